@@ -1,1 +1,29 @@
-//! Placeholder.
+//! The `ArxivQuery` custom resource: its types, its schema with the rules that Kubernetes itself enforces, and the
+//! names (phases, conditions, labels) that the operator and the API server agree on. No I/O.
+
+// `KubeSchema` writes a second, private copy of each type, which the lint takes for a forgotten `pub`.
+#![allow(unreachable_pub)]
+
+mod schema;
+mod spec;
+mod status;
+
+pub use schema::custom_resource_definition;
+pub use spec::{ArxivQuery, ArxivQuerySpec, SortBy, SortOrder};
+pub use status::{ArxivQueryStatus, ConditionType, Phase};
+
+/// The API group of every object of this project.
+pub const GROUP: &str = "arxiv-operator.dev";
+
+/// Annotation: `"true"` makes an ArxivQuery fail on its first upstream error, whatever the error's class.
+///
+/// The API server sets it on what `GET /arxiv` creates, whose caller is told that error and nothing else.
+pub const FAIL_FAST_ANNOTATION: &str = "arxiv-operator.dev/fail-fast";
+
+/// Label on the objects that an API server process made; its value is the process's instance id.
+///
+/// The process watches by this label, so that a restarted one lists nothing old.
+pub const INSTANCE_LABEL: &str = "arxiv-operator.dev/api-server";
+
+/// Field selector for what still has work to do. It also matches an object that has no status at all.
+pub const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";

@@ -1,0 +1,27 @@
+//! The generated definition and its committed copy.
+
+use crd::custom_resource_definition;
+
+#[test]
+fn the_committed_yaml_is_what_the_types_say() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crds/arxivqueries.yaml");
+    let committed = std::fs::read_to_string(path).expect("crds/arxivqueries.yaml");
+    let committed: serde_json::Value = serde_saphyr::from_str(&committed).expect("YAML");
+    let generated = serde_json::to_value(custom_resource_definition()).expect("JSON");
+    assert_eq!(committed, generated, "run `cargo xtask crds` and commit crds/");
+}
+
+#[test]
+fn a_new_object_is_pending_and_not_yet_observed() {
+    let generated = serde_json::to_value(custom_resource_definition()).expect("JSON");
+    let version = &generated["spec"]["versions"][0];
+    let status = &version["schema"]["openAPIV3Schema"]["properties"]["status"];
+    assert_eq!(
+        status["default"],
+        serde_json::json!({"observedGeneration": -1, "phase": "Pending"})
+    );
+    assert_eq!(
+        version["selectableFields"],
+        serde_json::json!([{"jsonPath": ".status.phase"}])
+    );
+}
