@@ -1,0 +1,84 @@
+//! What can go wrong with a database, told apart by what the caller can do about it.
+
+use sqlx::Error;
+
+/// A failed operation on a database. Its `Display` is safe for users (no SQL, hosts or names); the cause is its source.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The database is away, overloaded, starting, stopping, in recovery, or refuses the credential: worth another try.
+    #[error("the database is not available")]
+    Unavailable(#[source] Error),
+    /// The database did not answer in time, or no connection was free in time.
+    #[error("the database did not answer in time")]
+    TimedOut,
+    /// A URL that is not a usable `postgresql://` one; says what is wrong with it, never what it holds.
+    #[error("the database URL cannot be used: {0}")]
+    Url(&'static str),
+    /// The tables, or this user's rights to them, are not there: the migrations have not run.
+    #[error("the database is not prepared: its migrations have not run")]
+    NotPrepared(#[source] Error),
+    /// Anything else: a defect of ours or of the data.
+    #[error("the database refused the operation")]
+    Refused(#[source] Error),
+    /// What stands in a table cannot be read as what it should be.
+    #[error("the database holds a value that cannot be read")]
+    Unreadable,
+    /// A migration failed; the text is for the operator of the database.
+    #[error("{message}")]
+    Migration {
+        /// What failed and what to do about it.
+        message: String,
+        /// The cause, if the database gave one.
+        #[source]
+        source: Option<sqlx::migrate::MigrateError>,
+    },
+}
+
+impl StorageError {
+    /// Whether the same operation may well succeed later without anybody changing it.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::TimedOut | Self::NotPrepared(_))
+    }
+
+    /// The SQLSTATE that the database answered with, if it did.
+    pub(crate) fn sqlstate(&self) -> Option<String> {
+        match self {
+            Self::Unavailable(error) | Self::NotPrepared(error) | Self::Refused(error) => {
+                Some(error.as_database_error()?.code()?.into_owned())
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn migration(message: impl Into<String>) -> Self {
+        Self::Migration { message: message.into(), source: None }
+    }
+}
+
+impl From<Error> for StorageError {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::PoolTimedOut => Self::TimedOut,
+            Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::PoolClosed | Error::WorkerCrashed => {
+                Self::Unavailable(error)
+            }
+            Error::Database(answer) => match answer.code().as_deref() {
+                Some(code) if is_passing(code) => Self::Unavailable(error),
+                Some("42P01" | "42703" | "42883" | "3F000" | "42501") => Self::NotPrepared(error),
+                _ => Self::Refused(error),
+            },
+            _ => Self::Refused(error),
+        }
+    }
+}
+
+/// SQLSTATEs of conditions that pass by themselves or by an administrator's hand
+/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+fn is_passing(code: &str) -> bool {
+    // 25006: read-only (a demoted primary); 40001: also a replica's recovery conflict; 40P01: deadlock;
+    // 55P03: lock time-out; 3D000: the database is not created yet.
+    const CODES: [&str; 5] = ["25006", "40001", "40P01", "55P03", "3D000"];
+    // 08 connection, 28 credential (being rotated), 53 resources, 57 operator's intervention, 58 system error.
+    const CLASSES: [&str; 5] = ["08", "28", "53", "57", "58"];
+    CODES.contains(&code) || CLASSES.iter().any(|class| code.starts_with(class))
+}
