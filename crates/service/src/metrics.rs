@@ -1,0 +1,43 @@
+//! `/metrics` in the OpenMetrics text format.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::{
+    Router,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use prometheus_client::{encoding::text::encode, registry::Registry};
+
+/// The media type of what [`router`] answers.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The metrics of this process. Register into it at start; the handles that are registered do the counting.
+#[derive(Clone, Default)]
+pub struct Metrics(Arc<Mutex<Registry>>);
+
+impl Metrics {
+    /// A registry that puts `prefix_` before every name.
+    pub fn with_prefix(prefix: &str) -> Self {
+        Self(Arc::new(Mutex::new(Registry::with_prefix(prefix))))
+    }
+
+    /// Registers metrics.
+    pub fn register<T>(&self, register: impl FnOnce(&mut Registry) -> T) -> T {
+        register(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn answer(&self) -> Response {
+        let mut text = String::new();
+        match encode(&mut text, &self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
+            Ok(()) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
+}
+
+/// `GET /metrics`.
+pub fn router<S: Clone + Send + Sync + 'static>(metrics: Metrics) -> Router<S> {
+    Router::new().route("/metrics", get(move || async move { metrics.answer() }))
+}

@@ -1,0 +1,265 @@
+//! A database address in any of the forms that people have it in, made into one `postgresql://` URL.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+use super::{Environment, SettingError, environment::secret, keywords};
+
+/// What may stand unencoded in the parts of a URL.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+/// The port of PostgreSQL.
+const DEFAULT_PORT: &str = "5432";
+
+/// A `postgresql://` URL with its credentials. `Debug` shows neither user nor password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(Url);
+
+impl DatabaseUrl {
+    /// Reads a URL; the schemes `postgres`, `postgresql` and `postgresql+DRIVER` (as `SQLAlchemy` writes it) are one.
+    ///
+    /// # Errors
+    /// It is no such URL or names no host. The error does not repeat it.
+    pub fn parse(name: &str, text: &str) -> Result<Self, SettingError> {
+        let (scheme, rest) = text.trim().split_once("://").ok_or_else(|| {
+            SettingError::invalid(name, "is not a URL like postgresql://user:password@host/database")
+        })?;
+        if !matches!(scheme.split('+').next(), Some("postgres" | "postgresql")) {
+            return Err(SettingError::invalid(name, "must start with postgresql://"));
+        }
+        let url = Url::parse(&format!("postgresql://{rest}"))
+            .map_err(|error| SettingError::invalid(name, format!("is not a URL: {error}")))?;
+        let socket = url.query_pairs().any(|(key, _)| key == "host");
+        if url.host_str().is_none_or(str::is_empty) && !socket {
+            return Err(SettingError::invalid(name, "names no host"));
+        }
+        Ok(Self(url))
+    }
+
+    /// The whole URL, with its password: for the connection only, never for a log.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether both name the same server (host and port), so that one transaction can span them if the database
+    /// is the same too.
+    pub fn same_database(&self, other: &Self) -> bool {
+        let place = |url: &Url| {
+            (
+                url.host_str().map(str::to_owned),
+                url.port(),
+                url.path().to_owned(),
+            )
+        };
+        place(&self.0) == place(&other.0)
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "DatabaseUrl({}{})",
+            self.0.host_str().unwrap_or_default(),
+            self.0.path()
+        )
+    }
+}
+
+/// The database that the variables with this prefix (`DATABASE_RW`, say) describe, or none.
+///
+/// Forms, of which exactly one may be there: `PREFIX_URL`; `PREFIX_STRING` (libpq's `host=… dbname=…`); or parts:
+/// `PREFIX_HOST`, `PREFIX_NAME`, `PREFIX_USER`, and optionally `PREFIX_PORT`, `PREFIX_PASSWORD` or
+/// `PREFIX_PASSWORD_FILE`. A password given beside a URL or string without one is put into it.
+///
+/// # Errors
+/// More than one form, or one that cannot be read.
+pub fn database_url(environment: &Environment, prefix: &str) -> Result<Option<DatabaseUrl>, SettingError> {
+    let name = |part: &str| format!("{prefix}_{part}");
+    let mut forms = ["URL", "STRING", "HOST"]
+        .map(name)
+        .into_iter()
+        .filter(|form| environment.get(form).is_some());
+    let Some(form) = forms.next() else { return Ok(None) };
+    if let Some(second) = forms.next() {
+        return Err(SettingError::Ambiguous { first: form, second });
+    }
+    let password = secret(environment, &name("PASSWORD"))?;
+    let value = environment.get(&form).unwrap_or_default();
+    let mut url = if form == name("URL") {
+        DatabaseUrl::parse(&form, &value)?
+    } else if form == name("STRING") {
+        let text = keywords::to_url(&value).map_err(|problem| SettingError::invalid(&form, problem))?;
+        DatabaseUrl::parse(&form, &text)?
+    } else {
+        let needed = |part: &str| {
+            environment
+                .get(&name(part))
+                .ok_or_else(|| SettingError::missing(name(part), format!("it goes with {}", name("HOST"))))
+        };
+        let port = environment
+            .get(&name("PORT"))
+            .unwrap_or_else(|| DEFAULT_PORT.into());
+        DatabaseUrl::parse(
+            &form,
+            &join(&value, &port, &needed("USER")?, None, &needed("NAME")?, &[]),
+        )?
+    };
+    if let Some(password) = password {
+        if url.0.password().is_some() {
+            return Err(SettingError::Ambiguous {
+                first: form,
+                second: name("PASSWORD"),
+            });
+        }
+        let encoded = utf8_percent_encode(&password, ENCODED).to_string();
+        url.0
+            .set_password(Some(&encoded))
+            .map_err(|()| SettingError::invalid(&form, "names no host that a password could go with"))?;
+    }
+    Ok(Some(url))
+}
+
+/// The URL of these parts, each encoded. A host with colons is an IPv6 address; one with a slash a socket's folder.
+pub(super) fn join(
+    host: &str,
+    port: &str,
+    user: &str,
+    password: Option<&str>,
+    database: &str,
+    options: &[(String, String)],
+) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+    let mut parameters: Vec<String> = options
+        .iter()
+        .map(|(key, value)| format!("{}={}", encode(key), encode(value)))
+        .collect();
+    let place = if host.starts_with('/') {
+        parameters.push(format!("host={}", encode(host)));
+        format!("localhost:{port}")
+    } else if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    };
+    let password = password
+        .map(|password| format!(":{}", encode(password)))
+        .unwrap_or_default();
+    let query = if parameters.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", parameters.join("&"))
+    };
+    format!(
+        "postgresql://{}{password}@{place}/{}{query}",
+        encode(user),
+        encode(database)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Option<String>, SettingError> {
+        let environment = Environment::given(pairs.iter().copied());
+        database_url(&environment, "DB").map(|url| url.map(|url| url.as_str().to_owned()))
+    }
+
+    #[test]
+    fn every_form_becomes_one_url() {
+        let cases: &[(&[(&str, &str)], &str)] = &[
+            (
+                &[("DB_URL", "postgresql+asyncpg://u:p@h/d")],
+                "postgresql://u:p@h/d",
+            ),
+            (
+                &[("DB_URL", "postgres://u:p%40x@h:6000/d?sslmode=require")],
+                "postgresql://u:p%40x@h:6000/d?sslmode=require",
+            ),
+            (
+                &[("DB_URL", "postgresql://u@h/d"), ("DB_PASSWORD", "a/b c")],
+                "postgresql://u:a%2Fb%20c@h/d",
+            ),
+            (
+                &[("DB_STRING", "host=h port=6000 dbname=d user=u password=p")],
+                "postgresql://u:p@h:6000/d",
+            ),
+            (
+                &[("DB_STRING", r"host=h dbname=d user=u password='it\'s a @'")],
+                "postgresql://u:it%27s%20a%20%40@h:5432/d",
+            ),
+            (
+                &[("DB_STRING", "dbname=d user=u host=h sslmode=require")],
+                "postgresql://u@h:5432/d?sslmode=require",
+            ),
+            (
+                &[
+                    ("DB_HOST", "h"),
+                    ("DB_USER", "u"),
+                    ("DB_NAME", "d"),
+                    ("DB_PASSWORD", "p"),
+                ],
+                "postgresql://u:p@h:5432/d",
+            ),
+            (
+                &[
+                    ("DB_HOST", "::1"),
+                    ("DB_PORT", "6000"),
+                    ("DB_USER", "u"),
+                    ("DB_NAME", "d"),
+                ],
+                "postgresql://u@[::1]:6000/d",
+            ),
+            (
+                &[("DB_HOST", "/run/pg"), ("DB_USER", "u"), ("DB_NAME", "d")],
+                "postgresql://u@localhost:5432/d?host=%2Frun%2Fpg",
+            ),
+        ];
+        for (pairs, expected) in cases {
+            assert_eq!(
+                read(pairs).expect("readable").as_deref(),
+                Some(*expected),
+                "{pairs:?}"
+            );
+        }
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[("DB_URL", "")]), Ok(None));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_but_not_repeated() {
+        let cases: &[&[(&str, &str)]] = &[
+            &[("DB_URL", "mysql://u:hush@h/d")],
+            &[("DB_URL", "hush")],
+            &[("DB_URL", "postgresql://u:hush@/d")],
+            &[("DB_URL", "postgresql://u:hush@h/d"), ("DB_STRING", "host=h")],
+            &[("DB_URL", "postgresql://u:hush@h/d"), ("DB_PASSWORD", "hush")],
+            &[("DB_STRING", "host=h password='hush")],
+            &[("DB_STRING", "hush")],
+            &[("DB_HOST", "h"), ("DB_PASSWORD", "hush")],
+            &[
+                ("DB_URL", "postgresql://u@h/d"),
+                ("DB_PASSWORD_FILE", "/nowhere/hush"),
+            ],
+        ];
+        for pairs in cases {
+            let error = read(pairs).expect_err("refused").to_string();
+            assert!(
+                error.contains("DB_") && !error.contains("hush"),
+                "{pairs:?}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn debug_tells_no_secret() {
+        let url = DatabaseUrl::parse("X", "postgresql://user:hush@h/d").expect("a URL");
+        assert_eq!(format!("{url:?}"), "DatabaseUrl(h/d)");
+    }
+}
