@@ -1,1 +1,31 @@
-//! Placeholder.
+//! arXiv's public API: a search becomes a URL, an Atom answer becomes a feed.
+//!
+//! Nothing here knows of Kubernetes or of a database. What the crate relies on is arXiv's user manual
+//! (<https://info.arxiv.org/help/api/user-manual.html>) and the answers it is seen to give.
+//!
+//! - [`Search`] is what a user typed; [`ValidatedSearch`] is what is sent for it.
+//! - [`PageRequest`] is one page of a search, [`Client`] fetches it, [`Feed`] is what came back.
+//! - [`FetchError`] says what went wrong, in a class that tells how to go on.
+
+mod client;
+mod day;
+mod error;
+mod exchange;
+mod feed;
+mod grammar;
+mod headers;
+mod limit;
+mod parser;
+mod redirect;
+mod request;
+mod search;
+
+pub use client::{Client, ClientError, ClientSettings};
+pub use day::arxiv_day;
+pub use error::{FailureClass, FetchError};
+pub use exchange::{Answer, Fetched, Visit};
+pub use feed::{Entry, Feed, unversioned};
+pub use parser::FeedError;
+pub use redirect::RedirectError;
+pub use request::{MAX_PAGE, MAX_RESULTS, PageRequest};
+pub use search::{MAX_VALUE_CHARS, Search, SearchError, SortBy, SortOrder, ValidatedSearch};

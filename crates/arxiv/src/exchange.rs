@@ -1,0 +1,154 @@
+//! One request and its answer.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use futures::TryStreamExt;
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::{Response, StatusCode};
+use tokio::io::{AsyncBufRead, AsyncReadExt};
+use tokio_util::io::StreamReader;
+use url::Url;
+
+use crate::parser::parse;
+use crate::redirect::{self, RedirectError};
+use crate::{Feed, FeedError, FetchError, headers};
+
+/// How many redirects of one search are followed: one to https and one to a new path, and one to spare.
+const MAX_REDIRECTS: u8 = 3;
+
+/// How much of an error's body is read for its reason, in bytes.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// How much of a body that is no feed is read to tell what it is, in bytes.
+const MAX_SNIFF: u64 = 1024;
+
+/// What arXiv says when one asks too often, sometimes with status 200.
+const RATE_EXCEEDED: &str = "rate exceeded";
+
+/// arXiv's answer to a page request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What was found.
+    pub feed: Feed,
+    /// When arXiv answered, if it said so.
+    pub date: Option<jiff::Timestamp>,
+    /// The HTTP status.
+    pub status: u16,
+}
+
+/// What a request led to.
+#[derive(Debug)]
+pub enum Fetched {
+    /// The answer.
+    Answer(Answer),
+    /// Another request. To arXiv it is one like any other, so it takes a turn of its own.
+    Redirect(Visit),
+}
+
+/// A request to be made: the page's own address at first, then whatever it redirects to.
+#[derive(Debug)]
+pub struct Visit {
+    url: Url,
+    wanted: u32,
+    redirects_left: u8,
+    time_left: Duration,
+}
+
+impl Visit {
+    pub(crate) fn new(url: Url, wanted: u32, timeout: Duration) -> Self {
+        Self { url, wanted, redirects_left: MAX_REDIRECTS, time_left: timeout }
+    }
+
+    /// Makes the request. The deadline holds for the sum of all requests that a page needs.
+    pub(crate) async fn make(self, http: &reqwest::Client, max_body: usize) -> Result<Fetched, FetchError> {
+        let time_left = self.time_left;
+        match tokio::time::timeout(time_left, self.exchange(http, max_body)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(FetchError::TimedOut),
+        }
+    }
+
+    async fn exchange(self, http: &reqwest::Client, max_body: usize) -> Result<Fetched, FetchError> {
+        let started = Instant::now();
+        let response = http.get(self.url.clone()).send().await.map_err(|error| {
+            let error = error.without_url();
+            if error.is_connect() { FetchError::Connect(error) } else { FetchError::Dropped(error) }
+        })?;
+        let status = response.status();
+        let head = response.headers().clone();
+        tracing::debug!(
+            status = status.as_u16(),
+            duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "arXiv answered"
+        );
+        match status {
+            StatusCode::OK => {
+                let feed = read_feed(response, &head, max_body, self.wanted).await?;
+                Ok(Fetched::Answer(Answer { feed, date: headers::date(&head), status: status.as_u16() }))
+            }
+            StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT => self.follow(&head, started.elapsed()).map(Fetched::Redirect),
+            StatusCode::BAD_REQUEST => Err(FetchError::Refused { reason: read_reason(response).await }),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Err(FetchError::Throttled {
+                status: status.as_u16(),
+                retry_after: headers::retry_after(&head),
+            }),
+            _ => Err(FetchError::Status(status.as_u16())),
+        }
+    }
+
+    fn follow(self, head: &HeaderMap, spent: Duration) -> Result<Self, FetchError> {
+        let location = head.get(LOCATION).and_then(|location| location.to_str().ok());
+        let url = redirect::target(&self.url, location).map_err(FetchError::Redirect)?;
+        let redirects_left =
+            self.redirects_left.checked_sub(1).ok_or(FetchError::Redirect(RedirectError::TooMany))?;
+        Ok(Self { url, redirects_left, time_left: self.time_left.saturating_sub(spent), ..self })
+    }
+}
+
+async fn read_feed(
+    response: Response,
+    head: &HeaderMap,
+    max_body: usize,
+    wanted: u32,
+) -> Result<Feed, FetchError> {
+    let throttled = || FetchError::Throttled {
+        status: StatusCode::TOO_MANY_REQUESTS.as_u16(),
+        retry_after: headers::retry_after(head),
+    };
+    if headers::is_xml(head) == Some(false) {
+        let mut start = Vec::new();
+        // Whatever breaks here, the answer is no feed.
+        let _ = body(response).take(MAX_SNIFF).read_to_end(&mut start).await;
+        let start = String::from_utf8_lossy(&start);
+        return Err(if says_rate_exceeded(&start) { throttled() } else { FetchError::ContentType });
+    }
+    if response.content_length().is_some_and(|length| length > max_body as u64) {
+        return Err(FetchError::Feed(FeedError::TooLarge));
+    }
+    match parse(body(response), max_body, wanted as usize).await {
+        Ok(feed) => Ok(feed),
+        Err(FeedError::PlainText(text)) if says_rate_exceeded(&text) => Err(throttled()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What an error's body says of its reason, if it is the feed that arXiv sends in such a case.
+async fn read_reason(response: Response) -> Option<String> {
+    match parse(body(response), MAX_ERROR_BODY, 0).await {
+        Err(FeedError::Reported(reason)) => Some(reason),
+        _ => None,
+    }
+}
+
+fn body(response: Response) -> impl AsyncBufRead + Unpin {
+    StreamReader::new(Box::pin(response.bytes_stream().map_err(io::Error::other)))
+}
+
+fn says_rate_exceeded(text: &str) -> bool {
+    text.to_ascii_lowercase().contains(RATE_EXCEEDED)
+}

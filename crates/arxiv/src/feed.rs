@@ -1,0 +1,102 @@
+//! What arXiv found, as plain data.
+
+/// An answer of arXiv's: what was found, and how much there is in all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feed {
+    /// The feed's title, which repeats the query; empty if there is none.
+    pub title: String,
+    /// How many results there are in all, whatever the page.
+    pub total: u32,
+    /// The page's entries in arXiv's order, never more than were asked for.
+    pub entries: Vec<Entry>,
+}
+
+/// A paper. White space in each text is single spaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// arXiv's identifier with the version, as a URL: `http://arxiv.org/abs/2405.00001v1`.
+    pub id: String,
+    /// The paper's title.
+    pub title: String,
+    /// The authors' names in the paper's order.
+    pub authors: Vec<String>,
+    /// The journal reference, if there is one.
+    pub journal: Option<String>,
+}
+
+impl Feed {
+    /// The query as arXiv ran it: what the title says after its first `: `, empty if it says nothing.
+    pub fn query(&self) -> &str {
+        self.title.split_once(": ").map_or("", |(_, query)| query)
+    }
+}
+
+impl Entry {
+    /// The authors in one line.
+    pub fn authors_text(&self) -> String {
+        if self.authors.is_empty() { "No authors available".to_owned() } else { self.authors.join(", ") }
+    }
+}
+
+/// The identifier without scheme, host and version: `2405.00001` for `http://arxiv.org/abs/2405.00001v2`.
+///
+/// Two entries that agree in it are the same paper.
+pub fn unversioned(id: &str) -> &str {
+    let id = id.split_once("/abs/").map_or(id, |(_, id)| id);
+    match id.rsplit_once('v') {
+        Some((paper, version))
+            if !paper.is_empty() && !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            paper
+        }
+        _ => id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paper_keeps_its_identifier_over_versions() {
+        let cases = [
+            ("http://arxiv.org/abs/2405.00001v1", "2405.00001"),
+            ("https://arxiv.org/abs/2405.00001v12", "2405.00001"),
+            ("http://arxiv.org/abs/2405.00001", "2405.00001"),
+            ("http://arxiv.org/abs/solv-int/9901001v2", "solv-int/9901001"),
+            ("http://arxiv.org/abs/solv-int/9901001", "solv-int/9901001"),
+            ("2405.00001v3", "2405.00001"),
+            ("v1", "v1"),
+            ("", ""),
+        ];
+        for (id, paper) in cases {
+            assert_eq!(unversioned(id), paper, "{id}");
+        }
+    }
+
+    #[test]
+    fn the_query_is_what_follows_the_first_colon_and_space() {
+        let cases = [
+            ("ArXiv Query: search_query=ti:x&id_list=", "search_query=ti:x&id_list="),
+            ("arXiv Query: a: b", "a: b"),
+            ("arXiv Search Results", ""),
+            ("", ""),
+        ];
+        for (title, query) in cases {
+            let feed = Feed { title: title.into(), total: 0, entries: Vec::new() };
+            assert_eq!(feed.query(), query, "{title}");
+        }
+    }
+
+    #[test]
+    fn authors_are_one_line() {
+        let entry = |authors: &[&str]| Entry {
+            id: String::new(),
+            title: String::new(),
+            authors: authors.iter().map(ToString::to_string).collect(),
+            journal: None,
+        };
+        assert_eq!(entry(&["A. B.", "C"]).authors_text(), "A. B., C");
+        assert_eq!(entry(&[]).authors_text(), "No authors available");
+    }
+}

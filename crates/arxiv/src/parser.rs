@@ -1,0 +1,310 @@
+//! From the bytes of an Atom document to a [`Feed`], as they come.
+//!
+//! Elements are known by namespace and place, whatever their prefixes. What is not needed is passed over, but the
+//! document is read to its end, since one that breaks off later is not to be trusted before.
+
+use std::io;
+
+use quick_xml::errors::Error as XmlError;
+use quick_xml::escape::resolve_xml_entity;
+use quick_xml::events::{BytesDecl, BytesRef, Event};
+use quick_xml::name::{Namespace, ResolveResult};
+use quick_xml::reader::NsReader;
+use tokio::io::AsyncBufRead;
+
+use crate::limit::{Limited, Oversize};
+use crate::{Entry, Feed};
+
+const ATOM: &str = "http://www.w3.org/2005/Atom";
+const OPENSEARCH: &str = "http://a9.com/-/spec/opensearch/1.1/";
+const ARXIV: &str = "http://arxiv.org/schemas/atom";
+
+/// The longest tag, comment or stretch of text, in bytes. An abstract has at most 2 KiB.
+const MAX_PIECE: usize = 1024 * 1024;
+/// The longest text that is kept, in bytes. The longest title is below 1 KiB.
+const MAX_TEXT: usize = 64 * 1024;
+/// arXiv's feeds are four elements deep.
+const MAX_DEPTH: usize = 32;
+/// The longest list of authors has some 15,000 names.
+const MAX_AUTHORS: usize = 50_000;
+/// How much of an unexpected text is kept to tell what it is, in characters.
+const EXCERPT: usize = 300;
+
+/// Why a document is not taken for a feed. The text completes "arXiv's answer …" and is fit for users.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// Reading the body failed.
+    #[error("broke off")]
+    Read(#[source] io::Error),
+    /// The document is not XML, or not as it should be.
+    #[error("is not well-formed")]
+    Syntax(#[source] XmlError),
+    /// As [`Self::Syntax`], for what only a feed's reader sees.
+    #[error("is not well-formed: {0}")]
+    Malformed(&'static str),
+    /// There is no XML document at all, but a text that begins like this.
+    #[error("is not a feed")]
+    PlainText(String),
+    /// It is some other document.
+    #[error("is not a feed")]
+    NotAFeed,
+    /// It has a document type declaration, which no feed of arXiv's has.
+    #[error("has a document type declaration")]
+    Doctype,
+    /// It, or something in it, is larger than is taken.
+    #[error("is too large")]
+    TooLarge,
+    /// The number of results in all is missing, or is no number.
+    #[error("does not say how many results there are")]
+    Total,
+    /// A feed that says what is wrong, with arXiv's words for it.
+    #[error("is an error: {0}")]
+    Reported(String),
+}
+
+impl From<XmlError> for FeedError {
+    fn from(error: XmlError) -> Self {
+        match error {
+            XmlError::Io(error) if Oversize::caused(&error) => Self::TooLarge,
+            XmlError::Io(error) => Self::Read(io::Error::new(error.kind(), error)),
+            error => Self::Syntax(error),
+        }
+    }
+}
+
+/// Reads a feed of at most `max_body` bytes; of its entries the first `wanted` are kept.
+pub(crate) async fn parse<R: AsyncBufRead + Unpin>(
+    body: R,
+    max_body: usize,
+    wanted: usize,
+) -> Result<Feed, FeedError> {
+    let mut reader = NsReader::from_reader(Limited::new(body, max_body, MAX_PIECE));
+    let config = reader.config_mut();
+    config.expand_empty_elements = true;
+    config.check_comments = true;
+    let mut parser = Parser { wanted, ..Parser::default() };
+    let mut buffer = Vec::new();
+    loop {
+        reader.get_mut().begin_piece();
+        buffer.clear();
+        let (namespace, event) = reader.read_resolved_event_into_async(&mut buffer).await?;
+        match event {
+            Event::Start(tag) => {
+                let namespace = match namespace {
+                    ResolveResult::Bound(Namespace(uri)) => uri,
+                    ResolveResult::Unbound => "",
+                    ResolveResult::Unknown(_) => return Err(FeedError::Malformed("unknown prefix")),
+                };
+                parser.open(namespace, tag.local_name().as_ref())?;
+            }
+            Event::End(_) => parser.close()?,
+            Event::Text(text) => parser.text(&text.xml10_content())?,
+            Event::CData(text) if parser.path.is_empty() => {
+                return Err(FeedError::PlainText(excerpt(&text.xml10_content())));
+            }
+            Event::CData(text) => parser.text(&text.xml10_content())?,
+            Event::GeneralRef(reference) => parser.reference(&reference)?,
+            Event::Decl(declaration) => check_encoding(&declaration)?,
+            Event::DocType(_) => return Err(FeedError::Doctype),
+            Event::Comment(_) | Event::PI(_) | Event::Empty(_) => {}
+            Event::Eof => return parser.finish(),
+        }
+    }
+}
+
+/// The body is read as UTF-8 in any case; what says that it is something else would be misread.
+fn check_encoding(declaration: &BytesDecl<'_>) -> Result<(), FeedError> {
+    match declaration.encoding() {
+        None => Ok(()),
+        Some(Ok(name)) if ["utf-8", "utf8", "us-ascii"].iter().any(|known| name.eq_ignore_ascii_case(known)) => {
+            Ok(())
+        }
+        Some(_) => Err(FeedError::Malformed("not in UTF-8")),
+    }
+}
+
+/// Where in a feed an element stands, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Feed,
+    FeedTitle,
+    Total,
+    Entry,
+    Id,
+    Title,
+    Summary,
+    Author,
+    Name,
+    Journal,
+    Other,
+}
+
+impl Place {
+    fn within(parent: Self, namespace: &str, name: &str) -> Self {
+        match (parent, namespace, name) {
+            (Self::Feed, ATOM, "title") => Self::FeedTitle,
+            (Self::Feed, OPENSEARCH, "totalResults") => Self::Total,
+            (Self::Feed, ATOM, "entry") => Self::Entry,
+            (Self::Entry, ATOM, "id") => Self::Id,
+            (Self::Entry, ATOM, "title") => Self::Title,
+            (Self::Entry, ATOM, "summary") => Self::Summary,
+            (Self::Entry, ATOM, "author") => Self::Author,
+            (Self::Author, ATOM, "name") => Self::Name,
+            (Self::Entry, ARXIV, "journal_ref") => Self::Journal,
+            _ => Self::Other,
+        }
+    }
+
+    fn has_text(self) -> bool {
+        !matches!(self, Self::Feed | Self::Entry | Self::Author | Self::Other)
+    }
+}
+
+#[derive(Default)]
+struct Parser {
+    wanted: usize,
+    path: Vec<Place>,
+    root_seen: bool,
+    /// The text so far of the element at the path's end, if it [has one](Place::has_text).
+    text: String,
+    title: String,
+    total: Option<u32>,
+    entries: Vec<Entry>,
+    entry: OpenEntry,
+}
+
+#[derive(Default)]
+struct OpenEntry {
+    id: String,
+    title: String,
+    summary: String,
+    authors: Vec<String>,
+    journal: Option<String>,
+}
+
+impl Parser {
+    fn open(&mut self, namespace: &str, name: &str) -> Result<(), FeedError> {
+        if self.path.len() == MAX_DEPTH {
+            return Err(FeedError::TooLarge);
+        }
+        let place = match self.path.last() {
+            Some(parent) => Place::within(*parent, namespace, name),
+            None if self.root_seen => return Err(FeedError::Malformed("more than one document")),
+            None if (namespace, name) == (ATOM, "feed") => Place::Feed,
+            None => return Err(FeedError::NotAFeed),
+        };
+        self.root_seen = true;
+        if place == Place::Entry {
+            self.entry = OpenEntry::default();
+        }
+        if place.has_text() {
+            self.text.clear();
+        }
+        self.path.push(place);
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), FeedError> {
+        match self.path.last() {
+            Some(place) if place.has_text() => {
+                if self.text.len() + text.len() > MAX_TEXT {
+                    return Err(FeedError::TooLarge);
+                }
+                if !text.chars().all(is_xml_char) {
+                    return Err(FeedError::Malformed("forbidden character"));
+                }
+                self.text.push_str(text);
+                Ok(())
+            }
+            Some(_) => Ok(()),
+            None if text.trim().is_empty() => Ok(()),
+            None if self.root_seen => Err(FeedError::Malformed("text after the document")),
+            None => Err(FeedError::PlainText(excerpt(text))),
+        }
+    }
+
+    fn reference(&mut self, reference: &BytesRef<'_>) -> Result<(), FeedError> {
+        if let Some(character) = reference.resolve_char_ref()? {
+            return self.text(character.encode_utf8(&mut [0; 4]));
+        }
+        match resolve_xml_entity(reference) {
+            Some(text) => self.text(text),
+            None => Err(FeedError::Malformed("unknown entity")),
+        }
+    }
+
+    fn close(&mut self) -> Result<(), FeedError> {
+        // Tags in pairs are the reader's business, so there always is one.
+        let Some(place) = self.path.pop() else { return Ok(()) };
+        match place {
+            Place::Feed | Place::Author | Place::Other => {}
+            Place::FeedTitle => self.title = self.take_text(),
+            Place::Total => self.total = Some(self.take_text().parse().map_err(|_| FeedError::Total)?),
+            Place::Entry => self.close_entry()?,
+            Place::Id => self.entry.id = self.take_text(),
+            Place::Title => self.entry.title = self.take_text(),
+            Place::Summary => self.entry.summary = self.take_text(),
+            Place::Name => {
+                if self.entry.authors.len() == MAX_AUTHORS {
+                    return Err(FeedError::TooLarge);
+                }
+                let name = self.take_text();
+                if !name.is_empty() {
+                    self.entry.authors.push(name);
+                }
+            }
+            Place::Journal => self.entry.journal = Some(self.take_text()).filter(|text| !text.is_empty()),
+        }
+        Ok(())
+    }
+
+    fn close_entry(&mut self) -> Result<(), FeedError> {
+        let entry = std::mem::take(&mut self.entry);
+        // An error has an identifier like https://arxiv.org/api/errors#…; a paper may well be titled "Error".
+        if entry.id.contains("/api/errors") || (entry.title == "Error" && !entry.id.contains("/abs/")) {
+            let reason = if entry.summary.is_empty() { "no reason given" } else { &entry.summary };
+            return Err(FeedError::Reported(excerpt(reason)));
+        }
+        if self.entries.len() < self.wanted {
+            let OpenEntry { id, title, summary: _, authors, journal } = entry;
+            self.entries.push(Entry { id, title, authors, journal });
+        }
+        Ok(())
+    }
+
+    /// The text in hand with each run of white space as one space.
+    fn take_text(&mut self) -> String {
+        let mut text = String::with_capacity(self.text.len());
+        for word in self.text.split_whitespace() {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(word);
+        }
+        self.text.clear();
+        text
+    }
+
+    fn finish(self) -> Result<Feed, FeedError> {
+        if !self.root_seen {
+            return Err(FeedError::NotAFeed);
+        }
+        if !self.path.is_empty() {
+            return Err(FeedError::Malformed("the end is missing"));
+        }
+        let total = self.total.ok_or(FeedError::Total)?;
+        Ok(Feed { title: self.title, total, entries: self.entries })
+    }
+}
+
+/// The characters of XML 1.0; the reader lets others pass, and a database may refuse them.
+fn is_xml_char(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{FFFD}' | '\u{10000}'..)
+}
+
+fn excerpt(text: &str) -> String {
+    text.trim().chars().filter(|c| !c.is_control()).take(EXCERPT).collect()
+}
+
+#[cfg(test)]
+mod tests;

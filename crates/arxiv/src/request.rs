@@ -1,0 +1,92 @@
+//! One page of a search, and its URL.
+
+use url::Url;
+
+use crate::ValidatedSearch;
+
+/// How far into a search arXiv's answers go; asking for more is answered with status 400.
+pub const MAX_RESULTS: u32 = 30_000;
+
+/// How many entries arXiv gives in one answer.
+pub const MAX_PAGE: u32 = 2_000;
+
+/// A page of a search: `count` entries from the `start`-th on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PageRequest {
+    /// What is searched for.
+    pub search: ValidatedSearch,
+    /// The first entry's place among all, from 0.
+    pub start: u32,
+    /// How many entries to ask for, at most [`MAX_PAGE`].
+    pub count: u32,
+}
+
+impl PageRequest {
+    /// The address of this page at the search endpoint `base`.
+    pub fn url(&self, base: &Url) -> Url {
+        let mut url = base.clone();
+        // Replaced, not added to: what the endpoint's own address says of a query must not change the search.
+        url.set_query(None);
+        url.set_fragment(None);
+        let mut pairs = url.query_pairs_mut();
+        pairs
+            .append_pair("search_query", self.search.search_query())
+            .append_pair("start", &self.start.to_string())
+            .append_pair("max_results", &self.count.to_string());
+        if let Some(by) = self.search.sort_by() {
+            pairs.append_pair("sortBy", by.as_str());
+        }
+        if let Some(order) = self.search.sort_order() {
+            pairs.append_pair("sortOrder", order.as_str());
+        }
+        drop(pairs);
+        url
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Search, SortBy, SortOrder};
+
+    fn url(title: &str, sort: Option<(SortBy, SortOrder)>) -> String {
+        let search = Search {
+            title: Some(title.into()),
+            sort_by: sort.map(|sort| sort.0),
+            sort_order: sort.map(|sort| sort.1),
+            ..Search::default()
+        };
+        let request = PageRequest { search: search.validate().unwrap(), start: 4000, count: 2000 };
+        request.url(&"https://export.arxiv.org/api/query?x=y#z".parse().unwrap()).to_string()
+    }
+
+    #[test]
+    fn everything_typed_is_encoded() {
+        let cases = [
+            ("x", "ti%3Ax"),
+            ("deep learning", "ti%3Adeep+AND+ti%3Alearning"),
+            ("AT&T", "ti%3AAT%26T"),
+            ("100%", "ti%3A100%25"),
+            ("C#", "ti%3AC%23"),
+            ("C++", "ti%3A%22C%2B%2B%22"),
+            ("a OR b", "%28ti%3Aa+OR+ti%3Ab%29"),
+            ("Árvíz", "ti%3A%C3%81rv%C3%ADz"),
+            ("x&start=9", "ti%3Ax%26start%3D9"),
+        ];
+        for (typed, sent) in cases {
+            assert_eq!(
+                url(typed, None),
+                format!("https://export.arxiv.org/api/query?search_query={sent}&start=4000&max_results=2000"),
+                "{typed}"
+            );
+        }
+    }
+
+    #[test]
+    fn sorting_is_sent_when_asked_for() {
+        assert!(
+            url("x", Some((SortBy::LastUpdatedDate, SortOrder::Ascending)))
+                .ends_with("&sortBy=lastUpdatedDate&sortOrder=ascending")
+        );
+    }
+}
