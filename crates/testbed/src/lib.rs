@@ -1,1 +1,13 @@
-//! Placeholder.
+//! Everything that tests and `cargo xtask up` run on, as real as it gets: a Kubernetes control plane, Postgres with
+//! a streaming replica, a stand-in for arXiv, and the whole system on top of them. Development only.
+//!
+//! All of it listens on loopback, keeps its state in folders of its own, and dies with the process that started it.
+
+pub mod ports;
+pub mod postgres;
+pub mod process;
+mod progress;
+pub mod scratch;
+mod wait;
+
+pub use postgres::Postgres;

@@ -1,0 +1,57 @@
+//! Loopback ports that nobody else takes: not another test, not another test process, not an outgoing connection.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use anyhow::{Context, Result, bail};
+
+use crate::scratch;
+
+/// Below every usual ephemeral range (Linux: 32768 and up), so no outgoing connection can occupy one of these.
+const FIRST: u16 = 20_000;
+const COUNT: u16 = 10_000;
+
+/// A port reserved until this value is dropped. A server that is stopped and started again finds it free.
+#[derive(Debug)]
+pub struct Port {
+    number: u16,
+    _lock: Option<File>,
+}
+
+impl Port {
+    /// Reserves a free port.
+    pub fn reserve() -> Result<Self> {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let folder = scratch::per_user("ports")?;
+        // Processes start looking at different places, so that they rarely meet.
+        let start = std::process::id().wrapping_mul(97);
+        for _ in 0..COUNT {
+            let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+            let offset = start.wrapping_add(step) % u32::from(COUNT);
+            let number = FIRST + u16::try_from(offset)?;
+            let lock = scratch::try_lock(&folder.join(format!("{number}.lock")))?;
+            // The lock keeps off our own kind, the bind tells of everybody else.
+            if lock.is_some() && is_free(number) {
+                return Ok(Self { number, _lock: lock });
+            }
+        }
+        bail!("no free port between {FIRST} and {}", FIRST + COUNT - 1)
+    }
+
+    /// The port that a person asked for.
+    pub fn exactly(number: u16) -> Result<Self> {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, number))
+            .with_context(|| format!("port {number} cannot be used"))?;
+        Ok(Self { number, _lock: None })
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+}
+
+fn is_free(number: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok()
+}

@@ -1,0 +1,73 @@
+//! Where the server's programs are.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use anyhow::{Result, bail};
+
+use crate::process::find_program;
+use crate::progress;
+
+/// Debian and its derivatives keep the programs of each version here and not on PATH.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// Path of one of the server's programs; installs them when that can be done without asking (root on Debian).
+pub(super) fn find(program: &str) -> Result<PathBuf> {
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    if let Some(path) = look(program) {
+        return Ok(path);
+    }
+    let _one_at_a_time = INSTALLING.lock();
+    if look(program).is_none()
+        && rustix::process::geteuid().is_root()
+        && Path::new("/etc/debian_version").exists()
+    {
+        install()?;
+    }
+    match look(program) {
+        Some(path) => Ok(path),
+        None => bail!(
+            "PostgreSQL's server programs are neither on PATH nor under {DEBIAN}; install them, for example with \
+             `sudo apt-get install postgresql` or `brew install postgresql`"
+        ),
+    }
+}
+
+fn look(program: &str) -> Option<PathBuf> {
+    // All programs from one place, the one that has the server.
+    let on_path = find_program("postgres").and_then(|server| Some(server.parent()?.join(program)));
+    on_path
+        .filter(|path| path.is_file())
+        .or_else(|| newest_in(Path::new(DEBIAN), program))
+}
+
+fn newest_in(folder: &Path, program: &str) -> Option<PathBuf> {
+    let versions = std::fs::read_dir(folder).ok()?.filter_map(|entry| {
+        let name = entry.ok()?.file_name();
+        let path = folder.join(&name).join("bin").join(program);
+        Some((name.to_str()?.parse::<u32>().ok()?, path))
+    });
+    versions
+        .filter(|(_, path)| path.is_file())
+        .max_by_key(|(version, _)| *version)
+        .map(|(_, path)| path)
+}
+
+fn install() -> Result<()> {
+    progress::say("PostgreSQL is missing: apt-get install postgresql (once, about half a minute)");
+    let apt = |args: &[&str]| {
+        let mut command = Command::new("apt-get");
+        let command = command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
+        progress::while_saying("apt-get", || command.output())
+    };
+    apt(&["update", "-q"])?;
+    let output = apt(&["install", "-y", "-q", "--no-install-recommends", "postgresql"])?;
+    if !output.status.success() {
+        bail!(
+            "apt-get install postgresql failed\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}

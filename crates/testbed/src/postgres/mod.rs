@@ -1,0 +1,272 @@
+//! Real Postgres servers on loopback: a primary, streaming replicas of it, and what can happen to them.
+
+mod account;
+mod binaries;
+mod replica;
+mod template;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use url::Url;
+
+use crate::ports::Port;
+use crate::process::{Child, Death, Signal, Spec};
+use crate::scratch::Scratch;
+use crate::wait;
+
+/// The superuser of every server here.
+const SUPERUSER: &str = "postgres";
+/// In the data folder, readable by the server's user alone. It is made anew for each template.
+const PASSWORD_FILE: &str = "superuser-password";
+const READY_LIMIT: Duration = Duration::from_secs(30);
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// How to start a server.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Flush to disk as in production. Without it, killing processes still loses nothing (only a power cut would).
+    pub fsync: bool,
+    /// Keep the data in this folder (and use what is there already); a temporary one unless given.
+    pub folder: Option<PathBuf>,
+    /// The port; a free one unless given.
+    pub port: Option<u16>,
+}
+
+/// A server. Dropping it stops it at once.
+#[derive(Debug)]
+pub struct Postgres {
+    // Fields are dropped in this order: first the server, then its files.
+    child: Child,
+    port: Port,
+    data: PathBuf,
+    password: String,
+    fsync: bool,
+    _scratch: Option<Scratch>,
+}
+
+impl Postgres {
+    /// A fresh primary with its data in a temporary folder.
+    pub async fn start() -> Result<Self> {
+        Self::start_with(&Settings::default()).await
+    }
+
+    /// A primary with other settings.
+    pub async fn start_with(settings: &Settings) -> Result<Self> {
+        let (folder, scratch) = folder_for(settings, "postgres")?;
+        let data = folder.join("data");
+        let template = template::ready().await?;
+        if !data.exists() {
+            template::copy(&template, &data)?;
+        }
+        Self::launch(settings, folder, scratch, Vec::new()).await
+    }
+
+    async fn launch(
+        settings: &Settings,
+        folder: PathBuf,
+        scratch: Option<Scratch>,
+        args: Vec<String>,
+    ) -> Result<Self> {
+        let data = folder.join("data");
+        let port = settings.port.map_or_else(Port::reserve, Port::exactly)?;
+        let password = fs::read_to_string(data.join(PASSWORD_FILE))?.trim().to_owned();
+        // A server that was killed leaves this behind; its number may belong to a process of today.
+        remove_if_there(&data.join("postmaster.pid"))?;
+        let spec = Spec::new(binaries::find("postgres")?, folder.join("postgres.log"))
+            .arg("-D")
+            .arg(data.as_os_str())
+            .args(
+                options(port.number(), settings.fsync)
+                    .iter()
+                    .flat_map(|option| ["-c", option]),
+            )
+            .args(args)
+            .env("PGPASSWORD", &password)
+            .user(account::to_run_as()?)
+            .stop_signal(Signal::INT)
+            .death(Death::Quit);
+        let child = Child::spawn(spec)?;
+        let server = Self {
+            child,
+            port,
+            data,
+            password,
+            fsync: settings.fsync,
+            _scratch: scratch,
+        };
+        server.ready().await?;
+        Ok(server)
+    }
+
+    /// The URL of a database for a user.
+    pub fn url(&self, user: &str, password: &str, database: &str) -> String {
+        let mut url = format!("postgresql://127.0.0.1:{}/{database}", self.port.number());
+        if let Ok(mut parsed) = Url::parse(&url) {
+            // Neither fails for a URL with a host; both encode what is special.
+            let _ = parsed.set_username(user);
+            let _ = parsed.set_password(Some(password));
+            url = parsed.into();
+        }
+        url
+    }
+
+    /// The URL of a database for the superuser.
+    pub fn admin_url(&self, database: &str) -> String {
+        self.url(SUPERUSER, &self.password, database)
+    }
+
+    /// Port on loopback.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// Process id of the postmaster.
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// Makes an empty database that belongs to the superuser.
+    pub async fn create_database(&self, name: &str) -> Result<()> {
+        self.execute("postgres", &format!("create database \"{name}\""))
+            .await
+    }
+
+    /// Runs statements as the superuser, on a connection of their own.
+    pub async fn execute(&self, database: &str, sql: &str) -> Result<()> {
+        let mut connection = self.connect(database).await?;
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut connection)
+            .await?;
+        connection.close().await?;
+        Ok(())
+    }
+
+    /// A connection as the superuser.
+    pub async fn connect(&self, database: &str) -> Result<PgConnection> {
+        PgConnection::connect(&self.admin_url(database))
+            .await
+            .context("cannot connect to Postgres")
+    }
+
+    /// Stops it in an orderly way: open transactions are rolled back and clients disconnected.
+    pub async fn stop(&self) -> Result<()> {
+        self.child.terminate(STOP_LIMIT).await?;
+        Ok(())
+    }
+
+    /// Starts it again on the same port with the same data, after [`Postgres::stop`] or [`Postgres::kill9`].
+    pub async fn start_again(&self) -> Result<()> {
+        remove_if_there(&self.data.join("postmaster.pid"))?;
+        self.child.start_again()?;
+        self.ready().await
+    }
+
+    /// An orderly stop and a start.
+    pub async fn restart(&self) -> Result<()> {
+        self.stop().await?;
+        self.start_again().await
+    }
+
+    /// Kills all of its processes at once, as when its machine dies.
+    pub async fn kill9(&self) -> Result<()> {
+        let backends = backends(self.child.pid());
+        self.child.kill9();
+        signal_all(&backends, Signal::KILL);
+        wait::until("end of the killed backends", STOP_LIMIT, async || {
+            Ok(backends
+                .iter()
+                .all(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+                .then_some(()))
+        })
+        .await
+    }
+
+    /// Freezes all of its processes: connections stay open and nothing answers.
+    pub fn freeze(&self) {
+        self.child.stop();
+        signal_all(&backends(self.child.pid()), Signal::STOP);
+    }
+
+    /// Ends [`Postgres::freeze`].
+    pub fn thaw(&self) {
+        signal_all(&backends(self.child.pid()), Signal::CONT);
+        self.child.cont();
+    }
+
+    async fn ready(&self) -> Result<()> {
+        // Postgres tells its state on line 8 of this file, as pg_ctl reads it: cheaper than trying to connect.
+        let file = self.data.join("postmaster.pid");
+        let pid = self.child.pid().to_string();
+        let outcome = wait::until("Postgres accepting connections", READY_LIMIT, async || {
+            anyhow::ensure!(self.child.is_running(), "Postgres ended");
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            let mut lines = text.lines();
+            let ours = lines.next() == Some(pid.as_str());
+            Ok((ours && lines.nth(6).is_some_and(|state| state.trim() == "ready")).then_some(()))
+        })
+        .await;
+        outcome.with_context(|| self.child.log_tail())
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.thaw();
+    }
+}
+
+fn options(port: u16, fsync: bool) -> Vec<String> {
+    let on_off = if fsync { "on" } else { "off" };
+    vec![
+        format!("port={port}"),
+        format!("fsync={on_off}"),
+        format!("full_page_writes={on_off}"),
+        "listen_addresses=127.0.0.1".into(),
+        "unix_socket_directories=".into(),
+        "shared_buffers=16MB".into(),
+        "max_connections=200".into(),
+        "max_wal_senders=10".into(),
+        "wal_keep_size=64MB".into(),
+        // A replica that finds its primary gone looks again this soon (5 s by default).
+        "wal_retrieve_retry_interval=200ms".into(),
+        "timezone=UTC".into(),
+        "log_timezone=UTC".into(),
+        "log_line_prefix=%m [%p] %u@%d %a ".into(),
+    ]
+}
+
+fn folder_for(settings: &Settings, name: &str) -> Result<(PathBuf, Option<Scratch>)> {
+    if let Some(folder) = &settings.folder {
+        crate::scratch::create_passable(folder)?;
+        return Ok((folder.clone(), None));
+    }
+    let scratch = Scratch::new(name)?;
+    Ok((scratch.path().to_owned(), Some(scratch)))
+}
+
+fn remove_if_there(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The processes that a postmaster has started.
+fn backends(postmaster: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"));
+    children
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
+}
+
+fn signal_all(pids: &[u32], signal: Signal) {
+    for pid in pids.iter().filter_map(|pid| crate::process::pid_of(*pid)) {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}

@@ -1,0 +1,116 @@
+//! Streaming replicas: made from a running primary, delayed, promoted.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Postgres, SUPERUSER, Settings, account, binaries, folder_for};
+use crate::process::{Account, Spec};
+use crate::wait;
+
+const BACKUP_LIMIT: Duration = Duration::from_mins(1);
+/// How long a replica may take to replay, pause or become a primary.
+const REPLAY_LIMIT: Duration = Duration::from_secs(30);
+
+impl Postgres {
+    /// A new streaming replica of this primary, which answers reads.
+    pub async fn replica(&self) -> Result<Self> {
+        self.replica_with(&Settings {
+            fsync: self.fsync,
+            ..Settings::default()
+        })
+        .await
+    }
+
+    /// A streaming replica with other settings; data that is in its folder already is followed up.
+    pub async fn replica_with(&self, settings: &Settings) -> Result<Self> {
+        let (folder, scratch) = folder_for(settings, "replica")?;
+        let data = folder.join("data");
+        let account = account::to_run_as()?;
+        if !data.exists() {
+            DirBuilder::new().mode(0o700).create(&data)?;
+            if let Some(Account { uid, gid }) = account {
+                std::os::unix::fs::chown(&data, Some(uid), Some(gid))?;
+            }
+            Spec::new(binaries::find("pg_basebackup")?, folder.join("basebackup.log"))
+                .args([
+                    "--host=127.0.0.1",
+                    "--checkpoint=fast",
+                    "--wal-method=stream",
+                    "--no-sync",
+                ])
+                .arg("--write-recovery-conf")
+                .arg(format!("--port={}", self.port()))
+                .arg(format!("--username={SUPERUSER}"))
+                .arg("--pgdata")
+                .arg(data.as_os_str())
+                .env("PGPASSWORD", &self.password)
+                .user(account)
+                .run(BACKUP_LIMIT)
+                .await?;
+        }
+        // On the command line, because the primary's port may be another one than at the time of the backup.
+        let source = format!(
+            "primary_conninfo=host=127.0.0.1 port={} user={SUPERUSER}",
+            self.port()
+        );
+        Self::launch(settings, folder, scratch, vec!["-c".into(), source]).await
+    }
+
+    /// Waits until this replica has replayed everything that `primary` has written up to now.
+    pub async fn wait_replayed(&self, primary: &Postgres) -> Result<()> {
+        let mut source = primary.connect("postgres").await?;
+        // The insert position counts commits without a flush too (synchronous_commit = off). The transaction after it
+        // flushes them, and moves the log on when the position stands at the very end of a page, which is never replayed.
+        let written: String = sqlx::query_scalar("select pg_current_wal_insert_lsn()::text")
+            .fetch_one(&mut source)
+            .await?;
+        sqlx::query("select pg_current_xact_id()")
+            .execute(&mut source)
+            .await?;
+        let mut replica = self.connect("postgres").await?;
+        wait::until("replica catching up", REPLAY_LIMIT, async || {
+            let replayed: Option<bool> =
+                sqlx::query_scalar("select pg_last_wal_replay_lsn() >= $1::text::pg_lsn")
+                    .bind(&written)
+                    .fetch_one(&mut replica)
+                    .await?;
+            Ok((replayed == Some(true)).then_some(()))
+        })
+        .await
+    }
+
+    /// Stops replaying: this replica shows the past until [`Postgres::resume_replay`].
+    pub async fn pause_replay(&self) -> Result<()> {
+        let mut replica = self.connect("postgres").await?;
+        sqlx::query("select pg_wal_replay_pause()")
+            .execute(&mut replica)
+            .await?;
+        wait::until("pause of the replay", REPLAY_LIMIT, async || {
+            let state: String = sqlx::query_scalar("select pg_get_wal_replay_pause_state()")
+                .fetch_one(&mut replica)
+                .await?;
+            Ok((state == "paused").then_some(()))
+        })
+        .await
+    }
+
+    /// Goes on replaying.
+    pub async fn resume_replay(&self) -> Result<()> {
+        self.execute("postgres", "select pg_wal_replay_resume()").await
+    }
+
+    /// Makes this replica a primary.
+    pub async fn promote(&self) -> Result<()> {
+        let limit = i32::try_from(REPLAY_LIMIT.as_secs())?;
+        let mut replica = self.connect("postgres").await?;
+        let promoted: bool = sqlx::query_scalar("select pg_promote(true, $1)")
+            .bind(limit)
+            .fetch_one(&mut replica)
+            .await?;
+        anyhow::ensure!(promoted, "the replica was not promoted within {limit} s");
+        Ok(())
+    }
+}
