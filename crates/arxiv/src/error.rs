@@ -66,6 +66,9 @@ pub enum FetchError {
     /// The answer's body is not the feed that it should be.
     #[error("arXiv's answer {0}")]
     Feed(#[source] FeedError),
+    /// The answer is a feed without entries although it says that there are more, time and again.
+    #[error("arXiv's answer lacks entries that it says exist")]
+    Incomplete,
 }
 
 impl FetchError {
@@ -80,7 +83,9 @@ impl FetchError {
             | Self::TimedOut
             | Self::Cancelled
             | Self::NotSent(_) => FailureClass::Unreachable,
-            Self::Status(_) | Self::Redirect(_) | Self::ContentType | Self::Feed(_) => FailureClass::Broken,
+            Self::Status(_) | Self::Redirect(_) | Self::ContentType | Self::Feed(_) | Self::Incomplete => {
+                FailureClass::Broken
+            }
         }
     }
 
@@ -90,7 +95,7 @@ impl FetchError {
             Self::Refused { .. } => 400,
             Self::Throttled { status, .. } => *status,
             Self::Status(status @ (403 | 404 | 500)) => *status,
-            Self::Status(_) | Self::Redirect(_) | Self::ContentType | Self::Feed(_) => 502,
+            Self::Status(_) | Self::Redirect(_) | Self::ContentType | Self::Feed(_) | Self::Incomplete => 502,
             Self::Connect(_)
             | Self::Dropped(_)
             | Self::Interrupted(_)
@@ -115,6 +120,7 @@ impl FetchError {
             Self::ContentType => "NotAFeed",
             Self::Feed(FeedError::Reported(_)) => "ErrorFeed",
             Self::Feed(_) => "BrokenFeed",
+            Self::Incomplete => "IncompleteFeed",
         }
     }
 

@@ -25,10 +25,15 @@ pub struct Entry {
 }
 
 impl Feed {
-    /// The query as arXiv ran it: what the title says after its first `: `, empty if it says nothing.
+    /// The query as arXiv ran it: what [the title says](query_in_title).
     pub fn query(&self) -> &str {
-        self.title.split_once(": ").map_or("", |(_, query)| query)
+        query_in_title(&self.title)
     }
+}
+
+/// The query that a feed's title repeats: what follows its first `: `, empty if nothing does.
+pub fn query_in_title(title: &str) -> &str {
+    title.split_once(": ").map_or("", |(_, query)| query)
 }
 
 impl Entry {

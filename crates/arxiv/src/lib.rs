@@ -24,7 +24,7 @@ pub use client::{Client, ClientError, ClientSettings};
 pub use day::arxiv_day;
 pub use error::{FailureClass, FetchError};
 pub use exchange::{Answer, Fetched, Visit};
-pub use feed::{Entry, Feed, unversioned};
+pub use feed::{Entry, Feed, query_in_title, unversioned};
 pub use parser::FeedError;
 pub use redirect::RedirectError;
 pub use request::{MAX_PAGE, MAX_RESULTS, PageRequest};

@@ -1,1 +1,121 @@
-//! Placeholder.
+//! Pages of a search: from the store, or from arXiv through the gate.
+//!
+//! This joins [`arxiv`] and [`storage`]; both binaries ask arXiv through nothing else. A search is cut into
+//! [`slices`], each slice is a [page](Upstream::page), and [`assemble`] puts the pages together.
+
+mod assemble;
+mod error;
+mod slices;
+mod turn;
+mod verdict;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arxiv::{Client, FetchError, PageRequest};
+use jiff::civil::Date;
+use storage::{Gate, Page, PageKey, Pages};
+use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use assemble::{Assembled, assemble};
+pub use error::UpstreamError;
+pub use slices::slices;
+
+use crate::turn::Inquiry;
+
+/// arXiv's pages, one of these for a process; clones share it.
+#[derive(Clone)]
+pub struct Upstream {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    client: Client,
+    gate: Gate,
+    pages: Pages,
+    inquiries: TaskTracker,
+}
+
+/// A page, and how it was had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// The page as it stands in the store.
+    pub page: Page,
+    /// Whether arXiv was asked for it in this very call, so that its Date is the time of the asker's answer.
+    pub fetched: bool,
+}
+
+impl Upstream {
+    /// Joins the parts; asks nothing yet.
+    pub fn new(client: Client, gate: Gate, pages: Pages) -> Self {
+        Self { parts: Arc::new(Parts { client, gate, pages, inquiries: TaskTracker::new() }) }
+    }
+
+    /// The page of that day if it was fetched before. Does not ask arXiv.
+    pub async fn stored(&self, request: &PageRequest, day: Date) -> Result<Option<Page>, UpstreamError> {
+        Ok(self.parts.pages.get(&key(request, day)).await?)
+    }
+
+    /// The page of that day, from arXiv if nobody has fetched it before.
+    ///
+    /// `patience` bounds the wait for the turn and the slot, not the request, which has its client's deadline.
+    /// `on_slot` is called once, when the first request for this page is about to go out.
+    ///
+    /// 1. Store: a page that is there is taken.
+    /// 2. Gate: wait for the turn to be the only one who asks.
+    /// 3. Look again: whoever had the turn before may have fetched just this page.
+    /// 4. Slot: wait until arXiv may be asked; a slot that grew old before the request goes out is taken anew.
+    /// 5. Fetch: one request. It is dropped when the turn is lost, since then somebody else may be asking.
+    /// 6. Store: the page is kept while the turn lasts, so that the next one in line finds it.
+    /// 7. Finish: the gate is told how it went, and the turn ends; the connection is closed by now.
+    ///
+    /// A redirect, and an empty page that is not believed yet, lead back to 2: each request has a turn of its
+    /// own, and others have theirs between.
+    ///
+    /// Dropped, the request is dropped too, its connection is closed, and only then does the turn end: all of it
+    /// runs in a task of its own, which is told when nobody waits for it any more.
+    pub async fn page(
+        &self,
+        request: &PageRequest,
+        day: Date,
+        patience: Duration,
+        on_slot: impl FnOnce() + Send + Sync + 'static,
+    ) -> Result<Given, UpstreamError> {
+        if let Some(page) = self.stored(request, day).await? {
+            return Ok(Given { page, fetched: false });
+        }
+        let cancel = CancellationToken::new();
+        let _cancel_when_dropped = cancel.clone().drop_guard();
+        let inquiry = Inquiry {
+            parts: Arc::clone(&self.parts),
+            request: request.clone(),
+            key: key(request, day),
+            give_up: tokio::time::Instant::now() + patience,
+            cancel,
+            on_slot: Some(Box::new(on_slot)),
+        };
+        self.parts.inquiries.spawn(inquiry.run()).await.unwrap_or_else(|error| Err(ended(error)))
+    }
+
+    /// Resolves when no request is under way and no turn is held. To be awaited at the end of a process, once
+    /// nobody calls [`Self::page`] any more: a runtime that ends first would free the gate before the connection
+    /// is closed.
+    pub async fn drained(&self) {
+        self.parts.inquiries.close();
+        self.parts.inquiries.wait().await;
+    }
+}
+
+fn key(request: &PageRequest, day: Date) -> PageKey {
+    PageKey { search: request.search.key().to_owned(), day, start: request.start, count: request.count }
+}
+
+/// The task did not come to its end: its panic goes on here, or the process is ending.
+fn ended(error: JoinError) -> UpstreamError {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => UpstreamError::Fetch { source: FetchError::Cancelled, cooling_until: None },
+    }
+}

@@ -1,0 +1,192 @@
+//! Asking arXiv for one page: turn after turn, one request each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arxiv::{Answer, FailureClass, FetchError, Fetched, MAX_PAGE, PageRequest, Visit};
+use storage::{NewPage, Outcome, PageEntry, PageKey, Turn};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::verdict::{Claim, Verdict, judge};
+use crate::{Given, Parts, UpstreamError};
+
+/// One call of [`crate::Upstream::page`] that did not find its page in the store.
+pub(crate) struct Inquiry {
+    pub(crate) parts: Arc<Parts>,
+    pub(crate) request: PageRequest,
+    pub(crate) key: PageKey,
+    /// When the wait for turns and slots ends.
+    pub(crate) give_up: Instant,
+    /// Cancelled when nobody waits for the page any more.
+    pub(crate) cancel: CancellationToken,
+    pub(crate) on_slot: Option<Box<dyn FnOnce() + Send + Sync>>,
+}
+
+/// What a turn came to.
+enum Step {
+    Given(Given),
+    /// Another turn is needed, for this request.
+    Again(Visit),
+}
+
+impl Inquiry {
+    /// Steps 2 to 7 of [`crate::Upstream::page`].
+    pub(crate) async fn run(mut self) -> Result<Given, UpstreamError> {
+        let mut visit = self.parts.client.visit(&self.request);
+        let mut retries = 0;
+        loop {
+            // Waiting leaves nothing behind, so here it is enough to stop.
+            let turn = {
+                let enter = self.parts.gate.enter(self.patience());
+                self.cancel.run_until_cancelled(enter).await.ok_or_else(cancelled)??
+            };
+            match self.take_turn(turn, visit, &mut retries).await? {
+                Step::Given(given) => return Ok(given),
+                Step::Again(next) => visit = next,
+            }
+        }
+    }
+
+    /// Steps 3 to 7: the turn ends here, whatever comes of it.
+    async fn take_turn(
+        &mut self,
+        mut turn: Turn,
+        visit: Visit,
+        retries: &mut u32,
+    ) -> Result<Step, UpstreamError> {
+        if let Some(page) = self.parts.pages.get(&self.key).await? {
+            turn.leave().await;
+            return Ok(Step::Given(Given { page, fetched: false }));
+        }
+        loop {
+            let slot = turn.slot(self.patience());
+            match self.cancel.run_until_cancelled(slot).await {
+                Some(Ok(slot)) => {
+                    if let Some(on_slot) = self.on_slot.take() {
+                        on_slot();
+                    }
+                    if slot.is_fresh() {
+                        break;
+                    }
+                    tracing::debug!("a slot grew old before its request");
+                }
+                Some(Err(error)) => {
+                    turn.leave().await;
+                    return Err(error.into());
+                }
+                None => {
+                    turn.leave().await;
+                    return Err(cancelled());
+                }
+            }
+        }
+        let fetched = self.fetch(&mut turn, visit).await?;
+        let outcome = outcome(&fetched);
+        let step = match fetched {
+            Ok(Fetched::Answer(answer)) => self.keep(&answer, retries).await,
+            Ok(Fetched::Redirect(visit)) => Ok(Step::Again(visit)),
+            Err(source) => Err(UpstreamError::Fetch { source, cooling_until: None }),
+        };
+        let cooling_until = match turn.finish(outcome).await {
+            Ok(cooling_until) => cooling_until,
+            Err(error) => {
+                // What came of the request stands; the slot was moved before it as well.
+                tracing::warn!(error = &error as &dyn std::error::Error, "the end of a turn could not be told");
+                None
+            }
+        };
+        step.map_err(|error| match error {
+            UpstreamError::Fetch { source, .. } => UpstreamError::Fetch { source, cooling_until },
+            error => error,
+        })
+    }
+
+    /// Step 5. When it returns, the request's connection is closed.
+    async fn fetch(
+        &self,
+        turn: &mut Turn,
+        visit: Visit,
+    ) -> Result<Result<Fetched, FetchError>, UpstreamError> {
+        let cancel = self.cancel.child_token();
+        let mut request = std::pin::pin!(self.parts.client.fetch(visit, &cancel));
+        tokio::select! {
+            fetched = &mut request => Ok(fetched),
+            error = turn.lost() => {
+                cancel.cancel();
+                // Its outcome is of no use: somebody else may have begun to ask meanwhile.
+                drop(request.await);
+                Err(UpstreamError::Lost(error))
+            }
+        }
+    }
+
+    /// Step 6.
+    async fn keep(&self, answer: &Answer, retries: &mut u32) -> Result<Step, UpstreamError> {
+        let feed = &answer.feed;
+        let claim = Claim {
+            start: self.request.start,
+            entries: feed.entries.len(),
+            total: feed.total,
+            total_before: if feed.entries.is_empty() { self.total_before().await? } else { None },
+        };
+        match judge(claim, *retries) {
+            Verdict::Keep(keep_for) => {
+                let page = self.parts.pages.put(&self.key, &new_page(answer, keep_for)).await?;
+                Ok(Step::Given(Given { page, fetched: true }))
+            }
+            Verdict::AskAgain => {
+                *retries += 1;
+                tracing::info!(retries, total = feed.total, "an empty page is asked for again");
+                Ok(Step::Again(self.parts.client.visit(&self.request)))
+            }
+            Verdict::Incomplete => {
+                Err(UpstreamError::Fetch { source: FetchError::Incomplete, cooling_until: None })
+            }
+        }
+    }
+
+    /// The total that the slice before this page tells, if this is a later slice: all before it are full ones.
+    async fn total_before(&self) -> Result<Option<u32>, UpstreamError> {
+        let Some(start) = self.key.start.checked_sub(MAX_PAGE) else { return Ok(None) };
+        let before = PageKey { start, count: MAX_PAGE, ..self.key.clone() };
+        Ok(self.parts.pages.get(&before).await?.map(|page| page.total))
+    }
+
+    fn patience(&self) -> Duration {
+        self.give_up.saturating_duration_since(Instant::now())
+    }
+}
+
+/// What the gate needs to know of a request.
+fn outcome(fetched: &Result<Fetched, FetchError>) -> Outcome {
+    match fetched {
+        Ok(_) => Outcome::Answered,
+        Err(error) => match error.class() {
+            FailureClass::Throttled => Outcome::Throttled { retry_after: error.retry_after() },
+            FailureClass::Invalid | FailureClass::Broken => Outcome::Answered,
+            FailureClass::Unreachable => Outcome::Failed,
+        },
+    }
+}
+
+fn new_page(answer: &Answer, keep_for: Option<Duration>) -> NewPage {
+    let entries = answer.feed.entries.iter().map(|entry| PageEntry {
+        id: entry.id.clone(),
+        authors: entry.authors_text(),
+        title: entry.title.clone(),
+        journal: entry.journal.clone().unwrap_or_default(),
+    });
+    NewPage {
+        total: answer.feed.total,
+        title: answer.feed.title.clone(),
+        date: answer.date,
+        status: answer.status,
+        entries: entries.collect(),
+        keep_for,
+    }
+}
+
+fn cancelled() -> UpstreamError {
+    UpstreamError::Fetch { source: FetchError::Cancelled, cooling_until: None }
+}
