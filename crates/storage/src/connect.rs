@@ -1,10 +1,24 @@
 //! Pools and connections: bounded in number, in time and in life.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
-use sqlx::PgPool;
+use sqlx::{
+    ConnectOptions, Connection, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 
 use crate::StorageError;
+
+/// What the server allows one statement: far above what any of ours needs with its index.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What one whole operation may take: the waits for a connection and for a few statements. Bounds what a vanished server
+/// (no answer at all, so no error either) can hold up.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
+/// The test of a connection that comes back to its pool or leaves it.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Connections are renewed, so that a fail-over or a new address is found without any error too.
+const MAX_LIFETIME: Duration = Duration::from_mins(15);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// What a pool's connections are for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,5 +46,103 @@ pub struct PoolSettings {
 
 /// A pool for `url` that connects when first used; to be called within a tokio runtime.
 pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> {
-    todo!("{url}{settings:?}")
+    let mut options = options(url)?.application_name(&settings.application_name);
+    if settings.statement_cache {
+        options = options.options(session_settings(STATEMENT_TIMEOUT));
+    } else {
+        // Poolers refuse start-up parameters that they don't know.
+        options = options.statement_cache_capacity(0).extra_float_digits(None);
+    }
+    let writes = settings.access == Access::ReadWrite;
+    Ok(PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .acquire_timeout(settings.acquire_timeout)
+        .max_lifetime(MAX_LIFETIME)
+        .idle_timeout(IDLE_TIMEOUT)
+        // The probe below does this and more in the same one round trip.
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| Box::pin(probe(connection, writes)))
+        .before_acquire(move |connection, _| Box::pin(async move { probe(connection, writes).await.map(|()| true) }))
+        // sqlx's own test on release has no time limit.
+        .after_release(|connection, _| {
+            Box::pin(async move { in_time(PROBE_TIMEOUT, connection.ping()).await.map(|()| true) })
+        })
+        .connect_lazy_with(options))
+}
+
+/// Fails unless the connection answers, and for one that is to write: unless its server accepts writes.
+async fn probe(connection: &mut PgConnection, writes: bool) -> Result<(), sqlx::Error> {
+    if !writes {
+        return in_time(PROBE_TIMEOUT, connection.ping()).await;
+    }
+    // The simple protocol: works behind poolers, needs no prepared statement.
+    let row = in_time(PROBE_TIMEOUT, sqlx::raw_sql("show transaction_read_only").fetch_one(connection)).await?;
+    match sqlx::Row::try_get::<&str, _>(&row, 0)? {
+        "off" => Ok(()),
+        _ => Err(sqlx::Error::Io(std::io::Error::other("the server is read-only"))),
+    }
+}
+
+/// Parses a normalised URL. The environment's `PG…` variables only fill what the URL leaves out.
+pub(crate) fn options(url: &str) -> Result<PgConnectOptions, StorageError> {
+    if !url.starts_with("postgresql://") {
+        return Err(StorageError::Url("it has to begin with postgresql://"));
+    }
+    let options = PgConnectOptions::from_str(url).map_err(|_| StorageError::Url("it is not a valid URL"))?;
+    if options.get_database().is_none() {
+        return Err(StorageError::Url("it names no database"));
+    }
+    Ok(options.disable_statement_logging())
+}
+
+/// Settings that every session of ours has. The server's keepalives end sessions of machines that vanished
+/// (after 30 s + 3 × 10 s), and with them their transactions and locks; sqlx cannot set the client's.
+pub(crate) fn session_settings(statement_timeout: Duration) -> [(&'static str, String); 6] {
+    [
+        ("statement_timeout", statement_timeout.as_millis().to_string()),
+        ("lock_timeout", statement_timeout.as_millis().to_string()),
+        ("idle_in_transaction_session_timeout", OPERATION_TIMEOUT.as_millis().to_string()),
+        ("tcp_keepalives_idle", "30".into()),
+        ("tcp_keepalives_interval", "10".into()),
+        ("tcp_keepalives_count", "3".into()),
+    ]
+}
+
+/// A whole operation in bounded time. Dropped at the limit, its connection is tested, rolled back or closed by the pool.
+pub(crate) async fn bounded<T>(operation: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
+    tokio::time::timeout(OPERATION_TIMEOUT, operation).await.unwrap_or(Err(StorageError::TimedOut))
+}
+
+/// One step on a connection in bounded time.
+pub(crate) async fn in_time<T>(
+    limit: Duration,
+    step: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(limit, step)
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_normalised_urls() {
+        for (url, usable) in [
+            ("postgresql://u:p@h:5432/d", true),
+            ("postgresql://u@h/d?sslmode=require", true),
+            ("postgres://u:p@h/d", false),
+            ("postgresql+asyncpg://u:p@h/d", false),
+            ("host=h user=u", false),
+            ("postgresql://u:p@h:port/d", false),
+            ("", false),
+        ] {
+            let parsed = options(url);
+            assert_eq!(parsed.is_ok(), usable, "{url}");
+            if let Err(error) = parsed {
+                assert!(!format!("{error} {error:?}").contains("p@h"), "tells the URL: {error:?}");
+            }
+        }
+    }
 }

@@ -7,12 +7,15 @@ mod connect;
 mod error;
 mod gate;
 mod ledger;
+mod locks;
 pub mod migrate;
 mod pages;
 mod reads;
 mod records;
 pub mod schema;
 mod sequence;
+mod session;
+mod time;
 mod writes;
 
 pub use connect::{Access, PoolSettings, pool};

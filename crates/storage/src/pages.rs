@@ -1,11 +1,18 @@
-//! Fetched pages.
+//! Fetched pages: the cache, the place where a query goes on after a restart, and what makes the first fetch win.
+//!
+//! The search is found by its SHA-256, since it may be longer than an index entry can be.
 
 use std::time::Duration;
 
 use jiff::{Timestamp, civil::Date};
 use sqlx::PgPool;
 
-use crate::StorageError;
+use crate::{
+    StorageError,
+    connect::bounded,
+    session::Session,
+    time::{from_micros, micros},
+};
 
 /// What one fetched page is an answer to.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -67,7 +74,7 @@ pub struct Page {
     pub fetched_at: Timestamp,
 }
 
-/// The store of pages.
+/// The store of pages, for the user `arxiv_upstream`.
 #[derive(Clone, Debug)]
 pub struct Pages {
     pool: PgPool,
@@ -81,21 +88,120 @@ impl Pages {
 
     /// The page that stands there and may still be used.
     pub async fn get(&self, key: &PageKey) -> Result<Option<Page>, StorageError> {
-        todo!("{key:?}")
+        bounded(async {
+            let mut session = Session::statement(&self.pool).await?;
+            let page = look(&mut session, key).await?;
+            session.done().await?;
+            Ok(page)
+        })
+        .await
     }
 
-    /// Stores a page unless one stands there; what stands there.
+    /// Stores a page unless one stands there that may still be used; what stands there then.
     pub async fn put(&self, key: &PageKey, page: &NewPage) -> Result<Page, StorageError> {
-        todo!("{key:?}{page:?}")
+        bounded(async {
+            let mut session = Session::transaction(&self.pool).await?;
+            let entries = serde_json::to_string(&page.entries).map_err(|_| StorageError::Unreadable)?;
+            let bytes = entries.len() + page.title.len() + key.search.len();
+            let put = session.query(
+                "insert into public.arxiv_pages as p
+                   (search_hash, search, day, start, count, total, title, answered_at, status, entries, bytes, expires_at)
+                 values (sha256(convert_to($1, 'UTF8')), $1, $2::text::date, $3, $4, $5, $6,
+                   timestamptz 'epoch' + $7 * interval '1 microsecond', $8, $9, $10,
+                   clock_timestamp() + $11 * interval '1 microsecond')
+                 on conflict (search_hash, day, start, count) do update
+                   set total = excluded.total, title = excluded.title, answered_at = excluded.answered_at,
+                       status = excluded.status, entries = excluded.entries, bytes = excluded.bytes,
+                       expires_at = excluded.expires_at, fetched_at = excluded.fetched_at
+                   where p.expires_at <= clock_timestamp()",
+            );
+            put.bind(&key.search)
+                .bind(key.day.to_string())
+                .bind(i64::from(key.start))
+                .bind(i64::from(key.count))
+                .bind(i64::from(page.total))
+                .bind(&page.title)
+                .bind(page.date.map(Timestamp::as_microsecond))
+                .bind(i32::from(page.status))
+                .bind(entries)
+                .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+                .bind(page.keep_for.map(micros))
+                .execute(session.on())
+                .await?;
+            let stands = look(&mut session, key).await?;
+            session.done().await?;
+            // Nothing stands there only if the page's own time is over already: then this fetch is the freshest answer there is.
+            match stands {
+                Some(page) => Ok(page),
+                None => Ok(Page {
+                    total: page.total,
+                    title: page.title.clone(),
+                    date: page.date,
+                    status: page.status,
+                    entries: page.entries.clone(),
+                    fetched_at: self.now().await?,
+                }),
+            }
+        })
+        .await
     }
 
-    /// Deletes pages of days before `day`, those past their time, and the oldest above `max_bytes`; how many.
+    /// Deletes pages of days before `day`, those past their time, and the oldest above `max_bytes` in all; how many.
     pub async fn prune(&self, day: Date, max_bytes: u64) -> Result<u64, StorageError> {
-        todo!("{day:?}{max_bytes:?}")
+        bounded(async {
+            let mut session = Session::statement(&self.pool).await?;
+            let prune = session.query(
+                "delete from public.arxiv_pages p using (
+                   select search_hash, day, start, count, expires_at,
+                          sum(bytes) over (order by fetched_at desc, search_hash, day, start, count) as bytes_to_here
+                   from public.arxiv_pages where day >= $1::text::date) as kept
+                 where p.day < $1::text::date
+                    or (p.search_hash, p.day, p.start, p.count) = (kept.search_hash, kept.day, kept.start, kept.count)
+                   and (kept.bytes_to_here > $2 or kept.expires_at <= clock_timestamp())",
+            );
+            let prune = prune.bind(day.to_string()).bind(i64::try_from(max_bytes).unwrap_or(i64::MAX));
+            let pruned = prune.execute(session.on()).await?.rows_affected();
+            session.done().await?;
+            Ok(pruned)
+        })
+        .await
     }
 
     /// The database's clock.
     pub async fn now(&self) -> Result<Timestamp, StorageError> {
-        todo!("{:?}", self.pool)
+        bounded(async {
+            let mut session = Session::statement(&self.pool).await?;
+            let now = session.query_as::<(i64,)>("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");
+            let (now,) = now.fetch_one(session.on()).await?;
+            session.done().await?;
+            from_micros(now)
+        })
+        .await
     }
+}
+
+async fn look(session: &mut Session, key: &PageKey) -> Result<Option<Page>, StorageError> {
+    let look = session.query_as::<(i64, String, Option<i64>, i32, String, i64)>(
+        "select total, title, (extract(epoch from answered_at) * 1000000)::bigint, status, entries,
+                (extract(epoch from fetched_at) * 1000000)::bigint
+         from public.arxiv_pages
+         where search_hash = sha256(convert_to($1, 'UTF8')) and day = $2::text::date and start = $3 and count = $4
+           and (expires_at is null or expires_at > clock_timestamp())",
+    );
+    let look = look
+        .bind(&key.search)
+        .bind(key.day.to_string())
+        .bind(i64::from(key.start))
+        .bind(i64::from(key.count));
+    let Some((total, title, date, status, entries, fetched_at)) = look.fetch_optional(session.on()).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Page {
+        total: u32::try_from(total).map_err(|_| StorageError::Unreadable)?,
+        title,
+        date: date.map(from_micros).transpose()?,
+        status: u16::try_from(status).map_err(|_| StorageError::Unreadable)?,
+        entries: serde_json::from_str(&entries).map_err(|_| StorageError::Unreadable)?,
+        fetched_at: from_micros(fetched_at)?,
+    }))
 }

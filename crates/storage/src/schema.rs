@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 
-use crate::StorageError;
+use crate::{StorageError, connect::bounded, session::Session};
 
 /// What a process needs of a database.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -23,7 +23,53 @@ pub enum Need {
     ResultsRead,
 }
 
+impl Need {
+    /// Relations, the newest column that is used of each (none of a sequence), and the rights needed to it.
+    fn relations(self) -> &'static [(&'static str, Option<&'static str>, &'static [&'static str])] {
+        match self {
+            Self::Sequence => &[("arxiv_sequence", None, &["USAGE"])],
+            Self::Ledger => &[
+                ("arxiv_sequence", None, &["USAGE"]),
+                ("arxiv_ledger", Some("entered_at"), &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+            ],
+            Self::Upstream => &[
+                ("arxiv_gate", Some("cooldown_until"), &["SELECT", "UPDATE"]),
+                ("arxiv_pages", Some("expires_at"), &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+            ],
+            Self::QueriesWrite => &[("queries", Some("query_uid"), &["SELECT", "INSERT"])],
+            Self::ResultsWrite => &[("results", Some("query_uid"), &["SELECT", "INSERT"])],
+            Self::QueriesRead => &[("queries", Some("recorded_at"), &["SELECT"])],
+            Self::ResultsRead => &[("results", Some("recorded_at"), &["SELECT"])],
+        }
+    }
+}
+
 /// None when the schema is there and this user has the rights it needs; else the reason, safe for users.
 pub async fn check(pool: &PgPool, need: Need) -> Result<Option<&'static str>, StorageError> {
-    todo!("{pool:?}{need:?}")
+    bounded(async {
+        let mut session = Session::statement(pool).await?;
+        let mut reason = None;
+        for (relation, column, rights) in need.relations() {
+            // By the catalogue, not by to_regclass: that fails for users who may not use the schema.
+            let look = session.query_as::<(bool,)>(
+                "select has_schema_privilege(n.oid, 'USAGE') and (
+                     select bool_and(case c.relkind when 'S' then has_sequence_privilege(c.oid, r)
+                                     else has_table_privilege(c.oid, r) end) from unnest($3::text[]) r)
+                 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                 where n.nspname = 'public' and c.relname = $1 and c.relkind in ('r', 'p', 'S')
+                   and ($2::text is null or exists (
+                     select from pg_attribute a where a.attrelid = c.oid and a.attname = $2 and not a.attisdropped))",
+            );
+            let look = look.bind(relation).bind(column).bind(*rights);
+            reason = match look.fetch_optional(session.on()).await? {
+                None => Some("the database is not prepared: its migrations have not run"),
+                Some((false,)) => Some("the database user lacks rights: its migrations have not run"),
+                Some((true,)) => continue,
+            };
+            break;
+        }
+        session.done().await?;
+        Ok(reason)
+    })
+    .await
 }

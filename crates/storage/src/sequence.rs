@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 
-use crate::StorageError;
+use crate::{StorageError, connect::bounded, session::Session};
 
 /// Unique numbers, for the user `arxiv_sequence`, which can do nothing else.
 #[derive(Clone, Debug)]
@@ -18,6 +18,13 @@ impl Sequence {
 
     /// The next number; never given twice.
     pub async fn next(&self) -> Result<i64, StorageError> {
-        todo!("{:?}", self.pool)
+        bounded(async {
+            let mut session = Session::statement(&self.pool).await?;
+            let next = session.query_as::<(i64,)>("select nextval('public.arxiv_sequence')");
+            let (number,) = next.fetch_one(session.on()).await?;
+            session.done().await?;
+            Ok(number)
+        })
+        .await
     }
 }

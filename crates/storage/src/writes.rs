@@ -1,8 +1,11 @@
-//! The `/write-*` endpoints' writes.
+//! Writes of clients that bring their own number (the `/write-*` endpoints).
+//!
+//! The tables have no key that could refuse a repeated write (the existing service's rows may be doubled), so each write looks
+//! first, under the number's lock, which objects' records take too.
 
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::PgConnectOptions};
 
-use crate::{ResultRow, StorageError};
+use crate::{ResultRow, StorageError, connect::bounded, locks::lock_number, session::Session};
 
 /// A row of `queries` as a client sends it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,12 +35,15 @@ pub enum WriteOutcome {
     Conflict,
 }
 
-/// Writes of clients that bring their own number, for the user `arxiv_rw`.
+/// Writes for the user `arxiv_rw`.
 #[derive(Clone, Debug)]
 pub struct Writes {
     queries: PgPool,
     results: PgPool,
 }
+
+const OWNED_QUERY: &str = "select exists (select from public.queries where query_id = $1 and query_uid is not null)";
+const OWNED_RESULT: &str = "select exists (select from public.results where query_id = $1 and query_uid is not null)";
 
 impl Writes {
     /// Writes to the two tables, which may be in different databases.
@@ -47,11 +53,129 @@ impl Writes {
 
     /// Writes one query.
     pub async fn query(&self, row: &QueryRow) -> Result<WriteOutcome, StorageError> {
-        todo!("{:?}{row:?}", self.queries)
+        bounded(async {
+            if self.is_split() && owned(&mut Session::statement(&self.results).await?, OWNED_RESULT, row.query_id).await? {
+                return Ok(WriteOutcome::Conflict);
+            }
+            let mut session = Session::transaction(&self.queries).await?;
+            lock_number(&mut session, row.query_id).await?;
+            if owned(&mut session, OWNED_QUERY, row.query_id).await?
+                || !self.is_split() && owned(&mut session, OWNED_RESULT, row.query_id).await?
+            {
+                return Ok(WriteOutcome::Conflict);
+            }
+            let outcome = write_query(&mut session, row).await?;
+            session.done().await?;
+            Ok(outcome)
+        })
+        .await
     }
 
-    /// Writes all results of a query (numbered from 1), or none.
-    pub async fn results(&self, query_id: i64, timestamp: i64, rows: &[ResultRow]) -> Result<WriteOutcome, StorageError> {
-        todo!("{:?}{query_id:?}{timestamp}{rows:?}", self.results)
+    /// Writes all results of a query (numbered from 0, as the existing service does), or none.
+    pub async fn results(
+        &self,
+        query_id: i64,
+        timestamp: i64,
+        rows: &[ResultRow],
+    ) -> Result<WriteOutcome, StorageError> {
+        bounded(async {
+            if self.is_split() && owned(&mut Session::statement(&self.queries).await?, OWNED_QUERY, query_id).await? {
+                return Ok(WriteOutcome::Conflict);
+            }
+            let mut session = Session::transaction(&self.results).await?;
+            lock_number(&mut session, query_id).await?;
+            if owned(&mut session, OWNED_RESULT, query_id).await?
+                || !self.is_split() && owned(&mut session, OWNED_QUERY, query_id).await?
+            {
+                return Ok(WriteOutcome::Conflict);
+            }
+            let outcome = write_results(&mut session, query_id, timestamp, rows).await?;
+            session.done().await?;
+            Ok(outcome)
+        })
+        .await
     }
+
+    /// Whether one transaction cannot see both tables.
+    fn is_split(&self) -> bool {
+        let (queries, results) = (self.queries.connect_options(), self.results.connect_options());
+        let place = |options: &PgConnectOptions| {
+            (options.get_host().to_owned(), options.get_port(), options.get_database().map(str::to_owned))
+        };
+        place(&queries) != place(&results)
+    }
+}
+
+/// Whether an object owns the number.
+async fn owned(session: &mut Session, sql: &'static str, number: i64) -> Result<bool, StorageError> {
+    Ok(session.query_as::<(bool,)>(sql).bind(number).fetch_one(session.on()).await?.0)
+}
+
+async fn write_query(session: &mut Session, row: &QueryRow) -> Result<WriteOutcome, StorageError> {
+    let look = session.query_as::<(Option<bool>,)>(
+        "select bool_or((timestamp, status, num_results, num_entries, query) is not distinct from ($2, $3, $4, $5, $6))
+         from public.queries where query_id = $1",
+    );
+    let look = look
+        .bind(row.query_id)
+        .bind(row.timestamp)
+        .bind(row.status)
+        .bind(row.num_results)
+        .bind(row.num_entries)
+        .bind(&row.query);
+    match look.fetch_one(session.on()).await? {
+        (Some(true),) => return Ok(WriteOutcome::AlreadyThere),
+        (Some(false),) => return Ok(WriteOutcome::Conflict),
+        (None,) => {}
+    }
+    let insert = session.query(
+        "insert into public.queries (query_id, timestamp, status, num_results, num_entries, query)
+         values ($1, $2, $3, $4, $5, $6)",
+    );
+    insert
+        .bind(row.query_id)
+        .bind(row.timestamp)
+        .bind(row.status)
+        .bind(row.num_results)
+        .bind(row.num_entries)
+        .bind(&row.query)
+        .execute(session.on())
+        .await?;
+    Ok(WriteOutcome::Written)
+}
+
+async fn write_results(
+    session: &mut Session,
+    query_id: i64,
+    timestamp: i64,
+    rows: &[ResultRow],
+) -> Result<WriteOutcome, StorageError> {
+    let author: Vec<_> = rows.iter().map(|row| row.author.as_str()).collect();
+    let title: Vec<_> = rows.iter().map(|row| row.title.as_str()).collect();
+    let journal: Vec<_> = rows.iter().map(|row| row.journal.as_str()).collect();
+    // As sets: rows that the existing service doubled are the same content. EXCEPT takes nulls for equal.
+    let look = session.query_as::<(bool, bool)>(
+        "with standing as (
+           select timestamp, result_number::bigint, author, title, journal from public.results where query_id = $1),
+         given as (
+           select $2::bigint, n - 1, author, title, journal
+           from unnest($3::text[], $4::text[], $5::text[]) with ordinality as r (author, title, journal, n))
+         select exists (select from standing),
+                not exists (table given except table standing) and not exists (table standing except table given)",
+    );
+    let look = look.bind(query_id).bind(timestamp).bind(&author).bind(&title).bind(&journal);
+    match look.fetch_one(session.on()).await? {
+        (true, true) => return Ok(WriteOutcome::AlreadyThere),
+        (true, false) => return Ok(WriteOutcome::Conflict),
+        (false, _) => {}
+    }
+    let insert = session.query(
+        "insert into public.results (query_id, timestamp, result_number, author, title, journal)
+         select $1, $2, n - 1, author, title, journal
+         from unnest($3::text[], $4::text[], $5::text[]) with ordinality as r (author, title, journal, n)
+         order by n",
+    );
+    let insert = insert.bind(query_id).bind(timestamp).bind(author).bind(title).bind(journal);
+    insert.execute(session.on()).await?;
+    Ok(WriteOutcome::Written)
 }

@@ -1,10 +1,25 @@
 //! The upstream gate: one request, one connection, one interval, over all processes.
+//!
+//! Two things together keep it: the lock ([`lock`]), held from before the slot is read until the request's connection is
+//! closed, and the slot ([`slot`]), a time in a row, moved before the request goes out and again after it. The lock alone
+//! would not know when the last request was; the slot alone not whether it has ended.
 
-use std::time::Duration;
+mod lock;
+mod slot;
+
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use sqlx::PgPool;
+use tokio::time::Instant;
 
-use crate::StorageError;
+use self::lock::answered;
+use crate::{
+    Access, PoolSettings, StorageError,
+    connect::{bounded, options, pool},
+    session::Session,
+    time::from_micros,
+};
 
 /// How long the server keeps the lock of a machine that vanished without closing its connection. A request upstream has
 /// to have a shorter deadline, so that it has ended before the next one may begin.
@@ -76,60 +91,120 @@ pub struct GateState {
 
 /// The gate, one for a process (clones share it).
 #[derive(Clone)]
-pub struct Gate {}
+pub struct Gate {
+    settings: Arc<GateSettings>,
+    lock: lock::LockConnection,
+    watch: PgPool,
+}
 
 impl Gate {
     /// A gate that connects when first used; to be called within a tokio runtime.
     pub fn new(settings: GateSettings) -> Result<Self, StorageError> {
-        todo!("{}", settings.url)
+        let lock_options = options(&settings.url)?.application_name(&settings.application_name);
+        let watch = PoolSettings {
+            access: Access::ReadWrite,
+            max_connections: 1,
+            acquire_timeout: Duration::from_secs(5),
+            statement_cache: true,
+            application_name: settings.application_name.clone(),
+        };
+        let watch = pool(&settings.url, &watch)?;
+        let lock = lock::LockConnection::new(lock_options, settings.interval);
+        Ok(Self { settings: Arc::new(settings), lock, watch })
     }
 
     /// Waits for the turn, at most `patience`: first within the process, then among all processes, in order.
     pub async fn enter(&self, patience: Duration) -> Result<Turn, GateError> {
-        todo!("{patience:?}")
+        let held = self.lock.acquire(Instant::now() + patience).await?;
+        Ok(Turn { held, settings: Arc::clone(&self.settings) })
     }
 
     /// What stands in the gate's row.
     pub async fn state(&self) -> Result<GateState, StorageError> {
-        todo!()
+        let (next_slot, cooldown_until, throttled) = bounded(async {
+            let mut session = Session::statement(&self.watch).await?;
+            let state = session.query_as::<(i64, Option<i64>, i32)>(
+                "select (extract(epoch from next_slot) * 1000000)::bigint,
+                        (extract(epoch from cooldown_until) * 1000000)::bigint, throttled_in_a_row
+                 from public.arxiv_gate",
+            );
+            let row = state.fetch_one(session.on()).await?;
+            session.done().await?;
+            Ok(row)
+        })
+        .await?;
+        Ok(GateState {
+            next_slot: from_micros(next_slot)?,
+            cooldown_until: cooldown_until.map(from_micros).transpose()?,
+            throttled_in_a_row: u32::try_from(throttled).unwrap_or(0),
+        })
     }
 }
 
 /// The right to be the only one with a connection to arXiv. Dropped: given up at once.
-pub struct Turn {}
+pub struct Turn {
+    held: lock::Held,
+    settings: Arc<GateSettings>,
+}
 
 impl Turn {
     /// Waits for the next slot, at most `patience`, and takes it.
     pub async fn slot(&mut self, patience: Duration) -> Result<Slot, GateError> {
-        todo!("{patience:?}")
+        let deadline = Instant::now() + patience;
+        loop {
+            // Counted from before the statement: whatever time its commit took is then on the safe side.
+            let fresh_until = Instant::now() + self.settings.guard;
+            if answered(slot::take(self.held.session(), &self.settings)).await? {
+                return Ok(Slot { fresh_until });
+            }
+            let ahead = answered(slot::ahead(self.held.session())).await?;
+            let ahead = ahead.ok_or(StorageError::Unreadable)?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Some(until) = ahead.until
+                && ahead.cooldown > left
+            {
+                return Err(GateError::CoolingDown { until, retry_after: ahead.cooldown });
+            }
+            let wait = ahead.slot.max(ahead.cooldown);
+            if wait > left {
+                return Err(GateError::Busy { retry_after: wait });
+            }
+            // A lost lock ends the wait: somebody else's turn may have begun.
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                error = self.held.lost() => return Err(error.into()),
+            }
+        }
     }
 
     /// Resolves when the lock is lost (its connection broke or hangs). To be raced against the request; may be dropped.
     pub async fn lost(&mut self) -> StorageError {
-        todo!()
+        self.held.lost().await
     }
 
     /// After the request, its connection closed: tells how it went, moves the slot again, ends the turn. Gives the end of
     /// the cool-down if one is on.
-    pub async fn finish(self, outcome: Outcome) -> Result<Option<Timestamp>, StorageError> {
-        todo!("{outcome:?}")
+    pub async fn finish(mut self, outcome: Outcome) -> Result<Option<Timestamp>, StorageError> {
+        let until = answered(slot::settle(self.held.session(), &self.settings, outcome)).await?;
+        self.held.release().await;
+        until.map(from_micros).transpose()
     }
 
     /// Ends the turn without a request.
     pub async fn leave(self) {
-        todo!()
+        self.held.release().await;
     }
 }
 
 /// A slot, committed: one request may go out while it is fresh.
 #[derive(Debug)]
 pub struct Slot {
-    fresh_until: tokio::time::Instant,
+    fresh_until: Instant,
 }
 
 impl Slot {
     /// False once more than the guard passed: take another slot.
     pub fn is_fresh(&self) -> bool {
-        tokio::time::Instant::now() < self.fresh_until
+        Instant::now() < self.fresh_until
     }
 }

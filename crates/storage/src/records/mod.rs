@@ -1,9 +1,20 @@
 //! Recording a finished search, exactly once.
+//!
+//! Rows belong to an object by the uid on them. A record is written under the locks of its uid and its number, then read
+//! back; what stands there is the truth, whoever wrote it.
+
+mod rows;
+mod split;
 
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::{ResultRow, StorageError};
+use crate::{
+    ResultRow, StorageError,
+    connect::bounded,
+    locks::{lock_number, lock_uid},
+    session::Session,
+};
 
 /// A finished search.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +31,7 @@ pub struct Record<'a> {
     pub num_results: i32,
     /// The query as arXiv understood it.
     pub query: &'a str,
-    /// The papers, numbered in this order; at most 30000.
+    /// The papers, numbered from 0 in this order; at most 30000.
     pub results: &'a [ResultRow],
 }
 
@@ -46,7 +57,7 @@ pub struct Recorded {
 pub enum RecordOutcome {
     /// Now, or before, recorded; this stands there.
     Recorded(Recorded),
-    /// Another's row has the number: take another ([`crate::Ledger::replace`]) and record again. Nothing was written.
+    /// Another's row has the number: take another ([`crate::Ledger::replace`]) and record again. No row in `queries` was written.
     NumberTaken,
 }
 
@@ -66,23 +77,62 @@ impl Records {
 
     /// What stands there for an object.
     pub async fn find(&self, uid: Uuid) -> Result<Option<Recorded>, StorageError> {
-        todo!("{:?}{uid:?}", self.queries)
+        bounded(async {
+            let mut session = Session::statement(&self.queries).await?;
+            let recorded = rows::find(&mut session, uid).await?;
+            session.done().await?;
+            Ok(recorded)
+        })
+        .await
     }
 
-    /// Records a search, unless the object has its record already.
+    /// Records a search, unless the object has its record already. After an error the record may stand there or not: ask again.
     pub async fn record(&self, record: &Record<'_>) -> Result<RecordOutcome, StorageError> {
-        todo!("{:?}{record:?}{}", self.results, self.split)
+        if self.split {
+            bounded(split::record(&self.queries, &self.results, record)).await
+        } else {
+            bounded(self.record_in_one(record)).await
+        }
+    }
+
+    async fn record_in_one(&self, record: &Record<'_>) -> Result<RecordOutcome, StorageError> {
+        let mut session = Session::transaction(&self.queries).await?;
+        lock_uid(&mut session, record.uid).await?;
+        if let Some(recorded) = rows::find(&mut session, record.uid).await? {
+            session.done().await?;
+            return Ok(RecordOutcome::Recorded(recorded));
+        }
+        lock_number(&mut session, record.number).await?;
+        if rows::query_has_number(&mut session, record).await?
+            || rows::result_has_number(&mut session, record).await?
+        {
+            return Ok(RecordOutcome::NumberTaken);
+        }
+        let entries = rows::insert_results(&mut session, record).await?;
+        match rows::insert_query(&mut session, record, record.number, entries).await? {
+            Some(recorded) => {
+                session.done().await?;
+                Ok(RecordOutcome::Recorded(recorded))
+            }
+            None => Ok(RecordOutcome::NumberTaken),
+        }
     }
 
     /// For the sweeper of split servers: uids after `after`, in order, at most `limit`, that have results older than an hour
-    /// and no row in `queries`. None when not split.
-    pub async fn unfinished(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<Uuid>, StorageError> {
-        todo!("{after:?}{limit:?}")
+    /// and no row in `queries`, and where to go on (none at the end). Nothing when not split.
+    pub async fn unfinished(&self, after: Option<Uuid>, limit: u32) -> Result<(Vec<Uuid>, Option<Uuid>), StorageError> {
+        if !self.split {
+            return Ok((Vec::new(), None));
+        }
+        bounded(split::unfinished(&self.queries, &self.results, after, limit)).await
     }
 
     /// Deletes such results of an object that is gone; how many. The row in `queries` is looked for once more, under the lock
     /// that recording takes.
     pub async fn sweep(&self, uid: Uuid) -> Result<u64, StorageError> {
-        todo!("{uid:?}")
+        if !self.split {
+            return Ok(0);
+        }
+        bounded(split::sweep(&self.queries, &self.results, uid)).await
     }
 }

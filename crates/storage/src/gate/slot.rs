@@ -1,0 +1,86 @@
+//! The gate's row: when the next request may go out, and until when everybody cools down. All by the database's clock, read
+//! when the statement runs (`now()` would be as old as the transaction, and older than a wait).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::PgConnection;
+
+use super::{GateSettings, Outcome};
+use crate::time::micros;
+
+/// Beyond the interval, a slot this far ahead was not made by a process of ours: the clock was set back. It is not waited for.
+const CLOCK_SET_BACK: Duration = Duration::from_mins(1);
+/// 2^20 times the base is beyond every cap.
+const MAX_DOUBLINGS: i32 = 20;
+
+/// What has to be waited for before a slot can be taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ahead {
+    pub(super) slot: Duration,
+    pub(super) cooldown: Duration,
+    /// The end of the cool-down, if there is one.
+    pub(super) until: Option<Timestamp>,
+}
+
+/// Takes the slot if it is due: moves it by the interval and the guard, committed when this returns true.
+pub(super) async fn take(connection: &mut PgConnection, settings: &GateSettings) -> Result<bool, sqlx::Error> {
+    let take = sqlx::query(
+        "update public.arxiv_gate
+         set next_slot = clock_timestamp() + $1 * interval '1 microsecond'
+         where (next_slot <= clock_timestamp() or next_slot > clock_timestamp() + $2 * interval '1 microsecond')
+           and (cooldown_until is null or cooldown_until <= clock_timestamp()
+                or cooldown_until > clock_timestamp() + $3 * interval '1 microsecond')",
+    )
+    .bind(micros(settings.interval + settings.guard))
+    .bind(micros(settings.interval + CLOCK_SET_BACK))
+    .bind(micros(settings.cooldown_cap + CLOCK_SET_BACK));
+    Ok(take.execute(connection).await?.rows_affected() == 1)
+}
+
+/// How long until [`take`] can succeed; None if the row is missing.
+pub(super) async fn ahead(connection: &mut PgConnection) -> Result<Option<Ahead>, sqlx::Error> {
+    let ahead = sqlx::query_as::<_, (i64, i64, Option<i64>)>(
+        "select (extract(epoch from next_slot - t) * 1000000)::bigint,
+                coalesce((extract(epoch from cooldown_until - t) * 1000000)::bigint, 0),
+                (extract(epoch from cooldown_until) * 1000000)::bigint
+         from public.arxiv_gate, clock_timestamp() as t",
+    );
+    let wait = |micros: i64| Duration::from_micros(u64::try_from(micros).unwrap_or(0));
+    Ok(ahead.fetch_optional(connection).await?.map(|(slot, cooldown, until)| Ahead {
+        slot: wait(slot),
+        cooldown: wait(cooldown),
+        until: until.and_then(|at| Timestamp::from_microsecond(at).ok()),
+    }))
+}
+
+/// After a request: moves the slot again (a request may have taken long) and keeps the cool-down. Gives its end (microseconds since 1970) while
+/// it lasts.
+pub(super) async fn settle(
+    connection: &mut PgConnection,
+    settings: &GateSettings,
+    outcome: Outcome,
+) -> Result<Option<i64>, sqlx::Error> {
+    let (throttled, asked) = match outcome {
+        Outcome::Throttled { retry_after } => (Some(true), retry_after.unwrap_or_default()),
+        Outcome::Answered => (Some(false), Duration::ZERO),
+        Outcome::Failed => (None, Duration::ZERO),
+    };
+    // What arXiv asks for can only lengthen our own growing pause, up to the cap; and nothing shortens one that is on.
+    let settle = sqlx::query_as::<_, (Option<i64>,)>(
+        "update public.arxiv_gate
+         set next_slot = greatest(next_slot, clock_timestamp() + $1 * interval '1 microsecond'),
+             throttled_in_a_row = case when $2 then throttled_in_a_row + 1 when not $2 then 0 else throttled_in_a_row end,
+             cooldown_until = case when $2 then greatest(cooldown_until, clock_timestamp() + interval '1 microsecond'
+                 * least(greatest($3 * power(2, least(throttled_in_a_row, $4)), $5), $6))
+               else cooldown_until end
+         returning case when cooldown_until > clock_timestamp() then (extract(epoch from cooldown_until) * 1000000)::bigint end",
+    )
+    .bind(micros(settings.interval))
+    .bind(throttled)
+    .bind(micros(settings.cooldown_base))
+    .bind(MAX_DOUBLINGS)
+    .bind(micros(asked))
+    .bind(micros(settings.cooldown_cap));
+    Ok(settle.fetch_optional(connection).await?.and_then(|(until,)| until))
+}

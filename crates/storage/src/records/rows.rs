@@ -1,0 +1,105 @@
+//! The statements of a record, each on a session that holds its locks.
+
+use uuid::Uuid;
+
+use super::{Record, Recorded};
+use crate::{StorageError, session::Session};
+
+type Row = (i64, i64, i16, i32, i32, String);
+
+pub(super) async fn find(session: &mut Session, uid: Uuid) -> Result<Option<Recorded>, StorageError> {
+    let find = session.query_as::<Row>(
+        "select query_id, timestamp, status::smallint, num_results::integer, num_entries::integer, query
+         from public.queries where query_uid = $1",
+    );
+    let row = find.bind(uid).fetch_optional(session.on()).await?;
+    Ok(row.map(|(query_id, timestamp, status, num_results, num_entries, query)| Recorded {
+        query_id,
+        timestamp,
+        status,
+        num_results,
+        num_entries,
+        query,
+    }))
+}
+
+/// Whether anybody else's row in `queries` has the number.
+pub(super) async fn query_has_number(session: &mut Session, record: &Record<'_>) -> Result<bool, StorageError> {
+    has_number(
+        session,
+        record,
+        "select exists (select from public.queries where query_id = $1 and query_uid is distinct from $2)",
+    )
+    .await
+}
+
+/// Whether anybody else's row in `results` has the number.
+pub(super) async fn result_has_number(session: &mut Session, record: &Record<'_>) -> Result<bool, StorageError> {
+    has_number(
+        session,
+        record,
+        "select exists (select from public.results where query_id = $1 and query_uid is distinct from $2)",
+    )
+    .await
+}
+
+async fn has_number(session: &mut Session, record: &Record<'_>, sql: &'static str) -> Result<bool, StorageError> {
+    let taken = session.query_as::<(bool,)>(sql).bind(record.number).bind(record.uid);
+    Ok(taken.fetch_one(session.on()).await?.0)
+}
+
+/// Results of an object that stand there: how many, and their number.
+pub(super) async fn standing_results(session: &mut Session, uid: Uuid) -> Result<Option<(i32, i64)>, StorageError> {
+    let standing = session.query_as::<(i32, Option<i64>)>(
+        "select count(*)::integer, min(query_id) from public.results where query_uid = $1",
+    );
+    let (count, number) = standing.bind(uid).fetch_one(session.on()).await?;
+    Ok(number.filter(|_| count > 0).map(|number| (count, number)))
+}
+
+/// Inserts the results unless the object has some; how many stand there then.
+pub(super) async fn insert_results(session: &mut Session, record: &Record<'_>) -> Result<i32, StorageError> {
+    if let Some((standing, _)) = standing_results(session, record.uid).await? {
+        return Ok(standing);
+    }
+    let column = |field: fn(&crate::ResultRow) -> &str| record.results.iter().map(field).collect::<Vec<_>>();
+    let insert = session.query(
+        "insert into public.results (query_id, timestamp, result_number, author, title, journal, query_uid)
+         select $1, $2, n - 1, author, title, journal, $3
+         from unnest($4::text[], $5::text[], $6::text[]) with ordinality as r (author, title, journal, n)
+         order by n",
+    );
+    let insert = insert
+        .bind(record.number)
+        .bind(record.timestamp)
+        .bind(record.uid)
+        .bind(column(|row| &row.author))
+        .bind(column(|row| &row.title))
+        .bind(column(|row| &row.journal));
+    let inserted = insert.execute(session.on()).await?.rows_affected();
+    i32::try_from(inserted).map_err(|_| StorageError::Unreadable)
+}
+
+/// Inserts the row in `queries` and reads back what stands there; None when another object has the number.
+pub(super) async fn insert_query(
+    session: &mut Session,
+    record: &Record<'_>,
+    number: i64,
+    entries: i32,
+) -> Result<Option<Recorded>, StorageError> {
+    let insert = session.query(
+        "insert into public.queries (query_id, timestamp, status, num_results, num_entries, query, query_uid)
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+    );
+    insert
+        .bind(number)
+        .bind(record.timestamp)
+        .bind(record.status)
+        .bind(record.num_results)
+        .bind(entries)
+        .bind(record.query)
+        .bind(record.uid)
+        .execute(session.on())
+        .await?;
+    find(session, record.uid).await
+}

@@ -1,0 +1,24 @@
+-- Pages of arXiv's answers, each whole.
+create table public.arxiv_pages (
+    -- SHA-256 of search, which may be longer than an index entry can be.
+    search_hash bytea not null,
+    search text not null,
+    -- arXiv's day (America/New_York).
+    day date not null,
+    start bigint not null,
+    count bigint not null,
+    total bigint not null,
+    title text not null,
+    -- arXiv's Date header.
+    answered_at timestamptz,
+    status integer not null,
+    -- A JSON array; text, since it is only ever read as a whole.
+    entries text not null,
+    bytes bigint not null,
+    fetched_at timestamptz not null default clock_timestamp(),
+    -- Null: good for all of its day.
+    expires_at timestamptz,
+    primary key (search_hash, day, start, count)
+);
+
+create index arxiv_pages_day_idx on public.arxiv_pages (day);
