@@ -3,11 +3,14 @@
 //!
 //! All of it listens on loopback, keeps its state in folders of its own, and dies with the process that started it.
 
+pub mod control_plane;
 pub mod ports;
 pub mod postgres;
 pub mod process;
 mod progress;
 pub mod scratch;
+pub mod toolchain;
 mod wait;
 
+pub use control_plane::ControlPlane;
 pub use postgres::Postgres;

@@ -1,0 +1,135 @@
+//! Namespaces, and `ServiceAccounts` with just the rights that a file of rules gives.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{
+    ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
+};
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use serde::Deserialize;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{ControlPlane, kubeconfig};
+
+/// Longer than anybody lets a throw-away cluster run; the kubeconfig is written anew at each start.
+const TOKEN_SECONDS: i64 = 30 * 24 * 3600;
+const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
+
+/// The shape of the files in the chart's `rbac` folder.
+#[derive(Deserialize)]
+struct Rules {
+    rules: Vec<PolicyRule>,
+}
+
+/// Where the chart keeps the rules of a process: `operator` or `api-server`.
+pub fn chart_rules(process: &str) -> PathBuf {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/arxiv-operator/rbac");
+    Path::new(folder).join(format!("{process}.yaml"))
+}
+
+impl ControlPlane {
+    /// A fresh namespace (a deleted one would never go away here, so names are not used twice).
+    pub async fn namespace(&self) -> Result<String> {
+        let name = format!("test-{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
+        self.ensure_namespace(&name).await?;
+        Ok(name)
+    }
+
+    /// Makes a namespace of this name if there is none.
+    pub async fn ensure_namespace(&self, name: &str) -> Result<()> {
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(name.to_owned());
+        apply(&Api::all(self.client().await?), &namespace).await
+    }
+
+    /// A `ServiceAccount` that may do what the rules in `rules` say, in its namespace or (`cluster_wide`) everywhere.
+    /// Gives the path of its kubeconfig.
+    pub async fn service_account(
+        &self,
+        namespace: &str,
+        name: &str,
+        rules: &Path,
+        cluster_wide: bool,
+    ) -> Result<PathBuf> {
+        let text = std::fs::read_to_string(rules).with_context(|| rules.display().to_string())?;
+        let Rules { rules } = serde_saphyr::from_str(&text)?;
+        let client = self.client().await?;
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+        apply(&accounts, &named(namespace, name)).await?;
+
+        let subject = Subject {
+            kind: "ServiceAccount".into(),
+            name: name.into(),
+            namespace: Some(namespace.into()),
+            api_group: None,
+        };
+        let role = |kind: &str, name: &str| RoleRef {
+            api_group: RBAC_GROUP.into(),
+            kind: kind.into(),
+            name: name.into(),
+        };
+        if cluster_wide {
+            let full_name = format!("{namespace}-{name}");
+            let binding = ClusterRoleBinding {
+                role_ref: role("ClusterRole", &full_name),
+                subjects: Some(vec![subject]),
+                metadata: named::<ClusterRole>("", &full_name).metadata,
+            };
+            let role = ClusterRole {
+                rules: Some(rules),
+                ..named("", &full_name)
+            };
+            apply(&Api::all(client.clone()), &role).await?;
+            apply(&Api::all(client), &binding).await?;
+        } else {
+            let binding = RoleBinding {
+                role_ref: role("Role", name),
+                subjects: Some(vec![subject]),
+                metadata: named::<Role>(namespace, name).metadata,
+            };
+            let role = Role {
+                rules: Some(rules),
+                ..named(namespace, name)
+            };
+            apply(&Api::namespaced(client.clone(), namespace), &role).await?;
+            apply(&Api::namespaced(client, namespace), &binding).await?;
+        }
+
+        let request = TokenRequest {
+            spec: TokenRequestSpec {
+                expiration_seconds: Some(TOKEN_SECONDS),
+                ..TokenRequestSpec::default()
+            },
+            ..TokenRequest::default()
+        };
+        let issued = accounts
+            .create_token_request(name, &PostParams::default(), &request)
+            .await?;
+        let token = issued.status.context("Kubernetes issued no token")?.token;
+        let path = self.folder.join(format!("{namespace}-{name}.kubeconfig"));
+        kubeconfig::write(&path, &self.url(), self.certificates.ca(), namespace, &token)?;
+        Ok(path)
+    }
+}
+
+fn named<K: kube::Resource + Default>(namespace: &str, name: &str) -> K {
+    let mut object = K::default();
+    object.meta_mut().name = Some(name.to_owned());
+    object.meta_mut().namespace = Some(namespace.to_owned()).filter(|namespace| !namespace.is_empty());
+    object
+}
+
+async fn apply<K>(api: &Api<K>, object: &K) -> Result<()>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + DeserializeOwned + Serialize,
+{
+    let parameters = PatchParams::apply("testbed").force();
+    api.patch(&object.name_any(), &parameters, &Patch::Apply(object))
+        .await?;
+    Ok(())
+}
