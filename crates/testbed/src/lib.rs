@@ -3,6 +3,7 @@
 //!
 //! All of it listens on loopback, keeps its state in folders of its own, and dies with the process that started it.
 
+pub mod arxiv;
 pub mod control_plane;
 pub mod ports;
 pub mod postgres;
@@ -12,5 +13,6 @@ pub mod scratch;
 pub mod toolchain;
 mod wait;
 
+pub use arxiv::StandIn;
 pub use control_plane::ControlPlane;
 pub use postgres::Postgres;

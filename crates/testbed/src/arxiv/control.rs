@@ -1,0 +1,54 @@
+//! Switching and looking over HTTP, for whoever runs the stand-in as part of `cargo xtask up`:
+//!
+//! - `POST /_control` with a [`super::Behaviour`] as JSON, such as `{"mode": "503", "retry_after": "5", "times": 3}`;
+//! - `GET /_record` gives the requests, the connections and the shortest spacing, `DELETE /_record` forgets them.
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+use serde_json::json;
+
+use super::State;
+
+/// Whether a path belongs to this module.
+pub(super) fn owns(path: &str) -> bool {
+    path.starts_with("/_")
+}
+
+/// Answers a request for one of these paths.
+pub(super) fn answer(state: &State, method: &Method, path: &str, body: &[u8]) -> Response<Bytes> {
+    match (method, path) {
+        (&Method::POST, "/_control") => match serde_json::from_slice(body) {
+            Ok(behaviour) => {
+                state.set(behaviour);
+                plain(StatusCode::NO_CONTENT, String::new())
+            }
+            Err(error) => plain(StatusCode::BAD_REQUEST, format!("{error}\n")),
+        },
+        (&Method::GET, "/_record") => {
+            let record = state.record();
+            let spacing = record.min_spacing().map(|spacing| spacing.as_millis());
+            let report = json!({
+                "count": record.requests().len(),
+                "open": record.open(),
+                "max_open": record.max_open(),
+                "min_spacing_ms": spacing,
+                "requests": record.requests(),
+            });
+            plain(StatusCode::OK, report.to_string())
+        }
+        (&Method::DELETE, "/_record") => {
+            state.record().clear();
+            plain(StatusCode::NO_CONTENT, String::new())
+        }
+        _ => plain(
+            StatusCode::NOT_FOUND,
+            "POST /_control, GET /_record, DELETE /_record\n".into(),
+        ),
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    response
+}

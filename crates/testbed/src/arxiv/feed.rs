@@ -1,0 +1,239 @@
+//! Atom feeds as arXiv writes them, with made-up papers.
+
+use std::fmt::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use jiff::Timestamp;
+
+use super::behaviour::{Behaviour, Form, Mode};
+
+/// Papers claimed when nothing else is said.
+const TOTAL: u32 = 1234;
+/// Identifiers `YYMM.NNNNN` of the years 2007 to 2099: twelve months each, 100,000 numbers a month.
+const MONTHS: u64 = 93 * 12;
+const NUMBERS: u64 = 100_000;
+
+/// A search and the piece of it that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) search_query: String,
+    pub(super) start: u32,
+    pub(super) max_results: u32,
+}
+
+/// The feed for a request.
+pub(super) fn write(asked: &Asked, behaviour: &Behaviour) -> String {
+    let mut total = behaviour.total.unwrap_or(TOTAL);
+    let mut count = asked.max_results;
+    if behaviour.total.is_some() {
+        count = count.min(total.saturating_sub(asked.start));
+    }
+    match behaviour.mode {
+        Mode::Zero => (total, count) = (0, 0),
+        Mode::EmptyPage => count = 0,
+        _ if behaviour.drift && asked.start > 0 => total += 3,
+        _ => {}
+    }
+    let mut feed = head(asked, behaviour, total);
+    for index in asked.start..asked.start.saturating_add(count) {
+        feed += &entry(asked, behaviour, index);
+    }
+    feed += "</feed>\n";
+    feed
+}
+
+/// Everything before the first entry.
+pub(super) fn head(asked: &Asked, behaviour: &Behaviour, total: u32) -> String {
+    let Asked {
+        search_query,
+        start,
+        max_results,
+    } = asked;
+    let query = format!("search_query={search_query}&id_list=&start={start}&max_results={max_results}");
+    let query = escape(&query);
+    let newer = behaviour.form == Form::Newer;
+    let name = if newer { "arXiv" } else { "ArXiv" };
+    let title = match behaviour.mode {
+        Mode::NoTitle => String::new(),
+        _ if newer => format!("  <title>{name} Query: {query}</title>\n"),
+        _ => format!("  <title type=\"html\">{name} Query: {query}</title>\n"),
+    };
+    let total = match behaviour.mode {
+        Mode::NoTotal => None,
+        Mode::BadTotal => Some("many".to_owned()),
+        _ => Some(total.to_string()),
+    };
+    let id = hash(search_query);
+    let mut head = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let number = |name: &str, value: &str| {
+        if newer {
+            format!("  <opensearch:{name}>{value}</opensearch:{name}>\n")
+        } else {
+            let namespace = "xmlns:opensearch=\"http://a9.com/-/spec/opensearch/1.1/\"";
+            format!("  <opensearch:{name} {namespace}>{value}</opensearch:{name}>\n")
+        }
+    };
+    let total = total
+        .map(|total| number("totalResults", &total))
+        .unwrap_or_default();
+    let numbers =
+        total + &number("startIndex", &start.to_string()) + &number("itemsPerPage", &max_results.to_string());
+    if newer {
+        head += "<feed xmlns:opensearch=\"http://a9.com/-/spec/opensearch/1.1/\" \
+                 xmlns:arxiv=\"http://arxiv.org/schemas/atom\" xmlns=\"http://www.w3.org/2005/Atom\">\n";
+        let updated = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+        let _ = write!(
+            head,
+            "  <id>https://arxiv.org/api/{id:x}</id>\n{title}  <updated>{updated}</updated>\n"
+        );
+        let _ = writeln!(
+            head,
+            "  <link href=\"https://arxiv.org/api/query?{query}\" type=\"application/atom+xml\"/>"
+        );
+    } else {
+        head += "<feed xmlns=\"http://www.w3.org/2005/Atom\">\n";
+        let updated = Timestamp::now().strftime("%Y-%m-%dT00:00:00-04:00");
+        let link = format!("http://arxiv.org/api/query?{query}");
+        let _ = writeln!(
+            head,
+            "  <link href=\"{link}\" rel=\"self\" type=\"application/atom+xml\"/>"
+        );
+        let _ = write!(
+            head,
+            "{title}  <id>http://arxiv.org/api/{id:x}</id>\n  <updated>{updated}</updated>\n"
+        );
+    }
+    head + &numbers
+}
+
+/// The paper at a place of a search's results; the same each time.
+pub(super) fn entry(asked: &Asked, behaviour: &Behaviour, index: u32) -> String {
+    let id = identifier(&asked.search_query, index);
+    let title = format!("Result {index} of a study on Árvíztűrő graphs &amp; $O(n^2)$\n  bounds");
+    let summary = format!("We study graphs &lt;G&gt; with $O(n^2)$ edges.\n  Part {index}.");
+    let authors = match behaviour.mode {
+        Mode::NoAuthors => 0,
+        _ => behaviour.authors.unwrap_or(index % 3 + 1),
+    };
+    let authors = (0..authors).fold(String::new(), |mut text, author| {
+        let _ = write!(
+            text,
+            "    <author>\n      <name>Author {index}-{author} Erdős</name>\n    </author>\n"
+        );
+        text
+    });
+    let namespace = match behaviour.form {
+        Form::Older => " xmlns:arxiv=\"http://arxiv.org/schemas/atom\"",
+        Form::Newer => "",
+    };
+    let journal = if index.is_multiple_of(3) {
+        format!("    <arxiv:journal_ref{namespace}>Phys.Rev.D{index}:013009,2024</arxiv:journal_ref>\n")
+    } else {
+        String::new()
+    };
+    let comment = format!(
+        "    <arxiv:comment{namespace}>{} pages</arxiv:comment>\n",
+        index % 40 + 4
+    );
+    let primary = format!("    <arxiv:primary_category{namespace} term=\"math.CO\"/>\n");
+    let category = "    <category term=\"math.CO\" scheme=\"http://arxiv.org/schemas/atom\"/>\n";
+    let published = "2024-05-01T10:00:00Z</published>\n";
+    match behaviour.form {
+        Form::Older => format!(
+            "  <entry>\n    <id>http://arxiv.org/abs/{id}</id>\n    <updated>2024-05-02T10:00:00Z</updated>\n    \
+             <published>{published}    <title>{title}</title>\n    <summary>{summary}</summary>\n{authors}{comment}{journal}    \
+             <link href=\"http://arxiv.org/abs/{id}\" rel=\"alternate\" type=\"text/html\"/>\n    \
+             <link title=\"pdf\" href=\"http://arxiv.org/pdf/{id}\" rel=\"related\" type=\"application/pdf\"/>\n\
+             {primary}{category}  </entry>\n"
+        ),
+        Form::Newer => format!(
+            "  <entry>\n    <id>http://arxiv.org/abs/{id}</id>\n    <title>{title}</title>\n    \
+             <updated>2024-05-02T10:00:00Z</updated>\n    \
+             <link href=\"https://arxiv.org/abs/{id}\" rel=\"alternate\" type=\"text/html\"/>\n    \
+             <link href=\"https://arxiv.org/pdf/{id}\" rel=\"related\" type=\"application/pdf\" title=\"pdf\"/>\n    \
+             <summary>{summary}</summary>\n{category}    <published>{published}{comment}{primary}{journal}{authors}  \
+             </entry>\n"
+        ),
+    }
+}
+
+/// The feed that tells of an error.
+pub(super) fn error(reason: &str) -> String {
+    let updated = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+    let id = format!("https://arxiv.org/api/errors#{}", reason.replace(' ', "_"));
+    format!(
+        "<?xml version='1.0' encoding='UTF-8'?>\n\
+         <feed xmlns:opensearch=\"http://a9.com/-/spec/opensearch/1.1/\" xmlns:arxiv=\"http://arxiv.org/schemas/atom\" \
+         xmlns=\"http://www.w3.org/2005/Atom\">\n  <id>https://arxiv.org/</id>\n  <title>arXiv Search Results</title>\n  \
+         <updated>{updated}</updated>\n  <opensearch:itemsPerPage>1</opensearch:itemsPerPage>\n  \
+         <opensearch:totalResults>1</opensearch:totalResults>\n  <opensearch:startIndex>0</opensearch:startIndex>\n  \
+         <entry>\n    <id>{id}</id>\n    <title>Error</title>\n    <updated>{updated}</updated>\n    \
+         <link href=\"{id}\" rel=\"alternate\" type=\"text/html\"/>\n    <summary>{reason}</summary>\n    \
+         <author>\n      <name>arXiv api core</name>\n    </author>\n  </entry>\n</feed>\n"
+    )
+}
+
+/// A place among all identifiers for each search, the papers in a row from there: two searches' papers rarely meet, those
+/// of one search never.
+fn identifier(search_query: &str, index: u32) -> String {
+    let place = (hash(search_query) + u64::from(index)) % (MONTHS * NUMBERS);
+    let (month, number) = (place / NUMBERS, place % NUMBERS);
+    format!("{:02}{:02}.{number:05}v1", month / 12 + 7, month % 12 + 1)
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    // Half of the range, so that something can be added.
+    hasher.finish() / 2
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn asked(start: u32, max_results: u32) -> Asked {
+        Asked {
+            search_query: "ti:a&b AND au:\"c\"".into(),
+            start,
+            max_results,
+        }
+    }
+
+    #[test]
+    fn pages_of_a_search_share_no_paper() {
+        let mut seen = HashSet::new();
+        for index in 0..30_000 {
+            assert!(seen.insert(identifier("ti:x", index)));
+        }
+        assert!(!seen.contains(&identifier("ti:y", 0)));
+    }
+
+    #[test]
+    fn a_total_bounds_what_is_given_and_without_one_all_that_is_asked_is() {
+        let count = |feed: String| feed.matches("<entry>").count();
+        let bounded = Behaviour {
+            total: Some(5),
+            ..Behaviour::default()
+        };
+        assert_eq!(count(write(&asked(3, 8), &bounded)), 2);
+        assert_eq!(count(write(&asked(0, 2000), &Behaviour::default())), 2000);
+        assert_eq!(count(write(&asked(9, 8), &bounded)), 0);
+    }
+
+    #[test]
+    fn the_title_echoes_the_search_escaped_once() {
+        let feed = write(&asked(0, 1), &Behaviour::default());
+        let echo = "ArXiv Query: search_query=ti:a&amp;b AND au:&quot;c&quot;&amp;id_list=&amp;start=0&amp;max_results=1<";
+        assert!(feed.contains(echo), "{feed}");
+    }
+}

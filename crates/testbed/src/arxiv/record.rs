@@ -1,0 +1,143 @@
+//! What was asked, when, and over how many connections.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// One request.
+#[derive(Clone, Debug, Serialize)]
+pub struct Request {
+    /// When its head had arrived.
+    #[serde(skip)]
+    pub at: Instant,
+    /// The same by the wall clock.
+    pub time: Timestamp,
+    /// Path and query as received.
+    pub target: String,
+    /// The decoded `search_query`.
+    pub search_query: String,
+    /// `start` (0 when it is not given).
+    pub start: u32,
+    /// `max_results` (10 when it is not given).
+    pub max_results: u32,
+    /// Connections open at that moment, this one included.
+    pub open: usize,
+    /// Which connection it came over, counted from 1.
+    pub connection: u64,
+    /// The `User-Agent` header.
+    pub user_agent: Option<String>,
+}
+
+/// A connection's life. Those that only switch or read the record do not count.
+#[derive(Debug)]
+struct Connection {
+    opened: Instant,
+    closed: Option<Instant>,
+    control: bool,
+}
+
+/// The record of one server.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    requests: Vec<Request>,
+    connections: BTreeMap<u64, Connection>,
+    last_connection: u64,
+}
+
+impl Record {
+    /// Notes a new connection and gives its number.
+    pub(super) fn opened(&mut self) -> u64 {
+        self.last_connection += 1;
+        let connection = Connection {
+            opened: Instant::now(),
+            closed: None,
+            control: false,
+        };
+        self.connections.insert(self.last_connection, connection);
+        self.last_connection
+    }
+
+    pub(super) fn closed(&mut self, connection: u64) {
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.closed = Some(Instant::now());
+        }
+    }
+
+    /// Notes that a connection is not a client's of arXiv.
+    pub(super) fn is_control(&mut self, connection: u64) {
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.control = true;
+        }
+    }
+
+    pub(super) fn add(&mut self, request: Request) {
+        self.requests.push(request);
+    }
+
+    pub(super) fn requests(&self) -> &[Request] {
+        &self.requests
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.clients()
+            .filter(|connection| connection.closed.is_none())
+            .count()
+    }
+
+    /// The most connections open at one time.
+    pub(super) fn max_open(&self) -> usize {
+        let mut changes: Vec<(Instant, bool)> = Vec::new();
+        for connection in self.clients() {
+            changes.push((connection.opened, true));
+            changes.extend(connection.closed.map(|closed| (closed, false)));
+        }
+        // At the same instant the closing comes first.
+        changes.sort_unstable();
+        let (mut open, mut most) = (0_usize, 0);
+        for (_, opens) in changes {
+            open = if opens { open + 1 } else { open.saturating_sub(1) };
+            most = most.max(open);
+        }
+        most
+    }
+
+    /// The shortest time between one request and the next.
+    pub(super) fn min_spacing(&self) -> Option<Duration> {
+        self.requests
+            .windows(2)
+            .map(|pair| pair[1].at.saturating_duration_since(pair[0].at))
+            .min()
+    }
+
+    /// Forgets everything but the connections that are open.
+    pub(super) fn clear(&mut self) {
+        self.requests.clear();
+        self.connections
+            .retain(|_, connection| connection.closed.is_none());
+    }
+
+    fn clients(&self) -> impl Iterator<Item = &Connection> {
+        self.connections.values().filter(|connection| !connection.control)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_connections_at_once_are_counted_without_control_ones() {
+        let mut record = Record::default();
+        let (first, control) = (record.opened(), record.opened());
+        record.is_control(control);
+        assert_eq!((record.open(), record.max_open()), (1, 1));
+        record.closed(first);
+        let (_second, third) = (record.opened(), record.opened());
+        record.closed(third);
+        assert_eq!((record.open(), record.max_open()), (1, 2));
+        record.clear();
+        assert_eq!((record.open(), record.max_open()), (1, 1));
+    }
+}
