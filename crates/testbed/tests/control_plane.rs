@@ -1,5 +1,5 @@
 //! The control plane checks identities and rights, and keeps its state over kills.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::panic, clippy::unwrap_used)]
 
 use std::time::Duration;
 

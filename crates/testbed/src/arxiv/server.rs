@@ -229,10 +229,15 @@ fn half(text: &str) -> String {
     text.chars().take(text.chars().count() / 2).collect()
 }
 
-/// The body is announced as longer than it is: the connection breaks in its middle.
+/// The connection breaks in the middle of the body.
 fn cut(start: String) -> Response<Body> {
-    let frames = [Ok(Frame::data(Bytes::from(start))), Err(io::Error::other("cut"))];
-    atom_stream(Body::new(StreamBody::new(stream::iter(frames))))
+    let start = stream::iter([Ok(Frame::data(Bytes::from(start)))]);
+    let end = stream::once(async {
+        // An error at once would also take away what has not been sent yet.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Err(io::Error::other("cut"))
+    });
+    atom_stream(Body::new(StreamBody::new(Box::pin(start.chain(end)))))
 }
 
 /// Entries without end, made as they are sent.
