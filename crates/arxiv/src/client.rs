@@ -75,7 +75,10 @@ impl Client {
         }
         let mut headers = HeaderMap::new();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/atom+xml, application/xml;q=0.9"));
+        headers.insert(
+            ACCEPT,
+            HeaderValue::from_static("application/atom+xml, application/xml;q=0.9"),
+        );
         let mut builder = reqwest::Client::builder()
             .user_agent(user_agent(settings.contact.as_deref())?)
             .default_headers(headers)
@@ -89,7 +92,8 @@ impl Client {
             // Only the proxy that is set, not one that happens to stand in the environment.
             .no_proxy();
         if let Some(proxy) = settings.proxy {
-            builder = builder.proxy(Proxy::all(proxy).map_err(|error| ClientError::Proxy(error.without_url()))?);
+            builder =
+                builder.proxy(Proxy::all(proxy).map_err(|error| ClientError::Proxy(error.without_url()))?);
         }
         if let Some(path) = settings.ca_bundle {
             let pem = std::fs::read(path).map_err(ClientError::ReadCaBundle)?;
@@ -127,8 +131,10 @@ impl Client {
         let http = self.http.clone();
         let max_body = self.max_body;
         let request = tokio::task::spawn_blocking(move || {
-            let runtime =
-                runtime::Builder::new_current_thread().enable_all().build().map_err(FetchError::NotSent)?;
+            let runtime = runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(FetchError::NotSent)?;
             let outcome = runtime.block_on(cancel.run_until_cancelled_owned(visit.make(&http, max_body)));
             // Unlike a mere drop, this does not wait for a name lookup that hangs; tasks are gone all the same.
             runtime.shutdown_background();
@@ -163,10 +169,17 @@ mod tests {
     #[test]
     fn the_user_agent_names_a_contact() {
         let product = concat!("arxiv-operator/", env!("CARGO_PKG_VERSION"));
-        let agent = |contact| user_agent(contact).map(|value| value.to_str().unwrap().to_owned()).ok();
+        let agent = |contact| {
+            user_agent(contact)
+                .map(|value| value.to_str().unwrap().to_owned())
+                .ok()
+        };
         assert_eq!(agent(None).as_deref(), Some(product));
         assert_eq!(agent(Some(" ")).as_deref(), Some(product));
-        assert_eq!(agent(Some("mailto:a@b.org")), Some(format!("{product} (+mailto:a@b.org)")));
+        assert_eq!(
+            agent(Some("mailto:a@b.org")),
+            Some(format!("{product} (+mailto:a@b.org)"))
+        );
         assert_eq!(agent(Some("a\r\nHost: evil")), None);
         assert_eq!(agent(Some("a) evil/1.0 (b")), None);
     }

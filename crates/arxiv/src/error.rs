@@ -93,8 +93,7 @@ impl FetchError {
     pub fn caller_status(&self) -> u16 {
         match self {
             Self::Refused { .. } => 400,
-            Self::Throttled { status, .. } => *status,
-            Self::Status(status @ (403 | 404 | 500)) => *status,
+            Self::Throttled { status, .. } | Self::Status(status @ (403 | 404 | 500)) => *status,
             Self::Status(_) | Self::Redirect(_) | Self::ContentType | Self::Feed(_) | Self::Incomplete => 502,
             Self::Connect(_)
             | Self::Dropped(_)

@@ -57,7 +57,12 @@ pub struct Visit {
 
 impl Visit {
     pub(crate) fn new(url: Url, wanted: u32, timeout: Duration) -> Self {
-        Self { url, wanted, redirects_left: MAX_REDIRECTS, time_left: timeout }
+        Self {
+            url,
+            wanted,
+            redirects_left: MAX_REDIRECTS,
+            time_left: timeout,
+        }
     }
 
     /// Makes the request. The deadline holds for the sum of all requests that a page needs.
@@ -73,7 +78,11 @@ impl Visit {
         let started = Instant::now();
         let response = http.get(self.url.clone()).send().await.map_err(|error| {
             let error = error.without_url();
-            if error.is_connect() { FetchError::Connect(error) } else { FetchError::Dropped(error) }
+            if error.is_connect() {
+                FetchError::Connect(error)
+            } else {
+                FetchError::Dropped(error)
+            }
         })?;
         let status = response.status();
         let head = response.headers().clone();
@@ -85,14 +94,20 @@ impl Visit {
         match status {
             StatusCode::OK => {
                 let feed = read_feed(response, &head, max_body, self.wanted).await?;
-                Ok(Fetched::Answer(Answer { feed, date: headers::date(&head), status: status.as_u16() }))
+                Ok(Fetched::Answer(Answer {
+                    feed,
+                    date: headers::date(&head),
+                    status: status.as_u16(),
+                }))
             }
             StatusCode::MOVED_PERMANENTLY
             | StatusCode::FOUND
             | StatusCode::SEE_OTHER
             | StatusCode::TEMPORARY_REDIRECT
             | StatusCode::PERMANENT_REDIRECT => self.follow(&head, started.elapsed()).map(Fetched::Redirect),
-            StatusCode::BAD_REQUEST => Err(FetchError::Refused { reason: read_reason(response).await }),
+            StatusCode::BAD_REQUEST => Err(FetchError::Refused {
+                reason: read_reason(response).await,
+            }),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Err(FetchError::Throttled {
                 status: status.as_u16(),
                 retry_after: headers::retry_after(&head),
@@ -104,9 +119,16 @@ impl Visit {
     fn follow(self, head: &HeaderMap, spent: Duration) -> Result<Self, FetchError> {
         let location = head.get(LOCATION).and_then(|location| location.to_str().ok());
         let url = redirect::target(&self.url, location).map_err(FetchError::Redirect)?;
-        let redirects_left =
-            self.redirects_left.checked_sub(1).ok_or(FetchError::Redirect(RedirectError::TooMany))?;
-        Ok(Self { url, redirects_left, time_left: self.time_left.saturating_sub(spent), ..self })
+        let redirects_left = self
+            .redirects_left
+            .checked_sub(1)
+            .ok_or(FetchError::Redirect(RedirectError::TooMany))?;
+        Ok(Self {
+            url,
+            redirects_left,
+            time_left: self.time_left.saturating_sub(spent),
+            ..self
+        })
     }
 }
 
@@ -125,9 +147,16 @@ async fn read_feed(
         // Whatever breaks here, the answer is no feed.
         let _ = body(response).take(MAX_SNIFF).read_to_end(&mut start).await;
         let start = String::from_utf8_lossy(&start);
-        return Err(if says_rate_exceeded(&start) { throttled() } else { FetchError::ContentType });
+        return Err(if says_rate_exceeded(&start) {
+            throttled()
+        } else {
+            FetchError::ContentType
+        });
     }
-    if response.content_length().is_some_and(|length| length > max_body as u64) {
+    if response
+        .content_length()
+        .is_some_and(|length| length > max_body as u64)
+    {
         return Err(FetchError::Feed(FeedError::TooLarge));
     }
     match parse(body(response), max_body, wanted as usize).await {

@@ -39,7 +39,11 @@ pub fn query_in_title(title: &str) -> &str {
 impl Entry {
     /// The authors in one line.
     pub fn authors_text(&self) -> String {
-        if self.authors.is_empty() { "No authors available".to_owned() } else { self.authors.join(", ") }
+        if self.authors.is_empty() {
+            "No authors available".to_owned()
+        } else {
+            self.authors.join(", ")
+        }
     }
 }
 
@@ -82,13 +86,20 @@ mod tests {
     #[test]
     fn the_query_is_what_follows_the_first_colon_and_space() {
         let cases = [
-            ("ArXiv Query: search_query=ti:x&id_list=", "search_query=ti:x&id_list="),
+            (
+                "ArXiv Query: search_query=ti:x&id_list=",
+                "search_query=ti:x&id_list=",
+            ),
             ("arXiv Query: a: b", "a: b"),
             ("arXiv Search Results", ""),
             ("", ""),
         ];
         for (title, query) in cases {
-            let feed = Feed { title: title.into(), total: 0, entries: Vec::new() };
+            let feed = Feed {
+                title: title.into(),
+                total: 0,
+                entries: Vec::new(),
+            };
             assert_eq!(feed.query(), query, "{title}");
         }
     }

@@ -144,7 +144,13 @@ fn parse_chain(tokens: &mut std::iter::Peekable<std::vec::IntoIter<Token>>) -> O
     let chain = if links.iter().all(|link| *link == "AND") {
         conjunction(runs.into_iter().flatten().collect())
     } else {
-        Chain { operands: runs.into_iter().map(|run| single_or_group(conjunction(run))).collect(), links }
+        Chain {
+            operands: runs
+                .into_iter()
+                .map(|run| single_or_group(conjunction(run)))
+                .collect(),
+            links,
+        }
     };
     Some(unwrap_lone_group(chain))
 }
@@ -179,7 +185,9 @@ fn unwrap_lone_group(mut chain: Chain) -> Chain {
 
 /// The words of a value that is not well-formed.
 fn plain(value: &str) -> Chain {
-    let words = value.split(|c| c == '"' || is_boundary(c)).filter(|word| is_word(word));
+    let words = value
+        .split(|c| c == '"' || is_boundary(c))
+        .filter(|word| is_word(word));
     conjunction(words.map(|word| Operand::Term(quote_if_special(word))).collect())
 }
 
@@ -221,7 +229,11 @@ fn quote_if_special(word: &str) -> String {
         || word.contains("&&")
         || OPERATORS.contains(&word)
         || RESERVED.contains(&word);
-    if special { format!("\"{word}\"") } else { word.to_owned() }
+    if special {
+        format!("\"{word}\"")
+    } else {
+        word.to_owned()
+    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,10 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     } else {
         // By the clock of the one who says it, as far as it tells.
         let now = date(headers).unwrap_or_else(Timestamp::now);
-        parse_date(value)?.duration_since(now).try_into().unwrap_or(Duration::ZERO)
+        parse_date(value)?
+            .duration_since(now)
+            .try_into()
+            .unwrap_or(Duration::ZERO)
     };
     Some(pause.min(MAX_RETRY_AFTER))
 }
@@ -30,13 +33,27 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// Whether the body is said to be XML; none if nothing is said.
 pub(crate) fn is_xml(headers: &HeaderMap) -> Option<bool> {
     let value = headers.get(CONTENT_TYPE)?;
-    let Ok(value) = value.to_str() else { return Some(false) };
-    let kind = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    Some(matches!(kind.as_str(), "application/atom+xml" | "application/xml" | "text/xml"))
+    let Ok(value) = value.to_str() else {
+        return Some(false);
+    };
+    let kind = value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    Some(matches!(
+        kind.as_str(),
+        "application/atom+xml" | "application/xml" | "text/xml"
+    ))
 }
 
 fn parse_date(value: &str) -> Option<Timestamp> {
-    DateTimeParser::new().parse_timestamp(value).ok()
+    // A wrong name of the day is no reason to know nothing.
+    DateTimeParser::new()
+        .relaxed_weekday(true)
+        .parse_timestamp(value)
+        .ok()
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
@@ -48,7 +65,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -56,6 +76,7 @@ mod tests {
         let cases = [
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some("1994-11-06T08:49:37Z")),
             ("Thu, 01 Jan 1970 00:00:00 GMT", Some("1970-01-01T00:00:00Z")),
+            ("Mon, 06 Nov 1994 08:49:37 GMT", Some("1994-11-06T08:49:37Z")),
             ("yesterday", None),
             ("", None),
             ("1994-11-06T08:49:37Z", None),

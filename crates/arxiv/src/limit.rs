@@ -14,7 +14,9 @@ pub(crate) struct Oversize;
 impl Oversize {
     /// Whether a read failed for this reason.
     pub(crate) fn caused(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
+        error
+            .get_ref()
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
     }
 }
 
@@ -29,7 +31,12 @@ pub(crate) struct Limited<R> {
 impl<R> Limited<R> {
     /// At most `body` bytes in all and `piece` bytes from one [`Self::begin_piece`] to the next.
     pub(crate) fn new(inner: R, body: usize, piece: usize) -> Self {
-        Self { inner, body_left: body, piece, piece_left: piece }
+        Self {
+            inner,
+            body_left: body,
+            piece,
+            piece_left: piece,
+        }
     }
 
     pub(crate) fn begin_piece(&mut self) {

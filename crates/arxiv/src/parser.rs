@@ -82,7 +82,10 @@ pub(crate) async fn parse<R: AsyncBufRead + Unpin>(
     let config = reader.config_mut();
     config.expand_empty_elements = true;
     config.check_comments = true;
-    let mut parser = Parser { wanted, ..Parser::default() };
+    let mut parser = Parser {
+        wanted,
+        ..Parser::default()
+    };
     let mut buffer = Vec::new();
     loop {
         reader.get_mut().begin_piece();
@@ -116,7 +119,11 @@ pub(crate) async fn parse<R: AsyncBufRead + Unpin>(
 fn check_encoding(declaration: &BytesDecl<'_>) -> Result<(), FeedError> {
     match declaration.encoding() {
         None => Ok(()),
-        Some(Ok(name)) if ["utf-8", "utf8", "us-ascii"].iter().any(|known| name.eq_ignore_ascii_case(known)) => {
+        Some(Ok(name))
+            if ["utf-8", "utf8", "us-ascii"]
+                .iter()
+                .any(|known| name.eq_ignore_ascii_case(known)) =>
+        {
             Ok(())
         }
         Some(_) => Err(FeedError::Malformed("not in UTF-8")),
@@ -235,7 +242,9 @@ impl Parser {
 
     fn close(&mut self) -> Result<(), FeedError> {
         // Tags in pairs are the reader's business, so there always is one.
-        let Some(place) = self.path.pop() else { return Ok(()) };
+        let Some(place) = self.path.pop() else {
+            return Ok(());
+        };
         match place {
             Place::Feed | Place::Author | Place::Other => {}
             Place::FeedTitle => self.title = self.take_text(),
@@ -262,12 +271,27 @@ impl Parser {
         let entry = std::mem::take(&mut self.entry);
         // An error has an identifier like https://arxiv.org/api/errors#…; a paper may well be titled "Error".
         if entry.id.contains("/api/errors") || (entry.title == "Error" && !entry.id.contains("/abs/")) {
-            let reason = if entry.summary.is_empty() { "no reason given" } else { &entry.summary };
+            let reason = if entry.summary.is_empty() {
+                "no reason given"
+            } else {
+                &entry.summary
+            };
             return Err(FeedError::Reported(excerpt(reason)));
         }
         if self.entries.len() < self.wanted {
-            let OpenEntry { id, title, summary: _, authors, journal } = entry;
-            self.entries.push(Entry { id, title, authors, journal });
+            let OpenEntry {
+                id,
+                title,
+                summary: _,
+                authors,
+                journal,
+            } = entry;
+            self.entries.push(Entry {
+                id,
+                title,
+                authors,
+                journal,
+            });
         }
         Ok(())
     }
@@ -293,7 +317,11 @@ impl Parser {
             return Err(FeedError::Malformed("the end is missing"));
         }
         let total = self.total.ok_or(FeedError::Total)?;
-        Ok(Feed { title: self.title, total, entries: self.entries })
+        Ok(Feed {
+            title: self.title,
+            total,
+            entries: self.entries,
+        })
     }
 }
 
@@ -303,7 +331,11 @@ fn is_xml_char(c: char) -> bool {
 }
 
 fn excerpt(text: &str) -> String {
-    text.trim().chars().filter(|c| !c.is_control()).take(EXCERPT).collect()
+    text.trim()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(EXCERPT)
+        .collect()
 }
 
 #[cfg(test)]

@@ -18,10 +18,13 @@ pub enum RedirectError {
 
 /// The address that an answer of `from` leads to.
 pub(crate) fn target(from: &Url, location: Option<&str>) -> Result<Url, RedirectError> {
-    let location = location.filter(|location| !location.is_empty()).ok_or(RedirectError::NoTarget)?;
+    let location = location
+        .filter(|location| !location.is_empty())
+        .ok_or(RedirectError::NoTarget)?;
     let mut to = from.join(location).map_err(|_| RedirectError::NoTarget)?;
     to.set_fragment(None);
-    let same_origin = to.scheme() == from.scheme() && to.port_or_known_default() == from.port_or_known_default();
+    let same_origin =
+        to.scheme() == from.scheme() && to.port_or_known_default() == from.port_or_known_default();
     let upgrade = from.scheme() == "http" && to.scheme() == "https";
     let same_user = to.username() == from.username() && to.password() == from.password();
     if to.host() != from.host() || !(same_origin || upgrade) || !same_user {
@@ -39,17 +42,40 @@ mod tests {
 
     #[test]
     fn only_the_same_host_is_followed() {
-        let from: Url = "http://export.arxiv.org/api/query?search_query=x".parse().unwrap();
+        let from: Url = "http://export.arxiv.org/api/query?search_query=x"
+            .parse()
+            .unwrap();
         let cases = [
-            (Some("/api/v2?search_query=x"), Ok("http://export.arxiv.org/api/v2?search_query=x")),
-            (Some("https://export.arxiv.org/api/query?q"), Ok("https://export.arxiv.org/api/query?q")),
-            (Some("https://export.arxiv.org:8443/"), Ok("https://export.arxiv.org:8443/")),
+            (
+                Some("/api/v2?search_query=x"),
+                Ok("http://export.arxiv.org/api/v2?search_query=x"),
+            ),
+            (
+                Some("https://export.arxiv.org/api/query?q"),
+                Ok("https://export.arxiv.org/api/query?q"),
+            ),
+            (
+                Some("https://export.arxiv.org:8443/"),
+                Ok("https://export.arxiv.org:8443/"),
+            ),
             (Some("//EXPORT.arxiv.org:80/a#b"), Ok("http://export.arxiv.org/a")),
             (Some("http://arxiv.org/api/query"), Err(RedirectError::Elsewhere)),
-            (Some("http://export.arxiv.org.evil.org/"), Err(RedirectError::Elsewhere)),
-            (Some("http://export.arxiv.org@evil.org/"), Err(RedirectError::Elsewhere)),
-            (Some("http://user:secret@export.arxiv.org/"), Err(RedirectError::Elsewhere)),
-            (Some("http://export.arxiv.org:6443/"), Err(RedirectError::Elsewhere)),
+            (
+                Some("http://export.arxiv.org.evil.org/"),
+                Err(RedirectError::Elsewhere),
+            ),
+            (
+                Some("http://export.arxiv.org@evil.org/"),
+                Err(RedirectError::Elsewhere),
+            ),
+            (
+                Some("http://user:secret@export.arxiv.org/"),
+                Err(RedirectError::Elsewhere),
+            ),
+            (
+                Some("http://export.arxiv.org:6443/"),
+                Err(RedirectError::Elsewhere),
+            ),
             (Some("file:///etc/passwd"), Err(RedirectError::Elsewhere)),
             (Some("?search_query=x"), Err(RedirectError::TooMany)),
             (Some("http://[/"), Err(RedirectError::NoTarget)),
@@ -61,6 +87,9 @@ mod tests {
             assert_eq!(target(&from, location), expected, "{location:?}");
         }
         let secure: Url = "https://export.arxiv.org/".parse().unwrap();
-        assert_eq!(target(&secure, Some("http://export.arxiv.org/a")), Err(RedirectError::Elsewhere));
+        assert_eq!(
+            target(&secure, Some("http://export.arxiv.org/a")),
+            Err(RedirectError::Elsewhere)
+        );
     }
 }

@@ -56,8 +56,14 @@ mod tests {
             sort_order: sort.map(|sort| sort.1),
             ..Search::default()
         };
-        let request = PageRequest { search: search.validate().unwrap(), start: 4000, count: 2000 };
-        request.url(&"https://export.arxiv.org/api/query?x=y#z".parse().unwrap()).to_string()
+        let request = PageRequest {
+            search: search.validate().unwrap(),
+            start: 4000,
+            count: 2000,
+        };
+        request
+            .url(&"https://export.arxiv.org/api/query?x=y#z".parse().unwrap())
+            .to_string()
     }
 
     #[test]

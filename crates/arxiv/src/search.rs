@@ -109,8 +109,11 @@ pub struct ValidatedSearch {
 impl Search {
     /// Checks the search and builds what arXiv is asked.
     pub fn validate(&self) -> Result<ValidatedSearch, SearchError> {
-        let fields =
-            [("author", "au", &self.author), ("title", "ti", &self.title), ("journal", "jr", &self.journal)];
+        let fields = [
+            ("author", "au", &self.author),
+            ("title", "ti", &self.title),
+            ("journal", "jr", &self.journal),
+        ];
         let mut clauses = Vec::new();
         for (field, prefix, value) in fields {
             let Some(value) = value else { continue };
@@ -126,7 +129,12 @@ impl Search {
             self.sort_by.map_or("", SortBy::as_str),
             self.sort_order.map_or("", SortOrder::as_str)
         );
-        Ok(ValidatedSearch { search_query, sort_by: self.sort_by, sort_order: self.sort_order, key })
+        Ok(ValidatedSearch {
+            search_query,
+            sort_by: self.sort_by,
+            sort_order: self.sort_order,
+            key,
+        })
     }
 }
 
@@ -174,7 +182,10 @@ mod tests {
     use super::*;
 
     fn title(value: &str) -> Search {
-        Search { title: Some(value.into()), ..Search::default() }
+        Search {
+            title: Some(value.into()),
+            ..Search::default()
+        }
     }
 
     #[test]
@@ -195,7 +206,10 @@ mod tests {
             (title("+ - !"), SearchError::NothingToSearch { field }),
             // A good field does not make up for a bad one.
             (
-                Search { author: Some(" ".into()), ..title("x") },
+                Search {
+                    author: Some(" ".into()),
+                    ..title("x")
+                },
                 SearchError::Blank { field: "author" },
             ),
         ];
@@ -217,7 +231,10 @@ mod tests {
             journal: Some("d e".into()),
             ..Search::default()
         };
-        assert_eq!(search.validate().unwrap().search_query(), "au:a AND (ti:b OR ti:c) AND jr:d AND jr:e");
+        assert_eq!(
+            search.validate().unwrap().search_query(),
+            "au:a AND (ti:b OR ti:c) AND jr:d AND jr:e"
+        );
     }
 
     #[test]
@@ -226,11 +243,29 @@ mod tests {
         assert_eq!(key(title("  deep   learning ")), key(title("deep learning")));
         assert_eq!(key(title("deep AND learning")), key(title("deep learning")));
         assert_ne!(key(title("\"deep learning\"")), key(title("deep learning")));
-        assert_ne!(key(title("x")), key(Search { author: Some("x".into()), ..Search::default() }));
-        assert_ne!(key(title("x")), key(Search { sort_by: Some(SortBy::SubmittedDate), ..title("x") }));
         assert_ne!(
-            key(Search { sort_order: Some(SortOrder::Ascending), ..title("x") }),
-            key(Search { sort_order: Some(SortOrder::Descending), ..title("x") })
+            key(title("x")),
+            key(Search {
+                author: Some("x".into()),
+                ..Search::default()
+            })
+        );
+        assert_ne!(
+            key(title("x")),
+            key(Search {
+                sort_by: Some(SortBy::SubmittedDate),
+                ..title("x")
+            })
+        );
+        assert_ne!(
+            key(Search {
+                sort_order: Some(SortOrder::Ascending),
+                ..title("x")
+            }),
+            key(Search {
+                sort_order: Some(SortOrder::Descending),
+                ..title("x")
+            })
         );
     }
 }

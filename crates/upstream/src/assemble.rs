@@ -29,7 +29,14 @@ pub struct Assembled {
 /// time, in whatever version, is left out.
 pub fn assemble(pages: Vec<Page>) -> Option<Assembled> {
     let mut pages = pages.into_iter();
-    let Page { total, title, date, status, entries, fetched_at } = pages.next()?;
+    let Page {
+        total,
+        title,
+        date,
+        status,
+        entries,
+        fetched_at,
+    } = pages.next()?;
     let mut seen = HashSet::new();
     let entries = entries
         .into_iter()
@@ -37,7 +44,14 @@ pub fn assemble(pages: Vec<Page>) -> Option<Assembled> {
         // An entry without an identifier cannot be told from others, so it is nobody's double.
         .filter(|entry| entry.id.is_empty() || seen.insert(unversioned(&entry.id).to_owned()))
         .collect();
-    Some(Assembled { total, query: query_in_title(&title).to_owned(), status, date, fetched_at, entries })
+    Some(Assembled {
+        total,
+        query: query_in_title(&title).to_owned(),
+        status,
+        date,
+        fetched_at,
+        entries,
+    })
 }
 
 #[cfg(test)]
@@ -64,12 +78,28 @@ mod tests {
     #[test]
     fn a_paper_counts_once_and_the_first_page_counts() {
         let assembled = assemble(vec![
-            page(5, "first", &["http://arxiv.org/abs/1v1", "http://arxiv.org/abs/2v1", ""]),
-            page(4, "second", &["http://arxiv.org/abs/2v2", "https://arxiv.org/abs/3v1", ""]),
-            page(6, "third", &["http://arxiv.org/abs/3v1", "http://arxiv.org/abs/4v1"]),
+            page(
+                5,
+                "first",
+                &["http://arxiv.org/abs/1v1", "http://arxiv.org/abs/2v1", ""],
+            ),
+            page(
+                4,
+                "second",
+                &["http://arxiv.org/abs/2v2", "https://arxiv.org/abs/3v1", ""],
+            ),
+            page(
+                6,
+                "third",
+                &["http://arxiv.org/abs/3v1", "http://arxiv.org/abs/4v1"],
+            ),
         ])
         .unwrap();
-        let titles: Vec<_> = assembled.entries.iter().map(|entry| entry.title.as_str()).collect();
+        let titles: Vec<_> = assembled
+            .entries
+            .iter()
+            .map(|entry| entry.title.as_str())
+            .collect();
         assert_eq!(
             titles,
             [

@@ -50,7 +50,14 @@ pub struct Given {
 impl Upstream {
     /// Joins the parts; asks nothing yet.
     pub fn new(client: Client, gate: Gate, pages: Pages) -> Self {
-        Self { parts: Arc::new(Parts { client, gate, pages, inquiries: TaskTracker::new() }) }
+        Self {
+            parts: Arc::new(Parts {
+                client,
+                gate,
+                pages,
+                inquiries: TaskTracker::new(),
+            }),
+        }
     }
 
     /// The page of that day if it was fetched before. Does not ask arXiv.
@@ -96,7 +103,11 @@ impl Upstream {
             cancel,
             on_slot: Some(Box::new(on_slot)),
         };
-        self.parts.inquiries.spawn(inquiry.run()).await.unwrap_or_else(|error| Err(ended(error)))
+        self.parts
+            .inquiries
+            .spawn(inquiry.run())
+            .await
+            .unwrap_or_else(|error| Err(ended(error)))
     }
 
     /// Resolves when no request is under way and no turn is held. To be awaited at the end of a process, once
@@ -109,13 +120,21 @@ impl Upstream {
 }
 
 fn key(request: &PageRequest, day: Date) -> PageKey {
-    PageKey { search: request.search.key().to_owned(), day, start: request.start, count: request.count }
+    PageKey {
+        search: request.search.key().to_owned(),
+        day,
+        start: request.start,
+        count: request.count,
+    }
 }
 
 /// The task did not come to its end: its panic goes on here, or the process is ending.
 fn ended(error: JoinError) -> UpstreamError {
     match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
-        Err(_) => UpstreamError::Fetch { source: FetchError::Cancelled, cooling_until: None },
+        Err(_) => UpstreamError::Fetch {
+            source: FetchError::Cancelled,
+            cooling_until: None,
+        },
     }
 }

@@ -17,7 +17,11 @@ pub fn slices(
     let mut from = start;
     while from < end && (from == start || total.is_none_or(|total| from < total)) {
         let count = (end - from).min(MAX_PAGE);
-        slices.push(PageRequest { search: search.clone(), start: from, count });
+        slices.push(PageRequest {
+            search: search.clone(),
+            start: from,
+            count,
+        });
         from += count;
     }
     slices
@@ -29,7 +33,12 @@ mod tests {
 
     #[test]
     fn a_search_is_cut_into_pages() {
-        let search = arxiv::Search { title: Some("x".into()), ..Default::default() }.validate().unwrap();
+        let search = arxiv::Search {
+            title: Some("x".into()),
+            ..Default::default()
+        }
+        .validate()
+        .unwrap();
         #[rustfmt::skip]
         let cases: &[(u32, u32, Option<u32>, &[(u32, u32)])] = &[
             (0, 8, None, &[(0, 8)]),

@@ -39,7 +39,10 @@ impl Inquiry {
             // Waiting leaves nothing behind, so here it is enough to stop.
             let turn = {
                 let enter = self.parts.gate.enter(self.patience());
-                self.cancel.run_until_cancelled(enter).await.ok_or_else(cancelled)??
+                self.cancel
+                    .run_until_cancelled(enter)
+                    .await
+                    .ok_or_else(cancelled)??
             };
             match self.take_turn(turn, visit, &mut retries).await? {
                 Step::Given(given) => return Ok(given),
@@ -86,18 +89,27 @@ impl Inquiry {
         let step = match fetched {
             Ok(Fetched::Answer(answer)) => self.keep(&answer, retries).await,
             Ok(Fetched::Redirect(visit)) => Ok(Step::Again(visit)),
-            Err(source) => Err(UpstreamError::Fetch { source, cooling_until: None }),
+            Err(source) => Err(UpstreamError::Fetch {
+                source,
+                cooling_until: None,
+            }),
         };
         let cooling_until = match turn.finish(outcome).await {
             Ok(cooling_until) => cooling_until,
             Err(error) => {
                 // What came of the request stands; the slot was moved before it as well.
-                tracing::warn!(error = &error as &dyn std::error::Error, "the end of a turn could not be told");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the end of a turn could not be told"
+                );
                 None
             }
         };
         step.map_err(|error| match error {
-            UpstreamError::Fetch { source, .. } => UpstreamError::Fetch { source, cooling_until },
+            UpstreamError::Fetch { source, .. } => UpstreamError::Fetch {
+                source,
+                cooling_until,
+            },
             error => error,
         })
     }
@@ -128,11 +140,19 @@ impl Inquiry {
             start: self.request.start,
             entries: feed.entries.len(),
             total: feed.total,
-            total_before: if feed.entries.is_empty() { self.total_before().await? } else { None },
+            total_before: if feed.entries.is_empty() {
+                self.total_before().await?
+            } else {
+                None
+            },
         };
         match judge(claim, *retries) {
             Verdict::Keep(keep_for) => {
-                let page = self.parts.pages.put(&self.key, &new_page(answer, keep_for)).await?;
+                let page = self
+                    .parts
+                    .pages
+                    .put(&self.key, &new_page(answer, keep_for))
+                    .await?;
                 Ok(Step::Given(Given { page, fetched: true }))
             }
             Verdict::AskAgain => {
@@ -140,16 +160,23 @@ impl Inquiry {
                 tracing::info!(retries, total = feed.total, "an empty page is asked for again");
                 Ok(Step::Again(self.parts.client.visit(&self.request)))
             }
-            Verdict::Incomplete => {
-                Err(UpstreamError::Fetch { source: FetchError::Incomplete, cooling_until: None })
-            }
+            Verdict::Incomplete => Err(UpstreamError::Fetch {
+                source: FetchError::Incomplete,
+                cooling_until: None,
+            }),
         }
     }
 
     /// The total that the slice before this page tells, if this is a later slice: all before it are full ones.
     async fn total_before(&self) -> Result<Option<u32>, UpstreamError> {
-        let Some(start) = self.key.start.checked_sub(MAX_PAGE) else { return Ok(None) };
-        let before = PageKey { start, count: MAX_PAGE, ..self.key.clone() };
+        let Some(start) = self.key.start.checked_sub(MAX_PAGE) else {
+            return Ok(None);
+        };
+        let before = PageKey {
+            start,
+            count: MAX_PAGE,
+            ..self.key.clone()
+        };
         Ok(self.parts.pages.get(&before).await?.map(|page| page.total))
     }
 
@@ -163,7 +190,9 @@ fn outcome(fetched: &Result<Fetched, FetchError>) -> Outcome {
     match fetched {
         Ok(_) => Outcome::Answered,
         Err(error) => match error.class() {
-            FailureClass::Throttled => Outcome::Throttled { retry_after: error.retry_after() },
+            FailureClass::Throttled => Outcome::Throttled {
+                retry_after: error.retry_after(),
+            },
             FailureClass::Invalid | FailureClass::Broken => Outcome::Answered,
             FailureClass::Unreachable => Outcome::Failed,
         },
@@ -188,5 +217,8 @@ fn new_page(answer: &Answer, keep_for: Option<Duration>) -> NewPage {
 }
 
 fn cancelled() -> UpstreamError {
-    UpstreamError::Fetch { source: FetchError::Cancelled, cooling_until: None }
+    UpstreamError::Fetch {
+        source: FetchError::Cancelled,
+        cooling_until: None,
+    }
 }

@@ -44,13 +44,21 @@ pub(crate) fn judge(claim: Claim, retries: u32) -> Verdict {
     let is_hole = claim.start < claim.total
         || (finds_nothing && claim.total_before.is_some_and(|total| claim.start < total));
     if is_hole {
-        return if retries < RETRIES_OF_A_HOLE { Verdict::AskAgain } else { Verdict::Incomplete };
+        return if retries < RETRIES_OF_A_HOLE {
+            Verdict::AskAgain
+        } else {
+            Verdict::Incomplete
+        };
     }
     if !finds_nothing {
         // Past the end, as the answer says itself.
         return Verdict::Keep(None);
     }
-    if retries < RETRIES_OF_NOTHING { Verdict::AskAgain } else { Verdict::Keep(Some(KEEP_NOTHING)) }
+    if retries < RETRIES_OF_NOTHING {
+        Verdict::AskAgain
+    } else {
+        Verdict::Keep(Some(KEEP_NOTHING))
+    }
 }
 
 #[cfg(test)]
@@ -78,7 +86,12 @@ mod tests {
         ];
         for (name, start, entries, total, total_before, verdicts) in cases {
             for (retries, verdict) in (0..).zip(verdicts) {
-                let claim = Claim { start, entries, total, total_before };
+                let claim = Claim {
+                    start,
+                    entries,
+                    total,
+                    total_before,
+                };
                 assert_eq!(judge(claim, retries), verdict, "{name}, {retries}");
             }
         }
