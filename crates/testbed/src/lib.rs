@@ -10,9 +10,11 @@ pub mod postgres;
 pub mod process;
 mod progress;
 pub mod scratch;
+pub mod stack;
 pub mod toolchain;
 mod wait;
 
 pub use arxiv::StandIn;
 pub use control_plane::ControlPlane;
 pub use postgres::Postgres;
+pub use stack::Stack;

@@ -207,6 +207,11 @@ impl Child {
         self.lock().id()
     }
 
+    /// How it ended, if it has.
+    pub fn ended(&self) -> Option<ExitStatus> {
+        self.lock().try_wait().ok().flatten()
+    }
+
     /// Whether it has not ended.
     pub fn is_running(&self) -> bool {
         matches!(self.lock().try_wait(), Ok(None))

@@ -9,8 +9,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-use super::write_private;
-use crate::scratch::create_passable;
+use crate::scratch::{create_passable, write_private};
 
 /// The files, in one folder; tokens stay valid when the same folder is used again.
 #[derive(Debug)]

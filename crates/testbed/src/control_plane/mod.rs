@@ -7,7 +7,6 @@ mod certificates;
 mod crds;
 mod kubeconfig;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 
 use crate::ports::Port;
 use crate::process::{Child, Spec};
-use crate::scratch::{Scratch, create_passable};
+use crate::scratch::{Scratch, create_passable, write_private};
 use crate::toolchain::Toolchain;
 use crate::wait;
 pub use access::chart_rules;
@@ -225,17 +224,4 @@ fn kube_apiserver(
         .arg("--disable-admission-plugins=ServiceAccount")
         // Nothing reaches this server through the `kubernetes` Service.
         .arg("--endpoint-reconciler-type=none")
-}
-
-/// Writes a file that only its owner may read.
-fn write_private(path: &Path, text: &str) -> Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = fs::File::options()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
-    std::io::Write::write_all(&mut file, text.as_bytes())?;
-    Ok(())
 }

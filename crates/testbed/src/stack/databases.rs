@@ -1,0 +1,173 @@
+//! The database servers, and which user reaches what with which password.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::postgres::{Postgres, Settings};
+use crate::process::Spec;
+
+/// Owns the databases and may make roles, but is no superuser: what a careful administrator gives to migrations.
+const OWNER: &str = "arxiv_owner";
+const USERS: [&str; 5] = [
+    "arxiv_rw",
+    "arxiv_ro",
+    "arxiv_sequence",
+    "arxiv_operator",
+    "arxiv_upstream",
+];
+const MAIN: &str = "arxiv";
+const SEQUENCE: &str = "arxiv_sequence";
+const MIGRATE_LIMIT: Duration = Duration::from_mins(2);
+
+/// A primary, its replica, and where asked for a second server with the `results` table.
+#[derive(Debug)]
+pub struct Databases {
+    /// The replica, which is what reads use.
+    pub replica: Postgres,
+    /// The primary.
+    pub primary: Postgres,
+    /// The server of the `results` table, where that is another one.
+    pub results: Option<Postgres>,
+    passwords: BTreeMap<String, String>,
+}
+
+impl Databases {
+    pub(super) async fn start(folder: &Path, fsync: bool, results_elsewhere: bool) -> Result<Self> {
+        let passwords = passwords(&folder.join("passwords.json"))?;
+        let settings = |name: &str| Settings {
+            fsync,
+            folder: Some(folder.join(name)),
+            port: None,
+        };
+        let primary = Postgres::start_with(&settings("postgres")).await?;
+        prepare(&primary, &[MAIN, SEQUENCE], &passwords[OWNER]).await?;
+        let replica = primary.replica_with(&settings("replica")).await?;
+        let results = if results_elsewhere {
+            let server = Postgres::start_with(&settings("results")).await?;
+            prepare(&server, &[MAIN], &passwords[OWNER]).await?;
+            Some(server)
+        } else {
+            None
+        };
+        Ok(Self {
+            replica,
+            primary,
+            results,
+            passwords,
+        })
+    }
+
+    /// Runs `arxiv-operator migrate` with the owner's credential.
+    pub(super) async fn migrate(&self, operator: &Path, folder: &Path) -> Result<()> {
+        let mut spec = Spec::new(operator, folder.join("logs/migrate.log"))
+            .arg("migrate")
+            .env("DATABASE_OWNER_URL", self.url(&self.primary, OWNER, MAIN))
+            .env(
+                "DATABASE_SEQUENCE_OWNER_URL",
+                self.url(&self.primary, OWNER, SEQUENCE),
+            );
+        if let Some(results) = &self.results {
+            spec = spec.env("DATABASE_RESULTS_OWNER_URL", self.url(results, OWNER, MAIN));
+        }
+        for user in USERS {
+            spec = spec.env(format!("{}_PASSWORD", user.to_uppercase()), &self.passwords[user]);
+        }
+        spec.run(MIGRATE_LIMIT).await
+    }
+
+    /// `arxiv_rw` on the primary.
+    pub fn rw_url(&self) -> String {
+        self.url(&self.primary, "arxiv_rw", MAIN)
+    }
+
+    /// `arxiv_ro` on the replica.
+    pub fn ro_url(&self) -> String {
+        self.url(&self.replica, "arxiv_ro", MAIN)
+    }
+
+    /// `arxiv_sequence` on the primary.
+    pub fn sequence_url(&self) -> String {
+        self.url(&self.primary, "arxiv_sequence", SEQUENCE)
+    }
+
+    /// `arxiv_operator`, which has the ledger, on the primary.
+    pub fn ledger_url(&self) -> String {
+        self.url(&self.primary, "arxiv_operator", SEQUENCE)
+    }
+
+    /// `arxiv_upstream`, which has the gate and the pages, on the primary.
+    pub fn upstream_url(&self) -> String {
+        self.url(&self.primary, "arxiv_upstream", SEQUENCE)
+    }
+
+    /// `arxiv_rw` on the server of the `results` table, where that is another one.
+    pub fn results_rw_url(&self) -> Option<String> {
+        self.results
+            .as_ref()
+            .map(|server| self.url(server, "arxiv_rw", MAIN))
+    }
+
+    /// `arxiv_ro` on the server of the `results` table, where that is another one.
+    pub fn results_ro_url(&self) -> Option<String> {
+        self.results
+            .as_ref()
+            .map(|server| self.url(server, "arxiv_ro", MAIN))
+    }
+
+    /// The superuser on the primary.
+    pub fn admin_url(&self) -> String {
+        self.primary.admin_url(MAIN)
+    }
+
+    pub(super) async fn stop(&self) -> Result<()> {
+        // A primary waits at its end for a replica that is still there, and hands over all it has written.
+        self.primary.stop().await?;
+        self.replica.stop().await?;
+        if let Some(results) = &self.results {
+            results.stop().await?;
+        }
+        Ok(())
+    }
+
+    fn url(&self, server: &Postgres, user: &str, database: &str) -> String {
+        server.url(user, &self.passwords[user], database)
+    }
+}
+
+/// Random ones, kept beside the data they belong to.
+fn passwords(file: &Path) -> Result<BTreeMap<String, String>> {
+    if file.exists() {
+        return Ok(serde_json::from_str(&fs::read_to_string(file)?)?);
+    }
+    let random = || uuid::Uuid::new_v4().simple().to_string();
+    let all = USERS
+        .iter()
+        .chain([&OWNER])
+        .map(|user| ((*user).to_owned(), random()))
+        .collect();
+    crate::scratch::write_private(file, &serde_json::to_string(&all)?)?;
+    Ok(all)
+}
+
+/// Makes the owner and its empty databases, if they are not there yet.
+async fn prepare(server: &Postgres, databases: &[&str], password: &str) -> Result<()> {
+    let mut connection = server.connect("postgres").await?;
+    let there: Vec<String> = sqlx::query_scalar("select datname::text from pg_database")
+        .fetch_all(&mut connection)
+        .await?;
+    if there.iter().any(|name| name == MAIN) {
+        return Ok(());
+    }
+    let owner = format!("create role {OWNER} login createrole password '{password}'");
+    server.execute("postgres", &owner).await?;
+    for database in databases {
+        server
+            .execute("postgres", &format!("create database {database} owner {OWNER}"))
+            .await?;
+    }
+    Ok(())
+}

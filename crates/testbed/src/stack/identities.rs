@@ -1,0 +1,29 @@
+//! Who the processes are to Kubernetes: service accounts with the rights that the chart gives.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::control_plane::{ControlPlane, chart_rules};
+
+/// Kubeconfig files.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    pub(super) operator: PathBuf,
+    pub(super) api_server: PathBuf,
+}
+
+impl Accounts {
+    pub(super) async fn make(plane: &ControlPlane, namespace: &str, cluster_wide: bool) -> Result<Self> {
+        let operator = chart_rules("operator");
+        let api_server = chart_rules("api-server");
+        Ok(Self {
+            operator: plane
+                .service_account(namespace, "arxiv-operator", &operator, cluster_wide)
+                .await?,
+            api_server: plane
+                .service_account(namespace, "arxiv-api-server", &api_server, false)
+                .await?,
+        })
+    }
+}

@@ -1,0 +1,248 @@
+//! The whole system as processes, each with an identity of its own: Postgres with its replica, the control plane, the
+//! stand-in arXiv, migrations, operators and API servers.
+
+mod binaries;
+mod databases;
+mod identities;
+mod services;
+mod supervise;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use url::Url;
+
+pub use databases::Databases;
+pub use services::Service;
+
+use crate::control_plane::ControlPlane;
+use crate::scratch::{Scratch, create_passable};
+use crate::StandIn;
+
+/// Start of all processes on a machine where others are busy too.
+const READY_LIMIT: Duration = Duration::from_mins(1);
+/// A request in flight to arXiv is finished before a process ends.
+const STOP_LIMIT: Duration = Duration::from_secs(40);
+
+/// What is started. The default: one operator and one API server that serves everything, in a namespace of their own on
+/// the control plane that the tests of this process share, with no pause between requests to the stand-in arXiv.
+#[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
+pub struct Options {
+    /// How many operators.
+    pub operators: usize,
+    /// What each API server serves: `all`, `frontend`, `backend`, or a list of endpoints.
+    pub api_servers: Vec<String>,
+    /// Least time between two requests to arXiv.
+    pub min_interval: Duration,
+    /// Another arXiv than the stand-in, which is not started then.
+    pub arxiv_url: Option<Url>,
+    /// The namespace; a fresh one unless given.
+    pub namespace: Option<String>,
+    /// Operators watch (and may watch) all namespaces.
+    pub cluster_wide: bool,
+    /// A control plane of one's own: needed to kill it.
+    pub own_control_plane: bool,
+    /// The `results` table is on a server of its own.
+    pub results_elsewhere: bool,
+    /// Postgres flushes to disk as in production.
+    pub fsync: bool,
+    /// Keeps all state here (with a control plane of its own) and goes on from what is there.
+    pub folder: Option<PathBuf>,
+    /// Where the binaries are; beside the running program unless given.
+    pub binaries: Option<PathBuf>,
+    /// Port of the first API server; a free one unless given.
+    pub api_port: Option<u16>,
+    /// Further environment variables of operators and API servers.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            operators: 1,
+            api_servers: vec!["all".into()],
+            min_interval: Duration::ZERO,
+            arxiv_url: None,
+            namespace: None,
+            cluster_wide: false,
+            own_control_plane: false,
+            results_elsewhere: false,
+            fsync: false,
+            folder: None,
+            binaries: None,
+            api_port: None,
+            environment: Vec::new(),
+        }
+    }
+}
+
+/// The running system. Dropping it ends everything at once (but for a shared control plane).
+#[derive(Debug)]
+pub struct Stack {
+    // Fields are dropped in this order: what depends on others first.
+    /// The operators.
+    pub operators: Vec<Service>,
+    /// The API servers.
+    pub api_servers: Vec<Service>,
+    /// The database servers.
+    pub databases: Databases,
+    arxiv: Option<StandIn>,
+    arxiv_url: Url,
+    control_plane: Plane,
+    namespace: String,
+    folder: PathBuf,
+    _scratch: Option<Scratch>,
+}
+
+#[derive(Debug)]
+enum Plane {
+    Shared(&'static ControlPlane),
+    Own(Box<ControlPlane>),
+}
+
+impl Stack {
+    /// Starts everything and waits until all of it is ready.
+    pub async fn start(options: Options) -> Result<Self> {
+        let scratch = options
+            .folder
+            .is_none()
+            .then(|| Scratch::new("stack"))
+            .transpose()?;
+        let folder = match (&options.folder, &scratch) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(scratch)) => scratch.path().to_owned(),
+            (None, None) => unreachable!("one of them is there"),
+        };
+        fs::create_dir_all(&folder)?;
+        for part in ["", "logs"] {
+            create_passable(&folder.join(part))?;
+        }
+        let folder = folder.canonicalize()?;
+        let binaries = binaries::Binaries::find(options.binaries.as_deref())?;
+        let databases = async {
+            let databases = Databases::start(&folder, options.fsync, options.results_elsewhere).await?;
+            databases.migrate(&binaries.operator, &folder).await?;
+            Ok(databases)
+        };
+        let (control_plane, databases) = tokio::try_join!(plane(&options, &folder), databases)?;
+        let namespace = match &options.namespace {
+            Some(name) => control_plane
+                .get()
+                .ensure_namespace(name)
+                .await
+                .map(|()| name.clone())?,
+            None => control_plane.get().namespace().await?,
+        };
+        let arxiv = options.arxiv_url.is_none().then(StandIn::start).transpose()?;
+        let arxiv_url = match (&options.arxiv_url, &arxiv) {
+            (Some(url), _) => url.clone(),
+            (None, Some(stand_in)) => stand_in.url(),
+            (None, None) => unreachable!("one of them is there"),
+        };
+        let accounts =
+            identities::Accounts::make(control_plane.get(), &namespace, options.cluster_wide).await?;
+        let plan = services::Plan {
+            options: &options,
+            binaries: &binaries,
+            databases: &databases,
+            accounts: &accounts,
+            namespace: &namespace,
+            arxiv_url: &arxiv_url,
+            folder: &folder,
+        };
+        let operators = plan.operators()?;
+        let api_servers = plan.api_servers()?;
+        let stack = Self {
+            operators,
+            api_servers,
+            databases,
+            arxiv,
+            arxiv_url,
+            control_plane,
+            namespace,
+            folder,
+            _scratch: scratch,
+        };
+        stack.ready().await?;
+        Ok(stack)
+    }
+
+    /// Waits until every operator and API server says that it is ready.
+    pub async fn ready(&self) -> Result<()> {
+        for service in self.services() {
+            service.ready(READY_LIMIT).await?;
+        }
+        Ok(())
+    }
+
+    /// Root URL of the first API server.
+    pub fn api_url(&self) -> Result<Url> {
+        Ok(self.api_servers.first().context("there is no API server")?.url())
+    }
+
+    /// The stand-in arXiv, where it is used.
+    pub fn arxiv(&self) -> Result<&StandIn> {
+        self.arxiv.as_ref().context("another arXiv is used")
+    }
+
+    /// The search endpoint in use.
+    pub fn arxiv_url(&self) -> &Url {
+        &self.arxiv_url
+    }
+
+    /// The control plane.
+    pub fn control_plane(&self) -> &ControlPlane {
+        self.control_plane.get()
+    }
+
+    /// The namespace of the API servers' objects.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Where state and logs are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Ends everything in an orderly way, what depends on others first.
+    pub async fn stop(&self) -> Result<()> {
+        let ends = self
+            .services()
+            .map(|service| service.child().terminate(STOP_LIMIT));
+        for end in futures::future::join_all(ends).await {
+            end?;
+        }
+        if let Plane::Own(plane) = &self.control_plane {
+            plane.stop().await?;
+        }
+        self.databases.stop().await
+    }
+
+    fn services(&self) -> impl Iterator<Item = &Service> {
+        self.operators.iter().chain(&self.api_servers)
+    }
+}
+
+impl Plane {
+    fn get(&self) -> &ControlPlane {
+        match self {
+            Self::Shared(plane) => plane,
+            Self::Own(plane) => plane,
+        }
+    }
+}
+
+async fn plane(options: &Options, folder: &Path) -> Result<Plane> {
+    if options.folder.is_some() {
+        let plane = ControlPlane::start_in(&folder.join("control-plane")).await?;
+        return Ok(Plane::Own(Box::new(plane)));
+    }
+    if options.own_control_plane {
+        return Ok(Plane::Own(Box::new(ControlPlane::start().await?)));
+    }
+    Ok(Plane::Shared(ControlPlane::shared().await?))
+}

@@ -1,0 +1,258 @@
+//! Operators and API servers: what each is started with, and when it is ready.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use url::Url;
+
+use super::binaries::Binaries;
+use super::identities::Accounts;
+use super::{Databases, Options};
+use crate::ports::Port;
+use crate::process::{Child, Spec};
+use crate::wait;
+
+/// One operator or API server.
+#[derive(Debug)]
+pub struct Service {
+    name: String,
+    child: Child,
+    port: Port,
+}
+
+impl Service {
+    /// `operator-0`, `api-server-1`, …
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its process.
+    pub fn child(&self) -> &Child {
+        &self.child
+    }
+
+    /// Root URL of its health, metrics and (for an API server) endpoints.
+    pub fn url(&self) -> Url {
+        let mut url = Url::parse("http://127.0.0.1").unwrap_or_else(|_| unreachable!("a constant"));
+        let _ = url.set_port(Some(self.port.number()));
+        url
+    }
+
+    /// Kills it and starts it again on the same port; does not wait until it is ready.
+    pub fn kill9_and_start(&self) -> Result<()> {
+        self.child.kill9();
+        self.child.start_again()
+    }
+
+    /// Waits until it says that it is ready.
+    pub async fn ready(&self, limit: Duration) -> Result<()> {
+        // An error means that a provider is there already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(5))
+            .no_proxy()
+            .build()?;
+        let url = self.url().join("/readyz")?;
+        let mut last = String::from("no answer");
+        let outcome = wait::until(&format!("{} ready", self.name), limit, async || {
+            anyhow::ensure!(self.child.is_running(), "{} ended", self.name);
+            let Ok(answer) = client.get(url.clone()).send().await else {
+                return Ok(None);
+            };
+            let status = answer.status();
+            last = format!("{status}: {}", answer.text().await.unwrap_or_default());
+            Ok(status.is_success().then_some(()))
+        })
+        .await;
+        outcome.with_context(|| format!("{}\nlast answer of {url}: {last}", self.child.log_tail()))
+    }
+}
+
+/// Everything that services are started from.
+pub(super) struct Plan<'a> {
+    pub(super) options: &'a Options,
+    pub(super) binaries: &'a Binaries,
+    pub(super) databases: &'a Databases,
+    pub(super) accounts: &'a Accounts,
+    pub(super) namespace: &'a str,
+    pub(super) arxiv_url: &'a Url,
+    pub(super) folder: &'a Path,
+}
+
+impl Plan<'_> {
+    pub(super) fn operators(&self) -> Result<Vec<Service>> {
+        (0..self.options.operators)
+            .map(|index| self.operator(index))
+            .collect()
+    }
+
+    pub(super) fn api_servers(&self) -> Result<Vec<Service>> {
+        let lists = self.options.api_servers.iter().enumerate();
+        lists
+            .map(|(index, serve)| self.api_server(index, serve))
+            .collect()
+    }
+
+    fn operator(&self, index: usize) -> Result<Service> {
+        self.launch(
+            format!("operator-{index}"),
+            &self.binaries.operator,
+            Port::reserve()?,
+            |mut spec| {
+                spec = spec
+                    .arg("run")
+                    .env("KUBECONFIG", &self.accounts.operator)
+                    .env("DATABASE_RW_URL", self.databases.rw_url())
+                    .env("DATABASE_LEDGER_URL", self.databases.ledger_url())
+                    .env("DATABASE_UPSTREAM_URL", self.databases.upstream_url());
+                if let Some(url) = self.databases.results_rw_url() {
+                    spec = spec.env("DATABASE_RESULTS_RW_URL", url);
+                }
+                if self.options.cluster_wide {
+                    spec
+                } else {
+                    spec.env("WATCH_NAMESPACE", self.namespace)
+                }
+            },
+        )
+    }
+
+    fn api_server(&self, index: usize, serve: &str) -> Result<Service> {
+        let wanted = self.options.api_port.filter(|_| index == 0);
+        let port = wanted.map_or_else(Port::reserve, Port::exactly)?;
+        self.launch(
+            format!("api-server-{index}"),
+            &self.binaries.api_server,
+            port,
+            |mut spec| {
+                spec = spec.env("SERVE", serve);
+                // As the existing service comes.
+                spec = spec.env("TIMEZONE_OFFSET", "2");
+                let credentials = credentials(serve);
+                if credentials.kubernetes {
+                    spec = spec
+                        .env("KUBECONFIG", &self.accounts.api_server)
+                        .env("NAMESPACE", self.namespace);
+                }
+                let databases = self.databases;
+                let given = [
+                    (credentials.ro, "DATABASE_RO_URL", Some(databases.ro_url())),
+                    (
+                        credentials.ro,
+                        "DATABASE_RESULTS_RO_URL",
+                        databases.results_ro_url(),
+                    ),
+                    (credentials.rw, "DATABASE_RW_URL", Some(databases.rw_url())),
+                    (
+                        credentials.rw,
+                        "DATABASE_RESULTS_RW_URL",
+                        databases.results_rw_url(),
+                    ),
+                    (
+                        credentials.sequence,
+                        "DATABASE_SEQUENCE_URL",
+                        Some(databases.sequence_url()),
+                    ),
+                    (
+                        credentials.upstream,
+                        "DATABASE_UPSTREAM_URL",
+                        Some(databases.upstream_url()),
+                    ),
+                ];
+                for (_, name, url) in given.into_iter().filter(|(needed, ..)| *needed) {
+                    if let Some(url) = url {
+                        spec = spec.env(name, url);
+                    }
+                }
+                spec
+            },
+        )
+    }
+
+    fn launch(
+        &self,
+        name: String,
+        program: &Path,
+        port: Port,
+        set_up: impl FnOnce(Spec) -> Spec,
+    ) -> Result<Service> {
+        let spec = Spec::new(program, self.folder.join("logs").join(format!("{name}.log")))
+            .env("LISTEN", format!("127.0.0.1:{}", port.number()))
+            .env("LOG_LEVEL", "INFO")
+            .env("ARXIV_API_URL", self.arxiv_url.as_str())
+            .env("ARXIV_CONTACT", "testbed@localhost")
+            .env(
+                "MIN_INTERVAL_MS",
+                self.options.min_interval.as_millis().to_string(),
+            );
+        let spec = self
+            .options
+            .environment
+            .iter()
+            .fold(set_up(spec), |spec, (name, value)| spec.env(name, value));
+        Ok(Service {
+            name,
+            child: Child::spawn(spec)?,
+            port,
+        })
+    }
+}
+
+/// What a process gets for what it serves, and nothing else.
+#[derive(Debug, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is one credential, given or not"
+)]
+struct Credentials {
+    kubernetes: bool,
+    ro: bool,
+    rw: bool,
+    sequence: bool,
+    upstream: bool,
+}
+
+fn credentials(serve: &str) -> Credentials {
+    let any = |names: &[&str]| serve.split(',').any(|served| names.contains(&served.trim()));
+    Credentials {
+        kubernetes: any(&["all", "frontend", "arxiv"]),
+        ro: any(&[
+            "all",
+            "frontend",
+            "backend",
+            "arxiv",
+            "queries",
+            "results",
+            "read-queries",
+            "read-results",
+        ]),
+        rw: any(&["all", "backend", "write-queries", "write-results"]),
+        sequence: any(&["all", "backend", "get-sequence"]),
+        upstream: any(&["all", "backend", "arxiv-api"]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_gets_the_credentials_of_what_it_serves() {
+        let given = |serve| {
+            let Credentials {
+                kubernetes,
+                ro,
+                rw,
+                sequence,
+                upstream,
+            } = credentials(serve);
+            [kubernetes, ro, rw, sequence, upstream].map(u8::from)
+        };
+        assert_eq!(given("all"), [1, 1, 1, 1, 1]);
+        assert_eq!(given("frontend"), [1, 1, 0, 0, 0]);
+        assert_eq!(given("backend"), [0, 1, 1, 1, 1]);
+        assert_eq!(given("get-sequence, read-results"), [0, 1, 0, 1, 0]);
+        assert_eq!(given("write-results"), [0, 0, 1, 0, 0]);
+    }
+}
