@@ -1,2 +1,95 @@
-//! Placeholder.
-fn main() {}
+//! `arxiv-operator`: runs ArxivQuery objects, exactly once and politely.
+//!
+//! - `run` is the controller.
+//! - `migrate` prepares the databases, with their owners' credentials, as a step of its own.
+//! - `crd` prints the resource definition.
+
+mod backoff;
+mod context;
+mod controller;
+mod decide;
+mod error;
+mod events;
+mod fetcher;
+mod kubernetes;
+mod metrics;
+mod migrate;
+mod progress;
+mod queue;
+mod readiness;
+mod run;
+mod settings;
+mod status;
+mod steps;
+mod sweep;
+mod tasks;
+mod telling;
+mod tracker;
+mod ttl;
+mod watch;
+
+use std::{
+    io::{Write, stdout},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+/// The resource definition; a test of the crate `crd` keeps it at what the types say.
+const DEFINITION: &str = include_str!("../../crds/arxivqueries.yaml");
+
+/// arXiv searches as Kubernetes jobs: the controller, the migrations, the resource definition.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(flatten)]
+    logs: service::logs::LogArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs ArxivQuery objects until it is asked to end.
+    Run(Box<settings::RunArgs>),
+    /// Prepares the databases or brings them up to date; safe to run again, also beside a running service.
+    #[command(after_help = migrate::HELP)]
+    Migrate,
+    /// Prints the resource definition as YAML.
+    Crd,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: Cli) -> anyhow::Result<()> {
+    service::logs::init("operator", cli.logs)?;
+    // Two libraries use rustls: which cryptography it has is told once, before either asks.
+    let provider = rustls::crypto::ring::default_provider();
+    if provider.install_default().is_err() {
+        anyhow::bail!("a TLS crypto provider is installed already");
+    }
+    match cli.command {
+        Command::Run(args) => runtime()?.block_on(run::run(&args)),
+        Command::Migrate => runtime()?.block_on(migrate::migrate()),
+        Command::Crd => stdout()
+            .write_all(DEFINITION.as_bytes())
+            .context("the definition cannot be written"),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")
+}

@@ -1,0 +1,123 @@
+//! The operator's metrics. Label values come from fixed sets: no names, no messages.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+};
+
+/// One label named `outcome`.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(crate) struct Outcome {
+    outcome: &'static str,
+}
+
+/// One label named `category`.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(crate) struct Category {
+    category: &'static str,
+}
+
+/// One label named `phase`.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(crate) struct Phase {
+    phase: &'static str,
+}
+
+/// Handles that count; clones count together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Metrics {
+    reconciles: Family<Outcome, Counter>,
+    upstream_requests: Family<Outcome, Counter>,
+    status_writes: Family<Outcome, Counter>,
+    errors: Family<Category, Counter>,
+    finished: Family<Phase, Counter>,
+    deleted: Counter,
+    pub(crate) queue_length: Gauge,
+    pub(crate) oldest_wait_seconds: Gauge<f64, AtomicU64>,
+    pub(crate) cool_down_seconds: Gauge<f64, AtomicU64>,
+}
+
+impl Metrics {
+    /// Metrics that `registry` shows.
+    pub(crate) fn registered(registry: &service::metrics::Metrics) -> Self {
+        let metrics = Self::default();
+        registry.register(|r| {
+            r.register(
+                "reconciles",
+                "Reconciliations by how they ended",
+                metrics.reconciles.clone(),
+            );
+            r.register(
+                "upstream_requests",
+                "Pages asked of arXiv by how that ended",
+                metrics.upstream_requests.clone(),
+            );
+            r.register(
+                "status_writes",
+                "Status writes by how they ended",
+                metrics.status_writes.clone(),
+            );
+            r.register(
+                "errors",
+                "Failed operations by what failed",
+                metrics.errors.clone(),
+            );
+            r.register(
+                "finished",
+                "Queries that this process finished, by phase",
+                metrics.finished.clone(),
+            );
+            r.register(
+                "deleted",
+                "Finished queries deleted after their time to live",
+                metrics.deleted.clone(),
+            );
+            r.register(
+                "queue_length",
+                "Pages that wait for a turn at arXiv",
+                metrics.queue_length.clone(),
+            );
+            r.register(
+                "queue_oldest_wait_seconds",
+                "How long the query waits that waits longest for a turn at arXiv",
+                metrics.oldest_wait_seconds.clone(),
+            );
+            r.register(
+                "cool_down_seconds",
+                "Seconds until arXiv is asked again after it was too busy; 0 outside of a cool-down",
+                metrics.cool_down_seconds.clone(),
+            );
+        });
+        metrics
+    }
+
+    pub(crate) fn reconciled(&self, outcome: &'static str) {
+        self.reconciles.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn requested(&self, outcome: &'static str) {
+        self.upstream_requests.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn wrote_status(&self, outcome: &'static str) {
+        self.status_writes.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn failed(&self, category: &'static str) {
+        self.errors.get_or_create(&Category { category }).inc();
+    }
+
+    pub(crate) fn finished(&self, phase: crd::Phase) {
+        self.finished
+            .get_or_create(&Phase {
+                phase: phase.as_str(),
+            })
+            .inc();
+    }
+
+    pub(crate) fn deleted(&self) {
+        self.deleted.inc();
+    }
+}

@@ -1,0 +1,166 @@
+//! What this process knows of an unfinished query beyond its object. It is lost at a restart, and nothing wrong comes
+//! of that: what must last is in the status (start, attempts) or in the databases (pages, number, rows).
+
+use std::time::Duration;
+
+use arxiv::FailureClass;
+use crd::ArxivQuery;
+use jiff::{Timestamp, civil::Date};
+
+use crate::backoff::Backoff;
+
+/// What a request to arXiv failed with, in words that are safe for users.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Failure {
+    pub(crate) class: FailureClass,
+    /// In CamelCase, for conditions and Events.
+    pub(crate) reason: &'static str,
+    /// The HTTP status that a caller of the REST API gets for it.
+    pub(crate) http_status: u16,
+    pub(crate) message: String,
+}
+
+/// How far one query has come in this process.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    /// The arXiv day that its pages are asked for: fixed at its first request, so that all slices are of one day.
+    pub(crate) day: Date,
+    /// When its first request began; its deadline counts from here.
+    pub(crate) started: Option<Timestamp>,
+    /// Failed requests that count against `backoffLimit`.
+    pub(crate) attempts: u32,
+    /// Failures since the last answer, of any class.
+    failures_in_a_row: u32,
+    /// What the last request failed with, unless it was answered.
+    pub(crate) failure: Option<Failure>,
+    /// The page is not asked for again before this time.
+    pub(crate) not_before: Option<Timestamp>,
+    /// Since when it waits for the page that it needs next.
+    pub(crate) queued_since: Option<Timestamp>,
+    /// A request for it has been under way for so long that its users should be told.
+    pub(crate) lingers: bool,
+    /// Reconciliations in a row that ended in an error (a database or Kubernetes away).
+    pub(crate) errors_in_a_row: u32,
+}
+
+impl Progress {
+    /// What the object itself tells, when this process first sees it.
+    pub(crate) fn of(object: &ArxivQuery, now: Timestamp) -> Self {
+        let status = object.status.as_ref();
+        let started = status.and_then(|s| s.start_time.as_ref()).map(|time| time.0);
+        let attempts = status.and_then(|s| s.attempts).unwrap_or(0);
+        let attempts = u32::try_from(attempts).unwrap_or(0);
+        Self {
+            day: arxiv::arxiv_day(started.unwrap_or(now)),
+            started,
+            attempts,
+            failures_in_a_row: attempts,
+            failure: None,
+            not_before: None,
+            queued_since: None,
+            lingers: false,
+            errors_in_a_row: 0,
+        }
+    }
+
+    /// A request that began at `began` was answered with a page.
+    pub(crate) fn answered(&mut self, began: Timestamp) {
+        self.started.get_or_insert(began);
+        self.failures_in_a_row = 0;
+        self.failure = None;
+        self.not_before = None;
+        self.lingers = false;
+    }
+
+    /// A request that began at `began` failed at `now`.
+    pub(crate) fn failed(&mut self, failure: Failure, began: Timestamp, now: Timestamp, backoff: &Backoff) {
+        self.started.get_or_insert(began);
+        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        let delay = match failure.class {
+            // The cool-down that everybody shares paces these. Waiting for one's own beside it would only lose the
+            // place in the queue.
+            FailureClass::Throttled => Duration::ZERO,
+            FailureClass::Unreachable | FailureClass::Invalid => backoff.delay(self.failures_in_a_row),
+            FailureClass::Broken => {
+                self.attempts = self.attempts.saturating_add(1);
+                backoff.delay(self.failures_in_a_row)
+            }
+        };
+        self.not_before = now.checked_add(delay).ok();
+        self.failure = Some(failure);
+        self.lingers = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crd::ArxivQueryStatus;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    const BACKOFF: Backoff = Backoff {
+        base: Duration::from_secs(10),
+        cap: Duration::from_secs(60),
+    };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn failure(class: FailureClass) -> Failure {
+        Failure {
+            class,
+            reason: "Reason",
+            http_status: 500,
+            message: "words".into(),
+        }
+    }
+
+    #[test]
+    fn only_broken_answers_count_and_only_throttling_has_no_wait_of_its_own() {
+        for (class, attempts, waits) in [
+            (FailureClass::Invalid, 0, [10, 20]),
+            (FailureClass::Broken, 2, [10, 20]),
+            (FailureClass::Unreachable, 0, [10, 20]),
+            (FailureClass::Throttled, 0, [0, 0]),
+        ] {
+            let mut progress = Progress::of(&ArxivQuery::new("q", Default::default()), at(0));
+            for wait in waits {
+                progress.failed(failure(class), at(100), at(103), &BACKOFF);
+                assert_eq!(progress.not_before, Some(at(103 + wait)), "{class:?}");
+            }
+            assert_eq!(progress.attempts, attempts, "{class:?}");
+            assert_eq!(progress.started, Some(at(100)), "{class:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_ends_the_row_of_failures_but_gives_no_attempts_back() {
+        let mut progress = Progress::of(&ArxivQuery::new("q", Default::default()), at(0));
+        progress.failed(failure(FailureClass::Broken), at(1), at(2), &BACKOFF);
+        progress.answered(at(20));
+        assert_eq!(
+            (progress.attempts, progress.failure.clone(), progress.not_before),
+            (1, None, None)
+        );
+        progress.failed(failure(FailureClass::Broken), at(30), at(31), &BACKOFF);
+        assert_eq!((progress.attempts, progress.not_before), (2, Some(at(41))));
+        assert_eq!(progress.started, Some(at(1)));
+    }
+
+    #[test]
+    fn what_the_status_holds_outlives_a_restart() {
+        // 2024-05-06 23:30 in New York is the 7th in UTC.
+        let started = "2024-05-07T03:30:00Z".parse().unwrap();
+        let mut object = ArxivQuery::new("q", Default::default());
+        object.status = Some(ArxivQueryStatus {
+            attempts: Some(3),
+            start_time: Some(Time(started)),
+            ..Default::default()
+        });
+        let progress = Progress::of(&object, "2024-05-09T12:00:00Z".parse().unwrap());
+        assert_eq!((progress.attempts, progress.started), (3, Some(started)));
+        assert_eq!(progress.day, jiff::civil::date(2024, 5, 6));
+    }
+}

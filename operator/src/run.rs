@@ -1,0 +1,271 @@
+//! `arxiv-operator run`: builds the parts, starts the tasks, and ends them in order.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use arxiv::{Client, ClientSettings};
+use axum::Router;
+use crd::ArxivQuery;
+use kube::Api;
+use service::{
+    health::{Liveness, Readiness},
+    metrics::Metrics as Registry,
+    settings::{DatabaseUrl, Environment},
+};
+use storage::{Access, Gate, GateSettings, Ledger, Pages, PgPool, PoolSettings, Records, pool, schema::Need};
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::sync::CancellationToken;
+use upstream::Upstream;
+
+use crate::{
+    backoff::Backoff,
+    context::Context,
+    controller,
+    events::events,
+    fetcher::Fetcher,
+    kubernetes,
+    metrics::Metrics,
+    readiness::Needs,
+    settings::{Databases, RunArgs},
+    sweep::Sweeper,
+    tasks::Tasks,
+    tracker::Tracker,
+    watch,
+};
+
+/// How the databases list this process.
+const APPLICATION: &str = "arxiv-operator";
+/// Connections for `queries` and `results`: more than half of the default concurrency is rarely there at once.
+const RECORD_CONNECTIONS: u32 = 10;
+/// Connections for the ledger and for the pages: one short statement a query each.
+const OTHER_CONNECTIONS: u32 = 4;
+/// How long an operation waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a slot is good for after its commit: a commit's way back and a bit.
+const SLOT_GUARD: Duration = Duration::from_millis(100);
+/// The longest cool-down.
+const COOLDOWN_CAP: Duration = Duration::from_mins(15);
+/// The longest wait after a failed request: that of a Kubernetes Job.
+const RETRY_CAP: Duration = Duration::from_mins(6);
+
+/// The fetcher finishes the request that is under way, which takes up to `ARXIV_TIMEOUT_MS` (20 s by default).
+const FINISH_REQUEST: Duration = Duration::from_secs(21);
+/// All of the end: below the 30 s that Kubernetes gives a pod.
+const FINISH: Duration = Duration::from_secs(25);
+
+/// A loop that has not come round for so long is stuck. The fetcher's longest round is a page that takes four requests,
+/// each of which waits for its turn.
+const FETCHER_PATIENCE: Duration = Duration::from_mins(10);
+const CONTROLLER_PATIENCE: Duration = Duration::from_mins(1);
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let asked_to_end = service::signals::shutdown().context("signals cannot be handled")?;
+    let (liveness, readiness) = (Liveness::default(), Readiness::default());
+    let registry = Registry::with_prefix("arxiv_operator");
+    let metrics = Metrics::registered(&registry);
+    let mut tasks = Tasks::new(asked_to_end.clone());
+    serve(
+        &mut tasks,
+        args.listen,
+        service::health::router(liveness.clone(), readiness.clone())
+            .merge(service::metrics::router(registry)),
+    )
+    .await?;
+
+    let databases = Databases::read(&Environment::of_process())?;
+    let pools = Pools::new(args, &databases)?;
+    let client = kubernetes::client()
+        .await
+        .context("no way to Kubernetes: set KUBECONFIG, or run in a pod with a ServiceAccount")?;
+    let all = match &args.watch_namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    tasks.spawn(
+        "readiness check",
+        pools
+            .needs(all.clone())
+            .watch(readiness.clone(), asked_to_end.clone()),
+    );
+    if !until_ready(&mut tasks, &readiness).await? {
+        return Ok(());
+    }
+
+    let retries = Backoff {
+        base: args.retry_base(),
+        cap: RETRY_CAP,
+    };
+    let (tracker, woken) = Tracker::new(retries);
+    let (events, publisher) = events(client.clone(), metrics.clone());
+    let context = Arc::new(Context {
+        upstream: upstream(args, &databases, pools.upstream.clone())?,
+        records: Records::new(pools.queries, pools.results, databases.split()),
+        ledger: Ledger::new(pools.ledger),
+        pages: Pages::new(pools.upstream),
+        client,
+        tracker: Arc::clone(&tracker),
+        events,
+        metrics: metrics.clone(),
+    });
+    let (stop_controller, stop_events) = (CancellationToken::new(), CancellationToken::new());
+    tasks.spawn("publisher of Events", publisher.run(stop_events.clone()));
+    let (store, watching, touched) = watch::unfinished(all.clone(), Arc::clone(&tracker), metrics);
+    tasks.spawn(
+        "controller",
+        controller::run(
+            Arc::clone(&context),
+            store.clone(),
+            futures::stream::select(touched, woken),
+            args.max_concurrent_reconciles,
+            liveness.watch("controller", CONTROLLER_PATIENCE),
+            stop_controller.clone(),
+        ),
+    );
+    let fetcher = Fetcher::new(
+        Arc::clone(&context),
+        liveness.watch("fetcher", FETCHER_PATIENCE),
+        asked_to_end.clone(),
+    );
+    tasks.spawn("fetcher", fetcher.run());
+    let sweeper = Sweeper {
+        context: Arc::clone(&context),
+        all,
+        unfinished: store,
+        watching,
+        interval: args.sweep_interval(),
+        heartbeat: liveness.watch("sweeper", args.sweep_interval() * 2 + Duration::from_mins(10)),
+    };
+    tasks.spawn("sweeper", sweeper.run(asked_to_end));
+    service::notice!("running");
+
+    tasks.supervise().await?;
+    let end = finish(&mut tasks, &context, &stop_controller, &stop_events);
+    if let Ok(ended) = timeout(FINISH, end).await {
+        ended?;
+    } else {
+        tracing::warn!("ending with work under way, which the next start takes up");
+    }
+    service::notice!("ended");
+    Ok(())
+}
+
+/// Ends in order: no new request, the one under way finished, what it brought recorded and told.
+async fn finish(
+    tasks: &mut Tasks,
+    context: &Context,
+    stop_controller: &CancellationToken,
+    stop_events: &CancellationToken,
+) -> anyhow::Result<()> {
+    context.tracker.close();
+    if let Ok(ended) = timeout(FINISH_REQUEST, tasks.until_ended("fetcher")).await {
+        ended?;
+        // Its connection is closed and its turn over before the runtime, which holds both, goes.
+        context.upstream.drained().await;
+    } else {
+        tracing::warn!("the request to arXiv takes too long and is dropped");
+    }
+    context.tracker.all_told().await;
+    stop_controller.cancel();
+    tasks.until_ended("controller").await?;
+    stop_events.cancel();
+    tasks.until_ended("publisher of Events").await
+}
+
+/// False when the process is asked to end before.
+async fn until_ready(tasks: &mut Tasks, readiness: &Readiness) -> anyhow::Result<bool> {
+    let ready = async {
+        while !readiness.is_ready() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = ready => Ok(true),
+        ended = tasks.supervise() => ended.map(|()| false),
+    }
+}
+
+async fn serve(tasks: &mut Tasks, listen: SocketAddr, router: Router) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}: is another process there? LISTEN names another address")
+    })?;
+    service::notice!("health and metrics on {}", listener.local_addr()?);
+    tasks.spawn("server of health and metrics", async move {
+        // It never ends by itself, and has nothing to finish when the process ends.
+        let _ = axum::serve(listener, router).await;
+    });
+    Ok(())
+}
+
+fn upstream(args: &RunArgs, databases: &Databases, pages: PgPool) -> anyhow::Result<Upstream> {
+    let client = Client::new(ClientSettings {
+        base: args.arxiv_api_url.clone(),
+        contact: args.arxiv_contact.clone(),
+        timeout: args.arxiv_timeout(),
+        proxy: args.arxiv_proxy.clone(),
+        ca_bundle: args.arxiv_ca_bundle.clone(),
+        max_body: ClientSettings::DEFAULT_MAX_BODY,
+    })?;
+    let gate = Gate::new(GateSettings {
+        url: databases.upstream.as_str().to_owned(),
+        interval: args.min_interval(),
+        guard: SLOT_GUARD,
+        cooldown_base: args.cooldown_base(),
+        cooldown_cap: COOLDOWN_CAP,
+        application_name: APPLICATION.to_owned(),
+    })?;
+    Ok(Upstream::new(client, gate, Pages::new(pages)))
+}
+
+/// A pool for each database.
+struct Pools {
+    queries: PgPool,
+    results: PgPool,
+    ledger: PgPool,
+    upstream: PgPool,
+}
+
+impl Pools {
+    fn new(args: &RunArgs, databases: &Databases) -> anyhow::Result<Self> {
+        let make = |url: &DatabaseUrl, max_connections| {
+            pool(
+                url.as_str(),
+                &PoolSettings {
+                    access: Access::ReadWrite,
+                    max_connections,
+                    acquire_timeout: ACQUIRE_TIMEOUT,
+                    statement_cache: args.statement_cache,
+                    application_name: APPLICATION.to_owned(),
+                },
+            )
+        };
+        let queries = make(&databases.queries, RECORD_CONNECTIONS)?;
+        let results = if databases.split() {
+            make(&databases.results, RECORD_CONNECTIONS)?
+        } else {
+            queries.clone()
+        };
+        Ok(Self {
+            queries,
+            results,
+            ledger: make(&databases.ledger, OTHER_CONNECTIONS)?,
+            upstream: make(&databases.upstream, OTHER_CONNECTIONS)?,
+        })
+    }
+
+    fn needs(&self, queries: Api<ArxivQuery>) -> Needs {
+        Needs {
+            queries,
+            databases: vec![
+                ("database of queries", self.queries.clone(), Need::QueriesWrite),
+                ("database of results", self.results.clone(), Need::ResultsWrite),
+                ("database of the ledger", self.ledger.clone(), Need::Ledger),
+                (
+                    "database of the upstream gate",
+                    self.upstream.clone(),
+                    Need::Upstream,
+                ),
+            ],
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Builds statuses. Each is whole: a server-side apply removes whatever it leaves out.
+
+use arxiv::FailureClass;
+use crd::{ArxivQuery, ArxivQueryStatus, ConditionType, Phase};
+use jiff::{Timestamp, Unit};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use storage::Recorded;
+
+use crate::{decide::Verdict, progress::Progress};
+
+/// Most characters of `status.message` and of a condition's message: below the schema's 1024, as a condition is
+/// stored twice and people read one line.
+const MAX_MESSAGE: usize = 512;
+/// Most characters of `status.query`: three fields of 512 typed characters, each word with its prefix, fit mostly.
+const MAX_QUERY: usize = 2_048;
+
+/// What is in the way of a query that goes on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stall {
+    /// arXiv is asked nothing until the cool-down that all share is over.
+    CoolingDown,
+    /// arXiv does not answer.
+    Unreachable,
+    /// A database does not answer.
+    DatabaseAway,
+}
+
+impl Stall {
+    /// For conditions and Events.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::CoolingDown => "CoolingDown",
+            Self::Unreachable => "Unreachable",
+            Self::DatabaseAway => "DatabaseUnavailable",
+        }
+    }
+
+    /// What a failed request means for the queries behind it.
+    pub(crate) fn of(class: FailureClass) -> Option<Self> {
+        match class {
+            FailureClass::Throttled => Some(Self::CoolingDown),
+            FailureClass::Unreachable => Some(Self::Unreachable),
+            FailureClass::Invalid | FailureClass::Broken => None,
+        }
+    }
+}
+
+/// The status of a query that is not done.
+pub(crate) fn unfinished(
+    object: &ArxivQuery,
+    known: &Progress,
+    sent: &str,
+    stall: Option<Stall>,
+    message: &str,
+    now: Timestamp,
+) -> ArxivQueryStatus {
+    let phase = if known.started.is_some() {
+        Phase::Running
+    } else {
+        Phase::Pending
+    };
+    let message = shortened(message, MAX_MESSAGE);
+    let conditions = Conditions { object, now };
+    let mut all = vec![
+        conditions.make(ConditionType::Ready, false, phase.as_str(), &message),
+        conditions.make(ConditionType::Finished, false, phase.as_str(), ""),
+    ];
+    if let Some(stall) = stall {
+        all.push(conditions.make(ConditionType::Stalled, true, stall.reason(), &message));
+    }
+    ArxivQueryStatus {
+        phase,
+        conditions: all,
+        query: Some(shortened(sent, MAX_QUERY)),
+        message: Some(message),
+        ..base(object, Some(known))
+    }
+}
+
+/// The status of a query whose rows stand in the database.
+pub(crate) fn succeeded(
+    object: &ArxivQuery,
+    known: Option<&Progress>,
+    sent: &str,
+    recorded: &Recorded,
+    now: Timestamp,
+) -> ArxivQueryStatus {
+    let message = match recorded.num_results {
+        0 => "arXiv finds no paper for this search".to_owned(),
+        found => format!("stored {} of {found} papers", recorded.num_entries),
+    };
+    let base = base(object, known);
+    ArxivQueryStatus {
+        phase: Phase::Succeeded,
+        conditions: ends(object, true, "Succeeded", &message, now),
+        query_id: Some(recorded.query_id),
+        timestamp: Some(recorded.timestamp),
+        http_status: Some(i32::from(recorded.status)),
+        num_results: Some(i64::from(recorded.num_results)),
+        num_entries: Some(i64::from(recorded.num_entries)),
+        query: Some(shortened(&query_text(sent, &recorded.query), MAX_QUERY)),
+        start_time: base.start_time.clone().or(Some(Time(now))),
+        completion_time: Some(Time(now)),
+        message: Some(message),
+        ..base
+    }
+}
+
+/// The status of a query that ended without rows. `sent` is what it searched for, if it could be a search at all.
+pub(crate) fn failed(
+    object: &ArxivQuery,
+    known: Option<&Progress>,
+    sent: Option<&str>,
+    verdict: &Verdict,
+    now: Timestamp,
+) -> ArxivQueryStatus {
+    let message = shortened(&verdict.message, MAX_MESSAGE);
+    ArxivQueryStatus {
+        phase: Phase::Failed,
+        conditions: ends(object, false, verdict.reason, &message, now),
+        http_status: verdict.http_status.map(i32::from),
+        query: sent.map(|sent| shortened(sent, MAX_QUERY)),
+        completion_time: Some(Time(now)),
+        message: Some(message),
+        ..base(object, known)
+    }
+}
+
+/// What every status carries on.
+fn base(object: &ArxivQuery, known: Option<&Progress>) -> ArxivQueryStatus {
+    let old = object.status.as_ref();
+    let started = known.and_then(|known| known.started).map(Time);
+    let attempts = known.and_then(|known| i32::try_from(known.attempts).ok());
+    ArxivQueryStatus {
+        observed_generation: object.metadata.generation,
+        // An object that a restored backup brought back may have a number already, and it is given once.
+        query_id: old.and_then(|status| status.query_id),
+        start_time: old.and_then(|status| status.start_time.clone()).or(started),
+        attempts: attempts.or_else(|| old.and_then(|status| status.attempts)),
+        ..ArxivQueryStatus::default()
+    }
+}
+
+fn ends(object: &ArxivQuery, ready: bool, reason: &str, message: &str, now: Timestamp) -> Vec<Condition> {
+    let conditions = Conditions { object, now };
+    vec![
+        conditions.make(ConditionType::Ready, ready, reason, message),
+        conditions.make(ConditionType::Finished, true, reason, ""),
+    ]
+}
+
+struct Conditions<'a> {
+    object: &'a ArxivQuery,
+    now: Timestamp,
+}
+
+impl Conditions<'_> {
+    fn make(&self, type_: ConditionType, is: bool, reason: &str, message: &str) -> Condition {
+        let status = if is { "True" } else { "False" };
+        let since = self.object.condition_since(type_, status).cloned();
+        Condition {
+            type_: type_.as_str().to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            last_transition_time: since.unwrap_or(Time(whole_second(self.now))),
+            observed_generation: None,
+        }
+    }
+}
+
+/// The search as it was sent, and as arXiv ran it where that differs. `title` is the feed's, after its first ": ":
+/// `search_query=…&id_list=&start=0&max_results=8`.
+fn query_text(sent: &str, title: &str) -> String {
+    let ran = title
+        .strip_prefix("search_query=")
+        .map_or(title, |rest| rest.split("&id_list=").next().unwrap_or(rest));
+    if ran.is_empty() || ran == sent {
+        sent.to_owned()
+    } else {
+        format!("{sent} (arXiv ran: {ran})")
+    }
+}
+
+/// At most so many characters; the schema counts characters, not bytes.
+fn shortened(text: &str, max_chars: usize) -> String {
+    if text.chars().nth(max_chars).is_none() {
+        return text.to_owned();
+    }
+    text.chars().take(max_chars - 1).chain(['…']).collect()
+}
+
+/// Kubernetes keeps its times to the second.
+pub(crate) fn whole_second(at: Timestamp) -> Timestamp {
+    at.round(Unit::Second).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn object() -> ArxivQuery {
+        let mut object = ArxivQuery::new("q", Default::default());
+        object.metadata.generation = Some(3);
+        object
+    }
+
+    fn recorded(num_results: i32, query: &str) -> Recorded {
+        Recorded {
+            query_id: 7,
+            timestamp: 99,
+            status: 200,
+            num_results,
+            num_entries: 8,
+            query: query.into(),
+        }
+    }
+
+    fn shape(status: &ArxivQueryStatus) -> Vec<(&str, &str, &str)> {
+        let all = status.conditions.iter();
+        all.map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn success_carries_the_rows_that_stand() {
+        let status = succeeded(
+            &object(),
+            None,
+            "au:knuth",
+            &recorded(1234, "search_query=au:knuth&id_list="),
+            at(50),
+        );
+        assert_eq!(
+            shape(&status),
+            [("Ready", "True", "Succeeded"), ("Finished", "True", "Succeeded")]
+        );
+        assert_eq!(
+            (
+                status.phase,
+                status.query_id,
+                status.timestamp,
+                status.http_status
+            ),
+            (Phase::Succeeded, Some(7), Some(99), Some(200))
+        );
+        assert_eq!((status.num_results, status.num_entries), (Some(1234), Some(8)));
+        assert_eq!(status.observed_generation, Some(3));
+        assert_eq!(status.query.as_deref(), Some("au:knuth"));
+        assert_eq!(status.message.as_deref(), Some("stored 8 of 1234 papers"));
+        assert_eq!(
+            (status.start_time, status.completion_time),
+            (Some(Time(at(50))), Some(Time(at(50))))
+        );
+        let nothing = succeeded(&object(), None, "au:knuth", &recorded(0, ""), at(50));
+        assert_eq!(
+            nothing.message.as_deref(),
+            Some("arXiv finds no paper for this search")
+        );
+    }
+
+    #[test]
+    fn failure_carries_the_callers_status_and_what_was_known() {
+        let mut known = Progress::of(&object(), at(10));
+        known.started = Some(at(20));
+        known.attempts = 2;
+        let verdict = Verdict {
+            reason: "BrokenFeed",
+            message: "x".repeat(5_000),
+            http_status: Some(502),
+        };
+        let status = failed(&object(), Some(&known), Some("au:knuth"), &verdict, at(50));
+        assert_eq!(
+            shape(&status),
+            [
+                ("Ready", "False", "BrokenFeed"),
+                ("Finished", "True", "BrokenFeed")
+            ]
+        );
+        assert_eq!(
+            (status.phase, status.http_status, status.attempts),
+            (Phase::Failed, Some(502), Some(2))
+        );
+        assert_eq!(status.start_time, Some(Time(at(20))));
+        assert_eq!(status.query_id, None);
+        assert!(status.message.unwrap().chars().count() <= MAX_MESSAGE);
+    }
+
+    #[test]
+    fn a_condition_keeps_its_time_while_it_keeps_its_status() {
+        let mut known = Progress::of(&object(), at(10));
+        let mut object = object();
+        let first = unfinished(
+            &object,
+            &known,
+            "au:knuth",
+            Some(Stall::CoolingDown),
+            "waits",
+            at(20),
+        );
+        assert_eq!(first.phase, Phase::Pending);
+        assert_eq!(
+            shape(&first),
+            [
+                ("Ready", "False", "Pending"),
+                ("Finished", "False", "Pending"),
+                ("Stalled", "True", "CoolingDown")
+            ]
+        );
+        object.status = Some(first);
+        known.started = Some(at(25));
+        let second = unfinished(&object, &known, "au:knuth", None, "goes on", at(30));
+        assert_eq!(
+            shape(&second),
+            [("Ready", "False", "Running"), ("Finished", "False", "Running")]
+        );
+        assert_eq!(second.conditions[0].last_transition_time, Time(at(20)));
+        object.status = Some(second);
+        let last = succeeded(&object, Some(&known), "au:knuth", &recorded(8, ""), at(40));
+        assert_eq!(last.start_time, Some(Time(at(25))));
+        assert_eq!(last.conditions[0].last_transition_time, Time(at(40)));
+    }
+
+    #[test]
+    fn a_rewritten_query_is_shown_beside_the_sent_one() {
+        let sent = "au:knuth AND ti:art";
+        for (title, text) in [
+            (
+                "search_query=au:knuth AND ti:art&id_list=&start=0&max_results=8",
+                sent.to_owned(),
+            ),
+            ("", sent.to_owned()),
+            (
+                "search_query=au:\"knuth\"&id_list=&start=0",
+                format!("{sent} (arXiv ran: au:\"knuth\")"),
+            ),
+            ("something else", format!("{sent} (arXiv ran: something else)")),
+        ] {
+            assert_eq!(query_text(sent, title), text, "{title}");
+        }
+    }
+
+    #[test]
+    fn length_is_counted_in_characters() {
+        assert_eq!(shortened("árvíz", 5), "árvíz");
+        assert_eq!(shortened("árvízt", 5), "árví…");
+    }
+}

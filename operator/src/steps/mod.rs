@@ -1,0 +1,8 @@
+//! The steps of a reconciliation, in their order; see [`crate::controller::reconcile`].
+
+pub(crate) mod number;
+pub(crate) mod pages;
+pub(crate) mod record;
+pub(crate) mod recorded;
+pub(crate) mod status;
+pub(crate) mod validate;

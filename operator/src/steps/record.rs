@@ -1,0 +1,80 @@
+//! Step 5: the rows. Needs the ledger and the databases of `queries` and `results`.
+
+use storage::{Record, RecordOutcome, Recorded, ResultRow};
+use upstream::Assembled;
+
+use super::number;
+use crate::{
+    context::{Context, Query},
+    error::Error,
+};
+
+/// How many numbers in a row may be taken before the query is put aside for a while: each costs two round trips, and
+/// a sequence that lags farther than that behind its table is better set right.
+const NUMBERS_TRIED: u32 = 100;
+
+/// Records the answer under `number`, or under the next one that no stranger's row carries.
+///
+/// After an error here the commit may or may not have happened. The next reconciliation looks for the rows first.
+pub(crate) async fn record(
+    context: &Context,
+    query: &Query,
+    mut number: i64,
+    answer: &Assembled,
+) -> Result<Recorded, Error> {
+    let failed = |source| Error::Storage {
+        step: "recording",
+        source,
+    };
+    let timestamp = timestamp(context, query, answer).await?;
+    let results: Vec<ResultRow> = answer
+        .entries
+        .iter()
+        .map(|entry| ResultRow {
+            author: entry.authors.clone(),
+            title: entry.title.clone(),
+            journal: entry.journal.clone(),
+        })
+        .collect();
+    for _ in 0..NUMBERS_TRIED {
+        let record = Record {
+            uid: query.uid,
+            number,
+            timestamp,
+            status: i16::try_from(answer.status).unwrap_or(i16::MAX),
+            num_results: i32::try_from(answer.total).unwrap_or(i32::MAX),
+            query: &answer.query,
+            results: &results,
+        };
+        match context.records.record(&record).await.map_err(failed)? {
+            RecordOutcome::Recorded(recorded) => return Ok(recorded),
+            RecordOutcome::NumberTaken => {
+                tracing::info!(
+                    query.id = number,
+                    object = query.name(),
+                    "the number is taken by rows of others"
+                );
+                number = number::replace(context, query, number).await?;
+            }
+        }
+    }
+    Err(Error::NumbersTaken(NUMBERS_TRIED))
+}
+
+/// arXiv's Date when the answer was fetched for this query; the database's clock when it was there before the query.
+async fn timestamp(context: &Context, query: &Query, answer: &Assembled) -> Result<i64, Error> {
+    let created = query
+        .object
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .map(|time| time.0);
+    if created.is_none_or(|created| created <= answer.fetched_at) {
+        return Ok(answer.date.unwrap_or(answer.fetched_at).as_second());
+    }
+    let now = context.pages.now().await;
+    now.map(|now| now.as_second()).map_err(|source| Error::Storage {
+        step: "reading the clock",
+        source,
+    })
+}

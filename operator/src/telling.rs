@@ -1,0 +1,324 @@
+//! What the users of a query that is not done are told, and whether that is worth a status write: writes are the
+//! dearest thing that a query costs Kubernetes, so a quick one is told of once, at its end.
+
+use std::time::Duration;
+
+use arxiv::FailureClass;
+use crd::{ArxivQuery, ConditionType, Phase};
+use jiff::Timestamp;
+
+use crate::{
+    progress::Progress,
+    status::{Stall, whole_second},
+};
+
+/// A cool-down that ends sooner is not worth a write of its own.
+const SHORT: Duration = Duration::from_secs(10);
+
+/// What a status write says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Telling {
+    pub(crate) stall: Option<Stall>,
+    pub(crate) message: String,
+}
+
+/// What stands between a query and its next page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Situation<'a> {
+    pub(crate) known: &'a Progress,
+    /// arXiv is asked nothing before this time.
+    pub(crate) cooling_until: Option<Timestamp>,
+    /// Slices that are there, and how many there must be.
+    pub(crate) slices: (usize, usize),
+}
+
+/// What to write now, if anything.
+pub(crate) fn telling(object: &ArxivQuery, situation: Situation<'_>, now: Timestamp) -> Option<Telling> {
+    let Situation {
+        known,
+        cooling_until,
+        slices: (there, all),
+    } = situation;
+    let cooling_until = cooling_until.filter(|until| *until > now);
+    let failure = known.failure.as_ref();
+    let stall = match failure.and_then(|failure| Stall::of(failure.class)) {
+        Some(Stall::CoolingDown) | None => cooling_until.map(|_| Stall::CoolingDown),
+        stall => stall,
+    };
+    let told = object.status.as_ref();
+    let told_stall = object.condition_since(ConditionType::Stalled, "True").is_some();
+    let told_running = object.phase() == Phase::Running;
+    let told_attempts = told.and_then(|status| status.attempts).unwrap_or(0);
+
+    let long_cool_down = cooling_until.is_some_and(|until| until.duration_since(now).unsigned_abs() > SHORT);
+    let stands_still = failure.is_some_and(|failure| failure.class == FailureClass::Unreachable);
+    let newly_stalled = !told_stall && (long_cool_down || stands_still);
+    // A retry or an answer shows that it goes on; the end of a cool-down alone does not, as the queue may be long.
+    let no_longer_stalled = told_stall && stall.is_none() && (failure.is_none() && there > 0);
+    let takes_long = failure.is_some() || there > 0 || known.lingers;
+    let newly_running = !told_running && known.started.is_some() && takes_long;
+    // Each failed attempt that counts is kept, or a process that restarts often would retry for ever.
+    let newly_failed = i32::try_from(known.attempts).is_ok_and(|attempts| attempts > told_attempts);
+    if !(newly_stalled || no_longer_stalled || newly_running || newly_failed) {
+        return None;
+    }
+    let message = match (
+        failure,
+        cooling_until,
+        known.not_before.filter(|until| *until > now),
+    ) {
+        (Some(failure), _, Some(until)) => {
+            format!("{}; next try at {}", failure.message, whole_second(until))
+        }
+        (Some(failure), Some(until), None) => {
+            format!(
+                "{}; requests to arXiv go on at {}",
+                failure.message,
+                whole_second(until)
+            )
+        }
+        (Some(failure), None, None) => format!("{}; waiting for the next try", failure.message),
+        (None, Some(until), _) => {
+            format!(
+                "arXiv asked to slow down; requests go on at {}",
+                whole_second(until)
+            )
+        }
+        (None, None, _) if all > 1 => format!("fetching {all} slices"),
+        (None, None, _) => "waiting for arXiv's answer".to_owned(),
+    };
+    Some(Telling { stall, message })
+}
+
+/// Reconciliations that fail in a row before a database that is away is told of: with the waits between them, a
+/// minute.
+const LONG_AWAY: u32 = 6;
+
+/// What to write when a database has been away for long. `errors` counts the failed reconciliations before this one.
+pub(crate) fn database_away(object: &ArxivQuery, errors: u32) -> Option<Telling> {
+    let told = object.condition_since(ConditionType::Stalled, "True").is_some();
+    (errors >= LONG_AWAY && !told).then(|| Telling {
+        stall: Some(Stall::DatabaseAway),
+        message: "a database is not available; the query goes on when it is back".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+    use super::*;
+    use crate::progress::Failure;
+    use FailureClass::{Broken, Throttled, Unreachable};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    /// An object that was told this before.
+    fn object(phase: Phase, attempts: i32, stalled: bool) -> ArxivQuery {
+        let mut object = ArxivQuery::new("q", Default::default());
+        let mut status = crd::ArxivQueryStatus {
+            phase,
+            attempts: Some(attempts),
+            ..Default::default()
+        };
+        if stalled {
+            let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(1));
+            status.conditions.push(Condition {
+                type_: "Stalled".into(),
+                status: "True".into(),
+                reason: "CoolingDown".into(),
+                message: String::new(),
+                last_transition_time: time,
+                observed_generation: None,
+            });
+        }
+        object.status = Some(status);
+        object
+    }
+
+    fn known(
+        started: bool,
+        failure: Option<FailureClass>,
+        attempts: u32,
+        not_before: Option<i64>,
+    ) -> Progress {
+        let mut progress = Progress::of(&object(Phase::Pending, 0, false), at(0));
+        progress.started = started.then(|| at(50));
+        progress.attempts = attempts;
+        progress.not_before = not_before.map(at);
+        progress.failure = failure.map(|class| Failure {
+            class,
+            reason: "Reason",
+            http_status: 500,
+            message: "words".into(),
+        });
+        progress
+    }
+
+    #[test]
+    fn only_what_is_new_and_lasts_is_told() {
+        let new = || object(Phase::Pending, 0, false);
+        let running = |attempts, stalled| object(Phase::Running, attempts, stalled);
+        let lingering = Progress {
+            lingers: true,
+            ..known(true, None, 0, None)
+        };
+        let some = |stall: Option<Stall>, message: &str| {
+            Some(Telling {
+                stall,
+                message: message.into(),
+            })
+        };
+        let (cooling, away) = (Some(Stall::CoolingDown), Some(Stall::Unreachable));
+        let until = "1970-01-01T00:02:30Z";
+        let cases = [
+            ("new", new(), known(false, None, 0, None), None, (0, 1), None),
+            (
+                "a short cool-down",
+                new(),
+                known(false, None, 0, None),
+                Some(105),
+                (0, 1),
+                None,
+            ),
+            (
+                "a long cool-down",
+                new(),
+                known(false, None, 0, None),
+                Some(150),
+                (0, 1),
+                some(
+                    cooling,
+                    &format!("arXiv asked to slow down; requests go on at {until}"),
+                ),
+            ),
+            (
+                "the same, told",
+                object(Phase::Pending, 0, true),
+                known(false, None, 0, None),
+                Some(150),
+                (0, 1),
+                None,
+            ),
+            (
+                "it is over",
+                object(Phase::Pending, 0, true),
+                known(false, None, 0, None),
+                None,
+                (0, 1),
+                None,
+            ),
+            (
+                "throttled",
+                new(),
+                known(true, Some(Throttled), 0, Some(100)),
+                Some(150),
+                (0, 1),
+                some(cooling, &format!("words; requests to arXiv go on at {until}")),
+            ),
+            (
+                "throttled again",
+                running(0, true),
+                known(true, Some(Throttled), 0, Some(100)),
+                Some(150),
+                (0, 1),
+                None,
+            ),
+            (
+                "unreachable",
+                new(),
+                known(true, Some(Unreachable), 0, Some(150)),
+                None,
+                (0, 1),
+                some(away, &format!("words; next try at {until}")),
+            ),
+            (
+                "unreachable, told",
+                running(0, true),
+                known(true, Some(Unreachable), 0, Some(150)),
+                None,
+                (0, 1),
+                None,
+            ),
+            (
+                "broken",
+                new(),
+                known(true, Some(Broken), 1, Some(150)),
+                None,
+                (0, 1),
+                some(None, &format!("words; next try at {until}")),
+            ),
+            (
+                "broken, told",
+                running(1, false),
+                known(true, Some(Broken), 1, Some(150)),
+                None,
+                (0, 1),
+                None,
+            ),
+            (
+                "broken again",
+                running(1, false),
+                known(true, Some(Broken), 2, Some(150)),
+                None,
+                (0, 1),
+                some(None, &format!("words; next try at {until}")),
+            ),
+            (
+                "a slice more",
+                new(),
+                known(true, None, 0, None),
+                None,
+                (1, 3),
+                some(None, "fetching 3 slices"),
+            ),
+            (
+                "yet another slice",
+                running(0, false),
+                known(true, None, 0, None),
+                None,
+                (2, 3),
+                None,
+            ),
+            (
+                "goes on",
+                running(0, true),
+                known(true, None, 0, None),
+                None,
+                (2, 3),
+                some(None, "fetching 3 slices"),
+            ),
+            (
+                "lingers",
+                new(),
+                lingering,
+                None,
+                (0, 1),
+                some(None, "waiting for arXiv's answer"),
+            ),
+        ];
+        for (name, object, known, cooling_until, slices, expected) in cases {
+            let situation = Situation {
+                known: &known,
+                cooling_until: cooling_until.map(at),
+                slices,
+            };
+            assert_eq!(telling(&object, situation, at(100)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_database_is_told_of_once_and_only_when_it_is_away_for_long() {
+        for (told, errors, tells) in [
+            (false, 5, false),
+            (false, 6, true),
+            (true, 6, false),
+            (true, 600, false),
+        ] {
+            let telling = database_away(&object(Phase::Pending, 0, told), errors);
+            assert_eq!(telling.is_some(), tells, "told {told}, {errors} errors");
+        }
+    }
+}
