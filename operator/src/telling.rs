@@ -161,10 +161,8 @@ mod tests {
     fn only_what_is_new_and_lasts_is_told() {
         let new = || object(Phase::Pending, 0, false);
         let running = |attempts, stalled| object(Phase::Running, attempts, stalled);
-        let lingering = Progress {
-            lingers: true,
-            ..known(true, None, 0, None)
-        };
+        let mut lingering = known(true, None, 0, None);
+        lingering.lingers = true;
         let some = |stall: Option<Stall>, message: &str| {
             Some(Telling {
                 stall,

@@ -185,7 +185,7 @@ impl Tracker {
         let mut state = self.state();
         for (uid, object) in state.queue.finish(page) {
             self.tell(&mut state, uid, object, |known| {
-                known.failed(failure.clone(), began, now, &self.backoff)
+                known.failed(failure.clone(), began, now, &self.backoff);
             });
         }
     }

@@ -1,5 +1,6 @@
 //! Step 5: the rows. Needs the ledger and the databases of `queries` and `results`.
 
+use jiff::Timestamp;
 use storage::{Record, RecordOutcome, Recorded, ResultRow};
 use upstream::Assembled;
 
@@ -73,7 +74,7 @@ async fn timestamp(context: &Context, query: &Query, answer: &Assembled) -> Resu
         return Ok(answer.date.unwrap_or(answer.fetched_at).as_second());
     }
     let now = context.pages.now().await;
-    now.map(|now| now.as_second()).map_err(|source| Error::Storage {
+    now.map(Timestamp::as_second).map_err(|source| Error::Storage {
         step: "reading the clock",
         source,
     })
