@@ -65,6 +65,12 @@ impl Visit {
         }
     }
 
+    /// The same request with this deadline, if it is the nearer one.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        Self { time_left: self.time_left.min(limit), ..self }
+    }
+
     /// Makes the request. The deadline holds for the sum of all requests that a page needs.
     pub(crate) async fn make(self, http: &reqwest::Client, max_body: usize) -> Result<Fetched, FetchError> {
         let time_left = self.time_left;

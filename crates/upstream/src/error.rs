@@ -6,11 +6,11 @@ use arxiv::FetchError;
 use jiff::Timestamp;
 use storage::{GateError, StorageError};
 
-/// Why there is no page. The text is fit for users.
+/// Why there is no page. The text is fit for users; for [`Self::Fetch`] that of its source says more.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// arXiv was asked, and did not answer as it should.
-    #[error("{source}")]
+    #[error("there is no page from arXiv")]
     Fetch {
         /// What went wrong.
         source: FetchError,

@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arxiv::{Answer, FailureClass, FetchError, Fetched, MAX_PAGE, PageRequest, Visit};
-use storage::{NewPage, Outcome, PageEntry, PageKey, Turn};
+use storage::{GateError, LOCK_OUTLIVES_HOST, NewPage, Outcome, PageEntry, PageKey, Turn};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::verdict::{Claim, Verdict, judge};
 use crate::{Given, Parts, UpstreamError};
+
+/// The longest that a request may take, whatever its client's deadline: it must have ended before the lock of a
+/// machine that vanished is given to somebody else.
+const LONGEST_REQUEST: Duration = LOCK_OUTLIVES_HOST.saturating_sub(Duration::from_secs(5));
 
 /// One call of [`crate::Upstream::page`] that did not find its page in the store.
 pub(crate) struct Inquiry {
@@ -74,6 +78,8 @@ impl Inquiry {
                     }
                     tracing::debug!("a slot grew old before its request");
                 }
+                // The turn is lost already.
+                Some(Err(error @ GateError::Storage(_))) => return Err(error.into()),
                 Some(Err(error)) => {
                     turn.leave().await;
                     return Err(error.into());
@@ -121,7 +127,7 @@ impl Inquiry {
         visit: Visit,
     ) -> Result<Result<Fetched, FetchError>, UpstreamError> {
         let cancel = self.cancel.child_token();
-        let mut request = std::pin::pin!(self.parts.client.fetch(visit, &cancel));
+        let mut request = std::pin::pin!(self.parts.client.fetch(visit.within(LONGEST_REQUEST), &cancel));
         tokio::select! {
             fetched = &mut request => Ok(fetched),
             error = turn.lost() => {

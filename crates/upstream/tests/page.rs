@@ -1,0 +1,436 @@
+//! Pages by way of a real gate and store, from a stand-in for arXiv.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this is a test"
+)]
+
+mod bed;
+
+use std::time::{Duration, Instant};
+
+use arxiv::FetchError;
+use bed::{Bed, DAY, INTERVAL, LIMIT, PATIENCE, titled};
+use jiff::Timestamp;
+use storage::PgPool;
+use testbed::arxiv::{Behaviour, Mode};
+use upstream::{Upstream, UpstreamError, assemble, slices};
+
+fn fetch_error(error: UpstreamError) -> FetchError {
+    match error {
+        UpstreamError::Fetch { source, .. } => source,
+        error => panic!("{error:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_fetched_once() {
+    let bed = Bed::start().await;
+    let request = titled("x", 0, 3);
+    assert_eq!(bed.upstream.stored(&request, DAY).await.unwrap(), None);
+
+    let first = bed.page(&request).await.unwrap();
+    assert!(first.fetched);
+    assert_eq!(
+        (first.page.total, first.page.entries.len(), first.page.status),
+        (1234, 3, 200)
+    );
+    assert!(first.page.date.is_some());
+
+    let second = bed.page(&request).await.unwrap();
+    assert!(!second.fetched);
+    assert_eq!(second.page, first.page);
+    assert_eq!(
+        bed.another_process().stored(&request, DAY).await.unwrap(),
+        Some(first.page)
+    );
+    assert_eq!((bed.requests(), bed.slots()), (1, 1));
+
+    // Another day, another page.
+    let tomorrow = DAY.tomorrow().unwrap();
+    assert!(
+        bed.upstream
+            .page(&request, tomorrow, PATIENCE, || ())
+            .await
+            .unwrap()
+            .fetched
+    );
+    assert_eq!(bed.requests(), 2);
+    bed.assert_polite();
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_same_page_finds_it() {
+    let bed = Bed::start().await;
+    bed.arxiv.set(Behaviour {
+        delay_ms: 300,
+        ..Behaviour::default()
+    });
+    let processes = [bed.upstream.clone(), bed.another_process(), bed.another_process()];
+    let askers: Vec<_> = (0..15)
+        .map(|number| {
+            let upstream = processes[number % 3].clone();
+            tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, PATIENCE, || ()).await })
+        })
+        .collect();
+    let mut fetched = 0;
+    for asker in askers {
+        let given = asker.await.unwrap().unwrap();
+        assert_eq!(given.page.entries.len(), 3);
+        fetched += usize::from(given.fetched);
+    }
+    assert_eq!((bed.requests(), fetched), (1, 1));
+}
+
+#[tokio::test]
+async fn all_processes_take_turns() {
+    let bed = Bed::start().await;
+    let processes = [bed.upstream.clone(), bed.another_process(), bed.another_process()];
+    let askers: Vec<_> = (0..9)
+        .map(|number: usize| {
+            let upstream = processes[number % 3].clone();
+            let request = titled(&format!("x{number}"), 0, 3);
+            tokio::spawn(async move { upstream.page(&request, DAY, PATIENCE, || ()).await.map(drop) })
+        })
+        .collect();
+    for asker in askers {
+        asker.await.unwrap().unwrap();
+    }
+    assert_eq!(bed.requests(), 9);
+    bed.assert_polite();
+}
+
+#[tokio::test]
+async fn patience_ends() {
+    let bed = Bed::start().await;
+    bed.arxiv.set(Behaviour {
+        delay_ms: 3000,
+        ..Behaviour::default()
+    });
+    let upstream = bed.upstream.clone();
+    let first = tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, PATIENCE, || ()).await });
+    bed.arxiv.wait_for_requests(1, LIMIT).await.unwrap();
+    let started = Instant::now();
+    let error = bed
+        .page_within(&titled("y", 0, 3), Duration::from_millis(300))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, UpstreamError::Busy { .. }), "{error:?}");
+    assert!(error.retry_after().is_some());
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+    // The wait is bounded, the request is not cut short by it.
+    assert!(first.await.unwrap().unwrap().fetched);
+    assert_eq!((bed.requests(), bed.slots()), (1, 0));
+}
+
+#[tokio::test]
+async fn nothing_is_believed_at_the_second_time() {
+    let bed = Bed::start().await;
+    bed.arxiv.set(Mode::Zero);
+    let request = titled("x", 0, 3);
+    let given = bed.page(&request).await.unwrap();
+    assert_eq!((given.page.total, given.page.entries.len()), (0, 0));
+    assert_eq!((bed.requests(), bed.slots()), (2, 1));
+    assert!(!bed.page(&request).await.unwrap().fetched);
+    assert_eq!(bed.requests(), 2);
+    bed.assert_polite();
+
+    // Not for long.
+    bed.execute("update arxiv_pages set expires_at = expires_at - interval '10 minutes'")
+        .await;
+    bed.arxiv.set(Mode::Ok);
+    assert_eq!(bed.page(&request).await.unwrap().page.total, 1234);
+}
+
+#[tokio::test]
+async fn a_false_nothing_is_found_out() {
+    let bed = Bed::start().await;
+    bed.arxiv.set(Behaviour::from(Mode::Zero).times(1));
+    let given = bed.page(&titled("x", 0, 3)).await.unwrap();
+    assert_eq!((given.page.total, given.page.entries.len()), (1234, 3));
+    assert_eq!(bed.requests(), 2);
+}
+
+#[tokio::test]
+async fn a_hole_is_asked_for_again_but_not_for_ever() {
+    let bed = Bed::start().await;
+    let request = titled("x", 0, 3);
+    bed.arxiv.set(Mode::EmptyPage);
+    let error = fetch_error(bed.page(&request).await.unwrap_err());
+    assert!(matches!(error, FetchError::Incomplete), "{error:?}");
+    assert_eq!(error.caller_status(), 502);
+    assert_eq!(bed.requests(), 4);
+    assert_eq!(bed.upstream.stored(&request, DAY).await.unwrap(), None);
+    bed.assert_polite();
+
+    bed.arxiv.set(Mode::Ok);
+    bed.arxiv.set(Behaviour::from(Mode::EmptyPage).times(3));
+    assert_eq!(bed.page(&request).await.unwrap().page.entries.len(), 3);
+}
+
+#[tokio::test]
+async fn a_later_slice_is_not_believed_to_be_nothing() {
+    let bed = Bed::start().await;
+    let search = titled("x", 0, 3).search;
+    bed.arxiv.set(Behaviour {
+        mode: Mode::Zero,
+        total: Some(2500),
+        from_start: 2000,
+        ..Behaviour::default()
+    });
+    let all = slices(&search, 0, 2500, None);
+    let first = bed.page(&all[0]).await.unwrap();
+    let error = fetch_error(bed.page(&all[1]).await.unwrap_err());
+    assert!(matches!(error, FetchError::Incomplete), "{error:?}");
+
+    bed.arxiv.set(Behaviour {
+        total: Some(2500),
+        ..Behaviour::default()
+    });
+    assert!(
+        !bed.page(&all[0]).await.unwrap().fetched,
+        "the first slice is there"
+    );
+    let second = bed.page(&all[1]).await.unwrap();
+    let assembled = assemble(vec![first.page, second.page]).unwrap();
+    assert_eq!((assembled.total, assembled.entries.len()), (2500, 2500));
+    assert!(
+        assembled.query.starts_with("search_query="),
+        "{}",
+        assembled.query
+    );
+    bed.assert_polite();
+}
+
+#[tokio::test]
+async fn throttling_makes_everybody_pause() {
+    let bed = Bed::start().await;
+    bed.arxiv.set(Behaviour {
+        mode: Mode::Status(503),
+        retry_after: Some("60".into()),
+        ..Behaviour::default()
+    });
+    let error = bed.page(&titled("x", 0, 3)).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+    let UpstreamError::Fetch {
+        source: FetchError::Throttled { status: 503, .. },
+        cooling_until: Some(until),
+    } = error
+    else {
+        panic!("{error:?}")
+    };
+    assert!(until > Timestamp::now() + Duration::from_secs(30), "{until}");
+
+    bed.arxiv.set(Mode::Ok);
+    let error = bed
+        .another_process()
+        .page(&titled("y", 0, 3), DAY, PATIENCE, || ())
+        .await
+        .unwrap_err();
+    let UpstreamError::CoolingDown {
+        until: told,
+        retry_after,
+    } = error
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!(told, until);
+    assert!(
+        retry_after > Duration::from_secs(30) && retry_after <= Duration::from_secs(60),
+        "{retry_after:?}"
+    );
+    assert_eq!(bed.requests(), 1);
+}
+
+#[tokio::test]
+async fn a_failure_is_nobodys_page() {
+    let bed = Bed::start().await;
+    let request = titled("x", 0, 3);
+    for (mode, status) in [
+        (Mode::Status(500), 500),
+        (Mode::Status(400), 400),
+        (Mode::Close, 503),
+        (Mode::Malformed, 502),
+        (Mode::ErrorFeed(200), 502),
+    ] {
+        bed.arxiv.set(mode);
+        let error = fetch_error(bed.page(&request).await.unwrap_err());
+        assert_eq!(error.caller_status(), status, "{mode:?}: {error:?}");
+        assert_eq!(
+            bed.upstream.stored(&request, DAY).await.unwrap(),
+            None,
+            "{mode:?}"
+        );
+    }
+    assert_eq!(bed.requests(), 5, "each was asked for once");
+    bed.arxiv.set(Mode::Ok);
+    assert!(bed.page(&request).await.unwrap().fetched);
+    bed.assert_polite();
+}
+
+#[tokio::test]
+async fn a_redirect_takes_a_turn_of_its_own() {
+    let bed = Bed::start().await;
+    bed.arxiv.set(Mode::Redirect);
+    let given = bed.page(&titled("x", 0, 3)).await.unwrap();
+    assert_eq!(given.page.entries.len(), 3);
+    assert_eq!((bed.requests(), bed.slots()), (2, 1));
+    bed.assert_polite();
+
+    bed.arxiv.set(Mode::RedirectElsewhere);
+    let error = fetch_error(bed.page(&titled("y", 0, 3)).await.unwrap_err());
+    assert!(matches!(error, FetchError::Redirect(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_takes_its_request_along() {
+    let bed = Bed::start().await;
+    bed.arxiv.set(Behaviour {
+        delay_ms: 10_000,
+        ..Behaviour::default()
+    });
+    let upstream = bed.upstream.clone();
+    let asker = tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, PATIENCE, || ()).await });
+    bed.arxiv.wait_for_requests(1, LIMIT).await.unwrap();
+    // Two more wait, and one of them leaves as well.
+    let upstream = bed.upstream.clone();
+    let waiter = tokio::spawn(async move { upstream.page(&titled("y", 0, 3), DAY, PATIENCE, || ()).await });
+    let started = Instant::now();
+    bed.arxiv.set(Mode::Ok);
+    let upstream = bed.another_process();
+    let last = tokio::spawn(async move { upstream.page(&titled("z", 0, 3), DAY, PATIENCE, || ()).await });
+    asker.abort();
+    waiter.abort();
+    assert!(last.await.unwrap().unwrap().fetched);
+    assert!(
+        started.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!(bed.upstream.stored(&titled("x", 0, 3), DAY).await.unwrap(), None);
+    bed.assert_polite();
+    tokio::time::timeout(LIMIT, bed.upstream.drained()).await.unwrap();
+}
+
+#[tokio::test]
+async fn drained_waits_for_the_connection_and_the_gate() {
+    let bed = Bed::start().await;
+    bed.arxiv.set(Behaviour {
+        delay_ms: 10_000,
+        ..Behaviour::default()
+    });
+    let upstream = bed.upstream.clone();
+    let asker = tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, PATIENCE, || ()).await });
+    bed.arxiv.wait_for_requests(1, LIMIT).await.unwrap();
+    asker.abort();
+    bed.upstream.drained().await;
+    assert_eq!(holders(&bed.postgres.admin_url("arxiv")).await, Vec::<i32>::new());
+    bed.arxiv
+        .wait_for_no_connection(Duration::from_secs(1))
+        .await
+        .unwrap();
+}
+
+/// The sessions that hold the gate's lock.
+async fn holders(url: &str) -> Vec<i32> {
+    let pool = PgPool::connect(url).await.unwrap();
+    sqlx::query_scalar("select pid from pg_locks where locktype = 'advisory' and granted")
+        .fetch_all(&pool)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_lost_turn_drops_its_request() {
+    let bed = Bed::start().await;
+    bed.arxiv.set(Behaviour {
+        delay_ms: 10_000,
+        ..Behaviour::default()
+    });
+    let upstream = bed.upstream.clone();
+    let asker = tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, PATIENCE, || ()).await });
+    bed.arxiv.wait_for_requests(1, LIMIT).await.unwrap();
+    let [holder] = holders(&bed.postgres.admin_url("arxiv")).await[..] else {
+        panic!("nobody holds the lock")
+    };
+    let started = Instant::now();
+    bed.execute(&format!("select pg_terminate_backend({holder})"))
+        .await;
+    let error = asker.await.unwrap().unwrap_err();
+    assert!(matches!(error, UpstreamError::Lost(_)), "{error:?}");
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+    bed.arxiv
+        .wait_for_no_connection(Duration::from_secs(1))
+        .await
+        .unwrap();
+    assert_eq!(bed.upstream.stored(&titled("x", 0, 3), DAY).await.unwrap(), None);
+
+    bed.arxiv.set(Mode::Ok);
+    assert!(bed.page(&titled("x", 0, 3)).await.unwrap().fetched);
+}
+
+#[tokio::test]
+async fn without_the_database_arxiv_is_not_asked() {
+    let bed = Bed::start().await;
+    assert!(bed.page(&titled("x", 0, 3)).await.unwrap().fetched);
+    bed.postgres.stop().await.unwrap();
+    let error = bed.page(&titled("y", 0, 3)).await.unwrap_err();
+    assert!(
+        matches!(&error, UpstreamError::Storage(error) if error.is_unavailable()),
+        "{error:?}"
+    );
+    assert_eq!(bed.requests(), 1);
+    bed.postgres.start_again().await.unwrap();
+    assert!(bed.page(&titled("y", 0, 3)).await.unwrap().fetched);
+    bed.assert_polite();
+}
+
+#[tokio::test]
+async fn a_page_that_cannot_be_kept_is_not_given() {
+    let bed = Bed::start().await;
+    bed.execute("revoke insert on arxiv_pages from arxiv_upstream")
+        .await;
+    let error = bed.page(&titled("x", 0, 3)).await.unwrap_err();
+    assert!(matches!(error, UpstreamError::Storage(_)), "{error:?}");
+    assert_eq!(
+        holders(&bed.postgres.admin_url("arxiv")).await,
+        Vec::<i32>::new(),
+        "the turn has ended"
+    );
+    bed.execute("grant insert on arxiv_pages to arxiv_upstream").await;
+    assert!(bed.page(&titled("x", 0, 3)).await.unwrap().fetched);
+    bed.assert_polite();
+}
+
+#[tokio::test]
+async fn a_slot_that_grew_old_is_not_used() {
+    // No request can follow its slot at once, so every slot is too old.
+    let bed = Bed::start_with(Duration::ZERO).await;
+    let error = bed
+        .page_within(&titled("x", 0, 3), INTERVAL * 4)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, UpstreamError::Busy { .. }), "{error:?}");
+    assert_eq!((bed.requests(), bed.slots()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_page_needs_its_upstream_no_longer_than_its_call() {
+    let bed = Bed::start().await;
+    let upstream: Upstream = bed.another_process();
+    let given = upstream
+        .page(&titled("x", 0, 3), DAY, PATIENCE, || ())
+        .await
+        .unwrap();
+    drop(upstream);
+    assert_eq!(bed.page(&titled("x", 0, 3)).await.unwrap().page, given.page);
+}
