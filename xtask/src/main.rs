@@ -1,2 +1,64 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask …`: the one entry point for people and CI.
+
+mod cargo;
+mod crds;
+mod demo;
+mod lint;
+mod output;
+mod signals;
+mod test;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Runs, tests and checks the project on this machine.
+///
+/// Needs Rust, Go (for a Kubernetes control plane, built once in about four minutes) and PostgreSQL's server programs
+/// (installed with apt-get when run by root on Debian). What takes long is kept in the user's cache folder
+/// (`~/.cache/arxiv-operator`). With `KUBEBUILDER_ASSETS` set, etcd, kube-apiserver and kubectl are taken from there.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Arguments),
+    Up(up::Arguments),
+    Test(test::Arguments),
+    /// Checks formatting, lints, dependencies, generated files and documentation.
+    ///
+    /// Known vulnerabilities are not looked for: that needs a database from the internet (`cargo deny check advisories`).
+    Lint,
+    /// Writes crds/*.yaml from the types in crates/crd.
+    Crds,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::Demo(arguments) => on_runtime(demo::run(arguments)),
+        Command::Up(arguments) => on_runtime(up::run(arguments)),
+        Command::Test(arguments) => on_runtime(test::run(arguments)),
+        Command::Lint => lint::run(),
+        Command::Crds => crds::write(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::progress(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}

@@ -5,6 +5,7 @@
 
 pub mod arxiv;
 pub mod control_plane;
+mod http_get;
 pub mod ports;
 pub mod postgres;
 pub mod process;
@@ -16,5 +17,6 @@ mod wait;
 
 pub use arxiv::StandIn;
 pub use control_plane::ControlPlane;
+pub use http_get::http_get;
 pub use postgres::Postgres;
 pub use stack::Stack;

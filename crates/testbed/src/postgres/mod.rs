@@ -145,6 +145,31 @@ impl Postgres {
         Ok(())
     }
 
+    /// What psql shows for a statement, as the superuser.
+    pub async fn psql(&self, database: &str, sql: &str) -> Result<String> {
+        let mut command = tokio::process::Command::new(binaries::find("psql")?);
+        // The URL has the password, and arguments can be seen by everybody on this machine.
+        command
+            .env("PGPASSWORD", &self.password)
+            .env("PSQLRC", "/dev/null");
+        command.args([
+            "--host=127.0.0.1",
+            "--username",
+            SUPERUSER,
+            "--dbname",
+            database,
+            "--command",
+            sql,
+        ]);
+        let output = command.arg(format!("--port={}", self.port())).output().await?;
+        anyhow::ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// A connection as the superuser.
     pub async fn connect(&self, database: &str) -> Result<PgConnection> {
         PgConnection::connect(&self.admin_url(database))
@@ -217,6 +242,11 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.thaw();
     }
+}
+
+/// Installs the server's programs if they are missing and that can be done (root on Debian).
+pub fn ensure_installed() -> Result<()> {
+    binaries::find("postgres").map(drop)
 }
 
 fn options(port: u16, fsync: bool) -> Vec<String> {

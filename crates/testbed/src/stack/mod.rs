@@ -17,9 +17,9 @@ use url::Url;
 pub use databases::Databases;
 pub use services::Service;
 
+use crate::StandIn;
 use crate::control_plane::ControlPlane;
 use crate::scratch::{Scratch, create_passable};
-use crate::StandIn;
 
 /// Start of all processes on a machine where others are busy too.
 const READY_LIMIT: Duration = Duration::from_mins(1);

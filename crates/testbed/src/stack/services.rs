@@ -9,6 +9,7 @@ use url::Url;
 use super::binaries::Binaries;
 use super::identities::Accounts;
 use super::{Databases, Options};
+use crate::http_get;
 use crate::ports::Port;
 use crate::process::{Child, Spec};
 use crate::wait;
@@ -47,22 +48,15 @@ impl Service {
 
     /// Waits until it says that it is ready.
     pub async fn ready(&self, limit: Duration) -> Result<()> {
-        // An error means that a provider is there already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .timeout(Duration::from_secs(5))
-            .no_proxy()
-            .build()?;
         let url = self.url().join("/readyz")?;
         let mut last = String::from("no answer");
         let outcome = wait::until(&format!("{} ready", self.name), limit, async || {
             anyhow::ensure!(self.child.is_running(), "{} ended", self.name);
-            let Ok(answer) = client.get(url.clone()).send().await else {
+            let Ok((status, body)) = http_get(url.clone()).await else {
                 return Ok(None);
             };
-            let status = answer.status();
-            last = format!("{status}: {}", answer.text().await.unwrap_or_default());
-            Ok(status.is_success().then_some(()))
+            last = format!("{status}: {body}");
+            Ok((status == 200).then_some(()))
         })
         .await;
         outcome.with_context(|| format!("{}\nlast answer of {url}: {last}", self.child.log_tail()))
