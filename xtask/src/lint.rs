@@ -13,9 +13,7 @@ type Check = fn() -> Result<()>;
 
 pub(crate) fn run() -> Result<()> {
     let checks: [(&str, Check); 5] = [
-        ("formatting", || {
-            cargo::run(cargo::cargo().args(["fmt", "--all", "--check"]))
-        }),
+        ("formatting", formatting),
         ("clippy", clippy),
         (
             "dependencies (bans, licences, sources; advisories need a database from the internet)",
