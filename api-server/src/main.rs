@@ -1,2 +1,126 @@
-//! Placeholder.
-fn main() {}
+//! `arxiv-api-server`: the REST API over arXiv searches that run as Kubernetes jobs.
+//!
+//! Ten endpoints keep the wire format of an existing FastAPI service (see [`wire`]). `GET /arxiv` makes an
+//! `ArxivQuery` object and waits for its end; `/queries` and `/results` read from replicas. This file only wires.
+
+mod app;
+mod arxiv;
+mod arxiv_api;
+mod arxiv_objects;
+mod client_stream;
+mod edge;
+mod endpoints;
+mod error;
+mod kubernetes;
+mod metrics;
+mod outcome;
+mod prefer;
+mod queries;
+mod readiness;
+mod request_body;
+mod results;
+mod router;
+mod routing;
+mod sequence;
+mod serve;
+mod settings;
+mod wire;
+mod writes;
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use clap::Parser;
+use service::{
+    health::{Liveness, Readiness},
+    logs,
+    metrics::Metrics,
+    settings::Environment,
+    signals,
+};
+use tokio::{net::TcpListener, task::JoinSet};
+
+use crate::{
+    app::App,
+    edge::Edge,
+    kubernetes::{abandoned, watch},
+    metrics::Counts,
+    settings::{Databases, Settings},
+};
+
+/// Before every metric's name.
+const METRICS_PREFIX: &str = "arxiv_api_server";
+/// What a request may take beside its wait at arXiv or for an object: retried creates, a last look, the body.
+const BESIDE_THE_WAIT: Duration = Duration::from_secs(60);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let settings = Settings::parse();
+    if logs::init("api-server", settings.logs).is_err() {
+        return ExitCode::FAILURE;
+    }
+    match run(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("cannot go on: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: Settings) -> anyhow::Result<()> {
+    // Fails only where a provider is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let ending = signals::shutdown()?;
+    let databases = Databases::read(&Environment::of_process(), &settings.serve)?;
+    let metrics = Metrics::with_prefix(METRICS_PREFIX);
+    let counts = Counts::register(&metrics);
+    let mut app = App::build(&settings, &databases, &metrics, &counts, &ending).await?;
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("LISTEN: cannot listen at {}", settings.listen))?;
+    service::notice!(
+        "listening at {}, serving {}",
+        listener.local_addr()?,
+        settings.serve
+    );
+
+    let (liveness, readiness) = (Liveness::default(), Readiness::default());
+    let heartbeat = liveness.watch("readiness", readiness::ROUND_PATIENCE);
+    let mut tasks = JoinSet::new();
+    let cluster = app.cluster.take();
+    let client = cluster.as_ref().map(|cluster| cluster.client.clone());
+    tasks.spawn(readiness::observe(
+        std::mem::take(&mut app.checks),
+        client,
+        readiness.clone(),
+        heartbeat,
+    ));
+    if let Some(cluster) = cluster {
+        tasks.spawn(abandoned::remove_all(cluster.api.clone(), cluster.abandoned));
+        let (api, instance) = (cluster.api, cluster.instance);
+        tasks.spawn(async move { watch::follow(api, &instance, cluster.waiters).await });
+    }
+    let upstream = app.fetches.as_ref().map(|fetches| fetches.upstream.clone());
+    let longest = settings
+        .arxiv_wait()
+        .max(settings.upstream_patience() + settings.arxiv_timeout());
+    let edge = Arc::new(Edge {
+        counts: counts.clone(),
+        request_timeout: longest + BESIDE_THE_WAIT,
+    });
+    let router = router::router(app, &settings.serve, edge, liveness, readiness, metrics);
+    let drain = Duration::from_secs(settings.drain_seconds);
+    let serving = serve::serve(listener, router, ending.clone(), drain, counts.connections);
+    tokio::select! {
+        () = serving => {}
+        // They run as long as the process: without one of them, requests would wait in vain.
+        ended = tasks.join_next() => anyhow::bail!("a background task ended: {ended:?}"),
+    }
+    if let Some(upstream) = upstream {
+        // The gate is given back only once the connection to arXiv is closed.
+        let _ = tokio::time::timeout(settings.arxiv_timeout(), upstream.drained()).await;
+    }
+    service::notice!("ended");
+    Ok(())
+}

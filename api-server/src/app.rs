@@ -1,0 +1,291 @@
+//! The parts that the served endpoints need, and no others.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use arxiv::{Client as ArxivClient, ClientSettings};
+use crd::ArxivQuery;
+use kube::{Api, Client, Config};
+use service::{metrics::Metrics, settings::DatabaseUrl};
+use storage::{
+    Access, Gate, GateSettings, Pages, PgPool, PoolSettings, Reads, Sequence, Writes, pool, schema::Need,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use upstream::Upstream;
+use uuid::Uuid;
+
+use crate::{
+    arxiv::Searches,
+    arxiv_api::Fetches,
+    arxiv_objects::ObjectStates,
+    endpoints::{Endpoint, Served},
+    kubernetes::{abandoned::Abandoned, objects::Objects, waiters::Waiters},
+    metrics::{Counts, register_pools},
+    queries::QueryLog,
+    results::{PageDefaults, ResultPages},
+    settings::{Databases, Settings, Tables},
+    writes::Recording,
+};
+
+/// How this process is listed by the databases.
+const APPLICATION_NAME: &str = "arxiv-api-server";
+/// How long an operation waits for a connection; a client is better off with a 503.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Clients of /arxiv that wait at once. Below the limit of connections, so that others are served beside them.
+const MAX_WAITERS: usize = 768;
+/// Silence on a connection to Kubernetes; a watch is renewed every minute.
+const KUBERNETES_READ_TIMEOUT: Duration = Duration::from_secs(75);
+const KUBERNETES_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A slot is used within so long after it was taken, or a new one is taken.
+const GUARD: Duration = Duration::from_millis(100);
+/// Longest pause after "slow down", and longest that arXiv is believed to ask for.
+const COOLDOWN_CAP: Duration = Duration::from_mins(15);
+
+/// All parts; what is not needed is not there.
+#[derive(Default)]
+pub(crate) struct App {
+    pub(crate) searches: Option<Arc<Searches>>,
+    pub(crate) states: Option<Arc<ObjectStates>>,
+    pub(crate) query_log: Option<QueryLog>,
+    pub(crate) result_pages: Option<ResultPages>,
+    pub(crate) recording: Option<Recording>,
+    pub(crate) sequence: Option<Sequence>,
+    pub(crate) fetches: Option<Arc<Fetches>>,
+    /// What must be there for this process to be ready.
+    pub(crate) checks: Vec<DatabaseCheck>,
+    pub(crate) cluster: Option<Cluster>,
+}
+
+/// One thing to ask a database for.
+pub(crate) struct DatabaseCheck {
+    /// The name in /readyz.
+    pub(crate) name: &'static str,
+    pub(crate) pool: PgPool,
+    pub(crate) need: Need,
+    /// A replica that all processes share: its absence is told, but takes none of them out of service.
+    pub(crate) shared_replica: bool,
+}
+
+/// The tasks beside the requests need these.
+pub(crate) struct Cluster {
+    pub(crate) client: Client,
+    pub(crate) api: Api<ArxivQuery>,
+    pub(crate) instance: String,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) abandoned: mpsc::Receiver<String>,
+}
+
+impl App {
+    /// Connects to nothing yet: whatever is down at the start is waited for.
+    pub(crate) async fn build(
+        settings: &Settings,
+        databases: &Databases,
+        metrics: &Metrics,
+        counts: &Counts,
+        ending: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let mut app = Self::default();
+        let mut pools = Pools {
+            settings,
+            made: Vec::new(),
+        };
+        let reads = databases
+            .ro
+            .as_ref()
+            .map(|tables| app.reads(&mut pools, tables))
+            .transpose()?;
+        let defaults = PageDefaults {
+            page: settings.results_default_page,
+            items_per_page: settings.results_default_items_per_page,
+        };
+        if let Some(reads) = &reads {
+            app.query_log = Some(QueryLog {
+                reads: reads.clone(),
+                zone: settings.timezone_offset,
+            });
+            app.result_pages = Some(ResultPages {
+                reads: reads.clone(),
+                defaults,
+            });
+        }
+        if let Some(tables) = &databases.rw {
+            app.recording = Some(Recording::new(app.writes(&mut pools, tables, &settings.serve)?));
+        }
+        if let Some(url) = &databases.sequence {
+            let pool = pools.make("sequence", url, Access::ReadWrite)?;
+            app.check("sequence", &pool, Need::Sequence, false);
+            app.sequence = Some(Sequence::new(pool));
+        }
+        if let Some(url) = &databases.upstream {
+            app.fetches = Some(Arc::new(app.fetches(&mut pools, url)?));
+        }
+        if settings.serve.any(&[Endpoint::Arxiv]) {
+            app.connect_kubernetes(settings, counts, ending, reads, defaults)
+                .await?;
+        }
+        register_pools(metrics, pools.made);
+        Ok(app)
+    }
+
+    fn check(&mut self, name: &'static str, pool: &PgPool, need: Need, shared_replica: bool) {
+        self.checks.push(DatabaseCheck {
+            name,
+            pool: pool.clone(),
+            need,
+            shared_replica,
+        });
+    }
+
+    fn reads(&mut self, pools: &mut Pools<'_>, tables: &Tables) -> anyhow::Result<Reads> {
+        let (queries, results) = pools.pair("ro", tables, Access::ReadOnly)?;
+        self.check("queries_ro", &queries, Need::QueriesRead, true);
+        self.check("results_ro", &results, Need::ResultsRead, true);
+        let settle = Duration::from_secs(pools.settings.read_settle_seconds);
+        // In one database a record appears as a whole; in two, one half of it may come before the other.
+        let settle = (!tables.queries.same_database(&tables.results)).then_some(settle);
+        Ok(Reads::new(queries, results, settle))
+    }
+
+    fn writes(&mut self, pools: &mut Pools<'_>, tables: &Tables, served: &Served) -> anyhow::Result<Writes> {
+        let (queries, results) = pools.pair("rw", tables, Access::ReadWrite)?;
+        if served.any(&[Endpoint::WriteQueries]) {
+            self.check("queries_rw", &queries, Need::QueriesWrite, false);
+        }
+        if served.any(&[Endpoint::WriteResults]) {
+            self.check("results_rw", &results, Need::ResultsWrite, false);
+        }
+        Ok(Writes::new(queries, results))
+    }
+
+    fn fetches(&mut self, pools: &mut Pools<'_>, url: &DatabaseUrl) -> anyhow::Result<Fetches> {
+        let settings = pools.settings;
+        let pool = pools.make("upstream", url, Access::ReadWrite)?;
+        self.check("upstream", &pool, Need::Upstream, false);
+        let client = ArxivClient::new(ClientSettings {
+            base: settings.arxiv_api_url.clone(),
+            contact: settings
+                .arxiv_contact
+                .clone()
+                .filter(|contact| !contact.is_empty()),
+            timeout: settings.arxiv_timeout(),
+            proxy: settings.arxiv_proxy.clone(),
+            ca_bundle: settings.arxiv_ca_bundle.clone(),
+            max_body: ClientSettings::DEFAULT_MAX_BODY,
+        })
+        .context("the client of arXiv cannot be made")?;
+        let gate = Gate::new(GateSettings {
+            url: url.as_str().to_owned(),
+            interval: Duration::from_millis(settings.min_interval_ms),
+            guard: GUARD,
+            cooldown_base: Duration::from_millis(settings.cooldown_base_ms),
+            cooldown_cap: COOLDOWN_CAP,
+            application_name: format!("{APPLICATION_NAME} gate"),
+        })?;
+        let pages = Pages::new(pool);
+        Ok(Fetches {
+            upstream: Upstream::new(client, gate, pages.clone()),
+            pages,
+            patience: settings.upstream_patience(),
+            default_max_results: settings.default_max_query_results,
+        })
+    }
+
+    async fn connect_kubernetes(
+        &mut self,
+        settings: &Settings,
+        counts: &Counts,
+        ending: &CancellationToken,
+        reads: Option<Reads>,
+        defaults: PageDefaults,
+    ) -> anyhow::Result<()> {
+        let mut config = Config::infer().await.context(
+            "/arxiv needs Kubernetes: set KUBECONFIG, or run in a pod with a service account's token",
+        )?;
+        config.connect_timeout = Some(KUBERNETES_CONNECT_TIMEOUT);
+        config.read_timeout = Some(KUBERNETES_READ_TIMEOUT);
+        // A refused request is told to the caller, and a lost create is asked for again under its own name.
+        config.default_retry = false;
+        let namespace = settings
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).context("the Kubernetes configuration cannot be used")?;
+        let api = Api::namespaced(client.clone(), &namespace);
+        let waiters = Waiters::new(MAX_WAITERS, counts.waiters.clone());
+        let (abandon, abandoned) = Abandoned::new();
+        let objects = Arc::new(Objects::new(
+            api.clone(),
+            counts.kubernetes_in_flight.clone(),
+            abandon,
+        ));
+        let instance = Uuid::new_v4().to_string();
+        self.states = Some(Arc::new(ObjectStates {
+            objects: Arc::clone(&objects),
+            reads,
+            defaults,
+        }));
+        self.searches = Some(Arc::new(Searches {
+            objects,
+            waiters: Arc::clone(&waiters),
+            instance: instance.clone(),
+            wait: settings.arxiv_wait(),
+            ttl_seconds: settings.arxiv_ttl_seconds,
+            fail_fast: settings.arxiv_fail_fast,
+            default_max_results: settings.default_max_query_results,
+            ending: ending.clone(),
+        }));
+        self.cluster = Some(Cluster {
+            client,
+            api,
+            instance,
+            waiters,
+            abandoned,
+        });
+        Ok(())
+    }
+}
+
+/// Makes pools that connect when first used.
+struct Pools<'a> {
+    settings: &'a Settings,
+    made: Vec<(&'static str, PgPool)>,
+}
+
+impl Pools<'_> {
+    fn make(&mut self, name: &'static str, url: &DatabaseUrl, access: Access) -> anyhow::Result<PgPool> {
+        let pool = pool(
+            url.as_str(),
+            &PoolSettings {
+                access,
+                max_connections: self.settings.database_max_connections,
+                acquire_timeout: ACQUIRE_TIMEOUT,
+                statement_cache: self.settings.statement_cache,
+                application_name: APPLICATION_NAME.to_owned(),
+            },
+        )
+        .with_context(|| format!("the address of the {name} database"))?;
+        self.made.push((name, pool.clone()));
+        Ok(pool)
+    }
+
+    /// One pool for both tables where they are in one place.
+    fn pair(
+        &mut self,
+        name: &'static str,
+        tables: &Tables,
+        access: Access,
+    ) -> anyhow::Result<(PgPool, PgPool)> {
+        let queries = self.make(name, &tables.queries, access)?;
+        if tables.queries == tables.results {
+            return Ok((queries.clone(), queries));
+        }
+        let results = self.make(
+            if name == "ro" { "results_ro" } else { "results_rw" },
+            &tables.results,
+            access,
+        )?;
+        Ok((queries, results))
+    }
+}

@@ -1,0 +1,184 @@
+//! What surrounds every request: its id, its limits, its time, its line in the metrics; and panics.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures::FutureExt;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
+    header::{ALLOW, CONTENT_TYPE},
+};
+use tokio::time::Instant;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::{
+    error::ApiError,
+    metrics::{Counts, RequestLabels},
+};
+
+/// Longest path and query. The longest values together take less, percent-encoded, for most alphabets.
+const MAX_URI_BYTES: usize = 16 * 1024;
+/// All headers together.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+/// Longest request id that is taken from a client.
+const MAX_REQUEST_ID: usize = 128;
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What is around the routes.
+pub(crate) struct Edge {
+    pub(crate) counts: Counts,
+    /// No request takes longer, whatever it waits for.
+    pub(crate) request_timeout: Duration,
+}
+
+/// The middleware.
+pub(crate) async fn surround(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(request.headers());
+    let method = known(request.method());
+    let endpoint = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
+    let span = tracing::info_span!(target: "arxiv_api_server", "request", request_id = id.to_str().unwrap_or_default());
+    let mut response = match within_limits(request.uri(), request.headers()) {
+        Err(error) => error.into_response(),
+        Ok(()) => shaped(edge.handle(request, next).instrument(span).await, method),
+    };
+    let status = response.status().as_u16();
+    edge.counts.answered(
+        RequestLabels {
+            endpoint,
+            method,
+            status,
+        },
+        started.elapsed(),
+    );
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+impl Edge {
+    async fn handle(&self, request: Request, next: Next) -> Response {
+        let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+        match tokio::time::timeout(self.request_timeout, answer).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) => {
+                tracing::error!("a request ended in a panic");
+                ApiError::internal().into_response()
+            }
+            Err(_) => {
+                tracing::error!("a request took too long");
+                ApiError::unavailable().into_response()
+            }
+        }
+    }
+}
+
+/// Errors that no handler of ours made (of the framework, of health and metrics) in the form that all have.
+fn shaped(response: Response, method: &str) -> Response {
+    let status = response.status();
+    let is_json = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/json");
+    if is_json || method == "HEAD" || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let error = ApiError::new(status, status.canonical_reason().unwrap_or("Error"));
+    let mut shaped = error.into_response();
+    if let Some(allow) = response.headers().get(ALLOW) {
+        shaped.headers_mut().insert(ALLOW, allow.clone());
+    }
+    shaped
+}
+
+fn within_limits(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    if uri.path_and_query().map_or(0, |text| text.as_str().len()) > MAX_URI_BYTES {
+        return Err(ApiError::new(StatusCode::URI_TOO_LONG, "URI Too Long"));
+    }
+    // A name and a value come with ": " and a line break.
+    let bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if bytes > MAX_HEADER_BYTES {
+        let detail = "Request Header Fields Too Large";
+        return Err(ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail));
+    }
+    Ok(())
+}
+
+/// The client's id if it is harmless in a log, else a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let sane = |id: &&HeaderValue| {
+        let bytes = id.as_bytes();
+        (1..=MAX_REQUEST_ID).contains(&bytes.len())
+            && bytes
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
+    };
+    headers.get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(|| {
+        let id = Uuid::new_v4().simple().to_string();
+        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
+    })
+}
+
+/// Few label values, whatever clients send.
+fn known(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_taken_if_sane() {
+        for (id, taken) in [
+            ("abc-1_2.3:4", true),
+            ("", false),
+            ("a b", false),
+            ("a\"b", false),
+            (&*"a".repeat(128), true),
+            (&*"a".repeat(129), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, HeaderValue::from_str(id).unwrap());
+            assert_eq!(request_id(&headers) == id, taken, "{id}");
+        }
+        assert_ne!(request_id(&HeaderMap::new()), request_id(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn heads_are_bounded() {
+        let status = |uri: &str, header: usize| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x", HeaderValue::from_str(&"v".repeat(header)).unwrap());
+            within_limits(&uri.parse().unwrap(), &headers)
+                .err()
+                .map(|error| error.status().as_u16())
+        };
+        assert_eq!(status("/arxiv?title=x", 10), None);
+        assert_eq!(
+            status(&format!("/arxiv?title={}", "x".repeat(16 * 1024)), 10),
+            Some(414)
+        );
+        assert_eq!(status("/arxiv", 16 * 1024), Some(431));
+    }
+}

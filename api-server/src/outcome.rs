@@ -1,0 +1,98 @@
+//! What the end of an `ArxivQuery` means for the caller.
+
+use crd::{ArxivQuery, Phase};
+use serde::Serialize;
+
+use crate::error::ApiError;
+
+/// The answer of GET /arxiv.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Found {
+    /// When arXiv answered, in unix seconds.
+    timestamp: i64,
+    /// arXiv's HTTP status.
+    status: i32,
+    /// Papers found in all.
+    num_results: i64,
+    /// Papers recorded.
+    num_entries: i64,
+}
+
+/// How a query stands.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Unfinished,
+    Found(Found),
+    Error(ApiError),
+}
+
+/// Decides from the object alone.
+pub(crate) fn outcome(object: &ArxivQuery) -> Outcome {
+    let Some(status) = &object.status else {
+        return Outcome::Unfinished;
+    };
+    match status.phase {
+        Phase::Pending | Phase::Running => Outcome::Unfinished,
+        Phase::Succeeded if status.num_results.unwrap_or(0) == 0 => Outcome::Error(ApiError::nothing_found()),
+        Phase::Succeeded => Outcome::Found(Found {
+            timestamp: status.timestamp.unwrap_or_default(),
+            status: status.http_status.unwrap_or(200),
+            num_results: status.num_results.unwrap_or_default(),
+            num_entries: status.num_entries.unwrap_or_default(),
+        }),
+        Phase::Failed => {
+            let code = status.http_status.and_then(|code| u16::try_from(code).ok());
+            // Whatever arXiv answered with, a failure is no success; without an answer it is arXiv that failed us.
+            let code = code.filter(|code| (400..600).contains(code)).unwrap_or(502);
+            Outcome::Error(ApiError::upstream(
+                code,
+                status.message.as_deref().unwrap_or("The query failed"),
+                None,
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crd::{ArxivQuerySpec, ArxivQueryStatus};
+
+    use super::*;
+
+    fn told(phase: Phase, http_status: Option<i32>, num_results: Option<i64>) -> String {
+        let mut object = ArxivQuery::new("x", ArxivQuerySpec::default());
+        object.status = Some(ArxivQueryStatus {
+            phase,
+            http_status,
+            num_results,
+            num_entries: num_results.map(|n| n.min(8)),
+            timestamp: Some(1_700_000_000),
+            message: Some("why".into()),
+            ..ArxivQueryStatus::default()
+        });
+        match outcome(&object) {
+            Outcome::Unfinished => "unfinished".into(),
+            Outcome::Found(found) => serde_json::to_string(&found).unwrap(),
+            Outcome::Error(error) => format!("{} {}", error.status().as_u16(), error.body()["detail"]),
+        }
+    }
+
+    #[test]
+    fn every_end_has_its_answer() {
+        assert_eq!(told(Phase::Pending, None, None), "unfinished");
+        assert_eq!(told(Phase::Running, Some(503), None), "unfinished");
+        assert_eq!(
+            told(Phase::Succeeded, Some(200), Some(1234)),
+            r#"{"timestamp":1700000000,"status":200,"num_results":1234,"num_entries":8}"#
+        );
+        let nothing = r#"404 "No results found for the given search parameters""#;
+        assert_eq!(told(Phase::Succeeded, Some(200), Some(0)), nothing);
+        for code in [400, 403, 404, 429, 500, 502, 503] {
+            assert_eq!(told(Phase::Failed, Some(code), None), format!("{code} \"why\""));
+        }
+        assert_eq!(told(Phase::Failed, Some(200), None), "502 \"why\"");
+        assert_eq!(told(Phase::Failed, None, None), "502 \"why\"");
+        let untouched = ArxivQuery::new("x", ArxivQuerySpec::default());
+        assert!(matches!(outcome(&untouched), Outcome::Unfinished));
+    }
+}

@@ -1,0 +1,260 @@
+//! GET and POST /queries, GET /read-queries: what was asked, by time.
+
+use std::io;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{RawQuery, Request, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::{Stream, StreamExt, stream};
+use http::{HeaderValue, header};
+use serde::Serialize;
+use service::logs::Call;
+use storage::{ReadQuery, Reads, StorageError};
+
+use crate::{
+    error::ApiError,
+    request_body::{SMALL_BODY, read_body},
+    routing::only,
+    wire::{
+        body::Body as WireBody,
+        dates::{Bound, Zone},
+        params::ParamReader,
+        query::Query,
+    },
+};
+
+/// What is put before each query, which is stored without it.
+const PREFIX: &str = "ArXiv Query: ";
+const ATTACHMENT: HeaderValue = HeaderValue::from_static("attachment; filename=query_data.json");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// A part of an answer is sent when it is so long, in bytes: this, not the answer's length, is held in memory.
+const CHUNK: usize = 16 * 1024;
+
+/// What the endpoints need.
+#[derive(Clone)]
+pub(crate) struct QueryLog {
+    pub(crate) reads: Reads,
+    pub(crate) zone: Zone,
+}
+
+pub(crate) fn frontend(log: QueryLog) -> Router {
+    let methods = get(queries_get).post(queries_post);
+    Router::new().route("/queries", only(methods, "GET, POST").with_state(log))
+}
+
+pub(crate) fn backend(log: QueryLog) -> Router {
+    Router::new().route("/read-queries", only(get(read_queries), "GET").with_state(log))
+}
+
+async fn queries_get(State(log): State<QueryLog>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+    let query = Query::parse(query.as_deref());
+    let text = |name| query.last(name).map(|value| value.text.clone());
+    let mut response = log
+        .between("queries_get", text("start_timestamp"), text("end_timestamp"))
+        .await?;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_DISPOSITION, ATTACHMENT);
+    Ok(response)
+}
+
+async fn queries_post(State(log): State<QueryLog>, request: Request) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = WireBody::read(
+        &parts.headers,
+        &read_body(&parts.headers, body, SMALL_BODY).await?,
+    )?;
+    // FastAPI takes `null` for the end, which may be left open, but not for the start.
+    let [start, end] = body.texts([("start_timestamp", false), ("end_timestamp", true)])?;
+    log.between("queries_post", start, end).await
+}
+
+async fn read_queries(State(log): State<QueryLog>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
+    let query = Query::parse(query.as_deref());
+    let mut reader = ParamReader::new(&query);
+    let any = i64::MIN..=i64::MAX;
+    let start = reader.required_integer("start_timestamp", &any);
+    let end = reader.integer("end_timestamp", &any);
+    reader.finish()?;
+    let call = Call::new("read_queries")
+        .arg("start_timestamp", start)
+        .arg("end_timestamp", end);
+    service::notice!(
+        component = "backend",
+        origin = "read_queries.read_queries",
+        "{call}: called"
+    );
+    log.read(start.unwrap_or(i64::MIN), end).await
+}
+
+impl QueryLog {
+    /// The queries between two dates.
+    async fn between(
+        &self,
+        function: &'static str,
+        start: Option<String>,
+        end: Option<String>,
+    ) -> Result<Response, ApiError> {
+        let call = Call::new(function)
+            .arg("start_timestamp", start.as_ref())
+            .arg("end_timestamp", end.as_ref());
+        service::notice!(
+            component = "frontend",
+            origin = format!("queries.{function}"),
+            "{call}: called"
+        );
+        let start =
+            start.ok_or_else(|| ApiError::bad_request("Required parameter missing: start_timestamp"))?;
+        let start = self.date("start_timestamp", &start, Bound::Start)?;
+        let end = end
+            .map(|end| self.date("end_timestamp", &end, Bound::End))
+            .transpose()?;
+        self.read(start, end).await
+    }
+
+    fn date(&self, name: &str, text: &str, bound: Bound) -> Result<i64, ApiError> {
+        self.zone.parse(text, bound).ok_or_else(|| {
+            ApiError::bad_request(format!(
+                "Invalid {name}: expected a date like 2024-03-31T02:00:00, also with Z or an offset like +02:00"
+            ))
+        })
+    }
+
+    /// Sends rows as they come. An error before the first one is an answer of its own; a later one breaks the answer off.
+    async fn read(&self, start: i64, end: Option<i64>) -> Result<Response, ApiError> {
+        let call = Call::new("read_query_data")
+            .arg("start_timestamp", start)
+            .arg("end_timestamp", end);
+        tracing::info!(
+            component = "backend",
+            origin = "read_queries.read_query_data",
+            "{call}: called"
+        );
+        // Seconds that no date can be shown for are no date that was asked for.
+        let (first, last) = self.zone.range();
+        let mut rows = self
+            .reads
+            .queries(start.max(first), Some(end.unwrap_or(last).min(last)));
+        let before = rows.next().await.transpose()?;
+        let rows = stream::iter(before.map(Ok)).chain(rows);
+        let body = Body::from_stream(array(rows, self.zone));
+        Ok(([(header::CONTENT_TYPE, JSON)], body).into_response())
+    }
+}
+
+/// A row as clients see it.
+#[derive(Serialize)]
+struct ShownQuery {
+    query: String,
+    timestamp: Option<String>,
+    status: Option<i16>,
+    num_results: Option<i32>,
+}
+
+impl ShownQuery {
+    fn of(row: ReadQuery, zone: Zone) -> Self {
+        Self {
+            query: PREFIX.to_owned() + row.query.as_deref().unwrap_or_default(),
+            timestamp: zone.format(row.timestamp),
+            status: row.status,
+            num_results: row.num_results,
+        }
+    }
+}
+
+/// A JSON array of the rows, in chunks.
+fn array(
+    rows: impl Stream<Item = Result<ReadQuery, StorageError>> + Send + 'static,
+    zone: Zone,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    struct Writing<S> {
+        rows: S,
+        buffer: BytesMut,
+        any: bool,
+    }
+    let start = Writing {
+        rows: Box::pin(rows),
+        buffer: BytesMut::from(&b"["[..]),
+        any: false,
+    };
+    stream::try_unfold(Some(start), move |state| async move {
+        let Some(mut state) = state else { return Ok(None) };
+        loop {
+            let Some(row) = state.rows.next().await else {
+                state.buffer.put_u8(b']');
+                return Ok(Some((state.buffer.freeze(), None)));
+            };
+            let row = row.inspect_err(|error| {
+                tracing::warn!(
+                    error = error as &dyn std::error::Error,
+                    "an answer of queries is broken off"
+                );
+            });
+            let row = row.map_err(io::Error::other)?;
+            if state.any {
+                state.buffer.put_u8(b',');
+            }
+            state.any = true;
+            serde_json::to_writer((&mut state.buffer).writer(), &ShownQuery::of(row, zone))
+                .map_err(io::Error::from)?;
+            if state.buffer.len() >= CHUNK {
+                let chunk = state.buffer.split().freeze();
+                return Ok(Some((chunk, Some(state))));
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(timestamp: i64, query: Option<&str>) -> ReadQuery {
+        ReadQuery {
+            query: query.map(str::to_owned),
+            timestamp,
+            status: Some(200),
+            num_results: None,
+        }
+    }
+
+    async fn written(rows: Vec<Result<ReadQuery, StorageError>>) -> Vec<io::Result<Bytes>> {
+        array(stream::iter(rows), Zone::new(2).unwrap()).collect().await
+    }
+
+    #[tokio::test]
+    async fn rows_are_an_array() {
+        let rows = vec![Ok(row(1_711_843_200, Some("a"))), Ok(row(1_711_846_800, None))];
+        let chunks = written(rows).await;
+        let text: Vec<u8> = chunks
+            .into_iter()
+            .flat_map(|chunk| chunk.unwrap().to_vec())
+            .collect();
+        let shown: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(
+            shown,
+            serde_json::json!([
+                {"query": "ArXiv Query: a", "timestamp": "2024-03-31T02:00:00", "status": 200, "num_results": null},
+                {"query": "ArXiv Query: ", "timestamp": "2024-03-31T03:00:00", "status": 200, "num_results": null},
+            ])
+        );
+        assert_eq!(written(vec![]).await.remove(0).unwrap(), "[]");
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_comes_in_parts_and_a_broken_one_never_ends() {
+        let long = "x".repeat(CHUNK / 2);
+        let rows = || (0..6).map(|_| Ok(row(0, Some(&long)))).collect::<Vec<_>>();
+        assert!(written(rows()).await.len() >= 3);
+        let mut broken = rows();
+        broken.push(Err(StorageError::TimedOut));
+        let chunks = written(broken).await;
+        assert!(chunks.last().unwrap().is_err());
+        assert!(chunks.iter().flatten().all(|chunk| !chunk.ends_with(b"]")));
+    }
+}

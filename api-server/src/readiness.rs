@@ -1,0 +1,83 @@
+//! Looks, over and over, at what this process needs.
+
+use std::time::Duration;
+
+use crd::{ArxivQuery, GROUP};
+use kube::{Client, Error, Resource};
+use service::health::{Heartbeat, Readiness};
+use storage::schema;
+
+use crate::app::DatabaseCheck;
+
+/// Between two rounds. A pod is taken out of, or into, service a few seconds after things change.
+const PAUSE: Duration = Duration::from_secs(2);
+/// One look at one thing.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+/// A round is at most seven looks and a pause.
+pub(crate) const ROUND_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Never returns.
+pub(crate) async fn observe(
+    databases: Vec<DatabaseCheck>,
+    cluster: Option<Client>,
+    readiness: Readiness,
+    heartbeat: Heartbeat,
+) {
+    // What is served without anything beside it is ready too.
+    if databases.is_empty() && cluster.is_none() {
+        readiness.fine("process");
+    }
+    for check in databases.iter().filter(|check| !check.shared_replica) {
+        readiness.missing(check.name, "not looked at yet");
+    }
+    if cluster.is_some() {
+        readiness.missing("kubernetes", "not looked at yet");
+    }
+    loop {
+        for check in &databases {
+            let reason = look_at_database(check).await;
+            match reason {
+                None => readiness.fine(check.name),
+                Some(reason) if check.shared_replica => readiness.warn(check.name, reason),
+                Some(reason) => readiness.missing(check.name, reason),
+            }
+        }
+        if let Some(client) = &cluster {
+            match look_at_kubernetes(client).await {
+                None => readiness.fine("kubernetes"),
+                Some(reason) => readiness.missing("kubernetes", reason),
+            }
+        }
+        heartbeat.beat();
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Why the database cannot be used.
+async fn look_at_database(check: &DatabaseCheck) -> Option<String> {
+    match tokio::time::timeout(CHECK_TIMEOUT, schema::check(&check.pool, check.need)).await {
+        Ok(Ok(reason)) => reason.map(str::to_owned),
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some("the database did not answer in time".to_owned()),
+    }
+}
+
+/// Why no object can be made. Discovery answers also while lists and watches are refused after a change of the CRD.
+async fn look_at_kubernetes(client: &Client) -> Option<String> {
+    let version = format!("{GROUP}/{}", ArxivQuery::version(&()));
+    let resources = client.list_api_group_resources(&version);
+    match tokio::time::timeout(CHECK_TIMEOUT, resources).await {
+        Ok(Ok(resources)) => {
+            let served = resources
+                .resources
+                .iter()
+                .any(|resource| resource.name == ArxivQuery::plural(&()));
+            (!served).then(|| "the ArxivQuery resource is not installed".to_owned())
+        }
+        Ok(Err(Error::Api(status))) if status.code == 404 => {
+            Some("the ArxivQuery resource is not installed".to_owned())
+        }
+        Ok(Err(Error::Api(status))) if status.code == 429 => None,
+        Ok(Err(_)) | Err(_) => Some("Kubernetes does not answer".to_owned()),
+    }
+}

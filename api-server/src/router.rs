@@ -1,0 +1,67 @@
+//! The routes of this process.
+
+use std::sync::Arc;
+
+use axum::{Router, middleware::from_fn_with_state};
+use http::Uri;
+use service::{
+    health::{self, Liveness, Readiness},
+    metrics::{self, Metrics},
+};
+
+use crate::{
+    app::App,
+    arxiv, arxiv_api, arxiv_objects,
+    edge::{Edge, surround},
+    endpoints::{Endpoint, Served},
+    queries, results,
+    routing::fallback,
+    sequence, writes,
+};
+
+/// Every served endpoint with health and metrics, surrounded by what holds for all.
+pub(crate) fn router(
+    app: App,
+    served: &Served,
+    edge: Arc<Edge>,
+    liveness: Liveness,
+    readiness: Readiness,
+    metrics: Metrics,
+) -> Router {
+    let App {
+        searches,
+        states,
+        query_log,
+        result_pages,
+        recording,
+        sequence,
+        fetches,
+        ..
+    } = app;
+    let mut paths = vec!["/healthz", "/readyz", "/metrics"];
+    let mut router = Router::new()
+        .merge(health::router(liveness, readiness))
+        .merge(metrics::router(metrics));
+    for endpoint in served.iter() {
+        paths.push(endpoint.path());
+        let routes = match endpoint {
+            Endpoint::Arxiv => searches.clone().map(arxiv::routes),
+            Endpoint::Queries => query_log.clone().map(queries::frontend),
+            Endpoint::Results => result_pages.clone().map(results::frontend),
+            Endpoint::ArxivApi => fetches.clone().map(arxiv_api::routes),
+            Endpoint::GetSequence => sequence.clone().map(sequence::routes),
+            Endpoint::ReadQueries => query_log.clone().map(queries::backend),
+            Endpoint::ReadResults => result_pages.clone().map(results::backend),
+            Endpoint::WriteQueries => recording.clone().map(writes::queries),
+            Endpoint::WriteResults => recording.clone().map(writes::results),
+        };
+        router = router.merge(routes.unwrap_or_default());
+    }
+    if let Some(states) = states {
+        paths.extend(["/arxiv/{name}", "/arxiv/{name}/results"]);
+        router = router.merge(arxiv_objects::routes(states));
+    }
+    router
+        .fallback(move |uri: Uri| async move { fallback(&paths, &uri) })
+        .layer(from_fn_with_state(edge, surround))
+}

@@ -1,0 +1,40 @@
+//! GET /get-sequence: the next number.
+
+use axum::{Json, Router, extract::State, middleware::map_response, routing::get};
+use serde::Serialize;
+use service::logs::Call;
+use storage::Sequence;
+
+use crate::{
+    error::ApiError,
+    routing::{no_store, only},
+};
+
+#[derive(Serialize)]
+struct SequenceBody {
+    sequence: i64,
+}
+
+pub(crate) fn routes(sequence: Sequence) -> Router {
+    let methods = only(get(get_sequence), "GET");
+    Router::new().route(
+        "/get-sequence",
+        methods.layer(map_response(no_store)).with_state(sequence),
+    )
+}
+
+async fn get_sequence(State(sequence): State<Sequence>) -> Result<Json<SequenceBody>, ApiError> {
+    let call = Call::new("get_sequence");
+    service::notice!(
+        component = "backend",
+        origin = "get_sequence.get_sequence",
+        "{call}: called"
+    );
+    let next = sequence.next().await?;
+    tracing::debug!(
+        component = "backend",
+        origin = "get_sequence.get_sequence",
+        "{call}: returning {next}"
+    );
+    Ok(Json(SequenceBody { sequence: next }))
+}

@@ -1,0 +1,253 @@
+//! Dates of /queries: in and out, in a fixed offset from UTC.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, civil::DateTime};
+
+/// What is shown and taken: years 1 to 9999, as in Python.
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+const FIRST: DateTime = DateTime::constant(1, 1, 1, 0, 0, 0, 0);
+const LAST: DateTime = DateTime::constant(9999, 12, 31, 23, 59, 59, 0);
+/// No clock on earth is further from UTC.
+const MAX_OFFSET_HOURS: i64 = 23;
+
+/// A fixed offset from UTC in hours; no daylight saving.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Zone {
+    offset: SignedDuration,
+}
+
+/// Which end of a range a date is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Bound {
+    /// A date alone means its first second.
+    Start,
+    /// A date alone means its last second.
+    End,
+}
+
+impl Zone {
+    /// `None` when no place has such an offset.
+    pub(crate) fn new(hours: i64) -> Option<Self> {
+        (hours.abs() <= MAX_OFFSET_HOURS).then(|| Self {
+            offset: SignedDuration::from_hours(hours),
+        })
+    }
+
+    /// The unix seconds of a date in one of the forms taken: `2024-03-31T02:00:00` as `strptime` reads it (in this
+    /// zone), the same with `Z` or an offset, or a date alone.
+    pub(crate) fn parse(self, text: &str, bound: Bound) -> Option<i64> {
+        let (date, time) = match text.split_once(['T', 't']) {
+            Some((date, time)) => (date, Some(time)),
+            None => (text, None),
+        };
+        let (clock, offset) = match time {
+            Some(time) => split_offset(time)?,
+            None if bound == Bound::Start => ("00:00:00", None),
+            None => ("23:59:59", None),
+        };
+        let [hour, minute, second] = fields(clock, ':')?;
+        let local = date_time(date, [hour, minute, second])?;
+        let utc = local.checked_sub(offset.unwrap_or(self.offset)).ok()?;
+        (FIRST..=LAST)
+            .contains(&utc)
+            .then(|| utc.duration_since(EPOCH).as_secs())
+    }
+
+    /// The date of these unix seconds; `None` outside years 1 to 9999.
+    pub(crate) fn format(self, seconds: i64) -> Option<String> {
+        let local = EPOCH
+            .checked_add(SignedDuration::from_secs(seconds))
+            .ok()?
+            .checked_add(self.offset)
+            .ok()?;
+        let shown = local.strftime("%Y-%m-%dT%H:%M:%S");
+        (FIRST..=LAST).contains(&local).then(|| shown.to_string())
+    }
+
+    /// The unix seconds that can be shown.
+    pub(crate) fn range(self) -> (i64, i64) {
+        let seconds = |local: DateTime| (local.duration_since(EPOCH) - self.offset).as_secs();
+        (seconds(FIRST), seconds(LAST))
+    }
+}
+
+/// `strptime`'s `%Y-%m-%d` beside an hour, minute and second: the year has four digits, the others one or two, and a
+/// day of one digit may have a space before it.
+fn date_time(date: &str, [hour, minute, second]: [&str; 3]) -> Option<DateTime> {
+    let [year, month, day] = fields(date, '-')?;
+    let day = match day.as_bytes() {
+        [b' ', b'1'..=b'9'] => day.trim_start(),
+        _ => day,
+    };
+    if year.len() != 4 {
+        return None;
+    }
+    DateTime::new(
+        number(year)?,
+        i8::try_from(number(month)?).ok()?,
+        i8::try_from(number(day)?).ok()?,
+        i8::try_from(number(hour)?).ok()?,
+        i8::try_from(number(minute)?).ok()?,
+        i8::try_from(number(second)?).ok()?,
+        0,
+    )
+    .ok()
+    .filter(|_| {
+        [month, day, hour, minute, second]
+            .iter()
+            .all(|field| field.len() <= 2)
+    })
+}
+
+/// Exactly three parts.
+fn fields(text: &str, separator: char) -> Option<[&str; 3]> {
+    let mut parts = text.split(separator);
+    let three = [parts.next()?, parts.next()?, parts.next()?];
+    parts.next().is_none().then_some(three)
+}
+
+/// ASCII digits only: no sign, no space.
+fn number(text: &str) -> Option<i16> {
+    if text.is_empty() || text.len() > 4 || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// Splits `Z` or `+HH:MM` from a time; the offset is what is to be taken from the local time to get UTC.
+fn split_offset(time: &str) -> Option<(&str, Option<SignedDuration>)> {
+    if let Some(clock) = time.strip_suffix(['Z', 'z']) {
+        return full(clock).then_some((clock, Some(SignedDuration::ZERO)));
+    }
+    let Some(at) = time.rfind(['+', '-']) else {
+        return Some((time, None));
+    };
+    let (clock, offset) = time.split_at_checked(at)?;
+    let (sign, amount) = offset.split_at_checked(1)?;
+    let (hours, minutes) = amount.split_once(':')?;
+    if hours.len() != 2 || minutes.len() != 2 || !full(clock) {
+        return None;
+    }
+    let (hours, minutes) = (
+        u64::try_from(number(hours)?).ok()?,
+        u64::try_from(number(minutes)?).ok()?,
+    );
+    if hours > 23 || minutes > 59 {
+        return None;
+    }
+    let amount = SignedDuration::try_from(Duration::from_secs(hours * 3600 + minutes * 60)).ok()?;
+    Some((clock, Some(if sign == "-" { -amount } else { amount })))
+}
+
+/// RFC 3339 wants two digits for each of hour, minute and second.
+fn full(clock: &str) -> bool {
+    fields(clock, ':').is_some_and(|parts| parts.iter().all(|part| part.len() == 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plus_two() -> Zone {
+        Zone::new(2).unwrap()
+    }
+
+    #[test]
+    fn dates_are_read_as_strptime_and_rfc_3339_read_them() {
+        let midnight = 1_711_843_200; // 2024-03-31T00:00:00Z
+        let cases = [
+            ("2024-03-31T02:00:00", midnight),
+            ("2024-03-31t02:00:00", midnight),
+            ("2024-3-31T2:0:0", midnight),
+            ("2024-04- 1T02:00:00", midnight + 86_400),
+            ("2024-03-31T00:00:00Z", midnight),
+            ("2024-03-31t00:00:00z", midnight),
+            ("2024-03-31T02:00:00+02:00", midnight),
+            ("2024-03-30T19:00:00-05:00", midnight),
+            ("2024-03-31T05:30:00+05:30", midnight),
+            ("2024-03-31", midnight - 7200),
+            ("2024-02-29T02:00:00", midnight - 31 * 86_400),
+            ("1970-01-01T00:00:00", -7200),
+            ("9999-12-31T23:59:59", 253_402_300_799 - 7200),
+            ("0001-01-01T02:00:00", -62_135_596_800),
+        ];
+        for (text, seconds) in cases {
+            assert_eq!(plus_two().parse(text, Bound::Start), Some(seconds), "{text}");
+        }
+        assert_eq!(
+            plus_two().parse("2024-03-31", Bound::End),
+            Some(midnight - 7200 + 86_399)
+        );
+        assert_eq!(
+            plus_two().parse("2024-03-31T02:00:00", Bound::End),
+            Some(midnight)
+        );
+    }
+
+    #[test]
+    fn other_texts_are_no_dates() {
+        let refused = [
+            "",
+            "abc",
+            "x",
+            "1711843200",
+            "2024-02-30T00:00:00",
+            "2023-02-29T00:00:00",
+            "2024-03-31T24:00:00",
+            "2024-03-31T23:60:00",
+            "2016-12-31T23:59:60",
+            "2016-12-31T23:59:61",
+            "2024-13-01T00:00:00",
+            "2024-00-01T00:00:00",
+            "2024-01-00T00:00:00",
+            "2024-01-1 T00:00:00",
+            "2024-03-31T02:00:00 ",
+            " 2024-03-31T02:00:00",
+            "2024-03-31 02:00:00",
+            "2024-03-31T02:00",
+            "2024-03-31T",
+            "24-03-31T02:00:00",
+            "02024-03-31T02:00:00",
+            "2024-003-31T02:00:00",
+            "2024-03-31T002:00:00",
+            "+024-03-31T02:00:00",
+            "2024-03-31T+2:00:00",
+            "2024-03-31T02:00:00.5",
+            "2024-03-31T02:00:00 02:00",
+            "2024-03-31T02:00:00+2:00",
+            "2024-03-31T02:00:00+0200",
+            "2024-03-31T02:00:00+24:00",
+            "2024-03-31T02:00:00+02:60",
+            "2024-03-31T2:00:00Z",
+            "2024-03-31T02:00:00ZZ",
+            "2024-03-31T02:00:00-",
+            "2024/03/31T02:00:00",
+            "0001-01-01T00:00:00",
+            "0000-01-01T00:00:00",
+            "\u{ff12}\u{ff10}\u{ff12}\u{ff14}-03-31T02:00:00",
+            "2024-03-31T02:00:00\u{20ac}+",
+        ];
+        for text in refused {
+            assert_eq!(plus_two().parse(text, Bound::Start), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn dates_are_shown_in_their_zone() {
+        assert_eq!(plus_two().format(1_711_843_200).unwrap(), "2024-03-31T02:00:00");
+        assert_eq!(Zone::new(0).unwrap().format(0).unwrap(), "1970-01-01T00:00:00");
+        assert_eq!(Zone::new(-5).unwrap().format(0).unwrap(), "1969-12-31T19:00:00");
+        assert_eq!(
+            Zone::new(0).unwrap().format(-62_135_596_800).unwrap(),
+            "0001-01-01T00:00:00"
+        );
+        for seconds in [i64::MIN, i64::MAX, 253_402_300_800, -62_135_596_801] {
+            assert_eq!(Zone::new(0).unwrap().format(seconds), None, "{seconds}");
+        }
+        let (first, last) = plus_two().range();
+        assert!(plus_two().format(first).is_some() && plus_two().format(first - 1).is_none());
+        assert!(plus_two().format(last).is_some() && plus_two().format(last + 1).is_none());
+        assert!(Zone::new(24).is_none() && Zone::new(i64::MIN + 1).is_none());
+    }
+}

@@ -1,0 +1,209 @@
+//! What is wrong with a request, in FastAPI's shape: `{"detail": [{type, loc, msg, input, ctx?}]}`.
+
+use serde::Serialize;
+
+use super::{integer::IntegerError, json::Json};
+
+/// More problems than this are counted as these: 30,000 bad rows are told by the first hundred.
+const MAX_PROBLEMS: usize = 100;
+
+/// An input longer than this, as JSON, is not repeated back whole.
+const MAX_INPUT_BYTES: usize = 16 * 1024;
+
+/// One step of the way to what is wrong: `["body", "results", 3, "title"]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Step {
+    /// A field.
+    Name(&'static str),
+    /// An index, or a position in a text.
+    Index(usize),
+}
+
+impl From<&'static str> for Step {
+    fn from(name: &'static str) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<usize> for Step {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+/// Limits and other facts that belong to a message.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Context {
+    /// The least integer.
+    Ge(i64),
+    /// The greatest integer.
+    Le(i64),
+    /// The fewest characters or items.
+    MinLength(usize),
+    /// The most characters.
+    MaxLength(usize),
+    /// What the JSON parser says.
+    Error(&'static str),
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    loc: Vec<Step>,
+    msg: String,
+    input: Json,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ctx: Option<Context>,
+}
+
+impl Problem {
+    fn new(kind: &'static str, loc: &[Step], msg: impl Into<String>, input: Json) -> Self {
+        Self {
+            kind,
+            loc: loc.to_vec(),
+            msg: msg.into(),
+            input: bounded(input),
+            ctx: None,
+        }
+    }
+
+    fn with(mut self, ctx: Context) -> Self {
+        self.ctx = Some(ctx);
+        self
+    }
+
+    /// Nothing is there.
+    pub(crate) fn missing(loc: &[Step]) -> Self {
+        Self::new("missing", loc, "Field required", Json::Null)
+    }
+
+    /// A text that is no integer.
+    pub(crate) fn not_an_integer(loc: &[Step], error: IntegerError, input: &str) -> Self {
+        let input = Json::from(input);
+        match error {
+            IntegerError::Parsing => Self::new(
+                "int_parsing",
+                loc,
+                "Input should be a valid integer, unable to parse string as an integer",
+                input,
+            ),
+            IntegerError::Size => Self::new(
+                "int_parsing_size",
+                loc,
+                "Unable to parse input string as an integer, exceeded maximum size",
+                input,
+            ),
+        }
+    }
+
+    /// A JSON value that is no integer.
+    pub(crate) fn integer_type(loc: &[Step], input: Json) -> Self {
+        Self::new("int_type", loc, "Input should be a valid integer", input)
+    }
+
+    /// Too small a number.
+    pub(crate) fn less_than(loc: &[Step], least: i64, input: Json) -> Self {
+        let msg = format!("Input should be greater than or equal to {least}");
+        Self::new("greater_than_equal", loc, msg, input).with(Context::Ge(least))
+    }
+
+    /// Too great a number.
+    pub(crate) fn greater_than(loc: &[Step], greatest: i64, input: Json) -> Self {
+        let msg = format!("Input should be less than or equal to {greatest}");
+        Self::new("less_than_equal", loc, msg, input).with(Context::Le(greatest))
+    }
+
+    /// An empty text where one of at least a character is asked for.
+    pub(crate) fn empty_string(loc: &[Step]) -> Self {
+        let msg = "String should have at least 1 character";
+        Self::new("string_too_short", loc, msg, Json::from("")).with(Context::MinLength(1))
+    }
+
+    /// Too long a text.
+    pub(crate) fn long_string(loc: &[Step], most: usize, input: &str) -> Self {
+        let msg = format!("String should have at most {most} characters");
+        Self::new("string_too_long", loc, msg, Json::from(input)).with(Context::MaxLength(most))
+    }
+
+    /// Bytes that are not UTF-8; the input is shown with replacement characters.
+    pub(crate) fn not_unicode(loc: &[Step], input: &str) -> Self {
+        let msg = "Input should be a valid string, unable to parse raw data as a unicode string";
+        Self::new("string_unicode", loc, msg, Json::from(input))
+    }
+
+    /// A JSON value that is no text.
+    pub(crate) fn string_type(loc: &[Step], input: Json) -> Self {
+        Self::new("string_type", loc, "Input should be a valid string", input)
+    }
+
+    /// A JSON value that is no object.
+    pub(crate) fn object_type(loc: &[Step], input: Json) -> Self {
+        Self::new("dict_type", loc, "Input should be a valid dictionary", input)
+    }
+
+    /// A JSON value that is no array.
+    pub(crate) fn array_type(loc: &[Step], input: Json) -> Self {
+        Self::new("list_type", loc, "Input should be a valid list", input)
+    }
+
+    /// Too many items; they are not repeated back.
+    pub(crate) fn long_array(loc: &[Step], most: usize, actual: usize) -> Self {
+        let msg = format!("List should have at most {most} items after validation, not {actual}");
+        Self::new("too_long", loc, msg, Json::Null).with(Context::MaxLength(most))
+    }
+
+    /// A body that is no JSON; `position` is in characters.
+    pub(crate) fn invalid_json(position: usize, error: &'static str) -> Self {
+        let loc = [Step::Name("body"), Step::Index(position)];
+        Self::new(
+            "json_invalid",
+            &loc,
+            "JSON decode error",
+            Json::Object(Vec::new()),
+        )
+        .with(Context::Error(error))
+    }
+
+    /// A value of the right type that will not do, for a reason of our own.
+    pub(crate) fn unfit(loc: &[Step], reason: impl std::fmt::Display, input: Json) -> Self {
+        Self::new("value_error", loc, format!("Value error, {reason}"), input)
+    }
+}
+
+/// Everything that is wrong with a request, in the order in which its fields are declared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Adds one, unless there are plenty.
+    pub(crate) fn push(&mut self, problem: Problem) {
+        if self.0.len() < MAX_PROBLEMS {
+            self.0.push(problem);
+        }
+    }
+
+    /// No error if nothing is wrong.
+    pub(crate) fn into_result(self) -> Result<(), Self> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+/// Cuts an input that is too long to be repeated back.
+fn bounded(input: Json) -> Json {
+    if input.is_longer_than(MAX_INPUT_BYTES) {
+        Json::from("…")
+    } else {
+        input
+    }
+}

@@ -1,0 +1,113 @@
+//! The query string, decoded once.
+
+/// The pairs of a query string in their order.
+#[derive(Debug)]
+pub(crate) struct Query(Vec<(String, QueryText)>);
+
+/// A decoded value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct QueryText {
+    /// The text; bytes that are not UTF-8 became U+FFFD.
+    pub(crate) text: String,
+    /// Whether its bytes were UTF-8.
+    pub(crate) is_unicode: bool,
+}
+
+impl Query {
+    /// Reads what stands after the `?` as HTML forms write it; a name without `=` has an empty value.
+    pub(crate) fn parse(raw: Option<&str>) -> Self {
+        let pairs = raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        Self(
+            pairs
+                .map(|pair| {
+                    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    (decode(name).text, decode(value))
+                })
+                .collect(),
+        )
+    }
+
+    /// The value of this name; of several the last.
+    pub(crate) fn last(&self, name: &str) -> Option<&QueryText> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
+    }
+}
+
+/// `+` is a space, `%XX` a byte; a `%` without two hexadecimal digits stays.
+fn decode(raw: &str) -> QueryText {
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        match (first, after) {
+            (b'+', _) => bytes.push(b' '),
+            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                bytes.push(hex(*high) << 4 | hex(*low));
+                rest = after;
+            }
+            _ => bytes.push(*first),
+        }
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => QueryText {
+            text,
+            is_unicode: true,
+        },
+        Err(error) => QueryText {
+            text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
+            is_unicode: false,
+        },
+    }
+}
+
+fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20) - b'a' + 10,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_decoded_and_the_last_counts() {
+        let cases = [
+            ("author=a", Some("a")),
+            ("author", Some("")),
+            ("author=", Some("")),
+            ("author=a&author=b", Some("b")),
+            ("&&author=a&", Some("a")),
+            ("Author=a", None),
+            ("%61uthor=a", Some("a")),
+            ("author=a%3Dc=d", Some("a=c=d")),
+            ("author=a;title=b", Some("a;title=b")),
+            ("author=%zz%4", Some("%zz%4")),
+            ("author=a+b%2Bc%26", Some("a b+c&")),
+            ("author=Erd%C5%91s", Some("Erdős")),
+            ("=x", None),
+            ("", None),
+        ];
+        for (raw, expected) in cases {
+            let query = Query::parse(Some(raw));
+            assert_eq!(
+                query.last("author").map(|value| value.text.as_str()),
+                expected,
+                "{raw}"
+            );
+        }
+        assert!(Query::parse(None).last("author").is_none());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_noticed() {
+        for raw in ["a=%ff%fe", "a=%ed%a0%80", "a=%c5"] {
+            assert!(!Query::parse(Some(raw)).last("a").unwrap().is_unicode, "{raw}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! POST /write-queries and POST /write-results: records of clients that bring their own number.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    routing::post,
+};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use service::logs::Call;
+use storage::{WriteOutcome, Writes};
+use tokio::sync::Semaphore;
+
+use crate::{
+    error::ApiError,
+    request_body::{RESULTS_BODY, SMALL_BODY, read_body},
+    routing::only,
+    wire::{
+        body::Body as WireBody,
+        columns::{self, ResultsBody},
+    },
+};
+
+/// Bodies of results in memory at once: four of 64 MiB, and a few times that while they are read.
+const LONG_BODIES: usize = 4;
+
+/// What the endpoints need.
+#[derive(Clone)]
+pub(crate) struct Recording {
+    writes: Writes,
+    long_bodies: Arc<Semaphore>,
+}
+
+impl Recording {
+    pub(crate) fn new(writes: Writes) -> Self {
+        Self {
+            writes,
+            long_bodies: Arc::new(Semaphore::new(LONG_BODIES)),
+        }
+    }
+}
+
+pub(crate) fn queries(recording: Recording) -> Router {
+    Router::new().route(
+        "/write-queries",
+        only(post(write_queries), "POST").with_state(recording),
+    )
+}
+
+pub(crate) fn results(recording: Recording) -> Router {
+    Router::new().route(
+        "/write-results",
+        only(post(write_results), "POST").with_state(recording),
+    )
+}
+
+type Saved = (StatusCode, Json<Value>);
+
+async fn write_queries(State(recording): State<Recording>, request: Request) -> Result<Saved, ApiError> {
+    let (parts, body) = request.into_parts();
+    let bytes = read_body(&parts.headers, body, SMALL_BODY).await?;
+    let row = columns::query_row(&WireBody::read(&parts.headers, &bytes)?.into_object()?)?;
+    let call = Call::new("write_queries")
+        .arg("query_id", row.query_id)
+        .arg("timestamp", row.timestamp)
+        .arg("status", row.status)
+        .arg("num_results", row.num_results)
+        .arg("num_entries", row.num_entries)
+        .arg("query", &row.query);
+    service::notice!(
+        component = "backend",
+        origin = "write_queries.write_queries",
+        "{call}: called"
+    );
+    let outcome = recording.writes.query(&row).await?;
+    tracing::debug!(
+        component = "backend",
+        origin = "write_queries.write_queries",
+        "{call}: returning {outcome:?}"
+    );
+    answer(outcome, row.query_id, "Query record saved successfully")
+}
+
+async fn write_results(State(recording): State<Recording>, request: Request) -> Result<Saved, ApiError> {
+    let (parts, body) = request.into_parts();
+    let Ok(_permit) = recording.long_bodies.acquire().await else {
+        return Err(ApiError::internal());
+    };
+    let bytes = read_body(&parts.headers, body, RESULTS_BODY).await?;
+    // Up to 64 MiB to be parsed: not on a thread that others' requests wait for.
+    let headers = parts.headers;
+    let body = tokio::task::spawn_blocking(move || results_body(&headers, &bytes))
+        .await
+        .map_err(|_| ApiError::internal())??;
+    let call = Call::new("write_results")
+        .arg("query_id", body.query_id)
+        .arg("timestamp", body.timestamp)
+        .arg("len(results)", body.rows.len());
+    service::notice!(
+        component = "backend",
+        origin = "write_results.write_results",
+        "{call}: called"
+    );
+    let outcome = recording
+        .writes
+        .results(body.query_id, body.timestamp, &body.rows)
+        .await?;
+    tracing::debug!(
+        component = "backend",
+        origin = "write_results.write_results",
+        "{call}: returning {outcome:?}"
+    );
+    answer(outcome, body.query_id, "Result records saved successfully")
+}
+
+fn results_body(headers: &HeaderMap, bytes: &Bytes) -> Result<ResultsBody, ApiError> {
+    Ok(columns::results(&WireBody::read(headers, bytes)?.into_object()?)?)
+}
+
+/// The same content once more is as good as the first time.
+fn answer(outcome: WriteOutcome, query_id: i64, message: &str) -> Result<Saved, ApiError> {
+    match outcome {
+        WriteOutcome::Written | WriteOutcome::AlreadyThere => {
+            Ok((StatusCode::CREATED, Json(json!({ "message": message }))))
+        }
+        WriteOutcome::Conflict => {
+            let text = format!("query_id {query_id} is taken by other content");
+            Err(ApiError::new(StatusCode::CONFLICT, text))
+        }
+    }
+}
