@@ -68,7 +68,10 @@ impl Visit {
     /// The same request with this deadline, if it is the nearer one.
     #[must_use]
     pub fn within(self, limit: Duration) -> Self {
-        Self { time_left: self.time_left.min(limit), ..self }
+        Self {
+            time_left: self.time_left.min(limit),
+            ..self
+        }
     }
 
     /// Makes the request. The deadline holds for the sum of all requests that a page needs.

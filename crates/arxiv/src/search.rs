@@ -97,7 +97,8 @@ pub enum SearchError {
 
 /// A search that can be sent.
 ///
-/// The words of a value stay within its field, whatever the value: see the [grammar](crate::grammar).
+/// A value's words, `"phrases"`, AND, OR, ANDNOT and parentheses are searched for within the value's field; nothing
+/// in a value can name another field. What is not well-formed is taken as plain words.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ValidatedSearch {
     search_query: String,

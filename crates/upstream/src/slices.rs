@@ -31,6 +31,9 @@ pub fn slices(
 mod tests {
     use super::*;
 
+    /// The first place and the size of each page.
+    type Pages = &'static [(u32, u32)];
+
     #[test]
     fn a_search_is_cut_into_pages() {
         let search = arxiv::Search {
@@ -40,7 +43,7 @@ mod tests {
         .validate()
         .unwrap();
         #[rustfmt::skip]
-        let cases: &[(u32, u32, Option<u32>, &[(u32, u32)])] = &[
+        let cases: [(u32, u32, Option<u32>, Pages); 10] = [
             (0, 8, None, &[(0, 8)]),
             (0, 2000, None, &[(0, 2000)]),
             (0, 2001, None, &[(0, 2000), (2000, 1)]),
@@ -55,9 +58,9 @@ mod tests {
             (u32::MAX - 1, 8, None, &[(u32::MAX - 1, 1)]),
         ];
         for (start, max_results, total, expected) in cases {
-            let slices = slices(&search, *start, *max_results, *total);
+            let slices = slices(&search, start, max_results, total);
             let slices: Vec<_> = slices.iter().map(|slice| (slice.start, slice.count)).collect();
-            assert_eq!(slices, *expected, "{start} {max_results} {total:?}");
+            assert_eq!(slices, expected, "{start} {max_results} {total:?}");
         }
     }
 }

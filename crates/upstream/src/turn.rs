@@ -154,11 +154,9 @@ impl Inquiry {
         };
         match judge(claim, *retries) {
             Verdict::Keep(keep_for) => {
-                let page = self
-                    .parts
-                    .pages
-                    .put(&self.key, &new_page(answer, keep_for))
-                    .await?;
+                // Boxed, as its future is large and would make that of every caller so.
+                let new = new_page(answer, keep_for);
+                let page = Box::pin(self.parts.pages.put(&self.key, &new)).await?;
                 Ok(Step::Given(Given { page, fetched: true }))
             }
             Verdict::AskAgain => {
