@@ -23,7 +23,9 @@ pub(crate) fn cargo() -> Command {
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status()?;
     if !status.success() {
-        bail!("{command:?} failed: {status}");
+        let program = command.get_program().display();
+        let first = command.get_args().next().unwrap_or_default().display();
+        bail!("{program} {first} failed: {status}");
     }
     Ok(())
 }
@@ -31,14 +33,9 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// Builds the operator and the API server; gives the folder they are in.
 pub(crate) fn build_binaries(release: bool) -> Result<PathBuf> {
     let mut build = cargo();
-    build.args([
-        "build",
-        "--package",
-        "operator",
-        "--package",
-        "api-server",
-        "--bins",
-    ]);
+    // All packages (but this one, which is running), so that features are chosen as for `cargo test --workspace` and
+    // nothing is built twice.
+    build.args(["build", "--workspace", "--exclude", "xtask", "--bins"]);
     if release {
         build.arg("--release");
     }
