@@ -1,0 +1,136 @@
+//! Exactly once: however the operator is killed, and whatever stands in the tables already.
+
+mod support;
+
+use crd::Phase;
+use support::{Bed, LIMIT, options, search, within};
+
+const QUERIES: usize = 200;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_at_once_survive_a_kill_in_the_middle() {
+    let bed = Bed::start(options()).await;
+    bed.create_many("first", QUERIES).await;
+    let first = bed.until_in_phase(Phase::Succeeded, QUERIES).await;
+    bed.assert_rows_of(&first).await;
+    assert_eq!(
+        bed.stack.arxiv().unwrap().requests().len(),
+        QUERIES,
+        "one request each"
+    );
+    assert_eq!(
+        bed.stack.arxiv().unwrap().max_open(),
+        1,
+        "one connection at a time"
+    );
+    // One status write each.
+    assert!(
+        (bed.metric("arxiv_operator_status_writes_total{outcome=\"written\"}")
+            .await
+            - 200.0)
+            .abs()
+            < 0.5
+    );
+
+    // The same while the operator is killed again and again.
+    let creation = bed.create_many("second", QUERIES);
+    let killing = async {
+        for killed_after in [40, 90, 150] {
+            bed.until_in_phase(Phase::Succeeded, QUERIES + killed_after).await;
+            bed.operator().kill9_and_start().unwrap();
+        }
+    };
+    tokio::join!(creation, killing);
+    let all = bed.until_in_phase(Phase::Succeeded, 2 * QUERIES).await;
+    bed.assert_rows_of(&all).await;
+    // What was in flight at a kill may have been asked for again, nothing else.
+    let requests = bed.stack.arxiv().unwrap().requests().len();
+    assert!(requests <= 2 * QUERIES + 3, "{requests} requests");
+    assert_eq!(
+        bed.stack.arxiv().unwrap().max_open(),
+        1,
+        "one connection at a time"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_rows_under_the_next_numbers_are_left_alone() {
+    let bed = Bed::start(options()).await;
+    let strange = "
+        insert into public.queries (query_id, timestamp, status, num_results, num_entries, query)
+            select n, 1711843200, 200, 3, 1, 'a stranger''s' from generate_series(1, 40) n;
+        insert into public.results (query_id, timestamp, result_number, author, title, journal)
+            select n, 1711843200, 0, 'a stranger', 'a title', '' from generate_series(21, 60) n;";
+    bed.primary().execute("arxiv", strange).await.unwrap();
+    bed.create_many("own", 5).await;
+    let objects = bed.until_in_phase(Phase::Succeeded, 5).await;
+    bed.assert_rows_of(&objects).await;
+    for object in &objects {
+        let number = object.status.as_ref().unwrap().query_id.unwrap();
+        assert!(number > 60, "{number} is a stranger's");
+    }
+    let mut connection = bed.primary().connect("arxiv").await.unwrap();
+    for (table, text) in [("queries", "query"), ("results", "author")] {
+        let strangers: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "select count(*) from public.{table} where query_uid is null and {text} like 'a stranger%'"
+        )))
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+        assert_eq!(strangers, 40, "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_made_anew_under_a_name_gets_rows_of_its_own() {
+    let bed = Bed::start(options()).await;
+    let arxiv = bed.stack.arxiv().unwrap();
+    arxiv.set(testbed::arxiv::Behaviour {
+        delay_ms: 1_500,
+        ..Default::default()
+    });
+    let first = bed.create("same", search("one")).await;
+    arxiv.wait_for_requests(1, LIMIT).await.unwrap();
+    // Deleted while its request is under way, and at once there again, with another search.
+    bed.queries
+        .delete("same", &kube::api::DeleteParams::default())
+        .await
+        .unwrap();
+    let second = bed.create("same", search("two")).await;
+    assert_ne!(first.metadata.uid, second.metadata.uid);
+    let status = bed.finished("same").await;
+    assert_eq!(status.phase, Phase::Succeeded);
+    assert_eq!(status.query.as_deref(), Some("ti:two"));
+    let object = bed.queries.get("same").await.unwrap();
+    assert_eq!(object.metadata.uid, second.metadata.uid);
+    bed.assert_rows_of(&[object]).await;
+
+    // The first one's page was stored; a search like it asks nothing.
+    let asked = arxiv.requests().len();
+    bed.create("like-the-first", search("one")).await;
+    assert_eq!(bed.finished("like-the-first").await.phase, Phase::Succeeded);
+    assert_eq!(arxiv.requests().len(), asked);
+
+    // Deleted while it waits in the queue behind another one: never asked for.
+    bed.create("ahead", search("ahead")).await;
+    arxiv.wait_for_requests(asked + 1, LIMIT).await.unwrap();
+    bed.create("behind", search("behind")).await;
+    let waits = within(LIMIT, async || {
+        (bed.metric("arxiv_operator_queue_length").await > 1.5).then_some(())
+    })
+    .await;
+    assert!(waits.is_some(), "it waits in the queue");
+    bed.queries
+        .delete("behind", &kube::api::DeleteParams::default())
+        .await
+        .unwrap();
+    assert_eq!(bed.finished("ahead").await.phase, Phase::Succeeded);
+    bed.create("last", search("last")).await;
+    assert_eq!(bed.finished("last").await.phase, Phase::Succeeded);
+    assert!(
+        arxiv
+            .requests()
+            .iter()
+            .all(|request| request.search_query != "ti:behind")
+    );
+}

@@ -1,0 +1,255 @@
+//! Every way in which arXiv fails: how the query ends, and what spends its `backoffLimit`.
+
+mod support;
+
+use crd::{ArxivQuery, ArxivQuerySpec, FAIL_FAST_ANNOTATION, Phase};
+use support::{Bed, options, search};
+use testbed::{
+    arxiv::{Behaviour, Mode},
+    stack::Options,
+};
+
+/// Short waits, so that retries are over soon.
+fn hasty() -> Options {
+    let environment = [
+        ("RETRY_BASE_MS", "100"),
+        ("COOLDOWN_BASE_MS", "200"),
+        ("ARXIV_TIMEOUT_MS", "2000"),
+    ];
+    Options {
+        environment: environment
+            .map(|(name, value)| (name.into(), value.into()))
+            .into(),
+        ..options()
+    }
+}
+
+fn reason(status: &crd::ArxivQueryStatus) -> &str {
+    status
+        .conditions
+        .iter()
+        .find(|c| c.type_ == "Ready")
+        .map_or("", |c| &c.reason)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_used_ends_the_query_once_its_retries_are_spent() {
+    let bed = Bed::start(hasty()).await;
+    let arxiv = bed.stack.arxiv().unwrap();
+    // Mode, HTTP status told, reason, failed attempts that count, requests. One retry is allowed.
+    let cases = [
+        (Mode::Status(400), 400, "SearchRefused", 0, 1),
+        (Mode::ErrorFeed(400), 400, "SearchRefused", 0, 1),
+        (Mode::Status(403), 403, "UnexpectedStatus", 2, 2),
+        (Mode::Status(404), 404, "UnexpectedStatus", 2, 2),
+        (Mode::Status(500), 500, "UnexpectedStatus", 2, 2),
+        (Mode::Status(418), 502, "UnexpectedStatus", 2, 2),
+        (Mode::ErrorFeed(200), 502, "ErrorFeed", 2, 2),
+        (Mode::Malformed, 502, "BrokenFeed", 2, 2),
+        (Mode::Truncated, 502, "BrokenFeed", 2, 2),
+        (Mode::Html, 502, "NotAFeed", 2, 2),
+        (Mode::WrongType, 502, "NotAFeed", 2, 2),
+        (Mode::Empty, 502, "BrokenFeed", 2, 2),
+        (Mode::NoTotal, 502, "BrokenFeed", 2, 2),
+        (Mode::BadTotal, 502, "BrokenFeed", 2, 2),
+        (Mode::Doctype, 502, "BrokenFeed", 2, 2),
+        (Mode::Deep, 502, "BrokenFeed", 2, 2),
+        (Mode::Huge, 502, "BrokenFeed", 2, 2),
+        (Mode::RedirectElsewhere, 502, "BadRedirect", 2, 2),
+        // Each attempt asks again three times before it gives up.
+        (Mode::EmptyPage, 502, "Incomplete", 2, 8),
+    ];
+    for (i, (mode, http_status, expected, attempts, requests)) in cases.into_iter().enumerate() {
+        arxiv.set(mode);
+        arxiv.clear_record();
+        let name = format!("broken{i}");
+        bed.create(
+            &name,
+            ArxivQuerySpec {
+                backoff_limit: Some(1),
+                ..search(&name)
+            },
+        )
+        .await;
+        let status = bed.finished(&name).await;
+        let told = (status.phase, status.http_status, reason(&status), status.attempts);
+        assert_eq!(
+            told,
+            (Phase::Failed, Some(http_status), expected, Some(attempts)),
+            "{mode:?}: {status:?}"
+        );
+        assert_eq!(arxiv.requests().len(), requests, "{mode:?}");
+        assert!(
+            status.completion_time.is_some() && status.start_time.is_some(),
+            "{mode:?}"
+        );
+        let message = status.message.unwrap();
+        assert!(
+            !message.contains("localhost") && !message.contains("127.0.0.1"),
+            "{message}"
+        );
+    }
+    assert_eq!(bed.rows().await, [], "a failed query has no rows");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttling_and_silence_are_waited_out() {
+    let bed = Bed::start(hasty()).await;
+    let arxiv = bed.stack.arxiv().unwrap();
+    let slow = Behaviour {
+        delay_ms: 3_000,
+        ..Behaviour::default()
+    };
+    let cases: [(&str, Behaviour, &str); 7] = [
+        ("429", Mode::Status(429).into(), "CoolingDown"),
+        ("503", Mode::Status(503).into(), "CoolingDown"),
+        (
+            "rate exceeded with 200",
+            Mode::RateExceeded(200).into(),
+            "CoolingDown",
+        ),
+        ("cool-down page", Mode::CoolDown.into(), "CoolingDown"),
+        ("closed connection", Mode::Close.into(), "Unreachable"),
+        ("cut answer", Mode::Cut.into(), "Unreachable"),
+        ("time-out", slow, "Unreachable"),
+    ];
+    for (i, (what, behaviour, stall)) in cases.into_iter().enumerate() {
+        // More often than its retries, which none of this spends.
+        arxiv.set(Mode::Ok);
+        arxiv.set(behaviour.times(3));
+        arxiv.clear_record();
+        let name = format!("patient{i}");
+        bed.create(
+            &name,
+            ArxivQuerySpec {
+                backoff_limit: Some(0),
+                ..search(&name)
+            },
+        )
+        .await;
+        let stalled = bed
+            .status_when(&name, "stalled", |status| {
+                status.conditions.iter().any(|c| c.type_ == "Stalled")
+            })
+            .await;
+        let condition = stalled.conditions.iter().find(|c| c.type_ == "Stalled").unwrap();
+        assert_eq!(
+            (stalled.phase, condition.reason.as_str()),
+            (Phase::Running, stall),
+            "{what}"
+        );
+        let status = bed.finished(&name).await;
+        assert_eq!(
+            (status.phase, status.attempts),
+            (Phase::Succeeded, Some(0)),
+            "{what}: {status:?}"
+        );
+        assert!(status.conditions.iter().all(|c| c.type_ != "Stalled"), "{what}");
+        assert_eq!(arxiv.requests().len(), 4, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_answer_is_doubted_once() {
+    let bed = Bed::start(hasty()).await;
+    let arxiv = bed.stack.arxiv().unwrap();
+    arxiv.set(Behaviour::from(Mode::Zero).times(1));
+    bed.create("lie", search("lie")).await;
+    let status = bed.finished("lie").await;
+    assert_eq!(
+        (status.phase, status.num_results, status.num_entries),
+        (Phase::Succeeded, Some(1234), Some(2))
+    );
+    assert_eq!(arxiv.requests().len(), 2);
+
+    arxiv.set(Mode::Zero);
+    bed.create("nothing", search("nothing")).await;
+    let status = bed.finished("nothing").await;
+    assert_eq!(
+        (status.phase, status.num_results, status.num_entries),
+        (Phase::Succeeded, Some(0), Some(0))
+    );
+    assert_eq!(arxiv.requests().len(), 4);
+    assert_eq!(bed.rows().await.len(), 2, "that nothing was found is recorded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_fails_fast_and_one_with_a_deadline_do_not_wait() {
+    let bed = Bed::start(hasty()).await;
+    let arxiv = bed.stack.arxiv().unwrap();
+    let cases = [
+        (Mode::Status(400), 400),
+        (Mode::Status(404), 404),
+        (Mode::Status(429), 429),
+        (Mode::Status(500), 500),
+        (Mode::Status(503), 503),
+        (Mode::RateExceeded(200), 429),
+        (Mode::Close, 503),
+        (Mode::Malformed, 502),
+    ];
+    for (i, (mode, http_status)) in cases.into_iter().enumerate() {
+        arxiv.set(mode);
+        arxiv.clear_record();
+        let name = format!("fast{i}");
+        // With all the usual retries: it is the annotation that counts.
+        let mut object = ArxivQuery::new(&name, search(&name));
+        object.metadata.annotations = Some([(FAIL_FAST_ANNOTATION.to_owned(), "true".to_owned())].into());
+        bed.create_object(&object).await;
+        let status = bed.finished(&name).await;
+        assert_eq!(
+            (status.phase, status.http_status),
+            (Phase::Failed, Some(http_status)),
+            "{mode:?}"
+        );
+        assert_eq!(arxiv.requests().len(), 1, "{mode:?}");
+    }
+
+    arxiv.set(Mode::Close);
+    let spec = ArxivQuerySpec {
+        active_deadline_seconds: Some(2),
+        ..search("deadline")
+    };
+    bed.create("deadline", spec).await;
+    let status = bed.finished("deadline").await;
+    assert_eq!(
+        (status.phase, reason(&status)),
+        (Phase::Failed, "DeadlineExceeded"),
+        "{status:?}"
+    );
+    assert_eq!(status.http_status, Some(503));
+    let (started, ended) = (status.start_time.unwrap().0, status.completion_time.unwrap().0);
+    let lasted = ended.duration_since(started).as_secs();
+    assert!((2..10).contains(&lasted), "{lasted} s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_outlive_the_operator() {
+    let environment = vec![("RETRY_BASE_MS".to_owned(), "1000".to_owned())];
+    let bed = Bed::start(Options {
+        environment,
+        ..options()
+    })
+    .await;
+    let arxiv = bed.stack.arxiv().unwrap();
+    arxiv.set(Mode::Malformed);
+    bed.create(
+        "q",
+        ArxivQuerySpec {
+            backoff_limit: Some(2),
+            ..search("q")
+        },
+    )
+    .await;
+    for attempts in 1..=2 {
+        bed.status_when("q", "at its next attempt", |status| {
+            status.attempts >= Some(attempts)
+        })
+        .await;
+        bed.operator().kill9_and_start().unwrap();
+    }
+    let status = bed.finished("q").await;
+    assert_eq!((status.phase, status.attempts), (Phase::Failed, Some(3)));
+    let requests = arxiv.requests().len();
+    // A kill may come between a failed request and the status that tells of it.
+    assert!((3..=5).contains(&requests), "{requests} requests");
+}

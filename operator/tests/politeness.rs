@@ -1,0 +1,45 @@
+//! Polite: one request an interval and one connection at a time, over all processes.
+
+mod support;
+
+use std::time::Duration;
+
+use crd::Phase;
+use futures::future::join_all;
+use support::{Bed, options};
+use testbed::stack::Options;
+
+/// Two operators and an API server that asks arXiv for its callers, all at once.
+async fn all_at_once(interval: Duration, queries: usize, calls: usize) {
+    let bed = Bed::start(Options {
+        operators: 2,
+        api_servers: vec!["arxiv-api".into()],
+        min_interval: interval,
+        ..options()
+    })
+    .await;
+    let api_server = &bed.stack.api_servers[0];
+    let calls_made = (0..calls).map(async |i| {
+        let path = format!("/arxiv-api?title=call{i}&max_results=2");
+        let (status, body) = bed.get(api_server, &path).await.expect("an answer");
+        assert_eq!(status, 200, "{body}");
+    });
+    tokio::join!(bed.create_many("q", queries), join_all(calls_made));
+    let objects = bed.until_in_phase(Phase::Succeeded, queries).await;
+    bed.assert_rows_of(&objects).await;
+    let arxiv = bed.stack.arxiv().unwrap();
+    assert_eq!(arxiv.requests().len(), queries + calls, "nothing is asked twice");
+    assert_eq!(arxiv.max_open(), 1);
+    let spacing = arxiv.min_spacing().unwrap();
+    assert!(spacing >= interval, "{spacing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_operators_and_an_api_server_keep_a_short_interval() {
+    all_at_once(Duration::from_millis(300), 24, 8).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_operators_and_an_api_server_keep_arxivs_interval() {
+    all_at_once(Duration::from_secs(3), 4, 2).await;
+}

@@ -1,0 +1,91 @@
+//! Don't ask twice, and let others between.
+
+mod support;
+
+use crd::{ArxivQuerySpec, Phase};
+use support::{Bed, LIMIT, options, search};
+use testbed::arxiv::Behaviour;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_page_is_for_all_who_want_it() {
+    let bed = Bed::start(options()).await;
+    let arxiv = bed.stack.arxiv().unwrap();
+    arxiv.set(Behaviour {
+        delay_ms: 1_000,
+        ..Behaviour::default()
+    });
+    for i in 0..20 {
+        bed.create(&format!("same{i}"), search("same")).await;
+    }
+    let objects = bed.until_in_phase(Phase::Succeeded, 20).await;
+    bed.assert_rows_of(&objects).await;
+    assert_eq!(arxiv.requests().len(), 1);
+    // Later ones find it stored; their time is not arXiv's.
+    bed.create("later", search("  same ")).await;
+    let later = bed.finished("later").await;
+    assert_eq!(later.phase, Phase::Succeeded);
+    assert!(later.timestamp >= objects[0].status.as_ref().unwrap().timestamp);
+    assert_eq!(arxiv.requests().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_get_their_turns_between_the_slices_of_a_big_query() {
+    let bed = Bed::start(options()).await;
+    let arxiv = bed.stack.arxiv().unwrap();
+    arxiv.set(Behaviour {
+        delay_ms: 500,
+        total: Some(4_100),
+        drift: true,
+        ..Behaviour::default()
+    });
+    bed.create(
+        "big",
+        ArxivQuerySpec {
+            max_results: 5_000,
+            ..search("big")
+        },
+    )
+    .await;
+    arxiv.wait_for_requests(1, LIMIT).await.unwrap();
+    bed.create_many("small", 2).await;
+    let running = bed
+        .status_when("big", "told of", |status| status.phase != Phase::Pending)
+        .await;
+    assert_eq!(running.message.as_deref(), Some("fetching 3 slices"));
+    assert!(running.start_time.is_some());
+    let big = bed.finished("big").await;
+    assert_eq!(
+        (big.phase, big.num_results, big.num_entries),
+        (Phase::Succeeded, Some(4_100), Some(4_100))
+    );
+    bed.until_in_phase(Phase::Succeeded, 3).await;
+    let asked: Vec<_> = arxiv
+        .requests()
+        .iter()
+        .map(|r| (r.search_query.clone(), r.start))
+        .collect();
+    let big_at = |start| {
+        asked
+            .iter()
+            .position(|(query, at)| query == "ti:big" && *at == start)
+            .unwrap()
+    };
+    let small_at = |i| {
+        asked
+            .iter()
+            .position(|(query, _)| *query == format!("ti:small{i}"))
+            .unwrap()
+    };
+    assert!(
+        big_at(0) < small_at(0) && small_at(0).max(small_at(1)) < big_at(4_000),
+        "{asked:?}"
+    );
+    assert_eq!(asked.len(), 5);
+    assert_eq!(bed.rows().await.len(), 3);
+    // At the beginning, between the slices, and at its end.
+    assert!(
+        bed.metric("arxiv_operator_status_writes_total{outcome=\"written\"}")
+            .await
+            < 4.5
+    );
+}
