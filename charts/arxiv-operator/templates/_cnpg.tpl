@@ -1,0 +1,37 @@
+{{/* What is known of the servers that CloudNativePG makes. */}}
+
+{{- define "arxiv-operator.cnpgName" -}}
+{{- printf "%s-%s" (include "arxiv-operator.fullname" .root) .server }}
+{{- end }}
+
+{{/* The Secret with a user's password. Argument: root, role. */}}
+{{- define "arxiv-operator.roleSecret" -}}
+{{- get .root.Values.postgres.cnpg.roleSecrets .role | default (printf "%s-%s" (include "arxiv-operator.fullname" .root) (replace "_" "-" .role)) }}
+{{- end }}
+
+{{/* One connection. The owners' Secrets are made by CloudNativePG ("-app"). Argument: root, name. */}}
+{{- define "arxiv-operator.cnpgConnection" -}}
+{{- $roles := dict "readWrite" "arxiv_rw" "readOnly" "arxiv_ro" "ledger" "arxiv_operator" "sequence" "arxiv_sequence" "upstream" "arxiv_upstream" }}
+{{- $server := has .name (list "readWrite" "readOnly" "owner") | ternary "data" "sequence" }}
+{{- $cluster := include "arxiv-operator.cnpgName" (dict "root" .root "server" $server) }}
+{{- if has .name (list "owner" "sequenceOwner") }}
+secret: {{ $cluster }}-app
+keys: {host: host, port: port, database: dbname, user: username, password: password}
+{{- else }}
+secret: {{ include "arxiv-operator.roleSecret" (dict "root" .root "role" (get $roles .name)) }}
+keys: {user: username, password: password}
+port: 5432
+{{- if ne .name "readOnly" }}
+host: {{ $cluster }}-rw
+{{- else if .root.Values.postgres.cnpg.readPooler.enabled }}
+host: {{ $cluster }}-read-pooler
+{{- else }}
+host: {{ $cluster }}-{{ gt (int .root.Values.postgres.cnpg.data.instances) 1 | ternary "ro" "r" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Whether a transaction pooler is before the reads. */}}
+{{- define "arxiv-operator.readPooler" -}}
+{{- with .Values.postgres }}{{ and (eq .mode "cnpg") .cnpg.readPooler.enabled | ternary "true" "" }}{{ end }}
+{{- end }}

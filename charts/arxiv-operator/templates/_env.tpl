@@ -1,0 +1,70 @@
+{{/* Environment variables, as YAML lists. The names are those of the programs' `--help`. */}}
+
+{{/* Plain ones. Argument: a dict of name → value; empty values are left out (the programs take them as not set). */}}
+{{- define "arxiv-operator.env" -}}
+{{- range $name, $value := . }}
+{{- if ne (toString $value) "" }}
+- name: {{ $name }}
+  value: {{ $value | toString | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A number without Helm's floating point (1e+06). */}}
+{{- define "arxiv-operator.integer" -}}
+{{- int64 . }}
+{{- end }}
+
+{{/* Of processes that ask arXiv. Argument: the root. */}}
+{{- define "arxiv-operator.arxivEnv" -}}
+{{- with .Values.arxiv }}
+{{- include "arxiv-operator.env" (dict
+      "ARXIV_API_URL" .apiUrl
+      "ARXIV_CONTACT" .contact
+      "ARXIV_PROXY" .proxy.url
+      "ARXIV_TIMEOUT_MS" (include "arxiv-operator.integer" .timeoutMilliseconds)
+      "MIN_INTERVAL_MS" (include "arxiv-operator.integer" .minIntervalMilliseconds)) }}
+{{- if .proxy.secret }}
+{{- if .proxy.url }}{{ fail "arxiv.proxy: url or secret, not both" }}{{ end }}
+- name: ARXIV_PROXY
+  valueFrom:
+    secretKeyRef: {name: {{ .proxy.secret }}, key: {{ .proxy.key }}}
+{{- end }}
+{{- if or .caBundle.configMap .caBundle.secret }}
+- name: ARXIV_CA_BUNDLE
+  value: /etc/arxiv-operator/arxiv-ca/ca.crt
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Of processes that talk to Postgres. Argument: the root. */}}
+{{- define "arxiv-operator.tlsEnv" -}}
+{{- with .Values.postgres }}
+{{- include "arxiv-operator.env" (dict "PGSSLMODE" (.tls.mode | default (eq .mode "cnpg" | ternary "require" ""))) }}
+{{- if or .tls.rootCert.secret .tls.rootCert.configMap }}
+- name: PGSSLROOTCERT
+  value: /etc/arxiv-operator/postgres-ca/ca.crt
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Certificates as files. Argument: root, arxiv (whether the process asks arXiv). Gives `volumes` and `mounts`. */}}
+{{- define "arxiv-operator.certificates" -}}
+{{- $sources := dict "postgres-ca" .root.Values.postgres.tls.rootCert }}
+{{- if .arxiv }}{{ $_ := set $sources "arxiv-ca" .root.Values.arxiv.caBundle }}{{ end }}
+{{- $volumes := list }}
+{{- $mounts := list }}
+{{- range $name, $source := $sources }}
+{{- $items := list (dict "key" $source.key "path" "ca.crt") }}
+{{- if and $source.secret $source.configMap }}{{ fail "certificates come from a Secret or a ConfigMap, not both" }}{{ end }}
+{{- if $source.secret }}
+{{- $volumes = append $volumes (dict "name" $name "secret" (dict "secretName" $source.secret "items" $items)) }}
+{{- else if $source.configMap }}
+{{- $volumes = append $volumes (dict "name" $name "configMap" (dict "name" $source.configMap "items" $items)) }}
+{{- end }}
+{{- if or $source.secret $source.configMap }}
+{{- $mounts = append $mounts (dict "name" $name "mountPath" (printf "/etc/arxiv-operator/%s" $name) "readOnly" true) }}
+{{- end }}
+{{- end }}
+{{- toYaml (dict "volumes" $volumes "mounts" $mounts) }}
+{{- end }}

@@ -1,0 +1,118 @@
+{{/* What everybody asks of all pods, in one place. */}}
+
+{{/* The pod settings of one process as YAML: `pod`, then each of `overrides` over it. Argument: root, overrides (list). */}}
+{{- define "arxiv-operator.podSettings" -}}
+{{- $settings := deepCopy .root.Values.pod }}
+{{- range .overrides }}
+{{- $settings = mergeOverwrite $settings (deepCopy (. | default dict)) }}
+{{- end }}
+{{- toYaml $settings }}
+{{- end }}
+
+{{/* A reference to an image. Argument: root, image (repository, tag, digest), version (what an empty tag means). */}}
+{{- define "arxiv-operator.image" -}}
+{{- $registry := (.root.Values.global).imageRegistry | default .root.Values.image.registry }}
+{{- $name := .image.repository }}
+{{- with $registry }}{{ $name = printf "%s/%s" (trimSuffix "/" .) $name }}{{ end }}
+{{- if .image.digest }}
+{{- printf "%s@%s" $name .image.digest }}
+{{- else }}
+{{- printf "%s:%s" $name (.image.tag | default .root.Chart.AppVersion) }}
+{{- end }}
+{{- end }}
+
+{{/*
+A pod template. Argument:
+  root, component, group (optional), settings (a dict, from podSettings), account, token (whether the pod talks to Kubernetes), image,
+  container (its name), args and command (optional lists), env (a list), port (optional), probes (whether it has them), preStopSeconds (optional),
+  grace (seconds, optional), resources, restartPolicy (optional), volumes and mounts (lists, optional).
+*/}}
+{{- define "arxiv-operator.podTemplate" -}}
+{{- $settings := .settings }}
+{{- $selector := include "arxiv-operator.selectorLabels" . | fromYaml }}
+metadata:
+  labels:
+    {{- merge (dict) $selector $settings.labels (include "arxiv-operator.labels" . | fromYaml) | toYaml | nindent 4 }}
+  {{- with merge (dict) $settings.annotations .root.Values.commonAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  serviceAccountName: {{ .account }}
+  automountServiceAccountToken: {{ .token }}
+  enableServiceLinks: false
+  {{- with .restartPolicy }}
+  restartPolicy: {{ . }}
+  {{- end }}
+  {{- with .grace }}
+  terminationGracePeriodSeconds: {{ . }}
+  {{- end }}
+  {{- with concat $settings.imagePullSecrets ((.root.Values.global).imagePullSecrets | default list) }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ kindIs "string" . | ternary . (get (kindIs "map" . | ternary . dict) "name") }}
+    {{- end }}
+  {{- end }}
+  securityContext:
+    {{- toYaml $settings.securityContext | nindent 4 }}
+  containers:
+    - name: {{ .container }}
+      image: {{ .image }}
+      imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+      {{- with .command }}
+      command:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with .args }}
+      args:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with concat (.env | default list) $settings.extraEnv }}
+      env:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with .port }}
+      ports:
+        - {name: http, containerPort: {{ . }}, protocol: TCP}
+      {{- end }}
+      {{- if .probes }}
+      livenessProbe:
+        httpGet: {path: /healthz, port: http}
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 6
+      readinessProbe:
+        httpGet: {path: /readyz, port: http}
+        periodSeconds: 5
+        timeoutSeconds: 5
+        failureThreshold: 3
+      {{- end }}
+      {{- with .preStopSeconds }}
+      lifecycle:
+        preStop:
+          sleep: {seconds: {{ . }}}
+      {{- end }}
+      securityContext:
+        {{- toYaml $settings.containerSecurityContext | nindent 8 }}
+      resources:
+        {{- toYaml .resources | nindent 8 }}
+      {{- with concat (.mounts | default list) $settings.extraVolumeMounts }}
+      volumeMounts:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+  {{- with concat (.volumes | default list) $settings.extraVolumes }}
+  volumes:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- range $key := list "nodeSelector" "tolerations" "affinity" "dnsConfig" "hostAliases" "priorityClassName" "runtimeClassName" "schedulerName" }}
+  {{- with get $settings $key }}
+  {{ $key }}: {{ toJson . }}
+  {{- end }}
+  {{- end }}
+  {{- with $settings.topologySpreadConstraints }}
+  topologySpreadConstraints:
+    {{- range . }}
+    - {{ merge (dict) . (dict "labelSelector" (dict "matchLabels" $selector)) | toYaml | nindent 6 | trim }}
+    {{- end }}
+  {{- end }}
+{{- end }}

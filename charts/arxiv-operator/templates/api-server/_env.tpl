@@ -1,0 +1,28 @@
+{{/* What every process of the API server is told. Argument: root, group, groups, cache (whether statements are cached). */}}
+{{- define "arxiv-operator.apiServerEnv" -}}
+{{- with .group.settings.settings }}
+{{- include "arxiv-operator.env" (dict
+      "LISTEN" (printf "%s:8000" $.root.Values.listenAddress)
+      "LOG_LEVEL" $.root.Values.log.level
+      "LOG_FORMAT" $.root.Values.log.format
+      "SERVE" $.group.serve
+      "DATABASE_MAX_CONNECTIONS" (include "arxiv-operator.poolSize" $)
+      "STATEMENT_CACHE" $.cache
+      "DRAIN_SECONDS" (include "arxiv-operator.integer" $.group.settings.drainSeconds)
+      "DEFAULT_MAX_QUERY_RESULTS" (include "arxiv-operator.integer" .defaultMaxQueryResults)
+      "RESULTS_DEFAULT_PAGE" (include "arxiv-operator.integer" .resultsDefaultPage)
+      "RESULTS_DEFAULT_ITEMS_PER_PAGE" (include "arxiv-operator.integer" .resultsDefaultItemsPerPage)
+      "TIMEZONE_OFFSET" (include "arxiv-operator.integer" .timezoneOffset)
+      "READ_SETTLE_SECONDS" (include "arxiv-operator.integer" .readSettleSeconds)) }}
+{{- if $.group.kubernetes }}
+{{- include "arxiv-operator.env" (dict
+      "NAMESPACE" (include "arxiv-operator.queryNamespace" $.root)
+      "ARXIV_WAIT_MS" (include "arxiv-operator.integer" .waitMilliseconds)
+      "ARXIV_TTL_SECONDS" (include "arxiv-operator.integer" .ttlSeconds)
+      "ARXIV_FAIL_FAST" .failFast) }}
+{{- end }}
+{{- if $.group.arxiv }}
+{{- include "arxiv-operator.env" (dict "UPSTREAM_PATIENCE_MS" (include "arxiv-operator.integer" .upstreamPatienceMilliseconds)) }}
+{{- end }}
+{{- end }}
+{{- end }}
