@@ -13,9 +13,8 @@ use std::time::{Duration, Instant};
 use arxiv::FetchError;
 use bed::{Bed, DAY, INTERVAL, LIMIT, PATIENCE, titled};
 use jiff::Timestamp;
-use storage::PgPool;
 use testbed::arxiv::{Behaviour, Mode};
-use upstream::{Upstream, UpstreamError, assemble, slices};
+use upstream::{UpstreamError, assemble, slices};
 
 fn fetch_error(error: UpstreamError) -> FetchError {
     match error {
@@ -329,20 +328,11 @@ async fn drained_waits_for_the_connection_and_the_gate() {
     bed.arxiv.wait_for_requests(1, LIMIT).await.unwrap();
     asker.abort();
     bed.upstream.drained().await;
-    assert_eq!(holders(&bed.postgres.admin_url("arxiv")).await, Vec::<i32>::new());
+    assert_eq!(bed.lock_holders().await, Vec::<i32>::new());
     bed.arxiv
         .wait_for_no_connection(Duration::from_secs(1))
         .await
         .unwrap();
-}
-
-/// The sessions that hold the gate's lock.
-async fn holders(url: &str) -> Vec<i32> {
-    let pool = PgPool::connect(url).await.unwrap();
-    sqlx::query_scalar("select pid from pg_locks where locktype = 'advisory' and granted")
-        .fetch_all(&pool)
-        .await
-        .unwrap()
 }
 
 #[tokio::test]
@@ -355,7 +345,7 @@ async fn a_lost_turn_drops_its_request() {
     let upstream = bed.upstream.clone();
     let asker = tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, PATIENCE, || ()).await });
     bed.arxiv.wait_for_requests(1, LIMIT).await.unwrap();
-    let [holder] = holders(&bed.postgres.admin_url("arxiv")).await[..] else {
+    let [holder] = bed.lock_holders().await[..] else {
         panic!("nobody holds the lock")
     };
     let started = Instant::now();
@@ -380,7 +370,7 @@ async fn a_lost_turn_drops_its_request() {
 
 #[tokio::test]
 async fn without_the_database_arxiv_is_not_asked() {
-    let bed = Bed::start().await;
+    let bed = Bed::start_alone().await;
     assert!(bed.page(&titled("x", 0, 3)).await.unwrap().fetched);
     bed.postgres.stop().await.unwrap();
     let error = bed.page(&titled("y", 0, 3)).await.unwrap_err();
@@ -401,11 +391,7 @@ async fn a_page_that_cannot_be_kept_is_not_given() {
         .await;
     let error = bed.page(&titled("x", 0, 3)).await.unwrap_err();
     assert!(matches!(error, UpstreamError::Storage(_)), "{error:?}");
-    assert_eq!(
-        holders(&bed.postgres.admin_url("arxiv")).await,
-        Vec::<i32>::new(),
-        "the turn has ended"
-    );
+    assert_eq!(bed.lock_holders().await, Vec::<i32>::new(), "the turn has ended");
     bed.execute("grant insert on arxiv_pages to arxiv_upstream").await;
     assert!(bed.page(&titled("x", 0, 3)).await.unwrap().fetched);
     bed.assert_polite();
@@ -421,16 +407,4 @@ async fn a_slot_that_grew_old_is_not_used() {
         .unwrap_err();
     assert!(matches!(error, UpstreamError::Busy { .. }), "{error:?}");
     assert_eq!((bed.requests(), bed.slots()), (0, 1));
-}
-
-#[tokio::test]
-async fn a_page_needs_its_upstream_no_longer_than_its_call() {
-    let bed = Bed::start().await;
-    let upstream: Upstream = bed.another_process();
-    let given = upstream
-        .page(&titled("x", 0, 3), DAY, PATIENCE, || ())
-        .await
-        .unwrap();
-    drop(upstream);
-    assert_eq!(bed.page(&titled("x", 0, 3)).await.unwrap().page, given.page);
 }

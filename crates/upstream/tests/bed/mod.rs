@@ -1,4 +1,4 @@
-//! What each test runs on: a Postgres, migrated, and a stand-in for arXiv.
+//! What each test runs on: a database, migrated, and a stand-in for arXiv.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use storage::migrate::{MigrateSettings, RolePasswords};
 use storage::{Access, Gate, GateSettings, Pages, PoolSettings};
 use testbed::{Postgres, StandIn};
+use tokio::sync::OnceCell;
 use upstream::{Given, Upstream, UpstreamError};
 
 /// Long enough for a stand-in to notice that a connection was closed, short enough to wait for.
@@ -20,39 +21,45 @@ pub(crate) const DAY: Date = Date::constant(2024, 5, 6);
 const USER: &str = "arxiv_upstream";
 const PASSWORD: &str = "upstream-secret";
 
+/// The database that each test's own is a copy of.
+const TEMPLATE: &str = "arxiv";
+
 pub(crate) struct Bed {
-    pub(crate) postgres: Postgres,
+    pub(crate) postgres: &'static Postgres,
+    pub(crate) database: String,
     pub(crate) arxiv: StandIn,
     pub(crate) upstream: Upstream,
     slots: Arc<AtomicUsize>,
 }
 
 impl Bed {
+    /// A database and a stand-in of its own, on a server that all tests share.
     pub(crate) async fn start() -> Self {
         Self::start_with(Duration::from_secs(1)).await
     }
 
     /// With this long for a request to follow its slot.
     pub(crate) async fn start_with(guard: Duration) -> Self {
+        static SHARED: OnceCell<Postgres> = OnceCell::const_new();
+        Self::start_on(SHARED.get_or_init(migrated).await, guard).await
+    }
+
+    /// With a server of its own, which may be stopped.
+    pub(crate) async fn start_alone() -> Self {
+        Self::start_on(Box::leak(Box::new(migrated().await)), Duration::from_secs(1)).await
+    }
+
+    async fn start_on(postgres: &'static Postgres, guard: Duration) -> Self {
+        static COPIES: AtomicUsize = AtomicUsize::new(0);
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let postgres = Postgres::start().await.unwrap();
-        postgres.create_database("arxiv").await.unwrap();
-        let url = postgres.admin_url("arxiv");
-        let settings = MigrateSettings {
-            sequence_url: url.clone(),
-            upstream_url: url.clone(),
-            queries_url: url.clone(),
-            results_url: url,
-            passwords: RolePasswords {
-                arxiv_upstream: Some(PASSWORD.into()),
-                ..RolePasswords::default()
-            },
-        };
-        storage::migrate::run(&settings, &|_| ()).await.unwrap();
+        let database = format!("copy_{}", COPIES.fetch_add(1, Ordering::SeqCst));
+        let copy = format!("create database {database} template {TEMPLATE}");
+        postgres.execute("postgres", &copy).await.unwrap();
         let arxiv = StandIn::start().unwrap();
-        let upstream = join(&postgres, &arxiv, guard);
+        let upstream = join(&postgres.url(USER, PASSWORD, &database), &arxiv, guard);
         Self {
             postgres,
+            database,
             arxiv,
             upstream,
             slots: Arc::default(),
@@ -61,7 +68,11 @@ impl Bed {
 
     /// As another process would have it, with a gate and a store of its own.
     pub(crate) fn another_process(&self) -> Upstream {
-        join(&self.postgres, &self.arxiv, Duration::from_secs(1))
+        join(
+            &self.postgres.url(USER, PASSWORD, &self.database),
+            &self.arxiv,
+            Duration::from_secs(1),
+        )
     }
 
     /// Asks for a page, and counts when that leads to a request.
@@ -102,13 +113,41 @@ impl Bed {
         }
     }
 
+    /// The sessions that hold the gate's lock.
+    pub(crate) async fn lock_holders(&self) -> Vec<i32> {
+        let mut admin = self.postgres.connect(&self.database).await.unwrap();
+        let holders = sqlx::query_scalar(
+            "select pid from pg_locks join pg_database on pg_database.oid = database
+             where locktype = 'advisory' and granted and datname = current_database()",
+        );
+        holders.fetch_all(&mut admin).await.unwrap()
+    }
+
     pub(crate) async fn execute(&self, sql: &str) {
-        self.postgres.execute("arxiv", sql).await.unwrap();
+        self.postgres.execute(&self.database, sql).await.unwrap();
     }
 }
 
-fn join(postgres: &Postgres, arxiv: &StandIn, guard: Duration) -> Upstream {
-    let url = postgres.url(USER, PASSWORD, "arxiv");
+/// A server with the template in it.
+async fn migrated() -> Postgres {
+    let postgres = Postgres::start().await.unwrap();
+    postgres.create_database(TEMPLATE).await.unwrap();
+    let url = postgres.admin_url(TEMPLATE);
+    let settings = MigrateSettings {
+        sequence_url: url.clone(),
+        upstream_url: url.clone(),
+        queries_url: url.clone(),
+        results_url: url,
+        passwords: RolePasswords {
+            arxiv_upstream: Some(PASSWORD.into()),
+            ..RolePasswords::default()
+        },
+    };
+    storage::migrate::run(&settings, &|_| ()).await.unwrap();
+    postgres
+}
+
+fn join(url: &str, arxiv: &StandIn, guard: Duration) -> Upstream {
     let client = Client::new(ClientSettings {
         base: arxiv.url(),
         contact: None,
@@ -118,7 +157,7 @@ fn join(postgres: &Postgres, arxiv: &StandIn, guard: Duration) -> Upstream {
         max_body: ClientSettings::DEFAULT_MAX_BODY,
     });
     let gate = Gate::new(GateSettings {
-        url: url.clone(),
+        url: url.to_owned(),
         interval: INTERVAL,
         guard,
         cooldown_base: Duration::from_secs(5),
@@ -135,7 +174,7 @@ fn join(postgres: &Postgres, arxiv: &StandIn, guard: Duration) -> Upstream {
     Upstream::new(
         client.unwrap(),
         gate.unwrap(),
-        Pages::new(storage::pool(&url, &pool).unwrap()),
+        Pages::new(storage::pool(url, &pool).unwrap()),
     )
 }
 
