@@ -16,7 +16,7 @@ use rustix::process::{Pid, kill_process};
 /// How long a dropped child gets between the first signal and SIGKILL.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
 
-/// What to run. The environment holds only what is said here and the variables in [`PASSED_ON`].
+/// What to run. The environment holds only what is said here and PATH, HOME, TMPDIR and LANG.
 #[derive(Clone, Debug)]
 pub struct Spec {
     program: PathBuf,

@@ -1,0 +1,123 @@
+//! Children end when they are told, when they are dropped, and when we are killed.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use testbed::ports::Port;
+use testbed::process::{Child, Signal, Spec};
+use testbed::scratch::Scratch;
+
+const LIMIT: Duration = Duration::from_secs(10);
+/// Set for the copy of this program that plays the parent which is killed.
+const PARENT: &str = "TESTBED_PARENT_WRITES_TO";
+
+fn shell(scratch: &Scratch, script: &str) -> Spec {
+    Spec::new("/bin/sh", scratch.path().join("log")).args(["-c", script])
+}
+
+fn exists(pid: u32) -> bool {
+    // A zombie has ended.
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .any(|line| line.starts_with("State:") && !line.contains('Z'))
+}
+
+async fn until(mut check: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !check() {
+        assert!(Instant::now() < deadline, "not within {LIMIT:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_child_ends_by_itself_by_signal_or_by_being_dropped() {
+    let scratch = Scratch::new("process").unwrap();
+    let failing = Child::spawn(shell(&scratch, "echo first; echo second >&2; exit 3")).unwrap();
+    assert_eq!(failing.wait(LIMIT).await.unwrap().code(), Some(3));
+    assert!(failing.log_tail().contains("first\nsecond"));
+
+    let patient = "trap 'exit 7' TERM; echo ready; while true; do sleep 0.05; done";
+    let child = Child::spawn(shell(&scratch, patient)).unwrap();
+    until(|| child.log_tail().contains("ready")).await;
+    child.stop();
+    assert!(child.wait(Duration::from_millis(100)).await.is_err());
+    child.cont();
+    assert_eq!(child.terminate(LIMIT).await.unwrap().code(), Some(7));
+    child.start_again().unwrap();
+    let second = child.pid();
+    assert!(exists(second) && child.start_again().is_err());
+    drop(child);
+    assert!(!exists(second));
+
+    let deaf = Child::spawn(shell(
+        &scratch,
+        "trap '' TERM; echo deaf; while true; do sleep 0.05; done",
+    ))
+    .unwrap();
+    until(|| deaf.log_tail().contains("deaf")).await;
+    assert!(deaf.terminate(Duration::from_millis(200)).await.is_err());
+    assert!(!deaf.is_running(), "killed after the limit");
+}
+
+#[tokio::test]
+async fn the_environment_of_the_shell_does_not_reach_children() {
+    let scratch = Scratch::new("process").unwrap();
+    let child = Child::spawn(shell(&scratch, "env").env("GIVEN", "yes")).unwrap();
+    child.wait(LIMIT).await.unwrap();
+    let environment = child.log_tail();
+    assert!(environment.contains("GIVEN=yes") && environment.contains("PATH="));
+    assert!(!environment.contains("CARGO_"), "{environment}");
+}
+
+#[tokio::test]
+async fn children_end_when_we_are_killed() {
+    if let Some(file) = std::env::var_os(PARENT) {
+        // A thread that ends early must not end the child: only the process's end may.
+        let log = Path::new(&file).with_extension("log");
+        let start = move || Child::spawn(Spec::new("/bin/sleep", log).arg("1000")).unwrap();
+        let child = std::thread::spawn(start).join().unwrap();
+        fs::write(&file, child.pid().to_string()).unwrap();
+        child.wait(Duration::from_mins(1)).await.unwrap();
+        return;
+    }
+    let scratch = Scratch::new("process").unwrap();
+    let file = scratch.path().join("pid");
+    let parent = Spec::new(
+        std::env::current_exe().unwrap(),
+        scratch.path().join("parent.log"),
+    )
+    .args(["--exact", "children_end_when_we_are_killed"])
+    .env(PARENT, &file);
+    let parent = Child::spawn(parent).unwrap();
+    let pid = || fs::read_to_string(&file).ok().and_then(|text| text.parse().ok());
+    until(|| pid().is_some()).await;
+    let pid = pid().unwrap();
+    assert!(exists(pid), "{}", parent.log_tail());
+    parent.signal(Signal::KILL);
+    until(|| !exists(pid)).await;
+}
+
+#[test]
+fn a_port_is_ours_while_we_hold_it() {
+    let (first, second) = (Port::reserve().unwrap(), Port::reserve().unwrap());
+    assert_ne!(first.number(), second.number());
+    let listener = std::net::TcpListener::bind(("127.0.0.1", first.number())).unwrap();
+    assert!(Port::exactly(first.number()).is_err());
+    drop(listener);
+    Port::exactly(first.number()).unwrap();
+}
+
+#[test]
+fn a_folder_is_there_until_it_is_dropped() {
+    let scratch = Scratch::new("folder").unwrap();
+    let path = scratch.path().to_owned();
+    fs::write(path.join("file"), "").unwrap();
+    let _other = Scratch::new("folder").unwrap();
+    assert!(path.exists(), "held ones are not swept");
+    drop(scratch);
+    assert!(!path.exists());
+}
