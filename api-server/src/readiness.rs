@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crd::{ArxivQuery, GROUP};
+use futures::future::join_all;
 use kube::{Client, Error, Resource};
 use service::health::{Heartbeat, Readiness};
 use storage::schema;
@@ -13,7 +14,7 @@ use crate::app::DatabaseCheck;
 const PAUSE: Duration = Duration::from_secs(2);
 /// One look at one thing.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
-/// A round is at most seven looks and a pause.
+/// A round is two looks, at databases and at Kubernetes, and a pause; this is several.
 pub(crate) const ROUND_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Never returns.
@@ -34,8 +35,8 @@ pub(crate) async fn observe(
         readiness.missing("kubernetes", "not looked at yet");
     }
     loop {
-        for check in &databases {
-            let reason = look_at_database(check).await;
+        let reasons = join_all(databases.iter().map(look_at_database)).await;
+        for (check, reason) in databases.iter().zip(reasons) {
             match reason {
                 None => readiness.fine(check.name),
                 Some(reason) if check.shared_replica => readiness.warn(check.name, reason),

@@ -1,0 +1,342 @@
+//! The rules of the wire format that no recorded exchange covers, against the running system.
+
+mod bed;
+
+use reqwest::{Response, header};
+use serde_json::{Value, json};
+use testbed::arxiv::{Behaviour, Mode};
+
+use bed::{Bed, EMPTY, SEED};
+
+async fn json(response: Response) -> Value {
+    serde_json::from_str(&response.text().await.unwrap()).unwrap()
+}
+
+/// Status and `detail`.
+async fn told(response: Response) -> (u16, Value) {
+    let status = response.status().as_u16();
+    (status, json(response).await["detail"].clone())
+}
+
+/// The types and places of a 422.
+fn problems(detail: &Value) -> Vec<(String, String)> {
+    let problems = detail.as_array().unwrap_or_else(|| panic!("{detail}"));
+    problems.iter().map(|p| (p["type"].as_str().unwrap().to_owned(), p["loc"].to_string())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wire_format_holds() {
+    let bed = Bed::start(&[("ARXIV_TIMEOUT_MS", "3000")]).await;
+    searches(&bed).await;
+    failures_of_arxiv(&bed).await;
+    reads(&bed).await;
+    writes(&bed).await;
+    methods_and_paths(&bed).await;
+    calls_are_logged(&bed).await;
+}
+
+async fn searches(bed: &Bed) {
+    let arxiv = bed.stack.arxiv().unwrap();
+    // What is typed stays in its field, on both endpoints; what was fetched is not asked for again.
+    let typed = [
+        ("title=deep+OR+learning", "(ti:deep OR ti:learning)"),
+        ("title=%22deep+learning%22", "ti:\"deep learning\""),
+        ("title=x+OR+au%3Aevil", "ti:evil"),
+        ("author=a&title=b&journal=c", "au:a AND ti:b AND jr:c"),
+        ("title=(a+OR+b)+ANDNOT+c", "ANDNOT"),
+    ];
+    for (query, part) in typed {
+        bed.forget_pages().await;
+        arxiv.clear_record();
+        let found = json(bed.get(&format!("/arxiv-api?{query}&max_results=2")).await).await;
+        assert_eq!(found["num_entries"], 2, "{query}: {found}");
+        let answer = json(bed.get(&format!("/arxiv?{query}&max_results=2")).await).await;
+        assert_eq!(answer["num_entries"], 2, "{query}: {answer}");
+        assert!(answer["timestamp"].is_i64() && found["timestamp"].is_i64());
+        let requests = arxiv.requests();
+        assert_eq!(requests.len(), 1, "{query}");
+        let asked = &requests[0].search_query;
+        assert!(asked.contains(part) && !asked.contains("au:evil"), "{query}: {asked}");
+    }
+
+    // More than one answer of arXiv holds is put together.
+    bed.forget_pages().await;
+    let total = Behaviour { total: Some(4500), ..Behaviour::default() };
+    arxiv.set(total);
+    let found = json(bed.get("/arxiv-api?title=long&max_results=30000").await).await;
+    assert_eq!((&found["num_results"], &found["num_entries"]), (&json!(4500), &json!(4500)));
+    assert_eq!(found["data"].as_array().unwrap().len(), 4500);
+    arxiv.set(Mode::Ok);
+
+    // On both endpoints the same is wrong.
+    arxiv.clear_record();
+    for endpoint in ["/arxiv", "/arxiv-api"] {
+        let (status, detail) = told(bed.get(&format!("{endpoint}?max_results=3&foo=bar")).await).await;
+        assert_eq!((status, detail), (400, json!("At least one search parameter must be provided")));
+        let long = "x".repeat(513);
+        let cases = [
+            ("author=&title=x", "string_too_short", "author"),
+            ("author", "string_too_short", "author"),
+            (&*format!("journal={long}"), "string_too_long", "journal"),
+            ("title=%20%09", "value_error", "title"),
+            ("title=%E3%80%80", "value_error", "title"),
+            ("title=a%00b", "value_error", "title"),
+            ("title=a%0db", "value_error", "title"),
+            ("title=%ff", "string_unicode", "title"),
+            ("title=x&max_results=30001", "less_than_equal", "max_results"),
+            ("title=x&max_results=1e2", "int_parsing", "max_results"),
+            ("title=x&max_results=null", "int_parsing", "max_results"),
+            ("title=x&max_results=5&max_results=0", "greater_than_equal", "max_results"),
+        ];
+        for (query, kind, field) in cases {
+            let (status, detail) = told(bed.get(&format!("{endpoint}?{query}")).await).await;
+            assert_eq!(status, 422, "{endpoint} {query}");
+            let place = json!(["query", field]).to_string();
+            assert_eq!(problems(&detail), [(kind.to_owned(), place)], "{endpoint} {query}");
+        }
+    }
+    assert!(arxiv.requests().is_empty());
+    let accents = "%C3%A9".repeat(512);
+    assert_eq!(bed.get(&format!("/arxiv?title={accents}&max_results=1")).await.status(), 200);
+}
+
+async fn failures_of_arxiv(bed: &Bed) {
+    let arxiv = bed.stack.arxiv().unwrap();
+    let before = bed.count("public.queries").await;
+    let mut cases: Vec<(Mode, u16)> = [400, 403, 404, 429, 500, 503].map(|code| (Mode::Status(code), code)).to_vec();
+    cases.extend([
+        (Mode::Close, 503),
+        (Mode::Slow, 503),
+        (Mode::Malformed, 502),
+        (Mode::Truncated, 502),
+        (Mode::Html, 502),
+        (Mode::Empty, 502),
+        (Mode::BadTotal, 502),
+        (Mode::Doctype, 502),
+        (Mode::WrongType, 502),
+        (Mode::ErrorFeed(200), 502),
+        (Mode::ErrorFeed(400), 400),
+        (Mode::RateExceeded(200), 429),
+        (Mode::RedirectLoop, 502),
+        (Mode::RedirectElsewhere, 502),
+        (Mode::Status(418), 502),
+    ]);
+    for (number, (mode, expected)) in cases.into_iter().enumerate() {
+        for endpoint in ["/arxiv-api", "/arxiv"] {
+            bed.forget_pages().await;
+            arxiv.set(mode);
+            let response = bed.get(&format!("{endpoint}?title=f{number}&max_results=3")).await;
+            let retry = response.headers().contains_key(header::RETRY_AFTER);
+            let (status, detail) = told(response).await;
+            assert_eq!(status, expected, "{endpoint} {mode}: {detail}");
+            assert_eq!(retry, matches!(expected, 429 | 503), "{endpoint} {mode}");
+            let text = detail.as_str().unwrap();
+            assert!(!text.contains("127.0.0.1") && !text.contains("localhost"), "{text}");
+        }
+    }
+    arxiv.set(Mode::Redirect);
+    for endpoint in ["/arxiv-api", "/arxiv"] {
+        bed.forget_pages().await;
+        assert_eq!(bed.get(&format!("{endpoint}?title=moved&max_results=3")).await.status(), 200, "{endpoint}");
+    }
+    // Nothing of what failed was recorded, then or by now.
+    assert_eq!(bed.count("public.queries").await, before + 1);
+
+    // Finding nothing is no failure: recorded, and 404 on both.
+    arxiv.set(Mode::Zero);
+    bed.forget_pages().await;
+    for endpoint in ["/arxiv-api", "/arxiv"] {
+        let (status, detail) = told(bed.get(&format!("{endpoint}?title=nothing")).await).await;
+        assert!(status == 404 && detail.as_str().unwrap().starts_with("No results found"), "{endpoint}: {detail}");
+    }
+    assert_eq!(bed.count("public.queries").await, before + 2);
+    arxiv.set(Mode::Ok);
+}
+
+async fn reads(bed: &Bed) {
+    bed.execute(SEED).await;
+    for endpoint in ["/results", "/read-results"] {
+        let rows = json(bed.get(&format!("{endpoint}?page=%2B1&items_per_page=1_0.0")).await).await;
+        assert_eq!((rows.as_array().unwrap().len(), &rows[0]["author"]), (10, &json!("A10")));
+        assert_eq!(json(bed.get(&format!("{endpoint}?items_per_page=0&page=3")).await).await, json!([]));
+        assert_eq!(json(bed.get(&format!("{endpoint}?items_per_page=1000")).await).await.as_array().unwrap().len(), 25);
+        assert_eq!(json(bed.get(&format!("{endpoint}?page=9223372036854775807")).await).await, json!([]));
+        let (status, detail) = told(bed.get(&format!("{endpoint}?page=-1&items_per_page=1001")).await).await;
+        let expected = [
+            ("greater_than_equal".to_owned(), r#"["query","page"]"#.to_owned()),
+            ("less_than_equal".to_owned(), r#"["query","items_per_page"]"#.to_owned()),
+        ];
+        assert_eq!((status, problems(&detail)), (422, expected.to_vec()));
+    }
+
+    // Dates with their own offset, inclusive at both ends.
+    let start = 1_711_843_200;
+    for (range, expected) in [
+        ("start_timestamp=2024-03-31T00:00:00Z", 4),
+        ("start_timestamp=2024-03-31T00:30:01Z", 2),
+        ("start_timestamp=2024-03-31&end_timestamp=2024-03-31", 4),
+        ("start_timestamp=2024-03-30&end_timestamp=2024-03-30", 0),
+        ("start_timestamp=2024-03-31T05:30:00%2B05:30&end_timestamp=2024-03-31T00:30:00Z", 2),
+        ("start_timestamp=2024-03-31T04:00:00&end_timestamp=2024-03-31T02:00:00", 0),
+    ] {
+        let response = bed.get(&format!("/queries?{range}")).await;
+        let disposition = "attachment; filename=query_data.json";
+        assert_eq!(response.headers()[header::CONTENT_DISPOSITION], disposition);
+        assert_eq!(json(response).await.as_array().unwrap().len(), expected, "{range}");
+    }
+    for range in ["", "end_timestamp=2024-03-31T02:30:00", "start_timestamp=2024-03-31T02:00:00+02:00"] {
+        let (status, detail) = told(bed.get(&format!("/queries?{range}")).await).await;
+        assert!(status == 400 && detail.is_string(), "{range}: {detail}");
+    }
+    let unix = json(bed.get(&format!("/read-queries?start_timestamp={start}&end_timestamp=%20{}", start + 1800)).await);
+    assert_eq!(
+        unix.await,
+        json!([
+            {"query": "ArXiv Query: search_query=au:knuth&id_list=&start=0&max_results=8",
+             "timestamp": "2024-03-31T02:00:00", "status": 200, "num_results": 1234},
+            {"query": "ArXiv Query: search_query=ti:Árvíz", "timestamp": "2024-03-31T02:30:00", "status": 200,
+             "num_results": 5},
+        ])
+    );
+    let (status, detail) = told(bed.get("/read-queries?end_timestamp=x").await).await;
+    let expected = [
+        ("missing".to_owned(), r#"["query","start_timestamp"]"#.to_owned()),
+        ("int_parsing".to_owned(), r#"["query","end_timestamp"]"#.to_owned()),
+    ];
+    assert_eq!((status, problems(&detail)), (422, expected.to_vec()));
+
+    // Rows without a timestamp are never shown; many rows come whole.
+    bed.execute(
+        "insert into public.queries (query_id, timestamp, status, num_results, num_entries, query)
+           select n, case when n % 10 = 0 then null else 1800000000 + n end, 200, n % 100, 1, repeat('q', 300)
+           from generate_series(1, 20000) n",
+    )
+    .await;
+    let body = json!({"start_timestamp": "2027-01-01T00:00:00"});
+    let response = bed.post("/queries", &body).await;
+    assert!(!response.headers().contains_key(header::CONTENT_DISPOSITION));
+    let rows = json(response).await;
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 18_000);
+    assert!(rows.windows(2).all(|pair| pair[0]["timestamp"].as_str() <= pair[1]["timestamp"].as_str()));
+    let (status, detail) = told(bed.post("/queries", &json!({"start_timestamp": null, "end_timestamp": 5})).await).await;
+    let expected = [
+        ("string_type".to_owned(), r#"["body","start_timestamp"]"#.to_owned()),
+        ("string_type".to_owned(), r#"["body","end_timestamp"]"#.to_owned()),
+    ];
+    assert_eq!((status, problems(&detail)), (422, expected.to_vec()));
+}
+
+async fn writes(bed: &Bed) {
+    bed.execute(EMPTY).await;
+    let query = json!({"query_id": 9, "timestamp": 1_711_850_500, "status": 200, "num_results": 1, "num_entries": 1,
+        "query": "q"});
+    let row = |n: usize| json!({"authors": format!("Erdős {n}, B"), "title": "T", "journal": ""});
+    let results = json!({"query_id": 9, "timestamp": 1_711_850_500, "results": [row(0), row(1)]});
+
+    // Repeated, written once; other content for the number is refused.
+    for _ in 0..2 {
+        assert_eq!(bed.post("/write-queries", &query).await.status(), 201);
+        assert_eq!(bed.post("/write-results", &results).await.status(), 201);
+    }
+    let mut other_query = query.clone();
+    other_query["num_results"] = json!(2);
+    let (status, detail) = told(bed.post("/write-queries", &other_query).await).await;
+    assert!(status == 409 && detail.is_string(), "{detail}");
+    let mut other_results = results.clone();
+    other_results["results"][1]["title"] = json!("U");
+    assert_eq!(bed.post("/write-results", &other_results).await.status(), 409);
+    let shorter = json!({"query_id": 9, "timestamp": 1_711_850_500, "results": [row(0)]});
+    assert_eq!(bed.post("/write-results", &shorter).await.status(), 409);
+    assert_eq!((bed.count("public.queries").await, bed.count("public.results").await), (1, 2));
+    bed.replicated().await;
+    let read = json(bed.get("/results").await).await;
+    assert_eq!(read[0], json!({"author": "Erdős 0, B", "title": "T", "journal": ""}));
+
+    // Nothing is written of what is not right as a whole.
+    for field in ["query_id", "timestamp", "status", "num_results", "num_entries", "query"] {
+        for bad in [json!(null), json!(1.5), json!([]), json!("\0"), json!(1e30)] {
+            let mut body = query.clone();
+            body[field] = bad.clone();
+            let (status, detail) = told(bed.post("/write-queries", &body).await).await;
+            assert_eq!(status, 422, "{field} {bad}");
+            assert_eq!(detail[0]["loc"], json!(["body", field]));
+        }
+    }
+    let mut bad = results.clone();
+    bad["query_id"] = json!(10);
+    bad["results"][1]["title"] = json!("a\0b");
+    let (status, detail) = told(bed.post("/write-results", &bad).await).await;
+    assert_eq!((status, &detail[0]["loc"]), (422, &json!(["body", "results", 1, "title"])));
+    assert_eq!((bed.count("public.queries").await, bed.count("public.results").await), (1, 2));
+
+    // As many results as a query can have, and no more.
+    let many: Vec<Value> = (0..30_001).map(row).collect();
+    let body = |rows: &[Value]| json!({"query_id": 11, "timestamp": 1, "results": rows});
+    assert_eq!(bed.post("/write-results", &body(&many)).await.status(), 422);
+    assert_eq!(bed.post("/write-results", &body(&many[..30_000])).await.status(), 201);
+    assert_eq!(bed.count("public.results").await, 30_002);
+
+    // A number that an ArxivQuery owns is nobody else's.
+    bed.forget_pages().await;
+    assert_eq!(bed.get("/arxiv?title=owned&max_results=2").await.status(), 200);
+    let owned = {
+        use sqlx::Row;
+        let mut connection = bed.stack.databases.primary.connect("arxiv").await.unwrap();
+        let query = sqlx::query("select query_id from public.queries where query_uid is not null");
+        query.fetch_one(&mut connection).await.unwrap().get::<i64, _>(0)
+    };
+    let mut forged = query.clone();
+    forged["query_id"] = json!(owned);
+    assert_eq!(bed.post("/write-queries", &forged).await.status(), 409);
+    let forged = json!({"query_id": owned, "timestamp": 1, "results": [row(0)]});
+    assert_eq!(bed.post("/write-results", &forged).await.status(), 409);
+
+    // Numbers are never given twice.
+    let first = json(bed.get("/get-sequence").await).await["sequence"].as_i64().unwrap();
+    let second = json(bed.get("/get-sequence").await).await["sequence"].as_i64().unwrap();
+    assert!(second > first && first > owned);
+}
+
+async fn methods_and_paths(bed: &Bed) {
+    bed.execute(SEED).await;
+    let allow = |response: &Response| response.headers().get(header::ALLOW).map(|v| v.to_str().unwrap().to_owned());
+    for (method, path, allowed) in [
+        ("POST", "/arxiv?title=x", "GET"),
+        ("HEAD", "/arxiv?title=x", "GET"),
+        ("FOO", "/results", "GET"),
+        ("DELETE", "/queries", "GET, POST"),
+        ("PUT", "/write-results", "POST"),
+        ("HEAD", "/write-queries", "POST"),
+        ("PATCH", "/get-sequence", "GET"),
+    ] {
+        let response = bed.send(method, path).await;
+        assert_eq!((response.status().as_u16(), allow(&response).as_deref()), (405, Some(allowed)), "{method} {path}");
+    }
+    for path in ["/results", "/queries?start_timestamp=2024-03-31", "/read-queries?start_timestamp=0", "/read-results"] {
+        let response = bed.send("HEAD", path).await;
+        assert_eq!((response.status().as_u16(), response.text().await.unwrap().len()), (200, 0), "{path}");
+    }
+    for path in ["/results/?page=1", "/arxiv/?title=x", "/get-sequence/", "/write-queries/"] {
+        let response = bed.send("POST", path).await;
+        assert_eq!(response.status(), 307, "{path}");
+        assert_eq!(response.headers()[header::LOCATION], path.replacen("/?", "?", 1).trim_end_matches('/'));
+    }
+    for path in ["/", "/docs", "/Arxiv", "/arxiv-api/x", "//results", "/results%2f", "/results/x/"] {
+        let (status, detail) = told(bed.get(path).await).await;
+        assert_eq!((status, detail), (404, json!("Not Found")), "{path}");
+    }
+}
+
+async fn calls_are_logged(bed: &Bed) {
+    bed.forget_pages().await;
+    let request = bed.client.get(bed.url("/arxiv?title=Buda%22pest&max_results=1")).header("x-request-id", "log-1");
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    let log = bed.log();
+    let line = log.lines().find(|line| line.contains("request_id=log-1") && line.contains("NOTICE")).unwrap();
+    let call = r#" NOTICE frontend - arxiv.search - search(author=None, title="Buda\\"pest", max_results=1): called"#;
+    assert!(line.contains(call), "{line}");
+    for secret in ["postgresql://", "Bearer", "password"] {
+        assert!(!log.contains(secret), "the log tells {secret}");
+    }
+}
