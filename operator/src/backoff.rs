@@ -29,7 +29,7 @@ mod tests {
     fn doubles_up_to_the_cap() {
         let backoff = Backoff {
             base: Duration::from_secs(10),
-            cap: Duration::from_secs(360),
+            cap: Duration::from_mins(6),
         };
         for (failures, seconds) in [
             (0, 10),

@@ -8,7 +8,7 @@ use std::{
 use arxiv::{FailureClass, FetchError, PageRequest};
 use jiff::Timestamp;
 use service::health::Heartbeat;
-use storage::PageKey;
+use storage::{PageKey, StorageError};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use upstream::UpstreamError;
@@ -29,7 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// Waits while the gate's database is away.
 const DATABASE_AWAY: Backoff = Backoff {
     base: Duration::from_secs(1),
-    cap: Duration::from_secs(15),
+    cap: Duration::from_secs(5),
 };
 
 /// The fetcher's state between two pages.
@@ -207,21 +207,37 @@ impl Fetcher {
             UpstreamError::Busy { retry_after } => Asked::NotYet {
                 pause: retry_after.min(LONGEST_PAUSE),
             },
-            UpstreamError::Lost(error) | UpstreamError::Storage(error) => {
-                self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
-                let pause = DATABASE_AWAY.delay(self.failures_in_a_row);
-                let category = if error.is_unavailable() {
-                    "database_away"
-                } else {
-                    "database"
+            UpstreamError::Lost(error) => self.database_away(&error),
+            UpstreamError::Storage(error) if error.is_unavailable() => self.database_away(&error),
+            UpstreamError::Storage(error) => {
+                // Asked for again and again it would hold up all others, so it counts as a failed attempt.
+                metrics.failed("database");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a page cannot be stored: {error}"
+                );
+                let failure = Failure {
+                    class: FailureClass::Broken,
+                    reason: "NotStored",
+                    http_status: 502,
+                    message: "arXiv's answer cannot be stored".to_owned(),
                 };
-                metrics.failed(category);
-                // One that is away is told of by readiness; but the first time, it took a request with it, maybe.
-                if self.failures_in_a_row == 1 || !error.is_unavailable() {
-                    tracing::warn!("arXiv cannot be asked: {error}; next try in {pause:?}");
-                }
-                Asked::NotYet { pause }
+                self.context.tracker.failed(key, &failure, began, now);
+                Asked::Told { pause: None }
             }
+        }
+    }
+
+    /// The gate or the page store is away: the page is asked for again when it is back, and that is no attempt.
+    fn database_away(&mut self, error: &StorageError) -> Asked {
+        self.context.metrics.failed("database_away");
+        // Readiness tells of it; but the first time, it may have taken a request with it.
+        if self.failures_in_a_row == 0 {
+            tracing::warn!("arXiv cannot be asked: {error}");
+        }
+        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        Asked::NotYet {
+            pause: DATABASE_AWAY.delay(self.failures_in_a_row),
         }
     }
 

@@ -94,14 +94,14 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use crd::ArxivQueryStatus;
+    use crd::{ArxivQuerySpec, ArxivQueryStatus};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
 
     const BACKOFF: Backoff = Backoff {
         base: Duration::from_secs(10),
-        cap: Duration::from_secs(60),
+        cap: Duration::from_mins(1),
     };
 
     fn at(seconds: i64) -> Timestamp {
@@ -125,7 +125,7 @@ mod tests {
             (FailureClass::Unreachable, 0, [10, 20]),
             (FailureClass::Throttled, 0, [0, 0]),
         ] {
-            let mut progress = Progress::of(&ArxivQuery::new("q", Default::default()), at(0));
+            let mut progress = Progress::of(&ArxivQuery::new("q", ArxivQuerySpec::default()), at(0));
             for wait in waits {
                 progress.failed(failure(class), at(100), at(103), &BACKOFF);
                 assert_eq!(progress.not_before, Some(at(103 + wait)), "{class:?}");
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn an_answer_ends_the_row_of_failures_but_gives_no_attempts_back() {
-        let mut progress = Progress::of(&ArxivQuery::new("q", Default::default()), at(0));
+        let mut progress = Progress::of(&ArxivQuery::new("q", ArxivQuerySpec::default()), at(0));
         progress.failed(failure(FailureClass::Broken), at(1), at(2), &BACKOFF);
         progress.answered(at(20));
         assert_eq!(
@@ -153,7 +153,7 @@ mod tests {
     fn what_the_status_holds_outlives_a_restart() {
         // 2024-05-06 23:30 in New York is the 7th in UTC.
         let started = "2024-05-07T03:30:00Z".parse().unwrap();
-        let mut object = ArxivQuery::new("q", Default::default());
+        let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
         object.status = Some(ArxivQueryStatus {
             attempts: Some(3),
             start_time: Some(Time(started)),

@@ -237,7 +237,11 @@ mod tests {
 
     #[test]
     fn namespaces_take_turns_and_within_one_the_oldest_is_first() {
-        let cases: &[(&[(u128, &str, &str)], &[&str])] = &[
+        type Case = (
+            &'static [(u128, &'static str, &'static str)],
+            &'static [&'static str],
+        );
+        let cases: &[Case] = &[
             (&[], &[]),
             (
                 &[(1, "a", "p1"), (2, "a", "p2"), (3, "a", "p3")],

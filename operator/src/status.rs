@@ -197,6 +197,8 @@ pub(crate) fn whole_second(at: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use crd::ArxivQuerySpec;
+
     use super::*;
 
     fn at(seconds: i64) -> Timestamp {
@@ -204,7 +206,7 @@ mod tests {
     }
 
     fn object() -> ArxivQuery {
-        let mut object = ArxivQuery::new("q", Default::default());
+        let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
         object.metadata.generation = Some(3);
         object
     }

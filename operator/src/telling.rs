@@ -105,6 +105,8 @@ pub(crate) fn database_away(object: &ArxivQuery, errors: u32) -> Option<Telling>
 
 #[cfg(test)]
 mod tests {
+    use crd::ArxivQuerySpec;
+
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
     use super::*;
@@ -117,7 +119,7 @@ mod tests {
 
     /// An object that was told this before.
     fn object(phase: Phase, attempts: i32, stalled: bool) -> ArxivQuery {
-        let mut object = ArxivQuery::new("q", Default::default());
+        let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
         let mut status = crd::ArxivQueryStatus {
             phase,
             attempts: Some(attempts),
@@ -170,132 +172,33 @@ mod tests {
             })
         };
         let (cooling, away) = (Some(Stall::CoolingDown), Some(Stall::Unreachable));
-        let until = "1970-01-01T00:02:30Z";
+        let paused = "words; requests to arXiv go on at 1970-01-01T00:02:30Z";
+        let next_try = "words; next try at 1970-01-01T00:02:30Z";
+        let slow_down = "arXiv asked to slow down; requests go on at 1970-01-01T00:02:30Z";
+        let stalled = || object(Phase::Pending, 0, true);
+        let broken = |attempts| known(true, Some(Broken), attempts, Some(150));
+        let away_now = || known(true, Some(Unreachable), 0, Some(150));
+        let throttled = || known(true, Some(Throttled), 0, Some(100));
+        let nothing = |started| known(started, None, 0, None);
+        #[rustfmt::skip]
         let cases = [
-            ("new", new(), known(false, None, 0, None), None, (0, 1), None),
-            (
-                "a short cool-down",
-                new(),
-                known(false, None, 0, None),
-                Some(105),
-                (0, 1),
-                None,
-            ),
-            (
-                "a long cool-down",
-                new(),
-                known(false, None, 0, None),
-                Some(150),
-                (0, 1),
-                some(
-                    cooling,
-                    &format!("arXiv asked to slow down; requests go on at {until}"),
-                ),
-            ),
-            (
-                "the same, told",
-                object(Phase::Pending, 0, true),
-                known(false, None, 0, None),
-                Some(150),
-                (0, 1),
-                None,
-            ),
-            (
-                "it is over",
-                object(Phase::Pending, 0, true),
-                known(false, None, 0, None),
-                None,
-                (0, 1),
-                None,
-            ),
-            (
-                "throttled",
-                new(),
-                known(true, Some(Throttled), 0, Some(100)),
-                Some(150),
-                (0, 1),
-                some(cooling, &format!("words; requests to arXiv go on at {until}")),
-            ),
-            (
-                "throttled again",
-                running(0, true),
-                known(true, Some(Throttled), 0, Some(100)),
-                Some(150),
-                (0, 1),
-                None,
-            ),
-            (
-                "unreachable",
-                new(),
-                known(true, Some(Unreachable), 0, Some(150)),
-                None,
-                (0, 1),
-                some(away, &format!("words; next try at {until}")),
-            ),
-            (
-                "unreachable, told",
-                running(0, true),
-                known(true, Some(Unreachable), 0, Some(150)),
-                None,
-                (0, 1),
-                None,
-            ),
-            (
-                "broken",
-                new(),
-                known(true, Some(Broken), 1, Some(150)),
-                None,
-                (0, 1),
-                some(None, &format!("words; next try at {until}")),
-            ),
-            (
-                "broken, told",
-                running(1, false),
-                known(true, Some(Broken), 1, Some(150)),
-                None,
-                (0, 1),
-                None,
-            ),
-            (
-                "broken again",
-                running(1, false),
-                known(true, Some(Broken), 2, Some(150)),
-                None,
-                (0, 1),
-                some(None, &format!("words; next try at {until}")),
-            ),
-            (
-                "a slice more",
-                new(),
-                known(true, None, 0, None),
-                None,
-                (1, 3),
-                some(None, "fetching 3 slices"),
-            ),
-            (
-                "yet another slice",
-                running(0, false),
-                known(true, None, 0, None),
-                None,
-                (2, 3),
-                None,
-            ),
-            (
-                "goes on",
-                running(0, true),
-                known(true, None, 0, None),
-                None,
-                (2, 3),
-                some(None, "fetching 3 slices"),
-            ),
-            (
-                "lingers",
-                new(),
-                lingering,
-                None,
-                (0, 1),
-                some(None, "waiting for arXiv's answer"),
-            ),
+            // It is 100. The object as told before, what is known, the end of the cool-down, slices there and in all.
+            ("new", new(), nothing(false), None, (0, 1), None),
+            ("a short cool-down", new(), nothing(false), Some(105), (0, 1), None),
+            ("a long cool-down", new(), nothing(false), Some(150), (0, 1), some(cooling, slow_down)),
+            ("the same, told", stalled(), nothing(false), Some(150), (0, 1), None),
+            ("it is over", stalled(), nothing(false), None, (0, 1), None),
+            ("throttled", new(), throttled(), Some(150), (0, 1), some(cooling, paused)),
+            ("throttled again", running(0, true), throttled(), Some(150), (0, 1), None),
+            ("unreachable", new(), away_now(), None, (0, 1), some(away, next_try)),
+            ("unreachable, told", running(0, true), away_now(), None, (0, 1), None),
+            ("broken", new(), broken(1), None, (0, 1), some(None, next_try)),
+            ("broken, told", running(1, false), broken(1), None, (0, 1), None),
+            ("broken again", running(1, false), broken(2), None, (0, 1), some(None, next_try)),
+            ("a slice more", new(), nothing(true), None, (1, 3), some(None, "fetching 3 slices")),
+            ("yet another slice", running(0, false), nothing(true), None, (2, 3), None),
+            ("goes on", running(0, true), nothing(true), None, (2, 3), some(None, "fetching 3 slices")),
+            ("lingers", new(), lingering, None, (0, 1), some(None, "waiting for arXiv's answer")),
         ];
         for (name, object, known, cooling_until, slices, expected) in cases {
             let situation = Situation {

@@ -101,7 +101,7 @@ async fn delete(client: Client, object: ArxivQuery) -> Result<bool, CallError> {
 
 #[cfg(test)]
 mod tests {
-    use crd::ArxivQueryStatus;
+    use crd::{ArxivQuerySpec, ArxivQueryStatus};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
@@ -120,7 +120,7 @@ mod tests {
             ("a negative one", Phase::Succeeded, Some(10), Some(-5), false),
         ];
         for (name, phase, ended, ttl, expired) in cases {
-            let mut object = ArxivQuery::new("q", Default::default());
+            let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
             object.spec.ttl_seconds_after_finished = ttl;
             object.status = Some(ArxivQueryStatus {
                 phase,

@@ -34,7 +34,7 @@ const PAGE: u32 = 500;
 /// while it fills its cache asks for one to five, and this is one client.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Whether the last word of the watch was an event, not an error.
+/// Whether the last word of the watch was an event, not an error or a listing that is not complete.
 #[derive(Clone, Default)]
 pub(crate) struct Watching(Arc<AtomicBool>);
 
@@ -66,7 +66,8 @@ pub(crate) fn unfinished(
         .flat_map(move |event| {
             let touched = match event {
                 Ok(event) => {
-                    state.0.store(!matches!(event, Event::Init), Ordering::Relaxed);
+                    let listing = matches!(event, Event::Init | Event::InitApply(_));
+                    state.0.store(!listing, Ordering::Relaxed);
                     observe(event, &reader, &tracker)
                 }
                 Err(error) => {

@@ -1,4 +1,5 @@
 //! What Kubernetes itself refuses, and in which words.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crd::{ArxivQuery, ArxivQuerySpec};
 use kube::{

@@ -1,4 +1,5 @@
 //! Every way in which arXiv fails: how the query ends, and what spends its `backoffLimit`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 

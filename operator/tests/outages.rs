@@ -1,4 +1,5 @@
 //! What the operator needs may be away, at its start and later: it says so, waits, and loses nothing.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -73,7 +73,11 @@ pub(crate) async fn go_on(
     let sent = validated.search.search_query();
     let wake = match next(&Limits::from(&*query.object), &query.known, now) {
         Next::Fail(verdict) => return status::fail(context, query, Some(sent), &verdict).await,
-        Next::Wait { until } => Some(until),
+        Next::Wait { until } => {
+            // It may stand in the queue by a decision that was made just before the failure became known.
+            context.tracker.leave(query.uid);
+            Some(until)
+        }
         Next::Fetch { deadline } => {
             let page = PageKey {
                 search: request.search.key().to_owned(),

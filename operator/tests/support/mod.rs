@@ -1,5 +1,6 @@
 //! What the integration tests share: the whole stack, objects, rows, and waiting with a limit.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
     collections::BTreeSet,
