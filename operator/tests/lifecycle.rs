@@ -164,14 +164,22 @@ async fn an_operator_that_cannot_start_says_what_to_do() {
     let cases: [(&[&str], i32, &str); 7] = [
         (&["crd"], 0, "kind: CustomResourceDefinition"),
         (&["migrate"], 1, "DATABASE_SEQUENCE_OWNER_URL is not set"),
-        (&["run", "--listen", "127.0.0.1:0"], 1, "DATABASE_RW_URL is not set"),
+        (
+            &["run", "--listen", "127.0.0.1:0"],
+            1,
+            "DATABASE_RW_URL is not set",
+        ),
         (&["run", "--listen", &taken], 1, "LISTEN names another address"),
         (&["run", "--listen", "nowhere"], 2, "--listen"),
         (&["run", "--max-concurrent-reconciles", "0"], 2, "1..=64"),
         (&["walk"], 2, "unrecognized subcommand"),
     ];
     for (arguments, code, text) in cases {
-        let ended = std::process::Command::new(program).args(arguments).env_clear().output().unwrap();
+        let ended = std::process::Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .output()
+            .unwrap();
         let output = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
         assert_eq!(ended.status.code(), Some(code), "{arguments:?}: {output}");
         assert!(output.contains(text), "{arguments:?}: {output}");
