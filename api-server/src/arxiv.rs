@@ -55,8 +55,11 @@ pub(crate) fn routes(searches: Arc<Searches>) -> Router {
     )
 }
 
-/// 1. Read the parameters. 2. Choose the object's name, and wait for news of it. 3. Make the object. 4. Answer with its
-/// end; or with 202 when it takes too long, when the client asks for that, or when this process has to end.
+/// 1. Read the parameters.
+/// 2. Choose the object's name, and register for news of it.
+/// 3. Make the object.
+/// 4. Answer with its end; or with 202 when it takes too long, when the client asks for that, or when this process has
+///    to end.
 async fn search(
     State(searches): State<Arc<Searches>>,
     RawQuery(query): RawQuery,

@@ -79,12 +79,12 @@ async fn search_arxiv_api(
         origin = "arxiv_api.search_arxiv_api",
         "{call}: called"
     );
-    let (found, fetched) = fetches.fetch(&params).await?;
+    let (found, is_fresh) = fetches.fetch(&params).await?;
     if found.total == 0 {
         return Err(ApiError::nothing_found());
     }
     let timestamp = match found.date {
-        Some(date) if fetched => date,
+        Some(date) if is_fresh => date,
         _ => fetches.pages.now().await?,
     };
     let papers = Papers {

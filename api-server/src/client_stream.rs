@@ -18,7 +18,7 @@ use tokio::{
 use crate::edge::REQUEST_ID;
 
 /// How long a client may take to make room for more of its answer.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The connection.
 ///

@@ -53,7 +53,7 @@ pub(crate) async fn surround(State(edge): State<Arc<Edge>>, request: Request, ne
     };
     let status = response.status().as_u16();
     edge.counts.answered(
-        RequestLabels {
+        &RequestLabels {
             endpoint,
             method,
             status,

@@ -74,14 +74,14 @@ impl Counts {
         counts
     }
 
-    pub(crate) fn answered(&self, labels: RequestLabels, after: Duration) {
+    pub(crate) fn answered(&self, labels: &RequestLabels, after: Duration) {
         let endpoint = EndpointLabel {
             endpoint: labels.endpoint.clone(),
         };
         self.durations
             .get_or_create(&endpoint)
             .observe(after.as_secs_f64());
-        self.requests.get_or_create(&labels).inc();
+        self.requests.get_or_create(labels).inc();
     }
 }
 

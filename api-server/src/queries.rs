@@ -137,9 +137,9 @@ impl QueryLog {
         );
         // Seconds that no date can be shown for are no date that was asked for.
         let (first, last) = self.zone.range();
-        let mut rows = self
-            .reads
-            .queries(start.max(first), Some(end.unwrap_or(last).min(last)));
+        let last = end.unwrap_or(last).min(last);
+        // Fused: it is asked once more after its end when there is no row at all.
+        let mut rows = self.reads.queries(start.max(first), Some(last)).fuse();
         let before = rows.next().await.transpose()?;
         let rows = stream::iter(before.map(Ok)).chain(rows);
         let body = Body::from_stream(array(rows, self.zone));
@@ -157,7 +157,7 @@ struct ShownQuery {
 }
 
 impl ShownQuery {
-    fn of(row: ReadQuery, zone: Zone) -> Self {
+    fn of(row: &ReadQuery, zone: Zone) -> Self {
         Self {
             query: PREFIX.to_owned() + row.query.as_deref().unwrap_or_default(),
             timestamp: zone.format(row.timestamp),
@@ -200,7 +200,7 @@ fn array(
                 state.buffer.put_u8(b',');
             }
             state.any = true;
-            serde_json::to_writer((&mut state.buffer).writer(), &ShownQuery::of(row, zone))
+            serde_json::to_writer((&mut state.buffer).writer(), &ShownQuery::of(&row, zone))
                 .map_err(io::Error::from)?;
             if state.buffer.len() >= CHUNK {
                 let chunk = state.buffer.split().freeze();

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// One look at one thing.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// A round is two looks, at databases and at Kubernetes, and a pause; this is several.
-pub(crate) const ROUND_PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const ROUND_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Never returns.
 pub(crate) async fn observe(

@@ -25,7 +25,7 @@ pub(crate) const SMALL_BODY: BodyLimit = BodyLimit {
 /// Of 30,000 results: some 2 KiB for each.
 pub(crate) const RESULTS_BODY: BodyLimit = BodyLimit {
     bytes: 64 * 1024 * 1024,
-    time: Duration::from_secs(60),
+    time: Duration::from_mins(1),
 };
 
 /// The whole body; 413 when it is too long, 408 when it takes too long.

@@ -44,7 +44,7 @@ pub(crate) fn router(
         .merge(metrics::router(metrics));
     for endpoint in served.iter() {
         paths.push(endpoint.path());
-        let routes = match endpoint {
+        let of_endpoint = match endpoint {
             Endpoint::Arxiv => searches.clone().map(arxiv::routes),
             Endpoint::Queries => query_log.clone().map(queries::frontend),
             Endpoint::Results => result_pages.clone().map(results::frontend),
@@ -55,7 +55,7 @@ pub(crate) fn router(
             Endpoint::WriteQueries => recording.clone().map(writes::queries),
             Endpoint::WriteResults => recording.clone().map(writes::results),
         };
-        router = router.merge(routes.unwrap_or_default());
+        router = router.merge(of_endpoint.unwrap_or_default());
     }
     if let Some(states) = states {
         paths.extend(["/arxiv/{name}", "/arxiv/{name}/results"]);

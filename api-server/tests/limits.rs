@@ -1,5 +1,7 @@
 //! What the server refuses, and how: on a process with nothing behind it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod bed;
 
 use std::{

@@ -1,5 +1,7 @@
 //! GET /arxiv beyond the plain answer: 202, its address, removal, the end of the process, Kubernetes away.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod bed;
 
 use std::time::Duration;

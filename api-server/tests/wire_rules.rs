@@ -1,5 +1,7 @@
 //! The rules of the wire format that no recorded exchange covers, against the running system.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod bed;
 
 use reqwest::{Response, header};

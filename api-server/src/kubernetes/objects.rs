@@ -58,9 +58,8 @@ impl KubernetesError {
 
     fn is_worth_another_try(&self) -> bool {
         match self {
-            Self::TimedOut => true,
             Self::Away(Error::Api(status)) => status.code >= 500,
-            Self::Away(_) => true,
+            Self::TimedOut | Self::Away(_) => true,
             Self::Throttled { .. } | Self::Rejected(_) | Self::AlreadyExists => false,
         }
     }
@@ -71,7 +70,7 @@ fn is_connect(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source()).any(|error| {
         error
             .downcast_ref::<hyper_util::client::legacy::Error>()
-            .is_some_and(|error| error.is_connect())
+            .is_some_and(hyper_util::client::legacy::Error::is_connect)
     })
 }
 

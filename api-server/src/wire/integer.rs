@@ -1,6 +1,6 @@
 //! Integers in a query string, read as pydantic's lax mode reads them.
 
-/// pydantic reads no integer of more digits than CPython's `int()` does by default.
+/// pydantic reads no integer of more digits than `CPython`'s `int()` does by default.
 const MAX_DIGITS: usize = 4300;
 
 /// Why a text is no integer.

@@ -1,4 +1,4 @@
-//! JSON as CPython's `json` module reads it, whose error texts and positions clients see in a 422.
+//! JSON as `CPython`'s `json` module reads it, whose error texts and positions clients see in a 422.
 //!
 //! Not taken, unlike there: NaN and the infinities, lone surrogates, UTF-16 and UTF-32. Depth and number of values are
 //! bounded, so that a body costs no more than a small multiple of its length.
@@ -84,7 +84,7 @@ impl Serialize for Json {
 /// What is wrong with a text that is no JSON.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct JsonError {
-    /// CPython's text for it.
+    /// `CPython`'s text for it.
     pub(crate) error: &'static str,
     /// Where, in characters from the start.
     pub(crate) position: usize,

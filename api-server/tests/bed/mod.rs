@@ -20,7 +20,7 @@ use testbed::{
 };
 
 /// For anything that is waited for on a busy machine.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 /// The queries of the wire cases' `seeded` setup, and its results.
 pub(crate) const SEED: &str = "
