@@ -1,5 +1,19 @@
 //! Prepares the databases: run with the owner's credential as a step of its own.
+//!
+//! What plain SQL files can do stands in `migrations/`, one folder a store. Around them go stages that look at what is there
+//! and change only what differs, so that they may run again, and on tables that the existing service made and writes to.
+//! The stores may be in one to four databases; each database is done under a lock of its own.
 
+mod adopt;
+mod database;
+mod grants;
+mod indexes;
+mod numbers;
+mod patience;
+mod roles;
+mod sql;
+
+use self::database::Database;
 use crate::StorageError;
 
 /// Where the stores are and what new users' passwords are. No `Debug`: it holds secrets.
@@ -32,9 +46,61 @@ pub struct RolePasswords {
     pub arxiv_upstream: Option<String>,
 }
 
+/// What is told of each step, a line each.
+pub(crate) type Progress<'a> = &'a (dyn Fn(&str) + Sync);
+
+/// A logical store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Store {
+    Sequence,
+    Upstream,
+    Queries,
+    Results,
+}
+
 /// Brings all stores to this version: new ones, those of the existing service (which may go on writing), and our own.
 /// May be run again, and by several at once. `progress` gets a line for each step.
 pub async fn run(settings: &MigrateSettings, progress: &(dyn Fn(&str) + Sync)) -> Result<(), StorageError> {
-    progress(&settings.queries_url);
-    todo!()
+    let places = [
+        (Store::Sequence, &settings.sequence_url),
+        (Store::Upstream, &settings.upstream_url),
+        (Store::Queries, &settings.queries_url),
+        (Store::Results, &settings.results_url),
+    ];
+    let mut databases: Vec<Database> = Vec::new();
+    for (store, url) in places {
+        let mut database = Database::connect(url, store).await?;
+        match databases.iter_mut().find(|known| known.is_same(&database)) {
+            Some(known) => known.stores.append(&mut database.stores),
+            None => databases.push(database),
+        }
+    }
+    for database in &mut databases {
+        progress(&format!("{}: waiting for other migrations to end", database.name));
+        database.lock().await?;
+        migrate(database, &settings.passwords, progress).await?;
+        database.unlock().await?;
+    }
+    numbers::raise(&mut databases, progress).await?;
+    progress("all databases are ready");
+    Ok(())
+}
+
+/// One database, under its lock.
+async fn migrate(
+    database: &mut Database,
+    passwords: &RolePasswords,
+    progress: Progress<'_>,
+) -> Result<(), StorageError> {
+    let Database { name, connection, stores, .. } = database;
+    progress(&format!("{name}: users"));
+    roles::ensure(connection, stores, passwords, progress).await?;
+    for store in stores.iter() {
+        adopt::adopt(connection, *store, progress).await?;
+        progress(&format!("{name}: tables of {store:?}"));
+        sql::apply(connection, *store).await?;
+        indexes::ensure(connection, *store, progress).await?;
+    }
+    progress(&format!("{name}: rights"));
+    grants::settle(connection, stores, progress).await
 }

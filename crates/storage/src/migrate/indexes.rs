@@ -1,0 +1,173 @@
+//! Indexes, built while the tables are in use.
+
+use std::fmt::Write;
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use super::{Progress, Store, sql::explained};
+use crate::StorageError;
+
+/// An index that has to be there, under this name or another.
+struct Index {
+    name: &'static str,
+    table: &'static str,
+    columns: &'static [&'static str],
+    unique: bool,
+    /// As the server prints it.
+    predicate: Option<&'static str>,
+}
+
+/// One row for each object; no number for two objects; what is read by.
+const QUERIES: [Index; 4] = [
+    Index {
+        name: "queries_query_uid_idx",
+        table: "queries",
+        columns: &["query_uid"],
+        unique: true,
+        predicate: None,
+    },
+    Index {
+        name: "queries_query_id_of_uid_idx",
+        table: "queries",
+        columns: &["query_id"],
+        unique: true,
+        predicate: Some("(query_uid IS NOT NULL)"),
+    },
+    Index {
+        name: "queries_timestamp_idx",
+        table: "queries",
+        columns: &["timestamp"],
+        unique: false,
+        predicate: None,
+    },
+    Index {
+        name: "queries_query_id_idx",
+        table: "queries",
+        columns: &["query_id"],
+        unique: false,
+        predicate: None,
+    },
+];
+const RESULTS: [Index; 3] = [
+    Index {
+        name: "results_query_uid_result_number_idx",
+        table: "results",
+        columns: &["query_uid", "result_number"],
+        unique: true,
+        predicate: None,
+    },
+    Index {
+        name: "results_timestamp_idx",
+        table: "results",
+        columns: &["timestamp"],
+        unique: false,
+        predicate: None,
+    },
+    Index {
+        name: "results_query_id_idx",
+        table: "results",
+        columns: &["query_id"],
+        unique: false,
+        predicate: None,
+    },
+];
+
+/// Builds the store's indexes that are missing.
+pub(super) async fn ensure(
+    connection: &mut PgConnection,
+    store: Store,
+    progress: Progress<'_>,
+) -> Result<(), StorageError> {
+    let indexes: &[Index] = match store {
+        Store::Queries => &QUERIES,
+        Store::Results => &RESULTS,
+        Store::Sequence | Store::Upstream => &[],
+    };
+    for index in indexes {
+        index.ensure(connection, progress).await?;
+    }
+    Ok(())
+}
+
+/// An index as it stands.
+#[derive(sqlx::FromRow)]
+struct Standing {
+    name: String,
+    valid: bool,
+    unique: bool,
+    predicate: Option<String>,
+    columns: Vec<Option<String>>,
+}
+
+impl Index {
+    async fn ensure(&self, connection: &mut PgConnection, progress: Progress<'_>) -> Result<(), StorageError> {
+        let standing = self.standing(connection).await?;
+        if standing.iter().any(|index| self.is_served_by(index)) {
+            return Ok(());
+        }
+        let step = format!("index {}", self.name);
+        match standing.iter().find(|index| index.name == self.name) {
+            Some(index) if index.valid => {
+                return Err(StorageError::migration(format!("{step} is there already, but defined otherwise")));
+            }
+            // Left over by a build that was interrupted: it costs every write and serves no read.
+            Some(_) => {
+                progress(&format!("{step}: dropping what an interrupted build left"));
+                let drop = format!("drop index concurrently if exists public.{}", self.name);
+                run(connection, &step, drop).await?;
+            }
+            None => {}
+        }
+        progress(&format!("{step}: building"));
+        run(connection, &step, self.definition()).await
+    }
+
+    /// Whether a valid index does what this one is for.
+    fn is_served_by(&self, index: &Standing) -> bool {
+        let same_columns = if self.unique {
+            index.columns.len() == self.columns.len()
+        } else {
+            // Further columns don't keep an index from finding by its first ones.
+            index.columns.len() >= self.columns.len()
+        };
+        index.valid
+            && (index.unique || !self.unique)
+            && index.predicate.as_deref() == self.predicate
+            && same_columns
+            && self.columns.iter().zip(&index.columns).all(|(ours, theirs)| theirs.as_deref() == Some(ours))
+    }
+
+    async fn standing(&self, connection: &mut PgConnection) -> Result<Vec<Standing>, StorageError> {
+        // "valid" is only what may be relied on: B-trees, checked at once (a deferred unique index is no arbiter of conflicts).
+        let standing = sqlx::query_as(
+            "select c.relname::text as name, i.indisvalid and i.indisready and i.indimmediate and am.amname = 'btree' as valid,
+                    i.indisunique as unique, pg_get_expr(i.indpred, i.indrelid) as predicate,
+                    array(select a.attname::text from generate_series(0, i.indnkeyatts - 1) k
+                          left join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[k] and a.attnum > 0
+                          order by k) as columns
+             from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am am on am.oid = c.relam
+             join pg_class t on t.oid = i.indrelid join pg_namespace n on n.oid = t.relnamespace
+             where n.nspname = 'public' and t.relname = $1",
+        );
+        Ok(standing.bind(self.table).fetch_all(connection).await?)
+    }
+
+    fn definition(&self) -> String {
+        let unique = if self.unique { "unique " } else { "" };
+        let columns = self.columns.join(", ");
+        let mut sql =
+            format!("create {unique}index concurrently {} on public.{} ({columns})", self.name, self.table);
+        if let Some(predicate) = self.predicate {
+            let _ = write!(sql, " where {predicate}");
+        }
+        sql
+    }
+}
+
+/// Concurrent builds cannot be in a transaction; they wait for others' transactions, and hold nobody up meanwhile.
+async fn run(connection: &mut PgConnection, step: &str, sql: String) -> Result<(), StorageError> {
+    match sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(explained(step, error)),
+    }
+}

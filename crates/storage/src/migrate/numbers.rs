@@ -1,0 +1,58 @@
+//! The sequence goes above every number in use, while others take numbers from it.
+
+use std::cmp::max;
+
+use super::{Progress, Store, database::Database, patience};
+use crate::StorageError;
+
+/// Raises the sequence if a table holds a higher number. Called without locks: numbers from the sequence itself need no
+/// raising, and rows under other numbers are checked for at each recording.
+pub(super) async fn raise(databases: &mut [Database], progress: Progress<'_>) -> Result<(), StorageError> {
+    let largest = ceiling(databases).await?;
+    let mut highest = 0;
+    for database in databases.iter_mut() {
+        for store in database.stores.clone() {
+            let sql = match store {
+                Store::Queries => "select max(query_id) from public.queries where query_id <= $1",
+                Store::Results => "select max(query_id) from public.results where query_id <= $1",
+                Store::Sequence => "select max(number) from public.arxiv_ledger where number <= $1",
+                Store::Upstream => continue,
+            };
+            let found = sqlx::query_scalar::<_, Option<i64>>(sql).bind(largest);
+            highest = max(highest, found.fetch_one(&mut database.connection).await?.unwrap_or(0));
+        }
+    }
+    let Some(database) = databases.iter_mut().find(|database| database.stores.contains(&Store::Sequence)) else {
+        return Ok(());
+    };
+    let connection = &mut database.connection;
+    let lags: bool = sqlx::query_scalar(
+        "select last_value < $1 or last_value = $1 and not is_called from public.arxiv_sequence",
+    )
+    .bind(highest)
+    .fetch_one(&mut *connection)
+    .await?;
+    if highest == 0 || !lags {
+        return Ok(());
+    }
+    progress(&format!("the sequence goes on above {highest}"));
+    // `alter sequence`, which here changes nothing, takes the lock that keeps `nextval` out until the end of the transaction:
+    // between the look and `setval` nobody can take a number that `setval` would then give again.
+    let raise = format!(
+        "alter sequence public.arxiv_sequence no cycle;
+         select setval('public.arxiv_sequence', {highest}, true) from public.arxiv_sequence where last_value <= {highest};"
+    );
+    patience::change(connection, "the sequence", &raise, progress).await
+}
+
+/// Numbers above half of the sequence's range are not followed: somebody made them up, and above them there would soon be none left.
+async fn ceiling(databases: &mut [Database]) -> Result<i64, StorageError> {
+    let Some(database) = databases.iter_mut().find(|database| database.stores.contains(&Store::Sequence)) else {
+        return Ok(0);
+    };
+    let half = sqlx::query_scalar(
+        "select seqmax / 2 from pg_sequence s join pg_class c on c.oid = seqrelid join pg_namespace n on n.oid = relnamespace
+         where nspname = 'public' and relname = 'arxiv_sequence'",
+    );
+    Ok(half.fetch_one(&mut database.connection).await?)
+}

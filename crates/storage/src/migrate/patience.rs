@@ -1,0 +1,53 @@
+//! Changes of tables that are in use.
+//!
+//! `alter table` waits for every transaction that uses the table, and everybody else then waits behind it. So it waits only
+//! briefly, lets the others pass, and tries again.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::time::Instant;
+
+use super::{Progress, sql::explained};
+use crate::StorageError;
+
+/// Longest that others are held up by one try.
+const LOCK_TIMEOUT: &str = "set local lock_timeout = '500ms'";
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A table that nobody leaves alone for half a second in so long has a transaction left open.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Runs `statements` (one or more, made of our own text and quoted identifiers) in one transaction.
+pub(super) async fn change(
+    connection: &mut PgConnection,
+    step: &str,
+    statements: &str,
+    progress: Progress<'_>,
+) -> Result<(), StorageError> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let Err(error) = try_once(connection, statements).await else { return Ok(()) };
+        let code = error.as_database_error().and_then(|answer| answer.code()).map(std::borrow::Cow::into_owned);
+        // Lock time-out, deadlock.
+        if !matches!(code.as_deref(), Some("55P03" | "40P01")) {
+            return Err(explained(step, error));
+        }
+        if Instant::now() >= deadline {
+            return Err(StorageError::migration(format!(
+                "{step}: the table was in use all the time; end the longest transaction on it and run again"
+            )));
+        }
+        progress(&format!("{step}: in use, trying again"));
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn try_once(connection: &mut PgConnection, statements: &str) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    sqlx::raw_sql(LOCK_TIMEOUT).execute(&mut *transaction).await?;
+    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut *transaction).await?;
+    transaction.commit().await
+}

@@ -1,0 +1,247 @@
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use storage::{Gate, GateError, GateSettings, Outcome};
+use tokio::time::{Instant, timeout};
+
+use crate::setup::{Server, eventually};
+
+const INTERVAL: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(5);
+/// Sessions that hold the gate's lock, or wait for it.
+const HOLDERS: &str = "select count(*) from pg_locks where locktype = 'advisory' and granted";
+const WAITERS: &str = "select count(*) from pg_locks where locktype = 'advisory' and not granted";
+
+fn settings(server: &Server) -> GateSettings {
+    GateSettings {
+        url: server.url("arxiv_upstream", "arxiv_sequence"),
+        interval: INTERVAL,
+        guard: Duration::from_secs(1),
+        cooldown_base: Duration::from_millis(200),
+        cooldown_cap: Duration::from_millis(1500),
+        application_name: "gate-tests".into(),
+    }
+}
+
+/// A process of its own: its own queue and connection.
+fn gate(server: &Server) -> Gate {
+    Gate::new(GateSettings { guard: Duration::from_millis(20), ..settings(server) }).unwrap()
+}
+
+/// The database's clock.
+async fn now(server: &Server) -> Timestamp {
+    let micros: i64 = server.value("postgres", "select (extract(epoch from clock_timestamp()) * 1000000)::bigint").await;
+    Timestamp::from_microsecond(micros).unwrap()
+}
+
+/// A request: waits for turn and slot, "asks", and tells when by the database's clock.
+async fn request(gate: &Gate, server: &Server) -> (Timestamp, Timestamp) {
+    let mut turn = gate.enter(PATIENCE).await.unwrap();
+    while !turn.slot(PATIENCE).await.unwrap().is_fresh() {}
+    let began = now(server).await;
+    let ended = now(server).await;
+    turn.finish(Outcome::Answered).await.unwrap();
+    (began, ended)
+}
+
+#[tokio::test]
+async fn processes_never_overlap_and_keep_the_interval() {
+    let server = Server::migrated().await;
+    let gates = [gate(&server), gate(&server), gate(&server)];
+    let requests = (0..18).map(|n| request(&gates[n % 3], &server));
+    let mut times = join_all(requests).await;
+    times.sort_unstable();
+    for pair in times.windows(2) {
+        let ((began, ended), (next, _)) = (pair[0], pair[1]);
+        assert!(next.duration_since(began).unsigned_abs() >= INTERVAL && next >= ended, "{began} {next}");
+    }
+    assert_eq!(server.value::<i64>("postgres", HOLDERS).await, 0);
+    // Connections are kept from turn to turn: one for each process.
+    let connections = "select count(*) from pg_stat_activity where application_name = 'gate-tests'";
+    assert_eq!(server.value::<i64>("postgres", connections).await, 3);
+}
+
+#[tokio::test]
+async fn within_a_process_the_first_is_the_first() {
+    let server = Server::migrated().await;
+    let gate = gate(&server);
+    let turn = gate.enter(PATIENCE).await.unwrap();
+    let order = std::sync::Mutex::new(Vec::new());
+    let waiters = (0..6).map(|n| {
+        let (gate, order) = (&gate, &order);
+        async move {
+            let turn = gate.enter(PATIENCE).await.unwrap();
+            order.lock().unwrap().push(n);
+            turn.leave().await;
+        }
+    });
+    tokio::join!(join_all(waiters), turn.leave());
+    assert_eq!(order.into_inner().unwrap(), [0, 1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn a_killed_holder_frees_the_gate_and_knows_it() {
+    let server = Server::migrated().await;
+    let (first, second) = (gate(&server), gate(&server));
+    let mut turn = first.enter(PATIENCE).await.unwrap();
+    turn.slot(PATIENCE).await.unwrap();
+    let kill = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted";
+    let lost = async {
+        let began = Instant::now();
+        let error = timeout(SOON, turn.lost()).await.expect("the loss is noticed");
+        assert!(error.is_unavailable(), "{error:?}");
+        began.elapsed()
+    };
+    let (elapsed, _) = tokio::join!(lost, server.value::<bool>("postgres", kill));
+    assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
+    // The lost turn cannot end as if nothing had happened.
+    assert!(turn.finish(Outcome::Answered).await.is_err());
+
+    let mut next = timeout(SOON, second.enter(PATIENCE)).await.unwrap().unwrap();
+    next.slot(PATIENCE).await.unwrap();
+    next.leave().await;
+    first.enter(PATIENCE).await.unwrap().leave().await;
+}
+
+#[tokio::test]
+async fn a_hanging_server_is_noticed() {
+    let server = Server::migrated().await;
+    let gate = gate(&server);
+    let mut turn = gate.enter(PATIENCE).await.unwrap();
+    server.postgres.freeze();
+    let lost = timeout(SOON, turn.lost()).await;
+    server.postgres.thaw();
+    assert!(lost.expect("the hang is noticed").is_unavailable());
+}
+
+#[tokio::test]
+async fn a_dropped_turn_and_an_abandoned_waiter_leave_nothing() {
+    let server = Server::migrated().await;
+    let (first, second) = (gate(&server), gate(&server));
+    let turn = first.enter(PATIENCE).await.unwrap();
+    {
+        let mut waiting = Box::pin(second.enter(PATIENCE));
+        let waits = eventually("it waits", async || server.value::<i64>("postgres", WAITERS).await == 1);
+        tokio::select! {
+            _ = &mut waiting => panic!("two turns at once"),
+            () = waits => {}
+        }
+    }
+    eventually("the waiter is gone", async || server.value::<i64>("postgres", WAITERS).await == 0).await;
+    assert_eq!(server.value::<i64>("postgres", HOLDERS).await, 1);
+    drop(turn);
+    eventually("the turn is over", async || server.value::<i64>("postgres", HOLDERS).await == 0).await;
+    request(&second, &server).await;
+}
+
+#[tokio::test]
+async fn patience_bounds_every_wait() {
+    let server = Server::migrated().await;
+    let (first, second) = (gate(&server), gate(&server));
+    let turn = first.enter(PATIENCE).await.unwrap();
+    let short = Duration::from_millis(200);
+    // In the process' queue, and in everybody's.
+    for gate in [&first, &second] {
+        let began = Instant::now();
+        let refused = gate.enter(short).await.err().expect("the gate is held");
+        assert!(matches!(refused, GateError::Busy { .. }), "{refused:?}");
+        assert!(began.elapsed() >= short && began.elapsed() < SOON);
+    }
+    assert_eq!(server.value::<i64>("postgres", WAITERS).await, 0);
+    turn.leave().await;
+
+    // And for a slot that is far.
+    let slow = Gate::new(GateSettings { interval: Duration::from_secs(30), ..settings(&server) }).unwrap();
+    let mut turn = slow.enter(PATIENCE).await.unwrap();
+    turn.slot(PATIENCE).await.unwrap();
+    let began = Instant::now();
+    let GateError::Busy { retry_after } = turn.slot(short).await.unwrap_err() else { panic!("another error") };
+    assert!(began.elapsed() < Duration::from_secs(2) && retry_after > Duration::from_secs(25), "{retry_after:?}");
+    turn.leave().await;
+}
+
+#[tokio::test]
+async fn a_slot_goes_stale() {
+    let server = Server::migrated().await;
+    let gate = Gate::new(GateSettings { guard: Duration::from_millis(100), ..settings(&server) }).unwrap();
+    let mut turn = gate.enter(PATIENCE).await.unwrap();
+    let slot = turn.slot(PATIENCE).await.unwrap();
+    assert!(slot.is_fresh());
+    eventually("it is stale", async || !slot.is_fresh()).await;
+    let began = now(&server).await;
+    turn.finish(Outcome::Failed).await.unwrap();
+    // Moved again at the end of the request.
+    assert!(gate.state().await.unwrap().next_slot.duration_since(began).unsigned_abs() >= INTERVAL);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_does_not_stop_the_gate() {
+    let server = Server::migrated().await;
+    server.execute("arxiv_sequence", "update arxiv_gate set next_slot = now() + interval '1 year'").await;
+    let mut turn = gate(&server).enter(PATIENCE).await.unwrap();
+    turn.slot(SOON).await.unwrap();
+    turn.leave().await;
+}
+
+#[tokio::test]
+async fn the_cool_down_is_everybodys_and_grows() {
+    let server = Server::migrated().await;
+    let (first, second) = (gate(&server), gate(&server));
+    let throttled = |retry_after| Outcome::Throttled { retry_after };
+    let ms = Duration::from_millis;
+    // What is asked for, and the pause that comes of it: 200 ms doubled each time, at most 1.5 s.
+    let cases = [
+        (throttled(None), 200),
+        (throttled(Some(ms(900))), 900),
+        (throttled(Some(Duration::ZERO)), 800),
+        (throttled(Some(Duration::from_hours(1))), 1500),
+        (throttled(None), 1500),
+    ];
+    for (n, (outcome, pause)) in cases.into_iter().enumerate() {
+        let mut turn = first.enter(PATIENCE).await.unwrap();
+        turn.slot(PATIENCE).await.unwrap();
+        let began = now(&server).await;
+        let until = turn.finish(outcome).await.unwrap().expect("cooling down");
+        let ended = now(&server).await;
+        let (least, most) = (until.duration_since(ended).unsigned_abs(), until.duration_since(began).unsigned_abs());
+        assert!(least <= ms(pause) && ms(pause) <= most, "case {n}: {least:?} {most:?}");
+        let state = second.state().await.unwrap();
+        assert_eq!((state.cooldown_until, state.throttled_in_a_row), (Some(until), u32::try_from(n).unwrap() + 1));
+
+        // The other process knows, and asks only after it.
+        let mut turn = second.enter(PATIENCE).await.unwrap();
+        match turn.slot(Duration::ZERO).await {
+            Err(GateError::CoolingDown { until: told, .. }) => assert_eq!(told, until),
+            other => panic!("{other:?}"),
+        }
+        turn.slot(PATIENCE).await.unwrap();
+        assert!(now(&server).await >= until);
+        turn.leave().await;
+    }
+    // No answer changes nothing; a good one ends the row.
+    for (outcome, in_a_row) in [(Outcome::Failed, 5), (Outcome::Answered, 0)] {
+        let mut turn = second.enter(PATIENCE).await.unwrap();
+        turn.slot(PATIENCE).await.unwrap();
+        assert_eq!(turn.finish(outcome).await.unwrap(), None);
+        assert_eq!(first.state().await.unwrap().throttled_in_a_row, in_a_row);
+    }
+}
+
+#[tokio::test]
+async fn turns_can_be_spawned() {
+    let server = Server::migrated().await;
+    let gate = gate(&server);
+    tokio::spawn(async move {
+        let mut turn = gate.enter(PATIENCE).await.unwrap();
+        turn.slot(PATIENCE).await.unwrap();
+        tokio::select! {
+            error = turn.lost() => panic!("{error}"),
+            () = tokio::task::yield_now() => {}
+        }
+        turn.finish(Outcome::Answered).await.unwrap();
+    })
+    .await
+    .unwrap();
+}

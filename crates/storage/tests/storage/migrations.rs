@@ -1,0 +1,207 @@
+use std::sync::Mutex;
+
+use sqlx::Connection;
+use storage::{
+    Access, StorageError,
+    migrate::{self, MigrateSettings, RolePasswords},
+    schema::{self, Need},
+};
+
+use crate::setup::{Server, pool_settings};
+
+/// Everything that a migration may change, as text.
+const CATALOGUE: &str = "
+    select string_agg(line, E'\\n' order by line) from (
+      select format('%s %s %s', relkind, relname, relacl) from pg_class where relnamespace = 'public'::regnamespace
+      union all select format('column %s.%s %s %s', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull)
+        from pg_attribute a join pg_class c on c.oid = attrelid where relnamespace = 'public'::regnamespace and attnum > 0
+      union all select format('index %s %s', indexrelid::regclass, indisvalid) from pg_index i join pg_class c on c.oid = indexrelid
+        where relnamespace = 'public'::regnamespace
+      union all select format('routine %s %s', oid::regprocedure, proacl) from pg_proc where pronamespace = 'public'::regnamespace
+      union all select format('schema %s', nspacl) from pg_namespace where nspname = 'public'
+      union all select format('database %s', datacl) from pg_database where datname = current_database()
+      union all select format('default %s', defaclacl) from pg_default_acl
+      union all select format('role %s %s', rolname, rolpassword) from pg_authid where rolname like 'arxiv%') t(line)";
+
+const NEEDS: [(&str, &str, Need); 7] = [
+    ("arxiv_sequence", "arxiv_sequence", Need::Sequence),
+    ("arxiv_operator", "arxiv_sequence", Need::Ledger),
+    ("arxiv_upstream", "arxiv_sequence", Need::Upstream),
+    ("arxiv_rw", "arxiv", Need::QueriesWrite),
+    ("arxiv_rw", "arxiv", Need::ResultsWrite),
+    ("arxiv_ro", "arxiv", Need::QueriesRead),
+    ("arxiv_ro", "arxiv", Need::ResultsRead),
+];
+
+async fn assert_ready(server: &Server) {
+    for (user, database, need) in NEEDS {
+        let pool = server.pool(user, database);
+        assert_eq!(schema::check(&pool, need).await.unwrap(), None, "{user} {need:?}");
+        pool.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_install_is_ready_and_a_second_run_changes_nothing() {
+    let server = Server::empty().await;
+    let owner = storage::pool(&server.settings().queries_url, &pool_settings(Access::ReadWrite)).unwrap();
+    for need in [Need::QueriesWrite, Need::ResultsRead, Need::Sequence] {
+        let reason = schema::check(&owner, need).await.unwrap();
+        assert_eq!(reason, Some("the database is not prepared: its migrations have not run"), "{need:?}");
+    }
+
+    server.migrate().await;
+    assert_ready(&server).await;
+    let before: (String, String) =
+        (server.value("arxiv", CATALOGUE).await, server.value("arxiv_sequence", CATALOGUE).await);
+
+    let told = server.migrate().await;
+    let after: (String, String) =
+        (server.value("arxiv", CATALOGUE).await, server.value("arxiv_sequence", CATALOGUE).await);
+    assert_eq!(before, after);
+    assert!(!told.iter().any(|line| line.contains("grant") || line.contains("revoke")), "{told:?}");
+
+    // A user without the rights is told so.
+    let reader = server.pool("arxiv_ro", "arxiv");
+    let reason = schema::check(&reader, Need::QueriesWrite).await.unwrap();
+    assert_eq!(reason, Some("the database user lacks rights: its migrations have not run"));
+}
+
+#[tokio::test]
+async fn runs_at_once_do_not_disturb_each_other() {
+    let server = Server::empty().await;
+    tokio::join!(server.migrate(), server.migrate(), server.migrate());
+    assert_ready(&server).await;
+}
+
+#[tokio::test]
+async fn all_stores_in_one_database() {
+    let server = Server::empty().await;
+    let one = server.settings().queries_url;
+    let settings = MigrateSettings {
+        sequence_url: one.clone(),
+        upstream_url: one.clone(),
+        queries_url: one.clone(),
+        results_url: one,
+        ..server.settings()
+    };
+    migrate::run(&settings, &|_| ()).await.unwrap();
+    migrate::run(&settings, &|_| ()).await.unwrap();
+    for (user, _, need) in NEEDS {
+        let pool = server.pool(user, "arxiv");
+        assert_eq!(schema::check(&pool, need).await.unwrap(), None, "{user} {need:?}");
+    }
+}
+
+#[tokio::test]
+async fn four_databases() {
+    let server = Server::empty().await;
+    for database in ["d1", "d2", "d3", "d4"] {
+        server.postgres.create_database(database).await.unwrap();
+    }
+    let url = |database| server.postgres.admin_url(database);
+    let settings = MigrateSettings {
+        sequence_url: url("d1"),
+        upstream_url: url("d2"),
+        queries_url: url("d3"),
+        results_url: url("d4"),
+        ..server.settings()
+    };
+    migrate::run(&settings, &|_| ()).await.unwrap();
+    for (user, database, need) in [
+        ("arxiv_operator", "d1", Need::Ledger),
+        ("arxiv_upstream", "d2", Need::Upstream),
+        ("arxiv_rw", "d3", Need::QueriesWrite),
+        ("arxiv_ro", "d4", Need::ResultsRead),
+    ] {
+        assert_eq!(schema::check(&server.pool(user, database), need).await.unwrap(), None, "{user} {need:?}");
+    }
+    // A user gets into no database but its own.
+    let stranger = server.pool("arxiv_rw", "d1");
+    let refused = schema::check(&stranger, Need::QueriesWrite).await;
+    assert!(refused.is_err(), "{refused:?}");
+}
+
+#[tokio::test]
+async fn users_that_exist_keep_their_passwords() {
+    let server = Server::empty().await;
+    server.execute("postgres", "create role arxiv_ro login password 'old'").await;
+    server.migrate().await;
+    let reads = |password: &str| {
+        let url = server.postgres.url("arxiv_ro", password, "arxiv");
+        storage::pool(&url, &pool_settings(Access::ReadOnly)).unwrap()
+    };
+    assert_eq!(schema::check(&reads("old"), Need::QueriesRead).await.unwrap(), None);
+    let error = schema::check(&reads("arxiv_ro"), Need::QueriesRead).await.unwrap_err();
+    assert!(error.is_unavailable(), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_owner_who_may_not_create_users_is_told_or_goes_on() {
+    let server = Server::empty().await;
+    server.execute("postgres", "alter role arxiv_owner nocreaterole").await;
+    let error = migrate::run(&server.settings(), &|_| ()).await.unwrap_err();
+    assert!(error.to_string().contains("may not create users"), "{error}");
+
+    for user in ["arxiv_rw", "arxiv_ro", "arxiv_sequence", "arxiv_operator", "arxiv_upstream"] {
+        server.execute("postgres", &format!("create role {user} login password '{user}'")).await;
+    }
+    let settings = MigrateSettings { passwords: RolePasswords::default(), ..server.settings() };
+    migrate::run(&settings, &|_| ()).await.unwrap();
+    assert_ready(&server).await;
+}
+
+#[tokio::test]
+async fn what_an_interrupted_index_build_left_is_repaired() {
+    let server = Server::migrated().await;
+    let name = "results_query_uid_result_number_idx";
+    server.execute("arxiv", &format!("drop index {name}")).await;
+    let uid = "00000000-0000-0000-0000-000000000001";
+    let twice = format!("insert into results (query_uid, result_number) values ('{uid}', 1), ('{uid}', 1)");
+    server.execute("arxiv", &twice).await;
+    let create = format!("create unique index concurrently {name} on results (query_uid, result_number)");
+    server.postgres.execute("arxiv", &create).await.unwrap_err();
+
+    // Rows in the way are told, not deleted.
+    let error = migrate::run(&server.settings(), &|_| ()).await.unwrap_err();
+    assert!(matches!(error, StorageError::Migration { .. }), "{error:?}");
+    server.execute("arxiv", "delete from results").await;
+    server.migrate().await;
+    let valid = format!("select indisvalid and indisunique from pg_index where indexrelid = '{name}'::regclass");
+    assert!(server.value::<bool>("arxiv", &valid).await);
+    let indexes = "select count(*) from pg_indexes where tablename = 'results'";
+    assert_eq!(server.value::<i64>("arxiv", indexes).await, 4);
+}
+
+#[tokio::test]
+async fn a_table_in_use_is_waited_for_without_holding_others_up() {
+    let server = Server::empty().await;
+    server.execute("arxiv", crate::adoption::EXISTING_TABLES).await;
+    let mut reader = server.admin("arxiv").await;
+    let mut transaction = reader.begin().await.unwrap();
+    sqlx::query("select from queries").fetch_all(&mut *transaction).await.unwrap();
+
+    let (send, mut tries) = tokio::sync::mpsc::unbounded_channel();
+    let told = Mutex::new(Vec::new());
+    let progress = |line: &str| {
+        told.lock().unwrap().push(line.to_owned());
+        if line.contains("in use") {
+            let _ = send.send(());
+        }
+    };
+    let settings = MigrateSettings {
+        queries_url: server.postgres.admin_url("arxiv"),
+        results_url: server.postgres.admin_url("arxiv"),
+        ..server.settings()
+    };
+    let migration = migrate::run(&settings, &progress);
+    let release = async {
+        tries.recv().await.unwrap();
+        tries.recv().await.unwrap();
+        // Between the tries everybody else gets through.
+        server.execute("arxiv", "insert into queries (query_id) values (1)").await;
+        transaction.commit().await.unwrap();
+        Ok(())
+    };
+    tokio::try_join!(migration, release).unwrap();
+}

@@ -1,0 +1,203 @@
+use futures::future::join_all;
+use sqlx::{AssertSqlSafe, Connection};
+use storage::{Record, RecordOutcome, Recorded, Records, ResultRow, migrate};
+use testbed::Postgres;
+use uuid::Uuid;
+
+use crate::setup::{Server, papers, passwords};
+
+pub(crate) fn record(uid: Uuid, number: i64, results: &[ResultRow]) -> Record<'_> {
+    Record { uid, number, timestamp: 1_711_843_200, status: 200, num_results: 1234, query: "q=Erdős", results }
+}
+
+fn recorded(outcome: RecordOutcome) -> Recorded {
+    match outcome {
+        RecordOutcome::Recorded(recorded) => recorded,
+        RecordOutcome::NumberTaken => panic!("number taken"),
+    }
+}
+
+fn in_one(server: &Server) -> Records {
+    Records::new(server.pool("arxiv_rw", "arxiv"), server.pool("arxiv_rw", "arxiv"), false)
+}
+
+#[tokio::test]
+async fn eight_recorders_at_once_record_once() {
+    let server = Server::migrated().await;
+    let uid = Uuid::new_v4();
+    let papers = papers(3);
+    let recorders: Vec<Records> = (0..8).map(|_| in_one(&server)).collect();
+    assert_eq!(recorders[0].find(uid).await.unwrap(), None);
+    // Each comes with a number of its own, as if the ledger had been lost between them.
+    let records: Vec<_> = (1..=8).map(|number| record(uid, number, &papers)).collect();
+    let outcomes = join_all(recorders.iter().zip(&records).map(|(records, record)| records.record(record))).await;
+    let outcomes: Vec<_> = outcomes.into_iter().map(|outcome| recorded(outcome.unwrap())).collect();
+    let stands = recorders[0].find(uid).await.unwrap().unwrap();
+    assert!(outcomes.iter().all(|outcome| *outcome == stands), "{outcomes:?}");
+    assert_eq!((stands.num_entries, stands.num_results, stands.query.as_str()), (3, 1234, "q=Erdős"));
+    let rows = "select string_agg(format('%s %s %s %s %s', query_id, result_number, author, title, journal), '; ' order by id) from results";
+    let n = stands.query_id;
+    let expected = format!("{n} 0 A0 T0 J0; {n} 1 A1 T1 J1; {n} 2 A2 T2 J2");
+    assert_eq!(server.value::<String>("arxiv", rows).await, expected);
+    assert_eq!(server.value::<i64>("arxiv", "select count(*) from queries").await, 1);
+}
+
+#[tokio::test]
+async fn many_objects_at_once_and_none_with_no_papers() {
+    let server = Server::migrated().await;
+    let records = in_one(&server);
+    let papers = papers(2);
+    let all: Vec<_> =
+        (1..=50).map(|n| record(Uuid::new_v4(), n, if n % 10 == 0 { &[] } else { &papers })).collect();
+    for outcome in join_all(all.iter().map(|record| records.record(record))).await {
+        recorded(outcome.unwrap());
+    }
+    let distinct = "select count(distinct query_id) from queries where num_entries = (select count(*) from results r where r.query_uid = queries.query_uid)";
+    assert_eq!(server.value::<i64>("arxiv", distinct).await, 50);
+}
+
+#[tokio::test]
+async fn a_strangers_number_is_not_taken() {
+    let server = Server::migrated().await;
+    let records = in_one(&server);
+    let strangers = "
+        insert into queries (query_id, query) values (1, 'theirs');
+        insert into results (query_id, title) values (2, 'theirs');
+        insert into queries (query_id, query, query_uid) values (3, 'theirs', '00000000-0000-0000-0000-000000000001');";
+    server.execute("arxiv", strangers).await;
+    let rows = "select md5((select string_agg(q::text, '' order by id) from queries q) || (select string_agg(r::text, '' order by id) from results r))";
+    let before: String = server.value("arxiv", rows).await;
+    let papers = papers(1);
+    let uid = Uuid::new_v4();
+    for number in 1..=3 {
+        let outcome = records.record(&record(uid, number, &papers)).await.unwrap();
+        assert_eq!(outcome, RecordOutcome::NumberTaken, "{number}");
+    }
+    assert_eq!(server.value::<String>("arxiv", rows).await, before);
+    assert_eq!(records.find(uid).await.unwrap(), None);
+    assert_eq!(recorded(records.record(&record(uid, 4, &papers)).await.unwrap()).query_id, 4);
+}
+
+#[tokio::test]
+async fn a_server_that_dies_at_any_moment_leaves_all_or_nothing() {
+    let server = Server::migrated().await;
+    let records = in_one(&server);
+    let papers = papers(500);
+    let uids: Vec<Uuid> = (0..20).map(|_| Uuid::new_v4()).collect();
+    let all: Vec<_> = uids.iter().zip(1..).map(|(uid, number)| record(*uid, number, &papers)).collect();
+    let write = join_all(all.iter().map(|record| records.record(record)));
+    let kill = async {
+        let some = "select count(*) from queries";
+        crate::setup::eventually("the first record", async || server.value::<i64>("arxiv", some).await > 0).await;
+        server.postgres.kill9().await.unwrap();
+    };
+    let (outcomes, ()) = tokio::join!(write, kill);
+    server.postgres.start_again().await.unwrap();
+    for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+        assert!(error.is_unavailable(), "{error:?}");
+    }
+    let half = "select count(*) from (select query_uid from results group by 1 having count(*) <> 500) half";
+    assert_eq!(server.value::<i64>("arxiv", half).await, 0);
+    let orphans = "select count(*) from results r where not exists (select from queries q where q.query_uid = r.query_uid)";
+    assert_eq!(server.value::<i64>("arxiv", orphans).await, 0);
+    for record in &all {
+        recorded(records.record(record).await.unwrap());
+    }
+    assert_eq!(server.value::<i64>("arxiv", "select count(*) from queries").await, 20);
+    assert_eq!(server.value::<i64>("arxiv", "select count(*) from results").await, 10_000);
+}
+
+/// `queries` on one server, `results` on another.
+struct Split {
+    queries: Server,
+    results: Postgres,
+}
+
+impl Split {
+    async fn migrated() -> Self {
+        let queries = Server::empty().await;
+        let results = Postgres::start().await.unwrap();
+        results.create_database("papers").await.unwrap();
+        let settings = migrate::MigrateSettings {
+            results_url: results.admin_url("papers"),
+            passwords: passwords(),
+            ..queries.settings()
+        };
+        migrate::run(&settings, &|_| ()).await.unwrap();
+        Self { queries, results }
+    }
+
+    fn records(&self) -> Records {
+        let url = self.results.url("arxiv_rw", "arxiv_rw", "papers");
+        let results = storage::pool(&url, &crate::setup::pool_settings(storage::Access::ReadWrite)).unwrap();
+        Records::new(self.queries.pool("arxiv_rw", "arxiv"), results, true)
+    }
+
+    async fn count(&self, sql: &str) -> i64 {
+        let mut admin = self.results.connect("papers").await.unwrap();
+        let count = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut admin).await.unwrap();
+        admin.close().await.unwrap();
+        count
+    }
+}
+
+#[tokio::test]
+async fn split_servers_record_once_and_take_what_an_earlier_try_left() {
+    let split = Split::migrated().await;
+    let uid = Uuid::new_v4();
+    let papers = papers(3);
+    let recorders: Vec<Records> = (0..8).map(|_| split.records()).collect();
+    let records: Vec<_> = (1..=8).map(|number| record(uid, number, &papers)).collect();
+    let outcomes = join_all(recorders.iter().zip(&records).map(|(records, record)| records.record(record))).await;
+    let stands = recorders[0].find(uid).await.unwrap().unwrap();
+    assert!(outcomes.into_iter().all(|outcome| recorded(outcome.unwrap()) == stands));
+    assert_eq!(split.count("select count(*) from results").await, 3);
+    assert_eq!(split.count(&format!("select distinct query_id from results where query_uid = '{uid}'")).await, stands.query_id);
+
+    // A stranger's number in either table.
+    split.results.execute("papers", "insert into results (query_id) values (20)").await.unwrap();
+    split.queries.execute("arxiv", "insert into queries (query_id) values (21)").await;
+    let other = Uuid::new_v4();
+    for number in [20, 21, stands.query_id] {
+        let outcome = recorders[0].record(&record(other, number, &papers)).await.unwrap();
+        assert_eq!(outcome, RecordOutcome::NumberTaken, "{number}");
+    }
+    assert_eq!(split.count(&format!("select count(*) from results where query_uid = '{other}'")).await, 0);
+
+    // Results that stand from a try which ended between the two servers: their number stays theirs.
+    let left = format!(
+        "insert into results (query_id, timestamp, result_number, author, title, journal, query_uid)
+         select 30, 1, n, 'a', 't', 'j', '{other}' from generate_series(0, 4) n"
+    );
+    split.results.execute("papers", &left).await.unwrap();
+    let taken = recorded(recorders[0].record(&record(other, 31, &papers)).await.unwrap());
+    assert_eq!((taken.query_id, taken.num_entries), (30, 5));
+}
+
+#[tokio::test]
+async fn the_sweeper_takes_only_old_results_without_a_query() {
+    let split = Split::migrated().await;
+    let records = split.records();
+    let papers = papers(2);
+    let [whole, old, young] = [1u128, 2, 3].map(Uuid::from_u128);
+    records.record(&record(whole, 1, &papers)).await.unwrap();
+    let left = format!(
+        "insert into results (query_id, result_number, query_uid, recorded_at) values
+           (2, 0, '{old}', now() - interval '61 minutes'), (2, 1, '{old}', now() - interval '61 minutes'),
+           (3, 0, '{young}', now()), (4, 0, null, now() - interval '1 year'), (5, 0, null, null);
+         update results set recorded_at = now() - interval '2 hours' where query_uid = '{whole}'"
+    );
+    split.results.execute("papers", &left).await.unwrap();
+
+    let (found, next) = records.unfinished(None, 10).await.unwrap();
+    assert_eq!((found, next), (vec![old], None));
+    let (_, next) = records.unfinished(None, 1).await.unwrap();
+    assert_eq!(next, Some(whole));
+    let (found, _) = records.unfinished(next, 1).await.unwrap();
+    assert_eq!(found, [old]);
+
+    for (uid, swept) in [(whole, 0), (young, 0), (old, 2), (old, 0), (Uuid::nil(), 0)] {
+        assert_eq!(records.sweep(uid).await.unwrap(), swept, "{uid}");
+    }
+    assert_eq!(split.count("select count(*) from results").await, 5);
+}

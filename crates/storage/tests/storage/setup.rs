@@ -1,0 +1,120 @@
+//! Servers and databases for the tests.
+
+use std::{sync::Mutex, time::Duration};
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use storage::{
+    Access, PoolSettings, ResultRow,
+    migrate::{self, MigrateSettings, RolePasswords},
+};
+use testbed::Postgres;
+
+/// A server with the two usual databases, and their owner, who is no superuser.
+pub(crate) struct Server {
+    pub(crate) postgres: Postgres,
+}
+
+pub(crate) const OWNER: &str = "arxiv_owner";
+
+impl Server {
+    /// Databases that are still empty.
+    pub(crate) async fn empty() -> Self {
+        let postgres = Postgres::start().await.unwrap();
+        postgres.execute("postgres", "create role arxiv_owner login createrole password 'owner'").await.unwrap();
+        for database in ["arxiv", "arxiv_sequence"] {
+            postgres.create_database(database).await.unwrap();
+            let owner = format!("alter database {database} owner to arxiv_owner");
+            postgres.execute("postgres", &owner).await.unwrap();
+        }
+        Self { postgres }
+    }
+
+    /// Databases that are ready.
+    pub(crate) async fn migrated() -> Self {
+        let server = Self::empty().await;
+        server.migrate().await;
+        server
+    }
+
+    /// Runs the migrations; gives what they told.
+    pub(crate) async fn migrate(&self) -> Vec<String> {
+        let told = Mutex::new(Vec::new());
+        migrate::run(&self.settings(), &|line| told.lock().unwrap().push(line.to_owned())).await.unwrap();
+        told.into_inner().unwrap()
+    }
+
+    pub(crate) fn settings(&self) -> MigrateSettings {
+        let arxiv = self.postgres.url(OWNER, "owner", "arxiv");
+        // The same database by another name of the host.
+        let same = self.postgres.url(OWNER, "owner", "arxiv_sequence").replace("127.0.0.1", "localhost");
+        MigrateSettings {
+            sequence_url: self.postgres.url(OWNER, "owner", "arxiv_sequence"),
+            upstream_url: same,
+            queries_url: arxiv.clone(),
+            results_url: arxiv,
+            passwords: passwords(),
+        }
+    }
+
+    pub(crate) fn url(&self, user: &str, database: &str) -> String {
+        self.postgres.url(user, user, database)
+    }
+
+    pub(crate) fn pool(&self, user: &str, database: &str) -> PgPool {
+        storage::pool(&self.url(user, database), &pool_settings(Access::ReadWrite)).unwrap()
+    }
+
+    pub(crate) async fn admin(&self, database: &str) -> PgConnection {
+        self.postgres.connect(database).await.unwrap()
+    }
+
+    pub(crate) async fn execute(&self, database: &str, sql: &str) {
+        self.postgres.execute(database, sql).await.unwrap();
+    }
+
+    /// One value, asked for by the superuser.
+    pub(crate) async fn value<T>(&self, database: &str, sql: &str) -> T
+    where
+        T: Send + Unpin + sqlx::Type<sqlx::Postgres> + for<'r> sqlx::Decode<'r, sqlx::Postgres>,
+    {
+        let mut admin = self.admin(database).await;
+        let value = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut admin).await.unwrap();
+        admin.close().await.unwrap();
+        value
+    }
+}
+
+/// Every user's password is its name.
+pub(crate) fn passwords() -> RolePasswords {
+    RolePasswords {
+        arxiv_rw: Some("arxiv_rw".into()),
+        arxiv_ro: Some("arxiv_ro".into()),
+        arxiv_sequence: Some("arxiv_sequence".into()),
+        arxiv_operator: Some("arxiv_operator".into()),
+        arxiv_upstream: Some("arxiv_upstream".into()),
+    }
+}
+
+pub(crate) fn pool_settings(access: Access) -> PoolSettings {
+    PoolSettings {
+        access,
+        max_connections: 10,
+        acquire_timeout: Duration::from_secs(5),
+        statement_cache: true,
+        application_name: "storage-tests".into(),
+    }
+}
+
+pub(crate) fn papers(count: usize) -> Vec<ResultRow> {
+    let paper = |n| ResultRow { author: format!("A{n}"), title: format!("T{n}"), journal: format!("J{n}") };
+    (0..count).map(paper).collect()
+}
+
+/// Waits until `check` holds, a bounded time.
+pub(crate) async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !check().await {
+        assert!(std::time::Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
