@@ -14,6 +14,8 @@ use upstream::{Given, Upstream, UpstreamError};
 
 /// Long enough for a stand-in to notice that a connection was closed, short enough to wait for.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(200);
+/// How long a request may follow its slot. Slots are this much further apart, so it decides how long these tests take.
+const GUARD: Duration = Duration::from_millis(200);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) const DAY: Date = Date::constant(2024, 5, 6);
@@ -35,7 +37,7 @@ pub(crate) struct Bed {
 impl Bed {
     /// A database and a stand-in of its own, on a server that all tests share.
     pub(crate) async fn start() -> Self {
-        Self::start_with(Duration::from_secs(1)).await
+        Self::start_with(GUARD).await
     }
 
     /// With this long for a request to follow its slot.
@@ -46,7 +48,7 @@ impl Bed {
 
     /// With a server of its own, which may be stopped.
     pub(crate) async fn start_alone() -> Self {
-        Self::start_on(Box::leak(Box::new(migrated().await)), Duration::from_secs(1)).await
+        Self::start_on(Box::leak(Box::new(migrated().await)), GUARD).await
     }
 
     async fn start_on(postgres: &'static Postgres, guard: Duration) -> Self {
@@ -71,7 +73,7 @@ impl Bed {
         join(
             &self.postgres.url(USER, PASSWORD, &self.database),
             &self.arxiv,
-            Duration::from_secs(1),
+            GUARD,
         )
     }
 
@@ -166,8 +168,8 @@ fn join(url: &str, arxiv: &StandIn, guard: Duration) -> Upstream {
     });
     let pool = PoolSettings {
         access: Access::ReadWrite,
-        max_connections: 4,
-        acquire_timeout: Duration::from_secs(2),
+        max_connections: 2,
+        acquire_timeout: Duration::from_secs(8),
         statement_cache: true,
         application_name: "pages".into(),
     };
