@@ -62,7 +62,9 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
         // The probe below does this and more in the same one round trip.
         .test_before_acquire(false)
         .after_connect(move |connection, _| Box::pin(probe(connection, writes)))
-        .before_acquire(move |connection, _| Box::pin(async move { probe(connection, writes).await.map(|()| true) }))
+        .before_acquire(move |connection, _| {
+            Box::pin(async move { probe(connection, writes).await.map(|()| true) })
+        })
         // sqlx's own test on release has no time limit.
         .after_release(|connection, _| {
             Box::pin(async move { in_time(PROBE_TIMEOUT, connection.ping()).await.map(|()| true) })
@@ -76,7 +78,11 @@ async fn probe(connection: &mut PgConnection, writes: bool) -> Result<(), sqlx::
         return in_time(PROBE_TIMEOUT, connection.ping()).await;
     }
     // The simple protocol: works behind poolers, needs no prepared statement.
-    let row = in_time(PROBE_TIMEOUT, sqlx::raw_sql("show transaction_read_only").fetch_one(connection)).await?;
+    let row = in_time(
+        PROBE_TIMEOUT,
+        sqlx::raw_sql("show transaction_read_only").fetch_one(connection),
+    )
+    .await?;
     match sqlx::Row::try_get::<&str, _>(&row, 0)? {
         "off" => Ok(()),
         _ => Err(sqlx::Error::Io(std::io::Error::other("the server is read-only"))),
@@ -101,7 +107,10 @@ pub(crate) fn session_settings(statement_timeout: Duration) -> [(&'static str, S
     [
         ("statement_timeout", statement_timeout.as_millis().to_string()),
         ("lock_timeout", statement_timeout.as_millis().to_string()),
-        ("idle_in_transaction_session_timeout", OPERATION_TIMEOUT.as_millis().to_string()),
+        (
+            "idle_in_transaction_session_timeout",
+            OPERATION_TIMEOUT.as_millis().to_string(),
+        ),
         ("tcp_keepalives_idle", "30".into()),
         ("tcp_keepalives_interval", "10".into()),
         ("tcp_keepalives_count", "3".into()),
@@ -109,8 +118,12 @@ pub(crate) fn session_settings(statement_timeout: Duration) -> [(&'static str, S
 }
 
 /// A whole operation in bounded time. Dropped at the limit, its connection is tested, rolled back or closed by the pool.
-pub(crate) async fn bounded<T>(operation: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
-    tokio::time::timeout(OPERATION_TIMEOUT, operation).await.unwrap_or(Err(StorageError::TimedOut))
+pub(crate) async fn bounded<T>(
+    operation: impl Future<Output = Result<T, StorageError>>,
+) -> Result<T, StorageError> {
+    tokio::time::timeout(OPERATION_TIMEOUT, operation)
+        .await
+        .unwrap_or(Err(StorageError::TimedOut))
 }
 
 /// One step on a connection in bounded time.
@@ -141,7 +154,10 @@ mod tests {
             let parsed = options(url);
             assert_eq!(parsed.is_ok(), usable, "{url}");
             if let Err(error) = parsed {
-                assert!(!format!("{error} {error:?}").contains("p@h"), "tells the URL: {error:?}");
+                assert!(
+                    !format!("{error} {error:?}").contains("p@h"),
+                    "tells the URL: {error:?}"
+                );
             }
         }
     }

@@ -51,7 +51,10 @@ impl StorageError {
     }
 
     pub(crate) fn migration(message: impl Into<String>) -> Self {
-        Self::Migration { message: message.into(), source: None }
+        Self::Migration {
+            message: message.into(),
+            source: None,
+        }
     }
 }
 

@@ -81,7 +81,10 @@ impl Ledger {
                  order by uid limit $3",
             );
             // No object has the nil uid.
-            let list = list.bind(after.unwrap_or(Uuid::nil())).bind(micros(older_than)).bind(i64::from(limit));
+            let list = list
+                .bind(after.unwrap_or(Uuid::nil()))
+                .bind(micros(older_than))
+                .bind(i64::from(limit));
             let rows = list.fetch_all(session.on()).await?;
             session.done().await?;
             Ok(rows.into_iter().map(|(uid,)| uid).collect())
@@ -93,7 +96,9 @@ impl Ledger {
     pub async fn prune(&self, gone: &[Uuid]) -> Result<u64, StorageError> {
         bounded(async {
             let mut session = Session::statement(&self.pool).await?;
-            let delete = session.query("delete from public.arxiv_ledger where uid = any($1)").bind(gone);
+            let delete = session
+                .query("delete from public.arxiv_ledger where uid = any($1)")
+                .bind(gone);
             let done = delete.execute(session.on()).await?;
             session.done().await?;
             Ok(done.rows_affected())
@@ -103,6 +108,8 @@ impl Ledger {
 }
 
 async fn look(session: &mut Session, uid: Uuid) -> Result<Option<i64>, StorageError> {
-    let look = session.query_as::<(i64,)>("select number from public.arxiv_ledger where uid = $1").bind(uid);
+    let look = session
+        .query_as::<(i64,)>("select number from public.arxiv_ledger where uid = $1")
+        .bind(uid);
     Ok(look.fetch_optional(session.on()).await?.map(|(number,)| number))
 }

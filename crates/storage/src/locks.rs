@@ -8,17 +8,23 @@ use crate::{StorageError, session::Session};
 pub(crate) async fn lock_uid(session: &mut Session, uid: Uuid) -> Result<(), StorageError> {
     // 64 of a uid's bits, in the key space of two integers, so that they never meet a number's lock. That two uids meet
     // there only makes one wait for the other.
-    let (high, low) = uid.as_u64_pair();
-    let key = (high ^ low).to_be_bytes();
-    let [a, b, c, d, e, f, g, h] = key;
-    let lock = session.query("select pg_advisory_xact_lock($1, $2)");
-    let lock = lock.bind(i32::from_be_bytes([a, b, c, d])).bind(i32::from_be_bytes([e, f, g, h]));
+    let (first, .., rest) = uid.as_fields();
+    let [.., a, b, c, d] = *rest;
+    let (first, second) = (first.cast_signed(), i32::from_be_bytes([a, b, c, d]));
+    let lock = session
+        .query("select pg_advisory_xact_lock($1, $2)")
+        .bind(first)
+        .bind(second);
     lock.execute(session.on()).await?;
     Ok(())
 }
 
 /// Serialises operations on one number until the transaction ends; the same key for objects' records and clients' writes.
 pub(crate) async fn lock_number(session: &mut Session, number: i64) -> Result<(), StorageError> {
-    session.query("select pg_advisory_xact_lock($1)").bind(number).execute(session.on()).await?;
+    session
+        .query("select pg_advisory_xact_lock($1)")
+        .bind(number)
+        .execute(session.on())
+        .await?;
     Ok(())
 }

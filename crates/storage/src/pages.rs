@@ -129,19 +129,20 @@ impl Pages {
                 .execute(session.on())
                 .await?;
             let stands = look(&mut session, key).await?;
-            session.done().await?;
             // Nothing stands there only if the page's own time is over already: then this fetch is the freshest answer there is.
-            match stands {
-                Some(page) => Ok(page),
-                None => Ok(Page {
+            let stands = match stands {
+                Some(page) => page,
+                None => Page {
                     total: page.total,
                     title: page.title.clone(),
                     date: page.date,
                     status: page.status,
                     entries: page.entries.clone(),
-                    fetched_at: self.now().await?,
-                }),
-            }
+                    fetched_at: clock(&mut session).await?,
+                },
+            };
+            session.done().await?;
+            Ok(stands)
         })
         .await
     }
@@ -171,13 +172,18 @@ impl Pages {
     pub async fn now(&self) -> Result<Timestamp, StorageError> {
         bounded(async {
             let mut session = Session::statement(&self.pool).await?;
-            let now = session.query_as::<(i64,)>("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");
-            let (now,) = now.fetch_one(session.on()).await?;
+            let now = clock(&mut session).await?;
             session.done().await?;
-            from_micros(now)
+            Ok(now)
         })
         .await
     }
+}
+
+async fn clock(session: &mut Session) -> Result<Timestamp, StorageError> {
+    let now = session.query_as::<(i64,)>("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");
+    let (now,) = now.fetch_one(session.on()).await?;
+    from_micros(now)
 }
 
 async fn look(session: &mut Session, key: &PageKey) -> Result<Option<Page>, StorageError> {
@@ -193,7 +199,8 @@ async fn look(session: &mut Session, key: &PageKey) -> Result<Option<Page>, Stor
         .bind(key.day.to_string())
         .bind(i64::from(key.start))
         .bind(i64::from(key.count));
-    let Some((total, title, date, status, entries, fetched_at)) = look.fetch_optional(session.on()).await? else {
+    let Some((total, title, date, status, entries, fetched_at)) = look.fetch_optional(session.on()).await?
+    else {
         return Ok(None);
     };
     Ok(Some(Page {

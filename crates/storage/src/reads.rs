@@ -36,12 +36,20 @@ pub struct Reads {
 impl Reads {
     /// `settle`: leave out rows recorded less than this ago (where the two tables are in different systems).
     pub fn new(queries: PgPool, results: PgPool, settle: Option<Duration>) -> Self {
-        Self { queries, results, settle }
+        Self {
+            queries,
+            results,
+            settle,
+        }
     }
 
     /// Queries from `start` to `end` (unix seconds, both inclusive; open without an end), ascending by timestamp, then by
     /// insertion. Read in batches: neither memory nor a connection is held for the whole. Ends after an error.
-    pub fn queries(&self, start: i64, end: Option<i64>) -> BoxStream<'static, Result<ReadQuery, StorageError>> {
+    pub fn queries(
+        &self,
+        start: i64,
+        end: Option<i64>,
+    ) -> BoxStream<'static, Result<ReadQuery, StorageError>> {
         let batches = QueryBatches {
             reads: self.clone(),
             end: end.unwrap_or(i64::MAX),
@@ -74,7 +82,14 @@ impl Reads {
         let page = page.bind(self.settle.map(micros)).bind(limit).bind(offset);
         let rows = page.fetch_all(session.on()).await?;
         session.done().await?;
-        Ok(rows.into_iter().map(|(author, title, journal)| ResultRow { author, title, journal }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(author, title, journal)| ResultRow {
+                author,
+                title,
+                journal,
+            })
+            .collect())
     }
 
     /// Rows from the given place on.
@@ -97,7 +112,12 @@ impl Reads {
                  or recorded_at <= clock_timestamp() - $4 * interval '1 microsecond')
              order by timestamp, id limit $5",
         );
-        let batch = batch.bind(start).bind(end).bind(after).bind(self.settle.map(micros)).bind(BATCH);
+        let batch = batch
+            .bind(start)
+            .bind(end)
+            .bind(after)
+            .bind(self.settle.map(micros))
+            .bind(BATCH);
         let rows = batch.fetch_all(session.on()).await?;
         session.done().await?;
         Ok(rows)
@@ -129,10 +149,18 @@ impl QueryBatches {
                 }
             };
             let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows == BATCH);
-            self.next = rows.last().filter(|_| is_full).map(|(id, _, timestamp, ..)| (*timestamp, Some(*id)));
+            self.next = rows
+                .last()
+                .filter(|_| is_full)
+                .map(|(id, _, timestamp, ..)| (*timestamp, Some(*id)));
             self.batch = rows
                 .into_iter()
-                .map(|(_, query, timestamp, status, num_results)| ReadQuery { query, timestamp, status, num_results })
+                .map(|(_, query, timestamp, status, num_results)| ReadQuery {
+                    query,
+                    timestamp,
+                    status,
+                    num_results,
+                })
                 .collect();
         }
         let row = self.batch.pop_front()?;
@@ -146,7 +174,11 @@ struct Retries(u32);
 
 impl Retries {
     fn again<T>(&mut self, read: &Result<T, StorageError>) -> bool {
-        let cancelled = read.as_ref().err().and_then(StorageError::sqlstate).is_some_and(|state| state == "40001");
+        let cancelled = read
+            .as_ref()
+            .err()
+            .and_then(StorageError::sqlstate)
+            .is_some_and(|state| state == "40001");
         self.0 += u32::from(cancelled);
         cancelled && self.0 <= RETRIES
     }

@@ -30,11 +30,19 @@ impl Need {
             Self::Sequence => &[("arxiv_sequence", None, &["USAGE"])],
             Self::Ledger => &[
                 ("arxiv_sequence", None, &["USAGE"]),
-                ("arxiv_ledger", Some("entered_at"), &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+                (
+                    "arxiv_ledger",
+                    Some("entered_at"),
+                    &["SELECT", "INSERT", "UPDATE", "DELETE"],
+                ),
             ],
             Self::Upstream => &[
                 ("arxiv_gate", Some("cooldown_until"), &["SELECT", "UPDATE"]),
-                ("arxiv_pages", Some("expires_at"), &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+                (
+                    "arxiv_pages",
+                    Some("expires_at"),
+                    &["SELECT", "INSERT", "UPDATE", "DELETE"],
+                ),
             ],
             Self::QueriesWrite => &[("queries", Some("query_uid"), &["SELECT", "INSERT"])],
             Self::ResultsWrite => &[("results", Some("query_uid"), &["SELECT", "INSERT"])],

@@ -24,7 +24,10 @@ impl Session {
     /// For a single statement.
     pub(crate) async fn statement(pool: &PgPool) -> Result<Self, StorageError> {
         if has_statement_cache(pool) {
-            Ok(Self { connection: Held::Plain(pool.acquire().await?), persistent: true })
+            Ok(Self {
+                connection: Held::Plain(pool.acquire().await?),
+                persistent: true,
+            })
         } else {
             // Preparing and executing are two steps: only a transaction keeps a pooler from giving each another server.
             Self::transaction(pool).await
@@ -34,7 +37,10 @@ impl Session {
     /// For several statements, all or none.
     pub(crate) async fn transaction(pool: &PgPool) -> Result<Self, StorageError> {
         let transaction = pool.begin().await?;
-        Ok(Self { connection: Held::Transaction(transaction), persistent: has_statement_cache(pool) })
+        Ok(Self {
+            connection: Held::Transaction(transaction),
+            persistent: has_statement_cache(pool),
+        })
     }
 
     /// The connection to execute on.
@@ -67,5 +73,7 @@ impl Session {
 
 /// [`crate::pool`] sends session settings on start-up exactly when statements may be cached.
 fn has_statement_cache(pool: &PgPool) -> bool {
-    pool.connect_options().get_options().is_some_and(|options| options.contains("statement_timeout"))
+    pool.connect_options()
+        .get_options()
+        .is_some_and(|options| options.contains("statement_timeout"))
 }

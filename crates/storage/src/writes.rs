@@ -42,8 +42,10 @@ pub struct Writes {
     results: PgPool,
 }
 
-const OWNED_QUERY: &str = "select exists (select from public.queries where query_id = $1 and query_uid is not null)";
-const OWNED_RESULT: &str = "select exists (select from public.results where query_id = $1 and query_uid is not null)";
+const OWNED_QUERY: &str =
+    "select exists (select from public.queries where query_id = $1 and query_uid is not null)";
+const OWNED_RESULT: &str =
+    "select exists (select from public.results where query_id = $1 and query_uid is not null)";
 
 impl Writes {
     /// Writes to the two tables, which may be in different databases.
@@ -54,7 +56,14 @@ impl Writes {
     /// Writes one query.
     pub async fn query(&self, row: &QueryRow) -> Result<WriteOutcome, StorageError> {
         bounded(async {
-            if self.is_split() && owned(&mut Session::statement(&self.results).await?, OWNED_RESULT, row.query_id).await? {
+            if self.is_split()
+                && owned(
+                    &mut Session::statement(&self.results).await?,
+                    OWNED_RESULT,
+                    row.query_id,
+                )
+                .await?
+            {
                 return Ok(WriteOutcome::Conflict);
             }
             let mut session = Session::transaction(&self.queries).await?;
@@ -79,7 +88,14 @@ impl Writes {
         rows: &[ResultRow],
     ) -> Result<WriteOutcome, StorageError> {
         bounded(async {
-            if self.is_split() && owned(&mut Session::statement(&self.queries).await?, OWNED_QUERY, query_id).await? {
+            if self.is_split()
+                && owned(
+                    &mut Session::statement(&self.queries).await?,
+                    OWNED_QUERY,
+                    query_id,
+                )
+                .await?
+            {
                 return Ok(WriteOutcome::Conflict);
             }
             let mut session = Session::transaction(&self.results).await?;
@@ -100,7 +116,11 @@ impl Writes {
     fn is_split(&self) -> bool {
         let (queries, results) = (self.queries.connect_options(), self.results.connect_options());
         let place = |options: &PgConnectOptions| {
-            (options.get_host().to_owned(), options.get_port(), options.get_database().map(str::to_owned))
+            (
+                options.get_host().to_owned(),
+                options.get_port(),
+                options.get_database().map(str::to_owned),
+            )
         };
         place(&queries) != place(&results)
     }
@@ -108,7 +128,12 @@ impl Writes {
 
 /// Whether an object owns the number.
 async fn owned(session: &mut Session, sql: &'static str, number: i64) -> Result<bool, StorageError> {
-    Ok(session.query_as::<(bool,)>(sql).bind(number).fetch_one(session.on()).await?.0)
+    Ok(session
+        .query_as::<(bool,)>(sql)
+        .bind(number)
+        .fetch_one(session.on())
+        .await?
+        .0)
 }
 
 async fn write_query(session: &mut Session, row: &QueryRow) -> Result<WriteOutcome, StorageError> {
@@ -163,7 +188,12 @@ async fn write_results(
          select exists (select from standing),
                 not exists (table given except table standing) and not exists (table standing except table given)",
     );
-    let look = look.bind(query_id).bind(timestamp).bind(&author).bind(&title).bind(&journal);
+    let look = look
+        .bind(query_id)
+        .bind(timestamp)
+        .bind(&author)
+        .bind(&title)
+        .bind(&journal);
     match look.fetch_one(session.on()).await? {
         (true, true) => return Ok(WriteOutcome::AlreadyThere),
         (true, false) => return Ok(WriteOutcome::Conflict),
@@ -175,7 +205,12 @@ async fn write_results(
          from unnest($3::text[], $4::text[], $5::text[]) with ordinality as r (author, title, journal, n)
          order by n",
     );
-    let insert = insert.bind(query_id).bind(timestamp).bind(author).bind(title).bind(journal);
+    let insert = insert
+        .bind(query_id)
+        .bind(timestamp)
+        .bind(author)
+        .bind(title)
+        .bind(journal);
     insert.execute(session.on()).await?;
     Ok(WriteOutcome::Written)
 }

@@ -51,12 +51,18 @@ impl LockConnection {
             // A waiter whose client is gone leaves the queue instead of getting the lock in vain.
             ("client_connection_check_interval", "1000".into()),
         ]);
-        Self { options: options.options(settings), interval, connection: Arc::default() }
+        Self {
+            options: options.options(settings),
+            interval,
+            connection: Arc::default(),
+        }
     }
 
     /// Waits for the lock, at most until `deadline`.
     pub(super) async fn acquire(&self, deadline: Instant) -> Result<Held, GateError> {
-        let busy = || GateError::Busy { retry_after: self.interval * TURNS_TO_WAIT };
+        let busy = || GateError::Busy {
+            retry_after: self.interval * TURNS_TO_WAIT,
+        };
         let home = Arc::clone(&self.connection).lock_owned();
         let mut home = timeout_at(deadline, home).await.map_err(|_| busy())?;
         // Taken out while in use: whoever is cancelled drops it, and with it its place in the server's queue.
@@ -98,10 +104,15 @@ async fn usable(mut connection: PgConnection) -> Option<PgConnection> {
 /// False when the deadline passed first.
 async fn wait(connection: &mut PgConnection, deadline: Instant) -> Result<bool, StorageError> {
     // At least 1 ms: 0 would mean no limit.
-    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    let limit = sqlx::query("select set_config('lock_timeout', $1, false)").bind(left.as_millis().to_string());
+    let left = deadline
+        .saturating_duration_since(Instant::now())
+        .max(Duration::from_millis(1));
+    let limit =
+        sqlx::query("select set_config('lock_timeout', $1, false)").bind(left.as_millis().to_string());
     in_time(ANSWER_TIMEOUT, limit.execute(&mut *connection)).await?;
-    let lock = sqlx::query("select pg_advisory_lock($1, $2)").bind(KEY.0).bind(KEY.1);
+    let lock = sqlx::query("select pg_advisory_lock($1, $2)")
+        .bind(KEY.0)
+        .bind(KEY.1);
     match in_time(left + ANSWER_TIMEOUT, lock.execute(connection)).await {
         Ok(_) => Ok(true),
         Err(error) => match StorageError::from(error) {
@@ -135,7 +146,9 @@ impl Held {
 
     /// Frees the lock and keeps the connection for the next turn; closes it if that fails.
     pub(super) async fn release(mut self) {
-        let unlock = sqlx::query_scalar::<_, bool>("select pg_advisory_unlock($1, $2)").bind(KEY.0).bind(KEY.1);
+        let unlock = sqlx::query_scalar::<_, bool>("select pg_advisory_unlock($1, $2)")
+            .bind(KEY.0)
+            .bind(KEY.1);
         match in_time(ANSWER_TIMEOUT, unlock.fetch_one(&mut self.connection)).await {
             Ok(true) => *self.home = Some(self.connection),
             Ok(false) => tracing::warn!("the upstream gate's lock was not held at its release"),

@@ -110,13 +110,20 @@ impl Gate {
         };
         let watch = pool(&settings.url, &watch)?;
         let lock = lock::LockConnection::new(lock_options, settings.interval);
-        Ok(Self { settings: Arc::new(settings), lock, watch })
+        Ok(Self {
+            settings: Arc::new(settings),
+            lock,
+            watch,
+        })
     }
 
     /// Waits for the turn, at most `patience`: first within the process, then among all processes, in order.
     pub async fn enter(&self, patience: Duration) -> Result<Turn, GateError> {
         let held = self.lock.acquire(Instant::now() + patience).await?;
-        Ok(Turn { held, settings: Arc::clone(&self.settings) })
+        Ok(Turn {
+            held,
+            settings: Arc::clone(&self.settings),
+        })
     }
 
     /// What stands in the gate's row.
@@ -163,7 +170,10 @@ impl Turn {
             if let Some(until) = ahead.until
                 && ahead.cooldown > left
             {
-                return Err(GateError::CoolingDown { until, retry_after: ahead.cooldown });
+                return Err(GateError::CoolingDown {
+                    until,
+                    retry_after: ahead.cooldown,
+                });
             }
             let wait = ahead.slot.max(ahead.cooldown);
             if wait > left {

@@ -24,7 +24,10 @@ pub(super) struct Ahead {
 }
 
 /// Takes the slot if it is due: moves it by the interval and the guard, committed when this returns true.
-pub(super) async fn take(connection: &mut PgConnection, settings: &GateSettings) -> Result<bool, sqlx::Error> {
+pub(super) async fn take(
+    connection: &mut PgConnection,
+    settings: &GateSettings,
+) -> Result<bool, sqlx::Error> {
     let take = sqlx::query(
         "update public.arxiv_gate
          set next_slot = clock_timestamp() + $1 * interval '1 microsecond'
@@ -47,11 +50,14 @@ pub(super) async fn ahead(connection: &mut PgConnection) -> Result<Option<Ahead>
          from public.arxiv_gate, clock_timestamp() as t",
     );
     let wait = |micros: i64| Duration::from_micros(u64::try_from(micros).unwrap_or(0));
-    Ok(ahead.fetch_optional(connection).await?.map(|(slot, cooldown, until)| Ahead {
-        slot: wait(slot),
-        cooldown: wait(cooldown),
-        until: until.and_then(|at| Timestamp::from_microsecond(at).ok()),
-    }))
+    Ok(ahead
+        .fetch_optional(connection)
+        .await?
+        .map(|(slot, cooldown, until)| Ahead {
+            slot: wait(slot),
+            cooldown: wait(cooldown),
+            until: until.and_then(|at| Timestamp::from_microsecond(at).ok()),
+        }))
 }
 
 /// After a request: moves the slot again (a request may have taken long) and keeps the cool-down. Gives its end (microseconds since 1970) while
@@ -82,5 +88,8 @@ pub(super) async fn settle(
     .bind(MAX_DOUBLINGS)
     .bind(micros(asked))
     .bind(micros(settings.cooldown_cap));
-    Ok(settle.fetch_optional(connection).await?.and_then(|(until,)| until))
+    Ok(settle
+        .fetch_optional(connection)
+        .await?
+        .and_then(|(until,)| until))
 }

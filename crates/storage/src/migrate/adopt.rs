@@ -70,13 +70,17 @@ pub(super) async fn adopt(
     let mut changes = Vec::new();
     for (column, holds) in needed {
         let Some((_, current)) = columns.iter().find(|(name, _)| name == column) else {
-            return Err(StorageError::migration(format!("the table {table} is there but has no column {column}")));
+            return Err(StorageError::migration(format!(
+                "the table {table} is there but has no column {column}"
+            )));
         };
         match holds.widening(current) {
             Ok(None) => {}
             Ok(Some(wider)) => {
                 progress(&format!("{table}.{column}: {current} becomes {wider}"));
-                changes.push(format!("alter table public.{table} alter column {column} type {wider};"));
+                changes.push(format!(
+                    "alter table public.{table} alter column {column} type {wider};"
+                ));
             }
             Err(()) => {
                 let message = format!("the table {table} is there but its column {column} is {current}");
@@ -90,15 +94,25 @@ pub(super) async fn adopt(
     }
     if !has("recorded_at") {
         // In two steps: with its default at once, all rows would be rewritten, and would get a time they were not recorded at.
-        changes.push(format!("alter table public.{table} add column recorded_at timestamptz;"));
-        changes.push(format!("alter table public.{table} alter column recorded_at set default clock_timestamp();"));
+        changes.push(format!(
+            "alter table public.{table} add column recorded_at timestamptz;"
+        ));
+        changes.push(format!(
+            "alter table public.{table} alter column recorded_at set default clock_timestamp();"
+        ));
     }
     changes.extend(disown(connection, table, progress).await?);
     if changes.is_empty() {
         return Ok(());
     }
     progress(&format!("{table}: adopting the existing table"));
-    patience::change(connection, &format!("table {table}"), &changes.join("\n"), progress).await
+    patience::change(
+        connection,
+        &format!("table {table}"),
+        &changes.join("\n"),
+        progress,
+    )
+    .await
 }
 
 async fn columns(connection: &mut PgConnection, table: &str) -> Result<Vec<(String, String)>, StorageError> {

@@ -36,7 +36,12 @@ impl Database {
         )
         .fetch_one(&mut connection)
         .await?;
-        Ok(Self { name, connection, stores: vec![store], identity: (started, oid) })
+        Ok(Self {
+            name,
+            connection,
+            stores: vec![store],
+            identity: (started, oid),
+        })
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
@@ -47,7 +52,9 @@ impl Database {
     /// by the other's `create index concurrently`, which is a deadlock.
     pub(super) async fn lock(&mut self) -> Result<(), StorageError> {
         loop {
-            let lock = sqlx::query_scalar::<_, bool>("select pg_try_advisory_lock($1, $2)").bind(KEY.0).bind(KEY.1);
+            let lock = sqlx::query_scalar::<_, bool>("select pg_try_advisory_lock($1, $2)")
+                .bind(KEY.0)
+                .bind(KEY.1);
             if lock.fetch_one(&mut self.connection).await? {
                 return Ok(());
             }
@@ -56,7 +63,9 @@ impl Database {
     }
 
     pub(super) async fn unlock(&mut self) -> Result<(), StorageError> {
-        let unlock = sqlx::query("select pg_advisory_unlock($1, $2)").bind(KEY.0).bind(KEY.1);
+        let unlock = sqlx::query("select pg_advisory_unlock($1, $2)")
+            .bind(KEY.0)
+            .bind(KEY.1);
         unlock.execute(&mut self.connection).await?;
         Ok(())
     }

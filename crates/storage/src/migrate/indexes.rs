@@ -100,7 +100,11 @@ struct Standing {
 }
 
 impl Index {
-    async fn ensure(&self, connection: &mut PgConnection, progress: Progress<'_>) -> Result<(), StorageError> {
+    async fn ensure(
+        &self,
+        connection: &mut PgConnection,
+        progress: Progress<'_>,
+    ) -> Result<(), StorageError> {
         let standing = self.standing(connection).await?;
         if standing.iter().any(|index| self.is_served_by(index)) {
             return Ok(());
@@ -108,7 +112,9 @@ impl Index {
         let step = format!("index {}", self.name);
         match standing.iter().find(|index| index.name == self.name) {
             Some(index) if index.valid => {
-                return Err(StorageError::migration(format!("{step} is there already, but defined otherwise")));
+                return Err(StorageError::migration(format!(
+                    "{step} is there already, but defined otherwise"
+                )));
             }
             // Left over by a build that was interrupted: it costs every write and serves no read.
             Some(_) => {
@@ -134,7 +140,11 @@ impl Index {
             && (index.unique || !self.unique)
             && index.predicate.as_deref() == self.predicate
             && same_columns
-            && self.columns.iter().zip(&index.columns).all(|(ours, theirs)| theirs.as_deref() == Some(ours))
+            && self
+                .columns
+                .iter()
+                .zip(&index.columns)
+                .all(|(ours, theirs)| theirs.as_deref() == Some(ours))
     }
 
     async fn standing(&self, connection: &mut PgConnection) -> Result<Vec<Standing>, StorageError> {
@@ -155,8 +165,10 @@ impl Index {
     fn definition(&self) -> String {
         let unique = if self.unique { "unique " } else { "" };
         let columns = self.columns.join(", ");
-        let mut sql =
-            format!("create {unique}index concurrently {} on public.{} ({columns})", self.name, self.table);
+        let mut sql = format!(
+            "create {unique}index concurrently {} on public.{} ({columns})",
+            self.name, self.table
+        );
         if let Some(predicate) = self.predicate {
             let _ = write!(sql, " where {predicate}");
         }

@@ -11,6 +11,7 @@ mod indexes;
 mod numbers;
 mod patience;
 mod roles;
+mod scram;
 mod sql;
 
 use self::database::Database;
@@ -92,7 +93,12 @@ async fn migrate(
     passwords: &RolePasswords,
     progress: Progress<'_>,
 ) -> Result<(), StorageError> {
-    let Database { name, connection, stores, .. } = database;
+    let Database {
+        name,
+        connection,
+        stores,
+        ..
+    } = database;
     progress(&format!("{name}: users"));
     roles::ensure(connection, stores, passwords, progress).await?;
     for store in stores.iter() {

@@ -19,10 +19,16 @@ pub(super) async fn raise(databases: &mut [Database], progress: Progress<'_>) ->
                 Store::Upstream => continue,
             };
             let found = sqlx::query_scalar::<_, Option<i64>>(sql).bind(largest);
-            highest = max(highest, found.fetch_one(&mut database.connection).await?.unwrap_or(0));
+            highest = max(
+                highest,
+                found.fetch_one(&mut database.connection).await?.unwrap_or(0),
+            );
         }
     }
-    let Some(database) = databases.iter_mut().find(|database| database.stores.contains(&Store::Sequence)) else {
+    let Some(database) = databases
+        .iter_mut()
+        .find(|database| database.stores.contains(&Store::Sequence))
+    else {
         return Ok(());
     };
     let connection = &mut database.connection;
@@ -47,7 +53,10 @@ pub(super) async fn raise(databases: &mut [Database], progress: Progress<'_>) ->
 
 /// Numbers above half of the sequence's range are not followed: somebody made them up, and above them there would soon be none left.
 async fn ceiling(databases: &mut [Database]) -> Result<i64, StorageError> {
-    let Some(database) = databases.iter_mut().find(|database| database.stores.contains(&Store::Sequence)) else {
+    let Some(database) = databases
+        .iter_mut()
+        .find(|database| database.stores.contains(&Store::Sequence))
+    else {
         return Ok(0);
     };
     let half = sqlx::query_scalar(

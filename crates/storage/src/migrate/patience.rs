@@ -28,8 +28,13 @@ pub(super) async fn change(
     let deadline = Instant::now() + PATIENCE;
     let mut pause = FIRST_PAUSE;
     loop {
-        let Err(error) = try_once(connection, statements).await else { return Ok(()) };
-        let code = error.as_database_error().and_then(|answer| answer.code()).map(std::borrow::Cow::into_owned);
+        let Err(error) = try_once(connection, statements).await else {
+            return Ok(());
+        };
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .map(std::borrow::Cow::into_owned);
         // Lock time-out, deadlock.
         if !matches!(code.as_deref(), Some("55P03" | "40P01")) {
             return Err(explained(step, error));
@@ -48,6 +53,8 @@ pub(super) async fn change(
 async fn try_once(connection: &mut PgConnection, statements: &str) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
     sqlx::raw_sql(LOCK_TIMEOUT).execute(&mut *transaction).await?;
-    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut *transaction).await?;
+    sqlx::raw_sql(AssertSqlSafe(statements))
+        .execute(&mut *transaction)
+        .await?;
     transaction.commit().await
 }

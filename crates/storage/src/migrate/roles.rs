@@ -1,8 +1,9 @@
 //! The users. Existing ones stay as they are, password included.
 
 use sqlx::{AssertSqlSafe, PgConnection};
+use uuid::Uuid;
 
-use super::{Progress, RolePasswords, Store, sql::explained};
+use super::{Progress, RolePasswords, Store, scram, sql::explained};
 use crate::StorageError;
 
 /// A user of one of the processes.
@@ -55,7 +56,11 @@ pub(super) async fn ensure(
     passwords: &RolePasswords,
     progress: Progress<'_>,
 ) -> Result<(), StorageError> {
-    let mut roles: Vec<Role> = stores.iter().flat_map(|store| Role::of(*store)).copied().collect();
+    let mut roles: Vec<Role> = stores
+        .iter()
+        .flat_map(|store| Role::of(*store))
+        .copied()
+        .collect();
     roles.sort_unstable();
     roles.dedup();
     for role in roles {
@@ -68,20 +73,36 @@ pub(super) async fn ensure(
 }
 
 async fn exists(connection: &mut PgConnection, role: Role) -> Result<bool, StorageError> {
-    let exists = sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)").bind(role.name());
+    let exists =
+        sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)").bind(role.name());
     Ok(exists.fetch_one(connection).await?)
 }
 
-async fn create(connection: &mut PgConnection, role: Role, password: Option<&str>) -> Result<(), StorageError> {
+async fn create(
+    connection: &mut PgConnection,
+    role: Role,
+    password: Option<&str>,
+) -> Result<(), StorageError> {
     let name = role.name();
-    // The server quotes the password: `create role` takes no parameters.
-    let statement: String = sqlx::query_scalar("select format('create role %I login password %L', $1::text, $2::text)")
-        .bind(name)
-        .bind(password)
-        .fetch_one(&mut *connection)
-        .await?;
-    let Err(error) = sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await else { return Ok(()) };
-    match error.as_database_error().and_then(|answer| answer.code()).as_deref() {
+    let secret = password.map(|text| {
+        let salt = *Uuid::new_v4().as_bytes();
+        scram::secret(text, salt).unwrap_or_else(|| text.to_owned())
+    });
+    // The server quotes it: `create role` takes no parameters.
+    let statement: String =
+        sqlx::query_scalar("select format('create role %I login password %L', $1::text, $2::text)")
+            .bind(name)
+            .bind(secret)
+            .fetch_one(&mut *connection)
+            .await?;
+    let Err(error) = sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await else {
+        return Ok(());
+    };
+    match error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .as_deref()
+    {
         // Another migration, on another database of the same server, was first.
         Some("42710" | "23505") => Ok(()),
         Some("42501") => Err(StorageError::migration(format!(

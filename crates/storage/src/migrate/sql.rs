@@ -11,23 +11,43 @@ use crate::StorageError;
 /// Applies the files that have not been applied yet.
 pub(super) async fn apply(connection: &mut PgConnection, store: Store) -> Result<(), StorageError> {
     let (mut migrator, history): (Migrator, &'static str) = match store {
-        Store::Sequence => (sqlx::migrate!("../../migrations/sequence"), "public.arxiv_migrations_sequence"),
-        Store::Upstream => (sqlx::migrate!("../../migrations/upstream"), "public.arxiv_migrations_upstream"),
-        Store::Queries => (sqlx::migrate!("../../migrations/queries"), "public.arxiv_migrations_queries"),
-        Store::Results => (sqlx::migrate!("../../migrations/results"), "public.arxiv_migrations_results"),
+        Store::Sequence => (
+            sqlx::migrate!("../../migrations/sequence"),
+            "public.arxiv_migrations_sequence",
+        ),
+        Store::Upstream => (
+            sqlx::migrate!("../../migrations/upstream"),
+            "public.arxiv_migrations_upstream",
+        ),
+        Store::Queries => (
+            sqlx::migrate!("../../migrations/queries"),
+            "public.arxiv_migrations_queries",
+        ),
+        Store::Results => (
+            sqlx::migrate!("../../migrations/results"),
+            "public.arxiv_migrations_results",
+        ),
     };
     migrator.dangerous_set_table_name(history);
     // We hold a lock that covers more; sqlx's own blocks in a way that `create index concurrently` cannot stand.
     migrator.set_locking(false);
-    migrator.run_direct(None, connection, false).await.map_err(failure)
+    migrator
+        .run_direct(None, connection, false)
+        .await
+        .map_err(failure)
 }
 
 fn failure(error: MigrateError) -> StorageError {
     let error = match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => return explained("a migration file", error),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            return explained("a migration file", error);
+        }
         error => error,
     };
-    StorageError::Migration { message: error.to_string(), source: Some(error) }
+    StorageError::Migration {
+        message: error.to_string(),
+        source: Some(error),
+    }
 }
 
 /// A failed step of a migration, with the database's own words: they are for the database's owner. What may pass by itself
@@ -38,9 +58,10 @@ pub(super) fn explained(step: &str, error: sqlx::Error) -> StorageError {
         None => format!("{step} failed"),
     };
     match StorageError::from(error) {
-        StorageError::Refused(error) | StorageError::NotPrepared(error) => {
-            StorageError::Migration { message, source: Some(MigrateError::Execute(error)) }
-        }
+        StorageError::Refused(error) | StorageError::NotPrepared(error) => StorageError::Migration {
+            message,
+            source: Some(MigrateError::Execute(error)),
+        },
         passing => passing,
     }
 }

@@ -72,7 +72,11 @@ pub struct Records {
 impl Records {
     /// `split`: the tables are in different databases; otherwise only the first pool is used.
     pub fn new(queries: PgPool, results: PgPool, split: bool) -> Self {
-        Self { queries, results, split }
+        Self {
+            queries,
+            results,
+            split,
+        }
     }
 
     /// What stands there for an object.
@@ -120,7 +124,11 @@ impl Records {
 
     /// For the sweeper of split servers: uids after `after`, in order, at most `limit`, that have results older than an hour
     /// and no row in `queries`, and where to go on (none at the end). Nothing when not split.
-    pub async fn unfinished(&self, after: Option<Uuid>, limit: u32) -> Result<(Vec<Uuid>, Option<Uuid>), StorageError> {
+    pub async fn unfinished(
+        &self,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<(Vec<Uuid>, Option<Uuid>), StorageError> {
         if !self.split {
             return Ok((Vec::new(), None));
         }

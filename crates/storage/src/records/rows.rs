@@ -13,18 +13,23 @@ pub(super) async fn find(session: &mut Session, uid: Uuid) -> Result<Option<Reco
          from public.queries where query_uid = $1",
     );
     let row = find.bind(uid).fetch_optional(session.on()).await?;
-    Ok(row.map(|(query_id, timestamp, status, num_results, num_entries, query)| Recorded {
-        query_id,
-        timestamp,
-        status,
-        num_results,
-        num_entries,
-        query,
-    }))
+    Ok(row.map(
+        |(query_id, timestamp, status, num_results, num_entries, query)| Recorded {
+            query_id,
+            timestamp,
+            status,
+            num_results,
+            num_entries,
+            query,
+        },
+    ))
 }
 
 /// Whether anybody else's row in `queries` has the number.
-pub(super) async fn query_has_number(session: &mut Session, record: &Record<'_>) -> Result<bool, StorageError> {
+pub(super) async fn query_has_number(
+    session: &mut Session,
+    record: &Record<'_>,
+) -> Result<bool, StorageError> {
     has_number(
         session,
         record,
@@ -34,7 +39,10 @@ pub(super) async fn query_has_number(session: &mut Session, record: &Record<'_>)
 }
 
 /// Whether anybody else's row in `results` has the number.
-pub(super) async fn result_has_number(session: &mut Session, record: &Record<'_>) -> Result<bool, StorageError> {
+pub(super) async fn result_has_number(
+    session: &mut Session,
+    record: &Record<'_>,
+) -> Result<bool, StorageError> {
     has_number(
         session,
         record,
@@ -43,13 +51,23 @@ pub(super) async fn result_has_number(session: &mut Session, record: &Record<'_>
     .await
 }
 
-async fn has_number(session: &mut Session, record: &Record<'_>, sql: &'static str) -> Result<bool, StorageError> {
-    let taken = session.query_as::<(bool,)>(sql).bind(record.number).bind(record.uid);
+async fn has_number(
+    session: &mut Session,
+    record: &Record<'_>,
+    sql: &'static str,
+) -> Result<bool, StorageError> {
+    let taken = session
+        .query_as::<(bool,)>(sql)
+        .bind(record.number)
+        .bind(record.uid);
     Ok(taken.fetch_one(session.on()).await?.0)
 }
 
 /// Results of an object that stand there: how many, and their number.
-pub(super) async fn standing_results(session: &mut Session, uid: Uuid) -> Result<Option<(i32, i64)>, StorageError> {
+pub(super) async fn standing_results(
+    session: &mut Session,
+    uid: Uuid,
+) -> Result<Option<(i32, i64)>, StorageError> {
     let standing = session.query_as::<(i32, Option<i64>)>(
         "select count(*)::integer, min(query_id) from public.results where query_uid = $1",
     );

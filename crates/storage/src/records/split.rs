@@ -35,7 +35,10 @@ pub(super) async fn record(
     };
     // Results from an earlier try may have the number that the object had then: still its own, unless somebody wrote a query
     // under it meanwhile. Then the row in `queries` takes the new one, and the uid alone joins the two.
-    let standing = Record { number: results_number, ..*record };
+    let standing = Record {
+        number: results_number,
+        ..*record
+    };
     let keep = results_number == record.number || {
         lock_number(&mut session, results_number).await?;
         !rows::query_has_number(&mut session, &standing).await?
@@ -90,8 +93,15 @@ pub(super) async fn unfinished(
     let page = page.bind(after.unwrap_or(Uuid::nil())).bind(i64::from(limit));
     let page = page.fetch_all(session.on()).await?;
     session.done().await?;
-    let next = page.last().map(|(uid, _)| *uid).filter(|_| page.len() >= limit as usize);
-    let old: Vec<Uuid> = page.into_iter().filter(|(_, is_old)| *is_old).map(|(uid, _)| uid).collect();
+    let next = page
+        .last()
+        .map(|(uid, _)| *uid)
+        .filter(|_| page.len() >= limit as usize);
+    let old: Vec<Uuid> = page
+        .into_iter()
+        .filter(|(_, is_old)| *is_old)
+        .map(|(uid, _)| uid)
+        .collect();
 
     let mut session = Session::statement(queries).await?;
     let without = session.query_as::<(Uuid,)>(
@@ -110,7 +120,9 @@ pub(super) async fn sweep(queries: &PgPool, results: &PgPool, uid: Uuid) -> Resu
         return Ok(0);
     }
     let mut session = Session::statement(results).await?;
-    let sweep = session.query_as::<(i64,)>("select public.sweep_results($1)").bind(uid);
+    let sweep = session
+        .query_as::<(i64,)>("select public.sweep_results($1)")
+        .bind(uid);
     let (swept,) = sweep.fetch_one(session.on()).await?;
     session.done().await?;
     fence.done().await?;

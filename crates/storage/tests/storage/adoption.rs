@@ -64,18 +64,29 @@ pub(crate) async fn existing(num_results: &str) -> Server {
     ]
     .concat();
     server.execute("arxiv", &arxiv).await;
-    server.execute("arxiv_sequence", &["set role arxiv_owner;", EXISTING_SEQUENCE].concat()).await;
+    server
+        .execute(
+            "arxiv_sequence",
+            &["set role arxiv_owner;", EXISTING_SEQUENCE].concat(),
+        )
+        .await;
     server
 }
 
 /// The existing service: takes a number, writes a query and its results, until told to stop. Gives the numbers it wrote under.
 async fn write_on(server: &Server, stop: Arc<AtomicBool>) -> Vec<i64> {
-    let mut numbers = PgConnection::connect(&server.url("arxiv_sequence", "arxiv_sequence")).await.unwrap();
-    let mut writer = PgConnection::connect(&server.url("arxiv_rw", "arxiv")).await.unwrap();
+    let mut numbers = PgConnection::connect(&server.url("arxiv_sequence", "arxiv_sequence"))
+        .await
+        .unwrap();
+    let mut writer = PgConnection::connect(&server.url("arxiv_rw", "arxiv"))
+        .await
+        .unwrap();
     let mut written = Vec::new();
     while !stop.load(Ordering::Relaxed) {
-        let number: i64 =
-            sqlx::query_scalar("select nextval('arxiv_sequence')").fetch_one(&mut numbers).await.unwrap();
+        let number: i64 = sqlx::query_scalar("select nextval('arxiv_sequence')")
+            .fetch_one(&mut numbers)
+            .await
+            .unwrap();
         sqlx::query("insert into queries (query_id, timestamp, status, num_results, num_entries, query) values ($1, 1, 200, 1::smallint, 1, 'new')")
             .bind(number)
             .execute(&mut writer)
@@ -102,10 +113,16 @@ async fn is_adopted_without_loss(num_results: &str) {
         async move { write_on(&server, stop).await }
     });
     let count = "select count(*) from queries where query = 'new'";
-    eventually("the existing service writes", async || server.value::<i64>("arxiv", count).await > 5).await;
+    eventually("the existing service writes", async || {
+        server.value::<i64>("arxiv", count).await > 5
+    })
+    .await;
     server.migrate().await;
     let at_end = server.value::<i64>("arxiv", count).await;
-    eventually("it goes on", async || server.value::<i64>("arxiv", count).await > at_end + 5).await;
+    eventually("it goes on", async || {
+        server.value::<i64>("arxiv", count).await > at_end + 5
+    })
+    .await;
     stop.store(true, Ordering::Relaxed);
     let written = writer.await.unwrap();
 
@@ -121,12 +138,16 @@ async fn is_adopted_without_loss(num_results: &str) {
     distinct.sort_unstable();
     distinct.dedup();
     assert_eq!(distinct.len(), written.len());
-    let next = Sequence::new(server.pool("arxiv_sequence", "arxiv_sequence")).next().await.unwrap();
+    let next = Sequence::new(server.pool("arxiv_sequence", "arxiv_sequence"))
+        .next()
+        .await
+        .unwrap();
     assert!(next > 5000 && next < 1_000_000, "{next}");
 
     let times = "select count(*) from queries where id <= 1003 and recorded_at is not null";
     assert_eq!(server.value::<i64>("arxiv", times).await, 0);
-    let times = "select count(*) from queries where query_id > 5000 and query = 'new' and recorded_at is null";
+    let times =
+        "select count(*) from queries where query_id > 5000 and query = 'new' and recorded_at is null";
     assert_eq!(server.value::<i64>("arxiv", times).await, 0);
     let width = "select format_type(atttypid, null) from pg_attribute where attrelid = 'queries'::regclass and attname = 'num_results'";
     assert_eq!(server.value::<String>("arxiv", width).await, "integer");
@@ -138,7 +159,12 @@ async fn is_adopted_without_loss(num_results: &str) {
     );
 
     let told = server.migrate().await;
-    assert!(!told.iter().any(|line| line.contains("adopting") || line.contains("revoke")), "{told:?}");
+    assert!(
+        !told
+            .iter()
+            .any(|line| line.contains("adopting") || line.contains("revoke")),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
@@ -154,13 +180,24 @@ async fn tables_with_wider_columns_are_adopted() {
 #[tokio::test]
 async fn tables_that_belong_to_the_writer_are_taken_over() {
     let server = existing("integer").await;
-    server.execute("arxiv", "alter table queries owner to arxiv_rw; alter table results owner to arxiv_rw").await;
+    server
+        .execute(
+            "arxiv",
+            "alter table queries owner to arxiv_rw; alter table results owner to arxiv_rw",
+        )
+        .await;
     // To take over what is another's, the owner has to be a member of it (or a superuser).
-    server.execute("postgres", &format!("grant arxiv_rw to {OWNER}")).await;
+    server
+        .execute("postgres", &format!("grant arxiv_rw to {OWNER}"))
+        .await;
     server.migrate().await;
     let owners = "select count(*) from pg_class where relname in ('queries', 'results', 'queries_id_seq') and relowner = 'arxiv_owner'::regrole";
     assert_eq!(server.value::<i64>("arxiv", owners).await, 3);
-    let records = Records::new(server.pool("arxiv_rw", "arxiv"), server.pool("arxiv_rw", "arxiv"), false);
+    let records = Records::new(
+        server.pool("arxiv_rw", "arxiv"),
+        server.pool("arxiv_rw", "arxiv"),
+        false,
+    );
     let papers = papers(2);
     let record = crate::records::record(Uuid::new_v4(), 6000, &papers);
     records.record(&record).await.unwrap();
@@ -169,7 +206,14 @@ async fn tables_that_belong_to_the_writer_are_taken_over() {
 #[tokio::test]
 async fn other_tables_of_that_name_are_left_alone() {
     let server = Server::empty().await;
-    server.execute("arxiv", "create table queries (id serial primary key, query_id text)").await;
-    let error = storage::migrate::run(&server.settings(), &|_| ()).await.unwrap_err();
+    server
+        .execute(
+            "arxiv",
+            "create table queries (id serial primary key, query_id text)",
+        )
+        .await;
+    let error = storage::migrate::run(&server.settings(), &|_| ())
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("query_id is text"), "{error}");
 }

@@ -8,7 +8,11 @@ use crate::setup::{Server, pool_settings};
 #[tokio::test]
 async fn a_connection_to_a_demoted_primary_is_dropped() {
     let server = Server::migrated().await;
-    let settings = PoolSettings { max_connections: 1, acquire_timeout: Duration::from_millis(500), ..pool_settings(Access::ReadWrite) };
+    let settings = PoolSettings {
+        max_connections: 1,
+        acquire_timeout: Duration::from_millis(500),
+        ..pool_settings(Access::ReadWrite)
+    };
     let pool = storage::pool(&server.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
     let ledger = Ledger::new(pool.clone());
     ledger.number(Uuid::new_v4()).await.unwrap();
@@ -27,17 +31,26 @@ async fn a_connection_to_a_demoted_primary_is_dropped() {
     };
     assert!(error.is_unavailable(), "{error:?}");
     let _ = ledger.number(Uuid::new_v4()).await;
-    crate::setup::eventually("no connection is kept", async || server.value::<i64>("postgres", connected).await == 0).await;
+    crate::setup::eventually("no connection is kept", async || {
+        server.value::<i64>("postgres", connected).await == 0
+    })
+    .await;
 
-    server.execute("postgres", &format!("set default_transaction_read_only = off; {}", read_only("off"))).await;
+    server.execute("postgres", &read_only("off")).await;
     server.execute("postgres", "select pg_reload_conf()").await;
-    crate::setup::eventually("it works again", async || ledger.number(Uuid::new_v4()).await.is_ok()).await;
+    crate::setup::eventually("it works again", async || {
+        ledger.number(Uuid::new_v4()).await.is_ok()
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_database_that_is_away_is_told_in_time_and_found_again() {
     let server = Server::migrated().await;
-    let settings = PoolSettings { acquire_timeout: Duration::from_secs(1), ..pool_settings(Access::ReadWrite) };
+    let settings = PoolSettings {
+        acquire_timeout: Duration::from_secs(1),
+        ..pool_settings(Access::ReadWrite)
+    };
     let pool = storage::pool(&server.url("arxiv_sequence", "arxiv_sequence"), &settings).unwrap();
     let sequence = Sequence::new(pool);
     let first = sequence.next().await.unwrap();
@@ -46,13 +59,20 @@ async fn a_database_that_is_away_is_told_in_time_and_found_again() {
     let began = Instant::now();
     let error = sequence.next().await.unwrap_err();
     server.postgres.thaw();
-    assert!(error.is_unavailable() && began.elapsed() < Duration::from_secs(3), "{error:?} {:?}", began.elapsed());
+    assert!(
+        error.is_unavailable() && began.elapsed() < Duration::from_secs(3),
+        "{error:?} {:?}",
+        began.elapsed()
+    );
 
     server.postgres.kill9().await.unwrap();
     let error = sequence.next().await.unwrap_err();
     assert!(error.is_unavailable(), "{error:?}");
     for shown in [error.to_string(), format!("{error:?}")] {
-        assert!(!shown.contains("arxiv_sequence") && !shown.contains("127.0.0.1"), "{shown}");
+        assert!(
+            !shown.contains("arxiv_sequence") && !shown.contains("127.0.0.1"),
+            "{shown}"
+        );
     }
     server.postgres.start_again().await.unwrap();
     // Postgres may skip numbers over a crash, never repeat them.
@@ -69,8 +89,11 @@ async fn sessions_have_limits_and_a_name() {
         ("tcp_keepalives_idle", "30"),
         ("application_name", "storage-tests"),
     ] {
-        let value: String =
-            sqlx::query_scalar("select current_setting($1)").bind(setting).fetch_one(&pool).await.unwrap();
+        let value: String = sqlx::query_scalar("select current_setting($1)")
+            .bind(setting)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
         assert_eq!(value, expected, "{setting}");
     }
 }
@@ -78,7 +101,11 @@ async fn sessions_have_limits_and_a_name() {
 #[tokio::test]
 async fn without_a_statement_cache_no_statement_has_a_name() {
     let server = Server::migrated().await;
-    let settings = PoolSettings { statement_cache: false, max_connections: 1, ..pool_settings(Access::ReadWrite) };
+    let settings = PoolSettings {
+        statement_cache: false,
+        max_connections: 1,
+        ..pool_settings(Access::ReadWrite)
+    };
     let pool = storage::pool(&server.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
     let ledger = Ledger::new(pool.clone());
     ledger.number(Uuid::new_v4()).await.unwrap();
@@ -99,7 +126,9 @@ async fn a_wrong_database_or_password_is_told_without_telling_it() {
         server.postgres.url("arxiv_ro", "arxiv_ro", "nowhere"),
     ] {
         let pool = storage::pool(&url, &pool_settings(Access::ReadOnly)).unwrap();
-        let error = storage::schema::check(&pool, storage::schema::Need::ResultsRead).await.unwrap_err();
+        let error = storage::schema::check(&pool, storage::schema::Need::ResultsRead)
+            .await
+            .unwrap_err();
         assert!(matches!(error, StorageError::Unavailable(_)), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("wrong-secret"));
         assert_eq!(error.to_string(), "the database is not available");

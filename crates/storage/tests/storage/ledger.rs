@@ -27,13 +27,19 @@ async fn callers_at_once_for_one_object_get_one_number() {
     // As two processes: each with its own pool.
     let ledgers = [(), ()].map(|()| Ledger::new(server.pool("arxiv_operator", "arxiv_sequence")));
     let uids: Vec<Uuid> = (0..10).map(|_| Uuid::new_v4()).collect();
-    let calls = uids.iter().flat_map(|uid| ledgers.iter().cycle().take(8).map(|ledger| ledger.number(*uid)));
+    let calls = uids
+        .iter()
+        .flat_map(|uid| ledgers.iter().cycle().take(8).map(|ledger| ledger.number(*uid)));
     let numbers: Vec<i64> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
     for of_one in numbers.chunks(8) {
         assert_eq!(of_one, [of_one[0]; 8]);
     }
     assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), uids.len());
-    assert_eq!(server.value::<i64>("arxiv_sequence", LAST).await, 10, "numbers were burnt");
+    assert_eq!(
+        server.value::<i64>("arxiv_sequence", LAST).await,
+        10,
+        "numbers were burnt"
+    );
 }
 
 #[tokio::test]
@@ -58,9 +64,18 @@ async fn entries_of_objects_that_are_gone_are_listed_in_pages_and_pruned() {
         ledger.number(*uid).await.unwrap();
     }
     uids.sort_unstable();
-    assert!(ledger.uids(Duration::from_hours(1), None, 10).await.unwrap().is_empty());
+    assert!(
+        ledger
+            .uids(Duration::from_hours(1), None, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(ledger.uids(Duration::ZERO, None, 2).await.unwrap(), uids[..2]);
-    assert_eq!(ledger.uids(Duration::ZERO, Some(uids[1]), 10).await.unwrap(), uids[2..]);
+    assert_eq!(
+        ledger.uids(Duration::ZERO, Some(uids[1]), 10).await.unwrap(),
+        uids[2..]
+    );
     assert_eq!(ledger.prune(&uids[..3]).await.unwrap(), 3);
     assert_eq!(ledger.prune(&uids[..3]).await.unwrap(), 0);
     assert_eq!(ledger.uids(Duration::ZERO, None, 10).await.unwrap(), uids[3..]);

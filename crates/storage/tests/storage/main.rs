@@ -1,5 +1,8 @@
 //! The stores on real Postgres servers, each test with its own.
 
+// clippy.toml allows these in tests, but not in what tests share.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 mod adoption;
 mod connections;
 mod gate;

@@ -47,24 +47,40 @@ async fn a_fresh_install_is_ready_and_a_second_run_changes_nothing() {
     let owner = storage::pool(&server.settings().queries_url, &pool_settings(Access::ReadWrite)).unwrap();
     for need in [Need::QueriesWrite, Need::ResultsRead, Need::Sequence] {
         let reason = schema::check(&owner, need).await.unwrap();
-        assert_eq!(reason, Some("the database is not prepared: its migrations have not run"), "{need:?}");
+        assert_eq!(
+            reason,
+            Some("the database is not prepared: its migrations have not run"),
+            "{need:?}"
+        );
     }
 
     server.migrate().await;
     assert_ready(&server).await;
-    let before: (String, String) =
-        (server.value("arxiv", CATALOGUE).await, server.value("arxiv_sequence", CATALOGUE).await);
+    let before: (String, String) = (
+        server.value("arxiv", CATALOGUE).await,
+        server.value("arxiv_sequence", CATALOGUE).await,
+    );
 
     let told = server.migrate().await;
-    let after: (String, String) =
-        (server.value("arxiv", CATALOGUE).await, server.value("arxiv_sequence", CATALOGUE).await);
+    let after: (String, String) = (
+        server.value("arxiv", CATALOGUE).await,
+        server.value("arxiv_sequence", CATALOGUE).await,
+    );
     assert_eq!(before, after);
-    assert!(!told.iter().any(|line| line.contains("grant") || line.contains("revoke")), "{told:?}");
+    assert!(
+        !told
+            .iter()
+            .any(|line| line.contains("grant") || line.contains("revoke")),
+        "{told:?}"
+    );
 
     // A user without the rights is told so.
     let reader = server.pool("arxiv_ro", "arxiv");
     let reason = schema::check(&reader, Need::QueriesWrite).await.unwrap();
-    assert_eq!(reason, Some("the database user lacks rights: its migrations have not run"));
+    assert_eq!(
+        reason,
+        Some("the database user lacks rights: its migrations have not run")
+    );
 }
 
 #[tokio::test]
@@ -114,7 +130,11 @@ async fn four_databases() {
         ("arxiv_rw", "d3", Need::QueriesWrite),
         ("arxiv_ro", "d4", Need::ResultsRead),
     ] {
-        assert_eq!(schema::check(&server.pool(user, database), need).await.unwrap(), None, "{user} {need:?}");
+        assert_eq!(
+            schema::check(&server.pool(user, database), need).await.unwrap(),
+            None,
+            "{user} {need:?}"
+        );
     }
     // A user gets into no database but its own.
     let stranger = server.pool("arxiv_rw", "d1");
@@ -125,28 +145,48 @@ async fn four_databases() {
 #[tokio::test]
 async fn users_that_exist_keep_their_passwords() {
     let server = Server::empty().await;
-    server.execute("postgres", "create role arxiv_ro login password 'old'").await;
+    server
+        .execute("postgres", "create role arxiv_ro login password 'old'")
+        .await;
     server.migrate().await;
     let reads = |password: &str| {
         let url = server.postgres.url("arxiv_ro", password, "arxiv");
         storage::pool(&url, &pool_settings(Access::ReadOnly)).unwrap()
     };
-    assert_eq!(schema::check(&reads("old"), Need::QueriesRead).await.unwrap(), None);
-    let error = schema::check(&reads("arxiv_ro"), Need::QueriesRead).await.unwrap_err();
+    assert_eq!(
+        schema::check(&reads("old"), Need::QueriesRead).await.unwrap(),
+        None
+    );
+    let error = schema::check(&reads("arxiv_ro"), Need::QueriesRead)
+        .await
+        .unwrap_err();
     assert!(error.is_unavailable(), "{error:?}");
 }
 
 #[tokio::test]
 async fn an_owner_who_may_not_create_users_is_told_or_goes_on() {
     let server = Server::empty().await;
-    server.execute("postgres", "alter role arxiv_owner nocreaterole").await;
+    server
+        .execute("postgres", "alter role arxiv_owner nocreaterole")
+        .await;
     let error = migrate::run(&server.settings(), &|_| ()).await.unwrap_err();
     assert!(error.to_string().contains("may not create users"), "{error}");
 
-    for user in ["arxiv_rw", "arxiv_ro", "arxiv_sequence", "arxiv_operator", "arxiv_upstream"] {
-        server.execute("postgres", &format!("create role {user} login password '{user}'")).await;
+    for user in [
+        "arxiv_rw",
+        "arxiv_ro",
+        "arxiv_sequence",
+        "arxiv_operator",
+        "arxiv_upstream",
+    ] {
+        server
+            .execute("postgres", &format!("create role {user} login password '{user}'"))
+            .await;
     }
-    let settings = MigrateSettings { passwords: RolePasswords::default(), ..server.settings() };
+    let settings = MigrateSettings {
+        passwords: RolePasswords::default(),
+        ..server.settings()
+    };
     migrate::run(&settings, &|_| ()).await.unwrap();
     assert_ready(&server).await;
 }
@@ -167,7 +207,8 @@ async fn what_an_interrupted_index_build_left_is_repaired() {
     assert!(matches!(error, StorageError::Migration { .. }), "{error:?}");
     server.execute("arxiv", "delete from results").await;
     server.migrate().await;
-    let valid = format!("select indisvalid and indisunique from pg_index where indexrelid = '{name}'::regclass");
+    let valid =
+        format!("select indisvalid and indisunique from pg_index where indexrelid = '{name}'::regclass");
     assert!(server.value::<bool>("arxiv", &valid).await);
     let indexes = "select count(*) from pg_indexes where tablename = 'results'";
     assert_eq!(server.value::<i64>("arxiv", indexes).await, 4);
@@ -179,7 +220,10 @@ async fn a_table_in_use_is_waited_for_without_holding_others_up() {
     server.execute("arxiv", crate::adoption::EXISTING_TABLES).await;
     let mut reader = server.admin("arxiv").await;
     let mut transaction = reader.begin().await.unwrap();
-    sqlx::query("select from queries").fetch_all(&mut *transaction).await.unwrap();
+    sqlx::query("select from queries")
+        .fetch_all(&mut *transaction)
+        .await
+        .unwrap();
 
     let (send, mut tries) = tokio::sync::mpsc::unbounded_channel();
     let told = Mutex::new(Vec::new());
@@ -199,7 +243,9 @@ async fn a_table_in_use_is_waited_for_without_holding_others_up() {
         tries.recv().await.unwrap();
         tries.recv().await.unwrap();
         // Between the tries everybody else gets through.
-        server.execute("arxiv", "insert into queries (query_id) values (1)").await;
+        server
+            .execute("arxiv", "insert into queries (query_id) values (1)")
+            .await;
         transaction.commit().await.unwrap();
         Ok(())
     };

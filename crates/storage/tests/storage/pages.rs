@@ -7,11 +7,21 @@ use storage::{NewPage, PageEntry, PageKey, Pages};
 use crate::setup::{Server, eventually};
 
 fn key(search: &str, start: u32) -> PageKey {
-    PageKey { search: search.into(), day: date(2024, 3, 31), start, count: 8 }
+    PageKey {
+        search: search.into(),
+        day: date(2024, 3, 31),
+        start,
+        count: 8,
+    }
 }
 
 fn page(title: &str) -> NewPage {
-    let entry = PageEntry { id: "1".into(), authors: "Erdős".into(), title: "Árvíz \\ \"".into(), journal: String::new() };
+    let entry = PageEntry {
+        id: "1".into(),
+        authors: "Erdős".into(),
+        title: "Árvíz \\ \"".into(),
+        journal: String::new(),
+    };
     NewPage {
         total: 1234,
         title: title.into(),
@@ -22,14 +32,14 @@ fn page(title: &str) -> NewPage {
     }
 }
 
-async fn pages(server: &Server) -> Pages {
+fn pages(server: &Server) -> Pages {
     Pages::new(server.pool("arxiv_upstream", "arxiv_sequence"))
 }
 
 #[tokio::test]
 async fn the_first_page_wins_and_reads_as_it_was_written() {
     let server = Server::migrated().await;
-    let pages = pages(&server).await;
+    let pages = pages(&server);
     // Longer than an index entry may be.
     let long = "ti:árvíztűrő ".repeat(1000);
     let key = key(&long, 0);
@@ -50,9 +60,17 @@ async fn the_first_page_wins_and_reads_as_it_was_written() {
     assert!(age.as_secs() < 60 && !age.is_negative(), "{age}");
     // Each part of the key counts.
     let day = date(2024, 4, 1);
-    for other in
-        [PageKey { start: 8, ..key.clone() }, PageKey { count: 9, ..key.clone() }, PageKey { day, ..key.clone() }]
-    {
+    for other in [
+        PageKey {
+            start: 8,
+            ..key.clone()
+        },
+        PageKey {
+            count: 9,
+            ..key.clone()
+        },
+        PageKey { day, ..key.clone() },
+    ] {
         assert_eq!(pages.get(&other).await.unwrap(), None);
     }
 }
@@ -60,9 +78,14 @@ async fn the_first_page_wins_and_reads_as_it_was_written() {
 #[tokio::test]
 async fn a_page_with_a_short_life_is_replaced_after_it() {
     let server = Server::migrated().await;
-    let pages = pages(&server).await;
+    let pages = pages(&server);
     let key = key("ti:nothing", 0);
-    let empty = NewPage { total: 0, entries: Vec::new(), keep_for: Some(Duration::from_millis(500)), ..page("empty") };
+    let empty = NewPage {
+        total: 0,
+        entries: Vec::new(),
+        keep_for: Some(Duration::from_millis(500)),
+        ..page("empty")
+    };
     assert_eq!(pages.put(&key, &empty).await.unwrap().title, "empty");
     assert_eq!(pages.put(&key, &page("found")).await.unwrap().title, "empty");
     eventually("the page ends", async || pages.get(&key).await.unwrap().is_none()).await;
@@ -73,17 +96,25 @@ async fn a_page_with_a_short_life_is_replaced_after_it() {
 #[tokio::test]
 async fn old_days_and_the_oldest_bytes_are_pruned() {
     let server = Server::migrated().await;
-    let pages = pages(&server).await;
-    let yesterday = PageKey { day: date(2024, 3, 30), ..key("s", 0) };
+    let pages = pages(&server);
+    let yesterday = PageKey {
+        day: date(2024, 3, 30),
+        ..key("s", 0)
+    };
     pages.put(&yesterday, &page("yesterday")).await.unwrap();
     for start in 0..4 {
         pages.put(&key("s", start), &page("today")).await.unwrap();
     }
-    let over = NewPage { keep_for: Some(Duration::ZERO), ..page("over") };
+    let over = NewPage {
+        keep_for: Some(Duration::ZERO),
+        ..page("over")
+    };
     pages.put(&key("s", 4), &over).await.unwrap();
 
     assert_eq!(pages.prune(date(2024, 3, 31), u64::MAX).await.unwrap(), 2);
-    let bytes: i64 = server.value("arxiv_sequence", "select bytes from arxiv_pages limit 1").await;
+    let bytes: i64 = server
+        .value("arxiv_sequence", "select bytes from arxiv_pages limit 1")
+        .await;
     // Room for two and a half: the two that were fetched last.
     let room = u64::try_from(bytes * 5 / 2).unwrap();
     assert_eq!(pages.prune(date(2024, 3, 31), room).await.unwrap(), 2);

@@ -7,7 +7,11 @@ use storage::{Access, ReadQuery, Reads, ResultRow, StorageError};
 use crate::setup::{Server, eventually, pool_settings};
 
 fn reads(server: &Server, settle: Option<Duration>) -> Reads {
-    Reads::new(server.pool("arxiv_ro", "arxiv"), server.pool("arxiv_ro", "arxiv"), settle)
+    Reads::new(
+        server.pool("arxiv_ro", "arxiv"),
+        server.pool("arxiv_ro", "arxiv"),
+        settle,
+    )
 }
 
 async fn queries(reads: &Reads, start: i64, end: Option<i64>) -> Vec<ReadQuery> {
@@ -23,17 +27,36 @@ async fn queries_come_by_time_then_by_insertion() {
     server.execute("arxiv", rows).await;
     let reads = reads(&server, None);
     let read = queries(&reads, 100, None).await;
-    let texts: Vec<_> = read.iter().map(|row| (row.timestamp, row.query.as_deref())).collect();
+    let texts: Vec<_> = read
+        .iter()
+        .map(|row| (row.timestamp, row.query.as_deref()))
+        .collect();
     assert_eq!(
         texts,
-        [(100, Some("a")), (200, None), (200, Some("")), (200, Some("b")), (300, Some("c"))]
+        [
+            (100, Some("a")),
+            (200, None),
+            (200, Some("")),
+            (200, Some("b")),
+            (300, Some("c"))
+        ]
     );
-    let nulls = ReadQuery { query: None, timestamp: 200, status: None, num_results: None };
+    let nulls = ReadQuery {
+        query: None,
+        timestamp: 200,
+        status: None,
+        num_results: None,
+    };
     assert_eq!(read[1], nulls);
     assert_eq!(read[0].num_results, Some(100_000));
-    for (start, end, count) in
-        [(100, Some(200), 4), (101, Some(199), 0), (200, Some(200), 3), (301, None, 0), (300, Some(100), 0), (i64::MIN, None, 5)]
-    {
+    for (start, end, count) in [
+        (100, Some(200), 4),
+        (101, Some(199), 0),
+        (200, Some(200), 3),
+        (301, None, 0),
+        (300, Some(100), 0),
+        (i64::MIN, None, 5),
+    ] {
         assert_eq!(queries(&reads, start, end).await.len(), count, "{start} {end:?}");
     }
 }
@@ -45,7 +68,11 @@ async fn long_answers_come_in_batches_without_loss_or_repeats() {
     let rows = "insert into queries (timestamp, num_results) select n / 700, n from generate_series(0, 4999) n order by random()";
     server.execute("arxiv", rows).await;
     let reads = reads(&server, None);
-    let mut read: Vec<_> = queries(&reads, 0, None).await.iter().map(|row| row.num_results.unwrap()).collect();
+    let mut read: Vec<_> = queries(&reads, 0, None)
+        .await
+        .iter()
+        .map(|row| row.num_results.unwrap())
+        .collect();
     assert_eq!(read.len(), 5000);
     assert!(read.is_sorted_by_key(|n| n / 700));
     read.sort_unstable();
@@ -58,12 +85,28 @@ async fn results_come_in_pages_by_insertion_with_nulls_as_empty() {
     server.execute("arxiv", "insert into results (author, title, journal) select 'A' || n, 'T' || n, null from generate_series(0, 24) n").await;
     let reads = reads(&server, None);
     let first = reads.results(0, 10).await.unwrap();
-    assert_eq!(first[0], ResultRow { author: "A0".into(), title: "T0".into(), journal: String::new() });
-    for (page, items, first, count) in
-        [(0, 10, Some("A0"), 10), (2, 10, Some("A20"), 5), (3, 10, None, 0), (1, 7, Some("A7"), 7), (0, 0, None, 0), (i64::MAX, 1000, None, 0)]
-    {
+    assert_eq!(
+        first[0],
+        ResultRow {
+            author: "A0".into(),
+            title: "T0".into(),
+            journal: String::new()
+        }
+    );
+    for (page, items, first, count) in [
+        (0, 10, Some("A0"), 10),
+        (2, 10, Some("A20"), 5),
+        (3, 10, None, 0),
+        (1, 7, Some("A7"), 7),
+        (0, 0, None, 0),
+        (i64::MAX, 1000, None, 0),
+    ] {
         let read = reads.results(page, items).await.unwrap();
-        assert_eq!((read.first().map(|row| row.author.as_str()), read.len()), (first, count), "{page} {items}");
+        assert_eq!(
+            (read.first().map(|row| row.author.as_str()), read.len()),
+            (first, count),
+            "{page} {items}"
+        );
     }
 }
 
@@ -75,9 +118,19 @@ async fn what_is_younger_than_the_settle_horizon_is_left_out() {
         insert into results (author, recorded_at) values ('before', null), ('young', now()), ('settled', now() - interval '11 s');";
     server.execute("arxiv", rows).await;
     let apart = reads(&server, Some(Duration::from_secs(10)));
-    let read: Vec<_> = queries(&apart, 0, None).await.into_iter().map(|row| row.query.unwrap()).collect();
+    let read: Vec<_> = queries(&apart, 0, None)
+        .await
+        .into_iter()
+        .map(|row| row.query.unwrap())
+        .collect();
     assert_eq!(read, ["before", "settled"]);
-    let read: Vec<_> = apart.results(0, 10).await.unwrap().into_iter().map(|row| row.author).collect();
+    let read: Vec<_> = apart
+        .results(0, 10)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.author)
+        .collect();
     assert_eq!(read, ["before", "settled"]);
     assert_eq!(reads(&server, None).results(0, 10).await.unwrap().len(), 3);
 }
@@ -104,16 +157,30 @@ async fn a_replicas_conflict_is_read_again_twice() {
 #[tokio::test]
 async fn a_replica_answers_reads_and_refuses_writes() {
     let server = Server::migrated().await;
-    server.execute("arxiv", "insert into results (author) values ('a')").await;
+    server
+        .execute("arxiv", "insert into results (author) values ('a')")
+        .await;
     let replica = server.postgres.replica().await.unwrap();
     replica.wait_replayed(&server.postgres).await.unwrap();
     let url = |user: &str| replica.url(user, user, "arxiv");
     let read_only = storage::pool(&url("arxiv_ro"), &pool_settings(Access::ReadOnly)).unwrap();
-    assert_eq!(Reads::new(read_only.clone(), read_only, None).results(0, 10).await.unwrap().len(), 1);
+    assert_eq!(
+        Reads::new(read_only.clone(), read_only, None)
+            .results(0, 10)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 
     // A pool that reads where it should write: the database's refusal is "unavailable", not a defect.
     let misled = storage::pool(&url("arxiv_rw"), &pool_settings(Access::ReadOnly)).unwrap();
-    let refused = misled.acquire().await.unwrap().execute("insert into public.results (author) values ('b')").await;
+    let refused = misled
+        .acquire()
+        .await
+        .unwrap()
+        .execute("insert into public.results (author) values ('b')")
+        .await;
     let refused = StorageError::from(refused.unwrap_err());
     assert!(matches!(refused, StorageError::Unavailable(_)), "{refused:?}");
 
@@ -129,7 +196,10 @@ async fn a_replica_answers_reads_and_refuses_writes() {
     written.unwrap();
     eventually("the write", async || {
         let mut admin = replica.connect("arxiv").await.unwrap();
-        let rows: i64 = sqlx::query_scalar("select count(*) from results").fetch_one(&mut admin).await.unwrap();
+        let rows: i64 = sqlx::query_scalar("select count(*) from results")
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
         admin.close().await.unwrap();
         rows == 2
     })

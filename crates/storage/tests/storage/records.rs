@@ -7,7 +7,15 @@ use uuid::Uuid;
 use crate::setup::{Server, papers, passwords};
 
 pub(crate) fn record(uid: Uuid, number: i64, results: &[ResultRow]) -> Record<'_> {
-    Record { uid, number, timestamp: 1_711_843_200, status: 200, num_results: 1234, query: "q=Erdős", results }
+    Record {
+        uid,
+        number,
+        timestamp: 1_711_843_200,
+        status: 200,
+        num_results: 1234,
+        query: "q=Erdős",
+        results,
+    }
 }
 
 fn recorded(outcome: RecordOutcome) -> Recorded {
@@ -18,7 +26,11 @@ fn recorded(outcome: RecordOutcome) -> Recorded {
 }
 
 fn in_one(server: &Server) -> Records {
-    Records::new(server.pool("arxiv_rw", "arxiv"), server.pool("arxiv_rw", "arxiv"), false)
+    Records::new(
+        server.pool("arxiv_rw", "arxiv"),
+        server.pool("arxiv_rw", "arxiv"),
+        false,
+    )
 }
 
 #[tokio::test]
@@ -30,16 +42,31 @@ async fn eight_recorders_at_once_record_once() {
     assert_eq!(recorders[0].find(uid).await.unwrap(), None);
     // Each comes with a number of its own, as if the ledger had been lost between them.
     let records: Vec<_> = (1..=8).map(|number| record(uid, number, &papers)).collect();
-    let outcomes = join_all(recorders.iter().zip(&records).map(|(records, record)| records.record(record))).await;
-    let outcomes: Vec<_> = outcomes.into_iter().map(|outcome| recorded(outcome.unwrap())).collect();
+    let outcomes = join_all(
+        recorders
+            .iter()
+            .zip(&records)
+            .map(|(records, record)| records.record(record)),
+    )
+    .await;
+    let outcomes: Vec<_> = outcomes
+        .into_iter()
+        .map(|outcome| recorded(outcome.unwrap()))
+        .collect();
     let stands = recorders[0].find(uid).await.unwrap().unwrap();
     assert!(outcomes.iter().all(|outcome| *outcome == stands), "{outcomes:?}");
-    assert_eq!((stands.num_entries, stands.num_results, stands.query.as_str()), (3, 1234, "q=Erdős"));
+    assert_eq!(
+        (stands.num_entries, stands.num_results, stands.query.as_str()),
+        (3, 1234, "q=Erdős")
+    );
     let rows = "select string_agg(format('%s %s %s %s %s', query_id, result_number, author, title, journal), '; ' order by id) from results";
     let n = stands.query_id;
     let expected = format!("{n} 0 A0 T0 J0; {n} 1 A1 T1 J1; {n} 2 A2 T2 J2");
     assert_eq!(server.value::<String>("arxiv", rows).await, expected);
-    assert_eq!(server.value::<i64>("arxiv", "select count(*) from queries").await, 1);
+    assert_eq!(
+        server.value::<i64>("arxiv", "select count(*) from queries").await,
+        1
+    );
 }
 
 #[tokio::test]
@@ -47,8 +74,9 @@ async fn many_objects_at_once_and_none_with_no_papers() {
     let server = Server::migrated().await;
     let records = in_one(&server);
     let papers = papers(2);
-    let all: Vec<_> =
-        (1..=50).map(|n| record(Uuid::new_v4(), n, if n % 10 == 0 { &[] } else { &papers })).collect();
+    let all: Vec<_> = (1..=50)
+        .map(|n| record(Uuid::new_v4(), n, if n % 10 == 0 { &[] } else { &papers }))
+        .collect();
     for outcome in join_all(all.iter().map(|record| records.record(record))).await {
         recorded(outcome.unwrap());
     }
@@ -75,7 +103,10 @@ async fn a_strangers_number_is_not_taken() {
     }
     assert_eq!(server.value::<String>("arxiv", rows).await, before);
     assert_eq!(records.find(uid).await.unwrap(), None);
-    assert_eq!(recorded(records.record(&record(uid, 4, &papers)).await.unwrap()).query_id, 4);
+    assert_eq!(
+        recorded(records.record(&record(uid, 4, &papers)).await.unwrap()).query_id,
+        4
+    );
 }
 
 #[tokio::test]
@@ -84,11 +115,18 @@ async fn a_server_that_dies_at_any_moment_leaves_all_or_nothing() {
     let records = in_one(&server);
     let papers = papers(500);
     let uids: Vec<Uuid> = (0..20).map(|_| Uuid::new_v4()).collect();
-    let all: Vec<_> = uids.iter().zip(1..).map(|(uid, number)| record(*uid, number, &papers)).collect();
+    let all: Vec<_> = uids
+        .iter()
+        .zip(1..)
+        .map(|(uid, number)| record(*uid, number, &papers))
+        .collect();
     let write = join_all(all.iter().map(|record| records.record(record)));
     let kill = async {
         let some = "select count(*) from queries";
-        crate::setup::eventually("the first record", async || server.value::<i64>("arxiv", some).await > 0).await;
+        crate::setup::eventually("the first record", async || {
+            server.value::<i64>("arxiv", some).await > 0
+        })
+        .await;
         server.postgres.kill9().await.unwrap();
     };
     let (outcomes, ()) = tokio::join!(write, kill);
@@ -103,8 +141,14 @@ async fn a_server_that_dies_at_any_moment_leaves_all_or_nothing() {
     for record in &all {
         recorded(records.record(record).await.unwrap());
     }
-    assert_eq!(server.value::<i64>("arxiv", "select count(*) from queries").await, 20);
-    assert_eq!(server.value::<i64>("arxiv", "select count(*) from results").await, 10_000);
+    assert_eq!(
+        server.value::<i64>("arxiv", "select count(*) from queries").await,
+        20
+    );
+    assert_eq!(
+        server.value::<i64>("arxiv", "select count(*) from results").await,
+        10_000
+    );
 }
 
 /// `queries` on one server, `results` on another.
@@ -135,7 +179,10 @@ impl Split {
 
     async fn count(&self, sql: &str) -> i64 {
         let mut admin = self.results.connect("papers").await.unwrap();
-        let count = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut admin).await.unwrap();
+        let count = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
         admin.close().await.unwrap();
         count
     }
@@ -148,21 +195,55 @@ async fn split_servers_record_once_and_take_what_an_earlier_try_left() {
     let papers = papers(3);
     let recorders: Vec<Records> = (0..8).map(|_| split.records()).collect();
     let records: Vec<_> = (1..=8).map(|number| record(uid, number, &papers)).collect();
-    let outcomes = join_all(recorders.iter().zip(&records).map(|(records, record)| records.record(record))).await;
+    let outcomes = join_all(
+        recorders
+            .iter()
+            .zip(&records)
+            .map(|(records, record)| records.record(record)),
+    )
+    .await;
     let stands = recorders[0].find(uid).await.unwrap().unwrap();
-    assert!(outcomes.into_iter().all(|outcome| recorded(outcome.unwrap()) == stands));
+    assert!(
+        outcomes
+            .into_iter()
+            .all(|outcome| recorded(outcome.unwrap()) == stands)
+    );
     assert_eq!(split.count("select count(*) from results").await, 3);
-    assert_eq!(split.count(&format!("select distinct query_id from results where query_uid = '{uid}'")).await, stands.query_id);
+    assert_eq!(
+        split
+            .count(&format!(
+                "select distinct query_id from results where query_uid = '{uid}'"
+            ))
+            .await,
+        stands.query_id
+    );
 
     // A stranger's number in either table.
-    split.results.execute("papers", "insert into results (query_id) values (20)").await.unwrap();
-    split.queries.execute("arxiv", "insert into queries (query_id) values (21)").await;
+    split
+        .results
+        .execute("papers", "insert into results (query_id) values (20)")
+        .await
+        .unwrap();
+    split
+        .queries
+        .execute("arxiv", "insert into queries (query_id) values (21)")
+        .await;
     let other = Uuid::new_v4();
     for number in [20, 21, stands.query_id] {
-        let outcome = recorders[0].record(&record(other, number, &papers)).await.unwrap();
+        let outcome = recorders[0]
+            .record(&record(other, number, &papers))
+            .await
+            .unwrap();
         assert_eq!(outcome, RecordOutcome::NumberTaken, "{number}");
     }
-    assert_eq!(split.count(&format!("select count(*) from results where query_uid = '{other}'")).await, 0);
+    assert_eq!(
+        split
+            .count(&format!(
+                "select count(*) from results where query_uid = '{other}'"
+            ))
+            .await,
+        0
+    );
 
     // Results that stand from a try which ended between the two servers: their number stays theirs.
     let left = format!(

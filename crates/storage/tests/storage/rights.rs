@@ -23,7 +23,10 @@ const ANYWHERE: [(&str, &str); 8] = [
     ("create temporary table", "create temporary table mine (x int)"),
     ("create schema", "create schema mine"),
     ("create role", "create role mine"),
-    ("sweep", "select public.sweep_results('00000000-0000-0000-0000-000000000001')"),
+    (
+        "sweep",
+        "select public.sweep_results('00000000-0000-0000-0000-000000000001')",
+    ),
     ("alter table", "alter table queries add column x int"),
     ("drop table", "drop table queries"),
     ("become the owner", "set role arxiv_owner"),
@@ -32,8 +35,10 @@ const ANYWHERE: [(&str, &str); 8] = [
 /// Those of them that only make sense there.
 const IN_ARXIV: [&str; 3] = ["sweep", "alter table", "drop table"];
 
-/// Tables with one of their columns, and sequences, by database.
-const OBJECTS: [(&str, &[(&str, &str)], &[&str]); 2] = [
+/// A database, its tables with one column of each, its sequences.
+type Objects = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
+const OBJECTS: [Objects; 2] = [
     (
         "arxiv",
         &[
@@ -58,7 +63,7 @@ const OBJECTS: [(&str, &[(&str, &str)], &[&str]); 2] = [
     ),
 ];
 
-/// All that each user may do; everything else of the above is refused.
+/// All that each user may do; everything else of the above is refused. (Whoever may update or delete may lock.)
 const ALLOWED: [(&str, &str, &[&str]); 10] = [
     (
         "arxiv_rw",
@@ -86,6 +91,7 @@ const ALLOWED: [(&str, &str, &[&str]); 10] = [
         &[
             "nextval arxiv_sequence",
             "select arxiv_ledger",
+            "lock arxiv_ledger",
             "insert arxiv_ledger",
             "update arxiv_ledger",
             "delete arxiv_ledger",
@@ -96,8 +102,10 @@ const ALLOWED: [(&str, &str, &[&str]); 10] = [
         "arxiv_sequence",
         &[
             "select arxiv_gate",
+            "lock arxiv_gate",
             "update arxiv_gate",
             "select arxiv_pages",
+            "lock arxiv_pages",
             "insert arxiv_pages",
             "update arxiv_pages",
             "delete arxiv_pages",
@@ -127,7 +135,11 @@ async fn no_user_can_do_more_than_it_needs() {
         let Ok(mut connection) = connection else {
             assert!(allowed.is_empty(), "{user} does not get into {database}");
             let refused = connection.unwrap_err();
-            assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501", "{user} {database}");
+            assert_eq!(
+                refused.as_database_error().unwrap().code().unwrap(),
+                "42501",
+                "{user} {database}"
+            );
             continue;
         };
         let mut got = BTreeSet::new();
@@ -146,7 +158,10 @@ fn attempts(database: &str) -> Vec<(String, String)> {
     let mut attempts = Vec::new();
     for (table, column) in *tables {
         for (verb, sql) in ON_TABLES {
-            attempts.push((format!("{verb} {table}"), sql.replace('T', table).replace('C', column)));
+            attempts.push((
+                format!("{verb} {table}"),
+                sql.replace('T', table).replace('C', column),
+            ));
         }
     }
     for sequence in *sequences {
@@ -154,7 +169,9 @@ fn attempts(database: &str) -> Vec<(String, String)> {
             attempts.push((format!("{verb} {sequence}"), sql.replace('T', sequence)));
         }
     }
-    let elsewhere = ANYWHERE.iter().filter(|(act, _)| database == "arxiv" || !IN_ARXIV.contains(act));
+    let elsewhere = ANYWHERE
+        .iter()
+        .filter(|(act, _)| database == "arxiv" || !IN_ARXIV.contains(act));
     attempts.extend(elsewhere.map(|(act, sql)| ((*act).to_owned(), (*sql).to_owned())));
     attempts
 }
@@ -162,7 +179,9 @@ fn attempts(database: &str) -> Vec<(String, String)> {
 /// Whether the statement is refused for want of rights; what else may come of it does not matter.
 async fn may(connection: &mut PgConnection, sql: &str) -> bool {
     let mut transaction = connection.begin().await.unwrap();
-    let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut *transaction).await;
+    let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+        .execute(&mut *transaction)
+        .await;
     transaction.rollback().await.unwrap();
     match done {
         Ok(_) => true,

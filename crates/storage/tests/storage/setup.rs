@@ -20,7 +20,13 @@ impl Server {
     /// Databases that are still empty.
     pub(crate) async fn empty() -> Self {
         let postgres = Postgres::start().await.unwrap();
-        postgres.execute("postgres", "create role arxiv_owner login createrole password 'owner'").await.unwrap();
+        postgres
+            .execute(
+                "postgres",
+                "create role arxiv_owner login createrole password 'owner'",
+            )
+            .await
+            .unwrap();
         for database in ["arxiv", "arxiv_sequence"] {
             postgres.create_database(database).await.unwrap();
             let owner = format!("alter database {database} owner to arxiv_owner");
@@ -39,14 +45,21 @@ impl Server {
     /// Runs the migrations; gives what they told.
     pub(crate) async fn migrate(&self) -> Vec<String> {
         let told = Mutex::new(Vec::new());
-        migrate::run(&self.settings(), &|line| told.lock().unwrap().push(line.to_owned())).await.unwrap();
+        migrate::run(&self.settings(), &|line| {
+            told.lock().unwrap().push(line.to_owned());
+        })
+        .await
+        .unwrap();
         told.into_inner().unwrap()
     }
 
     pub(crate) fn settings(&self) -> MigrateSettings {
         let arxiv = self.postgres.url(OWNER, "owner", "arxiv");
         // The same database by another name of the host.
-        let same = self.postgres.url(OWNER, "owner", "arxiv_sequence").replace("127.0.0.1", "localhost");
+        let same = self
+            .postgres
+            .url(OWNER, "owner", "arxiv_sequence")
+            .replace("127.0.0.1", "localhost");
         MigrateSettings {
             sequence_url: self.postgres.url(OWNER, "owner", "arxiv_sequence"),
             upstream_url: same,
@@ -78,7 +91,10 @@ impl Server {
         T: Send + Unpin + sqlx::Type<sqlx::Postgres> + for<'r> sqlx::Decode<'r, sqlx::Postgres>,
     {
         let mut admin = self.admin(database).await;
-        let value = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut admin).await.unwrap();
+        let value = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
         admin.close().await.unwrap();
         value
     }
@@ -106,7 +122,11 @@ pub(crate) fn pool_settings(access: Access) -> PoolSettings {
 }
 
 pub(crate) fn papers(count: usize) -> Vec<ResultRow> {
-    let paper = |n| ResultRow { author: format!("A{n}"), title: format!("T{n}"), journal: format!("J{n}") };
+    let paper = |n| ResultRow {
+        author: format!("A{n}"),
+        title: format!("T{n}"),
+        journal: format!("J{n}"),
+    };
     (0..count).map(paper).collect()
 }
 

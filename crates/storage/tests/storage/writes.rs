@@ -2,10 +2,20 @@ use futures::future::join_all;
 use storage::{QueryRow, Records, ResultRow, WriteOutcome, Writes};
 use uuid::Uuid;
 
-use crate::{records::record, setup::{Server, papers}};
+use crate::{
+    records::record,
+    setup::{Server, papers},
+};
 
 fn row(query_id: i64) -> QueryRow {
-    QueryRow { query_id, timestamp: 1, status: 200, num_results: 7, num_entries: 2, query: "'; DROP TABLE queries; --".into() }
+    QueryRow {
+        query_id,
+        timestamp: 1,
+        status: 200,
+        num_results: 7,
+        num_entries: 2,
+        query: "'; DROP TABLE queries; --".into(),
+    }
 }
 
 fn writes(server: &Server) -> Writes {
@@ -28,12 +38,26 @@ async fn queries_are_written_once() {
     for change in other {
         let mut changed = row(9);
         change(&mut changed);
-        assert_eq!(writes.query(&changed).await.unwrap(), WriteOutcome::Conflict, "{changed:?}");
+        assert_eq!(
+            writes.query(&changed).await.unwrap(),
+            WriteOutcome::Conflict,
+            "{changed:?}"
+        );
     }
-    assert_eq!(server.value::<i64>("arxiv", "select count(*) from queries").await, 1);
+    assert_eq!(
+        server.value::<i64>("arxiv", "select count(*) from queries").await,
+        1
+    );
 
     let outcomes = join_all((0..8).map(|_| async { writes.query(&row(10)).await.unwrap() })).await;
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == WriteOutcome::Written).count(), 1, "{outcomes:?}");
+    assert_eq!(
+        outcomes
+            .iter()
+            .filter(|outcome| **outcome == WriteOutcome::Written)
+            .count(),
+        1,
+        "{outcomes:?}"
+    );
 }
 
 #[tokio::test]
@@ -55,24 +79,45 @@ async fn results_are_written_once() {
         (1, &turned, WriteOutcome::Conflict),
     ];
     for (timestamp, rows, expected) in cases {
-        assert_eq!(writes.results(9, timestamp, rows).await.unwrap(), expected, "{timestamp} {rows:?}");
+        assert_eq!(
+            writes.results(9, timestamp, rows).await.unwrap(),
+            expected,
+            "{timestamp} {rows:?}"
+        );
     }
     assert_eq!(writes.results(10, 1, &[]).await.unwrap(), WriteOutcome::Written);
     let outcomes = join_all((0..8).map(|_| async { writes.results(11, 1, &all).await.unwrap() })).await;
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == WriteOutcome::Written).count(), 1, "{outcomes:?}");
-    assert_eq!(server.value::<i64>("arxiv", "select count(*) from results").await, 6);
+    assert_eq!(
+        outcomes
+            .iter()
+            .filter(|outcome| **outcome == WriteOutcome::Written)
+            .count(),
+        1,
+        "{outcomes:?}"
+    );
+    assert_eq!(
+        server.value::<i64>("arxiv", "select count(*) from results").await,
+        6
+    );
     // What the existing service doubled is the same content still.
     let double = "insert into results (query_id, timestamp, result_number, author, title, journal)
                   select query_id, timestamp, result_number, author, title, journal from results where query_id = 9";
     server.execute("arxiv", double).await;
-    assert_eq!(writes.results(9, 1, &all).await.unwrap(), WriteOutcome::AlreadyThere);
+    assert_eq!(
+        writes.results(9, 1, &all).await.unwrap(),
+        WriteOutcome::AlreadyThere
+    );
 }
 
 #[tokio::test]
 async fn an_objects_number_is_refused() {
     let server = Server::migrated().await;
     let writes = writes(&server);
-    let records = Records::new(server.pool("arxiv_rw", "arxiv"), server.pool("arxiv_rw", "arxiv"), false);
+    let records = Records::new(
+        server.pool("arxiv_rw", "arxiv"),
+        server.pool("arxiv_rw", "arxiv"),
+        false,
+    );
     let papers = papers(2);
     records.record(&record(Uuid::new_v4(), 1, &papers)).await.unwrap();
     records.record(&record(Uuid::new_v4(), 2, &[])).await.unwrap();
@@ -80,14 +125,20 @@ async fn an_objects_number_is_refused() {
     same.query = "q=Erdős".into();
     assert_eq!(writes.query(&same).await.unwrap(), WriteOutcome::Conflict);
     for number in [1, 2] {
-        assert_eq!(writes.results(number, 1_711_843_200, &papers).await.unwrap(), WriteOutcome::Conflict);
+        assert_eq!(
+            writes.results(number, 1_711_843_200, &papers).await.unwrap(),
+            WriteOutcome::Conflict
+        );
     }
     // In different databases too.
     let apart = Writes::new(server.pool("arxiv_rw", "arxiv"), {
         let url = server.url("arxiv_rw", "arxiv").replace("127.0.0.1", "localhost");
         storage::pool(&url, &crate::setup::pool_settings(storage::Access::ReadWrite)).unwrap()
     });
-    assert_eq!(apart.results(2, 1, &papers).await.unwrap(), WriteOutcome::Conflict);
+    assert_eq!(
+        apart.results(2, 1, &papers).await.unwrap(),
+        WriteOutcome::Conflict
+    );
     assert_eq!(apart.query(&row(1)).await.unwrap(), WriteOutcome::Conflict);
     assert_eq!(apart.query(&row(3)).await.unwrap(), WriteOutcome::Written);
 }

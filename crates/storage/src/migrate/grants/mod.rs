@@ -39,20 +39,35 @@ pub(super) async fn settle(
     let before = standing::rights(connection).await?;
     let mut statements = standing::defaults(connection).await?;
     statements.extend(standing::memberships(connection).await?);
-    for Standing { right, grantable, revocable } in &before {
-        let Right { object, grantee, privilege } = right;
+    for Standing {
+        right,
+        grantable,
+        revocable,
+    } in &before
+    {
+        let Right {
+            object,
+            grantee,
+            privilege,
+        } = right;
         if !revocable {
             continue;
         }
         if !wanted.contains(right) {
             statements.push(format!("revoke {privilege} on {object} from {grantee} cascade"));
         } else if *grantable {
-            statements.push(format!("revoke grant option for {privilege} on {object} from {grantee} cascade"));
+            statements.push(format!(
+                "revoke grant option for {privilege} on {object} from {grantee} cascade"
+            ));
         }
     }
     let held: BTreeSet<&Right> = before.iter().map(|standing| &standing.right).collect();
     for right in wanted.iter().filter(|right| !held.contains(right)) {
-        let Right { object, grantee, privilege } = right;
+        let Right {
+            object,
+            grantee,
+            privilege,
+        } = right;
         statements.push(format!("grant {privilege} on {object} to {grantee}"));
     }
     if !statements.is_empty() {
@@ -69,7 +84,9 @@ async fn apply(
     let mut transaction = connection.begin().await?;
     for statement in statements {
         progress(statement);
-        let done = sqlx::raw_sql(AssertSqlSafe(statement.as_str())).execute(&mut *transaction).await;
+        let done = sqlx::raw_sql(AssertSqlSafe(statement.as_str()))
+            .execute(&mut *transaction)
+            .await;
         done.map_err(|error| explained(statement, error))?;
     }
     Ok(transaction.commit().await?)
@@ -83,11 +100,25 @@ async fn verify(
 ) -> Result<(), StorageError> {
     let after = standing::rights(connection).await?;
     let held: BTreeSet<&Right> = after.iter().map(|standing| &standing.right).collect();
-    if let Some(Right { object, grantee, privilege }) = wanted.iter().find(|right| !held.contains(right)) {
-        return Err(StorageError::migration(format!("this owner cannot grant {privilege} on {object} to {grantee}")));
+    if let Some(Right {
+        object,
+        grantee,
+        privilege,
+    }) = wanted.iter().find(|right| !held.contains(right))
+    {
+        return Err(StorageError::migration(format!(
+            "this owner cannot grant {privilege} on {object} to {grantee}"
+        )));
     }
-    for Right { object, grantee, privilege } in held.into_iter().filter(|right| !wanted.contains(right)) {
-        progress(&format!("warning: {grantee} keeps {privilege} on {object}, which this owner cannot revoke"));
+    for Right {
+        object,
+        grantee,
+        privilege,
+    } in held.into_iter().filter(|right| !wanted.contains(right))
+    {
+        progress(&format!(
+            "warning: {grantee} keeps {privilege} on {object}, which this owner cannot revoke"
+        ));
     }
     for warning in standing::powers(connection).await? {
         progress(&warning);

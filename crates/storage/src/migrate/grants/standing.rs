@@ -47,7 +47,11 @@ pub(super) async fn rights(connection: &mut PgConnection) -> Result<Vec<Standing
     .fetch_all(connection)
     .await?;
     let standing = |(object, grantee, privilege, grantable, revocable)| Standing {
-        right: Right { object, grantee, privilege },
+        right: Right {
+            object,
+            grantee,
+            privilege,
+        },
         grantable,
         revocable,
     };

@@ -20,11 +20,19 @@ fn objects(store: Store) -> &'static [(Role, &'static str, &'static [&'static st
             // USAGE is nextval; reading last_value would take SELECT.
             (Sequence, "sequence public.arxiv_sequence", &["USAGE"]),
             (Operator, "sequence public.arxiv_sequence", &["USAGE"]),
-            (Operator, "table public.arxiv_ledger", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+            (
+                Operator,
+                "table public.arxiv_ledger",
+                &["SELECT", "INSERT", "UPDATE", "DELETE"],
+            ),
         ],
         Store::Upstream => &[
             (Upstream, "table public.arxiv_gate", &["SELECT", "UPDATE"]),
-            (Upstream, "table public.arxiv_pages", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+            (
+                Upstream,
+                "table public.arxiv_pages",
+                &["SELECT", "INSERT", "UPDATE", "DELETE"],
+            ),
         ],
         Store::Queries => &[
             (Rw, "table public.queries", &["SELECT", "INSERT"]),
