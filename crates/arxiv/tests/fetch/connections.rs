@@ -1,0 +1,120 @@
+//! Connections that fail, and when they are closed.
+
+use std::io::Write;
+use std::net::{Shutdown, TcpListener};
+use std::time::{Duration, Instant};
+
+use arxiv::{FailureClass, FetchError};
+use tokio_util::sync::CancellationToken;
+
+use crate::server::{Server, hold};
+use crate::{ATOM_TYPE, client, fetch, fetch_all, good, request};
+
+#[tokio::test]
+async fn no_answer_is_no_connection() {
+    // A port that was free a moment ago.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = fetch(format!("http://{address}/").parse().unwrap())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, FetchError::Connect(_)), "{error:?}");
+    assert_eq!(
+        (error.class(), error.caller_status()),
+        (FailureClass::Unreachable, 503)
+    );
+    assert!(!error.to_string().contains("127.0.0.1"), "{error}");
+
+    let error = fetch("http://arxiv.invalid/".parse().unwrap()).await.unwrap_err();
+    assert!(matches!(error, FetchError::Connect(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks() {
+    let half = good()[..good().len() / 2].to_vec();
+    let cases: [(&str, Vec<u8>, &str); 4] = [
+        (
+            "before the answer",
+            Vec::new(),
+            "the connection to arXiv broke before the answer",
+        ),
+        (
+            "within the head",
+            b"HTTP/1.1 200 OK\r\nDate: ".to_vec(),
+            "the connection to arXiv broke before the answer",
+        ),
+        (
+            "within the body",
+            half,
+            "the connection to arXiv broke within the answer",
+        ),
+        (
+            "within a chunk",
+            format!("HTTP/1.1 200 OK\r\n{ATOM_TYPE}Transfer-Encoding: chunked\r\n\r\nff\r\n<feed")
+                .into_bytes(),
+            "the connection to arXiv broke within the answer",
+        ),
+    ];
+    for (name, bytes, text) in cases {
+        let server = Server::start(move |_, mut stream| {
+            stream.write_all(&bytes).unwrap();
+            stream.shutdown(Shutdown::Both).unwrap();
+        });
+        let error = fetch(server.url()).await.expect_err(name);
+        assert_eq!(error.to_string(), text, "{name}");
+        assert_eq!(
+            (error.class(), error.caller_status()),
+            (FailureClass::Unreachable, 503),
+            "{name}"
+        );
+        assert_eq!(server.connections(), 1, "{name}: tried again");
+    }
+}
+
+/// Waits until the condition holds.
+async fn until(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_request_is_closed_when_it_returns() {
+    let server = Server::start(|_, stream| hold(stream));
+    let client = client(server.url());
+    let token = CancellationToken::new();
+    let visit = client.visit(&request());
+    let fetching = tokio::spawn({
+        let token = token.clone();
+        async move { client.fetch(visit, &token).await }
+    });
+    until(|| server.heads().len() == 1).await;
+    token.cancel();
+    let error = fetching.await.unwrap().unwrap_err();
+    assert!(matches!(error, FetchError::Cancelled), "{error:?}");
+    assert_eq!(server.open(), 0);
+}
+
+#[tokio::test]
+async fn a_dropped_request_is_closed_soon() {
+    let server = Server::start(|_, stream| hold(stream));
+    let client = client(server.url());
+    let visit = client.visit(&request());
+    let fetching =
+        tokio::spawn(async move { client.fetch(visit, &CancellationToken::new()).await.map(drop) });
+    until(|| server.heads().len() == 1).await;
+    fetching.abort();
+    until(|| server.open() == 0).await;
+}
+
+#[tokio::test]
+async fn many_requests_leave_nothing_behind() {
+    let server = Server::answering(good());
+    let client = client(server.url());
+    for _ in 0..50 {
+        fetch_all(&client).await.unwrap();
+        assert_eq!(server.open(), 0);
+    }
+    assert_eq!(server.connections(), 50);
+}

@@ -1,0 +1,53 @@
+//! Redirects.
+
+use std::io::Write;
+
+use arxiv::Fetched;
+use tokio_util::sync::CancellationToken;
+
+use crate::server::{Server, hold, response};
+use crate::{client, fetch, good, request};
+
+#[tokio::test]
+async fn redirects_are_followed_on_the_same_host_one_by_one() {
+    let server = Server::start(|number, mut stream| {
+        let bytes = if number < 3 {
+            response("301 Moved", &format!("Location: /new/{number}?q\r\n"), "")
+        } else {
+            good()
+        };
+        stream.write_all(&bytes).unwrap();
+        hold(stream);
+    });
+    let client = client(server.url());
+    let token = CancellationToken::new();
+    let mut visit = client.visit(&request());
+    for number in 0..3 {
+        let Ok(Fetched::Redirect(next)) = client.fetch(visit, &token).await else {
+            panic!("no redirect")
+        };
+        assert_eq!(server.connections(), number + 1, "followed on its own");
+        assert_eq!(server.open(), 0);
+        visit = next;
+    }
+    let fetched = client.fetch(visit, &token).await.unwrap();
+    assert!(matches!(fetched, Fetched::Answer(answer) if answer.feed.total == 1234));
+    assert!(
+        server.heads()[3].starts_with("GET /new/2?q HTTP/1.1\r\n"),
+        "{:?}",
+        server.heads()
+    );
+}
+
+#[tokio::test]
+async fn redirects_come_to_an_end() {
+    let server = Server::start(|number, mut stream| {
+        stream
+            .write_all(&response("307 Moved", &format!("Location: /{number}\r\n"), ""))
+            .unwrap();
+        hold(stream);
+    });
+    let error = fetch(server.url()).await.unwrap_err();
+    assert_eq!(error.to_string(), "arXiv's answer is a redirect too many");
+    assert_eq!(server.connections(), 4);
+}
