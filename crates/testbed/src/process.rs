@@ -101,6 +101,13 @@ impl Spec {
         self
     }
 
+    /// Sets environment variables.
+    #[must_use]
+    pub fn envs(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        self.env.extend(variables);
+        self
+    }
+
     /// Runs as another user.
     #[must_use]
     pub fn user(mut self, account: Option<Account>) -> Self {

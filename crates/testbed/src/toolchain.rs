@@ -2,17 +2,20 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use crate::process::find_program;
+use crate::process::{Spec, find_program};
 use crate::{progress, scratch};
 
 /// The pinned modules, so that a test binary can build them without the source tree.
 const GO_MOD: &str = include_str!("../controlplane/go.mod");
 const GO_SUM: &str = include_str!("../controlplane/go.sum");
+
+/// On a slow machine with others at work.
+const BUILD_LIMIT: Duration = Duration::from_hours(1);
 
 /// Paths of the programs.
 #[derive(Clone, Debug)]
@@ -100,21 +103,20 @@ fn build(folder: &Path) -> Result<()> {
     fs::create_dir_all(&bin)?;
     fs::write(module.join("go.mod"), GO_MOD)?;
     fs::write(module.join("go.sum"), GO_SUM)?;
-    let mut command = Command::new(go);
-    command
+    let spec = Spec::new(go, unfinished.join("build.log"))
+        // Where modules come from and what proxy is needed is the developer's to say.
+        .envs(std::env::vars_os())
+        .arg("-C")
+        .arg(module.as_os_str())
         .args(["install", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "tool"])
-        .current_dir(&module)
         .env("GOBIN", &bin)
         .env("GOWORK", "off")
         .env("GOFLAGS", "-buildvcs=false")
         .env("CGO_ENABLED", "0");
-    let output = progress::while_saying("building the control plane", || command.output())?;
-    if !output.status.success() {
-        bail!(
-            "building the control plane failed\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
+    let runtime = tokio::runtime::Handle::current();
+    progress::while_saying("building the control plane", || {
+        runtime.block_on(spec.run(BUILD_LIMIT))
+    })?;
     // Go names a program after the last part of its package's path.
     fs::rename(bin.join("server"), bin.join("etcd"))?;
     if folder.exists() {
