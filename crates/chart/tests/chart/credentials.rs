@@ -1,0 +1,157 @@
+//! Each process has the credentials of what it does, and no other; in any form that Secrets come in.
+
+use std::collections::BTreeSet;
+
+use chart::{Container, pods, read, refusal, render, root};
+
+#[test]
+fn each_process_has_only_its_credentials() {
+    let all = ["RO", "RW", "SEQUENCE", "UPSTREAM"];
+    let expected: &[(&str, &[&str])] = &[
+        ("operator", &["LEDGER", "RW", "UPSTREAM"]),
+        ("migrate", &["OWNER", "SEQUENCE_OWNER"]),
+        ("test", &[]),
+        ("api", &all),
+        ("frontend", &["RO"]),
+        ("backend", &all),
+        ("arxiv", &["RO"]),
+        ("queries", &["RO"]),
+        ("queries-post", &["RO"]),
+        ("results", &["RO"]),
+        ("read-queries", &["RO"]),
+        ("read-results", &["RO"]),
+        ("arxiv-api", &["UPSTREAM"]),
+        ("get-sequence", &["SEQUENCE"]),
+        ("write-queries", &["RW"]),
+        ("write-results", &["RW"]),
+    ];
+    let mut seen = BTreeSet::new();
+    for mode in ["together", "frontendBackend", "perEndpoint"] {
+        for postgres in ["external", "cnpg"] {
+            let objects = render(&format!("apiServer: {{mode: {mode}}}\npostgres: {{mode: {postgres}}}")).unwrap();
+            for pod in pods(&objects) {
+                let short = pod.name.strip_prefix("papers-arxiv-operator-").unwrap();
+                let short = if short.starts_with("migrate") { "migrate" } else { short };
+                let (_, stores) = expected.iter().find(|(name, _)| *name == short).unwrap();
+                assert_eq!(pod.stores(), *stores, "{mode} {postgres} {short}");
+                seen.insert(short.to_owned());
+                let secrets: BTreeSet<String> =
+                    pod.env().iter().filter(|(name, _)| name.ends_with("_URL") && name.starts_with("DATABASE")).map(|(_, value)| value.clone()).collect();
+                if postgres == "external" {
+                    assert_eq!(secrets.len(), stores.len(), "{short}: a key for each");
+                }
+            }
+        }
+    }
+    assert_eq!(seen.len(), expected.len());
+}
+
+#[test]
+fn secrets_come_whole_or_in_parts() {
+    let values = "
+postgres:
+  connections:
+    readWrite: {secret: whole, keys: {url: uri}}
+    ledger: {secret: app, keys: {host: host, port: port, database: dbname, user: username, password: password}}
+    upstream: {secret: word, keys: {password: pw}, host: pg.example, port: 6432}
+    resultsReadWrite: {secret: elsewhere, keys: {password: pw}, host: other.example}
+";
+    let objects = render(values).unwrap();
+    let pods = pods(&objects);
+    let operator = pods.iter().find(|pod| pod.container["name"] == "operator").unwrap();
+    let env = operator.env();
+    let databases: Vec<(&str, &str)> =
+        env.iter().filter(|(name, _)| name.starts_with("DATABASE_")).map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(
+        databases,
+        [
+            ("DATABASE_LEDGER_HOST", "app/host"),
+            ("DATABASE_LEDGER_NAME", "app/dbname"),
+            ("DATABASE_LEDGER_PASSWORD", "app/password"),
+            ("DATABASE_LEDGER_PORT", "app/port"),
+            ("DATABASE_LEDGER_USER", "app/username"),
+            ("DATABASE_RESULTS_RW_HOST", "other.example"),
+            ("DATABASE_RESULTS_RW_NAME", "arxiv"),
+            ("DATABASE_RESULTS_RW_PASSWORD", "elsewhere/pw"),
+            ("DATABASE_RESULTS_RW_PORT", "5432"),
+            ("DATABASE_RESULTS_RW_USER", "arxiv_rw"),
+            ("DATABASE_RW_URL", "whole/uri"),
+            ("DATABASE_UPSTREAM_HOST", "pg.example"),
+            ("DATABASE_UPSTREAM_NAME", "arxiv_sequence"),
+            ("DATABASE_UPSTREAM_PASSWORD", "word/pw"),
+            ("DATABASE_UPSTREAM_PORT", "6432"),
+            ("DATABASE_UPSTREAM_USER", "arxiv_upstream"),
+        ]
+    );
+    let migrate = pods.iter().find(|pod| pod.container["name"] == "migrate").unwrap().env();
+    for (name, value) in [
+        ("ARXIV_OPERATOR_PASSWORD", Some("app/password")),
+        ("ARXIV_UPSTREAM_PASSWORD", Some("word/pw")),
+        ("ARXIV_RW_PASSWORD", None),
+    ] {
+        assert_eq!(migrate.get(name).map(String::as_str), value, "{name}: it stands in a URL or apart");
+    }
+    let message = refusal("postgres: {connections: {readWrite: {secret: x, keys: {password: pw}}}}").unwrap();
+    assert!(message.contains("postgres.connections.readWrite: host is neither given nor one of its keys"), "{message}");
+}
+
+#[test]
+fn passwords_for_new_users_go_to_the_migrations_alone() {
+    let objects = render("migrations: {rolePasswords: {secret: new-users}}").unwrap();
+    for pod in pods(&objects) {
+        let passwords = pod.env().values().filter(|value| value.starts_with("new-users/arxiv_")).count();
+        assert_eq!(passwords, if pod.container["name"] == "migrate" { 5 } else { 0 }, "{}", pod.name);
+    }
+}
+
+/// Every variable is one that the programs read. Databases' variables are put together from a prefix.
+#[test]
+fn the_programs_know_every_variable() {
+    let values = "
+apiServer: {mode: perEndpoint}
+operator: {watchNamespaces: [library]}
+arxiv: {contact: papers@example.org, proxy: {secret: proxy}, caBundle: {secret: ca}}
+networkPolicy: {arxiv: {to: [{podSelector: {}}], ports: [3128]}}
+postgres:
+  tls: {mode: verify-full, rootCert: {secret: ca}}
+  connections:
+    queriesReadWrite: {secret: x}
+    queriesReadOnly: {secret: x}
+    queriesOwner: {secret: x}
+    upstreamOwner: {secret: x}
+migrations: {rolePasswords: {secret: x}}
+";
+    let mut sources = String::new();
+    for folder in ["operator/src", "api-server/src", "crates/service/src/logs", "crates/service/src/settings"] {
+        for file in std::fs::read_dir(root().join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            if path.is_file() {
+                sources += &std::fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let objects = render(values).unwrap();
+    let mut checked = BTreeSet::new();
+    for Container { container, .. } in pods(&objects) {
+        for entry in container["env"].as_array().into_iter().flatten() {
+            let name = entry["name"].as_str().unwrap();
+            // sqlx and libpq's own.
+            if name.starts_with("PGSSL") {
+                continue;
+            }
+            let known = match name.strip_prefix("DATABASE_").and_then(|rest| rest.strip_suffix("_URL")) {
+                Some(_) if sources.contains(&format!("\"{name}\"")) => true,
+                Some(store @ ("QUERIES_RW" | "QUERIES_RO" | "RO")) => {
+                    let (table, access) = store.rsplit_once('_').unwrap_or(("", store));
+                    sources.contains("DATABASE_{table}_{access}") && sources.contains(&format!("\"{access}\"")) || !table.is_empty() && sources.contains(&format!("\"DATABASE_{store}\""))
+                }
+                Some(store) => sources.contains(&format!("\"DATABASE_{store}\"")),
+                None => sources.contains(&format!("\"{name}\"")),
+            };
+            assert!(known, "no program reads {name}");
+            checked.insert(name.to_owned());
+        }
+    }
+    assert!(checked.len() > 35, "{checked:?}");
+    assert!(read("operator/src/main.rs").unwrap().contains("Migrate"), "the argument of the Job");
+}

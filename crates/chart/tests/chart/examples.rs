@@ -1,0 +1,68 @@
+//! Examples for GitOps tools, as far as they can be looked at without these tools.
+
+use chart::{Objects, read, render, root};
+use serde_json::{Value, json};
+
+fn phases() -> Vec<Value> {
+    let definition: Value = serde_saphyr::from_str(&read("crds/arxivqueries.yaml").unwrap()).unwrap();
+    let status = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
+    status["properties"]["phase"]["enum"].as_array().unwrap().clone()
+}
+
+#[test]
+fn flux_tells_every_phase() {
+    let searches = Objects::read(&read("examples/flux/searches.yaml").unwrap()).unwrap();
+    let spec = &searches.only("Kustomization").unwrap()["spec"];
+    let check = &spec["healthCheckExprs"][0];
+    assert_eq!((&check["apiVersion"], &check["kind"]), (&json!("arxiv-operator.dev/v1alpha1"), &json!("ArxivQuery")));
+    let all: String = ["inProgress", "current", "failed"].map(|key| check[key].as_str().unwrap()).concat();
+    for phase in phases() {
+        assert_eq!(all.matches(&format!("'{}'", phase.as_str().unwrap())).count(), 1, "{phase}");
+    }
+    assert!(root().join(spec["path"].as_str().unwrap()).join("kustomization.yaml").is_file());
+}
+
+#[test]
+fn argo_cd_tells_both_ends() {
+    let config = Objects::read(&read("examples/argocd/argocd-cm.yaml").unwrap()).unwrap();
+    let script = &config.only("ConfigMap").unwrap()["data"]["resource.customizations.health.arxiv-operator.dev_ArxivQuery"];
+    for words in ["\"Succeeded\" then\n  health.status = \"Healthy\"", "\"Failed\" then\n  health.status = \"Degraded\""] {
+        assert!(script.as_str().unwrap().contains(words), "{script}");
+    }
+    for phase in ["Succeeded", "Failed"] {
+        assert!(phases().contains(&json!(phase)));
+    }
+}
+
+#[test]
+fn sources_lead_to_what_is_there() {
+    for (file, kind, path) in [
+        ("examples/flux/system.yaml", "HelmRelease", "/spec/chart/spec/chart"),
+        ("examples/argocd/system.yaml", "Application", "/spec/source/path"),
+        ("examples/argocd/searches.yaml", "Application", "/spec/source/path"),
+    ] {
+        let objects = Objects::read(&read(file).unwrap()).unwrap();
+        let path = objects.only(kind).unwrap().pointer(path).unwrap();
+        assert!(root().join(path.as_str().unwrap()).is_dir(), "{file}: {path}");
+    }
+}
+
+#[test]
+fn the_values_for_production_render() {
+    let objects = render(&read("examples/values-production.yaml").unwrap()).unwrap();
+    assert_eq!(objects.of("HorizontalPodAutoscaler").len(), 8);
+    assert_eq!(objects.of("Cluster").len(), 2);
+}
+
+#[test]
+fn values_in_examples_are_values_of_the_chart() {
+    let flux = Objects::read(&read("examples/flux/system.yaml").unwrap()).unwrap();
+    let argo = Objects::read(&read("examples/argocd/system.yaml").unwrap()).unwrap();
+    for values in [
+        &flux.only("HelmRelease").unwrap()["spec"]["values"],
+        &argo.only("Application").unwrap()["spec"]["source"]["helm"]["valuesObject"],
+    ] {
+        assert!(values.is_object());
+        render(&values.to_string()).unwrap();
+    }
+}

@@ -1,0 +1,174 @@
+//! A real API server takes what is rendered: every field known, PodSecurity `restricted` content, rights as they are meant.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use chart::{NAMESPACE, Objects, pods, render};
+use serde_json::{Value, json};
+use testbed::ControlPlane;
+use tokio::sync::OnceCell;
+
+/// kubectl with a control plane that has the release's namespace, which takes restricted pods only.
+pub(crate) struct Cluster {
+    kubectl: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+/// Strictly: a field that the API server does not know is an error.
+const TAKE: [&str; 7] =
+    ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-"];
+
+/// One for all tests of this process.
+pub(crate) async fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    CLUSTER
+        .get_or_init(|| async {
+            let plane = ControlPlane::shared().await.unwrap();
+            for namespace in [NAMESPACE, "papers", "papers-staging"] {
+                plane.ensure_namespace(namespace).await.unwrap();
+            }
+            let cluster = Cluster { kubectl: plane.kubectl().into(), kubeconfig: plane.admin_kubeconfig() };
+            let label = "pod-security.kubernetes.io/enforce=restricted";
+            cluster.succeeds(&["label", "namespace", NAMESPACE, label], "");
+            cluster
+        })
+        .await
+}
+
+impl Cluster {
+    pub(crate) fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = Command::new(&self.kubectl)
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    pub(crate) fn succeeds(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.kubectl(arguments, input);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "kubectl {arguments:?}: {said}");
+        assert!(!said.contains("Warning"), "kubectl {arguments:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub(crate) fn takes(&self, input: &str) {
+        self.succeeds(&TAKE, input);
+    }
+
+    fn can(&self, account: &str, verb: &str, resource: &str, namespace: &str) -> bool {
+        let user = format!("--as=system:serviceaccount:{NAMESPACE}:{account}");
+        let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
+        let part = format!("--subresource={part}");
+        let arguments = ["auth", "can-i", verb, resource, &part, "--namespace", namespace, &user];
+        self.kubectl(&arguments, "").status.success()
+    }
+}
+
+fn list<'a>(objects: impl Iterator<Item = &'a Value>) -> String {
+    let items: Vec<&Value> = objects.collect();
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+}
+
+#[tokio::test]
+async fn every_mode_is_taken_with_every_field_known() {
+    let cluster = cluster().await;
+    for values in [
+        "",
+        "apiServer: {mode: frontendBackend}\ningress: {enabled: true, className: c, hosts: [a.example], tls: [{hosts: [a.example], secretName: t}]}",
+        "apiServer: {mode: perEndpoint}\noperator: {watchNamespaces: [library]}\ningress: {enabled: true}",
+        "service: {ipFamilyPolicy: PreferDualStack}\nmigrations: {hook: helm}\nmonitoring: {dashboard: {enabled: true}}\npod: {priorityClassName: p, hostAliases: [{ip: 192.0.2.1, hostnames: [pg]}]}",
+    ] {
+        let objects = render(values).unwrap();
+        // Pods are looked at below, as their controllers would make them.
+        cluster.takes(&list(objects.iter().filter(|object| object["kind"] != "Pod")));
+    }
+    let misspelt = render("").unwrap().of("Service")[0].to_string().replace("\"ports\"", "\"portz\"");
+    assert!(!cluster.kubectl(&TAKE, &misspelt).status.success(), "the check can fail");
+}
+
+/// The pods that the controllers would make.
+fn made(objects: &Objects) -> Vec<String> {
+    let pod = |pod: &chart::Container<'_>| {
+        let mut metadata = pod.metadata.clone();
+        metadata["name"] = pod.name.into();
+        metadata["namespace"] = NAMESPACE.into();
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod.pod}).to_string()
+    };
+    pods(objects).iter().map(pod).collect()
+}
+
+#[tokio::test]
+async fn pods_are_taken_in_a_restricted_namespace() {
+    let cluster = cluster().await;
+    let objects = render("apiServer: {mode: frontendBackend}").unwrap();
+    cluster.succeeds(&["apply", "-f", "-"], &list(objects.of("ServiceAccount").into_iter()));
+    let create = ["create", "--dry-run=server", "-f", "-"];
+    for pod in made(&objects) {
+        cluster.succeeds(&create, &pod);
+    }
+    let root = render("pod: {containerSecurityContext: {allowPrivilegeEscalation: true}}").unwrap();
+    let output = cluster.kubectl(&create, &made(&root)[0]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("restricted"), "the check can fail");
+}
+
+#[tokio::test]
+async fn accounts_may_do_what_they_need_and_no_more() {
+    let cluster = cluster().await;
+    let values = "fullnameOverride: FULLNAME\nnameOverride: rights\napiServer: {mode: perEndpoint}\n";
+    for (fullname, more, elsewhere) in [("wide", "", true), ("narrow", "operator: {watchNamespaces: [library]}", false)] {
+        let objects = render(&(values.replace("FULLNAME", fullname) + more)).unwrap();
+        let kinds = ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
+        let rights = objects.iter().filter(|object| kinds.iter().any(|kind| object["kind"] == *kind));
+        cluster.succeeds(&["apply", "-f", "-"], &list(rights));
+        let operator = format!("{fullname}-operator");
+        let arxiv = format!("{fullname}-arxiv");
+        let results = format!("{fullname}-results");
+        for (account, verb, resource, namespace, may) in [
+            (&operator, "watch", "arxivqueries", NAMESPACE, true),
+            (&operator, "delete", "arxivqueries", NAMESPACE, true),
+            (&operator, "patch", "arxivqueries/status", NAMESPACE, true),
+            (&operator, "create", "events.events.k8s.io", NAMESPACE, true),
+            (&operator, "watch", "arxivqueries", "papers", elsewhere),
+            (&operator, "patch", "arxivqueries/status", "papers", elsewhere),
+            (&operator, "create", "arxivqueries", NAMESPACE, false),
+            (&operator, "update", "arxivqueries", NAMESPACE, false),
+            (&operator, "get", "secrets", NAMESPACE, false),
+            (&arxiv, "create", "arxivqueries", NAMESPACE, true),
+            (&arxiv, "watch", "arxivqueries", NAMESPACE, true),
+            (&arxiv, "create", "arxivqueries", "papers", false),
+            (&arxiv, "patch", "arxivqueries/status", NAMESPACE, false),
+            (&results, "get", "arxivqueries", NAMESPACE, false),
+        ] {
+            assert_eq!(cluster.can(account, verb, resource, namespace), may, "{account} {verb} {resource} in {namespace}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn examples_are_taken_and_overlays_build() {
+    let cluster = cluster().await;
+    let examples = chart::root().join("examples");
+    cluster.takes(&std::fs::read_to_string(examples.join("arxivquery.yaml")).unwrap());
+    for overlay in ["staging", "production"] {
+        let folder = examples.join("kustomize/overlays").join(overlay);
+        let built = build(cluster, &folder);
+        cluster.takes(&built);
+        let objects = Objects::read(&built).unwrap();
+        assert_eq!(objects.of("ArxivQuery").len(), 2, "{overlay}");
+        for query in objects.iter() {
+            assert!(query["spec"]["ttlSecondsAfterFinished"].is_null(), "GitOps would make it again");
+        }
+    }
+}
+
+fn build(cluster: &Cluster, folder: &Path) -> String {
+    cluster.succeeds(&["kustomize", &folder.to_string_lossy()], "")
+}

@@ -1,0 +1,19 @@
+//! The chart, template group by template group: rendered with helm and looked at, and given to a real API server.
+//! One binary: each would link the whole testbed.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod crds;
+mod credentials;
+mod databases;
+mod examples;
+mod generated;
+mod kubernetes;
+mod migrations;
+mod modes;
+mod monitoring;
+mod network;
+mod notes;
+mod pods;
+mod rbac;
+mod scaling;
+mod schema;

@@ -1,0 +1,153 @@
+//! The three modes of the API server, and the routes to it.
+
+use std::collections::BTreeMap;
+
+use chart::{Objects, pods, render};
+use serde_json::Value;
+
+const ENDPOINTS: [&str; 9] = [
+    "arxiv", "queries", "results", "arxiv-api", "get-sequence", "read-queries", "read-results", "write-queries",
+    "write-results",
+];
+const TEN: [&str; 10] = [
+    "arxiv", "queries", "queries-post", "results", "arxiv-api", "get-sequence", "read-queries", "read-results",
+    "write-queries", "write-results",
+];
+
+/// What each Deployment of the API server serves, by its name.
+fn served(objects: &Objects) -> BTreeMap<String, String> {
+    pods(objects)
+        .iter()
+        .filter(|pod| pod.container["name"] == "api-server")
+        .filter_map(|pod| Some((pod.name.to_owned(), pod.env().get("SERVE")?.clone())))
+        .collect()
+}
+
+fn named(short: &str) -> String {
+    format!("papers-arxiv-operator-{short}")
+}
+
+#[test]
+fn each_mode_has_its_deployments() {
+    for (mode, expected) in [
+        ("together", vec![("api", "all")]),
+        ("frontendBackend", vec![("backend", "backend"), ("frontend", "frontend")]),
+        ("perEndpoint", TEN.iter().map(|name| (*name, name.trim_end_matches("-post"))).collect()),
+    ] {
+        let objects = render(&format!("apiServer: {{mode: {mode}}}")).unwrap();
+        let expected: BTreeMap<String, String> =
+            expected.into_iter().map(|(name, serve)| (named(name), serve.to_owned())).collect();
+        assert_eq!(served(&objects), expected, "{mode}");
+    }
+}
+
+#[test]
+fn per_endpoint_there_are_ten_of_everything() {
+    let objects = render("apiServer: {mode: perEndpoint}").unwrap();
+    for kind in ["Deployment", "Service", "ServiceAccount", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy"] {
+        let names = objects.names(kind);
+        for short in TEN {
+            assert!(names.contains(&named(short).as_str()), "no {kind} for {short}");
+        }
+    }
+    for service in objects.of("Service") {
+        let name = service["metadata"]["name"].as_str().unwrap();
+        let template = &objects.get("Deployment", name).unwrap()["spec"]["template"];
+        for (key, value) in service["spec"]["selector"].as_object().unwrap() {
+            assert_eq!(template["metadata"]["labels"][key], *value, "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_api_server_can_be_left_out() {
+    let objects = render("apiServer: {enabled: false}\ningress: {enabled: true}").unwrap();
+    assert_eq!(objects.names("Deployment"), ["papers-arxiv-operator-operator"]);
+    for kind in ["Ingress", "HorizontalPodAutoscaler", "Role"] {
+        assert!(objects.of(kind).is_empty(), "{kind}");
+    }
+}
+
+/// The endpoints whose requests a Service gets to pods that serve them.
+fn serves(objects: &Objects, service: &Value, endpoint: &str) -> bool {
+    let Some(selector) = service["spec"]["selector"].as_object() else { return false };
+    let chosen: Vec<_> = pods(objects)
+        .into_iter()
+        .filter(|pod| pod.kind == "Deployment")
+        .filter(|pod| selector.iter().all(|(key, value)| pod.metadata["labels"][key] == *value))
+        .collect();
+    let serves = |serve: &str| match serve {
+        "all" => true,
+        "frontend" => ENDPOINTS[..3].contains(&endpoint),
+        "backend" => ENDPOINTS[3..].contains(&endpoint),
+        one => one == endpoint,
+    };
+    !chosen.is_empty() && chosen.iter().all(|pod| pod.env().get("SERVE").is_some_and(|serve| serves(serve)))
+}
+
+#[test]
+fn an_ingress_leads_each_path_to_pods_that_serve_it() {
+    for mode in ["together", "frontendBackend", "perEndpoint"] {
+        let all = format!("routes: {{endpoints: [{}]}}", ENDPOINTS.join(", "));
+        for (routes, count) in [("", 3), (all.as_str(), 9)] {
+            let values = format!("{routes}\napiServer: {{mode: {mode}}}\ningress: {{enabled: true, className: c, hosts: [a.example, b.example]}}");
+            let objects = render(&values).unwrap();
+            let ingress = objects.only("Ingress").unwrap();
+            let rules = ingress["spec"]["rules"].as_array().unwrap();
+            assert_eq!(rules.len(), 2);
+            for rule in rules {
+                let paths = rule["http"]["paths"].as_array().unwrap();
+                assert_eq!(paths.len(), count, "{mode}");
+                for path in paths {
+                    let endpoint = path["path"].as_str().unwrap().trim_start_matches('/');
+                    assert_eq!(path["pathType"], "Prefix", "/arxiv/NAME goes with /arxiv");
+                    let service = path["backend"]["service"]["name"].as_str().unwrap();
+                    let service = objects.get("Service", service).unwrap();
+                    assert_eq!(service["spec"]["ports"][0]["port"], path["backend"]["service"]["port"]["number"]);
+                    assert!(serves(&objects, service, endpoint), "{mode} {endpoint}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_http_route_leads_each_path_and_method_to_pods_that_serve_it() {
+    for (mode, rules) in [("together", 9), ("frontendBackend", 9), ("perEndpoint", 10)] {
+        let values = format!(
+            "routes: {{endpoints: [{}]}}\napiServer: {{mode: {mode}}}\nhttpRoute: {{enabled: true, parentRefs: [{{name: public}}]}}",
+            ENDPOINTS.join(", ")
+        );
+        let objects = render(&values).unwrap();
+        let spec = &objects.only("HTTPRoute").unwrap()["spec"];
+        assert_eq!(spec["rules"].as_array().unwrap().len(), rules, "{mode}");
+        for rule in spec["rules"].as_array().unwrap() {
+            let service = rule["backendRefs"][0]["name"].as_str().unwrap();
+            for part in rule["matches"].as_array().unwrap() {
+                let endpoint = part["path"]["value"].as_str().unwrap().trim_start_matches('/');
+                assert!(serves(&objects, objects.get("Service", service).unwrap(), endpoint), "{mode} {endpoint}");
+                if mode == "perEndpoint" && endpoint == "queries" {
+                    assert_eq!(part["method"] == "POST", service.ends_with("-post"), "{part}");
+                } else {
+                    assert!(part["method"].is_null(), "{part}");
+                }
+            }
+            assert_eq!(rule["timeouts"]["request"], "60s", "above the 30 s that /arxiv waits");
+        }
+    }
+}
+
+#[test]
+fn a_route_needs_a_gateway() {
+    let message = chart::refusal("httpRoute: {enabled: true}").unwrap();
+    assert!(message.contains("httpRoute.parentRefs: name the Gateway"), "{message}");
+}
+
+#[test]
+fn nothing_is_routed_unless_asked() {
+    let objects = render("apiServer: {mode: perEndpoint}").unwrap();
+    assert!(objects.of("Ingress").is_empty() && objects.of("HTTPRoute").is_empty());
+    for service in objects.of("Service") {
+        assert!(matches!(service["spec"]["type"].as_str(), None | Some("ClusterIP")));
+    }
+}

@@ -1,0 +1,157 @@
+//! NetworkPolicies: everything denied, and just the needed flows.
+
+use std::collections::BTreeSet;
+
+use chart::{Container, Objects, pods, refusal, render};
+use serde_json::{Value, json};
+
+fn selects(policy: &Value, labels: &Value) -> bool {
+    let selector = policy["spec"]["podSelector"]["matchLabels"].as_object();
+    selector.is_some_and(|selector| selector.iter().all(|(key, value)| labels[key] == *value))
+}
+
+/// Rules of all policies that select a pod, in one direction (`ingress`, `egress`).
+fn flows<'a>(objects: &'a Objects, pod: &Container<'_>, direction: &str) -> Vec<&'a Value> {
+    objects
+        .of("NetworkPolicy")
+        .into_iter()
+        .filter(|policy| selects(policy, &pod.metadata["labels"]))
+        .flat_map(|policy| policy["spec"][direction].as_array().into_iter().flatten())
+        .collect()
+}
+
+fn ports(rules: &[&Value]) -> BTreeSet<String> {
+    let of = |rule: &&Value| rule["ports"].as_array().cloned().unwrap_or_default();
+    rules.iter().flat_map(of).map(|port| port["port"].to_string()).collect()
+}
+
+#[test]
+fn every_pod_is_denied_everything_in_both_directions() {
+    let objects = render("apiServer: {mode: perEndpoint}").unwrap();
+    for pod in pods(&objects) {
+        let denied = objects.of("NetworkPolicy").into_iter().any(|policy| {
+            selects(policy, &pod.metadata["labels"])
+                && policy["spec"]["policyTypes"] == json!(["Ingress", "Egress"])
+                && policy["spec"]["ingress"].is_null()
+                && policy["spec"]["egress"].is_null()
+        });
+        assert!(denied, "{}", pod.name);
+        for rule in flows(&objects, &pod, "egress").into_iter().chain(flows(&objects, &pod, "ingress")) {
+            assert!(rule["ports"].as_array().is_some_and(|ports| !ports.is_empty()), "{}: {rule}", pod.name);
+        }
+    }
+    assert!(render("networkPolicy: {enabled: false}").unwrap().of("NetworkPolicy").is_empty());
+}
+
+#[test]
+fn each_pod_gets_out_by_the_ports_it_needs() {
+    let objects = render("apiServer: {mode: perEndpoint}").unwrap();
+    for pod in pods(&objects) {
+        let mut needed = BTreeSet::from(["53".to_owned()]);
+        let stores = pod.stores();
+        if !stores.is_empty() {
+            needed.insert("5432".into());
+        }
+        if pod.pod["automountServiceAccountToken"] == true {
+            needed.extend(["443".into(), "6443".into()]);
+        }
+        if pod.env().contains_key("ARXIV_API_URL") {
+            needed.insert("443".into());
+        }
+        if pod.kind == "Pod" {
+            needed.insert("\"http\"".into());
+        }
+        assert_eq!(ports(&flows(&objects, &pod, "egress")), needed, "{}", pod.name);
+    }
+}
+
+#[test]
+fn only_named_peers_get_in_and_only_to_servers() {
+    let values = "
+apiServer: {mode: perEndpoint, components: {write-queries: {networkPolicyFrom: [{podSelector: {matchLabels: {app: importer}}}]}}}
+networkPolicy:
+  from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress}}}]
+  metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
+";
+    let objects = render(values).unwrap();
+    let namespace = |name: &str| json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}});
+    for pod in pods(&objects) {
+        let rules = flows(&objects, &pod, "ingress");
+        let peers: Vec<&Value> = rules.iter().flat_map(|rule| rule["from"].as_array().unwrap()).collect();
+        match pod.container["name"].as_str().unwrap() {
+            "operator" => assert_eq!(peers, [&namespace("monitoring")]),
+            "api-server" => {
+                let callers = if pod.name.ends_with("write-queries") {
+                    json!({"podSelector": {"matchLabels": {"app": "importer"}}})
+                } else {
+                    namespace("ingress")
+                };
+                assert_eq!(peers[0], &callers, "{}", pod.name);
+                assert_eq!(peers[1]["podSelector"]["matchLabels"]["app.kubernetes.io/component"], "test");
+                assert_eq!(peers[2], &namespace("monitoring"));
+                assert_eq!(peers.len(), 3);
+            }
+            _ => assert!(peers.is_empty(), "{}", pod.name),
+        }
+    }
+    let objects = render("").unwrap();
+    for pod in pods(&objects) {
+        for rule in flows(&objects, &pod, "ingress") {
+            assert_eq!(rule["from"][0], json!({"podSelector": {}}), "the release's own namespace");
+        }
+    }
+}
+
+/// The peers of the rule by which a pod reaches arXiv.
+fn to_arxiv(values: &str) -> (Value, Value) {
+    let objects = render(values).expect(values);
+    let all = pods(&objects);
+    let operator = all.iter().find(|pod| pod.container["name"] == "operator").expect("an operator");
+    let rules = flows(&objects, operator, "egress");
+    let rule = rules.last().expect("rules");
+    (rule["to"].clone(), rule["ports"].clone())
+}
+
+#[test]
+fn arxiv_is_outside_or_where_it_is_said_to_be() {
+    let (peers, ports) = to_arxiv("");
+    let blocks: Vec<&Value> = peers.as_array().unwrap().iter().map(|peer| &peer["ipBlock"]).collect();
+    assert_eq!(blocks.len(), 2, "both families");
+    assert!(blocks[0]["except"].as_array().unwrap().contains(&json!("10.0.0.0/8")));
+    assert!(blocks[0]["except"].as_array().unwrap().contains(&json!("169.254.0.0/16")), "metadata services");
+    assert_eq!(ports[0]["port"], 443);
+    for (url, port) in [("http://stand-in/api", 80), ("http://[::1]:9000/api", 9000), ("https://x:8443/", 8443)] {
+        assert_eq!(to_arxiv(&format!("arxiv: {{apiUrl: '{url}'}}")).1[0]["port"], port, "{url}");
+    }
+    let proxy = "arxiv: {proxy: {url: 'http://proxy.example:3128'}}";
+    let message = refusal(proxy).unwrap();
+    assert!(message.contains("networkPolicy.arxiv.to"), "{message}");
+    let (peers, ports) = to_arxiv(&format!("{proxy}\nnetworkPolicy: {{arxiv: {{to: [{{ipBlock: {{cidr: 192.0.2.1/32}}}}], ports: [3128]}}}}"));
+    assert_eq!(peers, json!([{"ipBlock": {"cidr": "192.0.2.1/32"}}]));
+    assert_eq!(ports, json!([{"port": 3128, "protocol": "TCP"}]));
+}
+
+#[test]
+fn with_cloudnativepg_only_the_servers_in_use_are_reached() {
+    let objects = render("postgres: {mode: cnpg, cnpg: {readPooler: {enabled: true}}}\napiServer: {mode: perEndpoint}").unwrap();
+    for (short, servers) in [
+        ("results", &["data", "data-read-pooler"][..]),
+        ("write-queries", &["data", "data-read-pooler"]),
+        ("get-sequence", &["sequence"]),
+        ("arxiv-api", &["sequence"]),
+        ("operator", &["data", "sequence", "data-read-pooler"]),
+    ] {
+        let all = pods(&objects);
+        let pod = all.iter().find(|pod| pod.name == format!("papers-arxiv-operator-{short}")).unwrap();
+        let rules = flows(&objects, pod, "egress");
+        let rule = rules.iter().find(|rule| rule["ports"][0]["port"] == 5432).unwrap();
+        let reached: Vec<&str> = rule["to"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|peer| peer["podSelector"]["matchLabels"].as_object().unwrap().values())
+            .filter_map(|name| name.as_str()?.strip_prefix("papers-arxiv-operator-"))
+            .collect();
+        assert_eq!(reached, servers, "{short}");
+    }
+}

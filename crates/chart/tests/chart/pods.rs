@@ -1,0 +1,183 @@
+//! What everybody asks of all pods.
+
+use chart::{Container, pods, render};
+use serde_json::{Value, json};
+
+const MODES: [&str; 3] = ["together", "frontendBackend", "perEndpoint"];
+
+fn mode(mode: &str) -> String {
+    format!("apiServer: {{mode: {mode}}}")
+}
+
+#[test]
+fn every_container_is_restricted_and_requests_what_it_needs() {
+    for values in MODES.map(mode) {
+        let objects = render(&values).unwrap();
+        let pods = pods(&objects);
+        assert!(pods.len() >= 4, "operator, API server, migrations and test");
+        for Container { name, pod, container, .. } in pods {
+            assert_eq!(pod["containers"].as_array().unwrap().len(), 1, "{name}");
+            let resources = &container["resources"];
+            assert!(resources["requests"]["cpu"].is_string() && resources["requests"]["memory"].is_string(), "{name}");
+            assert!(resources["limits"]["memory"].is_string() && resources["limits"]["cpu"].is_null(), "{name}");
+            assert_eq!(
+                container["securityContext"],
+                json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}}),
+                "{name}"
+            );
+            let context = &pod["securityContext"];
+            assert_eq!(context["runAsNonRoot"], true, "{name}");
+            assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+            assert_eq!(pod["enableServiceLinks"], false, "{name}: variables of Services would be taken for settings");
+            assert!(pod["hostNetwork"].is_null() && pod["hostPID"].is_null(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn servers_are_probed_and_end_after_their_drain() {
+    for values in MODES.map(mode) {
+        let objects = render(&format!("{values}\narxiv: {{timeoutMilliseconds: 7500}}")).unwrap();
+        for pod in pods(&objects).iter().filter(|pod| pod.kind == "Deployment") {
+            let (name, container) = (pod.name, pod.container);
+            assert_eq!(container["livenessProbe"]["httpGet"], json!({"path": "/healthz", "port": "http"}), "{name}");
+            assert_eq!(container["readinessProbe"]["httpGet"], json!({"path": "/readyz", "port": "http"}), "{name}");
+            let grace = pod.pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+            let drain = match pod.env().get("DRAIN_SECONDS") {
+                Some(seconds) => {
+                    let pre_stop = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
+                    let arxiv = if pod.stores().contains(&"UPSTREAM".to_owned()) { 8 } else { 0 };
+                    seconds.parse::<u64>().unwrap() + pre_stop + arxiv
+                }
+                None => 25,
+            };
+            assert!(grace > drain, "{name}: {grace} s for {drain} s");
+        }
+    }
+}
+
+#[test]
+fn one_setting_reaches_all_pods_and_can_be_overridden_for_one() {
+    let values = r#"
+commonLabels: {team: papers}
+commonAnnotations: {note: all}
+pod:
+  labels: {colour: blue}
+  annotations: {scrape: "no"}
+  imagePullSecrets: [{name: ours}]
+  nodeSelector: {disk: ssd}
+  tolerations: [{key: spot, operator: Exists}]
+  affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: arch, operator: Exists}]}]}}}
+  priorityClassName: high
+  runtimeClassName: gvisor
+  dnsConfig: {options: [{name: ndots, value: "1"}]}
+  extraEnv: [{name: TZ, value: UTC}]
+  extraVolumes: [{name: tmp, emptyDir: {}}]
+  extraVolumeMounts: [{name: tmp, mountPath: /tmp}]
+global: {imageRegistry: mirror.example/x, imagePullSecrets: [theirs, {name: more}]}
+operator:
+  pod: {nodeSelector: {disk: hdd, zone: a}, tolerations: []}
+  image: {digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
+apiServer:
+  mode: perEndpoint
+  pod: {priorityClassName: low}
+  components: {results: {pod: {priorityClassName: lowest}}}
+"#;
+    let objects = render(values).unwrap();
+    for object in objects.iter() {
+        if object["kind"] != "Pod" {
+            assert_eq!(object["metadata"]["labels"]["team"], "papers", "{}", object["metadata"]);
+            assert_eq!(object["metadata"]["annotations"]["note"], "all", "{}", object["metadata"]);
+        }
+    }
+    for Container { name, metadata, pod, container, .. } in pods(&objects) {
+        assert_eq!(metadata["labels"]["colour"], "blue", "{name}");
+        assert_eq!(metadata["annotations"]["scrape"], "no", "{name}");
+        assert_eq!(pod["imagePullSecrets"], json!([{"name": "ours"}, {"name": "theirs"}, {"name": "more"}]), "{name}");
+        assert_eq!(pod["runtimeClassName"], "gvisor", "{name}");
+        assert_eq!(pod["dnsConfig"]["options"][0]["name"], "ndots", "{name}");
+        assert!(pod["affinity"]["nodeAffinity"].is_object(), "{name}");
+        assert_eq!(pod["volumes"][0]["name"], "tmp", "{name}");
+        assert_eq!(container["volumeMounts"][0]["mountPath"], "/tmp", "{name}");
+        let has_variable = |entry: &Value| *entry == json!({"name": "TZ", "value": "UTC"});
+        assert!(container["env"].as_array().unwrap().iter().any(has_variable), "{name}");
+        let operator = name.ends_with("-operator") && !name.contains("-api");
+        let disk = if operator { json!({"disk": "hdd", "zone": "a"}) } else { json!({"disk": "ssd"}) };
+        assert_eq!(pod["nodeSelector"], disk, "{name}");
+        assert_eq!(pod["tolerations"].is_null(), operator, "{name}: lists take each other's place");
+        let priority = match name {
+            _ if name.ends_with("operator-results") => "lowest",
+            _ if container["name"] == "api-server" => "low",
+            _ => "high",
+        };
+        assert_eq!(pod["priorityClassName"], priority, "{name}");
+        let image = container["image"].as_str().unwrap();
+        assert!(image.starts_with("mirror.example/x/"), "{image}");
+        let pinned = container["name"] == "operator" || container["name"] == "migrate";
+        assert_eq!(image.contains("@sha256:"), pinned, "{image}");
+    }
+}
+
+#[test]
+fn pods_are_spread_by_their_own_labels() {
+    let objects = render("apiServer: {mode: frontendBackend}").unwrap();
+    for Container { name, metadata, pod, .. } in pods(&objects) {
+        let constraints = pod["topologySpreadConstraints"].as_array().unwrap();
+        assert_eq!(constraints.len(), 2, "{name}");
+        for constraint in constraints {
+            let labels = constraint["labelSelector"]["matchLabels"].as_object().unwrap();
+            assert!(labels.len() >= 3, "{name}");
+            for (key, value) in labels {
+                assert_eq!(metadata["labels"][key], *value, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn certificates_come_as_files() {
+    let values = "
+arxiv: {caBundle: {configMap: company-ca}}
+postgres: {tls: {mode: verify-full, rootCert: {secret: pg-ca, key: root.crt}}}
+apiServer: {mode: perEndpoint}";
+    let objects = render(values).unwrap();
+    for pod in pods(&objects) {
+        let (env, name) = (pod.env(), pod.name);
+        if pod.kind == "Pod" {
+            continue;
+        }
+        assert_eq!(env["PGSSLMODE"], "verify-full", "{name}");
+        let mounts = pod.container["volumeMounts"].as_array().unwrap();
+        let asks_arxiv = env.contains_key("ARXIV_API_URL");
+        assert_eq!(mounts.len(), if asks_arxiv { 2 } else { 1 }, "{name}");
+        for (variable, there) in [("PGSSLROOTCERT", true), ("ARXIV_CA_BUNDLE", asks_arxiv)] {
+            assert_eq!(env.contains_key(variable), there, "{name}");
+            let of_file = |mount: &&Value| env[variable].starts_with(mount["mountPath"].as_str().unwrap());
+            assert!(!there || mounts.iter().any(|mount| of_file(&mount)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn nothing_runs_on_every_node_or_as_the_default_account() {
+    for values in MODES.map(mode) {
+        let objects = render(&values).unwrap();
+        assert!(objects.of("DaemonSet").is_empty());
+        let accounts = objects.names("ServiceAccount");
+        for pod in pods(&objects) {
+            assert!(accounts.contains(&pod.pod["serviceAccountName"].as_str().unwrap()), "{}", pod.name);
+        }
+        for account in objects.of("ServiceAccount") {
+            assert_eq!(account["automountServiceAccountToken"], false);
+        }
+    }
+}
+
+#[test]
+fn services_take_the_ip_families_asked_for() {
+    let objects = render("service: {ipFamilyPolicy: PreferDualStack, ipFamilies: [IPv6, IPv4]}").unwrap();
+    for service in objects.of("Service") {
+        assert_eq!(service["spec"]["ipFamilyPolicy"], "PreferDualStack");
+        assert_eq!(service["spec"]["ipFamilies"], json!(["IPv6", "IPv4"]));
+    }
+}

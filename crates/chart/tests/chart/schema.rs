@@ -1,0 +1,94 @@
+//! values.schema.json: strict, but open where parent charts need it to be.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use chart::{folder, helm, refusal, render, render_chart};
+use serde_json::Value;
+use testbed::scratch::Scratch;
+
+#[test]
+fn what_is_misspelt_is_refused() {
+    for values in [
+        "operatr: {}",
+        "operator: {replica: 2}",
+        "apiServer: {autoscaling: {max: 3}}",
+        "apiServer: {components: {reults: {}}}",
+        "apiServer: {components: {results: {replica: 1}}}",
+        "apiServer: {mode: perendpoint}",
+        "apiServer: {settings: {wait: 1}}",
+        "pod: {nodeselector: {}}",
+        "operator: {pod: {extraenv: []}}",
+        "postgres: {mode: internal}",
+        "postgres: {connections: {readwrite: {}}}",
+        "postgres: {connections: {readWrite: {keys: {uri: x}}}}",
+        "postgres: {connections: {readWrite: {url: 'postgresql://u:p@h/d'}}}",
+        "routes: {endpoints: [nothing]}",
+        "networkPolicy: {arxiv: {cidr: x}}",
+        "operator: {watchNamespaces: [a, b]}",
+        "operator: {image: {digest: latest}}",
+        "operator: {resources: {requests: {memory: null}}}",
+        "log: {level: TRACE}",
+        "operator: {terminationGracePeriodSeconds: 20}",
+    ] {
+        let message = refusal(values).unwrap();
+        assert!(message.contains("schema"), "{values}: {message}");
+    }
+}
+
+#[test]
+fn global_is_open_and_enabled_is_known() {
+    render("global: {anything: {of: others}, imageRegistry: x}\nenabled: true").unwrap();
+}
+
+#[test]
+fn every_default_is_in_the_schema() {
+    let read = |file: &str| fs::read_to_string(folder().join(file)).unwrap();
+    let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
+    let values: Value = serde_saphyr::from_str(&read("values.yaml")).unwrap();
+    let known: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+    let given: Vec<&String> = values.as_object().unwrap().keys().collect();
+    let mut sorted = given.clone();
+    sorted.sort();
+    let mut known_sorted = known.clone();
+    known_sorted.sort();
+    assert_eq!(sorted, known_sorted);
+    let output = Command::new(helm().unwrap()).args(["lint", "--strict"]).arg(folder()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).expect("a copy");
+        }
+    }
+}
+
+#[test]
+fn it_works_as_a_subchart() {
+    let scratch = Scratch::new("parent-chart").unwrap();
+    let parent = scratch.path();
+    fs::write(
+        parent.join("Chart.yaml"),
+        "apiVersion: v2\nname: parent\nversion: 1.0.0\ndependencies: [{name: arxiv-operator, version: 0.1.0, condition: arxiv-operator.enabled}]\n",
+    )
+    .unwrap();
+    fs::write(
+        parent.join("values.yaml"),
+        "global: {imageRegistry: mirror.example, storageClass: fast}\narxiv-operator: {enabled: true, apiServer: {mode: frontendBackend}}\n",
+    )
+    .unwrap();
+    copy(&folder(), &parent.join("charts/arxiv-operator"));
+    let objects = render_chart(parent, "").unwrap();
+    assert_eq!(objects.of("Deployment").len(), 3);
+    let image = &objects.of("Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["image"];
+    assert!(image.as_str().unwrap().starts_with("mirror.example/"), "{image}");
+    assert!(render_chart(parent, "arxiv-operator: {enabled: false}").unwrap().iter().next().is_none());
+}
