@@ -12,11 +12,7 @@ use testbed::{
 
 /// Short waits, so that retries are over soon.
 fn hasty() -> Options {
-    let environment = [
-        ("RETRY_BASE_MS", "100"),
-        ("COOLDOWN_BASE_MS", "200"),
-        ("ARXIV_TIMEOUT_MS", "2000"),
-    ];
+    let environment = [("RETRY_BASE_MS", "100"), ("COOLDOWN_BASE_MS", "200")];
     Options {
         environment: environment
             .map(|(name, value)| (name.into(), value.into()))
@@ -95,7 +91,11 @@ async fn what_cannot_be_used_ends_the_query_once_its_retries_are_spent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn throttling_and_silence_are_waited_out() {
-    let bed = Bed::start(hasty()).await;
+    let mut options = hasty();
+    options
+        .environment
+        .push(("ARXIV_TIMEOUT_MS".into(), "2000".into()));
+    let bed = Bed::start(options).await;
     let arxiv = bed.stack.arxiv().unwrap();
     let slow = Behaviour {
         delay_ms: 3_000,

@@ -14,7 +14,7 @@ async fn databases_may_be_away_at_the_start_and_later() {
     let bed = Bed::start(options()).await;
     bed.primary().kill9().await.unwrap();
     bed.operator().kill9_and_start().unwrap();
-    bed.until_missing("database of queries", "not available").await;
+    bed.until_missing("database of queries", "the database").await;
     bed.create("early", search("early")).await;
     bed.primary().start_again().await.unwrap();
     assert_eq!(bed.finished("early").await.phase, Phase::Succeeded);
