@@ -69,8 +69,7 @@ async fn queries_post(State(log): State<QueryLog>, request: Request) -> Result<R
         &parts.headers,
         &read_body(&parts.headers, body, SMALL_BODY).await?,
     )?;
-    // FastAPI takes `null` for the end, which may be left open, but not for the start.
-    let [start, end] = body.texts([("start_timestamp", false), ("end_timestamp", true)])?;
+    let [start, end] = body.texts(["start_timestamp", "end_timestamp"])?;
     log.between("queries_post", start, end).await
 }
 

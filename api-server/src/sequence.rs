@@ -30,6 +30,11 @@ async fn get_sequence(State(sequence): State<Sequence>) -> Result<Json<SequenceB
         origin = "get_sequence.get_sequence",
         "{call}: called"
     );
+    tracing::info!(
+        component = "backend",
+        origin = "get_sequence.next",
+        "next(): called"
+    );
     let next = sequence.next().await?;
     tracing::debug!(
         component = "backend",

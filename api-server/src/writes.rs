@@ -75,6 +75,12 @@ async fn write_queries(State(recording): State<Recording>, request: Request) -> 
         origin = "write_queries.write_queries",
         "{call}: called"
     );
+    tracing::info!(
+        component = "backend",
+        origin = "write_queries.query",
+        "query(query_id={}): called",
+        row.query_id
+    );
     let outcome = recording.writes.query(&row).await?;
     tracing::debug!(
         component = "backend",
@@ -103,6 +109,12 @@ async fn write_results(State(recording): State<Recording>, request: Request) -> 
         component = "backend",
         origin = "write_results.write_results",
         "{call}: called"
+    );
+    tracing::info!(
+        component = "backend",
+        origin = "write_results.results",
+        "results(query_id={}): called",
+        body.query_id
     );
     let outcome = recording
         .writes

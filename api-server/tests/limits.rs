@@ -28,17 +28,27 @@ async fn alone() -> Alone {
 
 /// Status and body.
 fn parts(answer: &str) -> (u16, serde_json::Value) {
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or_default();
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    (status, serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}")))
+    (
+        status,
+        serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}")),
+    )
 }
 
 #[tokio::test]
 async fn heads_that_are_too_long_are_refused_with_a_reason() {
     let server = alone().await;
-    let get = |path: &str, header: &str| {
-        parts(&server.raw(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n").as_bytes()))
-    };
+    let get =
+        |path: &str, header: &str| {
+            parts(&server.raw(
+                format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n").as_bytes(),
+            ))
+        };
     let x = |n: usize| "x".repeat(n);
     let cases = [
         (get(&format!("/read-results?a={}", x(15_000)), ""), 503),
@@ -60,7 +70,10 @@ async fn heads_that_are_too_long_are_refused_with_a_reason() {
 #[tokio::test]
 async fn bodies_that_are_too_long_are_refused() {
     let server = alone().await;
-    for (path, length) in [("/write-queries", 1024 * 1024), ("/write-results", 64 * 1024 * 1024)] {
+    for (path, length) in [
+        ("/write-queries", 1024 * 1024),
+        ("/write-results", 64 * 1024 * 1024),
+    ] {
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             length + 1
@@ -70,10 +83,19 @@ async fn bodies_that_are_too_long_are_refused() {
         assert!(body["detail"].is_string());
     }
     let body = format!("\"{}\"", "x".repeat(1024 * 1024));
-    let request = client().post(server.url("/write-queries")).body(reqwest::Body::wrap_stream(futures::stream::iter([
-        Ok::<_, std::io::Error>(body),
-    ])));
-    assert_eq!(request.send().await.unwrap().status(), 413, "without a declared length");
+    let request = client()
+        .post(server.url("/write-queries"))
+        .body(reqwest::Body::wrap_stream(futures::stream::iter([Ok::<
+            _,
+            std::io::Error,
+        >(
+            body
+        )])));
+    assert_eq!(
+        request.send().await.unwrap().status(),
+        413,
+        "without a declared length"
+    );
 }
 
 #[tokio::test]
@@ -81,43 +103,78 @@ async fn everything_that_is_away_is_one_answer() {
     let server = alone().await;
     let client = client();
     let mut answers = Vec::new();
-    for path in ["/read-results", "/read-queries?start_timestamp=0", "/get-sequence", "/arxiv-api?title=x"] {
+    for path in [
+        "/read-results",
+        "/read-queries?start_timestamp=0",
+        "/get-sequence",
+        "/arxiv-api?title=x",
+    ] {
         let response = client.get(server.url(path)).send().await.unwrap();
         assert_eq!(response.status(), 503, "{path}");
         assert!(response.headers().contains_key("retry-after"), "{path}");
         answers.push(response.text().await.unwrap());
     }
     let bodies = [
-        ("/write-queries", r#"{"query_id":9,"timestamp":1,"status":200,"num_results":1,"num_entries":1,"query":"q"}"#),
+        (
+            "/write-queries",
+            r#"{"query_id":9,"timestamp":1,"status":200,"num_results":1,"num_entries":1,"query":"q"}"#,
+        ),
         ("/write-results", r#"{"query_id":9,"timestamp":1,"results":[]}"#),
     ];
     for (path, body) in bodies {
-        let request = client.post(server.url(path)).header("content-type", "application/json").body(body);
+        let request = client
+            .post(server.url(path))
+            .header("content-type", "application/json")
+            .body(body);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 503, "{path}");
         answers.push(response.text().await.unwrap());
     }
     answers.dedup();
-    let [answer] = answers.as_slice() else { panic!("{answers:?}") };
-    assert!(!answer.contains("127.0.0.1") && answer.starts_with(r#"{"detail":""#), "{answer}");
+    let [answer] = answers.as_slice() else {
+        panic!("{answers:?}")
+    };
+    assert!(
+        !answer.contains("127.0.0.1") && answer.starts_with(r#"{"detail":""#),
+        "{answer}"
+    );
 
     // What needs no database is answered nevertheless: bad input, health, metrics.
-    let bad = client.get(server.url("/read-results?page=x")).send().await.unwrap();
+    let bad = client
+        .get(server.url("/read-results?page=x"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(bad.status(), 422);
-    assert_eq!(client.get(server.url("/healthz")).send().await.unwrap().status(), 200);
+    assert_eq!(
+        client.get(server.url("/healthz")).send().await.unwrap().status(),
+        200
+    );
     let ready = client.get(server.url("/readyz")).send().await.unwrap();
     assert_eq!(ready.status(), 503);
     let reasons: serde_json::Value = serde_json::from_str(&ready.text().await.unwrap()).unwrap();
     assert!(reasons["reasons"]["sequence"].is_string(), "{reasons}");
-    let metrics = client.get(server.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let metrics = client
+        .get(server.url("/metrics"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     let line = r#"arxiv_api_server_requests_total{endpoint="/read-results",method="GET",status="503"} 1"#;
     assert!(metrics.contains(line), "{metrics}");
-    assert!(metrics.contains(r#"arxiv_api_server_database_connections{pool="sequence",state="idle"} 0"#), "{metrics}");
+    assert!(
+        metrics.contains(r#"arxiv_api_server_database_connections{pool="sequence",state="idle"} 0"#),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]
 async fn a_replica_that_is_away_takes_nobody_out_of_service() {
-    let server = Alone::start(&[("SERVE", "results,read-queries"), ("DATABASE_RO_URL", NOWHERE)]).listening().await;
+    let server = Alone::start(&[("SERVE", "results,read-queries"), ("DATABASE_RO_URL", NOWHERE)])
+        .listening()
+        .await;
     let client = client();
     bed::eventually("the replica is looked at", async || {
         let ready = client.get(server.url("/readyz")).send().await.unwrap();
@@ -132,17 +189,38 @@ async fn a_replica_that_is_away_takes_nobody_out_of_service() {
 
 #[tokio::test]
 async fn what_is_not_served_is_not_there_and_needs_nothing() {
-    let server = Alone::start(&[("SERVE", "/results"), ("DATABASE_RO_URL", NOWHERE)]).listening().await;
+    let server = Alone::start(&[("SERVE", "/results"), ("DATABASE_RO_URL", NOWHERE)])
+        .listening()
+        .await;
     let client = client();
-    for path in ["/arxiv?title=x", "/read-results", "/queries", "/get-sequence", "/arxiv-api", "/", "/docs", "/arxiv/x"] {
+    for path in [
+        "/arxiv?title=x",
+        "/read-results",
+        "/queries",
+        "/get-sequence",
+        "/arxiv-api",
+        "/",
+        "/docs",
+        "/arxiv/x",
+    ] {
         let response = client.get(server.url(path)).send().await.unwrap();
         assert_eq!(response.status(), 404, "{path}");
         assert_eq!(response.text().await.unwrap(), r#"{"detail":"Not Found"}"#);
     }
-    assert_eq!(client.get(server.url("/results")).send().await.unwrap().status(), 503);
-    let options = client.request(reqwest::Method::OPTIONS, server.url("/healthz")).send().await.unwrap();
+    assert_eq!(
+        client.get(server.url("/results")).send().await.unwrap().status(),
+        503
+    );
+    let options = client
+        .request(reqwest::Method::OPTIONS, server.url("/healthz"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(options.status(), 405);
-    assert_eq!(options.text().await.unwrap(), r#"{"detail":"Method Not Allowed"}"#);
+    assert_eq!(
+        options.text().await.unwrap(),
+        r#"{"detail":"Method Not Allowed"}"#
+    );
 }
 
 #[tokio::test]
@@ -158,7 +236,11 @@ async fn a_missing_setting_is_named() {
     for (environment, named) in cases {
         let server = Alone::start(environment);
         assert!(!server.child.wait(LIMIT).await.unwrap().success());
-        assert!(server.child.log_tail().contains(named), "{}", server.child.log_tail());
+        assert!(
+            server.child.log_tail().contains(named),
+            "{}",
+            server.child.log_tail()
+        );
     }
 }
 
@@ -173,15 +255,33 @@ async fn one_connection_takes_many_requests_and_ids_come_back() {
         let mut buffer = [0; 4096];
         let read = stream.read(&mut buffer).unwrap();
         let answer = String::from_utf8_lossy(&buffer[..read]).into_owned();
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(id), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains(id),
+            "{answer}"
+        );
     }
-    let made = client().get(server.url("/healthz")).header("x-request-id", "a b").send().await.unwrap();
+    let made = client()
+        .get(server.url("/healthz"))
+        .header("x-request-id", "a b")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(made.headers()["x-request-id"].len(), 32);
-    let _ = client().get(server.url("/read-results?page=2")).header("x-request-id", "seen-1").send().await.unwrap();
+    let _ = client()
+        .get(server.url("/read-results?page=2"))
+        .header("x-request-id", "seen-1")
+        .send()
+        .await
+        .unwrap();
     let log = std::fs::read_to_string(server.child.log()).unwrap();
-    let line = log.lines().find(|line| line.contains("NOTICE") && line.contains("request_id=seen-1")).unwrap();
+    let line = log
+        .lines()
+        .find(|line| line.contains("NOTICE") && line.contains("request_id=seen-1"))
+        .unwrap();
     assert!(
-        line.contains(" NOTICE backend - read_results.read_results - read_results(page=2, items_per_page=10): called"),
+        line.contains(
+            " NOTICE backend - read_results.read_results - read_results(page=2, items_per_page=10): called"
+        ),
         "{line}"
     );
 }

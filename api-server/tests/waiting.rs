@@ -20,7 +20,11 @@ use bed::{Bed, LIMIT, eventually};
 
 async fn objects(bed: &Bed) -> Vec<ArxivQuery> {
     let client = bed.stack.control_plane().client().await.unwrap();
-    Api::namespaced(client, bed.stack.namespace()).list(&ListParams::default()).await.unwrap().items
+    Api::namespaced(client, bed.stack.namespace())
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .items
 }
 
 fn header_of(response: &Response, name: header::HeaderName) -> Option<String> {
@@ -34,11 +38,23 @@ async fn json(response: Response) -> Value {
 /// What 202 tells: where to look, when, and in words. Gives the address.
 async fn accepted(response: Response) -> String {
     assert_eq!(response.status(), 202);
-    assert!(header_of(&response, header::RETRY_AFTER).unwrap().parse::<u64>().unwrap() >= 1);
-    assert_eq!(header_of(&response, header::CACHE_CONTROL).as_deref(), Some("no-store"));
+    assert!(
+        header_of(&response, header::RETRY_AFTER)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            >= 1
+    );
+    assert_eq!(
+        header_of(&response, header::CACHE_CONTROL).as_deref(),
+        Some("no-store")
+    );
     let location = header_of(&response, header::LOCATION).unwrap();
     let body = json(response).await;
-    assert!(body["detail"].is_string() && body["location"] == location, "{body}");
+    assert!(
+        body["detail"].is_string() && body["location"] == location,
+        "{body}"
+    );
     location
 }
 
@@ -65,45 +81,91 @@ async fn a_query_is_told_by_its_name() {
     // Within the limit: the answer, and an object that fails on the first error.
     let response = bed.get("/arxiv?title=a&max_results=3").await;
     assert_eq!(response.status(), 200);
-    assert_eq!(header_of(&response, header::CACHE_CONTROL).as_deref(), Some("no-store"));
+    assert_eq!(
+        header_of(&response, header::CACHE_CONTROL).as_deref(),
+        Some("no-store")
+    );
     let all = objects(&bed).await;
-    let [object] = all.as_slice() else { panic!("{} objects", all.len()) };
+    let [object] = all.as_slice() else {
+        panic!("{} objects", all.len())
+    };
     assert_eq!(object.spec.backoff_limit, Some(0));
     assert_eq!(object.spec.ttl_seconds_after_finished, Some(4 * 3600));
-    assert_eq!(object.metadata.annotations.as_ref().unwrap()[FAIL_FAST_ANNOTATION], "true");
-    assert!(object.metadata.labels.as_ref().unwrap().contains_key(INSTANCE_LABEL));
+    assert_eq!(
+        object.metadata.annotations.as_ref().unwrap()[FAIL_FAST_ANNOTATION],
+        "true"
+    );
+    assert!(
+        object
+            .metadata
+            .labels
+            .as_ref()
+            .unwrap()
+            .contains_key(INSTANCE_LABEL)
+    );
 
     // Its state and its results, which the replica must have by then.
     let name = object.metadata.name.clone().unwrap();
     let state = finished(&bed, &format!("/arxiv/{name}")).await;
     assert_eq!(state["name"], name.as_str());
-    assert_eq!((&state["phase"], &state["status"]), (&Value::from("Succeeded"), &Value::from(200)));
-    assert_eq!((&state["num_results"], &state["num_entries"]), (&Value::from(1234), &Value::from(3)));
+    assert_eq!(
+        (&state["phase"], &state["status"]),
+        (&Value::from("Succeeded"), &Value::from(200))
+    );
+    assert_eq!(
+        (&state["num_results"], &state["num_entries"]),
+        (&Value::from(1234), &Value::from(3))
+    );
     assert!(state["query_id"].is_i64() && state["timestamp"].is_i64() && state["created"].is_string());
-    assert!(state["finished"].is_string() && state["query"].as_str().unwrap().contains("ti:a"), "{state}");
+    assert!(
+        state["finished"].is_string() && state["query"].as_str().unwrap().contains("ti:a"),
+        "{state}"
+    );
     let rows = json(bed.get(&format!("/arxiv/{name}/results?items_per_page=2")).await).await;
     assert_eq!(rows.as_array().unwrap().len(), 2);
     assert_eq!(rows[0]["author"], "Author 0-0 Erdős");
-    let rows = json(bed.get(&format!("/arxiv/{name}/results?items_per_page=2&page=1")).await).await;
+    let rows = json(
+        bed.get(&format!("/arxiv/{name}/results?items_per_page=2&page=1"))
+            .await,
+    )
+    .await;
     assert_eq!(rows.as_array().unwrap().len(), 1);
-    assert_eq!(bed.get(&format!("/arxiv/{name}/results?page=-1")).await.status(), 422);
+    assert_eq!(
+        bed.get(&format!("/arxiv/{name}/results?page=-1")).await.status(),
+        422
+    );
 
     // At the limit: 202, and the query goes on.
-    arxiv.set(Behaviour { delay_ms: 3000, ..Behaviour::default() });
+    arxiv.set(Behaviour {
+        delay_ms: 3000,
+        ..Behaviour::default()
+    });
     let location = accepted(bed.get("/arxiv?title=slow&max_results=1").await).await;
     assert_eq!(bed.get(&format!("{location}/results")).await.status(), 202);
     assert_eq!(finished(&bed, &location).await["phase"], "Succeeded");
 
     // At once when asked for; such an object is tried again as usual.
     arxiv.set(Mode::Status(500));
-    let request = bed.client.get(bed.url("/arxiv?title=async")).header("prefer", "respond-async");
+    let request = bed
+        .client
+        .get(bed.url("/arxiv?title=async"))
+        .header("prefer", "respond-async");
     let response = request.send().await.unwrap();
     assert_eq!(response.headers()["preference-applied"], "respond-async");
     let location = accepted(response).await;
-    let of_async = objects(&bed).await.into_iter().find(|o| location.ends_with(o.metadata.name.as_deref().unwrap()));
+    let of_async = objects(&bed)
+        .await
+        .into_iter()
+        .find(|o| location.ends_with(o.metadata.name.as_deref().unwrap()));
     let of_async = of_async.unwrap();
     assert_eq!(of_async.spec.backoff_limit, None);
-    assert!(!of_async.metadata.annotations.unwrap_or_default().contains_key(FAIL_FAST_ANNOTATION));
+    assert!(
+        !of_async
+            .metadata
+            .annotations
+            .unwrap_or_default()
+            .contains_key(FAIL_FAST_ANNOTATION)
+    );
 
     // Removed: gone, twice.
     assert_eq!(bed.send("DELETE", &location).await.status(), 204);
@@ -115,34 +177,62 @@ async fn a_query_is_told_by_its_name() {
     let response = bed.get("/arxiv?title=broken").await;
     assert_eq!(response.status(), 500);
     let failed = eventually("the failed one", async || {
-        objects(&bed).await.into_iter().find(|o| o.spec.title.as_deref() == Some("broken"))
+        objects(&bed)
+            .await
+            .into_iter()
+            .find(|o| o.spec.title.as_deref() == Some("broken"))
     })
     .await;
     let location = format!("/arxiv/{}", failed.metadata.name.unwrap());
     let state = finished(&bed, &location).await;
-    assert_eq!((&state["phase"], &state["status"]), (&Value::from("Failed"), &Value::from(500)));
+    assert_eq!(
+        (&state["phase"], &state["status"]),
+        (&Value::from("Failed"), &Value::from(500))
+    );
     assert!(!state["message"].as_str().unwrap().is_empty());
     assert_eq!(bed.get(&format!("{location}/results")).await.status(), 409);
 
     // Names that are none, methods that are not.
-    for path in ["/arxiv/nope", "/arxiv/Upper", "/arxiv/a%2Fb", "/arxiv/..%2f", "/arxiv/%20", "/arxiv/nope/results"] {
+    for path in [
+        "/arxiv/nope",
+        "/arxiv/Upper",
+        "/arxiv/a%2Fb",
+        "/arxiv/..%2f",
+        "/arxiv/%20",
+        "/arxiv/nope/results",
+    ] {
         assert_eq!(bed.get(path).await.status(), 404, "{path}");
     }
     let response = bed.send("PUT", "/arxiv/nope").await;
     assert_eq!(response.status(), 405);
-    assert_eq!(header_of(&response, header::ALLOW).as_deref(), Some("GET, DELETE"));
+    assert_eq!(
+        header_of(&response, header::ALLOW).as_deref(),
+        Some("GET, DELETE")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_is_told_where_to_look_when_the_process_ends() {
     let bed = Bed::start(&[]).await;
-    bed.stack.arxiv().unwrap().set(Behaviour { delay_ms: 10_000, ..Behaviour::default() });
+    bed.stack.arxiv().unwrap().set(Behaviour {
+        delay_ms: 10_000,
+        ..Behaviour::default()
+    });
     let waiting = tokio::spawn(bed.client.get(bed.url("/arxiv?title=x")).send());
-    bed.stack.arxiv().unwrap().wait_for_requests(1, LIMIT).await.unwrap();
+    bed.stack
+        .arxiv()
+        .unwrap()
+        .wait_for_requests(1, LIMIT)
+        .await
+        .unwrap();
     let server = bed.stack.api_servers[0].child();
     server.signal(Signal::TERM);
     let location = accepted(waiting.await.unwrap().unwrap()).await;
-    assert!(server.wait(LIMIT).await.unwrap().success(), "{}", server.log_tail());
+    assert!(
+        server.wait(LIMIT).await.unwrap().success(),
+        "{}",
+        server.log_tail()
+    );
     server.start_again().unwrap();
     bed.stack.ready().await.unwrap();
     assert_eq!(finished(&bed, &location).await["phase"], "Succeeded");
@@ -150,7 +240,10 @@ async fn whoever_waits_is_told_where_to_look_when_the_process_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_watch_outlives_kubernetes() {
-    let options = Options { own_control_plane: true, ..Options::default() };
+    let options = Options {
+        own_control_plane: true,
+        ..Options::default()
+    };
     let bed = Bed::start_with(options, &[("ARXIV_WAIT_MS", "60000")]).await;
     let plane = bed.stack.control_plane();
     assert_eq!(bed.get("/arxiv?title=before").await.status(), 200);
@@ -163,29 +256,56 @@ async fn the_watch_outlives_kubernetes() {
     let body = json(response).await;
     assert_eq!(body.as_object().unwrap().len(), 1);
     assert_eq!(json(bed.get("/arxiv/nope").await).await, body);
-    eventually("not ready", async || (bed.get("/readyz").await.status() == 503).then_some(())).await;
+    eventually("not ready", async || {
+        (bed.get("/readyz").await.status() == 503).then_some(())
+    })
+    .await;
     assert_eq!(bed.get("/results").await.status(), 200, "reads go on");
     plane.start_api_server().await.unwrap();
     bed.stack.ready().await.unwrap();
-    assert!(!objects(&bed).await.iter().any(|o| o.spec.title.as_deref() == Some("never")));
+    assert!(
+        !objects(&bed)
+            .await
+            .iter()
+            .any(|o| o.spec.title.as_deref() == Some("never"))
+    );
 
     // Away while one waits: the answer comes after all.
     bed.forget_pages().await;
     bed.stack.arxiv().unwrap().clear_record();
-    bed.stack.arxiv().unwrap().set(Behaviour { delay_ms: 2000, ..Behaviour::default() });
+    bed.stack.arxiv().unwrap().set(Behaviour {
+        delay_ms: 2000,
+        ..Behaviour::default()
+    });
     let waiting = tokio::spawn(bed.client.get(bed.url("/arxiv?title=across")).send());
-    bed.stack.arxiv().unwrap().wait_for_requests(1, LIMIT).await.unwrap();
+    bed.stack
+        .arxiv()
+        .unwrap()
+        .wait_for_requests(1, LIMIT)
+        .await
+        .unwrap();
     plane.api_server().kill9();
-    tokio::time::timeout(Duration::from_secs(90), plane.start_api_server()).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(90), plane.start_api_server())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_removed_while_somebody_waits_is_told() {
     let bed = Bed::start(&[]).await;
-    bed.stack.arxiv().unwrap().set(Behaviour { delay_ms: 8000, ..Behaviour::default() });
+    bed.stack.arxiv().unwrap().set(Behaviour {
+        delay_ms: 8000,
+        ..Behaviour::default()
+    });
     let waiting = tokio::spawn(bed.client.get(bed.url("/arxiv?title=x")).send());
-    bed.stack.arxiv().unwrap().wait_for_requests(1, LIMIT).await.unwrap();
+    bed.stack
+        .arxiv()
+        .unwrap()
+        .wait_for_requests(1, LIMIT)
+        .await
+        .unwrap();
     let name = objects(&bed).await[0].metadata.name.clone().unwrap();
     assert_eq!(bed.send("DELETE", &format!("/arxiv/{name}")).await.status(), 204);
     assert_eq!(waiting.await.unwrap().unwrap().status(), 410);

@@ -43,7 +43,11 @@ async fn every_recorded_case_is_answered_as_it_must_be() {
         if stands != case.setup {
             set_up(&bed, &case.setup).await;
         }
-        stands = if case.method == "POST" { String::new() } else { case.setup.clone() };
+        stands = if case.method == "POST" {
+            String::new()
+        } else {
+            case.setup.clone()
+        };
         if case.setup.starts_with("upstream") {
             bed.forget_pages().await;
             bed.stack.arxiv().unwrap().clear_record();
@@ -52,7 +56,13 @@ async fn every_recorded_case_is_answered_as_it_must_be() {
             failures.push(format!("{}: {failure}", case.name));
         }
     }
-    assert!(failures.is_empty(), "{} of {} failed:\n{}", failures.len(), cases.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} failed:\n{}",
+        failures.len(),
+        cases.len(),
+        failures.join("\n")
+    );
 }
 
 async fn set_up(bed: &Bed, setup: &str) {
@@ -86,7 +96,11 @@ async fn check(bed: &Bed, case: &Case) -> Result<(), String> {
             return Err(format!("Content-Disposition is {disposition:?}"));
         }
         if case.same {
-            let answer = if text.is_empty() { Value::from("") } else { serde_json::from_str(&text).unwrap() };
+            let answer = if text.is_empty() {
+                Value::from("")
+            } else {
+                serde_json::from_str(&text).unwrap()
+            };
             let mut expected = ours(&case.response);
             // The recording's arXiv could not read a percent sign that was not encoded, and told no query.
             if case.name == "arxiv-api-percent" {
@@ -99,15 +113,23 @@ async fn check(bed: &Bed, case: &Case) -> Result<(), String> {
         return Err("405 without Allow".to_owned());
     }
     if status >= 400 && case.method != "HEAD" {
-        let detail = serde_json::from_str::<Value>(&text).ok().and_then(|mut body| body.get_mut("detail").map(Value::take));
-        let fits = if status == 422 { detail.is_some_and(|d| d.is_array()) } else { detail.is_some_and(|d| d.is_string()) };
+        let detail = serde_json::from_str::<Value>(&text)
+            .ok()
+            .and_then(|mut body| body.get_mut("detail").map(Value::take));
+        let fits = if status == 422 {
+            detail.is_some_and(|d| d.is_array())
+        } else {
+            detail.is_some_and(|d| d.is_string())
+        };
         if !fits {
             return Err(format!("no detail of the right form: {text}"));
         }
     }
     if status == 200 && case.upstream_saw.is_some() {
         let requests = bed.stack.arxiv().unwrap().requests();
-        let [request] = requests.as_slice() else { return Err(format!("{} requests to arXiv", requests.len())) };
+        let [request] = requests.as_slice() else {
+            return Err(format!("{} requests to arXiv", requests.len()));
+        };
         asked_what_was_typed(case, &request.search_query, request.max_results)?;
     }
     Ok(())
@@ -115,7 +137,10 @@ async fn check(bed: &Bed, case: &Case) -> Result<(), String> {
 
 async fn send(bed: &Bed, case: &Case) -> Response {
     let path = case.path.replace("{5000 x}", &"x".repeat(5000));
-    let mut request = bed.client.request(Method::from_bytes(case.method.as_bytes()).unwrap(), bed.url(&path));
+    let mut request = bed.client.request(
+        Method::from_bytes(case.method.as_bytes()).unwrap(),
+        bed.url(&path),
+    );
     // A body that is a string was sent as it is; the name says when not as JSON.
     let body = match &case.body {
         Value::Null => None,
@@ -123,7 +148,11 @@ async fn send(bed: &Bed, case: &Case) -> Response {
         other => Some(other.to_string()),
     };
     if let Some(body) = body {
-        let declared = if case.name.contains("text-plain") { "text/plain" } else { "application/json" };
+        let declared = if case.name.contains("text-plain") {
+            "text/plain"
+        } else {
+            "application/json"
+        };
         request = request.header(header::CONTENT_TYPE, declared).body(body);
     }
     request.send().await.unwrap()
@@ -134,7 +163,10 @@ fn ours(recorded: &Value) -> Value {
     match recorded {
         Value::String(text) => Value::from(text.replace("&amp;", "&").replace("\n  ", " ")),
         Value::Array(items) => items.iter().map(ours).collect(),
-        Value::Object(members) => members.iter().map(|(key, value)| (key.clone(), ours(value))).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(key, value)| (key.clone(), ours(value)))
+            .collect(),
         other => other.clone(),
     }
 }
@@ -154,12 +186,14 @@ fn compare(at: &str, answer: &Value, expected: &Value) -> Result<(), String> {
                 None => Ok(()),
             }
         }
-        (Value::Array(items), Value::Array(others)) if items.len() == others.len() => {
-            items.iter().zip(others).enumerate().try_for_each(|(i, (a, b))| compare(&format!("{at}[{i}]"), a, b))
-        }
-        (Value::Object(members), Value::Object(others)) if members.keys().eq(others.keys()) => {
-            members.iter().try_for_each(|(key, value)| compare(&format!("{at}.{key}"), value, &others[key]))
-        }
+        (Value::Array(items), Value::Array(others)) if items.len() == others.len() => items
+            .iter()
+            .zip(others)
+            .enumerate()
+            .try_for_each(|(i, (a, b))| compare(&format!("{at}[{i}]"), a, b)),
+        (Value::Object(members), Value::Object(others)) if members.keys().eq(others.keys()) => members
+            .iter()
+            .try_for_each(|(key, value)| compare(&format!("{at}.{key}"), value, &others[key])),
         (answer, expected) if answer == expected => Ok(()),
         (answer, expected) => Err(format!("{at} is {answer}, not {expected}")),
     }
@@ -168,10 +202,19 @@ fn compare(at: &str, answer: &Value, expected: &Value) -> Result<(), String> {
 /// The words typed are the words searched for, each in its field; only their syntax is ours.
 fn asked_what_was_typed(case: &Case, search_query: &str, max_results: u32) -> Result<(), String> {
     let url = reqwest::Url::parse(&format!("http://x{}", case.path)).unwrap();
-    let last = |name: &str| url.query_pairs().filter(|(key, _)| key == name).last().map(|(_, value)| value.into_owned());
+    let last = |name: &str| {
+        url.query_pairs()
+            .filter(|(key, _)| key == name)
+            .last()
+            .map(|(_, value)| value.into_owned())
+    };
     let mut typed = String::new();
     for (name, prefix) in [("author", "au:"), ("title", "ti:"), ("journal", "jr:")] {
-        for word in last(name).unwrap_or_default().replace(['"', '\\', '(', ')'], " ").split_whitespace() {
+        for word in last(name)
+            .unwrap_or_default()
+            .replace(['"', '\\', '(', ')'], " ")
+            .split_whitespace()
+        {
             typed += prefix;
             typed += word;
         }
@@ -179,13 +222,19 @@ fn asked_what_was_typed(case: &Case, search_query: &str, max_results: u32) -> Re
     // A phrase has its prefix once.
     let phrases = search_query.split(" AND ").map(|clause| {
         let (prefix, words) = clause.split_at(3);
-        words.replace('"', "").split_whitespace().map(|word| format!("{prefix}{word}")).collect::<String>()
+        words
+            .replace('"', "")
+            .split_whitespace()
+            .map(|word| format!("{prefix}{word}"))
+            .collect::<String>()
     });
     let asked: String = phrases.collect();
     if asked != typed {
         return Err(format!("arXiv was asked for {search_query:?}"));
     }
-    let wanted = last("max_results").and_then(|text| text.trim().parse::<f64>().ok()).unwrap_or(8.0);
+    let wanted = last("max_results")
+        .and_then(|text| text.trim().parse::<f64>().ok())
+        .unwrap_or(8.0);
     if f64::from(max_results) != wanted {
         return Err(format!("arXiv was asked for {max_results} papers"));
     }

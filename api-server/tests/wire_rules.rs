@@ -23,7 +23,10 @@ async fn told(response: Response) -> (u16, Value) {
 /// The types and places of a 422.
 fn problems(detail: &Value) -> Vec<(String, String)> {
     let problems = detail.as_array().unwrap_or_else(|| panic!("{detail}"));
-    problems.iter().map(|p| (p["type"].as_str().unwrap().to_owned(), p["loc"].to_string())).collect()
+    problems
+        .iter()
+        .map(|p| (p["type"].as_str().unwrap().to_owned(), p["loc"].to_string()))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,15 +61,24 @@ async fn searches(bed: &Bed) {
         let requests = arxiv.requests();
         assert_eq!(requests.len(), 1, "{query}");
         let asked = &requests[0].search_query;
-        assert!(asked.contains(part) && !asked.contains("au:evil"), "{query}: {asked}");
+        assert!(
+            asked.contains(part) && !asked.contains("au:evil"),
+            "{query}: {asked}"
+        );
     }
 
     // More than one answer of arXiv holds is put together.
     bed.forget_pages().await;
-    let total = Behaviour { total: Some(4500), ..Behaviour::default() };
+    let total = Behaviour {
+        total: Some(4500),
+        ..Behaviour::default()
+    };
     arxiv.set(total);
     let found = json(bed.get("/arxiv-api?title=long&max_results=30000").await).await;
-    assert_eq!((&found["num_results"], &found["num_entries"]), (&json!(4500), &json!(4500)));
+    assert_eq!(
+        (&found["num_results"], &found["num_entries"]),
+        (&json!(4500), &json!(4500))
+    );
     assert_eq!(found["data"].as_array().unwrap().len(), 4500);
     arxiv.set(Mode::Ok);
 
@@ -74,7 +86,10 @@ async fn searches(bed: &Bed) {
     arxiv.clear_record();
     for endpoint in ["/arxiv", "/arxiv-api"] {
         let (status, detail) = told(bed.get(&format!("{endpoint}?max_results=3&foo=bar")).await).await;
-        assert_eq!((status, detail), (400, json!("At least one search parameter must be provided")));
+        assert_eq!(
+            (status, detail),
+            (400, json!("At least one search parameter must be provided"))
+        );
         let long = "x".repeat(513);
         let cases = [
             ("author=&title=x", "string_too_short", "author"),
@@ -88,24 +103,39 @@ async fn searches(bed: &Bed) {
             ("title=x&max_results=30001", "less_than_equal", "max_results"),
             ("title=x&max_results=1e2", "int_parsing", "max_results"),
             ("title=x&max_results=null", "int_parsing", "max_results"),
-            ("title=x&max_results=5&max_results=0", "greater_than_equal", "max_results"),
+            (
+                "title=x&max_results=5&max_results=0",
+                "greater_than_equal",
+                "max_results",
+            ),
         ];
         for (query, kind, field) in cases {
             let (status, detail) = told(bed.get(&format!("{endpoint}?{query}")).await).await;
             assert_eq!(status, 422, "{endpoint} {query}");
             let place = json!(["query", field]).to_string();
-            assert_eq!(problems(&detail), [(kind.to_owned(), place)], "{endpoint} {query}");
+            assert_eq!(
+                problems(&detail),
+                [(kind.to_owned(), place)],
+                "{endpoint} {query}"
+            );
         }
     }
     assert!(arxiv.requests().is_empty());
     let accents = "%C3%A9".repeat(512);
-    assert_eq!(bed.get(&format!("/arxiv?title={accents}&max_results=1")).await.status(), 200);
+    assert_eq!(
+        bed.get(&format!("/arxiv?title={accents}&max_results=1"))
+            .await
+            .status(),
+        200
+    );
 }
 
 async fn failures_of_arxiv(bed: &Bed) {
     let arxiv = bed.stack.arxiv().unwrap();
     let before = bed.count("public.queries").await;
-    let mut cases: Vec<(Mode, u16)> = [400, 403, 404, 429, 500, 503].map(|code| (Mode::Status(code), code)).to_vec();
+    let mut cases: Vec<(Mode, u16)> = [400, 403, 404, 429, 500, 503]
+        .map(|code| (Mode::Status(code), code))
+        .to_vec();
     cases.extend([
         (Mode::Close, 503),
         (Mode::Slow, 503),
@@ -127,19 +157,30 @@ async fn failures_of_arxiv(bed: &Bed) {
         for endpoint in ["/arxiv-api", "/arxiv"] {
             bed.forget_pages().await;
             arxiv.set(mode);
-            let response = bed.get(&format!("{endpoint}?title=f{number}&max_results=3")).await;
+            let response = bed
+                .get(&format!("{endpoint}?title=f{number}&max_results=3"))
+                .await;
             let retry = response.headers().contains_key(header::RETRY_AFTER);
             let (status, detail) = told(response).await;
             assert_eq!(status, expected, "{endpoint} {mode}: {detail}");
             assert_eq!(retry, matches!(expected, 429 | 503), "{endpoint} {mode}");
             let text = detail.as_str().unwrap();
-            assert!(!text.contains("127.0.0.1") && !text.contains("localhost"), "{text}");
+            assert!(
+                !text.contains("127.0.0.1") && !text.contains("localhost"),
+                "{text}"
+            );
         }
     }
     arxiv.set(Mode::Redirect);
     for endpoint in ["/arxiv-api", "/arxiv"] {
         bed.forget_pages().await;
-        assert_eq!(bed.get(&format!("{endpoint}?title=moved&max_results=3")).await.status(), 200, "{endpoint}");
+        assert_eq!(
+            bed.get(&format!("{endpoint}?title=moved&max_results=3"))
+                .await
+                .status(),
+            200,
+            "{endpoint}"
+        );
     }
     // Nothing of what failed was recorded, then or by now.
     assert_eq!(bed.count("public.queries").await, before + 1);
@@ -149,7 +190,10 @@ async fn failures_of_arxiv(bed: &Bed) {
     bed.forget_pages().await;
     for endpoint in ["/arxiv-api", "/arxiv"] {
         let (status, detail) = told(bed.get(&format!("{endpoint}?title=nothing")).await).await;
-        assert!(status == 404 && detail.as_str().unwrap().starts_with("No results found"), "{endpoint}: {detail}");
+        assert!(
+            status == 404 && detail.as_str().unwrap().starts_with("No results found"),
+            "{endpoint}: {detail}"
+        );
     }
     assert_eq!(bed.count("public.queries").await, before + 2);
     arxiv.set(Mode::Ok);
@@ -158,15 +202,38 @@ async fn failures_of_arxiv(bed: &Bed) {
 async fn reads(bed: &Bed) {
     bed.execute(SEED).await;
     for endpoint in ["/results", "/read-results"] {
-        let rows = json(bed.get(&format!("{endpoint}?page=%2B1&items_per_page=1_0.0")).await).await;
-        assert_eq!((rows.as_array().unwrap().len(), &rows[0]["author"]), (10, &json!("A10")));
-        assert_eq!(json(bed.get(&format!("{endpoint}?items_per_page=0&page=3")).await).await, json!([]));
-        assert_eq!(json(bed.get(&format!("{endpoint}?items_per_page=1000")).await).await.as_array().unwrap().len(), 25);
-        assert_eq!(json(bed.get(&format!("{endpoint}?page=9223372036854775807")).await).await, json!([]));
+        let rows = json(
+            bed.get(&format!("{endpoint}?page=%2B1&items_per_page=1_0.0"))
+                .await,
+        )
+        .await;
+        assert_eq!(
+            (rows.as_array().unwrap().len(), &rows[0]["author"]),
+            (10, &json!("A10"))
+        );
+        assert_eq!(
+            json(bed.get(&format!("{endpoint}?items_per_page=0&page=3")).await).await,
+            json!([])
+        );
+        assert_eq!(
+            json(bed.get(&format!("{endpoint}?items_per_page=1000")).await)
+                .await
+                .as_array()
+                .unwrap()
+                .len(),
+            25
+        );
+        assert_eq!(
+            json(bed.get(&format!("{endpoint}?page=9223372036854775807")).await).await,
+            json!([])
+        );
         let (status, detail) = told(bed.get(&format!("{endpoint}?page=-1&items_per_page=1001")).await).await;
         let expected = [
             ("greater_than_equal".to_owned(), r#"["query","page"]"#.to_owned()),
-            ("less_than_equal".to_owned(), r#"["query","items_per_page"]"#.to_owned()),
+            (
+                "less_than_equal".to_owned(),
+                r#"["query","items_per_page"]"#.to_owned(),
+            ),
         ];
         assert_eq!((status, problems(&detail)), (422, expected.to_vec()));
     }
@@ -178,19 +245,39 @@ async fn reads(bed: &Bed) {
         ("start_timestamp=2024-03-31T00:30:01Z", 2),
         ("start_timestamp=2024-03-31&end_timestamp=2024-03-31", 4),
         ("start_timestamp=2024-03-30&end_timestamp=2024-03-30", 0),
-        ("start_timestamp=2024-03-31T05:30:00%2B05:30&end_timestamp=2024-03-31T00:30:00Z", 2),
-        ("start_timestamp=2024-03-31T04:00:00&end_timestamp=2024-03-31T02:00:00", 0),
+        (
+            "start_timestamp=2024-03-31T05:30:00%2B05:30&end_timestamp=2024-03-31T00:30:00Z",
+            2,
+        ),
+        (
+            "start_timestamp=2024-03-31T04:00:00&end_timestamp=2024-03-31T02:00:00",
+            0,
+        ),
     ] {
         let response = bed.get(&format!("/queries?{range}")).await;
         let disposition = "attachment; filename=query_data.json";
         assert_eq!(response.headers()[header::CONTENT_DISPOSITION], disposition);
-        assert_eq!(json(response).await.as_array().unwrap().len(), expected, "{range}");
+        assert_eq!(
+            json(response).await.as_array().unwrap().len(),
+            expected,
+            "{range}"
+        );
     }
-    for range in ["", "end_timestamp=2024-03-31T02:30:00", "start_timestamp=2024-03-31T02:00:00+02:00"] {
+    for range in [
+        "",
+        "end_timestamp=2024-03-31T02:30:00",
+        "start_timestamp=2024-03-31T02:00:00+02:00",
+    ] {
         let (status, detail) = told(bed.get(&format!("/queries?{range}")).await).await;
         assert!(status == 400 && detail.is_string(), "{range}: {detail}");
     }
-    let unix = json(bed.get(&format!("/read-queries?start_timestamp={start}&end_timestamp=%20{}", start + 1800)).await);
+    let unix = json(
+        bed.get(&format!(
+            "/read-queries?start_timestamp={start}&end_timestamp=%20{}",
+            start + 1800
+        ))
+        .await,
+    );
     assert_eq!(
         unix.await,
         json!([
@@ -203,7 +290,10 @@ async fn reads(bed: &Bed) {
     let (status, detail) = told(bed.get("/read-queries?end_timestamp=x").await).await;
     let expected = [
         ("missing".to_owned(), r#"["query","start_timestamp"]"#.to_owned()),
-        ("int_parsing".to_owned(), r#"["query","end_timestamp"]"#.to_owned()),
+        (
+            "int_parsing".to_owned(),
+            r#"["query","end_timestamp"]"#.to_owned(),
+        ),
     ];
     assert_eq!((status, problems(&detail)), (422, expected.to_vec()));
 
@@ -220,10 +310,20 @@ async fn reads(bed: &Bed) {
     let rows = json(response).await;
     let rows = rows.as_array().unwrap();
     assert_eq!(rows.len(), 18_000);
-    assert!(rows.windows(2).all(|pair| pair[0]["timestamp"].as_str() <= pair[1]["timestamp"].as_str()));
-    let (status, detail) = told(bed.post("/queries", &json!({"start_timestamp": null, "end_timestamp": 5})).await).await;
+    assert!(
+        rows.windows(2)
+            .all(|pair| pair[0]["timestamp"].as_str() <= pair[1]["timestamp"].as_str())
+    );
+    let (status, detail) = told(
+        bed.post("/queries", &json!({"start_timestamp": true, "end_timestamp": 5}))
+            .await,
+    )
+    .await;
     let expected = [
-        ("string_type".to_owned(), r#"["body","start_timestamp"]"#.to_owned()),
+        (
+            "string_type".to_owned(),
+            r#"["body","start_timestamp"]"#.to_owned(),
+        ),
         ("string_type".to_owned(), r#"["body","end_timestamp"]"#.to_owned()),
     ];
     assert_eq!((status, problems(&detail)), (422, expected.to_vec()));
@@ -250,13 +350,29 @@ async fn writes(bed: &Bed) {
     assert_eq!(bed.post("/write-results", &other_results).await.status(), 409);
     let shorter = json!({"query_id": 9, "timestamp": 1_711_850_500, "results": [row(0)]});
     assert_eq!(bed.post("/write-results", &shorter).await.status(), 409);
-    assert_eq!((bed.count("public.queries").await, bed.count("public.results").await), (1, 2));
+    assert_eq!(
+        (
+            bed.count("public.queries").await,
+            bed.count("public.results").await
+        ),
+        (1, 2)
+    );
     bed.replicated().await;
     let read = json(bed.get("/results").await).await;
-    assert_eq!(read[0], json!({"author": "Erdős 0, B", "title": "T", "journal": ""}));
+    assert_eq!(
+        read[0],
+        json!({"author": "Erdős 0, B", "title": "T", "journal": ""})
+    );
 
     // Nothing is written of what is not right as a whole.
-    for field in ["query_id", "timestamp", "status", "num_results", "num_entries", "query"] {
+    for field in [
+        "query_id",
+        "timestamp",
+        "status",
+        "num_results",
+        "num_entries",
+        "query",
+    ] {
         for bad in [json!(null), json!(1.5), json!([]), json!("\0"), json!(1e30)] {
             let mut body = query.clone();
             body[field] = bad.clone();
@@ -269,14 +385,26 @@ async fn writes(bed: &Bed) {
     bad["query_id"] = json!(10);
     bad["results"][1]["title"] = json!("a\0b");
     let (status, detail) = told(bed.post("/write-results", &bad).await).await;
-    assert_eq!((status, &detail[0]["loc"]), (422, &json!(["body", "results", 1, "title"])));
-    assert_eq!((bed.count("public.queries").await, bed.count("public.results").await), (1, 2));
+    assert_eq!(
+        (status, &detail[0]["loc"]),
+        (422, &json!(["body", "results", 1, "title"]))
+    );
+    assert_eq!(
+        (
+            bed.count("public.queries").await,
+            bed.count("public.results").await
+        ),
+        (1, 2)
+    );
 
     // As many results as a query can have, and no more.
     let many: Vec<Value> = (0..30_001).map(row).collect();
     let body = |rows: &[Value]| json!({"query_id": 11, "timestamp": 1, "results": rows});
     assert_eq!(bed.post("/write-results", &body(&many)).await.status(), 422);
-    assert_eq!(bed.post("/write-results", &body(&many[..30_000])).await.status(), 201);
+    assert_eq!(
+        bed.post("/write-results", &body(&many[..30_000])).await.status(),
+        201
+    );
     assert_eq!(bed.count("public.results").await, 30_002);
 
     // A number that an ArxivQuery owns is nobody else's.
@@ -295,14 +423,23 @@ async fn writes(bed: &Bed) {
     assert_eq!(bed.post("/write-results", &forged).await.status(), 409);
 
     // Numbers are never given twice.
-    let first = json(bed.get("/get-sequence").await).await["sequence"].as_i64().unwrap();
-    let second = json(bed.get("/get-sequence").await).await["sequence"].as_i64().unwrap();
+    let first = json(bed.get("/get-sequence").await).await["sequence"]
+        .as_i64()
+        .unwrap();
+    let second = json(bed.get("/get-sequence").await).await["sequence"]
+        .as_i64()
+        .unwrap();
     assert!(second > first && first > owned);
 }
 
 async fn methods_and_paths(bed: &Bed) {
     bed.execute(SEED).await;
-    let allow = |response: &Response| response.headers().get(header::ALLOW).map(|v| v.to_str().unwrap().to_owned());
+    let allow = |response: &Response| {
+        response
+            .headers()
+            .get(header::ALLOW)
+            .map(|v| v.to_str().unwrap().to_owned())
+    };
     for (method, path, allowed) in [
         ("POST", "/arxiv?title=x", "GET"),
         ("HEAD", "/arxiv?title=x", "GET"),
@@ -313,18 +450,47 @@ async fn methods_and_paths(bed: &Bed) {
         ("PATCH", "/get-sequence", "GET"),
     ] {
         let response = bed.send(method, path).await;
-        assert_eq!((response.status().as_u16(), allow(&response).as_deref()), (405, Some(allowed)), "{method} {path}");
+        assert_eq!(
+            (response.status().as_u16(), allow(&response).as_deref()),
+            (405, Some(allowed)),
+            "{method} {path}"
+        );
     }
-    for path in ["/results", "/queries?start_timestamp=2024-03-31", "/read-queries?start_timestamp=0", "/read-results"] {
+    for path in [
+        "/results",
+        "/queries?start_timestamp=2024-03-31",
+        "/read-queries?start_timestamp=0",
+        "/read-results",
+    ] {
         let response = bed.send("HEAD", path).await;
-        assert_eq!((response.status().as_u16(), response.text().await.unwrap().len()), (200, 0), "{path}");
+        assert_eq!(
+            (response.status().as_u16(), response.text().await.unwrap().len()),
+            (200, 0),
+            "{path}"
+        );
     }
-    for path in ["/results/?page=1", "/arxiv/?title=x", "/get-sequence/", "/write-queries/"] {
+    for path in [
+        "/results/?page=1",
+        "/arxiv/?title=x",
+        "/get-sequence/",
+        "/write-queries/",
+    ] {
         let response = bed.send("POST", path).await;
         assert_eq!(response.status(), 307, "{path}");
-        assert_eq!(response.headers()[header::LOCATION], path.replacen("/?", "?", 1).trim_end_matches('/'));
+        assert_eq!(
+            response.headers()[header::LOCATION],
+            path.replacen("/?", "?", 1).trim_end_matches('/')
+        );
     }
-    for path in ["/", "/docs", "/Arxiv", "/arxiv-api/x", "//results", "/results%2f", "/results/x/"] {
+    for path in [
+        "/",
+        "/docs",
+        "/Arxiv",
+        "/arxiv-api/x",
+        "//results",
+        "/results%2f",
+        "/results/x/",
+    ] {
         let (status, detail) = told(bed.get(path).await).await;
         assert_eq!((status, detail), (404, json!("Not Found")), "{path}");
     }
@@ -332,11 +498,18 @@ async fn methods_and_paths(bed: &Bed) {
 
 async fn calls_are_logged(bed: &Bed) {
     bed.forget_pages().await;
-    let request = bed.client.get(bed.url("/arxiv?title=Buda%22pest&max_results=1")).header("x-request-id", "log-1");
+    let request = bed
+        .client
+        .get(bed.url("/arxiv?title=Buda%22pest&max_results=1"))
+        .header("x-request-id", "log-1");
     assert_eq!(request.send().await.unwrap().status(), 200);
     let log = bed.log();
-    let line = log.lines().find(|line| line.contains("request_id=log-1") && line.contains("NOTICE")).unwrap();
-    let call = r#" NOTICE frontend - arxiv.search - search(author=None, title="Buda\\"pest", max_results=1): called"#;
+    let line = log
+        .lines()
+        .find(|line| line.contains("request_id=log-1") && line.contains("NOTICE"))
+        .unwrap();
+    let call =
+        r#" NOTICE frontend - arxiv.search - search(author=None, title="Buda\"pest", max_results=1): called"#;
     assert!(line.contains(call), "{line}");
     for secret in ["postgresql://", "Bearer", "password"] {
         assert!(!log.contains(secret), "the log tells {secret}");

@@ -15,7 +15,7 @@ use crate::error::ApiError;
 
 /// Requests at once. Kubernetes' throughput peaks at 16; many more make it refuse requests and cut watches.
 const MAX_IN_FLIGHT: usize = 64;
-/// One request, the wait for its turn included. A create takes some 20 ms.
+/// One request, and the wait for its turn before it. A create takes some 20 ms.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// A create is tried so often, under the same name.
 const CREATE_TRIES: u32 = 3;
@@ -36,6 +36,9 @@ pub(crate) enum KubernetesError {
     /// An object of this name is there.
     #[error("an object of this name exists")]
     AlreadyExists,
+    /// Too many requests of this process are under way; this one was not sent.
+    #[error("too many requests to Kubernetes are under way")]
+    Crowded,
     /// There was no answer in time, after the request may have been sent.
     #[error("Kubernetes did not answer in time")]
     TimedOut,
@@ -52,7 +55,7 @@ impl KubernetesError {
             Self::Away(Error::Service(cause)) => !is_connect(cause.as_ref()),
             Self::Away(Error::Api(status)) => status.code >= 500,
             Self::Away(error) => !matches!(error, Error::BuildRequest(_) | Error::Auth(_)),
-            Self::Throttled { .. } | Self::Rejected(_) | Self::AlreadyExists => false,
+            Self::Throttled { .. } | Self::Rejected(_) | Self::AlreadyExists | Self::Crowded => false,
         }
     }
 
@@ -60,7 +63,7 @@ impl KubernetesError {
         match self {
             Self::Away(Error::Api(status)) => status.code >= 500,
             Self::TimedOut | Self::Away(_) => true,
-            Self::Throttled { .. } | Self::Rejected(_) | Self::AlreadyExists => false,
+            Self::Throttled { .. } | Self::Rejected(_) | Self::AlreadyExists | Self::Crowded => false,
         }
     }
 }
@@ -215,11 +218,9 @@ impl Objects {
         &self,
         request: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, KubernetesError> {
-        let request = async {
-            let _permit = self.permits.acquire().await;
-            let _counted = Counted::new(&self.in_flight);
-            request.await
-        };
+        let permit = tokio::time::timeout(REQUEST_TIMEOUT, self.permits.acquire()).await;
+        let _permit = permit.map_err(|_| KubernetesError::Crowded)?;
+        let _counted = Counted::new(&self.in_flight);
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, request).await;
         answer
             .map_err(|_| KubernetesError::TimedOut)?

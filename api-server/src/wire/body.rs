@@ -11,7 +11,7 @@ use super::{
 /// The body of a request as FastAPI sees it.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Body {
-    /// Nothing was sent.
+    /// Nothing was sent, or `null`.
     Empty,
     /// What was declared as JSON and is JSON; or, as one string, what was not declared as JSON.
     Value(Json),
@@ -30,6 +30,7 @@ impl Body {
             )));
         }
         match json::parse(bytes) {
+            Ok(Json::Null) => Ok(Self::Empty),
             Ok(value) => Ok(Self::Value(value)),
             Err(error) => Err(Problem::invalid_json(error.position, error.error).into()),
         }
@@ -45,21 +46,20 @@ impl Body {
         }
     }
 
-    /// The fields of these names, each to be a text, where the body is an object of them. An absent field is `None`;
-    /// `null` is too for a field that is `optional`.
+    /// The fields of these names, each to be a text, where the body is an object of them. One that is not there, or
+    /// `null`, is `None`.
     pub(crate) fn texts<const N: usize>(
         &self,
-        fields: [(&'static str, bool); N],
+        fields: [&'static str; N],
     ) -> Result<[Option<String>; N], Problems> {
         let mut texts = [const { None }; N];
         let mut problems = Problems::default();
-        for (text, (name, optional)) in texts.iter_mut().zip(fields) {
+        for (text, name) in texts.iter_mut().zip(fields) {
             let loc = [Step::Name("body"), Step::Name(name)];
             match self {
                 Self::Empty => {}
                 Self::Value(object @ Json::Object(_)) => match object.get(name) {
-                    None => {}
-                    Some(Json::Null) if optional => {}
+                    None | Some(Json::Null) => {}
                     Some(Json::String(value)) => *text = Some(value.clone()),
                     Some(other) => problems.push(Problem::string_type(&loc, other.clone())),
                 },
@@ -106,7 +106,7 @@ mod tests {
 
     fn queries(text: &'static str) -> Value {
         let read = body(Some("application/json"), text)
-            .and_then(|body| body.texts([("start_timestamp", false), ("end_timestamp", true)]));
+            .and_then(|body| body.texts(["start_timestamp", "end_timestamp"]));
         match read {
             Ok(texts) => json!(texts),
             Err(problems) => told(problems),
@@ -152,12 +152,16 @@ mod tests {
     fn an_object_is_asked_for() {
         let missing = json!([{"type": "missing", "loc": ["body"], "msg": "Field required", "input": null}]);
         assert_eq!(told(body(None, "").unwrap().into_object().unwrap_err()), missing);
-        for (text, input) in [
-            ("null", json!(null)),
-            ("[]", json!([])),
-            ("\"x\"", json!("x")),
-            ("1", json!(1)),
-        ] {
+        assert_eq!(
+            told(
+                body(Some("application/json"), "null")
+                    .unwrap()
+                    .into_object()
+                    .unwrap_err()
+            ),
+            missing
+        );
+        for (text, input) in [("[]", json!([])), ("\"x\"", json!("x")), ("1", json!(1))] {
             let problems = body(Some("application/json"), text)
                 .unwrap()
                 .into_object()
@@ -183,10 +187,8 @@ mod tests {
             json!({"type": "string_type", "loc": ["body", name], "msg": "Input should be a valid string",
                 "input": input})
         };
-        assert_eq!(
-            queries(r#"{"start_timestamp":null}"#),
-            json!([string_type("start_timestamp", json!(null))])
-        );
+        assert_eq!(queries(r#"{"start_timestamp":null}"#), json!([null, null]));
+        assert_eq!(queries("null"), json!([null, null]));
         assert_eq!(
             queries(r#"{"start_timestamp":1.5,"end_timestamp":{"a":[true]}}"#),
             json!([
@@ -195,7 +197,7 @@ mod tests {
             ])
         );
         let missing = |name: &str| json!({"type": "missing", "loc": ["body", name], "msg": "Field required", "input": null});
-        for text in ["null", "[]", "\"x\"", "1"] {
+        for text in ["[]", "\"x\"", "1"] {
             assert_eq!(
                 queries(text),
                 json!([missing("start_timestamp"), missing("end_timestamp")]),

@@ -1,6 +1,9 @@
 //! What the tests of the running process have in common.
 
-#![allow(dead_code, reason = "each test file is a program of its own and uses a part of this")]
+#![allow(
+    dead_code,
+    reason = "each test file is a program of its own and uses a part of this"
+)]
 
 use std::{
     io::{Read, Write},
@@ -41,7 +44,12 @@ pub(crate) const EMPTY: &str = "truncate public.queries, public.results restart 
 pub(crate) fn client() -> Client {
     // Fails only where a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(LIMIT).build().unwrap()
+    Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .timeout(LIMIT)
+        .build()
+        .unwrap()
 }
 
 /// A running system and a client of its API.
@@ -58,13 +66,26 @@ impl Bed {
 
     pub(crate) async fn start_with(options: Options, environment: &[(&str, &str)]) -> Self {
         let environment = [("COOLDOWN_BASE_MS", "1")].iter().chain(environment);
-        let environment = environment.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let stack = Stack::start(Options { environment, ..options }).await.unwrap();
-        Self { stack, client: client() }
+        let environment = environment
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let stack = Stack::start(Options {
+            environment,
+            ..options
+        })
+        .await
+        .unwrap();
+        Self {
+            stack,
+            client: client(),
+        }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.stack.api_url().unwrap().as_str().trim_end_matches('/'))
+        format!(
+            "{}{path}",
+            self.stack.api_url().unwrap().as_str().trim_end_matches('/')
+        )
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {
@@ -78,7 +99,10 @@ impl Bed {
 
     /// Posts JSON.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
-        let request = self.client.post(self.url(path)).header("content-type", "application/json");
+        let request = self
+            .client
+            .post(self.url(path))
+            .header("content-type", "application/json");
         request.body(body.to_string()).send().await.unwrap()
     }
 
@@ -89,14 +113,24 @@ impl Bed {
     }
 
     pub(crate) async fn replicated(&self) {
-        self.stack.databases.replica.wait_replayed(&self.stack.databases.primary).await.unwrap();
+        self.stack
+            .databases
+            .replica
+            .wait_replayed(&self.stack.databases.primary)
+            .await
+            .unwrap();
     }
 
     /// Forgets what was fetched, and that arXiv throttled.
     pub(crate) async fn forget_pages(&self) {
         let sql = "truncate public.arxiv_pages; update public.arxiv_gate set cooldown_until = null, \
                    throttled_in_a_row = 0, next_slot = clock_timestamp()";
-        self.stack.databases.primary.execute("arxiv_sequence", sql).await.unwrap();
+        self.stack
+            .databases
+            .primary
+            .execute("arxiv_sequence", sql)
+            .await
+            .unwrap();
     }
 
     /// The log of the API server.
@@ -109,7 +143,11 @@ impl Bed {
         use sqlx::{AssertSqlSafe, Row};
         let mut connection = self.stack.databases.primary.connect("arxiv").await.unwrap();
         let sql = format!("select count(*) from {from}");
-        sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap().get(0)
+        sqlx::query(AssertSqlSafe(sql))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+            .get(0)
     }
 }
 
@@ -137,7 +175,11 @@ impl Alone {
         let folder = testbed::scratch::Scratch::new("api-server").unwrap();
         let port = Port::reserve().unwrap();
         let spec = spec(folder.path(), environment).env("LISTEN", format!("127.0.0.1:{}", port.number()));
-        Self { child: Child::spawn(spec).unwrap(), port, _folder: Arc::new(folder) }
+        Self {
+            child: Child::spawn(spec).unwrap(),
+            port,
+            _folder: Arc::new(folder),
+        }
     }
 
     /// Waits until it answers at all.
@@ -170,5 +212,7 @@ impl Alone {
 pub(crate) fn spec(folder: &Path, environment: &[(&str, &str)]) -> Spec {
     let program = env!("CARGO_BIN_EXE_arxiv-api-server");
     let spec = Spec::new(program, folder.join("api-server.log")).env("LOG_LEVEL", "DEBUG");
-    environment.iter().fold(spec, |spec, (name, value)| spec.env(*name, *value))
+    environment
+        .iter()
+        .fold(spec, |spec, (name, value)| spec.env(*name, *value))
 }
