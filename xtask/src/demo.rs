@@ -29,13 +29,14 @@ spec:
 ";
 
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
-    let end = signals::asked_to_end()?;
-    tokio::pin!(end);
     let binaries = cargo::build_binaries(false)?;
     say(
         "1. Starting Postgres with a streaming replica, a Kubernetes control plane, a stand-in for arXiv, the operator",
     );
     say("   and the API server, each with an identity and rights of its own.");
+    // From here on; before, a signal simply ends us.
+    let end = signals::asked_to_end()?;
+    tokio::pin!(end);
     let options = Options {
         min_interval: Duration::from_secs(3),
         namespace: Some("default".into()),

@@ -51,9 +51,10 @@ fn assignment(text: &str) -> Result<(String, String), &'static str> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
+    let binaries = cargo::build_binaries(arguments.release)?;
+    // From here on; before, a signal simply ends us.
     let end = signals::asked_to_end()?;
     tokio::pin!(end);
-    let binaries = cargo::build_binaries(arguments.release)?;
     let options = Options {
         operators: arguments.operators,
         api_servers: arguments.serve,
