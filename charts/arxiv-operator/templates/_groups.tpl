@@ -42,7 +42,8 @@ write-results: {path: /write-results, serve: write-results, stores: [readWrite]}
 {{- end }}
 {{- $override := get $.Values.apiServer.components .name | default dict }}
 {{- $settings := mergeOverwrite (deepCopy (omit $.Values.apiServer "pod" "components")) (deepCopy (omit $override "pod")) }}
-{{- $pods := $settings.autoscaling.enabled | ternary $settings.autoscaling.maxReplicas $settings.replicas | int }}
+{{- $scaled := or $settings.autoscaling.enabled (kindIs "invalid" $settings.replicas) }}
+{{- $pods := $scaled | ternary $settings.autoscaling.maxReplicas $settings.replicas | int }}
 {{- $surge := toString $settings.rollingUpdate.maxSurge }}
 {{- if hasSuffix "%" $surge }}
 {{- $surge = div (add (mul $pods (trimSuffix "%" $surge | int)) 99) 100 }}

@@ -61,13 +61,20 @@ pub fn pods(objects: &Objects) -> Vec<Container<'_>> {
             let name = object["metadata"]["name"].as_str()?;
             let (metadata, pod) = match kind {
                 "Pod" => (&object["metadata"], &object["spec"]),
-                _ if template(object) => {
-                    (&object["spec"]["template"]["metadata"], &object["spec"]["template"]["spec"])
-                }
+                _ if template(object) => (
+                    &object["spec"]["template"]["metadata"],
+                    &object["spec"]["template"]["spec"],
+                ),
                 _ => return None,
             };
             let container = pod["containers"].as_array()?.first()?;
-            Some(Container { name, kind, metadata, pod, container })
+            Some(Container {
+                name,
+                kind,
+                metadata,
+                pod,
+                container,
+            })
         })
         .collect()
 }

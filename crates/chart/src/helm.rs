@@ -37,7 +37,11 @@ fn find_or_build() -> Result<PathBuf> {
         return Ok(program);
     }
     // One process builds, the others wait here and find the result.
-    let lock = File::options().create(true).truncate(false).write(true).open(place.with_extension("lock"))?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(place.with_extension("lock"))?;
     lock.lock()?;
     if !program.is_file() {
         build(&place)?;
@@ -49,7 +53,10 @@ fn build(place: &Path) -> Result<()> {
     let go = find_program("go")
         .or_else(|| Some("/usr/local/go/bin/go".into()).filter(|go: &PathBuf| go.is_file()))
         .context("helm is built from its Go module, and Go is not installed (https://go.dev/doc/install)")?;
-    let _ = writeln!(std::io::stderr().lock(), "chart: building helm (once, about a minute and a half)");
+    let _ = writeln!(
+        std::io::stderr().lock(),
+        "chart: building helm (once, about a minute and a half)"
+    );
     let (module, bin) = (place.join("module"), place.join("bin"));
     fs::create_dir_all(&module)?;
     fs::write(module.join("go.mod"), GO_MOD)?;
@@ -62,7 +69,11 @@ fn build(place: &Path) -> Result<()> {
         .env("GOFLAGS", "-buildvcs=false")
         .env("CGO_ENABLED", "0")
         .output()?;
-    ensure!(output.status.success(), "building helm failed\n{}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "building helm failed\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     // Complete once it has its name.
     fs::rename(bin.join("helm"), place.join("helm"))?;
     fs::remove_dir_all(&module)?;
@@ -77,7 +88,10 @@ pub fn render(values: &str) -> Result<Objects> {
 /// The objects of a release of the chart in `chart`.
 pub fn render_chart(chart: &Path, values: &str) -> Result<Objects> {
     let output = template(chart, values)?;
-    let (out, err) = (String::from_utf8(output.stdout)?, String::from_utf8_lossy(&output.stderr));
+    let (out, err) = (
+        String::from_utf8(output.stdout)?,
+        String::from_utf8_lossy(&output.stderr),
+    );
     ensure!(output.status.success(), "helm refuses\n{values}\n{err}");
     ensure!(err.is_empty(), "helm warns\n{values}\n{err}");
     Objects::read(&out).with_context(|| format!("rendered with\n{values}"))

@@ -34,12 +34,18 @@ impl Objects {
 
     /// The names of those of a kind, sorted.
     pub fn names(&self, kind: &str) -> Vec<&str> {
-        self.of(kind).iter().filter_map(|object| object["metadata"]["name"].as_str()).collect()
+        self.of(kind)
+            .iter()
+            .filter_map(|object| object["metadata"]["name"].as_str())
+            .collect()
     }
 
     /// The one with this kind and name.
     pub fn get(&self, kind: &str, name: &str) -> Result<&Value> {
-        let found = self.of(kind).into_iter().find(|object| object["metadata"]["name"] == name);
+        let found = self
+            .of(kind)
+            .into_iter()
+            .find(|object| object["metadata"]["name"] == name);
         found.with_context(|| format!("no {kind} {name}; there are {:?}", self.names(kind)))
     }
 
@@ -53,5 +59,8 @@ impl Objects {
 
 fn full_name(object: &Value) -> String {
     let metadata = &object["metadata"];
-    format!("{} {}/{}", object["kind"], metadata["namespace"], metadata["name"])
+    format!(
+        "{} {}/{}",
+        object["kind"], metadata["namespace"], metadata["name"]
+    )
 }

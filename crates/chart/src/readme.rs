@@ -14,8 +14,12 @@ const END: &str = "<!-- end of values -->";
 
 /// The README with the table of these values between its marks.
 pub fn with_values(readme: &str, values: &str) -> Result<String> {
-    let (before, rest) = readme.split_once(BEGIN).context("the README has no mark where the values begin")?;
-    let (_, after) = rest.split_once(END).context("the README has no mark where the values end")?;
+    let (before, rest) = readme
+        .split_once(BEGIN)
+        .context("the README has no mark where the values begin")?;
+    let (_, after) = rest
+        .split_once(END)
+        .context("the README has no mark where the values end")?;
     Ok(format!("{before}{BEGIN}{}{END}{after}", table(values)?))
 }
 
@@ -86,13 +90,22 @@ mod tests {
             | `b.e` | A list. | `[\"f\"]` |\n\n";
         let written = with_values(&readme, values).unwrap();
         assert_eq!(written, format!("head\n{BEGIN}{table}{END}\ntail"));
-        assert_eq!(with_values(&written, values).unwrap(), written, "a second time changes nothing");
+        assert_eq!(
+            with_values(&written, values).unwrap(),
+            written,
+            "a second time changes nothing"
+        );
     }
 
     #[test]
     fn a_value_without_a_comment_is_refused() {
         let readme = format!("{BEGIN}{END}");
-        assert!(with_values(&readme, "a:\n  b: 1\n").unwrap_err().to_string().contains("a.b"));
+        assert!(
+            with_values(&readme, "a:\n  b: 1\n")
+                .unwrap_err()
+                .to_string()
+                .contains("a.b")
+        );
         assert!(with_values("", "# One.\na: 1\n").is_err());
     }
 }

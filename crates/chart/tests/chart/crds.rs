@@ -13,5 +13,10 @@ fn it_is_kept_on_uninstall_unless_told_otherwise() {
 
 #[test]
 fn it_can_be_left_out() {
-    assert!(render("crds: {enabled: false}").unwrap().of("CustomResourceDefinition").is_empty());
+    assert!(
+        render("crds: {enabled: false}")
+            .unwrap()
+            .of("CustomResourceDefinition")
+            .is_empty()
+    );
 }

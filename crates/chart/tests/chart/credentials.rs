@@ -28,15 +28,26 @@ fn each_process_has_only_its_credentials() {
     let mut seen = BTreeSet::new();
     for mode in ["together", "frontendBackend", "perEndpoint"] {
         for postgres in ["external", "cnpg"] {
-            let objects = render(&format!("apiServer: {{mode: {mode}}}\npostgres: {{mode: {postgres}}}")).unwrap();
+            let objects = render(&format!(
+                "apiServer: {{mode: {mode}}}\npostgres: {{mode: {postgres}}}"
+            ))
+            .unwrap();
             for pod in pods(&objects) {
                 let short = pod.name.strip_prefix("papers-arxiv-operator-").unwrap();
-                let short = if short.starts_with("migrate") { "migrate" } else { short };
+                let short = if short.starts_with("migrate") {
+                    "migrate"
+                } else {
+                    short
+                };
                 let (_, stores) = expected.iter().find(|(name, _)| *name == short).unwrap();
                 assert_eq!(pod.stores(), *stores, "{mode} {postgres} {short}");
                 seen.insert(short.to_owned());
-                let secrets: BTreeSet<String> =
-                    pod.env().iter().filter(|(name, _)| name.ends_with("_URL") && name.starts_with("DATABASE")).map(|(_, value)| value.clone()).collect();
+                let secrets: BTreeSet<String> = pod
+                    .env()
+                    .iter()
+                    .filter(|(name, _)| name.ends_with("_URL") && name.starts_with("DATABASE"))
+                    .map(|(_, value)| value.clone())
+                    .collect();
                 if postgres == "external" {
                     assert_eq!(secrets.len(), stores.len(), "{short}: a key for each");
                 }
@@ -58,10 +69,16 @@ postgres:
 ";
     let objects = render(values).unwrap();
     let pods = pods(&objects);
-    let operator = pods.iter().find(|pod| pod.container["name"] == "operator").unwrap();
+    let operator = pods
+        .iter()
+        .find(|pod| pod.container["name"] == "operator")
+        .unwrap();
     let env = operator.env();
-    let databases: Vec<(&str, &str)> =
-        env.iter().filter(|(name, _)| name.starts_with("DATABASE_")).map(|(name, value)| (*name, value.as_str())).collect();
+    let databases: Vec<(&str, &str)> = env
+        .iter()
+        .filter(|(name, _)| name.starts_with("DATABASE_"))
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
     assert_eq!(
         databases,
         [
@@ -83,24 +100,44 @@ postgres:
             ("DATABASE_UPSTREAM_USER", "arxiv_upstream"),
         ]
     );
-    let migrate = pods.iter().find(|pod| pod.container["name"] == "migrate").unwrap().env();
+    let migrate = pods
+        .iter()
+        .find(|pod| pod.container["name"] == "migrate")
+        .unwrap()
+        .env();
     for (name, value) in [
         ("ARXIV_OPERATOR_PASSWORD", Some("app/password")),
         ("ARXIV_UPSTREAM_PASSWORD", Some("word/pw")),
         ("ARXIV_RW_PASSWORD", None),
     ] {
-        assert_eq!(migrate.get(name).map(String::as_str), value, "{name}: it stands in a URL or apart");
+        assert_eq!(
+            migrate.get(name).map(String::as_str),
+            value,
+            "{name}: it stands in a URL or apart"
+        );
     }
     let message = refusal("postgres: {connections: {readWrite: {secret: x, keys: {password: pw}}}}").unwrap();
-    assert!(message.contains("postgres.connections.readWrite: host is neither given nor one of its keys"), "{message}");
+    assert!(
+        message.contains("postgres.connections.readWrite: host is neither given nor one of its keys"),
+        "{message}"
+    );
 }
 
 #[test]
 fn passwords_for_new_users_go_to_the_migrations_alone() {
     let objects = render("migrations: {rolePasswords: {secret: new-users}}").unwrap();
     for pod in pods(&objects) {
-        let passwords = pod.env().values().filter(|value| value.starts_with("new-users/arxiv_")).count();
-        assert_eq!(passwords, if pod.container["name"] == "migrate" { 5 } else { 0 }, "{}", pod.name);
+        let passwords = pod
+            .env()
+            .values()
+            .filter(|value| value.starts_with("new-users/arxiv_"))
+            .count();
+        assert_eq!(
+            passwords,
+            if pod.container["name"] == "migrate" { 5 } else { 0 },
+            "{}",
+            pod.name
+        );
     }
 }
 
@@ -122,7 +159,12 @@ postgres:
 migrations: {rolePasswords: {secret: x}}
 ";
     let mut sources = String::new();
-    for folder in ["operator/src", "api-server/src", "crates/service/src/logs", "crates/service/src/settings"] {
+    for folder in [
+        "operator/src",
+        "api-server/src",
+        "crates/service/src/logs",
+        "crates/service/src/settings",
+    ] {
         for file in std::fs::read_dir(root().join(folder)).unwrap() {
             let path = file.unwrap().path();
             if path.is_file() {
@@ -139,11 +181,16 @@ migrations: {rolePasswords: {secret: x}}
             if name.starts_with("PGSSL") {
                 continue;
             }
-            let known = match name.strip_prefix("DATABASE_").and_then(|rest| rest.strip_suffix("_URL")) {
+            let known = match name
+                .strip_prefix("DATABASE_")
+                .and_then(|rest| rest.strip_suffix("_URL"))
+            {
                 Some(_) if sources.contains(&format!("\"{name}\"")) => true,
                 Some(store @ ("QUERIES_RW" | "QUERIES_RO" | "RO")) => {
                     let (table, access) = store.rsplit_once('_').unwrap_or(("", store));
-                    sources.contains("DATABASE_{table}_{access}") && sources.contains(&format!("\"{access}\"")) || !table.is_empty() && sources.contains(&format!("\"DATABASE_{store}\""))
+                    sources.contains("DATABASE_{table}_{access}")
+                        && sources.contains(&format!("\"{access}\""))
+                        || !table.is_empty() && sources.contains(&format!("\"DATABASE_{store}\""))
                 }
                 Some(store) => sources.contains(&format!("\"DATABASE_{store}\"")),
                 None => sources.contains(&format!("\"{name}\"")),
@@ -153,5 +200,8 @@ migrations: {rolePasswords: {secret: x}}
         }
     }
     assert!(checked.len() > 35, "{checked:?}");
-    assert!(read("operator/src/main.rs").unwrap().contains("Migrate"), "the argument of the Job");
+    assert!(
+        read("operator/src/main.rs").unwrap().contains("Migrate"),
+        "the argument of the Job"
+    );
 }

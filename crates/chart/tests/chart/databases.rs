@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 const CNPG: &str = "postgres: {mode: cnpg}\n";
 
 fn cluster<'a>(objects: &'a Objects, server: &str) -> &'a Value {
-    objects.get("Cluster", &format!("papers-arxiv-operator-{server}")).map(|cluster| &cluster["spec"]).expect(server)
+    objects
+        .get("Cluster", &format!("papers-arxiv-operator-{server}"))
+        .map(|cluster| &cluster["spec"])
+        .expect(server)
 }
 
 #[test]
@@ -14,21 +17,40 @@ fn two_servers_with_their_users() {
     let objects = render(CNPG).unwrap();
     for (server, database, owner, roles) in [
         ("data", "arxiv", "arxiv_owner", &["arxiv_rw", "arxiv_ro"][..]),
-        ("sequence", "arxiv_sequence", "arxiv_sequence_owner", &["arxiv_sequence", "arxiv_operator", "arxiv_upstream"]),
+        (
+            "sequence",
+            "arxiv_sequence",
+            "arxiv_sequence_owner",
+            &["arxiv_sequence", "arxiv_operator", "arxiv_upstream"],
+        ),
     ] {
         let spec = cluster(&objects, server);
-        assert_eq!(spec["bootstrap"]["initdb"], json!({"database": database, "owner": owner}));
+        assert_eq!(
+            spec["bootstrap"]["initdb"],
+            json!({"database": database, "owner": owner})
+        );
         assert_eq!(spec["enableSuperuserAccess"], false);
-        let names: Vec<&str> = spec["managed"]["roles"].as_array().unwrap().iter().map(|role| role["name"].as_str().unwrap()).collect();
+        let names: Vec<&str> = spec["managed"]["roles"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|role| role["name"].as_str().unwrap())
+            .collect();
         assert_eq!(names, roles);
         for role in spec["managed"]["roles"].as_array().unwrap() {
-            let secret = format!("papers-arxiv-operator-{}", role["name"].as_str().unwrap().replace('_', "-"));
+            let secret = format!(
+                "papers-arxiv-operator-{}",
+                role["name"].as_str().unwrap().replace('_', "-")
+            );
             assert_eq!(role["passwordSecret"]["name"], secret);
             assert_eq!(role["login"], true);
         }
     }
     for cluster in objects.of("Cluster") {
-        assert_eq!(cluster["metadata"]["annotations"]["helm.sh/resource-policy"], "keep", "data outlives the release");
+        assert_eq!(
+            cluster["metadata"]["annotations"]["helm.sh/resource-policy"], "keep",
+            "data outlives the release"
+        );
     }
     assert!(render("").unwrap().of("Cluster").is_empty());
 }
@@ -37,10 +59,16 @@ fn two_servers_with_their_users() {
 fn the_sequence_is_replicated_synchronously_where_it_can_be() {
     let objects = render(CNPG).unwrap();
     let synchronous = &cluster(&objects, "sequence")["postgresql"]["synchronous"];
-    assert_eq!(*synchronous, json!({"method": "any", "number": 1, "dataDurability": "required"}));
+    assert_eq!(
+        *synchronous,
+        json!({"method": "any", "number": 1, "dataDurability": "required"})
+    );
     assert!(cluster(&objects, "data")["postgresql"]["synchronous"].is_null());
     let one = render("postgres: {mode: cnpg, cnpg: {sequence: {instances: 1}}}").unwrap();
-    assert!(cluster(&one, "sequence")["postgresql"].is_null(), "a standby that is not there would block every commit");
+    assert!(
+        cluster(&one, "sequence")["postgresql"].is_null(),
+        "a standby that is not there would block every commit"
+    );
 }
 
 /// The hosts that the pods of a container connect to, by store.
@@ -65,16 +93,38 @@ fn writes_go_to_the_primaries_and_reads_to_the_replicas() {
         ("{data: {instances: 1}}", "data-r", "true"),
         ("{readPooler: {enabled: true}}", "data-read-pooler", "false"),
     ] {
-        let values = format!("postgres: {{mode: cnpg, cnpg: {}}}", if more.is_empty() { "{}" } else { more });
+        let values = format!(
+            "postgres: {{mode: cnpg, cnpg: {}}}",
+            if more.is_empty() { "{}" } else { more }
+        );
         let objects = render(&values).unwrap();
-        let expected = [("RO", reads), ("RW", "data-rw"), ("SEQUENCE", "sequence-rw"), ("UPSTREAM", "sequence-rw")];
-        let expected: Vec<(String, String)> = expected.map(|(store, host)| (store.into(), host.into())).into();
+        let expected = [
+            ("RO", reads),
+            ("RW", "data-rw"),
+            ("SEQUENCE", "sequence-rw"),
+            ("UPSTREAM", "sequence-rw"),
+        ];
+        let expected: Vec<(String, String)> =
+            expected.map(|(store, host)| (store.into(), host.into())).into();
         assert_eq!(hosts(&objects, "api-server"), expected, "{values}");
-        let expected = [("LEDGER", "sequence-rw"), ("RW", "data-rw"), ("UPSTREAM", "sequence-rw")];
-        let expected: Vec<(String, String)> = expected.map(|(store, host)| (store.into(), host.into())).into();
-        assert_eq!(hosts(&objects, "operator"), expected, "the gate is never reached through a pooler");
-        let expected = [("OWNER", "data-app/host"), ("SEQUENCE_OWNER", "sequence-app/host")];
-        let expected: Vec<(String, String)> = expected.map(|(store, host)| (store.into(), host.into())).into();
+        let expected = [
+            ("LEDGER", "sequence-rw"),
+            ("RW", "data-rw"),
+            ("UPSTREAM", "sequence-rw"),
+        ];
+        let expected: Vec<(String, String)> =
+            expected.map(|(store, host)| (store.into(), host.into())).into();
+        assert_eq!(
+            hosts(&objects, "operator"),
+            expected,
+            "the gate is never reached through a pooler"
+        );
+        let expected = [
+            ("OWNER", "data-app/host"),
+            ("SEQUENCE_OWNER", "sequence-app/host"),
+        ];
+        let expected: Vec<(String, String)> =
+            expected.map(|(store, host)| (store.into(), host.into())).into();
         assert_eq!(hosts(&objects, "migrate"), expected);
         for pod in pods(&objects) {
             let expected = match pod.container["name"].as_str().unwrap() {
@@ -82,7 +132,11 @@ fn writes_go_to_the_primaries_and_reads_to_the_replicas() {
                 "operator" => Some("true"),
                 _ => None,
             };
-            assert_eq!(pod.env().get("STATEMENT_CACHE").map(String::as_str), expected, "{values}");
+            assert_eq!(
+                pod.env().get("STATEMENT_CACHE").map(String::as_str),
+                expected,
+                "{values}"
+            );
             if pod.kind != "Pod" {
                 assert_eq!(pod.env()["PGSSLMODE"], "require");
             }
@@ -95,7 +149,10 @@ fn the_pooler_pools_reads_alone() {
     let objects = render("postgres: {mode: cnpg, cnpg: {readPooler: {enabled: true}}}").unwrap();
     let spec = &objects.only("Pooler").unwrap()["spec"];
     assert_eq!(spec["cluster"]["name"], "papers-arxiv-operator-data");
-    assert_eq!((&spec["type"], &spec["pgbouncer"]["poolMode"]), (&json!("ro"), &json!("transaction")));
+    assert_eq!(
+        (&spec["type"], &spec["pgbouncer"]["poolMode"]),
+        (&json!("ro"), &json!("transaction"))
+    );
 }
 
 #[test]
@@ -108,7 +165,10 @@ postgres:
     scheduledBackup: {enabled: true, pluginConfiguration: {name: barman}}
 ";
     let objects = render(values).unwrap();
-    assert_eq!(objects.names("ScheduledBackup"), ["papers-arxiv-operator-data", "papers-arxiv-operator-sequence"]);
+    assert_eq!(
+        objects.names("ScheduledBackup"),
+        ["papers-arxiv-operator-data", "papers-arxiv-operator-sequence"]
+    );
     for backup in objects.of("ScheduledBackup") {
         assert_eq!(backup["spec"]["cluster"]["name"], backup["metadata"]["name"]);
         assert_eq!(backup["spec"]["pluginConfiguration"]["name"], "barman");

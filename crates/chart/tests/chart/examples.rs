@@ -14,19 +14,36 @@ fn flux_tells_every_phase() {
     let searches = Objects::read(&read("examples/flux/searches.yaml").unwrap()).unwrap();
     let spec = &searches.only("Kustomization").unwrap()["spec"];
     let check = &spec["healthCheckExprs"][0];
-    assert_eq!((&check["apiVersion"], &check["kind"]), (&json!("arxiv-operator.dev/v1alpha1"), &json!("ArxivQuery")));
-    let all: String = ["inProgress", "current", "failed"].map(|key| check[key].as_str().unwrap()).concat();
+    assert_eq!(
+        (&check["apiVersion"], &check["kind"]),
+        (&json!("arxiv-operator.dev/v1alpha1"), &json!("ArxivQuery"))
+    );
+    let all: String = ["inProgress", "current", "failed"]
+        .map(|key| check[key].as_str().unwrap())
+        .concat();
     for phase in phases() {
-        assert_eq!(all.matches(&format!("'{}'", phase.as_str().unwrap())).count(), 1, "{phase}");
+        assert_eq!(
+            all.matches(&format!("'{}'", phase.as_str().unwrap())).count(),
+            1,
+            "{phase}"
+        );
     }
-    assert!(root().join(spec["path"].as_str().unwrap()).join("kustomization.yaml").is_file());
+    assert!(
+        root()
+            .join(spec["path"].as_str().unwrap())
+            .join("kustomization.yaml")
+            .is_file()
+    );
 }
 
 #[test]
 fn argo_cd_tells_both_ends() {
     let config = Objects::read(&read("examples/argocd/argocd-cm.yaml").unwrap()).unwrap();
     let script = &config.only("ConfigMap").unwrap()["data"]["resource.customizations.health.arxiv-operator.dev_ArxivQuery"];
-    for words in ["\"Succeeded\" then\n  health.status = \"Healthy\"", "\"Failed\" then\n  health.status = \"Degraded\""] {
+    for words in [
+        "\"Succeeded\" then\n  health.status = \"Healthy\"",
+        "\"Failed\" then\n  health.status = \"Degraded\"",
+    ] {
         assert!(script.as_str().unwrap().contains(words), "{script}");
     }
     for phase in ["Succeeded", "Failed"] {
@@ -37,9 +54,17 @@ fn argo_cd_tells_both_ends() {
 #[test]
 fn sources_lead_to_what_is_there() {
     for (file, kind, path) in [
-        ("examples/flux/system.yaml", "HelmRelease", "/spec/chart/spec/chart"),
+        (
+            "examples/flux/system.yaml",
+            "HelmRelease",
+            "/spec/chart/spec/chart",
+        ),
         ("examples/argocd/system.yaml", "Application", "/spec/source/path"),
-        ("examples/argocd/searches.yaml", "Application", "/spec/source/path"),
+        (
+            "examples/argocd/searches.yaml",
+            "Application",
+            "/spec/source/path",
+        ),
     ] {
         let objects = Objects::read(&read(file).unwrap()).unwrap();
         let path = objects.only(kind).unwrap().pointer(path).unwrap();

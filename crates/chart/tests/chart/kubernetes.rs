@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use chart::{NAMESPACE, Objects, pods, render};
 use serde_json::{Value, json};
 use testbed::ControlPlane;
+use testbed::scratch::Scratch;
 use tokio::sync::OnceCell;
 
 /// kubectl with a control plane that has the release's namespace, which takes restricted pods only.
@@ -16,8 +17,15 @@ pub(crate) struct Cluster {
 }
 
 /// Strictly: a field that the API server does not know is an error.
-const TAKE: [&str; 7] =
-    ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-"];
+const TAKE: [&str; 7] = [
+    "apply",
+    "--server-side",
+    "--force-conflicts",
+    "--dry-run=server",
+    "--validate=strict",
+    "-f",
+    "-",
+];
 
 /// One for all tests of this process.
 pub(crate) async fn cluster() -> &'static Cluster {
@@ -28,7 +36,10 @@ pub(crate) async fn cluster() -> &'static Cluster {
             for namespace in [NAMESPACE, "papers", "papers-staging"] {
                 plane.ensure_namespace(namespace).await.unwrap();
             }
-            let cluster = Cluster { kubectl: plane.kubectl().into(), kubeconfig: plane.admin_kubeconfig() };
+            let cluster = Cluster {
+                kubectl: plane.kubectl().into(),
+                kubeconfig: plane.admin_kubeconfig(),
+            };
             let label = "pod-security.kubernetes.io/enforce=restricted";
             cluster.succeeds(&["label", "namespace", NAMESPACE, label], "");
             cluster
@@ -67,7 +78,16 @@ impl Cluster {
         let user = format!("--as=system:serviceaccount:{NAMESPACE}:{account}");
         let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
         let part = format!("--subresource={part}");
-        let arguments = ["auth", "can-i", verb, resource, &part, "--namespace", namespace, &user];
+        let arguments = [
+            "auth",
+            "can-i",
+            verb,
+            resource,
+            &part,
+            "--namespace",
+            namespace,
+            &user,
+        ];
         self.kubectl(&arguments, "").status.success()
     }
 }
@@ -90,8 +110,13 @@ async fn every_mode_is_taken_with_every_field_known() {
         // Pods are looked at below, as their controllers would make them.
         cluster.takes(&list(objects.iter().filter(|object| object["kind"] != "Pod")));
     }
-    let misspelt = render("").unwrap().of("Service")[0].to_string().replace("\"ports\"", "\"portz\"");
-    assert!(!cluster.kubectl(&TAKE, &misspelt).status.success(), "the check can fail");
+    let misspelt = render("").unwrap().of("Service")[0]
+        .to_string()
+        .replace("\"ports\"", "\"portz\"");
+    assert!(
+        !cluster.kubectl(&TAKE, &misspelt).status.success(),
+        "the check can fail"
+    );
 }
 
 /// The pods that the controllers would make.
@@ -109,24 +134,35 @@ fn made(objects: &Objects) -> Vec<String> {
 async fn pods_are_taken_in_a_restricted_namespace() {
     let cluster = cluster().await;
     let objects = render("apiServer: {mode: frontendBackend}").unwrap();
-    cluster.succeeds(&["apply", "-f", "-"], &list(objects.of("ServiceAccount").into_iter()));
+    cluster.succeeds(
+        &["apply", "-f", "-"],
+        &list(objects.of("ServiceAccount").into_iter()),
+    );
     let create = ["create", "--dry-run=server", "-f", "-"];
     for pod in made(&objects) {
         cluster.succeeds(&create, &pod);
     }
     let root = render("pod: {containerSecurityContext: {allowPrivilegeEscalation: true}}").unwrap();
     let output = cluster.kubectl(&create, &made(&root)[0]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("restricted"), "the check can fail");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("restricted"),
+        "the check can fail"
+    );
 }
 
 #[tokio::test]
 async fn accounts_may_do_what_they_need_and_no_more() {
     let cluster = cluster().await;
     let values = "fullnameOverride: FULLNAME\nnameOverride: rights\napiServer: {mode: perEndpoint}\n";
-    for (fullname, more, elsewhere) in [("wide", "", true), ("narrow", "operator: {watchNamespaces: [library]}", false)] {
+    for (fullname, more, elsewhere) in [
+        ("wide", "", true),
+        ("narrow", "operator: {watchNamespaces: [library]}", false),
+    ] {
         let objects = render(&(values.replace("FULLNAME", fullname) + more)).unwrap();
         let kinds = ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
-        let rights = objects.iter().filter(|object| kinds.iter().any(|kind| object["kind"] == *kind));
+        let rights = objects
+            .iter()
+            .filter(|object| kinds.iter().any(|kind| object["kind"] == *kind));
         cluster.succeeds(&["apply", "-f", "-"], &list(rights));
         let operator = format!("{fullname}-operator");
         let arxiv = format!("{fullname}-arxiv");
@@ -147,7 +183,11 @@ async fn accounts_may_do_what_they_need_and_no_more() {
             (&arxiv, "patch", "arxivqueries/status", NAMESPACE, false),
             (&results, "get", "arxivqueries", NAMESPACE, false),
         ] {
-            assert_eq!(cluster.can(account, verb, resource, namespace), may, "{account} {verb} {resource} in {namespace}");
+            assert_eq!(
+                cluster.can(account, verb, resource, namespace),
+                may,
+                "{account} {verb} {resource} in {namespace}"
+            );
         }
     }
 }
@@ -164,9 +204,77 @@ async fn examples_are_taken_and_overlays_build() {
         let objects = Objects::read(&built).unwrap();
         assert_eq!(objects.of("ArxivQuery").len(), 2, "{overlay}");
         for query in objects.iter() {
-            assert!(query["spec"]["ttlSecondsAfterFinished"].is_null(), "GitOps would make it again");
+            assert!(
+                query["spec"]["ttlSecondsAfterFinished"].is_null(),
+                "GitOps would make it again"
+            );
         }
     }
+}
+
+/// On a control plane of its own: there are no controllers, so nothing is waited for.
+#[tokio::test]
+async fn a_release_is_installed_upgraded_rolled_back_and_removed() {
+    let plane = ControlPlane::start().await.unwrap();
+    let cluster = Cluster {
+        kubectl: plane.kubectl().into(),
+        kubeconfig: plane.admin_kubeconfig(),
+    };
+    // This API server is built without its version, so helm cannot compare it with the chart's `kubeVersion`.
+    let scratch = Scratch::new("chart").unwrap();
+    let chart = scratch.path().join("chart");
+    crate::schema::copy(&chart::folder(), &chart);
+    let definition = std::fs::read_to_string(chart.join("Chart.yaml")).unwrap();
+    let lines = definition.lines().filter(|line| !line.starts_with("kubeVersion"));
+    std::fs::write(chart.join("Chart.yaml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let helm = |arguments: &[&str]| {
+        let output = Command::new(chart::helm().unwrap())
+            .arg("--kubeconfig")
+            .arg(plane.admin_kubeconfig())
+            .args(["--namespace", NAMESPACE])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "helm {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    let deployments = || {
+        let names = cluster.succeeds(&["get", "deployments", "-n", NAMESPACE, "-o", "name"], "");
+        names.lines().count()
+    };
+    let jobs = || cluster.succeeds(&["get", "jobs", "-n", NAMESPACE, "-o", "name"], "");
+    let chart = chart.to_string_lossy();
+    // The testbed brings the definition along, so the release takes it over.
+    helm(&[
+        "install",
+        "papers",
+        &chart,
+        "--create-namespace",
+        "--take-ownership",
+    ]);
+    let (first_job, one_server) = (jobs(), deployments());
+    helm(&[
+        "upgrade",
+        "papers",
+        &chart,
+        "--set",
+        "apiServer.mode=perEndpoint,operator.image.tag=9.9.9",
+    ]);
+    assert_eq!((one_server, deployments()), (2, 11));
+    assert!(
+        jobs() != first_job && jobs().lines().count() == 1,
+        "another version, another Job"
+    );
+    helm(&["rollback", "papers", "1"]);
+    assert_eq!((deployments(), jobs()), (2, first_job));
+    let query = "{apiVersion: arxiv-operator.dev/v1alpha1, kind: ArxivQuery, metadata: {name: kept, namespace: library}, spec: {author: knuth}}";
+    cluster.succeeds(&["create", "-f", "-"], query);
+    helm(&["uninstall", "papers"]);
+    assert_eq!(deployments(), 0);
+    cluster.succeeds(&["get", "arxivqueries", "kept", "-n", NAMESPACE], "");
 }
 
 fn build(cluster: &Cluster, folder: &Path) -> String {

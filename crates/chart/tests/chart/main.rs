@@ -1,6 +1,10 @@
 //! The chart, template group by template group: rendered with helm and looked at, and given to a real API server.
 //! One binary: each would link the whole testbed.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod crds;
 mod credentials;

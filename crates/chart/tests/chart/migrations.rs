@@ -4,20 +4,32 @@ use chart::{pods, refusal, render};
 use serde_json::Value;
 
 fn job(values: &str) -> Value {
-    render(values).and_then(|objects| objects.only("Job").cloned()).expect(values)
+    render(values)
+        .and_then(|objects| objects.only("Job").cloned())
+        .expect(values)
 }
 
 fn name(values: &str) -> String {
-    job(values)["metadata"]["name"].as_str().unwrap_or_default().to_owned()
+    job(values)["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[test]
 fn it_is_a_plain_job_named_by_version_and_settings() {
     let plain = job("");
     assert!(plain["metadata"]["annotations"].is_null());
-    assert!(plain["spec"]["ttlSecondsAfterFinished"].is_null(), "GitOps would make it again");
+    assert!(
+        plain["spec"]["ttlSecondsAfterFinished"].is_null(),
+        "GitOps would make it again"
+    );
     assert!(name("").starts_with("papers-arxiv-operator-migrate-0-1-0-"));
-    assert_eq!(name(""), name("apiServer: {mode: perEndpoint}"), "what it is not about makes no new one");
+    assert_eq!(
+        name(""),
+        name("apiServer: {mode: perEndpoint}"),
+        "what it is not about makes no new one"
+    );
     for values in [
         "operator: {image: {tag: 1.2.3}}",
         "operator: {image: {tag: main_2026-11-24_with-a-very-long-name}}",
@@ -26,9 +38,17 @@ fn it_is_a_plain_job_named_by_version_and_settings() {
         "postgres: {connections: {owner: {secret: other}}}",
     ] {
         let name = name(values);
-        assert_ne!(name, self::name(""), "{values}: a Job's template cannot be changed");
+        assert_ne!(
+            name,
+            self::name(""),
+            "{values}: a Job's template cannot be changed"
+        );
         assert!(name.len() <= 63, "{name}");
-        assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{name}");
+        assert!(
+            name.bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+            "{name}"
+        );
     }
     assert!(name("operator: {image: {tag: 1.2.3}}").contains("-migrate-1-2-3-"));
     let long = format!("fullnameOverride: {}", "x".repeat(60));
@@ -50,12 +70,23 @@ fn it_runs_the_operators_image_without_rights_in_kubernetes() {
 fn it_is_a_hook_by_choice() {
     let values = "migrations: {hook: helm, annotations: {team: x}, ttlSecondsAfterFinished: 600}";
     let hook = job(values);
-    assert_eq!(hook["metadata"]["annotations"]["helm.sh/hook"], "pre-install,pre-upgrade");
+    assert_eq!(
+        hook["metadata"]["annotations"]["helm.sh/hook"],
+        "pre-install,pre-upgrade"
+    );
     assert_eq!(hook["metadata"]["annotations"]["team"], "x");
     assert_eq!(hook["spec"]["ttlSecondsAfterFinished"], 600);
     let objects = render(values).unwrap();
-    let account = objects.get("ServiceAccount", "papers-arxiv-operator-migrate").unwrap();
-    let weight = |object: &Value| object["metadata"]["annotations"]["helm.sh/hook-weight"].as_str().unwrap().parse::<i32>().unwrap();
+    let account = objects
+        .get("ServiceAccount", "papers-arxiv-operator-migrate")
+        .unwrap();
+    let weight = |object: &Value| {
+        object["metadata"]["annotations"]["helm.sh/hook-weight"]
+            .as_str()
+            .unwrap()
+            .parse::<i32>()
+            .unwrap()
+    };
     assert!(weight(account) < weight(&hook), "its account is there before it");
     let message = refusal("migrations: {hook: helm}\npostgres: {mode: cnpg}").unwrap();
     assert!(message.contains("migrations.hook helm"), "{message}");
@@ -65,5 +96,10 @@ fn it_is_a_hook_by_choice() {
 fn it_can_be_left_out() {
     let objects = render("migrations: {enabled: false}").unwrap();
     assert!(objects.of("Job").is_empty());
-    assert!(!objects.names("ServiceAccount").iter().any(|name| name.ends_with("-migrate")));
+    assert!(
+        !objects
+            .names("ServiceAccount")
+            .iter()
+            .any(|name| name.ends_with("-migrate"))
+    );
 }

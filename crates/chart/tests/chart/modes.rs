@@ -6,12 +6,27 @@ use chart::{Objects, pods, render};
 use serde_json::Value;
 
 const ENDPOINTS: [&str; 9] = [
-    "arxiv", "queries", "results", "arxiv-api", "get-sequence", "read-queries", "read-results", "write-queries",
+    "arxiv",
+    "queries",
+    "results",
+    "arxiv-api",
+    "get-sequence",
+    "read-queries",
+    "read-results",
+    "write-queries",
     "write-results",
 ];
 const TEN: [&str; 10] = [
-    "arxiv", "queries", "queries-post", "results", "arxiv-api", "get-sequence", "read-queries", "read-results",
-    "write-queries", "write-results",
+    "arxiv",
+    "queries",
+    "queries-post",
+    "results",
+    "arxiv-api",
+    "get-sequence",
+    "read-queries",
+    "read-results",
+    "write-queries",
+    "write-results",
 ];
 
 /// What each Deployment of the API server serves, by its name.
@@ -31,12 +46,22 @@ fn named(short: &str) -> String {
 fn each_mode_has_its_deployments() {
     for (mode, expected) in [
         ("together", vec![("api", "all")]),
-        ("frontendBackend", vec![("backend", "backend"), ("frontend", "frontend")]),
-        ("perEndpoint", TEN.iter().map(|name| (*name, name.trim_end_matches("-post"))).collect()),
+        (
+            "frontendBackend",
+            vec![("backend", "backend"), ("frontend", "frontend")],
+        ),
+        (
+            "perEndpoint",
+            TEN.iter()
+                .map(|name| (*name, name.trim_end_matches("-post")))
+                .collect(),
+        ),
     ] {
         let objects = render(&format!("apiServer: {{mode: {mode}}}")).unwrap();
-        let expected: BTreeMap<String, String> =
-            expected.into_iter().map(|(name, serve)| (named(name), serve.to_owned())).collect();
+        let expected: BTreeMap<String, String> = expected
+            .into_iter()
+            .map(|(name, serve)| (named(name), serve.to_owned()))
+            .collect();
         assert_eq!(served(&objects), expected, "{mode}");
     }
 }
@@ -44,7 +69,14 @@ fn each_mode_has_its_deployments() {
 #[test]
 fn per_endpoint_there_are_ten_of_everything() {
     let objects = render("apiServer: {mode: perEndpoint}").unwrap();
-    for kind in ["Deployment", "Service", "ServiceAccount", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy"] {
+    for kind in [
+        "Deployment",
+        "Service",
+        "ServiceAccount",
+        "HorizontalPodAutoscaler",
+        "PodDisruptionBudget",
+        "NetworkPolicy",
+    ] {
         let names = objects.names(kind);
         for short in TEN {
             assert!(names.contains(&named(short).as_str()), "no {kind} for {short}");
@@ -70,11 +102,17 @@ fn the_api_server_can_be_left_out() {
 
 /// The endpoints whose requests a Service gets to pods that serve them.
 fn serves(objects: &Objects, service: &Value, endpoint: &str) -> bool {
-    let Some(selector) = service["spec"]["selector"].as_object() else { return false };
+    let Some(selector) = service["spec"]["selector"].as_object() else {
+        return false;
+    };
     let chosen: Vec<_> = pods(objects)
         .into_iter()
         .filter(|pod| pod.kind == "Deployment")
-        .filter(|pod| selector.iter().all(|(key, value)| pod.metadata["labels"][key] == *value))
+        .filter(|pod| {
+            selector
+                .iter()
+                .all(|(key, value)| pod.metadata["labels"][key] == *value)
+        })
         .collect();
     let serves = |serve: &str| match serve {
         "all" => true,
@@ -82,7 +120,10 @@ fn serves(objects: &Objects, service: &Value, endpoint: &str) -> bool {
         "backend" => ENDPOINTS[3..].contains(&endpoint),
         one => one == endpoint,
     };
-    !chosen.is_empty() && chosen.iter().all(|pod| pod.env().get("SERVE").is_some_and(|serve| serves(serve)))
+    !chosen.is_empty()
+        && chosen
+            .iter()
+            .all(|pod| pod.env().get("SERVE").is_some_and(|serve| serves(serve)))
 }
 
 #[test]
@@ -90,7 +131,9 @@ fn an_ingress_leads_each_path_to_pods_that_serve_it() {
     for mode in ["together", "frontendBackend", "perEndpoint"] {
         let all = format!("routes: {{endpoints: [{}]}}", ENDPOINTS.join(", "));
         for (routes, count) in [("", 3), (all.as_str(), 9)] {
-            let values = format!("{routes}\napiServer: {{mode: {mode}}}\ningress: {{enabled: true, className: c, hosts: [a.example, b.example]}}");
+            let values = format!(
+                "{routes}\napiServer: {{mode: {mode}}}\ningress: {{enabled: true, className: c, hosts: [a.example, b.example]}}"
+            );
             let objects = render(&values).unwrap();
             let ingress = objects.only("Ingress").unwrap();
             let rules = ingress["spec"]["rules"].as_array().unwrap();
@@ -103,7 +146,10 @@ fn an_ingress_leads_each_path_to_pods_that_serve_it() {
                     assert_eq!(path["pathType"], "Prefix", "/arxiv/NAME goes with /arxiv");
                     let service = path["backend"]["service"]["name"].as_str().unwrap();
                     let service = objects.get("Service", service).unwrap();
-                    assert_eq!(service["spec"]["ports"][0]["port"], path["backend"]["service"]["port"]["number"]);
+                    assert_eq!(
+                        service["spec"]["ports"][0]["port"],
+                        path["backend"]["service"]["port"]["number"]
+                    );
                     assert!(serves(&objects, service, endpoint), "{mode} {endpoint}");
                 }
             }
@@ -125,14 +171,20 @@ fn an_http_route_leads_each_path_and_method_to_pods_that_serve_it() {
             let service = rule["backendRefs"][0]["name"].as_str().unwrap();
             for part in rule["matches"].as_array().unwrap() {
                 let endpoint = part["path"]["value"].as_str().unwrap().trim_start_matches('/');
-                assert!(serves(&objects, objects.get("Service", service).unwrap(), endpoint), "{mode} {endpoint}");
+                assert!(
+                    serves(&objects, objects.get("Service", service).unwrap(), endpoint),
+                    "{mode} {endpoint}"
+                );
                 if mode == "perEndpoint" && endpoint == "queries" {
                     assert_eq!(part["method"] == "POST", service.ends_with("-post"), "{part}");
                 } else {
                     assert!(part["method"].is_null(), "{part}");
                 }
             }
-            assert_eq!(rule["timeouts"]["request"], "60s", "above the 30 s that /arxiv waits");
+            assert_eq!(
+                rule["timeouts"]["request"], "60s",
+                "above the 30 s that /arxiv waits"
+            );
         }
     }
 }
@@ -140,7 +192,10 @@ fn an_http_route_leads_each_path_and_method_to_pods_that_serve_it() {
 #[test]
 fn a_route_needs_a_gateway() {
     let message = chart::refusal("httpRoute: {enabled: true}").unwrap();
-    assert!(message.contains("httpRoute.parentRefs: name the Gateway"), "{message}");
+    assert!(
+        message.contains("httpRoute.parentRefs: name the Gateway"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -148,6 +203,9 @@ fn nothing_is_routed_unless_asked() {
     let objects = render("apiServer: {mode: perEndpoint}").unwrap();
     assert!(objects.of("Ingress").is_empty() && objects.of("HTTPRoute").is_empty());
     for service in objects.of("Service") {
-        assert!(matches!(service["spec"]["type"].as_str(), None | Some("ClusterIP")));
+        assert!(matches!(
+            service["spec"]["type"].as_str(),
+            None | Some("ClusterIP")
+        ));
     }
 }

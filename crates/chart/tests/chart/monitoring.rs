@@ -17,7 +17,10 @@ fn it_is_off_unless_asked_for() {
 
 #[test]
 fn service_monitors_find_the_services() {
-    let objects = render(&format!("{ALL}\napiServer: {{mode: perEndpoint}}\ningress: {{enabled: true}}")).unwrap();
+    let objects = render(&format!(
+        "{ALL}\napiServer: {{mode: perEndpoint}}\ningress: {{enabled: true}}"
+    ))
+    .unwrap();
     let mut found = BTreeSet::new();
     for monitor in objects.of("ServiceMonitor") {
         assert_eq!(monitor["metadata"]["labels"]["release"], "prom");
@@ -25,10 +28,21 @@ fn service_monitors_find_the_services() {
         let selector = &monitor["spec"]["selector"];
         for service in objects.of("Service") {
             let labels = &service["metadata"]["labels"];
-            let matches = selector["matchLabels"].as_object().unwrap().iter().all(|(key, value)| labels[key] == *value);
+            let matches = selector["matchLabels"]
+                .as_object()
+                .unwrap()
+                .iter()
+                .all(|(key, value)| labels[key] == *value);
             let exists = selector["matchExpressions"].as_array().into_iter().flatten();
-            if matches && exists.into_iter().all(|one| !labels[one["key"].as_str().unwrap()].is_null()) {
-                assert_eq!(service["spec"]["ports"][0]["name"], monitor["spec"]["endpoints"][0]["port"]);
+            if matches
+                && exists
+                    .into_iter()
+                    .all(|one| !labels[one["key"].as_str().unwrap()].is_null())
+            {
+                assert_eq!(
+                    service["spec"]["ports"][0]["name"],
+                    monitor["spec"]["endpoints"][0]["port"]
+                );
                 found.insert(service["metadata"]["name"].as_str().unwrap());
             }
         }
@@ -43,9 +57,13 @@ fn metrics(text: &str) -> BTreeSet<(&'static str, String)> {
     let mut found = BTreeSet::new();
     for prefix in ["arxiv_operator_", "arxiv_api_server_"] {
         for (at, _) in text.match_indices(prefix) {
-            let name: String =
-                text[at + prefix.len()..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-            let name = ["_total", "_bucket"].iter().fold(name, |name, end| name.trim_end_matches(end).to_owned());
+            let name: String = text[at + prefix.len()..]
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
+            let name = ["_total", "_bucket"]
+                .iter()
+                .fold(name, |name, end| name.trim_end_matches(end).to_owned());
             found.insert((prefix, name));
         }
     }
@@ -56,10 +74,15 @@ fn metrics(text: &str) -> BTreeSet<(&'static str, String)> {
 fn rules_and_dashboard_name_metrics_that_exist() {
     let objects = render(ALL).unwrap();
     let rule = objects.only("PrometheusRule").unwrap();
-    let dashboard = objects.only("ConfigMap").unwrap()["data"]["arxiv-operator.json"].as_str().unwrap();
+    let dashboard = objects.only("ConfigMap").unwrap()["data"]["arxiv-operator.json"]
+        .as_str()
+        .unwrap();
     let parsed: Value = serde_json::from_str(dashboard).unwrap();
     assert!(parsed["panels"].as_array().unwrap().len() >= 8);
-    let used: BTreeSet<_> = metrics(&rule.to_string()).union(&metrics(dashboard)).cloned().collect();
+    let used: BTreeSet<_> = metrics(&rule.to_string())
+        .union(&metrics(dashboard))
+        .cloned()
+        .collect();
     assert!(used.len() >= 8, "{used:?}");
     for (prefix, name) in used {
         let sources = match prefix {
@@ -68,11 +91,17 @@ fn rules_and_dashboard_name_metrics_that_exist() {
         };
         let text: String = sources.map(|path| read(path).unwrap()).concat();
         assert!(text.contains(&format!("\"{name}\"")), "{prefix}{name} is nowhere");
-        assert!(text.contains(&format!("\"{}\"", prefix.trim_end_matches('_'))), "the prefix {prefix}");
+        assert!(
+            text.contains(&format!("\"{}\"", prefix.trim_end_matches('_'))),
+            "the prefix {prefix}"
+        );
     }
     for group in rule["spec"]["groups"].as_array().unwrap() {
         for alert in group["rules"].as_array().unwrap() {
-            assert!(alert["expr"].as_str().unwrap().contains("namespace=\"library\""), "{alert}");
+            assert!(
+                alert["expr"].as_str().unwrap().contains("namespace=\"library\""),
+                "{alert}"
+            );
             assert!(alert["annotations"]["summary"].is_string() && alert["labels"]["severity"].is_string());
         }
     }

@@ -22,7 +22,11 @@ fn flows<'a>(objects: &'a Objects, pod: &Container<'_>, direction: &str) -> Vec<
 
 fn ports(rules: &[&Value]) -> BTreeSet<String> {
     let of = |rule: &&Value| rule["ports"].as_array().cloned().unwrap_or_default();
-    rules.iter().flat_map(of).map(|port| port["port"].to_string()).collect()
+    rules
+        .iter()
+        .flat_map(of)
+        .map(|port| port["port"].to_string())
+        .collect()
 }
 
 #[test]
@@ -36,11 +40,23 @@ fn every_pod_is_denied_everything_in_both_directions() {
                 && policy["spec"]["egress"].is_null()
         });
         assert!(denied, "{}", pod.name);
-        for rule in flows(&objects, &pod, "egress").into_iter().chain(flows(&objects, &pod, "ingress")) {
-            assert!(rule["ports"].as_array().is_some_and(|ports| !ports.is_empty()), "{}: {rule}", pod.name);
+        for rule in flows(&objects, &pod, "egress")
+            .into_iter()
+            .chain(flows(&objects, &pod, "ingress"))
+        {
+            assert!(
+                rule["ports"].as_array().is_some_and(|ports| !ports.is_empty()),
+                "{}: {rule}",
+                pod.name
+            );
         }
     }
-    assert!(render("networkPolicy: {enabled: false}").unwrap().of("NetworkPolicy").is_empty());
+    assert!(
+        render("networkPolicy: {enabled: false}")
+            .unwrap()
+            .of("NetworkPolicy")
+            .is_empty()
+    );
 }
 
 #[test]
@@ -74,10 +90,14 @@ networkPolicy:
   metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
 ";
     let objects = render(values).unwrap();
-    let namespace = |name: &str| json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}});
+    let namespace =
+        |name: &str| json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}});
     for pod in pods(&objects) {
         let rules = flows(&objects, &pod, "ingress");
-        let peers: Vec<&Value> = rules.iter().flat_map(|rule| rule["from"].as_array().unwrap()).collect();
+        let peers: Vec<&Value> = rules
+            .iter()
+            .flat_map(|rule| rule["from"].as_array().unwrap())
+            .collect();
         match pod.container["name"].as_str().unwrap() {
             "operator" => assert_eq!(peers, [&namespace("monitoring")]),
             "api-server" => {
@@ -87,7 +107,10 @@ networkPolicy:
                     namespace("ingress")
                 };
                 assert_eq!(peers[0], &callers, "{}", pod.name);
-                assert_eq!(peers[1]["podSelector"]["matchLabels"]["app.kubernetes.io/component"], "test");
+                assert_eq!(
+                    peers[1]["podSelector"]["matchLabels"]["app.kubernetes.io/component"],
+                    "test"
+                );
                 assert_eq!(peers[2], &namespace("monitoring"));
                 assert_eq!(peers.len(), 3);
             }
@@ -97,7 +120,11 @@ networkPolicy:
     let objects = render("").unwrap();
     for pod in pods(&objects) {
         for rule in flows(&objects, &pod, "ingress") {
-            assert_eq!(rule["from"][0], json!({"podSelector": {}}), "the release's own namespace");
+            assert_eq!(
+                rule["from"][0],
+                json!({"podSelector": {}}),
+                "the release's own namespace"
+            );
         }
     }
 }
@@ -106,7 +133,10 @@ networkPolicy:
 fn to_arxiv(values: &str) -> (Value, Value) {
     let objects = render(values).expect(values);
     let all = pods(&objects);
-    let operator = all.iter().find(|pod| pod.container["name"] == "operator").expect("an operator");
+    let operator = all
+        .iter()
+        .find(|pod| pod.container["name"] == "operator")
+        .expect("an operator");
     let rules = flows(&objects, operator, "egress");
     let rule = rules.last().expect("rules");
     (rule["to"].clone(), rule["ports"].clone())
@@ -115,25 +145,53 @@ fn to_arxiv(values: &str) -> (Value, Value) {
 #[test]
 fn arxiv_is_outside_or_where_it_is_said_to_be() {
     let (peers, ports) = to_arxiv("");
-    let blocks: Vec<&Value> = peers.as_array().unwrap().iter().map(|peer| &peer["ipBlock"]).collect();
+    let blocks: Vec<&Value> = peers
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|peer| &peer["ipBlock"])
+        .collect();
     assert_eq!(blocks.len(), 2, "both families");
-    assert!(blocks[0]["except"].as_array().unwrap().contains(&json!("10.0.0.0/8")));
-    assert!(blocks[0]["except"].as_array().unwrap().contains(&json!("169.254.0.0/16")), "metadata services");
+    assert!(
+        blocks[0]["except"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("10.0.0.0/8"))
+    );
+    assert!(
+        blocks[0]["except"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("169.254.0.0/16")),
+        "metadata services"
+    );
     assert_eq!(ports[0]["port"], 443);
-    for (url, port) in [("http://stand-in/api", 80), ("http://[::1]:9000/api", 9000), ("https://x:8443/", 8443)] {
-        assert_eq!(to_arxiv(&format!("arxiv: {{apiUrl: '{url}'}}")).1[0]["port"], port, "{url}");
+    for (url, port) in [
+        ("http://stand-in/api", 80),
+        ("http://[::1]:9000/api", 9000),
+        ("https://x:8443/", 8443),
+    ] {
+        assert_eq!(
+            to_arxiv(&format!("arxiv: {{apiUrl: '{url}'}}")).1[0]["port"],
+            port,
+            "{url}"
+        );
     }
     let proxy = "arxiv: {proxy: {url: 'http://proxy.example:3128'}}";
     let message = refusal(proxy).unwrap();
     assert!(message.contains("networkPolicy.arxiv.to"), "{message}");
-    let (peers, ports) = to_arxiv(&format!("{proxy}\nnetworkPolicy: {{arxiv: {{to: [{{ipBlock: {{cidr: 192.0.2.1/32}}}}], ports: [3128]}}}}"));
+    let (peers, ports) = to_arxiv(&format!(
+        "{proxy}\nnetworkPolicy: {{arxiv: {{to: [{{ipBlock: {{cidr: 192.0.2.1/32}}}}], ports: [3128]}}}}"
+    ));
     assert_eq!(peers, json!([{"ipBlock": {"cidr": "192.0.2.1/32"}}]));
     assert_eq!(ports, json!([{"port": 3128, "protocol": "TCP"}]));
 }
 
 #[test]
 fn with_cloudnativepg_only_the_servers_in_use_are_reached() {
-    let objects = render("postgres: {mode: cnpg, cnpg: {readPooler: {enabled: true}}}\napiServer: {mode: perEndpoint}").unwrap();
+    let objects =
+        render("postgres: {mode: cnpg, cnpg: {readPooler: {enabled: true}}}\napiServer: {mode: perEndpoint}")
+            .unwrap();
     for (short, servers) in [
         ("results", &["data", "data-read-pooler"][..]),
         ("write-queries", &["data", "data-read-pooler"]),
@@ -142,9 +200,15 @@ fn with_cloudnativepg_only_the_servers_in_use_are_reached() {
         ("operator", &["data", "sequence", "data-read-pooler"]),
     ] {
         let all = pods(&objects);
-        let pod = all.iter().find(|pod| pod.name == format!("papers-arxiv-operator-{short}")).unwrap();
+        let pod = all
+            .iter()
+            .find(|pod| pod.name == format!("papers-arxiv-operator-{short}"))
+            .unwrap();
         let rules = flows(&objects, pod, "egress");
-        let rule = rules.iter().find(|rule| rule["ports"][0]["port"] == 5432).unwrap();
+        let rule = rules
+            .iter()
+            .find(|rule| rule["ports"][0]["port"] == 5432)
+            .unwrap();
         let reached: Vec<&str> = rule["to"]
             .as_array()
             .unwrap()

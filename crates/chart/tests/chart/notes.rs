@@ -13,18 +13,38 @@ fn notes(arguments: &[&str]) -> String {
         .output()
         .expect("helm runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.split_once("NOTES:").map(|(_, notes)| notes.to_owned()).expect("notes")
+    text.split_once("NOTES:")
+        .map(|(_, notes)| notes.to_owned())
+        .expect("notes")
 }
 
 #[test]
 fn they_tell_what_matters() {
     let plain = notes(&[]);
-    for words in ["everything behind one address", "arxiv.contact", "papers-arxiv-operator-api", "of all namespaces", "(3 connections a pool, up to 7 pods)"] {
+    for words in [
+        "everything behind one address",
+        "arxiv.contact",
+        "papers-arxiv-operator-api",
+        "of all namespaces",
+        "(3 connections a pool, up to 7 pods)",
+    ] {
         assert!(plain.contains(words), "{words}\n{plain}");
     }
-    let narrow = notes(&["--set", "operator.watchNamespaces={here},arxiv.contact=a@b.example,apiServer.enabled=false,migrations.enabled=false"]);
-    assert!(narrow.contains("of namespace here") && narrow.contains("arxiv-operator migrate"), "{narrow}");
-    assert!(!narrow.contains("arxiv.contact") && !narrow.contains("port-forward"), "{narrow}");
+    let narrow = notes(&[
+        "--set",
+        "operator.watchNamespaces={here},arxiv.contact=a@b.example,apiServer.enabled=false,migrations.enabled=false",
+    ]);
+    assert!(
+        narrow.contains("of namespace here") && narrow.contains("arxiv-operator migrate"),
+        "{narrow}"
+    );
+    assert!(
+        !narrow.contains("arxiv.contact") && !narrow.contains("port-forward"),
+        "{narrow}"
+    );
     let cnpg = notes(&["--set", "postgres.mode=cnpg"]);
-    assert!(cnpg.contains("papers-arxiv-operator-arxiv-upstream with username arxiv_upstream"), "{cnpg}");
+    assert!(
+        cnpg.contains("papers-arxiv-operator-arxiv-upstream with username arxiv_upstream"),
+        "{cnpg}"
+    );
 }

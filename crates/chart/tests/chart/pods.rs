@@ -15,11 +15,20 @@ fn every_container_is_restricted_and_requests_what_it_needs() {
         let objects = render(&values).unwrap();
         let pods = pods(&objects);
         assert!(pods.len() >= 4, "operator, API server, migrations and test");
-        for Container { name, pod, container, .. } in pods {
+        for Container {
+            name, pod, container, ..
+        } in pods
+        {
             assert_eq!(pod["containers"].as_array().unwrap().len(), 1, "{name}");
             let resources = &container["resources"];
-            assert!(resources["requests"]["cpu"].is_string() && resources["requests"]["memory"].is_string(), "{name}");
-            assert!(resources["limits"]["memory"].is_string() && resources["limits"]["cpu"].is_null(), "{name}");
+            assert!(
+                resources["requests"]["cpu"].is_string() && resources["requests"]["memory"].is_string(),
+                "{name}"
+            );
+            assert!(
+                resources["limits"]["memory"].is_string() && resources["limits"]["cpu"].is_null(),
+                "{name}"
+            );
             assert_eq!(
                 container["securityContext"],
                 json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}}),
@@ -28,7 +37,10 @@ fn every_container_is_restricted_and_requests_what_it_needs() {
             let context = &pod["securityContext"];
             assert_eq!(context["runAsNonRoot"], true, "{name}");
             assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault", "{name}");
-            assert_eq!(pod["enableServiceLinks"], false, "{name}: variables of Services would be taken for settings");
+            assert_eq!(
+                pod["enableServiceLinks"], false,
+                "{name}: variables of Services would be taken for settings"
+            );
             assert!(pod["hostNetwork"].is_null() && pod["hostPID"].is_null(), "{name}");
         }
     }
@@ -40,13 +52,27 @@ fn servers_are_probed_and_end_after_their_drain() {
         let objects = render(&format!("{values}\narxiv: {{timeoutMilliseconds: 7500}}")).unwrap();
         for pod in pods(&objects).iter().filter(|pod| pod.kind == "Deployment") {
             let (name, container) = (pod.name, pod.container);
-            assert_eq!(container["livenessProbe"]["httpGet"], json!({"path": "/healthz", "port": "http"}), "{name}");
-            assert_eq!(container["readinessProbe"]["httpGet"], json!({"path": "/readyz", "port": "http"}), "{name}");
+            assert_eq!(
+                container["livenessProbe"]["httpGet"],
+                json!({"path": "/healthz", "port": "http"}),
+                "{name}"
+            );
+            assert_eq!(
+                container["readinessProbe"]["httpGet"],
+                json!({"path": "/readyz", "port": "http"}),
+                "{name}"
+            );
             let grace = pod.pod["terminationGracePeriodSeconds"].as_u64().unwrap();
             let drain = match pod.env().get("DRAIN_SECONDS") {
                 Some(seconds) => {
-                    let pre_stop = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
-                    let arxiv = if pod.stores().contains(&"UPSTREAM".to_owned()) { 8 } else { 0 };
+                    let pre_stop = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+                        .as_u64()
+                        .unwrap();
+                    let arxiv = if pod.stores().contains(&"UPSTREAM".to_owned()) {
+                        8
+                    } else {
+                        0
+                    };
                     seconds.parse::<u64>().unwrap() + pre_stop + arxiv
                 }
                 None => 25,
@@ -86,25 +112,55 @@ apiServer:
     let objects = render(values).unwrap();
     for object in objects.iter() {
         if object["kind"] != "Pod" {
-            assert_eq!(object["metadata"]["labels"]["team"], "papers", "{}", object["metadata"]);
-            assert_eq!(object["metadata"]["annotations"]["note"], "all", "{}", object["metadata"]);
+            assert_eq!(
+                object["metadata"]["labels"]["team"], "papers",
+                "{}",
+                object["metadata"]
+            );
+            assert_eq!(
+                object["metadata"]["annotations"]["note"], "all",
+                "{}",
+                object["metadata"]
+            );
         }
     }
-    for Container { name, metadata, pod, container, .. } in pods(&objects) {
+    for Container {
+        name,
+        metadata,
+        pod,
+        container,
+        ..
+    } in pods(&objects)
+    {
         assert_eq!(metadata["labels"]["colour"], "blue", "{name}");
         assert_eq!(metadata["annotations"]["scrape"], "no", "{name}");
-        assert_eq!(pod["imagePullSecrets"], json!([{"name": "ours"}, {"name": "theirs"}, {"name": "more"}]), "{name}");
+        assert_eq!(
+            pod["imagePullSecrets"],
+            json!([{"name": "ours"}, {"name": "theirs"}, {"name": "more"}]),
+            "{name}"
+        );
         assert_eq!(pod["runtimeClassName"], "gvisor", "{name}");
         assert_eq!(pod["dnsConfig"]["options"][0]["name"], "ndots", "{name}");
         assert!(pod["affinity"]["nodeAffinity"].is_object(), "{name}");
         assert_eq!(pod["volumes"][0]["name"], "tmp", "{name}");
         assert_eq!(container["volumeMounts"][0]["mountPath"], "/tmp", "{name}");
         let has_variable = |entry: &Value| *entry == json!({"name": "TZ", "value": "UTC"});
-        assert!(container["env"].as_array().unwrap().iter().any(has_variable), "{name}");
+        assert!(
+            container["env"].as_array().unwrap().iter().any(has_variable),
+            "{name}"
+        );
         let operator = name.ends_with("-operator") && !name.contains("-api");
-        let disk = if operator { json!({"disk": "hdd", "zone": "a"}) } else { json!({"disk": "ssd"}) };
+        let disk = if operator {
+            json!({"disk": "hdd", "zone": "a"})
+        } else {
+            json!({"disk": "ssd"})
+        };
         assert_eq!(pod["nodeSelector"], disk, "{name}");
-        assert_eq!(pod["tolerations"].is_null(), operator, "{name}: lists take each other's place");
+        assert_eq!(
+            pod["tolerations"].is_null(),
+            operator,
+            "{name}: lists take each other's place"
+        );
         let priority = match name {
             _ if name.ends_with("operator-results") => "lowest",
             _ if container["name"] == "api-server" => "low",
@@ -121,7 +177,10 @@ apiServer:
 #[test]
 fn pods_are_spread_by_their_own_labels() {
     let objects = render("apiServer: {mode: frontendBackend}").unwrap();
-    for Container { name, metadata, pod, .. } in pods(&objects) {
+    for Container {
+        name, metadata, pod, ..
+    } in pods(&objects)
+    {
         let constraints = pod["topologySpreadConstraints"].as_array().unwrap();
         assert_eq!(constraints.len(), 2, "{name}");
         for constraint in constraints {
@@ -165,7 +224,11 @@ fn nothing_runs_on_every_node_or_as_the_default_account() {
         assert!(objects.of("DaemonSet").is_empty());
         let accounts = objects.names("ServiceAccount");
         for pod in pods(&objects) {
-            assert!(accounts.contains(&pod.pod["serviceAccountName"].as_str().unwrap()), "{}", pod.name);
+            assert!(
+                accounts.contains(&pod.pod["serviceAccountName"].as_str().unwrap()),
+                "{}",
+                pod.name
+            );
         }
         for account in objects.of("ServiceAccount") {
             assert_eq!(account["automountServiceAccountToken"], false);
@@ -180,4 +243,27 @@ fn services_take_the_ip_families_asked_for() {
         assert_eq!(service["spec"]["ipFamilyPolicy"], "PreferDualStack");
         assert_eq!(service["spec"]["ipFamilies"], json!(["IPv6", "IPv4"]));
     }
+}
+
+#[test]
+fn the_user_can_be_left_to_the_cluster() {
+    let objects = render("pod: {securityContext: {runAsUser: null, runAsGroup: null}}").unwrap();
+    for pod in pods(&objects) {
+        let context = pod.pod["securityContext"].as_object().unwrap();
+        assert!(
+            !context.contains_key("runAsUser") && !context.contains_key("runAsGroup"),
+            "{context:?}"
+        );
+        assert_eq!(context["runAsNonRoot"], true);
+    }
+}
+
+#[test]
+fn further_objects_are_templates() {
+    let values = "extraObjects:\n  - {apiVersion: v1, kind: ConfigMap, metadata: {name: '{{ .Release.Name }}-more'}}\n  - |\n    apiVersion: v1\n    kind: ConfigMap\n    metadata: {name: {{ include \"arxiv-operator.fullname\" . }}}\n";
+    let objects = render(values).unwrap();
+    assert_eq!(
+        objects.names("ConfigMap"),
+        ["papers-arxiv-operator", "papers-more"]
+    );
 }

@@ -25,7 +25,9 @@ fn the_operator_has_its_file_and_nothing_else() {
         assert_eq!(binding["subjects"][0]["namespace"], NAMESPACE);
         assert_eq!(binding["roleRef"]["kind"], kind);
         assert_eq!(binding["metadata"]["namespace"].as_str(), namespace);
-        let role = objects.get(kind, binding["roleRef"]["name"].as_str().unwrap()).unwrap();
+        let role = objects
+            .get(kind, binding["roleRef"]["name"].as_str().unwrap())
+            .unwrap();
         assert_eq!(role["metadata"]["namespace"].as_str(), namespace);
         assert_eq!(role["rules"], rules("operator"));
         assert!(role["rules"].as_array().is_some_and(|rules| !rules.is_empty()));
@@ -37,17 +39,28 @@ fn a_narrower_watch_leaves_no_cluster_wide_right_to_any_process() {
     let objects = render("operator: {watchNamespaces: [papers]}\nrbac: {aggregate: false}").unwrap();
     assert!(objects.of("ClusterRole").is_empty() && objects.of("ClusterRoleBinding").is_empty());
     let pods = pods(&objects);
-    let operator = pods.iter().find(|pod| pod.container["name"] == "operator").unwrap();
+    let operator = pods
+        .iter()
+        .find(|pod| pod.container["name"] == "operator")
+        .unwrap();
     assert_eq!(operator.env()["WATCH_NAMESPACE"], "papers");
-    let api = pods.iter().find(|pod| pod.container["name"] == "api-server").unwrap();
+    let api = pods
+        .iter()
+        .find(|pod| pod.container["name"] == "api-server")
+        .unwrap();
     assert_eq!(api.env()["NAMESPACE"], "papers", "what it makes must be run");
-    let message = chart::refusal("operator: {watchNamespaces: [papers]}\napiServer: {queryNamespace: other}").unwrap();
+    let message =
+        chart::refusal("operator: {watchNamespaces: [papers]}\napiServer: {queryNamespace: other}").unwrap();
     assert!(message.contains("the operator watches papers alone"), "{message}");
 }
 
 #[test]
 fn only_what_serves_arxiv_and_the_operator_talk_to_kubernetes() {
-    for (mode, serving) in [("together", "api"), ("frontendBackend", "frontend"), ("perEndpoint", "arxiv")] {
+    for (mode, serving) in [
+        ("together", "api"),
+        ("frontendBackend", "frontend"),
+        ("perEndpoint", "arxiv"),
+    ] {
         let objects = render(&format!("apiServer: {{mode: {mode}, queryNamespace: queries}}")).unwrap();
         let name = format!("papers-arxiv-operator-{serving}");
         let role = objects.only("Role").unwrap();
@@ -56,11 +69,24 @@ fn only_what_serves_arxiv_and_the_operator_talk_to_kubernetes() {
         let binding = objects.only("RoleBinding").unwrap();
         assert_eq!(binding["metadata"]["namespace"], "queries", "{mode}");
         assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"], "{mode}");
-        assert_eq!(binding["subjects"], json!([{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}]), "{mode}");
+        assert_eq!(
+            binding["subjects"],
+            json!([{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}]),
+            "{mode}"
+        );
         for pod in pods(&objects) {
             let talks = pod.container["name"] == "operator" || pod.name == name;
-            assert_eq!(pod.pod["automountServiceAccountToken"], talks, "{mode} {}", pod.name);
-            assert_eq!(pod.env().contains_key("NAMESPACE"), pod.name == name, "{mode} {}", pod.name);
+            assert_eq!(
+                pod.pod["automountServiceAccountToken"], talks,
+                "{mode} {}",
+                pod.name
+            );
+            assert_eq!(
+                pod.env().contains_key("NAMESPACE"),
+                pod.name == name,
+                "{mode} {}",
+                pod.name
+            );
         }
     }
 }
@@ -68,8 +94,13 @@ fn only_what_serves_arxiv_and_the_operator_talk_to_kubernetes() {
 #[test]
 fn people_get_the_objects_but_never_their_status() {
     let objects = render("").unwrap();
-    for (role, labels) in [("view", &["view", "edit", "admin"][..]), ("edit", &["edit", "admin"])] {
-        let role = objects.get("ClusterRole", &format!("library-papers-arxiv-operator-{role}")).unwrap();
+    for (role, labels) in [
+        ("view", &["view", "edit", "admin"][..]),
+        ("edit", &["edit", "admin"]),
+    ] {
+        let role = objects
+            .get("ClusterRole", &format!("library-papers-arxiv-operator-{role}"))
+            .unwrap();
         let aggregated: Vec<&str> = role["metadata"]["labels"]
             .as_object()
             .unwrap()
@@ -85,5 +116,11 @@ fn people_get_the_objects_but_never_their_status() {
             assert!(!rule["verbs"].as_array().unwrap().contains(&json!("*")));
         }
     }
-    assert!(render("rbac: {aggregate: false}").unwrap().of("ClusterRole").len() == 1);
+    assert!(
+        render("rbac: {aggregate: false}")
+            .unwrap()
+            .of("ClusterRole")
+            .len()
+            == 1
+    );
 }

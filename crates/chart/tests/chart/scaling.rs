@@ -27,6 +27,25 @@ fn replicas_are_never_rendered_under_an_autoscaler() {
 }
 
 #[test]
+fn replicas_are_left_to_another_autoscaler_when_asked() {
+    let values = "apiServer: {autoscaling: {enabled: false, maxReplicas: 9}, replicas: null}";
+    let objects = render(values).unwrap();
+    let deployment = objects.get("Deployment", "papers-arxiv-operator-api").unwrap();
+    assert!(deployment["spec"]["replicas"].is_null());
+    assert!(objects.of("HorizontalPodAutoscaler").is_empty());
+    let all = pods(&objects);
+    let api = all
+        .iter()
+        .find(|pod| pod.container["name"] == "api-server")
+        .unwrap();
+    assert_eq!(
+        api.env()["DATABASE_MAX_CONNECTIONS"],
+        "2",
+        "30 for /arxiv-api over 10 pods, less the gate's"
+    );
+}
+
+#[test]
 fn autoscalers_go_up_at_once_and_down_slowly() {
     let values = r#"
 apiServer:
@@ -36,8 +55,14 @@ apiServer:
 "#;
     let objects = render(values).unwrap();
     let spec = &objects.only("HorizontalPodAutoscaler").unwrap()["spec"];
-    assert_eq!((&spec["minReplicas"], &spec["maxReplicas"]), (&json!(2), &json!(9)));
-    assert_eq!(spec["metrics"][0]["resource"]["target"], json!({"type": "Utilization", "averageUtilization": 70}));
+    assert_eq!(
+        (&spec["minReplicas"], &spec["maxReplicas"]),
+        (&json!(2), &json!(9))
+    );
+    assert_eq!(
+        spec["metrics"][0]["resource"]["target"],
+        json!({"type": "Utilization", "averageUtilization": 70})
+    );
     assert_eq!(spec["metrics"][1]["external"]["metric"]["name"], "arxiv_pending");
     assert_eq!(spec["behavior"]["scaleUp"]["stabilizationWindowSeconds"], 0);
     assert_eq!(spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"], 300);
@@ -49,9 +74,15 @@ fn each_deployment_has_a_disruption_budget_that_lets_drains_go_on() {
     for deployment in objects.of("Deployment") {
         let name = deployment["metadata"]["name"].as_str().unwrap();
         let budget = objects.get("PodDisruptionBudget", name).unwrap();
-        assert_eq!(budget["spec"]["selector"], deployment["spec"]["selector"], "{name}");
+        assert_eq!(
+            budget["spec"]["selector"], deployment["spec"]["selector"],
+            "{name}"
+        );
         assert_eq!(budget["spec"]["maxUnavailable"], 1, "{name}");
-        assert_eq!(budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow", "{name}");
+        assert_eq!(
+            budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow",
+            "{name}"
+        );
     }
 }
 
@@ -67,13 +98,20 @@ fn all_pods_together_stay_within_the_connection_budget() {
     ];
     for values in cases {
         let objects = render(values).unwrap();
-        let budgets = if values.contains("readOnly: 300") { [("RO", 300), ("UPSTREAM", 40)] } else { [("RO", 200), ("UPSTREAM", 30)] };
+        let budgets = if values.contains("readOnly: 300") {
+            [("RO", 300), ("UPSTREAM", 40)]
+        } else {
+            [("RO", 200), ("UPSTREAM", 30)]
+        };
         let mut budget = BTreeMap::from([("RO", 80), ("RW", 40), ("SEQUENCE", 30), ("UPSTREAM", 30)]);
         if values.contains("connectionBudget") {
             budget.extend(budgets);
         }
         let mut taken: BTreeMap<String, u64> = BTreeMap::new();
-        for pod in pods(&objects).iter().filter(|pod| pod.container["name"] == "api-server") {
+        for pod in pods(&objects)
+            .iter()
+            .filter(|pod| pod.container["name"] == "api-server")
+        {
             let deployment = objects.get("Deployment", pod.name).unwrap();
             let most = match objects.get("HorizontalPodAutoscaler", pod.name) {
                 Ok(scaler) => scaler["spec"]["maxReplicas"].as_u64().unwrap(),
@@ -101,10 +139,16 @@ fn all_pods_together_stay_within_the_connection_budget() {
 #[test]
 fn a_budget_too_small_for_the_pods_is_refused_and_none_is_the_setting() {
     let message = refusal("apiServer: {autoscaling: {maxReplicas: 100}}").unwrap();
-    assert!(message.contains("postgres.connectionBudget.readOnly is 80, but up to 101 pods"), "{message}");
+    assert!(
+        message.contains("postgres.connectionBudget.readOnly is 80, but up to 101 pods"),
+        "{message}"
+    );
     let none = "postgres: {connectionBudget: {readOnly: 0, readWrite: 0, sequence: 0, upstream: 0}}\napiServer: {settings: {databaseMaxConnections: 7}}";
     let objects = render(none).unwrap();
     let pods = pods(&objects);
-    let api = pods.iter().find(|pod| pod.container["name"] == "api-server").unwrap();
+    let api = pods
+        .iter()
+        .find(|pod| pod.container["name"] == "api-server")
+        .unwrap();
     assert_eq!(api.env()["DATABASE_MAX_CONNECTIONS"], "7");
 }

@@ -54,11 +54,20 @@ fn every_default_is_in_the_schema() {
     let mut known_sorted = known.clone();
     known_sorted.sort();
     assert_eq!(sorted, known_sorted);
-    let output = Command::new(helm().unwrap()).args(["lint", "--strict"]).arg(folder()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let output = Command::new(helm().unwrap())
+        .args(["lint", "--strict"])
+        .arg(folder())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder.
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -90,5 +99,11 @@ fn it_works_as_a_subchart() {
     assert_eq!(objects.of("Deployment").len(), 3);
     let image = &objects.of("Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["image"];
     assert!(image.as_str().unwrap().starts_with("mirror.example/"), "{image}");
-    assert!(render_chart(parent, "arxiv-operator: {enabled: false}").unwrap().iter().next().is_none());
+    assert!(
+        render_chart(parent, "arxiv-operator: {enabled: false}")
+            .unwrap()
+            .iter()
+            .next()
+            .is_none()
+    );
 }
