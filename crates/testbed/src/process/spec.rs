@@ -1,0 +1,206 @@
+//! What to run, and how it is made to die with us.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::{Child, Signal, find_program};
+
+/// What to run. The environment holds only what is said here and PATH, HOME, TMPDIR and LANG.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    program: PathBuf,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    log: PathBuf,
+    user: Option<Account>,
+    stop: Signal,
+    death: Death,
+}
+
+/// How a child is ended when we are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// SIGKILL.
+    Kill,
+    /// SIGQUIT: the immediate shutdown of Postgres, which frees its shared memory.
+    Quit,
+}
+
+impl Death {
+    fn signal(self) -> Signal {
+        match self {
+            Self::Kill => Signal::KILL,
+            Self::Quit => Signal::QUIT,
+        }
+    }
+
+    /// As `setpriv` wants it: it takes no numbers.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "KILL",
+            Self::Quit => "QUIT",
+        }
+    }
+}
+
+/// The environment variables that children inherit; settings of the developer's shell must not reach them.
+const PASSED_ON: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LANG"];
+
+/// A user to run as, by number (only root can).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+impl Spec {
+    /// `program`, with standard output and error appended to `log`.
+    pub fn new(program: impl Into<PathBuf>, log: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            log: log.into(),
+            user: None,
+            stop: Signal::TERM,
+            death: Death::Kill,
+        }
+    }
+
+    /// Adds one argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets environment variables.
+    #[must_use]
+    pub fn envs(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        self.env.extend(variables);
+        self
+    }
+
+    /// Runs as another user.
+    #[must_use]
+    pub fn user(mut self, account: Option<Account>) -> Self {
+        self.user = account;
+        self
+    }
+
+    /// The signal that asks for an orderly end (SIGTERM unless said).
+    #[must_use]
+    pub fn stop_signal(mut self, signal: Signal) -> Self {
+        self.stop = signal;
+        self
+    }
+
+    /// What is sent when we end or the child is dropped (SIGKILL unless said).
+    #[must_use]
+    pub fn death(mut self, death: Death) -> Self {
+        self.death = death;
+        self
+    }
+
+    /// Where output goes.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Runs it to its end (it dies with us too) and gives an error with the end of its output when it fails.
+    pub async fn run(self, limit: Duration) -> Result<()> {
+        let child = Child::spawn(self)?;
+        let status = child.wait(limit).await?;
+        if !status.success() {
+            bail!(
+                "{} failed ({status})\n{}",
+                child.spec.program().display(),
+                child.log_tail()
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    pub(super) fn stop(&self) -> Signal {
+        self.stop
+    }
+
+    pub(super) fn death_as_signal(&self) -> Signal {
+        self.death.signal()
+    }
+
+    pub(super) fn command(&self) -> Command {
+        let mut command = if let Some(setpriv) = setpriv() {
+            // The death signal has to be set between fork and exec. Doing that here would take unsafe code; setpriv
+            // does it and then becomes the program, with the same process id.
+            let mut command = Command::new(setpriv);
+            if let Some(Account { uid, gid }) = self.user {
+                command
+                    .arg(format!("--reuid={uid}"))
+                    .arg(format!("--regid={gid}"))
+                    .arg("--clear-groups");
+            }
+            command
+                .arg("--pdeathsig")
+                .arg(self.death.name())
+                .arg("--")
+                .arg(&self.program);
+            command
+        } else {
+            // Without it the child still ends when its `Child` is dropped, only not when we are killed.
+            let mut command = Command::new(&self.program);
+            if let Some(Account { uid, gid }) = self.user {
+                command.uid(uid).gid(gid);
+            }
+            command
+        };
+        command.args(&self.args).env_clear();
+        for name in PASSED_ON {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        // A process group of its own: Ctrl-C in a terminal reaches us alone, and we stop children in order.
+        command.process_group(0).stdin(Stdio::null()).current_dir("/");
+        command
+    }
+}
+
+/// Where `setpriv` (util-linux) is, if it is there and knows `--pdeathsig` (that of busybox does not).
+fn setpriv() -> Option<&'static Path> {
+    static FOUND: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+        let path = find_program("setpriv")?;
+        let works = Command::new(&path)
+            .args(["--pdeathsig", "keep", "--", "true"])
+            .output();
+        works.is_ok_and(|output| output.status.success()).then_some(path)
+    });
+    FOUND.as_deref()
+}
