@@ -36,7 +36,11 @@ const ANYWHERE: [(&str, &str); 8] = [
 const IN_ARXIV: [&str; 3] = ["sweep", "alter table", "drop table"];
 
 /// A database, its tables with one column of each, its sequences.
-type Objects = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+type Objects = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static [&'static str],
+);
 
 const OBJECTS: [Objects; 2] = [
     (
