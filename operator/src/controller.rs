@@ -22,6 +22,7 @@ use crate::{
         pages::{self, Pages},
         record::record,
         recorded::recorded,
+        stands::stands,
         status,
         validate::validate,
     },
@@ -34,6 +35,8 @@ const RETRY: Backoff = Backoff {
     base: Duration::from_secs(1),
     cap: Duration::from_secs(30),
 };
+/// An object that has changed is looked at again when the watch tells of the change, and after this time in any case.
+const CHANGED: Duration = Duration::from_secs(30);
 /// How often the controller shows that it is alive while there is nothing to do.
 const BEAT: Duration = Duration::from_secs(5);
 
@@ -43,9 +46,10 @@ const BEAT: Duration = Duration::from_secs(5);
 /// 2. `recorded`: rows of an earlier try are the truth; if they stand, only the status is left to write.
 /// 3. `pages`: while a page is missing, the query fails, waits, or stands in the upstream queue, as [`crate::decide`]
 ///    says. Waiting holds nothing and costs nothing; the fetcher wakes it.
-/// 4. `number`: the ledger gives the object its number.
-/// 5. `record`: all rows in one go.
-/// 6. `status`: the end is told.
+/// 4. `stands`: an object that has changed since it was read is left to the reconciliation that the change brings.
+/// 5. `number`: the ledger gives the object its number.
+/// 6. `record`: all rows in one go.
+/// 7. `status`: the end is told.
 ///
 /// Every step may be done again after any crash, and by two operators at once.
 async fn reconcile(query: &Query, context: &Context) -> Result<Action, Error> {
@@ -63,6 +67,9 @@ async fn reconcile(query: &Query, context: &Context) -> Result<Action, Error> {
             return pages::go_on(context, query, &validated, (request, there, all)).await;
         }
     };
+    if !stands(context, query).await? {
+        return Ok(Action::requeue(CHANGED));
+    }
     let number = number(context, query).await?;
     let recorded = record(context, query, number, &answer).await?;
     status::succeed(context, query, sent, &recorded).await

@@ -19,7 +19,7 @@ pub(crate) enum Error {
     #[error("looking for stored pages: {0}")]
     Pages(#[source] UpstreamError),
     /// The API server of Kubernetes did not do its part.
-    #[error("writing the status: {0}")]
+    #[error("asking Kubernetes: {0}")]
     Kubernetes(#[source] CallError),
     /// Row after row carried the numbers that the sequence gave.
     #[error("{0} numbers in a row are taken by rows of others; does the sequence lag behind the table?")]

@@ -3,16 +3,21 @@
 
 mod support;
 
+use std::time::Instant;
+
 use crd::Phase;
 use support::{Bed, LIMIT, options, search, within};
+use testbed::{Postgres, stack::Options};
 
 const QUERIES: usize = 200;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_at_once_survive_a_kill_in_the_middle() {
     let bed = Bed::start(options()).await;
+    let started = Instant::now();
     bed.create_many("first", QUERIES).await;
     let first = bed.until_in_phase(Phase::Succeeded, QUERIES).await;
+    println!("{QUERIES} queries were done after {:?}", started.elapsed());
     bed.assert_rows_of(&first).await;
     assert_eq!(
         bed.stack.arxiv().unwrap().requests().len(),
@@ -134,4 +139,47 @@ async fn an_object_made_anew_under_a_name_gets_rows_of_its_own() {
             .iter()
             .all(|request| request.search_query != "ti:behind")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_on_two_servers_hold_each_query_once_across_a_kill() {
+    let bed = Bed::start(Options {
+        results_elsewhere: true,
+        // It watches all namespaces, so it must not see those of other tests.
+        cluster_wide: true,
+        own_control_plane: true,
+        ..options()
+    })
+    .await;
+    bed.create_many("split", 60).await;
+    for killed_after in [10, 30] {
+        bed.until_in_phase(Phase::Succeeded, killed_after).await;
+        bed.operator().kill9_and_start().unwrap();
+    }
+    let objects = bed.until_in_phase(Phase::Succeeded, 60).await;
+    let pairs = async |server: &Postgres, sql: &'static str| -> Vec<(String, i64)> {
+        let mut connection = server.connect("arxiv").await.unwrap();
+        let mut pairs = sqlx::query_as(sql).fetch_all(&mut connection).await.unwrap();
+        pairs.sort();
+        pairs
+    };
+    let mut told: Vec<_> = objects
+        .iter()
+        .map(|object| {
+            (
+                object.metadata.uid.clone().unwrap(),
+                object.status.as_ref().unwrap().query_id.unwrap(),
+            )
+        })
+        .collect();
+    told.sort();
+    let queries = "select query_uid::text, query_id from public.queries";
+    assert_eq!(pairs(bed.primary(), queries).await, told);
+    let results = "select query_uid::text, query_id from public.results group by 1, 2
+                   having array_agg(result_number::int order by result_number) = '{0,1}'";
+    let server = bed.stack.databases.results.as_ref().unwrap();
+    assert_eq!(pairs(server, results).await, told);
+    let all = "select 'rows', count(*) from public.results";
+    assert_eq!(pairs(server, all).await, [("rows".to_owned(), 120)]);
+    assert_eq!(pairs(bed.primary(), all).await, [("rows".to_owned(), 0)]);
 }

@@ -54,7 +54,7 @@ async fn what_cannot_be_used_ends_the_query_once_its_retries_are_spent() {
         (Mode::Huge, 502, "BrokenFeed", 2, 2),
         (Mode::RedirectElsewhere, 502, "BadRedirect", 2, 2),
         // Each attempt asks again three times before it gives up.
-        (Mode::EmptyPage, 502, "Incomplete", 2, 8),
+        (Mode::EmptyPage, 502, "IncompleteFeed", 2, 8),
     ];
     for (i, (mode, http_status, expected, attempts, requests)) in cases.into_iter().enumerate() {
         arxiv.set(mode);
@@ -147,6 +147,8 @@ async fn throttling_and_silence_are_waited_out() {
         );
         assert!(status.conditions.iter().all(|c| c.type_ != "Stalled"), "{what}");
         assert_eq!(arxiv.requests().len(), 4, "{what}");
+        // However often it was tried again, its users are told twice.
+        bed.until_events(&name, &[stall, "Succeeded"]).await;
     }
 }
 

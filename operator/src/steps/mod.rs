@@ -4,5 +4,6 @@ pub(crate) mod number;
 pub(crate) mod pages;
 pub(crate) mod record;
 pub(crate) mod recorded;
+pub(crate) mod stands;
 pub(crate) mod status;
 pub(crate) mod validate;

@@ -1,4 +1,4 @@
-//! Step 5: the rows. Needs the ledger and the databases of `queries` and `results`.
+//! Step 6: the rows. Needs the ledger and the databases of `queries` and `results`.
 
 use jiff::Timestamp;
 use storage::{Record, RecordOutcome, Recorded, ResultRow};

@@ -1,4 +1,4 @@
-//! Step 6, and every status write before it: one server-side apply of the whole status, for just the object that was
+//! Step 7, and every status write before it: one server-side apply of the whole status, for just the object that was
 //! read. Needs Kubernetes.
 
 use crd::{ArxivQuery, ArxivQueryStatus, Phase};

@@ -11,6 +11,7 @@ use std::{
 
 use crd::{ArxivQuery, ArxivQuerySpec, ArxivQueryStatus, Phase};
 use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::events::v1::Event;
 use kube::{
     Api, Client,
     api::{ListParams, PostParams},
@@ -129,6 +130,32 @@ impl Bed {
         })
         .await;
         found.unwrap_or_else(|| panic!("{last} of {count} are {phase}\n{}", self.logs()))
+    }
+
+    /// Waits until the Events on this object have these reasons, in any order.
+    pub(crate) async fn until_events(&self, name: &str, reasons: &[&str]) {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), self.stack.namespace());
+        let mut wanted = reasons.to_vec();
+        wanted.sort_unstable();
+        let mut last = Vec::new();
+        let found = within(LIMIT, async || {
+            let all = events.list(&ListParams::default()).await.ok()?.items;
+            let of_object = all.into_iter().filter(|event| {
+                event
+                    .regarding
+                    .as_ref()
+                    .is_some_and(|object| object.name.as_deref() == Some(name))
+            });
+            last = of_object.filter_map(|event| event.reason).collect();
+            last.sort_unstable();
+            (last == wanted).then_some(())
+        })
+        .await;
+        assert!(
+            found.is_some(),
+            "{name} has Events {last:?}, not {wanted:?}\n{}",
+            self.logs()
+        );
     }
 
     pub(crate) fn logs(&self) -> String {
