@@ -51,7 +51,7 @@ use crate::{
 /// Before every metric's name.
 const METRICS_PREFIX: &str = "arxiv_api_server";
 /// What a request may take beside its wait at arXiv or for an object: retried creates, a last look, the body.
-const BESIDE_THE_WAIT: Duration = Duration::from_secs(60);
+const BESIDE_THE_WAIT: Duration = Duration::from_mins(1);
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -220,22 +220,19 @@ fn asked_what_was_typed(case: &Case, search_query: &str, max_results: u32) -> Re
         }
     }
     // A phrase has its prefix once.
-    let phrases = search_query.split(" AND ").map(|clause| {
+    let mut asked = String::new();
+    for clause in search_query.split(" AND ") {
         let (prefix, words) = clause.split_at(3);
-        words
-            .replace('"', "")
-            .split_whitespace()
-            .map(|word| format!("{prefix}{word}"))
-            .collect::<String>()
-    });
-    let asked: String = phrases.collect();
+        for word in words.replace('"', "").split_whitespace() {
+            asked += prefix;
+            asked += word;
+        }
+    }
     if asked != typed {
         return Err(format!("arXiv was asked for {search_query:?}"));
     }
-    let wanted = last("max_results")
-        .and_then(|text| text.trim().parse::<f64>().ok())
-        .unwrap_or(8.0);
-    if f64::from(max_results) != wanted {
+    let wanted = last("max_results").map_or(8, |text| text.trim().trim_end_matches(".0").parse().unwrap());
+    if max_results != wanted {
         return Err(format!("arXiv was asked for {max_results} papers"));
     }
     Ok(())
