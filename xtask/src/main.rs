@@ -41,14 +41,14 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
-        Command::Demo(arguments) => on_runtime(demo::run(arguments)),
-        Command::Up(arguments) => on_runtime(up::run(arguments)),
+        Command::Demo(arguments) => on_runtime(demo::run(arguments)).map(success),
+        Command::Up(arguments) => on_runtime(up::run(arguments)).map(success),
         Command::Test(arguments) => on_runtime(test::run(arguments)),
-        Command::Lint => lint::run(),
-        Command::Crds => crds::write(),
+        Command::Lint => lint::run().map(success),
+        Command::Crds => crds::write().map(success),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             output::progress(&format!("error: {error:#}"));
             ExitCode::FAILURE
@@ -56,7 +56,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn success((): ()) -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+fn on_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
