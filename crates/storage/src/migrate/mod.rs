@@ -11,7 +11,6 @@ mod indexes;
 mod numbers;
 mod patience;
 mod roles;
-mod scram;
 mod sql;
 
 use self::database::Database;

@@ -1,9 +1,9 @@
 //! The users. Existing ones stay as they are, password included.
 
+use postgres_protocol::password::scram_sha_256;
 use sqlx::{AssertSqlSafe, PgConnection};
-use uuid::Uuid;
 
-use super::{Progress, RolePasswords, Store, scram, sql::explained};
+use super::{Progress, RolePasswords, Store, sql::explained};
 use crate::StorageError;
 
 /// A user of one of the processes.
@@ -84,10 +84,8 @@ async fn create(
     password: Option<&str>,
 ) -> Result<(), StorageError> {
     let name = role.name();
-    let secret = password.map(|text| {
-        let salt = *Uuid::new_v4().as_bytes();
-        scram::secret(text, salt).unwrap_or_else(|| text.to_owned())
-    });
+    // As the server stores it, so that the password itself is in no statement, and so in no log of the server.
+    let secret = password.map(|text| scram_sha_256(text.as_bytes()));
     // The server quotes it: `create role` takes no parameters.
     let statement: String =
         sqlx::query_scalar("select format('create role %I login password %L', $1::text, $2::text)")
