@@ -25,13 +25,13 @@ impl<'a> Container<'a> {
     /// The environment: values as they are, references as `SECRET/KEY`.
     pub fn env(&self) -> BTreeMap<&'a str, String> {
         let list = self.container["env"].as_array();
-        let value = |entry: &Value| match entry["value"].as_str() {
-            Some(value) => value.to_owned(),
-            None => {
-                let reference = &entry["valueFrom"]["secretKeyRef"];
-                let part = |key: &str| reference[key].as_str().unwrap_or_default().to_owned();
-                format!("{}/{}", part("name"), part("key"))
+        let value = |entry: &Value| {
+            if let Some(value) = entry["value"].as_str() {
+                return value.to_owned();
             }
+            let reference = &entry["valueFrom"]["secretKeyRef"];
+            let part = |key: &str| reference[key].as_str().unwrap_or_default().to_owned();
+            format!("{}/{}", part("name"), part("key"))
         };
         list.into_iter()
             .flatten()

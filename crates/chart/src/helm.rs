@@ -30,8 +30,11 @@ pub fn helm() -> Result<&'static Path> {
 
 fn find_or_build() -> Result<PathBuf> {
     let hash = Sha256::new().chain_update(GO_MOD).chain_update(GO_SUM).finalize();
-    let id: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let place = scratch::cache()?.join(format!("helm-{id}"));
+    let id = hash
+        .iter()
+        .take(6)
+        .fold(0, |id: u64, byte| id << 8 | u64::from(*byte));
+    let place = scratch::cache()?.join(format!("helm-{id:012x}"));
     let program = place.join("helm");
     if program.is_file() {
         return Ok(program);

@@ -14,8 +14,8 @@ impl Objects {
         let objects: Vec<Value> = objects.into_iter().filter(|object| !object.is_null()).collect();
         let mut names: Vec<String> = objects.iter().map(full_name).collect();
         names.sort();
-        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            bail!("{} is there twice", pair[0]);
+        if let Some([twice, ..]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            bail!("{twice} is there twice");
         }
         Ok(Self(objects))
     }

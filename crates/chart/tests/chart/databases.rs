@@ -76,7 +76,7 @@ fn hosts(objects: &Objects, container: &str) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = pods(objects)
         .iter()
         .filter(|pod| pod.container["name"] == container)
-        .flat_map(|pod| pod.env())
+        .flat_map(chart::Container::env)
         .filter_map(|(name, value)| {
             let store = name.strip_prefix("DATABASE_")?.strip_suffix("_HOST")?;
             Some((store.to_owned(), value.replace("papers-arxiv-operator-", "")))

@@ -1,8 +1,9 @@
-//! A real API server takes what is rendered: every field known, PodSecurity `restricted` content, rights as they are meant.
+//! A real API server takes what is rendered: every field known, the `restricted` pod security standard kept, rights as they are meant.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use chart::{NAMESPACE, Objects, pods, render};
 use serde_json::{Value, json};
@@ -52,6 +53,9 @@ impl Cluster {
         let mut child = Command::new(&self.kubectl)
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
+            // Not the user's: another cluster may have been at this address.
+            .arg("--cache-dir")
+            .arg(self.kubeconfig.with_extension("cache"))
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -115,6 +119,74 @@ async fn every_mode_is_taken_with_every_field_known() {
         .replace("\"ports\"", "\"portz\"");
     assert!(
         !cluster.kubectl(&TAKE, &misspelt).status.success(),
+        "the check can fail"
+    );
+}
+
+/// Those of CloudNativePG, Gateway API and prometheus-operator, with their own checks.
+#[tokio::test]
+async fn objects_for_other_operators_are_taken() {
+    let cluster = cluster().await;
+    let mut kinds = Vec::new();
+    for file in std::fs::read_dir(chart::root().join("crates/chart/definitions")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            cluster.succeeds(&["apply", "--server-side", "-f", &path.to_string_lossy()], "");
+            kinds.push(path.file_stem().unwrap().to_string_lossy().into_owned());
+        }
+    }
+    assert_eq!(kinds.len(), 6);
+    for kind in &kinds {
+        let definition = format!("crd/{kind}");
+        cluster.succeeds(
+            &[
+                "wait",
+                "--for=condition=Established",
+                "--timeout=60s",
+                &definition,
+            ],
+            "",
+        );
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !cluster
+            .kubectl(&["get", kind, "-n", NAMESPACE], "")
+            .status
+            .success()
+        {
+            assert!(Instant::now() < deadline, "{kind} is not served");
+        }
+    }
+    for values in [
+        "postgres: {mode: cnpg}",
+        "postgres: {mode: cnpg, cnpg: {data: {instances: 1}, sequence: {instances: 1}}}",
+        "
+postgres:
+  mode: cnpg
+  cnpg:
+    data: {imageName: pg, storage: {storageClass: fast}, spec: {plugins: [{name: barman, isWALArchiver: true}]}}
+    readPooler: {enabled: true}
+    scheduledBackup: {enabled: true, pluginConfiguration: {name: barman}}
+monitoring: {serviceMonitor: {enabled: true, interval: 30s}, prometheusRule: {enabled: true}}
+httpRoute: {enabled: true, parentRefs: [{name: public, namespace: gateways}], hostnames: [a.example]}
+apiServer: {mode: perEndpoint}",
+        &chart::read("examples/values-production.yaml").unwrap(),
+    ] {
+        let objects = render(values).unwrap();
+        let theirs = [".cnpg.io/", "gateway.networking", "monitoring.coreos"];
+        let of_theirs = |object: &&Value| {
+            let version = object["apiVersion"].as_str().unwrap();
+            theirs.iter().any(|group| version.contains(group))
+        };
+        cluster.takes(&list(objects.iter().filter(of_theirs)));
+    }
+    let none =
+        render("postgres: {mode: cnpg, cnpg: {sequence: {synchronous: {method: any, number: 0}}}}").unwrap();
+    let wrong = none
+        .get("Cluster", "papers-arxiv-operator-sequence")
+        .unwrap()
+        .to_string();
+    assert!(
+        !cluster.kubectl(&TAKE, &wrong).status.success(),
         "the check can fail"
     );
 }

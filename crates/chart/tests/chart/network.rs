@@ -1,4 +1,4 @@
-//! NetworkPolicies: everything denied, and just the needed flows.
+//! Network policies: everything denied, and just the needed flows.
 
 use std::collections::BTreeSet;
 
