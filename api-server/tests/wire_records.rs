@@ -243,7 +243,10 @@ async fn writes(bed: &Bed) {
     );
 
     // As many results as a query can have, and no more.
-    let many: Vec<Value> = (0..30_001).map(row).collect();
+    let authors = "Erdős, ".repeat(200);
+    let many: Vec<Value> = (0..30_001)
+        .map(|n| json!({"authors": authors, "title": format!("T{n}"), "journal": ""}))
+        .collect();
     let body = |rows: &[Value]| json!({"query_id": 11, "timestamp": 1, "results": rows});
     assert_eq!(bed.post("/write-results", &body(&many)).await.status(), 422);
     assert_eq!(
