@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 
 /// Runs, tests and checks the project on this machine.
 ///
-/// Needs Rust, Go (for a Kubernetes control plane, built once in about four minutes) and PostgreSQL's server programs
+/// Needs Rust, Go (for a Kubernetes control plane, built once in about five minutes) and PostgreSQL's server programs
 /// (installed with apt-get when run by root on Debian). What takes long is kept in the user's cache folder
 /// (`~/.cache/arxiv-operator`). With `KUBEBUILDER_ASSETS` set, etcd, kube-apiserver and kubectl are taken from there.
 #[derive(Parser)]

@@ -29,7 +29,7 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds the programs, or builds them: about four minutes on two cores, once.
+    /// Finds the programs, or builds them: about five minutes on two cores, once.
     pub async fn ready() -> Result<Self> {
         tokio::task::spawn_blocking(Self::find_or_build).await?
     }
@@ -93,7 +93,7 @@ fn build(folder: &Path) -> Result<()> {
              (https://go.dev/doc/install), or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver and kubectl"
         );
     };
-    progress::say("building etcd, kube-apiserver and kubectl (once, about four minutes on two cores)");
+    progress::say("building etcd, kube-apiserver and kubectl (once, about five minutes on two cores)");
     let unfinished = folder.with_extension("unfinished");
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)?;
