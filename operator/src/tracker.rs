@@ -253,3 +253,101 @@ impl Tracker {
         (state.queue.len(), oldest.min())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arxiv::Search;
+    use crd::ArxivQuerySpec;
+    use futures::StreamExt;
+    use jiff::civil::date;
+
+    use super::*;
+
+    const BACKOFF: Backoff = Backoff {
+        base: Duration::from_secs(1),
+        cap: Duration::from_secs(1),
+    };
+
+    fn page() -> (PageKey, PageRequest) {
+        let search = Search {
+            title: Some("x".into()),
+            ..Search::default()
+        }
+        .validate()
+        .unwrap();
+        let key = PageKey {
+            search: search.key().to_owned(),
+            day: date(2024, 5, 6),
+            start: 0,
+            count: 8,
+        };
+        (
+            key,
+            PageRequest {
+                search,
+                start: 0,
+                count: 8,
+            },
+        )
+    }
+
+    /// Begins a reconciliation of a query and lets it want the page.
+    fn wants(tracker: &Tracker, query: u128) -> Uuid {
+        let uid = Uuid::from_u128(query);
+        let name = format!("q{query}");
+        tracker.begin(
+            uid,
+            &ArxivQuery::new(&name, ArxivQuerySpec::default()),
+            Timestamp::UNIX_EPOCH,
+        );
+        let (key, request) = page();
+        tracker.want(
+            uid,
+            Object::new(&name).within("ns"),
+            key,
+            request,
+            Timestamp::UNIX_EPOCH,
+        );
+        uid
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_once_and_who_has_left_is_not() {
+        let (tracker, mut woken) = Tracker::new(BACKOFF);
+        let (stays, leaves) = (wants(&tracker, 1), wants(&tracker, 2));
+        let (key, _) = tracker.next().unwrap();
+        tracker.forget(leaves);
+        tracker.answered(&key, Timestamp::UNIX_EPOCH);
+        assert_eq!(woken.next().await.unwrap().name, "q1");
+        assert!(woken.try_recv().is_err(), "nobody else");
+        assert!(!tracker.state().woken.is_empty(), "it has not begun yet");
+        tracker.begin(
+            stays,
+            &ArxivQuery::new("q1", ArxivQuerySpec::default()),
+            Timestamp::UNIX_EPOCH,
+        );
+        tracker.all_told().await;
+    }
+
+    #[test]
+    fn nothing_is_held_of_objects_that_are_gone_or_come_too_late() {
+        let (tracker, _woken) = Tracker::new(BACKOFF);
+        let (stays, _gone) = (wants(&tracker, 1), wants(&tracker, 2));
+        tracker.retain(&HashSet::from([stays]));
+        assert_eq!(tracker.state().known.len(), 1);
+        let (key, request) = page();
+        let stranger = Uuid::from_u128(3);
+        tracker.want(
+            stranger,
+            Object::new("q3"),
+            key.clone(),
+            request,
+            Timestamp::UNIX_EPOCH,
+        );
+        tracker.forget(stays);
+        assert_eq!((tracker.waiting(), tracker.state().known.len()), ((0, None), 0));
+        tracker.close();
+        wants(&tracker, 4);
+        assert_eq!(tracker.waiting(), (0, None), "the process ends");
+    }
+}

@@ -181,5 +181,4 @@ async fn tables_on_two_servers_hold_each_query_once_across_a_kill() {
     assert_eq!(pairs(server, results).await, told);
     let all = "select 'rows', count(*) from public.results";
     assert_eq!(pairs(server, all).await, [("rows".to_owned(), 120)]);
-    assert_eq!(pairs(bed.primary(), all).await, [("rows".to_owned(), 0)]);
 }
