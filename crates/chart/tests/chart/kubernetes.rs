@@ -1,100 +1,12 @@
 //! A real API server takes what is rendered: every field known, the `restricted` pod security standard kept, rights as they are meant.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chart::{NAMESPACE, Objects, pods, render};
 use serde_json::{Value, json};
-use testbed::ControlPlane;
-use testbed::scratch::Scratch;
-use tokio::sync::OnceCell;
 
-/// kubectl with a control plane that has the release's namespace, which takes restricted pods only.
-pub(crate) struct Cluster {
-    kubectl: PathBuf,
-    kubeconfig: PathBuf,
-}
-
-/// Strictly: a field that the API server does not know is an error.
-const TAKE: [&str; 7] = [
-    "apply",
-    "--server-side",
-    "--force-conflicts",
-    "--dry-run=server",
-    "--validate=strict",
-    "-f",
-    "-",
-];
-
-/// One for all tests of this process.
-pub(crate) async fn cluster() -> &'static Cluster {
-    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-    CLUSTER
-        .get_or_init(|| async {
-            let plane = ControlPlane::shared().await.unwrap();
-            for namespace in [NAMESPACE, "papers", "papers-staging"] {
-                plane.ensure_namespace(namespace).await.unwrap();
-            }
-            let cluster = Cluster {
-                kubectl: plane.kubectl().into(),
-                kubeconfig: plane.admin_kubeconfig(),
-            };
-            let label = "pod-security.kubernetes.io/enforce=restricted";
-            cluster.succeeds(&["label", "namespace", NAMESPACE, label], "");
-            cluster
-        })
-        .await
-}
-
-impl Cluster {
-    pub(crate) fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
-        let mut child = Command::new(&self.kubectl)
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
-            // Not the user's: another cluster may have been at this address.
-            .arg("--cache-dir")
-            .arg(self.kubeconfig.with_extension("cache"))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    }
-
-    pub(crate) fn succeeds(&self, arguments: &[&str], input: &str) -> String {
-        let output = self.kubectl(arguments, input);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "kubectl {arguments:?}: {said}");
-        assert!(!said.contains("Warning"), "kubectl {arguments:?}: {said}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    pub(crate) fn takes(&self, input: &str) {
-        self.succeeds(&TAKE, input);
-    }
-
-    fn can(&self, account: &str, verb: &str, resource: &str, namespace: &str) -> bool {
-        let user = format!("--as=system:serviceaccount:{NAMESPACE}:{account}");
-        let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
-        let part = format!("--subresource={part}");
-        let arguments = [
-            "auth",
-            "can-i",
-            verb,
-            resource,
-            &part,
-            "--namespace",
-            namespace,
-            &user,
-        ];
-        self.kubectl(&arguments, "").status.success()
-    }
-}
+use crate::cluster::{Cluster, TAKE, cluster};
 
 fn list<'a>(objects: impl Iterator<Item = &'a Value>) -> String {
     let items: Vec<&Value> = objects.collect();
@@ -123,7 +35,7 @@ async fn every_mode_is_taken_with_every_field_known() {
     );
 }
 
-/// Those of CloudNativePG, Gateway API and prometheus-operator, with their own checks.
+/// Those of `CloudNativePG`, Gateway API and prometheus-operator, with their own checks.
 #[tokio::test]
 async fn objects_for_other_operators_are_taken() {
     let cluster = cluster().await;
@@ -147,7 +59,7 @@ async fn objects_for_other_operators_are_taken() {
             ],
             "",
         );
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !cluster
             .kubectl(&["get", kind, "-n", NAMESPACE], "")
             .status
@@ -282,71 +194,6 @@ async fn examples_are_taken_and_overlays_build() {
             );
         }
     }
-}
-
-/// On a control plane of its own: there are no controllers, so nothing is waited for.
-#[tokio::test]
-async fn a_release_is_installed_upgraded_rolled_back_and_removed() {
-    let plane = ControlPlane::start().await.unwrap();
-    let cluster = Cluster {
-        kubectl: plane.kubectl().into(),
-        kubeconfig: plane.admin_kubeconfig(),
-    };
-    // This API server is built without its version, so helm cannot compare it with the chart's `kubeVersion`.
-    let scratch = Scratch::new("chart").unwrap();
-    let chart = scratch.path().join("chart");
-    crate::schema::copy(&chart::folder(), &chart);
-    let definition = std::fs::read_to_string(chart.join("Chart.yaml")).unwrap();
-    let lines = definition.lines().filter(|line| !line.starts_with("kubeVersion"));
-    std::fs::write(chart.join("Chart.yaml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
-    let helm = |arguments: &[&str]| {
-        let output = Command::new(chart::helm().unwrap())
-            .arg("--kubeconfig")
-            .arg(plane.admin_kubeconfig())
-            .args(["--namespace", NAMESPACE])
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "helm {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    };
-    let deployments = || {
-        let names = cluster.succeeds(&["get", "deployments", "-n", NAMESPACE, "-o", "name"], "");
-        names.lines().count()
-    };
-    let jobs = || cluster.succeeds(&["get", "jobs", "-n", NAMESPACE, "-o", "name"], "");
-    let chart = chart.to_string_lossy();
-    // The testbed brings the definition along, so the release takes it over.
-    helm(&[
-        "install",
-        "papers",
-        &chart,
-        "--create-namespace",
-        "--take-ownership",
-    ]);
-    let (first_job, one_server) = (jobs(), deployments());
-    helm(&[
-        "upgrade",
-        "papers",
-        &chart,
-        "--set",
-        "apiServer.mode=perEndpoint,operator.image.tag=9.9.9",
-    ]);
-    assert_eq!((one_server, deployments()), (2, 11));
-    assert!(
-        jobs() != first_job && jobs().lines().count() == 1,
-        "another version, another Job"
-    );
-    helm(&["rollback", "papers", "1"]);
-    assert_eq!((deployments(), jobs()), (2, first_job));
-    let query = "{apiVersion: arxiv-operator.dev/v1alpha1, kind: ArxivQuery, metadata: {name: kept, namespace: library}, spec: {author: knuth}}";
-    cluster.succeeds(&["create", "-f", "-"], query);
-    helm(&["uninstall", "papers"]);
-    assert_eq!(deployments(), 0);
-    cluster.succeeds(&["get", "arxivqueries", "kept", "-n", NAMESPACE], "");
 }
 
 fn build(cluster: &Cluster, folder: &Path) -> String {

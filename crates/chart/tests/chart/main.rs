@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod cluster;
 mod crds;
 mod credentials;
 mod databases;
@@ -19,5 +20,6 @@ mod network;
 mod notes;
 mod pods;
 mod rbac;
+mod release;
 mod scaling;
 mod schema;

@@ -1,0 +1,74 @@
+//! A release's whole life, by helm itself, on a real API server.
+
+use std::process::Command;
+
+use chart::NAMESPACE;
+use testbed::ControlPlane;
+use testbed::scratch::Scratch;
+
+use crate::cluster::Cluster;
+
+/// On a control plane of its own: there are no controllers, so nothing is waited for.
+#[tokio::test]
+async fn a_release_is_installed_upgraded_rolled_back_and_removed() {
+    let plane = ControlPlane::start().await.unwrap();
+    let cluster = Cluster {
+        kubectl: plane.kubectl().into(),
+        kubeconfig: plane.admin_kubeconfig(),
+    };
+    // This API server is built without its version, so helm cannot compare it with the chart's `kubeVersion`.
+    let scratch = Scratch::new("chart").unwrap();
+    let chart = scratch.path().join("chart");
+    crate::schema::copy(&chart::folder(), &chart);
+    let definition = std::fs::read_to_string(chart.join("Chart.yaml")).unwrap();
+    let lines = definition.lines().filter(|line| !line.starts_with("kubeVersion"));
+    std::fs::write(chart.join("Chart.yaml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let helm = |arguments: &[&str]| {
+        let output = Command::new(chart::helm().unwrap())
+            .arg("--kubeconfig")
+            .arg(plane.admin_kubeconfig())
+            .args(["--namespace", NAMESPACE])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "helm {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    let deployments = || {
+        let names = cluster.succeeds(&["get", "deployments", "-n", NAMESPACE, "-o", "name"], "");
+        names.lines().count()
+    };
+    let jobs = || cluster.succeeds(&["get", "jobs", "-n", NAMESPACE, "-o", "name"], "");
+    let chart = chart.to_string_lossy();
+    // The testbed brings the definition along, so the release takes it over.
+    helm(&[
+        "install",
+        "papers",
+        &chart,
+        "--create-namespace",
+        "--take-ownership",
+    ]);
+    let (first_job, one_server) = (jobs(), deployments());
+    helm(&[
+        "upgrade",
+        "papers",
+        &chart,
+        "--set",
+        "apiServer.mode=perEndpoint,operator.image.tag=9.9.9",
+    ]);
+    assert_eq!((one_server, deployments()), (2, 11));
+    assert!(
+        jobs() != first_job && jobs().lines().count() == 1,
+        "another version, another Job"
+    );
+    helm(&["rollback", "papers", "1"]);
+    assert_eq!((deployments(), jobs()), (2, first_job));
+    let query = "{apiVersion: arxiv-operator.dev/v1alpha1, kind: ArxivQuery, metadata: {name: kept, namespace: library}, spec: {author: knuth}}";
+    cluster.succeeds(&["create", "-f", "-"], query);
+    helm(&["uninstall", "papers"]);
+    assert_eq!(deployments(), 0);
+    cluster.succeeds(&["get", "arxivqueries", "kept", "-n", NAMESPACE], "");
+}
