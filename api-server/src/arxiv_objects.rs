@@ -191,12 +191,9 @@ impl ObjectStates {
         let reads = self.reads.as_ref().ok_or_else(ApiError::not_found)?;
         let limit = Instant::now() + REPLICA_PATIENCE;
         loop {
-            let rows = tokio::time::timeout_at(limit, async {
-                let _ = uid;
-                reads.results(page.page, page.items_per_page).await.map(Some)
-            })
-            .await
-            .map_err(|_| ApiError::unavailable())??;
+            // The read by uid is not in `storage` yet; another query's rows would be worse than none.
+            let _ = (reads, uid, page);
+            let rows: Option<Vec<ResultRow>> = None;
             match rows {
                 Some(rows) => return Ok(rows),
                 None if Instant::now() + REPLICA_PAUSE < limit => sleep(REPLICA_PAUSE).await,
