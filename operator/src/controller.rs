@@ -11,6 +11,7 @@ use kube::runtime::{
     reflector::Store,
 };
 use service::health::Heartbeat;
+use storage::Ending;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -18,10 +19,10 @@ use crate::{
     context::{Context, Query},
     error::Error,
     steps::{
+        ended::ended,
         number::number,
         pages::{self, Pages},
         record::record,
-        recorded::recorded,
         stands::stands,
         status,
         validate::validate,
@@ -43,13 +44,15 @@ const BEAT: Duration = Duration::from_secs(5);
 /// Brings one query one step further:
 ///
 /// 1. `validate`: the spec becomes a search, or the query fails.
-/// 2. `recorded`: rows of an earlier try are the truth; if they stand, only the status is left to write.
+/// 2. `ended`: the end that an earlier try came to is the truth; if it stands in the database, only the status is left to
+///    write.
 /// 3. `pages`: while a page is missing, the query fails, waits, or stands in the upstream queue, as [`crate::decide`]
 ///    says. Waiting holds nothing and costs nothing; the fetcher wakes it.
 /// 4. `stands`: an object that has changed since it was read is left to the reconciliation that the change brings.
 /// 5. `number`: the ledger gives the object its number.
 /// 6. `record`: all rows in one go.
-/// 7. `status`: the end is told.
+/// 7. `close`: a query that fails is closed first, so that no rows follow, from whomever.
+/// 8. `status`: the end is told.
 ///
 /// Every step may be done again after any crash, and by two operators at once.
 async fn reconcile(query: &Query, context: &Context) -> Result<Action, Error> {
@@ -58,8 +61,12 @@ async fn reconcile(query: &Query, context: &Context) -> Result<Action, Error> {
         Err(verdict) => return status::fail(context, query, None, &verdict).await,
     };
     let sent = validated.search.search_query();
-    if let Some(recorded) = recorded(context, query).await? {
-        return status::succeed(context, query, sent, &recorded).await;
+    match ended(context, query).await? {
+        Some(Ending::Recorded(recorded)) => return status::succeed(context, query, sent, &recorded).await,
+        Some(Ending::Closed(closing)) => {
+            return status::failed(context, query, Some(sent), &closing.into()).await;
+        }
+        None => {}
     }
     let answer = match pages::collect(context, query, &validated).await? {
         Pages::Complete(answer) => answer,
@@ -71,8 +78,11 @@ async fn reconcile(query: &Query, context: &Context) -> Result<Action, Error> {
         return Ok(Action::requeue(CHANGED));
     }
     let number = number(context, query).await?;
-    let recorded = record(context, query, number, &answer).await?;
-    status::succeed(context, query, sent, &recorded).await
+    match record(context, query, number, &answer).await? {
+        Ending::Recorded(recorded) => status::succeed(context, query, sent, &recorded).await,
+        // Whoever closed it has told so, or has been killed in between; then this write tells it.
+        Ending::Closed(closing) => status::failed(context, query, Some(sent), &closing.into()).await,
+    }
 }
 
 /// Reconciles what `triggers` names, until `stop` is cancelled and what has begun is done.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use arxiv::FailureClass;
 use crd::ArxivQuery;
 use jiff::Timestamp;
+use storage::Closing;
 
 use crate::progress::{Failure, Progress};
 
@@ -37,7 +38,7 @@ impl From<&ArxivQuery> for Limits {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Verdict {
     /// In CamelCase, for the condition and the Event.
-    pub(crate) reason: &'static str,
+    pub(crate) reason: String,
     /// For people.
     pub(crate) message: String,
     /// The HTTP status that a caller of the REST API gets.
@@ -95,16 +96,31 @@ fn deadline_exceeded(limits: &Limits, known: &Progress) -> Verdict {
     }
     let http_status = known.failure.as_ref().map(|failure| failure.http_status);
     Verdict {
-        reason: "DeadlineExceeded",
+        reason: "DeadlineExceeded".to_owned(),
         message,
         http_status,
+    }
+}
+
+impl From<Closing> for Verdict {
+    fn from(closing: Closing) -> Self {
+        let Closing {
+            reason,
+            message,
+            http_status,
+        } = closing;
+        Self {
+            reason,
+            message,
+            http_status,
+        }
     }
 }
 
 impl Verdict {
     fn because(failure: &Failure, message: String) -> Self {
         Self {
-            reason: failure.reason,
+            reason: failure.reason.to_owned(),
             message,
             http_status: Some(failure.http_status),
         }
@@ -162,7 +178,7 @@ mod tests {
     /// An end, shortened to what differs.
     fn fail(reason: &'static str, http_status: Option<u16>) -> Next {
         Next::Fail(Verdict {
-            reason,
+            reason: reason.to_owned(),
             message: String::new(),
             http_status,
         })

@@ -59,7 +59,7 @@ pub(crate) fn unfinished(
     } else {
         Phase::Pending
     };
-    let message = shortened(message, MAX_MESSAGE);
+    let message = line(message);
     let conditions = Conditions { object, now };
     let mut all = vec![
         conditions.make(ConditionType::Ready, false, phase.as_str(), &message),
@@ -114,10 +114,10 @@ pub(crate) fn failed(
     verdict: &Verdict,
     now: Timestamp,
 ) -> ArxivQueryStatus {
-    let message = shortened(&verdict.message, MAX_MESSAGE);
+    let message = line(&verdict.message);
     ArxivQueryStatus {
         phase: Phase::Failed,
-        conditions: ends(object, false, verdict.reason, &message, now),
+        conditions: ends(object, false, &verdict.reason, &message, now),
         http_status: verdict.http_status.map(i32::from),
         query: sent.map(|sent| shortened(sent, MAX_QUERY)),
         completion_time: Some(Time(now)),
@@ -177,9 +177,17 @@ fn query_text(sent: &str, title: &str) -> String {
         .map_or(title, |rest| rest.split("&id_list=").next().unwrap_or(rest));
     if ran.is_empty() || ran == sent {
         sent.to_owned()
+    } else if sent.is_empty() {
+        // Rows of a search that this version takes for invalid.
+        ran.to_owned()
     } else {
         format!("{sent} (arXiv ran: {ran})")
     }
+}
+
+/// A message of a length for a status.
+pub(crate) fn line(text: &str) -> String {
+    shortened(text, MAX_MESSAGE)
 }
 
 /// At most so many characters; the schema counts characters, not bytes.
@@ -271,7 +279,7 @@ mod tests {
         known.started = Some(at(20));
         known.attempts = 2;
         let verdict = Verdict {
-            reason: "BrokenFeed",
+            reason: "BrokenFeed".into(),
             message: "x".repeat(5_000),
             http_status: Some(502),
         };

@@ -64,6 +64,10 @@ impl Sweeper {
             ("old pages", self.pages().await),
             ("the ledger", self.ledger().await),
             ("unfinished rows", self.rows().await),
+            (
+                "closed queries",
+                self.context.records.prune_closed().await.map(drop),
+            ),
         ] {
             match swept {
                 Ok(()) => {}

@@ -3,11 +3,11 @@
 
 mod support;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crd::Phase;
 use support::{Bed, LIMIT, options, search, within};
-use testbed::{Postgres, stack::Options};
+use testbed::{Postgres, arxiv::Mode, stack::Options};
 
 const QUERIES: usize = 200;
 
@@ -181,4 +181,84 @@ async fn tables_on_two_servers_hold_each_query_once_across_a_kill() {
     assert_eq!(pairs(server, results).await, told);
     let all = "select 'rows', count(*) from public.results";
     assert_eq!(pairs(server, all).await, [("rows".to_owned(), 120)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_recorded_of_a_query_that_another_operator_failed_meanwhile() {
+    let bed = Bed::start(Options {
+        operators: 2,
+        environment: vec![("LEADER_ELECTION".into(), "false".into())],
+        ..options()
+    })
+    .await;
+    let (late, other) = (&bed.stack.operators[0], &bed.stack.operators[1]);
+    let arxiv = bed.stack.arxiv().unwrap();
+    let mut database = bed.primary().connect("arxiv_sequence").await.unwrap();
+    // On a machine so busy that the late one's time limits are over as it wakes, it only starts anew: then once more.
+    for round in 0..5 {
+        let name = format!("late{round}");
+        // It has the page, has seen that its object stands, and waits for its number.
+        other.child().stop();
+        arxiv.set(Mode::Ok);
+        let hold = "begin; lock table public.arxiv_ledger in share mode";
+        sqlx::raw_sql(hold).execute(&mut database).await.unwrap();
+        bed.create(&name, search(&name)).await;
+        let mut admin = bed.primary().connect("postgres").await.unwrap();
+        let waits = within(LIMIT, async || {
+            let waiting: bool = sqlx::query_scalar(
+                "select exists (select from pg_stat_activity
+                 where wait_event_type = 'Lock' and query like 'insert into public.arxiv_ledger%')",
+            )
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+            waiting.then_some(())
+        })
+        .await;
+        assert!(waits.is_some(), "it waits for its number\n{}", bed.logs());
+        late.child().stop();
+        let go_on = "delete from public.arxiv_pages; commit";
+        sqlx::raw_sql(go_on).execute(&mut database).await.unwrap();
+
+        // The other one finds no page, and arXiv does not take the search any more.
+        arxiv.set(Mode::Status(400));
+        other.child().cont();
+        let status = bed.finished(&name).await;
+        assert_eq!((status.phase, status.http_status), (Phase::Failed, Some(400)));
+
+        late.child().cont();
+        let refused = within(Duration::from_secs(5), async || {
+            let log = std::fs::read_to_string(late.child().log()).ok()?;
+            log.contains("closed by another process").then_some(())
+        })
+        .await;
+        assert_eq!(bed.rows().await, [], "its failure is final");
+        assert_eq!(bed.status(&name).await, status, "and so is what was told of it");
+        if refused.is_some() {
+            return;
+        }
+    }
+    panic!("the late one never came to record\n{}", bed.logs());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_was_closed_is_told_of_after_a_kill_and_not_fetched_again() {
+    let bed = Bed::start(options()).await;
+    bed.operator().child().kill9();
+    let object = bed.create("closed", search("closed")).await;
+    // As a kill between the closing and the status leaves it.
+    let closing = format!(
+        "insert into public.arxiv_closed_queries (query_uid, reason, message, http_status)
+         values ('{}', 'BrokenFeed', 'the feed is broken', 502)",
+        object.metadata.uid.unwrap()
+    );
+    bed.primary().execute("arxiv", &closing).await.unwrap();
+    bed.operator().child().start_again().unwrap();
+    let status = bed.finished("closed").await;
+    assert_eq!(
+        (status.phase, status.http_status, status.message.as_deref()),
+        (Phase::Failed, Some(502), Some("the feed is broken"))
+    );
+    assert!(bed.stack.arxiv().unwrap().requests().is_empty());
+    assert_eq!(bed.rows().await, []);
 }

@@ -24,7 +24,7 @@ pub use gate::{Gate, GateError, GateSettings, GateState, LOCK_OUTLIVES_HOST, Out
 pub use ledger::Ledger;
 pub use pages::{NewPage, Page, PageEntry, PageKey, Pages};
 pub use reads::{ReadQuery, Reads};
-pub use records::{Record, RecordOutcome, Recorded, Records};
+pub use records::{Closing, Ending, Record, RecordOutcome, Recorded, Records};
 pub use sequence::Sequence;
 /// The pool that [`pool`] makes: what the stores are built from.
 pub use sqlx::PgPool;

@@ -44,7 +44,10 @@ impl Need {
                     &["SELECT", "INSERT", "UPDATE", "DELETE"],
                 ),
             ],
-            Self::QueriesWrite => &[("queries", Some("query_uid"), &["SELECT", "INSERT"])],
+            Self::QueriesWrite => &[
+                ("queries", Some("query_uid"), &["SELECT", "INSERT"]),
+                ("arxiv_closed_queries", Some("http_status"), &["SELECT", "INSERT"]),
+            ],
             Self::ResultsWrite => &[("results", Some("query_uid"), &["SELECT", "INSERT"])],
             Self::QueriesRead => &[("queries", Some("recorded_at"), &["SELECT"])],
             Self::ResultsRead => &[("results", Some("recorded_at"), &["SELECT"])],

@@ -1,9 +1,10 @@
 //! The steps of a reconciliation, in their order; see [`crate::controller::reconcile`].
 
+pub(crate) mod close;
+pub(crate) mod ended;
 pub(crate) mod number;
 pub(crate) mod pages;
 pub(crate) mod record;
-pub(crate) mod recorded;
 pub(crate) mod stands;
 pub(crate) mod status;
 pub(crate) mod validate;

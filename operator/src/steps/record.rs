@@ -1,7 +1,7 @@
 //! Step 6: the rows. Needs the ledger and the databases of `queries` and `results`.
 
 use jiff::Timestamp;
-use storage::{Record, RecordOutcome, Recorded, ResultRow};
+use storage::{Ending, Record, RecordOutcome, ResultRow};
 use upstream::Assembled;
 
 use super::number;
@@ -14,7 +14,8 @@ use crate::{
 /// a sequence that lags farther than that behind its table is better set right.
 const NUMBERS_TRIED: u32 = 100;
 
-/// Records the answer under `number`, or under the next one that no stranger's row carries.
+/// Records the answer under `number`, or under the next one that no stranger's row carries, unless the query has ended
+/// already; how it ended.
 ///
 /// After an error here the commit may or may not have happened. The next reconciliation looks for the rows first.
 pub(crate) async fn record(
@@ -22,7 +23,7 @@ pub(crate) async fn record(
     query: &Query,
     mut number: i64,
     answer: &Assembled,
-) -> Result<Recorded, Error> {
+) -> Result<Ending, Error> {
     let failed = |source| Error::Storage {
         step: "recording",
         source,
@@ -48,7 +49,15 @@ pub(crate) async fn record(
             results: &results,
         };
         match context.records.record(&record).await.map_err(failed)? {
-            RecordOutcome::Recorded(recorded) => return Ok(recorded),
+            RecordOutcome::Recorded(recorded) => return Ok(Ending::Recorded(recorded)),
+            RecordOutcome::Closed(closing) => {
+                tracing::info!(
+                    object = query.name(),
+                    namespace = query.namespace(),
+                    "closed by another process, so its rows are dropped"
+                );
+                return Ok(Ending::Closed(closing));
+            }
             RecordOutcome::NumberTaken => {
                 tracing::info!(
                     query.id = number,

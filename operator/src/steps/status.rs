@@ -1,4 +1,4 @@
-//! Step 7, and every status write before it: one server-side apply of the whole status, for just the object that was
+//! Step 8, and every status write before it: one server-side apply of the whole status, for just the object that was
 //! read. Needs Kubernetes.
 
 use crd::{ArxivQuery, ArxivQueryStatus, Phase};
@@ -9,8 +9,9 @@ use kube::{
     runtime::controller::Action,
 };
 use serde_json::json;
-use storage::Recorded;
+use storage::{Ending, Recorded};
 
+use super::close::close;
 use crate::{
     context::{Context, Query},
     decide::Verdict,
@@ -51,7 +52,7 @@ pub(crate) async fn succeed(
     Ok(Action::await_change())
 }
 
-/// The query ends without rows.
+/// The query is to end without rows: it is closed, and told of; if its rows stand already, it has succeeded.
 pub(crate) async fn fail(
     context: &Context,
     query: &Query,
@@ -59,12 +60,25 @@ pub(crate) async fn fail(
     verdict: &Verdict,
 ) -> Result<Action, Error> {
     context.tracker.leave(query.uid);
+    match close(context, query, verdict).await? {
+        Ending::Recorded(recorded) => succeed(context, query, sent.unwrap_or_default(), &recorded).await,
+        Ending::Closed(closing) => failed(context, query, sent, &closing.into()).await,
+    }
+}
+
+/// The query is closed: it has ended without rows.
+pub(crate) async fn failed(
+    context: &Context,
+    query: &Query,
+    sent: Option<&str>,
+    verdict: &Verdict,
+) -> Result<Action, Error> {
     let status = status::failed(&query.object, Some(&query.known), sent, verdict, Timestamp::now());
     if write(context, query, status).await? {
         context.metrics.finished(Phase::Failed);
         context
             .events
-            .warning(&query.object, "Fetch", verdict.reason, &verdict.message);
+            .warning(&query.object, "Fetch", &verdict.reason, &verdict.message);
         service::notice!(
             object = query.name(),
             namespace = query.namespace(),

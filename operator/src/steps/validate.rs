@@ -57,7 +57,7 @@ fn search(spec: &ArxivQuerySpec) -> Search {
 
 fn invalid(message: &str) -> Verdict {
     Verdict {
-        reason: "InvalidSearch",
+        reason: "InvalidSearch".to_owned(),
         message: message.to_owned(),
         http_status: Some(400),
     }
@@ -153,7 +153,7 @@ mod tests {
                 (Some(verdict), Some(part)) => {
                     assert!(verdict.message.contains(part), "{name}: {}", verdict.message);
                     assert_eq!(
-                        (verdict.reason, verdict.http_status),
+                        (verdict.reason.as_str(), verdict.http_status),
                         ("InvalidSearch", Some(400)),
                         "{name}"
                     );

@@ -1,8 +1,10 @@
 //! Recording a finished search, exactly once.
 //!
 //! Rows belong to an object by the uid on them. A record is written under the locks of its uid and its number, then read
-//! back; what stands there is the truth, whoever wrote it.
+//! back; what stands there is the truth, whoever wrote it. An object ends once: with its record, or closed, which is under the
+//! uid's lock too.
 
+mod closed;
 mod rows;
 mod split;
 
@@ -52,13 +54,44 @@ pub struct Recorded {
     pub query: String,
 }
 
+/// What the users of an object are told that ended without rows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Closing {
+    /// Why, in a word.
+    pub reason: String,
+    /// Why, for people.
+    pub message: String,
+    /// Why, as an HTTP status for a caller of the REST API.
+    pub http_status: Option<u16>,
+}
+
+/// How an object ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Ending {
+    /// With this record.
+    Recorded(Recorded),
+    /// Without rows.
+    Closed(Closing),
+}
+
 /// What became of recording.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RecordOutcome {
     /// Now, or before, recorded; this stands there.
     Recorded(Recorded),
+    /// The object was closed before: nothing of it is recorded any more.
+    Closed(Closing),
     /// Another's row has the number: take another ([`crate::Ledger::replace`]) and record again. No row in `queries` was written.
     NumberTaken,
+}
+
+impl From<Ending> for RecordOutcome {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Recorded(recorded) => Self::Recorded(recorded),
+            Ending::Closed(closing) => Self::Closed(closing),
+        }
+    }
 }
 
 /// Records of objects, for the user `arxiv_rw`.
@@ -79,18 +112,41 @@ impl Records {
         }
     }
 
-    /// What stands there for an object.
-    pub async fn find(&self, uid: Uuid) -> Result<Option<Recorded>, StorageError> {
+    /// How an object ended, if it has.
+    pub async fn find(&self, uid: Uuid) -> Result<Option<Ending>, StorageError> {
         bounded(async {
             let mut session = Session::statement(&self.queries).await?;
-            let recorded = rows::find(&mut session, uid).await?;
+            let ending = rows::ending(&mut session, uid).await?;
             session.done().await?;
-            Ok(recorded)
+            Ok(ending)
         })
         .await
     }
 
-    /// Records a search, unless the object has its record already. After an error the record may stand there or not: ask again.
+    /// Ends an object without rows, unless it has ended already; how it ended then. Whoever comes to record it later is refused.
+    pub async fn close(&self, uid: Uuid, closing: &Closing) -> Result<Ending, StorageError> {
+        bounded(async {
+            let mut session = Session::transaction(&self.queries).await?;
+            lock_uid(&mut session, uid).await?;
+            let ending = closed::close(&mut session, uid, closing).await?;
+            session.done().await?;
+            Ok(ending)
+        })
+        .await
+    }
+
+    /// Forgets what was closed a week ago; how many.
+    pub async fn prune_closed(&self) -> Result<u64, StorageError> {
+        bounded(async {
+            let mut session = Session::statement(&self.queries).await?;
+            let pruned = closed::prune(&mut session).await?;
+            session.done().await?;
+            Ok(pruned)
+        })
+        .await
+    }
+
+    /// Records a search, unless the object has ended already. After an error the record may stand there or not: ask again.
     pub async fn record(&self, record: &Record<'_>) -> Result<RecordOutcome, StorageError> {
         if self.split {
             bounded(split::record(&self.queries, &self.results, record)).await
@@ -102,9 +158,9 @@ impl Records {
     async fn record_in_one(&self, record: &Record<'_>) -> Result<RecordOutcome, StorageError> {
         let mut session = Session::transaction(&self.queries).await?;
         lock_uid(&mut session, record.uid).await?;
-        if let Some(recorded) = rows::find(&mut session, record.uid).await? {
+        if let Some(ending) = rows::ending(&mut session, record.uid).await? {
             session.done().await?;
-            return Ok(RecordOutcome::Recorded(recorded));
+            return Ok(ending.into());
         }
         lock_number(&mut session, record.number).await?;
         if rows::query_has_number(&mut session, record).await?

@@ -2,27 +2,58 @@
 
 use uuid::Uuid;
 
-use super::{Record, Recorded};
+use super::{Closing, Ending, Record, Recorded};
 use crate::{StorageError, session::Session};
 
-type Row = (i64, i64, i16, i32, i32, String);
+type Row = (
+    bool,
+    Option<i64>,
+    Option<i64>,
+    Option<i16>,
+    Option<i32>,
+    Option<i32>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<i32>,
+);
 
-pub(super) async fn find(session: &mut Session, uid: Uuid) -> Result<Option<Recorded>, StorageError> {
-    let find = session.query_as::<Row>(
-        "select query_id, timestamp, status::smallint, num_results::integer, num_entries::integer, query
-         from public.queries where query_uid = $1",
+/// How the object ended, if it has: by its row in `queries`, or by being closed.
+pub(super) async fn ending(session: &mut Session, uid: Uuid) -> Result<Option<Ending>, StorageError> {
+    // One statement, as it is asked for at every look at an object.
+    let ending = session.query_as::<Row>(
+        "select q.query_uid is not null, q.query_id, q.timestamp, q.status::smallint, q.num_results::integer,
+                q.num_entries::integer, q.query, c.reason, c.message, c.http_status
+         from (select $1::uuid as uid) object
+         left join public.queries q on q.query_uid = uid
+         left join public.arxiv_closed_queries c on c.query_uid = uid",
     );
-    let row = find.bind(uid).fetch_optional(session.on()).await?;
-    Ok(row.map(
-        |(query_id, timestamp, status, num_results, num_entries, query)| Recorded {
+    match ending.bind(uid).fetch_one(session.on()).await? {
+        (
+            true,
+            Some(query_id),
+            Some(timestamp),
+            Some(status),
+            Some(num_results),
+            Some(num_entries),
+            Some(query),
+            ..,
+        ) => Ok(Some(Ending::Recorded(Recorded {
             query_id,
             timestamp,
             status,
             num_results,
             num_entries,
             query,
-        },
-    ))
+        }))),
+        (true, ..) => Err(StorageError::Unreadable),
+        (.., Some(reason), Some(message), http_status) => Ok(Some(Ending::Closed(Closing {
+            reason,
+            message,
+            http_status: http_status.and_then(|status| u16::try_from(status).ok()),
+        }))),
+        _ => Ok(None),
+    }
 }
 
 /// Whether anybody else's row in `queries` has the number.
@@ -119,5 +150,8 @@ pub(super) async fn insert_query(
         .bind(record.uid)
         .execute(session.on())
         .await?;
-    find(session, record.uid).await
+    match ending(session, record.uid).await? {
+        Some(Ending::Recorded(recorded)) => Ok(Some(recorded)),
+        _ => Ok(None),
+    }
 }

@@ -8,7 +8,7 @@
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{Record, RecordOutcome, rows};
+use super::{Ending, Record, RecordOutcome, rows};
 use crate::{
     StorageError,
     locks::{lock_number, lock_uid},
@@ -22,9 +22,9 @@ pub(super) async fn record(
 ) -> Result<RecordOutcome, StorageError> {
     let mut session = Session::transaction(queries).await?;
     lock_uid(&mut session, record.uid).await?;
-    if let Some(recorded) = rows::find(&mut session, record.uid).await? {
+    if let Some(ending) = rows::ending(&mut session, record.uid).await? {
         session.done().await?;
-        return Ok(RecordOutcome::Recorded(recorded));
+        return Ok(ending.into());
     }
     lock_number(&mut session, record.number).await?;
     if rows::query_has_number(&mut session, record).await? {
@@ -116,7 +116,7 @@ pub(super) async fn unfinished(
 pub(super) async fn sweep(queries: &PgPool, results: &PgPool, uid: Uuid) -> Result<u64, StorageError> {
     let mut fence = Session::transaction(queries).await?;
     lock_uid(&mut fence, uid).await?;
-    if rows::find(&mut fence, uid).await?.is_some() {
+    if matches!(rows::ending(&mut fence, uid).await?, Some(Ending::Recorded(_))) {
         return Ok(0);
     }
     let mut session = Session::statement(results).await?;

@@ -1,6 +1,6 @@
 use futures::future::join_all;
 use sqlx::{AssertSqlSafe, Connection};
-use storage::{Record, RecordOutcome, Recorded, Records, ResultRow, migrate};
+use storage::{Closing, Ending, Record, RecordOutcome, Recorded, Records, ResultRow, migrate};
 use testbed::Postgres;
 use uuid::Uuid;
 
@@ -21,7 +21,14 @@ pub(crate) fn record(uid: Uuid, number: i64, results: &[ResultRow]) -> Record<'_
 fn recorded(outcome: RecordOutcome) -> Recorded {
     match outcome {
         RecordOutcome::Recorded(recorded) => recorded,
-        RecordOutcome::NumberTaken => panic!("number taken"),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn found(records: &Records, uid: Uuid) -> Recorded {
+    match records.find(uid).await.unwrap() {
+        Some(Ending::Recorded(recorded)) => recorded,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -53,7 +60,7 @@ async fn eight_recorders_at_once_record_once() {
         .into_iter()
         .map(|outcome| recorded(outcome.unwrap()))
         .collect();
-    let stands = recorders[0].find(uid).await.unwrap().unwrap();
+    let stands = found(&recorders[0], uid).await;
     assert!(outcomes.iter().all(|outcome| *outcome == stands), "{outcomes:?}");
     assert_eq!(
         (stands.num_entries, stands.num_results, stands.query.as_str()),
@@ -202,7 +209,7 @@ async fn split_servers_record_once_and_take_what_an_earlier_try_left() {
             .map(|(records, record)| records.record(record)),
     )
     .await;
-    let stands = recorders[0].find(uid).await.unwrap().unwrap();
+    let stands = found(&recorders[0], uid).await;
     assert!(
         outcomes
             .into_iter()
@@ -281,4 +288,104 @@ async fn the_sweeper_takes_only_old_results_without_a_query() {
         assert_eq!(records.sweep(uid).await.unwrap(), swept, "{uid}");
     }
     assert_eq!(split.count("select count(*) from results").await, 5);
+}
+
+fn closing(message: &str) -> Closing {
+    Closing {
+        reason: "BrokenFeed".into(),
+        message: message.into(),
+        http_status: Some(502),
+    }
+}
+
+/// Whoever comes first decides how an object ends; all others are told.
+async fn ends_once(records: &Records, queries: &Server) {
+    let papers = papers(2);
+    let [closed, whole] = [11u128, 12].map(Uuid::from_u128);
+    let first = closing("first");
+    assert_eq!(
+        records.close(closed, &first).await.unwrap(),
+        Ending::Closed(first.clone())
+    );
+    assert_eq!(
+        records.close(closed, &closing("second")).await.unwrap(),
+        Ending::Closed(first.clone())
+    );
+    let late = records.record(&record(closed, 11, &papers)).await.unwrap();
+    assert_eq!(late, RecordOutcome::Closed(first.clone()));
+    assert_eq!(records.find(closed).await.unwrap(), Some(Ending::Closed(first)));
+
+    let stands = recorded(records.record(&record(whole, 12, &papers)).await.unwrap());
+    let late = records.close(whole, &closing("late")).await.unwrap();
+    assert_eq!(late, Ending::Recorded(stands));
+    let rows = "select count(*) from queries";
+    assert_eq!(queries.value::<i64>("arxiv", rows).await, 1);
+    let closings = "select count(*) from arxiv_closed_queries";
+    assert_eq!(queries.value::<i64>("arxiv", closings).await, 1);
+}
+
+#[tokio::test]
+async fn an_object_ends_recorded_or_closed() {
+    let server = Server::migrated().await;
+    let records = in_one(&server);
+    ends_once(&records, &server).await;
+    assert_eq!(
+        server.value::<i64>("arxiv", "select count(*) from results").await,
+        2
+    );
+
+    // Both at once, many times: never both, never neither.
+    let papers = papers(1);
+    let uids: Vec<Uuid> = (100..140).map(Uuid::from_u128).collect();
+    let outcomes = join_all(uids.iter().zip(100..).map(|(uid, number)| {
+        let (records, papers) = (&records, &papers);
+        async move {
+            let record = record(*uid, number, papers);
+            let closing = closing("raced");
+            let (recorded, closed) = tokio::join!(records.record(&record), records.close(*uid, &closing));
+            (recorded.unwrap(), closed.unwrap())
+        }
+    }))
+    .await;
+    for (recorded, closed) in &outcomes {
+        assert_eq!(recorded, &RecordOutcome::from(closed.clone()));
+    }
+    let in_queries = "select count(*) from queries where query_id >= 100";
+    let recorded = outcomes
+        .iter()
+        .filter(|(_, closed)| matches!(closed, Ending::Recorded(_)))
+        .count();
+    assert_eq!(
+        server.value::<i64>("arxiv", in_queries).await,
+        i64::try_from(recorded).unwrap()
+    );
+
+    // Old closings are forgotten, the others stay.
+    let age = "update arxiv_closed_queries set closed_at = now() - interval '7 days 1 minute'
+               where query_uid = '00000000-0000-0000-0000-00000000000b'";
+    server.execute("arxiv", age).await;
+    assert_eq!(records.prune_closed().await.unwrap(), 1);
+    assert_eq!(records.prune_closed().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn on_split_servers_an_object_ends_recorded_or_closed() {
+    let split = Split::migrated().await;
+    let records = split.records();
+    ends_once(&records, &split.queries).await;
+    // Nothing of the late record came to the other server.
+    assert_eq!(split.count("select count(*) from results").await, 2);
+
+    // Results whose query was closed before its row came: nothing is added to them, and they are swept.
+    let uid = Uuid::from_u128(13);
+    let left = format!(
+        "insert into results (query_id, result_number, query_uid, recorded_at)
+         values (13, 0, '{uid}', now() - interval '61 minutes')"
+    );
+    split.results.execute("papers", &left).await.unwrap();
+    records.close(uid, &closing("first")).await.unwrap();
+    let late = records.record(&record(uid, 13, &papers(1))).await.unwrap();
+    assert_eq!(late, RecordOutcome::Closed(closing("first")));
+    assert_eq!(records.unfinished(None, 10).await.unwrap().0, [uid]);
+    assert_eq!(records.sweep(uid).await.unwrap(), 1);
 }

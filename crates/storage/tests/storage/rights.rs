@@ -18,7 +18,7 @@ const ON_SEQUENCES: [(&str, &str); 3] = [
     ("setval", "select setval('T', 1)"),
     ("select", "select last_value from T"),
 ];
-const ANYWHERE: [(&str, &str); 8] = [
+const ANYWHERE: [(&str, &str); 9] = [
     ("create table", "create table public.mine (x int)"),
     ("create temporary table", "create temporary table mine (x int)"),
     ("create schema", "create schema mine"),
@@ -27,13 +27,14 @@ const ANYWHERE: [(&str, &str); 8] = [
         "sweep",
         "select public.sweep_results('00000000-0000-0000-0000-000000000001')",
     ),
+    ("prune", "select public.prune_closed_queries()"),
     ("alter table", "alter table queries add column x int"),
     ("drop table", "drop table queries"),
     ("become the owner", "set role arxiv_owner"),
 ];
 
 /// Those of them that only make sense there.
-const IN_ARXIV: [&str; 3] = ["sweep", "alter table", "drop table"];
+const IN_ARXIV: [&str; 4] = ["sweep", "prune", "alter table", "drop table"];
 
 /// A database, its tables with one column of each, its sequences.
 type Objects = (
@@ -48,6 +49,7 @@ const OBJECTS: [Objects; 2] = [
         &[
             ("queries", "query"),
             ("results", "title"),
+            ("arxiv_closed_queries", "reason"),
             ("private_notes", "x"),
             ("arxiv_migrations_queries", "description"),
             ("arxiv_migrations_results", "description"),
@@ -77,6 +79,9 @@ const ALLOWED: [(&str, &str, &[&str]); 10] = [
             "insert queries",
             "select results",
             "insert results",
+            "select arxiv_closed_queries",
+            "insert arxiv_closed_queries",
+            "prune",
             "nextval queries_id_seq",
             "nextval results_id_seq",
             "sweep",
