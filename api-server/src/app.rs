@@ -38,11 +38,6 @@ const MAX_WAITERS: usize = 768;
 const KUBERNETES_READ_TIMEOUT: Duration = Duration::from_secs(75);
 const KUBERNETES_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A slot is used within so long after it was taken, or a new one is taken.
-const GUARD: Duration = Duration::from_millis(100);
-/// Longest pause after "slow down", and longest that arXiv is believed to ask for.
-const COOLDOWN_CAP: Duration = Duration::from_mins(15);
-
 /// All parts; what is not needed is not there.
 #[derive(Default)]
 pub(crate) struct App {
@@ -176,12 +171,9 @@ impl App {
         })
         .context("the client of arXiv cannot be made")?;
         let gate = Gate::new(GateSettings {
-            url: url.as_str().to_owned(),
             interval: Duration::from_millis(settings.min_interval_ms),
-            guard: GUARD,
             cooldown_base: Duration::from_millis(settings.cooldown_base_ms),
-            cooldown_cap: COOLDOWN_CAP,
-            application_name: format!("{APPLICATION_NAME} gate"),
+            ..GateSettings::new(url.as_str().to_owned(), format!("{APPLICATION_NAME} gate"))
         })?;
         let pages = Pages::new(pool);
         Ok(Fetches {

@@ -8,6 +8,7 @@ use service::{
     logs::LogArgs,
     settings::{DatabaseUrl, Environment, SettingError, database_url},
 };
+use storage::GateSettings;
 
 use crate::{
     endpoints::{Endpoint, Served},
@@ -73,12 +74,12 @@ pub(crate) struct Settings {
         value_parser = clap::value_parser!(u64).range(1..=25_000))]
     pub(crate) arxiv_timeout_ms: u64,
     /// Least time between two requests to arXiv, over all machines, in milliseconds. arXiv asks for 3000.
-    #[arg(long, env = "MIN_INTERVAL_MS", default_value_t = 3_000,
+    #[arg(long, env = "MIN_INTERVAL_MS", default_value_t = GateSettings::INTERVAL_MS,
         value_parser = clap::value_parser!(u64).range(..=3_600_000))]
     pub(crate) min_interval_ms: u64,
     /// Pause of everybody after arXiv's first "slow down", in milliseconds; doubled by each further one.
-    #[arg(long, env = "COOLDOWN_BASE_MS", default_value_t = 10_000,
-        value_parser = clap::value_parser!(u64).range(1..=900_000))]
+    #[arg(long, env = "COOLDOWN_BASE_MS", default_value_t = GateSettings::COOLDOWN_BASE_MS,
+        value_parser = clap::value_parser!(u64).range(1..=GateSettings::COOLDOWN_CAP_MS))]
     pub(crate) cooldown_base_ms: u64,
 
     /// `max_results` when a caller does not say.

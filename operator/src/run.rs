@@ -41,10 +41,6 @@ const RECORD_CONNECTIONS: u32 = 10;
 const OTHER_CONNECTIONS: u32 = 4;
 /// How long an operation waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a slot is good for after its commit: a commit's way back and a bit.
-const SLOT_GUARD: Duration = Duration::from_millis(100);
-/// The longest cool-down.
-const COOLDOWN_CAP: Duration = Duration::from_mins(15);
 /// The longest wait after a failed request: that of a Kubernetes Job.
 const RETRY_CAP: Duration = Duration::from_mins(6);
 
@@ -207,12 +203,9 @@ fn upstream(args: &RunArgs, databases: &Databases, pages: PgPool) -> anyhow::Res
         max_body: ClientSettings::DEFAULT_MAX_BODY,
     })?;
     let gate = Gate::new(GateSettings {
-        url: databases.upstream.as_str().to_owned(),
         interval: args.min_interval(),
-        guard: SLOT_GUARD,
         cooldown_base: args.cooldown_base(),
-        cooldown_cap: COOLDOWN_CAP,
-        application_name: APPLICATION.to_owned(),
+        ..GateSettings::new(databases.upstream.as_str().to_owned(), APPLICATION.to_owned())
     })?;
     Ok(Upstream::new(client, gate, Pages::new(pages)))
 }

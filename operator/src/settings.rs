@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use service::settings::{DatabaseUrl, Environment, SettingError, database_url};
+use storage::GateSettings;
 use url::Url;
 
 /// arXiv's public search endpoint.
@@ -37,7 +38,7 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "ARXIV_TIMEOUT_MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=25_000))]
     pub(crate) arxiv_timeout_ms: u64,
     /// The least time between two requests to arXiv, in milliseconds. arXiv's terms say 3000.
-    #[arg(long, env = "MIN_INTERVAL_MS", default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(..=3_600_000))]
+    #[arg(long, env = "MIN_INTERVAL_MS", default_value_t = GateSettings::INTERVAL_MS, value_parser = clap::value_parser!(u64).range(..=3_600_000))]
     pub(crate) min_interval_ms: u64,
     /// The wait after a query's first failed request, in milliseconds; it doubles with each further one, up to six
     /// minutes.
@@ -45,7 +46,7 @@ pub(crate) struct RunArgs {
     pub(crate) retry_base_ms: u64,
     /// The pause that everybody makes after arXiv asked to slow down, in milliseconds; it doubles while it goes on, up to
     /// 15 minutes, and is never shorter than what arXiv asks for.
-    #[arg(long, env = "COOLDOWN_BASE_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=900_000))]
+    #[arg(long, env = "COOLDOWN_BASE_MS", default_value_t = GateSettings::COOLDOWN_BASE_MS, value_parser = clap::value_parser!(u64).range(1..=GateSettings::COOLDOWN_CAP_MS))]
     pub(crate) cooldown_base_ms: u64,
     /// How many objects are worked on at once.
     #[arg(long, env = "MAX_CONCURRENT_RECONCILES", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64))]

@@ -42,6 +42,30 @@ pub struct GateSettings {
     pub application_name: String,
 }
 
+/// What all processes at one gate have to agree on: the slowest and the most careful one would be no help beside another.
+impl GateSettings {
+    /// Milliseconds between two requests: what arXiv's terms of use ask for.
+    pub const INTERVAL_MS: u64 = 3_000;
+    /// A commit's way back, and a bit.
+    pub const GUARD: Duration = Duration::from_millis(100);
+    /// Milliseconds of the first cool-down.
+    pub const COOLDOWN_BASE_MS: u64 = 10_000;
+    /// Milliseconds of the longest cool-down.
+    pub const COOLDOWN_CAP_MS: u64 = 15 * 60 * 1_000;
+
+    /// The settings that are for arXiv.
+    pub fn new(url: String, application_name: String) -> Self {
+        Self {
+            url,
+            interval: Duration::from_millis(Self::INTERVAL_MS),
+            guard: Self::GUARD,
+            cooldown_base: Duration::from_millis(Self::COOLDOWN_BASE_MS),
+            cooldown_cap: Duration::from_millis(Self::COOLDOWN_CAP_MS),
+            application_name,
+        }
+    }
+}
+
 /// Why a turn or a slot was not had.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
