@@ -4,7 +4,6 @@ use std::process::Command;
 
 use chart::NAMESPACE;
 use testbed::ControlPlane;
-use testbed::scratch::Scratch;
 
 use crate::cluster::Cluster;
 
@@ -16,13 +15,6 @@ async fn a_release_is_installed_upgraded_rolled_back_and_removed() {
         kubectl: plane.kubectl().into(),
         kubeconfig: plane.admin_kubeconfig(),
     };
-    // This API server is built without its version, so helm cannot compare it with the chart's `kubeVersion`.
-    let scratch = Scratch::new("chart").unwrap();
-    let chart = scratch.path().join("chart");
-    crate::schema::copy(&chart::folder(), &chart);
-    let definition = std::fs::read_to_string(chart.join("Chart.yaml")).unwrap();
-    let lines = definition.lines().filter(|line| !line.starts_with("kubeVersion"));
-    std::fs::write(chart.join("Chart.yaml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
     let helm = |arguments: &[&str]| {
         let output = Command::new(chart::helm().unwrap())
             .arg("--kubeconfig")
@@ -42,6 +34,7 @@ async fn a_release_is_installed_upgraded_rolled_back_and_removed() {
         names.lines().count()
     };
     let jobs = || cluster.succeeds(&["get", "jobs", "-n", NAMESPACE, "-o", "name"], "");
+    let chart = chart::folder();
     let chart = chart.to_string_lossy();
     // The testbed brings the definition along, so the release takes it over.
     helm(&[
