@@ -1,0 +1,157 @@
+//! Programs built from pinned Go modules: once, into the cache, by one process while the others wait.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use crate::process::{Spec, find_program};
+use crate::{progress, scratch};
+
+/// On a slow machine with others at work.
+const BUILD_LIMIT: Duration = Duration::from_hours(1);
+
+/// A Go module whose `tool` lines name the programs.
+#[derive(Clone, Copy, Debug)]
+pub struct GoTools {
+    /// What it is, for people and as the name of its folder in the cache.
+    pub name: &'static str,
+    /// How long the build takes, for people.
+    pub takes: &'static str,
+    /// The module's go.mod.
+    pub go_mod: &'static str,
+    /// The module's go.sum.
+    pub go_sum: &'static str,
+    /// Flags for Go's linker beside `-s -w`.
+    pub link_flags: &'static str,
+    /// The programs: Go's name for each (the last part of its package's path) and the name that it gets.
+    pub programs: &'static [(&'static str, &'static str)],
+}
+
+impl GoTools {
+    /// The folder with the programs, which are built if need be. Blocks.
+    pub fn ready(&self) -> Result<PathBuf> {
+        let folder = self.cached()?;
+        if self.inside(&folder) {
+            return Ok(folder);
+        }
+        // One process builds, the others wait here and find the result.
+        let lock_path = folder.with_extension("lock");
+        let _lock = if let Some(lock) = scratch::try_lock(&lock_path)? {
+            lock
+        } else {
+            let waiting = format!("waiting for another process that builds {}", self.name);
+            progress::while_saying(&waiting, || scratch::lock(&lock_path))?
+        };
+        if !self.inside(&folder) {
+            self.build(&folder)?;
+        }
+        Ok(folder)
+    }
+
+    /// Whether the folder has all programs.
+    pub(crate) fn inside(&self, folder: &Path) -> bool {
+        self.programs.iter().all(|(_, name)| folder.join(name).is_file())
+    }
+
+    /// Where the programs of just this module, built just so, are kept.
+    fn cached(&self) -> Result<PathBuf> {
+        let hash = Sha256::new()
+            .chain_update(self.go_mod)
+            .chain_update(self.go_sum)
+            .chain_update(self.link_flags)
+            .finalize();
+        let start = hash
+            .iter()
+            .take(6)
+            .fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+        Ok(scratch::cache()?.join(format!("{}-{start:012x}", self.name)))
+    }
+
+    fn build(&self, folder: &Path) -> Result<()> {
+        let go = find_program("go")
+            .or_else(|| Some("/usr/local/go/bin/go".into()).filter(|go: &PathBuf| go.is_file()))
+            .with_context(|| {
+                format!(
+                    "{} is built from Go modules, and Go is not installed (https://go.dev/doc/install)",
+                    self.name
+                )
+            })?;
+        progress::say(&format!(
+            "building {} (once, {} on two cores)",
+            self.name, self.takes
+        ));
+        let unfinished = folder.with_extension("unfinished");
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished)?;
+        }
+        let (module, bin) = (unfinished.join("module"), unfinished.join("bin"));
+        fs::create_dir_all(&module)?;
+        fs::create_dir_all(&bin)?;
+        fs::write(module.join("go.mod"), self.go_mod)?;
+        fs::write(module.join("go.sum"), self.go_sum)?;
+        let spec = Spec::new(go, unfinished.join("build.log"))
+            // Where modules come from and what proxy is needed is the developer's to say.
+            .envs(std::env::vars_os())
+            .arg("-C")
+            .arg(module.as_os_str())
+            .args(["install", "-mod=readonly", "-trimpath"])
+            .arg(format!("-ldflags=-s -w {}", self.link_flags))
+            .arg("tool")
+            .env("GOBIN", &bin)
+            .env("GOWORK", "off")
+            .env("GOFLAGS", "-buildvcs=false")
+            .env("CGO_ENABLED", "0");
+        progress::while_saying(&format!("building {}", self.name), || run(spec))?;
+        for (built, name) in self.programs {
+            if built != name {
+                fs::rename(bin.join(built), bin.join(name))?;
+            }
+        }
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::rename(&bin, folder)?;
+        fs::remove_dir_all(&unfinished)?;
+        progress::say(&format!("built {}; kept in {}", self.name, folder.display()));
+        Ok(())
+    }
+}
+
+/// Runs the build, whether or not the caller is on a runtime: on a thread that is not.
+fn run(spec: Spec) -> Result<()> {
+    let build = move || -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(spec.run(BUILD_LIMIT))
+    };
+    match std::thread::spawn(build).join() {
+        Ok(outcome) => outcome,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_counts_only_when_it_is_complete() {
+        let tools = GoTools {
+            name: "tools",
+            takes: "no time",
+            go_mod: "",
+            go_sum: "",
+            link_flags: "",
+            programs: &[("server", "etcd"), ("kubectl", "kubectl")],
+        };
+        let scratch = scratch::Scratch::new("go-tools").unwrap();
+        for (name, complete) in [("server", false), ("kubectl", false), ("etcd", true)] {
+            fs::write(scratch.path().join(name), "").unwrap();
+            assert_eq!(tools.inside(scratch.path()), complete, "{name}");
+        }
+    }
+}
