@@ -191,9 +191,10 @@ impl ObjectStates {
         let reads = self.reads.as_ref().ok_or_else(ApiError::not_found)?;
         let limit = Instant::now() + REPLICA_PATIENCE;
         loop {
-            // The read by uid is not in `storage` yet; another query's rows would be worse than none.
-            let _ = (reads, uid, page);
-            let rows: Option<Vec<ResultRow>> = None;
+            let read = reads.results_of(uid, page.page, page.items_per_page);
+            let rows = tokio::time::timeout_at(limit, read)
+                .await
+                .map_err(|_| ApiError::unavailable())??;
             match rows {
                 Some(rows) => return Ok(rows),
                 None if Instant::now() + REPLICA_PAUSE < limit => sleep(REPLICA_PAUSE).await,

@@ -3,6 +3,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use sqlx::{Connection, Executor};
 use storage::{Access, ReadQuery, Reads, ResultRow, StorageError};
+use uuid::Uuid;
 
 use crate::setup::{Server, eventually, pool_settings};
 
@@ -204,4 +205,34 @@ async fn a_replica_answers_reads_and_refuses_writes() {
         rows == 2
     })
     .await;
+}
+
+#[tokio::test]
+async fn results_of_a_query_are_all_there_or_not_yet() {
+    let server = Server::migrated().await;
+    let (whole, half, empty, unknown) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
+    let rows = format!(
+        "insert into queries (query_id, query_uid, num_entries) values (1, '{whole}', 12), (2, '{half}', 2), (3, '{empty}', 0);
+         insert into results (query_id, query_uid, result_number, author, title)
+            select 1, '{whole}', n, 'A' || n, 'T' from generate_series(11, 0, -1) n;
+         insert into results (query_id, query_uid, result_number, author) values (2, '{half}', 0, 'B');
+         insert into results (query_id, author) values (1, 'a stranger');"
+    );
+    server.execute("arxiv", &rows).await;
+    let reads = reads(&server, None);
+    for (uid, page, items, expected) in [
+        (whole, 0, 5, Some(vec!["A0", "A1", "A2", "A3", "A4"])),
+        (whole, 2, 5, Some(vec!["A10", "A11"])),
+        (whole, 3, 5, Some(vec![])),
+        (whole, 0, 0, Some(vec![])),
+        (whole, i64::MAX, 1000, Some(vec![])),
+        (half, 0, 5, None),
+        (empty, 0, 5, Some(vec![])),
+        (unknown, 0, 5, None),
+    ] {
+        let read = reads.results_of(uid, page, items).await.unwrap();
+        let authors = read.map(|rows| rows.into_iter().map(|row| row.author).collect::<Vec<_>>());
+        let expected = expected.map(|authors| authors.into_iter().map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(authors, expected, "{page} {items}");
+    }
 }

@@ -1,5 +1,7 @@
 //! What clients read.
 
+mod of_query;
+
 use std::{collections::VecDeque, time::Duration};
 
 use futures::stream::{self, BoxStream, StreamExt};

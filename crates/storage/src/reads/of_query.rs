@@ -1,0 +1,72 @@
+//! The results of one query, for a client that was just told of it.
+
+use uuid::Uuid;
+
+use super::{Reads, Retries};
+use crate::{ResultRow, StorageError, connect::bounded, session::Session};
+
+/// How many results there are, and one of the page; without a page just the number.
+type CountedRow = (i64, Option<i32>, Option<String>, Option<String>, Option<String>);
+
+impl Reads {
+    /// One page of the results of the query with this uid, in their order; pages count from 0. None as long as this
+    /// replica has not got all of them.
+    pub async fn results_of(
+        &self,
+        uid: Uuid,
+        page: i64,
+        items_per_page: i64,
+    ) -> Result<Option<Vec<ResultRow>>, StorageError> {
+        let mut retries = Retries::default();
+        loop {
+            let offset = page.saturating_mul(items_per_page);
+            let read = bounded(self.read_results_of(uid, offset, items_per_page)).await;
+            if !retries.again(&read) {
+                return read;
+            }
+        }
+    }
+
+    async fn read_results_of(
+        &self,
+        uid: Uuid,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Option<Vec<ResultRow>>, StorageError> {
+        let mut session = Session::statement(&self.queries).await?;
+        let recorded =
+            session.query_as::<(i64,)>("select num_entries::bigint from public.queries where query_uid = $1");
+        let recorded = recorded.bind(uid).fetch_optional(session.on()).await?;
+        session.done().await?;
+        let Some((num_entries,)) = recorded else {
+            return Ok(None);
+        };
+        // Number and page in one statement: the next one may be served by another replica.
+        let mut session = Session::statement(&self.results).await?;
+        let rows = session.query_as::<CountedRow>(
+            "select there.number, page.result_number::integer, page.author, page.title, page.journal
+             from (select count(*) as number from public.results where query_uid = $1) as there
+             left join (select result_number, author, title, journal from public.results where query_uid = $1
+                        order by result_number limit $2 offset $3) as page on true
+             order by page.result_number",
+        );
+        let rows = rows
+            .bind(uid)
+            .bind(limit)
+            .bind(offset)
+            .fetch_all(session.on())
+            .await?;
+        session.done().await?;
+        if rows.first().is_none_or(|(there, ..)| *there < num_entries) {
+            return Ok(None);
+        }
+        let row = |(_, number, author, title, journal): CountedRow| {
+            number.map(|_| ResultRow {
+                author: author.unwrap_or_default(),
+                title: title.unwrap_or_default(),
+                journal: journal.unwrap_or_default(),
+            })
+        };
+        Ok(Some(rows.into_iter().filter_map(row).collect()))
+    }
+}
