@@ -95,7 +95,7 @@ pub(crate) struct Settings {
         value_parser = clap::value_parser!(i64).range(0..=1000))]
     pub(crate) results_default_items_per_page: i64,
     /// Hours from UTC of the dates that /queries takes and shows.
-    #[arg(long, env = "TIMEZONE_OFFSET", default_value = "0", allow_hyphen_values = true,
+    #[arg(long, env = "TIMEZONE_OFFSET", default_value = "2", allow_hyphen_values = true,
         value_parser = zone)]
     pub(crate) timezone_offset: Zone,
 
