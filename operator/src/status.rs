@@ -14,23 +14,25 @@ const MAX_MESSAGE: usize = 512;
 /// Most characters of `status.query`: three fields of 512 typed characters, each word with its prefix, fit mostly.
 const MAX_QUERY: usize = 2_048;
 
-/// What is in the way of a query that goes on.
+/// What a query waits for that is not there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Stall {
+pub(crate) enum Obstacle {
     /// arXiv is asked nothing until the cool-down that all share is over.
-    CoolingDown,
+    Throttled,
     /// arXiv does not answer.
     Unreachable,
     /// A database does not answer.
     DatabaseAway,
 }
 
-impl Stall {
-    /// For conditions and Events.
+impl Obstacle {
+    const ALL: [Self; 3] = [Self::Throttled, Self::Unreachable, Self::DatabaseAway];
+
+    /// For the condition Ready, and for Events.
     pub(crate) fn reason(self) -> &'static str {
         match self {
-            Self::CoolingDown => "CoolingDown",
-            Self::Unreachable => "Unreachable",
+            Self::Throttled => "UpstreamThrottled",
+            Self::Unreachable => "UpstreamUnreachable",
             Self::DatabaseAway => "DatabaseUnavailable",
         }
     }
@@ -38,10 +40,18 @@ impl Stall {
     /// What a failed request means for the queries behind it.
     pub(crate) fn of(class: FailureClass) -> Option<Self> {
         match class {
-            FailureClass::Throttled => Some(Self::CoolingDown),
+            FailureClass::Throttled => Some(Self::Throttled),
             FailureClass::Unreachable => Some(Self::Unreachable),
             FailureClass::Invalid | FailureClass::Broken => None,
         }
+    }
+
+    /// The one that the object's users have been told of.
+    pub(crate) fn told(object: &ArxivQuery) -> Option<Self> {
+        let ready = object.condition(ConditionType::Ready)?;
+        Self::ALL
+            .into_iter()
+            .find(|obstacle| obstacle.reason() == ready.reason)
     }
 }
 
@@ -50,7 +60,7 @@ pub(crate) fn unfinished(
     object: &ArxivQuery,
     known: &Progress,
     sent: &str,
-    stall: Option<Stall>,
+    obstacle: Option<Obstacle>,
     message: &str,
     now: Timestamp,
 ) -> ArxivQueryStatus {
@@ -61,16 +71,14 @@ pub(crate) fn unfinished(
     };
     let message = line(message);
     let conditions = Conditions { object, now };
-    let mut all = vec![
-        conditions.make(ConditionType::Ready, false, phase.as_str(), &message),
-        conditions.make(ConditionType::Finished, false, phase.as_str(), ""),
-    ];
-    if let Some(stall) = stall {
-        all.push(conditions.make(ConditionType::Stalled, true, stall.reason(), &message));
-    }
+    // Never Stalled: that says that it does not go on by itself.
+    let reason = obstacle.map_or(phase.as_str(), Obstacle::reason);
     ArxivQueryStatus {
         phase,
-        conditions: all,
+        conditions: vec![
+            conditions.make(ConditionType::Ready, false, reason, &message),
+            conditions.make(ConditionType::Finished, false, phase.as_str(), ""),
+        ],
         query: Some(shortened(sent, MAX_QUERY)),
         message: Some(message),
         ..base(object, Some(known))
@@ -115,9 +123,12 @@ pub(crate) fn failed(
     now: Timestamp,
 ) -> ArxivQueryStatus {
     let message = line(&verdict.message);
+    let mut conditions = ends(object, false, &verdict.reason, &message, now);
+    // Ready alone, when false, is work in progress to kstatus.
+    conditions.push(Conditions { object, now }.make(ConditionType::Stalled, true, &verdict.reason, ""));
     ArxivQueryStatus {
         phase: Phase::Failed,
-        conditions: ends(object, false, &verdict.reason, &message, now),
+        conditions,
         http_status: verdict.http_status.map(i32::from),
         query: sent.map(|sent| shortened(sent, MAX_QUERY)),
         completion_time: Some(Time(now)),
@@ -157,7 +168,8 @@ struct Conditions<'a> {
 impl Conditions<'_> {
     fn make(&self, type_: ConditionType, is: bool, reason: &str, message: &str) -> Condition {
         let status = if is { "True" } else { "False" };
-        let since = self.object.condition_since(type_, status).cloned();
+        let standing = self.object.condition(type_).filter(|c| c.status == status);
+        let since = standing.map(|c| c.last_transition_time.clone());
         Condition {
             type_: type_.as_str().to_owned(),
             status: status.to_owned(),
@@ -288,7 +300,8 @@ mod tests {
             shape(&status),
             [
                 ("Ready", "False", "BrokenFeed"),
-                ("Finished", "True", "BrokenFeed")
+                ("Finished", "True", "BrokenFeed"),
+                ("Stalled", "True", "BrokenFeed")
             ]
         );
         assert_eq!(
@@ -308,7 +321,7 @@ mod tests {
             &object,
             &known,
             "au:knuth",
-            Some(Stall::CoolingDown),
+            Some(Obstacle::Throttled),
             "waits",
             at(20),
         );
@@ -316,12 +329,12 @@ mod tests {
         assert_eq!(
             shape(&first),
             [
-                ("Ready", "False", "Pending"),
-                ("Finished", "False", "Pending"),
-                ("Stalled", "True", "CoolingDown")
+                ("Ready", "False", "UpstreamThrottled"),
+                ("Finished", "False", "Pending")
             ]
         );
         object.status = Some(first);
+        assert_eq!(Obstacle::told(&object), Some(Obstacle::Throttled));
         known.started = Some(at(25));
         let second = unfinished(&object, &known, "au:knuth", None, "goes on", at(30));
         assert_eq!(
@@ -330,6 +343,7 @@ mod tests {
         );
         assert_eq!(second.conditions[0].last_transition_time, Time(at(20)));
         object.status = Some(second);
+        assert_eq!(Obstacle::told(&object), None);
         let last = succeeded(&object, Some(&known), "au:knuth", &recorded(8, ""), at(40));
         assert_eq!(last.start_time, Some(Time(at(25))));
         assert_eq!(last.conditions[0].last_transition_time, Time(at(40)));

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use arxiv::FailureClass;
-use crd::{ArxivQuery, ConditionType, Phase};
+use crd::{ArxivQuery, Phase};
 use jiff::Timestamp;
 
 use crate::{
     progress::Progress,
-    status::{Stall, whole_second},
+    status::{Obstacle, whole_second},
 };
 
 /// A cool-down that ends sooner is not worth a write of its own.
@@ -18,7 +18,7 @@ const SHORT: Duration = Duration::from_secs(10);
 /// What a status write says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Telling {
-    pub(crate) stall: Option<Stall>,
+    pub(crate) obstacle: Option<Obstacle>,
     pub(crate) message: String,
 }
 
@@ -41,25 +41,25 @@ pub(crate) fn telling(object: &ArxivQuery, situation: Situation<'_>, now: Timest
     } = situation;
     let cooling_until = cooling_until.filter(|until| *until > now);
     let failure = known.failure.as_ref();
-    let stall = match failure.and_then(|failure| Stall::of(failure.class)) {
-        Some(Stall::CoolingDown) | None => cooling_until.map(|_| Stall::CoolingDown),
-        stall => stall,
+    let obstacle = match failure.and_then(|failure| Obstacle::of(failure.class)) {
+        Some(Obstacle::Throttled) | None => cooling_until.map(|_| Obstacle::Throttled),
+        obstacle => obstacle,
     };
     let told = object.status.as_ref();
-    let told_stall = object.condition_since(ConditionType::Stalled, "True").is_some();
+    let told_obstacle = Obstacle::told(object).is_some();
     let told_running = object.phase() == Phase::Running;
     let told_attempts = told.and_then(|status| status.attempts).unwrap_or(0);
 
     let long_cool_down = cooling_until.is_some_and(|until| until.duration_since(now).unsigned_abs() > SHORT);
     let stands_still = failure.is_some_and(|failure| failure.class == FailureClass::Unreachable);
-    let newly_stalled = !told_stall && (long_cool_down || stands_still);
+    let newly_waits = !told_obstacle && (long_cool_down || stands_still);
     // A retry or an answer shows that it goes on; the end of a cool-down alone does not, as the queue may be long.
-    let no_longer_stalled = told_stall && stall.is_none() && (failure.is_none() && there > 0);
+    let waits_no_longer = told_obstacle && obstacle.is_none() && (failure.is_none() && there > 0);
     let takes_long = failure.is_some() || there > 0 || known.lingers;
     let newly_running = !told_running && known.started.is_some() && takes_long;
     // Each failed attempt that counts is kept, or a process that restarts often would retry for ever.
     let newly_failed = i32::try_from(known.attempts).is_ok_and(|attempts| attempts > told_attempts);
-    if !(newly_stalled || no_longer_stalled || newly_running || newly_failed) {
+    if !(newly_waits || waits_no_longer || newly_running || newly_failed) {
         return None;
     }
     let message = match (
@@ -87,7 +87,7 @@ pub(crate) fn telling(object: &ArxivQuery, situation: Situation<'_>, now: Timest
         (None, None, _) if all > 1 => format!("fetching {all} slices"),
         (None, None, _) => "waiting for arXiv's answer".to_owned(),
     };
-    Some(Telling { stall, message })
+    Some(Telling { obstacle, message })
 }
 
 /// Reconciliations that fail in a row before a database that is away is told of: with the waits between them, a
@@ -96,9 +96,9 @@ const LONG_AWAY: u32 = 6;
 
 /// What to write when a database has been away for long. `errors` counts the failed reconciliations before this one.
 pub(crate) fn database_away(object: &ArxivQuery, errors: u32) -> Option<Telling> {
-    let told = object.condition_since(ConditionType::Stalled, "True").is_some();
+    let told = Obstacle::told(object).is_some();
     (errors >= LONG_AWAY && !told).then(|| Telling {
-        stall: Some(Stall::DatabaseAway),
+        obstacle: Some(Obstacle::DatabaseAway),
         message: "a database is not available; the query goes on when it is back".to_owned(),
     })
 }
@@ -118,19 +118,19 @@ mod tests {
     }
 
     /// An object that was told this before.
-    fn object(phase: Phase, attempts: i32, stalled: bool) -> ArxivQuery {
+    fn object(phase: Phase, attempts: i32, waits: bool) -> ArxivQuery {
         let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
         let mut status = crd::ArxivQueryStatus {
             phase,
             attempts: Some(attempts),
             ..Default::default()
         };
-        if stalled {
+        if waits {
             let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(1));
             status.conditions.push(Condition {
-                type_: "Stalled".into(),
-                status: "True".into(),
-                reason: "CoolingDown".into(),
+                type_: "Ready".into(),
+                status: "False".into(),
+                reason: "UpstreamThrottled".into(),
                 message: String::new(),
                 last_transition_time: time,
                 observed_generation: None,
@@ -162,20 +162,20 @@ mod tests {
     #[test]
     fn only_what_is_new_and_lasts_is_told() {
         let new = || object(Phase::Pending, 0, false);
-        let running = |attempts, stalled| object(Phase::Running, attempts, stalled);
+        let running = |attempts, waits| object(Phase::Running, attempts, waits);
         let mut lingering = known(true, None, 0, None);
         lingering.lingers = true;
-        let some = |stall: Option<Stall>, message: &str| {
+        let some = |obstacle: Option<Obstacle>, message: &str| {
             Some(Telling {
-                stall,
+                obstacle,
                 message: message.into(),
             })
         };
-        let (cooling, away) = (Some(Stall::CoolingDown), Some(Stall::Unreachable));
+        let (cooling, away) = (Some(Obstacle::Throttled), Some(Obstacle::Unreachable));
         let paused = "words; requests to arXiv go on at 1970-01-01T00:02:30Z";
         let next_try = "words; next try at 1970-01-01T00:02:30Z";
         let slow_down = "arXiv asked to slow down; requests go on at 1970-01-01T00:02:30Z";
-        let stalled = || object(Phase::Pending, 0, true);
+        let waits = || object(Phase::Pending, 0, true);
         let broken = |attempts| known(true, Some(Broken), attempts, Some(150));
         let away_now = || known(true, Some(Unreachable), 0, Some(150));
         let throttled = || known(true, Some(Throttled), 0, Some(100));
@@ -186,8 +186,8 @@ mod tests {
             ("new", new(), nothing(false), None, (0, 1), None),
             ("a short cool-down", new(), nothing(false), Some(105), (0, 1), None),
             ("a long cool-down", new(), nothing(false), Some(150), (0, 1), some(cooling, slow_down)),
-            ("the same, told", stalled(), nothing(false), Some(150), (0, 1), None),
-            ("it is over", stalled(), nothing(false), None, (0, 1), None),
+            ("the same, told", waits(), nothing(false), Some(150), (0, 1), None),
+            ("it is over", waits(), nothing(false), None, (0, 1), None),
             ("throttled", new(), throttled(), Some(150), (0, 1), some(cooling, paused)),
             ("throttled again", running(0, true), throttled(), Some(150), (0, 1), None),
             ("unreachable", new(), away_now(), None, (0, 1), some(away, next_try)),

@@ -1,6 +1,6 @@
 //! The desired state: which search to run and how.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -164,12 +164,9 @@ impl ArxivQuery {
             .is_some_and(|v| v == "true")
     }
 
-    /// When the condition of this type last changed, if it stands with this status ("True", "False", "Unknown").
-    pub fn condition_since(&self, condition: ConditionType, status: &str) -> Option<&Time> {
-        let conditions = self.status.as_ref()?.conditions.iter();
-        conditions
-            .filter(|c| c.type_ == condition.as_str() && c.status == status)
-            .map(|c| &c.last_transition_time)
-            .next()
+    /// The condition of this type, if there is one.
+    pub fn condition(&self, condition: ConditionType) -> Option<&Condition> {
+        let mut conditions = self.status.as_ref()?.conditions.iter();
+        conditions.find(|c| c.type_ == condition.as_str())
     }
 }

@@ -18,7 +18,8 @@ pub struct ArxivQueryStatus {
     #[serde(default)]
     pub phase: Phase,
 
-    /// Ready (true once succeeded), Finished (true at both ends), Stalled (only while something is in the way).
+    /// Ready (true once succeeded; its reason tells what a query waits for), Finished (true at both ends), Stalled
+    /// (only once failed).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -110,11 +111,13 @@ impl fmt::Display for Phase {
 /// The conditions that a status may hold. Each is stored twice by Kubernetes, so there are few.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ConditionType {
-    /// True once the query has succeeded; kstatus, Flux and `kubectl wait` look at it.
+    /// True once the query has succeeded; kstatus, Flux and `kubectl wait` look at it. While it is false, its reason tells
+    /// what the query waits for.
     Ready,
     /// True at both ends: one condition to wait for, whatever the outcome.
     Finished,
-    /// True while something is in the way; absent otherwise.
+    /// True once the query has failed; absent otherwise. For kstatus it means that an object will not become ready by
+    /// itself, so a query that only waits (for arXiv, for a database) never has it.
     Stalled,
 }
 

@@ -97,18 +97,18 @@ pub(crate) async fn tell(
     sent: &str,
     telling: &Telling,
 ) -> Result<bool, Error> {
-    let Telling { stall, message } = telling;
+    let Telling { obstacle, message } = telling;
     let status = status::unfinished(
         &query.object,
         &query.known,
         sent,
-        *stall,
+        *obstacle,
         message,
         Timestamp::now(),
     );
     let written = write(context, query, status).await?;
-    if written && (stall.is_some() || query.known.failure.is_some()) {
-        let reason = stall.map_or("Retrying", status::Stall::reason);
+    if written && (obstacle.is_some() || query.known.failure.is_some()) {
+        let reason = obstacle.map_or("Retrying", status::Obstacle::reason);
         context.events.warning(&query.object, "Fetch", reason, message);
     }
     Ok(written)
