@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
+use serde::Serialize;
 use storage::StorageError;
 
 use crate::wire::problem::Problems;
@@ -23,7 +23,8 @@ pub(crate) struct ApiError {
     retry_after: Option<Duration>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
 enum Detail {
     Text(String),
     Problems(Problems),
@@ -79,13 +80,19 @@ impl ApiError {
         self.status
     }
 
-    /// What the client reads.
-    pub(crate) fn body(&self) -> Value {
-        match &self.detail {
-            Detail::Text(text) => json!({ "detail": text }),
-            Detail::Problems(problems) => json!({ "detail": problems }),
-        }
+    /// What the client reads, as a test looks into it.
+    #[cfg(test)]
+    pub(crate) fn body(&self) -> serde_json::Value {
+        let text = serde_json::to_string(&Body { detail: &self.detail }).unwrap();
+        serde_json::from_str(&text).unwrap()
     }
+}
+
+/// What the client reads. Written at once, never by way of a `Value`: that holds no integer beyond 64 bits, and a
+/// client's own may be longer.
+#[derive(Serialize)]
+struct Body<'a> {
+    detail: &'a Detail,
 }
 
 impl From<Problems> for ApiError {
@@ -131,7 +138,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, axum::Json(self.body())).into_response();
+        let mut response = (self.status, axum::Json(Body { detail: &self.detail })).into_response();
         if let Some(after) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds(after));
         }
@@ -152,6 +159,24 @@ pub(crate) fn seconds(duration: Duration) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::problem::Problem;
+
+    #[test]
+    fn a_clients_own_integer_may_be_longer_than_64_bits() {
+        for number in [
+            "18446744073709551616",
+            "-9223372036854775809",
+            "170141183460469231731687303715884105727",
+        ] {
+            let input = crate::wire::json::parse(number.as_bytes()).unwrap();
+            let error = ApiError::from(Problems::from(Problem::string_type(&["body".into()], input)));
+            let answer = serde_json::to_string(&Body {
+                detail: &error.detail,
+            })
+            .unwrap();
+            assert!(answer.contains(&format!("\"input\":{number}")), "{answer}");
+        }
+    }
 
     #[test]
     fn retry_after_is_rounded_up() {
