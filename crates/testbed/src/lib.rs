@@ -11,6 +11,7 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 mod progress;
+pub mod proxy;
 pub mod scratch;
 pub mod stack;
 pub mod toolchain;

@@ -25,6 +25,8 @@ pub struct Behaviour {
     pub drift: bool,
     /// Authors of each paper, in place of one to three.
     pub authors: Option<u32>,
+    /// Titles end with the number of the connection that the answer goes over, so that papers tell their fetch.
+    pub numbered: bool,
     /// Only requests for results from this one on are answered so, others well.
     pub from_start: u32,
     /// Only this many requests are answered so; then what stood before stands again.
@@ -39,6 +41,7 @@ impl Behaviour {
             total: self.total,
             drift: self.drift,
             authors: self.authors,
+            numbered: self.numbered,
             ..Self::default()
         }
     }

@@ -19,6 +19,7 @@ pub(super) struct Asked {
     pub(super) search_query: String,
     pub(super) start: u32,
     pub(super) max_results: u32,
+    pub(super) connection: u64,
 }
 
 /// The feed for a request.
@@ -48,6 +49,7 @@ pub(super) fn head(asked: &Asked, behaviour: &Behaviour, total: u32) -> String {
         search_query,
         start,
         max_results,
+        ..
     } = asked;
     let query = format!("search_query={search_query}&id_list=&start={start}&max_results={max_results}");
     let query = escape(&query);
@@ -109,7 +111,12 @@ pub(super) fn head(asked: &Asked, behaviour: &Behaviour, total: u32) -> String {
 /// The paper at a place of a search's results; the same each time.
 pub(super) fn entry(asked: &Asked, behaviour: &Behaviour, index: u32) -> String {
     let id = identifier(&asked.search_query, index);
-    let title = format!("Result {index} of a study on Árvíztűrő graphs &amp; $O(n^2)$\n  bounds");
+    let fetch = if behaviour.numbered {
+        format!(" (fetch {})", asked.connection)
+    } else {
+        String::new()
+    };
+    let title = format!("Result {index} of a study on Árvíztűrő graphs &amp; $O(n^2)$\n  bounds{fetch}");
     let summary = format!("We study graphs &lt;G&gt; with $O(n^2)$ edges.\n  Part {index}.");
     let authors = match behaviour.mode {
         Mode::NoAuthors => 0,
@@ -206,6 +213,7 @@ mod tests {
             search_query: "ti:a&b AND au:\"c\"".into(),
             start,
             max_results,
+            connection: 7,
         }
     }
 
@@ -228,6 +236,16 @@ mod tests {
         assert_eq!(count(write(&asked(3, 8), &bounded)), 2);
         assert_eq!(count(write(&asked(0, 2000), &Behaviour::default())), 2000);
         assert_eq!(count(write(&asked(9, 8), &bounded)), 0);
+    }
+
+    #[test]
+    fn papers_tell_their_fetch_when_asked_to() {
+        let numbered = Behaviour {
+            numbered: true,
+            ..Behaviour::default()
+        };
+        assert!(write(&asked(0, 1), &numbered).contains("bounds (fetch 7)</title>"));
+        assert!(write(&asked(0, 1), &Behaviour::default()).contains("bounds</title>"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use url::Url;
 
 pub use behaviour::{Behaviour, Form, Mode};
 use record::Record;
-pub use record::Request;
+pub use record::{Connection, Request};
 
 use crate::wait;
 
@@ -103,6 +103,11 @@ impl StandIn {
     /// The requests so far, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.state.record().requests().to_vec()
+    }
+
+    /// The connections so far by their numbers, in order.
+    pub fn connections(&self) -> Vec<(u64, Connection)> {
+        self.state.record().connections().collect()
     }
 
     /// How many connections are open now.

@@ -28,13 +28,17 @@ pub struct Request {
     pub connection: u64,
     /// The `User-Agent` header.
     pub user_agent: Option<String>,
+    /// How it is answered; what is no search is not answered by a switch.
+    pub answer: Option<super::Behaviour>,
 }
 
 /// A connection's life. Those that only switch or read the record do not count.
-#[derive(Debug)]
-struct Connection {
-    opened: Instant,
-    closed: Option<Instant>,
+#[derive(Clone, Copy, Debug)]
+pub struct Connection {
+    /// When it was taken.
+    pub opened: Instant,
+    /// When its end was seen, if it has been.
+    pub closed: Option<Instant>,
     control: bool,
 }
 
@@ -74,6 +78,23 @@ impl Record {
 
     pub(super) fn add(&mut self, request: Request) {
         self.requests.push(request);
+    }
+
+    /// Notes how the last request over a connection is answered.
+    pub(super) fn answered(&mut self, connection: u64, behaviour: &super::Behaviour) {
+        let mut last_first = self.requests.iter_mut().rev();
+        if let Some(request) = last_first.find(|request| request.connection == connection) {
+            request.answer = Some(behaviour.clone());
+        }
+    }
+
+    /// Connections of clients by number, in order.
+    pub(super) fn connections(&self) -> impl Iterator<Item = (u64, Connection)> {
+        let all = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| !connection.control);
+        all.map(|(number, connection)| (*number, *connection))
     }
 
     pub(super) fn requests(&self) -> &[Request] {

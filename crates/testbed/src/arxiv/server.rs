@@ -84,6 +84,7 @@ async fn handle(request: hyper::Request<Incoming>, state: &State, number: u64) -
     if redirected && behaviour.mode == Mode::Redirect {
         behaviour.mode = Mode::Ok;
     }
+    state.record().answered(number, &behaviour);
     tokio::time::sleep(Duration::from_millis(behaviour.delay_ms)).await;
     let host = head
         .headers
@@ -125,12 +126,14 @@ fn note(head: &http::request::Parts, state: &State, connection: u64) -> Result<A
         open,
         connection,
         user_agent: agent.map(str::to_owned),
+        answer: None,
     });
     drop(record);
     let asked = Asked {
         search_query,
         start: start?,
         max_results: max_results?,
+        connection,
     };
     if asked.max_results > PAGE_LIMIT {
         return Err(format!("max_results must not be above {PAGE_LIMIT}"));

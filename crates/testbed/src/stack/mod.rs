@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use url::Url;
 
 pub use databases::Databases;
-pub use services::Service;
+pub use services::{Server, Service};
 
 use crate::StandIn;
 use crate::control_plane::ControlPlane;
@@ -47,6 +47,8 @@ pub struct Options {
     pub own_control_plane: bool,
     /// The `results` table is on a server of its own.
     pub results_elsewhere: bool,
+    /// Operators and API servers reach each database server over a proxy of their own ([`Service::link`]).
+    pub proxies: bool,
     /// Postgres flushes to disk as in production.
     pub fsync: bool,
     /// Keeps all state here (with a control plane of its own) and goes on from what is there.
@@ -70,6 +72,7 @@ impl Default for Options {
             cluster_wide: false,
             own_control_plane: false,
             results_elsewhere: false,
+            proxies: false,
             fsync: false,
             folder: None,
             binaries: None,
@@ -153,8 +156,8 @@ impl Stack {
             arxiv_url: &arxiv_url,
             folder: &folder,
         };
-        let operators = plan.operators()?;
-        let api_servers = plan.api_servers()?;
+        let operators = plan.operators().await?;
+        let api_servers = plan.api_servers().await?;
         let stack = Self {
             operators,
             api_servers,
@@ -222,7 +225,8 @@ impl Stack {
         self.databases.stop().await
     }
 
-    fn services(&self) -> impl Iterator<Item = &Service> {
+    /// All operators and API servers.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
         self.operators.iter().chain(&self.api_servers)
     }
 }

@@ -1,5 +1,6 @@
 //! Operators and API servers: what each is started with, and when it is ready.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +13,19 @@ use super::{Databases, Options};
 use crate::http_get;
 use crate::ports::Port;
 use crate::process::{Child, Spec};
+use crate::proxy::{Proxy, with_port};
 use crate::wait;
+
+/// A database server, as a service sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// The primary.
+    Primary,
+    /// Its replica.
+    Replica,
+    /// That of the `results` table, where it is another one.
+    Results,
+}
 
 /// One operator or API server.
 #[derive(Debug)]
@@ -20,12 +33,19 @@ pub struct Service {
     name: String,
     child: Child,
     port: Port,
+    links: Links,
 }
 
 impl Service {
     /// `operator-0`, `api-server-1`, …
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its proxy on the way to a database server, where there is one.
+    pub fn link(&self, server: Server) -> Option<&Proxy> {
+        let mut links = self.links.0.iter();
+        links.find(|(to, ..)| *to == server).map(|(.., proxy)| proxy)
     }
 
     /// Its process.
@@ -63,6 +83,37 @@ impl Service {
     }
 }
 
+/// The proxies of one service, each with the port that it leads to.
+#[derive(Debug, Default)]
+struct Links(Vec<(Server, u16, Proxy)>);
+
+impl Links {
+    async fn start(databases: &Databases) -> Result<Self> {
+        let mut links = Vec::new();
+        let servers = [
+            (Server::Primary, Some(&databases.primary)),
+            (Server::Replica, Some(&databases.replica)),
+            (Server::Results, databases.results.as_ref()),
+        ];
+        for (server, postgres) in servers {
+            if let Some(postgres) = postgres {
+                let target = SocketAddr::from((Ipv4Addr::LOCALHOST, postgres.port()));
+                links.push((server, postgres.port(), Proxy::start(target).await?));
+            }
+        }
+        Ok(Self(links))
+    }
+
+    /// The URL by way of the proxy that leads there.
+    fn lead(&self, url: String) -> Result<String> {
+        let port = Url::parse(&url)?.port();
+        match self.0.iter().find(|(_, target, _)| Some(*target) == port) {
+            Some((.., proxy)) => with_port(&url, proxy.port()),
+            None => Ok(url),
+        }
+    }
+}
+
 /// Everything that services are started from.
 pub(super) struct Plan<'a> {
     pub(super) options: &'a Options,
@@ -75,51 +126,67 @@ pub(super) struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    pub(super) fn operators(&self) -> Result<Vec<Service>> {
-        (0..self.options.operators)
-            .map(|index| self.operator(index))
-            .collect()
+    pub(super) async fn operators(&self) -> Result<Vec<Service>> {
+        let mut services = Vec::new();
+        for index in 0..self.options.operators {
+            services.push(self.operator(index, self.links().await?)?);
+        }
+        Ok(services)
     }
 
-    pub(super) fn api_servers(&self) -> Result<Vec<Service>> {
-        let lists = self.options.api_servers.iter().enumerate();
-        lists
-            .map(|(index, serve)| self.api_server(index, serve))
-            .collect()
+    pub(super) async fn api_servers(&self) -> Result<Vec<Service>> {
+        let mut services = Vec::new();
+        for (index, serve) in self.options.api_servers.iter().enumerate() {
+            services.push(self.api_server(index, serve, self.links().await?)?);
+        }
+        Ok(services)
     }
 
-    fn operator(&self, index: usize) -> Result<Service> {
+    async fn links(&self) -> Result<Links> {
+        if self.options.proxies {
+            Links::start(self.databases).await
+        } else {
+            Ok(Links::default())
+        }
+    }
+
+    fn operator(&self, index: usize, links: Links) -> Result<Service> {
         self.launch(
             format!("operator-{index}"),
             &self.binaries.operator,
             Port::reserve()?,
-            |mut spec| {
+            links,
+            |links, mut spec| {
                 spec = spec
                     .arg("run")
                     .env("KUBECONFIG", &self.accounts.operator)
-                    .env("DATABASE_RW_URL", self.databases.rw_url())
-                    .env("DATABASE_LEDGER_URL", self.databases.ledger_url())
-                    .env("DATABASE_UPSTREAM_URL", self.databases.upstream_url());
+                    .env("DATABASE_RW_URL", links.lead(self.databases.rw_url())?)
+                    .env("DATABASE_LEDGER_URL", links.lead(self.databases.ledger_url())?)
+                    .env(
+                        "DATABASE_UPSTREAM_URL",
+                        links.lead(self.databases.upstream_url())?,
+                    );
                 if let Some(url) = self.databases.results_rw_url() {
-                    spec = spec.env("DATABASE_RESULTS_RW_URL", url);
+                    spec = spec.env("DATABASE_RESULTS_RW_URL", links.lead(url)?);
                 }
-                if self.options.cluster_wide {
+                Ok(if self.options.cluster_wide {
                     spec
                 } else {
                     spec.env("WATCH_NAMESPACE", self.namespace)
-                }
+                })
             },
         )
     }
 
-    fn api_server(&self, index: usize, serve: &str) -> Result<Service> {
+    fn api_server(&self, index: usize, serve: &str, links: Links) -> Result<Service> {
         let wanted = self.options.api_port.filter(|_| index == 0);
         let port = wanted.map_or_else(Port::reserve, Port::exactly)?;
         self.launch(
             format!("api-server-{index}"),
             &self.binaries.api_server,
             port,
-            |mut spec| {
+            links,
+            |links, mut spec| {
                 spec = spec.env("SERVE", serve);
                 // As the existing service comes.
                 spec = spec.env("TIMEZONE_OFFSET", "2");
@@ -156,10 +223,10 @@ impl Plan<'_> {
                 ];
                 for (_, name, url) in given.into_iter().filter(|(needed, ..)| *needed) {
                     if let Some(url) = url {
-                        spec = spec.env(name, url);
+                        spec = spec.env(name, links.lead(url)?);
                     }
                 }
-                spec
+                Ok(spec)
             },
         )
     }
@@ -169,7 +236,8 @@ impl Plan<'_> {
         name: String,
         program: &Path,
         port: Port,
-        set_up: impl FnOnce(Spec) -> Spec,
+        links: Links,
+        set_up: impl FnOnce(&Links, Spec) -> Result<Spec>,
     ) -> Result<Service> {
         let spec = Spec::new(program, self.folder.join("logs").join(format!("{name}.log")))
             .env("LISTEN", format!("127.0.0.1:{}", port.number()))
@@ -184,11 +252,12 @@ impl Plan<'_> {
             .options
             .environment
             .iter()
-            .fold(set_up(spec), |spec, (name, value)| spec.env(name, value));
+            .fold(set_up(&links, spec)?, |spec, (name, value)| spec.env(name, value));
         Ok(Service {
             name,
             child: Child::spawn(spec)?,
             port,
+            links,
         })
     }
 }

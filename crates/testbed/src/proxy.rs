@@ -1,0 +1,196 @@
+//! A TCP proxy on loopback whose connections can be made to fail in the ways that networks do.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::ports::Port;
+
+/// Between two tries to listen; connections that end may keep the port for a moment.
+const LISTEN_AGAIN: Duration = Duration::from_millis(5);
+const LISTEN_TRIES: u32 = 1000;
+const CHUNK: usize = 16 * 1024;
+
+/// What happens to what goes through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Link {
+    /// Everything is passed on.
+    #[default]
+    Open,
+    /// New connections are refused, and those that stand are reset.
+    Refused,
+    /// Nothing is passed on, not even the end of a connection; new connections are taken and get no answer.
+    Hanging,
+    /// Each piece is passed on only after this time.
+    Slow(Duration),
+    /// Half of the next piece of an answer is passed on, then its connection is reset.
+    ResetsAnswers,
+}
+
+/// The proxy. Dropping it closes its port and resets its connections.
+#[derive(Debug)]
+pub struct Proxy {
+    port: Port,
+    state: watch::Sender<State>,
+    served: JoinHandle<()>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    link: Link,
+    /// Connections that were made before the last of these are reset.
+    resets: u64,
+}
+
+impl Proxy {
+    /// Starts one, on the current runtime, that leads to `target`.
+    pub async fn start(target: SocketAddr) -> Result<Self> {
+        let port = Port::reserve()?;
+        let (state, seen) = watch::channel(State::default());
+        let listener = listen(port.number()).await?;
+        let served = tokio::spawn(serve(listener, port.number(), target, seen));
+        Ok(Self { port, state, served })
+    }
+
+    /// The port on loopback to connect to.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// From now on, also on connections that stand.
+    pub fn set(&self, link: Link) {
+        self.state.send_modify(|state| {
+            state.link = link;
+            state.resets += u64::from(link == Link::Refused);
+        });
+    }
+
+    /// Resets the connections that stand, on both sides.
+    pub fn reset(&self) {
+        self.state.send_modify(|state| state.resets += 1);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.served.abort();
+    }
+}
+
+async fn listen(port: u16) -> Result<TcpListener> {
+    let mut tries = LISTEN_TRIES;
+    loop {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) if tries == 0 => return Err(error).context("a proxy cannot listen"),
+            Err(_) => tokio::time::sleep(LISTEN_AGAIN).await,
+        }
+        tries -= 1;
+    }
+}
+
+/// Listens unless connections are to be refused, for which there must be no listener.
+async fn serve(listener: TcpListener, port: u16, target: SocketAddr, mut state: watch::Receiver<State>) {
+    let mut connections = JoinSet::new();
+    let mut listener = Some(listener);
+    loop {
+        let refused = state.borrow_and_update().link == Link::Refused;
+        if refused {
+            listener = None;
+        } else if listener.is_none() {
+            listener = listen(port).await.ok();
+        }
+        let accepted = async {
+            match &listener {
+                Some(listener) => listener.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = state.changed() => if changed.is_err() {
+                return;
+            },
+            accepted = accepted => if let Ok((client, _)) = accepted {
+                connections.spawn(connection(client, target, state.clone()));
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// One connection from its beginning to its end.
+async fn connection(mut client: TcpStream, target: SocketAddr, state: watch::Receiver<State>) {
+    let born = state.borrow().resets;
+    let mut watched = state.clone();
+    let reset = async {
+        let _ = watched.wait_for(|state| state.resets != born).await;
+    };
+    let relayed = async {
+        passable(&mut state.clone()).await;
+        let mut server = TcpStream::connect(target).await?;
+        let ended = {
+            let (from_client, to_client) = client.split();
+            let (from_server, to_server) = server.split();
+            tokio::select! {
+                ended = pass_on(from_client, to_server, state.clone(), false) => ended,
+                ended = pass_on(from_server, to_client, state.clone(), true) => ended,
+                () = reset => Err(io::ErrorKind::ConnectionReset.into()),
+            }
+        };
+        if ended.is_err() {
+            server.set_zero_linger()?;
+        }
+        ended
+    };
+    if relayed.await.is_err() {
+        // The end of a connection with zero linger is a reset.
+        let _ = client.set_zero_linger();
+    }
+}
+
+async fn passable(state: &mut watch::Receiver<State>) {
+    let _ = state.wait_for(|state| state.link != Link::Hanging).await;
+}
+
+/// One direction, until its end.
+async fn pass_on(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut state: watch::Receiver<State>,
+    is_answer: bool,
+) -> io::Result<()> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = from.read(&mut chunk).await;
+        passable(&mut state).await;
+        let bytes = &chunk[..read?];
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let link = state.borrow().link;
+        match link {
+            Link::Slow(pause) => tokio::time::sleep(pause).await,
+            Link::ResetsAnswers if is_answer => {
+                to.write_all(&bytes[..bytes.len() / 2]).await?;
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            _ => {}
+        }
+        to.write_all(bytes).await?;
+    }
+}
+
+/// The same URL with another port.
+pub(crate) fn with_port(url: &str, port: u16) -> Result<String> {
+    let mut url = url::Url::parse(url)?;
+    url.set_port(Some(port))
+        .ok()
+        .context("a URL that can have a port")?;
+    Ok(url.into())
+}
