@@ -144,19 +144,43 @@ impl Fetches {
 
 impl From<UpstreamError> for ApiError {
     fn from(error: UpstreamError) -> Self {
-        let text = error.to_string();
         match error {
             UpstreamError::Fetch { source, .. } => {
                 tracing::warn!(
                     error = &source as &dyn std::error::Error,
                     "arXiv did not answer as it should"
                 );
-                Self::upstream(source.caller_status(), text, source.retry_after())
+                Self::upstream(source.caller_status(), source.to_string(), source.retry_after())
             }
             UpstreamError::Busy { retry_after } | UpstreamError::CoolingDown { retry_after, .. } => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, text).retry_after(retry_after)
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).retry_after(retry_after)
             }
             UpstreamError::Lost(source) | UpstreamError::Storage(source) => source.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arxiv::FetchError;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_in_the_words_of_its_cause() {
+        let source = FetchError::Refused {
+            reason: Some("incorrect id format for abc".into()),
+        };
+        let error = ApiError::from(UpstreamError::Fetch {
+            source,
+            cooling_until: None,
+        });
+        assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+        assert!(
+            error.body()["detail"]
+                .to_string()
+                .contains("incorrect id format for abc"),
+            "{error:?}"
+        );
     }
 }

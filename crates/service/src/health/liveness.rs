@@ -1,13 +1,13 @@
 //! Liveness is progress: a loop that has not come round in its time is stuck, however open the port may be.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
-/// The loops of this process that must keep coming round.
+/// The loops of this process that must keep coming round, each for as long as somebody holds its [`Heartbeat`].
 #[derive(Clone, Default)]
-pub struct Liveness(Arc<Mutex<Vec<Arc<Loop>>>>);
+pub struct Liveness(Arc<Mutex<Vec<Weak<Loop>>>>);
 
 struct Loop {
     name: &'static str,
@@ -27,10 +27,9 @@ impl Liveness {
             patience,
             last: Mutex::new(Instant::now()),
         });
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::clone(&watched));
+        let mut loops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loops.retain(|watched| watched.strong_count() > 0);
+        loops.push(Arc::downgrade(&watched));
         Heartbeat(watched)
     }
 
@@ -39,6 +38,7 @@ impl Liveness {
         let loops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loops
             .iter()
+            .filter_map(Weak::upgrade)
             .filter(|watched| watched.is_stuck())
             .map(|watched| watched.name)
             .collect()
@@ -66,8 +66,10 @@ mod tests {
     fn a_loop_without_a_beat_in_its_time_is_stuck() {
         let liveness = Liveness::default();
         let prompt = liveness.watch("prompt", Duration::from_hours(1));
-        let _never = liveness.watch("never", Duration::ZERO);
+        let never = liveness.watch("never", Duration::ZERO);
         prompt.beat();
         assert_eq!(liveness.stuck(), ["never"]);
+        drop(never);
+        assert_eq!(liveness.stuck(), [""; 0], "it is not to go on any more");
     }
 }

@@ -64,6 +64,16 @@ impl GateSettings {
             application_name,
         }
     }
+
+    /// How far a slot is moved when it is taken: by the guard more than the interval, since the request may go out so
+    /// much later. Without an interval there is nothing to keep, and nobody waits.
+    fn stride(&self) -> Duration {
+        if self.interval.is_zero() {
+            Duration::ZERO
+        } else {
+            self.interval + self.guard
+        }
+    }
 }
 
 /// Why a turn or a slot was not had.

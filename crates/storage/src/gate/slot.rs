@@ -23,7 +23,7 @@ pub(super) struct Ahead {
     pub(super) until: Option<Timestamp>,
 }
 
-/// Takes the slot if it is due: moves it by the interval and the guard, committed when this returns true.
+/// Takes the slot if it is due: moves it by a stride, committed when this returns true.
 pub(super) async fn take(
     connection: &mut PgConnection,
     settings: &GateSettings,
@@ -35,7 +35,7 @@ pub(super) async fn take(
            and (cooldown_until is null or cooldown_until <= clock_timestamp()
                 or cooldown_until > clock_timestamp() + $3 * interval '1 microsecond')",
     )
-    .bind(micros(settings.interval + settings.guard))
+    .bind(micros(settings.stride()))
     .bind(micros(settings.interval + CLOCK_SET_BACK))
     .bind(micros(settings.cooldown_cap + CLOCK_SET_BACK));
     Ok(take.execute(connection).await?.rows_affected() == 1)
