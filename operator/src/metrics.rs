@@ -34,6 +34,7 @@ pub(crate) struct Metrics {
     errors: Family<Category, Counter>,
     finished: Family<Phase, Counter>,
     deleted: Counter,
+    pub(crate) leader: Gauge,
     pub(crate) queue_length: Gauge,
     pub(crate) oldest_wait_seconds: Gauge<f64, AtomicU64>,
     pub(crate) cool_down_seconds: Gauge<f64, AtomicU64>,
@@ -73,6 +74,11 @@ impl Metrics {
                 "deleted",
                 "Finished queries deleted after their time to live",
                 metrics.deleted.clone(),
+            );
+            r.register(
+                "leader",
+                "1 while this process leads, 0 while it stands by",
+                metrics.leader.clone(),
             );
             r.register(
                 "queue_length",
@@ -115,6 +121,13 @@ impl Metrics {
                 phase: phase.as_str(),
             })
             .inc();
+    }
+
+    /// Nothing waits in a process that stands by.
+    pub(crate) fn stands_by(&self) {
+        self.queue_length.set(0);
+        self.oldest_wait_seconds.set(0.0);
+        self.cool_down_seconds.set(0.0);
     }
 
     pub(crate) fn deleted(&self) {

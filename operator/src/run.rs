@@ -1,6 +1,6 @@
 //! `arxiv-operator run`: builds the parts, starts the tasks, and ends them in order.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 use arxiv::{Client, ClientSettings};
@@ -13,24 +13,19 @@ use service::{
     settings::{DatabaseUrl, Environment},
 };
 use storage::{Access, Gate, GateSettings, Ledger, Pages, PgPool, PoolSettings, Records, pool, schema::Need};
-use tokio::{net::TcpListener, time::timeout};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use upstream::Upstream;
 
 use crate::{
     backoff::Backoff,
-    context::Context,
-    controller,
-    events::events,
-    fetcher::Fetcher,
+    election::{Election, Leadership},
     kubernetes,
     metrics::Metrics,
     readiness::Needs,
     settings::{Databases, RunArgs},
-    sweep::Sweeper,
     tasks::Tasks,
-    tracker::Tracker,
-    watch,
+    term::{Parts, Term},
 };
 
 /// How the databases list this process.
@@ -43,16 +38,6 @@ const OTHER_CONNECTIONS: u32 = 4;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest wait after a failed request: that of a Kubernetes Job.
 const RETRY_CAP: Duration = Duration::from_mins(6);
-
-/// The fetcher finishes the request that is under way, which takes up to `ARXIV_TIMEOUT_MS` (20 s by default).
-const FINISH_REQUEST: Duration = Duration::from_secs(21);
-/// All of the end: below the 30 s that Kubernetes gives a pod.
-const FINISH: Duration = Duration::from_secs(25);
-
-/// A loop that has not come round for so long is stuck. The fetcher's longest round is a page that takes four requests,
-/// each of which waits for its turn.
-const FETCHER_PATIENCE: Duration = Duration::from_mins(10);
-const CONTROLLER_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
@@ -88,84 +73,76 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
         return Ok(());
     }
 
-    let retries = Backoff {
-        base: args.retry_base(),
-        cap: RETRY_CAP,
-    };
-    let (tracker, woken) = Tracker::new(retries);
-    let (events, publisher) = events(client.clone(), metrics.clone());
-    let context = Arc::new(Context {
+    let election = args.leader_election.then(|| {
+        // By default where the watched objects are: there this process has its rights, and processes that watch other
+        // namespaces have leases of their own.
+        let namespace = [&args.lease_namespace, &args.watch_namespace]
+            .into_iter()
+            .flatten();
+        let namespace = namespace.map(String::as_str).next();
+        let namespace = namespace.unwrap_or_else(|| client.default_namespace());
+        Election::new(
+            client.clone(),
+            namespace,
+            &args.lease_name,
+            readiness.clone(),
+            metrics.clone(),
+        )
+    });
+    let parts = Parts {
         upstream: upstream(args, &databases, pools.upstream.clone())?,
         records: Records::new(pools.queries, pools.results, databases.split()),
         ledger: Ledger::new(pools.ledger),
         pages: Pages::new(pools.upstream),
         client,
-        tracker: Arc::clone(&tracker),
-        events,
-        metrics: metrics.clone(),
-    });
-    let (stop_controller, stop_events) = (CancellationToken::new(), CancellationToken::new());
-    tasks.spawn("publisher of Events", publisher.run(stop_events.clone()));
-    let (store, watching, touched) = watch::unfinished(all.clone(), Arc::clone(&tracker), metrics);
-    tasks.spawn(
-        "controller",
-        controller::run(
-            Arc::clone(&context),
-            store.clone(),
-            futures::stream::select(touched, woken),
-            args.max_concurrent_reconciles,
-            liveness.watch("controller", CONTROLLER_PATIENCE),
-            stop_controller.clone(),
-        ),
-    );
-    let fetcher = Fetcher::new(
-        Arc::clone(&context),
-        liveness.watch("fetcher", FETCHER_PATIENCE),
-        asked_to_end.clone(),
-    );
-    tasks.spawn("fetcher", fetcher.run());
-    let sweeper = Sweeper {
-        context: Arc::clone(&context),
         all,
-        unfinished: store,
-        watching,
-        interval: args.sweep_interval(),
-        heartbeat: liveness.watch("sweeper", args.sweep_interval() * 2 + Duration::from_mins(10)),
+        metrics,
+        liveness,
+        retries: Backoff {
+            base: args.retry_base(),
+            cap: RETRY_CAP,
+        },
+        concurrency: args.max_concurrent_reconciles,
+        sweep_interval: args.sweep_interval(),
     };
-    tasks.spawn("sweeper", sweeper.run(asked_to_end));
-    service::notice!("running");
-
-    tasks.supervise().await?;
-    let end = finish(&mut tasks, &context, &stop_controller, &stop_events);
-    if let Ok(ended) = timeout(FINISH, end).await {
-        ended?;
-    } else {
-        tracing::warn!("ending with work under way, which the next start takes up");
-    }
+    lead(&mut tasks, election.as_ref(), &parts, &asked_to_end).await?;
     service::notice!("ended");
     Ok(())
 }
 
-/// Ends in order: no new request, the one under way finished, what it brought recorded and told.
-async fn finish(
+/// Works whenever this process leads, until it is asked to end.
+async fn lead(
     tasks: &mut Tasks,
-    context: &Context,
-    stop_controller: &CancellationToken,
-    stop_events: &CancellationToken,
+    election: Option<&Election>,
+    parts: &Parts,
+    asked_to_end: &CancellationToken,
 ) -> anyhow::Result<()> {
-    context.tracker.close();
-    if let Ok(ended) = timeout(FINISH_REQUEST, tasks.until_ended("fetcher")).await {
-        ended?;
-        // Its connection is closed and its turn over before the runtime, which holds both, goes.
-        context.upstream.drained().await;
-    } else {
-        tracing::warn!("the request to arXiv takes too long and is dropped");
+    loop {
+        let leadership = match election {
+            None => Leadership::alone(&parts.metrics),
+            Some(election) => tokio::select! {
+                leadership = election.won() => leadership,
+                ended = tasks.supervise() => return ended,
+            },
+        };
+        let mut term = Term::begin(parts, asked_to_end);
+        service::notice!("running");
+        tokio::select! {
+            ended = tasks.supervise() => ended?,
+            ended = term.supervise() => ended?,
+            () = leadership.lost() => {
+                service::notice!("no longer leading: all work is put down");
+                term.abandon().await;
+                continue;
+            }
+        }
+        tokio::select! {
+            ended = term.finish() => ended?,
+            () = leadership.lost() => tracing::warn!("no longer leading: ending with work under way"),
+        }
+        leadership.release().await;
+        return Ok(());
     }
-    context.tracker.all_told().await;
-    stop_controller.cancel();
-    tasks.until_ended("controller").await?;
-    stop_events.cancel();
-    tasks.until_ended("publisher of Events").await
 }
 
 /// False when the process is asked to end before.

@@ -54,6 +54,16 @@ pub(crate) struct RunArgs {
     /// How often expired objects, old pages and other left-overs are removed, in seconds.
     #[arg(long, env = "SWEEP_INTERVAL_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) sweep_interval_seconds: u64,
+    /// Whether several processes elect a leader, who alone works, by a Lease. Off only for a single process without the
+    /// right to it.
+    #[arg(long, env = "LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
+    pub(crate) leader_election: bool,
+    /// The name of the Lease.
+    #[arg(long, env = "LEASE_NAME", default_value = "arxiv-operator")]
+    pub(crate) lease_name: String,
+    /// The namespace of the Lease; the watched one if that is set, else that of the pod or of the kubeconfig.
+    #[arg(long, env = "LEASE_NAMESPACE")]
+    pub(crate) lease_namespace: Option<String>,
     /// Whether statements are prepared once per connection; off behind a transaction pooler.
     #[arg(long, env = "STATEMENT_CACHE", default_value_t = true, action = clap::ArgAction::Set)]
     pub(crate) statement_cache: bool,

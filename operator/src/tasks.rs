@@ -48,6 +48,11 @@ impl Tasks {
         }
     }
 
+    /// Drops all tasks where they are.
+    pub(crate) async fn cancel(mut self) {
+        self.set.shutdown().await;
+    }
+
     /// Resolves when the task of this name has ended; with an error if one has failed meanwhile.
     pub(crate) async fn until_ended(&mut self, name: &'static str) -> anyhow::Result<()> {
         while !self.ended.contains(&name) {

@@ -187,7 +187,6 @@ async fn tables_on_two_servers_hold_each_query_once_across_a_kill() {
 async fn nothing_is_recorded_of_a_query_that_another_operator_failed_meanwhile() {
     let bed = Bed::start(Options {
         operators: 2,
-        environment: vec![("LEADER_ELECTION".into(), "false".into())],
         ..options()
     })
     .await;

@@ -26,10 +26,12 @@ use testbed::{
 /// Long enough for a machine with other tests on it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
-/// One operator, no API server.
+/// One operator, no API server, and no leader election: the next start need not wait for a killed one's lease to run out,
+/// and where there are two operators, both work.
 pub(crate) fn options() -> Options {
     Options {
         api_servers: Vec::new(),
+        environment: vec![("LEADER_ELECTION".into(), "false".into())],
         ..Options::default()
     }
 }
@@ -246,13 +248,18 @@ impl Bed {
         );
     }
 
-    /// The value of a metric, given as it is exposed (`name{labels}`).
+    /// The value of a metric of the first operator, given as it is exposed (`name{labels}`).
     pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let (_, text) = self.get(self.operator(), "/metrics").await.expect("metrics");
+        self.metric_of(self.operator(), name).await.expect("metrics")
+    }
+
+    /// The value of a metric; 0 if it is not there yet, None if the service is not.
+    pub(crate) async fn metric_of(&self, service: &Service, name: &str) -> Option<f64> {
+        let (_, text) = self.get(service, "/metrics").await?;
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().expect("a number"))
+        Some(line.map_or(0.0, |value| value.parse().expect("a number")))
     }
 }
 

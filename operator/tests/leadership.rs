@@ -1,0 +1,233 @@
+//! Several operators: one works, and another takes over when it ends, is killed, or is cut off.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use crd::Phase;
+use k8s_openapi::api::{coordination::v1::Lease, rbac::v1::Role};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+use support::{Bed, LIMIT, options, search, within};
+use testbed::{
+    arxiv::Behaviour,
+    process::Signal,
+    stack::{Options, Service},
+};
+
+const LEADER: &str = "arxiv_operator_leader";
+const WRITTEN: &str = "arxiv_operator_status_writes_total{outcome=\"written\"}";
+
+/// So many operators that elect one.
+fn electing(operators: usize) -> Options {
+    Options {
+        operators,
+        environment: Vec::new(),
+        ..options()
+    }
+}
+
+async fn leads(bed: &Bed, service: &Service) -> Option<bool> {
+    Some(bed.metric_of(service, LEADER).await? > 0.5)
+}
+
+/// Waits until one of these leads, and no other.
+async fn leader<'a>(bed: &Bed, among: &[&'a Service]) -> &'a Service {
+    let found = within(LIMIT, async || {
+        let mut leaders = Vec::new();
+        for service in among {
+            if leads(bed, service).await? {
+                leaders.push(*service);
+            }
+        }
+        (leaders.len() == 1).then(|| leaders[0])
+    })
+    .await;
+    found.unwrap_or_else(|| panic!("there is not one leader\n{}", bed.logs()))
+}
+
+fn others<'a>(all: &[&'a Service], but: &Service) -> Vec<&'a Service> {
+    all.iter()
+        .copied()
+        .filter(|service| service.name() != but.name())
+        .collect()
+}
+
+fn requests(bed: &Bed) -> usize {
+    bed.stack.arxiv().unwrap().requests().len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_one_takes_over_after_a_kill_and_after_an_end() {
+    // All of them are ready by then.
+    let bed = Bed::start(electing(3)).await;
+    let all: Vec<&Service> = bed.stack.operators.iter().collect();
+    bed.stack.arxiv().unwrap().set(Behaviour {
+        delay_ms: 200,
+        ..Behaviour::default()
+    });
+    let first = leader(&bed, &all).await;
+    let standbys = others(&all, first);
+    bed.create_many("q", 40).await;
+    bed.until_in_phase(Phase::Succeeded, 5).await;
+    for standby in &standbys {
+        assert_eq!(
+            bed.metric_of(standby, WRITTEN).await,
+            Some(0.0),
+            "who stands by does nothing"
+        );
+    }
+
+    let killed = Instant::now();
+    first.child().kill9();
+    let done = bed.until_in_phase(Phase::Succeeded, 5).await.len();
+    let second = leader(&bed, &standbys).await;
+    println!("after a kill, another one leads in {:?}", killed.elapsed());
+    assert!(
+        killed.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        killed.elapsed()
+    );
+    bed.until_in_phase(Phase::Succeeded, done + 1).await;
+    println!("after a kill, work goes on in {:?}", killed.elapsed());
+
+    // In the middle of a request: it is finished, recorded and told, and only then does the next one begin.
+    bed.stack.arxiv().unwrap().set(Behaviour {
+        delay_ms: 1_000,
+        ..Behaviour::default()
+    });
+    let asked = requests(&bed);
+    bed.stack
+        .arxiv()
+        .unwrap()
+        .wait_for_requests(asked + 2, LIMIT)
+        .await
+        .unwrap();
+    second.child().signal(Signal::TERM);
+    let status = second.child().wait(LIMIT).await.unwrap();
+    let ended = Instant::now();
+    assert!(status.success(), "{status}\n{}", bed.logs());
+    let third = leader(&bed, &others(&standbys, second)).await;
+    println!(
+        "after an end in order, another one leads in {:?}",
+        ended.elapsed()
+    );
+    // Sooner than the lease would have run out.
+    assert!(ended.elapsed() < Duration::from_secs(6), "{:?}", ended.elapsed());
+    bed.stack.arxiv().unwrap().set(Behaviour::default());
+    let objects = bed.until_in_phase(Phase::Succeeded, 40).await;
+    bed.assert_rows_of(&objects).await;
+    let asked = requests(&bed);
+    assert!(
+        (40..=41).contains(&asked),
+        "{asked} requests: only the killed one's may have been asked for again"
+    );
+    assert_eq!(bed.stack.arxiv().unwrap().max_open(), 1);
+
+    // Who comes back stands by.
+    first.child().start_again().unwrap();
+    first.ready(LIMIT).await.unwrap();
+    second.child().start_again().unwrap();
+    second.ready(LIMIT).await.unwrap();
+    assert_eq!(leader(&bed, &all).await.name(), third.name());
+    let leases: Api<Lease> = Api::namespaced(bed.client.clone(), bed.stack.namespace());
+    let lease = leases.get("arxiv-operator").await.unwrap().spec.unwrap();
+    assert_eq!(lease.lease_transitions, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_was_paused_does_no_harm() {
+    let bed = Bed::start(electing(2)).await;
+    let all: Vec<&Service> = bed.stack.operators.iter().collect();
+    let arxiv = bed.stack.arxiv().unwrap();
+    // First with nothing to do, then with a request under way and more in its queue.
+    for (prefix, count, delay_ms) in [("idle", 5, 0), ("busy", 20, 300)] {
+        arxiv.set(Behaviour {
+            delay_ms,
+            ..Behaviour::default()
+        });
+        arxiv.clear_record();
+        let paused = leader(&bed, &all).await;
+        let busy = delay_ms > 0;
+        if busy {
+            bed.create_many(prefix, count).await;
+            arxiv.wait_for_requests(3, LIMIT).await.unwrap();
+        }
+        let written = bed.metric_of(paused, WRITTEN).await.unwrap();
+        paused.child().stop();
+        let rest = others(&all, paused);
+        let next = leader(&bed, &rest).await;
+        if !busy {
+            bed.create_many(prefix, count).await;
+            bed.until_in_phase(Phase::Succeeded, count).await;
+        }
+        paused.child().cont();
+        assert_eq!(leader(&bed, &all).await.name(), next.name());
+        let total = if busy { 5 + count } else { count };
+        let objects = bed.until_in_phase(Phase::Succeeded, total).await;
+        bed.assert_rows_of(&objects).await;
+        let asked = arxiv.requests().len();
+        assert!(
+            (count..=count + 1).contains(&asked),
+            "{prefix}: {asked} requests; at most the one under way is asked for again"
+        );
+        assert_eq!(arxiv.max_open(), 1, "{prefix}");
+        if !busy {
+            assert_eq!(
+                bed.metric_of(paused, WRITTEN).await,
+                Some(written),
+                "it does nothing more"
+            );
+        }
+        let (status, body) = bed.get(paused, "/healthz").await.unwrap();
+        assert_eq!(status, 200, "{prefix}: {body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_cannot_renew_its_lease_stops_and_comes_back() {
+    let bed = Bed::start(Options {
+        own_control_plane: true,
+        ..electing(1)
+    })
+    .await;
+    bed.create("before", search("before")).await;
+    assert_eq!(bed.finished("before").await.phase, Phase::Succeeded);
+    let plane = bed.stack.control_plane();
+    let cut_off = Instant::now();
+    plane.api_server().kill9();
+    let stopped = within(LIMIT, async || {
+        (!leads(&bed, bed.operator()).await?).then_some(())
+    })
+    .await;
+    assert!(stopped.is_some(), "it still leads\n{}", bed.logs());
+    println!("cut off, a leader stops in {:?}", cut_off.elapsed());
+    assert!(bed.operator().child().is_running());
+    plane.start_api_server().await.unwrap();
+    bed.create("after", search("after")).await;
+    assert_eq!(bed.finished("after").await.phase, Phase::Succeeded);
+    assert_eq!(leads(&bed, bed.operator()).await, Some(true));
+    assert_eq!(requests(&bed), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_right_to_the_lease_it_says_what_to_do() {
+    let bed = Bed::start(electing(1)).await;
+    bed.operator().child().terminate(LIMIT).await.unwrap();
+    let roles: Api<Role> = Api::namespaced(bed.client.clone(), bed.stack.namespace());
+    let role = roles.get("arxiv-operator").await.unwrap();
+    let mut without = role.rules.unwrap();
+    without.retain(|rule| rule.resources.as_deref() != Some(&["leases".to_owned()][..]));
+    let patch = json!({ "rules": without });
+    roles
+        .patch("arxiv-operator", &PatchParams::default(), &Patch::Merge(&patch))
+        .await
+        .unwrap();
+    bed.operator().child().start_again().unwrap();
+    bed.until_missing("leader election", "LEADER_ELECTION=false")
+        .await;
+}
