@@ -3,16 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use arxiv::{Client as ArxivClient, ClientSettings};
 use crd::ArxivQuery;
 use kube::{Api, Client, Config};
 use service::{metrics::Metrics, settings::DatabaseUrl};
-use storage::{
-    Access, Gate, GateSettings, Pages, PgPool, PoolSettings, Reads, Sequence, Writes, pool, schema::Need,
-};
+use storage::{Access, Pages, PgPool, PoolSettings, Reads, Sequence, Writes, pool, schema::Need};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use upstream::Upstream;
 use uuid::Uuid;
 
 use crate::{
@@ -23,6 +19,7 @@ use crate::{
     kubernetes::{abandoned::Abandoned, objects::Objects, waiters::Waiters},
     metrics::{Counts, register_pools},
     queries::QueryLog,
+    request_body::BodyRoom,
     results::{PageDefaults, ResultPages},
     settings::{Databases, Settings, Tables},
     writes::Recording,
@@ -95,10 +92,12 @@ impl App {
             page: settings.results_default_page,
             items_per_page: settings.results_default_items_per_page,
         };
+        let room = BodyRoom::new();
         if let Some(reads) = &reads {
             app.query_log = Some(QueryLog {
                 reads: reads.clone(),
                 zone: settings.timezone_offset,
+                room: room.clone(),
             });
             app.result_pages = Some(ResultPages {
                 reads: reads.clone(),
@@ -106,7 +105,10 @@ impl App {
             });
         }
         if let Some(tables) = &databases.rw {
-            app.recording = Some(Recording::new(app.writes(&mut pools, tables, &settings.serve)?));
+            app.recording = Some(Recording::new(
+                app.writes(&mut pools, tables, &settings.serve)?,
+                room,
+            ));
         }
         if let Some(url) = &databases.sequence {
             let pool = pools.make("sequence", url, Access::ReadWrite)?;
@@ -158,26 +160,11 @@ impl App {
         let settings = pools.settings;
         let pool = pools.make("upstream", url, Access::ReadWrite)?;
         self.check("upstream", &pool, Need::Upstream, false);
-        let client = ArxivClient::new(ClientSettings {
-            base: settings.arxiv_api_url.clone(),
-            contact: settings
-                .arxiv_contact
-                .clone()
-                .filter(|contact| !contact.is_empty()),
-            timeout: settings.arxiv_timeout(),
-            proxy: settings.arxiv_proxy.clone(),
-            ca_bundle: settings.arxiv_ca_bundle.clone(),
-            max_body: ClientSettings::DEFAULT_MAX_BODY,
-        })
-        .context("the client of arXiv cannot be made")?;
-        let gate = Gate::new(GateSettings {
-            interval: Duration::from_millis(settings.min_interval_ms),
-            cooldown_base: Duration::from_millis(settings.cooldown_base_ms),
-            ..GateSettings::new(url.as_str().to_owned(), format!("{APPLICATION_NAME} gate"))
-        })?;
         let pages = Pages::new(pool);
         Ok(Fetches {
-            upstream: Upstream::new(client, gate, pages.clone()),
+            upstream: settings
+                .arxiv
+                .upstream(url.as_str(), APPLICATION_NAME, pages.clone())?,
             pages,
             patience: settings.upstream_patience(),
             default_max_results: settings.default_max_query_results,

@@ -11,6 +11,7 @@ use axum::{
 };
 use crd::{ArxivQuery, ArxivQuerySpec, FAIL_FAST_ANNOTATION, INSTANCE_LABEL};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -182,7 +183,7 @@ fn log_unseen(name: &str, error: &KubernetesError) {
 
 /// The answer once the object has ended.
 fn answer(object: &ArxivQuery) -> Option<Result<Response, ApiError>> {
-    match outcome(object) {
+    match outcome(object, Timestamp::now()) {
         Outcome::Unfinished => None,
         Outcome::Found(found) => Some(Ok(Json(found).into_response())),
         Outcome::Error(error) => Some(Err(error)),

@@ -145,12 +145,19 @@ impl Fetches {
 impl From<UpstreamError> for ApiError {
     fn from(error: UpstreamError) -> Self {
         match error {
-            UpstreamError::Fetch { source, .. } => {
+            UpstreamError::Fetch {
+                source,
+                cooling_until,
+            } => {
+                // The pause that everybody makes may be longer than what arXiv asked for.
+                let cooling = cooling_until.map(|until| until.duration_since(Timestamp::now()));
+                let cooling = cooling.and_then(|left| Duration::try_from(left).ok());
+                let retry_after = source.retry_after().max(cooling);
                 tracing::warn!(
                     error = &source as &dyn std::error::Error,
                     "arXiv did not answer as it should"
                 );
-                Self::upstream(source.caller_status(), source.to_string(), source.retry_after())
+                Self::upstream(source.caller_status(), source.to_string(), retry_after)
             }
             UpstreamError::Busy { retry_after } | UpstreamError::CoolingDown { retry_after, .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).retry_after(retry_after)

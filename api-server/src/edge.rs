@@ -25,6 +25,8 @@ use crate::{
 const MAX_URI_BYTES: usize = 16 * 1024;
 /// All headers together.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
+/// Most bytes of a path and query in the log; what is longer is cut (it is ASCII by then, percent-encoded).
+const MAX_LOGGED_TARGET: usize = 600;
 /// Longest request id that is taken from a client.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -46,12 +48,18 @@ pub(crate) async fn surround(State(edge): State<Arc<Edge>>, request: Request, ne
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
-    let span = tracing::info_span!(target: "arxiv_api_server", "request", request_id = id.to_str().unwrap_or_default());
+    // At the most urgent level, so that no line of any level lacks the id.
+    let span = tracing::error_span!("request", request_id = id.to_str().unwrap_or_default());
+    let asked = asked(&request);
     let mut response = match within_limits(request.uri(), request.headers()) {
         Err(error) => error.into_response(),
-        Ok(()) => shaped(edge.handle(request, next).instrument(span).await, method),
+        Ok(()) => shaped(edge.handle(request, next).instrument(span.clone()).await, method),
     };
     let status = response.status().as_u16();
+    if response.status().is_client_error() {
+        // What is refused before its endpoint is called leaves no other line.
+        span.in_scope(|| service::notice!(origin = "http", "{asked}: answered with {status}"));
+    }
     edge.counts.answered(
         &RequestLabels {
             endpoint,
@@ -79,6 +87,18 @@ impl Edge {
             }
         }
     }
+}
+
+/// The request's first line, as far as it is of use in a log.
+fn asked(request: &Request) -> String {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("", |target| target.as_str());
+    let shown = target
+        .get(..MAX_LOGGED_TARGET)
+        .map_or_else(|| target.to_owned(), |start| format!("{start}…"));
+    format!("{} {shown}", request.method())
 }
 
 /// Errors that no handler of ours made (of the framework, of health and metrics) in the form that all have.

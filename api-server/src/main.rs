@@ -104,7 +104,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let upstream = app.fetches.as_ref().map(|fetches| fetches.upstream.clone());
     let longest = settings
         .arxiv_wait()
-        .max(settings.upstream_patience() + settings.arxiv_timeout());
+        .max(settings.upstream_patience() + settings.arxiv.timeout());
     let edge = Arc::new(Edge {
         counts: counts.clone(),
         request_timeout: longest + BESIDE_THE_WAIT,
@@ -119,7 +119,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     if let Some(upstream) = upstream {
         // The gate is given back only once the connection to arXiv is closed.
-        let _ = tokio::time::timeout(settings.arxiv_timeout(), upstream.drained()).await;
+        let _ = tokio::time::timeout(settings.arxiv.timeout(), upstream.drained()).await;
     }
     service::notice!("ended");
     Ok(())

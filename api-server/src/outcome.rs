@@ -1,6 +1,7 @@
 //! What the end of an `ArxivQuery` means for the caller.
 
 use crd::{ArxivQuery, Phase};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::error::ApiError;
@@ -26,8 +27,8 @@ pub(crate) enum Outcome {
     Error(ApiError),
 }
 
-/// Decides from the object alone.
-pub(crate) fn outcome(object: &ArxivQuery) -> Outcome {
+/// Decides from the object and the time alone.
+pub(crate) fn outcome(object: &ArxivQuery, now: Timestamp) -> Outcome {
     let Some(status) = &object.status else {
         return Outcome::Unfinished;
     };
@@ -47,7 +48,10 @@ pub(crate) fn outcome(object: &ArxivQuery) -> Outcome {
             Outcome::Error(ApiError::upstream(
                 code,
                 status.message.as_deref().unwrap_or("The query failed"),
-                None,
+                status
+                    .retry_after
+                    .as_ref()
+                    .and_then(|at| at.0.duration_since(now).try_into().ok()),
             ))
         }
     }
@@ -55,7 +59,10 @@ pub(crate) fn outcome(object: &ArxivQuery) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse;
     use crd::{ArxivQuerySpec, ArxivQueryStatus};
+    use http::header::RETRY_AFTER;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
 
@@ -70,7 +77,7 @@ mod tests {
             message: Some("why".into()),
             ..ArxivQueryStatus::default()
         });
-        match outcome(&object) {
+        match outcome(&object, Timestamp::UNIX_EPOCH) {
             Outcome::Unfinished => "unfinished".into(),
             Outcome::Found(found) => serde_json::to_string(&found).unwrap(),
             Outcome::Error(error) => format!("{} {}", error.status().as_u16(), error.body()["detail"]),
@@ -93,6 +100,28 @@ mod tests {
         assert_eq!(told(Phase::Failed, Some(200), None), "502 \"why\"");
         assert_eq!(told(Phase::Failed, None, None), "502 \"why\"");
         let untouched = ArxivQuery::new("x", ArxivQuerySpec::default());
-        assert!(matches!(outcome(&untouched), Outcome::Unfinished));
+        assert!(matches!(
+            outcome(&untouched, Timestamp::UNIX_EPOCH),
+            Outcome::Unfinished
+        ));
+    }
+
+    #[test]
+    fn a_throttled_caller_is_told_when_the_pause_ends() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut object = ArxivQuery::new("x", ArxivQuerySpec::default());
+        object.status = Some(ArxivQueryStatus {
+            phase: Phase::Failed,
+            http_status: Some(503),
+            retry_after: Some(Time(at(160))),
+            ..ArxivQueryStatus::default()
+        });
+        // After its end, what a 503 says anyway.
+        for (now, told) in [(100, "60"), (159, "1"), (200, "5")] {
+            let Outcome::Error(error) = outcome(&object, at(now)) else {
+                panic!("{now}")
+            };
+            assert_eq!(error.into_response().headers()[RETRY_AFTER], told, "{now}");
+        }
     }
 }

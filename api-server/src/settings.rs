@@ -1,6 +1,6 @@
 //! Settings: command line or environment, read once, checked before anything starts.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use arxiv::MAX_RESULTS;
 use clap::Parser;
@@ -8,7 +8,7 @@ use service::{
     logs::LogArgs,
     settings::{DatabaseUrl, Environment, SettingError, database_url},
 };
-use storage::GateSettings;
+use upstream::UpstreamArgs;
 
 use crate::{
     endpoints::{Endpoint, Served},
@@ -22,7 +22,7 @@ use crate::{
 /// `…_USER` and `…_PASSWORD` or `…_PASSWORD_FILE`. `DATABASE_QUERIES_RW`, `DATABASE_RESULTS_RW`,
 /// `DATABASE_QUERIES_RO` and `DATABASE_RESULTS_RO` take the place of the common ones for one table. Only what the
 /// served endpoints need is read.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "arxiv-api-server", version)]
 pub(crate) struct Settings {
     #[command(flatten)]
@@ -53,34 +53,8 @@ pub(crate) struct Settings {
     #[arg(long, env = "UPSTREAM_PATIENCE_MS", default_value_t = 25_000,
         value_parser = clap::value_parser!(u64).range(1..=600_000))]
     pub(crate) upstream_patience_ms: u64,
-    /// Address of arXiv's API.
-    #[arg(
-        long,
-        env = "ARXIV_API_URL",
-        default_value = "https://export.arxiv.org/api/query"
-    )]
-    pub(crate) arxiv_api_url: url::Url,
-    /// Whom arXiv may write to; goes into the User-Agent.
-    #[arg(long, env = "ARXIV_CONTACT")]
-    pub(crate) arxiv_contact: Option<String>,
-    /// Proxy on the way to arXiv.
-    #[arg(long, env = "ARXIV_PROXY", hide_env_values = true)]
-    pub(crate) arxiv_proxy: Option<url::Url>,
-    /// PEM file of further certificate authorities to trust on the way to arXiv.
-    #[arg(long, env = "ARXIV_CA_BUNDLE")]
-    pub(crate) arxiv_ca_bundle: Option<PathBuf>,
-    /// Deadline of one request to arXiv, in milliseconds.
-    #[arg(long, env = "ARXIV_TIMEOUT_MS", default_value_t = 20_000,
-        value_parser = clap::value_parser!(u64).range(1..=25_000))]
-    pub(crate) arxiv_timeout_ms: u64,
-    /// Least time between two requests to arXiv, over all machines, in milliseconds. arXiv asks for 3000.
-    #[arg(long, env = "MIN_INTERVAL_MS", default_value_t = GateSettings::INTERVAL_MS,
-        value_parser = clap::value_parser!(u64).range(..=3_600_000))]
-    pub(crate) min_interval_ms: u64,
-    /// Pause of everybody after arXiv's first "slow down", in milliseconds; doubled by each further one.
-    #[arg(long, env = "COOLDOWN_BASE_MS", default_value_t = GateSettings::COOLDOWN_BASE_MS,
-        value_parser = clap::value_parser!(u64).range(1..=GateSettings::COOLDOWN_CAP_MS))]
-    pub(crate) cooldown_base_ms: u64,
+    #[command(flatten)]
+    pub(crate) arxiv: UpstreamArgs,
 
     /// `max_results` when a caller does not say.
     #[arg(long, env = "DEFAULT_MAX_QUERY_RESULTS", default_value_t = 8,
@@ -130,10 +104,6 @@ impl Settings {
 
     pub(crate) fn upstream_patience(&self) -> Duration {
         Duration::from_millis(self.upstream_patience_ms)
-    }
-
-    pub(crate) fn arxiv_timeout(&self) -> Duration {
-        Duration::from_millis(self.arxiv_timeout_ms)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
-use arxiv::{Client, ClientSettings};
 use axum::Router;
 use crd::ArxivQuery;
 use kube::Api;
@@ -12,10 +11,9 @@ use service::{
     metrics::Metrics as Registry,
     settings::{DatabaseUrl, Environment},
 };
-use storage::{Access, Gate, GateSettings, Ledger, Pages, PgPool, PoolSettings, Records, pool, schema::Need};
+use storage::{Access, Ledger, Pages, PgPool, PoolSettings, Records, pool, schema::Need};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use upstream::Upstream;
 
 use crate::{
     backoff::Backoff,
@@ -90,7 +88,11 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
         )
     });
     let parts = Parts {
-        upstream: upstream(args, &databases, pools.upstream.clone())?,
+        upstream: args.arxiv.upstream(
+            databases.upstream.as_str(),
+            APPLICATION,
+            Pages::new(pools.upstream.clone()),
+        )?,
         records: Records::new(pools.queries, pools.results, databases.split()),
         ledger: Ledger::new(pools.ledger),
         pages: Pages::new(pools.upstream),
@@ -168,23 +170,6 @@ async fn serve(tasks: &mut Tasks, listen: SocketAddr, router: Router) -> anyhow:
         let _ = axum::serve(listener, router).await;
     });
     Ok(())
-}
-
-fn upstream(args: &RunArgs, databases: &Databases, pages: PgPool) -> anyhow::Result<Upstream> {
-    let client = Client::new(ClientSettings {
-        base: args.arxiv_api_url.clone(),
-        contact: args.arxiv_contact.clone(),
-        timeout: args.arxiv_timeout(),
-        proxy: args.arxiv_proxy.clone(),
-        ca_bundle: args.arxiv_ca_bundle.clone(),
-        max_body: ClientSettings::DEFAULT_MAX_BODY,
-    })?;
-    let gate = Gate::new(GateSettings {
-        interval: args.min_interval(),
-        cooldown_base: args.cooldown_base(),
-        ..GateSettings::new(databases.upstream.as_str().to_owned(), APPLICATION.to_owned())
-    })?;
-    Ok(Upstream::new(client, gate, Pages::new(pages)))
 }
 
 /// A pool for each database.

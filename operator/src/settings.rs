@@ -1,17 +1,13 @@
 //! What `arxiv-operator run` can be told.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
 use service::settings::{DatabaseUrl, Environment, SettingError, database_url};
-use storage::GateSettings;
-use url::Url;
-
-/// arXiv's public search endpoint.
-const ARXIV: &str = "https://export.arxiv.org/api/query";
+use upstream::UpstreamArgs;
 
 /// Settings of the controller. The databases are read from the environment alone, as their URLs hold passwords.
-#[derive(Args, Debug)]
+#[derive(Args)]
 #[command(after_help = HELP)]
 pub(crate) struct RunArgs {
     /// Where /healthz, /readyz and /metrics are served.
@@ -20,34 +16,12 @@ pub(crate) struct RunArgs {
     /// The only namespace to work in; all of them when not given.
     #[arg(long, env = "WATCH_NAMESPACE")]
     pub(crate) watch_namespace: Option<String>,
-    /// arXiv's search endpoint.
-    #[arg(long, env = "ARXIV_API_URL", default_value = ARXIV)]
-    pub(crate) arxiv_api_url: Url,
-    /// How the people behind this installation are reached; arXiv asks for it. Sent in the User-Agent.
-    #[arg(long, env = "ARXIV_CONTACT")]
-    pub(crate) arxiv_contact: Option<String>,
-    /// The proxy for requests to arXiv.
-    // Its URL may hold a password: neither its value nor a default is ever shown.
-    #[arg(long, env = "ARXIV_PROXY", hide_env_values = true)]
-    pub(crate) arxiv_proxy: Option<Url>,
-    /// A PEM file of certificates to trust besides the system's in requests to arXiv.
-    #[arg(long, env = "ARXIV_CA_BUNDLE")]
-    pub(crate) arxiv_ca_bundle: Option<PathBuf>,
-    /// How long one page may take at arXiv, in milliseconds.
-    // Below the 30 s for which the gate's lock outlives a machine that vanished with a request under way.
-    #[arg(long, env = "ARXIV_TIMEOUT_MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=25_000))]
-    pub(crate) arxiv_timeout_ms: u64,
-    /// The least time between two requests to arXiv, in milliseconds. arXiv's terms say 3000.
-    #[arg(long, env = "MIN_INTERVAL_MS", default_value_t = GateSettings::INTERVAL_MS, value_parser = clap::value_parser!(u64).range(..=3_600_000))]
-    pub(crate) min_interval_ms: u64,
+    #[command(flatten)]
+    pub(crate) arxiv: UpstreamArgs,
     /// The wait after a query's first failed request, in milliseconds; it doubles with each further one, up to six
     /// minutes.
     #[arg(long, env = "RETRY_BASE_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=360_000))]
     pub(crate) retry_base_ms: u64,
-    /// The pause that everybody makes after arXiv asked to slow down, in milliseconds; it doubles while it goes on, up to
-    /// 15 minutes, and is never shorter than what arXiv asks for.
-    #[arg(long, env = "COOLDOWN_BASE_MS", default_value_t = GateSettings::COOLDOWN_BASE_MS, value_parser = clap::value_parser!(u64).range(1..=GateSettings::COOLDOWN_CAP_MS))]
-    pub(crate) cooldown_base_ms: u64,
     /// How many objects are worked on at once.
     #[arg(long, env = "MAX_CONCURRENT_RECONCILES", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) max_concurrent_reconciles: u16,
@@ -80,17 +54,8 @@ NAME_PASSWORD_FILE instead of NAME_URL):
   KUBECONFIG                    outside of a cluster";
 
 impl RunArgs {
-    pub(crate) fn min_interval(&self) -> Duration {
-        Duration::from_millis(self.min_interval_ms)
-    }
-    pub(crate) fn arxiv_timeout(&self) -> Duration {
-        Duration::from_millis(self.arxiv_timeout_ms)
-    }
     pub(crate) fn retry_base(&self) -> Duration {
         Duration::from_millis(self.retry_base_ms)
-    }
-    pub(crate) fn cooldown_base(&self) -> Duration {
-        Duration::from_millis(self.cooldown_base_ms)
     }
     pub(crate) fn sweep_interval(&self) -> Duration {
         Duration::from_secs(self.sweep_interval_seconds)

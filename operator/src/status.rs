@@ -120,9 +120,12 @@ pub(crate) fn failed(
     known: Option<&Progress>,
     sent: Option<&str>,
     verdict: &Verdict,
+    cooling_until: Option<Timestamp>,
     now: Timestamp,
 ) -> ArxivQueryStatus {
     let message = line(&verdict.message);
+    // Other failures have nothing to do with the pause that everybody makes.
+    let throttled = matches!(verdict.http_status, Some(429 | 503));
     let mut conditions = ends(object, false, &verdict.reason, &message, now);
     // Ready alone, when false, is work in progress to kstatus.
     conditions.push(Conditions { object, now }.make(ConditionType::Stalled, true, &verdict.reason, ""));
@@ -132,6 +135,7 @@ pub(crate) fn failed(
         http_status: verdict.http_status.map(i32::from),
         query: sent.map(|sent| shortened(sent, MAX_QUERY)),
         completion_time: Some(Time(now)),
+        retry_after: cooling_until.filter(|_| throttled).map(Time),
         message: Some(message),
         ..base(object, known)
     }
@@ -295,7 +299,14 @@ mod tests {
             message: "x".repeat(5_000),
             http_status: Some(502),
         };
-        let status = failed(&object(), Some(&known), Some("au:knuth"), &verdict, at(50));
+        let status = failed(
+            &object(),
+            Some(&known),
+            Some("au:knuth"),
+            &verdict,
+            Some(at(80)),
+            at(50),
+        );
         assert_eq!(
             shape(&status),
             [
@@ -309,7 +320,20 @@ mod tests {
             (Phase::Failed, Some(502), Some(2))
         );
         assert_eq!(status.start_time, Some(Time(at(20))));
-        assert_eq!(status.query_id, None);
+        assert_eq!((status.query_id, status.retry_after), (None, None));
+        let throttled = Verdict {
+            http_status: Some(503),
+            ..verdict
+        };
+        let status = failed(
+            &object(),
+            Some(&known),
+            Some("au:knuth"),
+            &throttled,
+            Some(at(80)),
+            at(50),
+        );
+        assert_eq!(status.retry_after, Some(Time(at(80))));
         assert!(status.message.unwrap().chars().count() <= MAX_MESSAGE);
     }
 

@@ -65,6 +65,10 @@ pub struct ArxivQueryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
 
+    /// Of a query that failed while arXiv was throttling: when asking again may have better luck.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<Time>,
+
     /// One line for people: what it waits for, or how it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]

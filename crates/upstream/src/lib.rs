@@ -5,6 +5,7 @@
 
 mod assemble;
 mod error;
+mod settings;
 mod slices;
 mod turn;
 mod verdict;
@@ -21,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 pub use assemble::{Assembled, assemble};
 pub use error::UpstreamError;
+pub use settings::{SettingsError, UpstreamArgs};
 pub use slices::slices;
 
 use crate::turn::Inquiry;

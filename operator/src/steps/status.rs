@@ -73,7 +73,16 @@ pub(crate) async fn failed(
     sent: Option<&str>,
     verdict: &Verdict,
 ) -> Result<Action, Error> {
-    let status = status::failed(&query.object, Some(&query.known), sent, verdict, Timestamp::now());
+    let now = Timestamp::now();
+    let cooling_until = context.tracker.cooling_until(now);
+    let status = status::failed(
+        &query.object,
+        Some(&query.known),
+        sent,
+        verdict,
+        cooling_until,
+        now,
+    );
     if write(context, query, status).await? {
         context.metrics.finished(Phase::Failed);
         context

@@ -164,6 +164,7 @@ migrations: {rolePasswords: {secret: x}}
         "api-server/src",
         "crates/service/src/logs",
         "crates/service/src/settings",
+        "crates/upstream/src",
     ] {
         for file in std::fs::read_dir(root().join(folder)).unwrap() {
             let path = file.unwrap().path();
