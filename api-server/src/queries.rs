@@ -18,7 +18,7 @@ use storage::{ReadQuery, Reads, StorageError};
 
 use crate::{
     error::ApiError,
-    request_body::{SMALL_BODY, read_body},
+    request_body::{BodyRoom, SMALL_BODY},
     routing::only,
     wire::{
         body::Body as WireBody,
@@ -40,6 +40,7 @@ const CHUNK: usize = 16 * 1024;
 pub(crate) struct QueryLog {
     pub(crate) reads: Reads,
     pub(crate) zone: Zone,
+    pub(crate) room: BodyRoom,
 }
 
 pub(crate) fn frontend(log: QueryLog) -> Router {
@@ -65,10 +66,8 @@ async fn queries_get(State(log): State<QueryLog>, RawQuery(query): RawQuery) -> 
 
 async fn queries_post(State(log): State<QueryLog>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let body = WireBody::read(
-        &parts.headers,
-        &read_body(&parts.headers, body, SMALL_BODY).await?,
-    )?;
+    let body = log.room.read(&parts.headers, body, SMALL_BODY).await?;
+    let body = WireBody::read(&parts.headers, &body.bytes)?;
     let [start, end] = body.texts(["start_timestamp", "end_timestamp"])?;
     log.between("queries_post", start, end).await
 }

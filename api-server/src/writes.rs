@@ -1,6 +1,6 @@
 //! POST /write-queries and POST /write-results: records of clients that bring their own number.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -12,11 +12,11 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use service::logs::Call;
 use storage::{WriteOutcome, Writes};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     error::ApiError,
-    request_body::{RESULTS_BODY, SMALL_BODY, read_body},
+    request_body::{BodyRoom, RESULTS_BODY, SMALL_BODY},
     routing::only,
     wire::{
         body::Body as WireBody,
@@ -24,21 +24,24 @@ use crate::{
     },
 };
 
-/// Bodies of results in memory at once: four of 64 MiB, and a few times that while they are read.
-const LONG_BODIES: usize = 4;
+/// How long a long body waits for the one before it to be read and recorded.
+const TURN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the endpoints need.
 #[derive(Clone)]
 pub(crate) struct Recording {
     writes: Writes,
-    long_bodies: Arc<Semaphore>,
+    room: BodyRoom,
+    /// One long body at a time: read as JSON it takes several times its length.
+    long_body: Arc<Semaphore>,
 }
 
 impl Recording {
-    pub(crate) fn new(writes: Writes) -> Self {
+    pub(crate) fn new(writes: Writes, room: BodyRoom) -> Self {
         Self {
             writes,
-            long_bodies: Arc::new(Semaphore::new(LONG_BODIES)),
+            room,
+            long_body: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -61,8 +64,8 @@ type Saved = (StatusCode, Json<Value>);
 
 async fn write_queries(State(recording): State<Recording>, request: Request) -> Result<Saved, ApiError> {
     let (parts, body) = request.into_parts();
-    let bytes = read_body(&parts.headers, body, SMALL_BODY).await?;
-    let row = columns::query_row(&WireBody::read(&parts.headers, &bytes)?.into_object()?)?;
+    let body = recording.room.read(&parts.headers, body, SMALL_BODY).await?;
+    let row = columns::query_row(&WireBody::read(&parts.headers, &body.bytes)?.into_object()?)?;
     let call = Call::new("write_queries")
         .arg("query_id", row.query_id)
         .arg("timestamp", row.timestamp)
@@ -92,13 +95,17 @@ async fn write_queries(State(recording): State<Recording>, request: Request) -> 
 
 async fn write_results(State(recording): State<Recording>, request: Request) -> Result<Saved, ApiError> {
     let (parts, body) = request.into_parts();
-    let Ok(_permit) = recording.long_bodies.acquire().await else {
-        return Err(ApiError::internal());
+    let body = recording.room.read(&parts.headers, body, RESULTS_BODY).await?;
+    // Held until the rows are recorded.
+    let _turn = if body.bytes.len() > SMALL_BODY.bytes {
+        let turn = timeout(TURN_PATIENCE, recording.long_body.acquire()).await;
+        Some(turn.ok().and_then(Result::ok).ok_or_else(ApiError::unavailable)?)
+    } else {
+        None
     };
-    let bytes = read_body(&parts.headers, body, RESULTS_BODY).await?;
-    // Up to 64 MiB to be parsed: not on a thread that others' requests wait for.
+    // Up to 32 MiB to be parsed: not on a thread that others' requests wait for.
     let headers = parts.headers;
-    let body = tokio::task::spawn_blocking(move || results_body(&headers, &bytes))
+    let body = tokio::task::spawn_blocking(move || results_body(&headers, &body.bytes))
         .await
         .map_err(|_| ApiError::internal())??;
     let call = Call::new("write_results")
