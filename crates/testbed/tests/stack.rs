@@ -38,4 +38,18 @@ async fn a_search_runs_and_a_killed_process_is_started_again() {
     }
     assert_eq!(operator.url(), url, "on the same port");
     assert!(told.lock().unwrap()[0].contains("operator-0"), "{told:?}");
+
+    // A server is left to whoever ended it, but not as a zombie: that would pass for running.
+    let replica = stack.databases.replica.child();
+    replica.signal(testbed::process::Signal::KILL);
+    let gone = async {
+        while std::path::Path::new(&format!("/proc/{}", replica.pid())).exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = stack.supervise(|line| told.lock().unwrap().push(line.to_owned())) => {}
+        done = tokio::time::timeout(Duration::from_mins(1), gone) => done.unwrap(),
+    }
+    assert!(told.lock().unwrap()[1].contains("postgres replica"), "{told:?}");
 }

@@ -124,6 +124,11 @@ impl Postgres {
         self.port.number()
     }
 
+    /// The postmaster.
+    pub fn child(&self) -> &Child {
+        &self.child
+    }
+
     /// Process id of the postmaster.
     pub fn pid(&self) -> u32 {
         self.child.pid()

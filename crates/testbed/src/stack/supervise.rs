@@ -1,8 +1,10 @@
-//! Starting operators and API servers again when they die, as the kubelet does.
+//! Starting operators and API servers again when they die, as the kubelet does; and telling of servers that died, which
+//! are left to whoever ended them.
 
 use std::time::{Duration, Instant};
 
 use super::Stack;
+use crate::process::Child;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Who lived this long is started again at once.
@@ -17,7 +19,20 @@ impl Stack {
             .services()
             .map(|service| (service, Instant::now(), Duration::ZERO))
             .collect();
+        let mut left_alone = self.servers();
         loop {
+            // To ask how it ended also takes its pid out of the system's table: as a zombie it would pass for running, and
+            // its data folder for one in use.
+            left_alone.retain(|(name, child)| match child.ended() {
+                None => true,
+                Some(status) => {
+                    tell(&format!(
+                        "{name} (pid {}) ended: {status}; it is not started again",
+                        child.pid()
+                    ));
+                    false
+                }
+            });
             for (service, since, pause) in &mut watched {
                 let Some(status) = service.child().ended() else {
                     continue;
@@ -42,5 +57,15 @@ impl Stack {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    fn servers(&self) -> Vec<(&'static str, &Child)> {
+        let plane = self.control_plane.get();
+        vec![
+            ("postgres primary", self.databases.primary.child()),
+            ("postgres replica", self.databases.replica.child()),
+            ("kube-apiserver", plane.api_server()),
+            ("etcd", plane.etcd()),
+        ]
     }
 }
