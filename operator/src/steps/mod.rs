@@ -1,4 +1,4 @@
-//! The steps of a reconciliation, in their order; see [`crate::controller::reconcile`].
+//! The steps of a reconciliation, in their order; see `reconcile` in the controller.
 
 pub(crate) mod close;
 pub(crate) mod ended;
