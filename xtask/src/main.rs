@@ -1,6 +1,7 @@
 //! `cargo xtask …`: the one entry point for people and CI.
 
 mod cargo;
+mod chaos;
 mod crds;
 mod demo;
 mod lint;
@@ -30,6 +31,7 @@ enum Command {
     Demo(demo::Arguments),
     Up(up::Arguments),
     Test(test::Arguments),
+    Chaos(chaos::Arguments),
     /// Checks formatting, lints, dependencies, generated files and documentation.
     ///
     /// Known vulnerabilities are not looked for: that needs a database from the internet (`cargo deny check advisories`).
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => on_runtime(demo::run(arguments)).map(success),
         Command::Up(arguments) => on_runtime(up::run(arguments)).map(success),
         Command::Test(arguments) => on_runtime(test::run(arguments)),
+        Command::Chaos(arguments) => on_runtime(chaos::run(arguments)),
         Command::Lint => lint::run().map(success),
         Command::Crds => crds::write().map(success),
     };

@@ -1,0 +1,128 @@
+//! What a run came to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::checks::{Kind, Violation, lost_fetches};
+use crate::facts::{Facts, Phase};
+
+/// The figures and findings of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// What decides the faults.
+    pub seed: u64,
+    /// Whether there were two database servers.
+    pub split: bool,
+    /// Broken invariants.
+    pub violations: Vec<Violation>,
+    /// The file that tells what happened when; logs of the processes are beside it when something is broken.
+    pub timeline: PathBuf,
+    /// Faults by their kind.
+    pub faults: BTreeMap<&'static str, u64>,
+    figures: Figures,
+}
+
+#[derive(Debug)]
+struct Figures {
+    took: Duration,
+    queries: usize,
+    succeeded: usize,
+    failed: usize,
+    removed: usize,
+    answers: usize,
+    requests: usize,
+    searches: usize,
+    lost_fetches: usize,
+    ended_by_itself: u64,
+}
+
+impl Report {
+    pub(crate) fn new(
+        (seed, took, timeline): (u64, Duration, PathBuf),
+        facts: &Facts,
+        violations: Vec<Violation>,
+        faults: BTreeMap<&'static str, u64>,
+        ended_by_itself: u64,
+    ) -> Self {
+        let ended = |phase| {
+            facts
+                .objects
+                .iter()
+                .filter(|object| object.phase == phase)
+                .count()
+        };
+        let searches: BTreeSet<_> = facts
+            .requests
+            .iter()
+            .map(|request| (&request.search, request.start))
+            .collect();
+        // `removed` holds all that were ever there.
+        let queries = facts.removed.len();
+        let figures = Figures {
+            took,
+            queries,
+            succeeded: ended(Phase::Succeeded),
+            failed: ended(Phase::Failed),
+            removed: queries.saturating_sub(facts.objects.len()),
+            answers: facts.answers.len(),
+            requests: facts.requests.len(),
+            searches: searches.len(),
+            lost_fetches: lost_fetches(facts),
+            ended_by_itself,
+        };
+        Self {
+            seed,
+            split: facts.split,
+            violations,
+            timeline,
+            faults,
+            figures,
+        }
+    }
+
+    /// Whether nothing is broken.
+    pub fn passed(&self) -> bool {
+        self.violations.is_empty()
+    }
+}
+
+/// One line of figures.
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Figures {
+            took,
+            queries,
+            succeeded,
+            failed,
+            removed,
+            answers,
+            requests,
+            searches,
+            lost_fetches,
+            ended_by_itself,
+        } = &self.figures;
+        write!(
+            out,
+            "chaos: seed={} split={} seconds={} faults={} queries={queries} succeeded={succeeded} failed={failed} \
+             removed={removed} answers={answers} searches={searches} requests={requests} lost_fetches={lost_fetches} \
+             ended_by_itself={ended_by_itself}",
+            self.seed,
+            self.split,
+            took.as_secs(),
+            self.faults.values().sum::<u64>()
+        )?;
+        for (name, kind) in [
+            ("lost", Kind::Lost),
+            ("doubled", Kind::Doubled),
+            ("impolite", Kind::Impolite),
+            ("asked_twice", Kind::AskedTwice),
+            ("wrong", Kind::Wrong),
+        ] {
+            let of_kind = self.violations.iter().filter(|violation| violation.kind == kind);
+            write!(out, " {name}={}", of_kind.count())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! What happened when, line by line in a file.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+/// The file, and the moment that all times count from.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    start: Instant,
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+impl Timeline {
+    /// Begins an empty one.
+    pub(crate) fn begin(path: PathBuf) -> Result<Self> {
+        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self {
+            start: Instant::now(),
+            path,
+            file: Mutex::new(file),
+        })
+    }
+
+    /// The time since its beginning.
+    pub(crate) fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// A moment as time since its beginning.
+    pub(crate) fn at(&self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.start)
+    }
+
+    /// Writes a line. A full disk is no reason to end the run.
+    pub(crate) fn say(&self, line: &str) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = writeln!(file, "{:9.3} {line}", self.now().as_secs_f64());
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
