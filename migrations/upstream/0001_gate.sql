@@ -3,7 +3,9 @@ create table public.arxiv_gate (
     single boolean primary key default true check (single),
     next_slot timestamptz not null default clock_timestamp(),
     cooldown_until timestamptz,
-    throttled_in_a_row integer not null default 0
+    throttled_in_a_row integer not null default 0,
+    -- Set with a slot, cleared at the end of its turn: who finds it set knows that the turn before broke off.
+    request_open boolean not null default false
 );
 
 insert into public.arxiv_gate default values;

@@ -8,7 +8,7 @@ use storage::{GateError, LOCK_OUTLIVES_HOST, NewPage, Outcome, PageEntry, PageKe
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::verdict::{Claim, Verdict, judge};
+use crate::verdict::{Claim, Doubts, Verdict, judge};
 use crate::{Given, Parts, UpstreamError};
 
 /// The longest that a request may take, whatever its client's deadline: it must have ended before the lock of a
@@ -38,7 +38,7 @@ impl Inquiry {
     /// Steps 2 to 7 of [`crate::Upstream::page`].
     pub(crate) async fn run(mut self) -> Result<Given, UpstreamError> {
         let mut visit = self.parts.client.visit(&self.request);
-        let mut retries = 0;
+        let mut doubts = Doubts::default();
         loop {
             // Waiting leaves nothing behind, so here it is enough to stop.
             let turn = {
@@ -48,7 +48,7 @@ impl Inquiry {
                     .await
                     .ok_or_else(cancelled)??
             };
-            match self.take_turn(turn, visit, &mut retries).await? {
+            match self.take_turn(turn, visit, &mut doubts).await? {
                 Step::Given(given) => return Ok(given),
                 Step::Again(next) => visit = next,
             }
@@ -60,7 +60,7 @@ impl Inquiry {
         &mut self,
         mut turn: Turn,
         visit: Visit,
-        retries: &mut u32,
+        doubts: &mut Doubts,
     ) -> Result<Step, UpstreamError> {
         if let Some(page) = self.parts.pages.get(&self.key).await? {
             turn.leave().await;
@@ -93,7 +93,7 @@ impl Inquiry {
         let fetched = self.fetch(&mut turn, visit).await?;
         let outcome = outcome(&fetched);
         let step = match fetched {
-            Ok(Fetched::Answer(answer)) => self.keep(&answer, retries).await,
+            Ok(Fetched::Answer(answer)) => self.keep(&answer, doubts).await,
             Ok(Fetched::Redirect(visit)) => Ok(Step::Again(visit)),
             Err(source) => Err(UpstreamError::Fetch {
                 source,
@@ -140,7 +140,7 @@ impl Inquiry {
     }
 
     /// Step 6.
-    async fn keep(&self, answer: &Answer, retries: &mut u32) -> Result<Step, UpstreamError> {
+    async fn keep(&self, answer: &Answer, doubts: &mut Doubts) -> Result<Step, UpstreamError> {
         let feed = &answer.feed;
         let claim = Claim {
             start: self.request.start,
@@ -152,7 +152,7 @@ impl Inquiry {
                 None
             },
         };
-        match judge(claim, *retries) {
+        match judge(claim, doubts) {
             Verdict::Keep(keep_for) => {
                 // Boxed, as its future is large and would make that of every caller so.
                 let new = new_page(answer, keep_for);
@@ -160,8 +160,7 @@ impl Inquiry {
                 Ok(Step::Given(Given { page, fetched: true }))
             }
             Verdict::AskAgain => {
-                *retries += 1;
-                tracing::info!(retries, total = feed.total, "an empty page is asked for again");
+                tracing::info!(total = feed.total, "an empty page is asked for again");
                 Ok(Step::Again(self.parts.client.visit(&self.request)))
             }
             Verdict::Incomplete => Err(UpstreamError::Fetch {

@@ -24,6 +24,15 @@ pub(crate) struct Claim {
     pub(crate) total_before: Option<u32>,
 }
 
+/// The answers for a page that were not believed so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Doubts {
+    /// Those that left a hole: empty, though there should be something.
+    holes: u32,
+    /// Those that found nothing at all.
+    nothings: u32,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The page stands, for so long if not for its day.
@@ -34,30 +43,35 @@ pub(crate) enum Verdict {
     Incomplete,
 }
 
-/// Judges an answer after `retries` earlier ones were not believed.
-pub(crate) fn judge(claim: Claim, retries: u32) -> Verdict {
+/// Judges an answer in the light of those before it, and counts it among them if it is not believed.
+///
+/// An answer that told of a total stands against any that finds nothing: they are never believed after it.
+pub(crate) fn judge(claim: Claim, doubts: &mut Doubts) -> Verdict {
     // A page with entries is taken even if it has fewer than asked for: totals are not exact.
     if claim.entries > 0 {
         return Verdict::Keep(None);
     }
     let finds_nothing = claim.total == 0;
     let is_hole = claim.start < claim.total
-        || (finds_nothing && claim.total_before.is_some_and(|total| claim.start < total));
+        || (finds_nothing
+            && (doubts.holes > 0 || claim.total_before.is_some_and(|total| claim.start < total)));
     if is_hole {
-        return if retries < RETRIES_OF_A_HOLE {
-            Verdict::AskAgain
-        } else {
+        doubts.holes += 1;
+        return if doubts.holes > RETRIES_OF_A_HOLE {
             Verdict::Incomplete
+        } else {
+            Verdict::AskAgain
         };
     }
     if !finds_nothing {
         // Past the end, as the answer says itself.
         return Verdict::Keep(None);
     }
-    if retries < RETRIES_OF_NOTHING {
-        Verdict::AskAgain
-    } else {
+    doubts.nothings += 1;
+    if doubts.nothings > RETRIES_OF_NOTHING {
         Verdict::Keep(Some(KEEP_NOTHING))
+    } else {
+        Verdict::AskAgain
     }
 }
 
@@ -85,14 +99,55 @@ mod tests {
             ("nothing after nothing", 2000, 0, 0, Some(0), [AskAgain, minutes, minutes, minutes]),
         ];
         for (name, start, entries, total, total_before, verdicts) in cases {
-            for (retries, verdict) in (0..).zip(verdicts) {
+            let mut doubts = Doubts::default();
+            for (retries, verdict) in verdicts.into_iter().enumerate() {
                 let claim = Claim {
                     start,
                     entries,
                     total,
                     total_before,
                 };
-                assert_eq!(judge(claim, retries), verdict, "{name}, {retries}");
+                assert_eq!(judge(claim, &mut doubts), verdict, "{name}, {retries}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hole_stands_against_nothing() {
+        use Verdict::{AskAgain, Incomplete, Keep};
+        let hole = Claim {
+            start: 0,
+            entries: 0,
+            total: 5000,
+            total_before: None,
+        };
+        let nothing = Claim { total: 0, ..hole };
+        let whole = Claim { entries: 8, ..hole };
+        let cases: [&[(Claim, Verdict)]; 4] = [
+            &[
+                (hole, AskAgain),
+                (hole, AskAgain),
+                (hole, AskAgain),
+                (nothing, Incomplete),
+            ],
+            &[
+                (hole, AskAgain),
+                (nothing, AskAgain),
+                (nothing, AskAgain),
+                (nothing, Incomplete),
+            ],
+            &[
+                (nothing, AskAgain),
+                (hole, AskAgain),
+                (nothing, AskAgain),
+                (whole, Keep(None)),
+            ],
+            &[(nothing, AskAgain), (nothing, Keep(Some(KEEP_NOTHING)))],
+        ];
+        for case in cases {
+            let mut doubts = Doubts::default();
+            for (claim, verdict) in case {
+                assert_eq!(judge(*claim, &mut doubts), *verdict, "{case:?}");
             }
         }
     }

@@ -25,6 +25,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a held lock's connection is tested.
 const POLL: Duration = Duration::from_millis(250);
+/// How long a holder whose connection broke may go on without knowing: by then it has dropped its request. The server frees
+/// its lock before that.
+pub(super) const LOSS_IS_NOTICED: Duration = POLL.saturating_add(ANSWER_TIMEOUT).saturating_add(POLL);
 /// Told to callers who gave up waiting in the queue: its length is not known, so about two turns.
 const TURNS_TO_WAIT: u32 = 2;
 

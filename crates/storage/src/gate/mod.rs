@@ -157,6 +157,8 @@ impl Gate {
         Ok(Turn {
             held,
             settings: Arc::clone(&self.settings),
+            others_have_ended: Instant::now() + lock::LOSS_IS_NOTICED,
+            slot_taken: false,
         })
     }
 
@@ -186,16 +188,24 @@ impl Gate {
 pub struct Turn {
     held: lock::Held,
     settings: Arc<GateSettings>,
+    /// When a request of the turn before is over, should that have broken off.
+    others_have_ended: Instant,
+    slot_taken: bool,
 }
 
 impl Turn {
     /// Waits for the next slot, at most `patience`, and takes it.
+    ///
+    /// A lock is free as soon as its connection breaks, but its holder takes a moment to notice and to drop its request.
+    /// The row tells that such a request was open, and then its end is waited for as well.
     pub async fn slot(&mut self, patience: Duration) -> Result<Slot, GateError> {
         let deadline = Instant::now() + patience;
         loop {
             // Counted from before the statement: whatever time its commit took is then on the safe side.
             let fresh_until = Instant::now() + self.settings.guard;
-            if answered(slot::take(self.held.session(), &self.settings)).await? {
+            let open_is_ours = self.slot_taken || self.others_have_ended <= Instant::now();
+            if answered(slot::take(self.held.session(), &self.settings, open_is_ours)).await? {
+                self.slot_taken = true;
                 return Ok(Slot { fresh_until });
             }
             let ahead = answered(slot::ahead(self.held.session())).await?;
@@ -209,7 +219,13 @@ impl Turn {
                     retry_after: ahead.cooldown,
                 });
             }
-            let wait = ahead.slot.max(ahead.cooldown);
+            let others = self.others_have_ended.saturating_duration_since(Instant::now());
+            let others = if ahead.open && !self.slot_taken {
+                others
+            } else {
+                Duration::ZERO
+            };
+            let wait = ahead.slot.max(ahead.cooldown).max(others);
             if wait > left {
                 return Err(GateError::Busy { retry_after: wait });
             }
@@ -235,7 +251,11 @@ impl Turn {
     }
 
     /// Ends the turn without a request.
-    pub async fn leave(self) {
+    pub async fn leave(mut self) {
+        // Should it fail, the next turn waits a little for nothing.
+        if self.slot_taken && answered(slot::give_up(self.held.session())).await.is_err() {
+            return;
+        }
         self.held.release().await;
     }
 }

@@ -21,39 +21,46 @@ pub(super) struct Ahead {
     pub(super) cooldown: Duration,
     /// The end of the cool-down, if there is one.
     pub(super) until: Option<Timestamp>,
+    /// A request may still be open: the turn before broke off.
+    pub(super) open: bool,
 }
 
-/// Takes the slot if it is due: moves it by a stride, committed when this returns true.
+/// Takes the slot if it is due: moves it by a stride, committed when this returns true. `open_is_ours`: a request that
+/// seems open is this turn's own, or has had its time to end.
 pub(super) async fn take(
     connection: &mut PgConnection,
     settings: &GateSettings,
+    open_is_ours: bool,
 ) -> Result<bool, sqlx::Error> {
     let take = sqlx::query(
         "update public.arxiv_gate
-         set next_slot = clock_timestamp() + $1 * interval '1 microsecond'
-         where (next_slot <= clock_timestamp() or next_slot > clock_timestamp() + $2 * interval '1 microsecond')
+         set next_slot = clock_timestamp() + $1 * interval '1 microsecond', request_open = true
+         where ($4 or not request_open)
+           and (next_slot <= clock_timestamp() or next_slot > clock_timestamp() + $2 * interval '1 microsecond')
            and (cooldown_until is null or cooldown_until <= clock_timestamp()
                 or cooldown_until > clock_timestamp() + $3 * interval '1 microsecond')",
     )
     .bind(micros(settings.stride()))
     .bind(micros(settings.interval + CLOCK_SET_BACK))
-    .bind(micros(settings.cooldown_cap + CLOCK_SET_BACK));
+    .bind(micros(settings.cooldown_cap + CLOCK_SET_BACK))
+    .bind(open_is_ours);
     Ok(take.execute(connection).await?.rows_affected() == 1)
 }
 
 /// How long until [`take`] can succeed; None if the row is missing.
 pub(super) async fn ahead(connection: &mut PgConnection) -> Result<Option<Ahead>, sqlx::Error> {
-    let ahead = sqlx::query_as::<_, (i64, i64, Option<i64>)>(
+    let ahead = sqlx::query_as::<_, (i64, i64, Option<i64>, bool)>(
         "select (extract(epoch from next_slot - t) * 1000000)::bigint,
                 coalesce((extract(epoch from cooldown_until - t) * 1000000)::bigint, 0),
-                (extract(epoch from cooldown_until) * 1000000)::bigint
+                (extract(epoch from cooldown_until) * 1000000)::bigint, request_open
          from public.arxiv_gate, clock_timestamp() as t",
     );
     let wait = |micros: i64| Duration::from_micros(u64::try_from(micros).unwrap_or(0));
     Ok(ahead
         .fetch_optional(connection)
         .await?
-        .map(|(slot, cooldown, until)| Ahead {
+        .map(|(slot, cooldown, until, open)| Ahead {
+            open,
             slot: wait(slot),
             cooldown: wait(cooldown),
             until: until.and_then(|at| Timestamp::from_microsecond(at).ok()),
@@ -76,6 +83,7 @@ pub(super) async fn settle(
     let settle = sqlx::query_as::<_, (Option<i64>,)>(
         "update public.arxiv_gate
          set next_slot = greatest(next_slot, clock_timestamp() + $1 * interval '1 microsecond'),
+             request_open = false,
              throttled_in_a_row = case when $2 then throttled_in_a_row + 1 when not $2 then 0 else throttled_in_a_row end,
              cooldown_until = case when $2 then greatest(cooldown_until, clock_timestamp() + interval '1 microsecond'
                  * least(greatest($3 * power(2, least(throttled_in_a_row, $4)), $5), $6))
@@ -92,4 +100,12 @@ pub(super) async fn settle(
         .fetch_optional(connection)
         .await?
         .and_then(|(until,)| until))
+}
+
+/// No request goes out with the slot that was taken.
+pub(super) async fn give_up(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("update public.arxiv_gate set request_open = false")
+        .execute(connection)
+        .await?;
+    Ok(())
 }

@@ -117,6 +117,44 @@ async fn a_killed_holder_frees_the_gate_and_knows_it() {
     first.enter(PATIENCE).await.unwrap().leave().await;
 }
 
+/// The lock is free the moment its connection breaks, and its holder learns of it later: the next one has to wait for that.
+#[tokio::test]
+async fn after_a_break_the_next_request_waits_until_the_one_before_is_dropped() {
+    let server = Server::migrated().await;
+    let (first, second) = (gate(&server), gate(&server));
+    let mut turn = first.enter(PATIENCE).await.unwrap();
+    turn.slot(PATIENCE).await.unwrap();
+    let waiting = tokio::spawn(async move {
+        let mut turn = second.enter(PATIENCE).await.unwrap();
+        let entered = Instant::now();
+        turn.slot(PATIENCE).await.unwrap();
+        let took = Instant::now();
+        turn.finish(Outcome::Answered).await.unwrap();
+        // Only after a break: the turn before ended as it should.
+        let mut turn = second.enter(PATIENCE).await.unwrap();
+        let again = Instant::now();
+        turn.slot(PATIENCE).await.unwrap();
+        turn.leave().await;
+        (entered, took, again.elapsed())
+    });
+    eventually("the second one waits", async || {
+        server.value::<i64>("postgres", WAITERS).await == 1
+    })
+    .await;
+    let kill = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted";
+    server.value::<bool>("postgres", kill).await;
+    turn.lost().await;
+    let dropped = Instant::now();
+    let (entered, took, again) = waiting.await.unwrap();
+    assert!(
+        entered < took && dropped < took,
+        "{:?} {:?}",
+        took - entered,
+        dropped - entered
+    );
+    assert!(again < Duration::from_secs(1), "{again:?}");
+}
+
 #[tokio::test]
 async fn a_hanging_server_is_noticed() {
     let server = Server::migrated().await;
