@@ -84,7 +84,7 @@ async fn search(
         let waiter = searches
             .waiters
             .register(&name)
-            .ok_or_else(ApiError::unavailable)?;
+            .ok_or_else(|| ApiError::too_many("Too many searches are waiting for their answer"))?;
         // A client that waits less than a create may take is told 202 after it nevertheless: it was accepted.
         searches.make(&object).await?;
         searches.end_of(&name, waiter, limit).await?

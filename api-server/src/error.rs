@@ -63,6 +63,11 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE).retry_after(RETRY_AFTER)
     }
 
+    /// 429: a bound of ours is reached.
+    pub(crate) fn too_many(detail: &str) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(RETRY_AFTER)
+    }
+
     /// 500
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")

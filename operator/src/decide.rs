@@ -66,7 +66,8 @@ pub(crate) fn next(limits: &Limits, known: &Progress, now: Timestamp) -> Next {
         if known.attempts > limits.backoff_limit {
             let tries = known.attempts;
             let message = format!(
-                "given up after {tries} broken answers; the last one: {}",
+                "given up after {tries} broken answer{}; the last one: {}",
+                if tries == 1 { "" } else { "s" },
                 failure.message
             );
             return Next::Fail(Verdict::because(failure, message));
