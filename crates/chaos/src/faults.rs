@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use sqlx::Row;
 use testbed::Postgres;
+use testbed::proxy::Link;
 use testbed::stack::Server;
 
 use crate::bed::Bed;
@@ -176,17 +177,28 @@ impl Bed {
         else {
             return Ok(());
         };
-        let service = self.services()[*victim];
-        let proxy = service.link(*server).context("there is no such link")?;
+        // Only the operator that leads writes results: all ways to their server, or half of these faults would meet nobody.
+        let of_all = *server == Server::Results;
+        let services = self.services().into_iter().enumerate();
+        let met = services.filter(|(index, _)| of_all || index == victim);
+        let proxies: Vec<_> = met.filter_map(|(_, service)| service.link(*server)).collect();
         let _no_pause = self.gate.read().await;
         let from = self.timeline.now();
         match link {
             Some(link) => {
-                proxy.set(*link);
+                for proxy in &proxies {
+                    proxy.set(*link);
+                }
                 tokio::time::sleep(*lasts).await;
-                proxy.set(testbed::proxy::Link::Open);
+                for proxy in &proxies {
+                    proxy.set(Link::Open);
+                }
             }
-            None => proxy.reset(),
+            None => {
+                for proxy in &proxies {
+                    proxy.reset();
+                }
+            }
         }
         tokio::time::sleep(SEEN_WITHIN).await;
         if *server == Server::Primary {

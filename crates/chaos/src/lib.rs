@@ -88,6 +88,7 @@ pub async fn run(settings: &Settings) -> Result<Report> {
 async fn attack(bed: &Arc<Bed>, settings: &Settings) -> Result<Report> {
     let until = Instant::now() + settings.length;
     let shape = Shape {
+        operators: bed.stack.operators.len(),
         services: bed.services().len(),
         split: settings.split,
         long_pauses: settings.length > LONG_RUN,

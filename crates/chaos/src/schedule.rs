@@ -21,8 +21,8 @@ pub(crate) enum Fault {
     Database { server: Server, outage: Outage },
     /// The Kubernetes API server.
     Kubernetes { outage: Outage },
-    /// The connections of an operator or API server to a database server; those that stand are reset where no other
-    /// way is named.
+    /// The connections of an operator or API server (of all, to that of results) to a database server; those that
+    /// stand are reset where no other way is named.
     Cut {
         victim: usize,
         server: Server,
@@ -65,6 +65,8 @@ impl Fault {
 /// What there is to be broken.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
+    /// Operators; they come before the API servers.
+    pub(crate) operators: usize,
     /// Operators and API servers together.
     pub(crate) services: usize,
     /// There is a server for the `results` table alone.
@@ -120,8 +122,18 @@ pub(crate) fn faults(lane: Lane, seed: u64, shape: Shape) -> impl Iterator<Item 
     })
 }
 
+/// An operator more often than an API server: only operators record.
+fn victim(random: &mut Random, shape: Shape) -> usize {
+    let among = if random.percent(40) {
+        shape.operators
+    } else {
+        shape.services
+    };
+    random.index(among)
+}
+
 fn of_process(random: &mut Random, shape: Shape) -> Fault {
-    let victim = random.index(shape.services);
+    let victim = victim(random, shape);
     match random.below(100) {
         0..50 => Fault::Kill {
             victim,
@@ -157,7 +169,7 @@ fn of_server(random: &mut Random, shape: Shape) -> Fault {
             server: Server::Replica,
             outage: outage(random),
         },
-        35..60 if shape.split => Fault::Database {
+        35..70 if shape.split => Fault::Database {
             server: Server::Results,
             outage: outage(random),
         },
@@ -169,12 +181,12 @@ fn of_server(random: &mut Random, shape: Shape) -> Fault {
 }
 
 fn of_link(random: &mut Random, shape: Shape) -> Fault {
-    let victim = random.index(shape.services);
     let server = match random.below(100) {
         0..10 => Server::Replica,
-        10..40 if shape.split => Server::Results,
+        10..50 if shape.split => Server::Results,
         _ => Server::Primary,
     };
+    let victim = victim(random, shape);
     let link = match random.below(6) {
         0 => Some(Link::Refused),
         1 => Some(Link::Hanging),
@@ -239,6 +251,7 @@ mod tests {
     use super::*;
 
     const SHAPE: Shape = Shape {
+        operators: 2,
         services: 4,
         split: true,
         long_pauses: true,

@@ -90,6 +90,13 @@ impl Wishes {
         search("shared", number)
     }
 
+    /// A search whose answer is probably stored by now, so that an object with it is recorded at once.
+    fn stored_search(&mut self) -> Search {
+        const AGO: u64 = 25;
+        let number = self.searches.saturating_sub(AGO + self.random.below(AGO));
+        search("shared", number.max(1))
+    }
+
     fn name(&mut self) -> String {
         self.names += 1;
         format!("wish-{}", self.names)
@@ -110,13 +117,18 @@ impl Wishes {
             },
             55..65 => {
                 let name = self.name();
+                // Those that are recorded at once are removed in the middle of that.
+                let at_once = self.random.percent(70);
+                let longest = if at_once { 120 } else { 900 };
                 let mut last = self.search();
-                let count = 2 + self.random.below(2);
+                let count = 2 + self.random.below(3);
                 let generations = (0..count).map(|_| {
-                    if self.random.percent(50) {
+                    if at_once {
+                        last = self.stored_search();
+                    } else if self.random.percent(50) {
                         last = self.search();
                     }
-                    (last.clone(), self.random.millis(0, 900))
+                    (last.clone(), self.random.millis(0, longest))
                 });
                 Wish::Again {
                     name,
