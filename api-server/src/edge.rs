@@ -50,7 +50,8 @@ pub(crate) async fn surround(State(edge): State<Arc<Edge>>, request: Request, ne
         .map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
     // At the most urgent level, so that no line of any level lacks the id.
     let span = tracing::error_span!("request", request_id = id.to_str().unwrap_or_default());
-    let asked = asked(&request);
+    // Cheap to keep, and written out only for what is refused.
+    let (verb, target) = (request.method().clone(), request.uri().clone());
     let mut response = match within_limits(request.uri(), request.headers()) {
         Err(error) => error.into_response(),
         Ok(()) => shaped(edge.handle(request, next).instrument(span.clone()).await, method),
@@ -58,6 +59,7 @@ pub(crate) async fn surround(State(edge): State<Arc<Edge>>, request: Request, ne
     let status = response.status().as_u16();
     if response.status().is_client_error() {
         // What is refused before its endpoint is called leaves no other line.
+        let asked = asked(&verb, &target);
         span.in_scope(|| service::notice!(origin = "http", "{asked}: answered with {status}"));
     }
     edge.counts.answered(
@@ -90,15 +92,12 @@ impl Edge {
 }
 
 /// The request's first line, as far as it is of use in a log.
-fn asked(request: &Request) -> String {
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or("", |target| target.as_str());
+fn asked(method: &Method, uri: &Uri) -> String {
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
     let shown = target
         .get(..MAX_LOGGED_TARGET)
         .map_or_else(|| target.to_owned(), |start| format!("{start}…"));
-    format!("{} {shown}", request.method())
+    format!("{method} {shown}")
 }
 
 /// Errors that no handler of ours made (of the framework, of health and metrics) in the form that all have.

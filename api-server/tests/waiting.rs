@@ -16,7 +16,7 @@ use testbed::{
     stack::Options,
 };
 
-use bed::{Bed, LIMIT, eventually};
+use bed::{Bed, LIMIT, eventually, json};
 
 async fn objects(bed: &Bed) -> Vec<ArxivQuery> {
     let client = bed.stack.control_plane().client().await.unwrap();
@@ -29,10 +29,6 @@ async fn objects(bed: &Bed) -> Vec<ArxivQuery> {
 
 fn header_of(response: &Response, name: header::HeaderName) -> Option<String> {
     Some(response.headers().get(name)?.to_str().unwrap().to_owned())
-}
-
-async fn json(response: Response) -> Value {
-    serde_json::from_str(&response.text().await.unwrap()).unwrap()
 }
 
 /// What 202 tells: where to look, when, and in words. Gives the address.

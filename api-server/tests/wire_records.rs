@@ -7,26 +7,7 @@ mod bed;
 use reqwest::{Response, header};
 use serde_json::{Value, json};
 
-use bed::{Bed, EMPTY, SEED};
-
-async fn json(response: Response) -> Value {
-    serde_json::from_str(&response.text().await.unwrap()).unwrap()
-}
-
-/// Status and `detail`.
-async fn told(response: Response) -> (u16, Value) {
-    let status = response.status().as_u16();
-    (status, json(response).await["detail"].clone())
-}
-
-/// The types and places of a 422.
-fn problems(detail: &Value) -> Vec<(String, String)> {
-    let problems = detail.as_array().unwrap_or_else(|| panic!("{detail}"));
-    problems
-        .iter()
-        .map(|p| (p["type"].as_str().unwrap().to_owned(), p["loc"].to_string()))
-        .collect()
-}
+use bed::{Bed, EMPTY, SEED, json, problems, told};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_are_read_and_written() {

@@ -208,6 +208,26 @@ impl Alone {
     }
 }
 
+/// A body that is JSON.
+pub(crate) async fn json(response: Response) -> Value {
+    serde_json::from_str(&response.text().await.unwrap()).unwrap()
+}
+
+/// Status and `detail`.
+pub(crate) async fn told(response: Response) -> (u16, Value) {
+    let status = response.status().as_u16();
+    (status, json(response).await["detail"].clone())
+}
+
+/// The types and places of a 422.
+pub(crate) fn problems(detail: &Value) -> Vec<(String, String)> {
+    let problems = detail.as_array().unwrap_or_else(|| panic!("{detail}"));
+    problems
+        .iter()
+        .map(|p| (p["type"].as_str().unwrap().to_owned(), p["loc"].to_string()))
+        .collect()
+}
+
 /// How an API server is started here; without anything of this process's environment that it would read.
 pub(crate) fn spec(folder: &Path, environment: &[(&str, &str)]) -> Spec {
     let program = env!("CARGO_BIN_EXE_arxiv-api-server");
