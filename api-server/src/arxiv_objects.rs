@@ -205,7 +205,7 @@ impl ObjectStates {
 }
 
 /// Whether Kubernetes could have an object of this name: lower-case letters, digits, `-` and `.`.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let outer = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     name.len() <= 253
         && name

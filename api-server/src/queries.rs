@@ -11,7 +11,7 @@ use axum::{
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 use service::logs::Call;
 use storage::{ReadQuery, Reads, StorageError};
@@ -53,11 +53,8 @@ pub(crate) fn backend(log: QueryLog) -> Router {
 }
 
 async fn queries_get(State(log): State<QueryLog>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let query = Query::parse(query.as_deref());
-    let text = |name| query.last(name).map(|value| value.text.clone());
-    let mut response = log
-        .between("queries_get", text("start_timestamp"), text("end_timestamp"))
-        .await?;
+    let dates = dates_of_query(&Query::parse(query.as_deref()));
+    let mut response = log.between("queries_get", dates).await?;
     response
         .headers_mut()
         .insert(header::CONTENT_DISPOSITION, ATTACHMENT);
@@ -67,18 +64,12 @@ async fn queries_get(State(log): State<QueryLog>, RawQuery(query): RawQuery) -> 
 async fn queries_post(State(log): State<QueryLog>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let body = log.room.read(&parts.headers, body, SMALL_BODY).await?;
-    let body = WireBody::read(&parts.headers, &body.bytes)?;
-    let [start, end] = body.texts(["start_timestamp", "end_timestamp"])?;
-    log.between("queries_post", start, end).await
+    let dates = dates_of_body(&parts.headers, &body.bytes)?;
+    log.between("queries_post", dates).await
 }
 
 async fn read_queries(State(log): State<QueryLog>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let query = Query::parse(query.as_deref());
-    let mut reader = ParamReader::new(&query);
-    let any = i64::MIN..=i64::MAX;
-    let start = reader.required_integer("start_timestamp", &any);
-    let end = reader.integer("end_timestamp", &any);
-    reader.finish()?;
+    let (start, end) = seconds_of_query(&Query::parse(query.as_deref()))?;
     let call = Call::new("read_queries")
         .arg("start_timestamp", start)
         .arg("end_timestamp", end);
@@ -87,40 +78,75 @@ async fn read_queries(State(log): State<QueryLog>, RawQuery(query): RawQuery) ->
         origin = "read_queries.read_queries",
         "{call}: called"
     );
-    log.read(start.unwrap_or(i64::MIN), end).await
+    log.read(start, end).await
+}
+
+/// The parameters of /read-queries: from when to when, in seconds.
+pub(crate) fn seconds_of_query(query: &Query) -> Result<(i64, Option<i64>), ApiError> {
+    let mut reader = ParamReader::new(query);
+    let any = i64::MIN..=i64::MAX;
+    let start = reader.required_integer("start_timestamp", &any);
+    let end = reader.integer("end_timestamp", &any);
+    reader.finish()?;
+    // The reader let nothing pass without a start.
+    Ok((start.unwrap_or(i64::MIN), end))
+}
+
+/// The parameters of /queries as they were sent.
+#[derive(Debug)]
+pub(crate) struct Dates {
+    start: Option<String>,
+    end: Option<String>,
+}
+
+pub(crate) fn dates_of_query(query: &Query) -> Dates {
+    let text = |name| query.last(name).map(|value| value.text.clone());
+    Dates {
+        start: text("start_timestamp"),
+        end: text("end_timestamp"),
+    }
+}
+
+pub(crate) fn dates_of_body(headers: &HeaderMap, bytes: &Bytes) -> Result<Dates, ApiError> {
+    let [start, end] = WireBody::read(headers, bytes)?.texts(["start_timestamp", "end_timestamp"])?;
+    Ok(Dates { start, end })
+}
+
+impl Dates {
+    /// From when to when, in seconds.
+    pub(crate) fn seconds(&self, zone: Zone) -> Result<(i64, Option<i64>), ApiError> {
+        let date = |name, text: &str, bound| {
+            zone.parse(text, bound).ok_or_else(|| {
+                ApiError::bad_request(format!(
+                    "Invalid {name}: expected a date like 2024-03-31T02:00:00, also with Z or an offset like +02:00"
+                ))
+            })
+        };
+        let start = self.start.as_deref();
+        let start =
+            start.ok_or_else(|| ApiError::bad_request("Required parameter missing: start_timestamp"))?;
+        let start = date("start_timestamp", start, Bound::Start)?;
+        let end = self.end.as_deref();
+        let end = end
+            .map(|end| date("end_timestamp", end, Bound::End))
+            .transpose()?;
+        Ok((start, end))
+    }
 }
 
 impl QueryLog {
     /// The queries between two dates.
-    async fn between(
-        &self,
-        function: &'static str,
-        start: Option<String>,
-        end: Option<String>,
-    ) -> Result<Response, ApiError> {
+    async fn between(&self, function: &'static str, dates: Dates) -> Result<Response, ApiError> {
         let call = Call::new(function)
-            .arg("start_timestamp", start.as_ref())
-            .arg("end_timestamp", end.as_ref());
+            .arg("start_timestamp", dates.start.as_ref())
+            .arg("end_timestamp", dates.end.as_ref());
         service::notice!(
             component = "frontend",
             origin = format!("queries.{function}"),
             "{call}: called"
         );
-        let start =
-            start.ok_or_else(|| ApiError::bad_request("Required parameter missing: start_timestamp"))?;
-        let start = self.date("start_timestamp", &start, Bound::Start)?;
-        let end = end
-            .map(|end| self.date("end_timestamp", &end, Bound::End))
-            .transpose()?;
+        let (start, end) = dates.seconds(self.zone)?;
         self.read(start, end).await
-    }
-
-    fn date(&self, name: &str, text: &str, bound: Bound) -> Result<i64, ApiError> {
-        self.zone.parse(text, bound).ok_or_else(|| {
-            ApiError::bad_request(format!(
-                "Invalid {name}: expected a date like 2024-03-31T02:00:00, also with Z or an offset like +02:00"
-            ))
-        })
     }
 
     /// Sends rows as they come. An error before the first one is an answer of its own; a later one breaks the answer off.

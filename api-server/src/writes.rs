@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use service::logs::Call;
-use storage::{WriteOutcome, Writes};
+use storage::{QueryRow, WriteOutcome, Writes};
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
@@ -65,7 +65,7 @@ type Saved = (StatusCode, Json<Value>);
 async fn write_queries(State(recording): State<Recording>, request: Request) -> Result<Saved, ApiError> {
     let (parts, body) = request.into_parts();
     let body = recording.room.read(&parts.headers, body, SMALL_BODY).await?;
-    let row = columns::query_row(&WireBody::read(&parts.headers, &body.bytes)?.into_object()?)?;
+    let row = query_row(&parts.headers, &body.bytes)?;
     let call = Call::new("write_queries")
         .arg("query_id", row.query_id)
         .arg("timestamp", row.timestamp)
@@ -135,7 +135,13 @@ async fn write_results(State(recording): State<Recording>, request: Request) -> 
     answer(outcome, body.query_id, "Result records saved successfully")
 }
 
-fn results_body(headers: &HeaderMap, bytes: &Bytes) -> Result<ResultsBody, ApiError> {
+pub(crate) fn query_row(headers: &HeaderMap, bytes: &Bytes) -> Result<QueryRow, ApiError> {
+    Ok(columns::query_row(
+        &WireBody::read(headers, bytes)?.into_object()?,
+    )?)
+}
+
+pub(crate) fn results_body(headers: &HeaderMap, bytes: &Bytes) -> Result<ResultsBody, ApiError> {
     Ok(columns::results(&WireBody::read(headers, bytes)?.into_object()?)?)
 }
 

@@ -11,6 +11,7 @@ mod client_stream;
 mod edge;
 mod endpoints;
 mod error;
+pub mod intake;
 mod kubernetes;
 mod metrics;
 mod outcome;
@@ -53,8 +54,8 @@ const METRICS_PREFIX: &str = "arxiv_api_server";
 /// What a request may take beside its wait at arXiv or for an object: retried creates, a last look, the body.
 const BESIDE_THE_WAIT: Duration = Duration::from_mins(1);
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// The process, from its settings (the environment and the command line) to its end.
+pub async fn main() -> ExitCode {
     let settings = Settings::parse();
     if logs::init("api-server", settings.logs).is_err() {
         return ExitCode::FAILURE;
