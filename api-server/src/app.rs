@@ -30,7 +30,7 @@ const APPLICATION_NAME: &str = "arxiv-api-server";
 /// How long an operation waits for a connection; a client is better off with a 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Clients of /arxiv that wait at once. Below the limit of connections, so that others are served beside them.
-const MAX_WAITERS: usize = 768;
+pub(crate) const MAX_WAITERS: usize = 768;
 /// Silence on a connection to Kubernetes; a watch is renewed every minute.
 const KUBERNETES_READ_TIMEOUT: Duration = Duration::from_secs(75);
 const KUBERNETES_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -18,14 +18,16 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    app::MAX_WAITERS,
     arxiv_objects::{POLL_AFTER, location},
-    error::{ApiError, seconds},
+    error::{ApiError, Code, seconds},
     kubernetes::{
         objects::{KubernetesError, Objects},
         waiters::{News, Waiter, Waiters},
     },
     outcome::{Outcome, outcome},
     prefer::prefers_async,
+    rate_limit::Bound,
     routing::{no_store, only},
     wire::{query::Query, search::SearchParams},
 };
@@ -84,7 +86,7 @@ async fn search(
         let waiter = searches
             .waiters
             .register(&name)
-            .ok_or_else(|| ApiError::too_many("Too many searches are waiting for their answer"))?;
+            .ok_or_else(|| ApiError::too_many_waiting(MAX_WAITERS))?;
         // A client that waits less than a create may take is told 202 after it nevertheless: it was accepted.
         searches.make(&object).await?;
         searches.end_of(&name, waiter, limit).await?
@@ -186,19 +188,23 @@ fn answer(object: &ArxivQuery) -> Option<Result<Response, ApiError>> {
     match outcome(object, Timestamp::now()) {
         Outcome::Unfinished => None,
         Outcome::Found(found) => Some(Ok(Json(found).into_response())),
-        Outcome::Error(error) => Some(Err(error)),
+        Outcome::Error(error) => {
+            let name = object.metadata.name.as_deref().unwrap_or_default();
+            Some(Err(error.about(location(name))))
+        }
     }
 }
 
 /// Somebody removed the object before its end was seen.
 fn removed() -> ApiError {
-    ApiError::new(StatusCode::GONE, "The query was removed before it ended")
+    ApiError::new(Code::QueryRemoved, "The query was removed before it ended")
 }
 
 /// 202: the query is kept and will run; its state is at `Location`.
 fn accepted(name: &str) -> Response {
     let body = json!({
         "detail": "The query is accepted and not finished yet; its state is at the address in Location",
+        "code": Code::StillWaiting.as_str(),
         "name": name,
         "location": location(name),
     });
@@ -209,5 +215,6 @@ fn accepted(name: &str) -> Response {
     response
         .headers_mut()
         .insert(header::RETRY_AFTER, seconds(POLL_AFTER));
+    response.extensions_mut().insert(Bound::Upstream);
     response
 }

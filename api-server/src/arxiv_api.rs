@@ -2,14 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arxiv::arxiv_day;
+use arxiv::{FailureClass, FetchError, arxiv_day};
 use axum::{
     Json, Router,
     extract::{RawQuery, State},
     middleware::map_response,
     routing::get,
 };
-use http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
 use storage::{PageEntry, Pages};
@@ -17,7 +16,7 @@ use tokio::time::Instant;
 use upstream::{Assembled, Upstream, UpstreamError, assemble, slices};
 
 use crate::{
-    error::ApiError,
+    error::{ApiError, Code},
     routing::{no_store, only},
     wire::{query::Query, search::SearchParams},
 };
@@ -157,19 +156,38 @@ impl From<UpstreamError> for ApiError {
                     error = &source as &dyn std::error::Error,
                     "arXiv did not answer as it should"
                 );
-                Self::upstream(source.caller_status(), source.to_string(), retry_after)
+                Self::upstream(
+                    code(&source),
+                    source.caller_status(),
+                    source.to_string(),
+                    retry_after,
+                )
             }
-            UpstreamError::Busy { retry_after } | UpstreamError::CoolingDown { retry_after, .. } => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).retry_after(retry_after)
+            UpstreamError::Busy { retry_after } => {
+                Self::upstream(Code::UpstreamBusy, 503, error.to_string(), Some(retry_after))
+            }
+            UpstreamError::CoolingDown { retry_after, .. } => {
+                Self::upstream(Code::RateLimited, 503, error.to_string(), Some(retry_after))
             }
             UpstreamError::Lost(source) | UpstreamError::Storage(source) => source.into(),
         }
     }
 }
 
+/// What kind of answer a failure at arXiv is.
+fn code(failure: &FetchError) -> Code {
+    match failure.class() {
+        FailureClass::Invalid => Code::SearchRefused,
+        FailureClass::Throttled => Code::RateLimited,
+        FailureClass::Unreachable => Code::UpstreamUnreachable,
+        FailureClass::Broken if matches!(failure, FetchError::Status(_)) => Code::UpstreamError,
+        FailureClass::Broken => Code::BrokenAnswer,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use arxiv::FetchError;
+    use http::StatusCode;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Path, RawQuery, State},
     middleware::map_response,
     response::{IntoResponse, Response},
@@ -19,8 +19,9 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::{
-    error::{ApiError, seconds},
+    error::{ApiError, Code, seconds},
     kubernetes::objects::Objects,
+    rate_limit::Bound,
     results::{PageDefaults, PageParams},
     routing::{no_store, only},
     wire::query::Query,
@@ -120,9 +121,11 @@ fn state(object: &ArxivQuery) -> Response {
     if object.phase().is_final() {
         body.into_response()
     } else {
+        let retry_after = [(header::RETRY_AFTER, seconds(POLL_AFTER))];
         (
             StatusCode::ACCEPTED,
-            [(header::RETRY_AFTER, seconds(POLL_AFTER))],
+            retry_after,
+            Extension(Bound::Upstream),
             body,
         )
             .into_response()
@@ -163,10 +166,8 @@ async fn read_results(
     match object.phase() {
         Phase::Pending | Phase::Running => return Ok(state(&object)),
         Phase::Failed => {
-            return Err(ApiError::new(
-                StatusCode::CONFLICT,
-                "The query failed and has no results",
-            ));
+            let error = ApiError::new(Code::QueryFailed, "The query failed and has no results");
+            return Err(error.about(location(&name)));
         }
         Phase::Succeeded => {}
     }
@@ -194,11 +195,11 @@ impl ObjectStates {
             let read = reads.results_of(uid, page.page, page.items_per_page);
             let rows = tokio::time::timeout_at(limit, read)
                 .await
-                .map_err(|_| ApiError::unavailable())??;
+                .map_err(|_| ApiError::unavailable(Code::NotReplicated))??;
             match rows {
                 Some(rows) => return Ok(rows),
                 None if Instant::now() + REPLICA_PAUSE < limit => sleep(REPLICA_PAUSE).await,
-                None => return Err(ApiError::unavailable()),
+                None => return Err(ApiError::unavailable(Code::NotReplicated)),
             }
         }
     }

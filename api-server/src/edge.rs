@@ -9,7 +9,7 @@ use axum::{
 };
 use futures::FutureExt;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
+    HeaderMap, HeaderName, HeaderValue, Method, Uri,
     header::{ALLOW, CONTENT_TYPE},
 };
 use tokio::time::Instant;
@@ -17,8 +17,9 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    error::ApiError,
+    error::{ApiError, Code, negotiated, prefers_problem_details},
     metrics::{Counts, RequestLabels},
+    rate_limit::{Bound, Fields},
 };
 
 /// Longest path and query. The longest values together take less, percent-encoded, for most alphabets.
@@ -37,6 +38,8 @@ pub(crate) struct Edge {
     pub(crate) counts: Counts,
     /// No request takes longer, whatever it waits for.
     pub(crate) request_timeout: Duration,
+    /// How limits are told.
+    pub(crate) fields: Fields,
 }
 
 /// The middleware.
@@ -52,10 +55,15 @@ pub(crate) async fn surround(State(edge): State<Arc<Edge>>, request: Request, ne
     let span = tracing::error_span!("request", request_id = id.to_str().unwrap_or_default());
     // Cheap to keep, and written out only for what is refused.
     let (verb, target) = (request.method().clone(), request.uri().clone());
-    let mut response = match within_limits(request.uri(), request.headers()) {
+    let problem_details = prefers_problem_details(request.headers());
+    let response = match within_limits(request.uri(), request.headers()) {
         Err(error) => error.into_response(),
         Ok(()) => shaped(edge.handle(request, next).instrument(span.clone()).await, method),
     };
+    let mut response = negotiated(response, problem_details);
+    if let Some(bound) = response.extensions_mut().remove::<Bound>() {
+        edge.fields.tell(bound, response.headers_mut());
+    }
     let status = response.status().as_u16();
     if response.status().is_client_error() {
         // What is refused before its endpoint is called leaves no other line.
@@ -85,7 +93,7 @@ impl Edge {
             }
             Err(_) => {
                 tracing::error!("a request took too long");
-                ApiError::unavailable().into_response()
+                ApiError::unavailable(Code::Overloaded).into_response()
             }
         }
     }
@@ -110,8 +118,7 @@ fn shaped(response: Response, method: &str) -> Response {
     if is_json || method == "HEAD" || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let error = ApiError::new(status, status.canonical_reason().unwrap_or("Error"));
-    let mut shaped = error.into_response();
+    let mut shaped = ApiError::of_framework(status).into_response();
     if let Some(allow) = response.headers().get(ALLOW) {
         shaped.headers_mut().insert(ALLOW, allow.clone());
     }
@@ -120,7 +127,7 @@ fn shaped(response: Response, method: &str) -> Response {
 
 fn within_limits(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     if uri.path_and_query().map_or(0, |text| text.as_str().len()) > MAX_URI_BYTES {
-        return Err(ApiError::new(StatusCode::URI_TOO_LONG, "URI Too Long"));
+        return Err(ApiError::new(Code::AddressTooLong, "URI Too Long"));
     }
     // A name and a value come with ": " and a line break.
     let bytes: usize = headers
@@ -129,7 +136,7 @@ fn within_limits(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         .sum();
     if bytes > MAX_HEADER_BYTES {
         let detail = "Request Header Fields Too Large";
-        return Err(ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail));
+        return Err(ApiError::new(Code::HeadersTooLong, detail));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Ten endpoints keep the wire format of an existing FastAPI service (see [`wire`]). `GET /arxiv` makes an
 //! `ArxivQuery` object and waits for its end; `/queries` and `/results` read from replicas. This file only wires.
 
+mod accept;
 mod app;
 mod arxiv;
 mod arxiv_api;
@@ -17,6 +18,7 @@ mod metrics;
 mod outcome;
 mod prefer;
 mod queries;
+mod rate_limit;
 mod readiness;
 mod request_body;
 mod results;
@@ -46,6 +48,7 @@ use crate::{
     edge::Edge,
     kubernetes::{abandoned, watch},
     metrics::Counts,
+    rate_limit::Fields,
     settings::{Databases, Settings},
 };
 
@@ -109,6 +112,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let edge = Arc::new(Edge {
         counts: counts.clone(),
         request_timeout: longest + BESIDE_THE_WAIT,
+        fields: Fields::new(Duration::from_millis(settings.arxiv.min_interval_ms)),
     });
     let router = router::router(app, &settings.serve, edge, liveness, readiness, metrics);
     let drain = Duration::from_secs(settings.drain_seconds);

@@ -1,10 +1,10 @@
 //! What the end of an `ArxivQuery` means for the caller.
 
-use crd::{ArxivQuery, Phase};
+use crd::{ArxivQuery, ConditionType, Phase};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, Code};
 
 /// The answer of GET /arxiv.
 #[derive(Debug, PartialEq, Serialize)]
@@ -42,11 +42,16 @@ pub(crate) fn outcome(object: &ArxivQuery, now: Timestamp) -> Outcome {
             num_entries: status.num_entries.unwrap_or_default(),
         }),
         Phase::Failed => {
-            let code = status.http_status.and_then(|code| u16::try_from(code).ok());
+            let told = status.http_status.and_then(|code| u16::try_from(code).ok());
             // Whatever arXiv answered with, a failure is no success; without an answer it is arXiv that failed us.
-            let code = code.filter(|code| (400..600).contains(code)).unwrap_or(502);
+            let told = told.filter(|code| (400..600).contains(code)).unwrap_or(502);
+            let ready = status
+                .conditions
+                .iter()
+                .find(|condition| condition.type_ == ConditionType::Ready.as_str());
             Outcome::Error(ApiError::upstream(
-                code,
+                Code::of_failed_query(ready.map(|ready| ready.reason.as_str()), told),
+                told,
                 status.message.as_deref().unwrap_or("The query failed"),
                 status
                     .retry_after

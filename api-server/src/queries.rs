@@ -117,14 +117,14 @@ impl Dates {
     pub(crate) fn seconds(&self, zone: Zone) -> Result<(i64, Option<i64>), ApiError> {
         let date = |name, text: &str, bound| {
             zone.parse(text, bound).ok_or_else(|| {
-                ApiError::bad_request(format!(
+                ApiError::bad_parameter(format!(
                     "Invalid {name}: expected a date like 2024-03-31T02:00:00, also with Z or an offset like +02:00"
                 ))
             })
         };
         let start = self.start.as_deref();
         let start =
-            start.ok_or_else(|| ApiError::bad_request("Required parameter missing: start_timestamp"))?;
+            start.ok_or_else(|| ApiError::bad_parameter("Required parameter missing: start_timestamp"))?;
         let start = date("start_timestamp", start, Bound::Start)?;
         let end = self.end.as_deref();
         let end = end

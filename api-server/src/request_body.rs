@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::error::ApiError;
+use crate::error::{ApiError, Code};
 
 /// What a body may be.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +79,8 @@ impl BodyRoom {
                     _room: room,
                 });
             };
-            let frame = frame.map_err(|_| ApiError::bad_request("The request's body broke off"))?;
+            let frame =
+                frame.map_err(|_| ApiError::new(Code::MalformedRequest, "The request's body broke off"))?;
             let Ok(chunk) = frame.into_data() else { continue };
             too_long = bytes.len() + chunk.len() > limit.bytes;
             if !too_long {
@@ -94,12 +95,15 @@ impl BodyRoom {
             drain(body).await;
         }
         let text = format!("The request's body is longer than {} bytes", limit.bytes);
-        Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, text))
+        Err(ApiError::new(Code::BodyTooLong, text))
     }
 
     async fn more(&self, kib: u32) -> Result<OwnedSemaphorePermit, ApiError> {
         let permit = timeout(ROOM_PATIENCE, Arc::clone(&self.0).acquire_many_owned(kib)).await;
-        permit.ok().and_then(Result::ok).ok_or_else(ApiError::unavailable)
+        permit
+            .ok()
+            .and_then(Result::ok)
+            .ok_or_else(|| ApiError::unavailable(Code::Overloaded))
     }
 }
 
@@ -130,7 +134,7 @@ async fn drain(mut body: Body) {
 }
 
 fn too_slow() -> ApiError {
-    ApiError::new(StatusCode::REQUEST_TIMEOUT, "The request's body took too long")
+    ApiError::new(Code::BodyTooSlow, "The request's body took too long")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, Uri, header};
 
-use crate::error::ApiError;
+use crate::error::{ApiError, Code};
 
 /// Every other method is 405 with this `Allow`.
 pub(crate) fn only<S: Clone + Send + Sync + 'static>(
@@ -24,7 +24,7 @@ pub(crate) async fn method_not_allowed() -> Response {
 }
 
 fn not_allowed() -> ApiError {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+    ApiError::new(Code::MethodNotAllowed, "Method Not Allowed")
 }
 
 /// For answers that change each time.

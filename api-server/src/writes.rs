@@ -15,7 +15,7 @@ use storage::{QueryRow, WriteOutcome, Writes};
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
-    error::ApiError,
+    error::{ApiError, Code},
     request_body::{BodyRoom, RESULTS_BODY, SMALL_BODY},
     routing::only,
     wire::{
@@ -99,7 +99,8 @@ async fn write_results(State(recording): State<Recording>, request: Request) -> 
     // Held until the rows are recorded.
     let _turn = if body.bytes.len() > SMALL_BODY.bytes {
         let turn = timeout(TURN_PATIENCE, recording.long_body.acquire()).await;
-        Some(turn.ok().and_then(Result::ok).ok_or_else(ApiError::unavailable)?)
+        let turn = turn.ok().and_then(Result::ok);
+        Some(turn.ok_or_else(|| ApiError::unavailable(Code::Overloaded))?)
     } else {
         None
     };
@@ -153,7 +154,7 @@ fn answer(outcome: WriteOutcome, query_id: i64, message: &str) -> Result<Saved, 
         }
         WriteOutcome::Conflict => {
             let text = format!("query_id {query_id} is taken by other content");
-            Err(ApiError::new(StatusCode::CONFLICT, text))
+            Err(ApiError::new(Code::Conflict, text))
         }
     }
 }

@@ -11,7 +11,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Semaphore;
 
 use super::abandoned::Abandoned;
-use crate::error::ApiError;
+use crate::{
+    error::{ApiError, Code},
+    rate_limit::Bound,
+};
 
 /// Requests at once. Kubernetes' throughput peaks at 16; many more make it refuse requests and cut watches.
 const MAX_IN_FLIGHT: usize = 64;
@@ -112,21 +115,23 @@ fn causes(status: &kube::core::Status) -> String {
 impl From<KubernetesError> for ApiError {
     fn from(error: KubernetesError) -> Self {
         match error {
-            KubernetesError::Throttled { retry_after } => Self::new(
-                http::StatusCode::TOO_MANY_REQUESTS,
-                "Too many requests, try again later",
-            )
-            .retry_after(retry_after),
-            KubernetesError::Rejected(reason) => Self::new(
-                http::StatusCode::UNPROCESSABLE_ENTITY,
-                format!("The search is not accepted: {reason}"),
-            ),
+            KubernetesError::Throttled { retry_after } => {
+                Self::new(Code::KubernetesBusy, "Too many requests, try again later")
+                    .retry_after(retry_after)
+                    .bound(Bound::Kubernetes)
+            }
+            KubernetesError::Rejected(reason) => {
+                Self::new(Code::NotAdmitted, format!("The search is not accepted: {reason}"))
+            }
             other => {
                 tracing::warn!(
                     error = &other as &dyn std::error::Error,
                     "a request to Kubernetes failed"
                 );
-                Self::unavailable()
+                Self::unavailable(match other {
+                    KubernetesError::Crowded => Code::Overloaded,
+                    _ => Code::KubernetesAway,
+                })
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What is wrong with a request, in FastAPI's shape: `{"detail": [{type, loc, msg, input, ctx?}]}`.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::{integer::IntegerError, json::Json};
@@ -169,7 +171,7 @@ impl Problem {
     }
 
     /// A value of the right type that will not do, for a reason of our own.
-    pub(crate) fn unfit(loc: &[Step], reason: impl std::fmt::Display, input: Json) -> Self {
+    pub(crate) fn unfit(loc: &[Step], reason: impl fmt::Display, input: Json) -> Self {
         Self::new("value_error", loc, format!("Value error, {reason}"), input)
     }
 }
@@ -190,6 +192,27 @@ impl Problems {
     /// No error if nothing is wrong.
     pub(crate) fn into_result(self) -> Result<(), Self> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+/// In one line: the first one, and how many more there are.
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((first, others)) = self.0.split_first() else {
+            return f.write_str("Nothing is wrong");
+        };
+        for (index, step) in first.loc.iter().enumerate() {
+            let dot = if index == 0 { "" } else { "." };
+            match step {
+                Step::Name(name) => write!(f, "{dot}{name}")?,
+                Step::Index(at) => write!(f, "{dot}{at}")?,
+            }
+        }
+        write!(f, ": {}", first.msg)?;
+        if !others.is_empty() {
+            write!(f, "; and {} more", others.len())?;
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     problem::Problem,
     query::{Query, QueryText},
 };
-use crate::error::ApiError;
+use crate::error::{ApiError, Code};
 
 /// What a caller searches for.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,8 +36,8 @@ impl SearchParams {
         let max_results = reader.integer("max_results", &(1..=i64::from(MAX_RESULTS)));
         reader.finish()?;
         let validated = search.validate().map_err(|error| match error {
-            SearchError::NoField => ApiError::bad_request("At least one search parameter must be provided"),
-            other => ApiError::bad_request(other.to_string()),
+            SearchError::NoField => ApiError::bad_parameter("At least one search parameter must be provided"),
+            other => ApiError::new(Code::SearchRefused, other.to_string()),
         })?;
         // The reader let nothing pass that does not fit.
         let max_results = max_results

@@ -1,13 +1,20 @@
-//! Every error answer: `{"detail": …}`, never with anything of the inside.
+//! Every error answer: `{"detail": …}`, or problem details (RFC 9457) for a client that accepts them; never with anything
+//! of the inside.
 
-use std::time::Duration;
+mod causes;
+mod code;
+mod details;
+
+use std::{sync::Arc, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use storage::StorageError;
 
-use crate::wire::problem::Problems;
+pub(crate) use code::Code;
+pub(crate) use details::{negotiated, prefers_problem_details};
+
+use crate::{rate_limit::Bound, wire::problem::Problems};
 
 /// When to come back after a 503 that is nobody's turn: databases and Kubernetes are usually back in seconds.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -18,9 +25,14 @@ const UNAVAILABLE: &str = "The service is temporarily unavailable, try again lat
 /// An answer that is an error.
 #[derive(Debug)]
 pub(crate) struct ApiError {
+    code: Code,
     status: StatusCode,
     detail: Detail,
     retry_after: Option<Duration>,
+    /// The limit that is reached, where it is one.
+    bound: Option<Bound>,
+    /// The address of what the error is about.
+    instance: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -31,52 +43,109 @@ enum Detail {
 }
 
 impl ApiError {
-    /// Any status with a text for people.
-    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+    /// With the code's own status, and a text for people.
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
-            status,
+            code,
+            status: code.status(),
             detail: Detail::Text(detail.into()),
             retry_after: None,
+            bound: None,
+            instance: None,
         }
     }
 
-    /// 400
-    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, detail)
+    /// 400, of a parameter that is missing or cannot be read, where the wire format has no list of problems.
+    pub(crate) fn bad_parameter(detail: impl Into<String>) -> Self {
+        Self::new(Code::InvalidParameter, detail).with_status(StatusCode::BAD_REQUEST)
     }
 
     /// 404, of a path.
     pub(crate) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "Not Found")
+        Self::new(Code::NotFound, "Not Found")
     }
 
     /// 404, of a search: arXiv knows no such paper.
     pub(crate) fn nothing_found() -> Self {
         Self::new(
-            StatusCode::NOT_FOUND,
+            Code::NothingFound,
             "No results found for the given search parameters",
         )
     }
 
-    /// 503: something that we need is away.
-    pub(crate) fn unavailable() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE).retry_after(RETRY_AFTER)
+    /// 503: something that we need is away. In the wire format it is always the same answer, whatever the code.
+    pub(crate) fn unavailable(code: Code) -> Self {
+        Self::new(code, UNAVAILABLE)
+            .with_status(StatusCode::SERVICE_UNAVAILABLE)
+            .retry_after(RETRY_AFTER)
     }
 
-    /// 429: a bound of ours is reached.
-    pub(crate) fn too_many(detail: &str) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(RETRY_AFTER)
+    /// 429: as many clients wait as this process holds.
+    pub(crate) fn too_many_waiting(most: usize) -> Self {
+        Self::new(
+            Code::TooManyWaiting,
+            "Too many searches are waiting for their answer",
+        )
+        .retry_after(RETRY_AFTER)
+        .bound(Bound::Waiting { most })
     }
 
     /// 500
     pub(crate) fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+        Self::new(Code::Internal, "Internal Server Error")
+    }
+
+    /// What arXiv's failure means for the caller. A 429 and a 503 always say when to come back.
+    pub(crate) fn upstream(
+        code: Code,
+        status: u16,
+        detail: impl Into<String>,
+        after: Option<Duration>,
+    ) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+        let wait = matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        );
+        let mut error = Self::new(code, detail).with_status(status);
+        error.retry_after = after.or(wait.then_some(RETRY_AFTER));
+        if matches!(code, Code::RateLimited | Code::UpstreamBusy) {
+            error.bound = Some(Bound::Upstream);
+        }
+        error
+    }
+
+    /// An answer that the framework made by itself, in the form that all have.
+    pub(crate) fn of_framework(status: StatusCode) -> Self {
+        let detail = status.canonical_reason().unwrap_or("Error");
+        Self::new(Code::of_framework(status), detail).with_status(status)
+    }
+
+    /// Another status than the code's own.
+    #[must_use]
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
     }
 
     /// Tells when to come back.
     #[must_use]
     pub(crate) fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
+        self
+    }
+
+    /// Tells which limit is reached.
+    #[must_use]
+    pub(crate) fn bound(mut self, bound: Bound) -> Self {
+        self.bound = Some(bound);
+        self
+    }
+
+    /// Tells what the error is about, by its address.
+    #[must_use]
+    pub(crate) fn about(mut self, address: impl Into<String>) -> Self {
+        self.instance = Some(address.into());
         self
     }
 
@@ -100,53 +169,17 @@ struct Body<'a> {
     detail: &'a Detail,
 }
 
-impl From<Problems> for ApiError {
-    fn from(problems: Problems) -> Self {
-        Self {
-            status: StatusCode::UNPROCESSABLE_ENTITY,
-            detail: Detail::Problems(problems),
-            retry_after: None,
-        }
-    }
-}
-
-impl From<StorageError> for ApiError {
-    fn from(error: StorageError) -> Self {
-        if error.is_unavailable() {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a database is away");
-            Self::unavailable()
-        } else {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "a database operation failed"
-            );
-            Self::internal()
-        }
-    }
-}
-
-impl ApiError {
-    /// What arXiv's failure means for the caller. A 429 and a 503 always say when to come back.
-    pub(crate) fn upstream(status: u16, detail: impl Into<String>, after: Option<Duration>) -> Self {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-        let wait = matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-        );
-        let answer = Self::new(status, detail);
-        match after.or(wait.then_some(RETRY_AFTER)) {
-            Some(after) => answer.retry_after(after),
-            None => answer,
-        }
-    }
-}
-
 impl IntoResponse for ApiError {
+    /// In the wire format, with this error beside it for whoever knows what the client accepts ([`negotiated`]).
     fn into_response(self) -> Response {
         let mut response = (self.status, axum::Json(Body { detail: &self.detail })).into_response();
         if let Some(after) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds(after));
         }
+        if let Some(bound) = self.bound {
+            response.extensions_mut().insert(bound);
+        }
+        response.extensions_mut().insert(Arc::new(self));
         response
     }
 }
@@ -199,7 +232,7 @@ mod tests {
             (429, Some("5")),
             (503, Some("5")),
         ] {
-            let response = ApiError::upstream(status, "x", None).into_response();
+            let response = ApiError::upstream(Code::UpstreamError, status, "x", None).into_response();
             assert_eq!(response.status().as_u16(), status);
             assert_eq!(
                 response
@@ -209,8 +242,10 @@ mod tests {
                 retry
             );
         }
-        let told = ApiError::upstream(429, "x", Some(Duration::from_secs(70))).into_response();
+        let after = Some(Duration::from_secs(70));
+        let told = ApiError::upstream(Code::RateLimited, 429, "x", after).into_response();
         assert_eq!(told.headers()[header::RETRY_AFTER], "70");
-        assert_eq!(ApiError::upstream(9, "x", None).status(), StatusCode::BAD_GATEWAY);
+        let error = ApiError::upstream(Code::UpstreamError, 9, "x", None);
+        assert_eq!(error.status(), StatusCode::BAD_GATEWAY);
     }
 }

@@ -1,0 +1,131 @@
+//! The `Accept` header (RFC 9110, 12.5.1): how much a client wants a media type.
+
+use http::{HeaderMap, header};
+
+/// How much a type is wanted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Wanted {
+    /// Thousandths, 0 (not at all) to 1000.
+    pub(crate) quality: u16,
+    /// Whether the type itself is named, and not just a range that it is in.
+    pub(crate) by_name: bool,
+}
+
+/// How much the client wants `kind/subtype`. Of the ranges that it is in, the narrowest counts; of several alike, the
+/// best. A range that cannot be read is skipped. Without the header, everything is wanted alike.
+pub(crate) fn wanted(headers: &HeaderMap, kind: &str, subtype: &str) -> Wanted {
+    let mut values = headers.get_all(header::ACCEPT).into_iter().peekable();
+    if values.peek().is_none() {
+        return Wanted {
+            quality: 1000,
+            by_name: false,
+        };
+    }
+    let ranges = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|range| matching(range, kind, subtype));
+    let narrowest = ranges.max();
+    narrowest.map_or_else(Wanted::default, |(narrowness, quality)| Wanted {
+        quality,
+        by_name: narrowness == Narrowness::Type,
+    })
+}
+
+/// How much of all types a range is; the narrowest is the greatest.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Narrowness {
+    Everything,
+    Kind,
+    Type,
+}
+
+/// Narrowness and quality of a range that the type is in.
+fn matching(range: &str, kind: &str, subtype: &str) -> Option<(Narrowness, u16)> {
+    let mut parts = range.split(';').map(str::trim);
+    let (range_kind, range_subtype) = parts.next()?.split_once('/')?;
+    let narrowness = match (range_kind, range_subtype) {
+        ("*", "*") => Narrowness::Everything,
+        (k, "*") if k.eq_ignore_ascii_case(kind) => Narrowness::Kind,
+        (k, s) if k.eq_ignore_ascii_case(kind) && s.eq_ignore_ascii_case(subtype) => Narrowness::Type,
+        _ => return None,
+    };
+    let mut quality = 1000;
+    for parameter in parts {
+        if let Some((name, value)) = parameter.split_once('=')
+            && name.trim_end().eq_ignore_ascii_case("q")
+        {
+            quality = thousandths(value.trim_start())?;
+        }
+    }
+    Some((narrowness, quality))
+}
+
+/// `0` to `1` with at most three decimals.
+fn thousandths(text: &str) -> Option<u16> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    if decimals.len() > 3 || !decimals.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let decimals = format!("{decimals:0<3}").parse::<u16>().ok()?;
+    match (whole, decimals) {
+        ("0", decimals) => Some(decimals),
+        ("1", 0) => Some(1000),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_narrowest_range_counts() {
+        let cases = [
+            ("*/*", 1000, false),
+            ("application/*;q=0.5", 500, false),
+            ("application/json", 1000, true),
+            ("Application/JSON ; Q=0.3", 300, true),
+            ("application/json;charset=utf-8;q=0.7", 700, true),
+            (
+                "*/*;q=0.1, application/*;q=0.2, application/json;q=0.3",
+                300,
+                true,
+            ),
+            ("application/json;q=0.3, application/*, */*", 300, true),
+            ("application/json;q=0, */*", 0, true),
+            ("application/json;q=0.2, application/json;q=0.4", 400, true),
+            ("text/html", 0, false),
+            ("application/jsonx", 0, false),
+            ("", 0, false),
+            (
+                "nonsense, ;;, */json, application/json;q=0.1234, application/json;q=2",
+                0,
+                false,
+            ),
+            ("application/json;q=x, */*;q=0.05", 50, false),
+            ("application/json;q=1.000", 1000, true),
+            ("application/json;q=1.001", 0, false),
+        ];
+        for (value, quality, by_name) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(value));
+            assert_eq!(
+                wanted(&headers, "application", "json"),
+                Wanted { quality, by_name },
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn several_lines_are_one_list_and_none_is_everything() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(wanted(&headers, "text", "csv").quality, 1000);
+        headers.append(header::ACCEPT, HeaderValue::from_static("text/html"));
+        headers.append(header::ACCEPT, HeaderValue::from_static("text/csv;q=0.5"));
+        assert_eq!(wanted(&headers, "text", "csv").quality, 500);
+    }
+}
