@@ -37,10 +37,7 @@ impl Fields {
     /// Adds what an answer says of its limit. The time is that of its `Retry-After`, so that they never differ.
     pub(crate) fn tell(&self, bound: Bound, headers: &mut HeaderMap) {
         let (name, policy) = match bound {
-            Bound::Upstream => {
-                let Some(policy) = &self.upstream else { return };
-                ("arxiv", Some(policy.clone()))
-            }
+            Bound::Upstream => ("arxiv", self.upstream.clone()),
             Bound::Waiting { most } => (
                 "waiting",
                 HeaderValue::try_from(format!("\"waiting\";q={most};qu=\"concurrent-requests\"")).ok(),
@@ -112,7 +109,7 @@ mod tests {
                 Some("\"arxiv\";q=3;w=1"),
                 Some("\"arxiv\";r=0;t=1"),
             ),
-            (0, Bound::Upstream, Some(1), None, None),
+            (0, Bound::Upstream, Some(1), None, Some("\"arxiv\";r=0;t=1")),
             (
                 3000,
                 Bound::Waiting { most: 7 },
