@@ -164,7 +164,7 @@ async fn read_results(
     );
     let object = states.find(&name).await?;
     match object.phase() {
-        Phase::Pending | Phase::Running => return Ok(state(&object)),
+        Phase::Pending | Phase::Running | Phase::Suspended => return Ok(state(&object)),
         Phase::Failed => {
             let error = ApiError::new(Code::QueryFailed, "The query failed and has no results");
             return Err(error.about(location(&name)));

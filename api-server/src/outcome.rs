@@ -33,7 +33,7 @@ pub(crate) fn outcome(object: &ArxivQuery, now: Timestamp) -> Outcome {
         return Outcome::Unfinished;
     };
     match status.phase {
-        Phase::Pending | Phase::Running => Outcome::Unfinished,
+        Phase::Pending | Phase::Running | Phase::Suspended => Outcome::Unfinished,
         Phase::Succeeded if status.num_results.unwrap_or(0) == 0 => Outcome::Error(ApiError::nothing_found()),
         Phase::Succeeded => Outcome::Found(Found {
             timestamp: status.timestamp.unwrap_or_default(),

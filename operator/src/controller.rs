@@ -60,7 +60,7 @@ async fn reconcile(query: &Query, context: &Context) -> Result<Action, Error> {
         Ok(validated) => validated,
         Err(verdict) => return status::fail(context, query, None, &verdict).await,
     };
-    let sent = validated.search.search_query();
+    let sent = &validated.search.sent();
     match ended(context, query).await? {
         Some(Ending::Recorded(recorded)) => return status::succeed(context, query, sent, &recorded).await,
         Some(Ending::Closed(closing)) => {
@@ -146,7 +146,7 @@ async fn tell_of_database(query: &Query, context: &Context) {
         return;
     };
     // If this does not get through either, the next try tells.
-    if let Err(error) = status::tell(context, query, validated.search.search_query(), &telling).await {
+    if let Err(error) = status::tell(context, query, &validated.search.sent(), &telling).await {
         context.metrics.failed(error.category());
     }
 }

@@ -149,7 +149,7 @@ impl Fetcher {
                         total = given.page.total,
                         duration_ms = duration_ms(began, now),
                         "arXiv answered {}",
-                        request.search.search_query()
+                        request.search.sent()
                     );
                     self.cool_down(None);
                 }

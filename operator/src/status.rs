@@ -188,17 +188,26 @@ impl Conditions<'_> {
 /// The search as it was sent, and as arXiv ran it where that differs. `title` is the feed's, after its first ": ":
 /// `search_query=…&id_list=&start=0&max_results=8`.
 fn query_text(sent: &str, title: &str) -> String {
-    let ran = title
-        .strip_prefix("search_query=")
-        .map_or(title, |rest| rest.split("&id_list=").next().unwrap_or(rest));
+    let ran = ran(title);
     if ran.is_empty() || ran == sent {
         sent.to_owned()
     } else if sent.is_empty() {
         // Rows of a search that this version takes for invalid.
-        ran.to_owned()
+        ran
     } else {
         format!("{sent} (arXiv ran: {ran})")
     }
+}
+
+/// What a feed's title says of the search, in the form of [`arxiv::sent`].
+fn ran(title: &str) -> String {
+    let Some(rest) = title.strip_prefix("search_query=") else {
+        return title.to_owned();
+    };
+    // A query may hold any text in quotes; the parameters after it are the last ones.
+    let rest = rest.rsplit_once("&start=").map_or(rest, |(rest, _)| rest);
+    let (query, ids) = rest.rsplit_once("&id_list=").unwrap_or((rest, ""));
+    arxiv::sent(query, ids)
 }
 
 /// A message of a length for a status.
@@ -385,6 +394,10 @@ mod tests {
             (
                 "search_query=au:\"knuth\"&id_list=&start=0",
                 format!("{sent} (arXiv ran: au:\"knuth\")"),
+            ),
+            (
+                "search_query=au:knuth AND ti:art&id_list=2401.01234&start=0&max_results=8",
+                format!("{sent} (arXiv ran: au:knuth AND ti:art&id_list=2401.01234)"),
             ),
             ("something else", format!("{sent} (arXiv ran: something else)")),
         ] {

@@ -37,6 +37,81 @@ async fn bad_searches_are_refused_with_their_reason() {
         (json!({"author": "\u{3000}\u{a0}"}), "must not be blank"),
         (json!({"journal": long}), "spec.journal: Too long"),
         (
+            json!({"submittedAfter": "2024-01-01T00:00:00Z"}),
+            "at least one search field is needed",
+        ),
+        (json!({"title": "()+-!"}), "nor have only punctuation in it"),
+        (json!({"abstract": "\"\""}), "spec.abstract: Invalid value"),
+        (
+            json!({"category": "\u{2003}."}),
+            "nor have only punctuation in it",
+        ),
+        (
+            json!({"comment": "a\nb"}),
+            "must not have control characters in it",
+        ),
+        (
+            json!({"reportNumber": "a\u{85}b"}),
+            "must not have control characters in it",
+        ),
+        (
+            json!({"all": "\u{7f}x"}),
+            "must not have control characters in it",
+        ),
+        (json!({"all": "x".repeat(513)}), "spec.all: Too long"),
+        (json!({"idList": []}), "should have at least 1 items"),
+        (
+            json!({"idList": ["2401.01234", "x"]}),
+            "must be arXiv identifiers",
+        ),
+        (
+            json!({"idList": ["2401.01234,2401.01235"]}),
+            "must be arXiv identifiers",
+        ),
+        (json!({"idList": ["2413.01234"]}), "must be arXiv identifiers"),
+        (
+            json!({"idList": ["https://example.org/abs/2401.01234"]}),
+            "must be arXiv identifiers",
+        ),
+        (
+            json!({"idList": vec!["2401.01234"; 501]}),
+            "must have at most 500 items",
+        ),
+        (json!({"idList": ["x".repeat(129)]}), "Too long"),
+        (
+            json!({"title": "x", "submittedAfter": "2024-01-01"}),
+            "must be of type date-time",
+        ),
+        (
+            json!({"title": "x", "submittedAfter": "1899-12-31T23:59:59Z"}),
+            "must be a date from 1900 to 2199",
+        ),
+        (
+            json!({"title": "x", "submittedBefore": "2200-01-01T00:00:00Z"}),
+            "must be a date from 1900 to 2199",
+        ),
+        (
+            json!({"title": "x", "submittedAfter": "2024-01-02T00:00:00Z", "submittedBefore": "2024-01-01T00:00:00Z"}),
+            "submittedAfter must be before submittedBefore",
+        ),
+        (
+            // One instant in two ways of writing.
+            json!({"title": "x", "submittedAfter": "2024-01-01T02:00:00+02:00", "submittedBefore": "2024-01-01T00:00:00Z"}),
+            "submittedAfter must be before submittedBefore",
+        ),
+        (
+            json!({"title": "x", "cachePolicy": "Never"}),
+            "Unsupported value: \"Never\"",
+        ),
+        (
+            json!({"title": "x", "priority": 1_001}),
+            "should be less than or equal to 1000",
+        ),
+        (
+            json!({"title": "x", "priority": -1_001}),
+            "should be greater than or equal to -1000",
+        ),
+        (
             json!({"title": "x", "maxResults": 0}),
             "should be greater than or equal to 1",
         ),
@@ -79,12 +154,69 @@ async fn bad_searches_are_refused_with_their_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_field_and_form_is_taken_and_kept() {
+    let plane = ControlPlane::shared().await.unwrap();
+    let (client, namespace) = (plane.client().await.unwrap(), plane.namespace().await.unwrap());
+    let queries: Api<DynamicObject> =
+        Api::namespaced_with(client, &namespace, &ApiResource::erase::<ArxivQuery>(&()));
+    let identifiers = [
+        "2401.01234",
+        " 2401.01234v2\n",
+        "0704.0001",
+        "hep-th/9901001v3",
+        "HEP-TH/9901001",
+        "math.GT/0309136",
+        "arXiv:2401.01234",
+        "arxiv: 2401.01234",
+        "https://arxiv.org/abs/2401.01234v2",
+        "http://www.arxiv.org/pdf/2401.01234v2.pdf",
+        "export.arxiv.org/abs/2401.01234?context=cs",
+        "https://arxiv.org/html/2401.01234v1#S3",
+        "https://doi.org/10.48550/arXiv.2401.01234",
+        "doi:10.48550/arXiv.2401.01234",
+    ];
+    let cases = [
+        json!({"author": "k"}),
+        json!({"title": "C++"}),
+        json!({"journal": "Árvíz"}),
+        json!({"abstract": "\u{5f62}\u{5f0f}"}),
+        json!({"category": "cs.* OR math.GT"}),
+        json!({"comment": "12 pages"}),
+        json!({"reportNumber": "CERN-TH/95"}),
+        json!({"all": "\"deep learning\" ANDNOT (vision OR \u{1f600})"}),
+        json!({"idList": identifiers}),
+        json!({"idList": vec!["https://export.arxiv.org/abs/hep-th/9901001v3"; 500]}),
+        json!({"title": "x", "submittedAfter": "2024-01-01T00:00:00.5+02:00", "submittedBefore": "2024-01-02T00:00:00Z"}),
+        json!({"title": "x", "cachePolicy": "Refresh", "suspend": true, "priority": -1_000}),
+    ];
+    for (index, spec) in cases.into_iter().enumerate() {
+        let object = json!({
+            "apiVersion": "arxiv-operator.dev/v1alpha1", "kind": "ArxivQuery",
+            "metadata": {"name": format!("good{index}")}, "spec": spec,
+        });
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        let created = queries
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap_or_else(|error| panic!("{spec}: {error}"));
+        // What Kubernetes took, this project can read, and writes out as it was.
+        let kept: ArxivQuerySpec = serde_json::from_value(created.data["spec"].clone()).unwrap();
+        let kept = serde_json::to_value(kept).unwrap();
+        for (field, value) in spec.as_object().unwrap() {
+            assert_eq!(&kept[field], value, "{field}");
+        }
+        assert_eq!(kept["maxResults"], 8, "{spec}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_search_cannot_be_changed_but_its_job_can() {
     let plane = ControlPlane::shared().await.unwrap();
     let (client, namespace) = (plane.client().await.unwrap(), plane.namespace().await.unwrap());
     let queries: Api<ArxivQuery> = Api::namespaced(client, &namespace);
     let spec = ArxivQuerySpec {
         author: Some("knuth".into()),
+        id_list: Some(vec!["2401.01234".into()]),
         max_results: 8,
         sort_by: Some(crd::SortBy::Relevance),
         ..ArxivQuerySpec::default()
@@ -108,6 +240,16 @@ async fn a_search_cannot_be_changed_but_its_job_can() {
         json!({"sortBy": "submittedDate"}),
         json!({"sortOrder": "ascending"}),
         json!({"maxResults": 9}),
+        json!({"abstract": "added"}),
+        json!({"category": "cs.LG"}),
+        json!({"comment": "added"}),
+        json!({"reportNumber": "added"}),
+        json!({"all": "added"}),
+        json!({"idList": null}),
+        json!({"idList": ["2401.01235"]}),
+        json!({"submittedAfter": "2024-01-01T00:00:00Z"}),
+        json!({"submittedBefore": "2024-01-01T00:00:00Z"}),
+        json!({"cachePolicy": "Refresh"}),
         json!({"start": 1}),
     ] {
         let (status, message) = refusal(change(&changed).await);
@@ -118,6 +260,9 @@ async fn a_search_cannot_be_changed_but_its_job_can() {
         );
     }
     for allowed in [
+        json!({"suspend": true}),
+        json!({"suspend": false}),
+        json!({"priority": 1_000}),
         json!({"backoffLimit": 1}),
         json!({"activeDeadlineSeconds": 60}),
         json!({"ttlSecondsAfterFinished": 60}),

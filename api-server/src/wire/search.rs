@@ -30,8 +30,7 @@ impl SearchParams {
             author: field(&mut reader, query, "author"),
             title: field(&mut reader, query, "title"),
             journal: field(&mut reader, query, "journal"),
-            sort_by: None,
-            sort_order: None,
+            ..Search::default()
         };
         let max_results = reader.integer("max_results", &(1..=i64::from(MAX_RESULTS)));
         reader.finish()?;
@@ -86,8 +85,7 @@ fn alone(name: &str, text: &str) -> Search {
         author: only("author"),
         title: only("title"),
         journal: only("journal"),
-        sort_by: None,
-        sort_order: None,
+        ..Search::default()
     }
 }
 

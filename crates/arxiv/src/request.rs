@@ -29,8 +29,16 @@ impl PageRequest {
         url.set_query(None);
         url.set_fragment(None);
         let mut pairs = url.query_pairs_mut();
+        // With identifiers alone there is no query; arXiv documents it as left out.
+        for (name, value) in [
+            ("search_query", self.search.search_query()),
+            ("id_list", self.search.id_list()),
+        ] {
+            if !value.is_empty() {
+                pairs.append_pair(name, value);
+            }
+        }
         pairs
-            .append_pair("search_query", self.search.search_query())
             .append_pair("start", &self.start.to_string())
             .append_pair("max_results", &self.count.to_string());
         if let Some(by) = self.search.sort_by() {
@@ -85,6 +93,28 @@ mod tests {
                 format!("https://export.arxiv.org/api/query?search_query={sent}&start=4000&max_results=2000"),
                 "{typed}"
             );
+        }
+    }
+
+    #[test]
+    fn papers_are_asked_for_by_their_identifiers() {
+        let search = |title: Option<&str>| Search {
+            title: title.map(Into::into),
+            ids: vec!["arXiv:2401.01234v2".into(), "hep-th/9901001".into()],
+            ..Search::default()
+        };
+        let ids = "id_list=2401.01234v2%2Chep-th%2F9901001&start=0&max_results=8";
+        for (title, query) in [
+            (None, ids.to_owned()),
+            (Some("x"), format!("search_query=ti%3Ax&{ids}")),
+        ] {
+            let request = PageRequest {
+                search: search(title).validate().unwrap(),
+                start: 0,
+                count: 8,
+            };
+            let url = request.url(&"https://export.arxiv.org/api/query".parse().unwrap());
+            assert_eq!(url.query(), Some(query.as_str()));
         }
     }
 

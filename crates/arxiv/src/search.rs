@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use crate::grammar;
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{
+    grammar,
+    identifier::{self, MAX_IDS},
+};
 
 /// The longest value of a search field, in characters.
 pub const MAX_VALUE_CHARS: usize = 512;
@@ -16,6 +21,22 @@ pub struct Search {
     pub title: Option<String>,
     /// Words of the journal reference.
     pub journal: Option<String>,
+    /// Words of the abstract.
+    pub abstract_text: Option<String>,
+    /// Categories, as `cs.LG`.
+    pub category: Option<String>,
+    /// Words of the authors' comment.
+    pub comment: Option<String>,
+    /// Words of the report number.
+    pub report_number: Option<String>,
+    /// Words of any field.
+    pub all: Option<String>,
+    /// Identifiers in any usual form: only these papers are looked at. At most [`MAX_IDS`].
+    pub ids: Vec<String>,
+    /// The first version came then or later; to the minute.
+    pub submitted_after: Option<Timestamp>,
+    /// The first version came then or before; to the minute.
+    pub submitted_before: Option<Timestamp>,
     /// By what to sort; arXiv's own choice when absent.
     pub sort_by: Option<SortBy>,
     /// In which direction to sort; arXiv's own choice when absent.
@@ -72,7 +93,7 @@ pub enum SearchError {
     /// A value has only white space in it.
     #[error("{field} must not be blank")]
     Blank {
-        /// The field's name: author, title or journal.
+        /// The field's name.
         field: &'static str,
     },
     /// A value is longer than [`MAX_VALUE_CHARS`].
@@ -93,6 +114,24 @@ pub enum SearchError {
         /// The field's name.
         field: &'static str,
     },
+    /// There are more identifiers than [`MAX_IDS`].
+    #[error("idList must have at most {MAX_IDS} identifiers")]
+    TooManyIds,
+    /// One of the identifiers is none.
+    #[error("idList has an entry that is no arXiv identifier, number {place}")]
+    NoIdentifier {
+        /// Its place in the list, from 1.
+        place: usize,
+    },
+    /// A date is not one that papers have.
+    #[error("{field} must be a date from 1900 to 2199")]
+    NoDateOfPapers {
+        /// The field's name.
+        field: &'static str,
+    },
+    /// The two dates leave nothing between them.
+    #[error("submittedAfter must be before submittedBefore")]
+    DatesOutOfOrder,
 }
 
 /// A search that can be sent.
@@ -102,6 +141,7 @@ pub enum SearchError {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ValidatedSearch {
     search_query: String,
+    id_list: String,
     sort_by: Option<SortBy>,
     sort_order: Option<SortOrder>,
     key: String,
@@ -114,6 +154,11 @@ impl Search {
             ("author", "au", &self.author),
             ("title", "ti", &self.title),
             ("journal", "jr", &self.journal),
+            ("abstract", "abs", &self.abstract_text),
+            ("category", "cat", &self.category),
+            ("comment", "co", &self.comment),
+            ("reportNumber", "rn", &self.report_number),
+            ("all", "all", &self.all),
         ];
         let mut clauses = Vec::new();
         for (field, prefix, value) in fields {
@@ -121,22 +166,65 @@ impl Search {
             check(field, value)?;
             clauses.push(grammar::clause(prefix, value).ok_or(SearchError::NothingToSearch { field })?);
         }
-        if clauses.is_empty() {
+        let id_list = id_list(&self.ids)?;
+        if clauses.is_empty() && id_list.is_empty() {
             return Err(SearchError::NoField);
         }
+        clauses.extend(submitted(self.submitted_after, self.submitted_before)?);
         let search_query = clauses.join(" AND ");
+        // No clause and no identifier holds what stands between them here: each word of a clause carries its field.
         let key = format!(
-            "{search_query} sortBy={} sortOrder={}",
+            "{search_query} idList={id_list} sortBy={} sortOrder={}",
             self.sort_by.map_or("", SortBy::as_str),
             self.sort_order.map_or("", SortOrder::as_str)
         );
         Ok(ValidatedSearch {
             search_query,
+            id_list,
             sort_by: self.sort_by,
             sort_order: self.sort_order,
             key,
         })
     }
+}
+
+/// The identifiers in their short form, each once, in the order in which they were given: arXiv answers in that order.
+fn id_list(ids: &[String]) -> Result<String, SearchError> {
+    if ids.len() > MAX_IDS {
+        return Err(SearchError::TooManyIds);
+    }
+    let mut list: Vec<String> = Vec::with_capacity(ids.len());
+    for (index, typed) in ids.iter().enumerate() {
+        let id = identifier::normalized(typed).ok_or(SearchError::NoIdentifier { place: index + 1 })?;
+        if !list.contains(&id) {
+            list.push(id);
+        }
+    }
+    Ok(list.join(","))
+}
+
+/// The clause for the days of submission. arXiv documents it with both ends, in GMT, to the minute:
+/// `submittedDate:[202301010600 TO 202401010600]`.
+fn submitted(after: Option<Timestamp>, before: Option<Timestamp>) -> Result<Option<String>, SearchError> {
+    if after.is_none() && before.is_none() {
+        return Ok(None);
+    }
+    if after.zip(before).is_some_and(|(after, before)| after >= before) {
+        return Err(SearchError::DatesOutOfOrder);
+    }
+    let end = |field, date: Option<Timestamp>, open: &str| match date {
+        None => Ok(open.to_owned()),
+        Some(date) => {
+            let date = date.to_zoned(TimeZone::UTC);
+            // Four digits for the year, and no date that an index could take for none.
+            let fits = (1900..2200).contains(&date.year());
+            fits.then(|| date.strftime("%Y%m%d%H%M").to_string())
+                .ok_or(SearchError::NoDateOfPapers { field })
+        }
+    };
+    let after = end("submittedAfter", after, "190001010000")?;
+    let before = end("submittedBefore", before, "219912312359")?;
+    Ok(Some(format!("submittedDate:[{after} TO {before}]")))
 }
 
 fn check(field: &'static str, value: &str) -> Result<(), SearchError> {
@@ -153,9 +241,20 @@ fn check(field: &'static str, value: &str) -> Result<(), SearchError> {
 }
 
 impl ValidatedSearch {
-    /// What is searched for in arXiv's own words, not yet encoded for a URL: `au:knuth AND ti:art`.
+    /// What is searched for in arXiv's own words, not yet encoded for a URL: `au:knuth AND ti:art`. Empty when only
+    /// identifiers are asked for.
     pub fn search_query(&self) -> &str {
         &self.search_query
+    }
+
+    /// The papers among which is searched, `2401.01234,hep-th/9901001`; empty when it is all of them.
+    pub fn id_list(&self) -> &str {
+        &self.id_list
+    }
+
+    /// Both, for people: `au:knuth`, `id_list=2401.01234`, `au:knuth&id_list=2401.01234`.
+    pub fn sent(&self) -> String {
+        sent(&self.search_query, &self.id_list)
     }
 
     /// The search's identity: two searches with the same key get the same answer on the same day.
@@ -172,6 +271,15 @@ impl ValidatedSearch {
     }
 }
 
+/// A search's two parts in one text, as [`ValidatedSearch::sent`] gives it.
+pub fn sent(search_query: &str, id_list: &str) -> String {
+    match (search_query, id_list) {
+        (query, "") => query.to_owned(),
+        ("", ids) => format!("id_list={ids}"),
+        (query, ids) => format!("{query}&id_list={ids}"),
+    }
+}
+
 impl fmt::Debug for ValidatedSearch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ValidatedSearch({})", self.key)
@@ -179,94 +287,4 @@ impl fmt::Debug for ValidatedSearch {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn title(value: &str) -> Search {
-        Search {
-            title: Some(value.into()),
-            ..Search::default()
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_sent_is_refused() {
-        let field = "title";
-        let long = "x".repeat(MAX_VALUE_CHARS + 1);
-        let cases = [
-            (Search::default(), SearchError::NoField),
-            (title(""), SearchError::Blank { field }),
-            (title(" \u{3000} "), SearchError::Blank { field }),
-            (title("\n"), SearchError::Blank { field }),
-            (title(&long), SearchError::TooLong { field }),
-            (title("a\nb"), SearchError::ControlCharacter { field }),
-            (title("a\0b"), SearchError::ControlCharacter { field }),
-            (title("a\u{85}b"), SearchError::ControlCharacter { field }),
-            (title("\"\""), SearchError::NothingToSearch { field }),
-            (title("(:)"), SearchError::NothingToSearch { field }),
-            (title("+ - !"), SearchError::NothingToSearch { field }),
-            // A good field does not make up for a bad one.
-            (
-                Search {
-                    author: Some(" ".into()),
-                    ..title("x")
-                },
-                SearchError::Blank { field: "author" },
-            ),
-        ];
-        for (search, error) in cases {
-            assert_eq!(search.validate(), Err(error), "{search:?}");
-        }
-    }
-
-    #[test]
-    fn the_longest_value_is_counted_in_characters() {
-        assert!(title(&"ű".repeat(MAX_VALUE_CHARS)).validate().is_ok());
-    }
-
-    #[test]
-    fn fields_are_joined_in_a_fixed_order() {
-        let search = Search {
-            author: Some("a".into()),
-            title: Some("b OR c".into()),
-            journal: Some("d e".into()),
-            ..Search::default()
-        };
-        assert_eq!(
-            search.validate().unwrap().search_query(),
-            "au:a AND (ti:b OR ti:c) AND jr:d AND jr:e"
-        );
-    }
-
-    #[test]
-    fn the_key_tells_apart_what_is_answered_differently() {
-        let key = |search: Search| search.validate().unwrap().key().to_owned();
-        assert_eq!(key(title("  deep   learning ")), key(title("deep learning")));
-        assert_eq!(key(title("deep AND learning")), key(title("deep learning")));
-        assert_ne!(key(title("\"deep learning\"")), key(title("deep learning")));
-        assert_ne!(
-            key(title("x")),
-            key(Search {
-                author: Some("x".into()),
-                ..Search::default()
-            })
-        );
-        assert_ne!(
-            key(title("x")),
-            key(Search {
-                sort_by: Some(SortBy::SubmittedDate),
-                ..title("x")
-            })
-        );
-        assert_ne!(
-            key(Search {
-                sort_order: Some(SortOrder::Ascending),
-                ..title("x")
-            }),
-            key(Search {
-                sort_order: Some(SortOrder::Descending),
-                ..title("x")
-            })
-        );
-    }
-}
+mod tests;

@@ -4,12 +4,13 @@
 // `KubeSchema` writes a second, private copy of each type, which the lint takes for a forgotten `pub`.
 #![allow(unreachable_pub)]
 
+mod rules;
 mod schema;
 mod spec;
 mod status;
 
 pub use schema::custom_resource_definition;
-pub use spec::{ArxivQuery, ArxivQuerySpec, SortBy, SortOrder};
+pub use spec::{ArxivQuery, ArxivQuerySpec, CachePolicy, SortBy, SortOrder};
 pub use status::{ArxivQueryStatus, ConditionType, Phase};
 
 /// The API group of every object of this project.

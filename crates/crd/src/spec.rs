@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArxivQueryStatus, ConditionType, FAIL_FAST_ANNOTATION, Phase};
+use crate::{ArxivQueryStatus, ConditionType, FAIL_FAST_ANNOTATION, Phase, rules};
 
 /// `maxResults` when the spec does not say.
 const DEFAULT_MAX_RESULTS: i32 = 8;
@@ -46,19 +46,9 @@ const DEFAULT_BACKOFF_LIMIT: i32 = 6;
     .message("status.queryId is given once")
 )]
 #[x_kube(
-    validation = Rule::new("[has(self.author), has(self.title), has(self.journal)].exists(x, x)")
-        .message("at least one search field is needed: author, title or journal"),
-    // `has() == has() && …` a field: `self.?x == oldSelf.?x` costs over 100 times the budget that CEL has.
-    validation = Rule::new(
-        "has(self.author) == has(oldSelf.author) && (!has(self.author) || self.author == oldSelf.author) \
-         && has(self.title) == has(oldSelf.title) && (!has(self.title) || self.title == oldSelf.title) \
-         && has(self.journal) == has(oldSelf.journal) && (!has(self.journal) || self.journal == oldSelf.journal) \
-         && has(self.sortBy) == has(oldSelf.sortBy) && (!has(self.sortBy) || self.sortBy == oldSelf.sortBy) \
-         && has(self.sortOrder) == has(oldSelf.sortOrder) \
-         && (!has(self.sortOrder) || self.sortOrder == oldSelf.sortOrder) \
-         && self.maxResults == oldSelf.maxResults && self.start == oldSelf.start"
-    )
-    .message("the search cannot be changed; create a new ArxivQuery")
+    validation = rules::has_search_field(),
+    validation = rules::search_is_fixed(),
+    validation = rules::dates_are_in_order()
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ArxivQuerySpec {
@@ -66,20 +56,70 @@ pub struct ArxivQuerySpec {
     /// work within the field.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = Rule::new("self.trim() != ''").message("must not be blank"))]
+    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
     pub author: Option<String>,
 
     /// Words of the title, as in `author`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = Rule::new("self.trim() != ''").message("must not be blank"))]
+    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
     pub title: Option<String>,
 
     /// Words of the journal reference, as in `author`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
-    #[x_kube(validation = Rule::new("self.trim() != ''").message("must not be blank"))]
+    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
     pub journal: Option<String>,
+
+    /// Words of the abstract, as in `author`.
+    #[serde(rename = "abstract", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
+    pub abstract_text: Option<String>,
+
+    /// Categories, for example `cs.LG OR stat.ML`, as in `author`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
+    pub category: Option<String>,
+
+    /// Words of the authors' comment, as in `author`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
+    pub comment: Option<String>,
+
+    /// Words of the report number, as in `author`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
+    pub report_number: Option<String>,
+
+    /// Words of any field, as in `author`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
+    pub all: Option<String>,
+
+    /// arXiv identifiers, in every usual form: `2401.01234`, `2401.01234v2`, `hep-th/9901001`, `arXiv:2401.01234`, the
+    /// address of an abstract or PDF. With other search fields, only papers of this list that fit them are found.
+    /// `maxResults` counts for these as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 500), inner(length(max = 128)))]
+    #[x_kube(validation = rules::are_identifiers(), merge_strategy = ListMerge::Atomic)]
+    pub id_list: Option<Vec<String>>,
+
+    /// Only papers whose first version came at this time (RFC 3339) or later, to the minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    #[x_kube(validation = rules::is_date_of_papers())]
+    pub submitted_after: Option<String>,
+
+    /// Only papers whose first version came at this time (RFC 3339) or before, to the minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    #[x_kube(validation = rules::is_date_of_papers())]
+    pub submitted_before: Option<String>,
 
     /// How many papers to store at the most. More than 2000 are fetched in slices.
     #[serde(default = "default_max_results")]
@@ -98,6 +138,19 @@ pub struct ArxivQuerySpec {
     /// The direction of the sorting; arXiv's own default (descending) when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort_order: Option<SortOrder>,
+
+    /// Whether an answer that was fetched before this query came will do. arXiv's answers change once a day.
+    #[serde(default)]
+    pub cache_policy: CachePolicy,
+
+    /// Leaves the query alone, whatever it waits for, until this is false again.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// Queries with a higher priority have their turn at arXiv first.
+    #[serde(default)]
+    #[schemars(range(min = -1_000, max = 1_000))]
+    pub priority: i32,
 
     /// How many broken answers of arXiv are retried before the query fails (6 when not given). Being throttled
     /// and not reaching arXiv are not counted.
@@ -147,6 +200,16 @@ pub enum SortOrder {
     Ascending,
     /// Largest first.
     Descending,
+}
+
+/// Whether an answer that is there already will do.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
+pub enum CachePolicy {
+    /// Any answer of arXiv's day will do, also one that was fetched before.
+    #[default]
+    Reuse,
+    /// Only an answer that was fetched after the query's object was made will do.
+    Refresh,
 }
 
 impl ArxivQuery {

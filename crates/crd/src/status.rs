@@ -83,6 +83,8 @@ pub enum Phase {
     Pending,
     /// Had a turn and has more to do: further slices, or a retry.
     Running,
+    /// Left alone until `spec.suspend` is false again.
+    Suspended,
     /// Its rows are recorded. Final.
     Succeeded,
     /// It will not be tried again. Final.
@@ -100,6 +102,7 @@ impl Phase {
         match self {
             Self::Pending => "Pending",
             Self::Running => "Running",
+            Self::Suspended => "Suspended",
             Self::Succeeded => "Succeeded",
             Self::Failed => "Failed",
         }

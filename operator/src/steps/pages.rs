@@ -70,7 +70,7 @@ pub(crate) async fn go_on(
     (request, there, all): (PageRequest, usize, usize),
 ) -> Result<Action, Error> {
     let now = Timestamp::now();
-    let sent = validated.search.search_query();
+    let sent = &validated.search.sent();
     let wake = match next(&Limits::from(&*query.object), &query.known, now) {
         Next::Fail(verdict) => return status::fail(context, query, Some(sent), &verdict).await,
         Next::Wait { until } => {

@@ -5,6 +5,7 @@
 
 use arxiv::{MAX_RESULTS, Search, SortBy, SortOrder, ValidatedSearch};
 use crd::{ArxivQuery, ArxivQuerySpec};
+use jiff::Timestamp;
 
 use crate::decide::Verdict;
 
@@ -22,7 +23,7 @@ pub(crate) fn validate(object: &ArxivQuery) -> Result<Validated, Verdict> {
     let max_results =
         in_range(spec.max_results, 1).ok_or_else(|| invalid("maxResults must be 1 to 30000"))?;
     let start = in_range(spec.start, 0).ok_or_else(|| invalid("start must be 0 to 30000"))?;
-    let search = search(spec)
+    let search = search(spec)?
         .validate()
         .map_err(|error| invalid(&error.to_string()))?;
     Ok(Validated {
@@ -38,11 +39,28 @@ fn in_range(value: i32, least: u32) -> Option<u32> {
         .filter(|value| (least..=MAX_RESULTS).contains(value))
 }
 
-fn search(spec: &ArxivQuerySpec) -> Search {
-    Search {
+fn search(spec: &ArxivQuerySpec) -> Result<Search, Verdict> {
+    let date = |field: &str, text: Option<&String>| {
+        text.map(|text| text.parse::<Timestamp>())
+            .transpose()
+            .map_err(|_| {
+                invalid(&format!(
+                    "{field} must be a date and time, as 2024-01-31T00:00:00Z"
+                ))
+            })
+    };
+    Ok(Search {
         author: spec.author.clone(),
         title: spec.title.clone(),
         journal: spec.journal.clone(),
+        abstract_text: spec.abstract_text.clone(),
+        category: spec.category.clone(),
+        comment: spec.comment.clone(),
+        report_number: spec.report_number.clone(),
+        all: spec.all.clone(),
+        ids: spec.id_list.clone().unwrap_or_default(),
+        submitted_after: date("submittedAfter", spec.submitted_after.as_ref())?,
+        submitted_before: date("submittedBefore", spec.submitted_before.as_ref())?,
         sort_by: spec.sort_by.map(|by| match by {
             crd::SortBy::Relevance => SortBy::Relevance,
             crd::SortBy::LastUpdatedDate => SortBy::LastUpdatedDate,
@@ -52,7 +70,7 @@ fn search(spec: &ArxivQuerySpec) -> Search {
             crd::SortOrder::Ascending => SortOrder::Ascending,
             crd::SortOrder::Descending => SortOrder::Descending,
         }),
-    }
+    })
 }
 
 fn invalid(message: &str) -> Verdict {
@@ -136,6 +154,30 @@ mod tests {
                 "negative start",
                 ArxivQuerySpec { start: -1, ..good() },
                 Some("start"),
+            ),
+            (
+                "no identifier",
+                ArxivQuerySpec {
+                    id_list: Some(vec!["x".into()]),
+                    ..good()
+                },
+                Some("idList"),
+            ),
+            (
+                "no date",
+                ArxivQuerySpec {
+                    submitted_after: Some("yesterday".into()),
+                    ..good()
+                },
+                Some("submittedAfter"),
+            ),
+            (
+                "a date that papers have",
+                ArxivQuerySpec {
+                    submitted_after: Some("2024-01-01T00:00:00+02:00".into()),
+                    ..good()
+                },
+                None,
             ),
             (
                 "start too far",

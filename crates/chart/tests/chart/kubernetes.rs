@@ -180,7 +180,9 @@ async fn accounts_may_do_what_they_need_and_no_more() {
 async fn examples_are_taken_and_overlays_build() {
     let cluster = cluster().await;
     let examples = chart::root().join("examples");
-    cluster.takes(&std::fs::read_to_string(examples.join("arxivquery.yaml")).unwrap());
+    for search in ["arxivquery.yaml", "arxivquery-every-field.yaml"] {
+        cluster.takes(&std::fs::read_to_string(examples.join(search)).unwrap());
+    }
     for overlay in ["staging", "production"] {
         let folder = examples.join("kustomize/overlays").join(overlay);
         let built = build(cluster, &folder);

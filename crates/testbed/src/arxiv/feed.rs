@@ -17,6 +17,7 @@ const NUMBERS: u64 = 100_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) search_query: String,
+    pub(super) id_list: String,
     pub(super) start: u32,
     pub(super) max_results: u32,
     pub(super) connection: u64,
@@ -47,11 +48,13 @@ pub(super) fn write(asked: &Asked, behaviour: &Behaviour) -> String {
 pub(super) fn head(asked: &Asked, behaviour: &Behaviour, total: u32) -> String {
     let Asked {
         search_query,
+        id_list,
         start,
         max_results,
         ..
     } = asked;
-    let query = format!("search_query={search_query}&id_list=&start={start}&max_results={max_results}");
+    let query =
+        format!("search_query={search_query}&id_list={id_list}&start={start}&max_results={max_results}");
     let query = escape(&query);
     let newer = behaviour.form == Form::Newer;
     let name = if newer { "arXiv" } else { "ArXiv" };
@@ -211,6 +214,7 @@ mod tests {
     fn asked(start: u32, max_results: u32) -> Asked {
         Asked {
             search_query: "ti:a&b AND au:\"c\"".into(),
+            id_list: String::new(),
             start,
             max_results,
             connection: 7,

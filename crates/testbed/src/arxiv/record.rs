@@ -18,6 +18,8 @@ pub struct Request {
     pub target: String,
     /// The decoded `search_query`.
     pub search_query: String,
+    /// The decoded `id_list`.
+    pub id_list: String,
     /// `start` (0 when it is not given).
     pub start: u32,
     /// `max_results` (10 when it is not given).

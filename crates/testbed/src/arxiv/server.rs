@@ -110,6 +110,7 @@ fn note(head: &http::request::Parts, state: &State, connection: u64) -> Result<A
     };
     let (start, max_results) = (number("start", 0), number("max_results", 10));
     let search_query = parameter("search_query").unwrap_or_default();
+    let id_list = parameter("id_list").unwrap_or_default();
     let agent = head
         .headers
         .get(header::USER_AGENT)
@@ -121,6 +122,7 @@ fn note(head: &http::request::Parts, state: &State, connection: u64) -> Result<A
         time: Timestamp::now(),
         target: head.uri.to_string(),
         search_query: search_query.clone(),
+        id_list: id_list.clone(),
         start: start.clone().unwrap_or_default(),
         max_results: max_results.clone().unwrap_or_default(),
         open,
@@ -131,6 +133,7 @@ fn note(head: &http::request::Parts, state: &State, connection: u64) -> Result<A
     drop(record);
     let asked = Asked {
         search_query,
+        id_list,
         start: start?,
         max_results: max_results?,
         connection,

@@ -1,0 +1,179 @@
+//! arXiv's identifiers (<https://info.arxiv.org/help/arxiv_identifier.html>), from every form in which people write them.
+
+/// The most identifiers in one search: their list stands in the address that is asked, and servers take some 8,000
+/// characters of that.
+pub const MAX_IDS: usize = 500;
+
+/// The longest that one of them may be as typed, in characters.
+pub const MAX_ID_CHARS: usize = 128;
+
+/// The identifier in its short form: `2401.01234v2`, `hep-th/9901001`; none if it is none.
+///
+/// Taken are the short form, `arXiv:…`, the addresses of abstract, HTML and PDF, and the DOI that arXiv gives to a paper.
+pub(crate) fn normalized(typed: &str) -> Option<String> {
+    // ASCII alone keeps its places when the case changes.
+    if !typed.is_ascii() || typed.len() > MAX_ID_CHARS {
+        return None;
+    }
+    let lower = typed.trim().to_ascii_lowercase();
+    let rest = without_prefix(&lower);
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    let (rest, after) = rest.split_at(end);
+    if after.chars().any(|c| !c.is_ascii_graphic()) {
+        return None;
+    }
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let rest = rest.strip_suffix(".pdf").unwrap_or(rest);
+    let (paper, version) = match rest.rsplit_once('v') {
+        Some((paper, version)) if is_version(version) => (paper, Some(version)),
+        _ => (rest, None),
+    };
+    let mut id = match paper.split_once('/') {
+        Some((archive, number)) => old_style(archive, number)?,
+        None => new_style(paper)?,
+    };
+    if let Some(version) = version {
+        id.push('v');
+        id.push_str(version);
+    }
+    Some(id)
+}
+
+fn without_prefix(lower: &str) -> &str {
+    if let Some(rest) = lower.strip_prefix("arxiv:") {
+        return rest.trim_start();
+    }
+    if let Some(doi) = lower.strip_prefix("doi:") {
+        return doi.trim_start().strip_prefix("10.48550/arxiv.").unwrap_or(lower);
+    }
+    let path = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| lower.strip_prefix(scheme));
+    let path = path.unwrap_or(lower);
+    let host = ["www.", "export."]
+        .iter()
+        .find_map(|name| path.strip_prefix(name));
+    if let Some(path) = host.unwrap_or(path).strip_prefix("arxiv.org/") {
+        let kinds = ["abs/", "pdf/", "html/"];
+        return kinds
+            .iter()
+            .find_map(|kind| path.strip_prefix(kind))
+            .unwrap_or(lower);
+    }
+    let doi = path.strip_prefix("dx.").unwrap_or(path).strip_prefix("doi.org/");
+    doi.unwrap_or(lower)
+        .strip_prefix("10.48550/arxiv.")
+        .unwrap_or(lower)
+}
+
+/// `YYMM.NNNN` or `YYMM.NNNNN`.
+fn new_style(paper: &str) -> Option<String> {
+    let (month, number) = paper.split_once('.')?;
+    let fits = month.len() == 4 && is_month(month) && (4..=5).contains(&number.len()) && is_number(number);
+    fits.then(|| paper.to_owned())
+}
+
+/// `archive/YYMMNNN`, as until March 2007. A subject class (`math.GT/0309136`) is no part of it.
+fn old_style(archive: &str, number: &str) -> Option<String> {
+    let archive = match archive.split_once('.') {
+        Some((archive, class)) if class.len() == 2 && is_letters(class) => archive,
+        Some(_) => return None,
+        None => archive,
+    };
+    let words = archive
+        .split_once('-')
+        .map_or([archive, "x"], |(first, second)| [first, second]);
+    let fits =
+        words.into_iter().all(is_letters) && number.len() == 7 && is_number(number) && is_month(number);
+    fits.then(|| format!("{archive}/{number}"))
+}
+
+fn is_version(text: &str) -> bool {
+    (1..=3).contains(&text.len()) && is_number(text) && !text.starts_with('0')
+}
+
+fn is_month(text: &str) -> bool {
+    is_number(text.get(..4).unwrap_or_default())
+        && text.get(2..4).is_some_and(|month| ("01"..="12").contains(&month))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_letters(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_usual_form_is_taken() {
+        for (typed, id) in [
+            ("2401.01234", "2401.01234"),
+            ("2401.01234v2", "2401.01234v2"),
+            ("0704.0001", "0704.0001"),
+            ("hep-th/9901001", "hep-th/9901001"),
+            ("hep-th/9901001v3", "hep-th/9901001v3"),
+            ("HEP-TH/9901001", "hep-th/9901001"),
+            ("math.GT/0309136", "math/0309136"),
+            ("math/0309136v12", "math/0309136v12"),
+            ("arXiv:2401.01234", "2401.01234"),
+            ("arxiv: 2401.01234v1", "2401.01234v1"),
+            ("arXiv:cond-mat/9901001", "cond-mat/9901001"),
+            ("https://arxiv.org/abs/2401.01234v2", "2401.01234v2"),
+            ("http://arxiv.org/abs/hep-th/9901001", "hep-th/9901001"),
+            ("https://www.arxiv.org/pdf/2401.01234v2.pdf", "2401.01234v2"),
+            ("https://arxiv.org/pdf/2401.01234", "2401.01234"),
+            ("export.arxiv.org/abs/2401.01234?context=cs", "2401.01234"),
+            ("https://arxiv.org/html/2401.01234v1#S3", "2401.01234v1"),
+            ("https://arxiv.org/abs/2401.01234/", "2401.01234"),
+            ("10.48550/arXiv.2401.01234", "2401.01234"),
+            ("https://doi.org/10.48550/arXiv.2401.01234", "2401.01234"),
+            ("doi:10.48550/arXiv.hep-th/9901001", "hep-th/9901001"),
+            ("  2401.01234\n", "2401.01234"),
+        ] {
+            assert_eq!(normalized(typed).as_deref(), Some(id), "{typed}");
+            assert_eq!(normalized(id).as_deref(), Some(id), "{id} again");
+        }
+    }
+
+    #[test]
+    fn what_is_no_identifier_is_refused() {
+        let long = format!("https://arxiv.org/abs/2401.01234?{}", "x".repeat(MAX_ID_CHARS));
+        for typed in [
+            "",
+            " ",
+            "x",
+            "2401",
+            "2401.123",
+            "2401.123456",
+            "2413.01234",
+            "2400.01234",
+            "2401.01234v0",
+            "2401.01234v1234",
+            "2401.01234v",
+            "2401.01234,2401.01235",
+            "2401.01234 2401.01235",
+            "2401.01234&start=9",
+            "2401.0123\u{0664}",
+            "hep-th/99010011",
+            "hep-th/9913001",
+            "hep--th/9901001",
+            "/9901001",
+            "a/b/9901001",
+            "math.GTX/0309136",
+            "https://example.org/abs/2401.01234",
+            "https://arxiv.org.example.org/abs/2401.01234",
+            "https://arxiv.org/list/2401.01234",
+            "https://arxiv.org/abs/2401.01234?a b",
+            "10.1000/arXiv.2401.01234",
+            "arXiv:https://arxiv.org/abs/2401.01234",
+            &long,
+        ] {
+            assert_eq!(normalized(typed), None, "{typed:?}");
+        }
+    }
+}
