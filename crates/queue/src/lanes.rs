@@ -1,0 +1,180 @@
+//! Queries in the order of their turns.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+/// What decides on a query's turn.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Standing {
+    /// The object's uid.
+    pub query: Uuid,
+    /// Higher ones are first, whatever else.
+    pub priority: i32,
+    /// Of one priority, namespaces take turns.
+    pub namespace: Arc<str>,
+    /// Within a namespace, who waits longest is first: when the object was made, or when it had its latest slice.
+    pub since: Timestamp,
+}
+
+/// The queries that wait.
+#[derive(Debug, Default)]
+pub struct Lanes {
+    /// Highest priority first.
+    classes: BTreeMap<Reverse<i32>, Class>,
+}
+
+/// The queries of one priority. A namespace that has none is not there.
+#[derive(Debug, Default)]
+struct Class {
+    lanes: BTreeMap<Arc<str>, BTreeSet<(Timestamp, Uuid)>>,
+    /// The namespace that had the latest turn. The next one by name is next.
+    served: Option<Arc<str>>,
+}
+
+impl Lanes {
+    /// The query waits from now on.
+    pub fn insert(&mut self, standing: &Standing) {
+        let class = self.classes.entry(Reverse(standing.priority)).or_default();
+        let lane = class.lanes.entry(Arc::clone(&standing.namespace)).or_default();
+        lane.insert((standing.since, standing.query));
+    }
+
+    /// The query waits no more. With its last query, a priority forgets which namespace had the latest turn.
+    pub fn remove(&mut self, standing: &Standing) {
+        let Some(class) = self.classes.get_mut(&Reverse(standing.priority)) else {
+            return;
+        };
+        if let Some(lane) = class.lanes.get_mut(&standing.namespace) {
+            lane.remove(&(standing.since, standing.query));
+            if lane.is_empty() {
+                class.lanes.remove(&standing.namespace);
+            }
+        }
+        if class.lanes.is_empty() {
+            self.classes.remove(&Reverse(standing.priority));
+        }
+    }
+
+    /// The query whose turn it is.
+    pub fn first(&self) -> Option<Uuid> {
+        let (_, class) = self.classes.first_key_value()?;
+        let after = class.served.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut behind = class.lanes.range::<str, _>((after, Bound::Unbounded));
+        let (_, lane) = behind.next().or_else(|| class.lanes.first_key_value())?;
+        lane.first().map(|(_, query)| *query)
+    }
+
+    /// The query had its turn: of its priority, another namespace is next.
+    pub fn served(&mut self, standing: &Standing) {
+        if let Some(class) = self.classes.get_mut(&Reverse(standing.priority)) {
+            class.served = Some(Arc::clone(&standing.namespace));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// (uid, priority, namespace, since), of which all wait.
+    type Wish = (u128, i32, &'static str, i64);
+
+    fn standing((query, priority, namespace, since): Wish) -> Standing {
+        Standing {
+            query: Uuid::from_u128(query),
+            priority,
+            namespace: namespace.into(),
+            since: Timestamp::from_second(since).unwrap(),
+        }
+    }
+
+    #[test]
+    fn priority_then_namespaces_in_turn_then_age() {
+        let cases: &[(&str, &[Wish], &[u128])] = &[
+            ("nobody", &[], &[]),
+            (
+                "age",
+                &[(1, 0, "a", 30), (2, 0, "a", 10), (3, 0, "a", 20)],
+                &[2, 3, 1],
+            ),
+            ("one age", &[(2, 0, "a", 10), (1, 0, "a", 10)], &[1, 2]),
+            (
+                "priority",
+                &[(1, 0, "a", 10), (2, 5, "a", 30), (3, -5, "a", 1)],
+                &[2, 1, 3],
+            ),
+            (
+                "namespaces in turn",
+                &[
+                    (1, 0, "a", 1),
+                    (2, 0, "a", 2),
+                    (3, 0, "a", 3),
+                    (4, 0, "b", 9),
+                    (5, 0, "c", 5),
+                    (6, 0, "b", 10),
+                ],
+                &[1, 4, 5, 2, 6, 3],
+            ),
+            (
+                "turns of each priority",
+                &[
+                    (1, 9, "a", 1),
+                    (2, 9, "b", 2),
+                    (3, 0, "a", 3),
+                    (4, 0, "b", 4),
+                    (5, 0, "b", 5),
+                ],
+                &[1, 2, 3, 4, 5],
+            ),
+        ];
+        for (name, wishes, order) in cases {
+            let mut lanes = Lanes::default();
+            for wish in *wishes {
+                lanes.insert(&standing(*wish));
+            }
+            let mut got = Vec::new();
+            while let Some(first) = lanes.first() {
+                let wish = wishes
+                    .iter()
+                    .find(|wish| Uuid::from_u128(wish.0) == first)
+                    .unwrap();
+                got.push(wish.0);
+                lanes.served(&standing(*wish));
+                lanes.remove(&standing(*wish));
+            }
+            assert_eq!(got, *order, "{name}");
+            assert!(lanes.classes.is_empty(), "{name}");
+        }
+    }
+
+    /// However many wait in one namespace and however high a priority is in demand, the turns of another go on.
+    #[test]
+    fn nobody_is_passed_over_while_a_higher_priority_comes_and_goes() {
+        let mut lanes = Lanes::default();
+        for n in 0..50 {
+            lanes.insert(&standing((n, 0, "a", 1)));
+        }
+        let other = standing((100, 0, "b", 99));
+        lanes.insert(&other);
+        let mut turns = 0;
+        while lanes.first() != Some(other.query) {
+            let standing = standing((lanes.first().unwrap().as_u128(), 0, "a", 1));
+            lanes.served(&standing);
+            lanes.remove(&standing);
+            let urgent = self::standing((1000 + turns, 7, "a", 1));
+            lanes.insert(&urgent);
+            assert_eq!(lanes.first(), Some(urgent.query));
+            lanes.served(&urgent);
+            lanes.remove(&urgent);
+            turns += 1;
+        }
+        assert_eq!(turns, 1);
+    }
+}

@@ -1,0 +1,174 @@
+//! When each of the waiting queries has its turn, as far as the queries themselves tell.
+
+use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{Lanes, Standing};
+
+/// A query that waits.
+#[derive(Clone, Debug)]
+pub struct Waiting<P> {
+    /// What decides on its turn.
+    pub standing: Standing,
+    /// What it asks for: queries that ask for the same share the requests. A hash of the search and its range will do.
+    pub asks: P,
+    /// Requests that it still needs, at least 1: slices that are not there yet.
+    pub requests: u32,
+}
+
+/// A query's place in the queue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// 1 for the query that is next. Queries that share a request stand side by side, by their age.
+    pub place: usize,
+    /// Requests before the first one that is for this query. Times the interval between requests, that is how long it
+    /// waits for its turn, if arXiv does not ask to slow down.
+    pub requests_before: u64,
+    /// Requests up to its last one, that included.
+    pub requests_to_the_end: u64,
+}
+
+/// The places of these queries, in the order in which they are given.
+///
+/// Which namespace had the latest turn is not told by the queries, so the first one by name is taken for the next: where
+/// several have queries of one priority, a place may be wrong by one request for each of the others. What comes later
+/// (new queries, retries, other users of the gate) is not known either.
+pub fn schedule<P: Eq + Hash>(waiting: &[Waiting<P>]) -> Vec<Place> {
+    let mut lanes = Lanes::default();
+    let mut together: HashMap<&P, Vec<usize>> = HashMap::new();
+    let mut by_uid = HashMap::with_capacity(waiting.len());
+    for (index, query) in waiting.iter().enumerate() {
+        lanes.insert(&query.standing);
+        together.entry(&query.asks).or_default().push(index);
+        by_uid.insert(query.standing.query, index);
+    }
+    for group in together.values_mut() {
+        group.sort_unstable_by_key(|index| {
+            let standing = &waiting[*index].standing;
+            (standing.since, standing.query)
+        });
+    }
+    let mut standings: Vec<_> = waiting.iter().map(|query| query.standing.clone()).collect();
+    let mut left: Vec<_> = waiting.iter().map(|query| query.requests.max(1)).collect();
+    let mut places = vec![None; waiting.len()];
+    // Who had a turn and needs another one stands behind all the others.
+    let mut end = waiting
+        .iter()
+        .map(|query| query.standing.since)
+        .max()
+        .unwrap_or(Timestamp::MIN);
+    let (mut requests, mut placed) = (0, 0);
+    while let Some(index) = lanes.first().and_then(|query| by_uid.get(&query).copied()) {
+        lanes.served(&standings[index]);
+        end = end.saturating_add(Duration::from_nanos(1)).unwrap_or(end);
+        for &member in together.get(&waiting[index].asks).into_iter().flatten() {
+            if left[member] == 0 {
+                continue;
+            }
+            lanes.remove(&standings[member]);
+            left[member] -= 1;
+            let place = places[member].get_or_insert_with(|| {
+                placed += 1;
+                Place {
+                    place: placed,
+                    requests_before: requests,
+                    requests_to_the_end: 0,
+                }
+            });
+            place.requests_to_the_end = requests + 1;
+            if left[member] > 0 {
+                standings[member] = Standing {
+                    since: end,
+                    namespace: Arc::clone(&standings[member].namespace),
+                    ..standings[member]
+                };
+                lanes.insert(&standings[member]);
+            }
+        }
+        requests += 1;
+    }
+    // Each had its turn, as the lanes are empty.
+    places.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn waiting(
+        (query, priority, namespace, since, asks, requests): (u128, i32, &str, i64, u8, u32),
+    ) -> Waiting<u8> {
+        Waiting {
+            standing: Standing {
+                query: Uuid::from_u128(query),
+                priority,
+                namespace: namespace.into(),
+                since: Timestamp::from_second(since).unwrap(),
+            },
+            asks,
+            requests,
+        }
+    }
+
+    #[test]
+    fn places_follow_the_turns() {
+        // (uid, priority, namespace, since, what it asks for, requests): (place, requests before, requests to the end)
+        let cases = [
+            ("alone", vec![((1, 0, "a", 1, 1, 1), (1, 0, 1))]),
+            (
+                "by age, whatever the order given",
+                vec![
+                    ((1, 0, "a", 9, 1, 1), (2, 1, 2)),
+                    ((2, 0, "a", 1, 2, 1), (1, 0, 1)),
+                ],
+            ),
+            (
+                "priority and turns",
+                vec![
+                    ((1, 0, "a", 1, 1, 1), (2, 1, 2)),
+                    ((2, 0, "a", 2, 2, 1), (4, 3, 4)),
+                    ((3, 0, "b", 9, 3, 1), (3, 2, 3)),
+                    ((4, 1, "b", 10, 4, 1), (1, 0, 1)),
+                ],
+            ),
+            (
+                "one request for all who ask the same",
+                vec![
+                    ((1, 0, "a", 1, 7, 1), (1, 0, 1)),
+                    ((2, 0, "a", 2, 8, 1), (3, 1, 2)),
+                    ((3, -9, "b", 3, 7, 1), (2, 0, 1)),
+                ],
+            ),
+            (
+                "others between slices",
+                vec![
+                    ((1, 0, "a", 1, 1, 3), (1, 0, 4)),
+                    ((2, 0, "a", 2, 2, 1), (2, 1, 2)),
+                ],
+            ),
+            (
+                "slices in turn, and the shorter one ends first",
+                vec![
+                    ((1, 0, "a", 1, 1, 3), (1, 0, 5)),
+                    ((2, 0, "a", 2, 2, 2), (2, 1, 4)),
+                ],
+            ),
+        ];
+        for (name, case) in cases {
+            let queries: Vec<_> = case.iter().map(|(query, _)| waiting(*query)).collect();
+            let expected: Vec<_> = case
+                .iter()
+                .map(|(_, (place, requests_before, requests_to_the_end))| Place {
+                    place: *place,
+                    requests_before: *requests_before,
+                    requests_to_the_end: *requests_to_the_end,
+                })
+                .collect();
+            assert_eq!(schedule(&queries), expected, "{name}");
+        }
+        assert_eq!(schedule::<u8>(&[]), []);
+    }
+}
