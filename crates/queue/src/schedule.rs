@@ -58,7 +58,7 @@ pub fn schedule<P: Eq + Hash>(waiting: &[Waiting<P>]) -> Vec<Place> {
         .map(|query| query.standing.since)
         .max()
         .unwrap_or(Timestamp::MIN);
-    let (mut requests, mut placed) = (0, 0);
+    let (mut requests, mut told) = (0, 0);
     while let Some(index) = lanes.first().and_then(|query| by_uid.get(&query).copied()) {
         lanes.served(&standings[index]);
         end = end.saturating_add(Duration::from_nanos(1)).unwrap_or(end);
@@ -69,9 +69,9 @@ pub fn schedule<P: Eq + Hash>(waiting: &[Waiting<P>]) -> Vec<Place> {
             lanes.remove(&standings[member]);
             left[member] -= 1;
             let place = places[member].get_or_insert_with(|| {
-                placed += 1;
+                told += 1;
                 Place {
-                    place: placed,
+                    place: told,
                     requests_before: requests,
                     requests_to_the_end: 0,
                 }
