@@ -213,6 +213,7 @@ impl App {
             ttl_seconds: settings.arxiv_ttl_seconds,
             fail_fast: settings.arxiv_fail_fast,
             default_max_results: settings.default_max_query_results,
+            root: settings.root_path.clone(),
             ending: ending.clone(),
         }));
         self.cluster = Some(Cluster {

@@ -28,6 +28,7 @@ use crate::{
     outcome::{Outcome, outcome},
     prefer::prefers_async,
     rate_limit::Bound,
+    root_path::RootPath,
     routing::{no_store, only},
     wire::{query::Query, search::SearchParams},
 };
@@ -45,6 +46,8 @@ pub(crate) struct Searches {
     pub(crate) ttl_seconds: i32,
     pub(crate) fail_fast: bool,
     pub(crate) default_max_results: u32,
+    /// What stands before the paths that bodies tell.
+    pub(crate) root: RootPath,
     /// Cancelled when this process is asked to end.
     pub(crate) ending: CancellationToken,
 }
@@ -77,7 +80,7 @@ async fn search(
     let object = searches.object(&name, &params, searches.fail_fast && !respond_async);
     let response = if respond_async {
         searches.make(&object).await?;
-        let mut response = accepted(&name);
+        let mut response = accepted(&name, &searches.root);
         response
             .headers_mut()
             .insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
@@ -146,11 +149,13 @@ impl Searches {
             let news = tokio::select! {
                 news = waiter.news() => news,
                 () = sleep_until(limit) => break,
-                () = self.ending.cancelled() => return Ok(accepted(name)),
+                () = self.ending.cancelled() => return Ok(accepted(name, &self.root)),
             };
             match news {
                 News::None => {}
-                News::Finished(object) => return answer(&object).unwrap_or_else(|| Ok(accepted(name))),
+                News::Finished(object) => {
+                    return answer(&object).unwrap_or_else(|| Ok(accepted(name, &self.root)));
+                }
                 News::Look => match self.objects.get(name).await {
                     Ok(Some(object)) => {
                         if let Some(answer) = answer(&object) {
@@ -165,11 +170,11 @@ impl Searches {
         }
         // The watch may be behind or away: at the limit the object itself decides.
         match self.objects.get(name).await {
-            Ok(Some(object)) => answer(&object).unwrap_or_else(|| Ok(accepted(name))),
+            Ok(Some(object)) => answer(&object).unwrap_or_else(|| Ok(accepted(name, &self.root))),
             Ok(None) => Err(removed()),
             Err(error) => {
                 log_unseen(name, &error);
-                Ok(accepted(name))
+                Ok(accepted(name, &self.root))
             }
         }
     }
@@ -201,12 +206,12 @@ fn removed() -> ApiError {
 }
 
 /// 202: the query is kept and will run; its state is at `Location`.
-fn accepted(name: &str) -> Response {
+fn accepted(name: &str, root: &RootPath) -> Response {
     let body = json!({
         "detail": "The query is accepted and not finished yet; its state is at the address in Location",
         "code": Code::StillWaiting.as_str(),
         "name": name,
-        "location": location(name),
+        "location": root.of(&location(name)),
     });
     let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
     if let Ok(location) = HeaderValue::from_str(&location(name)) {

@@ -10,6 +10,7 @@ use axum::{
     routing::get,
 };
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use storage::{PageEntry, Pages};
 use tokio::time::Instant;
@@ -40,8 +41,8 @@ pub(crate) fn routes(fetches: Arc<Fetches>) -> Router {
     )
 }
 
-#[derive(Serialize)]
-struct Paper {
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Paper {
     authors: String,
     title: String,
     journal: String,
@@ -57,8 +58,8 @@ impl From<PageEntry> for Paper {
     }
 }
 
-#[derive(Serialize)]
-struct Papers {
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Papers {
     data: Vec<Paper>,
     timestamp: i64,
     status: u16,

@@ -12,6 +12,7 @@ use axum::{
 use crd::{ArxivQuery, ArxivQueryStatus, Phase};
 use http::{StatusCode, header};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
 use serde::Serialize;
 use service::logs::Call;
 use storage::{Reads, ResultRow};
@@ -59,8 +60,8 @@ pub(crate) fn routes(states: Arc<ObjectStates>) -> Router {
 }
 
 /// What is told of a query.
-#[derive(Debug, Serialize)]
-struct ObjectState<'a> {
+#[derive(Debug, JsonSchema, Serialize)]
+pub(crate) struct ObjectState<'a> {
     name: &'a str,
     uid: Option<&'a str>,
     phase: Phase,

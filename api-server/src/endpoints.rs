@@ -21,7 +21,7 @@ use Endpoint::{
 };
 
 /// What people's clients call.
-const FRONTEND: [Endpoint; 3] = [Arxiv, Queries, Results];
+pub(crate) const FRONTEND: [Endpoint; 3] = [Arxiv, Queries, Results];
 /// What the frontend of the existing service called in turn.
 const BACKEND: [Endpoint; 6] = [
     ArxivApi,

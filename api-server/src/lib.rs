@@ -15,13 +15,16 @@ mod error;
 pub mod intake;
 mod kubernetes;
 mod metrics;
+mod openapi;
 mod outcome;
+mod pages;
 mod prefer;
 mod queries;
 mod rate_limit;
 mod readiness;
 mod request_body;
 mod results;
+mod root_path;
 mod router;
 mod routing;
 mod sequence;
@@ -114,7 +117,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         request_timeout: longest + BESIDE_THE_WAIT,
         fields: Fields::new(Duration::from_millis(settings.arxiv.min_interval_ms)),
     });
-    let router = router::router(app, &settings.serve, edge, liveness, readiness, metrics);
+    let router = router::router(app, &settings, edge, liveness, readiness, metrics);
     let drain = Duration::from_secs(settings.drain_seconds);
     let serving = serve::serve(listener, router, ending.clone(), drain, counts.connections);
     tokio::select! {

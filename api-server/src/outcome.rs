@@ -2,12 +2,13 @@
 
 use crd::{ArxivQuery, ConditionType, Phase};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{ApiError, Code};
 
 /// The answer of GET /arxiv.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, JsonSchema, PartialEq, Serialize)]
 pub(crate) struct Found {
     /// When arXiv answered, in unix seconds.
     timestamp: i64,

@@ -12,6 +12,7 @@ use axum::{
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderValue, header};
+use schemars::JsonSchema;
 use serde::Serialize;
 use service::logs::Call;
 use storage::{ReadQuery, Reads, StorageError};
@@ -23,10 +24,43 @@ use crate::{
     wire::{
         body::Body as WireBody,
         dates::{Bound, Zone},
+        declared::{Kind, Param},
         params::ParamReader,
         query::Query,
     },
 };
+
+const START_DATE: Param = Param::new(
+    "start_timestamp",
+    Kind::Plain,
+    "2024-03-31T02:00:00",
+    "The first second, in the service's time zone, or with an offset; a date alone is its first second.",
+)
+.required();
+const END_DATE: Param = Param::new(
+    "end_timestamp",
+    Kind::Plain,
+    "2030-01-01T00:00:00",
+    "The last second; open without one. A date alone is its last second.",
+);
+const ANY: Kind = Kind::Integer(i64::MIN..=i64::MAX);
+const START_SECOND: Param = Param::new(
+    "start_timestamp",
+    ANY,
+    "1711843200",
+    "The first second, in unix seconds.",
+)
+.required();
+const END_SECOND: Param = Param::new(
+    "end_timestamp",
+    ANY,
+    "1893456000",
+    "The last second, in unix seconds; open without one.",
+);
+/// Parameters of GET /queries, and fields of POST /queries.
+pub(crate) const BETWEEN_DATES: &[Param] = &[START_DATE, END_DATE];
+/// Parameters of GET /read-queries.
+pub(crate) const BETWEEN_SECONDS: &[Param] = &[START_SECOND, END_SECOND];
 
 /// What is put before each query, which is stored without it.
 const PREFIX: &str = "ArXiv Query: ";
@@ -84,9 +118,8 @@ async fn read_queries(State(log): State<QueryLog>, RawQuery(query): RawQuery) ->
 /// The parameters of /read-queries: from when to when, in seconds.
 pub(crate) fn seconds_of_query(query: &Query) -> Result<(i64, Option<i64>), ApiError> {
     let mut reader = ParamReader::new(query);
-    let any = i64::MIN..=i64::MAX;
-    let start = reader.required_integer("start_timestamp", &any);
-    let end = reader.integer("end_timestamp", &any);
+    let start = reader.integer(&START_SECOND);
+    let end = reader.integer(&END_SECOND);
     reader.finish()?;
     // The reader let nothing pass without a start.
     Ok((start.unwrap_or(i64::MIN), end))
@@ -100,15 +133,15 @@ pub(crate) struct Dates {
 }
 
 pub(crate) fn dates_of_query(query: &Query) -> Dates {
-    let text = |name| query.last(name).map(|value| value.text.clone());
+    let text = |param: &Param| query.last(param.name).map(|value| value.text.clone());
     Dates {
-        start: text("start_timestamp"),
-        end: text("end_timestamp"),
+        start: text(&START_DATE),
+        end: text(&END_DATE),
     }
 }
 
 pub(crate) fn dates_of_body(headers: &HeaderMap, bytes: &Bytes) -> Result<Dates, ApiError> {
-    let [start, end] = WireBody::read(headers, bytes)?.texts(["start_timestamp", "end_timestamp"])?;
+    let [start, end] = WireBody::read(headers, bytes)?.texts([START_DATE.name, END_DATE.name])?;
     Ok(Dates { start, end })
 }
 
@@ -125,11 +158,9 @@ impl Dates {
         let start = self.start.as_deref();
         let start =
             start.ok_or_else(|| ApiError::bad_parameter("Required parameter missing: start_timestamp"))?;
-        let start = date("start_timestamp", start, Bound::Start)?;
+        let start = date(START_DATE.name, start, Bound::Start)?;
         let end = self.end.as_deref();
-        let end = end
-            .map(|end| date("end_timestamp", end, Bound::End))
-            .transpose()?;
+        let end = end.map(|end| date(END_DATE.name, end, Bound::End)).transpose()?;
         Ok((start, end))
     }
 }
@@ -172,8 +203,8 @@ impl QueryLog {
 }
 
 /// A row as clients see it.
-#[derive(Serialize)]
-struct ShownQuery {
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct ShownQuery {
     query: String,
     timestamp: Option<String>,
     status: Option<i16>,

@@ -11,11 +11,24 @@ use storage::{Reads, ResultRow};
 use crate::{
     error::ApiError,
     routing::only,
-    wire::{params::ParamReader, problem::Problems, query::Query},
+    wire::{
+        declared::{Kind, Param},
+        params::ParamReader,
+        problem::Problems,
+        query::Query,
+    },
 };
 
 /// Rows of one page: at a few kilobytes each, what one answer may hold in memory.
 const MAX_ITEMS_PER_PAGE: i64 = 1000;
+
+const PAGE: Param = Param::new("page", Kind::Integer(0..=i64::MAX), "0", "Which page, from 0.");
+const ITEMS_PER_PAGE: Param = Param::new(
+    "items_per_page",
+    Kind::Integer(0..=MAX_ITEMS_PER_PAGE),
+    "10",
+    "How many results a page has.",
+);
 
 /// A page when a caller does not say.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +47,12 @@ pub(crate) struct PageParams {
 }
 
 impl PageParams {
+    pub(crate) const DECLARED: &'static [Param] = &[PAGE, ITEMS_PER_PAGE];
+
     pub(crate) fn read(query: &Query, defaults: PageDefaults) -> Result<Self, Problems> {
         let mut reader = ParamReader::new(query);
-        let page = reader.integer("page", &(0..=i64::MAX));
-        let items_per_page = reader.integer("items_per_page", &(0..=MAX_ITEMS_PER_PAGE));
+        let page = reader.integer(&PAGE);
+        let items_per_page = reader.integer(&ITEMS_PER_PAGE);
         reader.finish()?;
         Ok(Self {
             page: page.unwrap_or(defaults.page),

@@ -13,16 +13,18 @@ use crate::{
     app::App,
     arxiv, arxiv_api, arxiv_objects,
     edge::{Edge, surround},
-    endpoints::{Endpoint, Served},
-    queries, results,
+    endpoints::{Endpoint, FRONTEND},
+    openapi, pages, queries, results, root_path,
     routing::fallback,
-    sequence, writes,
+    sequence,
+    settings::Settings,
+    writes,
 };
 
 /// Every served endpoint with health and metrics, surrounded by what holds for all.
 pub(crate) fn router(
     app: App,
-    served: &Served,
+    settings: &Settings,
     edge: Arc<Edge>,
     liveness: Liveness,
     readiness: Readiness,
@@ -38,11 +40,22 @@ pub(crate) fn router(
         fetches,
         ..
     } = app;
-    let mut paths = vec!["/healthz", "/readyz", "/metrics"];
+    let mut paths = vec![
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/docs",
+        "/redoc",
+        openapi::PATH,
+    ];
+    let reads = states.as_ref().is_some_and(|states| states.reads.is_some());
+    let searchable = FRONTEND.iter().all(|endpoint| settings.serve.any(&[*endpoint]));
     let mut router = Router::new()
+        .merge(openapi::routes(&settings.described(reads)))
+        .merge(pages::routes(&settings.root_path, searchable))
         .merge(health::router(liveness, readiness))
         .merge(metrics::router(metrics));
-    for endpoint in served.iter() {
+    for endpoint in settings.serve.iter() {
         paths.push(endpoint.path());
         let of_endpoint = match endpoint {
             Endpoint::Arxiv => searches.clone().map(arxiv::routes),
@@ -61,7 +74,14 @@ pub(crate) fn router(
         paths.extend(["/arxiv/{name}", "/arxiv/{name}/results"]);
         router = router.merge(arxiv_objects::routes(states));
     }
-    router
+    let router = router
         .fallback(move |uri: Uri| async move { fallback(&paths, &uri) })
-        .layer(from_fn_with_state(edge, surround))
+        .layer(from_fn_with_state(edge, surround));
+    if settings.root_path.as_str().is_empty() {
+        return router;
+    }
+    // Around the whole, so that paths are without the prefix before a route is looked for.
+    Router::new()
+        .fallback_service(router)
+        .layer(from_fn_with_state(settings.root_path.clone(), root_path::behind))
 }

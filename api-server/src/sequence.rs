@@ -1,6 +1,7 @@
 //! GET /get-sequence: the next number.
 
 use axum::{Json, Router, extract::State, middleware::map_response, routing::get};
+use schemars::JsonSchema;
 use serde::Serialize;
 use service::logs::Call;
 use storage::Sequence;
@@ -10,8 +11,8 @@ use crate::{
     routing::{no_store, only},
 };
 
-#[derive(Serialize)]
-struct SequenceBody {
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct SequenceBody {
     sequence: i64,
 }
 

@@ -12,6 +12,8 @@ use upstream::UpstreamArgs;
 
 use crate::{
     endpoints::{Endpoint, Served},
+    openapi::Described,
+    root_path::RootPath,
     wire::dates::Zone,
 };
 
@@ -33,6 +35,10 @@ pub(crate) struct Settings {
     /// What is served: all, frontend, backend, or a list of endpoints such as "results,read-results".
     #[arg(long, env = "SERVE", default_value = "all")]
     pub(crate) serve: Served,
+    /// The path under which a proxy shows this API, such as /arxiv: links and the documentation then name it, and
+    /// requests may come with it or without it.
+    #[arg(long, env = "ROOT_PATH", default_value = "")]
+    pub(crate) root_path: RootPath,
     /// Namespace of the `ArxivQuery` objects; that of the kubeconfig or the pod when not given.
     #[arg(long, env = "NAMESPACE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) namespace: Option<String>,
@@ -98,6 +104,18 @@ fn zone(text: &str) -> Result<Zone, &'static str> {
 }
 
 impl Settings {
+    /// What the `OpenAPI` document tells of these settings.
+    pub(crate) fn described(&self, results_of_objects: bool) -> Described {
+        Described {
+            served: self.serve.clone(),
+            results_of_objects,
+            root: self.root_path.clone(),
+            max_results: self.default_max_query_results.into(),
+            page: self.results_default_page,
+            items_per_page: self.results_default_items_per_page,
+        }
+    }
+
     pub(crate) fn arxiv_wait(&self) -> Duration {
         Duration::from_millis(self.arxiv_wait_ms)
     }
@@ -246,6 +264,7 @@ mod tests {
             ["--timezone-offset", "24"],
             ["--serve", "nothing"],
             ["--listen", "x"],
+            ["--root-path", "x"],
             ["--results-default-items-per-page", "1001"],
             ["--default-max-query-results", "0"],
         ] {

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-pub(crate) use code::Code;
+pub(crate) use code::{Code, TYPE_PREFIX};
 pub(crate) use details::{negotiated, prefers_problem_details};
 
 use crate::{rate_limit::Bound, wire::problem::Problems};

@@ -6,6 +6,7 @@
 pub(crate) mod body;
 pub(crate) mod columns;
 pub(crate) mod dates;
+pub(crate) mod declared;
 pub(crate) mod integer;
 pub(crate) mod json;
 pub(crate) mod params;

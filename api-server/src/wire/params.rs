@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{
+    declared::Param,
     integer,
     json::Json,
     problem::{Problem, Problems, Step},
@@ -23,44 +24,28 @@ impl<'a> ParamReader<'a> {
         }
     }
 
-    /// An integer within a range; `None` when it is not there, or bad, which is then noted.
-    pub(crate) fn integer(&mut self, name: &'static str, range: &RangeInclusive<i64>) -> Option<i64> {
-        let text = &self.query.last(name)?.text;
+    /// An integer within its range; `None` when it is not there, or bad, which is then noted.
+    pub(crate) fn integer(&mut self, param: &Param) -> Option<i64> {
+        let loc = loc(param.name);
+        let Some(text) = self.query.last(param.name) else {
+            if param.required {
+                self.note(Problem::missing(&loc));
+            }
+            return None;
+        };
+        let text = &text.text;
         match integer::parse(text) {
-            Err(error) => self
-                .problems
-                .push(Problem::not_an_integer(&loc(name), error, text)),
-            Ok(value) => match in_range(value, range) {
-                Ok(value) => return Some(value),
-                Err(Outside::Below) => {
-                    self.note(Problem::less_than(
-                        &loc(name),
-                        *range.start(),
-                        Json::from(text.as_str()),
-                    ));
+            Err(error) => self.note(Problem::not_an_integer(&loc, error, text)),
+            Ok(value) => {
+                let (range, input) = (param.range(), Json::from(text.as_str()));
+                match in_range(value, &range) {
+                    Ok(value) => return Some(value),
+                    Err(Outside::Below) => self.note(Problem::less_than(&loc, *range.start(), input)),
+                    Err(Outside::Above) => self.note(Problem::greater_than(&loc, *range.end(), input)),
                 }
-                Err(Outside::Above) => {
-                    self.note(Problem::greater_than(
-                        &loc(name),
-                        *range.end(),
-                        Json::from(text.as_str()),
-                    ));
-                }
-            },
+            }
         }
         None
-    }
-
-    /// As [`Self::integer`], but it must be there.
-    pub(crate) fn required_integer(
-        &mut self,
-        name: &'static str,
-        range: &RangeInclusive<i64>,
-    ) -> Option<i64> {
-        if self.query.last(name).is_none() {
-            self.note(Problem::missing(&loc(name)));
-        }
-        self.integer(name, range)
     }
 
     /// Adds what else is wrong.
@@ -100,11 +85,16 @@ pub(crate) fn in_range(value: i128, range: &RangeInclusive<i64>) -> Result<i64, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::declared::Kind;
+
+    const PAGE: Param = Param::new("page", Kind::Integer(0..=100), "", "");
+    const A: Param = Param::new("a", Kind::Integer(0..=1), "", "").required();
+    const B: Param = Param::new("b", Kind::Integer(0..=1), "", "").required();
 
     fn page(raw: &str) -> (Option<i64>, serde_json::Value) {
         let query = Query::parse(Some(raw));
         let mut reader = ParamReader::new(&query);
-        let page = reader.integer("page", &(0..=100));
+        let page = reader.integer(&PAGE);
         let problems = reader.finish().err().unwrap_or_default();
         (page, serde_json::to_value(problems).unwrap())
     }
@@ -135,8 +125,8 @@ mod tests {
     fn problems_keep_their_order() {
         let query = Query::parse(Some("b=x"));
         let mut reader = ParamReader::new(&query);
-        reader.required_integer("a", &(0..=1));
-        reader.required_integer("b", &(0..=1));
+        reader.integer(&A);
+        reader.integer(&B);
         let problems = serde_json::to_value(reader.finish().unwrap_err()).unwrap();
         assert_eq!(
             problems,

@@ -29,11 +29,30 @@ impl Query {
 
     /// The value of this name; of several the last.
     pub(crate) fn last(&self, name: &str) -> Option<&QueryText> {
+        #[cfg(test)]
+        asked::note(name);
         self.0
             .iter()
             .rev()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value)
+    }
+}
+
+/// Which parameters were looked for on this thread: what the `OpenAPI` document's test compares.
+#[cfg(test)]
+pub(crate) mod asked {
+    use std::{cell::RefCell, collections::BTreeSet};
+
+    thread_local!(static NAMES: RefCell<BTreeSet<String>> = RefCell::default());
+
+    pub(super) fn note(name: &str) {
+        NAMES.with_borrow_mut(|names| names.insert(name.to_owned()));
+    }
+
+    /// The names since it was last asked for.
+    pub(crate) fn take() -> BTreeSet<String> {
+        NAMES.take()
     }
 }
 

@@ -4,12 +4,36 @@ use arxiv::{MAX_RESULTS, MAX_VALUE_CHARS, Search, SearchError, ValidatedSearch};
 use service::logs::Call;
 
 use super::{
+    declared::{Kind, Param},
     json::Json,
     params::{ParamReader, loc},
     problem::Problem,
     query::{Query, QueryText},
 };
 use crate::error::{ApiError, Code};
+
+const VALUE: Kind = Kind::Text {
+    most: MAX_VALUE_CHARS,
+};
+const AUTHOR: Param = Param::new("author", VALUE, "knuth", "Words of authors' names.");
+const TITLE: Param = Param::new(
+    "title",
+    VALUE,
+    "\"literate programming\"",
+    "Words of the title; words in quotes are a phrase.",
+);
+const JOURNAL: Param = Param::new(
+    "journal",
+    VALUE,
+    "Phys Rev",
+    "Words of the reference to the journal.",
+);
+const MAX_RESULTS_WANTED: Param = Param::new(
+    "max_results",
+    Kind::Integer(1..=MAX_RESULTS as i64),
+    "3",
+    "How many papers are wanted at most.",
+);
 
 /// What a caller searches for.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,16 +47,18 @@ pub(crate) struct SearchParams {
 }
 
 impl SearchParams {
+    pub(crate) const DECLARED: &'static [Param] = &[AUTHOR, TITLE, JOURNAL, MAX_RESULTS_WANTED];
+
     /// Reads and checks the query. All that is wrong with a parameter's form is told at once.
     pub(crate) fn read(query: &Query, default_max_results: u32) -> Result<Self, ApiError> {
         let mut reader = ParamReader::new(query);
         let search = Search {
-            author: field(&mut reader, query, "author"),
-            title: field(&mut reader, query, "title"),
-            journal: field(&mut reader, query, "journal"),
+            author: field(&mut reader, query, &AUTHOR),
+            title: field(&mut reader, query, &TITLE),
+            journal: field(&mut reader, query, &JOURNAL),
             ..Search::default()
         };
-        let max_results = reader.integer("max_results", &(1..=i64::from(MAX_RESULTS)));
+        let max_results = reader.integer(&MAX_RESULTS_WANTED);
         reader.finish()?;
         let validated = search.validate().map_err(|error| match error {
             SearchError::NoField => ApiError::bad_parameter("At least one search parameter must be provided"),
@@ -63,7 +89,8 @@ impl SearchParams {
 }
 
 /// A search field; what is wrong with it alone is noted.
-fn field(reader: &mut ParamReader<'_>, query: &Query, name: &'static str) -> Option<String> {
+fn field(reader: &mut ParamReader<'_>, query: &Query, param: &Param) -> Option<String> {
+    let name = param.name;
     let QueryText { text, is_unicode } = query.last(name)?;
     let loc = loc(name);
     if text.is_empty() {

@@ -1,0 +1,232 @@
+//! What people's clients call: /arxiv, /queries, /results.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{
+    Described, Schemas,
+    errors::{Error, missing, out_of_range},
+    operation::{Answer, Operation},
+};
+use crate::{
+    error::Code,
+    outcome::Found,
+    queries::{BETWEEN_DATES, ShownQuery},
+    results::PageParams,
+    wire::search::SearchParams,
+};
+
+/// GET /arxiv
+pub(super) fn search(described: &Described, schemas: &mut Schemas) -> Operation {
+    let found = json!({"timestamp": 1_711_843_200, "status": 200, "num_results": 1234, "num_entries": 3});
+    Operation::new(Method::GET, "/arxiv", "search", "searches", "Search arXiv and wait for the end")
+        .about(
+            "Makes an `ArxivQuery` and waits for its end, up to a limit; then, or at once with \
+             `Prefer: respond-async`, 202 with the address where its state is told. At least one search field is needed.",
+        )
+        .params(SearchParams::DECLARED, &described.defaults())
+        .header("Prefer", "`respond-async`: answer 202 at once.", json!({"type": "string"}))
+        .answer(
+            200,
+            Answer::json("The search has ended and its results are recorded.", schemas.of::<Found>(), found),
+        )
+        .answer(202, accepted(schemas))
+        .unprocessable(out_of_range("max_results", 1, "0"))
+        .errors(&upstream_errors())
+        .errors(&[
+            (
+                410,
+                Code::QueryRemoved,
+                "The query was removed before it ended.",
+                "The query was removed before it ended",
+            ),
+            (
+                503,
+                Code::KubernetesAway,
+                "arXiv, or something that this needs, is away for a moment.",
+                "The service is temporarily unavailable, try again later",
+            ),
+        ])
+}
+
+fn accepted(schemas: &mut Schemas) -> Answer {
+    let name = "arxiv-7f1f8f1a3c6e4d0b9a52c1f0e3d4b5a6";
+    let text = json!({"type": "string"});
+    let schema = schemas.named(
+        "Accepted",
+        json!({
+            "title": "Accepted", "type": "object", "required": ["detail", "code", "name", "location"],
+            "properties": {"detail": text, "code": text, "name": text, "location": text},
+        }),
+    );
+    let example = json!({
+        "detail": "The query is accepted and not finished yet; its state is at the address in Location",
+        "code": Code::StillWaiting.as_str(), "name": name, "location": format!("/arxiv/{name}"),
+    });
+    Answer::json("The query is accepted and will run.", schema, example)
+        .header("Location", "Where its state is told.", json!({"type": "string"}))
+        .retry_after()
+}
+
+/// arXiv's failures, which are the caller's too.
+pub(super) fn upstream_errors() -> [Error; 6] {
+    [
+        (
+            400,
+            Code::SearchRefused,
+            "No search field is given, or arXiv refuses the search.",
+            "At least one search parameter must be provided",
+        ),
+        (
+            403,
+            Code::UpstreamError,
+            "arXiv refuses to answer.",
+            "arXiv answered with status 403",
+        ),
+        (
+            404,
+            Code::NothingFound,
+            "arXiv finds nothing.",
+            "No results found for the given search parameters",
+        ),
+        (
+            429,
+            Code::TooManyWaiting,
+            "Too much is asked for, here or at arXiv.",
+            "Too many searches are waiting for their answer",
+        ),
+        (
+            500,
+            Code::Internal,
+            "arXiv, or this service, failed.",
+            "Internal Server Error",
+        ),
+        (
+            502,
+            Code::BrokenAnswer,
+            "arXiv's answer cannot be read.",
+            "arXiv's answer is no feed",
+        ),
+    ]
+}
+
+/// GET and POST /queries
+pub(super) fn queries(schemas: &mut Schemas) -> [Operation; 2] {
+    let operation = |method, id, schemas: &mut Schemas, attachment: bool| {
+        let answer = Answer::json("Ascending by time.", query_list(schemas), query_example());
+        let answer = if attachment {
+            let about = "A file name for browsers.";
+            answer.header("Content-Disposition", about, json!({"type": "string"}))
+        } else {
+            answer
+        };
+        Operation::new(
+            method,
+            "/queries",
+            id,
+            "records",
+            "What was searched for, by time",
+        )
+        .answer(200, answer)
+        .errors(&[(
+            400,
+            Code::InvalidParameter,
+            "The start is missing, or a date cannot be read.",
+            "Required parameter missing: start_timestamp",
+        )])
+        .unavailable(Code::DatabaseAway)
+    };
+    let get = operation(Method::GET, "queries_get", schemas, true).params(BETWEEN_DATES, &[]);
+    let text = |about: &str| json!({"type": ["string", "null"], "description": about});
+    let properties: serde_json::Map<_, _> = BETWEEN_DATES
+        .iter()
+        .map(|param| (param.name.to_owned(), text(param.about)))
+        .collect();
+    let required: Vec<_> = BETWEEN_DATES
+        .iter()
+        .filter(|param| param.required)
+        .map(|param| param.name)
+        .collect();
+    let body = schemas.named(
+        "BetweenDates",
+        json!({"title": "BetweenDates", "type": "object", "required": required, "properties": properties}),
+    );
+    let example: serde_json::Map<_, _> = BETWEEN_DATES
+        .iter()
+        .map(|param| (param.name.to_owned(), Value::from(param.example)))
+        .collect();
+    let wrong = json!({"type": "string_type", "loc": ["body", "start_timestamp"],
+        "msg": "Input should be a valid string", "input": 1_711_843_200});
+    let post = operation(Method::POST, "queries_post", schemas, false)
+        .body(body, Value::Object(example))
+        .unprocessable(wrong)
+        .too_large();
+    [get, post]
+}
+
+pub(super) fn query_list(schemas: &mut Schemas) -> Value {
+    json!({"type": "array", "items": schemas.of::<ShownQuery>()})
+}
+
+pub(super) fn query_example() -> Value {
+    json!([{
+        "query": "ArXiv Query: search_query=au:knuth&id_list=&start=0&max_results=3",
+        "timestamp": "2024-03-31T02:00:00", "status": 200, "num_results": 1234,
+    }])
+}
+
+/// GET /results
+pub(super) fn results(described: &Described, schemas: &mut Schemas) -> Operation {
+    Operation::new(
+        Method::GET,
+        "/results",
+        "results",
+        "records",
+        "What was found, in the order of recording",
+    )
+    .about("A page past the end is empty.")
+    .params(PageParams::DECLARED, &described.defaults())
+    .answer(
+        200,
+        Answer::json("A page.", result_list(schemas), result_example()),
+    )
+    .unprocessable(out_of_range("page", 0, "-1"))
+    .unavailable(Code::DatabaseAway)
+}
+
+pub(super) fn result_list(schemas: &mut Schemas) -> Value {
+    let text = |about: &str| json!({"type": "string", "description": about});
+    let schema = schemas.named(
+        "Result",
+        json!({
+            "title": "Result", "type": "object", "required": ["author", "title", "journal"],
+            "properties": {
+                "author": text("Authors, joined by \", \"."),
+                "title": text("The title."),
+                "journal": text("The reference to the journal; empty when there is none."),
+            },
+        }),
+    );
+    json!({"type": "array", "items": schema})
+}
+
+pub(super) fn result_example() -> Value {
+    json!([{"author": "Donald E. Knuth", "title": "Two notes on notation", "journal": "Amer. Math. Monthly 99 (1992)"}])
+}
+
+impl Operation {
+    /// A body that is refused before it is read.
+    pub(super) fn too_large(self) -> Self {
+        self.errors(&[(
+            413,
+            Code::BodyTooLong,
+            "The body is too long.",
+            "Request body too large",
+        )])
+    }
+
+    /// A body's field that is missing.
+    pub(super) fn missing_field(self, name: &str) -> Self {
+        self.unprocessable(missing(name)).too_large()
+    }
+}

@@ -1,0 +1,154 @@
+//! The `OpenAPI` 3.1 document of what this process serves, made once from the declarations that its handlers read by.
+
+mod backend;
+mod errors;
+mod frontend;
+mod objects;
+mod operation;
+
+use axum::{Router, response::IntoResponse, routing::get};
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use self::operation::Operation;
+use crate::{
+    endpoints::{Endpoint, Served},
+    root_path::RootPath,
+    routing::only,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Where it is.
+pub(crate) const PATH: &str = "/openapi.json";
+
+/// What the document depends on beside the code.
+#[derive(Clone, Debug)]
+pub(crate) struct Described {
+    pub(crate) served: Served,
+    /// Whether /arxiv/NAME/results is there: it needs a database.
+    pub(crate) results_of_objects: bool,
+    pub(crate) root: RootPath,
+    pub(crate) max_results: i64,
+    pub(crate) page: i64,
+    pub(crate) items_per_page: i64,
+}
+
+pub(crate) fn routes(described: &Described) -> Router {
+    let text = Bytes::from(document(described).to_string());
+    let answer = move || async move {
+        let json = HeaderValue::from_static("application/json");
+        let cache = HeaderValue::from_static("no-cache");
+        (
+            [(header::CONTENT_TYPE, json), (header::CACHE_CONTROL, cache)],
+            text,
+        )
+            .into_response()
+    };
+    Router::new().route(PATH, only(get(answer), "GET"))
+}
+
+/// The document.
+pub(crate) fn document(described: &Described) -> Value {
+    let mut schemas = Schemas::new();
+    let mut paths: Map<String, Value> = Map::new();
+    for operation in operations(described, &mut schemas) {
+        let methods = paths.entry(operation.path).or_insert_with(|| json!({}));
+        let method = operation.method.as_str().to_ascii_lowercase();
+        methods[method] = operation.into_value();
+    }
+    let root = described.root.as_str();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "arxiv-operator",
+            "summary": "arXiv searches as Kubernetes jobs.",
+            "description": ABOUT,
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": if root.is_empty() { "/" } else { root }}],
+        "tags": [
+            {"name": "searches", "description": "Search arXiv, and follow a search to its end."},
+            {"name": "records", "description": "What was searched for and what was found."},
+            {"name": "backend", "description": "The parts that searches are made of."},
+        ],
+        "paths": paths,
+        "components": {"schemas": schemas.finish()},
+    })
+}
+
+const ABOUT: &str = "A search becomes an `ArxivQuery` object in Kubernetes; an operator runs it, politely and once, and \
+    records what it finds. Errors are `{\"detail\": …}`; a parameter that is not as it must be is told in `detail` as \
+    FastAPI tells it. Unknown parameters are ignored, and of a repeated one the last counts.";
+
+fn operations(described: &Described, schemas: &mut Schemas) -> Vec<Operation> {
+    let mut operations = Vec::new();
+    for endpoint in described.served.iter() {
+        match endpoint {
+            Endpoint::Arxiv => {
+                operations.push(frontend::search(described, schemas));
+                operations.extend(objects::operations(described, schemas));
+            }
+            Endpoint::Queries => operations.extend(frontend::queries(schemas)),
+            Endpoint::Results => operations.push(frontend::results(described, schemas)),
+            Endpoint::ArxivApi => operations.push(backend::arxiv_api(described, schemas)),
+            Endpoint::GetSequence => operations.push(backend::get_sequence(schemas)),
+            Endpoint::ReadQueries => operations.push(backend::read_queries(schemas)),
+            Endpoint::ReadResults => operations.push(backend::read_results(described, schemas)),
+            Endpoint::WriteQueries => operations.push(backend::write_queries(schemas)),
+            Endpoint::WriteResults => operations.push(backend::write_results(schemas)),
+        }
+    }
+    operations
+}
+
+impl Described {
+    /// The parameters that have a value when a caller does not give one.
+    fn defaults(&self) -> [(&'static str, i64); 3] {
+        [
+            ("max_results", self.max_results),
+            ("page", self.page),
+            ("items_per_page", self.items_per_page),
+        ]
+    }
+}
+
+/// The schemas that are used, each once.
+struct Schemas {
+    generator: SchemaGenerator,
+    more: Map<String, Value>,
+}
+
+impl Schemas {
+    fn new() -> Self {
+        let settings = SchemaSettings::draft2020_12().with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        });
+        Self {
+            generator: settings.into_generator(),
+            more: errors::schemas(),
+        }
+    }
+
+    /// A reference to the schema of what a type is written as.
+    fn of<T: JsonSchema>(&mut self) -> Value {
+        self.generator.subschema_for::<T>().to_value()
+    }
+
+    /// A reference to a schema that no type of ours stands for.
+    fn named(&mut self, name: &str, schema: Value) -> Value {
+        self.more.insert(name.to_owned(), schema);
+        json!({"$ref": format!("#/components/schemas/{name}")})
+    }
+
+    fn finish(mut self) -> Value {
+        let mut all = self.more;
+        all.extend(self.generator.take_definitions(true));
+        Value::Object(all)
+    }
+}

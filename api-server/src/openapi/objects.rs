@@ -1,0 +1,97 @@
+//! /arxiv/NAME: the state of one query, its removal, its results.
+
+use http::Method;
+use serde_json::json;
+
+use super::{
+    Described, Schemas,
+    errors::{Error, out_of_range},
+    frontend::{result_example, result_list},
+    operation::{Answer, Operation},
+};
+use crate::{arxiv_objects::ObjectState, error::Code, results::PageParams};
+
+const NO_QUERY: Error = (
+    404,
+    Code::NotFound,
+    "There is no query of this name.",
+    "Not Found",
+);
+
+pub(super) fn operations(described: &Described, schemas: &mut Schemas) -> Vec<Operation> {
+    let path = "/arxiv/{name}";
+    let read = Operation::new(
+        Method::GET,
+        path,
+        "read_query",
+        "searches",
+        "The state of one query",
+    )
+    .object_name()
+    .answer(200, state("It has ended.", schemas, "Succeeded"))
+    .answer(202, state("It has not ended.", schemas, "Pending").retry_after())
+    .errors(&[NO_QUERY])
+    .unavailable(Code::KubernetesAway);
+    let about = "Ends it if it has not ended. What is recorded stays.";
+    let delete = Operation::new(
+        Method::DELETE,
+        path,
+        "delete_query",
+        "searches",
+        "Remove one query",
+    )
+    .about(about)
+    .object_name()
+    .answer(204, Answer::empty("It is removed."))
+    .errors(&[NO_QUERY])
+    .unavailable(Code::KubernetesAway);
+    let mut operations = vec![read, delete];
+    if described.results_of_objects {
+        operations.push(results(described, schemas));
+    }
+    operations
+}
+
+fn results(described: &Described, schemas: &mut Schemas) -> Operation {
+    let path = "/arxiv/{name}/results";
+    Operation::new(
+        Method::GET,
+        path,
+        "read_query_results",
+        "searches",
+        "What one query found",
+    )
+    .about("Waits, bounded, until what the query recorded can be read.")
+    .object_name()
+    .params(PageParams::DECLARED, &described.defaults())
+    .answer(
+        200,
+        Answer::json("A page.", result_list(schemas), result_example()),
+    )
+    .answer(202, state("It has not ended.", schemas, "Pending").retry_after())
+    .unprocessable(out_of_range("page", 0, "-1"))
+    .errors(&[
+        NO_QUERY,
+        (
+            409,
+            Code::QueryFailed,
+            "The query failed.",
+            "The query failed and has no results",
+        ),
+    ])
+    .unavailable(Code::NotReplicated)
+}
+
+fn state(about: &str, schemas: &mut Schemas, phase: &str) -> Answer {
+    let ended = phase == "Succeeded";
+    let at = |time: &str| ended.then(|| format!("2024-03-31T00:00:{time}Z"));
+    let example = json!({
+        "name": "arxiv-7f1f8f1a3c6e4d0b9a52c1f0e3d4b5a6", "uid": "0a4b0e4e-52a4-4a4f-9c5c-1f2d3c4b5a69",
+        "phase": phase, "query_id": ended.then_some(17), "timestamp": ended.then_some(1_711_843_201),
+        "status": ended.then_some(200), "num_results": ended.then_some(1234), "num_entries": ended.then_some(3),
+        "query": ended.then_some("search_query=au:knuth&id_list=&start=0&max_results=3"),
+        "attempts": ended.then_some(1), "message": null, "created": "2024-03-31T00:00:00Z",
+        "started": at("00"), "finished": at("02"),
+    });
+    Answer::json(about, schemas.of::<ObjectState<'static>>(), example)
+}

@@ -1,0 +1,158 @@
+//! One operation of the document: a method on a path.
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "parts of a document are given away, as `json!` makes them"
+)]
+
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use crate::wire::declared::{Kind, Param};
+
+/// Built up by the functions that describe endpoints.
+pub(crate) struct Operation {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    parameters: Vec<Value>,
+    members: Map<String, Value>,
+    answers: Map<String, Value>,
+}
+
+impl Operation {
+    /// `id` is what generated clients call it.
+    pub(super) fn new(
+        method: Method,
+        path: &'static str,
+        id: &'static str,
+        tag: &'static str,
+        summary: &'static str,
+    ) -> Self {
+        let mut members = Map::new();
+        members.insert("operationId".into(), id.into());
+        members.insert("tags".into(), json!([tag]));
+        members.insert("summary".into(), summary.into());
+        Self {
+            method,
+            path,
+            parameters: Vec::new(),
+            members,
+            answers: Map::new(),
+        }
+    }
+
+    pub(super) fn about(mut self, text: &'static str) -> Self {
+        self.members.insert("description".into(), text.into());
+        self
+    }
+
+    /// Parameters of the query string, as their reader declares them. `defaults` has what is taken without them.
+    pub(super) fn params(mut self, declared: &[Param], defaults: &[(&str, i64)]) -> Self {
+        for param in declared {
+            let default = defaults.iter().find(|(name, _)| *name == param.name);
+            self.parameters
+                .push(query_parameter(param, default.map(|(_, value)| *value)));
+        }
+        self
+    }
+
+    /// The `{name}` in the path.
+    pub(super) fn object_name(mut self) -> Self {
+        self.parameters.push(json!({
+            "name": "name", "in": "path", "required": true,
+            "description": "The query's name, as the answer that accepted it tells it.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 253,
+                "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"},
+            "example": "arxiv-7f1f8f1a3c6e4d0b9a52c1f0e3d4b5a6",
+        }));
+        self
+    }
+
+    /// A header that is read.
+    pub(super) fn header(mut self, name: &'static str, about: &'static str, schema: Value) -> Self {
+        self.parameters.push(json!({
+            "name": name, "in": "header", "required": false, "description": about, "schema": schema,
+        }));
+        self
+    }
+
+    /// The JSON body that is read.
+    pub(super) fn body(mut self, schema: Value, example: Value) -> Self {
+        let content = json!({"application/json": {"schema": schema, "example": example}});
+        self.members.insert(
+            "requestBody".into(),
+            json!({"required": true, "content": content}),
+        );
+        self
+    }
+
+    pub(super) fn answer(mut self, status: u16, answer: Answer) -> Self {
+        self.answers.insert(status.to_string(), answer.0);
+        self
+    }
+
+    /// The operation object.
+    pub(super) fn into_value(mut self) -> Value {
+        if !self.parameters.is_empty() {
+            self.members.insert("parameters".into(), self.parameters.into());
+        }
+        self.members.insert("responses".into(), self.answers.into());
+        Value::Object(self.members)
+    }
+}
+
+fn query_parameter(param: &Param, default: Option<i64>) -> Value {
+    let mut schema = match &param.kind {
+        Kind::Integer(range) => {
+            json!({"type": "integer", "format": "int64", "minimum": range.start(), "maximum": range.end()})
+        }
+        Kind::Text { most } => json!({"type": "string", "minLength": 1, "maxLength": most}),
+        Kind::Plain => json!({"type": "string"}),
+    };
+    if let Some(default) = default {
+        schema["default"] = default.into();
+    }
+    let mut parameter = json!({
+        "name": param.name, "in": "query", "required": param.required, "description": param.about,
+        "schema": schema,
+    });
+    if !param.example.is_empty() {
+        let number = matches!(param.kind, Kind::Integer(_)).then(|| param.example.parse::<i64>().ok());
+        parameter["example"] = number.flatten().map_or_else(|| param.example.into(), Value::from);
+    }
+    parameter
+}
+
+/// What is answered with one status.
+pub(super) struct Answer(Value);
+
+impl Answer {
+    /// Nothing but a head.
+    pub(super) fn empty(about: &str) -> Self {
+        Self(json!({"description": about}))
+    }
+
+    pub(super) fn json(about: &str, schema: Value, example: Value) -> Self {
+        Self::empty(about).with("application/json", schema, example)
+    }
+
+    /// Another form of the same answer.
+    pub(super) fn with(mut self, media_type: &str, schema: Value, example: Value) -> Self {
+        self.0["content"][media_type] = json!({"schema": schema, "example": example});
+        self
+    }
+
+    pub(super) fn header(mut self, name: &str, about: &str, schema: Value) -> Self {
+        self.0["headers"][name] = json!({"description": about, "schema": schema});
+        self
+    }
+
+    /// For an answer that says when to come back.
+    pub(super) fn retry_after(self) -> Self {
+        self.header(
+            "Retry-After",
+            "Seconds until it is worth asking again.",
+            json!({"type": "integer", "minimum": 1}),
+        )
+    }
+}

@@ -1,0 +1,133 @@
+//! Pages for people: the search page at /, Swagger UI at /docs, `ReDoc` at /redoc. Everything that they load is part of
+//! this program.
+
+mod asset;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::Path,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderMap, HeaderValue, header};
+
+use self::asset::Asset;
+use crate::{error::ApiError, root_path::RootPath, routing::only};
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+
+/// `vendor/` has files of the npm packages `swagger-ui-dist` and `redoc` (see NOTICE); `static/` our own.
+static ASSETS: [Asset; 13] = [
+    Asset::gzip(
+        "swagger-ui-bundle.js",
+        JS,
+        include_bytes!("vendor/swagger-ui-bundle.js.gz"),
+    ),
+    Asset::gzip("swagger-ui.css", CSS, include_bytes!("vendor/swagger-ui.css.gz")),
+    Asset::gzip(
+        "redoc.standalone.js",
+        JS,
+        include_bytes!("vendor/redoc.standalone.js.gz"),
+    ),
+    Asset::plain("swagger.js", JS, include_bytes!("static/swagger.js")),
+    Asset::plain("redoc.js", JS, include_bytes!("static/redoc.js")),
+    Asset::plain("docs.css", CSS, include_bytes!("static/docs.css")),
+    Asset::plain("page.css", CSS, include_bytes!("static/page.css")),
+    Asset::plain("page.js", JS, include_bytes!("static/page.js")),
+    Asset::plain("api.js", JS, include_bytes!("static/api.js")),
+    Asset::plain("form.js", JS, include_bytes!("static/form.js")),
+    Asset::plain("queries.js", JS, include_bytes!("static/queries.js")),
+    Asset::plain("results.js", JS, include_bytes!("static/results.js")),
+    Asset::plain("icon.svg", "image/svg+xml", include_bytes!("static/icon.svg")),
+];
+
+/// An HTML page, complete but for the prefix, and what it may load.
+struct Page {
+    text: &'static str,
+    policy: &'static str,
+}
+
+const SEARCH: Page = Page {
+    text: include_str!("static/index.html"),
+    policy: "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+             form-action 'self'; base-uri 'self'; frame-ancestors 'none'",
+};
+/// Swagger UI writes styles into its elements, and has its icons in its style sheet.
+const DOCS: Page = Page {
+    text: include_str!("static/docs.html"),
+    policy: "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+             font-src data:; connect-src 'self'; form-action 'none'; base-uri 'self'; frame-ancestors 'none'",
+};
+/// `ReDoc` makes its style sheet as it goes, and searches in a worker that it makes from a text.
+const REDOC: Page = Page {
+    text: include_str!("static/redoc.html"),
+    policy: "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+             font-src data:; connect-src 'self'; worker-src blob:; form-action 'none'; base-uri 'self'; \
+             frame-ancestors 'none'",
+};
+
+impl Page {
+    /// The page under a prefix. Its links are relative to the prefix.
+    fn under(&self, root: &RootPath) -> impl Fn() -> Response + Clone + Send + Sync + 'static {
+        let text: Arc<str> = self.text.replace("{{root}}", root.as_str()).into();
+        let policy = self.policy;
+        move || {
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static(HTML)),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+                (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
+                (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+                (
+                    header::X_CONTENT_TYPE_OPTIONS,
+                    HeaderValue::from_static("nosniff"),
+                ),
+            ];
+            (headers, text.to_string()).into_response()
+        }
+    }
+}
+
+/// The documentation, and the search page where what it calls is served.
+pub(crate) fn routes(root: &RootPath, searchable: bool) -> Router {
+    let (docs, redoc) = (DOCS.under(root), REDOC.under(root));
+    let router = Router::new()
+        .route("/docs", only(get(move || async move { docs() }), "GET"))
+        .route("/redoc", only(get(move || async move { redoc() }), "GET"))
+        .route("/assets/{name}", only(get(asset), "GET"));
+    if !searchable {
+        return router;
+    }
+    let search = SEARCH.under(root);
+    let index = move |headers: HeaderMap| async move {
+        let mut response = if wants_html(&headers) {
+            search()
+        } else {
+            // What clients of the API have always been told.
+            ApiError::not_found().into_response()
+        };
+        response
+            .headers_mut()
+            .insert(header::VARY, HeaderValue::from_static("Accept"));
+        response
+    };
+    router.route("/", only(get(index), "GET"))
+}
+
+async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    ASSETS.iter().find(|asset| asset.name == name).map_or_else(
+        || ApiError::not_found().into_response(),
+        |asset| asset.answer(&headers),
+    )
+}
+
+/// Browsers name it; other clients say `*/*`, or nothing.
+fn wants_html(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT).into_iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.to_ascii_lowercase().contains("text/html"))
+}
