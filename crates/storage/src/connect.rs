@@ -1,6 +1,10 @@
 //! Pools and connections: bounded in number, in time and in life.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool,
@@ -54,6 +58,7 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
         options = options.statement_cache_capacity(0).extra_float_digits(None);
     }
     let writes = settings.access == Access::ReadWrite;
+    let doubt = Doubt::default();
     Ok(PgPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(settings.acquire_timeout)
@@ -62,14 +67,47 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
         // The probe below does this and more in the same one round trip.
         .test_before_acquire(false)
         .after_connect(move |connection, _| Box::pin(probe(connection, writes)))
-        .before_acquire(move |connection, _| {
-            Box::pin(async move { probe(connection, writes).await.map(|()| true) })
+        .before_acquire(move |connection, made| {
+            let doubt = doubt.clone();
+            Box::pin(async move {
+                let now = Instant::now();
+                if doubt.covers(now.checked_sub(made.age)) {
+                    return Ok(false);
+                }
+                let probed = probe(connection, writes).await;
+                if probed.as_ref().is_err_and(is_gone_for_all) {
+                    doubt.cast(now);
+                }
+                probed.map(|()| true)
+            })
         })
         // sqlx's own test on release has no time limit.
         .after_release(|connection, _| {
             Box::pin(async move { in_time(PROBE_TIMEOUT, connection.ping()).await.map(|()| true) })
         })
         .connect_lazy_with(options))
+}
+
+/// When a connection was found to lead to a server that hangs or no longer writes. Those that are older lead there as well,
+/// and are given up without each of them being waited for.
+#[derive(Clone, Default)]
+struct Doubt(Arc<Mutex<Option<Instant>>>);
+
+impl Doubt {
+    fn cast(&self, at: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
+    fn covers(&self, made: Option<Instant>) -> bool {
+        let doubt = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        doubt.is_some_and(|doubt| made.is_none_or(|made| made < doubt))
+    }
+}
+
+/// Whether a failed probe tells of its server and not of its connection alone.
+fn is_gone_for_all(error: &sqlx::Error) -> bool {
+    use std::io::ErrorKind::{ReadOnlyFilesystem, TimedOut};
+    matches!(error, sqlx::Error::Io(error) if matches!(error.kind(), ReadOnlyFilesystem | TimedOut))
 }
 
 /// Fails unless the connection answers, and for one that is to write: unless its server accepts writes.
@@ -85,7 +123,10 @@ async fn probe(connection: &mut PgConnection, writes: bool) -> Result<(), sqlx::
     .await?;
     match sqlx::Row::try_get::<&str, _>(&row, 0)? {
         "off" => Ok(()),
-        _ => Err(sqlx::Error::Io(std::io::Error::other("the server is read-only"))),
+        _ => Err(sqlx::Error::Io(std::io::Error::new(
+            std::io::ErrorKind::ReadOnlyFilesystem,
+            "the server is read-only",
+        ))),
     }
 }
 

@@ -37,7 +37,7 @@ impl Need {
                 ),
             ],
             Self::Upstream => &[
-                ("arxiv_gate", Some("cooldown_until"), &["SELECT", "UPDATE"]),
+                ("arxiv_gate", Some("given_by"), &["SELECT", "UPDATE"]),
                 (
                     "arxiv_pages",
                     Some("expires_at"),

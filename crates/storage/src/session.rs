@@ -62,6 +62,14 @@ impl Session {
         sqlx::query_as(sql).persistent(self.persistent)
     }
 
+    /// To be called before what was read is told as safe. A server that was started again shows commits that its standby has
+    /// not confirmed; this puts a record after them, so that the end of the operation waits for both.
+    pub(crate) async fn confirm(&mut self) -> Result<(), StorageError> {
+        let record = self.query("select pg_logical_emit_message(true, 'arxiv', '')");
+        record.execute(self.on()).await?;
+        Ok(())
+    }
+
     /// Ends the operation, with what it wrote.
     pub(crate) async fn done(self) -> Result<(), StorageError> {
         match self.connection {

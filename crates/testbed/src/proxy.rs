@@ -41,20 +41,26 @@ pub struct Proxy {
     served: JoinHandle<()>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct State {
     link: Link,
     /// Connections that were made before the last of these are reset.
     resets: u64,
+    /// Where new connections lead.
+    target: SocketAddr,
 }
 
 impl Proxy {
     /// Starts one, on the current runtime, that leads to `target`.
     pub async fn start(target: SocketAddr) -> Result<Self> {
         let port = Port::reserve()?;
-        let (state, seen) = watch::channel(State::default());
+        let (state, seen) = watch::channel(State {
+            link: Link::Open,
+            resets: 0,
+            target,
+        });
         let listener = listen(port.number()).await?;
-        let served = tokio::spawn(serve(listener, port.number(), target, seen));
+        let served = tokio::spawn(serve(listener, port.number(), seen));
         Ok(Self { port, state, served })
     }
 
@@ -69,6 +75,11 @@ impl Proxy {
             state.link = link;
             state.resets += u64::from(link == Link::Refused);
         });
+    }
+
+    /// New connections lead to another address; those that stand stay where they are, as behind a Service of Kubernetes.
+    pub fn lead_to(&self, target: SocketAddr) {
+        self.state.send_modify(|state| state.target = target);
     }
 
     /// Resets the connections that stand, on both sides.
@@ -96,7 +107,7 @@ async fn listen(port: u16) -> Result<TcpListener> {
 }
 
 /// Listens unless connections are to be refused, for which there must be no listener.
-async fn serve(listener: TcpListener, port: u16, target: SocketAddr, mut state: watch::Receiver<State>) {
+async fn serve(listener: TcpListener, port: u16, mut state: watch::Receiver<State>) {
     let mut connections = JoinSet::new();
     let mut listener = Some(listener);
     loop {
@@ -117,7 +128,7 @@ async fn serve(listener: TcpListener, port: u16, target: SocketAddr, mut state: 
                 return;
             },
             accepted = accepted => if let Ok((client, _)) = accepted {
-                connections.spawn(connection(client, target, state.clone()));
+                connections.spawn(connection(client, state.clone()));
             },
             Some(_) = connections.join_next() => {}
         }
@@ -125,7 +136,7 @@ async fn serve(listener: TcpListener, port: u16, target: SocketAddr, mut state: 
 }
 
 /// One connection from its beginning to its end.
-async fn connection(mut client: TcpStream, target: SocketAddr, state: watch::Receiver<State>) {
+async fn connection(mut client: TcpStream, state: watch::Receiver<State>) {
     let born = state.borrow().resets;
     let mut watched = state.clone();
     let reset = async {
@@ -133,6 +144,7 @@ async fn connection(mut client: TcpStream, target: SocketAddr, state: watch::Rec
     };
     let relayed = async {
         passable(&mut state.clone()).await;
+        let target = state.borrow().target;
         let mut server = TcpStream::connect(target).await?;
         let ended = {
             let (from_client, to_client) = client.split();

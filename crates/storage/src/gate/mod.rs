@@ -157,7 +157,7 @@ impl Gate {
         Ok(Turn {
             held,
             settings: Arc::clone(&self.settings),
-            others_have_ended: Instant::now() + lock::LOSS_IS_NOTICED,
+            others_have_ended: Instant::now() + lock::LOSS_IS_NOTICED.max(self.settings.stride()),
             slot_taken: false,
         })
     }
@@ -188,7 +188,7 @@ impl Gate {
 pub struct Turn {
     held: lock::Held,
     settings: Arc<GateSettings>,
-    /// When a request of the turn before is over, should that have broken off.
+    /// When a request of the turn before is over, and an interval since it began, should that have broken off.
     others_have_ended: Instant,
     slot_taken: bool,
 }
@@ -197,7 +197,8 @@ impl Turn {
     /// Waits for the next slot, at most `patience`, and takes it.
     ///
     /// A lock is free as soon as its connection breaks, but its holder takes a moment to notice and to drop its request.
-    /// The row tells that such a request was open, and then its end is waited for as well.
+    /// The row tells that such a request was open, and then its end is waited for as well; so it is on a server that was
+    /// started since, as after a fail-over: its row may be an old one.
     pub async fn slot(&mut self, patience: Duration) -> Result<Slot, GateError> {
         let deadline = Instant::now() + patience;
         loop {

@@ -21,12 +21,14 @@ pub(super) struct Ahead {
     pub(super) cooldown: Duration,
     /// The end of the cool-down, if there is one.
     pub(super) until: Option<Timestamp>,
-    /// A request may still be open: the turn before broke off.
+    /// A request may still be open: the turn before broke off, or it was on another server.
     pub(super) open: bool,
 }
 
 /// Takes the slot if it is due: moves it by a stride, committed when this returns true. `open_is_ours`: a request that
 /// seems open is this turn's own, or has had its time to end.
+///
+/// A server that has taken over (or was started again) may lack the last slots: what it does not know of may be open too.
 pub(super) async fn take(
     connection: &mut PgConnection,
     settings: &GateSettings,
@@ -34,8 +36,9 @@ pub(super) async fn take(
 ) -> Result<bool, sqlx::Error> {
     let take = sqlx::query(
         "update public.arxiv_gate
-         set next_slot = clock_timestamp() + $1 * interval '1 microsecond', request_open = true
-         where ($4 or not request_open)
+         set next_slot = clock_timestamp() + $1 * interval '1 microsecond', request_open = true,
+             given_by = pg_postmaster_start_time()
+         where ($4 or not request_open and coalesce(given_by = pg_postmaster_start_time(), true))
            and (next_slot <= clock_timestamp() or next_slot > clock_timestamp() + $2 * interval '1 microsecond')
            and (cooldown_until is null or cooldown_until <= clock_timestamp()
                 or cooldown_until > clock_timestamp() + $3 * interval '1 microsecond')",
@@ -52,7 +55,8 @@ pub(super) async fn ahead(connection: &mut PgConnection) -> Result<Option<Ahead>
     let ahead = sqlx::query_as::<_, (i64, i64, Option<i64>, bool)>(
         "select (extract(epoch from next_slot - t) * 1000000)::bigint,
                 coalesce((extract(epoch from cooldown_until - t) * 1000000)::bigint, 0),
-                (extract(epoch from cooldown_until) * 1000000)::bigint, request_open
+                (extract(epoch from cooldown_until) * 1000000)::bigint,
+                request_open or coalesce(given_by <> pg_postmaster_start_time(), false)
          from public.arxiv_gate, clock_timestamp() as t",
     );
     let wait = |micros: i64| Duration::from_micros(u64::try_from(micros).unwrap_or(0));

@@ -11,7 +11,7 @@ pub(super) async fn close(
     uid: Uuid,
     closing: &Closing,
 ) -> Result<Ending, StorageError> {
-    if let Some(ending) = rows::ending(session, uid).await? {
+    if let Some(ending) = rows::standing(session, uid).await? {
         return Ok(ending);
     }
     let insert = session.query(

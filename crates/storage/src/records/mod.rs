@@ -116,7 +116,7 @@ impl Records {
     pub async fn find(&self, uid: Uuid) -> Result<Option<Ending>, StorageError> {
         bounded(async {
             let mut session = Session::statement(&self.queries).await?;
-            let ending = rows::ending(&mut session, uid).await?;
+            let ending = rows::standing(&mut session, uid).await?;
             session.done().await?;
             Ok(ending)
         })
@@ -158,7 +158,7 @@ impl Records {
     async fn record_in_one(&self, record: &Record<'_>) -> Result<RecordOutcome, StorageError> {
         let mut session = Session::transaction(&self.queries).await?;
         lock_uid(&mut session, record.uid).await?;
-        if let Some(ending) = rows::ending(&mut session, record.uid).await? {
+        if let Some(ending) = rows::standing(&mut session, record.uid).await? {
             session.done().await?;
             return Ok(ending.into());
         }

@@ -18,6 +18,15 @@ type Row = (
     Option<i32>,
 );
 
+/// How the object ended in an earlier operation, if it has, to be told once this one is done.
+pub(super) async fn standing(session: &mut Session, uid: Uuid) -> Result<Option<Ending>, StorageError> {
+    let ending = ending(session, uid).await?;
+    if ending.is_some() {
+        session.confirm().await?;
+    }
+    Ok(ending)
+}
+
 /// How the object ended, if it has: by its row in `queries`, or by being closed.
 pub(super) async fn ending(session: &mut Session, uid: Uuid) -> Result<Option<Ending>, StorageError> {
     // One statement, as it is asked for at every look at an object.

@@ -22,7 +22,7 @@ pub(super) async fn record(
 ) -> Result<RecordOutcome, StorageError> {
     let mut session = Session::transaction(queries).await?;
     lock_uid(&mut session, record.uid).await?;
-    if let Some(ending) = rows::ending(&mut session, record.uid).await? {
+    if let Some(ending) = rows::standing(&mut session, record.uid).await? {
         session.done().await?;
         return Ok(ending.into());
     }
@@ -58,6 +58,7 @@ async fn write_results(results: &PgPool, record: &Record<'_>) -> Result<Option<(
     let mut session = Session::transaction(results).await?;
     lock_uid(&mut session, record.uid).await?;
     if let Some(standing) = rows::standing_results(&mut session, record.uid).await? {
+        session.confirm().await?;
         session.done().await?;
         return Ok(Some(standing));
     }

@@ -5,6 +5,7 @@
 
 mod adoption;
 mod connections;
+mod failover;
 mod gate;
 mod ledger;
 mod migrations;

@@ -2,9 +2,10 @@
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{Postgres, SUPERUSER, Settings, account, binaries, folder_for};
 use crate::process::{Account, Spec};
@@ -28,28 +29,8 @@ impl Postgres {
     pub async fn replica_with(&self, settings: &Settings) -> Result<Self> {
         let (folder, scratch) = folder_for(settings, "replica")?;
         let data = folder.join("data");
-        let account = account::to_run_as()?;
         if !data.exists() {
-            DirBuilder::new().mode(0o700).create(&data)?;
-            if let Some(Account { uid, gid }) = account {
-                std::os::unix::fs::chown(&data, Some(uid), Some(gid))?;
-            }
-            Spec::new(binaries::find("pg_basebackup")?, folder.join("basebackup.log"))
-                .args([
-                    "--host=127.0.0.1",
-                    "--checkpoint=fast",
-                    "--wal-method=stream",
-                    "--no-sync",
-                ])
-                .arg("--write-recovery-conf")
-                .arg(format!("--port={}", self.port()))
-                .arg(format!("--username={SUPERUSER}"))
-                .arg("--pgdata")
-                .arg(data.as_os_str())
-                .env("PGPASSWORD", &self.password)
-                .user(account)
-                .run(BACKUP_LIMIT)
-                .await?;
+            self.base_backup(&folder, &data).await?;
         }
         // On the command line, because the primary's port may be another one than at the time of the backup.
         let source = format!(
@@ -57,6 +38,31 @@ impl Postgres {
             self.port()
         );
         Self::launch(settings, folder, scratch, vec!["-c".into(), source]).await
+    }
+
+    /// Copies all data to a new folder, from which a replica can be started.
+    async fn base_backup(&self, folder: &Path, data: &Path) -> Result<()> {
+        let account = account::to_run_as()?;
+        DirBuilder::new().mode(0o700).create(data)?;
+        if let Some(Account { uid, gid }) = account {
+            std::os::unix::fs::chown(data, Some(uid), Some(gid))?;
+        }
+        Spec::new(binaries::find("pg_basebackup")?, folder.join("basebackup.log"))
+            .args([
+                "--host=127.0.0.1",
+                "--checkpoint=fast",
+                "--wal-method=stream",
+                "--no-sync",
+            ])
+            .arg("--write-recovery-conf")
+            .arg(format!("--port={}", self.port()))
+            .arg(format!("--username={SUPERUSER}"))
+            .arg("--pgdata")
+            .arg(data.as_os_str())
+            .env("PGPASSWORD", &self.password)
+            .user(account)
+            .run(BACKUP_LIMIT)
+            .await
     }
 
     /// Waits until this replica has replayed everything that `primary` has written up to now.
@@ -100,6 +106,41 @@ impl Postgres {
     /// Goes on replaying.
     pub async fn resume_replay(&self) -> Result<()> {
         self.execute("postgres", "select pg_wal_replay_resume()").await
+    }
+
+    /// Makes `primary` acknowledge a commit only when this replica, its only one, has it on disk; waits until that is so.
+    pub async fn confirms_commits_of(&self, primary: &Postgres) -> Result<()> {
+        for sql in [
+            "alter system set synchronous_standby_names = '*'",
+            "select pg_reload_conf()",
+        ] {
+            primary.execute("postgres", sql).await?;
+        }
+        let mut source = primary.connect("postgres").await?;
+        wait::until("replica confirming commits", REPLAY_LIMIT, async || {
+            let confirms: bool = sqlx::query_scalar(
+                "select exists (select from pg_stat_replication where sync_state = 'sync' and state = 'streaming')",
+            )
+            .fetch_one(&mut source)
+            .await?;
+            Ok(confirms.then_some(()))
+        })
+        .await?;
+        self.wait_replayed(primary).await
+    }
+
+    /// Ends this server and makes it anew, on its port, as a replica of another one. (Its log may have gone on past the point
+    /// where the other one took over.)
+    pub async fn follow(&self, primary: &Postgres) -> Result<()> {
+        if self.child.is_running() {
+            self.thaw();
+            self.kill9().await?;
+        }
+        std::fs::remove_dir_all(&self.data)?;
+        let folder = self.data.parent().context("a data folder in a folder")?;
+        primary.base_backup(folder, &self.data).await?;
+        self.start_again().await?;
+        self.wait_replayed(primary).await
     }
 
     /// Makes this replica a primary.

@@ -1,0 +1,240 @@
+//! The primary is lost and its replica takes over, behind the same address.
+
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use storage::{Access, Gate, GateSettings, Ledger, Outcome, PoolSettings, Records, Sequence};
+use testbed::{Postgres, proxy::Proxy};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::{
+    records::record,
+    setup::{Server, eventually, papers, pool_settings},
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A primary with a replica, and the address that leads to whichever of them is the primary.
+struct Pair {
+    primary: Server,
+    replica: Postgres,
+    address: Proxy,
+}
+
+fn address_of(server: &Postgres) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()))
+}
+
+impl Pair {
+    async fn start(confirmed: bool) -> Self {
+        let primary = Server::migrated().await;
+        let replica = primary.postgres.replica().await.unwrap();
+        if confirmed {
+            replica.confirms_commits_of(&primary.postgres).await.unwrap();
+        } else {
+            replica.wait_replayed(&primary.postgres).await.unwrap();
+        }
+        let address = Proxy::start(address_of(&primary.postgres)).await.unwrap();
+        Self {
+            primary,
+            replica,
+            address,
+        }
+    }
+
+    fn url(&self, user: &str, database: &str) -> String {
+        let url = self.primary.url(user, database);
+        url.replace(
+            &format!(":{}/", self.primary.postgres.port()),
+            &format!(":{}/", self.address.port()),
+        )
+    }
+
+    fn pool(&self, user: &str, database: &str) -> sqlx::PgPool {
+        storage::pool(&self.url(user, database), &pool_settings(Access::ReadWrite)).unwrap()
+    }
+
+    fn gate(&self) -> Gate {
+        Gate::new(GateSettings {
+            interval: Duration::from_secs(3),
+            guard: Duration::from_millis(100),
+            ..GateSettings::new(self.url("arxiv_upstream", "arxiv_sequence"), "gate-tests".into())
+        })
+        .unwrap()
+    }
+
+    /// The replica becomes the primary; new connections lead to it.
+    async fn fail_over(&self) {
+        self.replica.promote().await.unwrap();
+        self.address.lead_to(address_of(&self.replica));
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    Killed,
+    Stopped,
+    /// Its machine hangs: connections stay open, and nothing answers.
+    Frozen,
+    /// It goes on as a standby of the new one.
+    Demoted,
+}
+
+#[tokio::test]
+async fn pools_let_go_of_the_old_primary() {
+    for end in [End::Killed, End::Stopped, End::Frozen, End::Demoted] {
+        let pair = Pair::start(true).await;
+        let settings = PoolSettings {
+            max_connections: 5,
+            ..pool_settings(Access::ReadWrite)
+        };
+        let pool = storage::pool(&pair.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
+        let ledger = Ledger::new(pool.clone());
+        let all = (0..20).map(|_| ledger.number(Uuid::new_v4()));
+        let before: BTreeSet<i64> = futures::future::try_join_all(all)
+            .await
+            .unwrap()
+            .into_iter()
+            .collect();
+        assert_eq!((before.len(), pool.size()), (20, 5));
+        let old = &pair.primary.postgres;
+        match end {
+            End::Killed => old.kill9().await.unwrap(),
+            End::Stopped => old.stop().await.unwrap(),
+            End::Frozen => old.freeze(),
+            End::Demoted => {
+                // Sessions stay, as where the address is in front of a server that is demoted without a restart.
+                old.execute("postgres", "alter system set default_transaction_read_only = on")
+                    .await
+                    .unwrap();
+                old.execute("postgres", "select pg_reload_conf()").await.unwrap();
+            }
+        }
+        pair.fail_over().await;
+        let began = Instant::now();
+        // One after the other, so that each connection of the pool has its turn.
+        let mut after = BTreeSet::new();
+        let deadline = began + Duration::from_secs(30);
+        while after.len() < 5 {
+            assert!(Instant::now() < deadline, "{end:?}: nobody answers");
+            after.extend(ledger.number(Uuid::new_v4()).await);
+        }
+        let took = began.elapsed();
+        println!("{end:?}: numbers again after {took:?}");
+        assert!(after.is_disjoint(&before), "{end:?}: {before:?} {after:?}");
+        // One connection waits out its time limit, not each.
+        assert!(took < Duration::from_secs(12), "{end:?}: {took:?}");
+        if end == End::Frozen {
+            old.thaw();
+        }
+    }
+}
+
+/// Numbers come out of Postgres' log 32 at a time: those who did not write to it must wait for it all the same.
+#[tokio::test]
+async fn a_number_that_was_told_is_not_told_again_after_a_confirmed_fail_over() {
+    let pair = Pair::start(true).await;
+    let sequence = Sequence::new(pair.pool("arxiv_sequence", "arxiv_sequence"));
+    let mut told = BTreeSet::from([sequence.next().await.unwrap()]);
+    // It gets and confirms nothing from now on.
+    pair.replica.stop().await.unwrap();
+    let callers: FuturesUnordered<_> = (0..60)
+        .map(|_| timeout(Duration::from_secs(3), sequence.next()))
+        .collect();
+    for next in callers.collect::<Vec<_>>().await.into_iter().flatten().flatten() {
+        assert!(told.insert(next), "{next} twice");
+    }
+    pair.primary.postgres.kill9().await.unwrap();
+    pair.replica.start_again().await.unwrap();
+    pair.fail_over().await;
+    let mut next = 0;
+    eventually("numbers again", async || match sequence.next().await {
+        Ok(number) => {
+            next = number;
+            true
+        }
+        Err(_) => false,
+    })
+    .await;
+    assert!(told.iter().all(|number| *number < next), "{next} after {told:?}");
+}
+
+/// A primary that was started again shows what its standby has not got: nobody may be told of it.
+#[tokio::test]
+async fn a_record_is_told_only_when_the_standby_has_it() {
+    let pair = Pair::start(true).await;
+    let pool = pair.pool("arxiv_rw", "arxiv");
+    let records = Records::new(pool.clone(), pool, false);
+    let (uid, papers) = (Uuid::new_v4(), papers(3));
+    pair.replica.stop().await.unwrap();
+    // Committed, and waits for the standby.
+    let committed = timeout(Duration::from_secs(2), records.record(&record(uid, 7, &papers))).await;
+    assert!(committed.is_err(), "{committed:?}");
+    pair.primary.postgres.kill9().await.unwrap();
+    pair.primary.postgres.start_again().await.unwrap();
+    let stands = "select count(*) from queries where query_uid is not null";
+    assert_eq!(pair.primary.value::<i64>("arxiv", stands).await, 1);
+
+    let found = timeout(Duration::from_secs(3), records.find(uid)).await;
+    assert!(!matches!(found, Ok(Ok(_))), "told: {found:?}");
+    let again = timeout(Duration::from_secs(3), records.record(&record(uid, 8, &papers))).await;
+    assert!(!matches!(again, Ok(Ok(_))), "told: {again:?}");
+    pair.replica.start_again().await.unwrap();
+    eventually("it is told", async || {
+        matches!(records.find(uid).await, Ok(Some(_)))
+    })
+    .await;
+}
+
+/// The new primary may lack the last slot (replication without confirmation): it has to be taken as if it were there.
+#[tokio::test]
+async fn the_gate_keeps_the_interval_over_a_fail_over_that_loses_the_slot() {
+    let pair = Pair::start(false).await;
+    let (first, second) = (pair.gate(), pair.gate());
+    let mut turn = first.enter(PATIENCE).await.unwrap();
+    turn.slot(PATIENCE).await.unwrap();
+    turn.finish(Outcome::Answered).await.unwrap();
+    pair.replica.wait_replayed(&pair.primary.postgres).await.unwrap();
+
+    let mut turn = first.enter(PATIENCE).await.unwrap();
+    // Taken, and not replicated.
+    eventually("the slot is due", async || {
+        let next = "select next_slot <= clock_timestamp() + interval '500 ms' from arxiv_gate";
+        pair.primary.value::<bool>("arxiv_sequence", next).await
+    })
+    .await;
+    pair.replica.stop().await.unwrap();
+    turn.slot(PATIENCE).await.unwrap();
+    let asked = Instant::now();
+    pair.primary.postgres.kill9().await.unwrap();
+    pair.replica.start_again().await.unwrap();
+    pair.fail_over().await;
+    let lost = tokio::spawn(async move {
+        turn.lost().await;
+        Instant::now()
+    });
+    let mut turn = None;
+    eventually("the gate is back", async || {
+        turn = second.enter(PATIENCE).await.ok();
+        turn.is_some()
+    })
+    .await;
+    let mut turn = turn.unwrap();
+    turn.slot(PATIENCE).await.unwrap();
+    let again = Instant::now();
+    println!("the gate's next slot came {:?} after the lost one", again - asked);
+    assert!(again - asked >= Duration::from_secs(3), "{:?}", again - asked);
+    assert!(lost.await.unwrap() < again);
+    turn.finish(Outcome::Answered).await.unwrap();
+    // And from then on as ever.
+    let mut turn = second.enter(PATIENCE).await.unwrap();
+    let began = Instant::now();
+    turn.slot(PATIENCE).await.unwrap();
+    assert!(began.elapsed() < Duration::from_millis(3_500));
+    turn.leave().await;
+}
