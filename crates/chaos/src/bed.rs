@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,12 +11,12 @@ use crd::ArxivQuery;
 use futures::StreamExt;
 use kube::Api;
 use kube::runtime::watcher::{self, Event};
-use testbed::Stack;
 use testbed::stack::{Options, Service};
+use testbed::{Postgres, Stack};
 use tokio::sync::RwLock;
 
 use crate::Settings;
-use crate::facts::{Answer, Disturbance};
+use crate::facts::{Answer, Disturbance, Paper, Read};
 use crate::schedule::well;
 use crate::timeline::Timeline;
 
@@ -44,6 +45,8 @@ pub(crate) struct Bed {
     /// Held for writing while a process is paused, and for reading while the primary or a way to it is broken. A process
     /// that is paused with a request open cannot see that its lock is gone: the one exception that the gate has.
     pub(crate) gate: RwLock<()>,
+    /// The two servers have changed places.
+    pub(crate) failed_over: AtomicBool,
     notes: Mutex<Notes>,
 }
 
@@ -54,7 +57,13 @@ pub(crate) struct Notes {
     pub(crate) accepted: BTreeSet<String>,
     pub(crate) answers: Vec<Answer>,
     pub(crate) disturbances: Vec<Disturbance>,
-    pub(crate) strangers: BTreeSet<i64>,
+    pub(crate) strangers: BTreeMap<i64, i64>,
+    /// Numbers that GET /get-sequence told.
+    pub(crate) told_numbers: Vec<i64>,
+    /// Results of one query that a client was given.
+    pub(crate) reads: Vec<Read>,
+    /// All results that a client was given at once.
+    pub(crate) overviews: Vec<Vec<Option<Paper>>>,
     /// Faults by their kind.
     pub(crate) faults: BTreeMap<&'static str, u64>,
     /// Services that are to be down.
@@ -80,6 +89,9 @@ impl Bed {
         })
         .await?;
         stack.arxiv()?.set(well());
+        // Without that, what was told may be lost with the primary.
+        let databases = &stack.databases;
+        databases.replica.confirms_commits_of(&databases.primary).await?;
         let queries = Api::namespaced(stack.control_plane().client().await?, stack.namespace());
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -91,6 +103,7 @@ impl Bed {
             http,
             timeline,
             gate: RwLock::new(()),
+            failed_over: AtomicBool::new(false),
             notes: Mutex::default(),
         })
     }
@@ -99,14 +112,29 @@ impl Bed {
         self.stack.services().collect()
     }
 
+    /// The primary and its replica, as they are now.
+    pub(crate) fn pair(&self) -> (&Postgres, &Postgres) {
+        let databases = &self.stack.databases;
+        if self.failed_over.load(Ordering::Relaxed) {
+            (&databases.replica, &databases.primary)
+        } else {
+            (&databases.primary, &databases.replica)
+        }
+    }
+
     pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a time in which a fetch may have been lost.
-    pub(crate) fn disturbed(&self, from: Duration, pauses: bool) {
+    /// Notes a time, until now, in which a fetch may have been lost: by one of the services, or by any.
+    pub(crate) fn disturbed(&self, from: Duration, victim: Option<usize>, pauses: bool) {
         let to = self.timeline.now();
-        self.notes().disturbances.push(Disturbance { from, to, pauses });
+        self.notes().disturbances.push(Disturbance {
+            from,
+            to,
+            victim,
+            pauses,
+        });
     }
 
     /// Notes every object that is ever there, until it is dropped.

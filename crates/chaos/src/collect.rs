@@ -80,7 +80,12 @@ impl Bed {
     /// Everything that the checks look at.
     pub(crate) async fn facts(&self, settings: &Settings) -> Result<Facts> {
         let databases = &self.stack.databases;
-        let primary = &databases.primary;
+        let (primary, _) = self.pair();
+        let names: Vec<_> = self
+            .services()
+            .into_iter()
+            .map(|service| service.name().to_owned())
+            .collect();
         let arxiv = self.stack.arxiv()?;
         let objects = self.list().await?;
         let queries = query_rows(primary).await?;
@@ -91,6 +96,13 @@ impl Bed {
             search: request.search_query,
             start: request.start,
             answer: request.answer.as_ref().map_or(Given::Lost, given),
+            by: names.iter().position(|name| {
+                let contact = format!("{name}@");
+                request
+                    .user_agent
+                    .as_ref()
+                    .is_some_and(|agent| agent.contains(&contact))
+            }),
         });
         let connections = arxiv.connections().into_iter().map(|(number, connection)| {
             let connection = Connection {
@@ -108,6 +120,9 @@ impl Bed {
             queries,
             results,
             strangers: notes.strangers.clone(),
+            told_numbers: notes.told_numbers.clone(),
+            reads: notes.reads.clone(),
+            overviews: notes.overviews.clone(),
             requests: requests.collect(),
             connections: connections.collect(),
             answers: notes.answers.clone(),

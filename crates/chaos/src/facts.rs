@@ -18,8 +18,14 @@ pub(crate) struct Facts {
     pub(crate) queries: Vec<QueryRow>,
     /// All rows of `results`, by id.
     pub(crate) results: Vec<ResultRow>,
-    /// Numbers of the rows that belong to nobody and were put there during the run.
-    pub(crate) strangers: BTreeSet<i64>,
+    /// Numbers of the rows that belong to no object and were put there during the run, each with how many results it has.
+    pub(crate) strangers: BTreeMap<i64, i64>,
+    /// Numbers that callers were told.
+    pub(crate) told_numbers: Vec<i64>,
+    /// Results of one query that a client was given.
+    pub(crate) reads: Vec<Read>,
+    /// All results that a client was given at once.
+    pub(crate) overviews: Vec<Vec<Option<Paper>>>,
     /// The stand-in's requests, in order.
     pub(crate) requests: Vec<Request>,
     /// The stand-in's connections, by number.
@@ -118,6 +124,16 @@ pub(crate) struct Request {
     pub(crate) search: String,
     pub(crate) start: u32,
     pub(crate) answer: Given,
+    /// Which service asked.
+    pub(crate) by: Option<usize>,
+}
+
+/// Results of a query, as they were read while others were at work.
+#[derive(Clone, Debug)]
+pub(crate) struct Read {
+    /// The object's name; there was one of that name only.
+    pub(crate) name: String,
+    pub(crate) papers: Vec<Option<Paper>>,
 }
 
 /// How a request was answered.
@@ -152,6 +168,8 @@ pub(crate) struct Connection {
 pub(crate) struct Disturbance {
     pub(crate) from: Duration,
     pub(crate) to: Duration,
+    /// To which service; none: to all.
+    pub(crate) victim: Option<usize>,
     /// Whether a process stood still, so that its request may have been answered and it took it for late.
     pub(crate) pauses: bool,
 }

@@ -4,17 +4,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use sqlx::Row;
-use testbed::Postgres;
-use testbed::proxy::Link;
-use testbed::stack::Server;
 
 use crate::bed::Bed;
-use crate::schedule::{Fault, Lane, Outage, Shape, faults};
+use crate::schedule::{Fault, Lane, Shape, faults};
 
 /// A request in flight is finished before a process ends.
-const TERMINATE_LIMIT: Duration = Duration::from_secs(40);
+pub(crate) const TERMINATE_LIMIT: Duration = Duration::from_secs(40);
 /// So long after a break everybody has seen it.
-const SEEN_WITHIN: Duration = Duration::from_secs(1);
+pub(crate) const SEEN_WITHIN: Duration = Duration::from_secs(1);
 /// The sequence does not come so far while a stranger's row is being put there.
 const STRANGERS_LEAD: i64 = 30;
 
@@ -60,7 +57,9 @@ impl Bed {
             Fault::Restart { victim } => self.restart(*victim).await,
             Fault::Pause { victim, lasts } => self.pause(*victim, *lasts).await,
             Fault::Database { server, outage } => self.database(*server, *outage).await,
-            Fault::Kubernetes { outage } => self.kubernetes(*outage).await,
+            Fault::FailOver { outage } => self.fail_over(*outage).await,
+            Fault::StaleReads { lasts } => self.stale_reads(*lasts).await,
+            Fault::Kubernetes { part, outage } => self.kubernetes(*part, *outage).await,
             Fault::Cut { .. } => self.cut(fault).await,
             Fault::Upstream(behaviour) => {
                 self.stack.arxiv()?.set((**behaviour).clone());
@@ -75,7 +74,7 @@ impl Bed {
         let from = self.timeline.now();
         self.notes().down.insert(victim);
         service.child().kill9();
-        self.disturbed(from, false);
+        self.disturbed(from, Some(victim), false);
         tokio::time::sleep(down).await;
         service.child().start_again()?;
         self.notes().down.remove(&victim);
@@ -103,107 +102,8 @@ impl Bed {
         tokio::time::sleep(lasts).await;
         service.child().cont();
         self.timeline.say(&format!("{} goes on", service.name()));
-        self.disturbed(from, true);
+        self.disturbed(from, Some(victim), true);
         tokio::time::sleep(SEEN_WITHIN).await;
-        Ok(())
-    }
-
-    fn postgres(&self, server: Server) -> Result<&Postgres> {
-        let databases = &self.stack.databases;
-        match server {
-            Server::Primary => Ok(&databases.primary),
-            Server::Replica => Ok(&databases.replica),
-            Server::Results => databases.results.as_ref().context("there is no such server"),
-        }
-    }
-
-    async fn database(&self, server: Server, outage: Outage) -> Result<()> {
-        let postgres = self.postgres(server)?;
-        let _no_pause = match server {
-            Server::Primary => Some(self.gate.read().await),
-            Server::Replica | Server::Results => None,
-        };
-        let from = self.timeline.now();
-        match outage {
-            Outage::Kill(down) => {
-                postgres.kill9().await?;
-                tokio::time::sleep(down).await;
-                postgres.start_again().await?;
-            }
-            Outage::Restart => postgres.restart().await?,
-            Outage::Freeze(lasts) => {
-                postgres.freeze();
-                tokio::time::sleep(lasts).await;
-                postgres.thaw();
-            }
-        }
-        self.timeline.say(&format!("{server:?} is back"));
-        tokio::time::sleep(SEEN_WITHIN).await;
-        if server == Server::Primary {
-            self.disturbed(from, false);
-        }
-        Ok(())
-    }
-
-    async fn kubernetes(&self, outage: Outage) -> Result<()> {
-        let plane = self.stack.control_plane();
-        match outage {
-            Outage::Freeze(lasts) => {
-                plane.api_server().stop();
-                tokio::time::sleep(lasts).await;
-                plane.api_server().cont();
-            }
-            Outage::Kill(down) => {
-                plane.api_server().kill9();
-                tokio::time::sleep(down).await;
-                plane.start_api_server().await?;
-            }
-            Outage::Restart => {
-                plane.api_server().terminate(TERMINATE_LIMIT).await?;
-                plane.start_api_server().await?;
-            }
-        }
-        self.timeline.say("Kubernetes is back");
-        Ok(())
-    }
-
-    async fn cut(&self, fault: &Fault) -> Result<()> {
-        let Fault::Cut {
-            victim,
-            server,
-            link,
-            lasts,
-        } = fault
-        else {
-            return Ok(());
-        };
-        // Only the operator that leads writes results: all ways to their server, or half of these faults would meet nobody.
-        let of_all = *server == Server::Results;
-        let services = self.services().into_iter().enumerate();
-        let met = services.filter(|(index, _)| of_all || index == victim);
-        let proxies: Vec<_> = met.filter_map(|(_, service)| service.link(*server)).collect();
-        let _no_pause = self.gate.read().await;
-        let from = self.timeline.now();
-        match link {
-            Some(link) => {
-                for proxy in &proxies {
-                    proxy.set(*link);
-                }
-                tokio::time::sleep(*lasts).await;
-                for proxy in &proxies {
-                    proxy.set(Link::Open);
-                }
-            }
-            None => {
-                for proxy in &proxies {
-                    proxy.reset();
-                }
-            }
-        }
-        tokio::time::sleep(SEEN_WITHIN).await;
-        if *server == Server::Primary {
-            self.disturbed(from, false);
-        }
         Ok(())
     }
 
@@ -220,12 +120,12 @@ impl Bed {
                 Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }
-        self.notes().strangers.extend(number);
+        self.notes().strangers.extend(number.map(|number| (number, 1)));
         Ok(())
     }
 
     async fn put_stranger(&self, chosen: &mut Option<i64>) -> Result<()> {
-        let primary = &self.stack.databases.primary;
+        let (primary, _) = self.pair();
         let number = if let Some(number) = *chosen {
             number
         } else {

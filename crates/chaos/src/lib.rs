@@ -10,12 +10,14 @@
 
 mod bed;
 mod checks;
+mod clients;
 mod collect;
 mod facts;
 mod faults;
 mod random;
 mod report;
 mod schedule;
+mod servers;
 mod timeline;
 mod workload;
 

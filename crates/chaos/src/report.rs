@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::checks::{Kind, Violation, lost_fetches};
+use crate::checks::{Kind, Violation, asked_again_after};
 use crate::facts::{Facts, Phase};
 
 /// The figures and findings of a run.
@@ -34,7 +34,10 @@ struct Figures {
     answers: usize,
     requests: usize,
     searches: usize,
-    lost_fetches: usize,
+    /// Requests for what had been asked for before, by why that was of no use.
+    asked_again: BTreeMap<&'static str, usize>,
+    reads: usize,
+    writes: usize,
     ended_by_itself: u64,
 }
 
@@ -69,7 +72,9 @@ impl Report {
             answers: facts.answers.len(),
             requests: facts.requests.len(),
             searches: searches.len(),
-            lost_fetches: lost_fetches(facts),
+            asked_again: asked_again_after(facts),
+            reads: facts.reads.len() + facts.overviews.len(),
+            writes: facts.strangers.len(),
             ended_by_itself,
         };
         Self {
@@ -100,18 +105,21 @@ impl fmt::Display for Report {
             answers,
             requests,
             searches,
-            lost_fetches,
+            asked_again,
+            reads,
+            writes,
             ended_by_itself,
         } = &self.figures;
         write!(
             out,
             "chaos: seed={} split={} seconds={} faults={} queries={queries} succeeded={succeeded} failed={failed} \
-             removed={removed} answers={answers} searches={searches} requests={requests} lost_fetches={lost_fetches} \
-             ended_by_itself={ended_by_itself}",
+             removed={removed} answers={answers} reads={reads} writes={writes} searches={searches} requests={requests} \
+             asked_again={} {asked_again:?} ended_by_itself={ended_by_itself}",
             self.seed,
             self.split,
             took.as_secs(),
-            self.faults.values().sum::<u64>()
+            self.faults.values().sum::<u64>(),
+            asked_again.values().sum::<usize>()
         )?;
         for (name, kind) in [
             ("lost", Kind::Lost),

@@ -19,10 +19,14 @@ pub(crate) enum Fault {
     Pause { victim: usize, lasts: Duration },
     /// A database server.
     Database { server: Server, outage: Outage },
-    /// The Kubernetes API server.
-    Kubernetes { outage: Outage },
-    /// The connections of an operator or API server (of all, to that of results) to a database server; those that
-    /// stand are reset where no other way is named.
+    /// This happens to the primary, and its replica takes over.
+    FailOver { outage: Outage },
+    /// The replica shows the past for some time.
+    StaleReads { lasts: Duration },
+    /// A part of Kubernetes.
+    Kubernetes { part: Part, outage: Outage },
+    /// The connections of an operator or API server (of all, to that of results) to a server; those that stand are reset
+    /// where no other way is named.
     Cut {
         victim: usize,
         server: Server,
@@ -46,6 +50,15 @@ pub(crate) enum Outage {
     Freeze(Duration),
 }
 
+/// A part of Kubernetes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// kube-apiserver.
+    ApiServer,
+    /// etcd.
+    Etcd,
+}
+
 impl Fault {
     /// For counting.
     pub(crate) fn name(&self) -> &'static str {
@@ -53,9 +66,25 @@ impl Fault {
             Self::Kill { .. } => "kill",
             Self::Restart { .. } => "restart",
             Self::Pause { .. } => "pause",
-            Self::Database { .. } => "database",
-            Self::Kubernetes { .. } => "kubernetes",
-            Self::Cut { .. } => "cut",
+            Self::Database { server, .. } => match server {
+                Server::Replica => "replica",
+                Server::Results => "results-server",
+                Server::Primary | Server::Kubernetes => "primary",
+            },
+            Self::FailOver { .. } => "fail-over",
+            Self::StaleReads { .. } => "stale-reads",
+            Self::Kubernetes { part, .. } => match part {
+                Part::ApiServer => "kube-apiserver",
+                Part::Etcd => "etcd",
+            },
+            Self::Cut { server, link, .. } => match (server, link) {
+                (Server::Kubernetes, _) => "link-to-kubernetes",
+                (_, Some(Link::Refused)) => "link-refused",
+                (_, Some(Link::Hanging)) => "link-hanging",
+                (_, Some(Link::Slow(_))) => "link-slow",
+                (_, Some(Link::ResetsAnswers)) => "link-reset-mid-answer",
+                (_, Some(Link::Open) | None) => "link-reset",
+            },
             Self::Upstream(_) => "upstream",
             Self::Stranger => "stranger",
         }
@@ -82,7 +111,7 @@ pub(crate) enum Lane {
     Processes,
     /// Databases and Kubernetes.
     Servers,
-    /// Connections to databases.
+    /// Connections to databases and to Kubernetes.
     Links,
     /// arXiv.
     Upstream,
@@ -158,18 +187,29 @@ fn of_server(random: &mut Random, shape: Shape) -> Fault {
         _ => Outage::Freeze(random.millis(200, 2_500)),
     };
     match random.below(100) {
-        0..20 => Fault::Kubernetes {
+        0..10 => Fault::Kubernetes {
+            part: Part::ApiServer,
             outage: match outage(random) {
                 // An orderly stop takes it longer than everything else together.
                 Outage::Restart => Outage::Kill(Duration::ZERO),
                 outage => outage,
             },
         },
-        20..35 => Fault::Database {
+        10..20 => Fault::Kubernetes {
+            part: Part::Etcd,
+            outage: outage(random),
+        },
+        20..32 => Fault::Database {
             server: Server::Replica,
             outage: outage(random),
         },
-        35..70 if shape.split => Fault::Database {
+        32..38 => Fault::StaleReads {
+            lasts: random.millis(500, 5_000),
+        },
+        38..50 => Fault::FailOver {
+            outage: outage(random),
+        },
+        50..75 if shape.split => Fault::Database {
             server: Server::Results,
             outage: outage(random),
         },
@@ -183,7 +223,8 @@ fn of_server(random: &mut Random, shape: Shape) -> Fault {
 fn of_link(random: &mut Random, shape: Shape) -> Fault {
     let server = match random.below(100) {
         0..10 => Server::Replica,
-        10..50 if shape.split => Server::Results,
+        10..25 => Server::Kubernetes,
+        25..60 if shape.split => Server::Results,
         _ => Server::Primary,
     };
     let victim = victim(random, shape);
@@ -268,7 +309,7 @@ mod tests {
         assert_eq!(some(1), some(1));
         assert_ne!(some(1), some(2));
         let names: BTreeSet<_> = some(1).iter().map(|(_, fault)| fault.name()).collect();
-        assert_eq!(names.len(), 8, "{names:?}");
+        assert_eq!(names.len(), 18, "{names:?}");
         let on = |wanted: Server| {
             some(1).iter().any(|(_, fault)| {
                 matches!(fault, Fault::Cut { server, .. } | Fault::Database { server, .. } if *server == wanted)

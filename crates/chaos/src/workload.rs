@@ -1,34 +1,35 @@
-//! Those who want something of the system: people with kubectl, callers of GET /arxiv and of GET /arxiv-api.
+//! Those who want something of the system: people with kubectl, and clients of the API servers ([`crate::clients`]).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crd::{ArxivQuery, ArxivQuerySpec};
 use kube::api::{DeleteParams, PostParams, Preconditions};
-use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::bed::Bed;
-use crate::facts::{Answer, Endpoint, Paper};
+use crate::facts::Endpoint;
 use crate::random::Random;
 
 /// One request to Kubernetes.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// How long one thing is tried while Kubernetes is away.
-const TRY_FOR: Duration = Duration::from_mins(2);
-const TRY_EVERY: Duration = Duration::from_millis(250);
+pub(crate) const TRY_FOR: Duration = Duration::from_mins(2);
+pub(crate) const TRY_EVERY: Duration = Duration::from_millis(250);
 /// Requests of one kind at once; more are not begun.
 const AT_ONCE: usize = 12;
 /// Mean time between two of all wishes together.
-const EVERY_MS: u64 = 200;
+const EVERY_MS: u64 = 150;
+
+/// Numbers of writers that bring their own begin here: far from the sequence's.
+const OWN_NUMBERS: i64 = 1_000_000_000;
 
 /// A search that tells its number of results by its word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Search {
-    word: String,
-    max_results: i32,
+pub(crate) struct Search {
+    pub(crate) word: String,
+    pub(crate) max_results: i32,
 }
 
 /// What is wished for.
@@ -53,6 +54,12 @@ enum Wish {
         alone: bool,
         respond_async: bool,
     },
+    /// The results of an object are read.
+    Read { server: usize, name: String },
+    /// Everything is read.
+    ReadAll { server: usize },
+    /// A number is taken, and rows are written under one of the writer's own.
+    Write { server: usize, number: i64 },
 }
 
 /// The limits of an object.
@@ -67,6 +74,9 @@ struct Wishes {
     random: Random,
     searches: u64,
     names: u64,
+    /// Names that only one object has.
+    once: Vec<String>,
+    written: i64,
 }
 
 impl Wishes {
@@ -75,6 +85,8 @@ impl Wishes {
             random: Random::new(seed, "wishes"),
             searches: 0,
             names: 0,
+            once: Vec::new(),
+            written: 0,
         }
     }
 
@@ -102,10 +114,39 @@ impl Wishes {
         format!("wish-{}", self.names)
     }
 
+    fn name_for_once(&mut self) -> String {
+        let name = self.name();
+        self.once.push(name.clone());
+        name
+    }
+
+    fn of_client(&mut self, servers: usize) -> Wish {
+        const RECENT: usize = 60;
+        let server = self.random.index(servers);
+        match self.random.below(100) {
+            0..60 if !self.once.is_empty() => {
+                let recent = &self.once[self.once.len().saturating_sub(RECENT)..];
+                let name = recent[self.random.index(recent.len())].clone();
+                Wish::Read { server, name }
+            }
+            0..75 => Wish::ReadAll { server },
+            _ => {
+                self.written += 1;
+                Wish::Write {
+                    server,
+                    number: OWN_NUMBERS + self.written,
+                }
+            }
+        }
+    }
+
     fn next(&mut self, servers: usize) -> Wish {
+        if self.random.percent(25) {
+            return self.of_client(servers);
+        }
         match self.random.below(100) {
             0..55 => Wish::Object {
-                name: self.name(),
+                name: self.name_for_once(),
                 search: self.search(),
                 spec: Limits {
                     backoff_limit: self
@@ -175,7 +216,7 @@ fn search(kind: &str, number: u64) -> Search {
 
 impl Search {
     /// What arXiv is asked for.
-    fn query(&self) -> String {
+    pub(crate) fn query(&self) -> String {
         format!("ti:{}", self.word)
     }
 }
@@ -184,7 +225,7 @@ impl Search {
 pub(crate) async fn run(bed: Arc<Bed>, seed: u64, until: Instant) {
     let mut wishes = Wishes::new(seed);
     let mut pace = Random::new(seed, "pace");
-    let mut open: [JoinSet<()>; 3] = Default::default();
+    let mut open: [JoinSet<()>; 5] = Default::default();
     while Instant::now() < until {
         tokio::time::sleep(pace.millis(0, 2 * EVERY_MS)).await;
         let wish = wishes.next(bed.stack.api_servers.len());
@@ -192,6 +233,8 @@ pub(crate) async fn run(bed: Arc<Bed>, seed: u64, until: Instant) {
             Wish::Object { .. } => &mut open[0],
             Wish::Again { .. } => &mut open[1],
             Wish::Call { .. } => &mut open[2],
+            Wish::Read { .. } | Wish::ReadAll { .. } => &mut open[3],
+            Wish::Write { .. } => &mut open[4],
         };
         while open.try_join_next().is_some() {}
         if open.len() < AT_ONCE {
@@ -218,6 +261,9 @@ impl Bed {
                 alone,
                 respond_async,
             } => self.call(endpoint, server, &search, alone, respond_async).await,
+            Wish::Read { server, name } => self.read(server, &name).await,
+            Wish::ReadAll { server } => self.read_all(server).await,
+            Wish::Write { server, number } => self.write(server, number).await,
         }
     }
 
@@ -289,68 +335,6 @@ impl Bed {
         }
         false
     }
-
-    async fn call(
-        &self,
-        endpoint: Endpoint,
-        server: usize,
-        search: &Search,
-        alone: bool,
-        respond_async: bool,
-    ) {
-        let path = match endpoint {
-            Endpoint::Search => "arxiv",
-            Endpoint::Papers => "arxiv-api",
-        };
-        let query = format!("{path}?title={}&max_results={}", search.word, search.max_results);
-        let Ok(url) = self.stack.api_servers[server].url().join(&query) else {
-            return;
-        };
-        let mut request = self.http.get(url);
-        if respond_async {
-            request = request.header("prefer", "respond-async");
-        }
-        let mut answer = Answer {
-            endpoint,
-            search: search.query(),
-            max_results: i64::from(search.max_results),
-            alone,
-            status: None,
-            body: String::new(),
-            name: None,
-            timestamp: None,
-            num_entries: None,
-            papers: Vec::new(),
-        };
-        if let Ok(response) = request.send().await {
-            let status = response.status().as_u16();
-            if let Ok(body) = response.text().await {
-                answer.status = Some(status);
-                answer.read(&body);
-            }
-        }
-        let status = answer.status;
-        self.timeline.say(&format!("{query}: {status:?} {}", answer.body));
-        self.notes().answers.push(answer);
-    }
-}
-
-impl Answer {
-    fn read(&mut self, body: &str) {
-        const SHOWN: usize = 200;
-        self.body = body.chars().take(SHOWN).collect();
-        let Ok(fields) = serde_json::from_str::<BTreeMap<String, Value>>(body) else {
-            return;
-        };
-        let number = |name| fields.get(name).and_then(Value::as_i64);
-        self.timestamp = number("timestamp");
-        self.num_entries = number("num_entries");
-        self.name = fields.get("name").and_then(Value::as_str).map(str::to_owned);
-        let papers = fields.get("data").and_then(Value::as_array).into_iter().flatten();
-        self.papers = papers
-            .map(|paper| Paper::of_title(paper.get("title")?.as_str()?))
-            .collect();
-    }
 }
 
 #[cfg(test)]
@@ -361,12 +345,12 @@ mod tests {
     fn a_seed_gives_the_same_wishes_of_all_kinds_and_lone_searches_are_made_once() {
         let some = |seed| {
             let mut wishes = Wishes::new(seed);
-            (0..400).map(|_| wishes.next(2)).collect::<Vec<_>>()
+            (0..800).map(|_| wishes.next(2)).collect::<Vec<_>>()
         };
         assert_eq!(some(1), some(1));
         assert_ne!(some(1), some(2));
         let mut alone = std::collections::BTreeSet::new();
-        let mut kinds = [0, 0, 0, 0];
+        let mut kinds = [0; 7];
         for wish in some(1) {
             match wish {
                 Wish::Object { .. } => kinds[0] += 1,
@@ -383,6 +367,9 @@ mod tests {
                     kinds[if endpoint == Endpoint::Search { 2 } else { 3 }] += 1;
                     assert!(!is_alone || alone.insert(search.word));
                 }
+                Wish::Read { .. } => kinds[4] += 1,
+                Wish::ReadAll { .. } => kinds[5] += 1,
+                Wish::Write { .. } => kinds[6] += 1,
             }
         }
         assert!(kinds.iter().all(|count| *count > 10), "{kinds:?}");

@@ -149,7 +149,10 @@ async fn write_query(session: &mut Session, row: &QueryRow) -> Result<WriteOutco
         .bind(row.num_entries)
         .bind(&row.query);
     match look.fetch_one(session.on()).await? {
-        (Some(true),) => return Ok(WriteOutcome::AlreadyThere),
+        (Some(true),) => {
+            session.confirm().await?;
+            return Ok(WriteOutcome::AlreadyThere);
+        }
         (Some(false),) => return Ok(WriteOutcome::Conflict),
         (None,) => {}
     }
@@ -195,7 +198,10 @@ async fn write_results(
         .bind(&title)
         .bind(&journal);
     match look.fetch_one(session.on()).await? {
-        (true, true) => return Ok(WriteOutcome::AlreadyThere),
+        (true, true) => {
+            session.confirm().await?;
+            return Ok(WriteOutcome::AlreadyThere);
+        }
         (true, false) => return Ok(WriteOutcome::Conflict),
         (false, _) => {}
     }

@@ -217,6 +217,7 @@ mod tests {
             f.answers[0].search = "ti:x".into();
             f.answers[0].status = Some(404);
             f.answers.truncate(1);
+            f.reads[0].papers.clear();
             f.queries.retain(|row| row.uid.is_none());
             f.results.retain(|row| row.uid.is_none());
             f.objects.remove(1);

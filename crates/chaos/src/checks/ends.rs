@@ -123,6 +123,7 @@ mod tests {
             facts.disturbances.push(Disturbance {
                 from: Duration::from_millis(300),
                 to: Duration::from_secs(9),
+                victim: None,
                 pauses: true,
             });
         });

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::{Kind, check};
 use crate::facts::{
-    Answer, Connection, Endpoint, Facts, Given, Object, Paper, Phase, QueryRow, Request, ResultRow,
+    Answer, Connection, Endpoint, Facts, Given, Object, Paper, Phase, QueryRow, Read, Request, ResultRow,
 };
 
 /// Objects `a` (succeeded, two papers), `b` (the same search) and `f` (failed fast, as arXiv throttled); a stranger's rows.
 pub(crate) fn good() -> Facts {
     let mut facts = Facts {
         interval: Duration::from_millis(100),
-        strangers: [50].into(),
+        strangers: [(50, 1)].into(),
         ..Facts::default()
     };
     for (uid, number) in [("a", 1), ("b", 2)] {
@@ -46,6 +46,12 @@ pub(crate) fn good() -> Facts {
         request(0, 1, "ti:x", Given::Papers),
         request(200, 2, "ti:f", Given::Throttled),
     ];
+    facts.told_numbers = vec![60];
+    facts.reads = vec![Read {
+        name: "name-a".into(),
+        papers: papers(2),
+    }];
+    facts.overviews = vec![papers(2).repeat(2)];
     facts.connections = facts
         .requests
         .iter()
@@ -102,6 +108,7 @@ pub(crate) fn request(at_ms: u64, connection: u64, search: &str, answer: Given) 
         search: search.into(),
         start: 0,
         answer,
+        by: None,
     }
 }
 

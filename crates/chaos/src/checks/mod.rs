@@ -4,13 +4,16 @@ mod answers;
 mod ends;
 #[cfg(test)]
 mod example;
+mod numbers;
+mod reads;
 mod rows;
 mod upstream;
 
 use std::fmt;
 
 use crate::facts::Facts;
-pub(crate) use upstream::lost_fetches;
+pub(crate) use reads::PAGE;
+pub(crate) use upstream::asked_again_after;
 
 /// In what way an invariant is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +65,8 @@ pub(crate) fn check(facts: &Facts) -> Vec<Violation> {
     rows::check(facts, &mut findings);
     upstream::check(facts, &mut findings);
     answers::check(facts, &mut findings);
+    numbers::check(facts, &mut findings);
+    reads::check(facts, &mut findings);
     for line in &facts.panics {
         findings.add(Kind::Wrong, format!("a panic: {line}"));
     }

@@ -54,8 +54,6 @@ pub(super) fn check(facts: &Facts, findings: &mut Findings) {
             );
         }
     }
-    numbers(facts, findings);
-    strangers(facts, findings);
 }
 
 fn of_success(facts: &Facts, object: &Object, rows: &Rows<'_>, findings: &mut Findings) {
@@ -171,50 +169,6 @@ fn fetched_for(facts: &Facts, who: &str, search: &str, results: &[&ResultRow], f
     }
 }
 
-fn numbers(facts: &Facts, findings: &mut Findings) {
-    let mut used: BTreeMap<i64, BTreeSet<Option<&str>>> = BTreeMap::new();
-    let queries = facts.queries.iter().map(|row| (row.number, row.uid.as_deref()));
-    let results = facts.results.iter().map(|row| (row.number, row.uid.as_deref()));
-    for (number, uid) in queries.chain(results) {
-        used.entry(number).or_default().insert(uid);
-    }
-    for (number, by) in used {
-        if by.len() > 1 {
-            findings.add(Kind::Doubled, format!("number {number} belongs to {by:?}"));
-        }
-    }
-}
-
-fn strangers(facts: &Facts, findings: &mut Findings) {
-    let count = |number: &i64| {
-        let queries = facts
-            .queries
-            .iter()
-            .filter(|row| row.uid.is_none() && row.number == *number);
-        let results = facts
-            .results
-            .iter()
-            .filter(|row| row.uid.is_none() && row.number == *number);
-        (queries.count(), results.count())
-    };
-    for number in &facts.strangers {
-        if count(number) != (1, 1) {
-            let text = format!(
-                "a stranger's rows with number {number} are now {:?}",
-                count(number)
-            );
-            findings.add(Kind::Lost, text);
-        }
-    }
-    let others = facts.queries.iter().filter(|row| row.uid.is_none());
-    for row in others.filter(|row| !facts.strangers.contains(&row.number)) {
-        findings.add(
-            Kind::Doubled,
-            format!("a row of nobody with number {}", row.number),
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::example::{accepts, finds, rows};
@@ -311,18 +265,6 @@ mod tests {
             "its result 0 number 9",
         );
         finds(
-            "a number twice",
-            |f| f.queries[1].number = 1,
-            Doubled,
-            "number 1 belongs to",
-        );
-        finds(
-            "a stranger's number",
-            |f| f.queries[0].number = 50,
-            Doubled,
-            "number 50 belongs to",
-        );
-        finds(
             "failed with rows",
             |f| rows(f, Some("f"), 9, 2),
             Wrong,
@@ -353,29 +295,6 @@ mod tests {
             },
             Lost,
             "1 entries, not 2",
-        );
-        finds(
-            "a stranger's row gone",
-            |f| f.queries.retain(|row| row.uid.is_some()),
-            Lost,
-            "are now (0, 1)",
-        );
-        finds(
-            "a stranger adopted",
-            |f| {
-                f.queries
-                    .iter_mut()
-                    .filter(|row| row.number == 50)
-                    .for_each(|row| row.uid = Some("a".into()));
-            },
-            Doubled,
-            "2 rows in queries",
-        );
-        finds(
-            "a row of nobody",
-            |f| rows(f, None, 60, 1),
-            Doubled,
-            "nobody with number 60",
         );
     }
 

@@ -1,5 +1,6 @@
 //! arXiv was asked in time, over one connection, and for nothing that it had answered already.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Findings, Kind};
@@ -26,9 +27,23 @@ pub(super) fn check(facts: &Facts, findings: &mut Findings) {
     }
 }
 
-/// How many requests were for something that had been asked for before, because its first fetch was of no use.
-pub(crate) fn lost_fetches(facts: &Facts) -> usize {
-    asked_again(facts).count()
+/// How many requests were for something that had been asked for before, by why the fetch before was of no use. Together with
+/// the distinct searches these are all requests.
+pub(crate) fn asked_again_after(facts: &Facts) -> BTreeMap<&'static str, usize> {
+    let mut after = BTreeMap::new();
+    for (first, _) in asked_again(facts) {
+        let why = match first.answer {
+            Given::Papers => "disturbed",
+            Given::Nothing => "nothing",
+            Given::Throttled => "throttled",
+            Given::Broken => "broken",
+            Given::Refused => "refused",
+            Given::Lost => "unanswered",
+            Given::Elsewhere => "redirected",
+        };
+        *after.entry(why).or_default() += 1;
+    }
+    after
 }
 
 fn spacing(facts: &Facts, findings: &mut Findings) {
@@ -82,8 +97,10 @@ fn is_lost(facts: &Facts, first: &Request, again: &Request) -> bool {
         .get(&first.connection)
         .and_then(|connection| connection.closed);
     let until = closed.map_or(again.at, |closed| (closed + STORED_WITHIN).min(again.at));
-    let overlaps =
-        |disturbance: &Disturbance| disturbance.from <= until && first.at <= disturbance.to + LATENESS;
+    let overlaps = |disturbance: &Disturbance| {
+        let who = disturbance.victim.is_none() || disturbance.victim == first.by;
+        who && disturbance.from <= until && first.at <= disturbance.to + LATENESS
+    };
     facts.disturbances.iter().any(overlaps)
 }
 
@@ -139,21 +156,32 @@ mod tests {
                 again(facts);
             });
         }
-        let disturbed = |from: u64, to: u64| {
+        let disturbed = |from: u64, to: u64, victim: Option<usize>| {
             move |facts: &mut Facts| {
                 again(facts);
+                facts.requests[0].by = Some(1);
                 facts.disturbances.push(Disturbance {
                     from: Duration::from_millis(from),
                     to: Duration::from_millis(to),
+                    victim,
                     pauses: false,
                 });
             }
         };
-        accepts("a kill meanwhile", disturbed(40, 40));
-        accepts("a database away as it was to be stored", disturbed(900, 4_000));
+        accepts("a kill meanwhile", disturbed(40, 40, Some(1)));
+        accepts(
+            "a database away as it was to be stored",
+            disturbed(900, 4_000, None),
+        );
+        finds(
+            "a kill of another",
+            disturbed(40, 40, Some(0)),
+            Kind::AskedTwice,
+            "asked for again",
+        );
         finds(
             "a kill later",
-            disturbed(2_000, 4_000),
+            disturbed(2_000, 4_000, None),
             Kind::AskedTwice,
             "asked for again",
         );

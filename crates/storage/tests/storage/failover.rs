@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use storage::{Access, Gate, GateSettings, Ledger, Outcome, PoolSettings, Records, Sequence};
+use storage::{Access, Gate, GateSettings, Ledger, Outcome, PoolSettings, RecordOutcome, Records, Sequence};
 use testbed::{Postgres, proxy::Proxy};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -237,4 +237,44 @@ async fn the_gate_keeps_the_interval_over_a_fail_over_that_loses_the_slot() {
     turn.slot(PATIENCE).await.unwrap();
     assert!(began.elapsed() < Duration::from_millis(3_500));
     turn.leave().await;
+}
+
+/// What docs/failover.md says of replication that nobody waits for: numbers that were told are told again, to others.
+#[tokio::test]
+async fn without_confirmation_numbers_may_be_told_again_and_rows_elsewhere_keep_theirs() {
+    let pair = Pair::start(false).await;
+    let elsewhere = Server::migrated().await;
+    let ledger = Ledger::new(pair.pool("arxiv_operator", "arxiv_sequence"));
+    let pool = elsewhere.pool("arxiv_rw", "arxiv");
+    let records = Records::new(pool.clone(), pool, false);
+    ledger.number(Uuid::new_v4()).await.unwrap();
+    pair.replica.wait_replayed(&pair.primary.postgres).await.unwrap();
+    pair.replica.stop().await.unwrap();
+    let mut told = BTreeSet::new();
+    for _ in 0..40 {
+        told.insert(ledger.number(Uuid::new_v4()).await.unwrap());
+    }
+    let (recorded, papers) = (*told.last().unwrap(), papers(2));
+    records
+        .record(&record(Uuid::new_v4(), recorded, &papers))
+        .await
+        .unwrap();
+    pair.primary.postgres.kill9().await.unwrap();
+    pair.replica.start_again().await.unwrap();
+    pair.fail_over().await;
+
+    let uid = Uuid::new_v4();
+    let mut number = 0;
+    eventually("the recorded number is told again", async || {
+        number = match ledger.replace(uid, number).await {
+            Ok(number) => number,
+            Err(_) => return false,
+        };
+        assert!(number <= recorded, "{number}");
+        number == recorded
+    })
+    .await;
+    // Rows that stand are a fence: who was told the number again takes another.
+    let outcome = records.record(&record(uid, number, &papers)).await.unwrap();
+    assert_eq!(outcome, RecordOutcome::NumberTaken);
 }

@@ -106,6 +106,11 @@ impl ControlPlane {
         format!("https://127.0.0.1:{}", self.port.number())
     }
 
+    /// The API server's port on loopback.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
     /// The kubeconfig of a user in `system:masters`.
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.folder.join("admin.kubeconfig")

@@ -133,7 +133,6 @@ impl Postgres {
     /// where the other one took over.)
     pub async fn follow(&self, primary: &Postgres) -> Result<()> {
         if self.child.is_running() {
-            self.thaw();
             self.kill9().await?;
         }
         std::fs::remove_dir_all(&self.data)?;

@@ -152,6 +152,7 @@ impl Stack {
             binaries: &binaries,
             databases: &databases,
             accounts: &accounts,
+            plane: control_plane.get(),
             namespace: &namespace,
             arxiv_url: &arxiv_url,
             folder: &folder,

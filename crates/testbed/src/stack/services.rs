@@ -1,7 +1,8 @@
 //! Operators and API servers: what each is started with, and when it is ready.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,13 +11,16 @@ use url::Url;
 use super::binaries::Binaries;
 use super::identities::Accounts;
 use super::{Databases, Options};
+use crate::control_plane::ControlPlane;
 use crate::http_get;
 use crate::ports::Port;
+use crate::postgres::Postgres;
 use crate::process::{Child, Spec};
 use crate::proxy::{Proxy, with_port};
+use crate::scratch::write_private;
 use crate::wait;
 
-/// A database server, as a service sees it.
+/// A server, as a service reaches it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
     /// The primary.
@@ -25,6 +29,8 @@ pub enum Server {
     Replica,
     /// That of the `results` table, where it is another one.
     Results,
+    /// The Kubernetes API server.
+    Kubernetes,
 }
 
 /// One operator or API server.
@@ -42,7 +48,7 @@ impl Service {
         &self.name
     }
 
-    /// Its proxy on the way to a database server, where there is one.
+    /// Its proxy on the way to a server, where there is one.
     pub fn link(&self, server: Server) -> Option<&Proxy> {
         let mut links = self.links.0.iter();
         links.find(|(to, ..)| *to == server).map(|(.., proxy)| proxy)
@@ -88,20 +94,32 @@ impl Service {
 struct Links(Vec<(Server, u16, Proxy)>);
 
 impl Links {
-    async fn start(databases: &Databases) -> Result<Self> {
+    async fn start(databases: &Databases, plane: &ControlPlane) -> Result<Self> {
         let mut links = Vec::new();
+        let results = databases.results.as_ref();
         let servers = [
-            (Server::Primary, Some(&databases.primary)),
-            (Server::Replica, Some(&databases.replica)),
-            (Server::Results, databases.results.as_ref()),
+            (Server::Primary, Some(databases.primary.port())),
+            (Server::Replica, Some(databases.replica.port())),
+            (Server::Results, results.map(Postgres::port)),
+            (Server::Kubernetes, Some(plane.port())),
         ];
-        for (server, postgres) in servers {
-            if let Some(postgres) = postgres {
-                let target = SocketAddr::from((Ipv4Addr::LOCALHOST, postgres.port()));
-                links.push((server, postgres.port(), Proxy::start(target).await?));
+        for (server, port) in servers {
+            if let Some(port) = port {
+                let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+                links.push((server, port, Proxy::start(target).await?));
             }
         }
         Ok(Self(links))
+    }
+
+    /// The kubeconfig file by way of the proxy that leads there: a copy of it in `folder` for the service of this name.
+    fn lead_file(&self, file: &Path, folder: &Path, name: &str, plane: &ControlPlane) -> Result<PathBuf> {
+        let url = plane.url();
+        let through = self.lead(url.clone())?;
+        let copy = folder.join(format!("{name}.kubeconfig"));
+        let text = fs::read_to_string(file)?.replace(&url, through.trim_end_matches('/'));
+        write_private(&copy, &text)?;
+        Ok(copy)
     }
 
     /// The URL by way of the proxy that leads there.
@@ -120,6 +138,7 @@ pub(super) struct Plan<'a> {
     pub(super) binaries: &'a Binaries,
     pub(super) databases: &'a Databases,
     pub(super) accounts: &'a Accounts,
+    pub(super) plane: &'a ControlPlane,
     pub(super) namespace: &'a str,
     pub(super) arxiv_url: &'a Url,
     pub(super) folder: &'a Path,
@@ -144,22 +163,24 @@ impl Plan<'_> {
 
     async fn links(&self) -> Result<Links> {
         if self.options.proxies {
-            Links::start(self.databases).await
+            Links::start(self.databases, self.plane).await
         } else {
             Ok(Links::default())
         }
     }
 
     fn operator(&self, index: usize, links: Links) -> Result<Service> {
+        let name = format!("operator-{index}");
+        let kubeconfig = links.lead_file(&self.accounts.operator, self.folder, &name, self.plane)?;
         self.launch(
-            format!("operator-{index}"),
+            name,
             &self.binaries.operator,
             Port::reserve()?,
             links,
             |links, mut spec| {
                 spec = spec
                     .arg("run")
-                    .env("KUBECONFIG", &self.accounts.operator)
+                    .env("KUBECONFIG", kubeconfig)
                     .env("DATABASE_RW_URL", links.lead(self.databases.rw_url())?)
                     .env("DATABASE_LEDGER_URL", links.lead(self.databases.ledger_url())?)
                     .env(
@@ -181,54 +202,50 @@ impl Plan<'_> {
     fn api_server(&self, index: usize, serve: &str, links: Links) -> Result<Service> {
         let wanted = self.options.api_port.filter(|_| index == 0);
         let port = wanted.map_or_else(Port::reserve, Port::exactly)?;
-        self.launch(
-            format!("api-server-{index}"),
-            &self.binaries.api_server,
-            port,
-            links,
-            |links, mut spec| {
-                spec = spec.env("SERVE", serve);
-                // As the existing service comes.
-                spec = spec.env("TIMEZONE_OFFSET", "2");
-                let credentials = credentials(serve);
-                if credentials.kubernetes {
-                    spec = spec
-                        .env("KUBECONFIG", &self.accounts.api_server)
-                        .env("NAMESPACE", self.namespace);
+        let name = format!("api-server-{index}");
+        let kubeconfig = links.lead_file(&self.accounts.api_server, self.folder, &name, self.plane)?;
+        self.launch(name, &self.binaries.api_server, port, links, |links, mut spec| {
+            spec = spec.env("SERVE", serve);
+            // As the existing service comes.
+            spec = spec.env("TIMEZONE_OFFSET", "2");
+            let credentials = credentials(serve);
+            if credentials.kubernetes {
+                spec = spec
+                    .env("KUBECONFIG", kubeconfig)
+                    .env("NAMESPACE", self.namespace);
+            }
+            let databases = self.databases;
+            let given = [
+                (credentials.ro, "DATABASE_RO_URL", Some(databases.ro_url())),
+                (
+                    credentials.ro,
+                    "DATABASE_RESULTS_RO_URL",
+                    databases.results_ro_url(),
+                ),
+                (credentials.rw, "DATABASE_RW_URL", Some(databases.rw_url())),
+                (
+                    credentials.rw,
+                    "DATABASE_RESULTS_RW_URL",
+                    databases.results_rw_url(),
+                ),
+                (
+                    credentials.sequence,
+                    "DATABASE_SEQUENCE_URL",
+                    Some(databases.sequence_url()),
+                ),
+                (
+                    credentials.upstream,
+                    "DATABASE_UPSTREAM_URL",
+                    Some(databases.upstream_url()),
+                ),
+            ];
+            for (_, name, url) in given.into_iter().filter(|(needed, ..)| *needed) {
+                if let Some(url) = url {
+                    spec = spec.env(name, links.lead(url)?);
                 }
-                let databases = self.databases;
-                let given = [
-                    (credentials.ro, "DATABASE_RO_URL", Some(databases.ro_url())),
-                    (
-                        credentials.ro,
-                        "DATABASE_RESULTS_RO_URL",
-                        databases.results_ro_url(),
-                    ),
-                    (credentials.rw, "DATABASE_RW_URL", Some(databases.rw_url())),
-                    (
-                        credentials.rw,
-                        "DATABASE_RESULTS_RW_URL",
-                        databases.results_rw_url(),
-                    ),
-                    (
-                        credentials.sequence,
-                        "DATABASE_SEQUENCE_URL",
-                        Some(databases.sequence_url()),
-                    ),
-                    (
-                        credentials.upstream,
-                        "DATABASE_UPSTREAM_URL",
-                        Some(databases.upstream_url()),
-                    ),
-                ];
-                for (_, name, url) in given.into_iter().filter(|(needed, ..)| *needed) {
-                    if let Some(url) = url {
-                        spec = spec.env(name, links.lead(url)?);
-                    }
-                }
-                Ok(spec)
-            },
-        )
+            }
+            Ok(spec)
+        })
     }
 
     fn launch(
@@ -243,7 +260,8 @@ impl Plan<'_> {
             .env("LISTEN", format!("127.0.0.1:{}", port.number()))
             .env("LOG_LEVEL", "INFO")
             .env("ARXIV_API_URL", self.arxiv_url.as_str())
-            .env("ARXIV_CONTACT", "testbed@localhost")
+            // By it the stand-in's record tells who asked.
+            .env("ARXIV_CONTACT", format!("{name}@localhost"))
             .env(
                 "MIN_INTERVAL_MS",
                 self.options.min_interval.as_millis().to_string(),
