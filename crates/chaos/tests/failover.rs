@@ -86,8 +86,12 @@ async fn without_confirmation_the_last_answers_are_lost_whole_and_told_so() {
         began.elapsed()
     );
 
-    let [kept, lost, after] = ["kept", "lost", &format!("after{tries}")].map(|title| object(&stack, title));
-    let (kept, lost, after) = tokio::join!(kept, lost, after);
+    let title = format!("after{tries}");
+    let (kept, lost, after) = tokio::join!(
+        object(&stack, "kept"),
+        object(&stack, "lost"),
+        object(&stack, &title)
+    );
     assert_eq!(rows(new, &kept).await, (1, 8));
     // All or nothing, and the object goes on telling what it was told.
     assert_eq!(rows(new, &lost).await, (0, 0));
