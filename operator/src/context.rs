@@ -6,6 +6,7 @@ use crd::ArxivQuery;
 use jiff::Timestamp;
 use kube::{Api, Client};
 use storage::{Ledger, Pages, Records};
+use tokio::sync::Semaphore;
 use upstream::Upstream;
 use uuid::Uuid;
 
@@ -17,6 +18,10 @@ use crate::{
     tracker::{Object, Tracker},
 };
 
+/// Papers that recordings may have in memory at once: two full pages of 1 MB or so (not more than 32 MB), or the pages of
+/// hundreds of usual queries.
+pub(crate) const ROOM: usize = 2 * arxiv::MAX_PAGE as usize;
+
 /// Handles to everything outside of this process, and the tracker of what is inside.
 pub(crate) struct Context {
     pub(crate) client: Client,
@@ -27,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) tracker: Arc<Tracker>,
     pub(crate) events: Events,
     pub(crate) metrics: Metrics,
+    /// Room for [`ROOM`] papers.
+    pub(crate) room: Semaphore,
 }
 
 impl Context {

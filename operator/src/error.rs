@@ -1,7 +1,6 @@
 //! Why a reconciliation did not end well. What a query itself fails with is no error: that is its outcome.
 
 use storage::StorageError;
-use upstream::UpstreamError;
 
 use crate::kubernetes::CallError;
 
@@ -15,9 +14,6 @@ pub(crate) enum Error {
         #[source]
         source: StorageError,
     },
-    /// The page store did not do its part.
-    #[error("looking for stored pages: {0}")]
-    Pages(#[source] UpstreamError),
     /// The API server of Kubernetes did not do its part.
     #[error("asking Kubernetes: {0}")]
     Kubernetes(#[source] CallError),
@@ -36,8 +32,8 @@ impl Error {
     /// A bounded word for metrics.
     pub(crate) fn category(&self) -> &'static str {
         match self {
-            Self::Storage { .. } | Self::Pages(_) if self.is_database_away() => "database_away",
-            Self::Storage { .. } | Self::Pages(_) => "database",
+            Self::Storage { .. } if self.is_database_away() => "database_away",
+            Self::Storage { .. } => "database",
             Self::Kubernetes(_) => "kubernetes",
             Self::NumbersTaken(_) => "numbers_taken",
             Self::NoPages | Self::NoUid => "defect",
@@ -47,9 +43,7 @@ impl Error {
     /// Whether a database is away: it comes back without anybody touching the query.
     pub(crate) fn is_database_away(&self) -> bool {
         match self {
-            Self::Storage { source, .. } | Self::Pages(UpstreamError::Storage(source)) => {
-                source.is_unavailable()
-            }
+            Self::Storage { source, .. } => source.is_unavailable(),
             _ => false,
         }
     }

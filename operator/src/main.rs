@@ -4,6 +4,7 @@
 //! - `migrate` prepares the databases, with their owners' credentials, as a step of its own.
 //! - `crd` prints the resource definition.
 
+mod answer;
 mod backoff;
 mod context;
 mod controller;

@@ -34,6 +34,7 @@ pub(crate) struct Metrics {
     errors: Family<Category, Counter>,
     finished: Family<Phase, Counter>,
     deleted: Counter,
+    sweeps: Counter,
     pub(crate) leader: Gauge,
     pub(crate) queue_length: Gauge,
     pub(crate) oldest_wait_seconds: Gauge<f64, AtomicU64>,
@@ -74,6 +75,11 @@ impl Metrics {
                 "deleted",
                 "Finished queries deleted after their time to live",
                 metrics.deleted.clone(),
+            );
+            r.register(
+                "sweeps",
+                "Rounds of clean-up that this process has made",
+                metrics.sweeps.clone(),
             );
             r.register(
                 "leader",
@@ -128,6 +134,10 @@ impl Metrics {
         self.queue_length.set(0);
         self.oldest_wait_seconds.set(0.0);
         self.cool_down_seconds.set(0.0);
+    }
+
+    pub(crate) fn swept(&self) {
+        self.sweeps.inc();
     }
 
     pub(crate) fn deleted(&self) {

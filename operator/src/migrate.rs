@@ -13,7 +13,9 @@ NAME_PASSWORD_FILE instead of NAME_URL):
   DATABASE_QUERIES_OWNER_URL, DATABASE_RESULTS_OWNER_URL, DATABASE_UPSTREAM_OWNER_URL
                                 where these are elsewhere
   ARXIV_RW_PASSWORD, ARXIV_RO_PASSWORD, ARXIV_SEQUENCE_PASSWORD, ARXIV_OPERATOR_PASSWORD,
-  ARXIV_UPSTREAM_PASSWORD       for users that do not exist yet (each also as NAME_FILE)";
+  ARXIV_UPSTREAM_PASSWORD       for users that do not exist yet (each also as NAME_FILE)
+  RETENTION_DAYS                removes queries and their results that were recorded for ArxivQuery objects so many days ago;
+                                kept for ever unless set. Rows of other writers stay";
 
 /// Prepares all stores.
 pub(crate) async fn migrate() -> anyhow::Result<()> {
@@ -43,7 +45,18 @@ fn settings(environment: &Environment) -> Result<MigrateSettings, SettingError> 
         })
     };
     let password = |name: &str| secret(environment, name);
+    let retention_days = environment
+        .get("RETENTION_DAYS")
+        .map(|text| match text.parse::<i32>() {
+            Ok(days) if days >= 1 => Ok(days),
+            _ => Err(SettingError::invalid(
+                "RETENTION_DAYS",
+                "it has to be a whole number of days, 1 or more",
+            )),
+        })
+        .transpose()?;
     Ok(MigrateSettings {
+        retention_days,
         upstream_url: url("DATABASE_UPSTREAM_OWNER")?
             .as_ref()
             .unwrap_or(&sequence)
@@ -92,6 +105,29 @@ mod tests {
             ]),
             [sequence, elsewhere, arxiv, elsewhere]
         );
+    }
+
+    #[test]
+    fn rows_are_kept_for_ever_or_for_days() {
+        let common = [
+            ("DATABASE_OWNER_URL", "postgresql://o@h/arxiv"),
+            ("DATABASE_SEQUENCE_OWNER_URL", "postgresql://o@h/arxiv_sequence"),
+        ];
+        for (given, days) in [
+            ("", Ok(None)),
+            ("30", Ok(Some(30))),
+            ("0", Err(())),
+            ("-1", Err(())),
+            ("a month", Err(())),
+        ] {
+            let given = [("RETENTION_DAYS", given)];
+            let settings = settings(&Environment::given(common.into_iter().chain(given)));
+            assert_eq!(
+                settings.map(|settings| settings.retention_days).map_err(drop),
+                days,
+                "{given:?}"
+            );
+        }
     }
 
     #[test]

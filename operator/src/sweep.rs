@@ -23,6 +23,9 @@ const LEDGER_AGE: Duration = Duration::from_hours(1);
 /// Uids looked at in one go.
 const BATCH: u32 = 1_000;
 
+/// The longest pause between two rounds, if the interval is not longer.
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+
 /// What the sweeper works on.
 pub(crate) struct Sweeper {
     pub(crate) context: Arc<Context>,
@@ -37,25 +40,26 @@ pub(crate) struct Sweeper {
 impl Sweeper {
     /// Sweeps until it is stopped.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut due = tokio::time::interval(self.interval);
-        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                _ = due.tick() => {}
-                () = stop.cancelled() => return,
-            }
             self.heartbeat.beat();
+            // All of it may be left at any point.
+            let round = async {
+                let listing = self.sweep().await;
+                self.context.metrics.swept();
+                tokio::time::sleep(pause(listing, self.interval)).await;
+            };
             tokio::select! {
-                () = self.sweep() => {}
-                // All of it may be left at any point.
+                () = round => {}
                 () = stop.cancelled() => return,
             }
         }
     }
 
-    async fn sweep(&self) {
+    /// One round; how long it took to list what is finished.
+    async fn sweep(&self) -> Duration {
         let metrics = &self.context.metrics;
-        if let Err(error) = ttl::sweep(&self.context.client, &self.all, metrics).await {
+        let listing = ttl::sweep(&self.context.client, &self.all, metrics, &self.heartbeat).await;
+        if let Err(error) = &listing {
             metrics.failed("sweep");
             tracing::debug!("expired objects are left for the next sweep: {error}");
         }
@@ -64,6 +68,7 @@ impl Sweeper {
             ("old pages", self.pages().await),
             ("the ledger", self.ledger().await),
             ("unfinished rows", self.rows().await),
+            ("rows past their age", self.expired_rows().await),
             (
                 "closed queries",
                 self.context.records.prune_closed().await.map(drop),
@@ -78,6 +83,7 @@ impl Sweeper {
                 }
             }
         }
+        listing.unwrap_or_default()
     }
 
     /// Pages of days gone. Yesterday's stay: a query that began before midnight goes on with the pages of its day.
@@ -104,6 +110,7 @@ impl Sweeper {
                 return Ok(());
             };
             after = Some(last);
+            self.heartbeat.beat();
             self.context.ledger.prune(&self.gone(uids)).await?;
         }
     }
@@ -128,10 +135,53 @@ impl Sweeper {
         }
     }
 
+    /// Rows that are older than the databases' owner wants them kept, a few at a time.
+    async fn expired_rows(&self) -> Result<(), StorageError> {
+        let mut all = 0;
+        loop {
+            let expired = self.context.records.expire().await?;
+            if expired == 0 {
+                break;
+            }
+            self.heartbeat.beat();
+            all += expired;
+        }
+        if all > 0 {
+            tracing::info!(queries = all, "rows removed that were past their age");
+        }
+        Ok(())
+    }
+
     /// Those that are not at work.
     fn gone(&self, mut uids: Vec<Uuid>) -> Vec<Uuid> {
         let present = present(&self.unfinished);
         uids.retain(|uid| !present.contains(uid));
         uids
+    }
+}
+
+/// The pause after a round: the interval, and longer where very many objects are finished but not expired, so that they are
+/// listed at most a quarter of the time.
+fn pause(listing: Duration, interval: Duration) -> Duration {
+    (listing * 3).min(LONGEST_PAUSE).max(interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_listings_are_rare() {
+        let seconds = Duration::from_secs;
+        let minute = seconds(60);
+        for (listing, interval, expected) in [
+            (seconds(0), minute, minute),
+            (seconds(5), minute, minute),
+            (seconds(21), minute, seconds(63)),
+            (seconds(300), minute, LONGEST_PAUSE),
+            (seconds(300), seconds(3_600), seconds(3_600)),
+        ] {
+            assert_eq!(pause(listing, interval), expected, "{listing:?}, {interval:?}");
+        }
     }
 }

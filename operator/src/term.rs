@@ -7,13 +7,21 @@ use crd::ArxivQuery;
 use kube::{Api, Client};
 use service::health::Liveness;
 use storage::{Ledger, Pages, Records};
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
 use upstream::Upstream;
 
 use crate::{
-    backoff::Backoff, context::Context, controller, events::events, fetcher::Fetcher, metrics::Metrics,
-    sweep::Sweeper, tasks::Tasks, tracker::Tracker, watch,
+    backoff::Backoff,
+    context::{Context, ROOM},
+    controller,
+    events::events,
+    fetcher::Fetcher,
+    metrics::Metrics,
+    sweep::Sweeper,
+    tasks::Tasks,
+    tracker::Tracker,
+    watch,
 };
 
 /// The fetcher finishes the request that is under way, which takes up to `ARXIV_TIMEOUT_MS` (20 s by default).
@@ -66,6 +74,7 @@ impl Term {
             tracker: Arc::clone(&tracker),
             events,
             metrics: parts.metrics.clone(),
+            room: Semaphore::new(ROOM),
         });
         let mut tasks = Tasks::new(asked_to_end.clone());
         let (stop_controller, stop_events) = (CancellationToken::new(), CancellationToken::new());
@@ -88,7 +97,7 @@ impl Term {
             asked_to_end.clone(),
         );
         tasks.spawn("fetcher", fetcher.run());
-        let patience = parts.sweep_interval * 2 + Duration::from_mins(10);
+        let patience = parts.sweep_interval * 2 + Duration::from_mins(20);
         let sweeper = Sweeper {
             context: Arc::clone(&context),
             all: parts.all.clone(),

@@ -1,6 +1,6 @@
 //! Deletes finished objects after their time to live. Their rows stay.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crd::{ArxivQuery, Phase};
 use futures::{StreamExt, stream};
@@ -9,29 +9,44 @@ use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, ObjectMeta, Preconditions},
 };
+use service::health::Heartbeat;
 
 use crate::{
     kubernetes::{CallError, within},
     metrics::Metrics,
 };
 
-/// Objects in one page of the listing, some 2 kB each.
-const PAGE: u32 = 500;
+/// Objects in one page of the listing, 2 to 3 kB each: no more of them are ever in memory.
+const PAGE: u32 = 100;
 /// Deletions under way at once.
 const CONCURRENCY: usize = 8;
 
-/// Deletes what has expired of `all`.
+/// Deletes what has expired of `all`; how long the listing took.
 pub(crate) async fn sweep(
     client: &Client,
     all: &Api<ArxivQuery>,
     metrics: &Metrics,
-) -> Result<(), CallError> {
+    heartbeat: &Heartbeat,
+) -> Result<Duration, CallError> {
+    let mut listing = Duration::ZERO;
     for phase in [Phase::Succeeded, Phase::Failed] {
-        let mut page = ListParams::default()
+        let first = ListParams::default()
             .fields(&format!("status.phase={phase}"))
             .limit(PAGE);
+        let (mut page, mut deleted_since_first) = (first.clone(), false);
         loop {
-            let listed = within(all.list(&page)).await?;
+            heartbeat.beat();
+            let began = Instant::now();
+            let listed = within(all.list(&page)).await;
+            listing += began.elapsed();
+            let listed = match listed {
+                // Deleting took so long that the listing cannot go on where it was.
+                Err(error) if error.code() == Some(410) && deleted_since_first => {
+                    (page, deleted_since_first) = (first.clone(), false);
+                    continue;
+                }
+                listed => listed?,
+            };
             let now = Timestamp::now();
             let mut objects = listed.items;
             objects.retain(|object| is_expired(object, now));
@@ -39,8 +54,18 @@ pub(crate) async fn sweep(
                 .map(|object| delete(client.clone(), object))
                 .buffer_unordered(CONCURRENCY);
             while let Some(deleted) = deletions.next().await {
-                if deleted? {
-                    metrics.deleted();
+                match deleted {
+                    Ok(true) => {
+                        deleted_since_first = true;
+                        metrics.deleted();
+                    }
+                    Ok(false) => {}
+                    // One that may not be deleted does not keep the others.
+                    Err(error) if error.is_refused() => {
+                        metrics.failed("sweep");
+                        tracing::debug!("an expired object is not deleted: {error}");
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             match listed.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -49,7 +74,7 @@ pub(crate) async fn sweep(
             }
         }
     }
-    Ok(())
+    Ok(listing)
 }
 
 /// Whether the object has ended and outlived its end by as long as its spec says. Without a word in the spec it stays:
@@ -91,7 +116,7 @@ async fn delete(client: Client, object: ArxivQuery) -> Result<bool, CallError> {
     let queries = Api::<ArxivQuery>::namespaced(client, &namespace);
     match within(queries.delete(&name, &parameters)).await {
         Ok(_) => {
-            tracing::info!(object = name, namespace, "deleted after its time to live");
+            tracing::debug!(object = name, namespace, "deleted after its time to live");
             Ok(true)
         }
         Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(false),
@@ -103,6 +128,7 @@ async fn delete(client: Client, object: ArxivQuery) -> Result<bool, CallError> {
 mod tests {
     use crd::{ArxivQuerySpec, ArxivQueryStatus};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use kube::api::{Patch, PatchParams, PostParams};
 
     use super::*;
 
@@ -129,5 +155,35 @@ mod tests {
             });
             assert_eq!(is_expired(&object, at(100)), expired, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn only_the_object_that_was_seen_is_deleted() {
+        let plane = testbed::ControlPlane::shared().await.unwrap();
+        let client = plane.client().await.unwrap();
+        let namespace = plane.namespace().await.unwrap();
+        let queries = Api::<ArxivQuery>::namespaced(client.clone(), &namespace);
+        let spec = ArxivQuerySpec {
+            title: Some("x".into()),
+            max_results: 1,
+            ..ArxivQuerySpec::default()
+        };
+        let new = ArxivQuery::new("q", spec);
+        let create = async || queries.create(&PostParams::default(), &new).await.unwrap();
+        let seen = create().await;
+        let merge = Patch::Merge(serde_json::json!({"metadata": {"labels": {"changed": "yes"}}}));
+        let changed = queries.patch("q", &PatchParams::default(), &merge).await.unwrap();
+        assert!(!delete(client.clone(), seen).await.unwrap(), "it has changed");
+        assert!(delete(client.clone(), changed.clone()).await.unwrap());
+        assert!(
+            !delete(client.clone(), changed.clone()).await.unwrap(),
+            "it is gone"
+        );
+        let another = create().await;
+        assert!(
+            !delete(client, changed).await.unwrap(),
+            "another one has its name"
+        );
+        assert_eq!(queries.get("q").await.unwrap().metadata.uid, another.metadata.uid);
     }
 }

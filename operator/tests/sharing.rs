@@ -3,9 +3,13 @@
 
 mod support;
 
-use crd::{ArxivQuerySpec, Phase};
-use support::{Bed, LIMIT, options, search};
+use crd::{ArxivQuery, ArxivQuerySpec, Phase};
+use kube::api::PostParams;
+use support::{Bed, LIMIT, for_each, options, search};
 use testbed::arxiv::Behaviour;
+
+/// How many objects ask for the same.
+const SAME: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_page_is_for_all_who_want_it() {
@@ -15,10 +19,15 @@ async fn one_page_is_for_all_who_want_it() {
         delay_ms: 1_000,
         ..Behaviour::default()
     });
-    for i in 0..20 {
-        bed.create(&format!("same{i}"), search("same")).await;
-    }
-    let objects = bed.until_in_phase(Phase::Succeeded, 20).await;
+    for_each(0..SAME, 32, async |i| {
+        let object = ArxivQuery::new(&format!("same{i}"), search("same"));
+        bed.queries
+            .create(&PostParams::default(), &object)
+            .await
+            .map(drop)
+    })
+    .await;
+    let objects = bed.until_in_phase(Phase::Succeeded, SAME).await;
     bed.assert_rows_of(&objects).await;
     assert_eq!(arxiv.requests().len(), 1);
     // Later ones find it stored; their time is not arXiv's.
@@ -27,6 +36,14 @@ async fn one_page_is_for_all_who_want_it() {
     assert_eq!(later.phase, Phase::Succeeded);
     assert!(later.timestamp >= objects[0].status.as_ref().unwrap().timestamp);
     assert_eq!(arxiv.requests().len(), 1);
+    // After midnight it is yesterday's page.
+    bed.primary()
+        .execute("arxiv_sequence", "update public.arxiv_pages set day = day - 1")
+        .await
+        .unwrap();
+    bed.create("next-day", search("same")).await;
+    assert_eq!(bed.finished("next-day").await.phase, Phase::Succeeded);
+    assert_eq!(arxiv.requests().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

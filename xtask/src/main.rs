@@ -1,5 +1,6 @@
 //! `cargo xtask …`: the one entry point for people and CI.
 
+mod bench;
 mod cargo;
 mod chaos;
 mod crds;
@@ -32,6 +33,7 @@ enum Command {
     Up(up::Arguments),
     Test(test::Arguments),
     Chaos(chaos::Arguments),
+    Bench(bench::Arguments),
     /// Checks formatting, lints, dependencies, generated files and documentation.
     ///
     /// Known vulnerabilities are not looked for: that needs a database from the internet (`cargo deny check advisories`).
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Up(arguments) => on_runtime(up::run(arguments)).map(success),
         Command::Test(arguments) => on_runtime(test::run(arguments)),
         Command::Chaos(arguments) => on_runtime(chaos::run(arguments)),
+        Command::Bench(arguments) => on_runtime(bench::run(arguments)),
         Command::Lint => lint::run().map(success),
         Command::Crds => crds::write().map(success),
     };

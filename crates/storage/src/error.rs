@@ -23,6 +23,9 @@ pub enum StorageError {
     /// What stands in a table cannot be read as what it should be.
     #[error("the database holds a value that cannot be read")]
     Unreadable,
+    /// A page that was seen there is not there any more, or is another one.
+    #[error("a stored page is not there any more")]
+    PageGone,
     /// A migration failed; the text is for the operator of the database.
     #[error("{message}")]
     Migration {

@@ -22,9 +22,9 @@ pub use connect::{Access, PoolSettings, pool};
 pub use error::StorageError;
 pub use gate::{Gate, GateError, GateSettings, GateState, LOCK_OUTLIVES_HOST, Outcome, Slot, Turn};
 pub use ledger::Ledger;
-pub use pages::{NewPage, Page, PageEntry, PageKey, Pages};
+pub use pages::{NewPage, Page, PageEntry, PageHead, PageKey, Pages};
 pub use reads::{ReadQuery, Reads};
-pub use records::{Closing, Ending, Record, RecordOutcome, Recorded, Records};
+pub use records::{Closing, Ending, Papers, Record, RecordOutcome, Recorded, Records};
 pub use sequence::Sequence;
 /// The pool that [`pool`] makes: what the stores are built from.
 pub use sqlx::PgPool;

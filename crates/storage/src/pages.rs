@@ -74,6 +74,21 @@ pub struct Page {
     pub fetched_at: Timestamp,
 }
 
+/// What stands of a page, but for its papers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PageHead {
+    /// Papers found in all.
+    pub total: u32,
+    /// The feed's title.
+    pub title: String,
+    /// The answer's Date header.
+    pub date: Option<Timestamp>,
+    /// The answer's HTTP status.
+    pub status: u16,
+    /// When it was stored, by the database's clock.
+    pub fetched_at: Timestamp,
+}
+
 /// The store of pages, for the user `arxiv_upstream`.
 #[derive(Clone, Debug)]
 pub struct Pages {
@@ -93,6 +108,17 @@ impl Pages {
             let page = look(&mut session, key).await?;
             session.done().await?;
             Ok(page)
+        })
+        .await
+    }
+
+    /// The same without its papers: whether it is there.
+    pub async fn head(&self, key: &PageKey) -> Result<Option<PageHead>, StorageError> {
+        bounded(async {
+            let mut session = Session::statement(&self.pool).await?;
+            let found = find(&mut session, key, false).await?;
+            session.done().await?;
+            Ok(found.map(|(head, _)| head))
         })
         .await
     }
@@ -187,28 +213,56 @@ async fn clock(session: &mut Session) -> Result<Timestamp, StorageError> {
 }
 
 async fn look(session: &mut Session, key: &PageKey) -> Result<Option<Page>, StorageError> {
-    let look = session.query_as::<(i64, String, Option<i64>, i32, String, i64)>(
-        "select total, title, (extract(epoch from answered_at) * 1000000)::bigint, status, entries,
-                (extract(epoch from fetched_at) * 1000000)::bigint
+    let Some((head, entries)) = find(session, key, true).await? else {
+        return Ok(None);
+    };
+    let PageHead {
+        total,
+        title,
+        date,
+        status,
+        fetched_at,
+    } = head;
+    let entries = entries.ok_or(StorageError::Unreadable)?;
+    Ok(Some(Page {
+        total,
+        title,
+        date,
+        status,
+        entries: serde_json::from_str(&entries).map_err(|_| StorageError::Unreadable)?,
+        fetched_at,
+    }))
+}
+
+/// The page that may still be used, and its papers as they are stored, if they are asked for.
+async fn find(
+    session: &mut Session,
+    key: &PageKey,
+    with_entries: bool,
+) -> Result<Option<(PageHead, Option<String>)>, StorageError> {
+    let find = session.query_as::<(i64, String, Option<i64>, i32, i64, Option<String>)>(
+        "select total, title, (extract(epoch from answered_at) * 1000000)::bigint, status,
+                (extract(epoch from fetched_at) * 1000000)::bigint, case when $5 then entries end
          from public.arxiv_pages
          where search_hash = sha256(convert_to($1, 'UTF8')) and day = $2::text::date and start = $3 and count = $4
            and (expires_at is null or expires_at > clock_timestamp())",
     );
-    let look = look
+    let find = find
         .bind(&key.search)
         .bind(key.day.to_string())
         .bind(i64::from(key.start))
-        .bind(i64::from(key.count));
-    let Some((total, title, date, status, entries, fetched_at)) = look.fetch_optional(session.on()).await?
+        .bind(i64::from(key.count))
+        .bind(with_entries);
+    let Some((total, title, date, status, fetched_at, entries)) = find.fetch_optional(session.on()).await?
     else {
         return Ok(None);
     };
-    Ok(Some(Page {
+    let head = PageHead {
         total: u32::try_from(total).map_err(|_| StorageError::Unreadable)?,
         title,
         date: date.map(from_micros).transpose()?,
         status: u16::try_from(status).map_err(|_| StorageError::Unreadable)?,
-        entries: serde_json::from_str(&entries).map_err(|_| StorageError::Unreadable)?,
         fetched_at: from_micros(fetched_at)?,
-    }))
+    };
+    Ok(Some((head, entries)))
 }

@@ -24,9 +24,6 @@ pub struct Assembled {
 }
 
 /// Puts the pages of a search together, in their order; none if there are none.
-///
-/// Between two requests a paper may have moved from one page to the next one, so a paper that comes a second
-/// time, in whatever version, is left out.
 pub fn assemble(pages: Vec<Page>) -> Option<Assembled> {
     let mut pages = pages.into_iter();
     let Page {
@@ -37,13 +34,11 @@ pub fn assemble(pages: Vec<Page>) -> Option<Assembled> {
         entries,
         fetched_at,
     } = pages.next()?;
-    let mut seen = HashSet::new();
-    let entries = entries
-        .into_iter()
-        .chain(pages.flat_map(|page| page.entries))
-        // An entry without an identifier cannot be told from others, so it is nobody's double.
-        .filter(|entry| entry.id.is_empty() || seen.insert(unversioned(&entry.id).to_owned()))
-        .collect();
+    let mut distinct = Distinct::default();
+    let mut entries = distinct.of(entries);
+    for page in pages {
+        entries.append(&mut distinct.of(page.entries));
+    }
     Some(Assembled {
         total,
         query: query_in_title(&title).to_owned(),
@@ -52,6 +47,24 @@ pub fn assemble(pages: Vec<Page>) -> Option<Assembled> {
         fetched_at,
         entries,
     })
+}
+
+/// Leaves out papers that came before, page by page.
+///
+/// Between two requests a paper may have moved from one page to the next one, so a paper that comes a second
+/// time, in whatever version, is left out.
+#[derive(Debug, Default)]
+pub struct Distinct {
+    seen: HashSet<String>,
+}
+
+impl Distinct {
+    /// The papers of the next page that no page before has, each once.
+    pub fn of(&mut self, mut page: Vec<PageEntry>) -> Vec<PageEntry> {
+        // An entry without an identifier cannot be told from others, so it is nobody's double.
+        page.retain(|entry| entry.id.is_empty() || self.seen.insert(unversioned(&entry.id).to_owned()));
+        page
+    }
 }
 
 #[cfg(test)]

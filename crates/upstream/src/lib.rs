@@ -20,7 +20,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use assemble::{Assembled, assemble};
+pub use assemble::{Assembled, Distinct, assemble};
 pub use error::UpstreamError;
 pub use settings::{SettingsError, UpstreamArgs};
 pub use slices::slices;
@@ -121,7 +121,8 @@ impl Upstream {
     }
 }
 
-fn key(request: &PageRequest, day: Date) -> PageKey {
+/// What a page is stored under.
+pub fn key(request: &PageRequest, day: Date) -> PageKey {
     PageKey {
         search: request.search.key().to_owned(),
         day,

@@ -3,11 +3,11 @@
 use arxiv::PageRequest;
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
-use storage::{Page, PageKey};
-use upstream::{Assembled, assemble, slices};
+use upstream::{key, slices};
 
 use super::{status, validate::Validated};
 use crate::{
+    answer::{Answer, Slice},
     context::{Context, Query},
     decide::{Limits, Next, next},
     error::Error,
@@ -17,7 +17,7 @@ use crate::{
 /// What is there of a query's pages.
 pub(crate) enum Pages {
     /// All of it.
-    Complete(Assembled),
+    Complete(Answer),
     /// The first slice that is not there, and how many of how many are there before it.
     Missing {
         request: PageRequest,
@@ -33,28 +33,27 @@ pub(crate) async fn collect(context: &Context, query: &Query, validated: &Valida
         start,
         max_results,
     } = validated;
-    let mut pages: Vec<Page> = Vec::new();
+    let mut slices_there: Vec<Slice> = Vec::new();
     loop {
         // The first page's total counts: no slice is asked for that must be empty by it.
-        let total = pages.first().map(|first| first.total);
+        let total = slices_there.first().map(|first| first.head.total);
         let mut requests = slices(search, *start, *max_results, total);
         let all = requests.len();
-        if pages.len() >= all {
-            // There always is a first page.
-            return assemble(pages).map(Pages::Complete).ok_or(Error::NoPages);
+        if slices_there.len() >= all {
+            return Ok(Pages::Complete(Answer { slices: slices_there }));
         }
-        let request = requests.swap_remove(pages.len());
-        match context
-            .upstream
-            .stored(&request, query.known.day)
-            .await
-            .map_err(Error::Pages)?
-        {
-            Some(page) => pages.push(page),
+        let request = requests.swap_remove(slices_there.len());
+        let key = key(&request, query.known.day);
+        let head = context.pages.head(&key).await.map_err(|source| Error::Storage {
+            step: "looking for stored pages",
+            source,
+        })?;
+        match head {
+            Some(head) => slices_there.push(Slice { key, head }),
             None => {
                 return Ok(Pages::Missing {
                     request,
-                    there: pages.len(),
+                    there: slices_there.len(),
                     all,
                 });
             }
@@ -79,12 +78,7 @@ pub(crate) async fn go_on(
             Some(until)
         }
         Next::Fetch { deadline } => {
-            let page = PageKey {
-                search: request.search.key().to_owned(),
-                day: query.known.day,
-                start: request.start,
-                count: request.count,
-            };
+            let page = key(&request, query.known.day);
             context
                 .tracker
                 .want(query.uid, query.reference(), page, request, now);

@@ -1,11 +1,12 @@
 //! Step 6: the rows. Needs the ledger and the databases of `queries` and `results`.
 
+use arxiv::query_in_title;
 use jiff::Timestamp;
-use storage::{Ending, Record, RecordOutcome, ResultRow};
-use upstream::Assembled;
+use storage::{Ending, PageHead, Record, RecordOutcome};
 
 use super::number;
 use crate::{
+    answer::{Answer, Stored},
     context::{Context, Query},
     error::Error,
 };
@@ -22,31 +23,29 @@ pub(crate) async fn record(
     context: &Context,
     query: &Query,
     mut number: i64,
-    answer: &Assembled,
+    answer: &Answer,
 ) -> Result<Ending, Error> {
     let failed = |source| Error::Storage {
         step: "recording",
         source,
     };
-    let timestamp = timestamp(context, query, answer).await?;
-    let results: Vec<ResultRow> = answer
-        .entries
-        .iter()
-        .map(|entry| ResultRow {
-            author: entry.authors.clone(),
-            title: entry.title.clone(),
-            journal: entry.journal.clone(),
-        })
-        .collect();
+    let head = answer.head().ok_or(Error::NoPages)?;
+    let timestamp = timestamp(context, query, head).await?;
+    // The room is never closed, so there always comes some.
+    let _room = context.room.acquire_many(answer.most_at_once()).await.ok();
+    let papers = Stored {
+        answer,
+        pages: &context.pages,
+    };
     for _ in 0..NUMBERS_TRIED {
         let record = Record {
             uid: query.uid,
             number,
             timestamp,
-            status: i16::try_from(answer.status).unwrap_or(i16::MAX),
-            num_results: i32::try_from(answer.total).unwrap_or(i32::MAX),
-            query: &answer.query,
-            results: &results,
+            status: i16::try_from(head.status).unwrap_or(i16::MAX),
+            num_results: i32::try_from(head.total).unwrap_or(i32::MAX),
+            query: query_in_title(&head.title),
+            results: &papers,
         };
         match context.records.record(&record).await.map_err(failed)? {
             RecordOutcome::Recorded(recorded) => return Ok(Ending::Recorded(recorded)),
@@ -72,15 +71,15 @@ pub(crate) async fn record(
 }
 
 /// arXiv's Date when the answer was fetched for this query; the database's clock when it was there before the query.
-async fn timestamp(context: &Context, query: &Query, answer: &Assembled) -> Result<i64, Error> {
+async fn timestamp(context: &Context, query: &Query, head: &PageHead) -> Result<i64, Error> {
     let created = query
         .object
         .metadata
         .creation_timestamp
         .as_ref()
         .map(|time| time.0);
-    if created.is_none_or(|created| created <= answer.fetched_at) {
-        return Ok(answer.date.unwrap_or(answer.fetched_at).as_second());
+    if created.is_none_or(|created| created <= head.fetched_at) {
+        return Ok(head.date.unwrap_or(head.fetched_at).as_second());
     }
     let now = context.pages.now().await;
     now.map(Timestamp::as_second).map_err(|source| Error::Storage {

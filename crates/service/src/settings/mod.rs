@@ -37,7 +37,8 @@ pub enum SettingError {
 }
 
 impl SettingError {
-    pub(crate) fn invalid(name: impl Into<String>, problem: impl Into<String>) -> Self {
+    /// That `name` cannot be used: `problem` completes "NAME: …".
+    pub fn invalid(name: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Invalid {
             name: name.into(),
             problem: problem.into(),

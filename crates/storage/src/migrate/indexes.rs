@@ -72,6 +72,23 @@ const RESULTS: [Index; 3] = [
     },
 ];
 
+/// The oldest rows of objects, where they are not kept for ever.
+const BY_AGE: Index = Index {
+    name: "queries_recorded_at_of_uid_idx",
+    table: "queries",
+    columns: &["recorded_at"],
+    unique: false,
+    predicate: Some("(query_uid IS NOT NULL)"),
+};
+
+/// Builds the index by age if it is missing.
+pub(super) async fn ensure_by_age(
+    connection: &mut PgConnection,
+    progress: Progress<'_>,
+) -> Result<(), StorageError> {
+    BY_AGE.ensure(connection, progress).await
+}
+
 /// Builds the store's indexes that are missing.
 pub(super) async fn ensure(
     connection: &mut PgConnection,

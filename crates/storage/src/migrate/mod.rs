@@ -10,6 +10,7 @@ mod grants;
 mod indexes;
 mod numbers;
 mod patience;
+mod retention;
 mod roles;
 mod sql;
 
@@ -29,6 +30,8 @@ pub struct MigrateSettings {
     pub results_url: String,
     /// Passwords for users that do not exist yet.
     pub passwords: RolePasswords,
+    /// How many days rows of objects are kept, at least 1; for ever when none.
+    pub retention_days: Option<i32>,
 }
 
 /// Passwords for users that do not exist yet; existing ones keep theirs. Without one a user is created without a password.
@@ -78,7 +81,7 @@ pub async fn run(settings: &MigrateSettings, progress: &(dyn Fn(&str) + Sync)) -
     for database in &mut databases {
         progress(&format!("{}: waiting for other migrations to end", database.name));
         database.lock().await?;
-        migrate(database, &settings.passwords, progress).await?;
+        migrate(database, settings, progress).await?;
         database.unlock().await?;
     }
     numbers::raise(&mut databases, progress).await?;
@@ -89,7 +92,7 @@ pub async fn run(settings: &MigrateSettings, progress: &(dyn Fn(&str) + Sync)) -
 /// One database, under its lock.
 async fn migrate(
     database: &mut Database,
-    passwords: &RolePasswords,
+    settings: &MigrateSettings,
     progress: Progress<'_>,
 ) -> Result<(), StorageError> {
     let Database {
@@ -99,12 +102,15 @@ async fn migrate(
         ..
     } = database;
     progress(&format!("{name}: users"));
-    roles::ensure(connection, stores, passwords, progress).await?;
+    roles::ensure(connection, stores, &settings.passwords, progress).await?;
     for store in stores.iter() {
         adopt::adopt(connection, *store, progress).await?;
         progress(&format!("{name}: tables of {store:?}"));
         sql::apply(connection, *store).await?;
         indexes::ensure(connection, *store, progress).await?;
+    }
+    if stores.contains(&Store::Queries) {
+        retention::settle(connection, settings.retention_days, progress).await?;
     }
     progress(&format!("{name}: rights"));
     grants::settle(connection, stores, progress).await

@@ -5,9 +5,11 @@
 //! uid's lock too.
 
 mod closed;
+mod expire;
 mod rows;
 mod split;
 
+use futures::stream::BoxStream;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -19,7 +21,7 @@ use crate::{
 };
 
 /// A finished search.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Record<'a> {
     /// The object it belongs to.
     pub uid: Uuid,
@@ -33,8 +35,14 @@ pub struct Record<'a> {
     pub num_results: i32,
     /// The query as arXiv understood it.
     pub query: &'a str,
-    /// The papers, numbered from 0 in this order; at most 30000.
-    pub results: &'a [ResultRow],
+    /// The papers, numbered from 0 in their order; at most 30000.
+    pub results: &'a dyn Papers,
+}
+
+/// The papers of a record, wherever they are: never all of them in memory.
+pub trait Papers: Sync {
+    /// All of them from the first one on, a piece at a time. An error ends the record, and nothing of it stands.
+    fn pieces(&self) -> BoxStream<'_, Result<Vec<ResultRow>, StorageError>>;
 }
 
 /// What stands in `queries` for an object.
@@ -144,6 +152,13 @@ impl Records {
             Ok(pruned)
         })
         .await
+    }
+
+    /// Removes some of the oldest records past the age that the databases' owner has set; how many objects' they were. Ask
+    /// again until it is none. Where nothing is set, nothing is removed.
+    pub async fn expire(&self) -> Result<usize, StorageError> {
+        let apart = self.split.then_some(&self.results);
+        bounded(expire::expire(&self.queries, apart)).await
     }
 
     /// Records a search, unless the object has ended already. After an error the record may stand there or not: ask again.

@@ -1,9 +1,10 @@
 //! The statements of a record, each on a session that holds its locks.
 
+use futures::TryStreamExt;
 use uuid::Uuid;
 
 use super::{Closing, Ending, Record, Recorded};
-use crate::{StorageError, session::Session};
+use crate::{ResultRow, StorageError, session::Session};
 
 type Row = (
     bool,
@@ -120,10 +121,25 @@ pub(super) async fn insert_results(session: &mut Session, record: &Record<'_>) -
     if let Some((standing, _)) = standing_results(session, record.uid).await? {
         return Ok(standing);
     }
-    let column = |field: fn(&crate::ResultRow) -> &str| record.results.iter().map(field).collect::<Vec<_>>();
+    let mut inserted = 0;
+    let mut pieces = record.results.pieces();
+    while let Some(piece) = pieces.try_next().await? {
+        inserted += insert_piece(session, record, inserted, &piece).await?;
+    }
+    i32::try_from(inserted).map_err(|_| StorageError::Unreadable)
+}
+
+/// Inserts the papers that are numbered from `first` on; how many.
+async fn insert_piece(
+    session: &mut Session,
+    record: &Record<'_>,
+    first: u64,
+    piece: &[ResultRow],
+) -> Result<u64, StorageError> {
+    let column = |field: fn(&ResultRow) -> &str| piece.iter().map(field).collect::<Vec<_>>();
     let insert = session.query(
         "insert into public.results (query_id, timestamp, result_number, author, title, journal, query_uid)
-         select $1, $2, n - 1, author, title, journal, $3
+         select $1, $2, $7 + n - 1, author, title, journal, $3
          from unnest($4::text[], $5::text[], $6::text[]) with ordinality as r (author, title, journal, n)
          order by n",
     );
@@ -133,9 +149,9 @@ pub(super) async fn insert_results(session: &mut Session, record: &Record<'_>) -
         .bind(record.uid)
         .bind(column(|row| &row.author))
         .bind(column(|row| &row.title))
-        .bind(column(|row| &row.journal));
-    let inserted = insert.execute(session.on()).await?.rows_affected();
-    i32::try_from(inserted).map_err(|_| StorageError::Unreadable)
+        .bind(column(|row| &row.journal))
+        .bind(i64::try_from(first).map_err(|_| StorageError::Unreadable)?);
+    Ok(insert.execute(session.on()).await?.rows_affected())
 }
 
 /// Inserts the row in `queries` and reads back what stands there; None when another object has the number.

@@ -12,6 +12,7 @@ mod migrations;
 mod pages;
 mod reads;
 mod records;
+mod retention;
 mod rights;
 mod setup;
 mod writes;

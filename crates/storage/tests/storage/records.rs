@@ -1,12 +1,12 @@
 use futures::future::join_all;
 use sqlx::{AssertSqlSafe, Connection};
-use storage::{Closing, Ending, Record, RecordOutcome, Recorded, Records, ResultRow, migrate};
+use storage::{Closing, Ending, Record, RecordOutcome, Recorded, Records, migrate};
 use testbed::Postgres;
 use uuid::Uuid;
 
-use crate::setup::{Server, papers, passwords};
+use crate::setup::{InPieces, Server, papers};
 
-pub(crate) fn record(uid: Uuid, number: i64, results: &[ResultRow]) -> Record<'_> {
+pub(crate) fn record(uid: Uuid, number: i64, results: &InPieces) -> Record<'_> {
     Record {
         uid,
         number,
@@ -80,9 +80,9 @@ async fn eight_recorders_at_once_record_once() {
 async fn many_objects_at_once_and_none_with_no_papers() {
     let server = Server::migrated().await;
     let records = in_one(&server);
-    let papers = papers(2);
+    let (none, papers) = (papers(0), papers(2));
     let all: Vec<_> = (1..=50)
-        .map(|n| record(Uuid::new_v4(), n, if n % 10 == 0 { &[] } else { &papers }))
+        .map(|n| record(Uuid::new_v4(), n, if n % 10 == 0 { &none } else { &papers }))
         .collect();
     for outcome in join_all(all.iter().map(|record| records.record(record))).await {
         recorded(outcome.unwrap());
@@ -159,32 +159,35 @@ async fn a_server_that_dies_at_any_moment_leaves_all_or_nothing() {
 }
 
 /// `queries` on one server, `results` on another.
-struct Split {
-    queries: Server,
-    results: Postgres,
+pub(crate) struct Split {
+    pub(crate) queries: Server,
+    pub(crate) results: Postgres,
 }
 
 impl Split {
-    async fn migrated() -> Self {
+    pub(crate) async fn migrated() -> Self {
         let queries = Server::empty().await;
         let results = Postgres::start().await.unwrap();
         results.create_database("papers").await.unwrap();
-        let settings = migrate::MigrateSettings {
-            results_url: results.admin_url("papers"),
-            passwords: passwords(),
-            ..queries.settings()
-        };
-        migrate::run(&settings, &|_| ()).await.unwrap();
-        Self { queries, results }
+        let split = Self { queries, results };
+        migrate::run(&split.settings(), &|_| ()).await.unwrap();
+        split
     }
 
-    fn records(&self) -> Records {
+    pub(crate) fn settings(&self) -> migrate::MigrateSettings {
+        migrate::MigrateSettings {
+            results_url: self.results.admin_url("papers"),
+            ..self.queries.settings()
+        }
+    }
+
+    pub(crate) fn records(&self) -> Records {
         let url = self.results.url("arxiv_rw", "arxiv_rw", "papers");
         let results = storage::pool(&url, &crate::setup::pool_settings(storage::Access::ReadWrite)).unwrap();
         Records::new(self.queries.pool("arxiv_rw", "arxiv"), results, true)
     }
 
-    async fn count(&self, sql: &str) -> i64 {
+    pub(crate) async fn count(&self, sql: &str) -> i64 {
         let mut admin = self.results.connect("papers").await.unwrap();
         let count = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
             .fetch_one(&mut admin)

@@ -18,7 +18,7 @@ const ON_SEQUENCES: [(&str, &str); 3] = [
     ("setval", "select setval('T', 1)"),
     ("select", "select last_value from T"),
 ];
-const ANYWHERE: [(&str, &str); 9] = [
+const ANYWHERE: [(&str, &str); 10] = [
     ("create table", "create table public.mine (x int)"),
     ("create temporary table", "create temporary table mine (x int)"),
     ("create schema", "create schema mine"),
@@ -28,13 +28,14 @@ const ANYWHERE: [(&str, &str); 9] = [
         "select public.sweep_results('00000000-0000-0000-0000-000000000001')",
     ),
     ("prune", "select public.prune_closed_queries()"),
+    ("expire", "select public.expire_queries()"),
     ("alter table", "alter table queries add column x int"),
     ("drop table", "drop table queries"),
     ("become the owner", "set role arxiv_owner"),
 ];
 
 /// Those of them that only make sense there.
-const IN_ARXIV: [&str; 4] = ["sweep", "prune", "alter table", "drop table"];
+const IN_ARXIV: [&str; 5] = ["sweep", "prune", "expire", "alter table", "drop table"];
 
 /// A database, its tables with one column of each, its sequences.
 type Objects = (
@@ -50,6 +51,7 @@ const OBJECTS: [Objects; 2] = [
             ("queries", "query"),
             ("results", "title"),
             ("arxiv_closed_queries", "reason"),
+            ("arxiv_retention", "days"),
             ("private_notes", "x"),
             ("arxiv_migrations_queries", "description"),
             ("arxiv_migrations_results", "description"),
@@ -82,6 +84,7 @@ const ALLOWED: [(&str, &str, &[&str]); 10] = [
             "select arxiv_closed_queries",
             "insert arxiv_closed_queries",
             "prune",
+            "expire",
             "nextval queries_id_seq",
             "nextval results_id_seq",
             "sweep",

@@ -2,9 +2,13 @@
 
 use std::{sync::Mutex, time::Duration};
 
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use storage::{
-    Access, PoolSettings, ResultRow,
+    Access, Papers, PoolSettings, ResultRow, StorageError,
     migrate::{self, MigrateSettings, RolePasswords},
 };
 use testbed::Postgres;
@@ -66,6 +70,7 @@ impl Server {
             queries_url: arxiv.clone(),
             results_url: arxiv,
             passwords: passwords(),
+            retention_days: None,
         }
     }
 
@@ -121,13 +126,30 @@ pub(crate) fn pool_settings(access: Access) -> PoolSettings {
     }
 }
 
-pub(crate) fn papers(count: usize) -> Vec<ResultRow> {
+/// Papers that come two at a time.
+pub(crate) struct InPieces(pub(crate) Vec<ResultRow>);
+
+impl Papers for InPieces {
+    fn pieces(&self) -> BoxStream<'_, Result<Vec<ResultRow>, StorageError>> {
+        stream::iter(self.0.chunks(2).map(|piece| Ok(piece.to_vec()))).boxed()
+    }
+}
+
+impl std::ops::Deref for InPieces {
+    type Target = [ResultRow];
+
+    fn deref(&self) -> &[ResultRow] {
+        &self.0
+    }
+}
+
+pub(crate) fn papers(count: usize) -> InPieces {
     let paper = |n| ResultRow {
         author: format!("A{n}"),
         title: format!("T{n}"),
         journal: format!("J{n}"),
     };
-    (0..count).map(paper).collect()
+    InPieces((0..count).map(paper).collect())
 }
 
 /// Waits until `check` holds, a bounded time.

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::{
     records::record,
-    setup::{Server, papers},
+    setup::{InPieces, Server, papers},
 };
 
 fn row(query_id: i64) -> QueryRow {
@@ -65,9 +65,9 @@ async fn results_are_written_once() {
     let server = Server::migrated().await;
     let writes = writes(&server);
     let all = papers(3);
-    let mut renamed = all.clone();
+    let mut renamed = all.to_vec();
     renamed[1].title = "else".into();
-    let mut turned = all.clone();
+    let mut turned = all.to_vec();
     turned.reverse();
     let cases: [(i64, &[ResultRow], WriteOutcome); 7] = [
         (1, &all, WriteOutcome::Written),
@@ -120,7 +120,10 @@ async fn an_objects_number_is_refused() {
     );
     let papers = papers(2);
     records.record(&record(Uuid::new_v4(), 1, &papers)).await.unwrap();
-    records.record(&record(Uuid::new_v4(), 2, &[])).await.unwrap();
+    records
+        .record(&record(Uuid::new_v4(), 2, &InPieces(Vec::new())))
+        .await
+        .unwrap();
     let mut same = row(1);
     same.query = "q=Erdős".into();
     assert_eq!(writes.query(&same).await.unwrap(), WriteOutcome::Conflict);

@@ -4,6 +4,7 @@
 
 mod access;
 mod certificates;
+mod copies;
 mod crds;
 mod kubeconfig;
 
@@ -33,7 +34,7 @@ pub struct ControlPlane {
     api_server: Child,
     etcd: Child,
     port: Port,
-    _etcd_ports: [Port; 2],
+    etcd_ports: [Port; 2],
     certificates: Certificates,
     admin_token: String,
     toolchain: Toolchain,
@@ -82,7 +83,7 @@ impl ControlPlane {
             api_server,
             etcd,
             port,
-            _etcd_ports: [client, peer],
+            etcd_ports: [client, peer],
             certificates,
             admin_token,
             toolchain,

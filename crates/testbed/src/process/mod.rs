@@ -1,5 +1,6 @@
 //! Child processes that write to log files, can be killed, frozen and started again, and never outlive us.
 
+mod memory;
 mod spec;
 mod starter;
 
@@ -14,6 +15,7 @@ use anyhow::{Result, bail};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
+pub use memory::Memory;
 pub use spec::{Account, Death, Spec};
 
 /// How long a dropped child gets between the first signal and SIGKILL.

@@ -144,6 +144,7 @@ async fn migrated() -> Postgres {
             arxiv_upstream: Some(PASSWORD.into()),
             ..RolePasswords::default()
         },
+        retention_days: None,
     };
     storage::migrate::run(&settings, &|_| ()).await.unwrap();
     postgres

@@ -38,6 +38,7 @@ fn objects(store: Store) -> &'static [(Role, &'static str, &'static [&'static st
             (Rw, "table public.queries", &["SELECT", "INSERT"]),
             (Rw, "table public.arxiv_closed_queries", &["SELECT", "INSERT"]),
             (Rw, "routine public.prune_closed_queries()", &["EXECUTE"]),
+            (Rw, "routine public.expire_queries()", &["EXECUTE"]),
             (Ro, "table public.queries", &["SELECT"]),
         ],
         Store::Results => &[

@@ -1,0 +1,59 @@
+//! How much memory a process takes.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use super::Child;
+
+/// Physical memory of a process, in bytes, as Linux counts it (proc(5), `/proc/PID/status`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// What it takes now (`VmRSS`).
+    pub resident: u64,
+    /// The most it ever took since its start, or since [`Child::forget_peak`] (`VmHWM`).
+    pub peak: u64,
+}
+
+impl Child {
+    /// What it takes; an error when it has ended.
+    pub fn memory(&self) -> Result<Memory> {
+        read(&fs::read_to_string(format!("/proc/{}/status", self.pid()))?)
+    }
+
+    /// From here on the peak counts anew.
+    pub fn forget_peak(&self) -> Result<()> {
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.pid()), "5")?)
+    }
+}
+
+fn read(status: &str) -> Result<Memory> {
+    let bytes = |name: &str| -> Result<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kilobytes = line.and_then(|line| line.trim_start_matches(':').trim().strip_suffix(" kB"));
+        let kilobytes: u64 = kilobytes
+            .with_context(|| format!("no {name}: has the process ended?"))?
+            .parse()?;
+        Ok(kilobytes * 1024)
+    };
+    Ok(Memory {
+        resident: bytes("VmRSS")?,
+        peak: bytes("VmHWM")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_in_kilobytes() {
+        let status = "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
+        let memory = Memory {
+            resident: 1 << 20,
+            peak: 2 << 20,
+        };
+        assert_eq!(read(status).unwrap(), memory);
+        assert!(read("Name:\tx\nState:\tZ (zombie)\n").is_err());
+    }
+}

@@ -1,0 +1,208 @@
+//! The operator's memory with very many finished objects in etcd, and with none.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use crd::{ArxivQuery, ArxivQuerySpec, Phase};
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+use serde_json::Value;
+use testbed::stack::{Options, Service};
+use testbed::{Stack, http_get};
+
+use super::Figure;
+use crate::output;
+
+/// The most that history may add: a part of what the operator takes without.
+const RATIO: f64 = 1.3;
+/// The most in all.
+const MOST_MIB: f64 = 64.0;
+/// For each stage; most take a minute.
+const LIMIT: Duration = Duration::from_mins(30);
+/// A time to live that ends during the measurement of nothing but its own stage.
+const LONG_AGO: &str = "2024-05-06T00:00:00Z";
+
+struct Bed {
+    stack: Stack,
+    queries: Api<ArxivQuery>,
+    figures: Vec<Figure>,
+    /// The operator's peak with no finished objects, in MiB.
+    without: f64,
+}
+
+/// Peaks of each stage.
+pub(super) async fn measure(binaries: PathBuf, objects: usize) -> Result<Vec<Figure>> {
+    output::progress("starting Postgres, Kubernetes and the operator");
+    let stack = Stack::start(Options {
+        api_servers: Vec::new(),
+        own_control_plane: true,
+        binaries: Some(binaries),
+        environment: vec![("SWEEP_INTERVAL_SECONDS".into(), "5".into())],
+        ..Options::default()
+    })
+    .await?;
+    let client = stack.control_plane().client().await?;
+    let queries = Api::namespaced(client, stack.namespace());
+    let mut bed = Bed {
+        stack,
+        queries,
+        figures: Vec::new(),
+        without: 0.0,
+    };
+    bed.run(objects).await?;
+    bed.stack.stop().await?;
+    Ok(bed.figures)
+}
+
+impl Bed {
+    async fn run(&mut self, objects: usize) -> Result<()> {
+        self.work("none").await?;
+        self.swept().await?;
+        self.without = self.peak("start and work with no finished objects", false)?;
+
+        output::progress(&format!("making {objects} finished objects"));
+        self.operator().child().kill9();
+        self.copy(objects, |_| {}).await?;
+
+        output::progress("starting over them");
+        self.operator().child().start_again()?;
+        self.work("start").await?;
+        self.peak(&format!("start over {objects}"), true)?;
+        self.swept().await?;
+        self.swept().await?;
+        self.peak(&format!("two sweeps over {objects}, none expired"), true)?;
+        let resident = mebibytes(self.operator().child().memory()?.resident);
+        self.figures.push(Figure {
+            what: format!("at rest over {objects} (resident)"),
+            measured: resident,
+            limit: Some(MOST_MIB),
+            unit: "MiB",
+        });
+
+        output::progress("listing anew: the API server of Kubernetes is killed and starts again");
+        let plane = self.stack.control_plane();
+        plane.api_server().kill9();
+        plane.start_api_server().await?;
+        self.work("listed-anew").await?;
+        self.peak(&format!("listing anew over {objects}"), true)?;
+
+        output::progress("every object expires");
+        self.copy(objects, |object| {
+            object["spec"]["ttlSecondsAfterFinished"] = 1.into();
+            object["status"]["completionTime"] = LONG_AGO.into();
+        })
+        .await?;
+        let began = Instant::now();
+        self.until("the expired objects are gone", async || {
+            let list = self.queries.list_metadata(&ListParams::default().limit(10)).await;
+            Ok(list.is_ok_and(|list| list.items.len() < 10))
+        })
+        .await?;
+        let took = began.elapsed();
+        self.peak(&format!("clean-up of {objects}"), true)?;
+        self.figures.push(Figure {
+            what: format!("time of that clean-up, by {}", self.operator().name()),
+            measured: took.as_secs_f64(),
+            limit: None,
+            unit: "s",
+        });
+        self.work("afterwards").await
+    }
+
+    fn operator(&self) -> &Service {
+        &self.stack.operators[0]
+    }
+
+    /// Notes the peak since the last one in MiB, and begins anew.
+    fn peak(&mut self, stage: &str, limited: bool) -> Result<f64> {
+        let child = self.operator().child();
+        let measured = mebibytes(child.memory()?.peak);
+        child.forget_peak()?;
+        let limit = if limited {
+            MOST_MIB.min(self.without * RATIO)
+        } else {
+            MOST_MIB
+        };
+        self.figures.push(Figure {
+            what: stage.to_owned(),
+            measured,
+            limit: Some(limit),
+            unit: "MiB",
+        });
+        output::progress(&format!("{stage}: {measured:.1} MiB"));
+        Ok(measured)
+    }
+
+    /// Has a query run from its beginning to its end.
+    async fn work(&self, name: &str) -> Result<()> {
+        let spec = ArxivQuerySpec {
+            title: Some(name.replace('-', " ")),
+            max_results: 8,
+            ..ArxivQuerySpec::default()
+        };
+        let name = format!("work-{name}");
+        let object = ArxivQuery::new(&name, spec);
+        self.queries.create(&PostParams::default(), &object).await?;
+        self.until("the query has succeeded", async || {
+            let Ok(object) = self.queries.get(&name).await else {
+                return Ok(false);
+            };
+            let phase = object.status.map(|status| status.phase).unwrap_or_default();
+            ensure!(phase != Phase::Failed, "{name} failed");
+            Ok(phase == Phase::Succeeded)
+        })
+        .await
+    }
+
+    /// Waits until a round of clean-up ends that began after this.
+    async fn swept(&self) -> Result<()> {
+        let before = self.sweeps().await?;
+        self.until("the operator has swept", async || {
+            Ok(self.sweeps().await? >= before + 2.0)
+        })
+        .await
+    }
+
+    async fn sweeps(&self) -> Result<f64> {
+        let (_, text) = http_get(self.operator().url().join("/metrics")?).await?;
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix("arxiv_operator_sweeps_total "));
+        Ok(value.context("the operator has no metric of sweeps")?.parse()?)
+    }
+
+    async fn copy(&self, count: usize, edit: impl Fn(&mut Value)) -> Result<()> {
+        let plane = self.stack.control_plane();
+        plane
+            .copy_object(
+                "arxiv-operator.dev/arxivqueries",
+                self.stack.namespace(),
+                "work-none",
+                count,
+                |_, object| edit(object),
+            )
+            .await
+    }
+
+    async fn until(&self, what: &str, holds: impl AsyncFn() -> Result<bool>) -> Result<()> {
+        let deadline = Instant::now() + LIMIT;
+        while !holds()
+            .await
+            .with_context(|| self.operator().child().log_tail())?
+        {
+            ensure!(
+                Instant::now() < deadline,
+                "in {LIMIT:?} it did not come about that {what}\n{}",
+                self.operator().child().log_tail()
+            );
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        Ok(())
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "exact up to petabytes")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
