@@ -13,7 +13,7 @@ use testbed::{arxiv::Mode, process::Memory, stack::Options};
 /// How many finished objects there are at the restart.
 const FINISHED: usize = 10_000;
 /// More than two pages of the listings.
-const EXPIRED: usize = 1_200;
+const EXPIRED: usize = 250;
 
 fn sweeping_often() -> Options {
     Options {
@@ -125,12 +125,12 @@ async fn what_ended_before_a_restart_goes_after_it() {
     assert_eq!(bed.finished("old").await.phase, Phase::Succeeded);
     bed.operator().child().kill9();
     bed.copy("old", EXPIRED, |i, object| {
-        // One in a hundred has just ended, and a few say nothing.
-        if i % 100 == 0 {
+        // One in fifty has just ended, and as many say nothing.
+        if i % 50 == 0 {
             return;
         }
         object["status"]["completionTime"] = "2024-05-06T00:00:00Z".into();
-        if i % 100 == 1 {
+        if i % 50 == 1 {
             object["spec"]
                 .as_object_mut()
                 .unwrap()
@@ -139,7 +139,7 @@ async fn what_ended_before_a_restart_goes_after_it() {
     })
     .await;
     bed.operator().child().start_again().unwrap();
-    let left = EXPIRED / 100 * 2 + 1;
+    let left = EXPIRED / 50 * 2 + 1;
     let mut last = 0;
     let gone = within(LIMIT, async || {
         last = bed
