@@ -125,7 +125,9 @@ impl Bed {
     pub(crate) async fn until_in_phase(&self, phase: Phase, count: usize) -> Vec<ArxivQuery> {
         let selector = ListParams::default().fields(&format!("status.phase={phase}"));
         let mut last = 0;
-        let found = within(LIMIT, async || {
+        // Each takes a few writes.
+        let limit = LIMIT + Duration::from_millis(200) * u32::try_from(count).expect("not so many");
+        let found = within(limit, async || {
             let items = self.queries.list(&selector).await.ok()?.items;
             last = items.len();
             (items.len() >= count).then_some(items)
