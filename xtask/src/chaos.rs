@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use testbed::toolchain::Toolchain;
 
-use crate::{cargo, output};
+use crate::{cargo, output, planted};
 
 /// Attacks the running system with faults by a seeded schedule, and checks every invariant afterwards.
 ///
@@ -25,6 +25,10 @@ pub(crate) struct Arguments {
     /// The tables `queries` and `results` are on two servers.
     #[arg(long)]
     split: bool,
+    /// Attacks copies of the project instead, each with a bug put in on purpose (crates/chaos/planted), for two minutes; fails
+    /// unless each is found.
+    #[arg(long, conflicts_with_all = ["minutes", "split", "release", "binaries"])]
+    planted: bool,
     /// Uses release builds.
     #[arg(long)]
     release: bool,
@@ -39,6 +43,10 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     testbed::postgres::ensure_installed()?;
     Toolchain::ready().await?;
+    let folder = cargo::root().join(arguments.out);
+    if arguments.planted {
+        return planted::run(arguments.seed, &folder).await;
+    }
     let binaries = match arguments.binaries {
         Some(folder) => folder,
         None => cargo::build_binaries(arguments.release)?,
@@ -50,7 +58,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         interval: chaos::Settings::INTERVAL,
         environment: Vec::new(),
         binaries,
-        folder: cargo::root().join(arguments.out),
+        folder,
     })
     .await?;
     for violation in &report.violations {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{cargo, crds, output};
+use crate::{cargo, crds, output, planted};
 
 /// The version that the checks were written with.
 const DENY: &str = "0.20.2";
@@ -12,7 +12,7 @@ const DENY: &str = "0.20.2";
 type Check = fn() -> Result<()>;
 
 pub(crate) fn run() -> Result<()> {
-    let checks: [(&str, Check); 5] = [
+    let checks: [(&str, Check); 6] = [
         ("formatting", formatting),
         ("clippy", clippy),
         (
@@ -20,6 +20,7 @@ pub(crate) fn run() -> Result<()> {
             deny,
         ),
         ("generated CRDs", crds::check),
+        ("planted bugs that the fault harness has to find", planted::check),
         ("documentation", documentation),
     ];
     let mut failed = Vec::new();

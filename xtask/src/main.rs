@@ -7,6 +7,7 @@ mod crds;
 mod demo;
 mod lint;
 mod output;
+mod planted;
 mod signals;
 mod test;
 mod up;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crd::{ArxivQuery, ArxivQuerySpec};
-use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -40,6 +41,8 @@ enum Wish {
         name: String,
         search: Search,
         spec: Limits,
+        /// It is suspended, or resumed, after each of these.
+        turns: Vec<Duration>,
     },
     /// Objects are made under one name, each removed after the pause, but for the last.
     Again {
@@ -67,6 +70,8 @@ enum Wish {
 struct Limits {
     backoff_limit: Option<i32>,
     active_deadline_seconds: Option<i64>,
+    suspend: bool,
+    priority: i32,
 }
 
 /// What comes to people's minds, the same for the same seed.
@@ -93,7 +98,7 @@ impl Wishes {
     /// A new search, or one of the last few.
     fn search(&mut self) -> Search {
         const RECENT: u64 = 20;
-        let number = if self.searches > 0 && self.random.percent(60) {
+        let number = if self.searches > 0 && self.random.percent(75) {
             self.searches - self.random.below(RECENT.min(self.searches))
         } else {
             self.searches += 1;
@@ -145,17 +150,29 @@ impl Wishes {
             return self.of_client(servers);
         }
         match self.random.below(100) {
-            0..55 => Wish::Object {
-                name: self.name_for_once(),
-                search: self.search(),
-                spec: Limits {
+            0..55 => {
+                // Begun suspended or not, at its end it goes on.
+                let turns = if self.random.percent(15) {
+                    1 + self.random.below(3)
+                } else {
+                    0
+                };
+                let spec = Limits {
+                    suspend: turns % 2 == 1,
+                    priority: i32::try_from(self.random.below(5)).unwrap_or(0),
                     backoff_limit: self
                         .random
                         .percent(20)
                         .then(|| i32::try_from(self.random.below(2)).unwrap_or(0)),
                     active_deadline_seconds: self.random.percent(3).then_some(3),
-                },
-            },
+                };
+                Wish::Object {
+                    name: self.name_for_once(),
+                    search: self.search(),
+                    spec,
+                    turns: (0..turns).map(|_| self.random.millis(0, 4_000)).collect(),
+                }
+            }
             55..65 => {
                 let name = self.name();
                 // Those that are recorded at once are removed in the middle of that.
@@ -250,8 +267,21 @@ pub(crate) async fn run(bed: Arc<Bed>, seed: u64, until: Instant) {
 impl Bed {
     async fn fulfil(&self, wish: Wish) {
         match wish {
-            Wish::Object { name, search, spec } => {
-                self.create(&name, &search, spec).await;
+            Wish::Object {
+                name,
+                search,
+                spec,
+                turns,
+            } => {
+                if self.create(&name, &search, spec).await.is_none() {
+                    return;
+                }
+                let mut suspended = spec.suspend;
+                for lasts in turns {
+                    tokio::time::sleep(lasts).await;
+                    suspended = !suspended;
+                    self.suspend(&name, suspended).await;
+                }
             }
             Wish::Again { name, generations } => self.again(&name, &generations).await,
             Wish::Call {
@@ -274,6 +304,8 @@ impl Bed {
             max_results: search.max_results,
             backoff_limit: limits.backoff_limit,
             active_deadline_seconds: limits.active_deadline_seconds,
+            suspend: limits.suspend,
+            priority: limits.priority,
             ..ArxivQuerySpec::default()
         };
         let object = ArxivQuery::new(name, spec);
@@ -297,6 +329,26 @@ impl Bed {
         }
         self.timeline.say(&format!("{name} could not be created"));
         None
+    }
+
+    /// Suspends an object, or lets it go on.
+    async fn suspend(&self, name: &str, suspend: bool) {
+        *self
+            .notes()
+            .faults
+            .entry(if suspend { "suspend" } else { "resume" })
+            .or_default() += 1;
+        self.timeline.say(&format!("fault: {name}: suspend {suspend}"));
+        let patch = Patch::Merge(json!({"spec": {"suspend": suspend}}));
+        let params = PatchParams::default();
+        let deadline = Instant::now() + TRY_FOR;
+        while Instant::now() < deadline {
+            match timeout(REQUEST_LIMIT, self.queries.patch(name, &params, &patch)).await {
+                Ok(Ok(_)) => return,
+                _ => tokio::time::sleep(TRY_EVERY).await,
+            }
+        }
+        self.timeline.say(&format!("{name} could not be changed"));
     }
 
     async fn again(&self, name: &str, generations: &[(Search, Duration)]) {

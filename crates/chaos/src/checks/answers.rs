@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use super::rows::SLICE;
 use super::{Findings, Kind};
 use crate::facts::{Answer, Endpoint, Facts, Object, Phase};
 
 /// What an answer may be when the system and arXiv are as bad as they can be. Never a 500 of ours: that one is arXiv's.
 const FAILURES: [u16; 9] = [400, 403, 404, 410, 429, 500, 502, 503, 504];
+
+/// How many places are named.
+const SHOWN: usize = 12;
 
 pub(super) fn check(facts: &Facts, findings: &mut Findings) {
     for answer in &facts.answers {
@@ -95,19 +99,31 @@ fn not_recorded(facts: &Facts, answer: &Answer, status: u16, findings: &mut Find
     }
 }
 
-/// As many as asked for, in order, all of one fetch that was for this search.
+/// As many as asked for, in order, those of a slice all of one fetch that was for this search.
 fn papers(facts: &Facts, answer: &Answer, findings: &mut Findings) {
     let found: Vec<_> = answer.papers.iter().flatten().collect();
     let places: Vec<i64> = found.iter().map(|paper| paper.index).collect();
-    let fetches: BTreeSet<u64> = found.iter().map(|paper| paper.fetch).collect();
-    let was_for_it = facts
-        .requests
+    let fetches: BTreeSet<(i64, u64)> = found
         .iter()
-        .any(|request| request.search == answer.search && fetches.contains(&request.connection));
-    if places != (0..answer.max_results).collect::<Vec<_>>() || fetches.len() != 1 || !was_for_it {
+        .map(|paper| (paper.index / SLICE, paper.fetch))
+        .collect();
+    let slices: BTreeSet<i64> = fetches.iter().map(|(slice, _)| *slice).collect();
+    let is_for_it = |(slice, fetch): &(i64, u64)| {
+        facts.requests.iter().any(|request| {
+            request.connection == *fetch
+                && request.search == answer.search
+                && i64::from(request.start) == slice * SLICE
+        })
+    };
+    if places != (0..answer.max_results).collect::<Vec<_>>()
+        || fetches.len() != slices.len()
+        || !fetches.iter().all(is_for_it)
+    {
+        let shown = &places[..places.len().min(SHOWN)];
         let text = format!(
-            "{} was given papers {places:?} of fetches {fetches:?}",
-            answer.search
+            "{} was given {} papers, {shown:?} …, of slices' fetches {fetches:?}",
+            answer.search,
+            places.len()
         );
         findings.add(Kind::Wrong, text);
     }
@@ -191,7 +207,7 @@ mod tests {
             "a hole in the papers",
             |f| f.answers[2].papers[0] = None,
             Wrong,
-            "given papers [1]",
+            "given 1 papers, [1]",
         );
         finds(
             "papers of two fetches",
@@ -200,13 +216,13 @@ mod tests {
                 f.answers[2].papers[1] = Some(Paper { index: 1, fetch: 3 });
             },
             Wrong,
-            "fetches {1, 3}",
+            "fetches {(0, 1), (0, 3)}",
         );
         finds(
             "another search's papers",
             |f| f.answers[2].search = "ti:f".into(),
             Wrong,
-            "given papers",
+            "was given 2 papers",
         );
     }
 

@@ -1,5 +1,6 @@
 //! Every object reached the end it should: succeeded, or failed for a reason that was there.
 
+use super::upstream::is_given_up;
 use super::{Findings, Kind};
 use crate::facts::{Facts, Given, Object, Phase};
 
@@ -37,7 +38,7 @@ fn answers<'a>(facts: &'a Facts, object: &'a Object) -> impl Iterator<Item = Giv
 }
 
 /// What a query may fail of: a refusal; more broken answers than it takes; its deadline; and one that fails fast, any
-/// answer that is none, or a standstill of the process that asked for it.
+/// answer that is none or came too late, or a standstill of the process that asked for it.
 fn is_explained(facts: &Facts, object: &Object) -> bool {
     let count = |given| answers(facts, object).filter(|answer| *answer == given).count();
     if object.has_deadline || count(Given::Refused) > 0 || count(Given::Broken) > object.backoff_limit {
@@ -55,8 +56,13 @@ fn is_explained(facts: &Facts, object: &Object) -> bool {
                 .any(|pause| pause.from <= at + super::upstream::LONGEST_REQUEST && at <= pause.to)
         })
     };
+    let was_late = || {
+        let mut asked = facts.requests.iter();
+        asked.any(|request| request.search == object.search && is_given_up(facts, request))
+    };
     object.fails_fast
-        && (answers(facts, object).any(|answer| !matches!(answer, Given::Papers | Given::Elsewhere))
+        && (was_late()
+            || answers(facts, object).any(|answer| !matches!(answer, Given::Papers | Given::Elsewhere))
             || stood_still())
 }
 

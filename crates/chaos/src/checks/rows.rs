@@ -6,7 +6,7 @@ use super::{Findings, Kind};
 use crate::facts::{Facts, Object, Phase, QueryRow, ResultRow};
 
 /// arXiv gives no more in one answer.
-const SLICE: i64 = 2_000;
+pub(super) const SLICE: i64 = 2_000;
 
 /// The rows of one uid.
 #[derive(Default)]

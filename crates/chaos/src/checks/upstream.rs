@@ -10,6 +10,9 @@ use crate::facts::{Disturbance, Facts, Given, Request};
 const LATENESS: Duration = Duration::from_millis(20);
 /// The longest that a process waits for an answer, as the harness sets it, with some time to come to its end.
 pub(crate) const LONGEST_REQUEST: Duration = Duration::from_secs(4);
+/// A process gives up a request after this time, as the harness sets it, less the time that it takes to get here. On a busy
+/// machine that happens by itself.
+const GIVEN_UP: Duration = Duration::from_millis(1_900);
 /// An answer is stored so soon after its connection is closed, unless something disturbs that.
 const STORED_WITHIN: Duration = Duration::from_secs(1);
 
@@ -33,6 +36,7 @@ pub(crate) fn asked_again_after(facts: &Facts) -> BTreeMap<&'static str, usize> 
     let mut after = BTreeMap::new();
     for (first, _) in asked_again(facts) {
         let why = match first.answer {
+            Given::Papers if is_given_up(facts, first) => "late",
             Given::Papers => "disturbed",
             Given::Nothing => "nothing",
             Given::Throttled => "throttled",
@@ -87,9 +91,18 @@ fn asked_again(facts: &Facts) -> impl Iterator<Item = (&Request, &Request)> {
     })
 }
 
+/// Whether its connection was closed so late that its process did not wait for the answer any more.
+pub(super) fn is_given_up(facts: &Facts, request: &Request) -> bool {
+    let connection = facts.connections.get(&request.connection);
+    connection.is_some_and(|connection| {
+        let closed = connection.closed;
+        closed.is_none_or(|closed| closed.saturating_sub(connection.opened) >= GIVEN_UP)
+    })
+}
+
 /// Whether the first one's answer was of no use, or something came between it and its place in the store.
 fn is_lost(facts: &Facts, first: &Request, again: &Request) -> bool {
-    if first.answer != Given::Papers {
+    if first.answer != Given::Papers || is_given_up(facts, first) {
         return true;
     }
     let closed = facts
@@ -185,6 +198,12 @@ mod tests {
             Kind::AskedTwice,
             "asked for again",
         );
+        accepts("one that came too late", |facts| {
+            facts.connections.insert(1, open(Duration::ZERO, 1_950));
+            facts.requests[1].at = Duration::from_secs(2);
+            facts.connections.insert(2, open(Duration::from_secs(2), 50));
+            again(facts);
+        });
         let other_slice = |facts: &mut Facts| {
             again(facts);
             facts.requests[2].start = 2_000;

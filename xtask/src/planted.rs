@@ -1,0 +1,138 @@
+//! `cargo xtask chaos --planted`: bugs that are put into a copy of the project on purpose, each of which has to be found.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{cargo, output};
+
+/// A bug is met within this time, or the search for it is of no use.
+const LENGTH: Duration = Duration::from_mins(2);
+
+/// A change that breaks the system.
+struct Bug {
+    patch: PathBuf,
+    /// What is wrong with it.
+    description: String,
+    /// It shows where the tables are on two servers.
+    split: bool,
+    /// The kinds of findings that come of it, as they are written.
+    kinds: Vec<String>,
+}
+
+/// All of them, in `crates/chaos/planted`. A file begins with what is wrong, on a line of its own, then `servers: one` or
+/// `servers: two`, then `finds: ` and the kinds of findings that may come of it.
+fn bugs() -> Result<Vec<Bug>> {
+    let mut bugs = Vec::new();
+    for file in fs::read_dir(cargo::root().join("crates/chaos/planted"))? {
+        let patch = file?.path();
+        let text = fs::read_to_string(&patch)?;
+        let mut lines = text.lines();
+        let description = lines.next().unwrap_or_default().to_owned();
+        let split = match lines.next() {
+            Some("servers: one") => false,
+            Some("servers: two") => true,
+            _ => bail!("{} does not tell its servers", patch.display()),
+        };
+        let kinds = lines.next().and_then(|line| line.strip_prefix("finds: "));
+        let kinds = kinds.with_context(|| format!("{} does not tell what is found", patch.display()))?;
+        bugs.push(Bug {
+            kinds: kinds.split(' ').map(str::to_owned).collect(),
+            patch,
+            description,
+            split,
+        });
+    }
+    bugs.sort_by(|one, other| one.patch.cmp(&other.patch));
+    Ok(bugs)
+}
+
+/// Whether each still fits the code.
+pub(crate) fn check() -> Result<()> {
+    for bug in bugs()? {
+        apply(&cargo::root(), &bug.patch, &["--check"])?;
+    }
+    Ok(())
+}
+
+/// Puts each in, builds, and attacks; fails unless what it breaks is found each time.
+pub(crate) async fn run(seed: u64, out: &Path) -> Result<ExitCode> {
+    let folder = cargo::root().join("target/planted");
+    let tree = folder.join("tree");
+    let mut missed = 0;
+    for bug in bugs()? {
+        let name = bug.patch.file_stem().unwrap_or_default().display().to_string();
+        output::progress(&format!("{name}: {}", bug.description));
+        copy_to(&tree)?;
+        apply(&tree, &bug.patch, &[])?;
+        let mut build = cargo::cargo();
+        build.current_dir(&tree).args(["build", "--target-dir"]);
+        build.arg(folder.join("target"));
+        cargo::run(build.args(["-p", "arxiv-operator", "-p", "arxiv-api-server"]))?;
+        let report = chaos::run(&chaos::Settings {
+            seed,
+            length: LENGTH,
+            split: bug.split,
+            interval: chaos::Settings::INTERVAL,
+            environment: Vec::new(),
+            binaries: folder.join("target/debug"),
+            folder: out.join(&name),
+        })
+        .await?;
+        let mut fitting = report.violations.iter();
+        let first = fitting.find(|violation| bug.kinds.contains(&format!("{:?}", violation.kind)));
+        let first = first.map(ToString::to_string);
+        missed += usize::from(first.is_none());
+        let found = first.unwrap_or_else(|| "NOT FOUND".to_owned());
+        output::result(&format!("{name}: {found}\n  {report}"));
+    }
+    output::result(&format!("planted bugs that were not found: {missed}"));
+    Ok(if missed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Makes the copy what the project is, also where an earlier bug is in it. What is the same is left alone, so that it is not
+/// built again.
+fn copy_to(tree: &Path) -> Result<()> {
+    let root = cargo::root();
+    let list = Command::new("git")
+        .current_dir(&root)
+        .args(["ls-files", "-z"])
+        .output()?;
+    for name in String::from_utf8(list.stdout)?.split_terminator('\0') {
+        let (from, to) = (root.join(name), tree.join(name));
+        // Removed, and not yet committed.
+        let Ok(now) = fs::read(&from) else { continue };
+        if fs::read(&to).is_ok_and(|then| then == now) {
+            continue;
+        }
+        fs::create_dir_all(to.parent().context("a file in a folder")?)?;
+        fs::write(&to, now)?;
+    }
+    Ok(())
+}
+
+fn apply(tree: &Path, patch: &Path, options: &[&str]) -> Result<()> {
+    let output = Command::new("git")
+        .current_dir(tree)
+        // The copy is within the project's own repository, which is not what is meant.
+        .env("GIT_CEILING_DIRECTORIES", tree.parent().unwrap_or(tree))
+        .arg("apply")
+        .args(options)
+        .arg(patch)
+        .output()?;
+    if !output.status.success() {
+        bail!(
+            "{} does not fit the code any more: {}",
+            patch.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}
