@@ -149,6 +149,21 @@ impl Schemas {
     fn finish(mut self) -> Value {
         let mut all = self.more;
         all.extend(self.generator.take_definitions(true));
+        all.values_mut().for_each(as_enum);
         Value::Object(all)
+    }
+}
+
+/// Words that are described one by one become one `enum`, which is what makers of clients understand.
+fn as_enum(schema: &mut Value) {
+    let words: Option<Vec<_>> = schema["oneOf"]
+        .as_array()
+        .map(|words| words.iter().map(|word| word["const"].clone()).collect());
+    if let (Some(words), Some(members)) = (words, schema.as_object_mut())
+        && words.iter().all(Value::is_string)
+    {
+        members.remove("oneOf");
+        members.insert("type".into(), "string".into());
+        members.insert("enum".into(), words.into());
     }
 }

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
 
 use crate::process::{Spec, find_program};
-use crate::{progress, scratch};
+use crate::{once, progress};
 
 /// On a slow machine with others at work.
 const BUILD_LIMIT: Duration = Duration::from_hours(1);
@@ -34,20 +33,12 @@ impl GoTools {
     /// The folder with the programs, which are built if need be. Blocks.
     pub fn ready(&self) -> Result<PathBuf> {
         let folder = self.cached()?;
-        if self.inside(&folder) {
-            return Ok(folder);
-        }
-        // One process builds, the others wait here and find the result.
-        let lock_path = folder.with_extension("lock");
-        let _lock = if let Some(lock) = scratch::try_lock(&lock_path)? {
-            lock
-        } else {
-            let waiting = format!("waiting for another process that builds {}", self.name);
-            progress::while_saying(&waiting, || scratch::lock(&lock_path))?
-        };
-        if !self.inside(&folder) {
-            self.build(&folder)?;
-        }
+        once::make(
+            &folder,
+            self.name,
+            || self.inside(&folder),
+            || self.build(&folder),
+        )?;
         Ok(folder)
     }
 
@@ -58,16 +49,7 @@ impl GoTools {
 
     /// Where the programs of just this module, built just so, are kept.
     fn cached(&self) -> Result<PathBuf> {
-        let hash = Sha256::new()
-            .chain_update(self.go_mod)
-            .chain_update(self.go_sum)
-            .chain_update(self.link_flags)
-            .finalize();
-        let start = hash
-            .iter()
-            .take(6)
-            .fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
-        Ok(scratch::cache()?.join(format!("{}-{start:012x}", self.name)))
+        once::folder(self.name, &[self.go_mod, self.go_sum, self.link_flags])
     }
 
     fn build(&self, folder: &Path) -> Result<()> {
@@ -104,7 +86,7 @@ impl GoTools {
             .env("GOWORK", "off")
             .env("GOFLAGS", "-buildvcs=false")
             .env("CGO_ENABLED", "0");
-        progress::while_saying(&format!("building {}", self.name), || run(spec))?;
+        once::run(&format!("building {}", self.name), spec, BUILD_LIMIT)?;
         for (built, name) in self.programs {
             if built != name {
                 fs::rename(bin.join(built), bin.join(name))?;
@@ -120,23 +102,10 @@ impl GoTools {
     }
 }
 
-/// Runs the build, whether or not the caller is on a runtime: on a thread that is not.
-fn run(spec: Spec) -> Result<()> {
-    let build = move || -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(spec.run(BUILD_LIMIT))
-    };
-    match std::thread::spawn(build).join() {
-        Ok(outcome) => outcome,
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch;
 
     #[test]
     fn a_folder_counts_only_when_it_is_complete() {

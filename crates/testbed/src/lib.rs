@@ -7,6 +7,8 @@ pub mod arxiv;
 pub mod control_plane;
 pub mod go_tools;
 mod http_get;
+mod once;
+pub mod packages;
 pub mod ports;
 pub mod postgres;
 pub mod process;

@@ -84,6 +84,11 @@ export function element(name, { text, ...attributes } = {}, ...children) {
   return made;
 }
 
+/** A field of the search form as people read it there. */
+export function titleOf(name) {
+  return document.querySelector(`#search label[for="${CSS.escape(name)}"]`)?.textContent ?? name;
+}
+
 /** Shows an error in its place; what only has to be waited for looks different. */
 export function showError(box, error) {
   const waits = error.status === 429 || error.status === 503;
@@ -93,7 +98,7 @@ export function showError(box, error) {
   const parts = [title ? element("strong", { text: title }) : "", error.message];
   if (error.problems?.length) {
     const items = error.problems.map(({ field, text }) =>
-      element("li", { text: field ? `${field.replaceAll("_", " ")}: ${text}` : text }));
+      element("li", { text: field ? `${titleOf(field)}: ${text}` : text }));
     parts.push(element("ul", {}, ...items));
   }
   box.replaceChildren(...parts);

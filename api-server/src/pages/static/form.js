@@ -1,5 +1,5 @@
 // The form of a new search. It is sent as JSON, which a form of another site cannot do.
-import { Refused, at, call, count, showError } from "./api.js";
+import { Refused, at, call, count, showError, titleOf } from "./api.js";
 
 const TEXTS = ["author", "title", "journal", "abstract", "all", "category", "comment", "report_number"];
 const form = document.getElementById("search");
@@ -14,7 +14,8 @@ function read() {
   for (const name of TEXTS) if (value(name)) body[name] = value(name);
   const ids = value("id_list").split(/[\s,;]+/).filter(Boolean);
   if (ids.length) body.id_list = ids;
-  for (const name of ["submitted_after", "submitted_before"]) if (value(name)) body[name] = value(name);
+  // A day of arXiv's, which counts in UTC.
+  for (const name of ["submitted_after", "submitted_before"]) if (value(name)) body[name] = `${value(name)}T00:00:00Z`;
   const searched = Object.keys(body).length > 0;
   if (value("max_results")) body.max_results = Number(value("max_results"));
   for (const name of ["sort_by", "sort_order"]) if (value(name)) body[name] = value(name);
@@ -25,7 +26,7 @@ function read() {
 export function describe(search) {
   const shown = Object.entries(search).filter(([name, value]) => value != null && value !== ""
     && !["max_results", "start", "sort_by", "sort_order"].includes(name));
-  return shown.map(([name, value]) => `${name.replaceAll("_", " ")}: ${[].concat(value).join(", ")}`).join(" · ");
+  return shown.map(([name, value]) => `${titleOf(name)}: ${[].concat(value).join(", ")}`).join(" · ");
 }
 
 // The same content asked for again gets the same key until there is an answer: a lost answer makes no second search.

@@ -34,6 +34,7 @@ function keep() {
   }
 }
 
+const PHASES = { Pending: "Waiting", Running: "Running", Suspended: "Suspended", Succeeded: "Done", Failed: "Failed" };
 const isEnded = (state) => state.phase === "Succeeded" || state.phase === "Failed";
 
 function labelOf(state) {
@@ -116,7 +117,7 @@ function rowOf(state) {
   const text = element("div", { class: "text" },
     element("p", { class: "what", text: labelOf(state) }),
     element("p", { class: state.phase === "Failed" ? "note bad" : "note", text: noteOf(state) }));
-  const chip = element("span", { class: "chip", "data-phase": state.phase, text: state.phase });
+  const chip = element("span", { class: "chip", "data-phase": state.phase, text: PHASES[state.phase] ?? state.phase });
   const buttons = element("div", { class: "buttons" }, ...buttonsOf(state));
   if (row) {
     const focused = row.item.contains(document.activeElement);

@@ -1,13 +1,12 @@
 //! Where the server's programs are.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 
 use anyhow::{Result, bail};
 
+use crate::once;
 use crate::process::find_program;
-use crate::progress;
 
 /// Debian and its derivatives keep the programs of each version here and not on PATH.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -19,11 +18,8 @@ pub(super) fn find(program: &str) -> Result<PathBuf> {
         return Ok(path);
     }
     let _one_at_a_time = INSTALLING.lock();
-    if look(program).is_none()
-        && rustix::process::geteuid().is_root()
-        && Path::new("/etc/debian_version").exists()
-    {
-        install()?;
+    if look(program).is_none() && once::can_apt() {
+        once::apt(&["postgresql"], "about half a minute")?;
     }
     match look(program) {
         Some(path) => Ok(path),
@@ -52,22 +48,4 @@ fn newest_in(folder: &Path, program: &str) -> Option<PathBuf> {
         .filter(|(_, path)| path.is_file())
         .max_by_key(|(version, _)| *version)
         .map(|(_, path)| path)
-}
-
-fn install() -> Result<()> {
-    progress::say("PostgreSQL is missing: apt-get install postgresql (once, about half a minute)");
-    let apt = |args: &[&str]| {
-        let mut command = Command::new("apt-get");
-        let command = command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
-        progress::while_saying("apt-get", || command.output())
-    };
-    apt(&["update", "-q"])?;
-    let output = apt(&["install", "-y", "-q", "--no-install-recommends", "postgresql"])?;
-    if !output.status.success() {
-        bail!(
-            "apt-get install postgresql failed\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    Ok(())
 }

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Makes the files here from the npm packages of these versions (NOTICE names them too).
+set -eu
+swagger=5.35.0
+redoc=2.5.4
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+npm pack --silent "swagger-ui-dist@$swagger" "redoc@$redoc"
+mkdir swagger redoc
+tar -xzf "swagger-ui-dist-$swagger.tgz" -C swagger
+tar -xzf "redoc-$redoc.tgz" -C redoc
+for file in swagger-ui-bundle.js swagger-ui.css; do
+  gzip -9nc "swagger/package/$file" > "$here/$file.gz"
+done
+# ReDoc shows its maker's logo from the internet: nothing here loads anything from there.
+sed 's#https://cdn.redoc.ly/redoc/logo-mini.svg#data:,#g' redoc/package/bundles/redoc.standalone.js |
+  gzip -9nc > "$here/redoc.standalone.js.gz"
+cp swagger/package/swagger-ui-bundle.js.LICENSE.txt redoc/package/bundles/redoc.standalone.js.LICENSE.txt "$here"

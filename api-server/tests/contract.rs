@@ -1,0 +1,152 @@
+//! The `OpenAPI` document against the running process: tools that live by it find nothing to object to.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod bed;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bed::Bed;
+use http::{Method, header};
+use serde_json::Value;
+use testbed::{packages, process::Spec, scratch::Scratch};
+
+const REQUIREMENTS: &str = include_str!("contract/requirements.txt");
+/// Examples for each operation; `CONTRACT_EXAMPLES` has another number.
+const EXAMPLES: &str = "8";
+/// For a tool's whole run on a busy machine.
+const TOOL_LIMIT: Duration = Duration::from_mins(10);
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract")
+}
+
+async fn python() -> PathBuf {
+    tokio::task::spawn_blocking(|| packages::python("python-contract", REQUIREMENTS))
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+async fn document(bed: &Bed, path: &str) -> Value {
+    bed::json(bed.get(path).await).await
+}
+
+#[tokio::test]
+async fn schemathesis_finds_no_violation() {
+    let (bin, bed) = tokio::join!(python(), Bed::start(&[]));
+    let folder = Scratch::new("schemathesis").unwrap();
+    let examples = std::env::var("CONTRACT_EXAMPLES").unwrap_or_else(|_| EXAMPLES.to_owned());
+    let spec = Spec::new(bin.join("schemathesis"), folder.path().join("log"))
+        .arg("--config-file")
+        .arg(here().join("schemathesis.toml"))
+        .args([
+            "run",
+            "--checks",
+            "all",
+            "--phases",
+            "examples,coverage,fuzzing,stateful",
+        ])
+        .args([
+            "--no-color",
+            "--generation-database",
+            "none",
+            "--max-examples",
+            &examples,
+        ])
+        .arg(bed.url("/openapi.json"));
+    spec.run(TOOL_LIMIT).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_generated_client_does_the_main_job() {
+    let (bin, bed) = tokio::join!(python(), Bed::start(&[]));
+    let folder = Scratch::new("client").unwrap();
+    let file = |name: &str| folder.path().join(name);
+    std::fs::write(
+        file("openapi.json"),
+        document(&bed, "/openapi.json").await.to_string(),
+    )
+    .unwrap();
+    std::fs::write(
+        file("config.yaml"),
+        "package_name_override: arxiv_client\npost_hooks: []\n",
+    )
+    .unwrap();
+    Spec::new(bin.join("openapi-python-client"), file("log"))
+        .args(["generate", "--meta", "none", "--fail-on-warning", "--path"])
+        .arg(file("openapi.json"))
+        .arg("--config")
+        .arg(file("config.yaml"))
+        .arg("--output-path")
+        .arg(file("arxiv_client"))
+        .run(TOOL_LIMIT)
+        .await
+        .unwrap();
+    Spec::new(bin.join("python"), file("log"))
+        .env("PYTHONPATH", folder.path())
+        .arg(here().join("main_job.py"))
+        .arg(bed.url(""))
+        .run(TOOL_LIMIT)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn the_document_has_the_methods_that_are_there() {
+    let bed = Bed::start(&[]).await;
+    let document = document(&bed, "/openapi.json").await;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let refused = bed.send("PATCH", &path.replace("{name}", "x")).await;
+        assert_eq!(refused.status(), 405, "{path}");
+        let allowed = refused.headers()[header::ALLOW].to_str().unwrap();
+        let mut allowed: Vec<_> = allowed.split(", ").map(str::to_ascii_lowercase).collect();
+        allowed.sort();
+        let described: Vec<_> = methods.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(allowed, described, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn everything_works_behind_a_prefix() {
+    let bed = Bed::start(&[("ROOT_PATH", "/search/api/")]).await;
+    // A proxy that takes the prefix away, and one that does not.
+    for before in ["", "/search/api"] {
+        let told = document(&bed, &format!("{before}/openapi.json")).await;
+        assert_eq!(told["servers"][0]["url"], "/search/api", "{before}");
+        assert!(told["paths"]["/results"].is_object(), "{before}");
+        for (page, asset) in [("/docs", "swagger.js"), ("/redoc", "redoc.js"), ("/", "page.js")] {
+            let request = bed.client.get(bed.url(&format!("{before}{page}")));
+            let shown = request.header(header::ACCEPT, "text/html").send().await.unwrap();
+            assert_eq!(shown.status(), 200, "{before}{page}");
+            let text = shown.text().await.unwrap();
+            assert!(text.contains("<base href=\"/search/api/\">"), "{text}");
+            let asset = bed.get(&format!("{before}/assets/{asset}")).await;
+            assert_eq!(asset.status(), 200, "{before}{page}");
+        }
+        let request = bed
+            .client
+            .request(Method::GET, bed.url(&format!("{before}/arxiv?author=a")));
+        let accepted = request.header("prefer", "respond-async").send().await.unwrap();
+        assert_eq!(accepted.status(), 202, "{before}");
+        let location = accepted.headers()[header::LOCATION].to_str().unwrap().to_owned();
+        assert!(location.starts_with("/search/api/arxiv/"), "{location}");
+        assert_eq!(bed::json(accepted).await["location"], location);
+        assert!(bed.get(&location).await.status().is_success(), "{location}");
+        let redirected = bed.get(&format!("{before}/results/?page=1")).await;
+        assert_eq!(redirected.status(), 307, "{before}");
+        assert_eq!(
+            redirected.headers()[header::LOCATION],
+            "/search/api/results?page=1"
+        );
+    }
+    assert_eq!(bed.get("/search/apiary").await.status(), 404);
+    assert_eq!(
+        bed.get("/search/api").await.status(),
+        404,
+        "for who wants no page, as ever"
+    );
+}

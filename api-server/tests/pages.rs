@@ -1,0 +1,62 @@
+//! The pages in a real browser: see browser/*.test.mjs.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod bed;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bed::Bed;
+use testbed::{packages, process::Spec, scratch::Scratch};
+
+/// For one file's tests on a busy machine.
+const LIMIT: Duration = Duration::from_mins(10);
+
+/// The browser, Node.js and the packages that drive it.
+struct Tools {
+    chromium: PathBuf,
+    node: PathBuf,
+    modules: PathBuf,
+}
+
+async fn tools() -> Tools {
+    let find = || Tools {
+        chromium: packages::chromium().unwrap(),
+        node: packages::node().unwrap(),
+        modules: packages::node_modules(
+            "node-browser",
+            include_str!("browser/package.json"),
+            include_str!("browser/package-lock.json"),
+        )
+        .unwrap(),
+    };
+    tokio::task::spawn_blocking(find).await.unwrap()
+}
+
+/// Runs the tests of one file. `SCREENS` names a folder that gets pictures of what they see.
+async fn run(file: &str, bed: &Bed, tools: &Tools) {
+    let folder = Scratch::new("browser").unwrap();
+    let control = bed.stack.arxiv().unwrap().root().join("/_control").unwrap();
+    let spec = Spec::new(&tools.node, folder.path().join("log"))
+        .args(["--test", "--test-reporter", "spec"])
+        .arg(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/browser")
+                .join(file),
+        )
+        .env("BASE_URL", bed.url(""))
+        .env("ARXIV_CONTROL", control.as_str())
+        .env("CHROMIUM", &tools.chromium)
+        .env("NODE_MODULES", &tools.modules)
+        .env("SCREENS", std::env::var_os("SCREENS").unwrap_or_default());
+    spec.run(LIMIT).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_documentation_works_without_the_internet() {
+    let (tools, bed) = tokio::join!(tools(), Bed::start(&[]));
+    run("docs.test.mjs", &bed, &tools).await;
+}

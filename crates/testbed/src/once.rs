@@ -1,0 +1,90 @@
+//! Tools that are made or installed once on a machine: by one process, while the others wait.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::process::Spec;
+use crate::{progress, scratch};
+
+/// Downloads and unpacking of Debian packages.
+const APT_LIMIT: Duration = Duration::from_mins(10);
+
+/// A folder of the cache for just these contents.
+pub(crate) fn folder(name: &str, contents: &[&str]) -> Result<PathBuf> {
+    let mut hash = Sha256::new();
+    for content in contents {
+        hash.update(content);
+    }
+    let start = hash
+        .finalize()
+        .iter()
+        .take(6)
+        .fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+    Ok(scratch::cache()?.join(format!("{name}-{start:012x}")))
+}
+
+/// Makes what is not there yet.
+pub(crate) fn make(
+    folder: &Path,
+    what: &str,
+    is_there: impl Fn() -> bool,
+    make: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    if is_there() {
+        return Ok(());
+    }
+    let lock_path = folder.with_extension("lock");
+    let _lock = if let Some(lock) = scratch::try_lock(&lock_path)? {
+        lock
+    } else {
+        let waiting = format!("waiting for another process that makes {what}");
+        progress::while_saying(&waiting, || scratch::lock(&lock_path))?
+    };
+    if is_there() { Ok(()) } else { make() }
+}
+
+/// Runs a command to its end, whether or not the caller is on a runtime: on a thread that is not.
+pub(crate) fn run(what: &str, spec: Spec, limit: Duration) -> Result<()> {
+    let work = move || -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(spec.run(limit))
+    };
+    progress::while_saying(what, || match std::thread::spawn(work).join() {
+        Ok(outcome) => outcome,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+/// Whether Debian packages can be installed without asking.
+pub(crate) fn can_apt() -> bool {
+    rustix::process::geteuid().is_root() && Path::new("/etc/debian_version").exists()
+}
+
+/// Installs Debian packages.
+pub(crate) fn apt(packages: &[&str], takes: &str) -> Result<()> {
+    let named = packages.join(" ");
+    progress::say(&format!("missing: apt-get install {named} (once, {takes})"));
+    let limit = APT_LIMIT.as_secs().to_string();
+    let apt = |args: &[&str]| {
+        let mut command = Command::new("timeout");
+        let command = command
+            .args([&limit, "apt-get"])
+            .args(args)
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        progress::while_saying("apt-get", || command.output())
+    };
+    apt(&["update", "-q"])?;
+    let install = ["install", "-y", "-q", "--no-install-recommends"];
+    let output = apt(&[&install[..], packages].concat())?;
+    if !output.status.success() {
+        let told = String::from_utf8_lossy(&output.stderr);
+        bail!("apt-get install {named} failed\n{told}");
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Tools from package registries: a browser from Debian, packages of npm and `PyPI`, pinned by the tests that use them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::once;
+use crate::process::{Spec, find_program};
+
+/// Downloads of some dozens of packages on a slow line.
+const INSTALL_LIMIT: Duration = Duration::from_mins(10);
+
+/// Path of one of these programs; Debian's package is installed when none is there and that can be done without asking
+/// (root on Debian). Blocks.
+fn program(names: &[&str], packages: &[&str], takes: &str) -> Result<PathBuf> {
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let look = || names.iter().find_map(|name| find_program(name));
+    if let Some(path) = look() {
+        return Ok(path);
+    }
+    let _one_at_a_time = INSTALLING.lock();
+    if look().is_none() && once::can_apt() {
+        once::apt(packages, takes)?;
+    }
+    match look() {
+        Some(path) => Ok(path),
+        None => bail!(
+            "none of {} is on PATH; install one, for example with `sudo apt-get install {}`",
+            names.join(", "),
+            packages.join(" ")
+        ),
+    }
+}
+
+/// A Chromium. Blocks.
+pub fn chromium() -> Result<PathBuf> {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    program(&names, &["chromium", "fonts-liberation"], "about a minute")
+}
+
+/// Node.js. Blocks.
+pub fn node() -> Result<PathBuf> {
+    program(&["node"], &["nodejs", "npm"], "about a minute")
+}
+
+/// The folder `node_modules` of a package.json with its lock. Blocks.
+pub fn node_modules(name: &str, package: &str, lock: &str) -> Result<PathBuf> {
+    node()?;
+    let npm = program(&["npm"], &["npm"], "about a minute")?;
+    let folder = once::folder(name, &[package, lock])?;
+    let install = |unfinished: &Path, log: &Path| {
+        fs::write(unfinished.join("package.json"), package)?;
+        fs::write(unfinished.join("package-lock.json"), lock)?;
+        let spec = Spec::new(&npm, log)
+            .envs(std::env::vars_os())
+            .arg("--prefix")
+            .arg(unfinished.as_os_str())
+            // No package needs its install script; the files are all that is used.
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+        once::run(&format!("npm ci for {name}"), spec, INSTALL_LIMIT)
+    };
+    installed(&folder, name, install)?;
+    Ok(folder.join("node_modules"))
+}
+
+/// The folder `bin` of a Python environment with these requirements. Blocks.
+pub fn python(name: &str, requirements: &str) -> Result<PathBuf> {
+    let python = program(&["python3"], &["python3", "python3-venv"], "about half a minute")?;
+    let folder = once::folder(name, &[requirements])?;
+    let install = |unfinished: &Path, log: &Path| {
+        let file = unfinished.join("requirements.txt");
+        fs::write(&file, requirements)?;
+        // Programs in it name its place, so it is made where it stays.
+        let venv = || {
+            Spec::new(&python, log)
+                .envs(std::env::vars_os())
+                .args(["-m", "venv", "--clear"])
+                .arg(venv_of(&folder))
+        };
+        let what = format!("a Python environment for {name}");
+        if let Err(error) = once::run(&what, venv(), INSTALL_LIMIT) {
+            if !once::can_apt() {
+                return Err(error).context("python3 -m venv does not work; on Debian that is python3-venv");
+            }
+            once::apt(&["python3-venv"], "about half a minute")?;
+            once::run(&what, venv(), INSTALL_LIMIT)?;
+        }
+        let pip = Spec::new(venv_of(&folder).join("bin/python"), log)
+            .envs(std::env::vars_os())
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-input",
+                "--disable-pip-version-check",
+                "-r",
+            ])
+            .arg(file.as_os_str());
+        once::run(&format!("pip install for {name}"), pip, INSTALL_LIMIT)
+    };
+    installed(&folder, name, install)?;
+    Ok(venv_of(&folder).join("bin"))
+}
+
+fn venv_of(folder: &Path) -> PathBuf {
+    folder.with_extension("venv")
+}
+
+/// Installs into a folder beside, which takes the folder's name when all is there.
+fn installed(folder: &Path, name: &str, install: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<()> {
+    once::make(
+        folder,
+        name,
+        || folder.is_dir(),
+        || {
+            let unfinished = folder.with_extension("unfinished");
+            if unfinished.exists() {
+                fs::remove_dir_all(&unfinished)?;
+            }
+            fs::create_dir_all(&unfinished)?;
+            let log = folder.with_extension("log");
+            install(&unfinished, &log).with_context(|| {
+                format!(
+                    "{name} cannot be installed from the package registry; see {}",
+                    log.display()
+                )
+            })?;
+            Ok(fs::rename(&unfinished, folder)?)
+        },
+    )
+}
