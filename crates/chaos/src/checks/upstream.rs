@@ -13,8 +13,9 @@ pub(crate) const LONGEST_REQUEST: Duration = Duration::from_secs(4);
 /// A process gives up a request after this time, as the harness sets it, less the time that it takes to get here. On a busy
 /// machine that happens by itself.
 const GIVEN_UP: Duration = Duration::from_millis(1_900);
-/// An answer is stored so soon after its connection is closed, unless something disturbs that.
-const STORED_WITHIN: Duration = Duration::from_secs(1);
+/// An answer is read and stored so soon after its connection is closed, unless something disturbs that: one of 2,000 papers
+/// takes long to read on a busy machine.
+const STORED_WITHIN: Duration = Duration::from_secs(3);
 
 pub(super) fn check(facts: &Facts, findings: &mut Findings) {
     spacing(facts, findings);
@@ -194,7 +195,7 @@ mod tests {
         );
         finds(
             "a kill later",
-            disturbed(2_000, 4_000, None),
+            disturbed(4_000, 6_000, None),
             Kind::AskedTwice,
             "asked for again",
         );
