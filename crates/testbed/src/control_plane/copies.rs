@@ -23,7 +23,12 @@ impl ControlPlane {
         edit: impl Fn(usize, &mut Value),
     ) -> Result<()> {
         let key = |name: &str| base64(format!("/registry/{resource}/{namespace}/{name}").as_bytes());
-        let found = self.etcd_call("range", &json!({"key": key(name)?})).await?;
+        // An error means that a provider is there already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let found = self
+            .etcd_call(&client, "range", &json!({"key": key(name)?}))
+            .await?;
         let value: ByteString = serde_json::from_value(found["kvs"][0]["value"].clone())
             .with_context(|| format!("etcd has no {resource} {namespace}/{name}"))?;
         let original: Value = serde_json::from_slice(&value.0)?;
@@ -39,20 +44,17 @@ impl ControlPlane {
                 let value = base64(&serde_json::to_vec(&copy)?)?;
                 puts.push(json!({"requestPut": {"key": key(&name)?, "value": value}}));
             }
-            self.etcd_call("txn", &json!({"success": puts})).await?;
+            self.etcd_call(&client, "txn", &json!({"success": puts})).await?;
         }
         Ok(())
     }
 
     /// A call of etcd's JSON gateway.
-    async fn etcd_call(&self, operation: &str, body: &Value) -> Result<Value> {
+    async fn etcd_call(&self, client: &reqwest::Client, operation: &str, body: &Value) -> Result<Value> {
         let url = format!(
             "http://127.0.0.1:{}/v3/kv/{operation}",
             self.etcd_ports[0].number()
         );
-        // An error means that a provider is there already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().build()?;
         let answer = client.post(url).json(body).send().await?.error_for_status()?;
         Ok(answer.json().await?)
     }
