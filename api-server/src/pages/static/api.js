@@ -61,12 +61,12 @@ function refused(response, body) {
   return new Refused(response.status, message, { retryAfter });
 }
 
-/** Where the Link header says that more is, or null. */
-export function nextLink(headers) {
+/** Where the Link header of an answer from `url` says that more is, or null. */
+export function nextLink(headers, url) {
   for (const link of (headers.get("Link") ?? "").split(/,\s*(?=<)/)) {
     const found = /^\s*<([^>]*)>(.*)$/.exec(link);
     if (found && /;\s*rel="?next"?/i.test(found[2])) {
-      const url = new URL(found[1], location.origin);
+      const url = new URL(found[1], url);
       if (url.origin === location.origin) return url;
     }
   }
