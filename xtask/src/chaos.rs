@@ -25,7 +25,8 @@ pub(crate) struct Arguments {
     /// The tables `queries` and `results` are on two servers.
     #[arg(long)]
     split: bool,
-    /// Attacks copies of the project instead, each with a bug put in on purpose (crates/chaos/planted), for two minutes, up to four times; fails
+    /// Attacks copies of the project instead, each with a bug put in on purpose (crates/chaos/planted), for two minutes and
+    /// up to four times; fails
     /// unless each is found.
     #[arg(long, conflicts_with_all = ["minutes", "split", "release", "binaries"])]
     planted: bool,

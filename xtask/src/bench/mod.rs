@@ -29,7 +29,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Some(folder) => folder,
         None => cargo::build_binaries(true)?,
     };
-    let figures = memory::measure(binaries, arguments.objects).await?;
+    let figures = Box::pin(memory::measure(binaries, arguments.objects)).await?;
     output::result(&format!("{:<64} {:>10} {:>10}", "figure", "measured", "limit"));
     for figure in &figures {
         output::result(&figure.to_string());
