@@ -17,8 +17,9 @@ use crate::{
     arxiv_objects::ObjectStates,
     endpoints::{Endpoint, Served},
     kubernetes::{abandoned::Abandoned, objects::Objects, waiters::Waiters},
-    metrics::{Counts, register_pools},
+    metrics::{Counts, register_lags, register_pools},
     queries::QueryLog,
+    reading::lag::Lag,
     request_body::BodyRoom,
     results::{PageDefaults, ResultPages},
     settings::{Databases, Settings, Tables},
@@ -58,6 +59,8 @@ pub(crate) struct DatabaseCheck {
     pub(crate) need: Need,
     /// A replica that all processes share: its absence is told, but takes none of them out of service.
     pub(crate) shared_replica: bool,
+    /// How far such a replica was behind when it was looked at.
+    pub(crate) lag: Lag,
 }
 
 /// The tasks beside the requests need these.
@@ -98,10 +101,13 @@ impl App {
                 reads: reads.clone(),
                 zone: settings.timezone_offset,
                 room: room.clone(),
+                lag: app.lag_of("queries_ro"),
             });
             app.result_pages = Some(ResultPages {
                 reads: reads.clone(),
                 defaults,
+                zone: settings.timezone_offset,
+                lag: app.lag_of("results_ro"),
             });
         }
         if let Some(tables) = &databases.rw {
@@ -123,6 +129,11 @@ impl App {
                 .await?;
         }
         register_pools(metrics, pools.made);
+        let replicas = app.checks.iter().filter(|check| check.shared_replica);
+        register_lags(
+            metrics,
+            replicas.map(|check| (check.name, check.lag.clone())).collect(),
+        );
         Ok(app)
     }
 
@@ -132,7 +143,14 @@ impl App {
             pool: pool.clone(),
             need,
             shared_replica,
+            lag: Lag::default(),
         });
+    }
+
+    /// Where it is noted how far the replica of this check is behind.
+    fn lag_of(&self, name: &str) -> Lag {
+        let check = self.checks.iter().find(|check| check.name == name);
+        check.map(|check| check.lag.clone()).unwrap_or_default()
     }
 
     fn reads(&mut self, pools: &mut Pools<'_>, tables: &Tables) -> anyhow::Result<Reads> {

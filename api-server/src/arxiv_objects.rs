@@ -156,7 +156,7 @@ async fn read_results(
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let page = PageParams::read(&Query::parse(query.as_deref()), states.defaults)?;
+    let page = PageParams::alone(&Query::parse(query.as_deref()), states.defaults)?;
     let call = page.call("read_object_results").arg("name", &name);
     service::notice!(
         component = "frontend",

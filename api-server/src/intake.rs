@@ -11,7 +11,7 @@ use crate::{
     error::ApiError,
     prefer::prefers_async,
     queries,
-    results::{PageDefaults, PageParams},
+    results::{PageDefaults, PageParams, Wanted},
     wire::{dates::Zone, query::Query, search::SearchParams},
     writes,
 };
@@ -32,6 +32,10 @@ pub const READERS: [&str; 10] = [
 
 /// Hours from UTC of dates without an offset.
 const ZONE_HOURS: i64 = 2;
+const DEFAULTS: PageDefaults = PageDefaults {
+    page: 0,
+    items_per_page: 10,
+};
 
 /// As far as endpoints look at a request.
 #[derive(Clone, Debug, Default)]
@@ -64,15 +68,22 @@ pub fn read(reader: &str, request: &Request) -> Option<Result<String, Refusal>> 
         "GET /arxiv" => search(request).map(|text| format!("{text} {}", prefers_async(&request.headers))),
         "GET /arxiv-api" => search(request),
         "GET /arxiv/{name}/results" => page(request).map(|text| format!("{text} {}", is_name(&request.name))),
-        "GET /results" | "GET /read-results" => page(request),
-        "GET /queries" => queries::dates_of_query(&query(request))
-            .seconds(zone)
-            .map(|seconds| format!("{seconds:?}")),
+        "GET /results" | "GET /read-results" => {
+            Wanted::read(&query(request), &request.headers, DEFAULTS, zone)
+                .map(|wanted| format!("{wanted:?} {}", wanted.call("results")))
+                .map_err(ApiError::from)
+        }
+        "GET /queries" => queries::Wanted::of_query(&query(request), &request.headers).and_then(|wanted| {
+            let seconds = queries::dates_of_query(&query(request)).seconds(zone)?;
+            Ok(format!("{seconds:?} {wanted:?}"))
+        }),
         "POST /queries" => queries::dates_of_body(&request.headers, &request.body)
             .and_then(|dates| dates.seconds(zone))
             .map(|seconds| format!("{seconds:?}")),
         "GET /read-queries" => {
-            queries::seconds_of_query(&query(request)).map(|seconds| format!("{seconds:?}"))
+            let wanted = queries::Wanted::of_query(&query(request), &request.headers);
+            queries::seconds_of_query(&query(request))
+                .and_then(|seconds| Ok(format!("{seconds:?} {:?}", wanted?)))
         }
         "POST /write-queries" => {
             writes::query_row(&request.headers, &request.body).map(|row| format!("{row:?}"))
@@ -94,11 +105,8 @@ fn search(request: &Request) -> Result<String, ApiError> {
 }
 
 fn page(request: &Request) -> Result<String, ApiError> {
-    let defaults = PageDefaults {
-        page: 0,
-        items_per_page: 10,
-    };
-    Ok(PageParams::read(&query(request), defaults).map(|page| format!("{page:?}"))?)
+    let query = query(request);
+    Ok(PageParams::alone(&query, DEFAULTS).map(|page| format!("{page:?}"))?)
 }
 
 fn refusal(error: ApiError) -> Refusal {

@@ -22,6 +22,7 @@ mod prefer;
 mod queries;
 mod rate_limit;
 mod readiness;
+mod reading;
 mod request_body;
 mod results;
 mod root_path;

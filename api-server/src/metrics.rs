@@ -15,6 +15,8 @@ use prometheus_client::{
 use service::metrics::Metrics;
 use storage::PgPool;
 
+use crate::reading::lag::Lag;
+
 /// From a stored page's milliseconds to a wait at its limit, in seconds.
 const DURATIONS: [f64; 12] = [
     0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 3.0, 10.0, 30.0, 60.0,
@@ -112,6 +114,35 @@ impl Collector for PoolUse {
             for (state, count) in [("idle", idle), ("busy", busy)] {
                 let labels = [("pool", *name), ("state", state)];
                 ConstGauge::new(count).encode(connections.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far each replica is behind, as it was seen last.
+#[derive(Debug)]
+struct Lags(Arc<[(&'static str, Lag)]>);
+
+/// Adds the replicas' lags to the metrics.
+pub(crate) fn register_lags(metrics: &Metrics, lags: Vec<(&'static str, Lag)>) {
+    let lags = Lags(lags.into());
+    metrics.register(|registry| registry.register_collector(Box::new(lags)));
+}
+
+impl Collector for Lags {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauge = ConstGauge::new(0.0_f64);
+        let mut lags = encoder.encode_descriptor(
+            "replica_lag_seconds",
+            "How old what a replica shows may be, as it was seen last",
+            None,
+            gauge.metric_type(),
+        )?;
+        for (name, lag) in self.0.iter() {
+            if let Some(seen) = lag.seen() {
+                let labels = [("replica", *name)];
+                ConstGauge::new(seen.as_secs_f64()).encode(lags.encode_family(&labels)?)?;
             }
         }
         Ok(())

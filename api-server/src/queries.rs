@@ -1,24 +1,29 @@
 //! GET and POST /queries, GET /read-queries: what was asked, by time.
 
-use std::io;
-
 use axum::{
     Router,
-    body::Body,
     extract::{RawQuery, Request, State},
+    middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
-use bytes::{BufMut, Bytes, BytesMut};
-use futures::{Stream, StreamExt, stream};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 use service::logs::Call;
-use storage::{ReadQuery, Reads, StorageError};
+use storage::{QueryFilter, ReadQuery, Reads};
 
 use crate::{
     error::ApiError,
+    reading::{
+        body::Form,
+        compress::compress,
+        csv,
+        filter::{STATUS, TEXT, of_queries},
+        format::{FORMAT_OF_QUERIES, Format, OF_QUERIES},
+        lag,
+    },
     request_body::{BodyRoom, SMALL_BODY},
     routing::only,
     wire::{
@@ -59,15 +64,14 @@ const END_SECOND: Param = Param::new(
 );
 /// Parameters of GET /queries, and fields of POST /queries.
 pub(crate) const BETWEEN_DATES: &[Param] = &[START_DATE, END_DATE];
+/// Further parameters of GET /queries and /read-queries.
+pub(crate) const WANTED: &[Param] = &[STATUS, TEXT, FORMAT_OF_QUERIES];
 /// Parameters of GET /read-queries.
 pub(crate) const BETWEEN_SECONDS: &[Param] = &[START_SECOND, END_SECOND];
 
 /// What is put before each query, which is stored without it.
 const PREFIX: &str = "ArXiv Query: ";
 const ATTACHMENT: HeaderValue = HeaderValue::from_static("attachment; filename=query_data.json");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// A part of an answer is sent when it is so long, in bytes: this, not the answer's length, is held in memory.
-const CHUNK: usize = 16 * 1024;
 
 /// What the endpoints need.
 #[derive(Clone)]
@@ -75,23 +79,41 @@ pub(crate) struct QueryLog {
     pub(crate) reads: Reads,
     pub(crate) zone: Zone,
     pub(crate) room: BodyRoom,
+    pub(crate) lag: lag::Lag,
 }
 
 pub(crate) fn frontend(log: QueryLog) -> Router {
-    let methods = get(queries_get).post(queries_post);
-    Router::new().route("/queries", only(methods, "GET, POST").with_state(log))
+    routes("/queries", get(queries_get).post(queries_post), "GET, POST", log)
 }
 
 pub(crate) fn backend(log: QueryLog) -> Router {
-    Router::new().route("/read-queries", only(get(read_queries), "GET").with_state(log))
+    routes("/read-queries", get(read_queries), "GET", log)
 }
 
-async fn queries_get(State(log): State<QueryLog>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let dates = dates_of_query(&Query::parse(query.as_deref()));
-    let mut response = log.between("queries_get", dates).await?;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_DISPOSITION, ATTACHMENT);
+fn routes(path: &str, methods: MethodRouter<QueryLog>, allow: &'static str, log: QueryLog) -> Router {
+    Router::new().route(
+        path,
+        only(methods, allow)
+            .layer(from_fn(compress))
+            .layer(from_fn_with_state(log.lag.clone(), lag::tell))
+            .with_state(log),
+    )
+}
+
+async fn queries_get(
+    State(log): State<QueryLog>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let query = Query::parse(query.as_deref());
+    let wanted = Wanted::of_query(&query, &headers)?;
+    let is_json = wanted.format == Format::Json;
+    let mut response = log.between("queries_get", dates_of_query(&query), wanted).await?;
+    if is_json {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_DISPOSITION, ATTACHMENT);
+    }
     Ok(response)
 }
 
@@ -99,11 +121,17 @@ async fn queries_post(State(log): State<QueryLog>, request: Request) -> Result<R
     let (parts, body) = request.into_parts();
     let body = log.room.read(&parts.headers, body, SMALL_BODY).await?;
     let dates = dates_of_body(&parts.headers, &body.bytes)?;
-    log.between("queries_post", dates).await
+    log.between("queries_post", dates, Wanted::default()).await
 }
 
-async fn read_queries(State(log): State<QueryLog>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
-    let (start, end) = seconds_of_query(&Query::parse(query.as_deref()))?;
+async fn read_queries(
+    State(log): State<QueryLog>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let query = Query::parse(query.as_deref());
+    let (start, end) = seconds_of_query(&query)?;
+    let wanted = Wanted::of_query(&query, &headers)?;
     let call = Call::new("read_queries")
         .arg("start_timestamp", start)
         .arg("end_timestamp", end);
@@ -112,7 +140,35 @@ async fn read_queries(State(log): State<QueryLog>, RawQuery(query): RawQuery) ->
         origin = "read_queries.read_queries",
         "{call}: called"
     );
-    log.read(start, end).await
+    log.read(start, end, wanted).await
+}
+
+/// Which queries a caller wants beside the time, and in which form: `status`, `text` (words, as of results), `format`.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    filter: QueryFilter,
+    format: Format,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            filter: QueryFilter::default(),
+            format: Format::Json,
+        }
+    }
+}
+
+impl Wanted {
+    pub(crate) fn of_query(query: &Query, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let mut reader = ParamReader::new(query);
+        let wanted = Self {
+            filter: of_queries(&mut reader, query),
+            format: Format::read(&mut reader, query, headers, OF_QUERIES),
+        };
+        reader.finish()?;
+        Ok(wanted)
+    }
 }
 
 /// The parameters of /read-queries: from when to when, in seconds.
@@ -167,7 +223,12 @@ impl Dates {
 
 impl QueryLog {
     /// The queries between two dates.
-    async fn between(&self, function: &'static str, dates: Dates) -> Result<Response, ApiError> {
+    async fn between(
+        &self,
+        function: &'static str,
+        dates: Dates,
+        wanted: Wanted,
+    ) -> Result<Response, ApiError> {
         let call = Call::new(function)
             .arg("start_timestamp", dates.start.as_ref())
             .arg("end_timestamp", dates.end.as_ref());
@@ -177,11 +238,10 @@ impl QueryLog {
             "{call}: called"
         );
         let (start, end) = dates.seconds(self.zone)?;
-        self.read(start, end).await
+        self.read(start, end, wanted).await
     }
 
-    /// Sends rows as they come. An error before the first one is an answer of its own; a later one breaks the answer off.
-    async fn read(&self, start: i64, end: Option<i64>) -> Result<Response, ApiError> {
+    async fn read(&self, start: i64, end: Option<i64>, wanted: Wanted) -> Result<Response, ApiError> {
         let call = Call::new("read_query_data")
             .arg("start_timestamp", start)
             .arg("end_timestamp", end);
@@ -193,12 +253,18 @@ impl QueryLog {
         // Seconds that no date can be shown for are no date that was asked for.
         let (first, last) = self.zone.range();
         let last = end.unwrap_or(last).min(last);
-        // Fused: it is asked once more after its end when there is no row at all.
-        let mut rows = self.reads.queries(start.max(first), Some(last)).fuse();
-        let before = rows.next().await.transpose()?;
-        let rows = stream::iter(before.map(Ok)).chain(rows);
-        let body = Body::from_stream(array(rows, self.zone));
-        Ok(([(header::CONTENT_TYPE, JSON)], body).into_response())
+        let rows = self.reads.queries(start.max(first), Some(last), wanted.filter);
+        let body = form(wanted.format, self.zone).streamed(rows).await?;
+        let mut response = ([(header::CONTENT_TYPE, wanted.format.content_type())], body).into_response();
+        let name = match wanted.format {
+            Format::Csv => "attachment; filename=query_data.csv",
+            Format::Ndjson => "attachment; filename=query_data.ndjson",
+            _ => return Ok(response),
+        };
+        response
+            .headers_mut()
+            .insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(name));
+        Ok(response)
     }
 }
 
@@ -222,47 +288,29 @@ impl ShownQuery {
     }
 }
 
-/// A JSON array of the rows, in chunks.
-fn array(
-    rows: impl Stream<Item = Result<ReadQuery, StorageError>> + Send + 'static,
-    zone: Zone,
-) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    struct Writing<S> {
-        rows: S,
-        buffer: BytesMut,
-        any: bool,
+/// How queries are written.
+fn form(format: Format, zone: Zone) -> Form<ReadQuery> {
+    let show = move |row: &ReadQuery| ShownQuery::of(row, zone);
+    match format {
+        Format::Csv => Form {
+            head: "query,timestamp,status,num_results\r\n",
+            separator: "",
+            tail: "",
+            write: Box::new(move |buffer, row| {
+                let shown = show(row);
+                let cells = [
+                    &*shown.query,
+                    &shown.timestamp.unwrap_or_default(),
+                    &shown.status.map(|n| n.to_string()).unwrap_or_default(),
+                    &shown.num_results.map(|n| n.to_string()).unwrap_or_default(),
+                ];
+                csv::line(buffer, &cells);
+                Ok(())
+            }),
+        },
+        Format::Ndjson => Form::ndjson(show),
+        _ => Form::json(show),
     }
-    let start = Writing {
-        rows: Box::pin(rows),
-        buffer: BytesMut::from(&b"["[..]),
-        any: false,
-    };
-    stream::try_unfold(Some(start), move |state| async move {
-        let Some(mut state) = state else { return Ok(None) };
-        loop {
-            let Some(row) = state.rows.next().await else {
-                state.buffer.put_u8(b']');
-                return Ok(Some((state.buffer.freeze(), None)));
-            };
-            let row = row.inspect_err(|error| {
-                tracing::warn!(
-                    error = error as &dyn std::error::Error,
-                    "an answer of queries is broken off"
-                );
-            });
-            let row = row.map_err(io::Error::other)?;
-            if state.any {
-                state.buffer.put_u8(b',');
-            }
-            state.any = true;
-            serde_json::to_writer((&mut state.buffer).writer(), &ShownQuery::of(&row, zone))
-                .map_err(io::Error::from)?;
-            if state.buffer.len() >= CHUNK {
-                let chunk = state.buffer.split().freeze();
-                return Ok(Some((chunk, Some(state))));
-            }
-        }
-    })
 }
 
 #[cfg(test)]
@@ -278,38 +326,24 @@ mod tests {
         }
     }
 
-    async fn written(rows: Vec<Result<ReadQuery, StorageError>>) -> Vec<io::Result<Bytes>> {
-        array(stream::iter(rows), Zone::new(2).unwrap()).collect().await
-    }
-
-    #[tokio::test]
-    async fn rows_are_an_array() {
-        let rows = vec![Ok(row(1_711_843_200, Some("a"))), Ok(row(1_711_846_800, None))];
-        let chunks = written(rows).await;
-        let text: Vec<u8> = chunks
-            .into_iter()
-            .flat_map(|chunk| chunk.unwrap().to_vec())
-            .collect();
-        let shown: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    #[test]
+    fn rows_are_shown_with_their_prefix_and_date() {
+        let rows = [row(1_711_843_200, Some("a,=b")), row(1_711_846_800, None)];
+        let zone = Zone::new(2).unwrap();
+        let written = |format| form(format, zone).whole(&rows).unwrap();
+        let shown: serde_json::Value = serde_json::from_slice(&written(Format::Json)).unwrap();
         assert_eq!(
             shown,
             serde_json::json!([
-                {"query": "ArXiv Query: a", "timestamp": "2024-03-31T02:00:00", "status": 200, "num_results": null},
+                {"query": "ArXiv Query: a,=b", "timestamp": "2024-03-31T02:00:00", "status": 200, "num_results": null},
                 {"query": "ArXiv Query: ", "timestamp": "2024-03-31T03:00:00", "status": 200, "num_results": null},
             ])
         );
-        assert_eq!(written(vec![]).await.remove(0).unwrap(), "[]");
-    }
-
-    #[tokio::test]
-    async fn a_long_answer_comes_in_parts_and_a_broken_one_never_ends() {
-        let long = "x".repeat(CHUNK / 2);
-        let rows = || (0..6).map(|_| Ok(row(0, Some(&long)))).collect::<Vec<_>>();
-        assert!(written(rows()).await.len() >= 3);
-        let mut broken = rows();
-        broken.push(Err(StorageError::TimedOut));
-        let chunks = written(broken).await;
-        assert!(chunks.last().unwrap().is_err());
-        assert!(chunks.iter().flatten().all(|chunk| !chunk.ends_with(b"]")));
+        assert_eq!(
+            written(Format::Csv),
+            "query,timestamp,status,num_results\r\n\"ArXiv Query: a,=b\",2024-03-31T02:00:00,200,\r\nArXiv Query: ,2024-03-31T03:00:00,200,\r\n"
+        );
+        let lines = written(Format::Ndjson);
+        assert_eq!(lines.split(|b| *b == b'\n').count(), 3);
     }
 }

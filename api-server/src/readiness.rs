@@ -6,12 +6,14 @@ use crd::{ArxivQuery, GROUP};
 use futures::future::join_all;
 use kube::{Client, Error, Resource};
 use service::health::{Heartbeat, Readiness};
-use storage::schema;
+use storage::{ReplicaState, StorageError, schema};
 
 use crate::app::DatabaseCheck;
 
 /// Between two rounds. A pod is taken out of, or into, service a few seconds after things change.
 const PAUSE: Duration = Duration::from_secs(2);
+/// A replica that is further behind is told of.
+const FAR_BEHIND: Duration = Duration::from_secs(30);
 /// One look at one thing.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// A round is two looks, at databases and at Kubernetes, and a pause; this is several.
@@ -56,11 +58,29 @@ pub(crate) async fn observe(
 
 /// Why the database cannot be used.
 async fn look_at_database(check: &DatabaseCheck) -> Option<String> {
-    match tokio::time::timeout(CHECK_TIMEOUT, schema::check(&check.pool, check.need)).await {
-        Ok(Ok(reason)) => reason.map(str::to_owned),
+    let looked = tokio::time::timeout(CHECK_TIMEOUT, look_closely(check)).await;
+    if !matches!(looked, Ok(Ok(_))) {
+        check.lag.note(None);
+    }
+    match looked {
+        Ok(Ok(reason)) => reason,
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some("the database did not answer in time".to_owned()),
     }
+}
+
+async fn look_closely(check: &DatabaseCheck) -> Result<Option<String>, StorageError> {
+    if let Some(reason) = schema::check(&check.pool, check.need).await? {
+        return Ok(Some(reason.to_owned()));
+    }
+    if !check.shared_replica {
+        return Ok(None);
+    }
+    let ReplicaState { lag } = ReplicaState::of(&check.pool).await?;
+    check.lag.note(lag);
+    Ok(lag
+        .filter(|lag| *lag >= FAR_BEHIND)
+        .map(|lag| format!("the replica is {} seconds behind", lag.as_secs())))
 }
 
 /// Why no object can be made. Discovery answers also while lists and watches are refused after a change of the CRD.

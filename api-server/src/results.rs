@@ -1,166 +1,194 @@
-//! GET /results and GET /read-results: pages of everything that was found.
+//! GET /results and GET /read-results: everything that was found.
+
+mod cursor_page;
+mod params;
+
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
+    body::Body,
     extract::{RawQuery, State},
+    middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
     routing::get,
 };
-use service::logs::Call;
-use storage::{Reads, ResultRow};
+use futures::TryStreamExt;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use storage::{Reads, StoredResult};
 
+use self::params::Start;
+pub(crate) use self::params::Wanted;
+pub(crate) use self::params::{PageDefaults, PageParams};
 use crate::{
     error::ApiError,
+    prefer::prefers_count,
+    reading::{compress::compress, format::Format, lag, links, papers},
     routing::only,
-    wire::{
-        declared::{Kind, Param},
-        params::ParamReader,
-        problem::Problems,
-        query::Query,
-    },
+    wire::{dates::Zone, query::Query},
 };
 
-/// Rows of one page: at a few kilobytes each, what one answer may hold in memory.
-const MAX_ITEMS_PER_PAGE: i64 = 1000;
-
-const PAGE: Param = Param::new("page", Kind::Integer(0..=i64::MAX), "0", "Which page, from 0.");
-const ITEMS_PER_PAGE: Param = Param::new(
-    "items_per_page",
-    Kind::Integer(0..=MAX_ITEMS_PER_PAGE),
-    "10",
-    "How many results a page has.",
-);
-
-/// A page when a caller does not say.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PageDefaults {
-    pub(crate) page: i64,
-    pub(crate) items_per_page: i64,
-}
-
-/// Which rows a caller wants.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct PageParams {
-    /// From 0.
-    pub(crate) page: i64,
-    /// 0 to [`MAX_ITEMS_PER_PAGE`].
-    pub(crate) items_per_page: i64,
-}
-
-impl PageParams {
-    pub(crate) const DECLARED: &'static [Param] = &[PAGE, ITEMS_PER_PAGE];
-
-    pub(crate) fn read(query: &Query, defaults: PageDefaults) -> Result<Self, Problems> {
-        let mut reader = ParamReader::new(query);
-        let page = reader.integer(&PAGE);
-        let items_per_page = reader.integer(&ITEMS_PER_PAGE);
-        reader.finish()?;
-        Ok(Self {
-            page: page.unwrap_or(defaults.page),
-            items_per_page: items_per_page.unwrap_or(defaults.items_per_page),
-        })
-    }
-
-    /// These parameters as the log shows them.
-    pub(crate) fn call(self, function: &str) -> Call {
-        Call::new(function)
-            .arg("page", self.page)
-            .arg("items_per_page", self.items_per_page)
-    }
-}
+/// How many rows meet the filter, when that is asked for and could be counted in time.
+const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// What both endpoints need.
 #[derive(Clone)]
 pub(crate) struct ResultPages {
     pub(crate) reads: Reads,
     pub(crate) defaults: PageDefaults,
+    pub(crate) zone: Zone,
+    pub(crate) lag: lag::Lag,
 }
 
 pub(crate) fn frontend(pages: ResultPages) -> Router {
-    Router::new().route("/results", only(get(results), "GET").with_state(pages))
+    routes("/results", get(results), pages)
 }
 
 pub(crate) fn backend(pages: ResultPages) -> Router {
-    Router::new().route("/read-results", only(get(read_results), "GET").with_state(pages))
+    routes("/read-results", get(read_results), pages)
+}
+
+fn routes(path: &str, methods: axum::routing::MethodRouter<Arc<ResultPages>>, pages: ResultPages) -> Router {
+    let lag = pages.lag.clone();
+    Router::new().route(
+        path,
+        only(methods, "GET")
+            .layer(from_fn(compress))
+            .layer(from_fn_with_state(lag, lag::tell))
+            .with_state(Arc::new(pages)),
+    )
 }
 
 async fn results(
-    State(pages): State<ResultPages>,
+    State(pages): State<Arc<ResultPages>>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Vec<ResultRow>>, ApiError> {
-    let page = PageParams::read(&Query::parse(query.as_deref()), pages.defaults)?;
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let wanted = Wanted::read(
+        &Query::parse(query.as_deref()),
+        &headers,
+        pages.defaults,
+        pages.zone,
+    )?;
     service::notice!(
         component = "frontend",
         origin = "results.results",
         "{}: called",
-        page.call("results")
+        wanted.call("results")
     );
-    pages.read(page).await
+    pages.answer(&wanted, query.as_deref(), &headers).await
 }
 
 async fn read_results(
-    State(pages): State<ResultPages>,
+    State(pages): State<Arc<ResultPages>>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Vec<ResultRow>>, ApiError> {
-    let page = PageParams::read(&Query::parse(query.as_deref()), pages.defaults)?;
-    let call = page.call("read_results");
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let wanted = Wanted::read(
+        &Query::parse(query.as_deref()),
+        &headers,
+        pages.defaults,
+        pages.zone,
+    )?;
+    let call = wanted.call("read_results");
     service::notice!(
         component = "backend",
         origin = "read_results.read_results",
         "{call}: called"
     );
-    pages.read(page).await
+    pages.answer(&wanted, query.as_deref(), &headers).await
 }
 
 impl ResultPages {
-    async fn read(&self, page: PageParams) -> Result<Json<Vec<ResultRow>>, ApiError> {
-        let call = page.call("read_result_data");
+    async fn answer(
+        &self,
+        wanted: &Wanted,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Response, ApiError> {
+        let call = wanted.call("read_result_data");
         tracing::info!(
             component = "backend",
             origin = "read_results.read_result_data",
             "{call}: called"
         );
-        let rows = self.reads.results(page.page, page.items_per_page).await?;
-        let count = rows.len();
+        let mut response = match wanted.start {
+            Start::All => self.all(wanted).await?,
+            Start::Page(page) => self.numbered(wanted, page, query).await?,
+            Start::After(cursor) => self.behind(wanted, cursor, query, headers).await?,
+        };
+        let by_preference = prefers_count(headers);
+        if (wanted.total || by_preference)
+            && let Some(total) = self.reads.total(&wanted.rows.filter).await?
+        {
+            let headers = response.headers_mut();
+            headers.insert(TOTAL, HeaderValue::from(total));
+            if by_preference {
+                headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("count=exact"));
+            }
+        }
+        Ok(response)
+    }
+
+    /// A page by its number.
+    async fn numbered(&self, wanted: &Wanted, page: i64, query: Option<&str>) -> Result<Response, ApiError> {
+        let items = wanted.items_per_page;
+        let (mut response, count) = if wanted.rows.filter.is_empty() && wanted.format == Format::Json {
+            let rows = self.reads.results(page, items).await?;
+            let count = rows.len();
+            (Json(&*rows).into_response(), count)
+        } else {
+            let rows = self.reads.find(&wanted.rows.filter, page, items).await?;
+            (written(wanted.format, &rows)?, rows.len())
+        };
+        if let Some(next) = page.checked_add(1).filter(|_| is_full(count, items)) {
+            let replaced = ["page"];
+            if let Some(link) = links::next(query, &replaced, "page", &next.to_string()) {
+                response.headers_mut().insert(header::LINK, link);
+            }
+        }
+        let count_of = wanted.call("read_result_data");
         tracing::debug!(
             component = "backend",
             origin = "read_results.read_result_data",
-            "{call}: returning {count} rows"
+            "{count_of}: returning {count} rows"
         );
-        Ok(Json(rows))
+        Ok(response)
+    }
+
+    /// All rows, as they come.
+    async fn all(&self, wanted: &Wanted) -> Result<Response, ApiError> {
+        let batches = self.reads.all(wanted.rows.filter.clone());
+        let rows = batches
+            .map_ok(|batch| futures::stream::iter(batch.into_iter().map(Ok)))
+            .try_flatten();
+        let body = papers::form(wanted.format).streamed(rows).await?;
+        Ok(with_head(wanted.format, body))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether another page may follow.
+fn is_full(count: usize, items_per_page: i64) -> bool {
+    count > 0 && i64::try_from(count).is_ok_and(|count| count == items_per_page)
+}
 
-    fn read(raw: &str) -> Option<(i64, i64)> {
-        let defaults = PageDefaults {
-            page: 0,
-            items_per_page: 10,
-        };
-        let page = PageParams::read(&Query::parse(Some(raw)), defaults).ok()?;
-        Some((page.page, page.items_per_page))
-    }
+/// Rows in a form, as an answer.
+pub(crate) fn written(format: Format, rows: &[StoredResult]) -> Result<Response, ApiError> {
+    let body = papers::form(format).whole(rows).map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "rows cannot be written");
+        ApiError::internal()
+    })?;
+    Ok(with_head(format, Body::from(body)))
+}
 
-    #[test]
-    fn pages_are_read_within_bounds() {
-        assert_eq!(read(""), Some((0, 10)));
-        assert_eq!(read("page=2&items_per_page=1_0"), Some((2, 10)));
-        assert_eq!(read("page=0&page=2"), Some((2, 10)));
-        assert_eq!(read("items_per_page=0"), Some((0, 0)));
-        assert_eq!(
-            read("items_per_page=1000&page=9223372036854775807"),
-            Some((i64::MAX, 1000))
-        );
-        for raw in [
-            "page=-1",
-            "items_per_page=-1",
-            "items_per_page=1001",
-            "page=9223372036854775808",
-            "page=x",
-        ] {
-            assert_eq!(read(raw), None, "{raw}");
+fn with_head(format: Format, body: Body) -> Response {
+    let mut response = ([(header::CONTENT_TYPE, format.content_type())], body).into_response();
+    if format != Format::Json {
+        let name = format!("attachment; filename=results.{}", format.extension());
+        if let Ok(name) = HeaderValue::from_str(&name) {
+            response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
         }
     }
+    response
 }

@@ -5,7 +5,7 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use storage::{PageEntry, PageHead, PageKey, Pages, Papers, ResultRow, StorageError};
+use storage::{PageEntry, PageHead, PageKey, Pages, Paper, Papers, ResultRow, StorageError};
 use upstream::Distinct;
 
 /// All slices of an answer, in their order: there always is a first one.
@@ -51,24 +51,28 @@ impl Stored<'_> {
 }
 
 impl Papers for Stored<'_> {
-    fn pieces(&self) -> BoxStream<'_, Result<Vec<ResultRow>, StorageError>> {
+    fn pieces(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>> {
         let from_the_first = (self.answer.slices.iter(), Distinct::default());
         stream::try_unfold(from_the_first, async |(mut slices, mut distinct)| {
             let Some(slice) = slices.next() else {
                 return Ok(None);
             };
-            let rows = rows(distinct.of(self.page(slice).await?));
-            Ok(Some((rows, (slices, distinct))))
+            let papers = papers(distinct.of(self.page(slice).await?));
+            Ok(Some((papers, (slices, distinct))))
         })
         .boxed()
     }
 }
 
-fn rows(entries: Vec<PageEntry>) -> Vec<ResultRow> {
-    let row = |entry: PageEntry| ResultRow {
-        author: entry.authors,
-        title: entry.title,
-        journal: entry.journal,
+fn papers(entries: Vec<PageEntry>) -> Vec<Paper> {
+    let paper = |entry: PageEntry| Paper {
+        arxiv_id: arxiv::short_id(&entry.id).to_owned(),
+        categories: entry.categories,
+        row: ResultRow {
+            author: entry.authors,
+            title: entry.title,
+            journal: entry.journal,
+        },
     };
-    entries.into_iter().map(row).collect()
+    entries.into_iter().map(paper).collect()
 }

@@ -22,6 +22,7 @@ mod queue;
 mod readiness;
 mod run;
 mod settings;
+mod settle;
 mod status;
 mod steps;
 mod sweep;

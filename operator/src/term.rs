@@ -18,6 +18,7 @@ use crate::{
     events::events,
     fetcher::Fetcher,
     metrics::Metrics,
+    settle,
     sweep::Sweeper,
     tasks::Tasks,
     tracker::Tracker,
@@ -35,6 +36,8 @@ const PUT_DOWN: Duration = Duration::from_secs(2);
 /// each of which waits for its turn.
 const FETCHER_PATIENCE: Duration = Duration::from_mins(10);
 const CONTROLLER_PATIENCE: Duration = Duration::from_mins(1);
+/// A round is one operation on a database, which is bounded.
+const SETTLER_PATIENCE: Duration = Duration::from_mins(2);
 
 /// What terms are made of.
 pub(crate) struct Parts {
@@ -107,6 +110,11 @@ impl Term {
             heartbeat: parts.liveness.watch("sweeper", patience),
         };
         tasks.spawn("sweeper", sweeper.run(asked_to_end.clone()));
+        let heartbeat = parts.liveness.watch("settler", SETTLER_PATIENCE);
+        tasks.spawn(
+            "settler",
+            settle::run(Arc::clone(&context), heartbeat, asked_to_end.clone()),
+        );
         Self {
             tasks,
             context,

@@ -6,11 +6,16 @@ use serde_json::{Value, json};
 use super::{
     Described, Schemas,
     errors::out_of_range,
-    frontend::{query_example, query_list, result_example, result_list, upstream_errors},
+    frontend::{SAME, query_example, query_list, result_page, upstream_errors},
     operation::{Answer, Operation},
 };
 use crate::{
-    arxiv_api::Papers, error::Code, queries::BETWEEN_SECONDS, results::PageParams, sequence::SequenceBody,
+    arxiv_api::Papers,
+    error::Code,
+    queries::{BETWEEN_SECONDS, WANTED},
+    reading::format::OF_QUERIES,
+    results::Wanted,
+    sequence::SequenceBody,
     wire::search::SearchParams,
 };
 
@@ -63,9 +68,10 @@ pub(super) fn read_queries(schemas: &mut Schemas) -> Operation {
     let summary = "What was searched for, by unix seconds";
     Operation::new(Method::GET, "/read-queries", "read_queries", "backend", summary)
         .params(BETWEEN_SECONDS, &[])
+        .params(WANTED, &[])
         .answer(
             200,
-            Answer::json("Ascending by time.", query_list(schemas), query_example()),
+            Answer::json("Ascending by time.", query_list(schemas), query_example()).in_forms(OF_QUERIES),
         )
         .unprocessable(wrong)
         .unavailable(Code::DatabaseAway)
@@ -75,11 +81,9 @@ pub(super) fn read_queries(schemas: &mut Schemas) -> Operation {
 pub(super) fn read_results(described: &Described, schemas: &mut Schemas) -> Operation {
     let summary = "What was found, in the order of recording";
     Operation::new(Method::GET, "/read-results", "read_results", "backend", summary)
-        .params(PageParams::DECLARED, &described.defaults())
-        .answer(
-            200,
-            Answer::json("A page.", result_list(schemas), result_example()),
-        )
+        .params(Wanted::DECLARED, &described.defaults())
+        .answer(200, result_page(schemas))
+        .answer(304, Answer::empty(SAME))
         .unprocessable(out_of_range("page", 0, "-1"))
         .unavailable(Code::DatabaseAway)
 }

@@ -11,8 +11,9 @@ use super::{
 use crate::{
     error::Code,
     outcome::Found,
-    queries::{BETWEEN_DATES, ShownQuery},
-    results::PageParams,
+    queries::{BETWEEN_DATES, ShownQuery, WANTED},
+    reading::format::{OF_QUERIES, OF_RESULTS},
+    results::Wanted,
     wire::search::SearchParams,
 };
 
@@ -127,7 +128,7 @@ pub(super) fn queries(schemas: &mut Schemas) -> [Operation; 2] {
             "records",
             "What was searched for, by time",
         )
-        .answer(200, answer)
+        .answer(200, answer.in_forms(OF_QUERIES))
         .errors(&[(
             400,
             Code::InvalidParameter,
@@ -136,7 +137,10 @@ pub(super) fn queries(schemas: &mut Schemas) -> [Operation; 2] {
         )])
         .unavailable(Code::DatabaseAway)
     };
-    let get = operation(Method::GET, "queries_get", schemas, true).params(BETWEEN_DATES, &[]);
+    let get = operation(Method::GET, "queries_get", schemas, true)
+        .params(BETWEEN_DATES, &[])
+        .params(WANTED, &[])
+        .unprocessable(out_of_range("status", 0, "-1"));
     let text = |about: &str| json!({"type": ["string", "null"], "description": about});
     let properties: serde_json::Map<_, _> = BETWEEN_DATES
         .iter()
@@ -185,13 +189,44 @@ pub(super) fn results(described: &Described, schemas: &mut Schemas) -> Operation
         "What was found, in the order of recording",
     )
     .about("A page past the end is empty.")
-    .params(PageParams::DECLARED, &described.defaults())
-    .answer(
-        200,
-        Answer::json("A page.", result_list(schemas), result_example()),
+    .params(Wanted::DECLARED, &described.defaults())
+    .header(
+        "Prefer",
+        "`count=exact`: tell the number of results in X-Total-Count.",
+        json!({"type": "string"}),
     )
+    .answer(200, result_page(schemas))
+    .answer(304, Answer::empty(SAME))
     .unprocessable(out_of_range("page", 0, "-1"))
     .unavailable(Code::DatabaseAway)
+}
+
+/// For a client that has a settled page already.
+pub(super) const SAME: &str = "The page is what the entity tag in If-None-Match stands for.";
+
+pub(super) fn result_page(schemas: &mut Schemas) -> Answer {
+    Answer::json("A page, or all results.", result_list(schemas), result_example())
+        .in_forms(OF_RESULTS)
+        .header(
+            "Link",
+            "The next page (rel=\"next\"), relative to this one; there when this one is full.",
+            json!({"type": "string"}),
+        )
+        .header(
+            "X-Total-Count",
+            "How many results meet the filter, if that was asked for and could be counted in time.",
+            json!({"type": "integer", "minimum": 0}),
+        )
+        .header(
+            "ETag",
+            "Of a full page behind a cursor, which never changes.",
+            json!({"type": "string"}),
+        )
+        .header(
+            "Arxiv-Replica-Lag",
+            "Whole seconds that the replica was behind when it was looked at; there when it is one or more.",
+            json!({"type": "integer", "minimum": 1}),
+        )
 }
 
 pub(super) fn result_list(schemas: &mut Schemas) -> Value {

@@ -8,7 +8,10 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::wire::declared::{Kind, Param};
+use crate::{
+    reading::format::Format,
+    wire::declared::{Kind, Param},
+};
 
 /// Built up by the functions that describe endpoints.
 pub(crate) struct Operation {
@@ -107,6 +110,8 @@ fn query_parameter(param: &Param, default: Option<i64>) -> Value {
             json!({"type": "integer", "format": "int64", "minimum": range.start(), "maximum": range.end()})
         }
         Kind::Text { most } => json!({"type": "string", "minLength": 1, "maxLength": most}),
+        Kind::Boolean => json!({"type": "boolean"}),
+        Kind::OneOf(values) => json!({"type": "string", "enum": values}),
         Kind::Plain => json!({"type": "string"}),
     };
     if let Some(default) = default {
@@ -117,8 +122,13 @@ fn query_parameter(param: &Param, default: Option<i64>) -> Value {
         "schema": schema,
     });
     if !param.example.is_empty() {
-        let number = matches!(param.kind, Kind::Integer(_)).then(|| param.example.parse::<i64>().ok());
-        parameter["example"] = number.flatten().map_or_else(|| param.example.into(), Value::from);
+        parameter["example"] = match param.kind {
+            // What is no JSON is shown as a text.
+            Kind::Integer(_) | Kind::Boolean => {
+                serde_json::from_str(param.example).unwrap_or_else(|_| param.example.into())
+            }
+            _ => param.example.into(),
+        };
     }
     parameter
 }
@@ -140,6 +150,23 @@ impl Answer {
     pub(super) fn with(mut self, media_type: &str, schema: Value, example: Value) -> Self {
         self.0["content"][media_type] = json!({"schema": schema, "example": example});
         self
+    }
+
+    /// The same rows in the forms that `format` and `Accept` ask for.
+    pub(super) fn in_forms(self, forms: &[Format]) -> Self {
+        forms
+            .iter()
+            .filter(|form| **form != Format::Json)
+            .fold(self, |answer, form| {
+                let kind = form.content_type();
+                let kind = kind
+                    .to_str()
+                    .unwrap_or_default()
+                    .split(';')
+                    .next()
+                    .unwrap_or_default();
+                answer.with(kind, json!({"type": "string"}), Value::from(""))
+            })
     }
 
     pub(super) fn header(mut self, name: &str, about: &str, schema: Value) -> Self {

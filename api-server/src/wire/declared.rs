@@ -21,6 +21,10 @@ pub(crate) enum Kind {
     Integer(RangeInclusive<i64>),
     /// A text of 1 to so many characters.
     Text { most: usize },
+    /// `true` or `false`.
+    Boolean,
+    /// One of these.
+    OneOf(&'static [&'static str]),
     /// A text that is no search value: its own reader says what it may be.
     Plain,
 }
@@ -58,7 +62,7 @@ impl Param {
     pub(crate) fn range(&self) -> RangeInclusive<i64> {
         match &self.kind {
             Kind::Integer(range) => range.clone(),
-            Kind::Text { .. } | Kind::Plain => i64::MIN..=i64::MAX,
+            Kind::Text { .. } | Kind::Boolean | Kind::OneOf(_) | Kind::Plain => i64::MIN..=i64::MAX,
         }
     }
 }

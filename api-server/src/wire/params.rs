@@ -48,6 +48,19 @@ impl<'a> ParamReader<'a> {
         None
     }
 
+    /// A truth value; `None` when it is not there, or bad, which is then noted.
+    pub(crate) fn boolean(&mut self, param: &Param) -> Option<bool> {
+        let text = &self.query.last(param.name)?.text;
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" | "t" | "y" => Some(true),
+            "false" | "0" | "no" | "off" | "f" | "n" => Some(false),
+            _ => {
+                self.note(Problem::not_a_boolean(&loc(param.name), text));
+                None
+            }
+        }
+    }
+
     /// Adds what else is wrong.
     pub(crate) fn note(&mut self, problem: Problem) {
         self.problems.push(problem);

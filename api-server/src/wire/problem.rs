@@ -102,6 +102,12 @@ impl Problem {
         }
     }
 
+    /// A text that is no truth value.
+    pub(crate) fn not_a_boolean(loc: &[Step], input: &str) -> Self {
+        let msg = "Input should be a valid boolean, unable to interpret input";
+        Self::new("bool_parsing", loc, msg, Json::from(input))
+    }
+
     /// A JSON value that is no integer.
     pub(crate) fn integer_type(loc: &[Step], input: Json) -> Self {
         Self::new("int_type", loc, "Input should be a valid integer", input)

@@ -22,6 +22,8 @@ pub struct Entry {
     pub authors: Vec<String>,
     /// The journal reference, if there is one.
     pub journal: Option<String>,
+    /// arXiv's categories (`math.CO`), the primary one first, each once.
+    pub categories: Vec<String>,
 }
 
 impl Feed {
@@ -47,11 +49,16 @@ impl Entry {
     }
 }
 
+/// The identifier as arXiv prints it: `2405.00001v2` for `http://arxiv.org/abs/2405.00001v2`; what has no such place as it is.
+pub fn short_id(id: &str) -> &str {
+    id.split_once("/abs/").map_or(id, |(_, id)| id)
+}
+
 /// The identifier without scheme, host and version: `2405.00001` for `http://arxiv.org/abs/2405.00001v2`.
 ///
 /// Two entries that agree in it are the same paper.
 pub fn unversioned(id: &str) -> &str {
-    let id = id.split_once("/abs/").map_or(id, |(_, id)| id);
+    let id = short_id(id);
     match id.rsplit_once('v') {
         Some((paper, version))
             if !paper.is_empty() && !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()) =>
@@ -111,6 +118,7 @@ mod tests {
             title: String::new(),
             authors: authors.iter().map(ToString::to_string).collect(),
             journal: None,
+            categories: Vec::new(),
         };
         assert_eq!(entry(&["A. B.", "C"]).authors_text(), "A. B., C");
         assert_eq!(entry(&[]).authors_text(), "No authors available");

@@ -5,9 +5,10 @@
 
 use std::io;
 
+use quick_xml::XmlVersion;
 use quick_xml::errors::Error as XmlError;
 use quick_xml::escape::resolve_xml_entity;
-use quick_xml::events::{BytesDecl, BytesRef, Event};
+use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
 use tokio::io::AsyncBufRead;
@@ -23,6 +24,8 @@ const ARXIV: &str = "http://arxiv.org/schemas/atom";
 const MAX_PIECE: usize = 1024 * 1024;
 /// The longest text that is kept, in bytes. The longest title is below 1 KiB.
 const MAX_TEXT: usize = 64 * 1024;
+/// A paper has at most some ten.
+const MAX_CATEGORIES: usize = 64;
 /// arXiv's feeds are four elements deep.
 const MAX_DEPTH: usize = 32;
 /// The longest list of authors has some 15,000 names.
@@ -99,6 +102,9 @@ pub(crate) async fn parse<R: AsyncBufRead + Unpin>(
                     ResolveResult::Unknown(_) => return Err(FeedError::Malformed("unknown prefix")),
                 };
                 parser.open(namespace, tag.local_name().as_ref())?;
+                if let Some(&place @ (Place::Category | Place::PrimaryCategory)) = parser.path.last() {
+                    parser.category(&tag, place)?;
+                }
             }
             Event::End(_) => parser.close()?,
             Event::Text(text) => parser.text(&text.xml10_content())?,
@@ -143,6 +149,8 @@ enum Place {
     Author,
     Name,
     Journal,
+    Category,
+    PrimaryCategory,
     Other,
 }
 
@@ -158,12 +166,17 @@ impl Place {
             (Self::Entry, ATOM, "author") => Self::Author,
             (Self::Author, ATOM, "name") => Self::Name,
             (Self::Entry, ARXIV, "journal_ref") => Self::Journal,
+            (Self::Entry, ATOM, "category") => Self::Category,
+            (Self::Entry, ARXIV, "primary_category") => Self::PrimaryCategory,
             _ => Self::Other,
         }
     }
 
     fn has_text(self) -> bool {
-        !matches!(self, Self::Feed | Self::Entry | Self::Author | Self::Other)
+        !matches!(
+            self,
+            Self::Feed | Self::Entry | Self::Author | Self::Category | Self::PrimaryCategory | Self::Other
+        )
     }
 }
 
@@ -187,6 +200,7 @@ struct OpenEntry {
     summary: String,
     authors: Vec<String>,
     journal: Option<String>,
+    categories: Vec<String>,
 }
 
 impl Parser {
@@ -208,6 +222,34 @@ impl Parser {
             self.text.clear();
         }
         self.path.push(place);
+        Ok(())
+    }
+
+    /// Notes the `term` of a category; the primary one, which is among the others too, goes first.
+    fn category(&mut self, tag: &BytesStart<'_>, place: Place) -> Result<(), FeedError> {
+        let Some(term) = tag.try_get_attribute("term").map_err(XmlError::from)? else {
+            return Ok(());
+        };
+        let term = term.normalized_value(XmlVersion::Explicit1_0)?;
+        let categories = &mut self.entry.categories;
+        let standing = categories.iter().position(|category| *category == term);
+        // What is no plain word is not arXiv's.
+        let is_plain = !term.is_empty() && term.bytes().all(|b| b.is_ascii_graphic());
+        match standing {
+            Some(at) if place == Place::PrimaryCategory => {
+                let category = categories.remove(at);
+                categories.insert(0, category);
+            }
+            None if is_plain && categories.len() < MAX_CATEGORIES => {
+                let at = if place == Place::PrimaryCategory {
+                    0
+                } else {
+                    categories.len()
+                };
+                categories.insert(at, term.into_owned());
+            }
+            _ => {}
+        }
         Ok(())
     }
 
@@ -246,7 +288,7 @@ impl Parser {
             return Ok(());
         };
         match place {
-            Place::Feed | Place::Author | Place::Other => {}
+            Place::Feed | Place::Author | Place::Category | Place::PrimaryCategory | Place::Other => {}
             Place::FeedTitle => self.title = self.take_text(),
             Place::Total => self.total = Some(self.take_text().parse().map_err(|_| FeedError::Total)?),
             Place::Entry => self.close_entry()?,
@@ -285,12 +327,14 @@ impl Parser {
                 summary: _,
                 authors,
                 journal,
+                categories,
             } = entry;
             self.entries.push(Entry {
                 id,
                 title,
                 authors,
                 journal,
+                categories,
             });
         }
         Ok(())

@@ -18,11 +18,20 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What one whole operation may take: the waits for a connection and for a few statements. Bounds what a vanished server
 /// (no answer at all, so no error either) can hold up.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection for reads that was tested so long ago on its release is not tested once more: that takes as long as a short read.
+const RECENT: Duration = Duration::from_secs(1);
 /// The test of a connection that comes back to its pool or leaves it.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Connections are renewed, so that a fail-over or a new address is found without any error too.
 const MAX_LIFETIME: Duration = Duration::from_mins(15);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// For reads, which have an index each: the server is not to think a whole table cheaper, nor to compile or share out a plan.
+pub(crate) const INDEX_SETTINGS: [(&str, &str); 3] = [
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
+    ("max_parallel_workers_per_gather", "0"),
+];
 
 /// What a pool's connections are for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,6 +62,9 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
     let mut options = options(url)?.application_name(&settings.application_name);
     if settings.statement_cache {
         options = options.options(session_settings(STATEMENT_TIMEOUT));
+        if settings.access == Access::ReadOnly {
+            options = options.options(INDEX_SETTINGS);
+        }
     } else {
         // Poolers refuse start-up parameters that they don't know.
         options = options.statement_cache_capacity(0).extra_float_digits(None);
@@ -73,6 +85,9 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
                 let now = Instant::now();
                 if doubt.covers(now.checked_sub(made.age)) {
                     return Ok(false);
+                }
+                if !writes && made.idle_for < RECENT {
+                    return Ok(true);
                 }
                 let probed = probe(connection, writes).await;
                 if probed.as_ref().is_err_and(is_gone_for_all) {

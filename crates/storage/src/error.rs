@@ -1,5 +1,7 @@
 //! What can go wrong with a database, told apart by what the caller can do about it.
 
+use std::sync::Arc;
+
 use sqlx::Error;
 
 /// A failed operation on a database. Its `Display` is safe for users (no SQL, hosts or names); the cause is its source.
@@ -26,6 +28,9 @@ pub enum StorageError {
     /// A page that was seen there is not there any more, or is another one.
     #[error("a stored page is not there any more")]
     PageGone,
+    /// What went wrong for several at once.
+    #[error("{0}")]
+    Shared(#[source] Arc<Self>),
     /// A migration failed; the text is for the operator of the database.
     #[error("{message}")]
     Migration {
@@ -40,7 +45,13 @@ pub enum StorageError {
 impl StorageError {
     /// Whether the same operation may well succeed later without anybody changing it.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::TimedOut | Self::NotPrepared(_))
+        match self {
+            Self::Shared(error) => error.is_unavailable(),
+            error => matches!(
+                error,
+                Self::Unavailable(_) | Self::TimedOut | Self::NotPrepared(_)
+            ),
+        }
     }
 
     /// The SQLSTATE that the database answered with, if it did.
@@ -49,6 +60,7 @@ impl StorageError {
             Self::Unavailable(error) | Self::NotPrepared(error) | Self::Refused(error) => {
                 Some(error.as_database_error()?.code()?.into_owned())
             }
+            Self::Shared(error) => error.sqlstate(),
             _ => None,
         }
     }

@@ -16,6 +16,7 @@ pub mod schema;
 mod sequence;
 mod session;
 mod time;
+mod words;
 mod writes;
 
 pub use connect::{Access, PoolSettings, pool};
@@ -23,12 +24,26 @@ pub use error::StorageError;
 pub use gate::{Gate, GateError, GateSettings, GateState, LOCK_OUTLIVES_HOST, Outcome, Slot, Turn};
 pub use ledger::Ledger;
 pub use pages::{NewPage, Page, PageEntry, PageHead, PageKey, Pages};
-pub use reads::{ReadQuery, Reads};
+pub use reads::{
+    QueryFilter, ReadQuery, Reads, ReplicaState, ResultFilter, Settled, SettledPage, StoredResult,
+};
 pub use records::{Closing, Ending, Papers, Record, RecordOutcome, Recorded, Records};
 pub use sequence::Sequence;
 /// The pool that [`pool`] makes: what the stores are built from.
 pub use sqlx::PgPool;
+pub use words::{Words, WordsError};
 pub use writes::{QueryRow, WriteOutcome, Writes};
+
+/// One paper that is to be recorded.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Paper {
+    /// What every row has.
+    pub row: ResultRow,
+    /// arXiv's identifier with its version (`2405.00001v1`); empty when there is none.
+    pub arxiv_id: String,
+    /// arXiv's categories with spaces between, the primary one first; empty when there is none.
+    pub categories: String,
+}
 
 /// One paper as it stands in `results`.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, serde::Deserialize, serde::Serialize)]

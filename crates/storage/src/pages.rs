@@ -38,6 +38,9 @@ pub struct PageEntry {
     pub title: String,
     /// Journal reference, empty when there is none.
     pub journal: String,
+    /// arXiv's categories with spaces between, the primary one first; empty where they were not kept.
+    #[serde(default)]
+    pub categories: String,
 }
 
 /// A page as it was fetched.

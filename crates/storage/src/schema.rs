@@ -48,9 +48,14 @@ impl Need {
                 ("queries", Some("query_uid"), &["SELECT", "INSERT"]),
                 ("arxiv_closed_queries", Some("http_status"), &["SELECT", "INSERT"]),
             ],
-            Self::ResultsWrite => &[("results", Some("query_uid"), &["SELECT", "INSERT"])],
+            Self::ResultsWrite => &[("results", Some("categories"), &["SELECT", "INSERT"])],
             Self::QueriesRead => &[("queries", Some("recorded_at"), &["SELECT"])],
-            Self::ResultsRead => &[("results", Some("recorded_at"), &["SELECT"])],
+            Self::ResultsRead => &[
+                ("results", Some("categories"), &["SELECT"]),
+                ("arxiv_results_epoch", Some("epoch"), &["SELECT"]),
+                ("arxiv_results_settled", Some("settled_at"), &["SELECT"]),
+                ("arxiv_results_positions", Some("position"), &["SELECT"]),
+            ],
         }
     }
 }

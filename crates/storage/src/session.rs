@@ -1,13 +1,13 @@
 //! One operation's connection: a plain one for a single statement, or a transaction.
 
 use sqlx::{
-    FromRow, PgConnection, PgPool, Postgres, Transaction,
+    AssertSqlSafe, FromRow, PgConnection, PgPool, Postgres, Transaction,
     pool::PoolConnection,
     postgres::{PgArguments, PgRow},
     query::{Query, QueryAs},
 };
 
-use crate::StorageError;
+use crate::{StorageError, connect::INDEX_SETTINGS};
 
 /// A connection out of a pool, for one operation. Dropped without [`Session::done`], a transaction is rolled back.
 pub(crate) struct Session {
@@ -32,6 +32,30 @@ impl Session {
             // Preparing and executing are two steps: only a transaction keeps a pooler from giving each another server.
             Self::transaction(pool).await
         }
+    }
+
+    /// For a single statement that is to be answered by indexes, whatever the server takes for cheap.
+    pub(crate) async fn indexed(pool: &PgPool) -> Result<Self, StorageError> {
+        if has_setting(pool, "enable_seqscan") {
+            return Self::statement(pool).await;
+        }
+        let mut session = Self::transaction(pool).await?;
+        session.prefer_indexes().await?;
+        Ok(session)
+    }
+
+    /// Within a transaction: no plan that reads a whole table where there is another, and none that takes long to begin.
+    pub(crate) async fn prefer_indexes(&mut self) -> Result<(), StorageError> {
+        let settings = INDEX_SETTINGS.map(|(name, value)| format!("set local {name} = {value}"));
+        sqlx::raw_sql(AssertSqlSafe(settings.join("; ")))
+            .execute(self.on())
+            .await?;
+        Ok(())
+    }
+
+    /// Whether statements are kept by the server once they are prepared.
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.persistent
     }
 
     /// For several statements, all or none.
@@ -81,7 +105,12 @@ impl Session {
 
 /// [`crate::pool`] sends session settings on start-up exactly when statements may be cached.
 fn has_statement_cache(pool: &PgPool) -> bool {
-    pool.connect_options()
+    has_setting(pool, "statement_timeout")
+}
+
+fn has_setting(pool: &PgPool, name: &str) -> bool {
+    let options = pool.connect_options();
+    options
         .get_options()
-        .is_some_and(|options| options.contains("statement_timeout"))
+        .is_some_and(|options| options.contains(name))
 }

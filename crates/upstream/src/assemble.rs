@@ -77,6 +77,7 @@ mod tests {
             authors: "A".into(),
             title: format!("{id} of {query}"),
             journal: String::new(),
+            categories: String::new(),
         };
         Page {
             total,

@@ -208,6 +208,7 @@ fn new_page(answer: &Answer, keep_for: Option<Duration>) -> NewPage {
         authors: entry.authors_text(),
         title: entry.title.clone(),
         journal: entry.journal.clone().unwrap_or_default(),
+        categories: entry.categories.join(" "),
     });
     NewPage {
         total: answer.feed.total,

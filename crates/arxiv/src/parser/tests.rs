@@ -32,7 +32,9 @@ const RECENT: &str = r#"<?xml version='1.0' encoding='UTF-8'?>
     <updated>2024-05-01T17:59:46Z</updated>
     <link href="https://arxiv.org/abs/2405.00001v1" rel="alternate" type="text/html"/>
     <summary>  Short. </summary>
+    <category term="cs.DM" scheme="http://arxiv.org/schemas/atom"/>
     <category term="math.CO" scheme="http://arxiv.org/schemas/atom"/>
+    <category term="05C; 68R" scheme="http://arxiv.org/schemas/atom"/>
     <published>2024-05-01T17:59:46Z</published>
     <arxiv:comment>20 pages, title and all</arxiv:comment>
     <arxiv:primary_category term="math.CO"/>
@@ -101,12 +103,14 @@ async fn the_recent_form_is_read_however_it_comes() {
                 title: "On Árvíztűrő graphs & $O(n^2)$ <bounds> in two lines!".into(),
                 authors: vec!["Paul Erdős".into(), "Tóth 'T'".into()],
                 journal: Some("Phys.Rev. D70 (2004) \"013009\"".into()),
+                categories: vec!["math.CO".into(), "cs.DM".into()],
             },
             Entry {
                 id: "http://arxiv.org/abs/solv-int/9901001v2".into(),
                 title: "0".into(),
                 authors: Vec::new(),
                 journal: None,
+                categories: Vec::new(),
             },
         ];
         assert_eq!(feed.entries, expected, "in chunks of {chunk}");
@@ -144,6 +148,7 @@ async fn elements_are_known_by_namespace_and_place() {
         title: "this one".into(),
         authors: vec!["A".into()],
         journal: None,
+        categories: Vec::new(),
     };
     assert_eq!(
         feed,

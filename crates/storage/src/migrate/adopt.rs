@@ -101,6 +101,12 @@ pub(super) async fn adopt(
             "alter table public.{table} alter column recorded_at set default clock_timestamp();"
         ));
     }
+    // What arXiv tells of a paper beside what the existing service keeps.
+    for column in ["arxiv_id", "categories"] {
+        if store == Store::Results && !has(column) {
+            changes.push(format!("alter table public.{table} add column {column} text;"));
+        }
+    }
     changes.extend(disown(connection, table, progress).await?);
     if changes.is_empty() {
         return Ok(());

@@ -5,7 +5,41 @@ use std::fmt::Write;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{Progress, Store, sql::explained};
-use crate::StorageError;
+use crate::{
+    StorageError,
+    words::{CATEGORIES, vector},
+};
+
+/// An index for words and categories, known by its name: what it is made of are expressions.
+struct WordIndex {
+    name: &'static str,
+    table: &'static str,
+    /// The SQL that follows `using gin`.
+    expressions: String,
+}
+
+/// The indexes that readers find words by.
+fn word_indexes(store: Store) -> Vec<WordIndex> {
+    match store {
+        Store::Queries => vec![WordIndex {
+            name: "queries_words_idx",
+            table: "queries",
+            expressions: vector("query"),
+        }],
+        Store::Results => vec![WordIndex {
+            name: "results_words_idx",
+            table: "results",
+            expressions: [
+                vector("author"),
+                vector("title"),
+                vector("journal"),
+                CATEGORIES.to_owned(),
+            ]
+            .join(", "),
+        }],
+        Store::Sequence | Store::Upstream => Vec::new(),
+    }
+}
 
 /// An index that has to be there, under this name or another.
 struct Index {
@@ -18,7 +52,7 @@ struct Index {
 }
 
 /// One row for each object; no number for two objects; what is read by.
-const QUERIES: [Index; 4] = [
+const QUERIES: [Index; 5] = [
     Index {
         name: "queries_query_uid_idx",
         table: "queries",
@@ -37,6 +71,13 @@ const QUERIES: [Index; 4] = [
         name: "queries_timestamp_idx",
         table: "queries",
         columns: &["timestamp"],
+        unique: false,
+        predicate: None,
+    },
+    Index {
+        name: "queries_status_timestamp_id_idx",
+        table: "queries",
+        columns: &["status", "timestamp", "id"],
         unique: false,
         predicate: None,
     },
@@ -103,7 +144,57 @@ pub(super) async fn ensure(
     for index in indexes {
         index.ensure(connection, progress).await?;
     }
+    for index in word_indexes(store) {
+        index.ensure(connection, progress).await?;
+    }
     Ok(())
+}
+
+impl WordIndex {
+    async fn ensure(
+        &self,
+        connection: &mut PgConnection,
+        progress: Progress<'_>,
+    ) -> Result<(), StorageError> {
+        let encoding = sqlx::query_scalar::<_, String>("show server_encoding");
+        if encoding.fetch_one(&mut *connection).await? != "UTF8" {
+            progress(&format!(
+                "warning: {} is not made, as the database is not in UTF-8: words cannot be searched for",
+                self.name
+            ));
+            return Ok(());
+        }
+        let step = format!("index {}", self.name);
+        let valid = sqlx::query_scalar::<_, bool>(
+            "select i.indisvalid and i.indisready from pg_index i join pg_class c on c.oid = i.indexrelid
+             join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'public' and c.relname = $1",
+        );
+        match valid.bind(self.name).fetch_optional(&mut *connection).await? {
+            Some(true) => return Ok(()),
+            Some(false) => drop_left_over(connection, self.name, &step, progress).await?,
+            None => {}
+        }
+        progress(&format!("{step}: building"));
+        let sql = format!(
+            "create index concurrently {} on public.{} using gin ({})",
+            self.name, self.table, self.expressions
+        );
+        run(connection, &step, sql).await?;
+        // How common a word is, is known only from now on, and decides how it is looked for.
+        run(connection, &step, format!("analyze public.{}", self.table)).await
+    }
+}
+
+/// Left over by a build that was interrupted: it costs every write and serves no read.
+async fn drop_left_over(
+    connection: &mut PgConnection,
+    name: &str,
+    step: &str,
+    progress: Progress<'_>,
+) -> Result<(), StorageError> {
+    progress(&format!("{step}: dropping what an interrupted build left"));
+    let drop = format!("drop index concurrently if exists public.{name}");
+    run(connection, step, drop).await
 }
 
 /// An index as it stands.
@@ -133,12 +224,7 @@ impl Index {
                     "{step} is there already, but defined otherwise"
                 )));
             }
-            // Left over by a build that was interrupted: it costs every write and serves no read.
-            Some(_) => {
-                progress(&format!("{step}: dropping what an interrupted build left"));
-                let drop = format!("drop index concurrently if exists public.{}", self.name);
-                run(connection, &step, drop).await?;
-            }
+            Some(_) => drop_left_over(connection, self.name, &step, progress).await?,
             None => {}
         }
         progress(&format!("{step}: building"));

@@ -13,6 +13,7 @@ mod patience;
 mod retention;
 mod roles;
 mod sql;
+mod triggers;
 
 use self::database::Database;
 use crate::StorageError;
@@ -107,6 +108,7 @@ async fn migrate(
         adopt::adopt(connection, *store, progress).await?;
         progress(&format!("{name}: tables of {store:?}"));
         sql::apply(connection, *store).await?;
+        triggers::ensure(connection, *store, progress).await?;
         indexes::ensure(connection, *store, progress).await?;
     }
     if stores.contains(&Store::Queries) {

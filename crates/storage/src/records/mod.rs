@@ -7,6 +7,7 @@
 mod closed;
 mod expire;
 mod rows;
+mod settle;
 mod split;
 
 use futures::stream::BoxStream;
@@ -14,7 +15,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::{
-    ResultRow, StorageError,
+    Paper, StorageError,
     connect::bounded,
     locks::{lock_number, lock_uid},
     session::Session,
@@ -42,7 +43,7 @@ pub struct Record<'a> {
 /// The papers of a record, wherever they are: never all of them in memory.
 pub trait Papers: Sync {
     /// All of them from the first one on, a piece at a time. An error ends the record, and nothing of it stands.
-    fn pieces(&self) -> BoxStream<'_, Result<Vec<ResultRow>, StorageError>>;
+    fn pieces(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>>;
 }
 
 /// What stands in `queries` for an object.

@@ -4,7 +4,7 @@ use futures::TryStreamExt;
 use uuid::Uuid;
 
 use super::{Closing, Ending, Record, Recorded};
-use crate::{ResultRow, StorageError, session::Session};
+use crate::{Paper, StorageError, session::Session};
 
 type Row = (
     bool,
@@ -134,23 +134,27 @@ async fn insert_piece(
     session: &mut Session,
     record: &Record<'_>,
     first: u64,
-    piece: &[ResultRow],
+    piece: &[Paper],
 ) -> Result<u64, StorageError> {
-    let column = |field: fn(&ResultRow) -> &str| piece.iter().map(field).collect::<Vec<_>>();
+    let column = |field: fn(&Paper) -> &str| piece.iter().map(field).collect::<Vec<_>>();
     let insert = session.query(
-        "insert into public.results (query_id, timestamp, result_number, author, title, journal, query_uid)
-         select $1, $2, $7 + n - 1, author, title, journal, $3
-         from unnest($4::text[], $5::text[], $6::text[]) with ordinality as r (author, title, journal, n)
+        "insert into public.results (query_id, timestamp, result_number, author, title, journal, query_uid, arxiv_id,
+           categories)
+         select $1, $2, $7 + n - 1, author, title, journal, $3, nullif(arxiv_id, ''), nullif(categories, '')
+         from unnest($4::text[], $5::text[], $6::text[], $8::text[], $9::text[]) with ordinality
+           as r (author, title, journal, arxiv_id, categories, n)
          order by n",
     );
     let insert = insert
         .bind(record.number)
         .bind(record.timestamp)
         .bind(record.uid)
-        .bind(column(|row| &row.author))
-        .bind(column(|row| &row.title))
-        .bind(column(|row| &row.journal))
-        .bind(i64::try_from(first).map_err(|_| StorageError::Unreadable)?);
+        .bind(column(|paper| &paper.row.author))
+        .bind(column(|paper| &paper.row.title))
+        .bind(column(|paper| &paper.row.journal))
+        .bind(i64::try_from(first).map_err(|_| StorageError::Unreadable)?)
+        .bind(column(|paper| &paper.arxiv_id))
+        .bind(column(|paper| &paper.categories));
     Ok(insert.execute(session.on()).await?.rows_affected())
 }
 

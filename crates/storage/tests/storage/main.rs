@@ -5,7 +5,9 @@
 
 mod adoption;
 mod connections;
+mod export;
 mod failover;
+mod found;
 mod gate;
 mod ledger;
 mod migrations;
@@ -14,5 +16,6 @@ mod reads;
 mod records;
 mod retention;
 mod rights;
+mod settled;
 mod setup;
 mod writes;

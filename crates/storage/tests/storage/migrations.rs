@@ -211,7 +211,7 @@ async fn what_an_interrupted_index_build_left_is_repaired() {
         format!("select indisvalid and indisunique from pg_index where indexrelid = '{name}'::regclass");
     assert!(server.value::<bool>("arxiv", &valid).await);
     let indexes = "select count(*) from pg_indexes where tablename = 'results'";
-    assert_eq!(server.value::<i64>("arxiv", indexes).await, 4);
+    assert_eq!(server.value::<i64>("arxiv", indexes).await, 5);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ fn page(title: &str) -> NewPage {
         authors: "Erdős".into(),
         title: "Árvíz \\ \"".into(),
         journal: String::new(),
+        categories: "math.CO".into(),
     };
     NewPage {
         total: 1234,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use sqlx::{Connection, Executor};
-use storage::{Access, ReadQuery, Reads, ResultRow, StorageError};
+use storage::{Access, QueryFilter, ReadQuery, Reads, ResultRow, StorageError};
 use uuid::Uuid;
 
 use crate::setup::{Server, eventually, pool_settings};
@@ -16,7 +16,8 @@ fn reads(server: &Server, settle: Option<Duration>) -> Reads {
 }
 
 async fn queries(reads: &Reads, start: i64, end: Option<i64>) -> Vec<ReadQuery> {
-    reads.queries(start, end).try_collect().await.unwrap()
+    let all = QueryFilter::default();
+    reads.queries(start, end, all).try_collect().await.unwrap()
 }
 
 #[tokio::test]
@@ -129,8 +130,8 @@ async fn what_is_younger_than_the_settle_horizon_is_left_out() {
         .results(0, 10)
         .await
         .unwrap()
-        .into_iter()
-        .map(|row| row.author)
+        .iter()
+        .map(|row| row.author.clone())
         .collect();
     assert_eq!(read, ["before", "settled"]);
     assert_eq!(reads(&server, None).results(0, 10).await.unwrap().len(), 3);

@@ -18,7 +18,7 @@ const ON_SEQUENCES: [(&str, &str); 3] = [
     ("setval", "select setval('T', 1)"),
     ("select", "select last_value from T"),
 ];
-const ANYWHERE: [(&str, &str); 10] = [
+const ANYWHERE: [(&str, &str); 11] = [
     ("create table", "create table public.mine (x int)"),
     ("create temporary table", "create temporary table mine (x int)"),
     ("create schema", "create schema mine"),
@@ -29,13 +29,14 @@ const ANYWHERE: [(&str, &str); 10] = [
     ),
     ("prune", "select public.prune_closed_queries()"),
     ("expire", "select public.expire_queries()"),
+    ("settle", "select public.settle_results()"),
     ("alter table", "alter table queries add column x int"),
     ("drop table", "drop table queries"),
     ("become the owner", "set role arxiv_owner"),
 ];
 
 /// Those of them that only make sense there.
-const IN_ARXIV: [&str; 5] = ["sweep", "prune", "expire", "alter table", "drop table"];
+const IN_ARXIV: [&str; 6] = ["sweep", "prune", "expire", "settle", "alter table", "drop table"];
 
 /// A database, its tables with one column of each, its sequences.
 type Objects = (
@@ -52,6 +53,9 @@ const OBJECTS: [Objects; 2] = [
             ("results", "title"),
             ("arxiv_closed_queries", "reason"),
             ("arxiv_retention", "days"),
+            ("arxiv_results_epoch", "counted"),
+            ("arxiv_results_settled", "settled_at"),
+            ("arxiv_results_positions", "epoch"),
             ("private_notes", "x"),
             ("arxiv_migrations_queries", "description"),
             ("arxiv_migrations_results", "description"),
@@ -85,12 +89,23 @@ const ALLOWED: [(&str, &str, &[&str]); 10] = [
             "insert arxiv_closed_queries",
             "prune",
             "expire",
+            "settle",
             "nextval queries_id_seq",
             "nextval results_id_seq",
             "sweep",
         ],
     ),
-    ("arxiv_ro", "arxiv", &["select queries", "select results"]),
+    (
+        "arxiv_ro",
+        "arxiv",
+        &[
+            "select queries",
+            "select results",
+            "select arxiv_results_epoch",
+            "select arxiv_results_settled",
+            "select arxiv_results_positions",
+        ],
+    ),
     ("arxiv_sequence", "arxiv", &[]),
     ("arxiv_operator", "arxiv", &[]),
     ("arxiv_upstream", "arxiv", &[]),

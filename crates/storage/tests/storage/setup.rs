@@ -8,7 +8,7 @@ use futures::{
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use storage::{
-    Access, Papers, PoolSettings, ResultRow, StorageError,
+    Access, Paper, Papers, PoolSettings, ResultRow, StorageError,
     migrate::{self, MigrateSettings, RolePasswords},
 };
 use testbed::Postgres;
@@ -130,8 +130,17 @@ pub(crate) fn pool_settings(access: Access) -> PoolSettings {
 pub(crate) struct InPieces(pub(crate) Vec<ResultRow>);
 
 impl Papers for InPieces {
-    fn pieces(&self) -> BoxStream<'_, Result<Vec<ResultRow>, StorageError>> {
-        stream::iter(self.0.chunks(2).map(|piece| Ok(piece.to_vec()))).boxed()
+    fn pieces(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>> {
+        let paper = |row: &ResultRow| Paper {
+            row: row.clone(),
+            arxiv_id: "2405.00001v1".to_owned(),
+            categories: "math.CO cs.DM".to_owned(),
+        };
+        let pieces = self
+            .0
+            .chunks(2)
+            .map(move |piece| Ok(piece.iter().map(paper).collect()));
+        stream::iter(pieces).boxed()
     }
 }
 

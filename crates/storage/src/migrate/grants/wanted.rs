@@ -44,7 +44,11 @@ fn objects(store: Store) -> &'static [(Role, &'static str, &'static [&'static st
         Store::Results => &[
             (Rw, "table public.results", &["SELECT", "INSERT"]),
             (Rw, "routine public.sweep_results(uid uuid)", &["EXECUTE"]),
+            (Rw, "routine public.settle_results()", &["EXECUTE"]),
             (Ro, "table public.results", &["SELECT"]),
+            (Ro, "table public.arxiv_results_epoch", &["SELECT"]),
+            (Ro, "table public.arxiv_results_settled", &["SELECT"]),
+            (Ro, "table public.arxiv_results_positions", &["SELECT"]),
         ],
     }
 }

@@ -1,0 +1,101 @@
+//! Pages behind a cursor: made of rows that are settled, so that a full one never changes within its epoch.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use storage::Settled;
+
+use super::{ResultPages, Wanted, is_full, written};
+use crate::{
+    error::{ApiError, Code},
+    reading::{cursor::Cursor, etag, links},
+};
+
+/// A full page at an address that names its epoch is the same for ever; a day bounds how long a deleted row may be shown by a
+/// client's cache.
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=86400, immutable");
+/// May be kept, and has to be asked for again each time.
+const CHECK: HeaderValue = HeaderValue::from_static("no-cache");
+
+impl ResultPages {
+    pub(super) async fn behind(
+        &self,
+        wanted: &Wanted,
+        cursor: Option<Cursor>,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Response, ApiError> {
+        let after = cursor.map_or(i64::MIN, |cursor| cursor.after);
+        let tag = |settled: Settled| {
+            etag::strong(&[
+                "results",
+                &settled.epoch.to_string(),
+                &after.to_string(),
+                &wanted.items_per_page.to_string(),
+                wanted.format.name(),
+                &wanted.rows.canonical,
+            ])
+        };
+        if etag::is_conditional(headers) {
+            let settled = caught_up(self.reads.settled().await?, cursor)?;
+            let tag = tag(settled);
+            if etag::has(headers, &tag) {
+                let mut response = StatusCode::NOT_MODIFIED.into_response();
+                describe(&mut response, &tag, settled, cursor)?;
+                return Ok(response);
+            }
+        }
+        let filter = &wanted.rows.filter;
+        let page = self
+            .reads
+            .settled_after(filter, after, wanted.items_per_page)
+            .await?;
+        let settled = caught_up(page.as_ref().map(|page| page.settled), cursor)?;
+        let rows = page.map(|page| page.rows).unwrap_or_default();
+        let mut response = written(wanted.format, &rows)?;
+        match rows.last().filter(|_| is_full(rows.len(), wanted.items_per_page)) {
+            Some(last) => {
+                describe(&mut response, &tag(settled), settled, cursor)?;
+                let next = Cursor {
+                    epoch: settled.epoch,
+                    after: last.id,
+                };
+                if let Some(link) = links::next(query, &["after"], "after", &next.text(&wanted.rows)) {
+                    response.headers_mut().insert(header::LINK, link);
+                }
+            }
+            // Rows will come to stand behind these.
+            None => {
+                response.headers_mut().insert(header::CACHE_CONTROL, CHECK);
+            }
+        }
+        Ok(response)
+    }
+}
+
+/// An answer from a server that has not got as far as the one that gave the cursor would miss rows, or show deleted ones.
+fn caught_up(settled: Option<Settled>, cursor: Option<Cursor>) -> Result<Settled, ApiError> {
+    let settled = settled.ok_or_else(|| ApiError::unavailable(Code::NotReplicated))?;
+    let is_behind = cursor.is_some_and(|cursor| settled.epoch < cursor.epoch || settled.bound < cursor.after);
+    if is_behind {
+        return Err(ApiError::unavailable(Code::NotReplicated));
+    }
+    Ok(settled)
+}
+
+/// What is told of a full page. Only the address of a page in the epoch of its cursor means the same rows for ever.
+fn describe(
+    response: &mut Response,
+    tag: &str,
+    settled: Settled,
+    cursor: Option<Cursor>,
+) -> Result<(), ApiError> {
+    let is_same_epoch = cursor.is_some_and(|cursor| cursor.epoch == settled.epoch);
+    let tag = HeaderValue::from_str(tag).map_err(|_| ApiError::internal())?;
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, tag);
+    headers.insert(
+        header::CACHE_CONTROL,
+        if is_same_epoch { IMMUTABLE } else { CHECK },
+    );
+    Ok(())
+}

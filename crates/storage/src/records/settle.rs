@@ -1,0 +1,20 @@
+//! Telling readers how far the results are settled.
+
+use super::Records;
+use crate::{StorageError, connect::bounded, session::Session};
+
+impl Records {
+    /// Moves the bound up to which results are settled as far as it can; to be called again and again.
+    pub async fn settle(&self) -> Result<(), StorageError> {
+        bounded(async {
+            let pool = if self.split { &self.results } else { &self.queries };
+            let mut session = Session::statement(pool).await?;
+            session
+                .query("select public.settle_results()")
+                .execute(session.on())
+                .await?;
+            session.done().await
+        })
+        .await
+    }
+}
