@@ -16,6 +16,8 @@ const HELM: GoTools = GoTools {
     go_mod: include_str!("../helm/go.mod"),
     go_sum: include_str!("../helm/go.sum"),
     link_flags: "",
+    cgo: false,
+    tags: "",
     programs: &[("helm", "helm")],
 };
 

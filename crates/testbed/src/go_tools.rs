@@ -25,6 +25,10 @@ pub struct GoTools {
     pub go_sum: &'static str,
     /// Flags for Go's linker beside `-s -w`.
     pub link_flags: &'static str,
+    /// Whether there is C in them (a C compiler is needed then).
+    pub cgo: bool,
+    /// Build tags.
+    pub tags: &'static str,
     /// The programs: Go's name for each (the last part of its package's path) and the name that it gets.
     pub programs: &'static [(&'static str, &'static str)],
 }
@@ -49,7 +53,7 @@ impl GoTools {
 
     /// Where the programs of just this module, built just so, are kept.
     fn cached(&self) -> Result<PathBuf> {
-        once::folder(self.name, &[self.go_mod, self.go_sum, self.link_flags])
+        once::folder(self.name, &[self.go_mod, self.go_sum, self.link_flags, self.tags])
     }
 
     fn build(&self, folder: &Path) -> Result<()> {
@@ -81,11 +85,12 @@ impl GoTools {
             .arg(module.as_os_str())
             .args(["install", "-mod=readonly", "-trimpath"])
             .arg(format!("-ldflags=-s -w {}", self.link_flags))
+            .arg(format!("-tags={}", self.tags))
             .arg("tool")
             .env("GOBIN", &bin)
             .env("GOWORK", "off")
             .env("GOFLAGS", "-buildvcs=false")
-            .env("CGO_ENABLED", "0");
+            .env("CGO_ENABLED", if self.cgo { "1" } else { "0" });
         once::run(&format!("building {}", self.name), spec, BUILD_LIMIT)?;
         for (built, name) in self.programs {
             if built != name {
@@ -115,6 +120,8 @@ mod tests {
             go_mod: "",
             go_sum: "",
             link_flags: "",
+            cgo: false,
+            tags: "",
             programs: &[("server", "etcd"), ("kubectl", "kubectl")],
         };
         let scratch = scratch::Scratch::new("go-tools").unwrap();

@@ -15,6 +15,8 @@ const CONTROL_PLANE: GoTools = GoTools {
     // Without a version of its own, the API server's answer to "which version?" makes helm refuse charts.
     link_flags: "-X k8s.io/component-base/version.gitVersion=v1.37.2 \
                  -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37",
+    cgo: false,
+    tags: "",
     programs: &[
         ("server", "etcd"),
         ("kube-apiserver", "kube-apiserver"),

@@ -23,3 +23,4 @@ mod rbac;
 mod release;
 mod scaling;
 mod schema;
+mod traffic;
