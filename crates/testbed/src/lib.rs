@@ -12,12 +12,12 @@ pub mod packages;
 pub mod ports;
 pub mod postgres;
 pub mod process;
-mod progress;
+pub mod progress;
 pub mod proxy;
 pub mod scratch;
 pub mod stack;
 pub mod toolchain;
-mod wait;
+pub mod wait;
 
 pub use arxiv::StandIn;
 pub use control_plane::ControlPlane;

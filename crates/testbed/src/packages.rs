@@ -15,7 +15,7 @@ const INSTALL_LIMIT: Duration = Duration::from_mins(10);
 
 /// Path of one of these programs; Debian's package is installed when none is there and that can be done without asking
 /// (root on Debian). Blocks.
-fn program(names: &[&str], packages: &[&str], takes: &str) -> Result<PathBuf> {
+pub fn program(names: &[&str], packages: &[&str], takes: &str) -> Result<PathBuf> {
     static INSTALLING: Mutex<()> = Mutex::new(());
     let look = || names.iter().find_map(|name| find_program(name));
     if let Some(path) = look() {
@@ -33,6 +33,24 @@ fn program(names: &[&str], packages: &[&str], takes: &str) -> Result<PathBuf> {
             packages.join(" ")
         ),
     }
+}
+
+/// Installs those of Debian's packages whose file (the first of each pair) is not there, as far as that can be done without
+/// asking. Blocks.
+pub fn debian(wanted: &[(&str, &str)], takes: &str) -> Result<()> {
+    let missing = || -> Vec<&str> {
+        let lacking = wanted.iter().filter(|(file, _)| !Path::new(file).exists());
+        lacking.map(|(_, package)| *package).collect()
+    };
+    let packages = missing();
+    if !packages.is_empty() && once::can_apt() {
+        once::apt(&packages, takes)?;
+    }
+    let missing = missing();
+    if !missing.is_empty() {
+        bail!("what Debian's packages {} hold is needed", missing.join(" "));
+    }
+    Ok(())
 }
 
 /// A Chromium. Blocks.

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_secs(15);
 
 /// Writes one line. A closed stderr is no reason to fail.
-pub(crate) fn say(line: &str) {
+pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "testbed: {line}");
 }
 
 /// Runs `step`, which blocks, and tells every 15 seconds how long it has been running.
-pub(crate) fn while_saying<T: Send>(what: &str, step: impl FnOnce() -> T + Send) -> T {
+pub fn while_saying<T: Send>(what: &str, step: impl FnOnce() -> T + Send) -> T {
     let started = Instant::now();
     let (done, waiting) = std::sync::mpsc::channel::<()>();
     std::thread::scope(|scope| {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 /// Asks `check` again every few milliseconds until it gives something; an error once `limit` has passed.
-pub(crate) async fn until<T>(
+pub async fn until<T>(
     what: &str,
     limit: Duration,
     mut check: impl AsyncFnMut() -> Result<Option<T>>,

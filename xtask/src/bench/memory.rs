@@ -11,7 +11,7 @@ use serde_json::Value;
 use testbed::stack::{Options, Service};
 use testbed::{Stack, http_get};
 
-use super::Figure;
+use super::figure::Figure;
 use crate::output;
 
 /// The most that history may add: a part of what the operator takes without.

@@ -1,20 +1,44 @@
 //! `cargo xtask bench`: what is measured, beside its limits.
 
+mod figure;
 mod memory;
+mod speed;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use testbed::toolchain::Toolchain;
+use url::Url;
 
 use crate::{cargo, output};
 
-/// Measures the running system, and shows each figure beside its limit; fails when one is beyond.
+/// Measures speed and memory, and shows each figure beside its limit; fails when one is beyond.
+///
+/// Everything is on this machine and shares its cores. Speed: clients (wrk), the API server (a release build), Postgres with
+/// its replica, and pgbench, which does the same SQL on the same pages in the same run. Memory: an operator beside ever more
+/// finished objects. `--compare` runs the loads against another server with the ten endpoints too, which has rows of its own,
+/// and prints ratios to it. Installs wrk with apt-get when run by root on Debian.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How many finished objects there are in etcd.
+    /// What to measure; both unless said.
+    #[arg(value_enum)]
+    what: Option<What>,
+    /// Speed: only loads whose names contain this.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+    /// Speed: rows in `results`; there are a tenth as many in `queries`.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    rows: u32,
+    /// Speed: seconds of each load.
+    #[arg(long, value_name = "S", default_value_t = 10)]
+    seconds: u64,
+    /// Speed: connections of clients.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    connections: u32,
+    /// Speed: root of another server, to be measured beside.
+    #[arg(long, value_name = "URL")]
+    compare: Option<Url>,
+    /// Memory: how many finished objects there are in etcd.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     objects: usize,
     /// Where the programs are; release builds are made unless given.
@@ -22,48 +46,34 @@ pub(crate) struct Arguments {
     binaries: Option<PathBuf>,
 }
 
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum What {
+    /// Of the API server.
+    Speed,
+    /// Of the operator.
+    Memory,
+}
+
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     testbed::postgres::ensure_installed()?;
-    Toolchain::ready().await?;
-    let binaries = match arguments.binaries {
-        Some(folder) => folder,
+    let binaries = match &arguments.binaries {
+        Some(folder) => folder.clone(),
         None => cargo::build_binaries(true)?,
     };
-    let figures = Box::pin(memory::measure(binaries, arguments.objects)).await?;
-    output::result(&format!("{:<64} {:>10} {:>10}", "figure", "measured", "limit"));
-    for figure in &figures {
-        output::result(&figure.to_string());
+    let mut within = true;
+    if arguments.what != Some(What::Memory) {
+        let (table, good) = speed::measure(&arguments, binaries.clone()).await?;
+        output::result(&table);
+        within &= good;
     }
-    Ok(if figures.iter().all(Figure::is_within) {
+    if arguments.what != Some(What::Speed) {
+        let figures = Box::pin(memory::measure(binaries, arguments.objects)).await?;
+        output::result(&figure::table(&figures));
+        within &= figures.iter().all(figure::Figure::is_within);
+    }
+    Ok(if within {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
-}
-
-/// Something measured.
-struct Figure {
-    what: String,
-    measured: f64,
-    /// The most it may be, if there is a limit.
-    limit: Option<f64>,
-    unit: &'static str,
-}
-
-impl Figure {
-    fn is_within(&self) -> bool {
-        self.limit.is_none_or(|limit| self.measured <= limit)
-    }
-}
-
-impl fmt::Display for Figure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = self.unit;
-        let limit = self
-            .limit
-            .map_or_else(String::new, |limit| format!("{limit:.1} {unit}"));
-        let measured = format!("{:.1} {unit}", self.measured);
-        let beyond = if self.is_within() { "" } else { "  BEYOND" };
-        write!(f, "{:<64} {measured:>10} {limit:>10}{beyond}", self.what)
-    }
 }

@@ -36,7 +36,8 @@ pub struct Databases {
 }
 
 impl Databases {
-    pub(super) async fn start(folder: &Path, fsync: bool, results_elsewhere: bool) -> Result<Self> {
+    /// Starts the servers with their data in `folder`: empty databases and their owner, which migrations go on from.
+    pub async fn start(folder: &Path, fsync: bool, results_elsewhere: bool) -> Result<Self> {
         let passwords = passwords(&folder.join("passwords.json"))?;
         let settings = |name: &str| Settings {
             fsync,
@@ -62,7 +63,7 @@ impl Databases {
     }
 
     /// Runs `arxiv-operator migrate` with the owner's credential.
-    pub(super) async fn migrate(&self, operator: &Path, folder: &Path) -> Result<()> {
+    pub async fn migrate(&self, operator: &Path, folder: &Path) -> Result<()> {
         let mut spec = Spec::new(operator, folder.join("logs/migrate.log"))
             .arg("migrate")
             .env("DATABASE_OWNER_URL", self.url(&self.primary, OWNER, MAIN))
@@ -116,6 +117,16 @@ impl Databases {
         self.results
             .as_ref()
             .map(|server| self.url(server, "arxiv_ro", MAIN))
+    }
+
+    /// The owner of the database with queries and results.
+    pub fn owner_url(&self) -> String {
+        self.url(&self.primary, OWNER, MAIN)
+    }
+
+    /// The owner of the sequence database.
+    pub fn sequence_owner_url(&self) -> String {
+        self.url(&self.primary, OWNER, SEQUENCE)
     }
 
     /// The superuser on the primary.

@@ -1,0 +1,66 @@
+//! The limit: the same SQL by Postgres' own load generator.
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+use url::Url;
+
+use crate::Settings;
+use crate::loads::{Database, Load};
+use crate::stage::Stage;
+
+/// Transactions a second.
+pub(crate) async fn run(
+    stage: &Stage,
+    load: &Load,
+    (database, script): (Database, &str),
+    settings: &Settings,
+) -> Result<f64> {
+    let file = stage.file("script.sql");
+    tokio::fs::write(&file, script).await?;
+    let url = Url::parse(&match database {
+        Database::Reads => stage.databases.ro_url(),
+        Database::Sequence => stage.databases.sequence_url(),
+    })?;
+    let mut command = Command::new("pgbench");
+    command
+        .args(["--no-vacuum", "--protocol=prepared", "--jobs=2"])
+        .arg(format!("--client={}", settings.connections))
+        .arg(format!("--time={}", settings.length.as_secs()))
+        .arg(format!("--define=rows={}", settings.rows))
+        .arg("--file")
+        .arg(&file)
+        .arg(format!("--host={}", url.host_str().unwrap_or_default()))
+        .arg(format!("--port={}", url.port().unwrap_or_default()))
+        .arg(format!("--username={}", url.username()))
+        .arg(url.path().trim_start_matches('/'))
+        // Arguments can be seen by everybody on this machine.
+        .env("PGPASSWORD", url.password().unwrap_or_default())
+        .kill_on_drop(true);
+    let output = command.output().await.context("pgbench cannot be run")?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!(
+            "pgbench for {}: {}",
+            load.name,
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    rate(&told).with_context(|| format!("pgbench told no rate:\n{told}"))
+}
+
+fn rate(told: &str) -> Option<f64> {
+    let line = told.lines().find_map(|line| line.strip_prefix("tps = "))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rate;
+
+    #[test]
+    fn the_rate_without_the_time_to_connect() {
+        let told = "latency average = 4.9 ms\ninitial connection time = 93.1 ms\ntps = 12998.5 (without initial connection time)\n";
+        assert_eq!(rate(told), Some(12998.5));
+        assert_eq!(rate("pgbench: error"), None);
+    }
+}

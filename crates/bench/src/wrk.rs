@@ -1,0 +1,91 @@
+//! Clients over HTTP.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use tokio::process::Command;
+use url::Url;
+
+use crate::Settings;
+use crate::loads::Load;
+use crate::stage::Stage;
+
+/// What clients saw.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    /// Answers a second.
+    pub rate: f64,
+    /// Half of the answers came within this.
+    pub median: Duration,
+    /// 99 of 100 came within this.
+    pub p99: Duration,
+    /// Requests without a good answer.
+    pub failed: u64,
+}
+
+#[derive(Deserialize)]
+struct Summary {
+    requests: f64,
+    seconds: f64,
+    median_us: f64,
+    p99_us: f64,
+    failed: u64,
+}
+
+/// Runs a load against a server.
+pub(crate) async fn run(stage: &Stage, server: &Url, load: &Load, settings: &Settings) -> Result<Measured> {
+    let file = stage.file("load.lua");
+    tokio::fs::write(&file, script(load, settings.rows)).await?;
+    let mut command = Command::new("wrk");
+    command
+        .arg("--threads=2")
+        .arg(format!("--connections={}", settings.connections))
+        .arg(format!("--duration={}s", settings.length.as_secs()))
+        .arg("--timeout=30s")
+        .arg("--script")
+        .arg(&file)
+        .arg(server.as_str().trim_end_matches('/'))
+        .kill_on_drop(true);
+    let output = command.output().await.context("wrk cannot be run")?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    let Some(line) = told.lines().find(|line| line.starts_with('{')) else {
+        bail!(
+            "wrk for {}: {told}\n{}",
+            load.name,
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    let summary: Summary = serde_json::from_str(line).with_context(|| line.to_owned())?;
+    Ok(Measured {
+        rate: summary.requests / summary.seconds,
+        median: Duration::from_secs_f64(summary.median_us / 1e6),
+        p99: Duration::from_secs_f64(summary.p99_us / 1e6),
+        failed: summary.failed,
+    })
+}
+
+fn script(load: &Load, rows: u32) -> String {
+    let headers: Vec<String> = load
+        .headers
+        .iter()
+        .map(|(name, value)| format!("wrk.headers[{name:?}] = {value:?}\n"))
+        .collect();
+    let headers = headers.concat();
+    format!(
+        "rows = {rows}
+{headers}{lua}
+local thread_number = 0
+function setup(thread) thread:set('seed', thread_number) thread_number = thread_number + 1 end
+function init(arguments) math.randomseed(1000 + seed) end
+function request() return wrk.format('GET', path()) end
+function done(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format('{{\"requests\":%d,\"seconds\":%f,\"median_us\":%f,\"p99_us\":%f,\"failed\":%d}}\\n',
+    summary.requests, summary.duration / 1000000, latency:percentile(50), latency:percentile(99),
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end
+",
+        lua = load.lua
+    )
+}

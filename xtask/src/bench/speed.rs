@@ -1,0 +1,25 @@
+//! Speed of the API server as a ratio to Postgres'.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Arguments;
+
+/// A table, and whether every figure is within its limit.
+pub(super) async fn measure(arguments: &Arguments, binaries: PathBuf) -> Result<(String, bool)> {
+    let figures = bench::run(&bench::Settings {
+        binaries,
+        rows: arguments.rows,
+        length: Duration::from_secs(arguments.seconds),
+        connections: arguments.connections,
+        compare: arguments.compare.clone(),
+        only: arguments.only.clone(),
+    })
+    .await?;
+    Ok((
+        bench::table(&figures),
+        figures.iter().all(bench::Figures::is_good),
+    ))
+}
