@@ -2,6 +2,7 @@
 //! One binary: each would link the whole testbed.
 #![allow(
     clippy::expect_used,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test fails by panicking"
 )]
