@@ -10,13 +10,7 @@ use tokio::sync::Semaphore;
 use upstream::Upstream;
 use uuid::Uuid;
 
-use crate::{
-    error::Error,
-    events::Events,
-    metrics::Metrics,
-    progress::Progress,
-    tracker::{Object, Tracker},
-};
+use crate::{error::Error, events::Events, metrics::Metrics, progress::Progress, tracker::Tracker};
 
 /// Papers that recordings may have in memory at once: two full pages of 1 MB or so (not more than 32 MB), or the pages of
 /// hundreds of usual queries.
@@ -64,11 +58,6 @@ impl Query {
 
     pub(crate) fn namespace(&self) -> &str {
         self.object.metadata.namespace.as_deref().unwrap_or_default()
-    }
-
-    /// What its reconciliation is asked for by.
-    pub(crate) fn reference(&self) -> Object {
-        Object::from_obj(&*self.object)
     }
 }
 

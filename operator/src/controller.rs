@@ -25,6 +25,7 @@ use crate::{
         record::record,
         stands::stands,
         status,
+        suspend::suspend,
         validate::validate,
     },
     telling,
@@ -46,13 +47,14 @@ const BEAT: Duration = Duration::from_secs(5);
 /// 1. `validate`: the spec becomes a search, or the query fails.
 /// 2. `ended`: the end that an earlier try came to is the truth; if it stands in the database, only the status is left to
 ///    write.
-/// 3. `pages`: while a page is missing, the query fails, waits, or stands in the upstream queue, as [`crate::decide`]
+/// 3. `suspend`: a suspended query is left alone.
+/// 4. `pages`: while a page is missing, the query fails, waits, or stands in the upstream queue, as [`crate::decide`]
 ///    says. Waiting holds nothing and costs nothing; the fetcher wakes it.
-/// 4. `stands`: an object that has changed since it was read is left to the reconciliation that the change brings.
-/// 5. `number`: the ledger gives the object its number.
-/// 6. `record`: all rows in one go.
-/// 7. `close`: a query that fails is closed first, so that no rows follow, from whomever.
-/// 8. `status`: the end is told.
+/// 5. `stands`: an object that has changed since it was read is left to the reconciliation that the change brings.
+/// 6. `number`: the ledger gives the object its number.
+/// 7. `record`: all rows in one go.
+/// 8. `close`: a query that fails is closed first, so that no rows follow, from whomever.
+/// 9. `status`: the end is told.
 ///
 /// Every step may be done again after any crash, and by two operators at once.
 async fn reconcile(query: &Query, context: &Context) -> Result<Action, Error> {
@@ -61,12 +63,19 @@ async fn reconcile(query: &Query, context: &Context) -> Result<Action, Error> {
         Err(verdict) => return status::fail(context, query, None, &verdict).await,
     };
     let sent = &validated.search.sent();
+    if query.object.spec.suspend {
+        // At once, whatever is away: nothing more is asked for it.
+        context.tracker.forget(query.uid);
+    }
     match ended(context, query).await? {
         Some(Ending::Recorded(recorded)) => return status::succeed(context, query, sent, &recorded).await,
         Some(Ending::Closed(closing)) => {
             return status::failed(context, query, Some(sent), &closing.into()).await;
         }
         None => {}
+    }
+    if query.object.spec.suspend {
+        return suspend(context, query, sent).await;
     }
     let answer = match pages::collect(context, query, &validated).await? {
         Pages::Complete(answer) => answer,

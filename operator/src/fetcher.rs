@@ -5,15 +5,15 @@ use std::{
     time::Duration,
 };
 
-use arxiv::{FailureClass, FetchError, PageRequest};
+use arxiv::{FailureClass, FetchError};
 use jiff::Timestamp;
 use service::health::Heartbeat;
-use storage::{PageKey, StorageError};
+use storage::StorageError;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use upstream::UpstreamError;
 
-use crate::{backoff::Backoff, context::Context, progress::Failure};
+use crate::{backoff::Backoff, context::Context, progress::Failure, tracker::Page};
 
 /// How long one page waits for the gate before the fetcher looks around again. Longer than anybody before us in the
 /// gate's line stays in it (25 s at the API server, and one request's 20 s), so that the place in the line is never
@@ -37,6 +37,8 @@ pub(crate) struct Fetcher {
     context: Arc<Context>,
     heartbeat: Heartbeat,
     stop: CancellationToken,
+    /// Between two requests to arXiv.
+    interval: Duration,
     /// Nothing is asked for before this time.
     paused_until: Option<Instant>,
     failures_in_a_row: u32,
@@ -53,11 +55,17 @@ enum Asked {
 }
 
 impl Fetcher {
-    pub(crate) fn new(context: Arc<Context>, heartbeat: Heartbeat, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        heartbeat: Heartbeat,
+        interval: Duration,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             context,
             heartbeat,
             stop,
+            interval,
             paused_until: None,
             failures_in_a_row: 0,
         }
@@ -69,17 +77,17 @@ impl Fetcher {
             self.heartbeat.beat();
             self.measure();
             let due = self.paused_until.is_none_or(|until| until <= Instant::now());
-            let Some((key, request)) = due.then(|| self.context.tracker.next()).flatten() else {
+            let Some(page) = due.then(|| self.context.tracker.next()).flatten() else {
                 self.wait().await;
                 continue;
             };
-            match self.ask(&key, &request).await {
+            match self.ask(&page).await {
                 Asked::Told { pause } => self.paused_until = pause.map(|pause| Instant::now() + pause),
                 Asked::NotYet { pause } => {
-                    self.context.tracker.put_back(&key);
+                    self.context.tracker.put_back(&page);
                     self.paused_until = Some(Instant::now() + pause);
                 }
-                Asked::Dropped => self.context.tracker.put_back(&key),
+                Asked::Dropped => self.context.tracker.put_back(&page),
             }
         }
     }
@@ -101,7 +109,8 @@ impl Fetcher {
     }
 
     /// Asks for one page and tells those who wait for it.
-    async fn ask(&mut self, key: &PageKey, request: &PageRequest) -> Asked {
+    async fn ask(&mut self, wanted: &Page) -> Asked {
+        let request = &wanted.request;
         let context = Arc::clone(&self.context);
         let tracker = &context.tracker;
         let began = Arc::new(OnceLock::new());
@@ -111,7 +120,7 @@ impl Fetcher {
                 let _ = began.set(Timestamp::now());
             }
         };
-        let page = context.upstream.page(request, key.day, PATIENCE, on_slot);
+        let page = context.upstream.page(request, wanted.day, PATIENCE, on_slot);
         let mut page = std::pin::pin!(page);
         let mut told_of_lingering = false;
         let outcome = loop {
@@ -119,13 +128,13 @@ impl Fetcher {
                 Ok(outcome) => break outcome,
                 Err(_) => match began.get() {
                     // Still in line: it may be left without any request.
-                    None if self.stop.is_cancelled() || !tracker.is_wanted(key) => return Asked::Dropped,
+                    None if self.stop.is_cancelled() || !tracker.is_wanted(wanted) => return Asked::Dropped,
                     None => self.heartbeat.beat(),
                     Some(began) => {
                         let lasted = Timestamp::now().duration_since(*began).unsigned_abs();
                         if lasted > LINGERING && !told_of_lingering {
                             told_of_lingering = true;
-                            tracker.lingers(key, *began);
+                            tracker.lingers(wanted, *began);
                         }
                     }
                 },
@@ -153,18 +162,18 @@ impl Fetcher {
                     );
                     self.cool_down(None);
                 }
-                self.context.tracker.answered(key, began);
+                self.context.tracker.answered(wanted, began, now);
                 return Asked::Told { pause: None };
             }
             Err(error) => error,
         };
-        self.not_answered(key, error, began, now)
+        self.not_answered(wanted, error, began, now)
     }
 
     /// Tells those who wait for the page why it did not come, if it was asked for.
     fn not_answered(
         &mut self,
-        key: &PageKey,
+        wanted: &Page,
         error: UpstreamError,
         began: Timestamp,
         now: Timestamp,
@@ -194,7 +203,7 @@ impl Fetcher {
                     http_status: source.caller_status(),
                     message: source.to_string(),
                 };
-                self.context.tracker.failed(key, &failure, began, now);
+                self.context.tracker.failed(wanted, &failure, began, now);
                 Asked::Told { pause }
             }
             UpstreamError::CoolingDown { retry_after, .. } => {
@@ -222,7 +231,7 @@ impl Fetcher {
                     http_status: 502,
                     message: "arXiv's answer cannot be stored".to_owned(),
                 };
-                self.context.tracker.failed(key, &failure, began, now);
+                self.context.tracker.failed(wanted, &failure, began, now);
                 Asked::Told { pause: None }
             }
         }
@@ -255,18 +264,15 @@ impl Fetcher {
         left.map(|left| left.min(LONGEST_PAUSE))
     }
 
-    #[allow(clippy::cast_possible_wrap)] // A queue of 2^63 pages does not fit anywhere.
     fn measure(&self) {
         let now = Timestamp::now();
-        let since = |at: Timestamp| now.duration_since(at).as_secs_f64().max(0.0);
-        let (length, oldest) = self.context.tracker.waiting();
-        let metrics = &self.context.metrics;
-        metrics.queue_length.set(length as i64);
-        metrics.oldest_wait_seconds.set(oldest.map_or(0.0, since));
-        let cooling = self.context.tracker.cooling_until(now);
-        metrics
-            .cool_down_seconds
-            .set(cooling.map_or(0.0, |until| -now.duration_since(until).as_secs_f64()));
+        let tracker = &self.context.tracker;
+        let cool_down = tracker.cooling_until(now).map(|until| until.duration_since(now));
+        let cool_down = cool_down.map_or(0.0, |left| left.as_secs_f64());
+        self.context.metrics.cool_down_seconds.set(cool_down);
+        self.context
+            .metrics
+            .queue(&tracker.backlog(), cool_down, self.interval, now);
     }
 }
 

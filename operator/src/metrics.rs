@@ -1,11 +1,14 @@
 //! The operator's metrics. Label values come from fixed sets: no names, no messages.
 
-use std::sync::atomic::AtomicU64;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
+use jiff::Timestamp;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
+
+use crate::tracker::Backlog;
 
 /// One label named `outcome`.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -25,6 +28,15 @@ pub(crate) struct Phase {
     phase: &'static str,
 }
 
+/// One label named `priority`: below 0, 0, or above.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(crate) struct Priority {
+    priority: &'static str,
+}
+
+/// In the order of [`Backlog::queries`].
+const PRIORITIES: [&str; 3] = ["low", "default", "high"];
+
 /// Handles that count; clones count together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
@@ -36,8 +48,10 @@ pub(crate) struct Metrics {
     deleted: Counter,
     sweeps: Counter,
     pub(crate) leader: Gauge,
-    pub(crate) queue_length: Gauge,
-    pub(crate) oldest_wait_seconds: Gauge<f64, AtomicU64>,
+    queue_length: Gauge,
+    queue_queries: Family<Priority, Gauge>,
+    queue_seconds: Gauge<f64, AtomicU64>,
+    oldest_wait_seconds: Gauge<f64, AtomicU64>,
     pub(crate) cool_down_seconds: Gauge<f64, AtomicU64>,
 }
 
@@ -92,6 +106,16 @@ impl Metrics {
                 metrics.queue_length.clone(),
             );
             r.register(
+                "queue_queries",
+                "Queries that wait for a turn at arXiv, by priority: below 0, 0, above",
+                metrics.queue_queries.clone(),
+            );
+            r.register(
+                "queue_expected_seconds",
+                "How long the pages that wait take at the least: requests times interval, and the cool-down",
+                metrics.queue_seconds.clone(),
+            );
+            r.register(
                 "queue_oldest_wait_seconds",
                 "How long the query waits that waits longest for a turn at arXiv",
                 metrics.oldest_wait_seconds.clone(),
@@ -129,10 +153,26 @@ impl Metrics {
             .inc();
     }
 
+    /// What waits for a turn at arXiv, and how long that takes at the least.
+    #[allow(clippy::cast_possible_wrap, clippy::cast_precision_loss)] // A queue of 2^52 pages does not fit anywhere.
+    pub(crate) fn queue(&self, backlog: &Backlog, cool_down: f64, interval: Duration, now: Timestamp) {
+        self.queue_length.set(backlog.requests as i64);
+        for (priority, queries) in PRIORITIES.into_iter().zip(backlog.queries) {
+            self.queue_queries
+                .get_or_create(&Priority { priority })
+                .set(queries as i64);
+        }
+        self.queue_seconds
+            .set(cool_down + backlog.requests as f64 * interval.as_secs_f64());
+        let wait = backlog
+            .oldest
+            .map_or(0.0, |since| now.duration_since(since).as_secs_f64());
+        self.oldest_wait_seconds.set(wait.max(0.0));
+    }
+
     /// Nothing waits in a process that stands by.
     pub(crate) fn stands_by(&self) {
-        self.queue_length.set(0);
-        self.oldest_wait_seconds.set(0.0);
+        self.queue(&Backlog::default(), 0.0, Duration::ZERO, Timestamp::UNIX_EPOCH);
         self.cool_down_seconds.set(0.0);
     }
 

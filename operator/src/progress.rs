@@ -35,10 +35,16 @@ pub(crate) struct Progress {
     pub(crate) failure: Option<Failure>,
     /// The page is not asked for again before this time.
     pub(crate) not_before: Option<Timestamp>,
+    /// When it had its latest page, of several. Its age in the queue counts from there, so that others are served in
+    /// between.
+    pub(crate) latest_answer: Option<Timestamp>,
     /// Since when it waits for the page that it needs next.
     pub(crate) queued_since: Option<Timestamp>,
     /// A request for it has been under way for so long that its users should be told.
     pub(crate) lingers: bool,
+    /// How many slices were there when that was told, and when it was (or could have been, in an earlier process).
+    pub(crate) slices_told: usize,
+    pub(crate) told_at: Timestamp,
     /// Reconciliations in a row that ended in an error (a database or Kubernetes away).
     pub(crate) errors_in_a_row: u32,
 }
@@ -57,14 +63,18 @@ impl Progress {
             failures_in_a_row: attempts,
             failure: None,
             not_before: None,
+            latest_answer: None,
             queued_since: None,
             lingers: false,
+            slices_told: 0,
+            told_at: now,
             errors_in_a_row: 0,
         }
     }
 
-    /// A request that began at `began` was answered with a page.
-    pub(crate) fn answered(&mut self, began: Timestamp) {
+    /// A request that began at `began` was answered with a page by `now`.
+    pub(crate) fn answered(&mut self, began: Timestamp, now: Timestamp) {
+        self.latest_answer = Some(now);
         self.started.get_or_insert(began);
         self.failures_in_a_row = 0;
         self.failure = None;
@@ -139,7 +149,7 @@ mod tests {
     fn an_answer_ends_the_row_of_failures_but_gives_no_attempts_back() {
         let mut progress = Progress::of(&ArxivQuery::new("q", ArxivQuerySpec::default()), at(0));
         progress.failed(failure(FailureClass::Broken), at(1), at(2), &BACKOFF);
-        progress.answered(at(20));
+        progress.answered(at(20), at(21));
         assert_eq!(
             (progress.attempts, progress.failure.clone(), progress.not_before),
             (1, None, None)

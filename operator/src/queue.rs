@@ -1,89 +1,82 @@
 //! The upstream queue: which pages are wanted, by which queries, and whose turn it is. Pure data, no clock, no I/O.
 //!
-//! Namespaces take turns, and within a namespace the oldest wish is first. A page that many queries want is one
-//! request: it leaves the queue when the first of them has its turn. A query that wants a further slice stands at the
-//! end again, so that others get their turns between the slices of a big one.
+//! The order is that of [`queue::Lanes`]: priority, then namespaces in turn, then age. A page that many queries want is
+//! one request: it leaves the queue when the first of them has its turn. A query that wants a further slice stands
+//! behind those that waited meanwhile, so that others get their turns between the slices of a big one.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque, hash_map};
+use std::collections::{HashMap, HashSet, hash_map};
 use std::hash::Hash;
 
+use ::queue::{Lanes, Standing};
 use uuid::Uuid;
 
-/// The queue. `K` is a page's identity, `R` the request that fetches it, `O` what finds a waiting object again.
+/// The queue. `P` is a page, `O` what finds a waiting object again.
 #[derive(Debug)]
-pub(crate) struct UpstreamQueue<K, R, O> {
-    pages: HashMap<K, Wanted<R>>,
-    queries: HashMap<Uuid, Waiting<K, O>>,
-    /// Of each namespace, its waiting queries by age.
-    lanes: HashMap<String, BTreeMap<u64, Uuid>>,
-    /// The namespaces that have queries waiting; the first one is next.
-    turns: VecDeque<String>,
-    /// The age of the next wish: a counter, as clocks may jump.
-    age: u64,
+pub(crate) struct UpstreamQueue<P, O> {
+    pages: HashMap<P, Wanted>,
+    queries: HashMap<Uuid, Waiting<P, O>>,
+    lanes: Lanes,
 }
 
-#[derive(Debug)]
-struct Wanted<R> {
-    request: R,
+#[derive(Debug, Default)]
+struct Wanted {
     by: HashSet<Uuid>,
-    /// Taken out of the lanes, and asked for right now. Who wants it meanwhile joins.
-    in_flight: bool,
+    /// Whose turn it is, if the page is asked for right now. Then it is in no lane; who wants it meanwhile joins.
+    in_flight: Option<Standing>,
 }
 
 #[derive(Debug)]
-struct Waiting<K, O> {
-    page: K,
-    namespace: String,
-    age: u64,
+struct Waiting<P, O> {
+    page: P,
+    standing: Standing,
     object: O,
 }
 
-impl<K: Clone + Eq + Hash, R: Clone, O> UpstreamQueue<K, R, O> {
+impl<P: Clone + Eq + Hash, O> UpstreamQueue<P, O> {
     pub(crate) fn new() -> Self {
         Self {
             pages: HashMap::new(),
             queries: HashMap::new(),
-            lanes: HashMap::new(),
-            turns: VecDeque::new(),
-            age: 0,
+            lanes: Lanes::default(),
         }
     }
 
-    /// The query wants this page; it keeps its place if it waits for it already. A query waits for one page at a
-    /// time: another one replaces it.
-    pub(crate) fn push(&mut self, query: Uuid, object: O, namespace: &str, page: K, request: R) {
-        if self
+    /// The query wants this page; if it waits for it already, it keeps its age, but not its priority. A query waits for
+    /// one page at a time: another one replaces it.
+    pub(crate) fn push(&mut self, standing: Standing, object: O, page: P) {
+        let query = standing.query;
+        if let Some(waiting) = self
             .queries
-            .get(&query)
-            .is_some_and(|waiting| waiting.page == page)
+            .get_mut(&query)
+            .filter(|waiting| waiting.page == page)
         {
+            if waiting.standing.priority != standing.priority {
+                let in_lane = self
+                    .pages
+                    .get(&page)
+                    .is_some_and(|wanted| wanted.in_flight.is_none());
+                self.lanes.remove(&waiting.standing);
+                waiting.standing.priority = standing.priority;
+                if in_lane {
+                    self.lanes.insert(&waiting.standing);
+                }
+            }
             return;
         }
         self.leave(query);
-        let wanted = match self.pages.entry(page.clone()) {
-            hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            hash_map::Entry::Vacant(entry) => entry.insert(Wanted {
-                request,
-                by: HashSet::new(),
-                in_flight: false,
-            }),
-        };
+        let wanted = self.pages.entry(page.clone()).or_default();
         wanted.by.insert(query);
-        let in_flight = wanted.in_flight;
-        let age = self.age;
-        self.age += 1;
+        if wanted.in_flight.is_none() {
+            self.lanes.insert(&standing);
+        }
         self.queries.insert(
             query,
             Waiting {
                 page,
-                namespace: namespace.to_owned(),
-                age,
+                standing,
                 object,
             },
         );
-        if !in_flight {
-            self.enter_lane(query, namespace.to_owned(), age);
-        }
     }
 
     /// The query wants nothing any more. A page that nobody else wants is not asked for.
@@ -91,136 +84,106 @@ impl<K: Clone + Eq + Hash, R: Clone, O> UpstreamQueue<K, R, O> {
         let Some(waiting) = self.queries.remove(&query) else {
             return;
         };
-        self.leave_lane(&waiting.namespace, waiting.age);
+        self.lanes.remove(&waiting.standing);
         if let hash_map::Entry::Occupied(mut wanted) = self.pages.entry(waiting.page) {
             wanted.get_mut().by.remove(&query);
-            if wanted.get().by.is_empty() && !wanted.get().in_flight {
+            if wanted.get().by.is_empty() && wanted.get().in_flight.is_none() {
                 wanted.remove();
             }
         }
     }
 
-    /// The page whose turn it is, and the request for it. It counts as in flight until it is finished or put back.
-    pub(crate) fn pop(&mut self) -> Option<(K, R)> {
-        let namespace = self.turns.front()?.clone();
-        let query = *self.lanes.get(&namespace)?.first_key_value()?.1;
-        // To the end of the turns, which only those leave that have nothing left.
-        self.turns.rotate_left(1);
-        let page = self.queries.get(&query)?.page.clone();
+    /// The page whose turn it is. It counts as in flight until it is finished or put back.
+    pub(crate) fn pop(&mut self) -> Option<P> {
+        let first = self.queries.get(&self.lanes.first()?)?;
+        let (page, turn) = (first.page.clone(), first.standing.clone());
         let wanted = self.pages.get_mut(&page)?;
-        wanted.in_flight = true;
-        let request = wanted.request.clone();
-        for (namespace, age) in self.places(&page) {
-            self.leave_lane(&namespace, age);
+        wanted.in_flight = Some(turn);
+        for query in &wanted.by {
+            if let Some(waiting) = self.queries.get(query) {
+                self.lanes.remove(&waiting.standing);
+            }
         }
-        Some((page, request))
+        Some(page)
     }
 
     /// The page could not be asked for yet: it stands where it stood, and it is its namespace's turn again.
-    pub(crate) fn put_back(&mut self, page: &K) {
+    pub(crate) fn put_back(&mut self, page: &P) {
         let Some(wanted) = self.pages.get_mut(page) else {
             return;
         };
-        wanted.in_flight = false;
-        let mut by: Vec<_> = wanted.by.iter().copied().collect();
-        if by.is_empty() {
+        wanted.in_flight = None;
+        if wanted.by.is_empty() {
             self.pages.remove(page);
             return;
         }
-        by.sort_unstable_by_key(|query| self.queries.get(query).map(|waiting| waiting.age));
-        for query in &by {
-            if let Some(Waiting { namespace, age, .. }) = self.queries.get(query) {
-                let (namespace, age) = (namespace.clone(), *age);
-                self.enter_lane(*query, namespace, age);
+        for query in &wanted.by {
+            if let Some(waiting) = self.queries.get(query) {
+                self.lanes.insert(&waiting.standing);
             }
-        }
-        let oldest = by.first().and_then(|query| self.queries.get(query));
-        let position = oldest.and_then(|oldest| self.turns.iter().position(|turn| *turn == oldest.namespace));
-        if let Some(turn) = position.and_then(|position| self.turns.remove(position)) {
-            self.turns.push_front(turn);
         }
     }
 
     /// The request for the page is over. Who waited for it waits no more, and is returned to be told.
-    pub(crate) fn finish(&mut self, page: &K) -> Vec<(Uuid, O)> {
-        for (namespace, age) in self.places(page) {
-            self.leave_lane(&namespace, age);
+    pub(crate) fn finish(&mut self, page: &P) -> Vec<(Uuid, O)> {
+        let Some(wanted) = self.pages.remove(page) else {
+            return Vec::new();
+        };
+        if let Some(turn) = &wanted.in_flight {
+            self.lanes.served(turn);
         }
-        let by = self
-            .pages
-            .remove(page)
-            .map(|wanted| wanted.by)
-            .unwrap_or_default();
-        by.into_iter()
-            .filter_map(|query| self.queries.remove(&query).map(|waiting| (query, waiting.object)))
-            .collect()
+        let told = wanted.by.into_iter().filter_map(|query| {
+            let waiting = self.queries.remove(&query)?;
+            self.lanes.remove(&waiting.standing);
+            Some((query, waiting.object))
+        });
+        told.collect()
     }
 
     /// Who waits for the page.
-    pub(crate) fn waiting_for(&self, page: &K) -> impl Iterator<Item = (Uuid, &O)> {
+    pub(crate) fn waiting_for(&self, page: &P) -> impl Iterator<Item = (Uuid, &O)> {
         let by = self.pages.get(page).into_iter().flat_map(|wanted| &wanted.by);
         by.filter_map(|query| self.queries.get(query).map(|waiting| (*query, &waiting.object)))
     }
 
-    /// The oldest query of each namespace.
-    pub(crate) fn oldest(&self) -> impl Iterator<Item = Uuid> {
-        self.lanes
-            .values()
-            .filter_map(|lane| lane.first_key_value().map(|(_, query)| *query))
+    /// Everybody who waits, with what decides on the turn.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Standing> {
+        self.queries.values().map(|waiting| &waiting.standing)
     }
 
     /// How many requests are wanted, the one in flight included.
     pub(crate) fn len(&self) -> usize {
         self.pages.len()
     }
-
-    fn places(&self, page: &K) -> Vec<(String, u64)> {
-        let by = self.pages.get(page).into_iter().flat_map(|wanted| &wanted.by);
-        let waiting = by.filter_map(|query| self.queries.get(query));
-        waiting
-            .map(|waiting| (waiting.namespace.clone(), waiting.age))
-            .collect()
-    }
-
-    fn enter_lane(&mut self, query: Uuid, namespace: String, age: u64) {
-        match self.lanes.entry(namespace) {
-            hash_map::Entry::Occupied(mut lane) => {
-                lane.get_mut().insert(age, query);
-            }
-            hash_map::Entry::Vacant(lane) => {
-                self.turns.push_back(lane.key().clone());
-                lane.insert(BTreeMap::from([(age, query)]));
-            }
-        }
-    }
-
-    fn leave_lane(&mut self, namespace: &str, age: u64) {
-        let Some(lane) = self.lanes.get_mut(namespace) else {
-            return;
-        };
-        lane.remove(&age);
-        if lane.is_empty() {
-            self.lanes.remove(namespace);
-            self.turns.retain(|turn| turn != namespace);
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
-    type Queue = UpstreamQueue<&'static str, &'static str, &'static str>;
+    type Queue = UpstreamQueue<&'static str, &'static str>;
+    /// Query, namespace, page; the later ones are younger.
+    type Wish = (u128, &'static str, &'static str);
 
     fn id(n: u128) -> Uuid {
         Uuid::from_u128(n)
     }
 
-    /// Pushes (query, namespace, page).
-    fn queue(wishes: &[(u128, &'static str, &'static str)]) -> Queue {
+    fn standing(query: u128, priority: i32, namespace: &str, since: i64) -> Standing {
+        Standing {
+            query: id(query),
+            priority,
+            namespace: namespace.into(),
+            since: Timestamp::from_second(since).unwrap(),
+        }
+    }
+
+    fn queue(wishes: &[Wish]) -> Queue {
         let mut queue = Queue::new();
-        for (query, namespace, page) in wishes {
-            queue.push(id(*query), namespace, namespace, *page, *page);
+        for (since, (query, namespace, page)) in (0..).zip(wishes) {
+            queue.push(standing(*query, 0, namespace, since), namespace, *page);
         }
         queue
     }
@@ -228,7 +191,7 @@ mod tests {
     /// Pops and finishes until nothing is left.
     fn drain(queue: &mut Queue) -> Vec<&'static str> {
         let mut order = Vec::new();
-        while let Some((page, _)) = queue.pop() {
+        while let Some(page) = queue.pop() {
             queue.finish(&page);
             order.push(page);
         }
@@ -236,26 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn namespaces_take_turns_and_within_one_the_oldest_is_first() {
-        type Case = (
-            &'static [(u128, &'static str, &'static str)],
-            &'static [&'static str],
-        );
-        let cases: &[Case] = &[
+    fn a_page_has_the_turn_of_the_first_who_wants_it() {
+        let cases: &[(&[Wish], &[&str])] = &[
             (&[], &[]),
-            (
-                &[(1, "a", "p1"), (2, "a", "p2"), (3, "a", "p3")],
-                &["p1", "p2", "p3"],
-            ),
             (
                 &[(1, "a", "p1"), (2, "a", "p2"), (3, "a", "p3"), (4, "b", "p4")],
                 &["p1", "p4", "p2", "p3"],
             ),
-            (
-                &[(1, "a", "p1"), (2, "b", "p2"), (3, "c", "p3"), (4, "a", "p4")],
-                &["p1", "p2", "p3", "p4"],
-            ),
-            // One request for three, at the turn of the first that gets one.
             (
                 &[(1, "a", "p1"), (2, "a", "p2"), (3, "b", "p2"), (4, "c", "p2")],
                 &["p1", "p2"],
@@ -269,37 +219,42 @@ mod tests {
             let mut queue = queue(wishes);
             assert_eq!(drain(&mut queue), *order, "{wishes:?}");
             assert_eq!(
-                (
-                    queue.len(),
-                    queue.queries.len(),
-                    queue.lanes.len(),
-                    queue.turns.len()
-                ),
-                (0, 0, 0, 0)
+                (queue.len(), queue.queries.len(), queue.lanes.first()),
+                (0, 0, None)
             );
         }
     }
 
     #[test]
+    fn another_priority_is_another_place() {
+        let mut queue = queue(&[(1, "a", "p1"), (2, "a", "p2"), (3, "a", "p3")]);
+        queue.push(standing(3, 5, "a", 99), "a", "p3");
+        queue.push(standing(1, -5, "a", 99), "a", "p1");
+        assert_eq!(queue.pop(), Some("p3"));
+        // While a page is in flight, its query's new priority puts nothing in the lanes twice.
+        queue.push(standing(3, 1, "a", 99), "a", "p3");
+        assert_eq!(queue.pop(), Some("p2"));
+        queue.put_back(&"p3");
+        assert_eq!(drain(&mut queue), ["p3", "p1"]);
+    }
+
+    #[test]
     fn one_answer_is_for_all_who_want_it_also_for_late_ones() {
         let mut queue = queue(&[(1, "a", "p1"), (2, "b", "p1")]);
-        let (page, request) = queue.pop().unwrap();
-        assert_eq!((page, request), ("p1", "p1"));
+        let page = queue.pop().unwrap();
         assert_eq!(queue.pop(), None, "the page is in flight");
-        queue.push(id(3), "a", "a", "p1", "p1");
+        queue.push(standing(3, 9, "a", 9), "a", "p1");
         assert_eq!(queue.pop(), None, "joined, not asked for again");
         let mut told: Vec<_> = queue.finish(&page).into_iter().map(|(query, _)| query).collect();
         told.sort_unstable();
         assert_eq!(told, [id(1), id(2), id(3)]);
         assert_eq!(queue.len(), 0);
-        queue.push(id(3), "a", "a", "p2", "p2");
-        assert_eq!(drain(&mut queue), ["p2"]);
     }
 
     #[test]
     fn what_is_put_back_stands_where_it_stood() {
         let mut queue = queue(&[(1, "a", "p1"), (2, "a", "p2"), (3, "b", "p3")]);
-        let (page, _) = queue.pop().unwrap();
+        let page = queue.pop().unwrap();
         queue.put_back(&page);
         assert_eq!(drain(&mut queue), ["p1", "p3", "p2"]);
     }
@@ -311,7 +266,7 @@ mod tests {
         queue.leave(id(2));
         queue.leave(id(9));
         assert_eq!(queue.len(), 2);
-        let (page, _) = queue.pop().unwrap();
+        let page = queue.pop().unwrap();
         assert_eq!(page, "p2");
         // The last one leaves while the page is in flight: neither finishing nor putting back brings it back.
         queue.leave(id(3));
@@ -323,9 +278,9 @@ mod tests {
     #[test]
     fn other_queries_get_turns_between_slices() {
         let mut queue = queue(&[(1, "a", "big, slice 1"), (2, "a", "p2")]);
-        let (page, _) = queue.pop().unwrap();
+        let page = queue.pop().unwrap();
         queue.finish(&page);
-        queue.push(id(1), "a", "a", "big, slice 2", "big, slice 2");
+        queue.push(standing(1, 0, "a", 9), "a", "big, slice 2");
         assert_eq!(drain(&mut queue), ["p2", "big, slice 2"]);
     }
 }

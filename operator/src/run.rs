@@ -104,6 +104,7 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
             base: args.retry_base(),
             cap: RETRY_CAP,
         },
+        interval: Duration::from_millis(args.arxiv.min_interval_ms),
         concurrency: args.max_concurrent_reconciles,
         sweep_interval: args.sweep_interval(),
     };

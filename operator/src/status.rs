@@ -6,7 +6,7 @@ use jiff::{Timestamp, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use storage::Recorded;
 
-use crate::{decide::Verdict, progress::Progress};
+use crate::{decide::Verdict, progress::Progress, telling::Telling};
 
 /// Most characters of `status.message` and of a condition's message: below the schema's 1024, as a condition is
 /// stored twice and people read one line.
@@ -60,8 +60,7 @@ pub(crate) fn unfinished(
     object: &ArxivQuery,
     known: &Progress,
     sent: &str,
-    obstacle: Option<Obstacle>,
-    message: &str,
+    telling: &Telling,
     now: Timestamp,
 ) -> ArxivQueryStatus {
     let phase = if known.started.is_some() {
@@ -69,10 +68,38 @@ pub(crate) fn unfinished(
     } else {
         Phase::Pending
     };
+    // Never Stalled: that says that it does not go on by itself.
+    let reason = telling.obstacle.map_or(phase.as_str(), Obstacle::reason);
+    ArxivQueryStatus {
+        retry_after: telling.asked_again_at.map(whole_second).map(Time),
+        ..waiting(object, known, sent, (phase, reason, &telling.message), now)
+    }
+}
+
+/// The status of a query that is left alone.
+pub(crate) fn suspended(
+    object: &ArxivQuery,
+    known: &Progress,
+    sent: &str,
+    now: Timestamp,
+) -> ArxivQueryStatus {
+    let message = "suspended; it goes on when spec.suspend is false";
+    ArxivQueryStatus {
+        // Its deadline counts anew when it is resumed.
+        start_time: None,
+        ..waiting(object, known, sent, (Phase::Suspended, "Suspended", message), now)
+    }
+}
+
+fn waiting(
+    object: &ArxivQuery,
+    known: &Progress,
+    sent: &str,
+    (phase, reason, message): (Phase, &str, &str),
+    now: Timestamp,
+) -> ArxivQueryStatus {
     let message = line(message);
     let conditions = Conditions { object, now };
-    // Never Stalled: that says that it does not go on by itself.
-    let reason = obstacle.map_or(phase.as_str(), Obstacle::reason);
     ArxivQueryStatus {
         phase,
         conditions: vec![
@@ -350,14 +377,13 @@ mod tests {
     fn a_condition_keeps_its_time_while_it_keeps_its_status() {
         let mut known = Progress::of(&object(), at(10));
         let mut object = object();
-        let first = unfinished(
-            &object,
-            &known,
-            "au:knuth",
-            Some(Obstacle::Throttled),
-            "waits",
-            at(20),
-        );
+        let told = |obstacle, message: &str| Telling {
+            obstacle,
+            message: message.into(),
+            asked_again_at: None,
+        };
+        let throttled = told(Some(Obstacle::Throttled), "waits");
+        let first = unfinished(&object, &known, "au:knuth", &throttled, at(20));
         assert_eq!(first.phase, Phase::Pending);
         assert_eq!(
             shape(&first),
@@ -369,7 +395,7 @@ mod tests {
         object.status = Some(first);
         assert_eq!(Obstacle::told(&object), Some(Obstacle::Throttled));
         known.started = Some(at(25));
-        let second = unfinished(&object, &known, "au:knuth", None, "goes on", at(30));
+        let second = unfinished(&object, &known, "au:knuth", &told(None, "goes on"), at(30));
         assert_eq!(
             shape(&second),
             [("Ready", "False", "Running"), ("Finished", "False", "Running")]
@@ -380,6 +406,24 @@ mod tests {
         let last = succeeded(&object, Some(&known), "au:knuth", &recorded(8, ""), at(40));
         assert_eq!(last.start_time, Some(Time(at(25))));
         assert_eq!(last.conditions[0].last_transition_time, Time(at(40)));
+    }
+
+    #[test]
+    fn a_suspended_query_has_no_start() {
+        let mut known = Progress::of(&object(), at(10));
+        (known.started, known.attempts) = (Some(at(20)), 2);
+        let status = suspended(&object(), &known, "au:knuth", at(30));
+        assert_eq!(
+            shape(&status),
+            [
+                ("Ready", "False", "Suspended"),
+                ("Finished", "False", "Suspended")
+            ]
+        );
+        assert_eq!(
+            (status.phase, status.start_time, status.attempts),
+            (Phase::Suspended, None, Some(2))
+        );
     }
 
     #[test]

@@ -15,11 +15,17 @@ use crate::{
 /// A cool-down that ends sooner is not worth a write of its own.
 const SHORT: Duration = Duration::from_secs(10);
 
+/// The progress of a search of many slices is told at most this often: it has at most 15, and a status write costs Kubernetes
+/// more than the slice costs us.
+const PROGRESS: Duration = Duration::from_mins(1);
+
 /// What a status write says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Telling {
     pub(crate) obstacle: Option<Obstacle>,
     pub(crate) message: String,
+    /// When arXiv is asked again, if it is left alone now.
+    pub(crate) asked_again_at: Option<Timestamp>,
 }
 
 /// What stands between a query and its next page.
@@ -59,7 +65,11 @@ pub(crate) fn telling(object: &ArxivQuery, situation: Situation<'_>, now: Timest
     let newly_running = !told_running && known.started.is_some() && takes_long;
     // Each failed attempt that counts is kept, or a process that restarts often would retry for ever.
     let newly_failed = i32::try_from(known.attempts).is_ok_and(|attempts| attempts > told_attempts);
-    if !(newly_waits || waits_no_longer || newly_running || newly_failed) {
+    let resumed = object.phase() == Phase::Suspended;
+    let newly_progressed = told_running
+        && there > known.slices_told
+        && now.duration_since(known.told_at).unsigned_abs() >= PROGRESS;
+    if !(newly_waits || waits_no_longer || newly_running || newly_failed || newly_progressed || resumed) {
         return None;
     }
     let message = match (
@@ -84,10 +94,15 @@ pub(crate) fn telling(object: &ArxivQuery, situation: Situation<'_>, now: Timest
                 whole_second(until)
             )
         }
-        (None, None, _) if all > 1 => format!("fetching {all} slices"),
+        (None, None, _) if known.started.is_none() => "waiting for its turn".to_owned(),
+        (None, None, _) if all > 1 => format!("fetched {there} of {all} slices"),
         (None, None, _) => "waiting for arXiv's answer".to_owned(),
     };
-    Some(Telling { obstacle, message })
+    Some(Telling {
+        obstacle,
+        message,
+        asked_again_at: cooling_until,
+    })
 }
 
 /// Reconciliations that fail in a row before a database that is away is told of: with the waits between them, a
@@ -100,6 +115,7 @@ pub(crate) fn database_away(object: &ArxivQuery, errors: u32) -> Option<Telling>
     (errors >= LONG_AWAY && !told).then(|| Telling {
         obstacle: Some(Obstacle::DatabaseAway),
         message: "a database is not available; the query goes on when it is back".to_owned(),
+        asked_again_at: None,
     })
 }
 
@@ -146,7 +162,7 @@ mod tests {
         attempts: u32,
         not_before: Option<i64>,
     ) -> Progress {
-        let mut progress = Progress::of(&object(Phase::Pending, 0, false), at(0));
+        let mut progress = Progress::of(&object(Phase::Pending, 0, false), at(90));
         progress.started = started.then(|| at(50));
         progress.attempts = attempts;
         progress.not_before = not_before.map(at);
@@ -169,6 +185,7 @@ mod tests {
             Some(Telling {
                 obstacle,
                 message: message.into(),
+                asked_again_at: message.contains("go on at").then(|| at(150)),
             })
         };
         let (cooling, away) = (Some(Obstacle::Throttled), Some(Obstacle::Unreachable));
@@ -180,6 +197,11 @@ mod tests {
         let away_now = || known(true, Some(Unreachable), 0, Some(150));
         let throttled = || known(true, Some(Throttled), 0, Some(100));
         let nothing = |started| known(started, None, 0, None);
+        let told = |slices, when| {
+            let mut known = nothing(true);
+            (known.slices_told, known.told_at) = (slices, at(when));
+            known
+        };
         #[rustfmt::skip]
         let cases = [
             // It is 100. The object as told before, what is known, the end of the cool-down, slices there and in all.
@@ -195,9 +217,14 @@ mod tests {
             ("broken", new(), broken(1), None, (0, 1), some(None, next_try)),
             ("broken, told", running(1, false), broken(1), None, (0, 1), None),
             ("broken again", running(1, false), broken(2), None, (0, 1), some(None, next_try)),
-            ("a slice more", new(), nothing(true), None, (1, 3), some(None, "fetching 3 slices")),
+            ("a slice more", new(), nothing(true), None, (1, 3), some(None, "fetched 1 of 3 slices")),
             ("yet another slice", running(0, false), nothing(true), None, (2, 3), None),
-            ("goes on", running(0, true), nothing(true), None, (2, 3), some(None, "fetching 3 slices")),
+            ("goes on", running(0, true), nothing(true), None, (2, 3), some(None, "fetched 2 of 3 slices")),
+            ("a minute later", running(0, false), told(1, 40), None, (2, 3), some(None, "fetched 2 of 3 slices")),
+            ("not a minute later", running(0, false), told(1, 41), None, (2, 3), None),
+            ("a minute later, nothing new", running(0, false), told(2, 0), None, (2, 3), None),
+            ("resumed", object(Phase::Suspended, 0, false), nothing(false), None, (0, 1), some(None, "waiting for its turn")),
+            ("resumed after slices", object(Phase::Suspended, 0, false), nothing(false), None, (1, 3), some(None, "waiting for its turn")),
             ("lingers", new(), lingering, None, (0, 1), some(None, "waiting for arXiv's answer")),
         ];
         for (name, object, known, cooling_until, slices, expected) in cases {

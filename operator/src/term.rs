@@ -51,6 +51,8 @@ pub(crate) struct Parts {
     pub(crate) metrics: Metrics,
     pub(crate) liveness: Liveness,
     pub(crate) retries: Backoff,
+    /// Between two requests to arXiv.
+    pub(crate) interval: Duration,
     pub(crate) concurrency: u16,
     pub(crate) sweep_interval: Duration,
 }
@@ -97,6 +99,7 @@ impl Term {
         let fetcher = Fetcher::new(
             Arc::clone(&context),
             parts.liveness.watch("fetcher", FETCHER_PATIENCE),
+            parts.interval,
             asked_to_end.clone(),
         );
         tasks.spawn("fetcher", fetcher.run());

@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
+use ::queue::Standing;
 use arxiv::PageRequest;
 use crd::ArxivQuery;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use kube::runtime::reflector::ObjectRef;
-use storage::PageKey;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -25,6 +25,27 @@ use crate::{
 
 /// An object's name, by which its reconciliation is asked for.
 pub(crate) type Object = ObjectRef<ArxivQuery>;
+
+/// A page that is wanted; who wants the same one shares it.
+pub(crate) type Page = Arc<WantedPage>;
+
+/// A page of a day.
+#[derive(Debug, Eq, Hash, PartialEq)]
+pub(crate) struct WantedPage {
+    pub(crate) request: PageRequest,
+    pub(crate) day: Date,
+}
+
+/// What the metrics tell of the queue.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Backlog {
+    /// Requests that are wanted.
+    pub(crate) requests: usize,
+    /// Queries that wait: of a priority below 0, of 0, and above.
+    pub(crate) queries: [usize; 3],
+    /// Since when the query waits that waits longest.
+    pub(crate) oldest: Option<Timestamp>,
+}
 
 /// Shared by the reconciler, the watch and the fetcher.
 #[derive(Debug)]
@@ -39,7 +60,7 @@ pub(crate) struct Tracker {
 
 #[derive(Debug)]
 struct State {
-    queue: UpstreamQueue<PageKey, PageRequest, Object>,
+    queue: UpstreamQueue<Page, Object>,
     known: HashMap<Uuid, Progress>,
     /// Woken queries whose reconciliation has not begun yet.
     woken: HashSet<Uuid>,
@@ -87,14 +108,7 @@ impl Tracker {
     }
 
     /// The query needs this page next. Ignored when its object has left meanwhile, and when the process ends.
-    pub(crate) fn want(
-        &self,
-        uid: Uuid,
-        object: Object,
-        page: PageKey,
-        request: PageRequest,
-        now: Timestamp,
-    ) {
+    pub(crate) fn want(&self, uid: Uuid, object: &ArxivQuery, page: WantedPage, now: Timestamp) {
         let mut state = self.state();
         if state.closed {
             return;
@@ -103,8 +117,16 @@ impl Tracker {
             return;
         };
         known.queued_since.get_or_insert(now);
-        let namespace = object.namespace.clone().unwrap_or_default();
-        state.queue.push(uid, object, &namespace, page, request);
+        let made = object.metadata.creation_timestamp.as_ref().map(|made| made.0);
+        let standing = Standing {
+            query: uid,
+            priority: object.spec.priority,
+            namespace: object.metadata.namespace.as_deref().unwrap_or_default().into(),
+            since: known.latest_answer.or(made).unwrap_or(now),
+        };
+        state
+            .queue
+            .push(standing, Object::from_obj(object), Arc::new(page));
         drop(state);
         self.wanted.notify_one();
     }
@@ -114,7 +136,7 @@ impl Tracker {
         self.state().queue.leave(uid);
     }
 
-    /// The object has left the watch.
+    /// The object has left the watch, or is suspended: what is known of it is what its status says.
     pub(crate) fn forget(&self, uid: Uuid) {
         let mut state = self.state();
         state.queue.leave(uid);
@@ -137,7 +159,7 @@ impl Tracker {
     }
 
     /// The next page to ask for, if one is wanted.
-    pub(crate) fn next(&self) -> Option<(PageKey, PageRequest)> {
+    pub(crate) fn next(&self) -> Option<Page> {
         self.state().queue.pop()
     }
 
@@ -147,17 +169,17 @@ impl Tracker {
     }
 
     /// The page could not be asked for now.
-    pub(crate) fn put_back(&self, page: &PageKey) {
+    pub(crate) fn put_back(&self, page: &Page) {
         self.state().queue.put_back(page);
     }
 
     /// Somebody still waits for the page.
-    pub(crate) fn is_wanted(&self, page: &PageKey) -> bool {
+    pub(crate) fn is_wanted(&self, page: &Page) -> bool {
         self.state().queue.waiting_for(page).next().is_some()
     }
 
     /// The request for the page, sent at `began`, is still under way: who waits for it is woken to tell of it.
-    pub(crate) fn lingers(&self, page: &PageKey, began: Timestamp) {
+    pub(crate) fn lingers(&self, page: &Page, began: Timestamp) {
         let mut state = self.state();
         let waiting: Vec<_> = state
             .queue
@@ -173,15 +195,15 @@ impl Tracker {
     }
 
     /// The page is stored: who waited for it is woken.
-    pub(crate) fn answered(&self, page: &PageKey, began: Timestamp) {
+    pub(crate) fn answered(&self, page: &Page, began: Timestamp, now: Timestamp) {
         let mut state = self.state();
         for (uid, object) in state.queue.finish(page) {
-            self.tell(&mut state, uid, object, |known| known.answered(began));
+            self.tell(&mut state, uid, object, |known| known.answered(began, now));
         }
     }
 
     /// The request for the page failed: who waited for it is told, and goes on by its own limits.
-    pub(crate) fn failed(&self, page: &PageKey, failure: &Failure, began: Timestamp, now: Timestamp) {
+    pub(crate) fn failed(&self, page: &Page, failure: &Failure, began: Timestamp, now: Timestamp) {
         let mut state = self.state();
         for (uid, object) in state.queue.finish(page) {
             self.tell(&mut state, uid, object, |known| {
@@ -199,6 +221,13 @@ impl Tracker {
         state.woken.insert(uid);
         // It fails only when the controller has ended, and then nobody is to be woken.
         let _ = self.wake.unbounded_send(object);
+    }
+
+    /// The users of the query were told how far it has come.
+    pub(crate) fn told(&self, uid: Uuid, slices: usize, now: Timestamp) {
+        if let Some(known) = self.state().known.get_mut(&uid) {
+            (known.slices_told, known.told_at) = (slices, now);
+        }
     }
 
     /// A reconciliation ended in an error; how many did in a row.
@@ -243,14 +272,27 @@ impl Tracker {
         }
     }
 
-    /// Pages wanted, and since when the query waits that waits longest.
-    pub(crate) fn waiting(&self) -> (usize, Option<Timestamp>) {
+    /// How much is wanted.
+    pub(crate) fn backlog(&self) -> Backlog {
         let state = self.state();
-        let oldest = state
-            .queue
-            .oldest()
-            .filter_map(|uid| state.known.get(&uid)?.queued_since);
-        (state.queue.len(), oldest.min())
+        let mut backlog = Backlog {
+            requests: state.queue.len(),
+            ..Backlog::default()
+        };
+        for standing in state.queue.waiting() {
+            let class = match standing.priority {
+                ..0 => 0,
+                0 => 1,
+                1.. => 2,
+            };
+            backlog.queries[class] += 1;
+            let since = state
+                .known
+                .get(&standing.query)
+                .and_then(|known| known.queued_since);
+            backlog.oldest = [backlog.oldest, since].into_iter().flatten().min();
+        }
+        backlog
     }
 }
 
@@ -268,46 +310,32 @@ mod tests {
         cap: Duration::from_secs(1),
     };
 
-    fn page() -> (PageKey, PageRequest) {
+    fn page() -> WantedPage {
         let search = Search {
             title: Some("x".into()),
             ..Search::default()
-        }
-        .validate()
-        .unwrap();
-        let key = PageKey {
-            search: search.key().to_owned(),
-            day: date(2024, 5, 6),
-            start: 0,
-            count: 8,
         };
-        (
-            key,
-            PageRequest {
-                search,
+        WantedPage {
+            request: PageRequest {
+                search: search.validate().unwrap(),
                 start: 0,
                 count: 8,
             },
-        )
+            day: date(2024, 5, 6),
+        }
+    }
+
+    fn object(query: u128) -> ArxivQuery {
+        let mut object = ArxivQuery::new(&format!("q{query}"), ArxivQuerySpec::default());
+        object.metadata.namespace = Some("ns".into());
+        object
     }
 
     /// Begins a reconciliation of a query and lets it want the page.
     fn wants(tracker: &Tracker, query: u128) -> Uuid {
         let uid = Uuid::from_u128(query);
-        let name = format!("q{query}");
-        tracker.begin(
-            uid,
-            &ArxivQuery::new(&name, ArxivQuerySpec::default()),
-            Timestamp::UNIX_EPOCH,
-        );
-        let (key, request) = page();
-        tracker.want(
-            uid,
-            Object::new(&name).within("ns"),
-            key,
-            request,
-            Timestamp::UNIX_EPOCH,
-        );
+        tracker.begin(uid, &object(query), Timestamp::UNIX_EPOCH);
+        tracker.want(uid, &object(query), page(), Timestamp::UNIX_EPOCH);
         uid
     }
 
@@ -315,9 +343,9 @@ mod tests {
     async fn who_waits_is_woken_once_and_who_has_left_is_not() {
         let (tracker, mut woken) = Tracker::new(BACKOFF);
         let (stays, leaves) = (wants(&tracker, 1), wants(&tracker, 2));
-        let (key, _) = tracker.next().unwrap();
+        let key = tracker.next().unwrap();
         tracker.forget(leaves);
-        tracker.answered(&key, Timestamp::UNIX_EPOCH);
+        tracker.answered(&key, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
         assert_eq!(woken.next().await.unwrap().name, "q1");
         assert!(woken.try_recv().is_err(), "nobody else");
         assert!(!tracker.state().woken.is_empty(), "it has not begun yet");
@@ -335,19 +363,15 @@ mod tests {
         let (stays, _gone) = (wants(&tracker, 1), wants(&tracker, 2));
         tracker.retain(&HashSet::from([stays]));
         assert_eq!(tracker.state().known.len(), 1);
-        let (key, request) = page();
         let stranger = Uuid::from_u128(3);
-        tracker.want(
-            stranger,
-            Object::new("q3"),
-            key.clone(),
-            request,
-            Timestamp::UNIX_EPOCH,
-        );
+        tracker.want(stranger, &object(3), page(), Timestamp::UNIX_EPOCH);
         tracker.forget(stays);
-        assert_eq!((tracker.waiting(), tracker.state().known.len()), ((0, None), 0));
+        assert_eq!(
+            (tracker.backlog(), tracker.state().known.len()),
+            (Backlog::default(), 0)
+        );
         tracker.close();
         wants(&tracker, 4);
-        assert_eq!(tracker.waiting(), (0, None), "the process ends");
+        assert_eq!(tracker.backlog(), Backlog::default(), "the process ends");
     }
 }

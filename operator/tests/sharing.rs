@@ -69,7 +69,7 @@ async fn others_get_their_turns_between_the_slices_of_a_big_query() {
     let running = bed
         .status_when("big", "told of", |status| status.phase != Phase::Pending)
         .await;
-    assert_eq!(running.message.as_deref(), Some("fetching 3 slices"));
+    assert_eq!(running.message.as_deref(), Some("fetched 1 of 3 slices"));
     assert!(running.start_time.is_some());
     let big = bed.finished("big").await;
     assert_eq!(

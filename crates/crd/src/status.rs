@@ -65,7 +65,8 @@ pub struct ArxivQueryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
 
-    /// Of a query that failed while arXiv was throttling: when asking again may have better luck.
+    /// While arXiv is throttling: when it is asked again; of a query that failed of it, when asking again may have better
+    /// luck.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Time>,
 

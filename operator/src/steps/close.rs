@@ -1,4 +1,4 @@
-//! Step 7, of a query that ends without rows: closed, so that nothing of it is recorded any more. Needs the database of
+//! Step 8, of a query that ends without rows: closed, so that nothing of it is recorded any more. Needs the database of
 //! `queries`.
 //!
 //! Another operator, or this one before it was stopped for a while, may have rows in hand. Whether it or the closing is

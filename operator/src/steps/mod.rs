@@ -7,4 +7,5 @@ pub(crate) mod pages;
 pub(crate) mod record;
 pub(crate) mod stands;
 pub(crate) mod status;
+pub(crate) mod suspend;
 pub(crate) mod validate;

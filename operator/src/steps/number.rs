@@ -1,4 +1,4 @@
-//! Step 5: the object's number. Needs the ledger.
+//! Step 6: the object's number. Needs the ledger.
 
 use crate::{
     context::{Context, Query},

@@ -1,4 +1,4 @@
-//! Step 3: the pages. Needs the page store; what is missing is handed to the upstream queue.
+//! Step 4: the pages. Needs the page store; what is missing is handed to the upstream queue.
 
 use arxiv::PageRequest;
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use crate::{
     decide::{Limits, Next, next},
     error::Error,
     telling::{Situation, telling},
+    tracker::WantedPage,
 };
 
 /// What is there of a query's pages.
@@ -78,10 +79,11 @@ pub(crate) async fn go_on(
             Some(until)
         }
         Next::Fetch { deadline } => {
-            let page = key(&request, query.known.day);
-            context
-                .tracker
-                .want(query.uid, query.reference(), page, request, now);
+            let page = WantedPage {
+                request,
+                day: query.known.day,
+            };
+            context.tracker.want(query.uid, &query.object, page, now);
             deadline
         }
     };
@@ -92,7 +94,9 @@ pub(crate) async fn go_on(
         slices: (there, all),
     };
     if let Some(telling) = telling(&query.object, situation, now) {
-        status::tell(context, query, sent, &telling).await?;
+        if status::tell(context, query, sent, &telling).await? {
+            context.tracker.told(query.uid, there, now);
+        }
     }
     Ok(match wake {
         Some(until) => Action::requeue(

@@ -1,4 +1,4 @@
-//! Step 6: the rows. Needs the ledger and the databases of `queries` and `results`.
+//! Step 7: the rows. Needs the ledger and the databases of `queries` and `results`.
 
 use arxiv::query_in_title;
 use jiff::Timestamp;

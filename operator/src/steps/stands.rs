@@ -1,4 +1,4 @@
-//! Step 4: before anything is recorded, the object must still stand as it was read. Needs Kubernetes.
+//! Step 5: before anything is recorded, the object must still stand as it was read. Needs Kubernetes.
 //!
 //! The watch may lag, or this process may have been stopped for a while; meanwhile the object may have been deleted or,
 //! by another operator, finished. A failure that its user was told of is final: nothing of it is recorded later.

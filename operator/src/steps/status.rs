@@ -1,4 +1,4 @@
-//! Step 8, and every status write before it: one server-side apply of the whole status, for just the object that was
+//! Step 9, and every status write before it: one server-side apply of the whole status, for just the object that was
 //! read. Needs Kubernetes.
 
 use crd::{ArxivQuery, ArxivQueryStatus, Phase};
@@ -99,6 +99,18 @@ pub(crate) async fn failed(
     Ok(Action::await_change())
 }
 
+/// The query is left alone until it is resumed.
+pub(crate) async fn suspended(context: &Context, query: &Query, sent: &str) -> Result<(), Error> {
+    let status = status::suspended(&query.object, &query.known, sent, Timestamp::now());
+    let message = status.message.clone().unwrap_or_default();
+    if write(context, query, status).await? {
+        context
+            .events
+            .normal(&query.object, "Suspend", "Suspended", &message);
+    }
+    Ok(())
+}
+
 /// The query goes on, and its users are told how. Whether the object still stood as it was read.
 pub(crate) async fn tell(
     context: &Context,
@@ -106,15 +118,10 @@ pub(crate) async fn tell(
     sent: &str,
     telling: &Telling,
 ) -> Result<bool, Error> {
-    let Telling { obstacle, message } = telling;
-    let status = status::unfinished(
-        &query.object,
-        &query.known,
-        sent,
-        *obstacle,
-        message,
-        Timestamp::now(),
-    );
+    let Telling {
+        obstacle, message, ..
+    } = telling;
+    let status = status::unfinished(&query.object, &query.known, sent, telling, Timestamp::now());
     let written = write(context, query, status).await?;
     if written && (obstacle.is_some() || query.known.failure.is_some()) {
         let reason = obstacle.map_or("Retrying", status::Obstacle::reason);

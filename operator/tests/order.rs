@@ -1,0 +1,148 @@
+//! Whose turn it is: priority, then namespaces in turn, then age; and what waiting costs.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::time::Duration;
+
+use crd::{ArxivQuery, ArxivQuerySpec, Phase};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use support::{Bed, LIMIT, options, search, within};
+use testbed::{arxiv::Behaviour, stack::Options};
+
+const QUEUE: &str = "arxiv_operator_queue_length";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn priority_then_namespaces_in_turn_then_age() {
+    let bed = Bed::start(Options {
+        cluster_wide: true,
+        min_interval: Duration::from_millis(100),
+        ..options()
+    })
+    .await;
+    let arxiv = bed.stack.arxiv().unwrap();
+    let elsewhere = bed.stack.control_plane().namespace().await.unwrap();
+    let elsewhere: Api<ArxivQuery> = Api::namespaced(bed.client.clone(), &elsewhere);
+    // What comes while this one is under way waits.
+    arxiv.set(Behaviour::from(testbed::arxiv::Mode::Slow).times(1));
+    bed.create("first", search("first")).await;
+    arxiv.wait_for_requests(1, LIMIT).await.unwrap();
+    let ranked = |word: &str, priority| ArxivQuerySpec {
+        priority,
+        ..search(word)
+    };
+    for (word, priority) in [("a1", 0), ("a2", 0), ("a3", 0), ("low", -1), ("raised", -2)] {
+        bed.create(word, ranked(word, priority)).await;
+    }
+    elsewhere
+        .create(&PostParams::default(), &ArxivQuery::new("b1", ranked("b1", 0)))
+        .await
+        .unwrap();
+    bed.create("high", ranked("high", 7)).await;
+    let all_wait = within(LIMIT, async || (bed.metric(QUEUE).await > 7.5).then_some(())).await;
+    all_wait.unwrap_or_else(|| panic!("not all wait\n{}", bed.logs()));
+    let patch = Patch::Merge(json!({"spec": {"priority": 9}}));
+    bed.queries
+        .patch("raised", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    bed.until_in_phase(Phase::Succeeded, 7).await;
+    let asked: Vec<_> = arxiv
+        .requests()
+        .into_iter()
+        .map(|request| request.search_query)
+        .collect();
+    // Which namespace is next after the first one's is the only thing that is not fixed.
+    let asked: Vec<_> = asked
+        .iter()
+        .map(|query| query.trim_start_matches("ti:"))
+        .collect();
+    assert_eq!(asked[..3], ["first", "raised", "high"], "{asked:?}");
+    assert_eq!(asked[7], "low", "{asked:?}");
+    let b1 = asked.iter().position(|word| *word == "b1").unwrap();
+    assert!(b1 <= 4, "namespaces take turns: {asked:?}");
+    let of_one: Vec<_> = asked.iter().filter(|word| word.starts_with('a')).collect();
+    assert_eq!(of_one, [&"a1", &"a2", &"a3"]);
+}
+
+/// Objects of one second have no age among them, so these are spread over namespaces by uid alone: the order is not looked
+/// at here, but what it costs that so many wait.
+async fn waiting_costs_nothing(queries: usize, watched: Duration) {
+    let bed = Bed::start(Options {
+        own_control_plane: true,
+        // Nobody's turn comes while this is measured.
+        min_interval: Duration::from_secs(3_600),
+        ..options()
+    })
+    .await;
+    bed.create_many("w", queries).await;
+    let length = format!("{queries}");
+    let limit = LIMIT + Duration::from_millis(50) * u32::try_from(queries).unwrap();
+    #[allow(clippy::cast_precision_loss, reason = "a few thousand")]
+    let all = queries as f64 - 1.5;
+    let all_wait = within(limit, async || (bed.metric(QUEUE).await > all).then_some(())).await;
+    all_wait.unwrap_or_else(|| panic!("not all {length} wait\n{}", bed.logs()));
+    let reconciles = async || {
+        bed.metric("arxiv_operator_reconciles_total{outcome=\"ok\"}")
+            .await
+            + bed
+                .metric("arxiv_operator_reconciles_total{outcome=\"error\"}")
+                .await
+    };
+    // What the last ones that came caused is over.
+    let mut before = reconciles().await;
+    within(LIMIT, async || {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let now = reconciles().await;
+        let quiet = (now - before).abs() < 0.5;
+        before = now;
+        quiet.then_some(())
+    })
+    .await
+    .unwrap();
+    let calls_before = api_calls(&bed).await;
+    tokio::time::sleep(watched).await;
+    let minutes = watched.as_secs_f64() / 60.0;
+    let (reconciled, calls) = (
+        (reconciles().await - before) / minutes,
+        (api_calls(&bed).await - calls_before) / minutes,
+    );
+    let written = bed
+        .metric("arxiv_operator_status_writes_total{outcome=\"written\"}")
+        .await;
+    println!(
+        "{queries} queries wait: {reconciled:.1} reconciliations and {calls:.1} calls of ArxivQueries a minute; {written} status writes so far"
+    );
+    assert!(reconciled <= 2.0, "{reconciled} reconciliations a minute");
+    // The sweeper lists what has expired, once a minute and phase.
+    assert!(calls <= 10.0, "{calls} calls a minute");
+    assert!(written < 1.5, "{written} status writes");
+}
+
+/// Requests for `ArxivQueries` that the API server has answered. Watches count when they end.
+async fn api_calls(bed: &Bed) -> f64 {
+    let request = axum::http::Request::get("/metrics").body(Vec::new()).unwrap();
+    let text = bed.client.request_text(request).await.unwrap();
+    text.lines()
+        .filter(|line| {
+            line.starts_with("apiserver_request_total{") && line.contains("resource=\"arxivqueries\"")
+        })
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_of_500_costs_no_requeues() {
+    waiting_costs_nothing(500, Duration::from_secs(20)).await;
+}
+
+/// `cargo test -p arxiv-operator --test order -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
+async fn a_backlog_of_10_000_costs_no_requeues() {
+    waiting_costs_nothing(10_000, Duration::from_secs(120)).await;
+}
