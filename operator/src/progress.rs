@@ -35,6 +35,8 @@ pub(crate) struct Progress {
     pub(crate) failure: Option<Failure>,
     /// The page is not asked for again before this time.
     pub(crate) not_before: Option<Timestamp>,
+    /// How many objects this process had seen when it saw this one.
+    pub(crate) seen: u32,
     /// When it had its latest page, of several. Its age in the queue counts from there, so that others are served in
     /// between.
     pub(crate) latest_answer: Option<Timestamp>,
@@ -63,6 +65,7 @@ impl Progress {
             failures_in_a_row: attempts,
             failure: None,
             not_before: None,
+            seen: 0,
             latest_answer: None,
             queued_since: None,
             lingers: false,

@@ -64,6 +64,8 @@ struct State {
     known: HashMap<Uuid, Progress>,
     /// Woken queries whose reconciliation has not begun yet.
     woken: HashSet<Uuid>,
+    /// Objects that were seen so far.
+    seen: u32,
     cooling_until: Option<Timestamp>,
     /// The process ends: nothing new is wanted.
     closed: bool,
@@ -77,6 +79,7 @@ impl Tracker {
             queue: UpstreamQueue::new(),
             known: HashMap::new(),
             woken: HashSet::new(),
+            seen: 0,
             cooling_until: None,
             closed: false,
         };
@@ -98,13 +101,16 @@ impl Tracker {
 
     /// A reconciliation begins: what is known of the query so far.
     pub(crate) fn begin(&self, uid: Uuid, object: &ArxivQuery, now: Timestamp) -> Progress {
-        let mut state = self.state();
+        let mut guard = self.state();
+        let state = &mut *guard;
         state.woken.remove(&uid);
-        state
-            .known
-            .entry(uid)
-            .or_insert_with(|| Progress::of(object, now))
-            .clone()
+        let known = state.known.entry(uid).or_insert_with(|| {
+            state.seen = state.seen.saturating_add(1);
+            let mut progress = Progress::of(object, now);
+            progress.seen = state.seen;
+            progress
+        });
+        known.clone()
     }
 
     /// The query needs this page next. Ignored when its object has left meanwhile, and when the process ends.
@@ -117,7 +123,9 @@ impl Tracker {
             return;
         };
         known.queued_since.get_or_insert(now);
+        // Kubernetes tells the second: of those that were made in one, the first to be seen is the older one.
         let made = object.metadata.creation_timestamp.as_ref().map(|made| made.0);
+        let made = made.and_then(|made| made.checked_add(Duration::from_nanos(known.seen.into())).ok());
         let standing = Standing {
             query: uid,
             priority: object.spec.priority,
