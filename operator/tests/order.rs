@@ -1,5 +1,6 @@
 //! Whose turn it is: priority, then namespaces in turn, then age; and what waiting costs.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "its figures are its result")]
 
 mod support;
 
@@ -75,7 +76,7 @@ async fn waiting_costs_nothing(queries: usize, watched: Duration) {
     let bed = Bed::start(Options {
         own_control_plane: true,
         // Nobody's turn comes while this is measured.
-        min_interval: Duration::from_secs(3_600),
+        min_interval: Duration::from_hours(1),
         ..options()
     })
     .await;
@@ -107,7 +108,7 @@ async fn waiting_costs_nothing(queries: usize, watched: Duration) {
     let calls_before = api_calls(&bed).await;
     tokio::time::sleep(watched).await;
     let minutes = watched.as_secs_f64() / 60.0;
-    let (reconciled, calls) = (
+    let (again, calls) = (
         (reconciles().await - before) / minutes,
         (api_calls(&bed).await - calls_before) / minutes,
     );
@@ -115,9 +116,9 @@ async fn waiting_costs_nothing(queries: usize, watched: Duration) {
         .metric("arxiv_operator_status_writes_total{outcome=\"written\"}")
         .await;
     println!(
-        "{queries} queries wait: {reconciled:.1} reconciliations and {calls:.1} calls of ArxivQueries a minute; {written} status writes so far"
+        "{queries} queries wait: {again:.1} reconciliations and {calls:.1} calls of ArxivQueries a minute; {written} status writes so far"
     );
-    assert!(reconciled <= 2.0, "{reconciled} reconciliations a minute");
+    assert!(again <= 2.0, "{again} reconciliations a minute");
     // The sweeper lists what has expired, once a minute and phase.
     assert!(calls <= 10.0, "{calls} calls a minute");
     assert!(written < 1.5, "{written} status writes");
@@ -144,5 +145,5 @@ async fn a_backlog_of_500_costs_no_requeues() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes"]
 async fn a_backlog_of_10_000_costs_no_requeues() {
-    waiting_costs_nothing(10_000, Duration::from_secs(120)).await;
+    waiting_costs_nothing(10_000, Duration::from_mins(2)).await;
 }
