@@ -9,20 +9,29 @@ use service::{metrics::Metrics, settings::DatabaseUrl};
 use storage::{Access, Pages, PgPool, PoolSettings, Reads, Sequence, Writes, pool, schema::Need};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::{
-    arxiv::Searches,
+    arxiv::Arxiv,
     arxiv_api::Fetches,
     arxiv_objects::ObjectStates,
+    backlog::{Backlog, Bounds},
+    creation::Searches,
     endpoints::{Endpoint, Served},
-    kubernetes::{abandoned::Abandoned, objects::Objects, waiters::Waiters},
+    events::Streams,
+    kubernetes::{
+        abandoned::Abandoned,
+        feed::{Audience, Guarded},
+        objects::Objects,
+        waiters::Waiters,
+    },
+    listing::Lists,
     metrics::{Counts, register_lags, register_pools},
     queries::QueryLog,
     reading::lag::Lag,
     request_body::BodyRoom,
     results::{PageDefaults, ResultPages},
     settings::{Databases, Settings, Tables},
+    wire::new_query::Limits,
     writes::Recording,
 };
 
@@ -39,7 +48,7 @@ const KUBERNETES_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// All parts; what is not needed is not there.
 #[derive(Default)]
 pub(crate) struct App {
-    pub(crate) searches: Option<Arc<Searches>>,
+    pub(crate) arxiv: Option<Arxiv>,
     pub(crate) states: Option<Arc<ObjectStates>>,
     pub(crate) query_log: Option<QueryLog>,
     pub(crate) result_pages: Option<ResultPages>,
@@ -67,8 +76,9 @@ pub(crate) struct DatabaseCheck {
 pub(crate) struct Cluster {
     pub(crate) client: Client,
     pub(crate) api: Api<ArxivQuery>,
-    pub(crate) instance: String,
-    pub(crate) waiters: Arc<Waiters>,
+    /// The same objects, read so that no broken one stops the watch.
+    pub(crate) guarded: Api<Guarded>,
+    pub(crate) audience: Audience,
     pub(crate) abandoned: mpsc::Receiver<String>,
 }
 
@@ -113,7 +123,7 @@ impl App {
         if let Some(tables) = &databases.rw {
             app.recording = Some(Recording::new(
                 app.writes(&mut pools, tables, &settings.serve)?,
-                room,
+                room.clone(),
             ));
         }
         if let Some(url) = &databases.sequence {
@@ -125,7 +135,7 @@ impl App {
             app.fetches = Some(Arc::new(app.fetches(&mut pools, url)?));
         }
         if settings.serve.any(&[Endpoint::Arxiv]) {
-            app.connect_kubernetes(settings, counts, ending, reads, defaults)
+            app.connect_kubernetes(settings, counts, ending, reads, defaults, room)
                 .await?;
         }
         register_pools(metrics, pools.made);
@@ -196,6 +206,7 @@ impl App {
         ending: &CancellationToken,
         reads: Option<Reads>,
         defaults: PageDefaults,
+        room: BodyRoom,
     ) -> anyhow::Result<()> {
         let mut config = Config::infer().await.context(
             "/arxiv needs Kubernetes: set KUBECONFIG, or run in a pod with a service account's token",
@@ -217,32 +228,56 @@ impl App {
             counts.kubernetes_in_flight.clone(),
             abandon,
         ));
-        let instance = Uuid::new_v4().to_string();
+        let bounds = Bounds {
+            in_all: count(settings.arxiv_max_pending),
+            of_client: count(settings.arxiv_max_pending_per_client),
+        };
+        let backlog = Backlog::new(
+            bounds,
+            Duration::from_millis(settings.arxiv.min_interval_ms),
+            counts.unfinished.clone(),
+        );
+        let streams = Streams::new(counts.streams.clone(), ending.clone());
         self.states = Some(Arc::new(ObjectStates {
             objects: Arc::clone(&objects),
+            waiters: Arc::clone(&waiters),
+            backlog: Arc::clone(&backlog),
+            streams: streams.clone(),
             reads,
             defaults,
         }));
-        self.searches = Some(Arc::new(Searches {
-            objects,
+        let searches = Searches {
+            objects: Arc::clone(&objects),
             waiters: Arc::clone(&waiters),
-            instance: instance.clone(),
+            backlog: Arc::clone(&backlog),
             wait: settings.arxiv_wait(),
             ttl_seconds: settings.arxiv_ttl_seconds,
             fail_fast: settings.arxiv_fail_fast,
-            default_max_results: settings.default_max_query_results,
+            limits: Limits {
+                default_max_results: settings.default_max_query_results,
+                max_priority: settings.arxiv_max_priority,
+            },
             root: settings.root_path.clone(),
             ending: ending.clone(),
-        }));
+        };
+        self.arxiv = Some(Arxiv {
+            searches: Arc::new(searches),
+            lists: Arc::new(Lists::new(objects, Arc::clone(&backlog), streams)),
+            room,
+        });
         self.cluster = Some(Cluster {
+            guarded: Api::namespaced(client.clone(), &namespace),
             client,
             api,
-            instance,
-            waiters,
+            audience: Audience { waiters, backlog },
             abandoned,
         });
         Ok(())
     }
+}
+
+fn count(setting: u32) -> usize {
+    usize::try_from(setting).unwrap_or(usize::MAX)
 }
 
 /// Makes pools that connect when first used.

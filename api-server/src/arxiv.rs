@@ -1,99 +1,102 @@
-//! GET /arxiv: a search becomes an `ArxivQuery`, and its end the answer.
+//! /arxiv: a search becomes an `ArxivQuery`, and its end the answer; or the queries are listed.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{RawQuery, State},
+    extract::{RawQuery, Request, State},
     middleware::map_response,
     response::{IntoResponse, Response},
     routing::get,
 };
-use crd::{ArxivQuery, ArxivQuerySpec, FAIL_FAST_ANNOTATION, INSTANCE_LABEL};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use crd::ArxivQuery;
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
+use service::logs::Call;
 
 use crate::{
-    app::MAX_WAITERS,
     arxiv_objects::{POLL_AFTER, location},
+    creation::{Searches, Stand, Wish},
     error::{ApiError, Code, seconds},
-    kubernetes::{
-        objects::{KubernetesError, Objects},
-        waiters::{News, Waiter, Waiters},
-    },
+    idempotency::IdempotencyKey,
+    listing::{self, ListParams, Lists},
+    object_state::ObjectState,
     outcome::{Outcome, outcome},
-    prefer::prefers_async,
+    prefer::Preferences,
     rate_limit::Bound,
+    request_body::{BodyRoom, SMALL_BODY},
     root_path::RootPath,
     routing::{no_store, only},
-    wire::{query::Query, search::SearchParams},
+    strict::strict,
+    wire::{body::Body, new_query::NewQuery, query::Query, search::SearchParams},
 };
 
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
-
-/// What GET /arxiv needs.
-pub(crate) struct Searches {
-    pub(crate) objects: Arc<Objects>,
-    pub(crate) waiters: Arc<Waiters>,
-    /// The value of this process's label.
-    pub(crate) instance: String,
-    /// How long a client waits.
-    pub(crate) wait: Duration,
-    pub(crate) ttl_seconds: i32,
-    pub(crate) fail_fast: bool,
-    pub(crate) default_max_results: u32,
-    /// What stands before the paths that bodies tell.
-    pub(crate) root: RootPath,
-    /// Cancelled when this process is asked to end.
-    pub(crate) ending: CancellationToken,
+/// What /arxiv needs.
+#[derive(Clone)]
+pub(crate) struct Arxiv {
+    pub(crate) searches: Arc<Searches>,
+    pub(crate) lists: Arc<Lists>,
+    pub(crate) room: BodyRoom,
 }
 
-pub(crate) fn routes(searches: Arc<Searches>) -> Router {
+pub(crate) fn routes(arxiv: Arxiv) -> Router {
     // No HEAD: it would make an object that nobody is told of.
-    let methods = only(get(search).head(crate::routing::method_not_allowed), "GET");
-    Router::new().route(
-        "/arxiv",
-        methods.layer(map_response(no_store)).with_state(searches),
-    )
+    let methods = only(
+        get(search_or_list)
+            .head(crate::routing::method_not_allowed)
+            .post(create),
+        // As the existing service has it, whose framework names the first methods of a path alone.
+        "GET",
+    );
+    let methods =
+        strict(methods, &[SearchParams::DECLARED, ListParams::DECLARED]).layer(map_response(no_store));
+    Router::new().route("/arxiv", methods.with_state(arxiv))
 }
 
-/// 1. Read the parameters.
-/// 2. Choose the object's name, and register for news of it.
-/// 3. Make the object.
-/// 4. Answer with its end; or with 202 when it takes too long, when the client asks for that, or when this process has
-///    to end.
-async fn search(
-    State(searches): State<Arc<Searches>>,
+/// A search; or, where there is none but a `state`, the list of queries.
+async fn search_or_list(
+    State(arxiv): State<Arxiv>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
+    extensions: Extensions,
 ) -> Result<Response, ApiError> {
-    let params = SearchParams::read(&Query::parse(query.as_deref()), searches.default_max_results)?;
+    let query = Query::parse(query.as_deref());
+    if listing::is_wanted(&query) {
+        return arxiv.lists.answer(&query, &headers).await;
+    }
+    search(&arxiv.searches, &query, &headers, &extensions).await
+}
+
+/// 200 with what was found, or arXiv's error; 202 when it takes too long, when the client asks for that, or when this
+/// process has to end.
+async fn search(
+    searches: &Searches,
+    query: &Query,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<Response, ApiError> {
+    let params = SearchParams::read(query, searches.limits.default_max_results)?;
     let call = params.call("search");
     service::notice!(component = "frontend", origin = "arxiv.search", "{call}: called");
-    let limit = Instant::now() + searches.wait;
-    let respond_async = prefers_async(&headers);
-    let name = format!("arxiv-{}", Uuid::new_v4().simple());
-    let object = searches.object(&name, &params, searches.fail_fast && !respond_async);
-    let response = if respond_async {
-        searches.make(&object).await?;
-        let mut response = accepted(&name, &searches.root);
-        response
-            .headers_mut()
-            .insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
-        response
-    } else {
-        let waiter = searches
-            .waiters
-            .register(&name)
-            .ok_or_else(|| ApiError::too_many_waiting(MAX_WAITERS))?;
-        // A client that waits less than a create may take is told 202 after it nevertheless: it was accepted.
-        searches.make(&object).await?;
-        searches.end_of(&name, waiter, limit).await?
+    let preferences = Preferences::read(headers);
+    let wish = Wish {
+        query: NewQuery::of_params(&params, refreshes(headers), searches.limits)?,
+        key: IdempotencyKey::read(headers)?,
+        client: client(extensions),
+        // One that a caller waits for is not tried again, so that the caller gets arXiv's error, and for good.
+        fail_fast: searches.fail_fast && !preferences.respond_async,
+        patience: preferences.patience(searches.wait),
     };
+    let mut response = match searches.run(wish).await? {
+        Stand::Finished(object) => match outcome(&object, Timestamp::now()) {
+            Outcome::Found(found) => Json(found).into_response(),
+            Outcome::Error(error) => return Err(error.about(address(&object))),
+            Outcome::Unfinished => accepted(&object, &searches.root),
+        },
+        Stand::Unfinished(object) => accepted(&object, &searches.root),
+    };
+    preferences.tell_waiting(searches.wait, &mut response);
     tracing::debug!(
         component = "frontend",
         origin = "arxiv.search",
@@ -103,123 +106,104 @@ async fn search(
     Ok(response)
 }
 
-impl Searches {
-    /// The object of a search. One that a caller waits for is not tried again, so that the caller gets arXiv's error,
-    /// and for good.
-    fn object(&self, name: &str, params: &SearchParams, fail_fast: bool) -> ArxivQuery {
-        let spec = ArxivQuerySpec {
-            author: params.search.author.clone(),
-            title: params.search.title.clone(),
-            journal: params.search.journal.clone(),
-            // At most 30,000.
-            max_results: i32::try_from(params.max_results).unwrap_or(i32::MAX),
-            backoff_limit: fail_fast.then_some(0),
-            ttl_seconds_after_finished: Some(self.ttl_seconds),
-            ..ArxivQuerySpec::default()
-        };
-        let mut object = ArxivQuery::new(name, spec);
-        object.metadata.labels = Some(BTreeMap::from([(
-            INSTANCE_LABEL.to_owned(),
-            self.instance.clone(),
-        )]));
-        object.metadata.annotations =
-            fail_fast.then(|| BTreeMap::from([(FAIL_FAST_ANNOTATION.to_owned(), "true".to_owned())]));
-        object
-    }
-
-    async fn make(&self, object: &ArxivQuery) -> Result<(), ApiError> {
-        let name = object.metadata.name.as_deref().unwrap_or_default();
-        tracing::info!(
-            component = "frontend",
-            origin = "arxiv.create",
-            "create(name={name:?}): called"
-        );
-        let created = self.objects.create(object).await?;
-        let uid = created.metadata.uid.unwrap_or_default();
-        tracing::debug!(
-            component = "frontend",
-            origin = "arxiv.create",
-            "create(name={name:?}): returning {uid}"
-        );
-        Ok(())
-    }
-
-    async fn end_of(&self, name: &str, mut waiter: Waiter, limit: Instant) -> Result<Response, ApiError> {
-        loop {
-            let news = tokio::select! {
-                news = waiter.news() => news,
-                () = sleep_until(limit) => break,
-                () = self.ending.cancelled() => return Ok(accepted(name, &self.root)),
-            };
-            match news {
-                News::None => {}
-                News::Finished(object) => {
-                    return answer(&object).unwrap_or_else(|| Ok(accepted(name, &self.root)));
-                }
-                News::Look => match self.objects.get(name).await {
-                    Ok(Some(object)) => {
-                        if let Some(answer) = answer(&object) {
-                            return answer;
-                        }
-                    }
-                    Ok(None) => return Err(removed()),
-                    // The next news, or the limit, will look again.
-                    Err(error) => log_unseen(name, &error),
-                },
-            }
-        }
-        // The watch may be behind or away: at the limit the object itself decides.
-        match self.objects.get(name).await {
-            Ok(Some(object)) => answer(&object).unwrap_or_else(|| Ok(accepted(name, &self.root))),
-            Ok(None) => Err(removed()),
-            Err(error) => {
-                log_unseen(name, &error);
-                Ok(accepted(name, &self.root))
-            }
-        }
-    }
-}
-
-fn log_unseen(name: &str, error: &KubernetesError) {
-    tracing::warn!(
-        error = error as &dyn std::error::Error,
-        name,
-        "cannot look at an object that is waited for"
+/// 201 with the state of a query that has succeeded, whatever it found; arXiv's error when it has failed; 202 with its
+/// state before that. Its address is told in each case.
+async fn create(State(arxiv): State<Arxiv>, request: Request) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let searches = &arxiv.searches;
+    let body = arxiv.room.read(&parts.headers, body, SMALL_BODY).await?;
+    let members = Body::read(&parts.headers, &body.bytes)?.into_object()?;
+    let query = NewQuery::of_body(&members, searches.limits)?;
+    drop(body);
+    let call = Call::new("create_query")
+        .arg("author", query.spec.author.as_deref())
+        .arg("title", query.spec.title.as_deref())
+        .arg("journal", query.spec.journal.as_deref());
+    service::notice!(
+        component = "frontend",
+        origin = "arxiv.create_query",
+        "{call}: called"
     );
-}
-
-/// The answer once the object has ended.
-fn answer(object: &ArxivQuery) -> Option<Result<Response, ApiError>> {
-    match outcome(object, Timestamp::now()) {
-        Outcome::Unfinished => None,
-        Outcome::Found(found) => Some(Ok(Json(found).into_response())),
-        Outcome::Error(error) => {
-            let name = object.metadata.name.as_deref().unwrap_or_default();
-            Some(Err(error.about(location(name))))
+    let preferences = Preferences::read(&parts.headers);
+    let wish = Wish {
+        query,
+        key: IdempotencyKey::read(&parts.headers)?,
+        client: client(&parts.extensions),
+        // Tried again as the spec says: whoever posts is ready for a 202.
+        fail_fast: false,
+        patience: preferences.patience(searches.wait),
+    };
+    let (object, mut response) = match searches.run(wish).await? {
+        Stand::Finished(object) => {
+            let response = match outcome(&object, Timestamp::now()) {
+                Outcome::Error(error) if object.phase() == crd::Phase::Failed => {
+                    error.about(address(&object)).into_response()
+                }
+                _ => (StatusCode::CREATED, Json(ObjectState::of(&object, None))).into_response(),
+            };
+            (object, response)
         }
-    }
+        Stand::Unfinished(object) => {
+            let name = object.metadata.name.as_deref().unwrap_or_default();
+            let state = ObjectState::of(&object, searches.backlog.place(name));
+            let response = unfinished(Json(state).into_response());
+            (object, response)
+        }
+    };
+    locate(&object, &mut response);
+    preferences.tell_waiting(searches.wait, &mut response);
+    tracing::debug!(
+        component = "frontend",
+        origin = "arxiv.create_query",
+        "{call}: returning {}",
+        response.status()
+    );
+    Ok(response)
 }
 
-/// Somebody removed the object before its end was seen.
-fn removed() -> ApiError {
-    ApiError::new(Code::QueryRemoved, "The query was removed before it ended")
+/// `Cache-Control: no-cache`: an answer that was fetched before will not do (RFC 9111, 5.2.1.4).
+fn refreshes(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CACHE_CONTROL).into_iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|directive| directive.trim().eq_ignore_ascii_case("no-cache"))
+}
+
+/// The label of whoever asks.
+fn client(_extensions: &Extensions) -> Option<String> {
+    None
+}
+
+fn address(object: &ArxivQuery) -> String {
+    location(object.metadata.name.as_deref().unwrap_or_default())
 }
 
 /// 202: the query is kept and will run; its state is at `Location`.
-fn accepted(name: &str, root: &RootPath) -> Response {
+fn accepted(object: &ArxivQuery, root: &RootPath) -> Response {
     let body = json!({
         "detail": "The query is accepted and not finished yet; its state is at the address in Location",
         "code": Code::StillWaiting.as_str(),
-        "name": name,
-        "location": root.of(&location(name)),
+        "name": object.metadata.name,
+        "location": root.of(&address(object)),
     });
-    let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
-    if let Ok(location) = HeaderValue::from_str(&location(name)) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
+    let mut response = unfinished(Json(body).into_response());
+    locate(object, &mut response);
+    response
+}
+
+/// 202, and when to come back.
+pub(crate) fn unfinished(mut response: Response) -> Response {
+    *response.status_mut() = StatusCode::ACCEPTED;
     response
         .headers_mut()
         .insert(header::RETRY_AFTER, seconds(POLL_AFTER));
     response.extensions_mut().insert(Bound::Upstream);
     response
+}
+
+fn locate(object: &ArxivQuery, response: &mut Response) {
+    if let Ok(location) = HeaderValue::from_str(&address(object)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
 }

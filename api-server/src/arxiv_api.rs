@@ -19,6 +19,7 @@ use upstream::{Assembled, Upstream, UpstreamError, assemble, slices};
 use crate::{
     error::{ApiError, Code},
     routing::{no_store, only},
+    strict::strict,
     wire::{query::Query, search::SearchParams},
 };
 
@@ -34,7 +35,7 @@ pub(crate) struct Fetches {
 }
 
 pub(crate) fn routes(fetches: Arc<Fetches>) -> Router {
-    let methods = only(get(search_arxiv_api), "GET");
+    let methods = strict(only(get(search_arxiv_api), "GET"), &[SearchParams::DECLARED]);
     Router::new().route(
         "/arxiv-api",
         methods.layer(map_response(no_store)).with_state(fetches),

@@ -1,30 +1,32 @@
-//! /arxiv/NAME: the state of one query, its removal, its results.
+//! /arxiv/NAME: the state of one query, now and as it changes; its removal, its results.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Extension, Json, Router,
+    Json, Router,
     extract::{Path, RawQuery, State},
     middleware::map_response,
     response::{IntoResponse, Response},
     routing::get,
 };
-use crd::{ArxivQuery, ArxivQueryStatus, Phase};
-use http::{StatusCode, header};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use schemars::JsonSchema;
-use serde::Serialize;
+use crd::{ArxivQuery, Phase};
+use http::{HeaderMap, StatusCode};
 use service::logs::Call;
 use storage::{Reads, ResultRow};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::{
-    error::{ApiError, Code, seconds},
-    kubernetes::objects::Objects,
-    rate_limit::Bound,
+    app::MAX_WAITERS,
+    arxiv::unfinished,
+    backlog::Backlog,
+    error::{ApiError, Code},
+    events::{self, Streams, one::Following},
+    kubernetes::{objects::Objects, waiters::Waiters},
+    object_state::ObjectState,
     results::{PageDefaults, PageParams},
-    routing::{no_store, only},
+    routing::{method_not_allowed, no_store, only},
+    strict::strict,
     wire::query::Query,
 };
 
@@ -37,6 +39,9 @@ const REPLICA_PAUSE: Duration = Duration::from_millis(200);
 /// What /arxiv/NAME needs.
 pub(crate) struct ObjectStates {
     pub(crate) objects: Arc<Objects>,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) backlog: Arc<Backlog>,
+    pub(crate) streams: Streams,
     /// Without a database for reading there is no /arxiv/NAME/results.
     pub(crate) reads: Option<Reads>,
     pub(crate) defaults: PageDefaults,
@@ -48,55 +53,21 @@ pub(crate) fn location(name: &str) -> String {
 }
 
 pub(crate) fn routes(states: Arc<ObjectStates>) -> Router {
-    let object = only(get(read_object).delete(delete_object), "GET, DELETE").layer(map_response(no_store));
-    let router = Router::new().route("/arxiv/{name}", object);
+    let object = only(get(read_object).delete(delete_object), "GET, DELETE");
+    let events = only(get(follow_object).head(method_not_allowed), "GET");
+    let router = Router::new()
+        .route("/arxiv/{name}", strict(object, &[]).layer(map_response(no_store)))
+        .route(
+            "/arxiv/{name}/events",
+            strict(events, &[]).layer(map_response(no_store)),
+        );
     let router = if states.reads.is_some() {
-        let results = only(get(read_results), "GET").layer(map_response(no_store));
-        router.route("/arxiv/{name}/results", results)
+        let results = strict(only(get(read_results), "GET"), &[PageParams::DECLARED]);
+        router.route("/arxiv/{name}/results", results.layer(map_response(no_store)))
     } else {
         router
     };
     router.with_state(states)
-}
-
-/// What is told of a query.
-#[derive(Debug, JsonSchema, Serialize)]
-pub(crate) struct ObjectState<'a> {
-    name: &'a str,
-    uid: Option<&'a str>,
-    phase: Phase,
-    query_id: Option<i64>,
-    timestamp: Option<i64>,
-    status: Option<i32>,
-    num_results: Option<i64>,
-    num_entries: Option<i64>,
-    query: Option<&'a str>,
-    attempts: Option<i32>,
-    message: Option<&'a str>,
-    created: Option<&'a Time>,
-    started: Option<&'a Time>,
-    finished: Option<&'a Time>,
-}
-
-impl<'a> ObjectState<'a> {
-    fn of(object: &'a ArxivQuery, status: &'a ArxivQueryStatus) -> Self {
-        Self {
-            name: object.metadata.name.as_deref().unwrap_or_default(),
-            uid: object.metadata.uid.as_deref(),
-            phase: status.phase,
-            query_id: status.query_id,
-            timestamp: status.timestamp,
-            status: status.http_status,
-            num_results: status.num_results,
-            num_entries: status.num_entries,
-            query: status.query.as_deref(),
-            attempts: status.attempts,
-            message: status.message.as_deref(),
-            created: object.metadata.creation_timestamp.as_ref(),
-            started: status.start_time.as_ref(),
-            finished: status.completion_time.as_ref(),
-        }
-    }
 }
 
 async fn read_object(
@@ -109,28 +80,33 @@ async fn read_object(
         "{}: called",
         Call::new("read_object").arg("name", &name)
     );
-    Ok(state(&states.find(&name).await?))
+    Ok(states.state(&states.find(&name).await?))
 }
 
-/// 200 at the end, 202 before it.
-fn state(object: &ArxivQuery) -> Response {
-    let untouched = ArxivQueryStatus::default();
-    let body = Json(ObjectState::of(
+/// The query's states, as they come, until its end.
+async fn follow_object(
+    State(states): State<Arc<ObjectStates>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    service::notice!(
+        component = "frontend",
+        origin = "arxiv.follow_object",
+        "{}: called",
+        Call::new("follow_object").arg("name", &name)
+    );
+    // Before the object is looked at, so that nothing is missed after that.
+    let waiter = states.waiters.register(&name);
+    let waiter = waiter.ok_or_else(|| ApiError::too_many_waiting(MAX_WAITERS))?;
+    let object = Arc::new(states.find(&name).await?);
+    let following = Following {
+        name,
+        objects: Arc::clone(&states.objects),
+        backlog: Arc::clone(&states.backlog),
+        waiter,
         object,
-        object.status.as_ref().unwrap_or(&untouched),
-    ));
-    if object.phase().is_final() {
-        body.into_response()
-    } else {
-        let retry_after = [(header::RETRY_AFTER, seconds(POLL_AFTER))];
-        (
-            StatusCode::ACCEPTED,
-            retry_after,
-            Extension(Bound::Upstream),
-            body,
-        )
-            .into_response()
-    }
+    };
+    events::one::follow(following, &states.streams, &headers)
 }
 
 async fn delete_object(
@@ -165,7 +141,7 @@ async fn read_results(
     );
     let object = states.find(&name).await?;
     match object.phase() {
-        Phase::Pending | Phase::Running | Phase::Suspended => return Ok(state(&object)),
+        Phase::Pending | Phase::Running | Phase::Suspended => return Ok(states.state(&object)),
         Phase::Failed => {
             let error = ApiError::new(Code::QueryFailed, "The query failed and has no results");
             return Err(error.about(location(&name)));
@@ -181,6 +157,17 @@ async fn read_results(
 }
 
 impl ObjectStates {
+    /// 200 at the end, 202 before it.
+    fn state(&self, object: &ArxivQuery) -> Response {
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let body = Json(ObjectState::of(object, self.backlog.place(name))).into_response();
+        if object.phase().is_final() {
+            body
+        } else {
+            unfinished(body)
+        }
+    }
+
     async fn find(&self, name: &str) -> Result<ArxivQuery, ApiError> {
         if !is_name(name) {
             return Err(ApiError::not_found());
@@ -219,8 +206,6 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crd::ArxivQuerySpec;
-
     use super::*;
 
     #[test]
@@ -234,20 +219,5 @@ mod tests {
         ] {
             assert!(!is_name(name), "{name}");
         }
-    }
-
-    #[test]
-    fn the_state_says_when_to_come_back() {
-        let mut object = ArxivQuery::new("x", ArxivQuerySpec::default());
-        let response = state(&object);
-        assert_eq!(response.status(), StatusCode::ACCEPTED);
-        assert_eq!(response.headers()[header::RETRY_AFTER], "3");
-        object.status = Some(ArxivQueryStatus {
-            phase: Phase::Failed,
-            ..ArxivQueryStatus::default()
-        });
-        let response = state(&object);
-        assert_eq!(response.status(), StatusCode::OK);
-        assert!(!response.headers().contains_key(header::RETRY_AFTER));
     }
 }

@@ -9,16 +9,25 @@ use http_body_util::BodyExt;
 use crate::{
     arxiv_objects::is_name,
     error::ApiError,
-    prefer::prefers_async,
+    idempotency::IdempotencyKey,
+    listing::{self, ListParams},
+    prefer::Preferences,
     queries,
     results::{PageDefaults, PageParams, Wanted},
-    wire::{dates::Zone, query::Query, search::SearchParams},
+    wire::{
+        body::Body as WireBody,
+        dates::Zone,
+        new_query::{Limits, NewQuery},
+        query::Query,
+        search::SearchParams,
+    },
     writes,
 };
 
 /// The endpoints that read something, by method and path; `{name}` is what stands in its place.
-pub const READERS: [&str; 10] = [
+pub const READERS: [&str; 11] = [
     "GET /arxiv",
+    "POST /arxiv",
     "GET /arxiv-api",
     "GET /arxiv/{name}/results",
     "GET /queries",
@@ -35,6 +44,11 @@ const ZONE_HOURS: i64 = 2;
 const DEFAULTS: PageDefaults = PageDefaults {
     page: 0,
     items_per_page: 10,
+};
+
+const LIMITS: Limits = Limits {
+    default_max_results: 8,
+    max_priority: 1_000,
 };
 
 /// As far as endpoints look at a request.
@@ -65,7 +79,19 @@ pub struct Refusal {
 pub fn read(reader: &str, request: &Request) -> Option<Result<String, Refusal>> {
     let zone = Zone::new(ZONE_HOURS)?;
     let understood = match reader {
-        "GET /arxiv" => search(request).map(|text| format!("{text} {}", prefers_async(&request.headers))),
+        "GET /arxiv" => {
+            let (query, list) = (query(request), ListParams::read(&query(request)));
+            if listing::is_wanted(&query) {
+                list.map(|list| format!("{list:?}"))
+            } else {
+                search(request).and_then(|text| Ok(format!("{text} {}", headers(request)?)))
+            }
+        }
+        "POST /arxiv" => WireBody::read(&request.headers, &request.body)
+            .and_then(WireBody::into_object)
+            .map_err(ApiError::from)
+            .and_then(|body| NewQuery::of_body(&body, LIMITS))
+            .and_then(|query| Ok(format!("{query:?} {}", headers(request)?))),
         "GET /arxiv-api" => search(request),
         "GET /arxiv/{name}/results" => page(request).map(|text| format!("{text} {}", is_name(&request.name))),
         "GET /results" | "GET /read-results" => {
@@ -102,6 +128,12 @@ fn query(request: &Request) -> Query {
 
 fn search(request: &Request) -> Result<String, ApiError> {
     SearchParams::read(&query(request), 8).map(|params| format!("{params:?} {}", params.call("search")))
+}
+
+fn headers(request: &Request) -> Result<String, ApiError> {
+    let key = IdempotencyKey::read(&request.headers)?;
+    let name = key.map(|key| key.object_name(Some(&request.name)));
+    Ok(format!("{:?} {name:?}", Preferences::read(&request.headers)))
 }
 
 fn page(request: &Request) -> Result<String, ApiError> {

@@ -8,13 +8,19 @@ mod app;
 mod arxiv;
 mod arxiv_api;
 mod arxiv_objects;
+mod backlog;
 mod client_stream;
+mod creation;
 mod edge;
 mod endpoints;
 mod error;
+mod events;
+mod idempotency;
 pub mod intake;
 mod kubernetes;
+mod listing;
 mod metrics;
+mod object_state;
 mod openapi;
 mod outcome;
 mod pages;
@@ -31,6 +37,7 @@ mod routing;
 mod sequence;
 mod serve;
 mod settings;
+mod strict;
 mod wire;
 mod writes;
 
@@ -50,7 +57,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use crate::{
     app::App,
     edge::Edge,
-    kubernetes::{abandoned, watch},
+    kubernetes::{abandoned, feed},
     metrics::Counts,
     rate_limit::Fields,
     settings::{Databases, Settings},
@@ -106,8 +113,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     ));
     if let Some(cluster) = cluster {
         tasks.spawn(abandoned::remove_all(cluster.api.clone(), cluster.abandoned));
-        let (api, instance) = (cluster.api, cluster.instance);
-        tasks.spawn(async move { watch::follow(api, &instance, cluster.waiters).await });
+        tasks.spawn(feed::follow(cluster.guarded, cluster.audience));
     }
     let upstream = app.fetches.as_ref().map(|fetches| fetches.upstream.clone());
     let longest = settings

@@ -42,6 +42,8 @@ pub(crate) struct Counts {
     durations: Family<EndpointLabel, Histogram, fn() -> Histogram>,
     pub(crate) connections: Gauge,
     pub(crate) waiters: Gauge,
+    pub(crate) streams: Gauge,
+    pub(crate) unfinished: Gauge,
     pub(crate) kubernetes_in_flight: Gauge,
 }
 
@@ -52,6 +54,8 @@ impl Counts {
             durations: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
             connections: Gauge::default(),
             waiters: Gauge::default(),
+            streams: Gauge::default(),
+            unfinished: Gauge::default(),
             kubernetes_in_flight: Gauge::default(),
         };
         metrics.register(|registry| {
@@ -65,6 +69,16 @@ impl Counts {
                 "connections",
                 "Open client connections",
                 counts.connections.clone(),
+            );
+            registry.register(
+                "event_streams",
+                "Clients that follow events",
+                counts.streams.clone(),
+            );
+            registry.register(
+                "unfinished_queries",
+                "Queries of the namespace that have not ended, as this process sees them",
+                counts.unfinished.clone(),
             );
             registry.register("waiters", "Clients of /arxiv that wait", counts.waiters.clone());
             registry.register(

@@ -1,59 +1,144 @@
 //! The `Prefer` header (RFC 7240).
 
-use http::{HeaderMap, HeaderName};
+use std::time::Duration;
+
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// Whether the client asks for a 202 at once.
-pub(crate) fn prefers_async(headers: &HeaderMap) -> bool {
-    preferences(headers).any(|preference| {
-        let token = preference.split([';', '=']).next().unwrap_or_default();
-        token.trim().eq_ignore_ascii_case("respond-async")
-    })
+/// What a client would like. What it says of other things is not for us.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Preferences {
+    /// A 202 at once, or after [`Self::wait`].
+    pub(crate) respond_async: bool,
+    /// How long the answer may take.
+    pub(crate) wait: Option<Duration>,
+    /// `handling=strict`: what is not known is an error.
+    pub(crate) strict: bool,
+    /// `count=exact`, as `PostgREST` has it: the number of rows.
+    pub(crate) count: bool,
 }
 
-/// Whether the client asks for the number of rows (`count=exact`, as `PostgREST` has it).
-pub(crate) fn prefers_count(headers: &HeaderMap) -> bool {
-    preferences(headers).any(|preference| {
-        let (token, value) = preference.split_once('=').unwrap_or((preference, ""));
-        token.trim().eq_ignore_ascii_case("count") && value.trim().trim_matches('"') == "exact"
-    })
+impl Preferences {
+    /// Of a preference that is there twice the first counts; a value that cannot be read is as none.
+    pub(crate) fn read(headers: &HeaderMap) -> Self {
+        let values = headers
+            .get_all(PREFER)
+            .into_iter()
+            .filter_map(|value| value.to_str().ok());
+        let mut preferences = Self::default();
+        let mut handling = None;
+        for preference in values.flat_map(|value| value.split(',')) {
+            // What follows a semicolon are parameters, of which these preferences have none.
+            let preference = preference.split(';').next().unwrap_or_default();
+            let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+            let value = value.trim().trim_matches('"');
+            match name.trim().to_ascii_lowercase().as_str() {
+                "respond-async" => preferences.respond_async = true,
+                "wait" if preferences.wait.is_none() => {
+                    preferences.wait = value.parse().ok().map(Duration::from_secs);
+                }
+                "handling" if handling.is_none() => handling = Some(value.eq_ignore_ascii_case("strict")),
+                "count" if value == "exact" => preferences.count = true,
+                _ => {}
+            }
+        }
+        preferences.strict = handling.unwrap_or_default();
+        preferences
+    }
+
+    /// How long a request for a query may wait for its end.
+    pub(crate) fn patience(&self, usual: Duration) -> Duration {
+        match self.wait {
+            Some(wait) => wait.min(usual),
+            None if self.respond_async => Duration::ZERO,
+            None => usual,
+        }
+    }
+
+    /// Tells which of the preferences about waiting were kept to.
+    pub(crate) fn tell_waiting(&self, usual: Duration, response: &mut Response) {
+        if self.respond_async {
+            applied(response, "respond-async");
+        }
+        if self.wait.is_some() {
+            applied(response, &format!("wait={}", self.patience(usual).as_secs()));
+        }
+    }
 }
 
-fn preferences(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let values = headers
-        .get_all(PREFER)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(','))
+/// Tells that a preference was kept to.
+pub(crate) fn applied(response: &mut Response, preference: &str) {
+    if let Ok(preference) = HeaderValue::from_str(preference) {
+        response.headers_mut().append(PREFERENCE_APPLIED, preference);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
-    fn respond_async_is_found() {
+    fn preferences_are_read() {
         let cases = [
-            ("respond-async", true),
-            ("Respond-Async", true),
-            ("return=minimal, respond-async", true),
-            ("respond-async; x=1", true),
-            ("wait=10", false),
-            ("respond-asynchronously", false),
-            ("handling=respond-async", false),
-            ("", false),
+            ("respond-async", true, None, false),
+            ("Respond-Async", true, None, false),
+            ("return=minimal, respond-async", true, None, false),
+            ("respond-async; x=1, wait=10", true, Some(10), false),
+            ("wait=10, wait=20", false, Some(10), false),
+            ("wait = \"7\"", false, Some(7), false),
+            ("wait=-1", false, None, false),
+            ("wait=ten, handling=strict", false, None, true),
+            ("handling=lenient, handling=strict", false, None, false),
+            ("Handling=\"Strict\"", false, None, true),
+            ("respond-asynchronously", false, None, false),
+            ("handling=respond-async", false, None, false),
+            ("", false, None, false),
         ];
-        for (value, expected) in cases {
+        for (value, respond_async, wait, strict) in cases {
             let mut headers = HeaderMap::new();
             headers.append(PREFER, HeaderValue::from_static(value));
-            assert_eq!(prefers_async(&headers), expected, "{value}");
+            let expected = Preferences {
+                respond_async,
+                wait: wait.map(Duration::from_secs),
+                strict,
+                count: false,
+            };
+            assert_eq!(Preferences::read(&headers), expected, "{value}");
             headers.append(PREFER, HeaderValue::from_static("respond-async"));
-            assert!(prefers_async(&headers), "{value} and another line");
+            assert!(
+                Preferences::read(&headers).respond_async,
+                "{value} and another line"
+            );
         }
-        assert!(!prefers_async(&HeaderMap::new()));
+        assert_eq!(Preferences::read(&HeaderMap::new()), Preferences::default());
+    }
+
+    #[test]
+    fn nobody_waits_longer_than_usual() {
+        let usual = Duration::from_secs(30);
+        for (respond_async, wait, expected) in [
+            (false, None, 30),
+            (true, None, 0),
+            (true, Some(5), 5),
+            (false, Some(5), 5),
+            (false, Some(0), 0),
+            (false, Some(u64::MAX), 30),
+        ] {
+            let preferences = Preferences {
+                respond_async,
+                wait: wait.map(Duration::from_secs),
+                strict: false,
+                count: false,
+            };
+            assert_eq!(
+                preferences.patience(usual),
+                Duration::from_secs(expected),
+                "{preferences:?}"
+            );
+        }
     }
 
     #[test]
@@ -67,7 +152,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.append(PREFER, HeaderValue::from_static(value));
-            assert_eq!(prefers_count(&headers), expected, "{value}");
+            assert_eq!(Preferences::read(&headers).count, expected, "{value}");
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::{
     },
     request_body::{BodyRoom, SMALL_BODY},
     routing::only,
+    strict::strict,
     wire::{
         body::Body as WireBody,
         dates::{Bound, Zone},
@@ -83,17 +84,23 @@ pub(crate) struct QueryLog {
 }
 
 pub(crate) fn frontend(log: QueryLog) -> Router {
-    routes("/queries", get(queries_get).post(queries_post), "GET, POST", log)
+    let methods = get(queries_get).post(queries_post);
+    routes(
+        "/queries",
+        strict(only(methods, "GET, POST"), &[BETWEEN_DATES, WANTED]),
+        log,
+    )
 }
 
 pub(crate) fn backend(log: QueryLog) -> Router {
-    routes("/read-queries", get(read_queries), "GET", log)
+    let methods = only(get(read_queries), "GET");
+    routes("/read-queries", strict(methods, &[BETWEEN_SECONDS, WANTED]), log)
 }
 
-fn routes(path: &str, methods: MethodRouter<QueryLog>, allow: &'static str, log: QueryLog) -> Router {
+fn routes(path: &str, methods: MethodRouter<QueryLog>, log: QueryLog) -> Router {
     Router::new().route(
         path,
-        only(methods, allow)
+        methods
             .layer(from_fn(compress))
             .layer(from_fn_with_state(log.lag.clone(), lag::tell))
             .with_state(log),

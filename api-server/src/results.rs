@@ -22,9 +22,10 @@ pub(crate) use self::params::Wanted;
 pub(crate) use self::params::{PageDefaults, PageParams};
 use crate::{
     error::ApiError,
-    prefer::prefers_count,
+    prefer::Preferences,
     reading::{compress::compress, format::Format, lag, links, papers},
     routing::only,
+    strict::strict,
     wire::{dates::Zone, query::Query},
 };
 
@@ -53,7 +54,7 @@ fn routes(path: &str, methods: axum::routing::MethodRouter<Arc<ResultPages>>, pa
     let lag = pages.lag.clone();
     Router::new().route(
         path,
-        only(methods, "GET")
+        strict(only(methods, "GET"), &[Wanted::DECLARED])
             .layer(from_fn(compress))
             .layer(from_fn_with_state(lag, lag::tell))
             .with_state(Arc::new(pages)),
@@ -118,7 +119,7 @@ impl ResultPages {
             Start::Page(page) => self.numbered(wanted, page, query).await?,
             Start::After(cursor) => self.behind(wanted, cursor, query, headers).await?,
         };
-        let by_preference = prefers_count(headers);
+        let by_preference = Preferences::read(headers).count;
         if (wanted.total || by_preference)
             && let Some(total) = self.reads.total(&wanted.rows.filter).await?
         {

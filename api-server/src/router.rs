@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::{Router, middleware::from_fn_with_state};
+use axum::{
+    Router,
+    middleware::{from_fn_with_state, map_request},
+};
 use http::Uri;
 use service::{
     health::{self, Liveness, Readiness},
@@ -15,7 +18,7 @@ use crate::{
     edge::{Edge, surround},
     endpoints::{Endpoint, FRONTEND},
     openapi, pages, queries, results, root_path,
-    routing::fallback,
+    routing::{fallback, plainly_written},
     sequence,
     settings::Settings,
     writes,
@@ -31,7 +34,7 @@ pub(crate) fn router(
     metrics: Metrics,
 ) -> Router {
     let App {
-        searches,
+        arxiv,
         states,
         query_log,
         result_pages,
@@ -58,7 +61,7 @@ pub(crate) fn router(
     for endpoint in settings.serve.iter() {
         paths.push(endpoint.path());
         let of_endpoint = match endpoint {
-            Endpoint::Arxiv => searches.clone().map(arxiv::routes),
+            Endpoint::Arxiv => arxiv.clone().map(arxiv::routes),
             Endpoint::Queries => query_log.clone().map(queries::frontend),
             Endpoint::Results => result_pages.clone().map(results::frontend),
             Endpoint::ArxivApi => fetches.clone().map(arxiv_api::routes),
@@ -71,16 +74,19 @@ pub(crate) fn router(
         router = router.merge(of_endpoint.unwrap_or_default());
     }
     if let Some(states) = states {
-        paths.extend(["/arxiv/{name}", "/arxiv/{name}/results"]);
+        paths.extend(["/arxiv/{name}", "/arxiv/{name}/events", "/arxiv/{name}/results"]);
         router = router.merge(arxiv_objects::routes(states));
     }
     let router = router
         .fallback(move |uri: Uri| async move { fallback(&paths, &uri) })
         .layer(from_fn_with_state(edge, surround));
+    // Around the whole, so that paths are without the prefix, and plainly written, before a route is looked for.
+    let router = Router::new()
+        .fallback_service(router)
+        .layer(map_request(plainly_written));
     if settings.root_path.as_str().is_empty() {
         return router;
     }
-    // Around the whole, so that paths are without the prefix before a route is looked for.
     Router::new()
         .fallback_service(router)
         .layer(from_fn_with_state(settings.root_path.clone(), root_path::behind))

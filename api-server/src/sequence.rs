@@ -9,6 +9,7 @@ use storage::Sequence;
 use crate::{
     error::ApiError,
     routing::{no_store, only},
+    strict::strict,
 };
 
 #[derive(JsonSchema, Serialize)]
@@ -17,7 +18,7 @@ pub(crate) struct SequenceBody {
 }
 
 pub(crate) fn routes(sequence: Sequence) -> Router {
-    let methods = only(get(get_sequence), "GET");
+    let methods = strict(only(get(get_sequence), "GET"), &[]);
     Router::new().route(
         "/get-sequence",
         methods.layer(map_response(no_store)).with_state(sequence),

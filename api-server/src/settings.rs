@@ -54,6 +54,18 @@ pub(crate) struct Settings {
     /// Whether what a caller of GET /arxiv waits for fails for good on arXiv's first error, instead of trying again.
     #[arg(long, env = "ARXIV_FAIL_FAST", default_value_t = true, action = clap::ArgAction::Set)]
     pub(crate) arxiv_fail_fast: bool,
+    /// Most queries that may be pending in the namespace; past it /arxiv answers 429.
+    #[arg(long, env = "ARXIV_MAX_PENDING", default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) arxiv_max_pending: u32,
+    /// Most queries of one client that may be pending; past it /arxiv answers 429.
+    #[arg(long, env = "ARXIV_MAX_PENDING_PER_CLIENT", default_value_t = 5_000,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) arxiv_max_pending_per_client: u32,
+    /// The highest priority that a client of POST /arxiv may give to a query.
+    #[arg(long, env = "ARXIV_MAX_PRIORITY", default_value_t = 1_000, allow_hyphen_values = true,
+        value_parser = clap::value_parser!(i32).range(-1_000..=1_000))]
+    pub(crate) arxiv_max_priority: i32,
 
     /// How many milliseconds /arxiv-api waits for its turn at arXiv before it answers 503.
     #[arg(long, env = "UPSTREAM_PATIENCE_MS", default_value_t = 25_000,

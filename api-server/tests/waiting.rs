@@ -6,7 +6,7 @@ mod bed;
 
 use std::time::Duration;
 
-use crd::{ArxivQuery, FAIL_FAST_ANNOTATION, INSTANCE_LABEL};
+use crd::{ArxivQuery, FAIL_FAST_ANNOTATION};
 use kube::{Api, api::ListParams};
 use reqwest::{Response, header};
 use rustix::process::Signal;
@@ -89,14 +89,6 @@ async fn a_query_is_told_by_its_name() {
     assert_eq!(
         object.metadata.annotations.as_ref().unwrap()[FAIL_FAST_ANNOTATION],
         "true"
-    );
-    assert!(
-        object
-            .metadata
-            .labels
-            .as_ref()
-            .unwrap()
-            .contains_key(INSTANCE_LABEL)
     );
 
     // Its state and its results, which the replica must have by then.

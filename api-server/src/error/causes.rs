@@ -1,10 +1,15 @@
 //! What the failures of the other parts are to a client.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use storage::StorageError;
 
 use super::{ApiError, Code, Detail};
-use crate::wire::problem::Problems;
+use crate::{backlog::Full, rate_limit::Bound, wire::problem::Problems};
+
+/// When to come back if too many queries are pending: several turns at arXiv later.
+const PENDING_RETRY_AFTER: Duration = Duration::from_secs(15);
 
 impl From<Problems> for ApiError {
     fn from(problems: Problems) -> Self {
@@ -12,6 +17,26 @@ impl From<Problems> for ApiError {
             detail: Detail::Problems(problems),
             ..Self::new(Code::InvalidParameter, "").with_status(StatusCode::UNPROCESSABLE_ENTITY)
         }
+    }
+}
+
+impl From<Full> for ApiError {
+    fn from(full: Full) -> Self {
+        let (code, detail, bound) = match full {
+            Full::InAll(most) => (
+                Code::TooManyPending,
+                "Too many queries are waiting for their turn",
+                Bound::Pending { most },
+            ),
+            Full::OfClient(most) => (
+                Code::TooManyPendingOfClient,
+                "Too many of your queries are waiting for their turn",
+                Bound::PendingOfClient { most },
+            ),
+        };
+        Self::new(code, detail)
+            .retry_after(PENDING_RETRY_AFTER)
+            .bound(bound)
     }
 }
 

@@ -54,6 +54,8 @@ codes! {
     NothingFound: "nothing_found", NOT_FOUND, "Nothing found";
     /// The path is there, the method is not.
     MethodNotAllowed: "method_not_allowed", METHOD_NOT_ALLOWED, "Method not allowed";
+    /// Another request under this key was for something else.
+    IdempotencyKeyReused: "idempotency_key_reused", UNPROCESSABLE_ENTITY, "Idempotency key reused";
     /// The body came too slowly.
     BodyTooSlow: "body_too_slow", REQUEST_TIMEOUT, "Body too slow";
     /// What is written is there already, and is something else.
@@ -62,6 +64,8 @@ codes! {
     QueryFailed: "query_failed", CONFLICT, "The query failed";
     /// Somebody removed the query before it ended.
     QueryRemoved: "query_removed", GONE, "The query was removed";
+    /// A list's snapshot is not kept any more.
+    ListExpired: "list_expired", GONE, "The list has expired";
     /// The body is too long.
     BodyTooLong: "body_too_long", PAYLOAD_TOO_LARGE, "Body too long";
     /// The path and query are too long.
@@ -75,6 +79,12 @@ codes! {
     RateLimited: "rate_limited", TOO_MANY_REQUESTS, "Rate limited by arXiv";
     /// As many clients wait as this process holds.
     TooManyWaiting: "too_many_waiting", TOO_MANY_REQUESTS, "Too many are waiting";
+    /// As many queries are pending as may be.
+    TooManyPending: "too_many_pending", TOO_MANY_REQUESTS, "Too many queries are pending";
+    /// As many queries of this client are pending as may be.
+    TooManyPendingOfClient: "too_many_pending_of_client", TOO_MANY_REQUESTS, "Too many queries of this client are pending";
+    /// As many clients follow events as this process serves.
+    TooManyStreams: "too_many_streams", TOO_MANY_REQUESTS, "Too many streams";
     /// Kubernetes asks to slow down.
     KubernetesBusy: "kubernetes_busy", TOO_MANY_REQUESTS, "Kubernetes is busy";
     /// The turn at arXiv did not come in time.

@@ -90,6 +90,13 @@ impl ApiError {
         .bound(Bound::Waiting { most })
     }
 
+    /// 429: as many clients follow events as this process serves.
+    pub(crate) fn too_many_streams(most: usize) -> Self {
+        Self::new(Code::TooManyStreams, "Too many clients follow events")
+            .retry_after(RETRY_AFTER)
+            .bound(Bound::Streams { most })
+    }
+
     /// 500
     pub(crate) fn internal() -> Self {
         Self::new(Code::Internal, "Internal Server Error")

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crd::ArxivQuery;
 use kube::{
     Api, Error,
-    api::{DeleteParams, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, ObjectList, PostParams, Preconditions},
 };
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Semaphore;
@@ -39,6 +39,9 @@ pub(crate) enum KubernetesError {
     /// An object of this name is there.
     #[error("an object of this name exists")]
     AlreadyExists,
+    /// The list's snapshot is not kept any more.
+    #[error("the list has expired")]
+    Expired,
     /// Too many requests of this process are under way; this one was not sent.
     #[error("too many requests to Kubernetes are under way")]
     Crowded,
@@ -58,7 +61,11 @@ impl KubernetesError {
             Self::Away(Error::Service(cause)) => !is_connect(cause.as_ref()),
             Self::Away(Error::Api(status)) => status.code >= 500,
             Self::Away(error) => !matches!(error, Error::BuildRequest(_) | Error::Auth(_)),
-            Self::Throttled { .. } | Self::Rejected(_) | Self::AlreadyExists | Self::Crowded => false,
+            Self::Throttled { .. }
+            | Self::Rejected(_)
+            | Self::AlreadyExists
+            | Self::Expired
+            | Self::Crowded => false,
         }
     }
 
@@ -66,7 +73,11 @@ impl KubernetesError {
         match self {
             Self::Away(Error::Api(status)) => status.code >= 500,
             Self::TimedOut | Self::Away(_) => true,
-            Self::Throttled { .. } | Self::Rejected(_) | Self::AlreadyExists | Self::Crowded => false,
+            Self::Throttled { .. }
+            | Self::Rejected(_)
+            | Self::AlreadyExists
+            | Self::Expired
+            | Self::Crowded => false,
         }
     }
 }
@@ -95,6 +106,7 @@ impl From<Error> for KubernetesError {
                     }
                 }
                 (409, "AlreadyExists") => Self::AlreadyExists,
+                (410, _) => Self::Expired,
                 (400 | 422, _) => Self::Rejected(causes(status)),
                 _ => Self::Away(error),
             },
@@ -156,9 +168,13 @@ impl Objects {
     }
 
     /// Makes an object whose name nobody else chooses: so "already exists" on a second try means that the first one
-    /// made it. If in the end nobody knows whether it was made, it is removed as soon as Kubernetes answers, since the
-    /// caller is told that it was not.
-    pub(crate) async fn create(&self, object: &ArxivQuery) -> Result<ArxivQuery, KubernetesError> {
+    /// made it. If in the end nobody knows whether it was made, and it is `unnamed` to its caller, who is told that it was
+    /// not, it is removed as soon as Kubernetes answers.
+    pub(crate) async fn create(
+        &self,
+        object: &ArxivQuery,
+        unnamed: bool,
+    ) -> Result<ArxivQuery, KubernetesError> {
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let mut uncertain = false;
         let mut pause = RETRY_PAUSE;
@@ -175,7 +191,7 @@ impl Objects {
             };
             uncertain |= error.is_uncertain();
             if tries_left == 0 || !error.is_worth_another_try() {
-                if uncertain {
+                if uncertain && unnamed {
                     self.abandoned.remove_later(name);
                 }
                 return Err(error);
@@ -194,6 +210,19 @@ impl Objects {
     /// The object of this name, if there is one.
     pub(crate) async fn get(&self, name: &str) -> Result<Option<ArxivQuery>, KubernetesError> {
         self.request(self.api.get_opt(name)).await
+    }
+
+    /// One page of the objects that a field selector selects.
+    pub(crate) async fn list(
+        &self,
+        selector: Option<&str>,
+        limit: u32,
+        token: Option<&str>,
+    ) -> Result<ObjectList<ArxivQuery>, KubernetesError> {
+        let mut params = ListParams::default().limit(limit);
+        params.field_selector = selector.map(str::to_owned);
+        params.continue_token = token.map(str::to_owned);
+        self.request(self.api.list(&params)).await
     }
 
     /// Removes the object of this name; false if there was none. One made anew under the name meanwhile stays.

@@ -17,11 +17,13 @@ pub(crate) enum News {
     None,
     /// Something may have been missed: look at the object itself.
     Look,
+    /// The object is on its way.
+    Seen(Arc<ArxivQuery>),
     /// The object has ended.
     Finished(Arc<ArxivQuery>),
 }
 
-/// All waiters of this process, by the name of their object.
+/// All waiters of this process, by the name of their object. Several may wait for one.
 pub(crate) struct Waiters {
     by_name: Mutex<HashMap<String, watch::Sender<News>>>,
     limit: usize,
@@ -29,7 +31,7 @@ pub(crate) struct Waiters {
 }
 
 impl Waiters {
-    /// `limit`: most waiters at once.
+    /// `limit`: most names that are waited for at once.
     pub(crate) fn new(limit: usize, count: Gauge) -> Arc<Self> {
         Arc::new(Self {
             by_name: Mutex::default(),
@@ -41,11 +43,16 @@ impl Waiters {
     /// Starts waiting; to be called before the object is made. `None` when too many wait.
     pub(crate) fn register(self: &Arc<Self>, name: &str) -> Option<Waiter> {
         let mut by_name = self.lock();
-        if by_name.len() >= self.limit {
-            return None;
-        }
-        let (sender, news) = watch::channel(News::None);
-        by_name.insert(name.to_owned(), sender);
+        let news = if let Some(sender) = by_name.get(name) {
+            sender.subscribe()
+        } else {
+            if by_name.len() >= self.limit {
+                return None;
+            }
+            let (sender, news) = watch::channel(News::None);
+            by_name.insert(name.to_owned(), sender);
+            news
+        };
         self.count.inc();
         Some(Waiter {
             waiters: Arc::clone(self),
@@ -55,15 +62,16 @@ impl Waiters {
     }
 
     /// Tells of an object's state.
-    pub(crate) fn seen(&self, object: ArxivQuery) {
-        if !object.phase().is_final() {
-            return;
-        }
+    pub(crate) fn seen(&self, object: &Arc<ArxivQuery>) {
         let by_name = self.lock();
         let Some(sender) = object.metadata.name.as_deref().and_then(|name| by_name.get(name)) else {
             return;
         };
-        sender.send_replace(News::Finished(Arc::new(object)));
+        sender.send_replace(if object.phase().is_final() {
+            News::Finished(Arc::clone(object))
+        } else {
+            News::Seen(Arc::clone(object))
+        });
     }
 
     /// An object is gone, or so it seems.
@@ -87,7 +95,7 @@ impl Waiters {
 fn look(sender: &watch::Sender<News>) {
     sender.send_if_modified(|news| match news {
         News::Finished(_) => false,
-        News::None | News::Look => {
+        News::None | News::Look | News::Seen(_) => {
             *news = News::Look;
             true
         }
@@ -114,7 +122,14 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.waiters.lock().remove(&self.name);
+        let mut by_name = self.waiters.lock();
+        // This one still counts as a receiver.
+        if by_name
+            .get(&self.name)
+            .is_some_and(|sender| sender.receiver_count() <= 1)
+        {
+            by_name.remove(&self.name);
+        }
         self.waiters.count.dec();
     }
 }
@@ -125,24 +140,25 @@ mod tests {
 
     use super::*;
 
-    fn object(name: &str, phase: Phase) -> ArxivQuery {
+    fn object(name: &str, phase: Phase) -> Arc<ArxivQuery> {
         let mut object = ArxivQuery::new(name, ArxivQuerySpec::default());
         object.status = Some(ArxivQueryStatus {
             phase,
             ..ArxivQueryStatus::default()
         });
-        object
+        Arc::new(object)
     }
 
     #[tokio::test]
     async fn a_waiter_hears_of_its_own_object_only() {
         let waiters = Waiters::new(10, Gauge::default());
         let mut waiter = waiters.register("a").unwrap();
-        waiters.seen(object("b", Phase::Succeeded));
-        waiters.seen(object("a", Phase::Running));
+        waiters.seen(&object("b", Phase::Succeeded));
         waiters.gone("b");
         assert!(!waiter.news.has_changed().unwrap());
-        waiters.seen(object("a", Phase::Succeeded));
+        waiters.seen(&object("a", Phase::Running));
+        assert!(matches!(waiter.news().await, News::Seen(_)));
+        waiters.seen(&object("a", Phase::Succeeded));
         assert!(matches!(waiter.news().await, News::Finished(object) if object.phase() == Phase::Succeeded));
     }
 
@@ -152,10 +168,22 @@ mod tests {
         let mut waiter = waiters.register("a").unwrap();
         waiters.gone("a");
         assert!(matches!(waiter.news().await, News::Look));
-        waiters.seen(object("a", Phase::Failed));
+        waiters.seen(&object("a", Phase::Failed));
         waiters.gone("a");
         waiters.missed();
         assert!(matches!(waiter.news().await, News::Finished(_)));
+    }
+
+    #[tokio::test]
+    async fn several_may_wait_for_one_object() {
+        let waiters = Waiters::new(1, Gauge::default());
+        let (first, second) = (waiters.register("a").unwrap(), waiters.register("a"));
+        let mut second = second.unwrap();
+        drop(first);
+        waiters.seen(&object("a", Phase::Succeeded));
+        assert!(matches!(second.news().await, News::Finished(_)));
+        drop(second);
+        assert!(waiters.lock().is_empty());
     }
 
     #[test]

@@ -10,6 +10,8 @@ use super::{
 };
 use crate::{
     error::Code,
+    listing::ListParams,
+    object_state::ObjectState,
     outcome::Found,
     queries::{BETWEEN_DATES, ShownQuery, WANTED},
     reading::format::{OF_QUERIES, OF_RESULTS},
@@ -20,17 +22,20 @@ use crate::{
 /// GET /arxiv
 pub(super) fn search(described: &Described, schemas: &mut Schemas) -> Operation {
     let found = json!({"timestamp": 1_711_843_200, "status": 200, "num_results": 1234, "num_entries": 3});
+    let list = json!({"type": "array", "items": schemas.of::<ObjectState<'static>>()});
+    let schema = json!({"oneOf": [schemas.of::<Found>(), list]});
     Operation::new(Method::GET, "/arxiv", "search", "searches", "Search arXiv and wait for the end")
         .about(
             "Makes an `ArxivQuery` and waits for its end, up to a limit; then, or at once with \
-             `Prefer: respond-async`, 202 with the address where its state is told. At least one search field is needed.",
+             `Prefer: respond-async`, 202 with the address where its state is told. At least one search field is needed. \
+             With `state` alone the queries are listed, a page at a time (`Link`), or live for a client that accepts \
+             `text/event-stream`.",
         )
         .params(SearchParams::DECLARED, &described.defaults())
-        .header("Prefer", "`respond-async`: answer 202 at once.", json!({"type": "string"}))
-        .answer(
-            200,
-            Answer::json("The search has ended and its results are recorded.", schemas.of::<Found>(), found),
-        )
+        .params(ListParams::DECLARED, &[])
+        .header("Prefer", "`respond-async`: answer 202 at once; `wait=N`: after N seconds, if not before.", json!({"type": "string"}))
+        .header("Idempotency-Key", "Requests with the same key are about one query.", json!({"type": "string"}))
+        .answer(200, Answer::json("The search has ended and its results are recorded; or the queries of a list.", schema, found))
         .answer(202, accepted(schemas))
         .unprocessable(out_of_range("max_results", 1, "0"))
         .errors(&upstream_errors())

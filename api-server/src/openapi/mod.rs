@@ -1,6 +1,7 @@
 //! The `OpenAPI` 3.1 document of what this process serves, made once from the declarations that its handlers read by.
 
 mod backend;
+mod creation;
 mod errors;
 mod frontend;
 mod objects;
@@ -91,6 +92,7 @@ fn operations(described: &Described, schemas: &mut Schemas) -> Vec<Operation> {
         match endpoint {
             Endpoint::Arxiv => {
                 operations.push(frontend::search(described, schemas));
+                operations.push(creation::create(schemas));
                 operations.extend(objects::operations(described, schemas));
             }
             Endpoint::Queries => operations.extend(frontend::queries(schemas)),

@@ -9,7 +9,7 @@ use super::{
     frontend::{result_example, result_list},
     operation::{Answer, Operation},
 };
-use crate::{arxiv_objects::ObjectState, error::Code, results::PageParams};
+use crate::{error::Code, object_state::ObjectState, results::PageParams};
 
 const NO_QUERY: Error = (
     404,
@@ -45,11 +45,43 @@ pub(super) fn operations(described: &Described, schemas: &mut Schemas) -> Vec<Op
     .answer(204, Answer::empty("It is removed."))
     .errors(&[NO_QUERY])
     .unavailable(Code::KubernetesAway);
-    let mut operations = vec![read, delete];
+    let mut operations = vec![read, delete, follow()];
     if described.results_of_objects {
         operations.push(results(described, schemas));
     }
     operations
+}
+
+fn follow() -> Operation {
+    let about = "Server-sent events: `state` at each change, then `end`, or `gone` when it is removed. The data is what \
+        GET /arxiv/NAME tells. A client that comes back with `Last-Event-ID` is told what is new, and after the end 204.";
+    let example = "event: end\nid: 5d41402abc4b2a76\nretry: 3000\ndata: {\"phase\":\"Succeeded\"}\n\n";
+    Operation::new(
+        Method::GET,
+        "/arxiv/{name}/events",
+        "follow_query",
+        "searches",
+        "The state of one query, live",
+    )
+    .about(about)
+    .object_name()
+    .header(
+        "Last-Event-ID",
+        "The id of the event that was seen last.",
+        json!({"type": "string"}),
+    )
+    .answer(200, Answer::events("The events.", example))
+    .answer(204, Answer::empty("Its end was seen before."))
+    .errors(&[
+        NO_QUERY,
+        (
+            429,
+            Code::TooManyStreams,
+            "Too many clients follow events.",
+            "Too many clients follow events",
+        ),
+    ])
+    .unavailable(Code::KubernetesAway)
 }
 
 fn results(described: &Described, schemas: &mut Schemas) -> Operation {
@@ -82,13 +114,14 @@ fn results(described: &Described, schemas: &mut Schemas) -> Operation {
     .unavailable(Code::NotReplicated)
 }
 
-fn state(about: &str, schemas: &mut Schemas, phase: &str) -> Answer {
+pub(super) fn state(about: &str, schemas: &mut Schemas, phase: &str) -> Answer {
     let ended = phase == "Succeeded";
     let at = |time: &str| ended.then(|| format!("2024-03-31T00:00:{time}Z"));
     let example = json!({
         "name": "arxiv-7f1f8f1a3c6e4d0b9a52c1f0e3d4b5a6", "uid": "0a4b0e4e-52a4-4a4f-9c5c-1f2d3c4b5a69",
         "phase": phase, "query_id": ended.then_some(17), "timestamp": ended.then_some(1_711_843_201),
         "status": ended.then_some(200), "num_results": ended.then_some(1234), "num_entries": ended.then_some(3),
+        "search": {"author": "knuth"}, "queue": (!ended).then(|| json!({"place": 2, "requests_before": 1, "expected_seconds": 3, "covers": "namespace"})),
         "query": ended.then_some("search_query=au:knuth&id_list=&start=0&max_results=3"),
         "attempts": ended.then_some(1), "message": null, "created": "2024-03-31T00:00:00Z",
         "started": at("00"), "finished": at("02"),

@@ -146,6 +146,11 @@ impl Answer {
         Self::empty(about).with("application/json", schema, example)
     }
 
+    /// Server-sent events.
+    pub(super) fn events(about: &str, example: &str) -> Self {
+        Self::empty(about).with("text/event-stream", json!({"type": "string"}), example.into())
+    }
+
     /// Another form of the same answer.
     pub(super) fn with(mut self, media_type: &str, schema: Value, example: Value) -> Self {
         self.0["content"][media_type] = json!({"schema": schema, "example": example});

@@ -54,6 +54,7 @@ fn a_role_describes_its_own_endpoints() {
             vec![
                 "/arxiv",
                 "/arxiv/{name}",
+                "/arxiv/{name}/events",
                 "/arxiv/{name}/results",
                 "/queries",
                 "/results",

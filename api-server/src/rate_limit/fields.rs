@@ -15,6 +15,12 @@ pub(crate) enum Bound {
     Upstream,
     /// Clients that wait at this process at once.
     Waiting { most: usize },
+    /// Queries that are pending, in all.
+    Pending { most: usize },
+    /// Queries of one client that are pending.
+    PendingOfClient { most: usize },
+    /// Clients that follow events at this process at once.
+    Streams { most: usize },
     /// Kubernetes' own, which nobody knows in figures.
     Kubernetes,
 }
@@ -38,10 +44,10 @@ impl Fields {
     pub(crate) fn tell(&self, bound: Bound, headers: &mut HeaderMap) {
         let (name, policy) = match bound {
             Bound::Upstream => ("arxiv", self.upstream.clone()),
-            Bound::Waiting { most } => (
-                "waiting",
-                HeaderValue::try_from(format!("\"waiting\";q={most};qu=\"concurrent-requests\"")).ok(),
-            ),
+            Bound::Waiting { most } => ("waiting", concurrent("waiting", most)),
+            Bound::Pending { most } => ("pending", concurrent("pending", most)),
+            Bound::PendingOfClient { most } => ("pending-of-client", concurrent("pending-of-client", most)),
+            Bound::Streams { most } => ("streams", concurrent("streams", most)),
             Bound::Kubernetes => ("kubernetes", None),
         };
         if let Some(policy) = policy {
@@ -58,6 +64,11 @@ impl Fields {
             headers.append(RATE_LIMIT, limit);
         }
     }
+}
+
+/// So many at once.
+fn concurrent(name: &str, most: usize) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("\"{name}\";q={most};qu=\"concurrent-requests\"")).ok()
 }
 
 /// Windows are whole seconds: an interval of 2.5 s is told as one request in three seconds, one of 300 ms as three in

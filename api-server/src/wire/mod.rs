@@ -9,6 +9,7 @@ pub(crate) mod dates;
 pub(crate) mod declared;
 pub(crate) mod integer;
 pub(crate) mod json;
+pub(crate) mod new_query;
 pub(crate) mod params;
 pub(crate) mod problem;
 pub(crate) mod query;

@@ -18,6 +18,8 @@ const MAX_INPUT_BYTES: usize = 16 * 1024;
 pub(crate) enum Step {
     /// A field.
     Name(&'static str),
+    /// What the client wrote.
+    Text(String),
     /// An index, or a position in a text.
     Index(usize),
 }
@@ -48,6 +50,8 @@ pub(crate) enum Context {
     MaxLength(usize),
     /// What the JSON parser says.
     Error(&'static str),
+    /// The words that there are.
+    Expected(String),
 }
 
 /// One thing that is wrong.
@@ -148,6 +152,23 @@ impl Problem {
         Self::new("string_type", loc, "Input should be a valid string", input)
     }
 
+    /// What is no parameter or member.
+    pub(crate) fn extra(loc: &[Step], input: Json) -> Self {
+        Self::new("extra_forbidden", loc, "Extra inputs are not permitted", input)
+    }
+
+    /// A value that is none of these words.
+    pub(crate) fn none_of(loc: &[Step], words: &[&str], input: Json) -> Self {
+        let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
+        let expected = match quoted.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, first)) => format!("{} or {last}", first.join(", ")),
+            None => String::new(),
+        };
+        Self::new("literal_error", loc, format!("Input should be {expected}"), input)
+            .with(Context::Expected(expected))
+    }
+
     /// A JSON value that is no object.
     pub(crate) fn object_type(loc: &[Step], input: Json) -> Self {
         Self::new("dict_type", loc, "Input should be a valid dictionary", input)
@@ -211,6 +232,7 @@ impl fmt::Display for Problems {
             let dot = if index == 0 { "" } else { "." };
             match step {
                 Step::Name(name) => write!(f, "{dot}{name}")?,
+                Step::Text(name) => write!(f, "{dot}{name}")?,
                 Step::Index(at) => write!(f, "{dot}{at}")?,
             }
         }

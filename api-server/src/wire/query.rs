@@ -27,6 +27,13 @@ impl Query {
         )
     }
 
+    /// All names and values, in their order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.text.as_str()))
+    }
+
     /// The value of this name; of several the last.
     pub(crate) fn last(&self, name: &str) -> Option<&QueryText> {
         #[cfg(test)]

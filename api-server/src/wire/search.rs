@@ -44,6 +44,8 @@ pub(crate) struct SearchParams {
     pub(crate) validated: ValidatedSearch,
     /// Papers wanted: 1 to 30,000.
     pub(crate) max_results: u32,
+    /// The same, where the caller says it.
+    pub(crate) given_max_results: Option<u32>,
 }
 
 impl SearchParams {
@@ -65,13 +67,12 @@ impl SearchParams {
             other => ApiError::new(Code::SearchRefused, other.to_string()),
         })?;
         // The reader let nothing pass that does not fit.
-        let max_results = max_results
-            .and_then(|n| u32::try_from(n).ok())
-            .unwrap_or(default_max_results);
+        let given_max_results = max_results.and_then(|n| u32::try_from(n).ok());
         Ok(Self {
             search,
             validated,
-            max_results,
+            max_results: given_max_results.unwrap_or(default_max_results),
+            given_max_results,
         })
     }
 
@@ -105,13 +106,18 @@ fn field(reader: &mut ParamReader<'_>, query: &Query, param: &Param) -> Option<S
     Some(text.clone())
 }
 
-/// A search with just one field, to learn what is wrong with that field whatever the others hold.
-fn alone(name: &str, text: &str) -> Search {
+/// A search with just one field, by its name in the spec, to learn what is wrong with that field whatever the others hold.
+pub(crate) fn alone(name: &str, text: &str) -> Search {
     let only = |field: &str| (field == name).then(|| text.to_owned());
     Search {
         author: only("author"),
         title: only("title"),
         journal: only("journal"),
+        abstract_text: only("abstract"),
+        category: only("category"),
+        comment: only("comment"),
+        report_number: only("reportNumber"),
+        all: only("all"),
         ..Search::default()
     }
 }

@@ -21,10 +21,13 @@ pub const GROUP: &str = "arxiv-operator.dev";
 /// The API server sets it on what `GET /arxiv` creates, whose caller is told that error and nothing else.
 pub const FAIL_FAST_ANNOTATION: &str = "arxiv-operator.dev/fail-fast";
 
-/// Label on the objects that an API server process made; its value is the process's instance id.
+/// Label on what an API server made for a client: a hash of who that is.
 ///
-/// The process watches by this label, so that a restarted one lists nothing old.
-pub const INSTANCE_LABEL: &str = "arxiv-operator.dev/api-server";
+/// The bound of pending queries for each client is kept by it, over all API servers and their restarts.
+pub const CLIENT_LABEL: &str = "arxiv-operator.dev/client";
+
+/// Annotation on what an API server made under a client's idempotency key: a hash of what the client asked for.
+pub const REQUEST_ANNOTATION: &str = "arxiv-operator.dev/request";
 
 /// Field selector for what still has work to do. It also matches an object that has no status at all.
 pub const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";

@@ -1,0 +1,140 @@
+//! The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header-07): requests with the same key are about
+//! one object.
+//!
+//! The key becomes the object's name, so that Kubernetes itself decides which of two requests at once makes it, through
+//! whichever process. What was asked for stands on the object, so that another request under the key is noticed. A key
+//! is remembered as long as its object is: until the time to live after its end.
+
+use http::{HeaderMap, HeaderName};
+use sha2::{Digest, Sha256};
+
+use crate::error::{ApiError, Code};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Longest key.
+const MAX_KEY_BYTES: usize = 255;
+/// Of a hash, in hexadecimal digits: 128 bits, as a UUID has.
+const HASH_DIGITS: usize = 32;
+
+/// A key that a client chose.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// The request's key. The draft writes it as a string in quotes; without them it is understood as well.
+    pub(crate) fn read(headers: &HeaderMap) -> Result<Option<Self>, ApiError> {
+        let mut values = headers.get_all(IDEMPOTENCY_KEY).into_iter();
+        let (Some(value), another) = (values.next(), values.next()) else {
+            return Ok(None);
+        };
+        let text = value.to_str().ok().filter(|_| another.is_none());
+        let key = text.and_then(unquoted).filter(|key| {
+            (1..=MAX_KEY_BYTES).contains(&key.len()) && key.bytes().all(|b| (0x20..0x7f).contains(&b))
+        });
+        match key {
+            Some(key) => Ok(Some(Self(key))),
+            None => Err(ApiError::bad_parameter(format!(
+                "Idempotency-Key must be one string of 1 to {MAX_KEY_BYTES} printable ASCII characters"
+            ))),
+        }
+    }
+
+    /// The object's name: a client never meets another one's key.
+    pub(crate) fn object_name(&self, client: Option<&str>) -> String {
+        let client = client.unwrap_or_default();
+        format!(
+            "arxiv-key-{}",
+            hash(&[&client.len().to_string(), client, &self.0])
+        )
+    }
+}
+
+/// A structured field's string (RFC 9651, 3.3.3), or a text that is not in quotes.
+fn unquoted(text: &str) -> Option<String> {
+    let text = text.trim();
+    let Some(inner) = text.strip_prefix('"') else {
+        return (!text.contains('"')).then(|| text.to_owned());
+    };
+    let mut key = String::new();
+    let mut characters = inner.chars();
+    loop {
+        match characters.next()? {
+            '\\' => key.push(characters.next().filter(|c| matches!(c, '"' | '\\'))?),
+            '"' => return characters.next().is_none().then_some(key),
+            character => key.push(character),
+        }
+    }
+}
+
+/// A text's hash, short enough for a name or a label.
+pub(crate) fn hash(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part.as_bytes());
+        hasher.update([0]);
+    }
+    let digest = hasher.finalize();
+    let mut text = digest
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    text.truncate(HASH_DIGITS);
+    text
+}
+
+/// 422: the key stands for something else already.
+pub(crate) fn reused() -> ApiError {
+    ApiError::new(
+        Code::IdempotencyKeyReused,
+        "This Idempotency-Key was used for another search",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn read(value: &str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_str(value).unwrap());
+        IdempotencyKey::read(&headers).ok()?.map(|key| key.0)
+    }
+
+    #[test]
+    fn keys_are_read_with_quotes_and_without() {
+        let long = "k".repeat(255);
+        for (value, key) in [
+            ("\"8e03978e-40d5\"", Some("8e03978e-40d5")),
+            ("8e03978e-40d5", Some("8e03978e-40d5")),
+            (" a b ", Some("a b")),
+            (r#""a\"b\\c""#, Some(r#"a"b\c"#)),
+            (&long, Some(&*long)),
+            (&format!("{long}k"), None),
+            ("", None),
+            ("\"\"", None),
+            ("\"a", None),
+            ("a\"", None),
+            (r#""a\b""#, None),
+            ("\"a\";p=1", None),
+        ] {
+            assert_eq!(read(value).as_deref(), key, "{value}");
+        }
+        assert_eq!(IdempotencyKey::read(&HeaderMap::new()).ok().unwrap(), None);
+        let mut twice = HeaderMap::new();
+        for _ in 0..2 {
+            twice.append(IDEMPOTENCY_KEY, HeaderValue::from_static("a"));
+        }
+        assert!(IdempotencyKey::read(&twice).is_err());
+    }
+
+    #[test]
+    fn a_key_is_its_clients_own() {
+        let name = |key: &str, client| IdempotencyKey(key.into()).object_name(client);
+        assert_eq!(name("k", Some("a")), name("k", Some("a")));
+        assert_ne!(name("k", Some("a")), name("k", Some("b")));
+        assert_ne!(name("k", Some("a")), name("k", None));
+        assert_ne!(name("bk", Some("a")), name("k", Some("ab")));
+        assert_eq!(name("k", None).len(), "arxiv-key-".len() + HASH_DIGITS);
+    }
+}

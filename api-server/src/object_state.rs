@@ -1,0 +1,91 @@
+//! What is told of a query, wherever it is told.
+
+use std::collections::BTreeMap;
+
+use crd::{ArxivQuery, Phase};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::backlog::{InQueue, Searched, Waiting};
+
+/// How a query stands.
+#[derive(Debug, JsonSchema, Serialize)]
+pub(crate) struct ObjectState<'a> {
+    pub(crate) name: &'a str,
+    #[schemars(with = "Option<String>")]
+    pub(crate) uid: Option<Uuid>,
+    pub(crate) phase: Phase,
+    /// What is searched for, in short.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub(crate) search: Option<Searched>,
+    pub(crate) query_id: Option<i64>,
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) status: Option<i32>,
+    pub(crate) num_results: Option<i64>,
+    pub(crate) num_entries: Option<i64>,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) attempts: Option<i32>,
+    pub(crate) message: Option<&'a str>,
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub(crate) created: Option<Timestamp>,
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub(crate) started: Option<Timestamp>,
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub(crate) finished: Option<Timestamp>,
+    /// Its place, while it waits and the place is known.
+    pub(crate) queue: Option<InQueue>,
+}
+
+impl<'a> ObjectState<'a> {
+    pub(crate) fn of(object: &'a ArxivQuery, queue: Option<InQueue>) -> Self {
+        let status = object.status.as_ref();
+        let metadata = &object.metadata;
+        Self {
+            name: metadata.name.as_deref().unwrap_or_default(),
+            uid: metadata.uid.as_deref().and_then(|uid| Uuid::try_parse(uid).ok()),
+            phase: object.phase(),
+            search: Some(Searched::of(&object.spec)),
+            query_id: status.and_then(|status| status.query_id),
+            timestamp: status.and_then(|status| status.timestamp),
+            status: status.and_then(|status| status.http_status),
+            num_results: status.and_then(|status| status.num_results),
+            num_entries: status.and_then(|status| status.num_entries),
+            query: status.and_then(|status| status.query.as_deref()),
+            attempts: status.and_then(|status| status.attempts),
+            message: status.and_then(|status| status.message.as_deref()),
+            created: metadata.creation_timestamp.as_ref().map(|time| time.0),
+            started: status.and_then(|status| Some(status.start_time.as_ref()?.0)),
+            finished: status.and_then(|status| Some(status.completion_time.as_ref()?.0)),
+            queue: queue.filter(|_| !object.phase().is_final()),
+        }
+    }
+
+    /// The same of what is held of a waiting query.
+    pub(crate) fn of_waiting(name: &'a str, waiting: &'a Waiting, queue: Option<InQueue>) -> Self {
+        Self {
+            name,
+            uid: Some(waiting.uid),
+            phase: waiting.phase,
+            search: Some(waiting.search.clone()),
+            query_id: None,
+            timestamp: None,
+            status: None,
+            num_results: waiting.num_results,
+            num_entries: waiting.num_entries,
+            query: None,
+            attempts: waiting.attempts,
+            message: waiting.message.as_deref(),
+            created: Some(waiting.created),
+            started: waiting.started,
+            finished: None,
+            queue,
+        }
+    }
+
+    /// As text; the types hold nothing that JSON could not.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}

@@ -1,0 +1,70 @@
+//! POST /arxiv.
+
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use super::{Schemas, frontend::upstream_errors, objects::state, operation::Operation};
+use crate::{
+    error::Code,
+    wire::new_query::{Kind, MEMBERS},
+};
+
+const PREFER: &str = "`respond-async`: answer 202 at once; `wait=N`: after N seconds, if not before.";
+const KEY: &str = "Requests with the same key are about one query; another search under it is refused.";
+
+/// POST /arxiv
+pub(super) fn create(schemas: &mut Schemas) -> Operation {
+    let about = "Makes an `ArxivQuery` and waits for its end, up to a limit. Members may be spelt as in its `spec`. An answer \
+        of arXiv that is an error is told with its status, and the query's address.";
+    let text = json!({"type": "string"});
+    let location = |answer: super::operation::Answer| {
+        answer.header("Location", "Where its state is told.", json!({"type": "string"}))
+    };
+    let created = location(state("It has ended.", schemas, "Succeeded"));
+    let accepted = location(state("It has not ended.", schemas, "Pending").retry_after());
+    let extra = json!({"type": "extra_forbidden", "loc": ["body", "autor"],
+        "msg": "Extra inputs are not permitted", "input": "knuth"});
+    Operation::new(Method::POST, "/arxiv", "create_query", "searches", "Make a query")
+        .about(about)
+        .header("Prefer", PREFER, text.clone())
+        .header("Idempotency-Key", KEY, text)
+        .body(
+            body(schemas),
+            json!({"author": "knuth", "category": "cs.DS", "max_results": 3}),
+        )
+        .answer(201, created)
+        .answer(202, accepted)
+        .unprocessable(extra)
+        .errors(&upstream_errors())
+        .errors(&[(
+            410,
+            Code::QueryRemoved,
+            "The query was removed before it ended.",
+            "The query was removed before it ended",
+        )])
+        .too_large()
+        .unavailable(Code::KubernetesAway)
+}
+
+fn body(schemas: &mut Schemas) -> Value {
+    let properties: Map<_, _> = MEMBERS
+        .iter()
+        .map(|member| (member.name.to_owned(), schema(&member.kind)))
+        .collect();
+    schemas.named(
+        "NewQuery",
+        json!({"title": "NewQuery", "type": "object", "properties": properties, "additionalProperties": false}),
+    )
+}
+
+fn schema(kind: &Kind) -> Value {
+    match kind {
+        Kind::Words => json!({"type": "string", "minLength": 1, "maxLength": arxiv::MAX_VALUE_CHARS}),
+        Kind::Identifiers => json!({"type": "array", "minItems": 1, "maxItems": arxiv::MAX_IDS,
+            "items": {"type": "string", "maxLength": arxiv::MAX_ID_CHARS}}),
+        Kind::Date => json!({"type": "string", "format": "date-time"}),
+        Kind::Integer(range) => json!({"type": "integer", "minimum": range.start(), "maximum": range.end()}),
+        Kind::Priority => json!({"type": "integer", "minimum": -1_000, "maximum": 1_000}),
+        Kind::OneOf(words) => json!({"type": "string", "enum": words}),
+    }
+}
