@@ -11,7 +11,7 @@ use service::health::Heartbeat;
 use storage::StorageError;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use upstream::UpstreamError;
+use upstream::{Sought, UpstreamError};
 
 use crate::{backoff::Backoff, context::Context, progress::Failure, tracker::Page};
 
@@ -120,7 +120,11 @@ impl Fetcher {
                 let _ = began.set(Timestamp::now());
             }
         };
-        let page = context.upstream.page(request, wanted.day, PATIENCE, on_slot);
+        let sought = Sought {
+            day: wanted.day,
+            edition: tracker.edition(wanted),
+        };
+        let page = context.upstream.page(request, sought, PATIENCE, on_slot);
         let mut page = std::pin::pin!(page);
         let mut told_of_lingering = false;
         let outcome = loop {
@@ -162,7 +166,12 @@ impl Fetcher {
                     );
                     self.cool_down(None);
                 }
-                self.context.tracker.answered(wanted, began, now);
+                self.context.tracker.answered(
+                    wanted,
+                    began,
+                    now,
+                    given.fetched.then_some(given.page.fetched_at),
+                );
                 return Asked::Told { pause: None };
             }
             Err(error) => error,

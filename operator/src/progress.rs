@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use arxiv::FailureClass;
-use crd::ArxivQuery;
+use crd::{ArxivQuery, CachePolicy};
 use jiff::{Timestamp, civil::Date};
+use storage::Edition;
+use upstream::Sought;
 
 use crate::backoff::Backoff;
 
@@ -25,6 +27,10 @@ pub(crate) struct Failure {
 pub(crate) struct Progress {
     /// The arXiv day that its pages are asked for: fixed at its first request, so that all slices are of one day.
     pub(crate) day: Date,
+    /// When its object was made, or before the first page that was fetched for it, if the clocks say otherwise.
+    made: Timestamp,
+    /// Whether what was fetched before will not do.
+    fresh: bool,
     /// When its first request began; its deadline counts from here.
     pub(crate) started: Option<Timestamp>,
     /// Failed requests that count against `backoffLimit`.
@@ -58,7 +64,12 @@ impl Progress {
         let started = status.and_then(|s| s.start_time.as_ref()).map(|time| time.0);
         let attempts = status.and_then(|s| s.attempts).unwrap_or(0);
         let attempts = u32::try_from(attempts).unwrap_or(0);
+        // Kubernetes tells the second.
+        let made = object.metadata.creation_timestamp.as_ref().map(|made| made.0);
+        let made = made.and_then(|made| made.checked_add(Duration::from_secs(1)).ok());
         Self {
+            made: made.unwrap_or(now),
+            fresh: object.spec.cache_policy == CachePolicy::Refresh,
             day: arxiv::arxiv_day(started.unwrap_or(now)),
             started,
             attempts,
@@ -75,8 +86,30 @@ impl Progress {
         }
     }
 
-    /// A request that began at `began` was answered with a page by `now`.
-    pub(crate) fn answered(&mut self, began: Timestamp, now: Timestamp) {
+    /// Which edition of a page is for it. It stays the same whatever others have fetched later, so that a query that goes
+    /// on finds what it found before.
+    pub(crate) fn edition(&self) -> Edition {
+        if self.fresh {
+            Edition::After(self.made)
+        } else {
+            Edition::AsOf(self.made)
+        }
+    }
+
+    /// The day and the edition of its pages.
+    pub(crate) fn sought(&self) -> Sought {
+        Sought {
+            day: self.day,
+            edition: self.edition(),
+        }
+    }
+
+    /// A request that began at `began` was answered by `now`, with a page that was stored at `fetched_at` by the
+    /// database's clock if it was fetched for those who wait.
+    pub(crate) fn answered(&mut self, began: Timestamp, now: Timestamp, fetched_at: Option<Timestamp>) {
+        // What was fetched for it will do, even if the database's clock is behind that of Kubernetes.
+        let before = fetched_at.and_then(|at| at.checked_sub(Duration::from_micros(1)).ok());
+        self.made = before.map_or(self.made, |before| self.made.min(before));
         self.latest_answer = Some(now);
         self.started.get_or_insert(began);
         self.failures_in_a_row = 0;
@@ -152,7 +185,7 @@ mod tests {
     fn an_answer_ends_the_row_of_failures_but_gives_no_attempts_back() {
         let mut progress = Progress::of(&ArxivQuery::new("q", ArxivQuerySpec::default()), at(0));
         progress.failed(failure(FailureClass::Broken), at(1), at(2), &BACKOFF);
-        progress.answered(at(20), at(21));
+        progress.answered(at(20), at(21), None);
         assert_eq!(
             (progress.attempts, progress.failure.clone(), progress.not_before),
             (1, None, None)
@@ -160,6 +193,23 @@ mod tests {
         progress.failed(failure(FailureClass::Broken), at(30), at(31), &BACKOFF);
         assert_eq!((progress.attempts, progress.not_before), (2, Some(at(41))));
         assert_eq!(progress.started, Some(at(1)));
+    }
+
+    #[test]
+    fn a_refreshed_query_takes_what_came_after_its_object_or_was_fetched_for_it() {
+        let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
+        object.metadata.creation_timestamp = Some(Time(at(100)));
+        let reuse = Progress::of(&object, at(200));
+        assert_eq!(reuse.edition(), Edition::AsOf(at(101)));
+        object.spec.cache_policy = CachePolicy::Refresh;
+        let mut refresh = Progress::of(&object, at(200));
+        assert_eq!(refresh.edition(), Edition::After(at(101)));
+        refresh.answered(at(200), at(203), Some(at(203)));
+        assert_eq!(refresh.edition(), Edition::After(at(101)));
+        // By the database's clock it is still before the object's time.
+        refresh.answered(at(210), at(213), Some(at(50)));
+        let before = at(50).checked_sub(Duration::from_micros(1)).unwrap();
+        assert_eq!(refresh.edition(), Edition::After(before));
     }
 
     #[test]

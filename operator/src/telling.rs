@@ -203,7 +203,7 @@ mod tests {
             known
         };
         #[rustfmt::skip]
-        let cases = [
+        let cases = vec![
             // It is 100. The object as told before, what is known, the end of the cool-down, slices there and in all.
             ("new", new(), nothing(false), None, (0, 1), None),
             ("a short cool-down", new(), nothing(false), Some(105), (0, 1), None),

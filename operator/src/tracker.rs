@@ -14,6 +14,7 @@ use crd::ArxivQuery;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use jiff::{Timestamp, civil::Date};
 use kube::runtime::reflector::ObjectRef;
+use storage::Edition;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -181,6 +182,18 @@ impl Tracker {
         self.state().queue.put_back(page);
     }
 
+    /// The edition that will do for everybody who waits for the page. Who takes any has found none.
+    pub(crate) fn edition(&self, page: &Page) -> Edition {
+        let state = self.state();
+        let waiting = state.queue.waiting_for(page);
+        let known = waiting.filter_map(|(uid, _)| state.known.get(&uid));
+        let freshest = known.filter_map(|known| match known.edition() {
+            Edition::After(time) => Some(time),
+            Edition::AsOf(_) | Edition::Newest => None,
+        });
+        freshest.max().map_or(Edition::Newest, Edition::After)
+    }
+
     /// Somebody still waits for the page.
     pub(crate) fn is_wanted(&self, page: &Page) -> bool {
         self.state().queue.waiting_for(page).next().is_some()
@@ -203,10 +216,18 @@ impl Tracker {
     }
 
     /// The page is stored: who waited for it is woken.
-    pub(crate) fn answered(&self, page: &Page, began: Timestamp, now: Timestamp) {
+    pub(crate) fn answered(
+        &self,
+        page: &Page,
+        began: Timestamp,
+        now: Timestamp,
+        fetched_at: Option<Timestamp>,
+    ) {
         let mut state = self.state();
         for (uid, object) in state.queue.finish(page) {
-            self.tell(&mut state, uid, object, |known| known.answered(began, now));
+            self.tell(&mut state, uid, object, |known| {
+                known.answered(began, now, fetched_at)
+            });
         }
     }
 
@@ -353,7 +374,7 @@ mod tests {
         let (stays, leaves) = (wants(&tracker, 1), wants(&tracker, 2));
         let key = tracker.next().unwrap();
         tracker.forget(leaves);
-        tracker.answered(&key, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        tracker.answered(&key, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, None);
         assert_eq!(woken.next().await.unwrap().name, "q1");
         assert!(woken.try_recv().is_err(), "nobody else");
         assert!(!tracker.state().woken.is_empty(), "it has not begun yet");

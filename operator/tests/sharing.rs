@@ -3,7 +3,7 @@
 
 mod support;
 
-use crd::{ArxivQuery, ArxivQuerySpec, Phase};
+use crd::{ArxivQuery, ArxivQuerySpec, CachePolicy, Phase};
 use kube::api::PostParams;
 use support::{Bed, LIMIT, for_each, options, search};
 use testbed::arxiv::Behaviour;
@@ -106,4 +106,56 @@ async fn others_get_their_turns_between_the_slices_of_a_big_query() {
             .await
             < 4.5
     );
+}
+
+/// Asked for once for all who want it that fresh; who comes later finds the fresh page.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_asks_once_for_all_who_want_it() {
+    let bed = Bed::start(options()).await;
+    let arxiv = bed.stack.arxiv().unwrap();
+    arxiv.set(Behaviour {
+        numbered: true,
+        ..Behaviour::default()
+    });
+    let fresh = || ArxivQuerySpec {
+        cache_policy: CachePolicy::Refresh,
+        ..search("same")
+    };
+    bed.create("before", search("same")).await;
+    bed.finished("before").await;
+    arxiv.set(Behaviour {
+        numbered: true,
+        delay_ms: 2_000,
+        ..Behaviour::default()
+    });
+    for i in 0..5 {
+        bed.create(&format!("fresh{i}"), fresh()).await;
+    }
+    for i in 0..5 {
+        let status = bed.finished(&format!("fresh{i}")).await;
+        assert_eq!(status.phase, Phase::Succeeded);
+    }
+    assert_eq!(arxiv.requests().len(), 2, "one for all five");
+    bed.create("after", search("same")).await;
+    bed.finished("after").await;
+    bed.create("fresh-again", fresh()).await;
+    bed.finished("fresh-again").await;
+    assert_eq!(arxiv.requests().len(), 3, "\"after\" finds the refreshed page");
+    let mut connection = bed.primary().connect("arxiv").await.unwrap();
+    // The stand-in numbers its answers: "… (fetch N)".
+    let titles: Vec<(String, String)> = sqlx::query_as(
+        "select query_uid::text, min(title) from public.results where result_number = 0 group by query_uid",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    let fetch_of = async |name: &str| {
+        let uid = bed.queries.get(name).await.unwrap().metadata.uid.unwrap();
+        let (_, title) = titles.iter().find(|(of, _)| *of == uid).unwrap();
+        title.rsplit_once("(fetch ").unwrap().1.to_owned()
+    };
+    assert_ne!(fetch_of("before").await, fetch_of("fresh0").await);
+    assert_eq!(fetch_of("fresh0").await, fetch_of("fresh4").await);
+    assert_eq!(fetch_of("fresh0").await, fetch_of("after").await);
+    assert_ne!(fetch_of("after").await, fetch_of("fresh-again").await);
 }

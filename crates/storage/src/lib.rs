@@ -23,7 +23,7 @@ pub use connect::{Access, PoolSettings, pool};
 pub use error::StorageError;
 pub use gate::{Gate, GateError, GateSettings, GateState, LOCK_OUTLIVES_HOST, Outcome, Slot, Turn};
 pub use ledger::Ledger;
-pub use pages::{NewPage, Page, PageEntry, PageHead, PageKey, Pages};
+pub use pages::{Edition, NewPage, Page, PageEntry, PageHead, PageKey, Pages};
 pub use reads::{
     QueryFilter, ReadQuery, Reads, ReplicaState, ResultFilter, Settled, SettledPage, StoredResult,
 };

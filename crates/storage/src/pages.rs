@@ -1,5 +1,8 @@
 //! Fetched pages: the cache, the place where a query goes on after a restart, and what makes the first fetch win.
 //!
+//! Of one page there may be several editions, when somebody would not take the one that was there. Which of them is for
+//! whom depends on nothing that comes later, so that everybody who goes on finds what was found before.
+//!
 //! The search is found by its SHA-256, since it may be longer than an index entry can be.
 
 use std::time::Duration;
@@ -14,6 +17,30 @@ use crate::{
     time::{from_micros, micros},
 };
 
+/// Which edition of a page is read.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Edition {
+    /// The newest.
+    #[default]
+    Newest,
+    /// The newest that was there at this time; if there was none, the first one after it.
+    AsOf(Timestamp),
+    /// The first one that came after this time.
+    After(Timestamp),
+}
+
+impl Edition {
+    /// The time, in microseconds since 1970, and whether only what came after it will do.
+    fn bounds(self) -> (i64, bool) {
+        match self {
+            // Later than anything, and still a time for Postgres.
+            Self::Newest => (Timestamp::MAX.as_microsecond(), false),
+            Self::AsOf(time) => (time.as_microsecond(), false),
+            Self::After(time) => (time.as_microsecond(), true),
+        }
+    }
+}
+
 /// What one fetched page is an answer to.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct PageKey {
@@ -25,6 +52,8 @@ pub struct PageKey {
     pub start: u32,
     /// Entries asked for.
     pub count: u32,
+    /// Which one of them, if there are several.
+    pub edition: Edition,
 }
 
 /// One paper of a page.
@@ -126,25 +155,32 @@ impl Pages {
         .await
     }
 
-    /// Stores a page unless one stands there that may still be used; what stands there then.
+    /// Stores a page unless an edition stands there that will do; what is for this key then.
     pub async fn put(&self, key: &PageKey, page: &NewPage) -> Result<Page, StorageError> {
         bounded(async {
             let mut session = Session::transaction(&self.pool).await?;
             let entries = serde_json::to_string(&page.entries).map_err(|_| StorageError::Unreadable)?;
             let bytes = entries.len() + page.title.len() + key.search.len();
-            let put = session.query(
-                "insert into public.arxiv_pages as p
+            // One at a time, or two would find that none stands there. It is left with the transaction.
+            let alone = session.query("select pg_advisory_xact_lock(hashtextextended($1, $2))");
+            let alone = alone.bind(&key.search).bind(i64::from(key.start));
+            alone.execute(session.on()).await?;
+            let (at, only_after) = key.edition.bounds();
+            let put = session.query_as::<(i64,)>(
+                "insert into public.arxiv_pages
                    (search_hash, search, day, start, count, total, title, answered_at, status, entries, bytes, expires_at)
-                 values (sha256(convert_to($1, 'UTF8')), $1, $2::text::date, $3, $4, $5, $6,
+                 select sha256(convert_to($1, 'UTF8')), $1, $2::text::date, $3, $4, $5, $6,
                    timestamptz 'epoch' + $7 * interval '1 microsecond', $8, $9, $10,
-                   clock_timestamp() + $11 * interval '1 microsecond')
-                 on conflict (search_hash, day, start, count) do update
-                   set total = excluded.total, title = excluded.title, answered_at = excluded.answered_at,
-                       status = excluded.status, entries = excluded.entries, bytes = excluded.bytes,
-                       expires_at = excluded.expires_at, fetched_at = excluded.fetched_at
-                   where p.expires_at <= clock_timestamp()",
+                   clock_timestamp() + $11 * interval '1 microsecond'
+                 where not exists (
+                   select from public.arxiv_pages
+                   where search_hash = sha256(convert_to($1, 'UTF8')) and day = $2::text::date and start = $3 and count = $4
+                     and (expires_at is null or expires_at > clock_timestamp())
+                     and (not $13 or fetched_at > timestamptz 'epoch' + $12 * interval '1 microsecond'))
+                 returning (extract(epoch from fetched_at) * 1000000)::bigint",
             );
-            put.bind(&key.search)
+            let put = put
+                .bind(&key.search)
                 .bind(key.day.to_string())
                 .bind(i64::from(key.start))
                 .bind(i64::from(key.count))
@@ -155,19 +191,26 @@ impl Pages {
                 .bind(entries)
                 .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
                 .bind(page.keep_for.map(micros))
-                .execute(session.on())
-                .await?;
-            let stands = look(&mut session, key).await?;
-            // Nothing stands there only if the page's own time is over already: then this fetch is the freshest answer there is.
-            let stands = match stands {
-                Some(page) => page,
-                None => Page {
+                .bind(at)
+                .bind(only_after);
+            let stored = put.fetch_optional(session.on()).await?;
+            let stands = match stored {
+                None => look(&mut session, key).await?,
+                Some(_) => None,
+            };
+            let stands = match (stands, stored) {
+                (Some(page), _) => page,
+                // The one that was just stored; or none stands any more, and then this is the freshest answer there is.
+                (None, stored) => Page {
                     total: page.total,
                     title: page.title.clone(),
-                    date: page.date,
+                    date: page.date.map(|date| from_micros(date.as_microsecond())).transpose()?,
                     status: page.status,
                     entries: page.entries.clone(),
-                    fetched_at: clock(&mut session).await?,
+                    fetched_at: match stored {
+                        Some((fetched_at,)) => from_micros(fetched_at)?,
+                        None => clock(&mut session).await?,
+                    },
                 },
             };
             session.done().await?;
@@ -182,11 +225,12 @@ impl Pages {
             let mut session = Session::statement(&self.pool).await?;
             let prune = session.query(
                 "delete from public.arxiv_pages p using (
-                   select search_hash, day, start, count, expires_at,
+                   select search_hash, day, start, count, fetched_at, expires_at,
                           sum(bytes) over (order by fetched_at desc, search_hash, day, start, count) as bytes_to_here
                    from public.arxiv_pages where day >= $1::text::date) as kept
                  where p.day < $1::text::date
-                    or (p.search_hash, p.day, p.start, p.count) = (kept.search_hash, kept.day, kept.start, kept.count)
+                    or (p.search_hash, p.day, p.start, p.count, p.fetched_at)
+                      = (kept.search_hash, kept.day, kept.start, kept.count, kept.fetched_at)
                    and (kept.bytes_to_here > $2 or kept.expires_at <= clock_timestamp())",
             );
             let prune = prune.bind(day.to_string()).bind(i64::try_from(max_bytes).unwrap_or(i64::MAX));
@@ -248,14 +292,22 @@ async fn find(
                 (extract(epoch from fetched_at) * 1000000)::bigint, case when $5 then entries end
          from public.arxiv_pages
          where search_hash = sha256(convert_to($1, 'UTF8')) and day = $2::text::date and start = $3 and count = $4
-           and (expires_at is null or expires_at > clock_timestamp())",
+           and (expires_at is null or expires_at > clock_timestamp())
+           and (not $7 or fetched_at > timestamptz 'epoch' + $6 * interval '1 microsecond')
+         -- Those up to the time before those after it, and of either the nearest.
+         order by fetched_at > timestamptz 'epoch' + $6 * interval '1 microsecond',
+           abs(extract(epoch from fetched_at - (timestamptz 'epoch' + $6 * interval '1 microsecond')))
+         limit 1",
     );
+    let (at, only_after) = key.edition.bounds();
     let find = find
         .bind(&key.search)
         .bind(key.day.to_string())
         .bind(i64::from(key.start))
         .bind(i64::from(key.count))
-        .bind(with_entries);
+        .bind(with_entries)
+        .bind(at)
+        .bind(only_after);
     let Some((total, title, date, status, fetched_at, entries)) = find.fetch_optional(session.on()).await?
     else {
         return Ok(None);

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use arxiv::{Client, FetchError, PageRequest};
 use jiff::civil::Date;
-use storage::{Gate, Page, PageKey, Pages};
+use storage::{Edition, Gate, Page, PageKey, Pages};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -49,6 +49,24 @@ pub struct Given {
     pub fetched: bool,
 }
 
+/// Of which day, and which of its editions. A day alone means the newest one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sought {
+    /// arXiv's day.
+    pub day: Date,
+    /// Which of them, if the page was fetched several times.
+    pub edition: Edition,
+}
+
+impl From<Date> for Sought {
+    fn from(day: Date) -> Self {
+        Self {
+            day,
+            edition: Edition::Newest,
+        }
+    }
+}
+
 impl Upstream {
     /// Joins the parts; asks nothing yet.
     pub fn new(client: Client, gate: Gate, pages: Pages) -> Self {
@@ -63,11 +81,15 @@ impl Upstream {
     }
 
     /// The page of that day if it was fetched before. Does not ask arXiv.
-    pub async fn stored(&self, request: &PageRequest, day: Date) -> Result<Option<Page>, UpstreamError> {
-        Ok(self.parts.pages.get(&key(request, day)).await?)
+    pub async fn stored(
+        &self,
+        request: &PageRequest,
+        sought: impl Into<Sought>,
+    ) -> Result<Option<Page>, UpstreamError> {
+        Ok(self.parts.pages.get(&key(request, sought)).await?)
     }
 
-    /// The page of that day, from arXiv if nobody has fetched it before.
+    /// The page of that day, from arXiv if nobody has fetched an edition of it that will do.
     ///
     /// `patience` bounds the wait for the turn and the slot, not the request, which has its client's deadline.
     /// `on_slot` is called once, when the first request for this page is about to go out.
@@ -88,11 +110,12 @@ impl Upstream {
     pub async fn page(
         &self,
         request: &PageRequest,
-        day: Date,
+        sought: impl Into<Sought>,
         patience: Duration,
         on_slot: impl FnOnce() + Send + Sync + 'static,
     ) -> Result<Given, UpstreamError> {
-        if let Some(page) = self.stored(request, day).await? {
+        let sought = sought.into();
+        if let Some(page) = self.stored(request, sought).await? {
             return Ok(Given { page, fetched: false });
         }
         let cancel = CancellationToken::new();
@@ -100,7 +123,7 @@ impl Upstream {
         let inquiry = Inquiry {
             parts: Arc::clone(&self.parts),
             request: request.clone(),
-            key: key(request, day),
+            key: key(request, sought),
             give_up: tokio::time::Instant::now() + patience,
             cancel,
             on_slot: Some(Box::new(on_slot)),
@@ -122,12 +145,14 @@ impl Upstream {
 }
 
 /// What a page is stored under.
-pub fn key(request: &PageRequest, day: Date) -> PageKey {
+pub fn key(request: &PageRequest, sought: impl Into<Sought>) -> PageKey {
+    let Sought { day, edition } = sought.into();
     PageKey {
         search: request.search.key().to_owned(),
         day,
         start: request.start,
         count: request.count,
+        edition,
     }
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::civil::date;
-use storage::{NewPage, PageEntry, PageKey, Pages};
+use storage::{Edition, NewPage, PageEntry, PageKey, Pages};
 
 use crate::setup::{Server, eventually};
 
@@ -12,6 +12,7 @@ fn key(search: &str, start: u32) -> PageKey {
         day: date(2024, 3, 31),
         start,
         count: 8,
+        edition: Edition::Newest,
     }
 }
 
@@ -124,4 +125,52 @@ async fn old_days_and_the_oldest_bytes_are_pruned() {
         kept.push(pages.get(&key("s", start)).await.unwrap().is_some());
     }
     assert_eq!(kept, [false, false, true, true]);
+}
+
+/// A refreshed page is for those who come later; who went on with the one before finds that.
+#[tokio::test]
+async fn an_edition_is_for_the_same_readers_whatever_comes_later() {
+    let server = Server::migrated().await;
+    let pages = pages(&server);
+    let (newest, before_all) = (key("ti:x", 0), pages.now().await.unwrap());
+    let of = |edition| PageKey {
+        edition,
+        ..newest.clone()
+    };
+    let title = async |edition| pages.get(&of(edition)).await.unwrap().map(|page| page.title);
+    assert_eq!(title(Edition::AsOf(before_all)).await, None);
+    let first = pages
+        .put(&of(Edition::AsOf(before_all)), &page("first"))
+        .await
+        .unwrap();
+    assert_eq!(first.title, "first");
+    let between = pages.now().await.unwrap();
+    assert_eq!(title(Edition::After(between)).await, None, "none is fresh enough");
+    // Asked for once by two who want it that fresh.
+    for other in ["second", "third"] {
+        let put = pages
+            .put(&of(Edition::After(between)), &page(other))
+            .await
+            .unwrap();
+        assert_eq!(put.title, "second", "{other}");
+    }
+    let later = pages.now().await.unwrap();
+    // By a clock that is behind, what was just fetched is taken nevertheless.
+    let future = later.checked_add(std::time::Duration::from_secs(3_600)).unwrap();
+    let put = pages
+        .put(&of(Edition::After(future)), &page("fourth"))
+        .await
+        .unwrap();
+    assert_eq!(put.title, "fourth");
+    for (edition, expected) in [
+        (Edition::Newest, "fourth"),
+        (Edition::AsOf(before_all), "first"),
+        (Edition::AsOf(between), "first"),
+        (Edition::AsOf(later), "second"),
+        (Edition::After(before_all), "first"),
+        (Edition::After(between), "second"),
+        (Edition::After(later), "fourth"),
+    ] {
+        assert_eq!(title(edition).await.as_deref(), Some(expected), "{edition:?}");
+    }
 }
