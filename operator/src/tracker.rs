@@ -226,7 +226,7 @@ impl Tracker {
         let mut state = self.state();
         for (uid, object) in state.queue.finish(page) {
             self.tell(&mut state, uid, object, |known| {
-                known.answered(began, now, fetched_at)
+                known.answered(began, now, fetched_at);
             });
         }
     }

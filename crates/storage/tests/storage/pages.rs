@@ -156,7 +156,7 @@ async fn an_edition_is_for_the_same_readers_whatever_comes_later() {
     }
     let later = pages.now().await.unwrap();
     // By a clock that is behind, what was just fetched is taken nevertheless.
-    let future = later.checked_add(std::time::Duration::from_secs(3_600)).unwrap();
+    let future = later.checked_add(Duration::from_hours(1)).unwrap();
     let put = pages
         .put(&of(Edition::After(future)), &page("fourth"))
         .await
