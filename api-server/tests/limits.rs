@@ -207,7 +207,6 @@ async fn what_is_not_served_is_not_there_and_needs_nothing() {
         "/get-sequence",
         "/arxiv-api",
         "/",
-        "/docs",
         "/arxiv/x",
     ] {
         let response = client.get(server.url(path)).send().await.unwrap();
