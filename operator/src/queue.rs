@@ -4,6 +4,7 @@
 //! one request: it leaves the queue when the first of them has its turn. A query that wants a further slice stands
 //! behind those that waited meanwhile, so that others get their turns between the slices of a big one.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet, hash_map};
 use std::hash::Hash;
 
@@ -151,6 +152,24 @@ impl<P: Clone + Eq + Hash, O> UpstreamQueue<P, O> {
         self.queries.values().map(|waiting| &waiting.standing)
     }
 
+    /// About how many requests are before this query's: that namespaces take turns is left out. None if it does not wait for its turn.
+    pub(crate) fn before(&self, query: Uuid) -> Option<usize> {
+        let waiting = self.queries.get(&query)?;
+        let own = self.pages.get(&waiting.page)?;
+        if own.in_flight.is_some() {
+            return None;
+        }
+        let rank = |standing: &Standing| (Reverse(standing.priority), standing.since);
+        let is_before = |other: &Uuid| {
+            let other = self.queries.get(other);
+            other.is_some_and(|other| rank(&other.standing) < rank(&waiting.standing))
+        };
+        let before = self.pages.iter().filter(|(page, wanted)| {
+            **page != waiting.page && (wanted.in_flight.is_some() || wanted.by.iter().any(is_before))
+        });
+        Some(before.count())
+    }
+
     /// How many requests are wanted, the one in flight included.
     pub(crate) fn len(&self) -> usize {
         self.pages.len()
@@ -249,6 +268,20 @@ mod tests {
         told.sort_unstable();
         assert_eq!(told, [id(1), id(2), id(3)]);
         assert_eq!(queue.len(), 0);
+    }
+
+    #[test]
+    fn about_how_many_are_before_is_told_of_who_waits_for_a_turn() {
+        let mut queue = queue(&[(1, "a", "p1"), (2, "a", "p2"), (3, "b", "p2"), (4, "b", "p4")]);
+        queue.push(standing(5, 1, "c", 9), "c", "p5");
+        queue.push(standing(6, -1, "c", 0), "c", "p6");
+        let before = |queue: &Queue| (1..=7).map(|n| queue.before(id(n))).collect::<Vec<_>>();
+        let told = [Some(1), Some(2), Some(2), Some(3), Some(0), Some(4), None];
+        assert_eq!(before(&queue), told);
+        // In flight, it waits for no turn, but is still before the others.
+        queue.pop();
+        let told = [Some(1), Some(2), Some(2), Some(3), None, Some(4), None];
+        assert_eq!(before(&queue), told);
     }
 
     #[test]

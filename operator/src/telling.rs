@@ -28,6 +28,19 @@ pub(crate) struct Telling {
     pub(crate) asked_again_at: Option<Timestamp>,
 }
 
+impl Telling {
+    /// Says how many requests are before this query's, where that means a wait of half a minute and more. One digit is kept:
+    /// it changes with every request, and is not written again for that.
+    pub(crate) fn with_place(mut self, before: Option<usize>) -> Self {
+        if let Some(before) = before.filter(|before| *before >= 10) {
+            let unit = 10_usize.pow(before.ilog10());
+            let about = (before + unit / 2) / unit * unit;
+            self.message = format!("{}; about {about} requests are before it", self.message);
+        }
+        self
+    }
+}
+
 /// What stands between a query and its next page.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Situation<'a> {
@@ -234,6 +247,28 @@ mod tests {
                 slices,
             };
             assert_eq!(telling(&object, situation, at(100)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_told_roughly() {
+        for (before, message) in [
+            (None, "waits"),
+            (Some(0), "waits"),
+            (Some(9), "waits"),
+            (Some(10), "waits; about 10 requests are before it"),
+            (Some(14), "waits; about 10 requests are before it"),
+            (Some(15), "waits; about 20 requests are before it"),
+            (Some(949), "waits; about 900 requests are before it"),
+            (Some(951), "waits; about 1000 requests are before it"),
+            (Some(9_999), "waits; about 10000 requests are before it"),
+        ] {
+            let telling = Telling {
+                obstacle: None,
+                message: "waits".into(),
+                asked_again_at: None,
+            };
+            assert_eq!(telling.with_place(before).message, message, "{before:?}");
         }
     }
 

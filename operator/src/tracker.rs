@@ -252,6 +252,11 @@ impl Tracker {
         let _ = self.wake.unbounded_send(object);
     }
 
+    /// About how many requests are before the query's, if it waits for its turn.
+    pub(crate) fn before(&self, uid: Uuid) -> Option<usize> {
+        self.state().queue.before(uid)
+    }
+
     /// The users of the query were told how far it has come.
     pub(crate) fn told(&self, uid: Uuid, slices: usize, now: Timestamp) {
         if let Some(known) = self.state().known.get_mut(&uid) {

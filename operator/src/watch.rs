@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crd::ArxivQuery;
+use crd::{ArxivQuery, FAIL_FAST_ANNOTATION};
 use futures::{Stream, StreamExt, stream};
 use kube::{
     Api,
@@ -60,7 +60,7 @@ pub(crate) fn unfinished(
     let (watching, reader) = (Watching::default(), store.clone());
     let state = watching.clone();
     let touched = watcher::watcher(api, config)
-        .modify(|object| object.metadata.managed_fields = None)
+        .modify(slim)
         .backoff(Even(PAUSE))
         .reflect(writer)
         .flat_map(move |event| {
@@ -82,6 +82,20 @@ pub(crate) fn unfinished(
             stream::iter(touched)
         });
     (store, watching, touched)
+}
+
+/// Takes away what the queue does not need of an object: who owns which field, and what people wrote on it (kubectl keeps a
+/// copy of the whole object there).
+fn slim(object: &mut ArxivQuery) {
+    let metadata = &mut object.metadata;
+    (
+        metadata.managed_fields,
+        metadata.labels,
+        metadata.owner_references,
+    ) = (None, None, None);
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.retain(|name, _| name == FAIL_FAST_ANNOTATION);
+    }
 }
 
 /// The objects to look at after this event, which the store has taken in already.

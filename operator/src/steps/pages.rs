@@ -93,10 +93,11 @@ pub(crate) async fn go_on(
         cooling_until,
         slices: (there, all),
     };
-    if let Some(telling) = telling(&query.object, situation, now)
-        && status::tell(context, query, sent, &telling).await?
-    {
-        context.tracker.told(query.uid, there, now);
+    if let Some(telling) = telling(&query.object, situation, now) {
+        let telling = telling.with_place(context.tracker.before(query.uid));
+        if status::tell(context, query, sent, &telling).await? {
+            context.tracker.told(query.uid, there, now);
+        }
     }
     Ok(match wake {
         Some(until) => Action::requeue(
