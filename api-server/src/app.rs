@@ -58,6 +58,8 @@ pub(crate) struct App {
     /// What must be there for this process to be ready.
     pub(crate) checks: Vec<DatabaseCheck>,
     pub(crate) cluster: Option<Cluster>,
+    /// What asks Kubernetes who calls, where it is asked.
+    pub(crate) reviewer: Option<Client>,
 }
 
 /// One thing to ask a database for.
@@ -134,9 +136,21 @@ impl App {
         if let Some(url) = &databases.upstream {
             app.fetches = Some(Arc::new(app.fetches(&mut pools, url)?));
         }
-        if settings.serve.any(&[Endpoint::Arxiv]) {
-            app.connect_kubernetes(settings, counts, ending, reads, defaults, room)
-                .await?;
+        let serves_arxiv = settings.serve.any(&[Endpoint::Arxiv]);
+        if serves_arxiv || settings.asks_for_tokens() {
+            let purpose = if serves_arxiv { "/arxiv" } else { "ACCESS" };
+            let (client, namespace) = kubernetes(settings, purpose).await?;
+            if serves_arxiv {
+                app.connect_kubernetes(
+                    settings,
+                    counts,
+                    ending,
+                    (reads, defaults),
+                    room,
+                    (client.clone(), &namespace),
+                );
+            }
+            app.reviewer = settings.asks_for_tokens().then_some(client);
         }
         register_pools(metrics, pools.made);
         let replicas = app.checks.iter().filter(|check| check.shared_replica);
@@ -199,28 +213,16 @@ impl App {
         })
     }
 
-    async fn connect_kubernetes(
+    fn connect_kubernetes(
         &mut self,
         settings: &Settings,
         counts: &Counts,
         ending: &CancellationToken,
-        reads: Option<Reads>,
-        defaults: PageDefaults,
+        (reads, defaults): (Option<Reads>, PageDefaults),
         room: BodyRoom,
-    ) -> anyhow::Result<()> {
-        let mut config = Config::infer().await.context(
-            "/arxiv needs Kubernetes: set KUBECONFIG, or run in a pod with a service account's token",
-        )?;
-        config.connect_timeout = Some(KUBERNETES_CONNECT_TIMEOUT);
-        config.read_timeout = Some(KUBERNETES_READ_TIMEOUT);
-        // A refused request is told to the caller, and a lost create is asked for again under its own name.
-        config.default_retry = false;
-        let namespace = settings
-            .namespace
-            .clone()
-            .unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).context("the Kubernetes configuration cannot be used")?;
-        let api = Api::namespaced(client.clone(), &namespace);
+        (client, namespace): (Client, &str),
+    ) {
+        let api = Api::namespaced(client.clone(), namespace);
         let waiters = Waiters::new(MAX_WAITERS, counts.waiters.clone());
         let (abandon, abandoned) = Abandoned::new();
         let objects = Arc::new(Objects::new(
@@ -266,18 +268,34 @@ impl App {
             room,
         });
         self.cluster = Some(Cluster {
-            guarded: Api::namespaced(client.clone(), &namespace),
+            guarded: Api::namespaced(client.clone(), namespace),
             client,
             api,
             audience: Audience { waiters, backlog },
             abandoned,
         });
-        Ok(())
     }
 }
 
 fn count(setting: u32) -> usize {
     usize::try_from(setting).unwrap_or(usize::MAX)
+}
+
+/// A client of Kubernetes, and the namespace of the objects. `purpose` is what needs it.
+async fn kubernetes(settings: &Settings, purpose: &str) -> anyhow::Result<(Client, String)> {
+    let mut config = Config::infer().await.with_context(|| {
+        format!("{purpose} needs Kubernetes: set KUBECONFIG, or run in a pod with a service account's token")
+    })?;
+    config.connect_timeout = Some(KUBERNETES_CONNECT_TIMEOUT);
+    config.read_timeout = Some(KUBERNETES_READ_TIMEOUT);
+    // A refused request is told to the caller, and a lost create is asked for again under its own name.
+    config.default_retry = false;
+    let namespace = settings
+        .namespace
+        .clone()
+        .unwrap_or_else(|| config.default_namespace.clone());
+    let client = Client::try_from(config).context("the Kubernetes configuration cannot be used")?;
+    Ok((client, namespace))
 }
 
 /// Makes pools that connect when first used.

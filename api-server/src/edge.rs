@@ -17,6 +17,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
+    browsers::protect,
     error::{ApiError, Code, negotiated, prefers_problem_details},
     metrics::{Counts, RequestLabels},
     rate_limit::{Bound, Fields},
@@ -78,6 +79,7 @@ pub(crate) async fn surround(State(edge): State<Arc<Edge>>, request: Request, ne
         },
         started.elapsed(),
     );
+    protect(response.headers_mut());
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }

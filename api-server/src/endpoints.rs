@@ -33,6 +33,11 @@ const BACKEND: [Endpoint; 6] = [
 ];
 
 impl Endpoint {
+    /// Whether this is one of those that the existing service kept to itself.
+    pub(crate) fn is_backend(self) -> bool {
+        BACKEND.contains(&self)
+    }
+
     /// The endpoint's path.
     pub(crate) fn path(self) -> &'static str {
         match self {

@@ -4,17 +4,21 @@
 //! `ArxivQuery` object and waits for its end; `/queries` and `/results` read from replicas. This file only wires.
 
 mod accept;
+mod access;
 mod app;
 mod arxiv;
 mod arxiv_api;
 mod arxiv_objects;
 mod backlog;
+mod browsers;
+mod client;
 mod client_stream;
 mod creation;
 mod edge;
 mod endpoints;
 mod error;
 mod events;
+mod guards;
 mod idempotency;
 pub mod intake;
 mod kubernetes;
@@ -44,12 +48,11 @@ mod writes;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use clap::Parser;
 use service::{
     health::{Liveness, Readiness},
     logs,
     metrics::Metrics,
-    settings::Environment,
+    settings::{Environment, command_line},
     signals,
 };
 use tokio::{net::TcpListener, task::JoinSet};
@@ -57,6 +60,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use crate::{
     app::App,
     edge::Edge,
+    guards::Guards,
     kubernetes::{abandoned, feed},
     metrics::Counts,
     rate_limit::Fields,
@@ -70,7 +74,7 @@ const BESIDE_THE_WAIT: Duration = Duration::from_mins(1);
 
 /// The process, from its settings (the environment and the command line) to its end.
 pub async fn main() -> ExitCode {
-    let settings = Settings::parse();
+    let settings = command_line::<Settings>();
     if logs::init("api-server", settings.logs).is_err() {
         return ExitCode::FAILURE;
     }
@@ -104,10 +108,12 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let heartbeat = liveness.watch("readiness", readiness::ROUND_PATIENCE);
     let mut tasks = JoinSet::new();
     let cluster = app.cluster.take();
+    let reviewer = app.reviewer.take();
     let client = cluster.as_ref().map(|cluster| cluster.client.clone());
     tasks.spawn(readiness::observe(
         std::mem::take(&mut app.checks),
         client,
+        reviewer.clone(),
         readiness.clone(),
         heartbeat,
     ));
@@ -124,7 +130,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         request_timeout: longest + BESIDE_THE_WAIT,
         fields: Fields::new(Duration::from_millis(settings.arxiv.min_interval_ms)),
     });
-    let router = router::router(app, &settings, edge, liveness, readiness, metrics);
+    let guards = Arc::new(Guards::new(&settings.guards, reviewer));
+    let router = router::router(app, &settings, &guards, edge, liveness, readiness, metrics);
     let drain = Duration::from_secs(settings.drain_seconds);
     let serving = serve::serve(listener, router, ending.clone(), drain, counts.connections);
     tokio::select! {

@@ -8,7 +8,7 @@ use kube::{Client, Error, Resource};
 use service::health::{Heartbeat, Readiness};
 use storage::{ReplicaState, StorageError, schema};
 
-use crate::app::DatabaseCheck;
+use crate::{access::why_not_allowed, app::DatabaseCheck};
 
 /// Between two rounds. A pod is taken out of, or into, service a few seconds after things change.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -23,11 +23,12 @@ pub(crate) const ROUND_PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) async fn observe(
     databases: Vec<DatabaseCheck>,
     cluster: Option<Client>,
+    reviewer: Option<Client>,
     readiness: Readiness,
     heartbeat: Heartbeat,
 ) {
     // What is served without anything beside it is ready too.
-    if databases.is_empty() && cluster.is_none() {
+    if databases.is_empty() && cluster.is_none() && reviewer.is_none() {
         readiness.fine("process");
     }
     for check in databases.iter().filter(|check| !check.shared_replica) {
@@ -50,6 +51,9 @@ pub(crate) async fn observe(
                 None => readiness.fine("kubernetes"),
                 Some(reason) => readiness.missing("kubernetes", reason),
             }
+        }
+        if let Some(client) = &reviewer {
+            look_at_reviews(client, &readiness).await;
         }
         heartbeat.beat();
         tokio::time::sleep(PAUSE).await;
@@ -81,6 +85,17 @@ async fn look_closely(check: &DatabaseCheck) -> Result<Option<String>, StorageEr
     Ok(lag
         .filter(|lag| *lag >= FAR_BEHIND)
         .map(|lag| format!("the replica is {} seconds behind", lag.as_secs())))
+}
+
+/// Whether Kubernetes can be asked who calls. While it is away that is told, and takes no process out of service: those
+/// who are known are served, and the others are told why not.
+async fn look_at_reviews(client: &Client, readiness: &Readiness) {
+    const NAME: &str = "access";
+    match tokio::time::timeout(CHECK_TIMEOUT, why_not_allowed(client)).await {
+        Ok(Ok(None)) => readiness.fine(NAME),
+        Ok(Ok(Some(reason))) => readiness.missing(NAME, reason),
+        Ok(Err(_)) | Err(_) => readiness.warn(NAME, "Kubernetes does not answer"),
+    }
 }
 
 /// Why no object can be made. Discovery answers also while lists and watches are refused after a change of the CRD.

@@ -17,6 +17,7 @@ use crate::{
     arxiv, arxiv_api, arxiv_objects,
     edge::{Edge, surround},
     endpoints::{Endpoint, FRONTEND},
+    guards::Guards,
     openapi, pages, queries, results, root_path,
     routing::{fallback, plainly_written},
     sequence,
@@ -28,6 +29,7 @@ use crate::{
 pub(crate) fn router(
     app: App,
     settings: &Settings,
+    guards: &Arc<Guards>,
     edge: Arc<Edge>,
     liveness: Liveness,
     readiness: Readiness,
@@ -71,15 +73,19 @@ pub(crate) fn router(
             Endpoint::WriteQueries => recording.clone().map(writes::queries),
             Endpoint::WriteResults => recording.clone().map(writes::results),
         };
-        router = router.merge(of_endpoint.unwrap_or_default());
+        if let Some(routes) = of_endpoint {
+            router = router.merge(guards.before(endpoint, routes));
+        }
     }
     if let Some(states) = states {
         paths.extend(["/arxiv/{name}", "/arxiv/{name}/events", "/arxiv/{name}/results"]);
-        router = router.merge(arxiv_objects::routes(states));
+        router = router.merge(guards.before(Endpoint::Arxiv, arxiv_objects::routes(states)));
     }
-    let router = router
-        .fallback(move |uri: Uri| async move { fallback(&paths, &uri) })
-        .layer(from_fn_with_state(edge, surround));
+    router = router.fallback(move |uri: Uri| async move { fallback(&paths, &uri) });
+    if let Some(cors) = guards.origins.layer() {
+        router = router.layer(cors);
+    }
+    let router = router.layer(from_fn_with_state(edge, surround));
     // Around the whole, so that paths are without the prefix, and plainly written, before a route is looked for.
     let router = Router::new()
         .fallback_service(router)

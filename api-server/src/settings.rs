@@ -11,7 +11,9 @@ use service::{
 use upstream::UpstreamArgs;
 
 use crate::{
+    access::Guarded,
     endpoints::{Endpoint, Served},
+    guards::GuardArgs,
     openapi::Described,
     root_path::RootPath,
     wire::dates::Zone,
@@ -73,6 +75,8 @@ pub(crate) struct Settings {
     pub(crate) upstream_patience_ms: u64,
     #[command(flatten)]
     pub(crate) arxiv: UpstreamArgs,
+    #[command(flatten)]
+    pub(crate) guards: GuardArgs,
 
     /// `max_results` when a caller does not say.
     #[arg(long, env = "DEFAULT_MAX_QUERY_RESULTS", default_value_t = 8,
@@ -125,6 +129,15 @@ impl Settings {
             max_results: self.default_max_query_results.into(),
             page: self.results_default_page,
             items_per_page: self.results_default_items_per_page,
+        }
+    }
+
+    /// Whether any endpoint that is served asks for a token.
+    pub(crate) fn asks_for_tokens(&self) -> bool {
+        match self.guards.access {
+            Guarded::Off => false,
+            Guarded::Backend => self.serve.iter().any(Endpoint::is_backend),
+            Guarded::All => true,
         }
     }
 

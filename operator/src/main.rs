@@ -66,7 +66,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = service::settings::command_line::<Cli>();
     match execute(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

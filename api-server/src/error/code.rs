@@ -46,6 +46,14 @@ codes! {
     InvalidParameter: "invalid_parameter", UNPROCESSABLE_ENTITY, "Invalid parameter";
     /// arXiv, or a check before it, does not take this search.
     SearchRefused: "search_refused", BAD_REQUEST, "Search refused";
+    /// A token is needed, and none was sent.
+    Unauthenticated: "unauthenticated", UNAUTHORIZED, "Token needed";
+    /// The token is nobody's, or not meant for this service.
+    InvalidToken: "invalid_token", UNAUTHORIZED, "Invalid token";
+    /// The user has no role that allows this.
+    Forbidden: "forbidden", FORBIDDEN, "Not allowed";
+    /// A page of another site sent a request that would have an effect.
+    CrossSite: "cross_site", FORBIDDEN, "Sent by another site";
     /// Kubernetes, by a rule or a policy, does not take this query.
     NotAdmitted: "not_admitted", UNPROCESSABLE_ENTITY, "Query not admitted";
     /// No such path, or no such query.
@@ -77,6 +85,8 @@ codes! {
 
     /// arXiv asks everybody to slow down.
     RateLimited: "rate_limited", TOO_MANY_REQUESTS, "Rate limited by arXiv";
+    /// This client searches too often.
+    ClientRateLimited: "client_rate_limited", TOO_MANY_REQUESTS, "Rate limited";
     /// As many clients wait as this process holds.
     TooManyWaiting: "too_many_waiting", TOO_MANY_REQUESTS, "Too many are waiting";
     /// As many queries are pending as may be.

@@ -157,6 +157,11 @@ impl ApiError {
     }
 
     #[cfg(test)]
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
+    #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
@@ -182,6 +187,15 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, axum::Json(Body { detail: &self.detail })).into_response();
         if let Some(after) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds(after));
+        }
+        let challenge = match self.code {
+            Code::Unauthenticated => Some("Bearer"),
+            Code::InvalidToken => Some("Bearer error=\"invalid_token\""),
+            _ => None,
+        };
+        if let Some(challenge) = challenge {
+            let challenge = HeaderValue::from_static(challenge);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         if let Some(bound) = self.bound {
             response.extensions_mut().insert(bound);

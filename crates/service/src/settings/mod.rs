@@ -1,9 +1,11 @@
 //! Settings that come from the environment in several forms: database addresses and secrets.
 
+mod command_line;
 mod database;
 mod environment;
 mod keywords;
 
+pub use command_line::command_line;
 pub use database::{DatabaseUrl, database_url};
 pub use environment::{Environment, secret};
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::Options;
 use crate::control_plane::{ControlPlane, chart_rules};
 
 /// Kubeconfig files.
@@ -14,12 +15,18 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    pub(super) async fn make(plane: &ControlPlane, namespace: &str, cluster_wide: bool) -> Result<Self> {
+    pub(super) async fn make(plane: &ControlPlane, namespace: &str, options: &Options) -> Result<Self> {
         let operator = chart_rules("operator");
         let api_server = chart_rules("api-server");
+        if options.asks_who_calls() {
+            let access = chart_rules("access");
+            plane
+                .service_account(namespace, "arxiv-api-server", &access, true)
+                .await?;
+        }
         Ok(Self {
             operator: plane
-                .service_account(namespace, "arxiv-operator", &operator, cluster_wide)
+                .service_account(namespace, "arxiv-operator", &operator, options.cluster_wide)
                 .await?,
             api_server: plane
                 .service_account(namespace, "arxiv-api-server", &api_server, false)

@@ -61,6 +61,14 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
 }
 
+impl Options {
+    /// Whether the API servers ask Kubernetes who calls (`ACCESS`).
+    fn asks_who_calls(&self) -> bool {
+        let mut access = self.environment.iter().filter(|(name, _)| name == "ACCESS");
+        access.any(|(_, value)| value != "off")
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -145,8 +153,7 @@ impl Stack {
             (None, Some(stand_in)) => stand_in.url(),
             (None, None) => unreachable!("one of them is there"),
         };
-        let accounts =
-            identities::Accounts::make(control_plane.get(), &namespace, options.cluster_wide).await?;
+        let accounts = identities::Accounts::make(control_plane.get(), &namespace, &options).await?;
         let plan = services::Plan {
             options: &options,
             binaries: &binaries,

@@ -209,7 +209,7 @@ impl Plan<'_> {
             // As the existing service comes.
             spec = spec.env("TIMEZONE_OFFSET", "2");
             let credentials = credentials(serve);
-            if credentials.kubernetes {
+            if credentials.kubernetes || self.options.asks_who_calls() {
                 spec = spec
                     .env("KUBECONFIG", kubeconfig)
                     .env("NAMESPACE", self.namespace);

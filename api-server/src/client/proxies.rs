@@ -1,0 +1,168 @@
+//! Which address a request comes from when it came by way of proxies.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
+
+use http::{HeaderMap, HeaderName, header};
+use ipnet::IpNet;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The networks whose proxies are believed; none unless set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Proxies(Vec<IpNet>);
+
+/// The header in which the proxies write the address of who asked them. Just one: a proxy that writes the one lets the
+/// other pass as the client sent it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum ForwardedBy {
+    /// `X-Forwarded-For: ADDRESS, …`
+    XForwardedFor,
+    /// `Forwarded: for=ADDRESS, …` (RFC 7239)
+    Forwarded,
+}
+
+impl FromStr for Proxies {
+    type Err = String;
+
+    /// A list of networks and addresses, apart by commas or spaces.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+        let network = |word: &str| {
+            let network = word.parse::<IpNet>().ok();
+            network
+                .or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from))
+                .ok_or_else(|| format!("{word:?} is no network like 10.0.0.0/8 or fd00::/8, and no address"))
+        };
+        words.map(network).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Proxies {
+    fn trust(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// The address of the client: the peer's, unless that is one of the proxies. Then it is the last address in the
+    /// header that is none of theirs; what stands before that may be anybody's invention. An entry that cannot be read
+    /// ends the search at the proxy that wrote it.
+    pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap, by: ForwardedBy) -> IpAddr {
+        let mut client = peer.to_canonical();
+        if !self.trust(client) {
+            return client;
+        }
+        let name = match by {
+            ForwardedBy::XForwardedFor => X_FORWARDED_FOR,
+            ForwardedBy::Forwarded => header::FORWARDED,
+        };
+        let lines: Vec<_> = headers.get_all(name).into_iter().collect();
+        let entries = lines
+            .into_iter()
+            .rev()
+            .flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+        for entry in entries {
+            let address = match by {
+                ForwardedBy::XForwardedFor => address(entry),
+                ForwardedBy::Forwarded => forwarded_for(entry).and_then(address),
+            };
+            let Some(address) = address else { return client };
+            client = address;
+            if !self.trust(client) {
+                return client;
+            }
+        }
+        client
+    }
+}
+
+/// The value of `for` in an element of `Forwarded`.
+fn forwarded_for(element: &str) -> Option<&str> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim()
+            .eq_ignore_ascii_case("for")
+            .then(|| value.trim().trim_matches('"'))
+    })
+}
+
+/// An address, maybe with a port and, of IPv6, in brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = bare.unwrap_or(text).parse::<IpAddr>().ok();
+    address
+        .or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
+        .map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn client(proxies: &str, peer: &str, by: ForwardedBy, lines: &[&'static str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(X_FORWARDED_FOR, HeaderValue::from_static(line));
+            headers.append(header::FORWARDED, HeaderValue::from_static(line));
+        }
+        let proxies: Proxies = proxies.parse().unwrap();
+        proxies.client(peer.parse().unwrap(), &headers, by).to_string()
+    }
+
+    #[test]
+    fn only_named_proxies_are_believed() {
+        let cases: &[(&str, &str, &[&str], &str)] = &[
+            ("", "10.0.0.1", &["192.0.2.1"], "10.0.0.1"),
+            ("10.0.0.0/8", "192.0.2.9", &["192.0.2.1"], "192.0.2.9"),
+            ("10.0.0.0/8", "10.0.0.1", &["192.0.2.1"], "192.0.2.1"),
+            ("10.0.0.0/8", "::ffff:10.0.0.1", &["192.0.2.1"], "192.0.2.1"),
+            // The last that is not trusted, over all lines.
+            (
+                "10.0.0.0/8",
+                "10.0.0.1",
+                &["6.6.6.6, 192.0.2.1, 10.0.0.2"],
+                "192.0.2.1",
+            ),
+            (
+                "10.0.0.0/8",
+                "10.0.0.1",
+                &["6.6.6.6", "192.0.2.1", "10.0.0.2"],
+                "192.0.2.1",
+            ),
+            ("10.0.0.1", "10.0.0.1", &["192.0.2.1, 10.0.0.2"], "10.0.0.2"),
+            (
+                "10.0.0.0/8, fd00::/8",
+                "fd00::1",
+                &["[2001:db8::1]:80, 10.0.0.2:9"],
+                "2001:db8::1",
+            ),
+            ("10.0.0.0/8", "10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            // What cannot be read ends the search.
+            (
+                "10.0.0.0/8",
+                "10.0.0.1",
+                &["192.0.2.1, unknown, 10.0.0.2"],
+                "10.0.0.2",
+            ),
+            ("10.0.0.0/8", "10.0.0.1", &[""], "10.0.0.1"),
+            ("10.0.0.0/8", "10.0.0.1", &[], "10.0.0.1"),
+        ];
+        for (proxies, peer, lines, expected) in cases {
+            let found = client(proxies, peer, ForwardedBy::XForwardedFor, lines);
+            assert_eq!(found, *expected, "{proxies} {peer} {lines:?}");
+        }
+        let forwarded = [
+            "for=6.6.6.6, For=\"[2001:db8::1]:47\";proto=http",
+            "proto=http; for=10.0.0.2",
+        ];
+        let found = client("10.0.0.0/8", "10.0.0.1", ForwardedBy::Forwarded, &forwarded);
+        assert_eq!(found, "2001:db8::1");
+        let hidden = client("10.0.0.0/8", "10.0.0.1", ForwardedBy::Forwarded, &["for=_hidden"]);
+        assert_eq!(hidden, "10.0.0.1");
+        assert!("10.0.0.0/33".parse::<Proxies>().is_err() && "proxy".parse::<Proxies>().is_err());
+    }
+}

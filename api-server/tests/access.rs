@@ -1,0 +1,290 @@
+//! Who may call what, with real tokens and roles on a real kube-apiserver.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod bed;
+
+use k8s_openapi::api::{
+    authentication::v1::{TokenRequest, TokenRequestSpec},
+    core::v1::ServiceAccount,
+    rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject},
+};
+use kube::{
+    Api, Client as Kubernetes, ResourceExt,
+    api::{DeleteParams, ObjectMeta, PostParams},
+};
+use reqwest::{Response, header};
+use serde_json::Value;
+use testbed::{ControlPlane, stack::Options};
+
+use bed::{Bed, eventually, json};
+
+const AUDIENCE: &str = "papers";
+const BACKEND: [(&str, &str); 6] = [
+    ("GET", "/arxiv-api?title=x"),
+    ("GET", "/get-sequence"),
+    ("GET", "/read-queries?start_timestamp=0"),
+    ("HEAD", "/read-results"),
+    ("POST", "/write-queries"),
+    ("POST", "/write-results"),
+];
+
+struct Accounts {
+    client: Kubernetes,
+    namespace: String,
+}
+
+impl Accounts {
+    async fn of(plane: &ControlPlane, namespace: &str) -> Self {
+        Self {
+            client: plane.client().await.unwrap(),
+            namespace: namespace.to_owned(),
+        }
+    }
+
+    fn api(&self) -> Api<ServiceAccount> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Makes a service account.
+    async fn make(&self, name: &str) {
+        let account = ServiceAccount {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                ..ObjectMeta::default()
+            },
+            ..ServiceAccount::default()
+        };
+        self.api().create(&PostParams::default(), &account).await.unwrap();
+    }
+
+    /// Gives an account these rights everywhere.
+    async fn allow(&self, account: &str, rules: Vec<PolicyRule>) {
+        let metadata = ObjectMeta {
+            name: Some(format!("{}-{account}-access", self.namespace)),
+            ..ObjectMeta::default()
+        };
+        let role = ClusterRole {
+            metadata: metadata.clone(),
+            rules: Some(rules),
+            ..ClusterRole::default()
+        };
+        let binding = ClusterRoleBinding {
+            role_ref: RoleRef {
+                api_group: "rbac.authorization.k8s.io".into(),
+                kind: "ClusterRole".into(),
+                name: role.name_any(),
+            },
+            subjects: Some(vec![Subject {
+                kind: "ServiceAccount".into(),
+                name: account.into(),
+                namespace: Some(self.namespace.clone()),
+                api_group: None,
+            }]),
+            metadata,
+        };
+        let params = PostParams::default();
+        Api::all(self.client.clone())
+            .create(&params, &role)
+            .await
+            .unwrap();
+        Api::all(self.client.clone())
+            .create(&params, &binding)
+            .await
+            .unwrap();
+    }
+
+    async fn forbid(&self, account: &str) {
+        let bindings: Api<ClusterRoleBinding> = Api::all(self.client.clone());
+        let name = format!("{}-{account}-access", self.namespace);
+        bindings.delete(&name, &DeleteParams::default()).await.unwrap();
+    }
+
+    async fn token(&self, account: &str, audience: &str) -> String {
+        let request = TokenRequest {
+            spec: TokenRequestSpec {
+                audiences: vec![audience.to_owned()],
+                // The shortest that Kubernetes gives.
+                expiration_seconds: Some(600),
+                ..TokenRequestSpec::default()
+            },
+            ..TokenRequest::default()
+        };
+        let (accounts, params) = (self.api(), PostParams::default());
+        let issued = accounts.create_token_request(account, &params, &request);
+        issued.await.unwrap().status.unwrap().token
+    }
+}
+
+fn paths(paths: &[&str], verbs: &[&str]) -> PolicyRule {
+    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    PolicyRule {
+        non_resource_urls: Some(owned(paths)),
+        verbs: owned(verbs),
+        ..PolicyRule::default()
+    }
+}
+
+async fn send(bed: &Bed, method: &str, path: &str, token: Option<&str>) -> Response {
+    let request = bed.client.request(method.parse().unwrap(), bed.url(path));
+    let request = request.header(header::ACCEPT, "application/problem+json, */*");
+    let request = token
+        .into_iter()
+        .fold(request, |request, token| request.bearer_auth(token));
+    request.send().await.unwrap()
+}
+
+/// Status and code of what the guard says; `None` for the code if it let the request pass.
+async fn told(bed: &Bed, method: &str, path: &str, token: Option<&str>) -> (u16, Option<String>) {
+    let response = send(bed, method, path, token).await;
+    let status = response.status().as_u16();
+    let challenge = response.headers().get(header::WWW_AUTHENTICATE).cloned();
+    assert_eq!(challenge.is_some(), status == 401, "{challenge:?}");
+    if !matches!(status, 401 | 403 | 503) {
+        return (status, None);
+    }
+    let text = response.text().await.unwrap();
+    let body: Value = serde_json::from_str(&text).unwrap_or_default();
+    assert!(!text.contains("127.0.0.1") && token.is_none_or(|token| !text.contains(token)));
+    (status, body["code"].as_str().map(str::to_owned))
+}
+
+fn is(answer: &(u16, Option<String>), status: u16, code: &str) -> bool {
+    answer.0 == status && answer.1.as_deref() == Some(code)
+}
+
+async fn guarded(access: &str, seconds: &str) -> (Bed, Accounts) {
+    let options = Options {
+        own_control_plane: true,
+        ..Options::default()
+    };
+    let environment = [
+        ("ACCESS", access),
+        ("ACCESS_AUDIENCE", AUDIENCE),
+        ("ACCESS_CACHE_SECONDS", seconds),
+    ];
+    let bed = Bed::start_with(options, &environment).await;
+    let accounts = Accounts::of(bed.stack.control_plane(), bed.stack.namespace()).await;
+    (bed, accounts)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_backend_is_for_those_who_have_a_role() {
+    let (bed, accounts) = guarded("backend", "1").await;
+    for account in ["recorder", "stranger"] {
+        accounts.make(account).await;
+    }
+    let rules = vec![
+        paths(&["/read-*", "/get-sequence", "/arxiv-api"], &["get"]),
+        paths(&["/write-queries"], &["post"]),
+    ];
+    accounts.allow("recorder", rules).await;
+    let recorder = accounts.token("recorder", AUDIENCE).await;
+    let stranger = accounts.token("stranger", AUDIENCE).await;
+    let elsewhere = accounts.token("recorder", "https://kubernetes.default.svc").await;
+    eventually("the role is known", async || {
+        (told(&bed, "GET", "/get-sequence", Some(&recorder)).await.0 == 200).then_some(())
+    })
+    .await;
+
+    for (method, path) in BACKEND {
+        let told = async |token: Option<&str>| told(&bed, method, path, token).await;
+        if method != "HEAD" {
+            assert!(is(&told(None).await, 401, "unauthenticated"), "{path}");
+            for bad in [
+                &*elsewhere,
+                "garbage",
+                &recorder[..recorder.len() - 4],
+                &"x".repeat(9000),
+            ] {
+                assert!(is(&told(Some(bad)).await, 401, "invalid_token"), "{path} {bad}");
+            }
+            assert!(is(&told(Some(&stranger)).await, 403, "forbidden"), "{path}");
+        }
+        let answer = told(Some(&recorder)).await;
+        let expected = match path {
+            "/write-queries" => (422, None),
+            "/write-results" => (403, Some("forbidden".to_owned())),
+            _ => (200, None),
+        };
+        assert_eq!(answer, expected, "{path}");
+    }
+    // The frontend, health and metrics are not asked for.
+    for path in ["/results", "/healthz", "/readyz", "/metrics", "/arxiv?title=x"] {
+        assert_eq!(told(&bed, "GET", path, None).await.0, 200, "{path}");
+    }
+
+    // What is withdrawn holds no longer than it is remembered: first the role, then the account.
+    accounts.forbid("recorder").await;
+    eventually("the right is gone", async || {
+        is(
+            &told(&bed, "GET", "/get-sequence", Some(&recorder)).await,
+            403,
+            "forbidden",
+        )
+        .then_some(())
+    })
+    .await;
+    accounts
+        .api()
+        .delete("recorder", &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually("the token is nobody's", async || {
+        is(
+            &told(&bed, "GET", "/get-sequence", Some(&recorder)).await,
+            401,
+            "invalid_token",
+        )
+        .then_some(())
+    })
+    .await;
+
+    // Without Kubernetes nothing is allowed.
+    bed.stack.control_plane().api_server().kill9();
+    let answer = eventually("what was refused is forgotten", async || {
+        let answer = told(&bed, "GET", "/get-sequence", Some(&stranger)).await;
+        (answer.0 == 503).then_some(answer)
+    })
+    .await;
+    assert!(is(&answer, 503, "kubernetes_away"), "{answer:?}");
+    let log = bed.log();
+    for token in [&recorder, &stranger, &elsewhere] {
+        assert!(!log.contains(&**token), "a token is in the log");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_remembered_is_not_asked_for_again() {
+    let (bed, accounts) = guarded("all", "60").await;
+    accounts.make("reader").await;
+    let rules = vec![paths(&["/results", "/arxiv"], &["get"])];
+    accounts.allow("reader", rules).await;
+    let token = accounts.token("reader", AUDIENCE).await;
+    eventually("the role is known", async || {
+        (told(&bed, "GET", "/results", Some(&token)).await.0 == 200).then_some(())
+    })
+    .await;
+    assert!(is(
+        &told(&bed, "GET", "/results", None).await,
+        401,
+        "unauthenticated"
+    ));
+    let made = send(&bed, "GET", "/arxiv?title=x", Some(&token)).await;
+    assert_eq!(made.status(), 200, "{:?}", json(made).await);
+    assert!(is(
+        &told(&bed, "DELETE", "/arxiv/x", Some(&token)).await,
+        403,
+        "forbidden"
+    ));
+    // Known for a minute, also while Kubernetes is away; whoever is not known must wait.
+    bed.stack.control_plane().api_server().kill9();
+    assert_eq!(told(&bed, "GET", "/results", Some(&token)).await, (200, None));
+    assert!(is(
+        &told(&bed, "GET", "/results", Some("other")).await,
+        503,
+        "kubernetes_away"
+    ));
+    let ready = bed.get("/readyz").await.text().await.unwrap();
+    assert!(!ready.contains(&token));
+}
