@@ -30,7 +30,13 @@ async fn other_sites_have_no_effect_and_clients_search_so_often() {
     ])
     .await;
 
-    // Refused, whatever they try, and before anything is done.
+    foreign_pages_have_no_effect(&bed).await;
+    an_allowed_origin_may(&bed).await;
+    clients_search_so_often(&bed).await;
+}
+
+/// Refused, whatever they try, and before anything is done.
+async fn foreign_pages_have_no_effect(bed: &Bed) {
     let foreign: [&[(&str, &str)]; 5] = [
         &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")],
         &[
@@ -54,26 +60,28 @@ async fn other_sites_have_no_effect_and_clients_search_so_often() {
     ];
     for headers in foreign {
         for (method, path) in effects {
-            let response = send(&bed, method, path, headers).await;
+            let response = send(bed, method, path, headers).await;
             assert_eq!(response.status(), 403, "{method} {path} {headers:?}");
             assert!(header(&response, "access-control-allow-origin").is_none());
             let detail = json(response).await["detail"].as_str().unwrap().to_owned();
             assert!(detail.contains("another site"), "{detail}");
         }
         assert_eq!(
-            send(&bed, "GET", "/results", headers).await.status(),
+            send(bed, "GET", "/results", headers).await.status(),
             200,
             "a read"
         );
         assert_eq!(
-            send(&bed, "GET", "/arxiv/x", headers).await.status(),
+            send(bed, "GET", "/arxiv/x", headers).await.status(),
             404,
             "a look"
         );
     }
     assert!(bed.stack.arxiv().unwrap().requests().is_empty());
+}
 
-    // An allowed origin may, and its browser is told what.
+/// And its browser is told what.
+async fn an_allowed_origin_may(bed: &Bed) {
     let app = ("origin", "https://app.example");
     let preflight = [
         app,
@@ -83,7 +91,7 @@ async fn other_sites_have_no_effect_and_clients_search_so_often() {
             "authorization,content-type,idempotency-key,prefer",
         ),
     ];
-    let response = send(&bed, "OPTIONS", "/arxiv", &preflight).await;
+    let response = send(bed, "OPTIONS", "/arxiv", &preflight).await;
     assert_eq!(response.status(), 200);
     assert_eq!(header(&response, "access-control-allow-origin"), Some(app.1));
     assert!(header(&response, "access-control-allow-credentials").is_none());
@@ -110,10 +118,12 @@ async fn other_sites_have_no_effect_and_clients_search_so_often() {
         ("origin", "https://evil.example"),
         ("access-control-request-method", "GET"),
     ];
-    let response = send(&bed, "OPTIONS", "/arxiv", &other).await;
+    let response = send(bed, "OPTIONS", "/arxiv", &other).await;
     assert!(header(&response, "access-control-allow-origin").is_none());
+}
 
-    // Three at once for each client, which the proxy names; the spoofed part of its header counts for nothing.
+/// Three at once for each client, which the proxy names; the spoofed part of its header counts for nothing.
+async fn clients_search_so_often(bed: &Bed) {
     for (client, spoofed) in [("192.0.2.1", "10.1.1."), ("2001:db8::", "10.2.2.")] {
         for left in (0..=2).rev() {
             let address = if client.contains(':') {
@@ -122,7 +132,7 @@ async fn other_sites_have_no_effect_and_clients_search_so_often() {
                 client.to_owned()
             };
             let by = format!("{spoofed}{left}, {address}");
-            let response = send(&bed, "GET", "/arxiv?title=limit", &[("x-forwarded-for", &by)]).await;
+            let response = send(bed, "GET", "/arxiv?title=limit", &[("x-forwarded-for", &by)]).await;
             assert_eq!(response.status(), 200);
             let limit = header(&response, "ratelimit").unwrap();
             assert!(limit.starts_with(&format!("\"client\";r={left};t=")), "{limit}");
@@ -136,7 +146,7 @@ async fn other_sites_have_no_effect_and_clients_search_so_often() {
             if client.contains(':') { "9" } else { "" }
         );
         let headers = [("x-forwarded-for", &*by), ("accept", "application/problem+json")];
-        let response = send(&bed, "GET", "/arxiv?title=limit", &headers).await;
+        let response = send(bed, "GET", "/arxiv?title=limit", &headers).await;
         assert_eq!(response.status(), 429);
         let after = header(&response, "retry-after").unwrap().to_owned();
         assert!((1..=60).contains(&after.parse::<u32>().unwrap()));
@@ -147,7 +157,7 @@ async fn other_sites_have_no_effect_and_clients_search_so_often() {
         assert_eq!(json(response).await["code"], "client_rate_limited");
         // Reads are not counted.
         assert_eq!(
-            send(&bed, "GET", "/results", &[("x-forwarded-for", &by)])
+            send(bed, "GET", "/results", &[("x-forwarded-for", &by)])
                 .await
                 .status(),
             200
