@@ -101,7 +101,7 @@ async fn an_allowed_origin_may(bed: &Bed) {
             .contains("idempotency-key")
     );
     let response = send(
-        &bed,
+        bed,
         "GET",
         "/arxiv?title=app",
         &[app, ("sec-fetch-site", "cross-site")],
