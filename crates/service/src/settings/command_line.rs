@@ -20,7 +20,7 @@ fn with_variable(mut error: Error, mut command: Command) -> Error {
         return error;
     };
     if let Some(variable) = variable(&command, option) {
-        let both = format!("{option}' (environment variable '{variable}");
+        let both = format!("{option}' or '{variable}");
         error.insert(ContextKind::InvalidArg, ContextValue::String(both));
     }
     error
@@ -73,11 +73,11 @@ mod tests {
         let cases = [
             (
                 &["--port", "x"][..],
-                "'--port <PORT>' (environment variable 'SOME_PORT_OF_A_TEST')",
+                "'--port <PORT>' or 'SOME_PORT_OF_A_TEST': invalid digit",
             ),
             (
                 &["run", "--pace", "x"],
-                "'--pace <PACE>' (environment variable 'SOME_PACE_OF_A_TEST')",
+                "'--pace <PACE>' or 'SOME_PACE_OF_A_TEST': invalid digit",
             ),
             (&["--plain", "x"], "'--plain <PLAIN>': invalid digit"),
             (&["--nonsense"], "'--nonsense' found"),
