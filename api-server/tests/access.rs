@@ -130,7 +130,7 @@ async fn send(bed: &Bed, method: &str, path: &str, token: Option<&str>) -> Respo
     let request = request.header(header::ACCEPT, "application/problem+json, */*");
     let request = token
         .into_iter()
-        .fold(request, |request, token| request.bearer_auth(token));
+        .fold(request, reqwest::RequestBuilder::bearer_auth);
     request.send().await.unwrap()
 }
 

@@ -21,7 +21,7 @@ const REQUEST_HEADERS: [HeaderName; 8] = [
 ];
 
 /// What it may read beside what is always readable.
-const RESPONSE_HEADERS: [HeaderName; 12] = [
+const RESPONSE_HEADERS: [HeaderName; 14] = [
     header::ALLOW,
     header::CONTENT_DISPOSITION,
     header::DATE,
@@ -30,10 +30,12 @@ const RESPONSE_HEADERS: [HeaderName; 12] = [
     header::LOCATION,
     header::RETRY_AFTER,
     header::WWW_AUTHENTICATE,
+    HeaderName::from_static("arxiv-replica-lag"),
     HeaderName::from_static("preference-applied"),
     HeaderName::from_static("ratelimit"),
     HeaderName::from_static("ratelimit-policy"),
     HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-total-count"),
 ];
 
 /// Exact origins, as browsers write them.
