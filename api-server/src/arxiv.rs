@@ -83,7 +83,7 @@ async fn search(
     let wish = Wish {
         query: NewQuery::of_params(&params, refreshes(headers), searches.limits)?,
         key: IdempotencyKey::read(headers)?,
-        client: client(extensions),
+        client: extensions.get().cloned(),
         // One that a caller waits for is not tried again, so that the caller gets arXiv's error, and for good.
         fail_fast: searches.fail_fast && !preferences.respond_async,
         patience: preferences.patience(searches.wait),
@@ -128,7 +128,7 @@ async fn create(State(arxiv): State<Arxiv>, request: Request) -> Result<Response
     let wish = Wish {
         query,
         key: IdempotencyKey::read(&parts.headers)?,
-        client: client(&parts.extensions),
+        client: parts.extensions.get().cloned(),
         // Tried again as the spec says: whoever posts is ready for a 202.
         fail_fast: false,
         patience: preferences.patience(searches.wait),
@@ -168,11 +168,6 @@ fn refreshes(headers: &HeaderMap) -> bool {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|directive| directive.trim().eq_ignore_ascii_case("no-cache"))
-}
-
-/// The label of whoever asks.
-fn client(_extensions: &Extensions) -> Option<String> {
-    None
 }
 
 fn address(object: &ArxivQuery) -> String {

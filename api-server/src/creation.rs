@@ -10,8 +10,9 @@ use uuid::Uuid;
 use crate::{
     app::MAX_WAITERS,
     backlog::Backlog,
+    client::Client,
     error::{ApiError, Code},
-    idempotency::{self, IdempotencyKey},
+    idempotency::{self, IdempotencyKey, hash},
     kubernetes::{
         objects::{KubernetesError, Objects},
         waiters::{News, Waiter, Waiters},
@@ -44,12 +45,18 @@ pub(crate) struct Searches {
 pub(crate) struct Wish {
     pub(crate) query: NewQuery,
     pub(crate) key: Option<IdempotencyKey>,
-    /// The label of the client.
-    pub(crate) client: Option<String>,
+    pub(crate) client: Option<Client>,
     /// Whether it fails for good on arXiv's first error.
     pub(crate) fail_fast: bool,
     /// How long its end is waited for.
     pub(crate) patience: Duration,
+}
+
+impl Wish {
+    /// The client, as objects are labelled with it: names and addresses are nobody's business there.
+    fn label(&self) -> Option<String> {
+        self.client.as_ref().map(|client| hash(&[client.key()]))
+    }
 }
 
 /// How a wanted query stands when its client is answered.
@@ -66,7 +73,7 @@ impl Searches {
     pub(crate) async fn run(&self, wish: Wish) -> Result<Stand, ApiError> {
         let limit = Instant::now() + wish.patience;
         let name = match &wish.key {
-            Some(key) => key.object_name(wish.client.as_deref()),
+            Some(key) => key.object_name(wish.client.as_ref().and_then(Client::user_name)),
             None => format!("arxiv-{}", Uuid::new_v4().simple()),
         };
         let waiter = if wish.patience.is_zero() {
@@ -118,15 +125,14 @@ impl Searches {
         }
         object.metadata.annotations = (!annotations.is_empty()).then_some(annotations);
         object.metadata.labels = wish
-            .client
-            .clone()
+            .label()
             .map(|client| BTreeMap::from([(CLIENT_LABEL.to_owned(), client)]));
         object
     }
 
     /// The object, made now or under the same key before.
     async fn ensure(&self, wish: &Wish, name: &str) -> Result<ArxivQuery, ApiError> {
-        let admission = match self.backlog.admit(name, wish.client.as_deref()) {
+        let admission = match self.backlog.admit(name, wish.label().as_deref()) {
             Ok(admission) => admission,
             // What stands under the key is told, however much else is pending.
             Err(full) => return self.standing(wish, name).await?.ok_or_else(|| full.into()),

@@ -39,13 +39,11 @@ impl IdempotencyKey {
         }
     }
 
-    /// The object's name: a client never meets another one's key.
-    pub(crate) fn object_name(&self, client: Option<&str>) -> String {
-        let client = client.unwrap_or_default();
-        format!(
-            "arxiv-key-{}",
-            hash(&[&client.len().to_string(), client, &self.0])
-        )
+    /// The object's name: a user never meets another one's key. Who is known by an address alone shares the keys with
+    /// all others, since the address may be another one when it tries again.
+    pub(crate) fn object_name(&self, user: Option<&str>) -> String {
+        let user = user.unwrap_or_default();
+        format!("arxiv-key-{}", hash(&[&user.len().to_string(), user, &self.0]))
     }
 }
 
@@ -129,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_its_clients_own() {
+    fn a_key_is_its_users_own() {
         let name = |key: &str, client| IdempotencyKey(key.into()).object_name(client);
         assert_eq!(name("k", Some("a")), name("k", Some("a")));
         assert_ne!(name("k", Some("a")), name("k", Some("b")));

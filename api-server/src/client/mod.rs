@@ -32,6 +32,11 @@ impl Client {
         })
     }
 
+    /// The user's name, if this is one.
+    pub(crate) fn user_name(&self) -> Option<&str> {
+        self.0.strip_prefix("user:")
+    }
+
     /// `user:NAME` or `address:ADDRESS`.
     pub(crate) fn key(&self) -> &str {
         &self.0
@@ -55,5 +60,7 @@ mod tests {
             assert_eq!(Client::at(address.parse().unwrap()).key(), key);
         }
         assert_eq!(Client::user("192.0.2.1").key(), "user:192.0.2.1");
+        assert_eq!(Client::user("a:b").user_name(), Some("a:b"));
+        assert_eq!(Client::at([192, 0, 2, 1].into()).user_name(), None);
     }
 }
