@@ -42,6 +42,8 @@ pub struct Writes {
     results: PgPool,
 }
 
+/// Rows that are written by one statement.
+const ROWS_OF_A_STATEMENT: usize = 2000;
 const OWNED_QUERY: &str =
     "select exists (select from public.queries where query_id = $1 and query_uid is not null)";
 const OWNED_RESULT: &str =
@@ -205,18 +207,24 @@ async fn write_results(
         (true, false) => return Ok(WriteOutcome::Conflict),
         (false, _) => {}
     }
-    let insert = session.query(
-        "insert into public.results (query_id, timestamp, result_number, author, title, journal)
-         select $1, $2, n - 1, author, title, journal
-         from unnest($3::text[], $4::text[], $5::text[]) with ordinality as r (author, title, journal, n)
-         order by n",
-    );
-    let insert = insert
-        .bind(query_id)
-        .bind(timestamp)
-        .bind(author)
-        .bind(title)
-        .bind(journal);
-    insert.execute(session.on()).await?;
+    // The index of words makes each row cost: a statement of all of them might not be done in a statement's time.
+    let starts = (0i64..).step_by(ROWS_OF_A_STATEMENT);
+    for (start, rows) in starts.zip(rows.chunks(ROWS_OF_A_STATEMENT)) {
+        let insert = session.query(
+            "insert into public.results (query_id, timestamp, result_number, author, title, journal)
+             select $1, $2, $3 + n - 1, author, title, journal
+             from unnest($4::text[], $5::text[], $6::text[]) with ordinality as r (author, title, journal, n)
+             order by n",
+        );
+        let column = |of: fn(&ResultRow) -> &str| rows.iter().map(of).collect::<Vec<_>>();
+        let insert = insert
+            .bind(query_id)
+            .bind(timestamp)
+            .bind(start)
+            .bind(column(|row| &row.author))
+            .bind(column(|row| &row.title))
+            .bind(column(|row| &row.journal));
+        insert.execute(session.on()).await?;
+    }
     Ok(WriteOutcome::Written)
 }
