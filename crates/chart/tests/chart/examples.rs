@@ -43,10 +43,11 @@ fn argo_cd_tells_both_ends() {
     for words in [
         "\"Succeeded\" then\n  health.status = \"Healthy\"",
         "\"Failed\" then\n  health.status = \"Degraded\"",
+        "\"Suspended\" then\n  health.status = \"Suspended\"",
     ] {
         assert!(script.as_str().unwrap().contains(words), "{script}");
     }
-    for phase in ["Succeeded", "Failed"] {
+    for phase in ["Succeeded", "Failed", "Suspended"] {
         assert!(phases().contains(&json!(phase)));
     }
 }
