@@ -6,17 +6,26 @@
 /// The categories of a row, as the index holds them.
 pub(crate) const CATEGORIES: &str = "(string_to_array(categories, ' '))";
 
-/// Letters that Unicode takes for letters of their own, and what they are typed as.
-const LETTERS: [(&str, &str); 9] = [
+/// Letters that Unicode takes for letters of their own, and what they are typed as. In both cases, as a database of the locale C
+/// knows capitals of ASCII only (where other alphabets' stay what they are).
+const LETTERS: [(&str, &str); 17] = [
     ("ł", "l"),
+    ("Ł", "l"),
     ("ø", "o"),
+    ("Ø", "o"),
     ("đ", "d"),
+    ("Đ", "d"),
     ("ı", "i"),
     ("æ", "ae"),
+    ("Æ", "ae"),
     ("œ", "oe"),
+    ("Œ", "oe"),
     ("ß", "ss"),
+    ("ẞ", "ss"),
     ("þ", "th"),
+    ("Þ", "th"),
     ("ð", "d"),
+    ("Ð", "d"),
 ];
 /// All of ASCII that is no letter, digit or space, and what typesetters use in its place.
 const PUNCTUATION: &str = "[!-/:-@[-`{-~’‘“”–—…«»]+";
