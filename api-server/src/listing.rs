@@ -80,7 +80,7 @@ const LIMIT: Param = Param::new(
 );
 const CONTINUE: Param = Param::new(
     "continue",
-    Kind::Plain,
+    Kind::Opaque,
     "",
     "Of a list: where it goes on, from the `Link` of the page before.",
 );

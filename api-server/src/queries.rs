@@ -38,14 +38,14 @@ use crate::{
 
 const START_DATE: Param = Param::new(
     "start_timestamp",
-    Kind::Plain,
+    Kind::Date,
     "2024-03-31T02:00:00",
     "The first second, in the service's time zone, or with an offset; a date alone is its first second.",
 )
 .required();
 const END_DATE: Param = Param::new(
     "end_timestamp",
-    Kind::Plain,
+    Kind::Date,
     "2030-01-01T00:00:00",
     "The last second; open without one. A date alone is its last second.",
 );

@@ -10,13 +10,11 @@ use crate::{
 };
 
 const PREFER: &str = "`respond-async`: answer 202 at once; `wait=N`: after N seconds, if not before.";
-const KEY: &str = "Requests with the same key are about one query; another search under it is refused.";
 
 /// POST /arxiv
 pub(super) fn create(schemas: &mut Schemas) -> Operation {
     let about = "Makes an `ArxivQuery` and waits for its end, up to a limit. Members may be spelt as in its `spec`. An answer \
         of arXiv that is an error is told with its status, and the query's address.";
-    let text = json!({"type": "string"});
     let location = |answer: super::operation::Answer| {
         answer.header("Location", "Where its state is told.", json!({"type": "string"}))
     };
@@ -26,15 +24,15 @@ pub(super) fn create(schemas: &mut Schemas) -> Operation {
         "msg": "Extra inputs are not permitted", "input": "knuth"});
     Operation::new(Method::POST, "/arxiv", "create_query", "searches", "Make a query")
         .about(about)
-        .header("Prefer", PREFER, text.clone())
-        .header("Idempotency-Key", KEY, text)
+        .header("Prefer", PREFER, json!({"type": "string"}))
+        .idempotency_key()
         .body(
             body(schemas),
             json!({"author": "knuth", "category": "cs.DS", "max_results": 3}),
         )
         .answer(201, created)
         .answer(202, accepted)
-        .unprocessable(extra)
+        .unprocessable_search(extra)
         .errors(&upstream_errors())
         .errors(&[(
             410,

@@ -65,10 +65,25 @@ impl Operation {
     pub(super) fn unprocessable(self, example: Value) -> Self {
         let schema = json!({"$ref": "#/components/schemas/HTTPValidationError"});
         let about = "A parameter or a field is missing, of a wrong type, or out of its range.";
+        self.unprocessable_as(about, schema, example)
+    }
+
+    fn unprocessable_as(self, about: &str, schema: Value, example: Value) -> Self {
         let mut details = problem(422, Code::InvalidParameter, "One parameter is not as it must be");
         details["errors"] = json!([example]);
         let answer = Answer::json(about, schema, json!({"detail": [example]}));
         self.answer(422, answer.with(PROBLEM_TYPE, problem_schema(), details))
+    }
+
+    /// The same where Kubernetes, or another search under the same key, may object to the whole of a search: that is told
+    /// in words.
+    pub(super) fn unprocessable_search(self, example: Value) -> Self {
+        let schema = json!({"anyOf": [
+            {"$ref": "#/components/schemas/HTTPValidationError"}, {"$ref": "#/components/schemas/HTTPError"},
+        ]});
+        let about = "A parameter or a field is missing, of a wrong type, or out of its range; or the search as a whole is not \
+            accepted, or its Idempotency-Key was used for another one.";
+        self.unprocessable_as(about, schema, example)
     }
 
     /// Errors by their status.

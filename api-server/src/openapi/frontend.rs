@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Described, Schemas,
     errors::{Error, missing, out_of_range},
-    operation::{Answer, Operation},
+    operation::{Answer, Operation, date},
 };
 use crate::{
     error::Code,
@@ -34,10 +34,10 @@ pub(super) fn search(described: &Described, schemas: &mut Schemas) -> Operation 
         .params(SearchParams::DECLARED, &described.defaults())
         .params(ListParams::DECLARED, &[])
         .header("Prefer", "`respond-async`: answer 202 at once; `wait=N`: after N seconds, if not before.", json!({"type": "string"}))
-        .header("Idempotency-Key", "Requests with the same key are about one query.", json!({"type": "string"}))
+        .idempotency_key()
         .answer(200, Answer::json("The search has ended and its results are recorded; or the queries of a list.", schema, found))
         .answer(202, accepted(schemas))
-        .unprocessable(out_of_range("max_results", 1, "0"))
+        .unprocessable_search(out_of_range("max_results", 1, "0"))
         .errors(&upstream_errors())
         .errors(&[
             (
@@ -146,7 +146,12 @@ pub(super) fn queries(schemas: &mut Schemas) -> [Operation; 2] {
         .params(BETWEEN_DATES, &[])
         .params(WANTED, &[])
         .unprocessable(out_of_range("status", 0, "-1"));
-    let text = |about: &str| json!({"type": ["string", "null"], "description": about});
+    let text = |about: &str| {
+        let mut schema = date();
+        schema["type"] = json!(["string", "null"]);
+        schema["description"] = about.into();
+        schema
+    };
     let properties: serde_json::Map<_, _> = BETWEEN_DATES
         .iter()
         .map(|param| (param.name.to_owned(), text(param.about)))

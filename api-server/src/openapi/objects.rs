@@ -70,7 +70,10 @@ fn follow() -> Operation {
         "The id of the event that was seen last.",
         json!({"type": "string"}),
     )
-    .answer(200, Answer::events("The events.", example))
+    .answer(
+        200,
+        Answer::events("The events.", &["state", "end", "gone"], example),
+    )
     .answer(204, Answer::empty("Its end was seen before."))
     .errors(&[
         NO_QUERY,

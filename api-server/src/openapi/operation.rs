@@ -79,6 +79,18 @@ impl Operation {
         self
     }
 
+    /// The header by which a request that is sent again is known.
+    pub(super) fn idempotency_key(self) -> Self {
+        let about = "Requests with the same key are about one query; another search under it is refused.";
+        // 1 to 255 characters of printable ASCII, as a string in quotes or without.
+        let key = r#"^("([ !#-\[\]-~]|\["\]){1,255}"|[!#-~]([ !#-~]{0,253}[!#-~])?)$"#;
+        self.header(
+            "Idempotency-Key",
+            about,
+            json!({"type": "string", "pattern": key}),
+        )
+    }
+
     /// The JSON body that is read.
     pub(super) fn body(mut self, schema: Value, example: Value) -> Self {
         let content = json!({"application/json": {"schema": schema, "example": example}});
@@ -104,6 +116,17 @@ impl Operation {
     }
 }
 
+/// The forms of a date, without looking at how many days its month has: year, month and day; with a clock; with an offset
+/// as well.
+const DATE: &str = "[0-9]{4}-(0?[1-9]|1[0-2])-([ 0]?[1-9]|[12][0-9]|3[01])\
+    ([Tt](([01]?[0-9]|2[0-3])(:[0-5]?[0-9]){2}\
+    |([01][0-9]|2[0-3])(:[0-5][0-9]){2}([Zz]|[-+]([01][0-9]|2[0-3]):[0-5][0-9])))?";
+
+/// A date, as the readers of the query log take it.
+pub(super) fn date() -> Value {
+    json!({"type": "string", "pattern": format!("^{DATE}$")})
+}
+
 fn query_parameter(param: &Param, default: Option<i64>) -> Value {
     let mut schema = match &param.kind {
         Kind::Integer(range) => {
@@ -112,7 +135,12 @@ fn query_parameter(param: &Param, default: Option<i64>) -> Value {
         Kind::Text { most } => json!({"type": "string", "minLength": 1, "maxLength": most}),
         Kind::Boolean => json!({"type": "boolean"}),
         Kind::OneOf(values) => json!({"type": "string", "enum": values}),
-        Kind::Plain => json!({"type": "string"}),
+        Kind::Token { most } => {
+            json!({"type": "string", "minLength": 1, "maxLength": most, "pattern": "^[!-~]+$"})
+        }
+        Kind::Date => date(),
+        Kind::Time => json!({"type": "string", "pattern": format!("^([-+]?[0-9]{{1,19}}|{DATE})$")}),
+        Kind::Opaque => json!({"type": "string"}),
     };
     if let Some(default) = default {
         schema["default"] = default.into();
@@ -146,9 +174,18 @@ impl Answer {
         Self::empty(about).with("application/json", schema, example)
     }
 
-    /// Server-sent events.
-    pub(super) fn events(about: &str, example: &str) -> Self {
-        Self::empty(about).with("text/event-stream", json!({"type": "string"}), example.into())
+    /// Server-sent events with these names. Before 3.2, `OpenAPI` has no word on whether a schema is about the stream or
+    /// about each event, and tools differ: this one is about either.
+    pub(super) fn events(about: &str, names: &[&str], example: &str) -> Self {
+        let schema = json!({
+            "title": "Events", "description": "The stream as text; taken apart, each event.",
+            "type": ["string", "object"], "required": ["event", "data"],
+            "properties": {
+                "event": {"type": "string", "enum": names}, "id": {"type": "string"},
+                "retry": {"type": "integer", "minimum": 0}, "data": {"type": "string"},
+            },
+        });
+        Self::empty(about).with("text/event-stream", schema, example.into())
     }
 
     /// Another form of the same answer.
@@ -170,7 +207,13 @@ impl Answer {
                     .split(';')
                     .next()
                     .unwrap_or_default();
-                answer.with(kind, json!({"type": "string"}), Value::from(""))
+                match form {
+                    Format::CslJson => {
+                        let schema = json!({"type": "array", "items": {"type": "object"}});
+                        answer.with(kind, schema, json!([]))
+                    }
+                    _ => answer.with(kind, json!({"type": "string"}), Value::from("")),
+                }
             })
     }
 

@@ -51,7 +51,7 @@ pub(crate) const JOURNAL: Param = Param::new(
 );
 pub(crate) const CATEGORY: Param = Param::new(
     "category",
-    Kind::Text {
+    Kind::Token {
         most: MAX_CATEGORY_CHARS,
     },
     "",
@@ -65,13 +65,13 @@ pub(crate) const QUERY_ID: Param = Param::new(
 );
 pub(crate) const START_TIME: Param = Param::new(
     "start_time",
-    Kind::Plain,
+    Kind::Time,
     "",
     "Of queries from this time on: unix seconds, or a date as /queries takes it.",
 );
 pub(crate) const END_TIME: Param = Param::new(
     "end_time",
-    Kind::Plain,
+    Kind::Time,
     "",
     "Of queries up to and with this time, as for start_time.",
 );
@@ -124,7 +124,7 @@ fn text<'q>(reader: &mut ParamReader<'_>, query: &'q Query, param: &Param) -> Op
     let value = query.last(param.name)?;
     let loc = loc(param.name);
     let most = match param.kind {
-        Kind::Text { most } => most,
+        Kind::Text { most } | Kind::Token { most } => most,
         _ => usize::MAX,
     };
     if value.text.is_empty() {

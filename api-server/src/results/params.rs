@@ -35,7 +35,7 @@ const ITEMS_PER_PAGE: Param = Param::new(
 );
 const AFTER: Param = Param::new(
     "after",
-    Kind::Plain,
+    Kind::Opaque,
     "",
     "In place of a page's number: empty to begin at the first result, then the cursor that the header Link named as the next. Pages \
      behind a cursor are made of settled results: none is missed or repeated, and a full one never changes.",

@@ -25,8 +25,14 @@ pub(crate) enum Kind {
     Boolean,
     /// One of these.
     OneOf(&'static [&'static str]),
-    /// A text that is no search value: its own reader says what it may be.
-    Plain,
+    /// 1 to so many characters of printable ASCII, without spaces.
+    Token { most: usize },
+    /// A date, as [`Zone::parse`](super::dates::Zone::parse) reads it.
+    Date,
+    /// Unix seconds or a date.
+    Time,
+    /// A text that means something only to who gave it out.
+    Opaque,
 }
 
 impl Param {
@@ -62,7 +68,7 @@ impl Param {
     pub(crate) fn range(&self) -> RangeInclusive<i64> {
         match &self.kind {
             Kind::Integer(range) => range.clone(),
-            Kind::Text { .. } | Kind::Boolean | Kind::OneOf(_) | Kind::Plain => i64::MIN..=i64::MAX,
+            _ => i64::MIN..=i64::MAX,
         }
     }
 }

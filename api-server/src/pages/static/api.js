@@ -66,8 +66,8 @@ export function nextLink(headers, url) {
   for (const link of (headers.get("Link") ?? "").split(/,\s*(?=<)/)) {
     const found = /^\s*<([^>]*)>(.*)$/.exec(link);
     if (found && /;\s*rel="?next"?/i.test(found[2])) {
-      const url = new URL(found[1], url);
-      if (url.origin === location.origin) return url;
+      const next = new URL(found[1], url);
+      if (next.origin === location.origin) return next;
     }
   }
   return null;
