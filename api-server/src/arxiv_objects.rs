@@ -10,7 +10,7 @@ use axum::{
     routing::get,
 };
 use crd::{ArxivQuery, Phase};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
 use service::logs::Call;
 use storage::{Reads, ResultRow};
 use tokio::time::{Instant, sleep};
@@ -24,7 +24,8 @@ use crate::{
     events::{self, Streams, one::Following},
     kubernetes::{objects::Objects, waiters::Waiters},
     object_state::ObjectState,
-    results::{PageDefaults, PageParams},
+    reading::links,
+    results::{PageDefaults, PageParams, is_full},
     routing::{method_not_allowed, no_store, only},
     strict::strict,
     wire::query::Query,
@@ -153,7 +154,15 @@ async fn read_results(
         .uid
         .as_deref()
         .and_then(|uid| Uuid::try_parse(uid).ok());
-    Ok(Json(states.results(uid.ok_or_else(ApiError::internal)?, page).await?).into_response())
+    let rows = states.results(uid.ok_or_else(ApiError::internal)?, page).await?;
+    let next = page.page.checked_add(1);
+    let next = next.filter(|_| is_full(rows.len(), page.items_per_page));
+    let next = next.and_then(|next| links::next(query.as_deref(), &["page"], "page", &next.to_string()));
+    let mut response = Json(rows).into_response();
+    if let Some(next) = next {
+        response.headers_mut().insert(header::LINK, next);
+    }
+    Ok(response)
 }
 
 impl ObjectStates {

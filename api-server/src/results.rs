@@ -170,7 +170,7 @@ impl ResultPages {
 }
 
 /// Whether another page may follow.
-fn is_full(count: usize, items_per_page: i64) -> bool {
+pub(crate) fn is_full(count: usize, items_per_page: i64) -> bool {
     count > 0 && i64::try_from(count).is_ok_and(|count| count == items_per_page)
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bed::Bed;
-use testbed::{packages, process::Spec, scratch::Scratch};
+use testbed::{packages, process::Spec, scratch::Scratch, stack::Options};
 
 /// For one file's tests on a busy machine.
 const LIMIT: Duration = Duration::from_mins(10);
@@ -59,4 +59,15 @@ async fn run(file: &str, bed: &Bed, tools: &Tools) {
 async fn the_documentation_works_without_the_internet() {
     let (tools, bed) = tokio::join!(tools(), Bed::start(&[]));
     run("docs.test.mjs", &bed, &tools).await;
+}
+
+#[tokio::test]
+async fn the_search_page_does_the_main_job() {
+    let options = Options {
+        // Long enough for a place in the queue to be seen.
+        min_interval: Duration::from_millis(500),
+        ..Options::default()
+    };
+    let (tools, bed) = tokio::join!(tools(), Bed::start_with(options, &[]));
+    run("page.test.mjs", &bed, &tools).await;
 }

@@ -217,11 +217,7 @@ pub(super) const SAME: &str = "The page is what the entity tag in If-None-Match 
 pub(super) fn result_page(schemas: &mut Schemas) -> Answer {
     Answer::json("A page, or all results.", result_list(schemas), result_example())
         .in_forms(OF_RESULTS)
-        .header(
-            "Link",
-            "The next page (rel=\"next\"), relative to this one; there when this one is full.",
-            json!({"type": "string"}),
-        )
+        .next_page()
         .header(
             "X-Total-Count",
             "How many results meet the filter, if that was asked for and could be counted in time.",

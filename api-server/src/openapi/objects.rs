@@ -101,7 +101,7 @@ fn results(described: &Described, schemas: &mut Schemas) -> Operation {
     .params(PageParams::DECLARED, &described.defaults())
     .answer(
         200,
-        Answer::json("A page.", result_list(schemas), result_example()),
+        Answer::json("A page.", result_list(schemas), result_example()).next_page(),
     )
     .answer(202, state("It has not ended.", schemas, "Pending").retry_after())
     .unprocessable(out_of_range("page", 0, "-1"))

@@ -222,6 +222,15 @@ impl Answer {
         self
     }
 
+    /// For a page that may not be the last.
+    pub(super) fn next_page(self) -> Self {
+        self.header(
+            "Link",
+            "The next page (rel=\"next\"), relative to this one; there when this one is full.",
+            json!({"type": "string"}),
+        )
+    }
+
     /// For an answer that says when to come back.
     pub(super) fn retry_after(self) -> Self {
         self.header(

@@ -21,8 +21,6 @@ let scope = null;
 let pages = [];
 let following = null;
 let loading = null;
-/** Whether the service tells of next pages by links. */
-let linked = false;
 
 function filters() {
   const values = {};
@@ -58,7 +56,7 @@ async function load(url, quiet) {
       following = null;
     } else {
       show(answer.body, "Nothing here matches.");
-      following = nextLink(answer.headers, url) ?? numbered(url, answer);
+      following = nextLink(answer.headers, url);
     }
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -72,15 +70,6 @@ async function load(url, quiet) {
   previous.disabled = pages.length < 2;
   next.disabled = !following;
   pageNumber.textContent = `Page ${pages.length}`;
-}
-
-/** The page after this one by its number, where the service names no next one. */
-function numbered(url, { body: papers, headers }) {
-  linked ||= headers.has("Link");
-  if (linked || papers.length < Number(size.value)) return null;
-  const after = new URL(url);
-  after.searchParams.set("page", Number(url.searchParams.get("page") ?? 0) + 1);
-  return after;
 }
 
 function show(papers, nothing) {
@@ -123,17 +112,7 @@ export function showOf(state, label, { focus = false } = {}) {
 /** Whether all results are shown from the start, with no filter. */
 export const isUntouched = () => !scope && pages.length < 2 && !Object.keys(filters()).length;
 
-/** Shows the filter and the export where the API has them. */
-async function offer() {
-  const { body: api } = await call(at("openapi.json"));
-  const known = new Set(api.paths["/results"]?.get?.parameters?.map(({ name }) => name));
-  filter.hidden = ![...filter.querySelectorAll("input")].every(({ name }) => known.has(name));
-  document.querySelector(".export").hidden = !known.has("format");
-}
-
 export function start() {
-  // Without them the table is of use nevertheless.
-  offer().catch(() => {});
   filter.addEventListener("submit", (event) => {
     event.preventDefault();
     reload();

@@ -1,0 +1,215 @@
+// The search page: the main job by mouse and by keyboard, filter, pages, export, what is wrong, and who else may use it.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { after, before, test } from "node:test";
+import { LIMIT, base, launch, open, picture, violations } from "./browser.mjs";
+
+let chrome;
+before(async () => { chrome = await launch(); });
+after(() => chrome.close());
+
+const quiet = { elsewhere: [], complaints: [] };
+const row = (page, text) => page.locator("#queries > li", { hasText: text });
+const titles = (page) => page.locator("#results tbody tr td:first-child");
+
+/** Searches by mouse, and waits for the end. */
+async function search(page, author, papers) {
+  await page.getByLabel("Author").first().fill(author);
+  await page.getByLabel("At most").fill(String(papers));
+  await page.getByRole("button", { name: "Search", exact: true }).click();
+  await row(page, author).getByText("Done").waitFor();
+}
+
+test("a search by mouse", async () => {
+  const { page, context, noted } = await open(chrome.browser, "/");
+  await search(page, "mouse", 30);
+  await row(page, "mouse").getByRole("button", { name: /^Show results/ }).click();
+  await page.locator("#scope-text", { hasText: "of Author: mouse" }).waitFor();
+  await titles(page).nth(24).waitFor();
+  assert.match(await titles(page).first().textContent(), /Result 0 of a study/);
+  assert.equal(await page.evaluate(() => document.activeElement.id), "results-heading");
+
+  // Pages by cursor, forth and back.
+  assert.equal(await page.getByRole("button", { name: "Previous" }).isDisabled(), true);
+  await page.getByRole("button", { name: "Next" }).click();
+  await page.getByText("Page 2", { exact: true }).waitFor();
+  await page.waitForFunction(() => document.querySelectorAll("#results tbody tr").length === 5);
+  await page.getByRole("button", { name: "Previous" }).click();
+  await page.waitForFunction(() => document.querySelectorAll("#results tbody tr").length === 25);
+
+  await page.getByRole("button", { name: "Show all" }).click();
+  await page.locator("#scope").waitFor({ state: "hidden" });
+  assert.deepEqual(noted, quiet);
+  await context.close();
+});
+
+test("a search by keyboard alone", async () => {
+  const { page, context, noted } = await open(chrome.browser, "/");
+  const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.textContent);
+  await page.keyboard.press("Tab");
+  assert.equal(await focused(), "Skip to results");
+  // To the first field, past the links of the head.
+  while ((await focused()) !== "author") await page.keyboard.press("Tab");
+  await page.keyboard.type("keyboard");
+  await page.keyboard.press("Enter");
+  await row(page, "keyboard").getByText("Done").waitFor();
+  // To its button, and with the space bar to its results.
+  for (let i = 0; i < 60; i += 1) {
+    await page.keyboard.press("Tab");
+    const label = await page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? "");
+    if (label === "Show results: Author: keyboard") break;
+  }
+  await page.keyboard.press("Space");
+  await page.locator("#scope-text", { hasText: "keyboard" }).waitFor();
+  assert.equal(await focused(), "results-heading");
+  const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+  assert.equal(outline, "solid", "the focus is seen");
+  assert.deepEqual(noted, quiet);
+  await context.close();
+});
+
+test("what waits is live, with its place in the queue, in every open page", async () => {
+  const one = await open(chrome.browser, "/");
+  const other = await open(chrome.browser, "/");
+  await other.page.getByText("Live", { exact: true }).waitFor();
+  await fetch(process.env.ARXIV_CONTROL, { method: "POST", body: JSON.stringify({ mode: "slow" }) });
+  try {
+    for (const author of ["first", "second", "third"]) {
+      await one.page.getByLabel("Author").first().fill(author);
+      await one.page.getByRole("button", { name: "Search", exact: true }).click();
+      await row(one.page, author).waitFor();
+    }
+    await row(other.page, "third").getByText(/Place \d+ in the queue|Next in the queue/).waitFor();
+    await picture(other.page, "waiting");
+    await row(one.page, "third").getByRole("button", { name: /^Cancel/ }).click();
+    await row(one.page, "third").waitFor({ state: "detached" });
+    await row(other.page, "third").waitFor({ state: "detached" });
+  } finally {
+    await fetch(process.env.ARXIV_CONTROL, { method: "POST", body: JSON.stringify({ mode: "ok" }) });
+  }
+  await row(other.page, "second").getByText("Done").waitFor();
+  assert.deepEqual([one.noted, other.noted], [quiet, quiet]);
+  await one.context.close();
+  await other.context.close();
+});
+
+test("results are filtered, and what the filter matches is exported", async () => {
+  const { page, context, noted } = await open(chrome.browser, "/");
+  await search(page, "export", 9);
+  const filter = page.getByRole("search", { name: "Filter results" });
+  await filter.getByLabel("Title").fill("arvizturo 3");
+  await filter.getByRole("button", { name: "Filter" }).first().click();
+  await page.waitForFunction(() => {
+    const rows = [...document.querySelectorAll("#results tbody tr td:first-child")];
+    return rows.length > 0 && rows.every((cell) => cell.textContent.includes("Result 3 "));
+  });
+  await picture(page, "filter");
+  for (const [name, start] of [["CSV", /author|title/], ["NDJSON", /^\{/], ["BibTeX", /^@/], ["CSL-JSON", /^\[/]]) {
+    const downloading = page.waitForEvent("download");
+    await page.getByRole("link", { name, exact: true }).click();
+    const text = readFileSync(await (await downloading).path(), "utf8");
+    assert.match(text, start, name);
+    assert.match(text, /Result 3 /, name);
+    assert.doesNotMatch(text, /Result 4 /, name);
+  }
+  await filter.getByLabel("Title").fill("nothing has this word");
+  await page.keyboard.press("Enter");
+  await page.getByText("Nothing here matches.").waitFor();
+  assert.deepEqual(noted, quiet);
+  await context.close();
+});
+
+test("what is wrong is told where it is wrong", async () => {
+  const { page, context } = await open(chrome.browser, "/");
+  await page.getByRole("button", { name: "Search", exact: true }).click();
+  await page.getByRole("alert").getByText("Nothing to search for").waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.id), "author");
+  await page.getByLabel("Author").first().fill("x");
+  await page.getByLabel("At most").fill("99999");
+  await page.getByRole("button", { name: "Search", exact: true }).click();
+  await page.getByRole("alert").getByText(/At most: .*30000/).waitFor();
+  assert.equal(await page.getByLabel("At most").getAttribute("aria-invalid"), "true");
+  assert.deepEqual(await violations(page), []);
+  await picture(page, "wrong");
+
+  // Too much at once: it says so, and when to come again.
+  await page.route("**/arxiv", (route) => route.fulfill({
+    status: 429, headers: { "Retry-After": "2", "Content-Type": "application/json" }, body: '{"detail":"Too many wait"}',
+  }));
+  await page.getByRole("button", { name: "Search", exact: true }).click();
+  await page.getByText("Too much at once").waitFor();
+  assert.equal(await page.getByRole("button", { name: "Search", exact: true }).isDisabled(), true);
+  await picture(page, "too-much");
+  await page.getByText("You can try again now.").waitFor();
+  await page.unroute("**/arxiv");
+  await page.route("**/arxiv", (route) => route.abort());
+  await page.getByRole("button", { name: "Search", exact: true }).click();
+  await page.getByText("No connection").waitFor();
+  await context.close();
+});
+
+test("light and dark, wide and narrow, it is readable by everybody", async () => {
+  for (const colorScheme of ["light", "dark"]) {
+    for (const width of [1200, 390]) {
+      const { page, context, noted } = await open(chrome.browser, "/", { colorScheme, viewport: { width, height: 900 } });
+      await titles(page).first().waitFor();
+      await page.getByText("More fields").click();
+      assert.deepEqual(await violations(page), [], `${colorScheme} ${width}`);
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(over <= 0, `nothing is cut off at ${width}`);
+      const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      assert.equal(Number(/\d+/.exec(background)[0]) > 127, colorScheme === "light", background);
+      await picture(page, `page-${colorScheme}-${width}`);
+      assert.deepEqual(noted, quiet);
+      await context.close();
+    }
+  }
+});
+
+test("another site cannot make a search", async () => {
+  const evil = createServer((request, response) => {
+    response.setHeader("Content-Type", "text/html");
+    response.end("<!doctype html><title>Elsewhere</title>");
+  });
+  await new Promise((resolve) => { evil.listen(0, "127.0.0.1", resolve); });
+  const context = await chrome.browser.newContext();
+  const page = await context.newPage();
+  // Another host than the API's: another site to the browser.
+  await page.goto(`http://localhost:${evil.address().port}/`);
+  const count = async () => {
+    const answer = await fetch(`${base}/arxiv?state=all&limit=500`);
+    return (await answer.json()).filter((state) => JSON.stringify(state).includes("crosssite")).length;
+  };
+  await page.evaluate(async (url) => {
+    const body = JSON.stringify({ author: "crosssite" });
+    const tries = [
+      fetch(url, { method: "POST", body, headers: { "Content-Type": "application/json" } }),
+      fetch(url, { method: "POST", body, mode: "no-cors", headers: { "Content-Type": "text/plain" } }),
+      fetch(url, { method: "POST", body: new URLSearchParams({ author: "crosssite" }), mode: "no-cors" }),
+      fetch(`${url}?author=crosssite`, { mode: "no-cors" }),
+    ];
+    await Promise.allSettled(tries);
+    const image = new Image();
+    const gone = new Promise((resolve) => { image.onload = image.onerror = resolve; });
+    image.src = `${url}?author=crosssite&x=1`;
+    await gone;
+  }, `${base}/arxiv`);
+  const submitted = page.waitForNavigation({ timeout: LIMIT });
+  await page.evaluate((url) => {
+    const form = document.createElement("form");
+    form.method = "post";
+    form.enctype = "text/plain";
+    form.action = url;
+    const input = document.createElement("input");
+    input.name = '{"author":"crosssite","x":"';
+    input.value = '"}';
+    form.append(input);
+    document.body.append(form);
+    form.submit();
+  }, `${base}/arxiv`);
+  await submitted;
+  assert.equal(await count(), 0);
+  await context.close();
+  evil.close();
+});
