@@ -270,7 +270,7 @@ async fn methods_and_paths(bed: &Bed) {
             .map(|v| v.to_str().unwrap().to_owned())
     };
     for (method, path, allowed) in [
-        ("POST", "/arxiv?title=x", "GET"),
+        ("PUT", "/arxiv?title=x", "GET"),
         ("HEAD", "/arxiv?title=x", "GET"),
         ("FOO", "/results", "GET"),
         ("DELETE", "/queries", "GET, POST"),
@@ -313,7 +313,7 @@ async fn methods_and_paths(bed: &Bed) {
     }
     for path in [
         "/",
-        "/docs",
+        "/Docs",
         "/Arxiv",
         "/arxiv-api/x",
         "//results",
