@@ -1,6 +1,6 @@
 //! `arxiv-api-server`: the REST API over arXiv searches that run as Kubernetes jobs.
 //!
-//! Ten endpoints keep the wire format of an existing FastAPI service (see [`wire`]). `GET /arxiv` makes an
+//! Ten endpoints keep the wire format of an existing FastAPI service (see the module `wire`). `GET /arxiv` makes an
 //! `ArxivQuery` object and waits for its end; `/queries` and `/results` read from replicas. This file only wires.
 
 mod accept;
