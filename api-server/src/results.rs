@@ -66,12 +66,7 @@ async fn results(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let wanted = Wanted::read(
-        &Query::parse(query.as_deref()),
-        &headers,
-        pages.defaults,
-        pages.zone,
-    )?;
+    let wanted = pages.wanted(query.as_deref(), &headers)?;
     service::notice!(
         component = "frontend",
         origin = "results.results",
@@ -86,12 +81,7 @@ async fn read_results(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let wanted = Wanted::read(
-        &Query::parse(query.as_deref()),
-        &headers,
-        pages.defaults,
-        pages.zone,
-    )?;
+    let wanted = pages.wanted(query.as_deref(), &headers)?;
     let call = wanted.call("read_results");
     service::notice!(
         component = "backend",
@@ -102,6 +92,11 @@ async fn read_results(
 }
 
 impl ResultPages {
+    fn wanted(&self, query: Option<&str>, headers: &HeaderMap) -> Result<Wanted, ApiError> {
+        let wanted = Wanted::read(&Query::parse(query), headers, self.defaults, self.zone)?;
+        Ok(wanted)
+    }
+
     async fn answer(
         &self,
         wanted: &Wanted,

@@ -6,9 +6,7 @@ mod bed;
 
 use std::collections::BTreeSet;
 
-use crd::ArxivQuery;
 use futures::future::join_all;
-use kube::{Api, api::ListParams};
 use reqwest::Response;
 use serde_json::{Value, json};
 use testbed::{
@@ -17,15 +15,6 @@ use testbed::{
 };
 
 use bed::{Bed, eventually, json as body, problems, told};
-
-async fn objects(bed: &Bed) -> Vec<ArxivQuery> {
-    let client = bed.stack.control_plane().client().await.unwrap();
-    Api::namespaced(client, bed.stack.namespace())
-        .list(&ListParams::default())
-        .await
-        .unwrap()
-        .items
-}
 
 /// Posts to the API server of this number.
 async fn post(bed: &Bed, server: usize, headers: &[(&str, &str)], query: &Value) -> Response {
@@ -72,7 +61,7 @@ async fn a_query_is_posted() {
     assert_eq!(rows.as_array().unwrap().len(), 3);
     let asked = &arxiv.requests()[0];
     assert!(asked.target.contains("sortBy=submittedDate"), "{asked:?}");
-    let made = &objects(&bed).await[0];
+    let made = &bed.objects().await[0];
     assert_eq!(
         (made.spec.backoff_limit, made.spec.ttl_seconds_after_finished),
         (None, Some(4 * 3600))
@@ -176,7 +165,7 @@ async fn a_key_makes_one_object_however_often_and_wherever_it_is_sent() {
         names.insert(body(answer).await["name"].as_str().unwrap().to_owned());
     }
     assert_eq!(names.len(), 1);
-    assert_eq!(objects(&bed).await.len(), 1);
+    assert_eq!(bed.objects().await.len(), 1);
 
     // Later, spelt otherwise, after a restart, by GET.
     bed.stack.api_servers[1].kill9_and_start().unwrap();
@@ -210,7 +199,7 @@ async fn a_key_makes_one_object_however_often_and_wherever_it_is_sent() {
         post(&bed, 0, &[("idempotency-key", "")], &query).await.status(),
         400
     );
-    assert_eq!(objects(&bed).await.len(), 1);
+    assert_eq!(bed.objects().await.len(), 1);
 
     // Once the object is gone, the key is free.
     let location = format!("/arxiv/{}", names.first().unwrap());
@@ -268,7 +257,7 @@ async fn what_is_pending_is_bounded_over_all_api_servers() {
             .status(),
         202
     );
-    assert_eq!(objects(&bed).await.len(), 5);
+    assert_eq!(bed.objects().await.len(), 5);
 
     // Each has its place; when one goes, there is room, and the others move up.
     let place = async |location: &str| body(bed.get(location).await).await["queue"]["place"].as_u64();

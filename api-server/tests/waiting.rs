@@ -6,8 +6,7 @@ mod bed;
 
 use std::time::Duration;
 
-use crd::{ArxivQuery, FAIL_FAST_ANNOTATION};
-use kube::{Api, api::ListParams};
+use crd::FAIL_FAST_ANNOTATION;
 use reqwest::{Response, header};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -17,15 +16,6 @@ use testbed::{
 };
 
 use bed::{Bed, LIMIT, eventually, json};
-
-async fn objects(bed: &Bed) -> Vec<ArxivQuery> {
-    let client = bed.stack.control_plane().client().await.unwrap();
-    Api::namespaced(client, bed.stack.namespace())
-        .list(&ListParams::default())
-        .await
-        .unwrap()
-        .items
-}
 
 fn header_of(response: &Response, name: header::HeaderName) -> Option<String> {
     Some(response.headers().get(name)?.to_str().unwrap().to_owned())
@@ -80,7 +70,7 @@ async fn a_query_is_told_by_its_name() {
         header_of(&response, header::CACHE_CONTROL).as_deref(),
         Some("no-store")
     );
-    let all = objects(&bed).await;
+    let all = bed.objects().await;
     let [object] = all.as_slice() else {
         panic!("{} objects", all.len())
     };
@@ -146,7 +136,8 @@ async fn a_query_that_takes_long_or_fails_is_told_by_its_name() {
     let response = request.send().await.unwrap();
     assert_eq!(response.headers()["preference-applied"], "respond-async");
     let location = accepted(response).await;
-    let of_async = objects(&bed)
+    let of_async = bed
+        .objects()
         .await
         .into_iter()
         .find(|o| location.ends_with(o.metadata.name.as_deref().unwrap()));
@@ -170,7 +161,7 @@ async fn a_query_that_takes_long_or_fails_is_told_by_its_name() {
     let response = bed.get("/arxiv?title=broken").await;
     assert_eq!(response.status(), 500);
     let failed = eventually("the failed one", async || {
-        objects(&bed)
+        bed.objects()
             .await
             .into_iter()
             .find(|o| o.spec.title.as_deref() == Some("broken"))
@@ -257,7 +248,7 @@ async fn the_watch_outlives_kubernetes() {
     plane.start_api_server().await.unwrap();
     bed.stack.ready().await.unwrap();
     assert!(
-        !objects(&bed)
+        !bed.objects()
             .await
             .iter()
             .any(|o| o.spec.title.as_deref() == Some("never"))
@@ -299,7 +290,7 @@ async fn what_is_removed_while_somebody_waits_is_told() {
         .wait_for_requests(1, LIMIT)
         .await
         .unwrap();
-    let name = objects(&bed).await[0].metadata.name.clone().unwrap();
+    let name = bed.objects().await[0].metadata.name.clone().unwrap();
     assert_eq!(bed.send("DELETE", &format!("/arxiv/{name}")).await.status(), 204);
     assert_eq!(waiting.await.unwrap().unwrap().status(), 410);
 }

@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crd::ArxivQuery;
+use kube::{Api, api::ListParams};
 use reqwest::{Client, Method, Response, redirect};
 use serde_json::Value;
 use testbed::{
@@ -136,6 +138,16 @@ impl Bed {
     /// The log of the API server.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.stack.api_servers[0].child().log()).unwrap()
+    }
+
+    /// The `ArxivQuery` objects of the namespace.
+    pub(crate) async fn objects(&self) -> Vec<ArxivQuery> {
+        let client = self.stack.control_plane().client().await.unwrap();
+        Api::namespaced(client, self.stack.namespace())
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
     }
 
     /// The number of rows that a query gives.
