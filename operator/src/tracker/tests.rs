@@ -1,0 +1,76 @@
+use arxiv::Search;
+use crd::ArxivQuerySpec;
+use futures::StreamExt;
+use jiff::civil::date;
+
+use super::*;
+
+const BACKOFF: Backoff = Backoff {
+    base: Duration::from_secs(1),
+    cap: Duration::from_secs(1),
+};
+
+fn page() -> WantedPage {
+    let search = Search {
+        title: Some("x".into()),
+        ..Search::default()
+    };
+    WantedPage {
+        request: PageRequest {
+            search: search.validate().unwrap(),
+            start: 0,
+            count: 8,
+        },
+        day: date(2024, 5, 6),
+    }
+}
+
+fn object(query: u128) -> ArxivQuery {
+    let mut object = ArxivQuery::new(&format!("q{query}"), ArxivQuerySpec::default());
+    object.metadata.namespace = Some("ns".into());
+    object
+}
+
+/// Begins a reconciliation of a query and lets it want the page.
+fn wants(tracker: &Tracker, query: u128) -> Uuid {
+    let uid = Uuid::from_u128(query);
+    tracker.begin(uid, &object(query), Timestamp::UNIX_EPOCH);
+    tracker.want(uid, &object(query), page(), Timestamp::UNIX_EPOCH);
+    uid
+}
+
+#[tokio::test]
+async fn who_waits_is_woken_once_and_who_has_left_is_not() {
+    let (tracker, mut woken) = Tracker::new(BACKOFF);
+    let (stays, leaves) = (wants(&tracker, 1), wants(&tracker, 2));
+    let key = tracker.next().unwrap();
+    tracker.forget(leaves);
+    tracker.answered(&key, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, None);
+    assert_eq!(woken.next().await.unwrap().name, "q1");
+    assert!(woken.try_recv().is_err(), "nobody else");
+    assert!(!tracker.state().woken.is_empty(), "it has not begun yet");
+    tracker.begin(
+        stays,
+        &ArxivQuery::new("q1", ArxivQuerySpec::default()),
+        Timestamp::UNIX_EPOCH,
+    );
+    tracker.all_told().await;
+}
+
+#[test]
+fn nothing_is_held_of_objects_that_are_gone_or_come_too_late() {
+    let (tracker, _woken) = Tracker::new(BACKOFF);
+    let (stays, _gone) = (wants(&tracker, 1), wants(&tracker, 2));
+    tracker.retain(&HashSet::from([stays]));
+    assert_eq!(tracker.state().known.len(), 1);
+    let stranger = Uuid::from_u128(3);
+    tracker.want(stranger, &object(3), page(), Timestamp::UNIX_EPOCH);
+    tracker.forget(stays);
+    assert_eq!(
+        (tracker.backlog(), tracker.state().known.len()),
+        (Backlog::default(), 0)
+    );
+    tracker.close();
+    wants(&tracker, 4);
+    assert_eq!(tracker.backlog(), Backlog::default(), "the process ends");
+}
