@@ -23,6 +23,7 @@
       "ARXIV_CONTACT" .contact
       "ARXIV_PROXY" .proxy.url
       "ARXIV_TIMEOUT_MS" (include "arxiv-operator.integer" .timeoutMilliseconds)
+      "COOLDOWN_BASE_MS" (include "arxiv-operator.integer" .cooldownBaseMilliseconds)
       "MIN_INTERVAL_MS" (include "arxiv-operator.integer" .minIntervalMilliseconds)) }}
 {{- if .proxy.secret }}
 {{- if .proxy.url }}{{ fail "arxiv.proxy: url or secret, not both" }}{{ end }}

@@ -1,6 +1,6 @@
 {{/* The API server's Deployments ("groups") by mode, and what each serves. */}}
 
-{{/* The ten endpoints: path, methods where a path is two endpoints, SERVE's name for it, the stores it uses, whether it talks to Kubernetes, to arXiv. */}}
+{{/* The ten endpoints: path, methods where a path is two endpoints, SERVE's name for it, the stores it uses, whether it makes objects in Kubernetes, whether it talks to arXiv. */}}
 {{- define "arxiv-operator.endpoints" -}}
 arxiv: {path: /arxiv, serve: arxiv, stores: [readOnly], kubernetes: true}
 queries: {path: /queries, methods: [GET, HEAD], serve: queries, stores: [readOnly]}
@@ -14,15 +14,22 @@ write-queries: {path: /write-queries, serve: write-queries, stores: [readWrite]}
 write-results: {path: /write-results, serve: write-results, stores: [readWrite]}
 {{- end }}
 
-{{/* `groups`: a list of name, serve, endpoints (names), stores, kubernetes, arxiv, settings (apiServer with the component's overrides), pods (the most at once). */}}
+{{/* Which endpoints ask for tokens: off, backend or all. YAML takes off without quotes for false. */}}
+{{- define "arxiv-operator.access" -}}
+{{- .Values.apiServer.access.endpoints | default "off" }}
+{{- end }}
+
+{{/* `groups`: a list of name, serve, endpoints (names), stores, kubernetes (makes objects there), guarded (asks there who calls), arxiv, settings (apiServer with the component's overrides), pods (the most at once). */}}
 {{- define "arxiv-operator.groups" -}}
 {{- $endpoints := include "arxiv-operator.endpoints" . | fromYaml }}
 {{- $names := list "arxiv" "queries" "queries-post" "results" "arxiv-api" "get-sequence" "read-queries" "read-results" "write-queries" "write-results" }}
+{{- $frontend := slice $names 0 4 }}
+{{- $backend := slice $names 4 }}
 {{- $plan := list }}
 {{- if eq .Values.apiServer.mode "together" }}
 {{- $plan = list (dict "name" "api" "serve" "all" "endpoints" $names) }}
 {{- else if eq .Values.apiServer.mode "frontendBackend" }}
-{{- $plan = list (dict "name" "frontend" "serve" "frontend" "endpoints" (slice $names 0 4)) (dict "name" "backend" "serve" "backend" "endpoints" (slice $names 4)) }}
+{{- $plan = list (dict "name" "frontend" "serve" "frontend" "endpoints" $frontend) (dict "name" "backend" "serve" "backend" "endpoints" $backend) }}
 {{- else }}
 {{- range $names }}
 {{- $plan = append $plan (dict "name" . "serve" (get (get $endpoints .) "serve") "endpoints" (list .)) }}
@@ -32,13 +39,16 @@ write-results: {path: /write-results, serve: write-results, stores: [readWrite]}
 {{- if .Values.apiServer.enabled }}
 {{- range $group := $plan }}
 {{- $stores := list }}
+{{- $access := include "arxiv-operator.access" $ }}
 {{- $_ := set . "kubernetes" false }}
 {{- $_ := set . "arxiv" false }}
+{{- $_ := set . "guarded" (eq $access "all") }}
 {{- range .endpoints }}
 {{- $endpoint := get $endpoints . }}
 {{- $stores = concat $stores $endpoint.stores | uniq }}
 {{- if $endpoint.kubernetes }}{{ $_ := set $group "kubernetes" true }}{{ end }}
 {{- if $endpoint.arxiv }}{{ $_ := set $group "arxiv" true }}{{ end }}
+{{- if and (has . $backend) (eq $access "backend") }}{{ $_ := set $group "guarded" true }}{{ end }}
 {{- end }}
 {{- $override := get $.Values.apiServer.components .name | default dict }}
 {{- $settings := mergeOverwrite (deepCopy (omit $.Values.apiServer "pod" "components")) (deepCopy (omit $override "pod")) }}

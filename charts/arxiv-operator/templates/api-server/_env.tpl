@@ -6,6 +6,7 @@
       "LOG_LEVEL" $.root.Values.log.level
       "LOG_FORMAT" $.root.Values.log.format
       "SERVE" $.group.serve
+      "ROOT_PATH" .rootPath
       "DATABASE_MAX_CONNECTIONS" (include "arxiv-operator.poolSize" $)
       "STATEMENT_CACHE" $.cache
       "DRAIN_SECONDS" (include "arxiv-operator.integer" $.group.settings.drainSeconds)
@@ -14,6 +15,26 @@
       "RESULTS_DEFAULT_ITEMS_PER_PAGE" (include "arxiv-operator.integer" .resultsDefaultItemsPerPage)
       "TIMEZONE_OFFSET" (include "arxiv-operator.integer" .timezoneOffset)
       "READ_SETTLE_SECONDS" (include "arxiv-operator.integer" .readSettleSeconds)) }}
+{{- with $.group.settings.clients }}
+{{- include "arxiv-operator.env" (dict
+      "TRUSTED_PROXIES" (join "," .trustedProxies)
+      "TRUSTED_PROXIES_HEADER" .trustedProxiesHeader
+      "CORS_ALLOWED_ORIGINS" (join "," .corsAllowedOrigins)) }}
+{{- if $.group.kubernetes }}
+{{- include "arxiv-operator.env" (dict
+      "CLIENT_SEARCHES_PER_MINUTE" (include "arxiv-operator.integer" .searchesPerMinute)
+      "CLIENT_BURST" (include "arxiv-operator.integer" .burst)
+      "ARXIV_MAX_PENDING" (include "arxiv-operator.integer" .maxPending)
+      "ARXIV_MAX_PENDING_PER_CLIENT" (include "arxiv-operator.integer" .maxPendingPerClient)
+      "ARXIV_MAX_PRIORITY" (include "arxiv-operator.integer" .maxPriority)) }}
+{{- end }}
+{{- end }}
+{{- if $.group.guarded }}
+{{- include "arxiv-operator.env" (dict
+      "ACCESS" (include "arxiv-operator.access" $.root)
+      "ACCESS_AUDIENCE" $.group.settings.access.audience
+      "ACCESS_CACHE_SECONDS" (include "arxiv-operator.integer" $.group.settings.access.cacheSeconds)) }}
+{{- end }}
 {{- if $.group.kubernetes }}
 {{- include "arxiv-operator.env" (dict
       "NAMESPACE" (include "arxiv-operator.queryNamespace" $.root)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chart::{Container, pods, read, refusal, render, root};
+use chart::{pods, refusal, render};
 
 #[test]
 fn each_process_has_only_its_credentials() {
@@ -139,70 +139,4 @@ fn passwords_for_new_users_go_to_the_migrations_alone() {
             pod.name
         );
     }
-}
-
-/// Every variable is one that the programs read. Databases' variables are put together from a prefix.
-#[test]
-fn the_programs_know_every_variable() {
-    let values = "
-apiServer: {mode: perEndpoint}
-operator: {watchNamespaces: [library]}
-arxiv: {contact: papers@example.org, proxy: {secret: proxy}, caBundle: {secret: ca}}
-networkPolicy: {arxiv: {to: [{podSelector: {}}], ports: [3128]}}
-postgres:
-  tls: {mode: verify-full, rootCert: {secret: ca}}
-  connections:
-    queriesReadWrite: {secret: x}
-    queriesReadOnly: {secret: x}
-    queriesOwner: {secret: x}
-    upstreamOwner: {secret: x}
-migrations: {rolePasswords: {secret: x}}
-";
-    let mut sources = String::new();
-    for folder in [
-        "operator/src",
-        "api-server/src",
-        "crates/service/src/logs",
-        "crates/service/src/settings",
-        "crates/upstream/src",
-    ] {
-        for file in std::fs::read_dir(root().join(folder)).unwrap() {
-            let path = file.unwrap().path();
-            if path.is_file() {
-                sources += &std::fs::read_to_string(path).unwrap();
-            }
-        }
-    }
-    let objects = render(values).unwrap();
-    let mut checked = BTreeSet::new();
-    for Container { container, .. } in pods(&objects) {
-        for entry in container["env"].as_array().into_iter().flatten() {
-            let name = entry["name"].as_str().unwrap();
-            // sqlx and libpq's own.
-            if name.starts_with("PGSSL") {
-                continue;
-            }
-            let known = match name
-                .strip_prefix("DATABASE_")
-                .and_then(|rest| rest.strip_suffix("_URL"))
-            {
-                Some(_) if sources.contains(&format!("\"{name}\"")) => true,
-                Some(store @ ("QUERIES_RW" | "QUERIES_RO" | "RO")) => {
-                    let (table, access) = store.rsplit_once('_').unwrap_or(("", store));
-                    sources.contains("DATABASE_{table}_{access}")
-                        && sources.contains(&format!("\"{access}\""))
-                        || !table.is_empty() && sources.contains(&format!("\"DATABASE_{store}\""))
-                }
-                Some(store) => sources.contains(&format!("\"DATABASE_{store}\"")),
-                None => sources.contains(&format!("\"{name}\"")),
-            };
-            assert!(known, "no program reads {name}");
-            checked.insert(name.to_owned());
-        }
-    }
-    assert!(checked.len() > 35, "{checked:?}");
-    assert!(
-        read("operator/src/main.rs").unwrap().contains("Migrate"),
-        "the argument of the Job"
-    );
 }

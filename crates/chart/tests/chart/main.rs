@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod access;
 mod cluster;
 mod crds;
 mod credentials;
@@ -24,4 +25,5 @@ mod rbac;
 mod release;
 mod scaling;
 mod schema;
+mod settings;
 mod traffic;

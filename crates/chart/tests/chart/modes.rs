@@ -190,6 +190,61 @@ fn an_http_route_leads_each_path_and_method_to_pods_that_serve_it() {
 }
 
 #[test]
+fn pages_and_a_prefix_are_routed_when_asked_for() {
+    for (root, index) in [("", "/"), ("/api", "/api")] {
+        let values = format!(
+            "apiServer: {{mode: frontendBackend, settings: {{rootPath: '{root}'}}}}\nroutes: {{pages: true}}\ningress: {{enabled: true}}\nhttpRoute: {{enabled: true, parentRefs: [{{name: public}}]}}"
+        );
+        let objects = render(&values).unwrap();
+        let rules = &objects.only("Ingress").unwrap()["spec"]["rules"][0]["http"]["paths"];
+        let paths: Vec<(&str, &str)> = rules
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|rule| {
+                assert_eq!(rule["backend"]["service"]["name"], named("frontend"), "{rule}");
+                (rule["path"].as_str().unwrap(), rule["pathType"].as_str().unwrap())
+            })
+            .collect();
+        let of = |path: &str| format!("{root}{path}");
+        let (arxiv, docs, assets) = (of("/arxiv"), of("/docs"), of("/assets"));
+        for expected in [
+            (arxiv.as_str(), "Prefix"),
+            (index, "Exact"),
+            (&docs, "Exact"),
+            (&assets, "Prefix"),
+        ] {
+            assert!(paths.contains(&expected), "{expected:?} in {paths:?}");
+        }
+        let rules = &objects.only("HTTPRoute").unwrap()["spec"]["rules"];
+        let of_index = |rule: &&Value| {
+            rule["matches"][0]["path"] == serde_json::json!({"type": "Exact", "value": index})
+        };
+        assert!(
+            rules.as_array().unwrap().iter().any(|rule| of_index(&rule)),
+            "{rules}"
+        );
+    }
+    let message =
+        chart::refusal("apiServer: {mode: perEndpoint}\nroutes: {pages: true}\ningress: {enabled: true}")
+            .unwrap();
+    assert!(message.contains("routes.pages"), "{message}");
+}
+
+#[test]
+fn clients_addresses_can_be_kept() {
+    let objects = render("apiServer: {service: {type: LoadBalancer, externalTrafficPolicy: Local}}").unwrap();
+    let service = objects.get("Service", &named("api")).unwrap();
+    assert_eq!(service["spec"]["externalTrafficPolicy"], "Local");
+    let objects = render("apiServer: {service: {externalTrafficPolicy: Local}}").unwrap();
+    let service = objects.get("Service", &named("api")).unwrap();
+    assert!(
+        service["spec"]["externalTrafficPolicy"].is_null(),
+        "not of a ClusterIP"
+    );
+}
+
+#[test]
 fn a_route_needs_a_gateway() {
     let message = chart::refusal("httpRoute: {enabled: true}").unwrap();
     assert!(

@@ -27,6 +27,7 @@ fn they_tell_what_matters() {
         "papers-arxiv-operator-api",
         "of all namespaces",
         "(3 connections a pool, up to 7 pods)",
+        "write-* ask for a token of Kubernetes, made for the audience arxiv-api-server",
     ] {
         assert!(plain.contains(words), "{words}\n{plain}");
     }
@@ -41,6 +42,19 @@ fn they_tell_what_matters() {
     assert!(
         !narrow.contains("arxiv.contact") && !narrow.contains("port-forward"),
         "{narrow}"
+    );
+    let behind = notes(&["--set", "ingress.enabled=true"]);
+    assert!(
+        behind.contains("share one allowance of 20 searches a minute"),
+        "{behind}"
+    );
+    let proxied = notes(&[
+        "--set",
+        "ingress.enabled=true,apiServer.clients.trustedProxies={10.0.0.0/8},apiServer.access.endpoints=off",
+    ]);
+    assert!(
+        !proxied.contains("allowance") && proxied.contains("may call all of it"),
+        "{proxied}"
     );
     let cnpg = notes(&["--set", "postgres.mode=cnpg"]);
     assert!(

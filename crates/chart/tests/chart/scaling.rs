@@ -50,6 +50,7 @@ fn autoscalers_go_up_at_once_and_down_slowly() {
     let values = r#"
 apiServer:
   autoscaling:
+    pendingQueries: {enabled: true, averageValue: "500"}
     metrics: [{type: External, external: {metric: {name: arxiv_pending}, target: {type: AverageValue, averageValue: "10"}}}]
   components: {api: {autoscaling: {maxReplicas: 9}}}
 "#;
@@ -63,9 +64,28 @@ apiServer:
         spec["metrics"][0]["resource"]["target"],
         json!({"type": "Utilization", "averageUtilization": 70})
     );
-    assert_eq!(spec["metrics"][1]["external"]["metric"]["name"], "arxiv_pending");
+    assert_eq!(
+        spec["metrics"][1]["external"],
+        json!({"metric": {"name": "arxiv_pending_queries"}, "target": {"type": "AverageValue", "averageValue": "500"}})
+    );
+    assert_eq!(spec["metrics"][2]["external"]["metric"]["name"], "arxiv_pending");
     assert_eq!(spec["behavior"]["scaleUp"]["stabilizationWindowSeconds"], 0);
     assert_eq!(spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"], 300);
+}
+
+#[test]
+fn only_what_serves_arxiv_scales_by_pending_queries() {
+    let values = "apiServer: {mode: perEndpoint, autoscaling: {pendingQueries: {enabled: true}}}";
+    for scaler in render(values).unwrap().of("HorizontalPodAutoscaler") {
+        let metrics = scaler["spec"]["metrics"].as_array().unwrap().len();
+        let arxiv = scaler["metadata"]["name"] == "papers-arxiv-operator-arxiv";
+        assert_eq!(
+            metrics,
+            if arxiv { 2 } else { 1 },
+            "{}",
+            scaler["metadata"]["name"]
+        );
+    }
 }
 
 #[test]

@@ -31,6 +31,18 @@ fn what_is_misspelt_is_refused() {
         "operator: {resources: {requests: {memory: null}}}",
         "log: {level: TRACE}",
         "operator: {terminationGracePeriodSeconds: 20}",
+        "operator: {leaderElection: {leaseName: 'A B'}}",
+        "apiServer: {access: {endpoints: frontend}}",
+        "apiServer: {access: {endpoints: true}}",
+        "apiServer: {access: {cacheSeconds: 61}}",
+        "apiServer: {access: {callers: {backend: [recorder]}}}",
+        "apiServer: {clients: {burst: 0}}",
+        "apiServer: {clients: {trustedProxies: [proxy.example]}}",
+        "apiServer: {clients: {trustedProxiesHeader: x-real-ip}}",
+        "apiServer: {clients: {corsAllowedOrigins: ['*']}}",
+        "apiServer: {clients: {maxPriority: 1001}}",
+        "apiServer: {settings: {rootPath: api}}",
+        "retention: {days: 0}",
     ] {
         let message = refusal(values).unwrap();
         assert!(message.contains("schema"), "{values}: {message}");

@@ -1,0 +1,200 @@
+//! The chart and the programs know the same settings: nothing is set that no program reads, and everything can be set.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use chart::{pods, render, root};
+
+/// Each program, and where its settings are declared.
+const PROGRAMS: [(&str, &[&str]); 3] = [
+    (
+        "operator",
+        &[
+            "operator/src/settings.rs",
+            "crates/upstream/src",
+            "crates/service/src/logs",
+        ],
+    ),
+    ("migrate", &["operator/src/migrate.rs", "crates/service/src/logs"]),
+    (
+        "api-server",
+        &["api-server/src", "crates/upstream/src", "crates/service/src/logs"],
+    ),
+];
+/// What the chart has no value for, and why.
+const UNSET: [&str; 1] = [
+    // The Lease is where the operator's rights are: in the watched namespace, else in the pod's.
+    "LEASE_NAMESPACE",
+];
+const EVERYTHING: &str = "
+operator: {watchNamespaces: [library]}
+arxiv: {contact: papers@example.org, proxy: {secret: proxy}, caBundle: {secret: ca}}
+networkPolicy: {arxiv: {to: [{podSelector: {}}], ports: [3128]}}
+apiServer:
+  clients: {trustedProxies: [10.0.0.0/8, 'fd00::/8'], corsAllowedOrigins: ['https://papers.example']}
+  settings: {rootPath: /api}
+retention: {days: 90}
+postgres:
+  tls: {mode: verify-full, rootCert: {secret: ca}}
+  connections:
+    queriesReadWrite: {secret: x}
+    resultsReadWrite: {secret: x}
+    queriesReadOnly: {secret: x}
+    resultsReadOnly: {secret: x}
+    queriesOwner: {secret: x}
+    resultsOwner: {secret: x}
+    upstreamOwner: {secret: x}
+migrations: {rolePasswords: {secret: x}}
+";
+
+fn sources(path: &Path, text: &mut String) {
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            sources(&entry.unwrap().path(), text);
+        }
+    } else if path.extension().is_some_and(|extension| extension == "rs") {
+        *text += &std::fs::read_to_string(path).unwrap();
+    }
+}
+
+/// A database's variables stand for one setting: its address, as a whole or in parts.
+fn setting(name: &str) -> String {
+    let parts = [
+        "_URL",
+        "_STRING",
+        "_HOST",
+        "_PORT",
+        "_NAME",
+        "_USER",
+        "_PASSWORD",
+        "_FILE",
+    ];
+    let database = name.starts_with("DATABASE_");
+    let base = parts
+        .iter()
+        .find_map(|part| name.strip_suffix(part).filter(|_| database));
+    base.unwrap_or(name).to_owned()
+}
+
+/// What a program's `--help` names: the variables of its options, and those that its help text tells of.
+fn declared(folders: &[&str]) -> BTreeSet<String> {
+    let mut text = String::new();
+    for folder in folders {
+        sources(&root().join(folder), &mut text);
+    }
+    let text = text
+        .lines()
+        .filter(|line| !line.contains("_OF_A_TEST"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let options = text
+        .split("env = \"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap());
+    // The databases and the secrets have no options, as a command line is no place for them.
+    let told = text
+        .split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
+        .filter(|word| {
+            word.starts_with("DATABASE_") || word.ends_with("_PASSWORD") || *word == "RETENTION_DAYS"
+        })
+        .filter(|word| !["NAME_PASSWORD", "_PASSWORD", "DATABASE_"].contains(word));
+    options.chain(told).map(setting).collect()
+}
+
+#[test]
+fn the_chart_sets_what_the_programs_read_and_all_of_it() {
+    let mut set: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for mode in ["together", "frontendBackend", "perEndpoint"] {
+        let objects =
+            render(&EVERYTHING.replace("apiServer:", &format!("apiServer:\n  mode: {mode}"))).unwrap();
+        for pod in pods(&objects) {
+            let names = set
+                .entry(pod.container["name"].as_str().unwrap().to_owned())
+                .or_default();
+            let env = pod.env();
+            // libpq's own names, which sqlx reads.
+            names.extend(
+                env.keys()
+                    .filter(|name| !name.starts_with("PGSSL"))
+                    .map(|name| setting(name)),
+            );
+        }
+    }
+    for (program, folders) in PROGRAMS {
+        let mut declared = declared(folders);
+        let set = &set[program];
+        let unknown: Vec<_> = set.difference(&declared).collect();
+        assert!(unknown.is_empty(), "{program} reads none of {unknown:?}");
+        for name in UNSET {
+            declared.remove(name);
+        }
+        let missing: Vec<_> = declared.difference(set).collect();
+        assert!(
+            missing.is_empty(),
+            "{program}: no value of the chart sets {missing:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_set_arrives_as_it_is() {
+    let values = "
+arxiv: {cooldownBaseMilliseconds: 20000}
+operator: {replicas: 1, retryBaseMilliseconds: 5000, leaderElection: {enabled: false, leaseName: ours}}
+retention: {days: 90}
+apiServer:
+  clients: {searchesPerMinute: 0, burst: 3, trustedProxies: [10.0.0.0/8, 'fd00::/8'], trustedProxiesHeader: forwarded,
+    corsAllowedOrigins: ['https://a.example', 'https://b.example'], maxPending: 1000000, maxPendingPerClient: 7, maxPriority: -1}
+  settings: {rootPath: /api}
+";
+    let objects = render(values).unwrap();
+    let all = pods(&objects);
+    let env = |container: &str| {
+        let pod = all.iter().find(|pod| pod.container["name"] == container);
+        pod.map(chart::Container::env).unwrap_or_default()
+    };
+    for (container, name, value) in [
+        ("operator", "COOLDOWN_BASE_MS", "20000"),
+        ("operator", "RETRY_BASE_MS", "5000"),
+        ("operator", "LEADER_ELECTION", "false"),
+        ("operator", "LEASE_NAME", "ours"),
+        ("migrate", "RETENTION_DAYS", "90"),
+        ("api-server", "COOLDOWN_BASE_MS", "20000"),
+        ("api-server", "CLIENT_SEARCHES_PER_MINUTE", "0"),
+        ("api-server", "CLIENT_BURST", "3"),
+        ("api-server", "TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8"),
+        ("api-server", "TRUSTED_PROXIES_HEADER", "forwarded"),
+        (
+            "api-server",
+            "CORS_ALLOWED_ORIGINS",
+            "https://a.example,https://b.example",
+        ),
+        ("api-server", "ARXIV_MAX_PENDING", "1000000"),
+        ("api-server", "ARXIV_MAX_PENDING_PER_CLIENT", "7"),
+        ("api-server", "ARXIV_MAX_PRIORITY", "-1"),
+        ("api-server", "ROOT_PATH", "/api"),
+    ] {
+        assert_eq!(
+            env(container).get(name).map(String::as_str),
+            Some(value),
+            "{name}"
+        );
+    }
+    let plain = render("").unwrap();
+    for pod in pods(&plain) {
+        assert!(
+            !pod.env().contains_key("RETENTION_DAYS"),
+            "rows are kept for ever"
+        );
+    }
+    let role = objects
+        .get("ClusterRole", "library-papers-arxiv-operator-operator")
+        .unwrap();
+    assert!(
+        role["rules"].to_string().contains("\"resourceNames\":[\"ours\"]"),
+        "the right is to the Lease that is used: {}",
+        role["rules"]
+    );
+    let message = chart::refusal("operator: {leaderElection: {enabled: false}}").unwrap();
+    assert!(message.contains("set operator.replicas to 1"), "{message}");
+}
