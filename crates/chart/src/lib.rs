@@ -7,6 +7,7 @@ mod container;
 mod helm;
 mod objects;
 pub mod readme;
+pub mod schemas;
 
 use std::path::{Path, PathBuf};
 

@@ -57,14 +57,7 @@ impl GoTools {
     }
 
     fn build(&self, folder: &Path) -> Result<()> {
-        let go = find_program("go")
-            .or_else(|| Some("/usr/local/go/bin/go".into()).filter(|go: &PathBuf| go.is_file()))
-            .with_context(|| {
-                format!(
-                    "{} is built from Go modules, and Go is not installed (https://go.dev/doc/install)",
-                    self.name
-                )
-            })?;
+        let go = go(self.name)?;
         progress::say(&format!(
             "building {} (once, {} on two cores)",
             self.name, self.takes
@@ -105,6 +98,15 @@ impl GoTools {
         progress::say(&format!("built {}; kept in {}", self.name, folder.display()));
         Ok(())
     }
+}
+
+/// Go itself, which `what` is made with.
+pub(crate) fn go(what: &str) -> Result<PathBuf> {
+    find_program("go")
+        .or_else(|| Some("/usr/local/go/bin/go".into()).filter(|go: &PathBuf| go.is_file()))
+        .with_context(|| {
+            format!("{what} is made from Go modules, and Go is not installed (https://go.dev/doc/install)")
+        })
 }
 
 #[cfg(test)]

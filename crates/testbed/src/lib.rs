@@ -5,6 +5,7 @@
 
 pub mod arxiv;
 pub mod control_plane;
+pub mod go_file;
 pub mod go_tools;
 mod http_get;
 mod once;

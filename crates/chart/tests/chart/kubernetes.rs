@@ -35,7 +35,7 @@ async fn every_mode_is_taken_with_every_field_known() {
     );
 }
 
-/// Those of `CloudNativePG`, Gateway API and prometheus-operator, with their own checks.
+/// Those of `CloudNativePG`, Gateway API, prometheus-operator, Flux and Argo CD, with their own checks.
 #[tokio::test]
 async fn objects_for_other_operators_are_taken() {
     let cluster = cluster().await;
@@ -47,7 +47,7 @@ async fn objects_for_other_operators_are_taken() {
             kinds.push(path.file_stem().unwrap().to_string_lossy().into_owned());
         }
     }
-    assert_eq!(kinds.len(), 6);
+    assert_eq!(kinds.len(), 10);
     for kind in &kinds {
         let definition = format!("crd/{kind}");
         cluster.succeeds(
@@ -90,6 +90,17 @@ apiServer: {mode: perEndpoint}",
             theirs.iter().any(|group| version.contains(group))
         };
         cluster.takes(&list(objects.iter().filter(of_theirs)));
+    }
+    for namespace in ["flux-system", "argocd"] {
+        cluster.kubectl(&["create", "namespace", namespace], "");
+    }
+    for file in [
+        "flux/system.yaml",
+        "flux/searches.yaml",
+        "argocd/system.yaml",
+        "argocd/searches.yaml",
+    ] {
+        cluster.takes(&chart::read(&format!("examples/{file}")).unwrap());
     }
     let none =
         render("postgres: {mode: cnpg, cnpg: {sequence: {synchronous: {method: any, number: 0}}}}").unwrap();

@@ -8,12 +8,15 @@
 )]
 
 mod access;
+mod checkers;
 mod cluster;
+mod conform;
 mod crds;
 mod credentials;
 mod databases;
 mod examples;
 mod generated;
+mod health;
 mod kubernetes;
 mod migrations;
 mod modes;

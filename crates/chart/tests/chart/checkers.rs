@@ -1,0 +1,22 @@
+//! Programs that check manifests.
+
+use std::path::PathBuf;
+
+use testbed::go_tools::GoTools;
+
+/// kubeconform, and a Lua: that of Argo CD.
+const CHECKERS: GoTools = GoTools {
+    name: "manifest-checkers",
+    takes: "a few seconds",
+    go_mod: include_str!("../../manifests/go.mod"),
+    go_sum: include_str!("../../manifests/go.sum"),
+    link_flags: "",
+    cgo: false,
+    tags: "",
+    programs: &[("kubeconform", "kubeconform"), ("glua", "glua")],
+};
+
+/// One of them.
+pub(crate) fn checker(name: &str) -> PathBuf {
+    CHECKERS.ready().expect("checkers").join(name)
+}

@@ -1,0 +1,260 @@
+//! Every manifest that is rendered or shown conforms to the schemas of every supported Kubernetes version, as kubeconform reads them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use chart::{Objects, read, render, root, schemas};
+use serde_json::{Value, json};
+use testbed::go_file::GoFile;
+use testbed::scratch::Scratch;
+
+use crate::checkers::checker;
+use crate::cluster::cluster;
+
+const fn openapi(version: &'static str, sum: &'static str) -> GoFile {
+    GoFile {
+        name: "kubernetes-openapi",
+        module: "k8s.io/kubernetes",
+        version,
+        sum,
+        path: "api/openapi-spec/swagger.json",
+    }
+}
+
+/// The oldest that the chart takes, one between, and the one that all other tests run on.
+const VERSIONS: [GoFile; 3] = [
+    openapi("v1.32.13", "h1:5TGYdZ6YZqdp6h/Rp1vX/4TIoybMPdgv97LCZCtPuNQ="),
+    openapi("v1.35.4", "h1:o/8dBC/pHVpYoGV4OAIytAlNPZbdYVTXJHoYvXC4qzM="),
+    openapi("v1.37.2", "h1:A2VDEiObzkYqFTKhSsn0ZEb0RlLEXpHWj93gi2HqEwE="),
+];
+
+/// Beside each of the three modes.
+const VALUES: [&str; 3] = [
+    "",
+    "
+operator: {watchNamespaces: [library]}
+migrations: {hook: helm, ttlSecondsAfterFinished: 600}
+ingress: {enabled: true, className: c, hosts: [a.example], tls: [{hosts: [a.example], secretName: t}]}
+service: {ipFamilyPolicy: PreferDualStack, ipFamilies: [IPv6, IPv4]}
+monitoring: {dashboard: {enabled: true}}
+arxiv: {caBundle: {configMap: ca}}
+pod: {priorityClassName: p, runtimeClassName: gvisor, hostAliases: [{ip: 192.0.2.1, hostnames: [pg]}], tolerations: [{key: spot, operator: Exists}], extraEnv: [{name: TZ, value: UTC}], extraVolumes: [{name: tmp, emptyDir: {}}], extraVolumeMounts: [{name: tmp, mountPath: /tmp}]}",
+    "
+postgres: {mode: cnpg, cnpg: {readPooler: {enabled: true}, scheduledBackup: {enabled: true, pluginConfiguration: {name: barman}}}}
+monitoring: {serviceMonitor: {enabled: true, interval: 30s}, prometheusRule: {enabled: true}}
+httpRoute: {enabled: true, parentRefs: [{name: public, namespace: gateways}], hostnames: [a.example]}",
+];
+
+/// What is checked, by the name of its file.
+async fn manifests() -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    let mut add = |from: &str, objects: Objects| {
+        for (number, object) in objects.iter().enumerate() {
+            found.push((format!("{from}-{number}"), object.clone()));
+        }
+    };
+    for mode in ["together", "frontendBackend", "perEndpoint"] {
+        for (number, values) in VALUES.iter().enumerate() {
+            let values = format!(
+                "apiServer: {{mode: {mode}, access: {{endpoints: all}}, autoscaling: {{pendingQueries: {{enabled: true}}}}}}{values}"
+            );
+            add(&format!("{mode}-{number}"), render(&values).unwrap());
+        }
+    }
+    add(
+        "production",
+        render(&read("examples/values-production.yaml").unwrap()).unwrap(),
+    );
+    let cluster = cluster().await;
+    for folder in kustomizations(&root().join("examples")) {
+        let built = cluster.succeeds(&["kustomize", &folder.to_string_lossy()], "");
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        add(&format!("kustomize-{name}"), Objects::read(&built).unwrap());
+    }
+    for file in [
+        "arxivquery.yaml",
+        "arxivquery-every-field.yaml",
+        "argocd/argocd-cm.yaml",
+        "argocd/searches.yaml",
+        "argocd/system.yaml",
+        "flux/searches.yaml",
+        "flux/system.yaml",
+    ] {
+        let objects = Objects::read(&read(&format!("examples/{file}")).unwrap()).unwrap();
+        add(&file.replace('/', "-"), objects);
+    }
+    found
+}
+
+/// Every folder with a kustomization below one.
+fn kustomizations(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(kustomizations(&path));
+        } else if path.ends_with("kustomization.yaml") {
+            found.push(folder.to_owned());
+        }
+    }
+    found
+}
+
+/// `API-VERSION KIND` of objects.
+fn kinds<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeSet<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    objects
+        .map(|object| (text(&object["apiVersion"]), text(&object["kind"])))
+        .collect()
+}
+
+fn write_schema(folder: &Path, api_version: &str, kind: &str, schema: &Value) {
+    // As the template below names it.
+    let (group, version) = api_version.split_once('/').unwrap_or((api_version, api_version));
+    let folder = folder.join(group);
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(format!("{}_{version}.json", kind.to_lowercase()));
+    fs::write(file, schema.to_string()).unwrap();
+}
+
+/// Writes the schemas of these kinds, and tells of which there is none.
+fn write_schemas(
+    folder: &Path,
+    version: &GoFile,
+    kinds: &BTreeSet<(String, String)>,
+) -> Vec<(String, String)> {
+    let openapi: Value = serde_json::from_slice(&fs::read(version.ready().unwrap()).unwrap()).unwrap();
+    let mut missing = Vec::new();
+    for (api_version, kind) in kinds {
+        match schemas::of_kubernetes(&openapi, api_version, kind) {
+            Some(schema) => write_schema(folder, api_version, kind, &schema),
+            None => missing.push((api_version.clone(), kind.clone())),
+        }
+    }
+    missing
+}
+
+/// Definitions of our own kind and of other operators'.
+fn write_definitions(folder: &Path) -> BTreeSet<(String, String)> {
+    let mut definitions: Vec<Value> =
+        vec![serde_saphyr::from_str(&read("crds/arxivqueries.yaml").unwrap()).unwrap()];
+    for file in fs::read_dir(root().join("crates/chart/definitions")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            definitions.push(serde_json::from_slice(&fs::read(path).unwrap()).unwrap());
+        }
+    }
+    let mut written = BTreeSet::new();
+    for definition in definitions {
+        for (api_version, kind, schema) in schemas::of_definition(&definition) {
+            write_schema(folder, &api_version, &kind, &schema);
+            written.insert((api_version, kind));
+        }
+    }
+    written
+}
+
+/// What kubeconform finds wrong, by file.
+fn findings(schemas: &Path, version: &str, manifests: &Path) -> Vec<String> {
+    let template = schemas.join("{{.Group}}/{{.ResourceKind}}_{{.ResourceAPIVersion}}.json");
+    let output = Command::new(checker("kubeconform"))
+        .args(["-strict", "-verbose", "-output", "json", "-kubernetes-version"])
+        .arg(version.trim_start_matches('v'))
+        .arg("-schema-location")
+        .arg(template)
+        .arg(manifests)
+        .output()
+        .unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+        panic!("{}", String::from_utf8_lossy(&output.stderr));
+    });
+    let results = told["resources"].as_array().unwrap();
+    assert_eq!(
+        results.len(),
+        fs::read_dir(manifests).unwrap().count(),
+        "each is looked at"
+    );
+    let wrong = |result: &&Value| result["status"] != "statusValid";
+    results
+        .iter()
+        .filter(wrong)
+        .map(|result| format!("{} {}", result["filename"], result["msg"]))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_manifest_conforms_in_every_supported_version() {
+    let scratch = Scratch::new("conform").unwrap();
+    let folder = scratch.path().join("manifests");
+    fs::create_dir(&folder).unwrap();
+    let manifests = manifests().await;
+    assert!(manifests.len() > 400, "{}", manifests.len());
+    for (name, object) in &manifests {
+        fs::write(folder.join(format!("{name}.yaml")), object.to_string()).unwrap();
+    }
+    let wrong = scratch.path().join("wrong");
+    fs::create_dir(&wrong).unwrap();
+    for (name, object) in planted(&manifests) {
+        fs::write(wrong.join(format!("{name}.yaml")), object.to_string()).unwrap();
+    }
+    let kinds = kinds(manifests.iter().map(|(_, object)| object));
+    for version in &VERSIONS {
+        let schemas = scratch.path().join(version.version);
+        let missing = write_schemas(&schemas, version, &kinds);
+        let theirs = write_definitions(&schemas);
+        assert!(
+            missing.iter().all(|kind| theirs.contains(kind)),
+            "{}: {missing:?}",
+            version.version
+        );
+        let found = findings(&schemas, version.version, &folder);
+        assert!(found.is_empty(), "{}:\n{}", version.version, found.join("\n"));
+        let found = findings(&schemas, version.version, &wrong);
+        assert_eq!(found.len(), 4, "the check can fail: {found:?}");
+    }
+}
+
+/// Four manifests, each with a mistake.
+fn planted(manifests: &[(String, Value)]) -> Vec<(String, Value)> {
+    let one = |kind: &str, path: &str, value: Value| {
+        let (_, object) = manifests
+            .iter()
+            .find(|(_, object)| object["kind"] == kind)
+            .unwrap();
+        let mut object = object.clone();
+        let (parent, key) = path.rsplit_once('/').unwrap();
+        object.pointer_mut(parent).unwrap()[key] = value;
+        (kind.to_owned(), object)
+    };
+    vec![
+        one(
+            "Deployment",
+            "/spec/template/spec/containers/0/imagePulPolicy",
+            json!("Always"),
+        ),
+        one("HorizontalPodAutoscaler", "/spec/maxReplicas", json!("six")),
+        one("Cluster", "/spec/instancez", json!(3)),
+        one("ArxivQuery", "/spec/sortBy", json!("colour")),
+    ]
+}
+
+/// The ends are those that are promised and tested with.
+#[test]
+fn the_versions_are_those_of_the_chart_and_of_the_control_plane() {
+    let chart = read("charts/arxiv-operator/Chart.yaml").unwrap();
+    let oldest = VERSIONS[0]
+        .version
+        .trim_start_matches('v')
+        .rsplit_once('.')
+        .unwrap()
+        .0;
+    assert!(
+        chart.contains(&format!("kubeVersion: \">={oldest}.0-0\"")),
+        "{chart}"
+    );
+    let plane = read("crates/testbed/controlplane/go.mod").unwrap();
+    let newest = format!("k8s.io/kubernetes {}", VERSIONS[2].version);
+    assert!(plane.contains(&newest), "the control plane is not {newest}");
+}
