@@ -12,7 +12,7 @@ pub mod schemas;
 use std::path::{Path, PathBuf};
 
 pub use container::{Container, pods};
-pub use helm::{NAMESPACE, RELEASE, helm, refusal, render, render_chart};
+pub use helm::{NAMESPACE, RELEASE, helm, helm3, refusal, render, render_by, render_chart};
 pub use objects::Objects;
 
 /// The root of the repository.

@@ -1,5 +1,6 @@
-//! A release's whole life, by helm itself, on a real API server.
+//! A release's whole life, by helm itself (both of them), on a real API server.
 
+use std::path::Path;
 use std::process::Command;
 
 use chart::NAMESPACE;
@@ -15,8 +16,14 @@ async fn a_release_is_installed_upgraded_rolled_back_and_removed() {
         kubectl: plane.kubectl().into(),
         kubeconfig: plane.admin_kubeconfig(),
     };
+    for helm in [chart::helm().unwrap(), chart::helm3().unwrap()] {
+        lives(&plane, &cluster, helm);
+    }
+}
+
+fn lives(plane: &ControlPlane, cluster: &Cluster, program: &Path) {
     let helm = |arguments: &[&str]| {
-        let output = Command::new(chart::helm().unwrap())
+        let output = Command::new(program)
             .arg("--kubeconfig")
             .arg(plane.admin_kubeconfig())
             .args(["--namespace", NAMESPACE])
@@ -25,7 +32,8 @@ async fn a_release_is_installed_upgraded_rolled_back_and_removed() {
             .unwrap();
         assert!(
             output.status.success(),
-            "helm {arguments:?}: {}",
+            "{} {arguments:?}: {}",
+            program.display(),
             String::from_utf8_lossy(&output.stderr)
         );
     };
@@ -64,4 +72,5 @@ async fn a_release_is_installed_upgraded_rolled_back_and_removed() {
     helm(&["uninstall", "papers"]);
     assert_eq!(deployments(), 0);
     cluster.succeeds(&["get", "arxivqueries", "kept", "-n", NAMESPACE], "");
+    cluster.succeeds(&["delete", "arxivqueries", "kept", "-n", NAMESPACE], "");
 }

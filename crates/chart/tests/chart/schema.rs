@@ -1,10 +1,11 @@
 //! values.schema.json: strict, but open where parent charts need it to be.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use chart::{folder, helm, refusal, render, render_chart};
+use chart::{folder, helm, helm3, refusal, render, render_by, render_chart};
 use serde_json::Value;
 use testbed::scratch::Scratch;
 
@@ -89,6 +90,27 @@ pub(crate) fn copy(from: &Path, to: &Path) {
         } else {
             fs::copy(&path, &target).expect("a copy");
         }
+    }
+}
+
+#[test]
+fn helm_3_renders_the_same() {
+    for values in [
+        "",
+        "apiServer: {mode: frontendBackend, access: {endpoints: off}}\nretention: {days: 2000000}\nmigrations: {hook: helm}",
+        &chart::read("examples/values-production.yaml").unwrap(),
+    ] {
+        let (new, old) = (
+            render(values).unwrap(),
+            render_by(helm3().unwrap(), &folder(), values).unwrap(),
+        );
+        let objects =
+            |objects: &chart::Objects| objects.iter().map(Value::to_string).collect::<BTreeSet<_>>();
+        assert_eq!(objects(&new), objects(&old), "{values}");
+    }
+    for values in ["operatr: {}", "retention: {days: 0}"] {
+        let refused = render_by(helm3().unwrap(), &folder(), values);
+        assert!(refused.unwrap_err().to_string().contains("schema"), "{values}");
     }
 }
 
