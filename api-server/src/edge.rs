@@ -34,6 +34,15 @@ const MAX_REQUEST_ID: usize = 128;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Set on a request that comes when there are too many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoRoom;
+
+/// Whether the request is answered at once, from what this process knows: its health and metrics.
+pub(crate) fn is_about_this_process(uri: &Uri) -> bool {
+    ["/healthz", "/readyz", "/metrics"].contains(&uri.path())
+}
+
 /// What is around the routes.
 pub(crate) struct Edge {
     pub(crate) counts: Counts,
@@ -59,6 +68,7 @@ pub(crate) async fn surround(State(edge): State<Arc<Edge>>, request: Request, ne
     let problem_details = prefers_problem_details(request.headers());
     let response = match within_limits(request.uri(), request.headers()) {
         Err(error) => error.into_response(),
+        Ok(()) if request.extensions().get::<NoRoom>().is_some() => ApiError::unavailable().into_response(),
         Ok(()) => shaped(edge.handle(request, next).instrument(span.clone()).await, method),
     };
     let mut response = negotiated(response, problem_details);

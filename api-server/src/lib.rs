@@ -38,6 +38,7 @@ mod results;
 mod root_path;
 mod router;
 mod routing;
+mod seats;
 mod sequence;
 mod serve;
 mod settings;

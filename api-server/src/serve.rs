@@ -2,26 +2,30 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
-use http::Request;
-use hyper::{body::Incoming, server::conn::http1};
+use axum::{Router, body::Body};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
 };
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{client::Peer, client_stream::ClientStream, kubernetes::objects::Counted};
+use crate::{
+    client::Peer,
+    client_stream::ClientStream,
+    edge::{NoRoom, is_about_this_process},
+    kubernetes::objects::Counted,
+    seats::{Limits, Seat, Seats},
+};
 
-/// Connections at once; further ones wait in the listener's backlog.
-const MAX_CONNECTIONS: usize = 1024;
+/// The clients that wait at /arxiv, and some room for others beside them.
+const LIMITS: Limits = Limits {
+    connections: 1024,
+    requests: 960,
+};
 /// From a connection's start, or the end of its last request, to the end of the next head: bounds slow senders and idle
 /// connections alike.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,7 +44,7 @@ pub(crate) async fn serve(
     drain: Duration,
     connections: Gauge,
 ) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let seats = Seats::new(LIMITS);
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -48,29 +52,34 @@ pub(crate) async fn serve(
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS);
     loop {
-        let accepted = tokio::select! {
-            accepted = accept(&listener, &permits) => accepted,
+        let seated = tokio::select! {
+            seated = seated(&listener, &seats) => seated,
             () = ending.cancelled() => break,
         };
-        let Some((stream, peer, permit)) = accepted else {
+        let Some((stream, peer, seat)) = seated else {
             continue;
         };
-        let service =
-            TowerToHyperService::new(router.clone().map_request(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(Peer(peer));
-                request
-            }));
+        let router = router.clone();
+        let of_requests = Arc::clone(&seat);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            answer(router.clone(), Arc::clone(&of_requests), request)
+        });
         let connection = http.serve_connection(TokioIo::new(ClientStream::new(stream)), service);
         let connection = graceful.watch(connection);
         let counted = Counted::new(&connections);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let ended = tokio::select! {
+                ended = connection => ended,
+                () = seat.evicted() => Ok(()),
+            };
+            if let Err(error) = ended {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "a connection ended early"
                 );
             }
-            drop((permit, counted));
+            drop((seat, counted));
         });
     }
     drop(listener);
@@ -79,22 +88,34 @@ pub(crate) async fn serve(
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+async fn answer(
+    router: Router,
+    seat: Arc<Seat>,
+    request: Request<Incoming>,
+) -> Result<hyper::Response<Body>, std::convert::Infallible> {
+    let mut request = request.map(Body::new);
+    let Some(held) = seat.request(is_about_this_process(request.uri())) else {
+        request.extensions_mut().insert(NoRoom);
+        return router.oneshot(request).await;
+    };
+    let response = router.oneshot(request).await?;
+    Ok(response.map(|body| held.until_the_end_of(body)))
+}
+
+/// A connection is taken before there is room for it: it is for somebody who is there that another one has to go.
+async fn seated(listener: &TcpListener, seats: &Arc<Seats>) -> Option<(TcpStream, SocketAddr, Arc<Seat>)> {
     match listener.accept().await {
         Ok((stream, peer)) => {
             // Answers are written whole; waiting to fill a packet only delays them.
             let _ = stream.set_nodelay(true);
-            Some((stream, peer, permit))
+            Some((stream, peer, seats.take().await))
         }
         Err(error) => {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a connection could not be accepted"
             );
+            seats.make_room();
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }

@@ -2,12 +2,17 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
+use crate::tool::Tool;
 use crate::{cargo, crds, output, planted};
 
-/// The version that the checks were written with.
-const DENY: &str = "0.20.2";
+const DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+    harmless: "--version",
+    takes: "three minutes on two cores",
+};
 
 type Check = fn() -> Result<()>;
 
@@ -56,28 +61,8 @@ fn documentation() -> Result<()> {
 }
 
 fn deny() -> Result<()> {
-    let folder = testbed::scratch::cache()?.join("tools");
-    let kept = folder.join("bin/cargo-deny");
-    let mut program = Command::new("cargo-deny");
-    let on_path = program
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success());
-    let mut program = if on_path {
-        Command::new("cargo-deny")
-    } else {
-        if !kept.is_file() {
-            output::progress("building cargo-deny (once, about three minutes on two cores)");
-            let mut install = cargo::cargo();
-            install
-                .args(["install", "--locked", "--version", DENY, "cargo-deny", "--root"])
-                .arg(&folder);
-            cargo::run(&mut install).context("cargo-deny cannot be built")?;
-        }
-        Command::new(kept)
-    };
-    program
-        .current_dir(cargo::root())
+    let mut deny = Command::new(DENY.program()?);
+    deny.current_dir(cargo::root())
         .args(["--workspace", "check", "bans", "licenses", "sources"]);
-    cargo::run(&mut program)
+    cargo::run(&mut deny)
 }

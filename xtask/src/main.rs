@@ -5,11 +5,13 @@ mod cargo;
 mod chaos;
 mod crds;
 mod demo;
+mod fuzz;
 mod lint;
 mod output;
 mod planted;
 mod signals;
 mod test;
+mod tool;
 mod up;
 
 use std::process::ExitCode;
@@ -35,6 +37,7 @@ enum Command {
     Test(test::Arguments),
     Chaos(chaos::Arguments),
     Bench(bench::Arguments),
+    Fuzz(fuzz::Arguments),
     /// Checks formatting, lints, dependencies, generated files and documentation.
     ///
     /// Known vulnerabilities are not looked for: that needs a database from the internet (`cargo deny check advisories`).
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => on_runtime(test::run(arguments)),
         Command::Chaos(arguments) => on_runtime(chaos::run(arguments)),
         Command::Bench(arguments) => on_runtime(bench::run(arguments)),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Lint => lint::run().map(success),
         Command::Crds => crds::write().map(success),
     };

@@ -184,9 +184,22 @@ pub(crate) struct Alone {
 
 impl Alone {
     pub(crate) fn start(environment: &[(&str, &str)]) -> Self {
+        Self::launch(environment, |spec| spec)
+    }
+
+    /// One that may have so many files and connections open.
+    pub(crate) fn start_with_files(files: u32, environment: &[(&str, &str)]) -> Self {
+        Self::launch(environment, |spec| {
+            let limited = format!("ulimit -n {files}; exec {PROGRAM}");
+            Spec::new("/bin/sh", spec.log()).args(["-c", &limited])
+        })
+    }
+
+    fn launch(environment: &[(&str, &str)], program: impl FnOnce(Spec) -> Spec) -> Self {
         let folder = testbed::scratch::Scratch::new("api-server").unwrap();
         let port = Port::reserve().unwrap();
-        let spec = spec(folder.path(), environment).env("LISTEN", format!("127.0.0.1:{}", port.number()));
+        let spec = Spec::new(PROGRAM, folder.path().join("api-server.log"));
+        let spec = with(program(spec), environment).env("LISTEN", format!("127.0.0.1:{}", port.number()));
         Self {
             child: Child::spawn(spec).unwrap(),
             port,
@@ -240,10 +253,15 @@ pub(crate) fn problems(detail: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_arxiv-api-server");
+
 /// How an API server is started here; without anything of this process's environment that it would read.
 pub(crate) fn spec(folder: &Path, environment: &[(&str, &str)]) -> Spec {
-    let program = env!("CARGO_BIN_EXE_arxiv-api-server");
-    let spec = Spec::new(program, folder.join("api-server.log")).env("LOG_LEVEL", "DEBUG");
+    with(Spec::new(PROGRAM, folder.join("api-server.log")), environment)
+}
+
+fn with(spec: Spec, environment: &[(&str, &str)]) -> Spec {
+    let spec = spec.env("LOG_LEVEL", "DEBUG");
     environment
         .iter()
         .fold(spec, |spec, (name, value)| spec.env(*name, *value))

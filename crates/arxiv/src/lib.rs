@@ -27,7 +27,7 @@ pub use error::{FailureClass, FetchError};
 pub use exchange::{Answer, Fetched, Visit};
 pub use feed::{Entry, Feed, query_in_title, short_id, unversioned};
 pub use identifier::{MAX_ID_CHARS, MAX_IDS};
-pub use parser::FeedError;
+pub use parser::{FeedError, parse as parse_feed};
 pub use redirect::RedirectError;
 pub use request::{MAX_PAGE, MAX_RESULTS, PageRequest};
 pub use search::{MAX_VALUE_CHARS, Search, SearchError, SortBy, SortOrder, ValidatedSearch, sent};

@@ -76,7 +76,7 @@ impl From<XmlError> for FeedError {
 }
 
 /// Reads a feed of at most `max_body` bytes; of its entries the first `wanted` are kept.
-pub(crate) async fn parse<R: AsyncBufRead + Unpin>(
+pub async fn parse<R: AsyncBufRead + Unpin>(
     body: R,
     max_body: usize,
     wanted: usize,

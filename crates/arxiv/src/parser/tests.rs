@@ -3,6 +3,8 @@ use tokio_util::io::StreamReader;
 
 use super::*;
 
+mod hostile;
+
 const MAX_BODY: usize = 8 * 1024 * 1024;
 
 /// Parses a document that comes in chunks of `chunk` bytes.
@@ -384,41 +386,6 @@ async fn what_is_no_feed_is_refused() {
         ),
     ])
     .await;
-}
-
-#[tokio::test]
-async fn what_is_too_large_is_refused() {
-    let deep = feed(&format!("{}{}", "<d>".repeat(40), "</d>".repeat(40)));
-    let long_text = entry(&format!("<title>{}</title>", "x".repeat(MAX_TEXT + 1)));
-    let many_pieces = entry(&format!("<title>{}</title>", "x&amp;".repeat(MAX_TEXT / 2 + 1)));
-    let long_comment = feed(&format!("<!--{}-->", "x".repeat(MAX_PIECE)));
-    let long_tag = feed(&format!("<x y='{}'/>", "x".repeat(MAX_PIECE)));
-    let many_authors = entry(&"<author><name>x</name></author>".repeat(MAX_AUTHORS + 1));
-    let long_feed = feed(&"<x></x>".repeat(MAX_BODY / 7));
-    assert_refused(&[
-        ("too deep", deep, "TooLarge"),
-        ("a text too long", long_text, "TooLarge"),
-        ("a text too long in pieces", many_pieces, "TooLarge"),
-        ("a comment too long", long_comment, "TooLarge"),
-        ("a tag too long", long_tag, "TooLarge"),
-        ("too many authors", many_authors, "TooLarge"),
-        ("too long in all", long_feed, "TooLarge"),
-    ])
-    .await;
-}
-
-#[tokio::test]
-async fn what_is_not_utf_8_is_refused() {
-    let mut latin = entry("<title>\u{0}</title>").into_bytes();
-    let at = latin.iter().position(|byte| *byte == 0).unwrap();
-    latin[at] = 0xE1;
-    let utf_16: Vec<u8> = RECENT.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let cut_short = [entry("<title>").as_bytes(), "ő".as_bytes().split_at(1).0].concat();
-    for document in [latin, utf_16, cut_short] {
-        for chunk in [1, usize::MAX] {
-            assert!(parse_in_chunks(&document, chunk).await.is_err());
-        }
-    }
 }
 
 #[tokio::test]

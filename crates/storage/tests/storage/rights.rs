@@ -2,76 +2,109 @@ use std::collections::BTreeSet;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::adoption;
+use crate::{adoption, setup::Server};
 
-/// What may be tried on a table; `T` is its name.
-const ON_TABLES: [(&str, &str); 6] = [
+/// What may be tried on a table; `T` is its name, `C` a column.
+const ON_TABLES: [(&str, &str); 11] = [
     ("select", "select count(*) from T"),
     ("insert", "insert into T default values"),
     ("update", "update T set C = null where false"),
     ("delete", "delete from T where false"),
     ("truncate", "truncate T"),
     ("lock", "lock table T in access exclusive mode"),
+    (
+        "trigger",
+        "create trigger mine before update on T for each row execute function suppress_redundant_updates_trigger()",
+    ),
+    ("index", "create index on T (C)"),
+    ("alter", "alter table T add column mine int"),
+    ("drop", "drop table T"),
+    ("copy to a program", "copy T to program 'cat'"),
 ];
-const ON_SEQUENCES: [(&str, &str); 3] = [
+const ON_SEQUENCES: [(&str, &str); 4] = [
     ("nextval", "select nextval('T')"),
     ("setval", "select setval('T', 1)"),
     ("select", "select last_value from T"),
+    ("alter", "alter sequence T restart"),
 ];
-const ANYWHERE: [(&str, &str); 11] = [
+const ANYWHERE: [(&str, &str); 19] = [
     ("create table", "create table public.mine (x int)"),
+    ("create view", "create view public.mine as select 1"),
     ("create temporary table", "create temporary table mine (x int)"),
     ("create schema", "create schema mine"),
-    ("create role", "create role mine"),
     (
-        "sweep",
-        "select public.sweep_results('00000000-0000-0000-0000-000000000001')",
+        "create function",
+        "create function public.mine() returns int language sql as 'select 1'",
     ),
-    ("prune", "select public.prune_closed_queries()"),
-    ("expire", "select public.expire_queries()"),
-    ("settle", "select public.settle_results()"),
-    ("alter table", "alter table queries add column x int"),
-    ("drop table", "drop table queries"),
+    ("create extension", "create extension dblink"),
+    ("create role", "create role mine"),
+    ("create publication", "create publication mine for all tables"),
     ("become the owner", "set role arxiv_owner"),
+    ("become a superuser", "set session authorization postgres"),
+    (
+        "change the owner's password",
+        "alter role arxiv_owner password 'mine'",
+    ),
+    ("change the database", "alter database arxiv set work_mem = '1GB'"),
+    (
+        "change the server",
+        "select set_config('log_statement', 'none', false)",
+    ),
+    ("read passwords", "select rolpassword from pg_authid"),
+    ("read a file", "select pg_read_file('/etc/passwd')"),
+    ("list a folder", "select pg_ls_dir('.')"),
+    ("write a file", "select lo_export(1, '/tmp/mine')"),
+    ("reload the server", "select pg_reload_conf()"),
+    (
+        "end others' sessions",
+        "select pg_terminate_backend(pid) from pg_stat_activity where usesysid = 10",
+    ),
 ];
 
-/// Those of them that only make sense there.
-const IN_ARXIV: [&str; 6] = ["sweep", "prune", "expire", "settle", "alter table", "drop table"];
-
-/// A database, its tables with one column of each, its sequences.
+/// A database, its tables with one column of each, its sequences, its functions with arguments.
 type Objects = (
     &'static str,
     &'static [(&'static str, &'static str)],
     &'static [&'static str],
+    &'static [(&'static str, &'static str)],
 );
 
+/// Everything that there is, so that nobody makes a table without saying who may use it.
 const OBJECTS: [Objects; 2] = [
     (
         "arxiv",
         &[
-            ("queries", "query"),
-            ("results", "title"),
             ("arxiv_closed_queries", "reason"),
-            ("arxiv_retention", "days"),
-            ("arxiv_results_epoch", "counted"),
-            ("arxiv_results_settled", "settled_at"),
-            ("arxiv_results_positions", "epoch"),
-            ("private_notes", "x"),
             ("arxiv_migrations_queries", "description"),
             ("arxiv_migrations_results", "description"),
+            ("arxiv_results_epoch", "counted"),
+            ("arxiv_results_positions", "epoch"),
+            ("arxiv_results_settled", "settled_at"),
+            ("arxiv_retention", "days"),
+            ("private_notes", "x"),
+            ("queries", "query"),
+            ("results", "title"),
         ],
         &["queries_id_seq", "results_id_seq"],
+        &[
+            ("expire_queries", ""),
+            ("prune_closed_queries", ""),
+            ("results_changed", ""),
+            ("settle_results", ""),
+            ("sweep_results", "'00000000-0000-0000-0000-000000000001'"),
+        ],
     ),
     (
         "arxiv_sequence",
         &[
-            ("arxiv_ledger", "number"),
             ("arxiv_gate", "next_slot"),
-            ("arxiv_pages", "title"),
+            ("arxiv_ledger", "number"),
             ("arxiv_migrations_sequence", "description"),
             ("arxiv_migrations_upstream", "description"),
+            ("arxiv_pages", "title"),
         ],
         &["arxiv_sequence"],
+        &[],
     ),
 ];
 
@@ -87,12 +120,12 @@ const ALLOWED: [(&str, &str, &[&str]); 10] = [
             "insert results",
             "select arxiv_closed_queries",
             "insert arxiv_closed_queries",
-            "prune",
-            "expire",
-            "settle",
+            "call expire_queries",
+            "call prune_closed_queries",
+            "call settle_results",
             "nextval queries_id_seq",
             "nextval results_id_seq",
-            "sweep",
+            "call sweep_results",
         ],
     ),
     (
@@ -157,31 +190,76 @@ async fn no_user_can_do_more_than_it_needs() {
         .await;
     server.migrate().await;
 
+    for (database, tables, sequences, functions) in OBJECTS {
+        let names = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let sequences = sequences.iter().map(|name| (*name).to_owned()).collect();
+        let known: [Vec<String>; 3] = [names(tables), sequences, names(functions)];
+        assert_eq!(there_is(&server, database).await, known, "in {database}");
+    }
+    // Somebody whose session can be ended.
+    let _session = server.admin("postgres").await;
+    let (mut granted, mut refused) = (0, 0);
     for (user, database, allowed) in ALLOWED {
         let connection = PgConnection::connect(&server.url(user, database)).await;
         let Ok(mut connection) = connection else {
             assert!(allowed.is_empty(), "{user} does not get into {database}");
-            let refused = connection.unwrap_err();
+            let error = connection.unwrap_err();
             assert_eq!(
-                refused.as_database_error().unwrap().code().unwrap(),
+                error.as_database_error().unwrap().code().unwrap(),
                 "42501",
                 "{user} {database}"
             );
+            refused += attempts(database).len();
             continue;
         };
         let mut got = BTreeSet::new();
         for (act, sql) in attempts(database) {
             if may(&mut connection, &sql).await {
                 got.insert(act);
+            } else {
+                refused += 1;
             }
         }
         let allowed: BTreeSet<String> = allowed.iter().map(|act| (*act).to_owned()).collect();
         assert_eq!(got, allowed, "{user} in {database}");
+        granted += got.len();
     }
+    // Shown by --nocapture.
+    eprintln!("rights of database users: {granted} granted, {refused} refused");
+    let privileged: i64 = server
+        .value(
+            "postgres",
+            "select count(*) from pg_roles where rolname like 'arxiv%' and rolname <> 'arxiv_owner'
+             and (rolsuper or rolcreatedb or rolcreaterole or rolreplication or rolbypassrls)",
+        )
+        .await;
+    assert_eq!(privileged, 0);
+}
+
+/// The tables (and what is read like one), sequences and functions of a database, outside of the server's own schemas.
+async fn there_is(server: &Server, database: &str) -> [Vec<String>; 3] {
+    let elsewhere = "n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')";
+    let relations = |kinds: &str| {
+        format!(
+            "select coalesce(array_agg(c.relname::text order by c.relname), '{{}}') from pg_class c
+             join pg_namespace n on n.oid = c.relnamespace where {elsewhere} and c.relkind in ({kinds})"
+        )
+    };
+    let functions = format!(
+        "select coalesce(array_agg(p.proname::text order by p.proname), '{{}}') from pg_proc p
+         join pg_namespace n on n.oid = p.pronamespace where {elsewhere}"
+    );
+    [
+        server
+            .value(database, &relations("'r', 'p', 'v', 'm', 'f'"))
+            .await,
+        server.value(database, &relations("'S'")).await,
+        server.value(database, &functions).await,
+    ]
 }
 
 fn attempts(database: &str) -> Vec<(String, String)> {
-    let (_, tables, sequences) = OBJECTS.iter().find(|(name, ..)| *name == database).unwrap();
+    let (_, tables, sequences, functions) = OBJECTS.iter().find(|(name, ..)| *name == database).unwrap();
     let mut attempts = Vec::new();
     for (table, column) in *tables {
         for (verb, sql) in ON_TABLES {
@@ -196,10 +274,13 @@ fn attempts(database: &str) -> Vec<(String, String)> {
             attempts.push((format!("{verb} {sequence}"), sql.replace('T', sequence)));
         }
     }
-    let elsewhere = ANYWHERE
-        .iter()
-        .filter(|(act, _)| database == "arxiv" || !IN_ARXIV.contains(act));
-    attempts.extend(elsewhere.map(|(act, sql)| ((*act).to_owned(), (*sql).to_owned())));
+    for (function, arguments) in *functions {
+        attempts.push((
+            format!("call {function}"),
+            format!("select public.{function}({arguments})"),
+        ));
+    }
+    attempts.extend(ANYWHERE.map(|(act, sql)| (act.to_owned(), sql.to_owned())));
     attempts
 }
 

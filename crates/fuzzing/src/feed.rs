@@ -1,0 +1,94 @@
+//! The Atom parser.
+
+use std::fmt::Write;
+use std::io;
+
+use arxiv::{Feed, parse_feed};
+use futures::{executor::block_on, stream};
+use tokio_util::io::StreamReader;
+
+/// Small, so that inputs reach it.
+const MAX_BODY: usize = 32 * 1024;
+/// The longest text that the parser keeps.
+const MAX_TEXT: usize = 64 * 1024;
+
+/// A body of arXiv's, which may be any bytes: it is a feed or an error, the same one however its bytes come, within
+/// limits, and it stands for the same when it is written again.
+pub fn feed(document: &[u8]) {
+    let wanted = document.len() % 5;
+    let whole = parse(document, usize::MAX, wanted);
+    let in_pieces = parse(document, 1 + document.len() % 17, wanted);
+    assert_eq!(
+        whole.as_ref().ok(),
+        in_pieces.as_ref().ok(),
+        "depends on how it comes"
+    );
+    match whole {
+        Err(told) => {
+            assert!(!told.chars().any(char::is_control), "{told:?}");
+            assert!(told.len() < 2000, "{told:?}");
+        }
+        Ok(feed) => {
+            assert!(document.len() <= MAX_BODY && feed.entries.len() <= wanted);
+            for text in texts(&feed) {
+                assert!(text.len() <= MAX_TEXT);
+                assert!(
+                    !text
+                        .chars()
+                        .any(|c| matches!(c, '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}')),
+                    "{text:?}"
+                );
+                assert!(
+                    !text.starts_with(' ') && !text.ends_with(' ') && !text.contains("  "),
+                    "{text:?}"
+                );
+            }
+            let written = write(&feed);
+            let read = block_on(parse_feed(written.as_bytes(), usize::MAX, wanted));
+            assert_eq!(read.ok().as_ref(), Some(&feed), "{written}");
+        }
+    }
+}
+
+/// The feed, or what is told of the error.
+fn parse(document: &[u8], chunk: usize, wanted: usize) -> Result<Feed, String> {
+    let chunks = document.chunks(chunk).map(Ok::<_, io::Error>);
+    let body = StreamReader::new(stream::iter(chunks));
+    block_on(parse_feed(body, MAX_BODY, wanted)).map_err(|error| error.to_string())
+}
+
+fn texts(feed: &Feed) -> impl Iterator<Item = &str> {
+    let of_entries = feed.entries.iter().flat_map(|entry| {
+        let of_entry = [&entry.id, &entry.title].into_iter().chain(&entry.authors);
+        of_entry.chain(&entry.journal)
+    });
+    std::iter::once(&feed.title).chain(of_entries).map(String::as_str)
+}
+
+/// The feed as a document.
+fn write(feed: &Feed) -> String {
+    let mut out = format!(
+        "<feed xmlns='http://www.w3.org/2005/Atom' xmlns:o='http://a9.com/-/spec/opensearch/1.1/' \
+         xmlns:x='http://arxiv.org/schemas/atom'><title>{}</title><o:totalResults>{}</o:totalResults>",
+        escaped(&feed.title),
+        feed.total
+    );
+    for entry in &feed.entries {
+        let (id, title) = (escaped(&entry.id), escaped(&entry.title));
+        write!(out, "<entry><id>{id}</id><title>{title}</title>").unwrap();
+        for author in &entry.authors {
+            write!(out, "<author><name>{}</name></author>", escaped(author)).unwrap();
+        }
+        if let Some(journal) = &entry.journal {
+            write!(out, "<x:journal_ref>{}</x:journal_ref>", escaped(journal)).unwrap();
+        }
+        out.push_str("</entry>");
+    }
+    out + "</feed>"
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}

@@ -1,0 +1,135 @@
+//! How the operator uses its databases: as its own users only, and with bounded memory when they are slow.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use crd::Phase;
+use futures::future::join_all;
+use support::{Bed, LIMIT, options, search, within};
+use testbed::{
+    proxy::Link,
+    stack::{Options, Server, Service},
+};
+
+const QUERIES: usize = 300;
+const CLIENTS: usize = 400;
+/// Every piece of every answer comes so much later, and there are dozens for one query.
+const DELAY: Duration = Duration::from_millis(50);
+const MEBIBYTE: u64 = 1024 * 1024;
+
+/// A figure of `/proc/PID/status`, in bytes.
+fn memory(service: &Service, name: &str) -> u64 {
+    let path = format!("/proc/{}/status", service.child().pid());
+    let status = std::fs::read_to_string(path).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_database_slows_intake_and_costs_no_memory() {
+    let bed = Bed::start(Options {
+        api_servers: vec!["all".into()],
+        proxies: true,
+        ..options()
+    })
+    .await;
+    bed.create("first", search("first")).await;
+    bed.finished("first").await;
+    let services: Vec<&Service> = bed.stack.services().collect();
+    let before: Vec<u64> = services.iter().map(|service| memory(service, "VmRSS")).collect();
+    let set_all = |link: Link| {
+        for service in &services {
+            for server in [Server::Primary, Server::Replica] {
+                service.link(server).unwrap().set(link);
+            }
+        }
+    };
+
+    set_all(Link::Slow(DELAY));
+    bed.create_many("q", QUERIES).await;
+    let api_server = &bed.stack.api_servers[0];
+    let paths = [
+        "/results",
+        "/queries?start_timestamp=1970-01-01",
+        "/get-sequence",
+        "/arxiv-api?title=first",
+    ];
+    let calls = (0..CLIENTS).map(async |n| {
+        bed.get(api_server, paths[n % paths.len()])
+            .await
+            .map(|(status, _)| status)
+    });
+    let answers = join_all(calls).await;
+    // Everybody is answered; whoever would wait for too long is told when to come back.
+    assert!(
+        answers.iter().all(|status| matches!(status, Some(200 | 503))),
+        "{answers:?}"
+    );
+    let some = within(LIMIT, async || (finished(&bed).await > 5).then_some(())).await;
+    assert!(some.is_some(), "it goes on, slowly");
+    let waiting = QUERIES + 1 - finished(&bed).await;
+    assert!(
+        waiting > QUERIES / 4,
+        "only {waiting} of {QUERIES} wait: this proves nothing"
+    );
+
+    set_all(Link::Open);
+    let objects = bed.until_in_phase(Phase::Succeeded, QUERIES + 1).await;
+    bed.assert_rows_of(&objects).await;
+    for (service, before) in services.iter().zip(before) {
+        let grown = memory(service, "VmHWM").saturating_sub(before);
+        // Shown by --nocapture.
+        eprintln!(
+            "{}: {} MiB, at most {} MiB more",
+            service.name(),
+            before / MEBIBYTE,
+            grown / MEBIBYTE
+        );
+        assert!(
+            grown < 48 * MEBIBYTE,
+            "{}: {} MiB more",
+            service.name(),
+            grown / MEBIBYTE
+        );
+    }
+}
+
+async fn finished(bed: &Bed) -> usize {
+    let objects = bed.queries.list(&kube::api::ListParams::default()).await.unwrap();
+    objects
+        .items
+        .iter()
+        .filter(|object| object.phase().is_final())
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_connects_as_its_own_users_and_needs_no_other_credential() {
+    // Nobody listens at port 1: whoever used these would not get on.
+    let nowhere = "postgresql://u:p@127.0.0.1:1/d";
+    let others = [
+        "DATABASE_RO_URL",
+        "DATABASE_SEQUENCE_URL",
+        "DATABASE_OWNER_URL",
+        "DATABASE_SEQUENCE_OWNER_URL",
+    ];
+    let mut options = options();
+    options
+        .environment
+        .extend(others.map(|name| (name.to_owned(), nowhere.to_owned())));
+    let bed = Bed::start(options).await;
+    bed.create("q", search("q")).await;
+    assert_eq!(bed.finished("q").await.phase, Phase::Succeeded);
+    let mut admin = bed.primary().connect("postgres").await.unwrap();
+    let users: Vec<String> = sqlx::query_scalar(
+        "select distinct usename::text from pg_stat_activity
+         where application_name like 'arxiv-operator%' and usename is not null",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    let expected = ["arxiv_operator", "arxiv_rw", "arxiv_upstream"].map(str::to_owned);
+    assert_eq!(BTreeSet::from_iter(users), BTreeSet::from(expected));
+}
