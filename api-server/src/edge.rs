@@ -68,7 +68,9 @@ pub(crate) async fn surround(State(edge): State<Arc<Edge>>, request: Request, ne
     let problem_details = prefers_problem_details(request.headers());
     let response = match within_limits(request.uri(), request.headers()) {
         Err(error) => error.into_response(),
-        Ok(()) if request.extensions().get::<NoRoom>().is_some() => ApiError::unavailable().into_response(),
+        Ok(()) if request.extensions().get::<NoRoom>().is_some() => {
+            ApiError::unavailable(Code::Overloaded).into_response()
+        }
         Ok(()) => shaped(edge.handle(request, next).instrument(span.clone()).await, method),
     };
     let mut response = negotiated(response, problem_details);

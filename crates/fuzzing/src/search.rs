@@ -1,23 +1,29 @@
 //! The query builder.
 
-use arxiv::{MAX_VALUE_CHARS, PageRequest, Search, SortBy, SortOrder};
+use arxiv::{MAX_VALUE_CHARS, PageRequest, Search, SortBy, SortOrder, ValidatedSearch};
+use jiff::Timestamp;
 use url::Url;
 
 /// Where searches are sent.
 const BASE: &str = "https://export.arxiv.org/api/query";
 
-/// A search, whose fields are the lines of a text: it is refused with a reason, or asked for in a URL that says it and
-/// nothing else, in which each field's words stay in their field.
+/// The fields of words, as arXiv names them.
+const PREFIXES: [&str; 8] = ["au", "ti", "jr", "abs", "cat", "co", "rn", "all"];
+
+/// A search, whose parts are the lines of a text: the fields, a date or two with `/` between them, identifiers. It is
+/// refused with a reason, or asked for in a URL that says it and nothing else, in which each field's words stay in their
+/// field.
 pub fn search(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    let mut lines = text
-        .split('\n')
-        .map(|line| Some(line.to_owned()).filter(|line| !line.is_empty()));
+    let mut lines = text.split('\n');
+    let typed = PREFIXES.map(|_| lines.next().filter(|line| !line.is_empty()).map(str::to_owned));
+    let mut dates = lines.next().unwrap_or_default().split('/');
+    let mut date = || dates.next().and_then(|date| date.parse::<Timestamp>().ok());
     let mut search = Search {
-        author: lines.next().flatten(),
-        title: lines.next().flatten(),
-        journal: lines.next().flatten(),
-        ..Search::default()
+        submitted_after: date(),
+        submitted_before: date(),
+        ids: lines.map(str::to_owned).collect(),
+        ..of(&typed)
     };
     search.sort_by = (input.len() % 2 == 1).then_some(SortBy::SubmittedDate);
     search.sort_order = (input.len() % 3 == 1).then_some(SortOrder::Ascending);
@@ -33,35 +39,101 @@ pub fn search(input: &[u8]) {
         }
     };
     let mut clauses = Vec::new();
-    for (prefix, value) in [
-        ("au", &search.author),
-        ("ti", &search.title),
-        ("jr", &search.journal),
-    ] {
-        let Some(value) = value else { continue };
+    for (index, prefix) in PREFIXES.into_iter().enumerate() {
+        let Some(value) = &typed[index] else { continue };
         assert!(value.chars().count() <= MAX_VALUE_CHARS);
-        let clause = alone(prefix, value);
+        let mut only = PREFIXES.map(|_| None);
+        only[index] = Some(value.clone());
+        let clause = of(&only).validate().unwrap().search_query().to_owned();
         assert_stays_in_field(prefix, value, &clause);
         clauses.push(clause);
     }
     // What one field holds changes nothing about another one.
-    assert_eq!(validated.search_query(), clauses.join(" AND "));
-    assert!(validated.search_query().len() <= 16 * text.len() + 64);
+    let words = clauses.join(" AND ");
+    let rest = validated.search_query().strip_prefix(&words).unwrap();
+    assert_is_date_clause(rest.strip_prefix(" AND ").unwrap_or(rest));
+    assert_eq!(
+        rest.is_empty(),
+        search.submitted_after.or(search.submitted_before).is_none()
+    );
+    assert!(validated.search_query().len() <= 16 * text.len() + 128);
     assert!(!validated.key().chars().any(char::is_control));
     assert!(validated.key().starts_with(validated.search_query()));
+    assert_are_identifiers(validated.id_list());
+    assert_says(&validated, &search);
+}
 
-    let base = Url::parse(BASE).unwrap();
+/// A search for words alone.
+fn of(typed: &[Option<String>; 8]) -> Search {
+    let [
+        author,
+        title,
+        journal,
+        abstract_text,
+        category,
+        comment,
+        report_number,
+        all,
+    ] = typed.clone();
+    Search {
+        author,
+        title,
+        journal,
+        abstract_text,
+        category,
+        comment,
+        report_number,
+        all,
+        ..Search::default()
+    }
+}
+
+/// `submittedDate:[202301010600 TO 202401010600]`, or nothing.
+fn assert_is_date_clause(clause: &str) {
+    if clause.is_empty() {
+        return;
+    }
+    let dates = clause
+        .strip_prefix("submittedDate:[")
+        .and_then(|rest| rest.strip_suffix(']'));
+    let (after, before) = dates.and_then(|dates| dates.split_once(" TO ")).unwrap();
+    for date in [after, before] {
+        assert!(
+            date.len() == 12 && date.bytes().all(|b| b.is_ascii_digit()),
+            "{clause:?}"
+        );
+    }
+    assert!(after <= before, "{clause:?}");
+}
+
+/// Identifiers in their short form, which stands for itself.
+fn assert_are_identifiers(list: &str) {
+    for id in list.split(',').filter(|_| !list.is_empty()) {
+        let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '/');
+        assert!(!id.is_empty() && id.chars().all(known), "{list:?}");
+        let again = Search {
+            ids: vec![id.to_owned()],
+            ..Search::default()
+        };
+        assert_eq!(again.validate().unwrap().id_list(), id);
+    }
+}
+
+/// The URL says what is searched for, and nothing else.
+fn assert_says(validated: &ValidatedSearch, search: &Search) {
     let request = PageRequest {
         search: validated.clone(),
         start: 4,
         count: 8,
     };
-    let mut url = request.url(&base);
-    let mut expected = vec![
+    let mut url = request.url(&Url::parse(BASE).unwrap());
+    let parts = [
         ("search_query", validated.search_query()),
-        ("start", "4"),
-        ("max_results", "8"),
+        ("id_list", validated.id_list()),
     ];
+    let mut expected: Vec<_> = parts.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    assert!(!expected.is_empty());
+    expected.extend([("start", "4"), ("max_results", "8")]);
     expected.extend(search.sort_by.map(|by| ("sortBy", by.as_str())));
     expected.extend(search.sort_order.map(|order| ("sortOrder", order.as_str())));
     let pairs: Vec<_> = url.query_pairs().into_owned().collect();
@@ -73,18 +145,6 @@ pub fn search(input: &[u8]) {
     assert_eq!(Url::parse(url.as_str()).as_ref(), Ok(&url));
     url.set_query(None);
     assert_eq!(url.as_str(), BASE);
-}
-
-/// What is sent for one field alone.
-fn alone(prefix: &str, value: &str) -> String {
-    let only = |field: &str| (field == prefix).then(|| value.to_owned());
-    let search = Search {
-        author: only("au"),
-        title: only("ti"),
-        journal: only("jr"),
-        ..Search::default()
-    };
-    search.validate().unwrap().search_query().to_owned()
 }
 
 /// Reads a clause as strictly as can be: terms of one field, operators between them, parentheses in pairs. A clause
