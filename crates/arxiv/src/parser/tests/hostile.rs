@@ -39,9 +39,10 @@ async fn what_is_not_utf_8_is_refused() {
 
 #[tokio::test]
 async fn a_document_type_ends_everything_before_it_costs_anything() {
-    let bomb: String = (1..10)
+    let bomb = (1..10)
         .map(|n| format!("<!ENTITY e{n} '{}'>", format!("&e{};", n - 1).repeat(10)))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let used = entry("<title>&e9;</title>");
     let doctype = |subset: &str| format!("<!DOCTYPE feed {subset}>{used}");
     assert_refused(&[
@@ -87,13 +88,20 @@ async fn a_document_type_ends_everything_before_it_costs_anything() {
 }
 
 /// Far above what any of these takes on a busy machine, and far below what they take where work grows faster than length.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
 #[tokio::test]
 async fn what_is_made_to_cost_much_does_not() {
-    let bindings =
-        |count: usize| -> String { (0..count).map(|n| format!(" xmlns:p{n}='urn:{n}'")).collect() };
-    let attributes: String = (0..80_000).map(|n| format!(" a{n}='1'")).collect();
+    let bindings = |count: usize| {
+        (0..count)
+            .map(|n| format!(" xmlns:p{n}='urn:{n}'"))
+            .collect::<Vec<_>>()
+            .concat()
+    };
+    let attributes = (0..80_000)
+        .map(|n| format!(" a{n}='1'"))
+        .collect::<Vec<_>>()
+        .concat();
     let many = |piece: &str| piece.repeat(MAX_BODY / 2 / piece.len());
     let cases = [
         ("tiny entries", feed(&many("<entry/>")), true),
