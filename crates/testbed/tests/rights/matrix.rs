@@ -20,7 +20,7 @@ const AT_ONCE: usize = 16;
 type Allowed = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// Who is tried, by the name of the file of rules; whether these hold in all namespaces; and all that may be done.
-const ACCOUNTS: [(&str, bool, &[Allowed]); 5] = [
+const ACCOUNTS: [(&str, bool, &[Allowed]); 6] = [
     ("operator", false, OPERATOR),
     ("operator", true, OPERATOR),
     (
@@ -32,6 +32,15 @@ const ACCOUNTS: [(&str, bool, &[Allowed]); 5] = [
             "",
             &["create", "get", "list", "watch", "delete"],
         )],
+    ),
+    // For the API server, where callers have to say who they are.
+    (
+        "access",
+        true,
+        &[
+            ("authentication.k8s.io", "tokenreviews", "", &["create"]),
+            ("authorization.k8s.io", "subjectaccessreviews", "", &["create"]),
+        ],
     ),
     (
         "view",
