@@ -15,9 +15,8 @@ use testbed::{
 
 const QUERIES: usize = 300;
 const CLIENTS: usize = 400;
-/// Every piece comes so much later, both ways, and there are dozens for one query. A round trip stays below the gate's guard:
-/// beyond that a slot is never fresh.
-const DELAY: Duration = Duration::from_millis(20);
+/// Every piece comes so much later, both ways, and there are dozens for one query.
+const DELAY: Duration = Duration::from_millis(50);
 const MEBIBYTE: u64 = 1024 * 1024;
 
 /// A figure of `/proc/PID/status`, in bytes.
@@ -77,7 +76,7 @@ async fn a_slow_database_slows_intake_and_costs_no_memory() {
         answers.iter().all(|answer| matches!(answer, Ok(200 | 503))),
         "{answers:?}"
     );
-    let some = within(LIMIT, async || (finished(&bed).await > 2).then_some(())).await;
+    let some = within(LIMIT, async || (finished(&bed).await > 5).then_some(())).await;
     assert!(some.is_some(), "it goes on, slowly");
     let waiting = QUERIES + 1 - finished(&bed).await;
     assert!(

@@ -77,8 +77,12 @@ impl LockConnection {
             None => self.connect().await?,
         };
         match wait(&mut connection, deadline).await {
-            Ok(true) => Ok(Held { connection, home }),
-            Ok(false) => {
+            Ok(Some(answer_took)) => Ok(Held {
+                connection,
+                home,
+                answer_took,
+            }),
+            Ok(None) => {
                 *home = Some(connection);
                 Err(busy())
             }
@@ -104,22 +108,24 @@ async fn usable(mut connection: PgConnection) -> Option<PgConnection> {
     Some(connection)
 }
 
-/// False when the deadline passed first.
-async fn wait(connection: &mut PgConnection, deadline: Instant) -> Result<bool, StorageError> {
+/// How long the server took to answer a statement that is no work; none when the deadline passed before the lock was had.
+async fn wait(connection: &mut PgConnection, deadline: Instant) -> Result<Option<Duration>, StorageError> {
+    let asked = Instant::now();
     // At least 1 ms: 0 would mean no limit.
     let left = deadline
-        .saturating_duration_since(Instant::now())
+        .saturating_duration_since(asked)
         .max(Duration::from_millis(1));
     let limit =
         sqlx::query("select set_config('lock_timeout', $1, false)").bind(left.as_millis().to_string());
     in_time(ANSWER_TIMEOUT, limit.execute(&mut *connection)).await?;
+    let answer_took = asked.elapsed();
     let lock = sqlx::query("select pg_advisory_lock($1, $2)")
         .bind(KEY.0)
         .bind(KEY.1);
     match in_time(left + ANSWER_TIMEOUT, lock.execute(connection)).await {
-        Ok(_) => Ok(true),
+        Ok(_) => Ok(Some(answer_took)),
         Err(error) => match StorageError::from(error) {
-            error if error.sqlstate().as_deref() == Some("55P03") => Ok(false),
+            error if error.sqlstate().as_deref() == Some("55P03") => Ok(None),
             error => Err(error),
         },
     }
@@ -129,9 +135,15 @@ async fn wait(connection: &mut PgConnection, deadline: Instant) -> Result<bool, 
 pub(super) struct Held {
     connection: PgConnection,
     home: OwnedMutexGuard<Option<PgConnection>>,
+    answer_took: Duration,
 }
 
 impl Held {
+    /// How far away the server is: how long it took to answer when this turn began.
+    pub(super) fn answer_took(&self) -> Duration {
+        self.answer_took
+    }
+
     /// The lock's session: when a statement on it succeeds, the lock was held.
     pub(super) fn session(&mut self) -> &mut PgConnection {
         &mut self.connection

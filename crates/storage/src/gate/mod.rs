@@ -32,8 +32,10 @@ pub struct GateSettings {
     pub url: String,
     /// Least time between two requests.
     pub interval: Duration,
-    /// Longest time that may pass between the slot's commit and the request.
+    /// Longest time that may pass between the slot's commit and the request, with a database nearby.
     pub guard: Duration,
+    /// The same with a database as far away as can be: where an answer takes longer than `guard`, a slot is taken with more.
+    pub longest_guard: Duration,
     /// Cool-down after the first throttled answer; doubles with each further one.
     pub cooldown_base: Duration,
     /// Longest cool-down, and longest Retry-After that is believed.
@@ -48,6 +50,8 @@ impl GateSettings {
     pub const INTERVAL_MS: u64 = 3_000;
     /// A commit's way back, and a bit.
     pub const GUARD: Duration = Duration::from_millis(100);
+    /// The way back from another continent, or on a busy day. It is lost at each change of the gate's server, so no more.
+    pub const LONGEST_GUARD: Duration = Duration::from_secs(1);
     /// Milliseconds of the first cool-down.
     pub const COOLDOWN_BASE_MS: u64 = 10_000;
     /// Milliseconds of the longest cool-down.
@@ -59,6 +63,7 @@ impl GateSettings {
             url,
             interval: Duration::from_millis(Self::INTERVAL_MS),
             guard: Self::GUARD,
+            longest_guard: Self::LONGEST_GUARD,
             cooldown_base: Duration::from_millis(Self::COOLDOWN_BASE_MS),
             cooldown_cap: Duration::from_millis(Self::COOLDOWN_CAP_MS),
             application_name,
@@ -67,12 +72,17 @@ impl GateSettings {
 
     /// How far a slot is moved when it is taken: by the guard more than the interval, since the request may go out so
     /// much later. Without an interval there is nothing to keep, and nobody waits.
-    fn stride(&self) -> Duration {
+    fn stride(&self, guard: Duration) -> Duration {
         if self.interval.is_zero() {
             Duration::ZERO
         } else {
-            self.interval + self.guard
+            self.interval + guard
         }
+    }
+
+    /// The guard for a database that takes so long to answer: its next answer may take twice as long.
+    fn guard_for(&self, answer: Duration) -> Duration {
+        (answer * 2).min(self.longest_guard).max(self.guard)
     }
 }
 
@@ -154,10 +164,13 @@ impl Gate {
     /// Waits for the turn, at most `patience`: first within the process, then among all processes, in order.
     pub async fn enter(&self, patience: Duration) -> Result<Turn, GateError> {
         let held = self.lock.acquire(Instant::now() + patience).await?;
+        // Whoever had the turn before may be farther from the database than we are.
+        let longest = self.settings.stride(self.settings.longest_guard);
         Ok(Turn {
+            guard: self.settings.guard_for(held.answer_took()),
             held,
             settings: Arc::clone(&self.settings),
-            others_have_ended: Instant::now() + lock::LOSS_IS_NOTICED.max(self.settings.stride()),
+            others_have_ended: Instant::now() + lock::LOSS_IS_NOTICED.max(longest),
             slot_taken: false,
         })
     }
@@ -188,6 +201,8 @@ impl Gate {
 pub struct Turn {
     held: lock::Held,
     settings: Arc<GateSettings>,
+    /// How long the next slot is good for.
+    guard: Duration,
     /// When a request of the turn before is over, and an interval since it began, should that have broken off.
     others_have_ended: Instant,
     slot_taken: bool,
@@ -203,10 +218,14 @@ impl Turn {
         let deadline = Instant::now() + patience;
         loop {
             // Counted from before the statement: whatever time its commit took is then on the safe side.
-            let fresh_until = Instant::now() + self.settings.guard;
-            let open_is_ours = self.slot_taken || self.others_have_ended <= Instant::now();
-            if answered(slot::take(self.held.session(), &self.settings, open_is_ours)).await? {
+            let asked = Instant::now();
+            let fresh_until = asked + self.guard;
+            let open_is_ours = self.slot_taken || self.others_have_ended <= asked;
+            let take = slot::take(self.held.session(), &self.settings, self.guard, open_is_ours);
+            if answered(take).await? {
                 self.slot_taken = true;
+                // Should this one be too old already, the next one is good for longer.
+                self.guard = self.guard.max(self.settings.guard_for(asked.elapsed()));
                 return Ok(Slot { fresh_until });
             }
             let ahead = answered(slot::ahead(self.held.session())).await?;

@@ -25,13 +25,14 @@ pub(super) struct Ahead {
     pub(super) open: bool,
 }
 
-/// Takes the slot if it is due: moves it by a stride, committed when this returns true. `open_is_ours`: a request that
-/// seems open is this turn's own, or has had its time to end.
+/// Takes the slot if it is due: moves it by the interval and the guard, committed when this returns true. `open_is_ours`: a
+/// request that seems open is this turn's own, or has had its time to end.
 ///
 /// A server that has taken over (or was started again) may lack the last slots: what it does not know of may be open too.
 pub(super) async fn take(
     connection: &mut PgConnection,
     settings: &GateSettings,
+    guard: Duration,
     open_is_ours: bool,
 ) -> Result<bool, sqlx::Error> {
     let take = sqlx::query(
@@ -43,7 +44,7 @@ pub(super) async fn take(
            and (cooldown_until is null or cooldown_until <= clock_timestamp()
                 or cooldown_until > clock_timestamp() + $3 * interval '1 microsecond')",
     )
-    .bind(micros(settings.stride()))
+    .bind(micros(settings.stride(guard)))
     .bind(micros(settings.interval + CLOCK_SET_BACK))
     .bind(micros(settings.cooldown_cap + CLOCK_SET_BACK))
     .bind(open_is_ours);

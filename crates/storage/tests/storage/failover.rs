@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -14,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     records::record,
-    setup::{Server, eventually, papers, pool_settings},
+    setup::{Server, address_of, eventually, papers, pool_settings},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,10 +23,6 @@ struct Pair {
     primary: Server,
     replica: Postgres,
     address: Proxy,
-}
-
-fn address_of(server: &Postgres) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()))
 }
 
 impl Pair {
@@ -48,11 +43,7 @@ impl Pair {
     }
 
     fn url(&self, user: &str, database: &str) -> String {
-        let url = self.primary.url(user, database);
-        url.replace(
-            &format!(":{}/", self.primary.postgres.port()),
-            &format!(":{}/", self.address.port()),
-        )
+        self.primary.url_by(&self.address, user, database)
     }
 
     fn pool(&self, user: &str, database: &str) -> sqlx::PgPool {

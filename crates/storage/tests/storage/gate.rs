@@ -3,9 +3,10 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 use storage::{Gate, GateError, GateSettings, Outcome};
+use testbed::proxy::{Link, Proxy};
 use tokio::time::{Instant, timeout};
 
-use crate::setup::{Server, eventually};
+use crate::setup::{Server, address_of, eventually};
 
 const INTERVAL: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,6 +20,7 @@ fn settings(server: &Server) -> GateSettings {
         url: server.url("arxiv_upstream", "arxiv_sequence"),
         interval: INTERVAL,
         guard: Duration::from_secs(1),
+        longest_guard: Duration::from_secs(1),
         cooldown_base: Duration::from_millis(200),
         cooldown_cap: Duration::from_millis(1500),
         application_name: "gate-tests".into(),
@@ -253,6 +255,30 @@ async fn a_slot_goes_stale() {
             .unsigned_abs()
             >= INTERVAL
     );
+}
+
+/// Its answer alone takes longer than a slot is good for with a database nearby.
+#[tokio::test]
+async fn a_slot_of_a_database_far_away_is_good_for_longer() {
+    let server = Server::migrated().await;
+    let way = Proxy::start(address_of(&server.postgres)).await.unwrap();
+    let gate = Gate::new(GateSettings {
+        url: server.url_by(&way, "arxiv_upstream", "arxiv_sequence"),
+        guard: Duration::from_millis(20),
+        ..settings(&server)
+    })
+    .unwrap();
+    let delay = Duration::from_millis(60);
+    way.set(Link::Slow(delay));
+    for _ in 0..2 {
+        let mut turn = gate.enter(PATIENCE).await.unwrap();
+        let asked = now(&server).await;
+        assert!(turn.slot(PATIENCE).await.unwrap().is_fresh());
+        // And the next one is as much farther.
+        let next_slot = gate.state().await.unwrap().next_slot;
+        assert!(next_slot.duration_since(asked).unsigned_abs() > INTERVAL + delay * 2);
+        turn.finish(Outcome::Answered).await.unwrap();
+    }
 }
 
 #[tokio::test]

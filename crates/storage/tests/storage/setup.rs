@@ -1,6 +1,10 @@
 //! Servers and databases for the tests.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Mutex,
+    time::Duration,
+};
 
 use futures::{
     StreamExt,
@@ -11,7 +15,7 @@ use storage::{
     Access, Paper, Papers, PoolSettings, ResultRow, StorageError,
     migrate::{self, MigrateSettings, RolePasswords},
 };
-use testbed::Postgres;
+use testbed::{Postgres, proxy::Proxy};
 
 /// A server with the two usual databases, and their owner, who is no superuser.
 pub(crate) struct Server {
@@ -78,6 +82,13 @@ impl Server {
         self.postgres.url(user, user, database)
     }
 
+    /// The same by way of a proxy.
+    pub(crate) fn url_by(&self, proxy: &Proxy, user: &str, database: &str) -> String {
+        let port = |port: u16| format!(":{port}/");
+        self.url(user, database)
+            .replace(&port(self.postgres.port()), &port(proxy.port()))
+    }
+
     pub(crate) fn pool(&self, user: &str, database: &str) -> PgPool {
         storage::pool(&self.url(user, database), &pool_settings(Access::ReadWrite)).unwrap()
     }
@@ -106,6 +117,10 @@ impl Server {
 }
 
 /// Every user's password is its name.
+pub(crate) fn address_of(server: &Postgres) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()))
+}
+
 pub(crate) fn passwords() -> RolePasswords {
     RolePasswords {
         arxiv_rw: Some("arxiv_rw".into()),

@@ -163,6 +163,7 @@ fn join(url: &str, arxiv: &StandIn, guard: Duration) -> Upstream {
         url: url.to_owned(),
         interval: INTERVAL,
         guard,
+        longest_guard: guard,
         cooldown_base: Duration::from_secs(5),
         cooldown_cap: Duration::from_mins(10),
         application_name: "gate".into(),
