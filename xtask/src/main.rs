@@ -6,9 +6,11 @@ mod chaos;
 mod crds;
 mod demo;
 mod fuzz;
+mod images;
 mod lint;
 mod output;
 mod planted;
+mod sbom;
 mod signals;
 mod test;
 mod tool;
@@ -38,6 +40,7 @@ enum Command {
     Chaos(chaos::Arguments),
     Bench(bench::Arguments),
     Fuzz(fuzz::Arguments),
+    Images(images::Arguments),
     /// Checks formatting, lints, dependencies, generated files and documentation.
     ///
     /// Known vulnerabilities are not looked for: that needs a database from the internet (`cargo deny check advisories`).
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Chaos(arguments) => on_runtime(chaos::run(arguments)),
         Command::Bench(arguments) => on_runtime(bench::run(arguments)),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Images(arguments) => images::run(&arguments).map(success),
         Command::Lint => lint::run().map(success),
         Command::Crds => crds::write().map(success),
     };

@@ -65,6 +65,24 @@ fn the_values_for_production_render() {
 }
 
 #[test]
+fn the_values_for_kind_lead_to_the_port_that_kind_opens() {
+    let objects = render(&read("examples/values-kind.yaml").unwrap()).unwrap();
+    let service = objects.get("Service", "papers-arxiv-operator-localhost").unwrap();
+    let kind = Objects::read(&read("kind-config.yaml").unwrap()).unwrap();
+    let opened = &kind.only("Cluster").unwrap()["nodes"][0]["extraPortMappings"][0]["containerPort"];
+    assert_eq!(&service["spec"]["ports"][0]["nodePort"], opened);
+    let pods = objects.get("Deployment", "papers-arxiv-operator-api").unwrap();
+    assert_eq!(
+        service["spec"]["selector"],
+        pods["spec"]["selector"]["matchLabels"]
+    );
+    for secret in objects.of("Secret") {
+        assert_eq!(secret["type"], "kubernetes.io/basic-auth");
+    }
+    assert_eq!(objects.of("Secret").len(), 5);
+}
+
+#[test]
 fn values_in_examples_are_values_of_the_chart() {
     let flux = Objects::read(&read("examples/flux/system.yaml").unwrap()).unwrap();
     let argo = Objects::read(&read("examples/argocd/system.yaml").unwrap()).unwrap();

@@ -1,0 +1,95 @@
+//! The project's own images.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use pem::{EncodeConfig, LineEnding, Pem};
+
+use crate::programs::{self, root};
+use crate::{File, Image, NON_ROOT};
+
+/// Where TLS libraries look first, on every distribution.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Package and program of each image; the image is named like the program.
+pub const PROGRAMS: [(&str, &str); 2] = [
+    ("arxiv-operator", "arxiv-operator"),
+    ("arxiv-api-server", "arxiv-api-server"),
+];
+
+/// The version of everything here.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Builds the programs, and what images they make; minutes on two cores.
+pub fn shipped() -> Result<Vec<Image>> {
+    let folder = programs::build(&PROGRAMS)?;
+    PROGRAMS
+        .iter()
+        .map(|(_, program)| image(program, &folder))
+        .collect()
+}
+
+/// An image of one static program from `folder`.
+pub fn image(program: &str, folder: &Path) -> Result<Image> {
+    let path = folder.join(program);
+    let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let entry = format!("/{program}");
+    let label = |name: &str, text: &str| (format!("org.opencontainers.image.{name}"), text.to_owned());
+    Ok(Image {
+        reference: format!("{program}:{VERSION}"),
+        files: BTreeMap::from([
+            (entry.clone(), File::program(content)),
+            (AUTHORITIES.to_owned(), File::data(authorities())),
+            ("/etc/passwd".to_owned(), File::data(passwd())),
+            (
+                "/etc/group".to_owned(),
+                File::data(format!("nonroot:x:{NON_ROOT}:\n")),
+            ),
+            ("/licenses/LICENSE".to_owned(), File::data(text("LICENSE")?)),
+            ("/licenses/NOTICE".to_owned(), File::data(text("NOTICE")?)),
+        ]),
+        entrypoint: vec![entry],
+        user: NON_ROOT,
+        labels: BTreeMap::from([
+            label("title", program),
+            label("version", VERSION),
+            label("licenses", env!("CARGO_PKG_LICENSE")),
+        ]),
+    })
+}
+
+fn text(name: &str) -> Result<Vec<u8>> {
+    fs::read(root().join(name)).with_context(|| name.to_owned())
+}
+
+/// Mozilla's list, as Cargo.lock pins it: this machine's own would make two machines' images differ.
+fn authorities() -> String {
+    let certificates: Vec<Pem> = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+        .iter()
+        .map(|certificate| Pem::new("CERTIFICATE", certificate.to_vec()))
+        .collect();
+    pem::encode_many_config(&certificates, EncodeConfig::new().set_line_ending(LineEnding::LF))
+}
+
+/// Some libraries ask who they are.
+fn passwd() -> String {
+    format!("nonroot:x:{NON_ROOT}:{NON_ROOT}:nonroot:/:/sbin/nologin\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_authorities_is_a_list() {
+        let text = authorities();
+        assert!(text.matches("-----BEGIN CERTIFICATE-----").count() > 100);
+        assert!(!text.contains('\r'));
+        assert_eq!(
+            pem::parse_many(text).unwrap().len(),
+            webpki_root_certs::TLS_SERVER_ROOT_CERTS.len()
+        );
+    }
+}
