@@ -21,6 +21,7 @@ mod progress;
 mod queue;
 mod readiness;
 mod run;
+mod serve;
 mod settings;
 mod settle;
 mod status;

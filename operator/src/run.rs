@@ -1,9 +1,8 @@
 //! `arxiv-operator run`: builds the parts, starts the tasks, and ends them in order.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
 use crd::ArxivQuery;
 use kube::Api;
 use service::{
@@ -12,7 +11,6 @@ use service::{
     settings::{DatabaseUrl, Environment},
 };
 use storage::{Access, Ledger, Pages, PgPool, PoolSettings, Records, pool, schema::Need};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -21,6 +19,7 @@ use crate::{
     kubernetes,
     metrics::Metrics,
     readiness::Needs,
+    serve,
     settings::{Databases, RunArgs},
     tasks::Tasks,
     term::{Parts, Term},
@@ -44,13 +43,9 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let registry = Registry::with_prefix("arxiv_operator");
     let metrics = Metrics::registered(&registry);
     let mut tasks = Tasks::new(asked_to_end.clone());
-    serve(
-        &mut tasks,
-        args.listen,
-        service::health::router(liveness.clone(), readiness.clone())
-            .merge(service::metrics::router(registry)),
-    )
-    .await?;
+    let health = service::health::router(liveness.clone(), readiness.clone());
+    let server = serve::listen(args.listen, health.merge(service::metrics::router(registry))).await?;
+    tasks.spawn("server of health and metrics", server);
 
     let databases = Databases::read(&Environment::of_process())?;
     let pools = Pools::new(args, &databases)?;
@@ -159,18 +154,6 @@ async fn until_ready(tasks: &mut Tasks, readiness: &Readiness) -> anyhow::Result
         () = ready => Ok(true),
         ended = tasks.supervise() => ended.map(|()| false),
     }
-}
-
-async fn serve(tasks: &mut Tasks, listen: SocketAddr, router: Router) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!("cannot listen on {listen}: is another process there? LISTEN names another address")
-    })?;
-    service::notice!("health and metrics on {}", listener.local_addr()?);
-    tasks.spawn("server of health and metrics", async move {
-        // It never ends by itself, and has nothing to finish when the process ends.
-        let _ = axum::serve(listener, router).await;
-    });
-    Ok(())
 }
 
 /// A pool for each database.
