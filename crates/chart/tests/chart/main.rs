@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod capacity;
 mod checkers;
 mod cluster;
 mod conform;

@@ -1,0 +1,235 @@
+//! The figures of docs/scaling.md that can be computed: what the shared pages leave to ask of arXiv, and what the chart makes of the values shown there.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use chart::{pods, read, render};
+
+/// Of arXiv's day, in seconds.
+const DAY: f64 = 86_400.0;
+/// Between two requests to arXiv, in seconds.
+const INTERVAL: f64 = 3.0;
+
+/// What people search in a day: how many searches a second, over so many different ones, the n-th of which is asked for
+/// in proportion to 1/n (Zipf).
+struct Demand {
+    per_second: f64,
+    shares: Vec<f64>,
+}
+
+impl Demand {
+    fn new(per_second: f64, different: u32) -> Self {
+        let weights: Vec<f64> = (1..=different).map(|rank| f64::from(rank).recip()).collect();
+        let sum: f64 = weights.iter().sum();
+        let shares = weights.into_iter().map(|weight| weight / sum).collect();
+        Self { per_second, shares }
+    }
+
+    /// How many different searches are asked for in the first `seconds` of a day: each is one request to arXiv.
+    fn requests(&self, seconds: f64) -> f64 {
+        let asked = |share: &f64| -(-self.per_second * seconds * share).exp_m1();
+        self.shares.iter().map(asked).sum()
+    }
+
+    /// How long a search waits at worst, in seconds: until all that was asked for before has had its turn.
+    fn longest_wait(&self) -> f64 {
+        (1..=96_i32)
+            .map(|step| f64::from(step) * DAY / 96.0)
+            .map(|time| self.requests(time) * INTERVAL - time)
+            .fold(0.0, f64::max)
+    }
+}
+
+/// A day, search by search, by the rules of the gate and the pages: a page that is there is taken, one that is asked for
+/// is waited for by all, and the others take turns. Gives the requests and the longest wait in seconds.
+fn simulate(demand: &Demand, mut random: u64) -> (u32, f64) {
+    // SplitMix64, for the same day each time.
+    let mut next = || {
+        random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let bits = u32::try_from((z ^ (z >> 31)) >> 32).unwrap();
+        (f64::from(bits) + 0.5) / 4_294_967_296.0
+    };
+    let sums: Vec<f64> = demand
+        .shares
+        .iter()
+        .scan(0.0, |sum, share| {
+            *sum += share;
+            Some(*sum)
+        })
+        .collect();
+    let mut known = vec![false; sums.len()];
+    let mut queue: VecDeque<f64> = VecDeque::new();
+    let (mut time, mut turn, mut requests, mut longest) = (0.0, 0.0, 0, 0.0_f64);
+    loop {
+        time -= next().ln() / demand.per_second;
+        // Turns that come before this search; after the last one of the day too, all who wait get theirs.
+        while turn <= time.min(DAY)
+            && let Some(asked) = queue.pop_front()
+        {
+            let at = f64::max(turn, asked);
+            longest = longest.max(at - asked);
+            turn = at + INTERVAL;
+        }
+        if time > DAY {
+            let last = queue.back().map_or(0.0, |asked| {
+                turn + INTERVAL * f64::from(u32::try_from(queue.len()).unwrap() - 1) - asked
+            });
+            return (requests, longest.max(last));
+        }
+        let place = next();
+        let search = sums.partition_point(|sum| *sum < place).min(sums.len() - 1);
+        if !std::mem::replace(&mut known[search], true) {
+            requests += 1;
+            queue.push_back(time);
+        }
+    }
+}
+
+/// The rows of the table below a line of the page, as cells.
+fn table(page: &str, title: &str) -> Vec<Vec<String>> {
+    let (_, rest) = page.split_once(title).unwrap_or_else(|| panic!("no {title}"));
+    rest.lines()
+        .skip_while(|line| !line.starts_with("|---"))
+        .skip(1)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            line.trim_matches('|')
+                .split('|')
+                .map(|cell| cell.trim().replace(',', ""))
+                .collect()
+        })
+        .collect()
+}
+
+fn near(told: &str, real: f64, what: &str) {
+    let number: f64 = told.parse().unwrap_or_else(|_| panic!("{what}: {told}"));
+    let off = (number - real).abs();
+    assert!(
+        off <= (real * 0.02).max(0.6),
+        "{what}: the page says {told}, it is {real:.1}"
+    );
+}
+
+/// A duration as people write it.
+fn seconds(text: &str) -> f64 {
+    let (number, unit) = text.split_once(' ').unwrap_or_else(|| panic!("{text}"));
+    let number: f64 = number.parse().unwrap();
+    number
+        * match unit {
+            "s" => 1.0,
+            "min" => 60.0,
+            "h" => 3600.0,
+            other => panic!("{other}"),
+        }
+}
+
+#[test]
+fn the_page_tells_what_the_shared_pages_leave_to_ask() {
+    let page = read("docs/scaling.md").unwrap();
+    let rows = table(&page, "## What arXiv allows");
+    assert!(rows.len() >= 6);
+    for row in rows {
+        let [per_second, different, requests, answered, fits, wait] = row.as_slice() else {
+            panic!("{row:?}")
+        };
+        let what = format!("{per_second} a second of {different}");
+        let demand = Demand::new(per_second.parse().unwrap(), different.parse().unwrap());
+        let asked = demand.requests(DAY);
+        near(requests, asked, &what);
+        let share = 100.0 * (1.0 - asked / (demand.per_second * DAY));
+        near(answered.trim_end_matches(" %"), share, &what);
+        let possible = asked <= DAY / INTERVAL;
+        assert_eq!(fits == "yes", possible, "{what}");
+        if possible {
+            let real = demand.longest_wait();
+            let told = seconds(wait);
+            assert!(
+                told >= real && told <= (real * 1.2).max(real + 30.0),
+                "{what}: {wait}, it is {real:.0} s"
+            );
+        } else {
+            assert_eq!(wait, "grows", "{what}");
+        }
+    }
+}
+
+/// The formula behind the table, against the rules themselves.
+#[test]
+fn a_day_search_by_search_comes_to_the_same() {
+    for (per_second, different) in [(0.1, 10_000), (1.0, 10_000), (10.0, 1_000), (1.0, 1_000_000)] {
+        let demand = Demand::new(per_second, different);
+        let (requests, longest) = simulate(&demand, 42);
+        let (expected, wait) = (demand.requests(DAY), demand.longest_wait());
+        let what = format!("{per_second} a second of {different}: {requests} requests, {longest:.0} s");
+        assert!(
+            (f64::from(requests) - expected).abs() < expected * 0.03,
+            "{what}, not {expected:.0}"
+        );
+        // Chance makes short queues where the mean has none.
+        assert!(
+            (longest - wait).abs() < (wait * 0.05).max(120.0),
+            "{what}, not {wait:.0}"
+        );
+    }
+}
+
+/// What the chart makes of the values that the page shows.
+#[test]
+fn the_page_tells_the_pools_that_the_chart_computes() {
+    let page = read("docs/scaling.md").unwrap();
+    let mut seen = 0;
+    for section in page
+        .split("\n## ")
+        .filter(|section| section.contains("```yaml\n"))
+    {
+        let title = section.lines().next().unwrap();
+        let (_, rest) = section.split_once("```yaml\n").unwrap();
+        let (values, _) = rest.split_once("```").unwrap();
+        let objects = render(values).unwrap();
+        let mut real = BTreeMap::new();
+        let mut taken: BTreeMap<&str, u64> = BTreeMap::new();
+        for pod in pods(&objects)
+            .iter()
+            .filter(|pod| pod.container["name"] == "api-server")
+        {
+            let deployment = objects.get("Deployment", pod.name).unwrap();
+            let most = objects.get("HorizontalPodAutoscaler", pod.name).map_or_else(
+                |_| deployment["spec"]["replicas"].as_u64().unwrap(),
+                |scaler| scaler["spec"]["maxReplicas"].as_u64().unwrap(),
+            );
+            let pool: u64 = pod.env()["DATABASE_MAX_CONNECTIONS"].parse().unwrap();
+            let name = pod.name.strip_prefix("papers-arxiv-operator-").unwrap();
+            real.insert(name.to_owned(), (most, pool));
+            for store in pod.stores() {
+                let (server, more) = match store.as_str() {
+                    "RO" => ("replicas", 0),
+                    "RW" => ("primary", 0),
+                    "UPSTREAM" => ("sequence", 1),
+                    _ => ("sequence", 0),
+                };
+                // One pod more while a new version comes in.
+                *taken.entry(server).or_default() += (pool + more) * (most + 1);
+            }
+        }
+        let rows = table(section, "```yaml");
+        let told: BTreeSet<String> = rows.iter().map(|row| row[0].clone()).collect();
+        assert_eq!(told, real.keys().cloned().collect(), "{title}");
+        for row in rows {
+            let (most, pool) = real[&row[0]];
+            assert_eq!(
+                row[1..],
+                [most.to_string(), pool.to_string()],
+                "{title}: {}",
+                row[0]
+            );
+        }
+        for (server, most) in taken {
+            let words = format!("{most} to the {server}");
+            assert!(section.contains(&words), "{title}: {words}");
+        }
+        seen += 1;
+    }
+    assert!(seen >= 2, "{seen} sections with values");
+}
