@@ -32,8 +32,9 @@ impl Demand {
 
     /// How long a search waits at worst, in seconds: until all that was asked for before has had its turn.
     fn longest_wait(&self) -> f64 {
-        (1..=96_i32)
-            .map(|step| f64::from(step) * DAY / 96.0)
+        // Close together in the beginning, when most is new.
+        (0..=96_i32)
+            .map(|step| 10.0 * (DAY / 10.0).powf(f64::from(step) / 96.0))
             .map(|time| self.requests(time) * INTERVAL - time)
             .fold(0.0, f64::max)
     }
