@@ -9,7 +9,7 @@ use jiff::{Timestamp, civil::Date};
 use storage::Edition;
 use upstream::Sought;
 
-use crate::backoff::Backoff;
+use crate::{backoff::Backoff, tracker::Page};
 
 /// What a request to arXiv failed with, in words that are safe for users.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -46,6 +46,8 @@ pub(crate) struct Progress {
     /// When it had its latest page, of several. Its age in the queue counts from there, so that others are served in
     /// between.
     pub(crate) latest_answer: Option<Timestamp>,
+    /// The latest page that it wanted of several, once it had the first one.
+    pub(crate) further: Option<Page>,
     /// Since when it waits for the page that it needs next.
     pub(crate) queued_since: Option<Timestamp>,
     /// A request for it has been under way for so long that its users should be told.
@@ -78,6 +80,7 @@ impl Progress {
             not_before: None,
             seen: 0,
             latest_answer: None,
+            further: None,
             queued_since: None,
             lingers: false,
             slices_told: 0,

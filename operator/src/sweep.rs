@@ -86,11 +86,16 @@ impl Sweeper {
         listing.unwrap_or_default()
     }
 
-    /// Pages of days gone. Yesterday's stay: a query that began before midnight goes on with the pages of its day.
+    /// Pages of days gone, and the oldest beyond the bound. Yesterday's stay: a query that began before midnight goes on with
+    /// the pages of its day. So do all of those who have fetched some of their slices: there are no more than their results
+    /// will take in the end.
     async fn pages(&self) -> Result<(), StorageError> {
         let today = arxiv::arxiv_day(Timestamp::now());
         let yesterday = today.checked_sub(1.day()).unwrap_or(today);
-        let pruned = self.context.pages.prune(yesterday, MAX_PAGE_BYTES).await?;
+        let under_way = self.context.tracker.under_way();
+        let kept: Vec<&str> = under_way.iter().map(|page| page.request.search.key()).collect();
+        let pages = &self.context.pages;
+        let pruned = pages.prune(yesterday, MAX_PAGE_BYTES, &kept).await?;
         if pruned > 0 {
             tracing::info!(pages = pruned, "old pages removed");
         }

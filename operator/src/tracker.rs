@@ -114,8 +114,17 @@ impl Tracker {
         known.clone()
     }
 
-    /// The query needs this page next. Ignored when its object has left meanwhile, and when the process ends.
-    pub(crate) fn want(&self, uid: Uuid, object: &ArxivQuery, page: WantedPage, now: Timestamp) {
+    /// The query needs this page next, after `there` others. Ignored when its object has left meanwhile, and when the
+    /// process ends.
+    pub(crate) fn want(
+        &self,
+        uid: Uuid,
+        object: &ArxivQuery,
+        page: WantedPage,
+        there: usize,
+        now: Timestamp,
+    ) {
+        let page = Arc::new(page);
         let mut state = self.state();
         if state.closed {
             return;
@@ -124,6 +133,7 @@ impl Tracker {
             return;
         };
         known.queued_since.get_or_insert(now);
+        known.further = (there > 0).then(|| Arc::clone(&page));
         // Kubernetes tells the second: of those that were made in one, the first to be seen is the older one.
         let made = object.metadata.creation_timestamp.as_ref().map(|made| made.0);
         let made = made.and_then(|made| made.checked_add(Duration::from_nanos(known.seen.into())).ok());
@@ -133,9 +143,7 @@ impl Tracker {
             namespace: object.metadata.namespace.as_deref().unwrap_or_default().into(),
             since: known.latest_answer.or(made).unwrap_or(now),
         };
-        state
-            .queue
-            .push(standing, Object::from_obj(object), Arc::new(page));
+        state.queue.push(standing, Object::from_obj(object), page);
         drop(state);
         self.wanted.notify_one();
     }
@@ -192,6 +200,16 @@ impl Tracker {
             Edition::AsOf(_) | Edition::Newest => None,
         });
         freshest.max().map_or(Edition::Newest, Edition::After)
+    }
+
+    /// A page of each query that has some of its slices already, and is not finished.
+    pub(crate) fn under_way(&self) -> Vec<Page> {
+        let state = self.state();
+        state
+            .known
+            .values()
+            .filter_map(|known| known.further.clone())
+            .collect()
     }
 
     /// Somebody still waits for the page.

@@ -220,20 +220,26 @@ impl Pages {
     }
 
     /// Deletes pages of days before `day`, those past their time, and the oldest above `max_bytes` in all; how many.
-    pub async fn prune(&self, day: Date, max_bytes: u64) -> Result<u64, StorageError> {
+    ///
+    /// Pages of the searches in `kept` stay until they are past their time: without them, who has fetched some slices
+    /// would have to ask for these again, and several at once might never come to an end.
+    pub async fn prune(&self, day: Date, max_bytes: u64, kept: &[&str]) -> Result<u64, StorageError> {
         bounded(async {
             let mut session = Session::statement(&self.pool).await?;
             let prune = session.query(
                 "delete from public.arxiv_pages p using (
                    select search_hash, day, start, count, fetched_at, expires_at,
                           sum(bytes) over (order by fetched_at desc, search_hash, day, start, count) as bytes_to_here
-                   from public.arxiv_pages where day >= $1::text::date) as kept
-                 where p.day < $1::text::date
-                    or (p.search_hash, p.day, p.start, p.count, p.fetched_at)
-                      = (kept.search_hash, kept.day, kept.start, kept.count, kept.fetched_at)
-                   and (kept.bytes_to_here > $2 or kept.expires_at <= clock_timestamp())",
+                   from public.arxiv_pages) as each
+                 where (p.search_hash, p.day, p.start, p.count, p.fetched_at)
+                      = (each.search_hash, each.day, each.start, each.count, each.fetched_at)
+                   and (each.expires_at <= clock_timestamp()
+                     or (p.day < $1::text::date or each.bytes_to_here > $2) and p.search <> all ($3))",
             );
-            let prune = prune.bind(day.to_string()).bind(i64::try_from(max_bytes).unwrap_or(i64::MAX));
+            let prune = prune
+                .bind(day.to_string())
+                .bind(i64::try_from(max_bytes).unwrap_or(i64::MAX))
+                .bind(kept);
             let pruned = prune.execute(session.on()).await?.rows_affected();
             session.done().await?;
             Ok(pruned)

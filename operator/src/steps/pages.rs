@@ -83,7 +83,7 @@ pub(crate) async fn go_on(
                 request,
                 day: query.known.day,
             };
-            context.tracker.want(query.uid, &query.object, page, now);
+            context.tracker.want(query.uid, &query.object, page, there, now);
             deadline
         }
     };

@@ -35,8 +35,23 @@ fn object(query: u128) -> ArxivQuery {
 fn wants(tracker: &Tracker, query: u128) -> Uuid {
     let uid = Uuid::from_u128(query);
     tracker.begin(uid, &object(query), Timestamp::UNIX_EPOCH);
-    tracker.want(uid, &object(query), page(), Timestamp::UNIX_EPOCH);
+    tracker.want(uid, &object(query), page(), 0, Timestamp::UNIX_EPOCH);
     uid
+}
+
+#[test]
+fn who_has_some_of_its_slices_is_under_way_until_it_leaves() {
+    let (tracker, _woken) = Tracker::new(BACKOFF);
+    let (first, second) = (wants(&tracker, 1), wants(&tracker, 2));
+    assert!(tracker.under_way().is_empty());
+    tracker.want(second, &object(2), page(), 1, Timestamp::UNIX_EPOCH);
+    let key = tracker.next().unwrap();
+    tracker.answered(&key, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, None);
+    assert_eq!(tracker.under_way(), [key]);
+    tracker.forget(first);
+    assert_eq!(tracker.under_way().len(), 1);
+    tracker.forget(second);
+    assert!(tracker.under_way().is_empty());
 }
 
 #[tokio::test]
@@ -64,7 +79,7 @@ fn nothing_is_held_of_objects_that_are_gone_or_come_too_late() {
     tracker.retain(&HashSet::from([stays]));
     assert_eq!(tracker.state().known.len(), 1);
     let stranger = Uuid::from_u128(3);
-    tracker.want(stranger, &object(3), page(), Timestamp::UNIX_EPOCH);
+    tracker.want(stranger, &object(3), page(), 0, Timestamp::UNIX_EPOCH);
     tracker.forget(stays);
     assert_eq!(
         (tracker.backlog(), tracker.state().known.len()),
