@@ -63,10 +63,13 @@ async fn manifests() -> Vec<(String, Value)> {
             add(&format!("{mode}-{number}"), render(&values).unwrap());
         }
     }
-    add(
-        "production",
-        render(&read("examples/values-production.yaml").unwrap()).unwrap(),
-    );
+    for file in fs::read_dir(root().join("examples")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("values") {
+            add(&name, render(&fs::read_to_string(path).unwrap()).unwrap());
+        }
+    }
     let cluster = cluster().await;
     for folder in kustomizations(&root().join("examples")) {
         let built = cluster.succeeds(&["kustomize", &folder.to_string_lossy()], "");
