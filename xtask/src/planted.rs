@@ -52,24 +52,40 @@ fn bugs() -> Result<Vec<Bug>> {
     Ok(bugs)
 }
 
-/// Whether each still fits the code.
+/// Whether each still fits the code: can be put in, and compiles.
 pub(crate) fn check() -> Result<()> {
+    let root = cargo::root();
+    let tree = folder().join("tree");
     for bug in bugs()? {
-        apply(&cargo::root(), &bug.patch, &["--check"])?;
+        output::progress(&bug.description);
+        copy_to(&tree)?;
+        apply(&tree, &bug.patch)?;
+        // What the project depends on is built already, if it is built with all of the workspace.
+        let mut check = cargo::cargo();
+        check
+            .current_dir(&tree)
+            .args(["check", "--quiet", "--workspace", "--bins", "--target-dir"]);
+        cargo::run(check.arg(root.join("target")))
+            .with_context(|| format!("{} does not compile any more", bug.patch.display()))?;
     }
     Ok(())
 }
 
+/// Where the copy is, and what is built of it to be attacked.
+fn folder() -> PathBuf {
+    cargo::root().join("target/planted")
+}
+
 /// Puts each in, builds, and attacks; fails unless what it breaks is found each time.
 pub(crate) async fn run(seed: u64, out: &Path) -> Result<ExitCode> {
-    let folder = cargo::root().join("target/planted");
+    let folder = folder();
     let tree = folder.join("tree");
     let mut missed = 0;
     for bug in bugs()? {
         let name = bug.patch.file_stem().unwrap_or_default().display().to_string();
         output::progress(&format!("{name}: {}", bug.description));
         copy_to(&tree)?;
-        apply(&tree, &bug.patch, &[])?;
+        apply(&tree, &bug.patch)?;
         let mut build = cargo::cargo();
         build.current_dir(&tree).args(["build", "--target-dir"]);
         build.arg(folder.join("target"));
@@ -126,13 +142,12 @@ fn copy_to(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-fn apply(tree: &Path, patch: &Path, options: &[&str]) -> Result<()> {
+fn apply(tree: &Path, patch: &Path) -> Result<()> {
     let output = Command::new("git")
         .current_dir(tree)
         // The copy is within the project's own repository, which is not what is meant.
         .env("GIT_CEILING_DIRECTORIES", tree.parent().unwrap_or(tree))
         .arg("apply")
-        .args(options)
         .arg(patch)
         .output()?;
     if !output.status.success() {
