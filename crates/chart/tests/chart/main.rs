@@ -16,6 +16,7 @@ mod crds;
 mod credentials;
 mod databases;
 mod examples;
+mod flux;
 mod generated;
 mod health;
 mod kubernetes;
