@@ -5,6 +5,7 @@ mod cargo;
 mod chaos;
 mod crds;
 mod demo;
+mod e2e;
 mod fuzz;
 mod images;
 mod lint;
@@ -41,6 +42,7 @@ enum Command {
     Bench(bench::Arguments),
     Fuzz(fuzz::Arguments),
     Images(images::Arguments),
+    E2e(e2e::Arguments),
     /// Checks formatting, lints, dependencies, generated files and documentation.
     ///
     /// Known vulnerabilities are not looked for: that needs a database from the internet (`cargo deny check advisories`).
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => on_runtime(bench::run(arguments)),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Images(arguments) => images::run(&arguments).map(success),
+        Command::E2e(arguments) => e2e::run(&arguments),
         Command::Lint => lint::run().map(success),
         Command::Crds => crds::write().map(success),
     };

@@ -8,7 +8,7 @@ use testbed::toolchain::Toolchain;
 
 use crate::{cargo, output};
 
-/// Runs all tests on a real control plane and real Postgres.
+/// Runs all tests on a real control plane and real Postgres, and then the short form of `e2e`, where the machine allows a node.
 ///
 /// Ends with the line `N passed, N failed`, and fails when a test did.
 #[derive(clap::Args)]
@@ -55,6 +55,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         ));
         sum.failed = 1;
     }
+    if arguments.rest.is_empty() {
+        on_a_node(&mut sum)?;
+    }
     let Sum { passed, failed } = sum;
     output::result(&format!("{passed} passed, {failed} failed"));
     // Nothing may come after that line, so the exit code tells the rest.
@@ -63,6 +66,27 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Counts the run of the chart on a real node as one test.
+fn on_a_node(sum: &mut Sum) -> Result<()> {
+    if let Some(reason) = e2e::room::missing() {
+        output::progress(&format!(
+            "\n*** NOT TESTED: the chart on a real node (`cargo xtask e2e`). This machine cannot have one: {reason}\n"
+        ));
+        return Ok(());
+    }
+    output::progress("== the chart on a real node: cargo xtask e2e --short --dev");
+    let status = cargo::cargo()
+        .args(["xtask", "e2e", "--short", "--dev"])
+        .status()?;
+    if status.success() {
+        sum.passed += 1;
+    } else {
+        output::progress(&format!("the chart on a real node failed ({status})"));
+        sum.failed += 1;
+    }
+    Ok(())
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

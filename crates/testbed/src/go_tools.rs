@@ -23,6 +23,8 @@ pub struct GoTools {
     pub go_mod: &'static str,
     /// The module's go.sum.
     pub go_sum: &'static str,
+    /// The module's own main.go, where one of the programs is its own (then a `tool` line names the module itself).
+    pub main_go: &'static str,
     /// Flags for Go's linker beside `-s -w`.
     pub link_flags: &'static str,
     /// Whether there is C in them (a C compiler is needed then).
@@ -53,7 +55,10 @@ impl GoTools {
 
     /// Where the programs of just this module, built just so, are kept.
     fn cached(&self) -> Result<PathBuf> {
-        once::folder(self.name, &[self.go_mod, self.go_sum, self.link_flags, self.tags])
+        once::folder(
+            self.name,
+            &[self.go_mod, self.go_sum, self.main_go, self.link_flags, self.tags],
+        )
     }
 
     fn build(&self, folder: &Path) -> Result<()> {
@@ -71,6 +76,9 @@ impl GoTools {
         fs::create_dir_all(&bin)?;
         fs::write(module.join("go.mod"), self.go_mod)?;
         fs::write(module.join("go.sum"), self.go_sum)?;
+        if !self.main_go.is_empty() {
+            fs::write(module.join("main.go"), self.main_go)?;
+        }
         let spec = Spec::new(go, unfinished.join("build.log"))
             // Where modules come from and what proxy is needed is the developer's to say.
             .envs(std::env::vars_os())
@@ -121,6 +129,7 @@ mod tests {
             takes: "no time",
             go_mod: "",
             go_sum: "",
+            main_go: "",
             link_flags: "",
             cgo: false,
             tags: "",

@@ -12,6 +12,7 @@ const CONTROL_PLANE: GoTools = GoTools {
     takes: "about five minutes",
     go_mod: include_str!("../controlplane/go.mod"),
     go_sum: include_str!("../controlplane/go.sum"),
+    main_go: "",
     // Without a version of its own, the API server's answer to "which version?" makes helm refuse charts.
     link_flags: "-X k8s.io/component-base/version.gitVersion=v1.37.2 \
                  -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37",

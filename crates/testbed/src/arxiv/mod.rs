@@ -51,9 +51,14 @@ impl StandIn {
         Self::start_on(0)
     }
 
-    /// Starts one on a given port (0: a free one).
+    /// Starts one on a given port of loopback (0: a free one).
     pub fn start_on(port: u16) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        Self::listen((Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    /// Starts one on an address that others may reach.
+    pub fn listen(address: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let state = Arc::<State>::default();

@@ -1,13 +1,16 @@
 //! etcd and kube-apiserver on loopback, with TLS, RBAC and admission as in a real cluster.
 //!
-//! There are no controllers: deleted namespaces stay, and the roles that Kubernetes aggregates are empty.
+//! There are no controllers: deleted namespaces stay, and the roles that Kubernetes aggregates are empty. Whoever adds them
+//! and a node (see [`ControlPlane::start_for_node`]) has a whole cluster.
 
 mod access;
 mod certificates;
 mod copies;
 mod crds;
 mod kubeconfig;
+mod processes;
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +19,7 @@ use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 
 use crate::ports::Port;
-use crate::process::{Child, Spec};
+use crate::process::Child;
 use crate::scratch::{Scratch, create_passable, write_private};
 use crate::toolchain::Toolchain;
 use crate::wait;
@@ -46,13 +49,25 @@ impl ControlPlane {
     /// A fresh one with its state in a temporary folder, with the project's CRDs installed.
     pub async fn start() -> Result<Self> {
         let scratch = Scratch::new("control-plane")?;
-        Self::launch(scratch.path().to_owned(), Some(scratch)).await
+        let plane = Self::launch(scratch.path().to_owned(), Some(scratch), None).await?;
+        plane.install_crds().await?;
+        Ok(plane)
     }
 
     /// One with its state in `folder`, which may hold the state of an earlier run.
     pub async fn start_in(folder: &Path) -> Result<Self> {
         create_passable(folder)?;
-        Self::launch(folder.to_owned(), None).await
+        let plane = Self::launch(folder.to_owned(), None, None).await?;
+        plane.install_crds().await?;
+        Ok(plane)
+    }
+
+    /// One for a node at this address and the pods on it, with its state in `folder`: it is reached at the address too, lets
+    /// pods in through the `kubernetes` Service, and passes requests on to API servers that are added to it. The project's
+    /// CRDs are not installed.
+    pub async fn start_for_node(folder: &Path, address: Ipv4Addr) -> Result<Self> {
+        create_passable(folder)?;
+        Self::launch(folder.to_owned(), None, Some(address)).await
     }
 
     /// The one that all tests of this process share; each uses a namespace of its own ([`ControlPlane::namespace`]).
@@ -61,24 +76,26 @@ impl ControlPlane {
         SHARED.get_or_try_init(Self::start).await
     }
 
-    async fn launch(folder: PathBuf, scratch: Option<Scratch>) -> Result<Self> {
+    async fn launch(folder: PathBuf, scratch: Option<Scratch>, node: Option<Ipv4Addr>) -> Result<Self> {
         let toolchain = Toolchain::ready().await?;
-        let certificates = Certificates::in_folder(&folder.join("certificates"))?;
+        let certificates = Certificates::in_folder(&folder.join("certificates"), node)?;
         let admin_token = uuid::Uuid::new_v4().to_string();
-        let tokens = folder.join("tokens.csv");
-        write_private(&tokens, &format!("{admin_token},admin,admin,system:masters\n"))?;
-
+        write_private(
+            &processes::tokens(&folder),
+            &format!("{admin_token},admin,admin,system:masters\n"),
+        )?;
         let (port, client, peer) = (Port::reserve()?, Port::reserve()?, Port::reserve()?);
-        let store = format!("http://127.0.0.1:{}", client.number());
-        let etcd = Child::spawn(etcd(&toolchain, &folder, &store, peer.number()))?;
-        let api_server = Child::spawn(kube_apiserver(
-            &toolchain,
-            &folder,
-            &store,
-            port.number(),
-            &certificates,
-            &tokens,
-        ))?;
+        let layout = processes::Layout {
+            toolchain: &toolchain,
+            folder: &folder,
+            certificates: &certificates,
+            store: format!("http://127.0.0.1:{}", client.number()),
+            peer: format!("http://127.0.0.1:{}", peer.number()),
+            port: port.number(),
+            node,
+        };
+        let etcd = Child::spawn(layout.etcd())?;
+        let api_server = Child::spawn(layout.kube_apiserver())?;
         let plane = Self {
             api_server,
             etcd,
@@ -98,7 +115,6 @@ impl ControlPlane {
             &plane.admin_token,
         )?;
         plane.ready().await?;
-        plane.install_crds().await?;
         Ok(plane)
     }
 
@@ -120,6 +136,16 @@ impl ControlPlane {
     /// A new client with the admin's rights. Each belongs to the runtime it is made on.
     pub async fn client(&self) -> Result<Client> {
         client(&self.admin_kubeconfig()).await
+    }
+
+    /// The certificate of the authority that signed the API server's.
+    pub fn certificate_authority(&self) -> &Path {
+        self.certificates.ca()
+    }
+
+    /// The key that signs the tokens of `ServiceAccounts`.
+    pub fn account_key(&self) -> &Path {
+        self.certificates.account_key()
     }
 
     /// A kubectl that fits this API server.
@@ -180,54 +206,4 @@ pub async fn client(kubeconfig: &Path) -> Result<Client> {
     let file = Kubeconfig::read_from(kubeconfig)?;
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)
-}
-
-fn etcd(toolchain: &Toolchain, folder: &Path, store: &str, peer: u16) -> Spec {
-    let peer = format!("http://127.0.0.1:{peer}");
-    Spec::new(&toolchain.etcd, folder.join("etcd.log"))
-        .arg("--data-dir")
-        .arg(folder.join("etcd"))
-        .arg(format!("--listen-client-urls={store}"))
-        .arg(format!("--advertise-client-urls={store}"))
-        .arg(format!("--listen-peer-urls={peer}"))
-        .arg(format!("--initial-advertise-peer-urls={peer}"))
-        .arg(format!("--initial-cluster=default={peer}"))
-        // A single killed process loses nothing without it, and tests write a lot.
-        .args(["--unsafe-no-fsync", "--log-level=warn"])
-}
-
-fn kube_apiserver(
-    toolchain: &Toolchain,
-    folder: &Path,
-    store: &str,
-    port: u16,
-    certificates: &Certificates,
-    tokens: &Path,
-) -> Spec {
-    let flag = |name: &str, file: &Path| format!("--{name}={}", file.display());
-    Spec::new(&toolchain.kube_apiserver, folder.join("kube-apiserver.log"))
-        .arg(format!("--etcd-servers={store}"))
-        .arg(format!("--secure-port={port}"))
-        .args([
-            "--bind-address=127.0.0.1",
-            "--authorization-mode=RBAC",
-            "--service-cluster-ip-range=10.0.0.0/24",
-        ])
-        .arg(flag("cert-dir", &folder.join("certificates")))
-        .arg(flag("tls-cert-file", certificates.server()))
-        .arg(flag("tls-private-key-file", certificates.server_key()))
-        .arg(flag(
-            "service-account-key-file",
-            certificates.account_public_key(),
-        ))
-        .arg(flag(
-            "service-account-signing-key-file",
-            certificates.account_key(),
-        ))
-        .arg("--service-account-issuer=https://kubernetes.default.svc")
-        .arg(flag("token-auth-file", tokens))
-        // It would wait for a `default` ServiceAccount in each namespace, which a controller makes.
-        .arg("--disable-admission-plugins=ServiceAccount")
-        // Nothing reaches this server through the `kubernetes` Service.
-        .arg("--endpoint-reconciler-type=none")
 }

@@ -1,0 +1,48 @@
+//! Lets pods reach what listens on loopback: a database of the testbed, at the node's address.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Result;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use crate::node::ADDRESS;
+
+/// A port at the node's address that leads to a port of loopback. Ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Forward {
+    /// Leads to `port`.
+    pub(crate) async fn to(port: u16) -> Result<Self> {
+        let listener = TcpListener::bind((ADDRESS, 0)).await?;
+        let address = listener.local_addr()?;
+        let task = tokio::spawn(async move {
+            while let Ok((mut outer, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    if let Ok(mut inner) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+                        let _ = outer.set_nodelay(true);
+                        let _ = inner.set_nodelay(true);
+                        let _ = copy_bidirectional(&mut outer, &mut inner).await;
+                    }
+                });
+            }
+        });
+        Ok(Self { address, task })
+    }
+
+    /// Its port at the node's address.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+}
+
+impl Drop for Forward {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,13 @@
+//! The Helm chart on a real cluster: a node with containerd and the kubelet on this machine, the images that are shipped, and
+//! what users do with them. Development only; `cargo xtask e2e` runs it.
+//!
+//! Needs root. Everything runs in network, process and mount namespaces that are made for one run ([`room`]) and end with it:
+//! nothing outside is reached, and nothing of it stays.
+
+mod forward;
+mod load;
+pub mod node;
+pub mod parts;
+pub mod room;
+mod site;
+pub mod steps;

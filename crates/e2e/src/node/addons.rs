@@ -1,0 +1,161 @@
+//! What a cluster has beside Kubernetes: names for Services, and metrics of pods. Both run beside the node, and their Services
+//! lead there.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use kube::Client;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::{Value, json};
+use testbed::ControlPlane;
+use testbed::process::Spec;
+use testbed::wait;
+
+use super::ADDRESS;
+use super::programs::Programs;
+
+/// The resolver, as every pod is told.
+pub(super) const DNS: &str = "10.0.0.10";
+const DNS_PORT: u16 = 10_053;
+const METRICS_PORT: u16 = 10_443;
+const SERVED_LIMIT: Duration = Duration::from_mins(2);
+
+pub(super) fn dns(programs: &Programs, folder: &Path, plane: &ControlPlane) -> Result<Spec> {
+    let file = folder.join("Corefile");
+    let kubeconfig = plane.admin_kubeconfig();
+    let text = format!(
+        ".:{DNS_PORT} {{\n  bind {ADDRESS}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {}\n    \
+         fallthrough in-addr.arpa\n  }}\n  cache 5\n}}\n",
+        kubeconfig.display()
+    );
+    fs::write(&file, text)?;
+    Ok(
+        Spec::new(programs.addons.join("coredns"), folder.join("coredns.log"))
+            .arg("-conf")
+            .arg(file.as_os_str()),
+    )
+}
+
+pub(super) fn metrics(programs: &Programs, folder: &Path, plane: &ControlPlane) -> Spec {
+    let kubeconfig = plane.admin_kubeconfig();
+    let certificates = folder.join("metrics-server");
+    Spec::new(
+        programs.addons.join("metrics-server"),
+        folder.join("metrics-server.log"),
+    )
+    .args(
+        [
+            "kubeconfig",
+            "authentication-kubeconfig",
+            "authorization-kubeconfig",
+        ]
+        .map(|flag| format!("--{flag}={}", kubeconfig.display())),
+    )
+    .arg(format!("--bind-address={ADDRESS}"))
+    .arg(format!("--secure-port={METRICS_PORT}"))
+    .arg(format!("--cert-dir={}", certificates.display()))
+    .args([
+        // The least that it takes.
+        "--metric-resolution=11s",
+        "--kubelet-request-timeout=5s",
+        "--kubelet-insecure-tls",
+        "--kubelet-preferred-address-types=InternalIP",
+    ])
+}
+
+/// Makes the Services, and waits until figures of the node are there.
+pub(super) async fn register(client: &Client) -> Result<()> {
+    let dns = [("dns", "UDP", 53, DNS_PORT), ("dns-tcp", "TCP", 53, DNS_PORT)];
+    service(client, "kube-dns", Some(DNS), &dns).await?;
+    service(
+        client,
+        "metrics-server",
+        None,
+        &[("https", "TCP", 443, METRICS_PORT)],
+    )
+    .await?;
+    let added = json!({
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": "v1beta1.metrics.k8s.io"},
+        "spec": {
+            "group": "metrics.k8s.io",
+            "version": "v1beta1",
+            "groupPriorityMinimum": 100,
+            "versionPriority": 100,
+            "insecureSkipTLSVerify": true,
+            "service": {"name": "metrics-server", "namespace": "kube-system"},
+        },
+    });
+    apply(client, added).await?;
+    wait::until("metrics of the node", SERVED_LIMIT, async || {
+        let request = http_get("/apis/metrics.k8s.io/v1beta1/nodes/node")?;
+        Ok(client.request::<Value>(request).await.ok().map(drop))
+    })
+    .await
+}
+
+/// A Service in kube-system that leads to a port of the node.
+async fn service(
+    client: &Client,
+    name: &str,
+    address: Option<&str>,
+    ports: &[(&str, &str, u16, u16)],
+) -> Result<()> {
+    let shown: Vec<Value> = ports
+        .iter()
+        .map(|(name, protocol, port, target)| {
+            json!({"name": name, "protocol": protocol, "port": port, "targetPort": target})
+        })
+        .collect();
+    let mut spec = json!({"ports": shown});
+    if let Some(address) = address {
+        spec["clusterIP"] = address.into();
+    }
+    let service = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "kube-system"},
+        "spec": spec,
+    });
+    let behind: Vec<Value> = ports
+        .iter()
+        .map(|(name, protocol, _, target)| json!({"name": name, "protocol": protocol, "port": target}))
+        .collect();
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": name,
+            "namespace": "kube-system",
+            "labels": {"kubernetes.io/service-name": name},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [ADDRESS], "conditions": {"ready": true}}],
+        "ports": behind,
+    });
+    apply(client, service).await?;
+    apply(client, slice).await
+}
+
+fn http_get(path: &str) -> Result<http::Request<Vec<u8>>> {
+    Ok(http::Request::get(path).body(Vec::new())?)
+}
+
+async fn apply(client: &Client, object: Value) -> Result<()> {
+    let object: DynamicObject = serde_json::from_value(object)?;
+    let types = object.types.clone().unwrap_or_default();
+    let kind = GroupVersionKind::try_from(&types)?;
+    let resource = ApiResource::from_gvk(&kind);
+    let api: Api<DynamicObject> = match &object.metadata.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let name = object.metadata.name.clone().unwrap_or_default();
+    api.patch(&name, &PatchParams::apply("e2e").force(), &Patch::Apply(&object))
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! The programs of a node: built from pinned Go modules, or installed where Debian has them.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use testbed::go_tools::GoTools;
+use testbed::packages;
+
+const KUBERNETES: GoTools = GoTools {
+    name: "node",
+    takes: "about a minute after the control plane",
+    go_mod: include_str!("../../go/kubernetes/go.mod"),
+    go_sum: include_str!("../../go/kubernetes/go.sum"),
+    main_go: "",
+    link_flags: "-X k8s.io/component-base/version.gitVersion=v1.37.2 \
+                 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37",
+    cgo: false,
+    tags: "",
+    programs: &[
+        ("kube-controller-manager", "kube-controller-manager"),
+        ("kube-proxy", "kube-proxy"),
+        ("kube-scheduler", "kube-scheduler"),
+        ("kubelet", "kubelet"),
+    ],
+};
+
+const CONTAINERD: GoTools = GoTools {
+    name: "containerd",
+    takes: "about a minute",
+    go_mod: include_str!("../../go/containerd/go.mod"),
+    go_sum: include_str!("../../go/containerd/go.sum"),
+    main_go: "",
+    link_flags: "",
+    cgo: false,
+    tags: "",
+    programs: &[
+        ("containerd", "containerd"),
+        ("containerd-shim-runc-v2", "containerd-shim-runc-v2"),
+        ("ctr", "ctr"),
+    ],
+};
+
+const RUNC: GoTools = GoTools {
+    name: "runc",
+    takes: "a few seconds",
+    go_mod: include_str!("../../go/runc/go.mod"),
+    go_sum: include_str!("../../go/runc/go.sum"),
+    main_go: "",
+    link_flags: "",
+    cgo: true,
+    tags: "seccomp",
+    programs: &[("runc", "runc")],
+};
+
+const ADDONS: GoTools = GoTools {
+    name: "addons",
+    takes: "about two minutes",
+    go_mod: include_str!("../../go/addons/go.mod"),
+    go_sum: include_str!("../../go/addons/go.sum"),
+    main_go: include_str!("../../go/addons/main.go"),
+    link_flags: "",
+    cgo: false,
+    tags: "",
+    programs: &[("coredns", "coredns"), ("metrics-server", "metrics-server")],
+};
+
+/// What Debian has: a file that tells whether it is there, and the package.
+const PACKAGES: [(&str, &str); 6] = [
+    ("/usr/sbin/ip", "iproute2"),
+    ("/usr/lib/cni/bridge", "containernetworking-plugins"),
+    ("/usr/include/seccomp.h", "libseccomp-dev"),
+    ("/usr/sbin/nft", "nftables"),
+    ("/usr/sbin/conntrack", "conntrack"),
+    ("/usr/bin/wget", "wget"),
+];
+
+/// Folders with the programs.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    pub(crate) kubernetes: PathBuf,
+    pub(crate) containerd: PathBuf,
+    pub(crate) runc: PathBuf,
+    pub(crate) addons: PathBuf,
+}
+
+impl Programs {
+    /// Finds them, or builds and installs what is missing. Blocks, for minutes the first time.
+    pub(crate) fn ready() -> Result<Self> {
+        packages::debian(&PACKAGES, "about half a minute")?;
+        Ok(Self {
+            kubernetes: KUBERNETES.ready()?,
+            containerd: CONTAINERD.ready()?,
+            runc: RUNC.ready()?,
+            addons: ADDONS.ready()?,
+        })
+    }
+}

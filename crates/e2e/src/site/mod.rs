@@ -1,0 +1,176 @@
+//! A release of the chart and all that it needs: databases beside the node, the stand-in arXiv as a pod.
+
+mod kubectl;
+mod pods;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Service;
+use kube::Client;
+use kube::api::Api;
+use testbed::stack::Databases;
+use testbed::wait;
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+use crate::forward::Forward;
+use crate::node::Node;
+use crate::parts::{Parts, TOOLS};
+
+/// Namespace of the release, and of the queries.
+pub(crate) const NAMESPACE: &str = "arxiv";
+/// Name of the release; it has the chart's name in it, so objects are named by it alone.
+pub(crate) const RELEASE: &str = "arxiv-operator";
+/// The longest that helm waits.
+const HELM_LIMIT: Duration = Duration::from_mins(5);
+const SERVICE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Everything that a release stands on.
+#[derive(Debug)]
+pub(crate) struct Site {
+    // Fields are dropped in this order: what depends on others first.
+    primary: Forward,
+    replica: Forward,
+    /// The servers beside the node.
+    pub(crate) databases: Databases,
+    /// The cluster.
+    pub(crate) node: Node,
+    folder: PathBuf,
+}
+
+impl Site {
+    /// Starts the node and the databases, brings in the images, and makes the namespace with its Secret and the stand-in.
+    pub(crate) async fn prepare(parts: &Parts) -> Result<Self> {
+        let node = Node::start(&parts.sandbox, &format!("docker.io/library/{TOOLS}")).await?;
+        for archive in &parts.archives {
+            node.runtime().import(archive).await?;
+        }
+        let folder = node.folder();
+        let databases = Databases::start(&folder, false, false).await?;
+        let primary = Forward::to(databases.primary.port()).await?;
+        let replica = Forward::to(databases.replica.port()).await?;
+        let site = Self {
+            primary,
+            replica,
+            databases,
+            node,
+            folder,
+        };
+        site.apply(&values::world(&site)).await?;
+        site.kubectl(&[
+            "-n",
+            "upstream",
+            "rollout",
+            "status",
+            "deployment/arxiv",
+            "--timeout=120s",
+        ])
+        .await?;
+        Ok(site)
+    }
+
+    /// A client with the admin's rights.
+    pub(crate) async fn client(&self) -> Result<Client> {
+        self.node.client().await
+    }
+
+    /// Installs or upgrades the release with the values of this site and these, and waits until it runs.
+    pub(crate) async fn release(&self, values: &str) -> Result<()> {
+        let own = self.folder.join("values.yaml");
+        std::fs::write(&own, values::values(self))?;
+        let further = self.folder.join("further.yaml");
+        std::fs::write(&further, values)?;
+        let chart = chart::folder().display().to_string();
+        let [own, further] = [&own, &further].map(|file| file.display().to_string());
+        let arguments = [
+            "upgrade",
+            "--install",
+            RELEASE,
+            &chart,
+            "--namespace",
+            NAMESPACE,
+            "--wait",
+            "--wait-for-jobs",
+            "--timeout",
+            "5m",
+            "--values",
+            &own,
+            "--values",
+            &further,
+        ];
+        self.helm(&arguments).await.map(drop)
+    }
+
+    /// Runs helm; an error with what it said when it fails.
+    pub(crate) async fn helm(&self, arguments: &[&str]) -> Result<String> {
+        let program = tokio::task::spawn_blocking(chart::helm).await??;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env("KUBECONFIG", self.node.control_plane().admin_kubeconfig())
+            .env("HOME", &self.folder)
+            .kill_on_drop(true);
+        let output = tokio::time::timeout(HELM_LIMIT + Duration::from_secs(30), command.output()).await??;
+        if !output.status.success() {
+            anyhow::bail!(
+                "helm {}\n{}\n{}",
+                arguments.join(" "),
+                told(&output),
+                self.state().await
+            );
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// A token for what is guarded of the API.
+    pub(crate) async fn token(&self) -> Result<String> {
+        let told = self
+            .kubectl(&[
+                "-n",
+                NAMESPACE,
+                "create",
+                "token",
+                values::CALLER,
+                "--audience",
+                "arxiv-api-server",
+            ])
+            .await?;
+        Ok(told.trim().to_owned())
+    }
+
+    /// `http://ADDRESS:PORT` of a Service of the release, once it leads to a pod: that is known on the node a moment after the
+    /// pod is ready.
+    pub(crate) async fn service(&self, name: &str) -> Result<String> {
+        let services: Api<Service> = Api::namespaced(self.client().await?, NAMESPACE);
+        let spec = services.get(name).await?.spec.unwrap_or_default();
+        let address = spec.cluster_ip.unwrap_or_default();
+        ensure!(!address.is_empty(), "{name} has no address");
+        let port = spec
+            .ports
+            .unwrap_or_default()
+            .first()
+            .map_or(80, |port| port.port);
+        let place = format!("{address}:{port}");
+        wait::until(&format!("{name} leads to a pod"), SERVICE_LIMIT, async || {
+            Ok(TcpStream::connect(&place).await.ok().map(drop))
+        })
+        .await?;
+        Ok(format!("http://{place}"))
+    }
+}
+
+fn told(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
+}
+
+/// Where an example of the repository is.
+pub(crate) fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples")
+        .join(name)
+}

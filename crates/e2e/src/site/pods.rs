@@ -1,0 +1,85 @@
+//! Pods of the release.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+use testbed::wait;
+
+use super::{NAMESPACE, Site};
+use crate::node::NAME;
+
+const LIMIT: Duration = Duration::from_mins(3);
+
+impl Site {
+    /// The pods of the operator, or of one Deployment of the API server, that are ready and not on their way out; by name.
+    pub(crate) async fn ready(&self, component: &str) -> Result<Vec<String>> {
+        let pods = self
+            .pods()
+            .await?
+            .list(&ListParams::default().labels(&selector(component)))
+            .await?;
+        Ok(pods
+            .into_iter()
+            .filter(is_ready)
+            .map(|pod| pod.name_any())
+            .collect())
+    }
+
+    /// Waits until just so many pods of a component are ready.
+    pub(crate) async fn until_ready(&self, component: &str, count: usize) -> Result<()> {
+        let what = format!("{count} pods of {component}");
+        wait::until(&what, LIMIT, async || {
+            Ok((self.ready(component).await?.len() == count).then_some(()))
+        })
+        .await
+    }
+
+    /// Ends the processes of a pod without notice.
+    pub(crate) async fn crash(&self, name: &str) -> Result<()> {
+        let status = self.pods().await?.get(name).await?.status.unwrap_or_default();
+        for container in status.container_statuses.unwrap_or_default() {
+            let id = container.container_id.unwrap_or_default();
+            self.node.runtime().crash(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// How often the containers of a pod were started again.
+    pub(crate) async fn restarts(&self, name: &str) -> Result<i32> {
+        let status = self.pods().await?.get(name).await?.status.unwrap_or_default();
+        let containers = status.container_statuses.unwrap_or_default();
+        Ok(containers.iter().map(|container| container.restart_count).sum())
+    }
+
+    /// Drains the node of the pods of a component, as an administrator does, who gives up after a while. Gives what kubectl
+    /// said against it; an error when it had nothing to say.
+    pub(crate) async fn refused_drain(&self, component: &str) -> Result<String> {
+        let selector = format!("--pod-selector={}", selector(component));
+        let drained = self.kubectl(&["drain", NAME, &selector, "--timeout=20s"]).await;
+        match drained {
+            Ok(told) => bail!("all pods of {component} went: {told}"),
+            Err(refused) => Ok(format!("{refused:#}")),
+        }
+    }
+
+    async fn pods(&self) -> Result<Api<Pod>> {
+        Ok(Api::namespaced(self.client().await?, NAMESPACE))
+    }
+}
+
+fn selector(component: &str) -> String {
+    if component == "operator" {
+        "app.kubernetes.io/component=operator".to_owned()
+    } else {
+        format!("arxiv-operator.dev/group={component}")
+    }
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
+}

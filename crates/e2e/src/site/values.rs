@@ -1,0 +1,128 @@
+//! What is outside of the release, and what the release is told of it.
+
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{NAMESPACE, Site};
+use crate::node::ADDRESS;
+use crate::parts::{STAND_IN, TOOLS};
+
+const SECRET: &str = "databases";
+/// Who may call what is guarded.
+pub(super) const CALLER: &str = "caller";
+
+/// The namespaces, the Secret with the databases' URLs, and the stand-in arXiv, as manifests.
+pub(super) fn world(site: &Site) -> String {
+    let databases = &site.databases;
+    let (primary, replica) = (&site.primary, &site.replica);
+    let secret = json!({
+        "readWrite": moved(&databases.rw_url(), primary.port()),
+        "readOnly": moved(&databases.ro_url(), replica.port()),
+        "ledger": moved(&databases.ledger_url(), primary.port()),
+        "sequence": moved(&databases.sequence_url(), primary.port()),
+        "upstream": moved(&databases.upstream_url(), primary.port()),
+        "owner": moved(&databases.owner_url(), primary.port()),
+        "sequenceOwner": moved(&databases.sequence_owner_url(), primary.port()),
+        "arxiv_rw": password(&databases.rw_url()),
+        "arxiv_ro": password(&databases.ro_url()),
+        "arxiv_sequence": password(&databases.sequence_url()),
+        "arxiv_operator": password(&databases.ledger_url()),
+        "arxiv_upstream": password(&databases.upstream_url()),
+    });
+    let labels = json!({"app": "arxiv"});
+    let objects = [
+        // Pods that ask for more than the strictest standard allows would be refused.
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
+            "name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+        }}),
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "upstream"}}),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": CALLER, "namespace": NAMESPACE}}),
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": NAMESPACE}, "stringData": secret}),
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "arxiv", "namespace": "upstream"},
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {"containers": [{"name": "arxiv", "image": STAND_IN, "args": ["0.0.0.0:8080"]}]},
+                },
+            },
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "arxiv", "namespace": "upstream"},
+            "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": 8080}]},
+        }),
+    ];
+    let texts: Vec<String> = objects.iter().map(Value::to_string).collect();
+    texts.join("\n---\n")
+}
+
+/// The values of every release here.
+pub(super) fn values(site: &Site) -> String {
+    let connection = |key: &str| json!({"secret": SECRET, "keys": {"url": key}});
+    let connections: serde_json::Map<String, Value> = [
+        "readWrite",
+        "readOnly",
+        "ledger",
+        "sequence",
+        "upstream",
+        "owner",
+        "sequenceOwner",
+    ]
+    .map(|name| (name.to_owned(), connection(name)))
+    .into_iter()
+    .collect();
+    let (image, tag) = TOOLS.split_once(':').unwrap_or((TOOLS, "latest"));
+    json!({
+        "arxiv": {
+            "apiUrl": "http://arxiv.upstream.svc.cluster.local/api/query",
+            // The stand-in minds no haste, and a run has minutes.
+            "minIntervalMilliseconds": 300,
+        },
+        "apiServer": {
+            "access": {"callers": {"backend": [{"kind": "ServiceAccount", "name": CALLER, "namespace": NAMESPACE}]}},
+            // All of a run comes from one address.
+            "clients": {"searchesPerMinute": 0},
+        },
+        "postgres": {"connections": connections},
+        "migrations": {"rolePasswords": {"secret": SECRET}},
+        "tests": {"image": {"repository": image, "tag": tag}},
+        "networkPolicy": {
+            "postgres": {"ports": [site.primary.port(), site.replica.port()]},
+            "arxiv": {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "upstream"}}}], "ports": [8080]},
+        },
+    })
+    .to_string()
+}
+
+/// The URL with the node's address and this port.
+pub(super) fn moved(url: &str, port: u16) -> String {
+    let Ok(mut url) = Url::parse(url) else {
+        return url.to_owned();
+    };
+    // Neither fails for a URL with a host.
+    let _ = url.set_host(Some(&ADDRESS.to_string()));
+    let _ = url.set_port(Some(port));
+    url.into()
+}
+
+fn password(url: &str) -> String {
+    let url = Url::parse(url).ok();
+    url.and_then(|url| url.password().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_moves_to_the_node() {
+        let url = "postgresql://arxiv_rw:secret@127.0.0.1:20001/arxiv";
+        assert_eq!(
+            moved(url, 5000),
+            "postgresql://arxiv_rw:secret@10.200.0.1:5000/arxiv"
+        );
+        assert_eq!(password(url), "secret");
+    }
+}

@@ -1,0 +1,87 @@
+//! A release as it is first installed, and what it is for.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use sqlx::{Connection, PgConnection};
+use testbed::wait;
+
+use crate::site::{NAMESPACE, RELEASE, Site, example};
+
+/// Values of the steps that are not about autoscaling: a fixed number of pods.
+pub(super) const FIXED: &str = "apiServer: {autoscaling: {enabled: false}, replicas: 2}";
+const READABLE_LIMIT: Duration = Duration::from_secs(30);
+
+pub(super) async fn install(site: &Site) -> Result<String> {
+    site.release(FIXED).await?;
+    site.helm(&["test", RELEASE, "--namespace", NAMESPACE, "--timeout", "2m"])
+        .await?;
+    site.until_ready("operator", 2).await?;
+    site.until_ready("api", 2).await?;
+    Ok("2 operators and 2 API servers ready under PodSecurity `restricted`; helm test passed".into())
+}
+
+pub(super) async fn main_job(site: &Site) -> Result<String> {
+    let file = example("arxivquery.yaml").display().to_string();
+    let made = site
+        .kubectl(&["-n", NAMESPACE, "create", "-f", &file, "-o", "name"])
+        .await?;
+    let object = made.trim();
+    site.kubectl(&[
+        "-n",
+        NAMESPACE,
+        "wait",
+        "--for=condition=Ready",
+        object,
+        "--timeout=60s",
+    ])
+    .await?;
+    let text = site
+        .kubectl(&["-n", NAMESPACE, "get", object, "-o", "json"])
+        .await?;
+    let applied: Value = serde_json::from_str(&text)?;
+    let number = applied["status"]["queryId"].as_i64().context("a number")?;
+    let entries = applied["status"]["numEntries"].as_i64().context("entries")?;
+    ensure!(
+        rows(site, number).await? == entries,
+        "rows of query {number} are missing"
+    );
+
+    let api = site.service(&format!("{RELEASE}-api")).await?;
+    let answer = search(&api, "title=by+rest").await?;
+    ensure!(answer["status"] == 200, "{answer}");
+    let own = "select max(query_id) from queries where query ilike '%rest%'";
+    let mut connection = PgConnection::connect(&site.databases.admin_url()).await?;
+    let number: Option<i64> = sqlx::query_scalar(own).fetch_one(&mut connection).await?;
+    let number = number.context("the queries row of the search by REST")?;
+    ensure!(
+        rows(site, number).await? == answer["num_entries"].as_i64().unwrap_or(-1),
+        "rows of query {number} are missing"
+    );
+
+    wait::until("the results on the replica", READABLE_LIMIT, async || {
+        let response = reqwest::get(format!("{api}/results?page=0&items_per_page=1000")).await?;
+        let papers: Vec<Value> = response.error_for_status()?.json().await?;
+        Ok((papers.len() >= usize::try_from(entries)?).then_some(()))
+    })
+    .await?;
+    Ok(format!(
+        "{object}: number and {entries} rows; GET /arxiv: {answer}"
+    ))
+}
+
+/// What `GET /arxiv` answers.
+pub(super) async fn search(api: &str, parameters: &str) -> Result<Value> {
+    let response = reqwest::get(format!("{api}/arxiv?{parameters}")).await?;
+    let (status, text) = (response.status(), response.text().await?);
+    ensure!(status == 200, "{status}: {text}");
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// How many results rows a number has.
+pub(super) async fn rows(site: &Site, number: i64) -> Result<i64> {
+    let mut connection = PgConnection::connect(&site.databases.admin_url()).await?;
+    let count = sqlx::query_scalar("select count(*) from results where query_id = $1");
+    Ok(count.bind(number).fetch_one(&mut connection).await?)
+}

@@ -1,0 +1,102 @@
+//! What is done to a release, in order. Each step says what it found, or fails.
+
+mod autoscale;
+mod disruption;
+mod install;
+mod modes;
+mod removal;
+mod upgrade;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use testbed::progress;
+
+use crate::parts::Parts;
+use crate::site::Site;
+
+pub use autoscale::Sample;
+
+/// What a run found, for people.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// A line for each step, in order: what was done, how long it took, what was found or why it failed.
+    pub steps: Vec<(&'static str, Duration, Result<String>)>,
+    /// How the autoscaler followed the load.
+    pub timeline: Vec<Sample>,
+}
+
+/// Runs all steps, or (`short`) those that CI has time for: install, the main job in one mode, one scale-up. Each brings the
+/// release to what it needs, so that one that fails does not keep the others from running.
+pub async fn run(parts: &Parts, short: bool) -> Result<Report> {
+    let mut report = Report::default();
+    progress::say("e2e: a node and what is beside it …");
+    let start = Instant::now();
+    let site = Box::pin(Site::prepare(parts))
+        .await
+        .context("a node and what is beside it")?;
+    report.note("a node and what is beside it", start, Ok("ready".into()));
+    report
+        .step("helm install, helm test", install::install(&site))
+        .await;
+    report
+        .step("the main job, by kubectl and REST", install::main_job(&site))
+        .await;
+    if !short {
+        report.step("the three modes", modes::modes(&site)).await;
+        report
+            .step("upgrade and rollback under load", upgrade::under_load(&site))
+            .await;
+        report.step("a crash under load", disruption::kill(&site)).await;
+        report
+            .step("a drain asks for all pods", disruption::drain(&site))
+            .await;
+    }
+    let mut timeline = Vec::new();
+    let autoscaled = async {
+        timeline = autoscale::follow(&site, short).await?;
+        Ok(autoscale::summary(&timeline))
+    };
+    report.step("the autoscaler", autoscaled).await;
+    report.timeline = timeline;
+    if !short {
+        report
+            .step("uninstall, and install again", removal::removal(&site))
+            .await;
+    }
+    Ok(report)
+}
+
+impl Report {
+    /// Whether every step did what it should.
+    pub fn passed(&self) -> bool {
+        self.steps.iter().all(|(_, _, outcome)| outcome.is_ok())
+    }
+
+    async fn step(&mut self, name: &'static str, work: impl Future<Output = Result<String>>) {
+        progress::say(&format!("e2e: {name} …"));
+        let start = Instant::now();
+        let outcome = work.await;
+        self.note(name, start, outcome);
+    }
+
+    fn note(&mut self, name: &'static str, start: Instant, outcome: Result<String>) {
+        let took = start.elapsed();
+        let told = match &outcome {
+            Ok(found) => found.clone(),
+            Err(error) => format!("FAILED: {error:#}"),
+        };
+        progress::say(&format!("e2e: {name}: {:.0} s. {told}", took.as_secs_f64()));
+        self.steps.push((name, took, outcome));
+    }
+
+    /// Writes the autoscaler's timeline as comma-separated values.
+    pub fn write_timeline(&self, file: &Path) -> Result<()> {
+        let mut text = String::from("seconds,clients,wanted,ready,requests_per_second,p99_ms\n");
+        for sample in &self.timeline {
+            text += &sample.line();
+        }
+        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+    }
+}

@@ -1,0 +1,67 @@
+//! What is left when the release is uninstalled, and found again when it comes back.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use sqlx::{Connection, PgConnection};
+use testbed::wait;
+
+use super::install::{FIXED, search};
+use crate::site::{NAMESPACE, RELEASE, Site};
+
+/// Longer than the pods' grace.
+const GONE_LIMIT: Duration = Duration::from_mins(1);
+
+pub(super) async fn removal(site: &Site) -> Result<String> {
+    let before = (objects(site).await?, counts(site).await?);
+    site.helm(&[
+        "uninstall",
+        RELEASE,
+        "--namespace",
+        NAMESPACE,
+        "--wait",
+        "--timeout",
+        "3m",
+    ])
+    .await?;
+    // Helm waits for what it has made itself, and not for the pods of that.
+    wait::until("nothing left", GONE_LIMIT, async || {
+        let what = "pods,deployments,services,jobs";
+        let left = site
+            .kubectl(&["-n", NAMESPACE, "get", what, "-o", "name"])
+            .await?;
+        // The pod of `helm test` is a hook, which helm leaves.
+        Ok(left.lines().all(|line| line.contains("-test")).then_some(()))
+    })
+    .await?;
+    let after = (objects(site).await?, counts(site).await?);
+    ensure!(before == after, "before {before:?}, after {after:?}");
+
+    site.release(FIXED).await?;
+    let api = site.service(&format!("{RELEASE}-api")).await?;
+    search(&api, "title=after+all").await?;
+    // Finished queries are not run again.
+    let (queries, _) = counts(site).await?;
+    ensure!(
+        queries == after.1.0 + 1,
+        "{queries} queries, {} before",
+        after.1.0
+    );
+    let (objects, (queries, results)) = after;
+    Ok(format!(
+        "kept: {objects} ArxivQueries, {queries} queries, {results} results; installed again: none of them ran again"
+    ))
+}
+
+async fn objects(site: &Site) -> Result<usize> {
+    let names = site
+        .kubectl(&["-n", NAMESPACE, "get", "aq", "-o", "name"])
+        .await?;
+    Ok(names.lines().count())
+}
+
+async fn counts(site: &Site) -> Result<(i64, i64)> {
+    let mut connection = PgConnection::connect(&site.databases.admin_url()).await?;
+    let counts = sqlx::query_as("select (select count(*) from queries), (select count(*) from results)");
+    Ok(counts.fetch_one(&mut connection).await?)
+}

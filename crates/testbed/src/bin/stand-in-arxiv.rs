@@ -1,0 +1,20 @@
+//! The stand-in for arXiv's API as a program of its own: for a pod, where nothing can be compiled in.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use testbed::StandIn;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let address = std::env::args()
+        .nth(1)
+        .context("usage: stand-in-arxiv ADDRESS:PORT")?;
+    let address: SocketAddr = address
+        .parse()
+        .with_context(|| format!("{address} is not an ADDRESS:PORT"))?;
+    let _running = StandIn::listen(address)?;
+    let mut ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    ended.recv().await;
+    Ok(())
+}

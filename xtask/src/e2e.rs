@@ -1,0 +1,78 @@
+//! `cargo xtask e2e`: the chart on a real cluster.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use e2e::parts::Programs;
+
+use crate::{cargo, output};
+
+/// Installs the Helm chart on a real node on this machine, with the images that are shipped, and does to it what users do.
+///
+/// The node is containerd, the kubelet and the controllers of Kubernetes in namespaces of their own, built from Go modules
+/// (about ten minutes, once) and Debian's packages; databases run beside it, arXiv's stand-in as a pod. Steps: install and
+/// helm test; the main job by kubectl and REST; the three modes; upgrade and rollback under load; a pod killed under load; a
+/// drain; the autoscaler up and down; uninstall and back. Needs root, for the namespaces.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only install, the main job in one mode, and one scale-up.
+    #[arg(long)]
+    short: bool,
+    /// With the programs as tests build them in place of the shipped images: there is no release build to wait for.
+    #[arg(long)]
+    dev: bool,
+    /// Where the images and the autoscaler's timeline go.
+    #[arg(long, value_name = "DIR", default_value = "target/e2e")]
+    out: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if e2e::room::inside() {
+        return crate::on_runtime(inside(arguments)).map(|()| ExitCode::SUCCESS);
+    }
+    if let Some(reason) = e2e::room::missing() {
+        anyhow::bail!("this machine cannot have a node: {reason}");
+    }
+    testbed::postgres::ensure_installed()?;
+    crate::on_runtime(e2e::node::prepare())?;
+    chart::helm()?;
+    let programs = if arguments.dev {
+        Programs::Built(cargo::build_binaries(false)?)
+    } else {
+        Programs::Shipped
+    };
+    e2e::parts::build(&out(arguments), &programs)?;
+    let status = e2e::room::enter(std::env::args_os().skip(1))?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn inside(arguments: &Arguments) -> Result<()> {
+    e2e::room::furnish()?;
+    let out = out(arguments);
+    let parts = e2e::parts::built(&out)?;
+    let report = e2e::steps::run(&parts, arguments.short).await?;
+    for (step, took, outcome) in &report.steps {
+        let told = match outcome {
+            Ok(found) => found.trim_end(),
+            Err(_) => "FAILED, see above",
+        };
+        output::result(&format!("{step} ({:.0} s): {told}", took.as_secs_f64()));
+    }
+    let timeline = out.join("autoscaler.csv");
+    report.write_timeline(&timeline)?;
+    anyhow::ensure!(report.passed(), "not all steps passed");
+    output::result(&format!(
+        "all steps passed; the autoscaler's timeline is in {}",
+        timeline.display()
+    ));
+    Ok(())
+}
+
+fn out(arguments: &Arguments) -> PathBuf {
+    cargo::root().join(&arguments.out)
+}
