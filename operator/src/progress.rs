@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use arxiv::FailureClass;
+use ::queue::Since;
 use crd::{ArxivQuery, CachePolicy};
 use jiff::{Timestamp, civil::Date};
 use storage::Edition;
@@ -41,8 +42,8 @@ pub(crate) struct Progress {
     pub(crate) failure: Option<Failure>,
     /// The page is not asked for again before this time.
     pub(crate) not_before: Option<Timestamp>,
-    /// How many objects this process had seen when it saw this one.
-    pub(crate) seen: u32,
+    /// Since when its object waits, as far as the object tells.
+    pub(crate) since: Since,
     /// When it had its latest page, of several. Its age in the queue counts from there, so that others are served in
     /// between.
     pub(crate) latest_answer: Option<Timestamp>,
@@ -66,8 +67,9 @@ impl Progress {
         let started = status.and_then(|s| s.start_time.as_ref()).map(|time| time.0);
         let attempts = status.and_then(|s| s.attempts).unwrap_or(0);
         let attempts = u32::try_from(attempts).unwrap_or(0);
-        // Kubernetes tells the second.
         let made = object.metadata.creation_timestamp.as_ref().map(|made| made.0);
+        let since = Since::made(made.unwrap_or(now), object.metadata.resource_version.as_deref());
+        // Kubernetes tells the second.
         let made = made.and_then(|made| made.checked_add(Duration::from_secs(1)).ok());
         Self {
             made: made.unwrap_or(now),
@@ -78,7 +80,7 @@ impl Progress {
             failures_in_a_row: attempts,
             failure: None,
             not_before: None,
-            seen: 0,
+            since,
             latest_answer: None,
             further: None,
             queued_since: None,

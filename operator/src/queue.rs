@@ -159,7 +159,7 @@ impl<P: Clone + Eq + Hash, O> UpstreamQueue<P, O> {
         if own.in_flight.is_some() {
             return None;
         }
-        let rank = |standing: &Standing| (Reverse(standing.priority), standing.since);
+        let rank = |standing: &Standing| (Reverse(standing.priority), standing.since, standing.query);
         let is_before = |other: &Uuid| {
             let other = self.queries.get(other);
             other.is_some_and(|other| rank(&other.standing) < rank(&waiting.standing))
@@ -178,6 +178,7 @@ impl<P: Clone + Eq + Hash, O> UpstreamQueue<P, O> {
 
 #[cfg(test)]
 mod tests {
+    use ::queue::Since;
     use jiff::Timestamp;
 
     use super::*;
@@ -195,7 +196,7 @@ mod tests {
             query: id(query),
             priority,
             namespace: namespace.into(),
-            since: Timestamp::from_second(since).unwrap(),
+            since: Since::answered(Timestamp::from_second(since).unwrap()),
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use ::queue::Standing;
+use ::queue::{Since, Standing};
 use arxiv::PageRequest;
 use crd::ArxivQuery;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
@@ -65,8 +65,6 @@ struct State {
     known: HashMap<Uuid, Progress>,
     /// Woken queries whose reconciliation has not begun yet.
     woken: HashSet<Uuid>,
-    /// Objects that were seen so far.
-    seen: u32,
     cooling_until: Option<Timestamp>,
     /// The process ends: nothing new is wanted.
     closed: bool,
@@ -80,7 +78,6 @@ impl Tracker {
             queue: UpstreamQueue::new(),
             known: HashMap::new(),
             woken: HashSet::new(),
-            seen: 0,
             cooling_until: None,
             closed: false,
         };
@@ -102,16 +99,10 @@ impl Tracker {
 
     /// A reconciliation begins: what is known of the query so far.
     pub(crate) fn begin(&self, uid: Uuid, object: &ArxivQuery, now: Timestamp) -> Progress {
-        let mut guard = self.state();
-        let state = &mut *guard;
+        let mut state = self.state();
         state.woken.remove(&uid);
-        let known = state.known.entry(uid).or_insert_with(|| {
-            state.seen = state.seen.saturating_add(1);
-            let mut progress = Progress::of(object, now);
-            progress.seen = state.seen;
-            progress
-        });
-        known.clone()
+        let known = state.known.entry(uid);
+        known.or_insert_with(|| Progress::of(object, now)).clone()
     }
 
     /// The query needs this page next, after `there` others. Ignored when its object has left meanwhile, and when the
@@ -134,14 +125,11 @@ impl Tracker {
         };
         known.queued_since.get_or_insert(now);
         known.further = (there > 0).then(|| Arc::clone(&page));
-        // Kubernetes tells the second: of those that were made in one, the first to be seen is the older one.
-        let made = object.metadata.creation_timestamp.as_ref().map(|made| made.0);
-        let made = made.and_then(|made| made.checked_add(Duration::from_nanos(known.seen.into())).ok());
         let standing = Standing {
             query: uid,
             priority: object.spec.priority,
             namespace: object.metadata.namespace.as_deref().unwrap_or_default().into(),
-            since: known.latest_answer.or(made).unwrap_or(now),
+            since: known.latest_answer.map_or(known.since, Since::answered),
         };
         state.queue.push(standing, Object::from_obj(object), page);
         drop(state);

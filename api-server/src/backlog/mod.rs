@@ -97,6 +97,11 @@ impl Backlog {
             let mut state = self.lock();
             let mut listed = listing.state;
             listed.ended = std::mem::take(&mut state.ended);
+            for (name, waiting) in &mut listed.held {
+                if let Some(known) = state.held.get(name) {
+                    Arc::make_mut(waiting).seen_before(known);
+                }
+            }
             let mut coming = std::mem::take(&mut state.coming);
             for name in &listing.awaited {
                 coming.remove(name);
@@ -176,7 +181,10 @@ impl State {
     }
 
     fn hold(&mut self, name: &str, object: &ArxivQuery) {
-        let waiting = Waiting::of(object);
+        let mut waiting = Waiting::of(object);
+        if let Some(known) = self.held.get(name) {
+            waiting.seen_before(known);
+        }
         self.drop_held(name);
         if self.held.len() >= MAX_HELD {
             self.counted.insert(name.into());

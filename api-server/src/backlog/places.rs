@@ -41,7 +41,7 @@ pub(super) fn in_order(
                 priority: waiting.priority,
                 // All are of one.
                 namespace: Arc::clone(&namespace),
-                since: waiting.since,
+                since: waiting.since(),
             },
             asks: waiting.asks,
             requests: waiting.requests,

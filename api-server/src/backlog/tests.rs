@@ -101,6 +101,37 @@ fn every_query_has_its_place() {
     assert_eq!(told("e"), None);
 }
 
+/// As in the operator's queue: see `queue::Since`.
+#[test]
+fn of_those_made_in_one_second_the_first_written_is_first() {
+    let backlog = backlog(10, 10);
+    let written = |object: &Arc<ArxivQuery>, version: &str| {
+        let mut object = ArxivQuery::clone(object);
+        object.metadata.resource_version = Some(version.into());
+        Arc::new(object)
+    };
+    let [a, b, c] = ["a", "b", "c"].map(|name| pending(name, None));
+    for (object, version) in [(&a, "1002"), (&b, "999"), (&c, "1001")] {
+        backlog.seen(&written(object, version));
+    }
+    let order = || {
+        let state = backlog.lock();
+        let held = state.held.iter();
+        let held = held.map(|(name, waiting)| (Arc::clone(name), Arc::clone(waiting)));
+        let (order, _) = places::in_order(held.collect(), backlog.interval, Timestamp::UNIX_EPOCH);
+        order.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(order(), ["b", "c", "a"]);
+    // Neither a change nor another list gives it another place.
+    backlog.seen(&written(&b, "5000"));
+    assert_eq!(order(), ["b", "c", "a"]);
+    list(&backlog, &[written(&c, "6000"), written(&a, "1002"), written(&b, "5000")]);
+    assert_eq!(order(), ["b", "c", "a"]);
+    // One that is made anew under the same name is another one.
+    backlog.seen(&written(&pending("b", None), "7000"));
+    assert_eq!(order(), ["c", "a", "b"]);
+}
+
 #[test]
 fn the_last_that_ended_are_remembered() {
     let backlog = backlog(10, 10);

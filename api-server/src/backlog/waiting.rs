@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use arxiv::MAX_PAGE;
 use crd::{ArxivQuery, CLIENT_LABEL, Phase};
 use jiff::Timestamp;
+use queue::Since;
 use uuid::Uuid;
 
 use super::Searched;
@@ -14,8 +15,10 @@ use super::Searched;
 pub(crate) struct Waiting {
     pub(crate) uid: Uuid,
     pub(crate) created: Timestamp,
-    /// Since when it waits for its turn.
-    pub(crate) since: Timestamp,
+    /// Since when it waits, as its object told when it was first seen.
+    made: Since,
+    /// When it had its first slice, if it needs several: it stands behind those that came before that.
+    had_slice: Option<Timestamp>,
     pub(crate) phase: Phase,
     pub(crate) priority: i32,
     /// The label of the client it was made for.
@@ -57,8 +60,8 @@ impl Waiting {
                 .and_then(|uid| Uuid::try_parse(uid).ok())
                 .unwrap_or_default(),
             created,
-            // One that had a slice stands behind those that came before it did.
-            since: started.filter(|_| is_between_slices).unwrap_or(created),
+            made: Since::made(created, metadata.resource_version.as_deref()),
+            had_slice: started.filter(|_| is_between_slices),
             phase: object.phase(),
             priority: object.spec.priority,
             client: label.map(|client| client.as_str().into()),
@@ -74,6 +77,18 @@ impl Waiting {
             started,
             retry_after: status.and_then(|status| Some(status.retry_after.as_ref()?.0)),
         }
+    }
+
+    /// Takes over what only the first sight of the same object tells.
+    pub(super) fn seen_before(&mut self, known: &Self) {
+        if known.uid == self.uid {
+            self.made = known.made;
+        }
+    }
+
+    /// Since when it waits for its turn.
+    pub(super) fn since(&self) -> Since {
+        self.had_slice.map_or(self.made, Since::answered)
     }
 
     /// Whether it stands in the queue.

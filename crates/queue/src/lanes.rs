@@ -7,8 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use jiff::Timestamp;
 use uuid::Uuid;
+
+use crate::Since;
 
 /// What decides on a query's turn.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,7 +21,7 @@ pub struct Standing {
     /// Of one priority, namespaces take turns.
     pub namespace: Arc<str>,
     /// Within a namespace, who waits longest is first: when the object was made, or when it had its latest slice.
-    pub since: Timestamp,
+    pub since: Since,
 }
 
 /// The queries that wait.
@@ -33,7 +34,7 @@ pub struct Lanes {
 /// The queries of one priority. A namespace that has none is not there.
 #[derive(Debug, Default)]
 struct Class {
-    lanes: BTreeMap<Arc<str>, BTreeSet<(Timestamp, Uuid)>>,
+    lanes: BTreeMap<Arc<str>, BTreeSet<(Since, Uuid)>>,
     /// The namespace that had the latest turn. The next one by name is next.
     served: Option<Arc<str>>,
 }
@@ -81,6 +82,8 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     /// (uid, priority, namespace, since), of which all wait.
@@ -91,7 +94,7 @@ mod tests {
             query: Uuid::from_u128(query),
             priority,
             namespace: namespace.into(),
-            since: Timestamp::from_second(since).unwrap(),
+            since: Since::answered(Timestamp::from_second(since).unwrap()),
         }
     }
 

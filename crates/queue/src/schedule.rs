@@ -4,7 +4,7 @@ use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::{Lanes, Standing};
+use crate::{Lanes, Since, Standing};
 
 /// A query that waits.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ pub fn schedule<P: Eq + Hash>(waiting: &[Waiting<P>]) -> Vec<Place> {
     // Who had a turn and needs another one stands behind all the others.
     let mut end = waiting
         .iter()
-        .map(|query| query.standing.since)
+        .map(|query| query.standing.since.at())
         .max()
         .unwrap_or(Timestamp::MIN);
     let (mut requests, mut told) = (0, 0);
@@ -79,7 +79,7 @@ pub fn schedule<P: Eq + Hash>(waiting: &[Waiting<P>]) -> Vec<Place> {
             place.requests_to_the_end = requests + 1;
             if left[member] > 0 {
                 standings[member] = Standing {
-                    since: end,
+                    since: Since::answered(end),
                     namespace: Arc::clone(&standings[member].namespace),
                     ..standings[member]
                 };
@@ -106,7 +106,7 @@ mod tests {
                 query: Uuid::from_u128(query),
                 priority,
                 namespace: namespace.into(),
-                since: Timestamp::from_second(since).unwrap(),
+                since: Since::answered(Timestamp::from_second(since).unwrap()),
             },
             asks,
             requests,

@@ -2,6 +2,7 @@ use arxiv::Search;
 use crd::ArxivQuerySpec;
 use futures::StreamExt;
 use jiff::civil::date;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::*;
 
@@ -88,4 +89,40 @@ fn nothing_is_held_of_objects_that_are_gone_or_come_too_late() {
     tracker.close();
     wants(&tracker, 4);
     assert_eq!(tracker.backlog(), Backlog::default(), "the process ends");
+}
+
+/// Whatever the order in which reconciliations begin.
+#[test]
+fn of_those_made_in_one_second_the_first_written_is_first() {
+    let (tracker, _woken) = Tracker::new(BACKOFF);
+    let mut wanted = Vec::new();
+    for (query, version) in [(1, "1002"), (2, "999"), (3, "1001")] {
+        let mut object = object(query);
+        object.metadata.creation_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        object.metadata.resource_version = Some(version.into());
+        let uid = Uuid::from_u128(query);
+        tracker.begin(uid, &object, Timestamp::UNIX_EPOCH);
+        let mut page = page();
+        page.request.start = u32::try_from(query).unwrap();
+        wanted.push((uid, object, page));
+    }
+    for (uid, object, page) in wanted {
+        // A change gives it no other place.
+        let changed = ArxivQuery {
+            metadata: ObjectMeta {
+                resource_version: Some("5000".into()),
+                ..object.metadata.clone()
+            },
+            ..object
+        };
+        tracker.begin(uid, &changed, Timestamp::UNIX_EPOCH);
+        tracker.want(uid, &changed, page, 0, Timestamp::UNIX_EPOCH);
+    }
+    let order: Vec<_> = std::iter::from_fn(|| {
+        let page = tracker.next()?;
+        tracker.answered(&page, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, None);
+        Some(page.request.start)
+    })
+    .collect();
+    assert_eq!(order, [2, 3, 1]);
 }
