@@ -20,7 +20,7 @@ pub use self::{
     lag::ReplicaState,
     queries::ReadQuery,
 };
-use crate::StorageError;
+use crate::{StorageError, lending::Lending};
 
 /// A replica cancels a read that stands in the way of its recovery; the next try usually meets none.
 const RETRIES: u32 = 2;
@@ -28,8 +28,8 @@ const RETRIES: u32 = 2;
 /// Reads for the user `arxiv_ro`, from replicas.
 #[derive(Clone, Debug)]
 pub struct Reads {
-    queries: PgPool,
-    results: PgPool,
+    queries: Lending,
+    results: Lending,
     settle: Option<Duration>,
     together: together::Together,
 }
@@ -37,6 +37,12 @@ pub struct Reads {
 impl Reads {
     /// `settle`: leave out rows recorded less than this ago (where the two tables are in different systems).
     pub fn new(queries: PgPool, results: PgPool, settle: Option<Duration>) -> Self {
+        let queries = Lending::new(queries);
+        let results = if queries.is_of(&results) {
+            queries.clone()
+        } else {
+            Lending::new(results)
+        };
         Self {
             queries,
             results,

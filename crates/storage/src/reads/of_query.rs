@@ -33,7 +33,7 @@ impl Reads {
         offset: i64,
         limit: i64,
     ) -> Result<Option<Vec<ResultRow>>, StorageError> {
-        let mut session = Session::statement(&self.queries).await?;
+        let mut session = Session::read(&self.queries).await?;
         let recorded =
             session.query_as::<(i64,)>("select num_entries::bigint from public.queries where query_uid = $1");
         let recorded = recorded.bind(uid).fetch_optional(session.on()).await?;
@@ -42,7 +42,7 @@ impl Reads {
             return Ok(None);
         };
         // Number and page in one statement: the next one may be served by another replica.
-        let mut session = Session::statement(&self.results).await?;
+        let mut session = Session::read(&self.results).await?;
         let rows = session.query_as::<CountedRow>(
             "select there.number, page.result_number::integer, page.author, page.title, page.journal
              from (select count(*) as number from public.results where query_uid = $1) as there

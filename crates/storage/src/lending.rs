@@ -1,0 +1,129 @@
+//! Connections for reads that go from one read to the next.
+//!
+//! sqlx tests a connection each time that it comes back to its pool, twice for ours: that is two more round trips, as long as
+//! a short read. A read that ended well leaves its connection in order, so here it goes on to whoever waits, or rests for the
+//! next one. Soon it goes back to the pool all the same, which tests it, renews it, and serves others.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use tokio::{sync::oneshot, time::Instant};
+
+/// How long a connection stays away from its pool.
+const AWAY: Duration = Duration::from_millis(250);
+
+/// A pool whose connections go from read to read.
+#[derive(Clone)]
+pub(crate) struct Lending {
+    pub(crate) pool: PgPool,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    resting: Vec<Lent>,
+    /// Oldest first. Those that have got a connection elsewhere, or given up, are closed.
+    waiting: VecDeque<oneshot::Sender<Lent>>,
+    /// Whether a task looks after those that rest.
+    tended: bool,
+}
+
+/// A connection that is out. Dropped, it goes back to the pool and is tested, whatever state it is in.
+pub(crate) struct Lent {
+    pub(crate) connection: PoolConnection<Postgres>,
+    since: Instant,
+}
+
+impl Lent {
+    fn is_due(&self) -> bool {
+        self.since.elapsed() >= AWAY
+    }
+}
+
+impl Lending {
+    pub(crate) fn new(pool: PgPool) -> Self {
+        Self {
+            pool,
+            state: Arc::default(),
+        }
+    }
+
+    /// Whether both are of one pool: a pool has its options for itself.
+    pub(crate) fn is_of(&self, pool: &PgPool) -> bool {
+        Arc::ptr_eq(&self.pool.connect_options(), &pool.connect_options())
+    }
+
+    /// A connection that rests, that another read gives back, or that the pool gives: what comes first.
+    pub(crate) async fn take(&self) -> Result<Lent, sqlx::Error> {
+        let handed = {
+            let mut state = lock(&self.state);
+            while let Some(lent) = state.resting.pop() {
+                if !lent.is_due() {
+                    return Ok(lent);
+                }
+            }
+            while state.waiting.front().is_some_and(oneshot::Sender::is_closed) {
+                state.waiting.pop_front();
+            }
+            let (hand, handed) = oneshot::channel();
+            state.waiting.push_back(hand);
+            handed
+        };
+        tokio::select! {
+            biased;
+            Ok(lent) = handed => Ok(lent),
+            connection = self.pool.acquire() => Ok(Lent {
+                connection: connection?,
+                since: Instant::now(),
+            }),
+        }
+    }
+
+    /// Only after a read that ended well.
+    pub(crate) fn give_back(&self, mut lent: Lent) {
+        if lent.is_due() {
+            return;
+        }
+        let mut state = lock(&self.state);
+        while let Some(hand) = state.waiting.pop_front() {
+            match hand.send(lent) {
+                Ok(()) => return,
+                Err(unwanted) => lent = unwanted,
+            }
+        }
+        state.resting.push(lent);
+        if !state.tended {
+            state.tended = true;
+            tokio::spawn(tend(Arc::downgrade(&self.state)));
+        }
+    }
+}
+
+/// Sends those that rested long enough back to the pool, until none is left.
+async fn tend(state: Weak<Mutex<State>>) {
+    loop {
+        tokio::time::sleep(AWAY).await;
+        let Some(state) = state.upgrade() else { return };
+        let mut state = lock(&state);
+        state.resting.retain(|lent| !lent.is_due());
+        if state.resting.is_empty() {
+            state.tended = false;
+            return;
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Lending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lending").field("pool", &self.pool).finish_non_exhaustive()
+    }
+}
