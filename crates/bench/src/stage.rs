@@ -1,28 +1,25 @@
-//! Databases full of rows, and an API server before them.
+//! Databases full of rows, and API servers before them.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use testbed::ports::Port;
-use testbed::process::{Child, Spec};
+use anyhow::Result;
 use testbed::scratch::Scratch;
 use testbed::stack::Databases;
-use testbed::{http_get, progress, wait};
-use url::Url;
+use testbed::{progress, wait};
 
 use crate::Settings;
+use crate::loads::Asked;
+use crate::server::Server;
 
-const READY_LIMIT: Duration = Duration::from_mins(1);
 const CAUGHT_UP_LIMIT: Duration = Duration::from_mins(5);
 
 /// What loads run on. Everything ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Stage {
     // Fields are dropped in this order: what depends on others first.
-    server: Child,
-    url: Url,
-    _port: Port,
+    unshared: Server,
+    shipped: Server,
     pub(crate) databases: Databases,
     scratch: Scratch,
 }
@@ -38,68 +35,42 @@ impl Stage {
             .await?;
         progress::say(&format!("bench: {} rows", settings.rows));
         databases.primary.execute("arxiv", &rows(settings.rows)).await?;
+        // The operator does this every two seconds, a part at a time.
+        let settle = "do $$ begin for n in 1..100 loop perform public.settle_results(); end loop; end $$";
+        databases.primary.execute("arxiv", settle).await?;
         databases.primary.execute("arxiv", "vacuum analyze").await?;
-        let port = Port::reserve()?;
-        let url = Url::parse(&format!("http://127.0.0.1:{}", port.number()))?;
-        let spec = Spec::new(
-            settings.binaries.join("arxiv-api-server"),
-            folder.join("logs/api-server.log"),
-        )
-        .env("LISTEN", format!("127.0.0.1:{}", port.number()))
-        .env("SERVE", "queries,results,get-sequence")
-        .env("TIMEZONE_OFFSET", "0")
-        // One line a request would be part of what is measured.
-        .env("LOG_LEVEL", "WARN")
-        .env("DATABASE_RO_URL", databases.ro_url())
-        .env("DATABASE_SEQUENCE_URL", databases.sequence_url());
-        let server = Child::spawn(spec)?;
-        let stage = Self {
-            server,
-            url,
-            _port: port,
+        let caught_up = wait::until("the replica caught up", CAUGHT_UP_LIMIT, async || {
+            let last = databases
+                .replica
+                .psql("arxiv", "select max(id) from results")
+                .await?;
+            Ok(last.contains(&settings.rows.to_string()).then_some(()))
+        });
+        caught_up.await?;
+        let program = settings.binaries.join("arxiv-api-server");
+        let start = async |name: &str, connections| {
+            let log = folder.join("logs").join(name);
+            Server::start(&program, &log, &databases, connections).await
+        };
+        Ok(Self {
+            unshared: start("unshared.log", Some(settings.connections)).await?,
+            shipped: start("shipped.log", None).await?,
             databases,
             scratch,
-        };
-        stage.ready(settings.rows).await?;
-        Ok(stage)
+        })
     }
 
-    /// The API server's root.
-    pub(crate) fn url(&self) -> &Url {
-        &self.url
+    /// The API server of a load.
+    pub(crate) fn server(&self, asked: Asked) -> &Server {
+        match asked {
+            Asked::Unshared => &self.unshared,
+            Asked::Shipped => &self.shipped,
+        }
     }
 
     /// A file that goes with the stage.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
-    }
-
-    /// The largest resident memory of the API server so far, in bytes.
-    pub(crate) fn memory(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line
-            .and_then(|line| line.trim().strip_suffix("kB"))
-            .context("no VmHWM")?;
-        Ok(kib.trim().parse::<u64>()? * 1024)
-    }
-
-    async fn ready(&self, rows: u32) -> Result<()> {
-        let ready = wait::until("API server ready", READY_LIMIT, async || {
-            anyhow::ensure!(self.server.is_running(), "the API server ended");
-            let answer = http_get(self.url.join("/readyz")?).await;
-            Ok(matches!(answer, Ok((200, _))).then_some(()))
-        });
-        ready.await.with_context(|| self.server.log_tail())?;
-        wait::until("the replica caught up", CAUGHT_UP_LIMIT, async || {
-            let last = self
-                .databases
-                .replica
-                .psql("arxiv", "select max(id) from results")
-                .await?;
-            Ok(last.contains(&rows.to_string()).then_some(()))
-        })
-        .await
     }
 }
 

@@ -4,12 +4,13 @@ use std::fmt::Write;
 
 use crate::Figures;
 
-/// A table with a line a load: what was served, what Postgres alone does, and their ratio.
+/// A table with a line a load: what was served, how much of it needed no read of its own, what Postgres alone does, and the
+/// ratio of the two without that. Memory is the largest resident so far.
 pub fn table(all: &[Figures]) -> String {
     let compared = all.iter().any(|figures| figures.compared.is_some());
     let mut text = format!(
-        "{:<46} {:>9} {:>9} {:>9} {:>6} {:>9} {:>8} {:>8}",
-        "load", "served/s", "pgbench/s", "ratio", "goal", "median", "p99", "failed"
+        "{:<42} {:>9} {:>9} {:>9} {:>6} {:>6} {:>9} {:>8} {:>7} {:>7}",
+        "load", "served/s", "shared/s", "pgbench/s", "ratio", "goal", "median", "p99", "failed", "memory"
     );
     text += if compared {
         "   other/s   ratio  other p99\n"
@@ -18,19 +19,21 @@ pub fn table(all: &[Figures]) -> String {
     };
     for figures in all {
         let served = figures.served;
-        let ratio = figures.limit.map(|limit| served.rate / limit);
+        let ratio = figures.limit.map(|limit| (served.rate - figures.shared) / limit);
         // Writing to a string never fails.
         let _ = write!(
             text,
-            "{:<46} {:>9.0} {:>9} {:>9} {:>6} {:>6.1} ms {:>5.1} ms {:>8}",
+            "{:<42} {:>9.0} {:>9.0} {:>9} {:>6} {:>6} {:>6.1} ms {:>5.1} ms {:>7} {:>3} MiB",
             figures.load.name,
             served.rate,
+            figures.shared,
             shown(figures.limit, 0),
             shown(ratio, 2),
             shown(figures.load.goal, 2),
             served.median.as_secs_f64() * 1e3,
             served.p99.as_secs_f64() * 1e3,
-            served.failed
+            served.failed,
+            figures.memory >> 20,
         );
         if let Some(other) = figures.compared {
             let _ = write!(
@@ -43,12 +46,6 @@ pub fn table(all: &[Figures]) -> String {
         }
         text.push('\n');
     }
-    let most = all.iter().map(|figures| figures.memory).max().unwrap_or_default();
-    let _ = writeln!(
-        text,
-        "largest resident memory of the API server: {} MiB",
-        most >> 20
-    );
     text
 }
 

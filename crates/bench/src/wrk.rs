@@ -22,6 +22,8 @@ pub struct Measured {
     pub p99: Duration,
     /// Requests without a good answer.
     pub failed: u64,
+    /// How long it was measured.
+    pub seconds: f64,
 }
 
 #[derive(Deserialize)]
@@ -34,14 +36,20 @@ struct Summary {
 }
 
 /// Runs a load against a server.
-pub(crate) async fn run(stage: &Stage, server: &Url, load: &Load, settings: &Settings) -> Result<Measured> {
+pub(crate) async fn run(
+    stage: &Stage,
+    server: &Url,
+    load: &Load,
+    length: Duration,
+    settings: &Settings,
+) -> Result<Measured> {
     let file = stage.file("load.lua");
     tokio::fs::write(&file, script(load, settings.rows)).await?;
     let mut command = Command::new("wrk");
     command
         .arg("--threads=2")
         .arg(format!("--connections={}", settings.connections))
-        .arg(format!("--duration={}s", settings.length.as_secs()))
+        .arg(format!("--duration={}s", length.as_secs()))
         .arg("--timeout=30s")
         .arg("--script")
         .arg(&file)
@@ -62,19 +70,14 @@ pub(crate) async fn run(stage: &Stage, server: &Url, load: &Load, settings: &Set
         median: Duration::from_secs_f64(summary.median_us / 1e6),
         p99: Duration::from_secs_f64(summary.p99_us / 1e6),
         failed: summary.failed,
+        seconds: summary.seconds,
     })
 }
 
 fn script(load: &Load, rows: u32) -> String {
-    let headers: Vec<String> = load
-        .headers
-        .iter()
-        .map(|(name, value)| format!("wrk.headers[{name:?}] = {value:?}\n"))
-        .collect();
-    let headers = headers.concat();
     format!(
         "rows = {rows}
-{headers}{lua}
+{lua}
 local thread_number = 0
 function setup(thread) thread:set('seed', thread_number) thread_number = thread_number + 1 end
 function init(arguments) math.randomseed(1000 + seed) end

@@ -57,7 +57,7 @@ enum What {
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     testbed::postgres::ensure_installed()?;
     let binaries = match &arguments.binaries {
-        Some(folder) => folder.clone(),
+        Some(folder) => std::path::absolute(folder)?,
         None => cargo::build_binaries(true)?,
     };
     let mut within = true;

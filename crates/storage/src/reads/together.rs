@@ -4,7 +4,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use futures::{
@@ -21,13 +24,17 @@ type Key = (i64, i64);
 
 /// Reads that wait to be sent; never more than there are requests. One whose askers have all gone is dropped with them.
 #[derive(Clone, Default)]
-pub(super) struct Together(Arc<Mutex<HashMap<Key, WeakShared<Read>>>>);
+pub(super) struct Together {
+    waiting: Arc<Mutex<HashMap<Key, WeakShared<Read>>>>,
+    joined: Arc<AtomicU64>,
+}
 
 impl Together {
     /// Takes part in the read that waits, or makes one. It has to call [`Self::sent`] before it sends anything.
     pub(super) fn join(&self, key: Key, make: impl FnOnce() -> Read) -> Shared<Read> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(read) = waiting.get(&key).and_then(WeakShared::upgrade) {
+            self.joined.fetch_add(1, Ordering::Relaxed);
             return read;
         }
         // Those that were given up on are in nobody's way, but should not pile up.
@@ -39,9 +46,14 @@ impl Together {
         read
     }
 
+    /// How many took part in another's read so far.
+    pub(super) fn joined(&self) -> u64 {
+        self.joined.load(Ordering::Relaxed)
+    }
+
     /// Nobody takes part in it from here on.
     pub(super) fn sent(&self, key: Key) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.remove(&key);
     }
 }
@@ -95,7 +107,7 @@ mod tests {
         }
         connection.notify_one();
         assert!(late.await.unwrap().is_ok());
-        assert_eq!(sent.load(Ordering::SeqCst), 2);
+        assert_eq!((sent.load(Ordering::SeqCst), together.joined()), (2, 1));
     }
 
     #[tokio::test]

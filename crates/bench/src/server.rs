@@ -1,0 +1,78 @@
+//! An API server that is measured.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use testbed::ports::Port;
+use testbed::process::{Child, Spec};
+use testbed::stack::Databases;
+use testbed::{http_get, wait};
+use url::Url;
+
+const READY_LIMIT: Duration = Duration::from_mins(1);
+/// Answers that needed no read of their own.
+const SHARED: &str = "arxiv_api_server_shared_reads_total ";
+
+/// An API server as a process. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    url: Url,
+    _port: Port,
+}
+
+impl Server {
+    /// Starts one; `connections`: how many it has to each database, if not as many as it is shipped with.
+    pub(crate) async fn start(
+        program: &Path,
+        log: &Path,
+        databases: &Databases,
+        connections: Option<u32>,
+    ) -> Result<Self> {
+        let port = Port::reserve()?;
+        let url = Url::parse(&format!("http://127.0.0.1:{}", port.number()))?;
+        let mut spec = Spec::new(program, log)
+            .env("LISTEN", format!("127.0.0.1:{}", port.number()))
+            .env("SERVE", "queries,results,get-sequence")
+            .env("TIMEZONE_OFFSET", "0")
+            // One line a request would be part of what is measured.
+            .env("LOG_LEVEL", "WARN")
+            .env("DATABASE_RO_URL", databases.ro_url())
+            .env("DATABASE_SEQUENCE_URL", databases.sequence_url());
+        if let Some(connections) = connections {
+            spec = spec.env("DATABASE_MAX_CONNECTIONS", connections.to_string());
+        }
+        let server = Self {
+            child: Child::spawn(spec)?,
+            url,
+            _port: port,
+        };
+        let ready = wait::until("API server ready", READY_LIMIT, async || {
+            anyhow::ensure!(server.child.is_running(), "the API server ended");
+            let answer = http_get(server.url.join("/readyz")?).await;
+            Ok(matches!(answer, Ok((200, _))).then_some(()))
+        });
+        ready.await.with_context(|| server.child.log_tail())?;
+        Ok(server)
+    }
+
+    /// Its root.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Its largest resident memory so far, in bytes.
+    pub(crate) fn memory(&self) -> Result<u64> {
+        Ok(self.child.memory()?.peak)
+    }
+
+    /// How many answers needed no read of their own so far.
+    pub(crate) async fn shared(&self) -> Result<f64> {
+        let (_, text) = http_get(self.url.join("/metrics")?).await?;
+        let count = text.lines().find_map(|line| line.strip_prefix(SHARED));
+        Ok(count
+            .context("the API server does not tell what was shared")?
+            .parse()?)
+    }
+}
