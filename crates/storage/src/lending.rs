@@ -12,26 +12,37 @@ use std::{
 };
 
 use sqlx::{PgPool, Postgres, pool::PoolConnection};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
 
 /// How long a connection stays away from its pool.
-const AWAY: Duration = Duration::from_millis(250);
+const AWAY: Duration = Duration::from_secs(1);
 
 /// A pool whose connections go from read to read.
 #[derive(Clone)]
 pub(crate) struct Lending {
     pub(crate) pool: PgPool,
+    /// How many connections it may have.
+    most: usize,
+    /// How long a read waits for one.
+    patience: Duration,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
 struct State {
     resting: Vec<Lent>,
-    /// Oldest first. Those that have got a connection elsewhere, or given up, are closed.
-    waiting: VecDeque<oneshot::Sender<Lent>>,
+    /// Oldest first. Those that have given up are closed.
+    waiting: VecDeque<Hand>,
+    /// Tasks that wait for the pool on behalf of those.
+    fetching: usize,
     /// Whether a task looks after those that rest.
     tended: bool,
 }
+
+type Hand = oneshot::Sender<Result<Lent, sqlx::Error>>;
 
 /// A connection that is out. Dropped, it goes back to the pool and is tested, whatever state it is in.
 pub(crate) struct Lent {
@@ -47,7 +58,10 @@ impl Lent {
 
 impl Lending {
     pub(crate) fn new(pool: PgPool) -> Self {
+        let options = pool.options();
         Self {
+            most: usize::try_from(options.get_max_connections()).unwrap_or(usize::MAX),
+            patience: options.get_acquire_timeout(),
             pool,
             state: Arc::default(),
         }
@@ -58,7 +72,7 @@ impl Lending {
         Arc::ptr_eq(&self.pool.connect_options(), &pool.connect_options())
     }
 
-    /// A connection that rests, that another read gives back, or that the pool gives: what comes first.
+    /// A connection that rests; else one that another read gives back, or that the pool gives.
     pub(crate) async fn take(&self) -> Result<Lent, sqlx::Error> {
         let handed = {
             let mut state = lock(&self.state);
@@ -72,28 +86,56 @@ impl Lending {
             }
             let (hand, handed) = oneshot::channel();
             state.waiting.push_back(hand);
+            if state.fetching < self.most.min(state.waiting.len()) {
+                state.fetching += 1;
+                tokio::spawn(self.clone().fetch());
+            }
             handed
         };
-        tokio::select! {
-            biased;
-            Ok(lent) = handed => Ok(lent),
-            connection = self.pool.acquire() => Ok(Lent {
-                connection: connection?,
-                since: Instant::now(),
-            }),
+        match timeout(self.patience, handed).await {
+            Ok(Ok(handed)) => handed,
+            Ok(Err(_)) | Err(_) => Err(sqlx::Error::PoolTimedOut),
+        }
+    }
+
+    /// Fetches connections from the pool as long as somebody waits. On its own: were it part of who waits, then one that is
+    /// just being made would be thrown away whenever another comes first.
+    async fn fetch(self) {
+        loop {
+            let fetched = self.pool.acquire().await;
+            let mut state = lock(&self.state);
+            match fetched {
+                Ok(connection) => {
+                    let since = Instant::now();
+                    self.hand_on(&mut state, Lent { connection, since });
+                }
+                // Who waits has a limit of its own, which began later.
+                Err(sqlx::Error::PoolTimedOut) => {}
+                Err(error) => {
+                    if let Some(hand) = state.next() {
+                        let _ = hand.send(Err(error));
+                    }
+                }
+            }
+            if state.fetching > state.waiting.len() {
+                state.fetching -= 1;
+                return;
+            }
         }
     }
 
     /// Only after a read that ended well.
-    pub(crate) fn give_back(&self, mut lent: Lent) {
-        if lent.is_due() {
-            return;
+    pub(crate) fn give_back(&self, lent: Lent) {
+        if !lent.is_due() {
+            self.hand_on(&mut lock(&self.state), lent);
         }
-        let mut state = lock(&self.state);
+    }
+
+    fn hand_on(&self, state: &mut State, mut lent: Lent) {
         while let Some(hand) = state.waiting.pop_front() {
-            match hand.send(lent) {
-                Ok(()) => return,
-                Err(unwanted) => lent = unwanted,
+            match hand.send(Ok(lent)) {
+                Ok(()) | Err(Err(_)) => return,
+                Err(Ok(unwanted)) => lent = unwanted,
             }
         }
         state.resting.push(lent);
@@ -101,6 +143,18 @@ impl Lending {
             state.tended = true;
             tokio::spawn(tend(Arc::downgrade(&self.state)));
         }
+    }
+}
+
+impl State {
+    /// Who waits longest.
+    fn next(&mut self) -> Option<Hand> {
+        while let Some(hand) = self.waiting.pop_front() {
+            if !hand.is_closed() {
+                return Some(hand);
+            }
+        }
+        None
     }
 }
 
@@ -124,6 +178,8 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 impl fmt::Debug for Lending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lending").field("pool", &self.pool).finish_non_exhaustive()
+        f.debug_struct("Lending")
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
     }
 }

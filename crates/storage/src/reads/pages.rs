@@ -10,12 +10,10 @@ use crate::{ResultRow, StorageError, connect::bounded, session::Session, time::m
 /// From so many rows on it pays to look up how far there are some that were counted before.
 const DEEP: i64 = 1000;
 
-/// The one that is asked for most often.
-const SHALLOW: &str =
-    "select coalesce(author, ''), coalesce(title, ''), coalesce(journal, '') from public.results
-    order by id limit $1 offset $2";
-const SHALLOW_APART: &str =
-    "select coalesce(author, ''), coalesce(title, ''), coalesce(journal, '') from public.results
+/// The one that is asked for most often. Nulls are read as they are: what a column is made into, is made of each row that is
+/// passed over too.
+const SHALLOW: &str = "select author, title, journal from public.results order by id limit $1 offset $2";
+const SHALLOW_APART: &str = "select author, title, journal from public.results
      where recorded_at is null or recorded_at <= clock_timestamp() - $3 * interval '1 microsecond'
      order by id limit $1 offset $2";
 /// Goes on from the last row that was counted: exactly so many stand before it, in the epoch of this very snapshot.
@@ -26,7 +24,7 @@ const DEEP_IN_ONE: &str = "
       select position, id from public.arxiv_results_positions
       where epoch = (select epoch from settlement) and position <= $2 and id <= (select bound from settlement)
       order by position desc limit 1)
-    select coalesce(author, ''), coalesce(title, ''), coalesce(journal, '') from public.results
+    select author, title, journal from public.results
     where id > coalesce((select id from place), -9223372036854775808)
     order by id limit $1 offset $2 - coalesce((select position from place), 0)";
 const DEEP_APART: &str = "
@@ -38,7 +36,7 @@ const DEEP_APART: &str = "
       select position, id from public.arxiv_results_positions
       where epoch = (select epoch from settlement) and position <= $2 and id <= (select bound from settlement)
       order by position desc limit 1)
-    select coalesce(author, ''), coalesce(title, ''), coalesce(journal, '') from public.results
+    select author, title, journal from public.results
     where id > coalesce((select id from place), -9223372036854775808)
       and (recorded_at is null or recorded_at <= clock_timestamp() - $3 * interval '1 microsecond')
     order by id limit $1 offset $2 - coalesce((select position from place), 0)";
@@ -75,7 +73,7 @@ impl Reads {
             (Some(_), true) => SHALLOW_APART,
             (Some(_), false) => DEEP_APART,
         };
-        let page = session.query_as::<(String, String, String)>(sql);
+        let page = session.query_as::<(Option<String>, Option<String>, Option<String>)>(sql);
         let mut page = page.bind(limit).bind(offset);
         if let Some(settle) = self.settle {
             page = page.bind(micros(settle));
@@ -85,9 +83,9 @@ impl Reads {
         Ok(rows
             .into_iter()
             .map(|(author, title, journal)| ResultRow {
-                author,
-                title,
-                journal,
+                author: author.unwrap_or_default(),
+                title: title.unwrap_or_default(),
+                journal: journal.unwrap_or_default(),
             })
             .collect())
     }
