@@ -25,7 +25,7 @@ use crate::{
         waiters::Waiters,
     },
     listing::Lists,
-    metrics::{Counts, register_lags, register_pools},
+    metrics::{Counts, register_lags, register_pools, register_shared},
     queries::QueryLog,
     reading::lag::Lag,
     request_body::BodyRoom,
@@ -109,6 +109,7 @@ impl App {
         };
         let room = BodyRoom::new();
         if let Some(reads) = &reads {
+            register_shared(metrics, reads.clone());
             app.query_log = Some(QueryLog {
                 reads: reads.clone(),
                 zone: settings.timezone_offset,
@@ -246,6 +247,8 @@ impl App {
             backlog: Arc::clone(&backlog),
             streams: streams.clone(),
             reads,
+            lag: self.lag_of("queries_ro"),
+            namespace: namespace.to_owned(),
             defaults,
         }));
         let searches = Searches {

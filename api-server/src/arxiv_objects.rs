@@ -12,7 +12,7 @@ use axum::{
 use crd::{ArxivQuery, Phase};
 use http::{HeaderMap, StatusCode, header};
 use service::logs::Call;
-use storage::{Reads, ResultRow};
+use storage::{Reads, RecordedAs, ResultRow};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ use crate::{
     events::{self, Streams, one::Following},
     kubernetes::{objects::Objects, waiters::Waiters},
     object_state::ObjectState,
-    reading::links,
+    reading::{lag::Lag, links},
     results::{PageDefaults, PageParams, is_full},
     routing::{method_not_allowed, no_store, only},
     strict::strict,
@@ -43,9 +43,18 @@ pub(crate) struct ObjectStates {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) backlog: Arc<Backlog>,
     pub(crate) streams: Streams,
-    /// Without a database for reading there is no /arxiv/NAME/results.
+    /// Without a database for reading there is no /arxiv/NAME/results, and nothing is told of objects that are gone.
     pub(crate) reads: Option<Reads>,
+    /// How far that database is behind.
+    pub(crate) lag: Lag,
+    pub(crate) namespace: String,
     pub(crate) defaults: PageDefaults,
+}
+
+/// What there is of a query.
+enum Sight {
+    Object(Box<ArxivQuery>),
+    Record(RecordedAs),
 }
 
 /// Where the state of an object is told.
@@ -81,7 +90,10 @@ async fn read_object(
         "{}: called",
         Call::new("read_object").arg("name", &name)
     );
-    Ok(states.state(&states.find(&name).await?))
+    Ok(match states.look(&name).await? {
+        Sight::Object(object) => states.state(&object),
+        Sight::Record(record) => Json(ObjectState::of_record(&name, &record)).into_response(),
+    })
 }
 
 /// The query's states, as they come, until its end.
@@ -140,20 +152,20 @@ async fn read_results(
         origin = "arxiv.read_object_results",
         "{call}: called"
     );
-    let object = states.find(&name).await?;
-    match object.phase() {
-        Phase::Pending | Phase::Running | Phase::Suspended => return Ok(states.state(&object)),
-        Phase::Failed => {
-            let error = ApiError::new(Code::QueryFailed, "The query failed and has no results");
-            return Err(error.about(location(&name)));
-        }
-        Phase::Succeeded => {}
-    }
-    let uid = object
-        .metadata
-        .uid
-        .as_deref()
-        .and_then(|uid| Uuid::try_parse(uid).ok());
+    let uid = match states.look(&name).await? {
+        Sight::Record(record) => Some(record.uid),
+        Sight::Object(object) => match object.phase() {
+            Phase::Pending | Phase::Running | Phase::Suspended => return Ok(states.state(&object)),
+            Phase::Failed => {
+                let error = ApiError::new(Code::QueryFailed, "The query failed and has no results");
+                return Err(error.about(location(&name)));
+            }
+            Phase::Succeeded => {
+                let uid = object.metadata.uid.as_deref();
+                uid.and_then(|uid| Uuid::try_parse(uid).ok())
+            }
+        },
+    };
     let rows = states.results(uid.ok_or_else(ApiError::internal)?, page).await?;
     let next = page.page.checked_add(1);
     let next = next.filter(|_| is_full(rows.len(), page.items_per_page));
@@ -182,6 +194,27 @@ impl ObjectStates {
             return Err(ApiError::not_found());
         }
         self.objects.get(name).await?.ok_or_else(ApiError::not_found)
+    }
+
+    /// The object, or what was recorded of it if it is gone.
+    async fn look(&self, name: &str) -> Result<Sight, ApiError> {
+        let gone = match self.find(name).await {
+            Ok(object) => return Ok(Sight::Object(Box::new(object))),
+            Err(error) => error,
+        };
+        let Some(reads) = self
+            .reads
+            .as_ref()
+            .filter(|_| gone.is(Code::NotFound) && is_name(name))
+        else {
+            return Err(gone);
+        };
+        match reads.recorded_as(&self.namespace, name).await? {
+            Some(record) => Ok(Sight::Record(record)),
+            // It may have been there a moment ago.
+            None if self.lag.is_notable() => Err(ApiError::unavailable(Code::NotReplicated)),
+            None => Err(gone),
+        }
     }
 
     /// Waits, bounded, until the replica has what the object's status tells of already.

@@ -6,6 +6,7 @@ use crd::{ArxivQuery, Phase};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
+use storage::RecordedAs;
 use uuid::Uuid;
 
 use crate::backlog::{InQueue, Searched, Waiting};
@@ -36,6 +37,10 @@ pub(crate) struct ObjectState<'a> {
     pub(crate) finished: Option<Timestamp>,
     /// Its place, while it waits and the place is known.
     pub(crate) queue: Option<InQueue>,
+    /// Whether its object is gone: then this is what was recorded of it. Left out otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    pub(crate) removed: bool,
 }
 
 impl<'a> ObjectState<'a> {
@@ -59,6 +64,32 @@ impl<'a> ObjectState<'a> {
             started: status.and_then(|status| Some(status.start_time.as_ref()?.0)),
             finished: status.and_then(|status| Some(status.completion_time.as_ref()?.0)),
             queue: queue.filter(|_| !object.phase().is_final()),
+            removed: false,
+        }
+    }
+
+    /// The same of what was recorded under this name, when its object is gone.
+    pub(crate) fn of_record(name: &'a str, record: &'a RecordedAs) -> Self {
+        let recorded = &record.recorded;
+        Self {
+            name,
+            uid: Some(record.uid),
+            // No other ending leaves a record.
+            phase: Phase::Succeeded,
+            search: None,
+            query_id: Some(recorded.query_id),
+            timestamp: Some(recorded.timestamp),
+            status: Some(recorded.status.into()),
+            num_results: Some(recorded.num_results.into()),
+            num_entries: Some(recorded.num_entries.into()),
+            query: Some(&recorded.query),
+            attempts: None,
+            message: Some("The query was removed after it had ended; this is what was recorded of it"),
+            created: None,
+            started: None,
+            finished: record.recorded_at,
+            queue: None,
+            removed: true,
         }
     }
 
@@ -81,6 +112,7 @@ impl<'a> ObjectState<'a> {
             started: waiting.started,
             finished: None,
             queue,
+            removed: false,
         }
     }
 

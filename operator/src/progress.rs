@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use arxiv::FailureClass;
 use ::queue::Since;
+use arxiv::FailureClass;
 use crd::{ArxivQuery, CachePolicy};
 use jiff::{Timestamp, civil::Date};
 use storage::Edition;

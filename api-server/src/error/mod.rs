@@ -156,6 +156,11 @@ impl ApiError {
         self
     }
 
+    /// Whether it is of this kind.
+    pub(crate) fn is(&self, code: Code) -> bool {
+        self.code == code
+    }
+
     #[cfg(test)]
     pub(crate) fn code(&self) -> Code {
         self.code

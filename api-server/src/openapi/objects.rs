@@ -27,6 +27,10 @@ pub(super) fn operations(described: &Described, schemas: &mut Schemas) -> Vec<Op
         "searches",
         "The state of one query",
     )
+    .about(
+        "A query whose object is gone, by its time to live or by hand, is told of as it was recorded: `removed` is true, and \
+         what only the object knew is null.",
+    )
     .object_name()
     .answer(200, state("It has ended.", schemas, "Succeeded"))
     .answer(202, state("It has not ended.", schemas, "Pending").retry_after())

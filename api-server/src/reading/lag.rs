@@ -36,6 +36,11 @@ impl Lag {
         self.0.store(millis, Ordering::Relaxed);
     }
 
+    /// Whether it is a second or more.
+    pub(crate) fn is_notable(&self) -> bool {
+        self.seen().is_some_and(|lag| lag.as_secs() > 0)
+    }
+
     /// None when nothing is known, and for a server that is no replica.
     pub(crate) fn seen(&self) -> Option<Duration> {
         u64::try_from(self.0.load(Ordering::Relaxed))

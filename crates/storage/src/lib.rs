@@ -26,7 +26,7 @@ pub use gate::{Gate, GateError, GateSettings, GateState, LOCK_OUTLIVES_HOST, Out
 pub use ledger::Ledger;
 pub use pages::{Edition, NewPage, Page, PageEntry, PageHead, PageKey, Pages};
 pub use reads::{
-    QueryFilter, ReadQuery, Reads, ReplicaState, ResultFilter, Settled, SettledPage, StoredResult,
+    QueryFilter, ReadQuery, Reads, RecordedAs, ReplicaState, ResultFilter, Settled, SettledPage, StoredResult,
 };
 pub use records::{Closing, Ending, Papers, Record, RecordOutcome, Recorded, Records};
 pub use sequence::Sequence;

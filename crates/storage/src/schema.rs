@@ -45,11 +45,11 @@ impl Need {
                 ),
             ],
             Self::QueriesWrite => &[
-                ("queries", Some("query_uid"), &["SELECT", "INSERT"]),
+                ("queries", Some("object_name"), &["SELECT", "INSERT"]),
                 ("arxiv_closed_queries", Some("http_status"), &["SELECT", "INSERT"]),
             ],
             Self::ResultsWrite => &[("results", Some("categories"), &["SELECT", "INSERT"])],
-            Self::QueriesRead => &[("queries", Some("recorded_at"), &["SELECT"])],
+            Self::QueriesRead => &[("queries", Some("object_name"), &["SELECT"])],
             Self::ResultsRead => &[
                 ("results", Some("categories"), &["SELECT"]),
                 ("arxiv_results_epoch", Some("epoch"), &["SELECT"]),

@@ -101,9 +101,13 @@ pub(super) async fn adopt(
             "alter table public.{table} alter column recorded_at set default clock_timestamp();"
         ));
     }
-    // What arXiv tells of a paper beside what the existing service keeps.
-    for column in ["arxiv_id", "categories"] {
-        if store == Store::Results && !has(column) {
+    // What arXiv tells of a paper beside what the existing service keeps, and whose a query is.
+    let further = match store {
+        Store::Results => ["arxiv_id", "categories"],
+        _ => ["object_namespace", "object_name"],
+    };
+    for column in further {
+        if !has(column) {
             changes.push(format!("alter table public.{table} add column {column} text;"));
         }
     }

@@ -52,7 +52,7 @@ struct Index {
 }
 
 /// One row for each object; no number for two objects; what is read by.
-const QUERIES: [Index; 5] = [
+const QUERIES: [Index; 6] = [
     Index {
         name: "queries_query_uid_idx",
         table: "queries",
@@ -87,6 +87,13 @@ const QUERIES: [Index; 5] = [
         columns: &["query_id"],
         unique: false,
         predicate: None,
+    },
+    Index {
+        name: "queries_object_name_idx",
+        table: "queries",
+        columns: &["object_name", "object_namespace"],
+        unique: false,
+        predicate: Some("(object_name IS NOT NULL)"),
     },
 ];
 const RESULTS: [Index; 3] = [

@@ -7,6 +7,7 @@ mod lag;
 mod of_query;
 mod pages;
 mod queries;
+mod recorded;
 mod together;
 mod total;
 
@@ -19,6 +20,7 @@ pub use self::{
     find::{Settled, SettledPage, StoredResult},
     lag::ReplicaState,
     queries::ReadQuery,
+    recorded::RecordedAs,
 };
 use crate::{StorageError, lending::Lending};
 
@@ -49,6 +51,11 @@ impl Reads {
             settle,
             together: together::Together::default(),
         }
+    }
+
+    /// How many pages of results were answered so far by a read that another request had asked for.
+    pub fn shared(&self) -> u64 {
+        self.together.joined()
     }
 }
 

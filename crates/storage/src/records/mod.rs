@@ -26,6 +26,10 @@ use crate::{
 pub struct Record<'a> {
     /// The object it belongs to.
     pub uid: Uuid,
+    /// The object's namespace.
+    pub namespace: &'a str,
+    /// The object's name.
+    pub name: &'a str,
     /// Its number, from the ledger.
     pub number: i64,
     /// Unix seconds.

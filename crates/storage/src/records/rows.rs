@@ -166,8 +166,9 @@ pub(super) async fn insert_query(
     entries: i32,
 ) -> Result<Option<Recorded>, StorageError> {
     let insert = session.query(
-        "insert into public.queries (query_id, timestamp, status, num_results, num_entries, query, query_uid)
-         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+        "insert into public.queries (query_id, timestamp, status, num_results, num_entries, query, query_uid,
+           object_namespace, object_name)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing",
     );
     insert
         .bind(number)
@@ -177,6 +178,8 @@ pub(super) async fn insert_query(
         .bind(entries)
         .bind(record.query)
         .bind(record.uid)
+        .bind(record.namespace)
+        .bind(record.name)
         .execute(session.on())
         .await?;
     match ending(session, record.uid).await? {

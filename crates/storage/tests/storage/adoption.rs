@@ -155,7 +155,7 @@ async fn is_adopted_without_loss(num_results: &str) {
     let indexes = "select string_agg(indexname, ' ' order by indexname) from pg_indexes where schemaname = 'public' and tablename = 'queries'";
     assert_eq!(
         server.value::<String>("arxiv", indexes).await,
-        "idx_query_query_id idx_query_timestamp queries_pkey queries_query_id_of_uid_idx queries_query_uid_idx \
+        "idx_query_query_id idx_query_timestamp queries_object_name_idx queries_pkey queries_query_id_of_uid_idx queries_query_uid_idx \
          queries_status_timestamp_id_idx queries_words_idx"
     );
 

@@ -1,8 +1,11 @@
 //! All rows at once, from a replica whose recovery stands in the way.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use futures::TryStreamExt;
@@ -42,25 +45,44 @@ async fn all_rows_come_once_in_spite_of_conflicts() {
             }
         }
     });
+    // Told by the server in the end, so that the test is about what it is meant for.
+    let met = async || {
+        // From another database: what looks is in nobody's way.
+        let mut connection = replica.connect("postgres").await.unwrap();
+        let sql = "select confl_lock + confl_snapshot + confl_bufferpin from pg_stat_database_conflicts where datname = 'arxiv'";
+        sqlx::query_scalar::<_, i64>(sql)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+    };
     let url = replica.url("arxiv_ro", "arxiv_ro", "arxiv");
     let pool = storage::pool(&url, &pool_settings(Access::ReadOnly)).unwrap();
     let reads = Reads::new(pool.clone(), pool, None);
-    for (filter, expected) in [
-        (ResultFilter::default(), 20_500),
-        (
-            ResultFilter {
-                title: Some(Words::parse("third").unwrap()),
-                ..ResultFilter::default()
-            },
-            6_833,
-        ),
-    ] {
-        let batches: Vec<_> = reads.all(filter).try_collect().await.unwrap();
-        assert!(batches.iter().all(|batch| batch.len() <= 1000));
-        let ids: Vec<i64> = batches.iter().flatten().map(|row| row.id).collect();
-        assert_eq!(ids.len(), expected);
-        assert!(ids.is_sorted_by(|a, b| a < b), "each once, by id");
+    let (mut exports, began) = (0, Instant::now());
+    while exports == 0 || met().await == 0 {
+        for (filter, expected) in [
+            (ResultFilter::default(), 20_500),
+            (
+                ResultFilter {
+                    title: Some(Words::parse("third").unwrap()),
+                    ..ResultFilter::default()
+                },
+                6_833,
+            ),
+        ] {
+            let batches: Vec<_> = reads.all(filter).try_collect().await.unwrap();
+            assert!(batches.iter().all(|batch| batch.len() <= 1000));
+            let ids: Vec<i64> = batches.iter().flatten().map(|row| row.id).collect();
+            assert_eq!(ids.len(), expected);
+            assert!(ids.is_sorted_by(|a, b| a < b), "each once, by id");
+        }
+        exports += 1;
+        assert!(
+            began.elapsed() < Duration::from_mins(3),
+            "{exports} exports met no conflict"
+        );
     }
+    println!("{exports} exports of each kind, {} conflicts", met().await);
     stop.store(true, Ordering::Relaxed);
     churn.await.unwrap();
 }

@@ -9,6 +9,8 @@ use crate::setup::{InPieces, Server, papers};
 pub(crate) fn record(uid: Uuid, number: i64, results: &InPieces) -> Record<'_> {
     Record {
         uid,
+        namespace: "science",
+        name: "searched",
         number,
         timestamp: 1_711_843_200,
         status: 200,
@@ -391,4 +393,40 @@ async fn on_split_servers_an_object_ends_recorded_or_closed() {
     assert_eq!(late, RecordOutcome::Closed(closing("first")));
     assert_eq!(records.unfinished(None, 10).await.unwrap().0, [uid]);
     assert_eq!(records.sweep(uid).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_stands_is_found_by_the_objects_name() {
+    let server = Server::migrated().await;
+    let records = in_one(&server);
+    let pool = server.pool("arxiv_ro", "arxiv");
+    let reads = storage::Reads::new(pool.clone(), pool, None);
+    let papers = papers(2);
+    let (earlier, later, elsewhere) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
+    for (uid, number, namespace) in [
+        (earlier, 9, "science"),
+        (later, 3, "science"),
+        (elsewhere, 4, "arts"),
+    ] {
+        let record = Record {
+            namespace,
+            ..record(uid, number, &papers)
+        };
+        recorded(records.record(&record).await.unwrap());
+    }
+    let told = reads.recorded_as("science", "searched").await.unwrap().unwrap();
+    assert_eq!((told.uid, &told.recorded), (later, &found(&records, later).await));
+    let age = jiff::Timestamp::now().duration_since(told.recorded_at.unwrap());
+    assert!(age.as_secs().abs() < 60, "{age:?}");
+    let told = reads.recorded_as("arts", "searched").await.unwrap().unwrap();
+    assert_eq!(told.uid, elsewhere);
+    assert_eq!(reads.recorded_as("arts", "never").await.unwrap(), None);
+    // The existing service knows no names.
+    server
+        .execute(
+            "arxiv",
+            "insert into queries (query_id, query) values (50, 'theirs')",
+        )
+        .await;
+    assert_eq!(reads.recorded_as("", "").await.unwrap(), None);
 }
