@@ -29,7 +29,12 @@ use crate::{
     root_path::RootPath,
     routing::{no_store, only},
     strict::strict,
-    wire::{body::Body, new_query::NewQuery, query::Query, search::SearchParams},
+    wire::{
+        body::{Body, is_declared_otherwise},
+        new_query::NewQuery,
+        query::Query,
+        search::SearchParams,
+    },
 };
 
 /// What /arxiv needs.
@@ -111,6 +116,10 @@ async fn search(
 async fn create(State(arxiv): State<Arxiv>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let searches = &arxiv.searches;
+    if is_declared_otherwise(&parts.headers) {
+        let detail = "The body has to be JSON, declared as application/json";
+        return Err(ApiError::new(Code::UnsupportedMediaType, detail));
+    }
     let body = arxiv.room.read(&parts.headers, body, SMALL_BODY).await?;
     let members = Body::read(&parts.headers, &body.bytes)?.into_object()?;
     let query = NewQuery::of_body(&members, searches.limits)?;

@@ -8,7 +8,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use http::{Method, request::Parts};
+use http::{HeaderValue, Method, header, request::Parts};
 use kube::Client as Kubernetes;
 use tokio::time::Instant;
 
@@ -110,15 +110,16 @@ async fn admit(
     if changes(endpoint, &head) && is_foreign(&head.headers, &guards.origins) {
         return foreign().into_response();
     }
+    let asks = guards.asks_who_calls(endpoint);
     let client = match guards.client(endpoint, &head).await {
         Ok(client) => client,
-        Err(error) => return error.into_response(),
+        Err(error) => return varying(asks, error.into_response()),
     };
     let limits = guards.limits.as_ref().filter(|_| searches(endpoint, &head));
     let bucket = limits.map(|limits| (limits, limits.take(client.key(), Instant::now())));
     head.extensions.insert(client);
     let request = Request::from_parts(head, body);
-    match bucket {
+    let response = match bucket {
         None => next.run(request).await,
         Some((limits, Ok(bucket))) => {
             let mut response = next.run(request).await;
@@ -130,16 +131,30 @@ async fn admit(
             limits.tell(bucket, response.headers_mut());
             response
         }
+    };
+    varying(asks, response)
+}
+
+/// An answer that depends on who calls is not kept for anybody else.
+fn varying(asks: bool, mut response: Response) -> Response {
+    if asks {
+        let headers = response.headers_mut();
+        headers.append(header::VARY, HeaderValue::from_static("authorization"));
     }
+    response
 }
 
 impl Guards {
+    /// Whether who calls this endpoint has to show a token.
+    fn asks_who_calls(&self, endpoint: Endpoint) -> bool {
+        let access = self.access.as_ref();
+        access.is_some_and(|(guarded, _)| *guarded == Guarded::All || endpoint.is_backend())
+    }
+
     /// Who sends a request, if they may.
     async fn client(&self, endpoint: Endpoint, head: &Parts) -> Result<Client, ApiError> {
-        let access = self.access.as_ref();
-        if let Some((_, access)) =
-            access.filter(|(guarded, _)| *guarded == Guarded::All || endpoint.is_backend())
-        {
+        let access = self.access.as_ref().filter(|_| self.asks_who_calls(endpoint));
+        if let Some((_, access)) = access {
             let path = endpoint.path();
             let user = access.admit(&head.headers, &head.method, path).await?;
             return Ok(Client::user(&user));

@@ -280,6 +280,15 @@ async fn what_is_remembered_is_not_asked_for_again() {
     // Known for a minute, also while Kubernetes is away; whoever is not known must wait.
     bed.stack.control_plane().api_server().kill9();
     assert_eq!(told(&bed, "GET", "/results", Some(&token)).await, (200, None));
+    for token in [None, Some(&token)] {
+        let mut request = bed.client.get(bed.url("/results"));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await.unwrap();
+        let mut vary = response.headers().get_all(header::VARY).iter();
+        assert!(vary.any(|value| value == "authorization"), "{response:?}");
+    }
     assert!(is(
         &told(&bed, "GET", "/results", Some("other")).await,
         503,

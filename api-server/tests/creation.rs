@@ -43,6 +43,12 @@ async fn a_query_is_posted() {
     assert_eq!(response.status(), 201);
     assert_eq!(header(&response, "cache-control"), "no-store");
     let location = header(&response, "location").to_owned();
+    let form = bed
+        .client
+        .post(bed.url("/arxiv"))
+        .header("content-type", "text/plain");
+    let (status, detail) = told(form.body(query.to_string()).send().await.unwrap()).await;
+    assert_eq!(status, 415, "{detail}");
     let state = body(response).await;
     assert_eq!(format!("/arxiv/{}", state["name"].as_str().unwrap()), location);
     assert_eq!(

@@ -106,6 +106,19 @@ async fn bodies_that_are_too_long_are_refused() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_come_is_waited_for_in_bounds() {
+    let server = alone().await;
+    let request = "POST /write-queries HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let began = std::time::Instant::now();
+    // Not on the runtime: it blocks until the server closes.
+    let answer = tokio::task::spawn_blocking(move || server.raw(request.as_bytes()));
+    let (status, body) = parts(&answer.await.unwrap());
+    assert_eq!(status, 408, "{body}");
+    assert!(body["detail"].is_string(), "{body}");
+    assert!(began.elapsed() < LIMIT);
+}
+
+#[tokio::test]
 async fn everything_that_is_away_is_one_answer() {
     let server = alone().await;
     let client = client();

@@ -125,7 +125,10 @@ fn of_those_made_in_one_second_the_first_written_is_first() {
     // Neither a change nor another list gives it another place.
     backlog.seen(&written(&b, "5000"));
     assert_eq!(order(), ["b", "c", "a"]);
-    list(&backlog, &[written(&c, "6000"), written(&a, "1002"), written(&b, "5000")]);
+    list(
+        &backlog,
+        &[written(&c, "6000"), written(&a, "1002"), written(&b, "5000")],
+    );
     assert_eq!(order(), ["b", "c", "a"]);
     // One that is made anew under the same name is another one.
     backlog.seen(&written(&pending("b", None), "7000"));

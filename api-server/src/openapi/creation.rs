@@ -40,6 +40,12 @@ pub(super) fn create(schemas: &mut Schemas) -> Operation {
             "The query was removed before it ended.",
             "The query was removed before it ended",
         )])
+        .errors(&[(
+            415,
+            Code::UnsupportedMediaType,
+            "The body is declared to be something else than JSON.",
+            "The body has to be JSON, declared as application/json",
+        )])
         .too_large()
         .unavailable(Code::KubernetesAway)
 }

@@ -19,6 +19,10 @@ use crate::{
     wire::search::SearchParams,
 };
 
+/// The live list: how many there are of each kind, the first of the queue, and the last that ended.
+const LIVE: &str = "event: queries\nid: 9b2d5b48f0f3a6c1\nretry: 3000\ndata: \
+    {\"counts\":{\"pending\":0,\"running\":0,\"suspended\":0},\"queries\":[],\"ended\":[]}\n\n";
+
 /// GET /arxiv
 pub(super) fn search(described: &Described, schemas: &mut Schemas) -> Operation {
     let found = json!({"timestamp": 1_711_843_200, "status": 200, "num_results": 1234, "num_entries": 3});
@@ -35,7 +39,11 @@ pub(super) fn search(described: &Described, schemas: &mut Schemas) -> Operation 
         .params(ListParams::DECLARED, &[])
         .header("Prefer", "`respond-async`: answer 202 at once; `wait=N`: after N seconds, if not before.", json!({"type": "string"}))
         .idempotency_key()
-        .answer(200, Answer::json("The search has ended and its results are recorded; or the queries of a list.", schema, found))
+        .answer(
+            200,
+            Answer::json("The search has ended and its results are recorded; or the queries of a list.", schema, found)
+                .or_events(&["queries"], LIVE),
+        )
         .answer(202, accepted(schemas))
         .unprocessable_search(out_of_range("max_results", 1, "0"))
         .errors(&upstream_errors())

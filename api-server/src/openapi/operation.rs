@@ -177,6 +177,11 @@ impl Answer {
     /// Server-sent events with these names. Before 3.2, `OpenAPI` has no word on whether a schema is about the stream or
     /// about each event, and tools differ: this one is about either.
     pub(super) fn events(about: &str, names: &[&str], example: &str) -> Self {
+        Self::empty(about).or_events(names, example)
+    }
+
+    /// The same live, as server-sent events, for clients that accept these.
+    pub(super) fn or_events(self, names: &[&str], example: &str) -> Self {
         let schema = json!({
             "title": "Events", "description": "The stream as text; taken apart, each event.",
             "type": ["string", "object"], "required": ["event", "data"],
@@ -185,7 +190,7 @@ impl Answer {
                 "retry": {"type": "integer", "minimum": 0}, "data": {"type": "string"},
             },
         });
-        Self::empty(about).with("text/event-stream", schema, example.into())
+        self.with("text/event-stream", schema, example.into())
     }
 
     /// Another form of the same answer.

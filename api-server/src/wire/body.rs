@@ -71,6 +71,12 @@ impl Body {
     }
 }
 
+/// Whether a body is declared to be something else than JSON.
+pub(crate) fn is_declared_otherwise(headers: &HeaderMap) -> bool {
+    let declared = headers.get(CONTENT_TYPE);
+    declared.is_some_and(|value| !value.to_str().is_ok_and(is_json))
+}
+
 /// `application/json` and `application/…+json`, with any parameters.
 fn is_json(content_type: &str) -> bool {
     let essence = content_type
