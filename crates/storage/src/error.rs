@@ -54,6 +54,11 @@ impl StorageError {
         }
     }
 
+    /// Whether the connection broke in the middle, or before.
+    pub(crate) fn is_broken_connection(&self) -> bool {
+        matches!(self, Self::Unavailable(Error::Io(_)))
+    }
+
     /// The SQLSTATE that the database answered with, if it did.
     pub(crate) fn sqlstate(&self) -> Option<String> {
         match self {

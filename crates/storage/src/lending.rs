@@ -2,7 +2,8 @@
 //!
 //! sqlx tests a connection each time that it comes back to its pool, twice for ours: that is two more round trips, as long as
 //! a short read. A read that ended well leaves its connection in order, so here it goes on to whoever waits, or rests for the
-//! next one. Soon it goes back to the pool all the same, which tests it, renews it, and serves others.
+//! next one. Soon it goes back to the pool all the same, which tests it, renews it, and serves others. When a read does not end
+//! well, those that rest go back at once: what broke its connection may have broken theirs.
 
 use std::{
     collections::VecDeque,
@@ -48,6 +49,21 @@ type Hand = oneshot::Sender<Result<Lent, sqlx::Error>>;
 pub(crate) struct Lent {
     pub(crate) connection: PoolConnection<Postgres>,
     since: Instant,
+    /// No read is under way on it, and the last one ended well.
+    is_well: bool,
+    state: Weak<Mutex<State>>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if self.is_well {
+            return;
+        }
+        if let Some(state) = self.state.upgrade() {
+            // Dropped when the state is let go of: each goes back to its pool.
+            let _resting = std::mem::take(&mut lock(&state).resting);
+        }
+    }
 }
 
 impl Lent {
@@ -76,8 +92,9 @@ impl Lending {
     pub(crate) async fn take(&self) -> Result<Lent, sqlx::Error> {
         let handed = {
             let mut state = lock(&self.state);
-            while let Some(lent) = state.resting.pop() {
+            while let Some(mut lent) = state.resting.pop() {
                 if !lent.is_due() {
+                    lent.is_well = false;
                     return Ok(lent);
                 }
             }
@@ -106,8 +123,13 @@ impl Lending {
             let mut state = lock(&self.state);
             match fetched {
                 Ok(connection) => {
-                    let since = Instant::now();
-                    self.hand_on(&mut state, Lent { connection, since });
+                    let lent = Lent {
+                        connection,
+                        since: Instant::now(),
+                        is_well: true,
+                        state: Arc::downgrade(&self.state),
+                    };
+                    self.hand_on(&mut state, lent);
                 }
                 // Who waits has a limit of its own, which began later.
                 Err(sqlx::Error::PoolTimedOut) => {}
@@ -125,7 +147,8 @@ impl Lending {
     }
 
     /// Only after a read that ended well.
-    pub(crate) fn give_back(&self, lent: Lent) {
+    pub(crate) fn give_back(&self, mut lent: Lent) {
+        lent.is_well = true;
         if !lent.is_due() {
             self.hand_on(&mut lock(&self.state), lent);
         }
@@ -133,11 +156,13 @@ impl Lending {
 
     fn hand_on(&self, state: &mut State, mut lent: Lent) {
         while let Some(hand) = state.waiting.pop_front() {
+            lent.is_well = false;
             match hand.send(Ok(lent)) {
                 Ok(()) | Err(Err(_)) => return,
                 Err(Ok(unwanted)) => lent = unwanted,
             }
         }
+        lent.is_well = true;
         state.resting.push(lent);
         if !state.tended {
             state.tended = true;

@@ -24,7 +24,8 @@ pub use self::{
 };
 use crate::{StorageError, lending::Lending};
 
-/// A replica cancels a read that stands in the way of its recovery; the next try usually meets none.
+/// A replica cancels a read that stands in the way of its recovery, and a connection may have broken while it rested; the next
+/// try usually meets neither.
 const RETRIES: u32 = 2;
 
 /// Reads for the user `arxiv_ro`, from replicas.
@@ -59,18 +60,20 @@ impl Reads {
     }
 }
 
-/// Counts the repeats of a read that a replica's recovery cancels (SQLSTATE 40001).
+/// Counts the repeats of a read that a replica's recovery cancelled (SQLSTATE 40001), or whose connection broke or was closed
+/// by an administrator (57P01).
 #[derive(Default)]
 struct Retries(u32);
 
 impl Retries {
     fn again<T>(&mut self, read: &Result<T, StorageError>) -> bool {
-        let cancelled = read
-            .as_ref()
-            .err()
-            .and_then(StorageError::sqlstate)
-            .is_some_and(|state| state == "40001");
-        self.0 += u32::from(cancelled);
-        cancelled && self.0 <= RETRIES
+        let passing = read.as_ref().err().is_some_and(|error| {
+            error.is_broken_connection()
+                || error
+                    .sqlstate()
+                    .is_some_and(|state| matches!(state.as_str(), "40001" | "57P01"))
+        });
+        self.0 += u32::from(passing);
+        passing && self.0 <= RETRIES
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future::join_all};
 use sqlx::{Connection, Executor};
 use storage::{Access, QueryFilter, ReadQuery, Reads, ResultRow, StorageError};
 use uuid::Uuid;
@@ -235,5 +235,23 @@ async fn results_of_a_query_are_all_there_or_not_yet() {
         let authors = read.map(|rows| rows.into_iter().map(|row| row.author).collect::<Vec<_>>());
         let expected = expected.map(|authors| authors.into_iter().map(str::to_owned).collect::<Vec<_>>());
         assert_eq!(authors, expected, "{page} {items}");
+    }
+}
+
+/// Connections rest between reads without being tested.
+#[tokio::test]
+async fn connections_that_break_while_they_rest_cost_no_read() {
+    let server = Server::migrated().await;
+    let reads = reads(&server, None);
+    let several = async || join_all((0..8).map(|_| reads.results_of(Uuid::nil(), 0, 10))).await;
+    let readers = "select count(*) from pg_stat_activity where usename = 'arxiv_ro'";
+    for _ in 0..3 {
+        assert!(several().await.iter().all(Result::is_ok));
+        assert!(server.value::<i64>("arxiv", readers).await > 1, "several rest");
+        let cut =
+            "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity where usename = 'arxiv_ro'";
+        server.value::<i64>("arxiv", cut).await;
+        let read = several().await;
+        assert!(read.iter().all(Result::is_ok), "{read:?}");
     }
 }
