@@ -15,11 +15,8 @@ const HELM: GoTools = GoTools {
     takes: "about a minute and a half",
     go_mod: include_str!("../helm/go.mod"),
     go_sum: include_str!("../helm/go.sum"),
-    main_go: "",
-    link_flags: "",
-    cgo: false,
-    tags: "",
     programs: &[("helm", "helm")],
+    ..GoTools::PLAIN
 };
 
 const HELM_3: GoTools = GoTools {
@@ -27,12 +24,10 @@ const HELM_3: GoTools = GoTools {
     takes: "half a minute",
     go_mod: include_str!("../helm3/go.mod"),
     go_sum: include_str!("../helm3/go.sum"),
-    main_go: "",
     // What it takes for the version of Kubernetes when it asks none.
     link_flags: "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37",
-    cgo: false,
-    tags: "",
     programs: &[("helm", "helm")],
+    ..GoTools::PLAIN
 };
 
 /// The release that [`render`] makes.

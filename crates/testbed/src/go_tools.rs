@@ -36,6 +36,19 @@ pub struct GoTools {
 }
 
 impl GoTools {
+    /// Nothing out of the ordinary; what a module is called and holds is to be said.
+    pub const PLAIN: Self = Self {
+        name: "",
+        takes: "",
+        go_mod: "",
+        go_sum: "",
+        main_go: "",
+        link_flags: "",
+        cgo: false,
+        tags: "",
+        programs: &[],
+    };
+
     /// The folder with the programs, which are built if need be. Blocks.
     pub fn ready(&self) -> Result<PathBuf> {
         let folder = self.cached()?;

@@ -6,23 +6,24 @@ use anyhow::{Result, ensure};
 
 use crate::go_tools::GoTools;
 
+/// The version of the pinned Kubernetes, for Go's linker. Without one of its own, the API server's answer to "which version?" makes
+/// helm refuse charts.
+pub const KUBERNETES_VERSION: &str = "-X k8s.io/component-base/version.gitVersion=v1.37.2 \
+                 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37";
+
 /// Kubernetes and etcd, pinned in `controlplane/go.mod`.
 const CONTROL_PLANE: GoTools = GoTools {
     name: "controlplane",
     takes: "about five minutes",
     go_mod: include_str!("../controlplane/go.mod"),
     go_sum: include_str!("../controlplane/go.sum"),
-    main_go: "",
-    // Without a version of its own, the API server's answer to "which version?" makes helm refuse charts.
-    link_flags: "-X k8s.io/component-base/version.gitVersion=v1.37.2 \
-                 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37",
-    cgo: false,
-    tags: "",
+    link_flags: KUBERNETES_VERSION,
     programs: &[
         ("server", "etcd"),
         ("kube-apiserver", "kube-apiserver"),
         ("kubectl", "kubectl"),
     ],
+    ..GoTools::PLAIN
 };
 
 /// Paths of the programs.

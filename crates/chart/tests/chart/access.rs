@@ -4,20 +4,8 @@ use chart::{NAMESPACE, pods, render};
 use serde_json::{Value, json};
 
 use crate::cluster::cluster;
+use crate::modes::TEN;
 use crate::rbac::rules;
-
-const TEN: [&str; 10] = [
-    "arxiv",
-    "queries",
-    "queries-post",
-    "results",
-    "arxiv-api",
-    "get-sequence",
-    "read-queries",
-    "read-results",
-    "write-queries",
-    "write-results",
-];
 
 /// Which Deployments ask Kubernetes who calls.
 fn guarded(mode: &str, access: &str) -> Vec<&'static str> {

@@ -10,11 +10,8 @@ const CHECKERS: GoTools = GoTools {
     takes: "a few seconds",
     go_mod: include_str!("../../manifests/go.mod"),
     go_sum: include_str!("../../manifests/go.sum"),
-    main_go: "",
-    link_flags: "",
-    cgo: false,
-    tags: "",
     programs: &[("kubeconform", "kubeconform"), ("glua", "glua")],
+    ..GoTools::PLAIN
 };
 
 /// One of them.

@@ -16,7 +16,8 @@ const ENDPOINTS: [&str; 9] = [
     "write-queries",
     "write-results",
 ];
-const TEN: [&str; 10] = [
+/// The Deployments of the mode `perEndpoint`.
+pub(crate) const TEN: [&str; 10] = [
     "arxiv",
     "queries",
     "queries-post",

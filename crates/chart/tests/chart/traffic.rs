@@ -14,11 +14,8 @@ const CYCLONUS: GoTools = GoTools {
     takes: "about a minute",
     go_mod: include_str!("../../cyclonus/go.mod"),
     go_sum: include_str!("../../cyclonus/go.sum"),
-    main_go: "",
-    link_flags: "",
-    cgo: false,
-    tags: "",
     programs: &[("cyclonus", "cyclonus")],
+    ..GoTools::PLAIN
 };
 
 const VALUES: &str = "

@@ -5,23 +5,21 @@ use std::path::PathBuf;
 use anyhow::Result;
 use testbed::go_tools::GoTools;
 use testbed::packages;
+use testbed::toolchain::KUBERNETES_VERSION;
 
 const KUBERNETES: GoTools = GoTools {
     name: "node",
     takes: "about a minute after the control plane",
     go_mod: include_str!("../../go/kubernetes/go.mod"),
     go_sum: include_str!("../../go/kubernetes/go.sum"),
-    main_go: "",
-    link_flags: "-X k8s.io/component-base/version.gitVersion=v1.37.2 \
-                 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37",
-    cgo: false,
-    tags: "",
+    link_flags: KUBERNETES_VERSION,
     programs: &[
         ("kube-controller-manager", "kube-controller-manager"),
         ("kube-proxy", "kube-proxy"),
         ("kube-scheduler", "kube-scheduler"),
         ("kubelet", "kubelet"),
     ],
+    ..GoTools::PLAIN
 };
 
 const CONTAINERD: GoTools = GoTools {
@@ -29,15 +27,12 @@ const CONTAINERD: GoTools = GoTools {
     takes: "about a minute",
     go_mod: include_str!("../../go/containerd/go.mod"),
     go_sum: include_str!("../../go/containerd/go.sum"),
-    main_go: "",
-    link_flags: "",
-    cgo: false,
-    tags: "",
     programs: &[
         ("containerd", "containerd"),
         ("containerd-shim-runc-v2", "containerd-shim-runc-v2"),
         ("ctr", "ctr"),
     ],
+    ..GoTools::PLAIN
 };
 
 const RUNC: GoTools = GoTools {
@@ -45,11 +40,10 @@ const RUNC: GoTools = GoTools {
     takes: "a few seconds",
     go_mod: include_str!("../../go/runc/go.mod"),
     go_sum: include_str!("../../go/runc/go.sum"),
-    main_go: "",
-    link_flags: "",
     cgo: true,
     tags: "seccomp",
     programs: &[("runc", "runc")],
+    ..GoTools::PLAIN
 };
 
 const ADDONS: GoTools = GoTools {
@@ -58,10 +52,8 @@ const ADDONS: GoTools = GoTools {
     go_mod: include_str!("../../go/addons/go.mod"),
     go_sum: include_str!("../../go/addons/go.sum"),
     main_go: include_str!("../../go/addons/main.go"),
-    link_flags: "",
-    cgo: false,
-    tags: "",
     programs: &[("coredns", "coredns"), ("metrics-server", "metrics-server")],
+    ..GoTools::PLAIN
 };
 
 /// What Debian has: a file that tells whether it is there, and the package.
