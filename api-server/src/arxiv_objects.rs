@@ -12,7 +12,7 @@ use axum::{
 use crd::{ArxivQuery, Phase};
 use http::{HeaderMap, StatusCode, header};
 use service::logs::Call;
-use storage::{Reads, RecordedAs, ResultRow};
+use storage::{Ended, Ending, Reads, ResultRow};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -54,7 +54,7 @@ pub(crate) struct ObjectStates {
 /// What there is of a query.
 enum Sight {
     Object(Box<ArxivQuery>),
-    Record(RecordedAs),
+    Gone(Ended),
 }
 
 /// Where the state of an object is told.
@@ -92,7 +92,7 @@ async fn read_object(
     );
     Ok(match states.look(&name).await? {
         Sight::Object(object) => states.state(&object),
-        Sight::Record(record) => Json(ObjectState::of_record(&name, &record)).into_response(),
+        Sight::Gone(ended) => Json(ObjectState::of_ended(&name, &ended)).into_response(),
     })
 }
 
@@ -111,15 +111,19 @@ async fn follow_object(
     // Before the object is looked at, so that nothing is missed after that.
     let waiter = states.waiters.register(&name);
     let waiter = waiter.ok_or_else(|| ApiError::too_many_waiting(MAX_WAITERS))?;
-    let object = Arc::new(states.find(&name).await?);
-    let following = Following {
-        name,
-        objects: Arc::clone(&states.objects),
-        backlog: Arc::clone(&states.backlog),
-        waiter,
-        object,
-    };
-    events::one::follow(following, &states.streams, &headers)
+    match states.look(&name).await? {
+        Sight::Object(object) => {
+            let following = Following {
+                name,
+                objects: Arc::clone(&states.objects),
+                backlog: Arc::clone(&states.backlog),
+                waiter,
+                object: Arc::from(object),
+            };
+            events::one::follow(following, &states.streams, &headers)
+        }
+        Sight::Gone(ended) => Ok(events::one::end(&ObjectState::of_ended(&name, &ended), &headers)),
+    }
 }
 
 async fn delete_object(
@@ -152,14 +156,18 @@ async fn read_results(
         origin = "arxiv.read_object_results",
         "{call}: called"
     );
+    let failed = || {
+        let error = ApiError::new(Code::QueryFailed, "The query failed and has no results");
+        Err(error.about(location(&name)))
+    };
     let uid = match states.look(&name).await? {
-        Sight::Record(record) => Some(record.uid),
+        Sight::Gone(ended) => match ended.ending {
+            Ending::Recorded(_) => Some(ended.uid),
+            Ending::Closed(_) => return failed(),
+        },
         Sight::Object(object) => match object.phase() {
             Phase::Pending | Phase::Running | Phase::Suspended => return Ok(states.state(&object)),
-            Phase::Failed => {
-                let error = ApiError::new(Code::QueryFailed, "The query failed and has no results");
-                return Err(error.about(location(&name)));
-            }
+            Phase::Failed => return failed(),
             Phase::Succeeded => {
                 let uid = object.metadata.uid.as_deref();
                 uid.and_then(|uid| Uuid::try_parse(uid).ok())
@@ -196,7 +204,7 @@ impl ObjectStates {
         self.objects.get(name).await?.ok_or_else(ApiError::not_found)
     }
 
-    /// The object, or what was recorded of it if it is gone.
+    /// The object, or how it ended if it is gone.
     async fn look(&self, name: &str) -> Result<Sight, ApiError> {
         let gone = match self.find(name).await {
             Ok(object) => return Ok(Sight::Object(Box::new(object))),
@@ -209,8 +217,8 @@ impl ObjectStates {
         else {
             return Err(gone);
         };
-        match reads.recorded_as(&self.namespace, name).await? {
-            Some(record) => Ok(Sight::Record(record)),
+        match reads.ended(&self.namespace, name).await? {
+            Some(ended) => Ok(Sight::Gone(ended)),
             // It may have been there a moment ago.
             None if self.lag.is_notable() => Err(ApiError::unavailable(Code::NotReplicated)),
             None => Err(gone),

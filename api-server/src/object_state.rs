@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crd::{ArxivQuery, Phase};
+use crd::{ArxivQuery, ConditionType, Phase};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
-use storage::RecordedAs;
+use storage::{Ended, Ending};
 use uuid::Uuid;
 
 use crate::backlog::{InQueue, Searched, Waiting};
@@ -28,6 +28,8 @@ pub(crate) struct ObjectState<'a> {
     pub(crate) num_entries: Option<i64>,
     pub(crate) query: Option<&'a str>,
     pub(crate) attempts: Option<i32>,
+    /// Why it has failed, in a word.
+    pub(crate) reason: Option<&'a str>,
     pub(crate) message: Option<&'a str>,
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub(crate) created: Option<Timestamp>,
@@ -59,6 +61,7 @@ impl<'a> ObjectState<'a> {
             num_entries: status.and_then(|status| status.num_entries),
             query: status.and_then(|status| status.query.as_deref()),
             attempts: status.and_then(|status| status.attempts),
+            reason: failure(object),
             message: status.and_then(|status| status.message.as_deref()),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
             started: status.and_then(|status| Some(status.start_time.as_ref()?.0)),
@@ -68,28 +71,46 @@ impl<'a> ObjectState<'a> {
         }
     }
 
-    /// The same of what was recorded under this name, when its object is gone.
-    pub(crate) fn of_record(name: &'a str, record: &'a RecordedAs) -> Self {
-        let recorded = &record.recorded;
-        Self {
+    /// The same of how the object of this name ended, when it is gone.
+    pub(crate) fn of_ended(name: &'a str, ended: &'a Ended) -> Self {
+        let state = Self {
             name,
-            uid: Some(record.uid),
-            // No other ending leaves a record.
-            phase: Phase::Succeeded,
+            uid: Some(ended.uid),
+            phase: Phase::Failed,
             search: None,
-            query_id: Some(recorded.query_id),
-            timestamp: Some(recorded.timestamp),
-            status: Some(recorded.status.into()),
-            num_results: Some(recorded.num_results.into()),
-            num_entries: Some(recorded.num_entries.into()),
-            query: Some(&recorded.query),
+            query_id: None,
+            timestamp: None,
+            status: None,
+            num_results: None,
+            num_entries: None,
+            query: None,
             attempts: None,
-            message: Some("The query was removed after it had ended; this is what was recorded of it"),
+            reason: None,
+            message: None,
             created: None,
             started: None,
-            finished: record.recorded_at,
+            finished: ended.recorded_at,
             queue: None,
             removed: true,
+        };
+        match &ended.ending {
+            Ending::Recorded(recorded) => Self {
+                phase: Phase::Succeeded,
+                query_id: Some(recorded.query_id),
+                timestamp: Some(recorded.timestamp),
+                status: Some(recorded.status.into()),
+                num_results: Some(recorded.num_results.into()),
+                num_entries: Some(recorded.num_entries.into()),
+                query: Some(&recorded.query),
+                message: Some("The query was removed after it had ended; this is what was recorded of it"),
+                ..state
+            },
+            Ending::Closed(closing) => Self {
+                status: closing.http_status.map(i32::from),
+                reason: Some(&closing.reason),
+                message: Some(&closing.message),
+                ..state
+            },
         }
     }
 
@@ -107,6 +128,7 @@ impl<'a> ObjectState<'a> {
             num_entries: waiting.num_entries,
             query: None,
             attempts: waiting.attempts,
+            reason: None,
             message: waiting.message.as_deref(),
             created: Some(waiting.created),
             started: waiting.started,
@@ -120,4 +142,10 @@ impl<'a> ObjectState<'a> {
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
+}
+
+/// Why the object has failed, if it has.
+fn failure(object: &ArxivQuery) -> Option<&str> {
+    let ready = object.condition(ConditionType::Ready)?;
+    (object.phase() == Phase::Failed).then_some(ready.reason.as_str())
 }

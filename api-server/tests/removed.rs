@@ -5,6 +5,7 @@
 mod bed;
 
 use serde_json::{Value, json};
+use testbed::arxiv::Mode;
 
 use bed::{Bed, eventually, json as body};
 
@@ -72,6 +73,31 @@ async fn is_told_from_its_record(bed: &Bed, name: &str, state: &Value, rows: &Va
     assert_eq!(page, json!([rows[2]]));
 }
 
+/// Whoever follows it gets what is told of it as the end, once.
+async fn is_followed_to_its_end(bed: &Bed, name: &str) {
+    let state = body(bed.get(&format!("/arxiv/{name}")).await).await;
+    let path = format!("/arxiv/{name}/events");
+    let answer = bed.get(&path).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    let events = answer.text().await.unwrap();
+    let fields: Vec<_> = events.lines().filter_map(|line| line.split_once(": ")).collect();
+    let all = |field| {
+        fields
+            .iter()
+            .filter(move |(name, _)| *name == field)
+            .map(|(_, value)| *value)
+    };
+    assert_eq!(all("event").collect::<Vec<_>>(), ["end"], "{events}");
+    let data: Value = serde_json::from_str(all("data").next().unwrap()).unwrap();
+    assert_eq!(data, state);
+    let again = bed
+        .client
+        .get(bed.url(&path))
+        .header("last-event-id", all("id").next().unwrap());
+    assert_eq!(again.send().await.unwrap().status(), 204);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_ttl_deleted_is_told_from_what_was_recorded() {
     let bed = Bed::start(&[("ARXIV_TTL_SECONDS", "4"), ("SWEEP_INTERVAL_SECONDS", "1")]).await;
@@ -80,7 +106,10 @@ async fn what_a_ttl_deleted_is_told_from_what_was_recorded() {
     is_told_from_its_record(&bed, &name, &state, &rows).await;
     // Rows from before, or of others, have no name.
     bed.execute("update public.queries set object_name = null").await;
-    assert_eq!(bed.get(&format!("/arxiv/{name}")).await.status(), 404);
+    for path in ["", "/events", "/results"] {
+        let path = format!("/arxiv/{name}{path}");
+        assert_eq!(bed.get(&path).await.status(), 404, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,16 +119,55 @@ async fn what_was_removed_by_hand_is_told_from_what_was_recorded() {
     assert_eq!(bed.send("DELETE", &format!("/arxiv/{name}")).await.status(), 204);
     gone(&bed, &name).await;
     is_told_from_its_record(&bed, &name, &state, &rows).await;
-    // There is nothing left to remove or to follow.
-    for (method, path) in [("DELETE", ""), ("GET", "/events")] {
-        assert_eq!(
-            bed.send(method, &format!("/arxiv/{name}{path}")).await.status(),
-            404,
-            "{path}"
-        );
-    }
+    is_followed_to_its_end(&bed, &name).await;
+    // There is nothing left to remove.
+    assert_eq!(bed.send("DELETE", &format!("/arxiv/{name}")).await.status(), 404);
     // Of another namespace it is not told.
     bed.execute("update public.queries set object_namespace = 'elsewhere'")
         .await;
-    assert_eq!(bed.get(&format!("/arxiv/{name}")).await.status(), 404);
+    for path in ["", "/events", "/results"] {
+        let path = format!("/arxiv/{name}{path}");
+        assert_eq!(bed.get(&path).await.status(), 404, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_is_told_with_its_reason_once_it_is_removed() {
+    let bed = Bed::start(&[("ARXIV_TTL_SECONDS", "4"), ("SWEEP_INTERVAL_SECONDS", "1")]).await;
+    bed.stack.arxiv().unwrap().set(Mode::Malformed);
+    let answer = bed.get("/arxiv?title=hopeless").await;
+    assert_eq!(answer.status(), 502);
+    let told = body(answer).await;
+    let name = bed.objects().await[0].metadata.name.clone().unwrap();
+    let path = format!("/arxiv/{name}");
+    let state = body(bed.get(&path).await).await;
+    assert_eq!(
+        (&state["phase"], &state["reason"]),
+        (&json!("Failed"), &json!("BrokenFeed")),
+        "{state}"
+    );
+    gone(&bed, &name).await;
+
+    let answer = bed.get(&path).await;
+    assert_eq!(answer.status(), 200);
+    let after = body(answer).await;
+    let mut expected = state.clone();
+    for unknown in ["search", "attempts", "created", "started", "query"] {
+        expected[unknown] = Value::Null;
+    }
+    expected["removed"] = json!(true);
+    assert!(after["finished"].is_string(), "{after}");
+    expected["finished"] = after["finished"].clone();
+    assert_eq!(after, expected);
+    assert_eq!(after["message"], told["detail"]);
+    is_followed_to_its_end(&bed, &name).await;
+    assert_eq!(bed.get(&format!("{path}/results")).await.status(), 409);
+    // Nothing of it is in the tables.
+    assert_eq!(
+        bed.count("public.queries").await + bed.count("public.results").await,
+        0
+    );
+    // When it is forgotten, there is no query of this name.
+    bed.execute("delete from public.arxiv_closed_queries").await;
+    assert_eq!(bed.get(&path).await.status(), 404);
 }

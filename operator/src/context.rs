@@ -59,6 +59,15 @@ impl Query {
     pub(crate) fn namespace(&self) -> &str {
         self.object.metadata.namespace.as_deref().unwrap_or_default()
     }
+
+    /// The object as its end is recorded of it.
+    pub(crate) fn recorded_of(&self) -> storage::Object<'_> {
+        storage::Object {
+            uid: self.uid,
+            namespace: self.namespace(),
+            name: self.name(),
+        }
+    }
 }
 
 /// The uid of an object; Kubernetes gives every object one.

@@ -70,6 +70,15 @@ pub(crate) fn follow(query: Following, streams: &Streams, headers: &HeaderMap) -
     })))
 }
 
+/// The one event of a query whose object is gone; 204 for a client that has seen it.
+pub(crate) fn end(state: &ObjectState<'_>, headers: &HeaderMap) -> Response {
+    let told = Told::new(state.to_json());
+    if last_seen(headers).as_ref() == Some(&told.id) {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    answer(stream::iter([Ok(told.event("end"))]))
+}
+
 fn told(query: &Following) -> Told {
     Told::new(ObjectState::of(&query.object, query.backlog.place(&query.name)).to_json())
 }

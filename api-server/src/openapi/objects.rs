@@ -28,8 +28,9 @@ pub(super) fn operations(described: &Described, schemas: &mut Schemas) -> Vec<Op
         "The state of one query",
     )
     .about(
-        "A query whose object is gone, by its time to live or by hand, is told of as it was recorded: `removed` is true, and \
-         what only the object knew is null.",
+        "A query whose object is gone, by its time to live or by hand, is told of as its end was recorded: `removed` is true, \
+         and what only the object knew is null. One that succeeded is told of as long as its rows stand, one that failed for \
+         a week.",
     )
     .object_name()
     .answer(200, state("It has ended.", schemas, "Succeeded"))
@@ -57,8 +58,8 @@ pub(super) fn operations(described: &Described, schemas: &mut Schemas) -> Vec<Op
 }
 
 fn follow() -> Operation {
-    let about = "Server-sent events: `state` at each change, then `end`, or `gone` when it is removed. The data is what \
-        GET /arxiv/NAME tells. A client that comes back with `Last-Event-ID` is told what is new, and after the end 204.";
+    let about = "Server-sent events: `state` at each change, then `end`, or `gone` when it is removed before. The data is \
+        what GET /arxiv/NAME tells; of one that was removed after its end, that is told as the only event. A client that comes back with `Last-Event-ID` is told what is new, and after the end 204.";
     let example = "event: end\nid: 5d41402abc4b2a76\nretry: 3000\ndata: {\"phase\":\"Succeeded\"}\n\n";
     Operation::new(
         Method::GET,
@@ -130,7 +131,7 @@ pub(super) fn state(about: &str, schemas: &mut Schemas, phase: &str) -> Answer {
         "status": ended.then_some(200), "num_results": ended.then_some(1234), "num_entries": ended.then_some(3),
         "search": {"author": "knuth"}, "queue": (!ended).then(|| json!({"place": 2, "requests_before": 1, "expected_seconds": 3, "covers": "namespace"})),
         "query": ended.then_some("search_query=au:knuth&id_list=&start=0&max_results=3"),
-        "attempts": ended.then_some(1), "message": null, "created": "2024-03-31T00:00:00Z",
+        "attempts": ended.then_some(1), "reason": null, "message": null, "created": "2024-03-31T00:00:00Z",
         "started": at("00"), "finished": at("02"),
     });
     Answer::json(about, schemas.of::<ObjectState<'static>>(), example)

@@ -26,9 +26,9 @@ pub use gate::{Gate, GateError, GateSettings, GateState, LOCK_OUTLIVES_HOST, Out
 pub use ledger::Ledger;
 pub use pages::{Edition, NewPage, Page, PageEntry, PageHead, PageKey, Pages};
 pub use reads::{
-    QueryFilter, ReadQuery, Reads, RecordedAs, ReplicaState, ResultFilter, Settled, SettledPage, StoredResult,
+    Ended, QueryFilter, ReadQuery, Reads, ReplicaState, ResultFilter, Settled, SettledPage, StoredResult,
 };
-pub use records::{Closing, Ending, Papers, Record, RecordOutcome, Recorded, Records};
+pub use records::{Closing, Ending, Object, Papers, Record, RecordOutcome, Recorded, Records};
 pub use sequence::Sequence;
 /// The pool that [`pool`] makes: what the stores are built from.
 pub use sqlx::PgPool;

@@ -46,10 +46,13 @@ impl Need {
             ],
             Self::QueriesWrite => &[
                 ("queries", Some("object_name"), &["SELECT", "INSERT"]),
-                ("arxiv_closed_queries", Some("http_status"), &["SELECT", "INSERT"]),
+                ("arxiv_closed_queries", Some("object_name"), &["SELECT", "INSERT"]),
             ],
             Self::ResultsWrite => &[("results", Some("categories"), &["SELECT", "INSERT"])],
-            Self::QueriesRead => &[("queries", Some("object_name"), &["SELECT"])],
+            Self::QueriesRead => &[
+                ("queries", Some("object_name"), &["SELECT"]),
+                ("arxiv_closed_queries", Some("object_name"), &["SELECT"]),
+            ],
             Self::ResultsRead => &[
                 ("results", Some("categories"), &["SELECT"]),
                 ("arxiv_results_epoch", Some("epoch"), &["SELECT"]),

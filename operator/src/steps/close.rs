@@ -20,7 +20,7 @@ pub(crate) async fn close(context: &Context, query: &Query, verdict: &Verdict) -
         message: status::line(&verdict.message),
         http_status: verdict.http_status,
     };
-    let closed = context.records.close(query.uid, &closing).await;
+    let closed = context.records.close(&query.recorded_of(), &closing).await;
     closed.map_err(|source| Error::Storage {
         step: "closing",
         source,

@@ -39,9 +39,7 @@ pub(crate) async fn record(
     };
     for _ in 0..NUMBERS_TRIED {
         let record = Record {
-            uid: query.uid,
-            namespace: query.namespace(),
-            name: query.name(),
+            object: query.recorded_of(),
             number,
             timestamp,
             status: i16::try_from(head.status).unwrap_or(i16::MAX),

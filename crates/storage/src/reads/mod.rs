@@ -1,5 +1,6 @@
 //! What clients read.
 
+mod ended;
 mod export;
 mod filter;
 mod find;
@@ -7,7 +8,6 @@ mod lag;
 mod of_query;
 mod pages;
 mod queries;
-mod recorded;
 mod together;
 mod total;
 
@@ -16,11 +16,11 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 pub use self::{
+    ended::Ended,
     filter::{QueryFilter, ResultFilter},
     find::{Settled, SettledPage, StoredResult},
     lag::ReplicaState,
     queries::ReadQuery,
-    recorded::RecordedAs,
 };
 use crate::{StorageError, lending::Lending};
 

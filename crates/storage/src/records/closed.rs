@@ -1,27 +1,28 @@
 //! Closed objects: they ended without rows, and get none later, however late a process comes with some.
 
-use uuid::Uuid;
-
-use super::{Closing, Ending, rows};
+use super::{Closing, Ending, Object, ending};
 use crate::{StorageError, session::Session};
 
 /// Closes the object unless it has an end already, on a session that holds the uid's lock; the end that stands there then.
 pub(super) async fn close(
     session: &mut Session,
-    uid: Uuid,
+    object: &Object<'_>,
     closing: &Closing,
 ) -> Result<Ending, StorageError> {
-    if let Some(ending) = rows::standing(session, uid).await? {
+    if let Some(ending) = ending::standing(session, object.uid).await? {
         return Ok(ending);
     }
     let insert = session.query(
-        "insert into public.arxiv_closed_queries (query_uid, reason, message, http_status) values ($1, $2, $3, $4)",
+        "insert into public.arxiv_closed_queries (query_uid, reason, message, http_status, object_namespace, object_name)
+         values ($1, $2, $3, $4, $5, $6)",
     );
     insert
-        .bind(uid)
+        .bind(object.uid)
         .bind(&closing.reason)
         .bind(&closing.message)
         .bind(closing.http_status.map(i32::from))
+        .bind(object.namespace)
+        .bind(object.name)
         .execute(session.on())
         .await?;
     Ok(Ending::Closed(closing.clone()))

@@ -5,6 +5,7 @@
 //! uid's lock too.
 
 mod closed;
+mod ending;
 mod expire;
 mod rows;
 mod settle;
@@ -14,6 +15,7 @@ use futures::stream::BoxStream;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+pub(crate) use self::ending::EndingRow;
 use crate::{
     Paper, StorageError,
     connect::bounded,
@@ -21,15 +23,22 @@ use crate::{
     session::Session,
 };
 
+/// An object, by what is kept of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Object<'a> {
+    /// What its rows and its closing belong to it by.
+    pub uid: Uuid,
+    /// Where it is.
+    pub namespace: &'a str,
+    /// What it is found by once it is gone.
+    pub name: &'a str,
+}
+
 /// A finished search.
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
     /// The object it belongs to.
-    pub uid: Uuid,
-    /// The object's namespace.
-    pub namespace: &'a str,
-    /// The object's name.
-    pub name: &'a str,
+    pub object: Object<'a>,
     /// Its number, from the ledger.
     pub number: i64,
     /// Unix seconds.
@@ -129,7 +138,7 @@ impl Records {
     pub async fn find(&self, uid: Uuid) -> Result<Option<Ending>, StorageError> {
         bounded(async {
             let mut session = Session::statement(&self.queries).await?;
-            let ending = rows::standing(&mut session, uid).await?;
+            let ending = ending::standing(&mut session, uid).await?;
             session.done().await?;
             Ok(ending)
         })
@@ -137,11 +146,11 @@ impl Records {
     }
 
     /// Ends an object without rows, unless it has ended already; how it ended then. Whoever comes to record it later is refused.
-    pub async fn close(&self, uid: Uuid, closing: &Closing) -> Result<Ending, StorageError> {
+    pub async fn close(&self, object: &Object<'_>, closing: &Closing) -> Result<Ending, StorageError> {
         bounded(async {
             let mut session = Session::transaction(&self.queries).await?;
-            lock_uid(&mut session, uid).await?;
-            let ending = closed::close(&mut session, uid, closing).await?;
+            lock_uid(&mut session, object.uid).await?;
+            let ending = closed::close(&mut session, object, closing).await?;
             session.done().await?;
             Ok(ending)
         })
@@ -177,8 +186,8 @@ impl Records {
 
     async fn record_in_one(&self, record: &Record<'_>) -> Result<RecordOutcome, StorageError> {
         let mut session = Session::transaction(&self.queries).await?;
-        lock_uid(&mut session, record.uid).await?;
-        if let Some(ending) = rows::standing(&mut session, record.uid).await? {
+        lock_uid(&mut session, record.object.uid).await?;
+        if let Some(ending) = ending::standing(&mut session, record.object.uid).await? {
             session.done().await?;
             return Ok(ending.into());
         }

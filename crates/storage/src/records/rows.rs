@@ -3,68 +3,8 @@
 use futures::TryStreamExt;
 use uuid::Uuid;
 
-use super::{Closing, Ending, Record, Recorded};
+use super::{Ending, Record, Recorded, ending::ending};
 use crate::{Paper, StorageError, session::Session};
-
-type Row = (
-    bool,
-    Option<i64>,
-    Option<i64>,
-    Option<i16>,
-    Option<i32>,
-    Option<i32>,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Option<i32>,
-);
-
-/// How the object ended in an earlier operation, if it has, to be told once this one is done.
-pub(super) async fn standing(session: &mut Session, uid: Uuid) -> Result<Option<Ending>, StorageError> {
-    let ending = ending(session, uid).await?;
-    if ending.is_some() {
-        session.confirm().await?;
-    }
-    Ok(ending)
-}
-
-/// How the object ended, if it has: by its row in `queries`, or by being closed.
-pub(super) async fn ending(session: &mut Session, uid: Uuid) -> Result<Option<Ending>, StorageError> {
-    // One statement, as it is asked for at every look at an object.
-    let ending = session.query_as::<Row>(
-        "select q.query_uid is not null, q.query_id, q.timestamp, q.status::smallint, q.num_results::integer,
-                q.num_entries::integer, q.query, c.reason, c.message, c.http_status
-         from (select $1::uuid as uid) object
-         left join public.queries q on q.query_uid = uid
-         left join public.arxiv_closed_queries c on c.query_uid = uid",
-    );
-    match ending.bind(uid).fetch_one(session.on()).await? {
-        (
-            true,
-            Some(query_id),
-            Some(timestamp),
-            Some(status),
-            Some(num_results),
-            Some(num_entries),
-            Some(query),
-            ..,
-        ) => Ok(Some(Ending::Recorded(Recorded {
-            query_id,
-            timestamp,
-            status,
-            num_results,
-            num_entries,
-            query,
-        }))),
-        (true, ..) => Err(StorageError::Unreadable),
-        (.., Some(reason), Some(message), http_status) => Ok(Some(Ending::Closed(Closing {
-            reason,
-            message,
-            http_status: http_status.and_then(|status| u16::try_from(status).ok()),
-        }))),
-        _ => Ok(None),
-    }
-}
 
 /// Whether anybody else's row in `queries` has the number.
 pub(super) async fn query_has_number(
@@ -100,7 +40,7 @@ async fn has_number(
     let taken = session
         .query_as::<(bool,)>(sql)
         .bind(record.number)
-        .bind(record.uid);
+        .bind(record.object.uid);
     Ok(taken.fetch_one(session.on()).await?.0)
 }
 
@@ -118,7 +58,7 @@ pub(super) async fn standing_results(
 
 /// Inserts the results unless the object has some; how many stand there then.
 pub(super) async fn insert_results(session: &mut Session, record: &Record<'_>) -> Result<i32, StorageError> {
-    if let Some((standing, _)) = standing_results(session, record.uid).await? {
+    if let Some((standing, _)) = standing_results(session, record.object.uid).await? {
         return Ok(standing);
     }
     let mut inserted = 0;
@@ -148,7 +88,7 @@ async fn insert_piece(
     let insert = insert
         .bind(record.number)
         .bind(record.timestamp)
-        .bind(record.uid)
+        .bind(record.object.uid)
         .bind(column(|paper| &paper.row.author))
         .bind(column(|paper| &paper.row.title))
         .bind(column(|paper| &paper.row.journal))
@@ -177,12 +117,12 @@ pub(super) async fn insert_query(
         .bind(record.num_results)
         .bind(entries)
         .bind(record.query)
-        .bind(record.uid)
-        .bind(record.namespace)
-        .bind(record.name)
+        .bind(record.object.uid)
+        .bind(record.object.namespace)
+        .bind(record.object.name)
         .execute(session.on())
         .await?;
-    match ending(session, record.uid).await? {
+    match ending(session, record.object.uid).await? {
         Some(Ending::Recorded(recorded)) => Ok(Some(recorded)),
         _ => Ok(None),
     }

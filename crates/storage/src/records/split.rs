@@ -8,7 +8,7 @@
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{Ending, Record, RecordOutcome, rows};
+use super::{Ending, Record, RecordOutcome, ending, rows};
 use crate::{
     StorageError,
     locks::{lock_number, lock_uid},
@@ -21,8 +21,8 @@ pub(super) async fn record(
     record: &Record<'_>,
 ) -> Result<RecordOutcome, StorageError> {
     let mut session = Session::transaction(queries).await?;
-    lock_uid(&mut session, record.uid).await?;
-    if let Some(ending) = rows::standing(&mut session, record.uid).await? {
+    lock_uid(&mut session, record.object.uid).await?;
+    if let Some(ending) = ending::standing(&mut session, record.object.uid).await? {
         session.done().await?;
         return Ok(ending.into());
     }
@@ -56,8 +56,8 @@ pub(super) async fn record(
 /// All results, committed, or those that stand there: how many, and their number. None when a stranger has the number.
 async fn write_results(results: &PgPool, record: &Record<'_>) -> Result<Option<(i32, i64)>, StorageError> {
     let mut session = Session::transaction(results).await?;
-    lock_uid(&mut session, record.uid).await?;
-    if let Some(standing) = rows::standing_results(&mut session, record.uid).await? {
+    lock_uid(&mut session, record.object.uid).await?;
+    if let Some(standing) = rows::standing_results(&mut session, record.object.uid).await? {
         session.confirm().await?;
         session.done().await?;
         return Ok(Some(standing));
@@ -117,7 +117,7 @@ pub(super) async fn unfinished(
 pub(super) async fn sweep(queries: &PgPool, results: &PgPool, uid: Uuid) -> Result<u64, StorageError> {
     let mut fence = Session::transaction(queries).await?;
     lock_uid(&mut fence, uid).await?;
-    if matches!(rows::ending(&mut fence, uid).await?, Some(Ending::Recorded(_))) {
+    if matches!(ending::ending(&mut fence, uid).await?, Some(Ending::Recorded(_))) {
         return Ok(0);
     }
     let mut session = Session::statement(results).await?;

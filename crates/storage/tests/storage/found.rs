@@ -337,7 +337,7 @@ async fn no_filter_reads_a_whole_table() {
         println!("{filter:?}: {} queries in {:?}", rows.len(), begun.elapsed());
     }
     // No row of that table has a name.
-    assert_eq!(reads.recorded_as("science", "searched").await.unwrap(), None);
+    assert_eq!(reads.ended("science", "searched").await.unwrap(), None);
     let plans = plans(&pool).await;
     assert!(plans.len() >= 12, "{}", plans.len());
     for (sql, plan) in plans {

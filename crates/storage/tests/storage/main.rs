@@ -5,6 +5,7 @@
 
 mod adoption;
 mod connections;
+mod ended;
 mod export;
 mod failover;
 mod found;

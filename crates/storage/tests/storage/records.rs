@@ -1,16 +1,23 @@
 use futures::future::join_all;
 use sqlx::{AssertSqlSafe, Connection};
-use storage::{Closing, Ending, Record, RecordOutcome, Recorded, Records, migrate};
+use storage::{Closing, Ending, Object, Record, RecordOutcome, Recorded, Records, migrate};
 use testbed::Postgres;
 use uuid::Uuid;
 
 use crate::setup::{InPieces, Server, papers};
 
-pub(crate) fn record(uid: Uuid, number: i64, results: &InPieces) -> Record<'_> {
-    Record {
+/// One of the name by which it is found in these tests.
+pub(crate) fn object(uid: Uuid) -> Object<'static> {
+    Object {
         uid,
         namespace: "science",
         name: "searched",
+    }
+}
+
+pub(crate) fn record(uid: Uuid, number: i64, results: &InPieces) -> Record<'_> {
+    Record {
+        object: object(uid),
         number,
         timestamp: 1_711_843_200,
         status: 200,
@@ -20,21 +27,21 @@ pub(crate) fn record(uid: Uuid, number: i64, results: &InPieces) -> Record<'_> {
     }
 }
 
-fn recorded(outcome: RecordOutcome) -> Recorded {
+pub(crate) fn recorded(outcome: RecordOutcome) -> Recorded {
     match outcome {
         RecordOutcome::Recorded(recorded) => recorded,
         other => panic!("{other:?}"),
     }
 }
 
-async fn found(records: &Records, uid: Uuid) -> Recorded {
+pub(crate) async fn found(records: &Records, uid: Uuid) -> Recorded {
     match records.find(uid).await.unwrap() {
         Some(Ending::Recorded(recorded)) => recorded,
         other => panic!("{other:?}"),
     }
 }
 
-fn in_one(server: &Server) -> Records {
+pub(crate) fn in_one(server: &Server) -> Records {
     Records::new(
         server.pool("arxiv_rw", "arxiv"),
         server.pool("arxiv_rw", "arxiv"),
@@ -295,7 +302,7 @@ async fn the_sweeper_takes_only_old_results_without_a_query() {
     assert_eq!(split.count("select count(*) from results").await, 5);
 }
 
-fn closing(message: &str) -> Closing {
+pub(crate) fn closing(message: &str) -> Closing {
     Closing {
         reason: "BrokenFeed".into(),
         message: message.into(),
@@ -309,11 +316,11 @@ async fn ends_once(records: &Records, queries: &Server) {
     let [closed, whole] = [11u128, 12].map(Uuid::from_u128);
     let first = closing("first");
     assert_eq!(
-        records.close(closed, &first).await.unwrap(),
+        records.close(&object(closed), &first).await.unwrap(),
         Ending::Closed(first.clone())
     );
     assert_eq!(
-        records.close(closed, &closing("second")).await.unwrap(),
+        records.close(&object(closed), &closing("second")).await.unwrap(),
         Ending::Closed(first.clone())
     );
     let late = records.record(&record(closed, 11, &papers)).await.unwrap();
@@ -321,7 +328,7 @@ async fn ends_once(records: &Records, queries: &Server) {
     assert_eq!(records.find(closed).await.unwrap(), Some(Ending::Closed(first)));
 
     let stands = recorded(records.record(&record(whole, 12, &papers)).await.unwrap());
-    let late = records.close(whole, &closing("late")).await.unwrap();
+    let late = records.close(&object(whole), &closing("late")).await.unwrap();
     assert_eq!(late, Ending::Recorded(stands));
     let rows = "select count(*) from queries";
     assert_eq!(queries.value::<i64>("arxiv", rows).await, 1);
@@ -347,7 +354,8 @@ async fn an_object_ends_recorded_or_closed() {
         async move {
             let record = record(*uid, number, papers);
             let closing = closing("raced");
-            let (recorded, closed) = tokio::join!(records.record(&record), records.close(*uid, &closing));
+            let object = object(*uid);
+            let (recorded, closed) = tokio::join!(records.record(&record), records.close(&object, &closing));
             (recorded.unwrap(), closed.unwrap())
         }
     }))
@@ -388,45 +396,9 @@ async fn on_split_servers_an_object_ends_recorded_or_closed() {
          values (13, 0, '{uid}', now() - interval '61 minutes')"
     );
     split.results.execute("papers", &left).await.unwrap();
-    records.close(uid, &closing("first")).await.unwrap();
+    records.close(&object(uid), &closing("first")).await.unwrap();
     let late = records.record(&record(uid, 13, &papers(1))).await.unwrap();
     assert_eq!(late, RecordOutcome::Closed(closing("first")));
     assert_eq!(records.unfinished(None, 10).await.unwrap().0, [uid]);
     assert_eq!(records.sweep(uid).await.unwrap(), 1);
-}
-
-#[tokio::test]
-async fn what_stands_is_found_by_the_objects_name() {
-    let server = Server::migrated().await;
-    let records = in_one(&server);
-    let pool = server.pool("arxiv_ro", "arxiv");
-    let reads = storage::Reads::new(pool.clone(), pool, None);
-    let papers = papers(2);
-    let (earlier, later, elsewhere) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
-    for (uid, number, namespace) in [
-        (earlier, 9, "science"),
-        (later, 3, "science"),
-        (elsewhere, 4, "arts"),
-    ] {
-        let record = Record {
-            namespace,
-            ..record(uid, number, &papers)
-        };
-        recorded(records.record(&record).await.unwrap());
-    }
-    let told = reads.recorded_as("science", "searched").await.unwrap().unwrap();
-    assert_eq!((told.uid, &told.recorded), (later, &found(&records, later).await));
-    let age = jiff::Timestamp::now().duration_since(told.recorded_at.unwrap());
-    assert!(age.as_secs().abs() < 60, "{age:?}");
-    let told = reads.recorded_as("arts", "searched").await.unwrap().unwrap();
-    assert_eq!(told.uid, elsewhere);
-    assert_eq!(reads.recorded_as("arts", "never").await.unwrap(), None);
-    // The existing service knows no names.
-    server
-        .execute(
-            "arxiv",
-            "insert into queries (query_id, query) values (50, 'theirs')",
-        )
-        .await;
-    assert_eq!(reads.recorded_as("", "").await.unwrap(), None);
 }

@@ -133,6 +133,7 @@ const ALLOWED: [(&str, &str, &[&str]); 10] = [
         "arxiv",
         &[
             "select queries",
+            "select arxiv_closed_queries",
             "select results",
             "select arxiv_results_epoch",
             "select arxiv_results_settled",

@@ -40,6 +40,8 @@ fn objects(store: Store) -> &'static [(Role, &'static str, &'static [&'static st
             (Rw, "routine public.prune_closed_queries()", &["EXECUTE"]),
             (Rw, "routine public.expire_queries()", &["EXECUTE"]),
             (Ro, "table public.queries", &["SELECT"]),
+            // What a query that failed is told by once its object is gone.
+            (Ro, "table public.arxiv_closed_queries", &["SELECT"]),
         ],
         Store::Results => &[
             (Rw, "table public.results", &["SELECT", "INSERT"]),
