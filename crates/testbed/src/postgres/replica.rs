@@ -68,12 +68,13 @@ impl Postgres {
     /// Waits until this replica has replayed everything that `primary` has written up to now.
     pub async fn wait_replayed(&self, primary: &Postgres) -> Result<()> {
         let mut source = primary.connect("postgres").await?;
-        // The insert position counts commits without a flush too (synchronous_commit = off). The transaction after it
-        // flushes them, and moves the log on when the position stands at the very end of a page, which is never replayed.
+        // The insert position counts what is not flushed too: locks, commits with synchronous_commit = off. The transaction
+        // after it flushes them at once, because it writes (a mere number of a transaction is left to the WAL writer), and
+        // moves the log on when the position stands at the very end of a page, which is never replayed.
         let written: String = sqlx::query_scalar("select pg_current_wal_insert_lsn()::text")
             .fetch_one(&mut source)
             .await?;
-        sqlx::query("select pg_current_xact_id()")
+        sqlx::query("select pg_logical_emit_message(true, '', '')")
             .execute(&mut source)
             .await?;
         let mut replica = self.connect("postgres").await?;
