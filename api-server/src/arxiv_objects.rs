@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     extract::{Path, RawQuery, State},
-    middleware::map_response,
+    middleware::{from_fn, map_response},
     response::{IntoResponse, Response},
     routing::get,
 };
 use crd::{ArxivQuery, Phase};
 use http::{HeaderMap, StatusCode, header};
 use service::logs::Call;
-use storage::{Ended, Ending, Reads, ResultRow};
+use storage::{Ended, Ending, Reads, StoredResult};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -24,8 +24,8 @@ use crate::{
     events::{self, Streams, one::Following},
     kubernetes::{objects::Objects, waiters::Waiters},
     object_state::ObjectState,
-    reading::{lag::Lag, links},
-    results::{PageDefaults, PageParams, is_full},
+    reading::{compress::compress, lag::Lag, links},
+    results::{PageDefaults, PageParams, WantedOfOne, is_full, written},
     routing::{method_not_allowed, no_store, only},
     strict::strict,
     wire::query::Query,
@@ -72,8 +72,9 @@ pub(crate) fn routes(states: Arc<ObjectStates>) -> Router {
             strict(events, &[]).layer(map_response(no_store)),
         );
     let router = if states.reads.is_some() {
-        let results = strict(only(get(read_results), "GET"), &[PageParams::DECLARED]);
-        router.route("/arxiv/{name}/results", results.layer(map_response(no_store)))
+        let results = strict(only(get(read_results), "GET"), &[WantedOfOne::DECLARED]);
+        let results = results.layer(from_fn(compress)).layer(map_response(no_store));
+        router.route("/arxiv/{name}/results", results)
     } else {
         router
     };
@@ -148,8 +149,10 @@ async fn read_results(
     State(states): State<Arc<ObjectStates>>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let page = PageParams::alone(&Query::parse(query.as_deref()), states.defaults)?;
+    let wanted = WantedOfOne::read(&Query::parse(query.as_deref()), &headers, states.defaults)?;
+    let page = wanted.page;
     let call = page.call("read_object_results").arg("name", &name);
     service::notice!(
         component = "frontend",
@@ -178,7 +181,7 @@ async fn read_results(
     let next = page.page.checked_add(1);
     let next = next.filter(|_| is_full(rows.len(), page.items_per_page));
     let next = next.and_then(|next| links::next(query.as_deref(), &["page"], "page", &next.to_string()));
-    let mut response = Json(rows).into_response();
+    let mut response = written(wanted.format, &rows)?;
     if let Some(next) = next {
         response.headers_mut().insert(header::LINK, next);
     }
@@ -226,7 +229,7 @@ impl ObjectStates {
     }
 
     /// Waits, bounded, until the replica has what the object's status tells of already.
-    async fn results(&self, uid: Uuid, page: PageParams) -> Result<Vec<ResultRow>, ApiError> {
+    async fn results(&self, uid: Uuid, page: PageParams) -> Result<Vec<StoredResult>, ApiError> {
         let reads = self.reads.as_ref().ok_or_else(ApiError::not_found)?;
         let limit = Instant::now() + REPLICA_PATIENCE;
         loop {

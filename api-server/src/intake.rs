@@ -13,7 +13,7 @@ use crate::{
     listing::{self, ListParams},
     prefer::Preferences,
     queries,
-    results::{PageDefaults, PageParams, Wanted},
+    results::{PageDefaults, Wanted, WantedOfOne},
     wire::{
         body::Body as WireBody,
         dates::Zone,
@@ -137,8 +137,8 @@ fn headers(request: &Request) -> Result<String, ApiError> {
 }
 
 fn page(request: &Request) -> Result<String, ApiError> {
-    let query = query(request);
-    Ok(PageParams::alone(&query, DEFAULTS).map(|page| format!("{page:?}"))?)
+    let wanted = WantedOfOne::read(&query(request), &request.headers, DEFAULTS)?;
+    Ok(format!("{wanted:?}"))
 }
 
 fn refusal(error: ApiError) -> Refusal {

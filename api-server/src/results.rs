@@ -18,8 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use storage::{Reads, StoredResult};
 
 use self::params::Start;
-pub(crate) use self::params::Wanted;
-pub(crate) use self::params::{PageDefaults, PageParams};
+pub(crate) use self::params::{PageDefaults, PageParams, Wanted, WantedOfOne};
 use crate::{
     error::ApiError,
     prefer::Preferences,

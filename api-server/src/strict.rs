@@ -53,11 +53,11 @@ fn check(query: Option<&str>, known: &[&[Param]]) -> Result<(), Problems> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::PageParams;
+    use crate::results::WantedOfOne;
 
     #[test]
     fn what_is_not_known_is_told() {
-        let told = |query: &str| match check(Some(query), &[PageParams::DECLARED]) {
+        let told = |query: &str| match check(Some(query), &[WantedOfOne::DECLARED]) {
             Ok(()) => serde_json::json!([]),
             Err(problems) => serde_json::to_value(problems).unwrap(),
         };

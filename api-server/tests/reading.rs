@@ -173,6 +173,46 @@ async fn caching(bed: &Bed) {
     assert!(
         !plain.headers().contains_key(header::ETAG) && !plain.headers().contains_key(header::CACHE_CONTROL)
     );
+    long_pages(bed).await;
+}
+
+/// Long pages are compressed when that is asked for, and have a tag of their own, by which they are known again.
+async fn long_pages(bed: &Bed) {
+    let long = "/results?after=&items_per_page=200&format=bibtex";
+    bed.execute(
+        "insert into public.results (query_id, author, title, journal)
+           select 2, 'Author ' || n, repeat('title ', 20), '' from generate_series(1, 200) n",
+    )
+    .await;
+    settled(bed).await;
+    let plain = bed.get(long).await;
+    let request = bed
+        .client
+        .get(bed.url(long))
+        .header(header::ACCEPT_ENCODING, "gzip");
+    let coded = request.send().await.unwrap();
+    assert_eq!(text(&coded, header::CONTENT_ENCODING).as_deref(), Some("gzip"));
+    let (plain_tag, coded_tag) = (text(&plain, header::ETAG), text(&coded, header::ETAG).unwrap());
+    assert_ne!(plain_tag.as_ref(), Some(&coded_tag));
+    let mut decoded = Vec::new();
+    let bytes = coded.bytes().await.unwrap();
+    let mut decoder = async_compression::tokio::bufread::GzipDecoder::new(&*bytes);
+    decoder.read_to_end(&mut decoded).await.unwrap();
+    assert_eq!(plain.bytes().await.unwrap(), decoded);
+    let request = bed
+        .client
+        .get(bed.url(long))
+        .header(header::IF_NONE_MATCH, &coded_tag);
+    let same = request
+        .header(header::ACCEPT_ENCODING, "gzip")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (same.status().as_u16(), text(&same, header::ETAG)),
+        (304, Some(coded_tag))
+    );
+    bed.execute("delete from public.results where query_id = 2").await;
 }
 
 async fn forms(bed: &Bed) {
@@ -337,4 +377,12 @@ async fn a_replica_that_is_behind_is_told_of() {
         text(&bed.get("/results").await, "arxiv-replica-lag")
     })
     .await;
+    // Far behind, after half a minute, it is a reason; and takes no process out of service.
+    eventually("that is told in /readyz", async || {
+        let reasons = json(bed.get("/readyz").await).await["reasons"].clone();
+        let reason = reasons["results_ro"].as_str()?.to_owned();
+        reason.contains("seconds behind").then_some(())
+    })
+    .await;
+    assert_eq!(bed.get("/results").await.status(), 200);
 }

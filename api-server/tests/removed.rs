@@ -71,6 +71,19 @@ async fn is_told_from_its_record(bed: &Bed, name: &str, state: &Value, rows: &Va
     )
     .await;
     assert_eq!(page, json!([rows[2]]));
+    // In every form, as of all results.
+    let listed = bed.get("/results?format=bibtex").await.text().await.unwrap();
+    let request = bed.client.get(bed.url(&format!("/arxiv/{name}/results")));
+    let exported = request
+        .header("accept", "application/x-bibtex")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        exported.headers()["content-disposition"],
+        "attachment; filename=results.bib"
+    );
+    assert_eq!(exported.text().await.unwrap(), listed);
 }
 
 /// Whoever follows it gets what is told of it as the end, once.

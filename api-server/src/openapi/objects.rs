@@ -9,7 +9,7 @@ use super::{
     frontend::{result_example, result_list},
     operation::{Answer, Operation},
 };
-use crate::{error::Code, object_state::ObjectState, results::PageParams};
+use crate::{error::Code, object_state::ObjectState, reading::format::OF_RESULTS, results::WantedOfOne};
 
 const NO_QUERY: Error = (
     404,
@@ -103,10 +103,12 @@ fn results(described: &Described, schemas: &mut Schemas) -> Operation {
     )
     .about("Waits, bounded, until what the query recorded can be read.")
     .object_name()
-    .params(PageParams::DECLARED, &described.defaults())
+    .params(WantedOfOne::DECLARED, &described.defaults())
     .answer(
         200,
-        Answer::json("A page.", result_list(schemas), result_example()).next_page(),
+        Answer::json("A page.", result_list(schemas), result_example())
+            .in_forms(OF_RESULTS)
+            .next_page(),
     )
     .answer(202, state("It has not ended.", schemas, "Pending").retry_after())
     .unprocessable(out_of_range("page", 0, "-1"))

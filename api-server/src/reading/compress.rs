@@ -1,6 +1,6 @@
 //! Answers in the coding that a client asks for (RFC 9110, section 12.5.3): zstd, else gzip.
 //!
-//! Short ones are not worth it. Those with a strong entity tag stay as they are: the tag is of these very bytes.
+//! Short ones are not worth it. A strong entity tag is of the very bytes that are sent, so it names the coding too.
 
 use std::{
     io,
@@ -25,6 +25,8 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::io::{ReaderStream, StreamReader};
+
+use super::etag;
 
 /// Shorter answers are sent faster than they are compressed.
 const WORTH_IT: u64 = 16 * 1024;
@@ -52,7 +54,7 @@ pub(crate) async fn compress(request: Request, next: Next) -> Response {
     let size = response.body().size_hint().exact();
     let is_short = size.is_some_and(|size| size < WORTH_IT);
     let Some(coding) = coding else { return response };
-    if is_short || response.status() != StatusCode::OK || response.headers().contains_key(header::ETAG) {
+    if is_short || response.status() != StatusCode::OK {
         return response;
     }
     match Arc::clone(&ROOM).try_acquire_owned() {
@@ -73,6 +75,9 @@ fn compressed(response: Response, coding: Coding, permit: OwnedSemaphorePermit) 
         Coding::Gzip => ("gzip", Box::pin(GzipEncoder::with_quality(plain, Level::Fastest))),
     };
     parts.headers.remove(header::CONTENT_LENGTH);
+    if let Some(tag) = parts.headers.get_mut(header::ETAG) {
+        *tag = etag::of_coding(tag, name);
+    }
     parts
         .headers
         .insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));

@@ -37,10 +37,9 @@ impl ResultPages {
         };
         if etag::is_conditional(headers) {
             let settled = caught_up(self.reads.settled().await?, cursor)?;
-            let tag = tag(settled);
-            if etag::has(headers, &tag) {
+            if let Some(kept) = etag::kept(headers, &tag(settled)) {
                 let mut response = StatusCode::NOT_MODIFIED.into_response();
-                describe(&mut response, &tag, settled, cursor)?;
+                describe(&mut response, kept, settled, cursor);
                 return Ok(response);
             }
         }
@@ -54,7 +53,8 @@ impl ResultPages {
         let mut response = written(wanted.format, &rows)?;
         match rows.last().filter(|_| is_full(rows.len(), wanted.items_per_page)) {
             Some(last) => {
-                describe(&mut response, &tag(settled), settled, cursor)?;
+                let tag = HeaderValue::from_str(&tag(settled)).map_err(|_| ApiError::internal())?;
+                describe(&mut response, tag, settled, cursor);
                 let next = Cursor {
                     epoch: settled.epoch,
                     after: last.id,
@@ -83,19 +83,12 @@ fn caught_up(settled: Option<Settled>, cursor: Option<Cursor>) -> Result<Settled
 }
 
 /// What is told of a full page. Only the address of a page in the epoch of its cursor means the same rows for ever.
-fn describe(
-    response: &mut Response,
-    tag: &str,
-    settled: Settled,
-    cursor: Option<Cursor>,
-) -> Result<(), ApiError> {
+fn describe(response: &mut Response, tag: HeaderValue, settled: Settled, cursor: Option<Cursor>) {
     let is_same_epoch = cursor.is_some_and(|cursor| cursor.epoch == settled.epoch);
-    let tag = HeaderValue::from_str(tag).map_err(|_| ApiError::internal())?;
     let headers = response.headers_mut();
     headers.insert(header::ETAG, tag);
     headers.insert(
         header::CACHE_CONTROL,
         if is_same_epoch { IMMUTABLE } else { CHECK },
     );
-    Ok(())
 }

@@ -71,10 +71,8 @@ pub(crate) struct PageParams {
 }
 
 impl PageParams {
-    pub(crate) const DECLARED: &'static [Param] = &[PAGE, ITEMS_PER_PAGE];
-
     /// Reads the two; what is wrong is noted.
-    pub(crate) fn read(reader: &mut ParamReader<'_>, defaults: PageDefaults) -> Self {
+    fn read(reader: &mut ParamReader<'_>, defaults: PageDefaults) -> Self {
         let page = reader.integer(&PAGE);
         let items_per_page = reader.integer(&ITEMS_PER_PAGE);
         Self {
@@ -83,19 +81,32 @@ impl PageParams {
         }
     }
 
-    /// Reads the two where there is nothing else to read.
-    pub(crate) fn alone(query: &Query, defaults: PageDefaults) -> Result<Self, Problems> {
-        let mut reader = ParamReader::new(query);
-        let page = Self::read(&mut reader, defaults);
-        reader.finish()?;
-        Ok(page)
-    }
-
     /// These parameters as the log shows them.
     pub(crate) fn call(self, function: &str) -> Call {
         Call::new(function)
             .arg("page", self.page)
             .arg("items_per_page", self.items_per_page)
+    }
+}
+
+/// What a caller wants of the results of one query.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WantedOfOne {
+    pub(crate) page: PageParams,
+    pub(crate) format: Format,
+}
+
+impl WantedOfOne {
+    pub(crate) const DECLARED: &'static [Param] = &[PAGE, ITEMS_PER_PAGE, FORMAT_OF_RESULTS];
+
+    pub(crate) fn read(query: &Query, headers: &HeaderMap, defaults: PageDefaults) -> Result<Self, Problems> {
+        let mut reader = ParamReader::new(query);
+        let wanted = Self {
+            page: PageParams::read(&mut reader, defaults),
+            format: Format::read(&mut reader, query, headers, OF_RESULTS),
+        };
+        reader.finish()?;
+        Ok(wanted)
     }
 }
 

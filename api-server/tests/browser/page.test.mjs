@@ -28,6 +28,8 @@ test("a search by mouse", async () => {
   await page.locator("#scope-text", { hasText: "of Author: mouse" }).waitFor();
   await titles(page).nth(24).waitFor();
   assert.match(await titles(page).first().textContent(), /Result 0 of a study/);
+  const paper = await titles(page).first().getByRole("link").getAttribute("href");
+  assert.match(paper, /^https:\/\/arxiv\.org\/abs\/\d{4}\.\d{5}$/, "to the paper, without its version");
   assert.equal(await page.evaluate(() => document.activeElement.id), "results-heading");
 
   // Pages by cursor, forth and back.

@@ -1,5 +1,8 @@
 // Calls of the API, and what its errors mean for people.
 
+/** The form of results that has all of a paper, its number at arXiv too. */
+export const ROWS = "application/x-ndjson";
+
 /** An address of the API, under whatever prefix this page is shown. */
 export function at(path, params) {
   const url = new URL(path, document.baseURI);
@@ -21,6 +24,12 @@ export class Refused extends Error {
   }
 }
 
+/** The body of an answer: JSON, or the rows of newline-delimited JSON. */
+function parsed(response, text) {
+  if (response.headers.get("Content-Type")?.startsWith(ROWS)) return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  return text ? JSON.parse(text) : null;
+}
+
 /** Sends a request; gives {status, body, headers} or throws Refused. */
 export async function call(url, { method = "GET", headers = {}, json, signal } = {}) {
   const init = { method, headers: { Accept: "application/json", ...headers }, signal, credentials: "same-origin" };
@@ -39,7 +48,7 @@ export async function call(url, { method = "GET", headers = {}, json, signal } =
   }
   let body = null;
   try {
-    body = text ? JSON.parse(text) : null;
+    body = parsed(response, text);
   } catch {
     throw new Refused(response.status, "The service gave an answer that cannot be read.");
   }

@@ -1,5 +1,5 @@
 // The table of results: filter, pages by cursor, export.
-import { at, call, count, element, nextLink, showError } from "./api.js";
+import { ROWS, at, call, count, element, nextLink, showError } from "./api.js";
 
 const filter = document.getElementById("filter");
 const status = document.getElementById("results-status");
@@ -50,7 +50,7 @@ async function load(url, quiet) {
   if (!quiet) status.textContent = "Loading…";
   errorBox.hidden = true;
   try {
-    const answer = await call(url, { signal });
+    const answer = await call(url, { signal, headers: { Accept: `${ROWS}, application/json;q=0.5` } });
     if (answer.status === 202) {
       show([], "This search has not ended yet.");
       following = null;
@@ -72,10 +72,17 @@ async function load(url, quiet) {
   pageNumber.textContent = `Page ${pages.length}`;
 }
 
+/** Leads to the paper at arXiv, whatever its latest version is, where its number is known. */
+function titleOfPaper({ title, arxiv_id: id }) {
+  if (!id) return title;
+  const path = id.replace(/v\d+$/, "").split("/").map(encodeURIComponent).join("/");
+  return element("a", { href: `https://arxiv.org/abs/${path}`, text: title });
+}
+
 function show(papers, nothing) {
-  const cell = (text) => element("td", { role: "cell", text });
+  const cell = (...content) => element("td", { role: "cell" }, ...content);
   body.replaceChildren(...papers.map((paper) =>
-    element("tr", { role: "row" }, cell(paper.title), cell(paper.author), cell(paper.journal))));
+    element("tr", { role: "row" }, cell(titleOfPaper(paper)), cell(paper.author), cell(paper.journal))));
   table.hidden = papers.length === 0;
   const everything = !scope && !Object.keys(filters()).length && pages.length < 2;
   empty.textContent = everything && nothing ? "Nothing is recorded yet. Search for something above." : nothing;

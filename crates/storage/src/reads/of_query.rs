@@ -1,12 +1,26 @@
 //! The results of one query, for a client that was just told of it.
 
+use sqlx::{FromRow, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{Reads, Retries};
-use crate::{ResultRow, StorageError, connect::bounded, session::Session};
+use super::{Reads, Retries, find::StoredResult};
+use crate::{StorageError, connect::bounded, session::Session};
 
 /// How many results there are, and one of the page; without a page just the number.
-type CountedRow = (i64, Option<i32>, Option<String>, Option<String>, Option<String>);
+struct Counted {
+    there: i64,
+    result: Option<StoredResult>,
+}
+
+impl FromRow<'_, PgRow> for Counted {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let id: Option<i64> = row.try_get("id")?;
+        Ok(Self {
+            there: row.try_get("there")?,
+            result: id.map(|_| StoredResult::from_row(row)).transpose()?,
+        })
+    }
+}
 
 impl Reads {
     /// One page of the results of the query with this uid, in their order; pages count from 0. None as long as this
@@ -16,7 +30,7 @@ impl Reads {
         uid: Uuid,
         page: i64,
         items_per_page: i64,
-    ) -> Result<Option<Vec<ResultRow>>, StorageError> {
+    ) -> Result<Option<Vec<StoredResult>>, StorageError> {
         let mut retries = Retries::default();
         loop {
             let offset = page.saturating_mul(items_per_page);
@@ -32,7 +46,7 @@ impl Reads {
         uid: Uuid,
         offset: i64,
         limit: i64,
-    ) -> Result<Option<Vec<ResultRow>>, StorageError> {
+    ) -> Result<Option<Vec<StoredResult>>, StorageError> {
         let mut session = Session::read(&self.queries).await?;
         let recorded =
             session.query_as::<(i64,)>("select num_entries::bigint from public.queries where query_uid = $1");
@@ -43,12 +57,13 @@ impl Reads {
         };
         // Number and page in one statement: the next one may be served by another replica.
         let mut session = Session::read(&self.results).await?;
-        let rows = session.query_as::<CountedRow>(
-            "select there.number, page.result_number::integer, page.author, page.title, page.journal
-             from (select count(*) as number from public.results where query_uid = $1) as there
-             left join (select result_number, author, title, journal from public.results where query_uid = $1
+        let rows = session.query_as::<Counted>(
+            "select number as there, id::bigint, query_id, timestamp, coalesce(author, '') as author,
+                    coalesce(title, '') as title, coalesce(journal, '') as journal, arxiv_id, categories
+             from (select count(*) as number from public.results where query_uid = $1) as counted
+             left join (select * from public.results where query_uid = $1
                         order by result_number limit $2 offset $3) as page on true
-             order by page.result_number",
+             order by result_number",
         );
         let rows = rows
             .bind(uid)
@@ -57,16 +72,9 @@ impl Reads {
             .fetch_all(session.on())
             .await?;
         session.done().await?;
-        if rows.first().is_none_or(|(there, ..)| *there < num_entries) {
+        if rows.first().is_none_or(|row| row.there < num_entries) {
             return Ok(None);
         }
-        let row = |(_, number, author, title, journal): CountedRow| {
-            number.map(|_| ResultRow {
-                author: author.unwrap_or_default(),
-                title: title.unwrap_or_default(),
-                journal: journal.unwrap_or_default(),
-            })
-        };
-        Ok(Some(rows.into_iter().filter_map(row).collect()))
+        Ok(Some(rows.into_iter().filter_map(|row| row.result).collect()))
     }
 }

@@ -232,7 +232,11 @@ async fn results_of_a_query_are_all_there_or_not_yet() {
         (unknown, 0, 5, None),
     ] {
         let read = reads.results_of(uid, page, items).await.unwrap();
-        let authors = read.map(|rows| rows.into_iter().map(|row| row.author).collect::<Vec<_>>());
+        let authors = read.map(|rows| {
+            rows.into_iter()
+                .map(|result| result.row.author)
+                .collect::<Vec<_>>()
+        });
         let expected = expected.map(|authors| authors.into_iter().map(str::to_owned).collect::<Vec<_>>());
         assert_eq!(authors, expected, "{page} {items}");
     }
