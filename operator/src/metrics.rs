@@ -7,6 +7,7 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
+use storage::UsedIds;
 
 use crate::tracker::Backlog;
 
@@ -34,6 +35,12 @@ pub(crate) struct Priority {
     priority: &'static str,
 }
 
+/// One label named `table`.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(crate) struct Table {
+    table: &'static str,
+}
+
 /// In the order of [`Backlog::queries`].
 const PRIORITIES: [&str; 3] = ["low", "default", "high"];
 
@@ -53,6 +60,7 @@ pub(crate) struct Metrics {
     queue_seconds: Gauge<f64, AtomicU64>,
     oldest_wait_seconds: Gauge<f64, AtomicU64>,
     pub(crate) cool_down_seconds: Gauge<f64, AtomicU64>,
+    used_ids: Family<Table, Gauge<f64, AtomicU64>>,
 }
 
 impl Metrics {
@@ -125,6 +133,11 @@ impl Metrics {
                 "Seconds until arXiv is asked again after it was too busy; 0 outside of a cool-down",
                 metrics.cool_down_seconds.clone(),
             );
+            r.register(
+                "ids_used_ratio",
+                "What part of all ids that a table can give is used up, by table",
+                metrics.used_ids.clone(),
+            );
         });
         metrics
     }
@@ -174,6 +187,12 @@ impl Metrics {
     pub(crate) fn stands_by(&self) {
         self.queue(&Backlog::default(), 0.0, Duration::ZERO, Timestamp::UNIX_EPOCH);
         self.cool_down_seconds.set(0.0);
+    }
+
+    pub(crate) fn used_ids(&self, used: UsedIds) {
+        for (table, used) in [("queries", used.queries), ("results", used.results)] {
+            self.used_ids.get_or_create(&Table { table }).set(used);
+        }
     }
 
     pub(crate) fn swept(&self) {

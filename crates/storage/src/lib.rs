@@ -28,7 +28,7 @@ pub use pages::{Edition, NewPage, Page, PageEntry, PageHead, PageKey, Pages};
 pub use reads::{
     Ended, QueryFilter, ReadQuery, Reads, ReplicaState, ResultFilter, Settled, SettledPage, StoredResult,
 };
-pub use records::{Closing, Ending, Object, Papers, Record, RecordOutcome, Recorded, Records};
+pub use records::{Closing, Ending, Object, Papers, Record, RecordOutcome, Recorded, Records, UsedIds};
 pub use sequence::Sequence;
 /// The pool that [`pool`] makes: what the stores are built from.
 pub use sqlx::PgPool;

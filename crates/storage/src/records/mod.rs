@@ -7,6 +7,7 @@
 mod closed;
 mod ending;
 mod expire;
+mod ids;
 mod rows;
 mod settle;
 mod split;
@@ -16,6 +17,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 pub(crate) use self::ending::EndingRow;
+pub use self::ids::UsedIds;
 use crate::{
     Paper, StorageError,
     connect::bounded,

@@ -10,6 +10,7 @@ mod export;
 mod failover;
 mod found;
 mod gate;
+mod ids;
 mod ledger;
 mod migrations;
 mod pages;
