@@ -63,12 +63,11 @@ async fn inside(arguments: &Arguments) -> Result<()> {
         };
         output::result(&format!("{step} ({:.0} s): {told}", took.as_secs_f64()));
     }
-    let timeline = out.join("autoscaler.csv");
-    report.write_timeline(&timeline)?;
+    report.timeline.write(&out)?;
     anyhow::ensure!(report.passed(), "not all steps passed");
     output::result(&format!(
-        "all steps passed; the autoscaler's timeline is in {}",
-        timeline.display()
+        "all steps passed; the autoscaler's timeline is in {}, as .csv and .svg",
+        out.join("autoscaler").display()
     ));
     Ok(())
 }

@@ -11,3 +11,4 @@ pub mod parts;
 pub mod room;
 mod site;
 pub mod steps;
+pub mod timeline;

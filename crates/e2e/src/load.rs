@@ -5,20 +5,25 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use reqwest::{Client, Response};
+use reqwest::header::CONNECTION;
+use reqwest::{Client, RequestBuilder, Response};
 use testbed::wait;
 use tokio::task::JoinSet;
 
 /// How long a client goes on making a connection, and how often.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 const CONNECT_PAUSE: Duration = Duration::from_millis(20);
+/// Requests on one connection. Few enough for new pods to get their share soon; and enough for the ports of one address, each
+/// of which rests for a minute after its connection: with one a request, most of two cores went into looking for free ones.
+const PER_CONNECTION: usize = 20;
 
-/// One answer.
+/// One answer; times are since the start of the load.
 #[derive(Clone, Copy, Debug)]
 struct Answer {
-    /// Since the start of the load.
-    at: Duration,
-    took: Duration,
+    begun: Duration,
+    /// Later than `begun` where connections were not taken before.
+    sent: Duration,
+    ended: Duration,
     good: bool,
 }
 
@@ -26,14 +31,13 @@ struct Answer {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {
     answers: Vec<Answer>,
-    /// Connections that were not taken, so that nothing was sent; they were made anew, as every proxy does.
-    pub(crate) refused: usize,
+    /// When connections were not taken, so that nothing was sent; they were made anew, as every proxy does.
+    refusals: Vec<Duration>,
     /// What the first few failures were.
     pub(crate) failures: Vec<String>,
 }
 
-/// A number of clients, each asking as soon as it has its answer. Every request is on a connection of its own, so that new
-/// pods get their share at once.
+/// A number of clients, each asking as soon as it has its answer. They keep their connections for a while, as proxies do.
 #[derive(Debug)]
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
@@ -48,7 +52,6 @@ impl Load {
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicUsize::new(0));
         let client = Client::builder()
-            .pool_max_idle_per_host(0)
             .connect_timeout(Duration::from_secs(2))
             .timeout(Duration::from_secs(40))
             .build()?;
@@ -59,11 +62,16 @@ impl Load {
             let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
             tasks.spawn(async move {
                 let mut figures = Figures::default();
-                for url in urls.iter().cycle().skip(number % urls.len()) {
+                let urls = urls.iter().cycle().skip(number % urls.len());
+                for (count, url) in (1..).zip(urls) {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
-                    figures.note(started, ask(&client, url).await);
+                    let mut request = client.get(url);
+                    if count % PER_CONNECTION == 0 {
+                        request = request.header(CONNECTION, "close");
+                    }
+                    figures.ask(started, &request).await;
                     answered.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(pause).await;
                 }
@@ -99,37 +107,10 @@ impl Load {
         while let Some(figures) = self.clients.join_next().await {
             let figures = figures?;
             all.answers.extend(figures.answers);
-            all.refused += figures.refused;
+            all.refusals.extend(figures.refusals);
             all.failures.extend(figures.failures);
         }
         Ok(all)
-    }
-}
-
-/// What came of one request.
-struct Asked {
-    took: Duration,
-    refused: usize,
-    outcome: Result<(), String>,
-}
-
-async fn ask(client: &Client, url: &str) -> Asked {
-    let start = Instant::now();
-    let mut refused = 0;
-    let outcome = loop {
-        match client.get(url).send().await {
-            Err(error) if error.is_connect() && start.elapsed() < CONNECT_LIMIT => {
-                refused += 1;
-                tokio::time::sleep(CONNECT_PAUSE).await;
-            }
-            Err(error) => break Err(format!("{error:?}")),
-            Ok(response) => break judge(response).await,
-        }
-    };
-    Asked {
-        took: start.elapsed(),
-        refused,
-        outcome,
     }
 }
 
@@ -145,24 +126,36 @@ async fn judge(response: Response) -> Result<(), String> {
 }
 
 impl Figures {
-    fn note(&mut self, started: Instant, asked: Asked) {
+    async fn ask(&mut self, started: Instant, request: &RequestBuilder) {
         const SHOWN: usize = 3;
-        let Asked {
-            took,
-            refused,
-            outcome,
-        } = asked;
-        let at = started.elapsed();
-        self.refused += refused;
+        let begun = started.elapsed();
+        let (sent, outcome) = loop {
+            let sent = started.elapsed();
+            // A GET has no body that could be sent only once.
+            let Some(request) = request.try_clone() else {
+                return;
+            };
+            match request.send().await {
+                Err(error) if error.is_connect() && sent < begun + CONNECT_LIMIT => {
+                    self.refusals.push(started.elapsed());
+                    tokio::time::sleep(CONNECT_PAUSE).await;
+                }
+                Err(error) => break (sent, Err(format!("{error:?}"))),
+                Ok(response) => break (sent, judge(response).await),
+            }
+        };
+        let ended = started.elapsed();
         self.answers.push(Answer {
-            at,
-            took,
+            begun,
+            sent,
+            ended,
             good: outcome.is_ok(),
         });
         if let Err(failure) = outcome
             && self.failures.len() < SHOWN
         {
-            self.failures.push(format!("{at:.1?}: {failure}"));
+            self.failures
+                .push(format!("sent at {sent:.3?}, ended at {ended:.3?}: {failure}"));
         }
     }
 
@@ -176,13 +169,37 @@ impl Figures {
         self.answers.iter().filter(|answer| !answer.good).count()
     }
 
+    /// How many failed of those that were sent after a time of the load.
+    pub(crate) fn failed_after(&self, time: Duration) -> usize {
+        let late = |answer: &&Answer| !answer.good && answer.sent > time;
+        self.answers.iter().filter(late).count()
+    }
+
+    /// How many connections were not taken.
+    pub(crate) fn refused(&self) -> usize {
+        self.refusals.len()
+    }
+
+    /// From the first connection that was not taken to the last one.
+    pub(crate) fn refusing(&self) -> Duration {
+        let first = self.refusals.iter().min().copied().unwrap_or_default();
+        let last = self.refusals.iter().max().copied().unwrap_or_default();
+        last.saturating_sub(first)
+    }
+
+    /// The longest that anybody waited for an answer, connecting included.
+    pub(crate) fn longest(&self) -> Duration {
+        let waits = self.answers.iter().map(Answer::took);
+        waits.max().unwrap_or_default()
+    }
+
     /// Requests a second and the time within which 99 of 100 were answered, from `from` to `to` of the load.
     pub(crate) fn between(&self, from: Duration, to: Duration) -> (f64, Duration) {
         let inside = self
             .answers
             .iter()
-            .filter(|answer| answer.at >= from && answer.at < to);
-        let mut times: Vec<Duration> = inside.map(|answer| answer.took).collect();
+            .filter(|answer| answer.ended >= from && answer.ended < to);
+        let mut times: Vec<Duration> = inside.map(Answer::took).collect();
         times.sort_unstable();
         let seconds = to.saturating_sub(from).as_secs_f64();
         let rank = (times.len() * 99).div_ceil(100).saturating_sub(1);
@@ -193,22 +210,39 @@ impl Figures {
     }
 }
 
+impl Answer {
+    fn took(&self) -> Duration {
+        self.ended.saturating_sub(self.begun)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn rates_and_percentiles() {
+        // The n-th took n ms, half of them to be connected; every 50th failed.
         let answers = (1..=200u64).map(|number| Answer {
-            at: Duration::from_millis(number * 10),
-            took: Duration::from_millis(number),
+            begun: Duration::from_millis(number * 9),
+            sent: Duration::from_micros(number * 9500),
+            ended: Duration::from_millis(number * 10),
             good: number % 50 != 0,
         });
         let figures = Figures {
             answers: answers.collect(),
+            refusals: [3, 1, 7].map(Duration::from_secs).into(),
             ..Figures::default()
         };
         assert_eq!((figures.requests(), figures.failed()), (200, 4));
+        let late =
+            [0, 475, 1424, 1425, 1900].map(|millis| figures.failed_after(Duration::from_millis(millis)));
+        assert_eq!(late, [4, 3, 2, 1, 0]);
+        assert_eq!(
+            (figures.refused(), figures.refusing()),
+            (3, Duration::from_secs(6))
+        );
+        assert_eq!(figures.longest(), Duration::from_millis(200));
         let (rate, p99) = figures.between(Duration::ZERO, Duration::from_secs(1));
         assert!((rate - 99.0).abs() < f64::EPSILON, "{rate}");
         assert_eq!(p99, Duration::from_millis(99));

@@ -1,6 +1,5 @@
 //! The autoscaler on real metrics: load comes, pods come; load goes, pods go.
 
-use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -9,8 +8,10 @@ use kube::api::Api;
 
 use crate::load::Load;
 use crate::site::{NAMESPACE, RELEASE, Site};
+use crate::timeline::{Sample, Timeline};
 
-/// Small requests, so that a small machine's load is a large share of them; and a quick way down, since a run has minutes.
+/// Small pods, kept small by a limit, so that a small machine has room for four of them and for the load; and a quick way down,
+/// since a run has minutes.
 const VALUES: &str = "
 apiServer:
   autoscaling:
@@ -23,61 +24,29 @@ apiServer:
       scaleDown:
         stabilizationWindowSeconds: 20
         policies: [{type: Percent, value: 100, periodSeconds: 15}]
-  resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 256Mi}}
+  resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {cpu: 100m, memory: 256Mi}}
 ";
-const CLIENTS: usize = 6;
+const CLIENTS: usize = 8;
 const EVERY: Duration = Duration::from_secs(5);
+/// Looks at the most pods, before the load ends.
+const STEADY: usize = 4;
 const UP_LIMIT: Duration = Duration::from_mins(4);
 const DOWN_LIMIT: Duration = Duration::from_mins(5);
 
-/// A look at the autoscaler.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample {
-    /// Since the load began.
-    pub at: Duration,
-    /// How many clients ask.
-    pub clients: usize,
-    /// Pods that the autoscaler wants.
-    pub wanted: i32,
-    /// Pods that take requests.
-    pub ready: usize,
-    /// Answers a second since the look before.
-    pub rate: f64,
-    /// Within which 99 of 100 of them came.
-    pub p99: Duration,
-}
-
-impl Sample {
-    pub(super) fn line(&self) -> String {
-        let Self {
-            clients,
-            wanted,
-            ready,
-            rate,
-            ..
-        } = self;
-        format!(
-            "{},{clients},{wanted},{ready},{rate:.0},{:.1}\n",
-            self.at.as_secs(),
-            self.p99.as_secs_f64() * 1000.0
-        )
-    }
-}
-
-/// Loads the reads until more pods have come (`short`: one more; else the most that there may be), then stops and waits for
-/// them to go.
-pub(super) async fn follow(site: &Site, short: bool) -> Result<Vec<Sample>> {
+/// Loads the reads until more pods have come (`short`: one more; else the most that there may be, for a while), then stops and
+/// waits for them to go.
+pub(super) async fn follow(site: &Site, short: bool) -> Result<Timeline> {
     site.release(VALUES).await?;
     site.until_ready("api", 1).await?;
     let api = site.service(&format!("{RELEASE}-api")).await?;
-    let goal = if short { 2 } else { 4 };
+    let (goal, looks_there) = if short { (2, 1) } else { (4, STEADY) };
     let load = Load::start(
         CLIENTS,
         &[format!("{api}/results?items_per_page=100")],
         Duration::ZERO,
     )?;
-    let mut samples = looks(site, CLIENTS, load.elapsed(), UP_LIMIT, |sample| {
-        sample.ready >= goal
+    let mut samples = looks(site, CLIENTS, load.elapsed(), UP_LIMIT, |samples| {
+        samples.iter().filter(|sample| sample.ready >= goal).count() >= looks_there
     })
     .await?;
     let figures = load.stop().await?;
@@ -94,9 +63,14 @@ pub(super) async fn follow(site: &Site, short: bool) -> Result<Vec<Sample>> {
     }
     if !short {
         let start = samples.last().context("no looks")?.at;
-        samples.extend(looks(site, 0, start, DOWN_LIMIT, |sample| sample.ready == 1).await?);
+        samples.extend(
+            looks(site, 0, start, DOWN_LIMIT, |samples| {
+                samples.last().is_some_and(|last| last.ready == 1)
+            })
+            .await?,
+        );
     }
-    Ok(samples)
+    Ok(Timeline(samples))
 }
 
 /// Looks every few seconds until `enough`; the first look counts as at `start`.
@@ -105,7 +79,7 @@ async fn looks(
     clients: usize,
     start: Duration,
     limit: Duration,
-    enough: impl Fn(&Sample) -> bool,
+    enough: impl Fn(&[Sample]) -> bool,
 ) -> Result<Vec<Sample>> {
     let autoscalers: Api<HorizontalPodAutoscaler> = Api::namespaced(site.client().await?, NAMESPACE);
     let name = format!("{RELEASE}-api");
@@ -125,49 +99,13 @@ async fn looks(
             p99: Duration::ZERO,
         };
         samples.push(sample);
-        if enough(&sample) {
+        if enough(&samples) {
             return Ok(samples);
         }
         ensure!(
             begun.elapsed() < limit,
             "not within {limit:?}\n{}",
-            table(&samples)
+            Timeline(samples).table()
         );
     }
-}
-
-pub(super) fn summary(samples: &[Sample]) -> String {
-    let most = samples
-        .iter()
-        .map(|sample| sample.ready)
-        .max()
-        .unwrap_or_default();
-    let up = samples.iter().find(|sample| sample.ready == most);
-    let last = samples.last();
-    let seconds = |sample: Option<&Sample>| sample.map_or(0, |sample| sample.at.as_secs());
-    format!(
-        "1 → {most} pods after {} s; {} at the end, after {} s\n{}",
-        seconds(up),
-        last.map_or(0, |sample| sample.ready),
-        seconds(last),
-        table(samples)
-    )
-}
-
-fn table(samples: &[Sample]) -> String {
-    let mut text = String::from("  seconds  clients  wanted  ready  requests/s    p99\n");
-    for sample in samples {
-        // Writing to a string never fails.
-        let _ = writeln!(
-            text,
-            "  {:>7}  {:>7}  {:>6}  {:>5}  {:>10.0}  {:>3} ms",
-            sample.at.as_secs(),
-            sample.clients,
-            sample.wanted,
-            sample.ready,
-            sample.rate,
-            sample.p99.as_millis()
-        );
-    }
-    text
 }

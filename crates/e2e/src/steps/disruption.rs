@@ -14,8 +14,8 @@ const CLIENTS: usize = 8;
 const SETTLED: usize = 1000;
 const BACK_LIMIT: Duration = Duration::from_mins(1);
 
-/// Kills the process of one of two pods without notice while clients read. What is in flight on it fails; connections that
-/// come until Kubernetes knows are not taken, and go to the other pod when they are made anew.
+/// Kills the process of one of two pods without notice while clients read. What is in flight on it fails, and nothing that is
+/// sent later; connections that come until Kubernetes knows are not taken, and go to the other pod when they are made anew.
 pub(super) async fn kill(site: &Site) -> Result<String> {
     site.release(FIXED).await?;
     let api = site.service(&format!("{RELEASE}-api")).await?;
@@ -25,6 +25,7 @@ pub(super) async fn kill(site: &Site) -> Result<String> {
     // On both pods: connections are spread by chance, and the node may learn of a pod a moment late.
     load.answers(SETTLED, BACK_LIMIT).await?;
     site.crash(victim).await?;
+    let gone = load.elapsed();
     wait::until("the pod started again", BACK_LIMIT, async || {
         Ok((site.restarts(victim).await? > 0).then_some(()))
     })
@@ -32,18 +33,20 @@ pub(super) async fn kill(site: &Site) -> Result<String> {
     site.until_ready("api", 2).await?;
     load.answers(SETTLED, BACK_LIMIT).await?;
     let figures = load.stop().await?;
+    let (failed, late) = (figures.failed(), figures.failed_after(gone));
     ensure!(
-        figures.failed() <= CLIENTS,
-        "{} of {} failed, with {CLIENTS} in flight: {:?}",
-        figures.failed(),
+        failed <= CLIENTS && late == 0,
+        "{failed} of {} failed, {late} of them sent after the crash, with {CLIENTS} in flight: {:?}",
         figures.requests(),
         figures.failures
     );
     Ok(format!(
-        "{} asked, {} failed ({CLIENTS} in flight at any time); {} connections were not taken and made anew",
+        "{} asked, {failed} failed, all of them in flight when the process ended ({CLIENTS} are at any time, on both pods); \
+         {} connections were not taken for {:.1} s and made anew; the longest wait was {:.2} s",
         figures.requests(),
-        figures.failed(),
-        figures.refused
+        figures.refused(),
+        figures.refusing().as_secs_f64(),
+        figures.longest().as_secs_f64(),
     ))
 }
 
@@ -65,7 +68,7 @@ pub(super) async fn drain(site: &Site) -> Result<String> {
         site.until_ready(component, 2).await?;
     }
     let figures = load.stop().await?;
-    let (failed, refused) = (figures.failed(), figures.refused);
+    let (failed, refused) = (figures.failed(), figures.refused());
     ensure!(
         failed + refused == 0,
         "{failed} requests failed, {refused} connections were not taken: {:?}",

@@ -7,7 +7,6 @@ mod modes;
 mod removal;
 mod upgrade;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -15,8 +14,7 @@ use testbed::progress;
 
 use crate::parts::Parts;
 use crate::site::Site;
-
-pub use autoscale::Sample;
+use crate::timeline::Timeline;
 
 /// What a run found, for people.
 #[derive(Debug, Default)]
@@ -24,7 +22,7 @@ pub struct Report {
     /// A line for each step, in order: what was done, how long it took, what was found or why it failed.
     pub steps: Vec<(&'static str, Duration, Result<String>)>,
     /// How the autoscaler followed the load.
-    pub timeline: Vec<Sample>,
+    pub timeline: Timeline,
 }
 
 /// Runs all steps, or (`short`) those that CI has time for: install, the main job in one mode, one scale-up. Each brings the
@@ -53,10 +51,10 @@ pub async fn run(parts: &Parts, short: bool) -> Result<Report> {
             .step("a drain asks for all pods", disruption::drain(&site))
             .await;
     }
-    let mut timeline = Vec::new();
+    let mut timeline = Timeline::default();
     let autoscaled = async {
         timeline = autoscale::follow(&site, short).await?;
-        Ok(autoscale::summary(&timeline))
+        Ok(timeline.summary())
     };
     report.step("the autoscaler", autoscaled).await;
     report.timeline = timeline;
@@ -89,14 +87,5 @@ impl Report {
         };
         progress::say(&format!("e2e: {name}: {:.0} s. {told}", took.as_secs_f64()));
         self.steps.push((name, took, outcome));
-    }
-
-    /// Writes the autoscaler's timeline as comma-separated values.
-    pub fn write_timeline(&self, file: &Path) -> Result<()> {
-        let mut text = String::from("seconds,clients,wanted,ready,requests_per_second,p99_ms\n");
-        for sample in &self.timeline {
-            text += &sample.line();
-        }
-        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
     }
 }

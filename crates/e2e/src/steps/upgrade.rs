@@ -44,7 +44,7 @@ pub(super) async fn under_load(site: &Site) -> Result<String> {
     .await?;
 
     let (reads, searches) = (reads.stop().await?, searches.stop().await?);
-    let refused = reads.refused + searches.refused;
+    let refused = reads.refused() + searches.refused();
     ensure!(refused == 0, "{refused} connections were not taken");
     ensure!(
         reads.failed() == 0,
