@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use e2e::cluster::{Cluster, Kind};
 use e2e::parts::Programs;
 
-use crate::{cargo, output};
+use crate::{cargo, output, signals};
 
 /// Installs the Helm chart on a real node on this machine, with the images that are shipped, and does to it what users do.
 ///
@@ -19,6 +20,9 @@ pub(crate) struct Arguments {
     /// Only install, the main job in one mode, and one scale-up.
     #[arg(long)]
     short: bool,
+    /// In kind, with your own `docker`, `kind` and `kubectl`, in place of a node on this machine. Network policies are tried there.
+    #[arg(long)]
+    kind: bool,
     /// With the programs as tests build them in place of the shipped images: there is no release build to wait for.
     #[arg(long)]
     dev: bool,
@@ -29,13 +33,24 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if e2e::room::inside() {
-        return crate::on_runtime(inside(arguments)).map(|()| ExitCode::SUCCESS);
+        let on_node = async {
+            e2e::room::furnish()?;
+            steps(arguments).await
+        };
+        return crate::on_runtime(on_node).map(|()| ExitCode::SUCCESS);
     }
-    if let Some(reason) = e2e::room::missing() {
-        anyhow::bail!("this machine cannot have a node: {reason}");
+    let missing = if arguments.kind {
+        Kind::missing()
+    } else {
+        e2e::room::missing().map(|reason| format!("this machine cannot have a node: {reason}"))
+    };
+    if let Some(reason) = missing {
+        anyhow::bail!("{reason}");
     }
     testbed::postgres::ensure_installed()?;
-    crate::on_runtime(e2e::node::prepare())?;
+    if !arguments.kind {
+        crate::on_runtime(e2e::node::prepare())?;
+    }
     chart::helm()?;
     let programs = if arguments.dev {
         Programs::Built(cargo::build_binaries(false)?)
@@ -43,6 +58,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Programs::Shipped
     };
     e2e::parts::build(&out(arguments), &programs)?;
+    if arguments.kind {
+        let in_docker = async {
+            let asked_to_end = signals::asked_to_end()?;
+            tokio::select! {
+                done = steps(arguments) => done,
+                // The cluster goes with the steps.
+                () = asked_to_end => anyhow::bail!("asked to end"),
+            }
+        };
+        return crate::on_runtime(in_docker).map(|()| ExitCode::SUCCESS);
+    }
     let status = e2e::room::enter(std::env::args_os().skip(1))?;
     Ok(if status.success() {
         ExitCode::SUCCESS
@@ -51,11 +77,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     })
 }
 
-async fn inside(arguments: &Arguments) -> Result<()> {
-    e2e::room::furnish()?;
+async fn steps(arguments: &Arguments) -> Result<()> {
     let out = out(arguments);
     let parts = e2e::parts::built(&out)?;
-    let report = e2e::steps::run(&parts, arguments.short).await?;
+    let cluster = async {
+        if arguments.kind {
+            Cluster::kind(&parts).await
+        } else {
+            Cluster::node(&parts).await
+        }
+    };
+    let report = e2e::steps::run(cluster, arguments.short).await?;
     for (step, took, outcome) in &report.steps {
         let told = match outcome {
             Ok(found) => found.trim_end(),

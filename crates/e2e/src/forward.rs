@@ -1,4 +1,4 @@
-//! Lets pods reach what listens on loopback: a database of the testbed, at the node's address.
+//! Lets pods reach what listens on loopback: a database of the testbed, at the address where they reach this machine.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -7,9 +7,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::node::ADDRESS;
-
-/// A port at the node's address that leads to a port of loopback. Ends when dropped.
+/// A port of such an address that leads to a port of loopback. Ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Forward {
     address: SocketAddr,
@@ -17,9 +15,9 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
-    /// Leads to `port`.
-    pub(crate) async fn to(port: u16) -> Result<Self> {
-        let listener = TcpListener::bind((ADDRESS, 0)).await?;
+    /// Leads from a port of `host` to `port`.
+    pub(crate) async fn to(host: Ipv4Addr, port: u16) -> Result<Self> {
+        let listener = TcpListener::bind((host, 0)).await?;
         let address = listener.local_addr()?;
         let task = tokio::spawn(async move {
             while let Ok((mut outer, _)) = listener.accept().await {
@@ -35,7 +33,7 @@ impl Forward {
         Ok(Self { address, task })
     }
 
-    /// Its port at the node's address.
+    /// Its port at the address where they reach this machine.
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }

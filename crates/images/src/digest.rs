@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 /// `sha256:` and 64 hexadecimal digits.
-pub(crate) fn digest(content: &[u8]) -> String {
+pub fn digest(content: &[u8]) -> String {
     use std::fmt::Write;
     let mut text = String::from("sha256:");
     for byte in Sha256::digest(content) {

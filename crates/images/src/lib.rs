@@ -16,6 +16,7 @@ use std::path::Path;
 use anyhow::Result;
 
 pub use archive::Written;
+pub use digest::digest;
 pub use shipped::{PROGRAMS, VERSION, image, shipped};
 
 /// The user that images run as: no name on any machine, and none that Kubernetes' `runAsNonRoot` refuses.

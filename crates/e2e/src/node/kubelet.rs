@@ -9,7 +9,8 @@ use testbed::ControlPlane;
 use testbed::process::Spec;
 
 use super::programs::Programs;
-use super::{ADDRESS, NAME, Runtime, addons};
+use super::{ADDRESS, NAME, Runtime};
+use crate::addons;
 
 pub(super) fn kubelet(
     programs: &Programs,

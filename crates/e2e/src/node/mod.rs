@@ -1,6 +1,5 @@
 //! A whole cluster of one node, from the programs that real ones run.
 
-mod addons;
 mod controllers;
 mod kubelet;
 mod programs;
@@ -8,7 +7,7 @@ mod proxy;
 mod runtime;
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -19,6 +18,7 @@ use testbed::process::Child;
 use testbed::scratch::Scratch;
 use testbed::wait;
 
+use crate::addons;
 use programs::Programs;
 pub use runtime::Runtime;
 
@@ -55,13 +55,14 @@ impl Node {
         let control_plane = ControlPlane::start_for_node(&folder.join("control-plane"), ADDRESS).await?;
         let runtime = Runtime::start(&programs, &folder, sandbox_reference).await?;
         runtime.import(sandbox).await?;
+        let kubeconfig = control_plane.admin_kubeconfig();
         let specs = [
             controllers::manager(&programs, &folder, &control_plane),
             controllers::scheduler(&programs, &folder, &control_plane),
             kubelet::kubelet(&programs, &folder, &control_plane, &runtime)?,
             proxy::kube_proxy(&programs, &folder, &control_plane)?,
-            addons::dns(&programs, &folder, &control_plane)?,
-            addons::metrics(&programs, &folder, &control_plane),
+            addons::dns(&programs.addons, &folder, &kubeconfig, ADDRESS)?,
+            addons::metrics(&programs.addons, &folder, &kubeconfig, ADDRESS),
         ];
         let processes = specs.into_iter().map(Child::spawn).collect::<Result<_>>()?;
         let node = Self {
@@ -71,7 +72,9 @@ impl Node {
             scratch,
         };
         node.ready().await?;
-        addons::register(&node.client().await?).await?;
+        let client = node.control_plane.client().await?;
+        addons::serve_dns(&client, ADDRESS).await?;
+        addons::serve_metrics(&client, NAME, ADDRESS).await?;
         Ok(node)
     }
 
@@ -86,17 +89,12 @@ impl Node {
     }
 
     /// A folder that goes with the node.
-    pub fn folder(&self) -> PathBuf {
-        self.scratch.path().to_owned()
-    }
-
-    /// A client with the admin's rights.
-    pub async fn client(&self) -> Result<kube::Client> {
-        self.control_plane.client().await
+    pub fn folder(&self) -> &Path {
+        self.scratch.path()
     }
 
     async fn ready(&self) -> Result<()> {
-        let nodes: Api<NodeObject> = Api::all(self.client().await?);
+        let nodes: Api<NodeObject> = Api::all(self.control_plane.client().await?);
         let ready = wait::until("node ready", READY_LIMIT, async || {
             for process in &self.processes {
                 anyhow::ensure!(process.is_running(), "a process ended\n{}", process.log_tail());

@@ -7,6 +7,8 @@ use testbed::go_tools::GoTools;
 use testbed::packages;
 use testbed::toolchain::KUBERNETES_VERSION;
 
+use crate::addons;
+
 const KUBERNETES: GoTools = GoTools {
     name: "node",
     takes: "about a minute after the control plane",
@@ -46,16 +48,6 @@ const RUNC: GoTools = GoTools {
     ..GoTools::PLAIN
 };
 
-const ADDONS: GoTools = GoTools {
-    name: "addons",
-    takes: "about two minutes",
-    go_mod: include_str!("../../go/addons/go.mod"),
-    go_sum: include_str!("../../go/addons/go.sum"),
-    main_go: include_str!("../../go/addons/main.go"),
-    programs: &[("coredns", "coredns"), ("metrics-server", "metrics-server")],
-    ..GoTools::PLAIN
-};
-
 /// What Debian has: a file that tells whether it is there, and the package.
 const PACKAGES: [(&str, &str); 6] = [
     ("/usr/sbin/ip", "iproute2"),
@@ -83,7 +75,7 @@ impl Programs {
             kubernetes: KUBERNETES.ready()?,
             containerd: CONTAINERD.ready()?,
             runc: RUNC.ready()?,
-            addons: ADDONS.ready()?,
+            addons: addons::programs()?,
         })
     }
 }

@@ -64,9 +64,8 @@ impl Runtime {
             .await
     }
 
-    /// Ends the process of a container at once, as when it crashes. `id` is what the pod's status calls `containerID`.
+    /// Ends the process of a container at once, as when it crashes.
     pub async fn crash(&self, id: &str) -> Result<()> {
-        let id = id.trim_start_matches("containerd://");
         self.ctr(&["-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", id])
             .await
     }

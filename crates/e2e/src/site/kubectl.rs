@@ -51,12 +51,11 @@ impl Site {
     }
 
     async fn run(&self, arguments: &[&str], input: &str) -> Result<String> {
-        let plane = self.node.control_plane();
-        let mut child = Command::new(plane.kubectl())
+        let mut child = Command::new(self.cluster.kubectl())
             .args(arguments)
-            .env("KUBECONFIG", plane.admin_kubeconfig())
+            .env("KUBECONFIG", self.cluster.kubeconfig())
             // Where it keeps what it has discovered.
-            .env("HOME", &self.folder)
+            .env("HOME", self.cluster.folder())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,5 +1,6 @@
 //! A release of the chart and all that it needs: databases beside the node, the stand-in arXiv as a pod.
 
+mod door;
 mod kubectl;
 mod pods;
 mod values;
@@ -8,18 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use k8s_openapi::api::core::v1::Service;
+use anyhow::Result;
 use kube::Client;
-use kube::api::Api;
 use testbed::stack::Databases;
-use testbed::wait;
-use tokio::net::TcpStream;
 use tokio::process::Command;
 
+use crate::cluster::Cluster;
 use crate::forward::Forward;
-use crate::node::Node;
-use crate::parts::{Parts, TOOLS};
 
 /// Namespace of the release, and of the queries.
 pub(crate) const NAMESPACE: &str = "arxiv";
@@ -27,7 +23,6 @@ pub(crate) const NAMESPACE: &str = "arxiv";
 pub(crate) const RELEASE: &str = "arxiv-operator";
 /// The longest that helm waits.
 const HELM_LIMIT: Duration = Duration::from_mins(5);
-const SERVICE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Everything that a release stands on.
 #[derive(Debug)]
@@ -37,28 +32,20 @@ pub(crate) struct Site {
     replica: Forward,
     /// The servers beside the node.
     pub(crate) databases: Databases,
-    /// The cluster.
-    pub(crate) node: Node,
-    folder: PathBuf,
+    pub(crate) cluster: Cluster,
 }
 
 impl Site {
-    /// Starts the node and the databases, brings in the images, and makes the namespace with its Secret and the stand-in.
-    pub(crate) async fn prepare(parts: &Parts) -> Result<Self> {
-        let node = Node::start(&parts.sandbox, &format!("docker.io/library/{TOOLS}")).await?;
-        for archive in &parts.archives {
-            node.runtime().import(archive).await?;
-        }
-        let folder = node.folder();
-        let databases = Databases::start(&folder, false, false).await?;
-        let primary = Forward::to(databases.primary.port()).await?;
-        let replica = Forward::to(databases.replica.port()).await?;
+    /// Starts the databases, and makes the namespace with its Secret and the stand-in.
+    pub(crate) async fn prepare(cluster: Cluster) -> Result<Self> {
+        let databases = Databases::start(cluster.folder(), false, false).await?;
+        let primary = Forward::to(cluster.host(), databases.primary.port()).await?;
+        let replica = Forward::to(cluster.host(), databases.replica.port()).await?;
         let site = Self {
             primary,
             replica,
             databases,
-            node,
-            folder,
+            cluster,
         };
         site.apply(&values::world(&site)).await?;
         site.kubectl(&[
@@ -75,14 +62,14 @@ impl Site {
 
     /// A client with the admin's rights.
     pub(crate) async fn client(&self) -> Result<Client> {
-        self.node.client().await
+        self.cluster.client().await
     }
 
     /// Installs or upgrades the release with the values of this site and these, and waits until it runs.
     pub(crate) async fn release(&self, values: &str) -> Result<()> {
-        let own = self.folder.join("values.yaml");
+        let own = self.cluster.folder().join("values.yaml");
         std::fs::write(&own, values::values(self))?;
-        let further = self.folder.join("further.yaml");
+        let further = self.cluster.folder().join("further.yaml");
         std::fs::write(&further, values)?;
         let chart = chart::folder().display().to_string();
         let [own, further] = [&own, &further].map(|file| file.display().to_string());
@@ -111,8 +98,8 @@ impl Site {
         let mut command = Command::new(program);
         command
             .args(arguments)
-            .env("KUBECONFIG", self.node.control_plane().admin_kubeconfig())
-            .env("HOME", &self.folder)
+            .env("KUBECONFIG", self.cluster.kubeconfig())
+            .env("HOME", self.cluster.folder())
             .kill_on_drop(true);
         let output = tokio::time::timeout(HELM_LIMIT + Duration::from_secs(30), command.output()).await??;
         if !output.status.success() {
@@ -140,26 +127,6 @@ impl Site {
             ])
             .await?;
         Ok(told.trim().to_owned())
-    }
-
-    /// `http://ADDRESS:PORT` of a Service of the release, once it leads to a pod: that is known on the node a moment after the
-    /// pod is ready.
-    pub(crate) async fn service(&self, name: &str) -> Result<String> {
-        let services: Api<Service> = Api::namespaced(self.client().await?, NAMESPACE);
-        let spec = services.get(name).await?.spec.unwrap_or_default();
-        let address = spec.cluster_ip.unwrap_or_default();
-        ensure!(!address.is_empty(), "{name} has no address");
-        let port = spec
-            .ports
-            .unwrap_or_default()
-            .first()
-            .map_or(80, |port| port.port);
-        let place = format!("{address}:{port}");
-        wait::until(&format!("{name} leads to a pod"), SERVICE_LIMIT, async || {
-            Ok(TcpStream::connect(&place).await.ok().map(drop))
-        })
-        .await?;
-        Ok(format!("http://{place}"))
     }
 }
 

@@ -9,7 +9,6 @@ use kube::api::{Api, ListParams};
 use testbed::wait;
 
 use super::{NAMESPACE, Site};
-use crate::node::NAME;
 
 const LIMIT: Duration = Duration::from_mins(3);
 
@@ -42,7 +41,7 @@ impl Site {
         let status = self.pods().await?.get(name).await?.status.unwrap_or_default();
         for container in status.container_statuses.unwrap_or_default() {
             let id = container.container_id.unwrap_or_default();
-            self.node.runtime().crash(&id).await?;
+            self.cluster.crash(&id).await?;
         }
         Ok(())
     }
@@ -58,7 +57,9 @@ impl Site {
     /// said against it; an error when it had nothing to say.
     pub(crate) async fn refused_drain(&self, component: &str) -> Result<String> {
         let selector = format!("--pod-selector={}", selector(component));
-        let drained = self.kubectl(&["drain", NAME, &selector, "--timeout=20s"]).await;
+        let drained = self
+            .kubectl(&["drain", self.cluster.node_name(), &selector, "--timeout=20s"])
+            .await;
         match drained {
             Ok(told) => bail!("all pods of {component} went: {told}"),
             Err(refused) => Ok(format!("{refused:#}")),

@@ -1,10 +1,11 @@
 //! What is outside of the release, and what the release is told of it.
 
+use std::net::Ipv4Addr;
+
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{NAMESPACE, Site};
-use crate::node::ADDRESS;
 use crate::parts::{STAND_IN, TOOLS};
 
 const SECRET: &str = "databases";
@@ -15,6 +16,7 @@ pub(super) const CALLER: &str = "caller";
 pub(super) fn world(site: &Site) -> String {
     let databases = &site.databases;
     let (primary, replica) = (&site.primary, &site.replica);
+    let moved = |url: &str, port| moved(url, site.cluster.host(), port);
     let secret = json!({
         "readWrite": moved(&databases.rw_url(), primary.port()),
         "readOnly": moved(&databases.ro_url(), replica.port()),
@@ -95,13 +97,13 @@ pub(super) fn values(site: &Site) -> String {
     .to_string()
 }
 
-/// The URL with the node's address and this port.
-pub(super) fn moved(url: &str, port: u16) -> String {
+/// The URL with this address and port.
+fn moved(url: &str, host: Ipv4Addr, port: u16) -> String {
     let Ok(mut url) = Url::parse(url) else {
         return url.to_owned();
     };
     // Neither fails for a URL with a host.
-    let _ = url.set_host(Some(&ADDRESS.to_string()));
+    let _ = url.set_host(Some(&host.to_string()));
     let _ = url.set_port(Some(port));
     url.into()
 }
@@ -117,10 +119,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_moves_to_the_node() {
+    fn a_url_moves_to_where_pods_reach_it() {
         let url = "postgresql://arxiv_rw:secret@127.0.0.1:20001/arxiv";
         assert_eq!(
-            moved(url, 5000),
+            moved(url, Ipv4Addr::new(10, 200, 0, 1), 5000),
             "postgresql://arxiv_rw:secret@10.200.0.1:5000/arxiv"
         );
         assert_eq!(password(url), "secret");

@@ -63,7 +63,7 @@ pub(super) async fn drain(site: &Site) -> Result<String> {
         let left = site.ready(component).await?;
         ensure!(left.len() == 1, "{component}: {left:?} left");
     }
-    site.kubectl(&["uncordon", crate::node::NAME]).await?;
+    site.kubectl(&["uncordon", site.cluster.node_name()]).await?;
     for component in ["operator", "api"] {
         site.until_ready(component, 2).await?;
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use testbed::progress;
 
-use crate::parts::Parts;
+use crate::cluster::Cluster;
 use crate::site::Site;
 use crate::timeline::Timeline;
 
@@ -25,16 +25,16 @@ pub struct Report {
     pub timeline: Timeline,
 }
 
-/// Runs all steps, or (`short`) those that CI has time for: install, the main job in one mode, one scale-up. Each brings the
+/// Starts the cluster and runs all steps, or (`short`) those that CI has time for: install, the main job in one mode, one scale-up. Each brings the
 /// release to what it needs, so that one that fails does not keep the others from running.
-pub async fn run(parts: &Parts, short: bool) -> Result<Report> {
+pub async fn run(cluster: impl Future<Output = Result<Cluster>>, short: bool) -> Result<Report> {
     let mut report = Report::default();
-    progress::say("e2e: a node and what is beside it …");
+    let first = "a node and what is beside it";
+    progress::say(&format!("e2e: {first} …"));
     let start = Instant::now();
-    let site = Box::pin(Site::prepare(parts))
-        .await
-        .context("a node and what is beside it")?;
-    report.note("a node and what is beside it", start, Ok("ready".into()));
+    let prepared = async { Site::prepare(cluster.await?).await };
+    let site = Box::pin(prepared).await.context(first)?;
+    report.note(first, start, Ok("ready".into()));
     report
         .step("helm install, helm test", install::install(&site))
         .await;

@@ -1,8 +1,9 @@
-//! What a cluster has beside Kubernetes: names for Services, and metrics of pods. Both run beside the node, and their Services
-//! lead there.
+//! What a cluster has beside Kubernetes: names for Services (kind brings its own), and metrics of pods. Both run beside the node,
+//! and their Services lead there.
 
 use std::fs;
-use std::path::Path;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -10,73 +11,76 @@ use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
-use testbed::ControlPlane;
+use testbed::go_tools::GoTools;
 use testbed::process::Spec;
 use testbed::wait;
 
-use super::ADDRESS;
-use super::programs::Programs;
-
+const PROGRAMS: GoTools = GoTools {
+    name: "addons",
+    takes: "about two minutes",
+    go_mod: include_str!("../go/addons/go.mod"),
+    go_sum: include_str!("../go/addons/go.sum"),
+    main_go: include_str!("../go/addons/main.go"),
+    programs: &[("coredns", "coredns"), ("metrics-server", "metrics-server")],
+    ..GoTools::PLAIN
+};
 /// The resolver, as every pod is told.
-pub(super) const DNS: &str = "10.0.0.10";
+pub(crate) const DNS: &str = "10.0.0.10";
 const DNS_PORT: u16 = 10_053;
 const METRICS_PORT: u16 = 10_443;
 const SERVED_LIMIT: Duration = Duration::from_mins(2);
 
-pub(super) fn dns(programs: &Programs, folder: &Path, plane: &ControlPlane) -> Result<Spec> {
+/// The folder with the programs; built when they are first asked for on a machine. Blocks.
+pub(crate) fn programs() -> Result<PathBuf> {
+    PROGRAMS.ready()
+}
+
+pub(crate) fn dns(programs: &Path, folder: &Path, kubeconfig: &Path, address: Ipv4Addr) -> Result<Spec> {
     let file = folder.join("Corefile");
-    let kubeconfig = plane.admin_kubeconfig();
     let text = format!(
-        ".:{DNS_PORT} {{\n  bind {ADDRESS}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {}\n    \
+        ".:{DNS_PORT} {{\n  bind {address}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {}\n    \
          fallthrough in-addr.arpa\n  }}\n  cache 5\n}}\n",
         kubeconfig.display()
     );
     fs::write(&file, text)?;
-    Ok(
-        Spec::new(programs.addons.join("coredns"), folder.join("coredns.log"))
-            .arg("-conf")
-            .arg(file.as_os_str()),
-    )
+    Ok(Spec::new(programs.join("coredns"), folder.join("coredns.log"))
+        .arg("-conf")
+        .arg(file.as_os_str()))
 }
 
-pub(super) fn metrics(programs: &Programs, folder: &Path, plane: &ControlPlane) -> Spec {
-    let kubeconfig = plane.admin_kubeconfig();
+pub(crate) fn metrics(programs: &Path, folder: &Path, kubeconfig: &Path, address: Ipv4Addr) -> Spec {
     let certificates = folder.join("metrics-server");
-    Spec::new(
-        programs.addons.join("metrics-server"),
-        folder.join("metrics-server.log"),
-    )
-    .args(
-        [
-            "kubeconfig",
-            "authentication-kubeconfig",
-            "authorization-kubeconfig",
-        ]
-        .map(|flag| format!("--{flag}={}", kubeconfig.display())),
-    )
-    .arg(format!("--bind-address={ADDRESS}"))
-    .arg(format!("--secure-port={METRICS_PORT}"))
-    .arg(format!("--cert-dir={}", certificates.display()))
-    .args([
-        // The least that it takes.
-        "--metric-resolution=11s",
-        "--kubelet-request-timeout=5s",
-        "--kubelet-insecure-tls",
-        "--kubelet-preferred-address-types=InternalIP",
-    ])
+    Spec::new(programs.join("metrics-server"), folder.join("metrics-server.log"))
+        .args(
+            [
+                "kubeconfig",
+                "authentication-kubeconfig",
+                "authorization-kubeconfig",
+            ]
+            .map(|flag| format!("--{flag}={}", kubeconfig.display())),
+        )
+        .arg(format!("--bind-address={address}"))
+        .arg(format!("--secure-port={METRICS_PORT}"))
+        .arg(format!("--cert-dir={}", certificates.display()))
+        .args([
+            // The least that it takes.
+            "--metric-resolution=11s",
+            "--kubelet-request-timeout=5s",
+            "--kubelet-insecure-tls",
+            "--kubelet-preferred-address-types=InternalIP",
+        ])
 }
 
-/// Makes the Services, and waits until figures of the node are there.
-pub(super) async fn register(client: &Client) -> Result<()> {
-    let dns = [("dns", "UDP", 53, DNS_PORT), ("dns-tcp", "TCP", 53, DNS_PORT)];
-    service(client, "kube-dns", Some(DNS), &dns).await?;
-    service(
-        client,
-        "metrics-server",
-        None,
-        &[("https", "TCP", 443, METRICS_PORT)],
-    )
-    .await?;
+/// Makes the Service of names.
+pub(crate) async fn serve_dns(client: &Client, address: Ipv4Addr) -> Result<()> {
+    let ports = [("dns", "UDP", 53, DNS_PORT), ("dns-tcp", "TCP", 53, DNS_PORT)];
+    service(client, "kube-dns", Some(DNS), address, &ports).await
+}
+
+/// Makes the Service of metrics, and waits until figures of the node are there.
+pub(crate) async fn serve_metrics(client: &Client, node: &str, address: Ipv4Addr) -> Result<()> {
+    let ports = [("https", "TCP", 443, METRICS_PORT)];
+    service(client, "metrics-server", None, address, &ports).await?;
     let added = json!({
         "apiVersion": "apiregistration.k8s.io/v1",
         "kind": "APIService",
@@ -92,17 +96,18 @@ pub(super) async fn register(client: &Client) -> Result<()> {
     });
     apply(client, added).await?;
     wait::until("metrics of the node", SERVED_LIMIT, async || {
-        let request = http_get("/apis/metrics.k8s.io/v1beta1/nodes/node")?;
+        let request = http_get(&format!("/apis/metrics.k8s.io/v1beta1/nodes/{node}"))?;
         Ok(client.request::<Value>(request).await.ok().map(drop))
     })
     .await
 }
 
-/// A Service in kube-system that leads to a port of the node.
+/// A Service in kube-system that leads to a port of an address.
 async fn service(
     client: &Client,
     name: &str,
-    address: Option<&str>,
+    own: Option<&str>,
+    address: Ipv4Addr,
     ports: &[(&str, &str, u16, u16)],
 ) -> Result<()> {
     let shown: Vec<Value> = ports
@@ -112,8 +117,8 @@ async fn service(
         })
         .collect();
     let mut spec = json!({"ports": shown});
-    if let Some(address) = address {
-        spec["clusterIP"] = address.into();
+    if let Some(own) = own {
+        spec["clusterIP"] = own.into();
     }
     let service = json!({
         "apiVersion": "v1",
@@ -134,7 +139,7 @@ async fn service(
             "labels": {"kubernetes.io/service-name": name},
         },
         "addressType": "IPv4",
-        "endpoints": [{"addresses": [ADDRESS], "conditions": {"ready": true}}],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": true}}],
         "ports": behind,
     });
     apply(client, service).await?;

@@ -1,5 +1,7 @@
 //! `cargo xtask images`: what is shipped, without a container engine.
 
+mod check;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -17,6 +19,9 @@ pub(crate) struct Arguments {
     /// Where they go.
     #[arg(long, value_name = "DIR", default_value = "target/images")]
     out: PathBuf,
+    /// Then builds all of it once more, from a copy of the sources in another folder, and fails where a byte differs.
+    #[arg(long)]
+    check: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -39,6 +44,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ));
     }
     output::progress(&format!("in {}", out.display()));
+    if arguments.check {
+        check::same_elsewhere(&out)?;
+    }
     Ok(())
 }
 

@@ -1,0 +1,73 @@
+//! Whether the same sources give the same bytes in another folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use testbed::scratch::Scratch;
+
+use crate::{cargo, output};
+
+/// Builds from a copy of the sources, with nothing that was built before, and compares with what is in `out`.
+pub(super) fn same_elsewhere(out: &Path) -> Result<()> {
+    let scratch = Scratch::new("images")?;
+    let copy = scratch.path().join("a-folder-of-another-name");
+    copy_sources(&copy)?;
+    output::progress(&format!("== once more, in {}", copy.display()));
+    let mut again = cargo::cargo();
+    again
+        .current_dir(&copy)
+        // Its own, in the copy.
+        .env_remove("CARGO_TARGET_DIR")
+        .args(["run", "--locked", "--package", "xtask", "--", "images"]);
+    cargo::run(&mut again)?;
+    let (first, second) = (digests(out)?, digests(&copy.join("target/images"))?);
+    for (file, digest) in &second {
+        let before = first.get(file).map_or("nothing", String::as_str);
+        ensure!(before == digest, "{file} differs: {before}, and then {digest}");
+        output::result(&format!("{file}: twice {digest}"));
+    }
+    ensure!(!second.is_empty(), "nothing was built");
+    Ok(())
+}
+
+/// What git knows of, as it is now.
+fn copy_sources(to: &Path) -> Result<()> {
+    let root = cargo::root();
+    let list = Command::new("git")
+        .current_dir(&root)
+        .args(["ls-files", "-z"])
+        .output()
+        .context("git")?;
+    ensure!(list.status.success(), "git ls-files: {}", list.status);
+    for file in String::from_utf8(list.stdout)?
+        .split('\0')
+        .filter(|file| !file.is_empty())
+    {
+        let (from, to) = (root.join(file), to.join(file));
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    Ok(())
+}
+
+/// Of the archives and the bills of materials.
+fn digests(folder: &Path) -> Result<BTreeMap<String, String>> {
+    let mut digests = BTreeMap::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if name.ends_with(".tar") || name.ends_with(".json") {
+            digests.insert(name, images::digest(&fs::read(&path)?));
+        }
+    }
+    Ok(digests)
+}
