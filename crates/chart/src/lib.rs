@@ -4,6 +4,7 @@
 //! `CHART_UPDATE=1 cargo test -p chart generated`, and checked by the same test without the variable.
 
 mod container;
+mod flows;
 mod helm;
 mod objects;
 pub mod readme;
@@ -12,6 +13,7 @@ pub mod schemas;
 use std::path::{Path, PathBuf};
 
 pub use container::{Container, pods};
+pub use flows::allowed_flows;
 pub use helm::{NAMESPACE, RELEASE, helm, helm3, refusal, render, render_by, render_chart};
 pub use objects::Objects;
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use images::{File, Image, NON_ROOT};
 use testbed::progress;
 
-/// Also the sandbox of pods, and the image of `helm test`.
+/// Also the sandbox of pods, the image of `helm test`, and what asks whether policies let it through.
 pub const TOOLS: &str = "tools:e2e";
 /// The stand-in arXiv.
 pub const STAND_IN: &str = "stand-in-arxiv:e2e";
@@ -105,7 +105,7 @@ fn file_name(reference: &str) -> String {
     format!("{}.tar", reference.replace(':', "-"))
 }
 
-/// What `helm test` calls, and a sleep, which is all that it takes to hold a pod's network.
+/// What `helm test` and the trial of the policies call, and a sleep, which is all that it takes to hold a pod's network.
 fn tools() -> Result<Image> {
     let mut image = Image {
         reference: TOOLS.into(),
@@ -114,7 +114,14 @@ fn tools() -> Result<Image> {
         user: NON_ROOT,
         labels: BTreeMap::new(),
     };
-    for program in ["/bin/sh", "/bin/grep", SLEEP, "/usr/bin/wget"] {
+    for program in [
+        "/bin/sh",
+        "/bin/bash",
+        "/bin/grep",
+        SLEEP,
+        "/usr/bin/timeout",
+        "/usr/bin/wget",
+    ] {
         let content = fs::read(program).with_context(|| program.to_owned())?;
         image.files.insert(program.to_owned(), File::program(content));
         add_libraries(&mut image, Path::new(program))?;

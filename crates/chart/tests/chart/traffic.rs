@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
-use chart::{Objects, pods, read, render};
+use chart::{Objects, allowed_flows, pods, render};
 use serde_json::{Value, json};
 use testbed::go_tools::GoTools;
 use testbed::scratch::Scratch;
@@ -74,33 +74,6 @@ fn peers(objects: &Objects) -> BTreeMap<String, Value> {
     peers
 }
 
-/// From, to and port of every row.
-fn table() -> BTreeSet<(String, String, u16)> {
-    let text = read("docs/network.md").unwrap();
-    let mut allowed = BTreeSet::new();
-    for line in text
-        .lines()
-        .filter(|line| line.starts_with("| ") && !line.starts_with("| from"))
-    {
-        let cells: Vec<Vec<&str>> = line
-            .trim_matches('|')
-            .split('|')
-            .map(|cell| cell.split(',').map(str::trim).collect())
-            .collect();
-        let [from, to, ports] = cells.as_slice() else {
-            panic!("{line}")
-        };
-        for from in from {
-            for to in to {
-                for port in ports {
-                    allowed.insert(((*from).to_owned(), (*to).to_owned(), port.parse().unwrap()));
-                }
-            }
-        }
-    }
-    allowed
-}
-
 #[test]
 fn an_independent_analyser_allows_what_the_table_says_and_nothing_else() {
     let cyclonus = CYCLONUS.ready().unwrap().join("cyclonus");
@@ -113,7 +86,7 @@ fn an_independent_analyser_allows_what_the_table_says_and_nothing_else() {
     }
 
     let peers = peers(&objects);
-    let allowed = table();
+    let allowed = allowed_flows().unwrap();
     for (from, to, _) in &allowed {
         assert!(
             peers.contains_key(from) && peers.contains_key(to),

@@ -3,8 +3,10 @@
 mod door;
 mod kubectl;
 mod pods;
+pub(crate) mod strangers;
 mod values;
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
@@ -111,6 +113,11 @@ impl Site {
             );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Where pods find the primary.
+    pub(crate) fn primary(&self) -> (Ipv4Addr, u16) {
+        (self.cluster.host(), self.primary.port())
     }
 
     /// A token for what is guarded of the API.

@@ -4,6 +4,7 @@ mod autoscale;
 mod disruption;
 mod install;
 mod modes;
+mod policies;
 mod removal;
 mod upgrade;
 
@@ -43,6 +44,7 @@ pub async fn run(cluster: impl Future<Output = Result<Cluster>>, short: bool) ->
         .await;
     if !short {
         report.step("the three modes", modes::modes(&site)).await;
+        report.step("network policies", policies::tried(&site)).await;
         report
             .step("upgrade and rollback under load", upgrade::under_load(&site))
             .await;

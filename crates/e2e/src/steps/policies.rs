@@ -1,0 +1,246 @@
+//! Who gets through to whom, from inside of pods, against the table in docs/network.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use futures::future::try_join_all;
+use serde_json::Value;
+use testbed::wait;
+
+use crate::site::strangers::{CALLERS, MONITORING, Stranger, namespaces};
+use crate::site::{NAMESPACE, Site};
+
+/// What the table's names stand for that are not the release's.
+const OTHERS: [&str; 8] = [
+    "clients",
+    "Prometheus",
+    "a pod beside",
+    "a pod elsewhere",
+    "Kubernetes",
+    "databases",
+    "arXiv",
+    "DNS",
+];
+const RUNNING_LIMIT: Duration = Duration::from_mins(1);
+/// A network plug-in learns of new pods a moment later.
+const ENFORCED_LIMIT: Duration = Duration::from_mins(1);
+
+/// A pair of names.
+type Flow = (String, String);
+
+pub(super) async fn tried(site: &Site) -> Result<String> {
+    site.release(&values(site)).await?;
+    let allowed: BTreeSet<Flow> = chart::allowed_flows()?
+        .into_iter()
+        .map(|(from, to, _)| (from, to))
+        .collect();
+    let targets = targets(site, &allowed).await?;
+    let senders = senders(&allowed);
+    let manifests = senders.values().map(Stranger::manifest);
+    let manifests: Vec<String> = namespaces()
+        .into_iter()
+        .chain(manifests)
+        .map(|object| object.to_string())
+        .collect();
+    site.apply(&manifests.join("\n---\n")).await?;
+    let found = compare(site, &senders, &targets, &allowed).await;
+    for Stranger { namespace, name, .. } in senders.values() {
+        site.kubectl(&["-n", namespace, "delete", "pod", name, "--wait=false"])
+            .await?;
+    }
+    found
+}
+
+fn values(site: &Site) -> String {
+    let named = |name: &str| {
+        format!("[{{namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {name}}}}}}}]")
+    };
+    format!(
+        "apiServer: {{mode: perEndpoint, autoscaling: {{enabled: false}}, replicas: 1}}
+networkPolicy:
+  from: {}
+  metricsFrom: {}
+  postgres: {{to: [{{ipBlock: {{cidr: {}/32}}}}]}}
+",
+        named(CALLERS),
+        named(MONITORING),
+        site.primary().0
+    )
+}
+
+/// Everybody in the table who sends, and those who may send nothing.
+fn senders(allowed: &BTreeSet<Flow>) -> BTreeMap<String, Stranger> {
+    let named = allowed.iter().map(|(from, _)| from.as_str());
+    named
+        .chain(["a pod beside", "a pod elsewhere"])
+        .map(|name| (name.to_owned(), Stranger::like(name)))
+        .collect()
+}
+
+/// Address and port of everybody in the table who is sent something.
+async fn targets(site: &Site, allowed: &BTreeSet<Flow>) -> Result<BTreeMap<String, (String, u16)>> {
+    let (host, port) = site.primary();
+    let names: BTreeSet<&String> = allowed.iter().map(|(_, to)| to).collect();
+    let mut targets = BTreeMap::new();
+    for name in names {
+        let target = match name.as_str() {
+            "databases" => (host.to_string(), port),
+            "Kubernetes" => (service(site, "default", "kubernetes").await?, 443),
+            "DNS" => (service(site, "kube-system", "kube-dns").await?, 53),
+            "arXiv" => (pod(site, "upstream", "app=arxiv").await?, 8080),
+            "operator" => (
+                pod(site, NAMESPACE, "app.kubernetes.io/component=operator").await?,
+                8080,
+            ),
+            group => {
+                let selector = format!("arxiv-operator.dev/group={group}");
+                (pod(site, NAMESPACE, &selector).await?, 8080)
+            }
+        };
+        targets.insert(name.clone(), target);
+    }
+    Ok(targets)
+}
+
+async fn service(site: &Site, namespace: &str, name: &str) -> Result<String> {
+    let path = "jsonpath={.spec.clusterIP}";
+    site.kubectl(&["-n", namespace, "get", "service", name, "-o", path])
+        .await
+}
+
+/// The address of a pod that is ready.
+async fn pod(site: &Site, namespace: &str, selector: &str) -> Result<String> {
+    let text = site
+        .kubectl(&["-n", namespace, "get", "pods", "-l", selector, "-o", "json"])
+        .await?;
+    let list: Value = serde_json::from_str(&text)?;
+    let is_ready = |pod: &&Value| {
+        let conditions = pod["status"]["conditions"].as_array();
+        conditions.is_some_and(|all| {
+            all.iter()
+                .any(|one| one["type"] == "Ready" && one["status"] == "True")
+        })
+    };
+    let ready = list["items"]
+        .as_array()
+        .and_then(|pods| pods.iter().find(is_ready));
+    let address = ready.and_then(|pod| pod["status"]["podIP"].as_str());
+    Ok(address
+        .with_context(|| format!("no pod of {selector}"))?
+        .to_owned())
+}
+
+async fn compare(
+    site: &Site,
+    senders: &BTreeMap<String, Stranger>,
+    targets: &BTreeMap<String, (String, u16)>,
+    allowed: &BTreeSet<Flow>,
+) -> Result<String> {
+    for Stranger { namespace, name, .. } in senders.values() {
+        let pod = format!("pod/{name}");
+        let running = "--for=jsonpath={.status.phase}=Running";
+        let limit = format!("--timeout={}s", RUNNING_LIMIT.as_secs());
+        site.kubectl(&["-n", namespace, "wait", running, &pod, &limit])
+            .await?;
+    }
+    let enforced = site.cluster.enforces_policies();
+    let names: Vec<&String> = targets.keys().collect();
+    let script = script(targets.values());
+    let mut wrong = Vec::new();
+    let compared = wait::until("policies as in the table", ENFORCED_LIMIT, async || {
+        let asked = senders.iter().map(async |(from, stranger)| {
+            let Stranger { namespace, name, .. } = stranger;
+            let arguments = ["-n", namespace, "exec", name, "--", "/bin/sh", "-c", &script];
+            let told = site.kubectl(&arguments).await?;
+            let reached: BTreeSet<usize> = told.lines().filter_map(|line| line.parse().ok()).collect();
+            Ok::<_, anyhow::Error>((from, reached))
+        });
+        let (mut through, mut held) = (0, 0);
+        wrong.clear();
+        for (from, reached) in try_join_all(asked).await? {
+            for (number, to) in names.iter().enumerate() {
+                // What neither end of is the release's is nobody's business here.
+                let others = |name: &str| OTHERS.contains(&name);
+                if from == *to || (others(from) && others(to)) {
+                    continue;
+                }
+                let expected = allowed.contains(&(from.clone(), (*to).clone()));
+                match (expected, reached.contains(&number)) {
+                    (true, true) => through += 1,
+                    (false, false) => held += 1,
+                    (false, true) if !enforced => {}
+                    (_, got) => wrong.push(format!("{from} → {to}: {got}, should be {expected}")),
+                }
+            }
+        }
+        Ok(wrong.is_empty().then_some((through, held)))
+    })
+    .await;
+    let (through, held) = compared.with_context(|| wrong.join("\n"))?;
+    ensure!(through > 0, "nothing was asked");
+    Ok(if enforced {
+        format!("{through} pairs of docs/network.md got through, {held} that are not in it did not")
+    } else {
+        format!(
+            "{through} pairs of docs/network.md got through; this node's bridge denies nothing, so nothing else was tried"
+        )
+    })
+}
+
+/// Tells the number of each target that can be connected to.
+fn script<'a>(targets: impl Iterator<Item = &'a (String, u16)>) -> String {
+    let mut text = String::from("ask() { timeout 2 bash -c \"</dev/tcp/$2/$3\" 2>/dev/null && echo $1; }\n");
+    for (number, (address, port)) in targets.enumerate() {
+        // Writing to a string never fails.
+        let _ = writeln!(text, "ask {number} {address} {port} &");
+    }
+    text + "wait\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_in_the_table_is_known() {
+        let allowed: BTreeSet<Flow> = chart::allowed_flows()
+            .unwrap()
+            .into_iter()
+            .map(|(from, to, _)| (from, to))
+            .collect();
+        let senders = senders(&allowed);
+        assert_eq!(senders.len(), 17);
+        let chart = chart::render("apiServer: {mode: perEndpoint}").unwrap();
+        let known: BTreeSet<String> = chart::pods(&chart)
+            .iter()
+            .map(|pod| {
+                let labels = &pod.metadata["labels"];
+                let group = labels["arxiv-operator.dev/group"].as_str();
+                group
+                    .or(labels["app.kubernetes.io/component"].as_str())
+                    .unwrap_or_default()
+                    .to_owned()
+            })
+            .collect();
+        for (from, to) in &allowed {
+            for name in [from, to] {
+                assert!(OTHERS.contains(&name.as_str()) || known.contains(name), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_script_tells_what_it_reached() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = ("127.0.0.1".to_owned(), listener.local_addr().unwrap().port());
+        let closed = ("127.0.0.1".to_owned(), 1);
+        let script = script([closed, open].iter());
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n");
+    }
+}
