@@ -24,12 +24,12 @@ pub(super) fn same_elsewhere(out: &Path) -> Result<()> {
         .args(["run", "--locked", "--package", "xtask", "--", "images"]);
     cargo::run(&mut again)?;
     let (first, second) = (digests(out)?, digests(&copy.join("target/images"))?);
+    ensure!(!second.is_empty(), "nothing was built");
     for (file, digest) in &second {
         let before = first.get(file).map_or("nothing", String::as_str);
         ensure!(before == digest, "{file} differs: {before}, and then {digest}");
         output::result(&format!("{file}: twice {digest}"));
     }
-    ensure!(!second.is_empty(), "nothing was built");
     Ok(())
 }
 
@@ -65,7 +65,7 @@ fn digests(folder: &Path) -> Result<BTreeMap<String, String>> {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        if name.ends_with(".tar") || name.ends_with(".json") {
+        if name.ends_with(".oci.tar") || name.ends_with(".cdx.json") {
             digests.insert(name, images::digest(&fs::read(&path)?));
         }
     }

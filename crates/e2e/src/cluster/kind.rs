@@ -27,17 +27,17 @@ const LIMIT: Duration = Duration::from_mins(3);
 pub struct Kind {
     // Fields are dropped in this order: what depends on others first.
     _metrics: Child,
-    cluster: Created,
+    created: Created,
     kubectl: PathBuf,
-    docker: PathBuf,
     host: Ipv4Addr,
     scratch: Scratch,
 }
 
-/// Deleted when dropped.
+/// What Docker runs of it. Deleted when dropped.
 #[derive(Debug)]
 struct Created {
     kind: PathBuf,
+    docker: PathBuf,
 }
 
 impl Kind {
@@ -59,28 +59,18 @@ impl Kind {
     pub(super) async fn start() -> Result<Self> {
         let [docker, kind, kubectl] =
             ["docker", "kind", "kubectl"].map(|name| find_program(name).context(name));
-        let (docker, kubectl, cluster) = (docker?, kubectl?, Created { kind: kind? });
+        let (docker, kind, kubectl) = (docker?, kind?, kubectl?);
         let scratch = Scratch::new("kind")?;
         let kubeconfig = file(scratch.path());
-        // One that a run left which was killed.
-        cluster.delete()?;
-        let config = chart::root().join("kind-config.yaml");
-        let arguments = ["create", "cluster", "--name", NAME, "--wait", "3m", "--config"].map(OsStr::new);
-        let further = [
-            config.as_os_str(),
-            "--kubeconfig".as_ref(),
-            kubeconfig.as_os_str(),
-        ];
-        run(&cluster.kind, arguments.into_iter().chain(further), CREATE_LIMIT).await?;
-        let host = host(&docker).await?;
+        let created = Created::create(kind, docker, &kubeconfig).await?;
+        let host = created.host().await?;
         let program = tokio::task::spawn_blocking(addons::programs).await??;
         let metrics = Child::spawn(addons::metrics(&program, scratch.path(), &kubeconfig, host))?;
         addons::serve_metrics(&testbed::control_plane::client(&kubeconfig).await?, NODE, host).await?;
         Ok(Self {
             _metrics: metrics,
-            cluster,
+            created,
             kubectl,
-            docker,
             host,
             scratch,
         })
@@ -103,20 +93,59 @@ impl Kind {
     }
 
     pub(super) async fn load(&self, archive: &Path) -> Result<()> {
-        let arguments = ["load", "image-archive", "--name", NAME].map(OsStr::new);
-        let arguments = arguments.into_iter().chain([archive.as_os_str()]);
-        run(&self.cluster.kind, arguments, LIMIT).await.map(drop)
+        self.created.load(archive).await
     }
 
     pub(super) async fn crash(&self, id: &str) -> Result<()> {
+        self.created.crash(id).await
+    }
+}
+
+impl Created {
+    async fn create(kind: PathBuf, docker: PathBuf, kubeconfig: &Path) -> Result<Self> {
+        let created = Self { kind, docker };
+        // One that a run left which was killed.
+        created.delete()?;
+        let config = chart::root().join("kind-config.yaml");
+        let arguments = ["create", "cluster", "--name", NAME, "--wait", "3m", "--config"].map(OsStr::new);
+        let further = [
+            config.as_os_str(),
+            "--kubeconfig".as_ref(),
+            kubeconfig.as_os_str(),
+        ];
+        run(&created.kind, arguments.into_iter().chain(further), CREATE_LIMIT).await?;
+        Ok(created)
+    }
+
+    async fn load(&self, archive: &Path) -> Result<()> {
+        let arguments = ["load", "image-archive", "--name", NAME].map(OsStr::new);
+        let arguments = arguments.into_iter().chain([archive.as_os_str()]);
+        run(&self.kind, arguments, LIMIT).await.map(drop)
+    }
+
+    async fn crash(&self, id: &str) -> Result<()> {
         let arguments = [
             "exec", NODE, "ctr", "-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", id,
         ];
         run(&self.docker, arguments, LIMIT).await.map(drop)
     }
-}
 
-impl Created {
+    /// The machine's address in the network of kind's nodes.
+    async fn host(&self) -> Result<Ipv4Addr> {
+        let template = "{{range .IPAM.Config}}{{.Gateway}} {{end}}";
+        let arguments = ["network", "inspect", "kind", "--format", template];
+        let told = run(&self.docker, arguments, LIMIT).await?;
+        let address = first_address(&told).with_context(|| format!("no gateway in {told:?}"))?;
+        let bound = std::net::TcpListener::bind((address, 0));
+        bound.with_context(|| {
+            format!(
+                "{address}, where pods would look for databases, is not this machine's: Docker in a virtual machine \
+                 (Docker Desktop) cannot be used here"
+            )
+        })?;
+        Ok(address)
+    }
+
     fn delete(&self) -> Result<()> {
         let status = Command::new(&self.kind)
             .args(["delete", "cluster", "--name", NAME])
@@ -139,26 +168,6 @@ impl Drop for Created {
 
 fn file(folder: &Path) -> PathBuf {
     folder.join("kubeconfig")
-}
-
-/// The machine's address in the network of kind's nodes.
-async fn host(docker: &Path) -> Result<Ipv4Addr> {
-    let template = "{{range .IPAM.Config}}{{.Gateway}} {{end}}";
-    let told = run(
-        docker,
-        ["network", "inspect", "kind", "--format", template],
-        LIMIT,
-    )
-    .await?;
-    let address = first_address(&told).with_context(|| format!("no gateway in {told:?}"))?;
-    let bound = std::net::TcpListener::bind((address, 0));
-    bound.with_context(|| {
-        format!(
-            "{address}, where pods would look for databases, is not this machine's: Docker in a virtual machine (Docker \
-             Desktop) cannot be used here"
-        )
-    })?;
-    Ok(address)
 }
 
 /// The first that is of IPv4; the network has one of each family.
@@ -186,7 +195,69 @@ async fn run<A: AsRef<OsStr>>(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    /// `kind` and `docker` that write down what they are asked, and tell this gateway.
+    fn stand_ins(folder: &Path, gateway: &str) -> [PathBuf; 2] {
+        let log = folder.join("asked");
+        ["kind", "docker"].map(|name| {
+            let program = folder.join(name);
+            let script = format!(
+                "#!/bin/sh\necho {name} \"$@\" >> '{}'\ncase $1 in network) echo '{gateway}';; esac\n",
+                log.display()
+            );
+            // Not by this process: what it starts at the same time would hold the file open, and it could not be run.
+            let status = Command::new("sh")
+                .args(["-c", r#"printf %s "$1" > "$2" && chmod 755 "$2""#, "sh", &script])
+                .arg(&program)
+                .status();
+            assert!(status.unwrap().success());
+            program
+        })
+    }
+
+    #[tokio::test]
+    async fn what_kind_and_docker_are_asked() {
+        let scratch = Scratch::new("kind-test").unwrap();
+        let [kind, docker] = stand_ins(scratch.path(), "fc00::1 127.0.0.1 ");
+        let kubeconfig = scratch.path().join("config");
+        let created = Created::create(kind, docker, &kubeconfig).await.unwrap();
+        created.load(Path::new("/images/one.tar")).await.unwrap();
+        created.crash("0123").await.unwrap();
+        assert_eq!(created.host().await.unwrap(), Ipv4Addr::LOCALHOST);
+        drop(created);
+        let asked = fs::read_to_string(scratch.path().join("asked")).unwrap();
+        let config = chart::root().join("kind-config.yaml");
+        let expected = format!(
+            "kind delete cluster --name arxiv-e2e
+kind create cluster --name arxiv-e2e --wait 3m --config {} --kubeconfig {}
+kind load image-archive --name arxiv-e2e /images/one.tar
+docker exec arxiv-e2e-control-plane ctr -n k8s.io tasks kill --signal SIGKILL 0123
+docker network inspect kind --format {{{{range .IPAM.Config}}}}{{{{.Gateway}}}} {{{{end}}}}
+kind delete cluster --name arxiv-e2e
+",
+            config.display(),
+            kubeconfig.display()
+        );
+        assert_eq!(asked, expected);
+    }
+
+    #[tokio::test]
+    async fn docker_in_a_virtual_machine_is_told_of() {
+        let scratch = Scratch::new("kind-test").unwrap();
+        let [kind, docker] = stand_ins(scratch.path(), "192.0.2.1 ");
+        let error = Created { kind, docker }.host().await.unwrap_err();
+        assert!(error.to_string().contains("not this machine's"), "{error:#}");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_fails_is_quoted() {
+        let error = run(Path::new("/bin/sh"), ["-c", "echo no room >&2; exit 3"], LIMIT).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("no room") && error.contains("/bin/sh"), "{error}");
+    }
 
     #[test]
     fn the_machines_address_is_that_of_ipv4() {

@@ -19,6 +19,8 @@ use tokio::process::Command;
 use crate::cluster::Cluster;
 use crate::forward::Forward;
 
+pub(crate) use pods::selector;
+
 /// Namespace of the release, and of the queries.
 pub(crate) const NAMESPACE: &str = "arxiv";
 /// Name of the release; it has the chart's name in it, so objects are named by it alone.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
@@ -66,12 +66,22 @@ impl Site {
         }
     }
 
+    /// The address of a pod that is ready and not on its way out.
+    pub(crate) async fn address(&self, namespace: &str, selector: &str) -> Result<String> {
+        let pods: Api<Pod> = Api::namespaced(self.client().await?, namespace);
+        let pods = pods.list(&ListParams::default().labels(selector)).await?;
+        let ready = pods.into_iter().find(is_ready);
+        let address = ready.and_then(|pod| pod.status?.pod_ip);
+        address.with_context(|| format!("no pod of {selector} is ready"))
+    }
+
     async fn pods(&self) -> Result<Api<Pod>> {
         Ok(Api::namespaced(self.client().await?, NAMESPACE))
     }
 }
 
-fn selector(component: &str) -> String {
+/// The labels of the pods of a component.
+pub(crate) fn selector(component: &str) -> String {
     if component == "operator" {
         "app.kubernetes.io/component=operator".to_owned()
     } else {

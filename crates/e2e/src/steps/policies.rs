@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
-use serde_json::Value;
 use testbed::wait;
 
 use crate::site::strangers::{CALLERS, MONITORING, Stranger, namespaces};
-use crate::site::{NAMESPACE, Site};
+use crate::site::{NAMESPACE, Site, selector};
 
 /// What the table's names stand for that are not the release's.
 const OTHERS: [&str; 8] = [
@@ -89,15 +88,9 @@ async fn targets(site: &Site, allowed: &BTreeSet<Flow>) -> Result<BTreeMap<Strin
             "databases" => (host.to_string(), port),
             "Kubernetes" => (service(site, "default", "kubernetes").await?, 443),
             "DNS" => (service(site, "kube-system", "kube-dns").await?, 53),
-            "arXiv" => (pod(site, "upstream", "app=arxiv").await?, 8080),
-            "operator" => (
-                pod(site, NAMESPACE, "app.kubernetes.io/component=operator").await?,
-                8080,
-            ),
-            group => {
-                let selector = format!("arxiv-operator.dev/group={group}");
-                (pod(site, NAMESPACE, &selector).await?, 8080)
-            }
+            "arXiv" => (site.address("upstream", "app=arxiv").await?, 8080),
+            "operator" => (site.address(NAMESPACE, &selector("operator")).await?, 8080),
+            group => (site.address(NAMESPACE, &selector(group)).await?, 8080),
         };
         targets.insert(name.clone(), target);
     }
@@ -108,28 +101,6 @@ async fn service(site: &Site, namespace: &str, name: &str) -> Result<String> {
     let path = "jsonpath={.spec.clusterIP}";
     site.kubectl(&["-n", namespace, "get", "service", name, "-o", path])
         .await
-}
-
-/// The address of a pod that is ready.
-async fn pod(site: &Site, namespace: &str, selector: &str) -> Result<String> {
-    let text = site
-        .kubectl(&["-n", namespace, "get", "pods", "-l", selector, "-o", "json"])
-        .await?;
-    let list: Value = serde_json::from_str(&text)?;
-    let is_ready = |pod: &&Value| {
-        let conditions = pod["status"]["conditions"].as_array();
-        conditions.is_some_and(|all| {
-            all.iter()
-                .any(|one| one["type"] == "Ready" && one["status"] == "True")
-        })
-    };
-    let ready = list["items"]
-        .as_array()
-        .and_then(|pods| pods.iter().find(is_ready));
-    let address = ready.and_then(|pod| pod["status"]["podIP"].as_str());
-    Ok(address
-        .with_context(|| format!("no pod of {selector}"))?
-        .to_owned())
 }
 
 async fn compare(
