@@ -19,7 +19,7 @@ pub enum Cluster {
     /// containerd, the kubelet and what belongs to them, as processes in a room of their own.
     Node(Box<Node>),
     /// A node in a container, as kind makes them.
-    Kind(Kind),
+    Kind(Box<Kind>),
 }
 
 impl Cluster {
@@ -31,7 +31,7 @@ impl Cluster {
 
     /// Starts a cluster in Docker with these images.
     pub async fn kind(parts: &Parts) -> Result<Self> {
-        Self::Kind(Kind::start().await?).with(parts).await
+        Self::Kind(Box::new(Kind::start().await?)).with(parts).await
     }
 
     async fn with(self, parts: &Parts) -> Result<Self> {
