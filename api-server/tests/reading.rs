@@ -196,8 +196,8 @@ async fn long_pages(bed: &Bed) {
     assert_ne!(plain_tag.as_ref(), Some(&coded_tag));
     let mut decoded = Vec::new();
     let bytes = coded.bytes().await.unwrap();
-    let mut decoder = async_compression::tokio::bufread::GzipDecoder::new(&*bytes);
-    decoder.read_to_end(&mut decoded).await.unwrap();
+    let mut gzip = async_compression::tokio::bufread::GzipDecoder::new(&*bytes);
+    gzip.read_to_end(&mut decoded).await.unwrap();
     assert_eq!(plain.bytes().await.unwrap(), decoded);
     let request = bed
         .client

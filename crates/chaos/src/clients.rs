@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::bed::Bed;
 use crate::checks::PAGE;
 use crate::facts::{Answer, Endpoint, Paper, Read};
-use crate::workload::{Search, TRY_EVERY, TRY_FOR};
+use crate::wishes::Search;
+use crate::workload::{TRY_EVERY, TRY_FOR};
 
 /// How many results a writer brings.
 fn results_of(number: i64) -> i64 {

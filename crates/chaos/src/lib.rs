@@ -19,6 +19,7 @@ mod report;
 mod schedule;
 mod servers;
 mod timeline;
+mod wishes;
 mod workload;
 
 use std::fs;

@@ -2,8 +2,8 @@ use storage::{RecordOutcome, Records};
 use uuid::Uuid;
 
 use crate::{
-    records::{Split, record},
-    setup::{Server, papers},
+    records::record,
+    setup::{Server, Split, papers},
 };
 
 fn is_about(used: f64, expected: f64) -> bool {

@@ -1,10 +1,8 @@
 use futures::future::join_all;
-use sqlx::{AssertSqlSafe, Connection};
-use storage::{Closing, Ending, Object, Record, RecordOutcome, Recorded, Records, migrate};
-use testbed::Postgres;
+use storage::{Closing, Ending, Object, Record, RecordOutcome, Recorded, Records};
 use uuid::Uuid;
 
-use crate::setup::{InPieces, Server, papers};
+use crate::setup::{InPieces, Server, Split, papers};
 
 /// One of the name by which it is found in these tests.
 pub(crate) fn object(uid: Uuid) -> Object<'static> {
@@ -165,46 +163,6 @@ async fn a_server_that_dies_at_any_moment_leaves_all_or_nothing() {
         server.value::<i64>("arxiv", "select count(*) from results").await,
         10_000
     );
-}
-
-/// `queries` on one server, `results` on another.
-pub(crate) struct Split {
-    pub(crate) queries: Server,
-    pub(crate) results: Postgres,
-}
-
-impl Split {
-    pub(crate) async fn migrated() -> Self {
-        let queries = Server::empty().await;
-        let results = Postgres::start().await.unwrap();
-        results.create_database("papers").await.unwrap();
-        let split = Self { queries, results };
-        migrate::run(&split.settings(), &|_| ()).await.unwrap();
-        split
-    }
-
-    pub(crate) fn settings(&self) -> migrate::MigrateSettings {
-        migrate::MigrateSettings {
-            results_url: self.results.admin_url("papers"),
-            ..self.queries.settings()
-        }
-    }
-
-    pub(crate) fn records(&self) -> Records {
-        let url = self.results.url("arxiv_rw", "arxiv_rw", "papers");
-        let results = storage::pool(&url, &crate::setup::pool_settings(storage::Access::ReadWrite)).unwrap();
-        Records::new(self.queries.pool("arxiv_rw", "arxiv"), results, true)
-    }
-
-    pub(crate) async fn count(&self, sql: &str) -> i64 {
-        let mut admin = self.results.connect("papers").await.unwrap();
-        let count = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
-            .fetch_one(&mut admin)
-            .await
-            .unwrap();
-        admin.close().await.unwrap();
-        count
-    }
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use storage::{Closing, Ending, RecordOutcome, Records, migrate};
 use uuid::Uuid;
 
 use crate::{
-    records::{Split, record},
-    setup::{Server, papers},
+    records::record,
+    setup::{Server, Split, papers},
 };
 
 /// So many queries are more than go at once.

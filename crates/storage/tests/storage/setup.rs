@@ -12,7 +12,7 @@ use futures::{
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use storage::{
-    Access, Paper, Papers, PoolSettings, ResultRow, StorageError,
+    Access, Paper, Papers, PoolSettings, Records, ResultRow, StorageError,
     migrate::{self, MigrateSettings, RolePasswords},
 };
 use testbed::{Postgres, proxy::Proxy};
@@ -113,6 +113,46 @@ impl Server {
             .unwrap();
         admin.close().await.unwrap();
         value
+    }
+}
+
+/// `queries` on one server, `results` on another.
+pub(crate) struct Split {
+    pub(crate) queries: Server,
+    pub(crate) results: Postgres,
+}
+
+impl Split {
+    pub(crate) async fn migrated() -> Self {
+        let queries = Server::empty().await;
+        let results = Postgres::start().await.unwrap();
+        results.create_database("papers").await.unwrap();
+        let split = Self { queries, results };
+        migrate::run(&split.settings(), &|_| ()).await.unwrap();
+        split
+    }
+
+    pub(crate) fn settings(&self) -> MigrateSettings {
+        MigrateSettings {
+            results_url: self.results.admin_url("papers"),
+            ..self.queries.settings()
+        }
+    }
+
+    pub(crate) fn records(&self) -> Records {
+        let url = self.results.url("arxiv_rw", "arxiv_rw", "papers");
+        let results = storage::pool(&url, &pool_settings(Access::ReadWrite)).unwrap();
+        Records::new(self.queries.pool("arxiv_rw", "arxiv"), results, true)
+    }
+
+    pub(crate) async fn count(&self, sql: &str) -> i64 {
+        let mut admin = self.results.connect("papers").await.unwrap();
+        let count = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+        admin.close().await.unwrap();
+        count
     }
 }
 

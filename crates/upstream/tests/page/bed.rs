@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arxiv::{Client, ClientSettings, PageRequest, Search};
+use arxiv::{Client, ClientSettings, FetchError, PageRequest, Search};
 use jiff::civil::Date;
 use storage::migrate::{MigrateSettings, RolePasswords};
 use storage::{Access, Gate, GateSettings, Pages, PoolSettings};
@@ -192,5 +192,13 @@ pub(crate) fn titled(word: &str, start: u32, count: u32) -> PageRequest {
         search: search.validate().unwrap(),
         start,
         count,
+    }
+}
+
+/// What arXiv's answer was.
+pub(crate) fn fetch_error(error: UpstreamError) -> FetchError {
+    match error {
+        UpstreamError::Fetch { source, .. } => source,
+        error => panic!("{error:?}"),
     }
 }
