@@ -28,7 +28,7 @@ networkPolicy:
 ";
 
 /// Ports that are asked about, each by both protocols.
-const PORTS: [u16; 6] = [53, 80, 443, 5432, 6443, 8080];
+const PORTS: [u16; 7] = [53, 80, 443, 5432, 6443, 8000, 8080];
 
 /// Everybody who may want something of somebody, by the name in the table: pods of the release and the rest of the world.
 fn peers(objects: &Objects) -> BTreeMap<String, Value> {
@@ -110,7 +110,8 @@ fn an_independent_analyser_allows_what_the_table_says_and_nothing_else() {
             }
             for port in PORTS {
                 for protocol in ["TCP", "UDP"] {
-                    let name = if own.contains(to) && port == 8080 {
+                    let listens = if to == "operator" { 8080 } else { 8000 };
+                    let name = if own.contains(to) && port == listens {
                         "http"
                     } else {
                         ""

@@ -31,11 +31,10 @@ type Flow = (String, String);
 
 pub(super) async fn tried(site: &Site) -> Result<String> {
     site.release(&values(site)).await?;
-    let allowed: BTreeSet<Flow> = chart::allowed_flows()?
-        .into_iter()
-        .map(|(from, to, _)| (from, to))
-        .collect();
-    let targets = targets(site, &allowed).await?;
+    let flows = chart::allowed_flows()?;
+    let ports = flows.iter().map(|(_, to, port)| (to.clone(), *port)).collect();
+    let allowed: BTreeSet<Flow> = flows.into_iter().map(|(from, to, _)| (from, to)).collect();
+    let targets = targets(site, &ports).await?;
     let senders = senders(&allowed);
     let manifests = senders.values().map(Stranger::manifest);
     let manifests: Vec<String> = namespaces()
@@ -78,19 +77,17 @@ fn senders(allowed: &BTreeSet<Flow>) -> BTreeMap<String, Stranger> {
         .collect()
 }
 
-/// Address and port of everybody in the table who is sent something.
-async fn targets(site: &Site, allowed: &BTreeSet<Flow>) -> Result<BTreeMap<String, (String, u16)>> {
-    let (host, port) = site.primary();
-    let names: BTreeSet<&String> = allowed.iter().map(|(_, to)| to).collect();
+/// Address and port of everybody in the table who is sent something; `ports` are the table's.
+async fn targets(site: &Site, ports: &BTreeMap<String, u16>) -> Result<BTreeMap<String, (String, u16)>> {
+    let (host, database) = site.primary();
     let mut targets = BTreeMap::new();
-    for name in names {
+    for (name, port) in ports {
         let target = match name.as_str() {
-            "databases" => (host.to_string(), port),
+            "databases" => (host.to_string(), database),
             "Kubernetes" => (service(site, "default", "kubernetes").await?, 443),
             "DNS" => (service(site, "kube-system", "kube-dns").await?, 53),
             "arXiv" => (site.address("upstream", "app=arxiv").await?, 8080),
-            "operator" => (site.address(NAMESPACE, &selector("operator")).await?, 8080),
-            group => (site.address(NAMESPACE, &selector(group)).await?, 8080),
+            own => (site.address(NAMESPACE, &selector(own)).await?, *port),
         };
         targets.insert(name.clone(), target);
     }
