@@ -185,7 +185,12 @@ impl App {
         let settle = Duration::from_secs(pools.settings.read_settle_seconds);
         // In one database a record appears as a whole; in two, one half of it may come before the other.
         let settle = (!tables.queries.same_database(&tables.results)).then_some(settle);
-        Ok(Reads::new(queries, results, settle))
+        let reads = Reads::new(queries, results, settle);
+        Ok(if pools.settings.share_reads {
+            reads
+        } else {
+            reads.unshared()
+        })
     }
 
     fn writes(&mut self, pools: &mut Pools<'_>, tables: &Tables, served: &Served) -> anyhow::Result<Writes> {

@@ -95,8 +95,9 @@ pub(crate) struct Settings {
         value_parser = zone)]
     pub(crate) timezone_offset: Zone,
 
-    /// Most connections to each database.
-    #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 8,
+    /// Most connections to each database. Two a core of a small server keep it busy; of more, some wait for a core in the middle of
+    /// their read, where here they would wait in the order of their coming.
+    #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 4,
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) database_max_connections: u32,
     /// Whether statements are prepared once a connection; to be off behind a transaction pooler.
@@ -106,6 +107,10 @@ pub(crate) struct Settings {
     /// that no half of one is.
     #[arg(long, env = "READ_SETTLE_SECONDS", default_value_t = 10)]
     pub(crate) read_settle_seconds: u64,
+    /// Whether requests for the same page of /results share one read while it waits for a connection. Off, each reads for itself,
+    /// as when one wants to know what a read costs.
+    #[arg(long, env = "SHARE_READS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub(crate) share_reads: bool,
     /// How long requests in flight may take after SIGTERM, in seconds.
     #[arg(long, env = "DRAIN_SECONDS", default_value_t = 20)]
     pub(crate) drain_seconds: u64,

@@ -9,21 +9,25 @@ mod pgbench;
 mod server;
 mod stage;
 mod table;
+#[cfg(test)]
+mod tests;
+mod walk;
 mod wrk;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
-use testbed::{packages, progress};
+use anyhow::{Context, Result, bail};
+use testbed::{http_get, packages, progress};
 use url::Url;
 
-pub use loads::{Asked, LOADS, Load};
+pub use loads::{Against, Asked, LOADS, Load};
+pub use stage::rows;
 pub use table::table;
 
 /// The most resident memory that the API server may take, in bytes.
 const MOST_MEMORY: u64 = 40 << 20;
-/// Before each load.
+/// Before each load, at most.
 const WARM_UP: Duration = Duration::from_secs(2);
 
 /// What is measured.
@@ -43,6 +47,18 @@ pub struct Settings {
     pub only: String,
 }
 
+impl Settings {
+    /// How many clients a load has.
+    fn clients(&self, load: &Load) -> u32 {
+        load.clients.unwrap_or(self.connections)
+    }
+
+    /// How long a load lasts.
+    fn length(&self, load: &Load) -> Duration {
+        self.length * load.lengths
+    }
+}
+
 /// The figures of one load.
 #[derive(Clone, Debug)]
 pub struct Figures {
@@ -52,7 +68,7 @@ pub struct Figures {
     pub served: wrk::Measured,
     /// Answers a second that needed no read of their own.
     pub shared: f64,
-    /// Transactions a second of pgbench with the same SQL, if there is any.
+    /// What the rate is divided by: transactions a second of pgbench with the same SQL, or what was served of an earlier load.
     pub limit: Option<f64>,
     /// Of the other server.
     pub compared: Option<wrk::Measured>,
@@ -80,36 +96,82 @@ pub async fn run(settings: &Settings) -> Result<Vec<Figures>> {
         packages::program(&["pgbench"], &["postgresql"], takes)
     })
     .await??;
-    let stage = stage::Stage::set(settings).await?;
+    if let Some(other) = &settings.compare {
+        has_rows(other, settings.rows).await?;
+    }
+    let mut stage = stage::Stage::set(settings).await?;
+    let mut is_settled = false;
     let mut all = Vec::new();
     for load in LOADS.iter().filter(|load| load.name.contains(&settings.only)) {
+        if !load.unsettled && !is_settled {
+            stage.settle().await?;
+            is_settled = true;
+        }
         progress::say(&format!("bench: {}", load.name));
-        let limit = match load.sql {
-            Some(sql) => Some(pgbench::run(&stage, load, sql, settings).await?),
-            None => None,
-        };
-        let asked = stage.server(load.asked);
-        // Connections to the database are made here, as pgbench's are before it measures.
-        wrk::run(&stage, asked.url(), load, WARM_UP, settings).await?;
-        let before = asked.shared().await?;
-        let served = wrk::run(&stage, asked.url(), load, settings.length, settings).await?;
-        let shared = (asked.shared().await? - before) / served.seconds;
-        let compared = match &settings.compare {
-            Some(url) => {
-                wrk::run(&stage, url, load, WARM_UP, settings).await?;
-                Some(wrk::run(&stage, url, load, settings.length, settings).await?)
-            }
-            None => None,
-        };
-        let memory = asked.memory()?;
-        all.push(Figures {
-            load,
-            served,
-            shared,
-            limit,
-            compared,
-            memory,
-        });
+        let figures = measure(&stage, load, &all, settings).await?;
+        all.push(figures);
     }
     Ok(all)
+}
+
+async fn measure(
+    stage: &stage::Stage,
+    load: &'static Load,
+    before: &[Figures],
+    settings: &Settings,
+) -> Result<Figures> {
+    let limit = match load.against {
+        Against::Sql(database, sql) => Some(pgbench::run(stage, load, (database, sql), settings).await?),
+        Against::Load(name) => before
+            .iter()
+            .find(|figures| figures.load.name == name)
+            .map(|figures| figures.served.rate),
+        Against::Nothing => None,
+    };
+    let asked = stage.server(load.asked);
+    let (warm_up, length) = (WARM_UP.min(settings.length), settings.length(load));
+    // Connections to the database are made here, as pgbench's are before it measures.
+    wrk::run(stage, asked.url(), load, warm_up, settings).await?;
+    stage.at_rest().await?;
+    let shared = asked.shared().await?;
+    let served = wrk::run(stage, asked.url(), load, length, settings).await?;
+    let shared = (asked.shared().await? - shared) / served.seconds;
+    stage.at_rest().await?;
+    let compared = match settings.compare.as_ref().filter(|_| load.for_all) {
+        Some(url) => {
+            wrk::run(stage, url, load, warm_up, settings).await?;
+            Some(wrk::run(stage, url, load, length, settings).await?)
+        }
+        None => None,
+    };
+    Ok(Figures {
+        load,
+        served,
+        shared,
+        limit,
+        compared,
+        memory: asked.memory()?,
+    })
+}
+
+/// Fails unless the other server has as many rows: pages that are empty would be compared with full ones.
+async fn has_rows(other: &Url, rows: u32) -> Result<()> {
+    let mut last = other.join("/results")?;
+    let page = (rows / 10).saturating_sub(1);
+    last.set_query(Some(&format!("page={page}")));
+    let (status, body) = http_get(last.clone())
+        .await
+        .with_context(|| format!("{other} does not answer"))?;
+    if status != 200 {
+        bail!("{last} answered {status}: --compare takes the root of a server with the ten endpoints");
+    }
+    let papers: Vec<serde_json::Value> =
+        serde_json::from_str(&body).with_context(|| format!("{last} answered no list"))?;
+    if papers.len() != 10 {
+        bail!(
+            "{last} has {} results in place of 10: fill its database with what `cargo xtask bench rows` prints, or say --rows",
+            papers.len()
+        );
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! What clients ask for, and the SQL that answers it.
+//! What clients ask for, and what it is measured against.
 
 use std::time::Duration;
 
@@ -11,13 +11,24 @@ pub enum Database {
     Sequence,
 }
 
-/// Which server is asked.
+/// Which server is asked. Both have as many connections to their databases as one is shipped with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Asked {
-    /// One with as many connections to its database as it has clients: no read waits for one, so none is shared.
+    /// One where each request reads for itself.
     Unshared,
     /// One as it is shipped.
     Shipped,
+}
+
+/// What a load's rate is divided by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Against {
+    /// Nothing: the server has an answer without any work that could be measured alone.
+    Nothing,
+    /// pgbench with this script of the same work.
+    Sql(Database, &'static str),
+    /// The API server itself in an earlier load.
+    Load(&'static str),
 }
 
 /// A load.
@@ -25,43 +36,92 @@ pub enum Asked {
 pub struct Load {
     /// What it is called.
     pub name: &'static str,
-    /// The function `path()` in Lua: the next path and query, drawn at random. `rows` is the number of rows in `results`.
+    /// The function `path()` in Lua: the next path and query, drawn at random. `rows` is the number of rows in `results`, `cursors`
+    /// are those of deep pages.
     pub lua: &'static str,
     /// Who answers it.
     pub asked: Asked,
-    /// pgbench's script of the same work; none where the server has an answer without any.
-    pub sql: Option<(Database, &'static str)>,
-    /// The least ratio to pgbench that is acceptable; answers that needed no read of their own don't count.
+    /// Whether it is run before rows are settled, as where no operator runs.
+    pub unsettled: bool,
+    /// Clients, where answers take so long that those of many would be half done at the end.
+    pub clients: Option<u32>,
+    /// How many times as long as others it lasts.
+    pub lengths: u32,
+    /// Whether any server with the ten endpoints answers it.
+    pub for_all: bool,
+    /// What else does the same work.
+    pub against: Against,
+    /// The least acceptable ratio to that; answers that needed no read of their own don't count.
     pub goal: Option<f64>,
     /// The most that 99 of 100 answers may take.
     pub p99: Option<Duration>,
 }
 
-/// All of them, in order.
-pub const LOADS: [Load; 7] = [
+const FIRST_TEN: &str = "function path() return '/results?page=' .. math.random(0, 9) end";
+const DEEP: &str = "function path() return '/results?page=' .. math.random(math.floor(rows / 20), math.floor(rows / 10) - 1) end";
+const DEEP_SQL: &str = "\\set start random(:rows / 20, :rows / 10 - 1) * 10\n\
+    select author, title, journal from results order by id limit 10 offset :start;\n";
+const FIRST_BY_CURSOR: &str = "GET /results?after=, the first";
+
+const LOAD: Load = Load {
+    name: "",
+    lua: "",
+    asked: Asked::Unshared,
+    unsettled: false,
+    clients: None,
+    lengths: 1,
+    for_all: true,
+    against: Against::Nothing,
+    goal: None,
+    p99: None,
+};
+
+/// All of them, in order; those before rows are settled come first.
+pub const LOADS: [Load; 10] = [
+    Load {
+        name: "GET /results, deep pages, not settled",
+        lua: DEEP,
+        unsettled: true,
+        // One query a core keeps Postgres busy, two are never fewer.
+        clients: Some(4),
+        lengths: 3,
+        against: Against::Sql(Database::Reads, DEEP_SQL),
+        goal: Some(0.9),
+        ..LOAD
+    },
     Load {
         name: "GET /results, first ten pages",
-        lua: "function path() return '/results?page=' .. math.random(0, 9) end",
-        asked: Asked::Unshared,
-        sql: Some((
+        lua: FIRST_TEN,
+        against: Against::Sql(
             Database::Reads,
             "\\set start random(0, 9) * 10\n\
              select author, title, journal from results order by id limit 10 offset :start;\n",
-        )),
+        ),
         goal: Some(0.35),
         p99: Some(Duration::from_millis(10)),
+        ..LOAD
     },
     Load {
         name: "GET /results, deep pages by number",
-        lua: "function path() return '/results?page=' .. math.random(math.floor(rows / 20), math.floor(rows / 10) - 1) end",
-        asked: Asked::Unshared,
-        sql: Some((
-            Database::Reads,
-            "\\set start random(:rows / 20, :rows / 10 - 1) * 10\n\
-             select author, title, journal from results order by id limit 10 offset :start;\n",
-        )),
+        lua: DEEP,
+        against: Against::Sql(Database::Reads, DEEP_SQL),
         goal: Some(0.9),
-        p99: None,
+        ..LOAD
+    },
+    Load {
+        name: FIRST_BY_CURSOR,
+        lua: "function path() return '/results?after=' end",
+        for_all: false,
+        ..LOAD
+    },
+    Load {
+        name: "GET /results?after=…, deep, against it",
+        lua: "function path() return '/results?after=' .. cursors[math.random(#cursors)] end",
+        for_all: false,
+        against: Against::Load(FIRST_BY_CURSOR),
+        // At most 1.2 times the cost.
+        goal: Some(1.0 / 1.2),
+        ..LOAD
     },
     Load {
         name: "GET /queries, 100 rows",
@@ -70,46 +130,39 @@ pub const LOADS: [Load; 7] = [
               local from = 1577836800 + 10 * math.random(0, math.floor(rows / 10) - 100)\n\
               return '/queries?start_timestamp=' .. os.date('!%Y-%m-%dT%H:%M:%S', from) .. '&end_timestamp=' .. os.date('!%Y-%m-%dT%H:%M:%S', from + 990)\n\
               end",
-        asked: Asked::Unshared,
-        sql: Some((
+        against: Against::Sql(
             Database::Reads,
             "\\set start 1577836800 + 10 * random(0, :rows / 10 - 100)\n\
              select query, timestamp, status, num_results from queries \
              where timestamp between :start and :start + 990 order by timestamp, id limit 1000;\n",
-        )),
+        ),
         goal: Some(0.25),
-        p99: None,
+        ..LOAD
     },
     Load {
         name: "GET /get-sequence",
         lua: "function path() return '/get-sequence' end",
-        asked: Asked::Unshared,
-        sql: Some((Database::Sequence, "select nextval('arxiv_sequence');\n")),
+        against: Against::Sql(Database::Sequence, "select nextval('arxiv_sequence');\n"),
         goal: Some(0.35),
-        p99: None,
+        ..LOAD
     },
     Load {
         name: "GET /results, first ten pages, as shipped",
-        lua: "function path() return '/results?page=' .. math.random(0, 9) end",
+        lua: FIRST_TEN,
         asked: Asked::Shipped,
-        sql: None,
-        goal: None,
-        p99: None,
+        ..LOAD
     },
     Load {
         name: "GET /results, one page for everybody",
         lua: "function path() return '/results?page=0' end",
         asked: Asked::Shipped,
-        sql: None,
-        goal: None,
-        p99: None,
+        ..LOAD
     },
     Load {
         name: "GET /healthz (no work)",
         lua: "function path() return '/healthz' end",
         asked: Asked::Shipped,
-        sql: None,
-        goal: None,
-        p99: None,
+        for_all: false,
+        ..LOAD
     },
 ];

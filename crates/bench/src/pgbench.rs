@@ -24,8 +24,8 @@ pub(crate) async fn run(
     let mut command = Command::new("pgbench");
     command
         .args(["--no-vacuum", "--protocol=prepared", "--jobs=2"])
-        .arg(format!("--client={}", settings.connections))
-        .arg(format!("--time={}", settings.length.as_secs()))
+        .arg(format!("--client={}", settings.clients(load)))
+        .arg(format!("--time={}", settings.length(load).as_secs()))
         .arg(format!("--define=rows={}", settings.rows))
         .arg("--file")
         .arg(&file)

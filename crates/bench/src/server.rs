@@ -23,26 +23,24 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one; `connections`: how many it has to each database, if not as many as it is shipped with.
+    /// Starts one; `shared`: whether identical reads that wait at once are one, as it is shipped.
     pub(crate) async fn start(
         program: &Path,
         log: &Path,
         databases: &Databases,
-        connections: Option<u32>,
+        shared: bool,
     ) -> Result<Self> {
         let port = Port::reserve()?;
         let url = Url::parse(&format!("http://127.0.0.1:{}", port.number()))?;
-        let mut spec = Spec::new(program, log)
+        let spec = Spec::new(program, log)
             .env("LISTEN", format!("127.0.0.1:{}", port.number()))
             .env("SERVE", "queries,results,get-sequence")
             .env("TIMEZONE_OFFSET", "0")
             // One line a request would be part of what is measured.
             .env("LOG_LEVEL", "WARN")
             .env("DATABASE_RO_URL", databases.ro_url())
-            .env("DATABASE_SEQUENCE_URL", databases.sequence_url());
-        if let Some(connections) = connections {
-            spec = spec.env("DATABASE_MAX_CONNECTIONS", connections.to_string());
-        }
+            .env("DATABASE_SEQUENCE_URL", databases.sequence_url())
+            .env("SHARE_READS", shared.to_string());
         let server = Self {
             child: Child::spawn(spec)?,
             url,

@@ -11,8 +11,10 @@ use testbed::{progress, wait};
 use crate::Settings;
 use crate::loads::Asked;
 use crate::server::Server;
+use crate::walk;
 
 const CAUGHT_UP_LIMIT: Duration = Duration::from_mins(5);
+const AT_REST_LIMIT: Duration = Duration::from_mins(1);
 
 /// What loads run on. Everything ends when it is dropped.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Stage {
     unshared: Server,
     shipped: Server,
     pub(crate) databases: Databases,
+    /// Of pages behind the first half of all results; none before they are settled.
+    pub(crate) cursors: Vec<String>,
     scratch: Scratch,
 }
 
@@ -35,29 +39,41 @@ impl Stage {
             .await?;
         progress::say(&format!("bench: {} rows", settings.rows));
         databases.primary.execute("arxiv", &rows(settings.rows)).await?;
-        // The operator does this every two seconds, a part at a time.
-        let settle = "do $$ begin for n in 1..100 loop perform public.settle_results(); end loop; end $$";
-        databases.primary.execute("arxiv", settle).await?;
         databases.primary.execute("arxiv", "vacuum analyze").await?;
-        let caught_up = wait::until("the replica caught up", CAUGHT_UP_LIMIT, async || {
-            let last = databases
-                .replica
-                .psql("arxiv", "select max(id) from results")
-                .await?;
-            Ok(last.contains(&settings.rows.to_string()).then_some(()))
-        });
-        caught_up.await?;
+        caught_up(&databases).await?;
         let program = settings.binaries.join("arxiv-api-server");
-        let start = async |name: &str, connections| {
+        let start = async |name: &str, shared| {
             let log = folder.join("logs").join(name);
-            Server::start(&program, &log, &databases, connections).await
+            Server::start(&program, &log, &databases, shared).await
         };
         Ok(Self {
-            unshared: start("unshared.log", Some(settings.connections)).await?,
-            shipped: start("shipped.log", None).await?,
+            unshared: start("unshared.log", false).await?,
+            shipped: start("shipped.log", true).await?,
             databases,
+            cursors: Vec::new(),
             scratch,
         })
+    }
+
+    /// Settles all rows, as the operator does it every two seconds, a part at a time.
+    pub(crate) async fn settle(&mut self) -> Result<()> {
+        let settle = "do $$ begin for n in 1..100 loop perform public.settle_results(); end loop; end $$";
+        self.databases.primary.execute("arxiv", settle).await?;
+        self.databases.primary.execute("arxiv", "vacuum analyze").await?;
+        caught_up(&self.databases).await?;
+        self.cursors = walk::deep_cursors(self.shipped.url()).await?;
+        Ok(())
+    }
+
+    /// Waits until Postgres has no read under way: those of clients that have gone come to their end first.
+    pub(crate) async fn at_rest(&self) -> Result<()> {
+        let rest = "select 'at rest' where not exists (
+                      select from pg_stat_activity where usename = 'arxiv_ro' and state = 'active')";
+        wait::until("no read is under way", AT_REST_LIMIT, async || {
+            let told = self.databases.replica.psql("arxiv", rest).await?;
+            Ok(told.contains("at rest").then_some(()))
+        })
+        .await
     }
 
     /// The API server of a load.
@@ -74,8 +90,17 @@ impl Stage {
     }
 }
 
-/// Rows as the operator writes them, ten papers a query, one query every ten seconds from 2020 on.
-fn rows(count: u32) -> String {
+/// Many rows take longer to be replayed than one look waits.
+async fn caught_up(databases: &Databases) -> Result<()> {
+    wait::until("the replica caught up", CAUGHT_UP_LIMIT, async || {
+        let replayed = databases.replica.wait_replayed(&databases.primary).await;
+        Ok(replayed.ok())
+    })
+    .await
+}
+
+/// SQL that makes rows as the operator writes them: ten papers a query, one query every ten seconds from 2020 on.
+pub fn rows(count: u32) -> String {
     format!(
         "insert into queries (query_id, timestamp, status, num_results, num_entries, query)
          select n, 1577836800 + 10 * n, 200, 1000 + n % 977, 10, 'search_query=ti:topic' || n % 5003 || '&start=0&max_results=10'

@@ -4,16 +4,17 @@ use std::fmt::Write;
 
 use crate::Figures;
 
-/// A table with a line a load: what was served, how much of it needed no read of its own, what Postgres alone does, and the
-/// ratio of the two without that. Memory is the largest resident so far.
+/// A table with a line a load: what was served, how much of it needed no read of its own, what pgbench does with the same SQL (or
+/// what was served of the load that it is against), and the ratio of the two without that. Memory is the largest resident so far.
+/// Of another server: what it served, and what ours served as a ratio to it.
 pub fn table(all: &[Figures]) -> String {
     let compared = all.iter().any(|figures| figures.compared.is_some());
     let mut text = format!(
         "{:<42} {:>9} {:>9} {:>9} {:>6} {:>6} {:>9} {:>8} {:>7} {:>7}",
-        "load", "served/s", "shared/s", "pgbench/s", "ratio", "goal", "median", "p99", "failed", "memory"
+        "load", "served/s", "shared/s", "against/s", "ratio", "goal", "median", "p99", "failed", "memory"
     );
     text += if compared {
-        "   other/s   ratio  other p99\n"
+        "   other/s   ratio  other p99  failed\n"
     } else {
         "\n"
     };
@@ -38,10 +39,11 @@ pub fn table(all: &[Figures]) -> String {
         if let Some(other) = figures.compared {
             let _ = write!(
                 text,
-                " {:>9.0} {:>7.2} {:>7.1} ms",
+                " {:>9.0} {:>7.2} {:>7.1} ms {:>7}",
                 other.rate,
                 served.rate / other.rate,
-                other.p99.as_secs_f64() * 1e3
+                other.p99.as_secs_f64() * 1e3,
+                other.failed
             );
         }
         text.push('\n');

@@ -44,11 +44,11 @@ pub(crate) async fn run(
     settings: &Settings,
 ) -> Result<Measured> {
     let file = stage.file("load.lua");
-    tokio::fs::write(&file, script(load, settings.rows)).await?;
+    tokio::fs::write(&file, script(load, settings.rows, &stage.cursors)).await?;
     let mut command = Command::new("wrk");
     command
         .arg("--threads=2")
-        .arg(format!("--connections={}", settings.connections))
+        .arg(format!("--connections={}", settings.clients(load)))
         .arg(format!("--duration={}s", length.as_secs()))
         .arg("--timeout=30s")
         .arg("--script")
@@ -74,9 +74,11 @@ pub(crate) async fn run(
     })
 }
 
-fn script(load: &Load, rows: u32) -> String {
+fn script(load: &Load, rows: u32, cursors: &[String]) -> String {
+    let cursors = cursors.join("', '");
     format!(
         "rows = {rows}
+cursors = {{'{cursors}'}}
 {lua}
 local thread_number = 0
 function setup(thread) thread:set('seed', thread_number) thread_number = thread_number + 1 end

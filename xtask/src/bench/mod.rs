@@ -16,11 +16,15 @@ use crate::{cargo, output};
 ///
 /// Everything is on this machine and shares its cores. Speed: clients (wrk), the API server (a release build), Postgres with
 /// its replica, and pgbench, which does the same SQL on the same pages in the same run. Memory: an operator beside ever more
-/// finished objects. `--compare` runs the loads against another server with the ten endpoints too, which has rows of its own,
-/// and prints ratios to it. Installs wrk with apt-get when run by root on Debian.
+/// finished objects. Installs wrk with apt-get when run by root on Debian.
+///
+/// `--compare URL` runs the loads against another server with the ten endpoints too, which is there already, and prints what ours
+/// serves as a ratio to it. It needs the same rows in a database of its own, and dates in UTC (TIMEZONE_OFFSET=0):
+/// `cargo xtask bench rows | psql URL-OF-ITS-DATABASE`, then `cargo xtask bench speed --compare http://HOST:PORT`, with the same
+/// --rows where they are not as many as usual. Loads on what only this server has (cursors) are not put to it.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// What to measure; both unless said.
+    /// What to measure; speed and memory unless said.
     #[arg(value_enum)]
     what: Option<What>,
     /// Speed: only loads whose names contain this.
@@ -35,7 +39,7 @@ pub(crate) struct Arguments {
     /// Speed: connections of clients.
     #[arg(long, value_name = "N", default_value_t = 64)]
     connections: u32,
-    /// Speed: root of another server, to be measured beside.
+    /// Speed: root of another server with the ten endpoints, to be measured beside.
     #[arg(long, value_name = "URL")]
     compare: Option<Url>,
     /// Memory: how many finished objects there are in etcd.
@@ -52,9 +56,15 @@ enum What {
     Speed,
     /// Of the operator.
     Memory,
+    /// Nothing: prints the SQL that makes the rows, for another server's empty tables `queries` and `results`.
+    Rows,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
+    if arguments.what == Some(What::Rows) {
+        output::result(&bench::rows(arguments.rows));
+        return Ok(ExitCode::SUCCESS);
+    }
     testbed::postgres::ensure_installed()?;
     let binaries = match &arguments.binaries {
         Some(folder) => std::path::absolute(folder)?,

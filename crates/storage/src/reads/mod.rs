@@ -34,7 +34,8 @@ pub struct Reads {
     queries: Lending,
     results: Lending,
     settle: Option<Duration>,
-    together: together::Together,
+    /// None when each is read for itself.
+    together: Option<together::Together>,
 }
 
 impl Reads {
@@ -50,13 +51,22 @@ impl Reads {
             queries,
             results,
             settle,
-            together: together::Together::default(),
+            together: Some(together::Together::default()),
+        }
+    }
+
+    /// Has every request read for itself, identical ones at the same time too.
+    #[must_use]
+    pub fn unshared(self) -> Self {
+        Self {
+            together: None,
+            ..self
         }
     }
 
     /// How many pages of results were answered so far by a read that another request had asked for.
     pub fn shared(&self) -> u64 {
-        self.together.joined()
+        self.together.as_ref().map_or(0, together::Together::joined)
     }
 }
 

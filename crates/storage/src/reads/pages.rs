@@ -16,7 +16,8 @@ const SHALLOW: &str = "select author, title, journal from public.results order b
 const SHALLOW_APART: &str = "select author, title, journal from public.results
      where recorded_at is null or recorded_at <= clock_timestamp() - $3 * interval '1 microsecond'
      order by id limit $1 offset $2";
-/// Goes on from the last row that was counted: exactly so many stand before it, in the epoch of this very snapshot.
+/// Goes on from the last row that was counted: exactly so many stand before it, in the epoch of this very snapshot. Where none is,
+/// rows are passed over as without: comparing each with a lowest id would cost a tenth more. Only one of the halves is run.
 const DEEP_IN_ONE: &str = "
     with settlement as materialized (
       select epoch, (select max(id) from public.arxiv_results_settled) as bound from public.arxiv_results_epoch),
@@ -24,9 +25,14 @@ const DEEP_IN_ONE: &str = "
       select position, id from public.arxiv_results_positions
       where epoch = (select epoch from settlement) and position <= $2 and id <= (select bound from settlement)
       order by position desc limit 1)
-    select author, title, journal from public.results
-    where id > coalesce((select id from place), -9223372036854775808)
-    order by id limit $1 offset $2 - coalesce((select position from place), 0)";
+    (select * from (
+       select author, title, journal from public.results where id > (select id from place)
+       order by id limit $1 offset $2 - (select position from place)) behind
+     where exists (select from place))
+    union all
+    (select * from (
+       select author, title, journal from public.results order by id limit $1 offset $2) counted
+     where not exists (select from place))";
 const DEEP_APART: &str = "
     with settlement as materialized (
       select epoch, (select max(id) from public.arxiv_results_settled
@@ -36,18 +42,29 @@ const DEEP_APART: &str = "
       select position, id from public.arxiv_results_positions
       where epoch = (select epoch from settlement) and position <= $2 and id <= (select bound from settlement)
       order by position desc limit 1)
-    select author, title, journal from public.results
-    where id > coalesce((select id from place), -9223372036854775808)
-      and (recorded_at is null or recorded_at <= clock_timestamp() - $3 * interval '1 microsecond')
-    order by id limit $1 offset $2 - coalesce((select position from place), 0)";
+    (select * from (
+       select author, title, journal from public.results
+       where id > (select id from place)
+         and (recorded_at is null or recorded_at <= clock_timestamp() - $3 * interval '1 microsecond')
+       order by id limit $1 offset $2 - (select position from place)) behind
+     where exists (select from place))
+    union all
+    (select * from (
+       select author, title, journal from public.results
+       where recorded_at is null or recorded_at <= clock_timestamp() - $3 * interval '1 microsecond'
+       order by id limit $1 offset $2) counted
+     where not exists (select from place))";
 
 impl Reads {
     /// One page of results in the order of insertion; pages count from 0; empty past the end. What is null in old rows is
     /// read as empty.
     pub async fn results(&self, page: i64, items_per_page: i64) -> Result<Arc<Vec<ResultRow>>, StorageError> {
         let (offset, limit) = (page.saturating_mul(items_per_page), items_per_page);
+        let Some(together) = &self.together else {
+            return self.read_results(offset, limit).await;
+        };
         let reads = self.clone();
-        let read = self.together.join((offset, limit), || {
+        let read = together.join((offset, limit), || {
             async move { reads.read_results(offset, limit).await.map_err(Arc::new) }.boxed()
         });
         read.await
@@ -66,7 +83,9 @@ impl Reads {
 
     async fn try_results(&self, offset: i64, limit: i64) -> Result<Vec<ResultRow>, StorageError> {
         let mut session = Session::read(&self.results).await?;
-        self.together.sent((offset, limit));
+        if let Some(together) = &self.together {
+            together.sent((offset, limit));
+        }
         let sql = match (self.settle, offset < DEEP) {
             (None, true) => SHALLOW,
             (None, false) => DEEP_IN_ONE,
