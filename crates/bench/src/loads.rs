@@ -82,7 +82,8 @@ pub const LOADS: [Load; 10] = [
         name: "GET /results, deep pages, not settled",
         lua: DEEP,
         unsettled: true,
-        // One query a core keeps Postgres busy, two are never fewer.
+        // An answer takes a quarter of a second: with many clients, most would be half done when time is up. These keep the
+        // cores busy, too.
         clients: Some(4),
         lengths: 3,
         against: Against::Sql(Database::Reads, DEEP_SQL),

@@ -19,9 +19,9 @@ pub(crate) async fn deep_cursors(server: &Url) -> Result<Vec<String>> {
         let Some(link) = answer.headers().get(reqwest::header::LINK) else {
             break;
         };
-        // Of the form `</results?after=…>; rel="next"`.
-        let path = link.to_str()?.trim_start_matches('<').split('>').next();
-        next = server.join(path.context("a link without an address")?)?;
+        // Of the form `<?after=…>; rel="next"`.
+        let reference = link.to_str()?.trim_start_matches('<').split('>').next();
+        next = next.join(reference.context("a link without an address")?)?;
         let cursor = next.query_pairs().find(|(name, _)| name == "after");
         cursors.push(cursor.context("a link without a cursor")?.1.into_owned());
     }
