@@ -19,7 +19,7 @@ use crate::{cargo, output};
 /// finished objects. Installs wrk with apt-get when run by root on Debian.
 ///
 /// `--compare URL` runs the loads against another server with the ten endpoints too, which is there already, and prints what ours
-/// serves as a ratio to it. It needs the same rows in a database of its own, and dates in UTC (TIMEZONE_OFFSET=0):
+/// serves as a ratio to it. It needs the same rows in a database of its own, and dates in UTC (`TIMEZONE_OFFSET=0`):
 /// `cargo xtask bench rows | psql URL-OF-ITS-DATABASE`, then `cargo xtask bench speed --compare http://HOST:PORT`, with the same
 /// --rows where they are not as many as usual. Loads on what only this server has (cursors) are not put to it.
 #[derive(clap::Args)]
