@@ -13,6 +13,7 @@ mod output;
 mod planted;
 mod sbom;
 mod signals;
+mod sources;
 mod test;
 mod tool;
 mod up;

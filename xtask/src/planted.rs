@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{cargo, output};
+use crate::{cargo, output, sources};
 
 /// For how long there are faults in one attempt, and how many attempts there are, each with a seed of its own: what the faults
 /// meet depends on the machine.
@@ -58,7 +58,7 @@ pub(crate) fn check() -> Result<()> {
     let tree = folder().join("tree");
     for bug in bugs()? {
         output::progress(&bug.description);
-        copy_to(&tree)?;
+        sources::copy_to(&tree)?;
         apply(&tree, &bug.patch)?;
         // What the project depends on is built already, if it is built with all of the workspace.
         let mut check = cargo::cargo();
@@ -84,7 +84,7 @@ pub(crate) async fn run(seed: u64, out: &Path) -> Result<ExitCode> {
     for bug in bugs()? {
         let name = bug.patch.file_stem().unwrap_or_default().display().to_string();
         output::progress(&format!("{name}: {}", bug.description));
-        copy_to(&tree)?;
+        sources::copy_to(&tree)?;
         apply(&tree, &bug.patch)?;
         let mut build = cargo::cargo();
         build.current_dir(&tree).args(["build", "--target-dir"]);
@@ -119,27 +119,6 @@ pub(crate) async fn run(seed: u64, out: &Path) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
-}
-
-/// Makes the copy what the project is, also where an earlier bug is in it. What is the same is left alone, so that it is not
-/// built again.
-fn copy_to(tree: &Path) -> Result<()> {
-    let root = cargo::root();
-    let list = Command::new("git")
-        .current_dir(&root)
-        .args(["ls-files", "-z"])
-        .output()?;
-    for name in String::from_utf8(list.stdout)?.split_terminator('\0') {
-        let (from, to) = (root.join(name), tree.join(name));
-        // Removed, and not yet committed.
-        let Ok(now) = fs::read(&from) else { continue };
-        if fs::read(&to).is_ok_and(|then| then == now) {
-            continue;
-        }
-        fs::create_dir_all(to.parent().context("a file in a folder")?)?;
-        fs::write(&to, now)?;
-    }
-    Ok(())
 }
 
 fn apply(tree: &Path, patch: &Path) -> Result<()> {

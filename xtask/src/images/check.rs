@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use testbed::scratch::Scratch;
 
-use crate::{cargo, output};
+use crate::{cargo, output, sources};
 
 /// Builds from a copy of the sources, with nothing that was built before, and compares with what is in `out`.
 pub(super) fn same_elsewhere(out: &Path) -> Result<()> {
     let scratch = Scratch::new("images")?;
     let copy = scratch.path().join("a-folder-of-another-name");
-    copy_sources(&copy)?;
+    sources::copy_to(&copy)?;
     output::progress(&format!("== once more, in {}", copy.display()));
     let mut again = cargo::cargo();
     again
@@ -29,28 +28,6 @@ pub(super) fn same_elsewhere(out: &Path) -> Result<()> {
         let before = first.get(file).map_or("nothing", String::as_str);
         ensure!(before == digest, "{file} differs: {before}, and then {digest}");
         output::result(&format!("{file}: twice {digest}"));
-    }
-    Ok(())
-}
-
-/// What git knows of, as it is now.
-fn copy_sources(to: &Path) -> Result<()> {
-    let root = cargo::root();
-    let list = Command::new("git")
-        .current_dir(&root)
-        .args(["ls-files", "-z"])
-        .output()
-        .context("git")?;
-    ensure!(list.status.success(), "git ls-files: {}", list.status);
-    for file in String::from_utf8(list.stdout)?
-        .split('\0')
-        .filter(|file| !file.is_empty())
-    {
-        let (from, to) = (root.join(file), to.join(file));
-        if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
     }
     Ok(())
 }
