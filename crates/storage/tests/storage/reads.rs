@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{TryStreamExt, future::join_all};
 use sqlx::{Connection, Executor};
@@ -240,6 +240,40 @@ async fn results_of_a_query_are_all_there_or_not_yet() {
         let expected = expected.map(|authors| authors.into_iter().map(str::to_owned).collect::<Vec<_>>());
         assert_eq!(authors, expected, "{page} {items}");
     }
+}
+
+#[tokio::test]
+async fn a_delayed_replica_shows_a_query_whole_or_not_at_all() {
+    let delay = Duration::from_secs(2);
+    let server = Server::migrated().await;
+    let replica = server.postgres.replica().await.unwrap();
+    replica
+        .execute("postgres", "alter system set recovery_min_apply_delay = '2s'")
+        .await
+        .unwrap();
+    replica.restart().await.unwrap();
+    replica.wait_replayed(&server.postgres).await.unwrap();
+    let url = replica.url("arxiv_ro", "arxiv_ro", "arxiv");
+    let pool = storage::pool(&url, &pool_settings(Access::ReadOnly)).unwrap();
+    let reads = Reads::new(pool.clone(), pool, None);
+    let (uid, began) = (Uuid::new_v4(), Instant::now());
+    let rows = format!(
+        "insert into queries (query_id, query_uid, timestamp, num_entries) values (1, '{uid}', 100, 40);
+         insert into results (query_id, query_uid, result_number, author)
+            select 1, '{uid}', n, 'A' || n from generate_series(0, 39) n;"
+    );
+    server.execute("arxiv", &rows).await;
+    eventually("the query", async || {
+        let (told, papers) = (
+            queries(&reads, 0, None).await,
+            reads.results_of(uid, 0, 100).await.unwrap(),
+        );
+        // What is told of already has all its papers, which are read later here.
+        assert!(told.is_empty() || papers.is_some());
+        papers.inspect(|rows| assert_eq!(rows.len(), 40)).is_some()
+    })
+    .await;
+    assert!(began.elapsed() >= delay, "it was delayed");
 }
 
 /// Connections rest between reads without being tested.
