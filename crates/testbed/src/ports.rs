@@ -1,10 +1,12 @@
 //! Loopback ports that nobody else takes: not another test, not another test process, not an outgoing connection.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
+use std::io;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result, bail};
+use tokio::net::TcpSocket;
 
 use crate::scratch;
 
@@ -32,7 +34,7 @@ impl Port {
             let number = FIRST + u16::try_from(offset)?;
             let lock = scratch::try_lock(&folder.join(format!("{number}.lock")))?;
             // The lock keeps off our own kind, the bind tells of everybody else.
-            if lock.is_some() && is_free(number) {
+            if lock.is_some() && probe(number).is_ok() {
                 return Ok(Self { number, _lock: lock });
             }
         }
@@ -41,8 +43,7 @@ impl Port {
 
     /// The port that a person asked for.
     pub fn exactly(number: u16) -> Result<Self> {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, number))
-            .with_context(|| format!("port {number} cannot be used"))?;
+        probe(number).with_context(|| format!("port {number} cannot be used"))?;
         Ok(Self { number, _lock: None })
     }
 
@@ -52,6 +53,12 @@ impl Port {
     }
 }
 
-fn is_free(number: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok()
+/// Fails when somebody listens on the port.
+///
+/// Binds without listening: a process that is forked just now holds a copy of every socket until it executes its
+/// program, and a copy of one that listens would keep off the server that the port is for.
+fn probe(number: u16) -> io::Result<()> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, number).into())
 }

@@ -107,12 +107,15 @@ impl Child {
 
     /// The last lines of its log, with its name before them; for error messages.
     pub fn log_tail(&self) -> String {
-        const LINES: usize = 25;
+        self.last_of_log(25)
+    }
+
+    fn last_of_log(&self, count: usize) -> String {
         let mut text = Vec::new();
         let _ = File::open(self.spec.log()).and_then(|mut file| file.read_to_end(&mut text));
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
-        let last = &lines[lines.len().saturating_sub(LINES)..];
+        let last = &lines[lines.len().saturating_sub(count)..];
         format!(
             "--- end of {} ---\n{}",
             self.spec.log().display(),

@@ -134,10 +134,11 @@ impl Spec {
         let child = Child::spawn(self)?;
         let status = child.wait(limit).await?;
         if !status.success() {
+            // A tool that ends tells its reasons above its summary.
             bail!(
                 "{} failed ({status})\n{}",
                 child.spec.program().display(),
-                child.log_tail()
+                child.last_of_log(200)
             );
         }
         Ok(())
