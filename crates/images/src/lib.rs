@@ -6,7 +6,10 @@
 
 mod archive;
 mod digest;
+#[cfg(test)]
+mod dockerfile;
 mod layer;
+mod limits;
 pub mod programs;
 mod shipped;
 

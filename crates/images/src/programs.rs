@@ -45,19 +45,25 @@ pub(crate) fn root() -> PathBuf {
     own.ancestors().nth(2).unwrap_or(own).to_owned()
 }
 
+/// glibc goes in whole.
+pub(crate) const STATIC: &str = "-Ctarget-feature=+crt-static";
+/// Where code of others lies: the variable that says where, the folder below the home without it, and how it is shown.
+pub(crate) const HOMES: [(&str, &str, &str); 2] = [
+    ("CARGO_HOME", ".cargo", "/cargo"),
+    ("RUSTUP_HOME", ".rustup", "/rustup"),
+];
+/// How the workspace's root is shown.
+pub(crate) const SOURCE: &str = "/source";
+
 /// Where sources lie would otherwise be told by panics, and make two machines' programs differ.
 fn flags(root: &Path) -> OsString {
-    let mut flags = OsString::from("-Ctarget-feature=+crt-static");
-    let homes = [
-        ("CARGO_HOME", ".cargo", "/cargo"),
-        ("RUSTUP_HOME", ".rustup", "/rustup"),
-    ];
+    let mut flags = OsString::from(STATIC);
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    let folders = homes.into_iter().filter_map(|(variable, below_home, shown)| {
+    let folders = HOMES.into_iter().filter_map(|(variable, below_home, shown)| {
         let folder = std::env::var_os(variable).map(PathBuf::from);
         Some((folder.or_else(|| Some(home.as_ref()?.join(below_home)))?, shown))
     });
-    for (folder, shown) in folders.chain([(root.to_owned(), "/source")]) {
+    for (folder, shown) in folders.chain([(root.to_owned(), SOURCE)]) {
         flags.push("\u{1f}--remap-path-prefix=");
         flags.push(folder);
         flags.push("=");

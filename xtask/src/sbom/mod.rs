@@ -1,4 +1,6 @@
-//! Bills of materials: what a program is made of, in `CycloneDX`'s form.
+//! Bills of materials: what an image is made of, in `CycloneDX`'s form.
+
+mod beside;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,9 +11,10 @@ use serde_json::{Value, json};
 
 use crate::cargo;
 
-/// Writes the bill of a package's programs: the crates that are linked into them, as Cargo.lock pins them.
+/// Writes the bill of the image of a package's program: the crates that are linked into it, as Cargo.lock pins them, and what
+/// goes in beside these.
 ///
-/// No time and no random serial number goes in: the same sources give the same bytes.
+/// No time and no random serial number goes in: the same sources and tools give the same bytes.
 pub(crate) fn write(package: &str, file: &Path) -> Result<()> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let tree = output(&[
@@ -29,7 +32,9 @@ pub(crate) fn write(package: &str, file: &Path) -> Result<()> {
         "{p}",
     ])?;
     let metadata: Value = serde_json::from_str(&output(&["metadata", "--locked", "--format-version", "1"])?)?;
-    let bill = bill(package, &linked(&tree), &metadata)?;
+    let packages = metadata["packages"].as_array().context("no packages")?;
+    let beside = beside::components(package, packages)?;
+    let bill = bill(package, &linked(&tree), packages, beside)?;
     fs::write(file, serde_json::to_string_pretty(&bill)? + "\n")
         .with_context(|| format!("cannot write {}", file.display()))
 }
@@ -45,8 +50,12 @@ fn linked(tree: &str) -> BTreeSet<(String, String)> {
         .collect()
 }
 
-fn bill(package: &str, linked: &BTreeSet<(String, String)>, metadata: &Value) -> Result<Value> {
-    let packages = metadata["packages"].as_array().context("no packages")?;
+fn bill(
+    package: &str,
+    linked: &BTreeSet<(String, String)>,
+    packages: &[Value],
+    beside: Vec<Value>,
+) -> Result<Value> {
     let mut subject = None;
     let mut components = Vec::new();
     for (name, version) in linked {
@@ -61,6 +70,7 @@ fn bill(package: &str, linked: &BTreeSet<(String, String)>, metadata: &Value) ->
             components.push(component);
         }
     }
+    components.extend(beside);
     Ok(json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -101,13 +111,14 @@ mod tests {
     #[test]
     fn a_bill_has_what_is_linked_and_nothing_else() {
         let tree = "thing v0.1.0 (/source/thing)\nitoa v1.0.15\nitoa v1.0.15 (*)\n";
-        let metadata = json!({"packages": [
-            {"name": "thing", "version": "0.1.0", "source": null, "license": "Apache-2.0"},
-            {"name": "itoa", "version": "1.0.15", "source": "registry", "license": "MIT/Apache-2.0"},
-            {"name": "itoa", "version": "0.4.8", "source": "registry", "license": "MIT"},
-            {"name": "built-with", "version": "2.0.0", "source": "registry", "license": "MIT"},
-        ]});
-        let bill = bill("thing", &linked(tree), &metadata).unwrap();
+        let packages = [
+            json!({"name": "thing", "version": "0.1.0", "source": null, "license": "Apache-2.0"}),
+            json!({"name": "itoa", "version": "1.0.15", "source": "registry", "license": "MIT/Apache-2.0"}),
+            json!({"name": "itoa", "version": "0.4.8", "source": "registry", "license": "MIT"}),
+            json!({"name": "built-with", "version": "2.0.0", "source": "registry", "license": "MIT"}),
+        ];
+        let beside = vec![json!({"purl": "pkg:generic/glibc@2.36"})];
+        let bill = bill("thing", &linked(tree), &packages, beside).unwrap();
         assert_eq!(bill["metadata"]["component"]["purl"], "pkg:cargo/thing@0.1.0");
         let names: Vec<&Value> = bill["components"]
             .as_array()
@@ -115,11 +126,38 @@ mod tests {
             .iter()
             .map(|one| &one["purl"])
             .collect();
-        assert_eq!(names, ["pkg:cargo/itoa@1.0.15"]);
+        assert_eq!(names, ["pkg:cargo/itoa@1.0.15", "pkg:generic/glibc@2.36"]);
         assert_eq!(
             bill["components"][0]["licenses"][0]["expression"],
             "MIT OR Apache-2.0"
         );
-        assert!(super::bill("other", &linked(tree), &metadata).is_err());
+        assert!(super::bill("other", &linked(tree), &packages, Vec::new()).is_err());
+    }
+
+    #[test]
+    fn the_bill_of_each_image_names_what_goes_into_it() {
+        let folder = testbed::scratch::Scratch::new("bills").unwrap();
+        for (package, has_pages) in [("arxiv-operator", false), ("arxiv-api-server", true)] {
+            let file = folder.path().join(package);
+            write(package, &file).unwrap();
+            let bill: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+            let components = bill["components"].as_array().unwrap();
+            let named = |name: &str| components.iter().filter(|one| one["name"] == name).count();
+            for name in ["tokio", "glibc", "libgcc", "rust-std", "webpki-root-certs"] {
+                assert_eq!(named(name), 1, "{package}: {name}");
+            }
+            for name in ["swagger-ui-dist", "redoc"] {
+                assert_eq!(named(name), usize::from(has_pages), "{package}: {name}");
+            }
+            let references: BTreeSet<&str> = components
+                .iter()
+                .filter_map(|one| one["bom-ref"].as_str())
+                .collect();
+            assert_eq!(
+                references.len(),
+                components.len(),
+                "{package}: each has a name of its own"
+            );
+        }
     }
 }
