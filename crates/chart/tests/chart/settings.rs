@@ -137,6 +137,31 @@ fn the_chart_sets_what_the_programs_read_and_all_of_it() {
 }
 
 #[test]
+fn the_compose_example_sets_what_the_programs_read() {
+    let example: serde_json::Value =
+        serde_saphyr::from_str(&chart::read("examples/compose/compose.yaml").unwrap()).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    let mut settings = 0;
+    for (name, service) in example["services"].as_object().unwrap() {
+        let (program, image) = if service["command"] == serde_json::json!(["migrate"]) {
+            ("migrate", "arxiv-operator")
+        } else {
+            ("api-server", "arxiv-api-server")
+        };
+        assert_eq!(service["image"], format!("{image}:{version}"), "{name}");
+        let (_, folders) = PROGRAMS.into_iter().find(|(known, _)| *known == program).unwrap();
+        let declared = declared(folders);
+        for variable in service["environment"].as_object().unwrap().keys() {
+            // Each of them can be a file's name.
+            let known = setting(variable.trim_end_matches("_FILE"));
+            assert!(declared.contains(&known), "{name}: {program} reads no {variable}");
+            settings += 1;
+        }
+    }
+    assert!(settings > 10, "{settings}");
+}
+
+#[test]
 fn what_is_set_arrives_as_it_is() {
     let values = "
 arxiv: {cooldownBaseMilliseconds: 20000}
