@@ -15,8 +15,9 @@ end $$;
 
 create table public.arxiv_results_epoch (
     single boolean primary key default true check (single),
-    -- Grows whenever settled rows may have changed: deleted, updated, or another server took over.
-    epoch bigint not null default 1,
+    -- Grows whenever settled rows may have changed: deleted, updated, or another server took over. At least the microseconds of
+    -- the clock: two servers, of which one goes on from less than the other had, would give the same number to different rows.
+    epoch bigint not null default (extract(epoch from clock_timestamp()) * 1000000)::bigint,
     -- The server that settled last.
     server_started timestamptz,
     -- The next bound, and the transactions that may still add rows below it (pg_locks.virtualtransaction).
@@ -34,6 +35,13 @@ create table public.arxiv_results_settled (
     settled_at timestamptz not null default clock_timestamp()
 );
 
+-- Since this epoch, rows after this id may be others than those that were read there before. Ids grow with epochs: one with a
+-- lower id makes those before it needless.
+create table public.arxiv_results_forks (
+    epoch bigint primary key,
+    id bigint not null
+);
+
 -- So many rows have an id up to this one, in this epoch.
 create table public.arxiv_results_positions (
     epoch bigint not null,
@@ -46,13 +54,18 @@ create table public.arxiv_results_positions (
 create function public.results_changed() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+    begun bigint;
 begin
+    update public.arxiv_results_epoch
+    set epoch = greatest(epoch + 1, (extract(epoch from clock_timestamp()) * 1000000)::bigint), counted = null
+    returning epoch into begun;
     if tg_op = 'TRUNCATE' then
         -- Ids may be given anew.
-        update public.arxiv_results_epoch set epoch = epoch + 1, candidate = null, waiting_for = null, counted = null;
+        update public.arxiv_results_epoch set candidate = null, waiting_for = null;
         delete from public.arxiv_results_settled;
-    else
-        update public.arxiv_results_epoch set epoch = epoch + 1, counted = null;
+        delete from public.arxiv_results_forks;
+        insert into public.arxiv_results_forks (epoch, id) values (begun, -9223372036854775808);
     end if;
     return null;
 end $$;
@@ -99,8 +112,12 @@ begin
     if mark.server_started is distinct from pg_postmaster_start_time() then
         -- This server may have taken over from one that had more: ids and rows after the bound may not be what was read there.
         update public.arxiv_results_epoch
-        set epoch = epoch + 1, server_started = pg_postmaster_start_time(), candidate = null, waiting_for = null, counted = null
+        set epoch = greatest(epoch + 1, (extract(epoch from clock_timestamp()) * 1000000)::bigint),
+            server_started = pg_postmaster_start_time(), candidate = null, waiting_for = null, counted = null
         returning * into mark;
+        standing := coalesce((select max(id) from public.arxiv_results_settled), -9223372036854775808);
+        delete from public.arxiv_results_forks where id >= standing;
+        insert into public.arxiv_results_forks (epoch, id) values (mark.epoch, standing);
     end if;
 
     if mark.candidate is null then

@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use storage::Settled;
+use storage::{Position, Settled};
 
 use super::{ResultPages, Wanted, is_full, written};
 use crate::{
@@ -24,19 +24,22 @@ impl ResultPages {
         query: Option<&str>,
         headers: &HeaderMap,
     ) -> Result<Response, ApiError> {
-        let after = cursor.map_or(i64::MIN, |cursor| cursor.after);
+        let position = cursor.map_or(Position::START, |cursor| Position {
+            epoch: cursor.epoch,
+            id: cursor.after,
+        });
         let tag = |settled: Settled| {
             etag::strong(&[
                 "results",
                 &settled.epoch.to_string(),
-                &after.to_string(),
+                &settled.after.to_string(),
                 &wanted.items_per_page.to_string(),
                 wanted.format.name(),
                 &wanted.rows.canonical,
             ])
         };
         if etag::is_conditional(headers) {
-            let settled = caught_up(self.reads.settled().await?, cursor)?;
+            let settled = caught_up(self.reads.settled(position).await?, cursor)?;
             if let Some(kept) = etag::kept(headers, &tag(settled)) {
                 let mut response = StatusCode::NOT_MODIFIED.into_response();
                 describe(&mut response, kept, settled, cursor);
@@ -46,7 +49,7 @@ impl ResultPages {
         let filter = &wanted.rows.filter;
         let page = self
             .reads
-            .settled_after(filter, after, wanted.items_per_page)
+            .settled_after(filter, position, wanted.items_per_page)
             .await?;
         let settled = caught_up(page.as_ref().map(|page| page.settled), cursor)?;
         let rows = page.map(|page| page.rows).unwrap_or_default();
@@ -75,7 +78,8 @@ impl ResultPages {
 /// An answer from a server that has not got as far as the one that gave the cursor would miss rows, or show deleted ones.
 fn caught_up(settled: Option<Settled>, cursor: Option<Cursor>) -> Result<Settled, ApiError> {
     let settled = settled.ok_or_else(|| ApiError::unavailable(Code::NotReplicated))?;
-    let is_behind = cursor.is_some_and(|cursor| settled.epoch < cursor.epoch || settled.bound < cursor.after);
+    let is_behind =
+        cursor.is_some_and(|cursor| settled.epoch < cursor.epoch || settled.bound < settled.after);
     if is_behind {
         return Err(ApiError::unavailable(Code::NotReplicated));
     }

@@ -26,7 +26,8 @@ pub use gate::{Gate, GateError, GateSettings, GateState, LOCK_OUTLIVES_HOST, Out
 pub use ledger::Ledger;
 pub use pages::{Edition, NewPage, Page, PageEntry, PageHead, PageKey, Pages};
 pub use reads::{
-    Ended, QueryFilter, ReadQuery, Reads, ReplicaState, ResultFilter, Settled, SettledPage, StoredResult,
+    Ended, Position, QueryFilter, ReadQuery, Reads, ReplicaState, ResultFilter, Settled, SettledPage,
+    StoredResult,
 };
 pub use records::{Closing, Ending, Object, Papers, Record, RecordOutcome, Recorded, Records, UsedIds};
 pub use sequence::Sequence;

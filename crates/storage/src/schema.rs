@@ -58,6 +58,7 @@ impl Need {
                 ("arxiv_results_epoch", Some("epoch"), &["SELECT"]),
                 ("arxiv_results_settled", Some("settled_at"), &["SELECT"]),
                 ("arxiv_results_positions", Some("position"), &["SELECT"]),
+                ("arxiv_results_forks", Some("id"), &["SELECT"]),
             ],
         }
     }

@@ -54,6 +54,23 @@ impl sqlx::FromRow<'_, PgRow> for StoredResult {
     }
 }
 
+/// How far somebody has read settled rows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Position {
+    /// The epoch of the server that answered.
+    pub epoch: i64,
+    /// The last row that was read.
+    pub id: i64,
+}
+
+impl Position {
+    /// Nothing was read yet.
+    pub const START: Self = Self {
+        epoch: i64::MAX,
+        id: i64::MIN,
+    };
+}
+
 /// Where a page lies.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
@@ -61,8 +78,8 @@ pub(super) enum Place {
     Offset(i64),
     /// After this id.
     After(i64),
-    /// After this id, and no further than what is settled.
-    Settled(i64),
+    /// After this row, and no further than what is settled.
+    Settled(Position),
 }
 
 /// How far the results are settled.
@@ -72,6 +89,9 @@ pub struct Settled {
     pub epoch: i64,
     /// Up to this id no row will be added any more.
     pub bound: i64,
+    /// The id after which the page begins: that of the position, or a lower one when the rows between may be others since then,
+    /// because a server took over that had less.
+    pub after: i64,
 }
 
 /// A page behind a cursor.
@@ -105,18 +125,18 @@ impl Reads {
         self.rows(filter, Place::After(id), limit).await
     }
 
-    /// The wanted results after an id, of those that are settled: no row will ever come between them. None when this server
-    /// does not know yet how far they are.
+    /// The wanted results after a position, of those that are settled: no row will ever come between them. None when this
+    /// server does not know yet how far they are.
     pub async fn settled_after(
         &self,
         filter: &ResultFilter,
-        id: i64,
+        position: Position,
         limit: i64,
     ) -> Result<Option<SettledPage>, StorageError> {
         let mut retries = Retries::default();
         loop {
             let read = bounded(async {
-                let mut sql = self.page(filter, Place::Settled(id), limit);
+                let mut sql = self.page(filter, Place::Settled(position), limit);
                 let mut session = Session::indexed(&self.results).await?;
                 let page = sql
                     .build()
@@ -133,9 +153,9 @@ impl Reads {
         }
     }
 
-    /// How far the server that answers is; None when it does not know.
-    pub async fn settled(&self) -> Result<Option<Settled>, StorageError> {
-        let page = self.settled_after(&ResultFilter::default(), i64::MAX, 0).await?;
+    /// How far the server that answers is, for a page after a position; None when it does not know.
+    pub async fn settled(&self, position: Position) -> Result<Option<Settled>, StorageError> {
+        let page = self.settled_after(&ResultFilter::default(), position, 0).await?;
         Ok(page.map(|page| page.settled))
     }
 
@@ -168,18 +188,23 @@ impl Reads {
     /// The statement of a page.
     pub(super) fn page(&self, filter: &ResultFilter, place: Place, limit: i64) -> QueryBuilder<Postgres> {
         let settle = self.settle.map(micros);
-        let (after, offset) = match place {
-            Place::Offset(offset) => (i64::MIN, offset),
-            Place::After(id) | Place::Settled(id) => (id, 0),
+        let offset = match place {
+            Place::Offset(offset) => offset,
+            Place::After(_) | Place::Settled(_) => 0,
         };
         let is_settled = matches!(place, Place::Settled(_));
         let mut sql = QueryBuilder::new("with ");
-        if is_settled {
+        if let Place::Settled(position) = place {
             push_settlement(&mut sql, settle);
+            push_start(&mut sql, position);
         }
         // Gaps before the first row are nothing to go through.
-        sql.push("span as materialized (select greatest(")
-            .push_bind(after);
+        sql.push("span as materialized (select greatest(");
+        match place {
+            Place::Offset(_) => sql.push_bind(i64::MIN),
+            Place::After(id) => sql.push_bind(id),
+            Place::Settled(_) => sql.push("(select after from start)"),
+        };
         sql.push("::bigint, (select min(id) - 1 from public.results)) as floor, ");
         sql.push(if is_settled {
             "(select bound from settlement)"
@@ -244,10 +269,22 @@ pub(super) fn push_settlement(sql: &mut QueryBuilder<Postgres>, settle: Option<i
     sql.push(") as bound from public.arxiv_results_epoch), ");
 }
 
+/// The id after which a page behind a position begins.
+fn push_start(sql: &mut QueryBuilder<Postgres>, position: Position) {
+    sql.push("start as materialized (select least(")
+        .push_bind(position.id);
+    sql.push(", (select id from public.arxiv_results_forks where epoch > ")
+        .push_bind(position.epoch);
+    sql.push(" order by epoch limit 1)) as after), ");
+}
+
 /// The settlement comes with every row, and alone when there is none.
 fn push_head(sql: &mut QueryBuilder<Postgres>, is_settled: bool) {
     if is_settled {
-        sql.push("select settlement.epoch, settlement.bound, page.* from settlement left join (");
+        sql.push(
+            "select settlement.epoch, settlement.bound, start.after, page.*
+               from settlement cross join start left join (",
+        );
     }
 }
 
@@ -259,8 +296,9 @@ fn settled_page(rows: &[PgRow]) -> Result<Option<SettledPage>, sqlx::Error> {
     let (epoch, Some(bound)) = (first.try_get("epoch")?, first.try_get("bound")?) else {
         return Ok(None);
     };
+    let after = first.try_get("after")?;
     let mut page = SettledPage {
-        settled: Settled { epoch, bound },
+        settled: Settled { epoch, bound, after },
         rows: Vec::with_capacity(rows.len()),
     };
     for row in rows {

@@ -18,7 +18,7 @@ use sqlx::PgPool;
 pub use self::{
     ended::Ended,
     filter::{QueryFilter, ResultFilter},
-    find::{Settled, SettledPage, StoredResult},
+    find::{Position, Settled, SettledPage, StoredResult},
     lag::ReplicaState,
     queries::ReadQuery,
 };

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgPool, Row};
-use storage::{Access, QueryFilter, Reads, ResultFilter, Words};
+use storage::{Access, Position, QueryFilter, Reads, ResultFilter, Words};
 
 use crate::setup::{Server, pool_settings};
 
@@ -300,7 +300,11 @@ async fn no_filter_reads_a_whole_table() {
             );
         }
         let found = begun.elapsed() / 7;
-        let walked = reads.settled_after(filter, count / 2, 10).await.unwrap();
+        let half = Position {
+            id: count / 2,
+            ..Position::START
+        };
+        let walked = reads.settled_after(filter, half, 10).await.unwrap();
         assert!(walked.is_none(), "nothing is settled yet");
         let begun = Instant::now();
         let total = reads.total(filter).await.unwrap();

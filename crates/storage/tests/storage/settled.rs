@@ -9,7 +9,7 @@ use std::{
 };
 
 use sqlx::{Connection, PgConnection};
-use storage::{Access, Reads, Records, ResultFilter, Settled, SettledPage};
+use storage::{Access, Position, Reads, Records, ResultFilter, Settled, SettledPage};
 use testbed::Postgres;
 
 use crate::setup::{Server, eventually, pool_settings};
@@ -25,9 +25,18 @@ fn reads(server: &Postgres) -> Reads {
     Reads::new(pool.clone(), pool, None)
 }
 
+/// Behind a row of the present epoch.
 async fn page(reads: &Reads, after: i64, limit: i64) -> SettledPage {
+    let position = Position {
+        id: after,
+        ..Position::START
+    };
+    page_behind(reads, position, limit).await
+}
+
+async fn page_behind(reads: &Reads, position: Position, limit: i64) -> SettledPage {
     let all = ResultFilter::default();
-    reads.settled_after(&all, after, limit).await.unwrap().unwrap()
+    reads.settled_after(&all, position, limit).await.unwrap().unwrap()
 }
 
 async fn authors(reads: &Reads) -> Vec<String> {
@@ -54,9 +63,12 @@ const INSERT: &str = "insert into public.results (author) values ($1)";
 async fn rows_that_commit_out_of_order_leave_no_hole() {
     let server = Server::migrated().await;
     let (records, reads) = (records(&server), reads(&server.postgres));
-    assert!(reads.settled().await.unwrap().is_none(), "not known yet");
+    assert!(
+        reads.settled(Position::START).await.unwrap().is_none(),
+        "not known yet"
+    );
     settle(&records).await;
-    assert_eq!(reads.settled().await.unwrap().unwrap().bound, 0);
+    assert_eq!(reads.settled(Position::START).await.unwrap().unwrap().bound, 0);
 
     let (mut slow, mut fast) = (writer(&server).await, writer(&server).await);
     let mut open = slow.begin().await.unwrap();
@@ -86,7 +98,7 @@ async fn rows_that_commit_out_of_order_leave_no_hole() {
     assert_eq!(authors(&reads).await, ["slow", "fast"]);
     later.rollback().await.unwrap();
     settle(&records).await;
-    let settled = reads.settled().await.unwrap().unwrap();
+    let settled = reads.settled(Position::START).await.unwrap().unwrap();
     assert_eq!(settled.bound, 3, "what was rolled back never comes");
 
     // Nothing new: nothing is written.
@@ -183,7 +195,7 @@ async fn deleted_and_changed_rows_begin_a_new_epoch() {
     let fill = "insert into results (author) select 'A' || n from generate_series(1, 5500) n";
     server.execute("arxiv", fill).await;
     settle(&records).await;
-    let epoch = async || reads.settled().await.unwrap().unwrap().epoch;
+    let epoch = async || reads.settled(Position::START).await.unwrap().unwrap().epoch;
     let check = async || {
         // Whatever was counted before, pages by number are those of the very rows.
         for page in [0, 99, 100, 101, 250, 499, 538, 549, 550] {
@@ -242,10 +254,10 @@ async fn deleted_and_changed_rows_begin_a_new_epoch() {
     // Ids are given anew: nothing is settled until it is known again.
     let anew = "truncate results restart identity; insert into results (author) values ('new')";
     server.execute("arxiv", anew).await;
-    assert!(reads.settled().await.unwrap().is_none());
+    assert!(reads.settled(Position::START).await.unwrap().is_none());
     settle(&records).await;
     assert_eq!(authors(&reads).await, ["new"]);
-    let Settled { epoch, bound } = reads.settled().await.unwrap().unwrap();
+    let Settled { epoch, bound, .. } = reads.settled(Position::START).await.unwrap().unwrap();
     assert!(epoch > last && bound == 1);
 
     // After a restart this may be another server, which had less.
@@ -253,7 +265,7 @@ async fn deleted_and_changed_rows_begin_a_new_epoch() {
     let reads = self::reads(&server.postgres);
     let records = self::records(&server);
     settle(&records).await;
-    assert!(reads.settled().await.unwrap().unwrap().epoch > epoch);
+    assert!(reads.settled(Position::START).await.unwrap().unwrap().epoch > epoch);
     assert_eq!(authors(&reads).await, ["new"]);
 }
 
@@ -268,7 +280,7 @@ async fn ids_that_sessions_keep_are_never_settled() {
         )
         .await;
     settle(&records).await;
-    assert!(reads.settled().await.unwrap().is_none());
+    assert!(reads.settled(Position::START).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -341,6 +353,68 @@ async fn replicas_settle_as_they_replay() {
         None
     );
     assert_eq!(page(&primary, i64::MIN, 100).await.settled, there.settled);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_over_with_less_has_other_epochs_and_no_hole() {
+    let server = Server::migrated().await;
+    let primary = records(&server);
+    let add = |author: &'static str| {
+        let server = &server;
+        async move {
+            let sql =
+                format!("insert into results (author) select '{author}' || n from generate_series(1, 40) n");
+            server.execute("arxiv", &sql).await;
+        }
+    };
+    add("A").await;
+    settle(&primary).await;
+    let (first, second) = (
+        server.postgres.replica().await.unwrap(),
+        server.postgres.replica().await.unwrap(),
+    );
+    for replica in [&first, &second] {
+        replica.wait_replayed(&server.postgres).await.unwrap();
+    }
+    // One replica does not get the rest: twice as many ids as Postgres logs ahead, and what began a new epoch.
+    second.stop().await.unwrap();
+    add("B").await;
+    add("C").await;
+    settle(&primary).await;
+    server.execute("arxiv", "delete from results where id = 2").await;
+    settle(&primary).await;
+    first.wait_replayed(&server.postgres).await.unwrap();
+    let seen = page(&reads(&first), i64::MIN, 1000).await;
+    assert_eq!((seen.settled.bound, seen.rows.len()), (120, 119));
+    let read = Position {
+        epoch: seen.settled.epoch,
+        id: 120,
+    };
+    server.postgres.stop().await.unwrap();
+
+    second.start_again().await.unwrap();
+    second.promote().await.unwrap();
+    let url = second.url("arxiv_rw", "arxiv_rw", "arxiv");
+    let pool = storage::pool(&url, &pool_settings(Access::ReadWrite)).unwrap();
+    let records = Records::new(pool.clone(), pool.clone(), false);
+    let reads = reads(&second);
+    // It changes as the other one did, and goes on with ids that were given before.
+    let change = "delete from results where id = 3;
+        insert into results (author) select 'D' || n from generate_series(1, 40) n";
+    second.execute("arxiv", change).await.unwrap();
+    settle(&records).await;
+    let here = page_behind(&reads, read, 1000).await;
+    assert!(here.settled.epoch > seen.settled.epoch, "{here:?}");
+    assert!(here.settled.bound < read.id, "fewer than there: {here:?}");
+    assert_eq!(here.settled.after, 40, "what both had");
+    let authors: Vec<_> = here.rows.iter().map(|row| row.row.author.as_str()).collect();
+    assert_eq!((authors.len(), authors[0], authors[39]), (40, "D1", "D40"));
+    // Who has read here goes on from there.
+    let on = Position {
+        epoch: here.settled.epoch,
+        id: here.rows[9].id,
+    };
+    assert_eq!(page_behind(&reads, on, 1).await.rows[0].row.author, "D11");
 }
 
 fn pool(server: &Postgres) -> storage::PgPool {

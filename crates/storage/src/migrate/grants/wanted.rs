@@ -51,6 +51,7 @@ fn objects(store: Store) -> &'static [(Role, &'static str, &'static [&'static st
             (Ro, "table public.arxiv_results_epoch", &["SELECT"]),
             (Ro, "table public.arxiv_results_settled", &["SELECT"]),
             (Ro, "table public.arxiv_results_positions", &["SELECT"]),
+            (Ro, "table public.arxiv_results_forks", &["SELECT"]),
         ],
     }
 }
