@@ -68,6 +68,8 @@ async fn search_or_list(
 ) -> Result<Response, ApiError> {
     let query = Query::parse(query.as_deref());
     if listing::is_wanted(&query) {
+        // A list needs no key, but one that is none is told of wherever it is sent.
+        IdempotencyKey::read(&headers)?;
         return arxiv.lists.answer(&query, &headers).await;
     }
     search(&arxiv.searches, &query, &headers, &extensions).await
