@@ -92,6 +92,7 @@ impl Bed {
         let results = result_rows(databases.results.as_ref().unwrap_or(primary)).await?;
         let requests = arxiv.requests().into_iter().map(|request| Request {
             at: self.timeline.at(request.at),
+            time: request.time,
             connection: request.connection,
             search: request.search_query,
             start: request.start,

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// Everything that the checks look at. Times count from the run's beginning.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
@@ -120,6 +122,8 @@ impl Paper {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) at: Duration,
+    /// The same by the wall clock.
+    pub(crate) time: Timestamp,
     pub(crate) connection: u64,
     pub(crate) search: String,
     pub(crate) start: u32,

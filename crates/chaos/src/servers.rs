@@ -10,11 +10,15 @@ use testbed::proxy::Link;
 use testbed::stack::Server;
 
 use crate::bed::Bed;
+use crate::facts::Disturbance;
 use crate::faults::{SEEN_WITHIN, TERMINATE_LIMIT};
 use crate::schedule::{Fault, Outage, Part};
 
-/// An operator that cannot renew its lease for so long puts its work down.
-const LEASE_IN_DANGER: Duration = Duration::from_secs(4);
+/// When Kubernetes is away for longer, an operator may not renew its lease in time. It had not renewed it for some seconds
+/// before, and what it tries meanwhile may hang beyond the end.
+const LEASE_IN_DANGER: Duration = Duration::from_secs(1);
+/// An operator puts its work down so long after it has renewed its lease for the last time.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(8);
 
 impl Bed {
     fn postgres(&self, server: Server) -> Result<&Postgres> {
@@ -130,8 +134,15 @@ impl Bed {
             }
         }
         self.timeline.say("Kubernetes is back");
-        if self.timeline.now() > from + LEASE_IN_DANGER {
-            self.disturbed(from, None, false);
+        let now = self.timeline.now();
+        if now > from + LEASE_IN_DANGER {
+            let lost = (0..self.stack.operators.len()).map(|operator| Disturbance {
+                from,
+                to: now + GIVEN_UP_WITHIN,
+                victim: Some(operator),
+                pauses: false,
+            });
+            self.notes().disturbances.extend(lost);
         }
         Ok(())
     }

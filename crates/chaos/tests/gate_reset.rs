@@ -10,7 +10,7 @@ use testbed::{
     stack::{Options, Server},
 };
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_gate_connection_never_makes_two_requests_at_once() {
@@ -25,7 +25,7 @@ async fn a_broken_gate_connection_never_makes_two_requests_at_once() {
     .unwrap();
     let arxiv = stack.arxiv().unwrap();
     arxiv.set(Behaviour {
-        delay_ms: 1500,
+        delay_ms: 4_000,
         total: Some(100),
         ..Behaviour::default()
     });

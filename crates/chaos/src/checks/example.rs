@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{Kind, check};
 use crate::facts::{
     Answer, Connection, Endpoint, Facts, Given, Object, Paper, Phase, QueryRow, Read, Request, ResultRow,
@@ -104,6 +106,7 @@ pub(crate) fn rows(facts: &mut Facts, uid: Option<&str>, number: i64, count: i64
 pub(crate) fn request(at_ms: u64, connection: u64, search: &str, answer: Given) -> Request {
     Request {
         at: Duration::from_millis(at_ms),
+        time: Timestamp::UNIX_EPOCH + Duration::from_millis(at_ms),
         connection,
         search: search.into(),
         start: 0,
