@@ -1,4 +1,8 @@
 //! Looks, over and over, at what this process needs.
+//!
+//! A process that never had all of it is not ready: it would only answer errors. What is lost later is shared by all processes (a
+//! database, Kubernetes), so it takes none of them out of service: that would also take away what can still be served, and callers
+//! would get no connection in place of a 503 with its reason and `Retry-After`, or a 202.
 
 use std::time::Duration;
 
@@ -31,32 +35,62 @@ pub(crate) async fn observe(
     if databases.is_empty() && cluster.is_none() && reviewer.is_none() {
         readiness.fine("process");
     }
-    for check in databases.iter().filter(|check| !check.shared_replica) {
-        readiness.missing(check.name, "not looked at yet");
-    }
-    if cluster.is_some() {
-        readiness.missing("kubernetes", "not looked at yet");
+    let mut needs: Vec<_> = databases
+        .iter()
+        .map(|check| Need {
+            name: check.name,
+            // A replica is shared from the start.
+            was_there: check.shared_replica,
+        })
+        .collect();
+    let mut kubernetes = Need::new("kubernetes");
+    let mut access = Need::new("access");
+    let first = needs.iter().chain(cluster.as_ref().map(|_| &kubernetes));
+    for need in first.filter(|need| !need.was_there) {
+        readiness.missing(need.name, "not looked at yet");
     }
     loop {
         let reasons = join_all(databases.iter().map(look_at_database)).await;
-        for (check, reason) in databases.iter().zip(reasons) {
-            match reason {
-                None => readiness.fine(check.name),
-                Some(reason) if check.shared_replica => readiness.warn(check.name, reason),
-                Some(reason) => readiness.missing(check.name, reason),
-            }
+        for (need, reason) in needs.iter_mut().zip(reasons) {
+            need.tell(reason, &readiness);
         }
         if let Some(client) = &cluster {
-            match look_at_kubernetes(client).await {
-                None => readiness.fine("kubernetes"),
-                Some(reason) => readiness.missing("kubernetes", reason),
-            }
+            kubernetes.tell(look_at_kubernetes(client).await, &readiness);
         }
         if let Some(client) = &reviewer {
-            look_at_reviews(client, &readiness).await;
+            look_at_reviews(client, &mut access, &readiness).await;
         }
         heartbeat.beat();
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// One thing that is looked at.
+struct Need {
+    /// The name in /readyz.
+    name: &'static str,
+    /// Whether its absence is only told from now on.
+    was_there: bool,
+}
+
+impl Need {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            was_there: false,
+        }
+    }
+
+    /// Tells what a look at it showed: why it is not there, or none.
+    fn tell(&mut self, reason: Option<String>, readiness: &Readiness) {
+        match reason {
+            None => {
+                self.was_there = true;
+                readiness.fine(self.name);
+            }
+            Some(reason) if self.was_there => readiness.warn(self.name, reason),
+            Some(reason) => readiness.missing(self.name, reason),
+        }
     }
 }
 
@@ -82,19 +116,19 @@ async fn look_closely(check: &DatabaseCheck) -> Result<Option<String>, StorageEr
     }
     let ReplicaState { lag } = ReplicaState::of(&check.pool).await?;
     check.lag.note(lag);
-    Ok(lag
+    Ok(check
+        .lag
+        .seen()
         .filter(|lag| *lag >= FAR_BEHIND)
         .map(|lag| format!("the replica is {} seconds behind", lag.as_secs())))
 }
 
 /// Whether Kubernetes can be asked who calls. While it is away that is told, and takes no process out of service: those
 /// who are known are served, and the others are told why not.
-async fn look_at_reviews(client: &Client, readiness: &Readiness) {
-    const NAME: &str = "access";
+async fn look_at_reviews(client: &Client, need: &mut Need, readiness: &Readiness) {
     match tokio::time::timeout(CHECK_TIMEOUT, why_not_allowed(client)).await {
-        Ok(Ok(None)) => readiness.fine(NAME),
-        Ok(Ok(Some(reason))) => readiness.missing(NAME, reason),
-        Ok(Err(_)) | Err(_) => readiness.warn(NAME, "Kubernetes does not answer"),
+        Ok(Ok(reason)) => need.tell(reason.map(str::to_owned), readiness),
+        Ok(Err(_)) | Err(_) => readiness.warn(need.name, "Kubernetes does not answer"),
     }
 }
 
@@ -115,5 +149,32 @@ async fn look_at_kubernetes(client: &Client) -> Option<String> {
         }
         Ok(Err(Error::Api(status))) if status.code == 429 => None,
         Ok(Err(_)) | Err(_) => Some("Kubernetes does not answer".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_there_once_takes_nobody_out_of_service() {
+        let readiness = Readiness::default();
+        let (mut primary, mut other) = (Need::new("sequence"), Need::new("upstream"));
+        let away = || Some("the database is away".to_owned());
+        primary.tell(away(), &readiness);
+        other.tell(None, &readiness);
+        assert!(!readiness.is_ready(), "never seen");
+        primary.tell(None, &readiness);
+        assert!(readiness.is_ready());
+        primary.tell(away(), &readiness);
+        other.tell(away(), &readiness);
+        assert!(readiness.is_ready(), "seen before");
+        assert_eq!(
+            readiness.reasons().into_keys().collect::<Vec<_>>(),
+            ["sequence", "upstream"]
+        );
+        primary.tell(None, &readiness);
+        other.tell(None, &readiness);
+        assert!(readiness.is_ready() && readiness.reasons().is_empty());
     }
 }

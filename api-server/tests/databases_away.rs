@@ -67,6 +67,20 @@ async fn databases_come_and_go() {
     assert_eq!(response.status(), 202);
     let location = response.headers()[header::LOCATION].to_str().unwrap().to_owned();
 
+    // It stays in service for all that: behind a Service nobody would get these answers otherwise.
+    let lost = ["sequence", "queries_rw", "results_rw", "upstream"];
+    eventually("the primary's absence is told", async || {
+        let response = bed.get("/readyz").await;
+        let status = response.status();
+        let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        assert_eq!(status, 200, "{body}");
+        lost.iter()
+            .all(|name| body["reasons"][name].is_string())
+            .then_some(())
+    })
+    .await;
+    assert_eq!(status(&bed, "/results").await, 200);
+
     // A process that starts meanwhile waits for what is away.
     bed.stack.api_servers[0].kill9_and_start().unwrap();
     eventually("it listens", async || {

@@ -18,22 +18,45 @@ use http::{HeaderName, HeaderValue};
 /// Whole seconds; there only when it is at least one.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("arxiv-replica-lag");
 const UNKNOWN: i64 = -1;
+/// Less is not told.
+const NOTABLE_MILLIS: i64 = 1000;
 
 /// What was seen of one replica, or of one of those behind a common name.
+///
+/// A replica that has got more than it has replayed is as far behind as its last transaction is old; after a quiet hour that is an
+/// hour, in the moment in which the next one comes. So what one look shows and the next one does not is never told.
 #[derive(Clone, Debug)]
-pub(crate) struct Lag(Arc<AtomicI64>);
+pub(crate) struct Lag(Arc<Looks>);
+
+/// In milliseconds.
+#[derive(Debug)]
+struct Looks {
+    last: AtomicI64,
+    /// The less of the last two.
+    told: AtomicI64,
+}
 
 impl Default for Lag {
     fn default() -> Self {
-        Self(Arc::new(AtomicI64::new(UNKNOWN)))
+        Self(Arc::new(Looks {
+            last: AtomicI64::new(UNKNOWN),
+            told: AtomicI64::new(UNKNOWN),
+        }))
     }
 }
 
 impl Lag {
-    /// Notes what was seen; none for a server that is no replica, or does not answer.
+    /// Notes what was seen, by the one who looks; none for a server that is no replica, or does not answer.
     pub(crate) fn note(&self, lag: Option<Duration>) {
         let millis = lag.map_or(UNKNOWN, |lag| i64::try_from(lag.as_millis()).unwrap_or(i64::MAX));
-        self.0.store(millis, Ordering::Relaxed);
+        let before = self.0.last.swap(millis, Ordering::Relaxed);
+        let told = match before {
+            // There is nothing to hold it to yet.
+            UNKNOWN if millis >= NOTABLE_MILLIS => UNKNOWN,
+            UNKNOWN => millis,
+            _ => millis.min(before),
+        };
+        self.0.told.store(told, Ordering::Relaxed);
     }
 
     /// Whether it is a second or more.
@@ -43,7 +66,7 @@ impl Lag {
 
     /// None when nothing is known, and for a server that is no replica.
     pub(crate) fn seen(&self) -> Option<Duration> {
-        u64::try_from(self.0.load(Ordering::Relaxed))
+        u64::try_from(self.0.told.load(Ordering::Relaxed))
             .ok()
             .map(Duration::from_millis)
     }
@@ -63,12 +86,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_seen_is_kept() {
+    fn what_is_seen_twice_is_told() {
         let lag = Lag::default();
         assert_eq!(lag.seen(), None);
-        lag.note(Some(Duration::from_millis(1500)));
-        assert_eq!(lag.clone().seen(), Some(Duration::from_millis(1500)));
-        lag.note(None);
-        assert_eq!(lag.seen(), None);
+        let cases: [(Option<u64>, Option<u64>); 12] = [
+            // At the start.
+            (Some(1500), None),
+            (Some(2500), Some(1500)),
+            (Some(0), Some(0)),
+            // After a quiet hour.
+            (Some(3_600_000), Some(0)),
+            (Some(0), Some(0)),
+            // It stays behind.
+            (Some(3_600_000), Some(0)),
+            (Some(3_602_000), Some(3_600_000)),
+            (Some(3_604_000), Some(3_602_000)),
+            // It has caught up.
+            (Some(100), Some(100)),
+            // It is away, and is there again.
+            (None, None),
+            (Some(100), Some(100)),
+            (None, None),
+        ];
+        for (number, (seen, told)) in cases.into_iter().enumerate() {
+            lag.note(seen.map(Duration::from_millis));
+            assert_eq!(
+                lag.clone().seen(),
+                told.map(Duration::from_millis),
+                "look {number}"
+            );
+        }
     }
 }
