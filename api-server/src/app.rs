@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    answer_room::{AnswerRoom, PAPERS, ROWS},
     arxiv::Arxiv,
     arxiv_api::Fetches,
     arxiv_objects::ObjectStates,
@@ -25,7 +26,7 @@ use crate::{
         waiters::Waiters,
     },
     listing::Lists,
-    metrics::{Counts, register_lags, register_pools, register_shared},
+    metrics::{Counts, register_answers, register_lags, register_pools, register_shared},
     queries::QueryLog,
     reading::lag::Lag,
     request_body::BodyRoom,
@@ -108,6 +109,8 @@ impl App {
             items_per_page: settings.results_default_items_per_page,
         };
         let room = BodyRoom::new();
+        let (answers, papers) = (AnswerRoom::new(ROWS), AnswerRoom::new(PAPERS));
+        register_answers(metrics, [answers.clone(), papers.clone()]);
         if let Some(reads) = &reads {
             register_shared(metrics, reads.clone());
             app.query_log = Some(QueryLog {
@@ -115,12 +118,14 @@ impl App {
                 zone: settings.timezone_offset,
                 room: room.clone(),
                 lag: app.lag_of("queries_ro"),
+                answers: answers.clone(),
             });
             app.result_pages = Some(ResultPages {
                 reads: reads.clone(),
                 defaults,
                 zone: settings.timezone_offset,
                 lag: app.lag_of("results_ro"),
+                answers: answers.clone(),
             });
         }
         if let Some(tables) = &databases.rw {
@@ -135,7 +140,7 @@ impl App {
             app.sequence = Some(Sequence::new(pool));
         }
         if let Some(url) = &databases.upstream {
-            app.fetches = Some(Arc::new(app.fetches(&mut pools, url)?));
+            app.fetches = Some(Arc::new(app.fetches(&mut pools, url, papers)?));
         }
         let serves_arxiv = settings.serve.any(&[Endpoint::Arxiv]);
         if serves_arxiv || settings.asks_for_tokens() {
@@ -147,7 +152,7 @@ impl App {
                     counts,
                     ending,
                     (reads, defaults),
-                    room,
+                    (room, answers),
                     (client.clone(), &namespace),
                 );
             }
@@ -204,7 +209,12 @@ impl App {
         Ok(Writes::new(queries, results))
     }
 
-    fn fetches(&mut self, pools: &mut Pools<'_>, url: &DatabaseUrl) -> anyhow::Result<Fetches> {
+    fn fetches(
+        &mut self,
+        pools: &mut Pools<'_>,
+        url: &DatabaseUrl,
+        room: AnswerRoom,
+    ) -> anyhow::Result<Fetches> {
         let settings = pools.settings;
         let pool = pools.make("upstream", url, Access::ReadWrite)?;
         self.check("upstream", &pool, Need::Upstream, false);
@@ -216,6 +226,7 @@ impl App {
             pages,
             patience: settings.upstream_patience(),
             default_max_results: settings.default_max_query_results,
+            room,
         })
     }
 
@@ -225,7 +236,7 @@ impl App {
         counts: &Counts,
         ending: &CancellationToken,
         (reads, defaults): (Option<Reads>, PageDefaults),
-        room: BodyRoom,
+        (room, answers): (BodyRoom, AnswerRoom),
         (client, namespace): (Client, &str),
     ) {
         let api = Api::namespaced(client.clone(), namespace);
@@ -255,6 +266,7 @@ impl App {
             lag: self.lag_of("queries_ro"),
             namespace: namespace.to_owned(),
             defaults,
+            answers: answers.clone(),
         }));
         let searches = Searches {
             objects: Arc::clone(&objects),
@@ -272,7 +284,7 @@ impl App {
         };
         self.arxiv = Some(Arxiv {
             searches: Arc::new(searches),
-            lists: Arc::new(Lists::new(objects, Arc::clone(&backlog), streams)),
+            lists: Arc::new(Lists::new(objects, Arc::clone(&backlog), streams, answers)),
             room,
         });
         self.cluster = Some(Cluster {

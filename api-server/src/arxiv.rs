@@ -70,7 +70,9 @@ async fn search_or_list(
     if listing::is_wanted(&query) {
         // A list needs no key, but one that is none is told of wherever it is sent.
         IdempotencyKey::read(&headers)?;
-        return arxiv.lists.answer(&query, &headers).await;
+        // Every request that passed the guards has one.
+        let client = extensions.get().ok_or_else(ApiError::internal)?;
+        return arxiv.lists.answer(&query, &headers, client).await;
     }
     search(&arxiv.searches, &query, &headers, &extensions).await
 }

@@ -2,22 +2,28 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arxiv::{FailureClass, FetchError, arxiv_day};
+use arxiv::{FailureClass, FetchError, MAX_PAGE, arxiv_day};
 use axum::{
-    Json, Router,
+    Extension, Router,
+    body::Body,
     extract::{RawQuery, State},
     middleware::map_response,
+    response::{IntoResponse, Response},
     routing::get,
 };
-use jiff::Timestamp;
+use http::header;
+use jiff::{Timestamp, civil::Date};
 use schemars::JsonSchema;
 use serde::Serialize;
-use storage::{PageEntry, Pages};
+use storage::{Page, PageEntry, Pages};
 use tokio::time::Instant;
 use upstream::{Assembled, Upstream, UpstreamError, assemble, slices};
 
 use crate::{
+    answer_room::{AnswerRoom, Place},
+    client::Client,
     error::{ApiError, Code},
+    reading::{body::json, format::Format},
     routing::{no_store, only},
     strict::strict,
     wire::{query::Query, search::SearchParams},
@@ -32,6 +38,8 @@ pub(crate) struct Fetches {
     /// next try goes on from there.
     pub(crate) patience: Duration,
     pub(crate) default_max_results: u32,
+    /// For papers that are on their way, and answers of them.
+    pub(crate) room: AnswerRoom,
 }
 
 pub(crate) fn routes(fetches: Arc<Fetches>) -> Router {
@@ -72,7 +80,8 @@ pub(crate) struct Papers {
 async fn search_arxiv_api(
     State(fetches): State<Arc<Fetches>>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Papers>, ApiError> {
+    Extension(client): Extension<Client>,
+) -> Result<Response, ApiError> {
     let params = SearchParams::read(&Query::parse(query.as_deref()), fetches.default_max_results)?;
     let call = params.call("search_arxiv_api");
     service::notice!(
@@ -80,7 +89,7 @@ async fn search_arxiv_api(
         origin = "arxiv_api.search_arxiv_api",
         "{call}: called"
     );
-    let (found, is_fresh) = fetches.fetch(&params).await?;
+    let (found, is_fresh, place) = fetches.fetch(&params, &client).await?;
     if found.total == 0 {
         return Err(ApiError::nothing_found());
     }
@@ -103,21 +112,56 @@ async fn search_arxiv_api(
         papers.num_entries,
         papers.num_results
     );
-    Ok(Json(papers))
+    let text = json(&papers)?;
+    drop(papers);
+    let body = Body::from(place.whole(text)?);
+    Ok(([(header::CONTENT_TYPE, Format::Json.content_type())], body).into_response())
 }
 
 impl Fetches {
-    /// All pages of a search; whether the first one was fetched for this very caller.
-    async fn fetch(&self, params: &SearchParams) -> Result<(Assembled, bool), ApiError> {
+    /// All pages of a search; whether the first one was fetched for this very caller; and the room that the papers take.
+    ///
+    /// Until the first page has told how many papers there are, one page is paid for. Of a longer search it is then given back and
+    /// read again (it is stored by now), so that nobody who has room waits for more.
+    async fn fetch(
+        &self,
+        params: &SearchParams,
+        client: &Client,
+    ) -> Result<(Assembled, bool, Place), ApiError> {
         let limit = Instant::now() + self.patience;
         let day = arxiv_day(Timestamp::now());
-        let mut pages = Vec::new();
-        let mut total = None;
-        let mut first_fetched = false;
-        while let Some(request) = slices(&params.validated, 0, params.max_results, total)
-            .into_iter()
-            .nth(pages.len())
-        {
+        let mut place = self
+            .room
+            .take(client, params.max_results.min(MAX_PAGE).into())
+            .await?;
+        let first = self.pages(params, None, day, limit).await?;
+        let (Some(total), is_fresh) = (first.pages.first().map(|page| page.total), first.is_fetched) else {
+            return Err(ApiError::internal());
+        };
+        let papers = params.max_results.min(total);
+        let pages = if papers > MAX_PAGE {
+            drop((first, place));
+            place = self.room.take(client, papers.into()).await?;
+            self.pages(params, Some(total), day, limit).await?.pages
+        } else {
+            first.pages
+        };
+        let found = assemble(pages).ok_or_else(ApiError::internal)?;
+        Ok((found, is_fresh, place))
+    }
+
+    /// The pages of a search; without its total only the first.
+    async fn pages(
+        &self,
+        params: &SearchParams,
+        total: Option<u32>,
+        day: Date,
+        limit: Instant,
+    ) -> Result<Pieces, ApiError> {
+        let requests = slices(&params.validated, 0, params.max_results, total);
+        let wanted = if total.is_some() { requests.len() } else { 1 };
+        let mut pieces = Pieces::default();
+        for request in requests.into_iter().take(wanted) {
             let call = service::logs::Call::new("page")
                 .arg("search_query", request.search.search_query())
                 .arg("start", request.start)
@@ -132,15 +176,18 @@ impl Fetches {
                 given.page.entries.len(),
                 given.fetched
             );
-            if pages.is_empty() {
-                total = Some(given.page.total);
-                first_fetched = given.fetched;
-            }
-            pages.push(given.page);
+            pieces.is_fetched |= given.fetched;
+            pieces.pages.push(given.page);
         }
-        let found = assemble(pages).ok_or_else(ApiError::internal)?;
-        Ok((found, first_fetched))
+        Ok(pieces)
     }
+}
+
+/// Pages, and whether any was fetched for this very caller.
+#[derive(Default)]
+struct Pieces {
+    pages: Vec<Page>,
+    is_fetched: bool,
 }
 
 impl From<UpstreamError> for ApiError {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Path, RawQuery, State},
     middleware::{from_fn, map_response},
     response::{IntoResponse, Response},
@@ -17,9 +17,11 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::{
+    answer_room::AnswerRoom,
     app::MAX_WAITERS,
     arxiv::unfinished,
     backlog::Backlog,
+    client::Client,
     error::{ApiError, Code},
     events::{self, Streams, one::Following},
     kubernetes::{objects::Objects, waiters::Waiters},
@@ -49,6 +51,7 @@ pub(crate) struct ObjectStates {
     pub(crate) lag: Lag,
     pub(crate) namespace: String,
     pub(crate) defaults: PageDefaults,
+    pub(crate) answers: AnswerRoom,
 }
 
 /// What there is of a query.
@@ -101,6 +104,7 @@ async fn read_object(
 async fn follow_object(
     State(states): State<Arc<ObjectStates>>,
     Path(name): Path<String>,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     service::notice!(
@@ -109,6 +113,8 @@ async fn follow_object(
         "{}: called",
         Call::new("follow_object").arg("name", &name)
     );
+    // Before anything is done for it: whoever gets no stream takes no waiter's place either.
+    let permit = states.streams.enter(&client)?;
     // Before the object is looked at, so that nothing is missed after that.
     let waiter = states.waiters.register(&name);
     let waiter = waiter.ok_or_else(|| ApiError::too_many_waiting(MAX_WAITERS))?;
@@ -120,8 +126,9 @@ async fn follow_object(
                 backlog: Arc::clone(&states.backlog),
                 waiter,
                 object: Arc::from(object),
+                _permit: permit,
             };
-            events::one::follow(following, &states.streams, &headers)
+            Ok(events::one::follow(following, &states.streams, &headers))
         }
         Sight::Gone(ended) => Ok(events::one::end(&ObjectState::of_ended(&name, &ended), &headers)),
     }
@@ -149,6 +156,7 @@ async fn read_results(
     State(states): State<Arc<ObjectStates>>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let wanted = WantedOfOne::read(&Query::parse(query.as_deref()), &headers, states.defaults)?;
@@ -177,11 +185,12 @@ async fn read_results(
             }
         },
     };
+    let place = states.answers.take(&client, page.items_per_page).await?;
     let rows = states.results(uid.ok_or_else(ApiError::internal)?, page).await?;
     let next = page.page.checked_add(1);
     let next = next.filter(|_| is_full(rows.len(), page.items_per_page));
     let next = next.and_then(|next| links::next(query.as_deref(), &["page"], "page", &next.to_string()));
-    let mut response = written(wanted.format, &rows)?;
+    let mut response = written(wanted.format, &rows, place)?;
     if let Some(next) = next {
         response.headers_mut().insert(header::LINK, next);
     }

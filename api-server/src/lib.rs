@@ -5,6 +5,7 @@
 
 mod accept;
 mod access;
+mod answer_room;
 mod app;
 mod arxiv;
 mod arxiv_api;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    body::Body,
     response::{IntoResponse, Response},
 };
 use crd::UNFINISHED;
@@ -13,11 +13,14 @@ use tokio::sync::Semaphore;
 
 use crate::{
     accept::wanted,
+    answer_room::AnswerRoom,
     backlog::Backlog,
+    client::Client,
     error::{ApiError, Code},
     events::{self, Streams},
     kubernetes::objects::{KubernetesError, Objects},
     object_state::ObjectState,
+    reading::{body::json, format::Format},
     wire::{
         declared::{Kind, Param},
         json::Json as WireJson,
@@ -49,6 +52,7 @@ pub(crate) struct Lists {
     objects: Arc<Objects>,
     backlog: Arc<Backlog>,
     streams: Streams,
+    answers: AnswerRoom,
     pages: Semaphore,
 }
 
@@ -131,16 +135,27 @@ impl ListParams {
 }
 
 impl Lists {
-    pub(crate) fn new(objects: Arc<Objects>, backlog: Arc<Backlog>, streams: Streams) -> Self {
+    pub(crate) fn new(
+        objects: Arc<Objects>,
+        backlog: Arc<Backlog>,
+        streams: Streams,
+        answers: AnswerRoom,
+    ) -> Self {
         Self {
             objects,
             backlog,
             streams,
+            answers,
             pages: Semaphore::new(MAX_PAGES),
         }
     }
 
-    pub(crate) async fn answer(&self, query: &Query, headers: &HeaderMap) -> Result<Response, ApiError> {
+    pub(crate) async fn answer(
+        &self,
+        query: &Query,
+        headers: &HeaderMap,
+        client: &Client,
+    ) -> Result<Response, ApiError> {
         let params = ListParams::read(query)?;
         let call = Call::new("list_queries")
             .arg("state", params.state)
@@ -151,9 +166,9 @@ impl Lists {
             "{call}: called"
         );
         let mut response = if wanted(headers, "text", "event-stream").by_name {
-            events::list::follow(&self.backlog, &self.streams, headers)?
+            events::list::follow(&self.backlog, self.streams.enter(client)?, &self.streams, headers)
         } else {
-            self.page(&params).await?
+            self.page(&params, client).await?
         };
         response
             .headers_mut()
@@ -161,7 +176,8 @@ impl Lists {
         Ok(response)
     }
 
-    async fn page(&self, params: &ListParams) -> Result<Response, ApiError> {
+    async fn page(&self, params: &ListParams, client: &Client) -> Result<Response, ApiError> {
+        let place = self.answers.take(client, params.limit.into()).await?;
         let _page = self.pages.acquire().await.map_err(|_| ApiError::internal())?;
         let listed = self
             .objects
@@ -192,7 +208,8 @@ impl Lists {
                 ObjectState::of(object, snapshot.place(name))
             })
             .collect();
-        let mut response = Json(states).into_response();
+        let body = Body::from(place.whole(json(&states)?)?);
+        let mut response = ([(header::CONTENT_TYPE, Format::Json.content_type())], body).into_response();
         let token = listed.metadata.continue_.filter(|token| !token.is_empty());
         if let Some(next) = token.and_then(|token| params.next(&token)) {
             response.headers_mut().insert(header::LINK, next);

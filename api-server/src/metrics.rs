@@ -15,7 +15,7 @@ use prometheus_client::{
 use service::metrics::Metrics;
 use storage::{PgPool, Reads};
 
-use crate::reading::lag::Lag;
+use crate::{answer_room::AnswerRoom, reading::lag::Lag};
 
 /// From a stored page's milliseconds to a wait at its limit, in seconds.
 const DURATIONS: [f64; 12] = [
@@ -158,6 +158,33 @@ impl Collector for Lags {
                 let labels = [("replica", *name)];
                 ConstGauge::new(seen.as_secs_f64()).encode(lags.encode_family(&labels)?)?;
             }
+        }
+        Ok(())
+    }
+}
+
+/// The memory that is taken for answers.
+#[derive(Debug)]
+struct Answers([AnswerRoom; 2]);
+
+/// Adds the rooms for answers to the metrics.
+pub(crate) fn register_answers(metrics: &Metrics, rooms: [AnswerRoom; 2]) {
+    metrics.register(|registry| registry.register_collector(Box::new(Answers(rooms))));
+}
+
+impl Collector for Answers {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauge = ConstGauge::new(0_i64);
+        let mut taken = encoder.encode_descriptor(
+            "answers_bytes",
+            "Memory taken for long answers that are under way or not read yet",
+            None,
+            gauge.metric_type(),
+        )?;
+        for room in &self.0 {
+            let bytes = i64::try_from(room.taken()).unwrap_or(i64::MAX);
+            let labels = [("room", room.name())];
+            ConstGauge::new(bytes).encode(taken.encode_family(&labels)?)?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! GET and POST /queries, GET /read-queries: what was asked, by time.
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{RawQuery, Request, State},
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -15,6 +15,8 @@ use service::logs::Call;
 use storage::{QueryFilter, ReadQuery, Reads};
 
 use crate::{
+    answer_room::AnswerRoom,
+    client::Client,
     error::ApiError,
     reading::{
         body::Form,
@@ -81,6 +83,7 @@ pub(crate) struct QueryLog {
     pub(crate) zone: Zone,
     pub(crate) room: BodyRoom,
     pub(crate) lag: lag::Lag,
+    pub(crate) answers: AnswerRoom,
 }
 
 pub(crate) fn frontend(log: QueryLog) -> Router {
@@ -110,12 +113,14 @@ fn routes(path: &str, methods: MethodRouter<QueryLog>, log: QueryLog) -> Router 
 async fn queries_get(
     State(log): State<QueryLog>,
     RawQuery(query): RawQuery,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let query = Query::parse(query.as_deref());
     let wanted = Wanted::of_query(&query, &headers)?;
     let is_json = wanted.format == Format::Json;
-    let mut response = log.between("queries_get", dates_of_query(&query), wanted).await?;
+    let dates = dates_of_query(&query);
+    let mut response = log.between("queries_get", dates, wanted, &client).await?;
     if is_json {
         response
             .headers_mut()
@@ -124,16 +129,24 @@ async fn queries_get(
     Ok(response)
 }
 
-async fn queries_post(State(log): State<QueryLog>, request: Request) -> Result<Response, ApiError> {
+async fn queries_post(
+    State(log): State<QueryLog>,
+    Extension(client): Extension<Client>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let body = log.room.read(&parts.headers, body, SMALL_BODY).await?;
     let dates = dates_of_body(&parts.headers, &body.bytes)?;
-    log.between("queries_post", dates, Wanted::default()).await
+    // What it holds is not held while there may be a wait for room for the answer.
+    drop(body);
+    log.between("queries_post", dates, Wanted::default(), &client)
+        .await
 }
 
 async fn read_queries(
     State(log): State<QueryLog>,
     RawQuery(query): RawQuery,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let query = Query::parse(query.as_deref());
@@ -147,7 +160,7 @@ async fn read_queries(
         origin = "read_queries.read_queries",
         "{call}: called"
     );
-    log.read(start, end, wanted).await
+    log.read(start, end, wanted, &client).await
 }
 
 /// Which queries a caller wants beside the time, and in which form: `status`, `text` (words, as of results), `format`.
@@ -235,6 +248,7 @@ impl QueryLog {
         function: &'static str,
         dates: Dates,
         wanted: Wanted,
+        client: &Client,
     ) -> Result<Response, ApiError> {
         let call = Call::new(function)
             .arg("start_timestamp", dates.start.as_ref())
@@ -245,10 +259,16 @@ impl QueryLog {
             "{call}: called"
         );
         let (start, end) = dates.seconds(self.zone)?;
-        self.read(start, end, wanted).await
+        self.read(start, end, wanted, client).await
     }
 
-    async fn read(&self, start: i64, end: Option<i64>, wanted: Wanted) -> Result<Response, ApiError> {
+    async fn read(
+        &self,
+        start: i64,
+        end: Option<i64>,
+        wanted: Wanted,
+        client: &Client,
+    ) -> Result<Response, ApiError> {
         let call = Call::new("read_query_data")
             .arg("start_timestamp", start)
             .arg("end_timestamp", end);
@@ -260,8 +280,9 @@ impl QueryLog {
         // Seconds that no date can be shown for are no date that was asked for.
         let (first, last) = self.zone.range();
         let last = end.unwrap_or(last).min(last);
+        let place = self.answers.take(client, Reads::BATCH).await?;
         let rows = self.reads.queries(start.max(first), Some(last), wanted.filter);
-        let body = form(wanted.format, self.zone).streamed(rows).await?;
+        let body = form(wanted.format, self.zone).streamed(rows, place).await?;
         let mut response = ([(header::CONTENT_TYPE, wanted.format.content_type())], body).into_response();
         let name = match wanted.format {
             Format::Csv => "attachment; filename=query_data.csv",
@@ -351,6 +372,6 @@ mod tests {
             "query,timestamp,status,num_results\r\n\"ArXiv Query: a,=b\",2024-03-31T02:00:00,200,\r\nArXiv Query: ,2024-03-31T03:00:00,200,\r\n"
         );
         let lines = written(Format::Ndjson);
-        assert_eq!(lines.split(|b| *b == b'\n').count(), 3);
+        assert_eq!(lines.as_ref().split(|b: &u8| *b == b'\n').count(), 3);
     }
 }

@@ -6,7 +6,7 @@ mod params;
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Router,
     body::Body,
     extract::{RawQuery, State},
     middleware::{from_fn, from_fn_with_state},
@@ -20,9 +20,16 @@ use storage::{Reads, StoredResult};
 use self::params::Start;
 pub(crate) use self::params::{PageDefaults, PageParams, Wanted, WantedOfOne};
 use crate::{
+    answer_room::{AnswerRoom, Place},
+    client::Client,
     error::ApiError,
     prefer::Preferences,
-    reading::{compress::compress, format::Format, lag, links, papers},
+    reading::{
+        body::{json, unwritten},
+        compress::compress,
+        format::Format,
+        lag, links, papers,
+    },
     routing::only,
     strict::strict,
     wire::{dates::Zone, query::Query},
@@ -39,6 +46,7 @@ pub(crate) struct ResultPages {
     pub(crate) defaults: PageDefaults,
     pub(crate) zone: Zone,
     pub(crate) lag: lag::Lag,
+    pub(crate) answers: AnswerRoom,
 }
 
 pub(crate) fn frontend(pages: ResultPages) -> Router {
@@ -63,6 +71,7 @@ fn routes(path: &str, methods: axum::routing::MethodRouter<Arc<ResultPages>>, pa
 async fn results(
     State(pages): State<Arc<ResultPages>>,
     RawQuery(query): RawQuery,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let wanted = pages.wanted(query.as_deref(), &headers)?;
@@ -72,12 +81,13 @@ async fn results(
         "{}: called",
         wanted.call("results")
     );
-    pages.answer(&wanted, query.as_deref(), &headers).await
+    pages.answer(&wanted, &client, query.as_deref(), &headers).await
 }
 
 async fn read_results(
     State(pages): State<Arc<ResultPages>>,
     RawQuery(query): RawQuery,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let wanted = pages.wanted(query.as_deref(), &headers)?;
@@ -87,7 +97,7 @@ async fn read_results(
         origin = "read_results.read_results",
         "{call}: called"
     );
-    pages.answer(&wanted, query.as_deref(), &headers).await
+    pages.answer(&wanted, &client, query.as_deref(), &headers).await
 }
 
 impl ResultPages {
@@ -99,6 +109,7 @@ impl ResultPages {
     async fn answer(
         &self,
         wanted: &Wanted,
+        client: &Client,
         query: Option<&str>,
         headers: &HeaderMap,
     ) -> Result<Response, ApiError> {
@@ -109,9 +120,9 @@ impl ResultPages {
             "{call}: called"
         );
         let mut response = match wanted.start {
-            Start::All => self.all(wanted).await?,
-            Start::Page(page) => self.numbered(wanted, page, query).await?,
-            Start::After(cursor) => self.behind(wanted, cursor, query, headers).await?,
+            Start::All => self.all(wanted, client).await?,
+            Start::Page(page) => self.numbered(wanted, client, page, query).await?,
+            Start::After(cursor) => self.behind(wanted, client, cursor, query, headers).await?,
         };
         let by_preference = Preferences::read(headers).count;
         if (wanted.total || by_preference)
@@ -127,15 +138,22 @@ impl ResultPages {
     }
 
     /// A page by its number.
-    async fn numbered(&self, wanted: &Wanted, page: i64, query: Option<&str>) -> Result<Response, ApiError> {
+    async fn numbered(
+        &self,
+        wanted: &Wanted,
+        client: &Client,
+        page: i64,
+        query: Option<&str>,
+    ) -> Result<Response, ApiError> {
         let items = wanted.items_per_page;
+        let place = self.answers.take(client, items).await?;
         let (mut response, count) = if wanted.rows.filter.is_empty() && wanted.format == Format::Json {
             let rows = self.reads.results(page, items).await?;
-            let count = rows.len();
-            (Json(&*rows).into_response(), count)
+            let body = Body::from(place.whole(json(&*rows)?)?);
+            (with_head(wanted.format, body), rows.len())
         } else {
             let rows = self.reads.find(&wanted.rows.filter, page, items).await?;
-            (written(wanted.format, &rows)?, rows.len())
+            (written(wanted.format, &rows, place)?, rows.len())
         };
         if let Some(next) = page.checked_add(1).filter(|_| is_full(count, items)) {
             let replaced = ["page"];
@@ -153,12 +171,13 @@ impl ResultPages {
     }
 
     /// All rows, as they come.
-    async fn all(&self, wanted: &Wanted) -> Result<Response, ApiError> {
+    async fn all(&self, wanted: &Wanted, client: &Client) -> Result<Response, ApiError> {
+        let place = self.answers.take(client, Reads::BATCH).await?;
         let batches = self.reads.all(wanted.rows.filter.clone());
         let rows = batches
             .map_ok(|batch| futures::stream::iter(batch.into_iter().map(Ok)))
             .try_flatten();
-        let body = papers::form(wanted.format).streamed(rows).await?;
+        let body = papers::form(wanted.format).streamed(rows, place).await?;
         Ok(with_head(wanted.format, body))
     }
 }
@@ -169,12 +188,11 @@ pub(crate) fn is_full(count: usize, items_per_page: i64) -> bool {
 }
 
 /// Rows in a form, as an answer.
-pub(crate) fn written(format: Format, rows: &[StoredResult]) -> Result<Response, ApiError> {
-    let body = papers::form(format).whole(rows).map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "rows cannot be written");
-        ApiError::internal()
-    })?;
-    Ok(with_head(format, Body::from(body)))
+pub(crate) fn written(format: Format, rows: &[StoredResult], place: Place) -> Result<Response, ApiError> {
+    let text = papers::form(format)
+        .whole(rows)
+        .map_err(|error| unwritten(&error))?;
+    Ok(with_head(format, Body::from(place.whole(text)?)))
 }
 
 fn with_head(format: Format, body: Body) -> Response {

@@ -11,7 +11,7 @@ pub(crate) use proxies::{ForwardedBy, Proxies};
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// The client of a request, as limits and idempotency keys tell one from another; in the request's extensions.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Client(String);
 
 impl Client {

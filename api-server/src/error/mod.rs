@@ -97,6 +97,13 @@ impl ApiError {
             .bound(Bound::Streams { most })
     }
 
+    /// 429: this client follows as many events as others leave it.
+    pub(crate) fn too_many_streams_of_client(most: usize) -> Self {
+        Self::new(Code::TooManyStreams, "You follow too many events at once")
+            .retry_after(RETRY_AFTER)
+            .bound(Bound::StreamsOfClient { most })
+    }
+
     /// 500
     pub(crate) fn internal() -> Self {
         Self::new(Code::Internal, "Internal Server Error")

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use super::{StreamPermit, Streams, Told, answer, last_seen};
 use crate::{
     backlog::{Backlog, Counts, Snapshot},
-    error::ApiError,
     object_state::ObjectState,
 };
 
@@ -59,24 +58,25 @@ struct Following {
     _permit: StreamPermit,
 }
 
-/// The stream; 429 when there are too many.
+/// The stream.
 pub(crate) fn follow(
     backlog: &Arc<Backlog>,
+    permit: StreamPermit,
     streams: &Streams,
     headers: &HeaderMap,
-) -> Result<Response, ApiError> {
+) -> Response {
     let following = Following {
         backlog: Arc::clone(backlog),
         changes: backlog.changes(),
         ending: streams.ending.clone(),
         last: last_seen(headers),
         is_first: true,
-        _permit: streams.enter()?,
+        _permit: permit,
     };
-    Ok(answer(stream::unfold(following, async |mut following| {
+    answer(stream::unfold(following, async |mut following| {
         let event = following.next().await?;
         Some((Ok(event), following))
-    })))
+    }))
 }
 
 impl Following {

@@ -3,11 +3,11 @@
 
 pub(crate) mod list;
 pub(crate) mod one;
+mod room;
 
 use std::{
     convert::Infallible,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
     time::Duration,
 };
 
@@ -17,14 +17,9 @@ use axum::response::{
 };
 use futures::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
 
-use crate::{error::ApiError, kubernetes::objects::Counted};
+pub(crate) use room::{StreamPermit, Streams};
 
-/// Streams at once: a quarter of the connections.
-const MAX_STREAMS: usize = 256;
 /// A line on a silent stream, so that nobody on the way takes it for dead, and a client that is gone is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// When a client whose stream ended connects again.
@@ -33,39 +28,6 @@ const RECONNECT: Duration = Duration::from_secs(3);
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// nginx would hold events back to fill its buffer.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-
-/// The room for streams, and their end.
-#[derive(Clone)]
-pub(crate) struct Streams {
-    room: Arc<Semaphore>,
-    count: Gauge,
-    /// Cancelled when this process is asked to end: every stream ends, and its client connects to another process.
-    pub(crate) ending: CancellationToken,
-}
-
-/// One stream's place.
-pub(crate) struct StreamPermit {
-    _room: OwnedSemaphorePermit,
-    _counted: Counted,
-}
-
-impl Streams {
-    pub(crate) fn new(count: Gauge, ending: CancellationToken) -> Self {
-        Self {
-            room: Arc::new(Semaphore::new(MAX_STREAMS)),
-            count,
-            ending,
-        }
-    }
-
-    pub(crate) fn enter(&self) -> Result<StreamPermit, ApiError> {
-        let room = Arc::clone(&self.room).try_acquire_owned();
-        Ok(StreamPermit {
-            _room: room.map_err(|_| ApiError::too_many_streams(MAX_STREAMS))?,
-            _counted: Counted::new(&self.count),
-        })
-    }
-}
 
 /// An event before it is sent. Its id is the hash of what it tells, so that it says the same in every process.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use super::{StreamPermit, Streams, Told, answer, last_seen};
 use crate::{
     backlog::Backlog,
-    error::ApiError,
     kubernetes::{
         objects::Objects,
         waiters::{News, Waiter},
@@ -32,6 +31,7 @@ pub(crate) struct Following {
     /// Registered before the object was looked at.
     pub(crate) waiter: Waiter,
     pub(crate) object: Arc<ArxivQuery>,
+    pub(crate) _permit: StreamPermit,
 }
 
 struct Live {
@@ -40,7 +40,6 @@ struct Live {
     ending: CancellationToken,
     last: Option<String>,
     step: Step,
-    _permit: StreamPermit,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -50,11 +49,11 @@ enum Step {
     Over,
 }
 
-/// The stream; 204 for a client that has seen the end, so that it does not connect again; 429 when there are too many.
-pub(crate) fn follow(query: Following, streams: &Streams, headers: &HeaderMap) -> Result<Response, ApiError> {
+/// The stream; 204 for a client that has seen the end, so that it does not connect again.
+pub(crate) fn follow(query: Following, streams: &Streams, headers: &HeaderMap) -> Response {
     let last = last_seen(headers);
     if query.object.phase().is_final() && last == Some(told(&query).id) {
-        return Ok(StatusCode::NO_CONTENT.into_response());
+        return StatusCode::NO_CONTENT.into_response();
     }
     let live = Live {
         changes: query.backlog.changes(),
@@ -62,12 +61,11 @@ pub(crate) fn follow(query: Following, streams: &Streams, headers: &HeaderMap) -
         ending: streams.ending.clone(),
         last,
         step: Step::First,
-        _permit: streams.enter()?,
     };
-    Ok(answer(stream::unfold(live, async |mut live| {
+    answer(stream::unfold(live, async |mut live| {
         let event = live.next().await?;
         Some((Ok(event), live))
-    })))
+    }))
 }
 
 /// The one event of a query whose object is gone; 204 for a client that has seen it.

@@ -21,6 +21,8 @@ pub(crate) enum Bound {
     PendingOfClient { most: usize },
     /// Clients that follow events at this process at once.
     Streams { most: usize },
+    /// Those of one client, as long as others follow as many as now.
+    StreamsOfClient { most: usize },
     /// Kubernetes' own, which nobody knows in figures.
     Kubernetes,
 }
@@ -48,6 +50,7 @@ impl Fields {
             Bound::Pending { most } => ("pending", concurrent("pending", most)),
             Bound::PendingOfClient { most } => ("pending-of-client", concurrent("pending-of-client", most)),
             Bound::Streams { most } => ("streams", concurrent("streams", most)),
+            Bound::StreamsOfClient { most } => ("streams-of-client", concurrent("streams-of-client", most)),
             Bound::Kubernetes => ("kubernetes", None),
         };
         if let Some(policy) = policy {

@@ -6,6 +6,7 @@ use storage::{Position, Settled};
 
 use super::{ResultPages, Wanted, is_full, written};
 use crate::{
+    client::Client,
     error::{ApiError, Code},
     reading::{cursor::Cursor, etag, links},
 };
@@ -20,6 +21,7 @@ impl ResultPages {
     pub(super) async fn behind(
         &self,
         wanted: &Wanted,
+        client: &Client,
         cursor: Option<Cursor>,
         query: Option<&str>,
         headers: &HeaderMap,
@@ -46,6 +48,7 @@ impl ResultPages {
                 return Ok(response);
             }
         }
+        let place = self.answers.take(client, wanted.items_per_page).await?;
         let filter = &wanted.rows.filter;
         let page = self
             .reads
@@ -53,7 +56,7 @@ impl ResultPages {
             .await?;
         let settled = caught_up(page.as_ref().map(|page| page.settled), cursor)?;
         let rows = page.map(|page| page.rows).unwrap_or_default();
-        let mut response = written(wanted.format, &rows)?;
+        let mut response = written(wanted.format, &rows, place)?;
         match rows.last().filter(|_| is_full(rows.len(), wanted.items_per_page)) {
             Some(last) => {
                 let tag = HeaderValue::from_str(&tag(settled)).map_err(|_| ApiError::internal())?;

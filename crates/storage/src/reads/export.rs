@@ -2,11 +2,9 @@
 
 use futures::stream::{self, BoxStream, StreamExt};
 
-use super::{Reads, ResultFilter, StoredResult};
+use super::{BATCH, Reads, ResultFilter, StoredResult};
 use crate::StorageError;
 
-/// At a few kilobytes each, still a few megabytes.
-const BATCH: i64 = 1000;
 /// Of rows that have to be found, so many that the next few thousand rows usually hold them.
 const FOUND_BATCH: i64 = 250;
 

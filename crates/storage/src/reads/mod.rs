@@ -27,6 +27,8 @@ use crate::{StorageError, lending::Lending};
 /// A replica cancels a read that stands in the way of its recovery, and a connection may have broken while it rested; the next
 /// try usually meets neither.
 const RETRIES: u32 = 2;
+/// Rows of one batch of a stream: with those of the longest kind (a few kilobytes each) still a few megabytes.
+const BATCH: i64 = 1000;
 
 /// Reads for the user `arxiv_ro`, from replicas.
 #[derive(Clone, Debug)]
@@ -39,6 +41,9 @@ pub struct Reads {
 }
 
 impl Reads {
+    /// The most rows that a stream holds at once.
+    pub const BATCH: i64 = BATCH;
+
     /// `settle`: leave out rows recorded less than this ago (where the two tables are in different systems).
     pub fn new(queries: PgPool, results: PgPool, settle: Option<Duration>) -> Self {
         let queries = Lending::new(queries);

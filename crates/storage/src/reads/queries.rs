@@ -6,13 +6,11 @@ use futures::stream::{self, BoxStream, StreamExt};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::{
-    Reads, Retries,
+    BATCH, Reads, Retries,
     filter::{QueryFilter, push_settled, push_words},
 };
 use crate::{StorageError, connect::bounded, session::Session, time::micros};
 
-/// Rows of one batch of a stream: with queries of the longest kind (a few KB each) still a few MB.
-const BATCH: i64 = 1000;
 /// Of rows whose words have to be found, so many that the next few thousand rows usually hold them.
 const FOUND_BATCH: i64 = 250;
 /// Rows that are gone through before an index is asked.
