@@ -5,6 +5,9 @@
 //! the usual page never waits for anybody's exports. One client, whatever it leaves unread, has half of the room at most, and waits
 //! for its own answers before it stands in anybody's way.
 //!
+//! What is read and written at the moment is bounded by the connections to the databases; rows that turn out longer than they were
+//! taken for pay once they are an answer. A stream holds no more than it pays for.
+//!
 //! Nobody who has room waits for more: first for the client's share, then for the room, all at once, in the order of coming. What
 //! turns out longer than it was taken for gets more at once, or is refused.
 

@@ -206,7 +206,7 @@ async fn clients_that_read_nothing_cost_little() {
                author text, title text, journal text, query_uid uuid, recorded_at timestamptz,
                arxiv_id text, categories text);
              insert into results (query_id, timestamp, result_number, author, title, journal)
-               select 1, 1, n, repeat('A', 1000), repeat('T', 1000), '' from generate_series(1, 1000) n",
+               select 1, 1, n, repeat('A', 4000), repeat('T', 1000), '' from generate_series(1, 1000) n",
         )
         .await
         .unwrap();
@@ -221,40 +221,55 @@ async fn clients_that_read_nothing_cost_little() {
     for path in [page, export] {
         let (status, whole) = read(&server, path, "192.0.2.1").await;
         assert_eq!(status, 200, "{whole}");
-        assert!(whole.len() > 2_000_000, "{path}");
+        // More than the kernel takes of an answer that nobody reads, which is no memory of the server's.
+        assert!(whole.len() > 5_000_000, "{path}");
     }
     let before = resident(server.child.pid());
 
-    // One client takes half of the room.
+    // One client takes half of the room: four pages, and nearly half a page is left.
     let greedy: Vec<_> = (0..150).map(|_| unread(&server, page, "192.0.2.2")).collect();
     eventually("one client has its share", async || {
-        (taken(&server).await > 22 * MEBIBYTE).then_some(())
+        let taken = taken(&server).await;
+        assert!(taken <= 24 * MEBIBYTE, "{taken}");
+        (taken > 19 * MEBIBYTE).then_some(())
     })
     .await;
-    assert!(taken(&server).await <= 24 * MEBIBYTE);
-    assert_eq!(read(&server, page, "192.0.2.3").await.0, 200, "others are served");
+    eventually("others are served", async || {
+        (read(&server, page, "192.0.2.3").await.0 == 200).then_some(())
+    })
+    .await;
 
-    // Many take all of it.
+    // Many take all of it. On a busy machine some are refused for want of a connection to the database, so more may be needed.
     let address = |n: usize| format!("198.51.{}.{}", n / 250, n % 250);
     let path = |n: usize| if n.is_multiple_of(2) { page } else { export };
     let mut many: Vec<_> = (0..150).map(|n| unread(&server, path(n), &address(n))).collect();
+    let mut most = 0;
     eventually("the room is full", async || {
-        // On a busy machine some of them are refused for want of a connection to the database.
-        let is_full = taken(&server).await > 46 * MEBIBYTE;
-        if !is_full && many.len() < 500 {
-            many.push(unread(&server, path(many.len()), &address(many.len())));
+        let (status, body) = read(&server, page, "192.0.2.3").await;
+        most = resident(server.child.pid()).max(most);
+        if status == 503 && body.contains(r#""code":"overloaded""#) {
+            return Some(());
         }
-        is_full.then_some(())
+        let n = many.len();
+        many.extend((n..n + 10).map(|n| unread(&server, path(n), &address(n))));
+        None
     })
     .await;
-    let (status, body) = read(&server, page, "192.0.2.3").await;
-    assert_eq!(status, 503, "{body}");
-    assert!(body.contains(r#""code":"overloaded""#), "{body}");
     // What is short needs no room.
-    assert_eq!(read(&server, "/read-results", "192.0.2.3").await.0, 200);
+    eventually("short pages are served", async || {
+        (read(&server, "/read-results", "192.0.2.3").await.0 == 200).then_some(())
+    })
+    .await;
     assert_healthy(&server, "clients that read nothing").await;
-    let grown = resident(server.child.pid()).saturating_sub(before);
-    // The room of 48 MiB; the answers that were being made; and the connections, which take more as they are built for tests.
+    let grown = resident(server.child.pid()).max(most).saturating_sub(before);
+    println!(
+        "{} MiB more, {} MiB taken, {} clients",
+        grown / MEBIBYTE,
+        taken(&server).await / MEBIBYTE,
+        many.len() + greedy.len()
+    );
+    // The room of 48 MiB; what was being read and written at one time; and the connections, which take more as they are built for
+    // tests: without optimisation, what a request holds while it waits is some tens of kilobytes.
     assert!(grown < 96 * MEBIBYTE, "{} MiB more", grown / MEBIBYTE);
 
     drop((greedy, many));

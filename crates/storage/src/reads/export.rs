@@ -2,7 +2,7 @@
 
 use futures::stream::{self, BoxStream, StreamExt};
 
-use super::{BATCH, Reads, ResultFilter, StoredResult};
+use super::{BATCH, Reads, ResultFilter, StoredResult, cut};
 use crate::StorageError;
 
 /// Of rows that have to be found, so many that the next few thousand rows usually hold them.
@@ -17,8 +17,9 @@ impl Reads {
         stream::unfold(start, move |state| async move {
             let (reads, filter, after) = state?;
             match reads.after(&filter, after, limit).await {
-                Ok(rows) => {
+                Ok(mut rows) => {
                     let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows == limit);
+                    let is_full = cut(&mut rows, StoredResult::text_len) || is_full;
                     let last = rows.last().map(|row| row.id).filter(|_| is_full);
                     Some((Ok(rows), last.map(|last| (reads, filter, last))))
                 }

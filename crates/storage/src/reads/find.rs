@@ -36,6 +36,20 @@ pub struct StoredResult {
     pub categories: Option<String>,
 }
 
+impl StoredResult {
+    /// The length of its texts.
+    pub(super) fn text_len(&self) -> usize {
+        let ResultRow {
+            author,
+            title,
+            journal,
+        } = &self.row;
+        let further = [&self.arxiv_id, &self.categories];
+        let further = further.into_iter().flatten().map(String::len);
+        author.len() + title.len() + journal.len() + further.sum::<usize>()
+    }
+}
+
 impl sqlx::FromRow<'_, PgRow> for StoredResult {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         use sqlx::Row;

@@ -6,7 +6,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::{
-    BATCH, Reads, Retries,
+    BATCH, Reads, Retries, cut,
     filter::{QueryFilter, push_settled, push_words},
 };
 use crate::{StorageError, connect::bounded, session::Session, time::micros};
@@ -148,7 +148,7 @@ impl Batches {
     async fn step(mut self) -> Option<(Result<ReadQuery, StorageError>, Self)> {
         if self.batch.is_empty() {
             let from = self.next?;
-            let rows = match self.reads.batch(&self, from).await {
+            let mut rows = match self.reads.batch(&self, from).await {
                 Ok(rows) => rows,
                 Err(error) => {
                     self.next = None;
@@ -156,6 +156,7 @@ impl Batches {
                 }
             };
             let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows == self.limit);
+            let is_full = cut(&mut rows, |(_, query, ..)| query.as_ref().map_or(0, String::len)) || is_full;
             self.next = rows
                 .last()
                 .filter(|_| is_full)
