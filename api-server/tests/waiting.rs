@@ -240,9 +240,16 @@ async fn the_watch_outlives_kubernetes() {
     let body = json(response).await;
     assert_eq!(body.as_object().unwrap().len(), 1);
     assert_eq!(json(bed.get("/arxiv/nope").await).await, body);
-    eventually("not ready", async || {
-        (bed.get("/readyz").await.status() == 503).then_some(())
-    })
+    eventually(
+        "its absence is told, and takes nobody out of service",
+        async || {
+            let response = bed.get("/readyz").await;
+            let status = response.status();
+            let body = json(response).await;
+            assert_eq!(status, 200, "{body}");
+            body["reasons"]["kubernetes"].is_string().then_some(())
+        },
+    )
     .await;
     assert_eq!(bed.get("/results").await.status(), 200, "reads go on");
     plane.start_api_server().await.unwrap();

@@ -72,7 +72,7 @@ impl Service {
         self.child.start_again()
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until it says that it is ready, and lacks nothing but a replica at most.
     pub async fn ready(&self, limit: Duration) -> Result<()> {
         let url = self.url().join("/readyz")?;
         let mut last = String::from("no answer");
@@ -82,11 +82,18 @@ impl Service {
                 return Ok(None);
             };
             last = format!("{status}: {body}");
-            Ok((status == 200).then_some(()))
+            Ok((status == 200 && lacks_a_replica_at_most(&body)).then_some(()))
         })
         .await;
         outcome.with_context(|| format!("{}\nlast answer of {url}: {last}", self.child.log_tail()))
     }
+}
+
+/// What a process had once it may do without, and be ready; its replica it always may.
+fn lacks_a_replica_at_most(readyz: &str) -> bool {
+    let told = serde_json::from_str::<serde_json::Value>(readyz).unwrap_or_default();
+    let reasons = told["reasons"].as_object();
+    reasons.is_some_and(|reasons| reasons.keys().all(|need| need.ends_with("_ro")))
 }
 
 /// The proxies of one service, each with the port that it leads to.
