@@ -4,7 +4,7 @@
 mod support;
 
 use crd::{ArxivQuery, ArxivQuerySpec, FAIL_FAST_ANNOTATION, Phase};
-use support::{Bed, options, search};
+use support::{Bed, LIMIT, options, search};
 use testbed::{
     arxiv::{Behaviour, Mode},
     stack::Options,
@@ -132,9 +132,7 @@ async fn throttling_and_silence_are_waited_out() {
         ("time-out", slow, "UpstreamUnreachable"),
     ];
     for (i, (what, behaviour, obstacle)) in cases.into_iter().enumerate() {
-        // More often than its retries, which none of this spends.
-        arxiv.set(Mode::Ok);
-        arxiv.set(behaviour.times(3));
+        arxiv.set(behaviour);
         arxiv.clear_record();
         let name = format!("patient{i}");
         bed.create(
@@ -153,6 +151,9 @@ async fn throttling_and_silence_are_waited_out() {
             (Phase::Running, obstacle, "InProgress"),
             "{what}"
         );
+        // More often than its retries, which none of this spends.
+        arxiv.wait_for_requests(3, LIMIT).await.unwrap();
+        arxiv.set(Mode::Ok);
         let status = bed.finished(&name).await;
         assert_eq!(
             (status.phase, status.attempts),
@@ -160,7 +161,7 @@ async fn throttling_and_silence_are_waited_out() {
             "{what}: {status:?}"
         );
         assert_eq!(kstatus(&status), "Current", "{what}");
-        assert_eq!(arxiv.requests().len(), 4, "{what}");
+        assert!(arxiv.requests().len() >= 4, "{what}");
         // However often it was tried again, its users are told twice.
         bed.until_events(&name, &[obstacle, "Succeeded"]).await;
     }

@@ -109,10 +109,8 @@ async fn a_restart_over_many_finished_objects_costs_nothing() {
         1,
         "only the new one is asked for"
     );
-    let written = bed
-        .metric("arxiv_operator_status_writes_total{outcome=\"written\"}")
+    bed.until_metric("arxiv_operator_status_writes_total{outcome=\"written\"}", 1.0)
         .await;
-    assert!((written - 1.0).abs() < 0.5, "{written} status writes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,7 +169,9 @@ async fn finished_objects_go_after_their_time_to_live_and_rows_stay() {
     bed.create("kept", spec("kept", None)).await;
     bed.create("young", spec("young", Some(3_600))).await;
     bed.create("gone", spec("gone", Some(1))).await;
-    bed.until_in_phase(Phase::Succeeded, 2).await;
+    // Any two may be there before the third, and one of them may be gone again before it is seen.
+    let recorded = within(LIMIT, async || (bed.rows().await.len() == 3).then_some(())).await;
+    assert!(recorded.is_some(), "not all three are recorded\n{}", bed.logs());
     bed.stack.arxiv().unwrap().set(Mode::Status(400));
     bed.create("failed", spec("failed", Some(1))).await;
     let left = within(LIMIT, async || {
@@ -186,6 +186,5 @@ async fn finished_objects_go_after_their_time_to_live_and_rows_stay() {
     .await;
     assert!(left.is_some(), "two are deleted and two stay\n{}", bed.logs());
     assert_eq!(bed.rows().await.len(), 3, "rows stay");
-    let deleted = bed.metric("arxiv_operator_deleted_total").await;
-    assert!((deleted - 2.0).abs() < 0.5, "{deleted} deleted");
+    bed.until_metric("arxiv_operator_deleted_total", 2.0).await;
 }

@@ -40,11 +40,11 @@ async fn on_sigterm_the_request_under_way_is_finished_and_recorded() {
     assert_eq!(bed.finished("waiting").await.phase, Phase::Succeeded);
     assert_eq!(arxiv.requests().len(), 2);
 
-    // With nothing to do it ends at once.
+    // With nothing to do it does not take the 25 s that it has for its end.
     let asked = Instant::now();
     let status = bed.operator().child().terminate(LIMIT).await.unwrap();
     assert!(
-        status.success() && asked.elapsed() < Duration::from_secs(5),
+        status.success() && asked.elapsed() < Duration::from_secs(15),
         "{status} after {:?}",
         asked.elapsed()
     );

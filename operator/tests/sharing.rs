@@ -5,7 +5,7 @@ mod support;
 
 use crd::{ArxivQuery, ArxivQuerySpec, CachePolicy, Phase};
 use kube::api::PostParams;
-use support::{Bed, LIMIT, for_each, options, search};
+use support::{Bed, LIMIT, for_each, on_one_day, options, search};
 use testbed::arxiv::Behaviour;
 
 /// How many objects ask for the same.
@@ -13,6 +13,7 @@ const SAME: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_page_is_for_all_who_want_it() {
+    on_one_day().await;
     let bed = Bed::start(options()).await;
     let arxiv = bed.stack.arxiv().unwrap();
     arxiv.set(Behaviour {
@@ -51,7 +52,7 @@ async fn others_get_their_turns_between_the_slices_of_a_big_query() {
     let bed = Bed::start(options()).await;
     let arxiv = bed.stack.arxiv().unwrap();
     arxiv.set(Behaviour {
-        delay_ms: 500,
+        delay_ms: 1_500,
         total: Some(4_100),
         drift: true,
         ..Behaviour::default()
@@ -111,6 +112,7 @@ async fn others_get_their_turns_between_the_slices_of_a_big_query() {
 /// Asked for once for all who want it that fresh; who comes later finds the fresh page.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_asks_once_for_all_who_want_it() {
+    on_one_day().await;
     let bed = Bed::start(options()).await;
     let arxiv = bed.stack.arxiv().unwrap();
     arxiv.set(Behaviour {
@@ -125,7 +127,8 @@ async fn a_refresh_asks_once_for_all_who_want_it() {
     bed.finished("before").await;
     arxiv.set(Behaviour {
         numbered: true,
-        delay_ms: 2_000,
+        // All five are there long before it is answered.
+        delay_ms: 8_000,
         ..Behaviour::default()
     });
     for i in 0..5 {

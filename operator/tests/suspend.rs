@@ -51,7 +51,7 @@ async fn what_is_suspended_from_the_start_is_asked_for_when_it_is_resumed() {
     assert_eq!(arxiv.requests().len(), 1);
     // Told once: the write of "now" is the other one.
     let written = "arxiv_operator_status_writes_total{outcome=\"written\"}";
-    assert!((bed.metric(written).await - 2.0).abs() < 0.5);
+    bed.until_metric(written, 2.0).await;
     bed.set("later", json!({"suspend": false})).await;
     assert_eq!(bed.finished("later").await.phase, Phase::Succeeded);
     assert_eq!(bed.rows().await.len(), 2);
@@ -67,7 +67,7 @@ async fn suspending_takes_effect_wherever_a_query_is() {
     .await;
     let arxiv = bed.stack.arxiv().unwrap();
     arxiv.set(Behaviour {
-        delay_ms: 2_000,
+        delay_ms: 4_000,
         total: Some(4_100),
         ..Behaviour::default()
     });

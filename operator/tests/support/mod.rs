@@ -9,8 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arxiv::arxiv_day;
 use crd::{ArxivQuery, ArxivQuerySpec, ArxivQueryStatus, Phase};
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use kube::{
     Api, Client,
@@ -79,14 +81,15 @@ impl Bed {
             .expect("the object is accepted")
     }
 
-    /// Objects `PREFIX0` to `PREFIXn`, each with a search of its own, at most 32 requests at once.
+    /// Objects `PREFIX0` to `PREFIXn`, each with a search of its own, at most 8 requests at once: more keep a small machine
+    /// from everything else, such as the renewal of a lease.
     pub(crate) async fn create_many(&self, prefix: &str, count: usize) {
         stream::iter(0..count)
             .map(async |i| {
                 let name = format!("{prefix}{i}");
                 self.create(&name, search(&name)).await
             })
-            .buffer_unordered(32)
+            .buffer_unordered(8)
             .for_each(|_| async {})
             .await;
     }
@@ -255,6 +258,21 @@ impl Bed {
         self.metric_of(self.operator(), name).await.expect("metrics")
     }
 
+    /// Waits until a counter of the first operator has this value: it is counted after its cause can be seen.
+    pub(crate) async fn until_metric(&self, name: &str, value: f64) {
+        let mut last = None;
+        let reached = within(LIMIT, async || {
+            last = self.metric_of(self.operator(), name).await;
+            last.filter(|last| *last > value - 0.5)
+        })
+        .await;
+        assert!(
+            reached.is_some_and(|reached| reached < value + 0.5),
+            "{name} is {last:?}, not {value}\n{}",
+            self.logs()
+        );
+    }
+
     /// The value of a metric; 0 if it is not there yet, None if the service is not.
     pub(crate) async fn metric_of(&self, service: &Service, name: &str) -> Option<f64> {
         let (_, text) = self.get(service, "/metrics").await?;
@@ -263,6 +281,16 @@ impl Bed {
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Some(line.map_or(0.0, |value| value.parse().expect("a number")))
     }
+}
+
+/// Waits until arXiv's day lasts long enough for a test: a page is for one day.
+pub(crate) async fn on_one_day() {
+    const TEST: Duration = Duration::from_mins(3);
+    let lasts = within(TEST + LIMIT, async || {
+        let now = Timestamp::now();
+        (arxiv_day(now) == arxiv_day(now + TEST)).then_some(())
+    });
+    assert!(lasts.await.is_some(), "there is no new day");
 }
 
 /// A search for one word, with two results.
