@@ -224,12 +224,13 @@ async fn without_a_right_to_the_lease_it_says_what_to_do() {
     let bed = Bed::start(electing(1)).await;
     bed.operator().child().terminate(LIMIT).await.unwrap();
     let roles: Api<Role> = Api::namespaced(bed.client.clone(), bed.stack.namespace());
-    let role = roles.get("arxiv-operator").await.unwrap();
-    let mut without = role.rules.unwrap();
-    without.retain(|rule| rule.resources.as_deref() != Some(&["leases".to_owned()][..]));
-    let patch = json!({ "rules": without });
+    let patch = json!({ "rules": [] });
     roles
-        .patch("arxiv-operator", &PatchParams::default(), &Patch::Merge(&patch))
+        .patch(
+            "arxiv-operator-operator-lease",
+            &PatchParams::default(),
+            &Patch::Merge(&patch),
+        )
         .await
         .unwrap();
     bed.operator().child().start_again().unwrap();

@@ -1,6 +1,6 @@
 //! Rights: those of the files in `rbac/`, no more, and only where they are needed.
 
-use chart::{NAMESPACE, pods, read, render};
+use chart::{NAMESPACE, Objects, pods, read, render};
 use serde_json::{Value, json};
 
 pub(crate) fn rules(file: &str) -> Value {
@@ -9,29 +9,65 @@ pub(crate) fn rules(file: &str) -> Value {
     parsed["rules"].clone()
 }
 
+/// What the operator's account is given: kind of the role, its namespace, its rules.
+fn given_to_the_operator(objects: &Objects) -> Vec<(&str, Option<&str>, &Value)> {
+    let mut given = Vec::new();
+    for kind in ["ClusterRole", "Role"] {
+        for binding in objects.of(&format!("{kind}Binding")) {
+            if binding["subjects"][0]["name"] != "papers-arxiv-operator-operator" {
+                continue;
+            }
+            assert_eq!(binding["subjects"].as_array().unwrap().len(), 1);
+            assert_eq!(binding["subjects"][0]["namespace"], NAMESPACE);
+            assert_eq!(binding["roleRef"]["kind"], kind);
+            let role = objects
+                .get(kind, binding["roleRef"]["name"].as_str().unwrap())
+                .unwrap();
+            let namespace = role["metadata"]["namespace"].as_str();
+            assert_eq!(binding["metadata"]["namespace"].as_str(), namespace);
+            given.push((kind, namespace, &role["rules"]));
+        }
+    }
+    given
+}
+
 #[test]
-fn the_operator_has_its_file_and_nothing_else() {
-    for (values, kind, namespace) in [
-        ("", "ClusterRole", None),
-        ("operator: {watchNamespaces: [papers]}", "Role", Some("papers")),
+fn the_operator_has_its_files_and_nothing_else() {
+    let (watches, lease) = (rules("operator"), rules("operator-lease"));
+    for (values, expected) in [
+        (
+            "",
+            vec![("ClusterRole", None, &watches), ("Role", Some(NAMESPACE), &lease)],
+        ),
+        (
+            "operator: {watchNamespaces: [papers]}",
+            vec![
+                ("Role", Some("papers"), &watches),
+                ("Role", Some("papers"), &lease),
+            ],
+        ),
+        (
+            "operator: {replicas: 1, leaderElection: {enabled: false}}",
+            vec![("ClusterRole", None, &watches)],
+        ),
     ] {
         let objects = render(values).unwrap();
-        let binding = objects
-            .of(&format!("{kind}Binding"))
-            .into_iter()
-            .find(|binding| binding["subjects"][0]["name"] == "papers-arxiv-operator-operator")
-            .unwrap();
-        assert_eq!(binding["subjects"].as_array().unwrap().len(), 1);
-        assert_eq!(binding["subjects"][0]["namespace"], NAMESPACE);
-        assert_eq!(binding["roleRef"]["kind"], kind);
-        assert_eq!(binding["metadata"]["namespace"].as_str(), namespace);
-        let role = objects
-            .get(kind, binding["roleRef"]["name"].as_str().unwrap())
-            .unwrap();
-        assert_eq!(role["metadata"]["namespace"].as_str(), namespace);
-        assert_eq!(role["rules"], rules("operator"));
-        assert!(role["rules"].as_array().is_some_and(|rules| !rules.is_empty()));
+        assert_eq!(given_to_the_operator(&objects), expected, "{values}");
     }
+    for rules in [watches, lease] {
+        assert!(rules.as_array().is_some_and(|rules| !rules.is_empty()));
+    }
+    let objects = render("operator: {leaderElection: {leaseName: papers}}").unwrap();
+    let lease = objects
+        .get("Role", "papers-arxiv-operator-operator-lease")
+        .unwrap();
+    assert_eq!(lease["rules"][1]["resourceNames"], json!(["papers"]));
+    let pods = pods(&objects);
+    let operator = pods
+        .iter()
+        .find(|pod| pod.container["name"] == "operator")
+        .unwrap();
+    assert_eq!(operator.env()["LEASE_NAME"], "papers");
 }
 
 #[test]
@@ -54,6 +90,11 @@ fn a_narrower_watch_leaves_no_cluster_wide_right_to_any_process() {
     assert!(message.contains("the operator watches papers alone"), "{message}");
 }
 
+fn sorted(mut names: [&str; 2]) -> [&str; 2] {
+    names.sort_unstable();
+    names
+}
+
 #[test]
 fn only_what_serves_arxiv_makes_objects() {
     for (mode, serving) in [
@@ -66,10 +107,14 @@ fn only_what_serves_arxiv_makes_objects() {
         ))
         .unwrap();
         let name = format!("papers-arxiv-operator-{serving}");
-        let role = objects.only("Role").unwrap();
+        // Beside the one for the operator's Lease.
+        let lease = "papers-arxiv-operator-operator-lease";
+        assert_eq!(objects.names("Role"), sorted([lease, &name]), "{mode}");
+        assert_eq!(objects.names("RoleBinding"), sorted([lease, &name]), "{mode}");
+        let role = objects.get("Role", &name).unwrap();
         assert_eq!(role["rules"], rules("api-server"), "{mode}");
         assert_eq!(role["metadata"]["namespace"], "queries", "{mode}");
-        let binding = objects.only("RoleBinding").unwrap();
+        let binding = objects.get("RoleBinding", &name).unwrap();
         assert_eq!(binding["metadata"]["namespace"], "queries", "{mode}");
         assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"], "{mode}");
         assert_eq!(

@@ -26,7 +26,7 @@ struct Rules {
     rules: Vec<PolicyRule>,
 }
 
-/// Where the chart keeps the rules of a process: `operator` or `api-server`.
+/// Where the chart keeps rules, by the name of their file: `operator`, `operator-lease`, `api-server` and so on.
 pub fn chart_rules(process: &str) -> PathBuf {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/arxiv-operator/rbac");
     Path::new(folder).join(format!("{process}.yaml"))
@@ -47,8 +47,8 @@ impl ControlPlane {
         apply(&Api::all(self.client().await?), &namespace).await
     }
 
-    /// A `ServiceAccount` that may do what the rules in `rules` say, in its namespace or (`cluster_wide`) everywhere.
-    /// Gives the path of its kubeconfig.
+    /// A `ServiceAccount` that may do what the rules in `rules` say, in its namespace or (`cluster_wide`) everywhere, beside
+    /// what it may already do by other files. Gives the path of its kubeconfig.
     pub async fn service_account(
         &self,
         namespace: &str,
@@ -57,6 +57,11 @@ impl ControlPlane {
         cluster_wide: bool,
     ) -> Result<PathBuf> {
         let text = std::fs::read_to_string(rules).with_context(|| rules.display().to_string())?;
+        let of = rules
+            .file_stem()
+            .context("rules without a name")?
+            .to_string_lossy();
+        let role_name = format!("{name}-{of}");
         let Rules { rules } = serde_saphyr::from_str(&text)?;
         let client = self.client().await?;
         let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
@@ -74,7 +79,7 @@ impl ControlPlane {
             name: name.into(),
         };
         if cluster_wide {
-            let full_name = format!("{namespace}-{name}");
+            let full_name = format!("{namespace}-{role_name}");
             let binding = ClusterRoleBinding {
                 role_ref: role("ClusterRole", &full_name),
                 subjects: Some(vec![subject]),
@@ -88,13 +93,13 @@ impl ControlPlane {
             apply(&Api::all(client), &binding).await?;
         } else {
             let binding = RoleBinding {
-                role_ref: role("Role", name),
+                role_ref: role("Role", &role_name),
                 subjects: Some(vec![subject]),
-                metadata: named::<Role>(namespace, name).metadata,
+                metadata: named::<Role>(namespace, &role_name).metadata,
             };
             let role = Role {
                 rules: Some(rules),
-                ..named(namespace, name)
+                ..named(namespace, &role_name)
             };
             apply(&Api::namespaced(client.clone(), namespace), &role).await?;
             apply(&Api::namespaced(client, namespace), &binding).await?;

@@ -175,6 +175,11 @@ impl Postgres {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Where one of PostgreSQL's programs is, of the server's version: `pg_dump`, say.
+    pub fn program(name: &str) -> Result<PathBuf> {
+        binaries::find(name)
+    }
+
     /// A connection as the superuser.
     pub async fn connect(&self, database: &str) -> Result<PgConnection> {
         PgConnection::connect(&self.admin_url(database))

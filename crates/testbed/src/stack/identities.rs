@@ -17,6 +17,7 @@ pub(super) struct Accounts {
 impl Accounts {
     pub(super) async fn make(plane: &ControlPlane, namespace: &str, options: &Options) -> Result<Self> {
         let operator = chart_rules("operator");
+        let lease = chart_rules("operator-lease");
         let api_server = chart_rules("api-server");
         if options.asks_who_calls() {
             let access = chart_rules("access");
@@ -24,6 +25,10 @@ impl Accounts {
                 .service_account(namespace, "arxiv-api-server", &access, true)
                 .await?;
         }
+        // Of one namespace, whatever is watched.
+        plane
+            .service_account(namespace, "arxiv-operator", &lease, false)
+            .await?;
         Ok(Self {
             operator: plane
                 .service_account(namespace, "arxiv-operator", &operator, options.cluster_wide)

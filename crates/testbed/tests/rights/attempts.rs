@@ -63,7 +63,7 @@ fn forbidden_to_everybody() -> Vec<Attempt> {
             ),
             (
                 "PATCH",
-                format!("{roles}/namespaces/{{own}}/roles/{account}"),
+                format!("{roles}/namespaces/{{own}}/roles/{account}-{account}"),
                 json!({"rules": admin_role["rules"]}),
             ),
             (
@@ -120,9 +120,11 @@ fn forbidden_to_some() -> Vec<Attempt> {
         forbidden.push((account, method, path, body));
     }
     let leases = "/apis/coordination.k8s.io/v1/namespaces/{own}/leases";
+    let elsewhere = leases.replace("{own}", "{other}");
     let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": {"name": "other"}, "spec": {}});
     forbidden.push(("operator", "GET", leases.to_owned(), json!(null)));
+    forbidden.push(("operator", "POST", elsewhere, lease.clone()));
     forbidden.push(("operator", "PUT", format!("{leases}/other"), lease));
     forbidden.push((
         "operator",
@@ -149,6 +151,10 @@ async fn what_would_do_harm_is_refused_when_it_is_tried() {
             .service_account(&own, account, &chart_rules(account), false)
             .await
             .unwrap();
+        if account == "operator" {
+            let lease = chart_rules("operator-lease");
+            plane.service_account(&own, account, &lease, false).await.unwrap();
+        }
         let limited = client(&kubeconfig).await.unwrap();
         for (_, method, path, body) in forbidden_to_everybody()
             .into_iter()

@@ -20,9 +20,23 @@ const AT_ONCE: usize = 16;
 type Allowed = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// Who is tried, by the name of the file of rules; whether these hold in all namespaces; and all that may be done.
-const ACCOUNTS: [(&str, bool, &[Allowed]); 6] = [
+const ACCOUNTS: [(&str, bool, &[Allowed]); 7] = [
     ("operator", false, OPERATOR),
     ("operator", true, OPERATOR),
+    // Beside either of these, in one namespace in any case.
+    (
+        "operator-lease",
+        false,
+        &[
+            ("coordination.k8s.io", "leases", "", &["create"]),
+            (
+                "coordination.k8s.io",
+                "leases",
+                "arxiv-operator",
+                &["get", "update"],
+            ),
+        ],
+    ),
     (
         "api-server",
         false,
@@ -62,13 +76,6 @@ const OPERATOR: &[Allowed] = &[
     (GROUP, "arxivqueries", "", &["get", "list", "watch", "delete"]),
     (GROUP, "arxivqueries/status", "", &["patch"]),
     ("events.k8s.io", "events", "", &["create", "patch"]),
-    ("coordination.k8s.io", "leases", "", &["create"]),
-    (
-        "coordination.k8s.io",
-        "leases",
-        "arxiv-operator",
-        &["get", "update"],
-    ),
 ];
 /// What Kubernetes itself lets every `ServiceAccount` do, in every namespace: ask about oneself, and know whom to trust.
 const EVERYBODY: &[Allowed] = &[
