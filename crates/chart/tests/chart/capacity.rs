@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use chart::{pods, read, render};
+use chart::{Objects, pods, read, render};
 
 /// Of arXiv's day, in seconds.
 const DAY: f64 = 86_400.0;
@@ -176,6 +176,60 @@ fn a_day_search_by_search_comes_to_the_same() {
     }
 }
 
+/// The most pods and the pool of each Deployment of the API server, and the most connections that all of them take from a server.
+fn connections(objects: &Objects) -> (BTreeMap<String, (u64, u64)>, BTreeMap<&'static str, u64>) {
+    let mut real = BTreeMap::new();
+    let mut taken: BTreeMap<&str, u64> = BTreeMap::new();
+    for pod in pods(objects)
+        .iter()
+        .filter(|pod| pod.container["name"] == "api-server")
+    {
+        let deployment = objects.get("Deployment", pod.name).unwrap();
+        let most = objects.get("HorizontalPodAutoscaler", pod.name).map_or_else(
+            |_| deployment["spec"]["replicas"].as_u64().unwrap(),
+            |scaler| scaler["spec"]["maxReplicas"].as_u64().unwrap(),
+        );
+        let pool: u64 = pod.env()["DATABASE_MAX_CONNECTIONS"].parse().unwrap();
+        let name = pod.name.strip_prefix("papers-arxiv-operator-").unwrap();
+        real.insert(name.to_owned(), (most, pool));
+        for store in pod.stores() {
+            let (server, more) = match store.as_str() {
+                "RO" => ("replicas", 0),
+                "RW" => ("primary", 0),
+                "UPSTREAM" => ("sequence", 1),
+                _ => ("sequence", 0),
+            };
+            // One pod more while a new version comes in.
+            *taken.entry(server).or_default() += (pool + more) * (most + 1);
+        }
+    }
+    (real, taken)
+}
+
+/// On one server all of it adds up: both pages say how much, and the way to Kubernetes asks for more.
+#[test]
+fn one_server_for_everything_takes_what_the_pages_say() {
+    let objects = render("").unwrap();
+    let of_api: u64 = connections(&objects).1.values().sum();
+    let operators = objects
+        .get("Deployment", "papers-arxiv-operator-operator")
+        .unwrap();
+    // As values.yaml tells of readWrite, the ledger and upstream.
+    let of_operators = (operators["spec"]["replicas"].as_u64().unwrap() + 1) * (10 + 4 + 5);
+    let all = of_api + of_operators;
+    let (scaling, migrating) = (
+        read("docs/scaling.md").unwrap(),
+        read("docs/migrating.md").unwrap(),
+    );
+    assert!(scaling.contains(&format!("{all} connections here")), "{all}");
+    let words = format!("{of_api} of API servers and {of_operators} of operators");
+    assert!(migrating.contains(&words), "{words}");
+    let (_, told) = migrating.split_once("max_connections=").unwrap();
+    let told: String = told.chars().take_while(char::is_ascii_digit).collect();
+    // Three are kept for superusers, and the existing service has its own.
+    assert!(told.parse::<u64>().unwrap() >= all + 3 + 20, "{told} for {all}");
+}
+
 /// What the chart makes of the values that the page shows.
 #[test]
 fn the_page_tells_the_pools_that_the_chart_computes() {
@@ -189,31 +243,7 @@ fn the_page_tells_the_pools_that_the_chart_computes() {
         let (_, rest) = section.split_once("```yaml\n").unwrap();
         let (values, _) = rest.split_once("```").unwrap();
         let objects = render(values).unwrap();
-        let mut real = BTreeMap::new();
-        let mut taken: BTreeMap<&str, u64> = BTreeMap::new();
-        for pod in pods(&objects)
-            .iter()
-            .filter(|pod| pod.container["name"] == "api-server")
-        {
-            let deployment = objects.get("Deployment", pod.name).unwrap();
-            let most = objects.get("HorizontalPodAutoscaler", pod.name).map_or_else(
-                |_| deployment["spec"]["replicas"].as_u64().unwrap(),
-                |scaler| scaler["spec"]["maxReplicas"].as_u64().unwrap(),
-            );
-            let pool: u64 = pod.env()["DATABASE_MAX_CONNECTIONS"].parse().unwrap();
-            let name = pod.name.strip_prefix("papers-arxiv-operator-").unwrap();
-            real.insert(name.to_owned(), (most, pool));
-            for store in pod.stores() {
-                let (server, more) = match store.as_str() {
-                    "RO" => ("replicas", 0),
-                    "RW" => ("primary", 0),
-                    "UPSTREAM" => ("sequence", 1),
-                    _ => ("sequence", 0),
-                };
-                // One pod more while a new version comes in.
-                *taken.entry(server).or_default() += (pool + more) * (most + 1);
-            }
-        }
+        let (real, taken) = connections(&objects);
         let rows = table(section, "```yaml");
         let told: BTreeSet<String> = rows.iter().map(|row| row[0].clone()).collect();
         assert_eq!(told, real.keys().cloned().collect(), "{title}");

@@ -20,6 +20,7 @@ mod flux;
 mod generated;
 mod health;
 mod kubernetes;
+mod migrating;
 mod migrations;
 mod modes;
 mod monitoring;

@@ -13,6 +13,7 @@ mod gate;
 mod ids;
 mod ledger;
 mod migrations;
+mod moving;
 mod pages;
 mod reads;
 mod records;

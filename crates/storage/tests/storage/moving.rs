@@ -1,0 +1,134 @@
+//! Everything goes to other servers by the very commands that docs/migrating.md shows.
+
+use std::{env, ffi::OsString, path::Path};
+
+use testbed::Postgres;
+
+use crate::{
+    adoption::existing,
+    setup::{OWNER, Server},
+};
+
+/// What a database keeps of itself: the new one has it by its migrations.
+const ITS_OWN: [&str; 5] = [
+    "arxiv_gate",
+    "arxiv_retention",
+    "arxiv_results_epoch",
+    "arxiv_results_positions",
+    "arxiv_results_settled",
+];
+
+/// What somebody put there since the service's own rows.
+const MORE: [(&str, &str); 2] = [
+    (
+        "arxiv",
+        "insert into queries (query_id, query, query_uid, object_namespace, object_name)
+             values (6999, 'ours', gen_random_uuid(), 'papers', 'knuth');
+         insert into results (query_id, result_number, title, arxiv_id, categories) values (6999, 0, 'T', '2405.00001v1', 'math.CO');
+         insert into arxiv_closed_queries (query_uid, reason, message) values (gen_random_uuid(), 'Refused', 'no');",
+    ),
+    (
+        "arxiv_sequence",
+        // A number that nobody has written yet.
+        "select setval('arxiv_sequence', 7000);
+         insert into arxiv_ledger (uid, number) values (gen_random_uuid(), 6999);
+         insert into arxiv_pages (search_hash, search, day, start, count, total, title, status, entries, bytes)
+             values ('\\x01', 'au:knuth', current_date, 0, 8, 1, 'T', 200, '[]', 2);",
+    ),
+];
+
+/// The lines of the page that copy.
+fn commands() -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/migrating.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, rest) = page.split_once("\npg_dump ").unwrap();
+    let (commands, _) = rest.split_once("\nfor url").unwrap();
+    format!("pg_dump {commands}")
+}
+
+fn path() -> OsString {
+    let programs = Postgres::program("pg_dump").unwrap();
+    let folders = env::var_os("PATH").unwrap_or_default();
+    let own = [programs.parent().unwrap().to_owned()];
+    env::join_paths(own.into_iter().chain(env::split_paths(&folders))).unwrap()
+}
+
+async fn copy(old: &Server, new: &Server) {
+    let url = |server: &Server, database: &str| server.postgres.url(OWNER, "owner", database);
+    let output = tokio::process::Command::new("sh")
+        .args(["-e", "-c", &commands()])
+        .env("PATH", path())
+        .env("OLD", url(old, "arxiv"))
+        .env("OLD_SEQUENCE", url(old, "arxiv_sequence"))
+        .env("NEW", url(new, "arxiv"))
+        .env("NEW_SEQUENCE", url(new, "arxiv_sequence"))
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+/// The tables of a database that have anything to move.
+async fn tables(server: &Server, database: &str) -> Vec<String> {
+    let names: String = server
+        .value(
+            database,
+            "select string_agg(relname, ' ') from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')",
+        )
+        .await;
+    let moved = |name: &&str| !name.starts_with("arxiv_migrations_") && !ITS_OWN.contains(name);
+    names.split(' ').filter(moved).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_commands_of_the_page_move_everything_to_other_servers() {
+    let old = existing("smallint").await;
+    old.migrate().await;
+    for (database, rows) in MORE {
+        old.execute(database, rows).await;
+    }
+    let new = Server::migrated().await;
+    copy(&old, &new).await;
+
+    let mut moved = Vec::new();
+    for database in ["arxiv", "arxiv_sequence"] {
+        for table in tables(&old, database).await {
+            // Columns may stand in another order.
+            let content = format!(
+                "select count(*) || ' ' || md5(string_agg(to_jsonb(t)::text, '|' order by to_jsonb(t)::text)) from {table} t"
+            );
+            let before: String = old.value(database, &content).await;
+            let after: String = new.value(database, &content).await;
+            assert_eq!(before, after, "{table}");
+            moved.push(table);
+        }
+    }
+    moved.sort();
+    let known = [
+        "arxiv_closed_queries",
+        "arxiv_ledger",
+        "arxiv_pages",
+        "queries",
+        "results",
+    ];
+    assert_eq!(moved, known, "a new table: is it in the page's commands?");
+
+    // It can be migrated again, and ids and numbers go on.
+    new.migrate().await;
+    let number: i64 = new
+        .value("arxiv_sequence", "select nextval('arxiv_sequence')")
+        .await;
+    assert_eq!(number, 7001, "a number that was given is not given again");
+    let pool = new.pool("arxiv_rw", "arxiv");
+    for table in ["queries", "results"] {
+        let highest: i32 = new.value("arxiv", &format!("select max(id) from {table}")).await;
+        let insert = format!("insert into {table} (query_id) values (7001) returning id");
+        let id: i32 = sqlx::query_scalar(sqlx::AssertSqlSafe(insert))
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        assert!(id > highest, "{table}: {id} after {highest}");
+    }
+    pool.close().await;
+}
