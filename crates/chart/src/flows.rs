@@ -2,15 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::read;
 
-/// From, to and port of every row of the table, by the names in it.
-pub fn allowed_flows() -> Result<BTreeSet<(String, String, u16)>> {
+/// From, to and port.
+pub type Flow = (String, String, u16);
+
+/// Every row of the first table: of policies that know where everything is.
+pub fn allowed_flows() -> Result<BTreeSet<Flow>> {
+    flows_below("Narrowed")
+}
+
+/// Every row of the table below a heading of the page, by the names in it.
+pub fn flows_below(heading: &str) -> Result<BTreeSet<Flow>> {
     let text = read("docs/network.md")?;
+    let (_, rest) = text
+        .split_once(&format!("\n## {heading}\n"))
+        .with_context(|| format!("docs/network.md has no heading {heading:?}"))?;
+    let (section, _) = rest.split_once("\n## ").unwrap_or((rest, ""));
     let mut allowed = BTreeSet::new();
-    for line in text
+    for line in section
         .lines()
         .filter(|line| line.starts_with("| ") && !line.starts_with("| from"))
     {
@@ -31,5 +43,9 @@ pub fn allowed_flows() -> Result<BTreeSet<(String, String, u16)>> {
             }
         }
     }
+    ensure!(
+        !allowed.is_empty(),
+        "docs/network.md has no table below {heading:?}"
+    );
     Ok(allowed)
 }

@@ -13,7 +13,7 @@ pub mod schemas;
 use std::path::{Path, PathBuf};
 
 pub use container::{Container, pods};
-pub use flows::allowed_flows;
+pub use flows::{Flow, allowed_flows, flows_below};
 pub use helm::{NAMESPACE, RELEASE, helm, helm3, refusal, render, render_by, render_chart};
 pub use objects::Objects;
 

@@ -1,7 +1,14 @@
 //! Examples for GitOps tools, as far as they can be looked at without these tools.
 
-use chart::{Objects, read, render, root};
-use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+
+use chart::{Objects, pods, read, render, root};
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, cluster};
+use crate::monitoring::scraped;
+use crate::network::flows;
 
 pub(crate) fn phases() -> Vec<Value> {
     let definition: Value = serde_saphyr::from_str(&read("crds/arxivqueries.yaml").unwrap()).unwrap();
@@ -38,6 +45,67 @@ fn the_values_for_production_render() {
     assert_eq!(objects.of("Cluster").len(), 2);
 }
 
+/// Rendered with the values of an example.
+fn with_values() -> Vec<(String, Objects)> {
+    let mut found = Vec::new();
+    for file in fs::read_dir(root().join("examples")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("values") {
+            let objects = render(&fs::read_to_string(path).unwrap()).unwrap();
+            found.push((name, objects));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_scraped_lets_prometheus_in() {
+    let mut scraped_pods = 0;
+    for (file, objects) in with_values() {
+        let given: Value = serde_saphyr::from_str(&read(&format!("examples/{file}")).unwrap()).unwrap();
+        let callers: Vec<Value> = given["networkPolicy"]["from"]
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![json!({"podSelector": {}})]);
+        let is_test =
+            |peer: &Value| peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "test";
+        for service in scraped(&objects) {
+            let name = &service["metadata"]["name"];
+            let pods = pods(&objects);
+            let pod = pods.iter().find(|pod| *name == pod.name).unwrap();
+            let rules = flows(&objects, pod, "ingress");
+            let mut peers = rules
+                .iter()
+                .flat_map(|rule| rule["from"].as_array().into_iter().flatten());
+            assert!(
+                peers.any(|peer| !callers.contains(peer) && !is_test(peer)),
+                "{file}: nobody may scrape {name}"
+            );
+            scraped_pods += 1;
+        }
+    }
+    assert!(scraped_pods >= 11, "{scraped_pods}");
+}
+
+#[test]
+fn what_is_routed_from_outside_knows_its_clients() {
+    let mut routed = 0;
+    for (file, objects) in with_values() {
+        if objects.of("HTTPRoute").is_empty() && objects.of("Ingress").is_empty() {
+            continue;
+        }
+        for pod in pods(&objects)
+            .iter()
+            .filter(|pod| pod.container["name"] == "api-server")
+        {
+            assert!(pod.env().contains_key("TRUSTED_PROXIES"), "{file}: {}", pod.name);
+            routed += 1;
+        }
+    }
+    assert!(routed >= 10, "{routed}");
+}
+
 #[test]
 fn the_values_for_kind_lead_to_the_port_that_kind_opens() {
     let objects = render(&read("examples/values-kind.yaml").unwrap()).unwrap();
@@ -67,4 +135,163 @@ fn values_in_examples_are_values_of_the_chart() {
         assert!(values.is_object());
         render(&values.to_string()).unwrap();
     }
+}
+
+/// The Secrets that pods take credentials from, and their keys.
+fn credentials(objects: &Objects) -> BTreeSet<(String, String)> {
+    pods(objects)
+        .iter()
+        .flat_map(|pod| pod.container["env"].as_array().into_iter().flatten())
+        .filter_map(|entry| entry.pointer("/valueFrom/secretKeyRef"))
+        .map(|reference| {
+            let text = |key: &str| reference[key].as_str().unwrap().to_owned();
+            (text("name"), text("key"))
+        })
+        .collect()
+}
+
+#[test]
+fn systems_name_the_secrets_that_have_to_be_there() {
+    for (file, kind, release, values) in [
+        (
+            "examples/flux/system.yaml",
+            "HelmRelease",
+            "/spec/releaseName",
+            "/spec/values",
+        ),
+        (
+            "examples/argocd/system.yaml",
+            "Application",
+            "/spec/source/helm/releaseName",
+            "/spec/source/helm/valuesObject",
+        ),
+    ] {
+        let text = read(file).unwrap();
+        let system = Objects::read(&text).unwrap();
+        let system = system.only(kind).unwrap();
+        let mut values = system.pointer(values).unwrap().clone();
+        values["fullnameOverride"] = system.pointer(release).unwrap().clone();
+        let needed = credentials(&render(&values.to_string()).unwrap());
+        assert!(needed.len() >= 7, "{needed:?}");
+        for (secret, key) in needed {
+            let told = |word: &str| {
+                text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+                    .any(|told| told == word)
+            };
+            assert!(
+                told(&secret) && told(&key),
+                "{file} does not tell of {secret}/{key}"
+            );
+        }
+    }
+}
+
+#[test]
+fn external_secrets_writes_what_the_pods_read() {
+    let objects = render(&read("examples/values-external-secrets.yaml").unwrap()).unwrap();
+    let spec = &objects.only("ExternalSecret").unwrap()["spec"];
+    let written: BTreeSet<(String, String)> = spec["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            (text(&spec["target"]["name"]), text(&entry["secretKey"]))
+        })
+        .collect();
+    assert_eq!(written, credentials(&objects));
+}
+
+#[test]
+fn keda_scales_a_deployment_that_nothing_else_scales() {
+    let objects = render(&read("examples/values-keda.yaml").unwrap()).unwrap();
+    let spec = &objects.only("ScaledObject").unwrap()["spec"];
+    let name = spec["scaleTargetRef"]["name"].as_str().unwrap();
+    let deployment = objects.get("Deployment", name).unwrap();
+    assert!(deployment["spec"]["replicas"].is_null());
+    assert!(!objects.names("HorizontalPodAutoscaler").contains(&name));
+    let values: Value = serde_saphyr::from_str(&read("examples/values-keda.yaml").unwrap()).unwrap();
+    let reckoned = &values["apiServer"]["components"]["frontend"]["autoscaling"]["maxReplicas"];
+    assert_eq!(
+        &spec["maxReplicaCount"], reckoned,
+        "the pools are computed from it"
+    );
+}
+
+/// The namespaces of what kustomize makes of a folder.
+fn namespaces_of(cluster: &Cluster, folder: &str) -> BTreeSet<String> {
+    let folder = root().join(folder);
+    let built = cluster.succeeds(&["kustomize", &folder.to_string_lossy()], "");
+    let objects = Objects::read(&built).unwrap();
+    let namespace = |object: &Value| object["metadata"]["namespace"].as_str().unwrap().to_owned();
+    objects.iter().map(namespace).collect()
+}
+
+#[tokio::test]
+async fn every_namespace_that_is_filled_is_made() {
+    let cluster = cluster().await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut filled = 0;
+    for file in ["flux/searches", "flux/system", "argocd/searches", "argocd/system"] {
+        let objects = Objects::read(&read(&format!("examples/{file}.yaml")).unwrap()).unwrap();
+        let mut made: BTreeSet<String> = objects
+            .names("Namespace")
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        let mut needed = BTreeSet::new();
+        for object in objects.iter() {
+            let spec = &object["spec"];
+            match object["kind"].as_str().unwrap() {
+                "Kustomization" => needed.extend(namespaces_of(cluster, &text(&spec["path"]))),
+                "HelmRelease" => {
+                    needed.insert(text(&spec["targetNamespace"]));
+                    if spec["install"]["createNamespace"] == true {
+                        made.insert(text(&spec["targetNamespace"]));
+                    }
+                }
+                "Application" => {
+                    let target = text(&spec["destination"]["namespace"]);
+                    let options = spec["syncPolicy"]["syncOptions"].as_array().unwrap();
+                    if options.contains(&json!("CreateNamespace=true")) {
+                        made.insert(target.clone());
+                    }
+                    needed.insert(target);
+                    let path = text(&spec["source"]["path"]);
+                    if path.starts_with("examples/") {
+                        needed.extend(namespaces_of(cluster, &path));
+                    }
+                }
+                _ => {}
+            }
+        }
+        assert!(
+            needed.is_subset(&made),
+            "examples/{file}.yaml: {needed:?}, made are {made:?}"
+        );
+        filled += needed.len();
+    }
+    assert_eq!(filled, 4);
+}
+
+#[test]
+fn the_page_names_every_field_that_may_be_changed() {
+    let definition: Value = serde_saphyr::from_str(&read("crds/arxivqueries.yaml").unwrap()).unwrap();
+    let spec = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let rules = spec["x-kubernetes-validations"].to_string();
+    let kept: BTreeSet<&str> = rules
+        .split("oldSelf.")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric()).next())
+        .collect();
+    let fields = spec["properties"].as_object().unwrap().keys();
+    let free: BTreeSet<&str> = fields
+        .map(String::as_str)
+        .filter(|field| !kept.contains(field))
+        .collect();
+    let page = read("docs/gitops.md").unwrap();
+    let (before, _) = page.split_once(" may be changed in place").unwrap();
+    let sentence = before.rsplit_once(". ").unwrap().1;
+    let told: BTreeSet<&str> = sentence.split('`').skip(1).step_by(2).collect();
+    assert_eq!(told, free);
 }

@@ -35,7 +35,7 @@ async fn every_mode_is_taken_with_every_field_known() {
     );
 }
 
-/// Those of `CloudNativePG`, Gateway API, prometheus-operator, Flux and Argo CD, with their own checks.
+/// Those of `CloudNativePG`, Gateway API, prometheus-operator, KEDA, External Secrets, Flux and Argo CD, with their own checks.
 #[tokio::test]
 async fn objects_for_other_operators_are_taken() {
     let cluster = cluster().await;
@@ -47,7 +47,7 @@ async fn objects_for_other_operators_are_taken() {
             kinds.push(path.file_stem().unwrap().to_string_lossy().into_owned());
         }
     }
-    assert_eq!(kinds.len(), 10);
+    assert_eq!(kinds.len(), 12);
     for kind in &kinds {
         let definition = format!("crd/{kind}");
         cluster.succeeds(
@@ -82,9 +82,17 @@ monitoring: {serviceMonitor: {enabled: true, interval: 30s}, prometheusRule: {en
 httpRoute: {enabled: true, parentRefs: [{name: public, namespace: gateways}], hostnames: [a.example]}
 apiServer: {mode: perEndpoint}",
         &chart::read("examples/values-production.yaml").unwrap(),
+        &chart::read("examples/values-keda.yaml").unwrap(),
+        &chart::read("examples/values-external-secrets.yaml").unwrap(),
     ] {
         let objects = render(values).unwrap();
-        let theirs = [".cnpg.io/", "gateway.networking", "monitoring.coreos"];
+        let theirs = [
+            ".cnpg.io/",
+            "gateway.networking",
+            "monitoring.coreos",
+            "keda.sh/",
+            "external-secrets.io/",
+        ];
         let of_theirs = |object: &&Value| {
             let version = object["apiVersion"].as_str().unwrap();
             theirs.iter().any(|group| version.contains(group))
@@ -167,6 +175,8 @@ async fn accounts_may_do_what_they_need_and_no_more() {
             (&operator, "delete", "arxivqueries", NAMESPACE, true),
             (&operator, "patch", "arxivqueries/status", NAMESPACE, true),
             (&operator, "create", "events.events.k8s.io", NAMESPACE, true),
+            (&operator, "create", "leases.coordination.k8s.io", NAMESPACE, true),
+            (&operator, "create", "leases.coordination.k8s.io", "papers", false),
             (&operator, "watch", "arxivqueries", "papers", elsewhere),
             (&operator, "patch", "arxivqueries/status", "papers", elsewhere),
             (&operator, "create", "arxivqueries", NAMESPACE, false),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chart::{read, render};
+use chart::{Objects, read, render};
 use serde_json::Value;
 
 const ALL: &str = "monitoring: {serviceMonitor: {enabled: true, labels: {release: prom}, interval: 15s}, prometheusRule: {enabled: true}, dashboard: {enabled: true}}";
@@ -15,16 +15,10 @@ fn it_is_off_unless_asked_for() {
     }
 }
 
-#[test]
-fn service_monitors_find_the_services() {
-    let objects = render(&format!(
-        "{ALL}\napiServer: {{mode: perEndpoint}}\ningress: {{enabled: true}}"
-    ))
-    .unwrap();
-    let mut found = BTreeSet::new();
+/// The Services that ServiceMonitors select, by a port that they have.
+pub(crate) fn scraped(objects: &Objects) -> Vec<&Value> {
+    let mut found = Vec::new();
     for monitor in objects.of("ServiceMonitor") {
-        assert_eq!(monitor["metadata"]["labels"]["release"], "prom");
-        assert_eq!(monitor["spec"]["endpoints"][0]["interval"], "15s");
         let selector = &monitor["spec"]["selector"];
         for service in objects.of("Service") {
             let labels = &service["metadata"]["labels"];
@@ -33,20 +27,33 @@ fn service_monitors_find_the_services() {
                 .unwrap()
                 .iter()
                 .all(|(key, value)| labels[key] == *value);
-            let exists = selector["matchExpressions"].as_array().into_iter().flatten();
-            if matches
-                && exists
-                    .into_iter()
-                    .all(|one| !labels[one["key"].as_str().unwrap()].is_null())
-            {
+            let mut exists = selector["matchExpressions"].as_array().into_iter().flatten();
+            if matches && exists.all(|one| !labels[one["key"].as_str().unwrap()].is_null()) {
                 assert_eq!(
                     service["spec"]["ports"][0]["name"],
                     monitor["spec"]["endpoints"][0]["port"]
                 );
-                found.insert(service["metadata"]["name"].as_str().unwrap());
+                found.push(service);
             }
         }
     }
+    found
+}
+
+#[test]
+fn service_monitors_find_the_services() {
+    let objects = render(&format!(
+        "{ALL}\napiServer: {{mode: perEndpoint}}\ningress: {{enabled: true}}"
+    ))
+    .unwrap();
+    for monitor in objects.of("ServiceMonitor") {
+        assert_eq!(monitor["metadata"]["labels"]["release"], "prom");
+        assert_eq!(monitor["spec"]["endpoints"][0]["interval"], "15s");
+    }
+    let found: BTreeSet<&str> = scraped(&objects)
+        .iter()
+        .filter_map(|service| service["metadata"]["name"].as_str())
+        .collect();
     let mut services: BTreeSet<&str> = objects.names("Service").into_iter().collect();
     services.remove("papers-arxiv-operator-queries-any");
     assert_eq!(found, services, "every pod is scraped once");
@@ -79,10 +86,12 @@ fn rules_and_dashboard_name_metrics_that_exist() {
         .unwrap();
     let parsed: Value = serde_json::from_str(dashboard).unwrap();
     assert!(parsed["panels"].as_array().unwrap().len() >= 8);
-    let used: BTreeSet<_> = metrics(&rule.to_string())
-        .union(&metrics(dashboard))
-        .cloned()
-        .collect();
+    // The README's rule for a Prometheus adapter, and KEDA's query.
+    let further = ["charts/arxiv-operator/README.md", "examples/values-keda.yaml"];
+    let mut texts = further.map(|path| read(path).unwrap()).to_vec();
+    assert!(texts.iter().all(|text| !metrics(text).is_empty()));
+    texts.extend([rule.to_string(), dashboard.to_owned()]);
+    let used: BTreeSet<_> = texts.iter().flat_map(|text| metrics(text)).collect();
     assert!(used.len() >= 8, "{used:?}");
     for (prefix, name) in used {
         let sources = match prefix {
@@ -105,4 +114,28 @@ fn rules_and_dashboard_name_metrics_that_exist() {
             assert!(alert["annotations"]["summary"].is_string() && alert["labels"]["severity"].is_string());
         }
     }
+}
+
+#[test]
+fn the_adapters_rule_serves_the_metric_that_the_autoscaler_asks_for() {
+    let readme = read("charts/arxiv-operator/README.md").unwrap();
+    let (_, rest) = readme.split_once("```yaml\nrules:\n").unwrap();
+    let (rules, _) = rest.split_once("```").unwrap();
+    let rules: Value = serde_saphyr::from_str(&format!("rules:\n{rules}")).unwrap();
+    let rule = &rules["rules"]["external"][0];
+    let objects = render("apiServer: {autoscaling: {pendingQueries: {enabled: true}}}").unwrap();
+    let scaler = objects.only("HorizontalPodAutoscaler").unwrap();
+    let external = scaler["spec"]["metrics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|metric| metric["type"] == "External")
+        .unwrap();
+    assert_eq!(external["external"]["metric"]["name"], rule["name"]["as"]);
+    // An external metric belongs to the autoscaler's namespace, by this label.
+    assert_eq!(
+        rule["resources"]["overrides"]["namespace"]["resource"],
+        "namespace"
+    );
+    assert!(rule["seriesQuery"].as_str().unwrap().contains("namespace!="));
 }

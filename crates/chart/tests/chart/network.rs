@@ -11,7 +11,7 @@ fn selects(policy: &Value, labels: &Value) -> bool {
 }
 
 /// Rules of all policies that select a pod, in one direction (`ingress`, `egress`).
-fn flows<'a>(objects: &'a Objects, pod: &Container<'_>, direction: &str) -> Vec<&'a Value> {
+pub(crate) fn flows<'a>(objects: &'a Objects, pod: &Container<'_>, direction: &str) -> Vec<&'a Value> {
     objects
         .of("NetworkPolicy")
         .into_iter()
@@ -126,6 +126,26 @@ networkPolicy:
                 "the release's own namespace"
             );
         }
+    }
+}
+
+#[test]
+fn resolvers_may_listen_elsewhere() {
+    let openshift =
+        json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}}});
+    let objects = render(&format!(
+        "networkPolicy: {{dns: {{to: [{openshift}], ports: [5353]}}}}"
+    ))
+    .unwrap();
+    for pod in pods(&objects) {
+        let rules = flows(&objects, &pod, "egress");
+        let of_dns: Vec<&&Value> = rules
+            .iter()
+            .filter(|rule| rule["to"] == json!([openshift]))
+            .collect();
+        let ports = json!([{"port": 5353, "protocol": "UDP"}, {"port": 5353, "protocol": "TCP"}]);
+        assert_eq!(of_dns.len(), 1, "{}", pod.name);
+        assert_eq!(of_dns[0]["ports"], ports, "{}", pod.name);
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use chart::{folder, helm};
 
-fn notes(arguments: &[&str]) -> String {
+pub(crate) fn notes(arguments: &[&str]) -> String {
     let output = Command::new(helm().expect("helm"))
         .args(["install", "papers"])
         .arg(folder())
@@ -31,6 +31,11 @@ fn they_tell_what_matters() {
     ] {
         assert!(plain.contains(words), "{words}\n{plain}");
     }
+    assert!(!plain.contains("One connection a pool"), "{plain}");
+    let apart = notes(&["--set", "apiServer.mode=perEndpoint"]);
+    let words =
+        "what comes to a pod of arxiv, queries, queries-post, results, read-queries, read-results waits";
+    assert!(apart.contains(words), "{apart}");
     let narrow = notes(&[
         "--set",
         "operator.watchNamespaces={here},arxiv.contact=a@b.example,apiServer.enabled=false,migrations.enabled=false",
@@ -56,6 +61,51 @@ fn they_tell_what_matters() {
         !proxied.contains("allowance") && proxied.contains("may call all of it"),
         "{proxied}"
     );
+}
+
+#[test]
+fn they_tell_what_the_policies_leave_open_and_whom_they_leave_out() {
+    let (kubernetes, databases, prometheus) = (
+        "ports 443, 6443, for who talks to Kubernetes",
+        "ports 5432, for who has databases",
+        "no policy lets Prometheus in",
+    );
+    let named = "networkPolicy.kubeApiServer.to[0].ipBlock.cidr=10.0.0.1/32";
+    let all_named = format!("{named},networkPolicy.postgres.to[0].ipBlock.cidr=10.0.0.2/32");
+    let cnpg = format!("{named},postgres.mode=cnpg");
+    let metrics = "monitoring.serviceMonitor.enabled=true";
+    let let_in = format!("{metrics},networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus");
+    for (values, told) in [
+        ("log.level=INFO", &[kubernetes, databases][..]),
+        (named, &[databases]),
+        ("postgres.mode=cnpg", &[kubernetes]),
+        (&all_named, &[]),
+        (&cnpg, &[]),
+        (metrics, &[kubernetes, databases, prometheus]),
+        (&let_in, &[kubernetes, databases]),
+        (
+            "networkPolicy.enabled=false,monitoring.serviceMonitor.enabled=true",
+            &[],
+        ),
+    ] {
+        let notes = notes(&["--set", values]);
+        for words in [kubernetes, databases, prometheus] {
+            assert_eq!(
+                notes.contains(words),
+                told.contains(&words),
+                "{values}: {words}\n{notes}"
+            );
+        }
+        assert_eq!(
+            notes.contains("to any address"),
+            !told.is_empty(),
+            "{values}\n{notes}"
+        );
+    }
+}
+
+#[test]
+fn they_name_the_secrets_that_cloudnativepg_needs() {
     let cnpg = notes(&["--set", "postgres.mode=cnpg"]);
     assert!(
         cnpg.contains("papers-arxiv-operator-arxiv-upstream with username arxiv_upstream"),

@@ -1,10 +1,10 @@
-//! The network policies as an independent analyser reads them, against the table in docs/network.md.
+//! The network policies as an independent analyser reads them, against the tables in docs/network.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
-use chart::{Objects, allowed_flows, pods, render};
+use chart::{Flow, Objects, flows_below, pods, render};
 use serde_json::{Value, json};
 use testbed::go_tools::GoTools;
 use testbed::scratch::Scratch;
@@ -18,7 +18,7 @@ const CYCLONUS: GoTools = GoTools {
     ..GoTools::PLAIN
 };
 
-const VALUES: &str = "
+const NARROWED: &str = "
 apiServer: {mode: perEndpoint}
 networkPolicy:
   from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress}}}]
@@ -26,107 +26,140 @@ networkPolicy:
   postgres: {to: [{ipBlock: {cidr: 10.1.2.5/32}}]}
   kubeApiServer: {to: [{ipBlock: {cidr: 10.1.2.6/32}}]}
 ";
+const CNPG: &str = "
+apiServer: {mode: frontendBackend}
+postgres: {mode: cnpg}
+";
 
 /// Ports that are asked about, each by both protocols.
 const PORTS: [u16; 7] = [53, 80, 443, 5432, 6443, 8000, 8080];
 
-/// Everybody who may want something of somebody, by the name in the table: pods of the release and the rest of the world.
-fn peers(objects: &Objects) -> BTreeMap<String, Value> {
-    let pod = |namespace: &str, labels: Value| {
-        json!({"IP": "10.244.0.9", "Internal": {
-            "Namespace": namespace,
-            "NamespaceLabels": {"kubernetes.io/metadata.name": namespace},
-            "PodLabels": labels,
-        }})
-    };
-    let outside = |address: &str| json!({"IP": address});
-    let mut peers = BTreeMap::from([
-        ("clients".into(), pod("ingress", json!({"app": "nginx"}))),
-        (
-            "Prometheus".into(),
-            pod("monitoring", json!({"app": "prometheus"})),
-        ),
-        ("DNS".into(), pod("kube-system", json!({"k8s-app": "kube-dns"}))),
-        ("databases".into(), outside("10.1.2.5")),
-        ("Kubernetes".into(), outside("10.1.2.6")),
-        // A public address; the documentation's own would do as well, were it not that policies may exempt them.
-        ("arXiv".into(), outside("151.101.3.42")),
-        (
-            "a pod beside".into(),
-            pod(chart::NAMESPACE, json!({"app": "stranger"})),
-        ),
-        (
-            "a pod elsewhere".into(),
-            pod("elsewhere", json!({"app": "stranger"})),
-        ),
-        ("a private address".into(), outside("10.99.0.1")),
-    ]);
-    for own in pods(objects) {
-        let labels = &own.metadata["labels"];
-        let component = labels["app.kubernetes.io/component"].as_str().unwrap();
-        let name = match component {
-            "api-server" => own.name.split_once("arxiv-operator-").unwrap().1,
-            other => other,
-        };
-        let of_test = |labels: &Value| pod(chart::NAMESPACE, labels.clone());
-        peers.insert(name.to_owned(), of_test(labels));
-    }
-    peers
+fn pod(namespace: &str, labels: &Value) -> Value {
+    json!({"IP": "10.244.0.9", "Internal": {
+        "Namespace": namespace,
+        "NamespaceLabels": {"kubernetes.io/metadata.name": namespace},
+        "PodLabels": labels,
+    }})
 }
 
-#[test]
-fn an_independent_analyser_allows_what_the_table_says_and_nothing_else() {
+/// Everybody who may want something of somebody, by the name in the table.
+struct Peers {
+    /// Pods of the release.
+    own: BTreeMap<String, Value>,
+    /// The rest of the world.
+    others: BTreeMap<String, Value>,
+}
+
+impl Peers {
+    /// `clients` are pods of this namespace.
+    fn new(objects: &Objects, clients: &str) -> Self {
+        let outside = |address: &str| json!({"IP": address});
+        let mut others = BTreeMap::from([
+            ("clients".into(), pod(clients, &json!({"app": "nginx"}))),
+            (
+                "Prometheus".into(),
+                pod("monitoring", &json!({"app": "prometheus"})),
+            ),
+            ("DNS".into(), pod("kube-system", &json!({"k8s-app": "kube-dns"}))),
+            ("databases".into(), outside("10.1.2.5")),
+            ("Kubernetes".into(), outside("10.1.2.6")),
+            // A public address; the documentation's own would do as well, were it not that policies may exempt them.
+            ("arXiv".into(), outside("151.101.3.42")),
+            (
+                "a pod elsewhere".into(),
+                pod("elsewhere", &json!({"app": "stranger"})),
+            ),
+            ("a private address".into(), outside("10.99.0.1")),
+        ]);
+        if clients != chart::NAMESPACE {
+            let beside = pod(chart::NAMESPACE, &json!({"app": "stranger"}));
+            others.insert("a pod beside".into(), beside);
+        }
+        // As CloudNativePG labels its pods.
+        for cluster in objects.of("Cluster") {
+            let name = cluster["metadata"]["name"].as_str().unwrap();
+            let short = name.split_once("arxiv-operator-").unwrap().1;
+            let labels = json!({"cnpg.io/cluster": name});
+            others.insert(short.to_owned(), pod(chart::NAMESPACE, &labels));
+        }
+        let mut own = BTreeMap::new();
+        for container in pods(objects) {
+            let labels = &container.metadata["labels"];
+            let name = match labels["app.kubernetes.io/component"].as_str().unwrap() {
+                "api-server" => container.name.split_once("arxiv-operator-").unwrap().1,
+                other => other,
+            };
+            own.insert(name.to_owned(), pod(chart::NAMESPACE, labels));
+        }
+        Self { own, others }
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.own.iter().chain(&self.others)
+    }
+
+    /// The table's rows, with everybody for "anywhere"; every name has to be somebody's.
+    fn named(&self, rows: BTreeSet<Flow>) -> BTreeSet<Flow> {
+        let mut flows = BTreeSet::new();
+        for (from, to, port) in rows {
+            let to = if to == "anywhere" {
+                self.others.keys().cloned().collect()
+            } else {
+                vec![to]
+            };
+            flows.extend(to.into_iter().map(|to| (from.clone(), to, port)));
+        }
+        let known = |name| self.own.contains_key(name) || self.others.contains_key(name);
+        for (from, to, _) in &flows {
+            assert!(known(from) && known(to), "{from} → {to}");
+        }
+        flows
+    }
+}
+
+/// Who asks for what: from, to, port, protocol.
+type Question = (String, String, u16, &'static str);
+
+/// Everything that one of the release's pods could be an end of, as the analyser is asked.
+fn questions(peers: &Peers) -> Vec<(Question, Value)> {
+    let mut asked = Vec::new();
+    for (from, source) in peers.all() {
+        for (to, destination) in peers.all() {
+            // What neither end of is ours is nobody's business here.
+            if from == to || !(peers.own.contains_key(from) || peers.own.contains_key(to)) {
+                continue;
+            }
+            for port in PORTS {
+                let listens = if to == "operator" { 8080 } else { 8000 };
+                let name = if peers.own.contains_key(to) && port == listens {
+                    "http"
+                } else {
+                    ""
+                };
+                for protocol in ["TCP", "UDP"] {
+                    let traffic = json!({
+                        "Source": source, "Destination": destination,
+                        "ResolvedPort": port, "ResolvedPortName": name, "Protocol": protocol,
+                    });
+                    asked.push(((from.clone(), to.clone(), port, protocol), traffic));
+                }
+            }
+        }
+    }
+    asked
+}
+
+/// What the analyser says to these, in order.
+fn verdicts(objects: &Objects, traffic: &[&Value]) -> Vec<bool> {
     let cyclonus = CYCLONUS.ready().unwrap().join("cyclonus");
-    let objects = render(VALUES).unwrap();
     let scratch = Scratch::new("cyclonus").unwrap();
     let policies = scratch.path().join("policies");
     fs::create_dir(&policies).unwrap();
     for (number, policy) in objects.of("NetworkPolicy").into_iter().enumerate() {
         fs::write(policies.join(format!("{number}.yaml")), policy.to_string()).unwrap();
     }
-
-    let peers = peers(&objects);
-    let allowed = allowed_flows().unwrap();
-    for (from, to, _) in &allowed {
-        assert!(
-            peers.contains_key(from) && peers.contains_key(to),
-            "{from} → {to}"
-        );
-    }
-    let own: BTreeSet<&String> = peers
-        .iter()
-        .filter(|(_, peer)| peer["Internal"]["PodLabels"]["app.kubernetes.io/instance"] == chart::RELEASE)
-        .map(|(name, _)| name)
-        .collect();
-    assert_eq!(own.len(), 13, "{own:?}");
-
-    let mut asked = Vec::new();
-    let mut traffic = Vec::new();
-    for (from, source) in &peers {
-        for (to, destination) in &peers {
-            // What neither end of is ours is nobody's business here.
-            if from == to || !(own.contains(from) || own.contains(to)) {
-                continue;
-            }
-            for port in PORTS {
-                for protocol in ["TCP", "UDP"] {
-                    let listens = if to == "operator" { 8080 } else { 8000 };
-                    let name = if own.contains(to) && port == listens {
-                        "http"
-                    } else {
-                        ""
-                    };
-                    traffic.push(json!({
-                        "Source": source, "Destination": destination,
-                        "ResolvedPort": port, "ResolvedPortName": name, "Protocol": protocol,
-                    }));
-                    asked.push((from.clone(), to.clone(), port, protocol));
-                }
-            }
-        }
-    }
     let file = scratch.path().join("traffic.json");
-    fs::write(&file, serde_json::to_string(&traffic).unwrap()).unwrap();
+    fs::write(&file, serde_json::to_string(traffic).unwrap()).unwrap();
     let output = Command::new(cyclonus)
         .args(["analyze", "--mode", "query-traffic", "--policy-path"])
         .arg(&policies)
@@ -140,20 +173,45 @@ fn an_independent_analyser_allows_what_the_table_says_and_nothing_else() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let verdicts: Vec<bool> = told
-        .lines()
+    told.lines()
         .filter(|line| line.contains("is allowed?") && line.contains('|'))
         .map(|line| line.contains("true"))
-        .collect();
-    assert_eq!(verdicts.len(), asked.len());
+        .collect()
+}
 
+/// Compares the analyser's word with the table below a heading. Tells how many flows are allowed and how many denied.
+fn compare(values: &str, clients: &str, heading: &str) -> (usize, usize) {
+    let objects = render(values).unwrap();
+    let peers = Peers::new(&objects, clients);
+    let allowed = peers.named(flows_below(heading).unwrap());
+    let (asked, traffic): (Vec<Question>, Vec<Value>) = questions(&peers).into_iter().unzip();
+    let verdicts = verdicts(&objects, &traffic.iter().collect::<Vec<_>>());
+    assert_eq!(verdicts.len(), asked.len());
     let (mut yes, mut no) = (0, 0);
     for ((from, to, port, protocol), verdict) in asked.into_iter().zip(verdicts) {
         // Names are looked up by either protocol, everything else is TCP.
         let right_protocol = protocol == "TCP" || port == 53;
         let expected = right_protocol && allowed.contains(&(from.clone(), to.clone(), port));
-        assert_eq!(verdict, expected, "{from} → {to}: {port} {protocol}");
+        assert_eq!(verdict, expected, "{heading}: {from} → {to}: {port} {protocol}");
         *(if verdict { &mut yes } else { &mut no }) += 1;
     }
+    (yes, no)
+}
+
+#[test]
+fn an_independent_analyser_allows_what_the_table_says_and_nothing_else() {
+    let (yes, no) = compare(NARROWED, "ingress", "Narrowed");
     assert!(yes > 50 && no > 2000, "{yes} allowed, {no} denied");
+}
+
+#[test]
+fn what_is_open_without_any_values_is_written_down() {
+    let (yes, no) = compare("", chart::NAMESPACE, "As it comes");
+    assert!(yes > 40 && no > 500, "{yes} allowed, {no} denied");
+}
+
+#[test]
+fn cloudnativepgs_servers_are_known_by_themselves() {
+    let (yes, no) = compare(CNPG, chart::NAMESPACE, "With CloudNativePG");
+    assert!(yes > 40 && no > 500, "{yes} allowed, {no} denied");
 }
