@@ -176,8 +176,11 @@ fn a_day_search_by_search_comes_to_the_same() {
     }
 }
 
-/// The most pods and the pool of each Deployment of the API server, and the most connections that all of them take from a server.
-fn connections(objects: &Objects) -> (BTreeMap<String, (u64, u64)>, BTreeMap<&'static str, u64>) {
+/// The most pods, and each one's connections to a database.
+type Size = (u64, u64);
+
+/// The size of each Deployment of the API server, and the most connections that all of them take from a server.
+fn connections(objects: &Objects) -> (BTreeMap<String, Size>, BTreeMap<&'static str, u64>) {
     let mut real = BTreeMap::new();
     let mut taken: BTreeMap<&str, u64> = BTreeMap::new();
     for pod in pods(objects)

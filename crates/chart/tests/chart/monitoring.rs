@@ -15,7 +15,7 @@ fn it_is_off_unless_asked_for() {
     }
 }
 
-/// The Services that ServiceMonitors select, by a port that they have.
+/// The Services that a `ServiceMonitor` selects, by a port that they have.
 pub(crate) fn scraped(objects: &Objects) -> Vec<&Value> {
     let mut found = Vec::new();
     for monitor in objects.of("ServiceMonitor") {
