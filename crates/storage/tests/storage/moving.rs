@@ -10,10 +10,12 @@ use crate::{
 };
 
 /// What a database keeps of itself: the new one has it by its migrations.
-const ITS_OWN: [&str; 5] = [
+const ITS_OWN: [&str; 6] = [
     "arxiv_gate",
     "arxiv_retention",
     "arxiv_results_epoch",
+    // The new server's first settling notes that cursors of the old one go back.
+    "arxiv_results_forks",
     "arxiv_results_positions",
     "arxiv_results_settled",
 ];
