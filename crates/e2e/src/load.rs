@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use reqwest::header::CONNECTION;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use testbed::wait;
 use tokio::task::JoinSet;
 
@@ -24,7 +24,10 @@ struct Answer {
     /// Later than `begun` where connections were not taken before.
     sent: Duration,
     ended: Duration,
-    good: bool,
+    /// Connections that were not taken before.
+    refused: usize,
+    /// Its status where it is a good one.
+    good: Option<StatusCode>,
 }
 
 /// What was asked for and came back.
@@ -114,12 +117,12 @@ impl Load {
     }
 }
 
-async fn judge(response: Response) -> Result<(), String> {
+async fn judge(response: Response) -> Result<StatusCode, String> {
     let status = response.status();
     let body = response.bytes().await.map_err(|error| format!("{error:?}"))?;
-    // A search that is not finished within the wait is told so, which is an answer.
+    // A search that is not finished within the wait is told so, which is an answer; what becomes of it is for others to ask.
     if status.is_success() {
-        Ok(())
+        Ok(status)
     } else {
         Err(format!("{status} {}", String::from_utf8_lossy(&body)))
     }
@@ -129,6 +132,7 @@ impl Figures {
     async fn ask(&mut self, started: Instant, request: &RequestBuilder) {
         const SHOWN: usize = 3;
         let begun = started.elapsed();
+        let mut refused = 0;
         let (sent, outcome) = loop {
             let sent = started.elapsed();
             // A GET has no body that could be sent only once.
@@ -137,6 +141,7 @@ impl Figures {
             };
             match request.send().await {
                 Err(error) if error.is_connect() && sent < begun + CONNECT_LIMIT => {
+                    refused += 1;
                     self.refusals.push(started.elapsed());
                     tokio::time::sleep(CONNECT_PAUSE).await;
                 }
@@ -149,7 +154,8 @@ impl Figures {
             begun,
             sent,
             ended,
-            good: outcome.is_ok(),
+            refused,
+            good: outcome.as_ref().ok().copied(),
         });
         if let Err(failure) = outcome
             && self.failures.len() < SHOWN
@@ -166,18 +172,31 @@ impl Figures {
 
     /// How many of them failed.
     pub(crate) fn failed(&self) -> usize {
-        self.answers.iter().filter(|answer| !answer.good).count()
+        self.count(|answer| answer.good.is_none())
     }
 
-    /// How many failed of those that were sent after a time of the load.
-    pub(crate) fn failed_after(&self, time: Duration) -> usize {
-        let late = |answer: &&Answer| !answer.good && answer.sent > time;
-        self.answers.iter().filter(late).count()
+    /// How many were answered with this status.
+    pub(crate) fn answered(&self, status: StatusCode) -> usize {
+        self.count(|answer| answer.good == Some(status))
+    }
+
+    /// How many failed that were not under way between two times of the load.
+    pub(crate) fn failed_outside(&self, from: Duration, to: Duration) -> usize {
+        self.count(|answer| answer.good.is_none() && !answer.under_way(from, to))
     }
 
     /// How many connections were not taken.
     pub(crate) fn refused(&self) -> usize {
         self.refusals.len()
+    }
+
+    /// How many requests waited for that: their connections were made anew.
+    pub(crate) fn delayed(&self) -> usize {
+        self.count(|answer| answer.refused > 0)
+    }
+
+    fn count(&self, which: impl Fn(&Answer) -> bool) -> usize {
+        self.answers.iter().filter(|answer| which(answer)).count()
     }
 
     /// From the first connection that was not taken to the last one.
@@ -214,6 +233,10 @@ impl Answer {
     fn took(&self) -> Duration {
         self.ended.saturating_sub(self.begun)
     }
+
+    fn under_way(&self, from: Duration, to: Duration) -> bool {
+        self.sent <= to && self.ended >= from
+    }
 }
 
 #[cfg(test)]
@@ -222,12 +245,13 @@ mod tests {
 
     #[test]
     fn rates_and_percentiles() {
-        // The n-th took n ms, half of them to be connected; every 50th failed.
+        // The n-th took n ms, half of them to be connected; every 50th failed, every 40th was not connected at once.
         let answers = (1..=200u64).map(|number| Answer {
             begun: Duration::from_millis(number * 9),
             sent: Duration::from_micros(number * 9500),
             ended: Duration::from_millis(number * 10),
-            good: number % 50 != 0,
+            refused: usize::from(number % 40 == 0),
+            good: (number % 50 != 0).then_some(StatusCode::OK),
         });
         let figures = Figures {
             answers: answers.collect(),
@@ -235,12 +259,22 @@ mod tests {
             ..Figures::default()
         };
         assert_eq!((figures.requests(), figures.failed()), (200, 4));
-        let late =
-            [0, 475, 1424, 1425, 1900].map(|millis| figures.failed_after(Duration::from_millis(millis)));
-        assert_eq!(late, [4, 3, 2, 1, 0]);
+        let answered = [StatusCode::OK, StatusCode::ACCEPTED].map(|status| figures.answered(status));
+        assert_eq!(answered, [196, 0]);
+        // Failures were sent at 475, 950, 1425 and 1900 ms, and ended at 500, 1000, 1500 and 2000.
+        for (from, to, outside) in [
+            (500, 475, 3),
+            (501, 900, 4),
+            (600, 949, 4),
+            (600, 950, 3),
+            (0, 3000, 0),
+        ] {
+            let [from, to] = [from, to].map(Duration::from_millis);
+            assert_eq!(figures.failed_outside(from, to), outside, "{from:?} to {to:?}");
+        }
         assert_eq!(
-            (figures.refused(), figures.refusing()),
-            (3, Duration::from_secs(6))
+            (figures.refused(), figures.delayed(), figures.refusing()),
+            (3, 5, Duration::from_secs(6))
         );
         assert_eq!(figures.longest(), Duration::from_millis(200));
         let (rate, p99) = figures.between(Duration::ZERO, Duration::from_secs(1));

@@ -14,8 +14,8 @@ const CLIENTS: usize = 8;
 const SETTLED: usize = 1000;
 const BACK_LIMIT: Duration = Duration::from_mins(1);
 
-/// Kills the process of one of two pods without notice while clients read. What is in flight on it fails, and nothing that is
-/// sent later; connections that come until Kubernetes knows are not taken, and go to the other pod when they are made anew.
+/// Kills the process of one of two pods without notice while clients read. Only what is under way at that moment may fail;
+/// connections that come until Kubernetes knows are not taken, and go to the other pod when they are made anew.
 pub(super) async fn kill(site: &Site) -> Result<String> {
     site.release(FIXED).await?;
     let api = site.service(&format!("{RELEASE}-api")).await?;
@@ -24,8 +24,9 @@ pub(super) async fn kill(site: &Site) -> Result<String> {
     let victim = pods.first().context("a pod")?;
     // On both pods: connections are spread by chance, and the node may learn of a pod a moment late.
     load.answers(SETTLED, BACK_LIMIT).await?;
+    let before = load.elapsed();
     site.crash(victim).await?;
-    let gone = load.elapsed();
+    let after = load.elapsed();
     wait::until("the pod started again", BACK_LIMIT, async || {
         Ok((site.restarts(victim).await? > 0).then_some(()))
     })
@@ -33,17 +34,18 @@ pub(super) async fn kill(site: &Site) -> Result<String> {
     site.until_ready("api", 2).await?;
     load.answers(SETTLED, BACK_LIMIT).await?;
     let figures = load.stop().await?;
-    let (failed, late) = (figures.failed(), figures.failed_after(gone));
+    let (failed, outside) = (figures.failed(), figures.failed_outside(before, after));
     ensure!(
-        failed <= CLIENTS && late == 0,
-        "{failed} of {} failed, {late} of them sent after the crash, with {CLIENTS} in flight: {:?}",
+        failed <= CLIENTS && outside == 0,
+        "{failed} of {} failed, {outside} of them not under way at the crash, with {CLIENTS} clients: {:?}",
         figures.requests(),
         figures.failures
     );
     Ok(format!(
-        "{} asked, {failed} failed, all of them in flight when the process ended ({CLIENTS} are at any time, on both pods); \
-         {} connections were not taken for {:.1} s and made anew; the longest wait was {:.2} s",
+        "{} asked by {CLIENTS} clients. Failed: {failed}, all under way when the process ended. Not connected at first: {} requests, by {} refusals in \
+         {:.1} s, all answered when connected anew. The longest wait was {:.2} s",
         figures.requests(),
+        figures.delayed(),
         figures.refused(),
         figures.refusing().as_secs_f64(),
         figures.longest().as_secs_f64(),

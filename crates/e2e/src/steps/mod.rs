@@ -2,11 +2,14 @@
 
 mod autoscale;
 mod disruption;
+mod endpoints;
 mod install;
 mod modes;
 mod policies;
+mod records;
 mod removal;
 mod upgrade;
+mod writers;
 
 use std::time::{Duration, Instant};
 
@@ -43,11 +46,11 @@ pub async fn run(cluster: impl Future<Output = Result<Cluster>>, short: bool) ->
         .step("the main job, by kubectl and REST", install::main_job(&site))
         .await;
     if !short {
-        report.step("the three modes", modes::modes(&site)).await;
+        let modes = Box::pin(modes::modes(&site));
+        report.step("the three modes", modes).await;
         report.step("network policies", policies::tried(&site)).await;
-        report
-            .step("upgrade and rollback under load", upgrade::under_load(&site))
-            .await;
+        let upgraded = Box::pin(upgrade::under_load(&site));
+        report.step("upgrade and rollback under load", upgraded).await;
         report.step("a crash under load", disruption::kill(&site)).await;
         report
             .step("a drain asks for all pods", disruption::drain(&site))

@@ -1,64 +1,78 @@
 //! The API server as one Deployment, as two, and as one for each endpoint.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
+use sqlx::{Connection, PgConnection};
 
-use super::install::{FIXED, search};
-use crate::site::{RELEASE, Site};
+use super::endpoints::{self, ALL};
+use super::install::FIXED;
+use crate::site::{NAMESPACE, RELEASE, Site};
 
-/// Component, and what is asked of it.
-const PER_ENDPOINT: [(&str, &str); 6] = [
-    ("arxiv", "/arxiv?title=per+endpoint"),
-    ("queries", "/queries?start_timestamp=2024-01-01"),
-    ("results", "/results"),
-    ("get-sequence", "/get-sequence"),
-    ("read-results", "/read-results"),
-    ("arxiv-api", "/arxiv-api?title=per+endpoint"),
-];
-
+/// In each mode, every endpoint where it is served, with what the existing service was asked; and everywhere else in vain.
 pub(super) async fn modes(site: &Site) -> Result<String> {
+    let token = site.token().await?;
+    let token = token.as_str();
+    let mut written = Vec::new();
+
     site.release(FIXED).await?;
     let together = site.service(&format!("{RELEASE}-api")).await?;
-    search(&together, "title=together").await?;
+    let number = endpoints::number(&together, token).await?;
+    for endpoint in ALL {
+        endpoint
+            .expect(endpoint.good(), &together, number, Some(token))
+            .await?;
+    }
+    written.push(number);
 
     site.release("apiServer: {mode: frontendBackend, autoscaling: {enabled: false}, replicas: 1}")
         .await?;
-    let frontend = site.service(&format!("{RELEASE}-frontend")).await?;
-    search(&frontend, "title=frontend").await?;
-    let backend = site.service(&format!("{RELEASE}-backend")).await?;
-    let token = site.token().await?;
-    for (path, token, expected) in [
-        ("/get-sequence", None, 401),
-        ("/get-sequence", Some(token.as_str()), 200),
-        ("/results", Some(token.as_str()), 404),
-    ] {
-        let status = get(&format!("{backend}{path}"), token).await?;
-        ensure!(
-            status == expected,
-            "the backend answers {path} with {status}, not {expected}"
-        );
+    let mut number = None;
+    for (side, is_backend) in [("backend", true), ("frontend", false)] {
+        let service = site.service(&format!("{RELEASE}-{side}")).await?;
+        let number = match number {
+            Some(number) => number,
+            None => *number.insert(endpoints::number(&service, token).await?),
+        };
+        for endpoint in ALL {
+            if endpoint.backend != is_backend {
+                endpoint.expect(404, &service, number, Some(token)).await?;
+                continue;
+            }
+            if is_backend {
+                endpoint.expect(401, &service, number, None).await?;
+            }
+            let token = is_backend.then_some(token);
+            endpoint.expect(endpoint.good(), &service, number, token).await?;
+        }
     }
+    written.extend(number);
 
     site.release("apiServer: {mode: perEndpoint, autoscaling: {enabled: false}, replicas: 1}")
         .await?;
-    for (component, path) in PER_ENDPOINT {
-        let service = site.service(&format!("{RELEASE}-{component}")).await?;
-        let status = get(&format!("{service}{path}"), Some(&token)).await?;
-        ensure!(status == 200, "{component} answers {path} with {status}");
+    let sequence = site.service(&format!("{RELEASE}-get-sequence")).await?;
+    let number = endpoints::number(&sequence, token).await?;
+    for served in ALL {
+        let service = site.service(&format!("{RELEASE}-{}", served.component)).await?;
+        for endpoint in ALL {
+            let here = endpoint.path == served.path;
+            let expected = if here { endpoint.good() } else { 404 };
+            endpoint.expect(expected, &service, number, Some(token)).await?;
+        }
     }
-    let pods = site
-        .kubectl(&["-n", crate::site::NAMESPACE, "get", "deployments", "-o", "name"])
+    written.push(number);
+    let deployments = site
+        .kubectl(&["-n", NAMESPACE, "get", "deployments", "-o", "name"])
         .await?;
+
+    let mut connection = PgConnection::connect(&site.databases.admin_url()).await?;
+    for number in &written {
+        endpoints::stands(&mut connection, *number).await?;
+    }
     site.release(FIXED).await?;
     Ok(format!(
-        "together; frontendBackend (/get-sequence: 401, with a token 200); perEndpoint ({} Deployments with the operator's)",
-        pods.lines().count()
+        "together; frontendBackend; perEndpoint ({} Deployments with the operator's): the {} endpoints each answered where it is served, with 404 elsewhere, \
+         the backend's with 401 to whom has no token; what was written stands, as recorded, under {} numbers",
+        deployments.lines().count(),
+        ALL.len(),
+        written.len(),
     ))
-}
-
-async fn get(url: &str, token: Option<&str>) -> Result<u16> {
-    let mut request = reqwest::Client::new().get(url);
-    if let Some(token) = token {
-        request = request.bearer_auth(token);
-    }
-    Ok(request.send().await?.status().as_u16())
 }

@@ -1,20 +1,23 @@
-//! An upgrade that replaces every pod, and its rollback, while clients read and search.
+//! An upgrade that replaces every pod, and its rollback, while clients read, search, take numbers and write.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use serde_json::Value;
-use testbed::wait;
+use reqwest::StatusCode;
+use sqlx::{Connection, PgConnection};
 
 use super::install::FIXED;
-use crate::load::Load;
+use super::writers::Writers;
+use super::{endpoints, records};
+use crate::load::{Figures, Load};
 use crate::site::{NAMESPACE, RELEASE, Site};
 
 const QUERIES: usize = 30;
-const FINISH_LIMIT: Duration = Duration::from_mins(3);
 
 pub(super) async fn under_load(site: &Site) -> Result<String> {
     site.release(FIXED).await?;
+    let before = records::all_succeeded(site).await?.len();
     let api = site.service(&format!("{RELEASE}-api")).await?;
     let reads = [
         "/results",
@@ -27,6 +30,7 @@ pub(super) async fn under_load(site: &Site) -> Result<String> {
         .map(|number| format!("{api}/arxiv?title=upgrade+{number}"))
         .collect();
     let searches = Load::start(2, &searches, Duration::from_millis(100))?;
+    let writers = Writers::start(2, &api, &site.token().await?)?;
     site.apply(&applied()).await?;
 
     // Every pod is another one after this: a label changes.
@@ -43,57 +47,72 @@ pub(super) async fn under_load(site: &Site) -> Result<String> {
     ])
     .await?;
 
-    let (reads, searches) = (reads.stop().await?, searches.stop().await?);
-    let refused = reads.refused() + searches.refused();
-    ensure!(refused == 0, "{refused} connections were not taken");
+    let (reads, searches, written) = (reads.stop().await?, searches.stop().await?, writers.stop().await?);
+    for (what, figures) in [("reads", &reads), ("searches", &searches)] {
+        without_failure(what, figures)?;
+    }
     ensure!(
-        reads.failed() == 0,
-        "{} of {} reads failed: {:?}",
-        reads.failed(),
-        reads.requests(),
-        reads.failures
+        written.failures.is_empty(),
+        "{} of {} requests of writers failed, such as {:?}",
+        written.failures.len(),
+        written.requests,
+        written.failures.first()
     );
+
+    // Also those of searches whose clients were told to come back.
+    let objects = records::all_succeeded(site).await?;
+    let made = objects.len() - before.min(objects.len());
     ensure!(
-        searches.failed() == 0,
-        "{} of {} searches failed: {:?}",
-        searches.failed(),
-        searches.requests(),
-        searches.failures
+        made == QUERIES + searches.requests(),
+        "{made} ArxivQueries were made, {QUERIES} by kubectl and {} by GET /arxiv",
+        searches.requests()
     );
-    let done = wait::until("the queries applied meanwhile", FINISH_LIMIT, async || {
-        let text = site
-            .kubectl(&["-n", NAMESPACE, "get", "aq", "-l", "e2e=upgrade", "-o", "json"])
-            .await?;
-        let list: Value = serde_json::from_str(&text)?;
-        let phases: Vec<&str> = list["items"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|item| item["status"]["phase"].as_str())
-            .collect();
-        ensure!(
-            phases.len() == QUERIES && !phases.contains(&"Failed"),
-            "{phases:?}"
-        );
-        Ok(phases
-            .iter()
-            .all(|phase| *phase == "Succeeded")
-            .then_some(phases.len()))
-    })
-    .await?;
+    let mut connection = PgConnection::connect(&site.databases.admin_url()).await?;
+    let mut numbers = records::each_once(&mut connection, &objects).await?;
+    let of_objects = numbers.len();
+    numbers.extend(&written.numbers);
+    let told: BTreeSet<i64> = written.numbers.iter().copied().collect();
+    ensure!(
+        numbers.len() == of_objects + written.numbers.len(),
+        "of {} numbers by /get-sequence, {} are different, and {} are no query's",
+        written.numbers.len(),
+        told.len(),
+        numbers.len() - of_objects
+    );
+    for number in &written.complete {
+        endpoints::stands(&mut connection, *number).await?;
+    }
     Ok(format!(
-        "every pod replaced twice; reads: {} asked, {} failed; GET /arxiv: {} asked, {} failed; ArxivQueries: {QUERIES} applied, {done} succeeded",
+        "every pod replaced twice; reads: {} asked, 0 failed; GET /arxiv: {} asked, {} answered 202, 0 failed; /get-sequence, /write-results, /write-queries: \
+         {} asked, 0 failed; {made} ArxivQueries ({QUERIES} applied) all succeeded, each with one row and all its results; {} numbers given, no two the same",
         reads.requests(),
-        reads.failed(),
         searches.requests(),
-        searches.failed(),
+        searches.answered(StatusCode::ACCEPTED),
+        written.requests,
+        numbers.len(),
     ))
+}
+
+fn without_failure(what: &str, figures: &Figures) -> Result<()> {
+    ensure!(
+        figures.refused() == 0,
+        "{what}: {} connections were not taken",
+        figures.refused()
+    );
+    ensure!(
+        figures.failed() == 0,
+        "{} of {} {what} failed: {:?}",
+        figures.failed(),
+        figures.requests(),
+        figures.failures
+    );
+    Ok(())
 }
 
 fn applied() -> String {
     let one = |number: usize| {
         format!(
-            "apiVersion: arxiv-operator.dev/v1alpha1\nkind: ArxivQuery\nmetadata: {{name: upgrade-{number}, namespace: {NAMESPACE}, labels: {{e2e: upgrade}}}}\n\
+            "apiVersion: arxiv-operator.dev/v1alpha1\nkind: ArxivQuery\nmetadata: {{name: upgrade-{number}, namespace: {NAMESPACE}}}\n\
              spec: {{title: applied {number}}}\n"
         )
     };
