@@ -98,7 +98,22 @@ test("what waits is live, with its place in the queue, in every open page", asyn
 
 test("results are filtered, and what the filter matches is exported", async () => {
   const { page, context, noted } = await open(chrome.browser, "/");
-  await search(page, "export", 9);
+  await search(page, "export", 30);
+  const download = async (name) => {
+    const downloading = page.waitForEvent("download");
+    await page.getByRole("link", { name, exact: true }).click();
+    return readFileSync(await (await downloading).path(), "utf8");
+  };
+  // More than a page shows, and more than a page has when nobody says how much.
+  await row(page, "export").getByRole("button", { name: /^Show results/ }).click();
+  await page.locator("#scope-text", { hasText: "of Author: export" }).waitFor();
+  await titles(page).nth(24).waitFor();
+  const lines = (text) => text.trimEnd().split("\n").length;
+  assert.equal(lines(await download("CSV")), 31, "a line of names, and the papers");
+  assert.equal(lines(await download("NDJSON")), 30);
+  assert.equal((await download("BibTeX")).match(/^@/gm).length, 30);
+  assert.equal(JSON.parse(await download("CSL-JSON")).length, 30);
+  await page.getByRole("button", { name: "Show all" }).click();
   const filter = page.getByRole("search", { name: "Filter results" });
   await filter.getByLabel("Title").fill("arvizturo 3");
   await filter.getByRole("button", { name: "Filter" }).first().click();
@@ -108,9 +123,7 @@ test("results are filtered, and what the filter matches is exported", async () =
   });
   await picture(page, "filter");
   for (const [name, start] of [["CSV", /author|title/], ["NDJSON", /^\{/], ["BibTeX", /^@/], ["CSL-JSON", /^\[/]]) {
-    const downloading = page.waitForEvent("download");
-    await page.getByRole("link", { name, exact: true }).click();
-    const text = readFileSync(await (await downloading).path(), "utf8");
+    const text = await download(name);
     assert.match(text, start, name);
     assert.match(text, /Result 3 /, name);
     assert.doesNotMatch(text, /Result 4 /, name);

@@ -38,7 +38,9 @@ function first() {
 
 function exports() {
   for (const link of document.querySelectorAll(".export a")) {
-    link.href = at("results", { ...filters(), query_id: scope?.query_id, format: link.dataset.format });
+    // All of it, and not the page that is shown.
+    const wanted = { ...filters(), query_id: scope?.query_id, all: true };
+    link.href = at("results", { ...wanted, format: link.dataset.format });
   }
 }
 
