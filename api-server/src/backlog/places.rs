@@ -16,8 +16,8 @@ pub(crate) struct InQueue {
     pub(crate) place: usize,
     /// Requests to arXiv that come before its first one: queries that want the same share one.
     pub(crate) requests_before: u64,
-    /// Seconds until its turn, if nothing more urgent comes and arXiv answers at once; a pause that arXiv asked for is
-    /// included.
+    /// Seconds until its turn at the least: that long if nothing more urgent comes, arXiv answers at once, and nobody else
+    /// asks it (queries of other namespaces and /arxiv-api take turns too); a pause that arXiv asked for is included.
     pub(crate) expected_seconds: u64,
     /// Queries of which namespaces are counted: this process sees no others.
     pub(crate) covers: &'static str,

@@ -55,7 +55,7 @@ function noteOf(state) {
   if (queue?.place != null) {
     const seconds = Math.round(queue.expected_seconds ?? 0);
     const place = queue.place === 1 ? "Next in the queue" : `Place ${queue.place} in the queue`;
-    return seconds > 1 ? `${place} · about ${duration(seconds)}` : place;
+    return seconds > 1 ? `${place} · at least ${duration(seconds)}` : place;
   }
   return state.message ?? (state.phase === "Running" ? "Asking arXiv" : "Waiting for its turn");
 }
