@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, Method, header};
 use kube::Client;
 use sha2::{Digest, Sha256};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub(crate) use reviews::why_not_allowed;
 
@@ -39,12 +39,20 @@ pub(crate) enum Guarded {
 /// Stands for a token: the token itself is kept nowhere.
 type TokenHash = [u8; 32];
 
+/// Who shows a token.
+#[derive(Clone)]
+struct Known {
+    identity: Arc<Identity>,
+    /// Until when that holds, and all that rests on it.
+    until: Instant,
+}
+
 /// Decides, and remembers.
 pub(crate) struct Access {
     reviews: Reviews,
     /// How long what was allowed is kept.
     kept: Duration,
-    identities: Verdicts<TokenHash, Arc<Identity>>,
+    identities: Verdicts<TokenHash, Known>,
     rights: Verdicts<(TokenHash, &'static str, &'static str), ()>,
 }
 
@@ -100,12 +108,16 @@ impl Access {
                 Some(identity) => {
                     // A token that runs out meanwhile is shown to Kubernetes again.
                     let kept = identity.lifetime().map_or(self.kept, |left| left.min(self.kept));
-                    Verdict::yes(Arc::new(identity), kept)
+                    let known = Known {
+                        identity: Arc::new(identity),
+                        until: Instant::now() + kept,
+                    };
+                    Verdict::yes(known.clone(), kept).until(known.until)
                 }
                 None => Verdict::no(REFUSED_KEPT),
             })
         };
-        let Some(identity) = self.identities.get(hash, who).await? else {
+        let Some(Known { identity, until }) = self.identities.get(hash, who).await? else {
             return Ok(Err(ApiError::new(
                 Code::InvalidToken,
                 "The bearer token is not valid here: it is unknown, has run out, or is meant for another audience",
@@ -113,7 +125,8 @@ impl Access {
         };
         let may = async {
             Ok(if self.reviews.allowed(&identity, verb, path).await? {
-                Verdict::yes((), self.kept)
+                // A group that is taken away is felt when the token is shown again, so the right goes with it.
+                Verdict::yes((), self.kept).until(until)
             } else {
                 Verdict::no(REFUSED_KEPT)
             })
@@ -162,9 +175,60 @@ fn verb(method: &Method) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use std::sync::{Mutex, PoisonError};
+
+    use http::{HeaderValue, Request, Response};
+    use http_body_util::BodyExt;
+    use kube::client::Body;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    const KEPT: Duration = Duration::from_secs(30);
+
+    /// A Kubernetes that knows one user, whose groups change, and lets one group do everything.
+    fn kubernetes(groups: &Arc<Mutex<Vec<&'static str>>>) -> Client {
+        let groups = Arc::clone(groups);
+        let answer = tower::service_fn(move |request: Request<Body>| {
+            let groups = Arc::clone(&groups);
+            async move {
+                let body = request.into_body().collect().await?.to_bytes();
+                let mut review: Value = serde_json::from_slice(&body).unwrap();
+                review["status"] = if review["kind"] == "TokenReview" {
+                    let groups = groups.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    json!({"authenticated": true, "audiences": ["here"], "user": {"username": "u", "groups": groups}})
+                } else {
+                    let groups = review["spec"]["groups"].as_array().unwrap();
+                    json!({"allowed": groups.contains(&json!("readers"))})
+                };
+                let answer = Response::builder().status(201);
+                let body = Body::from(review.to_string().into_bytes());
+                Ok::<_, tower::BoxError>(answer.body(body)?)
+            }
+        });
+        Client::new(answer, "default")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_that_is_taken_away_is_felt_as_soon_as_a_token() {
+        let groups = Arc::new(Mutex::new(vec!["readers"]));
+        let access = Access::new(kubernetes(&groups), "here".into(), KEPT);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer t"));
+        let asked = async |path| {
+            let admitted = access.admit(&headers, &Method::GET, path).await;
+            admitted.map_err(|error| error.code())
+        };
+        assert_eq!(asked("/results").await, Ok("u".into()));
+        groups.lock().unwrap().clear();
+        // The groups are those that were known, also for what is asked for the first time; but no longer than that.
+        tokio::time::advance(KEPT - Duration::from_secs(1)).await;
+        assert_eq!(asked("/queries").await, Ok("u".into()));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        for path in ["/results", "/queries"] {
+            assert_eq!(asked(path).await, Err(Code::Forbidden), "{path}");
+        }
+    }
 
     #[test]
     fn tokens_are_read() {

@@ -31,6 +31,12 @@ impl<V> Verdict<V> {
         }
     }
 
+    /// Held no longer than until then: what it rests on is to be looked at again.
+    pub(super) fn until(mut self, end: Instant) -> Self {
+        self.until = self.until.min(end);
+        self
+    }
+
     pub(super) fn no(kept: Duration) -> Self {
         Self {
             value: None,
