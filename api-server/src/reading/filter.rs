@@ -103,8 +103,15 @@ pub(crate) fn of_results(reader: &mut ParamReader<'_>, query: &Query, zone: Zone
     };
     let mut canonical = String::new();
     for Param { name, .. } in OF_RESULTS {
+        // A date alone is another time in another zone, so it is the time that counts.
+        let time = match name {
+            _ if name == START_TIME.name => filter.start,
+            _ if name == END_TIME.name => filter.end,
+            _ => None,
+        };
         if let Some(value) = query.last(name) {
-            canonical.extend([name, "=", &value.text, "\0"]);
+            let text = time.map_or_else(|| value.text.clone(), |time| time.to_string());
+            canonical.extend([name, "=", &text, "\0"]);
         }
     }
     WantedResults { filter, canonical }
@@ -183,9 +190,13 @@ mod tests {
     use super::*;
 
     fn read(raw: &str) -> Result<WantedResults, serde_json::Value> {
+        read_in(2, raw)
+    }
+
+    fn read_in(zone: i64, raw: &str) -> Result<WantedResults, serde_json::Value> {
         let query = Query::parse(Some(raw));
         let mut reader = ParamReader::new(&query);
-        let wanted = of_results(&mut reader, &query, Zone::new(2).unwrap());
+        let wanted = of_results(&mut reader, &query, Zone::new(zone).unwrap());
         match reader.finish() {
             Ok(()) => Ok(wanted),
             Err(problems) => Err(serde_json::to_value(problems).unwrap()),
@@ -212,6 +223,15 @@ mod tests {
         let same =
             read("start_time=7&query_id=5&category=math.CO&author=Erd%C5%91s%20P.&end_time=2024-03-31");
         assert_eq!(wanted.canonical, same.unwrap().canonical);
+        // What makes a tag and a cursor is the time that was meant.
+        for (raw, others) in [
+            ("start_time=2024-01-01", false),
+            ("end_time=2024-01-01", false),
+            ("start_time=2024-01-01T00:00:00Z&end_time=5", true),
+        ] {
+            let [here, there] = [2, 3].map(|zone| read_in(zone, raw).unwrap().canonical);
+            assert_eq!(here == there, others, "{raw}");
+        }
     }
 
     #[test]
