@@ -28,7 +28,7 @@ use crate::{
     request_body::{BodyRoom, SMALL_BODY},
     root_path::RootPath,
     routing::{no_store, only},
-    strict::strict,
+    strict::{Known, strict_by},
     wire::{
         body::{Body, is_declared_otherwise},
         new_query::NewQuery,
@@ -54,9 +54,17 @@ pub(crate) fn routes(arxiv: Arxiv) -> Router {
         // As the existing service has it, whose framework names the first methods of a path alone.
         "GET",
     );
-    let methods =
-        strict(methods, &[SearchParams::DECLARED, ListParams::DECLARED]).layer(map_response(no_store));
+    let methods = strict_by(methods, known).layer(map_response(no_store));
     Router::new().route("/arxiv", methods.with_state(arxiv))
+}
+
+/// What a read of this path may have in its query: a list knows nothing of a search's parameters, nor a search of a list's.
+fn known(query: &Query) -> Known {
+    if listing::is_wanted(query) {
+        &[ListParams::DECLARED]
+    } else {
+        &[SearchParams::DECLARED]
+    }
 }
 
 /// A search; or, where there is none but a `state`, the list of queries.

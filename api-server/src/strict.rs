@@ -4,7 +4,7 @@
 use axum::{
     extract::Request,
     middleware::{Next, from_fn},
-    response::IntoResponse,
+    response::{IntoResponse, Response},
     routing::MethodRouter,
 };
 use http::Method;
@@ -20,28 +20,44 @@ use crate::{
     },
 };
 
+/// Parameters that an endpoint knows, where they are declared.
+pub(crate) type Known = &'static [&'static [Param]];
+
 /// The methods, with reads held to these parameters for whoever prefers it.
 pub(crate) fn strict<S: Clone + Send + Sync + 'static>(
     methods: MethodRouter<S>,
-    known: &'static [&'static [Param]],
+    known: Known,
 ) -> MethodRouter<S> {
-    methods.layer(from_fn(async move |request: Request, next: Next| {
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        if !reads || !Preferences::read(request.headers()).strict {
-            return next.run(request).await;
-        }
-        let mut response = match check(request.uri().query(), known) {
-            Ok(()) => next.run(request).await,
-            Err(problems) => ApiError::from(problems).into_response(),
-        };
-        applied(&mut response, "handling=strict");
-        response
+    strict_by(methods, move |_| known)
+}
+
+/// The same where it depends on the query what it is a request for.
+pub(crate) fn strict_by<S: Clone + Send + Sync + 'static>(
+    methods: MethodRouter<S>,
+    known: impl Fn(&Query) -> Known + Clone + Send + Sync + 'static,
+) -> MethodRouter<S> {
+    methods.layer(from_fn(move |request: Request, next: Next| {
+        hold(request, next, known.clone())
     }))
 }
 
-fn check(query: Option<&str>, known: &[&[Param]]) -> Result<(), Problems> {
+async fn hold(request: Request, next: Next, known: impl Fn(&Query) -> Known) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !reads || !Preferences::read(request.headers()).strict {
+        return next.run(request).await;
+    }
+    let query = Query::parse(request.uri().query());
+    let mut response = match check(&query, known(&query)) {
+        Ok(()) => next.run(request).await,
+        Err(problems) => ApiError::from(problems).into_response(),
+    };
+    applied(&mut response, "handling=strict");
+    response
+}
+
+fn check(query: &Query, known: &[&[Param]]) -> Result<(), Problems> {
     let mut problems = Problems::default();
-    for (name, value) in Query::parse(query).pairs() {
+    for (name, value) in query.pairs() {
         if !known.iter().copied().flatten().any(|param| param.name == name) {
             let loc = [Step::Name("query"), Step::Text(name.to_owned())];
             problems.push(Problem::extra(&loc, Json::from(value)));
@@ -57,7 +73,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_told() {
-        let told = |query: &str| match check(Some(query), &[WantedOfOne::DECLARED]) {
+        let told = |query: &str| match check(&Query::parse(Some(query)), &[WantedOfOne::DECLARED]) {
             Ok(()) => serde_json::json!([]),
             Err(problems) => serde_json::to_value(problems).unwrap(),
         };

@@ -280,6 +280,9 @@ async fn queries_are_listed_in_pages() {
     assert_eq!(strict(name).await, 202);
     assert_eq!(strict(&format!("{name}?x")).await, 422);
     assert_eq!(strict("/arxiv?titel=x&title=y").await, 422);
+    // A search has nothing of a list's, nor a list of a search's.
+    assert_eq!(strict("/arxiv?title=y&limit=5").await, 422);
+    assert_eq!(strict("/arxiv?state=all&max_results=5").await, 422);
 
     // A path may be written in more than one way.
     assert_eq!(bed.get("/%72esults").await.status(), 200);
