@@ -21,6 +21,7 @@ use crate::{
     error::{ApiError, Code, negotiated, prefers_problem_details},
     metrics::{Counts, RequestLabels},
     rate_limit::{Bound, Fields},
+    root_path::RootPath,
 };
 
 /// Longest path and query. The longest values together take less, percent-encoded, for most alphabets.
@@ -50,6 +51,8 @@ pub(crate) struct Edge {
     pub(crate) request_timeout: Duration,
     /// How limits are told.
     pub(crate) fields: Fields,
+    /// Under which clients find the paths that errors tell.
+    pub(crate) root: RootPath,
 }
 
 /// The middleware.
@@ -73,7 +76,7 @@ pub(crate) async fn surround(State(edge): State<Arc<Edge>>, request: Request, ne
         }
         Ok(()) => shaped(edge.handle(request, next).instrument(span.clone()).await, method),
     };
-    let mut response = negotiated(response, problem_details);
+    let mut response = negotiated(response, problem_details, &edge.root);
     if let Some(bound) = response.extensions_mut().remove::<Bound>() {
         edge.fields.tell(bound, response.headers_mut());
     }

@@ -8,7 +8,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, Method, header, request::Parts};
+use http::{Method, request::Parts};
 use kube::Client as Kubernetes;
 use tokio::time::Instant;
 
@@ -20,6 +20,7 @@ use crate::{
     error::{ApiError, Code},
     listing,
     rate_limit::ClientLimits,
+    vary::vary,
     wire::query::Query,
 };
 
@@ -138,8 +139,7 @@ async fn admit(
 /// An answer that depends on who calls is not kept for anybody else.
 fn varying(asks: bool, mut response: Response) -> Response {
     if asks {
-        let headers = response.headers_mut();
-        headers.append(header::VARY, HeaderValue::from_static("authorization"));
+        vary(response.headers_mut(), "authorization");
     }
     response
 }

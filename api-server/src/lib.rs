@@ -44,6 +44,7 @@ mod sequence;
 mod serve;
 mod settings;
 mod strict;
+mod vary;
 mod wire;
 mod writes;
 
@@ -131,6 +132,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         counts: counts.clone(),
         request_timeout: longest + BESIDE_THE_WAIT,
         fields: Fields::new(Duration::from_millis(settings.arxiv.min_interval_ms)),
+        root: settings.root_path.clone(),
     });
     let guards = Arc::new(Guards::new(&settings.guards, reviewer));
     let router = router::router(app, &settings, &guards, edge, liveness, readiness, metrics);

@@ -21,6 +21,7 @@ use crate::{
     kubernetes::objects::{KubernetesError, Objects},
     object_state::ObjectState,
     reading::{body::json, format::Format},
+    vary::vary,
     wire::{
         declared::{Kind, Param},
         json::Json as WireJson,
@@ -170,9 +171,7 @@ impl Lists {
         } else {
             self.page(&params, client).await?
         };
-        response
-            .headers_mut()
-            .insert(header::VARY, HeaderValue::from_static("accept"));
+        vary(response.headers_mut(), "accept");
         Ok(response)
     }
 

@@ -3,7 +3,7 @@
 use axum::{
     Extension, Router,
     extract::{RawQuery, Request, State},
-    middleware::{from_fn, from_fn_with_state},
+    middleware::{from_fn, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
@@ -29,6 +29,7 @@ use crate::{
     request_body::{BodyRoom, SMALL_BODY},
     routing::only,
     strict::strict,
+    vary::by_accept,
     wire::{
         body::Body as WireBody,
         dates::{Bound, Zone},
@@ -105,6 +106,7 @@ fn routes(path: &str, methods: MethodRouter<QueryLog>, log: QueryLog) -> Router 
         path,
         methods
             .layer(from_fn(compress))
+            .layer(map_response(by_accept))
             .layer(from_fn_with_state(log.lag.clone(), lag::tell))
             .with_state(log),
     )

@@ -9,7 +9,7 @@ use axum::{
     Extension, Router,
     body::Body,
     extract::{RawQuery, State},
-    middleware::{from_fn, from_fn_with_state},
+    middleware::{from_fn, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -32,12 +32,21 @@ use crate::{
     },
     routing::only,
     strict::strict,
+    vary::{by_accept, vary},
     wire::{dates::Zone, query::Query},
 };
 
 /// How many rows meet the filter, when that is asked for and could be counted in time.
 const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// How many rows meet the filter.
+#[derive(Clone, Copy, Debug)]
+enum Counted {
+    NotAsked,
+    /// None if they could not be counted in time.
+    Asked(Option<i64>),
+}
 
 /// What both endpoints need.
 #[derive(Clone)]
@@ -63,6 +72,7 @@ fn routes(path: &str, methods: axum::routing::MethodRouter<Arc<ResultPages>>, pa
         path,
         strict(only(methods, "GET"), &[Wanted::DECLARED])
             .layer(from_fn(compress))
+            .layer(map_response(by_accept))
             .layer(from_fn_with_state(lag, lag::tell))
             .with_state(Arc::new(pages)),
     )
@@ -119,16 +129,20 @@ impl ResultPages {
             origin = "read_results.read_result_data",
             "{call}: called"
         );
+        let by_preference = Preferences::read(headers).count;
+        let counted = if wanted.total || by_preference {
+            Counted::Asked(self.reads.total(&wanted.rows.filter).await?)
+        } else {
+            Counted::NotAsked
+        };
         let mut response = match wanted.start {
             Start::All => self.all(wanted, client).await?,
             Start::Page(page) => self.numbered(wanted, client, page, query).await?,
-            Start::After(cursor) => self.behind(wanted, client, cursor, query, headers).await?,
+            Start::After(cursor) => self.behind(wanted, client, cursor, counted, query, headers).await?,
         };
-        let by_preference = Preferences::read(headers).count;
-        if (wanted.total || by_preference)
-            && let Some(total) = self.reads.total(&wanted.rows.filter).await?
-        {
-            let headers = response.headers_mut();
+        let headers = response.headers_mut();
+        vary(headers, "prefer");
+        if let Counted::Asked(Some(total)) = counted {
             headers.insert(TOTAL, HeaderValue::from(total));
             if by_preference {
                 headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("count=exact"));

@@ -12,7 +12,7 @@ use std::{
 use bed::Bed;
 use http::{Method, header};
 use serde_json::Value;
-use testbed::{packages, process::Spec, scratch::Scratch};
+use testbed::{arxiv::Mode, packages, process::Spec, scratch::Scratch};
 
 const REQUIREMENTS: &str = include_str!("contract/requirements.txt");
 /// Examples for each operation, and what they are drawn from: the same in each run, so that a change is judged by what it
@@ -143,6 +143,14 @@ async fn everything_works_behind_a_prefix() {
             "/search/api/results?page=1"
         );
     }
+    // What a problem is about.
+    bed.stack.arxiv().unwrap().set(Mode::Zero);
+    let request = bed.client.get(bed.url("/arxiv?title=nothing"));
+    let request = request.header(header::ACCEPT, "application/problem+json");
+    let problem = bed::json(request.send().await.unwrap()).await;
+    let about = problem["instance"].as_str().unwrap();
+    assert!(about.starts_with("/search/api/arxiv/"), "{problem}");
+    assert_eq!(bed.get(about).await.status(), 200, "{problem}");
     assert_eq!(bed.get("/search/apiary").await.status(), 404);
     assert_eq!(
         bed.get("/search/api").await.status(),

@@ -61,6 +61,12 @@ impl Answer {
             );
         }
         assert!(self.headers.contains_key("retry-after") || !matches!(status, 429 | 503));
+        let vary = self.headers.get_all("vary").into_iter();
+        let vary: Vec<_> = vary
+            .flat_map(|value| value.to_str().unwrap().split(", "))
+            .collect();
+        let named = |name: &str| vary.iter().filter(|there| **there == name).count();
+        assert!(named("accept") == 1 && named("accept-encoding") <= 1, "{vary:?}");
         for inside in ["127.0.0.1", "postgres", "sqlx", "hyper", "select "] {
             assert!(!body.to_string().contains(inside), "{body}");
         }

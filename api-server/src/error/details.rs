@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 
 use super::{ApiError, Detail, code::TYPE_PREFIX};
-use crate::{accept::wanted, wire::problem::Problems};
+use crate::{accept::wanted, root_path::RootPath, vary::vary, wire::problem::Problems};
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -23,18 +23,19 @@ pub(crate) fn prefers_problem_details(headers: &HeaderMap) -> bool {
         || (problem.by_name && problem.quality > 0 && problem.quality == json.quality)
 }
 
-/// An answer in the form that the client accepts; all but errors as they are.
-pub(crate) fn negotiated(mut response: Response, problem_details: bool) -> Response {
+/// An answer in the form that the client accepts; all but errors as they are. `root`: under which clients find what an error
+/// is about.
+pub(crate) fn negotiated(mut response: Response, problem_details: bool, root: &RootPath) -> Response {
     let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() else {
         return response;
     };
     let headers = response.headers_mut();
-    headers.append(header::VARY, HeaderValue::from_static("accept"));
+    vary(headers, "accept");
     if !problem_details {
         return response;
     }
     // What is written holds no map with other keys than texts, so this cannot fail.
-    let Ok(body) = serde_json::to_vec(&ProblemDetails::of(&error)) else {
+    let Ok(body) = serde_json::to_vec(&ProblemDetails::of(&error, root)) else {
         return response;
     };
     headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
@@ -51,7 +52,7 @@ struct ProblemDetails<'a> {
     status: u16,
     detail: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    instance: Option<&'a str>,
+    instance: Option<String>,
     code: &'static str,
     /// What is wrong with the request, one by one, as in the wire format's `detail`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,7 +60,7 @@ struct ProblemDetails<'a> {
 }
 
 impl<'a> ProblemDetails<'a> {
-    fn of(error: &'a ApiError) -> Self {
+    fn of(error: &'a ApiError, root: &RootPath) -> Self {
         let (detail, errors) = match &error.detail {
             Detail::Text(text) => (Cow::from(text), None),
             Detail::Problems(problems) => (Cow::from(problems.to_string()), Some(problems)),
@@ -69,7 +70,7 @@ impl<'a> ProblemDetails<'a> {
             title: error.code.title(),
             status: error.status.as_u16(),
             detail,
-            instance: error.instance.as_deref(),
+            instance: error.instance.as_deref().map(|path| root.of(path)),
             code: error.code.as_str(),
             errors,
         }
@@ -114,7 +115,7 @@ mod tests {
     }
 
     async fn shown(error: ApiError) -> Value {
-        let response = negotiated(error.into_response(), true);
+        let response = negotiated(error.into_response(), true, &"/api".parse().unwrap());
         assert_eq!(response.headers()[header::CONTENT_TYPE], PROBLEM_JSON);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         serde_json::from_slice(&body).unwrap()
@@ -127,7 +128,7 @@ mod tests {
             json!({
                 "type": "tag:arxiv-operator.dev,2026:error/nothing_found", "title": "Nothing found",
                 "status": 404, "detail": "No results found for the given search parameters",
-                "instance": "/arxiv/x", "code": "nothing_found",
+                "instance": "/api/arxiv/x", "code": "nothing_found",
             })
         );
         let mut problems = Problems::from(Problem::missing(&["body".into(), "rows".into(), 3.into()]));
@@ -140,7 +141,11 @@ mod tests {
 
     #[tokio::test]
     async fn others_get_the_wire_format() {
-        let response = negotiated(ApiError::nothing_found().into_response(), false);
+        let response = negotiated(
+            ApiError::nothing_found().into_response(),
+            false,
+            &RootPath::default(),
+        );
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
         assert_eq!(response.headers()[header::VARY], "accept");
         let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -31,7 +31,7 @@ pub(crate) struct ApiError {
     retry_after: Option<Duration>,
     /// The limit that is reached, where it is one.
     bound: Option<Bound>,
-    /// The address of what the error is about.
+    /// The path of what the error is about, without the prefix that clients see before it.
     instance: Option<String>,
 }
 
@@ -156,10 +156,10 @@ impl ApiError {
         self
     }
 
-    /// Tells what the error is about, by its address.
+    /// Tells what the error is about, by its path.
     #[must_use]
-    pub(crate) fn about(mut self, address: impl Into<String>) -> Self {
-        self.instance = Some(address.into());
+    pub(crate) fn about(mut self, path: impl Into<String>) -> Self {
+        self.instance = Some(path.into());
         self
     }
 

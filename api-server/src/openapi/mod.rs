@@ -7,7 +7,7 @@ mod frontend;
 mod objects;
 mod operation;
 
-use axum::{Router, response::IntoResponse, routing::get};
+use axum::{Router, middleware::from_fn, response::IntoResponse, routing::get};
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use self::operation::Operation;
 use crate::{
     endpoints::{Endpoint, Served},
+    reading::compress::compress,
     root_path::RootPath,
     routing::only,
 };
@@ -49,7 +50,7 @@ pub(crate) fn routes(described: &Described) -> Router {
         )
             .into_response()
     };
-    Router::new().route(PATH, only(get(answer), "GET"))
+    Router::new().route(PATH, only(get(answer), "GET").layer(from_fn(compress)))
 }
 
 /// The document.

@@ -1,5 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use http::Request;
+use tower::ServiceExt;
+
 use super::*;
 use crate::{endpoints::Endpoint, intake, wire::query::asked};
 
@@ -161,4 +164,14 @@ fn routes_of(folder: &std::path::Path, routes: &mut Vec<String>) {
             routes.extend(literals.map(str::to_owned));
         }
     }
+}
+
+#[tokio::test]
+async fn it_is_compressed_for_who_takes_that() {
+    let request = Request::get(PATH).header(header::ACCEPT_ENCODING, "gzip");
+    let request = request.body(axum::body::Body::empty()).unwrap();
+    let answer = routes(&described("all")).oneshot(request).await.unwrap();
+    let headers = answer.headers();
+    assert_eq!(headers[header::CONTENT_ENCODING], "gzip");
+    assert_eq!(headers[header::VARY], "accept-encoding");
 }

@@ -7,7 +7,7 @@ use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 
-use crate::error::ApiError;
+use crate::{error::ApiError, vary::vary};
 
 /// One file.
 pub(super) struct Asset {
@@ -64,7 +64,7 @@ impl Asset {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media_type));
         // Asked for again each time, so that a new version is seen at once; the tag saves the bytes.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        vary(headers, "accept-encoding");
         if let Ok(tag) = HeaderValue::try_from(tag) {
             headers.insert(header::ETAG, tag);
         }

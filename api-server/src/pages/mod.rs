@@ -14,7 +14,7 @@ use axum::{
 use http::{HeaderMap, HeaderValue, header};
 
 use self::asset::Asset;
-use crate::{error::ApiError, root_path::RootPath, routing::only};
+use crate::{error::ApiError, root_path::RootPath, routing::only, vary::vary};
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -109,9 +109,7 @@ pub(crate) fn routes(root: &RootPath, searchable: bool) -> Router {
             // What clients of the API have always been told.
             ApiError::not_found().into_response()
         };
-        response
-            .headers_mut()
-            .insert(header::VARY, HeaderValue::from_static("Accept"));
+        vary(response.headers_mut(), "accept");
         response
     };
     router.route("/", only(get(index), "GET"))

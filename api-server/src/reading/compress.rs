@@ -27,6 +27,7 @@ use tokio::{
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::etag;
+use crate::vary::vary;
 
 /// Shorter answers are sent faster than they are compressed.
 const WORTH_IT: u64 = 16 * 1024;
@@ -48,9 +49,7 @@ enum Coding {
 pub(crate) async fn compress(request: Request, next: Next) -> Response {
     let coding = accepted(request.headers());
     let mut response = next.run(request).await;
-    response
-        .headers_mut()
-        .append(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+    vary(response.headers_mut(), "accept-encoding");
     let size = response.body().size_hint().exact();
     let is_short = size.is_some_and(|size| size < WORTH_IT);
     let Some(coding) = coding else { return response };

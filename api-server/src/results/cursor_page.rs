@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use storage::{Position, Settled};
 
-use super::{ResultPages, Wanted, is_full, written};
+use super::{Counted, ResultPages, Wanted, is_full, written};
 use crate::{
     client::Client,
     error::{ApiError, Code},
@@ -23,6 +23,7 @@ impl ResultPages {
         wanted: &Wanted,
         client: &Client,
         cursor: Option<Cursor>,
+        counted: Counted,
         query: Option<&str>,
         headers: &HeaderMap,
     ) -> Result<Response, ApiError> {
@@ -38,13 +39,19 @@ impl ResultPages {
                 &wanted.items_per_page.to_string(),
                 wanted.format.name(),
                 &wanted.rows.canonical,
+                // Told in a header, which a 304 has to leave true.
+                &format!("{counted:?}"),
             ])
+        };
+        // Only the address of a page in the epoch of its cursor means the same rows for ever; how many there are in all changes.
+        let is_immutable = |settled: Settled| {
+            matches!(counted, Counted::NotAsked) && cursor.is_some_and(|cursor| cursor.epoch == settled.epoch)
         };
         if etag::is_conditional(headers) {
             let settled = caught_up(self.reads.settled(position).await?, cursor)?;
             if let Some(kept) = etag::kept(headers, &tag(settled)) {
                 let mut response = StatusCode::NOT_MODIFIED.into_response();
-                describe(&mut response, kept, settled, cursor);
+                describe(&mut response, kept, is_immutable(settled));
                 return Ok(response);
             }
         }
@@ -60,7 +67,7 @@ impl ResultPages {
         match rows.last().filter(|_| is_full(rows.len(), wanted.items_per_page)) {
             Some(last) => {
                 let tag = HeaderValue::from_str(&tag(settled)).map_err(|_| ApiError::internal())?;
-                describe(&mut response, tag, settled, cursor);
+                describe(&mut response, tag, is_immutable(settled));
                 let next = Cursor {
                     epoch: settled.epoch,
                     after: last.id,
@@ -89,13 +96,12 @@ fn caught_up(settled: Option<Settled>, cursor: Option<Cursor>) -> Result<Settled
     Ok(settled)
 }
 
-/// What is told of a full page. Only the address of a page in the epoch of its cursor means the same rows for ever.
-fn describe(response: &mut Response, tag: HeaderValue, settled: Settled, cursor: Option<Cursor>) {
-    let is_same_epoch = cursor.is_some_and(|cursor| cursor.epoch == settled.epoch);
+/// What is told of a full page.
+fn describe(response: &mut Response, tag: HeaderValue, is_immutable: bool) {
     let headers = response.headers_mut();
     headers.insert(header::ETAG, tag);
     headers.insert(
         header::CACHE_CONTROL,
-        if is_same_epoch { IMMUTABLE } else { CHECK },
+        if is_immutable { IMMUTABLE } else { CHECK },
     );
 }
