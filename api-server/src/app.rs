@@ -264,6 +264,7 @@ impl App {
             streams: streams.clone(),
             reads,
             lag: self.lag_of("queries_ro"),
+            results_lag: self.lag_of("results_ro"),
             namespace: namespace.to_owned(),
             defaults,
             answers: answers.clone(),

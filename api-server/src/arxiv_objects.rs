@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Extension, Json, Router,
     extract::{Path, RawQuery, State},
-    middleware::{from_fn, map_response},
+    middleware::{from_fn, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
     routing::get,
 };
 use crd::{ArxivQuery, Phase};
 use http::{HeaderMap, StatusCode, header};
+use jiff::{SignedDuration, Timestamp};
 use service::logs::Call;
 use storage::{Ended, Ending, Reads, StoredResult};
 use tokio::time::{Instant, sleep};
@@ -26,15 +27,23 @@ use crate::{
     events::{self, Streams, one::Following},
     kubernetes::{objects::Objects, waiters::Waiters},
     object_state::ObjectState,
-    reading::{compress::compress, lag::Lag, links},
+    reading::{
+        compress::compress,
+        lag::{self, Lag},
+        links,
+    },
     results::{PageDefaults, PageParams, WantedOfOne, is_full, written},
     routing::{method_not_allowed, no_store, only},
     strict::strict,
+    vary::by_accept,
     wire::query::Query,
 };
 
 /// When a client is asked to look again at a query that is not finished: a turn at arXiv comes every three seconds.
 pub(crate) const POLL_AFTER: Duration = Duration::from_secs(3);
+/// After so long a replica that is not behind has what a query recorded, if it is still there. Its own word may be a minute old:
+/// so long it takes one whose primary falls silent to notice.
+const LONG_AGO: SignedDuration = SignedDuration::from_mins(5);
 /// How long a read waits for its replica.
 const REPLICA_PATIENCE: Duration = Duration::from_secs(5);
 const REPLICA_PAUSE: Duration = Duration::from_millis(200);
@@ -49,6 +58,8 @@ pub(crate) struct ObjectStates {
     pub(crate) reads: Option<Reads>,
     /// How far that database is behind.
     pub(crate) lag: Lag,
+    /// How far the one with the results is.
+    pub(crate) results_lag: Lag,
     pub(crate) namespace: String,
     pub(crate) defaults: PageDefaults,
     pub(crate) answers: AnswerRoom,
@@ -66,8 +77,14 @@ pub(crate) fn location(name: &str) -> String {
 }
 
 pub(crate) fn routes(states: Arc<ObjectStates>) -> Router {
-    let object = only(get(read_object).delete(delete_object), "GET, DELETE");
-    let events = only(get(follow_object).head(method_not_allowed), "GET");
+    let tells_lag = from_fn_with_state(states.lag.clone(), lag::tell);
+    // What is removed needs no replica.
+    let object = get(read_object).layer(tells_lag.clone()).delete(delete_object);
+    let object = only(object, "GET, DELETE");
+    let events = get(follow_object)
+        .head(method_not_allowed)
+        .layer(tells_lag.clone());
+    let events = only(events, "GET");
     let router = Router::new()
         .route("/arxiv/{name}", strict(object, &[]).layer(map_response(no_store)))
         .route(
@@ -76,7 +93,12 @@ pub(crate) fn routes(states: Arc<ObjectStates>) -> Router {
         );
     let router = if states.reads.is_some() {
         let results = strict(only(get(read_results), "GET"), &[WantedOfOne::DECLARED]);
-        let results = results.layer(from_fn(compress)).layer(map_response(no_store));
+        let results = results
+            .layer(from_fn(compress))
+            .layer(map_response(by_accept))
+            .layer(tells_lag)
+            .layer(from_fn_with_state(states.results_lag.clone(), lag::tell))
+            .layer(map_response(no_store));
         router.route("/arxiv/{name}/results", results)
     } else {
         router
@@ -171,9 +193,9 @@ async fn read_results(
         let error = ApiError::new(Code::QueryFailed, "The query failed and has no results");
         Err(error.about(location(&name)))
     };
-    let uid = match states.look(&name).await? {
+    let (uid, ended) = match states.look(&name).await? {
         Sight::Gone(ended) => match ended.ending {
-            Ending::Recorded(_) => Some(ended.uid),
+            Ending::Recorded(_) => (Some(ended.uid), ended.recorded_at),
             Ending::Closed(_) => return failed(),
         },
         Sight::Object(object) => match object.phase() {
@@ -181,12 +203,21 @@ async fn read_results(
             Phase::Failed => return failed(),
             Phase::Succeeded => {
                 let uid = object.metadata.uid.as_deref();
-                uid.and_then(|uid| Uuid::try_parse(uid).ok())
+                let ended = object
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.completion_time.as_ref());
+                (
+                    uid.and_then(|uid| Uuid::try_parse(uid).ok()),
+                    ended.map(|time| time.0),
+                )
             }
         },
     };
     let place = states.answers.take(&client, page.items_per_page).await?;
-    let rows = states.results(uid.ok_or_else(ApiError::internal)?, page).await?;
+    let uid = uid.ok_or_else(ApiError::internal)?;
+    let rows = states.results(uid, ended, page).await;
+    let rows = rows.map_err(|error| error.about(location(&name)))?;
     let next = page.page.checked_add(1);
     let next = next.filter(|_| is_full(rows.len(), page.items_per_page));
     let next = next.and_then(|next| links::next(query.as_deref(), &["page"], "page", &next.to_string()));
@@ -237,10 +268,16 @@ impl ObjectStates {
         }
     }
 
-    /// Waits, bounded, until the replica has what the object's status tells of already.
-    async fn results(&self, uid: Uuid, page: PageParams) -> Result<Vec<StoredResult>, ApiError> {
+    /// Waits, bounded, until the replica has what the object's status tells of already; unless that is there no more.
+    async fn results(
+        &self,
+        uid: Uuid,
+        ended: Option<Timestamp>,
+        page: PageParams,
+    ) -> Result<Vec<StoredResult>, ApiError> {
         let reads = self.reads.as_ref().ok_or_else(ApiError::not_found)?;
         let limit = Instant::now() + REPLICA_PATIENCE;
+        let ended_long_ago = ended.is_some_and(|ended| Timestamp::now().duration_since(ended) > LONG_AGO);
         loop {
             let read = reads.results_of(uid, page.page, page.items_per_page);
             let rows = tokio::time::timeout_at(limit, read)
@@ -248,6 +285,10 @@ impl ObjectStates {
                 .map_err(|_| ApiError::unavailable(Code::NotReplicated))??;
             match rows {
                 Some(rows) => return Ok(rows),
+                None if ended_long_ago && reads.is_without_results_of(uid).await? => {
+                    let text = "The query succeeded, and its results are not kept any more";
+                    return Err(ApiError::new(Code::ResultsRemoved, text));
+                }
                 None if Instant::now() + REPLICA_PAUSE < limit => sleep(REPLICA_PAUSE).await,
                 None => return Err(ApiError::unavailable(Code::NotReplicated)),
             }

@@ -138,7 +138,10 @@ impl ResultPages {
         let mut response = match wanted.start {
             Start::All => self.all(wanted, client).await?,
             Start::Page(page) => self.numbered(wanted, client, page, query).await?,
-            Start::After(cursor) => self.behind(wanted, client, cursor, counted, query, headers).await?,
+            Start::After(cursor) => {
+                self.behind(wanted, client, cursor, counted, query, headers)
+                    .await?
+            }
         };
         let headers = response.headers_mut();
         vary(headers, "prefer");

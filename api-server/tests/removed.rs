@@ -4,6 +4,11 @@
 
 mod bed;
 
+use crd::ArxivQuery;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
 use serde_json::{Value, json};
 use testbed::arxiv::Mode;
 
@@ -125,6 +130,57 @@ async fn what_a_ttl_deleted_is_told_from_what_was_recorded() {
     }
 }
 
+/// Whatever is read from the replica says how far that is behind.
+async fn the_lag_is_told(bed: &Bed, name: &str) {
+    let databases = &bed.stack.databases;
+    databases.replica.pause_replay().await.unwrap();
+    let late = "insert into public.results (author) values ('late')";
+    databases.primary.execute("arxiv", late).await.unwrap();
+    for path in ["", "/events", "/results"] {
+        eventually("the lag is told", async || {
+            let answer = bed.get(&format!("/arxiv/{name}{path}")).await;
+            assert_eq!(answer.status(), 200, "{path}");
+            answer.headers().contains_key("arxiv-replica-lag").then_some(())
+        })
+        .await;
+    }
+    databases.replica.resume_replay().await.unwrap();
+    bed.execute("delete from public.results where author = 'late'")
+        .await;
+}
+
+/// Of a query whose object outlives its rows the results are told to be gone, for good.
+async fn expired_results_are_told_as_removed(bed: &Bed) {
+    let (name, state, _) = searched(bed, "expired").await;
+    let uid = state["uid"].as_str().unwrap();
+    let expire = format!(
+        "insert into public.arxiv_retention (days) values (1);
+         update public.queries set recorded_at = recorded_at - interval '2 days' where query_uid = '{uid}';
+         select public.expire_queries(); delete from public.results where query_uid = '{uid}'"
+    );
+    bed.execute(&expire).await;
+    // For one that has just ended they might be on their way.
+    let objects: Api<ArxivQuery> = Api::namespaced(
+        bed.stack.control_plane().client().await.unwrap(),
+        bed.stack.namespace(),
+    );
+    let long_ago = json!({"status": {"completionTime": "2024-03-31T00:00:00Z"}});
+    objects
+        .patch_status(&name, &PatchParams::default(), &Patch::Merge(long_ago))
+        .await
+        .unwrap();
+    let request = bed.client.get(bed.url(&format!("/arxiv/{name}/results")));
+    let answer = request
+        .header("accept", "application/problem+json")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 410);
+    assert_eq!(body(answer).await["code"], "results_removed");
+    let state = body(bed.get(&format!("/arxiv/{name}")).await).await;
+    assert_eq!(state["phase"], "Succeeded", "{state}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_removed_by_hand_is_told_from_what_was_recorded() {
     let bed = Bed::start(&[]).await;
@@ -133,6 +189,7 @@ async fn what_was_removed_by_hand_is_told_from_what_was_recorded() {
     gone(&bed, &name).await;
     is_told_from_its_record(&bed, &name, &state, &rows).await;
     is_followed_to_its_end(&bed, &name).await;
+    the_lag_is_told(&bed, &name).await;
     // There is nothing left to remove.
     assert_eq!(bed.send("DELETE", &format!("/arxiv/{name}")).await.status(), 404);
     // Of another namespace it is not told.
@@ -142,6 +199,7 @@ async fn what_was_removed_by_hand_is_told_from_what_was_recorded() {
         let path = format!("/arxiv/{name}{path}");
         assert_eq!(bed.get(&path).await.status(), 404, "{path}");
     }
+    expired_results_are_told_as_removed(&bed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,6 +72,8 @@ codes! {
     QueryFailed: "query_failed", CONFLICT, "The query failed";
     /// Somebody removed the query before it ended.
     QueryRemoved: "query_removed", GONE, "The query was removed";
+    /// What the query recorded is not there any more.
+    ResultsRemoved: "results_removed", GONE, "The results were removed";
     /// A list's snapshot is not kept any more.
     ListExpired: "list_expired", GONE, "The list has expired";
     /// The body is too long.

@@ -71,7 +71,9 @@ pub(super) fn read_queries(schemas: &mut Schemas) -> Operation {
         .params(WANTED, &[])
         .answer(
             200,
-            Answer::json("Ascending by time.", query_list(schemas), query_example()).in_forms(OF_QUERIES),
+            Answer::json("Ascending by time.", query_list(schemas), query_example())
+                .in_forms(OF_QUERIES)
+                .replica_lag(),
         )
         .unprocessable(wrong)
         .unavailable(Code::DatabaseAway)

@@ -141,7 +141,7 @@ pub(super) fn queries(schemas: &mut Schemas) -> [Operation; 2] {
             "records",
             "What was searched for, by time",
         )
-        .answer(200, answer.in_forms(OF_QUERIES))
+        .answer(200, answer.in_forms(OF_QUERIES).replica_lag())
         .errors(&[(
             400,
             Code::InvalidParameter,
@@ -236,11 +236,7 @@ pub(super) fn result_page(schemas: &mut Schemas) -> Answer {
             "Of a full page behind a cursor, which never changes.",
             json!({"type": "string"}),
         )
-        .header(
-            "Arxiv-Replica-Lag",
-            "Whole seconds that the replica was behind when it was looked at; there when it is one or more.",
-            json!({"type": "integer", "minimum": 1}),
-        )
+        .replica_lag()
 }
 
 pub(super) fn result_list(schemas: &mut Schemas) -> Value {

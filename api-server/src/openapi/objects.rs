@@ -33,7 +33,7 @@ pub(super) fn operations(described: &Described, schemas: &mut Schemas) -> Vec<Op
          a week.",
     )
     .object_name()
-    .answer(200, state("It has ended.", schemas, "Succeeded"))
+    .answer(200, state("It has ended.", schemas, "Succeeded").replica_lag())
     .answer(202, state("It has not ended.", schemas, "Pending").retry_after())
     .errors(&[NO_QUERY])
     .unavailable(Code::KubernetesAway);
@@ -108,7 +108,8 @@ fn results(described: &Described, schemas: &mut Schemas) -> Operation {
         200,
         Answer::json("A page.", result_list(schemas), result_example())
             .in_forms(OF_RESULTS)
-            .next_page(),
+            .next_page()
+            .replica_lag(),
     )
     .answer(202, state("It has not ended.", schemas, "Pending").retry_after())
     .unprocessable(out_of_range("page", 0, "-1"))
@@ -119,6 +120,12 @@ fn results(described: &Described, schemas: &mut Schemas) -> Operation {
             Code::QueryFailed,
             "The query failed.",
             "The query failed and has no results",
+        ),
+        (
+            410,
+            Code::ResultsRemoved,
+            "What it recorded is not there any more.",
+            "The query succeeded, and its results are not kept any more",
         ),
     ])
     .unavailable(Code::NotReplicated)

@@ -236,6 +236,15 @@ impl Answer {
         )
     }
 
+    /// For an answer that is read from a replica.
+    pub(super) fn replica_lag(self) -> Self {
+        self.header(
+            "Arxiv-Replica-Lag",
+            "Whole seconds that the replica was behind when it was looked at; there when it is one or more.",
+            json!({"type": "integer", "minimum": 1}),
+        )
+    }
+
     /// For an answer that says when to come back.
     pub(super) fn retry_after(self) -> Self {
         self.header(

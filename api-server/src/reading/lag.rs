@@ -76,7 +76,13 @@ impl Lag {
 pub(crate) async fn tell(State(lag): State<Lag>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(seconds) = lag.seen().map(|lag| lag.as_secs()).filter(|seconds| *seconds > 0) {
-        response.headers_mut().insert(HEADER, HeaderValue::from(seconds));
+        let headers = response.headers_mut();
+        // Where several replicas were read from, the one that is furthest behind counts.
+        let told = headers
+            .get(HEADER)
+            .and_then(|told| told.to_str().ok()?.parse().ok());
+        let most = told.map_or(seconds, |told: u64| told.max(seconds));
+        headers.insert(HEADER, HeaderValue::from(most));
     }
     response
 }

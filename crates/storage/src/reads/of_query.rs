@@ -3,7 +3,7 @@
 use sqlx::{FromRow, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{Reads, Retries, find::StoredResult};
+use super::{Reads, ReplicaState, Retries, find::StoredResult};
 use crate::{StorageError, connect::bounded, session::Session};
 
 /// How many results there are, and one of the page; without a page just the number.
@@ -76,5 +76,37 @@ impl Reads {
             return Ok(None);
         }
         Ok(Some(rows.into_iter().filter_map(|row| row.result).collect()))
+    }
+
+    /// Whether the record of the query with this uid, or some of its results, are not there, and that not for being on their
+    /// way: as told by a server that was not behind before it was looked at. Of a query that ended some minutes ago it means
+    /// that they were removed.
+    pub async fn is_without_results_of(&self, uid: Uuid) -> Result<bool, StorageError> {
+        let mut retries = Retries::default();
+        loop {
+            let read = bounded(self.look_for_results_of(uid)).await;
+            if !retries.again(&read) {
+                return read;
+            }
+        }
+    }
+
+    async fn look_for_results_of(&self, uid: Uuid) -> Result<bool, StorageError> {
+        // Each in one session, so that the server which tells how far it is behind is the one that is looked at.
+        let mut session = Session::read(&self.queries).await?;
+        let is_current = ReplicaState::on(&mut session).await?.is_current();
+        let recorded =
+            session.query_as::<(i64,)>("select num_entries::bigint from public.queries where query_uid = $1");
+        let recorded = recorded.bind(uid).fetch_optional(session.on()).await?;
+        session.done().await?;
+        let Some((num_entries,)) = recorded else {
+            return Ok(is_current);
+        };
+        let mut session = Session::read(&self.results).await?;
+        let is_current = ReplicaState::on(&mut session).await?.is_current();
+        let count = session.query_as::<(i64,)>("select count(*) from public.results where query_uid = $1");
+        let (there,) = count.bind(uid).fetch_one(session.on()).await?;
+        session.done().await?;
+        Ok(is_current && there < num_entries)
     }
 }

@@ -238,6 +238,8 @@ async fn results_of_a_query_are_all_there_or_not_yet() {
                 .collect::<Vec<_>>()
         });
         let expected = expected.map(|authors| authors.into_iter().map(str::to_owned).collect::<Vec<_>>());
+        // This server is a primary: what it lacks is not on its way.
+        assert_eq!(reads.is_without_results_of(uid).await.unwrap(), authors.is_none());
         assert_eq!(authors, expected, "{page} {items}");
     }
 }
@@ -263,6 +265,7 @@ async fn a_delayed_replica_shows_a_query_whole_or_not_at_all() {
             select 1, '{uid}', n, 'A' || n from generate_series(0, 39) n;"
     );
     server.execute("arxiv", &rows).await;
+    assert!(!reads.is_without_results_of(uid).await.unwrap(), "on its way");
     eventually("the query", async || {
         let (told, papers) = (
             queries(&reads, 0, None).await,
