@@ -147,6 +147,11 @@ async fn the_lag_is_told(bed: &Bed, name: &str) {
     databases.replica.resume_replay().await.unwrap();
     bed.execute("delete from public.results where author = 'late'")
         .await;
+    eventually("it is behind no more", async || {
+        let answer = bed.get(&format!("/arxiv/{name}")).await;
+        (!answer.headers().contains_key("arxiv-replica-lag")).then_some(())
+    })
+    .await;
 }
 
 /// Of a query whose object outlives its rows the results are told to be gone, for good.
