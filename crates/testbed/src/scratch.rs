@@ -142,7 +142,11 @@ fn sweep(runs: &Path) -> Result<()> {
         {
             let folder = lock_path.with_extension("");
             if !folder.exists() || fs::remove_dir_all(&folder).is_ok() {
-                fs::remove_file(&lock_path)?;
+                match fs::remove_file(&lock_path) {
+                    // Another process swept it, as soon as it had listed it too.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    removed => removed?,
+                }
             }
         }
     }

@@ -80,6 +80,9 @@ async fn children_end_when_we_are_killed() {
         let log = Path::new(&file).with_extension("log");
         let start = move || Child::spawn(Spec::new("/bin/sleep", log).arg("1000")).unwrap();
         let child = std::thread::spawn(start).join().unwrap();
+        // setpriv has set the death signal once it has become the program.
+        let name = format!("/proc/{}/comm", child.pid());
+        until(|| fs::read_to_string(&name).is_ok_and(|name| name.trim() == "sleep")).await;
         fs::write(&file, child.pid().to_string()).unwrap();
         child.wait(Duration::from_mins(1)).await.unwrap();
         return;

@@ -249,7 +249,13 @@ fn cut(start: String) -> Response<Body> {
 /// Entries without end, made as they are sent.
 fn huge(asked: &Asked, behaviour: &Behaviour) -> Response<Body> {
     let head = Bytes::from(feed::head(asked, behaviour, u32::MAX));
-    let entry = Bytes::from(feed::entry(asked, behaviour, 0));
+    // Most of it is comments, which are quickly read: as papers alone it would take a busy machine longer than anybody waits.
+    let comment = format!(
+        "<arxiv:comment xmlns:arxiv=\"http://arxiv.org/schemas/atom\">{}</arxiv:comment></entry>",
+        "A long comment. ".repeat(4096)
+    );
+    let entry = feed::entry(asked, behaviour, 0).replacen("</entry>", &comment, 1);
+    let entry = Bytes::from(entry);
     let entries = std::iter::repeat_n(entry.clone(), HUGE_BYTES / entry.len());
     let all = std::iter::once(head)
         .chain(entries)

@@ -1,9 +1,13 @@
 //! Namespaces, and `ServiceAccounts` with just the rights that a file of rules gives.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authorization::v1::{
+    NonResourceAttributes, ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
@@ -15,9 +19,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{ControlPlane, kubeconfig};
+use crate::wait;
 
 /// Longer than anybody lets a throw-away cluster run; the kubeconfig is written anew at each start.
 const TOKEN_SECONDS: i64 = 30 * 24 * 3600;
+const ROLES_LIMIT: Duration = Duration::from_secs(30);
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
 /// The shape of the files in the chart's `rbac` folder.
@@ -86,7 +92,7 @@ impl ControlPlane {
                 metadata: named::<ClusterRole>("", &full_name).metadata,
             };
             let role = ClusterRole {
-                rules: Some(rules),
+                rules: Some(rules.clone()),
                 ..named("", &full_name)
             };
             apply(&Api::all(client.clone()), &role).await?;
@@ -98,13 +104,16 @@ impl ControlPlane {
                 metadata: named::<Role>(namespace, &role_name).metadata,
             };
             let role = Role {
-                rules: Some(rules),
+                rules: Some(rules.clone()),
                 ..named(namespace, &role_name)
             };
             apply(&Api::namespaced(client.clone(), namespace), &role).await?;
             apply(&Api::namespaced(client, namespace), &binding).await?;
         }
 
+        if let Some(rule) = rules.first() {
+            self.knows(namespace, name, rule).await?;
+        }
         let request = TokenRequest {
             spec: TokenRequestSpec {
                 expiration_seconds: Some(TOKEN_SECONDS),
@@ -119,6 +128,39 @@ impl ControlPlane {
         let path = self.folder.join(format!("{namespace}-{name}.kubeconfig"));
         kubeconfig::write(&path, &self.url(), self.certificates.ca(), namespace, &token)?;
         Ok(path)
+    }
+
+    /// Waits until the account may do what this rule says: the API server hears of new roles a little later.
+    async fn knows(&self, namespace: &str, name: &str, rule: &PolicyRule) -> Result<()> {
+        let first = |words: &Option<Vec<String>>| words.as_ref().and_then(|words| words.first().cloned());
+        let verb = rule.verbs.first().cloned();
+        let path = first(&rule.non_resource_urls);
+        let resource = path.is_none().then(|| ResourceAttributes {
+            group: first(&rule.api_groups),
+            resource: first(&rule.resources),
+            name: first(&rule.resource_names),
+            namespace: Some(namespace.to_owned()),
+            verb: verb.clone(),
+            ..ResourceAttributes::default()
+        });
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(format!("system:serviceaccount:{namespace}:{name}")),
+                resource_attributes: resource,
+                non_resource_attributes: path.map(|path| NonResourceAttributes {
+                    path: Some(path),
+                    verb,
+                }),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        let reviews: Api<SubjectAccessReview> = Api::all(self.client().await?);
+        wait::until(&format!("rights of {name}"), ROLES_LIMIT, async || {
+            let answer = reviews.create(&PostParams::default(), &review).await?;
+            Ok(answer.status.is_some_and(|status| status.allowed).then_some(()))
+        })
+        .await
     }
 }
 

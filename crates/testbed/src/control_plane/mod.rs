@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kube::Client;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client};
 
 use crate::ports::Port;
 use crate::process::Child;
@@ -173,7 +174,13 @@ impl ControlPlane {
     /// Starts etcd again after its process has ended, with the same data.
     pub async fn start_etcd(&self) -> Result<()> {
         self.etcd.start_again()?;
-        self.ready().await
+        self.ready().await?;
+        // Readiness may be from before. What is asked for without a version is read from etcd.
+        let namespaces: Api<Namespace> = Api::all(self.client().await?);
+        wait::until("etcd answering", READY_LIMIT, async || {
+            Ok(namespaces.get("default").await.ok().map(drop))
+        })
+        .await
     }
 
     /// Stops both in an orderly way.

@@ -23,7 +23,7 @@ const SUPERUSER: &str = "postgres";
 /// In the data folder, readable by the server's user alone. It is made anew for each template.
 const PASSWORD_FILE: &str = "superuser-password";
 const READY_LIMIT: Duration = Duration::from_secs(30);
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+const STOP_LIMIT: Duration = Duration::from_mins(1);
 
 /// How to start a server.
 #[derive(Clone, Debug, Default)]
@@ -208,6 +208,8 @@ impl Postgres {
 
     /// Kills all of its processes at once, as when its machine dies.
     pub async fn kill9(&self) -> Result<()> {
+        // So that it starts no more meanwhile.
+        self.child.stop();
         let backends = backends(self.child.pid());
         self.child.kill9();
         signal_all(&backends, Signal::KILL);
@@ -270,7 +272,7 @@ fn options(port: u16, fsync: bool) -> Vec<String> {
         "shared_buffers=16MB".into(),
         "max_connections=200".into(),
         "max_wal_senders=10".into(),
-        "wal_keep_size=64MB".into(),
+        "wal_keep_size=512MB".into(),
         // A replica that finds its primary gone looks again this soon (5 s by default).
         "wal_retrieve_retry_interval=200ms".into(),
         "timezone=UTC".into(),

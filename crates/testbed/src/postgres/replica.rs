@@ -13,7 +13,7 @@ use crate::wait;
 
 const BACKUP_LIMIT: Duration = Duration::from_mins(1);
 /// How long a replica may take to replay, pause or become a primary.
-const REPLAY_LIMIT: Duration = Duration::from_secs(30);
+const REPLAY_LIMIT: Duration = Duration::from_mins(2);
 
 impl Postgres {
     /// A new streaming replica of this primary, which answers reads.
