@@ -81,6 +81,10 @@ async fn all_rows_come_once_in_spite_of_conflicts() {
     let rows = "insert into results (author, title)
         select 'A' || n, case when n % 3 = 0 then 'third' end from generate_series(1, 6500) n";
     server.execute("arxiv", rows).await;
+    // It locks the tables too, and would so cancel reads by itself.
+    for sql in ["alter system set autovacuum = off", "select pg_reload_conf()"] {
+        server.execute("postgres", sql).await;
+    }
     let replica = server.postgres.replica().await.unwrap();
     replica.wait_replayed(&server.postgres).await.unwrap();
     let mut recovery = Recovery::of(&server, &replica).await;

@@ -54,6 +54,8 @@ impl Pair {
         Gate::new(GateSettings {
             interval: Duration::from_secs(3),
             guard: Duration::from_millis(100),
+            // So long that it shows whether it is waited for.
+            longest_guard: Duration::from_secs(4),
             ..GateSettings::new(self.url("arxiv_upstream", "arxiv_sequence"), "gate-tests".into())
         })
         .unwrap()
@@ -119,7 +121,7 @@ async fn pools_let_go_of_the_old_primary() {
         println!("{end:?}: numbers again after {took:?}");
         assert!(after.is_disjoint(&before), "{end:?}: {before:?} {after:?}");
         // One connection waits out its time limit, not each.
-        assert!(took < Duration::from_secs(12), "{end:?}: {took:?}");
+        assert!(took < Duration::from_secs(14), "{end:?}: {took:?}");
         if end == End::Frozen {
             old.thaw();
         }
@@ -164,8 +166,16 @@ async fn a_record_is_told_only_when_the_standby_has_it() {
     let (uid, papers) = (Uuid::new_v4(), papers(3));
     pair.replica.stop().await.unwrap();
     // Committed, and waits for the standby.
-    let committed = timeout(Duration::from_secs(2), records.record(&record(uid, 7, &papers))).await;
-    assert!(committed.is_err(), "{committed:?}");
+    let waits =
+        "select exists (select from pg_stat_activity where wait_event = 'SyncRep' and usename = 'arxiv_rw')";
+    let committed = eventually("it waits for the standby", async || {
+        pair.primary.value("postgres", waits).await
+    });
+    let first = record(uid, 7, &papers);
+    tokio::select! {
+        told = records.record(&first) => panic!("told: {told:?}"),
+        () = committed => {}
+    }
     pair.primary.postgres.kill9().await.unwrap();
     pair.primary.postgres.start_again().await.unwrap();
     let stands = "select count(*) from queries where query_uid is not null";
@@ -226,7 +236,8 @@ async fn the_gate_keeps_the_interval_over_a_fail_over_that_loses_the_slot() {
     let mut turn = second.enter(PATIENCE).await.unwrap();
     let began = Instant::now();
     turn.slot(PATIENCE).await.unwrap();
-    assert!(began.elapsed() < Duration::from_millis(3_500));
+    // Less than with the longest guard, 7 s.
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
     turn.leave().await;
 }
 

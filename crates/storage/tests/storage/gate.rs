@@ -1,16 +1,16 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use jiff::Timestamp;
-use storage::{Gate, GateError, GateSettings, Outcome};
+use jiff::{SignedDuration, Timestamp};
+use storage::{Gate, GateError, GateSettings, Outcome, Slot, Turn};
 use testbed::proxy::{Link, Proxy};
 use tokio::time::{Instant, timeout};
 
 use crate::setup::{Server, address_of, eventually};
 
 const INTERVAL: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(20);
-const SOON: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_mins(1);
+const SOON: Duration = Duration::from_secs(20);
 /// Sessions that hold the gate's lock, or wait for it.
 const HOLDERS: &str = "select count(*) from pg_locks where locktype = 'advisory' and granted";
 const WAITERS: &str = "select count(*) from pg_locks where locktype = 'advisory' and not granted";
@@ -45,6 +45,17 @@ async fn now(server: &Server) -> Timestamp {
         )
         .await;
     Timestamp::from_microsecond(micros).unwrap()
+}
+
+/// The first of a few slots that is fresh: on a busy machine an answer may take longer than it is good for.
+async fn fresh_slot(turn: &mut Turn) -> Slot {
+    for _ in 0..5 {
+        let slot = turn.slot(PATIENCE).await.unwrap();
+        if slot.is_fresh() {
+            return slot;
+        }
+    }
+    panic!("no slot is ever fresh")
 }
 
 /// A request: waits for turn and slot, "asks", and tells when by the database's clock.
@@ -102,13 +113,12 @@ async fn a_killed_holder_frees_the_gate_and_knows_it() {
     let mut turn = first.enter(PATIENCE).await.unwrap();
     turn.slot(PATIENCE).await.unwrap();
     let kill = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted";
-    let lost = async {
-        let began = Instant::now();
-        let error = timeout(SOON, turn.lost()).await.expect("the loss is noticed");
-        assert!(error.is_unavailable(), "{error:?}");
-        began.elapsed()
-    };
-    let (elapsed, _) = tokio::join!(lost, server.value::<bool>("postgres", kill));
+    server.value::<bool>("postgres", kill).await;
+    let killed = Instant::now();
+    let error = timeout(SOON, turn.lost()).await.expect("the loss is noticed");
+    assert!(error.is_unavailable(), "{error:?}");
+    // Sooner than that of a server that hangs.
+    let elapsed = killed.elapsed();
     assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
     // The lost turn cannot end as if nothing had happened.
     assert!(turn.finish(Outcome::Answered).await.is_err());
@@ -154,7 +164,8 @@ async fn after_a_break_the_next_request_waits_until_the_one_before_is_dropped() 
         took - entered,
         dropped - entered
     );
-    assert!(again < Duration::from_secs(1), "{again:?}");
+    // Less than the wait after a break.
+    assert!(again < Duration::from_secs(2), "{again:?}");
 }
 
 #[tokio::test]
@@ -225,7 +236,7 @@ async fn patience_bounds_every_wait() {
         panic!("another error")
     };
     assert!(
-        began.elapsed() < Duration::from_secs(2) && retry_after > Duration::from_secs(25),
+        began.elapsed() < SOON && retry_after > Duration::from_secs(25),
         "{retry_after:?}"
     );
     turn.leave().await;
@@ -240,8 +251,7 @@ async fn a_slot_goes_stale() {
     })
     .unwrap();
     let mut turn = gate.enter(PATIENCE).await.unwrap();
-    let slot = turn.slot(PATIENCE).await.unwrap();
-    assert!(slot.is_fresh());
+    let slot = fresh_slot(&mut turn).await;
     eventually("it is stale", async || !slot.is_fresh()).await;
     let began = now(&server).await;
     turn.finish(Outcome::Failed).await.unwrap();
@@ -273,7 +283,7 @@ async fn a_slot_of_a_database_far_away_is_good_for_longer() {
     for _ in 0..2 {
         let mut turn = gate.enter(PATIENCE).await.unwrap();
         let asked = now(&server).await;
-        assert!(turn.slot(PATIENCE).await.unwrap().is_fresh());
+        fresh_slot(&mut turn).await;
         // And the next one is as much farther.
         let next_slot = gate.state().await.unwrap().next_slot;
         assert!(next_slot.duration_since(asked).unsigned_abs() > INTERVAL + delay * 2);
@@ -316,14 +326,10 @@ async fn the_cool_down_is_everybodys_and_grows() {
         let began = now(&server).await;
         let until = turn.finish(outcome).await.unwrap().expect("cooling down");
         let ended = now(&server).await;
-        let (least, most) = (
-            until.duration_since(ended).unsigned_abs(),
-            until.duration_since(began).unsigned_abs(),
-        );
-        assert!(
-            least <= ms(pause) && ms(pause) <= most,
-            "case {n}: {least:?} {most:?}"
-        );
+        // The first is less than nothing where the pause was over before anybody looked.
+        let (least, most) = (until.duration_since(ended), until.duration_since(began));
+        let pause = SignedDuration::from_millis(pause);
+        assert!(least <= pause && pause <= most, "case {n}: {least:?} {most:?}");
         let state = second.state().await.unwrap();
         assert_eq!(
             (state.cooldown_until, state.throttled_in_a_row),
@@ -338,8 +344,11 @@ async fn the_cool_down_is_everybodys_and_grows() {
                 told += 1;
                 turn.slot(PATIENCE).await.unwrap();
             }
-            // This machine was slower than a short pause.
+            // This machine was slower than a short pause, or it ended just now.
             Ok(_) => {}
+            Err(GateError::Busy { .. }) => {
+                turn.slot(PATIENCE).await.unwrap();
+            }
             other => panic!("{other:?}"),
         }
         assert!(now(&server).await >= until);

@@ -85,7 +85,7 @@ async fn a_page_with_a_short_life_is_replaced_after_it() {
     let empty = NewPage {
         total: 0,
         entries: Vec::new(),
-        keep_for: Some(Duration::from_millis(500)),
+        keep_for: Some(Duration::from_secs(3)),
         ..page("empty")
     };
     assert_eq!(pages.put(&key, &empty).await.unwrap().title, "empty");

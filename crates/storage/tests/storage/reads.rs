@@ -116,10 +116,10 @@ async fn results_come_in_pages_by_insertion_with_nulls_as_empty() {
 async fn what_is_younger_than_the_settle_horizon_is_left_out() {
     let server = Server::migrated().await;
     let rows = "
-        insert into queries (timestamp, query, recorded_at) values (1, 'before', null), (2, 'settled', now() - interval '11 s'), (3, 'young', now());
-        insert into results (author, recorded_at) values ('before', null), ('young', now()), ('settled', now() - interval '11 s');";
+        insert into queries (timestamp, query, recorded_at) values (1, 'before', null), (2, 'settled', now() - interval '61 s'), (3, 'young', now());
+        insert into results (author, recorded_at) values ('before', null), ('young', now()), ('settled', now() - interval '61 s');";
     server.execute("arxiv", rows).await;
-    let apart = reads(&server, Some(Duration::from_secs(10)));
+    let apart = reads(&server, Some(Duration::from_mins(1)));
     let read: Vec<_> = queries(&apart, 0, None)
         .await
         .into_iter()

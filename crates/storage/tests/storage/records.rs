@@ -1,4 +1,4 @@
-use futures::future::join_all;
+use futures::{StreamExt, future::join_all, stream};
 use storage::{Closing, Ending, Object, Record, RecordOutcome, Recorded, Records};
 use uuid::Uuid;
 
@@ -91,7 +91,9 @@ async fn many_objects_at_once_and_none_with_no_papers() {
     let all: Vec<_> = (1..=50)
         .map(|n| record(Uuid::new_v4(), n, if n % 10 == 0 { &none } else { &papers }))
         .collect();
-    for outcome in join_all(all.iter().map(|record| records.record(record))).await {
+    // Twice as many as there are connections: whoever waits for one does so for a limited time.
+    let mut outcomes = stream::iter(all.iter().map(|record| records.record(record))).buffer_unordered(20);
+    while let Some(outcome) = outcomes.next().await {
         recorded(outcome.unwrap());
     }
     let distinct = "select count(distinct query_id) from queries where num_entries = (select count(*) from results r where r.query_uid = queries.query_uid)";
