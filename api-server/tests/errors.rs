@@ -157,7 +157,7 @@ async fn errors_of_a_process_alone_have_both_forms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_end_of_a_search_has_a_code_of_its_own() {
-    let bed = Bed::start(&[("ARXIV_WAIT_MS", "20000"), ("MIN_INTERVAL_MS", "50")]).await;
+    let bed = Bed::start(&[("MIN_INTERVAL_MS", "50")]).await;
     bed.execute(EMPTY).await;
     let ends = [
         ("zero", 404, "nothing_found"),

@@ -4,6 +4,8 @@
 
 mod bed;
 
+use std::time::Duration;
+
 use reqwest::{Response, header};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -29,7 +31,9 @@ impl Events {
         let mut request = bed
             .client
             .get(bed.url(path))
-            .header(header::ACCEPT, "text/event-stream");
+            .header(header::ACCEPT, "text/event-stream")
+            // For the whole stream; each event has a limit of its own.
+            .timeout(Duration::from_mins(10));
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }

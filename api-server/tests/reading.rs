@@ -272,7 +272,8 @@ async fn everything_is_streamed_in_little_memory() {
     let rows: usize = std::env::var("EXPORT_TEST_ROWS").map_or(100_000, |rows| rows.parse().unwrap());
     let bed = Bed::start(&[]).await;
     let fill = format!(
-        "truncate public.results restart identity;
+        "select from public.arxiv_results_epoch for update;
+         truncate public.results restart identity;
          insert into public.results (query_id, timestamp, author, title, journal)
            select n / 10, n, repeat('Author, ', 20) || n, repeat('title ', 10), '' from generate_series(1, {rows}) n"
     );

@@ -48,6 +48,18 @@ async fn gone(bed: &Bed, name: &str) {
     .await;
 }
 
+/// That there is none can be told once the replica is known to have all, which is 503 until then.
+async fn is_not_told_of(bed: &Bed, path: &str) {
+    eventually("it is not told of", async || {
+        match bed.get(path).await.status().as_u16() {
+            404 => Some(()),
+            503 => None,
+            status => panic!("{path}: {status}"),
+        }
+    })
+    .await;
+}
+
 /// The object's last state, as far as it was recorded.
 async fn is_told_from_its_record(bed: &Bed, name: &str, state: &Value, rows: &Value) {
     let answer = bed.get(&format!("/arxiv/{name}")).await;
@@ -118,15 +130,14 @@ async fn is_followed_to_its_end(bed: &Bed, name: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_ttl_deleted_is_told_from_what_was_recorded() {
-    let bed = Bed::start(&[("ARXIV_TTL_SECONDS", "4"), ("SWEEP_INTERVAL_SECONDS", "1")]).await;
+    let bed = Bed::start(&[("ARXIV_TTL_SECONDS", "15"), ("SWEEP_INTERVAL_SECONDS", "1")]).await;
     let (name, state, rows) = searched(&bed, "transient").await;
     gone(&bed, &name).await;
     is_told_from_its_record(&bed, &name, &state, &rows).await;
     // Rows from before, or of others, have no name.
     bed.execute("update public.queries set object_name = null").await;
     for path in ["", "/events", "/results"] {
-        let path = format!("/arxiv/{name}{path}");
-        assert_eq!(bed.get(&path).await.status(), 404, "{path}");
+        is_not_told_of(&bed, &format!("/arxiv/{name}{path}")).await;
     }
 }
 
@@ -201,15 +212,14 @@ async fn what_was_removed_by_hand_is_told_from_what_was_recorded() {
     bed.execute("update public.queries set object_namespace = 'elsewhere'")
         .await;
     for path in ["", "/events", "/results"] {
-        let path = format!("/arxiv/{name}{path}");
-        assert_eq!(bed.get(&path).await.status(), 404, "{path}");
+        is_not_told_of(&bed, &format!("/arxiv/{name}{path}")).await;
     }
     expired_results_are_told_as_removed(&bed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_failed_is_told_with_its_reason_once_it_is_removed() {
-    let bed = Bed::start(&[("ARXIV_TTL_SECONDS", "4"), ("SWEEP_INTERVAL_SECONDS", "1")]).await;
+    let bed = Bed::start(&[("ARXIV_TTL_SECONDS", "15"), ("SWEEP_INTERVAL_SECONDS", "1")]).await;
     bed.stack.arxiv().unwrap().set(Mode::Malformed);
     let answer = bed.get("/arxiv?title=hopeless").await;
     assert_eq!(answer.status(), 502);
@@ -245,5 +255,5 @@ async fn what_failed_is_told_with_its_reason_once_it_is_removed() {
     );
     // When it is forgotten, there is no query of this name.
     bed.execute("delete from public.arxiv_closed_queries").await;
-    assert_eq!(bed.get(&path).await.status(), 404);
+    is_not_told_of(&bed, &path).await;
 }

@@ -115,15 +115,19 @@ async fn a_query_is_told_by_its_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_takes_long_or_fails_is_told_by_its_name() {
-    let bed = Bed::start(&[("ARXIV_WAIT_MS", "1500")]).await;
+    let bed = Bed::start(&[]).await;
     let arxiv = bed.stack.arxiv().unwrap();
 
     // At the limit: 202, and the query goes on.
     arxiv.set(Behaviour {
-        delay_ms: 3000,
+        delay_ms: 8000,
         ..Behaviour::default()
     });
-    let location = accepted(bed.get("/arxiv?title=slow&max_results=1").await).await;
+    let request = bed
+        .client
+        .get(bed.url("/arxiv?title=slow&max_results=1"))
+        .header("prefer", "wait=1");
+    let location = accepted(request.send().await.unwrap()).await;
     assert_eq!(bed.get(&format!("{location}/results")).await.status(), 202);
     assert_eq!(finished(&bed, &location).await["phase"], "Succeeded");
 
@@ -228,7 +232,7 @@ async fn the_watch_outlives_kubernetes() {
         own_control_plane: true,
         ..Options::default()
     };
-    let bed = Bed::start_with(options, &[("ARXIV_WAIT_MS", "60000")]).await;
+    let bed = Bed::start_with(options, &[("ARXIV_WAIT_MS", "200000")]).await;
     let plane = bed.stack.control_plane();
     assert_eq!(bed.get("/arxiv?title=before").await.status(), 200);
 
@@ -268,7 +272,8 @@ async fn the_watch_outlives_kubernetes() {
         delay_ms: 2000,
         ..Behaviour::default()
     });
-    let waiting = tokio::spawn(bed.client.get(bed.url("/arxiv?title=across")).send());
+    let request = bed.client.get(bed.url("/arxiv?title=across"));
+    let waiting = tokio::spawn(request.timeout(Duration::from_mins(4)).send());
     bed.stack
         .arxiv()
         .unwrap()

@@ -12,7 +12,7 @@ use bed::{Bed, json, problems, told};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn searches_and_their_failures() {
-    let bed = Bed::start(&[("ARXIV_TIMEOUT_MS", "3000")]).await;
+    let bed = Bed::start(&[("ARXIV_TIMEOUT_MS", "6000")]).await;
     searches(&bed).await;
     failures_of_arxiv(&bed).await;
     calls_are_logged(&bed).await;

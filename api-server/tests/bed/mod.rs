@@ -27,8 +27,10 @@ use testbed::{
 /// For anything that is waited for on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
-/// The queries of the wire cases' `seeded` setup, and its results.
+/// The queries of the wire cases' `seeded` setup, and its results. The epoch comes first, or this and the operator, which settles
+/// results, might wait for each other.
 pub(crate) const SEED: &str = "
+    select from public.arxiv_results_epoch for update;
     truncate public.queries, public.results restart identity;
     insert into public.results (query_id, timestamp, result_number, author, title, journal)
       select 1, 1711843200, n + 1, 'A' || n, 'T' || n, case when n % 2 = 0 then 'J' || n else '' end
@@ -40,7 +42,9 @@ pub(crate) const SEED: &str = "
       (4, 1711850400, 200, 7, 7, null);";
 
 /// The tables of a new installation.
-pub(crate) const EMPTY: &str = "truncate public.queries, public.results restart identity";
+pub(crate) const EMPTY: &str = "
+    select from public.arxiv_results_epoch for update;
+    truncate public.queries, public.results restart identity";
 
 /// An HTTP client that follows nothing.
 pub(crate) fn client() -> Client {
@@ -61,13 +65,16 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    /// Starts everything, with a cool-down so short that no test meets one that another made.
+    /// Starts everything, with a cool-down so short that no test meets one that another made, and with callers who wait almost
+    /// as long as their client does.
     pub(crate) async fn start(environment: &[(&str, &str)]) -> Self {
         Self::start_with(Options::default(), environment).await
     }
 
     pub(crate) async fn start_with(options: Options, environment: &[(&str, &str)]) -> Self {
-        let environment = [("COOLDOWN_BASE_MS", "1")].iter().chain(environment);
+        let environment = [("COOLDOWN_BASE_MS", "1"), ("ARXIV_WAIT_MS", "50000")]
+            .iter()
+            .chain(environment);
         let environment = environment
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();

@@ -26,7 +26,7 @@ const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", 
 export async function launch() {
   const profile = mkdtempSync(join(tmpdir(), "arxiv-browser-"));
   // A profile of one's own is what launchPersistentContext makes; contexts beside it need a browser.
-  const browser = await chromium.launch({ executablePath: need("CHROMIUM"), args: FLAGS, env: { ...process.env, HOME: profile } });
+  const browser = await chromium.launch({ executablePath: need("CHROMIUM"), args: FLAGS, timeout: LIMIT, env: { ...process.env, HOME: profile } });
   const close = async () => {
     await browser.close();
     rmSync(profile, { recursive: true, force: true });
