@@ -3,7 +3,7 @@
 use sqlx::{FromRow, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{Reads, ReplicaState, Retries, find::StoredResult};
+use super::{Reads, Retries, find::StoredResult, lag};
 use crate::{StorageError, connect::bounded, session::Session};
 
 /// How many results there are, and one of the page; without a page just the number.
@@ -94,7 +94,7 @@ impl Reads {
     async fn look_for_results_of(&self, uid: Uuid) -> Result<bool, StorageError> {
         // Each in one session, so that the server which tells how far it is behind is the one that is looked at.
         let mut session = Session::read(&self.queries).await?;
-        let is_current = ReplicaState::on(&mut session).await?.is_current();
+        let is_current = lag::is_current(&mut session).await?;
         let recorded =
             session.query_as::<(i64,)>("select num_entries::bigint from public.queries where query_uid = $1");
         let recorded = recorded.bind(uid).fetch_optional(session.on()).await?;
@@ -103,7 +103,7 @@ impl Reads {
             return Ok(is_current);
         };
         let mut session = Session::read(&self.results).await?;
-        let is_current = ReplicaState::on(&mut session).await?.is_current();
+        let is_current = lag::is_current(&mut session).await?;
         let count = session.query_as::<(i64,)>("select count(*) from public.results where query_uid = $1");
         let (there,) = count.bind(uid).fetch_one(session.on()).await?;
         session.done().await?;

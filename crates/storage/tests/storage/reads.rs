@@ -264,8 +264,14 @@ async fn a_delayed_replica_shows_a_query_whole_or_not_at_all() {
          insert into results (query_id, query_uid, result_number, author)
             select 1, '{uid}', n, 'A' || n from generate_series(0, 39) n;"
     );
+    replica.pause_replay().await.unwrap();
     server.execute("arxiv", &rows).await;
-    assert!(!reads.is_without_results_of(uid).await.unwrap(), "on its way");
+    // As soon as the replica knows that there is more, what it lacks may be on its way; not before.
+    eventually("that it is behind", async || {
+        !reads.is_without_results_of(uid).await.unwrap()
+    })
+    .await;
+    replica.resume_replay().await.unwrap();
     eventually("the query", async || {
         let (told, papers) = (
             queries(&reads, 0, None).await,
