@@ -1,5 +1,7 @@
 //! How far results are settled: what tries to get a wrong page, or one with a hole, out of it.
 
+mod replicas;
+
 use std::{
     sync::{
         Arc,
@@ -281,140 +283,6 @@ async fn ids_that_sessions_keep_are_never_settled() {
         .await;
     settle(&records).await;
     assert!(reads.settled(Position::START).await.unwrap().is_none());
-}
-
-#[tokio::test]
-async fn replicas_settle_as_they_replay() {
-    let server = Server::migrated().await;
-    let (records, primary) = (records(&server), reads(&server.postgres));
-    server
-        .execute(
-            "arxiv",
-            "insert into results (author) select 'A' || n from generate_series(1, 20) n",
-        )
-        .await;
-    settle(&records).await;
-    let (first, second) = (
-        server.postgres.replica().await.unwrap(),
-        server.postgres.replica().await.unwrap(),
-    );
-    for replica in [&first, &second] {
-        replica.wait_replayed(&server.postgres).await.unwrap();
-    }
-    let (ahead, behind) = (reads(&first), reads(&second));
-    second.pause_replay().await.unwrap();
-    server
-        .execute(
-            "arxiv",
-            "insert into results (author) select 'B' || n from generate_series(1, 20) n",
-        )
-        .await;
-    settle(&records).await;
-    server.execute("arxiv", "delete from results where id = 2").await;
-    first.wait_replayed(&server.postgres).await.unwrap();
-    let (there, here) = (
-        page(&ahead, i64::MIN, 100).await,
-        page(&behind, i64::MIN, 100).await,
-    );
-    assert_eq!((there.settled.bound, there.rows.len()), (40, 39));
-    assert_eq!((here.settled.bound, here.rows.len()), (20, 20));
-    assert!(
-        here.settled.epoch < there.settled.epoch,
-        "so it can be told that it is behind"
-    );
-
-    let lag = storage::ReplicaState::of(&pool(&second))
-        .await
-        .unwrap()
-        .lag
-        .unwrap();
-    eventually("the lag grows", async || {
-        let later = storage::ReplicaState::of(&pool(&second))
-            .await
-            .unwrap()
-            .lag
-            .unwrap();
-        later > lag + Duration::from_millis(200)
-    })
-    .await;
-    second.resume_replay().await.unwrap();
-    second.wait_replayed(&server.postgres).await.unwrap();
-    assert_eq!(page(&behind, i64::MIN, 100).await.settled, there.settled);
-    eventually("the lag ends", async || {
-        let now = storage::ReplicaState::of(&pool(&second)).await.unwrap().lag;
-        now == Some(Duration::ZERO)
-    })
-    .await;
-    assert_eq!(
-        storage::ReplicaState::of(&pool(&server.postgres))
-            .await
-            .unwrap()
-            .lag,
-        None
-    );
-    assert_eq!(page(&primary, i64::MIN, 100).await.settled, there.settled);
-}
-
-#[tokio::test]
-async fn a_server_that_takes_over_with_less_has_other_epochs_and_no_hole() {
-    let server = Server::migrated().await;
-    let primary = records(&server);
-    let add = |author: &'static str| {
-        let server = &server;
-        async move {
-            let sql =
-                format!("insert into results (author) select '{author}' || n from generate_series(1, 40) n");
-            server.execute("arxiv", &sql).await;
-        }
-    };
-    add("A").await;
-    settle(&primary).await;
-    let (first, second) = (
-        server.postgres.replica().await.unwrap(),
-        server.postgres.replica().await.unwrap(),
-    );
-    for replica in [&first, &second] {
-        replica.wait_replayed(&server.postgres).await.unwrap();
-    }
-    // One replica does not get the rest: twice as many ids as Postgres logs ahead, and what began a new epoch.
-    second.stop().await.unwrap();
-    add("B").await;
-    add("C").await;
-    settle(&primary).await;
-    server.execute("arxiv", "delete from results where id = 2").await;
-    settle(&primary).await;
-    first.wait_replayed(&server.postgres).await.unwrap();
-    let seen = page(&reads(&first), i64::MIN, 1000).await;
-    assert_eq!((seen.settled.bound, seen.rows.len()), (120, 119));
-    let read = Position {
-        epoch: seen.settled.epoch,
-        id: 120,
-    };
-    server.postgres.stop().await.unwrap();
-
-    second.start_again().await.unwrap();
-    second.promote().await.unwrap();
-    let url = second.url("arxiv_rw", "arxiv_rw", "arxiv");
-    let pool = storage::pool(&url, &pool_settings(Access::ReadWrite)).unwrap();
-    let records = Records::new(pool.clone(), pool.clone(), false);
-    let reads = reads(&second);
-    // It changes as the other one did, and goes on with ids that were given before.
-    let change = "delete from results where id = 3;
-        insert into results (author) select 'D' || n from generate_series(1, 40) n";
-    second.execute("arxiv", change).await.unwrap();
-    settle(&records).await;
-    let here = page_behind(&reads, read, 1000).await;
-    assert!(here.settled.epoch > seen.settled.epoch, "{here:?}");
-    assert!(here.settled.bound < read.id, "fewer than there: {here:?}");
-    assert_eq!(here.settled.after, 40, "what both had");
-    let authors: Vec<_> = here.rows.iter().map(|row| row.row.author.as_str()).collect();
-    assert_eq!((authors.len(), authors[0], authors[39]), (40, "D1", "D40"));
-    // Who has read here goes on from there.
-    let on = Position {
-        epoch: here.settled.epoch,
-        id: here.rows[9].id,
-    };
-    assert_eq!(page_behind(&reads, on, 1).await.rows[0].row.author, "D11");
 }
 
 fn pool(server: &Postgres) -> storage::PgPool {
