@@ -26,7 +26,7 @@ use crate::{
         waiters::Waiters,
     },
     listing::Lists,
-    metrics::{Counts, register_answers, register_lags, register_pools, register_shared},
+    metrics::{Counts, register_answers, register_lags, register_pools},
     queries::QueryLog,
     reading::lag::Lag,
     request_body::BodyRoom,
@@ -112,7 +112,6 @@ impl App {
         let (answers, papers) = (AnswerRoom::new(ROWS), AnswerRoom::new(PAPERS));
         register_answers(metrics, [answers.clone(), papers.clone()]);
         if let Some(reads) = &reads {
-            register_shared(metrics, reads.clone());
             app.query_log = Some(QueryLog {
                 reads: reads.clone(),
                 zone: settings.timezone_offset,
@@ -190,12 +189,7 @@ impl App {
         let settle = Duration::from_secs(pools.settings.read_settle_seconds);
         // In one database a record appears as a whole; in two, one half of it may come before the other.
         let settle = (!tables.queries.same_database(&tables.results)).then_some(settle);
-        let reads = Reads::new(queries, results, settle);
-        Ok(if pools.settings.share_reads {
-            reads
-        } else {
-            reads.unshared()
-        })
+        Ok(Reads::new(queries, results, settle))
     }
 
     fn writes(&mut self, pools: &mut Pools<'_>, tables: &Tables, served: &Served) -> anyhow::Result<Writes> {

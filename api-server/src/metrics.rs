@@ -6,14 +6,14 @@ use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
     metrics::{
-        counter::{ConstCounter, Counter},
+        counter::Counter,
         family::Family,
         gauge::{ConstGauge, Gauge},
         histogram::Histogram,
     },
 };
 use service::metrics::Metrics;
-use storage::{PgPool, Reads};
+use storage::PgPool;
 
 use crate::{answer_room::AnswerRoom, reading::lag::Lag};
 
@@ -187,23 +187,5 @@ impl Collector for Answers {
             ConstGauge::new(bytes).encode(taken.encode_family(&labels)?)?;
         }
         Ok(())
-    }
-}
-
-/// How many pages of results needed no read of their own.
-#[derive(Debug)]
-struct Shared(Reads);
-
-/// Adds the reads that requests shared to the metrics.
-pub(crate) fn register_shared(metrics: &Metrics, reads: Reads) {
-    metrics.register(|registry| registry.register_collector(Box::new(Shared(reads))));
-}
-
-impl Collector for Shared {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let count = ConstCounter::new(self.0.shared());
-        let about = "Pages of results that were answered by a read that another request had asked for";
-        let shared = encoder.encode_descriptor("shared_reads", about, None, count.metric_type())?;
-        count.encode(shared)
     }
 }

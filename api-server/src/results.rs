@@ -166,7 +166,7 @@ impl ResultPages {
         let place = self.answers.take(client, items).await?;
         let (mut response, count) = if wanted.rows.filter.is_empty() && wanted.format == Format::Json {
             let rows = self.reads.results(page, items).await?;
-            let body = Body::from(place.whole(json(&*rows)?)?);
+            let body = Body::from(place.whole(json(&rows)?)?);
             (with_head(wanted.format, body), rows.len())
         } else {
             let rows = self.reads.find(&wanted.rows.filter, page, items).await?;

@@ -107,10 +107,6 @@ pub(crate) struct Settings {
     /// that no half of one is.
     #[arg(long, env = "READ_SETTLE_SECONDS", default_value_t = 10)]
     pub(crate) read_settle_seconds: u64,
-    /// Whether requests for the same page of /results share one read while it waits for a connection. Off, each reads for itself,
-    /// as when one wants to know what a read costs.
-    #[arg(long, env = "SHARE_READS", default_value_t = true, action = clap::ArgAction::Set)]
-    pub(crate) share_reads: bool,
     /// How long requests in flight may take after SIGTERM, in seconds.
     #[arg(long, env = "DRAIN_SECONDS", default_value_t = 20)]
     pub(crate) drain_seconds: u64,

@@ -1,8 +1,7 @@
 //! How fast the API server is, beside its limit: the same SQL on the same pages by pgbench, in the same run, on the same cores.
 //! Development only; `cargo xtask bench` runs it.
 //!
-//! The load comes from wrk, a program of a few threads that is not what is measured. Pages are drawn at random, and answers that
-//! several clients share do not count.
+//! The load comes from wrk, a program of a few threads that is not what is measured. Pages are drawn at random.
 
 mod loads;
 mod pgbench;
@@ -21,7 +20,7 @@ use anyhow::{Context, Result, bail};
 use testbed::{http_get, packages, progress};
 use url::Url;
 
-pub use loads::{Against, Asked, LOADS, Load};
+pub use loads::{Against, LOADS, Load};
 pub use stage::rows;
 pub use table::table;
 
@@ -66,8 +65,6 @@ pub struct Figures {
     pub load: &'static Load,
     /// Of the API server.
     pub served: wrk::Measured,
-    /// Answers a second that needed no read of their own.
-    pub shared: f64,
     /// What the rate is divided by: transactions a second of pgbench with the same SQL, or what was served of an earlier load.
     pub limit: Option<f64>,
     /// Of the other server.
@@ -80,7 +77,7 @@ impl Figures {
     /// Whether nothing failed, and every figure is within its limit.
     pub fn is_good(&self) -> bool {
         let fast = match (self.limit, self.load.goal) {
-            (Some(limit), Some(goal)) => self.served.rate - self.shared >= limit * goal,
+            (Some(limit), Some(goal)) => self.served.rate >= limit * goal,
             _ => true,
         };
         let prompt = self.load.p99.is_none_or(|most| self.served.p99 <= most);
@@ -128,14 +125,12 @@ async fn measure(
             .map(|figures| figures.served.rate),
         Against::Nothing => None,
     };
-    let asked = stage.server(load.asked);
+    let asked = &stage.server;
     let (warm_up, length) = (WARM_UP.min(settings.length), settings.length(load));
     // Connections to the database are made here, as pgbench's are before it measures.
     wrk::run(stage, asked.url(), load, warm_up, settings).await?;
     stage.at_rest().await?;
-    let shared = asked.shared().await?;
     let served = wrk::run(stage, asked.url(), load, length, settings).await?;
-    let shared = (asked.shared().await? - shared) / served.seconds;
     stage.at_rest().await?;
     let compared = match settings.compare.as_ref().filter(|_| load.for_all) {
         Some(url) => {
@@ -147,7 +142,6 @@ async fn measure(
     Ok(Figures {
         load,
         served,
-        shared,
         limit,
         compared,
         memory: asked.memory()?,

@@ -11,15 +11,6 @@ pub enum Database {
     Sequence,
 }
 
-/// Which server is asked. Both have as many connections to their databases as one is shipped with.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Asked {
-    /// One where each request reads for itself.
-    Unshared,
-    /// One as it is shipped.
-    Shipped,
-}
-
 /// What a load's rate is divided by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Against {
@@ -39,8 +30,6 @@ pub struct Load {
     /// The function `path()` in Lua: the next path and query, drawn at random. `rows` is the number of rows in `results`, `cursors`
     /// are those of deep pages.
     pub lua: &'static str,
-    /// Who answers it.
-    pub asked: Asked,
     /// Whether it is run before rows are settled, as where no operator runs.
     pub unsettled: bool,
     /// Clients, where answers take so long that those of many would be half done at the end.
@@ -51,13 +40,12 @@ pub struct Load {
     pub for_all: bool,
     /// What else does the same work.
     pub against: Against,
-    /// The least acceptable ratio to that; answers that needed no read of their own don't count.
+    /// The least acceptable ratio to that.
     pub goal: Option<f64>,
     /// The most that 99 of 100 answers may take.
     pub p99: Option<Duration>,
 }
 
-const FIRST_TEN: &str = "function path() return '/results?page=' .. math.random(0, 9) end";
 const DEEP: &str = "function path() return '/results?page=' .. math.random(math.floor(rows / 20), math.floor(rows / 10) - 1) end";
 const DEEP_SQL: &str = "\\set start random(:rows / 20, :rows / 10 - 1) * 10\n\
     select author, title, journal from results order by id limit 10 offset :start;\n";
@@ -66,7 +54,6 @@ const FIRST_BY_CURSOR: &str = "GET /results?after=, the first";
 const LOAD: Load = Load {
     name: "",
     lua: "",
-    asked: Asked::Unshared,
     unsettled: false,
     clients: None,
     lengths: 1,
@@ -77,7 +64,7 @@ const LOAD: Load = Load {
 };
 
 /// All of them, in order; those before rows are settled come first.
-pub const LOADS: [Load; 10] = [
+pub const LOADS: [Load; 8] = [
     Load {
         name: "GET /results, deep pages, not settled",
         lua: DEEP,
@@ -92,7 +79,7 @@ pub const LOADS: [Load; 10] = [
     },
     Load {
         name: "GET /results, first ten pages",
-        lua: FIRST_TEN,
+        lua: "function path() return '/results?page=' .. math.random(0, 9) end",
         against: Against::Sql(
             Database::Reads,
             "\\set start random(0, 9) * 10\n\
@@ -148,21 +135,8 @@ pub const LOADS: [Load; 10] = [
         ..LOAD
     },
     Load {
-        name: "GET /results, first ten pages, as shipped",
-        lua: FIRST_TEN,
-        asked: Asked::Shipped,
-        ..LOAD
-    },
-    Load {
-        name: "GET /results, one page for everybody",
-        lua: "function path() return '/results?page=0' end",
-        asked: Asked::Shipped,
-        ..LOAD
-    },
-    Load {
         name: "GET /healthz (no work)",
         lua: "function path() return '/healthz' end",
-        asked: Asked::Shipped,
         for_all: false,
         ..LOAD
     },

@@ -11,8 +11,6 @@ use testbed::{http_get, wait};
 use url::Url;
 
 const READY_LIMIT: Duration = Duration::from_mins(1);
-/// Answers that needed no read of their own.
-const SHARED: &str = "arxiv_api_server_shared_reads_total ";
 
 /// An API server as a process. It ends when this is dropped.
 #[derive(Debug)]
@@ -23,13 +21,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one; `shared`: whether identical reads that wait at once are one, as it is shipped.
-    pub(crate) async fn start(
-        program: &Path,
-        log: &Path,
-        databases: &Databases,
-        shared: bool,
-    ) -> Result<Self> {
+    /// Starts one with the settings that it is shipped with.
+    pub(crate) async fn start(program: &Path, log: &Path, databases: &Databases) -> Result<Self> {
         let port = Port::reserve()?;
         let url = Url::parse(&format!("http://127.0.0.1:{}", port.number()))?;
         let spec = Spec::new(program, log)
@@ -39,8 +32,7 @@ impl Server {
             // One line a request would be part of what is measured.
             .env("LOG_LEVEL", "WARN")
             .env("DATABASE_RO_URL", databases.ro_url())
-            .env("DATABASE_SEQUENCE_URL", databases.sequence_url())
-            .env("SHARE_READS", shared.to_string());
+            .env("DATABASE_SEQUENCE_URL", databases.sequence_url());
         let server = Self {
             child: Child::spawn(spec)?,
             url,
@@ -63,14 +55,5 @@ impl Server {
     /// Its largest resident memory so far, in bytes.
     pub(crate) fn memory(&self) -> Result<u64> {
         Ok(self.child.memory()?.peak)
-    }
-
-    /// How many answers needed no read of their own so far.
-    pub(crate) async fn shared(&self) -> Result<f64> {
-        let (_, text) = http_get(self.url.join("/metrics")?).await?;
-        let count = text.lines().find_map(|line| line.strip_prefix(SHARED));
-        Ok(count
-            .context("the API server does not tell what was shared")?
-            .parse()?)
     }
 }

@@ -1,4 +1,4 @@
-//! Databases full of rows, and API servers before them.
+//! Databases full of rows, and an API server that reads them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,6 @@ use testbed::stack::Databases;
 use testbed::{progress, wait};
 
 use crate::Settings;
-use crate::loads::Asked;
 use crate::server::Server;
 use crate::walk;
 
@@ -20,8 +19,7 @@ const AT_REST_LIMIT: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(crate) struct Stage {
     // Fields are dropped in this order: what depends on others first.
-    unshared: Server,
-    shipped: Server,
+    pub(crate) server: Server,
     pub(crate) databases: Databases,
     /// Of pages behind the first half of all results; none before they are settled.
     pub(crate) cursors: Vec<String>,
@@ -42,13 +40,9 @@ impl Stage {
         databases.primary.execute("arxiv", "vacuum analyze").await?;
         caught_up(&databases).await?;
         let program = settings.binaries.join("arxiv-api-server");
-        let start = async |name: &str, shared| {
-            let log = folder.join("logs").join(name);
-            Server::start(&program, &log, &databases, shared).await
-        };
+        let log = folder.join("logs").join("api-server.log");
         Ok(Self {
-            unshared: start("unshared.log", false).await?,
-            shipped: start("shipped.log", true).await?,
+            server: Server::start(&program, &log, &databases).await?,
             databases,
             cursors: Vec::new(),
             scratch,
@@ -61,7 +55,7 @@ impl Stage {
         self.databases.primary.execute("arxiv", settle).await?;
         self.databases.primary.execute("arxiv", "vacuum analyze").await?;
         caught_up(&self.databases).await?;
-        self.cursors = walk::deep_cursors(self.shipped.url()).await?;
+        self.cursors = walk::deep_cursors(self.server.url()).await?;
         Ok(())
     }
 
@@ -74,14 +68,6 @@ impl Stage {
             Ok(told.contains("at rest").then_some(()))
         })
         .await
-    }
-
-    /// The API server of a load.
-    pub(crate) fn server(&self, asked: Asked) -> &Server {
-        match asked {
-            Asked::Unshared => &self.unshared,
-            Asked::Shipped => &self.shipped,
-        }
     }
 
     /// A file that goes with the stage.

@@ -4,14 +4,14 @@ use std::fmt::Write;
 
 use crate::Figures;
 
-/// A table with a line a load: what was served, how much of it needed no read of its own, what pgbench does with the same SQL (or
-/// what was served of the load that it is against), and the ratio of the two without that. Memory is the largest resident so far.
+/// A table with a line a load: what was served, what pgbench does with the same SQL (or what was served of the load that it is
+/// against), and the ratio of the two. Memory is the largest resident so far.
 /// Of another server: what it served, and what ours served as a ratio to it.
 pub fn table(all: &[Figures]) -> String {
     let compared = all.iter().any(|figures| figures.compared.is_some());
     let mut text = format!(
-        "{:<42} {:>9} {:>9} {:>9} {:>6} {:>6} {:>9} {:>8} {:>7} {:>7}",
-        "load", "served/s", "shared/s", "against/s", "ratio", "goal", "median", "p99", "failed", "memory"
+        "{:<42} {:>9} {:>9} {:>6} {:>6} {:>9} {:>8} {:>7} {:>7}",
+        "load", "served/s", "against/s", "ratio", "goal", "median", "p99", "failed", "memory"
     );
     text += if compared {
         "   other/s   ratio  other p99  failed\n"
@@ -20,14 +20,13 @@ pub fn table(all: &[Figures]) -> String {
     };
     for figures in all {
         let served = figures.served;
-        let ratio = figures.limit.map(|limit| (served.rate - figures.shared) / limit);
+        let ratio = figures.limit.map(|limit| served.rate / limit);
         // Writing to a string never fails.
         let _ = write!(
             text,
-            "{:<42} {:>9.0} {:>9.0} {:>9} {:>6} {:>6} {:>6.1} ms {:>5.1} ms {:>7} {:>3} MiB",
+            "{:<42} {:>9.0} {:>9} {:>6} {:>6} {:>6.1} ms {:>5.1} ms {:>7} {:>3} MiB",
             figures.load.name,
             served.rate,
-            figures.shared,
             shown(figures.limit, 0),
             shown(ratio, 2),
             shown(figures.load.goal, 2),

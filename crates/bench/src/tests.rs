@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::loads::Asked;
 use crate::stage::Stage;
 use crate::{Settings, run, table};
 
@@ -26,7 +25,7 @@ fn settings(rows: u32, compare: Option<Url>) -> Settings {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_server_is_measured_beside() {
     let stage = Stage::set(&settings(10_000, None)).await.unwrap();
-    let other = stage.server(Asked::Shipped).url().clone();
+    let other = stage.server.url().clone();
 
     let figures = run(&settings(10_000, Some(other.clone()))).await.unwrap();
     assert_eq!(figures.len(), 3);

@@ -22,8 +22,6 @@ pub struct Measured {
     pub p99: Duration,
     /// Requests without a good answer.
     pub failed: u64,
-    /// How long it was measured.
-    pub seconds: f64,
 }
 
 #[derive(Deserialize)]
@@ -70,7 +68,6 @@ pub(crate) async fn run(
         median: Duration::from_secs_f64(summary.median_us / 1e6),
         p99: Duration::from_secs_f64(summary.p99_us / 1e6),
         failed: summary.failed,
-        seconds: summary.seconds,
     })
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use sqlx::Error;
 
-/// A failed operation on a database. Its `Display` is safe for users (no SQL, hosts or names); the cause is its source.
-#[derive(Debug, thiserror::Error)]
+/// A failed operation on a database. Its `Display` is safe for users (no SQL, hosts or names); the cause is its source, shared by
+/// clones: one statement may fail for several callers.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StorageError {
     /// The database is away, overloaded, starting, stopping, in recovery, or refuses the credential: worth another try.
     #[error("the database is not available")]
-    Unavailable(#[source] Error),
+    Unavailable(#[source] Arc<Error>),
     /// The database did not answer in time, or no connection was free in time.
     #[error("the database did not answer in time")]
     TimedOut,
@@ -18,19 +19,16 @@ pub enum StorageError {
     Url(&'static str),
     /// The tables, or this user's rights to them, are not there: the migrations have not run.
     #[error("the database is not prepared: its migrations have not run")]
-    NotPrepared(#[source] Error),
+    NotPrepared(#[source] Arc<Error>),
     /// Anything else: a defect of ours or of the data.
     #[error("the database refused the operation")]
-    Refused(#[source] Error),
+    Refused(#[source] Arc<Error>),
     /// What stands in a table cannot be read as what it should be.
     #[error("the database holds a value that cannot be read")]
     Unreadable,
     /// A page that was seen there is not there any more, or is another one.
     #[error("a stored page is not there any more")]
     PageGone,
-    /// What went wrong for several at once.
-    #[error("{0}")]
-    Shared(#[source] Arc<Self>),
     /// A migration failed; the text is for the operator of the database.
     #[error("{message}")]
     Migration {
@@ -38,25 +36,19 @@ pub enum StorageError {
         message: String,
         /// The cause, if the database gave one.
         #[source]
-        source: Option<sqlx::migrate::MigrateError>,
+        source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     },
 }
 
 impl StorageError {
     /// Whether the same operation may well succeed later without anybody changing it.
     pub fn is_unavailable(&self) -> bool {
-        match self {
-            Self::Shared(error) => error.is_unavailable(),
-            error => matches!(
-                error,
-                Self::Unavailable(_) | Self::TimedOut | Self::NotPrepared(_)
-            ),
-        }
+        matches!(self, Self::Unavailable(_) | Self::TimedOut | Self::NotPrepared(_))
     }
 
     /// Whether the connection broke in the middle, or before.
     pub(crate) fn is_broken_connection(&self) -> bool {
-        matches!(self, Self::Unavailable(Error::Io(_)))
+        matches!(self, Self::Unavailable(error) if matches!(**error, Error::Io(_)))
     }
 
     /// The SQLSTATE that the database answered with, if it did.
@@ -65,7 +57,6 @@ impl StorageError {
             Self::Unavailable(error) | Self::NotPrepared(error) | Self::Refused(error) => {
                 Some(error.as_database_error()?.code()?.into_owned())
             }
-            Self::Shared(error) => error.sqlstate(),
             _ => None,
         }
     }
@@ -83,14 +74,14 @@ impl From<Error> for StorageError {
         match &error {
             Error::PoolTimedOut => Self::TimedOut,
             Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::PoolClosed | Error::WorkerCrashed => {
-                Self::Unavailable(error)
+                Self::Unavailable(Arc::new(error))
             }
             Error::Database(answer) => match answer.code().as_deref() {
-                Some(code) if is_passing(code) => Self::Unavailable(error),
-                Some("42P01" | "42703" | "42883" | "3F000" | "42501") => Self::NotPrepared(error),
-                _ => Self::Refused(error),
+                Some(code) if is_passing(code) => Self::Unavailable(Arc::new(error)),
+                Some("42P01" | "42703" | "42883" | "3F000" | "42501") => Self::NotPrepared(Arc::new(error)),
+                _ => Self::Refused(Arc::new(error)),
             },
-            _ => Self::Refused(error),
+            _ => Self::Refused(Arc::new(error)),
         }
     }
 }

@@ -12,7 +12,7 @@ const AT_ONCE: usize = 2;
 /// Numbers that one statement takes at most.
 const MOST: usize = 256;
 
-type Answer = Result<i64, Arc<StorageError>>;
+type Answer = Result<i64, StorageError>;
 
 /// Unique numbers, for the user `arxiv_sequence`, which can do nothing else.
 ///
@@ -54,7 +54,6 @@ impl Sequence {
         // Untold only when the process ends.
         let told = bounded(async { Ok(told.await) }).await?;
         told.map_err(|_| StorageError::TimedOut)?
-            .map_err(|error| Arc::try_unwrap(error).unwrap_or_else(StorageError::Shared))
     }
 
     fn asking(&self) -> MutexGuard<'_, Asking> {
@@ -82,9 +81,8 @@ impl Sequence {
                     }
                 }
                 Err(error) => {
-                    let error = Arc::new(error);
                     for tell in waiting {
-                        let _ = tell.send(Err(Arc::clone(&error)));
+                        let _ = tell.send(Err(error.clone()));
                     }
                 }
             }

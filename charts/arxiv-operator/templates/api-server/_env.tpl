@@ -14,7 +14,6 @@
       "RESULTS_DEFAULT_PAGE" (include "arxiv-operator.integer" .resultsDefaultPage)
       "RESULTS_DEFAULT_ITEMS_PER_PAGE" (include "arxiv-operator.integer" .resultsDefaultItemsPerPage)
       "TIMEZONE_OFFSET" (include "arxiv-operator.integer" .timezoneOffset)
-      "SHARE_READS" .shareReads
       "READ_SETTLE_SECONDS" (include "arxiv-operator.integer" .readSettleSeconds)) }}
 {{- with $.group.settings.clients }}
 {{- include "arxiv-operator.env" (dict

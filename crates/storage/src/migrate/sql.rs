@@ -1,5 +1,7 @@
 //! The SQL files, embedded in the binary, each folder with a history table of its own.
 
+use std::sync::Arc;
+
 use sqlx::{
     PgConnection,
     migrate::{MigrateError, Migrator},
@@ -46,7 +48,7 @@ fn failure(error: MigrateError) -> StorageError {
     };
     StorageError::Migration {
         message: error.to_string(),
-        source: Some(error),
+        source: Some(Arc::new(error)),
     }
 }
 
@@ -60,7 +62,7 @@ pub(super) fn explained(step: &str, error: sqlx::Error) -> StorageError {
     match StorageError::from(error) {
         StorageError::Refused(error) | StorageError::NotPrepared(error) => StorageError::Migration {
             message,
-            source: Some(MigrateError::Execute(error)),
+            source: Some(error),
         },
         passing => passing,
     }

@@ -8,7 +8,6 @@ mod lag;
 mod of_query;
 mod pages;
 mod queries;
-mod together;
 mod total;
 
 use std::time::Duration;
@@ -38,8 +37,6 @@ pub struct Reads {
     queries: Lending,
     results: Lending,
     settle: Option<Duration>,
-    /// None when each is read for itself.
-    together: Option<together::Together>,
 }
 
 impl Reads {
@@ -58,22 +55,7 @@ impl Reads {
             queries,
             results,
             settle,
-            together: Some(together::Together::default()),
         }
-    }
-
-    /// Has every request read for itself, identical ones at the same time too.
-    #[must_use]
-    pub fn unshared(self) -> Self {
-        Self {
-            together: None,
-            ..self
-        }
-    }
-
-    /// How many pages of results were answered so far by a read that another request had asked for.
-    pub fn shared(&self) -> u64 {
-        self.together.as_ref().map_or(0, together::Together::joined)
     }
 }
 

@@ -1,9 +1,5 @@
 //! Pages of all results, by number.
 
-use std::sync::Arc;
-
-use futures::FutureExt;
-
 use super::{Reads, Retries};
 use crate::{ResultRow, StorageError, connect::bounded, session::Session, time::micros};
 
@@ -58,34 +54,19 @@ const DEEP_APART: &str = "
 impl Reads {
     /// One page of results in the order of insertion; pages count from 0; empty past the end. What is null in old rows is
     /// read as empty.
-    pub async fn results(&self, page: i64, items_per_page: i64) -> Result<Arc<Vec<ResultRow>>, StorageError> {
+    pub async fn results(&self, page: i64, items_per_page: i64) -> Result<Vec<ResultRow>, StorageError> {
         let (offset, limit) = (page.saturating_mul(items_per_page), items_per_page);
-        let Some(together) = &self.together else {
-            return self.read_results(offset, limit).await;
-        };
-        let reads = self.clone();
-        let read = together.join((offset, limit), || {
-            async move { reads.read_results(offset, limit).await.map_err(Arc::new) }.boxed()
-        });
-        read.await
-            .map_err(|error| Arc::try_unwrap(error).unwrap_or_else(StorageError::Shared))
-    }
-
-    async fn read_results(&self, offset: i64, limit: i64) -> Result<Arc<Vec<ResultRow>>, StorageError> {
         let mut retries = Retries::default();
         loop {
             let read = bounded(self.try_results(offset, limit)).await;
             if !retries.again(&read) {
-                return Ok(Arc::new(read?));
+                return read;
             }
         }
     }
 
     async fn try_results(&self, offset: i64, limit: i64) -> Result<Vec<ResultRow>, StorageError> {
         let mut session = Session::read(&self.results).await?;
-        if let Some(together) = &self.together {
-            together.sent((offset, limit));
-        }
         let sql = match (self.settle, offset < DEEP) {
             (None, true) => SHALLOW,
             (None, false) => DEEP_IN_ONE,
