@@ -7,7 +7,6 @@ mod connect;
 mod error;
 mod gate;
 mod ledger;
-mod lending;
 mod locks;
 pub mod migrate;
 mod pages;

@@ -7,11 +7,7 @@ use sqlx::{
     query::{Query, QueryAs},
 };
 
-use crate::{
-    StorageError,
-    connect::INDEX_SETTINGS,
-    lending::{Lending, Lent},
-};
+use crate::{StorageError, connect::INDEX_SETTINGS};
 
 /// A connection out of a pool, for one operation. Dropped without [`Session::done`], a transaction is rolled back.
 pub(crate) struct Session {
@@ -21,7 +17,6 @@ pub(crate) struct Session {
 
 enum Held {
     Plain(PoolConnection<Postgres>),
-    Lent(Lent, Lending),
     Transaction(Transaction<'static, Postgres>),
 }
 
@@ -39,24 +34,12 @@ impl Session {
         }
     }
 
-    /// For a single statement that reads.
-    pub(crate) async fn read(lending: &Lending) -> Result<Self, StorageError> {
-        if has_statement_cache(&lending.pool) {
-            Ok(Self {
-                connection: Held::Lent(lending.take().await?, lending.clone()),
-                persistent: true,
-            })
-        } else {
-            Self::transaction(&lending.pool).await
-        }
-    }
-
     /// For a single statement that is to be answered by indexes, whatever the server takes for cheap.
-    pub(crate) async fn indexed(lending: &Lending) -> Result<Self, StorageError> {
-        if has_setting(&lending.pool, "enable_seqscan") {
-            return Self::read(lending).await;
+    pub(crate) async fn indexed(pool: &PgPool) -> Result<Self, StorageError> {
+        if has_setting(pool, "enable_seqscan") {
+            return Self::statement(pool).await;
         }
-        let mut session = Self::transaction(&lending.pool).await?;
+        let mut session = Self::transaction(pool).await?;
         session.prefer_indexes().await?;
         Ok(session)
     }
@@ -88,7 +71,6 @@ impl Session {
     pub(crate) fn on(&mut self) -> &mut PgConnection {
         match &mut self.connection {
             Held::Plain(connection) => connection,
-            Held::Lent(lent, _) => &mut lent.connection,
             Held::Transaction(transaction) => transaction,
         }
     }
@@ -116,10 +98,6 @@ impl Session {
     pub(crate) async fn done(self) -> Result<(), StorageError> {
         match self.connection {
             Held::Plain(_) => Ok(()),
-            Held::Lent(lent, lending) => {
-                lending.give_back(lent);
-                Ok(())
-            }
             Held::Transaction(transaction) => Ok(transaction.commit().await?),
         }
     }

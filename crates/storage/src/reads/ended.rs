@@ -40,7 +40,7 @@ impl Reads {
     }
 
     async fn read_ended(&self, namespace: &str, name: &str) -> Result<Option<Ended>, StorageError> {
-        let mut session = Session::read(&self.queries).await?;
+        let mut session = Session::statement(&self.queries).await?;
         // Chosen first, so that the order does not lead to a walk over all rows.
         let ended = session.query_as::<EndedRow>(
             "with recorded as materialized (

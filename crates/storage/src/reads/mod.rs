@@ -21,7 +21,7 @@ pub use self::{
     lag::ReplicaState,
     queries::ReadQuery,
 };
-use crate::{StorageError, lending::Lending};
+use crate::StorageError;
 
 /// A replica cancels a read that stands in the way of its recovery, and a connection may have broken while it rested; the next
 /// try usually meets neither.
@@ -34,8 +34,8 @@ const BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// Reads for the user `arxiv_ro`, from replicas.
 #[derive(Clone, Debug)]
 pub struct Reads {
-    queries: Lending,
-    results: Lending,
+    queries: PgPool,
+    results: PgPool,
     settle: Option<Duration>,
 }
 
@@ -45,12 +45,6 @@ impl Reads {
 
     /// `settle`: leave out rows recorded less than this ago (where the two tables are in different systems).
     pub fn new(queries: PgPool, results: PgPool, settle: Option<Duration>) -> Self {
-        let queries = Lending::new(queries);
-        let results = if queries.is_of(&results) {
-            queries.clone()
-        } else {
-            Lending::new(results)
-        };
         Self {
             queries,
             results,

@@ -47,7 +47,7 @@ impl Reads {
         offset: i64,
         limit: i64,
     ) -> Result<Option<Vec<StoredResult>>, StorageError> {
-        let mut session = Session::read(&self.queries).await?;
+        let mut session = Session::statement(&self.queries).await?;
         let recorded =
             session.query_as::<(i64,)>("select num_entries::bigint from public.queries where query_uid = $1");
         let recorded = recorded.bind(uid).fetch_optional(session.on()).await?;
@@ -56,7 +56,7 @@ impl Reads {
             return Ok(None);
         };
         // Number and page in one statement: the next one may be served by another replica.
-        let mut session = Session::read(&self.results).await?;
+        let mut session = Session::statement(&self.results).await?;
         let rows = session.query_as::<Counted>(
             "select number as there, id::bigint, query_id, timestamp, coalesce(author, '') as author,
                     coalesce(title, '') as title, coalesce(journal, '') as journal, arxiv_id, categories
@@ -93,7 +93,7 @@ impl Reads {
 
     async fn look_for_results_of(&self, uid: Uuid) -> Result<bool, StorageError> {
         // Each in one session, so that the server which tells how far it is behind is the one that is looked at.
-        let mut session = Session::read(&self.queries).await?;
+        let mut session = Session::statement(&self.queries).await?;
         let is_current = lag::is_current(&mut session).await?;
         let recorded =
             session.query_as::<(i64,)>("select num_entries::bigint from public.queries where query_uid = $1");
@@ -102,7 +102,7 @@ impl Reads {
         let Some((num_entries,)) = recorded else {
             return Ok(is_current);
         };
-        let mut session = Session::read(&self.results).await?;
+        let mut session = Session::statement(&self.results).await?;
         let is_current = lag::is_current(&mut session).await?;
         let count = session.query_as::<(i64,)>("select count(*) from public.results where query_uid = $1");
         let (there,) = count.bind(uid).fetch_one(session.on()).await?;

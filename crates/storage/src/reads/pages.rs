@@ -66,7 +66,7 @@ impl Reads {
     }
 
     async fn try_results(&self, offset: i64, limit: i64) -> Result<Vec<ResultRow>, StorageError> {
-        let mut session = Session::read(&self.results).await?;
+        let mut session = Session::statement(&self.results).await?;
         let sql = match (self.settle, offset < DEEP) {
             (None, true) => SHALLOW,
             (None, false) => DEEP_IN_ONE,

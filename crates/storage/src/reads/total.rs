@@ -16,7 +16,7 @@ impl Reads {
         let mut retries = Retries::default();
         loop {
             let read = bounded(async {
-                let mut session = Session::transaction(&self.results.pool).await?;
+                let mut session = Session::transaction(&self.results).await?;
                 session.prefer_indexes().await?;
                 session.query(LIMIT).execute(session.on()).await?;
                 let mut sql = self.count(filter);
