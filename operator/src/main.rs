@@ -4,35 +4,12 @@
 //! - `migrate` prepares the databases, with their owners' credentials, as a step of its own.
 //! - `crd` prints the resource definition.
 
-mod answer;
-mod backoff;
-mod context;
 mod controller;
-mod decide;
-mod election;
-mod error;
-mod events;
-mod fetcher;
-mod kubernetes;
-mod lease;
-mod metrics;
-mod migrate;
-mod progress;
-mod queue;
-mod readiness;
+mod fetch;
+mod leader;
+mod maintenance;
+mod process;
 mod run;
-mod serve;
-mod settings;
-mod settle;
-mod status;
-mod steps;
-mod sweep;
-mod tasks;
-mod telling;
-mod term;
-mod tracker;
-mod ttl;
-mod watch;
 
 use std::{
     io::{Write, stdout},
@@ -41,6 +18,8 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+
+use crate::process::{migrate, settings};
 
 /// The resource definition; a test of the crate `crd` keeps it at what the types say.
 const DEFINITION: &str = include_str!("../../crds/arxivqueries.yaml");

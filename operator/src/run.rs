@@ -14,15 +14,19 @@ use storage::{Access, Ledger, Pages, PgPool, PoolSettings, Records, pool, schema
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backoff::Backoff,
-    election::{Election, Leadership},
-    kubernetes,
-    metrics::Metrics,
-    readiness::Needs,
-    serve,
-    settings::{Databases, RunArgs},
-    tasks::Tasks,
-    term::{Parts, Term},
+    leader::{
+        election::{Election, Leadership},
+        tasks::{Parts, Term},
+    },
+    process::{
+        backoff::Backoff,
+        kubernetes,
+        metrics::Metrics,
+        readiness::Needs,
+        serve,
+        settings::{Databases, RunArgs},
+        supervisor::Tasks,
+    },
 };
 
 /// How the databases list this process.

@@ -95,7 +95,7 @@ fn rules_and_dashboard_name_metrics_that_exist() {
     assert!(used.len() >= 8, "{used:?}");
     for (prefix, name) in used {
         let sources = match prefix {
-            "arxiv_operator_" => ["operator/src/metrics.rs", "operator/src/run.rs"],
+            "arxiv_operator_" => ["operator/src/process/metrics.rs", "operator/src/run.rs"],
             _ => ["api-server/src/metrics.rs", "api-server/src/lib.rs"],
         };
         let text: String = sources.map(|path| read(path).unwrap()).concat();

@@ -10,12 +10,15 @@ const PROGRAMS: [(&str, &[&str]); 3] = [
     (
         "operator",
         &[
-            "operator/src/settings.rs",
+            "operator/src/process/settings.rs",
             "crates/upstream/src",
             "crates/service/src/logs",
         ],
     ),
-    ("migrate", &["operator/src/migrate.rs", "crates/service/src/logs"]),
+    (
+        "migrate",
+        &["operator/src/process/migrate.rs", "crates/service/src/logs"],
+    ),
     (
         "api-server",
         &["api-server/src", "crates/upstream/src", "crates/service/src/logs"],

@@ -1,0 +1,113 @@
+//! Events on ArxivQuery objects: few, and never in anybody's way. They are sent by a task of its own from a bounded
+//! queue; what does not fit, or does not get through in a few tries, is dropped and counted.
+
+use std::time::Duration;
+
+use crd::ArxivQuery;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Client, Resource,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio_util::sync::CancellationToken;
+
+use crate::process::{kubernetes::within, metrics::Metrics};
+
+/// An Event is some 1 kB; more than these wait only while Kubernetes is away, and by then they are old news.
+const QUEUE: usize = 512;
+/// How often an Event is tried.
+const TRIES: u32 = 3;
+/// Most characters of a note; Kubernetes takes 1 kB, and a character may have four bytes.
+const MAX_NOTE: usize = 250;
+
+/// Where Events are handed in.
+#[derive(Clone)]
+pub(crate) struct Events {
+    queue: Sender<(Event, ObjectReference)>,
+    metrics: Metrics,
+}
+
+/// Sends what is handed in.
+pub(crate) struct Publisher {
+    queue: Receiver<(Event, ObjectReference)>,
+    client: Client,
+    reporter: Reporter,
+    metrics: Metrics,
+}
+
+/// The two ends of the queue of Events.
+pub(crate) fn events(client: Client, metrics: Metrics) -> (Events, Publisher) {
+    let (sender, receiver) = channel(QUEUE);
+    let reporter = Reporter::from("arxiv-operator");
+    (
+        Events {
+            queue: sender,
+            metrics: metrics.clone(),
+        },
+        Publisher {
+            queue: receiver,
+            client,
+            reporter,
+            metrics,
+        },
+    )
+}
+
+impl Events {
+    /// Something went as it should.
+    pub(crate) fn normal(&self, object: &ArxivQuery, action: &str, reason: &str, note: &str) {
+        self.send(object, EventType::Normal, action, reason, note);
+    }
+
+    /// Something did not go as it should.
+    pub(crate) fn warning(&self, object: &ArxivQuery, action: &str, reason: &str, note: &str) {
+        self.send(object, EventType::Warning, action, reason, note);
+    }
+
+    fn send(&self, object: &ArxivQuery, type_: EventType, action: &str, reason: &str, note: &str) {
+        let event = Event {
+            type_,
+            reason: reason.to_owned(),
+            note: Some(note.chars().take(MAX_NOTE).collect()),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        if self.queue.try_send((event, object.object_ref(&()))).is_err() {
+            self.metrics.failed("event_dropped");
+        }
+    }
+}
+
+impl Publisher {
+    /// Sends Events until it is stopped; what was handed in by then is sent, if it can be.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        while let Some(Some((event, object))) = stop.run_until_cancelled(self.queue.recv()).await {
+            self.publish(&event, &object).await;
+        }
+        while let Ok((event, object)) = self.queue.try_recv() {
+            self.publish(&event, &object).await;
+        }
+    }
+
+    async fn publish(&self, event: &Event, object: &ObjectReference) {
+        for attempt in 1..=TRIES {
+            // A new recorder each time: its cache, which makes series of equal Events, would hold each of ours for
+            // minutes, and ours happen once.
+            let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+            match within(recorder.publish(event, object)).await {
+                Ok(()) => return,
+                // The namespace is being deleted, or Events are not allowed there: it will not get better.
+                Err(error) if error.is_refused() => {
+                    tracing::debug!(reason = event.reason, "an Event was refused: {error}");
+                    break;
+                }
+                Err(error) if attempt == TRIES => {
+                    tracing::debug!(reason = event.reason, "an Event did not get through: {error}");
+                }
+                Err(_) => tokio::time::sleep(Duration::from_secs(u64::from(attempt))).await,
+            }
+        }
+        self.metrics.failed("event_dropped");
+    }
+}

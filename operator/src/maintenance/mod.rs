@@ -1,0 +1,5 @@
+//! Periodic work besides queries: removal of what has expired, and the stable watermark of readers.
+
+pub(crate) mod sweep;
+mod ttl;
+pub(crate) mod watermark;

@@ -1,0 +1,189 @@
+//! Deletes finished objects after their time to live. Their rows stay.
+
+use std::time::{Duration, Instant};
+
+use crd::{ArxivQuery, Phase};
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams, ObjectMeta, Preconditions},
+};
+use service::health::Heartbeat;
+
+use crate::process::{
+    kubernetes::{CallError, within},
+    metrics::Metrics,
+};
+
+/// Objects in one page of the listing, 2 to 3 kB each: no more of them are ever in memory.
+const PAGE: u32 = 100;
+/// Deletions under way at once.
+const CONCURRENCY: usize = 8;
+
+/// Deletes what has expired of `all`; how long the listing took.
+pub(crate) async fn sweep(
+    client: &Client,
+    all: &Api<ArxivQuery>,
+    metrics: &Metrics,
+    heartbeat: &Heartbeat,
+) -> Result<Duration, CallError> {
+    let mut listing = Duration::ZERO;
+    for phase in [Phase::Succeeded, Phase::Failed] {
+        let first = ListParams::default()
+            .fields(&format!("status.phase={phase}"))
+            .limit(PAGE);
+        let (mut page, mut deleted_since_first) = (first.clone(), false);
+        loop {
+            heartbeat.beat();
+            let began = Instant::now();
+            let listed = within(all.list(&page)).await;
+            listing += began.elapsed();
+            let listed = match listed {
+                // Deleting took so long that the listing cannot go on where it was.
+                Err(error) if error.code() == Some(410) && deleted_since_first => {
+                    (page, deleted_since_first) = (first.clone(), false);
+                    continue;
+                }
+                listed => listed?,
+            };
+            let now = Timestamp::now();
+            let mut objects = listed.items;
+            objects.retain(|object| is_expired(object, now));
+            let mut deletions = stream::iter(objects)
+                .map(|object| delete(client.clone(), object))
+                .buffer_unordered(CONCURRENCY);
+            while let Some(deleted) = deletions.next().await {
+                match deleted {
+                    Ok(true) => {
+                        deleted_since_first = true;
+                        metrics.deleted();
+                    }
+                    Ok(false) => {}
+                    // One that may not be deleted does not keep the others.
+                    Err(error) if error.is_refused() => {
+                        metrics.failed("sweep");
+                        tracing::debug!("an expired object is not deleted: {error}");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            match listed.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page = page.continue_token(&token),
+                None => break,
+            }
+        }
+    }
+    Ok(listing)
+}
+
+/// Whether the object has ended and outlived its end by as long as its spec says. Without a word in the spec it stays:
+/// GitOps would bring back what is deleted, as a new search.
+fn is_expired(object: &ArxivQuery, now: Timestamp) -> bool {
+    let Some(ttl) = object
+        .spec
+        .ttl_seconds_after_finished
+        .and_then(|ttl| u64::try_from(ttl).ok())
+    else {
+        return false;
+    };
+    let status = object.status.as_ref().filter(|status| status.phase.is_final());
+    let ended = status.and_then(|status| status.completion_time.as_ref());
+    let expires = ended.and_then(|ended| ended.0.checked_add(Duration::from_secs(ttl)).ok());
+    expires.is_some_and(|expires| expires <= now)
+}
+
+/// Deletes just this object in just this state; whether it was still there.
+async fn delete(client: Client, object: ArxivQuery) -> Result<bool, CallError> {
+    let ObjectMeta {
+        name: Some(name),
+        namespace: Some(namespace),
+        uid,
+        resource_version,
+        ..
+    } = object.metadata
+    else {
+        return Ok(false);
+    };
+    let preconditions = Preconditions {
+        uid,
+        resource_version,
+    };
+    let parameters = DeleteParams {
+        preconditions: Some(preconditions),
+        ..DeleteParams::default()
+    };
+    let queries = Api::<ArxivQuery>::namespaced(client, &namespace);
+    match within(queries.delete(&name, &parameters)).await {
+        Ok(_) => {
+            tracing::debug!(object = name, namespace, "deleted after its time to live");
+            Ok(true)
+        }
+        Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crd::{ArxivQuerySpec, ArxivQueryStatus};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use kube::api::{Patch, PatchParams, PostParams};
+
+    use super::*;
+
+    #[test]
+    fn only_what_has_ended_and_says_so_expires() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let cases = [
+            ("no time to live", Phase::Succeeded, Some(10), None, false),
+            ("not yet", Phase::Succeeded, Some(10), Some(91), false),
+            ("now", Phase::Succeeded, Some(10), Some(90), true),
+            ("failed", Phase::Failed, Some(10), Some(5), true),
+            ("at once", Phase::Failed, Some(100), Some(0), true),
+            ("unfinished", Phase::Running, Some(10), Some(5), false),
+            ("no end", Phase::Succeeded, None, Some(5), false),
+            ("a negative one", Phase::Succeeded, Some(10), Some(-5), false),
+        ];
+        for (name, phase, ended, ttl, expired) in cases {
+            let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
+            object.spec.ttl_seconds_after_finished = ttl;
+            object.status = Some(ArxivQueryStatus {
+                phase,
+                completion_time: ended.map(|ended| Time(at(ended))),
+                ..Default::default()
+            });
+            assert_eq!(is_expired(&object, at(100)), expired, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_object_that_was_seen_is_deleted() {
+        let plane = testbed::ControlPlane::shared().await.unwrap();
+        let client = plane.client().await.unwrap();
+        let namespace = plane.namespace().await.unwrap();
+        let queries = Api::<ArxivQuery>::namespaced(client.clone(), &namespace);
+        let spec = ArxivQuerySpec {
+            title: Some("x".into()),
+            max_results: 1,
+            ..ArxivQuerySpec::default()
+        };
+        let new = ArxivQuery::new("q", spec);
+        let create = async || queries.create(&PostParams::default(), &new).await.unwrap();
+        let seen = create().await;
+        let merge = Patch::Merge(serde_json::json!({"metadata": {"labels": {"changed": "yes"}}}));
+        let changed = queries.patch("q", &PatchParams::default(), &merge).await.unwrap();
+        assert!(!delete(client.clone(), seen).await.unwrap(), "it has changed");
+        assert!(delete(client.clone(), changed.clone()).await.unwrap());
+        assert!(
+            !delete(client.clone(), changed.clone()).await.unwrap(),
+            "it is gone"
+        );
+        let another = create().await;
+        assert!(
+            !delete(client, changed).await.unwrap(),
+            "another one has its name"
+        );
+        assert_eq!(queries.get("q").await.unwrap().metadata.uid, another.metadata.uid);
+    }
+}

@@ -1,0 +1,205 @@
+//! The operator's metrics. Label values come from fixed sets: no names, no messages.
+
+use std::{sync::atomic::AtomicU64, time::Duration};
+
+use jiff::Timestamp;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+};
+use storage::UsedIds;
+
+use crate::fetch::tracker::Backlog;
+
+/// One label named `outcome`.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(crate) struct Outcome {
+    outcome: &'static str,
+}
+
+/// One label named `category`.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(crate) struct Category {
+    category: &'static str,
+}
+
+/// One label named `phase`.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(crate) struct Phase {
+    phase: &'static str,
+}
+
+/// One label named `priority`: below 0, 0, or above.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(crate) struct Priority {
+    priority: &'static str,
+}
+
+/// One label named `table`.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(crate) struct Table {
+    table: &'static str,
+}
+
+/// In the order of [`Backlog::queries`].
+const PRIORITIES: [&str; 3] = ["low", "default", "high"];
+
+/// Handles that count; clones count together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Metrics {
+    reconciles: Family<Outcome, Counter>,
+    upstream_requests: Family<Outcome, Counter>,
+    status_writes: Family<Outcome, Counter>,
+    errors: Family<Category, Counter>,
+    finished: Family<Phase, Counter>,
+    deleted: Counter,
+    sweeps: Counter,
+    pub(crate) leader: Gauge,
+    queue_length: Gauge,
+    queue_queries: Family<Priority, Gauge>,
+    queue_seconds: Gauge<f64, AtomicU64>,
+    oldest_wait_seconds: Gauge<f64, AtomicU64>,
+    pub(crate) cool_down_seconds: Gauge<f64, AtomicU64>,
+    used_ids: Family<Table, Gauge<f64, AtomicU64>>,
+}
+
+impl Metrics {
+    /// Metrics that `registry` shows.
+    pub(crate) fn registered(registry: &service::metrics::Metrics) -> Self {
+        let metrics = Self::default();
+        registry.register(|r| {
+            r.register(
+                "reconciles",
+                "Reconciliations by how they ended",
+                metrics.reconciles.clone(),
+            );
+            r.register(
+                "upstream_requests",
+                "Pages asked of arXiv by how that ended",
+                metrics.upstream_requests.clone(),
+            );
+            r.register(
+                "status_writes",
+                "Status writes by how they ended",
+                metrics.status_writes.clone(),
+            );
+            r.register(
+                "errors",
+                "Failed operations by what failed",
+                metrics.errors.clone(),
+            );
+            r.register(
+                "finished",
+                "Queries that this process finished, by phase",
+                metrics.finished.clone(),
+            );
+            r.register(
+                "deleted",
+                "Finished queries deleted after their time to live",
+                metrics.deleted.clone(),
+            );
+            r.register(
+                "sweeps",
+                "Rounds of clean-up that this process has made",
+                metrics.sweeps.clone(),
+            );
+            r.register(
+                "leader",
+                "1 while this process leads, 0 while it stands by",
+                metrics.leader.clone(),
+            );
+            r.register(
+                "queue_length",
+                "Pages that wait for a turn at arXiv",
+                metrics.queue_length.clone(),
+            );
+            r.register(
+                "queue_queries",
+                "Queries that wait for a turn at arXiv, by priority: below 0, 0, above",
+                metrics.queue_queries.clone(),
+            );
+            r.register(
+                "queue_expected_seconds",
+                "How long the pages that wait take at the least: requests times interval, and the cool-down",
+                metrics.queue_seconds.clone(),
+            );
+            r.register(
+                "queue_oldest_wait_seconds",
+                "How long the query waits that waits longest for a turn at arXiv",
+                metrics.oldest_wait_seconds.clone(),
+            );
+            r.register(
+                "cool_down_seconds",
+                "Seconds until arXiv is asked again after it was too busy; 0 outside of a cool-down",
+                metrics.cool_down_seconds.clone(),
+            );
+            r.register(
+                "ids_used_ratio",
+                "What part of all ids that a table can give is used up, by table",
+                metrics.used_ids.clone(),
+            );
+        });
+        metrics
+    }
+
+    pub(crate) fn reconciled(&self, outcome: &'static str) {
+        self.reconciles.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn requested(&self, outcome: &'static str) {
+        self.upstream_requests.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn wrote_status(&self, outcome: &'static str) {
+        self.status_writes.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn failed(&self, category: &'static str) {
+        self.errors.get_or_create(&Category { category }).inc();
+    }
+
+    pub(crate) fn finished(&self, phase: crd::Phase) {
+        self.finished
+            .get_or_create(&Phase {
+                phase: phase.as_str(),
+            })
+            .inc();
+    }
+
+    /// What waits for a turn at arXiv, and how long that takes at the least.
+    #[allow(clippy::cast_possible_wrap, clippy::cast_precision_loss)] // A queue of 2^52 pages does not fit anywhere.
+    pub(crate) fn queue(&self, backlog: &Backlog, cool_down: f64, interval: Duration, now: Timestamp) {
+        self.queue_length.set(backlog.requests as i64);
+        for (priority, queries) in PRIORITIES.into_iter().zip(backlog.queries) {
+            self.queue_queries
+                .get_or_create(&Priority { priority })
+                .set(queries as i64);
+        }
+        self.queue_seconds
+            .set(cool_down + backlog.requests as f64 * interval.as_secs_f64());
+        let wait = backlog
+            .oldest
+            .map_or(0.0, |since| now.duration_since(since).as_secs_f64());
+        self.oldest_wait_seconds.set(wait.max(0.0));
+    }
+
+    /// Nothing waits in a process that stands by.
+    pub(crate) fn stands_by(&self) {
+        self.queue(&Backlog::default(), 0.0, Duration::ZERO, Timestamp::UNIX_EPOCH);
+        self.cool_down_seconds.set(0.0);
+    }
+
+    pub(crate) fn used_ids(&self, used: UsedIds) {
+        for (table, used) in [("queries", used.queries), ("results", used.results)] {
+            self.used_ids.get_or_create(&Table { table }).set(used);
+        }
+    }
+
+    pub(crate) fn swept(&self) {
+        self.sweeps.inc();
+    }
+
+    pub(crate) fn deleted(&self) {
+        self.deleted.inc();
+    }
+}
