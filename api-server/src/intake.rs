@@ -7,21 +7,18 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 
 use crate::{
-    arxiv_objects::is_name,
     error::ApiError,
-    idempotency::IdempotencyKey,
-    listing::{self, ListParams},
-    prefer::Preferences,
-    queries,
-    results::{PageDefaults, Wanted, WantedOfOne},
-    wire::{
-        body::Body as WireBody,
-        dates::Zone,
-        new_query::{Limits, NewQuery},
-        query::Query,
-        search::SearchParams,
-    },
-    writes,
+    jobs::idempotency::IdempotencyKey,
+    routes::arxiv::list::{self, ListParams},
+    routes::arxiv::new_query::{Limits, NewQuery},
+    routes::arxiv::query::is_name,
+    routes::arxiv::search_params::SearchParams,
+    routes::results::{PageDefaults, Wanted, WantedOfOne},
+    routes::{queries, writes},
+    wire::body::Body as WireBody,
+    wire::dates::Zone,
+    wire::query::Query,
+    wire_headers::prefer::Preferences,
 };
 
 /// The endpoints that read something, by method and path; `{name}` is what stands in its place.
@@ -81,7 +78,7 @@ pub fn read(reader: &str, request: &Request) -> Option<Result<String, Refusal>> 
     let understood = match reader {
         "GET /arxiv" => {
             let (query, list) = (query(request), ListParams::read(&query(request)));
-            if listing::is_wanted(&query) {
+            if list::is_wanted(&query) {
                 list.map(|list| format!("{list:?}"))
             } else {
                 search(request).and_then(|text| Ok(format!("{text} {}", headers(request)?)))

@@ -3,50 +3,19 @@
 //! Ten endpoints keep the wire format of an existing FastAPI service (see the module `wire`). `GET /arxiv` makes an
 //! `ArxivQuery` object and waits for its end; `/queries` and `/results` read from replicas. This file only wires.
 
-mod accept;
-mod access;
-mod answer_room;
 mod app;
-mod arxiv;
-mod arxiv_api;
-mod arxiv_objects;
-mod backlog;
-mod browsers;
-mod client;
-mod client_stream;
-mod creation;
-mod edge;
-mod endpoints;
+mod auth;
 mod error;
-mod events;
-mod guards;
-mod idempotency;
+mod http;
 pub mod intake;
-mod kubernetes;
-mod listing;
-mod metrics;
-mod object_state;
+mod jobs;
+mod limits;
 mod openapi;
-mod outcome;
+mod output;
 mod pages;
-mod prefer;
-mod queries;
-mod rate_limit;
-mod readiness;
-mod reading;
-mod request_body;
-mod results;
-mod root_path;
-mod router;
-mod routing;
-mod seats;
-mod sequence;
-mod serve;
-mod settings;
-mod strict;
-mod vary;
+mod routes;
 mod wire;
-mod writes;
+mod wire_headers;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -62,12 +31,12 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
     app::App,
-    edge::Edge,
-    guards::Guards,
-    kubernetes::{abandoned, feed},
-    metrics::Counts,
-    rate_limit::Fields,
-    settings::{Databases, Settings},
+    app::metrics::Counts,
+    app::settings::{Databases, Settings},
+    auth::Guards,
+    http::middleware::Edge,
+    jobs::{orphans, watch},
+    limits::headers::Fields,
 };
 
 /// Before every metric's name.
@@ -108,12 +77,12 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     );
 
     let (liveness, readiness) = (Liveness::default(), Readiness::default());
-    let heartbeat = liveness.watch("readiness", readiness::ROUND_PATIENCE);
+    let heartbeat = liveness.watch("readiness", app::readiness::ROUND_PATIENCE);
     let mut tasks = JoinSet::new();
     let cluster = app.cluster.take();
     let reviewer = app.reviewer.take();
     let client = cluster.as_ref().map(|cluster| cluster.client.clone());
-    tasks.spawn(readiness::observe(
+    tasks.spawn(app::readiness::observe(
         std::mem::take(&mut app.checks),
         client,
         reviewer.clone(),
@@ -121,8 +90,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         heartbeat,
     ));
     if let Some(cluster) = cluster {
-        tasks.spawn(abandoned::remove_all(cluster.api.clone(), cluster.abandoned));
-        tasks.spawn(feed::follow(cluster.guarded, cluster.audience));
+        tasks.spawn(orphans::remove_all(cluster.api.clone(), cluster.abandoned));
+        tasks.spawn(watch::follow(cluster.guarded, cluster.audience));
     }
     let upstream = app.fetches.as_ref().map(|fetches| fetches.upstream.clone());
     let longest = settings
@@ -135,9 +104,9 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         root: settings.root_path.clone(),
     });
     let guards = Arc::new(Guards::new(&settings.guards, reviewer));
-    let router = router::router(app, &settings, &guards, edge, liveness, readiness, metrics);
+    let router = routes::router(app, &settings, &guards, edge, liveness, readiness, metrics);
     let drain = Duration::from_secs(settings.drain_seconds);
-    let serving = serve::serve(listener, router, ending.clone(), drain, counts.connections);
+    let serving = http::server::serve(listener, router, ending.clone(), drain, counts.connections);
     tokio::select! {
         () = serving => {}
         // They run as long as the process: without one of them, requests would wait in vain.

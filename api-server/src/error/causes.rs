@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::StatusCode;
 use storage::StorageError;
 
-use super::{ApiError, Code, Detail};
-use crate::{backlog::Full, rate_limit::Bound, wire::problem::Problems};
+use crate::error::{ApiError, Code, Detail};
+use crate::{jobs::backlog::Full, limits::headers::Bound, wire::problem::Problems};
 
 /// When to come back if too many queries are pending: several turns at arXiv later.
 const PENDING_RETRY_AFTER: Duration = Duration::from_secs(15);

@@ -6,8 +6,14 @@ use axum::{body::Body, response::Response};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 
-use super::{ApiError, Detail, code::TYPE_PREFIX};
-use crate::{accept::wanted, root_path::RootPath, vary::vary, wire::problem::Problems};
+use crate::{
+    error::code::TYPE_PREFIX,
+    error::{ApiError, Detail},
+};
+use crate::{
+    http::middleware::root_path::RootPath, wire::problem::Problems, wire_headers::accept::wanted,
+    wire_headers::vary::vary,
+};
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 pub(crate) use code::{Code, TYPE_PREFIX};
 pub(crate) use details::{negotiated, prefers_problem_details};
 
-use crate::{rate_limit::Bound, wire::problem::Problems};
+use crate::{limits::headers::Bound, wire::problem::Problems};
 
 /// When to come back after a 503 that is nobody's turn: databases and Kubernetes are usually back in seconds.
 const RETRY_AFTER: Duration = Duration::from_secs(5);

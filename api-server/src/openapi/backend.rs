@@ -3,20 +3,20 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{
-    Described, Schemas,
-    errors::out_of_range,
-    frontend::{SAME, query_example, query_list, result_page, upstream_errors},
-    operation::{Answer, Operation},
+use crate::{
+    error::Code,
+    output::format::OF_QUERIES,
+    routes::arxiv::search_params::SearchParams,
+    routes::arxiv_api::Papers,
+    routes::queries::{BETWEEN_SECONDS, WANTED},
+    routes::results::Wanted,
+    routes::sequence::SequenceBody,
 };
 use crate::{
-    arxiv_api::Papers,
-    error::Code,
-    queries::{BETWEEN_SECONDS, WANTED},
-    reading::format::OF_QUERIES,
-    results::Wanted,
-    sequence::SequenceBody,
-    wire::search::SearchParams,
+    openapi::errors::out_of_range,
+    openapi::frontend::{SAME, query_example, query_list, result_page, upstream_errors},
+    openapi::operation::{Answer, Operation},
+    openapi::{Described, Schemas},
 };
 
 /// GET /arxiv-api

@@ -3,10 +3,13 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Schemas, frontend::upstream_errors, objects::state, operation::Operation};
 use crate::{
     error::Code,
-    wire::new_query::{Kind, MEMBERS},
+    routes::arxiv::new_query::{Kind, MEMBERS},
+};
+use crate::{
+    openapi::Schemas, openapi::frontend::upstream_errors, openapi::objects::state,
+    openapi::operation::Operation,
 };
 
 const PREFER: &str = "`respond-async`: answer 202 at once; `wait=N`: after N seconds, if not before.";

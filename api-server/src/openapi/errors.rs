@@ -7,8 +7,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::operation::{Answer, Operation};
 use crate::error::{Code, TYPE_PREFIX};
+use crate::openapi::operation::{Answer, Operation};
 
 /// Their schemas, with the names that `FastAPI` gives them.
 pub(super) fn schemas() -> Map<String, Value> {

@@ -3,20 +3,20 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{
-    Described, Schemas,
-    errors::{Error, missing, out_of_range},
-    operation::{Answer, Operation, date},
-};
 use crate::{
     error::Code,
-    listing::ListParams,
-    object_state::ObjectState,
-    outcome::Found,
-    queries::{BETWEEN_DATES, ShownQuery, WANTED},
-    reading::format::{OF_QUERIES, OF_RESULTS},
-    results::Wanted,
-    wire::search::SearchParams,
+    jobs::outcome::Found,
+    jobs::view::ObjectState,
+    output::format::{OF_QUERIES, OF_RESULTS},
+    routes::arxiv::list::ListParams,
+    routes::arxiv::search_params::SearchParams,
+    routes::queries::{BETWEEN_DATES, ShownQuery, WANTED},
+    routes::results::Wanted,
+};
+use crate::{
+    openapi::errors::{Error, missing, out_of_range},
+    openapi::operation::{Answer, Operation, date},
+    openapi::{Described, Schemas},
 };
 
 /// The live list: how many there are of each kind, the first of the queue, and the last that ended.

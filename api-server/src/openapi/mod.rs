@@ -15,10 +15,10 @@ use serde_json::{Map, Value, json};
 
 use self::operation::Operation;
 use crate::{
-    endpoints::{Endpoint, Served},
-    reading::compress::compress,
-    root_path::RootPath,
-    routing::only,
+    http::middleware::compress::compress,
+    http::middleware::methods::only,
+    http::middleware::root_path::RootPath,
+    routes::endpoints::{Endpoint, Served},
 };
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use http::Method;
 use serde_json::json;
 
-use super::{
-    Described, Schemas,
-    errors::{Error, out_of_range},
-    frontend::{result_example, result_list},
-    operation::{Answer, Operation},
+use crate::{error::Code, jobs::view::ObjectState, output::format::OF_RESULTS, routes::results::WantedOfOne};
+use crate::{
+    openapi::errors::{Error, out_of_range},
+    openapi::frontend::{result_example, result_list},
+    openapi::operation::{Answer, Operation},
+    openapi::{Described, Schemas},
 };
-use crate::{error::Code, object_state::ObjectState, reading::format::OF_RESULTS, results::WantedOfOne};
 
 const NO_QUERY: Error = (
     404,

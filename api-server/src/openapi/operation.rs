@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    reading::format::Format,
+    output::format::Format,
     wire::declared::{Kind, Param},
 };
 

@@ -4,7 +4,7 @@ use http::Request;
 use tower::ServiceExt;
 
 use super::*;
-use crate::{endpoints::Endpoint, intake, wire::query::asked};
+use crate::{intake, routes::endpoints::Endpoint, wire::query::asked};
 
 fn described(served: &str) -> Described {
     Described {

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE};
 
-use super::{
-    json::{self, Json},
-    problem::{Problem, Problems, Step},
+use crate::{
+    wire::json::{self, Json},
+    wire::problem::{Problem, Problems, Step},
 };
 
 /// The body of a request as FastAPI sees it.

@@ -4,13 +4,10 @@
 //! Outside facts are from pydantic's and `CPython`'s own answers, kept as tables in the tests of each module.
 
 pub(crate) mod body;
-pub(crate) mod columns;
 pub(crate) mod dates;
 pub(crate) mod declared;
 pub(crate) mod integer;
 pub(crate) mod json;
-pub(crate) mod new_query;
 pub(crate) mod params;
 pub(crate) mod problem;
 pub(crate) mod query;
-pub(crate) mod search;

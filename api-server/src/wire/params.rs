@@ -2,12 +2,12 @@
 
 use std::ops::RangeInclusive;
 
-use super::{
-    declared::Param,
-    integer,
-    json::Json,
-    problem::{Problem, Problems, Step},
-    query::Query,
+use crate::{
+    wire::declared::Param,
+    wire::integer,
+    wire::json::Json,
+    wire::problem::{Problem, Problems, Step},
+    wire::query::Query,
 };
 
 /// Reads parameters of one request.

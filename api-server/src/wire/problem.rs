@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{integer::IntegerError, json::Json};
+use crate::{wire::integer::IntegerError, wire::json::Json};
 
 /// More problems than this are counted as these: 30,000 bad rows are told by the first hundred.
 const MAX_PROBLEMS: usize = 100;

@@ -96,7 +96,7 @@ fn rules_and_dashboard_name_metrics_that_exist() {
     for (prefix, name) in used {
         let sources = match prefix {
             "arxiv_operator_" => ["operator/src/process/metrics.rs", "operator/src/run.rs"],
-            _ => ["api-server/src/metrics.rs", "api-server/src/lib.rs"],
+            _ => ["api-server/src/app/metrics.rs", "api-server/src/lib.rs"],
         };
         let text: String = sources.map(|path| read(path).unwrap()).concat();
         assert!(text.contains(&format!("\"{name}\"")), "{prefix}{name} is nowhere");

@@ -1,0 +1,84 @@
+//! Requests that a page of somebody else makes a browser send.
+
+use http::{HeaderMap, HeaderName, Uri, header};
+
+use crate::auth::cors::Origins;
+
+/// Where a request comes from, as the browser sees it (Fetch Metadata); no script can write it.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Whether a page of another origin, that is not allowed to, made a browser send this: by a script, an image, a form,
+/// or a link. What a person types or opens from a bookmark is no page's doing, and clients that are no browsers say
+/// nothing of the kind.
+///
+/// Browsers send `Sec-Fetch-Site` over HTTPS and to loopback only. Without it `Origin` tells, which they send with all
+/// but plain GETs.
+pub(crate) fn is_foreign(headers: &HeaderMap, allowed: &Origins) -> bool {
+    let origin = headers.get(header::ORIGIN);
+    let foreign = match headers.get(SEC_FETCH_SITE) {
+        Some(site) => site != "same-origin" && site != "none",
+        None => origin.is_some_and(|origin| {
+            let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            !matches!((authority, host), (Some((_, authority)), Some(host)) if same(authority, host))
+        }),
+    };
+    foreign && !origin.is_some_and(|origin| allowed.has(origin))
+}
+
+/// Hosts are alike in either case of their letters.
+fn same(authority: &str, host: &str) -> bool {
+    authority.eq_ignore_ascii_case(host) && authority.parse::<Uri>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn other_pages_are_foreign_and_clients_are_not() {
+        let cases: &[(&[(&'static str, &'static str)], bool)] = &[
+            (&[], false),
+            (&[("sec-fetch-site", "none")], false),
+            (&[("sec-fetch-site", "same-origin")], false),
+            (&[("sec-fetch-site", "cross-site")], true),
+            (&[("sec-fetch-site", "same-site")], true),
+            (
+                &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")],
+                true,
+            ),
+            (
+                &[
+                    ("sec-fetch-site", "cross-site"),
+                    ("origin", "https://evil.example"),
+                ],
+                true,
+            ),
+            (
+                &[
+                    ("sec-fetch-site", "cross-site"),
+                    ("origin", "https://app.example"),
+                ],
+                false,
+            ),
+            (&[("sec-fetch-site", "same-site"), ("origin", "null")], true),
+            (&[("sec-fetch-site", "x")], true),
+            (&[("origin", "https://evil.example")], true),
+            (&[("origin", "https://app.example")], false),
+            (&[("origin", "http://API.example:8000")], false),
+            (&[("origin", "http://api.example")], true),
+            (&[("origin", "null")], true),
+        ];
+        let allowed: Origins = "https://app.example".parse().unwrap();
+        for (given, foreign) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("api.example:8000"));
+            for (name, value) in *given {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(is_foreign(&headers, &allowed), *foreign, "{given:?}");
+        }
+    }
+}

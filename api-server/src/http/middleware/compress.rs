@@ -1,0 +1,141 @@
+//! Answers in the coding that a client asks for (RFC 9110, section 12.5.3): zstd, else gzip.
+//!
+//! Short ones are not worth it. A strong entity tag is of the very bytes that are sent, so it names the coding too.
+
+use std::{
+    io,
+    sync::{Arc, LazyLock},
+};
+
+use async_compression::{
+    Level,
+    tokio::bufread::{GzipEncoder, ZstdEncoder},
+    zstd::CParameter,
+};
+use axum::{
+    body::{Body, HttpBody},
+    extract::Request,
+    middleware::Next,
+    response::Response,
+};
+use futures::TryStreamExt;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::{
+    io::AsyncRead,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use crate::wire_headers::etag;
+use crate::wire_headers::vary::vary;
+
+/// Shorter answers are sent faster than they are compressed.
+const WORTH_IT: u64 = 16 * 1024;
+/// Answers compressed at once, at some hundred kilobytes each; further ones are sent as they are.
+const AT_ONCE: usize = 16;
+/// 2^17 bytes of what was sent are looked back to.
+const ZSTD_WINDOW_LOG: u32 = 17;
+const CHUNK: usize = 16 * 1024;
+
+static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Coding {
+    Zstd,
+    Gzip,
+}
+
+/// The middleware.
+pub(crate) async fn compress(request: Request, next: Next) -> Response {
+    let coding = accepted(request.headers());
+    let mut response = next.run(request).await;
+    vary(response.headers_mut(), "accept-encoding");
+    let size = response.body().size_hint().exact();
+    let is_short = size.is_some_and(|size| size < WORTH_IT);
+    let Some(coding) = coding else { return response };
+    if is_short || response.status() != StatusCode::OK {
+        return response;
+    }
+    match Arc::clone(&ROOM).try_acquire_owned() {
+        Ok(permit) => compressed(response, coding, permit),
+        Err(_) => response,
+    }
+}
+
+fn compressed(response: Response, coding: Coding, permit: OwnedSemaphorePermit) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let plain = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
+    let (name, coded): (_, std::pin::Pin<Box<dyn AsyncRead + Send>>) = match coding {
+        Coding::Zstd => {
+            let window = [CParameter::window_log(ZSTD_WINDOW_LOG)];
+            let encoder = ZstdEncoder::with_quality_and_params(plain, Level::Fastest, &window);
+            ("zstd", Box::pin(encoder))
+        }
+        Coding::Gzip => ("gzip", Box::pin(GzipEncoder::with_quality(plain, Level::Fastest))),
+    };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    if let Some(tag) = parts.headers.get_mut(header::ETAG) {
+        *tag = etag::of_coding(tag, name);
+    }
+    parts
+        .headers
+        .insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+    let chunks = ReaderStream::with_capacity(coded, CHUNK).inspect_ok(move |_| {
+        // Held as long as there is something to compress.
+        let _ = &permit;
+    });
+    Response::from_parts(parts, Body::from_stream(chunks))
+}
+
+/// The best that the client names: what it wants most, and of those zstd.
+fn accepted(headers: &HeaderMap) -> Option<Coding> {
+    let mut best: Option<(f32, Coding)> = None;
+    let values = headers.get_all(header::ACCEPT_ENCODING).into_iter();
+    for given in values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+    {
+        let (name, quality) = given.split_once(';').unwrap_or((given, "q=1"));
+        let coding = match name.trim().to_ascii_lowercase().as_str() {
+            "zstd" => Coding::Zstd,
+            "gzip" | "x-gzip" => Coding::Gzip,
+            _ => continue,
+        };
+        let quality: f32 = quality
+            .trim()
+            .trim_start_matches(['q', 'Q', '='])
+            .parse()
+            .unwrap_or(0.0);
+        let is_better = best.is_none_or(|(other, _)| {
+            quality > other || (quality.total_cmp(&other).is_eq() && coding == Coding::Zstd)
+        });
+        if quality > 0.0 && is_better {
+            best = Some((quality, coding));
+        }
+    }
+    best.map(|(_, coding)| coding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_coding_is_what_is_asked_for() {
+        for (value, expected) in [
+            ("", None),
+            ("identity", None),
+            ("gzip", Some(Coding::Gzip)),
+            ("gzip, deflate, br, zstd", Some(Coding::Zstd)),
+            ("gzip;q=1.0, zstd;q=0.5", Some(Coding::Gzip)),
+            ("GZIP ; q=0.1", Some(Coding::Gzip)),
+            ("gzip;q=0", None),
+            ("br, *", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_str(value).unwrap());
+            assert_eq!(accepted(&headers), expected, "{value}");
+        }
+        assert_eq!(accepted(&HeaderMap::new()), None);
+    }
+}

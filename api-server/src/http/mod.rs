@@ -1,0 +1,5 @@
+//! The HTTP server: accepting connections, and the middleware around every route.
+
+pub(crate) mod middleware;
+pub(crate) mod server;
+pub(crate) mod stream;

@@ -1,0 +1,120 @@
+//! What is held of an unfinished query.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use arxiv::MAX_PAGE;
+use crd::{ArxivQuery, CLIENT_LABEL, Phase};
+use jiff::Timestamp;
+use queue::Since;
+use uuid::Uuid;
+
+use crate::jobs::backlog::Searched;
+
+/// An unfinished query, as far as its place and a line in a list need it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Waiting {
+    pub(crate) uid: Uuid,
+    pub(crate) created: Timestamp,
+    /// Since when it waits, as its object told when it was first seen.
+    made: Since,
+    /// When it had its first slice, if it needs several: it stands behind those that came before that.
+    had_slice: Option<Timestamp>,
+    pub(crate) phase: Phase,
+    pub(crate) priority: i32,
+    /// The label of the client it was made for.
+    pub(crate) client: Option<Box<str>>,
+    /// Queries with the same one share their requests.
+    pub(crate) asks: u64,
+    /// Requests that it needs.
+    pub(crate) requests: u32,
+    /// What is searched for, in short.
+    pub(crate) search: Searched,
+    pub(crate) message: Option<Box<str>>,
+    pub(crate) num_results: Option<i64>,
+    pub(crate) num_entries: Option<i64>,
+    pub(crate) attempts: Option<i32>,
+    pub(crate) started: Option<Timestamp>,
+    /// Until when arXiv is left alone, as far as this query was told.
+    pub(crate) retry_after: Option<Timestamp>,
+}
+
+impl Waiting {
+    pub(crate) fn of(object: &ArxivQuery) -> Self {
+        let metadata = &object.metadata;
+        let status = object.status.as_ref();
+        let created = metadata
+            .creation_timestamp
+            .as_ref()
+            .map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+        let started = status.and_then(|status| Some(status.start_time.as_ref()?.0));
+        let requests = requests(object);
+        let is_between_slices = object.phase() == Phase::Running && requests > 1;
+        let label = metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(CLIENT_LABEL));
+        Self {
+            uid: metadata
+                .uid
+                .as_deref()
+                .and_then(|uid| Uuid::try_parse(uid).ok())
+                .unwrap_or_default(),
+            created,
+            made: Since::made(created, metadata.resource_version.as_deref()),
+            had_slice: started.filter(|_| is_between_slices),
+            phase: object.phase(),
+            priority: object.spec.priority,
+            client: label.map(|client| client.as_str().into()),
+            asks: asks(object),
+            requests,
+            search: Searched::of(&object.spec),
+            message: status
+                .and_then(|status| status.message.as_deref())
+                .map(Into::into),
+            num_results: status.and_then(|status| status.num_results),
+            num_entries: status.and_then(|status| status.num_entries),
+            attempts: status.and_then(|status| status.attempts),
+            started,
+            retry_after: status.and_then(|status| Some(status.retry_after.as_ref()?.0)),
+        }
+    }
+
+    /// Takes over what only the first sight of the same object tells.
+    pub(super) fn seen_before(&mut self, known: &Self) {
+        if known.uid == self.uid {
+            self.made = known.made;
+        }
+    }
+
+    /// Since when it waits for its turn.
+    pub(super) fn since(&self) -> Since {
+        self.had_slice.map_or(self.made, Since::answered)
+    }
+
+    /// Whether it stands in the queue.
+    pub(crate) fn wants_a_turn(&self) -> bool {
+        matches!(self.phase, Phase::Pending | Phase::Running)
+    }
+}
+
+/// The search without what says how to run it. Two that differ in spelling alone are taken for two, so a place may be
+/// told a little worse than it is.
+fn asks(object: &ArxivQuery) -> u64 {
+    let mut spec = object.spec.clone();
+    spec.backoff_limit = None;
+    spec.active_deadline_seconds = None;
+    spec.ttl_seconds_after_finished = None;
+    spec.priority = 0;
+    spec.suspend = false;
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(&spec).unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Slices of what is wanted, as far as arXiv has so much.
+fn requests(object: &ArxivQuery) -> u32 {
+    let wanted = u32::try_from(object.spec.max_results).unwrap_or(1);
+    let found = object.status.as_ref().and_then(|status| status.num_results);
+    let found = found.map_or(u32::MAX, |found| u32::try_from(found).unwrap_or(u32::MAX));
+    wanted.min(found).div_ceil(MAX_PAGE).max(1)
+}

@@ -1,0 +1,62 @@
+//! Who a request is from: a proven identity, or the address that it comes from.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// The other end of the connection; set for each of its requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// The client of a request, as limits and idempotency keys tell one from another; in the request's extensions.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Client(String);
+
+impl Client {
+    /// One who proved to be this user of Kubernetes.
+    pub(crate) fn user(name: &str) -> Self {
+        Self(format!("user:{name}"))
+    }
+
+    /// One who is known by an address alone. Of IPv6, which gives each customer a network of at least this size, the
+    /// first 64 bits count.
+    pub(crate) fn at(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => format!("address:{address}"),
+            IpAddr::V6(address) => {
+                let network = Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64));
+                format!("address:{network}/64")
+            }
+        })
+    }
+
+    /// The user's name, if this is one.
+    pub(crate) fn user_name(&self) -> Option<&str> {
+        self.0.strip_prefix("user:")
+    }
+
+    /// `user:NAME` or `address:ADDRESS`.
+    pub(crate) fn key(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_customer_is_one_client() {
+        let cases = [
+            ("192.0.2.1", "address:192.0.2.1"),
+            ("::ffff:192.0.2.1", "address:192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "address:2001:db8:1:2::/64"),
+            ("2001:db8:1:2:ffff::1", "address:2001:db8:1:2::/64"),
+            ("2001:db8:1:3::1", "address:2001:db8:1:3::/64"),
+        ];
+        for (address, key) in cases {
+            assert_eq!(Client::at(address.parse().unwrap()).key(), key);
+        }
+        assert_eq!(Client::user("192.0.2.1").key(), "user:192.0.2.1");
+        assert_eq!(Client::user("a:b").user_name(), Some("a:b"));
+        assert_eq!(Client::at([192, 0, 2, 1].into()).user_name(), None);
+    }
+}

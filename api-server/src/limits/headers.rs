@@ -1,0 +1,151 @@
+//! The fields `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10), which tell of a limit that is
+//! reached, beside `Retry-After`.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// The limit that an answer tells of; carried in its extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bound {
+    /// One request to arXiv an interval, for all clients together.
+    Upstream,
+    /// Clients that wait at this process at once.
+    Waiting { most: usize },
+    /// Queries that are pending, in all.
+    Pending { most: usize },
+    /// Queries of one client that are pending.
+    PendingOfClient { most: usize },
+    /// Clients that follow events at this process at once.
+    Streams { most: usize },
+    /// Those of one client, as long as others follow as many as now.
+    StreamsOfClient { most: usize },
+    /// Kubernetes' own, which nobody knows in figures.
+    Kubernetes,
+}
+
+/// Writes the fields.
+#[derive(Clone, Debug)]
+pub(crate) struct Fields {
+    /// `None` where requests to arXiv keep no distance.
+    upstream: Option<HeaderValue>,
+}
+
+impl Fields {
+    /// `interval`: the least time between two requests to arXiv.
+    pub(crate) fn new(interval: Duration) -> Self {
+        Self {
+            upstream: upstream_policy(interval),
+        }
+    }
+
+    /// Adds what an answer says of its limit. The time is that of its `Retry-After`, so that they never differ.
+    pub(crate) fn tell(&self, bound: Bound, headers: &mut HeaderMap) {
+        let (name, policy) = match bound {
+            Bound::Upstream => ("arxiv", self.upstream.clone()),
+            Bound::Waiting { most } => ("waiting", concurrent("waiting", most)),
+            Bound::Pending { most } => ("pending", concurrent("pending", most)),
+            Bound::PendingOfClient { most } => ("pending-of-client", concurrent("pending-of-client", most)),
+            Bound::Streams { most } => ("streams", concurrent("streams", most)),
+            Bound::StreamsOfClient { most } => ("streams-of-client", concurrent("streams-of-client", most)),
+            Bound::Kubernetes => ("kubernetes", None),
+        };
+        if let Some(policy) = policy {
+            headers.append(RATE_LIMIT_POLICY, policy);
+        }
+        let reset = headers
+            .get(header::RETRY_AFTER)
+            .and_then(|after| after.to_str().ok());
+        let limit = match reset {
+            Some(seconds) => format!("\"{name}\";r=0;t={seconds}"),
+            None => format!("\"{name}\";r=0"),
+        };
+        if let Ok(limit) = HeaderValue::try_from(limit) {
+            headers.append(RATE_LIMIT, limit);
+        }
+    }
+}
+
+/// So many at once.
+fn concurrent(name: &str, most: usize) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("\"{name}\";q={most};qu=\"concurrent-requests\"")).ok()
+}
+
+/// Windows are whole seconds: an interval of 2.5 s is told as one request in three seconds, one of 300 ms as three in
+/// one. Who keeps to what is told is never faster than the truth.
+fn upstream_policy(interval: Duration) -> Option<HeaderValue> {
+    let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+    let (quota, window) = match millis {
+        0 => return None,
+        1..1000 => (1000 / millis, 1),
+        _ => (1, millis.div_ceil(1000)),
+    };
+    HeaderValue::try_from(format!("\"arxiv\";q={quota};w={window}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(millis: u64, bound: Bound, retry_after: Option<u64>) -> [Option<String>; 2] {
+        let mut headers = HeaderMap::new();
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        Fields::new(Duration::from_millis(millis)).tell(bound, &mut headers);
+        [RATE_LIMIT_POLICY, RATE_LIMIT].map(|name| Some(headers.get(name)?.to_str().unwrap().to_owned()))
+    }
+
+    #[test]
+    fn what_is_told_is_true() {
+        let cases = [
+            (
+                3000,
+                Bound::Upstream,
+                Some(3),
+                Some("\"arxiv\";q=1;w=3"),
+                Some("\"arxiv\";r=0;t=3"),
+            ),
+            (
+                2500,
+                Bound::Upstream,
+                Some(70),
+                Some("\"arxiv\";q=1;w=3"),
+                Some("\"arxiv\";r=0;t=70"),
+            ),
+            (
+                300,
+                Bound::Upstream,
+                Some(1),
+                Some("\"arxiv\";q=3;w=1"),
+                Some("\"arxiv\";r=0;t=1"),
+            ),
+            (0, Bound::Upstream, Some(1), None, Some("\"arxiv\";r=0;t=1")),
+            (
+                3000,
+                Bound::Waiting { most: 7 },
+                None,
+                Some("\"waiting\";q=7;qu=\"concurrent-requests\""),
+                Some("\"waiting\";r=0"),
+            ),
+            (
+                3000,
+                Bound::Kubernetes,
+                Some(2),
+                None,
+                Some("\"kubernetes\";r=0;t=2"),
+            ),
+        ];
+        for (millis, bound, retry_after, policy, limit) in cases {
+            let [told_policy, told_limit] = told(millis, bound, retry_after);
+            assert_eq!(
+                (told_policy.as_deref(), told_limit.as_deref()),
+                (policy, limit),
+                "{bound:?} {millis}"
+            );
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! How often each client may search: a bucket of tokens for each, in a table that does not grow.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use hashlink::LruCache;
+use http::{HeaderMap, HeaderValue};
+use tokio::time::Instant;
+
+use crate::limits::headers::{RATE_LIMIT, RATE_LIMIT_POLICY};
+
+/// Clients that are remembered: some 100 bytes each. When more come, the one longest unseen is forgotten, and has a
+/// full bucket when it comes again.
+const MAX_CLIENTS: usize = 10_000;
+
+/// One bucket a client: it holds `burst` tokens, and gets one more each interval.
+pub(crate) struct ClientLimits {
+    interval: Duration,
+    burst: u32,
+    policy: HeaderValue,
+    /// When each client's bucket is full again; in the past for one that is.
+    full_at: Mutex<LruCache<String, Instant>>,
+}
+
+/// How a client's bucket stands after a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Bucket {
+    /// Tokens that are left.
+    left: u32,
+    /// Until there is a token, if none is left; else until the bucket is full.
+    reset: Duration,
+}
+
+impl ClientLimits {
+    /// `per_minute` and `burst` are at least 1.
+    pub(crate) fn new(per_minute: u32, burst: u32) -> Self {
+        let (interval, burst) = (Duration::from_mins(1) / per_minute.max(1), burst.max(1));
+        let window = whole_seconds(interval.saturating_mul(burst));
+        let policy = format!("\"client\";q={burst};w={window}");
+        Self {
+            interval,
+            burst,
+            policy: HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("\"client\"")),
+            full_at: Mutex::new(LruCache::new(MAX_CLIENTS)),
+        }
+    }
+
+    /// Takes a token of this client's; an error if there is none.
+    pub(crate) fn take(&self, client: &str, now: Instant) -> Result<Bucket, Bucket> {
+        let mut table = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let full_at = table.get(client).copied().unwrap_or(now).max(now);
+        let capacity = self.interval * self.burst;
+        let taken = full_at + self.interval;
+        let missing = taken.duration_since(now);
+        if missing > capacity {
+            return Err(Bucket {
+                left: 0,
+                reset: missing.saturating_sub(capacity),
+            });
+        }
+        table.insert(client.to_owned(), taken);
+        let left = capacity.saturating_sub(missing).as_nanos() / self.interval.as_nanos().max(1);
+        let left = u32::try_from(left).unwrap_or(u32::MAX);
+        let reset = if left == 0 {
+            missing.saturating_sub(capacity.saturating_sub(self.interval))
+        } else {
+            missing
+        };
+        Ok(Bucket { left, reset })
+    }
+
+    /// Adds the fields that tell of a bucket.
+    pub(crate) fn tell(&self, bucket: Bucket, headers: &mut HeaderMap) {
+        headers.append(RATE_LIMIT_POLICY, self.policy.clone());
+        let limit = format!("\"client\";r={};t={}", bucket.left, whole_seconds(bucket.reset));
+        if let Ok(limit) = HeaderValue::try_from(limit) {
+            headers.append(RATE_LIMIT, limit);
+        }
+    }
+}
+
+impl Bucket {
+    /// When to come back.
+    pub(crate) fn reset(self) -> Duration {
+        self.reset
+    }
+}
+
+/// Rounded up, at least one: as `Retry-After` is.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration
+        .as_secs()
+        .saturating_add(u64::from(duration.subsec_nanos() > 0))
+        .max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(limits: &ClientLimits, bucket: Bucket) -> String {
+        let mut headers = HeaderMap::new();
+        limits.tell(bucket, &mut headers);
+        format!("{:?} {:?}", headers[RATE_LIMIT_POLICY], headers[RATE_LIMIT])
+    }
+
+    #[test]
+    fn a_bucket_empties_and_fills() {
+        let limits = ClientLimits::new(30, 3);
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let bucket = |left, millis| Bucket {
+            left,
+            reset: Duration::from_millis(millis),
+        };
+        assert_eq!(limits.take("a", at(0)), Ok(bucket(2, 2000)));
+        assert_eq!(limits.take("a", at(0)), Ok(bucket(1, 4000)));
+        assert_eq!(limits.take("a", at(500)), Ok(bucket(0, 1500)));
+        assert_eq!(limits.take("a", at(500)), Err(bucket(0, 1500)));
+        // Whoever is refused pays nothing, and others are not touched.
+        assert_eq!(limits.take("a", at(1999)), Err(bucket(0, 1)));
+        assert_eq!(limits.take("b", at(1999)), Ok(bucket(2, 2000)));
+        assert_eq!(limits.take("a", at(2000)), Ok(bucket(0, 2000)));
+        // Never more than a full bucket.
+        for left in [2, 1, 0] {
+            assert_eq!(limits.take("a", at(900_000)).unwrap().left, left);
+        }
+        assert!(limits.take("a", at(900_000)).is_err());
+        let shown = r#""\"client\";q=3;w=6" "\"client\";r=0;t=2""#;
+        assert_eq!(told(&limits, bucket(0, 1500)), shown);
+    }
+
+    #[test]
+    fn the_table_does_not_grow() {
+        let limits = ClientLimits::new(1, 1);
+        let now = Instant::now();
+        limits.take("first", now).unwrap();
+        for number in 0..MAX_CLIENTS {
+            limits.take(&number.to_string(), now).unwrap();
+            assert!(
+                limits.take("0", now).is_err(),
+                "one who keeps coming is not forgotten"
+            );
+        }
+        assert_eq!(limits.full_at.lock().unwrap().len(), MAX_CLIENTS);
+        assert!(limits.take("first", now).is_ok());
+    }
+}

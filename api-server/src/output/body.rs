@@ -1,0 +1,256 @@
+//! Rows as the bytes of an answer, whatever their form: whole, or in chunks as they come.
+
+use std::{io, sync::Arc};
+
+use axum::body::Body;
+use bytes::{BufMut, BytesMut};
+use futures::{Stream, StreamExt, stream};
+use serde::Serialize;
+use storage::StorageError;
+
+use crate::{error::ApiError, limits::response_memory::Place};
+
+/// A part of an answer is sent when it is so long, in bytes: this, not the answer's length, is held in memory.
+const CHUNK: usize = 16 * 1024;
+/// The same of the first part. An answer that ends before is sent as a whole: what was taken for a long one is given back.
+const FIRST_CHUNK: usize = 32 * 1024;
+
+/// Writes one row.
+type WriteRow<R> = Box<dyn Fn(&mut BytesMut, &R) -> io::Result<()> + Send + Sync>;
+
+/// How rows are written.
+pub(crate) struct Form<R> {
+    /// Before all rows.
+    pub(crate) head: &'static str,
+    /// Between two rows.
+    pub(crate) separator: &'static str,
+    /// After all rows.
+    pub(crate) tail: &'static str,
+    /// One row.
+    pub(crate) write: WriteRow<R>,
+}
+
+impl<R> Form<R> {
+    /// A JSON array of what a row is shown as.
+    pub(crate) fn json<S: Serialize>(show: impl Fn(&R) -> S + Send + Sync + 'static) -> Self {
+        Self {
+            head: "[",
+            separator: ",",
+            tail: "]",
+            write: Box::new(move |buffer, row| Ok(serde_json::to_writer(buffer.writer(), &show(row))?)),
+        }
+    }
+
+    /// A line of JSON for each row.
+    pub(crate) fn ndjson<S: Serialize>(show: impl Fn(&R) -> S + Send + Sync + 'static) -> Self {
+        Self {
+            head: "",
+            separator: "",
+            tail: "",
+            write: Box::new(move |buffer, row| {
+                serde_json::to_writer(buffer.writer(), &show(row))?;
+                buffer.put_u8(b'\n');
+                Ok(())
+            }),
+        }
+    }
+
+    /// The whole answer.
+    pub(crate) fn whole(&self, rows: &[R]) -> io::Result<BytesMut> {
+        let mut buffer = BytesMut::from(self.head);
+        for (n, row) in rows.iter().enumerate() {
+            if n > 0 {
+                buffer.put_slice(self.separator.as_bytes());
+            }
+            (self.write)(&mut buffer, row)?;
+        }
+        buffer.put_slice(self.tail.as_bytes());
+        Ok(buffer)
+    }
+
+    /// Sends rows as they come. An error before the first part is an answer of its own; a later one breaks the answer off.
+    pub(crate) async fn streamed(
+        self,
+        rows: impl Stream<Item = Result<R, StorageError>> + Send + 'static,
+        place: Place,
+    ) -> Result<Body, ApiError>
+    where
+        R: Send + Sync + 'static,
+    {
+        let mut chunks = self.chunks(rows).boxed();
+        let first = chunks.next().await.transpose().map_err(of_chunk)?;
+        // Every answer has at least one.
+        let Chunk { text, is_last } = first.ok_or_else(ApiError::internal)?;
+        if is_last {
+            return Ok(Body::from(place.whole(text)?));
+        }
+        let place = Arc::new(place);
+        let first = place.part(text.freeze());
+        let rest = chunks.map(move |chunk| {
+            let chunk = chunk.inspect_err(|error| {
+                tracing::warn!(
+                    error = error as &dyn std::error::Error,
+                    "an answer is broken off between its rows"
+                );
+            });
+            chunk.map(|chunk| place.part(chunk.text.freeze()))
+        });
+        Ok(Body::from_stream(
+            stream::iter([io::Result::Ok(first)]).chain(rest),
+        ))
+    }
+
+    /// The answer in chunks.
+    fn chunks(
+        self,
+        rows: impl Stream<Item = Result<R, StorageError>> + Send + 'static,
+    ) -> impl Stream<Item = io::Result<Chunk>> + Send
+    where
+        R: Send + Sync + 'static,
+    {
+        struct Writing<S, R> {
+            rows: S,
+            form: Form<R>,
+            buffer: BytesMut,
+            /// When it is sent.
+            full: usize,
+            any: bool,
+        }
+        let start = Writing {
+            rows: Box::pin(rows),
+            buffer: BytesMut::from(self.head),
+            form: self,
+            full: FIRST_CHUNK,
+            any: false,
+        };
+        stream::try_unfold(Some(start), |state| async move {
+            let Some(mut state) = state else { return Ok(None) };
+            loop {
+                let Some(row) = state.rows.next().await else {
+                    state.buffer.put_slice(state.form.tail.as_bytes());
+                    let chunk = Chunk {
+                        text: state.buffer,
+                        is_last: true,
+                    };
+                    return Ok(Some((chunk, None)));
+                };
+                let row = row.map_err(io::Error::other)?;
+                if state.any {
+                    state.buffer.put_slice(state.form.separator.as_bytes());
+                }
+                state.any = true;
+                (state.form.write)(&mut state.buffer, &row)?;
+                if state.buffer.len() >= state.full {
+                    state.full = CHUNK;
+                    let chunk = Chunk {
+                        text: state.buffer.split(),
+                        is_last: false,
+                    };
+                    return Ok(Some((chunk, Some(state))));
+                }
+            }
+        })
+    }
+}
+
+/// A part of an answer.
+#[derive(Debug)]
+struct Chunk {
+    text: BytesMut,
+    is_last: bool,
+}
+
+/// What a chunk that failed is as an answer.
+fn of_chunk(error: io::Error) -> ApiError {
+    match error.downcast::<StorageError>() {
+        Ok(error) => error.into(),
+        Err(error) => unwritten(&error),
+    }
+}
+
+/// An answer that cannot be written.
+pub(crate) fn unwritten(error: &(dyn std::error::Error + 'static)) -> ApiError {
+    tracing::error!(error, "rows cannot be written");
+    ApiError::internal()
+}
+
+/// The whole answer in JSON.
+pub(crate) fn json<S: Serialize + ?Sized>(shown: &S) -> Result<BytesMut, ApiError> {
+    let mut buffer = BytesMut::with_capacity(1024);
+    match serde_json::to_writer((&mut buffer).writer(), shown) {
+        Ok(()) => Ok(buffer),
+        Err(error) => Err(unwritten(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::HttpBody;
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::{
+        error::Code,
+        limits::client::Client,
+        limits::response_memory::{self, AnswerRoom},
+    };
+
+    fn form() -> Form<u32> {
+        Form::json(|n: &u32| "x".repeat(*n as usize))
+    }
+
+    async fn written(rows: Vec<Result<u32, StorageError>>) -> Vec<io::Result<Chunk>> {
+        form().chunks(stream::iter(rows)).collect().await
+    }
+
+    async fn streamed(rows: Vec<Result<u32, StorageError>>) -> Result<Body, ApiError> {
+        let room = AnswerRoom::new(response_memory::ROWS);
+        let place = room.take(&Client::at([192, 0, 2, 1].into()), 1000).await.unwrap();
+        form().streamed(stream::iter(rows), place).await
+    }
+
+    #[tokio::test]
+    async fn rows_are_an_array() {
+        for (rows, expected) in [
+            (vec![], "[]"),
+            (vec![Ok(1)], "[\"x\"]"),
+            (vec![Ok(1), Ok(2), Ok(0)], "[\"x\",\"xx\",\"\"]"),
+        ] {
+            let whole: Vec<u32> = rows.iter().map(|row| *row.as_ref().unwrap()).collect();
+            assert_eq!(form().whole(&whole).unwrap(), expected);
+            let body = streamed(rows).await.unwrap();
+            assert_eq!(body.size_hint().exact(), Some(expected.len() as u64), "whole");
+            assert_eq!(body.collect().await.unwrap().to_bytes(), expected);
+        }
+        let lines = Form::ndjson(|n: &u32| *n).whole(&[1, 2]).unwrap();
+        assert_eq!(lines, "1\n2\n");
+    }
+
+    #[tokio::test]
+    async fn long_answers_come_in_chunks_and_break_off_at_an_error() {
+        let rows = || (0..100).map(|_| Ok(1000));
+        let chunks = written(rows().collect()).await;
+        let lengths: Vec<_> = chunks
+            .iter()
+            .map(|chunk| chunk.as_ref().unwrap().text.len())
+            .collect();
+        assert!(lengths.len() > 4, "{lengths:?}");
+        assert!(lengths[0] < FIRST_CHUNK + 2000);
+        assert!(
+            lengths.iter().skip(1).all(|length| *length < CHUNK + 2000),
+            "{lengths:?}"
+        );
+        let body = streamed(rows().collect()).await.unwrap();
+        assert_eq!(body.size_hint().exact(), None);
+        assert_eq!(
+            body.collect().await.unwrap().to_bytes().len(),
+            lengths.iter().sum::<usize>()
+        );
+
+        // Before anything is sent, it is an answer of its own.
+        let early = streamed(vec![Ok(1), Err(StorageError::TimedOut), Ok(1)]).await;
+        assert!(early.unwrap_err().is(Code::DatabaseAway));
+        let late = rows().chain([Err(StorageError::TimedOut)]).collect();
+        assert!(streamed(late).await.unwrap().collect().await.is_err());
+    }
+}

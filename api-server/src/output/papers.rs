@@ -1,0 +1,220 @@
+//! Results in each of their forms, and what the reference formats know of a paper.
+
+use std::io;
+
+use serde::Serialize;
+use storage::{ResultRow, StoredResult};
+
+use crate::{
+    output::body::Form,
+    output::format::Format,
+    output::{bibtex, csl, csv},
+};
+
+/// What the operator stores for a paper that names none.
+const NO_AUTHORS: &str = "No authors available";
+
+/// A result with all that is known of it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    row: &'a ResultRow,
+    query_id: Option<i64>,
+    timestamp: Option<i64>,
+    arxiv_id: Option<&'a str>,
+    categories: Option<&'a str>,
+}
+
+impl<'a> From<&'a StoredResult> for Shown<'a> {
+    fn from(result: &'a StoredResult) -> Self {
+        Self {
+            row: &result.row,
+            query_id: result.query_id,
+            timestamp: result.timestamp,
+            arxiv_id: result.arxiv_id.as_deref(),
+            categories: result.categories.as_deref(),
+        }
+    }
+}
+
+/// How results are written.
+pub(crate) fn form(format: Format) -> Form<StoredResult> {
+    match format {
+        Format::Json => Form::json(|result: &StoredResult| result.row.clone()),
+        Format::Ndjson => Form {
+            head: "",
+            separator: "",
+            tail: "",
+            write: Box::new(|buffer, result| {
+                use bytes::BufMut;
+                serde_json::to_writer(buffer.writer(), &Shown::from(result))?;
+                buffer.put_u8(b'\n');
+                Ok(())
+            }),
+        },
+        Format::Csv => Form {
+            head: "author,title,journal,query_id,timestamp,arxiv_id,categories\r\n",
+            separator: "",
+            tail: "",
+            write: Box::new(|buffer, result| {
+                let number = |number: Option<i64>| number.map(|n| n.to_string()).unwrap_or_default();
+                let cells = [
+                    &result.row.author,
+                    &result.row.title,
+                    &result.row.journal,
+                    &number(result.query_id),
+                    &number(result.timestamp),
+                    result.arxiv_id.as_deref().unwrap_or_default(),
+                    result.categories.as_deref().unwrap_or_default(),
+                ];
+                csv::line(buffer, &cells);
+                Ok(())
+            }),
+        },
+        Format::Bibtex => Form {
+            head: "",
+            separator: "\n",
+            tail: "",
+            write: Box::new(|buffer, result| {
+                bibtex::entry(buffer, &Paper::of(result));
+                io::Result::Ok(())
+            }),
+        },
+        Format::CslJson => Form {
+            head: "[",
+            separator: ",",
+            tail: "]",
+            write: Box::new(|buffer, result| csl::item(buffer, &Paper::of(result))),
+        },
+    }
+}
+
+/// A paper as a reference.
+pub(crate) struct Paper<'a> {
+    /// Good for a key: unique among results, and the same each time.
+    pub(crate) key: String,
+    /// The authors' names.
+    pub(crate) authors: Vec<&'a str>,
+    /// The title.
+    pub(crate) title: &'a str,
+    /// The journal reference; empty when there is none.
+    pub(crate) journal: &'a str,
+    /// arXiv's identifier without the version.
+    pub(crate) arxiv_id: Option<&'a str>,
+    /// The primary category.
+    pub(crate) category: Option<&'a str>,
+    /// When it was submitted, by its identifier: year and month.
+    pub(crate) submitted: Option<(u16, u8)>,
+}
+
+impl<'a> Paper<'a> {
+    pub(crate) fn of(result: &'a StoredResult) -> Self {
+        let arxiv_id = result.arxiv_id.as_deref().map(arxiv::unversioned);
+        let plain: String = arxiv_id
+            .unwrap_or("result")
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '.' {
+                    c
+                } else {
+                    '-'
+                }
+            })
+            .collect();
+        let ResultRow {
+            author,
+            title,
+            journal,
+        } = &result.row;
+        let authors = author
+            .split(", ")
+            .filter(|name| !name.is_empty() && *name != NO_AUTHORS);
+        Self {
+            // The same paper may be the result of several queries.
+            key: format!("{plain}-{}", result.id),
+            authors: authors.collect(),
+            title,
+            journal,
+            arxiv_id,
+            category: result.categories.as_deref().and_then(|all| all.split(' ').next()),
+            submitted: arxiv_id.and_then(submitted),
+        }
+    }
+}
+
+/// Identifiers begin with year and month: `2405.00001`, `math/9901001`
+/// (<https://info.arxiv.org/help/arxiv_identifier.html>). The older form began in 1991.
+fn submitted(id: &str) -> Option<(u16, u8)> {
+    let number = id.rsplit('/').next()?;
+    let (year, month) = (
+        number.get(..2)?.parse::<u16>().ok()?,
+        number.get(2..4)?.parse::<u8>().ok()?,
+    );
+    let is_digits = number.bytes().take(4).all(|b| b.is_ascii_digit());
+    let year = if id.contains('/') && year > 90 {
+        1900 + year
+    } else {
+        2000 + year
+    };
+    (is_digits && (1..=12).contains(&month)).then_some((year, month))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(crate) fn result(author: &str, title: &str, journal: &str, arxiv_id: Option<&str>) -> StoredResult {
+        StoredResult {
+            id: 17,
+            query_id: Some(3),
+            timestamp: Some(1_711_843_200),
+            row: ResultRow {
+                author: author.to_owned(),
+                title: title.to_owned(),
+                journal: journal.to_owned(),
+            },
+            arxiv_id: arxiv_id.map(str::to_owned),
+            categories: arxiv_id.map(|_| "math.CO cs.DM".to_owned()),
+        }
+    }
+
+    #[test]
+    fn identifiers_tell_when_a_paper_came() {
+        for (id, expected) in [
+            ("2405.00001", Some((2024, 5))),
+            ("0704.0001", Some((2007, 4))),
+            ("math/9901001", Some((1999, 1))),
+            ("hep-ex/0307015", Some((2003, 7))),
+            ("2413.00001", None),
+            ("+4", None),
+            ("é1", None),
+            ("", None),
+        ] {
+            assert_eq!(submitted(id), expected, "{id}");
+        }
+    }
+
+    #[test]
+    fn each_form_has_what_is_known() {
+        let rows = [
+            result("Paul Erdős, B", "On $x$, \"y\"", "", Some("2405.00001v2")),
+            result("=A", "T", "J", None),
+        ];
+        for (format, expected) in [
+            (
+                Format::Json,
+                r#"[{"author":"Paul Erdős, B","title":"On $x$, \"y\"","journal":""},{"author":"=A","title":"T","journal":"J"}]"#,
+            ),
+            (
+                Format::Ndjson,
+                "{\"author\":\"Paul Erdős, B\",\"title\":\"On $x$, \\\"y\\\"\",\"journal\":\"\",\"query_id\":3,\"timestamp\":1711843200,\"arxiv_id\":\"2405.00001v2\",\"categories\":\"math.CO cs.DM\"}\n{\"author\":\"=A\",\"title\":\"T\",\"journal\":\"J\",\"query_id\":3,\"timestamp\":1711843200,\"arxiv_id\":null,\"categories\":null}\n",
+            ),
+            (
+                Format::Csv,
+                "author,title,journal,query_id,timestamp,arxiv_id,categories\r\n\"Paul Erdős, B\",\"On $x$, \"\"y\"\"\",,3,1711843200,2405.00001v2,math.CO cs.DM\r\n'=A,T,J,3,1711843200,,\r\n",
+            ),
+        ] {
+            assert_eq!(form(format).whole(&rows).unwrap(), expected);
+        }
+    }
+}

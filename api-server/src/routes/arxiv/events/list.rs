@@ -1,0 +1,107 @@
+//! All that waits, live: counts, the first in the queue, and the last that ended.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::response::{Response, sse::Event};
+use futures::stream;
+use http::HeaderMap;
+use serde::Serialize;
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    jobs::backlog::{Backlog, Counts, Snapshot},
+    jobs::view::ObjectState,
+};
+use crate::{
+    limits::streams::{StreamPermit, Streams},
+    routes::arxiv::events::{Told, answer, last_seen},
+};
+
+/// Queries of an event, from the head of the queue: at some 400 bytes each 40 KB.
+const SHOWN: usize = 100;
+/// Between two events.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What an event tells.
+#[derive(Serialize)]
+struct List<'a> {
+    counts: Counts,
+    queries: Vec<ObjectState<'a>>,
+    ended: Vec<ObjectState<'a>>,
+}
+
+impl Snapshot {
+    /// Written once for all who follow.
+    fn list(&self) -> &str {
+        self.text.get_or_init(|| {
+            let waiting = self.order.iter().take(SHOWN);
+            let list = List {
+                counts: self.counts,
+                queries: waiting
+                    .map(|(name, waiting)| ObjectState::of_waiting(name, waiting, self.place(name)))
+                    .collect(),
+                ended: self
+                    .ended
+                    .iter()
+                    .map(|object| ObjectState::of(object, None))
+                    .collect(),
+            };
+            serde_json::to_string(&list).unwrap_or_default()
+        })
+    }
+}
+
+struct Following {
+    backlog: Arc<Backlog>,
+    changes: watch::Receiver<u64>,
+    ending: CancellationToken,
+    last: Option<String>,
+    is_first: bool,
+    _permit: StreamPermit,
+}
+
+/// The stream.
+pub(crate) fn follow(
+    backlog: &Arc<Backlog>,
+    permit: StreamPermit,
+    streams: &Streams,
+    headers: &HeaderMap,
+) -> Response {
+    let following = Following {
+        backlog: Arc::clone(backlog),
+        changes: backlog.changes(),
+        ending: streams.ending.clone(),
+        last: last_seen(headers),
+        is_first: true,
+        _permit: permit,
+    };
+    answer(stream::unfold(following, async |mut following| {
+        let event = following.next().await?;
+        Some((Ok(event), following))
+    }))
+}
+
+impl Following {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if !self.is_first {
+                tokio::select! {
+                    changed = self.changes.changed() => changed.ok()?,
+                    () = self.ending.cancelled() => return None,
+                }
+                tokio::select! {
+                    () = sleep(PAUSE) => {}
+                    () = self.ending.cancelled() => return None,
+                }
+            }
+            self.is_first = false;
+            let version = *self.changes.borrow_and_update();
+            let told = Told::new(self.backlog.snapshot_of(version).await.list().to_owned());
+            if self.last.as_ref() != Some(&told.id) {
+                self.last = Some(told.id.clone());
+                return Some(told.event("queries"));
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! One query, live, until its end.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::response::{IntoResponse, Response, sse::Event};
+use crd::ArxivQuery;
+use futures::stream;
+use http::{HeaderMap, StatusCode};
+use serde_json::json;
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    jobs::backlog::Backlog,
+    jobs::client::Objects,
+    jobs::view::ObjectState,
+    jobs::waiters::{News, Waiter},
+};
+use crate::{
+    limits::streams::{StreamPermit, Streams},
+    routes::arxiv::events::{Told, answer, last_seen},
+};
+
+/// Between two events that are not the last one.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A query that somebody follows.
+pub(crate) struct Following {
+    pub(crate) name: String,
+    pub(crate) objects: Arc<Objects>,
+    pub(crate) backlog: Arc<Backlog>,
+    /// Registered before the object was looked at.
+    pub(crate) waiter: Waiter,
+    pub(crate) object: Arc<ArxivQuery>,
+    pub(crate) _permit: StreamPermit,
+}
+
+struct Live {
+    query: Following,
+    changes: watch::Receiver<u64>,
+    ending: CancellationToken,
+    last: Option<String>,
+    step: Step,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Step {
+    First,
+    Following,
+    Over,
+}
+
+/// The stream; 204 for a client that has seen the end, so that it does not connect again.
+pub(crate) fn follow(query: Following, streams: &Streams, headers: &HeaderMap) -> Response {
+    let last = last_seen(headers);
+    if query.object.phase().is_final() && last == Some(told(&query).id) {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let live = Live {
+        changes: query.backlog.changes(),
+        query,
+        ending: streams.ending.clone(),
+        last,
+        step: Step::First,
+    };
+    answer(stream::unfold(live, async |mut live| {
+        let event = live.next().await?;
+        Some((Ok(event), live))
+    }))
+}
+
+/// The one event of a query whose object is gone; 204 for a client that has seen it.
+pub(crate) fn end(state: &ObjectState<'_>, headers: &HeaderMap) -> Response {
+    let told = Told::new(state.to_json());
+    if last_seen(headers).as_ref() == Some(&told.id) {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    answer(stream::iter([Ok(told.event("end"))]))
+}
+
+fn told(query: &Following) -> Told {
+    Told::new(ObjectState::of(&query.object, query.backlog.place(&query.name)).to_json())
+}
+
+impl Live {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.step {
+                Step::Over => return None,
+                Step::First => self.step = Step::Following,
+                Step::Following => match self.change().await? {
+                    Change::Seen => {}
+                    Change::Gone => {
+                        self.step = Step::Over;
+                        let gone = json!({"detail": "The query was removed before it ended"});
+                        return Some(Told::new(gone.to_string()).event("gone"));
+                    }
+                },
+            }
+            let told = told(&self.query);
+            if self.query.object.phase().is_final() {
+                self.step = Step::Over;
+                return Some(told.event("end"));
+            }
+            if self.last.as_ref() != Some(&told.id) {
+                self.last = Some(told.id.clone());
+                return Some(told.event("state"));
+            }
+        }
+    }
+
+    /// Waits for the next change. None when the process ends.
+    async fn change(&mut self) -> Option<Change> {
+        loop {
+            let news = tokio::select! {
+                () = self.ending.cancelled() => return None,
+                news = self.query.waiter.news() => news,
+                changed = self.changes.changed() => {
+                    changed.ok()?;
+                    // Others' changes come often, and move this one's place at most.
+                    let (backlog, versions) = (&self.query.backlog, &mut self.changes);
+                    let quiet = async {
+                        sleep(PAUSE).await;
+                        let version = *versions.borrow_and_update();
+                        backlog.snapshot_of(version).await;
+                    };
+                    tokio::select! {
+                        () = quiet => News::None,
+                        news = self.query.waiter.news() => news,
+                        () = self.ending.cancelled() => return None,
+                    }
+                }
+            };
+            match news {
+                News::None => {}
+                News::Seen(object) | News::Finished(object) => self.query.object = object,
+                News::Look => match self.query.objects.get(&self.query.name).await {
+                    Ok(Some(object)) => self.query.object = Arc::new(object),
+                    Ok(None) => return Some(Change::Gone),
+                    // The next news will look again.
+                    Err(_) => continue,
+                },
+            }
+            return Some(Change::Seen);
+        }
+    }
+}
+
+enum Change {
+    Seen,
+    Gone,
+}

@@ -1,0 +1,253 @@
+//! GET /arxiv?state=…: the queries of the namespace, a page at a time; or, for a client that accepts events, live.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use crd::UNFINISHED;
+use http::{HeaderMap, HeaderValue, header};
+use service::logs::Call;
+use tokio::sync::Semaphore;
+
+use crate::{
+    error::{ApiError, Code},
+    jobs::backlog::Backlog,
+    jobs::client::{KubernetesError, Objects},
+    jobs::view::ObjectState,
+    limits::client::Client,
+    limits::response_memory::AnswerRoom,
+    limits::streams::Streams,
+    output::body::json,
+    output::format::Format,
+    routes::arxiv::events,
+    wire::declared::{Kind, Param},
+    wire::json::Json as WireJson,
+    wire::params::{ParamReader, loc},
+    wire::problem::Problem,
+    wire::query::Query,
+    wire_headers::accept::wanted,
+    wire_headers::vary::vary,
+};
+
+/// Queries of a page.
+const MAX_LIMIT: i64 = 500;
+const DEFAULT_LIMIT: i64 = 100;
+/// Pages in memory at once, some megabytes each.
+const MAX_PAGES: usize = 4;
+
+/// A state to list by, and what selects it.
+const STATES: [(&str, Option<&str>); 7] = [
+    ("pending", Some("status.phase=Pending")),
+    ("running", Some("status.phase=Running")),
+    ("suspended", Some("status.phase=Suspended")),
+    ("succeeded", Some("status.phase=Succeeded")),
+    ("failed", Some("status.phase=Failed")),
+    ("unfinished", Some(UNFINISHED)),
+    ("all", None),
+];
+
+/// What the list needs.
+pub(crate) struct Lists {
+    objects: Arc<Objects>,
+    backlog: Arc<Backlog>,
+    streams: Streams,
+    answers: AnswerRoom,
+    pages: Semaphore,
+}
+
+/// Whether the list is asked for. Any search field makes the request a search, as ever.
+pub(crate) fn is_wanted(query: &Query) -> bool {
+    let has = |name| query.last(name).is_some();
+    has(STATE.name) && !["author", "title", "journal"].into_iter().any(has)
+}
+
+const STATE: Param = Param::new(
+    "state",
+    Kind::OneOf(&[
+        "pending",
+        "running",
+        "suspended",
+        "succeeded",
+        "failed",
+        "unfinished",
+        "all",
+    ]),
+    "",
+    "Without a search: lists the queries in this state.",
+);
+const LIMIT: Param = Param::new(
+    "limit",
+    Kind::Integer(1..=MAX_LIMIT),
+    "",
+    "Of a list: how many queries a page has at most (100 if not given).",
+);
+const CONTINUE: Param = Param::new(
+    "continue",
+    Kind::Opaque,
+    "",
+    "Of a list: where it goes on, from the `Link` of the page before.",
+);
+
+/// What is listed.
+#[derive(Debug)]
+pub(crate) struct ListParams {
+    state: &'static str,
+    selector: Option<&'static str>,
+    limit: u32,
+    token: Option<String>,
+}
+
+impl ListParams {
+    /// The parameters, as the document describes them.
+    pub(crate) const DECLARED: &'static [Param] = &[STATE, LIMIT, CONTINUE];
+
+    pub(crate) fn read(query: &Query) -> Result<Self, ApiError> {
+        let mut reader = ParamReader::new(query);
+        let asked = query.last(STATE.name).map_or("", |value| value.text.as_str());
+        let found = STATES.iter().find(|(state, _)| *state == asked);
+        if found.is_none() {
+            let words = STATES.map(|(state, _)| state);
+            reader.note(Problem::none_of(&loc(STATE.name), &words, WireJson::from(asked)));
+        }
+        let limit = reader.integer(&LIMIT).unwrap_or(DEFAULT_LIMIT);
+        let token = query.last(CONTINUE.name).map(|value| value.text.clone());
+        reader.finish()?;
+        let (state, selector) = found.copied().unwrap_or(("all", None));
+        Ok(Self {
+            state,
+            selector,
+            // At most 500.
+            limit: u32::try_from(limit).unwrap_or(1),
+            token: token.filter(|token| !token.is_empty()),
+        })
+    }
+
+    /// Where the next page is.
+    fn next(&self, token: &str) -> Option<HeaderValue> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query
+            .append_pair("state", self.state)
+            .append_pair("limit", &self.limit.to_string())
+            .append_pair("continue", token);
+        HeaderValue::from_str(&format!("</arxiv?{}>; rel=\"next\"", query.finish())).ok()
+    }
+}
+
+impl Lists {
+    pub(crate) fn new(
+        objects: Arc<Objects>,
+        backlog: Arc<Backlog>,
+        streams: Streams,
+        answers: AnswerRoom,
+    ) -> Self {
+        Self {
+            objects,
+            backlog,
+            streams,
+            answers,
+            pages: Semaphore::new(MAX_PAGES),
+        }
+    }
+
+    pub(crate) async fn answer(
+        &self,
+        query: &Query,
+        headers: &HeaderMap,
+        client: &Client,
+    ) -> Result<Response, ApiError> {
+        let params = ListParams::read(query)?;
+        let call = Call::new("list_queries")
+            .arg("state", params.state)
+            .arg("limit", params.limit);
+        service::notice!(
+            component = "frontend",
+            origin = "arxiv.list_queries",
+            "{call}: called"
+        );
+        let mut response = if wanted(headers, "text", "event-stream").by_name {
+            events::list::follow(&self.backlog, self.streams.enter(client)?, &self.streams, headers)
+        } else {
+            self.page(&params, client).await?
+        };
+        vary(response.headers_mut(), "accept");
+        Ok(response)
+    }
+
+    async fn page(&self, params: &ListParams, client: &Client) -> Result<Response, ApiError> {
+        let place = self.answers.take(client, params.limit.into()).await?;
+        let _page = self.pages.acquire().await.map_err(|_| ApiError::internal())?;
+        let listed = self
+            .objects
+            .list(params.selector, params.limit, params.token.as_deref())
+            .await;
+        let listed = match listed {
+            Ok(listed) => listed,
+            Err(KubernetesError::Expired) => {
+                let text = "The list has changed too much since its first page: begin anew";
+                return Err(ApiError::new(Code::ListExpired, text));
+            }
+            Err(KubernetesError::Rejected(_)) => {
+                let problem = Problem::unfit(
+                    &loc(CONTINUE.name),
+                    "is not from the address of a next page",
+                    WireJson::from(params.token.as_deref().unwrap_or_default()),
+                );
+                return Err(crate::wire::problem::Problems::from(problem).into());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let snapshot = self.backlog.snapshot();
+        let states: Vec<_> = listed
+            .items
+            .iter()
+            .map(|object| {
+                let name = object.metadata.name.as_deref().unwrap_or_default();
+                ObjectState::of(object, snapshot.place(name))
+            })
+            .collect();
+        let body = Body::from(place.whole(json(&states)?)?);
+        let mut response = ([(header::CONTENT_TYPE, Format::Json.content_type())], body).into_response();
+        let token = listed.metadata.continue_.filter(|token| !token.is_empty());
+        if let Some(next) = token.and_then(|token| params.next(&token)) {
+            response.headers_mut().insert(header::LINK, next);
+        }
+        Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_is_never_taken_for_a_list() {
+        for (raw, expected) in [
+            ("state=all", true),
+            ("state=nonsense&max_results=3", true),
+            ("state=", true),
+            ("author=x&state=all", false),
+            ("journal=&state=all", false),
+            ("State=all", false),
+            ("", false),
+        ] {
+            assert_eq!(is_wanted(&Query::parse(Some(raw))), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn lists_are_read() {
+        let read = |raw| ListParams::read(&Query::parse(Some(raw)));
+        let params = read("state=unfinished&limit=5&continue=a%3D").unwrap();
+        assert_eq!((params.selector, params.limit), (Some(UNFINISHED), 5));
+        assert_eq!(
+            params.next("a=&b").unwrap(),
+            "</arxiv?state=unfinished&limit=5&continue=a%3D%26b>; rel=\"next\""
+        );
+        assert_eq!(read("state=all").unwrap().limit, 100);
+        for raw in ["state=", "state=All", "state=all&limit=0", "state=all&limit=501"] {
+            assert_eq!(read(raw).unwrap_err().status().as_u16(), 422, "{raw}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! /arxiv: a search becomes an `ArxivQuery`, and its end the answer; or the queries are listed.
+
+pub(crate) mod events;
+pub(crate) mod list;
+pub(crate) mod new_query;
+pub(crate) mod query;
+pub(crate) mod search_params;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{RawQuery, Request, State},
+    middleware::map_response,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use crd::ArxivQuery;
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
+use jiff::Timestamp;
+use serde_json::json;
+use service::logs::Call;
+
+use crate::{
+    error::{ApiError, Code, seconds},
+    http::middleware::methods::{no_store, only},
+    http::middleware::root_path::RootPath,
+    http::middleware::unknown_params::{Known, strict_by},
+    jobs::idempotency::IdempotencyKey,
+    jobs::outcome::{Outcome, outcome},
+    jobs::submit::{Searches, Stand, Wish},
+    jobs::view::ObjectState,
+    limits::headers::Bound,
+    limits::request_body::{BodyRoom, SMALL_BODY},
+    routes::arxiv::list::{ListParams, Lists},
+    routes::arxiv::new_query::NewQuery,
+    routes::arxiv::query::{POLL_AFTER, location},
+    routes::arxiv::search_params::SearchParams,
+    wire::body::{Body, is_declared_otherwise},
+    wire::query::Query,
+    wire_headers::prefer::Preferences,
+};
+
+/// What /arxiv needs.
+#[derive(Clone)]
+pub(crate) struct Arxiv {
+    pub(crate) searches: Arc<Searches>,
+    pub(crate) lists: Arc<Lists>,
+    pub(crate) room: BodyRoom,
+}
+
+pub(crate) fn routes(arxiv: Arxiv) -> Router {
+    // No HEAD: it would make an object that nobody is told of.
+    let methods = only(
+        get(search_or_list)
+            .head(crate::http::middleware::methods::method_not_allowed)
+            .post(create),
+        // As the existing service has it, whose framework names the first methods of a path alone.
+        "GET",
+    );
+    let methods = strict_by(methods, known).layer(map_response(no_store));
+    Router::new().route("/arxiv", methods.with_state(arxiv))
+}
+
+/// What a read of this path may have in its query: a list knows nothing of a search's parameters, nor a search of a list's.
+fn known(query: &Query) -> Known {
+    if list::is_wanted(query) {
+        &[ListParams::DECLARED]
+    } else {
+        &[SearchParams::DECLARED]
+    }
+}
+
+/// A search; or, where there is none but a `state`, the list of queries.
+async fn search_or_list(
+    State(arxiv): State<Arxiv>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    extensions: Extensions,
+) -> Result<Response, ApiError> {
+    let query = Query::parse(query.as_deref());
+    if list::is_wanted(&query) {
+        // A list needs no key, but one that is none is told of wherever it is sent.
+        IdempotencyKey::read(&headers)?;
+        // Every request that passed the guards has one.
+        let client = extensions.get().ok_or_else(ApiError::internal)?;
+        return arxiv.lists.answer(&query, &headers, client).await;
+    }
+    search(&arxiv.searches, &query, &headers, &extensions).await
+}
+
+/// 200 with what was found, or arXiv's error; 202 when it takes too long, when the client asks for that, or when this
+/// process has to end.
+async fn search(
+    searches: &Searches,
+    query: &Query,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<Response, ApiError> {
+    let params = SearchParams::read(query, searches.limits.default_max_results)?;
+    let call = params.call("search");
+    service::notice!(component = "frontend", origin = "arxiv.search", "{call}: called");
+    let preferences = Preferences::read(headers);
+    let wish = Wish {
+        query: NewQuery::of_params(&params, refreshes(headers), searches.limits)?,
+        key: IdempotencyKey::read(headers)?,
+        client: extensions.get().cloned(),
+        // One that a caller waits for is not tried again, so that the caller gets arXiv's error, and for good.
+        fail_fast: searches.fail_fast && !preferences.respond_async,
+        patience: preferences.patience(searches.wait),
+    };
+    let mut response = match searches.run(wish).await? {
+        Stand::Finished(object) => match outcome(&object, Timestamp::now()) {
+            Outcome::Found(found) => Json(found).into_response(),
+            Outcome::Error(error) => return Err(error.about(address(&object))),
+            Outcome::Unfinished => accepted(&object, &searches.root),
+        },
+        Stand::Unfinished(object) => accepted(&object, &searches.root),
+    };
+    preferences.tell_waiting(searches.wait, &mut response);
+    tracing::debug!(
+        component = "frontend",
+        origin = "arxiv.search",
+        "{call}: returning {}",
+        response.status()
+    );
+    Ok(response)
+}
+
+/// 201 with the state of a query that has succeeded, whatever it found; arXiv's error when it has failed; 202 with its
+/// state before that. Its address is told in each case.
+async fn create(State(arxiv): State<Arxiv>, request: Request) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let searches = &arxiv.searches;
+    if is_declared_otherwise(&parts.headers) {
+        let detail = "The body has to be JSON, declared as application/json";
+        return Err(ApiError::new(Code::UnsupportedMediaType, detail));
+    }
+    let body = arxiv.room.read(&parts.headers, body, SMALL_BODY).await?;
+    let members = Body::read(&parts.headers, &body.bytes)?.into_object()?;
+    let query = NewQuery::of_body(&members, searches.limits)?;
+    drop(body);
+    let call = Call::new("create_query")
+        .arg("author", query.spec.author.as_deref())
+        .arg("title", query.spec.title.as_deref())
+        .arg("journal", query.spec.journal.as_deref());
+    service::notice!(
+        component = "frontend",
+        origin = "arxiv.create_query",
+        "{call}: called"
+    );
+    let preferences = Preferences::read(&parts.headers);
+    let wish = Wish {
+        query,
+        key: IdempotencyKey::read(&parts.headers)?,
+        client: parts.extensions.get().cloned(),
+        // Tried again as the spec says: whoever posts is ready for a 202.
+        fail_fast: false,
+        patience: preferences.patience(searches.wait),
+    };
+    let (object, mut response) = match searches.run(wish).await? {
+        Stand::Finished(object) => {
+            let response = match outcome(&object, Timestamp::now()) {
+                Outcome::Error(error) if object.phase() == crd::Phase::Failed => {
+                    error.about(address(&object)).into_response()
+                }
+                _ => (StatusCode::CREATED, Json(ObjectState::of(&object, None))).into_response(),
+            };
+            (object, response)
+        }
+        Stand::Unfinished(object) => {
+            let name = object.metadata.name.as_deref().unwrap_or_default();
+            let state = ObjectState::of(&object, searches.backlog.place(name));
+            let response = unfinished(Json(state).into_response());
+            (object, response)
+        }
+    };
+    locate(&object, &mut response);
+    preferences.tell_waiting(searches.wait, &mut response);
+    tracing::debug!(
+        component = "frontend",
+        origin = "arxiv.create_query",
+        "{call}: returning {}",
+        response.status()
+    );
+    Ok(response)
+}
+
+/// `Cache-Control: no-cache`: an answer that was fetched before will not do (RFC 9111, 5.2.1.4).
+fn refreshes(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CACHE_CONTROL).into_iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|directive| directive.trim().eq_ignore_ascii_case("no-cache"))
+}
+
+fn address(object: &ArxivQuery) -> String {
+    location(object.metadata.name.as_deref().unwrap_or_default())
+}
+
+/// 202: the query is kept and will run; its state is at `Location`.
+fn accepted(object: &ArxivQuery, root: &RootPath) -> Response {
+    let body = json!({
+        "detail": "The query is accepted and not finished yet; its state is at the address in Location",
+        "code": Code::StillWaiting.as_str(),
+        "name": object.metadata.name,
+        "location": root.of(&address(object)),
+    });
+    let mut response = unfinished(Json(body).into_response());
+    locate(object, &mut response);
+    response
+}
+
+/// 202, and when to come back.
+pub(crate) fn unfinished(mut response: Response) -> Response {
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, seconds(POLL_AFTER));
+    response.extensions_mut().insert(Bound::Upstream);
+    response
+}
+
+fn locate(object: &ArxivQuery, response: &mut Response) {
+    if let Ok(location) = HeaderValue::from_str(&address(object)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+}

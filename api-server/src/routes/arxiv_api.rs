@@ -1,0 +1,262 @@
+//! GET /arxiv-api: a search's papers, from arXiv or from what was fetched before. Nothing is recorded.
+
+use std::{sync::Arc, time::Duration};
+
+use arxiv::{FailureClass, FetchError, MAX_PAGE, arxiv_day};
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::{RawQuery, State},
+    middleware::map_response,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::header;
+use jiff::{Timestamp, civil::Date};
+use schemars::JsonSchema;
+use serde::Serialize;
+use storage::{Page, PageEntry, Pages};
+use tokio::time::Instant;
+use upstream::{Assembled, Upstream, UpstreamError, assemble, slices};
+
+use crate::{
+    error::{ApiError, Code},
+    http::middleware::methods::{no_store, only},
+    http::middleware::unknown_params::strict,
+    limits::client::Client,
+    limits::response_memory::{AnswerRoom, Place},
+    output::body::json,
+    output::format::Format,
+    routes::arxiv::search_params::SearchParams,
+    wire::query::Query,
+};
+
+/// What GET /arxiv-api needs.
+pub(crate) struct Fetches {
+    pub(crate) upstream: Upstream,
+    /// The same store that `upstream` uses, for its clock.
+    pub(crate) pages: Pages,
+    /// How long all of one search's pages together wait for their turns at arXiv. Pages that were had are kept, so the
+    /// next try goes on from there.
+    pub(crate) patience: Duration,
+    pub(crate) default_max_results: u32,
+    /// For papers that are on their way, and answers of them.
+    pub(crate) room: AnswerRoom,
+}
+
+pub(crate) fn routes(fetches: Arc<Fetches>) -> Router {
+    let methods = strict(only(get(search_arxiv_api), "GET"), &[SearchParams::DECLARED]);
+    Router::new().route(
+        "/arxiv-api",
+        methods.layer(map_response(no_store)).with_state(fetches),
+    )
+}
+
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Paper {
+    authors: String,
+    title: String,
+    journal: String,
+}
+
+impl From<PageEntry> for Paper {
+    fn from(entry: PageEntry) -> Self {
+        Self {
+            authors: entry.authors,
+            title: entry.title,
+            journal: entry.journal,
+        }
+    }
+}
+
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct Papers {
+    data: Vec<Paper>,
+    timestamp: i64,
+    status: u16,
+    num_results: u32,
+    num_entries: usize,
+    query: String,
+}
+
+async fn search_arxiv_api(
+    State(fetches): State<Arc<Fetches>>,
+    RawQuery(query): RawQuery,
+    Extension(client): Extension<Client>,
+) -> Result<Response, ApiError> {
+    let params = SearchParams::read(&Query::parse(query.as_deref()), fetches.default_max_results)?;
+    let call = params.call("search_arxiv_api");
+    service::notice!(
+        component = "backend",
+        origin = "arxiv_api.search_arxiv_api",
+        "{call}: called"
+    );
+    let (found, is_fresh, place) = fetches.fetch(&params, &client).await?;
+    if found.total == 0 {
+        return Err(ApiError::nothing_found());
+    }
+    let timestamp = match found.date {
+        Some(date) if is_fresh => date,
+        _ => fetches.pages.now().await?,
+    };
+    let papers = Papers {
+        timestamp: timestamp.as_second(),
+        status: found.status,
+        num_results: found.total,
+        num_entries: found.entries.len(),
+        query: found.query,
+        data: found.entries.into_iter().map(Paper::from).collect(),
+    };
+    tracing::debug!(
+        component = "backend",
+        origin = "arxiv_api.search_arxiv_api",
+        "{call}: returning {} of {} papers",
+        papers.num_entries,
+        papers.num_results
+    );
+    let text = json(&papers)?;
+    drop(papers);
+    let body = Body::from(place.whole(text)?);
+    Ok(([(header::CONTENT_TYPE, Format::Json.content_type())], body).into_response())
+}
+
+impl Fetches {
+    /// All pages of a search; whether the first one was fetched for this very caller; and the room that the papers take.
+    ///
+    /// Until the first page has told how many papers there are, one page is paid for. Of a longer search it is then given back and
+    /// read again (it is stored by now), so that nobody who has room waits for more.
+    async fn fetch(
+        &self,
+        params: &SearchParams,
+        client: &Client,
+    ) -> Result<(Assembled, bool, Place), ApiError> {
+        let limit = Instant::now() + self.patience;
+        let day = arxiv_day(Timestamp::now());
+        let mut place = self
+            .room
+            .take(client, params.max_results.min(MAX_PAGE).into())
+            .await?;
+        let first = self.pages(params, None, day, limit).await?;
+        let (Some(total), is_fresh) = (first.pages.first().map(|page| page.total), first.is_fetched) else {
+            return Err(ApiError::internal());
+        };
+        let papers = params.max_results.min(total);
+        let pages = if papers > MAX_PAGE {
+            drop((first, place));
+            place = self.room.take(client, papers.into()).await?;
+            self.pages(params, Some(total), day, limit).await?.pages
+        } else {
+            first.pages
+        };
+        let found = assemble(pages).ok_or_else(ApiError::internal)?;
+        Ok((found, is_fresh, place))
+    }
+
+    /// The pages of a search; without its total only the first.
+    async fn pages(
+        &self,
+        params: &SearchParams,
+        total: Option<u32>,
+        day: Date,
+        limit: Instant,
+    ) -> Result<Pieces, ApiError> {
+        let requests = slices(&params.validated, 0, params.max_results, total);
+        let wanted = if total.is_some() { requests.len() } else { 1 };
+        let mut pieces = Pieces::default();
+        for request in requests.into_iter().take(wanted) {
+            let call = service::logs::Call::new("page")
+                .arg("search_query", request.search.search_query())
+                .arg("start", request.start)
+                .arg("count", request.count);
+            tracing::info!(component = "backend", origin = "arxiv_api.page", "{call}: called");
+            let patience = limit.saturating_duration_since(Instant::now());
+            let given = self.upstream.page(&request, day, patience, || ()).await?;
+            tracing::debug!(
+                component = "backend",
+                origin = "arxiv_api.page",
+                "{call}: returning {} entries, fetched={}",
+                given.page.entries.len(),
+                given.fetched
+            );
+            pieces.is_fetched |= given.fetched;
+            pieces.pages.push(given.page);
+        }
+        Ok(pieces)
+    }
+}
+
+/// Pages, and whether any was fetched for this very caller.
+#[derive(Default)]
+struct Pieces {
+    pages: Vec<Page>,
+    is_fetched: bool,
+}
+
+impl From<UpstreamError> for ApiError {
+    fn from(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::Fetch {
+                source,
+                cooling_until,
+            } => {
+                // The pause that everybody makes may be longer than what arXiv asked for.
+                let cooling = cooling_until.map(|until| until.duration_since(Timestamp::now()));
+                let cooling = cooling.and_then(|left| Duration::try_from(left).ok());
+                let retry_after = source.retry_after().max(cooling);
+                tracing::warn!(
+                    error = &source as &dyn std::error::Error,
+                    "arXiv did not answer as it should"
+                );
+                Self::upstream(
+                    code(&source),
+                    source.caller_status(),
+                    source.to_string(),
+                    retry_after,
+                )
+            }
+            UpstreamError::Busy { retry_after } => {
+                Self::upstream(Code::UpstreamBusy, 503, error.to_string(), Some(retry_after))
+            }
+            UpstreamError::CoolingDown { retry_after, .. } => {
+                Self::upstream(Code::RateLimited, 503, error.to_string(), Some(retry_after))
+            }
+            UpstreamError::Lost(source) | UpstreamError::Storage(source) => source.into(),
+        }
+    }
+}
+
+/// What kind of answer a failure at arXiv is.
+fn code(failure: &FetchError) -> Code {
+    match failure.class() {
+        FailureClass::Invalid => Code::SearchRefused,
+        FailureClass::Throttled => Code::RateLimited,
+        FailureClass::Unreachable => Code::UpstreamUnreachable,
+        FailureClass::Broken if matches!(failure, FetchError::Status(_)) => Code::UpstreamError,
+        FailureClass::Broken => Code::BrokenAnswer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_in_the_words_of_its_cause() {
+        let source = FetchError::Refused {
+            reason: Some("incorrect id format for abc".into()),
+        };
+        let error = ApiError::from(UpstreamError::Fetch {
+            source,
+            cooling_until: None,
+        });
+        assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+        assert!(
+            error.body()["detail"]
+                .to_string()
+                .contains("incorrect id format for abc"),
+            "{error:?}"
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! GET /results and GET /read-results: everything that was found.
+
+mod cursor_page;
+mod params;
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::{RawQuery, State},
+    middleware::{from_fn, from_fn_with_state, map_response},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures::TryStreamExt;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use storage::{Reads, StoredResult};
+
+use self::params::Start;
+pub(crate) use self::params::{PageDefaults, PageParams, Wanted, WantedOfOne};
+use crate::{
+    error::ApiError,
+    http::middleware::compress::compress,
+    http::middleware::methods::only,
+    http::middleware::unknown_params::strict,
+    limits::client::Client,
+    limits::response_memory::{AnswerRoom, Place},
+    output::body::{json, unwritten},
+    output::format::Format,
+    output::{lag, papers},
+    wire::dates::Zone,
+    wire::query::Query,
+    wire_headers::links,
+    wire_headers::prefer::Preferences,
+    wire_headers::vary::{by_accept, vary},
+};
+
+/// How many rows meet the filter, when that is asked for and could be counted in time.
+const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// How many rows meet the filter.
+#[derive(Clone, Copy, Debug)]
+enum Counted {
+    NotAsked,
+    /// None if they could not be counted in time.
+    Asked(Option<i64>),
+}
+
+/// What both endpoints need.
+#[derive(Clone)]
+pub(crate) struct ResultPages {
+    pub(crate) reads: Reads,
+    pub(crate) defaults: PageDefaults,
+    pub(crate) zone: Zone,
+    pub(crate) lag: lag::Lag,
+    pub(crate) answers: AnswerRoom,
+}
+
+pub(crate) fn frontend(pages: ResultPages) -> Router {
+    routes("/results", get(results), pages)
+}
+
+pub(crate) fn backend(pages: ResultPages) -> Router {
+    routes("/read-results", get(read_results), pages)
+}
+
+fn routes(path: &str, methods: axum::routing::MethodRouter<Arc<ResultPages>>, pages: ResultPages) -> Router {
+    let lag = pages.lag.clone();
+    Router::new().route(
+        path,
+        strict(only(methods, "GET"), &[Wanted::DECLARED])
+            .layer(from_fn(compress))
+            .layer(map_response(by_accept))
+            .layer(from_fn_with_state(lag, lag::tell))
+            .with_state(Arc::new(pages)),
+    )
+}
+
+async fn results(
+    State(pages): State<Arc<ResultPages>>,
+    RawQuery(query): RawQuery,
+    Extension(client): Extension<Client>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let wanted = pages.wanted(query.as_deref(), &headers)?;
+    service::notice!(
+        component = "frontend",
+        origin = "results.results",
+        "{}: called",
+        wanted.call("results")
+    );
+    pages.answer(&wanted, &client, query.as_deref(), &headers).await
+}
+
+async fn read_results(
+    State(pages): State<Arc<ResultPages>>,
+    RawQuery(query): RawQuery,
+    Extension(client): Extension<Client>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let wanted = pages.wanted(query.as_deref(), &headers)?;
+    let call = wanted.call("read_results");
+    service::notice!(
+        component = "backend",
+        origin = "read_results.read_results",
+        "{call}: called"
+    );
+    pages.answer(&wanted, &client, query.as_deref(), &headers).await
+}
+
+impl ResultPages {
+    fn wanted(&self, query: Option<&str>, headers: &HeaderMap) -> Result<Wanted, ApiError> {
+        let wanted = Wanted::read(&Query::parse(query), headers, self.defaults, self.zone)?;
+        Ok(wanted)
+    }
+
+    async fn answer(
+        &self,
+        wanted: &Wanted,
+        client: &Client,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Response, ApiError> {
+        let call = wanted.call("read_result_data");
+        tracing::info!(
+            component = "backend",
+            origin = "read_results.read_result_data",
+            "{call}: called"
+        );
+        let by_preference = Preferences::read(headers).count;
+        let counted = if wanted.total || by_preference {
+            Counted::Asked(self.reads.total(&wanted.rows.filter).await?)
+        } else {
+            Counted::NotAsked
+        };
+        let mut response = match wanted.start {
+            Start::All => self.all(wanted, client).await?,
+            Start::Page(page) => self.numbered(wanted, client, page, query).await?,
+            Start::After(cursor) => {
+                self.behind(wanted, client, cursor, counted, query, headers)
+                    .await?
+            }
+        };
+        let headers = response.headers_mut();
+        vary(headers, "prefer");
+        if let Counted::Asked(Some(total)) = counted {
+            headers.insert(TOTAL, HeaderValue::from(total));
+            if by_preference {
+                headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("count=exact"));
+            }
+        }
+        Ok(response)
+    }
+
+    /// A page by its number.
+    async fn numbered(
+        &self,
+        wanted: &Wanted,
+        client: &Client,
+        page: i64,
+        query: Option<&str>,
+    ) -> Result<Response, ApiError> {
+        let items = wanted.items_per_page;
+        let place = self.answers.take(client, items).await?;
+        let (mut response, count) = if wanted.rows.filter.is_empty() && wanted.format == Format::Json {
+            let rows = self.reads.results(page, items).await?;
+            let body = Body::from(place.whole(json(&rows)?)?);
+            (with_head(wanted.format, body), rows.len())
+        } else {
+            let rows = self.reads.find(&wanted.rows.filter, page, items).await?;
+            (written(wanted.format, &rows, place)?, rows.len())
+        };
+        if let Some(next) = page.checked_add(1).filter(|_| is_full(count, items)) {
+            let replaced = ["page"];
+            if let Some(link) = links::next(query, &replaced, "page", &next.to_string()) {
+                response.headers_mut().insert(header::LINK, link);
+            }
+        }
+        let count_of = wanted.call("read_result_data");
+        tracing::debug!(
+            component = "backend",
+            origin = "read_results.read_result_data",
+            "{count_of}: returning {count} rows"
+        );
+        Ok(response)
+    }
+
+    /// All rows, as they come.
+    async fn all(&self, wanted: &Wanted, client: &Client) -> Result<Response, ApiError> {
+        let place = self.answers.take(client, Reads::BATCH).await?;
+        let batches = self.reads.all(wanted.rows.filter.clone());
+        let rows = batches
+            .map_ok(|batch| futures::stream::iter(batch.into_iter().map(Ok)))
+            .try_flatten();
+        let body = papers::form(wanted.format).streamed(rows, place).await?;
+        Ok(with_head(wanted.format, body))
+    }
+}
+
+/// Whether another page may follow.
+pub(crate) fn is_full(count: usize, items_per_page: i64) -> bool {
+    count > 0 && i64::try_from(count).is_ok_and(|count| count == items_per_page)
+}
+
+/// Rows in a form, as an answer.
+pub(crate) fn written(format: Format, rows: &[StoredResult], place: Place) -> Result<Response, ApiError> {
+    let text = papers::form(format)
+        .whole(rows)
+        .map_err(|error| unwritten(&error))?;
+    Ok(with_head(format, Body::from(place.whole(text)?)))
+}
+
+fn with_head(format: Format, body: Body) -> Response {
+    let mut response = ([(header::CONTENT_TYPE, format.content_type())], body).into_response();
+    if format != Format::Json {
+        let name = format!("attachment; filename=results.{}", format.extension());
+        if let Ok(name) = HeaderValue::from_str(&name) {
+            response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+        }
+    }
+    response
+}

@@ -1,0 +1,276 @@
+//! The parameters of results.
+//!
+//! `page` (from 0) and `items_per_page` as ever. `after` begins a walk by cursor (empty) or goes on with it (what `Link` named).
+//! `all=true` is everything, streamed. `total=true`, or `Prefer: count=exact`, asks for the number of rows. `format`: see
+//! [`Format`]. The filters: see [`filter`].
+
+use http::HeaderMap;
+use service::logs::Call;
+
+use crate::{
+    output::cursor::Cursor,
+    output::filter::{self, WantedResults},
+    output::format::{FORMAT_OF_RESULTS, Format, OF_RESULTS},
+    wire::dates::Zone,
+    wire::declared::{Kind, Param},
+    wire::json::Json,
+    wire::params::{ParamReader, loc},
+    wire::problem::{Problem, Problems},
+    wire::query::Query,
+};
+
+/// Rows of one page: at a few kilobytes each, what one answer may hold in memory.
+const MAX_ITEMS_PER_PAGE: i64 = 1000;
+
+const PAGE: Param = Param::new("page", Kind::Integer(0..=i64::MAX), "0", "Which page, from 0.");
+const ITEMS_PER_PAGE: Param = Param::new(
+    "items_per_page",
+    Kind::Integer(0..=MAX_ITEMS_PER_PAGE),
+    "10",
+    "How many results a page has.",
+);
+const AFTER: Param = Param::new(
+    "after",
+    Kind::Opaque,
+    "",
+    "In place of a page's number: empty to begin at the first result, then the cursor that the header Link named as the next. Pages \
+     behind a cursor are made of settled results: none is missed or repeated, and a full one never changes.",
+);
+const ALL: Param = Param::new(
+    "all",
+    Kind::Boolean,
+    "",
+    "With true: all results that meet the filter, streamed.",
+);
+const TOTAL: Param = Param::new(
+    "total",
+    Kind::Boolean,
+    "true",
+    "With true: how many results meet the filter, in the header X-Total-Count, if they can be counted in time. Prefer: count=exact \
+     asks for the same.",
+);
+
+/// A page when a caller does not say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PageDefaults {
+    pub(crate) page: i64,
+    pub(crate) items_per_page: i64,
+}
+
+/// Which page a caller wants.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct PageParams {
+    /// From 0.
+    pub(crate) page: i64,
+    /// 0 to [`MAX_ITEMS_PER_PAGE`].
+    pub(crate) items_per_page: i64,
+}
+
+impl PageParams {
+    /// Reads the two; what is wrong is noted.
+    fn read(reader: &mut ParamReader<'_>, defaults: PageDefaults) -> Self {
+        let page = reader.integer(&PAGE);
+        let items_per_page = reader.integer(&ITEMS_PER_PAGE);
+        Self {
+            page: page.unwrap_or(defaults.page),
+            items_per_page: items_per_page.unwrap_or(defaults.items_per_page),
+        }
+    }
+
+    /// These parameters as the log shows them.
+    pub(crate) fn call(self, function: &str) -> Call {
+        Call::new(function)
+            .arg("page", self.page)
+            .arg("items_per_page", self.items_per_page)
+    }
+}
+
+/// What a caller wants of the results of one query.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WantedOfOne {
+    pub(crate) page: PageParams,
+    pub(crate) format: Format,
+}
+
+impl WantedOfOne {
+    pub(crate) const DECLARED: &'static [Param] = &[PAGE, ITEMS_PER_PAGE, FORMAT_OF_RESULTS];
+
+    pub(crate) fn read(query: &Query, headers: &HeaderMap, defaults: PageDefaults) -> Result<Self, Problems> {
+        let mut reader = ParamReader::new(query);
+        let wanted = Self {
+            page: PageParams::read(&mut reader, defaults),
+            format: Format::read(&mut reader, query, headers, OF_RESULTS),
+        };
+        reader.finish()?;
+        Ok(wanted)
+    }
+}
+
+/// Where an answer begins.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Start {
+    /// At the page with this number.
+    Page(i64),
+    /// Behind a cursor, or at the start of a walk.
+    After(Option<Cursor>),
+    /// At the first row, and goes on to the last.
+    All,
+}
+
+/// All that a caller asks for.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) start: Start,
+    pub(crate) items_per_page: i64,
+    pub(crate) rows: WantedResults,
+    pub(crate) format: Format,
+    pub(crate) total: bool,
+}
+
+impl Wanted {
+    pub(crate) const DECLARED: &'static [Param] = &[
+        PAGE,
+        ITEMS_PER_PAGE,
+        AFTER,
+        ALL,
+        TOTAL,
+        FORMAT_OF_RESULTS,
+        filter::AUTHOR,
+        filter::TITLE,
+        filter::JOURNAL,
+        filter::CATEGORY,
+        filter::QUERY_ID,
+        filter::START_TIME,
+        filter::END_TIME,
+    ];
+
+    pub(crate) fn read(
+        query: &Query,
+        headers: &HeaderMap,
+        defaults: PageDefaults,
+        zone: Zone,
+    ) -> Result<Self, Problems> {
+        let mut reader = ParamReader::new(query);
+        let PageParams { page, items_per_page } = PageParams::read(&mut reader, defaults);
+        let rows = filter::of_results(&mut reader, query, zone);
+        let format = Format::read(&mut reader, query, headers, OF_RESULTS);
+        let total = reader.boolean(&TOTAL).unwrap_or_default();
+        let all = reader.boolean(&ALL).unwrap_or_default();
+        let after = query.last(AFTER.name).map(|after| after.text.as_str());
+        let start = match after {
+            None if all => Start::All,
+            None => Start::Page(page),
+            Some("") => Start::After(None),
+            Some(text) => {
+                let cursor = Cursor::parse(text, &rows);
+                if cursor.is_none() {
+                    let reason = "it is no cursor that was given for this filter";
+                    reader.note(Problem::unfit(&loc(AFTER.name), reason, Json::from(text)));
+                }
+                Start::After(cursor)
+            }
+        };
+        for name in [PAGE.name, ITEMS_PER_PAGE.name, AFTER.name] {
+            let excluded = (name == PAGE.name && after.is_some()) || all;
+            if let Some(value) = query.last(name).filter(|_| excluded) {
+                let other = if all { "all" } else { "after" };
+                let reason = format!("it cannot be given together with {other}");
+                reader.note(Problem::unfit(
+                    &loc(name),
+                    reason,
+                    Json::from(value.text.as_str()),
+                ));
+            }
+        }
+        reader.finish()?;
+        Ok(Self {
+            start,
+            items_per_page,
+            rows,
+            format,
+            total,
+        })
+    }
+
+    /// These parameters as the log shows them; of the newer ones, those that are given.
+    pub(crate) fn call(&self, function: &str) -> Call {
+        let call = match self.start {
+            Start::Page(page) => PageParams {
+                page,
+                items_per_page: self.items_per_page,
+            }
+            .call(function),
+            Start::After(cursor) => Call::new(function)
+                .arg("after", cursor.map(|cursor| cursor.after))
+                .arg("items_per_page", self.items_per_page),
+            Start::All => Call::new(function).arg("all", "true"),
+        };
+        let filters = self.rows.canonical.trim_end_matches('\0');
+        if filters.is_empty() {
+            call
+        } else {
+            call.arg("filter", filters.replace('\0', "&").as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(raw: &str) -> Option<(Start, i64)> {
+        let defaults = PageDefaults {
+            page: 0,
+            items_per_page: 10,
+        };
+        let query = Query::parse(Some(raw));
+        let wanted = Wanted::read(&query, &HeaderMap::new(), defaults, Zone::new(2).unwrap()).ok()?;
+        Some((wanted.start, wanted.items_per_page))
+    }
+
+    #[test]
+    fn pages_are_read_within_bounds() {
+        let page = |page, items| Some((Start::Page(page), items));
+        assert_eq!(read(""), page(0, 10));
+        assert_eq!(read("page=2&items_per_page=1_0"), page(2, 10));
+        assert_eq!(read("page=0&page=2"), page(2, 10));
+        assert_eq!(read("items_per_page=0"), page(0, 0));
+        assert_eq!(read("all=false"), page(0, 10));
+        assert_eq!(
+            read("items_per_page=1000&page=9223372036854775807"),
+            page(i64::MAX, 1000)
+        );
+        for raw in [
+            "page=-1",
+            "items_per_page=-1",
+            "items_per_page=1001",
+            "page=9223372036854775808",
+            "page=x",
+            "total=x",
+            "all=maybe",
+        ] {
+            assert_eq!(read(raw), None, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_walk_begins_and_goes_on() {
+        assert_eq!(read("after=&items_per_page=5"), Some((Start::After(None), 5)));
+        assert_eq!(read("all=true"), Some((Start::All, 10)));
+        let cursor = Cursor { epoch: 1, after: 7 };
+        let text = cursor.text(&WantedResults::default());
+        assert_eq!(
+            read(&format!("after={text}")),
+            Some((Start::After(Some(cursor)), 10))
+        );
+        for raw in [
+            format!("after={text}&author=x"),
+            format!("after={text}&page=0"),
+            "after=x".into(),
+            "after=&all=true".into(),
+            "all=true&page=1".into(),
+        ] {
+            assert_eq!(read(&raw), None, "{raw}");
+        }
+    }
+}

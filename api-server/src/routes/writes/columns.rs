@@ -1,0 +1,304 @@
+//! The bodies of /write-queries and /write-results: every field is there and fits its column.
+
+use std::ops::RangeInclusive;
+
+use arxiv::MAX_RESULTS;
+use storage::{QueryRow, ResultRow};
+
+use crate::{
+    wire::json::Json,
+    wire::params::{Outside, in_range},
+    wire::problem::{Problem, Problems, Step},
+};
+
+const BIGINT: RangeInclusive<i64> = i64::MIN..=i64::MAX;
+const INTEGER: RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
+const SMALLINT: RangeInclusive<i64> = i16::MIN as i64..=i16::MAX as i64;
+/// As many as one query can have.
+const MAX_ROWS: usize = MAX_RESULTS as usize;
+
+/// The results of one query as a client sends them.
+#[derive(Debug, PartialEq)]
+pub(crate) struct ResultsBody {
+    pub(crate) query_id: i64,
+    pub(crate) timestamp: i64,
+    pub(crate) rows: Vec<ResultRow>,
+}
+
+/// Reads a body of /write-queries.
+pub(crate) fn query_row(body: &Json) -> Result<QueryRow, Problems> {
+    let mut reader = FieldReader {
+        object: body,
+        loc: vec![Step::Name("body")],
+        problems: Problems::default(),
+    };
+    let row = QueryRow {
+        query_id: reader.integer("query_id", &BIGINT),
+        timestamp: reader.integer("timestamp", &BIGINT),
+        status: reader.integer("status", &SMALLINT).try_into().unwrap_or_default(),
+        num_results: reader
+            .integer("num_results", &INTEGER)
+            .try_into()
+            .unwrap_or_default(),
+        num_entries: reader
+            .integer("num_entries", &SMALLINT)
+            .try_into()
+            .unwrap_or_default(),
+        query: reader.text("query"),
+    };
+    reader.problems.into_result().map(|()| row)
+}
+
+/// Reads a body of /write-results.
+pub(crate) fn results(body: &Json) -> Result<ResultsBody, Problems> {
+    let mut reader = FieldReader {
+        object: body,
+        loc: vec![Step::Name("body")],
+        problems: Problems::default(),
+    };
+    let query_id = reader.integer("query_id", &BIGINT);
+    let timestamp = reader.integer("timestamp", &BIGINT);
+    let items = reader.array("results");
+    let mut problems = reader.problems;
+    let mut rows = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let loc = vec![Step::Name("body"), Step::Name("results"), Step::Index(index)];
+        if !matches!(item, Json::Object(_)) {
+            problems.push(Problem::object_type(&loc, item.clone()));
+            continue;
+        }
+        let mut reader = FieldReader {
+            object: item,
+            loc,
+            problems,
+        };
+        rows.push(ResultRow {
+            author: reader.text("authors"),
+            title: reader.text("title"),
+            journal: reader.text("journal"),
+        });
+        problems = reader.problems;
+    }
+    problems.into_result().map(|()| ResultsBody {
+        query_id,
+        timestamp,
+        rows,
+    })
+}
+
+/// Reads the fields of one object. A bad field gives a default beside a problem, so that all are looked at.
+struct FieldReader<'a> {
+    object: &'a Json,
+    loc: Vec<Step>,
+    problems: Problems,
+}
+
+impl<'a> FieldReader<'a> {
+    fn field(&mut self, name: &'static str) -> Option<&'a Json> {
+        let value = self.object.get(name);
+        if value.is_none() {
+            self.problems.push(Problem::missing(&self.at(name)));
+        }
+        value
+    }
+
+    fn at(&self, name: &'static str) -> Vec<Step> {
+        let mut loc = self.loc.clone();
+        loc.push(Step::Name(name));
+        loc
+    }
+
+    fn integer(&mut self, name: &'static str, range: &RangeInclusive<i64>) -> i64 {
+        let Some(value) = self.field(name) else { return 0 };
+        let loc = self.at(name);
+        let problem = match value {
+            Json::Integer(number) => match in_range(*number, range) {
+                Ok(number) => return number,
+                Err(Outside::Below) => Problem::less_than(&loc, *range.start(), value.clone()),
+                Err(Outside::Above) => Problem::greater_than(&loc, *range.end(), value.clone()),
+            },
+            other => Problem::integer_type(&loc, other.clone()),
+        };
+        self.problems.push(problem);
+        0
+    }
+
+    fn text(&mut self, name: &'static str) -> String {
+        let Some(value) = self.field(name) else {
+            return String::new();
+        };
+        let loc = self.at(name);
+        let problem = match value {
+            // No text in PostgreSQL can hold one.
+            Json::String(text) if text.contains('\0') => {
+                Problem::unfit(&loc, "must not contain a NUL character", value.clone())
+            }
+            Json::String(text) => return text.clone(),
+            other => Problem::string_type(&loc, other.clone()),
+        };
+        self.problems.push(problem);
+        String::new()
+    }
+
+    fn array(&mut self, name: &'static str) -> &'a [Json] {
+        let Some(value) = self.field(name) else { return &[] };
+        let loc = self.at(name);
+        let problem = match value {
+            Json::Array(items) if items.len() > MAX_ROWS => Problem::long_array(&loc, MAX_ROWS, items.len()),
+            Json::Array(items) => return items,
+            other => Problem::array_type(&loc, other.clone()),
+        };
+        self.problems.push(problem);
+        &[]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::wire::json::parse;
+
+    fn kinds(problems: Problems) -> Vec<(String, String)> {
+        let problems = serde_json::to_value(problems).unwrap();
+        let problems = problems.as_array().unwrap();
+        problems
+            .iter()
+            .map(|p| (p["type"].as_str().unwrap().to_owned(), p["loc"].to_string()))
+            .collect()
+    }
+
+    fn query_problems(change: &str, value: Value) -> Vec<(String, String)> {
+        let mut body = json!({"query_id": 9, "timestamp": 1, "status": 200, "num_results": 1, "num_entries": 1,
+            "query": "q"});
+        body[change] = value;
+        query_row(&parse(body.to_string().as_bytes()).unwrap())
+            .err()
+            .map(kinds)
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn a_query_fits_its_columns() {
+        let good = [
+            ("query_id", json!(i64::MAX)),
+            ("timestamp", json!(-1)),
+            ("status", json!(32767)),
+            ("num_results", json!(2_147_483_647)),
+            ("num_entries", json!(-32768)),
+            ("query", json!("Erdős 😀'; DROP TABLE queries; --")),
+            ("query", json!("")),
+            ("unknown", json!(1)),
+        ];
+        for (field, value) in good {
+            assert_eq!(query_problems(field, value.clone()), [], "{field} {value}");
+        }
+        let bad = [
+            ("query_id", json!("abc"), "int_type"),
+            ("query_id", json!("9"), "int_type"),
+            ("query_id", json!(1.0), "int_type"),
+            ("query_id", json!(true), "int_type"),
+            ("query_id", json!(null), "int_type"),
+            (
+                "query_id",
+                json!(9_223_372_036_854_775_808_u64),
+                "less_than_equal",
+            ),
+            ("timestamp", json!([]), "int_type"),
+            ("status", json!(32768), "less_than_equal"),
+            ("status", json!(-32769), "greater_than_equal"),
+            ("num_results", json!(2_147_483_648_i64), "less_than_equal"),
+            ("num_entries", json!(40000), "less_than_equal"),
+            ("query", json!(5), "string_type"),
+            ("query", json!(null), "string_type"),
+            ("query", json!("a\0b"), "value_error"),
+        ];
+        for (field, value, kind) in bad {
+            let expected = [(kind.to_owned(), json!(["body", field]).to_string())];
+            assert_eq!(query_problems(field, value.clone()), expected, "{field} {value}");
+        }
+    }
+
+    #[test]
+    fn all_missing_fields_are_told() {
+        let problems = kinds(query_row(&parse(b"{}").unwrap()).unwrap_err());
+        assert_eq!(problems.len(), 6);
+        assert!(problems.iter().all(|(kind, _)| kind == "missing"));
+        assert_eq!(kinds(results(&parse(b"{}").unwrap()).unwrap_err()).len(), 3);
+    }
+
+    #[test]
+    fn results_are_read_and_told_by_place() {
+        let body = br#"{"query_id": 9, "timestamp": 1, "results": [{"authors": "A, B", "title": "T", "journal": "J"}]}"#;
+        let read = results(&parse(body).unwrap()).unwrap();
+        let row = ResultRow {
+            author: "A, B".into(),
+            title: "T".into(),
+            journal: "J".into(),
+        };
+        assert_eq!(
+            read,
+            ResultsBody {
+                query_id: 9,
+                timestamp: 1,
+                rows: vec![row]
+            }
+        );
+
+        let body = br#"{"query_id": 9, "timestamp": 1,
+            "results": [{"authors": "A", "title": 5, "journal": null}, "x", {"authors": "A", "title": "T"}]}"#;
+        let expected = [
+            ("string_type", r#"["body","results",0,"title"]"#),
+            ("string_type", r#"["body","results",0,"journal"]"#),
+            ("dict_type", r#"["body","results",1]"#),
+            ("missing", r#"["body","results",2,"journal"]"#),
+        ];
+        let expected = expected.map(|(kind, loc)| (kind.to_owned(), loc.to_owned()));
+        assert_eq!(kinds(results(&parse(body).unwrap()).unwrap_err()), expected);
+        for value in ["null", "\"abc\"", r#"{"a":1}"#] {
+            let body = format!(r#"{{"query_id": 9, "timestamp": 1, "results": {value}}}"#);
+            let kinds = kinds(results(&parse(body.as_bytes()).unwrap()).unwrap_err());
+            assert_eq!(
+                kinds,
+                [("list_type".to_owned(), r#"["body","results"]"#.to_owned())]
+            );
+        }
+    }
+
+    #[test]
+    fn thirty_thousand_rows_and_no_more() {
+        let body = |rows: usize| {
+            let row = r#"{"authors":"","title":"","journal":""},"#;
+            let rows = row.repeat(rows);
+            format!(
+                r#"{{"query_id":9,"timestamp":1,"results":[{}]}}"#,
+                rows.trim_end_matches(',')
+            )
+        };
+        assert_eq!(
+            results(&parse(body(30_000).as_bytes()).unwrap())
+                .unwrap()
+                .rows
+                .len(),
+            30_000
+        );
+        let problems = kinds(results(&parse(body(30_001).as_bytes()).unwrap()).unwrap_err());
+        assert_eq!(
+            problems,
+            [("too_long".to_owned(), r#"["body","results"]"#.to_owned())]
+        );
+    }
+
+    #[test]
+    fn plenty_of_problems_are_cut_short() {
+        let body = format!(
+            r#"{{"query_id":9,"timestamp":1,"results":[{}1]}}"#,
+            "1,".repeat(20_000)
+        );
+        assert_eq!(
+            kinds(results(&parse(body.as_bytes()).unwrap()).unwrap_err()).len(),
+            100
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! POST /write-queries and POST /write-results: records of clients that bring their own number.
+
+pub(crate) mod columns;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    routing::post,
+};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use service::logs::Call;
+use storage::{QueryRow, WriteOutcome, Writes};
+use tokio::{sync::Semaphore, time::timeout};
+
+use crate::{
+    error::{ApiError, Code},
+    http::middleware::methods::only,
+    limits::request_body::{BodyRoom, RESULTS_BODY, SMALL_BODY},
+    routes::writes::columns::ResultsBody,
+    wire::body::Body as WireBody,
+};
+
+/// How long a long body waits for the one before it to be read and recorded.
+const TURN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the endpoints need.
+#[derive(Clone)]
+pub(crate) struct Recording {
+    writes: Writes,
+    room: BodyRoom,
+    /// One long body at a time: read as JSON it takes several times its length.
+    long_body: Arc<Semaphore>,
+}
+
+impl Recording {
+    pub(crate) fn new(writes: Writes, room: BodyRoom) -> Self {
+        Self {
+            writes,
+            room,
+            long_body: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+pub(crate) fn queries(recording: Recording) -> Router {
+    Router::new().route(
+        "/write-queries",
+        only(post(write_queries), "POST").with_state(recording),
+    )
+}
+
+pub(crate) fn results(recording: Recording) -> Router {
+    Router::new().route(
+        "/write-results",
+        only(post(write_results), "POST").with_state(recording),
+    )
+}
+
+type Saved = (StatusCode, Json<Value>);
+
+async fn write_queries(State(recording): State<Recording>, request: Request) -> Result<Saved, ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = recording.room.read(&parts.headers, body, SMALL_BODY).await?;
+    let row = query_row(&parts.headers, &body.bytes)?;
+    let call = Call::new("write_queries")
+        .arg("query_id", row.query_id)
+        .arg("timestamp", row.timestamp)
+        .arg("status", row.status)
+        .arg("num_results", row.num_results)
+        .arg("num_entries", row.num_entries)
+        .arg("query", &row.query);
+    service::notice!(
+        component = "backend",
+        origin = "write_queries.write_queries",
+        "{call}: called"
+    );
+    tracing::info!(
+        component = "backend",
+        origin = "write_queries.query",
+        "query(query_id={}): called",
+        row.query_id
+    );
+    let outcome = recording.writes.query(&row).await?;
+    tracing::debug!(
+        component = "backend",
+        origin = "write_queries.write_queries",
+        "{call}: returning {outcome:?}"
+    );
+    answer(outcome, row.query_id, "Query record saved successfully")
+}
+
+async fn write_results(State(recording): State<Recording>, request: Request) -> Result<Saved, ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = recording.room.read(&parts.headers, body, RESULTS_BODY).await?;
+    // Held until the rows are recorded.
+    let _turn = if body.bytes.len() > SMALL_BODY.bytes {
+        let turn = timeout(TURN_PATIENCE, recording.long_body.acquire()).await;
+        let turn = turn.ok().and_then(Result::ok);
+        Some(turn.ok_or_else(|| ApiError::unavailable(Code::Overloaded))?)
+    } else {
+        None
+    };
+    // Up to 32 MiB to be parsed: not on a thread that others' requests wait for.
+    let headers = parts.headers;
+    let body = tokio::task::spawn_blocking(move || results_body(&headers, &body.bytes))
+        .await
+        .map_err(|_| ApiError::internal())??;
+    let call = Call::new("write_results")
+        .arg("query_id", body.query_id)
+        .arg("timestamp", body.timestamp)
+        .arg("len(results)", body.rows.len());
+    service::notice!(
+        component = "backend",
+        origin = "write_results.write_results",
+        "{call}: called"
+    );
+    tracing::info!(
+        component = "backend",
+        origin = "write_results.results",
+        "results(query_id={}): called",
+        body.query_id
+    );
+    let outcome = recording
+        .writes
+        .results(body.query_id, body.timestamp, &body.rows)
+        .await?;
+    tracing::debug!(
+        component = "backend",
+        origin = "write_results.write_results",
+        "{call}: returning {outcome:?}"
+    );
+    answer(outcome, body.query_id, "Result records saved successfully")
+}
+
+pub(crate) fn query_row(headers: &HeaderMap, bytes: &Bytes) -> Result<QueryRow, ApiError> {
+    Ok(columns::query_row(
+        &WireBody::read(headers, bytes)?.into_object()?,
+    )?)
+}
+
+pub(crate) fn results_body(headers: &HeaderMap, bytes: &Bytes) -> Result<ResultsBody, ApiError> {
+    Ok(columns::results(&WireBody::read(headers, bytes)?.into_object()?)?)
+}
+
+/// The same content once more is as good as the first time.
+fn answer(outcome: WriteOutcome, query_id: i64, message: &str) -> Result<Saved, ApiError> {
+    match outcome {
+        WriteOutcome::Written | WriteOutcome::AlreadyThere => {
+            Ok((StatusCode::CREATED, Json(json!({ "message": message }))))
+        }
+        WriteOutcome::Conflict => {
+            let text = format!("query_id {query_id} is taken by other content");
+            Err(ApiError::new(Code::Conflict, text))
+        }
+    }
+}
