@@ -1,6 +1,7 @@
 //! The kinds of answers that are no plain success, each with a code for programs. `docs/errors.md` says of each what it
 //! means and what to do next; a test holds it to this list.
 
+use crd::Reason;
 use http::StatusCode;
 
 /// Before a code, in a problem's `type`. A tag (RFC 4151), as RFC 9457 (3.1.1) recommends where there is no page behind it.
@@ -68,7 +69,7 @@ codes! {
     BodyTooSlow: "body_too_slow", REQUEST_TIMEOUT, "Body too slow";
     /// What is written is there already, and is something else.
     Conflict: "conflict", CONFLICT, "Conflict";
-    /// A query that failed has no results.
+    /// A query that failed has no results; or it failed for a reason that this version does not know.
     QueryFailed: "query_failed", CONFLICT, "The query failed";
     /// Somebody removed the query before it ended.
     QueryRemoved: "query_removed", GONE, "The query was removed";
@@ -108,6 +109,11 @@ codes! {
     /// arXiv's answer cannot be read.
     BrokenAnswer: "broken_answer", BAD_GATEWAY, "Broken answer of arXiv";
 
+    /// The query was not done in the time that its client gave it.
+    DeadlineExceeded: "deadline_exceeded", GATEWAY_TIMEOUT, "Deadline exceeded";
+
+    /// A database refused to store arXiv's answer.
+    DatabaseFailed: "database_failed", SERVICE_UNAVAILABLE, "A database failed";
     /// A database is away.
     DatabaseAway: "database_away", SERVICE_UNAVAILABLE, "A database is away";
     /// Kubernetes is away.
@@ -138,18 +144,34 @@ impl Code {
         }
     }
 
-    /// The code of a failed query: by the reason in its conditions where that is one of arXiv's failures, else by the
-    /// status that is told of it.
-    pub(crate) fn of_failed_query(reason: Option<&str>, status: u16) -> Self {
-        match (reason.unwrap_or_default(), status) {
-            ("Throttled", _) | (_, 429) => Self::RateLimited,
-            ("SearchRefused" | "InvalidSearch", _) | (_, 400) => Self::SearchRefused,
-            ("UnexpectedStatus", _) => Self::UpstreamError,
-            ("BadRedirect" | "NotAFeed" | "ErrorFeed" | "BrokenFeed" | "IncompleteFeed", _) | (_, 502) => {
-                Self::BrokenAnswer
-            }
-            (_, 503) => Self::UpstreamUnreachable,
-            _ => Self::UpstreamError,
+    /// The code of a query that failed for this reason.
+    pub(crate) fn of_failure(reason: Reason) -> Self {
+        match reason {
+            Reason::InvalidSearch | Reason::SearchRefused => Self::SearchRefused,
+            Reason::Throttled => Self::RateLimited,
+            Reason::Unreachable
+            | Reason::ConnectionLost
+            | Reason::TimedOut
+            | Reason::Cancelled
+            | Reason::NotSent => Self::UpstreamUnreachable,
+            Reason::UnexpectedStatus => Self::UpstreamError,
+            Reason::BadRedirect
+            | Reason::NotAFeed
+            | Reason::ErrorFeed
+            | Reason::BrokenFeed
+            | Reason::IncompleteFeed => Self::BrokenAnswer,
+            Reason::DeadlineExceeded => Self::DeadlineExceeded,
+            Reason::NotStored => Self::DatabaseFailed,
+            // Reasons of other phases, and those that only a newer operator knows.
+            Reason::Pending
+            | Reason::Running
+            | Reason::Suspended
+            | Reason::UpstreamThrottled
+            | Reason::UpstreamUnreachable
+            | Reason::DatabaseUnavailable
+            | Reason::Retrying
+            | Reason::Succeeded
+            | Reason::Failed => Self::QueryFailed,
         }
     }
 }
@@ -187,24 +209,24 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_query_is_told_by_its_reason() {
+    fn failed_query_has_a_code_for_each_reason() {
         let cases = [
-            (Some("Throttled"), 503, Code::RateLimited),
-            (Some("Throttled"), 429, Code::RateLimited),
-            (Some("Unreachable"), 503, Code::UpstreamUnreachable),
-            (Some("TimedOut"), 503, Code::UpstreamUnreachable),
-            (Some("BrokenFeed"), 502, Code::BrokenAnswer),
-            (Some("ErrorFeed"), 502, Code::BrokenAnswer),
-            (Some("UnexpectedStatus"), 502, Code::UpstreamError),
-            (Some("UnexpectedStatus"), 403, Code::UpstreamError),
-            (Some("SearchRefused"), 400, Code::SearchRefused),
-            (None, 429, Code::RateLimited),
-            (None, 502, Code::BrokenAnswer),
-            (None, 503, Code::UpstreamUnreachable),
-            (None, 500, Code::UpstreamError),
+            ("InvalidSearch", Code::SearchRefused),
+            ("SearchRefused", Code::SearchRefused),
+            ("Throttled", Code::RateLimited),
+            ("Unreachable", Code::UpstreamUnreachable),
+            ("TimedOut", Code::UpstreamUnreachable),
+            ("BrokenFeed", Code::BrokenAnswer),
+            ("ErrorFeed", Code::BrokenAnswer),
+            ("UnexpectedStatus", Code::UpstreamError),
+            ("DeadlineExceeded", Code::DeadlineExceeded),
+            ("NotStored", Code::DatabaseFailed),
+            ("Failed", Code::QueryFailed),
+            ("FromTheFuture", Code::QueryFailed),
+            ("", Code::QueryFailed),
         ];
-        for (reason, status, code) in cases {
-            assert_eq!(Code::of_failed_query(reason, status), code, "{reason:?} {status}");
+        for (reason, code) in cases {
+            assert_eq!(Code::of_failure(Reason::of_failure(reason)), code, "{reason:?}");
         }
     }
 }

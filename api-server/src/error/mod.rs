@@ -123,7 +123,7 @@ impl ApiError {
         );
         let mut error = Self::new(code, detail).with_status(status);
         error.retry_after = after.or(wait.then_some(RETRY_AFTER));
-        if matches!(code, Code::RateLimited | Code::UpstreamBusy) {
+        if matches!(code, Code::RateLimited | Code::UpstreamBusy) || status == StatusCode::TOO_MANY_REQUESTS {
             error.bound = Some(Bound::Upstream);
         }
         error

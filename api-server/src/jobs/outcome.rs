@@ -1,6 +1,6 @@
 //! What the end of an `ArxivQuery` means for the caller.
 
-use crd::{ArxivQuery, ConditionType, Phase};
+use crd::{ArxivQuery, ConditionType, Phase, Reason};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -43,16 +43,21 @@ pub(crate) fn outcome(object: &ArxivQuery, now: Timestamp) -> Outcome {
             num_entries: status.num_entries.unwrap_or_default(),
         }),
         Phase::Failed => {
-            let told = status.http_status.and_then(|code| u16::try_from(code).ok());
-            // Whatever arXiv answered with, a failure is no success; without an answer it is arXiv that failed us.
-            let told = told.filter(|code| (400..600).contains(code)).unwrap_or(502);
-            let ready = status
-                .conditions
-                .iter()
-                .find(|condition| condition.type_ == ConditionType::Ready.as_str());
+            let ready = object.condition(ConditionType::Ready);
+            let code =
+                Code::of_failure(ready.map_or(Reason::Failed, |ready| Reason::of_failure(&ready.reason)));
+            let status_code = match code {
+                // Not arXiv's failures, whatever its last answer was.
+                Code::DeadlineExceeded | Code::DatabaseFailed => code.status().as_u16(),
+                // Whatever arXiv answered with, a failure is no success; without an answer it is arXiv that failed us.
+                _ => {
+                    let code = status.http_status.and_then(|code| u16::try_from(code).ok());
+                    code.filter(|code| (400..600).contains(code)).unwrap_or(502)
+                }
+            };
             Outcome::Error(ApiError::upstream(
-                Code::of_failed_query(ready.map(|ready| ready.reason.as_str()), told),
-                told,
+                code,
+                status_code,
                 status.message.as_deref().unwrap_or("The query failed"),
                 status
                     .retry_after
@@ -68,7 +73,7 @@ mod tests {
     use axum::response::IntoResponse;
     use crd::{ArxivQuerySpec, ArxivQueryStatus};
     use http::header::RETRY_AFTER;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
     use super::*;
 
@@ -110,6 +115,46 @@ mod tests {
             outcome(&untouched, Timestamp::UNIX_EPOCH),
             Outcome::Unfinished
         ));
+    }
+
+    #[test]
+    fn failed_query_has_status_and_code_of_its_reason() {
+        let cases = [
+            ("DeadlineExceeded", None, 504, Code::DeadlineExceeded),
+            ("DeadlineExceeded", Some(503), 504, Code::DeadlineExceeded),
+            ("NotStored", None, 503, Code::DatabaseFailed),
+            ("NotStored", Some(502), 503, Code::DatabaseFailed),
+            ("Throttled", Some(429), 429, Code::RateLimited),
+            ("Throttled", Some(503), 503, Code::RateLimited),
+            ("UnexpectedStatus", Some(403), 403, Code::UpstreamError),
+            ("BrokenFeed", Some(502), 502, Code::BrokenAnswer),
+            ("FromTheFuture", None, 502, Code::QueryFailed),
+            ("FromTheFuture", Some(429), 429, Code::QueryFailed),
+        ];
+        for (reason, http_status, expected, code) in cases {
+            let mut object = ArxivQuery::new("x", ArxivQuerySpec::default());
+            object.status = Some(ArxivQueryStatus {
+                phase: Phase::Failed,
+                http_status,
+                conditions: vec![Condition {
+                    type_: ConditionType::Ready.as_str().into(),
+                    status: "False".into(),
+                    reason: reason.into(),
+                    message: String::new(),
+                    last_transition_time: Time(Timestamp::UNIX_EPOCH),
+                    observed_generation: None,
+                }],
+                ..ArxivQueryStatus::default()
+            });
+            let Outcome::Error(error) = outcome(&object, Timestamp::UNIX_EPOCH) else {
+                panic!("{reason}")
+            };
+            assert_eq!(
+                (error.status().as_u16(), error.code()),
+                (expected, code),
+                "{reason} {http_status:?}"
+            );
+        }
     }
 
     #[test]

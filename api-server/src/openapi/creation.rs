@@ -49,6 +49,12 @@ pub(super) fn create(schemas: &mut Schemas) -> Operation {
             "The body is declared to be something else than JSON.",
             "The body has to be JSON, declared as application/json",
         )])
+        .errors(&[(
+            504,
+            Code::DeadlineExceeded,
+            "The query was not done `activeDeadlineSeconds` after its first request to arXiv.",
+            "not done 60 seconds after its first request to arXiv",
+        )])
         .too_large()
         .unavailable(Code::KubernetesAway)
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use arxiv::NO_AUTHORS;
 use serde::Serialize;
 use storage::{ResultRow, StoredResult};
 
@@ -10,9 +11,6 @@ use crate::{
     output::format::Format,
     output::{bibtex, csl, csv},
 };
-
-/// What the operator stores for a paper that names none.
-const NO_AUTHORS: &str = "No authors available";
 
 /// A result with all that is known of it.
 #[derive(Serialize)]

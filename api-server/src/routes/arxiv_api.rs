@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arxiv::{FailureClass, FetchError, MAX_PAGE, arxiv_day};
+use arxiv::{MAX_PAGE, arxiv_day};
 use axum::{
     Extension, Router,
     body::Body,
@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use storage::{Page, PageEntry, Pages};
 use tokio::time::Instant;
-use upstream::{Assembled, Upstream, UpstreamError, assemble, slices};
+use upstream::{Assembled, Upstream, UpstreamError, assemble, reason, slices};
 
 use crate::{
     error::{ApiError, Code},
@@ -208,7 +208,7 @@ impl From<UpstreamError> for ApiError {
                     "arXiv did not answer as it should"
                 );
                 Self::upstream(
-                    code(&source),
+                    Code::of_failure(reason(&source)),
                     source.caller_status(),
                     source.to_string(),
                     retry_after,
@@ -225,19 +225,9 @@ impl From<UpstreamError> for ApiError {
     }
 }
 
-/// What kind of answer a failure at arXiv is.
-fn code(failure: &FetchError) -> Code {
-    match failure.class() {
-        FailureClass::Invalid => Code::SearchRefused,
-        FailureClass::Throttled => Code::RateLimited,
-        FailureClass::Unreachable => Code::UpstreamUnreachable,
-        FailureClass::Broken if matches!(failure, FetchError::Status(_)) => Code::UpstreamError,
-        FailureClass::Broken => Code::BrokenAnswer,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use arxiv::FetchError;
     use http::StatusCode;
 
     use super::*;

@@ -104,25 +104,6 @@ impl FetchError {
         }
     }
 
-    /// The kind of failure in one word, for Events, conditions and metrics.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Refused { .. } => "SearchRefused",
-            Self::Throttled { .. } => "Throttled",
-            Self::Connect(_) => "Unreachable",
-            Self::Dropped(_) | Self::Interrupted(_) => "ConnectionLost",
-            Self::TimedOut => "TimedOut",
-            Self::Cancelled => "Cancelled",
-            Self::NotSent(_) => "NotSent",
-            Self::Status(_) => "UnexpectedStatus",
-            Self::Redirect(_) => "BadRedirect",
-            Self::ContentType => "NotAFeed",
-            Self::Feed(FeedError::Reported(_)) => "ErrorFeed",
-            Self::Feed(_) => "BrokenFeed",
-            Self::Incomplete => "IncompleteFeed",
-        }
-    }
-
     /// The pause that arXiv asks for.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

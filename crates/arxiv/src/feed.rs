@@ -1,5 +1,8 @@
 //! What arXiv found, as plain data.
 
+/// The text for the authors of a paper that names none.
+pub const NO_AUTHORS: &str = "No authors available";
+
 /// An answer of arXiv's: what was found, and how much there is in all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feed {
@@ -42,7 +45,7 @@ impl Entry {
     /// The authors in one line.
     pub fn authors_text(&self) -> String {
         if self.authors.is_empty() {
-            "No authors available".to_owned()
+            NO_AUTHORS.to_owned()
         } else {
             self.authors.join(", ")
         }

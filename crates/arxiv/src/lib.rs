@@ -25,7 +25,7 @@ pub use client::{Client, ClientError, ClientSettings};
 pub use day::arxiv_day;
 pub use error::{FailureClass, FetchError};
 pub use exchange::{Answer, Fetched, Visit};
-pub use feed::{Entry, Feed, query_in_title, short_id, unversioned};
+pub use feed::{Entry, Feed, NO_AUTHORS, query_in_title, short_id, unversioned};
 pub use identifier::{MAX_ID_CHARS, MAX_IDS};
 pub use parser::{FeedError, parse as parse_feed};
 pub use redirect::RedirectError;

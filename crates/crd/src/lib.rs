@@ -1,14 +1,16 @@
 //! The `ArxivQuery` custom resource: its types, its schema with the rules that Kubernetes itself enforces, and the
-//! names (phases, conditions, labels) that the operator and the API server agree on. No I/O.
+//! names (phases, conditions, reasons, labels) that the operator and the API server agree on. No I/O.
 
 // `KubeSchema` writes a second, private copy of each type, which the lint takes for a forgotten `pub`.
 #![allow(unreachable_pub)]
 
+mod reason;
 mod rules;
 mod schema;
 mod spec;
 mod status;
 
+pub use reason::{Reason, UnknownReason};
 pub use schema::custom_resource_definition;
 pub use spec::{ArxivQuery, ArxivQuerySpec, CachePolicy, SortBy, SortOrder};
 pub use status::{ArxivQueryStatus, ConditionType, Phase};

@@ -5,6 +5,7 @@
 
 mod assemble;
 mod error;
+mod reason;
 mod settings;
 mod slices;
 mod turn;
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 pub use assemble::{Assembled, Distinct, assemble};
 pub use error::UpstreamError;
+pub use reason::reason;
 pub use settings::{SettingsError, UpstreamArgs};
 pub use slices::slices;
 

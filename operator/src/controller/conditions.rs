@@ -1,7 +1,7 @@
 //! Builds statuses. Each is whole: a server-side apply removes whatever it leaves out.
 
 use arxiv::FailureClass;
-use crd::{ArxivQuery, ArxivQueryStatus, ConditionType, Phase};
+use crd::{ArxivQuery, ArxivQueryStatus, ConditionType, Phase, Reason};
 use jiff::{Timestamp, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use storage::Recorded;
@@ -32,11 +32,11 @@ impl Obstacle {
     const ALL: [Self; 3] = [Self::Throttled, Self::Unreachable, Self::DatabaseAway];
 
     /// For the condition Ready, and for Events.
-    pub(crate) fn reason(self) -> &'static str {
+    pub(crate) fn reason(self) -> Reason {
         match self {
-            Self::Throttled => "UpstreamThrottled",
-            Self::Unreachable => "UpstreamUnreachable",
-            Self::DatabaseAway => "DatabaseUnavailable",
+            Self::Throttled => Reason::UpstreamThrottled,
+            Self::Unreachable => Reason::UpstreamUnreachable,
+            Self::DatabaseAway => Reason::DatabaseUnavailable,
         }
     }
 
@@ -54,7 +54,7 @@ impl Obstacle {
         let ready = object.condition(ConditionType::Ready)?;
         Self::ALL
             .into_iter()
-            .find(|obstacle| obstacle.reason() == ready.reason)
+            .find(|obstacle| obstacle.reason().as_str() == ready.reason)
     }
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn unfinished(
         Phase::Pending
     };
     // Never Stalled: that says that it does not go on by itself.
-    let reason = telling.obstacle.map_or(phase.as_str(), Obstacle::reason);
+    let reason = telling.obstacle.map_or(phase.into(), Obstacle::reason);
     ArxivQueryStatus {
         retry_after: telling.asked_again_at.map(whole_second).map(Time),
         ..waiting(object, known, sent, (phase, reason, &telling.message), now)
@@ -90,7 +90,13 @@ pub(crate) fn suspended(
     ArxivQueryStatus {
         // Its deadline counts anew when it is resumed.
         start_time: None,
-        ..waiting(object, known, sent, (Phase::Suspended, "Suspended", message), now)
+        ..waiting(
+            object,
+            known,
+            sent,
+            (Phase::Suspended, Reason::Suspended, message),
+            now,
+        )
     }
 }
 
@@ -98,7 +104,7 @@ fn waiting(
     object: &ArxivQuery,
     known: &Progress,
     sent: &str,
-    (phase, reason, message): (Phase, &str, &str),
+    (phase, reason, message): (Phase, Reason, &str),
     now: Timestamp,
 ) -> ArxivQueryStatus {
     let message = line(message);
@@ -107,7 +113,7 @@ fn waiting(
         phase,
         conditions: vec![
             conditions.make(ConditionType::Ready, false, reason, &message),
-            conditions.make(ConditionType::Finished, false, phase.as_str(), ""),
+            conditions.make(ConditionType::Finished, false, phase.into(), ""),
         ],
         query: Some(shortened(sent, MAX_QUERY)),
         message: Some(message),
@@ -130,7 +136,7 @@ pub(crate) fn succeeded(
     let base = base(object, known);
     ArxivQueryStatus {
         phase: Phase::Succeeded,
-        conditions: ends(object, true, "Succeeded", &message, now),
+        conditions: ends(object, true, Reason::Succeeded, &message, now),
         query_id: Some(recorded.query_id),
         timestamp: Some(recorded.timestamp),
         http_status: Some(i32::from(recorded.status)),
@@ -156,9 +162,9 @@ pub(crate) fn failed(
     let message = line(&verdict.message);
     // Other failures have nothing to do with the pause that everybody makes.
     let throttled = matches!(verdict.http_status, Some(429 | 503));
-    let mut conditions = ends(object, false, &verdict.reason, &message, now);
+    let mut conditions = ends(object, false, verdict.reason, &message, now);
     // Ready alone, when false, is work in progress to kstatus.
-    conditions.push(Conditions { object, now }.make(ConditionType::Stalled, true, &verdict.reason, ""));
+    conditions.push(Conditions { object, now }.make(ConditionType::Stalled, true, verdict.reason, ""));
     ArxivQueryStatus {
         phase: Phase::Failed,
         conditions,
@@ -186,7 +192,7 @@ fn base(object: &ArxivQuery, known: Option<&Progress>) -> ArxivQueryStatus {
     }
 }
 
-fn ends(object: &ArxivQuery, ready: bool, reason: &str, message: &str, now: Timestamp) -> Vec<Condition> {
+fn ends(object: &ArxivQuery, ready: bool, reason: Reason, message: &str, now: Timestamp) -> Vec<Condition> {
     let conditions = Conditions { object, now };
     vec![
         conditions.make(ConditionType::Ready, ready, reason, message),
@@ -200,14 +206,14 @@ struct Conditions<'a> {
 }
 
 impl Conditions<'_> {
-    fn make(&self, type_: ConditionType, is: bool, reason: &str, message: &str) -> Condition {
+    fn make(&self, type_: ConditionType, is: bool, reason: Reason, message: &str) -> Condition {
         let status = if is { "True" } else { "False" };
         let standing = self.object.condition(type_).filter(|c| c.status == status);
         let since = standing.map(|c| c.last_transition_time.clone());
         Condition {
             type_: type_.as_str().to_owned(),
             status: status.to_owned(),
-            reason: reason.to_owned(),
+            reason: reason.as_str().to_owned(),
             message: message.to_owned(),
             last_transition_time: since.unwrap_or(Time(whole_second(self.now))),
             observed_generation: None,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use arxiv::FailureClass;
-use crd::ArxivQuery;
+use crd::{ArxivQuery, Reason};
 use jiff::Timestamp;
 use storage::Closing;
 
@@ -37,8 +37,8 @@ impl From<&ArxivQuery> for Limits {
 /// Why a query ends as Failed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Verdict {
-    /// In CamelCase, for the condition and the Event.
-    pub(crate) reason: String,
+    /// For the conditions and the Event.
+    pub(crate) reason: Reason,
     /// For people.
     pub(crate) message: String,
     /// The HTTP status that a caller of the REST API gets.
@@ -97,7 +97,7 @@ fn deadline_exceeded(limits: &Limits, known: &Progress) -> Verdict {
     }
     let http_status = known.failure.as_ref().map(|failure| failure.http_status);
     Verdict {
-        reason: "DeadlineExceeded".to_owned(),
+        reason: Reason::DeadlineExceeded,
         message,
         http_status,
     }
@@ -111,7 +111,7 @@ impl From<Closing> for Verdict {
             http_status,
         } = closing;
         Self {
-            reason,
+            reason: Reason::of_failure(&reason),
             message,
             http_status,
         }
@@ -121,7 +121,7 @@ impl From<Closing> for Verdict {
 impl Verdict {
     fn because(failure: &Failure, message: String) -> Self {
         Self {
-            reason: failure.reason.to_owned(),
+            reason: failure.reason,
             message,
             http_status: Some(failure.http_status),
         }
@@ -169,7 +169,7 @@ mod tests {
         progress.not_before = not_before.map(at);
         progress.failure = failure.map(|class| Failure {
             class,
-            reason: "Reason",
+            reason: Reason::Unreachable,
             http_status: 503,
             message: "words".into(),
         });
@@ -177,9 +177,9 @@ mod tests {
     }
 
     /// An end, shortened to what differs.
-    fn fail(reason: &'static str, http_status: Option<u16>) -> Next {
+    fn fail(reason: Reason, http_status: Option<u16>) -> Next {
         Next::Fail(Verdict {
-            reason: reason.to_owned(),
+            reason,
             message: String::new(),
             http_status,
         })
@@ -191,7 +191,7 @@ mod tests {
         let fetch = |deadline: Option<i64>| Next::Fetch {
             deadline: deadline.map(at),
         };
-        let upstreams = || fail("Reason", Some(503));
+        let upstreams = || fail(Reason::Unreachable, Some(503));
         let no_retries = Limits {
             backoff_limit: 0,
             ..PATIENT
@@ -211,9 +211,9 @@ mod tests {
             ("throttled", PATIENT, known(Some(90), Some(Throttled), 0, Some(90)), fetch(None)),
             ("a deadline before the retry", DEADLINE, known(Some(45), Some(Broken), 1, Some(110)), wait(105)),
             ("a deadline over while unreachable", DEADLINE, known(Some(40), Some(Unreachable), 0, Some(110)),
-                fail("DeadlineExceeded", Some(503))),
+                fail(Reason::DeadlineExceeded, Some(503))),
             ("a deadline over between slices", DEADLINE, known(Some(40), None, 0, None),
-                fail("DeadlineExceeded", None)),
+                fail(Reason::DeadlineExceeded, None)),
             ("fast: new", REST, known(None, None, 0, None), fetch(None)),
             ("fast: throttled", REST, known(Some(90), Some(Throttled), 0, Some(90)), upstreams()),
             ("fast: unreachable", REST, known(Some(90), Some(Unreachable), 0, Some(110)), upstreams()),

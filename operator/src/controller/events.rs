@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crd::ArxivQuery;
+use crd::{ArxivQuery, Reason};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
@@ -56,19 +56,19 @@ pub(crate) fn events(client: Client, metrics: Metrics) -> (Events, Publisher) {
 
 impl Events {
     /// Something went as it should.
-    pub(crate) fn normal(&self, object: &ArxivQuery, action: &str, reason: &str, note: &str) {
+    pub(crate) fn normal(&self, object: &ArxivQuery, action: &str, reason: Reason, note: &str) {
         self.send(object, EventType::Normal, action, reason, note);
     }
 
     /// Something did not go as it should.
-    pub(crate) fn warning(&self, object: &ArxivQuery, action: &str, reason: &str, note: &str) {
+    pub(crate) fn warning(&self, object: &ArxivQuery, action: &str, reason: Reason, note: &str) {
         self.send(object, EventType::Warning, action, reason, note);
     }
 
-    fn send(&self, object: &ArxivQuery, type_: EventType, action: &str, reason: &str, note: &str) {
+    fn send(&self, object: &ArxivQuery, type_: EventType, action: &str, reason: Reason, note: &str) {
         let event = Event {
             type_,
-            reason: reason.to_owned(),
+            reason: reason.as_str().to_owned(),
             note: Some(note.chars().take(MAX_NOTE).collect()),
             action: action.to_owned(),
             secondary: None,

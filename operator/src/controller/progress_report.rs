@@ -181,7 +181,7 @@ mod tests {
         progress.not_before = not_before.map(at);
         progress.failure = failure.map(|class| Failure {
             class,
-            reason: "Reason",
+            reason: crd::Reason::Unreachable,
             http_status: 500,
             message: "words".into(),
         });

@@ -6,6 +6,7 @@ use std::{
 };
 
 use arxiv::{FailureClass, FetchError};
+use crd::Reason;
 use jiff::Timestamp;
 use service::health::Heartbeat;
 use storage::StorageError;
@@ -204,7 +205,7 @@ impl Fetcher {
             } => {
                 self.failures_in_a_row = 0;
                 tracing::warn!(
-                    reason = source.reason(),
+                    reason = upstream::reason(&source).as_str(),
                     duration_ms = duration_ms(began, now),
                     "a request to arXiv failed: {source}"
                 );
@@ -212,7 +213,7 @@ impl Fetcher {
                 let pause = self.cool_down(cooling_until);
                 let failure = Failure {
                     class: source.class(),
-                    reason: source.reason(),
+                    reason: upstream::reason(&source),
                     http_status: source.caller_status(),
                     message: source.to_string(),
                 };
@@ -240,8 +241,8 @@ impl Fetcher {
                 );
                 let failure = Failure {
                     class: FailureClass::Broken,
-                    reason: "NotStored",
-                    http_status: 502,
+                    reason: Reason::NotStored,
+                    http_status: 503,
                     message: "arXiv's answer cannot be stored".to_owned(),
                 };
                 self.context.tracker.failed(wanted, &failure, began, now);

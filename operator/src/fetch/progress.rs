@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::queue::Since;
 use arxiv::FailureClass;
-use crd::{ArxivQuery, CachePolicy};
+use crd::{ArxivQuery, CachePolicy, Reason};
 use jiff::{Timestamp, civil::Date};
 use storage::Edition;
 use upstream::Sought;
@@ -16,8 +16,8 @@ use crate::{fetch::tracker::Page, process::backoff::Backoff};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Failure {
     pub(crate) class: FailureClass,
-    /// In CamelCase, for conditions and Events.
-    pub(crate) reason: &'static str,
+    /// For conditions and Events.
+    pub(crate) reason: Reason,
     /// The HTTP status that a caller of the REST API gets for it.
     pub(crate) http_status: u16,
     pub(crate) message: String,
@@ -162,7 +162,7 @@ mod tests {
     fn failure(class: FailureClass) -> Failure {
         Failure {
             class,
-            reason: "Reason",
+            reason: Reason::Unreachable,
             http_status: 500,
             message: "words".into(),
         }

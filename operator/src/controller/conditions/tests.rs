@@ -72,7 +72,7 @@ fn failure_carries_the_callers_status_and_what_was_known() {
     known.started = Some(at(20));
     known.attempts = 2;
     let verdict = Verdict {
-        reason: "BrokenFeed".into(),
+        reason: Reason::BrokenFeed,
         message: "x".repeat(5_000),
         http_status: Some(502),
     };

@@ -16,7 +16,7 @@ use crate::controller::{
 /// Closes the query, unless it has ended already: how it ended.
 pub(crate) async fn close(context: &Context, query: &Query, verdict: &Verdict) -> Result<Ending, Error> {
     let closing = Closing {
-        reason: verdict.reason.clone(),
+        reason: verdict.reason.as_str().to_owned(),
         message: conditions::line(&verdict.message),
         http_status: verdict.http_status,
     };

@@ -1,7 +1,7 @@
 //! Step 9, and every status write before it: one server-side apply of the whole status, for just the object that was
 //! read. Needs Kubernetes.
 
-use crd::{ArxivQuery, ArxivQueryStatus, Phase};
+use crd::{ArxivQuery, ArxivQueryStatus, Phase, Reason};
 use jiff::Timestamp;
 use kube::{
     Resource,
@@ -45,7 +45,7 @@ pub(crate) async fn succeed(
         context.metrics.finished(Phase::Succeeded);
         context
             .events
-            .normal(&query.object, "Record", "Succeeded", &message);
+            .normal(&query.object, "Record", Reason::Succeeded, &message);
         service::notice!(
             { query.id = recorded.query_id, object = query.name(), namespace = query.namespace() },
             "query succeeded: {message}"
@@ -89,11 +89,11 @@ pub(crate) async fn failed(
         context.metrics.finished(Phase::Failed);
         context
             .events
-            .warning(&query.object, "Fetch", &verdict.reason, &verdict.message);
+            .warning(&query.object, "Fetch", verdict.reason, &verdict.message);
         service::notice!(
             object = query.name(),
             namespace = query.namespace(),
-            reason = verdict.reason,
+            reason = verdict.reason.as_str(),
             "query failed: {}",
             verdict.message
         );
@@ -108,7 +108,7 @@ pub(crate) async fn suspended(context: &Context, query: &Query, sent: &str) -> R
     if write(context, query, status).await? {
         context
             .events
-            .normal(&query.object, "Suspend", "Suspended", &message);
+            .normal(&query.object, "Suspend", Reason::Suspended, &message);
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ pub(crate) async fn tell(
     let status = conditions::unfinished(&query.object, &query.known, sent, telling, Timestamp::now());
     let written = write(context, query, status).await?;
     if written && (obstacle.is_some() || query.known.failure.is_some()) {
-        let reason = obstacle.map_or("Retrying", conditions::Obstacle::reason);
+        let reason = obstacle.map_or(Reason::Retrying, conditions::Obstacle::reason);
         context.events.warning(&query.object, "Fetch", reason, message);
     }
     Ok(written)

@@ -4,7 +4,7 @@
 //! nothing but separators) ends here, so that no later step can fail on input.
 
 use arxiv::{MAX_RESULTS, Search, SortBy, SortOrder, ValidatedSearch};
-use crd::{ArxivQuery, ArxivQuerySpec};
+use crd::{ArxivQuery, ArxivQuerySpec, Reason};
 use jiff::Timestamp;
 
 use crate::controller::decision::Verdict;
@@ -75,7 +75,7 @@ fn search(spec: &ArxivQuerySpec) -> Result<Search, Verdict> {
 
 fn invalid(message: &str) -> Verdict {
     Verdict {
-        reason: "InvalidSearch".to_owned(),
+        reason: Reason::InvalidSearch,
         message: message.to_owned(),
         http_status: Some(400),
     }
@@ -132,8 +132,8 @@ mod tests {
                 (Some(verdict), Some(part)) => {
                     assert!(verdict.message.contains(part), "{name}: {}", verdict.message);
                     assert_eq!(
-                        (verdict.reason.as_str(), verdict.http_status),
-                        ("InvalidSearch", Some(400)),
+                        (verdict.reason, verdict.http_status),
+                        (Reason::InvalidSearch, Some(400)),
                         "{name}"
                     );
                 }
