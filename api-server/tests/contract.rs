@@ -12,7 +12,7 @@ use std::{
 use bed::Bed;
 use http::{Method, header};
 use serde_json::Value;
-use testbed::{arxiv::Mode, packages, process::Spec, scratch::Scratch};
+use testbed::{TempDir, arxiv::Mode, process::Spec, tools::packages};
 
 const REQUIREMENTS: &str = include_str!("contract/requirements.txt");
 /// Examples for each operation, and what they are drawn from: the same in each run, so that a change is judged by what it
@@ -41,7 +41,7 @@ async fn document(bed: &Bed, path: &str) -> Value {
 #[tokio::test]
 async fn schemathesis_finds_no_violation() {
     let (bin, bed) = tokio::join!(python(), Bed::start(&[]));
-    let folder = Scratch::new("schemathesis").unwrap();
+    let folder = TempDir::new("schemathesis").unwrap();
     let setting = |name: &str, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
     let spec = Spec::new(bin.join("schemathesis"), folder.path().join("log"))
         .env("SCHEMATHESIS_HOOKS", here().join("hooks.py"))
@@ -60,7 +60,7 @@ async fn schemathesis_finds_no_violation() {
 #[tokio::test]
 async fn a_generated_client_does_the_main_job() {
     let (bin, bed) = tokio::join!(python(), Bed::start(&[]));
-    let folder = Scratch::new("client").unwrap();
+    let folder = TempDir::new("client").unwrap();
     let file = |name: &str| folder.path().join(name);
     std::fs::write(
         file("openapi.json"),

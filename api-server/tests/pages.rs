@@ -10,7 +10,7 @@ use std::{
 };
 
 use bed::Bed;
-use testbed::{packages, process::Spec, scratch::Scratch, stack::Options};
+use testbed::{TempDir, process::Spec, stack::Options, tools::packages};
 
 /// For one file's tests on a busy machine.
 const LIMIT: Duration = Duration::from_mins(10);
@@ -38,7 +38,7 @@ async fn tools() -> Tools {
 
 /// Runs the tests of one file. `SCREENS` names a folder that gets pictures of what they see.
 async fn run(file: &str, bed: &Bed, tools: &Tools) {
-    let folder = Scratch::new("browser").unwrap();
+    let folder = TempDir::new("browser").unwrap();
     let control = bed.stack.arxiv().unwrap().root().join("/_control").unwrap();
     let spec = Spec::new(&tools.node, folder.path().join("log"))
         .args(["--test", "--test-reporter", "spec"])

@@ -9,7 +9,7 @@ use crd::Phase;
 use futures::future::join_all;
 use support::{Bed, LIMIT, options, search, within};
 use testbed::{
-    proxy::Link,
+    net::ProxyMode,
     stack::{Options, Server, Service},
 };
 
@@ -39,15 +39,15 @@ async fn a_slow_database_slows_intake_and_costs_no_memory() {
     bed.finished("first").await;
     let services: Vec<&Service> = bed.stack.services().collect();
     let before: Vec<u64> = services.iter().map(|service| memory(service, "VmRSS")).collect();
-    let set_all = |link: Link| {
+    let set_all = |link: ProxyMode| {
         for service in &services {
             for server in [Server::Primary, Server::Replica] {
-                service.link(server).unwrap().set(link);
+                service.proxy(server).unwrap().set(link);
             }
         }
     };
 
-    set_all(Link::Slow(DELAY));
+    set_all(ProxyMode::Slow(DELAY));
     bed.create_many("q", QUERIES).await;
     let api_server = &bed.stack.api_servers[0];
     let paths = [
@@ -84,7 +84,7 @@ async fn a_slow_database_slows_intake_and_costs_no_memory() {
         "only {waiting} of {QUERIES} wait: this proves nothing"
     );
 
-    set_all(Link::Open);
+    set_all(ProxyMode::Open);
     let objects = bed.until_in_phase(Phase::Succeeded, QUERIES + 1).await;
     bed.assert_rows_of(&objects).await;
     for (service, before) in services.iter().zip(before) {

@@ -148,7 +148,7 @@ async fn an_object_made_anew_under_a_name_gets_rows_of_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_on_two_servers_hold_each_query_once_across_a_kill() {
     let bed = Bed::start(Options {
-        results_elsewhere: true,
+        separate_results_server: true,
         // It watches all namespaces, so it must not see those of other tests.
         cluster_wide: true,
         own_control_plane: true,
@@ -201,7 +201,7 @@ async fn nothing_is_recorded_of_a_query_that_another_operator_failed_meanwhile()
     for round in 0..5 {
         let name = format!("late{round}");
         // It has the page, has seen that its object stands, and waits for its number.
-        other.child().stop();
+        other.child().freeze();
         arxiv.set(Mode::Ok);
         let hold = "begin; lock table public.arxiv_ledger in share mode";
         sqlx::raw_sql(hold).execute(&mut database).await.unwrap();
@@ -219,17 +219,17 @@ async fn nothing_is_recorded_of_a_query_that_another_operator_failed_meanwhile()
         })
         .await;
         assert!(waits.is_some(), "it waits for its number\n{}", bed.logs());
-        late.child().stop();
+        late.child().freeze();
         let go_on = "delete from public.arxiv_pages; commit";
         sqlx::raw_sql(go_on).execute(&mut database).await.unwrap();
 
         // The other one finds no page, and arXiv does not take the search any more.
         arxiv.set(Mode::Status(400));
-        other.child().cont();
+        other.child().thaw();
         let status = bed.finished(&name).await;
         assert_eq!((status.phase, status.http_status), (Phase::Failed, Some(400)));
 
-        late.child().cont();
+        late.child().thaw();
         let refused = within(Duration::from_secs(5), async || {
             let log = std::fs::read_to_string(late.child().log()).ok()?;
             log.contains("closed by another process").then_some(())

@@ -163,14 +163,14 @@ async fn a_leader_that_was_paused_does_no_harm() {
             arxiv.wait_for_requests(3, LIMIT).await.unwrap();
         }
         let written = bed.metric_of(paused, WRITTEN).await.unwrap();
-        paused.child().stop();
+        paused.child().freeze();
         let rest = others(&all, paused);
         let next = leader(&bed, &rest).await;
         if !busy {
             bed.create_many(prefix, count).await;
             bed.until_in_phase(Phase::Succeeded, count).await;
         }
-        paused.child().cont();
+        paused.child().thaw();
         assert_eq!(leader(&bed, &all).await.name(), next.name());
         let total = if busy { 5 + count } else { count };
         let objects = bed.until_in_phase(Phase::Succeeded, total).await;

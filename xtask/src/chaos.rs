@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use testbed::toolchain::Toolchain;
+use testbed::control_plane::Toolchain;
 
 use crate::{cargo, output, planted};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
-use testbed::toolchain::Toolchain;
+use testbed::control_plane::Toolchain;
 
 use crate::{cargo, output};
 

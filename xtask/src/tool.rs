@@ -25,7 +25,7 @@ impl Tool {
         if on_path.is_ok_and(|output| output.status.success()) {
             return Ok(self.name.into());
         }
-        let folder = testbed::scratch::cache()?.join("tools");
+        let folder = testbed::temp_dir::cache()?.join("tools");
         let kept = folder.join("bin").join(self.name);
         if !kept.is_file() {
             output::progress(&format!("building {} (once, about {})", self.name, self.takes));

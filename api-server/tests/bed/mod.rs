@@ -19,7 +19,7 @@ use reqwest::{Client, Method, Response, redirect};
 use serde_json::Value;
 use testbed::{
     Stack,
-    ports::Port,
+    net::Port,
     process::{Child, Spec},
     stack::Options,
 };
@@ -186,7 +186,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
 pub(crate) struct Alone {
     pub(crate) child: Child,
     pub(crate) port: Port,
-    _folder: Arc<testbed::scratch::Scratch>,
+    _folder: Arc<testbed::TempDir>,
 }
 
 impl Alone {
@@ -203,7 +203,7 @@ impl Alone {
     }
 
     fn launch(environment: &[(&str, &str)], program: impl FnOnce(Spec) -> Spec) -> Self {
-        let folder = testbed::scratch::Scratch::new("api-server").unwrap();
+        let folder = testbed::TempDir::new("api-server").unwrap();
         let port = Port::reserve().unwrap();
         let spec = Spec::new(PROGRAM, folder.path().join("api-server.log"));
         let spec = with(program(spec), environment).env("LISTEN", format!("127.0.0.1:{}", port.number()));

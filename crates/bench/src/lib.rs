@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use testbed::{http_get, packages, progress};
+use testbed::{http_get, tools::packages, tools::progress};
 use url::Url;
 
 pub use loads::{Against, LOADS, Load};
@@ -104,7 +104,7 @@ pub async fn run(settings: &Settings) -> Result<Vec<Figures>> {
             stage.settle().await?;
             is_settled = true;
         }
-        progress::say(&format!("bench: {}", load.name));
+        progress::print(&format!("bench: {}", load.name));
         let figures = measure(&stage, load, &all, settings).await?;
         all.push(figures);
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use testbed::ports::Port;
+use testbed::net::Port;
 use testbed::process::{Child, Spec};
 use testbed::stack::Databases;
 use testbed::{http_get, wait};

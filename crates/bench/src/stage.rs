@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use testbed::scratch::Scratch;
+use testbed::TempDir;
 use testbed::stack::Databases;
-use testbed::{progress, wait};
+use testbed::{tools::progress, wait};
 
 use crate::Settings;
 use crate::server::Server;
@@ -23,19 +23,19 @@ pub(crate) struct Stage {
     pub(crate) databases: Databases,
     /// Of pages behind the first half of all results; none before they are settled.
     pub(crate) cursors: Vec<String>,
-    scratch: Scratch,
+    temp_dir: TempDir,
 }
 
 impl Stage {
     pub(crate) async fn set(settings: &Settings) -> Result<Self> {
-        let scratch = Scratch::new("bench")?;
-        let folder = scratch.path();
+        let temp_dir = TempDir::new("bench")?;
+        let folder = temp_dir.path();
         std::fs::create_dir_all(folder.join("logs"))?;
         let databases = Databases::start(folder, false, false).await?;
         databases
             .migrate(&settings.binaries.join("arxiv-operator"), folder)
             .await?;
-        progress::say(&format!("bench: {} rows", settings.rows));
+        progress::print(&format!("bench: {} rows", settings.rows));
         databases.primary.execute("arxiv", &rows(settings.rows)).await?;
         databases.primary.execute("arxiv", "vacuum analyze").await?;
         caught_up(&databases).await?;
@@ -45,7 +45,7 @@ impl Stage {
             server: Server::start(&program, &log, &databases).await?,
             databases,
             cursors: Vec::new(),
-            scratch,
+            temp_dir,
         })
     }
 
@@ -72,7 +72,7 @@ impl Stage {
 
     /// A file that goes with the stage.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.scratch.path().join(name)
+        self.temp_dir.path().join(name)
     }
 }
 

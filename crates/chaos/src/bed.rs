@@ -81,7 +81,7 @@ impl Bed {
             api_servers: vec!["all".into(); API_SERVERS],
             min_interval: settings.interval,
             own_control_plane: true,
-            results_elsewhere: settings.split,
+            separate_results_server: settings.split,
             proxies: true,
             binaries: Some(binaries),
             environment,

@@ -98,9 +98,9 @@ impl Bed {
         let _nothing_else = self.gate.write().await;
         let from = self.timeline.now();
         self.timeline.say(&format!("{} stops", service.name()));
-        service.child().stop();
+        service.child().freeze();
         tokio::time::sleep(lasts).await;
-        service.child().cont();
+        service.child().thaw();
         self.timeline.say(&format!("{} goes on", service.name()));
         self.disturbed(from, Some(victim), true);
         tokio::time::sleep(SEEN_WITHIN).await;

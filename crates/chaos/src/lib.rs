@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use testbed::scratch::Scratch;
+use testbed::TempDir;
 
 pub use checks::{Kind, Violation};
 pub use report::Report;
@@ -125,8 +125,8 @@ async fn attack(bed: &Arc<Bed>, settings: &Settings) -> Result<Report> {
     Ok(report)
 }
 
-fn copy_programs(from: &Path) -> Result<Scratch> {
-    let folder = Scratch::new("chaos-programs")?;
+fn copy_programs(from: &Path) -> Result<TempDir> {
+    let folder = TempDir::new("chaos-programs")?;
     for program in PROGRAMS {
         let from = from.join(program);
         fs::copy(&from, folder.path().join(program))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use testbed::arxiv::{Behaviour, Mode};
-use testbed::proxy::Link;
+use testbed::net::ProxyMode;
 use testbed::stack::Server;
 
 use crate::random::Random;
@@ -30,7 +30,7 @@ pub(crate) enum Fault {
     Cut {
         victim: usize,
         server: Server,
-        link: Option<Link>,
+        link: Option<ProxyMode>,
         lasts: Duration,
     },
     /// arXiv, for some requests.
@@ -79,11 +79,11 @@ impl Fault {
             },
             Self::Cut { server, link, .. } => match (server, link) {
                 (Server::Kubernetes, _) => "link-to-kubernetes",
-                (_, Some(Link::Refused)) => "link-refused",
-                (_, Some(Link::Hanging)) => "link-hanging",
-                (_, Some(Link::Slow(_))) => "link-slow",
-                (_, Some(Link::ResetsAnswers)) => "link-reset-mid-answer",
-                (_, Some(Link::Open) | None) => "link-reset",
+                (_, Some(ProxyMode::Refused)) => "link-refused",
+                (_, Some(ProxyMode::Hanging)) => "link-hanging",
+                (_, Some(ProxyMode::Slow(_))) => "link-slow",
+                (_, Some(ProxyMode::ResetsResponses)) => "link-reset-mid-answer",
+                (_, Some(ProxyMode::Open) | None) => "link-reset",
             },
             Self::Upstream(_) => "upstream",
             Self::Stranger => "stranger",
@@ -229,10 +229,10 @@ fn of_link(random: &mut Random, shape: Shape) -> Fault {
     };
     let victim = victim(random, shape);
     let link = match random.below(6) {
-        0 => Some(Link::Refused),
-        1 => Some(Link::Hanging),
-        2 => Some(Link::Slow(random.millis(5, 150))),
-        3 => Some(Link::ResetsAnswers),
+        0 => Some(ProxyMode::Refused),
+        1 => Some(ProxyMode::Hanging),
+        2 => Some(ProxyMode::Slow(random.millis(5, 150))),
+        3 => Some(ProxyMode::ResetsResponses),
         _ => None,
     };
     Fault::Cut {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use testbed::Postgres;
-use testbed::proxy::Link;
+use testbed::net::ProxyMode;
 use testbed::stack::Server;
 
 use crate::bed::Bed;
@@ -93,9 +93,9 @@ impl Bed {
         for proxy in self
             .services()
             .into_iter()
-            .filter_map(|service| service.link(server))
+            .filter_map(|service| service.proxy(server))
         {
-            proxy.lead_to(SocketAddr::from((Ipv4Addr::LOCALHOST, to.port())));
+            proxy.route_to(SocketAddr::from((Ipv4Addr::LOCALHOST, to.port())));
         }
     }
 
@@ -117,7 +117,7 @@ impl Bed {
             Outage::Freeze(lasts) => {
                 process.stop();
                 tokio::time::sleep(lasts).await;
-                process.cont();
+                process.thaw();
             }
             Outage::Kill(down) => {
                 process.kill9();
@@ -161,7 +161,7 @@ impl Bed {
         let of_all = *server == Server::Results;
         let services = self.services().into_iter().enumerate();
         let met = services.filter(|(index, _)| of_all || index == victim);
-        let proxies: Vec<_> = met.filter_map(|(_, service)| service.link(*server)).collect();
+        let proxies: Vec<_> = met.filter_map(|(_, service)| service.proxy(*server)).collect();
         let _no_pause = self.gate.read().await;
         let from = self.timeline.now();
         match link {
@@ -171,7 +171,7 @@ impl Bed {
                 }
                 tokio::time::sleep(*lasts).await;
                 for proxy in &proxies {
-                    proxy.set(Link::Open);
+                    proxy.set(ProxyMode::Open);
                 }
             }
             None => {

@@ -67,9 +67,9 @@ async fn without_confirmation_the_last_answers_are_lost_whole_and_told_so() {
     new.promote().await.unwrap();
     for link in stack
         .services()
-        .filter_map(|service| service.link(Server::Primary))
+        .filter_map(|service| service.proxy(Server::Primary))
     {
-        link.lead_to(SocketAddr::from((Ipv4Addr::LOCALHOST, new.port())));
+        link.route_to(SocketAddr::from((Ipv4Addr::LOCALHOST, new.port())));
     }
     let began = Instant::now();
     let mut tries = 0;

@@ -42,7 +42,7 @@ async fn a_broken_gate_connection_never_makes_two_requests_at_once() {
         arxiv.wait_for_requests(1, LIMIT).await.unwrap();
         let second = ask(1);
         // In line behind the first, or on its way there: both are worth trying.
-        stack.api_servers[0].link(Server::Primary).unwrap().reset();
+        stack.api_servers[0].proxy(Server::Primary).unwrap().reset();
         let ((lost, _), (answered, body)) = (first.await.unwrap(), second.await.unwrap());
         assert_eq!((lost, answered), (503, 200), "{body}");
         assert_eq!(arxiv.max_open(), 1, "round {round}");

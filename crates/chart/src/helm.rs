@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use testbed::go_tools::GoTools;
+use testbed::tools::GoTools;
 
 use crate::{Objects, folder};
 
@@ -16,7 +16,7 @@ const HELM: GoTools = GoTools {
     go_mod: include_str!("../helm/go.mod"),
     go_sum: include_str!("../helm/go.sum"),
     programs: &[("helm", "helm")],
-    ..GoTools::PLAIN
+    ..GoTools::DEFAULT
 };
 
 const HELM_3: GoTools = GoTools {
@@ -27,7 +27,7 @@ const HELM_3: GoTools = GoTools {
     // What it takes for the version of Kubernetes when it asks none.
     link_flags: "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37",
     programs: &[("helm", "helm")],
-    ..GoTools::PLAIN
+    ..GoTools::DEFAULT
 };
 
 /// The release that [`render`] makes.

@@ -11,8 +11,8 @@ use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
-use testbed::go_tools::GoTools;
 use testbed::process::Spec;
+use testbed::tools::GoTools;
 use testbed::wait;
 
 const PROGRAMS: GoTools = GoTools {
@@ -22,7 +22,7 @@ const PROGRAMS: GoTools = GoTools {
     go_sum: include_str!("../go/addons/go.sum"),
     main_go: include_str!("../go/addons/main.go"),
     programs: &[("coredns", "coredns"), ("metrics-server", "metrics-server")],
-    ..GoTools::PLAIN
+    ..GoTools::DEFAULT
 };
 /// The resolver, as every pod is told.
 pub(crate) const DNS: &str = "10.0.0.10";

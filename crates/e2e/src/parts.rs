@@ -7,13 +7,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use images::{File, Image, NON_ROOT};
-use testbed::progress;
+use testbed::tools::progress;
 
 /// Also the sandbox of pods, the image of `helm test`, and what asks whether policies let it through.
 pub const TOOLS: &str = "tools:e2e";
 /// The stand-in arXiv.
-pub const STAND_IN: &str = "stand-in-arxiv:e2e";
-const STAND_IN_PROGRAM: &str = "stand-in-arxiv";
+pub const FAKE_ARXIV: &str = "fake-arxiv:e2e";
+const FAKE_ARXIV_PROGRAM: &str = "fake-arxiv";
 const SLEEP: &str = "/bin/sleep";
 
 /// Archives to be brought to the node.
@@ -39,20 +39,20 @@ pub fn build(folder: &Path, programs: &Programs) -> Result<()> {
     fs::create_dir_all(folder)?;
     let mut all = match programs {
         Programs::Shipped => {
-            progress::say("building images (static release programs; about ten minutes the first time)");
+            progress::print("building images (static release programs; about ten minutes the first time)");
             let mut all = images::shipped()?;
-            let programs = images::programs::build(&[("testbed", STAND_IN_PROGRAM)])?;
-            all.push(images::image(STAND_IN_PROGRAM, &programs)?);
+            let programs = images::programs::build(&[("testbed", FAKE_ARXIV_PROGRAM)])?;
+            all.push(images::image(FAKE_ARXIV_PROGRAM, &programs)?);
             all
         }
         Programs::Built(folder) => {
             let names = images::PROGRAMS.map(|(_, program)| program);
-            let names = names.into_iter().chain([STAND_IN_PROGRAM]);
+            let names = names.into_iter().chain([FAKE_ARXIV_PROGRAM]);
             names.map(|name| linked(name, folder)).collect::<Result<_>>()?
         }
     };
-    if let Some(stand_in) = all.last_mut() {
-        stand_in.reference = STAND_IN.into();
+    if let Some(fake_arxiv) = all.last_mut() {
+        fake_arxiv.reference = FAKE_ARXIV.into();
     }
     all.push(tools()?);
     for image in &all {
@@ -88,7 +88,7 @@ fn libraries(told: &str) -> impl Iterator<Item = &str> {
 /// What [`build`] has left in `folder`.
 pub fn built(folder: &Path) -> Result<Parts> {
     let shipped = images::PROGRAMS.map(|(_, program)| format!("{program}:{}", images::VERSION));
-    let references = shipped.iter().map(String::as_str).chain([STAND_IN, TOOLS]);
+    let references = shipped.iter().map(String::as_str).chain([FAKE_ARXIV, TOOLS]);
     let archives: Vec<PathBuf> = references
         .map(|reference| folder.join(file_name(reference)))
         .collect();

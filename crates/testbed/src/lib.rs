@@ -1,27 +1,21 @@
-//! Everything that tests and `cargo xtask up` run on, as real as it gets: a Kubernetes control plane, Postgres with
-//! a streaming replica, a stand-in for arXiv, and the whole system on top of them. Development only.
+//! The environment of tests and of `cargo xtask up`, as close to production as possible: a Kubernetes control plane,
+//! Postgres with a streaming replica, a fake arXiv, and the whole system on top of them. For development only.
 //!
-//! All of it listens on loopback, keeps its state in folders of its own, and dies with the process that started it.
+//! All servers listen on loopback, keep their state in their own folders, and end with the process that started them.
 
 pub mod arxiv;
 pub mod control_plane;
-pub mod go_file;
-pub mod go_tools;
-mod http_get;
-mod once;
-pub mod packages;
-pub mod ports;
+pub mod net;
 pub mod postgres;
 pub mod process;
-pub mod progress;
-pub mod proxy;
-pub mod scratch;
 pub mod stack;
-pub mod toolchain;
+pub mod temp_dir;
+pub mod tools;
 pub mod wait;
 
-pub use arxiv::StandIn;
+pub use arxiv::FakeArxiv;
 pub use control_plane::ControlPlane;
-pub use http_get::http_get;
+pub use net::http_get;
 pub use postgres::Postgres;
 pub use stack::Stack;
+pub use temp_dir::TempDir;

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use testbed::StandIn;
-use testbed::arxiv::{Behaviour, Form, Mode};
+use testbed::FakeArxiv;
+use testbed::arxiv::{Behaviour, FeedFormat, Mode};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -17,7 +17,7 @@ fn client() -> reqwest::Client {
         .unwrap()
 }
 
-async fn get(server: &StandIn, query: &str) -> reqwest::Result<reqwest::Response> {
+async fn get(server: &FakeArxiv, query: &str) -> reqwest::Result<reqwest::Response> {
     let mut url = server.url();
     url.set_query(Some(query));
     client().get(url).send().await
@@ -25,7 +25,7 @@ async fn get(server: &StandIn, query: &str) -> reqwest::Result<reqwest::Response
 
 #[tokio::test]
 async fn pages_are_given_and_recorded() {
-    let server = StandIn::start().unwrap();
+    let server = FakeArxiv::start().unwrap();
     let answer = get(
         &server,
         "search_query=au:%22a+b%22+AND+ti:c&start=2&max_results=3",
@@ -75,7 +75,7 @@ async fn pages_are_given_and_recorded() {
 
 #[tokio::test]
 async fn modes_change_the_answer_as_their_names_say() {
-    let server = StandIn::start().unwrap();
+    let server = FakeArxiv::start().unwrap();
     let body_has = [
         (Mode::Zero, 200, ">0</opensearch:totalResults>"),
         (Mode::EmptyPage, 200, ">1234</opensearch:totalResults>"),
@@ -148,7 +148,7 @@ async fn modes_change_the_answer_as_their_names_say() {
         .unwrap();
     assert!(followed.text().await.unwrap().contains("search_query=ti:x"));
     server.set(Behaviour {
-        form: Form::Newer,
+        form: FeedFormat::Newer,
         authors: Some(3000),
         ..Behaviour::default()
     });
@@ -163,7 +163,7 @@ async fn modes_change_the_answer_as_their_names_say() {
 
 #[tokio::test]
 async fn a_passing_behaviour_ends_by_itself_and_may_wait_for_a_later_page() {
-    let server = StandIn::start().unwrap();
+    let server = FakeArxiv::start().unwrap();
     server.set(Behaviour {
         total: Some(4000),
         ..Behaviour::default()
@@ -196,7 +196,7 @@ async fn a_passing_behaviour_ends_by_itself_and_may_wait_for_a_later_page() {
 
 #[tokio::test]
 async fn it_is_switched_and_read_over_http_without_counting_that() {
-    let server = StandIn::start().unwrap();
+    let server = FakeArxiv::start().unwrap();
     let control = server.root().join("/_control").unwrap();
     let post = |body: &'static str| client().post(control.clone()).body(body).send();
     assert_eq!(
@@ -226,7 +226,7 @@ async fn it_is_switched_and_read_over_http_without_counting_that() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_is_noticed_while_the_answer_waits() {
-    let server = StandIn::start().unwrap();
+    let server = FakeArxiv::start().unwrap();
     server.set(Mode::Slow);
     let mut url = server.url();
     url.set_query(Some("search_query=ti:x"));
@@ -240,7 +240,7 @@ async fn a_client_that_goes_away_is_noticed_while_the_answer_waits() {
 
 #[tokio::test]
 async fn a_huge_feed_is_streamed() {
-    let server = StandIn::start().unwrap();
+    let server = FakeArxiv::start().unwrap();
     server.set(Mode::Huge);
     let mut answer = get(&server, "search_query=ti:x").await.unwrap();
     let mut bytes = 0;

@@ -5,16 +5,16 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use testbed::ports::Port;
+use testbed::TempDir;
+use testbed::net::Port;
 use testbed::process::{Child, Signal, Spec};
-use testbed::scratch::Scratch;
 
 const LIMIT: Duration = Duration::from_secs(10);
 /// Set for the copy of this program that plays the parent which is killed.
 const PARENT: &str = "TESTBED_PARENT_WRITES_TO";
 
-fn shell(scratch: &Scratch, script: &str) -> Spec {
-    Spec::new("/bin/sh", scratch.path().join("log")).args(["-c", script])
+fn shell(temp_dir: &TempDir, script: &str) -> Spec {
+    Spec::new("/bin/sh", temp_dir.path().join("log")).args(["-c", script])
 }
 
 fn exists(pid: u32) -> bool {
@@ -35,17 +35,17 @@ async fn until(mut check: impl FnMut() -> bool) {
 
 #[tokio::test]
 async fn a_child_ends_by_itself_by_signal_or_by_being_dropped() {
-    let scratch = Scratch::new("process").unwrap();
-    let failing = Child::spawn(shell(&scratch, "echo first; echo second >&2; exit 3")).unwrap();
+    let temp_dir = TempDir::new("process").unwrap();
+    let failing = Child::spawn(shell(&temp_dir, "echo first; echo second >&2; exit 3")).unwrap();
     assert_eq!(failing.wait(LIMIT).await.unwrap().code(), Some(3));
     assert!(failing.log_tail().contains("first\nsecond"));
 
     let patient = "trap 'exit 7' TERM; echo ready; while true; do sleep 0.05; done";
-    let child = Child::spawn(shell(&scratch, patient)).unwrap();
+    let child = Child::spawn(shell(&temp_dir, patient)).unwrap();
     until(|| child.log_tail().contains("ready")).await;
-    child.stop();
+    child.freeze();
     assert!(child.wait(Duration::from_millis(100)).await.is_err());
-    child.cont();
+    child.thaw();
     assert_eq!(child.terminate(LIMIT).await.unwrap().code(), Some(7));
     child.start_again().unwrap();
     let second = child.pid();
@@ -54,7 +54,7 @@ async fn a_child_ends_by_itself_by_signal_or_by_being_dropped() {
     assert!(!exists(second));
 
     let deaf = Child::spawn(shell(
-        &scratch,
+        &temp_dir,
         "trap '' TERM; echo deaf; while true; do sleep 0.05; done",
     ))
     .unwrap();
@@ -65,8 +65,8 @@ async fn a_child_ends_by_itself_by_signal_or_by_being_dropped() {
 
 #[tokio::test]
 async fn the_environment_of_the_shell_does_not_reach_children() {
-    let scratch = Scratch::new("process").unwrap();
-    let child = Child::spawn(shell(&scratch, "env").env("GIVEN", "yes")).unwrap();
+    let temp_dir = TempDir::new("process").unwrap();
+    let child = Child::spawn(shell(&temp_dir, "env").env("GIVEN", "yes")).unwrap();
     child.wait(LIMIT).await.unwrap();
     let environment = child.log_tail();
     assert!(environment.contains("GIVEN=yes") && environment.contains("PATH="));
@@ -87,11 +87,11 @@ async fn children_end_when_we_are_killed() {
         child.wait(Duration::from_mins(1)).await.unwrap();
         return;
     }
-    let scratch = Scratch::new("process").unwrap();
-    let file = scratch.path().join("pid");
+    let temp_dir = TempDir::new("process").unwrap();
+    let file = temp_dir.path().join("pid");
     let parent = Spec::new(
         std::env::current_exe().unwrap(),
-        scratch.path().join("parent.log"),
+        temp_dir.path().join("parent.log"),
     )
     .args(["--exact", "children_end_when_we_are_killed"])
     .env(PARENT, &file);
@@ -117,11 +117,11 @@ async fn a_port_is_ours_while_we_hold_it() {
 
 #[test]
 fn a_folder_is_there_until_it_is_dropped() {
-    let scratch = Scratch::new("folder").unwrap();
-    let path = scratch.path().to_owned();
+    let temp_dir = TempDir::new("folder").unwrap();
+    let path = temp_dir.path().to_owned();
     fs::write(path.join("file"), "").unwrap();
-    let _other = Scratch::new("folder").unwrap();
+    let _other = TempDir::new("folder").unwrap();
     assert!(path.exists(), "held ones are not swept");
-    drop(scratch);
+    drop(temp_dir);
     assert!(!path.exists());
 }

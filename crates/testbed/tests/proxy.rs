@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use testbed::proxy::{Link, Proxy};
+use testbed::net::{Proxy, ProxyMode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -66,11 +66,11 @@ async fn refused_is_refused_until_it_is_open_again() {
     let proxy = Proxy::start(echo().await).await.unwrap();
     let mut stream = connect(&proxy).await.unwrap();
     assert_eq!(round_trip(&mut stream).await.1, None);
-    proxy.set(Link::Refused);
+    proxy.set(ProxyMode::Refused);
     assert!(timeout(SOON, stream.read(&mut [0])).await.unwrap().is_err());
     let error = connect(&proxy).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-    proxy.set(Link::Open);
+    proxy.set(ProxyMode::Open);
     let deadline = Instant::now() + SOON;
     let mut stream = loop {
         match connect(&proxy).await {
@@ -87,14 +87,14 @@ async fn a_hanging_link_gives_later_what_it_held_back() {
     let proxy = Proxy::start(echo().await).await.unwrap();
     let mut standing = connect(&proxy).await.unwrap();
     assert_eq!(round_trip(&mut standing).await.1, None);
-    proxy.set(Link::Hanging);
+    proxy.set(ProxyMode::Hanging);
     let mut new = connect(&proxy).await.unwrap();
     for stream in [&mut standing, &mut new] {
         stream.write_all(PIECE).await.unwrap();
         let read = timeout(Duration::from_millis(200), stream.read(&mut [0; 8])).await;
         assert!(read.is_err(), "{read:?}");
     }
-    proxy.set(Link::Open);
+    proxy.set(ProxyMode::Open);
     for stream in [&mut standing, &mut new] {
         let mut got = [0; 8];
         timeout(SOON, stream.read_exact(&mut got)).await.unwrap().unwrap();
@@ -106,11 +106,11 @@ async fn a_hanging_link_gives_later_what_it_held_back() {
 async fn a_slow_link_is_slow_and_a_broken_one_gives_half() {
     let proxy = Proxy::start(echo().await).await.unwrap();
     let mut stream = connect(&proxy).await.unwrap();
-    proxy.set(Link::Slow(Duration::from_millis(100)));
+    proxy.set(ProxyMode::Slow(Duration::from_millis(100)));
     let before = Instant::now();
     assert_eq!(round_trip(&mut stream).await, (PIECE.to_vec(), None));
     assert!(before.elapsed() >= Duration::from_millis(200), "both ways");
-    proxy.set(Link::ResetsAnswers);
+    proxy.set(ProxyMode::ResetsResponses);
     let (got, error) = round_trip(&mut stream).await;
     assert!(got.len() <= 4, "{got:?}");
     assert_eq!(error, Some(ErrorKind::ConnectionReset));

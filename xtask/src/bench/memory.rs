@@ -118,7 +118,7 @@ impl Bed {
     fn peak(&mut self, stage: &str, limited: bool) -> Result<f64> {
         let child = self.operator().child();
         let measured = mebibytes(child.memory()?.peak);
-        child.forget_peak()?;
+        child.reset_peak()?;
         let limit = if limited {
             MOST_MIB.min(self.without * RATIO)
         } else {

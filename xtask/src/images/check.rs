@@ -5,14 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use testbed::scratch::Scratch;
+use testbed::TempDir;
 
 use crate::{cargo, output, sources};
 
 /// Builds from a copy of the sources, with nothing that was built before, and compares with what is in `out`.
 pub(super) fn same_elsewhere(out: &Path) -> Result<()> {
-    let scratch = Scratch::new("images")?;
-    let copy = scratch.path().join("a-folder-of-another-name");
+    let temp_dir = TempDir::new("images")?;
+    let copy = temp_dir.path().join("a-folder-of-another-name");
     sources::copy_to(&copy)?;
     output::progress(&format!("== once more, in {}", copy.display()));
     let mut again = cargo::cargo();

@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_bill_of_each_image_names_what_goes_into_it() {
-        let folder = testbed::scratch::Scratch::new("bills").unwrap();
+        let folder = testbed::TempDir::new("bills").unwrap();
         for (package, has_pages) in [("arxiv-operator", false), ("arxiv-api-server", true)] {
             let file = folder.path().join(package);
             write(package, &file).unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use testbed::go_tools::GoTools;
+use testbed::tools::GoTools;
 
 /// kubeconform, and a Lua: that of Argo CD.
 const CHECKERS: GoTools = GoTools {
@@ -11,7 +11,7 @@ const CHECKERS: GoTools = GoTools {
     go_mod: include_str!("../../manifests/go.mod"),
     go_sum: include_str!("../../manifests/go.sum"),
     programs: &[("kubeconform", "kubeconform"), ("glua", "glua")],
-    ..GoTools::PLAIN
+    ..GoTools::DEFAULT
 };
 
 /// One of them.

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use chart::{Objects, read, render, root, schemas};
 use serde_json::{Value, json};
-use testbed::go_file::GoFile;
-use testbed::scratch::Scratch;
+use testbed::TempDir;
+use testbed::tools::GoFile;
 
 use crate::checkers::checker;
 use crate::cluster::cluster;
@@ -189,22 +189,22 @@ fn findings(schemas: &Path, version: &str, manifests: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn every_manifest_conforms_in_every_supported_version() {
-    let scratch = Scratch::new("conform").unwrap();
-    let folder = scratch.path().join("manifests");
+    let temp_dir = TempDir::new("conform").unwrap();
+    let folder = temp_dir.path().join("manifests");
     fs::create_dir(&folder).unwrap();
     let manifests = manifests().await;
     assert!(manifests.len() > 400, "{}", manifests.len());
     for (name, object) in &manifests {
         fs::write(folder.join(format!("{name}.yaml")), object.to_string()).unwrap();
     }
-    let wrong = scratch.path().join("wrong");
+    let wrong = temp_dir.path().join("wrong");
     fs::create_dir(&wrong).unwrap();
     for (name, object) in planted(&manifests) {
         fs::write(wrong.join(format!("{name}.yaml")), object.to_string()).unwrap();
     }
     let kinds = kinds(manifests.iter().map(|(_, object)| object));
     for version in &VERSIONS {
-        let schemas = scratch.path().join(version.version);
+        let schemas = temp_dir.path().join(version.version);
         let missing = write_schemas(&schemas, version, &kinds);
         let theirs = write_definitions(&schemas);
         assert!(

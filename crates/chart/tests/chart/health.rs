@@ -5,7 +5,7 @@ use std::process::Command;
 
 use chart::{Objects, read};
 use serde_json::{Value, json};
-use testbed::scratch::Scratch;
+use testbed::TempDir;
 
 use crate::checkers::checker;
 use crate::examples::phases;
@@ -42,8 +42,8 @@ fn health(objects: &[Value]) -> Vec<(String, String)> {
     };
     let calls: String = objects.iter().map(call).collect();
     let program = format!("local function check(obj)\n{script}\nend\n{calls}");
-    let scratch = Scratch::new("health").unwrap();
-    let file = scratch.path().join("health.lua");
+    let temp_dir = TempDir::new("health").unwrap();
+    let file = temp_dir.path().join("health.lua");
     fs::write(&file, program).unwrap();
     let output = Command::new(checker("glua")).arg(file).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use chart::{folder, helm, helm3, refusal, render, render_by, render_chart};
 use serde_json::Value;
-use testbed::scratch::Scratch;
+use testbed::TempDir;
 
 #[test]
 fn what_is_misspelt_is_refused() {
@@ -116,8 +116,8 @@ fn helm_3_renders_the_same() {
 
 #[test]
 fn it_works_as_a_subchart() {
-    let scratch = Scratch::new("parent-chart").unwrap();
-    let parent = scratch.path();
+    let temp_dir = TempDir::new("parent-chart").unwrap();
+    let parent = temp_dir.path();
     fs::write(
         parent.join("Chart.yaml"),
         "apiVersion: v2\nname: parent\nversion: 1.0.0\ndependencies: [{name: arxiv-operator, version: 0.1.0, condition: arxiv-operator.enabled}]\n",

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use chart::{Flow, Objects, flows_below, pods, render};
 use serde_json::{Value, json};
-use testbed::go_tools::GoTools;
-use testbed::scratch::Scratch;
+use testbed::TempDir;
+use testbed::tools::GoTools;
 
 const CYCLONUS: GoTools = GoTools {
     name: "cyclonus",
@@ -15,7 +15,7 @@ const CYCLONUS: GoTools = GoTools {
     go_mod: include_str!("../../cyclonus/go.mod"),
     go_sum: include_str!("../../cyclonus/go.sum"),
     programs: &[("cyclonus", "cyclonus")],
-    ..GoTools::PLAIN
+    ..GoTools::DEFAULT
 };
 
 const NARROWED: &str = "
@@ -152,13 +152,13 @@ fn questions(peers: &Peers) -> Vec<(Question, Value)> {
 /// What the analyser says to these, in order.
 fn verdicts(objects: &Objects, traffic: &[&Value]) -> Vec<bool> {
     let cyclonus = CYCLONUS.ready().unwrap().join("cyclonus");
-    let scratch = Scratch::new("cyclonus").unwrap();
-    let policies = scratch.path().join("policies");
+    let temp_dir = TempDir::new("cyclonus").unwrap();
+    let policies = temp_dir.path().join("policies");
     fs::create_dir(&policies).unwrap();
     for (number, policy) in objects.of("NetworkPolicy").into_iter().enumerate() {
         fs::write(policies.join(format!("{number}.yaml")), policy.to_string()).unwrap();
     }
-    let file = scratch.path().join("traffic.json");
+    let file = temp_dir.path().join("traffic.json");
     fs::write(&file, serde_json::to_string(traffic).unwrap()).unwrap();
     let output = Command::new(cyclonus)
         .args(["analyze", "--mode", "query-traffic", "--policy-path"])

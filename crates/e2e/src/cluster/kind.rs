@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use testbed::TempDir;
 use testbed::process::{Child, find_program};
-use testbed::scratch::Scratch;
 
 use crate::addons;
 
@@ -30,7 +30,7 @@ pub struct Kind {
     created: Created,
     kubectl: PathBuf,
     host: Ipv4Addr,
-    scratch: Scratch,
+    temp_dir: TempDir,
 }
 
 /// What Docker runs of it. Deleted when dropped.
@@ -60,19 +60,19 @@ impl Kind {
         let [docker, kind, kubectl] =
             ["docker", "kind", "kubectl"].map(|name| find_program(name).context(name));
         let (docker, kind, kubectl) = (docker?, kind?, kubectl?);
-        let scratch = Scratch::new("kind")?;
-        let kubeconfig = file(scratch.path());
+        let temp_dir = TempDir::new("kind")?;
+        let kubeconfig = file(temp_dir.path());
         let created = Created::create(kind, docker, &kubeconfig).await?;
         let host = created.host().await?;
         let program = tokio::task::spawn_blocking(addons::programs).await??;
-        let metrics = Child::spawn(addons::metrics(&program, scratch.path(), &kubeconfig, host))?;
+        let metrics = Child::spawn(addons::metrics(&program, temp_dir.path(), &kubeconfig, host))?;
         addons::serve_metrics(&testbed::control_plane::client(&kubeconfig).await?, NODE, host).await?;
         Ok(Self {
             _metrics: metrics,
             created,
             kubectl,
             host,
-            scratch,
+            temp_dir,
         })
     }
 
@@ -85,7 +85,7 @@ impl Kind {
     }
 
     pub(super) fn folder(&self) -> &Path {
-        self.scratch.path()
+        self.temp_dir.path()
     }
 
     pub(super) fn host(&self) -> Ipv4Addr {
@@ -220,15 +220,15 @@ mod tests {
 
     #[tokio::test]
     async fn what_kind_and_docker_are_asked() {
-        let scratch = Scratch::new("kind-test").unwrap();
-        let [kind, docker] = stand_ins(scratch.path(), "fc00::1 127.0.0.1 ");
-        let kubeconfig = scratch.path().join("config");
+        let temp_dir = TempDir::new("kind-test").unwrap();
+        let [kind, docker] = stand_ins(temp_dir.path(), "fc00::1 127.0.0.1 ");
+        let kubeconfig = temp_dir.path().join("config");
         let created = Created::create(kind, docker, &kubeconfig).await.unwrap();
         created.load(Path::new("/images/one.tar")).await.unwrap();
         created.crash("0123").await.unwrap();
         assert_eq!(created.host().await.unwrap(), Ipv4Addr::LOCALHOST);
         drop(created);
-        let asked = fs::read_to_string(scratch.path().join("asked")).unwrap();
+        let asked = fs::read_to_string(temp_dir.path().join("asked")).unwrap();
         let config = chart::root().join("kind-config.yaml");
         let expected = format!(
             "kind delete cluster --name arxiv-e2e
@@ -246,8 +246,8 @@ kind delete cluster --name arxiv-e2e
 
     #[tokio::test]
     async fn docker_in_a_virtual_machine_is_told_of() {
-        let scratch = Scratch::new("kind-test").unwrap();
-        let [kind, docker] = stand_ins(scratch.path(), "192.0.2.1 ");
+        let temp_dir = TempDir::new("kind-test").unwrap();
+        let [kind, docker] = stand_ins(temp_dir.path(), "192.0.2.1 ");
         let error = Created { kind, docker }.host().await.unwrap_err();
         assert!(error.to_string().contains("not this machine's"), "{error:#}");
     }

@@ -14,8 +14,8 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Node as NodeObject;
 use kube::api::Api;
 use testbed::ControlPlane;
+use testbed::TempDir;
 use testbed::process::Child;
-use testbed::scratch::Scratch;
 use testbed::wait;
 
 use crate::addons;
@@ -37,12 +37,12 @@ pub struct Node {
     processes: Vec<Child>,
     runtime: Runtime,
     control_plane: ControlPlane,
-    scratch: Scratch,
+    temp_dir: TempDir,
 }
 
 /// Builds or finds what [`Node::start`] needs. To be done outside of the room: there is no way to any registry inside.
 pub async fn prepare() -> Result<()> {
-    testbed::toolchain::Toolchain::ready().await?;
+    testbed::control_plane::Toolchain::ready().await?;
     tokio::task::spawn_blocking(|| Programs::ready().map(drop)).await?
 }
 
@@ -50,8 +50,8 @@ impl Node {
     /// Starts everything, and waits until pods can run. `sandbox` is the image that holds a pod's network.
     pub async fn start(sandbox: &Path, sandbox_reference: &str) -> Result<Self> {
         let programs = tokio::task::spawn_blocking(Programs::ready).await??;
-        let scratch = Scratch::new("node")?;
-        let folder = scratch.path().to_owned();
+        let temp_dir = TempDir::new("node")?;
+        let folder = temp_dir.path().to_owned();
         let control_plane = ControlPlane::start_for_node(&folder.join("control-plane"), ADDRESS).await?;
         let runtime = Runtime::start(&programs, &folder, sandbox_reference).await?;
         runtime.import(sandbox).await?;
@@ -69,7 +69,7 @@ impl Node {
             processes,
             runtime,
             control_plane,
-            scratch,
+            temp_dir,
         };
         node.ready().await?;
         let client = node.control_plane.client().await?;
@@ -90,7 +90,7 @@ impl Node {
 
     /// A folder that goes with the node.
     pub fn folder(&self) -> &Path {
-        self.scratch.path()
+        self.temp_dir.path()
     }
 
     async fn ready(&self) -> Result<()> {

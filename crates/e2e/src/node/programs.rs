@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use testbed::go_tools::GoTools;
-use testbed::packages;
-use testbed::toolchain::KUBERNETES_VERSION;
+use testbed::control_plane::KUBERNETES_VERSION;
+use testbed::tools::GoTools;
+use testbed::tools::packages;
 
 use crate::addons;
 
@@ -21,7 +21,7 @@ const KUBERNETES: GoTools = GoTools {
         ("kube-scheduler", "kube-scheduler"),
         ("kubelet", "kubelet"),
     ],
-    ..GoTools::PLAIN
+    ..GoTools::DEFAULT
 };
 
 const CONTAINERD: GoTools = GoTools {
@@ -34,7 +34,7 @@ const CONTAINERD: GoTools = GoTools {
         ("containerd-shim-runc-v2", "containerd-shim-runc-v2"),
         ("ctr", "ctr"),
     ],
-    ..GoTools::PLAIN
+    ..GoTools::DEFAULT
 };
 
 const RUNC: GoTools = GoTools {
@@ -45,7 +45,7 @@ const RUNC: GoTools = GoTools {
     cgo: true,
     tags: "seccomp",
     programs: &[("runc", "runc")],
-    ..GoTools::PLAIN
+    ..GoTools::DEFAULT
 };
 
 /// What Debian has: a file that tells whether it is there, and the package.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{NAMESPACE, Site};
-use crate::parts::{STAND_IN, TOOLS};
+use crate::parts::{FAKE_ARXIV, TOOLS};
 
 const SECRET: &str = "databases";
 /// Who may call what is guarded.
@@ -46,7 +46,7 @@ pub(super) fn world(site: &Site) -> String {
                 "selector": {"matchLabels": labels},
                 "template": {
                     "metadata": {"labels": labels},
-                    "spec": {"containers": [{"name": "arxiv", "image": STAND_IN, "args": ["0.0.0.0:8080"]}]},
+                    "spec": {"containers": [{"name": "arxiv", "image": FAKE_ARXIV, "args": ["0.0.0.0:8080"]}]},
                 },
             },
         }),

@@ -14,7 +14,7 @@ mod writers;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use testbed::progress;
+use testbed::tools::progress;
 
 use crate::cluster::Cluster;
 use crate::site::Site;
@@ -34,7 +34,7 @@ pub struct Report {
 pub async fn run(cluster: impl Future<Output = Result<Cluster>>, short: bool) -> Result<Report> {
     let mut report = Report::default();
     let first = "a node and what is beside it";
-    progress::say(&format!("e2e: {first} …"));
+    progress::print(&format!("e2e: {first} …"));
     let start = Instant::now();
     let prepared = async { Site::prepare(cluster.await?).await };
     let site = Box::pin(prepared).await.context(first)?;
@@ -78,7 +78,7 @@ impl Report {
     }
 
     async fn step(&mut self, name: &'static str, work: impl Future<Output = Result<String>>) {
-        progress::say(&format!("e2e: {name} …"));
+        progress::print(&format!("e2e: {name} …"));
         let start = Instant::now();
         let outcome = work.await;
         self.note(name, start, outcome);
@@ -90,7 +90,7 @@ impl Report {
             Ok(found) => found.clone(),
             Err(error) => format!("FAILED: {error:#}"),
         };
-        progress::say(&format!("e2e: {name}: {:.0} s. {told}", took.as_secs_f64()));
+        progress::print(&format!("e2e: {name}: {:.0} s. {told}", took.as_secs_f64()));
         self.steps.push((name, took, outcome));
     }
 }

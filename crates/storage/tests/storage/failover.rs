@@ -7,7 +7,7 @@ use std::{
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use storage::{Access, Gate, GateSettings, Ledger, Outcome, PoolSettings, RecordOutcome, Records, Sequence};
-use testbed::{Postgres, proxy::Proxy};
+use testbed::{Postgres, net::Proxy};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -64,7 +64,7 @@ impl Pair {
     /// The replica becomes the primary; new connections lead to it.
     async fn fail_over(&self) {
         self.replica.promote().await.unwrap();
-        self.address.lead_to(address_of(&self.replica));
+        self.address.route_to(address_of(&self.replica));
     }
 }
 

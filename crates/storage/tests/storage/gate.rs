@@ -3,7 +3,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use storage::{Gate, GateError, GateSettings, Outcome, Slot, Turn};
-use testbed::proxy::{Link, Proxy};
+use testbed::net::{Proxy, ProxyMode};
 use tokio::time::{Instant, timeout};
 
 use crate::setup::{Server, address_of, eventually};
@@ -279,7 +279,7 @@ async fn a_slot_of_a_database_far_away_is_good_for_longer() {
     })
     .unwrap();
     let delay = Duration::from_millis(60);
-    way.set(Link::Slow(delay));
+    way.set(ProxyMode::Slow(delay));
     for _ in 0..2 {
         let mut turn = gate.enter(PATIENCE).await.unwrap();
         let asked = now(&server).await;

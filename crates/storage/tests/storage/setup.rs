@@ -15,7 +15,7 @@ use storage::{
     Access, Paper, Papers, PoolSettings, Records, ResultRow, StorageError,
     migrate::{self, MigrateSettings, RolePasswords},
 };
-use testbed::{Postgres, proxy::Proxy};
+use testbed::{Postgres, net::Proxy};
 
 /// A server with the two usual databases, and their owner, who is no superuser.
 pub(crate) struct Server {

@@ -18,7 +18,7 @@ pub struct Behaviour {
     /// The `Date` header as it is, in place of the clock's.
     pub date: Option<String>,
     /// Which of arXiv's two ways of writing a feed.
-    pub form: Form,
+    pub form: FeedFormat,
     /// How many papers are found; no more than these are given. Without it 1234 are claimed, and as many given as asked.
     pub total: Option<u32>,
     /// Pages past the first say that there are three more.
@@ -35,7 +35,7 @@ pub struct Behaviour {
 
 impl Behaviour {
     /// The same search results, given without a fault.
-    pub(super) fn but_well(&self) -> Self {
+    pub(super) fn without_faults(&self) -> Self {
         Self {
             form: self.form,
             total: self.total,
@@ -66,7 +66,7 @@ impl From<Mode> for Behaviour {
 /// The older form (an offset in `updated`, namespaces declared on inner elements) or the one of 2025 and later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Form {
+pub enum FeedFormat {
     /// `ArXiv Query: …`.
     #[default]
     Older,

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::Timestamp;
 
-use super::behaviour::{Behaviour, Form, Mode};
+use super::behaviour::{Behaviour, FeedFormat, Mode};
 
 /// Papers claimed when nothing else is said.
 const TOTAL: u32 = 1234;
@@ -56,7 +56,7 @@ pub(super) fn head(asked: &Asked, behaviour: &Behaviour, total: u32) -> String {
     let query =
         format!("search_query={search_query}&id_list={id_list}&start={start}&max_results={max_results}");
     let query = escape(&query);
-    let newer = behaviour.form == Form::Newer;
+    let newer = behaviour.form == FeedFormat::Newer;
     let name = if newer { "arXiv" } else { "ArXiv" };
     let title = match behaviour.mode {
         Mode::NoTitle => String::new(),
@@ -133,8 +133,8 @@ pub(super) fn entry(asked: &Asked, behaviour: &Behaviour, index: u32) -> String 
         text
     });
     let namespace = match behaviour.form {
-        Form::Older => " xmlns:arxiv=\"http://arxiv.org/schemas/atom\"",
-        Form::Newer => "",
+        FeedFormat::Older => " xmlns:arxiv=\"http://arxiv.org/schemas/atom\"",
+        FeedFormat::Newer => "",
     };
     let journal = if index.is_multiple_of(3) {
         format!("    <arxiv:journal_ref{namespace}>Phys.Rev.D{index}:013009,2024</arxiv:journal_ref>\n")
@@ -149,14 +149,14 @@ pub(super) fn entry(asked: &Asked, behaviour: &Behaviour, index: u32) -> String 
     let category = "    <category term=\"math.CO\" scheme=\"http://arxiv.org/schemas/atom\"/>\n";
     let published = "2024-05-01T10:00:00Z</published>\n";
     match behaviour.form {
-        Form::Older => format!(
+        FeedFormat::Older => format!(
             "  <entry>\n    <id>http://arxiv.org/abs/{id}</id>\n    <updated>2024-05-02T10:00:00Z</updated>\n    \
              <published>{published}    <title>{title}</title>\n    <summary>{summary}</summary>\n{authors}{comment}{journal}    \
              <link href=\"http://arxiv.org/abs/{id}\" rel=\"alternate\" type=\"text/html\"/>\n    \
              <link title=\"pdf\" href=\"http://arxiv.org/pdf/{id}\" rel=\"related\" type=\"application/pdf\"/>\n\
              {primary}{category}  </entry>\n"
         ),
-        Form::Newer => format!(
+        FeedFormat::Newer => format!(
             "  <entry>\n    <id>http://arxiv.org/abs/{id}</id>\n    <title>{title}</title>\n    \
              <updated>2024-05-02T10:00:00Z</updated>\n    \
              <link href=\"https://arxiv.org/abs/{id}\" rel=\"alternate\" type=\"text/html\"/>\n    \

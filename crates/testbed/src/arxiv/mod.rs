@@ -1,7 +1,7 @@
 //! A stand-in for arXiv's API: feeds of the real shape, every way of failing that has been seen, and a record of what
 //! was asked, when, and over how many connections.
 //!
-//! It can be switched while it runs: by [`StandIn::set`], or over HTTP (see the `control` module).
+//! It can be switched while it runs: by [`FakeArxiv::set`], or over HTTP (see the `control` module).
 
 mod behaviour;
 mod control;
@@ -18,7 +18,7 @@ use anyhow::Result;
 use tokio::sync::oneshot;
 use url::Url;
 
-pub use behaviour::{Behaviour, Form, Mode};
+pub use behaviour::{Behaviour, FeedFormat, Mode};
 use record::Record;
 pub use record::{Connection, Request};
 
@@ -26,7 +26,7 @@ use crate::wait;
 
 /// The server. It runs on a thread of its own, so nothing that a test does can hold it up, and stops when dropped.
 #[derive(Debug)]
-pub struct StandIn {
+pub struct FakeArxiv {
     address: SocketAddr,
     state: Arc<State>,
     _stop: oneshot::Sender<()>,
@@ -45,7 +45,7 @@ struct Behaviours {
     passing: VecDeque<Behaviour>,
 }
 
-impl StandIn {
+impl FakeArxiv {
     /// Starts one on a free port.
     pub fn start() -> Result<Self> {
         Self::start_on(0)
@@ -182,7 +182,7 @@ impl State {
         if fits(&behaviours.standing) {
             behaviours.standing.clone()
         } else {
-            behaviours.standing.but_well()
+            behaviours.standing.without_faults()
         }
     }
 

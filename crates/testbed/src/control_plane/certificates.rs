@@ -10,7 +10,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-use crate::scratch::{create_passable, write_private};
+use crate::temp_dir::{create_passable, write_private};
 
 /// The files, in one folder; tokens stay valid when the same folder is used again.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::scratch::write_private;
+use crate::temp_dir::write_private;
 
 /// Writes a file that only its owner may read.
 pub(super) fn write(path: &Path, server: &str, ca: &Path, namespace: &str, token: &str) -> Result<()> {

@@ -9,6 +9,7 @@ mod copies;
 mod crds;
 mod kubeconfig;
 mod processes;
+mod toolchain;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -19,13 +20,14 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 
-use crate::ports::Port;
+use crate::net::Port;
 use crate::process::Child;
-use crate::scratch::{Scratch, create_passable, write_private};
-use crate::toolchain::Toolchain;
+use crate::temp_dir::{TempDir, create_passable, write_private};
+
 use crate::wait;
 pub use access::chart_rules;
 use certificates::Certificates;
+pub use toolchain::{KUBERNETES_VERSION, Toolchain};
 
 /// 3.4 s on an idle machine; tests of several crates start theirs at once.
 const READY_LIMIT: Duration = Duration::from_secs(90);
@@ -43,14 +45,14 @@ pub struct ControlPlane {
     admin_token: String,
     toolchain: Toolchain,
     folder: PathBuf,
-    _scratch: Option<Scratch>,
+    _temp_dir: Option<TempDir>,
 }
 
 impl ControlPlane {
     /// A fresh one with its state in a temporary folder, with the project's CRDs installed.
     pub async fn start() -> Result<Self> {
-        let scratch = Scratch::new("control-plane")?;
-        let plane = Self::launch(scratch.path().to_owned(), Some(scratch), None).await?;
+        let temp_dir = TempDir::new("control-plane")?;
+        let plane = Self::launch(temp_dir.path().to_owned(), Some(temp_dir), None).await?;
         plane.install_crds().await?;
         Ok(plane)
     }
@@ -77,7 +79,7 @@ impl ControlPlane {
         SHARED.get_or_try_init(Self::start).await
     }
 
-    async fn launch(folder: PathBuf, scratch: Option<Scratch>, node: Option<Ipv4Addr>) -> Result<Self> {
+    async fn launch(folder: PathBuf, temp_dir: Option<TempDir>, node: Option<Ipv4Addr>) -> Result<Self> {
         let toolchain = Toolchain::ready().await?;
         let certificates = Certificates::in_folder(&folder.join("certificates"), node)?;
         let admin_token = uuid::Uuid::new_v4().to_string();
@@ -106,7 +108,7 @@ impl ControlPlane {
             admin_token,
             toolchain,
             folder,
-            _scratch: scratch,
+            _temp_dir: temp_dir,
         };
         kubeconfig::write(
             &plane.admin_kubeconfig(),

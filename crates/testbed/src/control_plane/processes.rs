@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use super::certificates::Certificates;
+use super::toolchain::Toolchain;
 use crate::process::Spec;
-use crate::toolchain::Toolchain;
 
 /// Addresses of Services; the first one is that of `kubernetes` itself.
 pub(super) const SERVICE_NETWORK: &str = "10.0.0.0/24";

@@ -13,9 +13,9 @@ use anyhow::{Context, Result};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use url::Url;
 
-use crate::ports::Port;
+use crate::net::Port;
 use crate::process::{Child, Death, Signal, Spec};
-use crate::scratch::Scratch;
+use crate::temp_dir::TempDir;
 use crate::wait;
 
 /// The superuser of every server here.
@@ -45,7 +45,7 @@ pub struct Postgres {
     data: PathBuf,
     password: String,
     fsync: bool,
-    _scratch: Option<Scratch>,
+    _temp_dir: Option<TempDir>,
 }
 
 impl Postgres {
@@ -56,19 +56,19 @@ impl Postgres {
 
     /// A primary with other settings.
     pub async fn start_with(settings: &Settings) -> Result<Self> {
-        let (folder, scratch) = folder_for(settings, "postgres")?;
+        let (folder, temp_dir) = folder_for(settings, "postgres")?;
         let data = folder.join("data");
         let template = template::ready().await?;
         if !data.exists() {
             template::copy(&template, &data)?;
         }
-        Self::launch(settings, folder, scratch, Vec::new()).await
+        Self::launch(settings, folder, temp_dir, Vec::new()).await
     }
 
     async fn launch(
         settings: &Settings,
         folder: PathBuf,
-        scratch: Option<Scratch>,
+        temp_dir: Option<TempDir>,
         args: Vec<String>,
     ) -> Result<Self> {
         let data = folder.join("data");
@@ -96,7 +96,7 @@ impl Postgres {
             data,
             password,
             fsync: settings.fsync,
-            _scratch: scratch,
+            _temp_dir: temp_dir,
         };
         server.ready().await?;
         Ok(server)
@@ -209,7 +209,7 @@ impl Postgres {
     /// Kills all of its processes at once, as when its machine dies.
     pub async fn kill9(&self) -> Result<()> {
         // So that it starts no more meanwhile.
-        self.child.stop();
+        self.child.freeze();
         let backends = backends(self.child.pid());
         self.child.kill9();
         signal_all(&backends, Signal::KILL);
@@ -224,14 +224,14 @@ impl Postgres {
 
     /// Freezes all of its processes: connections stay open and nothing answers.
     pub fn freeze(&self) {
-        self.child.stop();
+        self.child.freeze();
         signal_all(&backends(self.child.pid()), Signal::STOP);
     }
 
     /// Ends [`Postgres::freeze`].
     pub fn thaw(&self) {
         signal_all(&backends(self.child.pid()), Signal::CONT);
-        self.child.cont();
+        self.child.thaw();
     }
 
     async fn ready(&self) -> Result<()> {
@@ -281,13 +281,13 @@ fn options(port: u16, fsync: bool) -> Vec<String> {
     ]
 }
 
-fn folder_for(settings: &Settings, name: &str) -> Result<(PathBuf, Option<Scratch>)> {
+fn folder_for(settings: &Settings, name: &str) -> Result<(PathBuf, Option<TempDir>)> {
     if let Some(folder) = &settings.folder {
-        crate::scratch::create_passable(folder)?;
+        crate::temp_dir::create_passable(folder)?;
         return Ok((folder.clone(), None));
     }
-    let scratch = Scratch::new(name)?;
-    Ok((scratch.path().to_owned(), Some(scratch)))
+    let temp_dir = TempDir::new(name)?;
+    Ok((temp_dir.path().to_owned(), Some(temp_dir)))
 }
 
 fn remove_if_there(file: &Path) -> Result<()> {

@@ -27,7 +27,7 @@ impl Postgres {
 
     /// A streaming replica with other settings; data that is in its folder already is followed up.
     pub async fn replica_with(&self, settings: &Settings) -> Result<Self> {
-        let (folder, scratch) = folder_for(settings, "replica")?;
+        let (folder, temp_dir) = folder_for(settings, "replica")?;
         let data = folder.join("data");
         if !data.exists() {
             self.base_backup(&folder, &data).await?;
@@ -37,7 +37,7 @@ impl Postgres {
             "primary_conninfo=host=127.0.0.1 port={} user={SUPERUSER}",
             self.port()
         );
-        Self::launch(settings, folder, scratch, vec!["-c".into(), source]).await
+        Self::launch(settings, folder, temp_dir, vec!["-c".into(), source]).await
     }
 
     /// Copies all data to a new folder, from which a replica can be started.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{PASSWORD_FILE, SUPERUSER, account, binaries};
 use crate::process::{Account, Spec};
-use crate::scratch::{self, Scratch};
+use crate::temp_dir::{self, TempDir};
 
 const INITDB_LIMIT: Duration = Duration::from_mins(1);
 
@@ -29,11 +29,11 @@ pub(super) async fn ready() -> Result<PathBuf> {
         "postgres-template-{}-{owner}",
         number.context("Postgres tells no version")?
     );
-    let template = scratch::cache()?.join(&name);
+    let template = temp_dir::cache()?.join(&name);
     if !template.exists() {
-        let lock_file = scratch::cache()?.join(format!("{name}.lock"));
+        let lock_file = temp_dir::cache()?.join(format!("{name}.lock"));
         // Waiting for another process's initdb must not hold up this runtime's thread.
-        let _lock = tokio::task::spawn_blocking(move || scratch::lock(&lock_file)).await??;
+        let _lock = tokio::task::spawn_blocking(move || temp_dir::lock(&lock_file)).await??;
         if !template.exists() {
             make(&template, account).await?;
         }
@@ -42,10 +42,10 @@ pub(super) async fn ready() -> Result<PathBuf> {
 }
 
 async fn make(template: &Path, account: Option<Account>) -> Result<()> {
-    let scratch = Scratch::new("initdb")?;
+    let temp_dir = TempDir::new("initdb")?;
     let password = uuid::Uuid::new_v4().simple().to_string();
-    let password_file = scratch.path().join(PASSWORD_FILE);
-    let data = scratch.path().join("data");
+    let password_file = temp_dir.path().join(PASSWORD_FILE);
+    let data = temp_dir.path().join("data");
     fs::create_dir(&data)?;
     fs::write(&password_file, password)?;
     if let Some(Account { uid, gid }) = account {
@@ -57,7 +57,7 @@ async fn make(template: &Path, account: Option<Account>) -> Result<()> {
         &password_file,
         std::os::unix::fs::PermissionsExt::from_mode(0o600),
     )?;
-    Spec::new(binaries::find("initdb")?, scratch.path().join("initdb.log"))
+    Spec::new(binaries::find("initdb")?, temp_dir.path().join("initdb.log"))
         .arg("-D")
         .arg(data.as_os_str())
         .arg(format!("--username={SUPERUSER}"))

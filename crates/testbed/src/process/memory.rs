@@ -11,7 +11,7 @@ use super::Child;
 pub struct Memory {
     /// What it takes now (`VmRSS`).
     pub resident: u64,
-    /// The most it ever took since its start, or since [`Child::forget_peak`] (`VmHWM`).
+    /// The most it ever took since its start, or since [`Child::reset_peak`] (`VmHWM`).
     pub peak: u64,
 }
 
@@ -22,7 +22,7 @@ impl Child {
     }
 
     /// From here on the peak counts anew.
-    pub fn forget_peak(&self) -> Result<()> {
+    pub fn reset_peak(&self) -> Result<()> {
         Ok(fs::write(format!("/proc/{}/clear_refs", self.pid()), "5")?)
     }
 }

@@ -65,13 +65,13 @@ impl Child {
         let _ = self.lock().wait();
     }
 
-    /// SIGSTOP: frozen until [`Child::cont`].
-    pub fn stop(&self) {
+    /// SIGSTOP: frozen until [`Child::thaw`].
+    pub fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
     /// SIGCONT.
-    pub fn cont(&self) {
+    pub fn thaw(&self) {
         self.signal(Signal::CONT);
     }
 

@@ -37,7 +37,7 @@ pub struct Databases {
 
 impl Databases {
     /// Starts the servers with their data in `folder`: empty databases and their owner, which migrations go on from.
-    pub async fn start(folder: &Path, fsync: bool, results_elsewhere: bool) -> Result<Self> {
+    pub async fn start(folder: &Path, fsync: bool, separate_results_server: bool) -> Result<Self> {
         let passwords = passwords(&folder.join("passwords.json"))?;
         let settings = |name: &str| Settings {
             fsync,
@@ -47,7 +47,7 @@ impl Databases {
         let primary = Postgres::start_with(&settings("postgres")).await?;
         prepare(&primary, &[MAIN, SEQUENCE], &passwords[OWNER]).await?;
         let replica = primary.replica_with(&settings("replica")).await?;
-        let results = if results_elsewhere {
+        let results = if separate_results_server {
             let server = Postgres::start_with(&settings("results")).await?;
             prepare(&server, &[MAIN], &passwords[OWNER]).await?;
             Some(server)
@@ -160,7 +160,7 @@ fn passwords(file: &Path) -> Result<BTreeMap<String, String>> {
         .chain([&OWNER])
         .map(|user| ((*user).to_owned(), random()))
         .collect();
-    crate::scratch::write_private(file, &serde_json::to_string(&all)?)?;
+    crate::temp_dir::write_private(file, &serde_json::to_string(&all)?)?;
     Ok(all)
 }
 

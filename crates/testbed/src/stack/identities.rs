@@ -19,7 +19,7 @@ impl Accounts {
         let operator = chart_rules("operator");
         let lease = chart_rules("operator-lease");
         let api_server = chart_rules("api-server");
-        if options.asks_who_calls() {
+        if options.checks_access() {
             let access = chart_rules("access");
             plane
                 .service_account(namespace, "arxiv-api-server", &access, true)

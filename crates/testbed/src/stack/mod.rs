@@ -17,9 +17,9 @@ use url::Url;
 pub use databases::Databases;
 pub use services::{Server, Service};
 
-use crate::StandIn;
+use crate::FakeArxiv;
 use crate::control_plane::ControlPlane;
-use crate::scratch::{Scratch, create_passable};
+use crate::temp_dir::{TempDir, create_passable};
 
 /// Start of all processes on a machine where others are busy too.
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -46,8 +46,8 @@ pub struct Options {
     /// A control plane of one's own: needed to kill it.
     pub own_control_plane: bool,
     /// The `results` table is on a server of its own.
-    pub results_elsewhere: bool,
-    /// Operators and API servers reach each database server over a proxy of their own ([`Service::link`]).
+    pub separate_results_server: bool,
+    /// Operators and API servers reach each database server over a proxy of their own ([`Service::proxy`]).
     pub proxies: bool,
     /// Postgres flushes to disk as in production.
     pub fsync: bool,
@@ -63,7 +63,7 @@ pub struct Options {
 
 impl Options {
     /// Whether the API servers ask Kubernetes who calls (`ACCESS`).
-    fn asks_who_calls(&self) -> bool {
+    fn checks_access(&self) -> bool {
         let mut access = self.environment.iter().filter(|(name, _)| name == "ACCESS");
         access.any(|(_, value)| value != "off")
     }
@@ -79,7 +79,7 @@ impl Default for Options {
             namespace: None,
             cluster_wide: false,
             own_control_plane: false,
-            results_elsewhere: false,
+            separate_results_server: false,
             proxies: false,
             fsync: false,
             folder: None,
@@ -100,12 +100,12 @@ pub struct Stack {
     pub api_servers: Vec<Service>,
     /// The database servers.
     pub databases: Databases,
-    arxiv: Option<StandIn>,
+    arxiv: Option<FakeArxiv>,
     arxiv_url: Url,
     control_plane: Plane,
     namespace: String,
     folder: PathBuf,
-    _scratch: Option<Scratch>,
+    _temp_dir: Option<TempDir>,
 }
 
 #[derive(Debug)]
@@ -117,14 +117,14 @@ enum Plane {
 impl Stack {
     /// Starts everything and waits until all of it is ready.
     pub async fn start(options: Options) -> Result<Self> {
-        let scratch = options
+        let temp_dir = options
             .folder
             .is_none()
-            .then(|| Scratch::new("stack"))
+            .then(|| TempDir::new("stack"))
             .transpose()?;
-        let folder = match (&options.folder, &scratch) {
+        let folder = match (&options.folder, &temp_dir) {
             (Some(folder), _) => folder.clone(),
-            (None, Some(scratch)) => scratch.path().to_owned(),
+            (None, Some(temp_dir)) => temp_dir.path().to_owned(),
             (None, None) => unreachable!("one of them is there"),
         };
         fs::create_dir_all(&folder)?;
@@ -134,7 +134,7 @@ impl Stack {
         let folder = folder.canonicalize()?;
         let binaries = binaries::Binaries::find(options.binaries.as_deref())?;
         let databases = async {
-            let databases = Databases::start(&folder, options.fsync, options.results_elsewhere).await?;
+            let databases = Databases::start(&folder, options.fsync, options.separate_results_server).await?;
             databases.migrate(&binaries.operator, &folder).await?;
             Ok(databases)
         };
@@ -147,14 +147,14 @@ impl Stack {
                 .map(|()| name.clone())?,
             None => control_plane.get().namespace().await?,
         };
-        let arxiv = options.arxiv_url.is_none().then(StandIn::start).transpose()?;
+        let arxiv = options.arxiv_url.is_none().then(FakeArxiv::start).transpose()?;
         let arxiv_url = match (&options.arxiv_url, &arxiv) {
             (Some(url), _) => url.clone(),
-            (None, Some(stand_in)) => stand_in.url(),
+            (None, Some(fake_arxiv)) => fake_arxiv.url(),
             (None, None) => unreachable!("one of them is there"),
         };
         let accounts = identities::Accounts::make(control_plane.get(), &namespace, &options).await?;
-        let plan = services::Plan {
+        let launcher = services::Launcher {
             options: &options,
             binaries: &binaries,
             databases: &databases,
@@ -164,8 +164,8 @@ impl Stack {
             arxiv_url: &arxiv_url,
             folder: &folder,
         };
-        let operators = plan.operators().await?;
-        let api_servers = plan.api_servers().await?;
+        let operators = launcher.operators().await?;
+        let api_servers = launcher.api_servers().await?;
         let stack = Self {
             operators,
             api_servers,
@@ -175,7 +175,7 @@ impl Stack {
             control_plane,
             namespace,
             folder,
-            _scratch: scratch,
+            _temp_dir: temp_dir,
         };
         stack.ready().await?;
         Ok(stack)
@@ -195,7 +195,7 @@ impl Stack {
     }
 
     /// The stand-in arXiv, where it is used.
-    pub fn arxiv(&self) -> Result<&StandIn> {
+    pub fn arxiv(&self) -> Result<&FakeArxiv> {
         self.arxiv.as_ref().context("another arXiv is used")
     }
 

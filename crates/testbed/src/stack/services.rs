@@ -12,12 +12,12 @@ use super::binaries::Binaries;
 use super::identities::Accounts;
 use super::{Databases, Options};
 use crate::control_plane::ControlPlane;
-use crate::http_get;
-use crate::ports::Port;
+use crate::net::Port;
+use crate::net::http_get;
+use crate::net::{Proxy, with_port};
 use crate::postgres::Postgres;
 use crate::process::{Child, Spec};
-use crate::proxy::{Proxy, with_port};
-use crate::scratch::write_private;
+use crate::temp_dir::write_private;
 use crate::wait;
 
 /// A server, as a service reaches it.
@@ -39,7 +39,7 @@ pub struct Service {
     name: String,
     child: Child,
     port: Port,
-    links: Links,
+    proxies: Proxies,
 }
 
 impl Service {
@@ -49,9 +49,9 @@ impl Service {
     }
 
     /// Its proxy on the way to a server, where there is one.
-    pub fn link(&self, server: Server) -> Option<&Proxy> {
-        let mut links = self.links.0.iter();
-        links.find(|(to, ..)| *to == server).map(|(.., proxy)| proxy)
+    pub fn proxy(&self, server: Server) -> Option<&Proxy> {
+        let mut proxies = self.proxies.0.iter();
+        proxies.find(|(to, ..)| *to == server).map(|(.., proxy)| proxy)
     }
 
     /// Its process.
@@ -98,11 +98,11 @@ fn lacks_a_replica_at_most(readyz: &str) -> bool {
 
 /// The proxies of one service, each with the port that it leads to.
 #[derive(Debug, Default)]
-struct Links(Vec<(Server, u16, Proxy)>);
+struct Proxies(Vec<(Server, u16, Proxy)>);
 
-impl Links {
+impl Proxies {
     async fn start(databases: &Databases, plane: &ControlPlane) -> Result<Self> {
-        let mut links = Vec::new();
+        let mut proxies = Vec::new();
         let results = databases.results.as_ref();
         let servers = [
             (Server::Primary, Some(databases.primary.port())),
@@ -113,16 +113,22 @@ impl Links {
         for (server, port) in servers {
             if let Some(port) = port {
                 let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-                links.push((server, port, Proxy::start(target).await?));
+                proxies.push((server, port, Proxy::start(target).await?));
             }
         }
-        Ok(Self(links))
+        Ok(Self(proxies))
     }
 
     /// The kubeconfig file by way of the proxy that leads there: a copy of it in `folder` for the service of this name.
-    fn lead_file(&self, file: &Path, folder: &Path, name: &str, plane: &ControlPlane) -> Result<PathBuf> {
+    fn kubeconfig_through(
+        &self,
+        file: &Path,
+        folder: &Path,
+        name: &str,
+        plane: &ControlPlane,
+    ) -> Result<PathBuf> {
         let url = plane.url();
-        let through = self.lead(url.clone())?;
+        let through = self.route_through(url.clone())?;
         let copy = folder.join(format!("{name}.kubeconfig"));
         let text = fs::read_to_string(file)?.replace(&url, through.trim_end_matches('/'));
         write_private(&copy, &text)?;
@@ -130,7 +136,7 @@ impl Links {
     }
 
     /// The URL by way of the proxy that leads there.
-    fn lead(&self, url: String) -> Result<String> {
+    fn route_through(&self, url: String) -> Result<String> {
         let port = Url::parse(&url)?.port();
         match self.0.iter().find(|(_, target, _)| Some(*target) == port) {
             Some((.., proxy)) => with_port(&url, proxy.port()),
@@ -140,7 +146,7 @@ impl Links {
 }
 
 /// Everything that services are started from.
-pub(super) struct Plan<'a> {
+pub(super) struct Launcher<'a> {
     pub(super) options: &'a Options,
     pub(super) binaries: &'a Binaries,
     pub(super) databases: &'a Databases,
@@ -151,11 +157,11 @@ pub(super) struct Plan<'a> {
     pub(super) folder: &'a Path,
 }
 
-impl Plan<'_> {
+impl Launcher<'_> {
     pub(super) async fn operators(&self) -> Result<Vec<Service>> {
         let mut services = Vec::new();
         for index in 0..self.options.operators {
-            services.push(self.operator(index, self.links().await?)?);
+            services.push(self.operator(index, self.proxies().await?)?);
         }
         Ok(services)
     }
@@ -163,39 +169,43 @@ impl Plan<'_> {
     pub(super) async fn api_servers(&self) -> Result<Vec<Service>> {
         let mut services = Vec::new();
         for (index, serve) in self.options.api_servers.iter().enumerate() {
-            services.push(self.api_server(index, serve, self.links().await?)?);
+            services.push(self.api_server(index, serve, self.proxies().await?)?);
         }
         Ok(services)
     }
 
-    async fn links(&self) -> Result<Links> {
+    async fn proxies(&self) -> Result<Proxies> {
         if self.options.proxies {
-            Links::start(self.databases, self.plane).await
+            Proxies::start(self.databases, self.plane).await
         } else {
-            Ok(Links::default())
+            Ok(Proxies::default())
         }
     }
 
-    fn operator(&self, index: usize, links: Links) -> Result<Service> {
+    fn operator(&self, index: usize, proxies: Proxies) -> Result<Service> {
         let name = format!("operator-{index}");
-        let kubeconfig = links.lead_file(&self.accounts.operator, self.folder, &name, self.plane)?;
+        let kubeconfig =
+            proxies.kubeconfig_through(&self.accounts.operator, self.folder, &name, self.plane)?;
         self.launch(
             name,
             &self.binaries.operator,
             Port::reserve()?,
-            links,
-            |links, mut spec| {
+            proxies,
+            |proxies, mut spec| {
                 spec = spec
                     .arg("run")
                     .env("KUBECONFIG", kubeconfig)
-                    .env("DATABASE_RW_URL", links.lead(self.databases.rw_url())?)
-                    .env("DATABASE_LEDGER_URL", links.lead(self.databases.ledger_url())?)
+                    .env("DATABASE_RW_URL", proxies.route_through(self.databases.rw_url())?)
+                    .env(
+                        "DATABASE_LEDGER_URL",
+                        proxies.route_through(self.databases.ledger_url())?,
+                    )
                     .env(
                         "DATABASE_UPSTREAM_URL",
-                        links.lead(self.databases.upstream_url())?,
+                        proxies.route_through(self.databases.upstream_url())?,
                     );
                 if let Some(url) = self.databases.results_rw_url() {
-                    spec = spec.env("DATABASE_RESULTS_RW_URL", links.lead(url)?);
+                    spec = spec.env("DATABASE_RESULTS_RW_URL", proxies.route_through(url)?);
                 }
                 Ok(if self.options.cluster_wide {
                     spec
@@ -206,53 +216,60 @@ impl Plan<'_> {
         )
     }
 
-    fn api_server(&self, index: usize, serve: &str, links: Links) -> Result<Service> {
+    fn api_server(&self, index: usize, serve: &str, proxies: Proxies) -> Result<Service> {
         let wanted = self.options.api_port.filter(|_| index == 0);
         let port = wanted.map_or_else(Port::reserve, Port::exactly)?;
         let name = format!("api-server-{index}");
-        let kubeconfig = links.lead_file(&self.accounts.api_server, self.folder, &name, self.plane)?;
-        self.launch(name, &self.binaries.api_server, port, links, |links, mut spec| {
-            spec = spec.env("SERVE", serve);
-            // As the existing service comes.
-            spec = spec.env("TIMEZONE_OFFSET", "2");
-            let credentials = credentials(serve);
-            if credentials.kubernetes || self.options.asks_who_calls() {
-                spec = spec
-                    .env("KUBECONFIG", kubeconfig)
-                    .env("NAMESPACE", self.namespace);
-            }
-            let databases = self.databases;
-            let given = [
-                (credentials.ro, "DATABASE_RO_URL", Some(databases.ro_url())),
-                (
-                    credentials.ro,
-                    "DATABASE_RESULTS_RO_URL",
-                    databases.results_ro_url(),
-                ),
-                (credentials.rw, "DATABASE_RW_URL", Some(databases.rw_url())),
-                (
-                    credentials.rw,
-                    "DATABASE_RESULTS_RW_URL",
-                    databases.results_rw_url(),
-                ),
-                (
-                    credentials.sequence,
-                    "DATABASE_SEQUENCE_URL",
-                    Some(databases.sequence_url()),
-                ),
-                (
-                    credentials.upstream,
-                    "DATABASE_UPSTREAM_URL",
-                    Some(databases.upstream_url()),
-                ),
-            ];
-            for (_, name, url) in given.into_iter().filter(|(needed, ..)| *needed) {
-                if let Some(url) = url {
-                    spec = spec.env(name, links.lead(url)?);
+        let kubeconfig =
+            proxies.kubeconfig_through(&self.accounts.api_server, self.folder, &name, self.plane)?;
+        self.launch(
+            name,
+            &self.binaries.api_server,
+            port,
+            proxies,
+            |proxies, mut spec| {
+                spec = spec.env("SERVE", serve);
+                // As the existing service comes.
+                spec = spec.env("TIMEZONE_OFFSET", "2");
+                let credentials = credentials(serve);
+                if credentials.kubernetes || self.options.checks_access() {
+                    spec = spec
+                        .env("KUBECONFIG", kubeconfig)
+                        .env("NAMESPACE", self.namespace);
                 }
-            }
-            Ok(spec)
-        })
+                let databases = self.databases;
+                let given = [
+                    (credentials.ro, "DATABASE_RO_URL", Some(databases.ro_url())),
+                    (
+                        credentials.ro,
+                        "DATABASE_RESULTS_RO_URL",
+                        databases.results_ro_url(),
+                    ),
+                    (credentials.rw, "DATABASE_RW_URL", Some(databases.rw_url())),
+                    (
+                        credentials.rw,
+                        "DATABASE_RESULTS_RW_URL",
+                        databases.results_rw_url(),
+                    ),
+                    (
+                        credentials.sequence,
+                        "DATABASE_SEQUENCE_URL",
+                        Some(databases.sequence_url()),
+                    ),
+                    (
+                        credentials.upstream,
+                        "DATABASE_UPSTREAM_URL",
+                        Some(databases.upstream_url()),
+                    ),
+                ];
+                for (_, name, url) in given.into_iter().filter(|(needed, ..)| *needed) {
+                    if let Some(url) = url {
+                        spec = spec.env(name, proxies.route_through(url)?);
+                    }
+                }
+                Ok(spec)
+            },
+        )
     }
 
     fn launch(
@@ -260,8 +277,8 @@ impl Plan<'_> {
         name: String,
         program: &Path,
         port: Port,
-        links: Links,
-        set_up: impl FnOnce(&Links, Spec) -> Result<Spec>,
+        proxies: Proxies,
+        set_up: impl FnOnce(&Proxies, Spec) -> Result<Spec>,
     ) -> Result<Service> {
         let spec = Spec::new(program, self.folder.join("logs").join(format!("{name}.log")))
             .env("LISTEN", format!("127.0.0.1:{}", port.number()))
@@ -277,12 +294,14 @@ impl Plan<'_> {
             .options
             .environment
             .iter()
-            .fold(set_up(&links, spec)?, |spec, (name, value)| spec.env(name, value));
+            .fold(set_up(&proxies, spec)?, |spec, (name, value)| {
+                spec.env(name, value)
+            });
         Ok(Service {
             name,
             child: Child::spawn(spec)?,
             port,
-            links,
+            proxies,
         })
     }
 }

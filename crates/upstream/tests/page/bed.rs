@@ -8,7 +8,7 @@ use arxiv::{Client, ClientSettings, FetchError, PageRequest, Search};
 use jiff::civil::Date;
 use storage::migrate::{MigrateSettings, RolePasswords};
 use storage::{Access, Gate, GateSettings, Pages, PoolSettings};
-use testbed::{Postgres, StandIn};
+use testbed::{FakeArxiv, Postgres};
 use tokio::sync::OnceCell;
 use upstream::{Given, Upstream, UpstreamError};
 
@@ -29,7 +29,7 @@ const TEMPLATE: &str = "arxiv";
 pub(crate) struct Bed {
     pub(crate) postgres: &'static Postgres,
     pub(crate) database: String,
-    pub(crate) arxiv: StandIn,
+    pub(crate) arxiv: FakeArxiv,
     pub(crate) upstream: Upstream,
     slots: Arc<AtomicUsize>,
 }
@@ -57,7 +57,7 @@ impl Bed {
         let database = format!("copy_{}", COPIES.fetch_add(1, Ordering::SeqCst));
         let copy = format!("create database {database} template {TEMPLATE}");
         postgres.execute("postgres", &copy).await.unwrap();
-        let arxiv = StandIn::start().unwrap();
+        let arxiv = FakeArxiv::start().unwrap();
         let upstream = join(&postgres.url(USER, PASSWORD, &database), &arxiv, guard);
         Self {
             postgres,
@@ -150,7 +150,7 @@ async fn migrated() -> Postgres {
     postgres
 }
 
-fn join(url: &str, arxiv: &StandIn, guard: Duration) -> Upstream {
+fn join(url: &str, arxiv: &FakeArxiv, guard: Duration) -> Upstream {
     let client = Client::new(ClientSettings {
         base: arxiv.url(),
         contact: None,

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::ports::Port;
+use crate::net::Port;
 
 /// Between two tries to listen; connections that end may keep the port for a moment.
 const LISTEN_AGAIN: Duration = Duration::from_millis(5);
@@ -19,7 +19,7 @@ const CHUNK: usize = 16 * 1024;
 
 /// What happens to what goes through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Link {
+pub enum ProxyMode {
     /// Everything is passed on.
     #[default]
     Open,
@@ -30,7 +30,7 @@ pub enum Link {
     /// Each piece is passed on only after this time.
     Slow(Duration),
     /// Half of the next piece of an answer is passed on, then its connection is reset.
-    ResetsAnswers,
+    ResetsResponses,
 }
 
 /// The proxy. Dropping it closes its port and resets its connections.
@@ -43,7 +43,7 @@ pub struct Proxy {
 
 #[derive(Clone, Copy, Debug)]
 struct State {
-    link: Link,
+    link: ProxyMode,
     /// Connections that were made before the last of these are reset.
     resets: u64,
     /// Where new connections lead.
@@ -55,7 +55,7 @@ impl Proxy {
     pub async fn start(target: SocketAddr) -> Result<Self> {
         let port = Port::reserve()?;
         let (state, seen) = watch::channel(State {
-            link: Link::Open,
+            link: ProxyMode::Open,
             resets: 0,
             target,
         });
@@ -70,15 +70,15 @@ impl Proxy {
     }
 
     /// From now on, also on connections that stand.
-    pub fn set(&self, link: Link) {
+    pub fn set(&self, link: ProxyMode) {
         self.state.send_modify(|state| {
             state.link = link;
-            state.resets += u64::from(link == Link::Refused);
+            state.resets += u64::from(link == ProxyMode::Refused);
         });
     }
 
     /// New connections lead to another address; those that stand stay where they are, as behind a Service of Kubernetes.
-    pub fn lead_to(&self, target: SocketAddr) {
+    pub fn route_to(&self, target: SocketAddr) {
         self.state.send_modify(|state| state.target = target);
     }
 
@@ -111,7 +111,7 @@ async fn serve(listener: TcpListener, port: u16, mut state: watch::Receiver<Stat
     let mut connections = JoinSet::new();
     let mut listener = Some(listener);
     loop {
-        let refused = state.borrow_and_update().link == Link::Refused;
+        let refused = state.borrow_and_update().link == ProxyMode::Refused;
         if refused {
             listener = None;
         } else if listener.is_none() {
@@ -167,7 +167,7 @@ async fn connection(mut client: TcpStream, state: watch::Receiver<State>) {
 }
 
 async fn passable(state: &mut watch::Receiver<State>) {
-    let _ = state.wait_for(|state| state.link != Link::Hanging).await;
+    let _ = state.wait_for(|state| state.link != ProxyMode::Hanging).await;
 }
 
 /// One direction, until its end.
@@ -187,8 +187,8 @@ async fn pass_on(
         }
         let link = state.borrow().link;
         match link {
-            Link::Slow(pause) => tokio::time::sleep(pause).await,
-            Link::ResetsAnswers if is_answer => {
+            ProxyMode::Slow(pause) => tokio::time::sleep(pause).await,
+            ProxyMode::ResetsResponses if is_answer => {
                 to.write_all(&bytes[..bytes.len() / 2]).await?;
                 return Err(io::ErrorKind::ConnectionReset.into());
             }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
-use crate::go_tools::GoTools;
+use crate::tools::GoTools;
 
 /// The version of the pinned Kubernetes, for Go's linker. Without one of its own, the API server's answer to "which version?" makes
 /// helm refuse charts.
@@ -15,15 +15,15 @@ pub const KUBERNETES_VERSION: &str = "-X k8s.io/component-base/version.gitVersio
 const CONTROL_PLANE: GoTools = GoTools {
     name: "controlplane",
     takes: "about five minutes",
-    go_mod: include_str!("../controlplane/go.mod"),
-    go_sum: include_str!("../controlplane/go.sum"),
+    go_mod: include_str!("../../controlplane/go.mod"),
+    go_sum: include_str!("../../controlplane/go.sum"),
     link_flags: KUBERNETES_VERSION,
     programs: &[
         ("server", "etcd"),
         ("kube-apiserver", "kube-apiserver"),
         ("kubectl", "kubectl"),
     ],
-    ..GoTools::PLAIN
+    ..GoTools::DEFAULT
 };
 
 /// Paths of the programs.

@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::go_tools::go;
-use crate::{once, progress};
+use super::{build_cache, progress};
+use crate::tools::go;
 
 /// A file of a Go module.
 #[derive(Clone, Copy, Debug)]
@@ -28,12 +28,12 @@ pub struct GoFile {
 impl GoFile {
     /// The file, which is fetched with its module if need be. Blocks.
     pub fn ready(&self) -> Result<PathBuf> {
-        let folder = once::folder(self.name, &[self.module, self.version, self.sum, self.path])?;
+        let folder = build_cache::folder(self.name, &[self.module, self.version, self.sum, self.path])?;
         let name = Path::new(self.path)
             .file_name()
             .context("a path without a file name")?;
         let file = folder.join(name);
-        once::make(
+        build_cache::make(
             &folder,
             self.name,
             || file.is_file(),
@@ -51,7 +51,7 @@ impl GoFile {
             .args(["mod", "download", "-json", &pinned])
             .env("GOWORK", "off")
             .env("GOFLAGS", "-mod=mod");
-        let output = progress::while_saying(&format!("fetching {pinned}"), || command.output())
+        let output = progress::with_heartbeat(&format!("fetching {pinned}"), || command.output())
             .with_context(|| format!("fetching {pinned}"))?;
         ensure!(
             output.status.success(),

@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use sha2::{Digest, Sha256};
 
+use super::progress;
 use crate::process::Spec;
-use crate::{progress, scratch};
+use crate::temp_dir;
 
 /// Downloads and unpacking of Debian packages.
 const APT_LIMIT: Duration = Duration::from_mins(10);
@@ -24,7 +25,7 @@ pub(crate) fn folder(name: &str, contents: &[&str]) -> Result<PathBuf> {
         .iter()
         .take(6)
         .fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
-    Ok(scratch::cache()?.join(format!("{name}-{start:012x}")))
+    Ok(temp_dir::cache()?.join(format!("{name}-{start:012x}")))
 }
 
 /// Makes what is not there yet.
@@ -38,11 +39,11 @@ pub(crate) fn make(
         return Ok(());
     }
     let lock_path = folder.with_extension("lock");
-    let _lock = if let Some(lock) = scratch::try_lock(&lock_path)? {
+    let _lock = if let Some(lock) = temp_dir::try_lock(&lock_path)? {
         lock
     } else {
         let waiting = format!("waiting for another process that makes {what}");
-        progress::while_saying(&waiting, || scratch::lock(&lock_path))?
+        progress::with_heartbeat(&waiting, || temp_dir::lock(&lock_path))?
     };
     if is_there() { Ok(()) } else { make() }
 }
@@ -55,7 +56,7 @@ pub(crate) fn run(what: &str, spec: Spec, limit: Duration) -> Result<()> {
             .build()?;
         runtime.block_on(spec.run(limit))
     };
-    progress::while_saying(what, || match std::thread::spawn(work).join() {
+    progress::with_heartbeat(what, || match std::thread::spawn(work).join() {
         Ok(outcome) => outcome,
         Err(panic) => std::panic::resume_unwind(panic),
     })
@@ -69,7 +70,7 @@ pub(crate) fn can_apt() -> bool {
 /// Installs Debian packages.
 pub(crate) fn apt(packages: &[&str], takes: &str) -> Result<()> {
     let named = packages.join(" ");
-    progress::say(&format!("missing: apt-get install {named} (once, {takes})"));
+    progress::print(&format!("missing: apt-get install {named} (once, {takes})"));
     let limit = APT_LIMIT.as_secs().to_string();
     let apt = |args: &[&str]| {
         let mut command = Command::new("timeout");
@@ -77,7 +78,7 @@ pub(crate) fn apt(packages: &[&str], takes: &str) -> Result<()> {
             .args([&limit, "apt-get"])
             .args(args)
             .env("DEBIAN_FRONTEND", "noninteractive");
-        progress::while_saying("apt-get", || command.output())
+        progress::with_heartbeat("apt-get", || command.output())
     };
     apt(&["update", "-q"])?;
     let install = ["install", "-y", "-q", "--no-install-recommends"];

@@ -11,13 +11,13 @@ use anyhow::{Context, Result, ensure};
 
 /// A folder that is removed when this value is dropped (or by a later run, if it never was).
 #[derive(Debug)]
-pub struct Scratch {
+pub struct TempDir {
     path: PathBuf,
     lock_path: PathBuf,
     _lock: File,
 }
 
-impl Scratch {
+impl TempDir {
     /// A new empty folder, whose name starts with `name`.
     pub fn new(name: &str) -> Result<Self> {
         let runs = per_user("runs")?;
@@ -42,7 +42,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempDir {
     fn drop(&mut self) {
         // What cannot be removed now is removed by a later run's sweep.
         if fs::remove_dir_all(&self.path).is_ok() {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpSocket;
 
-use crate::scratch;
+use crate::temp_dir;
 
 /// Below every usual ephemeral range (Linux: 32768 and up), so no outgoing connection can occupy one of these.
 const FIRST: u16 = 20_000;
@@ -25,14 +25,14 @@ impl Port {
     /// Reserves a free port.
     pub fn reserve() -> Result<Self> {
         static NEXT: AtomicU16 = AtomicU16::new(0);
-        let folder = scratch::per_user("ports")?;
+        let folder = temp_dir::per_user("ports")?;
         // Processes start looking at different places, so that they rarely meet.
         let start = std::process::id().wrapping_mul(97);
         for _ in 0..COUNT {
             let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
             let offset = start.wrapping_add(step) % u32::from(COUNT);
             let number = FIRST + u16::try_from(offset)?;
-            let lock = scratch::try_lock(&folder.join(format!("{number}.lock")))?;
+            let lock = temp_dir::try_lock(&folder.join(format!("{number}.lock")))?;
             // The lock keeps off our own kind, the bind tells of everybody else.
             if lock.is_some() && probe(number).is_ok() {
                 return Ok(Self { number, _lock: lock });

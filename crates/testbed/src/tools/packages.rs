@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::once;
+use super::build_cache;
 use crate::process::{Spec, find_program};
 
 /// Downloads of some dozens of packages on a slow line.
@@ -22,8 +22,8 @@ pub fn program(names: &[&str], packages: &[&str], takes: &str) -> Result<PathBuf
         return Ok(path);
     }
     let _one_at_a_time = INSTALLING.lock();
-    if look().is_none() && once::can_apt() {
-        once::apt(packages, takes)?;
+    if look().is_none() && build_cache::can_apt() {
+        build_cache::apt(packages, takes)?;
     }
     match look() {
         Some(path) => Ok(path),
@@ -43,8 +43,8 @@ pub fn debian(wanted: &[(&str, &str)], takes: &str) -> Result<()> {
         lacking.map(|(_, package)| *package).collect()
     };
     let packages = missing();
-    if !packages.is_empty() && once::can_apt() {
-        once::apt(&packages, takes)?;
+    if !packages.is_empty() && build_cache::can_apt() {
+        build_cache::apt(&packages, takes)?;
     }
     let missing = missing();
     if !missing.is_empty() {
@@ -68,7 +68,7 @@ pub fn node() -> Result<PathBuf> {
 pub fn node_modules(name: &str, package: &str, lock: &str) -> Result<PathBuf> {
     node()?;
     let npm = program(&["npm"], &["npm"], "about a minute")?;
-    let folder = once::folder(name, &[package, lock])?;
+    let folder = build_cache::folder(name, &[package, lock])?;
     let install = |unfinished: &Path, log: &Path| {
         fs::write(unfinished.join("package.json"), package)?;
         fs::write(unfinished.join("package-lock.json"), lock)?;
@@ -78,7 +78,7 @@ pub fn node_modules(name: &str, package: &str, lock: &str) -> Result<PathBuf> {
             .arg(unfinished.as_os_str())
             // No package needs its install script; the files are all that is used.
             .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
-        once::run(&format!("npm ci for {name}"), spec, INSTALL_LIMIT)
+        build_cache::run(&format!("npm ci for {name}"), spec, INSTALL_LIMIT)
     };
     installed(&folder, name, install)?;
     Ok(folder.join("node_modules"))
@@ -87,7 +87,7 @@ pub fn node_modules(name: &str, package: &str, lock: &str) -> Result<PathBuf> {
 /// The folder `bin` of a Python environment with these requirements. Blocks.
 pub fn python(name: &str, requirements: &str) -> Result<PathBuf> {
     let python = program(&["python3"], &["python3", "python3-venv"], "about half a minute")?;
-    let folder = once::folder(name, &[requirements])?;
+    let folder = build_cache::folder(name, &[requirements])?;
     let install = |unfinished: &Path, log: &Path| {
         let file = unfinished.join("requirements.txt");
         fs::write(&file, requirements)?;
@@ -99,12 +99,12 @@ pub fn python(name: &str, requirements: &str) -> Result<PathBuf> {
                 .arg(venv_of(&folder))
         };
         let what = format!("a Python environment for {name}");
-        if let Err(error) = once::run(&what, venv(), INSTALL_LIMIT) {
-            if !once::can_apt() {
+        if let Err(error) = build_cache::run(&what, venv(), INSTALL_LIMIT) {
+            if !build_cache::can_apt() {
                 return Err(error).context("python3 -m venv does not work; on Debian that is python3-venv");
             }
-            once::apt(&["python3-venv"], "about half a minute")?;
-            once::run(&what, venv(), INSTALL_LIMIT)?;
+            build_cache::apt(&["python3-venv"], "about half a minute")?;
+            build_cache::run(&what, venv(), INSTALL_LIMIT)?;
         }
         let pip = Spec::new(venv_of(&folder).join("bin/python"), log)
             .envs(std::env::vars_os())
@@ -118,7 +118,7 @@ pub fn python(name: &str, requirements: &str) -> Result<PathBuf> {
                 "-r",
             ])
             .arg(file.as_os_str());
-        once::run(&format!("pip install for {name}"), pip, INSTALL_LIMIT)
+        build_cache::run(&format!("pip install for {name}"), pip, INSTALL_LIMIT)
     };
     installed(&folder, name, install)?;
     Ok(venv_of(&folder).join("bin"))
@@ -130,7 +130,7 @@ fn venv_of(folder: &Path) -> PathBuf {
 
 /// Installs into a folder beside, which takes the folder's name when all is there.
 fn installed(folder: &Path, name: &str, install: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<()> {
-    once::make(
+    build_cache::make(
         folder,
         name,
         || folder.is_dir(),

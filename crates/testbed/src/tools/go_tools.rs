@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::{build_cache, progress};
 use crate::process::{Spec, find_program};
-use crate::{once, progress};
 
 /// On a slow machine with others at work.
 const BUILD_LIMIT: Duration = Duration::from_hours(1);
@@ -37,7 +37,7 @@ pub struct GoTools {
 
 impl GoTools {
     /// Nothing out of the ordinary; what a module is called and holds is to be said.
-    pub const PLAIN: Self = Self {
+    pub const DEFAULT: Self = Self {
         name: "",
         takes: "",
         go_mod: "",
@@ -52,7 +52,7 @@ impl GoTools {
     /// The folder with the programs, which are built if need be. Blocks.
     pub fn ready(&self) -> Result<PathBuf> {
         let folder = self.cached()?;
-        once::make(
+        build_cache::make(
             &folder,
             self.name,
             || self.inside(&folder),
@@ -68,7 +68,7 @@ impl GoTools {
 
     /// Where the programs of just this module, built just so, are kept.
     fn cached(&self) -> Result<PathBuf> {
-        once::folder(
+        build_cache::folder(
             self.name,
             &[self.go_mod, self.go_sum, self.main_go, self.link_flags, self.tags],
         )
@@ -76,7 +76,7 @@ impl GoTools {
 
     fn build(&self, folder: &Path) -> Result<()> {
         let go = go(self.name)?;
-        progress::say(&format!(
+        progress::print(&format!(
             "building {} (once, {} on two cores)",
             self.name, self.takes
         ));
@@ -105,7 +105,7 @@ impl GoTools {
             .env("GOWORK", "off")
             .env("GOFLAGS", "-buildvcs=false")
             .env("CGO_ENABLED", if self.cgo { "1" } else { "0" });
-        once::run(&format!("building {}", self.name), spec, BUILD_LIMIT)?;
+        build_cache::run(&format!("building {}", self.name), spec, BUILD_LIMIT)?;
         for (built, name) in self.programs {
             if built != name {
                 fs::rename(bin.join(built), bin.join(name))?;
@@ -116,7 +116,7 @@ impl GoTools {
         }
         fs::rename(&bin, folder)?;
         fs::remove_dir_all(&unfinished)?;
-        progress::say(&format!("built {}; kept in {}", self.name, folder.display()));
+        progress::print(&format!("built {}; kept in {}", self.name, folder.display()));
         Ok(())
     }
 }
@@ -133,7 +133,7 @@ pub(crate) fn go(what: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scratch;
+    use crate::temp_dir;
 
     #[test]
     fn a_folder_counts_only_when_it_is_complete() {
@@ -148,10 +148,10 @@ mod tests {
             tags: "",
             programs: &[("server", "etcd"), ("kubectl", "kubectl")],
         };
-        let scratch = scratch::Scratch::new("go-tools").unwrap();
+        let temp_dir = temp_dir::TempDir::new("go-tools").unwrap();
         for (name, complete) in [("server", false), ("kubectl", false), ("etcd", true)] {
-            fs::write(scratch.path().join(name), "").unwrap();
-            assert_eq!(tools.inside(scratch.path()), complete, "{name}");
+            fs::write(temp_dir.path().join(name), "").unwrap();
+            assert_eq!(tools.inside(temp_dir.path()), complete, "{name}");
         }
     }
 }

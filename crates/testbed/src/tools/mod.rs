@@ -1,0 +1,10 @@
+//! Programs and files that tests need and the repository does not hold: built or installed once, kept in the user's cache.
+
+mod build_cache;
+mod go_file;
+mod go_tools;
+pub mod packages;
+pub mod progress;
+
+pub use go_file::GoFile;
+pub use go_tools::GoTools;
