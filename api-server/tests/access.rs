@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod bed;
-
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
     core::v1::ServiceAccount,
@@ -15,9 +13,9 @@ use kube::{
 };
 use reqwest::{Response, header};
 use serde_json::Value;
+use testbed::TestEnv;
+use testbed::test_env::{eventually, json_body};
 use testbed::{ControlPlane, stack::Options};
-
-use bed::{Bed, eventually, json};
 
 const AUDIENCE: &str = "papers";
 const BACKEND: [(&str, &str); 6] = [
@@ -125,8 +123,8 @@ fn paths(paths: &[&str], verbs: &[&str]) -> PolicyRule {
     }
 }
 
-async fn send(bed: &Bed, method: &str, path: &str, token: Option<&str>) -> Response {
-    let request = bed.client.request(method.parse().unwrap(), bed.url(path));
+async fn send(env: &TestEnv, method: &str, path: &str, token: Option<&str>) -> Response {
+    let request = env.http.request(method.parse().unwrap(), env.url(path));
     let request = request.header(header::ACCEPT, "application/problem+json, */*");
     let request = token
         .into_iter()
@@ -135,8 +133,8 @@ async fn send(bed: &Bed, method: &str, path: &str, token: Option<&str>) -> Respo
 }
 
 /// Status and code of what the guard says; `None` for the code if it let the request pass.
-async fn told(bed: &Bed, method: &str, path: &str, token: Option<&str>) -> (u16, Option<String>) {
-    let response = send(bed, method, path, token).await;
+async fn told(env: &TestEnv, method: &str, path: &str, token: Option<&str>) -> (u16, Option<String>) {
+    let response = send(env, method, path, token).await;
     let status = response.status().as_u16();
     let challenge = response.headers().get(header::WWW_AUTHENTICATE).cloned();
     assert_eq!(challenge.is_some(), status == 401, "{challenge:?}");
@@ -153,7 +151,7 @@ fn is(answer: &(u16, Option<String>), status: u16, code: &str) -> bool {
     answer.0 == status && answer.1.as_deref() == Some(code)
 }
 
-async fn guarded(access: &str, seconds: &str) -> (Bed, Accounts) {
+async fn guarded(access: &str, seconds: &str) -> (TestEnv, Accounts) {
     let options = Options {
         own_control_plane: true,
         ..Options::default()
@@ -163,14 +161,14 @@ async fn guarded(access: &str, seconds: &str) -> (Bed, Accounts) {
         ("ACCESS_AUDIENCE", AUDIENCE),
         ("ACCESS_CACHE_SECONDS", seconds),
     ];
-    let bed = Bed::start_with(options, &environment).await;
-    let accounts = Accounts::of(bed.stack.control_plane(), bed.stack.namespace()).await;
-    (bed, accounts)
+    let env = TestEnv::for_api_with(options, &environment).await;
+    let accounts = Accounts::of(env.stack.control_plane(), env.stack.namespace()).await;
+    (env, accounts)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_backend_is_for_those_who_have_a_role() {
-    let (bed, accounts) = guarded("backend", "1").await;
+    let (env, accounts) = guarded("backend", "1").await;
     for account in ["recorder", "stranger"] {
         accounts.make(account).await;
     }
@@ -183,12 +181,12 @@ async fn the_backend_is_for_those_who_have_a_role() {
     let stranger = accounts.token("stranger", AUDIENCE).await;
     let elsewhere = accounts.token("recorder", "https://kubernetes.default.svc").await;
     eventually("the role is known", async || {
-        (told(&bed, "GET", "/get-sequence", Some(&recorder)).await.0 == 200).then_some(())
+        (told(&env, "GET", "/get-sequence", Some(&recorder)).await.0 == 200).then_some(())
     })
     .await;
 
     for (method, path) in BACKEND {
-        let told = async |token: Option<&str>| told(&bed, method, path, token).await;
+        let told = async |token: Option<&str>| told(&env, method, path, token).await;
         if method != "HEAD" {
             assert!(is(&told(None).await, 401, "unauthenticated"), "{path}");
             for bad in [
@@ -211,14 +209,14 @@ async fn the_backend_is_for_those_who_have_a_role() {
     }
     // The frontend, health and metrics are not asked for.
     for path in ["/results", "/healthz", "/readyz", "/metrics", "/arxiv?title=x"] {
-        assert_eq!(told(&bed, "GET", path, None).await.0, 200, "{path}");
+        assert_eq!(told(&env, "GET", path, None).await.0, 200, "{path}");
     }
 
     // What is withdrawn holds no longer than it is remembered: first the role, then the account.
     accounts.forbid("recorder").await;
     eventually("the right is gone", async || {
         is(
-            &told(&bed, "GET", "/get-sequence", Some(&recorder)).await,
+            &told(&env, "GET", "/get-sequence", Some(&recorder)).await,
             403,
             "forbidden",
         )
@@ -232,7 +230,7 @@ async fn the_backend_is_for_those_who_have_a_role() {
         .unwrap();
     eventually("the token is nobody's", async || {
         is(
-            &told(&bed, "GET", "/get-sequence", Some(&recorder)).await,
+            &told(&env, "GET", "/get-sequence", Some(&recorder)).await,
             401,
             "invalid_token",
         )
@@ -241,14 +239,14 @@ async fn the_backend_is_for_those_who_have_a_role() {
     .await;
 
     // Without Kubernetes nothing is allowed.
-    bed.stack.control_plane().api_server().kill9();
+    env.stack.control_plane().api_server().kill9();
     let answer = eventually("what was refused is forgotten", async || {
-        let answer = told(&bed, "GET", "/get-sequence", Some(&stranger)).await;
+        let answer = told(&env, "GET", "/get-sequence", Some(&stranger)).await;
         (answer.0 == 503).then_some(answer)
     })
     .await;
     assert!(is(&answer, 503, "kubernetes_away"), "{answer:?}");
-    let log = bed.log();
+    let log = env.api_server_log();
     for token in [&recorder, &stranger, &elsewhere] {
         assert!(!log.contains(&**token), "a token is in the log");
     }
@@ -256,32 +254,32 @@ async fn the_backend_is_for_those_who_have_a_role() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_remembered_is_not_asked_for_again() {
-    let (bed, accounts) = guarded("all", "60").await;
+    let (env, accounts) = guarded("all", "60").await;
     accounts.make("reader").await;
     let rules = vec![paths(&["/results", "/arxiv"], &["get"])];
     accounts.allow("reader", rules).await;
     let token = accounts.token("reader", AUDIENCE).await;
     eventually("the role is known", async || {
-        (told(&bed, "GET", "/results", Some(&token)).await.0 == 200).then_some(())
+        (told(&env, "GET", "/results", Some(&token)).await.0 == 200).then_some(())
     })
     .await;
     assert!(is(
-        &told(&bed, "GET", "/results", None).await,
+        &told(&env, "GET", "/results", None).await,
         401,
         "unauthenticated"
     ));
-    let made = send(&bed, "GET", "/arxiv?title=x", Some(&token)).await;
-    assert_eq!(made.status(), 200, "{:?}", json(made).await);
+    let made = send(&env, "GET", "/arxiv?title=x", Some(&token)).await;
+    assert_eq!(made.status(), 200, "{:?}", json_body(made).await);
     assert!(is(
-        &told(&bed, "DELETE", "/arxiv/x", Some(&token)).await,
+        &told(&env, "DELETE", "/arxiv/x", Some(&token)).await,
         403,
         "forbidden"
     ));
     // Known for a minute, also while Kubernetes is away; whoever is not known must wait.
-    bed.stack.control_plane().api_server().kill9();
-    assert_eq!(told(&bed, "GET", "/results", Some(&token)).await, (200, None));
+    env.stack.control_plane().api_server().kill9();
+    assert_eq!(told(&env, "GET", "/results", Some(&token)).await, (200, None));
     for token in [None, Some(&token)] {
-        let mut request = bed.client.get(bed.url("/results"));
+        let mut request = env.http.get(env.url("/results"));
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -295,10 +293,10 @@ async fn what_is_remembered_is_not_asked_for_again() {
         assert_eq!(names.len(), told, "{vary}: each once");
     }
     assert!(is(
-        &told(&bed, "GET", "/results", Some("other")).await,
+        &told(&env, "GET", "/results", Some("other")).await,
         503,
         "kubernetes_away"
     ));
-    let ready = bed.get("/readyz").await.text().await.unwrap();
+    let ready = env.get("/readyz").await.text().await.unwrap();
     assert!(!ready.contains(&token));
 }

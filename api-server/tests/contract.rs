@@ -2,16 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod bed;
-
+use http::{Method, header};
+use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-
-use bed::Bed;
-use http::{Method, header};
-use serde_json::Value;
+use testbed::TestEnv;
+use testbed::test_env::json_body;
 use testbed::{TempDir, arxiv::Mode, process::Spec, tools::packages};
 
 const REQUIREMENTS: &str = include_str!("contract/requirements.txt");
@@ -34,13 +32,13 @@ async fn python() -> PathBuf {
         .unwrap()
 }
 
-async fn document(bed: &Bed, path: &str) -> Value {
-    bed::json(bed.get(path).await).await
+async fn document(env: &TestEnv, path: &str) -> Value {
+    json_body(env.get(path).await).await
 }
 
 #[tokio::test]
 async fn schemathesis_finds_no_violation() {
-    let (bin, bed) = tokio::join!(python(), Bed::start(&[]));
+    let (bin, env) = tokio::join!(python(), TestEnv::for_api(&[]));
     let folder = TempDir::new("schemathesis").unwrap();
     let setting = |name: &str, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
     let spec = Spec::new(bin.join("schemathesis"), folder.path().join("log"))
@@ -53,18 +51,18 @@ async fn schemathesis_finds_no_violation() {
         .args(["--no-color", "--generation-database", "none"])
         .args(["--max-examples", &setting("CONTRACT_EXAMPLES", EXAMPLES)])
         .args(["--seed", &setting("CONTRACT_SEED", SEED)])
-        .arg(bed.url("/openapi.json"));
+        .arg(env.url("/openapi.json"));
     spec.run(TOOL_LIMIT).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_generated_client_does_the_main_job() {
-    let (bin, bed) = tokio::join!(python(), Bed::start(&[]));
+    let (bin, env) = tokio::join!(python(), TestEnv::for_api(&[]));
     let folder = TempDir::new("client").unwrap();
     let file = |name: &str| folder.path().join(name);
     std::fs::write(
         file("openapi.json"),
-        document(&bed, "/openapi.json").await.to_string(),
+        document(&env, "/openapi.json").await.to_string(),
     )
     .unwrap();
     std::fs::write(
@@ -85,7 +83,7 @@ async fn a_generated_client_does_the_main_job() {
     Spec::new(bin.join("python"), file("log"))
         .env("PYTHONPATH", folder.path())
         .arg(here().join("main_job.py"))
-        .arg(bed.url(""))
+        .arg(env.url(""))
         .run(TOOL_LIMIT)
         .await
         .unwrap();
@@ -93,10 +91,10 @@ async fn a_generated_client_does_the_main_job() {
 
 #[tokio::test]
 async fn the_document_has_the_methods_that_are_there() {
-    let bed = Bed::start(&[]).await;
-    let document = document(&bed, "/openapi.json").await;
+    let env = TestEnv::for_api(&[]).await;
+    let document = document(&env, "/openapi.json").await;
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let refused = bed.send("PATCH", &path.replace("{name}", "x")).await;
+        let refused = env.send("PATCH", &path.replace("{name}", "x")).await;
         assert_eq!(refused.status(), 405, "{path}");
         let allowed = refused.headers()[header::ALLOW].to_str().unwrap();
         let mut allowed: Vec<_> = allowed.split(", ").map(str::to_ascii_lowercase).collect();
@@ -112,31 +110,31 @@ async fn the_document_has_the_methods_that_are_there() {
 
 #[tokio::test]
 async fn everything_works_behind_a_prefix() {
-    let bed = Bed::start(&[("ROOT_PATH", "/search/api/")]).await;
+    let env = TestEnv::for_api(&[("ROOT_PATH", "/search/api/")]).await;
     // A proxy that takes the prefix away, and one that does not.
     for before in ["", "/search/api"] {
-        let told = document(&bed, &format!("{before}/openapi.json")).await;
+        let told = document(&env, &format!("{before}/openapi.json")).await;
         assert_eq!(told["servers"][0]["url"], "/search/api", "{before}");
         assert!(told["paths"]["/results"].is_object(), "{before}");
         for (page, asset) in [("/docs", "swagger.js"), ("/redoc", "redoc.js"), ("/", "page.js")] {
-            let request = bed.client.get(bed.url(&format!("{before}{page}")));
+            let request = env.http.get(env.url(&format!("{before}{page}")));
             let shown = request.header(header::ACCEPT, "text/html").send().await.unwrap();
             assert_eq!(shown.status(), 200, "{before}{page}");
             let text = shown.text().await.unwrap();
             assert!(text.contains("<base href=\"/search/api/\">"), "{text}");
-            let asset = bed.get(&format!("{before}/assets/{asset}")).await;
+            let asset = env.get(&format!("{before}/assets/{asset}")).await;
             assert_eq!(asset.status(), 200, "{before}{page}");
         }
-        let request = bed
-            .client
-            .request(Method::GET, bed.url(&format!("{before}/arxiv?author=a")));
+        let request = env
+            .http
+            .request(Method::GET, env.url(&format!("{before}/arxiv?author=a")));
         let accepted = request.header("prefer", "respond-async").send().await.unwrap();
         assert_eq!(accepted.status(), 202, "{before}");
         let location = accepted.headers()[header::LOCATION].to_str().unwrap().to_owned();
         assert!(location.starts_with("/search/api/arxiv/"), "{location}");
-        assert_eq!(bed::json(accepted).await["location"], location);
-        assert!(bed.get(&location).await.status().is_success(), "{location}");
-        let redirected = bed.get(&format!("{before}/results/?page=1")).await;
+        assert_eq!(json_body(accepted).await["location"], location);
+        assert!(env.get(&location).await.status().is_success(), "{location}");
+        let redirected = env.get(&format!("{before}/results/?page=1")).await;
         assert_eq!(redirected.status(), 307, "{before}");
         assert_eq!(
             redirected.headers()[header::LOCATION],
@@ -144,16 +142,16 @@ async fn everything_works_behind_a_prefix() {
         );
     }
     // What a problem is about.
-    bed.stack.arxiv().unwrap().set(Mode::Zero);
-    let request = bed.client.get(bed.url("/arxiv?title=nothing"));
+    env.stack.arxiv().unwrap().set(Mode::Zero);
+    let request = env.http.get(env.url("/arxiv?title=nothing"));
     let request = request.header(header::ACCEPT, "application/problem+json");
-    let problem = bed::json(request.send().await.unwrap()).await;
+    let problem = json_body(request.send().await.unwrap()).await;
     let about = problem["instance"].as_str().unwrap();
     assert!(about.starts_with("/search/api/arxiv/"), "{problem}");
-    assert_eq!(bed.get(about).await.status(), 200, "{problem}");
-    assert_eq!(bed.get("/search/apiary").await.status(), 404);
+    assert_eq!(env.get(about).await.status(), 200, "{problem}");
+    assert_eq!(env.get("/search/apiary").await.status(), 404);
     assert_eq!(
-        bed.get("/search/api").await.status(),
+        env.get("/search/api").await.status(),
         404,
         "for who wants no page, as ever"
     );

@@ -2,14 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod bed;
-
 use http::{HeaderMap, Method};
 use reqwest::{Response, header};
 use serde_json::{Value, json};
+use testbed::TestEnv;
 use testbed::arxiv::{Behaviour, Mode};
-
-use bed::{Alone, Bed, EMPTY, client};
+use testbed::test_env::{EMPTY, ServerOnly, http_client};
 
 /// Nobody listens at port 1.
 const NOWHERE: &str = "postgresql://u:p@127.0.0.1:1/d";
@@ -86,7 +84,7 @@ impl Answer {
 
 #[tokio::test]
 async fn errors_of_a_process_alone_have_both_forms() {
-    let server = Alone::start(&[
+    let server = ServerOnly::start(&[
         ("SERVE", "backend,results,queries"),
         ("DATABASE_RO_URL", NOWHERE),
         ("DATABASE_RW_URL", NOWHERE),
@@ -95,7 +93,7 @@ async fn errors_of_a_process_alone_have_both_forms() {
     ])
     .listening()
     .await;
-    let client = client();
+    let client = http_client();
     let long = |n: usize| format!("/results?a={}", "x".repeat(n));
     let megabyte = "x".repeat(1024 * 1024 + 1);
     let cases: &[(Method, &str, &str, u16, &str)] = &[
@@ -157,8 +155,8 @@ async fn errors_of_a_process_alone_have_both_forms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_end_of_a_search_has_a_code_of_its_own() {
-    let bed = Bed::start(&[("MIN_INTERVAL_MS", "50")]).await;
-    bed.execute(EMPTY).await;
+    let env = TestEnv::for_api(&[("MIN_INTERVAL_MS", "50")]).await;
+    env.execute(EMPTY).await;
     let ends = [
         ("zero", 404, "nothing_found"),
         ("malformed", 502, "broken_answer"),
@@ -171,10 +169,10 @@ async fn every_end_of_a_search_has_a_code_of_its_own() {
         ("500", 500, "upstream_error"),
     ];
     for (mode, status, code) in ends {
-        bed.stack.arxiv().unwrap().set(mode.parse::<Mode>().unwrap());
+        env.stack.arxiv().unwrap().set(mode.parse::<Mode>().unwrap());
         for path in ["/arxiv", "/arxiv-api"] {
-            bed.forget_pages().await;
-            let request = bed.client.get(bed.url(&format!("{path}?title=x")));
+            env.forget_pages().await;
+            let request = env.http.get(env.url(&format!("{path}?title=x")));
             let answer = Answer::of(request.header(header::ACCEPT, PROBLEM).send().await.unwrap()).await;
             answer.is_problem(status, code);
             if code == "rate_limited" {
@@ -194,7 +192,7 @@ async fn every_end_of_a_search_has_a_code_of_its_own() {
             let instance = answer.body["instance"].as_str();
             assert_eq!(instance.is_some(), path == "/arxiv", "{}", answer.body);
             if let Some(address) = instance {
-                assert_eq!(bed.get(address).await.status(), 200, "{address}");
+                assert_eq!(env.get(address).await.status(), 200, "{address}");
             }
         }
     }
@@ -207,21 +205,21 @@ async fn every_end_of_a_search_has_a_code_of_its_own() {
     answer.is_problem(504, "deadline_exceeded");
 
     // Not ended: no error, but with a code too.
-    bed.forget_pages().await;
-    bed.stack.arxiv().unwrap().set(Behaviour {
+    env.forget_pages().await;
+    env.stack.arxiv().unwrap().set(Behaviour {
         delay_ms: 5000,
         ..Behaviour::default()
     });
-    let request = bed
-        .client
-        .get(bed.url("/arxiv?title=x"))
+    let request = env
+        .http
+        .get(env.url("/arxiv?title=x"))
         .header("prefer", "respond-async");
     let waiting = Answer::of(request.send().await.unwrap()).await;
     assert_eq!(
         (waiting.status, &waiting.body["code"]),
         (202, &json!("still_waiting"))
     );
-    let state = Answer::of(bed.get(waiting.header("location").unwrap()).await).await;
+    let state = Answer::of(env.get(waiting.header("location").unwrap()).await).await;
     for answer in [&waiting, &state] {
         assert_eq!(answer.status, 202);
         let after = answer.header("retry-after").unwrap();
@@ -230,15 +228,15 @@ async fn every_end_of_a_search_has_a_code_of_its_own() {
             Some(&*format!("\"arxiv\";r=0;t={after}"))
         );
     }
-    let request = bed
-        .client
-        .get(bed.url("/arxiv/nope"))
+    let request = env
+        .http
+        .get(env.url("/arxiv/nope"))
         .header(header::ACCEPT, PROBLEM);
     Answer::of(request.send().await.unwrap())
         .await
         .is_problem(404, "not_found");
     assert_eq!(
-        bed.send("DELETE", waiting.header("location").unwrap())
+        env.send("DELETE", waiting.header("location").unwrap())
             .await
             .status(),
         204

@@ -2,16 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod bed;
-
-use std::time::Duration;
-
 use reqwest::{Response, header};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::time::Duration;
+use testbed::TestEnv;
+use testbed::test_env::{LIMIT, eventually, json_body};
 use testbed::{arxiv::Behaviour, stack::Options};
-
-use bed::{Bed, LIMIT, eventually, json as body};
 
 /// An event stream, read event by event.
 struct Events {
@@ -27,10 +24,10 @@ struct Event {
 }
 
 impl Events {
-    async fn open(bed: &Bed, path: &str, last: Option<&str>) -> Self {
-        let mut request = bed
-            .client
-            .get(bed.url(path))
+    async fn open(env: &TestEnv, path: &str, last: Option<&str>) -> Self {
+        let mut request = env
+            .http
+            .get(env.url(path))
             .header(header::ACCEPT, "text/event-stream")
             // For the whole stream; each event has a limit of its own.
             .timeout(Duration::from_mins(10));
@@ -77,11 +74,8 @@ impl Events {
     }
 }
 
-async fn post(bed: &Bed, title: &str) -> String {
-    let request = bed
-        .client
-        .post(bed.url("/arxiv"))
-        .header("prefer", "respond-async");
+async fn post(env: &TestEnv, title: &str) -> String {
+    let request = env.http.post(env.url("/arxiv")).header("prefer", "respond-async");
     let request = request.header("content-type", "application/json");
     let response = request
         .body(json!({"title": title}).to_string())
@@ -94,14 +88,14 @@ async fn post(bed: &Bed, title: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_is_followed_to_its_end() {
-    let bed = Bed::start(&[]).await;
-    bed.stack.arxiv().unwrap().set(Behaviour {
+    let env = TestEnv::for_api(&[]).await;
+    env.stack.arxiv().unwrap().set(Behaviour {
         delay_ms: 2000,
         ..Behaviour::default()
     });
-    let location = post(&bed, "followed").await;
+    let location = post(&env, "followed").await;
     let path = format!("{location}/events");
-    let mut events = Events::open(&bed, &path, None).await;
+    let mut events = Events::open(&env, &path, None).await;
     let first = events.next().await.unwrap();
     assert_eq!(
         (first.name.as_str(), &first.data["phase"]),
@@ -116,16 +110,16 @@ async fn a_query_is_followed_to_its_end() {
         (last.name.as_str(), &last.data["phase"]),
         ("end", &json!("Succeeded"))
     );
-    assert_eq!(last.data, body(bed.get(&location).await).await);
+    assert_eq!(last.data, json_body(env.get(&location).await).await);
 
     // Once more: the end at once; and nothing for who has seen it.
-    let mut again = Events::open(&bed, &path, Some("other")).await;
+    let mut again = Events::open(&env, &path, Some("other")).await;
     assert_eq!(again.next().await.unwrap().id, last.id);
     assert!(again.next().await.is_none());
-    let request = bed.client.get(bed.url(&path)).header("last-event-id", &last.id);
+    let request = env.http.get(env.url(&path)).header("last-event-id", &last.id);
     assert_eq!(request.send().await.unwrap().status(), 204);
-    assert_eq!(bed.get("/arxiv/nope/events").await.status(), 404);
-    assert_eq!(bed.send("HEAD", &path).await.status(), 405);
+    assert_eq!(env.get("/arxiv/nope/events").await.status(), 404);
+    assert_eq!(env.send("HEAD", &path).await.status(), 405);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,8 +128,8 @@ async fn streams_end_with_the_query_and_with_the_process() {
         operators: 0,
         ..Options::default()
     };
-    let bed = Bed::start_with(options, &[]).await;
-    let mut list = Events::open(&bed, "/arxiv?state=unfinished", None).await;
+    let env = TestEnv::for_api_with(options, &[]).await;
+    let mut list = Events::open(&env, "/arxiv?state=unfinished", None).await;
     let empty = list.next().await.unwrap();
     assert_eq!(
         (empty.name.as_str(), &empty.data),
@@ -144,7 +138,7 @@ async fn streams_end_with_the_query_and_with_the_process() {
             &json!({"counts": {"pending": 0, "running": 0, "suspended": 0}, "queries": [], "ended": []})
         )
     );
-    let (first, second) = (post(&bed, "first").await, post(&bed, "second").await);
+    let (first, second) = (post(&env, "first").await, post(&env, "second").await);
     let both = loop {
         let event = list.next().await.unwrap();
         if event.data["counts"]["pending"] == 2 {
@@ -163,32 +157,32 @@ async fn streams_end_with_the_query_and_with_the_process() {
     );
 
     // Removed.
-    let mut removed = Events::open(&bed, &format!("{first}/events"), None).await;
-    let mut of_other = Events::open(&bed, &format!("{second}/events"), None).await;
+    let mut removed = Events::open(&env, &format!("{first}/events"), None).await;
+    let mut of_other = Events::open(&env, &format!("{second}/events"), None).await;
     let before = removed.next().await.unwrap();
     let shown = of_other.next().await.unwrap();
     assert_eq!((before.name.as_str(), shown.name.as_str()), ("state", "state"));
-    bed.send("DELETE", &first).await;
+    env.send("DELETE", &first).await;
     while removed.next().await.unwrap().name != "gone" {}
     assert!(removed.next().await.is_none());
 
     // Whoever comes back is told only what is new.
     eventually("the place is the first", async || {
-        (body(bed.get(&second).await).await["queue"]["place"] == 1).then_some(())
+        (json_body(env.get(&second).await).await["queue"]["place"] == 1).then_some(())
     })
     .await;
     let mut told = shown;
     while told.data["queue"]["place"] != 1 {
         told = of_other.next().await.unwrap();
     }
-    let mut resumed = Events::open(&bed, &format!("{second}/events"), Some(&told.id)).await;
-    let third = post(&bed, "third").await;
-    bed.send("DELETE", &third).await;
-    bed.send("DELETE", &second).await;
+    let mut resumed = Events::open(&env, &format!("{second}/events"), Some(&told.id)).await;
+    let third = post(&env, "third").await;
+    env.send("DELETE", &third).await;
+    env.send("DELETE", &second).await;
     assert_eq!(resumed.next().await.unwrap().name, "gone");
 
     // The process ends in time, whoever follows.
-    let server = bed.stack.api_servers[0].child();
+    let server = env.stack.api_servers[0].child();
     server.signal(Signal::TERM);
     assert!(
         server.wait(LIMIT).await.unwrap().success(),
@@ -204,23 +198,23 @@ async fn queries_are_listed_in_pages() {
         operators: 0,
         ..Options::default()
     };
-    let bed = Bed::start_with(options, &[]).await;
+    let env = TestEnv::for_api_with(options, &[]).await;
     let mut made = Vec::new();
     for n in 0..5 {
-        made.push(post(&bed, &n.to_string()).await);
+        made.push(post(&env, &n.to_string()).await);
     }
     made.sort();
     for state in ["pending", "unfinished", "all"] {
         let mut path = format!("/arxiv?state={state}&limit=2");
         let (mut listed, mut pages) = (Vec::new(), 0);
         loop {
-            let response = bed.get(&path).await;
+            let response = env.get(&path).await;
             assert_eq!(response.status(), 200);
             let link = response
                 .headers()
                 .get(header::LINK)
                 .map(|link| link.to_str().unwrap().to_owned());
-            let page = body(response).await;
+            let page = json_body(response).await;
             for query in page.as_array().unwrap() {
                 assert_eq!(query["phase"], "Pending");
                 listed.push(format!("/arxiv/{}", query["name"].as_str().unwrap()));
@@ -237,9 +231,9 @@ async fn queries_are_listed_in_pages() {
         assert_eq!((listed, pages), (made.clone(), 3), "{state}");
     }
     for state in ["running", "suspended", "succeeded", "failed"] {
-        let response = bed.get(&format!("/arxiv?state={state}")).await;
+        let response = env.get(&format!("/arxiv?state={state}")).await;
         assert_eq!(
-            (response.status().as_u16(), body(response).await),
+            (response.status().as_u16(), json_body(response).await),
             (200, json!([])),
             "{state}"
         );
@@ -249,13 +243,13 @@ async fn queries_are_listed_in_pages() {
         "/arxiv?state=all&limit=0",
         "/arxiv?state=all&continue=x",
     ] {
-        assert_eq!(bed.get(path).await.status(), 422, "{path}");
+        assert_eq!(env.get(path).await.status(), 422, "{path}");
     }
-    assert_eq!(bed.get("/arxiv").await.status(), 400);
+    assert_eq!(env.get("/arxiv").await.status(), 400);
 
     // Strictness is asked for, and then holds for every reading endpoint.
     let strict = async |path: &str| {
-        let request = bed.client.get(bed.url(path)).header("prefer", "handling=strict");
+        let request = env.http.get(env.url(path)).header("prefer", "handling=strict");
         let response = request.send().await.unwrap();
         assert_eq!(
             response.headers()["preference-applied"],
@@ -276,7 +270,7 @@ async fn queries_are_listed_in_pages() {
         let with = if path.contains('?') { '&' } else { '?' };
         assert_eq!(strict(&format!("{path}{with}pgae=1")).await, 422, "{path}");
         assert_eq!(
-            bed.get(&format!("{path}{with}pgae=1")).await.status(),
+            env.get(&format!("{path}{with}pgae=1")).await.status(),
             200,
             "{path}"
         );
@@ -289,6 +283,6 @@ async fn queries_are_listed_in_pages() {
     assert_eq!(strict("/arxiv?state=all&max_results=5").await, 422);
 
     // A path may be written in more than one way.
-    assert_eq!(bed.get("/%72esults").await.status(), 200);
-    assert_eq!(bed.get(&name.replace("arxiv-", "arxiv%2D")).await.status(), 202);
+    assert_eq!(env.get("/%72esults").await.status(), 200);
+    assert_eq!(env.get(&name.replace("arxiv-", "arxiv%2D")).await.status(), 202);
 }

@@ -3,14 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod bed;
-
-use bed::{Bed, eventually, json};
 use crd::{ArxivQuery, ArxivQuerySpec, Phase};
 use kube::{Api, api::PostParams};
 use reqwest::Url;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row};
+use testbed::TestEnv;
+use testbed::test_env::{eventually, json_body};
 
 /// Each is a text that any column takes.
 const TEXTS: [&str; 14] = [
@@ -32,35 +31,35 @@ const TEXTS: [&str; 14] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_breaks_out_of_where_it_stands() {
-    let bed = Bed::start(&[]).await;
-    bodies_are_kept_to_the_letter(&bed).await;
-    searches_stay_in_their_field(&bed).await;
-    objects_are_searches_too(&bed).await;
-    every_parameter_takes_anything(&bed).await;
-    lines_of_the_log_are_ours(&bed);
+    let env = TestEnv::for_api(&[]).await;
+    bodies_are_kept_to_the_letter(&env).await;
+    searches_stay_in_their_field(&env).await;
+    objects_are_searches_too(&env).await;
+    every_parameter_takes_anything(&env).await;
+    lines_of_the_log_are_ours(&env);
 }
 
-async fn bodies_are_kept_to_the_letter(bed: &Bed) {
+async fn bodies_are_kept_to_the_letter(env: &TestEnv) {
     for (number, text) in (9000..).zip(TEXTS) {
         let query = json!({"query_id": number, "timestamp": 1, "status": 200, "num_results": 1, "num_entries": 1,
             "query": text});
-        assert_eq!(bed.post("/write-queries", &query).await.status(), 201, "{text}");
+        assert_eq!(env.post("/write-queries", &query).await.status(), 201, "{text}");
         let results = json!({"query_id": number, "timestamp": 1,
             "results": [{"authors": text, "title": text, "journal": text}]});
-        assert_eq!(bed.post("/write-results", &results).await.status(), 201, "{text}");
+        assert_eq!(env.post("/write-results", &results).await.status(), 201, "{text}");
     }
-    bed.replicated().await;
+    env.replicated().await;
     let of_queries = rows(
-        bed,
+        env,
         "select query from queries where query_id >= 9000 order by query_id",
     )
     .await;
     assert_eq!(of_queries, TEXTS);
     for column in ["author", "title", "journal"] {
         let sql = format!("select {column} from results where query_id >= 9000 order by query_id");
-        assert_eq!(rows(bed, &sql).await, TEXTS, "{column}");
+        assert_eq!(rows(env, &sql).await, TEXTS, "{column}");
     }
-    let listed = json(bed.get("/results?items_per_page=1000").await).await;
+    let listed = json_body(env.get("/results?items_per_page=1000").await).await;
     let titles: Vec<_> = listed
         .as_array()
         .unwrap()
@@ -68,14 +67,14 @@ async fn bodies_are_kept_to_the_letter(bed: &Bed) {
         .map(|row| row["title"].as_str().unwrap())
         .collect();
     assert!(TEXTS.iter().all(|text| titles.contains(text)), "{titles:?}");
-    let listed = json(bed.get("/queries?start_timestamp=1970-01-01").await)
+    let listed = json_body(env.get("/queries?start_timestamp=1970-01-01").await)
         .await
         .to_string();
     assert!(listed.contains("DROP TABLE queries"), "{listed}");
 }
 
-async fn rows(bed: &Bed, sql: &str) -> Vec<String> {
-    let mut connection = bed.stack.databases.primary.connect("arxiv").await.unwrap();
+async fn rows(env: &TestEnv, sql: &str) -> Vec<String> {
+    let mut connection = env.stack.databases.primary.connect("arxiv").await.unwrap();
     let rows = sqlx::query(AssertSqlSafe(sql.to_owned()))
         .fetch_all(&mut connection)
         .await
@@ -83,14 +82,14 @@ async fn rows(bed: &Bed, sql: &str) -> Vec<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-async fn searches_stay_in_their_field(bed: &Bed) {
-    let arxiv = bed.stack.arxiv().unwrap();
+async fn searches_stay_in_their_field(env: &TestEnv) {
+    let arxiv = env.stack.arxiv().unwrap();
     for endpoint in ["/arxiv", "/arxiv-api"] {
         for text in TEXTS {
             arxiv.clear_record();
             let url =
-                Url::parse_with_params(&bed.url(endpoint), [("title", text), ("max_results", "2")]).unwrap();
-            let response = bed.client.get(url).send().await.unwrap();
+                Url::parse_with_params(&env.url(endpoint), [("title", text), ("max_results", "2")]).unwrap();
+            let response = env.http.get(url).send().await.unwrap();
             let status = response.status().as_u16();
             let answer = response.text().await.unwrap();
             assert!([200, 404].contains(&status), "{text}: {status} {answer}");
@@ -114,9 +113,9 @@ async fn searches_stay_in_their_field(bed: &Bed) {
     }
 }
 
-async fn objects_are_searches_too(bed: &Bed) {
-    let client = bed.stack.control_plane().client().await.unwrap();
-    let queries: Api<ArxivQuery> = Api::namespaced(client, bed.stack.namespace());
+async fn objects_are_searches_too(env: &TestEnv) {
+    let client = env.stack.control_plane().client().await.unwrap();
+    let queries: Api<ArxivQuery> = Api::namespaced(client, env.stack.namespace());
     for (number, text) in TEXTS.into_iter().enumerate() {
         let name = format!("hostile-{number}");
         let spec = ArxivQuerySpec {
@@ -138,7 +137,7 @@ async fn objects_are_searches_too(bed: &Bed) {
     }
 }
 
-async fn every_parameter_takes_anything(bed: &Bed) {
+async fn every_parameter_takes_anything(env: &TestEnv) {
     let mut values: Vec<String> = TEXTS.iter().map(|text| encoded(text)).collect();
     values.extend(
         [
@@ -173,10 +172,10 @@ async fn every_parameter_takes_anything(bed: &Bed) {
     ];
     for value in &values {
         for parameter in parameters {
-            let status = bed.get(&format!("{parameter}{value}")).await.status().as_u16();
+            let status = env.get(&format!("{parameter}{value}")).await.status().as_u16();
             assert!(status < 500, "{parameter}{value}: {status}");
         }
-        let removed = bed
+        let removed = env
             .send("DELETE", &format!("/arxiv/{value}"))
             .await
             .status()
@@ -202,9 +201,9 @@ async fn every_parameter_takes_anything(bed: &Bed) {
             "NaN",
         ] {
             for path in ["/queries", "/write-queries", "/write-results"] {
-                let request = bed
-                    .client
-                    .post(bed.url(path))
+                let request = env
+                    .http
+                    .post(env.url(path))
                     .header("content-type", kind)
                     .body(body);
                 let status = request.send().await.unwrap().status().as_u16();
@@ -220,8 +219,8 @@ fn encoded(text: &str) -> String {
     url.query().unwrap_or_default()[2..].to_owned()
 }
 
-fn lines_of_the_log_are_ours(bed: &Bed) {
-    let log = bed.log();
+fn lines_of_the_log_are_ours(env: &TestEnv) {
+    let log = env.api_server_log();
     assert!(log.contains("INJECTED"), "what was sent is told");
     for line in log.lines() {
         assert!(line.starts_with(|c: char| c.is_ascii_digit()), "{line:?}");

@@ -2,19 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod bed;
-
 use std::{
     io::{Read, Write},
     net::TcpStream,
 };
-
-use bed::{Alone, LIMIT, client};
+use testbed::test_env::{LIMIT, ServerOnly, eventually, http_client};
 
 /// Nobody listens at port 1.
 const NOWHERE: &str = "postgresql://u:p@127.0.0.1:1/d";
 
-async fn alone() -> Alone {
+async fn alone() -> ServerOnly {
     let environment = [
         ("SERVE", "backend"),
         ("DATABASE_RO_URL", NOWHERE),
@@ -23,7 +20,7 @@ async fn alone() -> Alone {
         ("DATABASE_UPSTREAM_URL", NOWHERE),
         ("ARXIV_API_URL", "http://127.0.0.1:1/api/query"),
     ];
-    Alone::start(&environment).listening().await
+    ServerOnly::start(&environment).listening().await
 }
 
 /// Status and body.
@@ -90,7 +87,7 @@ async fn bodies_that_are_too_long_are_refused() {
     blunt.push_str(&" ".repeat(8 * 1024 * 1024));
     assert_eq!(parts(&server.raw(blunt.as_bytes())).0, 413);
     let body = format!("\"{}\"", "x".repeat(1024 * 1024));
-    let request = client()
+    let request = http_client()
         .post(server.url("/write-queries"))
         .body(reqwest::Body::wrap_stream(futures::stream::iter([Ok::<
             _,
@@ -121,7 +118,7 @@ async fn a_body_that_does_not_come_is_waited_for_in_bounds() {
 #[tokio::test]
 async fn everything_that_is_away_is_one_answer() {
     let server = alone().await;
-    let client = client();
+    let client = http_client();
     let mut answers = Vec::new();
     for path in [
         "/read-results",
@@ -192,11 +189,11 @@ async fn everything_that_is_away_is_one_answer() {
 
 #[tokio::test]
 async fn a_replica_that_is_away_takes_nobody_out_of_service() {
-    let server = Alone::start(&[("SERVE", "results,read-queries"), ("DATABASE_RO_URL", NOWHERE)])
+    let server = ServerOnly::start(&[("SERVE", "results,read-queries"), ("DATABASE_RO_URL", NOWHERE)])
         .listening()
         .await;
-    let client = client();
-    bed::eventually("the replica is looked at", async || {
+    let client = http_client();
+    eventually("the replica is looked at", async || {
         let ready = client.get(server.url("/readyz")).send().await.unwrap();
         let status = ready.status();
         let body: serde_json::Value = serde_json::from_str(&ready.text().await.unwrap()).unwrap();
@@ -209,10 +206,10 @@ async fn a_replica_that_is_away_takes_nobody_out_of_service() {
 
 #[tokio::test]
 async fn what_is_not_served_is_not_there_and_needs_nothing() {
-    let server = Alone::start(&[("SERVE", "/results"), ("DATABASE_RO_URL", NOWHERE)])
+    let server = ServerOnly::start(&[("SERVE", "/results"), ("DATABASE_RO_URL", NOWHERE)])
         .listening()
         .await;
-    let client = client();
+    let client = http_client();
     for path in [
         "/arxiv?title=x",
         "/read-results",
@@ -253,7 +250,7 @@ async fn a_missing_setting_is_named() {
         (&[("SERVE", "nonsense")], "nonsense"),
     ];
     for (environment, named) in cases {
-        let server = Alone::start(environment);
+        let server = ServerOnly::start(environment);
         assert!(!server.child.wait(LIMIT).await.unwrap().success());
         assert!(
             server.child.log_tail().contains(named),
@@ -279,14 +276,14 @@ async fn one_connection_takes_many_requests_and_ids_come_back() {
             "{answer}"
         );
     }
-    let made = client()
+    let made = http_client()
         .get(server.url("/healthz"))
         .header("x-request-id", "a b")
         .send()
         .await
         .unwrap();
     assert_eq!(made.headers()["x-request-id"].len(), 32);
-    let _ = client()
+    let _ = http_client()
         .get(server.url("/read-results?page=2"))
         .header("x-request-id", "seen-1")
         .send()

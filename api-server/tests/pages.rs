@@ -2,14 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod bed;
-
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-
-use bed::Bed;
+use testbed::TestEnv;
 use testbed::{TempDir, process::Spec, stack::Options, tools::packages};
 
 /// For one file's tests on a busy machine.
@@ -37,9 +34,9 @@ async fn tools() -> Tools {
 }
 
 /// Runs the tests of one file. `SCREENS` names a folder that gets pictures of what they see.
-async fn run(file: &str, bed: &Bed, tools: &Tools) {
+async fn run(file: &str, env: &TestEnv, tools: &Tools) {
     let folder = TempDir::new("browser").unwrap();
-    let control = bed.stack.arxiv().unwrap().root().join("/_control").unwrap();
+    let control = env.stack.arxiv().unwrap().root().join("/_control").unwrap();
     let spec = Spec::new(&tools.node, folder.path().join("log"))
         .args(["--test", "--test-reporter", "spec"])
         .arg(
@@ -47,7 +44,7 @@ async fn run(file: &str, bed: &Bed, tools: &Tools) {
                 .join("tests/browser")
                 .join(file),
         )
-        .env("BASE_URL", bed.url(""))
+        .env("BASE_URL", env.url(""))
         .env("ARXIV_CONTROL", control.as_str())
         .env("CHROMIUM", &tools.chromium)
         .env("NODE_MODULES", &tools.modules)
@@ -57,8 +54,8 @@ async fn run(file: &str, bed: &Bed, tools: &Tools) {
 
 #[tokio::test]
 async fn the_documentation_works_without_the_internet() {
-    let (tools, bed) = tokio::join!(tools(), Bed::start(&[]));
-    run("docs.test.mjs", &bed, &tools).await;
+    let (tools, env) = tokio::join!(tools(), TestEnv::for_api(&[]));
+    run("docs.test.mjs", &env, &tools).await;
 }
 
 #[tokio::test]
@@ -68,6 +65,6 @@ async fn the_search_page_does_the_main_job() {
         min_interval: Duration::from_millis(500),
         ..Options::default()
     };
-    let (tools, bed) = tokio::join!(tools(), Bed::start_with(options, &[]));
-    run("page.test.mjs", &bed, &tools).await;
+    let (tools, env) = tokio::join!(tools(), TestEnv::for_api_with(options, &[]));
+    run("page.test.mjs", &env, &tools).await;
 }

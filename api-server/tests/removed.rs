@@ -2,44 +2,42 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod bed;
-
 use crd::ArxivQuery;
 use kube::{
     Api,
     api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
+use testbed::TestEnv;
 use testbed::arxiv::Mode;
-
-use bed::{Bed, eventually, json as body};
+use testbed::test_env::{eventually, json_body};
 
 /// Searches, and gives the object's name, its state and its results.
-async fn searched(bed: &Bed, title: &str) -> (String, Value, Value) {
+async fn searched(env: &TestEnv, title: &str) -> (String, Value, Value) {
     assert_eq!(
-        bed.get(&format!("/arxiv?title={title}&max_results=3"))
+        env.get(&format!("/arxiv?title={title}&max_results=3"))
             .await
             .status(),
         200
     );
-    let objects = bed.objects().await;
+    let objects = env.objects().await;
     let object = objects
         .into_iter()
         .find(|object| object.spec.title.as_deref() == Some(title));
     let name = object.unwrap().metadata.name.unwrap();
     let state = eventually("its end is told", async || {
-        let state = body(bed.get(&format!("/arxiv/{name}")).await).await;
+        let state = json_body(env.get(&format!("/arxiv/{name}")).await).await;
         (state["phase"] == "Succeeded").then_some(state)
     })
     .await;
-    let rows = body(bed.get(&format!("/arxiv/{name}/results")).await).await;
+    let rows = json_body(env.get(&format!("/arxiv/{name}/results")).await).await;
     assert_eq!(rows.as_array().unwrap().len(), 3, "{rows}");
     (name, state, rows)
 }
 
-async fn gone(bed: &Bed, name: &str) {
+async fn gone(env: &TestEnv, name: &str) {
     eventually("the object is gone", async || {
-        let objects = bed.objects().await;
+        let objects = env.objects().await;
         let left = objects
             .iter()
             .any(|object| object.metadata.name.as_deref() == Some(name));
@@ -49,9 +47,9 @@ async fn gone(bed: &Bed, name: &str) {
 }
 
 /// That there is none can be told once the replica is known to have all, which is 503 until then.
-async fn is_not_told_of(bed: &Bed, path: &str) {
+async fn is_not_told_of(env: &TestEnv, path: &str) {
     eventually("it is not told of", async || {
-        match bed.get(path).await.status().as_u16() {
+        match env.get(path).await.status().as_u16() {
             404 => Some(()),
             503 => None,
             status => panic!("{path}: {status}"),
@@ -61,11 +59,11 @@ async fn is_not_told_of(bed: &Bed, path: &str) {
 }
 
 /// The object's last state, as far as it was recorded.
-async fn is_told_from_its_record(bed: &Bed, name: &str, state: &Value, rows: &Value) {
-    let answer = bed.get(&format!("/arxiv/{name}")).await;
+async fn is_told_from_its_record(env: &TestEnv, name: &str, state: &Value, rows: &Value) {
+    let answer = env.get(&format!("/arxiv/{name}")).await;
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["cache-control"], "no-store");
-    let told = body(answer).await;
+    let told = json_body(answer).await;
     let mut expected = state.clone();
     for unknown in ["search", "attempts", "created", "started"] {
         expected[unknown] = Value::Null;
@@ -80,17 +78,17 @@ async fn is_told_from_its_record(bed: &Bed, name: &str, state: &Value, rows: &Va
     }
     assert_eq!(told, expected);
     assert!(state.get("removed").is_none(), "{state}");
-    let results = body(bed.get(&format!("/arxiv/{name}/results")).await).await;
+    let results = json_body(env.get(&format!("/arxiv/{name}/results")).await).await;
     assert_eq!(&results, rows);
-    let page = body(
-        bed.get(&format!("/arxiv/{name}/results?items_per_page=2&page=1"))
+    let page = json_body(
+        env.get(&format!("/arxiv/{name}/results?items_per_page=2&page=1"))
             .await,
     )
     .await;
     assert_eq!(page, json!([rows[2]]));
     // In every form, as of all results.
-    let listed = bed.get("/results?format=bibtex").await.text().await.unwrap();
-    let request = bed.client.get(bed.url(&format!("/arxiv/{name}/results")));
+    let listed = env.get("/results?format=bibtex").await.text().await.unwrap();
+    let request = env.http.get(env.url(&format!("/arxiv/{name}/results")));
     let exported = request
         .header("accept", "application/x-bibtex")
         .send()
@@ -104,10 +102,10 @@ async fn is_told_from_its_record(bed: &Bed, name: &str, state: &Value, rows: &Va
 }
 
 /// Whoever follows it gets what is told of it as the end, once.
-async fn is_followed_to_its_end(bed: &Bed, name: &str) {
-    let state = body(bed.get(&format!("/arxiv/{name}")).await).await;
+async fn is_followed_to_its_end(env: &TestEnv, name: &str) {
+    let state = json_body(env.get(&format!("/arxiv/{name}")).await).await;
     let path = format!("/arxiv/{name}/events");
-    let answer = bed.get(&path).await;
+    let answer = env.get(&path).await;
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
     let events = answer.text().await.unwrap();
@@ -121,122 +119,122 @@ async fn is_followed_to_its_end(bed: &Bed, name: &str) {
     assert_eq!(all("event").collect::<Vec<_>>(), ["end"], "{events}");
     let data: Value = serde_json::from_str(all("data").next().unwrap()).unwrap();
     assert_eq!(data, state);
-    let again = bed
-        .client
-        .get(bed.url(&path))
+    let again = env
+        .http
+        .get(env.url(&path))
         .header("last-event-id", all("id").next().unwrap());
     assert_eq!(again.send().await.unwrap().status(), 204);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_ttl_deleted_is_told_from_what_was_recorded() {
-    let bed = Bed::start(&[("ARXIV_TTL_SECONDS", "15"), ("SWEEP_INTERVAL_SECONDS", "1")]).await;
-    let (name, state, rows) = searched(&bed, "transient").await;
-    gone(&bed, &name).await;
-    is_told_from_its_record(&bed, &name, &state, &rows).await;
+    let env = TestEnv::for_api(&[("ARXIV_TTL_SECONDS", "15"), ("SWEEP_INTERVAL_SECONDS", "1")]).await;
+    let (name, state, rows) = searched(&env, "transient").await;
+    gone(&env, &name).await;
+    is_told_from_its_record(&env, &name, &state, &rows).await;
     // Rows from before, or of others, have no name.
-    bed.execute("update public.queries set object_name = null").await;
+    env.execute("update public.queries set object_name = null").await;
     for path in ["", "/events", "/results"] {
-        is_not_told_of(&bed, &format!("/arxiv/{name}{path}")).await;
+        is_not_told_of(&env, &format!("/arxiv/{name}{path}")).await;
     }
 }
 
 /// Whatever is read from the replica says how far that is behind.
-async fn the_lag_is_told(bed: &Bed, name: &str) {
-    let databases = &bed.stack.databases;
+async fn the_lag_is_told(env: &TestEnv, name: &str) {
+    let databases = &env.stack.databases;
     databases.replica.pause_replay().await.unwrap();
     let late = "insert into public.results (author) values ('late')";
     databases.primary.execute("arxiv", late).await.unwrap();
     for path in ["", "/events", "/results"] {
         eventually("the lag is told", async || {
-            let answer = bed.get(&format!("/arxiv/{name}{path}")).await;
+            let answer = env.get(&format!("/arxiv/{name}{path}")).await;
             assert_eq!(answer.status(), 200, "{path}");
             answer.headers().contains_key("arxiv-replica-lag").then_some(())
         })
         .await;
     }
     databases.replica.resume_replay().await.unwrap();
-    bed.execute("delete from public.results where author = 'late'")
+    env.execute("delete from public.results where author = 'late'")
         .await;
     eventually("it is behind no more", async || {
-        let answer = bed.get(&format!("/arxiv/{name}")).await;
+        let answer = env.get(&format!("/arxiv/{name}")).await;
         (!answer.headers().contains_key("arxiv-replica-lag")).then_some(())
     })
     .await;
 }
 
 /// Of a query whose object outlives its rows the results are told to be gone, for good.
-async fn expired_results_are_told_as_removed(bed: &Bed) {
-    let (name, state, _) = searched(bed, "expired").await;
+async fn expired_results_are_told_as_removed(env: &TestEnv) {
+    let (name, state, _) = searched(env, "expired").await;
     let uid = state["uid"].as_str().unwrap();
     let expire = format!(
         "insert into public.arxiv_retention (days) values (1);
          update public.queries set recorded_at = recorded_at - interval '2 days' where query_uid = '{uid}';
          select public.expire_queries(); delete from public.results where query_uid = '{uid}'"
     );
-    bed.execute(&expire).await;
+    env.execute(&expire).await;
     // For one that has just ended they might be on their way.
     let objects: Api<ArxivQuery> = Api::namespaced(
-        bed.stack.control_plane().client().await.unwrap(),
-        bed.stack.namespace(),
+        env.stack.control_plane().client().await.unwrap(),
+        env.stack.namespace(),
     );
     let long_ago = json!({"status": {"completionTime": "2024-03-31T00:00:00Z"}});
     objects
         .patch_status(&name, &PatchParams::default(), &Patch::Merge(long_ago))
         .await
         .unwrap();
-    let request = bed.client.get(bed.url(&format!("/arxiv/{name}/results")));
+    let request = env.http.get(env.url(&format!("/arxiv/{name}/results")));
     let answer = request
         .header("accept", "application/problem+json")
         .send()
         .await
         .unwrap();
     assert_eq!(answer.status(), 410);
-    assert_eq!(body(answer).await["code"], "results_removed");
-    let state = body(bed.get(&format!("/arxiv/{name}")).await).await;
+    assert_eq!(json_body(answer).await["code"], "results_removed");
+    let state = json_body(env.get(&format!("/arxiv/{name}")).await).await;
     assert_eq!(state["phase"], "Succeeded", "{state}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_removed_by_hand_is_told_from_what_was_recorded() {
-    let bed = Bed::start(&[]).await;
-    let (name, state, rows) = searched(&bed, "removed").await;
-    assert_eq!(bed.send("DELETE", &format!("/arxiv/{name}")).await.status(), 204);
-    gone(&bed, &name).await;
-    is_told_from_its_record(&bed, &name, &state, &rows).await;
-    is_followed_to_its_end(&bed, &name).await;
-    the_lag_is_told(&bed, &name).await;
+    let env = TestEnv::for_api(&[]).await;
+    let (name, state, rows) = searched(&env, "removed").await;
+    assert_eq!(env.send("DELETE", &format!("/arxiv/{name}")).await.status(), 204);
+    gone(&env, &name).await;
+    is_told_from_its_record(&env, &name, &state, &rows).await;
+    is_followed_to_its_end(&env, &name).await;
+    the_lag_is_told(&env, &name).await;
     // There is nothing left to remove.
-    assert_eq!(bed.send("DELETE", &format!("/arxiv/{name}")).await.status(), 404);
+    assert_eq!(env.send("DELETE", &format!("/arxiv/{name}")).await.status(), 404);
     // Of another namespace it is not told.
-    bed.execute("update public.queries set object_namespace = 'elsewhere'")
+    env.execute("update public.queries set object_namespace = 'elsewhere'")
         .await;
     for path in ["", "/events", "/results"] {
-        is_not_told_of(&bed, &format!("/arxiv/{name}{path}")).await;
+        is_not_told_of(&env, &format!("/arxiv/{name}{path}")).await;
     }
-    expired_results_are_told_as_removed(&bed).await;
+    expired_results_are_told_as_removed(&env).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_failed_is_told_with_its_reason_once_it_is_removed() {
-    let bed = Bed::start(&[("ARXIV_TTL_SECONDS", "15"), ("SWEEP_INTERVAL_SECONDS", "1")]).await;
-    bed.stack.arxiv().unwrap().set(Mode::Malformed);
-    let answer = bed.get("/arxiv?title=hopeless").await;
+    let env = TestEnv::for_api(&[("ARXIV_TTL_SECONDS", "15"), ("SWEEP_INTERVAL_SECONDS", "1")]).await;
+    env.stack.arxiv().unwrap().set(Mode::Malformed);
+    let answer = env.get("/arxiv?title=hopeless").await;
     assert_eq!(answer.status(), 502);
-    let told = body(answer).await;
-    let name = bed.objects().await[0].metadata.name.clone().unwrap();
+    let told = json_body(answer).await;
+    let name = env.objects().await[0].metadata.name.clone().unwrap();
     let path = format!("/arxiv/{name}");
-    let state = body(bed.get(&path).await).await;
+    let state = json_body(env.get(&path).await).await;
     assert_eq!(
         (&state["phase"], &state["reason"]),
         (&json!("Failed"), &json!("BrokenFeed")),
         "{state}"
     );
-    gone(&bed, &name).await;
+    gone(&env, &name).await;
 
-    let answer = bed.get(&path).await;
+    let answer = env.get(&path).await;
     assert_eq!(answer.status(), 200);
-    let after = body(answer).await;
+    let after = json_body(answer).await;
     let mut expected = state.clone();
     for unknown in ["search", "attempts", "created", "started", "query"] {
         expected[unknown] = Value::Null;
@@ -246,14 +244,14 @@ async fn what_failed_is_told_with_its_reason_once_it_is_removed() {
     expected["finished"] = after["finished"].clone();
     assert_eq!(after, expected);
     assert_eq!(after["message"], told["detail"]);
-    is_followed_to_its_end(&bed, &name).await;
-    assert_eq!(bed.get(&format!("{path}/results")).await.status(), 409);
+    is_followed_to_its_end(&env, &name).await;
+    assert_eq!(env.get(&format!("{path}/results")).await.status(), 409);
     // Nothing of it is in the tables.
     assert_eq!(
-        bed.count("public.queries").await + bed.count("public.results").await,
+        env.count("public.queries").await + env.count("public.results").await,
         0
     );
     // When it is forgotten, there is no query of this name.
-    bed.execute("delete from public.arxiv_closed_queries").await;
-    is_not_told_of(&bed, &path).await;
+    env.execute("delete from public.arxiv_closed_queries").await;
+    is_not_told_of(&env, &path).await;
 }

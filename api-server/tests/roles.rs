@@ -2,12 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod bed;
-
-use std::collections::BTreeSet;
-
-use bed::{Alone, LIMIT, client, eventually};
 use sqlx::AssertSqlSafe;
+use std::collections::BTreeSet;
+use testbed::test_env::{LIMIT, ServerOnly, eventually, http_client};
 use testbed::{Stack, stack::Options};
 
 /// Each endpoint, the settings that it needs, the database users that it connects as, and a request that uses them.
@@ -117,8 +114,8 @@ async fn connected(stack: &Stack) -> BTreeSet<String> {
 }
 
 /// Until it is ready and has answered; the users that it is connected as then.
-async fn used(stack: &Stack, server: &Alone, path: &str) -> BTreeSet<String> {
-    let client = client();
+async fn used(stack: &Stack, server: &ServerOnly, path: &str) -> BTreeSet<String> {
+    let client = http_client();
     eventually("the process is ready", async || {
         let ready = client.get(server.url("/readyz")).send().await.ok()?;
         (ready.status() == 200).then_some(())
@@ -157,7 +154,7 @@ async fn a_process_connects_as_the_users_of_what_it_serves_and_no_others() {
                 ("ARXIV_API_URL", arxiv),
                 ("MIN_INTERVAL_MS", "0"),
             ]);
-            let server = Alone::start(&environment).listening().await;
+            let server = ServerOnly::start(&environment).listening().await;
             let mut got = used(&stack, &server, path).await;
             if names.is_none() && serve == "arxiv" {
                 // Where there is a database for reading, it has /arxiv/NAME/results.

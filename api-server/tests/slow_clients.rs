@@ -2,16 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod bed;
-
 use std::{
     io::{Read, Write},
     net::TcpStream,
     time::Duration,
 };
-
-use bed::{Alone, LIMIT, client, eventually};
 use testbed::Postgres;
+use testbed::test_env::{LIMIT, ServerOnly, eventually, http_client};
 
 /// More than the server takes at once, together with what a request needs below the usual limit of 1,024 open files.
 const CROWD: usize = 1100;
@@ -28,9 +25,9 @@ fn allow_many_files() {
 }
 
 /// A server that serves `/read-results` and `/write-results` on a database that is not there, and its resident memory.
-async fn server() -> Alone {
+async fn server() -> ServerOnly {
     let nowhere = "postgresql://u:p@127.0.0.1:1/d";
-    Alone::start(&[
+    ServerOnly::start(&[
         ("SERVE", "read-results,write-results"),
         ("DATABASE_RO_URL", nowhere),
         ("DATABASE_RW_URL", nowhere),
@@ -45,14 +42,14 @@ fn resident(pid: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-fn connect(server: &Alone) -> TcpStream {
+fn connect(server: &ServerOnly) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", server.port.number())).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream
 }
 
 /// As many connections as the server takes and more, each having sent `start`.
-fn crowd(server: &Alone, start: &[u8]) -> Vec<TcpStream> {
+fn crowd(server: &ServerOnly, start: &[u8]) -> Vec<TcpStream> {
     (0..CROWD)
         .map(|_| {
             let mut stream = connect(server);
@@ -63,8 +60,8 @@ fn crowd(server: &Alone, start: &[u8]) -> Vec<TcpStream> {
         .collect()
 }
 
-async fn assert_healthy(server: &Alone, what: &str) {
-    let client = client();
+async fn assert_healthy(server: &ServerOnly, what: &str) {
+    let client = http_client();
     for path in ["/healthz", "/metrics"] {
         let answer = tokio::time::timeout(Duration::from_secs(10), client.get(server.url(path)).send());
         let answer = answer
@@ -113,7 +110,7 @@ async fn a_low_limit_of_open_files_keeps_nobody_out() {
         ("SERVE", "read-results"),
         ("DATABASE_RO_URL", "postgresql://u:p@127.0.0.1:1/d"),
     ];
-    let server = Alone::start_with_files(64, &environment).listening().await;
+    let server = ServerOnly::start_with_files(64, &environment).listening().await;
     let crowd: Vec<_> = (0..100).map(|_| connect(&server)).collect();
     assert_healthy(&server, "more connections than files").await;
     drop(crowd);
@@ -147,7 +144,7 @@ async fn slow_bodies_are_bounded_and_leave_room_for_health() {
     .into_bytes();
     start.extend_from_slice(&[b' '; 16 * 1024]);
     let mut crowd = crowd(&server, &start);
-    let client = client();
+    let client = http_client();
     eventually("health is answered beside slow bodies", async || {
         let answer = client.get(server.url("/healthz")).send().await.ok()?;
         (answer.status() == 200).then_some(())
@@ -162,7 +159,7 @@ async fn slow_bodies_are_bounded_and_leave_room_for_health() {
 }
 
 /// Asks from this address, and reads nothing.
-fn unread(server: &Alone, path: &str, address: &str) -> TcpStream {
+fn unread(server: &ServerOnly, path: &str, address: &str) -> TcpStream {
     let mut stream = connect(server);
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
@@ -170,8 +167,10 @@ fn unread(server: &Alone, path: &str, address: &str) -> TcpStream {
 }
 
 /// Asks from this address for problem details, and reads all: the status, and the body.
-async fn read(server: &Alone, path: &str, address: &str) -> (u16, String) {
-    let request = client().get(server.url(path)).header("x-forwarded-for", address);
+async fn read(server: &ServerOnly, path: &str, address: &str) -> (u16, String) {
+    let request = http_client()
+        .get(server.url(path))
+        .header("x-forwarded-for", address);
     let request = request.header("accept", "application/json, application/problem+json");
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
@@ -184,8 +183,8 @@ async fn read(server: &Alone, path: &str, address: &str) -> (u16, String) {
 }
 
 /// The memory that is taken for long answers.
-async fn taken(server: &Alone) -> u64 {
-    let metrics = client().get(server.url("/metrics")).send().await.unwrap();
+async fn taken(server: &ServerOnly) -> u64 {
+    let metrics = http_client().get(server.url("/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
     let name = "arxiv_api_server_answers_bytes{room=\"rows\"} ";
     let line = metrics.lines().find_map(|line| line.strip_prefix(name));
@@ -210,7 +209,7 @@ async fn clients_that_read_nothing_cost_little() {
         )
         .await
         .unwrap();
-    let server = Alone::start(&[
+    let server = ServerOnly::start(&[
         ("SERVE", "read-results"),
         ("DATABASE_RO_URL", &postgres.admin_url("arxiv")),
         ("TRUSTED_PROXIES", "127.0.0.0/8"),
@@ -291,7 +290,7 @@ async fn half_open_connections_end() {
     // Whether it still answers is its own business; it lets go in any case.
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    let client = client();
+    let client = http_client();
     eventually("only the looking connection is left", async || {
         let metrics = client.get(server.url("/metrics")).send().await.ok()?;
         let text = metrics.text().await.ok()?;

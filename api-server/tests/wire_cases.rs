@@ -2,14 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod bed;
-
 use reqwest::{Method, Response, header};
 use serde::Deserialize;
 use serde_json::Value;
+use testbed::TestEnv;
 use testbed::arxiv::Mode;
-
-use bed::{Bed, EMPTY, SEED};
+use testbed::test_env::{EMPTY, SEED};
 
 /// One line of the file.
 #[derive(Debug, Deserialize)]
@@ -30,7 +28,7 @@ struct Case {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_recorded_case_is_answered_as_it_must_be() {
-    let bed = Bed::start(&[]).await;
+    let env = TestEnv::for_api(&[]).await;
     let cases: Vec<Case> = include_str!("wire-cases.jsonl")
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
@@ -41,7 +39,7 @@ async fn every_recorded_case_is_answered_as_it_must_be() {
     for case in &cases {
         // Whatever may have changed rows makes the next case begin anew.
         if stands != case.setup {
-            set_up(&bed, &case.setup).await;
+            set_up(&env, &case.setup).await;
         }
         stands = if case.method == "POST" {
             String::new()
@@ -49,10 +47,10 @@ async fn every_recorded_case_is_answered_as_it_must_be() {
             case.setup.clone()
         };
         if case.setup.starts_with("upstream") {
-            bed.forget_pages().await;
-            bed.stack.arxiv().unwrap().clear_record();
+            env.forget_pages().await;
+            env.stack.arxiv().unwrap().clear_record();
         }
-        if let Err(failure) = check(&bed, case).await {
+        if let Err(failure) = check(&env, case).await {
             failures.push(format!("{}: {failure}", case.name));
         }
     }
@@ -65,19 +63,19 @@ async fn every_recorded_case_is_answered_as_it_must_be() {
     );
 }
 
-async fn set_up(bed: &Bed, setup: &str) {
+async fn set_up(env: &TestEnv, setup: &str) {
     match setup {
-        "empty" => bed.execute(EMPTY).await,
-        "seeded" => bed.execute(SEED).await,
+        "empty" => env.execute(EMPTY).await,
+        "seeded" => env.execute(SEED).await,
         upstream => {
             let mode: Mode = upstream.strip_prefix("upstream ").unwrap().parse().unwrap();
-            bed.stack.arxiv().unwrap().set(mode);
+            env.stack.arxiv().unwrap().set(mode);
         }
     }
 }
 
-async fn check(bed: &Bed, case: &Case) -> Result<(), String> {
-    let response = send(bed, case).await;
+async fn check(env: &TestEnv, case: &Case) -> Result<(), String> {
+    let response = send(env, case).await;
     let status = response.status().as_u16();
     let headers = response.headers().clone();
     let text = response.text().await.unwrap();
@@ -126,7 +124,7 @@ async fn check(bed: &Bed, case: &Case) -> Result<(), String> {
         }
     }
     if status == 200 && case.upstream_saw.is_some() {
-        let requests = bed.stack.arxiv().unwrap().requests();
+        let requests = env.stack.arxiv().unwrap().requests();
         let [request] = requests.as_slice() else {
             return Err(format!("{} requests to arXiv", requests.len()));
         };
@@ -135,11 +133,11 @@ async fn check(bed: &Bed, case: &Case) -> Result<(), String> {
     Ok(())
 }
 
-async fn send(bed: &Bed, case: &Case) -> Response {
+async fn send(env: &TestEnv, case: &Case) -> Response {
     let path = case.path.replace("{5000 x}", &"x".repeat(5000));
-    let mut request = bed.client.request(
+    let mut request = env.http.request(
         Method::from_bytes(case.method.as_bytes()).unwrap(),
-        bed.url(&path),
+        env.url(&path),
     );
     // A body that is a string was sent as it is; the name says when not as JSON.
     let body = match &case.body {

@@ -2,24 +2,22 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod bed;
-
 use reqwest::header;
 use serde_json::json;
+use testbed::TestEnv;
 use testbed::arxiv::{Behaviour, Mode};
-
-use bed::{Bed, json, problems, told};
+use testbed::test_env::{error_of, json_body, problems};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn searches_and_their_failures() {
-    let bed = Bed::start(&[("ARXIV_TIMEOUT_MS", "6000")]).await;
-    searches(&bed).await;
-    failures_of_arxiv(&bed).await;
-    calls_are_logged(&bed).await;
+    let env = TestEnv::for_api(&[("ARXIV_TIMEOUT_MS", "6000")]).await;
+    searches(&env).await;
+    failures_of_arxiv(&env).await;
+    calls_are_logged(&env).await;
 }
 
-async fn searches(bed: &Bed) {
-    let arxiv = bed.stack.arxiv().unwrap();
+async fn searches(env: &TestEnv) {
+    let arxiv = env.stack.arxiv().unwrap();
     // What is typed stays in its field, on both endpoints; what was fetched is not asked for again.
     let typed = [
         ("title=deep+OR+learning", "(ti:deep OR ti:learning)"),
@@ -29,11 +27,11 @@ async fn searches(bed: &Bed) {
         ("title=(a+OR+b)+ANDNOT+c", "ANDNOT"),
     ];
     for (query, part) in typed {
-        bed.forget_pages().await;
+        env.forget_pages().await;
         arxiv.clear_record();
-        let found = json(bed.get(&format!("/arxiv-api?{query}&max_results=2")).await).await;
+        let found = json_body(env.get(&format!("/arxiv-api?{query}&max_results=2")).await).await;
         assert_eq!(found["num_entries"], 2, "{query}: {found}");
-        let answer = json(bed.get(&format!("/arxiv?{query}&max_results=2")).await).await;
+        let answer = json_body(env.get(&format!("/arxiv?{query}&max_results=2")).await).await;
         assert_eq!(answer["num_entries"], 2, "{query}: {answer}");
         assert!(answer["timestamp"].is_i64() && found["timestamp"].is_i64());
         let requests = arxiv.requests();
@@ -46,13 +44,13 @@ async fn searches(bed: &Bed) {
     }
 
     // More than one answer of arXiv holds is put together.
-    bed.forget_pages().await;
+    env.forget_pages().await;
     let total = Behaviour {
         total: Some(4500),
         ..Behaviour::default()
     };
     arxiv.set(total);
-    let found = json(bed.get("/arxiv-api?title=long&max_results=30000").await).await;
+    let found = json_body(env.get("/arxiv-api?title=long&max_results=30000").await).await;
     assert_eq!(
         (&found["num_results"], &found["num_entries"]),
         (&json!(4500), &json!(4500))
@@ -63,7 +61,7 @@ async fn searches(bed: &Bed) {
     // On both endpoints the same is wrong.
     arxiv.clear_record();
     for endpoint in ["/arxiv", "/arxiv-api"] {
-        let (status, detail) = told(bed.get(&format!("{endpoint}?max_results=3&foo=bar")).await).await;
+        let (status, detail) = error_of(env.get(&format!("{endpoint}?max_results=3&foo=bar")).await).await;
         assert_eq!(
             (status, detail),
             (400, json!("At least one search parameter must be provided"))
@@ -88,7 +86,7 @@ async fn searches(bed: &Bed) {
             ),
         ];
         for (query, kind, field) in cases {
-            let (status, detail) = told(bed.get(&format!("{endpoint}?{query}")).await).await;
+            let (status, detail) = error_of(env.get(&format!("{endpoint}?{query}")).await).await;
             assert_eq!(status, 422, "{endpoint} {query}");
             let place = json!(["query", field]).to_string();
             assert_eq!(
@@ -101,16 +99,16 @@ async fn searches(bed: &Bed) {
     assert!(arxiv.requests().is_empty());
     let accents = "%C3%A9".repeat(512);
     assert_eq!(
-        bed.get(&format!("/arxiv?title={accents}&max_results=1"))
+        env.get(&format!("/arxiv?title={accents}&max_results=1"))
             .await
             .status(),
         200
     );
 }
 
-async fn failures_of_arxiv(bed: &Bed) {
-    let arxiv = bed.stack.arxiv().unwrap();
-    let before = bed.count("public.queries").await;
+async fn failures_of_arxiv(env: &TestEnv) {
+    let arxiv = env.stack.arxiv().unwrap();
+    let before = env.count("public.queries").await;
     let mut cases: Vec<(Mode, u16)> = [400, 403, 404, 429, 500, 503]
         .map(|code| (Mode::Status(code), code))
         .to_vec();
@@ -133,13 +131,13 @@ async fn failures_of_arxiv(bed: &Bed) {
     ]);
     for (number, (mode, expected)) in cases.into_iter().enumerate() {
         for endpoint in ["/arxiv-api", "/arxiv"] {
-            bed.forget_pages().await;
+            env.forget_pages().await;
             arxiv.set(mode);
-            let response = bed
+            let response = env
                 .get(&format!("{endpoint}?title=f{number}&max_results=3"))
                 .await;
             let retry = response.headers().contains_key(header::RETRY_AFTER);
-            let (status, detail) = told(response).await;
+            let (status, detail) = error_of(response).await;
             assert_eq!(status, expected, "{endpoint} {mode}: {detail}");
             assert_eq!(retry, matches!(expected, 429 | 503), "{endpoint} {mode}");
             let text = detail.as_str().unwrap();
@@ -151,9 +149,9 @@ async fn failures_of_arxiv(bed: &Bed) {
     }
     arxiv.set(Mode::Redirect);
     for endpoint in ["/arxiv-api", "/arxiv"] {
-        bed.forget_pages().await;
+        env.forget_pages().await;
         assert_eq!(
-            bed.get(&format!("{endpoint}?title=moved&max_results=3"))
+            env.get(&format!("{endpoint}?title=moved&max_results=3"))
                 .await
                 .status(),
             200,
@@ -161,30 +159,30 @@ async fn failures_of_arxiv(bed: &Bed) {
         );
     }
     // Nothing of what failed was recorded, then or by now.
-    assert_eq!(bed.count("public.queries").await, before + 1);
+    assert_eq!(env.count("public.queries").await, before + 1);
 
     // Finding nothing is no failure: recorded, and 404 on both.
     arxiv.set(Mode::Zero);
-    bed.forget_pages().await;
+    env.forget_pages().await;
     for endpoint in ["/arxiv-api", "/arxiv"] {
-        let (status, detail) = told(bed.get(&format!("{endpoint}?title=nothing")).await).await;
+        let (status, detail) = error_of(env.get(&format!("{endpoint}?title=nothing")).await).await;
         assert!(
             status == 404 && detail.as_str().unwrap().starts_with("No results found"),
             "{endpoint}: {detail}"
         );
     }
-    assert_eq!(bed.count("public.queries").await, before + 2);
+    assert_eq!(env.count("public.queries").await, before + 2);
     arxiv.set(Mode::Ok);
 }
 
-async fn calls_are_logged(bed: &Bed) {
-    bed.forget_pages().await;
-    let request = bed
-        .client
-        .get(bed.url("/arxiv?title=Buda%22pest&max_results=1"))
+async fn calls_are_logged(env: &TestEnv) {
+    env.forget_pages().await;
+    let request = env
+        .http
+        .get(env.url("/arxiv?title=Buda%22pest&max_results=1"))
         .header("x-request-id", "log-1");
     assert_eq!(request.send().await.unwrap().status(), 200);
-    let log = bed.log();
+    let log = env.api_server_log();
     let line = log
         .lines()
         .find(|line| line.contains("request_id=log-1") && line.contains("NOTICE"))

@@ -1,13 +1,11 @@
 //! How the operator uses its databases: as its own users only, and with bounded memory when they are slow.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod support;
-
-use std::{collections::BTreeSet, time::Duration};
-
 use crd::Phase;
 use futures::future::join_all;
-use support::{Bed, LIMIT, options, search, within};
+use std::{collections::BTreeSet, time::Duration};
+use testbed::TestEnv;
+use testbed::test_env::{LIMIT, search, within};
 use testbed::{
     net::ProxyMode,
     stack::{Options, Server, Service},
@@ -29,15 +27,15 @@ fn memory(service: &Service, name: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_database_slows_intake_and_costs_no_memory() {
-    let bed = Bed::start(Options {
+    let env = TestEnv::start(Options {
         api_servers: vec!["all".into()],
         proxies: true,
-        ..options()
+        ..Options::operator_only()
     })
     .await;
-    bed.create("first", search("first")).await;
-    bed.finished("first").await;
-    let services: Vec<&Service> = bed.stack.services().collect();
+    env.create("first", search("first")).await;
+    env.finished("first").await;
+    let services: Vec<&Service> = env.stack.services().collect();
     let before: Vec<u64> = services.iter().map(|service| memory(service, "VmRSS")).collect();
     let set_all = |link: ProxyMode| {
         for service in &services {
@@ -48,8 +46,8 @@ async fn a_slow_database_slows_intake_and_costs_no_memory() {
     };
 
     set_all(ProxyMode::Slow(DELAY));
-    bed.create_many("q", QUERIES).await;
-    let api_server = &bed.stack.api_servers[0];
+    env.create_many("q", QUERIES).await;
+    let api_server = &env.stack.api_servers[0];
     let paths = [
         "/results",
         "/queries?start_timestamp=1970-01-01",
@@ -76,17 +74,17 @@ async fn a_slow_database_slows_intake_and_costs_no_memory() {
         answers.iter().all(|answer| matches!(answer, Ok(200 | 503))),
         "{answers:?}"
     );
-    let some = within(LIMIT, async || (finished(&bed).await > 5).then_some(())).await;
+    let some = within(LIMIT, async || (finished(&env).await > 5).then_some(())).await;
     assert!(some.is_some(), "it goes on, slowly");
-    let waiting = QUERIES + 1 - finished(&bed).await;
+    let waiting = QUERIES + 1 - finished(&env).await;
     assert!(
         waiting > QUERIES / 4,
         "only {waiting} of {QUERIES} wait: this proves nothing"
     );
 
     set_all(ProxyMode::Open);
-    let objects = bed.until_in_phase(Phase::Succeeded, QUERIES + 1).await;
-    bed.assert_rows_of(&objects).await;
+    let objects = env.until_in_phase(Phase::Succeeded, QUERIES + 1).await;
+    env.assert_rows_of(&objects).await;
     for (service, before) in services.iter().zip(before) {
         let grown = memory(service, "VmHWM").saturating_sub(before);
         // Shown by --nocapture.
@@ -105,8 +103,8 @@ async fn a_slow_database_slows_intake_and_costs_no_memory() {
     }
 }
 
-async fn finished(bed: &Bed) -> usize {
-    let objects = bed.queries.list(&kube::api::ListParams::default()).await.unwrap();
+async fn finished(env: &TestEnv) -> usize {
+    let objects = env.queries.list(&kube::api::ListParams::default()).await.unwrap();
     objects
         .items
         .iter()
@@ -124,14 +122,14 @@ async fn it_connects_as_its_own_users_and_needs_no_other_credential() {
         "DATABASE_OWNER_URL",
         "DATABASE_SEQUENCE_OWNER_URL",
     ];
-    let mut options = options();
+    let mut options = Options::operator_only();
     options
         .environment
         .extend(others.map(|name| (name.to_owned(), nowhere.to_owned())));
-    let bed = Bed::start(options).await;
-    bed.create("q", search("q")).await;
-    assert_eq!(bed.finished("q").await.phase, Phase::Succeeded);
-    let mut admin = bed.primary().connect("postgres").await.unwrap();
+    let env = TestEnv::start(options).await;
+    env.create("q", search("q")).await;
+    assert_eq!(env.finished("q").await.phase, Phase::Succeeded);
+    let mut admin = env.primary().connect("postgres").await.unwrap();
     let users: Vec<String> = sqlx::query_scalar(
         "select distinct usename::text from pg_stat_activity
          where application_name like 'arxiv-operator%' and usename is not null",

@@ -1,10 +1,9 @@
 //! Every way in which arXiv fails: how the query ends, and what spends its `backoffLimit`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod support;
-
 use crd::{ArxivQuery, ArxivQuerySpec, FAIL_FAST_ANNOTATION, Phase};
-use support::{Bed, LIMIT, options, search};
+use testbed::TestEnv;
+use testbed::test_env::{LIMIT, search};
 use testbed::{
     arxiv::{Behaviour, Mode},
     stack::Options,
@@ -17,7 +16,7 @@ fn hasty() -> Options {
         environment: environment
             .map(|(name, value)| (name.into(), value.into()))
             .into(),
-        ..options()
+        ..Options::operator_only()
     }
 }
 
@@ -47,8 +46,8 @@ fn kstatus(status: &crd::ArxivQueryStatus) -> &'static str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_used_ends_the_query_once_its_retries_are_spent() {
-    let bed = Bed::start(hasty()).await;
-    let arxiv = bed.stack.arxiv().unwrap();
+    let env = TestEnv::start(hasty()).await;
+    let arxiv = env.stack.arxiv().unwrap();
     // Mode, HTTP status told, reason, failed attempts that count, requests. One retry is allowed.
     let cases = [
         (Mode::Status(400), 400, "SearchRefused", 0, 1),
@@ -76,7 +75,7 @@ async fn what_cannot_be_used_ends_the_query_once_its_retries_are_spent() {
         arxiv.set(mode);
         arxiv.clear_record();
         let name = format!("broken{i}");
-        bed.create(
+        env.create(
             &name,
             ArxivQuerySpec {
                 backoff_limit: Some(1),
@@ -84,7 +83,7 @@ async fn what_cannot_be_used_ends_the_query_once_its_retries_are_spent() {
             },
         )
         .await;
-        let status = bed.finished(&name).await;
+        let status = env.finished(&name).await;
         let told = (status.phase, status.http_status, reason(&status), status.attempts);
         assert_eq!(
             told,
@@ -103,7 +102,7 @@ async fn what_cannot_be_used_ends_the_query_once_its_retries_are_spent() {
             "{message}"
         );
     }
-    assert_eq!(bed.rows().await, [], "a failed query has no rows");
+    assert_eq!(env.rows().await, [], "a failed query has no rows");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,8 +111,8 @@ async fn throttling_and_silence_are_waited_out() {
     options
         .environment
         .push(("ARXIV_TIMEOUT_MS".into(), "2000".into()));
-    let bed = Bed::start(options).await;
-    let arxiv = bed.stack.arxiv().unwrap();
+    let env = TestEnv::start(options).await;
+    let arxiv = env.stack.arxiv().unwrap();
     let slow = Behaviour {
         delay_ms: 3_000,
         ..Behaviour::default()
@@ -135,7 +134,7 @@ async fn throttling_and_silence_are_waited_out() {
         arxiv.set(behaviour);
         arxiv.clear_record();
         let name = format!("patient{i}");
-        bed.create(
+        env.create(
             &name,
             ArxivQuerySpec {
                 backoff_limit: Some(0),
@@ -143,7 +142,7 @@ async fn throttling_and_silence_are_waited_out() {
             },
         )
         .await;
-        let waits = bed
+        let waits = env
             .status_when(&name, "told of", |status| status.phase != Phase::Pending)
             .await;
         assert_eq!(
@@ -154,7 +153,7 @@ async fn throttling_and_silence_are_waited_out() {
         // More often than its retries, which none of this spends.
         arxiv.wait_for_requests(3, LIMIT).await.unwrap();
         arxiv.set(Mode::Ok);
-        let status = bed.finished(&name).await;
+        let status = env.finished(&name).await;
         assert_eq!(
             (status.phase, status.attempts),
             (Phase::Succeeded, Some(0)),
@@ -163,17 +162,17 @@ async fn throttling_and_silence_are_waited_out() {
         assert_eq!(kstatus(&status), "Current", "{what}");
         assert!(arxiv.requests().len() >= 4, "{what}");
         // However often it was tried again, its users are told twice.
-        bed.until_events(&name, &[obstacle, "Succeeded"]).await;
+        env.until_events(&name, &[obstacle, "Succeeded"]).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_answer_is_doubted_once() {
-    let bed = Bed::start(hasty()).await;
-    let arxiv = bed.stack.arxiv().unwrap();
+    let env = TestEnv::start(hasty()).await;
+    let arxiv = env.stack.arxiv().unwrap();
     arxiv.set(Behaviour::from(Mode::Zero).times(1));
-    bed.create("lie", search("lie")).await;
-    let status = bed.finished("lie").await;
+    env.create("lie", search("lie")).await;
+    let status = env.finished("lie").await;
     assert_eq!(
         (status.phase, status.num_results, status.num_entries),
         (Phase::Succeeded, Some(1234), Some(2))
@@ -181,20 +180,20 @@ async fn an_empty_answer_is_doubted_once() {
     assert_eq!(arxiv.requests().len(), 2);
 
     arxiv.set(Mode::Zero);
-    bed.create("nothing", search("nothing")).await;
-    let status = bed.finished("nothing").await;
+    env.create("nothing", search("nothing")).await;
+    let status = env.finished("nothing").await;
     assert_eq!(
         (status.phase, status.num_results, status.num_entries),
         (Phase::Succeeded, Some(0), Some(0))
     );
     assert_eq!(arxiv.requests().len(), 4);
-    assert_eq!(bed.rows().await.len(), 2, "that nothing was found is recorded");
+    assert_eq!(env.rows().await.len(), 2, "that nothing was found is recorded");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_fails_fast_and_one_with_a_deadline_do_not_wait() {
-    let bed = Bed::start(hasty()).await;
-    let arxiv = bed.stack.arxiv().unwrap();
+    let env = TestEnv::start(hasty()).await;
+    let arxiv = env.stack.arxiv().unwrap();
     let cases = [
         (Mode::Status(400), 400),
         (Mode::Status(404), 404),
@@ -212,8 +211,8 @@ async fn a_query_that_fails_fast_and_one_with_a_deadline_do_not_wait() {
         // With all the usual retries: it is the annotation that counts.
         let mut object = ArxivQuery::new(&name, search(&name));
         object.metadata.annotations = Some([(FAIL_FAST_ANNOTATION.to_owned(), "true".to_owned())].into());
-        bed.create_object(&object).await;
-        let status = bed.finished(&name).await;
+        env.create_object(&object).await;
+        let status = env.finished(&name).await;
         assert_eq!(
             (status.phase, status.http_status),
             (Phase::Failed, Some(http_status)),
@@ -227,8 +226,8 @@ async fn a_query_that_fails_fast_and_one_with_a_deadline_do_not_wait() {
         active_deadline_seconds: Some(2),
         ..search("deadline")
     };
-    bed.create("deadline", spec).await;
-    let status = bed.finished("deadline").await;
+    env.create("deadline", spec).await;
+    let status = env.finished("deadline").await;
     assert_eq!(
         (status.phase, reason(&status)),
         (Phase::Failed, "DeadlineExceeded"),
@@ -243,14 +242,14 @@ async fn a_query_that_fails_fast_and_one_with_a_deadline_do_not_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn attempts_outlive_the_operator() {
     let environment = vec![("RETRY_BASE_MS".to_owned(), "1000".to_owned())];
-    let bed = Bed::start(Options {
+    let env = TestEnv::start(Options {
         environment,
-        ..options()
+        ..Options::operator_only()
     })
     .await;
-    let arxiv = bed.stack.arxiv().unwrap();
+    let arxiv = env.stack.arxiv().unwrap();
     arxiv.set(Mode::Malformed);
-    bed.create(
+    env.create(
         "q",
         ArxivQuerySpec {
             backoff_limit: Some(2),
@@ -259,13 +258,13 @@ async fn attempts_outlive_the_operator() {
     )
     .await;
     for attempts in 1..=2 {
-        bed.status_when("q", "at its next attempt", |status| {
+        env.status_when("q", "at its next attempt", |status| {
             status.attempts >= Some(attempts)
         })
         .await;
-        bed.operator().kill9_and_start().unwrap();
+        env.operator().kill9_and_start().unwrap();
     }
-    let status = bed.finished("q").await;
+    let status = env.finished("q").await;
     assert_eq!((status.phase, status.attempts), (Phase::Failed, Some(3)));
     let requests = arxiv.requests().len();
     // A kill may come between a failed request and the status that tells of it.

@@ -1,13 +1,12 @@
 //! Large searches: fetched in slices, taken up where they were, written a page at a time.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod support;
-
-use std::collections::BTreeMap;
-
 use crd::{ArxivQuerySpec, Phase};
-use support::{Bed, LIMIT, options, search};
+use std::collections::BTreeMap;
+use testbed::TestEnv;
 use testbed::arxiv::{Behaviour, Mode};
+use testbed::stack::Options;
+use testbed::test_env::{LIMIT, search};
 
 const RESULTS: i32 = 30_000;
 const SLICE: u32 = 2_000;
@@ -26,8 +25,8 @@ fn large() -> ArxivQuerySpec {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_search_goes_on_after_kills_and_lets_others_between() {
-    let bed = Bed::start(options()).await;
-    let arxiv = bed.stack.arxiv().unwrap();
+    let env = TestEnv::start(Options::operator_only()).await;
+    let arxiv = env.stack.arxiv().unwrap();
     let well = Behaviour {
         delay_ms: 300,
         total: Some(RESULTS.unsigned_abs()),
@@ -44,22 +43,22 @@ async fn a_large_search_goes_on_after_kills_and_lets_others_between() {
             ..well.clone()
         });
     }
-    bed.create("large", large()).await;
+    env.create("large", large()).await;
     for (kill, requests) in KILLS.into_iter().enumerate() {
         arxiv.wait_for_requests(requests, LIMIT).await.unwrap();
-        bed.operator().kill9_and_start().unwrap();
-        bed.create(&format!("small{kill}"), search(&format!("small{kill}")))
+        env.operator().kill9_and_start().unwrap();
+        env.create(&format!("small{kill}"), search(&format!("small{kill}")))
             .await;
     }
-    let status = bed.finished("large").await;
+    let status = env.finished("large").await;
     assert_eq!(status.phase, Phase::Succeeded, "{status:?}");
     // The first page's total counts, whatever later ones say.
     assert_eq!(
         (status.num_results, status.num_entries),
         (Some(i64::from(RESULTS)), Some(i64::from(RESULTS)))
     );
-    bed.until_in_phase(Phase::Succeeded, 1 + KILLS.len()).await;
-    assert_eq!(bed.rows().await.len(), 1 + KILLS.len());
+    env.until_in_phase(Phase::Succeeded, 1 + KILLS.len()).await;
+    assert_eq!(env.rows().await.len(), 1 + KILLS.len());
 
     let requests = arxiv.requests();
     let mut asked = BTreeMap::new();
@@ -97,19 +96,19 @@ async fn a_large_search_goes_on_after_kills_and_lets_others_between() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_search_is_never_in_memory_as_a_whole() {
-    let bed = Bed::start(options()).await;
-    bed.stack.arxiv().unwrap().set(Behaviour {
+    let env = TestEnv::start(Options::operator_only()).await;
+    env.stack.arxiv().unwrap().set(Behaviour {
         total: Some(RESULTS.unsigned_abs()),
         ..Behaviour::default()
     });
-    bed.create("usual", search("usual")).await;
-    bed.finished("usual").await;
-    let before = bed.operator().child().memory().unwrap();
-    bed.create("large", large()).await;
-    let status = bed.finished("large").await;
+    env.create("usual", search("usual")).await;
+    env.finished("usual").await;
+    let before = env.operator().child().memory().unwrap();
+    env.create("large", large()).await;
+    let status = env.finished("large").await;
     assert_eq!(status.num_entries, Some(i64::from(RESULTS)), "{status:?}");
-    let after = bed.operator().child().memory().unwrap();
+    let after = env.operator().child().memory().unwrap();
     println!("memory: {before:?} after a usual query, {after:?} after a large one");
     assert!(after.peak < before.peak + GROWTH, "{before:?} {after:?}");
-    assert_eq!(bed.rows().await.len(), 2);
+    assert_eq!(env.rows().await.len(), 2);
 }

@@ -1,10 +1,6 @@
 //! Several operators: one works, and another takes over when it ends, is killed, or is cut off.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod support;
-
-use std::time::{Duration, Instant};
-
 use crd::Phase;
 use k8s_openapi::api::{coordination::v1::Lease, rbac::v1::Role};
 use kube::{
@@ -12,7 +8,9 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::json;
-use support::{Bed, LIMIT, options, search, within};
+use std::time::{Duration, Instant};
+use testbed::TestEnv;
+use testbed::test_env::{LIMIT, search, within};
 use testbed::{
     arxiv::Behaviour,
     process::Signal,
@@ -27,27 +25,27 @@ fn electing(operators: usize) -> Options {
     Options {
         operators,
         environment: Vec::new(),
-        ..options()
+        ..Options::operator_only()
     }
 }
 
-async fn leads(bed: &Bed, service: &Service) -> Option<bool> {
-    Some(bed.metric_of(service, LEADER).await? > 0.5)
+async fn leads(env: &TestEnv, service: &Service) -> Option<bool> {
+    Some(env.metric_of(service, LEADER).await? > 0.5)
 }
 
 /// Waits until one of these leads, and no other.
-async fn leader<'a>(bed: &Bed, among: &[&'a Service]) -> &'a Service {
+async fn leader<'a>(env: &TestEnv, among: &[&'a Service]) -> &'a Service {
     let found = within(LIMIT, async || {
         let mut leaders = Vec::new();
         for service in among {
-            if leads(bed, service).await? {
+            if leads(env, service).await? {
                 leaders.push(*service);
             }
         }
         (leaders.len() == 1).then(|| leaders[0])
     })
     .await;
-    found.unwrap_or_else(|| panic!("there is not one leader\n{}", bed.logs()))
+    found.unwrap_or_else(|| panic!("there is not one leader\n{}", env.operator_logs()))
 }
 
 fn others<'a>(all: &[&'a Service], but: &Service) -> Vec<&'a Service> {
@@ -57,26 +55,26 @@ fn others<'a>(all: &[&'a Service], but: &Service) -> Vec<&'a Service> {
         .collect()
 }
 
-fn requests(bed: &Bed) -> usize {
-    bed.stack.arxiv().unwrap().requests().len()
+fn requests(env: &TestEnv) -> usize {
+    env.stack.arxiv().unwrap().requests().len()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_one_takes_over_after_a_kill_and_after_an_end() {
     // All of them are ready by then.
-    let bed = Bed::start(electing(3)).await;
-    let all: Vec<&Service> = bed.stack.operators.iter().collect();
-    bed.stack.arxiv().unwrap().set(Behaviour {
+    let env = TestEnv::start(electing(3)).await;
+    let all: Vec<&Service> = env.stack.operators.iter().collect();
+    env.stack.arxiv().unwrap().set(Behaviour {
         delay_ms: 200,
         ..Behaviour::default()
     });
-    let first = leader(&bed, &all).await;
+    let first = leader(&env, &all).await;
     let standbys = others(&all, first);
-    bed.create_many("q", 40).await;
-    bed.until_in_phase(Phase::Succeeded, 5).await;
+    env.create_many("q", 40).await;
+    env.until_in_phase(Phase::Succeeded, 5).await;
     for standby in &standbys {
         assert_eq!(
-            bed.metric_of(standby, WRITTEN).await,
+            env.metric_of(standby, WRITTEN).await,
             Some(0.0),
             "who stands by does nothing"
         );
@@ -84,30 +82,30 @@ async fn another_one_takes_over_after_a_kill_and_after_an_end() {
 
     let killed = Instant::now();
     first.child().kill9();
-    let done = bed.until_in_phase(Phase::Succeeded, 5).await.len();
-    let second = leader(&bed, &standbys).await;
+    let done = env.until_in_phase(Phase::Succeeded, 5).await.len();
+    let second = leader(&env, &standbys).await;
     println!("after a kill, another one leads in {:?}", killed.elapsed());
     assert!(
         killed.elapsed() < Duration::from_secs(30),
         "{:?}",
         killed.elapsed()
     );
-    bed.until_in_phase(Phase::Succeeded, done + 1).await;
+    env.until_in_phase(Phase::Succeeded, done + 1).await;
     println!("after a kill, work goes on in {:?}", killed.elapsed());
 
     // In the middle of a request: it is finished, recorded and told, and only then does the next one begin.
-    bed.stack.arxiv().unwrap().set(Behaviour {
+    env.stack.arxiv().unwrap().set(Behaviour {
         delay_ms: 1_000,
         ..Behaviour::default()
     });
-    let asked = requests(&bed);
-    bed.stack
+    let asked = requests(&env);
+    env.stack
         .arxiv()
         .unwrap()
         .wait_for_requests(asked + 2, LIMIT)
         .await
         .unwrap();
-    let leases: Api<Lease> = Api::namespaced(bed.client.clone(), bed.stack.namespace());
+    let leases: Api<Lease> = Api::namespaced(env.kube.clone(), env.stack.namespace());
     let holder = async || {
         let lease = leases.get("arxiv-operator").await.unwrap();
         lease.spec.unwrap().holder_identity.unwrap()
@@ -116,39 +114,39 @@ async fn another_one_takes_over_after_a_kill_and_after_an_end() {
     second.child().signal(Signal::TERM);
     let status = second.child().wait(LIMIT).await.unwrap();
     let ended = Instant::now();
-    assert!(status.success(), "{status}\n{}", bed.logs());
+    assert!(status.success(), "{status}\n{}", env.operator_logs());
     // Or it would have to run out first.
     assert_ne!(holder().await, second_ones, "the lease is free for the next one");
-    let third = leader(&bed, &others(&standbys, second)).await;
+    let third = leader(&env, &others(&standbys, second)).await;
     println!(
         "after an end in order, another one leads in {:?}",
         ended.elapsed()
     );
-    bed.stack.arxiv().unwrap().set(Behaviour::default());
-    let objects = bed.until_in_phase(Phase::Succeeded, 40).await;
-    bed.assert_rows_of(&objects).await;
-    let asked = requests(&bed);
+    env.stack.arxiv().unwrap().set(Behaviour::default());
+    let objects = env.until_in_phase(Phase::Succeeded, 40).await;
+    env.assert_rows_of(&objects).await;
+    let asked = requests(&env);
     assert!(
         (40..=41).contains(&asked),
         "{asked} requests: only the killed one's may have been asked for again"
     );
-    assert_eq!(bed.stack.arxiv().unwrap().max_open(), 1);
+    assert_eq!(env.stack.arxiv().unwrap().max_open(), 1);
 
     // Who comes back stands by.
     first.child().start_again().unwrap();
     first.ready(LIMIT).await.unwrap();
     second.child().start_again().unwrap();
     second.ready(LIMIT).await.unwrap();
-    assert_eq!(leader(&bed, &all).await.name(), third.name());
+    assert_eq!(leader(&env, &all).await.name(), third.name());
     let lease = leases.get("arxiv-operator").await.unwrap().spec.unwrap();
     assert_eq!(lease.lease_transitions, Some(2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_was_paused_does_no_harm() {
-    let bed = Bed::start(electing(2)).await;
-    let all: Vec<&Service> = bed.stack.operators.iter().collect();
-    let arxiv = bed.stack.arxiv().unwrap();
+    let env = TestEnv::start(electing(2)).await;
+    let all: Vec<&Service> = env.stack.operators.iter().collect();
+    let arxiv = env.stack.arxiv().unwrap();
     // First with nothing to do, then with a request under way and more in its queue.
     for (prefix, count, delay_ms) in [("idle", 5, 0), ("busy", 20, 300)] {
         arxiv.set(Behaviour {
@@ -156,25 +154,25 @@ async fn a_leader_that_was_paused_does_no_harm() {
             ..Behaviour::default()
         });
         arxiv.clear_record();
-        let paused = leader(&bed, &all).await;
+        let paused = leader(&env, &all).await;
         let busy = delay_ms > 0;
         if busy {
-            bed.create_many(prefix, count).await;
+            env.create_many(prefix, count).await;
             arxiv.wait_for_requests(3, LIMIT).await.unwrap();
         }
-        let written = bed.metric_of(paused, WRITTEN).await.unwrap();
+        let written = env.metric_of(paused, WRITTEN).await.unwrap();
         paused.child().freeze();
         let rest = others(&all, paused);
-        let next = leader(&bed, &rest).await;
+        let next = leader(&env, &rest).await;
         if !busy {
-            bed.create_many(prefix, count).await;
-            bed.until_in_phase(Phase::Succeeded, count).await;
+            env.create_many(prefix, count).await;
+            env.until_in_phase(Phase::Succeeded, count).await;
         }
         paused.child().thaw();
-        assert_eq!(leader(&bed, &all).await.name(), next.name());
+        assert_eq!(leader(&env, &all).await.name(), next.name());
         let total = if busy { 5 + count } else { count };
-        let objects = bed.until_in_phase(Phase::Succeeded, total).await;
-        bed.assert_rows_of(&objects).await;
+        let objects = env.until_in_phase(Phase::Succeeded, total).await;
+        env.assert_rows_of(&objects).await;
         let asked = arxiv.requests().len();
         assert!(
             (count..=count + 1).contains(&asked),
@@ -183,47 +181,47 @@ async fn a_leader_that_was_paused_does_no_harm() {
         assert_eq!(arxiv.max_open(), 1, "{prefix}");
         if !busy {
             assert_eq!(
-                bed.metric_of(paused, WRITTEN).await,
+                env.metric_of(paused, WRITTEN).await,
                 Some(written),
                 "it does nothing more"
             );
         }
-        let (status, body) = bed.get(paused, "/healthz").await.unwrap();
+        let (status, body) = env.get_from(paused, "/healthz").await.unwrap();
         assert_eq!(status, 200, "{prefix}: {body}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_cannot_renew_its_lease_stops_and_comes_back() {
-    let bed = Bed::start(Options {
+    let env = TestEnv::start(Options {
         own_control_plane: true,
         ..electing(1)
     })
     .await;
-    bed.create("before", search("before")).await;
-    assert_eq!(bed.finished("before").await.phase, Phase::Succeeded);
-    let plane = bed.stack.control_plane();
+    env.create("before", search("before")).await;
+    assert_eq!(env.finished("before").await.phase, Phase::Succeeded);
+    let plane = env.stack.control_plane();
     let cut_off = Instant::now();
     plane.api_server().kill9();
     let stopped = within(LIMIT, async || {
-        (!leads(&bed, bed.operator()).await?).then_some(())
+        (!leads(&env, env.operator()).await?).then_some(())
     })
     .await;
-    assert!(stopped.is_some(), "it still leads\n{}", bed.logs());
+    assert!(stopped.is_some(), "it still leads\n{}", env.operator_logs());
     println!("cut off, a leader stops in {:?}", cut_off.elapsed());
-    assert!(bed.operator().child().is_running());
+    assert!(env.operator().child().is_running());
     plane.start_api_server().await.unwrap();
-    bed.create("after", search("after")).await;
-    assert_eq!(bed.finished("after").await.phase, Phase::Succeeded);
-    assert_eq!(leads(&bed, bed.operator()).await, Some(true));
-    assert_eq!(requests(&bed), 2);
+    env.create("after", search("after")).await;
+    assert_eq!(env.finished("after").await.phase, Phase::Succeeded);
+    assert_eq!(leads(&env, env.operator()).await, Some(true));
+    assert_eq!(requests(&env), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_right_to_the_lease_it_says_what_to_do() {
-    let bed = Bed::start(electing(1)).await;
-    bed.operator().child().terminate(LIMIT).await.unwrap();
-    let roles: Api<Role> = Api::namespaced(bed.client.clone(), bed.stack.namespace());
+    let env = TestEnv::start(electing(1)).await;
+    env.operator().child().terminate(LIMIT).await.unwrap();
+    let roles: Api<Role> = Api::namespaced(env.kube.clone(), env.stack.namespace());
     let patch = json!({ "rules": [] });
     roles
         .patch(
@@ -233,7 +231,7 @@ async fn without_a_right_to_the_lease_it_says_what_to_do() {
         )
         .await
         .unwrap();
-    bed.operator().child().start_again().unwrap();
-    bed.until_missing("leader election", "LEADER_ELECTION=false")
+    env.operator().child().start_again().unwrap();
+    env.until_missing("leader election", "LEADER_ELECTION=false")
         .await;
 }

@@ -1,48 +1,47 @@
 //! An operator's beginning and end.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod support;
-
-use std::time::{Duration, Instant};
-
 use crd::Phase;
-use support::{Bed, LIMIT, options, search};
+use std::time::{Duration, Instant};
+use testbed::TestEnv;
+use testbed::stack::Options;
+use testbed::test_env::{LIMIT, search};
 use testbed::{arxiv::Behaviour, process::Signal};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_sigterm_the_request_under_way_is_finished_and_recorded() {
-    let bed = Bed::start(options()).await;
-    let arxiv = bed.stack.arxiv().unwrap();
+    let env = TestEnv::start(Options::operator_only()).await;
+    let arxiv = env.stack.arxiv().unwrap();
     arxiv.set(Behaviour {
         delay_ms: 3_000,
         ..Behaviour::default()
     });
-    bed.create("under-way", search("underway")).await;
+    env.create("under-way", search("underway")).await;
     arxiv.wait_for_requests(1, LIMIT).await.unwrap();
-    bed.create("waiting", search("waiting")).await;
+    env.create("waiting", search("waiting")).await;
     let asked = Instant::now();
-    bed.operator().child().signal(Signal::TERM);
-    let status = bed
+    env.operator().child().signal(Signal::TERM);
+    let status = env
         .operator()
         .child()
         .wait(Duration::from_secs(25))
         .await
         .unwrap();
-    assert!(status.success(), "{status}\n{}", bed.logs());
+    assert!(status.success(), "{status}\n{}", env.operator_logs());
     assert!(asked.elapsed() < Duration::from_secs(25));
-    let done = bed.status("under-way").await;
-    assert_eq!(done.phase, Phase::Succeeded, "{}", bed.logs());
-    assert_eq!(bed.rows().await.len(), 1);
+    let done = env.status("under-way").await;
+    assert_eq!(done.phase, Phase::Succeeded, "{}", env.operator_logs());
+    assert_eq!(env.rows().await.len(), 1);
     assert_eq!(arxiv.requests().len(), 1, "nothing new was begun");
-    assert_eq!(bed.status("waiting").await.phase, Phase::Pending);
+    assert_eq!(env.status("waiting").await.phase, Phase::Pending);
 
-    bed.operator().child().start_again().unwrap();
-    assert_eq!(bed.finished("waiting").await.phase, Phase::Succeeded);
+    env.operator().child().start_again().unwrap();
+    assert_eq!(env.finished("waiting").await.phase, Phase::Succeeded);
     assert_eq!(arxiv.requests().len(), 2);
 
     // With nothing to do it does not take the 25 s that it has for its end.
     let asked = Instant::now();
-    let status = bed.operator().child().terminate(LIMIT).await.unwrap();
+    let status = env.operator().child().terminate(LIMIT).await.unwrap();
     assert!(
         status.success() && asked.elapsed() < Duration::from_secs(15),
         "{status} after {:?}",
@@ -52,9 +51,9 @@ async fn on_sigterm_the_request_under_way_is_finished_and_recorded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_cannot_start_says_what_to_do() {
-    let bed = Bed::start(options()).await;
+    let env = TestEnv::start(Options::operator_only()).await;
     let program = env!("CARGO_BIN_EXE_arxiv-operator");
-    let taken = format!("127.0.0.1:{}", bed.operator().url().port().unwrap());
+    let taken = format!("127.0.0.1:{}", env.operator().url().port().unwrap());
     let cases: [(&[&str], i32, &str); 7] = [
         (&["crd"], 0, "kind: CustomResourceDefinition"),
         (&["migrate"], 1, "DATABASE_SEQUENCE_OWNER_URL is not set"),

@@ -2,56 +2,54 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "its figures are its result")]
 
-mod support;
-
-use std::time::{Duration, Instant};
-
 use crd::{ArxivQuery, ArxivQuerySpec, Phase};
 use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
-use support::{Bed, LIMIT, options, search, within};
+use std::time::{Duration, Instant};
+use testbed::TestEnv;
+use testbed::test_env::{LIMIT, search, within};
 use testbed::{arxiv::Behaviour, stack::Options};
 
 const QUEUE: &str = "arxiv_operator_queue_length";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn priority_then_namespaces_in_turn_then_age() {
-    let bed = Bed::start(Options {
+    let env = TestEnv::start(Options {
         cluster_wide: true,
         min_interval: Duration::from_millis(100),
-        ..options()
+        ..Options::operator_only()
     })
     .await;
-    let arxiv = bed.stack.arxiv().unwrap();
-    let elsewhere = bed.stack.control_plane().namespace().await.unwrap();
-    let elsewhere: Api<ArxivQuery> = Api::namespaced(bed.client.clone(), &elsewhere);
+    let arxiv = env.stack.arxiv().unwrap();
+    let elsewhere = env.stack.control_plane().namespace().await.unwrap();
+    let elsewhere: Api<ArxivQuery> = Api::namespaced(env.kube.clone(), &elsewhere);
     // What comes while this one is under way waits.
     arxiv.set(Behaviour::from(testbed::arxiv::Mode::Slow).times(1));
-    bed.create("first", search("first")).await;
+    env.create("first", search("first")).await;
     arxiv.wait_for_requests(1, LIMIT).await.unwrap();
     let ranked = |word: &str, priority| ArxivQuerySpec {
         priority,
         ..search(word)
     };
     for (word, priority) in [("a1", 0), ("a2", 0), ("a3", 0), ("low", -1), ("raised", -2)] {
-        bed.create(word, ranked(word, priority)).await;
+        env.create(word, ranked(word, priority)).await;
     }
     elsewhere
         .create(&PostParams::default(), &ArxivQuery::new("b1", ranked("b1", 0)))
         .await
         .unwrap();
-    bed.create("high", ranked("high", 7)).await;
-    let all_wait = within(LIMIT, async || (bed.metric(QUEUE).await > 7.5).then_some(())).await;
-    all_wait.unwrap_or_else(|| panic!("not all wait\n{}", bed.logs()));
+    env.create("high", ranked("high", 7)).await;
+    let all_wait = within(LIMIT, async || (env.metric(QUEUE).await > 7.5).then_some(())).await;
+    all_wait.unwrap_or_else(|| panic!("not all wait\n{}", env.operator_logs()));
     let patch = Patch::Merge(json!({"spec": {"priority": 9}}));
-    bed.queries
+    env.queries
         .patch("raised", &PatchParams::default(), &patch)
         .await
         .unwrap();
-    bed.until_in_phase(Phase::Succeeded, 7).await;
+    env.until_in_phase(Phase::Succeeded, 7).await;
     let asked: Vec<_> = arxiv
         .requests()
         .into_iter()
@@ -73,24 +71,24 @@ async fn priority_then_namespaces_in_turn_then_age() {
 /// Objects of one second have no age among them, so these are spread over namespaces by uid alone: the order is not looked
 /// at here, but what it costs that so many wait.
 async fn waiting_costs_nothing(queries: usize, watched: Duration) {
-    let bed = Bed::start(Options {
+    let env = TestEnv::start(Options {
         own_control_plane: true,
         // Nobody's turn comes while this is measured.
         min_interval: Duration::from_hours(1),
-        ..options()
+        ..Options::operator_only()
     })
     .await;
-    bed.create_many("w", queries).await;
+    env.create_many("w", queries).await;
     let length = format!("{queries}");
     let limit = LIMIT + Duration::from_millis(50) * u32::try_from(queries).unwrap();
     #[allow(clippy::cast_precision_loss, reason = "a few thousand")]
     let all = queries as f64 - 1.5;
-    let all_wait = within(limit, async || (bed.metric(QUEUE).await > all).then_some(())).await;
-    all_wait.unwrap_or_else(|| panic!("not all {length} wait\n{}", bed.logs()));
+    let all_wait = within(limit, async || (env.metric(QUEUE).await > all).then_some(())).await;
+    all_wait.unwrap_or_else(|| panic!("not all {length} wait\n{}", env.operator_logs()));
     let reconciles = async || {
-        bed.metric("arxiv_operator_reconciles_total{outcome=\"ok\"}")
+        env.metric("arxiv_operator_reconciles_total{outcome=\"ok\"}")
             .await
-            + bed
+            + env
                 .metric("arxiv_operator_reconciles_total{outcome=\"error\"}")
                 .await
     };
@@ -106,13 +104,13 @@ async fn waiting_costs_nothing(queries: usize, watched: Duration) {
     .await
     .unwrap();
     let began = Instant::now();
-    let calls_before = api_calls(&bed).await;
+    let calls_before = api_calls(&env).await;
     tokio::time::sleep(watched).await;
     let again = (reconciles().await - before) / (watched.as_secs_f64() / 60.0);
-    let calls = api_calls(&bed).await - calls_before;
+    let calls = api_calls(&env).await - calls_before;
     let counted = began.elapsed();
     let regular = regular_calls(counted);
-    let written = bed
+    let written = env
         .metric("arxiv_operator_status_writes_total{outcome=\"written\"}")
         .await;
     println!(
@@ -134,9 +132,9 @@ fn regular_calls(time: Duration) -> f64 {
 }
 
 /// Requests for `ArxivQueries` that the API server has answered. Watches count when they end.
-async fn api_calls(bed: &Bed) -> f64 {
+async fn api_calls(env: &TestEnv) -> f64 {
     let request = axum::http::Request::get("/metrics").body(Vec::new()).unwrap();
-    let text = bed.client.request_text(request).await.unwrap();
+    let text = env.kube.request_text(request).await.unwrap();
     text.lines()
         .filter(|line| {
             line.starts_with("apiserver_request_total{") && line.contains("resource=\"arxivqueries\"")

@@ -1,39 +1,36 @@
 //! Polite: one request an interval and one connection at a time, over all processes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod support;
-
-use std::time::Duration;
-
 use crd::Phase;
 use futures::future::join_all;
-use support::{Bed, options};
+use std::time::Duration;
+use testbed::TestEnv;
 use testbed::stack::Options;
 
 /// Two operators and an API server that asks arXiv for its callers, all at once.
 async fn all_at_once(interval: Duration, queries: usize, calls: usize) {
-    let mut options = options();
+    let mut options = Options::operator_only();
     // The last one's turn comes after some 19 s, on a machine with nothing else on it.
     options
         .environment
         .push(("UPSTREAM_PATIENCE_MS".into(), "60000".into()));
-    let bed = Bed::start(Options {
+    let env = TestEnv::start(Options {
         operators: 2,
         api_servers: vec!["arxiv-api".into()],
         min_interval: interval,
         ..options
     })
     .await;
-    let api_server = &bed.stack.api_servers[0];
+    let api_server = &env.stack.api_servers[0];
     let calls_made = (0..calls).map(async |i| {
         let path = format!("/arxiv-api?title=call{i}&max_results=2");
-        let (status, body) = bed.get(api_server, &path).await.unwrap();
+        let (status, body) = env.get_from(api_server, &path).await.unwrap();
         assert_eq!(status, 200, "{body}");
     });
-    tokio::join!(bed.create_many("q", queries), join_all(calls_made));
-    let objects = bed.until_in_phase(Phase::Succeeded, queries).await;
-    bed.assert_rows_of(&objects).await;
-    let arxiv = bed.stack.arxiv().unwrap();
+    tokio::join!(env.create_many("q", queries), join_all(calls_made));
+    let objects = env.until_in_phase(Phase::Succeeded, queries).await;
+    env.assert_rows_of(&objects).await;
+    let arxiv = env.stack.arxiv().unwrap();
     assert_eq!(arxiv.requests().len(), queries + calls, "nothing is asked twice");
     assert_eq!(arxiv.max_open(), 1);
     let spacing = arxiv.min_spacing().unwrap();

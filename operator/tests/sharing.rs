@@ -1,63 +1,66 @@
 //! Don't ask twice, and let others between.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod support;
+use std::future::Future;
 
 use crd::{ArxivQuery, ArxivQuerySpec, CachePolicy, Phase};
+use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::PostParams;
-use support::{Bed, LIMIT, for_each, on_one_day, options, search};
+use testbed::TestEnv;
 use testbed::arxiv::Behaviour;
+use testbed::stack::Options;
+use testbed::test_env::{LIMIT, search, within_one_arxiv_day};
 
 /// How many objects ask for the same.
 const SAME: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_page_is_for_all_who_want_it() {
-    on_one_day().await;
-    let bed = Bed::start(options()).await;
-    let arxiv = bed.stack.arxiv().unwrap();
+    within_one_arxiv_day().await;
+    let env = TestEnv::start(Options::operator_only()).await;
+    let arxiv = env.stack.arxiv().unwrap();
     arxiv.set(Behaviour {
         delay_ms: 1_000,
         ..Behaviour::default()
     });
     for_each(0..SAME, 32, async |i| {
         let object = ArxivQuery::new(&format!("same{i}"), search("same"));
-        bed.queries
+        env.queries
             .create(&PostParams::default(), &object)
             .await
             .map(drop)
     })
     .await;
-    let objects = bed.until_in_phase(Phase::Succeeded, SAME).await;
-    bed.assert_rows_of(&objects).await;
+    let objects = env.until_in_phase(Phase::Succeeded, SAME).await;
+    env.assert_rows_of(&objects).await;
     assert_eq!(arxiv.requests().len(), 1);
     // Later ones find it stored; their time is not arXiv's.
-    bed.create("later", search("  same ")).await;
-    let later = bed.finished("later").await;
+    env.create("later", search("  same ")).await;
+    let later = env.finished("later").await;
     assert_eq!(later.phase, Phase::Succeeded);
     assert!(later.timestamp >= objects[0].status.as_ref().unwrap().timestamp);
     assert_eq!(arxiv.requests().len(), 1);
     // After midnight it is yesterday's page.
-    bed.primary()
+    env.primary()
         .execute("arxiv_sequence", "update public.arxiv_pages set day = day - 1")
         .await
         .unwrap();
-    bed.create("next-day", search("same")).await;
-    assert_eq!(bed.finished("next-day").await.phase, Phase::Succeeded);
+    env.create("next-day", search("same")).await;
+    assert_eq!(env.finished("next-day").await.phase, Phase::Succeeded);
     assert_eq!(arxiv.requests().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn others_get_their_turns_between_the_slices_of_a_big_query() {
-    let bed = Bed::start(options()).await;
-    let arxiv = bed.stack.arxiv().unwrap();
+    let env = TestEnv::start(Options::operator_only()).await;
+    let arxiv = env.stack.arxiv().unwrap();
     arxiv.set(Behaviour {
         delay_ms: 1_500,
         total: Some(4_100),
         drift: true,
         ..Behaviour::default()
     });
-    bed.create(
+    env.create(
         "big",
         ArxivQuerySpec {
             max_results: 5_000,
@@ -66,18 +69,18 @@ async fn others_get_their_turns_between_the_slices_of_a_big_query() {
     )
     .await;
     arxiv.wait_for_requests(1, LIMIT).await.unwrap();
-    bed.create_many("small", 2).await;
-    let running = bed
+    env.create_many("small", 2).await;
+    let running = env
         .status_when("big", "told of", |status| status.phase != Phase::Pending)
         .await;
     assert_eq!(running.message.as_deref(), Some("fetched 1 of 3 slices"));
     assert!(running.start_time.is_some());
-    let big = bed.finished("big").await;
+    let big = env.finished("big").await;
     assert_eq!(
         (big.phase, big.num_results, big.num_entries),
         (Phase::Succeeded, Some(4_100), Some(4_100))
     );
-    bed.until_in_phase(Phase::Succeeded, 3).await;
+    env.until_in_phase(Phase::Succeeded, 3).await;
     let asked: Vec<_> = arxiv
         .requests()
         .iter()
@@ -100,10 +103,10 @@ async fn others_get_their_turns_between_the_slices_of_a_big_query() {
         "{asked:?}"
     );
     assert_eq!(asked.len(), 5);
-    assert_eq!(bed.rows().await.len(), 3);
+    assert_eq!(env.rows().await.len(), 3);
     // At the beginning, between the slices, and at its end.
     assert!(
-        bed.metric("arxiv_operator_status_writes_total{outcome=\"written\"}")
+        env.metric("arxiv_operator_status_writes_total{outcome=\"written\"}")
             .await
             < 4.5
     );
@@ -112,9 +115,9 @@ async fn others_get_their_turns_between_the_slices_of_a_big_query() {
 /// Asked for once for all who want it that fresh; who comes later finds the fresh page.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_asks_once_for_all_who_want_it() {
-    on_one_day().await;
-    let bed = Bed::start(options()).await;
-    let arxiv = bed.stack.arxiv().unwrap();
+    within_one_arxiv_day().await;
+    let env = TestEnv::start(Options::operator_only()).await;
+    let arxiv = env.stack.arxiv().unwrap();
     arxiv.set(Behaviour {
         numbered: true,
         ..Behaviour::default()
@@ -123,8 +126,8 @@ async fn a_refresh_asks_once_for_all_who_want_it() {
         cache_policy: CachePolicy::Refresh,
         ..search("same")
     };
-    bed.create("before", search("same")).await;
-    bed.finished("before").await;
+    env.create("before", search("same")).await;
+    env.finished("before").await;
     arxiv.set(Behaviour {
         numbered: true,
         // All five are there long before it is answered.
@@ -132,19 +135,19 @@ async fn a_refresh_asks_once_for_all_who_want_it() {
         ..Behaviour::default()
     });
     for i in 0..5 {
-        bed.create(&format!("fresh{i}"), fresh()).await;
+        env.create(&format!("fresh{i}"), fresh()).await;
     }
     for i in 0..5 {
-        let status = bed.finished(&format!("fresh{i}")).await;
+        let status = env.finished(&format!("fresh{i}")).await;
         assert_eq!(status.phase, Phase::Succeeded);
     }
     assert_eq!(arxiv.requests().len(), 2, "one for all five");
-    bed.create("after", search("same")).await;
-    bed.finished("after").await;
-    bed.create("fresh-again", fresh()).await;
-    bed.finished("fresh-again").await;
+    env.create("after", search("same")).await;
+    env.finished("after").await;
+    env.create("fresh-again", fresh()).await;
+    env.finished("fresh-again").await;
     assert_eq!(arxiv.requests().len(), 3, "\"after\" finds the refreshed page");
-    let mut connection = bed.primary().connect("arxiv").await.unwrap();
+    let mut connection = env.primary().connect("arxiv").await.unwrap();
     // The stand-in numbers its answers: "… (fetch N)".
     let titles: Vec<(String, String)> = sqlx::query_as(
         "select query_uid::text, min(title) from public.results where result_number = 0 group by query_uid",
@@ -153,7 +156,7 @@ async fn a_refresh_asks_once_for_all_who_want_it() {
     .await
     .unwrap();
     let fetch_of = async |name: &str| {
-        let uid = bed.queries.get(name).await.unwrap().metadata.uid.unwrap();
+        let uid = env.queries.get(name).await.unwrap().metadata.uid.unwrap();
         let (_, title) = titles.iter().find(|(of, _)| *of == uid).unwrap();
         title.rsplit_once("(fetch ").unwrap().1.to_owned()
     };
@@ -161,4 +164,18 @@ async fn a_refresh_asks_once_for_all_who_want_it() {
     assert_eq!(fetch_of("fresh0").await, fetch_of("fresh4").await);
     assert_eq!(fetch_of("fresh0").await, fetch_of("after").await);
     assert_ne!(fetch_of("after").await, fetch_of("fresh-again").await);
+}
+
+/// Runs this for each item, `at_once` at a time.
+async fn for_each<T, F: Future<Output = kube::Result<()>>>(
+    items: impl IntoIterator<Item = T>,
+    at_once: usize,
+    each: impl Fn(T) -> F,
+) {
+    stream::iter(items)
+        .map(each)
+        .buffer_unordered(at_once)
+        .try_collect::<Vec<_>>()
+        .await
+        .expect("all of them");
 }

@@ -1,36 +1,25 @@
 //! A suspended query is left alone, and costs nobody else anything.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod support;
-
-use std::time::Duration;
-
 use crd::{ArxivQuerySpec, Phase};
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::DeleteParams;
 use serde_json::json;
-use support::{Bed, LIMIT, options, search};
+use std::time::Duration;
+use testbed::TestEnv;
 use testbed::arxiv::{Behaviour, Mode};
-
-impl Bed {
-    async fn set(&self, name: &str, spec: serde_json::Value) {
-        let patch = Patch::Merge(json!({ "spec": spec }));
-        self.queries
-            .patch(name, &PatchParams::default(), &patch)
-            .await
-            .unwrap();
-    }
-}
+use testbed::stack::Options;
+use testbed::test_env::{LIMIT, search};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_suspended_from_the_start_is_asked_for_when_it_is_resumed() {
-    let bed = Bed::start(options()).await;
-    let arxiv = bed.stack.arxiv().unwrap();
+    let env = TestEnv::start(Options::operator_only()).await;
+    let arxiv = env.stack.arxiv().unwrap();
     let spec = ArxivQuerySpec {
         suspend: true,
         ..search("later")
     };
-    bed.create("later", spec).await;
-    let status = bed
+    env.create("later", spec).await;
+    let status = env
         .status_when("later", "suspended", |status| status.phase == Phase::Suspended)
         .await;
     let told: Vec<_> = status
@@ -46,26 +35,26 @@ async fn what_is_suspended_from_the_start_is_asked_for_when_it_is_resumed() {
         ]
     );
     // Others go on meanwhile.
-    bed.create("now", search("now")).await;
-    assert_eq!(bed.finished("now").await.phase, Phase::Succeeded);
+    env.create("now", search("now")).await;
+    assert_eq!(env.finished("now").await.phase, Phase::Succeeded);
     assert_eq!(arxiv.requests().len(), 1);
     // Told once: the write of "now" is the other one.
     let written = "arxiv_operator_status_writes_total{outcome=\"written\"}";
-    bed.until_metric(written, 2.0).await;
-    bed.set("later", json!({"suspend": false})).await;
-    assert_eq!(bed.finished("later").await.phase, Phase::Succeeded);
-    assert_eq!(bed.rows().await.len(), 2);
+    env.until_metric(written, 2.0).await;
+    env.patch_spec("later", json!({"suspend": false})).await;
+    assert_eq!(env.finished("later").await.phase, Phase::Succeeded);
+    assert_eq!(env.rows().await.len(), 2);
 }
 
 /// In the queue, between slices, and with a request for it under way; and its deadline counts anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn suspending_takes_effect_wherever_a_query_is() {
-    let bed = Bed::start(testbed::stack::Options {
+    let env = TestEnv::start(Options {
         min_interval: Duration::from_secs(1),
-        ..options()
+        ..Options::operator_only()
     })
     .await;
-    let arxiv = bed.stack.arxiv().unwrap();
+    let arxiv = env.stack.arxiv().unwrap();
     arxiv.set(Behaviour {
         delay_ms: 4_000,
         total: Some(4_100),
@@ -76,38 +65,38 @@ async fn suspending_takes_effect_wherever_a_query_is() {
         active_deadline_seconds: Some(600),
         ..search("big")
     };
-    bed.create("big", big).await;
+    env.create("big", big).await;
     arxiv.wait_for_requests(1, LIMIT).await.unwrap();
     // While the request for "big" is under way, this one stands in the queue.
-    bed.create("queued", search("queued")).await;
-    bed.set("queued", json!({"suspend": true})).await;
-    bed.status_when("queued", "suspended", |status| status.phase == Phase::Suspended)
+    env.create("queued", search("queued")).await;
+    env.patch_spec("queued", json!({"suspend": true})).await;
+    env.status_when("queued", "suspended", |status| status.phase == Phase::Suspended)
         .await;
     // The second slice of "big" is asked for: it is suspended between this and the third.
     arxiv.wait_for_requests(2, LIMIT).await.unwrap();
-    bed.set("big", json!({"suspend": true})).await;
-    let status = bed
+    env.patch_spec("big", json!({"suspend": true})).await;
+    let status = env
         .status_when("big", "suspended", |status| status.phase == Phase::Suspended)
         .await;
     assert_eq!(status.start_time, None, "its deadline does not count");
     // Another query shows that the queue goes on without them.
-    bed.create("other", search("other")).await;
-    bed.finished("other").await;
+    env.create("other", search("other")).await;
+    env.finished("other").await;
     let asked = |query: &str| {
         let all = arxiv.requests();
         all.iter().filter(|r| r.search_query == query).count()
     };
     assert_eq!((asked("ti:big"), asked("ti:queued")), (2, 0));
-    bed.set("big", json!({"suspend": false})).await;
-    let big = bed.finished("big").await;
+    env.patch_spec("big", json!({"suspend": false})).await;
+    let big = env.finished("big").await;
     assert_eq!((big.phase, big.num_entries), (Phase::Succeeded, Some(4_100)));
     assert_eq!(asked("ti:big"), 3, "it goes on with what was stored");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_of_a_fetch_may_leave_and_the_others_get_it() {
-    let bed = Bed::start(options()).await;
-    let arxiv = bed.stack.arxiv().unwrap();
+    let env = TestEnv::start(Options::operator_only()).await;
+    let arxiv = env.stack.arxiv().unwrap();
     // (what happens to the one who asked first, whether all others succeed with that one request)
     for (case, happens) in ["suspended", "deleted", "failed"].into_iter().enumerate() {
         arxiv.clear_record();
@@ -126,28 +115,28 @@ async fn the_owner_of_a_fetch_may_leave_and_the_others_get_it() {
             ..Behaviour::default()
         });
         let owner = format!("{happens}-owner");
-        bed.create(&owner, first).await;
+        env.create(&owner, first).await;
         arxiv.wait_for_requests(1, LIMIT).await.unwrap();
         for other in 0..3 {
-            bed.create(&format!("{happens}-other{other}"), search(&word))
+            env.create(&format!("{happens}-other{other}"), search(&word))
                 .await;
         }
         match happens {
-            "suspended" => bed.set(&owner, json!({"suspend": true})).await,
+            "suspended" => env.patch_spec(&owner, json!({"suspend": true})).await,
             "deleted" => {
-                bed.queries
+                env.queries
                     .delete(&owner, &DeleteParams::default())
                     .await
                     .unwrap();
             }
             _ => {
-                let owner = bed.finished(&owner).await;
+                let owner = env.finished(&owner).await;
                 assert_eq!(owner.phase, Phase::Failed);
                 arxiv.set(Behaviour::default());
             }
         }
         for other in 0..3 {
-            let other = bed.finished(&format!("{happens}-other{other}")).await;
+            let other = env.finished(&format!("{happens}-other{other}")).await;
             assert_eq!(
                 (other.phase, other.num_entries),
                 (Phase::Succeeded, Some(2)),

@@ -115,7 +115,7 @@ impl Bed {
         };
         match outage {
             Outage::Freeze(lasts) => {
-                process.stop();
+                process.freeze();
                 tokio::time::sleep(lasts).await;
                 process.thaw();
             }

@@ -10,6 +10,7 @@ pub mod postgres;
 pub mod process;
 pub mod stack;
 pub mod temp_dir;
+pub mod test_env;
 pub mod tools;
 pub mod wait;
 
@@ -19,3 +20,4 @@ pub use net::http_get;
 pub use postgres::Postgres;
 pub use stack::Stack;
 pub use temp_dir::TempDir;
+pub use test_env::TestEnv;

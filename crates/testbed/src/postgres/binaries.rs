@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use anyhow::{Result, bail};
 
-use crate::once;
 use crate::process::find_program;
+use crate::tools::build_cache;
 
 /// Debian and its derivatives keep the programs of each version here and not on PATH.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -18,8 +18,8 @@ pub(super) fn find(program: &str) -> Result<PathBuf> {
         return Ok(path);
     }
     let _one_at_a_time = INSTALLING.lock();
-    if look(program).is_none() && once::can_apt() {
-        once::apt(&["postgresql"], "about half a minute")?;
+    if look(program).is_none() && build_cache::can_apt() {
+        build_cache::apt(&["postgresql"], "about half a minute")?;
     }
     match look(program) {
         Some(path) => Ok(path),

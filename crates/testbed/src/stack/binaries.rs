@@ -12,24 +12,24 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// Looks in a folder, or beside the running program: `target/debug` for xtask, `target/debug/deps` for a test.
     pub(super) fn find(folder: Option<&Path>) -> Result<Self> {
-        let program = std::env::current_exe()?;
-        let folders: Vec<&Path> = match folder {
-            Some(folder) => vec![folder],
-            None => program.ancestors().skip(1).take(2).collect(),
-        };
-        let find = |name: &str| match folders
-            .iter()
-            .map(|folder| folder.join(name))
-            .find(|path| path.is_file())
-        {
-            Some(path) => Ok(path),
-            None => bail!("{name} is not built: `cargo build --workspace --bins` (looked in {folders:?})"),
-        };
         Ok(Self {
-            operator: find("arxiv-operator")?,
-            api_server: find("arxiv-api-server")?,
+            operator: binary("arxiv-operator", folder)?,
+            api_server: binary("arxiv-api-server", folder)?,
         })
+    }
+}
+
+/// A program in `folder`, or near the running program: `target/debug` for xtask, the parent of `target/debug/deps` for a test.
+pub(crate) fn binary(name: &str, folder: Option<&Path>) -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folders: Vec<&Path> = match folder {
+        Some(folder) => vec![folder],
+        None => program.ancestors().skip(1).take(2).collect(),
+    };
+    let mut paths = folders.iter().map(|folder| folder.join(name));
+    match paths.find(|path| path.is_file()) {
+        Some(path) => Ok(path),
+        None => bail!("{name} is not built: run `cargo build --workspace --bins` (searched {folders:?})"),
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use url::Url;
 
+pub(crate) use binaries::binary;
 pub use databases::Databases;
 pub use services::{Server, Service};
 
@@ -62,6 +63,16 @@ pub struct Options {
 }
 
 impl Options {
+    /// One operator without leader election, and no API server: a restarted operator need not wait for the lease of the
+    /// killed one to expire, and of two operators both work.
+    pub fn operator_only() -> Self {
+        Self {
+            api_servers: Vec::new(),
+            environment: vec![("LEADER_ELECTION".into(), "false".into())],
+            ..Self::default()
+        }
+    }
+
     /// Whether the API servers ask Kubernetes who calls (`ACCESS`).
     fn checks_access(&self) -> bool {
         let mut access = self.environment.iter().filter(|(name, _)| name == "ACCESS");

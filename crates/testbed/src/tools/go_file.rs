@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use super::go_tools::go;
 use super::{build_cache, progress};
-use crate::tools::go;
 
 /// A file of a Go module.
 #[derive(Clone, Copy, Debug)]

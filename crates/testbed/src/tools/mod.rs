@@ -1,6 +1,6 @@
 //! Programs and files that tests need and the repository does not hold: built or installed once, kept in the user's cache.
 
-mod build_cache;
+pub(crate) mod build_cache;
 mod go_file;
 mod go_tools;
 pub mod packages;
