@@ -198,8 +198,8 @@ async fn every_end_of_a_search_has_a_code_of_its_own() {
     }
 
     // The client's own deadline, while arXiv does not answer.
-    bed.stack.arxiv().unwrap().set("close".parse::<Mode>().unwrap());
-    let request = bed.client.post(bed.url("/arxiv")).header(header::ACCEPT, PROBLEM);
+    env.stack.arxiv().unwrap().set("close".parse::<Mode>().unwrap());
+    let request = env.http.post(env.url("/arxiv")).header(header::ACCEPT, PROBLEM);
     let request = request.json(&json!({"title": "x", "activeDeadlineSeconds": 1}));
     let answer = Answer::of(request.send().await.unwrap()).await;
     answer.is_problem(504, "deadline_exceeded");
