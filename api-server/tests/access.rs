@@ -245,7 +245,7 @@ async fn the_backend_is_for_those_who_have_a_role() {
         (answer.0 == 503).then_some(answer)
     })
     .await;
-    assert!(is(&answer, 503, "kubernetes_away"), "{answer:?}");
+    assert!(is(&answer, 503, "kubernetes_unavailable"), "{answer:?}");
     let log = env.api_server_log();
     for token in [&recorder, &stranger, &elsewhere] {
         assert!(!log.contains(&**token), "a token is in the log");
@@ -295,7 +295,7 @@ async fn what_is_remembered_is_not_asked_for_again() {
     assert!(is(
         &told(&env, "GET", "/results", Some("other")).await,
         503,
-        "kubernetes_away"
+        "kubernetes_unavailable"
     ));
     let ready = env.get("/readyz").await.text().await.unwrap();
     assert!(!ready.contains(&token));

@@ -108,9 +108,9 @@ async fn errors_of_a_process_alone_have_both_forms() {
         (Method::GET, "/arxiv-api?author=", "", 422, "invalid_parameter"),
         (Method::POST, "/write-queries", "{bad", 422, "invalid_parameter"),
         (Method::POST, "/write-queries", &megabyte, 413, "body_too_long"),
-        (Method::GET, "/results", "", 503, "database_away"),
-        (Method::GET, "/get-sequence", "", 503, "database_away"),
-        (Method::GET, "/arxiv-api?title=x", "", 503, "database_away"),
+        (Method::GET, "/results", "", 503, "database_unavailable"),
+        (Method::GET, "/get-sequence", "", 503, "database_unavailable"),
+        (Method::GET, "/arxiv-api?title=x", "", 503, "database_unavailable"),
     ];
     for (method, path, body, status, code) in cases {
         let send = async |accept: &str| {

@@ -176,14 +176,14 @@ impl Collector for Answers {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let gauge = ConstGauge::new(0_i64);
         let mut taken = encoder.encode_descriptor(
-            "answers_bytes",
-            "Memory taken for long answers that are under way or not read yet",
+            "response_memory_bytes",
+            "Memory reserved for large responses that are being written or not read yet",
             None,
             gauge.metric_type(),
         )?;
         for room in &self.0 {
             let bytes = i64::try_from(room.taken()).unwrap_or(i64::MAX);
-            let labels = [("room", room.name())];
+            let labels = [("budget", room.name())];
             ConstGauge::new(bytes).encode(taken.encode_family(&labels)?)?;
         }
         Ok(())

@@ -43,8 +43,11 @@ impl From<Full> for ApiError {
 impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         if error.is_unavailable() {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a database is away");
-            Self::unavailable(Code::DatabaseAway)
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a database is unavailable"
+            );
+            Self::unavailable(Code::DatabaseUnavailable)
         } else {
             tracing::error!(
                 error = &error as &dyn std::error::Error,

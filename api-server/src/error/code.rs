@@ -114,10 +114,10 @@ codes! {
 
     /// A database refused to store arXiv's answer.
     DatabaseFailed: "database_failed", SERVICE_UNAVAILABLE, "A database failed";
-    /// A database is away.
-    DatabaseAway: "database_away", SERVICE_UNAVAILABLE, "A database is away";
-    /// Kubernetes is away.
-    KubernetesAway: "kubernetes_away", SERVICE_UNAVAILABLE, "Kubernetes is away";
+    /// A database is unavailable.
+    DatabaseUnavailable: "database_unavailable", SERVICE_UNAVAILABLE, "A database is unavailable";
+    /// Kubernetes is unavailable.
+    KubernetesUnavailable: "kubernetes_unavailable", SERVICE_UNAVAILABLE, "Kubernetes is unavailable";
     /// What was recorded has not come to the database for reading.
     NotReplicated: "not_replicated", SERVICE_UNAVAILABLE, "The results are not readable yet";
     /// This process has too much to do, or the request took too long.

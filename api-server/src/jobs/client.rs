@@ -142,7 +142,7 @@ impl From<KubernetesError> for ApiError {
                 );
                 Self::unavailable(match other {
                     KubernetesError::Crowded => Code::Overloaded,
-                    _ => Code::KubernetesAway,
+                    _ => Code::KubernetesUnavailable,
                 })
             }
         }

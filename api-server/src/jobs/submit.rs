@@ -154,7 +154,7 @@ impl Searches {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(ApiError::unavailable(Code::KubernetesAway))
+        Err(ApiError::unavailable(Code::KubernetesUnavailable))
     }
 
     /// What stands under the wish's key, if it has one.

@@ -40,7 +40,7 @@ pub(super) fn arxiv_api(described: &Described, schemas: &mut Schemas) -> Operati
     )
     .unprocessable(out_of_range("max_results", 1, "0"))
     .errors(&upstream_errors())
-    .unavailable(Code::DatabaseAway)
+    .unavailable(Code::DatabaseUnavailable)
 }
 
 /// GET /get-sequence
@@ -58,7 +58,7 @@ pub(super) fn get_sequence(schemas: &mut Schemas) -> Operation {
         "The next number",
     )
     .answer(200, answer)
-    .unavailable(Code::DatabaseAway)
+    .unavailable(Code::DatabaseUnavailable)
 }
 
 /// GET /read-queries
@@ -76,7 +76,7 @@ pub(super) fn read_queries(schemas: &mut Schemas) -> Operation {
                 .replica_lag(),
         )
         .unprocessable(wrong)
-        .unavailable(Code::DatabaseAway)
+        .unavailable(Code::DatabaseUnavailable)
 }
 
 /// GET /read-results
@@ -87,7 +87,7 @@ pub(super) fn read_results(described: &Described, schemas: &mut Schemas) -> Oper
         .answer(200, result_page(schemas))
         .answer(304, Answer::empty(SAME))
         .unprocessable(out_of_range("page", 0, "-1"))
-        .unavailable(Code::DatabaseAway)
+        .unavailable(Code::DatabaseUnavailable)
 }
 
 /// POST /write-queries
@@ -166,7 +166,7 @@ impl Operation {
             "The number has other content.",
             "query_id 17 is taken by other content",
         )])
-        .unavailable(Code::DatabaseAway)
+        .unavailable(Code::DatabaseUnavailable)
     }
 }
 

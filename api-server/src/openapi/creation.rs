@@ -56,7 +56,7 @@ pub(super) fn create(schemas: &mut Schemas) -> Operation {
             "not done 60 seconds after its first request to arXiv",
         )])
         .too_large()
-        .unavailable(Code::KubernetesAway)
+        .unavailable(Code::KubernetesUnavailable)
 }
 
 fn body(schemas: &mut Schemas) -> Value {

@@ -56,7 +56,7 @@ pub(super) fn search(described: &Described, schemas: &mut Schemas) -> Operation 
             ),
             (
                 503,
-                Code::KubernetesAway,
+                Code::KubernetesUnavailable,
                 "arXiv, or something that this needs, is away for a moment.",
                 "The service is temporarily unavailable, try again later",
             ),
@@ -148,7 +148,7 @@ pub(super) fn queries(schemas: &mut Schemas) -> [Operation; 2] {
             "The start is missing, or a date cannot be read.",
             "Required parameter missing: start_timestamp",
         )])
-        .unavailable(Code::DatabaseAway)
+        .unavailable(Code::DatabaseUnavailable)
     };
     let get = operation(Method::GET, "queries_get", schemas, true)
         .params(BETWEEN_DATES, &[])
@@ -216,7 +216,7 @@ pub(super) fn results(described: &Described, schemas: &mut Schemas) -> Operation
     .answer(200, result_page(schemas))
     .answer(304, Answer::empty(SAME))
     .unprocessable(out_of_range("page", 0, "-1"))
-    .unavailable(Code::DatabaseAway)
+    .unavailable(Code::DatabaseUnavailable)
 }
 
 /// For a client that has a settled page already.

@@ -36,7 +36,7 @@ pub(super) fn operations(described: &Described, schemas: &mut Schemas) -> Vec<Op
     .answer(200, state("It has ended.", schemas, "Succeeded").replica_lag())
     .answer(202, state("It has not ended.", schemas, "Pending").retry_after())
     .errors(&[NO_QUERY])
-    .unavailable(Code::KubernetesAway);
+    .unavailable(Code::KubernetesUnavailable);
     let about = "Ends it if it has not ended. What is recorded stays.";
     let delete = Operation::new(
         Method::DELETE,
@@ -49,7 +49,7 @@ pub(super) fn operations(described: &Described, schemas: &mut Schemas) -> Vec<Op
     .object_name()
     .answer(204, Answer::empty("It is removed."))
     .errors(&[NO_QUERY])
-    .unavailable(Code::KubernetesAway);
+    .unavailable(Code::KubernetesUnavailable);
     let mut operations = vec![read, delete, follow()];
     if described.results_of_objects {
         operations.push(results(described, schemas));
@@ -89,7 +89,7 @@ fn follow() -> Operation {
             "Too many clients follow events",
         ),
     ])
-    .unavailable(Code::KubernetesAway)
+    .unavailable(Code::KubernetesUnavailable)
 }
 
 fn results(described: &Described, schemas: &mut Schemas) -> Operation {

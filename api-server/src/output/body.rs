@@ -249,7 +249,7 @@ mod tests {
 
         // Before anything is sent, it is an answer of its own.
         let early = streamed(vec![Ok(1), Err(StorageError::TimedOut), Ok(1)]).await;
-        assert!(early.unwrap_err().is(Code::DatabaseAway));
+        assert!(early.unwrap_err().is(Code::DatabaseUnavailable));
         let late = rows().chain([Err(StorageError::TimedOut)]).collect();
         assert!(streamed(late).await.unwrap().collect().await.is_err());
     }

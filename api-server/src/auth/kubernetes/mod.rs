@@ -87,11 +87,11 @@ impl Access {
                     error = &error as &dyn std::error::Error,
                     "who calls, or whether they may, is not known"
                 );
-                Err(ApiError::unavailable(Code::KubernetesAway))
+                Err(ApiError::unavailable(Code::KubernetesUnavailable))
             }
             Err(_) => {
                 tracing::warn!("Kubernetes did not say in time who calls, or whether they may");
-                Err(ApiError::unavailable(Code::KubernetesAway))
+                Err(ApiError::unavailable(Code::KubernetesUnavailable))
             }
         }
     }
