@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: any input at all, to whatever reads input.
+//! `cargo xtask fuzz`: arbitrary input for everything that reads input.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use crate::tool::Tool;
-use crate::{cargo, output};
+use crate::{cargo, corpus, output};
 
 const FUZZ: Tool = Tool {
     name: "cargo-fuzz",
@@ -22,19 +22,19 @@ const MAX_LENGTH: u32 = 16 * 1024;
 const MAX_SECONDS: u32 = 10;
 const MAX_MEMORY: u32 = 2048;
 
-/// Feeds the parsers with inputs that are made to find what does not hold (see crates/fuzzing).
+/// Runs the fuzz targets: the parsers get generated inputs, which must not break their invariants (see crates/fuzzing).
 ///
-/// Each target begins with its kept corpus in fuzz/corpus. Ends with a line of figures for each, and fails when an input
-/// was found, which is named. A nightly toolchain is used where one is installed (`rustup toolchain install nightly`), with
+/// Each target starts with its kept corpus, the archive fuzz/corpus/TARGET.tar.gz. The command ends with a line of figures
+/// for each target. It fails when an input breaks an invariant, and names the file of that input. A nightly toolchain is used where one is installed (`rustup toolchain install nightly`), with
 /// its address sanitizer; otherwise the project's own toolchain, without one.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// feed (Atom answers), search (what arXiv is asked), request (what the API server reads); all unless given.
+    /// feed (Atom answers), search (queries to arXiv), request (requests to the API server); all by default.
     targets: Vec<String>,
     /// How long each target runs.
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u64,
-    /// Adds what reached new code to the kept corpus.
+    /// Adds the inputs that reached new code to the kept corpus.
     #[arg(long)]
     keep: bool,
 }
@@ -82,7 +82,7 @@ fn targets() -> Result<Vec<String>> {
     Ok(targets)
 }
 
-/// `cargo fuzz` with the toolchain that there is.
+/// `cargo fuzz` with a nightly toolchain, or else with the project's own.
 struct Fuzzer {
     program: PathBuf,
     nightly: Option<String>,
@@ -117,18 +117,25 @@ impl Fuzzer {
         command
     }
 
-    /// What was found before in this tree, beside the corpus that is kept.
+    /// The folder of inputs that earlier runs in this working tree found, in addition to the kept corpus.
     fn found(target: &str) -> String {
         format!("target/fuzz/corpus/{target}")
     }
 
+    /// The folder that the kept corpus is unpacked into.
     fn kept(target: &str) -> String {
-        format!("fuzz/corpus/{target}")
+        format!("target/fuzz/kept/{target}")
+    }
+
+    /// The kept corpus.
+    fn archive(target: &str) -> PathBuf {
+        cargo::root().join(format!("fuzz/corpus/{target}.tar.gz"))
     }
 
     fn run(&self, target: &str, seconds: u64) -> Result<Figures> {
         let (found, kept) = (Self::found(target), Self::kept(target));
         fs::create_dir_all(cargo::root().join(&found))?;
+        corpus::unpack(&Self::archive(target), &cargo::root().join(&kept))?;
         let mut running = self
             .command(target)
             .args([&found, &kept, "--"])
@@ -158,14 +165,15 @@ impl Fuzzer {
         Ok(figures)
     }
 
-    /// Takes over what adds to the coverage of the kept corpus, and nothing else.
+    /// Adds the inputs that extend the coverage of the kept corpus, and no others.
     fn keep(&self, target: &str) -> Result<()> {
         let (found, kept) = (Self::found(target), Self::kept(target));
         cargo::run(
             self.command(target)
                 .args([&kept, &found, "--", "-merge=1"])
                 .arg(format!("-max_len={MAX_LENGTH}")),
-        )
+        )?;
+        corpus::pack(&cargo::root().join(&kept), &Self::archive(target))
     }
 }
 
@@ -177,7 +185,7 @@ fn nightly() -> Option<String> {
     name.split_whitespace().next().map(str::to_owned)
 }
 
-/// What the fuzzer tells of one run.
+/// The figures that the fuzzer prints of one run.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Figures {
     executions: u64,

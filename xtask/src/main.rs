@@ -3,6 +3,7 @@
 mod bench;
 mod cargo;
 mod chaos;
+mod corpus;
 mod crds;
 mod demo;
 mod e2e;
