@@ -34,7 +34,7 @@ use crate::{
     app::metrics::Counts,
     app::settings::{Databases, Settings},
     auth::Guards,
-    http::middleware::Edge,
+    http::middleware::Layers,
     jobs::{orphans, watch},
     limits::headers::Fields,
 };
@@ -97,14 +97,16 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let longest = settings
         .arxiv_wait()
         .max(settings.upstream_patience() + settings.arxiv.timeout());
-    let edge = Arc::new(Edge {
+    let guards = Arc::new(Guards::new(&settings.guards, reviewer));
+    let arxiv_interval = Duration::from_millis(settings.arxiv.min_interval_ms);
+    let layers = Layers {
         counts: counts.clone(),
         request_timeout: longest + BESIDE_THE_WAIT,
-        fields: Fields::new(Duration::from_millis(settings.arxiv.min_interval_ms)),
+        rate_limits: Arc::new(Fields::new(arxiv_interval)),
         root: settings.root_path.clone(),
-    });
-    let guards = Arc::new(Guards::new(&settings.guards, reviewer));
-    let router = routes::router(app, &settings, &guards, edge, liveness, readiness, metrics);
+        cors: guards.origins.layer(),
+    };
+    let router = routes::router(app, &settings, &guards, layers, liveness, readiness, metrics);
     let drain = Duration::from_secs(settings.drain_seconds);
     let serving = http::server::serve(listener, router, ending.clone(), drain, counts.connections);
     tokio::select! {

@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use crate::{
-    http::middleware::{NoRoom, is_about_this_process},
+    http::middleware::{Overloaded, is_exempt},
     http::stream::ClientStream,
     jobs::client::Counted,
     limits::client::Peer,
@@ -113,8 +113,8 @@ async fn answer(
     ending: CancellationToken,
 ) -> Result<hyper::Response<Body>, std::convert::Infallible> {
     let mut request = request.map(Body::new);
-    let Some(held) = seat.request(is_about_this_process(request.uri())) else {
-        request.extensions_mut().insert(NoRoom);
+    let Some(held) = seat.request(is_exempt(request.uri())) else {
+        request.extensions_mut().insert(Overloaded);
         return router.oneshot(request).await;
     };
     let mut response = router.oneshot(request).await?;

@@ -10,10 +10,7 @@ pub(crate) mod writes;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    middleware::{from_fn_with_state, map_request},
-};
+use axum::Router;
 use http::Uri;
 use service::{
     health::{self, Liveness, Readiness},
@@ -24,8 +21,8 @@ use crate::{
     app::App,
     app::settings::Settings,
     auth::Guards,
-    http::middleware::methods::{fallback, plainly_written},
-    http::middleware::{Edge, root_path, surround},
+    http::middleware::methods::fallback,
+    http::middleware::{Layers, around_routes, before_routing},
     openapi, pages,
     routes::endpoints::{Endpoint, FRONTEND},
 };
@@ -35,7 +32,7 @@ pub(crate) fn router(
     app: App,
     settings: &Settings,
     guards: &Arc<Guards>,
-    edge: Arc<Edge>,
+    layers: Layers,
     liveness: Liveness,
     readiness: Readiness,
     metrics: Metrics,
@@ -87,18 +84,5 @@ pub(crate) fn router(
         router = router.merge(guards.before(Endpoint::Arxiv, arxiv::query::routes(states)));
     }
     router = router.fallback(move |uri: Uri| async move { fallback(&paths, &uri) });
-    if let Some(cors) = guards.origins.layer() {
-        router = router.layer(cors);
-    }
-    let router = router.layer(from_fn_with_state(edge, surround));
-    // Around the whole, so that paths are without the prefix, and plainly written, before a route is looked for.
-    let router = Router::new()
-        .fallback_service(router)
-        .layer(map_request(plainly_written));
-    if settings.root_path.as_str().is_empty() {
-        return router;
-    }
-    Router::new()
-        .fallback_service(router)
-        .layer(from_fn_with_state(settings.root_path.clone(), root_path::behind))
+    before_routing(around_routes(router, layers), &settings.root_path)
 }

@@ -1,4 +1,4 @@
-//! The prefix under which a proxy shows this service (`ROOT_PATH`, as `FastAPI`'s `root_path`).
+//! The prefix under which a proxy serves this API (`ROOT_PATH`, as `FastAPI`'s `root_path`).
 
 use std::{str::FromStr, sync::Arc};
 
@@ -17,7 +17,7 @@ use http::{
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct RootPath(Arc<str>);
 
-/// Why a text is no such path.
+/// The text is not such a path.
 #[derive(Debug, thiserror::Error)]
 #[error("is no path like /api/arxiv, of letters, digits and any of -._~ between the slashes")]
 pub(crate) struct NoRootPath;
@@ -51,12 +51,12 @@ impl RootPath {
         &self.0
     }
 
-    /// Where clients find a path of ours.
+    /// The path by which clients reach one of ours.
     pub(crate) fn of(&self, path: &str) -> String {
         format!("{}{path}", self.0)
     }
 
-    /// An address without the prefix; none if it has none (the proxy took it away).
+    /// The URI without the prefix; `None` if it has none (the proxy removed it).
     fn stripped(&self, uri: &Uri) -> Option<Uri> {
         let rest = uri.path().strip_prefix(&*self.0)?;
         if !(rest.is_empty() || rest.starts_with('/')) {
@@ -72,15 +72,15 @@ impl RootPath {
         Uri::from_parts(parts).ok()
     }
 
-    /// Puts the prefix before the paths that headers tell.
-    fn complete(&self, headers: &mut HeaderMap) {
+    /// Adds the prefix to our paths in response headers.
+    fn add_to(&self, headers: &mut HeaderMap) {
         let rewrite = |headers: &mut HeaderMap, name: HeaderName, before: &str| {
-            let told = headers.get(&name).and_then(|value| value.to_str().ok());
-            let ours = |told: &&str| told.starts_with(&format!("{before}/"));
-            if let Some(told) = told.filter(ours) {
-                // Several links stand in one header, after commas.
-                let full = told.replace(&format!("{before}/"), &format!("{before}{}/", self.0));
-                let full = if before.is_empty() { self.of(told) } else { full };
+            let value = headers.get(&name).and_then(|value| value.to_str().ok());
+            let is_ours = |path: &&str| path.starts_with(&format!("{before}/"));
+            if let Some(path) = value.filter(is_ours) {
+                // One header may have several links, separated by commas.
+                let full = path.replace(&format!("{before}/"), &format!("{before}{}/", self.0));
+                let full = if before.is_empty() { self.of(path) } else { full };
                 if let Ok(full) = HeaderValue::try_from(full) {
                     headers.insert(name, full);
                 }
@@ -91,13 +91,13 @@ impl RootPath {
     }
 }
 
-/// Around the whole router where there is a prefix: requests come with it or without it.
-pub(crate) async fn behind(State(root): State<RootPath>, mut request: Request, next: Next) -> Response {
+/// The middleware, for a server with a prefix: requests come with it or without it.
+pub(crate) async fn strip(State(root): State<RootPath>, mut request: Request, next: Next) -> Response {
     if let Some(uri) = root.stripped(request.uri()) {
         *request.uri_mut() = uri;
     }
     let mut response = next.run(request).await;
-    root.complete(response.headers_mut());
+    root.add_to(response.headers_mut());
     response
 }
 
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prefixes_are_paths() {
+    fn root_path_is_parsed_or_refused() {
         for (text, expected) in [("", ""), ("/", ""), ("/api/", "/api"), ("/a/b-c.d", "/a/b-c.d")] {
             assert_eq!(text.parse::<RootPath>().unwrap().as_str(), expected);
         }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_come_with_the_prefix_or_without() {
+    fn root_path_is_stripped_if_present() {
         let root: RootPath = "/api".parse().unwrap();
         for (uri, expected) in [
             ("/api/results?page=1", Some("/results?page=1")),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_tell_paths_with_the_prefix() {
+    fn response_headers_get_the_root_path() {
         let root: RootPath = "/api".parse().unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(LOCATION, HeaderValue::from_static("/arxiv/x?a=/b"));
@@ -148,14 +148,14 @@ mod tests {
             LINK,
             HeaderValue::from_static("</results?after=1>; rel=\"next\", </results>; rel=\"first\""),
         );
-        root.complete(&mut headers);
+        root.add_to(&mut headers);
         assert_eq!(headers[LOCATION], "/api/arxiv/x?a=/b");
         assert_eq!(
             headers[LINK],
             "</api/results?after=1>; rel=\"next\", </api/results>; rel=\"first\""
         );
         headers.insert(LOCATION, HeaderValue::from_static("https://elsewhere.example/"));
-        root.complete(&mut headers);
+        root.add_to(&mut headers);
         assert_eq!(headers[LOCATION], "https://elsewhere.example/");
     }
 }

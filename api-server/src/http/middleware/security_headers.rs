@@ -1,8 +1,9 @@
-//! Headers that tell browsers to be careful with what they get.
+//! Headers that restrict what browsers do with a response.
 
+use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// On pages: nothing from elsewhere runs or is loaded, and nobody frames them.
+/// On HTML pages: nothing from another site is run or loaded, and no other page may frame them.
 const PAGE: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -21,9 +22,14 @@ const PAGE: [(HeaderName, &str); 5] = [
     ),
 ];
 
-/// Adds to every answer that its type is not to be guessed, and to pages what they may do, unless the page says that
-/// itself.
-pub(crate) fn protect(headers: &mut HeaderMap) {
+/// The layer: every response says that its type must not be guessed, and pages say what they may do, unless a page has
+/// set such a header itself.
+pub(super) fn set_security_headers(mut response: Response) -> Response {
+    protect(response.headers_mut());
+    response
+}
+
+fn protect(headers: &mut HeaderMap) {
     headers
         .entry(header::X_CONTENT_TYPE_OPTIONS)
         .or_insert(HeaderValue::from_static("nosniff"));
@@ -42,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_get_more_than_data_and_keep_what_they_say() {
+    fn pages_get_further_headers_and_keep_their_own() {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         protect(&mut headers);

@@ -1,0 +1,17 @@
+//! The fields `RateLimit` and `RateLimit-Policy` on responses that name a limit.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+
+use crate::limits::headers::{Bound, Fields};
+
+/// The layer: a handler, or an error, puts the limit into the response's extensions.
+pub(super) fn add_headers(fields: Arc<Fields>) -> impl FnOnce(Response) -> Response + Clone {
+    move |mut response| {
+        if let Some(bound) = response.extensions_mut().remove::<Bound>() {
+            fields.tell(bound, response.headers_mut());
+        }
+        response
+    }
+}
