@@ -252,6 +252,6 @@ async fn what_failed_is_told_with_its_reason_once_it_is_removed() {
         0
     );
     // When it is forgotten, there is no query of this name.
-    env.execute("delete from public.arxiv_closed_queries").await;
+    env.execute("delete from public.arxiv_query_tombstones").await;
     is_not_told_of(&env, &path).await;
 }

@@ -23,7 +23,7 @@ as $$
         where q.id = c.id and c.results_before < 10000
         returning q.query_uid
     ), closed as (
-        insert into public.arxiv_closed_queries (query_uid, reason, message)
+        insert into public.arxiv_query_tombstones (query_uid, reason, message)
         select query_uid, 'Expired', 'its rows were removed, as they were older than they are kept' from expired
         on conflict do nothing
     )

@@ -37,13 +37,13 @@ create table public.arxiv_results_settled (
 
 -- Since this epoch, rows after this id may be others than those that were read there before. Ids grow with epochs: one with a
 -- lower id makes those before it needless.
-create table public.arxiv_results_forks (
+create table public.arxiv_results_timeline_forks (
     epoch bigint primary key,
     id bigint not null
 );
 
 -- So many rows have an id up to this one, in this epoch.
-create table public.arxiv_results_positions (
+create table public.arxiv_results_row_counts (
     epoch bigint not null,
     position bigint not null,
     id bigint not null,
@@ -64,14 +64,14 @@ begin
         -- Ids may be given anew.
         update public.arxiv_results_epoch set candidate = null, waiting_for = null;
         delete from public.arxiv_results_settled;
-        delete from public.arxiv_results_forks;
-        insert into public.arxiv_results_forks (epoch, id) values (begun, -9223372036854775808);
+        delete from public.arxiv_results_timeline_forks;
+        insert into public.arxiv_results_timeline_forks (epoch, id) values (begun, -9223372036854775808);
     end if;
     return null;
 end $$;
 
 -- Moves the bound as far as it can; to be called again and again. Nothing is written when there is nothing new.
-create function public.settle_results() returns void
+create function public.advance_results_watermark() returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -80,7 +80,7 @@ declare
     numbers regclass;
     given bigint;
     lockers text[];
-    place public.arxiv_results_positions;
+    place public.arxiv_results_row_counts;
     taken bigint;
 begin
     -- The sequence behind the column, if it gives ids one by one and upwards: a session that keeps some for later would give
@@ -116,8 +116,8 @@ begin
             server_started = pg_postmaster_start_time(), candidate = null, waiting_for = null, counted = null
         returning * into mark;
         standing := coalesce((select max(id) from public.arxiv_results_settled), -9223372036854775808);
-        delete from public.arxiv_results_forks where id >= standing;
-        insert into public.arxiv_results_forks (epoch, id) values (mark.epoch, standing);
+        delete from public.arxiv_results_timeline_forks where id >= standing;
+        insert into public.arxiv_results_timeline_forks (epoch, id) values (mark.epoch, standing);
     end if;
 
     if mark.candidate is null then
@@ -155,10 +155,10 @@ begin
     if standing is null or mark.counted = standing then
         return;
     end if;
-    delete from public.arxiv_results_positions where epoch <> mark.epoch;
-    select * into place from public.arxiv_results_positions
+    delete from public.arxiv_results_row_counts where epoch <> mark.epoch;
+    select * into place from public.arxiv_results_row_counts
     where epoch = mark.epoch order by position desc limit 1;
-    insert into public.arxiv_results_positions (epoch, position, id)
+    insert into public.arxiv_results_row_counts (epoch, position, id)
     select mark.epoch, coalesce(place.position, 0) + n, id
     from (select id, row_number() over (order by id) as n
           from (select id from public.results
@@ -171,4 +171,4 @@ begin
     end if;
 end $$;
 
-revoke all on function public.settle_results(), public.results_changed() from public;
+revoke all on function public.advance_results_watermark(), public.results_changed() from public;

@@ -253,7 +253,7 @@ async fn a_query_that_was_closed_is_told_of_after_a_kill_and_not_fetched_again()
     let object = env.create("closed", search("closed")).await;
     // As a kill between the closing and the status leaves it.
     let closing = format!(
-        "insert into public.arxiv_closed_queries (query_uid, reason, message, http_status)
+        "insert into public.arxiv_query_tombstones (query_uid, reason, message, http_status)
          values ('{}', 'BrokenFeed', 'the feed is broken', 502)",
         object.metadata.uid.unwrap()
     );

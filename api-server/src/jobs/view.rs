@@ -6,7 +6,7 @@ use crd::{ArxivQuery, ConditionType, Phase};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
-use storage::{Ended, Ending};
+use storage::{EndedQuery, Ending};
 use uuid::Uuid;
 
 use crate::jobs::backlog::{InQueue, Searched, Waiting};
@@ -72,7 +72,7 @@ impl<'a> ObjectState<'a> {
     }
 
     /// The same of how the object of this name ended, when it is gone.
-    pub(crate) fn of_ended(name: &'a str, ended: &'a Ended) -> Self {
+    pub(crate) fn of_ended(name: &'a str, ended: &'a EndedQuery) -> Self {
         let state = Self {
             name,
             uid: Some(ended.uid),
@@ -105,7 +105,7 @@ impl<'a> ObjectState<'a> {
                 message: Some("The query was removed after it had ended; this is what was recorded of it"),
                 ..state
             },
-            Ending::Closed(closing) => Self {
+            Ending::Failed(closing) => Self {
                 status: closing.http_status.map(i32::from),
                 reason: Some(&closing.reason),
                 message: Some(&closing.message),

@@ -5,7 +5,7 @@
 //! `end_time` (of the query: unix seconds, or a date as /queries takes it; both inclusive). Of queries: `status`, `text` (words).
 
 use arxiv::MAX_VALUE_CHARS;
-use storage::{QueryFilter, ResultFilter, Words};
+use storage::{QueryFilter, ResultFilter, TextQuery};
 
 use crate::{
     wire::dates::{Bound, Zone},
@@ -146,9 +146,9 @@ fn text<'q>(reader: &mut ParamReader<'_>, query: &'q Query, param: &Param) -> Op
     None
 }
 
-fn words(reader: &mut ParamReader<'_>, query: &Query, param: &Param) -> Option<Words> {
+fn words(reader: &mut ParamReader<'_>, query: &Query, param: &Param) -> Option<TextQuery> {
     let value = text(reader, query, param)?;
-    match Words::parse(value) {
+    match TextQuery::parse(value) {
         Ok(words) => Some(words),
         Err(error) => {
             reader.note(Problem::unfit(&loc(param.name), error, Json::from(value)));
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(
             wanted.filter,
             ResultFilter {
-                author: Some(Words::parse("Erdős P").unwrap()),
+                author: Some(TextQuery::parse("Erdős P").unwrap()),
                 category: Some("math.CO".into()),
                 query_id: Some(5),
                 start: Some(7),

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 use service::logs::Call;
-use storage::{QueryFilter, ReadQuery, Reads};
+use storage::{QueryFilter, QueryLogEntry, Reads};
 
 use crate::{
     error::ApiError,
@@ -303,7 +303,7 @@ pub(crate) struct ShownQuery {
 }
 
 impl ShownQuery {
-    fn of(row: &ReadQuery, zone: Zone) -> Self {
+    fn of(row: &QueryLogEntry, zone: Zone) -> Self {
         Self {
             query: PREFIX.to_owned() + row.query.as_deref().unwrap_or_default(),
             timestamp: zone.format(row.timestamp),
@@ -314,8 +314,8 @@ impl ShownQuery {
 }
 
 /// How queries are written.
-fn form(format: Format, zone: Zone) -> Form<ReadQuery> {
-    let show = move |row: &ReadQuery| ShownQuery::of(row, zone);
+fn form(format: Format, zone: Zone) -> Form<QueryLogEntry> {
+    let show = move |row: &QueryLogEntry| ShownQuery::of(row, zone);
     match format {
         Format::Csv => Form {
             head: "query,timestamp,status,num_results\r\n",
@@ -342,8 +342,8 @@ fn form(format: Format, zone: Zone) -> Form<ReadQuery> {
 mod tests {
     use super::*;
 
-    fn row(timestamp: i64, query: Option<&str>) -> ReadQuery {
-        ReadQuery {
+    fn row(timestamp: i64, query: Option<&str>) -> QueryLogEntry {
+        QueryLogEntry {
             query: query.map(str::to_owned),
             timestamp,
             status: Some(200),

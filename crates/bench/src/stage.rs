@@ -51,7 +51,8 @@ impl Stage {
 
     /// Settles all rows, as the operator does it every two seconds, a part at a time.
     pub(crate) async fn settle(&mut self) -> Result<()> {
-        let settle = "do $$ begin for n in 1..100 loop perform public.settle_results(); end loop; end $$";
+        let settle =
+            "do $$ begin for n in 1..100 loop perform public.advance_results_watermark(); end loop; end $$";
         self.databases.primary.execute("arxiv", settle).await?;
         self.databases.primary.execute("arxiv", "vacuum analyze").await?;
         caught_up(&self.databases).await?;

@@ -70,7 +70,7 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
         options = options.statement_cache_capacity(0).extra_float_digits(None);
     }
     let writes = settings.access == Access::ReadWrite;
-    let doubt = Doubt::default();
+    let suspect = SuspectServer::default();
     Ok(PgPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(settings.acquire_timeout)
@@ -80,10 +80,10 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
         .test_before_acquire(false)
         .after_connect(move |connection, _| Box::pin(probe(connection, writes)))
         .before_acquire(move |connection, made| {
-            let doubt = doubt.clone();
+            let suspect = suspect.clone();
             Box::pin(async move {
                 let now = Instant::now();
-                if doubt.covers(now.checked_sub(made.age)) {
+                if suspect.affects(now.checked_sub(made.age)) {
                     return Ok(false);
                 }
                 if !writes && made.idle_for < RECENT {
@@ -91,14 +91,18 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
                 }
                 let probed = probe(connection, writes).await;
                 if probed.as_ref().is_err_and(is_gone_for_all) {
-                    doubt.cast(now);
+                    suspect.mark(now);
                 }
                 probed.map(|()| true)
             })
         })
         // sqlx's own test on release has no time limit.
         .after_release(|connection, _| {
-            Box::pin(async move { in_time(PROBE_TIMEOUT, connection.ping()).await.map(|()| true) })
+            Box::pin(async move {
+                with_timeout(PROBE_TIMEOUT, connection.ping())
+                    .await
+                    .map(|()| true)
+            })
         })
         .connect_lazy_with(options))
 }
@@ -106,14 +110,14 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
 /// When a connection was found to lead to a server that hangs or no longer writes. Those that are older lead there as well,
 /// and are given up without each of them being waited for.
 #[derive(Clone, Default)]
-struct Doubt(Arc<Mutex<Option<Instant>>>);
+struct SuspectServer(Arc<Mutex<Option<Instant>>>);
 
-impl Doubt {
-    fn cast(&self, at: Instant) {
+impl SuspectServer {
+    fn mark(&self, at: Instant) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
-    fn covers(&self, made: Option<Instant>) -> bool {
+    fn affects(&self, made: Option<Instant>) -> bool {
         let doubt = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         doubt.is_some_and(|doubt| made.is_none_or(|made| made < doubt))
     }
@@ -128,10 +132,10 @@ fn is_gone_for_all(error: &sqlx::Error) -> bool {
 /// Fails unless the connection answers, and for one that is to write: unless its server accepts writes.
 async fn probe(connection: &mut PgConnection, writes: bool) -> Result<(), sqlx::Error> {
     if !writes {
-        return in_time(PROBE_TIMEOUT, connection.ping()).await;
+        return with_timeout(PROBE_TIMEOUT, connection.ping()).await;
     }
     // The simple protocol: works behind poolers, needs no prepared statement.
-    let row = in_time(
+    let row = with_timeout(
         PROBE_TIMEOUT,
         sqlx::raw_sql("show transaction_read_only").fetch_one(connection),
     )
@@ -183,7 +187,7 @@ pub(crate) async fn bounded<T>(
 }
 
 /// One step on a connection in bounded time.
-pub(crate) async fn in_time<T>(
+pub(crate) async fn with_timeout<T>(
     limit: Duration,
     step: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {

@@ -1,7 +1,7 @@
-//! Which number belongs to which object.
+//! Which query id (`queries.query_id`) is assigned to which object.
 //!
-//! The ledger saves numbers: however often an object asks, it gets the same one. It is no fence (rows belong to a uid by
-//! the uid on them), so that it may be pruned once an object is gone.
+//! The ledger saves ids: however often an object asks, it gets the same one. It does not protect rows (a row belongs to the uid
+//! that it holds), so an entry may be pruned once its object is deleted.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{StorageError, connect::bounded, locks::lock_uid, session::Session, time::micros};
 
-/// The ledger beside the sequence, for the user `arxiv_operator`.
+/// The ledger, in the database of the sequence, for the user `arxiv_operator`.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     pool: PgPool,
@@ -22,51 +22,51 @@ impl Ledger {
         Self { pool }
     }
 
-    /// The number of the object with this uid: the one it has, or a new one.
-    pub async fn number(&self, uid: Uuid) -> Result<i64, StorageError> {
-        // Looked up without a lock first, the usual case on a retry.
+    /// The query id of the object with this uid: the one that it has, or a new one.
+    pub async fn assign(&self, uid: Uuid) -> Result<i64, StorageError> {
+        // Read without a lock first, the usual case on a retry.
         let known = bounded(async {
             let mut session = Session::statement(&self.pool).await?;
-            let known = look(&mut session, uid).await?;
-            session.done().await?;
+            let known = find(&mut session, uid).await?;
+            session.commit().await?;
             Ok(known)
         })
         .await?;
         match known {
-            Some(number) => Ok(number),
-            None => self.settle(uid, None).await,
+            Some(query_id) => Ok(query_id),
+            None => self.take_new(uid, None).await,
         }
     }
 
-    /// The object's number if it has another than `taken` by now, else a new one in its place.
-    pub async fn replace(&self, uid: Uuid, taken: i64) -> Result<i64, StorageError> {
-        self.settle(uid, Some(taken)).await
+    /// The object's query id if it is another than `taken` by now, else a new one that replaces it.
+    pub async fn reassign(&self, uid: Uuid, taken: i64) -> Result<i64, StorageError> {
+        self.take_new(uid, Some(taken)).await
     }
 
-    /// Under the uid's lock, so that callers at the same time agree and burn one number only.
-    async fn settle(&self, uid: Uuid, taken: Option<i64>) -> Result<i64, StorageError> {
+    /// Under the uid's lock, so that concurrent callers agree and use up one id only.
+    async fn take_new(&self, uid: Uuid, taken: Option<i64>) -> Result<i64, StorageError> {
         bounded(async {
             let mut session = Session::transaction(&self.pool).await?;
             lock_uid(&mut session, uid).await?;
-            let known = look(&mut session, uid).await?;
-            if let Some(number) = known.filter(|number| Some(*number) != taken) {
-                session.done().await?;
-                return Ok(number);
+            let known = find(&mut session, uid).await?;
+            if let Some(query_id) = known.filter(|query_id| Some(*query_id) != taken) {
+                session.commit().await?;
+                return Ok(query_id);
             }
             let set = session.query_as::<(i64,)>(
-                "insert into public.arxiv_ledger as l (uid, number) values ($1, nextval('public.arxiv_sequence'))
-                 on conflict (uid) do update set number = excluded.number, entered_at = clock_timestamp()
-                 returning l.number",
+                "insert into public.arxiv_ledger as l (uid, query_id) values ($1, nextval('public.arxiv_sequence'))
+                 on conflict (uid) do update set query_id = excluded.query_id, entered_at = clock_timestamp()
+                 returning l.query_id",
             );
-            let (number,) = set.bind(uid).fetch_one(session.on()).await?;
-            session.done().await?;
-            Ok(number)
+            let (query_id,) = set.bind(uid).fetch_one(session.conn()).await?;
+            session.commit().await?;
+            Ok(query_id)
         })
         .await
     }
 
-    /// Uids with an entry older than `older_than`, in order, after `after` (for paging), at most `limit`: to ask which of
-    /// them are gone.
+    /// Uids with an entry older than `older_than`, in order, after `after` (for paging), at most `limit`: the caller checks which of
+    /// them no longer exist.
     pub async fn uids(
         &self,
         older_than: Duration,
@@ -85,31 +85,34 @@ impl Ledger {
                 .bind(after.unwrap_or(Uuid::nil()))
                 .bind(micros(older_than))
                 .bind(i64::from(limit));
-            let rows = list.fetch_all(session.on()).await?;
-            session.done().await?;
+            let rows = list.fetch_all(session.conn()).await?;
+            session.commit().await?;
             Ok(rows.into_iter().map(|(uid,)| uid).collect())
         })
         .await
     }
 
-    /// Forgets the entries of these objects (they are gone); how many there were.
-    pub async fn prune(&self, gone: &[Uuid]) -> Result<u64, StorageError> {
+    /// Deletes the entries of these objects, which no longer exist; how many there were.
+    pub async fn prune(&self, deleted: &[Uuid]) -> Result<u64, StorageError> {
         bounded(async {
             let mut session = Session::statement(&self.pool).await?;
             let delete = session
                 .query("delete from public.arxiv_ledger where uid = any($1)")
-                .bind(gone);
-            let done = delete.execute(session.on()).await?;
-            session.done().await?;
+                .bind(deleted);
+            let done = delete.execute(session.conn()).await?;
+            session.commit().await?;
             Ok(done.rows_affected())
         })
         .await
     }
 }
 
-async fn look(session: &mut Session, uid: Uuid) -> Result<Option<i64>, StorageError> {
-    let look = session
-        .query_as::<(i64,)>("select number from public.arxiv_ledger where uid = $1")
+async fn find(session: &mut Session, uid: Uuid) -> Result<Option<i64>, StorageError> {
+    let find = session
+        .query_as::<(i64,)>("select query_id from public.arxiv_ledger where uid = $1")
         .bind(uid);
-    Ok(look.fetch_optional(session.on()).await?.map(|(number,)| number))
+    Ok(find
+        .fetch_optional(session.conn())
+        .await?
+        .map(|(query_id,)| query_id))
 }

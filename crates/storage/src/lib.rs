@@ -21,18 +21,22 @@ mod writes;
 
 pub use connect::{Access, PoolSettings, pool};
 pub use error::StorageError;
-pub use gate::{Gate, GateError, GateSettings, GateState, LOCK_OUTLIVES_HOST, Outcome, Slot, Turn};
-pub use ledger::Ledger;
-pub use pages::{Edition, NewPage, Page, PageEntry, PageHead, PageKey, Pages};
-pub use reads::{
-    Ended, Position, QueryFilter, ReadQuery, Reads, ReplicaState, ResultFilter, Settled, SettledPage,
-    StoredResult,
+pub use gate::{
+    Gate, GateError, GateLease, GateSettings, GateState, LOCK_OUTLIVES_HOST, RequestOutcome, Slot,
 };
-pub use records::{Closing, Ending, Object, Papers, Record, RecordOutcome, Recorded, Records, UsedIds};
+pub use ledger::Ledger;
+pub use pages::{NewPage, Page, PageEntry, PageHead, PageKey, PageVersion, Pages};
+pub use reads::{
+    EndedQuery, Position, QueryFilter, QueryLogEntry, Reads, ReplicaState, ResultFilter, SettledPage,
+    StoredResult, Watermark,
+};
+pub use records::{
+    Ending, FailureRecord, IdUsage, ObjectRef, Papers, QueryIdTaken, Record, Recorded, Records,
+};
 pub use sequence::Sequence;
 /// The pool that [`pool`] makes: what the stores are built from.
 pub use sqlx::PgPool;
-pub use words::{Words, WordsError};
+pub use words::{TextQuery, TextQueryError};
 pub use writes::{QueryRow, WriteOutcome, Writes};
 
 /// One paper that is to be recorded.

@@ -15,7 +15,7 @@ pub(crate) async fn lock_uid(session: &mut Session, uid: Uuid) -> Result<(), Sto
         .query("select pg_advisory_xact_lock($1, $2)")
         .bind(first)
         .bind(second);
-    lock.execute(session.on()).await?;
+    lock.execute(session.conn()).await?;
     Ok(())
 }
 
@@ -24,7 +24,7 @@ pub(crate) async fn lock_number(session: &mut Session, number: i64) -> Result<()
     session
         .query("select pg_advisory_xact_lock($1)")
         .bind(number)
-        .execute(session.on())
+        .execute(session.conn())
         .await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Fetched pages: the cache, the place where a query goes on after a restart, and what makes the first fetch win.
 //!
-//! Of one page there may be several editions, when somebody would not take the one that was there. Which of them is for
+//! Of one page there may be several versions, when somebody would not take the one that was there. Which of them is for
 //! whom depends on nothing that comes later, so that everybody who goes on finds what was found before.
 //!
 //! The search is found by its SHA-256, since it may be longer than an index entry can be.
@@ -17,9 +17,9 @@ use crate::{
     time::{from_micros, micros},
 };
 
-/// Which edition of a page is read.
+/// Which version of a page is read.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub enum Edition {
+pub enum PageVersion {
     /// The newest.
     #[default]
     Newest,
@@ -29,7 +29,7 @@ pub enum Edition {
     After(Timestamp),
 }
 
-impl Edition {
+impl PageVersion {
     /// The time, in microseconds since 1970, and whether only what came after it will do.
     fn bounds(self) -> (i64, bool) {
         match self {
@@ -53,7 +53,7 @@ pub struct PageKey {
     /// Entries asked for.
     pub count: u32,
     /// Which one of them, if there are several.
-    pub edition: Edition,
+    pub version: PageVersion,
 }
 
 /// One paper of a page.
@@ -138,7 +138,7 @@ impl Pages {
         bounded(async {
             let mut session = Session::statement(&self.pool).await?;
             let page = look(&mut session, key).await?;
-            session.done().await?;
+            session.commit().await?;
             Ok(page)
         })
         .await
@@ -149,13 +149,13 @@ impl Pages {
         bounded(async {
             let mut session = Session::statement(&self.pool).await?;
             let found = find(&mut session, key, false).await?;
-            session.done().await?;
+            session.commit().await?;
             Ok(found.map(|(head, _)| head))
         })
         .await
     }
 
-    /// Stores a page unless an edition stands there that will do; what is for this key then.
+    /// Stores a page unless a version stands there that will do; what is for this key then.
     pub async fn put(&self, key: &PageKey, page: &NewPage) -> Result<Page, StorageError> {
         bounded(async {
             let mut session = Session::transaction(&self.pool).await?;
@@ -164,8 +164,8 @@ impl Pages {
             // One at a time, or two would find that none stands there. It is left with the transaction.
             let alone = session.query("select pg_advisory_xact_lock(hashtextextended($1, $2))");
             let alone = alone.bind(&key.search).bind(i64::from(key.start));
-            alone.execute(session.on()).await?;
-            let (at, only_after) = key.edition.bounds();
+            alone.execute(session.conn()).await?;
+            let (at, only_after) = key.version.bounds();
             let put = session.query_as::<(i64,)>(
                 "insert into public.arxiv_pages
                    (search_hash, search, day, start, count, total, title, answered_at, status, entries, bytes, expires_at)
@@ -193,7 +193,7 @@ impl Pages {
                 .bind(page.keep_for.map(micros))
                 .bind(at)
                 .bind(only_after);
-            let stored = put.fetch_optional(session.on()).await?;
+            let stored = put.fetch_optional(session.conn()).await?;
             let stands = match stored {
                 None => look(&mut session, key).await?,
                 Some(_) => None,
@@ -213,7 +213,7 @@ impl Pages {
                     },
                 },
             };
-            session.done().await?;
+            session.commit().await?;
             Ok(stands)
         })
         .await
@@ -240,8 +240,8 @@ impl Pages {
                 .bind(day.to_string())
                 .bind(i64::try_from(max_bytes).unwrap_or(i64::MAX))
                 .bind(kept);
-            let pruned = prune.execute(session.on()).await?.rows_affected();
-            session.done().await?;
+            let pruned = prune.execute(session.conn()).await?.rows_affected();
+            session.commit().await?;
             Ok(pruned)
         })
         .await
@@ -252,7 +252,7 @@ impl Pages {
         bounded(async {
             let mut session = Session::statement(&self.pool).await?;
             let now = clock(&mut session).await?;
-            session.done().await?;
+            session.commit().await?;
             Ok(now)
         })
         .await
@@ -261,7 +261,7 @@ impl Pages {
 
 async fn clock(session: &mut Session) -> Result<Timestamp, StorageError> {
     let now = session.query_as::<(i64,)>("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");
-    let (now,) = now.fetch_one(session.on()).await?;
+    let (now,) = now.fetch_one(session.conn()).await?;
     from_micros(now)
 }
 
@@ -305,7 +305,7 @@ async fn find(
            abs(extract(epoch from fetched_at - (timestamptz 'epoch' + $6 * interval '1 microsecond')))
          limit 1",
     );
-    let (at, only_after) = key.edition.bounds();
+    let (at, only_after) = key.version.bounds();
     let find = find
         .bind(&key.search)
         .bind(key.day.to_string())
@@ -314,7 +314,7 @@ async fn find(
         .bind(with_entries)
         .bind(at)
         .bind(only_after);
-    let Some((total, title, date, status, fetched_at, entries)) = find.fetch_optional(session.on()).await?
+    let Some((total, title, date, status, fetched_at, entries)) = find.fetch_optional(session.conn()).await?
     else {
         return Ok(None);
     };

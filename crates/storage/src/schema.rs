@@ -46,19 +46,23 @@ impl Need {
             ],
             Self::QueriesWrite => &[
                 ("queries", Some("object_name"), &["SELECT", "INSERT"]),
-                ("arxiv_closed_queries", Some("object_name"), &["SELECT", "INSERT"]),
+                (
+                    "arxiv_query_tombstones",
+                    Some("object_name"),
+                    &["SELECT", "INSERT"],
+                ),
             ],
             Self::ResultsWrite => &[("results", Some("categories"), &["SELECT", "INSERT"])],
             Self::QueriesRead => &[
                 ("queries", Some("object_name"), &["SELECT"]),
-                ("arxiv_closed_queries", Some("object_name"), &["SELECT"]),
+                ("arxiv_query_tombstones", Some("object_name"), &["SELECT"]),
             ],
             Self::ResultsRead => &[
                 ("results", Some("categories"), &["SELECT"]),
                 ("arxiv_results_epoch", Some("epoch"), &["SELECT"]),
                 ("arxiv_results_settled", Some("settled_at"), &["SELECT"]),
-                ("arxiv_results_positions", Some("position"), &["SELECT"]),
-                ("arxiv_results_forks", Some("id"), &["SELECT"]),
+                ("arxiv_results_row_counts", Some("position"), &["SELECT"]),
+                ("arxiv_results_timeline_forks", Some("id"), &["SELECT"]),
             ],
         }
     }
@@ -81,14 +85,14 @@ pub async fn check(pool: &PgPool, need: Need) -> Result<Option<&'static str>, St
                      select from pg_attribute a where a.attrelid = c.oid and a.attname = $2 and not a.attisdropped))",
             );
             let look = look.bind(relation).bind(column).bind(*rights);
-            reason = match look.fetch_optional(session.on()).await? {
+            reason = match look.fetch_optional(session.conn()).await? {
                 None => Some("the database is not prepared: its migrations have not run"),
                 Some((false,)) => Some("the database user lacks rights: its migrations have not run"),
                 Some((true,)) => continue,
             };
             break;
         }
-        session.done().await?;
+        session.commit().await?;
         Ok(reason)
     })
     .await

@@ -99,8 +99,8 @@ impl Sequence {
                  from generate_series(1, $1), pg_logical_emit_message(true, 'arxiv', '')",
             );
             let count = i64::try_from(count).unwrap_or(i64::MAX);
-            let numbers = next.bind(count).fetch_all(session.on()).await?;
-            session.done().await?;
+            let numbers = next.bind(count).fetch_all(session.conn()).await?;
+            session.commit().await?;
             Ok(numbers.into_iter().map(|(number,)| number).collect())
         })
         .await

@@ -9,7 +9,7 @@ use sqlx::{
 
 use crate::{StorageError, connect::INDEX_SETTINGS};
 
-/// A connection out of a pool, for one operation. Dropped without [`Session::done`], a transaction is rolled back.
+/// A connection out of a pool, for one operation. Dropped without [`Session::commit`], a transaction is rolled back.
 pub(crate) struct Session {
     connection: Held,
     persistent: bool,
@@ -48,7 +48,7 @@ impl Session {
     pub(crate) async fn prefer_indexes(&mut self) -> Result<(), StorageError> {
         let settings = INDEX_SETTINGS.map(|(name, value)| format!("set local {name} = {value}"));
         sqlx::raw_sql(AssertSqlSafe(settings.join("; ")))
-            .execute(self.on())
+            .execute(self.conn())
             .await?;
         Ok(())
     }
@@ -68,7 +68,7 @@ impl Session {
     }
 
     /// The connection to execute on.
-    pub(crate) fn on(&mut self) -> &mut PgConnection {
+    pub(crate) fn conn(&mut self) -> &mut PgConnection {
         match &mut self.connection {
             Held::Plain(connection) => connection,
             Held::Transaction(transaction) => transaction,
@@ -88,14 +88,14 @@ impl Session {
 
     /// To be called before what was read is told as safe. A server that was started again shows commits that its standby has
     /// not confirmed; this puts a record after them, so that the end of the operation waits for both.
-    pub(crate) async fn confirm(&mut self) -> Result<(), StorageError> {
+    pub(crate) async fn await_durable(&mut self) -> Result<(), StorageError> {
         let record = self.query("select pg_logical_emit_message(true, 'arxiv', '')");
-        record.execute(self.on()).await?;
+        record.execute(self.conn()).await?;
         Ok(())
     }
 
     /// Ends the operation, which went well, with what it wrote.
-    pub(crate) async fn done(self) -> Result<(), StorageError> {
+    pub(crate) async fn commit(self) -> Result<(), StorageError> {
         match self.connection {
             Held::Plain(_) => Ok(()),
             Held::Transaction(transaction) => Ok(transaction.commit().await?),

@@ -1,4 +1,4 @@
-//! Words in texts, as the indexes hold them and as they are asked for: without case, accents and punctuation.
+//! TextQuery in texts, as the indexes hold them and as they are asked for: without case, accents and punctuation.
 //!
 //! Made of the server's own functions only: an extension may not be there, and a function of ours would have to be executable by
 //! whoever inserts, the existing service among them.
@@ -49,7 +49,7 @@ pub(crate) fn vector(column: &str) -> String {
     )
 }
 
-/// The SQL for what a [`Words`] asks for, given as a parameter.
+/// The SQL for what a [`TextQuery`] asks for, given as a parameter.
 pub(crate) fn query_of(parameter: &str) -> String {
     format!("to_tsquery('pg_catalog.simple'::regconfig, {})", plain(parameter))
 }
@@ -57,16 +57,16 @@ pub(crate) fn query_of(parameter: &str) -> String {
 /// Longest word, in characters: of the longest that Unicode decomposes, a server's word still holds so many.
 const MAX_WORD_CHARS: usize = 50;
 
-/// Words that all have to be there, and phrases whose words have to follow each other.
+/// TextQuery that all have to be there, and phrases whose words have to follow each other.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct Words {
+pub struct TextQuery {
     /// In the syntax of `to_tsquery`, each word quoted.
     query: String,
 }
 
 /// Why a text asks for no words.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum WordsError {
+pub enum TextQueryError {
     /// There is nothing but punctuation.
     #[error("it holds no word")]
     Nothing,
@@ -75,9 +75,9 @@ pub enum WordsError {
     TooLong,
 }
 
-impl Words {
+impl TextQuery {
     /// Reads words, and between double quotes phrases. An open quote counts to the end.
-    pub fn parse(text: &str) -> Result<Self, WordsError> {
+    pub fn parse(text: &str) -> Result<Self, TextQueryError> {
         let mut terms = Vec::new();
         for (n, piece) in text.split('"').enumerate() {
             let words: Vec<&str> = piece
@@ -85,7 +85,7 @@ impl Words {
                 .filter(|word| !word.is_empty())
                 .collect();
             if words.iter().any(|word| word.chars().count() > MAX_WORD_CHARS) {
-                return Err(WordsError::TooLong);
+                return Err(TextQueryError::TooLong);
             }
             let quoted = words.iter().map(|word| format!("'{word}'"));
             // Every second piece stood between quotes.
@@ -96,7 +96,7 @@ impl Words {
             }
         }
         if terms.is_empty() {
-            return Err(WordsError::Nothing);
+            return Err(TextQueryError::Nothing);
         }
         Ok(Self {
             query: terms.join(" & "),
@@ -129,13 +129,13 @@ mod tests {
             ("it's \\ & | ! ( ) : * <->", Ok("'it' & 's'")),
             ("E\u{301}a", Ok("'E\u{301}a'")),
             ("量子", Ok("'量子'")),
-            ("", Err(WordsError::Nothing)),
-            (" ' \" ", Err(WordsError::Nothing)),
-            (&"x".repeat(51), Err(WordsError::TooLong)),
+            ("", Err(TextQueryError::Nothing)),
+            (" ' \" ", Err(TextQueryError::Nothing)),
+            (&"x".repeat(51), Err(TextQueryError::TooLong)),
         ] {
-            let read = Words::parse(text);
+            let read = TextQuery::parse(text);
             assert_eq!(
-                read.as_ref().map(Words::as_query).map_err(|error| *error),
+                read.as_ref().map(TextQuery::as_query).map_err(|error| *error),
                 query,
                 "{text}"
             );

@@ -76,7 +76,7 @@ impl Writes {
                 return Ok(WriteOutcome::Conflict);
             }
             let outcome = write_query(&mut session, row).await?;
-            session.done().await?;
+            session.commit().await?;
             Ok(outcome)
         })
         .await
@@ -108,7 +108,7 @@ impl Writes {
                 return Ok(WriteOutcome::Conflict);
             }
             let outcome = write_results(&mut session, query_id, timestamp, rows).await?;
-            session.done().await?;
+            session.commit().await?;
             Ok(outcome)
         })
         .await
@@ -133,7 +133,7 @@ async fn owned(session: &mut Session, sql: &'static str, number: i64) -> Result<
     Ok(session
         .query_as::<(bool,)>(sql)
         .bind(number)
-        .fetch_one(session.on())
+        .fetch_one(session.conn())
         .await?
         .0)
 }
@@ -150,9 +150,9 @@ async fn write_query(session: &mut Session, row: &QueryRow) -> Result<WriteOutco
         .bind(row.num_results)
         .bind(row.num_entries)
         .bind(&row.query);
-    match look.fetch_one(session.on()).await? {
+    match look.fetch_one(session.conn()).await? {
         (Some(true),) => {
-            session.confirm().await?;
+            session.await_durable().await?;
             return Ok(WriteOutcome::AlreadyThere);
         }
         (Some(false),) => return Ok(WriteOutcome::Conflict),
@@ -169,7 +169,7 @@ async fn write_query(session: &mut Session, row: &QueryRow) -> Result<WriteOutco
         .bind(row.num_results)
         .bind(row.num_entries)
         .bind(&row.query)
-        .execute(session.on())
+        .execute(session.conn())
         .await?;
     Ok(WriteOutcome::Written)
 }
@@ -199,9 +199,9 @@ async fn write_results(
         .bind(&author)
         .bind(&title)
         .bind(&journal);
-    match look.fetch_one(session.on()).await? {
+    match look.fetch_one(session.conn()).await? {
         (true, true) => {
-            session.confirm().await?;
+            session.await_durable().await?;
             return Ok(WriteOutcome::AlreadyThere);
         }
         (true, false) => return Ok(WriteOutcome::Conflict),
@@ -224,7 +224,7 @@ async fn write_results(
             .bind(column(|row| &row.author))
             .bind(column(|row| &row.title))
             .bind(column(|row| &row.journal));
-        insert.execute(session.on()).await?;
+        insert.execute(session.conn()).await?;
     }
     Ok(WriteOutcome::Written)
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use arxiv::{Client, FetchError, PageRequest};
 use jiff::civil::Date;
-use storage::{Edition, Gate, Page, PageKey, Pages};
+use storage::{Gate, Page, PageKey, PageVersion, Pages};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,27 +44,27 @@ struct Parts {
 
 /// A page, and how it was had.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Given {
+pub struct FetchedPage {
     /// The page as it stands in the store.
     pub page: Page,
     /// Whether arXiv was asked for it in this very call, so that its Date is the time of the asker's answer.
     pub fetched: bool,
 }
 
-/// Of which day, and which of its editions. A day alone means the newest one.
+/// Of which day, and which of its versions. A day alone means the newest one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sought {
+pub struct PageSelector {
     /// arXiv's day.
     pub day: Date,
     /// Which of them, if the page was fetched several times.
-    pub edition: Edition,
+    pub version: PageVersion,
 }
 
-impl From<Date> for Sought {
+impl From<Date> for PageSelector {
     fn from(day: Date) -> Self {
         Self {
             day,
-            edition: Edition::Newest,
+            version: PageVersion::Newest,
         }
     }
 }
@@ -86,12 +86,12 @@ impl Upstream {
     pub async fn stored(
         &self,
         request: &PageRequest,
-        sought: impl Into<Sought>,
+        selector: impl Into<PageSelector>,
     ) -> Result<Option<Page>, UpstreamError> {
-        Ok(self.parts.pages.get(&key(request, sought)).await?)
+        Ok(self.parts.pages.get(&key(request, selector)).await?)
     }
 
-    /// The page of that day, from arXiv if nobody has fetched an edition of it that will do.
+    /// The page of that day, from arXiv if nobody has fetched a version of it that will do.
     ///
     /// `patience` bounds the wait for the turn and the slot, not the request, which has its client's deadline.
     /// `on_slot` is called once, when the first request for this page is about to go out.
@@ -112,20 +112,20 @@ impl Upstream {
     pub async fn page(
         &self,
         request: &PageRequest,
-        sought: impl Into<Sought>,
+        selector: impl Into<PageSelector>,
         patience: Duration,
         on_slot: impl FnOnce() + Send + Sync + 'static,
-    ) -> Result<Given, UpstreamError> {
-        let sought = sought.into();
-        if let Some(page) = self.stored(request, sought).await? {
-            return Ok(Given { page, fetched: false });
+    ) -> Result<FetchedPage, UpstreamError> {
+        let selector = selector.into();
+        if let Some(page) = self.stored(request, selector).await? {
+            return Ok(FetchedPage { page, fetched: false });
         }
         let cancel = CancellationToken::new();
         let _cancel_when_dropped = cancel.clone().drop_guard();
         let inquiry = Inquiry {
             parts: Arc::clone(&self.parts),
             request: request.clone(),
-            key: key(request, sought),
+            key: key(request, selector),
             give_up: tokio::time::Instant::now() + patience,
             cancel,
             on_slot: Some(Box::new(on_slot)),
@@ -147,14 +147,14 @@ impl Upstream {
 }
 
 /// What a page is stored under.
-pub fn key(request: &PageRequest, sought: impl Into<Sought>) -> PageKey {
-    let Sought { day, edition } = sought.into();
+pub fn key(request: &PageRequest, selector: impl Into<PageSelector>) -> PageKey {
+    let PageSelector { day, version } = selector.into();
     PageKey {
         search: request.search.key().to_owned(),
         day,
         start: request.start,
         count: request.count,
-        edition,
+        version,
     }
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arxiv::{Answer, FailureClass, FetchError, Fetched, MAX_PAGE, PageRequest, Visit};
-use storage::{GateError, LOCK_OUTLIVES_HOST, NewPage, Outcome, PageEntry, PageKey, Turn};
+use storage::{GateError, GateLease, LOCK_OUTLIVES_HOST, NewPage, PageEntry, PageKey, RequestOutcome};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::verdict::{Claim, Doubts, Verdict, judge};
-use crate::{Given, Parts, UpstreamError};
+use crate::{FetchedPage, Parts, UpstreamError};
 
 /// The longest that a request may take, whatever its client's deadline: it must have ended before the lock of a
 /// machine that vanished is given to somebody else.
@@ -29,27 +29,27 @@ pub(crate) struct Inquiry {
 
 /// What a turn came to.
 enum Step {
-    Given(Given),
+    Done(FetchedPage),
     /// Another turn is needed, for this request.
     Again(Visit),
 }
 
 impl Inquiry {
     /// Steps 2 to 7 of [`crate::Upstream::page`].
-    pub(crate) async fn run(mut self) -> Result<Given, UpstreamError> {
+    pub(crate) async fn run(mut self) -> Result<FetchedPage, UpstreamError> {
         let mut visit = self.parts.client.visit(&self.request);
         let mut doubts = Doubts::default();
         loop {
             // Waiting leaves nothing behind, so here it is enough to stop.
             let turn = {
-                let enter = self.parts.gate.enter(self.patience());
+                let enter = self.parts.gate.acquire(self.patience());
                 self.cancel
                     .run_until_cancelled(enter)
                     .await
                     .ok_or_else(cancelled)??
             };
             match self.take_turn(turn, visit, &mut doubts).await? {
-                Step::Given(given) => return Ok(given),
+                Step::Done(given) => return Ok(given),
                 Step::Again(next) => visit = next,
             }
         }
@@ -58,13 +58,13 @@ impl Inquiry {
     /// Steps 3 to 7: the turn ends here, whatever comes of it.
     async fn take_turn(
         &mut self,
-        mut turn: Turn,
+        mut turn: GateLease,
         visit: Visit,
         doubts: &mut Doubts,
     ) -> Result<Step, UpstreamError> {
         if let Some(page) = self.parts.pages.get(&self.key).await? {
-            turn.leave().await;
-            return Ok(Step::Given(Given { page, fetched: false }));
+            turn.release().await;
+            return Ok(Step::Done(FetchedPage { page, fetched: false }));
         }
         loop {
             let slot = turn.slot(self.patience());
@@ -81,11 +81,11 @@ impl Inquiry {
                 // The turn is lost already.
                 Some(Err(error @ GateError::Storage(_))) => return Err(error.into()),
                 Some(Err(error)) => {
-                    turn.leave().await;
+                    turn.release().await;
                     return Err(error.into());
                 }
                 None => {
-                    turn.leave().await;
+                    turn.release().await;
                     return Err(cancelled());
                 }
             }
@@ -123,7 +123,7 @@ impl Inquiry {
     /// Step 5. When it returns, the request's connection is closed.
     async fn fetch(
         &self,
-        turn: &mut Turn,
+        turn: &mut GateLease,
         visit: Visit,
     ) -> Result<Result<Fetched, FetchError>, UpstreamError> {
         let cancel = self.cancel.child_token();
@@ -157,7 +157,7 @@ impl Inquiry {
                 // Boxed, as its future is large and would make that of every caller so.
                 let new = new_page(answer, keep_for);
                 let page = Box::pin(self.parts.pages.put(&self.key, &new)).await?;
-                Ok(Step::Given(Given { page, fetched: true }))
+                Ok(Step::Done(FetchedPage { page, fetched: true }))
             }
             Verdict::AskAgain => {
                 tracing::info!(total = feed.total, "an empty page is asked for again");
@@ -189,15 +189,15 @@ impl Inquiry {
 }
 
 /// What the gate needs to know of a request.
-fn outcome(fetched: &Result<Fetched, FetchError>) -> Outcome {
+fn outcome(fetched: &Result<Fetched, FetchError>) -> RequestOutcome {
     match fetched {
-        Ok(_) => Outcome::Answered,
+        Ok(_) => RequestOutcome::Answered,
         Err(error) => match error.class() {
-            FailureClass::Throttled => Outcome::Throttled {
+            FailureClass::Throttled => RequestOutcome::Throttled {
                 retry_after: error.retry_after(),
             },
-            FailureClass::Invalid | FailureClass::Broken => Outcome::Answered,
-            FailureClass::Unreachable => Outcome::Failed,
+            FailureClass::Invalid | FailureClass::Broken => RequestOutcome::Answered,
+            FailureClass::Unreachable => RequestOutcome::Failed,
         },
     }
 }

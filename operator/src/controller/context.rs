@@ -65,8 +65,8 @@ impl Query {
     }
 
     /// The object as its end is recorded of it.
-    pub(crate) fn recorded_of(&self) -> storage::Object<'_> {
-        storage::Object {
+    pub(crate) fn recorded_of(&self) -> storage::ObjectRef<'_> {
+        storage::ObjectRef {
             uid: self.uid,
             namespace: self.namespace(),
             name: self.name(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arxiv::FailureClass;
 use crd::{ArxivQuery, Reason};
 use jiff::Timestamp;
-use storage::Closing;
+use storage::FailureRecord;
 
 use crate::fetch::progress::{Failure, Progress};
 
@@ -103,9 +103,9 @@ fn deadline_exceeded(limits: &Limits, known: &Progress) -> Verdict {
     }
 }
 
-impl From<Closing> for Verdict {
-    fn from(closing: Closing) -> Self {
-        let Closing {
+impl From<FailureRecord> for Verdict {
+    fn from(closing: FailureRecord) -> Self {
+        let FailureRecord {
             reason,
             message,
             http_status,

@@ -80,7 +80,7 @@ async fn reconcile(query: &Query, context: &Context) -> Result<Action, Error> {
     }
     match ended(context, query).await? {
         Some(Ending::Recorded(recorded)) => return status::succeed(context, query, sent, &recorded).await,
-        Some(Ending::Closed(closing)) => {
+        Some(Ending::Failed(closing)) => {
             return status::failed(context, query, Some(sent), &closing.into()).await;
         }
         None => {}
@@ -101,7 +101,7 @@ async fn reconcile(query: &Query, context: &Context) -> Result<Action, Error> {
     match record(context, query, number, &answer).await? {
         Ending::Recorded(recorded) => status::succeed(context, query, sent, &recorded).await,
         // Whoever closed it has told so, or has been killed in between; then this write tells it.
-        Ending::Closed(closing) => status::failed(context, query, Some(sent), &closing.into()).await,
+        Ending::Failed(closing) => status::failed(context, query, Some(sent), &closing.into()).await,
     }
 }
 

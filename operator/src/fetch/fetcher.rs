@@ -12,7 +12,7 @@ use service::health::Heartbeat;
 use storage::StorageError;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use upstream::{Sought, UpstreamError};
+use upstream::{PageSelector, UpstreamError};
 
 use crate::{
     controller::context::Context,
@@ -125,11 +125,11 @@ impl Fetcher {
                 let _ = began.set(Timestamp::now());
             }
         };
-        let sought = Sought {
+        let selector = PageSelector {
             day: wanted.day,
-            edition: tracker.edition(wanted),
+            version: tracker.page_version(wanted),
         };
-        let page = context.upstream.page(request, sought, PATIENCE, on_slot);
+        let page = context.upstream.page(request, selector, PATIENCE, on_slot);
         let mut page = std::pin::pin!(page);
         let mut told_of_lingering = false;
         let outcome = loop {

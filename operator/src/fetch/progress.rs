@@ -7,8 +7,8 @@ use ::queue::Since;
 use arxiv::FailureClass;
 use crd::{ArxivQuery, CachePolicy, Reason};
 use jiff::{Timestamp, civil::Date};
-use storage::Edition;
-use upstream::Sought;
+use storage::PageVersion;
+use upstream::PageSelector;
 
 use crate::{fetch::tracker::Page, process::backoff::Backoff};
 
@@ -91,21 +91,21 @@ impl Progress {
         }
     }
 
-    /// Which edition of a page is for it. It stays the same whatever others have fetched later, so that a query that goes
+    /// Which version of a page is for it. It stays the same whatever others have fetched later, so that a query that goes
     /// on finds what it found before.
-    pub(crate) fn edition(&self) -> Edition {
+    pub(crate) fn page_version(&self) -> PageVersion {
         if self.fresh {
-            Edition::After(self.made)
+            PageVersion::After(self.made)
         } else {
-            Edition::AsOf(self.made)
+            PageVersion::AsOf(self.made)
         }
     }
 
-    /// The day and the edition of its pages.
-    pub(crate) fn sought(&self) -> Sought {
-        Sought {
+    /// The day and the version of its pages.
+    pub(crate) fn selector(&self) -> PageSelector {
+        PageSelector {
             day: self.day,
-            edition: self.edition(),
+            version: self.page_version(),
         }
     }
 
@@ -205,16 +205,16 @@ mod tests {
         let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
         object.metadata.creation_timestamp = Some(Time(at(100)));
         let reuse = Progress::of(&object, at(200));
-        assert_eq!(reuse.edition(), Edition::AsOf(at(101)));
+        assert_eq!(reuse.page_version(), PageVersion::AsOf(at(101)));
         object.spec.cache_policy = CachePolicy::Refresh;
         let mut refresh = Progress::of(&object, at(200));
-        assert_eq!(refresh.edition(), Edition::After(at(101)));
+        assert_eq!(refresh.page_version(), PageVersion::After(at(101)));
         refresh.answered(at(200), at(203), Some(at(203)));
-        assert_eq!(refresh.edition(), Edition::After(at(101)));
+        assert_eq!(refresh.page_version(), PageVersion::After(at(101)));
         // By the database's clock it is still before the object's time.
         refresh.answered(at(210), at(213), Some(at(50)));
         let before = at(50).checked_sub(Duration::from_micros(1)).unwrap();
-        assert_eq!(refresh.edition(), Edition::After(before));
+        assert_eq!(refresh.page_version(), PageVersion::After(before));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crd::ArxivQuery;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use jiff::{Timestamp, civil::Date};
 use kube::runtime::reflector::ObjectRef;
-use storage::Edition;
+use storage::PageVersion;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -180,16 +180,16 @@ impl Tracker {
         self.state().queue.put_back(page);
     }
 
-    /// The edition that will do for everybody who waits for the page. Who takes any has found none.
-    pub(crate) fn edition(&self, page: &Page) -> Edition {
+    /// The version that will do for everybody who waits for the page. Who takes any has found none.
+    pub(crate) fn page_version(&self, page: &Page) -> PageVersion {
         let state = self.state();
         let waiting = state.queue.waiting_for(page);
         let known = waiting.filter_map(|(uid, _)| state.known.get(&uid));
-        let freshest = known.filter_map(|known| match known.edition() {
-            Edition::After(time) => Some(time),
-            Edition::AsOf(_) | Edition::Newest => None,
+        let freshest = known.filter_map(|known| match known.page_version() {
+            PageVersion::After(time) => Some(time),
+            PageVersion::AsOf(_) | PageVersion::Newest => None,
         });
-        freshest.max().map_or(Edition::Newest, Edition::After)
+        freshest.max().map_or(PageVersion::Newest, PageVersion::After)
     }
 
     /// A page of each query that has some of its slices already, and is not finished.

@@ -73,7 +73,7 @@ impl Sweeper {
             ("rows past their age", self.expired_rows().await),
             (
                 "closed queries",
-                self.context.records.prune_closed().await.map(drop),
+                self.context.records.prune_tombstones().await.map(drop),
             ),
             ("ids", self.ids().await),
         ] {
@@ -162,8 +162,8 @@ impl Sweeper {
 
     /// Nothing to sweep: how many are left is told while rows are looked at anyway.
     async fn ids(&self) -> Result<(), StorageError> {
-        let used = self.context.records.used_ids().await?;
-        self.context.metrics.used_ids(used);
+        let used = self.context.records.id_usage().await?;
+        self.context.metrics.id_usage(used);
         Ok(())
     }
 

@@ -21,7 +21,7 @@ pub(crate) async fn run(context: Arc<Context>, heartbeat: Heartbeat, stop: Cance
         }
         heartbeat.beat();
         let settled = tokio::select! {
-            settled = context.records.settle() => settled,
+            settled = context.records.advance_watermark() => settled,
             // It may be left at any point.
             () = stop.cancelled() => return,
         };

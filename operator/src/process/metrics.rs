@@ -7,7 +7,7 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
-use storage::UsedIds;
+use storage::IdUsage;
 
 use crate::fetch::tracker::Backlog;
 
@@ -60,7 +60,7 @@ pub(crate) struct Metrics {
     queue_seconds: Gauge<f64, AtomicU64>,
     oldest_wait_seconds: Gauge<f64, AtomicU64>,
     pub(crate) cool_down_seconds: Gauge<f64, AtomicU64>,
-    used_ids: Family<Table, Gauge<f64, AtomicU64>>,
+    id_usage: Family<Table, Gauge<f64, AtomicU64>>,
 }
 
 impl Metrics {
@@ -136,7 +136,7 @@ impl Metrics {
             r.register(
                 "ids_used_ratio",
                 "What part of all ids that a table can give is used up, by table",
-                metrics.used_ids.clone(),
+                metrics.id_usage.clone(),
             );
         });
         metrics
@@ -189,9 +189,9 @@ impl Metrics {
         self.cool_down_seconds.set(0.0);
     }
 
-    pub(crate) fn used_ids(&self, used: UsedIds) {
+    pub(crate) fn id_usage(&self, used: IdUsage) {
         for (table, used) in [("queries", used.queries), ("results", used.results)] {
-            self.used_ids.get_or_create(&Table { table }).set(used);
+            self.id_usage.get_or_create(&Table { table }).set(used);
         }
     }
 

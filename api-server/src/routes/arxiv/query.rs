@@ -13,7 +13,7 @@ use crd::{ArxivQuery, Phase};
 use http::{HeaderMap, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use service::logs::Call;
-use storage::{Ended, Ending, Reads, StoredResult};
+use storage::{EndedQuery, Ending, Reads, StoredResult};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -69,7 +69,7 @@ pub(crate) struct ObjectStates {
 /// What there is of a query.
 enum Sight {
     Object(Box<ArxivQuery>),
-    Gone(Ended),
+    Gone(EndedQuery),
 }
 
 /// Where the state of an object is told.
@@ -197,7 +197,7 @@ async fn read_results(
     let (uid, ended) = match states.look(&name).await? {
         Sight::Gone(ended) => match ended.ending {
             Ending::Recorded(_) => (Some(ended.uid), ended.recorded_at),
-            Ending::Closed(_) => return failed(),
+            Ending::Failed(_) => return failed(),
         },
         Sight::Object(object) => match object.phase() {
             Phase::Pending | Phase::Running | Phase::Suspended => return Ok(states.state(&object)),

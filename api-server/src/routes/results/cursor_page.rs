@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use storage::{Position, Settled};
+use storage::{Position, Watermark};
 
 use crate::routes::results::{Counted, ResultPages, Wanted, is_full, written};
 use crate::{
@@ -32,7 +32,7 @@ impl ResultPages {
             epoch: cursor.epoch,
             id: cursor.after,
         });
-        let tag = |settled: Settled| {
+        let tag = |settled: Watermark| {
             etag::strong(&[
                 "results",
                 &settled.epoch.to_string(),
@@ -45,11 +45,11 @@ impl ResultPages {
             ])
         };
         // Only the address of a page in the epoch of its cursor means the same rows for ever; how many there are in all changes.
-        let is_immutable = |settled: Settled| {
+        let is_immutable = |settled: Watermark| {
             matches!(counted, Counted::NotAsked) && cursor.is_some_and(|cursor| cursor.epoch == settled.epoch)
         };
         if etag::is_conditional(headers) {
-            let settled = caught_up(self.reads.settled(position).await?, cursor)?;
+            let settled = caught_up(self.reads.watermark(position).await?, cursor)?;
             if let Some(kept) = etag::kept(headers, &tag(settled)) {
                 let mut response = StatusCode::NOT_MODIFIED.into_response();
                 describe(&mut response, kept, is_immutable(settled));
@@ -62,7 +62,7 @@ impl ResultPages {
             .reads
             .settled_after(filter, position, wanted.items_per_page)
             .await?;
-        let settled = caught_up(page.as_ref().map(|page| page.settled), cursor)?;
+        let settled = caught_up(page.as_ref().map(|page| page.watermark), cursor)?;
         let rows = page.map(|page| page.rows).unwrap_or_default();
         let mut response = written(wanted.format, &rows, place)?;
         match rows.last().filter(|_| is_full(rows.len(), wanted.items_per_page)) {
@@ -87,10 +87,9 @@ impl ResultPages {
 }
 
 /// An answer from a server that has not got as far as the one that gave the cursor would miss rows, or show deleted ones.
-fn caught_up(settled: Option<Settled>, cursor: Option<Cursor>) -> Result<Settled, ApiError> {
+fn caught_up(settled: Option<Watermark>, cursor: Option<Cursor>) -> Result<Watermark, ApiError> {
     let settled = settled.ok_or_else(|| ApiError::unavailable(Code::NotReplicated))?;
-    let is_behind =
-        cursor.is_some_and(|cursor| settled.epoch < cursor.epoch || settled.bound < settled.after);
+    let is_behind = cursor.is_some_and(|cursor| settled.epoch < cursor.epoch || settled.id < settled.after);
     if is_behind {
         return Err(ApiError::unavailable(Code::NotReplicated));
     }

@@ -14,7 +14,7 @@ use tokio::{
 use super::{GateError, LOCK_OUTLIVES_HOST};
 use crate::{
     StorageError,
-    connect::{in_time, session_settings},
+    connect::{session_settings, with_timeout},
 };
 
 /// The lock's key in the space of two integers ("arxi", "gate").
@@ -91,7 +91,7 @@ impl LockConnection {
     }
 
     async fn connect(&self) -> Result<PgConnection, StorageError> {
-        Ok(in_time(CONNECT_TIMEOUT, self.options.connect()).await?)
+        Ok(with_timeout(CONNECT_TIMEOUT, self.options.connect()).await?)
     }
 }
 
@@ -99,12 +99,12 @@ impl LockConnection {
 pub(super) async fn answered<T>(
     statement: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, StorageError> {
-    Ok(in_time(ANSWER_TIMEOUT, statement).await?)
+    Ok(with_timeout(ANSWER_TIMEOUT, statement).await?)
 }
 
 /// A connection from the turn before, if it still works.
 async fn usable(mut connection: PgConnection) -> Option<PgConnection> {
-    in_time(ANSWER_TIMEOUT, connection.ping()).await.ok()?;
+    with_timeout(ANSWER_TIMEOUT, connection.ping()).await.ok()?;
     Some(connection)
 }
 
@@ -117,12 +117,12 @@ async fn wait(connection: &mut PgConnection, deadline: Instant) -> Result<Option
         .max(Duration::from_millis(1));
     let limit =
         sqlx::query("select set_config('lock_timeout', $1, false)").bind(left.as_millis().to_string());
-    in_time(ANSWER_TIMEOUT, limit.execute(&mut *connection)).await?;
+    with_timeout(ANSWER_TIMEOUT, limit.execute(&mut *connection)).await?;
     let answer_took = asked.elapsed();
     let lock = sqlx::query("select pg_advisory_lock($1, $2)")
         .bind(KEY.0)
         .bind(KEY.1);
-    match in_time(left + ANSWER_TIMEOUT, lock.execute(connection)).await {
+    match with_timeout(left + ANSWER_TIMEOUT, lock.execute(connection)).await {
         Ok(_) => Ok(Some(answer_took)),
         Err(error) => match StorageError::from(error) {
             error if error.sqlstate().as_deref() == Some("55P03") => Ok(None),
@@ -153,7 +153,7 @@ impl Held {
     pub(super) async fn lost(&mut self) -> StorageError {
         loop {
             tokio::time::sleep(POLL).await;
-            if let Err(error) = in_time(ANSWER_TIMEOUT, self.connection.ping()).await {
+            if let Err(error) = with_timeout(ANSWER_TIMEOUT, self.connection.ping()).await {
                 return error.into();
             }
         }
@@ -164,7 +164,7 @@ impl Held {
         let unlock = sqlx::query_scalar::<_, bool>("select pg_advisory_unlock($1, $2)")
             .bind(KEY.0)
             .bind(KEY.1);
-        match in_time(ANSWER_TIMEOUT, unlock.fetch_one(&mut self.connection)).await {
+        match with_timeout(ANSWER_TIMEOUT, unlock.fetch_one(&mut self.connection)).await {
             Ok(true) => *self.home = Some(self.connection),
             Ok(false) => tracing::warn!("the upstream gate's lock was not held at its release"),
             Err(error) => tracing::debug!(%error, "the upstream gate's connection is closed"),

@@ -33,9 +33,9 @@ pub struct GateSettings {
     /// Least time between two requests.
     pub interval: Duration,
     /// Longest time that may pass between the slot's commit and the request, with a database nearby.
-    pub guard: Duration,
-    /// The same with a database as far away as can be: where an answer takes longer than `guard`, a slot is taken with more.
-    pub longest_guard: Duration,
+    pub slack: Duration,
+    /// The same with a database as far away as can be: where an answer takes longer than `slack`, a slot is taken with more.
+    pub max_slack: Duration,
     /// Cool-down after the first throttled answer; doubles with each further one.
     pub cooldown_base: Duration,
     /// Longest cool-down, and longest Retry-After that is believed.
@@ -49,9 +49,9 @@ impl GateSettings {
     /// Milliseconds between two requests: what arXiv's terms of use ask for.
     pub const INTERVAL_MS: u64 = 3_000;
     /// A commit's way back, and a bit.
-    pub const GUARD: Duration = Duration::from_millis(100);
+    pub const SLACK: Duration = Duration::from_millis(100);
     /// The way back from another continent, or on a busy day. It is lost at each change of the gate's server, so no more.
-    pub const LONGEST_GUARD: Duration = Duration::from_secs(1);
+    pub const MAX_SLACK: Duration = Duration::from_secs(1);
     /// Milliseconds of the first cool-down.
     pub const COOLDOWN_BASE_MS: u64 = 10_000;
     /// Milliseconds of the longest cool-down.
@@ -62,27 +62,27 @@ impl GateSettings {
         Self {
             url,
             interval: Duration::from_millis(Self::INTERVAL_MS),
-            guard: Self::GUARD,
-            longest_guard: Self::LONGEST_GUARD,
+            slack: Self::SLACK,
+            max_slack: Self::MAX_SLACK,
             cooldown_base: Duration::from_millis(Self::COOLDOWN_BASE_MS),
             cooldown_cap: Duration::from_millis(Self::COOLDOWN_CAP_MS),
             application_name,
         }
     }
 
-    /// How far a slot is moved when it is taken: by the guard more than the interval, since the request may go out so
+    /// How far a slot is moved when it is taken: by the slack more than the interval, since the request may go out so
     /// much later. Without an interval there is nothing to keep, and nobody waits.
-    fn stride(&self, guard: Duration) -> Duration {
+    fn slot_step(&self, slack: Duration) -> Duration {
         if self.interval.is_zero() {
             Duration::ZERO
         } else {
-            self.interval + guard
+            self.interval + slack
         }
     }
 
-    /// The guard for a database that takes so long to answer: its next answer may take twice as long.
-    fn guard_for(&self, answer: Duration) -> Duration {
-        (answer * 2).min(self.longest_guard).max(self.guard)
+    /// The slack for a database that takes so long to answer: its next answer may take twice as long.
+    fn slack_for(&self, answer: Duration) -> Duration {
+        (answer * 2).min(self.max_slack).max(self.slack)
     }
 }
 
@@ -110,7 +110,7 @@ pub enum GateError {
 
 /// How the request went.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// arXiv answered (well or not), without throttling.
     Answered,
     /// arXiv throttled.
@@ -162,12 +162,12 @@ impl Gate {
     }
 
     /// Waits for the turn, at most `patience`: first within the process, then among all processes, in order.
-    pub async fn enter(&self, patience: Duration) -> Result<Turn, GateError> {
+    pub async fn acquire(&self, patience: Duration) -> Result<GateLease, GateError> {
         let held = self.lock.acquire(Instant::now() + patience).await?;
         // Whoever had the turn before may be farther from the database than we are.
-        let longest = self.settings.stride(self.settings.longest_guard);
-        Ok(Turn {
-            guard: self.settings.guard_for(held.answer_took()),
+        let longest = self.settings.slot_step(self.settings.max_slack);
+        Ok(GateLease {
+            slack: self.settings.slack_for(held.answer_took()),
             held,
             settings: Arc::clone(&self.settings),
             others_have_ended: Instant::now() + lock::LOSS_IS_NOTICED.max(longest),
@@ -184,8 +184,8 @@ impl Gate {
                         (extract(epoch from cooldown_until) * 1000000)::bigint, throttled_in_a_row
                  from public.arxiv_gate",
             );
-            let row = state.fetch_one(session.on()).await?;
-            session.done().await?;
+            let row = state.fetch_one(session.conn()).await?;
+            session.commit().await?;
             Ok(row)
         })
         .await?;
@@ -198,17 +198,17 @@ impl Gate {
 }
 
 /// The right to be the only one with a connection to arXiv. Dropped: given up at once.
-pub struct Turn {
+pub struct GateLease {
     held: lock::Held,
     settings: Arc<GateSettings>,
     /// How long the next slot is good for.
-    guard: Duration,
+    slack: Duration,
     /// When a request of the turn before is over, and an interval since it began, should that have broken off.
     others_have_ended: Instant,
     slot_taken: bool,
 }
 
-impl Turn {
+impl GateLease {
     /// Waits for the next slot, at most `patience`, and takes it.
     ///
     /// A lock is free as soon as its connection breaks, but its holder takes a moment to notice and to drop its request.
@@ -219,13 +219,13 @@ impl Turn {
         loop {
             // Counted from before the statement: whatever time its commit took is then on the safe side.
             let asked = Instant::now();
-            let fresh_until = asked + self.guard;
+            let fresh_until = asked + self.slack;
             let open_is_ours = self.slot_taken || self.others_have_ended <= asked;
-            let take = slot::take(self.held.session(), &self.settings, self.guard, open_is_ours);
+            let take = slot::take(self.held.session(), &self.settings, self.slack, open_is_ours);
             if answered(take).await? {
                 self.slot_taken = true;
                 // Should this one be too old already, the next one is good for longer.
-                self.guard = self.guard.max(self.settings.guard_for(asked.elapsed()));
+                self.slack = self.slack.max(self.settings.slack_for(asked.elapsed()));
                 return Ok(Slot { fresh_until });
             }
             let ahead = answered(slot::ahead(self.held.session())).await?;
@@ -264,14 +264,14 @@ impl Turn {
 
     /// After the request, its connection closed: tells how it went, moves the slot again, ends the turn. Gives the end of
     /// the cool-down if one is on.
-    pub async fn finish(mut self, outcome: Outcome) -> Result<Option<Timestamp>, StorageError> {
+    pub async fn finish(mut self, outcome: RequestOutcome) -> Result<Option<Timestamp>, StorageError> {
         let until = answered(slot::settle(self.held.session(), &self.settings, outcome)).await?;
         self.held.release().await;
         until.map(from_micros).transpose()
     }
 
     /// Ends the turn without a request.
-    pub async fn leave(mut self) {
+    pub async fn release(mut self) {
         // Should it fail, the next turn waits a little for nothing.
         if self.slot_taken && answered(slot::give_up(self.held.session())).await.is_err() {
             return;
@@ -287,7 +287,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// False once more than the guard passed: take another slot.
+    /// False once more than the slack passed: take another slot.
     pub fn is_fresh(&self) -> bool {
         Instant::now() < self.fresh_until
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::PgConnection;
 
-use super::{GateSettings, Outcome};
+use super::{GateSettings, RequestOutcome};
 use crate::time::micros;
 
 /// Beyond the interval, a slot this far ahead was not made by a process of ours: the clock was set back. It is not waited for.
@@ -16,7 +16,7 @@ const MAX_DOUBLINGS: i32 = 20;
 
 /// What has to be waited for before a slot can be taken.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ahead {
+pub(super) struct Delay {
     pub(super) slot: Duration,
     pub(super) cooldown: Duration,
     /// The end of the cool-down, if there is one.
@@ -25,14 +25,14 @@ pub(super) struct Ahead {
     pub(super) open: bool,
 }
 
-/// Takes the slot if it is due: moves it by the interval and the guard, committed when this returns true. `open_is_ours`: a
+/// Takes the slot if it is due: moves it by the interval and the slack, committed when this returns true. `open_is_ours`: a
 /// request that seems open is this turn's own, or has had its time to end.
 ///
 /// A server that has taken over (or was started again) may lack the last slots: what it does not know of may be open too.
 pub(super) async fn take(
     connection: &mut PgConnection,
     settings: &GateSettings,
-    guard: Duration,
+    slack: Duration,
     open_is_ours: bool,
 ) -> Result<bool, sqlx::Error> {
     let take = sqlx::query(
@@ -44,7 +44,7 @@ pub(super) async fn take(
            and (cooldown_until is null or cooldown_until <= clock_timestamp()
                 or cooldown_until > clock_timestamp() + $3 * interval '1 microsecond')",
     )
-    .bind(micros(settings.stride(guard)))
+    .bind(micros(settings.slot_step(slack)))
     .bind(micros(settings.interval + CLOCK_SET_BACK))
     .bind(micros(settings.cooldown_cap + CLOCK_SET_BACK))
     .bind(open_is_ours);
@@ -52,7 +52,7 @@ pub(super) async fn take(
 }
 
 /// How long until [`take`] can succeed; None if the row is missing.
-pub(super) async fn ahead(connection: &mut PgConnection) -> Result<Option<Ahead>, sqlx::Error> {
+pub(super) async fn ahead(connection: &mut PgConnection) -> Result<Option<Delay>, sqlx::Error> {
     let ahead = sqlx::query_as::<_, (i64, i64, Option<i64>, bool)>(
         "select (extract(epoch from next_slot - t) * 1000000)::bigint,
                 coalesce((extract(epoch from cooldown_until - t) * 1000000)::bigint, 0),
@@ -64,7 +64,7 @@ pub(super) async fn ahead(connection: &mut PgConnection) -> Result<Option<Ahead>
     Ok(ahead
         .fetch_optional(connection)
         .await?
-        .map(|(slot, cooldown, until, open)| Ahead {
+        .map(|(slot, cooldown, until, open)| Delay {
             open,
             slot: wait(slot),
             cooldown: wait(cooldown),
@@ -77,12 +77,12 @@ pub(super) async fn ahead(connection: &mut PgConnection) -> Result<Option<Ahead>
 pub(super) async fn settle(
     connection: &mut PgConnection,
     settings: &GateSettings,
-    outcome: Outcome,
+    outcome: RequestOutcome,
 ) -> Result<Option<i64>, sqlx::Error> {
     let (throttled, asked) = match outcome {
-        Outcome::Throttled { retry_after } => (Some(true), retry_after.unwrap_or_default()),
-        Outcome::Answered => (Some(false), Duration::ZERO),
-        Outcome::Failed => (None, Duration::ZERO),
+        RequestOutcome::Throttled { retry_after } => (Some(true), retry_after.unwrap_or_default()),
+        RequestOutcome::Answered => (Some(false), Duration::ZERO),
+        RequestOutcome::Failed => (None, Duration::ZERO),
     };
     // What arXiv asks for can only lengthen our own growing pause, up to the cap; and nothing shortens one that is on.
     let settle = sqlx::query_as::<_, (Option<i64>,)>(

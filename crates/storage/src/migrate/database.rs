@@ -7,7 +7,7 @@ use sqlx::{ConnectOptions, PgConnection};
 use super::Store;
 use crate::{
     StorageError,
-    connect::{in_time, options, session_settings},
+    connect::{options, session_settings, with_timeout},
 };
 
 /// The lock's key in the space of two integers ("arxi", "migr").
@@ -29,7 +29,7 @@ impl Database {
         let mut settings = session_settings(Duration::ZERO).to_vec();
         settings.retain(|(name, _)| !name.starts_with("idle_"));
         let options = options(url)?.application_name("arxiv-migrate").options(settings);
-        let mut connection = in_time(CONNECT_TIMEOUT, options.connect()).await?;
+        let mut connection = with_timeout(CONNECT_TIMEOUT, options.connect()).await?;
         let (started, oid, name) = sqlx::query_as(
             "select (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint, oid::bigint, datname::text
              from pg_database where datname = current_database()",

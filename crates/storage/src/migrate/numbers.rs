@@ -15,7 +15,7 @@ pub(super) async fn raise(databases: &mut [Database], progress: Progress<'_>) ->
             let sql = match store {
                 Store::Queries => "select max(query_id) from public.queries where query_id <= $1",
                 Store::Results => "select max(query_id) from public.results where query_id <= $1",
-                Store::Sequence => "select max(number) from public.arxiv_ledger where number <= $1",
+                Store::Sequence => "select max(query_id) from public.arxiv_ledger where query_id <= $1",
                 Store::Upstream => continue,
             };
             let found = sqlx::query_scalar::<_, Option<i64>>(sql).bind(largest);

@@ -2,17 +2,17 @@
 
 use sqlx::{Postgres, QueryBuilder};
 
-use crate::words::{CATEGORIES, Words, query_of, vector};
+use crate::words::{CATEGORIES, TextQuery, query_of, vector};
 
 /// Which results are wanted: those that meet all that is given.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ResultFilter {
     /// Words in the authors.
-    pub author: Option<Words>,
+    pub author: Option<TextQuery>,
     /// Words in the title.
-    pub title: Option<Words>,
+    pub title: Option<TextQuery>,
     /// Words in the journal reference.
-    pub journal: Option<Words>,
+    pub journal: Option<TextQuery>,
     /// One of arXiv's categories, as it spells it (`math.CO`).
     pub category: Option<String>,
     /// The query's number.
@@ -62,10 +62,10 @@ pub struct QueryFilter {
     /// The upstream's HTTP status.
     pub status: Option<i16>,
     /// Words in the query.
-    pub text: Option<Words>,
+    pub text: Option<TextQuery>,
 }
 
-pub(super) fn push_words(sql: &mut QueryBuilder<Postgres>, column: &str, words: &Words) {
+pub(super) fn push_words(sql: &mut QueryBuilder<Postgres>, column: &str, words: &TextQuery) {
     let (before, after) = query_of("\0")
         .split_once('\0')
         .map_or_else(Default::default, |(before, after)| {

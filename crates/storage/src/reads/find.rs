@@ -1,6 +1,6 @@
 //! Pages of results: by number, behind a cursor, and all of them.
 //!
-//! Rows always come by id. Words that many rows have are found soon by going through rows in that order; words that few have,
+//! Rows always come by id. TextQuery that many rows have are found soon by going through rows in that order; words that few have,
 //! by their index. Which it is cannot be known for the place where a page begins, so a page takes what it finds in the next
 //! few thousand rows, and what is missing then from the index. Both take bounded time, whatever the server knows of the words.
 
@@ -93,16 +93,16 @@ pub(super) enum Place {
     /// After this id.
     After(i64),
     /// After this row, and no further than what is settled.
-    Settled(Position),
+    Watermark(Position),
 }
 
 /// How far the results are settled.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Settled {
+pub struct Watermark {
     /// Grows whenever settled rows may have changed.
     pub epoch: i64,
     /// Up to this id no row will be added any more.
-    pub bound: i64,
+    pub id: i64,
     /// The id after which the page begins: that of the position, or a lower one when the rows between may be others since then,
     /// because a server took over that had less.
     pub after: i64,
@@ -112,7 +112,7 @@ pub struct Settled {
 #[derive(Clone, Debug)]
 pub struct SettledPage {
     /// How far the server that answered is.
-    pub settled: Settled,
+    pub watermark: Watermark,
     /// Rows up to its bound.
     pub rows: Vec<StoredResult>,
 }
@@ -150,14 +150,14 @@ impl Reads {
         let mut retries = Retries::default();
         loop {
             let read = bounded(async {
-                let mut sql = self.page(filter, Place::Settled(position), limit);
+                let mut sql = self.page(filter, Place::Watermark(position), limit);
                 let mut session = Session::indexed(&self.results).await?;
                 let page = sql
                     .build()
                     .persistent(session.is_persistent())
-                    .fetch_all(session.on())
+                    .fetch_all(session.conn())
                     .await?;
-                session.done().await?;
+                session.commit().await?;
                 settled_page(&page).map_err(StorageError::from)
             });
             let read = read.await;
@@ -168,9 +168,9 @@ impl Reads {
     }
 
     /// How far the server that answers is, for a page after a position; None when it does not know.
-    pub async fn settled(&self, position: Position) -> Result<Option<Settled>, StorageError> {
+    pub async fn watermark(&self, position: Position) -> Result<Option<Watermark>, StorageError> {
         let page = self.settled_after(&ResultFilter::default(), position, 0).await?;
-        Ok(page.map(|page| page.settled))
+        Ok(page.map(|page| page.watermark))
     }
 
     async fn rows(
@@ -187,8 +187,8 @@ impl Reads {
                 let page = sql
                     .build_query_as::<StoredResult>()
                     .persistent(session.is_persistent());
-                let mut rows = page.fetch_all(session.on()).await?;
-                session.done().await?;
+                let mut rows = page.fetch_all(session.conn()).await?;
+                session.commit().await?;
                 rows.sort_unstable_by_key(|row| row.id);
                 Ok(rows)
             });
@@ -204,11 +204,11 @@ impl Reads {
         let settle = self.settle.map(micros);
         let offset = match place {
             Place::Offset(offset) => offset,
-            Place::After(_) | Place::Settled(_) => 0,
+            Place::After(_) | Place::Watermark(_) => 0,
         };
-        let is_settled = matches!(place, Place::Settled(_));
+        let is_settled = matches!(place, Place::Watermark(_));
         let mut sql = QueryBuilder::new("with ");
-        if let Place::Settled(position) = place {
+        if let Place::Watermark(position) = place {
             push_settlement(&mut sql, settle);
             push_start(&mut sql, position);
         }
@@ -217,7 +217,7 @@ impl Reads {
         match place {
             Place::Offset(_) => sql.push_bind(i64::MIN),
             Place::After(id) => sql.push_bind(id),
-            Place::Settled(_) => sql.push("(select after from start)"),
+            Place::Watermark(_) => sql.push("(select after from start)"),
         };
         sql.push("::bigint, (select min(id) - 1 from public.results)) as floor, ");
         sql.push(if is_settled {
@@ -287,7 +287,7 @@ pub(super) fn push_settlement(sql: &mut QueryBuilder<Postgres>, settle: Option<i
 fn push_start(sql: &mut QueryBuilder<Postgres>, position: Position) {
     sql.push("start as materialized (select least(")
         .push_bind(position.id);
-    sql.push(", (select id from public.arxiv_results_forks where epoch > ")
+    sql.push(", (select id from public.arxiv_results_timeline_forks where epoch > ")
         .push_bind(position.epoch);
     sql.push(" order by epoch limit 1)) as after), ");
 }
@@ -312,7 +312,11 @@ fn settled_page(rows: &[PgRow]) -> Result<Option<SettledPage>, sqlx::Error> {
     };
     let after = first.try_get("after")?;
     let mut page = SettledPage {
-        settled: Settled { epoch, bound, after },
+        watermark: Watermark {
+            epoch,
+            id: bound,
+            after,
+        },
         rows: Vec::with_capacity(rows.len()),
     };
     for row in rows {

@@ -29,8 +29,8 @@ impl ReplicaState {
                      * 1000)::bigint
                  end",
             );
-            let (millis,) = look.fetch_one(session.on()).await?;
-            session.done().await?;
+            let (millis,) = look.fetch_one(session.conn()).await?;
+            session.commit().await?;
             Ok(Self {
                 lag: millis.map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or_default())),
             })
@@ -49,6 +49,6 @@ pub(super) async fn is_current(session: &mut Session) -> Result<bool, StorageErr
                 and exists (select from pg_stat_get_wal_receiver() where pid is not null), false)
            or coalesce(clock_timestamp() - pg_last_xact_replay_timestamp() < interval '1 second', false)",
     );
-    let (is_current,) = look.fetch_one(session.on()).await?;
+    let (is_current,) = look.fetch_one(session.conn()).await?;
     Ok(is_current)
 }

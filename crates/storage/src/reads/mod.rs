@@ -15,11 +15,11 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 pub use self::{
-    ended::Ended,
+    ended::EndedQuery,
     filter::{QueryFilter, ResultFilter},
-    find::{Position, Settled, SettledPage, StoredResult},
+    find::{Position, SettledPage, StoredResult, Watermark},
     lag::ReplicaState,
-    queries::ReadQuery,
+    queries::QueryLogEntry,
 };
 use crate::StorageError;
 

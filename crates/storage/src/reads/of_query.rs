@@ -50,8 +50,8 @@ impl Reads {
         let mut session = Session::statement(&self.queries).await?;
         let recorded =
             session.query_as::<(i64,)>("select num_entries::bigint from public.queries where query_uid = $1");
-        let recorded = recorded.bind(uid).fetch_optional(session.on()).await?;
-        session.done().await?;
+        let recorded = recorded.bind(uid).fetch_optional(session.conn()).await?;
+        session.commit().await?;
         let Some((num_entries,)) = recorded else {
             return Ok(None);
         };
@@ -69,9 +69,9 @@ impl Reads {
             .bind(uid)
             .bind(limit)
             .bind(offset)
-            .fetch_all(session.on())
+            .fetch_all(session.conn())
             .await?;
-        session.done().await?;
+        session.commit().await?;
         if rows.first().is_none_or(|row| row.there < num_entries) {
             return Ok(None);
         }
@@ -97,16 +97,16 @@ impl Reads {
         let is_current = lag::is_current(&mut session).await?;
         let recorded =
             session.query_as::<(i64,)>("select num_entries::bigint from public.queries where query_uid = $1");
-        let recorded = recorded.bind(uid).fetch_optional(session.on()).await?;
-        session.done().await?;
+        let recorded = recorded.bind(uid).fetch_optional(session.conn()).await?;
+        session.commit().await?;
         let Some((num_entries,)) = recorded else {
             return Ok(is_current);
         };
         let mut session = Session::statement(&self.results).await?;
         let is_current = lag::is_current(&mut session).await?;
         let count = session.query_as::<(i64,)>("select count(*) from public.results where query_uid = $1");
-        let (there,) = count.bind(uid).fetch_one(session.on()).await?;
-        session.done().await?;
+        let (there,) = count.bind(uid).fetch_one(session.conn()).await?;
+        session.commit().await?;
         Ok(is_current && there < num_entries)
     }
 }

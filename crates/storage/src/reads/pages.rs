@@ -18,7 +18,7 @@ const DEEP_IN_ONE: &str = "
     with settlement as materialized (
       select epoch, (select max(id) from public.arxiv_results_settled) as bound from public.arxiv_results_epoch),
     place as materialized (
-      select position, id from public.arxiv_results_positions
+      select position, id from public.arxiv_results_row_counts
       where epoch = (select epoch from settlement) and position <= $2 and id <= (select bound from settlement)
       order by position desc limit 1)
     (select * from (
@@ -35,7 +35,7 @@ const DEEP_APART: &str = "
                      where settled_at <= clock_timestamp() - $3 * interval '1 microsecond') as bound
       from public.arxiv_results_epoch),
     place as materialized (
-      select position, id from public.arxiv_results_positions
+      select position, id from public.arxiv_results_row_counts
       where epoch = (select epoch from settlement) and position <= $2 and id <= (select bound from settlement)
       order by position desc limit 1)
     (select * from (
@@ -78,8 +78,8 @@ impl Reads {
         if let Some(settle) = self.settle {
             page = page.bind(micros(settle));
         }
-        let rows = page.fetch_all(session.on()).await?;
-        session.done().await?;
+        let rows = page.fetch_all(session.conn()).await?;
+        session.commit().await?;
         Ok(rows
             .into_iter()
             .map(|(author, title, journal)| ResultRow {

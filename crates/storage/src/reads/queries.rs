@@ -18,7 +18,7 @@ const WINDOW: i64 = 2000;
 
 /// A row of `queries` as clients read it. Rows without a timestamp are never read.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ReadQuery {
+pub struct QueryLogEntry {
     /// The query as arXiv understood it.
     pub query: Option<String>,
     /// Unix seconds.
@@ -42,7 +42,7 @@ impl Reads {
         start: i64,
         end: Option<i64>,
         filter: QueryFilter,
-    ) -> BoxStream<'static, Result<ReadQuery, StorageError>> {
+    ) -> BoxStream<'static, Result<QueryLogEntry, StorageError>> {
         let batches = Batches {
             reads: self.clone(),
             end: end.unwrap_or(i64::MAX),
@@ -61,8 +61,8 @@ impl Reads {
                 let mut sql = self.query_batch(&batches.filter, from, batches.end, batches.limit);
                 let mut session = Session::indexed(&self.queries).await?;
                 let batch = sql.build_query_as::<Row>().persistent(session.is_persistent());
-                let mut rows = batch.fetch_all(session.on()).await?;
-                session.done().await?;
+                let mut rows = batch.fetch_all(session.conn()).await?;
+                session.commit().await?;
                 rows.sort_unstable_by_key(|(id, _, timestamp, ..)| (*timestamp, *id));
                 Ok(rows)
             });
@@ -141,11 +141,11 @@ struct Batches {
     limit: i64,
     /// Where the next batch begins; none once the last is read.
     next: Option<Place>,
-    batch: VecDeque<ReadQuery>,
+    batch: VecDeque<QueryLogEntry>,
 }
 
 impl Batches {
-    async fn step(mut self) -> Option<(Result<ReadQuery, StorageError>, Self)> {
+    async fn step(mut self) -> Option<(Result<QueryLogEntry, StorageError>, Self)> {
         if self.batch.is_empty() {
             let from = self.next?;
             let mut rows = match self.reads.batch(&self, from).await {
@@ -163,7 +163,7 @@ impl Batches {
                 .map(|(id, _, timestamp, ..)| (*timestamp, Some(*id)));
             self.batch = rows
                 .into_iter()
-                .map(|(_, query, timestamp, status, num_results)| ReadQuery {
+                .map(|(_, query, timestamp, status, num_results)| QueryLogEntry {
                     query,
                     timestamp,
                     status,

@@ -18,13 +18,13 @@ impl Reads {
             let read = bounded(async {
                 let mut session = Session::transaction(&self.results).await?;
                 session.prefer_indexes().await?;
-                session.query(LIMIT).execute(session.on()).await?;
+                session.query(LIMIT).execute(session.conn()).await?;
                 let mut sql = self.count(filter);
                 let count = sql
                     .build_query_scalar::<i64>()
                     .persistent(session.is_persistent());
-                let total = count.fetch_one(session.on()).await?;
-                session.done().await?;
+                let total = count.fetch_one(session.conn()).await?;
+                session.commit().await?;
                 Ok(Some(total))
             });
             let read = match read.await {
@@ -44,7 +44,7 @@ impl Reads {
             // Of most it is known already how many they are.
             push_settlement(&mut sql, settle);
             sql.push(
-                "place as materialized (select position, id from public.arxiv_results_positions
+                "place as materialized (select position, id from public.arxiv_results_row_counts
                    where epoch = (select epoch from settlement) and id <= (select bound from settlement)
                    order by position desc limit 1)
                  select coalesce((select position from place), 0) + count(*) from public.results

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Closing, Ending, Recorded};
+use super::{Ending, FailureRecord, Recorded};
 use crate::{StorageError, session::Session};
 
 /// A row of `queries`, or a closing: the columns of the other are null.
@@ -32,7 +32,7 @@ impl EndingRow {
         let Some((reason, message)) = self.reason.zip(self.message) else {
             return Ok(None);
         };
-        Ok(Some(Ending::Closed(Closing {
+        Ok(Some(Ending::Failed(FailureRecord {
             reason,
             message,
             http_status: self.http_status.and_then(|status| u16::try_from(status).ok()),
@@ -55,7 +55,7 @@ impl EndingRow {
 pub(super) async fn standing(session: &mut Session, uid: Uuid) -> Result<Option<Ending>, StorageError> {
     let ending = ending(session, uid).await?;
     if ending.is_some() {
-        session.confirm().await?;
+        session.await_durable().await?;
     }
     Ok(ending)
 }
@@ -68,7 +68,7 @@ pub(super) async fn ending(session: &mut Session, uid: Uuid) -> Result<Option<En
                 q.num_results::integer, q.num_entries::integer, q.query, c.reason, c.message, c.http_status
          from (select $1::uuid as uid) object
          left join public.queries q on q.query_uid = uid
-         left join public.arxiv_closed_queries c on c.query_uid = uid",
+         left join public.arxiv_query_tombstones c on c.query_uid = uid",
     );
-    ending.bind(uid).fetch_one(session.on()).await?.ending()
+    ending.bind(uid).fetch_one(session.conn()).await?.ending()
 }

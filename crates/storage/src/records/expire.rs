@@ -12,7 +12,7 @@ pub(super) async fn expire(queries: &PgPool, results: Option<&PgPool>) -> Result
     let mut session = Session::transaction(queries).await?;
     let expire = session.query_as::<(Uuid,)>("select public.expire_queries()");
     let uids: Vec<Uuid> = expire
-        .fetch_all(session.on())
+        .fetch_all(session.conn())
         .await?
         .into_iter()
         .map(|(uid,)| uid)
@@ -20,14 +20,14 @@ pub(super) async fn expire(queries: &PgPool, results: Option<&PgPool>) -> Result
     let mut session = match results {
         None => session,
         Some(results) => {
-            session.done().await?;
+            session.commit().await?;
             Session::transaction(results).await?
         }
     };
     let sweep = session
         .query("select public.sweep_results(uid) from unnest($1::uuid[]) uid")
         .bind(&uids);
-    sweep.execute(session.on()).await?;
-    session.done().await?;
+    sweep.execute(session.conn()).await?;
+    session.commit().await?;
     Ok(uids.len())
 }

@@ -20,7 +20,7 @@ macro_rules! used {
 
 /// What part of their ids the tables have given, each between 0 and 1. Rows that are deleted give none back.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct UsedIds {
+pub struct IdUsage {
     /// Of `queries`.
     pub queries: f64,
     /// Of `results`.
@@ -29,10 +29,10 @@ pub struct UsedIds {
 
 impl Records {
     /// Looks up how much of the ids is used up.
-    pub async fn used_ids(&self) -> Result<UsedIds, StorageError> {
+    pub async fn id_usage(&self) -> Result<IdUsage, StorageError> {
         let results = if self.split { &self.results } else { &self.queries };
         bounded(async {
-            Ok(UsedIds {
+            Ok(IdUsage {
                 queries: used(&self.queries, used!("public.queries")).await?,
                 results: used(results, used!("public.results")).await?,
             })
@@ -43,7 +43,7 @@ impl Records {
 
 async fn used(pool: &PgPool, sql: &'static str) -> Result<f64, StorageError> {
     let mut session = Session::statement(pool).await?;
-    let (used,): (f64,) = session.query_as(sql).fetch_one(session.on()).await?;
-    session.done().await?;
+    let (used,): (f64,) = session.query_as(sql).fetch_one(session.conn()).await?;
+    session.commit().await?;
     Ok(used)
 }

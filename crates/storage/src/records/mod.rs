@@ -9,15 +9,15 @@ mod ending;
 mod expire;
 mod ids;
 mod rows;
-mod settle;
 mod split;
+mod watermark;
 
 use futures::stream::BoxStream;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 pub(crate) use self::ending::EndingRow;
-pub use self::ids::UsedIds;
+pub use self::ids::IdUsage;
 use crate::{
     Paper, StorageError,
     connect::bounded,
@@ -27,8 +27,8 @@ use crate::{
 
 /// An object, by what is kept of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Object<'a> {
-    /// What its rows and its closing belong to it by.
+pub struct ObjectRef<'a> {
+    /// What its rows and its tombstone belong to it by.
     pub uid: Uuid,
     /// Where it is.
     pub namespace: &'a str,
@@ -40,9 +40,9 @@ pub struct Object<'a> {
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
     /// The object it belongs to.
-    pub object: Object<'a>,
+    pub object: ObjectRef<'a>,
     /// Its number, from the ledger.
-    pub number: i64,
+    pub query_id: i64,
     /// Unix seconds.
     pub timestamp: i64,
     /// The upstream's HTTP status.
@@ -78,9 +78,9 @@ pub struct Recorded {
     pub query: String,
 }
 
-/// What the users of an object are told that ended without rows.
+/// Why an object ended without rows: what its users see.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Closing {
+pub struct FailureRecord {
     /// Why, in a word.
     pub reason: String,
     /// Why, for people.
@@ -95,28 +95,13 @@ pub enum Ending {
     /// With this record.
     Recorded(Recorded),
     /// Without rows.
-    Closed(Closing),
+    Failed(FailureRecord),
 }
 
-/// What became of recording.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum RecordOutcome {
-    /// Now, or before, recorded; this stands there.
-    Recorded(Recorded),
-    /// The object was closed before: nothing of it is recorded any more.
-    Closed(Closing),
-    /// Another's row has the number: take another ([`crate::Ledger::replace`]) and record again. No row in `queries` was written.
-    NumberTaken,
-}
-
-impl From<Ending> for RecordOutcome {
-    fn from(ending: Ending) -> Self {
-        match ending {
-            Ending::Recorded(recorded) => Self::Recorded(recorded),
-            Ending::Closed(closing) => Self::Closed(closing),
-        }
-    }
-}
+/// Another row than this object's has the query id: take another one ([`crate::Ledger::reassign`]) and record again. No row in
+/// `queries` was written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct QueryIdTaken;
 
 /// Records of objects, for the user `arxiv_rw`.
 #[derive(Clone, Debug)]
@@ -141,30 +126,34 @@ impl Records {
         bounded(async {
             let mut session = Session::statement(&self.queries).await?;
             let ending = ending::standing(&mut session, uid).await?;
-            session.done().await?;
+            session.commit().await?;
             Ok(ending)
         })
         .await
     }
 
     /// Ends an object without rows, unless it has ended already; how it ended then. Whoever comes to record it later is refused.
-    pub async fn close(&self, object: &Object<'_>, closing: &Closing) -> Result<Ending, StorageError> {
+    pub async fn write_tombstone(
+        &self,
+        object: &ObjectRef<'_>,
+        failure: &FailureRecord,
+    ) -> Result<Ending, StorageError> {
         bounded(async {
             let mut session = Session::transaction(&self.queries).await?;
             lock_uid(&mut session, object.uid).await?;
-            let ending = closed::close(&mut session, object, closing).await?;
-            session.done().await?;
+            let ending = closed::write(&mut session, object, failure).await?;
+            session.commit().await?;
             Ok(ending)
         })
         .await
     }
 
     /// Forgets what was closed a week ago; how many.
-    pub async fn prune_closed(&self) -> Result<u64, StorageError> {
+    pub async fn prune_tombstones(&self) -> Result<u64, StorageError> {
         bounded(async {
             let mut session = Session::statement(&self.queries).await?;
             let pruned = closed::prune(&mut session).await?;
-            session.done().await?;
+            session.commit().await?;
             Ok(pruned)
         })
         .await
@@ -177,8 +166,9 @@ impl Records {
         bounded(expire::expire(&self.queries, apart)).await
     }
 
-    /// Records a search, unless the object has ended already. After an error the record may stand there or not: ask again.
-    pub async fn record(&self, record: &Record<'_>) -> Result<RecordOutcome, StorageError> {
+    /// Records a search, unless the object has ended already; how it ended, now or before. After an error the record may be there
+    /// or not: call it again.
+    pub async fn record(&self, record: &Record<'_>) -> Result<Result<Ending, QueryIdTaken>, StorageError> {
         if self.split {
             bounded(split::record(&self.queries, &self.results, record)).await
         } else {
@@ -186,26 +176,26 @@ impl Records {
         }
     }
 
-    async fn record_in_one(&self, record: &Record<'_>) -> Result<RecordOutcome, StorageError> {
+    async fn record_in_one(&self, record: &Record<'_>) -> Result<Result<Ending, QueryIdTaken>, StorageError> {
         let mut session = Session::transaction(&self.queries).await?;
         lock_uid(&mut session, record.object.uid).await?;
         if let Some(ending) = ending::standing(&mut session, record.object.uid).await? {
-            session.done().await?;
-            return Ok(ending.into());
+            session.commit().await?;
+            return Ok(Ok(ending));
         }
-        lock_number(&mut session, record.number).await?;
+        lock_number(&mut session, record.query_id).await?;
         if rows::query_has_number(&mut session, record).await?
             || rows::result_has_number(&mut session, record).await?
         {
-            return Ok(RecordOutcome::NumberTaken);
+            return Ok(Err(QueryIdTaken));
         }
         let entries = rows::insert_results(&mut session, record).await?;
-        match rows::insert_query(&mut session, record, record.number, entries).await? {
+        match rows::insert_query(&mut session, record, record.query_id, entries).await? {
             Some(recorded) => {
-                session.done().await?;
-                Ok(RecordOutcome::Recorded(recorded))
+                session.commit().await?;
+                Ok(Ok(Ending::Recorded(recorded)))
             }
-            None => Ok(RecordOutcome::NumberTaken),
+            None => Ok(Err(QueryIdTaken)),
         }
     }
 

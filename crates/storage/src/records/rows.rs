@@ -39,9 +39,9 @@ async fn has_number(
 ) -> Result<bool, StorageError> {
     let taken = session
         .query_as::<(bool,)>(sql)
-        .bind(record.number)
+        .bind(record.query_id)
         .bind(record.object.uid);
-    Ok(taken.fetch_one(session.on()).await?.0)
+    Ok(taken.fetch_one(session.conn()).await?.0)
 }
 
 /// Results of an object that stand there: how many, and their number.
@@ -52,7 +52,7 @@ pub(super) async fn standing_results(
     let standing = session.query_as::<(i32, Option<i64>)>(
         "select count(*)::integer, min(query_id) from public.results where query_uid = $1",
     );
-    let (count, number) = standing.bind(uid).fetch_one(session.on()).await?;
+    let (count, number) = standing.bind(uid).fetch_one(session.conn()).await?;
     Ok(number.filter(|_| count > 0).map(|number| (count, number)))
 }
 
@@ -86,7 +86,7 @@ async fn insert_piece(
          order by n",
     );
     let insert = insert
-        .bind(record.number)
+        .bind(record.query_id)
         .bind(record.timestamp)
         .bind(record.object.uid)
         .bind(column(|paper| &paper.row.author))
@@ -95,7 +95,7 @@ async fn insert_piece(
         .bind(i64::try_from(first).map_err(|_| StorageError::Unreadable)?)
         .bind(column(|paper| &paper.arxiv_id))
         .bind(column(|paper| &paper.categories));
-    Ok(insert.execute(session.on()).await?.rows_affected())
+    Ok(insert.execute(session.conn()).await?.rows_affected())
 }
 
 /// Inserts the row in `queries` and reads back what stands there; None when another object has the number.
@@ -120,7 +120,7 @@ pub(super) async fn insert_query(
         .bind(record.object.uid)
         .bind(record.object.namespace)
         .bind(record.object.name)
-        .execute(session.on())
+        .execute(session.conn())
         .await?;
     match ending(session, record.object.uid).await? {
         Some(Ending::Recorded(recorded)) => Ok(Some(recorded)),

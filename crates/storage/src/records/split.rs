@@ -8,7 +8,7 @@
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{Ending, Record, RecordOutcome, ending, rows};
+use super::{Ending, QueryIdTaken, Record, ending, rows};
 use crate::{
     StorageError,
     locks::{lock_number, lock_uid},
@@ -19,37 +19,37 @@ pub(super) async fn record(
     queries: &PgPool,
     results: &PgPool,
     record: &Record<'_>,
-) -> Result<RecordOutcome, StorageError> {
+) -> Result<Result<Ending, QueryIdTaken>, StorageError> {
     let mut session = Session::transaction(queries).await?;
     lock_uid(&mut session, record.object.uid).await?;
     if let Some(ending) = ending::standing(&mut session, record.object.uid).await? {
-        session.done().await?;
-        return Ok(ending.into());
+        session.commit().await?;
+        return Ok(Ok(ending));
     }
-    lock_number(&mut session, record.number).await?;
+    lock_number(&mut session, record.query_id).await?;
     if rows::query_has_number(&mut session, record).await? {
-        return Ok(RecordOutcome::NumberTaken);
+        return Ok(Err(QueryIdTaken));
     }
     let Some((entries, results_number)) = write_results(results, record).await? else {
-        return Ok(RecordOutcome::NumberTaken);
+        return Ok(Err(QueryIdTaken));
     };
     // Results from an earlier try may have the number that the object had then: still its own, unless somebody wrote a query
     // under it meanwhile. Then the row in `queries` takes the new one, and the uid alone joins the two.
     let standing = Record {
-        number: results_number,
+        query_id: results_number,
         ..*record
     };
-    let keep = results_number == record.number || {
+    let keep = results_number == record.query_id || {
         lock_number(&mut session, results_number).await?;
         !rows::query_has_number(&mut session, &standing).await?
     };
-    let number = if keep { results_number } else { record.number };
+    let number = if keep { results_number } else { record.query_id };
     match rows::insert_query(&mut session, record, number, entries).await? {
         Some(recorded) => {
-            session.done().await?;
-            Ok(RecordOutcome::Recorded(recorded))
+            session.commit().await?;
+            Ok(Ok(Ending::Recorded(recorded)))
         }
-        None => Ok(RecordOutcome::NumberTaken),
+        None => Ok(Err(QueryIdTaken)),
     }
 }
 
@@ -58,17 +58,17 @@ async fn write_results(results: &PgPool, record: &Record<'_>) -> Result<Option<(
     let mut session = Session::transaction(results).await?;
     lock_uid(&mut session, record.object.uid).await?;
     if let Some(standing) = rows::standing_results(&mut session, record.object.uid).await? {
-        session.confirm().await?;
-        session.done().await?;
+        session.await_durable().await?;
+        session.commit().await?;
         return Ok(Some(standing));
     }
-    lock_number(&mut session, record.number).await?;
+    lock_number(&mut session, record.query_id).await?;
     if rows::result_has_number(&mut session, record).await? {
         return Ok(None);
     }
     let entries = rows::insert_results(&mut session, record).await?;
-    session.done().await?;
-    Ok(Some((entries, record.number)))
+    session.commit().await?;
+    Ok(Some((entries, record.query_id)))
 }
 
 /// A page of uids that have old results; those among them without a row in `queries`, and where to go on.
@@ -92,8 +92,8 @@ pub(super) async fn unfinished(
     );
     // No object has the nil uid.
     let page = page.bind(after.unwrap_or(Uuid::nil())).bind(i64::from(limit));
-    let page = page.fetch_all(session.on()).await?;
-    session.done().await?;
+    let page = page.fetch_all(session.conn()).await?;
+    session.commit().await?;
     let next = page
         .last()
         .map(|(uid, _)| *uid)
@@ -109,8 +109,8 @@ pub(super) async fn unfinished(
         "select uid from unnest($1::uuid[]) uid
          where not exists (select from public.queries where query_uid = uid)",
     );
-    let without = without.bind(old).fetch_all(session.on()).await?;
-    session.done().await?;
+    let without = without.bind(old).fetch_all(session.conn()).await?;
+    session.commit().await?;
     Ok((without.into_iter().map(|(uid,)| uid).collect(), next))
 }
 
@@ -124,8 +124,8 @@ pub(super) async fn sweep(queries: &PgPool, results: &PgPool, uid: Uuid) -> Resu
     let sweep = session
         .query_as::<(i64,)>("select public.sweep_results($1)")
         .bind(uid);
-    let (swept,) = sweep.fetch_one(session.on()).await?;
-    session.done().await?;
-    fence.done().await?;
+    let (swept,) = sweep.fetch_one(session.conn()).await?;
+    session.commit().await?;
+    fence.commit().await?;
     u64::try_from(swept).map_err(|_| StorageError::Unreadable)
 }

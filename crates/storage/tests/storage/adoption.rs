@@ -201,7 +201,7 @@ async fn tables_that_belong_to_the_writer_are_taken_over() {
     );
     let papers = papers(2);
     let record = crate::records::record(Uuid::new_v4(), 6000, &papers);
-    records.record(&record).await.unwrap();
+    records.record(&record).await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ async fn a_connection_to_a_demoted_primary_is_dropped() {
     };
     let pool = storage::pool(&server.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
     let ledger = Ledger::new(pool.clone());
-    ledger.number(Uuid::new_v4()).await.unwrap();
+    ledger.assign(Uuid::new_v4()).await.unwrap();
     assert_eq!(pool.size(), 1);
 
     let read_only = |on| format!("alter system set default_transaction_read_only = {on}");
@@ -24,13 +24,13 @@ async fn a_connection_to_a_demoted_primary_is_dropped() {
     let connected = "select count(*) from pg_stat_activity where usename = 'arxiv_operator'";
     let error = loop {
         // The open session follows the setting a moment later.
-        match ledger.number(Uuid::new_v4()).await {
+        match ledger.assign(Uuid::new_v4()).await {
             Ok(_) => {}
             Err(error) => break error,
         }
     };
     assert!(error.is_unavailable(), "{error:?}");
-    let _ = ledger.number(Uuid::new_v4()).await;
+    let _ = ledger.assign(Uuid::new_v4()).await;
     crate::setup::eventually("no connection is kept", async || {
         server.value::<i64>("postgres", connected).await == 0
     })
@@ -39,7 +39,7 @@ async fn a_connection_to_a_demoted_primary_is_dropped() {
     server.execute("postgres", &read_only("off")).await;
     server.execute("postgres", "select pg_reload_conf()").await;
     crate::setup::eventually("it works again", async || {
-        ledger.number(Uuid::new_v4()).await.is_ok()
+        ledger.assign(Uuid::new_v4()).await.is_ok()
     })
     .await;
 }
@@ -108,7 +108,7 @@ async fn without_a_statement_cache_no_statement_has_a_name() {
     };
     let pool = storage::pool(&server.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
     let ledger = Ledger::new(pool.clone());
-    ledger.number(Uuid::new_v4()).await.unwrap();
+    ledger.assign(Uuid::new_v4()).await.unwrap();
     ledger.uids(Duration::ZERO, None, 5).await.unwrap();
     let named: i64 = sqlx::query_scalar("select count(*) from pg_prepared_statements where name <> ''")
         .persistent(false)

@@ -1,4 +1,4 @@
-use storage::{Ended, Ending, Object, Reads, Record};
+use storage::{EndedQuery, Ending, ObjectRef, Reads, Record};
 use uuid::Uuid;
 
 use crate::{
@@ -12,7 +12,7 @@ fn reads(server: &Server) -> Reads {
 }
 
 /// An end that was just recorded.
-fn is_fresh(ended: &Ended) {
+fn is_fresh(ended: &EndedQuery) {
     let age = jiff::Timestamp::now().duration_since(ended.recorded_at.unwrap());
     assert!(age.as_secs().abs() < 60, "{age:?}");
 }
@@ -23,7 +23,7 @@ async fn an_end_is_found_by_the_objects_name() {
     let records = in_one(&server);
     let reads = reads(&server);
     let papers = papers(2);
-    let object = |uid, namespace| Object {
+    let object = |uid, namespace| ObjectRef {
         uid,
         namespace,
         name: "searched",
@@ -54,9 +54,12 @@ async fn an_end_is_found_by_the_objects_name() {
     // The name was used once more, for one that failed; and then again.
     let failed = Uuid::new_v4();
     let why = closing("its answer was no feed");
-    records.close(&object(failed, "science"), &why).await.unwrap();
+    records
+        .write_tombstone(&object(failed, "science"), &why)
+        .await
+        .unwrap();
     let told = reads.ended("science", "searched").await.unwrap().unwrap();
-    assert_eq!((told.uid, &told.ending), (failed, &Ending::Closed(why)));
+    assert_eq!((told.uid, &told.ending), (failed, &Ending::Failed(why)));
     is_fresh(&told);
     assert_eq!(
         reads.ended("arts", "searched").await.unwrap().unwrap().uid,
@@ -89,7 +92,10 @@ async fn an_end_is_told_no_longer_than_it_is_kept() {
     let records = in_one(&server);
     let reads = reads(&server);
     let failed = crate::records::object(Uuid::new_v4());
-    records.close(&failed, &closing("gone soon")).await.unwrap();
+    records
+        .write_tombstone(&failed, &closing("gone soon"))
+        .await
+        .unwrap();
     assert!(
         reads
             .ended(failed.namespace, failed.name)
@@ -97,9 +103,9 @@ async fn an_end_is_told_no_longer_than_it_is_kept() {
             .unwrap()
             .is_some()
     );
-    let age = "update arxiv_closed_queries set closed_at = now() - interval '7 days 1 minute'";
+    let age = "update arxiv_query_tombstones set ended_at = now() - interval '7 days 1 minute'";
     server.execute("arxiv", age).await;
-    assert_eq!(records.prune_closed().await.unwrap(), 1);
+    assert_eq!(records.prune_tombstones().await.unwrap(), 1);
     assert_eq!(reads.ended(failed.namespace, failed.name).await.unwrap(), None);
 
     // A record that was removed for its age is closed in its place, and has not failed.
@@ -111,7 +117,7 @@ async fn an_end_is_told_no_longer_than_it_is_kept() {
     assert_eq!(records.expire().await.unwrap(), 1);
     assert!(matches!(
         records.find(uid).await.unwrap(),
-        Some(Ending::Closed(_))
+        Some(Ending::Failed(_))
     ));
     assert_eq!(reads.ended("science", "searched").await.unwrap(), None);
 }

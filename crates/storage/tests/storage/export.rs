@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt;
 use sqlx::{Connection, Executor, PgConnection};
-use storage::{Access, Reads, ResultFilter, Words};
+use storage::{Access, Reads, ResultFilter, TextQuery};
 use testbed::Postgres;
 
 use crate::setup::{Server, eventually, pool_settings};
@@ -92,7 +92,7 @@ async fn all_rows_come_once_in_spite_of_conflicts() {
     let pool = storage::pool(&url, &pool_settings(Access::ReadOnly)).unwrap();
     let reads = Reads::new(pool.clone(), pool, None);
     let third = ResultFilter {
-        title: Some(Words::parse("third").unwrap()),
+        title: Some(TextQuery::parse("third").unwrap()),
         ..ResultFilter::default()
     };
     let mut cancelled = 0;

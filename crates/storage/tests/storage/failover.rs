@@ -6,7 +6,9 @@ use std::{
 };
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use storage::{Access, Gate, GateSettings, Ledger, Outcome, PoolSettings, RecordOutcome, Records, Sequence};
+use storage::{
+    Access, Gate, GateSettings, Ledger, PoolSettings, QueryIdTaken, Records, RequestOutcome, Sequence,
+};
 use testbed::{Postgres, net::Proxy};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -53,9 +55,9 @@ impl Pair {
     fn gate(&self) -> Gate {
         Gate::new(GateSettings {
             interval: Duration::from_secs(3),
-            guard: Duration::from_millis(100),
+            slack: Duration::from_millis(100),
             // So long that it shows whether it is waited for.
-            longest_guard: Duration::from_secs(4),
+            max_slack: Duration::from_secs(4),
             ..GateSettings::new(self.url("arxiv_upstream", "arxiv_sequence"), "gate-tests".into())
         })
         .unwrap()
@@ -88,7 +90,7 @@ async fn pools_let_go_of_the_old_primary() {
         };
         let pool = storage::pool(&pair.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
         let ledger = Ledger::new(pool.clone());
-        let all = (0..20).map(|_| ledger.number(Uuid::new_v4()));
+        let all = (0..20).map(|_| ledger.assign(Uuid::new_v4()));
         let before: BTreeSet<i64> = futures::future::try_join_all(all)
             .await
             .unwrap()
@@ -115,7 +117,7 @@ async fn pools_let_go_of_the_old_primary() {
         let deadline = began + Duration::from_secs(30);
         while after.len() < 5 {
             assert!(Instant::now() < deadline, "{end:?}: nobody answers");
-            after.extend(ledger.number(Uuid::new_v4()).await);
+            after.extend(ledger.assign(Uuid::new_v4()).await);
         }
         let took = began.elapsed();
         println!("{end:?}: numbers again after {took:?}");
@@ -197,12 +199,12 @@ async fn a_record_is_told_only_when_the_standby_has_it() {
 async fn the_gate_keeps_the_interval_over_a_fail_over_that_loses_the_slot() {
     let pair = Pair::start(false).await;
     let (first, second) = (pair.gate(), pair.gate());
-    let mut turn = first.enter(PATIENCE).await.unwrap();
+    let mut turn = first.acquire(PATIENCE).await.unwrap();
     turn.slot(PATIENCE).await.unwrap();
-    turn.finish(Outcome::Answered).await.unwrap();
+    turn.finish(RequestOutcome::Answered).await.unwrap();
     pair.replica.wait_replayed(&pair.primary.postgres).await.unwrap();
 
-    let mut turn = first.enter(PATIENCE).await.unwrap();
+    let mut turn = first.acquire(PATIENCE).await.unwrap();
     // Taken, and not replicated.
     eventually("the slot is due", async || {
         let next = "select next_slot <= clock_timestamp() + interval '500 ms' from arxiv_gate";
@@ -221,7 +223,7 @@ async fn the_gate_keeps_the_interval_over_a_fail_over_that_loses_the_slot() {
     });
     let mut turn = None;
     eventually("the gate is back", async || {
-        turn = second.enter(PATIENCE).await.ok();
+        turn = second.acquire(PATIENCE).await.ok();
         turn.is_some()
     })
     .await;
@@ -231,14 +233,14 @@ async fn the_gate_keeps_the_interval_over_a_fail_over_that_loses_the_slot() {
     println!("the gate's next slot came {:?} after the lost one", again - asked);
     assert!(again - asked >= Duration::from_secs(3), "{:?}", again - asked);
     assert!(lost.await.unwrap() < again);
-    turn.finish(Outcome::Answered).await.unwrap();
+    turn.finish(RequestOutcome::Answered).await.unwrap();
     // And from then on as ever.
-    let mut turn = second.enter(PATIENCE).await.unwrap();
+    let mut turn = second.acquire(PATIENCE).await.unwrap();
     let began = Instant::now();
     turn.slot(PATIENCE).await.unwrap();
-    // Less than with the longest guard, 7 s.
+    // Less than with the longest slack, 7 s.
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
-    turn.leave().await;
+    turn.release().await;
 }
 
 /// What docs/failover.md says of replication that nobody waits for: numbers that were told are told again, to others.
@@ -249,17 +251,18 @@ async fn without_confirmation_numbers_may_be_told_again_and_rows_elsewhere_keep_
     let ledger = Ledger::new(pair.pool("arxiv_operator", "arxiv_sequence"));
     let pool = elsewhere.pool("arxiv_rw", "arxiv");
     let records = Records::new(pool.clone(), pool, false);
-    ledger.number(Uuid::new_v4()).await.unwrap();
+    ledger.assign(Uuid::new_v4()).await.unwrap();
     pair.replica.wait_replayed(&pair.primary.postgres).await.unwrap();
     pair.replica.stop().await.unwrap();
     let mut told = BTreeSet::new();
     for _ in 0..40 {
-        told.insert(ledger.number(Uuid::new_v4()).await.unwrap());
+        told.insert(ledger.assign(Uuid::new_v4()).await.unwrap());
     }
     let (recorded, papers) = (*told.last().unwrap(), papers(2));
     records
         .record(&record(Uuid::new_v4(), recorded, &papers))
         .await
+        .unwrap()
         .unwrap();
     pair.primary.postgres.kill9().await.unwrap();
     pair.replica.start_again().await.unwrap();
@@ -268,7 +271,7 @@ async fn without_confirmation_numbers_may_be_told_again_and_rows_elsewhere_keep_
     let uid = Uuid::new_v4();
     let mut number = 0;
     eventually("the recorded number is told again", async || {
-        number = match ledger.replace(uid, number).await {
+        number = match ledger.reassign(uid, number).await {
             Ok(number) => number,
             Err(_) => return false,
         };
@@ -278,5 +281,5 @@ async fn without_confirmation_numbers_may_be_told_again_and_rows_elsewhere_keep_
     .await;
     // Rows that stand are a fence: who was told the number again takes another.
     let outcome = records.record(&record(uid, number, &papers)).await.unwrap();
-    assert_eq!(outcome, RecordOutcome::NumberTaken);
+    assert_eq!(outcome, Err(QueryIdTaken));
 }

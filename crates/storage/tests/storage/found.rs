@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgPool, Row};
-use storage::{Access, Position, QueryFilter, Reads, ResultFilter, Words};
+use storage::{Access, Position, QueryFilter, Reads, ResultFilter, TextQuery};
 
 use crate::setup::{Server, pool_settings};
 
 #[allow(clippy::unnecessary_wraps, reason = "filters hold it so")]
-fn words(text: &str) -> Option<Words> {
-    Some(Words::parse(text).unwrap())
+fn words(text: &str) -> Option<TextQuery> {
+    Some(TextQuery::parse(text).unwrap())
 }
 
 fn by_title(text: &str) -> ResultFilter {

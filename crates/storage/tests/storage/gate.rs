@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use storage::{Gate, GateError, GateSettings, Outcome, Slot, Turn};
+use storage::{Gate, GateError, GateLease, GateSettings, RequestOutcome, Slot};
 use testbed::net::{Proxy, ProxyMode};
 use tokio::time::{Instant, timeout};
 
@@ -19,8 +19,8 @@ fn settings(server: &Server) -> GateSettings {
     GateSettings {
         url: server.url("arxiv_upstream", "arxiv_sequence"),
         interval: INTERVAL,
-        guard: Duration::from_secs(1),
-        longest_guard: Duration::from_secs(1),
+        slack: Duration::from_secs(1),
+        max_slack: Duration::from_secs(1),
         cooldown_base: Duration::from_millis(200),
         cooldown_cap: Duration::from_millis(1500),
         application_name: "gate-tests".into(),
@@ -30,7 +30,7 @@ fn settings(server: &Server) -> GateSettings {
 /// A process of its own: its own queue and connection.
 fn gate(server: &Server) -> Gate {
     Gate::new(GateSettings {
-        guard: Duration::from_millis(20),
+        slack: Duration::from_millis(20),
         ..settings(server)
     })
     .unwrap()
@@ -48,7 +48,7 @@ async fn now(server: &Server) -> Timestamp {
 }
 
 /// The first of a few slots that is fresh: on a busy machine an answer may take longer than it is good for.
-async fn fresh_slot(turn: &mut Turn) -> Slot {
+async fn fresh_slot(turn: &mut GateLease) -> Slot {
     for _ in 0..5 {
         let slot = turn.slot(PATIENCE).await.unwrap();
         if slot.is_fresh() {
@@ -60,11 +60,11 @@ async fn fresh_slot(turn: &mut Turn) -> Slot {
 
 /// A request: waits for turn and slot, "asks", and tells when by the database's clock.
 async fn request(gate: &Gate, server: &Server) -> (Timestamp, Timestamp) {
-    let mut turn = gate.enter(PATIENCE).await.unwrap();
+    let mut turn = gate.acquire(PATIENCE).await.unwrap();
     while !turn.slot(PATIENCE).await.unwrap().is_fresh() {}
     let began = now(server).await;
     let ended = now(server).await;
-    turn.finish(Outcome::Answered).await.unwrap();
+    turn.finish(RequestOutcome::Answered).await.unwrap();
     (began, ended)
 }
 
@@ -92,17 +92,17 @@ async fn processes_never_overlap_and_keep_the_interval() {
 async fn within_a_process_the_first_is_the_first() {
     let server = Server::migrated().await;
     let gate = gate(&server);
-    let turn = gate.enter(PATIENCE).await.unwrap();
+    let turn = gate.acquire(PATIENCE).await.unwrap();
     let order = std::sync::Mutex::new(Vec::new());
     let waiters = (0..6).map(|n| {
         let (gate, order) = (&gate, &order);
         async move {
-            let turn = gate.enter(PATIENCE).await.unwrap();
+            let turn = gate.acquire(PATIENCE).await.unwrap();
             order.lock().unwrap().push(n);
-            turn.leave().await;
+            turn.release().await;
         }
     });
-    tokio::join!(join_all(waiters), turn.leave());
+    tokio::join!(join_all(waiters), turn.release());
     assert_eq!(order.into_inner().unwrap(), [0, 1, 2, 3, 4, 5]);
 }
 
@@ -110,7 +110,7 @@ async fn within_a_process_the_first_is_the_first() {
 async fn a_killed_holder_frees_the_gate_and_knows_it() {
     let server = Server::migrated().await;
     let (first, second) = (gate(&server), gate(&server));
-    let mut turn = first.enter(PATIENCE).await.unwrap();
+    let mut turn = first.acquire(PATIENCE).await.unwrap();
     turn.slot(PATIENCE).await.unwrap();
     let kill = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted";
     server.value::<bool>("postgres", kill).await;
@@ -121,12 +121,12 @@ async fn a_killed_holder_frees_the_gate_and_knows_it() {
     let elapsed = killed.elapsed();
     assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
     // The lost turn cannot end as if nothing had happened.
-    assert!(turn.finish(Outcome::Answered).await.is_err());
+    assert!(turn.finish(RequestOutcome::Answered).await.is_err());
 
-    let mut next = timeout(SOON, second.enter(PATIENCE)).await.unwrap().unwrap();
+    let mut next = timeout(SOON, second.acquire(PATIENCE)).await.unwrap().unwrap();
     next.slot(PATIENCE).await.unwrap();
-    next.leave().await;
-    first.enter(PATIENCE).await.unwrap().leave().await;
+    next.release().await;
+    first.acquire(PATIENCE).await.unwrap().release().await;
 }
 
 /// The lock is free the moment its connection breaks, and its holder learns of it later: the next one has to wait for that.
@@ -134,19 +134,19 @@ async fn a_killed_holder_frees_the_gate_and_knows_it() {
 async fn after_a_break_the_next_request_waits_until_the_one_before_is_dropped() {
     let server = Server::migrated().await;
     let (first, second) = (gate(&server), gate(&server));
-    let mut turn = first.enter(PATIENCE).await.unwrap();
+    let mut turn = first.acquire(PATIENCE).await.unwrap();
     turn.slot(PATIENCE).await.unwrap();
     let waiting = tokio::spawn(async move {
-        let mut turn = second.enter(PATIENCE).await.unwrap();
+        let mut turn = second.acquire(PATIENCE).await.unwrap();
         let entered = Instant::now();
         turn.slot(PATIENCE).await.unwrap();
         let took = Instant::now();
-        turn.finish(Outcome::Answered).await.unwrap();
+        turn.finish(RequestOutcome::Answered).await.unwrap();
         // Only after a break: the turn before ended as it should.
-        let mut turn = second.enter(PATIENCE).await.unwrap();
+        let mut turn = second.acquire(PATIENCE).await.unwrap();
         let again = Instant::now();
         turn.slot(PATIENCE).await.unwrap();
-        turn.leave().await;
+        turn.release().await;
         (entered, took, again.elapsed())
     });
     eventually("the second one waits", async || {
@@ -172,7 +172,7 @@ async fn after_a_break_the_next_request_waits_until_the_one_before_is_dropped() 
 async fn a_hanging_server_is_noticed() {
     let server = Server::migrated().await;
     let gate = gate(&server);
-    let mut turn = gate.enter(PATIENCE).await.unwrap();
+    let mut turn = gate.acquire(PATIENCE).await.unwrap();
     server.postgres.freeze();
     let lost = timeout(SOON, turn.lost()).await;
     server.postgres.thaw();
@@ -183,9 +183,9 @@ async fn a_hanging_server_is_noticed() {
 async fn a_dropped_turn_and_an_abandoned_waiter_leave_nothing() {
     let server = Server::migrated().await;
     let (first, second) = (gate(&server), gate(&server));
-    let turn = first.enter(PATIENCE).await.unwrap();
+    let turn = first.acquire(PATIENCE).await.unwrap();
     {
-        let mut waiting = Box::pin(second.enter(PATIENCE));
+        let mut waiting = Box::pin(second.acquire(PATIENCE));
         let waits = eventually("it waits", async || {
             server.value::<i64>("postgres", WAITERS).await == 1
         });
@@ -211,17 +211,17 @@ async fn a_dropped_turn_and_an_abandoned_waiter_leave_nothing() {
 async fn patience_bounds_every_wait() {
     let server = Server::migrated().await;
     let (first, second) = (gate(&server), gate(&server));
-    let turn = first.enter(PATIENCE).await.unwrap();
+    let turn = first.acquire(PATIENCE).await.unwrap();
     let short = Duration::from_millis(200);
     // In the process' queue, and in everybody's.
     for gate in [&first, &second] {
         let began = Instant::now();
-        let refused = gate.enter(short).await.err().expect("the gate is held");
+        let refused = gate.acquire(short).await.err().expect("the gate is held");
         assert!(matches!(refused, GateError::Busy { .. }), "{refused:?}");
         assert!(began.elapsed() >= short && began.elapsed() < SOON);
     }
     assert_eq!(server.value::<i64>("postgres", WAITERS).await, 0);
-    turn.leave().await;
+    turn.release().await;
 
     // And for a slot that is far.
     let slow = Gate::new(GateSettings {
@@ -229,7 +229,7 @@ async fn patience_bounds_every_wait() {
         ..settings(&server)
     })
     .unwrap();
-    let mut turn = slow.enter(PATIENCE).await.unwrap();
+    let mut turn = slow.acquire(PATIENCE).await.unwrap();
     turn.slot(PATIENCE).await.unwrap();
     let began = Instant::now();
     let GateError::Busy { retry_after } = turn.slot(short).await.unwrap_err() else {
@@ -239,22 +239,22 @@ async fn patience_bounds_every_wait() {
         began.elapsed() < SOON && retry_after > Duration::from_secs(25),
         "{retry_after:?}"
     );
-    turn.leave().await;
+    turn.release().await;
 }
 
 #[tokio::test]
 async fn a_slot_goes_stale() {
     let server = Server::migrated().await;
     let gate = Gate::new(GateSettings {
-        guard: Duration::from_millis(100),
+        slack: Duration::from_millis(100),
         ..settings(&server)
     })
     .unwrap();
-    let mut turn = gate.enter(PATIENCE).await.unwrap();
+    let mut turn = gate.acquire(PATIENCE).await.unwrap();
     let slot = fresh_slot(&mut turn).await;
     eventually("it is stale", async || !slot.is_fresh()).await;
     let began = now(&server).await;
-    turn.finish(Outcome::Failed).await.unwrap();
+    turn.finish(RequestOutcome::Failed).await.unwrap();
     // Moved again at the end of the request.
     assert!(
         gate.state()
@@ -274,20 +274,20 @@ async fn a_slot_of_a_database_far_away_is_good_for_longer() {
     let way = Proxy::start(address_of(&server.postgres)).await.unwrap();
     let gate = Gate::new(GateSettings {
         url: server.url_by(&way, "arxiv_upstream", "arxiv_sequence"),
-        guard: Duration::from_millis(20),
+        slack: Duration::from_millis(20),
         ..settings(&server)
     })
     .unwrap();
     let delay = Duration::from_millis(60);
     way.set(ProxyMode::Slow(delay));
     for _ in 0..2 {
-        let mut turn = gate.enter(PATIENCE).await.unwrap();
+        let mut turn = gate.acquire(PATIENCE).await.unwrap();
         let asked = now(&server).await;
         fresh_slot(&mut turn).await;
         // And the next one is as much farther.
         let next_slot = gate.state().await.unwrap().next_slot;
         assert!(next_slot.duration_since(asked).unsigned_abs() > INTERVAL + delay * 2);
-        turn.finish(Outcome::Answered).await.unwrap();
+        turn.finish(RequestOutcome::Answered).await.unwrap();
     }
 }
 
@@ -300,16 +300,16 @@ async fn a_clock_that_was_set_back_does_not_stop_the_gate() {
             "update arxiv_gate set next_slot = now() + interval '1 year'",
         )
         .await;
-    let mut turn = gate(&server).enter(PATIENCE).await.unwrap();
+    let mut turn = gate(&server).acquire(PATIENCE).await.unwrap();
     turn.slot(SOON).await.unwrap();
-    turn.leave().await;
+    turn.release().await;
 }
 
 #[tokio::test]
 async fn the_cool_down_is_everybodys_and_grows() {
     let server = Server::migrated().await;
     let (first, second) = (gate(&server), gate(&server));
-    let throttled = |retry_after| Outcome::Throttled { retry_after };
+    let throttled = |retry_after| RequestOutcome::Throttled { retry_after };
     let ms = Duration::from_millis;
     // What is asked for, and the pause that comes of it: 200 ms doubled each time, at most 1.5 s.
     let cases = [
@@ -321,7 +321,7 @@ async fn the_cool_down_is_everybodys_and_grows() {
     ];
     let mut told = 0;
     for (n, (outcome, pause)) in cases.into_iter().enumerate() {
-        let mut turn = first.enter(PATIENCE).await.unwrap();
+        let mut turn = first.acquire(PATIENCE).await.unwrap();
         turn.slot(PATIENCE).await.unwrap();
         let began = now(&server).await;
         let until = turn.finish(outcome).await.unwrap().expect("cooling down");
@@ -337,7 +337,7 @@ async fn the_cool_down_is_everybodys_and_grows() {
         );
 
         // The other process knows, and asks only after it.
-        let mut turn = second.enter(PATIENCE).await.unwrap();
+        let mut turn = second.acquire(PATIENCE).await.unwrap();
         match turn.slot(Duration::ZERO).await {
             Err(GateError::CoolingDown { until: end, .. }) => {
                 assert_eq!(end, until);
@@ -352,12 +352,12 @@ async fn the_cool_down_is_everybodys_and_grows() {
             other => panic!("{other:?}"),
         }
         assert!(now(&server).await >= until);
-        turn.leave().await;
+        turn.release().await;
     }
     assert!(told > 0, "nobody was told");
     // No answer changes nothing; a good one ends the row.
-    for (outcome, in_a_row) in [(Outcome::Failed, 5), (Outcome::Answered, 0)] {
-        let mut turn = second.enter(PATIENCE).await.unwrap();
+    for (outcome, in_a_row) in [(RequestOutcome::Failed, 5), (RequestOutcome::Answered, 0)] {
+        let mut turn = second.acquire(PATIENCE).await.unwrap();
         turn.slot(PATIENCE).await.unwrap();
         assert_eq!(turn.finish(outcome).await.unwrap(), None);
         assert_eq!(first.state().await.unwrap().throttled_in_a_row, in_a_row);
@@ -369,13 +369,13 @@ async fn turns_can_be_spawned() {
     let server = Server::migrated().await;
     let gate = gate(&server);
     tokio::spawn(async move {
-        let mut turn = gate.enter(PATIENCE).await.unwrap();
+        let mut turn = gate.acquire(PATIENCE).await.unwrap();
         turn.slot(PATIENCE).await.unwrap();
         tokio::select! {
             error = turn.lost() => panic!("{error}"),
             () = tokio::task::yield_now() => {}
         }
-        turn.finish(Outcome::Answered).await.unwrap();
+        turn.finish(RequestOutcome::Answered).await.unwrap();
     })
     .await
     .unwrap();

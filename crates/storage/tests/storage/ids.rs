@@ -1,4 +1,4 @@
-use storage::{RecordOutcome, Records};
+use storage::{Ending, Records};
 use uuid::Uuid;
 
 use crate::{
@@ -15,7 +15,7 @@ async fn ids_run_out_until_column_and_sequence_are_wider() {
     let server = Server::migrated().await;
     let pool = server.pool("arxiv_rw", "arxiv");
     let records = Records::new(pool.clone(), pool, false);
-    let used = async || records.used_ids().await.unwrap();
+    let used = async || records.id_usage().await.unwrap();
     assert!(is_about(used().await.results, 0.0) && is_about(used().await.queries, 0.0));
     let rows = "insert into queries (id, query_id) values (536870912, 1); insert into results (id, query_id) values (1610612736, 1)";
     server.execute("arxiv", rows).await;
@@ -42,7 +42,7 @@ async fn ids_run_out_until_column_and_sequence_are_wider() {
         .await;
     let papers = papers(3);
     let outcome = records.record(&record(Uuid::new_v4(), 2, &papers)).await.unwrap();
-    assert!(matches!(outcome, RecordOutcome::Recorded(_)), "{outcome:?}");
+    assert!(matches!(outcome, Ok(Ending::Recorded(_))), "{outcome:?}");
     let last: i64 = server.value("arxiv", "select max(id) from results").await;
     assert_eq!(last, 3_000_000_003);
 }
@@ -58,7 +58,7 @@ async fn ids_are_told_of_two_servers() {
         )
         .await
         .unwrap();
-    let used = split.records().used_ids().await.unwrap();
+    let used = split.records().id_usage().await.unwrap();
     assert!(
         is_about(used.results, 0.75) && is_about(used.queries, 0.0),
         "{used:?}"

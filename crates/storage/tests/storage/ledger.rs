@@ -13,12 +13,12 @@ async fn a_number_is_stable_and_repeats_burn_none() {
     let server = Server::migrated().await;
     let ledger = Ledger::new(server.pool("arxiv_operator", "arxiv_sequence"));
     let uid = Uuid::new_v4();
-    let number = ledger.number(uid).await.unwrap();
+    let number = ledger.assign(uid).await.unwrap();
     for _ in 0..5 {
-        assert_eq!(ledger.number(uid).await.unwrap(), number);
+        assert_eq!(ledger.assign(uid).await.unwrap(), number);
     }
     assert_eq!(server.value::<i64>("arxiv_sequence", LAST).await, number);
-    assert_eq!(ledger.number(Uuid::new_v4()).await.unwrap(), number + 1);
+    assert_eq!(ledger.assign(Uuid::new_v4()).await.unwrap(), number + 1);
 }
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn callers_at_once_for_one_object_get_one_number() {
     let uids: Vec<Uuid> = (0..10).map(|_| Uuid::new_v4()).collect();
     let calls = uids
         .iter()
-        .flat_map(|uid| ledgers.iter().cycle().take(8).map(|ledger| ledger.number(*uid)));
+        .flat_map(|uid| ledgers.iter().cycle().take(8).map(|ledger| ledger.assign(*uid)));
     let numbers: Vec<i64> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
     for of_one in numbers.chunks(8) {
         assert_eq!(of_one, [of_one[0]; 8]);
@@ -47,12 +47,12 @@ async fn a_taken_number_is_replaced_once() {
     let server = Server::migrated().await;
     let ledger = Ledger::new(server.pool("arxiv_operator", "arxiv_sequence"));
     let uid = Uuid::new_v4();
-    let taken = ledger.number(uid).await.unwrap();
+    let taken = ledger.assign(uid).await.unwrap();
     // Two that found the same number taken agree on the new one.
-    let replaced = join_all((0..4).map(|_| ledger.replace(uid, taken))).await;
+    let replaced = join_all((0..4).map(|_| ledger.reassign(uid, taken))).await;
     let replaced: BTreeSet<i64> = replaced.into_iter().map(Result::unwrap).collect();
     assert_eq!(replaced, BTreeSet::from([taken + 1]));
-    assert_eq!(ledger.number(uid).await.unwrap(), taken + 1);
+    assert_eq!(ledger.assign(uid).await.unwrap(), taken + 1);
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn entries_of_objects_that_are_gone_are_listed_in_pages_and_pruned() {
     let ledger = Ledger::new(server.pool("arxiv_operator", "arxiv_sequence"));
     let mut uids: Vec<Uuid> = (0..5).map(|_| Uuid::new_v4()).collect();
     for uid in &uids {
-        ledger.number(*uid).await.unwrap();
+        ledger.assign(*uid).await.unwrap();
     }
     uids.sort_unstable();
     assert!(

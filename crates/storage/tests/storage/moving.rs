@@ -15,8 +15,8 @@ const ITS_OWN: [&str; 6] = [
     "arxiv_retention",
     "arxiv_results_epoch",
     // The new server's first settling notes that cursors of the old one go back.
-    "arxiv_results_forks",
-    "arxiv_results_positions",
+    "arxiv_results_timeline_forks",
+    "arxiv_results_row_counts",
     "arxiv_results_settled",
 ];
 
@@ -27,13 +27,13 @@ const MORE: [(&str, &str); 2] = [
         "insert into queries (query_id, query, query_uid, object_namespace, object_name)
              values (6999, 'ours', gen_random_uuid(), 'papers', 'knuth');
          insert into results (query_id, result_number, title, arxiv_id, categories) values (6999, 0, 'T', '2405.00001v1', 'math.CO');
-         insert into arxiv_closed_queries (query_uid, reason, message) values (gen_random_uuid(), 'Refused', 'no');",
+         insert into arxiv_query_tombstones (query_uid, reason, message) values (gen_random_uuid(), 'Refused', 'no');",
     ),
     (
         "arxiv_sequence",
         // A number that nobody has written yet.
         "select setval('arxiv_sequence', 7000);
-         insert into arxiv_ledger (uid, number) values (gen_random_uuid(), 6999);
+         insert into arxiv_ledger (uid, query_id) values (gen_random_uuid(), 6999);
          insert into arxiv_pages (search_hash, search, day, start, count, total, title, status, entries, bytes)
              values ('\\x01', 'au:knuth', current_date, 0, 8, 1, 'T', 200, '[]', 2);",
     ),
@@ -108,7 +108,7 @@ async fn the_commands_of_the_page_move_everything_to_other_servers() {
     }
     moved.sort();
     let known = [
-        "arxiv_closed_queries",
+        "arxiv_query_tombstones",
         "arxiv_ledger",
         "arxiv_pages",
         "queries",

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::civil::date;
-use storage::{Edition, NewPage, PageEntry, PageKey, Pages};
+use storage::{NewPage, PageEntry, PageKey, PageVersion, Pages};
 
 use crate::setup::{Server, eventually};
 
@@ -12,7 +12,7 @@ fn key(search: &str, start: u32) -> PageKey {
         day: date(2024, 3, 31),
         start,
         count: 8,
-        edition: Edition::Newest,
+        version: PageVersion::Newest,
     }
 }
 
@@ -144,23 +144,27 @@ async fn an_edition_is_for_the_same_readers_whatever_comes_later() {
     let server = Server::migrated().await;
     let pages = pages(&server);
     let (newest, before_all) = (key("ti:x", 0), pages.now().await.unwrap());
-    let of = |edition| PageKey {
-        edition,
+    let of = |version| PageKey {
+        version,
         ..newest.clone()
     };
-    let title = async |edition| pages.get(&of(edition)).await.unwrap().map(|page| page.title);
-    assert_eq!(title(Edition::AsOf(before_all)).await, None);
+    let title = async |version| pages.get(&of(version)).await.unwrap().map(|page| page.title);
+    assert_eq!(title(PageVersion::AsOf(before_all)).await, None);
     let first = pages
-        .put(&of(Edition::AsOf(before_all)), &page("first"))
+        .put(&of(PageVersion::AsOf(before_all)), &page("first"))
         .await
         .unwrap();
     assert_eq!(first.title, "first");
     let between = pages.now().await.unwrap();
-    assert_eq!(title(Edition::After(between)).await, None, "none is fresh enough");
+    assert_eq!(
+        title(PageVersion::After(between)).await,
+        None,
+        "none is fresh enough"
+    );
     // Asked for once by two who want it that fresh.
     for other in ["second", "third"] {
         let put = pages
-            .put(&of(Edition::After(between)), &page(other))
+            .put(&of(PageVersion::After(between)), &page(other))
             .await
             .unwrap();
         assert_eq!(put.title, "second", "{other}");
@@ -169,19 +173,19 @@ async fn an_edition_is_for_the_same_readers_whatever_comes_later() {
     // By a clock that is behind, what was just fetched is taken nevertheless.
     let future = later.checked_add(Duration::from_hours(1)).unwrap();
     let put = pages
-        .put(&of(Edition::After(future)), &page("fourth"))
+        .put(&of(PageVersion::After(future)), &page("fourth"))
         .await
         .unwrap();
     assert_eq!(put.title, "fourth");
-    for (edition, expected) in [
-        (Edition::Newest, "fourth"),
-        (Edition::AsOf(before_all), "first"),
-        (Edition::AsOf(between), "first"),
-        (Edition::AsOf(later), "second"),
-        (Edition::After(before_all), "first"),
-        (Edition::After(between), "second"),
-        (Edition::After(later), "fourth"),
+    for (version, expected) in [
+        (PageVersion::Newest, "fourth"),
+        (PageVersion::AsOf(before_all), "first"),
+        (PageVersion::AsOf(between), "first"),
+        (PageVersion::AsOf(later), "second"),
+        (PageVersion::After(before_all), "first"),
+        (PageVersion::After(between), "second"),
+        (PageVersion::After(later), "fourth"),
     ] {
-        assert_eq!(title(edition).await.as_deref(), Some(expected), "{edition:?}");
+        assert_eq!(title(version).await.as_deref(), Some(expected), "{version:?}");
     }
 }

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use futures::{TryStreamExt, future::join_all};
 use sqlx::{Connection, Executor};
-use storage::{Access, QueryFilter, ReadQuery, Reads, ResultRow, StorageError};
+use storage::{Access, QueryFilter, QueryLogEntry, Reads, ResultRow, StorageError};
 use uuid::Uuid;
 
 use crate::setup::{Server, eventually, pool_settings};
@@ -15,7 +15,7 @@ fn reads(server: &Server, settle: Option<Duration>) -> Reads {
     )
 }
 
-async fn queries(reads: &Reads, start: i64, end: Option<i64>) -> Vec<ReadQuery> {
+async fn queries(reads: &Reads, start: i64, end: Option<i64>) -> Vec<QueryLogEntry> {
     let all = QueryFilter::default();
     reads.queries(start, end, all).try_collect().await.unwrap()
 }
@@ -43,7 +43,7 @@ async fn queries_come_by_time_then_by_insertion() {
             (300, Some("c"))
         ]
     );
-    let nulls = ReadQuery {
+    let nulls = QueryLogEntry {
         query: None,
         timestamp: 200,
         status: None,

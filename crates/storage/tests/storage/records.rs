@@ -1,12 +1,12 @@
 use futures::{StreamExt, future::join_all, stream};
-use storage::{Closing, Ending, Object, Record, RecordOutcome, Recorded, Records};
+use storage::{Ending, FailureRecord, ObjectRef, QueryIdTaken, Record, Recorded, Records};
 use uuid::Uuid;
 
 use crate::setup::{InPieces, Server, Split, papers};
 
 /// One of the name by which it is found in these tests.
-pub(crate) fn object(uid: Uuid) -> Object<'static> {
-    Object {
+pub(crate) fn object(uid: Uuid) -> ObjectRef<'static> {
+    ObjectRef {
         uid,
         namespace: "science",
         name: "searched",
@@ -16,7 +16,7 @@ pub(crate) fn object(uid: Uuid) -> Object<'static> {
 pub(crate) fn record(uid: Uuid, number: i64, results: &InPieces) -> Record<'_> {
     Record {
         object: object(uid),
-        number,
+        query_id: number,
         timestamp: 1_711_843_200,
         status: 200,
         num_results: 1234,
@@ -25,9 +25,9 @@ pub(crate) fn record(uid: Uuid, number: i64, results: &InPieces) -> Record<'_> {
     }
 }
 
-pub(crate) fn recorded(outcome: RecordOutcome) -> Recorded {
+pub(crate) fn recorded(outcome: Result<Ending, QueryIdTaken>) -> Recorded {
     match outcome {
-        RecordOutcome::Recorded(recorded) => recorded,
+        Ok(Ending::Recorded(recorded)) => recorded,
         other => panic!("{other:?}"),
     }
 }
@@ -115,7 +115,7 @@ async fn a_strangers_number_is_not_taken() {
     let uid = Uuid::new_v4();
     for number in 1..=3 {
         let outcome = records.record(&record(uid, number, &papers)).await.unwrap();
-        assert_eq!(outcome, RecordOutcome::NumberTaken, "{number}");
+        assert_eq!(outcome, Err(QueryIdTaken), "{number}");
     }
     assert_eq!(server.value::<String>("arxiv", rows).await, before);
     assert_eq!(records.find(uid).await.unwrap(), None);
@@ -213,7 +213,7 @@ async fn split_servers_record_once_and_take_what_an_earlier_try_left() {
             .record(&record(other, number, &papers))
             .await
             .unwrap();
-        assert_eq!(outcome, RecordOutcome::NumberTaken, "{number}");
+        assert_eq!(outcome, Err(QueryIdTaken), "{number}");
     }
     assert_eq!(
         split
@@ -240,7 +240,7 @@ async fn the_sweeper_takes_only_old_results_without_a_query() {
     let records = split.records();
     let papers = papers(2);
     let [whole, old, young] = [1u128, 2, 3].map(Uuid::from_u128);
-    records.record(&record(whole, 1, &papers)).await.unwrap();
+    records.record(&record(whole, 1, &papers)).await.unwrap().unwrap();
     let left = format!(
         "insert into results (query_id, result_number, query_uid, recorded_at) values
            (2, 0, '{old}', now() - interval '61 minutes'), (2, 1, '{old}', now() - interval '61 minutes'),
@@ -262,8 +262,8 @@ async fn the_sweeper_takes_only_old_results_without_a_query() {
     assert_eq!(split.count("select count(*) from results").await, 5);
 }
 
-pub(crate) fn closing(message: &str) -> Closing {
-    Closing {
+pub(crate) fn closing(message: &str) -> FailureRecord {
+    FailureRecord {
         reason: "BrokenFeed".into(),
         message: message.into(),
         http_status: Some(502),
@@ -276,23 +276,29 @@ async fn ends_once(records: &Records, queries: &Server) {
     let [closed, whole] = [11u128, 12].map(Uuid::from_u128);
     let first = closing("first");
     assert_eq!(
-        records.close(&object(closed), &first).await.unwrap(),
-        Ending::Closed(first.clone())
+        records.write_tombstone(&object(closed), &first).await.unwrap(),
+        Ending::Failed(first.clone())
     );
     assert_eq!(
-        records.close(&object(closed), &closing("second")).await.unwrap(),
-        Ending::Closed(first.clone())
+        records
+            .write_tombstone(&object(closed), &closing("second"))
+            .await
+            .unwrap(),
+        Ending::Failed(first.clone())
     );
     let late = records.record(&record(closed, 11, &papers)).await.unwrap();
-    assert_eq!(late, RecordOutcome::Closed(first.clone()));
-    assert_eq!(records.find(closed).await.unwrap(), Some(Ending::Closed(first)));
+    assert_eq!(late, Ok(Ending::Failed(first.clone())));
+    assert_eq!(records.find(closed).await.unwrap(), Some(Ending::Failed(first)));
 
     let stands = recorded(records.record(&record(whole, 12, &papers)).await.unwrap());
-    let late = records.close(&object(whole), &closing("late")).await.unwrap();
+    let late = records
+        .write_tombstone(&object(whole), &closing("late"))
+        .await
+        .unwrap();
     assert_eq!(late, Ending::Recorded(stands));
     let rows = "select count(*) from queries";
     assert_eq!(queries.value::<i64>("arxiv", rows).await, 1);
-    let closings = "select count(*) from arxiv_closed_queries";
+    let closings = "select count(*) from arxiv_query_tombstones";
     assert_eq!(queries.value::<i64>("arxiv", closings).await, 1);
 }
 
@@ -315,13 +321,16 @@ async fn an_object_ends_recorded_or_closed() {
             let record = record(*uid, number, papers);
             let closing = closing("raced");
             let object = object(*uid);
-            let (recorded, closed) = tokio::join!(records.record(&record), records.close(&object, &closing));
+            let (recorded, closed) = tokio::join!(
+                records.record(&record),
+                records.write_tombstone(&object, &closing)
+            );
             (recorded.unwrap(), closed.unwrap())
         }
     }))
     .await;
     for (recorded, closed) in &outcomes {
-        assert_eq!(recorded, &RecordOutcome::from(closed.clone()));
+        assert_eq!(recorded, &Ok(closed.clone()));
     }
     let in_queries = "select count(*) from queries where query_id >= 100";
     let recorded = outcomes
@@ -334,11 +343,11 @@ async fn an_object_ends_recorded_or_closed() {
     );
 
     // Old closings are forgotten, the others stay.
-    let age = "update arxiv_closed_queries set closed_at = now() - interval '7 days 1 minute'
+    let age = "update arxiv_query_tombstones set ended_at = now() - interval '7 days 1 minute'
                where query_uid = '00000000-0000-0000-0000-00000000000b'";
     server.execute("arxiv", age).await;
-    assert_eq!(records.prune_closed().await.unwrap(), 1);
-    assert_eq!(records.prune_closed().await.unwrap(), 0);
+    assert_eq!(records.prune_tombstones().await.unwrap(), 1);
+    assert_eq!(records.prune_tombstones().await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -356,9 +365,12 @@ async fn on_split_servers_an_object_ends_recorded_or_closed() {
          values (13, 0, '{uid}', now() - interval '61 minutes')"
     );
     split.results.execute("papers", &left).await.unwrap();
-    records.close(&object(uid), &closing("first")).await.unwrap();
+    records
+        .write_tombstone(&object(uid), &closing("first"))
+        .await
+        .unwrap();
     let late = records.record(&record(uid, 13, &papers(1))).await.unwrap();
-    assert_eq!(late, RecordOutcome::Closed(closing("first")));
+    assert_eq!(late, Ok(Ending::Failed(closing("first"))));
     assert_eq!(records.unfinished(None, 10).await.unwrap().0, [uid]);
     assert_eq!(records.sweep(uid).await.unwrap(), 1);
 }

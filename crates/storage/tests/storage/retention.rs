@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use storage::{Closing, Ending, RecordOutcome, Records, migrate};
+use storage::{Ending, FailureRecord, Records, migrate};
 use uuid::Uuid;
 
 use crate::{
@@ -36,7 +36,7 @@ async fn expire(records: &Records) -> usize {
 }
 
 fn closing() -> Ending {
-    Ending::Closed(Closing {
+    Ending::Failed(FailureRecord {
         reason: "Expired".into(),
         message: "its rows were removed, as they were older than they are kept".into(),
         http_status: None,
@@ -54,7 +54,11 @@ async fn rows_of_objects_go_at_their_age_and_only_where_it_is_set() {
     let (old, young) = (Uuid::new_v4(), Uuid::new_v4());
     let papers = papers(3);
     for (uid, number) in [(old, 1), (young, 2)] {
-        records.record(&record(uid, number, &papers)).await.unwrap();
+        records
+            .record(&record(uid, number, &papers))
+            .await
+            .unwrap()
+            .unwrap();
     }
     let others = "insert into queries (query_id, query) values (9, 'of another writer');
         insert into results (query_id, title) values (9, 'of another writer');";
@@ -80,7 +84,7 @@ async fn rows_of_objects_go_at_their_age_and_only_where_it_is_set() {
     // Whoever comes late records nothing.
     assert_eq!(records.find(old).await.unwrap(), Some(closing()));
     let late = records.record(&record(old, 3, &papers)).await.unwrap();
-    assert!(matches!(late, RecordOutcome::Closed(_)), "{late:?}");
+    assert!(matches!(late, Ok(Ending::Failed(_))), "{late:?}");
     assert_eq!(server.value::<i64>("arxiv", rows).await, 204);
 }
 
@@ -138,7 +142,11 @@ async fn on_two_servers_a_query_goes_before_its_results() {
     let papers = papers(3);
     let (old, young) = (Uuid::new_v4(), Uuid::new_v4());
     for (uid, number) in [(old, 1), (young, 2)] {
-        records.record(&record(uid, number, &papers)).await.unwrap();
+        records
+            .record(&record(uid, number, &papers))
+            .await
+            .unwrap()
+            .unwrap();
     }
     let (queries, results) = AGE.split_once(';').unwrap();
     split.queries.execute("arxiv", queries).await;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use sqlx::{Connection, PgConnection};
-use storage::{Access, Position, Reads, Records, ResultFilter, Settled, SettledPage};
+use storage::{Access, Position, Reads, Records, ResultFilter, SettledPage, Watermark};
 use testbed::Postgres;
 
 use crate::setup::{Server, eventually, pool_settings};
@@ -49,7 +49,7 @@ async fn authors(reads: &Reads) -> Vec<String> {
 /// As often as it takes when nobody writes.
 async fn settle(records: &Records) {
     for _ in 0..2 {
-        records.settle().await.unwrap();
+        records.advance_watermark().await.unwrap();
     }
 }
 
@@ -66,11 +66,11 @@ async fn rows_that_commit_out_of_order_leave_no_hole() {
     let server = Server::migrated().await;
     let (records, reads) = (records(&server), reads(&server.postgres));
     assert!(
-        reads.settled(Position::START).await.unwrap().is_none(),
+        reads.watermark(Position::START).await.unwrap().is_none(),
         "not known yet"
     );
     settle(&records).await;
-    assert_eq!(reads.settled(Position::START).await.unwrap().unwrap().bound, 0);
+    assert_eq!(reads.watermark(Position::START).await.unwrap().unwrap().id, 0);
 
     let (mut slow, mut fast) = (writer(&server).await, writer(&server).await);
     let mut open = slow.begin().await.unwrap();
@@ -100,8 +100,8 @@ async fn rows_that_commit_out_of_order_leave_no_hole() {
     assert_eq!(authors(&reads).await, ["slow", "fast"]);
     later.rollback().await.unwrap();
     settle(&records).await;
-    let settled = reads.settled(Position::START).await.unwrap().unwrap();
-    assert_eq!(settled.bound, 3, "what was rolled back never comes");
+    let settled = reads.watermark(Position::START).await.unwrap().unwrap();
+    assert_eq!(settled.id, 3, "what was rolled back never comes");
 
     // Nothing new: nothing is written.
     // What else goes on in the server writes now and then.
@@ -109,8 +109,8 @@ async fn rows_that_commit_out_of_order_leave_no_hole() {
         let before: String = server
             .value("arxiv", "select pg_current_wal_insert_lsn()::text")
             .await;
-        records.settle().await.unwrap();
-        records.settle().await.unwrap();
+        records.advance_watermark().await.unwrap();
+        records.advance_watermark().await.unwrap();
         let between = format!("select (pg_current_wal_insert_lsn() - '{before}'::pg_lsn)::bigint");
         server.value::<i64>("arxiv", &between).await < 1000
     })
@@ -150,7 +150,7 @@ async fn a_walk_among_writers_misses_and_repeats_nothing() {
         let done = Arc::clone(&done);
         async move {
             while !done.load(Ordering::Relaxed) {
-                records.settle().await.unwrap();
+                records.advance_watermark().await.unwrap();
                 tokio::time::sleep(Duration::from_millis(3)).await;
             }
             settle(&records).await;
@@ -197,7 +197,7 @@ async fn deleted_and_changed_rows_begin_a_new_epoch() {
     let fill = "insert into results (author) select 'A' || n from generate_series(1, 5500) n";
     server.execute("arxiv", fill).await;
     settle(&records).await;
-    let epoch = async || reads.settled(Position::START).await.unwrap().unwrap().epoch;
+    let epoch = async || reads.watermark(Position::START).await.unwrap().unwrap().epoch;
     let check = async || {
         // Whatever was counted before, pages by number are those of the very rows.
         for page in [0, 99, 100, 101, 250, 499, 538, 549, 550] {
@@ -217,7 +217,8 @@ async fn deleted_and_changed_rows_begin_a_new_epoch() {
         let count: i64 = server.value("arxiv", "select count(*) from results").await;
         assert_eq!(reads.total(&all).await.unwrap(), Some(count));
     };
-    let positions = "select count(*) from arxiv_results_positions p join arxiv_results_epoch e using (epoch)";
+    let positions =
+        "select count(*) from arxiv_results_row_counts p join arxiv_results_epoch e using (epoch)";
     assert_eq!(server.value::<i64>("arxiv", positions).await, 5);
     check().await;
     let mut last = epoch().await;
@@ -256,10 +257,10 @@ async fn deleted_and_changed_rows_begin_a_new_epoch() {
     // Ids are given anew: nothing is settled until it is known again.
     let anew = "truncate results restart identity; insert into results (author) values ('new')";
     server.execute("arxiv", anew).await;
-    assert!(reads.settled(Position::START).await.unwrap().is_none());
+    assert!(reads.watermark(Position::START).await.unwrap().is_none());
     settle(&records).await;
     assert_eq!(authors(&reads).await, ["new"]);
-    let Settled { epoch, bound, .. } = reads.settled(Position::START).await.unwrap().unwrap();
+    let Watermark { epoch, id: bound, .. } = reads.watermark(Position::START).await.unwrap().unwrap();
     assert!(epoch > last && bound == 1);
 
     // After a restart this may be another server, which had less.
@@ -267,7 +268,7 @@ async fn deleted_and_changed_rows_begin_a_new_epoch() {
     let reads = self::reads(&server.postgres);
     let records = self::records(&server);
     settle(&records).await;
-    assert!(reads.settled(Position::START).await.unwrap().unwrap().epoch > epoch);
+    assert!(reads.watermark(Position::START).await.unwrap().unwrap().epoch > epoch);
     assert_eq!(authors(&reads).await, ["new"]);
 }
 
@@ -282,7 +283,7 @@ async fn ids_that_sessions_keep_are_never_settled() {
         )
         .await;
     settle(&records).await;
-    assert!(reads.settled(Position::START).await.unwrap().is_none());
+    assert!(reads.watermark(Position::START).await.unwrap().is_none());
 }
 
 fn pool(server: &Postgres) -> storage::PgPool {

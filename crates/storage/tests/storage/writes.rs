@@ -119,10 +119,15 @@ async fn an_objects_number_is_refused() {
         false,
     );
     let papers = papers(2);
-    records.record(&record(Uuid::new_v4(), 1, &papers)).await.unwrap();
+    records
+        .record(&record(Uuid::new_v4(), 1, &papers))
+        .await
+        .unwrap()
+        .unwrap();
     records
         .record(&record(Uuid::new_v4(), 2, &InPieces(Vec::new())))
         .await
+        .unwrap()
         .unwrap();
     let mut same = row(1);
     same.query = "q=Erdős".into();

@@ -10,12 +10,12 @@ use storage::migrate::{MigrateSettings, RolePasswords};
 use storage::{Access, Gate, GateSettings, Pages, PoolSettings};
 use testbed::{FakeArxiv, Postgres};
 use tokio::sync::OnceCell;
-use upstream::{Given, Upstream, UpstreamError};
+use upstream::{FetchedPage, Upstream, UpstreamError};
 
 /// Long enough for a stand-in to notice that a connection was closed, short enough to wait for.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(200);
 /// How long a request may follow its slot. Slots are this much further apart, so it decides how long these tests take.
-const GUARD: Duration = Duration::from_millis(200);
+const SLACK: Duration = Duration::from_millis(200);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) const DAY: Date = Date::constant(2024, 5, 6);
@@ -37,28 +37,28 @@ pub(crate) struct Bed {
 impl Bed {
     /// A database and a stand-in of its own, on a server that all tests share.
     pub(crate) async fn start() -> Self {
-        Self::start_with(GUARD).await
+        Self::start_with(SLACK).await
     }
 
     /// With this long for a request to follow its slot.
-    pub(crate) async fn start_with(guard: Duration) -> Self {
+    pub(crate) async fn start_with(slack: Duration) -> Self {
         static SHARED: OnceCell<Postgres> = OnceCell::const_new();
-        Self::start_on(SHARED.get_or_init(migrated).await, guard).await
+        Self::start_on(SHARED.get_or_init(migrated).await, slack).await
     }
 
     /// With a server of its own, which may be stopped.
     pub(crate) async fn start_alone() -> Self {
-        Self::start_on(Box::leak(Box::new(migrated().await)), GUARD).await
+        Self::start_on(Box::leak(Box::new(migrated().await)), SLACK).await
     }
 
-    async fn start_on(postgres: &'static Postgres, guard: Duration) -> Self {
+    async fn start_on(postgres: &'static Postgres, slack: Duration) -> Self {
         static COPIES: AtomicUsize = AtomicUsize::new(0);
         let _ = rustls::crypto::ring::default_provider().install_default();
         let database = format!("copy_{}", COPIES.fetch_add(1, Ordering::SeqCst));
         let copy = format!("create database {database} template {TEMPLATE}");
         postgres.execute("postgres", &copy).await.unwrap();
         let arxiv = FakeArxiv::start().unwrap();
-        let upstream = join(&postgres.url(USER, PASSWORD, &database), &arxiv, guard);
+        let upstream = join(&postgres.url(USER, PASSWORD, &database), &arxiv, slack);
         Self {
             postgres,
             database,
@@ -73,12 +73,12 @@ impl Bed {
         join(
             &self.postgres.url(USER, PASSWORD, &self.database),
             &self.arxiv,
-            GUARD,
+            SLACK,
         )
     }
 
     /// Asks for a page, and counts when that leads to a request.
-    pub(crate) async fn page(&self, request: &PageRequest) -> Result<Given, UpstreamError> {
+    pub(crate) async fn page(&self, request: &PageRequest) -> Result<FetchedPage, UpstreamError> {
         self.page_within(request, PATIENCE).await
     }
 
@@ -86,7 +86,7 @@ impl Bed {
         &self,
         request: &PageRequest,
         patience: Duration,
-    ) -> Result<Given, UpstreamError> {
+    ) -> Result<FetchedPage, UpstreamError> {
         let slots = Arc::clone(&self.slots);
         let count = move || {
             slots.fetch_add(1, Ordering::SeqCst);
@@ -150,7 +150,7 @@ async fn migrated() -> Postgres {
     postgres
 }
 
-fn join(url: &str, arxiv: &FakeArxiv, guard: Duration) -> Upstream {
+fn join(url: &str, arxiv: &FakeArxiv, slack: Duration) -> Upstream {
     let client = Client::new(ClientSettings {
         base: arxiv.url(),
         contact: None,
@@ -162,8 +162,8 @@ fn join(url: &str, arxiv: &FakeArxiv, guard: Duration) -> Upstream {
     let gate = Gate::new(GateSettings {
         url: url.to_owned(),
         interval: INTERVAL,
-        guard,
-        longest_guard: guard,
+        slack,
+        max_slack: slack,
         cooldown_base: Duration::from_secs(5),
         cooldown_cap: Duration::from_mins(10),
         application_name: "gate".into(),

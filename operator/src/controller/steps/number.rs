@@ -7,7 +7,7 @@ use crate::controller::{
 
 /// The number that the ledger holds for this object, or a new one.
 pub(crate) async fn number(context: &Context, query: &Query) -> Result<i64, Error> {
-    let number = context.ledger.number(query.uid).await;
+    let number = context.ledger.assign(query.uid).await;
     number.map_err(|source| Error::Storage {
         step: "taking a number",
         source,
@@ -16,7 +16,7 @@ pub(crate) async fn number(context: &Context, query: &Query) -> Result<i64, Erro
 
 /// Another number, as rows of others carry `taken`.
 pub(crate) async fn replace(context: &Context, query: &Query, taken: i64) -> Result<i64, Error> {
-    let number = context.ledger.replace(query.uid, taken).await;
+    let number = context.ledger.reassign(query.uid, taken).await;
     number.map_err(|source| Error::Storage {
         step: "taking another number",
         source,

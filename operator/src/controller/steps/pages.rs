@@ -46,7 +46,7 @@ pub(crate) async fn collect(context: &Context, query: &Query, validated: &Valida
             return Ok(Pages::Complete(Answer { slices: slices_there }));
         }
         let request = requests.swap_remove(slices_there.len());
-        let key = key(&request, query.known.sought());
+        let key = key(&request, query.known.selector());
         let head = context.pages.head(&key).await.map_err(|source| Error::Storage {
             step: "looking for stored pages",
             source,

@@ -2,7 +2,7 @@
 
 use arxiv::query_in_title;
 use jiff::Timestamp;
-use storage::{Ending, PageHead, Record, RecordOutcome};
+use storage::{Ending, PageHead, QueryIdTaken, Record};
 
 use super::number;
 use crate::controller::{
@@ -40,7 +40,7 @@ pub(crate) async fn record(
     for _ in 0..NUMBERS_TRIED {
         let record = Record {
             object: query.recorded_of(),
-            number,
+            query_id: number,
             timestamp,
             status: i16::try_from(head.status).unwrap_or(i16::MAX),
             num_results: i32::try_from(head.total).unwrap_or(i32::MAX),
@@ -48,16 +48,16 @@ pub(crate) async fn record(
             results: &papers,
         };
         match context.records.record(&record).await.map_err(failed)? {
-            RecordOutcome::Recorded(recorded) => return Ok(Ending::Recorded(recorded)),
-            RecordOutcome::Closed(closing) => {
+            Ok(Ending::Recorded(recorded)) => return Ok(Ending::Recorded(recorded)),
+            Ok(Ending::Failed(failure)) => {
                 tracing::info!(
                     object = query.name(),
                     namespace = query.namespace(),
                     "closed by another process, so its rows are dropped"
                 );
-                return Ok(Ending::Closed(closing));
+                return Ok(Ending::Failed(failure));
             }
-            RecordOutcome::NumberTaken => {
+            Err(QueryIdTaken) => {
                 tracing::info!(
                     query.id = number,
                     object = query.name(),

@@ -64,7 +64,7 @@ pub(crate) async fn fail(
     context.tracker.leave(query.uid);
     match close(context, query, verdict).await? {
         Ending::Recorded(recorded) => succeed(context, query, sent.unwrap_or_default(), &recorded).await,
-        Ending::Closed(closing) => failed(context, query, sent, &closing.into()).await,
+        Ending::Failed(closing) => failed(context, query, sent, &closing.into()).await,
     }
 }
 

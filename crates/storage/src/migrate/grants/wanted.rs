@@ -36,22 +36,22 @@ fn objects(store: Store) -> &'static [(Role, &'static str, &'static [&'static st
         ],
         Store::Queries => &[
             (Rw, "table public.queries", &["SELECT", "INSERT"]),
-            (Rw, "table public.arxiv_closed_queries", &["SELECT", "INSERT"]),
-            (Rw, "routine public.prune_closed_queries()", &["EXECUTE"]),
+            (Rw, "table public.arxiv_query_tombstones", &["SELECT", "INSERT"]),
+            (Rw, "routine public.prune_query_tombstones()", &["EXECUTE"]),
             (Rw, "routine public.expire_queries()", &["EXECUTE"]),
             (Ro, "table public.queries", &["SELECT"]),
             // What a query that failed is told by once its object is gone.
-            (Ro, "table public.arxiv_closed_queries", &["SELECT"]),
+            (Ro, "table public.arxiv_query_tombstones", &["SELECT"]),
         ],
         Store::Results => &[
             (Rw, "table public.results", &["SELECT", "INSERT"]),
             (Rw, "routine public.sweep_results(uid uuid)", &["EXECUTE"]),
-            (Rw, "routine public.settle_results()", &["EXECUTE"]),
+            (Rw, "routine public.advance_results_watermark()", &["EXECUTE"]),
             (Ro, "table public.results", &["SELECT"]),
             (Ro, "table public.arxiv_results_epoch", &["SELECT"]),
             (Ro, "table public.arxiv_results_settled", &["SELECT"]),
-            (Ro, "table public.arxiv_results_positions", &["SELECT"]),
-            (Ro, "table public.arxiv_results_forks", &["SELECT"]),
+            (Ro, "table public.arxiv_results_row_counts", &["SELECT"]),
+            (Ro, "table public.arxiv_results_timeline_forks", &["SELECT"]),
         ],
     }
 }

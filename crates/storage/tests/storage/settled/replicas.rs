@@ -40,10 +40,10 @@ async fn replicas_settle_as_they_replay() {
         page(&ahead, i64::MIN, 100).await,
         page(&behind, i64::MIN, 100).await,
     );
-    assert_eq!((there.settled.bound, there.rows.len()), (40, 39));
-    assert_eq!((here.settled.bound, here.rows.len()), (20, 20));
+    assert_eq!((there.watermark.id, there.rows.len()), (40, 39));
+    assert_eq!((here.watermark.id, here.rows.len()), (20, 20));
     assert!(
-        here.settled.epoch < there.settled.epoch,
+        here.watermark.epoch < there.watermark.epoch,
         "so it can be told that it is behind"
     );
 
@@ -63,7 +63,7 @@ async fn replicas_settle_as_they_replay() {
     .await;
     second.resume_replay().await.unwrap();
     second.wait_replayed(&server.postgres).await.unwrap();
-    assert_eq!(page(&behind, i64::MIN, 100).await.settled, there.settled);
+    assert_eq!(page(&behind, i64::MIN, 100).await.watermark, there.watermark);
     eventually("the lag ends", async || {
         let now = storage::ReplicaState::of(&pool(&second)).await.unwrap().lag;
         now == Some(Duration::ZERO)
@@ -76,7 +76,7 @@ async fn replicas_settle_as_they_replay() {
             .lag,
         None
     );
-    assert_eq!(page(&primary, i64::MIN, 100).await.settled, there.settled);
+    assert_eq!(page(&primary, i64::MIN, 100).await.watermark, there.watermark);
 }
 
 #[tokio::test]
@@ -109,9 +109,9 @@ async fn a_server_that_takes_over_with_less_has_other_epochs_and_no_hole() {
     settle(&primary).await;
     first.wait_replayed(&server.postgres).await.unwrap();
     let seen = page(&reads(&first), i64::MIN, 1000).await;
-    assert_eq!((seen.settled.bound, seen.rows.len()), (120, 119));
+    assert_eq!((seen.watermark.id, seen.rows.len()), (120, 119));
     let read = Position {
-        epoch: seen.settled.epoch,
+        epoch: seen.watermark.epoch,
         id: 120,
     };
     server.postgres.stop().await.unwrap();
@@ -128,14 +128,14 @@ async fn a_server_that_takes_over_with_less_has_other_epochs_and_no_hole() {
     second.execute("arxiv", change).await.unwrap();
     settle(&records).await;
     let here = page_behind(&reads, read, 1000).await;
-    assert!(here.settled.epoch > seen.settled.epoch, "{here:?}");
-    assert!(here.settled.bound < read.id, "fewer than there: {here:?}");
-    assert_eq!(here.settled.after, 40, "what both had");
+    assert!(here.watermark.epoch > seen.watermark.epoch, "{here:?}");
+    assert!(here.watermark.id < read.id, "fewer than there: {here:?}");
+    assert_eq!(here.watermark.after, 40, "what both had");
     let authors: Vec<_> = here.rows.iter().map(|row| row.row.author.as_str()).collect();
     assert_eq!((authors.len(), authors[0], authors[39]), (40, "D1", "D40"));
     // Who has read here goes on from there.
     let on = Position {
-        epoch: here.settled.epoch,
+        epoch: here.watermark.epoch,
         id: here.rows[9].id,
     };
     assert_eq!(page_behind(&reads, on, 1).await.rows[0].row.author, "D11");
