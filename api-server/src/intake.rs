@@ -15,11 +15,8 @@ use crate::{
     routes::arxiv::search_params::SearchParams,
     routes::results::{PageDefaults, Wanted, WantedOfOne},
     routes::{queries, writes},
-    wire::body::Body as WireBody,
-    wire::dates::Zone,
-    wire::query::Query,
-    wire_headers::prefer::Preferences,
 };
+use wire::{body::Body as WireBody, dates::Zone, headers::prefer::Preferences, query::QueryString};
 
 /// The endpoints that read something, by method and path; `{name}` is what stands in its place.
 pub const READERS: [&str; 11] = [
@@ -119,8 +116,8 @@ pub fn read(reader: &str, request: &Request) -> Option<Result<String, Refusal>> 
     Some(understood.map_err(refusal))
 }
 
-fn query(request: &Request) -> Query {
-    Query::parse(request.query.as_deref())
+fn query(request: &Request) -> QueryString {
+    QueryString::parse(request.query.as_deref())
 }
 
 fn search(request: &Request) -> Result<String, ApiError> {

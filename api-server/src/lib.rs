@@ -14,8 +14,6 @@ mod openapi;
 mod output;
 mod pages;
 mod routes;
-mod wire;
-mod wire_headers;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 

@@ -16,8 +16,8 @@ use crate::{
     http::middleware::root_path::RootPath,
     openapi::Described,
     routes::endpoints::{Endpoint, Served},
-    wire::dates::Zone,
 };
+use wire::dates::Zone;
 
 /// The REST API over arXiv searches that run as Kubernetes jobs.
 ///

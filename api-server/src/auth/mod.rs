@@ -27,9 +27,8 @@ use crate::{
     limits::rate::ClientLimits,
     routes::arxiv::list,
     routes::endpoints::Endpoint,
-    wire::query::Query,
-    wire_headers::vary::vary,
 };
+use wire::{headers::vary::vary, query::QueryString};
 
 /// Who may call, from where, and how often.
 #[derive(clap::Args)]
@@ -187,7 +186,7 @@ fn searches(endpoint: Endpoint, head: &Parts) -> bool {
     endpoint == Endpoint::Arxiv
         && head.uri.path() == endpoint.path()
         && match head.method {
-            Method::GET => !list::is_wanted(&Query::parse(head.uri.query())),
+            Method::GET => !list::is_wanted(&QueryString::parse(head.uri.query())),
             _ => head.method == Method::POST,
         }
 }

@@ -1,42 +1,17 @@
-//! What the failures of the other parts are to a client.
-
-use std::time::Duration;
+//! Failures of other crates as answers to a client.
 
 use http::StatusCode;
 use storage::StorageError;
 
 use crate::error::{ApiError, Code, Detail};
-use crate::{jobs::backlog::Full, limits::headers::Bound, wire::problem::Problems};
+use wire::field_error::FieldErrors;
 
-/// When to come back if too many queries are pending: several turns at arXiv later.
-const PENDING_RETRY_AFTER: Duration = Duration::from_secs(15);
-
-impl From<Problems> for ApiError {
-    fn from(problems: Problems) -> Self {
+impl From<FieldErrors> for ApiError {
+    fn from(problems: FieldErrors) -> Self {
         Self {
-            detail: Detail::Problems(problems),
+            detail: Detail::FieldErrors(problems),
             ..Self::new(Code::InvalidParameter, "").with_status(StatusCode::UNPROCESSABLE_ENTITY)
         }
-    }
-}
-
-impl From<Full> for ApiError {
-    fn from(full: Full) -> Self {
-        let (code, detail, bound) = match full {
-            Full::InAll(most) => (
-                Code::TooManyPending,
-                "Too many queries are waiting for their turn",
-                Bound::Pending { most },
-            ),
-            Full::OfClient(most) => (
-                Code::TooManyPendingOfClient,
-                "Too many of your queries are waiting for their turn",
-                Bound::PendingOfClient { most },
-            ),
-        };
-        Self::new(code, detail)
-            .retry_after(PENDING_RETRY_AFTER)
-            .bound(bound)
     }
 }
 

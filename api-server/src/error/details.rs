@@ -10,10 +10,7 @@ use crate::{
     error::code::TYPE_PREFIX,
     error::{ApiError, Detail},
 };
-use crate::{
-    http::middleware::root_path::RootPath, wire::problem::Problems, wire_headers::accept::wanted,
-    wire_headers::vary::vary,
-};
+use wire::{field_error::FieldErrors, headers::accept::wanted, headers::vary::vary};
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -29,9 +26,13 @@ pub(crate) fn prefers_problem_details(headers: &HeaderMap) -> bool {
         || (problem.by_name && problem.quality > 0 && problem.quality == json.quality)
 }
 
-/// An answer in the form that the client accepts; all but errors as they are. `root`: under which clients find what an error
-/// is about.
-pub(crate) fn negotiated(mut response: Response, problem_details: bool, root: &RootPath) -> Response {
+/// An answer in the form that the client accepts; all but errors as they are. `address`: makes the
+/// address of an error's subject from its path.
+pub(crate) fn negotiated(
+    mut response: Response,
+    problem_details: bool,
+    address: impl Fn(&str) -> String,
+) -> Response {
     let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() else {
         return response;
     };
@@ -41,7 +42,7 @@ pub(crate) fn negotiated(mut response: Response, problem_details: bool, root: &R
         return response;
     }
     // What is written holds no map with other keys than texts, so this cannot fail.
-    let Ok(body) = serde_json::to_vec(&ProblemDetails::of(&error, root)) else {
+    let Ok(body) = serde_json::to_vec(&ProblemDetails::of(&error, address)) else {
         return response;
     };
     headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
@@ -62,21 +63,21 @@ struct ProblemDetails<'a> {
     code: &'static str,
     /// What is wrong with the request, one by one, as in the wire format's `detail`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<&'a Problems>,
+    errors: Option<&'a FieldErrors>,
 }
 
 impl<'a> ProblemDetails<'a> {
-    fn of(error: &'a ApiError, root: &RootPath) -> Self {
+    fn of(error: &'a ApiError, address: impl Fn(&str) -> String) -> Self {
         let (detail, errors) = match &error.detail {
             Detail::Text(text) => (Cow::from(text), None),
-            Detail::Problems(problems) => (Cow::from(problems.to_string()), Some(problems)),
+            Detail::FieldErrors(problems) => (Cow::from(problems.to_string()), Some(problems)),
         };
         Self {
             kind: format!("{TYPE_PREFIX}{}", error.code.as_str()),
             title: error.code.title(),
             status: error.status.as_u16(),
             detail,
-            instance: error.instance.as_deref().map(|path| root.of(path)),
+            instance: error.instance.as_deref().map(address),
             code: error.code.as_str(),
             errors,
         }
@@ -90,7 +91,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::wire::problem::Problem;
+    use wire::field_error::FieldError;
 
     #[test]
     fn problem_details_are_for_those_who_accept_them() {
@@ -121,7 +122,7 @@ mod tests {
     }
 
     async fn shown(error: ApiError) -> Value {
-        let response = negotiated(error.into_response(), true, &"/api".parse().unwrap());
+        let response = negotiated(error.into_response(), true, |path| format!("/api{path}"));
         assert_eq!(response.headers()[header::CONTENT_TYPE], PROBLEM_JSON);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         serde_json::from_slice(&body).unwrap()
@@ -137,8 +138,8 @@ mod tests {
                 "instance": "/api/arxiv/x", "code": "nothing_found",
             })
         );
-        let mut problems = Problems::from(Problem::missing(&["body".into(), "rows".into(), 3.into()]));
-        problems.push(Problem::missing(&["query".into(), "b".into()]));
+        let mut problems = FieldErrors::from(FieldError::missing(&["body".into(), "rows".into(), 3.into()]));
+        problems.push(FieldError::missing(&["query".into(), "b".into()]));
         let told = shown(problems.into()).await;
         assert_eq!(told["detail"], "body.rows.3: Field required; and 1 more");
         assert_eq!(told["code"], "invalid_parameter");
@@ -147,11 +148,7 @@ mod tests {
 
     #[tokio::test]
     async fn others_get_the_wire_format() {
-        let response = negotiated(
-            ApiError::nothing_found().into_response(),
-            false,
-            &RootPath::default(),
-        );
+        let response = negotiated(ApiError::nothing_found().into_response(), false, str::to_owned);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
         assert_eq!(response.headers()[header::VARY], "accept");
         let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -4,6 +4,7 @@
 mod causes;
 mod code;
 mod details;
+mod limit;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,8 +14,9 @@ use serde::Serialize;
 
 pub(crate) use code::{Code, TYPE_PREFIX};
 pub(crate) use details::{negotiated, prefers_problem_details};
+pub(crate) use limit::Limit;
 
-use crate::{limits::headers::Bound, wire::problem::Problems};
+use wire::field_error::FieldErrors;
 
 /// When to come back after a 503 that is nobody's turn: databases and Kubernetes are usually back in seconds.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -30,7 +32,7 @@ pub(crate) struct ApiError {
     detail: Detail,
     retry_after: Option<Duration>,
     /// The limit that is reached, where it is one.
-    bound: Option<Bound>,
+    bound: Option<Limit>,
     /// The path of what the error is about, without the prefix that clients see before it.
     instance: Option<String>,
 }
@@ -39,7 +41,7 @@ pub(crate) struct ApiError {
 #[serde(untagged)]
 enum Detail {
     Text(String),
-    Problems(Problems),
+    FieldErrors(FieldErrors),
 }
 
 impl ApiError {
@@ -87,21 +89,21 @@ impl ApiError {
             "Too many searches are waiting for their answer",
         )
         .retry_after(RETRY_AFTER)
-        .bound(Bound::Waiting { most })
+        .bound(Limit::Waiting { most })
     }
 
     /// 429: as many clients follow events as this process serves.
     pub(crate) fn too_many_streams(most: usize) -> Self {
         Self::new(Code::TooManyStreams, "Too many clients follow events")
             .retry_after(RETRY_AFTER)
-            .bound(Bound::Streams { most })
+            .bound(Limit::Streams { most })
     }
 
     /// 429: this client follows as many events as others leave it.
     pub(crate) fn too_many_streams_of_client(most: usize) -> Self {
         Self::new(Code::TooManyStreams, "You follow too many events at once")
             .retry_after(RETRY_AFTER)
-            .bound(Bound::StreamsOfClient { most })
+            .bound(Limit::StreamsOfClient { most })
     }
 
     /// 500
@@ -124,7 +126,7 @@ impl ApiError {
         let mut error = Self::new(code, detail).with_status(status);
         error.retry_after = after.or(wait.then_some(RETRY_AFTER));
         if matches!(code, Code::RateLimited | Code::UpstreamBusy) || status == StatusCode::TOO_MANY_REQUESTS {
-            error.bound = Some(Bound::Upstream);
+            error.bound = Some(Limit::Upstream);
         }
         error
     }
@@ -151,7 +153,7 @@ impl ApiError {
 
     /// Tells which limit is reached.
     #[must_use]
-    pub(crate) fn bound(mut self, bound: Bound) -> Self {
+    pub(crate) fn bound(mut self, bound: Limit) -> Self {
         self.bound = Some(bound);
         self
     }
@@ -230,7 +232,7 @@ pub(crate) fn seconds(duration: Duration) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::problem::Problem;
+    use wire::field_error::FieldError;
 
     #[test]
     fn a_clients_own_integer_may_be_longer_than_64_bits() {
@@ -239,8 +241,11 @@ mod tests {
             "-9223372036854775809",
             "170141183460469231731687303715884105727",
         ] {
-            let input = crate::wire::json::parse(number.as_bytes()).unwrap();
-            let error = ApiError::from(Problems::from(Problem::string_type(&["body".into()], input)));
+            let input = wire::json::parse(number.as_bytes()).unwrap();
+            let error = ApiError::from(FieldErrors::from(FieldError::string_type(
+                &["body".into()],
+                input,
+            )));
             let answer = serde_json::to_string(&Body {
                 detail: &error.detail,
             })

@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 
 use crate::jobs::orphans::Abandoned;
 use crate::{
+    error::Limit,
     error::{ApiError, Code},
-    limits::headers::Bound,
 };
 
 /// Requests at once. Kubernetes' throughput peaks at 16; many more make it refuse requests and cut watches.
@@ -130,7 +130,7 @@ impl From<KubernetesError> for ApiError {
             KubernetesError::Throttled { retry_after } => {
                 Self::new(Code::KubernetesBusy, "Too many requests, try again later")
                     .retry_after(retry_after)
-                    .bound(Bound::Kubernetes)
+                    .bound(Limit::Kubernetes)
             }
             KubernetesError::Rejected(reason) => {
                 Self::new(Code::NotAdmitted, format!("The search is not accepted: {reason}"))

@@ -5,27 +5,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::error::Limit;
+
 pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-
-/// The limit that an answer tells of; carried in its extensions.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Bound {
-    /// One request to arXiv an interval, for all clients together.
-    Upstream,
-    /// Clients that wait at this process at once.
-    Waiting { most: usize },
-    /// Queries that are pending, in all.
-    Pending { most: usize },
-    /// Queries of one client that are pending.
-    PendingOfClient { most: usize },
-    /// Clients that follow events at this process at once.
-    Streams { most: usize },
-    /// Those of one client, as long as others follow as many as now.
-    StreamsOfClient { most: usize },
-    /// Kubernetes' own, which nobody knows in figures.
-    Kubernetes,
-}
 
 /// Writes the fields.
 #[derive(Clone, Debug)]
@@ -43,15 +26,15 @@ impl Fields {
     }
 
     /// Adds what an answer says of its limit. The time is that of its `Retry-After`, so that they never differ.
-    pub(crate) fn tell(&self, bound: Bound, headers: &mut HeaderMap) {
+    pub(crate) fn tell(&self, bound: Limit, headers: &mut HeaderMap) {
         let (name, policy) = match bound {
-            Bound::Upstream => ("arxiv", self.upstream.clone()),
-            Bound::Waiting { most } => ("waiting", concurrent("waiting", most)),
-            Bound::Pending { most } => ("pending", concurrent("pending", most)),
-            Bound::PendingOfClient { most } => ("pending-of-client", concurrent("pending-of-client", most)),
-            Bound::Streams { most } => ("streams", concurrent("streams", most)),
-            Bound::StreamsOfClient { most } => ("streams-of-client", concurrent("streams-of-client", most)),
-            Bound::Kubernetes => ("kubernetes", None),
+            Limit::Upstream => ("arxiv", self.upstream.clone()),
+            Limit::Waiting { most } => ("waiting", concurrent("waiting", most)),
+            Limit::Pending { most } => ("pending", concurrent("pending", most)),
+            Limit::PendingOfClient { most } => ("pending-of-client", concurrent("pending-of-client", most)),
+            Limit::Streams { most } => ("streams", concurrent("streams", most)),
+            Limit::StreamsOfClient { most } => ("streams-of-client", concurrent("streams-of-client", most)),
+            Limit::Kubernetes => ("kubernetes", None),
         };
         if let Some(policy) = policy {
             headers.append(RATE_LIMIT_POLICY, policy);
@@ -90,7 +73,7 @@ fn upstream_policy(interval: Duration) -> Option<HeaderValue> {
 mod tests {
     use super::*;
 
-    fn told(millis: u64, bound: Bound, retry_after: Option<u64>) -> [Option<String>; 2] {
+    fn told(millis: u64, bound: Limit, retry_after: Option<u64>) -> [Option<String>; 2] {
         let mut headers = HeaderMap::new();
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -104,36 +87,36 @@ mod tests {
         let cases = [
             (
                 3000,
-                Bound::Upstream,
+                Limit::Upstream,
                 Some(3),
                 Some("\"arxiv\";q=1;w=3"),
                 Some("\"arxiv\";r=0;t=3"),
             ),
             (
                 2500,
-                Bound::Upstream,
+                Limit::Upstream,
                 Some(70),
                 Some("\"arxiv\";q=1;w=3"),
                 Some("\"arxiv\";r=0;t=70"),
             ),
             (
                 300,
-                Bound::Upstream,
+                Limit::Upstream,
                 Some(1),
                 Some("\"arxiv\";q=3;w=1"),
                 Some("\"arxiv\";r=0;t=1"),
             ),
-            (0, Bound::Upstream, Some(1), None, Some("\"arxiv\";r=0;t=1")),
+            (0, Limit::Upstream, Some(1), None, Some("\"arxiv\";r=0;t=1")),
             (
                 3000,
-                Bound::Waiting { most: 7 },
+                Limit::Waiting { most: 7 },
                 None,
                 Some("\"waiting\";q=7;qu=\"concurrent-requests\""),
                 Some("\"waiting\";r=0"),
             ),
             (
                 3000,
-                Bound::Kubernetes,
+                Limit::Kubernetes,
                 Some(2),
                 None,
                 Some("\"kubernetes\";r=0;t=2"),

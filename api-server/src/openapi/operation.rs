@@ -8,10 +8,8 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    output::format::Format,
-    wire::declared::{Kind, Param},
-};
+use crate::output::format::Format;
+use wire::declared::{Param, ParamKind};
 
 /// Built up by the functions that describe endpoints.
 pub(crate) struct Operation {
@@ -129,18 +127,18 @@ pub(super) fn date() -> Value {
 
 fn query_parameter(param: &Param, default: Option<i64>) -> Value {
     let mut schema = match &param.kind {
-        Kind::Integer(range) => {
+        ParamKind::Integer(range) => {
             json!({"type": "integer", "format": "int64", "minimum": range.start(), "maximum": range.end()})
         }
-        Kind::Text { most } => json!({"type": "string", "minLength": 1, "maxLength": most}),
-        Kind::Boolean => json!({"type": "boolean"}),
-        Kind::OneOf(values) => json!({"type": "string", "enum": values}),
-        Kind::Token { most } => {
+        ParamKind::Text { most } => json!({"type": "string", "minLength": 1, "maxLength": most}),
+        ParamKind::Boolean => json!({"type": "boolean"}),
+        ParamKind::OneOf(values) => json!({"type": "string", "enum": values}),
+        ParamKind::Token { most } => {
             json!({"type": "string", "minLength": 1, "maxLength": most, "pattern": "^[!-~]+$"})
         }
-        Kind::Date => date(),
-        Kind::Time => json!({"type": "string", "pattern": format!("^([-+]?[0-9]{{1,19}}|{DATE})$")}),
-        Kind::Opaque => json!({"type": "string"}),
+        ParamKind::Date => date(),
+        ParamKind::Time => json!({"type": "string", "pattern": format!("^([-+]?[0-9]{{1,19}}|{DATE})$")}),
+        ParamKind::Opaque => json!({"type": "string"}),
     };
     if let Some(default) = default {
         schema["default"] = default.into();
@@ -152,7 +150,7 @@ fn query_parameter(param: &Param, default: Option<i64>) -> Value {
     if !param.example.is_empty() {
         parameter["example"] = match param.kind {
             // What is no JSON is shown as a text.
-            Kind::Integer(_) | Kind::Boolean => {
+            ParamKind::Integer(_) | ParamKind::Boolean => {
                 serde_json::from_str(param.example).unwrap_or_else(|_| param.example.into())
             }
             _ => param.example.into(),

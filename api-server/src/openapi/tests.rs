@@ -4,7 +4,8 @@ use http::Request;
 use tower::ServiceExt;
 
 use super::*;
-use crate::{intake, routes::endpoints::Endpoint, wire::query::asked};
+use crate::{intake, routes::endpoints::Endpoint};
+use wire::query::read_names;
 
 fn described(served: &str) -> Described {
     Described {
@@ -33,9 +34,9 @@ fn operations_of(document: &Value) -> BTreeMap<String, Value> {
 fn what_is_read_is_described() {
     let operations = operations_of(&document(&described("all")));
     for reader in intake::READERS {
-        asked::take();
+        read_names::take();
         let _ = intake::read(reader, &intake::Request::default());
-        let read = asked::take();
+        let read = read_names::take();
         let parameters = operations[reader]["parameters"]
             .as_array()
             .cloned()

@@ -7,14 +7,14 @@
 use arxiv::MAX_VALUE_CHARS;
 use storage::{QueryFilter, ResultFilter, TextQuery};
 
-use crate::{
-    wire::dates::{Bound, Zone},
-    wire::declared::{Kind, Param},
-    wire::integer,
-    wire::json::Json,
-    wire::params::{ParamReader, loc},
-    wire::problem::Problem,
-    wire::query::Query,
+use wire::{
+    dates::{RangeEnd, Zone},
+    declared::{Param, ParamKind},
+    field_error::FieldError,
+    integer,
+    json::Json,
+    params::{ParamReader, loc},
+    query::QueryString,
 };
 
 /// The longest is `cond-mat.mtrl-sci`; there is room for more.
@@ -28,7 +28,7 @@ pub(crate) struct WantedResults {
     pub(crate) canonical: String,
 }
 
-const WORDS: Kind = Kind::Text {
+const WORDS: ParamKind = ParamKind::Text {
     most: MAX_VALUE_CHARS,
 };
 pub(crate) const AUTHOR: Param = Param::new(
@@ -51,7 +51,7 @@ pub(crate) const JOURNAL: Param = Param::new(
 );
 pub(crate) const CATEGORY: Param = Param::new(
     "category",
-    Kind::Token {
+    ParamKind::Token {
         most: MAX_CATEGORY_CHARS,
     },
     "",
@@ -59,25 +59,25 @@ pub(crate) const CATEGORY: Param = Param::new(
 );
 pub(crate) const QUERY_ID: Param = Param::new(
     "query_id",
-    Kind::Integer(i64::MIN..=i64::MAX),
+    ParamKind::Integer(i64::MIN..=i64::MAX),
     "",
     "The number of the query that found them.",
 );
 pub(crate) const START_TIME: Param = Param::new(
     "start_time",
-    Kind::Time,
+    ParamKind::Time,
     "",
     "Of queries from this time on: unix seconds, or a date as /queries takes it.",
 );
 pub(crate) const END_TIME: Param = Param::new(
     "end_time",
-    Kind::Time,
+    ParamKind::Time,
     "",
     "Of queries up to and with this time, as for start_time.",
 );
 pub(crate) const STATUS: Param = Param::new(
     "status",
-    Kind::Integer(0..=32_767),
+    ParamKind::Integer(0..=32_767),
     "",
     "Only queries that arXiv answered with this HTTP status.",
 );
@@ -91,15 +91,15 @@ pub(crate) const TEXT: Param = Param::new(
 const OF_RESULTS: [Param; 7] = [AUTHOR, TITLE, JOURNAL, CATEGORY, QUERY_ID, START_TIME, END_TIME];
 
 /// Reads the parameters of results; what is wrong is noted.
-pub(crate) fn of_results(reader: &mut ParamReader<'_>, query: &Query, zone: Zone) -> WantedResults {
+pub(crate) fn of_results(reader: &mut ParamReader<'_>, query: &QueryString, zone: Zone) -> WantedResults {
     let filter = ResultFilter {
         author: words(reader, query, &AUTHOR),
         title: words(reader, query, &TITLE),
         journal: words(reader, query, &JOURNAL),
         category: category(reader, query),
         query_id: reader.integer(&QUERY_ID),
-        start: time(reader, query, zone, &START_TIME, Bound::Start),
-        end: time(reader, query, zone, &END_TIME, Bound::End),
+        start: time(reader, query, zone, &START_TIME, RangeEnd::Start),
+        end: time(reader, query, zone, &END_TIME, RangeEnd::End),
     };
     let mut canonical = String::new();
     for Param { name, .. } in OF_RESULTS {
@@ -118,7 +118,7 @@ pub(crate) fn of_results(reader: &mut ParamReader<'_>, query: &Query, zone: Zone
 }
 
 /// Reads the parameters of queries; what is wrong is noted.
-pub(crate) fn of_queries(reader: &mut ParamReader<'_>, query: &Query) -> QueryFilter {
+pub(crate) fn of_queries(reader: &mut ParamReader<'_>, query: &QueryString) -> QueryFilter {
     let status = reader.integer(&STATUS);
     QueryFilter {
         status: status.and_then(|status| i16::try_from(status).ok()),
@@ -127,47 +127,53 @@ pub(crate) fn of_queries(reader: &mut ParamReader<'_>, query: &Query) -> QueryFi
 }
 
 /// A text within its bounds.
-fn text<'q>(reader: &mut ParamReader<'_>, query: &'q Query, param: &Param) -> Option<&'q str> {
+fn text<'q>(reader: &mut ParamReader<'_>, query: &'q QueryString, param: &Param) -> Option<&'q str> {
     let value = query.last(param.name)?;
     let loc = loc(param.name);
     let most = match param.kind {
-        Kind::Text { most } | Kind::Token { most } => most,
+        ParamKind::Text { most } | ParamKind::Token { most } => most,
         _ => usize::MAX,
     };
     if value.text.is_empty() {
-        reader.note(Problem::empty_string(&loc));
+        reader.note(FieldError::empty_string(&loc));
     } else if value.text.chars().count() > most {
-        reader.note(Problem::long_string(&loc, most, &value.text));
+        reader.note(FieldError::long_string(&loc, most, &value.text));
     } else if !value.is_unicode {
-        reader.note(Problem::not_unicode(&loc, &value.text));
+        reader.note(FieldError::not_unicode(&loc, &value.text));
     } else {
         return Some(&value.text);
     }
     None
 }
 
-fn words(reader: &mut ParamReader<'_>, query: &Query, param: &Param) -> Option<TextQuery> {
+fn words(reader: &mut ParamReader<'_>, query: &QueryString, param: &Param) -> Option<TextQuery> {
     let value = text(reader, query, param)?;
     match TextQuery::parse(value) {
         Ok(words) => Some(words),
         Err(error) => {
-            reader.note(Problem::unfit(&loc(param.name), error, Json::from(value)));
+            reader.note(FieldError::unfit(&loc(param.name), error, Json::from(value)));
             None
         }
     }
 }
 
-fn category(reader: &mut ParamReader<'_>, query: &Query) -> Option<String> {
+fn category(reader: &mut ParamReader<'_>, query: &QueryString) -> Option<String> {
     let value = text(reader, query, &CATEGORY)?;
     if value.bytes().all(|b| b.is_ascii_graphic()) {
         return Some(value.to_owned());
     }
     let reason = "it is no category of arXiv's, such as math.CO";
-    reader.note(Problem::unfit(&loc(CATEGORY.name), reason, Json::from(value)));
+    reader.note(FieldError::unfit(&loc(CATEGORY.name), reason, Json::from(value)));
     None
 }
 
-fn time(reader: &mut ParamReader<'_>, query: &Query, zone: Zone, param: &Param, bound: Bound) -> Option<i64> {
+fn time(
+    reader: &mut ParamReader<'_>,
+    query: &QueryString,
+    zone: Zone,
+    param: &Param,
+    bound: RangeEnd,
+) -> Option<i64> {
     let value = &query.last(param.name)?.text;
     let seconds = integer::parse(value)
         .ok()
@@ -176,7 +182,7 @@ fn time(reader: &mut ParamReader<'_>, query: &Query, zone: Zone, param: &Param, 
     if time.is_none() {
         let reason =
             "it is neither unix seconds nor a date like 2024-03-31T02:00:00, also with Z or an offset";
-        reader.note(Problem::unfit(
+        reader.note(FieldError::unfit(
             &loc(param.name),
             reason,
             Json::from(value.as_str()),
@@ -194,7 +200,7 @@ mod tests {
     }
 
     fn read_in(zone: i64, raw: &str) -> Result<WantedResults, serde_json::Value> {
-        let query = Query::parse(Some(raw));
+        let query = QueryString::parse(Some(raw));
         let mut reader = ParamReader::new(&query);
         let wanted = of_results(&mut reader, &query, Zone::new(zone).unwrap());
         match reader.finish() {

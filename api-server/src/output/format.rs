@@ -2,13 +2,13 @@
 
 use http::{HeaderMap, HeaderValue};
 
-use crate::{
-    wire::declared::{Kind, Param},
-    wire::json::Json,
-    wire::params::{ParamReader, loc},
-    wire::problem::Problem,
-    wire::query::Query,
-    wire_headers::accept::wanted,
+use wire::{
+    declared::{Param, ParamKind},
+    field_error::FieldError,
+    headers::accept::wanted,
+    json::Json,
+    params::{ParamReader, loc},
+    query::QueryString,
 };
 
 /// What an answer is written as.
@@ -30,13 +30,13 @@ pub(crate) const OF_QUERIES: &[Format] = &[PlainJson, Csv, Ndjson];
 
 pub(crate) const FORMAT_OF_RESULTS: Param = Param::new(
     "format",
-    Kind::OneOf(&["json", "csv", "ndjson", "bibtex", "csl-json"]),
+    ParamKind::OneOf(&["json", "csv", "ndjson", "bibtex", "csl-json"]),
     "json",
     "The form of the answer; without it, what the header Accept asks for.",
 );
 pub(crate) const FORMAT_OF_QUERIES: Param = Param::new(
     "format",
-    Kind::OneOf(&["json", "csv", "ndjson"]),
+    ParamKind::OneOf(&["json", "csv", "ndjson"]),
     "json",
     "The form of the answer; without it, what the header Accept asks for.",
 );
@@ -91,7 +91,7 @@ impl Format {
     /// Reads what is asked for, among `offered`. An unknown `format` is noted; what `Accept` names and we don't have is passed over.
     pub(crate) fn read(
         reader: &mut ParamReader<'_>,
-        query: &Query,
+        query: &QueryString,
         headers: &HeaderMap,
         offered: &[Self],
     ) -> Self {
@@ -102,7 +102,7 @@ impl Format {
         found.copied().unwrap_or_else(|| {
             let names: Vec<_> = offered.iter().map(|format| format.name()).collect();
             let reason = format!("it is none of {}", names.join(", "));
-            reader.note(Problem::unfit(
+            reader.note(FieldError::unfit(
                 &loc(FORMAT_OF_RESULTS.name),
                 reason,
                 Json::from(given.text.as_str()),
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     fn read(raw: &str, accept: &str) -> Result<Format, ()> {
-        let query = Query::parse(Some(raw));
+        let query = QueryString::parse(Some(raw));
         let mut headers = HeaderMap::new();
         if !accept.is_empty() {
             headers.insert(header::ACCEPT, HeaderValue::from_str(accept).unwrap());

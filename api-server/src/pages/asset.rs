@@ -7,7 +7,8 @@ use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 
-use crate::{error::ApiError, wire_headers::vary::vary};
+use crate::error::ApiError;
+use wire::headers::vary::vary;
 
 /// One file.
 pub(super) struct Asset {

@@ -14,10 +14,8 @@ use axum::{
 use http::{HeaderMap, HeaderValue, header};
 
 use self::asset::Asset;
-use crate::{
-    error::ApiError, http::middleware::methods::only, http::middleware::root_path::RootPath,
-    wire_headers::vary::vary,
-};
+use crate::{error::ApiError, http::middleware::methods::only, http::middleware::root_path::RootPath};
+use wire::headers::vary::vary;
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";

@@ -28,8 +28,8 @@ use crate::{
     output::body::json,
     output::format::Format,
     routes::arxiv::search_params::SearchParams,
-    wire::query::Query,
 };
+use wire::query::QueryString;
 
 /// What GET /arxiv-api needs.
 pub(crate) struct Fetches {
@@ -84,7 +84,7 @@ async fn search_arxiv_api(
     RawQuery(query): RawQuery,
     Extension(client): Extension<Client>,
 ) -> Result<Response, ApiError> {
-    let params = SearchParams::read(&Query::parse(query.as_deref()), fetches.default_max_results)?;
+    let params = SearchParams::read(&QueryString::parse(query.as_deref()), fetches.default_max_results)?;
     let call = params.call("search_arxiv_api");
     service::notice!(
         component = "backend",

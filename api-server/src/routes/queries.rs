@@ -26,28 +26,29 @@ use crate::{
     output::filter::{STATUS, TEXT, of_queries},
     output::format::{FORMAT_OF_QUERIES, Format, OF_QUERIES},
     output::{csv, lag},
-    wire::body::Body as WireBody,
-    wire::dates::{Bound, Zone},
-    wire::declared::{Kind, Param},
-    wire::params::ParamReader,
-    wire::query::Query,
-    wire_headers::vary::by_accept,
+};
+use wire::{
+    body::Body as WireBody,
+    dates::{RangeEnd, Zone},
+    declared::{Param, ParamKind},
+    params::ParamReader,
+    query::QueryString,
 };
 
 const START_DATE: Param = Param::new(
     "start_timestamp",
-    Kind::Date,
+    ParamKind::Date,
     "2024-03-31T02:00:00",
     "The first second, in the service's time zone, or with an offset; a date alone is its first second.",
 )
 .required();
 const END_DATE: Param = Param::new(
     "end_timestamp",
-    Kind::Date,
+    ParamKind::Date,
     "2030-01-01T00:00:00",
     "The last second; open without one. A date alone is its last second.",
 );
-const ANY: Kind = Kind::Integer(i64::MIN..=i64::MAX);
+const ANY: ParamKind = ParamKind::Integer(i64::MIN..=i64::MAX);
 const START_SECOND: Param = Param::new(
     "start_timestamp",
     ANY,
@@ -69,7 +70,7 @@ pub(crate) const WANTED: &[Param] = &[STATUS, TEXT, FORMAT_OF_QUERIES];
 pub(crate) const BETWEEN_SECONDS: &[Param] = &[START_SECOND, END_SECOND];
 
 /// What is put before each query, which is stored without it.
-const PREFIX: &str = "ArXiv Query: ";
+const PREFIX: &str = "ArXiv QueryString: ";
 const ATTACHMENT: HeaderValue = HeaderValue::from_static("attachment; filename=query_data.json");
 
 /// What the endpoints need.
@@ -101,7 +102,7 @@ fn routes(path: &str, methods: MethodRouter<QueryLog>, log: QueryLog) -> Router 
         path,
         methods
             .layer(from_fn(compress))
-            .layer(map_response(by_accept))
+            .layer(map_response(crate::http::middleware::methods::by_accept))
             .layer(from_fn_with_state(log.lag.clone(), lag::tell))
             .with_state(log),
     )
@@ -113,7 +114,7 @@ async fn queries_get(
     Extension(client): Extension<Client>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let query = Query::parse(query.as_deref());
+    let query = QueryString::parse(query.as_deref());
     let wanted = Wanted::of_query(&query, &headers)?;
     let is_json = wanted.format == Format::Json;
     let dates = dates_of_query(&query);
@@ -146,7 +147,7 @@ async fn read_queries(
     Extension(client): Extension<Client>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let query = Query::parse(query.as_deref());
+    let query = QueryString::parse(query.as_deref());
     let (start, end) = seconds_of_query(&query)?;
     let wanted = Wanted::of_query(&query, &headers)?;
     let call = Call::new("read_queries")
@@ -177,7 +178,7 @@ impl Default for Wanted {
 }
 
 impl Wanted {
-    pub(crate) fn of_query(query: &Query, headers: &HeaderMap) -> Result<Self, ApiError> {
+    pub(crate) fn of_query(query: &QueryString, headers: &HeaderMap) -> Result<Self, ApiError> {
         let mut reader = ParamReader::new(query);
         let wanted = Self {
             filter: of_queries(&mut reader, query),
@@ -189,7 +190,7 @@ impl Wanted {
 }
 
 /// The parameters of /read-queries: from when to when, in seconds.
-pub(crate) fn seconds_of_query(query: &Query) -> Result<(i64, Option<i64>), ApiError> {
+pub(crate) fn seconds_of_query(query: &QueryString) -> Result<(i64, Option<i64>), ApiError> {
     let mut reader = ParamReader::new(query);
     let start = reader.integer(&START_SECOND);
     let end = reader.integer(&END_SECOND);
@@ -205,7 +206,7 @@ pub(crate) struct Dates {
     end: Option<String>,
 }
 
-pub(crate) fn dates_of_query(query: &Query) -> Dates {
+pub(crate) fn dates_of_query(query: &QueryString) -> Dates {
     let text = |param: &Param| query.last(param.name).map(|value| value.text.clone());
     Dates {
         start: text(&START_DATE),
@@ -231,9 +232,11 @@ impl Dates {
         let start = self.start.as_deref();
         let start =
             start.ok_or_else(|| ApiError::bad_parameter("Required parameter missing: start_timestamp"))?;
-        let start = date(START_DATE.name, start, Bound::Start)?;
+        let start = date(START_DATE.name, start, RangeEnd::Start)?;
         let end = self.end.as_deref();
-        let end = end.map(|end| date(END_DATE.name, end, Bound::End)).transpose()?;
+        let end = end
+            .map(|end| date(END_DATE.name, end, RangeEnd::End))
+            .transpose()?;
         Ok((start, end))
     }
 }
@@ -360,13 +363,13 @@ mod tests {
         assert_eq!(
             shown,
             serde_json::json!([
-                {"query": "ArXiv Query: a,=b", "timestamp": "2024-03-31T02:00:00", "status": 200, "num_results": null},
-                {"query": "ArXiv Query: ", "timestamp": "2024-03-31T03:00:00", "status": 200, "num_results": null},
+                {"query": "ArXiv QueryString: a,=b", "timestamp": "2024-03-31T02:00:00", "status": 200, "num_results": null},
+                {"query": "ArXiv QueryString: ", "timestamp": "2024-03-31T03:00:00", "status": 200, "num_results": null},
             ])
         );
         assert_eq!(
             written(Format::Csv),
-            "query,timestamp,status,num_results\r\n\"ArXiv Query: a,=b\",2024-03-31T02:00:00,200,\r\nArXiv Query: ,2024-03-31T03:00:00,200,\r\n"
+            "query,timestamp,status,num_results\r\n\"ArXiv QueryString: a,=b\",2024-03-31T02:00:00,200,\r\nArXiv QueryString: ,2024-03-31T03:00:00,200,\r\n"
         );
         let lines = written(Format::Ndjson);
         assert_eq!(lines.as_ref().split(|b: &u8| *b == b'\n').count(), 3);

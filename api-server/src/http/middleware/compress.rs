@@ -26,8 +26,8 @@ use tokio::{
 };
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use crate::wire_headers::etag;
-use crate::wire_headers::vary::vary;
+use wire::headers::etag;
+use wire::headers::vary::vary;
 
 /// Shorter answers are sent faster than they are compressed.
 const WORTH_IT: u64 = 16 * 1024;

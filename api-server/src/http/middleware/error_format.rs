@@ -13,5 +13,5 @@ use crate::error::{negotiated, prefers_problem_details};
 pub(super) async fn negotiate(State(root): State<RootPath>, request: Request, next: Next) -> Response {
     let problem_details = prefers_problem_details(request.headers());
     let response = next.run(request).await;
-    negotiated(response, problem_details, &root)
+    negotiated(response, problem_details, |path| root.of(path))
 }

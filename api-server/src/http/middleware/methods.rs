@@ -6,6 +6,8 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, Uri, header};
 
+use wire::headers::vary::vary;
+
 use crate::error::{ApiError, Code};
 
 /// Every other method is 405 with this `Allow`.
@@ -32,6 +34,12 @@ pub(crate) async fn no_store(mut response: Response) -> Response {
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// For responses whose form depends on `Accept`.
+pub(crate) async fn by_accept(mut response: Response) -> Response {
+    vary(response.headers_mut(), "accept");
     response
 }
 

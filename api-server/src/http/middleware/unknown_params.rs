@@ -9,13 +9,13 @@ use axum::{
 };
 use http::Method;
 
-use crate::{
-    error::ApiError,
-    wire::declared::Param,
-    wire::json::Json,
-    wire::problem::{Problem, Problems, Step},
-    wire::query::Query,
-    wire_headers::prefer::{Preferences, applied},
+use crate::error::ApiError;
+use wire::{
+    declared::Param,
+    field_error::{FieldError, FieldErrors, PathSegment},
+    headers::prefer::{Preferences, applied},
+    json::Json,
+    query::QueryString,
 };
 
 /// Parameters that an endpoint knows, where they are declared.
@@ -32,33 +32,33 @@ pub(crate) fn strict<S: Clone + Send + Sync + 'static>(
 /// The same where it depends on the query what it is a request for.
 pub(crate) fn strict_by<S: Clone + Send + Sync + 'static>(
     methods: MethodRouter<S>,
-    known: impl Fn(&Query) -> Known + Clone + Send + Sync + 'static,
+    known: impl Fn(&QueryString) -> Known + Clone + Send + Sync + 'static,
 ) -> MethodRouter<S> {
     methods.layer(from_fn(move |request: Request, next: Next| {
         hold(request, next, known.clone())
     }))
 }
 
-async fn hold(request: Request, next: Next, known: impl Fn(&Query) -> Known) -> Response {
+async fn hold(request: Request, next: Next, known: impl Fn(&QueryString) -> Known) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if !reads || !Preferences::read(request.headers()).strict {
         return next.run(request).await;
     }
-    let query = Query::parse(request.uri().query());
+    let query = QueryString::parse(request.uri().query());
     let mut response = match check(&query, known(&query)) {
         Ok(()) => next.run(request).await,
         Err(problems) => ApiError::from(problems).into_response(),
     };
-    applied(&mut response, "handling=strict");
+    applied(response.headers_mut(), "handling=strict");
     response
 }
 
-fn check(query: &Query, known: &[&[Param]]) -> Result<(), Problems> {
-    let mut problems = Problems::default();
+fn check(query: &QueryString, known: &[&[Param]]) -> Result<(), FieldErrors> {
+    let mut problems = FieldErrors::default();
     for (name, value) in query.pairs() {
         if !known.iter().copied().flatten().any(|param| param.name == name) {
-            let loc = [Step::Name("query"), Step::Text(name.to_owned())];
-            problems.push(Problem::extra(&loc, Json::from(value)));
+            let loc = [PathSegment::Name("query"), PathSegment::Text(name.to_owned())];
+            problems.push(FieldError::extra(&loc, Json::from(value)));
         }
     }
     problems.into_result()
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_told() {
-        let told = |query: &str| match check(&Query::parse(Some(query)), &[WantedOfOne::DECLARED]) {
+        let told = |query: &str| match check(&QueryString::parse(Some(query)), &[WantedOfOne::DECLARED]) {
             Ok(()) => serde_json::json!([]),
             Err(problems) => serde_json::to_value(problems).unwrap(),
         };

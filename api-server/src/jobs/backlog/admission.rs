@@ -1,8 +1,14 @@
 //! Whether one more query is taken.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use crate::jobs::backlog::Backlog;
+use crate::{
+    error::{ApiError, Code, Limit},
+    jobs::backlog::Backlog,
+};
+
+/// When to come back if too many queries are pending: several turns at arXiv later.
+const PENDING_RETRY_AFTER: Duration = Duration::from_secs(15);
 
 /// Most queries that may be pending.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +24,26 @@ pub(crate) struct Bounds {
 pub(crate) enum Full {
     InAll(usize),
     OfClient(usize),
+}
+
+impl From<Full> for ApiError {
+    fn from(full: Full) -> Self {
+        let (code, detail, limit) = match full {
+            Full::InAll(most) => (
+                Code::TooManyPending,
+                "Too many queries are waiting for their turn",
+                Limit::Pending { most },
+            ),
+            Full::OfClient(most) => (
+                Code::TooManyPendingOfClient,
+                "Too many of your queries are waiting for their turn",
+                Limit::PendingOfClient { most },
+            ),
+        };
+        Self::new(code, detail)
+            .retry_after(PENDING_RETRY_AFTER)
+            .bound(limit)
+    }
 }
 
 /// A query that counts as pending before Kubernetes has it; given back when dropped, unless it was made.

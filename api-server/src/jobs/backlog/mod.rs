@@ -17,7 +17,7 @@ use crd::ArxivQuery;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
-pub(crate) use admission::{Bounds, Full};
+pub(crate) use admission::Bounds;
 pub(crate) use places::InQueue;
 pub(crate) use searched::Searched;
 pub(crate) use snapshot::{Counts, Snapshot};

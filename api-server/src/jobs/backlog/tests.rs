@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use uuid::Uuid;
 
-use super::*;
+use super::{admission::Full, *};
 
 fn backlog(in_all: usize, of_client: usize) -> Arc<Backlog> {
     let bounds = Bounds { in_all, of_client };

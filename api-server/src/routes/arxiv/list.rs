@@ -22,13 +22,15 @@ use crate::{
     output::body::json,
     output::format::Format,
     routes::arxiv::events,
-    wire::declared::{Kind, Param},
-    wire::json::Json as WireJson,
-    wire::params::{ParamReader, loc},
-    wire::problem::Problem,
-    wire::query::Query,
-    wire_headers::accept::wanted,
-    wire_headers::vary::vary,
+};
+use wire::{
+    declared::{Param, ParamKind},
+    field_error::FieldError,
+    headers::accept::wanted,
+    headers::vary::vary,
+    json::Json as WireJson,
+    params::{ParamReader, loc},
+    query::QueryString,
 };
 
 /// Queries of a page.
@@ -58,14 +60,14 @@ pub(crate) struct Lists {
 }
 
 /// Whether the list is asked for. Any search field makes the request a search, as ever.
-pub(crate) fn is_wanted(query: &Query) -> bool {
+pub(crate) fn is_wanted(query: &QueryString) -> bool {
     let has = |name| query.last(name).is_some();
     has(STATE.name) && !["author", "title", "journal"].into_iter().any(has)
 }
 
 const STATE: Param = Param::new(
     "state",
-    Kind::OneOf(&[
+    ParamKind::OneOf(&[
         "pending",
         "running",
         "suspended",
@@ -79,13 +81,13 @@ const STATE: Param = Param::new(
 );
 const LIMIT: Param = Param::new(
     "limit",
-    Kind::Integer(1..=MAX_LIMIT),
+    ParamKind::Integer(1..=MAX_LIMIT),
     "",
     "Of a list: how many queries a page has at most (100 if not given).",
 );
 const CONTINUE: Param = Param::new(
     "continue",
-    Kind::Opaque,
+    ParamKind::Opaque,
     "",
     "Of a list: where it goes on, from the `Link` of the page before.",
 );
@@ -103,13 +105,17 @@ impl ListParams {
     /// The parameters, as the document describes them.
     pub(crate) const DECLARED: &'static [Param] = &[STATE, LIMIT, CONTINUE];
 
-    pub(crate) fn read(query: &Query) -> Result<Self, ApiError> {
+    pub(crate) fn read(query: &QueryString) -> Result<Self, ApiError> {
         let mut reader = ParamReader::new(query);
         let asked = query.last(STATE.name).map_or("", |value| value.text.as_str());
         let found = STATES.iter().find(|(state, _)| *state == asked);
         if found.is_none() {
             let words = STATES.map(|(state, _)| state);
-            reader.note(Problem::none_of(&loc(STATE.name), &words, WireJson::from(asked)));
+            reader.note(FieldError::none_of(
+                &loc(STATE.name),
+                &words,
+                WireJson::from(asked),
+            ));
         }
         let limit = reader.integer(&LIMIT).unwrap_or(DEFAULT_LIMIT);
         let token = query.last(CONTINUE.name).map(|value| value.text.clone());
@@ -153,7 +159,7 @@ impl Lists {
 
     pub(crate) async fn answer(
         &self,
-        query: &Query,
+        query: &QueryString,
         headers: &HeaderMap,
         client: &Client,
     ) -> Result<Response, ApiError> {
@@ -189,12 +195,12 @@ impl Lists {
                 return Err(ApiError::new(Code::ListExpired, text));
             }
             Err(KubernetesError::Rejected(_)) => {
-                let problem = Problem::unfit(
+                let problem = FieldError::unfit(
                     &loc(CONTINUE.name),
                     "is not from the address of a next page",
                     WireJson::from(params.token.as_deref().unwrap_or_default()),
                 );
-                return Err(crate::wire::problem::Problems::from(problem).into());
+                return Err(wire::field_error::FieldErrors::from(problem).into());
             }
             Err(error) => return Err(error.into()),
         };
@@ -232,13 +238,13 @@ mod tests {
             ("State=all", false),
             ("", false),
         ] {
-            assert_eq!(is_wanted(&Query::parse(Some(raw))), expected, "{raw}");
+            assert_eq!(is_wanted(&QueryString::parse(Some(raw))), expected, "{raw}");
         }
     }
 
     #[test]
     fn lists_are_read() {
-        let read = |raw| ListParams::read(&Query::parse(Some(raw)));
+        let read = |raw| ListParams::read(&QueryString::parse(Some(raw)));
         let params = read("state=unfinished&limit=5&continue=a%3D").unwrap();
         assert_eq!((params.selector, params.limit), (Some(UNFINISHED), 5));
         assert_eq!(

@@ -22,6 +22,7 @@ use serde_json::json;
 use service::logs::Call;
 
 use crate::{
+    error::Limit,
     error::{ApiError, Code, seconds},
     http::middleware::methods::{no_store, only},
     http::middleware::root_path::RootPath,
@@ -30,15 +31,16 @@ use crate::{
     jobs::outcome::{Outcome, outcome},
     jobs::submit::{Searches, Stand, Wish},
     jobs::view::ObjectState,
-    limits::headers::Bound,
     limits::request_body::{BodyRoom, SMALL_BODY},
     routes::arxiv::list::{ListParams, Lists},
     routes::arxiv::new_query::NewQuery,
     routes::arxiv::query::{POLL_AFTER, location},
     routes::arxiv::search_params::SearchParams,
-    wire::body::{Body, is_declared_otherwise},
-    wire::query::Query,
-    wire_headers::prefer::Preferences,
+};
+use wire::{
+    body::{Body, is_declared_otherwise},
+    headers::prefer::Preferences,
+    query::QueryString,
 };
 
 /// What /arxiv needs.
@@ -63,7 +65,7 @@ pub(crate) fn routes(arxiv: Arxiv) -> Router {
 }
 
 /// What a read of this path may have in its query: a list knows nothing of a search's parameters, nor a search of a list's.
-fn known(query: &Query) -> Known {
+fn known(query: &QueryString) -> Known {
     if list::is_wanted(query) {
         &[ListParams::DECLARED]
     } else {
@@ -78,7 +80,7 @@ async fn search_or_list(
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Result<Response, ApiError> {
-    let query = Query::parse(query.as_deref());
+    let query = QueryString::parse(query.as_deref());
     if list::is_wanted(&query) {
         // A list needs no key, but one that is none is told of wherever it is sent.
         IdempotencyKey::read(&headers)?;
@@ -93,7 +95,7 @@ async fn search_or_list(
 /// process has to end.
 async fn search(
     searches: &Searches,
-    query: &Query,
+    query: &QueryString,
     headers: &HeaderMap,
     extensions: &Extensions,
 ) -> Result<Response, ApiError> {
@@ -117,7 +119,7 @@ async fn search(
         },
         Stand::Unfinished(object) => accepted(&object, &searches.root),
     };
-    preferences.tell_waiting(searches.wait, &mut response);
+    preferences.tell_waiting(searches.wait, response.headers_mut());
     tracing::debug!(
         component = "frontend",
         origin = "arxiv.search",
@@ -176,7 +178,7 @@ async fn create(State(arxiv): State<Arxiv>, request: Request) -> Result<Response
         }
     };
     locate(&object, &mut response);
-    preferences.tell_waiting(searches.wait, &mut response);
+    preferences.tell_waiting(searches.wait, response.headers_mut());
     tracing::debug!(
         component = "frontend",
         origin = "arxiv.create_query",
@@ -218,7 +220,7 @@ pub(crate) fn unfinished(mut response: Response) -> Response {
     response
         .headers_mut()
         .insert(header::RETRY_AFTER, seconds(POLL_AFTER));
-    response.extensions_mut().insert(Bound::Upstream);
+    response.extensions_mut().insert(Limit::Upstream);
     response
 }
 

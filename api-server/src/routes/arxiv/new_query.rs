@@ -10,12 +10,12 @@ use crd::ArxivQuerySpec;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::routes::arxiv::search_params::{SearchParams, alone};
 use crate::{error::ApiError, jobs::idempotency::hash};
-use crate::{
-    routes::arxiv::search_params::{SearchParams, alone},
-    wire::json::Json,
-    wire::params::{Outside, in_range},
-    wire::problem::{Problem, Problems, Step},
+use wire::{
+    field_error::{FieldError, FieldErrors, PathSegment},
+    json::Json,
+    params::{RangeError, in_range},
 };
 
 /// The lowest priority that a spec may have.
@@ -111,15 +111,15 @@ impl NewQuery {
     /// Reads the body. All that is wrong with it is told at once.
     pub(crate) fn of_body(body: &Json, limits: Limits) -> Result<Self, ApiError> {
         let Json::Object(members) = body else {
-            return Err(Problems::from(Problem::object_type(&["body".into()], body.clone())).into());
+            return Err(FieldErrors::from(FieldError::object_type(&["body".into()], body.clone())).into());
         };
-        let mut problems = Problems::default();
+        let mut problems = FieldErrors::default();
         let mut given = Map::new();
         for (key, value) in members {
             let known = MEMBERS.iter().find(|m| m.name == key || m.spec == key);
             let Some(member) = known else {
-                let loc = ["body".into(), Step::Text(key.clone())];
-                problems.push(Problem::extra(&loc, value.clone()));
+                let loc = ["body".into(), PathSegment::Text(key.clone())];
+                problems.push(FieldError::extra(&loc, value.clone()));
                 continue;
             };
             if *value == Json::Null {
@@ -130,11 +130,11 @@ impl NewQuery {
             } else {
                 member.spec
             };
-            let loc = [Step::Name("body"), Step::Name(name)];
+            let loc = [PathSegment::Name("body"), PathSegment::Name(name)];
             match member.read(&loc, value, limits) {
                 Ok(read) => {
                     if given.insert(member.spec.to_owned(), read).is_some() {
-                        problems.push(Problem::unfit(&loc, "given in both spellings", value.clone()));
+                        problems.push(FieldError::unfit(&loc, "given in both spellings", value.clone()));
                     }
                 }
                 Err(problem) => problems.push(*problem),
@@ -143,7 +143,7 @@ impl NewQuery {
         problems.into_result()?;
         if !given.keys().any(|key| is_search_field(key)) {
             let reason = "at least one search field is needed";
-            return Err(Problems::from(Problem::unfit(&["body".into()], reason, body.clone())).into());
+            return Err(FieldErrors::from(FieldError::unfit(&["body".into()], reason, body.clone())).into());
         }
         Self::of(given, limits)
     }
@@ -191,10 +191,10 @@ fn is_search_field(spec: &str) -> bool {
 }
 
 /// A value as the spec has it, or what is wrong with it.
-type Read<T> = Result<T, Box<Problem>>;
+type Read<T> = Result<T, Box<FieldError>>;
 
 impl Member {
-    fn read(&self, loc: &[Step], value: &Json, limits: Limits) -> Read<Value> {
+    fn read(&self, loc: &[PathSegment], value: &Json, limits: Limits) -> Read<Value> {
         match (&self.kind, value) {
             (Kind::Words, Json::String(text)) => self.words(loc, text).map(Value::from),
             (Kind::Identifiers, Json::Array(ids)) => identifiers(loc, ids),
@@ -209,53 +209,55 @@ impl Member {
             (Kind::OneOf(words), Json::String(text)) if words.contains(&text.as_str()) => {
                 Ok(Value::from(text.as_str()))
             }
-            (Kind::OneOf(words), _) => Err(Problem::none_of(loc, words, value.clone()).into()),
-            (Kind::Words | Kind::Date, _) => Err(Problem::string_type(loc, value.clone()).into()),
-            (Kind::Identifiers, _) => Err(Problem::array_type(loc, value.clone()).into()),
-            (Kind::Integer(_) | Kind::Priority, _) => Err(Problem::integer_type(loc, value.clone()).into()),
+            (Kind::OneOf(words), _) => Err(FieldError::none_of(loc, words, value.clone()).into()),
+            (Kind::Words | Kind::Date, _) => Err(FieldError::string_type(loc, value.clone()).into()),
+            (Kind::Identifiers, _) => Err(FieldError::array_type(loc, value.clone()).into()),
+            (Kind::Integer(_) | Kind::Priority, _) => {
+                Err(FieldError::integer_type(loc, value.clone()).into())
+            }
         }
     }
 
-    fn words<'a>(&self, loc: &[Step], text: &'a str) -> Read<&'a str> {
+    fn words<'a>(&self, loc: &[PathSegment], text: &'a str) -> Read<&'a str> {
         if text.is_empty() {
-            Err(Problem::empty_string(loc).into())
+            Err(FieldError::empty_string(loc).into())
         } else if text.chars().count() > MAX_VALUE_CHARS {
-            Err(Problem::long_string(loc, MAX_VALUE_CHARS, text).into())
+            Err(FieldError::long_string(loc, MAX_VALUE_CHARS, text).into())
         } else {
             match alone(self.spec, text).validate() {
                 Ok(_) => Ok(text),
-                Err(error) => Err(Problem::unfit(loc, error, Json::from(text)).into()),
+                Err(error) => Err(FieldError::unfit(loc, error, Json::from(text)).into()),
             }
         }
     }
 }
 
-fn integer(loc: &[Step], value: &Json, number: i128, range: &RangeInclusive<i64>) -> Read<i64> {
+fn integer(loc: &[PathSegment], value: &Json, number: i128, range: &RangeInclusive<i64>) -> Read<i64> {
     in_range(number, range).map_err(|outside| {
         match outside {
-            Outside::Below => Problem::less_than(loc, *range.start(), value.clone()),
-            Outside::Above => Problem::greater_than(loc, *range.end(), value.clone()),
+            RangeError::Below => FieldError::less_than(loc, *range.start(), value.clone()),
+            RangeError::Above => FieldError::greater_than(loc, *range.end(), value.clone()),
         }
         .into()
     })
 }
 
-fn identifiers(loc: &[Step], ids: &[Json]) -> Read<Value> {
+fn identifiers(loc: &[PathSegment], ids: &[Json]) -> Read<Value> {
     if ids.is_empty() {
         let reason = "must have at least one identifier";
-        return Err(Problem::unfit(loc, reason, Json::Array(Vec::new())).into());
+        return Err(FieldError::unfit(loc, reason, Json::Array(Vec::new())).into());
     }
     if ids.len() > MAX_IDS {
-        return Err(Problem::long_array(loc, MAX_IDS, ids.len()).into());
+        return Err(FieldError::long_array(loc, MAX_IDS, ids.len()).into());
     }
     let read = ids.iter().enumerate().map(|(index, id)| {
         let mut loc = loc.to_vec();
-        loc.push(Step::Index(index));
+        loc.push(PathSegment::Index(index));
         let Json::String(text) = id else {
-            return Err(Problem::string_type(&loc, id.clone()).into());
+            return Err(FieldError::string_type(&loc, id.clone()).into());
         };
         if text.chars().count() > MAX_ID_CHARS {
-            return Err(Problem::long_string(&loc, MAX_ID_CHARS, text).into());
+            return Err(FieldError::long_string(&loc, MAX_ID_CHARS, text).into());
         }
         let alone = Search {
             ids: vec![text.clone()],
@@ -263,19 +265,19 @@ fn identifiers(loc: &[Step], ids: &[Json]) -> Read<Value> {
         };
         match alone.validate() {
             Ok(_) => Ok(Value::from(text.as_str())),
-            Err(_) => Err(Problem::unfit(&loc, "is no arXiv identifier", id.clone()).into()),
+            Err(_) => Err(FieldError::unfit(&loc, "is no arXiv identifier", id.clone()).into()),
         }
     });
     read.collect::<Read<Vec<_>>>().map(Value::from)
 }
 
 /// Kubernetes looks at the rest: whether it is a time that papers have, and after the other one.
-fn date<'a>(loc: &[Step], text: &'a str) -> Read<&'a str> {
+fn date<'a>(loc: &[PathSegment], text: &'a str) -> Read<&'a str> {
     match text.parse::<Timestamp>() {
         Ok(_) if text.len() <= MAX_DATE_BYTES => Ok(text),
         _ => {
             let reason = "must be a date and time, as 2024-01-31T00:00:00Z";
-            Err(Problem::unfit(loc, reason, Json::from(text)).into())
+            Err(FieldError::unfit(loc, reason, Json::from(text)).into())
         }
     }
 }
@@ -285,7 +287,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::wire::json;
+    use wire::json;
 
     fn read(body: &Value) -> Result<NewQuery, Vec<(String, Value)>> {
         let body = json::parse(body.to_string().as_bytes()).unwrap();

@@ -31,14 +31,11 @@ use crate::{
     limits::response_memory::AnswerRoom,
     limits::streams::Streams,
     output::lag::{self, Lag},
-    routes::arxiv::events,
     routes::arxiv::events::one::Following,
-    routes::arxiv::unfinished,
+    routes::arxiv::{events, unfinished},
     routes::results::{PageDefaults, PageParams, WantedOfOne, is_full, written},
-    wire::query::Query,
-    wire_headers::links,
-    wire_headers::vary::by_accept,
 };
+use wire::{headers::link, query::QueryString};
 
 /// When a client is asked to look again at a query that is not finished: a turn at arXiv comes every three seconds.
 pub(crate) const POLL_AFTER: Duration = Duration::from_secs(3);
@@ -96,7 +93,7 @@ pub(crate) fn routes(states: Arc<ObjectStates>) -> Router {
         let results = strict(only(get(read_results), "GET"), &[WantedOfOne::DECLARED]);
         let results = results
             .layer(from_fn(compress))
-            .layer(map_response(by_accept))
+            .layer(map_response(crate::http::middleware::methods::by_accept))
             .layer(tells_lag)
             .layer(from_fn_with_state(states.results_lag.clone(), lag::tell))
             .layer(map_response(no_store));
@@ -182,7 +179,7 @@ async fn read_results(
     Extension(client): Extension<Client>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let wanted = WantedOfOne::read(&Query::parse(query.as_deref()), &headers, states.defaults)?;
+    let wanted = WantedOfOne::read(&QueryString::parse(query.as_deref()), &headers, states.defaults)?;
     let page = wanted.page;
     let call = page.call("read_object_results").arg("name", &name);
     service::notice!(
@@ -221,7 +218,7 @@ async fn read_results(
     let rows = rows.map_err(|error| error.about(location(&name)))?;
     let next = page.page.checked_add(1);
     let next = next.filter(|_| is_full(rows.len(), page.items_per_page));
-    let next = next.and_then(|next| links::next(query.as_deref(), &["page"], "page", &next.to_string()));
+    let next = next.and_then(|next| link::next(query.as_deref(), &["page"], "page", &next.to_string()));
     let mut response = written(wanted.format, &rows, place)?;
     if let Some(next) = next {
         response.headers_mut().insert(header::LINK, next);

@@ -4,15 +4,15 @@ use arxiv::{MAX_RESULTS, MAX_VALUE_CHARS, Search, SearchError, ValidatedSearch};
 use service::logs::Call;
 
 use crate::error::{ApiError, Code};
-use crate::{
-    wire::declared::{Kind, Param},
-    wire::json::Json,
-    wire::params::{ParamReader, loc},
-    wire::problem::Problem,
-    wire::query::{Query, QueryText},
+use wire::{
+    declared::{Param, ParamKind},
+    field_error::FieldError,
+    json::Json,
+    params::{ParamReader, loc},
+    query::{QueryString, QueryValue},
 };
 
-const VALUE: Kind = Kind::Text {
+const VALUE: ParamKind = ParamKind::Text {
     most: MAX_VALUE_CHARS,
 };
 const AUTHOR: Param = Param::new("author", VALUE, "knuth", "Words of authors' names.");
@@ -30,7 +30,7 @@ const JOURNAL: Param = Param::new(
 );
 const MAX_RESULTS_WANTED: Param = Param::new(
     "max_results",
-    Kind::Integer(1..=MAX_RESULTS as i64),
+    ParamKind::Integer(1..=MAX_RESULTS as i64),
     "3",
     "How many papers are wanted at most.",
 );
@@ -52,7 +52,7 @@ impl SearchParams {
     pub(crate) const DECLARED: &'static [Param] = &[AUTHOR, TITLE, JOURNAL, MAX_RESULTS_WANTED];
 
     /// Reads and checks the query. All that is wrong with a parameter's form is told at once.
-    pub(crate) fn read(query: &Query, default_max_results: u32) -> Result<Self, ApiError> {
+    pub(crate) fn read(query: &QueryString, default_max_results: u32) -> Result<Self, ApiError> {
         let mut reader = ParamReader::new(query);
         let search = Search {
             author: field(&mut reader, query, &AUTHOR),
@@ -90,18 +90,18 @@ impl SearchParams {
 }
 
 /// A search field; what is wrong with it alone is noted.
-fn field(reader: &mut ParamReader<'_>, query: &Query, param: &Param) -> Option<String> {
+fn field(reader: &mut ParamReader<'_>, query: &QueryString, param: &Param) -> Option<String> {
     let name = param.name;
-    let QueryText { text, is_unicode } = query.last(name)?;
+    let QueryValue { text, is_unicode } = query.last(name)?;
     let loc = loc(name);
     if text.is_empty() {
-        reader.note(Problem::empty_string(&loc));
+        reader.note(FieldError::empty_string(&loc));
     } else if text.chars().count() > MAX_VALUE_CHARS {
-        reader.note(Problem::long_string(&loc, MAX_VALUE_CHARS, text));
+        reader.note(FieldError::long_string(&loc, MAX_VALUE_CHARS, text));
     } else if !is_unicode {
-        reader.note(Problem::not_unicode(&loc, text));
+        reader.note(FieldError::not_unicode(&loc, text));
     } else if let Err(error) = alone(name, text).validate() {
-        reader.note(Problem::unfit(&loc, error, Json::from(text.as_str())));
+        reader.note(FieldError::unfit(&loc, error, Json::from(text.as_str())));
     }
     Some(text.clone())
 }
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     fn read(raw: &str) -> Result<SearchParams, (u16, Value)> {
-        SearchParams::read(&Query::parse(Some(raw)), 8)
+        SearchParams::read(&QueryString::parse(Some(raw)), 8)
             .map_err(|error| (error.status().as_u16(), error.body()["detail"].clone()))
     }
 

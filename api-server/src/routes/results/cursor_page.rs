@@ -9,8 +9,8 @@ use crate::{
     error::{ApiError, Code},
     limits::client::Client,
     output::cursor::Cursor,
-    wire_headers::{etag, links},
 };
+use wire::headers::{etag, link};
 
 /// A full page at an address that names its epoch is the same for ever; a day bounds how long a deleted row may be shown by a
 /// client's cache.
@@ -73,7 +73,7 @@ impl ResultPages {
                     epoch: settled.epoch,
                     after: last.id,
                 };
-                if let Some(link) = links::next(query, &["after"], "after", &next.text(&wanted.rows)) {
+                if let Some(link) = link::next(query, &["after"], "after", &next.text(&wanted.rows)) {
                     response.headers_mut().insert(header::LINK, link);
                 }
             }

@@ -29,11 +29,9 @@ use crate::{
     output::body::{json, unwritten},
     output::format::Format,
     output::{lag, papers},
-    wire::dates::Zone,
-    wire::query::Query,
-    wire_headers::links,
-    wire_headers::prefer::Preferences,
-    wire_headers::vary::{by_accept, vary},
+};
+use wire::{
+    dates::Zone, headers::link, headers::prefer::Preferences, headers::vary::vary, query::QueryString,
 };
 
 /// How many rows meet the filter, when that is asked for and could be counted in time.
@@ -72,7 +70,7 @@ fn routes(path: &str, methods: axum::routing::MethodRouter<Arc<ResultPages>>, pa
         path,
         strict(only(methods, "GET"), &[Wanted::DECLARED])
             .layer(from_fn(compress))
-            .layer(map_response(by_accept))
+            .layer(map_response(crate::http::middleware::methods::by_accept))
             .layer(from_fn_with_state(lag, lag::tell))
             .with_state(Arc::new(pages)),
     )
@@ -112,7 +110,7 @@ async fn read_results(
 
 impl ResultPages {
     fn wanted(&self, query: Option<&str>, headers: &HeaderMap) -> Result<Wanted, ApiError> {
-        let wanted = Wanted::read(&Query::parse(query), headers, self.defaults, self.zone)?;
+        let wanted = Wanted::read(&QueryString::parse(query), headers, self.defaults, self.zone)?;
         Ok(wanted)
     }
 
@@ -174,7 +172,7 @@ impl ResultPages {
         };
         if let Some(next) = page.checked_add(1).filter(|_| is_full(count, items)) {
             let replaced = ["page"];
-            if let Some(link) = links::next(query, &replaced, "page", &next.to_string()) {
+            if let Some(link) = link::next(query, &replaced, "page", &next.to_string()) {
                 response.headers_mut().insert(header::LINK, link);
             }
         }

@@ -11,40 +11,47 @@ use crate::{
     output::cursor::Cursor,
     output::filter::{self, WantedResults},
     output::format::{FORMAT_OF_RESULTS, Format, OF_RESULTS},
-    wire::dates::Zone,
-    wire::declared::{Kind, Param},
-    wire::json::Json,
-    wire::params::{ParamReader, loc},
-    wire::problem::{Problem, Problems},
-    wire::query::Query,
+};
+use wire::{
+    dates::Zone,
+    declared::{Param, ParamKind},
+    field_error::{FieldError, FieldErrors},
+    json::Json,
+    params::{ParamReader, loc},
+    query::QueryString,
 };
 
 /// Rows of one page: at a few kilobytes each, what one answer may hold in memory.
 const MAX_ITEMS_PER_PAGE: i64 = 1000;
 
-const PAGE: Param = Param::new("page", Kind::Integer(0..=i64::MAX), "0", "Which page, from 0.");
+const PAGE: Param = Param::new(
+    "page",
+    ParamKind::Integer(0..=i64::MAX),
+    "0",
+    "Which page, from 0.",
+);
 const ITEMS_PER_PAGE: Param = Param::new(
     "items_per_page",
-    Kind::Integer(0..=MAX_ITEMS_PER_PAGE),
+    ParamKind::Integer(0..=MAX_ITEMS_PER_PAGE),
     "10",
     "How many results a page has.",
 );
 const AFTER: Param = Param::new(
     "after",
-    Kind::Opaque,
+    ParamKind::Opaque,
     "",
     "In place of a page's number: empty to begin at the first result, then the cursor that the header Link named as the next. Pages \
      behind a cursor are made of settled results: none is missed or repeated, and a full one never changes.",
 );
 const ALL: Param = Param::new(
     "all",
-    Kind::Boolean,
+    ParamKind::Boolean,
     "",
     "With true: all results that meet the filter, streamed.",
 );
 const TOTAL: Param = Param::new(
     "total",
-    Kind::Boolean,
+    ParamKind::Boolean,
     "true",
     "With true: how many results meet the filter, in the header X-Total-Count, if they can be counted in time. Prefer: count=exact \
      asks for the same.",
@@ -95,7 +102,11 @@ pub(crate) struct WantedOfOne {
 impl WantedOfOne {
     pub(crate) const DECLARED: &'static [Param] = &[PAGE, ITEMS_PER_PAGE, FORMAT_OF_RESULTS];
 
-    pub(crate) fn read(query: &Query, headers: &HeaderMap, defaults: PageDefaults) -> Result<Self, Problems> {
+    pub(crate) fn read(
+        query: &QueryString,
+        headers: &HeaderMap,
+        defaults: PageDefaults,
+    ) -> Result<Self, FieldErrors> {
         let mut reader = ParamReader::new(query);
         let wanted = Self {
             page: PageParams::read(&mut reader, defaults),
@@ -145,11 +156,11 @@ impl Wanted {
     ];
 
     pub(crate) fn read(
-        query: &Query,
+        query: &QueryString,
         headers: &HeaderMap,
         defaults: PageDefaults,
         zone: Zone,
-    ) -> Result<Self, Problems> {
+    ) -> Result<Self, FieldErrors> {
         let mut reader = ParamReader::new(query);
         let PageParams { page, items_per_page } = PageParams::read(&mut reader, defaults);
         let rows = filter::of_results(&mut reader, query, zone);
@@ -165,7 +176,7 @@ impl Wanted {
                 let cursor = Cursor::parse(text, &rows);
                 if cursor.is_none() {
                     let reason = "it is no cursor that was given for this filter";
-                    reader.note(Problem::unfit(&loc(AFTER.name), reason, Json::from(text)));
+                    reader.note(FieldError::unfit(&loc(AFTER.name), reason, Json::from(text)));
                 }
                 Start::After(cursor)
             }
@@ -175,7 +186,7 @@ impl Wanted {
             if let Some(value) = query.last(name).filter(|_| excluded) {
                 let other = if all { "all" } else { "after" };
                 let reason = format!("it cannot be given together with {other}");
-                reader.note(Problem::unfit(
+                reader.note(FieldError::unfit(
                     &loc(name),
                     reason,
                     Json::from(value.text.as_str()),
@@ -223,7 +234,7 @@ mod tests {
             page: 0,
             items_per_page: 10,
         };
-        let query = Query::parse(Some(raw));
+        let query = QueryString::parse(Some(raw));
         let wanted = Wanted::read(&query, &HeaderMap::new(), defaults, Zone::new(2).unwrap()).ok()?;
         Some((wanted.start, wanted.items_per_page))
     }

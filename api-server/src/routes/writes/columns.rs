@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use arxiv::MAX_RESULTS;
 use storage::{QueryRow, ResultRow};
 
-use crate::{
-    wire::json::Json,
-    wire::params::{Outside, in_range},
-    wire::problem::{Problem, Problems, Step},
+use wire::{
+    field_error::{FieldError, FieldErrors, PathSegment},
+    json::Json,
+    params::{RangeError, in_range},
 };
 
 const BIGINT: RangeInclusive<i64> = i64::MIN..=i64::MAX;
@@ -26,11 +26,11 @@ pub(crate) struct ResultsBody {
 }
 
 /// Reads a body of /write-queries.
-pub(crate) fn query_row(body: &Json) -> Result<QueryRow, Problems> {
+pub(crate) fn query_row(body: &Json) -> Result<QueryRow, FieldErrors> {
     let mut reader = FieldReader {
         object: body,
-        loc: vec![Step::Name("body")],
-        problems: Problems::default(),
+        loc: vec![PathSegment::Name("body")],
+        problems: FieldErrors::default(),
     };
     let row = QueryRow {
         query_id: reader.integer("query_id", &BIGINT),
@@ -50,11 +50,11 @@ pub(crate) fn query_row(body: &Json) -> Result<QueryRow, Problems> {
 }
 
 /// Reads a body of /write-results.
-pub(crate) fn results(body: &Json) -> Result<ResultsBody, Problems> {
+pub(crate) fn results(body: &Json) -> Result<ResultsBody, FieldErrors> {
     let mut reader = FieldReader {
         object: body,
-        loc: vec![Step::Name("body")],
-        problems: Problems::default(),
+        loc: vec![PathSegment::Name("body")],
+        problems: FieldErrors::default(),
     };
     let query_id = reader.integer("query_id", &BIGINT);
     let timestamp = reader.integer("timestamp", &BIGINT);
@@ -62,9 +62,13 @@ pub(crate) fn results(body: &Json) -> Result<ResultsBody, Problems> {
     let mut problems = reader.problems;
     let mut rows = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        let loc = vec![Step::Name("body"), Step::Name("results"), Step::Index(index)];
+        let loc = vec![
+            PathSegment::Name("body"),
+            PathSegment::Name("results"),
+            PathSegment::Index(index),
+        ];
         if !matches!(item, Json::Object(_)) {
-            problems.push(Problem::object_type(&loc, item.clone()));
+            problems.push(FieldError::object_type(&loc, item.clone()));
             continue;
         }
         let mut reader = FieldReader {
@@ -89,22 +93,22 @@ pub(crate) fn results(body: &Json) -> Result<ResultsBody, Problems> {
 /// Reads the fields of one object. A bad field gives a default beside a problem, so that all are looked at.
 struct FieldReader<'a> {
     object: &'a Json,
-    loc: Vec<Step>,
-    problems: Problems,
+    loc: Vec<PathSegment>,
+    problems: FieldErrors,
 }
 
 impl<'a> FieldReader<'a> {
     fn field(&mut self, name: &'static str) -> Option<&'a Json> {
         let value = self.object.get(name);
         if value.is_none() {
-            self.problems.push(Problem::missing(&self.at(name)));
+            self.problems.push(FieldError::missing(&self.at(name)));
         }
         value
     }
 
-    fn at(&self, name: &'static str) -> Vec<Step> {
+    fn at(&self, name: &'static str) -> Vec<PathSegment> {
         let mut loc = self.loc.clone();
-        loc.push(Step::Name(name));
+        loc.push(PathSegment::Name(name));
         loc
     }
 
@@ -114,10 +118,10 @@ impl<'a> FieldReader<'a> {
         let problem = match value {
             Json::Integer(number) => match in_range(*number, range) {
                 Ok(number) => return number,
-                Err(Outside::Below) => Problem::less_than(&loc, *range.start(), value.clone()),
-                Err(Outside::Above) => Problem::greater_than(&loc, *range.end(), value.clone()),
+                Err(RangeError::Below) => FieldError::less_than(&loc, *range.start(), value.clone()),
+                Err(RangeError::Above) => FieldError::greater_than(&loc, *range.end(), value.clone()),
             },
-            other => Problem::integer_type(&loc, other.clone()),
+            other => FieldError::integer_type(&loc, other.clone()),
         };
         self.problems.push(problem);
         0
@@ -131,10 +135,10 @@ impl<'a> FieldReader<'a> {
         let problem = match value {
             // No text in PostgreSQL can hold one.
             Json::String(text) if text.contains('\0') => {
-                Problem::unfit(&loc, "must not contain a NUL character", value.clone())
+                FieldError::unfit(&loc, "must not contain a NUL character", value.clone())
             }
             Json::String(text) => return text.clone(),
-            other => Problem::string_type(&loc, other.clone()),
+            other => FieldError::string_type(&loc, other.clone()),
         };
         self.problems.push(problem);
         String::new()
@@ -144,9 +148,11 @@ impl<'a> FieldReader<'a> {
         let Some(value) = self.field(name) else { return &[] };
         let loc = self.at(name);
         let problem = match value {
-            Json::Array(items) if items.len() > MAX_ROWS => Problem::long_array(&loc, MAX_ROWS, items.len()),
+            Json::Array(items) if items.len() > MAX_ROWS => {
+                FieldError::long_array(&loc, MAX_ROWS, items.len())
+            }
             Json::Array(items) => return items,
-            other => Problem::array_type(&loc, other.clone()),
+            other => FieldError::array_type(&loc, other.clone()),
         };
         self.problems.push(problem);
         &[]
@@ -158,9 +164,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::wire::json::parse;
+    use wire::json::parse;
 
-    fn kinds(problems: Problems) -> Vec<(String, String)> {
+    fn kinds(problems: FieldErrors) -> Vec<(String, String)> {
         let problems = serde_json::to_value(problems).unwrap();
         let problems = problems.as_array().unwrap();
         problems

@@ -21,8 +21,8 @@ use crate::{
     http::middleware::methods::only,
     limits::request_body::{BodyRoom, RESULTS_BODY, SMALL_BODY},
     routes::writes::columns::ResultsBody,
-    wire::body::Body as WireBody,
 };
+use wire::body::Body as WireBody;
 
 /// How long a long body waits for the one before it to be read and recorded.
 const TURN_PATIENCE: Duration = Duration::from_secs(10);

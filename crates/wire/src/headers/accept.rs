@@ -4,16 +4,16 @@ use http::{HeaderMap, header};
 
 /// How much a type is wanted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Wanted {
+pub struct Wanted {
     /// Thousandths, 0 (not at all) to 1000.
-    pub(crate) quality: u16,
+    pub quality: u16,
     /// Whether the type itself is named, and not just a range that it is in.
-    pub(crate) by_name: bool,
+    pub by_name: bool,
 }
 
 /// How much the client wants `kind/subtype`. Of the ranges that it is in, the narrowest counts; of several alike, the
 /// best. A range that cannot be read is skipped. Without the header, everything is wanted alike.
-pub(crate) fn wanted(headers: &HeaderMap, kind: &str, subtype: &str) -> Wanted {
+pub fn wanted(headers: &HeaderMap, kind: &str, subtype: &str) -> Wanted {
     let mut values = headers.get_all(header::ACCEPT).into_iter().peekable();
     if values.peek().is_none() {
         return Wanted {
@@ -36,7 +36,7 @@ pub(crate) fn wanted(headers: &HeaderMap, kind: &str, subtype: &str) -> Wanted {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Narrowness {
     Everything,
-    Kind,
+    ParamKind,
     Type,
 }
 
@@ -46,7 +46,7 @@ fn matching(range: &str, kind: &str, subtype: &str) -> Option<(Narrowness, u16)>
     let (range_kind, range_subtype) = parts.next()?.split_once('/')?;
     let narrowness = match (range_kind, range_subtype) {
         ("*", "*") => Narrowness::Everything,
-        (k, "*") if k.eq_ignore_ascii_case(kind) => Narrowness::Kind,
+        (k, "*") if k.eq_ignore_ascii_case(kind) => Narrowness::ParamKind,
         (k, s) if k.eq_ignore_ascii_case(kind) && s.eq_ignore_ascii_case(subtype) => Narrowness::Type,
         _ => return None,
     };

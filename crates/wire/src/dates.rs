@@ -13,13 +13,13 @@ const MAX_OFFSET_HOURS: i64 = 23;
 
 /// A fixed offset from UTC in hours; no daylight saving.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Zone {
+pub struct Zone {
     offset: SignedDuration,
 }
 
 /// Which end of a range a date is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Bound {
+pub enum RangeEnd {
     /// A date alone means its first second.
     Start,
     /// A date alone means its last second.
@@ -28,7 +28,7 @@ pub(crate) enum Bound {
 
 impl Zone {
     /// `None` when no place has such an offset.
-    pub(crate) fn new(hours: i64) -> Option<Self> {
+    pub fn new(hours: i64) -> Option<Self> {
         (hours.abs() <= MAX_OFFSET_HOURS).then(|| Self {
             offset: SignedDuration::from_hours(hours),
         })
@@ -36,14 +36,14 @@ impl Zone {
 
     /// The unix seconds of a date in one of the forms taken: `2024-03-31T02:00:00` as `strptime` reads it (in this
     /// zone), the same with `Z` or an offset, or a date alone.
-    pub(crate) fn parse(self, text: &str, bound: Bound) -> Option<i64> {
+    pub fn parse(self, text: &str, bound: RangeEnd) -> Option<i64> {
         let (date, time) = match text.split_once(['T', 't']) {
             Some((date, time)) => (date, Some(time)),
             None => (text, None),
         };
         let (clock, offset) = match time {
             Some(time) => split_offset(time)?,
-            None if bound == Bound::Start => ("00:00:00", None),
+            None if bound == RangeEnd::Start => ("00:00:00", None),
             None => ("23:59:59", None),
         };
         let [hour, minute, second] = fields(clock, ':')?;
@@ -55,7 +55,7 @@ impl Zone {
     }
 
     /// The date of these unix seconds; `None` outside years 1 to 9999.
-    pub(crate) fn format(self, seconds: i64) -> Option<String> {
+    pub fn format(self, seconds: i64) -> Option<String> {
         let local = EPOCH
             .checked_add(SignedDuration::from_secs(seconds))
             .ok()?
@@ -66,7 +66,7 @@ impl Zone {
     }
 
     /// The unix seconds that can be shown.
-    pub(crate) fn range(self) -> (i64, i64) {
+    pub fn range(self) -> (i64, i64) {
         let seconds = |local: DateTime| (local.duration_since(EPOCH) - self.offset).as_secs();
         (seconds(FIRST), seconds(LAST))
     }
@@ -173,14 +173,14 @@ mod tests {
             ("0001-01-01T02:00:00", -62_135_596_800),
         ];
         for (text, seconds) in cases {
-            assert_eq!(plus_two().parse(text, Bound::Start), Some(seconds), "{text}");
+            assert_eq!(plus_two().parse(text, RangeEnd::Start), Some(seconds), "{text}");
         }
         assert_eq!(
-            plus_two().parse("2024-03-31", Bound::End),
+            plus_two().parse("2024-03-31", RangeEnd::End),
             Some(midnight - 7200 + 86_399)
         );
         assert_eq!(
-            plus_two().parse("2024-03-31T02:00:00", Bound::End),
+            plus_two().parse("2024-03-31T02:00:00", RangeEnd::End),
             Some(midnight)
         );
     }
@@ -229,7 +229,7 @@ mod tests {
             "2024-03-31T02:00:00\u{20ac}+",
         ];
         for text in refused {
-            assert_eq!(plus_two().parse(text, Bound::Start), None, "{text:?}");
+            assert_eq!(plus_two().parse(text, RangeEnd::Start), None, "{text:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{wire::integer::IntegerError, wire::json::Json};
+use crate::{integer::IntegerError, json::Json};
 
 /// More problems than this are counted as these: 30,000 bad rows are told by the first hundred.
 const MAX_PROBLEMS: usize = 100;
@@ -15,7 +15,7 @@ const MAX_INPUT_BYTES: usize = 16 * 1024;
 /// One step of the way to what is wrong: `["body", "results", 3, "title"]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-pub(crate) enum Step {
+pub enum PathSegment {
     /// A field.
     Name(&'static str),
     /// What the client wrote.
@@ -24,13 +24,13 @@ pub(crate) enum Step {
     Index(usize),
 }
 
-impl From<&'static str> for Step {
+impl From<&'static str> for PathSegment {
     fn from(name: &'static str) -> Self {
         Self::Name(name)
     }
 }
 
-impl From<usize> for Step {
+impl From<usize> for PathSegment {
     fn from(index: usize) -> Self {
         Self::Index(index)
     }
@@ -39,7 +39,7 @@ impl From<usize> for Step {
 /// Limits and other facts that belong to a message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Context {
+pub enum Context {
     /// The least integer.
     Ge(i64),
     /// The greatest integer.
@@ -49,25 +49,25 @@ pub(crate) enum Context {
     /// The most characters.
     MaxLength(usize),
     /// What the JSON parser says.
-    Error(&'static str),
+    Error(String),
     /// The words that there are.
     Expected(String),
 }
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Problem {
+pub struct FieldError {
     #[serde(rename = "type")]
     kind: &'static str,
-    loc: Vec<Step>,
+    loc: Vec<PathSegment>,
     msg: String,
     input: Json,
     #[serde(skip_serializing_if = "Option::is_none")]
     ctx: Option<Context>,
 }
 
-impl Problem {
-    fn new(kind: &'static str, loc: &[Step], msg: impl Into<String>, input: Json) -> Self {
+impl FieldError {
+    fn new(kind: &'static str, loc: &[PathSegment], msg: impl Into<String>, input: Json) -> Self {
         Self {
             kind,
             loc: loc.to_vec(),
@@ -83,12 +83,12 @@ impl Problem {
     }
 
     /// Nothing is there.
-    pub(crate) fn missing(loc: &[Step]) -> Self {
+    pub fn missing(loc: &[PathSegment]) -> Self {
         Self::new("missing", loc, "Field required", Json::Null)
     }
 
     /// A text that is no integer.
-    pub(crate) fn not_an_integer(loc: &[Step], error: IntegerError, input: &str) -> Self {
+    pub fn not_an_integer(loc: &[PathSegment], error: IntegerError, input: &str) -> Self {
         let input = Json::from(input);
         match error {
             IntegerError::Parsing => Self::new(
@@ -107,58 +107,58 @@ impl Problem {
     }
 
     /// A text that is no truth value.
-    pub(crate) fn not_a_boolean(loc: &[Step], input: &str) -> Self {
+    pub fn not_a_boolean(loc: &[PathSegment], input: &str) -> Self {
         let msg = "Input should be a valid boolean, unable to interpret input";
         Self::new("bool_parsing", loc, msg, Json::from(input))
     }
 
     /// A JSON value that is no integer.
-    pub(crate) fn integer_type(loc: &[Step], input: Json) -> Self {
+    pub fn integer_type(loc: &[PathSegment], input: Json) -> Self {
         Self::new("int_type", loc, "Input should be a valid integer", input)
     }
 
     /// Too small a number.
-    pub(crate) fn less_than(loc: &[Step], least: i64, input: Json) -> Self {
+    pub fn less_than(loc: &[PathSegment], least: i64, input: Json) -> Self {
         let msg = format!("Input should be greater than or equal to {least}");
         Self::new("greater_than_equal", loc, msg, input).with(Context::Ge(least))
     }
 
     /// Too great a number.
-    pub(crate) fn greater_than(loc: &[Step], greatest: i64, input: Json) -> Self {
+    pub fn greater_than(loc: &[PathSegment], greatest: i64, input: Json) -> Self {
         let msg = format!("Input should be less than or equal to {greatest}");
         Self::new("less_than_equal", loc, msg, input).with(Context::Le(greatest))
     }
 
     /// An empty text where one of at least a character is asked for.
-    pub(crate) fn empty_string(loc: &[Step]) -> Self {
+    pub fn empty_string(loc: &[PathSegment]) -> Self {
         let msg = "String should have at least 1 character";
         Self::new("string_too_short", loc, msg, Json::from("")).with(Context::MinLength(1))
     }
 
     /// Too long a text.
-    pub(crate) fn long_string(loc: &[Step], most: usize, input: &str) -> Self {
+    pub fn long_string(loc: &[PathSegment], most: usize, input: &str) -> Self {
         let msg = format!("String should have at most {most} characters");
         Self::new("string_too_long", loc, msg, Json::from(input)).with(Context::MaxLength(most))
     }
 
     /// Bytes that are not UTF-8; the input is shown with replacement characters.
-    pub(crate) fn not_unicode(loc: &[Step], input: &str) -> Self {
+    pub fn not_unicode(loc: &[PathSegment], input: &str) -> Self {
         let msg = "Input should be a valid string, unable to parse raw data as a unicode string";
         Self::new("string_unicode", loc, msg, Json::from(input))
     }
 
     /// A JSON value that is no text.
-    pub(crate) fn string_type(loc: &[Step], input: Json) -> Self {
+    pub fn string_type(loc: &[PathSegment], input: Json) -> Self {
         Self::new("string_type", loc, "Input should be a valid string", input)
     }
 
     /// What is no parameter or member.
-    pub(crate) fn extra(loc: &[Step], input: Json) -> Self {
+    pub fn extra(loc: &[PathSegment], input: Json) -> Self {
         Self::new("extra_forbidden", loc, "Extra inputs are not permitted", input)
     }
 
     /// A value that is none of these words.
-    pub(crate) fn none_of(loc: &[Step], words: &[&str], input: Json) -> Self {
+    pub fn none_of(loc: &[PathSegment], words: &[&str], input: Json) -> Self {
         let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
         let expected = match quoted.split_last() {
             Some((last, [])) => last.clone(),
@@ -170,24 +170,24 @@ impl Problem {
     }
 
     /// A JSON value that is no object.
-    pub(crate) fn object_type(loc: &[Step], input: Json) -> Self {
+    pub fn object_type(loc: &[PathSegment], input: Json) -> Self {
         Self::new("dict_type", loc, "Input should be a valid dictionary", input)
     }
 
     /// A JSON value that is no array.
-    pub(crate) fn array_type(loc: &[Step], input: Json) -> Self {
+    pub fn array_type(loc: &[PathSegment], input: Json) -> Self {
         Self::new("list_type", loc, "Input should be a valid list", input)
     }
 
     /// Too many items; they are not repeated back.
-    pub(crate) fn long_array(loc: &[Step], most: usize, actual: usize) -> Self {
+    pub fn long_array(loc: &[PathSegment], most: usize, actual: usize) -> Self {
         let msg = format!("List should have at most {most} items after validation, not {actual}");
         Self::new("too_long", loc, msg, Json::Null).with(Context::MaxLength(most))
     }
 
     /// A body that is no JSON; `position` is in characters.
-    pub(crate) fn invalid_json(position: usize, error: &'static str) -> Self {
-        let loc = [Step::Name("body"), Step::Index(position)];
+    pub fn invalid_json(position: usize, error: String) -> Self {
+        let loc = [PathSegment::Name("body"), PathSegment::Index(position)];
         Self::new(
             "json_invalid",
             &loc,
@@ -198,7 +198,7 @@ impl Problem {
     }
 
     /// A value of the right type that will not do, for a reason of our own.
-    pub(crate) fn unfit(loc: &[Step], reason: impl fmt::Display, input: Json) -> Self {
+    pub fn unfit(loc: &[PathSegment], reason: impl fmt::Display, input: Json) -> Self {
         Self::new("value_error", loc, format!("Value error, {reason}"), input)
     }
 }
@@ -206,24 +206,24 @@ impl Problem {
 /// Everything that is wrong with a request, in the order in which its fields are declared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Problems(Vec<Problem>);
+pub struct FieldErrors(Vec<FieldError>);
 
-impl Problems {
+impl FieldErrors {
     /// Adds one, unless there are plenty.
-    pub(crate) fn push(&mut self, problem: Problem) {
+    pub fn push(&mut self, problem: FieldError) {
         if self.0.len() < MAX_PROBLEMS {
             self.0.push(problem);
         }
     }
 
     /// No error if nothing is wrong.
-    pub(crate) fn into_result(self) -> Result<(), Self> {
+    pub fn into_result(self) -> Result<(), Self> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
     }
 }
 
 /// In one line: the first one, and how many more there are.
-impl fmt::Display for Problems {
+impl fmt::Display for FieldErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some((first, others)) = self.0.split_first() else {
             return f.write_str("Nothing is wrong");
@@ -231,9 +231,9 @@ impl fmt::Display for Problems {
         for (index, step) in first.loc.iter().enumerate() {
             let dot = if index == 0 { "" } else { "." };
             match step {
-                Step::Name(name) => write!(f, "{dot}{name}")?,
-                Step::Text(name) => write!(f, "{dot}{name}")?,
-                Step::Index(at) => write!(f, "{dot}{at}")?,
+                PathSegment::Name(name) => write!(f, "{dot}{name}")?,
+                PathSegment::Text(name) => write!(f, "{dot}{name}")?,
+                PathSegment::Index(at) => write!(f, "{dot}{at}")?,
             }
         }
         write!(f, ": {}", first.msg)?;
@@ -244,8 +244,8 @@ impl fmt::Display for Problems {
     }
 }
 
-impl From<Problem> for Problems {
-    fn from(problem: Problem) -> Self {
+impl From<FieldError> for FieldErrors {
+    fn from(problem: FieldError) -> Self {
         Self(vec![problem])
     }
 }

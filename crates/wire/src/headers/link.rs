@@ -4,7 +4,7 @@ use http::HeaderValue;
 
 /// The value of `Link` that leads from a request with this query to the same with one parameter set anew, which replaces those
 /// named. It is relative, so that it holds behind any prefix.
-pub(crate) fn next(query: Option<&str>, replaced: &[&str], name: &str, value: &str) -> Option<HeaderValue> {
+pub fn next(query: Option<&str>, replaced: &[&str], name: &str, value: &str) -> Option<HeaderValue> {
     let mut target = String::from("<?");
     for pair in query.unwrap_or_default().split('&') {
         let key = pair.split('=').next().unwrap_or_default();

@@ -1,11 +1,10 @@
 //! `Vary`: which headers of a request an answer depends on (RFC 9110, section 12.5.5). Several layers have a say, each name is
 //! told once.
 
-use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 
 /// Adds a name, in lower case, to those that are told.
-pub(crate) fn vary(headers: &mut HeaderMap, name: &str) {
+pub fn vary(headers: &mut HeaderMap, name: &str) {
     let told = headers.get_all(header::VARY).into_iter();
     let told: Vec<_> = told.filter_map(|value| value.to_str().ok()).collect();
     let told = told.join(", ");
@@ -21,12 +20,6 @@ pub(crate) fn vary(headers: &mut HeaderMap, name: &str) {
     if let Ok(all) = HeaderValue::try_from(all) {
         headers.insert(header::VARY, all);
     }
-}
-
-/// Of answers that come in several forms.
-pub(crate) async fn by_accept(mut response: Response) -> Response {
-    vary(response.headers_mut(), "accept");
-    response
 }
 
 #[cfg(test)]

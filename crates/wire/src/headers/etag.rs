@@ -3,10 +3,10 @@
 use http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
 
-use crate::output::cursor::hex;
+use crate::hex;
 
 /// The tag of a page that never changes within its epoch: made of all that its bytes depend on.
-pub(crate) fn strong(parts: &[&str]) -> String {
+pub fn strong(parts: &[&str]) -> String {
     // Another version may write the same rows otherwise.
     let mut hash = Sha256::new_with_prefix(env!("CARGO_PKG_VERSION"));
     for part in parts {
@@ -17,12 +17,12 @@ pub(crate) fn strong(parts: &[&str]) -> String {
 }
 
 /// Whether the client asks for something only if it is not what it has.
-pub(crate) fn is_conditional(headers: &HeaderMap) -> bool {
+pub fn is_conditional(headers: &HeaderMap) -> bool {
     headers.contains_key(header::IF_NONE_MATCH)
 }
 
 /// The tag of what the client has, if it has what this tag stands for, in whatever coding.
-pub(crate) fn kept(headers: &HeaderMap, tag: &str) -> Option<HeaderValue> {
+pub fn kept(headers: &HeaderMap, tag: &str) -> Option<HeaderValue> {
     let values = headers.get_all(header::IF_NONE_MATCH).into_iter();
     let mut given = values
         .filter_map(|value: &HeaderValue| value.to_str().ok())
@@ -36,7 +36,7 @@ pub(crate) fn kept(headers: &HeaderMap, tag: &str) -> Option<HeaderValue> {
 }
 
 /// The tag of the same in a coding of content.
-pub(crate) fn of_coding(tag: &HeaderValue, coding: &str) -> HeaderValue {
+pub fn of_coding(tag: &HeaderValue, coding: &str) -> HeaderValue {
     let text = tag.to_str().unwrap_or_default().trim_end_matches('"');
     HeaderValue::from_str(&format!("{text}-{coding}\"")).unwrap_or_else(|_| tag.clone())
 }

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE};
 
 use crate::{
-    wire::json::{self, Json},
-    wire::problem::{Problem, Problems, Step},
+    field_error::{FieldError, FieldErrors, PathSegment},
+    json::{self, Json},
 };
 
 /// The body of a request as FastAPI sees it.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Body {
+pub enum Body {
     /// Nothing was sent, or `null`.
     Empty,
     /// What was declared as JSON and is JSON; or, as one string, what was not declared as JSON.
@@ -19,7 +19,7 @@ pub(crate) enum Body {
 
 impl Body {
     /// Reads a body by its declared type.
-    pub(crate) fn read(headers: &HeaderMap, bytes: &Bytes) -> Result<Self, Problems> {
+    pub fn read(headers: &HeaderMap, bytes: &Bytes) -> Result<Self, FieldErrors> {
         if bytes.is_empty() {
             return Ok(Self::Empty);
         }
@@ -32,39 +32,39 @@ impl Body {
         match json::parse(bytes) {
             Ok(Json::Null) => Ok(Self::Empty),
             Ok(value) => Ok(Self::Value(value)),
-            Err(error) => Err(Problem::invalid_json(error.position, error.error).into()),
+            Err(error) => Err(FieldError::invalid_json(error.position, error.message).into()),
         }
     }
 
     /// The body where it must be an object.
-    pub(crate) fn into_object(self) -> Result<Json, Problems> {
-        let loc = [Step::Name("body")];
+    pub fn into_object(self) -> Result<Json, FieldErrors> {
+        let loc = [PathSegment::Name("body")];
         match self {
-            Self::Empty => Err(Problem::missing(&loc).into()),
+            Self::Empty => Err(FieldError::missing(&loc).into()),
             Self::Value(object @ Json::Object(_)) => Ok(object),
-            Self::Value(other) => Err(Problem::object_type(&loc, other).into()),
+            Self::Value(other) => Err(FieldError::object_type(&loc, other).into()),
         }
     }
 
     /// The fields of these names, each to be a text, where the body is an object of them. One that is not there, or
     /// `null`, is `None`.
-    pub(crate) fn texts<const N: usize>(
+    pub fn texts<const N: usize>(
         &self,
         fields: [&'static str; N],
-    ) -> Result<[Option<String>; N], Problems> {
+    ) -> Result<[Option<String>; N], FieldErrors> {
         let mut texts = [const { None }; N];
-        let mut problems = Problems::default();
+        let mut problems = FieldErrors::default();
         for (text, name) in texts.iter_mut().zip(fields) {
-            let loc = [Step::Name("body"), Step::Name(name)];
+            let loc = [PathSegment::Name("body"), PathSegment::Name(name)];
             match self {
                 Self::Empty => {}
                 Self::Value(object @ Json::Object(_)) => match object.get(name) {
                     None | Some(Json::Null) => {}
                     Some(Json::String(value)) => *text = Some(value.clone()),
-                    Some(other) => problems.push(Problem::string_type(&loc, other.clone())),
+                    Some(other) => problems.push(FieldError::string_type(&loc, other.clone())),
                 },
                 // FastAPI finds no field in what is no object, so that even an optional one is "missing".
-                Self::Value(_) => problems.push(Problem::missing(&loc)),
+                Self::Value(_) => problems.push(FieldError::missing(&loc)),
             }
         }
         problems.into_result().map(|()| texts)
@@ -72,7 +72,7 @@ impl Body {
 }
 
 /// Whether a body is declared to be something else than JSON.
-pub(crate) fn is_declared_otherwise(headers: &HeaderMap) -> bool {
+pub fn is_declared_otherwise(headers: &HeaderMap) -> bool {
     let declared = headers.get(CONTENT_TYPE);
     declared.is_some_and(|value| !value.to_str().is_ok_and(is_json))
 }
@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    fn body(content_type: Option<&'static str>, text: &'static str) -> Result<Body, Problems> {
+    fn body(content_type: Option<&'static str>, text: &'static str) -> Result<Body, FieldErrors> {
         let mut headers = HeaderMap::new();
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -106,7 +106,7 @@ mod tests {
         Body::read(&headers, &Bytes::from_static(text.as_bytes()))
     }
 
-    fn told(problems: Problems) -> Value {
+    fn told(problems: FieldErrors) -> Value {
         serde_json::to_value(problems).unwrap()
     }
 
@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(told(problems), expected);
         }
         let invalid = json!([{"type": "json_invalid", "loc": ["body", 1], "msg": "JSON decode error", "input": {},
-            "ctx": {"error": "Expecting property name enclosed in double quotes"}}]);
+            "ctx": {"error": "key must be a string"}}]);
         assert_eq!(told(body(Some("application/json"), "{bad").unwrap_err()), invalid);
     }
 

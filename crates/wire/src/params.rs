@@ -3,45 +3,46 @@
 use std::ops::RangeInclusive;
 
 use crate::{
-    wire::declared::Param,
-    wire::integer,
-    wire::json::Json,
-    wire::problem::{Problem, Problems, Step},
-    wire::query::Query,
+    declared::Param,
+    field_error::{FieldError, FieldErrors, PathSegment},
+    integer,
+    json::Json,
+    query::QueryString,
 };
 
-/// Reads parameters of one request.
-pub(crate) struct ParamReader<'a> {
-    query: &'a Query,
-    problems: Problems,
+/// Reads the query parameters of one request, and collects the errors.
+pub struct ParamReader<'a> {
+    query: &'a QueryString,
+    problems: FieldErrors,
 }
 
 impl<'a> ParamReader<'a> {
-    pub(crate) fn new(query: &'a Query) -> Self {
+    /// A reader of this query string.
+    pub fn new(query: &'a QueryString) -> Self {
         Self {
             query,
-            problems: Problems::default(),
+            problems: FieldErrors::default(),
         }
     }
 
     /// An integer within its range; `None` when it is not there, or bad, which is then noted.
-    pub(crate) fn integer(&mut self, param: &Param) -> Option<i64> {
+    pub fn integer(&mut self, param: &Param) -> Option<i64> {
         let loc = loc(param.name);
         let Some(text) = self.query.last(param.name) else {
             if param.required {
-                self.note(Problem::missing(&loc));
+                self.note(FieldError::missing(&loc));
             }
             return None;
         };
         let text = &text.text;
         match integer::parse(text) {
-            Err(error) => self.note(Problem::not_an_integer(&loc, error, text)),
+            Err(error) => self.note(FieldError::not_an_integer(&loc, error, text)),
             Ok(value) => {
                 let (range, input) = (param.range(), Json::from(text.as_str()));
                 match in_range(value, &range) {
                     Ok(value) => return Some(value),
-                    Err(Outside::Below) => self.note(Problem::less_than(&loc, *range.start(), input)),
-                    Err(Outside::Above) => self.note(Problem::greater_than(&loc, *range.end(), input)),
+                    Err(RangeError::Below) => self.note(FieldError::less_than(&loc, *range.start(), input)),
+                    Err(RangeError::Above) => self.note(FieldError::greater_than(&loc, *range.end(), input)),
                 }
             }
         }
@@ -49,63 +50,65 @@ impl<'a> ParamReader<'a> {
     }
 
     /// A truth value; `None` when it is not there, or bad, which is then noted.
-    pub(crate) fn boolean(&mut self, param: &Param) -> Option<bool> {
+    pub fn boolean(&mut self, param: &Param) -> Option<bool> {
         let text = &self.query.last(param.name)?.text;
         match text.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" | "t" | "y" => Some(true),
             "false" | "0" | "no" | "off" | "f" | "n" => Some(false),
             _ => {
-                self.note(Problem::not_a_boolean(&loc(param.name), text));
+                self.note(FieldError::not_a_boolean(&loc(param.name), text));
                 None
             }
         }
     }
 
-    /// Adds what else is wrong.
-    pub(crate) fn note(&mut self, problem: Problem) {
+    /// Adds an error that the caller found.
+    pub fn note(&mut self, problem: FieldError) {
         self.problems.push(problem);
     }
 
-    /// The end: an error if anything was wrong.
-    pub(crate) fn finish(self) -> Result<(), Problems> {
+    /// Ends reading: all errors, if there was one.
+    pub fn finish(self) -> Result<(), FieldErrors> {
         self.problems.into_result()
     }
 }
 
-/// Where a parameter of this name stands.
-pub(crate) fn loc(name: &'static str) -> [Step; 2] {
-    [Step::Name("query"), Step::Name(name)]
+/// The location of a query parameter in an error.
+pub fn loc(name: &'static str) -> [PathSegment; 2] {
+    [PathSegment::Name("query"), PathSegment::Name(name)]
 }
 
-/// On which side of a range a number lies.
+/// How a number misses a range.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Outside {
+pub enum RangeError {
+    /// Less than the minimum.
     Below,
+    /// Greater than the maximum.
     Above,
 }
 
 /// The number as one within the range.
-pub(crate) fn in_range(value: i128, range: &RangeInclusive<i64>) -> Result<i64, Outside> {
+pub fn in_range(value: i128, range: &RangeInclusive<i64>) -> Result<i64, RangeError> {
     if value < i128::from(*range.start()) {
-        return Err(Outside::Below);
+        return Err(RangeError::Below);
     }
     i64::try_from(value)
         .ok()
         .filter(|value| value <= range.end())
-        .ok_or(Outside::Above)
+        .ok_or(RangeError::Above)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::declared::Kind;
+    use crate::declared::ParamKind;
 
-    const PAGE: Param = Param::new("page", Kind::Integer(0..=100), "", "");
-    const A: Param = Param::new("a", Kind::Integer(0..=1), "", "").required();
-    const B: Param = Param::new("b", Kind::Integer(0..=1), "", "").required();
+    const PAGE: Param = Param::new("page", ParamKind::Integer(0..=100), "", "");
+    const A: Param = Param::new("a", ParamKind::Integer(0..=1), "", "").required();
+    const B: Param = Param::new("b", ParamKind::Integer(0..=1), "", "").required();
 
     fn page(raw: &str) -> (Option<i64>, serde_json::Value) {
-        let query = Query::parse(Some(raw));
+        let query = QueryString::parse(Some(raw));
         let mut reader = ParamReader::new(&query);
         let page = reader.integer(&PAGE);
         let problems = reader.finish().err().unwrap_or_default();
@@ -136,7 +139,7 @@ mod tests {
 
     #[test]
     fn problems_keep_their_order() {
-        let query = Query::parse(Some("b=x"));
+        let query = QueryString::parse(Some("b=x"));
         let mut reader = ParamReader::new(&query);
         reader.integer(&A);
         reader.integer(&B);

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -10,20 +9,20 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 
 /// What a client would like. What it says of other things is not for us.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Preferences {
+pub struct Preferences {
     /// A 202 at once, or after [`Self::wait`].
-    pub(crate) respond_async: bool,
+    pub respond_async: bool,
     /// How long the answer may take.
-    pub(crate) wait: Option<Duration>,
+    pub wait: Option<Duration>,
     /// `handling=strict`: what is not known is an error.
-    pub(crate) strict: bool,
+    pub strict: bool,
     /// `count=exact`, as `PostgREST` has it: the number of rows.
-    pub(crate) count: bool,
+    pub count: bool,
 }
 
 impl Preferences {
     /// Of a preference that is there twice the first counts; a value that cannot be read is as none.
-    pub(crate) fn read(headers: &HeaderMap) -> Self {
+    pub fn read(headers: &HeaderMap) -> Self {
         let values = headers
             .get_all(PREFER)
             .into_iter()
@@ -50,7 +49,7 @@ impl Preferences {
     }
 
     /// How long a request for a query may wait for its end.
-    pub(crate) fn patience(&self, usual: Duration) -> Duration {
+    pub fn patience(&self, usual: Duration) -> Duration {
         match self.wait {
             Some(wait) => wait.min(usual),
             None if self.respond_async => Duration::ZERO,
@@ -59,7 +58,7 @@ impl Preferences {
     }
 
     /// Tells which of the preferences about waiting were kept to.
-    pub(crate) fn tell_waiting(&self, usual: Duration, response: &mut Response) {
+    pub fn tell_waiting(&self, usual: Duration, response: &mut HeaderMap) {
         if self.respond_async {
             applied(response, "respond-async");
         }
@@ -70,9 +69,9 @@ impl Preferences {
 }
 
 /// Tells that a preference was kept to.
-pub(crate) fn applied(response: &mut Response, preference: &str) {
+pub fn applied(response: &mut HeaderMap, preference: &str) {
     if let Ok(preference) = HeaderValue::from_str(preference) {
-        response.headers_mut().append(PREFERENCE_APPLIED, preference);
+        response.append(PREFERENCE_APPLIED, preference);
     }
 }
 

@@ -2,20 +2,20 @@
 
 /// The pairs of a query string in their order.
 #[derive(Debug)]
-pub(crate) struct Query(Vec<(String, QueryText)>);
+pub struct QueryString(Vec<(String, QueryValue)>);
 
 /// A decoded value.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct QueryText {
+pub struct QueryValue {
     /// The text; bytes that are not UTF-8 became U+FFFD.
-    pub(crate) text: String,
+    pub text: String,
     /// Whether its bytes were UTF-8.
-    pub(crate) is_unicode: bool,
+    pub is_unicode: bool,
 }
 
-impl Query {
+impl QueryString {
     /// Reads what stands after the `?` as HTML forms write it; a name without `=` has an empty value.
-    pub(crate) fn parse(raw: Option<&str>) -> Self {
+    pub fn parse(raw: Option<&str>) -> Self {
         let pairs = raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         Self(
             pairs
@@ -28,16 +28,16 @@ impl Query {
     }
 
     /// All names and values, in their order.
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
             .map(|(name, value)| (name.as_str(), value.text.as_str()))
     }
 
     /// The value of this name; of several the last.
-    pub(crate) fn last(&self, name: &str) -> Option<&QueryText> {
-        #[cfg(test)]
-        asked::note(name);
+    pub fn last(&self, name: &str) -> Option<&QueryValue> {
+        #[cfg(any(test, feature = "record-reads"))]
+        read_names::note(name);
         self.0
             .iter()
             .rev()
@@ -47,8 +47,8 @@ impl Query {
 }
 
 /// Which parameters were looked for on this thread: what the `OpenAPI` document's test compares.
-#[cfg(test)]
-pub(crate) mod asked {
+#[cfg(any(test, feature = "record-reads"))]
+pub mod read_names {
     use std::{cell::RefCell, collections::BTreeSet};
 
     thread_local!(static NAMES: RefCell<BTreeSet<String>> = RefCell::default());
@@ -58,13 +58,13 @@ pub(crate) mod asked {
     }
 
     /// The names since it was last asked for.
-    pub(crate) fn take() -> BTreeSet<String> {
+    pub fn take() -> BTreeSet<String> {
         NAMES.take()
     }
 }
 
 /// `+` is a space, `%XX` a byte; a `%` without two hexadecimal digits stays.
-fn decode(raw: &str) -> QueryText {
+fn decode(raw: &str) -> QueryValue {
     let mut bytes = Vec::with_capacity(raw.len());
     let mut rest = raw.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -79,11 +79,11 @@ fn decode(raw: &str) -> QueryText {
         }
     }
     match String::from_utf8(bytes) {
-        Ok(text) => QueryText {
+        Ok(text) => QueryValue {
             text,
             is_unicode: true,
         },
-        Err(error) => QueryText {
+        Err(error) => QueryValue {
             text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
             is_unicode: false,
         },
@@ -120,20 +120,23 @@ mod tests {
             ("", None),
         ];
         for (raw, expected) in cases {
-            let query = Query::parse(Some(raw));
+            let query = QueryString::parse(Some(raw));
             assert_eq!(
                 query.last("author").map(|value| value.text.as_str()),
                 expected,
                 "{raw}"
             );
         }
-        assert!(Query::parse(None).last("author").is_none());
+        assert!(QueryString::parse(None).last("author").is_none());
     }
 
     #[test]
     fn bytes_that_are_no_text_are_noticed() {
         for raw in ["a=%ff%fe", "a=%ed%a0%80", "a=%c5"] {
-            assert!(!Query::parse(Some(raw)).last("a").unwrap().is_unicode, "{raw}");
+            assert!(
+                !QueryString::parse(Some(raw)).last("a").unwrap().is_unicode,
+                "{raw}"
+            );
         }
     }
 }

@@ -5,7 +5,7 @@ const MAX_DIGITS: usize = 4300;
 
 /// Why a text is no integer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum IntegerError {
+pub enum IntegerError {
     /// It is something else.
     Parsing,
     /// It has more than [`MAX_DIGITS`] digits.
@@ -15,7 +15,7 @@ pub(crate) enum IntegerError {
 /// Reads an integer; one that no `i128` holds becomes the nearest that does, which is out of every range asked for.
 ///
 /// Taken besides plain digits: white space around, a `+`, leading zeros, `_` between digits, and a fraction of zeros.
-pub(crate) fn parse(text: &str) -> Result<i128, IntegerError> {
+pub fn parse(text: &str) -> Result<i128, IntegerError> {
     let text = text.trim();
     let unsigned = match text.strip_prefix('+') {
         Some(rest) if rest.starts_with('-') => return Err(IntegerError::Parsing),

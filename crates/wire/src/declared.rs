@@ -1,0 +1,83 @@
+//! Declarations of query parameters: [`crate::params`] reads by them, and the `OpenAPI` document describes them.
+
+use std::ops::RangeInclusive;
+
+/// A query parameter.
+#[derive(Debug)]
+pub struct Param {
+    /// The name in the query string.
+    pub name: &'static str,
+    /// Its description in the document.
+    pub about: &'static str,
+    /// Which values are valid.
+    pub kind: ParamKind,
+    /// Whether a request without it is an error.
+    pub required: bool,
+    /// A decoded example value; empty for none.
+    pub example: &'static str,
+}
+
+/// Which values of a parameter are valid.
+#[derive(Debug)]
+pub enum ParamKind {
+    /// An integer within a range, both ends included.
+    Integer(RangeInclusive<i64>),
+    /// A text with a length from 1 to a maximum, in characters.
+    Text {
+        /// The maximum length.
+        most: usize,
+    },
+    /// `true` or `false`.
+    Boolean,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// Printable ASCII without spaces, with a length from 1 to a maximum, in characters.
+    Token {
+        /// The maximum length.
+        most: usize,
+    },
+    /// A date, as [`Zone::parse`](super::dates::Zone::parse) reads it.
+    Date,
+    /// Unix seconds or a date.
+    Time,
+    /// A text that clients send back unchanged, such as a cursor.
+    Opaque,
+}
+
+impl Param {
+    /// An optional parameter.
+    pub const fn new(
+        name: &'static str,
+        kind: ParamKind,
+        example: &'static str,
+        about: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            about,
+            kind,
+            required: false,
+            example,
+        }
+    }
+
+    /// The same parameter, required.
+    #[must_use]
+    pub const fn required(self) -> Self {
+        Self {
+            name: self.name,
+            about: self.about,
+            kind: self.kind,
+            required: true,
+            example: self.example,
+        }
+    }
+
+    /// The valid integers.
+    pub fn range(&self) -> RangeInclusive<i64> {
+        match &self.kind {
+            ParamKind::Integer(range) => range.clone(),
+            _ => i64::MIN..=i64::MAX,
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Parsing JSON request bodies with `serde_json`, within limits of depth and number of values.
+//!
+//! Integers keep their digits beyond 64 bits and object members their order, because a 422 answer repeats the
+//! client's input. As in `serde_json`, NaN, the infinities and lone surrogates are errors.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// The deepest nesting; no request body of this API needs more than four levels.
+const MAX_DEPTH: usize = 64;
+
+/// Eight times the number of values in the longest /write-results (30,000 rows of three).
+const MAX_VALUES: usize = 1_000_000;
+
+/// A JSON value. Of a repeated key only the last value is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Json {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number without fraction and exponent; outside the range of `i128`, the nearest number in it.
+    Integer(i128),
+    /// Any other number; infinite if it is too large.
+    Float(f64),
+    /// A string.
+    String(String),
+    /// An array.
+    Array(Vec<Json>),
+    /// An object, in the order in which its keys first appear.
+    Object(Vec<(String, Json)>),
+}
+
+impl From<&str> for Json {
+    fn from(text: &str) -> Self {
+        Self::String(text.to_owned())
+    }
+}
+
+impl Json {
+    /// The value of this member, if this is an object that has it.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(members) => members
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// Whether this value takes more than this many bytes when it is serialised (estimated). Stops counting as
+    /// soon as the answer is known.
+    pub fn is_longer_than(&self, bytes: usize) -> bool {
+        self.remaining_after(bytes).is_none()
+    }
+
+    /// What remains of a budget of bytes after this value; `None` if it does not suffice.
+    fn remaining_after(&self, budget: usize) -> Option<usize> {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) => budget.checked_sub(4),
+            Self::String(text) => budget.checked_sub(text.len() + 2),
+            Self::Array(items) => items
+                .iter()
+                .try_fold(budget, |left, item| item.remaining_after(left.checked_sub(1)?)),
+            Self::Object(members) => members.iter().try_fold(budget, |left, (key, value)| {
+                value.remaining_after(left.checked_sub(key.len() + 4)?)
+            }),
+        }
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Integer(value) => serializer.serialize_i128(*value),
+            Self::Float(value) => serializer.serialize_f64(*value),
+            Self::String(text) => serializer.serialize_str(text),
+            Self::Array(items) => serializer.collect_seq(items),
+            Self::Object(members) => serializer.collect_map(members.iter().map(|(key, value)| (key, value))),
+        }
+    }
+}
+
+/// Why a text is not JSON.
+#[derive(Debug, Eq, PartialEq)]
+pub struct JsonError {
+    /// What is wrong, without the position.
+    pub message: String,
+    /// Where parsing stopped, in characters from the start; for an unterminated string, its opening quote.
+    pub position: usize,
+}
+
+/// Parses a whole text. A byte order mark before it is ignored.
+pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|error| JsonError {
+        message: "Not UTF-8".to_owned(),
+        position: String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default())
+            .chars()
+            .count(),
+    })?;
+    let at = |message: String, byte: usize| JsonError {
+        message,
+        position: text.get(..byte).map_or(0, |before| before.chars().count()),
+    };
+    let outline = Outline::of(text.as_bytes());
+    if let Some((limit, byte)) = outline.exceeded {
+        return Err(at(limit.to_owned(), byte));
+    }
+    let root: &RawValue =
+        serde_json::from_str(text).map_err(|error| at(message(&error), outline.position(text, &error)))?;
+    // The syntax is checked now; a string may still hold a lone surrogate, which only decoding finds.
+    value(root).map_err(|(error, part)| {
+        let start = part.as_ptr() as usize - text.as_ptr() as usize;
+        at(message(&error), start)
+    })
+}
+
+/// The error's text without its line and column.
+fn message(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text.get(..end).unwrap_or(&text).to_owned(),
+        None => text,
+    }
+}
+
+/// What one pass over the bytes finds without knowing the grammar.
+struct Outline {
+    /// A limit that the text exceeds, and where.
+    exceeded: Option<(&'static str, usize)>,
+    /// The opening quote of a string without an end.
+    unterminated: Option<usize>,
+}
+
+impl Outline {
+    fn of(bytes: &[u8]) -> Self {
+        let (mut depth, mut values) = (0_usize, 0_usize);
+        let mut string = None;
+        let mut escaped = false;
+        for (index, byte) in bytes.iter().enumerate() {
+            if string.is_some() {
+                match byte {
+                    _ if escaped => escaped = false,
+                    b'\\' => escaped = true,
+                    b'"' => string = None,
+                    _ => {}
+                }
+                continue;
+            }
+            match byte {
+                b'"' => string = Some(index),
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                b',' => values += 1,
+                _ => {}
+            }
+            let exceeded = if depth > MAX_DEPTH {
+                "Too deeply nested"
+            } else if values >= MAX_VALUES {
+                "Too many values"
+            } else {
+                continue;
+            };
+            return Self {
+                exceeded: Some((exceeded, index)),
+                unterminated: None,
+            };
+        }
+        Self {
+            exceeded: None,
+            unterminated: string,
+        }
+    }
+
+    /// The byte at which parsing stopped. `serde_json` counts lines and columns in bytes, from 1.
+    fn position(&self, text: &str, error: &serde_json::Error) -> usize {
+        let byte = if error.is_eof() {
+            if let Some(quote) = self.unterminated {
+                return quote;
+            }
+            text.len()
+        } else {
+            let lines_before = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+            let line_start: usize = lines_before.map(str::len).sum();
+            (line_start + error.column().saturating_sub(1)).min(text.len())
+        };
+        // In a number or a word, the error is about the whole of it.
+        let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+        let before = text.as_bytes().get(..byte).unwrap_or_default();
+        byte - before.iter().rev().take_while(|byte| is_word(byte)).count()
+    }
+}
+
+/// Decodes a value whose syntax is known to be right. An error comes with the part that it is about.
+fn value(raw: &RawValue) -> Result<Json, (serde_json::Error, &str)> {
+    let text = raw.get();
+    let failed = |error| (error, text);
+    match text.as_bytes().first() {
+        Some(b'{') => {
+            let Members(raws) = serde_json::from_str(text).map_err(failed)?;
+            let mut members: Vec<(String, Json)> = Vec::with_capacity(raws.len());
+            let mut index = std::collections::HashMap::with_capacity(raws.len());
+            for (key, raw) in raws {
+                let value = value(raw)?;
+                if let Some((_, earlier)) = index.get(&key).and_then(|at: &usize| members.get_mut(*at)) {
+                    *earlier = value;
+                } else {
+                    index.insert(key.clone(), members.len());
+                    members.push((key, value));
+                }
+            }
+            Ok(Json::Object(members))
+        }
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(failed)?;
+            items
+                .into_iter()
+                .map(value)
+                .collect::<Result<_, _>>()
+                .map(Json::Array)
+        }
+        Some(b'"') => serde_json::from_str(text).map(Json::String).map_err(failed),
+        Some(b't') => Ok(Json::Bool(true)),
+        Some(b'f') => Ok(Json::Bool(false)),
+        Some(b'n') => Ok(Json::Null),
+        _ => Ok(number(text)),
+    }
+}
+
+/// The number that this text, valid in JSON, stands for.
+fn number(text: &str) -> Json {
+    if text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
+        return Json::Float(text.parse().unwrap_or(f64::INFINITY));
+    }
+    Json::Integer(text.parse().unwrap_or(if text.starts_with('-') {
+        i128::MIN
+    } else {
+        i128::MAX
+    }))
+}
+
+/// The members of an object, repeated keys included.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_keep_order_and_digits() {
+        let text = r#" {"a": [1, -2, 1.5, 1e2, true, false, null], "é": "x\n\u00e9\ud83d\ude00\/", "a": 99999999999999999999} "#;
+        let Json::Object(members) = parse(text.as_bytes()).unwrap() else {
+            panic!("an object")
+        };
+        assert_eq!(
+            members,
+            [
+                ("a".to_owned(), Json::Integer(99_999_999_999_999_999_999)),
+                ("é".to_owned(), Json::from("x\né😀/")),
+            ]
+        );
+        assert_eq!(
+            parse(b"[1,-2,1.0,1e2,{},[],-0]").unwrap(),
+            Json::Array(vec![
+                Json::Integer(1),
+                Json::Integer(-2),
+                Json::Float(1.0),
+                Json::Float(100.0),
+                Json::Object(vec![]),
+                Json::Array(vec![]),
+                Json::Integer(0),
+            ])
+        );
+        assert_eq!(parse(b"1e999").unwrap(), Json::Float(f64::INFINITY));
+        assert_eq!(parse("\u{feff}{}".as_bytes()).unwrap(), Json::Object(vec![]));
+    }
+
+    #[test]
+    fn malformed_text_is_an_error_with_its_position() {
+        let cases: &[(&str, usize)] = &[
+            ("{bad", 1),
+            (r#"{"a":"b""#, 8),
+            (r#"{"a":"b",}"#, 9),
+            ("[1,]", 3),
+            (r#"{"a" 1}"#, 5),
+            (r#"{"a":1 "b":2}"#, 7),
+            ("[1 2]", 3),
+            (r#"{"a":"b"#, 5),
+            ("{} x", 3),
+            ("nul", 0),
+            ("[\n1,\nx]", 5),
+            (".5", 0),
+            ("+1", 0),
+            ("{1:2}", 1),
+            ("{'a':1}", 1),
+            ("   ", 3),
+            ("\"é\" x", 4),
+            ("{\"é\":1,,}", 7),
+            (r#"{"a":1}]"#, 7),
+            (r#"{"a":"#, 5),
+            (r#"{"a""#, 4),
+            ("{", 1),
+            ("[", 1),
+            ("[[[", 3),
+            (r#""abc\"#, 0),
+            (r#"{"a":NaN}"#, 5),
+            (r#"{"a":"\ud800"}"#, 5),
+        ];
+        for (text, position) in cases {
+            let error = parse(text.as_bytes()).unwrap_err();
+            assert_eq!(error.position, *position, "{text}: {error:?}");
+            assert!(!error.message.contains(" line "), "{error:?}");
+        }
+        assert_eq!(
+            parse(b"\"a\xff\""),
+            Err(JsonError {
+                message: "Not UTF-8".to_owned(),
+                position: 2
+            })
+        );
+    }
+
+    #[test]
+    fn depth_and_number_of_values_are_limited() {
+        assert_eq!(
+            parse("[".repeat(100_000).as_bytes()).unwrap_err().message,
+            "Too deeply nested"
+        );
+        let many = format!("[{}1]", "1,".repeat(MAX_VALUES));
+        assert_eq!(parse(many.as_bytes()).unwrap_err().message, "Too many values");
+    }
+
+    #[test]
+    fn length_is_estimated_without_serialising() {
+        assert!(!Json::from("abc").is_longer_than(5));
+        assert!(Json::from("abc").is_longer_than(4));
+        assert!(Json::Array(vec![Json::Null; 10]).is_longer_than(20));
+    }
+}
