@@ -31,7 +31,7 @@ use crate::{
     app::App,
     app::metrics::Counts,
     app::settings::{Databases, Settings},
-    auth::Guards,
+    auth::AccessControl,
     http::middleware::Layers,
     jobs::{orphans, watch},
     limits::headers::Fields,
@@ -88,23 +88,31 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         heartbeat,
     ));
     if let Some(cluster) = cluster {
-        tasks.spawn(orphans::remove_all(cluster.api.clone(), cluster.abandoned));
-        tasks.spawn(watch::follow(cluster.guarded, cluster.audience));
+        tasks.spawn(orphans::delete_all(cluster.api.clone(), cluster.orphans));
+        tasks.spawn(watch::run(cluster.decoded, cluster.subscribers));
     }
     let upstream = app.fetches.as_ref().map(|fetches| fetches.upstream.clone());
     let longest = settings
         .arxiv_wait()
         .max(settings.upstream_patience() + settings.arxiv.timeout());
-    let guards = Arc::new(Guards::new(&settings.guards, reviewer));
+    let access_control = Arc::new(AccessControl::new(&settings.access, reviewer));
     let arxiv_interval = Duration::from_millis(settings.arxiv.min_interval_ms);
     let layers = Layers {
         counts: counts.clone(),
         request_timeout: longest + BESIDE_THE_WAIT,
         rate_limits: Arc::new(Fields::new(arxiv_interval)),
         root: settings.root_path.clone(),
-        cors: guards.origins.layer(),
+        cors: access_control.origins.layer(),
     };
-    let router = routes::router(app, &settings, &guards, layers, liveness, readiness, metrics);
+    let router = routes::router(
+        app,
+        &settings,
+        &access_control,
+        layers,
+        liveness,
+        readiness,
+        metrics,
+    );
     let drain = Duration::from_secs(settings.drain_seconds);
     let serving = http::server::serve(listener, router, ending.clone(), drain, counts.connections);
     tokio::select! {

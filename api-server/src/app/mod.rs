@@ -17,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::metrics::{Counts, register_answers, register_lags, register_pools},
     app::settings::{Databases, Settings, Tables},
-    jobs::backlog::{Backlog, Bounds},
+    jobs::backlog::{Backlog, Quotas},
     jobs::client::Objects,
-    jobs::orphans::Abandoned,
-    jobs::submit::Searches,
+    jobs::orphans::OrphanQueue,
+    jobs::submit::QuerySubmitter,
     jobs::waiters::Waiters,
-    jobs::watch::{Audience, Guarded},
+    jobs::watch::{DecodedObject, Subscribers},
     limits::request_body::BodyRoom,
     limits::response_memory::{AnswerRoom, PAPERS, ROWS},
     limits::streams::Streams,
@@ -82,9 +82,9 @@ pub(crate) struct Cluster {
     pub(crate) client: Client,
     pub(crate) api: Api<ArxivQuery>,
     /// The same objects, read so that no broken one stops the watch.
-    pub(crate) guarded: Api<Guarded>,
-    pub(crate) audience: Audience,
-    pub(crate) abandoned: mpsc::Receiver<String>,
+    pub(crate) decoded: Api<DecodedObject>,
+    pub(crate) subscribers: Subscribers,
+    pub(crate) orphans: mpsc::Receiver<String>,
 }
 
 impl App {
@@ -237,18 +237,18 @@ impl App {
     ) {
         let api = Api::namespaced(client.clone(), namespace);
         let waiters = Waiters::new(MAX_WAITERS, counts.waiters.clone());
-        let (abandon, abandoned) = Abandoned::new();
+        let (orphan_queue, orphans) = OrphanQueue::new();
         let objects = Arc::new(Objects::new(
             api.clone(),
             counts.kubernetes_in_flight.clone(),
-            abandon,
+            orphan_queue,
         ));
-        let bounds = Bounds {
-            in_all: count(settings.arxiv_max_pending),
-            of_client: count(settings.arxiv_max_pending_per_client),
+        let quotas = Quotas {
+            total: count(settings.arxiv_max_pending),
+            per_client: count(settings.arxiv_max_pending_per_client),
         };
         let backlog = Backlog::new(
-            bounds,
+            quotas,
             Duration::from_millis(settings.arxiv.min_interval_ms),
             counts.unfinished.clone(),
         );
@@ -265,7 +265,7 @@ impl App {
             defaults,
             answers: answers.clone(),
         }));
-        let searches = Searches {
+        let searches = QuerySubmitter {
             objects: Arc::clone(&objects),
             waiters: Arc::clone(&waiters),
             backlog: Arc::clone(&backlog),
@@ -285,11 +285,11 @@ impl App {
             room,
         });
         self.cluster = Some(Cluster {
-            guarded: Api::namespaced(client.clone(), namespace),
+            decoded: Api::namespaced(client.clone(), namespace),
             client,
             api,
-            audience: Audience { waiters, backlog },
-            abandoned,
+            subscribers: Subscribers { waiters, backlog },
+            orphans,
         });
     }
 }

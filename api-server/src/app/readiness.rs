@@ -12,7 +12,7 @@ use kube::{Client, Error, Resource};
 use service::health::{Heartbeat, Readiness};
 use storage::{ReplicaState, StorageError, schema};
 
-use crate::{app::DatabaseCheck, auth::kubernetes::why_not_allowed};
+use crate::{app::DatabaseCheck, auth::kubernetes::self_check};
 
 /// Between two rounds. A pod is taken out of, or into, service a few seconds after things change.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -98,7 +98,7 @@ impl Need {
 async fn look_at_database(check: &DatabaseCheck) -> Option<String> {
     let looked = tokio::time::timeout(CHECK_TIMEOUT, look_closely(check)).await;
     if !matches!(looked, Ok(Ok(_))) {
-        check.lag.note(None);
+        check.lag.record(None);
     }
     match looked {
         Ok(Ok(reason)) => reason,
@@ -115,7 +115,7 @@ async fn look_closely(check: &DatabaseCheck) -> Result<Option<String>, StorageEr
         return Ok(None);
     }
     let ReplicaState { lag } = ReplicaState::of(&check.pool).await?;
-    check.lag.note(lag);
+    check.lag.record(lag);
     Ok(check
         .lag
         .seen()
@@ -126,7 +126,7 @@ async fn look_closely(check: &DatabaseCheck) -> Result<Option<String>, StorageEr
 /// Whether Kubernetes can be asked who calls. While it is away that is told, and takes no process out of service: those
 /// who are known are served, and the others are told why not.
 async fn look_at_reviews(client: &Client, need: &mut Need, readiness: &Readiness) {
-    match tokio::time::timeout(CHECK_TIMEOUT, why_not_allowed(client)).await {
+    match tokio::time::timeout(CHECK_TIMEOUT, self_check(client)).await {
         Ok(Ok(reason)) => need.tell(reason.map(str::to_owned), readiness),
         Ok(Err(_)) | Err(_) => readiness.warn(need.name, "Kubernetes does not answer"),
     }

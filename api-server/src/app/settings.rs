@@ -11,8 +11,8 @@ use service::{
 use upstream::UpstreamArgs;
 
 use crate::{
-    auth::GuardArgs,
-    auth::kubernetes::Guarded,
+    auth::AccessArgs,
+    auth::kubernetes::ProtectedEndpoints,
     http::middleware::root_path::RootPath,
     openapi::Described,
     routes::endpoints::{Endpoint, Served},
@@ -76,7 +76,7 @@ pub(crate) struct Settings {
     #[command(flatten)]
     pub(crate) arxiv: UpstreamArgs,
     #[command(flatten)]
-    pub(crate) guards: GuardArgs,
+    pub(crate) access: AccessArgs,
 
     /// `max_results` when a caller does not say.
     #[arg(long, env = "DEFAULT_MAX_QUERY_RESULTS", default_value_t = 8,
@@ -135,10 +135,10 @@ impl Settings {
 
     /// Whether any endpoint that is served asks for a token.
     pub(crate) fn asks_for_tokens(&self) -> bool {
-        match self.guards.access {
-            Guarded::Off => false,
-            Guarded::Backend => self.serve.iter().any(Endpoint::is_backend),
-            Guarded::All => true,
+        match self.access.protected_endpoints {
+            ProtectedEndpoints::Off => false,
+            ProtectedEndpoints::Backend => self.serve.iter().any(Endpoint::is_backend),
+            ProtectedEndpoints::All => true,
         }
     }
 

@@ -1,14 +1,14 @@
-//! The origins whose pages may call this service (CORS); none unless set.
+//! CORS: the origins whose pages may call this service; none by default.
 
 use std::{str::FromStr, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use tower_http::cors::CorsLayer;
 
-/// How long a browser keeps what it may do.
+/// How long a browser caches the result of a preflight request.
 const MAX_AGE: Duration = Duration::from_mins(10);
 
-/// What a page's script may send beside what is always allowed.
+/// Request headers that scripts may send, besides those that are always allowed.
 const REQUEST_HEADERS: [HeaderName; 8] = [
     header::ACCEPT,
     header::AUTHORIZATION,
@@ -20,7 +20,7 @@ const REQUEST_HEADERS: [HeaderName; 8] = [
     HeaderName::from_static("x-request-id"),
 ];
 
-/// What it may read beside what is always readable.
+/// Response headers that scripts may read, besides those that are always readable.
 const RESPONSE_HEADERS: [HeaderName; 14] = [
     header::ALLOW,
     header::CONTENT_DISPOSITION,
@@ -47,8 +47,8 @@ impl Origins {
         self.0.contains(origin)
     }
 
-    /// What answers preflights and lets the origins' scripts read answers. Cookies play no part: a token is sent in a
-    /// header, which a page must have been given.
+    /// The layer that responds to preflight requests and lets scripts of these origins read responses. Credentials are not
+    /// allowed: there are no cookies, and a token is sent in a header that the page itself must know.
     pub(crate) fn layer(&self) -> Option<CorsLayer> {
         (!self.0.is_empty()).then(|| {
             CorsLayer::new()
@@ -64,7 +64,7 @@ impl Origins {
 impl FromStr for Origins {
     type Err = String;
 
-    /// A list of origins, apart by commas or spaces.
+    /// A list of origins, separated by commas or spaces.
     fn from_str(text: &str) -> Result<Self, String> {
         let words = text.split([',', ' ']).filter(|word| !word.is_empty());
         let origin = |word: &str| {
@@ -81,7 +81,7 @@ impl FromStr for Origins {
                 .and_then(|exact| HeaderValue::try_from(exact).ok())
                 .ok_or_else(|| {
                     format!(
-                        "{word:?} is no origin as browsers write it, like https://papers.example or \
+                        "{word:?} is not an origin as browsers write it, like https://papers.example or \
                          http://localhost:3000: lower case, without a path, and no *"
                     )
                 })
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_exact() {
+    fn origins_are_parsed_only_if_exact() {
         for (text, count) in [
             ("", 0),
             ("https://a.example", 1),

@@ -1,21 +1,21 @@
-//! Requests that a page of somebody else makes a browser send.
+//! Protection against cross-site request forgery: detects requests that a page of another site makes a browser send.
 
 use http::{HeaderMap, HeaderName, Uri, header};
 
 use crate::auth::cors::Origins;
 
-/// Where a request comes from, as the browser sees it (Fetch Metadata); no script can write it.
+/// The relation of the sending page to this site, set by the browser (Fetch Metadata); scripts cannot set it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether a page of another origin, that is not allowed to, made a browser send this: by a script, an image, a form,
-/// or a link. What a person types or opens from a bookmark is no page's doing, and clients that are no browsers say
-/// nothing of the kind.
+/// Whether a page of another origin that is not allowed made a browser send this: by a script, an image, a form, or a
+/// link. Addresses that a person types or opens from a bookmark are not cross-site, and clients other than browsers send
+/// neither header.
 ///
-/// Browsers send `Sec-Fetch-Site` over HTTPS and to loopback only. Without it `Origin` tells, which they send with all
-/// but plain GETs.
-pub(crate) fn is_foreign(headers: &HeaderMap, allowed: &Origins) -> bool {
+/// Browsers send `Sec-Fetch-Site` over HTTPS and to loopback only. Without it, `Origin` decides, which they send with all
+/// requests but plain GETs.
+pub(crate) fn is_cross_site(headers: &HeaderMap, allowed: &Origins) -> bool {
     let origin = headers.get(header::ORIGIN);
-    let foreign = match headers.get(SEC_FETCH_SITE) {
+    let cross_site = match headers.get(SEC_FETCH_SITE) {
         Some(site) => site != "same-origin" && site != "none",
         None => origin.is_some_and(|origin| {
             let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
@@ -23,10 +23,10 @@ pub(crate) fn is_foreign(headers: &HeaderMap, allowed: &Origins) -> bool {
             !matches!((authority, host), (Some((_, authority)), Some(host)) if same(authority, host))
         }),
     };
-    foreign && !origin.is_some_and(|origin| allowed.has(origin))
+    cross_site && !origin.is_some_and(|origin| allowed.has(origin))
 }
 
-/// Hosts are alike in either case of their letters.
+/// Host names are compared without regard to case.
 fn same(authority: &str, host: &str) -> bool {
     authority.eq_ignore_ascii_case(host) && authority.parse::<Uri>().is_ok()
 }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_pages_are_foreign_and_clients_are_not() {
+    fn request_is_cross_site_when_a_page_of_another_origin_sends_it() {
         let cases: &[(&[(&'static str, &'static str)], bool)] = &[
             (&[], false),
             (&[("sec-fetch-site", "none")], false),
@@ -72,13 +72,13 @@ mod tests {
             (&[("origin", "null")], true),
         ];
         let allowed: Origins = "https://app.example".parse().unwrap();
-        for (given, foreign) in cases {
+        for (given, expected) in cases {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, HeaderValue::from_static("api.example:8000"));
             for (name, value) in *given {
                 headers.insert(*name, HeaderValue::from_static(value));
             }
-            assert_eq!(is_foreign(&headers, &allowed), *foreign, "{given:?}");
+            assert_eq!(is_cross_site(&headers, &allowed), *expected, "{given:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What stands before an endpoint: where a request comes from, who sends it, whether they may, and how often.
+//! Access control in front of the endpoints: cross-site requests, authentication, authorization, and the request rate.
 
 pub(crate) mod cors;
 pub(crate) mod csrf;
@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use crate::{
     auth::cors::Origins,
-    auth::csrf::is_foreign,
-    auth::kubernetes::{Access, Guarded},
+    auth::csrf::is_cross_site,
+    auth::kubernetes::{KubernetesAuth, ProtectedEndpoints},
     auth::proxies::{ForwardedBy, Proxies},
     error::{ApiError, Code},
     limits::client::{Client, Peer},
@@ -30,23 +30,24 @@ use crate::{
 };
 use wire::{headers::vary::vary, query::QueryString};
 
-/// Who may call, from where, and how often.
+/// Settings of access control.
 #[derive(clap::Args)]
-pub(crate) struct GuardArgs {
-    /// Which endpoints ask for a token of Kubernetes: off, backend, or all. Callers send `Authorization: Bearer TOKEN`,
-    /// and need a role that gives them the verb (get, post, delete) on the path as a nonResourceURL.
-    #[arg(long, env = "ACCESS", value_enum, default_value = "off")]
-    pub(crate) access: Guarded,
-    /// The audience that tokens must be made for: `kubectl create token NAME --audience=…`.
+pub(crate) struct AccessArgs {
+    /// Which endpoints require a Kubernetes token: off, backend, or all. Callers send `Authorization: Bearer TOKEN`,
+    /// and need a role that grants the verb (get, post, delete) on the path as a nonResourceURL.
+    #[arg(long = "access", env = "ACCESS", value_enum, default_value = "off")]
+    pub(crate) protected_endpoints: ProtectedEndpoints,
+    /// The audience that tokens must have: `kubectl create token NAME --audience=…`.
     #[arg(long, env = "ACCESS_AUDIENCE", default_value = "arxiv-api-server",
         value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) access_audience: String,
-    /// How long Kubernetes' "yes" to a token or a right is kept, in seconds: so long one that is withdrawn still holds.
+    /// How many seconds a token or a right that Kubernetes accepted is cached. A revoked one is accepted for up to this
+    /// time.
     #[arg(long, env = "ACCESS_CACHE_SECONDS", default_value_t = 30,
         value_parser = clap::value_parser!(u64).range(0..=60))]
     pub(crate) access_cache_seconds: u64,
-    /// How many searches a client may send to /arxiv in a minute, in the long run; 0 for no limit. A client is a user
-    /// where /arxiv asks for a token, else an address.
+    /// How many searches per minute a client may send to /arxiv on average; 0 for no limit. A client is a user if /arxiv
+    /// requires a token, else an address.
     #[arg(long, env = "CLIENT_SEARCHES_PER_MINUTE", default_value_t = 0,
         value_parser = clap::value_parser!(u32).range(0..=60_000))]
     pub(crate) client_searches_per_minute: u32,
@@ -54,11 +55,11 @@ pub(crate) struct GuardArgs {
     #[arg(long, env = "CLIENT_BURST", default_value_t = 10,
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) client_burst: u32,
-    /// The proxies before this server, as a list of networks or addresses, like `10.0.0.0/8,fd00::/8`: only they are believed
-    /// when they say which address a request comes from.
+    /// The proxies in front of this server, as a list of networks or addresses, like `10.0.0.0/8,fd00::/8`. Only their
+    /// headers are trusted for the address of the client.
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "")]
     pub(crate) trusted_proxies: Proxies,
-    /// The one header in which these proxies say it.
+    /// The header in which these proxies write the client's address.
     #[arg(
         long,
         env = "TRUSTED_PROXIES_HEADER",
@@ -71,23 +72,25 @@ pub(crate) struct GuardArgs {
     pub(crate) cors_allowed_origins: Origins,
 }
 
-/// All guards of this process.
-pub(crate) struct Guards {
-    access: Option<(Guarded, Access)>,
+/// The access control of this process.
+pub(crate) struct AccessControl {
+    access: Option<(ProtectedEndpoints, KubernetesAuth)>,
     limits: Option<ClientLimits>,
     proxies: Proxies,
     forwarded_by: ForwardedBy,
     pub(crate) origins: Origins,
 }
 
-impl Guards {
-    /// `kubernetes` is there if access is guarded.
-    pub(crate) fn new(args: &GuardArgs, kubernetes: Option<Kubernetes>) -> Self {
-        let kept = Duration::from_secs(args.access_cache_seconds);
-        let access = kubernetes.filter(|_| args.access != Guarded::Off).map(|client| {
-            let access = Access::new(client, args.access_audience.clone(), kept);
-            (args.access, access)
-        });
+impl AccessControl {
+    /// `kubernetes` is required if any endpoint is protected.
+    pub(crate) fn new(args: &AccessArgs, kubernetes: Option<Kubernetes>) -> Self {
+        let ttl = Duration::from_secs(args.access_cache_seconds);
+        let access = kubernetes
+            .filter(|_| args.protected_endpoints != ProtectedEndpoints::Off)
+            .map(|client| {
+                let access = KubernetesAuth::new(client, args.access_audience.clone(), ttl);
+                (args.protected_endpoints, access)
+            });
         let per_minute = args.client_searches_per_minute;
         Self {
             access,
@@ -98,31 +101,34 @@ impl Guards {
         }
     }
 
-    /// Puts the guards before an endpoint's routes.
-    pub(crate) fn before(self: &Arc<Self>, endpoint: Endpoint, routes: Router) -> Router {
-        let guards = Arc::clone(self);
-        routes.route_layer(from_fn_with_state((guards, endpoint), admit))
+    /// Adds access control to an endpoint's routes.
+    pub(crate) fn protect(self: &Arc<Self>, endpoint: Endpoint, routes: Router) -> Router {
+        let access_control = Arc::clone(self);
+        routes.route_layer(from_fn_with_state((access_control, endpoint), authorize))
     }
 }
 
-/// 1. Does a page of somebody else send it, and would it change anything?
-/// 2. Who sends it, and may they?
-/// 3. How often?
-async fn admit(
-    State((guards, endpoint)): State<(Arc<Guards>, Endpoint)>,
+/// 1. Reject cross-site requests with side effects.
+/// 2. Authenticate and authorize the client.
+/// 3. Limit the client's rate of searches.
+async fn authorize(
+    State((access_control, endpoint)): State<(Arc<AccessControl>, Endpoint)>,
     request: Request,
     next: Next,
 ) -> Response {
     let (mut head, body) = request.into_parts();
-    if changes(endpoint, &head) && is_foreign(&head.headers, &guards.origins) {
-        return foreign().into_response();
+    if has_side_effects(endpoint, &head) && is_cross_site(&head.headers, &access_control.origins) {
+        return cross_site().into_response();
     }
-    let asks = guards.asks_who_calls(endpoint);
-    let client = match guards.client(endpoint, &head).await {
+    let asks = access_control.needs_token(endpoint);
+    let client = match access_control.client(endpoint, &head).await {
         Ok(client) => client,
-        Err(error) => return varying(asks, error.into_response()),
+        Err(error) => return vary_by_caller(asks, error.into_response()),
     };
-    let limits = guards.limits.as_ref().filter(|_| searches(endpoint, &head));
+    let limits = access_control
+        .limits
+        .as_ref()
+        .filter(|_| is_search(endpoint, &head));
     let bucket = limits.map(|limits| (limits, limits.take(client.key(), Instant::now())));
     head.extensions.insert(client);
     let request = Request::from_parts(head, body);
@@ -134,55 +140,55 @@ async fn admit(
             response
         }
         Some((limits, Err(bucket))) => {
-            let mut response = too_often().retry_after(bucket.reset()).into_response();
+            let mut response = rate_limited().retry_after(bucket.reset()).into_response();
             limits.tell(bucket, response.headers_mut());
             response
         }
     };
-    varying(asks, response)
+    vary_by_caller(asks, response)
 }
 
-/// An answer that depends on who calls is not kept for anybody else.
-fn varying(asks: bool, mut response: Response) -> Response {
+/// A response that depends on the caller must not be cached for other callers.
+fn vary_by_caller(asks: bool, mut response: Response) -> Response {
     if asks {
         vary(response.headers_mut(), "authorization");
     }
     response
 }
 
-impl Guards {
-    /// Whether who calls this endpoint has to show a token.
-    fn asks_who_calls(&self, endpoint: Endpoint) -> bool {
+impl AccessControl {
+    /// Whether callers of this endpoint need a token.
+    fn needs_token(&self, endpoint: Endpoint) -> bool {
         let access = self.access.as_ref();
-        access.is_some_and(|(guarded, _)| *guarded == Guarded::All || endpoint.is_backend())
+        access.is_some_and(|(protected, _)| *protected == ProtectedEndpoints::All || endpoint.is_backend())
     }
 
-    /// Who sends a request, if they may.
+    /// The client that sends a request, if it is authorized.
     async fn client(&self, endpoint: Endpoint, head: &Parts) -> Result<Client, ApiError> {
-        let access = self.access.as_ref().filter(|_| self.asks_who_calls(endpoint));
+        let access = self.access.as_ref().filter(|_| self.needs_token(endpoint));
         if let Some((_, access)) = access {
             let path = endpoint.path();
-            let user = access.admit(&head.headers, &head.method, path).await?;
+            let user = access.authorize(&head.headers, &head.method, path).await?;
             return Ok(Client::user(&user));
         }
-        // Every request of the server's has one.
+        // The server sets it on every request.
         let peer = head.extensions.get::<Peer>().ok_or_else(ApiError::internal)?;
         let address = self.proxies.client(peer.0.ip(), &head.headers, self.forwarded_by);
         Ok(Client::at(address))
     }
 }
 
-/// Whether a request has an effect beside its answer: it makes or removes something, takes a number, or asks arXiv.
-fn changes(endpoint: Endpoint, head: &Parts) -> bool {
+/// Whether a request has side effects: it creates or deletes something, takes a number, or sends a request to arXiv.
+fn has_side_effects(endpoint: Endpoint, head: &Parts) -> bool {
     match endpoint {
-        Endpoint::Arxiv => searches(endpoint, head) || !matches!(head.method, Method::GET | Method::HEAD),
+        Endpoint::Arxiv => is_search(endpoint, head) || !matches!(head.method, Method::GET | Method::HEAD),
         Endpoint::ArxivApi | Endpoint::GetSequence | Endpoint::WriteQueries | Endpoint::WriteResults => true,
         Endpoint::Queries | Endpoint::Results | Endpoint::ReadQueries | Endpoint::ReadResults => false,
     }
 }
 
-/// Whether a request may make a query; a list of queries, at the same path, makes none.
-fn searches(endpoint: Endpoint, head: &Parts) -> bool {
+/// Whether a request may create a query; a list of queries, at the same path, creates none.
+fn is_search(endpoint: Endpoint, head: &Parts) -> bool {
     endpoint == Endpoint::Arxiv
         && head.uri.path() == endpoint.path()
         && match head.method {
@@ -191,15 +197,15 @@ fn searches(endpoint: Endpoint, head: &Parts) -> bool {
         }
 }
 
-fn foreign() -> ApiError {
+fn cross_site() -> ApiError {
     ApiError::new(
         Code::CrossSite,
-        "This request was sent by a page of another site, which may not have any effect here. Open the address \
-         directly, or ask who runs this service to allow that site (CORS_ALLOWED_ORIGINS)",
+        "This request was sent by a page of another site, which must not change anything here. Open the address \
+         directly, or ask the operator of this service to allow that site (CORS_ALLOWED_ORIGINS)",
     )
 }
 
-fn too_often() -> ApiError {
+fn rate_limited() -> ApiError {
     ApiError::new(
         Code::ClientRateLimited,
         "Too many searches from this client, try again later",
@@ -213,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_an_effect_is_known() {
+    fn request_has_side_effects_by_endpoint_method_and_query() {
         let cases = [
             (Endpoint::Arxiv, Method::GET, "/arxiv", true),
             (Endpoint::Arxiv, Method::POST, "/arxiv", true),
@@ -232,7 +238,7 @@ mod tests {
         for (endpoint, method, path, expected) in cases {
             let request = Request::builder().method(&method).uri(path);
             let (head, ()) = request.body(()).unwrap().into_parts();
-            assert_eq!(changes(endpoint, &head), expected, "{method} {path}");
+            assert_eq!(has_side_effects(endpoint, &head), expected, "{method} {path}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which address a request comes from when it came by way of proxies.
+//! The client's address of a request that came through proxies.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -10,12 +10,12 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The networks whose proxies are believed; none unless set.
+/// The networks of the trusted proxies; none by default.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Proxies(Vec<IpNet>);
 
-/// The header in which the proxies write the address of who asked them. Just one: a proxy that writes the one lets the
-/// other pass as the client sent it.
+/// The header in which the proxies write their client's address. Only one: a proxy that sets one of the two forwards the
+/// other as the client sent it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub(crate) enum ForwardedBy {
     /// `X-Forwarded-For: ADDRESS, …`
@@ -27,14 +27,16 @@ pub(crate) enum ForwardedBy {
 impl FromStr for Proxies {
     type Err = String;
 
-    /// A list of networks and addresses, apart by commas or spaces.
+    /// A list of networks and addresses, separated by commas or spaces.
     fn from_str(text: &str) -> Result<Self, String> {
         let words = text.split([',', ' ']).filter(|word| !word.is_empty());
         let network = |word: &str| {
             let network = word.parse::<IpNet>().ok();
             network
                 .or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from))
-                .ok_or_else(|| format!("{word:?} is no network like 10.0.0.0/8 or fd00::/8, and no address"))
+                .ok_or_else(|| {
+                    format!("{word:?} is neither a network like 10.0.0.0/8 or fd00::/8 nor an address")
+                })
         };
         words.map(network).collect::<Result<_, _>>().map(Self)
     }
@@ -45,9 +47,9 @@ impl Proxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The address of the client: the peer's, unless that is one of the proxies. Then it is the last address in the
-    /// header that is none of theirs; what stands before that may be anybody's invention. An entry that cannot be read
-    /// ends the search at the proxy that wrote it.
+    /// The address of the client: the peer's, unless that is a trusted proxy. Then it is the last address in the header
+    /// that is not a trusted proxy's; entries before that may be forged. An entry that cannot be parsed ends the search at
+    /// the proxy that wrote it.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap, by: ForwardedBy) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trust(client) {
@@ -87,7 +89,7 @@ fn forwarded_for(element: &str) -> Option<&str> {
     })
 }
 
-/// An address, maybe with a port and, of IPv6, in brackets.
+/// An address, with an optional port; IPv6 may be in brackets.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn only_named_proxies_are_believed() {
+    fn client_address_is_the_last_one_that_is_not_a_trusted_proxy() {
         let cases: &[(&str, &str, &[&str], &str)] = &[
             ("", "10.0.0.1", &["192.0.2.1"], "10.0.0.1"),
             ("10.0.0.0/8", "192.0.2.9", &["192.0.2.1"], "192.0.2.9"),
@@ -141,7 +143,7 @@ mod tests {
                 "2001:db8::1",
             ),
             ("10.0.0.0/8", "10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
-            // What cannot be read ends the search.
+            // An entry that cannot be parsed ends the search.
             (
                 "10.0.0.0/8",
                 "10.0.0.1",

@@ -10,7 +10,7 @@ use kube::{
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Semaphore;
 
-use crate::jobs::orphans::Abandoned;
+use crate::jobs::orphans::OrphanQueue;
 use crate::{
     error::Limit,
     error::{ApiError, Code},
@@ -154,16 +154,16 @@ pub(crate) struct Objects {
     api: Api<ArxivQuery>,
     permits: Semaphore,
     in_flight: Gauge,
-    abandoned: Abandoned,
+    orphans: OrphanQueue,
 }
 
 impl Objects {
-    pub(crate) fn new(api: Api<ArxivQuery>, in_flight: Gauge, abandoned: Abandoned) -> Self {
+    pub(crate) fn new(api: Api<ArxivQuery>, in_flight: Gauge, orphans: OrphanQueue) -> Self {
         Self {
             api,
             permits: Semaphore::new(MAX_IN_FLIGHT),
             in_flight,
-            abandoned,
+            orphans,
         }
     }
 
@@ -192,7 +192,7 @@ impl Objects {
             uncertain |= error.is_uncertain();
             if tries_left == 0 || !error.is_worth_another_try() {
                 if uncertain && unnamed {
-                    self.abandoned.remove_later(name);
+                    self.orphans.schedule_delete(name);
                 }
                 return Err(error);
             }

@@ -1,9 +1,9 @@
 //! The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header-07): requests with the same key are about
 //! one object.
 //!
-//! The key becomes the object's name, so that Kubernetes itself decides which of two requests at once makes it, through
-//! whichever process. What was asked for stands on the object, so that another request under the key is noticed. A key
-//! is remembered as long as its object is: until the time to live after its end.
+//! The key determines the object's name, so that Kubernetes itself decides which of two concurrent requests creates it, in
+//! any process. An annotation of the object has a fingerprint of the request, so that another request with the key is
+//! noticed. A key is known as long as its object exists: until the object's time to live after its end.
 
 use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
@@ -16,7 +16,7 @@ const MAX_KEY_BYTES: usize = 255;
 /// Of a hash, in hexadecimal digits: 128 bits, as a UUID has.
 const HASH_DIGITS: usize = 32;
 
-/// A key that a client chose.
+/// A key chosen by the client.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct IdempotencyKey(String);
 
@@ -39,8 +39,8 @@ impl IdempotencyKey {
         }
     }
 
-    /// The object's name: a user never meets another one's key. Who is known by an address alone shares the keys with
-    /// all others, since the address may be another one when it tries again.
+    /// The object's name: different users never share a key. All clients that are known only by their address share one
+    /// set of keys, since a client may have another address when it tries again.
     pub(crate) fn object_name(&self, user: Option<&str>) -> String {
         let user = user.unwrap_or_default();
         format!("arxiv-key-{}", hash(&[&user.len().to_string(), user, &self.0]))
@@ -64,7 +64,7 @@ fn unquoted(text: &str) -> Option<String> {
     }
 }
 
-/// A text's hash, short enough for a name or a label.
+/// A hash of these texts, short enough for a name or a label.
 pub(crate) fn hash(parts: &[&str]) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
@@ -79,7 +79,7 @@ pub(crate) fn hash(parts: &[&str]) -> String {
     text
 }
 
-/// 422: the key stands for something else already.
+/// 422: the key was used for another search.
 pub(crate) fn reused() -> ApiError {
     ApiError::new(
         Code::IdempotencyKeyReused,
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_read_with_quotes_and_without() {
+    fn idempotency_key_is_read_with_and_without_quotes() {
         let long = "k".repeat(255);
         for (value, key) in [
             ("\"8e03978e-40d5\"", Some("8e03978e-40d5")),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_its_users_own() {
+    fn object_name_differs_between_users_of_one_key() {
         let name = |key: &str, client| IdempotencyKey(key.into()).object_name(client);
         assert_eq!(name("k", Some("a")), name("k", Some("a")));
         assert_ne!(name("k", Some("a")), name("k", Some("b")));

@@ -1,4 +1,4 @@
-//! `ArxivQuery` objects: made, read and removed within bounds, and one watch that tells all who wait.
+//! `ArxivQuery` objects: created, read and deleted within limits, and one watch that informs all waiters.
 
 pub(crate) mod backlog;
 pub(crate) mod client;

@@ -1,5 +1,5 @@
-//! Objects whose callers were told that there is none, though nobody knows. An error answered is final, so they go as
-//! soon as Kubernetes answers again.
+//! Orphans: objects that may exist although their callers got an error. The error is final for the caller, so the objects
+//! are deleted as soon as Kubernetes responds again.
 
 use std::time::Duration;
 
@@ -7,34 +7,34 @@ use crd::ArxivQuery;
 use kube::{Api, Error, api::DeleteParams};
 use tokio::sync::mpsc;
 
-/// Names kept while Kubernetes is away: at some hundred bytes each about a megabyte.
+/// Names kept while Kubernetes is unavailable: at some hundred bytes each about a megabyte.
 const MAX_NAMES: usize = 10_000;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Where to put names of objects that must not be.
+/// The queue of the names of objects to be deleted.
 #[derive(Clone)]
-pub(crate) struct Abandoned(mpsc::Sender<String>);
+pub(crate) struct OrphanQueue(mpsc::Sender<String>);
 
-impl Abandoned {
-    /// The other end is for [`remove_all`].
+impl OrphanQueue {
+    /// The other end is for [`delete_all`].
     pub(crate) fn new() -> (Self, mpsc::Receiver<String>) {
         let (sender, receiver) = mpsc::channel(MAX_NAMES);
         (Self(sender), receiver)
     }
 
-    pub(crate) fn remove_later(&self, name: &str) {
+    pub(crate) fn schedule_delete(&self, name: &str) {
         if self.0.try_send(name.to_owned()).is_err() {
             tracing::error!(
                 name,
-                "too many objects are to be removed; this one may run though its caller was told 503"
+                "the orphan queue is full: this object may run although its caller got a 503"
             );
         }
     }
 }
 
-/// Removes one after the other, each until Kubernetes has answered.
-pub(crate) async fn remove_all(api: Api<ArxivQuery>, mut names: mpsc::Receiver<String>) {
+/// Deletes one after the other, each until Kubernetes has responded.
+pub(crate) async fn delete_all(api: Api<ArxivQuery>, mut names: mpsc::Receiver<String>) {
     while let Some(name) = names.recv().await {
         loop {
             let params = DeleteParams::default();
@@ -42,7 +42,7 @@ pub(crate) async fn remove_all(api: Api<ArxivQuery>, mut names: mpsc::Receiver<S
                 Ok(Ok(_)) => {
                     service::notice!(
                         name,
-                        "removed an object whose caller was told that it was not accepted"
+                        "deleted an object whose caller got the response that it was not accepted"
                     );
                     break;
                 }

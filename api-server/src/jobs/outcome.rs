@@ -1,4 +1,4 @@
-//! What the end of an `ArxivQuery` means for the caller.
+//! The response to the caller of a query that has finished.
 
 use crd::{ArxivQuery, ConditionType, Phase, Reason};
 use jiff::Timestamp;
@@ -7,36 +7,26 @@ use serde::Serialize;
 
 use crate::error::{ApiError, Code};
 
-/// The answer of GET /arxiv.
+/// The response of GET /arxiv.
 #[derive(Debug, JsonSchema, PartialEq, Serialize)]
-pub(crate) struct Found {
-    /// When arXiv answered, in unix seconds.
+pub(crate) struct SearchResponse {
+    /// When arXiv responded, in Unix seconds.
     timestamp: i64,
     /// arXiv's HTTP status.
     status: i32,
-    /// Papers found in all.
+    /// The total number of papers found.
     num_results: i64,
-    /// Papers recorded.
+    /// The number of papers recorded.
     num_entries: i64,
 }
 
-/// How a query stands.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    Unfinished,
-    Found(Found),
-    Error(ApiError),
-}
-
-/// Decides from the object and the time alone.
-pub(crate) fn outcome(object: &ArxivQuery, now: Timestamp) -> Outcome {
-    let Some(status) = &object.status else {
-        return Outcome::Unfinished;
-    };
-    match status.phase {
-        Phase::Pending | Phase::Running | Phase::Suspended => Outcome::Unfinished,
-        Phase::Succeeded if status.num_results.unwrap_or(0) == 0 => Outcome::Error(ApiError::nothing_found()),
-        Phase::Succeeded => Outcome::Found(Found {
+/// What a query has found, or why it failed; `None` if it has not finished. A pure function of the object and the time.
+pub(crate) fn outcome(object: &ArxivQuery, now: Timestamp) -> Option<Result<SearchResponse, ApiError>> {
+    let status = object.status.as_ref()?;
+    Some(match status.phase {
+        Phase::Pending | Phase::Running | Phase::Suspended => return None,
+        Phase::Succeeded if status.num_results.unwrap_or(0) == 0 => Err(ApiError::nothing_found()),
+        Phase::Succeeded => Ok(SearchResponse {
             timestamp: status.timestamp.unwrap_or_default(),
             status: status.http_status.unwrap_or(200),
             num_results: status.num_results.unwrap_or_default(),
@@ -47,15 +37,15 @@ pub(crate) fn outcome(object: &ArxivQuery, now: Timestamp) -> Outcome {
             let code =
                 Code::of_failure(ready.map_or(Reason::Failed, |ready| Reason::of_failure(&ready.reason)));
             let status_code = match code {
-                // Not arXiv's failures, whatever its last answer was.
+                // Not failures of arXiv, whatever its last response was.
                 Code::DeadlineExceeded | Code::DatabaseFailed => code.status().as_u16(),
-                // Whatever arXiv answered with, a failure is no success; without an answer it is arXiv that failed us.
+                // A failure is never reported with a success status of arXiv; without a response from arXiv it is a 502.
                 _ => {
                     let code = status.http_status.and_then(|code| u16::try_from(code).ok());
                     code.filter(|code| (400..600).contains(code)).unwrap_or(502)
                 }
             };
-            Outcome::Error(ApiError::upstream(
+            Err(ApiError::upstream(
                 code,
                 status_code,
                 status.message.as_deref().unwrap_or("The query failed"),
@@ -65,7 +55,7 @@ pub(crate) fn outcome(object: &ArxivQuery, now: Timestamp) -> Outcome {
                     .and_then(|at| at.0.duration_since(now).try_into().ok()),
             ))
         }
-    }
+    })
 }
 
 #[cfg(test)]
@@ -77,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    fn told(phase: Phase, http_status: Option<i32>, num_results: Option<i64>) -> String {
+    fn response(phase: Phase, http_status: Option<i32>, num_results: Option<i64>) -> String {
         let mut object = ArxivQuery::new("x", ArxivQuerySpec::default());
         object.status = Some(ArxivQueryStatus {
             phase,
@@ -89,32 +79,32 @@ mod tests {
             ..ArxivQueryStatus::default()
         });
         match outcome(&object, Timestamp::UNIX_EPOCH) {
-            Outcome::Unfinished => "unfinished".into(),
-            Outcome::Found(found) => serde_json::to_string(&found).unwrap(),
-            Outcome::Error(error) => format!("{} {}", error.status().as_u16(), error.body()["detail"]),
+            None => "unfinished".into(),
+            Some(Ok(found)) => serde_json::to_string(&found).unwrap(),
+            Some(Err(error)) => format!("{} {}", error.status().as_u16(), error.body()["detail"]),
         }
     }
 
     #[test]
-    fn every_end_has_its_answer() {
-        assert_eq!(told(Phase::Pending, None, None), "unfinished");
-        assert_eq!(told(Phase::Running, Some(503), None), "unfinished");
+    fn finished_query_has_the_response_of_its_phase_and_status() {
+        assert_eq!(response(Phase::Pending, None, None), "unfinished");
+        assert_eq!(response(Phase::Running, Some(503), None), "unfinished");
         assert_eq!(
-            told(Phase::Succeeded, Some(200), Some(1234)),
+            response(Phase::Succeeded, Some(200), Some(1234)),
             r#"{"timestamp":1700000000,"status":200,"num_results":1234,"num_entries":8}"#
         );
         let nothing = r#"404 "No results found for the given search parameters""#;
-        assert_eq!(told(Phase::Succeeded, Some(200), Some(0)), nothing);
+        assert_eq!(response(Phase::Succeeded, Some(200), Some(0)), nothing);
         for code in [400, 403, 404, 429, 500, 502, 503] {
-            assert_eq!(told(Phase::Failed, Some(code), None), format!("{code} \"why\""));
+            assert_eq!(
+                response(Phase::Failed, Some(code), None),
+                format!("{code} \"why\"")
+            );
         }
-        assert_eq!(told(Phase::Failed, Some(200), None), "502 \"why\"");
-        assert_eq!(told(Phase::Failed, None, None), "502 \"why\"");
+        assert_eq!(response(Phase::Failed, Some(200), None), "502 \"why\"");
+        assert_eq!(response(Phase::Failed, None, None), "502 \"why\"");
         let untouched = ArxivQuery::new("x", ArxivQuerySpec::default());
-        assert!(matches!(
-            outcome(&untouched, Timestamp::UNIX_EPOCH),
-            Outcome::Unfinished
-        ));
+        assert!(outcome(&untouched, Timestamp::UNIX_EPOCH).is_none());
     }
 
     #[test]
@@ -146,7 +136,7 @@ mod tests {
                 }],
                 ..ArxivQueryStatus::default()
             });
-            let Outcome::Error(error) = outcome(&object, Timestamp::UNIX_EPOCH) else {
+            let Some(Err(error)) = outcome(&object, Timestamp::UNIX_EPOCH) else {
                 panic!("{reason}")
             };
             assert_eq!(
@@ -158,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_throttled_caller_is_told_when_the_pause_ends() {
+    fn throttled_query_has_retry_after_of_the_pause() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let mut object = ArxivQuery::new("x", ArxivQuerySpec::default());
         object.status = Some(ArxivQueryStatus {
@@ -167,12 +157,12 @@ mod tests {
             retry_after: Some(Time(at(160))),
             ..ArxivQueryStatus::default()
         });
-        // After its end, what a 503 says anyway.
-        for (now, told) in [(100, "60"), (159, "1"), (200, "5")] {
-            let Outcome::Error(error) = outcome(&object, at(now)) else {
+        // After the pause, the default of a 503.
+        for (now, seconds) in [(100, "60"), (159, "1"), (200, "5")] {
+            let Some(Err(error)) = outcome(&object, at(now)) else {
                 panic!("{now}")
             };
-            assert_eq!(error.into_response().headers()[RETRY_AFTER], told, "{now}");
+            assert_eq!(error.into_response().headers()[RETRY_AFTER], seconds, "{now}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A search becomes an `ArxivQuery`, at most once under a client's key, and its end is waited for.
+//! Submitting a search: creates an `ArxivQuery`, at most once for each idempotency key, and waits for its completion.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -14,67 +14,62 @@ use crate::{
     jobs::backlog::Backlog,
     jobs::client::{KubernetesError, Objects},
     jobs::idempotency::{self, IdempotencyKey, hash},
-    jobs::waiters::{News, Waiter, Waiters},
+    jobs::waiters::{Event, Waiter, Waiters},
     limits::client::Client,
     routes::arxiv::new_query::{Limits, NewQuery},
 };
 
-/// An object that somebody removes just when it is asked for is made again, but not for ever.
-const KEYED_TRIES: u32 = 3;
+/// How often the object of a key is created if somebody deletes it between the create and the read.
+const MAX_CREATE_ATTEMPTS: u32 = 3;
 
-/// What /arxiv needs to make queries.
-pub(crate) struct Searches {
+/// Creates queries for /arxiv.
+pub(crate) struct QuerySubmitter {
     pub(crate) objects: Arc<Objects>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) backlog: Arc<Backlog>,
-    /// How long a client waits.
+    /// How long a client waits for the completion, unless it asks for less.
     pub(crate) wait: Duration,
     pub(crate) ttl_seconds: i32,
-    /// Whether what a caller of GET /arxiv waits for fails on the first error of arXiv.
+    /// Whether a query of GET /arxiv fails on arXiv's first error while its caller waits.
     pub(crate) fail_fast: bool,
     pub(crate) limits: Limits,
-    /// What stands before the paths that bodies tell.
+    /// The prefix of paths in response bodies.
     pub(crate) root: RootPath,
-    /// Cancelled when this process is asked to end.
+    /// Cancelled when this process shuts down.
     pub(crate) ending: CancellationToken,
 }
 
-/// A query that a client wants.
-pub(crate) struct Wish {
+/// A search to be submitted.
+pub(crate) struct SubmitRequest {
     pub(crate) query: NewQuery,
     pub(crate) key: Option<IdempotencyKey>,
     pub(crate) client: Option<Client>,
-    /// Whether it fails for good on arXiv's first error.
+    /// Whether it fails permanently on arXiv's first error.
     pub(crate) fail_fast: bool,
-    /// How long its end is waited for.
-    pub(crate) patience: Duration,
+    /// How long to wait for its completion; zero for not at all.
+    pub(crate) wait_timeout: Duration,
 }
 
-impl Wish {
-    /// The client, as objects are labelled with it: names and addresses are nobody's business there.
+impl SubmitRequest {
+    /// The client as a label of the object: a hash, so that the object shows neither user names nor addresses.
     fn label(&self) -> Option<String> {
         self.client.as_ref().map(|client| hash(&[client.key()]))
     }
 }
 
-/// How a wanted query stands when its client is answered.
-pub(crate) enum Stand {
-    Finished(Arc<ArxivQuery>),
-    /// As it was last seen.
-    Unfinished(Arc<ArxivQuery>),
-}
-
-impl Searches {
-    /// 1. Choose the object's name, and register for news of it.
-    /// 2. Make the object, unless its key's object is there.
-    /// 3. Wait for its end; or until that takes too long, or this process has to end.
-    pub(crate) async fn run(&self, wish: Wish) -> Result<Stand, ApiError> {
-        let limit = Instant::now() + wish.patience;
-        let name = match &wish.key {
-            Some(key) => key.object_name(wish.client.as_ref().and_then(Client::user_name)),
+impl QuerySubmitter {
+    /// 1. Choose the object's name, and register a waiter for it.
+    /// 2. Create the object, unless the object of its key exists.
+    /// 3. Wait for its completion, the timeout, or the shutdown of this process, whichever comes first.
+    ///
+    /// Returns the object as it was seen last: finished or not.
+    pub(crate) async fn run(&self, request: SubmitRequest) -> Result<Arc<ArxivQuery>, ApiError> {
+        let limit = Instant::now() + request.wait_timeout;
+        let name = match &request.key {
+            Some(key) => key.object_name(request.client.as_ref().and_then(Client::user_name)),
             None => format!("arxiv-{}", Uuid::new_v4().simple()),
         };
-        let waiter = if wish.patience.is_zero() {
+        let waiter = if request.wait_timeout.is_zero() {
             None
         } else {
             let waiter = self.waiters.register(&name);
@@ -85,7 +80,7 @@ impl Searches {
             origin = "arxiv.create",
             "create(name={name:?}): called"
         );
-        let object = self.ensure(&wish, &name).await?;
+        let object = self.create_or_get(&request, &name).await?;
         tracing::debug!(
             component = "frontend",
             origin = "arxiv.create",
@@ -94,60 +89,60 @@ impl Searches {
         );
         let object = Arc::new(object);
         if object.phase().is_final() {
-            return Ok(Stand::Finished(object));
+            return Ok(object);
         }
         match waiter {
-            // A client that waits less than a create may take is told 202 after it nevertheless: it was accepted.
-            Some(waiter) => self.end_of(&name, waiter, limit, object).await,
-            None => Ok(Stand::Unfinished(object)),
+            // A timeout shorter than the create itself still ends in a 202: the query was accepted.
+            Some(waiter) => self.wait_for_completion(&name, waiter, limit, object).await,
+            None => Ok(object),
         }
     }
 
-    fn object(&self, name: &str, wish: &Wish) -> ArxivQuery {
+    fn object(&self, name: &str, request: &SubmitRequest) -> ArxivQuery {
         let spec = ArxivQuerySpec {
-            backoff_limit: if wish.fail_fast {
+            backoff_limit: if request.fail_fast {
                 Some(0)
             } else {
-                wish.query.spec.backoff_limit
+                request.query.spec.backoff_limit
             },
             ttl_seconds_after_finished: Some(self.ttl_seconds),
-            ..wish.query.spec.clone()
+            ..request.query.spec.clone()
         };
         let mut object = ArxivQuery::new(name, spec);
         let mut annotations = BTreeMap::new();
-        if wish.fail_fast {
+        if request.fail_fast {
             annotations.insert(FAIL_FAST_ANNOTATION.to_owned(), "true".to_owned());
         }
-        if wish.key.is_some() {
-            annotations.insert(REQUEST_ANNOTATION.to_owned(), wish.query.fingerprint.clone());
+        if request.key.is_some() {
+            annotations.insert(REQUEST_ANNOTATION.to_owned(), request.query.fingerprint.clone());
         }
         object.metadata.annotations = (!annotations.is_empty()).then_some(annotations);
-        object.metadata.labels = wish
+        object.metadata.labels = request
             .label()
             .map(|client| BTreeMap::from([(CLIENT_LABEL.to_owned(), client)]));
         object
     }
 
-    /// The object, made now or under the same key before.
-    async fn ensure(&self, wish: &Wish, name: &str) -> Result<ArxivQuery, ApiError> {
-        let admission = match self.backlog.admit(name, wish.label().as_deref()) {
+    /// The object, created now, or by an earlier request with the same key.
+    async fn create_or_get(&self, request: &SubmitRequest, name: &str) -> Result<ArxivQuery, ApiError> {
+        let admission = match self.backlog.admit(name, request.label().as_deref()) {
             Ok(admission) => admission,
-            // What stands under the key is told, however much else is pending.
-            Err(full) => return self.standing(wish, name).await?.ok_or_else(|| full.into()),
+            // An existing object of the key is returned, however many queries are pending.
+            Err(exceeded) => return self.existing(request, name).await?.ok_or_else(|| exceeded.into()),
         };
-        let object = self.object(name, wish);
-        for _ in 0..KEYED_TRIES {
-            // Whoever has a key and is told 503 asks again under it, and must find what was made.
-            match self.objects.create(&object, wish.key.is_none()).await {
+        let object = self.object(name, request);
+        for _ in 0..MAX_CREATE_ATTEMPTS {
+            // After a 503 a client with a key tries again with the key, and must find the object if it was created.
+            match self.objects.create(&object, request.key.is_none()).await {
                 Ok(created) => {
-                    let created = same_request(wish, created)?;
+                    let created = same_request(request, created)?;
                     if !created.phase().is_final() {
-                        admission.made();
+                        admission.commit();
                     }
                     return Ok(created);
                 }
                 Err(KubernetesError::AlreadyExists) => {
-                    if let Some(object) = self.standing(wish, name).await? {
+                    if let Some(object) = self.existing(request, name).await? {
                         return Ok(object);
                     }
                 }
@@ -157,76 +152,76 @@ impl Searches {
         Err(ApiError::unavailable(Code::KubernetesUnavailable))
     }
 
-    /// What stands under the wish's key, if it has one.
-    async fn standing(&self, wish: &Wish, name: &str) -> Result<Option<ArxivQuery>, ApiError> {
-        if wish.key.is_none() {
+    /// The existing object of the request's key, if it has a key.
+    async fn existing(&self, request: &SubmitRequest, name: &str) -> Result<Option<ArxivQuery>, ApiError> {
+        if request.key.is_none() {
             return Ok(None);
         }
-        let standing = self.objects.get(name).await?;
-        standing.map(|object| same_request(wish, object)).transpose()
+        let existing = self.objects.get(name).await?;
+        existing.map(|object| same_request(request, object)).transpose()
     }
 
-    async fn end_of(
+    async fn wait_for_completion(
         &self,
         name: &str,
         mut waiter: Waiter,
         limit: Instant,
         mut last: Arc<ArxivQuery>,
-    ) -> Result<Stand, ApiError> {
+    ) -> Result<Arc<ArxivQuery>, ApiError> {
         loop {
-            let news = tokio::select! {
-                news = waiter.news() => news,
+            let event = tokio::select! {
+                event = waiter.next_event() => event,
                 () = sleep_until(limit) => break,
-                () = self.ending.cancelled() => return Ok(Stand::Unfinished(last)),
+                () = self.ending.cancelled() => return Ok(last),
             };
-            match news {
-                News::None => {}
-                News::Seen(object) => last = object,
-                News::Finished(object) => return Ok(Stand::Finished(object)),
-                News::Look => match self.objects.get(name).await {
+            match event {
+                Event::None => {}
+                Event::Updated(object) => last = object,
+                Event::Completed(object) => return Ok(object),
+                Event::Resync => match self.objects.get(name).await {
                     Ok(Some(object)) if object.phase().is_final() => {
-                        return Ok(Stand::Finished(Arc::new(object)));
+                        return Ok(Arc::new(object));
                     }
                     Ok(Some(object)) => last = Arc::new(object),
                     Ok(None) => return Err(removed()),
-                    // The next news, or the limit, will look again.
-                    Err(error) => log_unseen(name, &error),
+                    // The next event, or the timeout, reads it again.
+                    Err(error) => log_unreadable(name, &error),
                 },
             }
         }
-        // The watch may be behind or away: at the limit the object itself decides.
+        // The watch may be late or interrupted: after the timeout the object itself decides.
         match self.objects.get(name).await {
-            Ok(Some(object)) if object.phase().is_final() => Ok(Stand::Finished(Arc::new(object))),
-            Ok(Some(object)) => Ok(Stand::Unfinished(Arc::new(object))),
+            Ok(Some(object)) if object.phase().is_final() => Ok(Arc::new(object)),
+            Ok(Some(object)) => Ok(Arc::new(object)),
             Ok(None) => Err(removed()),
             Err(error) => {
-                log_unseen(name, &error);
-                Ok(Stand::Unfinished(last))
+                log_unreadable(name, &error);
+                Ok(last)
             }
         }
     }
 }
 
-/// The object, if it is what this request under its key asks for.
-fn same_request(wish: &Wish, object: ArxivQuery) -> Result<ArxivQuery, ApiError> {
-    let asked = object.metadata.annotations.as_ref();
-    let asked = asked.and_then(|annotations| annotations.get(REQUEST_ANNOTATION));
-    if wish.key.is_none() || asked == Some(&wish.query.fingerprint) {
+/// The object, if it was created for the same search; 422 if the key was used for another one.
+fn same_request(request: &SubmitRequest, object: ArxivQuery) -> Result<ArxivQuery, ApiError> {
+    let created_for = object.metadata.annotations.as_ref();
+    let created_for = created_for.and_then(|annotations| annotations.get(REQUEST_ANNOTATION));
+    if request.key.is_none() || created_for == Some(&request.query.fingerprint) {
         Ok(object)
     } else {
         Err(idempotency::reused())
     }
 }
 
-fn log_unseen(name: &str, error: &KubernetesError) {
+fn log_unreadable(name: &str, error: &KubernetesError) {
     tracing::warn!(
         error = error as &dyn std::error::Error,
         name,
-        "cannot look at an object that is waited for"
+        "cannot read an object that a client waits for"
     );
 }
 
-/// Somebody removed the object before its end was seen.
+/// 410: somebody deleted the object before it finished.
 pub(crate) fn removed() -> ApiError {
     ApiError::new(Code::QueryRemoved, "The query was removed before it ended")
 }

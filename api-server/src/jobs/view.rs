@@ -1,4 +1,4 @@
-//! What is told of a query, wherever it is told.
+//! The JSON view of a query: the same in every response and event.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use serde::Serialize;
 use storage::{EndedQuery, Ending};
 use uuid::Uuid;
 
-use crate::jobs::backlog::{InQueue, Searched, Waiting};
+use crate::jobs::backlog::{QueuePosition, QueuedQuery, SearchSummary};
 
-/// How a query stands.
+/// The state of a query.
 #[derive(Debug, JsonSchema, Serialize)]
-pub(crate) struct ObjectState<'a> {
+pub(crate) struct QueryView<'a> {
     pub(crate) name: &'a str,
     #[schemars(with = "Option<String>")]
     pub(crate) uid: Option<Uuid>,
     pub(crate) phase: Phase,
-    /// What is searched for, in short.
+    /// The search, in short.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
-    pub(crate) search: Option<Searched>,
+    pub(crate) search: Option<SearchSummary>,
     pub(crate) query_id: Option<i64>,
     pub(crate) timestamp: Option<i64>,
     pub(crate) status: Option<i32>,
@@ -28,7 +28,7 @@ pub(crate) struct ObjectState<'a> {
     pub(crate) num_entries: Option<i64>,
     pub(crate) query: Option<&'a str>,
     pub(crate) attempts: Option<i32>,
-    /// Why it has failed, in a word.
+    /// Why it has failed, in one word.
     pub(crate) reason: Option<&'a str>,
     pub(crate) message: Option<&'a str>,
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -37,23 +37,24 @@ pub(crate) struct ObjectState<'a> {
     pub(crate) started: Option<Timestamp>,
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub(crate) finished: Option<Timestamp>,
-    /// Its place, while it waits and the place is known.
-    pub(crate) queue: Option<InQueue>,
-    /// Whether its object is gone: then this is what was recorded of it. Left out otherwise.
+    /// Its position in the queue, while it waits and the position is known.
+    pub(crate) queue: Option<QueuePosition>,
+    /// True if the object was deleted: then this is what was recorded of it. Left out otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(default)]
     pub(crate) removed: bool,
 }
 
-impl<'a> ObjectState<'a> {
-    pub(crate) fn of(object: &'a ArxivQuery, queue: Option<InQueue>) -> Self {
+impl<'a> QueryView<'a> {
+    /// The view of an object.
+    pub(crate) fn from_object(object: &'a ArxivQuery, queue: Option<QueuePosition>) -> Self {
         let status = object.status.as_ref();
         let metadata = &object.metadata;
         Self {
             name: metadata.name.as_deref().unwrap_or_default(),
             uid: metadata.uid.as_deref().and_then(|uid| Uuid::try_parse(uid).ok()),
             phase: object.phase(),
-            search: Some(Searched::of(&object.spec)),
+            search: Some(SearchSummary::of(&object.spec)),
             query_id: status.and_then(|status| status.query_id),
             timestamp: status.and_then(|status| status.timestamp),
             status: status.and_then(|status| status.http_status),
@@ -71,8 +72,8 @@ impl<'a> ObjectState<'a> {
         }
     }
 
-    /// The same of how the object of this name ended, when it is gone.
-    pub(crate) fn of_ended(name: &'a str, ended: &'a EndedQuery) -> Self {
+    /// The view of a deleted object of this name, from the record of its end.
+    pub(crate) fn from_record(name: &'a str, ended: &'a EndedQuery) -> Self {
         let state = Self {
             name,
             uid: Some(ended.uid),
@@ -114,31 +115,31 @@ impl<'a> ObjectState<'a> {
         }
     }
 
-    /// The same of what is held of a waiting query.
-    pub(crate) fn of_waiting(name: &'a str, waiting: &'a Waiting, queue: Option<InQueue>) -> Self {
+    /// The view of a queued query, from the backlog.
+    pub(crate) fn from_queued(name: &'a str, queued: &'a QueuedQuery, queue: Option<QueuePosition>) -> Self {
         Self {
             name,
-            uid: Some(waiting.uid),
-            phase: waiting.phase,
-            search: Some(waiting.search.clone()),
+            uid: Some(queued.uid),
+            phase: queued.phase,
+            search: Some(queued.search.clone()),
             query_id: None,
             timestamp: None,
             status: None,
-            num_results: waiting.num_results,
-            num_entries: waiting.num_entries,
+            num_results: queued.num_results,
+            num_entries: queued.num_entries,
             query: None,
-            attempts: waiting.attempts,
+            attempts: queued.attempts,
             reason: None,
-            message: waiting.message.as_deref(),
-            created: Some(waiting.created),
-            started: waiting.started,
+            message: queued.message.as_deref(),
+            created: Some(queued.created),
+            started: queued.started,
             finished: None,
             queue,
             removed: false,
         }
     }
 
-    /// As text; the types hold nothing that JSON could not.
+    /// As JSON text. Serialising cannot fail: all fields have JSON types.
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Who waits for which object.
+//! The requests that wait for an object, by the object's name.
 
 use std::{
     collections::HashMap,
@@ -9,23 +9,23 @@ use crd::ArxivQuery;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
-/// What a waiter is told.
+/// An event for a waiter.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum News {
+pub(crate) enum Event {
     /// Nothing yet.
     #[default]
     None,
-    /// Something may have been missed: look at the object itself.
-    Look,
-    /// The object is on its way.
-    Seen(Arc<ArxivQuery>),
-    /// The object has ended.
-    Finished(Arc<ArxivQuery>),
+    /// Events may have been lost: read the object.
+    Resync,
+    /// The object has changed and has not finished.
+    Updated(Arc<ArxivQuery>),
+    /// The object has finished.
+    Completed(Arc<ArxivQuery>),
 }
 
-/// All waiters of this process, by the name of their object. Several may wait for one.
+/// All waiters of this process, by the name of their object. Several may wait for one object.
 pub(crate) struct Waiters {
-    by_name: Mutex<HashMap<String, watch::Sender<News>>>,
+    by_name: Mutex<HashMap<String, watch::Sender<Event>>>,
     limit: usize,
     count: Gauge,
 }
@@ -40,83 +40,83 @@ impl Waiters {
         })
     }
 
-    /// Starts waiting; to be called before the object is made. `None` when too many wait.
+    /// Registers a waiter; to be called before the object is created. `None` if there are too many.
     pub(crate) fn register(self: &Arc<Self>, name: &str) -> Option<Waiter> {
         let mut by_name = self.lock();
-        let news = if let Some(sender) = by_name.get(name) {
+        let events = if let Some(sender) = by_name.get(name) {
             sender.subscribe()
         } else {
             if by_name.len() >= self.limit {
                 return None;
             }
-            let (sender, news) = watch::channel(News::None);
+            let (sender, events) = watch::channel(Event::None);
             by_name.insert(name.to_owned(), sender);
-            news
+            events
         };
         self.count.inc();
         Some(Waiter {
             waiters: Arc::clone(self),
             name: name.to_owned(),
-            news,
+            events,
         })
     }
 
-    /// Tells of an object's state.
-    pub(crate) fn seen(&self, object: &Arc<ArxivQuery>) {
+    /// Reports an object's new state to its waiters.
+    pub(crate) fn on_update(&self, object: &Arc<ArxivQuery>) {
         let by_name = self.lock();
         let Some(sender) = object.metadata.name.as_deref().and_then(|name| by_name.get(name)) else {
             return;
         };
         sender.send_replace(if object.phase().is_final() {
-            News::Finished(Arc::clone(object))
+            Event::Completed(Arc::clone(object))
         } else {
-            News::Seen(Arc::clone(object))
+            Event::Updated(Arc::clone(object))
         });
     }
 
-    /// An object is gone, or so it seems.
-    pub(crate) fn gone(&self, name: &str) {
+    /// An object was deleted, or cannot be decoded: its waiters read it themselves.
+    pub(crate) fn on_delete(&self, name: &str) {
         if let Some(sender) = self.lock().get(name) {
-            look(sender);
+            resync(sender);
         }
     }
 
-    /// The watch was begun anew, so anything may have been missed.
-    pub(crate) fn missed(&self) {
-        self.lock().values().for_each(look);
+    /// The watch was restarted, so any event may have been lost.
+    pub(crate) fn on_resync(&self) {
+        self.lock().values().for_each(resync);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<News>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<Event>>> {
         self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An end that is known already is not forgotten.
-fn look(sender: &watch::Sender<News>) {
-    sender.send_if_modified(|news| match news {
-        News::Finished(_) => false,
-        News::None | News::Look | News::Seen(_) => {
-            *news = News::Look;
+/// A completion that is known already stays known.
+fn resync(sender: &watch::Sender<Event>) {
+    sender.send_if_modified(|event| match event {
+        Event::Completed(_) => false,
+        Event::None | Event::Resync | Event::Updated(_) => {
+            *event = Event::Resync;
             true
         }
     });
 }
 
-/// One who waits, until dropped.
+/// One registration; dropping it ends it.
 pub(crate) struct Waiter {
     waiters: Arc<Waiters>,
     name: String,
-    news: watch::Receiver<News>,
+    events: watch::Receiver<Event>,
 }
 
 impl Waiter {
-    /// The next news.
-    pub(crate) async fn news(&mut self) -> News {
+    /// The next event.
+    pub(crate) async fn next_event(&mut self) -> Event {
         // The sender lives as long as this registration.
-        if self.news.changed().await.is_err() {
+        if self.events.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
-        self.news.borrow_and_update().clone()
+        self.events.borrow_and_update().clone()
     }
 }
 
@@ -150,44 +150,46 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiter_hears_of_its_own_object_only() {
+    async fn waiter_gets_events_of_its_own_object_only() {
         let waiters = Waiters::new(10, Gauge::default());
         let mut waiter = waiters.register("a").unwrap();
-        waiters.seen(&object("b", Phase::Succeeded));
-        waiters.gone("b");
-        assert!(!waiter.news.has_changed().unwrap());
-        waiters.seen(&object("a", Phase::Running));
-        assert!(matches!(waiter.news().await, News::Seen(_)));
-        waiters.seen(&object("a", Phase::Succeeded));
-        assert!(matches!(waiter.news().await, News::Finished(object) if object.phase() == Phase::Succeeded));
+        waiters.on_update(&object("b", Phase::Succeeded));
+        waiters.on_delete("b");
+        assert!(!waiter.events.has_changed().unwrap());
+        waiters.on_update(&object("a", Phase::Running));
+        assert!(matches!(waiter.next_event().await, Event::Updated(_)));
+        waiters.on_update(&object("a", Phase::Succeeded));
+        assert!(
+            matches!(waiter.next_event().await, Event::Completed(object) if object.phase() == Phase::Succeeded)
+        );
     }
 
     #[tokio::test]
-    async fn an_end_is_not_forgotten_for_a_deletion() {
+    async fn waiter_keeps_completion_when_object_is_deleted() {
         let waiters = Waiters::new(10, Gauge::default());
         let mut waiter = waiters.register("a").unwrap();
-        waiters.gone("a");
-        assert!(matches!(waiter.news().await, News::Look));
-        waiters.seen(&object("a", Phase::Failed));
-        waiters.gone("a");
-        waiters.missed();
-        assert!(matches!(waiter.news().await, News::Finished(_)));
+        waiters.on_delete("a");
+        assert!(matches!(waiter.next_event().await, Event::Resync));
+        waiters.on_update(&object("a", Phase::Failed));
+        waiters.on_delete("a");
+        waiters.on_resync();
+        assert!(matches!(waiter.next_event().await, Event::Completed(_)));
     }
 
     #[tokio::test]
-    async fn several_may_wait_for_one_object() {
+    async fn waiters_of_one_object_all_get_its_completion() {
         let waiters = Waiters::new(1, Gauge::default());
         let (first, second) = (waiters.register("a").unwrap(), waiters.register("a"));
         let mut second = second.unwrap();
         drop(first);
-        waiters.seen(&object("a", Phase::Succeeded));
-        assert!(matches!(second.news().await, News::Finished(_)));
+        waiters.on_update(&object("a", Phase::Succeeded));
+        assert!(matches!(second.next_event().await, Event::Completed(_)));
         drop(second);
         assert!(waiters.lock().is_empty());
     }
 
     #[test]
-    fn waiters_are_bounded_and_forgotten() {
+    fn register_fails_when_there_are_too_many_waiters() {
         let count = Gauge::default();
         let waiters = Waiters::new(2, count.clone());
         let first = waiters.register("a");

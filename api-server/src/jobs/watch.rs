@@ -1,7 +1,8 @@
-//! The one watch of this process, over all objects of its namespace. It begins where a list of the unfinished ones ends.
+//! The one watch of this process, over all objects of its namespace. It starts at the resource version of a list of the
+//! unfinished objects.
 //!
-//! What has ended is in no list, so history costs neither time nor memory. The watch itself selects nothing: one that
-//! selected by phase would show an end as a deletion, with the status from before.
+//! Finished objects are in no list, so history costs neither time nor memory. The watch itself has no selector: a watch
+//! that selects by phase reports a completion as a deletion, with the status from before.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,49 +18,49 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::jobs::backlog::Backlog;
 use crate::jobs::waiters::Waiters;
 
-/// How long the server keeps one watch open. Shorter than the read time-out of the client, so that a silent connection
-/// is known to be dead.
+/// How long the server keeps one watch open. Shorter than the client's read timeout, so that a connection without data
+/// for that time is known to be dead.
 const WATCH_SECONDS: u32 = 60;
 /// Objects in one page of the list, 1 to 3 kB each.
 const PAGE: u32 = 500;
-/// One page of the list. Kubernetes looks at all objects for each.
+/// Timeout of one page of the list. Kubernetes reads all objects for each.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Between tries; whoever waits looks by itself at its limit, so this need not be kept short at any price.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// Pauses between attempts. They need not be very short: waiters read the object themselves after their timeout.
+const MIN_PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_secs(3);
 
-/// An object, or why it cannot be read: one that a newer version wrote must not stop the watch.
-pub(crate) type Guarded = DeserializeGuard<ArxivQuery>;
+/// An object, or the error of decoding it: an object written by a newer version must not stop the watch.
+pub(crate) type DecodedObject = DeserializeGuard<ArxivQuery>;
 
-/// Who is told of what happens.
+/// The receivers of events.
 #[derive(Clone)]
-pub(crate) struct Audience {
+pub(crate) struct Subscribers {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) backlog: Arc<Backlog>,
 }
 
-/// Tells of whatever happens to objects. Never returns: the end of a watch, an API server that is away and "too many
-/// requests" mean to wait and go on from where it was.
-pub(crate) async fn follow(api: Api<Guarded>, audience: Audience) {
-    let mut pauses = Pauses::default();
+/// Reports all changes of objects to the subscribers. Never returns: after the end of a watch, without a connection, and
+/// on "too many requests" it waits and continues from where it was.
+pub(crate) async fn run(api: Api<DecodedObject>, subscribers: Subscribers) {
+    let mut backoff = Backoff::default();
     loop {
-        match list(&api, &audience).await {
+        match list(&api, &subscribers).await {
             Ok(version) => {
-                // What ended and went while nobody watched is in no list.
-                audience.waiters.missed();
-                watch(&api, version, &audience, &mut pauses).await;
+                // Objects that finished or were deleted while there was no watch are in no list.
+                subscribers.waiters.on_resync();
+                watch(&api, version, &subscribers, &mut backoff).await;
             }
             Err(error) => {
                 interrupted(&error);
-                sleep(pauses.next()).await;
+                sleep(backoff.next()).await;
             }
         }
     }
 }
 
-/// Lists what is unfinished; the version from which to watch.
-async fn list(api: &Api<Guarded>, audience: &Audience) -> Result<String, Error> {
-    let mut listing = audience.backlog.begin_listing();
+/// Lists the unfinished objects; returns the resource version from which to watch.
+async fn list(api: &Api<DecodedObject>, subscribers: &Subscribers) -> Result<String, Error> {
+    let mut listing = subscribers.backlog.begin_listing();
     let mut params = ListParams::default().fields(UNFINISHED).limit(PAGE);
     loop {
         let page = timeout(PAGE_TIMEOUT, api.list(&params))
@@ -73,15 +74,20 @@ async fn list(api: &Api<Guarded>, audience: &Audience) -> Result<String, Error> 
         }
         let next = page.metadata.continue_.filter(|token| !token.is_empty());
         let Some(token) = next else {
-            audience.backlog.listed(listing);
+            subscribers.backlog.replace(listing);
             return Ok(page.metadata.resource_version.unwrap_or_default());
         };
         params = params.continue_token(&token);
     }
 }
 
-/// Returns when it has to be listed anew.
-async fn watch(api: &Api<Guarded>, mut version: String, audience: &Audience, pauses: &mut Pauses) {
+/// Watches until a new list is needed.
+async fn watch(
+    api: &Api<DecodedObject>,
+    mut version: String,
+    subscribers: &Subscribers,
+    backoff: &mut Backoff,
+) {
     let params = WatchParams::default().timeout(WATCH_SECONDS);
     loop {
         let began = Instant::now();
@@ -91,7 +97,7 @@ async fn watch(api: &Api<Guarded>, mut version: String, audience: &Audience, pau
                 while let Some(event) = events.next().await {
                     match event {
                         Ok(event) => {
-                            if tell(event, &mut version, audience) == Next::List {
+                            if dispatch(event, &mut version, subscribers) == WatchAction::List {
                                 return;
                             }
                         }
@@ -101,55 +107,59 @@ async fn watch(api: &Api<Guarded>, mut version: String, audience: &Audience, pau
                         }
                     }
                 }
-                if began.elapsed() > FIRST_PAUSE {
-                    pauses.reset();
+                if began.elapsed() > MIN_PAUSE {
+                    backoff.reset();
                     continue;
                 }
             }
             Err(Error::Api(status)) if status.code == 410 => return,
             Err(error) => interrupted(&error),
         }
-        sleep(pauses.next()).await;
+        sleep(backoff.next()).await;
     }
 }
 
 /// What to do after an event.
 #[derive(PartialEq)]
-enum Next {
+enum WatchAction {
     Watch,
     List,
 }
 
-fn tell(event: WatchEvent<Guarded>, version: &mut String, audience: &Audience) -> Next {
+fn dispatch(
+    event: WatchEvent<DecodedObject>,
+    version: &mut String,
+    subscribers: &Subscribers,
+) -> WatchAction {
     match event {
         WatchEvent::Added(DeserializeGuard(object)) | WatchEvent::Modified(DeserializeGuard(object)) => {
             match object {
                 Ok(object) => {
                     advance(version, object.metadata.resource_version.as_deref());
                     let object = Arc::new(object);
-                    audience.backlog.seen(&object);
-                    audience.waiters.seen(&object);
+                    subscribers.backlog.on_update(&object);
+                    subscribers.waiters.on_update(&object);
                 }
                 Err(error) => {
                     unreadable(&error);
                     advance(version, error.metadata.resource_version.as_deref());
-                    gone(error.metadata.name.as_deref(), audience);
+                    on_delete(error.metadata.name.as_deref(), subscribers);
                 }
             }
         }
         WatchEvent::Deleted(DeserializeGuard(object)) => {
             let metadata = object.map_or_else(|error| error.metadata, |object| object.metadata);
             advance(version, metadata.resource_version.as_deref());
-            gone(metadata.name.as_deref(), audience);
+            on_delete(metadata.name.as_deref(), subscribers);
         }
         WatchEvent::Bookmark(bookmark) => *version = bookmark.metadata.resource_version,
-        WatchEvent::Error(status) if status.code == 410 => return Next::List,
+        WatchEvent::Error(status) if status.code == 410 => return WatchAction::List,
         WatchEvent::Error(status) => tracing::info!(code = status.code, "the watch is interrupted"),
     }
-    if audience.backlog.has_lost_sight() {
-        Next::List
+    if subscribers.backlog.needs_relist() {
+        WatchAction::List
     } else {
-        Next::Watch
+        WatchAction::Watch
     }
 }
 
@@ -159,10 +169,10 @@ fn advance(version: &mut String, seen: Option<&str>) {
     }
 }
 
-fn gone(name: Option<&str>, audience: &Audience) {
+fn on_delete(name: Option<&str>, subscribers: &Subscribers) {
     if let Some(name) = name {
-        audience.backlog.gone(name);
-        audience.waiters.gone(name);
+        subscribers.backlog.on_delete(name);
+        subscribers.waiters.on_delete(name);
     }
 }
 
@@ -181,23 +191,23 @@ fn unreadable(error: &kube::core::error_boundary::InvalidObject) {
     );
 }
 
-/// Doubled from the first to the longest.
-struct Pauses(Duration);
+/// Doubles the pause after each failed attempt, from [`MIN_PAUSE`] to [`MAX_PAUSE`].
+struct Backoff(Duration);
 
-impl Default for Pauses {
+impl Default for Backoff {
     fn default() -> Self {
-        Self(FIRST_PAUSE)
+        Self(MIN_PAUSE)
     }
 }
 
-impl Pauses {
+impl Backoff {
     fn next(&mut self) -> Duration {
         let pause = self.0;
-        self.0 = (pause * 2).min(LONGEST_PAUSE);
+        self.0 = (pause * 2).min(MAX_PAUSE);
         pause
     }
 
     fn reset(&mut self) {
-        self.0 = FIRST_PAUSE;
+        self.0 = MIN_PAUSE;
     }
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::{
     error::Code,
-    jobs::outcome::Found,
-    jobs::view::ObjectState,
+    jobs::outcome::SearchResponse,
+    jobs::view::QueryView,
     output::format::{OF_QUERIES, OF_RESULTS},
     routes::arxiv::list::ListParams,
     routes::arxiv::search_params::SearchParams,
@@ -26,8 +26,8 @@ const LIVE: &str = "event: queries\nid: 9b2d5b48f0f3a6c1\nretry: 3000\ndata: \
 /// GET /arxiv
 pub(super) fn search(described: &Described, schemas: &mut Schemas) -> Operation {
     let found = json!({"timestamp": 1_711_843_200, "status": 200, "num_results": 1234, "num_entries": 3});
-    let list = json!({"type": "array", "items": schemas.of::<ObjectState<'static>>()});
-    let schema = json!({"oneOf": [schemas.of::<Found>(), list]});
+    let list = json!({"type": "array", "items": schemas.of::<QueryView<'static>>()});
+    let schema = json!({"oneOf": [schemas.of::<SearchResponse>(), list]});
     Operation::new(Method::GET, "/arxiv", "search", "searches", "Search arXiv and wait for the end")
         .about(
             "Makes an `ArxivQuery` and waits for its end, up to a limit; then, or at once with \

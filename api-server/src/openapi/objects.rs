@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use crate::{error::Code, jobs::view::ObjectState, output::format::OF_RESULTS, routes::results::WantedOfOne};
+use crate::{error::Code, jobs::view::QueryView, output::format::OF_RESULTS, routes::results::WantedOfOne};
 use crate::{
     openapi::errors::{Error, out_of_range},
     openapi::frontend::{result_example, result_list},
@@ -143,5 +143,5 @@ pub(super) fn state(about: &str, schemas: &mut Schemas, phase: &str) -> Answer {
         "attempts": ended.then_some(1), "reason": null, "message": null, "created": "2024-03-31T00:00:00Z",
         "started": at("00"), "finished": at("02"),
     });
-    Answer::json(about, schemas.of::<ObjectState<'static>>(), example)
+    Answer::json(about, schemas.of::<QueryView<'static>>(), example)
 }

@@ -19,7 +19,7 @@ const FIRST_CHUNK: usize = 32 * 1024;
 type WriteRow<R> = Box<dyn Fn(&mut BytesMut, &R) -> io::Result<()> + Send + Sync>;
 
 /// How rows are written.
-pub(crate) struct Form<R> {
+pub(crate) struct RowEncoder<R> {
     /// Before all rows.
     pub(crate) head: &'static str,
     /// Between two rows.
@@ -30,7 +30,7 @@ pub(crate) struct Form<R> {
     pub(crate) write: WriteRow<R>,
 }
 
-impl<R> Form<R> {
+impl<R> RowEncoder<R> {
     /// A JSON array of what a row is shown as.
     pub(crate) fn json<S: Serialize>(show: impl Fn(&R) -> S + Send + Sync + 'static) -> Self {
         Self {
@@ -110,7 +110,7 @@ impl<R> Form<R> {
     {
         struct Writing<S, R> {
             rows: S,
-            form: Form<R>,
+            form: RowEncoder<R>,
             buffer: BytesMut,
             /// When it is sent.
             full: usize,
@@ -195,8 +195,8 @@ mod tests {
         limits::response_memory::{self, AnswerRoom},
     };
 
-    fn form() -> Form<u32> {
-        Form::json(|n: &u32| "x".repeat(*n as usize))
+    fn form() -> RowEncoder<u32> {
+        RowEncoder::json(|n: &u32| "x".repeat(*n as usize))
     }
 
     async fn written(rows: Vec<Result<u32, StorageError>>) -> Vec<io::Result<Chunk>> {
@@ -222,7 +222,7 @@ mod tests {
             assert_eq!(body.size_hint().exact(), Some(expected.len() as u64), "whole");
             assert_eq!(body.collect().await.unwrap().to_bytes(), expected);
         }
-        let lines = Form::ndjson(|n: &u32| *n).whole(&[1, 2]).unwrap();
+        let lines = RowEncoder::ndjson(|n: &u32| *n).whole(&[1, 2]).unwrap();
         assert_eq!(lines, "1\n2\n");
     }
 

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-use crate::output::filter::WantedResults;
+use crate::output::filter::ResultSelection;
 
 const VERSION: &str = "1";
 
@@ -22,13 +22,13 @@ pub(crate) struct Cursor {
 
 impl Cursor {
     /// As clients see it.
-    pub(crate) fn text(self, wanted: &WantedResults) -> String {
+    pub(crate) fn text(self, wanted: &ResultSelection) -> String {
         let Self { epoch, after } = self;
         format!("{VERSION}-{epoch:x}-{after:x}-{}", sum(epoch, after, wanted))
     }
 
     /// None for what is no cursor of this version, or was given for another filter.
-    pub(crate) fn parse(text: &str, wanted: &WantedResults) -> Option<Self> {
+    pub(crate) fn parse(text: &str, wanted: &ResultSelection) -> Option<Self> {
         let mut numbers = text.split('-').skip(1);
         let mut number = || i64::from_str_radix(numbers.next()?, 16).ok();
         let cursor = Self {
@@ -39,7 +39,7 @@ impl Cursor {
     }
 }
 
-fn sum(epoch: i64, after: i64, wanted: &WantedResults) -> String {
+fn sum(epoch: i64, after: i64, wanted: &ResultSelection) -> String {
     let mut hash = Sha256::new_with_prefix("cursor of results");
     hash.update(epoch.to_be_bytes());
     hash.update(after.to_be_bytes());
@@ -61,9 +61,9 @@ mod tests {
 
     #[test]
     fn a_cursor_holds_for_its_filter_only() {
-        let wanted = |canonical: &str| WantedResults {
+        let wanted = |canonical: &str| ResultSelection {
             canonical: canonical.to_owned(),
-            ..WantedResults::default()
+            ..ResultSelection::default()
         };
         let cursor = Cursor {
             epoch: 3,

@@ -22,7 +22,7 @@ const MAX_CATEGORY_CHARS: usize = 40;
 
 /// Which results are wanted, and the same as a text by which two are told apart.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct WantedResults {
+pub(crate) struct ResultSelection {
     pub(crate) filter: ResultFilter,
     /// Each parameter with its value, in a fixed order.
     pub(crate) canonical: String,
@@ -91,7 +91,11 @@ pub(crate) const TEXT: Param = Param::new(
 const OF_RESULTS: [Param; 7] = [AUTHOR, TITLE, JOURNAL, CATEGORY, QUERY_ID, START_TIME, END_TIME];
 
 /// Reads the parameters of results; what is wrong is noted.
-pub(crate) fn of_results(reader: &mut ParamReader<'_>, query: &QueryString, zone: Zone) -> WantedResults {
+pub(crate) fn result_filter(
+    reader: &mut ParamReader<'_>,
+    query: &QueryString,
+    zone: Zone,
+) -> ResultSelection {
     let filter = ResultFilter {
         author: words(reader, query, &AUTHOR),
         title: words(reader, query, &TITLE),
@@ -114,11 +118,11 @@ pub(crate) fn of_results(reader: &mut ParamReader<'_>, query: &QueryString, zone
             canonical.extend([name, "=", &text, "\0"]);
         }
     }
-    WantedResults { filter, canonical }
+    ResultSelection { filter, canonical }
 }
 
 /// Reads the parameters of queries; what is wrong is noted.
-pub(crate) fn of_queries(reader: &mut ParamReader<'_>, query: &QueryString) -> QueryFilter {
+pub(crate) fn query_filter(reader: &mut ParamReader<'_>, query: &QueryString) -> QueryFilter {
     let status = reader.integer(&STATUS);
     QueryFilter {
         status: status.and_then(|status| i16::try_from(status).ok()),
@@ -195,14 +199,14 @@ fn time(
 mod tests {
     use super::*;
 
-    fn read(raw: &str) -> Result<WantedResults, serde_json::Value> {
+    fn read(raw: &str) -> Result<ResultSelection, serde_json::Value> {
         read_in(2, raw)
     }
 
-    fn read_in(zone: i64, raw: &str) -> Result<WantedResults, serde_json::Value> {
+    fn read_in(zone: i64, raw: &str) -> Result<ResultSelection, serde_json::Value> {
         let query = QueryString::parse(Some(raw));
         let mut reader = ParamReader::new(&query);
-        let wanted = of_results(&mut reader, &query, Zone::new(zone).unwrap());
+        let wanted = result_filter(&mut reader, &query, Zone::new(zone).unwrap());
         match reader.finish() {
             Ok(()) => Ok(wanted),
             Err(problems) => Err(serde_json::to_value(problems).unwrap()),

@@ -47,7 +47,7 @@ impl Default for Lag {
 
 impl Lag {
     /// Notes what was seen, by the one who looks; none for a server that is no replica, or does not answer.
-    pub(crate) fn note(&self, lag: Option<Duration>) {
+    pub(crate) fn record(&self, lag: Option<Duration>) {
         let millis = lag.map_or(UNKNOWN, |lag| i64::try_from(lag.as_millis()).unwrap_or(i64::MAX));
         let before = self.0.last.swap(millis, Ordering::Relaxed);
         let told = match before {
@@ -73,7 +73,7 @@ impl Lag {
 }
 
 /// The middleware of endpoints that read from a replica.
-pub(crate) async fn tell(State(lag): State<Lag>, request: Request, next: Next) -> Response {
+pub(crate) async fn add_header(State(lag): State<Lag>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(seconds) = lag.seen().map(|lag| lag.as_secs()).filter(|seconds| *seconds > 0) {
         let headers = response.headers_mut();
@@ -115,7 +115,7 @@ mod tests {
             (None, None),
         ];
         for (number, (seen, told)) in cases.into_iter().enumerate() {
-            lag.note(seen.map(Duration::from_millis));
+            lag.record(seen.map(Duration::from_millis));
             assert_eq!(
                 lag.clone().seen(),
                 told.map(Duration::from_millis),

@@ -7,14 +7,14 @@ use serde::Serialize;
 use storage::{ResultRow, StoredResult};
 
 use crate::{
-    output::body::Form,
+    output::body::RowEncoder,
     output::format::Format,
     output::{bibtex, csl, csv},
 };
 
 /// A result with all that is known of it.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct ResultView<'a> {
     #[serde(flatten)]
     row: &'a ResultRow,
     query_id: Option<i64>,
@@ -23,7 +23,7 @@ struct Shown<'a> {
     categories: Option<&'a str>,
 }
 
-impl<'a> From<&'a StoredResult> for Shown<'a> {
+impl<'a> From<&'a StoredResult> for ResultView<'a> {
     fn from(result: &'a StoredResult) -> Self {
         Self {
             row: &result.row,
@@ -36,21 +36,21 @@ impl<'a> From<&'a StoredResult> for Shown<'a> {
 }
 
 /// How results are written.
-pub(crate) fn form(format: Format) -> Form<StoredResult> {
+pub(crate) fn encoder(format: Format) -> RowEncoder<StoredResult> {
     match format {
-        Format::Json => Form::json(|result: &StoredResult| result.row.clone()),
-        Format::Ndjson => Form {
+        Format::Json => RowEncoder::json(|result: &StoredResult| result.row.clone()),
+        Format::Ndjson => RowEncoder {
             head: "",
             separator: "",
             tail: "",
             write: Box::new(|buffer, result| {
                 use bytes::BufMut;
-                serde_json::to_writer(buffer.writer(), &Shown::from(result))?;
+                serde_json::to_writer(buffer.writer(), &ResultView::from(result))?;
                 buffer.put_u8(b'\n');
                 Ok(())
             }),
         },
-        Format::Csv => Form {
+        Format::Csv => RowEncoder {
             head: "author,title,journal,query_id,timestamp,arxiv_id,categories\r\n",
             separator: "",
             tail: "",
@@ -69,7 +69,7 @@ pub(crate) fn form(format: Format) -> Form<StoredResult> {
                 Ok(())
             }),
         },
-        Format::Bibtex => Form {
+        Format::Bibtex => RowEncoder {
             head: "",
             separator: "\n",
             tail: "",
@@ -78,7 +78,7 @@ pub(crate) fn form(format: Format) -> Form<StoredResult> {
                 io::Result::Ok(())
             }),
         },
-        Format::CslJson => Form {
+        Format::CslJson => RowEncoder {
             head: "[",
             separator: ",",
             tail: "]",
@@ -212,7 +212,7 @@ pub(super) mod tests {
                 "author,title,journal,query_id,timestamp,arxiv_id,categories\r\n\"Paul Erdős, B\",\"On $x$, \"\"y\"\"\",,3,1711843200,2405.00001v2,math.CO cs.DM\r\n'=A,T,J,3,1711843200,,\r\n",
             ),
         ] {
-            assert_eq!(form(format).whole(&rows).unwrap(), expected);
+            assert_eq!(encoder(format).whole(&rows).unwrap(), expected);
         }
     }
 }

@@ -20,7 +20,7 @@ use service::{
 use crate::{
     app::App,
     app::settings::Settings,
-    auth::Guards,
+    auth::AccessControl,
     http::middleware::methods::fallback,
     http::middleware::{Layers, around_routes, before_routing},
     openapi, pages,
@@ -31,7 +31,7 @@ use crate::{
 pub(crate) fn router(
     app: App,
     settings: &Settings,
-    guards: &Arc<Guards>,
+    access_control: &Arc<AccessControl>,
     layers: Layers,
     liveness: Liveness,
     readiness: Readiness,
@@ -76,12 +76,12 @@ pub(crate) fn router(
             Endpoint::WriteResults => recording.clone().map(writes::results),
         };
         if let Some(routes) = of_endpoint {
-            router = router.merge(guards.before(endpoint, routes));
+            router = router.merge(access_control.protect(endpoint, routes));
         }
     }
     if let Some(states) = states {
         paths.extend(["/arxiv/{name}", "/arxiv/{name}/events", "/arxiv/{name}/results"]);
-        router = router.merge(guards.before(Endpoint::Arxiv, arxiv::query::routes(states)));
+        router = router.merge(access_control.protect(Endpoint::Arxiv, arxiv::query::routes(states)));
     }
     router = router.fallback(move |uri: Uri| async move { fallback(&paths, &uri) });
     before_routing(around_routes(router, layers), &settings.root_path)

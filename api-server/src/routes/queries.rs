@@ -22,8 +22,8 @@ use crate::{
     limits::client::Client,
     limits::request_body::{BodyRoom, SMALL_BODY},
     limits::response_memory::AnswerRoom,
-    output::body::Form,
-    output::filter::{STATUS, TEXT, of_queries},
+    output::body::RowEncoder,
+    output::filter::{STATUS, TEXT, query_filter},
     output::format::{FORMAT_OF_QUERIES, Format, OF_QUERIES},
     output::{csv, lag},
 };
@@ -103,7 +103,7 @@ fn routes(path: &str, methods: MethodRouter<QueryLog>, log: QueryLog) -> Router 
         methods
             .layer(from_fn(compress))
             .layer(map_response(crate::http::middleware::methods::by_accept))
-            .layer(from_fn_with_state(log.lag.clone(), lag::tell))
+            .layer(from_fn_with_state(log.lag.clone(), lag::add_header))
             .with_state(log),
     )
 }
@@ -181,7 +181,7 @@ impl Wanted {
     pub(crate) fn of_query(query: &QueryString, headers: &HeaderMap) -> Result<Self, ApiError> {
         let mut reader = ParamReader::new(query);
         let wanted = Self {
-            filter: of_queries(&mut reader, query),
+            filter: query_filter(&mut reader, query),
             format: Format::read(&mut reader, query, headers, OF_QUERIES),
         };
         reader.finish()?;
@@ -317,10 +317,10 @@ impl ShownQuery {
 }
 
 /// How queries are written.
-fn form(format: Format, zone: Zone) -> Form<QueryLogEntry> {
+fn form(format: Format, zone: Zone) -> RowEncoder<QueryLogEntry> {
     let show = move |row: &QueryLogEntry| ShownQuery::of(row, zone);
     match format {
-        Format::Csv => Form {
+        Format::Csv => RowEncoder {
             head: "query,timestamp,status,num_results\r\n",
             separator: "",
             tail: "",
@@ -336,8 +336,8 @@ fn form(format: Format, zone: Zone) -> Form<QueryLogEntry> {
                 Ok(())
             }),
         },
-        Format::Ndjson => Form::ndjson(show),
-        _ => Form::json(show),
+        Format::Ndjson => RowEncoder::ndjson(show),
+        _ => RowEncoder::json(show),
     }
 }
 

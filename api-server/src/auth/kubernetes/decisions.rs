@@ -17,17 +17,17 @@ const MAX_REFUSED: usize = 1024;
 
 /// A decision, and how long it holds.
 #[derive(Debug)]
-pub(super) struct Verdict<V> {
+pub(super) struct Decision<V> {
     /// `None` for a refusal.
     value: Option<V>,
     until: Instant,
 }
 
-impl<V> Verdict<V> {
-    pub(super) fn yes(value: V, kept: Duration) -> Self {
+impl<V> Decision<V> {
+    pub(super) fn allow(value: V, ttl: Duration) -> Self {
         Self {
             value: Some(value),
-            until: Instant::now() + kept,
+            until: Instant::now() + ttl,
         }
     }
 
@@ -37,26 +37,26 @@ impl<V> Verdict<V> {
         self
     }
 
-    pub(super) fn no(kept: Duration) -> Self {
+    pub(super) fn deny(ttl: Duration) -> Self {
         Self {
             value: None,
-            until: Instant::now() + kept,
+            until: Instant::now() + ttl,
         }
     }
 }
 
 /// One question's place. Empty while it is being decided.
-type Slot<V> = Arc<OnceCell<Verdict<V>>>;
+type Slot<V> = Arc<OnceCell<Decision<V>>>;
 
 /// The table.
-pub(super) struct Verdicts<K: Eq + Hash, V>(Mutex<Tables<K, V>>);
+pub(super) struct DecisionCache<K: Eq + Hash, V>(Mutex<Tables<K, V>>);
 
 struct Tables<K: Eq + Hash, V> {
     accepted: LruCache<K, Slot<V>>,
     refused: LruCache<K, Slot<V>>,
 }
 
-impl<K: Copy + Eq + Hash, V: Clone> Verdicts<K, V> {
+impl<K: Copy + Eq + Hash, V: Clone> DecisionCache<K, V> {
     pub(super) fn new() -> Self {
         Self(Mutex::new(Tables {
             accepted: LruCache::new(MAX_ACCEPTED),
@@ -69,26 +69,26 @@ impl<K: Copy + Eq + Hash, V: Clone> Verdicts<K, V> {
     pub(super) async fn get<E>(
         &self,
         key: K,
-        decide: impl Future<Output = Result<Verdict<V>, E>>,
+        decide: impl Future<Output = Result<Decision<V>, E>>,
     ) -> Result<Option<V>, E> {
         let slot = self.slot(&key);
-        let verdict = match slot.get_or_try_init(|| decide).await {
-            Ok(verdict) => verdict,
+        let decision = match slot.get_or_try_init(|| decide).await {
+            Ok(decision) => decision,
             Err(error) => {
                 self.forget(&key, &slot);
                 return Err(error);
             }
         };
-        if verdict.value.is_none() {
+        if decision.value.is_none() {
             self.refuse(key, &slot);
         }
-        Ok(verdict.value.clone())
+        Ok(decision.value.clone())
     }
 
     fn slot(&self, key: &K) -> Slot<V> {
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let holds = |slot: &&Slot<V>| slot.get().is_none_or(|verdict| verdict.until > now);
+        let holds = |slot: &&Slot<V>| slot.get().is_none_or(|decision| decision.until > now);
         if let Some(slot) = tables.accepted.get(key).filter(holds) {
             return Arc::clone(slot);
         }
@@ -146,18 +146,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_asked_at_once_is_decided_once_and_kept() {
-        let (verdicts, asked) = (Verdicts::<u32, u32>::new(), AtomicU32::new(0));
+        let (cache, asked) = (DecisionCache::<u32, u32>::new(), AtomicU32::new(0));
         let get = async |key: u32, good: bool| {
             let decide = async {
                 asked.fetch_add(1, Ordering::Relaxed);
                 sleep(Duration::from_millis(10)).await;
                 Ok::<_, Infallible>(if good {
-                    Verdict::yes(key, KEPT)
+                    Decision::allow(key, KEPT)
                 } else {
-                    Verdict::no(KEPT / 6)
+                    Decision::deny(KEPT / 6)
                 })
             };
-            verdicts.get(key, decide).await.unwrap()
+            cache.get(key, decide).await.unwrap()
         };
         let all = join_all((0..50).map(|_| get(1, true))).await;
         assert!(all.into_iter().all(|value| value == Some(1)));
@@ -173,13 +173,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_not_kept_and_the_next_one_decides() {
-        let verdicts = Verdicts::<u32, u32>::new();
+        let cache = DecisionCache::<u32, u32>::new();
         assert_eq!(
-            verdicts.get(1, async { Err::<Verdict<u32>, _>("away") }).await,
+            cache.get(1, async { Err::<Decision<u32>, _>("away") }).await,
             Err("away")
         );
-        assert!(verdicts.0.lock().unwrap().accepted.is_empty());
-        let stuck = verdicts.get(1, async {
+        assert!(cache.0.lock().unwrap().accepted.is_empty());
+        let stuck = cache.get(1, async {
             std::future::pending::<()>().await;
             Err("never")
         });
@@ -188,22 +188,22 @@ mod tests {
                 .await
                 .is_err()
         );
-        let decided = verdicts.get(1, async { Ok::<_, Infallible>(Verdict::yes(7, KEPT)) });
+        let decided = cache.get(1, async { Ok::<_, Infallible>(Decision::allow(7, KEPT)) });
         assert_eq!(decided.await, Ok(Some(7)));
     }
 
     #[tokio::test]
     async fn a_flood_of_bad_ones_pushes_out_nobody() {
-        let verdicts = Verdicts::<usize, u32>::new();
-        let yes = async { Ok::<_, Infallible>(Verdict::yes(7, KEPT)) };
-        verdicts.get(usize::MAX, yes).await.unwrap();
+        let cache = DecisionCache::<usize, u32>::new();
+        let yes = async { Ok::<_, Infallible>(Decision::allow(7, KEPT)) };
+        cache.get(usize::MAX, yes).await.unwrap();
         for key in 0..2 * MAX_ACCEPTED {
-            let no = async { Ok::<_, Infallible>(Verdict::no(KEPT)) };
-            assert_eq!(verdicts.get(key, no).await, Ok(None));
+            let no = async { Ok::<_, Infallible>(Decision::deny(KEPT)) };
+            assert_eq!(cache.get(key, no).await, Ok(None));
         }
         let never = async { Err("asked again") };
-        assert_eq!(verdicts.get(usize::MAX, never).await, Ok(Some(7)));
-        let tables = verdicts.0.lock().unwrap();
+        assert_eq!(cache.get(usize::MAX, never).await, Ok(Some(7)));
+        let tables = cache.0.lock().unwrap();
         assert_eq!((tables.accepted.len(), tables.refused.len()), (1, MAX_REFUSED));
     }
 }

@@ -1,4 +1,4 @@
-//! A user of Kubernetes, as a token proves it.
+//! A Kubernetes user, as authenticated by a token.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,19 +7,19 @@ use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use serde::Deserialize;
 
-/// All that an authorizer may decide by.
+/// Everything that an authorizer may use for its decision.
 #[derive(Debug)]
 pub(super) struct Identity {
     pub(super) username: String,
     pub(super) uid: Option<String>,
     pub(super) groups: Option<Vec<String>>,
     pub(super) extra: Option<BTreeMap<String, Vec<String>>>,
-    /// When the token runs out, where it says so.
+    /// When the token expires, if it says so.
     expires: Option<Timestamp>,
 }
 
 impl Identity {
-    /// `token` is one that Kubernetes has found good. `None` if it names nobody.
+    /// `token` is one that Kubernetes has accepted. `None` if the user has no name.
     pub(super) fn new(user: UserInfo, token: &str) -> Option<Self> {
         Some(Self {
             username: user.username.filter(|name| !name.is_empty())?,
@@ -30,14 +30,14 @@ impl Identity {
         })
     }
 
-    /// How long the token is still good, if it says so.
+    /// How long the token is still valid, if it says so.
     pub(super) fn lifetime(&self) -> Option<Duration> {
         let left = self.expires?.duration_since(Timestamp::now());
         Some(left.try_into().unwrap_or_default())
     }
 }
 
-/// The `exp` of a JSON Web Token (RFC 7519). Its signature was checked by Kubernetes; here it only shortens what is kept.
+/// The `exp` of a JSON Web Token (RFC 7519). Kubernetes has checked its signature; here it only shortens the time in cache.
 fn expiry(token: &str) -> Option<Timestamp> {
     #[derive(Deserialize)]
     struct Claims {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tokens_end_is_known_if_it_tells() {
+    fn expiry_is_read_from_the_claims_of_a_token() {
         let token = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
         let read = |token: &str| expiry(token).map(Timestamp::as_second);
         assert_eq!(

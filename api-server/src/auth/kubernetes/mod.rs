@@ -1,6 +1,6 @@
-//! Who may call what: the rights that Kubernetes knows. A bearer token is shown to Kubernetes (`TokenReview`), and who it
-//! names may call a path if a role gives the verb on it as a non-resource URL (`SubjectAccessReview`). Answers are kept
-//! for a short while; without an answer nothing is allowed.
+//! Authentication and authorization by Kubernetes. Kubernetes reviews a bearer token (`TokenReview`), and its user may call
+//! a path if a role grants the verb on it as a non-resource URL (`SubjectAccessReview`). Decisions are cached for a short
+//! time; without a decision nothing is allowed.
 
 mod decisions;
 mod identity;
@@ -13,22 +13,22 @@ use kube::Client;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 
-pub(crate) use reviews::why_not_allowed;
+pub(crate) use reviews::self_check;
 
 use crate::error::{ApiError, Code};
-use decisions::{Verdict, Verdicts};
+use decisions::{Decision, DecisionCache};
 use identity::Identity;
 use reviews::{ReviewError, Reviews};
 
-/// How long a refusal is kept, so that a right just given is soon felt.
-const REFUSED_KEPT: Duration = Duration::from_secs(5);
-/// Both reviews of one request, and the wait for their turns.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a denial is cached: short, so that a new right takes effect soon.
+const DENIED_TTL: Duration = Duration::from_secs(5);
+/// Timeout of both reviews of one request, including the wait for their slots.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Which endpoints ask who calls.
+/// Which endpoints require a token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
-pub(crate) enum Guarded {
-    /// None: whoever reaches the port may call everything.
+pub(crate) enum ProtectedEndpoints {
+    /// None: every client that reaches the port may call everything.
     Off,
     /// /arxiv-api, /get-sequence, /read-… and /write-….
     Backend,
@@ -36,43 +36,43 @@ pub(crate) enum Guarded {
     All,
 }
 
-/// Stands for a token: the token itself is kept nowhere.
+/// The cache key of a token: the token itself is never stored.
 type TokenHash = [u8; 32];
 
-/// Who shows a token.
+/// The user of a token.
 #[derive(Clone)]
-struct Known {
+struct CachedIdentity {
     identity: Arc<Identity>,
-    /// Until when that holds, and all that rests on it.
+    /// When this expires, with all rights that depend on it.
     until: Instant,
 }
 
-/// Decides, and remembers.
-pub(crate) struct Access {
+/// Authenticates and authorizes requests, with a cache.
+pub(crate) struct KubernetesAuth {
     reviews: Reviews,
-    /// How long what was allowed is kept.
-    kept: Duration,
-    identities: Verdicts<TokenHash, Known>,
-    rights: Verdicts<(TokenHash, &'static str, &'static str), ()>,
+    /// How long an allowance is cached.
+    ttl: Duration,
+    identities: DecisionCache<TokenHash, CachedIdentity>,
+    rights: DecisionCache<(TokenHash, &'static str, &'static str), ()>,
 }
 
-impl Access {
-    /// `audience`: whom a token must be meant for.
-    pub(crate) fn new(client: Client, audience: String, kept: Duration) -> Self {
+impl KubernetesAuth {
+    /// `audience`: the audience that a token must have.
+    pub(crate) fn new(client: Client, audience: String, ttl: Duration) -> Self {
         Self {
             reviews: Reviews::new(client, audience),
-            kept,
-            identities: Verdicts::new(),
-            rights: Verdicts::new(),
+            ttl,
+            identities: DecisionCache::new(),
+            rights: DecisionCache::new(),
         }
     }
 
-    /// The name of the user who sends this request, if it may call `path` with this method.
+    /// The name of the user that sends this request, if the user may call `path` with this method.
     ///
     /// 1. Read the token.
-    /// 2. Who is it? (`TokenReview`)
-    /// 3. May they? (`SubjectAccessReview`)
-    pub(crate) async fn admit(
+    /// 2. Authenticate its user (`TokenReview`).
+    /// 3. Authorize the user (`SubjectAccessReview`).
+    pub(crate) async fn authorize(
         &self,
         headers: &HeaderMap,
         method: &Method,
@@ -80,17 +80,17 @@ impl Access {
     ) -> Result<String, ApiError> {
         let token = bearer(headers)?;
         let verb = verb(method);
-        match timeout(PATIENCE, self.decide(token, verb, path)).await {
+        match timeout(TIMEOUT, self.decide(token, verb, path)).await {
             Ok(Ok(decision)) => decision,
             Ok(Err(error)) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "who calls, or whether they may, is not known"
+                    "a request was not authorized: Kubernetes is unavailable"
                 );
                 Err(ApiError::unavailable(Code::KubernetesUnavailable))
             }
             Err(_) => {
-                tracing::warn!("Kubernetes did not say in time who calls, or whether they may");
+                tracing::warn!("a request was not authorized: Kubernetes did not respond in time");
                 Err(ApiError::unavailable(Code::KubernetesUnavailable))
             }
         }
@@ -106,29 +106,29 @@ impl Access {
         let who = async {
             Ok(match self.reviews.identity(token).await? {
                 Some(identity) => {
-                    // A token that runs out meanwhile is shown to Kubernetes again.
-                    let kept = identity.lifetime().map_or(self.kept, |left| left.min(self.kept));
-                    let known = Known {
+                    // Not cached for longer than the token is valid.
+                    let ttl = identity.lifetime().map_or(self.ttl, |left| left.min(self.ttl));
+                    let known = CachedIdentity {
                         identity: Arc::new(identity),
-                        until: Instant::now() + kept,
+                        until: Instant::now() + ttl,
                     };
-                    Verdict::yes(known.clone(), kept).until(known.until)
+                    Decision::allow(known.clone(), ttl).until(known.until)
                 }
-                None => Verdict::no(REFUSED_KEPT),
+                None => Decision::deny(DENIED_TTL),
             })
         };
-        let Some(Known { identity, until }) = self.identities.get(hash, who).await? else {
+        let Some(CachedIdentity { identity, until }) = self.identities.get(hash, who).await? else {
             return Ok(Err(ApiError::new(
                 Code::InvalidToken,
-                "The bearer token is not valid here: it is unknown, has run out, or is meant for another audience",
+                "The bearer token is not valid here: it is unknown, has expired, or is for another audience",
             )));
         };
         let may = async {
             Ok(if self.reviews.allowed(&identity, verb, path).await? {
-                // A group that is taken away is felt when the token is shown again, so the right goes with it.
-                Verdict::yes((), self.kept).until(until)
+                // The right depends on the user's groups, so it expires with the identity.
+                Decision::allow((), self.ttl).until(until)
             } else {
-                Verdict::no(REFUSED_KEPT)
+                Decision::deny(DENIED_TTL)
             })
         };
         if self.rights.get((hash, path, verb), may).await?.is_none() {
@@ -160,7 +160,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     })
 }
 
-/// The verb of a method in a role. HEAD gives less than GET, and needs no right of its own.
+/// The verb of a method in a role. HEAD returns less than GET, and needs no right of its own.
 fn verb(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" | "HEAD" => "get",
@@ -184,9 +184,9 @@ mod tests {
 
     use super::*;
 
-    const KEPT: Duration = Duration::from_secs(30);
+    const TTL: Duration = Duration::from_secs(30);
 
-    /// A Kubernetes that knows one user, whose groups change, and lets one group do everything.
+    /// A Kubernetes API that knows one user with changing groups, and allows one group everything.
     fn kubernetes(groups: &Arc<Mutex<Vec<&'static str>>>) -> Client {
         let groups = Arc::clone(groups);
         let answer = tower::service_fn(move |request: Request<Body>| {
@@ -210,28 +210,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_group_that_is_taken_away_is_felt_as_soon_as_a_token() {
+    async fn removed_group_takes_effect_when_the_cached_identity_expires() {
         let groups = Arc::new(Mutex::new(vec!["readers"]));
-        let access = Access::new(kubernetes(&groups), "here".into(), KEPT);
+        let access = KubernetesAuth::new(kubernetes(&groups), "here".into(), TTL);
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer t"));
         let asked = async |path| {
-            let admitted = access.admit(&headers, &Method::GET, path).await;
+            let admitted = access.authorize(&headers, &Method::GET, path).await;
             admitted.map_err(|error| error.code())
         };
         assert_eq!(asked("/results").await, Ok("u".into()));
         groups.lock().unwrap().clear();
-        // The groups are those that were known, also for what is asked for the first time; but no longer than that.
-        tokio::time::advance(KEPT / 2).await;
+        // New decisions use the cached groups, but no longer than the identity is cached.
+        tokio::time::advance(TTL / 2).await;
         assert_eq!(asked("/queries").await, Ok("u".into()));
-        tokio::time::advance(KEPT / 2 + Duration::from_secs(1)).await;
+        tokio::time::advance(TTL / 2 + Duration::from_secs(1)).await;
         for path in ["/results", "/queries"] {
             assert_eq!(asked(path).await, Err(Code::Forbidden), "{path}");
         }
     }
 
     #[test]
-    fn tokens_are_read() {
+    fn bearer_token_is_read_from_the_authorization_header() {
         let cases = [
             ("Bearer abc.def-_~+/=", Ok("abc.def-_~+/=")),
             ("bearer  abc", Ok("abc")),

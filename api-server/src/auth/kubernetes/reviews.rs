@@ -1,4 +1,5 @@
-//! What is asked of Kubernetes.
+//! The review requests to Kubernetes: `TokenReview`, `SubjectAccessReview`, and of this process itself
+//! `SelfSubjectAccessReview`.
 
 use std::time::Duration;
 
@@ -15,26 +16,26 @@ use tokio::sync::Semaphore;
 
 use crate::auth::kubernetes::identity::Identity;
 
-/// Reviews at once: each takes some milliseconds, and a flood of unknown tokens is not passed on to Kubernetes.
+/// Concurrent reviews: each takes some milliseconds, and a flood of unknown tokens is not passed on to Kubernetes.
 const MAX_IN_FLIGHT: usize = 16;
-/// One review, and the wait for its turn before it.
+/// Timeout of one review, including the wait for a slot.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why there is no answer. No variant holds a token.
+/// Why a review failed. No variant contains a token.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReviewError {
-    /// No connection, a server error, or the right to ask is missing.
-    #[error("Kubernetes did not review")]
-    Away(#[source] Box<Error>),
-    /// No answer in time.
-    #[error("Kubernetes did not review in time")]
+    /// No connection, a server error, or this process lacks the right to create reviews.
+    #[error("the review request to Kubernetes failed")]
+    Unavailable(#[source] Box<Error>),
+    /// No response in time.
+    #[error("the review request to Kubernetes timed out")]
     TimedOut,
-    /// An answer that does not say what was asked.
-    #[error("Kubernetes' review lacks its outcome")]
+    /// A response without the requested status.
+    #[error("the review response of Kubernetes has no status")]
     Incomplete,
 }
 
-/// Asks.
+/// Sends review requests.
 pub(super) struct Reviews {
     client: Client,
     audience: String,
@@ -50,7 +51,7 @@ impl Reviews {
         }
     }
 
-    /// Whose token it is; `None` if it is nobody's, or not meant for us.
+    /// The user of a token; `None` if the token is unknown, expired, or has another audience.
     pub(super) async fn identity(&self, token: &str) -> Result<Option<Identity>, ReviewError> {
         let review = TokenReview {
             spec: TokenReviewSpec {
@@ -59,8 +60,12 @@ impl Reviews {
             },
             ..TokenReview::default()
         };
-        let status = self.ask(&review).await?.status.ok_or(ReviewError::Incomplete)?;
-        // An authenticator that knows no audiences leaves them out: then nobody checked whom the token is for.
+        let status = self
+            .create(&review)
+            .await?
+            .status
+            .ok_or(ReviewError::Incomplete)?;
+        // An authenticator that does not support audiences leaves them out: then nobody checked the token's audience.
         let for_us = status
             .audiences
             .is_some_and(|audiences| audiences.contains(&self.audience));
@@ -70,7 +75,7 @@ impl Reviews {
         })
     }
 
-    /// Whether a role gives this user the verb on the path.
+    /// Whether a role grants this user the verb on the path.
     pub(super) async fn allowed(
         &self,
         identity: &Identity,
@@ -91,11 +96,15 @@ impl Reviews {
             },
             ..SubjectAccessReview::default()
         };
-        let status = self.ask(&review).await?.status.ok_or(ReviewError::Incomplete)?;
+        let status = self
+            .create(&review)
+            .await?
+            .status
+            .ok_or(ReviewError::Incomplete)?;
         Ok(status.allowed && status.denied != Some(true))
     }
 
-    async fn ask<K>(&self, review: &K) -> Result<K, ReviewError>
+    async fn create<K>(&self, review: &K) -> Result<K, ReviewError>
     where
         K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Serialize,
     {
@@ -106,12 +115,12 @@ impl Reviews {
             api.create(&PostParams::default(), review).await
         });
         let answer = answer.await.map_err(|_| ReviewError::TimedOut)?;
-        answer.map_err(|error| ReviewError::Away(Box::new(error)))
+        answer.map_err(|error| ReviewError::Unavailable(Box::new(error)))
     }
 }
 
-/// Why this process could not ask, as far as its own rights go; `Err` when Kubernetes does not answer at all.
-pub(crate) async fn why_not_allowed(client: &Client) -> Result<Option<&'static str>, Error> {
+/// Which right this process lacks to create reviews, if any; `Err` if Kubernetes does not respond.
+pub(crate) async fn self_check(client: &Client) -> Result<Option<&'static str>, Error> {
     let needed = [
         (
             "authentication.k8s.io",

@@ -1,4 +1,4 @@
-//! Whether one more query is taken.
+//! Admission: whether one more query may be created.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,31 +10,31 @@ use crate::{
 /// When to come back if too many queries are pending: several turns at arXiv later.
 const PENDING_RETRY_AFTER: Duration = Duration::from_secs(15);
 
-/// Most queries that may be pending.
+/// Maximum numbers of pending queries.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    /// In the namespace, whoever made them.
-    pub(crate) in_all: usize,
-    /// Made for one client, by whichever process.
-    pub(crate) of_client: usize,
+pub(crate) struct Quotas {
+    /// In the namespace, of all clients.
+    pub(crate) total: usize,
+    /// Of one client, created by any process.
+    pub(crate) per_client: usize,
 }
 
-/// The bound that is reached.
+/// The quota that is used up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Full {
-    InAll(usize),
-    OfClient(usize),
+pub(crate) enum QuotaExceeded {
+    Total(usize),
+    PerClient(usize),
 }
 
-impl From<Full> for ApiError {
-    fn from(full: Full) -> Self {
-        let (code, detail, limit) = match full {
-            Full::InAll(most) => (
+impl From<QuotaExceeded> for ApiError {
+    fn from(quota: QuotaExceeded) -> Self {
+        let (code, detail, limit) = match quota {
+            QuotaExceeded::Total(most) => (
                 Code::TooManyPending,
                 "Too many queries are waiting for their turn",
                 Limit::Pending { most },
             ),
-            Full::OfClient(most) => (
+            QuotaExceeded::PerClient(most) => (
                 Code::TooManyPendingOfClient,
                 "Too many of your queries are waiting for their turn",
                 Limit::PendingOfClient { most },
@@ -46,49 +46,53 @@ impl From<Full> for ApiError {
     }
 }
 
-/// A query that counts as pending before Kubernetes has it; given back when dropped, unless it was made.
+/// Counts a query as pending before Kubernetes has its object; dropping it undoes that, unless it was committed.
 pub(crate) struct Admission {
     backlog: Arc<Backlog>,
     name: String,
-    made: bool,
+    committed: bool,
 }
 
 impl Backlog {
-    /// Takes a query of this name for the client with this label. What other processes are about to make is not seen
-    /// yet: several together may overshoot by what they have under way.
-    pub(crate) fn admit(self: &Arc<Self>, name: &str, client: Option<&str>) -> Result<Admission, Full> {
+    /// Admits a query of this name for the client with this label. This process does not see yet what other processes
+    /// are about to create: several together may exceed the quota by the number of creates in flight.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        name: &str,
+        client: Option<&str>,
+    ) -> Result<Admission, QuotaExceeded> {
         let mut state = self.lock();
-        if state.pending() >= self.bounds.in_all {
-            return Err(Full::InAll(self.bounds.in_all));
+        if state.pending() >= self.quotas.total {
+            return Err(QuotaExceeded::Total(self.quotas.total));
         }
         let of_client = client.and_then(|client| state.of_client.get(client)).copied();
-        if of_client.unwrap_or(0) >= self.bounds.of_client {
-            return Err(Full::OfClient(self.bounds.of_client));
+        if of_client.unwrap_or(0) >= self.quotas.per_client {
+            return Err(QuotaExceeded::PerClient(self.quotas.per_client));
         }
         // Two requests with one key are about one object.
-        if !state.has(name) && !state.coming.contains_key(name) {
+        if !state.has(name) && !state.creating.contains_key(name) {
             state.count_client(client);
-            state.coming.insert(name.to_owned(), client.map(str::to_owned));
+            state.creating.insert(name.to_owned(), client.map(str::to_owned));
         }
         Ok(Admission {
             backlog: Arc::clone(self),
             name: name.to_owned(),
-            made: false,
+            committed: false,
         })
     }
 }
 
 impl Admission {
-    /// The query was made: it counts until the watch has seen it.
-    pub(crate) fn made(mut self) {
-        self.made = true;
+    /// The query was created: it counts until the watch has seen it.
+    pub(crate) fn commit(mut self) {
+        self.committed = true;
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        if !self.made {
-            self.backlog.lock().forget_coming(&self.name);
+        if !self.committed {
+            self.backlog.lock().forget_creating(&self.name);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What waits in this namespace: how much of it, whose it is, and where each query stands. Fed by the one watch; what
-//! has ended is forgotten but for the last few.
+//! The unfinished queries of this namespace: how many there are, to which clients they belong, and the position of each
+//! in the queue. Updated by the one watch; of the finished queries only the last few are kept.
 
 mod admission;
-mod places;
+mod positions;
 mod searched;
 mod snapshot;
 mod waiting;
@@ -17,24 +17,24 @@ use crd::ArxivQuery;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
-pub(crate) use admission::Bounds;
-pub(crate) use places::InQueue;
-pub(crate) use searched::Searched;
+pub(crate) use admission::Quotas;
+pub(crate) use positions::QueuePosition;
+pub(crate) use searched::SearchSummary;
 pub(crate) use snapshot::{Counts, Snapshot};
-pub(crate) use waiting::Waiting;
+pub(crate) use waiting::QueuedQuery;
 
-/// Queries whose place is known: at some 400 bytes each a few megabytes. Those beyond are only counted.
-const MAX_HELD: usize = 20_000;
-/// Ended queries that are remembered, newest first.
+/// Queries whose position is known: at some 400 bytes each a few megabytes. Queries beyond this number are only counted.
+const MAX_TRACKED: usize = 20_000;
+/// Finished queries that are kept, newest first.
 const MAX_ENDED: usize = 20;
 
 /// The unfinished queries of the namespace.
 pub(crate) struct Backlog {
     state: Mutex<State>,
-    /// Raised at each change.
+    /// A version, incremented at each change.
     changes: watch::Sender<u64>,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
-    bounds: Bounds,
+    quotas: Quotas,
     /// The least time between two requests to arXiv.
     interval: Duration,
     count: Gauge,
@@ -42,39 +42,39 @@ pub(crate) struct Backlog {
 
 #[derive(Default)]
 struct State {
-    held: HashMap<Arc<str>, Arc<Waiting>>,
-    /// How many of those want a turn: all but the suspended ones, however long they stay.
-    wanting: usize,
-    /// Names beyond those that are held.
-    counted: HashSet<Arc<str>>,
-    /// Made, or being made, by this process and not seen by the watch so far: the label of their client.
-    coming: HashMap<String, Option<String>>,
+    tracked: HashMap<Arc<str>, Arc<QueuedQuery>>,
+    /// How many of those are in the queue: all but the suspended ones.
+    runnable: usize,
+    /// The names of queries beyond [`MAX_TRACKED`].
+    overflow: HashSet<Arc<str>>,
+    /// Queries that this process creates or created and that the watch has not seen so far: the label of their client.
+    creating: HashMap<String, Option<String>>,
     of_client: HashMap<String, usize>,
     ended: VecDeque<Arc<ArxivQuery>>,
 }
 
-/// A list of the unfinished queries on its way.
+/// A list of the unfinished queries that is being read.
 pub(crate) struct Listing {
     state: State,
-    /// Names that were coming before the list was asked for: they are in it, or have ended.
+    /// Names that were in `creating` before the list was requested: they are in the list, or have finished.
     awaited: Vec<String>,
 }
 
 impl Listing {
     pub(crate) fn add(&mut self, object: &ArxivQuery) {
         if let Some(name) = object.metadata.name.as_deref() {
-            self.state.hold(name, object);
+            self.state.track(name, object);
         }
     }
 }
 
 impl Backlog {
-    pub(crate) fn new(bounds: Bounds, interval: Duration, count: Gauge) -> Arc<Self> {
+    pub(crate) fn new(quotas: Quotas, interval: Duration, count: Gauge) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             changes: watch::Sender::new(0),
             snapshot: Mutex::default(),
-            bounds,
+            quotas,
             interval,
             count,
         })
@@ -87,29 +87,29 @@ impl Backlog {
     pub(crate) fn begin_listing(&self) -> Listing {
         Listing {
             state: State::default(),
-            awaited: self.lock().coming.keys().cloned().collect(),
+            awaited: self.lock().creating.keys().cloned().collect(),
         }
     }
 
-    /// The list is complete, and what was known before is replaced by it.
-    pub(crate) fn listed(&self, listing: Listing) {
+    /// The list is complete: it replaces what was known before.
+    pub(crate) fn replace(&self, listing: Listing) {
         {
             let mut state = self.lock();
             let mut listed = listing.state;
             listed.ended = std::mem::take(&mut state.ended);
-            for (name, waiting) in &mut listed.held {
-                if let Some(known) = state.held.get(name) {
-                    Arc::make_mut(waiting).seen_before(known);
+            for (name, waiting) in &mut listed.tracked {
+                if let Some(known) = state.tracked.get(name) {
+                    Arc::make_mut(waiting).keep_age_of(known);
                 }
             }
-            let mut coming = std::mem::take(&mut state.coming);
+            let mut creating = std::mem::take(&mut state.creating);
             for name in &listing.awaited {
-                coming.remove(name);
+                creating.remove(name);
             }
-            for (name, client) in coming {
+            for (name, client) in creating {
                 if !listed.has(&name) {
                     listed.count_client(client.as_deref());
-                    listed.coming.insert(name, client);
+                    listed.creating.insert(name, client);
                 }
             }
             *state = listed;
@@ -117,30 +117,30 @@ impl Backlog {
         self.changed();
     }
 
-    /// An object as it is now.
-    pub(crate) fn seen(&self, object: &Arc<ArxivQuery>) {
+    /// The current state of an object.
+    pub(crate) fn on_update(&self, object: &Arc<ArxivQuery>) {
         let Some(name) = object.metadata.name.as_deref() else {
             return;
         };
         {
             let mut state = self.lock();
-            state.forget_coming(name);
+            state.forget_creating(name);
             if object.phase().is_final() {
-                state.drop_held(name);
+                state.untrack(name);
                 state.remember(object);
             } else {
-                state.hold(name, object);
+                state.track(name, object);
             }
         }
         self.changed();
     }
 
-    /// The object of this name is gone.
-    pub(crate) fn gone(&self, name: &str) {
+    /// The object of this name was deleted.
+    pub(crate) fn on_delete(&self, name: &str) {
         {
             let mut state = self.lock();
-            state.forget_coming(name);
-            state.drop_held(name);
+            state.forget_creating(name);
+            state.untrack(name);
             state
                 .ended
                 .retain(|object| object.metadata.name.as_deref() != Some(name));
@@ -148,15 +148,15 @@ impl Backlog {
         self.changed();
     }
 
-    /// Whether queries that are only counted could be held by now, if they were listed again.
-    pub(crate) fn has_lost_sight(&self) -> bool {
+    /// Whether a new list would make room for tracking queries that are only counted now.
+    pub(crate) fn needs_relist(&self) -> bool {
         let state = self.lock();
-        !state.counted.is_empty() && state.held.len() < MAX_HELD / 2
+        !state.overflow.is_empty() && state.tracked.len() < MAX_TRACKED / 2
     }
 
-    /// Where a query stands, if it waits.
-    pub(crate) fn place(&self, name: &str) -> Option<InQueue> {
-        self.snapshot().place(name)
+    /// A query's position in the queue, if it waits.
+    pub(crate) fn position(&self, name: &str) -> Option<QueuePosition> {
+        self.snapshot().position(name)
     }
 
     /// A receiver of changes, which may come very often.
@@ -173,42 +173,42 @@ impl Backlog {
 
 impl State {
     fn len(&self) -> usize {
-        self.held.len() + self.counted.len()
+        self.tracked.len() + self.overflow.len()
     }
 
     fn has(&self, name: &str) -> bool {
-        self.held.contains_key(name) || self.counted.contains(name)
+        self.tracked.contains_key(name) || self.overflow.contains(name)
     }
 
-    fn hold(&mut self, name: &str, object: &ArxivQuery) {
-        let mut waiting = Waiting::of(object);
-        if let Some(known) = self.held.get(name) {
-            waiting.seen_before(known);
+    fn track(&mut self, name: &str, object: &ArxivQuery) {
+        let mut waiting = QueuedQuery::of(object);
+        if let Some(known) = self.tracked.get(name) {
+            waiting.keep_age_of(known);
         }
-        self.drop_held(name);
-        if self.held.len() >= MAX_HELD {
-            self.counted.insert(name.into());
+        self.untrack(name);
+        if self.tracked.len() >= MAX_TRACKED {
+            self.overflow.insert(name.into());
             return;
         }
-        if waiting.wants_a_turn() {
-            self.wanting += 1;
+        if waiting.is_runnable() {
+            self.runnable += 1;
             self.count_client(waiting.client.as_deref());
         }
-        self.held.insert(name.into(), Arc::new(waiting));
+        self.tracked.insert(name.into(), Arc::new(waiting));
     }
 
-    fn drop_held(&mut self, name: &str) {
-        self.counted.remove(name);
-        if let Some(waiting) = self.held.remove(name)
-            && waiting.wants_a_turn()
+    fn untrack(&mut self, name: &str) {
+        self.overflow.remove(name);
+        if let Some(waiting) = self.tracked.remove(name)
+            && waiting.is_runnable()
         {
-            self.wanting -= 1;
+            self.runnable -= 1;
             self.discount_client(waiting.client.as_deref());
         }
     }
 
-    fn forget_coming(&mut self, name: &str) {
-        if let Some(client) = self.coming.remove(name) {
+    fn forget_creating(&mut self, name: &str) {
+        if let Some(client) = self.creating.remove(name) {
             self.discount_client(client.as_deref());
         }
     }
@@ -236,9 +236,9 @@ impl State {
         }
     }
 
-    /// Queries that want a turn, those on their way to Kubernetes included.
+    /// Queries in the queue, including those that are being created.
     fn pending(&self) -> usize {
-        self.wanting + self.counted.len() + self.coming.len()
+        self.runnable + self.overflow.len() + self.creating.len()
     }
 }
 

@@ -1,16 +1,16 @@
-//! What a query searches for, in short.
+//! A short form of a query's search, for lists.
 
 use crd::ArxivQuerySpec;
 use serde::{Serialize, Serializer};
 
-/// Characters of a value that are shown.
-const SHOWN: usize = 120;
+/// Longest value in characters; the rest is replaced by an ellipsis.
+const MAX_CHARS: usize = 120;
 
-/// The search fields that are given, each with the beginning of its value.
+/// The search fields that are set, each with the beginning of its value.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Searched(Box<[(&'static str, Box<str>)]>);
+pub(crate) struct SearchSummary(Box<[(&'static str, Box<str>)]>);
 
-impl Searched {
+impl SearchSummary {
     pub(crate) fn of(spec: &ArxivQuerySpec) -> Self {
         let ids = spec.id_list.as_ref().map(|ids| ids.join(","));
         let fields = [
@@ -34,13 +34,13 @@ impl Searched {
 }
 
 fn cut(value: &str) -> Box<str> {
-    match value.char_indices().nth(SHOWN) {
+    match value.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()).into(),
         None => value.into(),
     }
 }
 
-impl Serialize for Searched {
+impl Serialize for SearchSummary {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
@@ -51,16 +51,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_values_are_cut_between_characters() {
+    fn search_summary_cuts_long_values_at_a_character() {
         let spec = ArxivQuerySpec {
-            author: Some("ű".repeat(SHOWN + 1)),
-            title: Some("ű".repeat(SHOWN)),
+            author: Some("ű".repeat(MAX_CHARS + 1)),
+            title: Some("ű".repeat(MAX_CHARS)),
             ..ArxivQuerySpec::default()
         };
-        let told = serde_json::to_value(Searched::of(&spec)).unwrap();
-        let whole = "ű".repeat(SHOWN);
+        let summary = serde_json::to_value(SearchSummary::of(&spec)).unwrap();
+        let whole = "ű".repeat(MAX_CHARS);
         assert_eq!(
-            told,
+            summary,
             serde_json::json!({"author": format!("{whole}…"), "title": whole})
         );
     }

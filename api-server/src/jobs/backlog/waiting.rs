@@ -1,4 +1,4 @@
-//! What is held of an unfinished query.
+//! The part of an unfinished query that is kept in memory.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -8,37 +8,37 @@ use jiff::Timestamp;
 use queue::Since;
 use uuid::Uuid;
 
-use crate::jobs::backlog::Searched;
+use crate::jobs::backlog::SearchSummary;
 
-/// An unfinished query, as far as its place and a line in a list need it.
+/// An unfinished query: what its position in the queue and its entry in a list need.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Waiting {
+pub(crate) struct QueuedQuery {
     pub(crate) uid: Uuid,
     pub(crate) created: Timestamp,
-    /// Since when it waits, as its object told when it was first seen.
+    /// Since when it waits, as its object said when it was first seen.
     made: Since,
-    /// When it had its first slice, if it needs several: it stands behind those that came before that.
+    /// When its first slice was fetched, if it needs several: it comes after the queries that were created before that.
     had_slice: Option<Timestamp>,
     pub(crate) phase: Phase,
     pub(crate) priority: i32,
-    /// The label of the client it was made for.
+    /// The label of its client.
     pub(crate) client: Option<Box<str>>,
     /// Queries with the same one share their requests.
     pub(crate) asks: u64,
-    /// Requests that it needs.
+    /// The number of requests to arXiv that it needs.
     pub(crate) requests: u32,
-    /// What is searched for, in short.
-    pub(crate) search: Searched,
+    /// The search, in short.
+    pub(crate) search: SearchSummary,
     pub(crate) message: Option<Box<str>>,
     pub(crate) num_results: Option<i64>,
     pub(crate) num_entries: Option<i64>,
     pub(crate) attempts: Option<i32>,
     pub(crate) started: Option<Timestamp>,
-    /// Until when arXiv is left alone, as far as this query was told.
+    /// Until when no request is sent to arXiv, as this query's status says.
     pub(crate) retry_after: Option<Timestamp>,
 }
 
-impl Waiting {
+impl QueuedQuery {
     pub(crate) fn of(object: &ArxivQuery) -> Self {
         let metadata = &object.metadata;
         let status = object.status.as_ref();
@@ -67,7 +67,7 @@ impl Waiting {
             client: label.map(|client| client.as_str().into()),
             asks: asks(object),
             requests,
-            search: Searched::of(&object.spec),
+            search: SearchSummary::of(&object.spec),
             message: status
                 .and_then(|status| status.message.as_deref())
                 .map(Into::into),
@@ -79,20 +79,20 @@ impl Waiting {
         }
     }
 
-    /// Takes over what only the first sight of the same object tells.
-    pub(super) fn seen_before(&mut self, known: &Self) {
+    /// Keeps the age from the first time the same object was seen: later versions do not have it.
+    pub(super) fn keep_age_of(&mut self, known: &Self) {
         if known.uid == self.uid {
             self.made = known.made;
         }
     }
 
-    /// Since when it waits for its turn.
+    /// Since when it waits for its next request.
     pub(super) fn since(&self) -> Since {
         self.had_slice.map_or(self.made, Since::answered)
     }
 
-    /// Whether it stands in the queue.
-    pub(crate) fn wants_a_turn(&self) -> bool {
+    /// Whether it is in the queue.
+    pub(crate) fn is_runnable(&self) -> bool {
         matches!(self.phase, Phase::Pending | Phase::Running)
     }
 }

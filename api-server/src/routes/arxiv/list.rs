@@ -15,7 +15,7 @@ use crate::{
     error::{ApiError, Code},
     jobs::backlog::Backlog,
     jobs::client::{KubernetesError, Objects},
-    jobs::view::ObjectState,
+    jobs::view::QueryView,
     limits::client::Client,
     limits::response_memory::AnswerRoom,
     limits::streams::Streams,
@@ -210,7 +210,7 @@ impl Lists {
             .iter()
             .map(|object| {
                 let name = object.metadata.name.as_deref().unwrap_or_default();
-                ObjectState::of(object, snapshot.place(name))
+                QueryView::from_object(object, snapshot.position(name))
             })
             .collect();
         let body = Body::from(place.whole(json(&states)?)?);

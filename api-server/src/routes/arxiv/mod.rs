@@ -28,9 +28,9 @@ use crate::{
     http::middleware::root_path::RootPath,
     http::middleware::unknown_params::{Known, strict_by},
     jobs::idempotency::IdempotencyKey,
-    jobs::outcome::{Outcome, outcome},
-    jobs::submit::{Searches, Stand, Wish},
-    jobs::view::ObjectState,
+    jobs::outcome::outcome,
+    jobs::submit::{QuerySubmitter, SubmitRequest},
+    jobs::view::QueryView,
     limits::request_body::{BodyRoom, SMALL_BODY},
     routes::arxiv::list::{ListParams, Lists},
     routes::arxiv::new_query::NewQuery,
@@ -46,7 +46,7 @@ use wire::{
 /// What /arxiv needs.
 #[derive(Clone)]
 pub(crate) struct Arxiv {
-    pub(crate) searches: Arc<Searches>,
+    pub(crate) searches: Arc<QuerySubmitter>,
     pub(crate) lists: Arc<Lists>,
     pub(crate) room: BodyRoom,
 }
@@ -94,7 +94,7 @@ async fn search_or_list(
 /// 200 with what was found, or arXiv's error; 202 when it takes too long, when the client asks for that, or when this
 /// process has to end.
 async fn search(
-    searches: &Searches,
+    searches: &QuerySubmitter,
     query: &QueryString,
     headers: &HeaderMap,
     extensions: &Extensions,
@@ -103,21 +103,19 @@ async fn search(
     let call = params.call("search");
     service::notice!(component = "frontend", origin = "arxiv.search", "{call}: called");
     let preferences = Preferences::read(headers);
-    let wish = Wish {
+    let submit_request = SubmitRequest {
         query: NewQuery::of_params(&params, refreshes(headers), searches.limits)?,
         key: IdempotencyKey::read(headers)?,
         client: extensions.get().cloned(),
         // One that a caller waits for is not tried again, so that the caller gets arXiv's error, and for good.
         fail_fast: searches.fail_fast && !preferences.respond_async,
-        patience: preferences.patience(searches.wait),
+        wait_timeout: preferences.patience(searches.wait),
     };
-    let mut response = match searches.run(wish).await? {
-        Stand::Finished(object) => match outcome(&object, Timestamp::now()) {
-            Outcome::Found(found) => Json(found).into_response(),
-            Outcome::Error(error) => return Err(error.about(address(&object))),
-            Outcome::Unfinished => accepted(&object, &searches.root),
-        },
-        Stand::Unfinished(object) => accepted(&object, &searches.root),
+    let object = searches.run(submit_request).await?;
+    let mut response = match outcome(&object, Timestamp::now()) {
+        Some(Ok(found)) => Json(found).into_response(),
+        Some(Err(error)) => return Err(error.about(address(&object))),
+        None => accepted(&object, &searches.root),
     };
     preferences.tell_waiting(searches.wait, response.headers_mut());
     tracing::debug!(
@@ -152,29 +150,24 @@ async fn create(State(arxiv): State<Arxiv>, request: Request) -> Result<Response
         "{call}: called"
     );
     let preferences = Preferences::read(&parts.headers);
-    let wish = Wish {
+    let submit_request = SubmitRequest {
         query,
         key: IdempotencyKey::read(&parts.headers)?,
         client: parts.extensions.get().cloned(),
         // Tried again as the spec says: whoever posts is ready for a 202.
         fail_fast: false,
-        patience: preferences.patience(searches.wait),
+        wait_timeout: preferences.patience(searches.wait),
     };
-    let (object, mut response) = match searches.run(wish).await? {
-        Stand::Finished(object) => {
-            let response = match outcome(&object, Timestamp::now()) {
-                Outcome::Error(error) if object.phase() == crd::Phase::Failed => {
-                    error.about(address(&object)).into_response()
-                }
-                _ => (StatusCode::CREATED, Json(ObjectState::of(&object, None))).into_response(),
-            };
-            (object, response)
+    let object = searches.run(submit_request).await?;
+    let mut response = match outcome(&object, Timestamp::now()) {
+        Some(Err(error)) if object.phase() == crd::Phase::Failed => {
+            error.about(address(&object)).into_response()
         }
-        Stand::Unfinished(object) => {
+        Some(_) => (StatusCode::CREATED, Json(QueryView::from_object(&object, None))).into_response(),
+        None => {
             let name = object.metadata.name.as_deref().unwrap_or_default();
-            let state = ObjectState::of(&object, searches.backlog.place(name));
-            let response = unfinished(Json(state).into_response());
-            (object, response)
+            let view = QueryView::from_object(&object, searches.backlog.position(name));
+            unfinished(Json(view).into_response())
         }
     };
     locate(&object, &mut response);

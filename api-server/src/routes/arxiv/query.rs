@@ -25,7 +25,7 @@ use crate::{
     http::middleware::unknown_params::strict,
     jobs::backlog::Backlog,
     jobs::client::Objects,
-    jobs::view::ObjectState,
+    jobs::view::QueryView,
     jobs::waiters::Waiters,
     limits::client::Client,
     limits::response_memory::AnswerRoom,
@@ -75,7 +75,7 @@ pub(crate) fn location(name: &str) -> String {
 }
 
 pub(crate) fn routes(states: Arc<ObjectStates>) -> Router {
-    let tells_lag = from_fn_with_state(states.lag.clone(), lag::tell);
+    let tells_lag = from_fn_with_state(states.lag.clone(), lag::add_header);
     // What is removed needs no replica.
     let object = get(read_object).layer(tells_lag.clone()).delete(delete_object);
     let object = only(object, "GET, DELETE");
@@ -95,7 +95,7 @@ pub(crate) fn routes(states: Arc<ObjectStates>) -> Router {
             .layer(from_fn(compress))
             .layer(map_response(crate::http::middleware::methods::by_accept))
             .layer(tells_lag)
-            .layer(from_fn_with_state(states.results_lag.clone(), lag::tell))
+            .layer(from_fn_with_state(states.results_lag.clone(), lag::add_header))
             .layer(map_response(no_store));
         router.route("/arxiv/{name}/results", results)
     } else {
@@ -116,7 +116,7 @@ async fn read_object(
     );
     Ok(match states.look(&name).await? {
         Sight::Object(object) => states.state(&object),
-        Sight::Gone(ended) => Json(ObjectState::of_ended(&name, &ended)).into_response(),
+        Sight::Gone(ended) => Json(QueryView::from_record(&name, &ended)).into_response(),
     })
 }
 
@@ -150,7 +150,7 @@ async fn follow_object(
             };
             Ok(events::one::follow(following, &states.streams, &headers))
         }
-        Sight::Gone(ended) => Ok(events::one::end(&ObjectState::of_ended(&name, &ended), &headers)),
+        Sight::Gone(ended) => Ok(events::one::end(&QueryView::from_record(&name, &ended), &headers)),
     }
 }
 
@@ -230,7 +230,7 @@ impl ObjectStates {
     /// 200 at the end, 202 before it.
     fn state(&self, object: &ArxivQuery) -> Response {
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        let body = Json(ObjectState::of(object, self.backlog.place(name))).into_response();
+        let body = Json(QueryView::from_object(object, self.backlog.position(name))).into_response();
         if object.phase().is_final() {
             body
         } else {

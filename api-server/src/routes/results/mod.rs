@@ -71,7 +71,7 @@ fn routes(path: &str, methods: axum::routing::MethodRouter<Arc<ResultPages>>, pa
         strict(only(methods, "GET"), &[Wanted::DECLARED])
             .layer(from_fn(compress))
             .layer(map_response(crate::http::middleware::methods::by_accept))
-            .layer(from_fn_with_state(lag, lag::tell))
+            .layer(from_fn_with_state(lag, lag::add_header))
             .with_state(Arc::new(pages)),
     )
 }
@@ -192,7 +192,7 @@ impl ResultPages {
         let rows = batches
             .map_ok(|batch| futures::stream::iter(batch.into_iter().map(Ok)))
             .try_flatten();
-        let body = papers::form(wanted.format).streamed(rows, place).await?;
+        let body = papers::encoder(wanted.format).streamed(rows, place).await?;
         Ok(with_head(wanted.format, body))
     }
 }
@@ -204,7 +204,7 @@ pub(crate) fn is_full(count: usize, items_per_page: i64) -> bool {
 
 /// Rows in a form, as an answer.
 pub(crate) fn written(format: Format, rows: &[StoredResult], place: Place) -> Result<Response, ApiError> {
-    let text = papers::form(format)
+    let text = papers::encoder(format)
         .whole(rows)
         .map_err(|error| unwritten(&error))?;
     Ok(with_head(format, Body::from(place.whole(text)?)))

@@ -9,7 +9,7 @@ use service::logs::Call;
 
 use crate::{
     output::cursor::Cursor,
-    output::filter::{self, WantedResults},
+    output::filter::{self, ResultSelection},
     output::format::{FORMAT_OF_RESULTS, Format, OF_RESULTS},
 };
 use wire::{
@@ -133,7 +133,7 @@ pub(crate) enum Start {
 pub(crate) struct Wanted {
     pub(crate) start: Start,
     pub(crate) items_per_page: i64,
-    pub(crate) rows: WantedResults,
+    pub(crate) rows: ResultSelection,
     pub(crate) format: Format,
     pub(crate) total: bool,
 }
@@ -163,7 +163,7 @@ impl Wanted {
     ) -> Result<Self, FieldErrors> {
         let mut reader = ParamReader::new(query);
         let PageParams { page, items_per_page } = PageParams::read(&mut reader, defaults);
-        let rows = filter::of_results(&mut reader, query, zone);
+        let rows = filter::result_filter(&mut reader, query, zone);
         let format = Format::read(&mut reader, query, headers, OF_RESULTS);
         let total = reader.boolean(&TOTAL).unwrap_or_default();
         let all = reader.boolean(&ALL).unwrap_or_default();
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(read("after=&items_per_page=5"), Some((Start::After(None), 5)));
         assert_eq!(read("all=true"), Some((Start::All, 10)));
         let cursor = Cursor { epoch: 1, after: 7 };
-        let text = cursor.text(&WantedResults::default());
+        let text = cursor.text(&ResultSelection::default());
         assert_eq!(
             read(&format!("after={text}")),
             Some((Start::After(Some(cursor)), 10))

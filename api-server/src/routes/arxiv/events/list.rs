@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     jobs::backlog::{Backlog, Counts, Snapshot},
-    jobs::view::ObjectState,
+    jobs::view::QueryView,
 };
 use crate::{
     limits::streams::{StreamPermit, Streams},
@@ -27,8 +27,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Serialize)]
 struct List<'a> {
     counts: Counts,
-    queries: Vec<ObjectState<'a>>,
-    ended: Vec<ObjectState<'a>>,
+    queries: Vec<QueryView<'a>>,
+    ended: Vec<QueryView<'a>>,
 }
 
 impl Snapshot {
@@ -39,12 +39,12 @@ impl Snapshot {
             let list = List {
                 counts: self.counts,
                 queries: waiting
-                    .map(|(name, waiting)| ObjectState::of_waiting(name, waiting, self.place(name)))
+                    .map(|(name, waiting)| QueryView::from_queued(name, waiting, self.position(name)))
                     .collect(),
                 ended: self
                     .ended
                     .iter()
-                    .map(|object| ObjectState::of(object, None))
+                    .map(|object| QueryView::from_object(object, None))
                     .collect(),
             };
             serde_json::to_string(&list).unwrap_or_default()

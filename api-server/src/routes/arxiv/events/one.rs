@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     jobs::backlog::Backlog,
     jobs::client::Objects,
-    jobs::view::ObjectState,
-    jobs::waiters::{News, Waiter},
+    jobs::view::QueryView,
+    jobs::waiters::{self, Waiter},
 };
 use crate::{
     limits::streams::{StreamPermit, Streams},
@@ -70,7 +70,7 @@ pub(crate) fn follow(query: Following, streams: &Streams, headers: &HeaderMap) -
 }
 
 /// The one event of a query whose object is gone; 204 for a client that has seen it.
-pub(crate) fn end(state: &ObjectState<'_>, headers: &HeaderMap) -> Response {
+pub(crate) fn end(state: &QueryView<'_>, headers: &HeaderMap) -> Response {
     let told = Told::new(state.to_json());
     if last_seen(headers).as_ref() == Some(&told.id) {
         return StatusCode::NO_CONTENT.into_response();
@@ -79,7 +79,7 @@ pub(crate) fn end(state: &ObjectState<'_>, headers: &HeaderMap) -> Response {
 }
 
 fn told(query: &Following) -> Told {
-    Told::new(ObjectState::of(&query.object, query.backlog.place(&query.name)).to_json())
+    Told::new(QueryView::from_object(&query.object, query.backlog.position(&query.name)).to_json())
 }
 
 impl Live {
@@ -114,7 +114,7 @@ impl Live {
         loop {
             let news = tokio::select! {
                 () = self.ending.cancelled() => return None,
-                news = self.query.waiter.news() => news,
+                news = self.query.waiter.next_event() => news,
                 changed = self.changes.changed() => {
                     changed.ok()?;
                     // Others' changes come often, and move this one's place at most.
@@ -125,16 +125,18 @@ impl Live {
                         backlog.snapshot_of(version).await;
                     };
                     tokio::select! {
-                        () = quiet => News::None,
-                        news = self.query.waiter.news() => news,
+                        () = quiet => waiters::Event::None,
+                        news = self.query.waiter.next_event() => news,
                         () = self.ending.cancelled() => return None,
                     }
                 }
             };
             match news {
-                News::None => {}
-                News::Seen(object) | News::Finished(object) => self.query.object = object,
-                News::Look => match self.query.objects.get(&self.query.name).await {
+                waiters::Event::None => {}
+                waiters::Event::Updated(object) | waiters::Event::Completed(object) => {
+                    self.query.object = object
+                }
+                waiters::Event::Resync => match self.query.objects.get(&self.query.name).await {
                     Ok(Some(object)) => self.query.object = Arc::new(object),
                     Ok(None) => return Some(Change::Gone),
                     // The next news will look again.

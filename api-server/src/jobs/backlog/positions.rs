@@ -1,4 +1,5 @@
-//! Where each query stands, by the order that the operator takes turns by. Pure: from what waits and the time alone.
+//! The position of each query, in the order in which the operator sends requests. A pure function of the waiting queries
+//! and the time.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -7,28 +8,32 @@ use queue::{Standing, schedule};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::jobs::backlog::Waiting;
+use crate::jobs::backlog::QueuedQuery;
 
-/// A place in the queue.
+/// A query's position in the queue.
 #[derive(Clone, Copy, Debug, Eq, JsonSchema, PartialEq, Serialize)]
-pub(crate) struct InQueue {
+pub(crate) struct QueuePosition {
     /// From 1, which is next.
     pub(crate) place: usize,
-    /// Requests to arXiv that come before its first one: queries that want the same share one.
+    /// Requests to arXiv before its first one: queries with the same search share one request.
     pub(crate) requests_before: u64,
-    /// Seconds until its turn at the least: that long if nothing more urgent comes, arXiv answers at once, and nobody else
-    /// asks it (queries of other namespaces and /arxiv-api take turns too); a pause that arXiv asked for is included.
+    /// The least number of seconds until its first request: correct if nothing more urgent comes, arXiv answers at once, and
+    /// nobody else sends requests (queries of other namespaces and /arxiv-api do). Includes a pause that arXiv asked for.
     pub(crate) expected_seconds: u64,
-    /// Queries of which namespaces are counted: this process sees no others.
-    pub(crate) covers: &'static str,
+    /// Which queries are counted: always "namespace", since this process sees no other namespaces. (`covers` in JSON.)
+    #[serde(rename = "covers")]
+    pub(crate) scope: &'static str,
 }
 
-/// The waiting queries in the order of their turns, and the place of each.
-pub(super) type Order = (Vec<(Arc<str>, Arc<Waiting>)>, HashMap<Arc<str>, InQueue>);
+/// The runnable queries in the order of their requests, and the position of each.
+pub(super) type Order = (
+    Vec<(Arc<str>, Arc<QueuedQuery>)>,
+    HashMap<Arc<str>, QueuePosition>,
+);
 
-/// Puts queries that want a turn in order; `interval`: the least time between two requests.
+/// Sorts the runnable queries; `interval`: the least time between two requests to arXiv.
 pub(super) fn in_order(
-    mut order: Vec<(Arc<str>, Arc<Waiting>)>,
+    mut order: Vec<(Arc<str>, Arc<QueuedQuery>)>,
     interval: Duration,
     now: Timestamp,
 ) -> Order {
@@ -39,7 +44,7 @@ pub(super) fn in_order(
             standing: Standing {
                 query: waiting.uid,
                 priority: waiting.priority,
-                // All are of one.
+                // All are in one namespace.
                 namespace: Arc::clone(&namespace),
                 since: waiting.since(),
             },
@@ -53,22 +58,22 @@ pub(super) fn in_order(
         .max()
         .and_then(|until| Duration::try_from(until.duration_since(now)).ok())
         .unwrap_or_default();
-    let told = |place: queue::Place| {
+    let position = |place: queue::Place| {
         let turns = u32::try_from(place.requests_before).unwrap_or(u32::MAX);
         let expected = interval.saturating_mul(turns).saturating_add(pause);
-        InQueue {
+        QueuePosition {
             place: place.place,
             requests_before: place.requests_before,
             expected_seconds: expected.as_secs() + u64::from(expected.subsec_nanos() > 0),
-            covers: "namespace",
+            scope: "namespace",
         }
     };
-    let scheduled = schedule(&in_queue).into_iter().map(told);
-    let places: HashMap<_, _> = order
+    let scheduled = schedule(&in_queue).into_iter().map(position);
+    let positions: HashMap<_, _> = order
         .iter()
         .map(|(name, _)| Arc::clone(name))
         .zip(scheduled)
         .collect();
-    order.sort_by_key(|(name, _)| places.get(name).map(|place| place.place));
-    (order, places)
+    order.sort_by_key(|(name, _)| positions.get(name).map(|position| position.place));
+    (order, positions)
 }
