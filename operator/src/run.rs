@@ -1,4 +1,4 @@
-//! `arxiv-operator run`: builds the parts, starts the tasks, and ends them in order.
+//! `arxiv-operator run`: builds what the tasks use, starts them, and shuts them down in order.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     leader::{
         election::{Election, Leadership},
-        tasks::{Parts, Term},
+        tasks::{Dependencies, LeaderTasks},
     },
     process::{
         backoff::Backoff,
@@ -25,15 +25,15 @@ use crate::{
         readiness::Needs,
         serve,
         settings::{Databases, RunArgs},
-        supervisor::Tasks,
+        supervisor::Supervisor,
     },
 };
 
-/// How the databases list this process.
+/// The name of this process in the databases' session lists.
 const APPLICATION: &str = "arxiv-operator";
-/// Connections for `queries` and `results`: more than half of the default concurrency is rarely there at once.
+/// Connections for `queries` and `results`: more than half of the default concurrency rarely needs one at once.
 const RECORD_CONNECTIONS: u32 = 10;
-/// Connections for the ledger and for the pages: one short statement a query each.
+/// Connections for the ledger and for the pages: each query sends one short statement.
 const OTHER_CONNECTIONS: u32 = 4;
 /// How long an operation waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,14 +42,14 @@ const RETRY_CAP: Duration = Duration::from_mins(6);
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
-    let asked_to_end = service::signals::shutdown().context("signals cannot be handled")?;
+    let shutdown = service::signals::shutdown().context("signals cannot be handled")?;
     let (liveness, readiness) = (Liveness::default(), Readiness::default());
     let registry = Registry::with_prefix("arxiv_operator");
     let metrics = Metrics::registered(&registry);
-    let mut tasks = Tasks::new(asked_to_end.clone());
+    let mut tasks = Supervisor::new(shutdown.clone());
     let health = service::health::router(liveness.clone(), readiness.clone());
     let server = serve::listen(args.listen, health.merge(service::metrics::router(registry))).await?;
-    tasks.spawn("server of health and metrics", server);
+    tasks.spawn("health server", server);
 
     let databases = Databases::read(&Environment::of_process())?;
     let pools = Pools::new(args, &databases)?;
@@ -64,15 +64,15 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
         "readiness check",
         pools
             .needs(all.clone())
-            .watch(readiness.clone(), asked_to_end.clone()),
+            .watch(readiness.clone(), shutdown.clone()),
     );
     if !until_ready(&mut tasks, &readiness).await? {
         return Ok(());
     }
 
     let election = args.leader_election.then(|| {
-        // By default where the watched objects are: there this process has its rights, and processes that watch other
-        // namespaces have leases of their own.
+        // By default the watched namespace: this process has its rights there, and processes that watch other namespaces
+        // have leases of their own.
         let namespace = [&args.lease_namespace, &args.watch_namespace]
             .into_iter()
             .flatten();
@@ -86,7 +86,7 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
             metrics.clone(),
         )
     });
-    let parts = Parts {
+    let dependencies = Dependencies {
         upstream: args.arxiv.upstream(
             databases.upstream.as_str(),
             APPLICATION,
@@ -99,7 +99,7 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
         all,
         metrics,
         liveness,
-        retries: Backoff {
+        request_retry: Backoff {
             base: args.retry_base(),
             cap: RETRY_CAP,
         },
@@ -107,48 +107,48 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
         concurrency: args.max_concurrent_reconciles,
         sweep_interval: args.sweep_interval(),
     };
-    lead(&mut tasks, election.as_ref(), &parts, &asked_to_end).await?;
-    service::notice!("ended");
+    lead(&mut tasks, election.as_ref(), &dependencies, &shutdown).await?;
+    service::notice!("shut down");
     Ok(())
 }
 
-/// Works whenever this process leads, until it is asked to end.
+/// Runs the tasks of the leader whenever this process leads, until the shutdown.
 async fn lead(
-    tasks: &mut Tasks,
+    tasks: &mut Supervisor,
     election: Option<&Election>,
-    parts: &Parts,
-    asked_to_end: &CancellationToken,
+    dependencies: &Dependencies,
+    shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     loop {
         let leadership = match election {
-            None => Leadership::alone(&parts.metrics),
+            None => Leadership::without_election(&dependencies.metrics),
             Some(election) => tokio::select! {
-                leadership = election.won() => leadership,
+                leadership = election.acquire() => leadership,
                 ended = tasks.supervise() => return ended,
             },
         };
-        let mut term = Term::begin(parts, asked_to_end);
+        let mut leader = LeaderTasks::start(dependencies, shutdown);
         service::notice!("running");
         tokio::select! {
             ended = tasks.supervise() => ended?,
-            ended = term.supervise() => ended?,
+            ended = leader.supervise() => ended?,
             () = leadership.lost() => {
-                service::notice!("no longer leading: all work is put down");
-                term.abandon().await;
+                service::notice!("not the leader any more: all work is aborted");
+                leader.abort().await;
                 continue;
             }
         }
         tokio::select! {
-            ended = term.finish() => ended?,
-            () = leadership.lost() => tracing::warn!("no longer leading: ending with work under way"),
+            ended = leader.finish() => ended?,
+            () = leadership.lost() => tracing::warn!("not the leader any more: shutting down with work in progress"),
         }
         leadership.release().await;
         return Ok(());
     }
 }
 
-/// False when the process is asked to end before.
-async fn until_ready(tasks: &mut Tasks, readiness: &Readiness) -> anyhow::Result<bool> {
+/// False if the shutdown comes first.
+async fn until_ready(tasks: &mut Supervisor, readiness: &Readiness) -> anyhow::Result<bool> {
     let ready = async {
         while !readiness.is_ready() {
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,37 +1,39 @@
-//! What the steps of a reconciliation work with.
+//! What a reconciliation works with.
 
 use std::sync::Arc;
 
 use crd::ArxivQuery;
 use jiff::Timestamp;
 use kube::{Api, Client};
-use storage::{Ledger, Pages, Records};
+use storage::{FailureRecord, Ledger, Pages, Records};
 use tokio::sync::Semaphore;
-use upstream::Upstream;
 use uuid::Uuid;
 
+use super::{
+    error::Error,
+    report::events::Events,
+    validate::{Validated, validate},
+};
 use crate::{
-    controller::{error::Error, events::Events},
     fetch::{progress::Progress, tracker::Tracker},
     process::metrics::Metrics,
 };
 
-/// Papers that recordings may have in memory at once: two full pages of 1 MB or so (not more than 32 MB), or the pages of
-/// hundreds of usual queries.
-pub(crate) const ROOM: usize = 2 * arxiv::MAX_PAGE as usize;
+/// Papers that all recordings together may have in memory: two full pages of about 1 MB (at most 32 MB), or the pages
+/// of hundreds of usual queries.
+pub(crate) const MAX_BUFFERED_PAPERS: usize = 2 * arxiv::MAX_PAGE as usize;
 
-/// Handles to everything outside of this process, and the tracker of what is inside.
+/// Handles to Kubernetes and the databases, and what this process shares between reconciliations.
 pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) records: Records,
     pub(crate) ledger: Ledger,
     pub(crate) pages: Pages,
-    pub(crate) upstream: Upstream,
     pub(crate) tracker: Arc<Tracker>,
     pub(crate) events: Events,
     pub(crate) metrics: Metrics,
-    /// Room for [`ROOM`] papers.
-    pub(crate) room: Semaphore,
+    /// One permit for each of the [`MAX_BUFFERED_PAPERS`].
+    pub(crate) buffered_papers: Semaphore,
 }
 
 impl Context {
@@ -41,19 +43,30 @@ impl Context {
     }
 }
 
-/// One query as a reconciliation sees it: the object that was read, and what this process knew when it began.
+/// One query as a reconciliation sees it: the object that was read, its search, and its progress in this process when
+/// the reconciliation began.
 pub(crate) struct Query {
     pub(crate) object: Arc<ArxivQuery>,
     pub(crate) uid: Uuid,
-    pub(crate) known: Progress,
+    /// The search of the spec, or why it is invalid.
+    pub(crate) search: Result<Validated, FailureRecord>,
+    /// The search as it is sent to arXiv, if it is valid.
+    pub(crate) sent: Option<String>,
+    pub(crate) progress: Progress,
 }
 
 impl Query {
     /// Begins a reconciliation.
     pub(crate) fn begin(object: Arc<ArxivQuery>, tracker: &Tracker, now: Timestamp) -> Result<Self, Error> {
         let uid = uid(&object).ok_or(Error::NoUid)?;
-        let known = tracker.begin(uid, &object, now);
-        Ok(Self { object, uid, known })
+        let search = validate(&object);
+        Ok(Self {
+            uid,
+            sent: search.as_ref().ok().map(|search| search.search.sent()),
+            search,
+            progress: tracker.begin(uid, &object, now),
+            object,
+        })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -64,8 +77,8 @@ impl Query {
         self.object.metadata.namespace.as_deref().unwrap_or_default()
     }
 
-    /// The object as its end is recorded of it.
-    pub(crate) fn recorded_of(&self) -> storage::ObjectRef<'_> {
+    /// The object, as storage names the owner of rows.
+    pub(crate) fn owner(&self) -> storage::ObjectRef<'_> {
         storage::ObjectRef {
             uid: self.uid,
             namespace: self.namespace(),
@@ -74,7 +87,7 @@ impl Query {
     }
 }
 
-/// The uid of an object; Kubernetes gives every object one.
+/// The uid of an object; Kubernetes gives one to every object.
 pub(crate) fn uid(object: &ArxivQuery) -> Option<Uuid> {
     object
         .metadata

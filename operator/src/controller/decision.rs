@@ -1,24 +1,98 @@
-//! What to do next with a query whose pages are not all there: a pure function of its limits, of what is known, and
-//! of the time.
+//! Step 6 of a query's life: the decision what is done with it now. A pure function of what was read and of the time.
 
 use std::time::Duration;
 
-use arxiv::FailureClass;
-use crd::{ArxivQuery, Reason};
+use arxiv::{FailureClass, PageRequest};
+use crd::{ArxivQuery, Phase, Reason};
 use jiff::Timestamp;
-use storage::FailureRecord;
+use storage::{Ending, FailureRecord};
 
-use crate::fetch::progress::{Failure, Progress};
+use super::{
+    pages::{MissingPage, StoredPages},
+    report::progress_report::{Snapshot, StatusUpdate, next_update},
+};
+use crate::fetch::progress::{Progress, RequestFailure};
+
+/// What steps 3 to 5 found out about a query. The first of them that decides ends the search for facts.
+#[derive(Debug)]
+pub(crate) enum Facts {
+    /// Step 3: its spec is no valid search.
+    Invalid(FailureRecord),
+    /// Step 4: an earlier reconciliation, in whichever process, has ended it.
+    Ended(Ending),
+    /// Its spec says that it is not to run.
+    Suspended,
+    /// Step 5: a page is not stored.
+    Missing(MissingPage),
+    /// Step 5: all pages are stored.
+    Complete(StoredPages),
+}
+
+/// What is done with a query now.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Decision {
+    /// Its end is in the database: only the status is written.
+    Finish(Ending),
+    /// It fails: a tombstone, then the status.
+    Fail(FailureRecord),
+    /// All pages are stored: a number, the rows, then the status.
+    Record(StoredPages),
+    /// It leaves the queue until its spec changes. `report`: its status does not say so yet.
+    Suspend { report: bool },
+    /// It waits.
+    Wait {
+        /// The page that it waits for in the queue; none while it must not be requested.
+        page: Option<PageRequest>,
+        /// When it is reconciled again, if nothing happens before.
+        until: Option<Timestamp>,
+        /// How many of its pages are stored.
+        stored: usize,
+        /// The status to write, if it is worth a write.
+        report: Option<StatusUpdate>,
+    },
+}
+
+/// Decides what is done with a query.
+pub(crate) fn decide(snapshot: Snapshot<'_>, facts: Facts) -> Decision {
+    let missing = match facts {
+        Facts::Invalid(failure) => return Decision::Fail(failure),
+        Facts::Ended(ending) => return Decision::Finish(ending),
+        Facts::Complete(pages) => return Decision::Record(pages),
+        Facts::Suspended => {
+            return Decision::Suspend {
+                report: snapshot.object.phase() != Phase::Suspended,
+            };
+        }
+        Facts::Missing(missing) => missing,
+    };
+    let report = next_update(snapshot, &missing);
+    let stored = missing.stored;
+    match next(&Limits::from(snapshot.object), snapshot.progress, snapshot.now) {
+        Next::Fail(failure) => Decision::Fail(failure),
+        Next::Wait { until } => Decision::Wait {
+            page: None,
+            until: Some(until),
+            stored,
+            report,
+        },
+        Next::Fetch { deadline } => Decision::Wait {
+            page: Some(missing.request),
+            until: deadline,
+            stored,
+            report,
+        },
+    }
+}
 
 /// What a query's own object allows it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+struct Limits {
     /// Broken answers that are retried.
-    pub(crate) backoff_limit: u32,
-    /// How long after its first request it may go on.
-    pub(crate) active_deadline: Option<Duration>,
-    /// Whether its first upstream error, of whatever class, is its end.
-    pub(crate) fails_fast: bool,
+    backoff_limit: u32,
+    /// How long it may take from its first request on.
+    active_deadline: Option<Duration>,
+    /// Whether its first upstream error, of any class, is its end.
+    fails_fast: bool,
 }
 
 impl From<&ArxivQuery> for Limits {
@@ -34,49 +108,40 @@ impl From<&ArxivQuery> for Limits {
     }
 }
 
-/// Why a query ends as Failed.
+/// How a query with a missing page goes on.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Verdict {
-    /// For the conditions and the Event.
-    pub(crate) reason: Reason,
-    /// For people.
-    pub(crate) message: String,
-    /// The HTTP status that a caller of the REST API gets.
-    pub(crate) http_status: Option<u16>,
-}
-
-/// The next step of a query that lacks a page.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Next {
+enum Next {
     /// It ends.
-    Fail(Verdict),
-    /// It is left alone until then.
+    Fail(FailureRecord),
+    /// Nothing is requested for it before this time.
     Wait { until: Timestamp },
-    /// It asks for its page, and waits for it; at `deadline` it is looked at again if it still has none.
+    /// Its page is requested; at `deadline` it is reconciled again if the page is still missing.
     Fetch { deadline: Option<Timestamp> },
 }
 
-/// The next step of a query that lacks a page.
-pub(crate) fn next(limits: &Limits, known: &Progress, now: Timestamp) -> Next {
-    let deadline = deadline(limits, known);
-    if let Some(failure) = &known.failure {
+fn next(limits: &Limits, progress: &Progress, now: Timestamp) -> Next {
+    let deadline = deadline(limits, progress);
+    if let Some(failure) = &progress.failure {
         if limits.fails_fast || failure.class == FailureClass::Invalid {
-            return Next::Fail(Verdict::because(failure, failure.message.clone()));
+            return Next::Fail(failure.record.clone());
         }
-        if known.attempts > limits.backoff_limit {
-            let tries = known.attempts;
+        if progress.attempts > limits.backoff_limit {
+            let attempts = progress.attempts;
             let message = format!(
-                "given up after {tries} broken answer{}; the last one: {}",
-                if tries == 1 { "" } else { "s" },
-                failure.message
+                "given up after {attempts} broken answer{}; the last one: {}",
+                if attempts == 1 { "" } else { "s" },
+                failure.record.message
             );
-            return Next::Fail(Verdict::because(failure, message));
+            return Next::Fail(FailureRecord {
+                message,
+                ..failure.record.clone()
+            });
         }
     }
     if deadline.is_some_and(|deadline| deadline <= now) {
-        return Next::Fail(deadline_exceeded(limits, known));
+        return Next::Fail(deadline_exceeded(limits, progress));
     }
-    match known.not_before {
+    match progress.not_before {
         Some(until) if until > now => Next::Wait {
             until: deadline.map_or(until, |deadline| deadline.min(until)),
         },
@@ -84,54 +149,32 @@ pub(crate) fn next(limits: &Limits, known: &Progress, now: Timestamp) -> Next {
     }
 }
 
-fn deadline(limits: &Limits, known: &Progress) -> Option<Timestamp> {
-    known.started?.checked_add(limits.active_deadline?).ok()
+fn deadline(limits: &Limits, progress: &Progress) -> Option<Timestamp> {
+    progress.started?.checked_add(limits.active_deadline?).ok()
 }
 
-fn deadline_exceeded(limits: &Limits, known: &Progress) -> Verdict {
+fn deadline_exceeded(limits: &Limits, progress: &Progress) -> FailureRecord {
     let seconds = limits.active_deadline.unwrap_or_default().as_secs();
     let mut message = format!("not done {seconds} seconds after its first request to arXiv");
-    if let Some(failure) = &known.failure {
+    if let Some(failure) = &progress.failure {
         message.push_str("; the last one: ");
-        message.push_str(&failure.message);
+        message.push_str(&failure.record.message);
     }
-    let http_status = known.failure.as_ref().map(|failure| failure.http_status);
-    Verdict {
-        reason: Reason::DeadlineExceeded,
+    let http_status = progress
+        .failure
+        .as_ref()
+        .and_then(|failure| failure.record.http_status);
+    FailureRecord {
+        reason: Reason::DeadlineExceeded.as_str().to_owned(),
         message,
         http_status,
     }
 }
 
-impl From<FailureRecord> for Verdict {
-    fn from(closing: FailureRecord) -> Self {
-        let FailureRecord {
-            reason,
-            message,
-            http_status,
-        } = closing;
-        Self {
-            reason: Reason::of_failure(&reason),
-            message,
-            http_status,
-        }
-    }
-}
-
-impl Verdict {
-    fn because(failure: &Failure, message: String) -> Self {
-        Self {
-            reason: failure.reason,
-            message,
-            http_status: Some(failure.http_status),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use crd::ArxivQuerySpec;
-
+    use arxiv::Search;
+    use crd::{ArxivQuerySpec, ArxivQueryStatus};
     use jiff::civil::date;
 
     use super::*;
@@ -141,14 +184,14 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
-    const PATIENT: Limits = Limits {
+    const RETRYING: Limits = Limits {
         backoff_limit: 2,
         active_deadline: None,
         fails_fast: false,
     };
     const DEADLINE: Limits = Limits {
         active_deadline: Some(Duration::from_mins(1)),
-        ..PATIENT
+        ..RETRYING
     };
     const REST: Limits = Limits {
         backoff_limit: 0,
@@ -156,7 +199,7 @@ mod tests {
         fails_fast: true,
     };
 
-    fn known(
+    fn progress(
         started: Option<i64>,
         failure: Option<FailureClass>,
         attempts: u32,
@@ -167,83 +210,154 @@ mod tests {
         progress.started = started.map(at);
         progress.attempts = attempts;
         progress.not_before = not_before.map(at);
-        progress.failure = failure.map(|class| Failure {
+        progress.failure = failure.map(|class| RequestFailure {
             class,
-            reason: Reason::Unreachable,
-            http_status: 503,
-            message: "words".into(),
+            record: FailureRecord {
+                reason: Reason::Unreachable.as_str().into(),
+                message: "words".into(),
+                http_status: Some(503),
+            },
         });
         progress
     }
 
-    /// An end, shortened to what differs.
+    fn request() -> PageRequest {
+        let search = Search {
+            title: Some("x".into()),
+            ..Search::default()
+        };
+        PageRequest {
+            search: search.validate().unwrap(),
+            start: 2_000,
+            count: 2_000,
+        }
+    }
+
+    /// A failure without its message.
     fn fail(reason: Reason, http_status: Option<u16>) -> Next {
-        Next::Fail(Verdict {
-            reason,
+        Next::Fail(FailureRecord {
+            reason: reason.as_str().to_owned(),
             message: String::new(),
             http_status,
         })
     }
 
     #[test]
-    fn every_situation_has_its_next_step() {
+    fn next_follows_limits_progress_and_time() {
         let wait = |seconds| Next::Wait { until: at(seconds) };
         let fetch = |deadline: Option<i64>| Next::Fetch {
             deadline: deadline.map(at),
         };
-        let upstreams = || fail(Reason::Unreachable, Some(503));
+        let as_upstream = || fail(Reason::Unreachable, Some(503));
         let no_retries = Limits {
             backoff_limit: 0,
-            ..PATIENT
+            ..RETRYING
         };
         #[rustfmt::skip]
         let cases = [
-            // It is 100; what is known: started, last failure, failures that count, not before.
-            ("new", PATIENT, known(None, None, 0, None), fetch(None)),
-            ("new with a deadline: waiting is not counted", DEADLINE, known(None, None, 0, None), fetch(None)),
-            ("between slices", DEADLINE, known(Some(70), None, 0, None), fetch(Some(130))),
-            ("invalid", PATIENT, known(Some(90), Some(Invalid), 0, Some(110)), upstreams()),
-            ("broken, retried", PATIENT, known(Some(90), Some(Broken), 2, Some(110)), wait(110)),
-            ("broken, its time has come", PATIENT, known(Some(90), Some(Broken), 2, Some(100)), fetch(None)),
-            ("broken too often", PATIENT, known(Some(90), Some(Broken), 3, Some(110)), upstreams()),
-            ("broken earlier, then answered", PATIENT, known(Some(90), None, 2, None), fetch(None)),
-            ("unreachable for ever", PATIENT, known(Some(1), Some(Unreachable), 0, Some(110)), wait(110)),
-            ("throttled", PATIENT, known(Some(90), Some(Throttled), 0, Some(90)), fetch(None)),
-            ("a deadline before the retry", DEADLINE, known(Some(45), Some(Broken), 1, Some(110)), wait(105)),
-            ("a deadline over while unreachable", DEADLINE, known(Some(40), Some(Unreachable), 0, Some(110)),
+            // It is 100. The limits, and the progress: started, last failure, failures that count, not before.
+            ("new", RETRYING, progress(None, None, 0, None), fetch(None)),
+            ("new with a deadline: waiting is not counted", DEADLINE, progress(None, None, 0, None), fetch(None)),
+            ("between slices", DEADLINE, progress(Some(70), None, 0, None), fetch(Some(130))),
+            ("invalid", RETRYING, progress(Some(90), Some(Invalid), 0, Some(110)), as_upstream()),
+            ("broken, retried", RETRYING, progress(Some(90), Some(Broken), 2, Some(110)), wait(110)),
+            ("broken, the wait is over", RETRYING, progress(Some(90), Some(Broken), 2, Some(100)), fetch(None)),
+            ("broken too often", RETRYING, progress(Some(90), Some(Broken), 3, Some(110)), as_upstream()),
+            ("broken earlier, then answered", RETRYING, progress(Some(90), None, 2, None), fetch(None)),
+            ("unreachable for long", RETRYING, progress(Some(1), Some(Unreachable), 0, Some(110)), wait(110)),
+            ("throttled", RETRYING, progress(Some(90), Some(Throttled), 0, Some(90)), fetch(None)),
+            ("a deadline before the retry", DEADLINE, progress(Some(45), Some(Broken), 1, Some(110)), wait(105)),
+            ("a deadline over while unreachable", DEADLINE, progress(Some(40), Some(Unreachable), 0, Some(110)),
                 fail(Reason::DeadlineExceeded, Some(503))),
-            ("a deadline over between slices", DEADLINE, known(Some(40), None, 0, None),
+            ("a deadline over between slices", DEADLINE, progress(Some(40), None, 0, None),
                 fail(Reason::DeadlineExceeded, None)),
-            ("fast: new", REST, known(None, None, 0, None), fetch(None)),
-            ("fast: throttled", REST, known(Some(90), Some(Throttled), 0, Some(90)), upstreams()),
-            ("fast: unreachable", REST, known(Some(90), Some(Unreachable), 0, Some(110)), upstreams()),
-            ("fast: broken", REST, known(Some(90), Some(Broken), 1, Some(110)), upstreams()),
-            ("no retries: throttled", no_retries, known(Some(90), Some(Throttled), 0, Some(90)), fetch(None)),
-            ("no retries: broken", no_retries, known(Some(90), Some(Broken), 1, Some(110)), upstreams()),
+            ("fast: new", REST, progress(None, None, 0, None), fetch(None)),
+            ("fast: throttled", REST, progress(Some(90), Some(Throttled), 0, Some(90)), as_upstream()),
+            ("fast: unreachable", REST, progress(Some(90), Some(Unreachable), 0, Some(110)), as_upstream()),
+            ("fast: broken", REST, progress(Some(90), Some(Broken), 1, Some(110)), as_upstream()),
+            ("no retries: throttled", no_retries, progress(Some(90), Some(Throttled), 0, Some(90)), fetch(None)),
+            ("no retries: broken", no_retries, progress(Some(90), Some(Broken), 1, Some(110)), as_upstream()),
         ];
-        for (name, limits, known, expected) in cases {
-            let mut got = next(&limits, &known, at(100));
-            if let Next::Fail(verdict) = &mut got {
-                assert!(!verdict.message.is_empty(), "{name}: says why");
-                verdict.message.clear();
+        for (name, limits, progress, expected) in cases {
+            let mut got = next(&limits, &progress, at(100));
+            if let Next::Fail(failure) = &mut got {
+                assert!(!failure.message.is_empty(), "{name}: has a message");
+                failure.message.clear();
             }
             assert_eq!(got, expected, "{name}");
         }
     }
 
     #[test]
-    fn the_last_failure_is_part_of_the_verdict() {
-        let verdict = |limits: &Limits, known: &Progress| match next(limits, known, at(100)) {
-            Next::Fail(verdict) => verdict.message,
+    fn failure_message_contains_the_last_failure() {
+        let failure = |limits: &Limits, progress: &Progress| match next(limits, progress, at(100)) {
+            Next::Fail(failure) => failure.message,
             other => panic!("{other:?}"),
         };
         assert_eq!(
-            verdict(&PATIENT, &known(Some(90), Some(Broken), 3, None)),
+            failure(&RETRYING, &progress(Some(90), Some(Broken), 3, None)),
             "given up after 3 broken answers; the last one: words"
         );
         assert_eq!(
-            verdict(&DEADLINE, &known(Some(40), Some(Throttled), 0, None)),
+            failure(&DEADLINE, &progress(Some(40), Some(Throttled), 0, None)),
             "not done 60 seconds after its first request to arXiv; the last one: words"
         );
+    }
+
+    #[test]
+    fn decision_follows_facts() {
+        let failure = FailureRecord {
+            reason: "Reason".into(),
+            message: "words".into(),
+            http_status: Some(400),
+        };
+        let missing = || {
+            Facts::Missing(MissingPage {
+                request: request(),
+                stored: 1,
+                total: 3,
+            })
+        };
+        let wait = |page, until| Decision::Wait {
+            page,
+            until,
+            stored: 1,
+            report: None,
+        };
+        let started = |not_before| {
+            let mut progress = progress(Some(90), None, 0, not_before);
+            progress.slices_reported = 1;
+            progress
+        };
+        let object = |phase| {
+            let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
+            object.status = Some(ArxivQueryStatus {
+                phase,
+                ..ArxivQueryStatus::default()
+            });
+            object
+        };
+        let (running, suspended) = (object(Phase::Running), object(Phase::Suspended));
+        let ended = || Ending::Failed(failure.clone());
+        #[rustfmt::skip]
+        let cases = [
+            ("invalid", &running, started(None), Facts::Invalid(failure.clone()), Decision::Fail(failure.clone())),
+            ("ended", &running, started(None), Facts::Ended(ended()), Decision::Finish(ended())),
+            ("ended, suspended", &suspended, started(None), Facts::Ended(ended()), Decision::Finish(ended())),
+            ("to suspend", &running, started(None), Facts::Suspended, Decision::Suspend { report: true }),
+            ("suspended", &suspended, started(None), Facts::Suspended, Decision::Suspend { report: false }),
+            ("a page is missing", &running, started(None), missing(), wait(Some(request()), None)),
+            ("a page must wait", &running, started(Some(110)), missing(), wait(None, Some(at(110)))),
+            ("all stored", &running, started(None), Facts::Complete(StoredPages::default()), Decision::Record(StoredPages::default())),
+        ];
+        for (name, object, progress, facts, expected) in cases {
+            let snapshot = Snapshot {
+                object,
+                progress: &progress,
+                cooling_until: None,
+                now: at(100),
+            };
+            assert_eq!(decide(snapshot, facts), expected, "{name}");
+        }
     }
 }

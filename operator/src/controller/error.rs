@@ -1,4 +1,4 @@
-//! Why a reconciliation did not end well. What a query itself fails with is no error: that is its outcome.
+//! Why a reconciliation did not end well. A failure of the query itself is no error: it is the query's result.
 
 use storage::StorageError;
 
@@ -7,32 +7,37 @@ use crate::process::kubernetes::CallError;
 /// A reconciliation that is tried again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// A database did not do its part.
-    #[error("{step}: {source}")]
+    /// A database operation failed.
+    #[error("{operation}: {source}")]
     Storage {
-        step: &'static str,
+        operation: &'static str,
         #[source]
         source: StorageError,
     },
-    /// The API server of Kubernetes did not do its part.
-    #[error("asking Kubernetes: {0}")]
+    /// A call to Kubernetes failed.
+    #[error("calling Kubernetes: {0}")]
     Kubernetes(#[source] CallError),
-    /// Row after row carried the numbers that the sequence gave.
-    #[error("{0} numbers in a row are taken by rows of others; does the sequence lag behind the table?")]
+    /// Foreign rows carried many numbers of the sequence, one after the other.
+    #[error("{0} numbers in a row are taken by foreign rows; is the sequence behind its table?")]
     NumbersTaken(u32),
-    /// A search without a single page to ask for, which validation does not let through.
-    #[error("the search asks for no page")]
+    /// A search without a page to request, which validation does not accept.
+    #[error("the search requests no page")]
     NoPages,
-    /// An object without a usable uid, which Kubernetes does not make.
+    /// An object without a usable uid, which Kubernetes does not create.
     #[error("the object has no uid")]
     NoUid,
 }
 
 impl Error {
-    /// A bounded word for metrics.
+    /// Adds to a storage error which operation failed.
+    pub(crate) fn storage(operation: &'static str) -> impl FnOnce(StorageError) -> Self {
+        move |source| Self::Storage { operation, source }
+    }
+
+    /// The value of the metric label `category`, from a fixed set.
     pub(crate) fn category(&self) -> &'static str {
         match self {
-            Self::Storage { .. } if self.is_database_away() => "database_away",
+            Self::Storage { .. } if self.is_database_unavailable() => "database_unavailable",
             Self::Storage { .. } => "database",
             Self::Kubernetes(_) => "kubernetes",
             Self::NumbersTaken(_) => "numbers_taken",
@@ -40,16 +45,16 @@ impl Error {
         }
     }
 
-    /// Whether a database is away: it comes back without anybody touching the query.
-    pub(crate) fn is_database_away(&self) -> bool {
+    /// Whether a database is unavailable: it comes back without any change to the query.
+    pub(crate) fn is_database_unavailable(&self) -> bool {
         match self {
             Self::Storage { source, .. } => source.is_unavailable(),
             _ => false,
         }
     }
 
-    /// Whether it passes by itself, and readiness tells of it: it is not logged for each query.
-    pub(crate) fn is_passing(&self) -> bool {
-        self.is_database_away() || matches!(self, Self::Kubernetes(_))
+    /// Whether it is temporary and shown by readiness: then it is not logged for each query.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.is_database_unavailable() || matches!(self, Self::Kubernetes(_))
     }
 }

@@ -27,65 +27,64 @@ use crate::{
     process::{kubernetes::WATCH_SECONDS, metrics::Metrics},
 };
 
-/// Objects in one page of a listing: 1 to 2 kB each.
-const PAGE: u32 = 500;
-/// The pause after a watch that failed. Short and even: an API server that restarts is back in seconds, its answer 429
-/// while it fills its cache asks for one to five, and this is one client.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Objects in one page of a listing, 1 to 2 kB each.
+const LIST_PAGE: u32 = 500;
+/// The pause after a watch that failed. Short and constant: an API server that restarts is back in seconds, its 429 while
+/// it fills its cache asks for one to five, and this is one client.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Whether the last word of the watch was an event, not an error or a listing that is not complete.
+/// Whether the watch is up to date: the last thing that it got was an event, not an error or a part of a listing.
 #[derive(Clone, Default)]
-pub(crate) struct Watching(Arc<AtomicBool>);
+pub(crate) struct Freshness(Arc<AtomicBool>);
 
-impl Watching {
-    /// Whether the store can be taken for the present state.
+impl Freshness {
+    /// Whether the store holds the present state.
     pub(crate) fn is_current(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// The objects that are new or have changed. What leaves is forgotten by the tracker.
+/// The objects that are new or have changed. Those that leave the watch are removed from the tracker.
 pub(crate) fn unfinished(
     api: Api<ArxivQuery>,
     tracker: Arc<Tracker>,
     metrics: Metrics,
-) -> (Store<ArxivQuery>, Watching, impl Stream<Item = Object> + Send) {
+) -> (Store<ArxivQuery>, Freshness, impl Stream<Item = Object> + Send) {
     let (store, writer) = reflector::store();
     // Listed in pages and then watched: streamed lists are not on by default in all versions of Kubernetes since 1.32.
     let config = watcher::Config::default()
         .fields(crd::UNFINISHED)
-        .page_size(PAGE)
+        .page_size(LIST_PAGE)
         .timeout(WATCH_SECONDS);
-    let (watching, reader) = (Watching::default(), store.clone());
-    let state = watching.clone();
-    let touched = watcher::watcher(api, config)
-        .modify(slim)
-        .backoff(Even(PAUSE))
+    let (freshness, reader) = (Freshness::default(), store.clone());
+    let current = freshness.0.clone();
+    let changed = watcher::watcher(api, config)
+        .modify(strip_unused)
+        .backoff(ConstantBackoff(RETRY_DELAY))
         .reflect(writer)
         .flat_map(move |event| {
-            let touched = match event {
+            let changed = match event {
                 Ok(event) => {
                     let listing = matches!(event, Event::Init | Event::InitApply(_));
-                    state.0.store(!listing, Ordering::Relaxed);
+                    current.store(!listing, Ordering::Relaxed);
                     observe(event, &reader, &tracker)
                 }
                 Err(error) => {
-                    // Not the end of anything: the watch resumes where it was, or lists anew. Readiness tells of it
-                    // when Kubernetes is away.
-                    state.0.store(false, Ordering::Relaxed);
+                    // The watch continues where it was, or lists anew. Readiness reports it when Kubernetes is unavailable.
+                    current.store(false, Ordering::Relaxed);
                     metrics.failed("watch");
                     tracing::debug!("the watch is interrupted: {error}");
                     Vec::new()
                 }
             };
-            stream::iter(touched)
+            stream::iter(changed)
         });
-    (store, watching, touched)
+    (store, freshness, changed)
 }
 
-/// Takes away what the queue does not need of an object: who owns which field, and what people wrote on it (kubectl keeps a
-/// copy of the whole object there).
-fn slim(object: &mut ArxivQuery) {
+/// Removes the parts of an object that are not used here: field managers, labels, and annotations (where kubectl keeps a
+/// copy of the whole object).
+fn strip_unused(object: &mut ArxivQuery) {
     let metadata = &mut object.metadata;
     (
         metadata.managed_fields,
@@ -97,21 +96,21 @@ fn slim(object: &mut ArxivQuery) {
     }
 }
 
-/// The objects to look at after this event, which the store has taken in already.
+/// The objects to reconcile after this event, which is in the store already.
 fn observe(event: Event<ArxivQuery>, store: &Store<ArxivQuery>, tracker: &Tracker) -> Vec<Object> {
     match event {
         Event::Apply(object) => vec![Object::from_obj(&object)],
         Event::Delete(object) => {
             if let Some(uid) = uid(&object) {
-                tracker.forget(uid);
+                tracker.untrack(uid);
             }
             Vec::new()
         }
         // A listing is in the store when it is complete, not before.
         Event::Init | Event::InitApply(_) => Vec::new(),
         Event::InitDone => {
-            // What was deleted and what was finished while the watch was down shows only by its absence.
-            tracker.retain(&present(store));
+            // Objects that were deleted or finished while the watch was down are just missing.
+            tracker.retain(&unfinished_uids(store));
             store
                 .state()
                 .iter()
@@ -122,14 +121,14 @@ fn observe(event: Event<ArxivQuery>, store: &Store<ArxivQuery>, tracker: &Tracke
 }
 
 /// The uids of all unfinished objects.
-pub(crate) fn present(store: &Store<ArxivQuery>) -> HashSet<uuid::Uuid> {
+pub(crate) fn unfinished_uids(store: &Store<ArxivQuery>) -> HashSet<uuid::Uuid> {
     store.state().iter().filter_map(|object| uid(object)).collect()
 }
 
 /// The same pause each time.
-struct Even(Duration);
+struct ConstantBackoff(Duration);
 
-impl Iterator for Even {
+impl Iterator for ConstantBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
@@ -137,6 +136,6 @@ impl Iterator for Even {
     }
 }
 
-impl Backoff for Even {
+impl Backoff for ConstantBackoff {
     fn reset(&mut self) {}
 }

@@ -1,4 +1,4 @@
-//! The fetcher: the one task of this process that asks arXiv, page after page, in the order of the upstream queue.
+//! The fetcher: the one task of this process that sends requests to arXiv, page after page, in the order of the queue.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -9,287 +9,294 @@ use arxiv::{FailureClass, FetchError};
 use crd::Reason;
 use jiff::Timestamp;
 use service::health::Heartbeat;
-use storage::StorageError;
+use storage::{FailureRecord, StorageError};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use upstream::{PageSelector, UpstreamError};
+use upstream::{FetchedPage, PageSelector, Upstream, UpstreamError};
 
-use crate::{
-    controller::context::Context,
-    fetch::{progress::Failure, tracker::Page},
-    process::backoff::Backoff,
-};
+use super::{page_queue::QueuedPage, progress::RequestFailure, tracker::Tracker};
+use crate::process::{backoff::Backoff, metrics::Metrics};
 
-/// How long one page waits for the gate before the fetcher looks around again. Longer than anybody before us in the
-/// gate's line stays in it (25 s at the API server, and one request's 20 s), so that the place in the line is never
-/// given up for nothing.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// Users are told of a request that is under way for longer.
-const LINGERING: Duration = Duration::from_secs(10);
-/// How often the fetcher looks around while it waits.
-const LOOK_AROUND: Duration = Duration::from_secs(1);
-/// The longest wait in a cool-down before the gate is asked again whether it lasts: its end is told by the database's
-/// clock, which may not be ours.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// Waits while the gate's database is away.
-const DATABASE_AWAY: Backoff = Backoff {
+/// How long one page waits for the gate before the fetcher continues with the queue. Longer than any process before us in
+/// the gate's line may stay there (25 s at the API server, and 20 s of one request), so that a position in the line is
+/// never given up without need.
+const GATE_TIMEOUT: Duration = Duration::from_mins(1);
+/// A request that takes longer is reported in the status of its queries.
+const SLOW_REQUEST: Duration = Duration::from_secs(10);
+/// How often the fetcher checks its surroundings (end of the process, metrics, queries that left) while it waits.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest wait in a cool-down before the gate is asked again whether it continues: its end is a time of the database's
+/// clock, which may differ from ours.
+const MAX_PAUSE: Duration = Duration::from_mins(1);
+/// Waits while the gate's database is unavailable.
+const DATABASE_RETRY: Backoff = Backoff {
     base: Duration::from_secs(1),
     cap: Duration::from_secs(5),
 };
 
-/// The fetcher's state between two pages.
+/// The fetcher with its state between two pages.
 pub(crate) struct Fetcher {
-    context: Arc<Context>,
+    upstream: Upstream,
+    tracker: Arc<Tracker>,
+    metrics: Metrics,
     heartbeat: Heartbeat,
-    stop: CancellationToken,
     /// Between two requests to arXiv.
     interval: Duration,
-    /// Nothing is asked for before this time.
+    stop: CancellationToken,
+    /// No page is taken from the queue before this time.
     paused_until: Option<Instant>,
-    failures_in_a_row: u32,
+    /// Failures of the gate's database in a row.
+    database_failures: u32,
 }
 
-/// The outcome of one page, as far as the queue is concerned.
-enum Asked {
-    /// Those who wait for it were told; the next one is asked for after the pause.
-    Told { pause: Option<Duration> },
-    /// It was not asked for, and will not be before the pause is over.
-    NotYet { pause: Duration },
-    /// Nobody wants it any more, or the process ends.
+/// What became of a page that was taken from the queue.
+enum FetchResult {
+    /// Its queries were notified; the next page follows after the pause.
+    Delivered { pause: Option<Duration> },
+    /// It was not requested; it is tried again after the pause.
+    Deferred { pause: Duration },
+    /// No query waits for it any more, or the process ends.
     Dropped,
 }
 
 impl Fetcher {
     pub(crate) fn new(
-        context: Arc<Context>,
+        upstream: Upstream,
+        tracker: Arc<Tracker>,
+        metrics: Metrics,
         heartbeat: Heartbeat,
         interval: Duration,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            context,
+            upstream,
+            tracker,
+            metrics,
             heartbeat,
-            stop,
             interval,
+            stop,
             paused_until: None,
-            failures_in_a_row: 0,
+            database_failures: 0,
         }
     }
 
-    /// Fetches until it is stopped; a request that is under way by then is finished.
+    /// Fetches until it is stopped; a request that is in flight then is finished.
     pub(crate) async fn run(mut self) {
         while !self.stop.is_cancelled() {
             self.heartbeat.beat();
-            self.measure();
+            self.update_metrics();
             let due = self.paused_until.is_none_or(|until| until <= Instant::now());
-            let Some(page) = due.then(|| self.context.tracker.next()).flatten() else {
+            let Some(page) = due.then(|| self.tracker.next()).flatten() else {
                 self.wait().await;
                 continue;
             };
-            match self.ask(&page).await {
-                Asked::Told { pause } => self.paused_until = pause.map(|pause| Instant::now() + pause),
-                Asked::NotYet { pause } => {
-                    self.context.tracker.put_back(&page);
+            match self.fetch(&page).await {
+                FetchResult::Delivered { pause } => {
+                    self.paused_until = pause.map(|pause| Instant::now() + pause);
+                }
+                FetchResult::Deferred { pause } => {
+                    self.tracker.put_back(&page);
                     self.paused_until = Some(Instant::now() + pause);
                 }
-                Asked::Dropped => self.context.tracker.put_back(&page),
+                FetchResult::Dropped => self.tracker.put_back(&page),
             }
         }
     }
 
-    /// Until something is wanted, the pause is over, or it is time to look around.
+    /// Waits until a page is queued, the pause is over, or the poll interval is.
     async fn wait(&self) {
-        let until = self.paused_until.unwrap_or_else(|| Instant::now() + LOOK_AROUND);
-        let wanted = async {
+        let poll = Instant::now() + POLL_INTERVAL;
+        let queued = async {
             match self.paused_until {
-                None => self.context.tracker.wanted().await,
+                None => self.tracker.queued().await,
                 Some(_) => std::future::pending().await,
             }
         };
         tokio::select! {
-            () = wanted => {}
-            () = tokio::time::sleep_until(until.min(Instant::now() + LOOK_AROUND)) => {}
+            () = queued => {}
+            () = tokio::time::sleep_until(self.paused_until.map_or(poll, |until| until.min(poll))) => {}
             () = self.stop.cancelled() => {}
         }
     }
 
-    /// Asks for one page and tells those who wait for it.
-    async fn ask(&mut self, wanted: &Page) -> Asked {
-        let request = &wanted.request;
-        let context = Arc::clone(&self.context);
-        let tracker = &context.tracker;
-        let began = Arc::new(OnceLock::new());
+    /// Fetches one page and notifies its queries.
+    async fn fetch(&mut self, page: &Arc<QueuedPage>) -> FetchResult {
+        let request = &page.request;
+        let sent_at = Arc::new(OnceLock::new());
         let on_slot = {
-            let began = Arc::clone(&began);
+            let sent_at = Arc::clone(&sent_at);
             move || {
-                let _ = began.set(Timestamp::now());
+                let _ = sent_at.set(Timestamp::now());
             }
         };
         let selector = PageSelector {
-            day: wanted.day,
-            version: tracker.page_version(wanted),
+            day: page.day,
+            version: self.tracker.page_version(page),
         };
-        let page = context.upstream.page(request, selector, PATIENCE, on_slot);
-        let mut page = std::pin::pin!(page);
-        let mut told_of_lingering = false;
+        let upstream = self.upstream.clone();
+        let fetch = upstream.page(request, selector, GATE_TIMEOUT, on_slot);
+        let mut fetch = std::pin::pin!(fetch);
+        let mut marked_slow = false;
         let outcome = loop {
-            match timeout(LOOK_AROUND, &mut page).await {
+            match timeout(POLL_INTERVAL, &mut fetch).await {
                 Ok(outcome) => break outcome,
-                Err(_) => match began.get() {
-                    // Still in line: it may be left without any request.
-                    None if self.stop.is_cancelled() || !tracker.is_wanted(wanted) => return Asked::Dropped,
+                Err(_) => match sent_at.get() {
+                    // Still in the gate's line, which may be left without a request.
+                    None if self.stop.is_cancelled() || !self.tracker.has_waiters(page) => {
+                        return FetchResult::Dropped;
+                    }
                     None => self.heartbeat.beat(),
-                    Some(began) => {
-                        let lasted = Timestamp::now().duration_since(*began).unsigned_abs();
-                        if lasted > LINGERING && !told_of_lingering {
-                            told_of_lingering = true;
-                            tracker.lingers(wanted, *began);
+                    Some(sent_at) => {
+                        let lasted = Timestamp::now().duration_since(*sent_at).unsigned_abs();
+                        if lasted > SLOW_REQUEST && !marked_slow {
+                            marked_slow = true;
+                            self.tracker.mark_slow(page, *sent_at);
                         }
                     }
                 },
             }
-            self.measure();
+            self.update_metrics();
         };
         let now = Timestamp::now();
-        let began = began.get().copied().unwrap_or(now);
-        let error = match outcome {
-            Ok(given) => {
-                self.failures_in_a_row = 0;
-                self.context.metrics.requested(if given.fetched {
-                    "answered"
-                } else {
-                    "stored_meanwhile"
-                });
-                if given.fetched {
-                    tracing::info!(
-                        start = request.start,
-                        count = request.count,
-                        total = given.page.total,
-                        duration_ms = duration_ms(began, now),
-                        "arXiv answered {}",
-                        request.search.sent()
-                    );
-                    self.cool_down(None);
-                }
-                self.context.tracker.answered(
-                    wanted,
-                    began,
-                    now,
-                    given.fetched.then_some(given.page.fetched_at),
-                );
-                return Asked::Told { pause: None };
+        let began = sent_at.get().copied().unwrap_or(now);
+        match outcome {
+            Ok(answer) => {
+                self.deliver(page, &answer, began, now);
+                FetchResult::Delivered { pause: None }
             }
-            Err(error) => error,
-        };
-        self.not_answered(wanted, error, began, now)
+            Err(error) => self.handle_error(page, error, began, now),
+        }
     }
 
-    /// Tells those who wait for the page why it did not come, if it was asked for.
-    fn not_answered(
+    /// Notifies the queries of a page that is stored now.
+    fn deliver(&mut self, page: &Arc<QueuedPage>, answer: &FetchedPage, began: Timestamp, now: Timestamp) {
+        self.database_failures = 0;
+        let fetched_at = answer.fetched.then_some(answer.page.fetched_at);
+        if answer.fetched {
+            self.metrics.requested("answered");
+            tracing::info!(
+                start = page.request.start,
+                count = page.request.count,
+                total = answer.page.total,
+                duration_ms = duration_ms(began, now),
+                "arXiv answered {}",
+                page.request.search.sent()
+            );
+            self.set_cool_down(None);
+        } else {
+            self.metrics.requested("stored_meanwhile");
+        }
+        self.tracker.answered(page, began, now, fetched_at);
+    }
+
+    /// Notifies the queries of a page whose request failed; defers a page that was not requested.
+    fn handle_error(
         &mut self,
-        wanted: &Page,
+        page: &Arc<QueuedPage>,
         error: UpstreamError,
         began: Timestamp,
         now: Timestamp,
-    ) -> Asked {
-        let metrics = &self.context.metrics;
-        metrics.requested(outcome_of(&error));
+    ) -> FetchResult {
+        self.metrics.requested(outcome_of(&error));
         match error {
             UpstreamError::Fetch {
                 source: FetchError::Cancelled,
                 ..
-            } => Asked::Dropped,
+            } => FetchResult::Dropped,
             UpstreamError::Fetch {
                 source,
                 cooling_until,
             } => {
-                self.failures_in_a_row = 0;
+                self.database_failures = 0;
+                let reason = upstream::reason(&source).as_str();
                 tracing::warn!(
-                    reason = upstream::reason(&source).as_str(),
+                    reason,
                     duration_ms = duration_ms(began, now),
                     "a request to arXiv failed: {source}"
                 );
-                // First, as those who are told of the failure tell of the cool-down as well.
-                let pause = self.cool_down(cooling_until);
-                let failure = Failure {
+                // Before the queries are notified, as their status says when the cool-down ends.
+                let pause = self.set_cool_down(cooling_until);
+                let failure = RequestFailure {
                     class: source.class(),
-                    reason: upstream::reason(&source),
-                    http_status: source.caller_status(),
-                    message: source.to_string(),
+                    record: FailureRecord {
+                        reason: reason.to_owned(),
+                        message: source.to_string(),
+                        http_status: Some(source.caller_status()),
+                    },
                 };
-                self.context.tracker.failed(wanted, &failure, began, now);
-                Asked::Told { pause }
+                self.tracker.failed(page, &failure, began, now);
+                FetchResult::Delivered { pause }
             }
             UpstreamError::CoolingDown { retry_after, .. } => {
-                self.failures_in_a_row = 0;
+                self.database_failures = 0;
                 let until = now.checked_add(retry_after).ok();
-                Asked::NotYet {
-                    pause: self.cool_down(until).unwrap_or_default(),
+                FetchResult::Deferred {
+                    pause: self.set_cool_down(until).unwrap_or_default(),
                 }
             }
-            UpstreamError::Busy { retry_after } => Asked::NotYet {
-                pause: retry_after.min(LONGEST_PAUSE),
+            UpstreamError::Busy { retry_after } => FetchResult::Deferred {
+                pause: retry_after.min(MAX_PAUSE),
             },
-            UpstreamError::Lost(error) => self.database_away(&error),
-            UpstreamError::Storage(error) if error.is_unavailable() => self.database_away(&error),
+            UpstreamError::Lost(error) => self.database_unavailable(&error),
+            UpstreamError::Storage(error) if error.is_unavailable() => self.database_unavailable(&error),
             UpstreamError::Storage(error) => {
-                // Asked for again and again it would hold up all others, so it counts as a failed attempt.
-                metrics.failed("database");
+                // Requested again and again it would block all others, so it counts as a failed attempt.
+                self.metrics.failed("database");
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a page cannot be stored: {error}"
                 );
-                let failure = Failure {
+                let failure = RequestFailure {
                     class: FailureClass::Broken,
-                    reason: Reason::NotStored,
-                    http_status: 503,
-                    message: "arXiv's answer cannot be stored".to_owned(),
+                    record: FailureRecord {
+                        reason: Reason::NotStored.as_str().to_owned(),
+                        message: "arXiv's answer cannot be stored".to_owned(),
+                        http_status: Some(503),
+                    },
                 };
-                self.context.tracker.failed(wanted, &failure, began, now);
-                Asked::Told { pause: None }
+                self.tracker.failed(page, &failure, began, now);
+                FetchResult::Delivered { pause: None }
             }
         }
     }
 
-    /// The gate or the page store is away: the page is asked for again when it is back, and that is no attempt.
-    fn database_away(&mut self, error: &StorageError) -> Asked {
-        self.context.metrics.failed("database_away");
-        // Readiness tells of it; but the first time, it may have taken a request with it.
-        if self.failures_in_a_row == 0 {
-            tracing::warn!("arXiv cannot be asked: {error}");
+    /// The gate or the page store is unavailable: the page is tried again when they are back, and that is no attempt.
+    fn database_unavailable(&mut self, error: &StorageError) -> FetchResult {
+        self.metrics.failed("database_unavailable");
+        // Readiness shows the rest; but the first error may have cost a request.
+        if self.database_failures == 0 {
+            tracing::warn!("requests to arXiv are not possible: {error}");
         }
-        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
-        Asked::NotYet {
-            pause: DATABASE_AWAY.delay(self.failures_in_a_row),
+        self.database_failures = self.database_failures.saturating_add(1);
+        FetchResult::Deferred {
+            pause: DATABASE_RETRY.delay(self.database_failures),
         }
     }
 
-    /// Takes over what is known of the cool-down that everybody shares; how long to pause for it.
-    fn cool_down(&self, until: Option<Timestamp>) -> Option<Duration> {
+    /// Keeps the end of the shared cool-down; returns how long to pause for it.
+    fn set_cool_down(&self, until: Option<Timestamp>) -> Option<Duration> {
         let left = until.map(|until| until.duration_since(Timestamp::now()));
         let left = left.and_then(|left| Duration::try_from(left).ok());
-        if self.context.tracker.cool_down(until) {
+        if self.tracker.set_cool_down(until) {
             let seconds = left.unwrap_or_default().as_secs();
             tracing::warn!(
                 seconds,
-                "arXiv is asked nothing for a while: it asked to slow down"
+                "no requests to arXiv for some time: it asked to slow down"
             );
         }
-        left.map(|left| left.min(LONGEST_PAUSE))
+        left.map(|left| left.min(MAX_PAUSE))
     }
 
-    fn measure(&self) {
+    fn update_metrics(&self) {
         let now = Timestamp::now();
-        let tracker = &self.context.tracker;
-        let cool_down = tracker.cooling_until(now).map(|until| until.duration_since(now));
-        let cool_down = cool_down.map_or(0.0, |left| left.as_secs_f64());
-        self.context.metrics.cool_down_seconds.set(cool_down);
-        self.context
-            .metrics
-            .queue(&tracker.backlog(), cool_down, self.interval, now);
+        let cool_down = self.tracker.cooling_until(now);
+        let cool_down = cool_down.map_or(0.0, |until| until.duration_since(now).as_secs_f64());
+        let stats = self.tracker.queue_stats();
+        self.metrics.queue(&stats, cool_down, self.interval, now);
     }
 }
 
+/// The metric label of a page that was not answered.
 fn outcome_of(error: &UpstreamError) -> &'static str {
     match error {
         UpstreamError::Fetch { source, .. } => match source.class() {

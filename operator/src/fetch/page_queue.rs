@@ -1,176 +1,179 @@
-//! The upstream queue: which pages are wanted, by which queries, and whose turn it is. Pure data, no clock, no I/O.
+//! The queue of pages to fetch: which queries wait for which page, and which page is next. Pure data, no clock, no I/O.
 //!
-//! The order is that of [`queue::Lanes`]: priority, then namespaces in turn, then age. A page that many queries want is
-//! one request: it leaves the queue when the first of them has its turn. A query that wants a further slice stands
-//! behind those that waited meanwhile, so that others get their turns between the slices of a big one.
+//! The order is that of [`queue::Lanes`]: priority, then namespaces in turn, then age. A page that several queries wait for
+//! is one request: it leaves the queue at the turn of the first of them. A query that needs another slice is queued
+//! behind those that waited meanwhile, so that others get their turns between the slices of a large one.
 
-use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet, hash_map};
-use std::hash::Hash;
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet, hash_map},
+    hash::Hash,
+};
 
-use ::queue::{Lanes, Standing};
+use arxiv::PageRequest;
+use jiff::civil::Date;
+use queue::{Lanes, Standing};
 use uuid::Uuid;
 
-/// The queue. `P` is a page, `O` what finds a waiting object again.
+/// A page to fetch: the answer of one arXiv day to a request.
+#[derive(Debug, Eq, Hash, PartialEq)]
+pub(crate) struct QueuedPage {
+    pub(crate) request: PageRequest,
+    pub(crate) day: Date,
+}
+
+/// The queue. `P` is a page, `O` identifies the object of a query.
 #[derive(Debug)]
-pub(crate) struct UpstreamQueue<P, O> {
-    pages: HashMap<P, Wanted>,
-    queries: HashMap<Uuid, Waiting<P, O>>,
-    lanes: Lanes,
+pub(crate) struct PageQueue<P, O> {
+    pages: HashMap<P, PageWaiters>,
+    queries: HashMap<Uuid, QueuedQuery<P, O>>,
+    order: Lanes,
 }
 
 #[derive(Debug, Default)]
-struct Wanted {
-    by: HashSet<Uuid>,
-    /// Whose turn it is, if the page is asked for right now. Then it is in no lane; who wants it meanwhile joins.
+struct PageWaiters {
+    queries: HashSet<Uuid>,
+    /// The query whose turn it is, while the page is requested. Then none of its queries is in the order; a query that
+    /// comes meanwhile joins.
     in_flight: Option<Standing>,
 }
 
 #[derive(Debug)]
-struct Waiting<P, O> {
+struct QueuedQuery<P, O> {
     page: P,
-    standing: Standing,
+    entry: Standing,
     object: O,
 }
 
-impl<P: Clone + Eq + Hash, O> UpstreamQueue<P, O> {
+impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
     pub(crate) fn new() -> Self {
         Self {
             pages: HashMap::new(),
             queries: HashMap::new(),
-            lanes: Lanes::default(),
+            order: Lanes::default(),
         }
     }
 
-    /// The query wants this page; if it waits for it already, it keeps its age, but not its priority. A query waits for
-    /// one page at a time: another one replaces it.
-    pub(crate) fn push(&mut self, standing: Standing, object: O, page: P) {
-        let query = standing.query;
-        if let Some(waiting) = self
-            .queries
-            .get_mut(&query)
-            .filter(|waiting| waiting.page == page)
-        {
-            if waiting.standing.priority != standing.priority {
-                let in_lane = self
+    /// Queues the query for this page. If it waits for the page already, it keeps its age and takes the new priority. A query
+    /// waits for one page at a time: a new one replaces the old one.
+    pub(crate) fn push(&mut self, entry: Standing, object: O, page: P) {
+        let query = entry.query;
+        if let Some(queued) = self.queries.get_mut(&query).filter(|queued| queued.page == page) {
+            if queued.entry.priority != entry.priority {
+                let in_order = self
                     .pages
                     .get(&page)
-                    .is_some_and(|wanted| wanted.in_flight.is_none());
-                self.lanes.remove(&waiting.standing);
-                waiting.standing.priority = standing.priority;
-                if in_lane {
-                    self.lanes.insert(&waiting.standing);
+                    .is_some_and(|waiters| waiters.in_flight.is_none());
+                self.order.remove(&queued.entry);
+                queued.entry.priority = entry.priority;
+                if in_order {
+                    self.order.insert(&queued.entry);
                 }
             }
             return;
         }
-        self.leave(query);
-        let wanted = self.pages.entry(page.clone()).or_default();
-        wanted.by.insert(query);
-        if wanted.in_flight.is_none() {
-            self.lanes.insert(&standing);
+        self.remove(query);
+        let waiters = self.pages.entry(page.clone()).or_default();
+        waiters.queries.insert(query);
+        if waiters.in_flight.is_none() {
+            self.order.insert(&entry);
         }
-        self.queries.insert(
-            query,
-            Waiting {
-                page,
-                standing,
-                object,
-            },
-        );
+        let queued = QueuedQuery { page, entry, object };
+        self.queries.insert(query, queued);
     }
 
-    /// The query wants nothing any more. A page that nobody else wants is not asked for.
-    pub(crate) fn leave(&mut self, query: Uuid) {
-        let Some(waiting) = self.queries.remove(&query) else {
+    /// Removes the query. A page without other queries is not requested any more.
+    pub(crate) fn remove(&mut self, query: Uuid) {
+        let Some(queued) = self.queries.remove(&query) else {
             return;
         };
-        self.lanes.remove(&waiting.standing);
-        if let hash_map::Entry::Occupied(mut wanted) = self.pages.entry(waiting.page) {
-            wanted.get_mut().by.remove(&query);
-            if wanted.get().by.is_empty() && wanted.get().in_flight.is_none() {
-                wanted.remove();
+        self.order.remove(&queued.entry);
+        if let hash_map::Entry::Occupied(mut waiters) = self.pages.entry(queued.page) {
+            waiters.get_mut().queries.remove(&query);
+            if waiters.get().queries.is_empty() && waiters.get().in_flight.is_none() {
+                waiters.remove();
             }
         }
     }
 
-    /// The page whose turn it is. It counts as in flight until it is finished or put back.
+    /// The next page. It counts as in flight until it is finished or put back.
     pub(crate) fn pop(&mut self) -> Option<P> {
-        let first = self.queries.get(&self.lanes.first()?)?;
-        let (page, turn) = (first.page.clone(), first.standing.clone());
-        let wanted = self.pages.get_mut(&page)?;
-        wanted.in_flight = Some(turn);
-        for query in &wanted.by {
-            if let Some(waiting) = self.queries.get(query) {
-                self.lanes.remove(&waiting.standing);
+        let first = self.queries.get(&self.order.first()?)?;
+        let (page, turn) = (first.page.clone(), first.entry.clone());
+        let waiters = self.pages.get_mut(&page)?;
+        waiters.in_flight = Some(turn);
+        for query in &waiters.queries {
+            if let Some(queued) = self.queries.get(query) {
+                self.order.remove(&queued.entry);
             }
         }
         Some(page)
     }
 
-    /// The page could not be asked for yet: it stands where it stood, and it is its namespace's turn again.
+    /// The page could not be requested yet: its queries keep their positions, and its namespace keeps its turn.
     pub(crate) fn put_back(&mut self, page: &P) {
-        let Some(wanted) = self.pages.get_mut(page) else {
+        let Some(waiters) = self.pages.get_mut(page) else {
             return;
         };
-        wanted.in_flight = None;
-        if wanted.by.is_empty() {
+        waiters.in_flight = None;
+        if waiters.queries.is_empty() {
             self.pages.remove(page);
             return;
         }
-        for query in &wanted.by {
-            if let Some(waiting) = self.queries.get(query) {
-                self.lanes.insert(&waiting.standing);
+        for query in &waiters.queries {
+            if let Some(queued) = self.queries.get(query) {
+                self.order.insert(&queued.entry);
             }
         }
     }
 
-    /// The request for the page is over. Who waited for it waits no more, and is returned to be told.
+    /// The request for the page is over: its queries leave the queue and are returned.
     pub(crate) fn finish(&mut self, page: &P) -> Vec<(Uuid, O)> {
-        let Some(wanted) = self.pages.remove(page) else {
+        let Some(waiters) = self.pages.remove(page) else {
             return Vec::new();
         };
-        if let Some(turn) = &wanted.in_flight {
-            self.lanes.served(turn);
+        if let Some(turn) = &waiters.in_flight {
+            self.order.served(turn);
         }
-        let told = wanted.by.into_iter().filter_map(|query| {
-            let waiting = self.queries.remove(&query)?;
-            self.lanes.remove(&waiting.standing);
-            Some((query, waiting.object))
+        let finished = waiters.queries.into_iter().filter_map(|query| {
+            let queued = self.queries.remove(&query)?;
+            self.order.remove(&queued.entry);
+            Some((query, queued.object))
         });
-        told.collect()
+        finished.collect()
     }
 
-    /// Who waits for the page.
+    /// The queries that wait for the page.
     pub(crate) fn waiting_for(&self, page: &P) -> impl Iterator<Item = (Uuid, &O)> {
-        let by = self.pages.get(page).into_iter().flat_map(|wanted| &wanted.by);
-        by.filter_map(|query| self.queries.get(query).map(|waiting| (*query, &waiting.object)))
+        let waiters = self.pages.get(page).into_iter();
+        let queries = waiters.flat_map(|waiters| &waiters.queries);
+        queries.filter_map(|query| self.queries.get(query).map(|queued| (*query, &queued.object)))
     }
 
-    /// Everybody who waits, with what decides on the turn.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Standing> {
-        self.queries.values().map(|waiting| &waiting.standing)
+    /// All queries, with what decides on their order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Standing> {
+        self.queries.values().map(|queued| &queued.entry)
     }
 
-    /// About how many requests are before this query's: that namespaces take turns is left out. None if it does not wait for its turn.
-    pub(crate) fn before(&self, query: Uuid) -> Option<usize> {
-        let waiting = self.queries.get(&query)?;
-        let own = self.pages.get(&waiting.page)?;
-        if own.in_flight.is_some() {
+    /// About how many requests are ahead of this query's; that namespaces take turns is not considered. None if it does not
+    /// wait for a turn.
+    pub(crate) fn requests_ahead(&self, query: Uuid) -> Option<usize> {
+        let queued = self.queries.get(&query)?;
+        if self.pages.get(&queued.page)?.in_flight.is_some() {
             return None;
         }
-        let rank = |standing: &Standing| (Reverse(standing.priority), standing.since, standing.query);
-        let is_before = |other: &Uuid| {
+        let rank = |entry: &Standing| (Reverse(entry.priority), entry.since, entry.query);
+        let is_ahead = |other: &Uuid| {
             let other = self.queries.get(other);
-            other.is_some_and(|other| rank(&other.standing) < rank(&waiting.standing))
+            other.is_some_and(|other| rank(&other.entry) < rank(&queued.entry))
         };
-        let before = self.pages.iter().filter(|(page, wanted)| {
-            **page != waiting.page && (wanted.in_flight.is_some() || wanted.by.iter().any(is_before))
+        let ahead = self.pages.iter().filter(|(page, waiters)| {
+            **page != queued.page && (waiters.in_flight.is_some() || waiters.queries.iter().any(is_ahead))
         });
-        Some(before.count())
+        Some(ahead.count())
     }
 
-    /// How many requests are wanted, the one in flight included.
+    /// How many requests are queued, the one in flight included.
     pub(crate) fn len(&self) -> usize {
         self.pages.len()
     }
@@ -183,15 +186,15 @@ mod tests {
 
     use super::*;
 
-    type Queue = UpstreamQueue<&'static str, &'static str>;
-    /// Query, namespace, page; the later ones are younger.
-    type Wish = (u128, &'static str, &'static str);
+    type Queue = PageQueue<&'static str, &'static str>;
+    /// Query, namespace, page; later ones are younger.
+    type Queued = (u128, &'static str, &'static str);
 
     fn id(n: u128) -> Uuid {
         Uuid::from_u128(n)
     }
 
-    fn standing(query: u128, priority: i32, namespace: &str, since: i64) -> Standing {
+    fn entry(query: u128, priority: i32, namespace: &str, since: i64) -> Standing {
         Standing {
             query: id(query),
             priority,
@@ -200,10 +203,10 @@ mod tests {
         }
     }
 
-    fn queue(wishes: &[Wish]) -> Queue {
+    fn queue(queued: &[Queued]) -> Queue {
         let mut queue = Queue::new();
-        for (since, (query, namespace, page)) in (0..).zip(wishes) {
-            queue.push(standing(*query, 0, namespace, since), namespace, *page);
+        for (since, (query, namespace, page)) in (0..).zip(queued) {
+            queue.push(entry(*query, 0, namespace, since), namespace, *page);
         }
         queue
     }
@@ -219,8 +222,8 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_the_turn_of_the_first_who_wants_it() {
-        let cases: &[(&[Wish], &[&str])] = &[
+    fn page_has_the_turn_of_its_first_query() {
+        let cases: &[(&[Queued], &[&str])] = &[
             (&[], &[]),
             (
                 &[(1, "a", "p1"), (2, "a", "p2"), (3, "a", "p3"), (4, "b", "p4")],
@@ -230,63 +233,63 @@ mod tests {
                 &[(1, "a", "p1"), (2, "a", "p2"), (3, "b", "p2"), (4, "c", "p2")],
                 &["p1", "p2"],
             ),
-            // The wish for another page replaces the first one.
+            // Another page replaces the first one.
             (&[(1, "a", "p1"), (2, "a", "p2"), (1, "a", "p3")], &["p2", "p3"]),
-            // The same wish again keeps its place.
+            // The same page again keeps the position.
             (&[(1, "a", "p1"), (2, "a", "p2"), (1, "a", "p1")], &["p1", "p2"]),
         ];
-        for (wishes, order) in cases {
-            let mut queue = queue(wishes);
-            assert_eq!(drain(&mut queue), *order, "{wishes:?}");
+        for (queued, order) in cases {
+            let mut queue = queue(queued);
+            assert_eq!(drain(&mut queue), *order, "{queued:?}");
             assert_eq!(
-                (queue.len(), queue.queries.len(), queue.lanes.first()),
+                (queue.len(), queue.queries.len(), queue.order.first()),
                 (0, 0, None)
             );
         }
     }
 
     #[test]
-    fn another_priority_is_another_place() {
+    fn push_moves_query_when_priority_changes() {
         let mut queue = queue(&[(1, "a", "p1"), (2, "a", "p2"), (3, "a", "p3")]);
-        queue.push(standing(3, 5, "a", 99), "a", "p3");
-        queue.push(standing(1, -5, "a", 99), "a", "p1");
+        queue.push(entry(3, 5, "a", 99), "a", "p3");
+        queue.push(entry(1, -5, "a", 99), "a", "p1");
         assert_eq!(queue.pop(), Some("p3"));
-        // While a page is in flight, its query's new priority puts nothing in the lanes twice.
-        queue.push(standing(3, 1, "a", 99), "a", "p3");
+        // While a page is in flight, a new priority of its query adds nothing to the order.
+        queue.push(entry(3, 1, "a", 99), "a", "p3");
         assert_eq!(queue.pop(), Some("p2"));
         queue.put_back(&"p3");
         assert_eq!(drain(&mut queue), ["p3", "p1"]);
     }
 
     #[test]
-    fn one_answer_is_for_all_who_want_it_also_for_late_ones() {
+    fn finish_returns_queries_that_joined_while_in_flight() {
         let mut queue = queue(&[(1, "a", "p1"), (2, "b", "p1")]);
         let page = queue.pop().unwrap();
         assert_eq!(queue.pop(), None, "the page is in flight");
-        queue.push(standing(3, 9, "a", 9), "a", "p1");
-        assert_eq!(queue.pop(), None, "joined, not asked for again");
-        let mut told: Vec<_> = queue.finish(&page).into_iter().map(|(query, _)| query).collect();
-        told.sort_unstable();
-        assert_eq!(told, [id(1), id(2), id(3)]);
+        queue.push(entry(3, 9, "a", 9), "a", "p1");
+        assert_eq!(queue.pop(), None, "joined, not requested again");
+        let mut finished: Vec<_> = queue.finish(&page).into_iter().map(|(query, _)| query).collect();
+        finished.sort_unstable();
+        assert_eq!(finished, [id(1), id(2), id(3)]);
         assert_eq!(queue.len(), 0);
     }
 
     #[test]
-    fn about_how_many_are_before_is_told_of_who_waits_for_a_turn() {
+    fn requests_ahead_counts_pages_with_earlier_turns() {
         let mut queue = queue(&[(1, "a", "p1"), (2, "a", "p2"), (3, "b", "p2"), (4, "b", "p4")]);
-        queue.push(standing(5, 1, "c", 9), "c", "p5");
-        queue.push(standing(6, -1, "c", 0), "c", "p6");
-        let before = |queue: &Queue| (1..=7).map(|n| queue.before(id(n))).collect::<Vec<_>>();
-        let told = [Some(1), Some(2), Some(2), Some(3), Some(0), Some(4), None];
-        assert_eq!(before(&queue), told);
-        // In flight, it waits for no turn, but is still before the others.
+        queue.push(entry(5, 1, "c", 9), "c", "p5");
+        queue.push(entry(6, -1, "c", 0), "c", "p6");
+        let ahead = |queue: &Queue| (1..=7).map(|n| queue.requests_ahead(id(n))).collect::<Vec<_>>();
+        let expected = [Some(1), Some(2), Some(2), Some(3), Some(0), Some(4), None];
+        assert_eq!(ahead(&queue), expected);
+        // In flight, it waits for no turn, but is still ahead of the others.
         queue.pop();
-        let told = [Some(1), Some(2), Some(2), Some(3), None, Some(4), None];
-        assert_eq!(before(&queue), told);
+        let expected = [Some(1), Some(2), Some(2), Some(3), None, Some(4), None];
+        assert_eq!(ahead(&queue), expected);
     }
 
     #[test]
-    fn what_is_put_back_stands_where_it_stood() {
+    fn put_back_page_keeps_its_position() {
         let mut queue = queue(&[(1, "a", "p1"), (2, "a", "p2"), (3, "b", "p3")]);
         let page = queue.pop().unwrap();
         queue.put_back(&page);
@@ -294,27 +297,27 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_is_not_told_and_what_nobody_wants_is_not_asked_for() {
+    fn removed_query_is_not_returned_and_page_without_queries_is_not_popped() {
         let mut queue = queue(&[(1, "a", "p1"), (2, "a", "p2"), (3, "b", "p2"), (4, "b", "p3")]);
-        queue.leave(id(1));
-        queue.leave(id(2));
-        queue.leave(id(9));
+        queue.remove(id(1));
+        queue.remove(id(2));
+        queue.remove(id(9));
         assert_eq!(queue.len(), 2);
         let page = queue.pop().unwrap();
         assert_eq!(page, "p2");
-        // The last one leaves while the page is in flight: neither finishing nor putting back brings it back.
-        queue.leave(id(3));
+        // The last query leaves while the page is in flight: neither put_back nor finish brings it back.
+        queue.remove(id(3));
         queue.put_back(&page);
         assert_eq!(queue.finish(&page), []);
         assert_eq!(drain(&mut queue), ["p3"]);
     }
 
     #[test]
-    fn other_queries_get_turns_between_slices() {
+    fn next_slice_is_queued_behind_waiting_queries() {
         let mut queue = queue(&[(1, "a", "big, slice 1"), (2, "a", "p2")]);
         let page = queue.pop().unwrap();
         queue.finish(&page);
-        queue.push(standing(1, 0, "a", 9), "a", "big, slice 2");
+        queue.push(entry(1, 0, "a", 9), "a", "big, slice 2");
         assert_eq!(drain(&mut queue), ["p2", "big, slice 2"]);
     }
 }

@@ -1,79 +1,78 @@
-//! What this process knows of an unfinished query beyond its object. It is lost at a restart, and nothing wrong comes
-//! of that: what must last is in the status (start, attempts) or in the databases (pages, number, rows).
+//! What this process knows about an unfinished query in addition to its object. It is lost at a restart, which does no
+//! harm: what must be kept is in the status (start, attempts) or in the databases (pages, number, rows).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use ::queue::Since;
 use arxiv::FailureClass;
-use crd::{ArxivQuery, CachePolicy, Reason};
+use crd::{ArxivQuery, CachePolicy};
 use jiff::{Timestamp, civil::Date};
-use storage::PageVersion;
+use queue::Since;
+use storage::{FailureRecord, PageVersion};
 use upstream::PageSelector;
 
-use crate::{fetch::tracker::Page, process::backoff::Backoff};
+use super::page_queue::QueuedPage;
+use crate::process::backoff::Backoff;
 
-/// What a request to arXiv failed with, in words that are safe for users.
+/// A failed request to arXiv, as its queries know it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Failure {
+pub(crate) struct RequestFailure {
     pub(crate) class: FailureClass,
-    /// For conditions and Events.
-    pub(crate) reason: Reason,
-    /// The HTTP status that a caller of the REST API gets for it.
-    pub(crate) http_status: u16,
-    pub(crate) message: String,
+    /// What is recorded of a query that fails with it. The message is safe for users.
+    pub(crate) record: FailureRecord,
 }
 
-/// How far one query has come in this process.
+/// How far one query is in this process.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
-    /// The arXiv day that its pages are asked for: fixed at its first request, so that all slices are of one day.
+    /// The arXiv day of its pages: fixed at its first request, so that all slices are of one day.
     pub(crate) day: Date,
-    /// When its object was made, or before the first page that was fetched for it, if the clocks say otherwise.
-    made: Timestamp,
-    /// Whether what was fetched before will not do.
-    fresh: bool,
+    /// When its object was created, or before the first page that was fetched for it, if the clocks differ.
+    created: Timestamp,
+    /// Whether it refuses pages that were fetched before it was created.
+    refresh: bool,
     /// When its first request began; its deadline counts from here.
     pub(crate) started: Option<Timestamp>,
     /// Failed requests that count against `backoffLimit`.
     pub(crate) attempts: u32,
     /// Failures since the last answer, of any class.
     failures_in_a_row: u32,
-    /// What the last request failed with, unless it was answered.
-    pub(crate) failure: Option<Failure>,
-    /// The page is not asked for again before this time.
+    /// The failure of the last request, unless it was answered.
+    pub(crate) failure: Option<RequestFailure>,
+    /// Its page is not requested again before this time.
     pub(crate) not_before: Option<Timestamp>,
-    /// Since when its object waits, as far as the object tells.
+    /// Since when it waits, as far as its object says.
     pub(crate) since: Since,
-    /// When it had its latest page, of several. Its age in the queue counts from there, so that others are served in
-    /// between.
+    /// When its latest slice was answered. Its age in the queue counts from here, so that others are served in between.
     pub(crate) latest_answer: Option<Timestamp>,
-    /// The latest page that it wanted of several, once it had the first one.
-    pub(crate) further: Option<Page>,
-    /// Since when it waits for the page that it needs next.
+    /// The latest slice that it was queued for after its first one.
+    pub(crate) next_slice: Option<Arc<QueuedPage>>,
+    /// Since when it is queued for the page that it needs next.
     pub(crate) queued_since: Option<Timestamp>,
-    /// A request for it has been under way for so long that its users should be told.
-    pub(crate) lingers: bool,
-    /// How many slices were there when that was told, and when it was (or could have been, in an earlier process).
-    pub(crate) slices_told: usize,
-    pub(crate) told_at: Timestamp,
-    /// Reconciliations in a row that ended in an error (a database or Kubernetes away).
+    /// Whether its request takes so long that its status should say so.
+    pub(crate) is_slow: bool,
+    /// How many slices were stored when the status was written, and when that was (or could have been, in an earlier
+    /// process).
+    pub(crate) slices_reported: usize,
+    pub(crate) reported_at: Timestamp,
+    /// Failed reconciliations in a row (a database or Kubernetes is unavailable).
     pub(crate) errors_in_a_row: u32,
 }
 
 impl Progress {
-    /// What the object itself tells, when this process first sees it.
+    /// What is known from the object itself, when this process first sees it.
     pub(crate) fn of(object: &ArxivQuery, now: Timestamp) -> Self {
         let status = object.status.as_ref();
         let started = status.and_then(|s| s.start_time.as_ref()).map(|time| time.0);
         let attempts = status.and_then(|s| s.attempts).unwrap_or(0);
         let attempts = u32::try_from(attempts).unwrap_or(0);
-        let made = object.metadata.creation_timestamp.as_ref().map(|made| made.0);
-        let since = Since::made(made.unwrap_or(now), object.metadata.resource_version.as_deref());
-        // Kubernetes tells the second.
-        let made = made.and_then(|made| made.checked_add(Duration::from_secs(1)).ok());
+        let created = object.metadata.creation_timestamp.as_ref().map(|at| at.0);
+        let version = object.metadata.resource_version.as_deref();
+        let since = Since::made(created.unwrap_or(now), version);
+        // Kubernetes rounds it down to the second.
+        let created = created.and_then(|at| at.checked_add(Duration::from_secs(1)).ok());
         Self {
-            made: made.unwrap_or(now),
-            fresh: object.spec.cache_policy == CachePolicy::Refresh,
+            created: created.unwrap_or(now),
+            refresh: object.spec.cache_policy == CachePolicy::Refresh,
             day: arxiv::arxiv_day(started.unwrap_or(now)),
             started,
             attempts,
@@ -82,22 +81,22 @@ impl Progress {
             not_before: None,
             since,
             latest_answer: None,
-            further: None,
+            next_slice: None,
             queued_since: None,
-            lingers: false,
-            slices_told: 0,
-            told_at: now,
+            is_slow: false,
+            slices_reported: 0,
+            reported_at: now,
             errors_in_a_row: 0,
         }
     }
 
-    /// Which version of a page is for it. It stays the same whatever others have fetched later, so that a query that goes
-    /// on finds what it found before.
+    /// Which version of a page it uses. It stays the same after later fetches for others, so that the query finds again what
+    /// it found before.
     pub(crate) fn page_version(&self) -> PageVersion {
-        if self.fresh {
-            PageVersion::After(self.made)
+        if self.refresh {
+            PageVersion::After(self.created)
         } else {
-            PageVersion::AsOf(self.made)
+            PageVersion::AsOf(self.created)
         }
     }
 
@@ -110,26 +109,31 @@ impl Progress {
     }
 
     /// A request that began at `began` was answered by `now`, with a page that was stored at `fetched_at` by the
-    /// database's clock if it was fetched for those who wait.
+    /// database's clock if it was fetched for the queries that wait.
     pub(crate) fn answered(&mut self, began: Timestamp, now: Timestamp, fetched_at: Option<Timestamp>) {
-        // What was fetched for it will do, even if the database's clock is behind that of Kubernetes.
+        // A page that was fetched for it is accepted, even if the database's clock is behind that of Kubernetes.
         let before = fetched_at.and_then(|at| at.checked_sub(Duration::from_micros(1)).ok());
-        self.made = before.map_or(self.made, |before| self.made.min(before));
+        self.created = before.map_or(self.created, |before| self.created.min(before));
         self.latest_answer = Some(now);
         self.started.get_or_insert(began);
         self.failures_in_a_row = 0;
         self.failure = None;
         self.not_before = None;
-        self.lingers = false;
+        self.is_slow = false;
     }
 
     /// A request that began at `began` failed at `now`.
-    pub(crate) fn failed(&mut self, failure: Failure, began: Timestamp, now: Timestamp, backoff: &Backoff) {
+    pub(crate) fn failed(
+        &mut self,
+        failure: RequestFailure,
+        began: Timestamp,
+        now: Timestamp,
+        backoff: &Backoff,
+    ) {
         self.started.get_or_insert(began);
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         let delay = match failure.class {
-            // The cool-down that everybody shares paces these. Waiting for one's own beside it would only lose the
-            // place in the queue.
+            // The shared cool-down delays these. An additional wait of its own would only lose the position in the queue.
             FailureClass::Throttled => Duration::ZERO,
             FailureClass::Unreachable | FailureClass::Invalid => backoff.delay(self.failures_in_a_row),
             FailureClass::Broken => {
@@ -139,7 +143,7 @@ impl Progress {
         };
         self.not_before = now.checked_add(delay).ok();
         self.failure = Some(failure);
-        self.lingers = false;
+        self.is_slow = false;
     }
 }
 
@@ -159,17 +163,19 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
-    fn failure(class: FailureClass) -> Failure {
-        Failure {
+    fn failure(class: FailureClass) -> RequestFailure {
+        RequestFailure {
             class,
-            reason: Reason::Unreachable,
-            http_status: 500,
-            message: "words".into(),
+            record: FailureRecord {
+                reason: "Reason".into(),
+                message: "words".into(),
+                http_status: Some(500),
+            },
         }
     }
 
     #[test]
-    fn only_broken_answers_count_and_only_throttling_has_no_wait_of_its_own() {
+    fn failed_counts_broken_answers_and_delays_all_but_throttling() {
         for (class, attempts, waits) in [
             (FailureClass::Invalid, 0, [10, 20]),
             (FailureClass::Broken, 2, [10, 20]),
@@ -187,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_ends_the_row_of_failures_but_gives_no_attempts_back() {
+    fn answered_resets_the_backoff_but_not_the_attempts() {
         let mut progress = Progress::of(&ArxivQuery::new("q", ArxivQuerySpec::default()), at(0));
         progress.failed(failure(FailureClass::Broken), at(1), at(2), &BACKOFF);
         progress.answered(at(20), at(21), None);
@@ -201,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refreshed_query_takes_what_came_after_its_object_or_was_fetched_for_it() {
+    fn refresh_accepts_pages_newer_than_the_object_or_fetched_for_it() {
         let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
         object.metadata.creation_timestamp = Some(Time(at(100)));
         let reuse = Progress::of(&object, at(200));
@@ -218,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_status_holds_outlives_a_restart() {
+    fn progress_of_a_restarted_process_comes_from_the_status() {
         // 2024-05-06 23:30 in New York is the 7th in UTC.
         let started = "2024-05-07T03:30:00Z".parse().unwrap();
         let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());

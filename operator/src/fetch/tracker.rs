@@ -1,300 +1,284 @@
-//! What this process holds of the unfinished queries: the upstream queue and each query's progress, behind one lock
-//! that is never held over an await. Bounded by the unfinished objects: a query's part goes when its object leaves
-//! the watch (finished or deleted).
+//! What this process knows about the unfinished queries: the page queue and each query's progress, behind one lock that is
+//! never held over an await. Its size is bounded by the unfinished objects: an entry is removed when its object leaves the
+//! watch (finished or deleted).
 
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use ::queue::{Since, Standing};
 use arxiv::PageRequest;
 use crd::ArxivQuery;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use jiff::{Timestamp, civil::Date};
+use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
+use queue::{Since, Standing};
 use storage::PageVersion;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::{
-    fetch::{
-        page_queue::UpstreamQueue,
-        progress::{Failure, Progress},
-    },
-    process::backoff::Backoff,
+use super::{
+    page_queue::{PageQueue, QueuedPage},
+    progress::{Progress, RequestFailure},
 };
+use crate::process::{backoff::Backoff, metrics::QueueStats};
 
-/// An object's name, by which its reconciliation is asked for.
+/// An object's name, which triggers its reconciliation.
 pub(crate) type Object = ObjectRef<ArxivQuery>;
-
-/// A page that is wanted; who wants the same one shares it.
-pub(crate) type Page = Arc<WantedPage>;
-
-/// A page of a day.
-#[derive(Debug, Eq, Hash, PartialEq)]
-pub(crate) struct WantedPage {
-    pub(crate) request: PageRequest,
-    pub(crate) day: Date,
-}
-
-/// What the metrics tell of the queue.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Backlog {
-    /// Requests that are wanted.
-    pub(crate) requests: usize,
-    /// Queries that wait: of a priority below 0, of 0, and above.
-    pub(crate) queries: [usize; 3],
-    /// Since when the query waits that waits longest.
-    pub(crate) oldest: Option<Timestamp>,
-}
 
 /// Shared by the reconciler, the watch and the fetcher.
 #[derive(Debug)]
 pub(crate) struct Tracker {
     state: Mutex<State>,
-    /// Told when a page is wanted.
-    wanted: Notify,
-    /// At most one message per query that waits for a page, so it is bounded by those.
-    wake: UnboundedSender<Object>,
+    /// A page was queued.
+    queued: Notify,
+    /// Each query that was notified has begun its reconciliation.
+    all_begun: Notify,
+    /// Triggers reconciliations. At most one message for each query that waits for a page, so it is bounded by those.
+    triggers: UnboundedSender<Object>,
     backoff: Backoff,
 }
 
 #[derive(Debug)]
 struct State {
-    queue: UpstreamQueue<Page, Object>,
-    known: HashMap<Uuid, Progress>,
-    /// Woken queries whose reconciliation has not begun yet.
-    woken: HashSet<Uuid>,
+    queue: PageQueue<Arc<QueuedPage>, Object>,
+    queries: HashMap<Uuid, Progress>,
+    /// Queries whose reconciliation was triggered and has not begun yet.
+    notified: HashSet<Uuid>,
     cooling_until: Option<Timestamp>,
-    /// The process ends: nothing new is wanted.
+    /// The process ends: nothing is queued any more.
     closed: bool,
 }
 
 impl Tracker {
-    /// A tracker, and the stream of objects that it wakes.
+    /// A tracker, and the objects whose reconciliation it triggers.
     pub(crate) fn new(backoff: Backoff) -> (Arc<Self>, UnboundedReceiver<Object>) {
-        let (wake, woken) = unbounded();
+        let (triggers, triggered) = unbounded();
         let state = State {
-            queue: UpstreamQueue::new(),
-            known: HashMap::new(),
-            woken: HashSet::new(),
+            queue: PageQueue::new(),
+            queries: HashMap::new(),
+            notified: HashSet::new(),
             cooling_until: None,
             closed: false,
         };
-        (
-            Arc::new(Self {
-                state: Mutex::new(state),
-                wanted: Notify::new(),
-                wake,
-                backoff,
-            }),
-            woken,
-        )
+        let tracker = Self {
+            state: Mutex::new(state),
+            queued: Notify::new(),
+            all_begun: Notify::new(),
+            triggers,
+            backoff,
+        };
+        (Arc::new(tracker), triggered)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic ends the process, and no update here leaves the state half done.
+        // A panic ends the process, and no update here is partial.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A reconciliation begins: what is known of the query so far.
+    /// A reconciliation begins; returns the query's progress so far.
     pub(crate) fn begin(&self, uid: Uuid, object: &ArxivQuery, now: Timestamp) -> Progress {
         let mut state = self.state();
-        state.woken.remove(&uid);
-        let known = state.known.entry(uid);
-        known.or_insert_with(|| Progress::of(object, now)).clone()
+        self.begun(&mut state, uid);
+        let progress = state.queries.entry(uid);
+        progress.or_insert_with(|| Progress::of(object, now)).clone()
     }
 
-    /// The query needs this page next, after `there` others. Ignored when its object has left meanwhile, and when the
-    /// process ends.
-    pub(crate) fn want(
+    fn begun(&self, state: &mut State, uid: Uuid) {
+        if state.notified.remove(&uid) && state.notified.is_empty() {
+            self.all_begun.notify_waiters();
+        }
+    }
+
+    /// Queues the query for its next page; `stored` others are stored already. Ignored if its object has left the watch
+    /// meanwhile, and if the process ends.
+    pub(crate) fn enqueue(
         &self,
         uid: Uuid,
         object: &ArxivQuery,
-        page: WantedPage,
-        there: usize,
+        request: PageRequest,
+        stored: usize,
         now: Timestamp,
     ) {
-        let page = Arc::new(page);
         let mut state = self.state();
         if state.closed {
             return;
         }
-        let Some(known) = state.known.get_mut(&uid) else {
+        let Some(progress) = state.queries.get_mut(&uid) else {
             return;
         };
-        known.queued_since.get_or_insert(now);
-        known.further = (there > 0).then(|| Arc::clone(&page));
-        let standing = Standing {
+        let page = Arc::new(QueuedPage {
+            request,
+            day: progress.day,
+        });
+        progress.queued_since.get_or_insert(now);
+        progress.next_slice = (stored > 0).then(|| Arc::clone(&page));
+        let entry = Standing {
             query: uid,
             priority: object.spec.priority,
             namespace: object.metadata.namespace.as_deref().unwrap_or_default().into(),
-            since: known.latest_answer.map_or(known.since, Since::answered),
+            since: progress.latest_answer.map_or(progress.since, Since::answered),
         };
-        state.queue.push(standing, Object::from_obj(object), page);
+        state.queue.push(entry, Object::from_obj(object), page);
         drop(state);
-        self.wanted.notify_one();
+        self.queued.notify_one();
     }
 
-    /// The query needs no page any more.
-    pub(crate) fn leave(&self, uid: Uuid) {
-        self.state().queue.leave(uid);
+    /// The query waits for no page any more.
+    pub(crate) fn dequeue(&self, uid: Uuid) {
+        self.state().queue.remove(uid);
     }
 
-    /// The object has left the watch, or is suspended: what is known of it is what its status says.
-    pub(crate) fn forget(&self, uid: Uuid) {
+    /// The object has left the watch, or is suspended: of its progress only what is in its status stays.
+    pub(crate) fn untrack(&self, uid: Uuid) {
         let mut state = self.state();
-        state.queue.leave(uid);
-        state.known.remove(&uid);
-        state.woken.remove(&uid);
+        state.queue.remove(uid);
+        state.queries.remove(&uid);
+        self.begun(&mut state, uid);
     }
 
-    /// After a new listing: these are all objects that there are.
+    /// After a new listing: these are all unfinished objects.
     pub(crate) fn retain(&self, present: &HashSet<Uuid>) {
-        let gone: Vec<_> = self
-            .state()
-            .known
-            .keys()
-            .filter(|uid| !present.contains(*uid))
-            .copied()
-            .collect();
+        let mut gone: Vec<_> = self.state().queries.keys().copied().collect();
+        gone.retain(|uid| !present.contains(uid));
         for uid in gone {
-            self.forget(uid);
+            self.untrack(uid);
         }
     }
 
-    /// The next page to ask for, if one is wanted.
-    pub(crate) fn next(&self) -> Option<Page> {
+    /// The next page to request, if one is queued.
+    pub(crate) fn next(&self) -> Option<Arc<QueuedPage>> {
         self.state().queue.pop()
     }
 
-    /// Resolves when a page may be wanted.
-    pub(crate) async fn wanted(&self) {
-        self.wanted.notified().await;
+    /// Resolves when a page may have been queued.
+    pub(crate) async fn queued(&self) {
+        self.queued.notified().await;
     }
 
-    /// The page could not be asked for now.
-    pub(crate) fn put_back(&self, page: &Page) {
+    /// The page could not be requested now.
+    pub(crate) fn put_back(&self, page: &Arc<QueuedPage>) {
         self.state().queue.put_back(page);
     }
 
-    /// The version that will do for everybody who waits for the page. Who takes any has found none.
-    pub(crate) fn page_version(&self, page: &Page) -> PageVersion {
+    /// The version that is good enough for each query that waits for the page. One that accepts any has found none.
+    pub(crate) fn page_version(&self, page: &Arc<QueuedPage>) -> PageVersion {
         let state = self.state();
         let waiting = state.queue.waiting_for(page);
-        let known = waiting.filter_map(|(uid, _)| state.known.get(&uid));
-        let freshest = known.filter_map(|known| match known.page_version() {
+        let progress = waiting.filter_map(|(uid, _)| state.queries.get(&uid));
+        let freshest = progress.filter_map(|progress| match progress.page_version() {
             PageVersion::After(time) => Some(time),
             PageVersion::AsOf(_) | PageVersion::Newest => None,
         });
         freshest.max().map_or(PageVersion::Newest, PageVersion::After)
     }
 
-    /// A page of each query that has some of its slices already, and is not finished.
-    pub(crate) fn under_way(&self) -> Vec<Page> {
+    /// The next slice of each unfinished query that has some of its slices already.
+    pub(crate) fn next_slices(&self) -> Vec<Arc<QueuedPage>> {
         let state = self.state();
-        state
-            .known
-            .values()
-            .filter_map(|known| known.further.clone())
+        let next_slices = state.queries.values();
+        next_slices
+            .filter_map(|progress| progress.next_slice.clone())
             .collect()
     }
 
-    /// Somebody still waits for the page.
-    pub(crate) fn is_wanted(&self, page: &Page) -> bool {
+    /// Whether a query still waits for the page.
+    pub(crate) fn has_waiters(&self, page: &Arc<QueuedPage>) -> bool {
         self.state().queue.waiting_for(page).next().is_some()
     }
 
-    /// The request for the page, sent at `began`, is still under way: who waits for it is woken to tell of it.
-    pub(crate) fn lingers(&self, page: &Page, began: Timestamp) {
+    /// The request for the page, sent at `began`, takes long: its queries are notified, as their status says so.
+    pub(crate) fn mark_slow(&self, page: &Arc<QueuedPage>, began: Timestamp) {
         let mut state = self.state();
-        let waiting: Vec<_> = state
-            .queue
-            .waiting_for(page)
-            .map(|(uid, object)| (uid, object.clone()))
-            .collect();
+        let waiting = state.queue.waiting_for(page);
+        let waiting: Vec<_> = waiting.map(|(uid, object)| (uid, object.clone())).collect();
         for (uid, object) in waiting {
-            self.tell(&mut state, uid, object, |known| {
-                known.started.get_or_insert(began);
-                known.lingers = true;
+            self.notify(&mut state, uid, object, |progress| {
+                progress.started.get_or_insert(began);
+                progress.is_slow = true;
             });
         }
     }
 
-    /// The page is stored: who waited for it is woken.
+    /// The page is stored: its queries are notified. `fetched_at`: see [`Progress::answered`].
     pub(crate) fn answered(
         &self,
-        page: &Page,
+        page: &Arc<QueuedPage>,
         began: Timestamp,
         now: Timestamp,
         fetched_at: Option<Timestamp>,
     ) {
         let mut state = self.state();
         for (uid, object) in state.queue.finish(page) {
-            self.tell(&mut state, uid, object, |known| {
-                known.answered(began, now, fetched_at);
+            self.notify(&mut state, uid, object, |progress| {
+                progress.answered(began, now, fetched_at);
             });
         }
     }
 
-    /// The request for the page failed: who waited for it is told, and goes on by its own limits.
-    pub(crate) fn failed(&self, page: &Page, failure: &Failure, began: Timestamp, now: Timestamp) {
+    /// The request for the page failed: its queries are notified, and each continues by its own limits.
+    pub(crate) fn failed(
+        &self,
+        page: &Arc<QueuedPage>,
+        failure: &RequestFailure,
+        began: Timestamp,
+        now: Timestamp,
+    ) {
         let mut state = self.state();
         for (uid, object) in state.queue.finish(page) {
-            self.tell(&mut state, uid, object, |known| {
-                known.failed(failure.clone(), began, now, &self.backoff);
+            self.notify(&mut state, uid, object, |progress| {
+                progress.failed(failure.clone(), began, now, &self.backoff);
             });
         }
     }
 
-    fn tell(&self, state: &mut State, uid: Uuid, object: Object, update: impl FnOnce(&mut Progress)) {
-        let Some(known) = state.known.get_mut(&uid) else {
+    /// Updates the query's progress and triggers its reconciliation.
+    fn notify(&self, state: &mut State, uid: Uuid, object: Object, update: impl FnOnce(&mut Progress)) {
+        let Some(progress) = state.queries.get_mut(&uid) else {
             return;
         };
-        update(known);
-        known.queued_since = None;
-        state.woken.insert(uid);
-        // It fails only when the controller has ended, and then nobody is to be woken.
-        let _ = self.wake.unbounded_send(object);
+        update(progress);
+        progress.queued_since = None;
+        state.notified.insert(uid);
+        // It fails only after the end of the controller, when nothing is reconciled any more.
+        let _ = self.triggers.unbounded_send(object);
     }
 
-    /// About how many requests are before the query's, if it waits for its turn.
-    pub(crate) fn before(&self, uid: Uuid) -> Option<usize> {
-        self.state().queue.before(uid)
+    /// About how many requests are ahead of the query's, if it waits for a turn.
+    pub(crate) fn requests_ahead(&self, uid: Uuid) -> Option<usize> {
+        self.state().queue.requests_ahead(uid)
     }
 
-    /// The users of the query were told how far it has come.
-    pub(crate) fn told(&self, uid: Uuid, slices: usize, now: Timestamp) {
-        if let Some(known) = self.state().known.get_mut(&uid) {
-            (known.slices_told, known.told_at) = (slices, now);
+    /// A status with the number of stored slices was written.
+    pub(crate) fn status_written(&self, uid: Uuid, slices: usize, now: Timestamp) {
+        if let Some(progress) = self.state().queries.get_mut(&uid) {
+            (progress.slices_reported, progress.reported_at) = (slices, now);
         }
     }
 
-    /// A reconciliation ended in an error; how many did in a row.
-    pub(crate) fn errored(&self, uid: Uuid) -> u32 {
+    /// A reconciliation failed; returns how many did in a row.
+    pub(crate) fn count_error(&self, uid: Uuid) -> u32 {
         let mut state = self.state();
-        let Some(known) = state.known.get_mut(&uid) else {
+        let Some(progress) = state.queries.get_mut(&uid) else {
             return 1;
         };
-        known.errors_in_a_row = known.errors_in_a_row.saturating_add(1);
-        known.errors_in_a_row
+        progress.errors_in_a_row = progress.errors_in_a_row.saturating_add(1);
+        progress.errors_in_a_row
     }
 
-    /// A reconciliation ended well.
-    pub(crate) fn went_well(&self, uid: Uuid) {
-        if let Some(known) = self.state().known.get_mut(&uid) {
-            known.errors_in_a_row = 0;
+    /// A reconciliation succeeded.
+    pub(crate) fn reset_errors(&self, uid: Uuid) {
+        if let Some(progress) = self.state().queries.get_mut(&uid) {
+            progress.errors_in_a_row = 0;
         }
     }
 
-    /// arXiv is asked nothing before `until`; whether that is news.
-    pub(crate) fn cool_down(&self, until: Option<Timestamp>) -> bool {
+    /// No request is sent to arXiv before `until`; returns whether that is new.
+    pub(crate) fn set_cool_down(&self, until: Option<Timestamp>) -> bool {
         let mut state = self.state();
-        let news = until.is_some() && state.cooling_until != until;
+        let is_new = until.is_some() && state.cooling_until != until;
         state.cooling_until = until;
-        news
+        is_new
     }
 
     /// When the cool-down ends, if there is one.
@@ -302,39 +286,42 @@ impl Tracker {
         self.state().cooling_until.filter(|until| *until > now)
     }
 
-    /// The process ends: nothing more is asked for, what waits is left to the next one.
+    /// The process ends: nothing is queued any more; what waits is left to the next process.
     pub(crate) fn close(&self) {
         self.state().closed = true;
     }
 
-    /// Resolves when every query that was woken has begun its reconciliation.
-    pub(crate) async fn all_told(&self) {
-        while !self.state().woken.is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    /// Resolves when every query that was notified has begun its reconciliation.
+    pub(crate) async fn drained(&self) {
+        loop {
+            // Created before the check, so that no notification is missed.
+            let all_begun = self.all_begun.notified();
+            if self.state().notified.is_empty() {
+                return;
+            }
+            all_begun.await;
         }
     }
 
-    /// How much is wanted.
-    pub(crate) fn backlog(&self) -> Backlog {
+    /// The size of the queue, for metrics.
+    pub(crate) fn queue_stats(&self) -> QueueStats {
         let state = self.state();
-        let mut backlog = Backlog {
+        let mut stats = QueueStats {
             requests: state.queue.len(),
-            ..Backlog::default()
+            ..QueueStats::default()
         };
-        for standing in state.queue.waiting() {
-            let class = match standing.priority {
+        for entry in state.queue.entries() {
+            let class = match entry.priority {
                 ..0 => 0,
                 0 => 1,
                 1.. => 2,
             };
-            backlog.queries[class] += 1;
-            let since = state
-                .known
-                .get(&standing.query)
-                .and_then(|known| known.queued_since);
-            backlog.oldest = [backlog.oldest, since].into_iter().flatten().min();
+            stats.queries[class] += 1;
+            let progress = state.queries.get(&entry.query);
+            let since = progress.and_then(|progress| progress.queued_since);
+            stats.oldest = [stats.oldest, since].into_iter().flatten().min();
         }
-        backlog
+        stats
     }
 }
 

@@ -1,5 +1,5 @@
-//! Leader election: of several processes one works, the others stand by. It saves work and requests, nothing more: that
-//! numbers, rows and requests are right is kept by the databases, however many processes believe to be the leader.
+//! Leader election: of several processes one works, the others wait in standby. It only saves work and requests: the
+//! databases keep numbers, rows and requests correct, however many processes believe that they lead.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,34 +22,34 @@ use crate::{
     },
 };
 
-/// How often those who stand by look at the lease.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The pause after a renewal that did not get through, and the longest that one may take.
-const RETRY: Duration = Duration::from_secs(2);
-/// The lease, as readiness names it.
-const NEED: &str = "leader election";
+/// How often a process in standby checks the lease.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The pause after a failed renewal, and the time limit of one renewal.
+const RENEW_RETRY: Duration = Duration::from_secs(2);
+/// The name of the readiness condition.
+const CONDITION: &str = "leader election";
 
-/// Where one process takes part in the election.
+/// The election, as one process takes part in it.
 #[derive(Clone)]
 pub(crate) struct Election {
     leases: Api<Lease>,
     name: Arc<str>,
-    /// One for each start of a process.
-    me: Arc<str>,
+    /// Unique for each start of a process.
+    identity: Arc<str>,
     readiness: Readiness,
     metrics: Metrics,
 }
 
-/// A term as the leader.
+/// The time as the leader. It ends when `lost` is cancelled.
 pub(crate) struct Leadership {
     lost: CancellationToken,
     release: CancellationToken,
-    keeper: Option<JoinHandle<()>>,
+    renewal: Option<JoinHandle<()>>,
 }
 
-/// What came of one look at the lease.
-enum Look {
-    Won(Box<Lease>),
+/// The result of one check of the lease.
+enum Attempt {
+    Acquired(Box<Lease>),
     HeldBy(String),
 }
 
@@ -61,69 +61,70 @@ impl Election {
         readiness: Readiness,
         metrics: Metrics,
     ) -> Self {
-        // In a pod, its name.
+        // In a pod, the pod's name.
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "arxiv-operator".to_owned());
         Self {
             leases: Api::namespaced(client, namespace),
             name: name.into(),
-            me: format!("{host}_{}", Uuid::new_v4()).into(),
+            identity: format!("{host}_{}", Uuid::new_v4()).into(),
             readiness,
             metrics,
         }
     }
 
     /// Resolves when this process is the leader.
-    pub(crate) async fn won(&self) -> Leadership {
+    pub(crate) async fn acquire(&self) -> Leadership {
         let mut seen = Seen::default();
-        let mut told = None;
+        let mut logged = None;
         loop {
-            let asked = Instant::now();
-            match self.look(&mut seen).await {
-                Ok(Look::Won(lease)) => {
-                    self.readiness.fine(NEED);
-                    service::notice!("this process leads");
-                    return self.leadership(*lease, asked);
+            let began = Instant::now();
+            match self.try_acquire(&mut seen).await {
+                Ok(Attempt::Acquired(lease)) => {
+                    self.readiness.fine(CONDITION);
+                    service::notice!("this process is the leader");
+                    return self.lead(*lease, began);
                 }
-                Ok(Look::HeldBy(holder)) => {
-                    self.readiness.fine(NEED);
-                    if told.as_ref() != Some(&holder) {
-                        service::notice!("standing by: {holder} leads");
-                        told = Some(holder);
+                Ok(Attempt::HeldBy(holder)) => {
+                    self.readiness.fine(CONDITION);
+                    if logged.as_ref() != Some(&holder) {
+                        service::notice!("standby: the leader is {holder}");
+                        logged = Some(holder);
                     }
                 }
                 Err(error) => self.failed(&error),
             }
-            sleep(LOOK_EVERY).await;
+            sleep(CHECK_INTERVAL).await;
         }
     }
 
-    /// Takes the lease if nobody has it.
-    async fn look(&self, seen: &mut Seen) -> Result<Look, CallError> {
+    /// Takes the lease if it is free.
+    async fn try_acquire(&self, seen: &mut Seen) -> Result<Attempt, CallError> {
         let written = match within(self.leases.get_opt(&self.name)).await? {
             None => {
-                let lease = lease::new(&self.name, &self.me, Timestamp::now());
+                let lease = lease::new(&self.name, &self.identity, Timestamp::now());
                 within(self.leases.create(&PostParams::default(), &lease)).await
             }
-            Some(lease) if seen.is_free(&lease, &self.me, Instant::now()) => {
-                self.write(&lease::taken(lease, &self.me, Timestamp::now())).await
+            Some(lease) if seen.is_free(&lease, &self.identity, Instant::now()) => {
+                self.write(&lease::taken(lease, &self.identity, Timestamp::now()))
+                    .await
             }
-            Some(lease) => return Ok(Look::HeldBy(holder(&lease).to_owned())),
+            Some(lease) => return Ok(Attempt::HeldBy(holder(&lease).to_owned())),
         };
         match written {
-            Ok(lease) => Ok(Look::Won(Box::new(lease))),
-            Err(error) if error.code() == Some(409) => Ok(Look::HeldBy("another process".to_owned())),
+            Ok(lease) => Ok(Attempt::Acquired(Box::new(lease))),
+            Err(error) if error.code() == Some(409) => Ok(Attempt::HeldBy("another process".to_owned())),
             Err(error) => Err(error),
         }
     }
 
-    /// Only ever over the version that was read, or the lease of another one could be written over.
+    /// Replaces the version that was read, so that the lease of another process is never overwritten.
     async fn write(&self, lease: &Lease) -> Result<Lease, CallError> {
         within(self.leases.replace(&self.name, &PostParams::default(), lease)).await
     }
 
     fn failed(&self, error: &CallError) {
         self.metrics.failed("lease");
-        tracing::debug!("the lease cannot be had: {error}");
+        tracing::debug!("the lease cannot be acquired: {error}");
         // What else may be wrong with Kubernetes, readiness tells anyway.
         if error.is_refused() {
             let reason = format!(
@@ -131,30 +132,33 @@ impl Election {
                  process",
                 self.name
             );
-            self.readiness.missing(NEED, reason);
+            self.readiness.missing(CONDITION, reason);
         }
     }
 
-    fn leadership(&self, lease: Lease, since: Instant) -> Leadership {
+    fn lead(&self, lease: Lease, since: Instant) -> Leadership {
         let (lost, release) = (CancellationToken::new(), CancellationToken::new());
         self.metrics.leader.set(1);
-        let keeper = tokio::spawn(self.clone().keep(lease, since, lost.clone(), release.clone()));
+        let renewal = tokio::spawn(
+            self.clone()
+                .renew_loop(lease, since, lost.clone(), release.clone()),
+        );
         Leadership {
             lost,
             release,
-            keeper: Some(keeper),
+            renewal: Some(renewal),
         }
     }
 
-    /// Renews the lease until it is to be released, or could not be renewed for too long.
-    async fn keep(
+    /// Renews the lease until it is released, taken by another process, or not renewed in time.
+    async fn renew_loop(
         self,
         mut lease: Lease,
         mut renewed: Instant,
         lost: CancellationToken,
         release: CancellationToken,
     ) {
-        // Whatever ends this task ends the leadership.
+        // The end of this task, by whatever cause, ends the leadership.
         let _lost = lost.drop_guard();
         let mut next = renewed + RENEW_EVERY;
         loop {
@@ -164,7 +168,7 @@ impl Election {
             }
             let give_up = renewed + GIVE_UP_AFTER;
             let began = Instant::now();
-            match timeout_at(give_up.min(began + RETRY), self.renew(&mut lease)).await {
+            match timeout_at(give_up.min(began + RENEW_RETRY), self.renew(&mut lease)).await {
                 Ok(Ok(true)) => {
                     renewed = began;
                     next = began + RENEW_EVERY;
@@ -177,7 +181,7 @@ impl Election {
                 }
                 Ok(Err(error)) => {
                     self.metrics.failed("lease");
-                    tracing::debug!("the lease is not renewed: {error}");
+                    tracing::debug!("the lease was not renewed: {error}");
                 }
                 Err(_) => self.metrics.failed("lease"),
             }
@@ -186,15 +190,15 @@ impl Election {
                 self.metrics.leader.set(0);
                 return;
             }
-            next = give_up.min(began + RETRY);
+            next = give_up.min(began + RENEW_RETRY);
         }
         self.metrics.leader.set(0);
         if let Err(error) = self.write(&lease::released(lease, Timestamp::now())).await {
-            tracing::debug!("the lease is not released: {error}");
+            tracing::debug!("the lease was not released: {error}");
         }
     }
 
-    /// Whether the lease is still ours, and renewed.
+    /// Renews the lease; returns whether it is still ours.
     async fn renew(&self, lease: &mut Lease) -> Result<bool, CallError> {
         match self.write(&lease::renewed(lease.clone(), Timestamp::now())).await {
             Ok(written) => {
@@ -204,10 +208,10 @@ impl Election {
             Err(error) if error.code() == Some(409) => {}
             Err(error) => return Err(error),
         }
-        // Somebody else has written it: another leader; somebody who only set a label; or this process, whose write got
-        // through though its answer did not.
+        // It has changed: by another leader; by a person who set a label; or by this process, whose last write succeeded
+        // although its answer was lost.
         let found = within(self.leases.get(&self.name)).await?;
-        if holder(&found) != &*self.me {
+        if holder(&found) != &*self.identity {
             return Ok(false);
         }
         *lease = self.write(&lease::renewed(found, Timestamp::now())).await?;
@@ -216,28 +220,28 @@ impl Election {
 }
 
 impl Leadership {
-    /// That of a process that takes part in no election.
-    pub(crate) fn alone(metrics: &Metrics) -> Self {
+    /// The leadership of a process that takes part in no election.
+    pub(crate) fn without_election(metrics: &Metrics) -> Self {
         metrics.leader.set(1);
         Self {
             lost: CancellationToken::new(),
             release: CancellationToken::new(),
-            keeper: None,
+            renewal: None,
         }
     }
 
-    /// Resolves when it is over.
+    /// Resolves when the leadership has ended.
     pub(crate) async fn lost(&self) {
         self.lost.cancelled().await;
     }
 
-    /// Lets another process lead at once.
+    /// Lets another process lead without delay.
     pub(crate) async fn release(self) {
         self.release.cancel();
-        if let Some(keeper) = self.keeper
-            && timeout(RETRY, keeper).await.is_err()
+        if let Some(renewal) = self.renewal
+            && timeout(RENEW_RETRY, renewal).await.is_err()
         {
-            tracing::debug!("the lease is left to run out");
+            tracing::debug!("the lease was not released in time; it expires");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The Lease that processes of one installation share: what is written in it, and when it may be taken. By the rules of
-//! client-go, so that clocks that differ between machines mean nothing: a lease is over when this process has seen no
-//! change of it for as long as it lasts. The times in it are for people.
+//! The Lease that the processes of one installation share: its content, and when it may be taken. By the rules of
+//! client-go, so that differing clocks do no harm: a lease has expired when this process has seen no change of it for its
+//! whole duration. The times in it are for people.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use k8s_openapi::{
 use kube::api::ObjectMeta;
 use tokio::time::Instant;
 
-/// How long a lease lasts after its last renewal.
+/// How long a lease is valid after its last renewal.
 pub(crate) const DURATION: Duration = Duration::from_secs(10);
 /// How often its holder renews it.
 pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(3);
-/// After so long without a renewal its holder gives up: before others may take it, with time to put the work down.
+/// After so long without a renewal its holder gives up: before others may take it, with time to abort its work.
 pub(crate) const GIVE_UP_AFTER: Duration = Duration::from_secs(8);
-/// What a lease says of itself is believed up to here.
-const LONGEST: Duration = Duration::from_mins(5);
+/// The longest duration that is accepted from a lease.
+const MAX_DURATION: Duration = Duration::from_mins(5);
 
-/// The lease as this process has seen it change last.
+/// The latest change of the lease that this process has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Seen(Option<(Option<String>, Instant)>);
 
 impl Seen {
-    /// Whether `me` may take the lease, found like this at `now`.
+    /// Whether `me` may take the lease, which was read at `now`.
     pub(crate) fn is_free(&mut self, lease: &Lease, me: &str, now: Instant) -> bool {
         let spec = lease.spec.as_ref();
         let holder = spec.and_then(|spec| spec.holder_identity.as_deref());
-        // Our own, from a term whose renewals did not get through.
+        // Ours, from a leadership whose renewals failed.
         if holder.is_none_or(|holder| holder.is_empty() || holder == me) {
             return true;
         }
@@ -39,7 +39,7 @@ impl Seen {
             Some((seen, since)) if seen == version => {
                 let seconds = spec.and_then(|spec| spec.lease_duration_seconds);
                 let lasts = seconds.and_then(|seconds| u64::try_from(seconds).ok());
-                let lasts = lasts.map_or(DURATION, Duration::from_secs).min(LONGEST);
+                let lasts = lasts.map_or(DURATION, Duration::from_secs).min(MAX_DURATION);
                 now.duration_since(*since) >= lasts
             }
             _ => {
@@ -50,7 +50,7 @@ impl Seen {
     }
 }
 
-/// A lease that nobody held before.
+/// The first lease.
 pub(crate) fn new(name: &str, me: &str, now: Timestamp) -> Lease {
     let lease = Lease {
         metadata: ObjectMeta {
@@ -62,7 +62,7 @@ pub(crate) fn new(name: &str, me: &str, now: Timestamp) -> Lease {
     taken(lease, me, now)
 }
 
-/// The lease with a new holder. The resourceVersion stays: whoever writes it first has it.
+/// The lease with a new holder. The resourceVersion stays, so that the first of several writers gets it.
 pub(crate) fn taken(lease: Lease, me: &str, now: Timestamp) -> Lease {
     let before = lease.spec.unwrap_or_default();
     let transitions = match &before.holder_identity {
@@ -82,13 +82,13 @@ pub(crate) fn taken(lease: Lease, me: &str, now: Timestamp) -> Lease {
     }
 }
 
-/// The lease, held on.
+/// The lease, renewed.
 pub(crate) fn renewed(mut lease: Lease, now: Timestamp) -> Lease {
     lease.spec.get_or_insert_default().renew_time = Some(MicroTime(now));
     lease
 }
 
-/// The lease, free for the next one at once.
+/// The lease without a holder, so that the next process can take it without delay.
 pub(crate) fn released(lease: Lease, now: Timestamp) -> Lease {
     let mut lease = renewed(lease, now);
     lease.spec.get_or_insert_default().holder_identity = Some(String::new());
@@ -107,12 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_free_once_nothing_was_seen_of_its_holder_for_as_long_as_it_lasts() {
+    fn lease_is_free_when_unchanged_for_its_duration() {
         let start = Instant::now();
         let mut seen = Seen::default();
         #[rustfmt::skip]
         let cases = [
-            // Seconds, the lease as it is found then, whether it is free.
+            // Seconds, the lease that is read then, whether it is free.
             (0, held("other", "1", Some(10)), false),
             (9, held("other", "1", Some(10)), false),
             (10, held("other", "1", Some(10)), true),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_tells_its_holder_and_keeps_its_version() {
+    fn taken_and_released_leases_keep_their_version() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let first = held("first", "7", Some(10));
         let second = taken(first, "second", at(20));

@@ -1,5 +1,5 @@
-//! A term: the work of a process while it leads. Everything in it is begun anew with each term and holds nothing that must
-//! outlive it; what must is in Kubernetes and in the databases.
+//! The work of a process while it leads. It begins anew with each leadership and keeps nothing that must outlive it: that
+//! is in Kubernetes and in the databases.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,33 +14,35 @@ use upstream::Upstream;
 use crate::{
     controller::{
         self,
-        context::{Context, ROOM},
-        events::events,
+        context::{Context, MAX_BUFFERED_PAPERS},
+        report::events::events,
         watch,
     },
     fetch::{fetcher::Fetcher, tracker::Tracker},
     maintenance::{sweep::Sweeper, watermark},
-    process::{backoff::Backoff, metrics::Metrics, supervisor::Tasks},
+    process::{backoff::Backoff, metrics::Metrics, supervisor::Supervisor},
 };
 
-/// The fetcher finishes the request that is under way, which takes up to `ARXIV_TIMEOUT_MS` (20 s by default).
-const FINISH_REQUEST: Duration = Duration::from_secs(21);
-/// All of the end: below the 30 s that Kubernetes gives a pod.
-const FINISH: Duration = Duration::from_secs(25);
-/// What is put down takes no longer: a connection is closed, a turn given back.
-const PUT_DOWN: Duration = Duration::from_secs(2);
+/// The fetcher finishes the request in flight, which takes up to `ARXIV_TIMEOUT_MS` (20 s by default).
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(21);
+/// For all of the shutdown: below the 30 s that Kubernetes gives a pod.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
+/// For an aborted request: a connection is closed and the gate released.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A loop that has not come round for so long is stuck. The fetcher's longest round is a page that takes four requests,
-/// each of which waits for its turn.
-const FETCHER_PATIENCE: Duration = Duration::from_mins(10);
-const CONTROLLER_PATIENCE: Duration = Duration::from_mins(1);
-/// A round is one operation on a database, which is bounded.
-const SETTLER_PATIENCE: Duration = Duration::from_mins(2);
+/// A loop without a heartbeat for so long is stuck. The fetcher's longest round is a page that takes four requests, each of
+/// which waits for its turn.
+const FETCHER_STALL: Duration = Duration::from_mins(10);
+const CONTROLLER_STALL: Duration = Duration::from_mins(1);
+/// A round is one database operation, which has a time limit.
+const WATERMARK_STALL: Duration = Duration::from_mins(2);
+/// In addition to two sweep intervals.
+const SWEEPER_STALL: Duration = Duration::from_mins(20);
 
-/// What terms are made of.
-pub(crate) struct Parts {
+/// What the tasks of a leader use; it outlives each leadership.
+pub(crate) struct Dependencies {
     pub(crate) client: Client,
-    /// All objects that this process is for.
+    /// All objects that this process is responsible for.
     pub(crate) all: Api<ArxivQuery>,
     pub(crate) records: Records,
     pub(crate) ledger: Ledger,
@@ -48,119 +50,135 @@ pub(crate) struct Parts {
     pub(crate) upstream: Upstream,
     pub(crate) metrics: Metrics,
     pub(crate) liveness: Liveness,
-    pub(crate) retries: Backoff,
+    /// The waits of a query after failed requests.
+    pub(crate) request_retry: Backoff,
     /// Between two requests to arXiv.
     pub(crate) interval: Duration,
     pub(crate) concurrency: u16,
     pub(crate) sweep_interval: Duration,
 }
 
-/// The work that is going on.
-pub(crate) struct Term {
-    tasks: Tasks,
-    context: Arc<Context>,
+/// The running tasks of a leader.
+pub(crate) struct LeaderTasks {
+    tasks: Supervisor,
+    tracker: Arc<Tracker>,
+    upstream: Upstream,
+    metrics: Metrics,
     stop_controller: CancellationToken,
     stop_events: CancellationToken,
 }
 
-impl Term {
-    /// Begins to work. With `asked_to_end` nothing new is fetched or swept; then [`Self::finish`].
-    pub(crate) fn begin(parts: &Parts, asked_to_end: &CancellationToken) -> Self {
-        let (tracker, woken) = Tracker::new(parts.retries);
-        let (events, publisher) = events(parts.client.clone(), parts.metrics.clone());
+impl LeaderTasks {
+    /// Starts the tasks. When `shutdown` is cancelled, nothing new is fetched or swept; then call [`Self::finish`].
+    pub(crate) fn start(with: &Dependencies, shutdown: &CancellationToken) -> Self {
+        let (tracker, triggered) = Tracker::new(with.request_retry);
+        let (events, publisher) = events(with.client.clone(), with.metrics.clone());
+        let (stop_controller, stop_events) = (CancellationToken::new(), CancellationToken::new());
+        let mut tasks = Supervisor::new(shutdown.clone());
+        tasks.spawn("event publisher", publisher.run(stop_events.clone()));
+
+        let (store, freshness, changed) =
+            watch::unfinished(with.all.clone(), Arc::clone(&tracker), with.metrics.clone());
         let context = Arc::new(Context {
-            upstream: parts.upstream.clone(),
-            records: parts.records.clone(),
-            ledger: parts.ledger.clone(),
-            pages: parts.pages.clone(),
-            client: parts.client.clone(),
+            records: with.records.clone(),
+            ledger: with.ledger.clone(),
+            pages: with.pages.clone(),
+            client: with.client.clone(),
             tracker: Arc::clone(&tracker),
             events,
-            metrics: parts.metrics.clone(),
-            room: Semaphore::new(ROOM),
+            metrics: with.metrics.clone(),
+            buffered_papers: Semaphore::new(MAX_BUFFERED_PAPERS),
         });
-        let mut tasks = Tasks::new(asked_to_end.clone());
-        let (stop_controller, stop_events) = (CancellationToken::new(), CancellationToken::new());
-        tasks.spawn("publisher of Events", publisher.run(stop_events.clone()));
-        let (store, watching, touched) = watch::unfinished(parts.all.clone(), tracker, parts.metrics.clone());
-        tasks.spawn(
-            "controller",
-            controller::run(
-                Arc::clone(&context),
-                store.clone(),
-                futures::stream::select(touched, woken),
-                parts.concurrency,
-                parts.liveness.watch("controller", CONTROLLER_PATIENCE),
-                stop_controller.clone(),
-            ),
+        let controller = controller::run(
+            context,
+            store.clone(),
+            futures::stream::select(changed, triggered),
+            with.concurrency,
+            with.liveness.watch("controller", CONTROLLER_STALL),
+            stop_controller.clone(),
         );
+        tasks.spawn("controller", controller);
+
         let fetcher = Fetcher::new(
-            Arc::clone(&context),
-            parts.liveness.watch("fetcher", FETCHER_PATIENCE),
-            parts.interval,
-            asked_to_end.clone(),
+            with.upstream.clone(),
+            Arc::clone(&tracker),
+            with.metrics.clone(),
+            with.liveness.watch("fetcher", FETCHER_STALL),
+            with.interval,
+            shutdown.clone(),
         );
         tasks.spawn("fetcher", fetcher.run());
-        let patience = parts.sweep_interval * 2 + Duration::from_mins(20);
+
         let sweeper = Sweeper {
-            context: Arc::clone(&context),
-            all: parts.all.clone(),
+            client: with.client.clone(),
+            all: with.all.clone(),
+            records: with.records.clone(),
+            ledger: with.ledger.clone(),
+            pages: with.pages.clone(),
+            tracker: Arc::clone(&tracker),
             unfinished: store,
-            watching,
-            interval: parts.sweep_interval,
-            heartbeat: parts.liveness.watch("sweeper", patience),
+            freshness,
+            interval: with.sweep_interval,
+            metrics: with.metrics.clone(),
+            heartbeat: with
+                .liveness
+                .watch("sweeper", with.sweep_interval * 2 + SWEEPER_STALL),
         };
-        tasks.spawn("sweeper", sweeper.run(asked_to_end.clone()));
-        let heartbeat = parts.liveness.watch("settler", SETTLER_PATIENCE);
-        tasks.spawn(
-            "settler",
-            watermark::run(Arc::clone(&context), heartbeat, asked_to_end.clone()),
+        tasks.spawn("sweeper", sweeper.run(shutdown.clone()));
+
+        let watermark = watermark::run(
+            with.records.clone(),
+            with.metrics.clone(),
+            with.liveness.watch("watermark", WATERMARK_STALL),
+            shutdown.clone(),
         );
+        tasks.spawn("watermark", watermark);
         Self {
             tasks,
-            context,
+            tracker,
+            upstream: with.upstream.clone(),
+            metrics: with.metrics.clone(),
             stop_controller,
             stop_events,
         }
     }
 
-    /// Resolves with an error when a task ends that should not, and without one when the process is asked to end.
+    /// Resolves with an error when a task ends unexpectedly, and without one when the process is asked to shut down.
     pub(crate) async fn supervise(&mut self) -> anyhow::Result<()> {
         self.tasks.supervise().await
     }
 
-    /// Ends in order: no new request, the one under way finished, what it brought recorded and told.
+    /// Shuts down in order: no new request; the one in flight is finished, recorded and reported.
     pub(crate) async fn finish(&mut self) -> anyhow::Result<()> {
-        if let Ok(ended) = timeout(FINISH, self.wind_up()).await {
-            return ended;
+        if let Ok(drained) = timeout(SHUTDOWN_TIMEOUT, self.drain()).await {
+            return drained;
         }
-        tracing::warn!("ending with work under way, which the next start takes up");
+        tracing::warn!("shutting down with work in progress, which the next start continues");
         Ok(())
     }
 
-    async fn wind_up(&mut self) -> anyhow::Result<()> {
-        self.context.tracker.close();
-        if let Ok(ended) = timeout(FINISH_REQUEST, self.tasks.until_ended("fetcher")).await {
+    async fn drain(&mut self) -> anyhow::Result<()> {
+        self.tracker.close();
+        if let Ok(ended) = timeout(REQUEST_TIMEOUT, self.tasks.join("fetcher")).await {
             ended?;
-            // Its connection is closed and its turn over before the runtime, which holds both, goes.
-            self.context.upstream.drained().await;
+            // The connection to arXiv is closed and the gate released before the runtime ends, which owns both.
+            self.upstream.drained().await;
         } else {
             tracing::warn!("the request to arXiv takes too long and is dropped");
         }
-        self.context.tracker.all_told().await;
+        self.tracker.drained().await;
         self.stop_controller.cancel();
-        self.tasks.until_ended("controller").await?;
+        self.tasks.join("controller").await?;
         self.stop_events.cancel();
-        self.tasks.until_ended("publisher of Events").await
+        self.tasks.join("event publisher").await
     }
 
-    /// Puts everything down where it is, as another process may be about to take it up. A request that is under way is
-    /// dropped.
-    pub(crate) async fn abandon(self) {
+    /// Stops all work at once, as another process may be about to start it. A request in flight is dropped.
+    pub(crate) async fn abort(self) {
         self.tasks.cancel().await;
-        self.context.metrics.stands_by();
-        if timeout(PUT_DOWN, self.context.upstream.drained()).await.is_err() {
-            tracing::warn!("a request to arXiv is not put down yet");
+        self.metrics.standby();
+        if timeout(ABORT_TIMEOUT, self.upstream.drained()).await.is_err() {
+            tracing::warn!("a request to arXiv is still open");
         }
     }
 }

@@ -1,17 +1,18 @@
-//! Tells readers, over and over, how far the results are settled: up to there no page has a hole or will change.
+//! Publishes the stable watermark, again and again: up to it, no page of results has a gap or will change.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use service::health::Heartbeat;
+use storage::Records;
 use tokio_util::sync::CancellationToken;
 
-use crate::controller::context::Context;
+use crate::process::metrics::Metrics;
 
-/// How far what is settled is behind what is recorded, about. When there is nothing new, a round is one read.
+/// About how far the watermark is behind what is recorded. When there is nothing new, a round is one read.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Settles until it is stopped.
-pub(crate) async fn run(context: Arc<Context>, heartbeat: Heartbeat, stop: CancellationToken) {
+/// Moves the watermark until it is stopped.
+pub(crate) async fn run(records: Records, metrics: Metrics, heartbeat: Heartbeat, stop: CancellationToken) {
     let mut due = tokio::time::interval(INTERVAL);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -20,17 +21,17 @@ pub(crate) async fn run(context: Arc<Context>, heartbeat: Heartbeat, stop: Cance
             () = stop.cancelled() => return,
         }
         heartbeat.beat();
-        let settled = tokio::select! {
-            settled = context.records.advance_watermark() => settled,
-            // It may be left at any point.
+        let moved = tokio::select! {
+            moved = records.advance_watermark() => moved,
+            // It may be dropped at any point.
             () = stop.cancelled() => return,
         };
-        match settled {
+        match moved {
             Ok(()) => {}
-            Err(error) if error.is_unavailable() => context.metrics.failed("database_away"),
+            Err(error) if error.is_unavailable() => metrics.failed("database_unavailable"),
             Err(error) => {
-                context.metrics.failed("settle");
-                tracing::warn!("what was recorded is not settled: {error}");
+                metrics.failed("watermark");
+                tracing::warn!("the stable watermark is not moved: {error}");
             }
         }
     }

@@ -9,8 +9,6 @@ use prometheus_client::{
 };
 use storage::IdUsage;
 
-use crate::fetch::tracker::Backlog;
-
 /// One label named `outcome`.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 pub(crate) struct Outcome {
@@ -41,7 +39,18 @@ pub(crate) struct Table {
     table: &'static str,
 }
 
-/// In the order of [`Backlog::queries`].
+/// The size of the queue for arXiv.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct QueueStats {
+    /// Requests that are queued.
+    pub(crate) requests: usize,
+    /// Queries that wait: of a priority below 0, of 0, and above.
+    pub(crate) queries: [usize; 3],
+    /// Since when the query waits that waits longest.
+    pub(crate) oldest: Option<Timestamp>,
+}
+
+/// In the order of [`QueueStats::queries`].
 const PRIORITIES: [&str; 3] = ["low", "default", "high"];
 
 /// Handles that count; clones count together.
@@ -59,7 +68,7 @@ pub(crate) struct Metrics {
     queue_queries: Family<Priority, Gauge>,
     queue_seconds: Gauge<f64, AtomicU64>,
     oldest_wait_seconds: Gauge<f64, AtomicU64>,
-    pub(crate) cool_down_seconds: Gauge<f64, AtomicU64>,
+    cool_down_seconds: Gauge<f64, AtomicU64>,
     id_usage: Family<Table, Gauge<f64, AtomicU64>>,
 }
 
@@ -166,27 +175,27 @@ impl Metrics {
             .inc();
     }
 
-    /// What waits for a turn at arXiv, and how long that takes at the least.
+    /// The queue for arXiv: its size, and the shortest time in which it can be worked off. `cool_down`: seconds until its end.
     #[allow(clippy::cast_possible_wrap, clippy::cast_precision_loss)] // A queue of 2^52 pages does not fit anywhere.
-    pub(crate) fn queue(&self, backlog: &Backlog, cool_down: f64, interval: Duration, now: Timestamp) {
-        self.queue_length.set(backlog.requests as i64);
-        for (priority, queries) in PRIORITIES.into_iter().zip(backlog.queries) {
+    pub(crate) fn queue(&self, stats: &QueueStats, cool_down: f64, interval: Duration, now: Timestamp) {
+        self.cool_down_seconds.set(cool_down);
+        self.queue_length.set(stats.requests as i64);
+        for (priority, queries) in PRIORITIES.into_iter().zip(stats.queries) {
             self.queue_queries
                 .get_or_create(&Priority { priority })
                 .set(queries as i64);
         }
         self.queue_seconds
-            .set(cool_down + backlog.requests as f64 * interval.as_secs_f64());
-        let wait = backlog
+            .set(cool_down + stats.requests as f64 * interval.as_secs_f64());
+        let wait = stats
             .oldest
             .map_or(0.0, |since| now.duration_since(since).as_secs_f64());
         self.oldest_wait_seconds.set(wait.max(0.0));
     }
 
-    /// Nothing waits in a process that stands by.
-    pub(crate) fn stands_by(&self) {
-        self.queue(&Backlog::default(), 0.0, Duration::ZERO, Timestamp::UNIX_EPOCH);
-        self.cool_down_seconds.set(0.0);
+    /// The queue of a process that is not the leader is empty.
+    pub(crate) fn standby(&self) {
+        self.queue(&QueueStats::default(), 0.0, Duration::ZERO, Timestamp::UNIX_EPOCH);
     }
 
     pub(crate) fn id_usage(&self, used: IdUsage) {

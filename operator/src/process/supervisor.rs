@@ -1,5 +1,5 @@
-//! The tasks of the process. None of them ends by itself while the process is to run; when one does, by a panic or a
-//! defect, the process ends too, so that whoever started it sees it.
+//! Supervised tasks. No task ends by itself before the shutdown; if one does, by a panic or a defect, the process ends too,
+//! so that Kubernetes restarts it.
 
 use std::future::Future;
 
@@ -7,56 +7,56 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Running tasks.
-pub(crate) struct Tasks {
-    set: JoinSet<&'static str>,
+pub(crate) struct Supervisor {
+    running: JoinSet<&'static str>,
     ended: Vec<&'static str>,
-    stop: CancellationToken,
+    shutdown: CancellationToken,
 }
 
-impl Tasks {
-    /// No tasks yet; `stop` tells them, and this, that they may end.
-    pub(crate) fn new(stop: CancellationToken) -> Self {
+impl Supervisor {
+    /// Without tasks; once `shutdown` is cancelled, tasks may end.
+    pub(crate) fn new(shutdown: CancellationToken) -> Self {
         Self {
-            set: JoinSet::new(),
+            running: JoinSet::new(),
             ended: Vec::new(),
-            stop,
+            shutdown,
         }
     }
 
     /// Starts a task.
     pub(crate) fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        self.set.spawn(async move {
+        self.running.spawn(async move {
             task.await;
             name
         });
     }
 
-    /// Resolves with an error when a task ends that should not, and without one when the process was asked to end.
+    /// Resolves with an error when a task ends unexpectedly, and without one at the shutdown.
     pub(crate) async fn supervise(&mut self) -> anyhow::Result<()> {
-        let stop = self.stop.clone();
+        let shutdown = self.shutdown.clone();
         tokio::select! {
-            () = stop.cancelled() => Ok(()),
-            Some(ended) = self.set.join_next() => match ended {
-                // It has seen it first that the process is asked to end.
-                Ok(name) if stop.is_cancelled() => {
+            () = shutdown.cancelled() => Ok(()),
+            Some(ended) = self.running.join_next() => match ended {
+                // It has seen the shutdown first.
+                Ok(name) if shutdown.is_cancelled() => {
                     self.ended.push(name);
                     Ok(())
                 }
-                Ok(name) => anyhow::bail!("the {name} has ended by itself, which is a defect"),
+                Ok(name) => anyhow::bail!("the task {name} has ended by itself, which is a defect"),
                 Err(error) => anyhow::bail!("a task has failed, which is a defect: {error}"),
             },
         }
     }
 
-    /// Drops all tasks where they are.
+    /// Aborts all tasks.
     pub(crate) async fn cancel(mut self) {
-        self.set.shutdown().await;
+        self.running.shutdown().await;
     }
 
-    /// Resolves when the task of this name has ended; with an error if one has failed meanwhile.
-    pub(crate) async fn until_ended(&mut self, name: &'static str) -> anyhow::Result<()> {
+    /// Resolves when the task of this name has ended; with an error if a task has failed meanwhile.
+    pub(crate) async fn join(&mut self, name: &'static str) -> anyhow::Result<()> {
         while !self.ended.contains(&name) {
-            match self.set.join_next().await {
+            match self.running.join_next().await {
                 Some(ended) => self.ended.push(ended?),
                 None => anyhow::bail!("there is no task named {name}"),
             }
@@ -70,23 +70,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_task_that_ends_ends_the_process() {
+    async fn supervise_fails_when_a_task_ends_or_panics() {
         for panics in [false, true] {
             let stop = CancellationToken::new();
-            let mut tasks = Tasks::new(stop.clone());
-            tasks.spawn("patient one", stop.clone().cancelled_owned());
-            tasks.spawn("hasty one", async move { assert!(!panics, "on purpose") });
+            let mut tasks = Supervisor::new(stop.clone());
+            tasks.spawn("waiting", stop.clone().cancelled_owned());
+            tasks.spawn("ending", async move { assert!(!panics, "on purpose") });
             assert!(tasks.supervise().await.is_err(), "panics: {panics}");
         }
     }
 
     #[tokio::test]
-    async fn a_process_that_is_asked_to_end_ends_well() {
+    async fn supervise_and_join_succeed_at_shutdown() {
         let stop = CancellationToken::new();
-        let mut tasks = Tasks::new(stop.clone());
-        tasks.spawn("patient one", stop.clone().cancelled_owned());
+        let mut tasks = Supervisor::new(stop.clone());
+        tasks.spawn("waiting", stop.clone().cancelled_owned());
         stop.cancel();
         tasks.supervise().await.unwrap();
-        tasks.until_ended("patient one").await.unwrap();
+        tasks.join("waiting").await.unwrap();
     }
 }

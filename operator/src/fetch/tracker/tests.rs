@@ -1,7 +1,8 @@
+use std::time::Duration;
+
 use arxiv::Search;
 use crd::ArxivQuerySpec;
 use futures::StreamExt;
-use jiff::civil::date;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::*;
@@ -11,18 +12,15 @@ const BACKOFF: Backoff = Backoff {
     cap: Duration::from_secs(1),
 };
 
-fn page() -> WantedPage {
+fn request() -> PageRequest {
     let search = Search {
         title: Some("x".into()),
         ..Search::default()
     };
-    WantedPage {
-        request: PageRequest {
-            search: search.validate().unwrap(),
-            start: 0,
-            count: 8,
-        },
-        day: date(2024, 5, 6),
+    PageRequest {
+        search: search.validate().unwrap(),
+        start: 0,
+        count: 8,
     }
 }
 
@@ -32,82 +30,82 @@ fn object(query: u128) -> ArxivQuery {
     object
 }
 
-/// Begins a reconciliation of a query and lets it want the page.
-fn wants(tracker: &Tracker, query: u128) -> Uuid {
+/// Begins a reconciliation of a query and queues it for the page.
+fn enqueued(tracker: &Tracker, query: u128) -> Uuid {
     let uid = Uuid::from_u128(query);
     tracker.begin(uid, &object(query), Timestamp::UNIX_EPOCH);
-    tracker.want(uid, &object(query), page(), 0, Timestamp::UNIX_EPOCH);
+    tracker.enqueue(uid, &object(query), request(), 0, Timestamp::UNIX_EPOCH);
     uid
 }
 
 #[test]
-fn who_has_some_of_its_slices_is_under_way_until_it_leaves() {
-    let (tracker, _woken) = Tracker::new(BACKOFF);
-    let (first, second) = (wants(&tracker, 1), wants(&tracker, 2));
-    assert!(tracker.under_way().is_empty());
-    tracker.want(second, &object(2), page(), 1, Timestamp::UNIX_EPOCH);
+fn next_slices_has_query_with_stored_slices_until_it_is_untracked() {
+    let (tracker, _triggered) = Tracker::new(BACKOFF);
+    let (first, second) = (enqueued(&tracker, 1), enqueued(&tracker, 2));
+    assert!(tracker.next_slices().is_empty());
+    tracker.enqueue(second, &object(2), request(), 1, Timestamp::UNIX_EPOCH);
     let key = tracker.next().unwrap();
     tracker.answered(&key, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, None);
-    assert_eq!(tracker.under_way(), [key]);
-    tracker.forget(first);
-    assert_eq!(tracker.under_way().len(), 1);
-    tracker.forget(second);
-    assert!(tracker.under_way().is_empty());
+    assert_eq!(tracker.next_slices(), [key]);
+    tracker.untrack(first);
+    assert_eq!(tracker.next_slices().len(), 1);
+    tracker.untrack(second);
+    assert!(tracker.next_slices().is_empty());
 }
 
 #[tokio::test]
-async fn who_waits_is_woken_once_and_who_has_left_is_not() {
-    let (tracker, mut woken) = Tracker::new(BACKOFF);
-    let (stays, leaves) = (wants(&tracker, 1), wants(&tracker, 2));
+async fn answered_triggers_waiting_query_once_and_untracked_query_never() {
+    let (tracker, mut triggered) = Tracker::new(BACKOFF);
+    let (stays, leaves) = (enqueued(&tracker, 1), enqueued(&tracker, 2));
     let key = tracker.next().unwrap();
-    tracker.forget(leaves);
+    tracker.untrack(leaves);
     tracker.answered(&key, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, None);
-    assert_eq!(woken.next().await.unwrap().name, "q1");
-    assert!(woken.try_recv().is_err(), "nobody else");
-    assert!(!tracker.state().woken.is_empty(), "it has not begun yet");
+    assert_eq!(triggered.next().await.unwrap().name, "q1");
+    assert!(triggered.try_recv().is_err(), "no other query");
+    assert!(!tracker.state().notified.is_empty(), "it has not begun yet");
     tracker.begin(
         stays,
         &ArxivQuery::new("q1", ArxivQuerySpec::default()),
         Timestamp::UNIX_EPOCH,
     );
-    tracker.all_told().await;
+    tracker.drained().await;
 }
 
 #[test]
-fn nothing_is_held_of_objects_that_are_gone_or_come_too_late() {
-    let (tracker, _woken) = Tracker::new(BACKOFF);
-    let (stays, _gone) = (wants(&tracker, 1), wants(&tracker, 2));
+fn untracked_and_closed_tracker_keeps_nothing() {
+    let (tracker, _triggered) = Tracker::new(BACKOFF);
+    let (stays, _gone) = (enqueued(&tracker, 1), enqueued(&tracker, 2));
     tracker.retain(&HashSet::from([stays]));
-    assert_eq!(tracker.state().known.len(), 1);
-    let stranger = Uuid::from_u128(3);
-    tracker.want(stranger, &object(3), page(), 0, Timestamp::UNIX_EPOCH);
-    tracker.forget(stays);
+    assert_eq!(tracker.state().queries.len(), 1);
+    let unknown = Uuid::from_u128(3);
+    tracker.enqueue(unknown, &object(3), request(), 0, Timestamp::UNIX_EPOCH);
+    tracker.untrack(stays);
     assert_eq!(
-        (tracker.backlog(), tracker.state().known.len()),
-        (Backlog::default(), 0)
+        (tracker.queue_stats(), tracker.state().queries.len()),
+        (QueueStats::default(), 0)
     );
     tracker.close();
-    wants(&tracker, 4);
-    assert_eq!(tracker.backlog(), Backlog::default(), "the process ends");
+    enqueued(&tracker, 4);
+    assert_eq!(tracker.queue_stats(), QueueStats::default(), "the process ends");
 }
 
 /// Whatever the order in which reconciliations begin.
 #[test]
-fn of_those_made_in_one_second_the_first_written_is_first() {
-    let (tracker, _woken) = Tracker::new(BACKOFF);
-    let mut wanted = Vec::new();
+fn objects_of_one_second_are_fetched_in_order_of_their_resource_versions() {
+    let (tracker, _triggered) = Tracker::new(BACKOFF);
+    let mut requests = Vec::new();
     for (query, version) in [(1, "1002"), (2, "999"), (3, "1001")] {
         let mut object = object(query);
         object.metadata.creation_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
         object.metadata.resource_version = Some(version.into());
         let uid = Uuid::from_u128(query);
         tracker.begin(uid, &object, Timestamp::UNIX_EPOCH);
-        let mut page = page();
-        page.request.start = u32::try_from(query).unwrap();
-        wanted.push((uid, object, page));
+        let mut request = request();
+        request.start = u32::try_from(query).unwrap();
+        requests.push((uid, object, request));
     }
-    for (uid, object, page) in wanted {
-        // A change gives it no other place.
+    for (uid, object, request) in requests {
+        // A change does not move it.
         let changed = ArxivQuery {
             metadata: ObjectMeta {
                 resource_version: Some("5000".into()),
@@ -116,7 +114,7 @@ fn of_those_made_in_one_second_the_first_written_is_first() {
             ..object
         };
         tracker.begin(uid, &changed, Timestamp::UNIX_EPOCH);
-        tracker.want(uid, &changed, page, 0, Timestamp::UNIX_EPOCH);
+        tracker.enqueue(uid, &changed, request, 0, Timestamp::UNIX_EPOCH);
     }
     let order: Vec<_> = std::iter::from_fn(|| {
         let page = tracker.next()?;

@@ -55,17 +55,15 @@ pub(crate) fn events(client: Client, metrics: Metrics) -> (Events, Publisher) {
 }
 
 impl Events {
-    /// Something went as it should.
-    pub(crate) fn normal(&self, object: &ArxivQuery, action: &str, reason: Reason, note: &str) {
-        self.send(object, EventType::Normal, action, reason, note);
-    }
-
-    /// Something did not go as it should.
-    pub(crate) fn warning(&self, object: &ArxivQuery, action: &str, reason: Reason, note: &str) {
-        self.send(object, EventType::Warning, action, reason, note);
-    }
-
-    fn send(&self, object: &ArxivQuery, type_: EventType, action: &str, reason: Reason, note: &str) {
+    /// Queues an Event about the object. `action` and `reason` are in `CamelCase`, `note` is for people.
+    pub(crate) fn send(
+        &self,
+        object: &ArxivQuery,
+        type_: EventType,
+        action: &str,
+        reason: Reason,
+        note: &str,
+    ) {
         let event = Event {
             type_,
             reason: reason.as_str().to_owned(),

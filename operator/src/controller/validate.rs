@@ -7,7 +7,7 @@ use arxiv::{MAX_RESULTS, Search, SortBy, SortOrder, ValidatedSearch};
 use crd::{ArxivQuery, ArxivQuerySpec, Reason};
 use jiff::Timestamp;
 
-use crate::controller::decision::Verdict;
+use storage::FailureRecord;
 
 /// A search with its range.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Validated {
 }
 
 /// The search, or why there is none.
-pub(crate) fn validate(object: &ArxivQuery) -> Result<Validated, Verdict> {
+pub(crate) fn validate(object: &ArxivQuery) -> Result<Validated, FailureRecord> {
     let spec = &object.spec;
     let max_results =
         in_range(spec.max_results, 1).ok_or_else(|| invalid("maxResults must be 1 to 30000"))?;
@@ -39,7 +39,7 @@ fn in_range(value: i32, least: u32) -> Option<u32> {
         .filter(|value| (least..=MAX_RESULTS).contains(value))
 }
 
-fn search(spec: &ArxivQuerySpec) -> Result<Search, Verdict> {
+fn search(spec: &ArxivQuerySpec) -> Result<Search, FailureRecord> {
     let date = |field: &str, text: Option<&String>| {
         text.map(|text| text.parse::<Timestamp>())
             .transpose()
@@ -73,9 +73,9 @@ fn search(spec: &ArxivQuerySpec) -> Result<Search, Verdict> {
     })
 }
 
-fn invalid(message: &str) -> Verdict {
-    Verdict {
-        reason: Reason::InvalidSearch,
+fn invalid(message: &str) -> FailureRecord {
+    FailureRecord {
+        reason: Reason::InvalidSearch.as_str().to_owned(),
         message: message.to_owned(),
         http_status: Some(400),
     }
@@ -129,11 +129,11 @@ mod tests {
             let got = validate(&ArxivQuery::new("q", spec)).err();
             match (got, expected) {
                 (None, None) => {}
-                (Some(verdict), Some(part)) => {
-                    assert!(verdict.message.contains(part), "{name}: {}", verdict.message);
+                (Some(failure), Some(part)) => {
+                    assert!(failure.message.contains(part), "{name}: {}", failure.message);
                     assert_eq!(
-                        (verdict.reason, verdict.http_status),
-                        (Reason::InvalidSearch, Some(400)),
+                        (failure.reason.as_str(), failure.http_status),
+                        ("InvalidSearch", Some(400)),
                         "{name}"
                     );
                 }

@@ -12,6 +12,19 @@ fn object() -> ArxivQuery {
     object
 }
 
+fn progress() -> Progress {
+    Progress::of(&object(), at(10))
+}
+
+fn builder<'a>(object: &'a ArxivQuery, progress: &'a Progress, now: i64) -> StatusBuilder<'a> {
+    StatusBuilder {
+        object,
+        progress,
+        sent: Some("au:knuth"),
+        now: at(now),
+    }
+}
+
 fn recorded(num_results: i32, query: &str) -> Recorded {
     Recorded {
         query_id: 7,
@@ -23,23 +36,20 @@ fn recorded(num_results: i32, query: &str) -> Recorded {
     }
 }
 
-fn shape(status: &ArxivQueryStatus) -> Vec<(&str, &str, &str)> {
+/// Type, status and reason of each condition.
+fn conditions(status: &ArxivQueryStatus) -> Vec<(&str, &str, &str)> {
     let all = status.conditions.iter();
     all.map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str()))
         .collect()
 }
 
 #[test]
-fn success_carries_the_rows_that_stand() {
-    let status = succeeded(
-        &object(),
-        None,
-        "au:knuth",
-        &recorded(1234, "search_query=au:knuth&id_list="),
-        at(50),
-    );
+fn succeeded_status_is_built_from_the_recorded_rows() {
+    let (object, progress) = (object(), progress());
+    let builder = builder(&object, &progress, 50);
+    let status = builder.succeeded(&recorded(1234, "search_query=au:knuth&id_list="));
     assert_eq!(
-        shape(&status),
+        conditions(&status),
         [("Ready", "True", "Succeeded"), ("Finished", "True", "Succeeded")]
     );
     assert_eq!(
@@ -59,33 +69,27 @@ fn success_carries_the_rows_that_stand() {
         (status.start_time, status.completion_time),
         (Some(Time(at(50))), Some(Time(at(50))))
     );
-    let nothing = succeeded(&object(), None, "au:knuth", &recorded(0, ""), at(50));
+    let empty = builder.succeeded(&recorded(0, ""));
     assert_eq!(
-        nothing.message.as_deref(),
+        empty.message.as_deref(),
         Some("arXiv finds no paper for this search")
     );
 }
 
 #[test]
-fn failure_carries_the_callers_status_and_what_was_known() {
-    let mut known = Progress::of(&object(), at(10));
-    known.started = Some(at(20));
-    known.attempts = 2;
-    let verdict = Verdict {
-        reason: Reason::BrokenFeed,
+fn failed_status_has_http_status_and_progress() {
+    let (object, mut progress) = (object(), progress());
+    progress.started = Some(at(20));
+    progress.attempts = 2;
+    let builder = builder(&object, &progress, 50);
+    let broken = FailureRecord {
+        reason: "BrokenFeed".into(),
         message: "x".repeat(5_000),
         http_status: Some(502),
     };
-    let status = failed(
-        &object(),
-        Some(&known),
-        Some("au:knuth"),
-        &verdict,
-        Some(at(80)),
-        at(50),
-    );
+    let status = builder.failed(&broken, Some(at(80)));
     assert_eq!(
-        shape(&status),
+        conditions(&status),
         [
             ("Ready", "False", "BrokenFeed"),
             ("Finished", "True", "BrokenFeed"),
@@ -98,64 +102,56 @@ fn failure_carries_the_callers_status_and_what_was_known() {
     );
     assert_eq!(status.start_time, Some(Time(at(20))));
     assert_eq!((status.query_id, status.retry_after), (None, None));
-    let throttled = Verdict {
+    let throttled = FailureRecord {
         http_status: Some(503),
-        ..verdict
+        ..broken
     };
-    let status = failed(
-        &object(),
-        Some(&known),
-        Some("au:knuth"),
-        &throttled,
-        Some(at(80)),
-        at(50),
-    );
+    let status = builder.failed(&throttled, Some(at(80)));
     assert_eq!(status.retry_after, Some(Time(at(80))));
     assert!(status.message.unwrap().chars().count() <= MAX_MESSAGE);
 }
 
 #[test]
-fn a_condition_keeps_its_time_while_it_keeps_its_status() {
-    let mut known = Progress::of(&object(), at(10));
-    let mut object = object();
-    let told = |obstacle, message: &str| Telling {
-        obstacle,
+fn condition_keeps_its_transition_time_while_its_status_stays() {
+    let (mut object, mut progress) = (object(), progress());
+    let update = |blocked, message: &str| StatusUpdate {
+        blocked,
         message: message.into(),
-        asked_again_at: None,
+        retry_after: None,
     };
-    let throttled = told(Some(Obstacle::Throttled), "waits");
-    let first = unfinished(&object, &known, "au:knuth", &throttled, at(20));
+    let throttled = update(Some(BlockedReason::Throttled), "waits");
+    let first = builder(&object, &progress, 20).unfinished(&throttled);
     assert_eq!(first.phase, Phase::Pending);
     assert_eq!(
-        shape(&first),
+        conditions(&first),
         [
             ("Ready", "False", "UpstreamThrottled"),
             ("Finished", "False", "Pending")
         ]
     );
     object.status = Some(first);
-    assert_eq!(Obstacle::told(&object), Some(Obstacle::Throttled));
-    known.started = Some(at(25));
-    let second = unfinished(&object, &known, "au:knuth", &told(None, "goes on"), at(30));
+    assert_eq!(BlockedReason::reported(&object), Some(BlockedReason::Throttled));
+    progress.started = Some(at(25));
+    let second = builder(&object, &progress, 30).unfinished(&update(None, "continues"));
     assert_eq!(
-        shape(&second),
+        conditions(&second),
         [("Ready", "False", "Running"), ("Finished", "False", "Running")]
     );
     assert_eq!(second.conditions[0].last_transition_time, Time(at(20)));
     object.status = Some(second);
-    assert_eq!(Obstacle::told(&object), None);
-    let last = succeeded(&object, Some(&known), "au:knuth", &recorded(8, ""), at(40));
+    assert_eq!(BlockedReason::reported(&object), None);
+    let last = builder(&object, &progress, 40).succeeded(&recorded(8, ""));
     assert_eq!(last.start_time, Some(Time(at(25))));
     assert_eq!(last.conditions[0].last_transition_time, Time(at(40)));
 }
 
 #[test]
-fn a_suspended_query_has_no_start() {
-    let mut known = Progress::of(&object(), at(10));
-    (known.started, known.attempts) = (Some(at(20)), 2);
-    let status = suspended(&object(), &known, "au:knuth", at(30));
+fn suspended_status_has_no_start_time() {
+    let (object, mut progress) = (object(), progress());
+    (progress.started, progress.attempts) = (Some(at(20)), 2);
+    let status = builder(&object, &progress, 30).suspended();
     assert_eq!(
-        shape(&status),
+        conditions(&status),
         [
             ("Ready", "False", "Suspended"),
             ("Finished", "False", "Suspended")
@@ -168,7 +164,7 @@ fn a_suspended_query_has_no_start() {
 }
 
 #[test]
-fn a_rewritten_query_is_shown_beside_the_sent_one() {
+fn query_text_has_arxivs_form_where_it_differs() {
     let sent = "au:knuth AND ti:art";
     for (title, text) in [
         (
@@ -191,7 +187,7 @@ fn a_rewritten_query_is_shown_beside_the_sent_one() {
 }
 
 #[test]
-fn length_is_counted_in_characters() {
-    assert_eq!(shortened("árvíz", 5), "árvíz");
-    assert_eq!(shortened("árvízt", 5), "árví…");
+fn truncated_counts_characters_not_bytes() {
+    assert_eq!(truncated("árvíz", 5), "árvíz");
+    assert_eq!(truncated("árvízt", 5), "árví…");
 }

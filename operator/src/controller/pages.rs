@@ -1,0 +1,117 @@
+//! The stored pages of a query. A large result is never in memory as a whole: its papers go from the page store to the
+//! rows one page at a time.
+
+use arxiv::PageRequest;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use storage::{PageEntry, PageHead, PageKey, Pages, Paper, Papers, ResultRow, StorageError};
+use upstream::{Distinct, PageSelector, key, slices};
+
+use super::validate::Validated;
+
+/// All pages of a query, in their order; there is always a first one.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(crate) struct StoredPages(Vec<StoredPage>);
+
+/// A page that was found in the store.
+#[derive(Debug, Eq, PartialEq)]
+struct StoredPage {
+    key: PageKey,
+    head: PageHead,
+}
+
+/// The first page of a query that is not stored.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct MissingPage {
+    pub(crate) request: PageRequest,
+    /// How many pages before it are stored, and how many the query has.
+    pub(crate) stored: usize,
+    pub(crate) total: usize,
+}
+
+/// Looks up the pages of a query, in their order, up to the first one that is missing.
+pub(crate) async fn find_pages(
+    pages: &Pages,
+    query: &Validated,
+    selector: PageSelector,
+) -> Result<Result<StoredPages, MissingPage>, StorageError> {
+    let mut found: Vec<StoredPage> = Vec::new();
+    loop {
+        // The first page's total decides: a page that must be empty by it is not requested.
+        let total = found.first().map(|first| first.head.total);
+        let mut requests = slices(&query.search, query.start, query.max_results, total);
+        let (stored, total) = (found.len(), requests.len());
+        if stored >= total {
+            return Ok(Ok(StoredPages(found)));
+        }
+        let request = requests.swap_remove(stored);
+        let key = key(&request, selector);
+        match pages.head(&key).await? {
+            Some(head) => found.push(StoredPage { key, head }),
+            None => {
+                return Ok(Err(MissingPage {
+                    request,
+                    stored,
+                    total,
+                }));
+            }
+        }
+    }
+}
+
+impl StoredPages {
+    /// The head of the first page, which counts for all of them. Later pages may differ a little.
+    pub(crate) fn head(&self) -> Option<&PageHead> {
+        self.0.first().map(|first| &first.head)
+    }
+
+    /// The most papers that are in memory at once.
+    pub(crate) fn max_buffered(&self) -> u32 {
+        self.0.iter().map(|page| page.key.count).max().unwrap_or_default()
+    }
+}
+
+/// The papers of stored pages, read one page at a time.
+pub(crate) struct StoredPapers<'a> {
+    pub(crate) pages: &'a StoredPages,
+    pub(crate) store: &'a Pages,
+}
+
+impl StoredPapers<'_> {
+    async fn entries(&self, page: &StoredPage) -> Result<Vec<PageEntry>, StorageError> {
+        match self.store.get(&page.key).await? {
+            Some(found) if found.fetched_at == page.head.fetched_at => Ok(found.entries),
+            // It has expired, or was removed to make space for others.
+            _ => Err(StorageError::PageGone),
+        }
+    }
+}
+
+impl Papers for StoredPapers<'_> {
+    fn pieces(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>> {
+        let start = (self.pages.0.iter(), Distinct::default());
+        stream::try_unfold(start, async |(mut pages, mut distinct)| {
+            let Some(page) = pages.next() else {
+                return Ok(None);
+            };
+            let papers = papers(distinct.of(self.entries(page).await?));
+            Ok(Some((papers, (pages, distinct))))
+        })
+        .boxed()
+    }
+}
+
+fn papers(entries: Vec<PageEntry>) -> Vec<Paper> {
+    let paper = |entry: PageEntry| Paper {
+        arxiv_id: arxiv::short_id(&entry.id).to_owned(),
+        categories: entry.categories,
+        row: ResultRow {
+            author: entry.authors,
+            title: entry.title,
+            journal: entry.journal,
+        },
+    };
+    entries.into_iter().map(paper).collect()
+}

@@ -1,0 +1,86 @@
+//! Steps 7 and 8 of a query's life, for one whose pages are all stored: its number and its rows. They need the ledger and
+//! the databases of `queries` and `results`.
+
+use arxiv::query_in_title;
+use jiff::Timestamp;
+use storage::{Ending, PageHead, QueryIdTaken, Record};
+
+use super::{
+    context::{Context, Query},
+    error::Error,
+    pages::{StoredPages, StoredPapers},
+};
+
+/// How many numbers in a row may be taken before the query waits for its next reconciliation: each costs two round trips,
+/// and a sequence that is further behind its table needs a repair.
+const MAX_NUMBERS: u32 = 100;
+
+/// Records the papers under the number that the ledger holds for the object, or under the next one that no foreign row
+/// carries, unless the query has ended already; returns how it ended.
+///
+/// After an error here the commit may or may not have happened: the next reconciliation finds out in step 4.
+pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages) -> Result<Ending, Error> {
+    let head = pages.head().ok_or(Error::NoPages)?;
+    let mut number = context
+        .ledger
+        .assign(query.uid)
+        .await
+        .map_err(Error::storage("taking a number"))?;
+    let timestamp = timestamp(context, query, head).await?;
+    // The semaphore is never closed.
+    let _buffered = context
+        .buffered_papers
+        .acquire_many(pages.max_buffered())
+        .await
+        .ok();
+    let papers = StoredPapers {
+        pages,
+        store: &context.pages,
+    };
+    for _ in 0..MAX_NUMBERS {
+        let record = Record {
+            object: query.owner(),
+            query_id: number,
+            timestamp,
+            status: i16::try_from(head.status).unwrap_or(i16::MAX),
+            num_results: i32::try_from(head.total).unwrap_or(i32::MAX),
+            query: query_in_title(&head.title),
+            results: &papers,
+        };
+        let outcome = context.records.record(&record).await;
+        match outcome.map_err(Error::storage("recording"))? {
+            Ok(ending) => {
+                if matches!(ending, Ending::Failed(_)) {
+                    let (object, namespace) = (query.name(), query.namespace());
+                    tracing::info!(
+                        object,
+                        namespace,
+                        "failed by another process: its rows are dropped"
+                    );
+                }
+                return Ok(ending);
+            }
+            Err(QueryIdTaken) => {
+                tracing::info!(
+                    query.id = number,
+                    object = query.name(),
+                    "the number is taken by foreign rows"
+                );
+                let another = context.ledger.reassign(query.uid, number).await;
+                number = another.map_err(Error::storage("taking another number"))?;
+            }
+        }
+    }
+    Err(Error::NumbersTaken(MAX_NUMBERS))
+}
+
+/// arXiv's Date if the first page was fetched for this query; the database's clock if the page is older than the query.
+async fn timestamp(context: &Context, query: &Query, head: &PageHead) -> Result<i64, Error> {
+    let created = query.object.metadata.creation_timestamp.as_ref();
+    if created.is_none_or(|created| created.0 <= head.fetched_at) {
+        return Ok(head.date.unwrap_or(head.fetched_at).as_second());
+    }
+    let now = context.pages.now().await;
+    now.map(Timestamp::as_second)
+        .map_err(Error::storage("reading the clock"))
+}

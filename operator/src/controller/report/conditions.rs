@@ -1,0 +1,193 @@
+//! Builds statuses with their conditions. Each is complete: a server-side apply removes every field that it leaves out.
+
+use crd::{ArxivQuery, ArxivQueryStatus, ConditionType, Phase, Reason};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use storage::{FailureRecord, Recorded};
+
+use super::progress_report::{BlockedReason, StatusUpdate, whole_second};
+use crate::fetch::progress::Progress;
+
+/// Most characters of `status.message` and of a condition's message: below the schema's 1024, as a condition is
+/// stored twice and people read one line.
+const MAX_MESSAGE: usize = 512;
+/// Most characters of `status.query`: enough for most searches with three fields of 512 characters, where each word gets
+/// its prefix.
+const MAX_QUERY: usize = 2_048;
+
+/// What every status of a query is built from.
+pub(crate) struct StatusBuilder<'a> {
+    pub(crate) object: &'a ArxivQuery,
+    pub(crate) progress: &'a Progress,
+    /// The search as it is sent, if the spec is a valid search.
+    pub(crate) sent: Option<&'a str>,
+    pub(crate) now: Timestamp,
+}
+
+impl StatusBuilder<'_> {
+    /// The status of a query that waits for a page.
+    pub(crate) fn unfinished(&self, update: &StatusUpdate) -> ArxivQueryStatus {
+        let phase = if self.progress.started.is_some() {
+            Phase::Running
+        } else {
+            Phase::Pending
+        };
+        // Never Stalled, which would say that it does not continue by itself.
+        let reason = update.blocked.map_or(Reason::from(phase), BlockedReason::reason);
+        ArxivQueryStatus {
+            retry_after: update.retry_after.map(whole_second).map(Time),
+            ..self.waiting(phase, reason, &update.message)
+        }
+    }
+
+    /// The status of a suspended query.
+    pub(crate) fn suspended(&self) -> ArxivQueryStatus {
+        let message = "suspended; it goes on when spec.suspend is false";
+        ArxivQueryStatus {
+            // Its deadline starts again when it is resumed.
+            start_time: None,
+            ..self.waiting(Phase::Suspended, Reason::Suspended, message)
+        }
+    }
+
+    fn waiting(&self, phase: Phase, reason: Reason, message: &str) -> ArxivQueryStatus {
+        let message = truncated_message(message);
+        ArxivQueryStatus {
+            phase,
+            conditions: vec![
+                self.condition(ConditionType::Ready, false, reason, &message),
+                self.condition(ConditionType::Finished, false, phase.into(), ""),
+            ],
+            message: Some(message),
+            ..self.base()
+        }
+    }
+
+    /// The status of a query whose rows are in the database.
+    pub(crate) fn succeeded(&self, recorded: &Recorded) -> ArxivQueryStatus {
+        let message = match recorded.num_results {
+            0 => "arXiv finds no paper for this search".to_owned(),
+            found => format!("stored {} of {found} papers", recorded.num_entries),
+        };
+        let base = self.base();
+        let query = query_text(self.sent.unwrap_or_default(), &recorded.query);
+        ArxivQueryStatus {
+            phase: Phase::Succeeded,
+            conditions: self.final_conditions(true, Reason::Succeeded, &message),
+            query_id: Some(recorded.query_id),
+            timestamp: Some(recorded.timestamp),
+            http_status: Some(i32::from(recorded.status)),
+            num_results: Some(i64::from(recorded.num_results)),
+            num_entries: Some(i64::from(recorded.num_entries)),
+            query: Some(truncated(&query, MAX_QUERY)),
+            start_time: base.start_time.clone().or(Some(Time(self.now))),
+            completion_time: Some(Time(self.now)),
+            message: Some(message),
+            ..base
+        }
+    }
+
+    /// The status of a query that ended without rows.
+    pub(crate) fn failed(
+        &self,
+        failure: &FailureRecord,
+        cooling_until: Option<Timestamp>,
+    ) -> ArxivQueryStatus {
+        let message = truncated_message(&failure.message);
+        // Other failures have nothing to do with the shared cool-down.
+        let throttled = matches!(failure.http_status, Some(429 | 503));
+        let reason = Reason::of_failure(&failure.reason);
+        let mut conditions = self.final_conditions(false, reason, &message);
+        // Ready alone, when false, means work in progress to kstatus.
+        conditions.push(self.condition(ConditionType::Stalled, true, reason, ""));
+        ArxivQueryStatus {
+            phase: Phase::Failed,
+            conditions,
+            http_status: failure.http_status.map(i32::from),
+            completion_time: Some(Time(self.now)),
+            retry_after: cooling_until.filter(|_| throttled).map(Time),
+            message: Some(message),
+            ..self.base()
+        }
+    }
+
+    /// What every status keeps.
+    fn base(&self) -> ArxivQueryStatus {
+        let old = self.object.status.as_ref();
+        let attempts = i32::try_from(self.progress.attempts).ok();
+        ArxivQueryStatus {
+            observed_generation: self.object.metadata.generation,
+            query: self.sent.map(|sent| truncated(sent, MAX_QUERY)),
+            // An object that was restored from a backup may have a number already, and it never changes.
+            query_id: old.and_then(|status| status.query_id),
+            start_time: old
+                .and_then(|status| status.start_time.clone())
+                .or(self.progress.started.map(Time)),
+            attempts: attempts.or_else(|| old.and_then(|status| status.attempts)),
+            ..ArxivQueryStatus::default()
+        }
+    }
+
+    fn final_conditions(&self, ready: bool, reason: Reason, message: &str) -> Vec<Condition> {
+        vec![
+            self.condition(ConditionType::Ready, ready, reason, message),
+            self.condition(ConditionType::Finished, true, reason, ""),
+        ]
+    }
+
+    /// A condition; its transition time stays while its status stays.
+    fn condition(&self, type_: ConditionType, is: bool, reason: Reason, message: &str) -> Condition {
+        let status = if is { "True" } else { "False" };
+        let unchanged = self.object.condition(type_).filter(|c| c.status == status);
+        let since = unchanged.map(|c| c.last_transition_time.clone());
+        Condition {
+            type_: type_.as_str().to_owned(),
+            status: status.to_owned(),
+            reason: reason.as_str().to_owned(),
+            message: message.to_owned(),
+            last_transition_time: since.unwrap_or(Time(whole_second(self.now))),
+            observed_generation: None,
+        }
+    }
+}
+
+/// The search as it was sent, and as arXiv ran it where that differs. `title` is the feed's, after its first ": ":
+/// `search_query=…&id_list=&start=0&max_results=8`.
+fn query_text(sent: &str, title: &str) -> String {
+    let ran = ran(title);
+    if ran.is_empty() || ran == sent {
+        sent.to_owned()
+    } else if sent.is_empty() {
+        // Rows of a search that this version considers invalid.
+        ran
+    } else {
+        format!("{sent} (arXiv ran: {ran})")
+    }
+}
+
+/// The search in a feed's title, in the form of [`arxiv::sent`].
+fn ran(title: &str) -> String {
+    let Some(rest) = title.strip_prefix("search_query=") else {
+        return title.to_owned();
+    };
+    // A query may have any text in quotes; the parameters after it are the last ones.
+    let rest = rest.rsplit_once("&start=").map_or(rest, |(rest, _)| rest);
+    let (query, ids) = rest.rsplit_once("&id_list=").unwrap_or((rest, ""));
+    arxiv::sent(query, ids)
+}
+
+/// A message that fits into a status.
+pub(crate) fn truncated_message(text: &str) -> String {
+    truncated(text, MAX_MESSAGE)
+}
+
+/// At most so many characters; the schema counts characters, not bytes.
+fn truncated(text: &str, max_chars: usize) -> String {
+    if text.chars().nth(max_chars).is_none() {
+        return text.to_owned();
+    }
+    text.chars().take(max_chars - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,347 @@
+//! The status of a query that is not finished: what it says, and whether that is worth a write. Status writes cost
+//! Kubernetes more than anything else of a query, so a quick query has only one, at its end.
+
+use std::time::Duration;
+
+use arxiv::FailureClass;
+use crd::{ArxivQuery, ConditionType, Phase, Reason};
+use jiff::{Timestamp, Unit};
+
+use crate::{controller::pages::MissingPage, fetch::progress::Progress};
+
+/// A cool-down that ends sooner is not worth a write of its own.
+const SHORT_COOL_DOWN: Duration = Duration::from_secs(10);
+/// The shortest time between two reports of how many slices are fetched. A search has at most 15, and a status write costs
+/// Kubernetes more than the slice costs us.
+const PROGRESS_INTERVAL: Duration = Duration::from_mins(1);
+/// How many reconciliations in a row fail before an unavailable database is reported: with the waits between them, a
+/// minute.
+const REPORTED_DATABASE_ERRORS: u32 = 6;
+
+/// Why a query that could run does not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum BlockedReason {
+    /// No process sends requests to arXiv until the shared cool-down is over.
+    Throttled,
+    /// arXiv does not answer.
+    Unreachable,
+    /// A database does not answer.
+    DatabaseUnavailable,
+}
+
+impl BlockedReason {
+    const ALL: [Self; 3] = [Self::Throttled, Self::Unreachable, Self::DatabaseUnavailable];
+
+    /// The reason of the condition Ready, and of Events.
+    pub(crate) fn reason(self) -> Reason {
+        match self {
+            Self::Throttled => Reason::UpstreamThrottled,
+            Self::Unreachable => Reason::UpstreamUnreachable,
+            Self::DatabaseUnavailable => Reason::DatabaseUnavailable,
+        }
+    }
+
+    /// What a failed request means for the queries that are queued behind it.
+    pub(crate) fn of(class: FailureClass) -> Option<Self> {
+        match class {
+            FailureClass::Throttled => Some(Self::Throttled),
+            FailureClass::Unreachable => Some(Self::Unreachable),
+            FailureClass::Invalid | FailureClass::Broken => None,
+        }
+    }
+
+    /// The one in the object's status.
+    pub(crate) fn reported(object: &ArxivQuery) -> Option<Self> {
+        let ready = object.condition(ConditionType::Ready)?;
+        Self::ALL
+            .into_iter()
+            .find(|blocked| blocked.reason().as_str() == ready.reason)
+    }
+}
+
+/// What a status write says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct StatusUpdate {
+    pub(crate) blocked: Option<BlockedReason>,
+    pub(crate) message: String,
+    /// When requests to arXiv continue, during a cool-down.
+    pub(crate) retry_after: Option<Timestamp>,
+}
+
+impl StatusUpdate {
+    /// Adds how many requests are ahead of this query's, where that means a wait of half a minute or more. Only the first
+    /// digit is kept: the number changes with every request, and is not written again for that.
+    pub(crate) fn with_queue_position(mut self, requests_ahead: Option<usize>) -> Self {
+        if let Some(ahead) = requests_ahead.filter(|ahead| *ahead >= 10) {
+            let unit = 10_usize.pow(ahead.ilog10());
+            let about = (ahead + unit / 2) / unit * unit;
+            self.message = format!("{}; about {about} requests are ahead of it", self.message);
+        }
+        self
+    }
+}
+
+/// A query at one point in time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Snapshot<'a> {
+    pub(crate) object: &'a ArxivQuery,
+    pub(crate) progress: &'a Progress,
+    /// No request is sent to arXiv before this time.
+    pub(crate) cooling_until: Option<Timestamp>,
+    pub(crate) now: Timestamp,
+}
+
+/// What to write about a query that lacks a page, if anything.
+pub(crate) fn next_update(snapshot: Snapshot<'_>, missing: &MissingPage) -> Option<StatusUpdate> {
+    let Snapshot {
+        object,
+        progress,
+        cooling_until,
+        now,
+    } = snapshot;
+    let stored = missing.stored;
+    let cooling_until = cooling_until.filter(|until| *until > now);
+    let failure = progress.failure.as_ref();
+    let blocked = match failure.and_then(|failure| BlockedReason::of(failure.class)) {
+        Some(BlockedReason::Throttled) | None => cooling_until.map(|_| BlockedReason::Throttled),
+        blocked => blocked,
+    };
+    let reported_blocked = BlockedReason::reported(object).is_some();
+    let reported_running = object.phase() == Phase::Running;
+    let reported_attempts = object.status.as_ref().and_then(|status| status.attempts);
+
+    let long_cool_down =
+        cooling_until.is_some_and(|until| until.duration_since(now).unsigned_abs() > SHORT_COOL_DOWN);
+    let unreachable = failure.is_some_and(|failure| failure.class == FailureClass::Unreachable);
+    let newly_blocked = !reported_blocked && (long_cool_down || unreachable);
+    // A retry or an answer shows progress; the end of a cool-down alone does not, as the queue may be long.
+    let unblocked = reported_blocked && blocked.is_none() && failure.is_none() && stored > 0;
+    let takes_long = failure.is_some() || stored > 0 || progress.is_slow;
+    let newly_running = !reported_running && progress.started.is_some() && takes_long;
+    // Each attempt that counts is stored in the status, or a process that restarts often would retry without end.
+    let newly_failed =
+        i32::try_from(progress.attempts).is_ok_and(|attempts| attempts > reported_attempts.unwrap_or(0));
+    let resumed = object.phase() == Phase::Suspended;
+    let more_slices = reported_running
+        && stored > progress.slices_reported
+        && now.duration_since(progress.reported_at).unsigned_abs() >= PROGRESS_INTERVAL;
+    let worth_a_write = newly_blocked || unblocked || newly_running || newly_failed || more_slices || resumed;
+    worth_a_write.then(|| StatusUpdate {
+        blocked,
+        message: message(snapshot, missing, cooling_until),
+        retry_after: cooling_until,
+    })
+}
+
+fn message(snapshot: Snapshot<'_>, missing: &MissingPage, cooling_until: Option<Timestamp>) -> String {
+    let Snapshot { progress, now, .. } = snapshot;
+    let not_before = progress.not_before.filter(|until| *until > now);
+    match (&progress.failure, not_before, cooling_until) {
+        (Some(failure), Some(until), _) => {
+            format!("{}; next try at {}", failure.record.message, whole_second(until))
+        }
+        (Some(failure), None, Some(until)) => {
+            let until = whole_second(until);
+            format!("{}; requests to arXiv go on at {until}", failure.record.message)
+        }
+        (Some(failure), None, None) => format!("{}; waiting for the next try", failure.record.message),
+        (None, _, Some(until)) => {
+            let until = whole_second(until);
+            format!("arXiv asked to slow down; requests go on at {until}")
+        }
+        (None, _, None) if progress.started.is_none() => "waiting for its turn".to_owned(),
+        (None, _, None) if missing.total > 1 => {
+            format!("fetched {} of {} slices", missing.stored, missing.total)
+        }
+        (None, _, None) => "waiting for arXiv's answer".to_owned(),
+    }
+}
+
+/// What to write when a database has been unavailable for some time. `errors` counts the failed reconciliations in a row
+/// before this one.
+pub(crate) fn report_database_outage(object: &ArxivQuery, errors: u32) -> Option<StatusUpdate> {
+    let reported = BlockedReason::reported(object).is_some();
+    (errors >= REPORTED_DATABASE_ERRORS && !reported).then(|| StatusUpdate {
+        blocked: Some(BlockedReason::DatabaseUnavailable),
+        message: "a database is not available; the query goes on when it is back".to_owned(),
+        retry_after: None,
+    })
+}
+
+/// Kubernetes keeps its times to the second.
+pub(crate) fn whole_second(at: Timestamp) -> Timestamp {
+    at.round(Unit::Second).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use arxiv::{PageRequest, Search};
+    use crd::ArxivQuerySpec;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+    use storage::FailureRecord;
+
+    use super::*;
+    use crate::fetch::progress::RequestFailure;
+    use FailureClass::{Broken, Throttled, Unreachable};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    /// An object whose status says this.
+    fn object(phase: Phase, attempts: i32, blocked: bool) -> ArxivQuery {
+        let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
+        let mut status = crd::ArxivQueryStatus {
+            phase,
+            attempts: Some(attempts),
+            ..Default::default()
+        };
+        if blocked {
+            let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(1));
+            status.conditions.push(Condition {
+                type_: "Ready".into(),
+                status: "False".into(),
+                reason: "UpstreamThrottled".into(),
+                message: String::new(),
+                last_transition_time: time,
+                observed_generation: None,
+            });
+        }
+        object.status = Some(status);
+        object
+    }
+
+    fn progress(
+        started: bool,
+        failure: Option<FailureClass>,
+        attempts: u32,
+        not_before: Option<i64>,
+    ) -> Progress {
+        let mut progress = Progress::of(&object(Phase::Pending, 0, false), at(90));
+        progress.started = started.then(|| at(50));
+        progress.attempts = attempts;
+        progress.not_before = not_before.map(at);
+        progress.failure = failure.map(|class| RequestFailure {
+            class,
+            record: FailureRecord {
+                reason: "Reason".into(),
+                message: "words".into(),
+                http_status: Some(500),
+            },
+        });
+        progress
+    }
+
+    #[test]
+    fn update_is_due_when_something_new_lasts() {
+        let new = || object(Phase::Pending, 0, false);
+        let running = |attempts, blocked| object(Phase::Running, attempts, blocked);
+        let mut slow = progress(true, None, 0, None);
+        slow.is_slow = true;
+        let some = |blocked: Option<BlockedReason>, message: &str| {
+            Some(StatusUpdate {
+                blocked,
+                message: message.into(),
+                retry_after: message.contains("go on at").then(|| at(150)),
+            })
+        };
+        let (cooling, unreachable) = (Some(BlockedReason::Throttled), Some(BlockedReason::Unreachable));
+        let paused = "words; requests to arXiv go on at 1970-01-01T00:02:30Z";
+        let next_try = "words; next try at 1970-01-01T00:02:30Z";
+        let slow_down = "arXiv asked to slow down; requests go on at 1970-01-01T00:02:30Z";
+        let blocked = || object(Phase::Pending, 0, true);
+        let broken = |attempts| progress(true, Some(Broken), attempts, Some(150));
+        let unreachable_now = || progress(true, Some(Unreachable), 0, Some(150));
+        let throttled = || progress(true, Some(Throttled), 0, Some(100));
+        let nothing = |started| progress(started, None, 0, None);
+        let reported = |slices, when| {
+            let mut progress = nothing(true);
+            (progress.slices_reported, progress.reported_at) = (slices, at(when));
+            progress
+        };
+        let search = Search {
+            title: Some("x".into()),
+            ..Search::default()
+        };
+        let request = PageRequest {
+            search: search.validate().unwrap(),
+            start: 0,
+            count: 2_000,
+        };
+        #[rustfmt::skip]
+        let cases = vec![
+            // It is 100. The object with its status, the progress, the end of the cool-down, slices stored and in all.
+            ("new", new(), nothing(false), None, (0, 1), None),
+            ("a short cool-down", new(), nothing(false), Some(105), (0, 1), None),
+            ("a long cool-down", new(), nothing(false), Some(150), (0, 1), some(cooling, slow_down)),
+            ("the same, reported", blocked(), nothing(false), Some(150), (0, 1), None),
+            ("it is over", blocked(), nothing(false), None, (0, 1), None),
+            ("throttled", new(), throttled(), Some(150), (0, 1), some(cooling, paused)),
+            ("throttled again", running(0, true), throttled(), Some(150), (0, 1), None),
+            ("unreachable", new(), unreachable_now(), None, (0, 1), some(unreachable, next_try)),
+            ("unreachable, reported", running(0, true), unreachable_now(), None, (0, 1), None),
+            ("broken", new(), broken(1), None, (0, 1), some(None, next_try)),
+            ("broken, reported", running(1, false), broken(1), None, (0, 1), None),
+            ("broken again", running(1, false), broken(2), None, (0, 1), some(None, next_try)),
+            ("a slice more", new(), nothing(true), None, (1, 3), some(None, "fetched 1 of 3 slices")),
+            ("yet another slice", running(0, false), nothing(true), None, (2, 3), None),
+            ("goes on", running(0, true), nothing(true), None, (2, 3), some(None, "fetched 2 of 3 slices")),
+            ("a minute later", running(0, false), reported(1, 40), None, (2, 3), some(None, "fetched 2 of 3 slices")),
+            ("not a minute later", running(0, false), reported(1, 41), None, (2, 3), None),
+            ("a minute later, nothing new", running(0, false), reported(2, 0), None, (2, 3), None),
+            ("resumed", object(Phase::Suspended, 0, false), nothing(false), None, (0, 1), some(None, "waiting for its turn")),
+            ("resumed after slices", object(Phase::Suspended, 0, false), nothing(false), None, (1, 3), some(None, "waiting for its turn")),
+            ("slow", new(), slow, None, (0, 1), some(None, "waiting for arXiv's answer")),
+        ];
+        for (name, object, progress, cooling_until, (stored, total), expected) in cases {
+            let snapshot = Snapshot {
+                object: &object,
+                progress: &progress,
+                cooling_until: cooling_until.map(at),
+                now: at(100),
+            };
+            let missing = MissingPage {
+                request: request.clone(),
+                stored,
+                total,
+            };
+            assert_eq!(next_update(snapshot, &missing), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn queue_position_is_rounded_to_one_digit() {
+        for (ahead, message) in [
+            (None, "waits"),
+            (Some(0), "waits"),
+            (Some(9), "waits"),
+            (Some(10), "waits; about 10 requests are ahead of it"),
+            (Some(14), "waits; about 10 requests are ahead of it"),
+            (Some(15), "waits; about 20 requests are ahead of it"),
+            (Some(949), "waits; about 900 requests are ahead of it"),
+            (Some(951), "waits; about 1000 requests are ahead of it"),
+            (Some(9_999), "waits; about 10000 requests are ahead of it"),
+        ] {
+            let update = StatusUpdate {
+                blocked: None,
+                message: "waits".into(),
+                retry_after: None,
+            };
+            assert_eq!(update.with_queue_position(ahead).message, message, "{ahead:?}");
+        }
+    }
+
+    #[test]
+    fn database_outage_is_reported_once_after_several_errors() {
+        for (reported, errors, reports) in [
+            (false, 5, false),
+            (false, 6, true),
+            (true, 6, false),
+            (true, 600, false),
+        ] {
+            let update = report_database_outage(&object(Phase::Pending, 0, reported), errors);
+            assert_eq!(update.is_some(), reports, "reported {reported}, {errors} errors");
+        }
+    }
+}
