@@ -11,7 +11,7 @@ fn file() -> PathBuf {
     cargo::root().join("crds/arxivqueries.yaml")
 }
 
-/// Writes them from the types.
+/// Writes them from the Rust types.
 pub(crate) fn write() -> Result<()> {
     let definition = serde_json::to_value(crd::custom_resource_definition())?;
     let text = serde_saphyr::to_string(&definition)?;
@@ -20,13 +20,13 @@ pub(crate) fn write() -> Result<()> {
     Ok(())
 }
 
-/// An error when what is committed is not what the types say.
+/// Fails when the committed definition differs from the types.
 pub(crate) fn check() -> Result<()> {
     let committed =
         fs::read_to_string(file()).context("crds/arxivqueries.yaml is missing: `cargo xtask crds`")?;
     let committed: serde_json::Value = serde_saphyr::from_str(&committed)?;
     if committed != serde_json::to_value(crd::custom_resource_definition())? {
-        bail!("crds/arxivqueries.yaml is not what the types say: run `cargo xtask crds` and commit it");
+        bail!("crds/arxivqueries.yaml differs from the types: run `cargo xtask crds` and commit it");
     }
     Ok(())
 }

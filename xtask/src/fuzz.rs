@@ -13,8 +13,8 @@ use crate::{cargo, corpus, output};
 const FUZZ: Tool = Tool {
     name: "cargo-fuzz",
     version: "0.13.2",
-    harmless: "--version",
-    takes: "two minutes on two cores",
+    probe: "--version",
+    build_time: "two minutes on two cores",
 };
 /// The longest input, in bytes.
 const MAX_LENGTH: u32 = 16 * 1024;

@@ -1,17 +1,18 @@
-//! `cargo xtask lint`: everything that is checked without running the project.
+//! `cargo xtask lint`: every check that does not run the project.
 
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::chaos::planted;
 use crate::tool::Tool;
-use crate::{cargo, crds, output, planted};
+use crate::{cargo, crds, output};
 
 const DENY: Tool = Tool {
     name: "cargo-deny",
     version: "0.20.2",
-    harmless: "--version",
-    takes: "three minutes on two cores",
+    probe: "--version",
+    build_time: "three minutes on two cores",
 };
 
 type Check = fn() -> Result<()>;
@@ -25,7 +26,7 @@ pub(crate) fn run() -> Result<()> {
             deny,
         ),
         ("generated CRDs", crds::check),
-        ("planted bugs that the fault harness has to find", planted::check),
+        ("planted bugs that chaos must find", planted::check),
         ("documentation", documentation),
     ];
     let mut failed = Vec::new();

@@ -1,33 +1,29 @@
-//! `cargo xtask …`: the one entry point for people and CI.
+//! `cargo xtask …`: the one entry point for developers and CI.
 
 mod bench;
-mod cargo;
 mod chaos;
 mod corpus;
 mod crds;
-mod demo;
 mod e2e;
 mod fuzz;
 mod images;
 mod lint;
-mod output;
-mod planted;
-mod sbom;
-mod signals;
-mod sources;
+mod local;
 mod test;
-mod tool;
-mod up;
+mod tools;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use local::{demo, up};
+use tools::{cargo, output, sources, tool};
+
 /// Runs, tests and checks the project on this machine.
 ///
 /// Needs Rust, Go (for a Kubernetes control plane, built once in about five minutes) and PostgreSQL's server programs
-/// (installed with apt-get when run by root on Debian). What takes long is kept in the user's cache folder
-/// (`~/.cache/arxiv-operator`). With `KUBEBUILDER_ASSETS` set, etcd, kube-apiserver and kubectl are taken from there.
+/// (installed with apt-get when run by root on Debian). What takes long to build is kept in the user's cache folder
+/// (`~/.cache/arxiv-operator`). If `KUBEBUILDER_ASSETS` is set, etcd, kube-apiserver and kubectl are taken from there.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -47,7 +43,7 @@ enum Command {
     E2e(e2e::Arguments),
     /// Checks formatting, lints, dependencies, generated files and documentation.
     ///
-    /// Known vulnerabilities are not looked for: that needs a database from the internet (`cargo deny check advisories`).
+    /// Known vulnerabilities are not checked: that needs a database from the internet (`cargo deny check advisories`).
     Lint,
     /// Writes crds/*.yaml from the types in crates/crd.
     Crds,

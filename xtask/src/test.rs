@@ -71,7 +71,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
 
 /// Counts the run of the chart on a real node as one test. `built`: where programs are, this one too.
 fn on_a_node(sum: &mut Sum, built: &Path) -> Result<()> {
-    if let Some(reason) = e2e::room::missing() {
+    if let Some(reason) = e2e::sandbox::missing() {
         output::progress(&format!(
             "\n*** NOT TESTED: the chart on a real node (`cargo xtask e2e`). This machine cannot have one: {reason}\n"
         ));

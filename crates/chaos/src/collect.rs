@@ -1,4 +1,4 @@
-//! After the faults: waiting until everything has come to its end, and gathering what stands.
+//! After the faults: waiting until all objects have finished, and collecting the history.
 
 use std::time::{Duration, Instant};
 
@@ -10,36 +10,35 @@ use testbed::Postgres;
 use testbed::arxiv::{Behaviour, Mode};
 
 use crate::Settings;
-use crate::bed::Bed;
-use crate::facts::{Connection, Facts, Given, Object, Paper, Phase, QueryRow, Request, ResultRow};
-use crate::schedule::well;
+use crate::harness::{Harness, healthy_arxiv};
+use crate::history::{ArxivAnswer, Connection, History, Object, Paper, Phase, QueryRow, Request, ResultRow};
 
-/// Waits that have grown during the faults are over by then.
+/// Back-offs that have grown during the faults are over within this time.
 const QUIET_LIMIT: Duration = Duration::from_mins(2);
-/// For each object that has not ended yet.
+/// Added for each unfinished object.
 const QUIET_PER_OBJECT: Duration = Duration::from_millis(500);
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// More than any process waits for an answer: later than this, a delay is one without an answer.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// Longer than any process waits for a response: a delay of this length counts as no response.
 const TOO_LATE_MS: u64 = 2_000;
-/// How many of the missing are named.
-const NAMED: usize = 5;
+/// How many unfinished objects are named.
+const SHOWN: usize = 5;
 
-impl Bed {
-    /// arXiv is well again, and every process says that it is ready.
+impl Harness {
+    /// Ends arXiv's faults, and waits until every process is ready.
     pub(crate) async fn recover(&self) -> Result<()> {
-        self.stack.arxiv()?.set(well());
-        self.timeline.say("no more faults");
-        // One may still end by itself, and is then started again.
-        let first = self.stack.ready().await;
+        self.env.stack.arxiv()?.set(healthy_arxiv());
+        self.timeline.log("no more faults");
+        // A process may still end by itself, and is then restarted.
+        let first = self.env.stack.ready().await;
         if first.is_err() {
-            self.stack.ready().await?;
+            self.env.stack.ready().await?;
         }
-        self.timeline.say("all processes are ready");
+        self.timeline.log("all processes are ready");
         Ok(())
     }
 
-    /// Waits until every object has come to an end. Whether they did, the checks will tell.
-    pub(crate) async fn quiet(&self) -> Result<()> {
+    /// Waits until every object has finished, for a limited time: the checks find those that have not.
+    pub(crate) async fn until_finished(&self) -> Result<()> {
         let mut deadline = None;
         loop {
             let unfinished: Vec<_> = self
@@ -49,18 +48,18 @@ impl Bed {
                 .filter(|object| !object.phase().is_final())
                 .collect();
             if unfinished.is_empty() {
-                self.timeline.say("everything has ended");
+                self.timeline.log("all objects have finished");
                 return Ok(());
             }
-            let some: Vec<_> = unfinished.iter().take(NAMED).map(describe).collect();
+            let some: Vec<_> = unfinished.iter().take(SHOWN).map(describe).collect();
             let count = unfinished.len();
             self.timeline
-                .say(&format!("{count} have not ended: {}", some.join("; ")));
+                .log(&format!("{count} objects have not finished: {}", some.join("; ")));
             let allowed = QUIET_PER_OBJECT * u32::try_from(count).unwrap_or(u32::MAX);
             if Instant::now() > *deadline.get_or_insert(Instant::now() + QUIET_LIMIT + allowed) {
                 return Ok(());
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_EVERY).await;
         }
     }
 
@@ -68,25 +67,25 @@ impl Bed {
         const TRIES: u32 = 30;
         let mut tries = TRIES;
         loop {
-            match self.queries.list(&ListParams::default()).await {
+            match self.env.queries.list(&ListParams::default()).await {
                 Ok(list) => return Ok(list.items),
                 Err(error) if tries == 0 => return Err(error.into()),
                 Err(_) => tries -= 1,
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_EVERY).await;
         }
     }
 
-    /// Everything that the checks look at.
-    pub(crate) async fn facts(&self, settings: &Settings) -> Result<Facts> {
-        let databases = &self.stack.databases;
+    /// Everything that the checks need.
+    pub(crate) async fn collect_history(&self, settings: &Settings) -> Result<History> {
+        let databases = &self.env.stack.databases;
         let (primary, _) = self.pair();
         let names: Vec<_> = self
             .services()
             .into_iter()
             .map(|service| service.name().to_owned())
             .collect();
-        let arxiv = self.stack.arxiv()?;
+        let arxiv = self.env.stack.arxiv()?;
         let objects = self.list().await?;
         let queries = query_rows(primary).await?;
         let results = result_rows(databases.results.as_ref().unwrap_or(primary)).await?;
@@ -96,7 +95,7 @@ impl Bed {
             connection: request.connection,
             search: request.search_query,
             start: request.start,
-            answer: request.answer.as_ref().map_or(Given::Lost, given),
+            answer: request.answer.as_ref().map_or(ArxivAnswer::Unanswered, classify),
             by: names.iter().position(|name| {
                 let contact = format!("{name}@");
                 request
@@ -112,22 +111,22 @@ impl Bed {
             };
             (number, connection)
         });
-        let notes = self.notes();
-        Ok(Facts {
+        let observations = self.observations();
+        Ok(History {
             split: settings.split,
-            interval: settings.interval,
+            min_interval: settings.min_interval,
             objects: objects.iter().map(object).collect(),
-            removed: notes.accepted.clone(),
+            accepted: observations.accepted.clone(),
             queries,
             results,
-            strangers: notes.strangers.clone(),
-            told_numbers: notes.told_numbers.clone(),
-            reads: notes.reads.clone(),
-            overviews: notes.overviews.clone(),
+            foreign_rows: observations.foreign_rows.clone(),
+            issued_numbers: observations.issued_numbers.clone(),
+            reads: observations.reads.clone(),
+            full_reads: observations.full_reads.clone(),
             requests: requests.collect(),
             connections: connections.collect(),
-            answers: notes.answers.clone(),
-            disturbances: notes.disturbances.clone(),
+            answers: observations.answers.clone(),
+            disturbances: observations.disturbances.clone(),
             panics: self.panics(),
         })
     }
@@ -178,18 +177,18 @@ fn object(object: &ArxivQuery) -> Object {
     }
 }
 
-fn given(behaviour: &Behaviour) -> Given {
+fn classify(behaviour: &Behaviour) -> ArxivAnswer {
     if behaviour.delay_ms >= TOO_LATE_MS {
-        return Given::Lost;
+        return ArxivAnswer::Unanswered;
     }
     match behaviour.mode {
-        Mode::Ok => Given::Papers,
-        Mode::Zero => Given::Nothing,
-        Mode::Status(429 | 503) | Mode::RateExceeded(_) | Mode::CoolDown => Given::Throttled,
-        Mode::Status(400) | Mode::ErrorFeed(400) => Given::Refused,
-        Mode::Close | Mode::Cut => Given::Lost,
-        Mode::Redirect => Given::Elsewhere,
-        _ => Given::Broken,
+        Mode::Ok => ArxivAnswer::Papers,
+        Mode::Zero => ArxivAnswer::Empty,
+        Mode::Status(429 | 503) | Mode::RateExceeded(_) | Mode::CoolDown => ArxivAnswer::Throttled,
+        Mode::Status(400) | Mode::ErrorFeed(400) => ArxivAnswer::Refused,
+        Mode::Close | Mode::Cut => ArxivAnswer::Unanswered,
+        Mode::Redirect => ArxivAnswer::Redirected,
+        _ => ArxivAnswer::Broken,
     }
 }
 
@@ -229,7 +228,7 @@ async fn result_rows(server: &Postgres) -> Result<Vec<ResultRow>> {
                 uid: row.try_get(0)?,
                 number: row.try_get(1)?,
                 timestamp: row.try_get(2)?,
-                place: row.try_get(3)?,
+                position: row.try_get(3)?,
                 paper: Paper::of_title(&title),
             })
         })

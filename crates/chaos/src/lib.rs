@@ -1,25 +1,22 @@
-//! Faults on a running system by a seeded schedule, and the check of every invariant after it. Development only.
+//! Chaos testing: faults on a running system by a seeded schedule, and a check of every invariant afterwards. For
+//! development only.
 //!
-//! The system is that of [`testbed::Stack`]: two operators, two API servers, Postgres with a replica, Kubernetes and the
-//! stand-in arXiv, with a proxy on every way to a database. While searches are asked for in every way there is, faults of
-//! several lanes meet: processes are killed, stopped and restarted, servers are, connections are cut, arXiv answers badly,
-//! objects are removed and made anew. After quiet has returned, everything that stands is compared with what was asked
-//! for and told.
+//! The system is a [`testbed::Stack`]: two operators, two API servers, Postgres with a replica, Kubernetes and the
+//! fake arXiv, with a proxy on every connection to a database. While clients run searches in every possible way, several
+//! streams of faults run at the same time: processes and servers are killed, paused and restarted, connections are cut,
+//! arXiv returns errors, objects are deleted and created again. After the faults the final state is compared with the
+//! requests and with the responses.
 //!
-//! A seed decides which faults come and in which order; what they meet depends on the machine.
+//! A seed determines which faults come in which order. Their effects depend on the machine.
 
-mod bed;
 mod checks;
-mod clients;
 mod collect;
-mod facts;
 mod faults;
+mod harness;
+mod history;
 mod random;
 mod report;
-mod schedule;
-mod servers;
 mod timeline;
-mod wishes;
 mod workload;
 
 use std::fs;
@@ -33,44 +30,44 @@ use testbed::TempDir;
 pub use checks::{Kind, Violation};
 pub use report::Report;
 
-use bed::Bed;
-use schedule::{Lane, Shape};
+use faults::{FaultStream, Topology};
+use harness::Harness;
 use timeline::Timeline;
 
 /// The programs of the system.
 const PROGRAMS: [&str; 2] = ["arxiv-operator", "arxiv-api-server"];
-/// In runs longer than this, some processes are paused for longer than a lease lasts.
+/// In runs longer than this, some processes are paused for longer than the leader's lease.
 const LONG_RUN: Duration = Duration::from_mins(2);
 
-/// What is run.
+/// The settings of a run.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Decides the faults.
+    /// Determines the faults.
     pub seed: u64,
-    /// For how long there are faults; recovery and checks come after it.
+    /// How long there are faults. Recovery and checks come afterwards.
     pub length: Duration,
-    /// `queries` and `results` are on two servers.
+    /// The tables `queries` and `results` are on two servers.
     pub split: bool,
-    /// Least time between two requests to arXiv; small, so that many searches fit into a run.
-    pub interval: Duration,
-    /// Further settings of the processes.
+    /// Minimum time between two requests to arXiv; small, so that many searches fit into a run.
+    pub min_interval: Duration,
+    /// Further environment variables of the processes.
     pub environment: Vec<(String, String)>,
-    /// Where the programs are. They are copied first, so that a build meanwhile changes nothing.
+    /// The folder of the programs. They are copied first, so that a build during the run changes nothing.
     pub binaries: PathBuf,
-    /// Where the timeline goes.
+    /// The folder for the timeline.
     pub folder: PathBuf,
 }
 
 impl Settings {
-    /// [`Settings::interval`] when nothing else is asked for.
-    pub const INTERVAL: Duration = Duration::from_millis(60);
+    /// The default of [`Settings::min_interval`].
+    pub const DEFAULT_MIN_INTERVAL: Duration = Duration::from_millis(60);
 }
 
-/// Runs it all.
+/// Runs the load and the faults, and checks the invariants.
 ///
-/// An error means that the run itself went wrong; what is broken stands in the report.
+/// An error means that the run itself failed. Violated invariants are in the report.
 pub async fn run(settings: &Settings) -> Result<Report> {
-    // An error means that a provider is there already.
+    // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let Settings { seed, split, .. } = *settings;
     let binaries = copy_programs(&settings.binaries)?;
@@ -78,50 +75,54 @@ pub async fn run(settings: &Settings) -> Result<Report> {
     let kind = if split { "two-servers" } else { "one-server" };
     let name = format!("chaos-{kind}-{seed}");
     let timeline = Timeline::begin(settings.folder.join(format!("{name}.log")))?;
-    let bed = Bed::start(binaries.path().to_owned(), settings, timeline).await?;
-    let bed = Arc::new(bed);
+    let harness = Harness::start(binaries.path().to_owned(), settings, timeline).await?;
+    let harness = Arc::new(harness);
     let logs = settings.folder.join(format!("{name}-logs"));
-    let outcome = attack(&bed, settings).await;
+    let outcome = attack(&harness, settings).await;
     if !outcome.as_ref().is_ok_and(Report::passed) {
-        keep_logs(&bed, &logs)?;
+        keep_logs(&harness, &logs)?;
     }
-    outcome.with_context(|| format!("seed {seed}; timeline {}", bed.timeline.path().display()))
+    outcome.with_context(|| format!("seed {seed}; timeline {}", harness.timeline.path().display()))
 }
 
-async fn attack(bed: &Arc<Bed>, settings: &Settings) -> Result<Report> {
+async fn attack(harness: &Arc<Harness>, settings: &Settings) -> Result<Report> {
     let until = Instant::now() + settings.length;
-    let shape = Shape {
-        operators: bed.stack.operators.len(),
-        services: bed.services().len(),
+    let topology = Topology {
+        operators: harness.env.stack.operators.len(),
+        services: harness.services().len(),
         split: settings.split,
         long_pauses: settings.length > LONG_RUN,
     };
     let watched = tokio::spawn({
-        let bed = Arc::clone(bed);
-        async move { tokio::join!(bed.watch(), bed.supervise()) }
+        let harness = Arc::clone(harness);
+        async move { tokio::join!(harness.watch(), harness.supervise()) }
     });
-    let wishes = tokio::spawn(workload::run(Arc::clone(bed), settings.seed, until));
-    let lanes = Lane::ALL.map(|lane| bed.run_lane(lane, settings.seed, shape, until));
-    futures::future::try_join_all(lanes).await?;
-    bed.recover().await?;
-    wishes.await?;
-    bed.quiet().await?;
+    let operations = tokio::spawn(workload::run(Arc::clone(harness), settings.seed, until));
+    let streams = FaultStream::ALL.map(|stream| harness.run_stream(stream, settings.seed, topology, until));
+    futures::future::try_join_all(streams).await?;
+    harness.recover().await?;
+    operations.await?;
+    harness.until_finished().await?;
     watched.abort();
-    // It ends at its next step, and lets go of the bed.
+    // It ends at its next step, and releases the harness.
     let _ = watched.await;
-    let facts = bed.facts(settings).await?;
-    let violations = checks::check(&facts);
+    let history = harness.collect_history(settings).await?;
+    let violations = checks::check(&history);
     for violation in &violations {
-        bed.timeline.say(&format!("broken: {violation}"));
+        harness.timeline.log(&format!("violation: {violation}"));
     }
     let (faults, ended_by_itself) = {
-        let notes = bed.notes();
-        (notes.faults.clone(), notes.ended_by_itself)
+        let observations = harness.observations();
+        (observations.faults.clone(), observations.ended_by_itself)
     };
-    let run = (settings.seed, bed.timeline.now(), bed.timeline.path().to_owned());
-    let report = Report::new(run, &facts, violations, faults, ended_by_itself);
-    bed.timeline.say(&format!("{:?}", report.faults));
-    bed.timeline.say(&report.to_string());
+    let run = (
+        settings.seed,
+        harness.timeline.now(),
+        harness.timeline.path().to_owned(),
+    );
+    let report = Report::new(run, &history, violations, faults, ended_by_itself);
+    harness.timeline.log(&format!("{:?}", report.faults));
+    harness.timeline.log(&report.to_string());
     Ok(report)
 }
 
@@ -135,10 +136,10 @@ fn copy_programs(from: &Path) -> Result<TempDir> {
     Ok(folder)
 }
 
-/// The state of a run is removed at its end; its logs are needed to understand what is broken.
-fn keep_logs(bed: &Bed, to: &Path) -> Result<()> {
+/// Keeps the logs of a failed run: its other state is removed at the end.
+fn keep_logs(harness: &Harness, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
-    for service in bed.services() {
+    for service in harness.services() {
         let from = service.child().log();
         if let Some(name) = from.file_name() {
             fs::copy(from, to.join(name))?;

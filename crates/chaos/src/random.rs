@@ -1,13 +1,13 @@
-//! Numbers that are the same for the same seed, on every machine and in every version (`SplitMix64`).
+//! Pseudo-random numbers that are the same for the same seed, on every machine and in every version (`SplitMix64`).
 
 use std::time::Duration;
 
-/// The source.
+/// A source of numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// A source of its own for each purpose, so that one does not move the others.
+    /// Each purpose has its own source, so that one does not influence the others.
     pub(crate) fn new(seed: u64, purpose: &str) -> Self {
         let mixed = purpose.bytes().fold(seed, |mixed, byte| {
             (mixed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -28,17 +28,17 @@ impl Random {
         self.next() % limit.max(1)
     }
 
-    /// One of the places of a list of this length.
+    /// An index into a list of this length.
     pub(crate) fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).unwrap_or(0)
     }
 
-    /// True in so many of a hundred cases.
+    /// True with this chance in percent.
     pub(crate) fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }
 
-    /// A time between the two.
+    /// A duration between two limits (inclusive).
     pub(crate) fn millis(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_millis(from + self.below(to - from + 1))
     }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_and_a_purpose_give_the_same_numbers_again() {
+    fn numbers_are_same_for_same_seed_and_purpose() {
         let numbers = |seed, purpose| {
             let mut random = Random::new(seed, purpose);
             [0; 5].map(|_| random.below(1_000_000))

@@ -1,4 +1,4 @@
-//! What a run came to.
+//! The outcome of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,18 +6,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::checks::{Kind, Violation, asked_again_after};
-use crate::facts::{Facts, Phase};
+use crate::history::{History, Phase};
 
 /// The figures and findings of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// What decides the faults.
+    /// What determined the faults.
     pub seed: u64,
     /// Whether there were two database servers.
     pub split: bool,
-    /// Broken invariants.
+    /// Violated invariants.
     pub violations: Vec<Violation>,
-    /// The file that tells what happened when; logs of the processes are beside it when something is broken.
+    /// The log of all events. The logs of the processes are next to it when an invariant is violated.
     pub timeline: PathBuf,
     /// Faults by their kind.
     pub faults: BTreeMap<&'static str, u64>,
@@ -34,7 +34,7 @@ struct Figures {
     answers: usize,
     requests: usize,
     searches: usize,
-    /// Requests for what had been asked for before, by why that was of no use.
+    /// Repeated requests, by the reason why the earlier one was of no use.
     asked_again: BTreeMap<&'static str, usize>,
     reads: usize,
     writes: usize,
@@ -44,42 +44,42 @@ struct Figures {
 impl Report {
     pub(crate) fn new(
         (seed, took, timeline): (u64, Duration, PathBuf),
-        facts: &Facts,
+        history: &History,
         violations: Vec<Violation>,
         faults: BTreeMap<&'static str, u64>,
         ended_by_itself: u64,
     ) -> Self {
         let ended = |phase| {
-            facts
+            history
                 .objects
                 .iter()
                 .filter(|object| object.phase == phase)
                 .count()
         };
-        let searches: BTreeSet<_> = facts
+        let searches: BTreeSet<_> = history
             .requests
             .iter()
             .map(|request| (&request.search, request.start))
             .collect();
-        // `removed` holds all that were ever there.
-        let queries = facts.removed.len();
+        // `accepted` holds all objects that ever existed.
+        let queries = history.accepted.len();
         let figures = Figures {
             took,
             queries,
             succeeded: ended(Phase::Succeeded),
             failed: ended(Phase::Failed),
-            removed: queries.saturating_sub(facts.objects.len()),
-            answers: facts.answers.len(),
-            requests: facts.requests.len(),
+            removed: queries.saturating_sub(history.objects.len()),
+            answers: history.answers.len(),
+            requests: history.requests.len(),
             searches: searches.len(),
-            asked_again: asked_again_after(facts),
-            reads: facts.reads.len() + facts.overviews.len(),
-            writes: facts.strangers.len(),
+            asked_again: asked_again_after(history),
+            reads: history.reads.len() + history.full_reads.len(),
+            writes: history.foreign_rows.len(),
             ended_by_itself,
         };
         Self {
             seed,
-            split: facts.split,
+            split: history.split,
             violations,
             timeline,
             faults,
@@ -87,7 +87,7 @@ impl Report {
         }
     }
 
-    /// Whether nothing is broken.
+    /// Whether no invariant is violated.
     pub fn passed(&self) -> bool {
         self.violations.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What happened when, line by line in a file.
+//! A log file of the run's events.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// The file, and the moment that all times count from.
+/// The file, and the time that all others count from.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     start: Instant,
@@ -17,7 +17,7 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    /// Begins an empty one.
+    /// Creates an empty file.
     pub(crate) fn begin(path: PathBuf) -> Result<Self> {
         let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self {
@@ -27,23 +27,23 @@ impl Timeline {
         })
     }
 
-    /// The time since its beginning.
+    /// The time since the start.
     pub(crate) fn now(&self) -> Duration {
         self.start.elapsed()
     }
 
-    /// A moment as time since its beginning.
+    /// A point in time as time since the start.
     pub(crate) fn at(&self, moment: Instant) -> Duration {
         moment.saturating_duration_since(self.start)
     }
 
-    /// Writes a line. A full disk is no reason to end the run.
-    pub(crate) fn say(&self, line: &str) {
+    /// Writes a line. Errors (a full disk) do not end the run.
+    pub(crate) fn log(&self, line: &str) {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = writeln!(file, "{:9.3} {line}", self.now().as_secs_f64());
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

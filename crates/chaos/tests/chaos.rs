@@ -17,7 +17,7 @@ fn settings(seed: u64) -> Settings {
         seed,
         length: Duration::from_secs(30),
         split: false,
-        interval: Settings::INTERVAL,
+        min_interval: Settings::DEFAULT_MIN_INTERVAL,
         environment: Vec::new(),
         // Tests are in target/debug/deps.
         binaries: program.ancestors().nth(2).unwrap().to_owned(),
@@ -62,7 +62,7 @@ async fn a_system_that_is_impolite_is_found() {
     let report = run(Settings {
         length: Duration::from_secs(5),
         // More than the processes are told.
-        interval: Duration::from_millis(400),
+        min_interval: Duration::from_millis(400),
         environment: vec![("MIN_INTERVAL_MS".into(), "0".into())],
         ..settings(3)
     })

@@ -1,16 +1,15 @@
-//! The Helm chart on a real cluster: a node with containerd and the kubelet on this machine, or kind's, the images that are
-//! shipped, and what users do with them. Development only; `cargo xtask e2e` runs it.
+//! The end-to-end test: the Helm chart with the shipped images on a real Kubernetes node on this machine, used as users use
+//! it. For development only; `cargo xtask e2e` runs it.
 //!
-//! The node needs root. Everything of it runs in network, process and mount namespaces that are made for one run ([`room`]) and
-//! end with it: nothing outside is reached, and nothing of it stays.
+//! The node needs root. All of it runs in network, process and mount namespaces that are created for one run ([`sandbox`]) and
+//! end with it: nothing outside can be reached, and nothing remains.
 
 mod addons;
-pub mod cluster;
+mod environment;
 mod forward;
 mod load;
 pub mod node;
-pub mod parts;
-pub mod room;
-mod site;
+pub mod sandbox;
 pub mod steps;
+pub mod test_images;
 pub mod timeline;

@@ -5,36 +5,34 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use crd::{ArxivQuery, ArxivQuerySpec, Phase};
-use kube::Api;
 use kube::api::{ListParams, PostParams};
 use serde_json::Value;
 use testbed::stack::{Options, Service};
-use testbed::{Stack, http_get};
+use testbed::{TestEnv, http_get};
 
 use super::figure::Figure;
 use crate::output;
 
-/// The most that history may add: a part of what the operator takes without.
+/// The maximum with history, as a ratio to the peak without it.
 const RATIO: f64 = 1.3;
-/// The most in all.
+/// The absolute maximum.
 const MOST_MIB: f64 = 64.0;
-/// For each stage; most take a minute.
+/// The limit of each stage; most take a minute.
 const LIMIT: Duration = Duration::from_mins(30);
-/// A time to live that ends during the measurement of nothing but its own stage.
+/// A completion time so long ago that every TTL set afterwards has expired at once.
 const LONG_AGO: &str = "2024-05-06T00:00:00Z";
 
-struct Bed {
-    stack: Stack,
-    queries: Api<ArxivQuery>,
+struct Measurement {
+    env: TestEnv,
     figures: Vec<Figure>,
     /// The operator's peak with no finished objects, in MiB.
     without: f64,
 }
 
-/// Peaks of each stage.
+/// Measures the peak of each stage.
 pub(super) async fn measure(binaries: PathBuf, objects: usize) -> Result<Vec<Figure>> {
     output::progress("starting Postgres, Kubernetes and the operator");
-    let stack = Stack::start(Options {
+    let env = TestEnv::try_start(Options {
         api_servers: Vec::new(),
         own_control_plane: true,
         binaries: Some(binaries),
@@ -42,50 +40,47 @@ pub(super) async fn measure(binaries: PathBuf, objects: usize) -> Result<Vec<Fig
         ..Options::default()
     })
     .await?;
-    let client = stack.control_plane().client().await?;
-    let queries = Api::namespaced(client, stack.namespace());
-    let mut bed = Bed {
-        stack,
-        queries,
+    let mut measurement = Measurement {
+        env,
         figures: Vec::new(),
         without: 0.0,
     };
-    bed.run(objects).await?;
-    bed.stack.stop().await?;
-    Ok(bed.figures)
+    measurement.run(objects).await?;
+    measurement.env.stack.stop().await?;
+    Ok(measurement.figures)
 }
 
-impl Bed {
+impl Measurement {
     async fn run(&mut self, objects: usize) -> Result<()> {
         self.work("none").await?;
         self.swept().await?;
         self.without = self.peak("start and work with no finished objects", false)?;
 
-        output::progress(&format!("making {objects} finished objects"));
+        output::progress(&format!("creating {objects} finished objects"));
         self.operator().child().kill9();
         self.copy(objects, |_| {}).await?;
 
-        output::progress("starting over them");
+        output::progress("starting with them");
         self.operator().child().start_again()?;
         self.work("start").await?;
-        self.peak(&format!("start over {objects}"), true)?;
+        self.peak(&format!("start with {objects}"), true)?;
         self.swept().await?;
         self.swept().await?;
         self.peak(&format!("two sweeps over {objects}, none expired"), true)?;
         let resident = mebibytes(self.operator().child().memory()?.resident);
         self.figures.push(Figure {
-            what: format!("at rest over {objects} (resident)"),
+            what: format!("idle with {objects} (resident)"),
             measured: resident,
             limit: Some(MOST_MIB),
             unit: "MiB",
         });
 
-        output::progress("listing anew: the API server of Kubernetes is killed and starts again");
-        let plane = self.stack.control_plane();
+        output::progress("listing again: the Kubernetes API server is killed and restarted");
+        let plane = self.env.stack.control_plane();
         plane.api_server().kill9();
         plane.start_api_server().await?;
-        self.work("listed-anew").await?;
-        self.peak(&format!("listing anew over {objects}"), true)?;
+        self.work("listed-again").await?;
+        self.peak(&format!("listing {objects} again"), true)?;
 
         output::progress("every object expires");
         self.copy(objects, |object| {
@@ -95,7 +90,11 @@ impl Bed {
         .await?;
         let began = Instant::now();
         self.until("the expired objects are gone", async || {
-            let list = self.queries.list_metadata(&ListParams::default().limit(10)).await;
+            let list = self
+                .env
+                .queries
+                .list_metadata(&ListParams::default().limit(10))
+                .await;
             Ok(list.is_ok_and(|list| list.items.len() < 10))
         })
         .await?;
@@ -111,10 +110,10 @@ impl Bed {
     }
 
     fn operator(&self) -> &Service {
-        &self.stack.operators[0]
+        &self.env.stack.operators[0]
     }
 
-    /// Notes the peak since the last one in MiB, and begins anew.
+    /// Records the peak since the last call in MiB, and resets it.
     fn peak(&mut self, stage: &str, limited: bool) -> Result<f64> {
         let child = self.operator().child();
         let measured = mebibytes(child.memory()?.peak);
@@ -134,7 +133,7 @@ impl Bed {
         Ok(measured)
     }
 
-    /// Has a query run from its beginning to its end.
+    /// Runs a query from start to end.
     async fn work(&self, name: &str) -> Result<()> {
         let spec = ArxivQuerySpec {
             title: Some(name.replace('-', " ")),
@@ -143,9 +142,9 @@ impl Bed {
         };
         let name = format!("work-{name}");
         let object = ArxivQuery::new(&name, spec);
-        self.queries.create(&PostParams::default(), &object).await?;
+        self.env.queries.create(&PostParams::default(), &object).await?;
         self.until("the query has succeeded", async || {
-            let Ok(object) = self.queries.get(&name).await else {
+            let Ok(object) = self.env.queries.get(&name).await else {
                 return Ok(false);
             };
             let phase = object.status.map(|status| status.phase).unwrap_or_default();
@@ -155,7 +154,7 @@ impl Bed {
         .await
     }
 
-    /// Waits until a round of clean-up ends that began after this.
+    /// Waits for the end of a sweep that starts after this call.
     async fn swept(&self) -> Result<()> {
         let before = self.sweeps().await?;
         self.until("the operator has swept", async || {
@@ -169,15 +168,15 @@ impl Bed {
         let value = text
             .lines()
             .find_map(|line| line.strip_prefix("arxiv_operator_sweeps_total "));
-        Ok(value.context("the operator has no metric of sweeps")?.parse()?)
+        Ok(value.context("the operator has no metric for sweeps")?.parse()?)
     }
 
     async fn copy(&self, count: usize, edit: impl Fn(&mut Value)) -> Result<()> {
-        let plane = self.stack.control_plane();
+        let plane = self.env.stack.control_plane();
         plane
             .copy_object(
                 "arxiv-operator.dev/arxivqueries",
-                self.stack.namespace(),
+                self.env.stack.namespace(),
                 "work-none",
                 count,
                 |_, object| edit(object),
@@ -193,7 +192,7 @@ impl Bed {
         {
             ensure!(
                 Instant::now() < deadline,
-                "in {LIMIT:?} it did not come about that {what}\n{}",
+                "not within {LIMIT:?}: {what}\n{}",
                 self.operator().child().log_tail()
             );
             tokio::time::sleep(Duration::from_millis(250)).await;

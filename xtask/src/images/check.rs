@@ -1,4 +1,4 @@
-//! Whether the same sources give the same bytes in another folder.
+//! Checks that a build of the same sources in another folder gives the same bytes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,16 +9,16 @@ use testbed::TempDir;
 
 use crate::{cargo, output, sources};
 
-/// Builds from a copy of the sources, with nothing that was built before, and compares with what is in `out`.
-pub(super) fn same_elsewhere(out: &Path) -> Result<()> {
+/// Builds from a copy of the sources, without anything built before, and compares the result with the files in `out`.
+pub(super) fn rebuild_and_compare(out: &Path) -> Result<()> {
     let temp_dir = TempDir::new("images")?;
     let copy = temp_dir.path().join("a-folder-of-another-name");
     sources::copy_to(&copy)?;
-    output::progress(&format!("== once more, in {}", copy.display()));
+    output::progress(&format!("== second build, in {}", copy.display()));
     let mut again = cargo::cargo();
     again
         .current_dir(&copy)
-        // Its own, in the copy.
+        // The copy has its own target folder.
         .env_remove("CARGO_TARGET_DIR")
         .args(["run", "--locked", "--package", "xtask", "--", "images"]);
     cargo::run(&mut again)?;
@@ -32,7 +32,7 @@ pub(super) fn same_elsewhere(out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Of the archives and the bills of materials.
+/// Digests of the archives and SBOMs.
 fn digests(folder: &Path) -> Result<BTreeMap<String, String>> {
     let mut digests = BTreeMap::new();
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {

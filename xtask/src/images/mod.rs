@@ -1,35 +1,36 @@
-//! `cargo xtask images`: what is shipped, without a container engine.
+//! `cargo xtask images`: the container images, built without a container engine.
 
 mod check;
+mod sbom;
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::{cargo, output, sbom};
+use crate::{cargo, output};
 
-/// Writes the container images of the operator and the API server as OCI archives, each with its bill of materials.
+/// Writes the container images of the operator and the API server as OCI archives, each with its SBOM.
 ///
-/// The programs are static and are all that an image holds beside certificates; there is no shell, and the user is not
-/// root. The same sources and compiler give the same digests. `docker load -i`, `podman load -i`, `kind load image-archive`,
-/// `ctr images import` and `skopeo copy oci-archive:…` take the archives. The first build takes about ten minutes on two cores.
+/// An image contains a static program, certificates and licences. It has no shell, and its user is not root. The same sources
+/// and compiler give the same digests. `docker load -i`, `podman load -i`, `kind load image-archive`,
+/// `ctr images import` and `skopeo copy oci-archive:…` accept the archives. The first build takes about ten minutes on two cores.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Where they go.
+    /// The folder for the archives.
     #[arg(long, value_name = "DIR", default_value = "target/images")]
     out: PathBuf,
-    /// Then builds all of it once more, from a copy of the sources in another folder, and fails where a byte differs.
+    /// Build everything a second time, from a copy of the sources in another folder, and fail if any byte differs.
     #[arg(long)]
     check: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let out = cargo::root().join(&arguments.out);
-    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     output::progress("== programs (static, release)");
     let images = images::shipped()?;
-    output::progress("== archives and bills of materials");
+    output::progress("== archives and SBOMs");
     output::result("image                       pulled    on disk  digest");
     for (image, (package, program)) in images.iter().zip(images::PROGRAMS) {
         let version = images::VERSION;
@@ -45,12 +46,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     output::progress(&format!("in {}", out.display()));
     if arguments.check {
-        check::same_elsewhere(&out)?;
+        check::rebuild_and_compare(&out)?;
     }
     Ok(())
 }
 
-/// In units of 2^20 bytes, with a decimal.
+/// In units of 2^20 bytes, with one decimal.
 fn megabytes(bytes: u64) -> String {
     let tenths = bytes * 10 / (1 << 20);
     format!("{}.{} MiB", tenths / 10, tenths % 10)
@@ -61,7 +62,7 @@ mod tests {
     use super::megabytes;
 
     #[test]
-    fn sizes() {
+    fn megabytes_has_one_decimal() {
         for (bytes, text) in [(0, "0.0 MiB"), (1 << 20, "1.0 MiB"), (11_010_048, "10.5 MiB")] {
             assert_eq!(megabytes(bytes), text);
         }

@@ -1,4 +1,4 @@
-//! Facts of a small run without a fault in the system, for tests that change one thing.
+//! History of a small run without a fault in the system, for tests that change one thing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,19 +6,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Kind, check};
-use crate::facts::{
-    Answer, Connection, Endpoint, Facts, Given, Object, Paper, Phase, QueryRow, Read, Request, ResultRow,
+use crate::history::{
+    ApiResponse, ArxivAnswer, Connection, Endpoint, History, Object, Paper, Phase, QueryRow, Read, Request,
+    ResultRow,
 };
 
-/// Objects `a` (succeeded, two papers), `b` (the same search) and `f` (failed fast, as arXiv throttled); a stranger's rows.
-pub(crate) fn good() -> Facts {
-    let mut facts = Facts {
-        interval: Duration::from_millis(100),
-        strangers: [(50, 1)].into(),
-        ..Facts::default()
+/// Objects `a` (succeeded, two papers), `b` (the same search) and `f` (failed fast, as arXiv throttled); a foreign row.
+pub(crate) fn good() -> History {
+    let mut history = History {
+        min_interval: Duration::from_millis(100),
+        foreign_rows: [(50, 1)].into(),
+        ..History::default()
     };
     for (uid, number) in [("a", 1), ("b", 2)] {
-        facts.objects.push(Object {
+        history.objects.push(Object {
             uid: uid.into(),
             name: format!("name-{uid}"),
             search: "ti:x".into(),
@@ -31,10 +32,10 @@ pub(crate) fn good() -> Facts {
             num_entries: Some(2),
             ..Object::default()
         });
-        rows(&mut facts, Some(uid), number, 2);
+        rows(&mut history, Some(uid), number, 2);
     }
-    rows(&mut facts, None, 50, 1);
-    facts.objects.push(Object {
+    rows(&mut history, None, 50, 1);
+    history.objects.push(Object {
         uid: "f".into(),
         name: "name-f".into(),
         search: "ti:f".into(),
@@ -44,48 +45,48 @@ pub(crate) fn good() -> Facts {
         http_status: Some(429),
         ..Object::default()
     });
-    facts.requests = vec![
-        request(0, 1, "ti:x", Given::Papers),
-        request(200, 2, "ti:f", Given::Throttled),
+    history.requests = vec![
+        request(0, 1, "ti:x", ArxivAnswer::Papers),
+        request(200, 2, "ti:f", ArxivAnswer::Throttled),
     ];
-    facts.told_numbers = vec![60];
-    facts.reads = vec![Read {
+    history.issued_numbers = vec![60];
+    history.reads = vec![Read {
         name: "name-a".into(),
         papers: papers(2),
     }];
-    facts.overviews = vec![papers(2).repeat(2)];
-    facts.connections = facts
+    history.full_reads = vec![papers(2).repeat(2)];
+    history.connections = history
         .requests
         .iter()
         .map(|request| (request.connection, open(request.at, 50)))
         .collect::<BTreeMap<_, _>>();
-    facts.answers = vec![
-        Answer {
+    history.answers = vec![
+        ApiResponse {
             timestamp: Some(1_000),
             num_entries: Some(2),
             ..answer("ti:x", Some(200))
         },
-        Answer {
-            alone: true,
+        ApiResponse {
+            exclusive: true,
             ..answer("ti:f", Some(429))
         },
-        Answer {
+        ApiResponse {
             endpoint: Endpoint::Papers,
             papers: papers(2),
             ..answer("ti:x", Some(200))
         },
     ];
-    facts
+    history
 }
 
 fn papers(count: i64) -> Vec<Option<Paper>> {
     (0..count).map(|index| Some(Paper { index, fetch: 1 })).collect()
 }
 
-/// A query's rows, whole.
-pub(crate) fn rows(facts: &mut Facts, uid: Option<&str>, number: i64, count: i64) {
+/// All rows of a query.
+pub(crate) fn rows(history: &mut History, uid: Option<&str>, number: i64, count: i64) {
     let uid = uid.map(str::to_owned);
-    facts.queries.push(QueryRow {
+    history.queries.push(QueryRow {
         uid: uid.clone(),
         number,
         timestamp: 1_000,
@@ -94,16 +95,16 @@ pub(crate) fn rows(facts: &mut Facts, uid: Option<&str>, number: i64, count: i64
         num_entries: count,
     });
     let papers = papers(count).into_iter().zip(0..);
-    facts.results.extend(papers.map(|(paper, place)| ResultRow {
+    history.results.extend(papers.map(|(paper, position)| ResultRow {
         uid: uid.clone(),
         number,
         timestamp: 1_000,
-        place,
+        position,
         paper,
     }));
 }
 
-pub(crate) fn request(at_ms: u64, connection: u64, search: &str, answer: Given) -> Request {
+pub(crate) fn request(at_ms: u64, connection: u64, search: &str, answer: ArxivAnswer) -> Request {
     Request {
         at: Duration::from_millis(at_ms),
         time: Timestamp::UNIX_EPOCH + Duration::from_millis(at_ms),
@@ -122,12 +123,12 @@ pub(crate) fn open(from: Duration, for_ms: u64) -> Connection {
     }
 }
 
-pub(crate) fn answer(search: &str, status: Option<u16>) -> Answer {
-    Answer {
+pub(crate) fn answer(search: &str, status: Option<u16>) -> ApiResponse {
+    ApiResponse {
         endpoint: Endpoint::Search,
         search: search.into(),
         max_results: 2,
-        alone: false,
+        exclusive: false,
         status,
         body: String::new(),
         name: None,
@@ -137,11 +138,11 @@ pub(crate) fn answer(search: &str, status: Option<u16>) -> Answer {
     }
 }
 
-/// Changes the good run and looks at what is found: the kinds, and a piece of the first text.
-pub(crate) fn finds(name: &str, change: impl FnOnce(&mut Facts), kind: Kind, text: &str) {
-    let mut facts = good();
-    change(&mut facts);
-    let found = check(&facts);
+/// Changes the good run and checks that a violation of this kind is found whose text contains `text`.
+pub(crate) fn finds(name: &str, change: impl FnOnce(&mut History), kind: Kind, text: &str) {
+    let mut history = good();
+    change(&mut history);
+    let found = check(&history);
     assert!(
         found
             .iter()
@@ -150,9 +151,9 @@ pub(crate) fn finds(name: &str, change: impl FnOnce(&mut Facts), kind: Kind, tex
     );
 }
 
-/// Changes the good run in a way that breaks nothing.
-pub(crate) fn accepts(name: &str, change: impl FnOnce(&mut Facts)) {
-    let mut facts = good();
-    change(&mut facts);
-    assert_eq!(check(&facts), [], "{name}");
+/// Changes the good run in a way that violates nothing.
+pub(crate) fn accepts(name: &str, change: impl FnOnce(&mut History)) {
+    let mut history = good();
+    change(&mut history);
+    assert_eq!(check(&history), [], "{name}");
 }

@@ -1,4 +1,4 @@
-//! The invariants, each as a pure function of what was seen.
+//! The invariants, each as a pure function of the recorded history.
 
 mod answers;
 mod ends;
@@ -11,31 +11,31 @@ mod upstream;
 
 use std::fmt;
 
-use crate::facts::Facts;
+use crate::history::History;
 pub(crate) use reads::PAGE;
 pub(crate) use upstream::asked_again_after;
 
-/// In what way an invariant is broken.
+/// How an invariant is violated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// Something that was accepted or told is not there.
+    /// Something that was accepted or confirmed is missing.
     Lost,
-    /// Something is there twice, or belongs to nobody.
+    /// Something exists twice, or belongs to no object.
     Doubled,
-    /// arXiv was asked too soon, or over two connections.
+    /// arXiv got a request too soon, or over a second connection.
     Impolite,
-    /// arXiv was asked for what it had answered already.
+    /// arXiv got a request for something that it had already answered.
     AskedTwice,
-    /// Something else that must not be.
+    /// Any other wrong state.
     Wrong,
 }
 
-/// One broken invariant.
+/// One violated invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// In what way.
+    /// How it is violated.
     pub kind: Kind,
-    /// What was seen.
+    /// What was observed.
     pub text: String,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What is found.
+/// The violations found so far.
 #[derive(Debug, Default)]
 struct Findings(Vec<Violation>);
 
@@ -58,16 +58,16 @@ impl Findings {
     }
 }
 
-/// All that is broken.
-pub(crate) fn check(facts: &Facts) -> Vec<Violation> {
+/// Checks all invariants.
+pub(crate) fn check(history: &History) -> Vec<Violation> {
     let mut findings = Findings::default();
-    ends::check(facts, &mut findings);
-    rows::check(facts, &mut findings);
-    upstream::check(facts, &mut findings);
-    answers::check(facts, &mut findings);
-    numbers::check(facts, &mut findings);
-    reads::check(facts, &mut findings);
-    for line in &facts.panics {
+    ends::check(history, &mut findings);
+    rows::check(history, &mut findings);
+    upstream::check(history, &mut findings);
+    answers::check(history, &mut findings);
+    numbers::check(history, &mut findings);
+    reads::check(history, &mut findings);
+    for line in &history.panics {
         findings.add(Kind::Wrong, format!("a panic: {line}"));
     }
     findings.0
@@ -78,12 +78,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_without_a_fault_has_no_finding_and_a_panic_is_one() {
-        let mut facts = example::good();
-        assert_eq!(check(&facts), []);
-        facts.split = true;
-        assert_eq!(check(&facts), []);
-        facts.panics.push("thread 'main' panicked at …".into());
-        assert_eq!(check(&facts).len(), 1);
+    fn good_run_has_no_violation_and_panic_is_one() {
+        let mut history = example::good();
+        assert_eq!(check(&history), []);
+        history.split = true;
+        assert_eq!(check(&history), []);
+        history.panics.push("thread 'main' panicked at …".into());
+        assert_eq!(check(&history).len(), 1);
     }
 }

@@ -1,28 +1,28 @@
-//! No number is given twice, and rows of those who are no objects stay as they are.
+//! No number is issued twice, and rows that belong to no object do not change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Findings, Kind};
-use crate::facts::Facts;
+use crate::history::History;
 
-pub(super) fn check(facts: &Facts, findings: &mut Findings) {
-    numbers(facts, findings);
-    strangers(facts, findings);
+pub(super) fn check(history: &History, findings: &mut Findings) {
+    numbers(history, findings);
+    foreign_rows(history, findings);
 }
 
-fn numbers(facts: &Facts, findings: &mut Findings) {
+fn numbers(history: &History, findings: &mut Findings) {
     let mut used: BTreeMap<i64, BTreeSet<Option<&str>>> = BTreeMap::new();
-    let queries = facts.queries.iter().map(|row| (row.number, row.uid.as_deref()));
-    let results = facts.results.iter().map(|row| (row.number, row.uid.as_deref()));
+    let queries = history.queries.iter().map(|row| (row.number, row.uid.as_deref()));
+    let results = history.results.iter().map(|row| (row.number, row.uid.as_deref()));
     for (number, uid) in queries.chain(results) {
         used.entry(number).or_default().insert(uid);
     }
-    let mut told = BTreeSet::new();
-    for number in &facts.told_numbers {
-        if !told.insert(*number) || used.get(number).is_some_and(|by| by.iter().any(Option::is_some)) {
+    let mut issued = BTreeSet::new();
+    for number in &history.issued_numbers {
+        if !issued.insert(*number) || used.get(number).is_some_and(|by| by.iter().any(Option::is_some)) {
             findings.add(
                 Kind::Doubled,
-                format!("number {number} was told to a caller and to another"),
+                format!("number {number} was issued to a caller and used by another"),
             );
         }
     }
@@ -33,33 +33,33 @@ fn numbers(facts: &Facts, findings: &mut Findings) {
     }
 }
 
-fn strangers(facts: &Facts, findings: &mut Findings) {
+fn foreign_rows(history: &History, findings: &mut Findings) {
     let count = |number: &i64| {
-        let queries = facts
+        let queries = history
             .queries
             .iter()
             .filter(|row| row.uid.is_none() && row.number == *number);
-        let results = facts
+        let results = history
             .results
             .iter()
             .filter(|row| row.uid.is_none() && row.number == *number);
         (queries.count(), results.count())
     };
-    for (number, results) in &facts.strangers {
+    for (number, results) in &history.foreign_rows {
         let results = usize::try_from(*results).unwrap_or_default();
         if count(number) != (1, results) {
             let text = format!(
-                "a stranger's rows with number {number} are now {:?}",
+                "the foreign rows with number {number} are now {:?}",
                 count(number)
             );
             findings.add(Kind::Lost, text);
         }
     }
-    let others = facts.queries.iter().filter(|row| row.uid.is_none());
-    for row in others.filter(|row| !facts.strangers.contains_key(&row.number)) {
+    let others = history.queries.iter().filter(|row| row.uid.is_none());
+    for row in others.filter(|row| !history.foreign_rows.contains_key(&row.number)) {
         findings.add(
             Kind::Doubled,
-            format!("a row of nobody with number {}", row.number),
+            format!("an unknown row with number {}", row.number),
         );
     }
 }
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_two_and_strangers_rows_that_changed_are_found() {
+    fn shared_numbers_and_changed_foreign_rows_are_violations() {
         use Kind::{Doubled, Lost};
         finds(
             "a number twice",
@@ -79,19 +79,19 @@ mod tests {
             "number 1 belongs to",
         );
         finds(
-            "a stranger's number",
+            "the number of a foreign row",
             |f| f.queries[0].number = 50,
             Doubled,
             "number 50 belongs to",
         );
         finds(
-            "a stranger's row gone",
+            "a foreign row is missing",
             |f| f.queries.retain(|row| row.uid.is_some()),
             Lost,
             "are now (0, 1)",
         );
         finds(
-            "a stranger adopted",
+            "an object took a foreign row",
             |f| {
                 f.queries
                     .iter_mut()
@@ -102,12 +102,22 @@ mod tests {
             "2 rows in queries",
         );
         finds(
-            "a row of nobody",
+            "an unknown row",
             |f| rows(f, None, 60, 1),
             Doubled,
-            "nobody with number 60",
+            "unknown row with number 60",
         );
-        finds("told twice", |f| f.told_numbers.push(60), Doubled, "was told");
-        finds("told and used", |f| f.told_numbers.push(1), Doubled, "was told");
+        finds(
+            "issued twice",
+            |f| f.issued_numbers.push(60),
+            Doubled,
+            "was issued",
+        );
+        finds(
+            "issued and used",
+            |f| f.issued_numbers.push(1),
+            Doubled,
+            "was issued",
+        );
     }
 }

@@ -1,17 +1,17 @@
-//! Nobody ever read half of a query.
+//! No client ever read only a part of a query.
 
 use std::collections::BTreeMap;
 
 use super::{Findings, Kind};
-use crate::facts::{Facts, Paper, Phase};
+use crate::history::{History, Paper, Phase};
 
-pub(super) fn check(facts: &Facts, findings: &mut Findings) {
-    for read in &facts.reads {
-        let mut objects = facts.objects.iter();
+pub(super) fn check(history: &History, findings: &mut Findings) {
+    for read in &history.reads {
+        let mut objects = history.objects.iter();
         let Some(object) = objects.find(|object| object.name == read.name) else {
             continue;
         };
-        let stands: Vec<Option<Paper>> = facts
+        let stored: Vec<Option<Paper>> = history
             .results
             .iter()
             .filter(|row| row.uid.as_ref() == Some(&object.uid))
@@ -19,21 +19,21 @@ pub(super) fn check(facts: &Facts, findings: &mut Findings) {
             .take(read.papers.len().max(1))
             .collect();
         if object.phase != Phase::Succeeded
-            || read.papers != stands
+            || read.papers != stored
             || !is_whole(object.num_entries, read.papers.len())
         {
             findings.add(
                 Kind::Wrong,
-                format!("{} was read as {:?}, and has {stands:?}", read.name, read.papers),
+                format!("{} was read as {:?}, and has {stored:?}", read.name, read.papers),
             );
         }
     }
-    for overview in &facts.overviews {
-        halves(overview, findings);
+    for full_read in &history.full_reads {
+        find_partial_queries(full_read, findings);
     }
 }
 
-/// The most that one answer has.
+/// The most results in one response.
 pub(crate) const PAGE: usize = 1_000;
 
 fn is_whole(entries: Option<i64>, read: usize) -> bool {
@@ -43,10 +43,10 @@ fn is_whole(entries: Option<i64>, read: usize) -> bool {
         == Some(read)
 }
 
-/// All that came of one fetch has the same papers, each as often as the others: every query has all of them.
-fn halves(overview: &[Option<Paper>], findings: &mut Findings) {
+/// All queries that use one fetch have the same papers, so each paper of a fetch occurs equally often.
+fn find_partial_queries(full_read: &[Option<Paper>], findings: &mut Findings) {
     let mut of_fetch: BTreeMap<u64, BTreeMap<i64, usize>> = BTreeMap::new();
-    for paper in overview.iter().flatten() {
+    for paper in full_read.iter().flatten() {
         *of_fetch
             .entry(paper.fetch)
             .or_default()
@@ -58,7 +58,7 @@ fn halves(overview: &[Option<Paper>], findings: &mut Findings) {
         if counts.values().any(|count| Some(count) != first) {
             findings.add(
                 Kind::Wrong,
-                format!("half a query of fetch {fetch} was read: {counts:?}"),
+                format!("a part of a query with fetch {fetch} was read: {counts:?}"),
             );
         }
     }
@@ -70,9 +70,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_a_query_is_found() {
+    fn partial_read_is_violation() {
         finds(
-            "half a page",
+            "a part of a page",
             |f| f.reads[0].papers.truncate(1),
             Kind::Wrong,
             "was read as",
@@ -84,7 +84,7 @@ mod tests {
             "was read as",
         );
         finds(
-            "another's",
+            "a paper of another query",
             |f| f.reads[0].papers[0] = None,
             Kind::Wrong,
             "was read as",
@@ -92,9 +92,9 @@ mod tests {
         accepts("removed since", |f| f.reads[0].name = "gone".into());
         finds(
             "half of all",
-            |f| f.overviews[0].truncate(3),
+            |f| f.full_reads[0].truncate(3),
             Kind::Wrong,
-            "half a query",
+            "a part of a query",
         );
     }
 }

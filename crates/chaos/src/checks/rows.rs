@@ -1,11 +1,11 @@
-//! One row in `queries` and exactly its rows in `results` for each success, by uid; no others; no number twice.
+//! Each succeeded object has one row in `queries` and exactly its rows in `results`, by uid. There are no other rows, and no number occurs twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Findings, Kind};
-use crate::facts::{Facts, Object, Phase, QueryRow, ResultRow};
+use crate::history::{History, Object, Phase, QueryRow, ResultRow};
 
-/// arXiv gives no more in one answer.
+/// The most papers that arXiv returns for one request.
 pub(super) const SLICE: i64 = 2_000;
 
 /// The rows of one uid.
@@ -15,22 +15,22 @@ struct Rows<'a> {
     results: Vec<&'a ResultRow>,
 }
 
-pub(super) fn check(facts: &Facts, findings: &mut Findings) {
+pub(super) fn check(history: &History, findings: &mut Findings) {
     let mut by_uid: BTreeMap<&str, Rows<'_>> = BTreeMap::new();
-    for row in &facts.queries {
+    for row in &history.queries {
         if let Some(uid) = &row.uid {
             by_uid.entry(uid).or_default().queries.push(row);
         }
     }
-    for row in &facts.results {
+    for row in &history.results {
         if let Some(uid) = &row.uid {
             by_uid.entry(uid).or_default().results.push(row);
         }
     }
-    for object in &facts.objects {
+    for object in &history.objects {
         let rows = by_uid.remove(object.uid.as_str()).unwrap_or_default();
         match object.phase {
-            Phase::Succeeded => of_success(facts, object, &rows, findings),
+            Phase::Succeeded => check_succeeded(history, object, &rows, findings),
             Phase::Failed if !rows.queries.is_empty() || !rows.results.is_empty() => findings.add(
                 Kind::Wrong,
                 format!(
@@ -45,8 +45,8 @@ pub(super) fn check(facts: &Facts, findings: &mut Findings) {
         }
     }
     for (uid, rows) in by_uid {
-        if facts.removed.contains(uid) {
-            of_removed(facts, uid, &rows, findings);
+        if history.accepted.contains(uid) {
+            check_removed(history, uid, &rows, findings);
         } else {
             findings.add(
                 Kind::Doubled,
@@ -56,19 +56,19 @@ pub(super) fn check(facts: &Facts, findings: &mut Findings) {
     }
 }
 
-fn of_success(facts: &Facts, object: &Object, rows: &Rows<'_>, findings: &mut Findings) {
+fn check_succeeded(history: &History, object: &Object, rows: &Rows<'_>, findings: &mut Findings) {
     let who = format!("{} ({})", object.name, object.uid);
     match rows.queries.as_slice() {
         [] => findings.add(Kind::Lost, format!("{who} succeeded and has no row in queries")),
         [row] => {
-            let told = [
+            let status = [
                 object.number,
                 object.timestamp,
                 object.http_status,
                 object.num_results,
                 object.num_entries,
             ];
-            let stands = [
+            let stored = [
                 row.number,
                 row.timestamp,
                 row.status,
@@ -76,72 +76,87 @@ fn of_success(facts: &Facts, object: &Object, rows: &Rows<'_>, findings: &mut Fi
                 row.num_entries,
             ]
             .map(Some);
-            if told != stands {
-                findings.add(Kind::Wrong, format!("{who} tells {told:?}, its row {stands:?}"));
+            if status != stored {
+                findings.add(
+                    Kind::Wrong,
+                    format!("{who} has the status {status:?} and the row {stored:?}"),
+                );
             }
-            let wanted = if object.num_results == Some(0) {
+            let expected = if object.num_results == Some(0) {
                 0
             } else {
                 object.max_results
             };
-            if row.num_entries != wanted {
-                let text = format!("{who} has {} entries, not {wanted}", row.num_entries);
+            if row.num_entries != expected {
+                let text = format!("{who} has {} entries, not {expected}", row.num_entries);
                 findings.add(Kind::Lost, text);
             }
-            whole(facts, &who, row, &rows.results, findings);
-            fetched_for(facts, &who, &object.search, &rows.results, findings);
+            check_complete(history, &who, row, &rows.results, findings);
+            check_source(history, &who, &object.search, &rows.results, findings);
         }
         many => findings.add(Kind::Doubled, format!("{who} has {} rows in queries", many.len())),
     }
 }
 
-/// An object that was removed may have come to its end before, or not; never to half of it. On two servers its results
-/// may be alone until they are swept.
-fn of_removed(facts: &Facts, uid: &str, rows: &Rows<'_>, findings: &mut Findings) {
+/// A removed object may have been recorded before, or not, but never partly. On two servers its results may be there without
+/// the row in `queries` until they are swept.
+fn check_removed(history: &History, uid: &str, rows: &Rows<'_>, findings: &mut Findings) {
     let who = format!("{uid}, removed,");
     match rows.queries.as_slice() {
-        [] if facts.split => {}
+        [] if history.split => {}
         [] => findings.add(Kind::Doubled, format!("{who} has results and no row in queries")),
-        [row] => whole(facts, &who, row, &rows.results, findings),
+        [row] => check_complete(history, &who, row, &rows.results, findings),
         many => findings.add(Kind::Doubled, format!("{who} has {} rows in queries", many.len())),
     }
 }
 
-/// All results, once, in order, under one number.
-fn whole(facts: &Facts, who: &str, row: &QueryRow, results: &[&ResultRow], findings: &mut Findings) {
-    let mut places: Vec<_> = results.iter().map(|result| result.place).collect();
-    places.sort_unstable();
-    if places.windows(2).any(|pair| pair[0] == pair[1]) {
-        findings.add(Kind::Doubled, format!("{who} has a place twice: {places:?}"));
-    } else if places != (0..row.num_entries).collect::<Vec<_>>() {
-        let text = format!("{who} has places {places:?} of {}", row.num_entries);
+/// All results are there, once, in order, with the same number.
+fn check_complete(
+    history: &History,
+    who: &str,
+    row: &QueryRow,
+    results: &[&ResultRow],
+    findings: &mut Findings,
+) {
+    let mut positions: Vec<_> = results.iter().map(|result| result.position).collect();
+    positions.sort_unstable();
+    if positions.windows(2).any(|pair| pair[0] == pair[1]) {
+        findings.add(
+            Kind::Doubled,
+            format!("{who} has a position twice: {positions:?}"),
+        );
+    } else if positions != (0..row.num_entries).collect::<Vec<_>>() {
+        let text = format!("{who} has positions {positions:?} of {}", row.num_entries);
         findings.add(Kind::Lost, text);
     }
     for result in results {
-        // On two servers, results of an earlier try may keep its time.
-        if result.number != row.number || (!facts.split && result.timestamp != row.timestamp) {
+        // On two servers, results of an earlier attempt may keep its time.
+        if result.number != row.number || (!history.split && result.timestamp != row.timestamp) {
             let text = format!(
                 "{who} has number {} and time {}, its result {} number {} and time {}",
-                row.number, row.timestamp, result.place, result.number, result.timestamp
+                row.number, row.timestamp, result.position, result.number, result.timestamp
             );
             findings.add(Kind::Wrong, text);
         }
     }
 }
 
-/// All of a slice from one fetch, which was for this search.
-fn fetched_for(facts: &Facts, who: &str, search: &str, results: &[&ResultRow], findings: &mut Findings) {
+/// All papers of a slice come from one fetch, which was made for this search.
+fn check_source(history: &History, who: &str, search: &str, results: &[&ResultRow], findings: &mut Findings) {
     let mut fetches: BTreeMap<i64, BTreeSet<u64>> = BTreeMap::new();
     for result in results {
         match result.paper {
-            Some(paper) if paper.index == result.place => {
+            Some(paper) if paper.index == result.position => {
                 fetches
-                    .entry(result.place / SLICE)
+                    .entry(result.position / SLICE)
                     .or_default()
                     .insert(paper.fetch);
             }
             paper => {
-                let text = format!("{who} has at place {} another paper: {paper:?}", result.place);
+                let text = format!(
+                    "{who} has another paper at position {}: {paper:?}",
+                    result.position
+                );
                 findings.add(Kind::Wrong, text);
             }
         }
@@ -154,7 +169,7 @@ fn fetched_for(facts: &Facts, who: &str, search: &str, results: &[&ResultRow], f
             );
         }
         for fetch in of {
-            let was_for_it = facts.requests.iter().any(|request| {
+            let was_for_it = history.requests.iter().any(|request| {
                 request.connection == fetch
                     && request.search == search
                     && i64::from(request.start) == slice * SLICE
@@ -162,7 +177,7 @@ fn fetched_for(facts: &Facts, who: &str, search: &str, results: &[&ResultRow], f
             if !was_for_it {
                 findings.add(
                     Kind::Wrong,
-                    format!("{who} has papers of fetch {fetch}, not made for it"),
+                    format!("{who} has papers of fetch {fetch}, which was not made for it"),
                 );
             }
         }
@@ -173,16 +188,15 @@ fn fetched_for(facts: &Facts, who: &str, search: &str, results: &[&ResultRow], f
 mod tests {
     use super::super::example::{accepts, finds, rows};
     use super::*;
-    use crate::facts::Paper;
+    use crate::history::Paper;
 
     #[test]
     #[allow(clippy::too_many_lines, reason = "a table")]
-    fn wrong_rows_are_found() {
+    fn wrong_rows_are_violations() {
         use Kind::{Doubled, Lost, Wrong};
-        let of = |facts: &Facts, uid: &str| {
-            let mut places = facts.results.iter();
-            places
-                .position(|row| row.uid.as_deref() == Some(uid))
+        let of = |history: &History, uid: &str| {
+            let mut rows = history.results.iter();
+            rows.position(|row| row.uid.as_deref() == Some(uid))
                 .unwrap_or_default()
         };
         finds("no row", |f| drop(f.queries.remove(0)), Lost, "no row in queries");
@@ -196,25 +210,25 @@ mod tests {
             "a doubled result",
             |f| f.results.push(f.results[1].clone()),
             Doubled,
-            "a place twice",
+            "a position twice",
         );
         finds(
             "no results",
             |f| f.results.retain(|row| row.uid.as_deref() != Some("a")),
             Lost,
-            "places []",
+            "positions []",
         );
         finds(
-            "a hole",
+            "a missing row",
             |f| drop(f.results.remove(of(f, "a"))),
             Lost,
-            "places [1] of 2",
+            "positions [1] of 2",
         );
         finds(
             "one too many",
             |f| {
                 f.results.push(ResultRow {
-                    place: 2,
+                    position: 2,
                     ..f.results[1].clone()
                 });
             },
@@ -227,13 +241,13 @@ mod tests {
             Doubled,
             "fetches {1, 2}",
         );
-        let others = |f: &mut Facts| {
+        let others = |f: &mut History| {
             let of_a = f.results.iter_mut().filter(|row| row.uid.as_deref() == Some("a"));
             for (row, index) in of_a.zip(0..) {
                 row.paper = Some(Paper { index, fetch: 2 });
             }
         };
-        finds("another search's papers", others, Wrong, "not made for it");
+        finds("another search's papers", others, Wrong, "was not made for it");
         finds(
             "swapped papers",
             |f| f.results[0].paper = Some(Paper { index: 1, fetch: 1 }),
@@ -241,22 +255,22 @@ mod tests {
             "another paper",
         );
         finds(
-            "a stranger's paper",
+            "a paper of a foreign row",
             |f| f.results[0].paper = None,
             Wrong,
             "another paper",
         );
         finds(
-            "another number told",
+            "another number in the status",
             |f| f.objects[0].number = Some(7),
             Wrong,
-            "tells",
+            "has the status",
         );
         finds(
-            "another count told",
+            "another count in the status",
             |f| f.objects[0].num_entries = Some(1),
             Wrong,
-            "tells",
+            "has the status",
         );
         finds(
             "a result under another number",
@@ -270,7 +284,7 @@ mod tests {
             Wrong,
             "failed and has 1 queries",
         );
-        let only_results = |f: &mut Facts| {
+        let only_results = |f: &mut History| {
             rows(f, Some("f"), 9, 2);
             f.queries.pop();
         };
@@ -281,7 +295,7 @@ mod tests {
             "failed and has 0 queries and 2 results",
         );
         finds(
-            "rows of nobody known",
+            "rows of an unknown object",
             |f| rows(f, Some("z"), 9, 2),
             Doubled,
             "no object was seen",
@@ -299,33 +313,33 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_object_has_all_or_nothing() {
-        let removed = |facts: &mut Facts, keep_query: bool| {
-            facts.removed.insert("r".into());
-            rows(facts, Some("r"), 9, 2);
+    fn removed_object_has_all_rows_or_none() {
+        let removed = |history: &mut History, keep_query: bool| {
+            history.accepted.insert("r".into());
+            rows(history, Some("r"), 9, 2);
             if !keep_query {
-                facts.queries.pop();
+                history.queries.pop();
             }
         };
-        accepts("all", |facts| removed(facts, true));
+        accepts("all", |history| removed(history, true));
         finds(
-            "results alone",
-            |facts| removed(facts, false),
+            "results only",
+            |history| removed(history, false),
             Kind::Doubled,
             "no row in queries",
         );
-        accepts("results alone on two servers", |facts| {
-            removed(facts, false);
-            facts.split = true;
+        accepts("results only on two servers", |history| {
+            removed(history, false);
+            history.split = true;
         });
         finds(
             "half",
-            |facts| {
-                removed(facts, true);
-                facts.results.pop();
+            |history| {
+                removed(history, true);
+                history.results.pop();
             },
             Kind::Lost,
-            "places [0] of 2",
+            "positions [0] of 2",
         );
     }
 }

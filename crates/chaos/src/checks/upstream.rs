@@ -1,4 +1,4 @@
-//! arXiv was asked in time, over one connection, and for nothing that it had answered already.
+//! Requests to arXiv kept the interval, used one connection at a time, and none was for something already answered.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,26 +6,26 @@ use std::time::Duration;
 use arxiv::arxiv_day;
 
 use super::{Findings, Kind};
-use crate::facts::{Disturbance, Facts, Given, Request};
+use crate::history::{ArxivAnswer, Disturbance, History, Request};
 
-/// The stand-in notes what it sees when its thread runs, which on a busy machine is so much later.
+/// How late the fake arXiv may record an event: on a busy machine its thread does not run at once.
 const LATENESS: Duration = Duration::from_millis(20);
-/// The longest that a process waits for an answer, as the harness sets it, with some time to come to its end.
+/// The longest that a process waits for a response with the harness's settings, plus some time for ending the request.
 pub(crate) const LONGEST_REQUEST: Duration = Duration::from_secs(4);
-/// A process gives up a request after 2 s, as the harness sets it, and the stand-in may note the connection's beginning late.
-/// On a busy machine that happens by itself.
+/// A process gives up a request after 2 s (a setting of the harness), and the fake arXiv may record the start of the connection
+/// late. On a busy machine that happens without any fault.
 const GIVEN_UP: Duration = Duration::from_millis(1_500);
-/// An answer is read and stored so soon after its connection is closed, unless something disturbs that: one of 2,000 papers
-/// takes long to read on a busy machine.
+/// A response is read and stored within this time after its connection is closed, unless a fault prevents it. One of
+/// 2,000 papers takes long to parse on a busy machine.
 const STORED_WITHIN: Duration = Duration::from_secs(3);
-/// No query comes to ask arXiv later than this after it began. Its pages are of arXiv's day on which it began.
-const WAITS: Duration = Duration::from_mins(5);
+/// No query sends a request later than this after it started. Its pages belong to arXiv's day on which it started.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
-pub(super) fn check(facts: &Facts, findings: &mut Findings) {
-    spacing(facts, findings);
-    connections(facts, findings);
-    for (first, again) in asked_again(facts) {
-        if !is_lost(facts, first, again) {
+pub(super) fn check(history: &History, findings: &mut Findings) {
+    spacing(history, findings);
+    connections(history, findings);
+    for (first, again) in asked_again(history) {
+        if !is_lost(history, first, again) {
             let text = format!(
                 "{} from {} was answered at {:?} (connection {}) and asked for again at {:?} (connection {})",
                 first.search, first.start, first.at, first.connection, again.at, again.connection
@@ -35,30 +35,30 @@ pub(super) fn check(facts: &Facts, findings: &mut Findings) {
     }
 }
 
-/// How many requests were for something that had been asked for before, by why the fetch before was of no use. Together with
-/// the distinct searches these are all requests.
-pub(crate) fn asked_again_after(facts: &Facts) -> BTreeMap<&'static str, usize> {
+/// How many requests repeated an earlier one, by the reason why the earlier one was of no use. The sum of these and of the
+/// distinct searches is the number of requests.
+pub(crate) fn asked_again_after(history: &History) -> BTreeMap<&'static str, usize> {
     let mut after = BTreeMap::new();
-    for (first, _) in asked_again(facts) {
+    for (first, _) in asked_again(history) {
         let why = match first.answer {
-            Given::Papers if is_given_up(facts, first) => "late",
-            Given::Papers => "disturbed",
-            Given::Nothing => "nothing",
-            Given::Throttled => "throttled",
-            Given::Broken => "broken",
-            Given::Refused => "refused",
-            Given::Lost => "unanswered",
-            Given::Elsewhere => "redirected",
+            ArxivAnswer::Papers if is_given_up(history, first) => "late",
+            ArxivAnswer::Papers => "disturbed",
+            ArxivAnswer::Empty => "nothing",
+            ArxivAnswer::Throttled => "throttled",
+            ArxivAnswer::Broken => "broken",
+            ArxivAnswer::Refused => "refused",
+            ArxivAnswer::Unanswered => "unanswered",
+            ArxivAnswer::Redirected => "redirected",
         };
         *after.entry(why).or_default() += 1;
     }
     after
 }
 
-fn spacing(facts: &Facts, findings: &mut Findings) {
-    for pair in facts.requests.windows(2) {
+fn spacing(history: &History, findings: &mut Findings) {
+    for pair in history.requests.windows(2) {
         let between = pair[1].at.saturating_sub(pair[0].at);
-        if between + LATENESS < facts.interval {
+        if between + LATENESS < history.min_interval {
             let text = format!(
                 "connections {} and {}: {between:?} between two requests, at {:?}",
                 pair[0].connection, pair[1].connection, pair[1].at
@@ -68,11 +68,11 @@ fn spacing(facts: &Facts, findings: &mut Findings) {
     }
 }
 
-fn connections(facts: &Facts, findings: &mut Findings) {
-    let all: Vec<_> = facts.connections.iter().collect();
-    for (place, (number, connection)) in all.iter().enumerate() {
-        // Numbers are given in the order of opening.
-        for (other, later) in &all[place + 1..] {
+fn connections(history: &History, findings: &mut Findings) {
+    let all: Vec<_> = history.connections.iter().collect();
+    for (index, (number, connection)) in all.iter().enumerate() {
+        // Numbers are in the order of opening.
+        for (other, later) in &all[index + 1..] {
             let overlap = connection
                 .closed
                 .map(|closed| closed.saturating_sub(later.opened));
@@ -87,101 +87,103 @@ fn connections(facts: &Facts, findings: &mut Findings) {
     }
 }
 
-/// Each request with the next one for the same.
-fn asked_again(facts: &Facts) -> impl Iterator<Item = (&Request, &Request)> {
-    facts.requests.iter().enumerate().filter_map(|(place, first)| {
-        let mut later = facts.requests[place + 1..].iter();
+/// Each request with the next one for the same page.
+fn asked_again(history: &History) -> impl Iterator<Item = (&Request, &Request)> {
+    history.requests.iter().enumerate().filter_map(|(index, first)| {
+        let mut later = history.requests[index + 1..].iter();
         let again = later.find(|later| later.search == first.search && later.start == first.start)?;
         Some((first, again))
     })
 }
 
-/// Whether its connection was closed so late that its process did not wait for the answer any more.
-pub(super) fn is_given_up(facts: &Facts, request: &Request) -> bool {
-    let connection = facts.connections.get(&request.connection);
+/// Whether its connection was closed so late that the process no longer waited for the response.
+pub(super) fn is_given_up(history: &History, request: &Request) -> bool {
+    let connection = history.connections.get(&request.connection);
     connection.is_some_and(|connection| {
         let closed = connection.closed;
         closed.is_none_or(|closed| closed.saturating_sub(connection.opened) >= GIVEN_UP)
     })
 }
 
-/// Whether the first one's answer was of no use, may have been for another day than the second one's, or something came between
-/// it and its place in the store.
-fn is_lost(facts: &Facts, first: &Request, again: &Request) -> bool {
-    let may_be_of = |first: &Request| arxiv_day(first.time - WAITS);
-    if first.answer != Given::Papers || is_given_up(facts, first) || may_be_of(first) != arxiv_day(again.time)
+/// Whether the first response was of no use, may belong to another day than the second, or a fault may have prevented storing
+/// it.
+fn is_lost(history: &History, first: &Request, again: &Request) -> bool {
+    let may_be_of = |first: &Request| arxiv_day(first.time - LONGEST_WAIT);
+    if first.answer != ArxivAnswer::Papers
+        || is_given_up(history, first)
+        || may_be_of(first) != arxiv_day(again.time)
     {
         return true;
     }
-    let closed = facts
+    let closed = history
         .connections
         .get(&first.connection)
         .and_then(|connection| connection.closed);
     let until = closed.map_or(again.at, |closed| (closed + STORED_WITHIN).min(again.at));
     let overlaps = |disturbance: &Disturbance| {
-        let who = disturbance.victim.is_none() || disturbance.victim == first.by;
-        who && disturbance.from <= until && first.at <= disturbance.to + LATENESS
+        let affected = disturbance.victim.is_none() || disturbance.victim == first.by;
+        affected && disturbance.from <= until && first.at <= disturbance.to + LATENESS
     };
-    facts.disturbances.iter().any(overlaps)
+    history.disturbances.iter().any(overlaps)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::example::{accepts, finds, open, request};
     use super::*;
-    use crate::facts::Connection;
+    use crate::history::Connection;
 
-    fn ask(facts: &mut Facts, at_ms: u64, connection: u64, answer: Given) {
+    fn ask(history: &mut History, at_ms: u64, connection: u64, answer: ArxivAnswer) {
         let request = request(at_ms, connection, "ti:x", answer);
-        facts.connections.insert(connection, open(request.at, 50));
-        facts.requests.push(request);
+        history.connections.insert(connection, open(request.at, 50));
+        history.requests.push(request);
     }
 
     #[test]
-    fn requests_too_soon_and_over_two_connections_are_found() {
-        let soon = |facts: &mut Facts| facts.requests[1].at = Duration::from_millis(79);
+    fn early_request_and_second_connection_are_violations() {
+        let soon = |history: &mut History| history.requests[1].at = Duration::from_millis(79);
         finds("too soon", soon, Kind::Impolite, "79ms between");
-        accepts("in time, noted late", |facts| {
-            facts.requests[1].at = Duration::from_millis(81);
+        accepts("in time, recorded late", |history| {
+            history.requests[1].at = Duration::from_millis(81);
         });
         let long = |ms: u64| {
-            move |facts: &mut Facts| {
-                facts.connections.insert(1, open(Duration::ZERO, ms));
+            move |history: &mut History| {
+                history.connections.insert(1, open(Duration::ZERO, ms));
             }
         };
         finds("two at once", long(221), Kind::Impolite, "while 1 was open");
-        accepts("one after the other, noted late", long(219));
-        let still_open = |facts: &mut Facts| {
+        accepts("one after the other, recorded late", long(219));
+        let still_open = |history: &mut History| {
             let connection = Connection {
                 opened: Duration::ZERO,
                 closed: None,
             };
-            facts.connections.insert(1, connection);
+            history.connections.insert(1, connection);
         };
         finds("never closed", still_open, Kind::Impolite, "while 1 was open");
     }
 
     #[test]
-    fn a_second_request_needs_a_lost_first_one() {
-        let again = |facts: &mut Facts| ask(facts, 9_000, 3, Given::Papers);
+    fn repeated_request_is_violation_unless_first_was_lost() {
+        let again = |history: &mut History| ask(history, 9_000, 3, ArxivAnswer::Papers);
         finds("again", again, Kind::AskedTwice, "asked for again");
         for answer in [
-            Given::Nothing,
-            Given::Throttled,
-            Given::Broken,
-            Given::Lost,
-            Given::Elsewhere,
+            ArxivAnswer::Empty,
+            ArxivAnswer::Throttled,
+            ArxivAnswer::Broken,
+            ArxivAnswer::Unanswered,
+            ArxivAnswer::Redirected,
         ] {
-            accepts("after one of no use", |facts| {
-                facts.requests[0].answer = answer;
-                again(facts);
+            accepts("after one of no use", |history| {
+                history.requests[0].answer = answer;
+                again(history);
             });
         }
         let disturbed = |from: u64, to: u64, victim: Option<usize>| {
-            move |facts: &mut Facts| {
-                again(facts);
-                facts.requests[0].by = Some(1);
-                facts.disturbances.push(Disturbance {
+            move |history: &mut History| {
+                again(history);
+                history.requests[0].by = Some(1);
+                history.disturbances.push(Disturbance {
                     from: Duration::from_millis(from),
                     to: Duration::from_millis(to),
                     victim,
@@ -191,7 +193,7 @@ mod tests {
         };
         accepts("a kill meanwhile", disturbed(40, 40, Some(1)));
         accepts(
-            "a database away as it was to be stored",
+            "the database was unavailable when it was to be stored",
             disturbed(900, 4_000, None),
         );
         finds(
@@ -207,25 +209,25 @@ mod tests {
             "asked for again",
         );
         let closed_after = |ms: u64| {
-            move |facts: &mut Facts| {
-                facts.connections.insert(1, open(Duration::ZERO, ms));
-                facts.requests[1].at = Duration::from_secs(2);
-                facts.connections.insert(2, open(Duration::from_secs(2), 50));
-                again(facts);
+            move |history: &mut History| {
+                history.connections.insert(1, open(Duration::ZERO, ms));
+                history.requests[1].at = Duration::from_secs(2);
+                history.connections.insert(2, open(Duration::from_secs(2), 50));
+                again(history);
             }
         };
-        accepts("one that came too late", closed_after(1_550));
+        accepts("a late response", closed_after(1_550));
         finds(
-            "one that came late, and in time",
+            "a slow response, in time",
             closed_after(1_450),
             Kind::AskedTwice,
             "asked for again",
         );
         for (both_at, is_explained) in [("00:01", true), ("00:06", false)] {
-            let after_midnight = |facts: &mut Facts| {
-                again(facts);
+            let after_midnight = |history: &mut History| {
+                again(history);
                 let time = format!("2024-05-06T{both_at}:00-04:00").parse().unwrap();
-                (facts.requests[0].time, facts.requests[2].time) = (time, time);
+                (history.requests[0].time, history.requests[2].time) = (time, time);
             };
             if is_explained {
                 accepts("one of yesterday, one of today", after_midnight);
@@ -238,9 +240,9 @@ mod tests {
                 );
             }
         }
-        let other_slice = |facts: &mut Facts| {
-            again(facts);
-            facts.requests[2].start = 2_000;
+        let other_slice = |history: &mut History| {
+            again(history);
+            history.requests[2].start = 2_000;
         };
         accepts("another slice", other_slice);
     }

@@ -1,4 +1,4 @@
-//! A whole cluster of one node, from the programs that real ones run.
+//! A complete cluster of one node, made of the programs that real clusters run.
 
 mod controllers;
 mod kubelet;
@@ -19,14 +19,15 @@ use testbed::process::Child;
 use testbed::wait;
 
 use crate::addons;
+use crate::test_images::{TOOLS, TestImages};
 use programs::Programs;
-pub use runtime::Runtime;
+use runtime::Runtime;
 
-/// The node's address, and that of everything beside its pods.
+/// The address of the node, and of everything on this machine that pods reach.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 1);
 /// The node's name.
 pub const NAME: &str = "node";
-/// Where pods get their addresses from.
+/// The addresses of pods.
 const PODS: &str = "10.244.0.0/24";
 const READY_LIMIT: Duration = Duration::from_mins(3);
 
@@ -40,21 +41,25 @@ pub struct Node {
     temp_dir: TempDir,
 }
 
-/// Builds or finds what [`Node::start`] needs. To be done outside of the room: there is no way to any registry inside.
+/// Builds or finds the programs that [`Node::start`] needs. Must run outside of the sandbox, in which no registry can be reached.
 pub async fn prepare() -> Result<()> {
     testbed::control_plane::Toolchain::ready().await?;
     tokio::task::spawn_blocking(|| Programs::ready().map(drop)).await?
 }
 
 impl Node {
-    /// Starts everything, and waits until pods can run. `sandbox` is the image that holds a pod's network.
-    pub async fn start(sandbox: &Path, sandbox_reference: &str) -> Result<Self> {
+    /// Starts everything, imports the images, and waits until pods can run. Only inside a [`crate::sandbox`].
+    pub async fn start(images: &TestImages) -> Result<Self> {
         let programs = tokio::task::spawn_blocking(Programs::ready).await??;
         let temp_dir = TempDir::new("node")?;
         let folder = temp_dir.path().to_owned();
         let control_plane = ControlPlane::start_for_node(&folder.join("control-plane"), ADDRESS).await?;
-        let runtime = Runtime::start(&programs, &folder, sandbox_reference).await?;
-        runtime.import(sandbox).await?;
+        let sandbox = format!("docker.io/library/{TOOLS}");
+        let runtime = Runtime::start(&programs, &folder, &sandbox).await?;
+        for archive in &images.archives {
+            let imported = runtime.import(archive).await;
+            imported.with_context(|| format!("cannot import {}", archive.display()))?;
+        }
         let kubeconfig = control_plane.admin_kubeconfig();
         let specs = [
             controllers::manager(&programs, &folder, &control_plane),
@@ -78,19 +83,19 @@ impl Node {
         Ok(node)
     }
 
-    /// The API server and what belongs to it.
+    /// The control plane.
     pub fn control_plane(&self) -> &ControlPlane {
         &self.control_plane
     }
 
-    /// Where images are brought in.
-    pub fn runtime(&self) -> &Runtime {
-        &self.runtime
-    }
-
-    /// A folder that goes with the node.
+    /// A folder that is removed with the node.
     pub fn folder(&self) -> &Path {
         self.temp_dir.path()
+    }
+
+    /// Kills the process of a container, as when it crashes. `id` is the `containerID` of the pod's status.
+    pub(crate) async fn crash(&self, id: &str) -> Result<()> {
+        self.runtime.crash(id.trim_start_matches("containerd://")).await
     }
 
     async fn ready(&self) -> Result<()> {

@@ -16,7 +16,7 @@ const IMPORT_LIMIT: Duration = Duration::from_mins(2);
 
 /// The running containerd.
 #[derive(Debug)]
-pub struct Runtime {
+pub(super) struct Runtime {
     child: Child,
     socket: PathBuf,
     ctr: PathBuf,
@@ -58,14 +58,14 @@ impl Runtime {
     }
 
     /// Brings in an OCI archive.
-    pub async fn import(&self, archive: &Path) -> Result<()> {
+    pub(super) async fn import(&self, archive: &Path) -> Result<()> {
         let archive = archive.display().to_string();
         self.ctr(&["-n", "k8s.io", "images", "import", "--local", &archive])
             .await
     }
 
     /// Ends the process of a container at once, as when it crashes.
-    pub async fn crash(&self, id: &str) -> Result<()> {
+    pub(super) async fn crash(&self, id: &str) -> Result<()> {
         self.ctr(&["-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", id])
             .await
     }

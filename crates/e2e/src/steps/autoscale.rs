@@ -1,4 +1,4 @@
-//! The autoscaler on real metrics: load comes, pods come; load goes, pods go.
+//! The autoscaler on real metrics: it adds pods under load and removes them afterwards.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +6,12 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::Api;
 
+use crate::environment::{Environment, NAMESPACE, RELEASE};
 use crate::load::Load;
-use crate::site::{NAMESPACE, RELEASE, Site};
 use crate::timeline::{Sample, Timeline};
 
-/// Small pods, kept small by a limit, so that a small machine has room for four of them and for the load; and a quick way down,
-/// since a run has minutes.
+/// Pods with a small CPU limit, so that a small machine can run four of them and the load; and a fast scale-down, because a
+/// run should take minutes.
 const VALUES: &str = "
 apiServer:
   autoscaling:
@@ -28,25 +28,25 @@ apiServer:
 ";
 const CLIENTS: usize = 8;
 const EVERY: Duration = Duration::from_secs(5);
-/// Looks at the most pods, before the load ends.
+/// Samples with the maximum of pods, before the load ends.
 const STEADY: usize = 4;
 const UP_LIMIT: Duration = Duration::from_mins(4);
 const DOWN_LIMIT: Duration = Duration::from_mins(5);
 
-/// Loads the reads until more pods have come (`short`: one more; else the most that there may be, for a while), then stops and
-/// waits for them to go.
-pub(super) async fn follow(site: &Site, short: bool) -> Result<Timeline> {
-    site.release(VALUES).await?;
-    site.until_ready("api", 1).await?;
-    let api = site.service(&format!("{RELEASE}-api")).await?;
-    let (goal, looks_there) = if short { (2, 1) } else { (4, STEADY) };
+/// Reads until there are more pods (`short`: one more; otherwise the maximum, for a while), then stops and waits until they
+/// are removed.
+pub(super) async fn follow(env: &Environment, short: bool) -> Result<Timeline> {
+    env.release(VALUES).await?;
+    env.until_ready("api", 1).await?;
+    let api = env.service(&format!("{RELEASE}-api")).await?;
+    let (goal, samples_there) = if short { (2, 1) } else { (4, STEADY) };
     let load = Load::start(
         CLIENTS,
         &[format!("{api}/results?items_per_page=100")],
         Duration::ZERO,
     )?;
-    let mut samples = looks(site, CLIENTS, load.elapsed(), UP_LIMIT, |samples| {
-        samples.iter().filter(|sample| sample.ready >= goal).count() >= looks_there
+    let mut samples = sample(env, CLIENTS, load.elapsed(), UP_LIMIT, |samples| {
+        samples.iter().filter(|sample| sample.ready >= goal).count() >= samples_there
     })
     .await?;
     let figures = load.stop().await?;
@@ -62,9 +62,9 @@ pub(super) async fn follow(site: &Site, short: bool) -> Result<Timeline> {
         before = sample.at;
     }
     if !short {
-        let start = samples.last().context("no looks")?.at;
+        let start = samples.last().context("no samples")?.at;
         samples.extend(
-            looks(site, 0, start, DOWN_LIMIT, |samples| {
+            sample(env, 0, start, DOWN_LIMIT, |samples| {
                 samples.last().is_some_and(|last| last.ready == 1)
             })
             .await?,
@@ -73,15 +73,15 @@ pub(super) async fn follow(site: &Site, short: bool) -> Result<Timeline> {
     Ok(Timeline(samples))
 }
 
-/// Looks every few seconds until `enough`; the first look counts as at `start`.
-async fn looks(
-    site: &Site,
+/// Takes a sample every few seconds until `enough`. Times count from `start` on.
+async fn sample(
+    env: &Environment,
     clients: usize,
     start: Duration,
     limit: Duration,
     enough: impl Fn(&[Sample]) -> bool,
 ) -> Result<Vec<Sample>> {
-    let autoscalers: Api<HorizontalPodAutoscaler> = Api::namespaced(site.client().await?, NAMESPACE);
+    let autoscalers: Api<HorizontalPodAutoscaler> = Api::namespaced(env.client().await?, NAMESPACE);
     let name = format!("{RELEASE}-api");
     let begun = Instant::now();
     let mut ticks = tokio::time::interval(EVERY);
@@ -94,7 +94,7 @@ async fn looks(
             at: start + begun.elapsed(),
             clients,
             wanted: status.desired_replicas,
-            ready: site.ready("api").await?.len(),
+            ready: env.ready("api").await?.len(),
             rate: 0.0,
             p99: Duration::ZERO,
         };

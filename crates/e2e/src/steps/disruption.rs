@@ -6,8 +6,9 @@ use anyhow::{Context, Result, ensure};
 use testbed::wait;
 
 use super::install::FIXED;
+use crate::environment::{Environment, RELEASE};
 use crate::load::Load;
-use crate::site::{RELEASE, Site};
+use crate::node;
 
 const CLIENTS: usize = 8;
 /// Answers that a few seconds bring.
@@ -16,22 +17,22 @@ const BACK_LIMIT: Duration = Duration::from_mins(1);
 
 /// Kills the process of one of two pods without notice while clients read. Only what is under way at that moment may fail;
 /// connections that come until Kubernetes knows are not taken, and go to the other pod when they are made anew.
-pub(super) async fn kill(site: &Site) -> Result<String> {
-    site.release(FIXED).await?;
-    let api = site.service(&format!("{RELEASE}-api")).await?;
+pub(super) async fn kill(env: &Environment) -> Result<String> {
+    env.release(FIXED).await?;
+    let api = env.service(&format!("{RELEASE}-api")).await?;
     let load = Load::start(CLIENTS, &[format!("{api}/results")], Duration::from_millis(5))?;
-    let pods = site.ready("api").await?;
+    let pods = env.ready("api").await?;
     let victim = pods.first().context("a pod")?;
     // On both pods: connections are spread by chance, and the node may learn of a pod a moment late.
     load.answers(SETTLED, BACK_LIMIT).await?;
     let before = load.elapsed();
-    site.crash(victim).await?;
+    env.crash(victim).await?;
     let after = load.elapsed();
     wait::until("the pod started again", BACK_LIMIT, async || {
-        Ok((site.restarts(victim).await? > 0).then_some(()))
+        Ok((env.restarts(victim).await? > 0).then_some(()))
     })
     .await?;
-    site.until_ready("api", 2).await?;
+    env.until_ready("api", 2).await?;
     load.answers(SETTLED, BACK_LIMIT).await?;
     let figures = load.stop().await?;
     let (failed, outside) = (figures.failed(), figures.failed_outside(before, after));
@@ -54,20 +55,20 @@ pub(super) async fn kill(site: &Site) -> Result<String> {
 
 /// Drains the only node while clients read: as no pod can come up elsewhere, the budgets let go of one pod of each kind and
 /// keep the other, and nobody is to notice.
-pub(super) async fn drain(site: &Site) -> Result<String> {
-    site.release(FIXED).await?;
-    let api = site.service(&format!("{RELEASE}-api")).await?;
+pub(super) async fn drain(env: &Environment) -> Result<String> {
+    env.release(FIXED).await?;
+    let api = env.service(&format!("{RELEASE}-api")).await?;
     let load = Load::start(CLIENTS, &[format!("{api}/results")], Duration::from_millis(5))?;
     for component in ["operator", "api"] {
-        site.until_ready(component, 2).await?;
-        let refused = site.refused_drain(component).await?;
+        env.until_ready(component, 2).await?;
+        let refused = env.refused_drain(component).await?;
         ensure!(refused.contains("disruption budget"), "{component}: {refused}");
-        let left = site.ready(component).await?;
+        let left = env.ready(component).await?;
         ensure!(left.len() == 1, "{component}: {left:?} left");
     }
-    site.kubectl(&["uncordon", site.cluster.node_name()]).await?;
+    env.kubectl(&["uncordon", node::NAME]).await?;
     for component in ["operator", "api"] {
-        site.until_ready(component, 2).await?;
+        env.until_ready(component, 2).await?;
     }
     let figures = load.stop().await?;
     let (failed, refused) = (figures.failed(), figures.refused());

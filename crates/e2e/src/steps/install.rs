@@ -7,28 +7,28 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use testbed::wait;
 
-use crate::site::{NAMESPACE, RELEASE, Site, example};
+use crate::environment::{Environment, NAMESPACE, RELEASE, example};
 
 /// Values of the steps that are not about autoscaling: a fixed number of pods.
 pub(super) const FIXED: &str = "apiServer: {autoscaling: {enabled: false}, replicas: 2}";
 const READABLE_LIMIT: Duration = Duration::from_secs(30);
 
-pub(super) async fn install(site: &Site) -> Result<String> {
-    site.release(FIXED).await?;
-    site.helm(&["test", RELEASE, "--namespace", NAMESPACE, "--timeout", "2m"])
+pub(super) async fn install(env: &Environment) -> Result<String> {
+    env.release(FIXED).await?;
+    env.helm(&["test", RELEASE, "--namespace", NAMESPACE, "--timeout", "2m"])
         .await?;
-    site.until_ready("operator", 2).await?;
-    site.until_ready("api", 2).await?;
+    env.until_ready("operator", 2).await?;
+    env.until_ready("api", 2).await?;
     Ok("2 operators and 2 API servers ready under PodSecurity `restricted`; helm test passed".into())
 }
 
-pub(super) async fn main_job(site: &Site) -> Result<String> {
+pub(super) async fn main_job(env: &Environment) -> Result<String> {
     let file = example("arxivquery.yaml").display().to_string();
-    let made = site
+    let made = env
         .kubectl(&["-n", NAMESPACE, "create", "-f", &file, "-o", "name"])
         .await?;
     let object = made.trim();
-    site.kubectl(&[
+    env.kubectl(&[
         "-n",
         NAMESPACE,
         "wait",
@@ -37,26 +37,26 @@ pub(super) async fn main_job(site: &Site) -> Result<String> {
         "--timeout=60s",
     ])
     .await?;
-    let text = site
+    let text = env
         .kubectl(&["-n", NAMESPACE, "get", object, "-o", "json"])
         .await?;
     let applied: Value = serde_json::from_str(&text)?;
     let number = applied["status"]["queryId"].as_i64().context("a number")?;
     let entries = applied["status"]["numEntries"].as_i64().context("entries")?;
     ensure!(
-        rows(site, number).await? == entries,
+        rows(env, number).await? == entries,
         "rows of query {number} are missing"
     );
 
-    let api = site.service(&format!("{RELEASE}-api")).await?;
+    let api = env.service(&format!("{RELEASE}-api")).await?;
     let answer = search(&api, "title=by+rest").await?;
     ensure!(answer["status"] == 200, "{answer}");
     let own = "select max(query_id) from queries where query ilike '%rest%'";
-    let mut connection = PgConnection::connect(&site.databases.admin_url()).await?;
+    let mut connection = PgConnection::connect(&env.databases.admin_url()).await?;
     let number: Option<i64> = sqlx::query_scalar(own).fetch_one(&mut connection).await?;
     let number = number.context("the queries row of the search by REST")?;
     ensure!(
-        rows(site, number).await? == answer["num_entries"].as_i64().unwrap_or(-1),
+        rows(env, number).await? == answer["num_entries"].as_i64().unwrap_or(-1),
         "rows of query {number} are missing"
     );
 
@@ -80,8 +80,8 @@ pub(super) async fn search(api: &str, parameters: &str) -> Result<Value> {
 }
 
 /// How many results rows a number has.
-pub(super) async fn rows(site: &Site, number: i64) -> Result<i64> {
-    let mut connection = PgConnection::connect(&site.databases.admin_url()).await?;
+pub(super) async fn rows(env: &Environment, number: i64) -> Result<i64> {
+    let mut connection = PgConnection::connect(&env.databases.admin_url()).await?;
     let count = sqlx::query_scalar("select count(*) from results where query_id = $1");
     Ok(count.bind(number).fetch_one(&mut connection).await?)
 }

@@ -5,16 +5,16 @@ use sqlx::{Connection, PgConnection};
 
 use super::endpoints::{self, ALL};
 use super::install::FIXED;
-use crate::site::{NAMESPACE, RELEASE, Site};
+use crate::environment::{Environment, NAMESPACE, RELEASE};
 
 /// In each mode, every endpoint where it is served, with what the existing service was asked; and everywhere else in vain.
-pub(super) async fn modes(site: &Site) -> Result<String> {
-    let token = site.token().await?;
+pub(super) async fn modes(env: &Environment) -> Result<String> {
+    let token = env.token().await?;
     let token = token.as_str();
     let mut written = Vec::new();
 
-    site.release(FIXED).await?;
-    let together = site.service(&format!("{RELEASE}-api")).await?;
+    env.release(FIXED).await?;
+    let together = env.service(&format!("{RELEASE}-api")).await?;
     let number = endpoints::number(&together, token).await?;
     for endpoint in ALL {
         endpoint
@@ -23,11 +23,11 @@ pub(super) async fn modes(site: &Site) -> Result<String> {
     }
     written.push(number);
 
-    site.release("apiServer: {mode: frontendBackend, autoscaling: {enabled: false}, replicas: 1}")
+    env.release("apiServer: {mode: frontendBackend, autoscaling: {enabled: false}, replicas: 1}")
         .await?;
     let mut number = None;
     for (side, is_backend) in [("backend", true), ("frontend", false)] {
-        let service = site.service(&format!("{RELEASE}-{side}")).await?;
+        let service = env.service(&format!("{RELEASE}-{side}")).await?;
         let number = match number {
             Some(number) => number,
             None => *number.insert(endpoints::number(&service, token).await?),
@@ -46,12 +46,12 @@ pub(super) async fn modes(site: &Site) -> Result<String> {
     }
     written.extend(number);
 
-    site.release("apiServer: {mode: perEndpoint, autoscaling: {enabled: false}, replicas: 1}")
+    env.release("apiServer: {mode: perEndpoint, autoscaling: {enabled: false}, replicas: 1}")
         .await?;
-    let sequence = site.service(&format!("{RELEASE}-get-sequence")).await?;
+    let sequence = env.service(&format!("{RELEASE}-get-sequence")).await?;
     let number = endpoints::number(&sequence, token).await?;
     for served in ALL {
-        let service = site.service(&format!("{RELEASE}-{}", served.component)).await?;
+        let service = env.service(&format!("{RELEASE}-{}", served.component)).await?;
         for endpoint in ALL {
             let here = endpoint.path == served.path;
             let expected = if here { endpoint.good() } else { 404 };
@@ -59,15 +59,15 @@ pub(super) async fn modes(site: &Site) -> Result<String> {
         }
     }
     written.push(number);
-    let deployments = site
+    let deployments = env
         .kubectl(&["-n", NAMESPACE, "get", "deployments", "-o", "name"])
         .await?;
 
-    let mut connection = PgConnection::connect(&site.databases.admin_url()).await?;
+    let mut connection = PgConnection::connect(&env.databases.admin_url()).await?;
     for number in &written {
         endpoints::stands(&mut connection, *number).await?;
     }
-    site.release(FIXED).await?;
+    env.release(FIXED).await?;
     Ok(format!(
         "together; frontendBackend; perEndpoint ({} Deployments with the operator's): the {} endpoints each answered where it is served, with 404 elsewhere, \
          the backend's with 401 to whom has no token; what was written stands, as recorded, under {} numbers",

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use testbed::wait;
 
-use crate::site::{NAMESPACE, Site};
+use crate::environment::{Environment, NAMESPACE};
 
 const FINISH_LIMIT: Duration = Duration::from_mins(3);
 
@@ -16,11 +16,9 @@ const FINISH_LIMIT: Duration = Duration::from_mins(3);
 type Row = (i64, i64, i64);
 
 /// Waits until every object in the namespace has succeeded. Gives them.
-pub(super) async fn all_succeeded(site: &Site) -> Result<Vec<Value>> {
+pub(super) async fn all_succeeded(env: &Environment) -> Result<Vec<Value>> {
     wait::until("every query in the namespace", FINISH_LIMIT, async || {
-        let text = site
-            .kubectl(&["-n", NAMESPACE, "get", "aq", "-o", "json"])
-            .await?;
+        let text = env.kubectl(&["-n", NAMESPACE, "get", "aq", "-o", "json"]).await?;
         let mut list: Value = serde_json::from_str(&text)?;
         let items: Vec<Value> = serde_json::from_value(list["items"].take())?;
         let phase = |item: &Value| item["status"]["phase"].as_str().unwrap_or_default().to_owned();

@@ -7,14 +7,14 @@ use sqlx::{Connection, PgConnection};
 use testbed::wait;
 
 use super::install::{FIXED, search};
-use crate::site::{NAMESPACE, RELEASE, Site};
+use crate::environment::{Environment, NAMESPACE, RELEASE};
 
 /// Longer than the pods' grace.
 const GONE_LIMIT: Duration = Duration::from_mins(1);
 
-pub(super) async fn removal(site: &Site) -> Result<String> {
-    let before = (objects(site).await?, counts(site).await?);
-    site.helm(&[
+pub(super) async fn removal(env: &Environment) -> Result<String> {
+    let before = (objects(env).await?, counts(env).await?);
+    env.helm(&[
         "uninstall",
         RELEASE,
         "--namespace",
@@ -27,21 +27,19 @@ pub(super) async fn removal(site: &Site) -> Result<String> {
     // Helm waits for what it has made itself, and not for the pods of that.
     wait::until("nothing left", GONE_LIMIT, async || {
         let what = "pods,deployments,services,jobs";
-        let left = site
-            .kubectl(&["-n", NAMESPACE, "get", what, "-o", "name"])
-            .await?;
+        let left = env.kubectl(&["-n", NAMESPACE, "get", what, "-o", "name"]).await?;
         // The pod of `helm test` is a hook, which helm leaves.
         Ok(left.lines().all(|line| line.contains("-test")).then_some(()))
     })
     .await?;
-    let after = (objects(site).await?, counts(site).await?);
+    let after = (objects(env).await?, counts(env).await?);
     ensure!(before == after, "before {before:?}, after {after:?}");
 
-    site.release(FIXED).await?;
-    let api = site.service(&format!("{RELEASE}-api")).await?;
+    env.release(FIXED).await?;
+    let api = env.service(&format!("{RELEASE}-api")).await?;
     search(&api, "title=after+all").await?;
     // Finished queries are not run again.
-    let (queries, _) = counts(site).await?;
+    let (queries, _) = counts(env).await?;
     ensure!(
         queries == after.1.0 + 1,
         "{queries} queries, {} before",
@@ -53,15 +51,13 @@ pub(super) async fn removal(site: &Site) -> Result<String> {
     ))
 }
 
-async fn objects(site: &Site) -> Result<usize> {
-    let names = site
-        .kubectl(&["-n", NAMESPACE, "get", "aq", "-o", "name"])
-        .await?;
+async fn objects(env: &Environment) -> Result<usize> {
+    let names = env.kubectl(&["-n", NAMESPACE, "get", "aq", "-o", "name"]).await?;
     Ok(names.lines().count())
 }
 
-async fn counts(site: &Site) -> Result<(i64, i64)> {
-    let mut connection = PgConnection::connect(&site.databases.admin_url()).await?;
+async fn counts(env: &Environment) -> Result<(i64, i64)> {
+    let mut connection = PgConnection::connect(&env.databases.admin_url()).await?;
     let counts = sqlx::query_as("select (select count(*) from queries), (select count(*) from results)");
     Ok(counts.fetch_one(&mut connection).await?)
 }

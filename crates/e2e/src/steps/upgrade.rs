@@ -10,15 +10,15 @@ use sqlx::{Connection, PgConnection};
 use super::install::FIXED;
 use super::writers::Writers;
 use super::{endpoints, records};
+use crate::environment::{Environment, NAMESPACE, RELEASE};
 use crate::load::{Figures, Load};
-use crate::site::{NAMESPACE, RELEASE, Site};
 
 const QUERIES: usize = 30;
 
-pub(super) async fn under_load(site: &Site) -> Result<String> {
-    site.release(FIXED).await?;
-    let before = records::all_succeeded(site).await?.len();
-    let api = site.service(&format!("{RELEASE}-api")).await?;
+pub(super) async fn under_load(env: &Environment) -> Result<String> {
+    env.release(FIXED).await?;
+    let before = records::all_succeeded(env).await?.len();
+    let api = env.service(&format!("{RELEASE}-api")).await?;
     let reads = [
         "/results",
         "/results?page=1",
@@ -30,13 +30,13 @@ pub(super) async fn under_load(site: &Site) -> Result<String> {
         .map(|number| format!("{api}/arxiv?title=upgrade+{number}"))
         .collect();
     let searches = Load::start(2, &searches, Duration::from_millis(100))?;
-    let writers = Writers::start(2, &api, &site.token().await?)?;
-    site.apply(&applied()).await?;
+    let writers = Writers::start(2, &api, &env.token().await?)?;
+    env.apply(&applied()).await?;
 
     // Every pod is another one after this: a label changes.
-    site.release(&format!("{FIXED}\npod: {{labels: {{generation: second}}}}"))
+    env.release(&format!("{FIXED}\npod: {{labels: {{generation: second}}}}"))
         .await?;
-    site.helm(&[
+    env.helm(&[
         "rollback",
         RELEASE,
         "--namespace",
@@ -60,14 +60,14 @@ pub(super) async fn under_load(site: &Site) -> Result<String> {
     );
 
     // Also those of searches whose clients were told to come back.
-    let objects = records::all_succeeded(site).await?;
+    let objects = records::all_succeeded(env).await?;
     let made = objects.len() - before.min(objects.len());
     ensure!(
         made == QUERIES + searches.requests(),
         "{made} ArxivQueries were made, {QUERIES} by kubectl and {} by GET /arxiv",
         searches.requests()
     );
-    let mut connection = PgConnection::connect(&site.databases.admin_url()).await?;
+    let mut connection = PgConnection::connect(&env.databases.admin_url()).await?;
     let mut numbers = records::each_once(&mut connection, &objects).await?;
     let of_objects = numbers.len();
     numbers.extend(&written.numbers);

@@ -1,6 +1,6 @@
-//! How the autoscaler followed the load: for people, for programs, and as a picture.
+//! How the autoscaler followed the load: as a table, as CSV, and as a picture.
 
-mod picture;
+mod plot;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -8,24 +8,24 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// A look at the autoscaler.
+/// One observation of the autoscaler.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// Since the load began.
     pub at: Duration,
-    /// How many clients ask.
+    /// How many clients send requests.
     pub clients: usize,
     /// Pods that the autoscaler wants.
     pub wanted: i32,
-    /// Pods that take requests.
+    /// Pods that are ready.
     pub ready: usize,
-    /// Answers a second since the look before.
+    /// Responses per second since the previous sample.
     pub rate: f64,
-    /// Within which 99 of 100 of them came.
+    /// The 99th percentile of their latency.
     pub p99: Duration,
 }
 
-/// Looks in the order in which they were taken.
+/// Samples in the order of time.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline(pub Vec<Sample>);
 
@@ -34,7 +34,7 @@ impl Timeline {
     pub fn write(&self, folder: &Path) -> Result<()> {
         for (name, text) in [
             ("autoscaler.csv", self.csv()),
-            ("autoscaler.svg", picture::draw(&self.0)),
+            ("autoscaler.svg", plot::draw(&self.0)?),
         ] {
             let file = folder.join(name);
             std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn told_in_short_and_as_rows() {
+    fn timeline_has_summary_and_csv() {
         let sample = |at, clients, ready, rate, p99| Sample {
             at: Duration::from_secs(at),
             clients,

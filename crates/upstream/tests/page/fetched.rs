@@ -6,15 +6,15 @@ use arxiv::FetchError;
 use testbed::arxiv::{Behaviour, Mode};
 use upstream::{UpstreamError, assemble, slices};
 
-use crate::bed::{Bed, DAY, LIMIT, PATIENCE, fetch_error, titled};
+use crate::upstream_env::{DAY, LIMIT, TIMEOUT, UpstreamEnv, fetch_error, titled};
 
 #[tokio::test]
 async fn a_page_is_fetched_once() {
-    let bed = Bed::start().await;
+    let env = UpstreamEnv::start().await;
     let request = titled("x", 0, 3);
-    assert_eq!(bed.upstream.stored(&request, DAY).await.unwrap(), None);
+    assert_eq!(env.upstream.stored(&request, DAY).await.unwrap(), None);
 
-    let first = bed.page(&request).await.unwrap();
+    let first = env.page(&request).await.unwrap();
     assert!(first.fetched);
     assert_eq!(
         (first.page.total, first.page.entries.len(), first.page.status),
@@ -22,40 +22,40 @@ async fn a_page_is_fetched_once() {
     );
     assert!(first.page.date.is_some());
 
-    let second = bed.page(&request).await.unwrap();
+    let second = env.page(&request).await.unwrap();
     assert!(!second.fetched);
     assert_eq!(second.page, first.page);
     assert_eq!(
-        bed.another_process().stored(&request, DAY).await.unwrap(),
+        env.another_process().stored(&request, DAY).await.unwrap(),
         Some(first.page)
     );
-    assert_eq!((bed.requests(), bed.slots()), (1, 1));
+    assert_eq!((env.requests(), env.slots()), (1, 1));
 
     // Another day, another page.
     let tomorrow = DAY.tomorrow().unwrap();
     assert!(
-        bed.upstream
-            .page(&request, tomorrow, PATIENCE, || ())
+        env.upstream
+            .page(&request, tomorrow, TIMEOUT, || ())
             .await
             .unwrap()
             .fetched
     );
-    assert_eq!(bed.requests(), 2);
-    bed.assert_polite();
+    assert_eq!(env.requests(), 2);
+    env.assert_polite();
 }
 
 #[tokio::test]
 async fn whoever_waits_for_the_same_page_finds_it() {
-    let bed = Bed::start().await;
-    bed.arxiv.set(Behaviour {
+    let env = UpstreamEnv::start().await;
+    env.arxiv.set(Behaviour {
         delay_ms: 300,
         ..Behaviour::default()
     });
-    let processes = [bed.upstream.clone(), bed.another_process(), bed.another_process()];
+    let processes = [env.upstream.clone(), env.another_process(), env.another_process()];
     let askers: Vec<_> = (0..15)
         .map(|number| {
             let upstream = processes[number % 3].clone();
-            tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, PATIENCE, || ()).await })
+            tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, TIMEOUT, || ()).await })
         })
         .collect();
     let mut fetched = 0;
@@ -64,39 +64,39 @@ async fn whoever_waits_for_the_same_page_finds_it() {
         assert_eq!(given.page.entries.len(), 3);
         fetched += usize::from(given.fetched);
     }
-    assert_eq!((bed.requests(), fetched), (1, 1));
+    assert_eq!((env.requests(), fetched), (1, 1));
 }
 
 #[tokio::test]
 async fn all_processes_take_turns() {
-    let bed = Bed::start().await;
-    let processes = [bed.upstream.clone(), bed.another_process(), bed.another_process()];
+    let env = UpstreamEnv::start().await;
+    let processes = [env.upstream.clone(), env.another_process(), env.another_process()];
     let askers: Vec<_> = (0..9)
         .map(|number: usize| {
             let upstream = processes[number % 3].clone();
             let request = titled(&format!("x{number}"), 0, 3);
-            tokio::spawn(async move { upstream.page(&request, DAY, PATIENCE, || ()).await.map(drop) })
+            tokio::spawn(async move { upstream.page(&request, DAY, TIMEOUT, || ()).await.map(drop) })
         })
         .collect();
     for asker in askers {
         asker.await.unwrap().unwrap();
     }
-    assert_eq!(bed.requests(), 9);
-    bed.assert_polite();
+    assert_eq!(env.requests(), 9);
+    env.assert_polite();
 }
 
 #[tokio::test]
-async fn patience_ends() {
-    let bed = Bed::start().await;
-    bed.arxiv.set(Behaviour {
+async fn timeout_ends() {
+    let env = UpstreamEnv::start().await;
+    env.arxiv.set(Behaviour {
         delay_ms: 8_000,
         ..Behaviour::default()
     });
-    let upstream = bed.upstream.clone();
-    let first = tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, PATIENCE, || ()).await });
-    bed.arxiv.wait_for_requests(1, LIMIT).await.unwrap();
+    let upstream = env.upstream.clone();
+    let first = tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, TIMEOUT, || ()).await });
+    env.arxiv.wait_for_requests(1, LIMIT).await.unwrap();
     let started = Instant::now();
-    let error = bed
+    let error = env
         .page_within(&titled("y", 0, 3), Duration::from_millis(300))
         .await
         .unwrap_err();
@@ -109,78 +109,78 @@ async fn patience_ends() {
     );
     // The wait is bounded, the request is not cut short by it.
     assert!(first.await.unwrap().unwrap().fetched);
-    assert_eq!((bed.requests(), bed.slots()), (1, 0));
+    assert_eq!((env.requests(), env.slots()), (1, 0));
 }
 
 #[tokio::test]
 async fn nothing_is_believed_at_the_second_time() {
-    let bed = Bed::start().await;
-    bed.arxiv.set(Mode::Zero);
+    let env = UpstreamEnv::start().await;
+    env.arxiv.set(Mode::Zero);
     let request = titled("x", 0, 3);
-    let given = bed.page(&request).await.unwrap();
+    let given = env.page(&request).await.unwrap();
     assert_eq!((given.page.total, given.page.entries.len()), (0, 0));
-    assert_eq!((bed.requests(), bed.slots()), (2, 1));
-    assert!(!bed.page(&request).await.unwrap().fetched);
-    assert_eq!(bed.requests(), 2);
-    bed.assert_polite();
+    assert_eq!((env.requests(), env.slots()), (2, 1));
+    assert!(!env.page(&request).await.unwrap().fetched);
+    assert_eq!(env.requests(), 2);
+    env.assert_polite();
 
     // Not for long.
-    bed.execute("update arxiv_pages set expires_at = expires_at - interval '10 minutes'")
+    env.execute("update arxiv_pages set expires_at = expires_at - interval '10 minutes'")
         .await;
-    bed.arxiv.set(Mode::Ok);
-    assert_eq!(bed.page(&request).await.unwrap().page.total, 1234);
+    env.arxiv.set(Mode::Ok);
+    assert_eq!(env.page(&request).await.unwrap().page.total, 1234);
 }
 
 #[tokio::test]
 async fn a_false_nothing_is_found_out() {
-    let bed = Bed::start().await;
-    bed.arxiv.set(Behaviour::from(Mode::Zero).times(1));
-    let given = bed.page(&titled("x", 0, 3)).await.unwrap();
+    let env = UpstreamEnv::start().await;
+    env.arxiv.set(Behaviour::from(Mode::Zero).times(1));
+    let given = env.page(&titled("x", 0, 3)).await.unwrap();
     assert_eq!((given.page.total, given.page.entries.len()), (1234, 3));
-    assert_eq!(bed.requests(), 2);
+    assert_eq!(env.requests(), 2);
 }
 
 #[tokio::test]
 async fn a_hole_is_asked_for_again_but_not_for_ever() {
-    let bed = Bed::start().await;
+    let env = UpstreamEnv::start().await;
     let request = titled("x", 0, 3);
-    bed.arxiv.set(Mode::EmptyPage);
-    let error = fetch_error(bed.page(&request).await.unwrap_err());
+    env.arxiv.set(Mode::EmptyPage);
+    let error = fetch_error(env.page(&request).await.unwrap_err());
     assert!(matches!(error, FetchError::Incomplete), "{error:?}");
     assert_eq!(error.caller_status(), 502);
-    assert_eq!(bed.requests(), 4);
-    assert_eq!(bed.upstream.stored(&request, DAY).await.unwrap(), None);
-    bed.assert_polite();
+    assert_eq!(env.requests(), 4);
+    assert_eq!(env.upstream.stored(&request, DAY).await.unwrap(), None);
+    env.assert_polite();
 
-    bed.arxiv.set(Mode::Ok);
-    bed.arxiv.set(Behaviour::from(Mode::EmptyPage).times(3));
-    assert_eq!(bed.page(&request).await.unwrap().page.entries.len(), 3);
+    env.arxiv.set(Mode::Ok);
+    env.arxiv.set(Behaviour::from(Mode::EmptyPage).times(3));
+    assert_eq!(env.page(&request).await.unwrap().page.entries.len(), 3);
 }
 
 #[tokio::test]
 async fn a_later_slice_is_not_believed_to_be_nothing() {
-    let bed = Bed::start().await;
+    let env = UpstreamEnv::start().await;
     let search = titled("x", 0, 3).search;
-    bed.arxiv.set(Behaviour {
+    env.arxiv.set(Behaviour {
         mode: Mode::Zero,
         total: Some(2500),
         from_start: 2000,
         ..Behaviour::default()
     });
     let all = slices(&search, 0, 2500, None);
-    let first = bed.page(&all[0]).await.unwrap();
-    let error = fetch_error(bed.page(&all[1]).await.unwrap_err());
+    let first = env.page(&all[0]).await.unwrap();
+    let error = fetch_error(env.page(&all[1]).await.unwrap_err());
     assert!(matches!(error, FetchError::Incomplete), "{error:?}");
 
-    bed.arxiv.set(Behaviour {
+    env.arxiv.set(Behaviour {
         total: Some(2500),
         ..Behaviour::default()
     });
     assert!(
-        !bed.page(&all[0]).await.unwrap().fetched,
+        !env.page(&all[0]).await.unwrap().fetched,
         "the first slice is there"
     );
-    let second = bed.page(&all[1]).await.unwrap();
+    let second = env.page(&all[1]).await.unwrap();
     let assembled = assemble(vec![first.page, second.page]).unwrap();
     assert_eq!((assembled.total, assembled.entries.len()), (2500, 2500));
     assert!(
@@ -188,5 +188,5 @@ async fn a_later_slice_is_not_believed_to_be_nothing() {
         "{}",
         assembled.query
     );
-    bed.assert_polite();
+    env.assert_polite();
 }

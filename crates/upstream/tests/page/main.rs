@@ -1,4 +1,4 @@
-//! Pages by way of a real gate and store, from a stand-in for arXiv.
+//! Pages by way of a real gate and store, from a fake arXiv.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -6,6 +6,6 @@
     reason = "this is a test"
 )]
 
-mod bed;
 mod fetched;
 mod turns;
+mod upstream_env;

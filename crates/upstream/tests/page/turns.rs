@@ -7,20 +7,20 @@ use jiff::Timestamp;
 use testbed::arxiv::{Behaviour, Mode};
 use upstream::UpstreamError;
 
-use crate::bed::{Bed, DAY, INTERVAL, LIMIT, PATIENCE, fetch_error, titled};
+use crate::upstream_env::{DAY, INTERVAL, LIMIT, TIMEOUT, UpstreamEnv, fetch_error, titled};
 
-/// Sooner than the answer of a stand-in that takes 10 s.
+/// Sooner than the answer of a fake arXiv that takes 10 s.
 const SOONER: Duration = Duration::from_secs(9);
 
 #[tokio::test]
 async fn throttling_makes_everybody_pause() {
-    let bed = Bed::start().await;
-    bed.arxiv.set(Behaviour {
+    let env = UpstreamEnv::start().await;
+    env.arxiv.set(Behaviour {
         mode: Mode::Status(503),
         retry_after: Some("60".into()),
         ..Behaviour::default()
     });
-    let error = bed.page(&titled("x", 0, 3)).await.unwrap_err();
+    let error = env.page(&titled("x", 0, 3)).await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_mins(1)));
     let UpstreamError::Fetch {
         source: FetchError::Throttled { status: 503, .. },
@@ -31,10 +31,10 @@ async fn throttling_makes_everybody_pause() {
     };
     assert!(until > Timestamp::now() + Duration::from_secs(30), "{until}");
 
-    bed.arxiv.set(Mode::Ok);
-    let error = bed
+    env.arxiv.set(Mode::Ok);
+    let error = env
         .another_process()
-        .page(&titled("y", 0, 3), DAY, PATIENCE, || ())
+        .page(&titled("y", 0, 3), DAY, TIMEOUT, || ())
         .await
         .unwrap_err();
     let UpstreamError::CoolingDown {
@@ -49,12 +49,12 @@ async fn throttling_makes_everybody_pause() {
         retry_after > Duration::from_secs(30) && retry_after <= Duration::from_mins(1),
         "{retry_after:?}"
     );
-    assert_eq!(bed.requests(), 1);
+    assert_eq!(env.requests(), 1);
 }
 
 #[tokio::test]
 async fn a_failure_is_nobodys_page() {
-    let bed = Bed::start().await;
+    let env = UpstreamEnv::start().await;
     let request = titled("x", 0, 3);
     for (mode, status) in [
         (Mode::Status(500), 500),
@@ -63,140 +63,140 @@ async fn a_failure_is_nobodys_page() {
         (Mode::Malformed, 502),
         (Mode::ErrorFeed(200), 502),
     ] {
-        bed.arxiv.set(mode);
-        let error = fetch_error(bed.page(&request).await.unwrap_err());
+        env.arxiv.set(mode);
+        let error = fetch_error(env.page(&request).await.unwrap_err());
         assert_eq!(error.caller_status(), status, "{mode:?}: {error:?}");
         assert_eq!(
-            bed.upstream.stored(&request, DAY).await.unwrap(),
+            env.upstream.stored(&request, DAY).await.unwrap(),
             None,
             "{mode:?}"
         );
     }
-    assert_eq!(bed.requests(), 5, "each was asked for once");
-    bed.arxiv.set(Mode::Ok);
-    assert!(bed.page(&request).await.unwrap().fetched);
-    bed.assert_polite();
+    assert_eq!(env.requests(), 5, "each was asked for once");
+    env.arxiv.set(Mode::Ok);
+    assert!(env.page(&request).await.unwrap().fetched);
+    env.assert_polite();
 }
 
 #[tokio::test]
 async fn a_redirect_takes_a_turn_of_its_own() {
-    let bed = Bed::start().await;
-    bed.arxiv.set(Mode::Redirect);
-    let given = bed.page(&titled("x", 0, 3)).await.unwrap();
+    let env = UpstreamEnv::start().await;
+    env.arxiv.set(Mode::Redirect);
+    let given = env.page(&titled("x", 0, 3)).await.unwrap();
     assert_eq!(given.page.entries.len(), 3);
-    assert_eq!((bed.requests(), bed.slots()), (2, 1));
-    bed.assert_polite();
+    assert_eq!((env.requests(), env.slots()), (2, 1));
+    env.assert_polite();
 
-    bed.arxiv.set(Mode::RedirectElsewhere);
-    let error = fetch_error(bed.page(&titled("y", 0, 3)).await.unwrap_err());
+    env.arxiv.set(Mode::RedirectElsewhere);
+    let error = fetch_error(env.page(&titled("y", 0, 3)).await.unwrap_err());
     assert!(matches!(error, FetchError::Redirect(_)), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_caller_that_leaves_takes_its_request_along() {
-    let bed = Bed::start().await;
-    bed.arxiv.set(Behaviour {
+    let env = UpstreamEnv::start().await;
+    env.arxiv.set(Behaviour {
         delay_ms: 10_000,
         ..Behaviour::default()
     });
-    let upstream = bed.upstream.clone();
-    let asker = tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, PATIENCE, || ()).await });
-    bed.arxiv.wait_for_requests(1, LIMIT).await.unwrap();
+    let upstream = env.upstream.clone();
+    let asker = tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, TIMEOUT, || ()).await });
+    env.arxiv.wait_for_requests(1, LIMIT).await.unwrap();
     // Two more wait, and one of them leaves as well.
-    let upstream = bed.upstream.clone();
-    let waiter = tokio::spawn(async move { upstream.page(&titled("y", 0, 3), DAY, PATIENCE, || ()).await });
+    let upstream = env.upstream.clone();
+    let waiter = tokio::spawn(async move { upstream.page(&titled("y", 0, 3), DAY, TIMEOUT, || ()).await });
     let started = Instant::now();
-    bed.arxiv.set(Mode::Ok);
-    let upstream = bed.another_process();
-    let last = tokio::spawn(async move { upstream.page(&titled("z", 0, 3), DAY, PATIENCE, || ()).await });
+    env.arxiv.set(Mode::Ok);
+    let upstream = env.another_process();
+    let last = tokio::spawn(async move { upstream.page(&titled("z", 0, 3), DAY, TIMEOUT, || ()).await });
     asker.abort();
     waiter.abort();
     assert!(last.await.unwrap().unwrap().fetched);
     assert!(started.elapsed() < SOONER, "{:?}", started.elapsed());
-    assert_eq!(bed.upstream.stored(&titled("x", 0, 3), DAY).await.unwrap(), None);
-    bed.assert_polite();
-    tokio::time::timeout(LIMIT, bed.upstream.drained()).await.unwrap();
+    assert_eq!(env.upstream.stored(&titled("x", 0, 3), DAY).await.unwrap(), None);
+    env.assert_polite();
+    tokio::time::timeout(LIMIT, env.upstream.drained()).await.unwrap();
 }
 
 #[tokio::test]
 async fn drained_waits_for_the_connection_and_the_gate() {
-    let bed = Bed::start().await;
-    bed.arxiv.set(Behaviour {
+    let env = UpstreamEnv::start().await;
+    env.arxiv.set(Behaviour {
         delay_ms: 10_000,
         ..Behaviour::default()
     });
-    let upstream = bed.upstream.clone();
-    let asker = tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, PATIENCE, || ()).await });
-    bed.arxiv.wait_for_requests(1, LIMIT).await.unwrap();
+    let upstream = env.upstream.clone();
+    let asker = tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, TIMEOUT, || ()).await });
+    env.arxiv.wait_for_requests(1, LIMIT).await.unwrap();
     asker.abort();
-    bed.upstream.drained().await;
-    assert_eq!(bed.lock_holders().await, Vec::<i32>::new());
-    bed.arxiv.wait_for_no_connection(SOONER).await.unwrap();
+    env.upstream.drained().await;
+    assert_eq!(env.lock_holders().await, Vec::<i32>::new());
+    env.arxiv.wait_for_no_connection(SOONER).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_lost_turn_drops_its_request() {
-    let bed = Bed::start().await;
-    bed.arxiv.set(Behaviour {
+    let env = UpstreamEnv::start().await;
+    env.arxiv.set(Behaviour {
         delay_ms: 10_000,
         ..Behaviour::default()
     });
-    let upstream = bed.upstream.clone();
-    let asker = tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, PATIENCE, || ()).await });
-    bed.arxiv.wait_for_requests(1, LIMIT).await.unwrap();
-    let [holder] = bed.lock_holders().await[..] else {
+    let upstream = env.upstream.clone();
+    let asker = tokio::spawn(async move { upstream.page(&titled("x", 0, 3), DAY, TIMEOUT, || ()).await });
+    env.arxiv.wait_for_requests(1, LIMIT).await.unwrap();
+    let [holder] = env.lock_holders().await[..] else {
         panic!("nobody holds the lock")
     };
     let started = Instant::now();
-    bed.execute(&format!("select pg_terminate_backend({holder})"))
+    env.execute(&format!("select pg_terminate_backend({holder})"))
         .await;
     let error = asker.await.unwrap().unwrap_err();
     assert!(matches!(error, UpstreamError::Lost(_)), "{error:?}");
     assert!(started.elapsed() < SOONER, "{:?}", started.elapsed());
-    bed.arxiv.wait_for_no_connection(SOONER).await.unwrap();
-    assert_eq!(bed.upstream.stored(&titled("x", 0, 3), DAY).await.unwrap(), None);
+    env.arxiv.wait_for_no_connection(SOONER).await.unwrap();
+    assert_eq!(env.upstream.stored(&titled("x", 0, 3), DAY).await.unwrap(), None);
 
-    bed.arxiv.set(Mode::Ok);
-    assert!(bed.page(&titled("x", 0, 3)).await.unwrap().fetched);
+    env.arxiv.set(Mode::Ok);
+    assert!(env.page(&titled("x", 0, 3)).await.unwrap().fetched);
 }
 
 #[tokio::test]
 async fn without_the_database_arxiv_is_not_asked() {
-    let bed = Bed::start_alone().await;
-    assert!(bed.page(&titled("x", 0, 3)).await.unwrap().fetched);
-    bed.postgres.stop().await.unwrap();
-    let error = bed.page(&titled("y", 0, 3)).await.unwrap_err();
+    let env = UpstreamEnv::start_alone().await;
+    assert!(env.page(&titled("x", 0, 3)).await.unwrap().fetched);
+    env.postgres.stop().await.unwrap();
+    let error = env.page(&titled("y", 0, 3)).await.unwrap_err();
     assert!(
         matches!(&error, UpstreamError::Storage(error) if error.is_unavailable()),
         "{error:?}"
     );
-    assert_eq!(bed.requests(), 1);
-    bed.postgres.start_again().await.unwrap();
-    assert!(bed.page(&titled("y", 0, 3)).await.unwrap().fetched);
-    bed.assert_polite();
+    assert_eq!(env.requests(), 1);
+    env.postgres.start_again().await.unwrap();
+    assert!(env.page(&titled("y", 0, 3)).await.unwrap().fetched);
+    env.assert_polite();
 }
 
 #[tokio::test]
 async fn a_page_that_cannot_be_kept_is_not_given() {
-    let bed = Bed::start().await;
-    bed.execute("revoke insert on arxiv_pages from arxiv_upstream")
+    let env = UpstreamEnv::start().await;
+    env.execute("revoke insert on arxiv_pages from arxiv_upstream")
         .await;
-    let error = bed.page(&titled("x", 0, 3)).await.unwrap_err();
+    let error = env.page(&titled("x", 0, 3)).await.unwrap_err();
     assert!(matches!(error, UpstreamError::Storage(_)), "{error:?}");
-    assert_eq!(bed.lock_holders().await, Vec::<i32>::new(), "the turn has ended");
-    bed.execute("grant insert on arxiv_pages to arxiv_upstream").await;
-    assert!(bed.page(&titled("x", 0, 3)).await.unwrap().fetched);
-    bed.assert_polite();
+    assert_eq!(env.lock_holders().await, Vec::<i32>::new(), "the turn has ended");
+    env.execute("grant insert on arxiv_pages to arxiv_upstream").await;
+    assert!(env.page(&titled("x", 0, 3)).await.unwrap().fetched);
+    env.assert_polite();
 }
 
 #[tokio::test]
 async fn a_slot_that_grew_old_is_not_used() {
     // No request can follow its slot at once, so every slot is too old.
-    let bed = Bed::start_with(Duration::ZERO).await;
-    let error = bed
+    let env = UpstreamEnv::start_with(Duration::ZERO).await;
+    let error = env
         .page_within(&titled("x", 0, 3), INTERVAL * 20)
         .await
         .unwrap_err();
     assert!(matches!(error, UpstreamError::Busy { .. }), "{error:?}");
-    assert_eq!((bed.requests(), bed.slots()), (0, 1));
+    assert_eq!((env.requests(), env.slots()), (0, 1));
 }

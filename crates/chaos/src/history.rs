@@ -1,0 +1,227 @@
+//! The history of a run: everything that the checks know.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// Everything that the checks need. Times count from the start of the run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History {
+    /// `queries` and `results` are on different servers.
+    pub(crate) split: bool,
+    /// The least time between two requests to arXiv.
+    pub(crate) min_interval: Duration,
+    /// The objects that exist at the end.
+    pub(crate) objects: Vec<Object>,
+    /// Uids of all objects that were ever accepted.
+    pub(crate) accepted: BTreeSet<String>,
+    /// All rows of `queries`.
+    pub(crate) queries: Vec<QueryRow>,
+    /// All rows of `results`, by id.
+    pub(crate) results: Vec<ResultRow>,
+    /// Numbers of the foreign rows (which belong to no object) that were inserted during the run, each with its count of results.
+    pub(crate) foreign_rows: BTreeMap<i64, i64>,
+    /// Numbers that GET /get-sequence returned.
+    pub(crate) issued_numbers: Vec<i64>,
+    /// Results of one query, as a client read them.
+    pub(crate) reads: Vec<Read>,
+    /// All results, as a client read them in one response.
+    pub(crate) full_reads: Vec<Vec<Option<Paper>>>,
+    /// The fake arXiv's requests, in order.
+    pub(crate) requests: Vec<Request>,
+    /// The fake arXiv's connections, by number.
+    pub(crate) connections: BTreeMap<u64, Connection>,
+    /// Responses of the API server.
+    pub(crate) answers: Vec<ApiResponse>,
+    /// Periods in which a fetch may have been lost.
+    pub(crate) disturbances: Vec<Disturbance>,
+    /// Lines of panics in the logs.
+    pub(crate) panics: Vec<String>,
+}
+
+/// The phase of an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Any other phase.
+    #[default]
+    Unfinished,
+    /// Succeeded.
+    Succeeded,
+    /// Failed.
+    Failed,
+}
+
+/// An `ArxivQuery`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Object {
+    pub(crate) uid: String,
+    pub(crate) name: String,
+    /// The search expression sent to arXiv.
+    pub(crate) search: String,
+    pub(crate) max_results: i64,
+    pub(crate) fails_fast: bool,
+    pub(crate) backoff_limit: usize,
+    pub(crate) has_deadline: bool,
+    pub(crate) phase: Phase,
+    pub(crate) number: Option<i64>,
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) http_status: Option<i64>,
+    pub(crate) num_results: Option<i64>,
+    pub(crate) num_entries: Option<i64>,
+    pub(crate) message: String,
+}
+
+/// A row of `queries`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct QueryRow {
+    /// None for a foreign row.
+    pub(crate) uid: Option<String>,
+    pub(crate) number: i64,
+    pub(crate) timestamp: i64,
+    pub(crate) status: i64,
+    pub(crate) num_results: i64,
+    pub(crate) num_entries: i64,
+}
+
+/// A row of `results`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ResultRow {
+    /// None for a foreign row.
+    pub(crate) uid: Option<String>,
+    pub(crate) number: i64,
+    pub(crate) timestamp: i64,
+    /// `result_number`.
+    pub(crate) position: i64,
+    /// What its title says.
+    pub(crate) paper: Option<Paper>,
+}
+
+/// The origin of a paper, as its title names it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Paper {
+    /// Its position among the papers of the search.
+    pub(crate) index: i64,
+    /// The connection over which it was fetched.
+    pub(crate) fetch: u64,
+}
+
+impl Paper {
+    /// Parses a title of the fake arXiv.
+    pub(crate) fn of_title(title: &str) -> Option<Self> {
+        let (index, _) = title.strip_prefix("Result ")?.split_once(' ')?;
+        let (_, fetch) = title.strip_suffix(')')?.rsplit_once(" (fetch ")?;
+        Some(Self {
+            index: index.parse().ok()?,
+            fetch: fetch.parse().ok()?,
+        })
+    }
+}
+
+/// A request that the fake arXiv received.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) at: Duration,
+    /// The same by the wall clock.
+    pub(crate) time: Timestamp,
+    pub(crate) connection: u64,
+    pub(crate) search: String,
+    pub(crate) start: u32,
+    pub(crate) answer: ArxivAnswer,
+    /// The service that sent it.
+    pub(crate) by: Option<usize>,
+}
+
+/// Results of a query, as a client read them during the run.
+#[derive(Clone, Debug)]
+pub(crate) struct Read {
+    /// The object's name, which no other object had.
+    pub(crate) name: String,
+    pub(crate) papers: Vec<Option<Paper>>,
+}
+
+/// How arXiv answered a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ArxivAnswer {
+    /// With the papers.
+    Papers,
+    /// With a feed that says that there are no papers.
+    Empty,
+    /// With a request to slow down.
+    Throttled,
+    /// With a useless feed or status.
+    Broken,
+    /// With a refusal of the search.
+    Refused,
+    /// Not at all, too late, or incompletely.
+    Unanswered,
+    /// With a redirect.
+    Redirected,
+}
+
+/// A connection to the fake arXiv.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Connection {
+    pub(crate) opened: Duration,
+    /// None while it is open.
+    pub(crate) closed: Option<Duration>,
+}
+
+/// A period in which a fault affected a process or connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Disturbance {
+    pub(crate) from: Duration,
+    pub(crate) to: Duration,
+    /// The affected service; none means all.
+    pub(crate) victim: Option<usize>,
+    /// Whether a process was paused: it may take a response that arrived meanwhile for late.
+    pub(crate) pauses: bool,
+}
+
+/// The endpoint of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// GET /arxiv.
+    Search,
+    /// GET /arxiv-api.
+    Papers,
+}
+
+/// A response of the API server.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiResponse {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) search: String,
+    pub(crate) max_results: i64,
+    /// No other call or object had this search.
+    pub(crate) exclusive: bool,
+    /// None when the connection broke.
+    pub(crate) status: Option<u16>,
+    pub(crate) body: String,
+    /// The object that a 202 names.
+    pub(crate) name: Option<String>,
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) num_entries: Option<i64>,
+    /// The origins of the papers in the body.
+    pub(crate) papers: Vec<Option<Paper>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn title_names_index_and_fetch() {
+        let title = "Result 12 of a study on Árvíztűrő graphs & $O(n^2)$ bounds (fetch 345)";
+        assert_eq!(
+            Paper::of_title(title),
+            Some(Paper {
+                index: 12,
+                fetch: 345
+            })
+        );
+        for title in ["", "a title", "Result x of (fetch 1)", "Result 1 of a study"] {
+            assert_eq!(Paper::of_title(title), None, "{title}");
+        }
+    }
+}
