@@ -1,7 +1,8 @@
 //! `arxiv-api-server`: the REST API over arXiv searches that run as Kubernetes jobs.
 //!
 //! Ten endpoints keep the wire format of an existing FastAPI service (see the module `wire`). `GET /arxiv` makes an
-//! `ArxivQuery` object and waits for its end; `/queries` and `/results` read from replicas. This file only wires.
+//! `ArxivQuery` object and waits for its end; `/queries` and `/results` read from replicas. [`Process`] is all
+//! of it except for the port.
 
 mod app;
 mod auth;
@@ -17,30 +18,32 @@ mod routes;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::Context;
+use axum::Router;
+use prometheus_client::metrics::gauge::Gauge;
 use service::{
-    health::{Liveness, Readiness},
+    health::{Checks, Liveness, Readiness},
     logs,
     metrics::Metrics,
     settings::{Environment, command_line},
     signals,
 };
 use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use upstream::Upstream;
 
 use crate::{
-    app::App,
-    app::metrics::Counts,
-    app::settings::{Databases, Settings},
+    app::readiness::{LONGEST_ROUND, PAUSE},
+    app::{App, Registries},
     auth::AccessControl,
     http::middleware::Layers,
-    jobs::{orphans, watch},
     limits::headers::Fields,
 };
+pub use crate::{app::settings::Settings, limits::client::Peer};
 
 /// Before every metric's name.
 const METRICS_PREFIX: &str = "arxiv_api_server";
-/// What a request may take beside its wait at arXiv or for an object: retried creates, a last look, the body.
-const BESIDE_THE_WAIT: Duration = Duration::from_mins(1);
+/// What a request may take in addition to its wait at arXiv or for an object: retried creates, a last read, the body.
+const BESIDES_THE_WAIT: Duration = Duration::from_mins(1);
 
 /// The process, from its settings (the environment and the command line) to its end.
 pub async fn main() -> ExitCode {
@@ -61,69 +64,87 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     // Fails only where a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ending = signals::shutdown()?;
-    let databases = Databases::read(&Environment::of_process(), &settings.serve)?;
-    let metrics = Metrics::with_prefix(METRICS_PREFIX);
-    let counts = Counts::register(&metrics);
-    let mut app = App::build(&settings, &databases, &metrics, &counts, &ending).await?;
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("LISTEN: cannot listen at {}", settings.listen))?;
-    service::notice!(
-        "listening at {}, serving {}",
-        listener.local_addr()?,
-        settings.serve
-    );
-
-    let (liveness, readiness) = (Liveness::default(), Readiness::default());
-    let heartbeat = liveness.watch("readiness", app::readiness::ROUND_PATIENCE);
-    let mut tasks = JoinSet::new();
-    let cluster = app.cluster.take();
-    let reviewer = app.reviewer.take();
-    let client = cluster.as_ref().map(|cluster| cluster.client.clone());
-    tasks.spawn(app::readiness::observe(
-        std::mem::take(&mut app.checks),
-        client,
-        reviewer.clone(),
-        readiness.clone(),
-        heartbeat,
-    ));
-    if let Some(cluster) = cluster {
-        tasks.spawn(orphans::delete_all(cluster.api.clone(), cluster.orphans));
-        tasks.spawn(watch::run(cluster.decoded, cluster.subscribers));
-    }
-    let upstream = app.fetches.as_ref().map(|fetches| fetches.upstream.clone());
-    let longest = settings
-        .arxiv_wait()
-        .max(settings.upstream_patience() + settings.arxiv.timeout());
-    let access_control = Arc::new(AccessControl::new(&settings.access, reviewer));
-    let arxiv_interval = Duration::from_millis(settings.arxiv.min_interval_ms);
-    let layers = Layers {
-        counts: counts.clone(),
-        request_timeout: longest + BESIDE_THE_WAIT,
-        rate_limits: Arc::new(Fields::new(arxiv_interval)),
-        root: settings.root_path.clone(),
-        cors: access_control.origins.layer(),
-    };
-    let router = routes::router(
-        app,
-        &settings,
-        &access_control,
-        layers,
-        liveness,
-        readiness,
-        metrics,
-    );
-    let drain = Duration::from_secs(settings.drain_seconds);
-    let serving = http::server::serve(listener, router, ending.clone(), drain, counts.connections);
-    tokio::select! {
-        () = serving => {}
-        // They run as long as the process: without one of them, requests would wait in vain.
-        ended = tasks.join_next() => anyhow::bail!("a background task ended: {ended:?}"),
-    }
-    if let Some(upstream) = upstream {
-        // The gate is given back only once the connection to arXiv is closed.
-        let _ = tokio::time::timeout(settings.arxiv.timeout(), upstream.drained()).await;
-    }
+    let (address, served) = (settings.listen, settings.serve.clone());
+    let process = Process::build(settings, &Environment::of_process(), None, ending).await?;
+    let listener = service::server::listen(address).await?;
+    service::notice!("listening at {}, serving {served}", listener.local_addr()?);
+    process.serve(listener).await?;
     service::notice!("ended");
     Ok(())
+}
+
+/// A process without its port: in-process tests call its router.
+pub struct Process {
+    /// All routes within all middleware. It expects a [`Peer`] in the extensions of each request.
+    pub router: Router,
+    /// Stopped when the process is dropped.
+    tasks: JoinSet<()>,
+    upstream: Option<Upstream>,
+    settings: Arc<Settings>,
+    connections: Gauge,
+    ending: CancellationToken,
+}
+
+impl Process {
+    /// Reads the addresses of the databases from `environment`, and starts the background tasks. Takes `client` in place of
+    /// a configured client of Kubernetes. When `ending` is cancelled, requests do not wait any longer.
+    ///
+    /// # Errors
+    /// A setting is missing or cannot be used.
+    pub async fn build(
+        settings: Settings,
+        environment: &Environment,
+        client: Option<kube::Client>,
+        ending: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let (liveness, readiness) = (Liveness::default(), Readiness::default());
+        let metrics = Metrics::with_prefix(METRICS_PREFIX);
+        let mut checks = Checks::new(PAUSE, PAUSE);
+        let mut tasks = JoinSet::new();
+        let registries = Registries {
+            metrics: &metrics,
+            checks: &mut checks,
+            tasks: &mut tasks,
+        };
+        let app = App::build(settings, environment, client, ending.clone(), registries).await?;
+        let heartbeat = liveness.watch("readiness", LONGEST_ROUND);
+        tasks.spawn(checks.run(readiness.clone(), Some(heartbeat)));
+        let settings = Arc::clone(&app.settings);
+        let longest_wait = settings
+            .arxiv_wait()
+            .max(settings.upstream_patience() + settings.arxiv.timeout());
+        let access = Arc::new(AccessControl::new(&settings.access, app.reviewer.clone()));
+        let arxiv_interval = Duration::from_millis(settings.arxiv.min_interval_ms);
+        let layers = Layers {
+            counts: app.counts.clone(),
+            request_timeout: longest_wait + BESIDES_THE_WAIT,
+            rate_limits: Arc::new(Fields::new(arxiv_interval)),
+            root: settings.root_path.clone(),
+            cors: access.origins.layer(),
+        };
+        Ok(Self {
+            router: routes::router(&app, &access, layers, liveness, readiness, metrics),
+            tasks,
+            upstream: app.fetches.as_ref().map(|fetches| fetches.upstream.clone()),
+            connections: app.counts.connections,
+            settings,
+            ending,
+        })
+    }
+
+    /// Serves until the process is asked to end, and then until the requests in flight are answered.
+    async fn serve(mut self, listener: TcpListener) -> anyhow::Result<()> {
+        let drain = Duration::from_secs(self.settings.drain_seconds);
+        let serving = http::server::serve(listener, self.router, self.ending, drain, self.connections);
+        tokio::select! {
+            () = serving => {}
+            // They run as long as the process: without one of them, requests would wait in vain.
+            ended = self.tasks.join_next() => anyhow::bail!("a background task ended: {ended:?}"),
+        }
+        if let Some(upstream) = self.upstream {
+            // The gate is released only once the connection to arXiv is closed.
+            let _ = tokio::time::timeout(self.settings.arxiv.timeout(), upstream.drained()).await;
+        }
+        Ok(())
+    }
 }

@@ -38,7 +38,7 @@ struct Cli {
 enum Command {
     /// Runs ArxivQuery objects until it is asked to end.
     Run(Box<settings::RunArgs>),
-    /// Prepares the databases or brings them up to date; safe to run again, also beside a running service.
+    /// Prepares the databases or brings them up to date; safe to run again, also while the service runs.
     #[command(after_help = migrate::HELP)]
     Migrate,
     /// Prints the resource definition as YAML.

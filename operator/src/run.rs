@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use crd::ArxivQuery;
+use databases::{PoolError, Pools, add_check};
 use kube::Api;
 use service::{
-    health::{Liveness, Readiness},
+    backoff::Backoff,
+    health::{Checks, Liveness, Readiness, Required},
     metrics::Metrics as Registry,
-    settings::{DatabaseUrl, Environment},
+    settings::Environment,
 };
-use storage::{Access, Ledger, Pages, PgPool, PoolSettings, Records, pool, schema::Need};
+use storage::{Access, Ledger, Pages, PgPool, Records, schema::Need};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -19,11 +20,9 @@ use crate::{
         tasks::{Dependencies, LeaderTasks},
     },
     process::{
-        backoff::Backoff,
         kubernetes,
         metrics::Metrics,
-        readiness::Needs,
-        serve,
+        readiness, serve,
         settings::{Databases, RunArgs},
         supervisor::Supervisor,
     },
@@ -35,8 +34,8 @@ const APPLICATION: &str = "arxiv-operator";
 const RECORD_CONNECTIONS: u32 = 10;
 /// Connections for the ledger and for the pages: each query sends one short statement.
 const OTHER_CONNECTIONS: u32 = 4;
-/// How long an operation waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause between two rounds of readiness checks that found all, and the one while something is not there.
+const CHECK_PAUSES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(1));
 /// The longest wait after a failed request: that of a Kubernetes Job.
 const RETRY_CAP: Duration = Duration::from_mins(6);
 
@@ -52,20 +51,22 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
     tasks.spawn("health server", server);
 
     let databases = Databases::read(&Environment::of_process())?;
-    let pools = Pools::new(args, &databases)?;
-    let client = kubernetes::client()
-        .await
-        .context("no way to Kubernetes: set KUBECONFIG, or run in a pod with a ServiceAccount")?;
+    let stores = Stores::open(args, &databases)?;
+    let client = kubernetes::client().await?;
     let all = match &args.watch_namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
-    tasks.spawn(
-        "readiness check",
-        pools
-            .needs(all.clone())
-            .watch(readiness.clone(), shutdown.clone()),
-    );
+    let mut checks = Checks::new(CHECK_PAUSES.0, CHECK_PAUSES.1);
+    stores.add_checks(&mut checks);
+    let queries = all.clone();
+    checks.add("kubernetes", Required::Always, move || {
+        readiness::kubernetes(queries.clone())
+    });
+    let (checked, stop) = (readiness.clone(), shutdown.clone());
+    tasks.spawn("readiness check", async move {
+        stop.run_until_cancelled(checks.run(checked, None)).await;
+    });
     if !until_ready(&mut tasks, &readiness).await? {
         return Ok(());
     }
@@ -90,11 +91,11 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
         upstream: args.arxiv.upstream(
             databases.upstream.as_str(),
             APPLICATION,
-            Pages::new(pools.upstream.clone()),
+            Pages::new(stores.upstream.clone()),
         )?,
-        records: Records::new(pools.queries, pools.results, databases.split()),
-        ledger: Ledger::new(pools.ledger),
-        pages: Pages::new(pools.upstream),
+        records: Records::new(stores.queries, stores.results, databases.tables.are_split()),
+        ledger: Ledger::new(stores.ledger),
+        pages: Pages::new(stores.upstream),
         client,
         all,
         metrics,
@@ -149,66 +150,46 @@ async fn lead(
 
 /// False if the shutdown comes first.
 async fn until_ready(tasks: &mut Supervisor, readiness: &Readiness) -> anyhow::Result<bool> {
-    let ready = async {
-        while !readiness.is_ready() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
     tokio::select! {
-        () = ready => Ok(true),
+        () = readiness.until_ready() => Ok(true),
         ended = tasks.supervise() => ended.map(|()| false),
     }
 }
 
 /// A pool for each database.
-struct Pools {
+struct Stores {
     queries: PgPool,
     results: PgPool,
     ledger: PgPool,
     upstream: PgPool,
 }
 
-impl Pools {
-    fn new(args: &RunArgs, databases: &Databases) -> anyhow::Result<Self> {
-        let make = |url: &DatabaseUrl, max_connections| {
-            pool(
-                url.as_str(),
-                &PoolSettings {
-                    access: Access::ReadWrite,
-                    max_connections,
-                    acquire_timeout: ACQUIRE_TIMEOUT,
-                    statement_cache: args.statement_cache,
-                    application_name: APPLICATION.to_owned(),
-                },
-            )
+impl Stores {
+    fn open(args: &RunArgs, databases: &Databases) -> Result<Self, PoolError> {
+        let mut pools = Pools {
+            application_name: APPLICATION,
+            statement_cache: args.statement_cache,
+            opened: Vec::new(),
         };
-        let queries = make(&databases.queries, RECORD_CONNECTIONS)?;
-        let results = if databases.split() {
-            make(&databases.results, RECORD_CONNECTIONS)?
-        } else {
-            queries.clone()
-        };
+        let access = Access::ReadWrite;
+        let names = ["queries", "results"];
+        let (queries, results) = pools.open_tables(names, &databases.tables, access, RECORD_CONNECTIONS)?;
         Ok(Self {
             queries,
             results,
-            ledger: make(&databases.ledger, OTHER_CONNECTIONS)?,
-            upstream: make(&databases.upstream, OTHER_CONNECTIONS)?,
+            ledger: pools.open("ledger", &databases.ledger, access, OTHER_CONNECTIONS)?,
+            upstream: pools.open("upstream", &databases.upstream, access, OTHER_CONNECTIONS)?,
         })
     }
 
-    fn needs(&self, queries: Api<ArxivQuery>) -> Needs {
-        Needs {
-            queries,
-            databases: vec![
-                ("database of queries", self.queries.clone(), Need::QueriesWrite),
-                ("database of results", self.results.clone(), Need::ResultsWrite),
-                ("database of the ledger", self.ledger.clone(), Need::Ledger),
-                (
-                    "database of the upstream gate",
-                    self.upstream.clone(),
-                    Need::Upstream,
-                ),
-            ],
+    fn add_checks(&self, checks: &mut Checks) {
+        for (name, pool, need) in [
+            ("database of queries", &self.queries, Need::QueriesWrite),
+            ("database of results", &self.results, Need::ResultsWrite),
+            ("database of the ledger", &self.ledger, Need::Ledger),
+            ("database of the upstream gate", &self.upstream, Need::Upstream),
+        ] {
+            add_check(checks, name, Required::Always, pool, need);
         }
     }
 }

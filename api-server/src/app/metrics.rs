@@ -1,4 +1,4 @@
-//! What this process counts.
+//! The metrics of this process.
 
 use std::{sync::Arc, time::Duration};
 
@@ -101,7 +101,7 @@ impl Counts {
     }
 }
 
-/// The connections of each pool, looked at when asked.
+/// The connections of each pool, read for each scrape.
 #[derive(Debug)]
 struct PoolUse {
     pools: Arc<[(&'static str, PgPool)]>,
@@ -134,7 +134,7 @@ impl Collector for PoolUse {
     }
 }
 
-/// How far each replica is behind, as it was seen last.
+/// How far each replica is behind, as last measured.
 #[derive(Debug)]
 struct Lags(Arc<[(&'static str, Lag)]>);
 
@@ -149,7 +149,7 @@ impl Collector for Lags {
         let gauge = ConstGauge::new(0.0_f64);
         let mut lags = encoder.encode_descriptor(
             "replica_lag_seconds",
-            "How old what a replica shows may be, as it was seen last",
+            "How far each replica is behind its primary, as last measured",
             None,
             gauge.metric_type(),
         )?;
@@ -163,11 +163,11 @@ impl Collector for Lags {
     }
 }
 
-/// The memory that is taken for answers.
+/// The memory that is reserved for responses.
 #[derive(Debug)]
 struct Answers([AnswerRoom; 2]);
 
-/// Adds the rooms for answers to the metrics.
+/// Adds the budgets for responses to the metrics.
 pub(crate) fn register_answers(metrics: &Metrics, rooms: [AnswerRoom; 2]) {
     metrics.register(|registry| registry.register_collector(Box::new(Answers(rooms))));
 }

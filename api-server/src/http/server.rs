@@ -1,33 +1,32 @@
 //! The HTTP/1.1 server: bounded connections, heads, times, and end.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use hyper::{
     Request,
     body::Incoming,
     header::{CONNECTION, HeaderValue},
-    server::conn::http1,
     service::service_fn,
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::net::{TcpListener, TcpStream};
+use service::{
+    metrics::GaugeGuard,
+    server::{accept, http1, log_end},
+};
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use crate::{
     http::middleware::{Overloaded, is_exempt},
     http::stream::ClientStream,
-    jobs::client::Counted,
     limits::client::Peer,
     limits::connections::{Limits, Seat, Seats},
 };
 
-/// The clients that wait at /arxiv, and some room for others beside them.
+/// Enough for all clients that wait at /arxiv, and for others at the same time.
 const LIMITS: Limits = Limits {
     connections: 1024,
     requests: 960,
@@ -39,14 +38,12 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// address that the HTTP library knows (64 KiB).
 const MAX_HEAD_BYTES: usize = 128 * 1024;
 const MAX_HEADERS: usize = 100;
-/// After an `accept` that failed, usually for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long idle connections are left open at the end: if they were closed at once, a request that is already on its
+/// way on one of them would be lost.
+const IDLE_CLOSE_DELAY: Duration = Duration::from_secs(1);
 
-/// How long kept connections are left open at the end. Closed at once, those on which a request is just under way would lose it.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Serves until the token is cancelled, and then until the requests in flight are answered, but no longer than `drain`. Whoever
-/// asks on a kept connection meanwhile is answered, and told to ask on another one from then on.
+/// Serves until the token is cancelled, and then until the requests in flight are answered, but no longer than `drain`.
+/// A request that comes meanwhile on a kept connection is answered with `Connection: close`.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -57,18 +54,17 @@ pub(crate) async fn serve(
     let seats = Seats::new(LIMITS);
     let graceful = GracefulShutdown::new();
     let open = TaskTracker::new();
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .max_headers(MAX_HEADERS);
+    let mut http = http1(MAX_HEAD_BYTES);
+    http.header_read_timeout(HEAD_TIMEOUT).max_headers(MAX_HEADERS);
+    // A connection is accepted before there is a slot for it: another one is closed only for a client that is there.
+    let next = async || {
+        let (stream, peer) = accept(&listener, || seats.make_room()).await;
+        (stream, peer, seats.take().await)
+    };
     loop {
-        let seated = tokio::select! {
-            seated = seated(&listener, &seats) => seated,
+        let (stream, peer, seat) = tokio::select! {
+            next = next() => next,
             () = ending.cancelled() => break,
-        };
-        let Some((stream, peer, seat)) = seated else {
-            continue;
         };
         let router = router.clone();
         let of_requests = Arc::clone(&seat);
@@ -79,28 +75,23 @@ pub(crate) async fn serve(
         });
         let connection = http.serve_connection(TokioIo::new(ClientStream::new(stream)), service);
         let connection = graceful.watch(connection);
-        let counted = Counted::new(&connections);
+        let counted = GaugeGuard::new(&connections);
         open.spawn(async move {
             let ended = tokio::select! {
                 ended = connection => ended,
                 () = seat.evicted() => Ok(()),
             };
-            if let Err(error) = ended {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "a connection ended early"
-                );
-            }
+            log_end(ended);
             drop((seat, counted));
         });
     }
     drop(listener);
     open.close();
-    let farewell = FAREWELL.min(drain);
-    if tokio::time::timeout(farewell, open.wait()).await.is_ok() {
+    let idle = IDLE_CLOSE_DELAY.min(drain);
+    if tokio::time::timeout(idle, open.wait()).await.is_ok() {
         return;
     }
-    let drain = drain.saturating_sub(farewell);
+    let drain = drain.saturating_sub(idle);
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("ending with requests unanswered");
     }
@@ -126,34 +117,17 @@ async fn answer(
     Ok(response.map(|body| held.until_the_end_of(body)))
 }
 
-/// A connection is taken before there is room for it: it is for somebody who is there that another one has to go.
-async fn seated(listener: &TcpListener, seats: &Arc<Seats>) -> Option<(TcpStream, SocketAddr, Arc<Seat>)> {
-    match listener.accept().await {
-        Ok((stream, peer)) => {
-            // Answers are written whole; waiting to fill a packet only delays them.
-            let _ = stream.set_nodelay(true);
-            Some((stream, peer, seats.take().await))
-        }
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a connection could not be accepted"
-            );
-            seats.make_room();
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            None
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
 
     use super::*;
 
     #[tokio::test]
-    async fn a_request_on_a_kept_connection_is_answered_as_the_server_ends() {
+    async fn request_on_kept_connection_is_answered_while_the_server_ends() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let ending = CancellationToken::new();

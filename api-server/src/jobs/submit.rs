@@ -3,18 +3,18 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crd::{ArxivQuery, ArxivQuerySpec, CLIENT_LABEL, FAIL_FAST_ANNOTATION, REQUEST_ANNOTATION};
+use service::logs::Call;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    app::MAX_WAITERS,
     error::{ApiError, Code},
     http::middleware::root_path::RootPath,
     jobs::backlog::Backlog,
     jobs::client::{KubernetesError, Objects},
     jobs::idempotency::{self, IdempotencyKey, hash},
-    jobs::waiters::{Event, Waiter, Waiters},
+    jobs::waiters::{Event, MAX_WAITERS, Waiter, Waiters},
     limits::client::Client,
     routes::arxiv::new_query::{Limits, NewQuery},
 };
@@ -75,19 +75,12 @@ impl QuerySubmitter {
             let waiter = self.waiters.register(&name);
             Some(waiter.ok_or_else(|| ApiError::too_many_waiting(MAX_WAITERS))?)
         };
-        tracing::info!(
-            component = "frontend",
-            origin = "arxiv.create",
-            "create(name={name:?}): called"
-        );
-        let object = self.create_or_get(&request, &name).await?;
-        tracing::debug!(
-            component = "frontend",
-            origin = "arxiv.create",
-            "create(name={name:?}): returning {}",
-            object.metadata.uid.as_deref().unwrap_or_default()
-        );
-        let object = Arc::new(object);
+        let create = Call::new("create").arg("name", &name);
+        let created = self.create_or_get(&request, &name);
+        let object = create.run("frontend", "arxiv", created, |object: &ArxivQuery| {
+            object.metadata.uid.clone().unwrap_or_default()
+        });
+        let object = Arc::new(object.await?);
         if object.phase().is_final() {
             return Ok(object);
         }

@@ -9,6 +9,9 @@ use crd::ArxivQuery;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
+/// Clients of /arxiv that wait at once. Below the limit of connections, so that others are served at the same time.
+pub(crate) const MAX_WAITERS: usize = 768;
+
 /// An event for a waiter.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Event {

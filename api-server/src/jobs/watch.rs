@@ -13,6 +13,7 @@ use kube::{
     api::{ListParams, WatchEvent, WatchParams},
     core::DeserializeGuard,
 };
+use service::backoff::{Backoff, Delays};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::jobs::backlog::Backlog;
@@ -26,8 +27,10 @@ const PAGE: u32 = 500;
 /// Timeout of one page of the list. Kubernetes reads all objects for each.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pauses between attempts. They need not be very short: waiters read the object themselves after their timeout.
-const MIN_PAUSE: Duration = Duration::from_millis(200);
-const MAX_PAUSE: Duration = Duration::from_secs(3);
+const RETRY: Backoff = Backoff {
+    base: Duration::from_millis(200),
+    cap: Duration::from_secs(3),
+};
 
 /// An object, or the error of decoding it: an object written by a newer version must not stop the watch.
 pub(crate) type DecodedObject = DeserializeGuard<ArxivQuery>;
@@ -42,17 +45,17 @@ pub(crate) struct Subscribers {
 /// Reports all changes of objects to the subscribers. Never returns: after the end of a watch, without a connection, and
 /// on "too many requests" it waits and continues from where it was.
 pub(crate) async fn run(api: Api<DecodedObject>, subscribers: Subscribers) {
-    let mut backoff = Backoff::default();
+    let mut delays = RETRY.delays();
     loop {
         match list(&api, &subscribers).await {
             Ok(version) => {
                 // Objects that finished or were deleted while there was no watch are in no list.
                 subscribers.waiters.on_resync();
-                watch(&api, version, &subscribers, &mut backoff).await;
+                watch(&api, version, &subscribers, &mut delays).await;
             }
             Err(error) => {
                 interrupted(&error);
-                sleep(backoff.next()).await;
+                sleep(delays.after_failure()).await;
             }
         }
     }
@@ -86,7 +89,7 @@ async fn watch(
     api: &Api<DecodedObject>,
     mut version: String,
     subscribers: &Subscribers,
-    backoff: &mut Backoff,
+    delays: &mut Delays,
 ) {
     let params = WatchParams::default().timeout(WATCH_SECONDS);
     loop {
@@ -107,15 +110,15 @@ async fn watch(
                         }
                     }
                 }
-                if began.elapsed() > MIN_PAUSE {
-                    backoff.reset();
+                if began.elapsed() > RETRY.base {
+                    delays.reset();
                     continue;
                 }
             }
             Err(Error::Api(status)) if status.code == 410 => return,
             Err(error) => interrupted(&error),
         }
-        sleep(backoff.next()).await;
+        sleep(delays.after_failure()).await;
     }
 }
 
@@ -189,25 +192,4 @@ fn unreadable(error: &kube::core::error_boundary::InvalidObject) {
         name = error.metadata.name,
         "an object cannot be read"
     );
-}
-
-/// Doubles the pause after each failed attempt, from [`MIN_PAUSE`] to [`MAX_PAUSE`].
-struct Backoff(Duration);
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self(MIN_PAUSE)
-    }
-}
-
-impl Backoff {
-    fn next(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (pause * 2).min(MAX_PAUSE);
-        pause
-    }
-
-    fn reset(&mut self) {
-        self.0 = MIN_PAUSE;
-    }
 }

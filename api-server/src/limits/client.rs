@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The other end of the connection; set for each of its requests.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+pub struct Peer(pub SocketAddr);
 
 /// The client of a request, as limits and idempotency keys tell one from another; in the request's extensions.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]

@@ -8,7 +8,9 @@ use std::{
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::ApiError, jobs::client::Counted, limits::client::Client};
+use service::metrics::GaugeGuard;
+
+use crate::{error::ApiError, limits::client::Client};
 
 /// Streams at once: a quarter of the connections.
 const MAX_STREAMS: usize = 256;
@@ -32,7 +34,7 @@ struct Taken {
 pub(crate) struct StreamPermit {
     taken: Arc<Mutex<Taken>>,
     client: Client,
-    _counted: Counted,
+    _counted: GaugeGuard,
 }
 
 impl Streams {
@@ -62,7 +64,7 @@ impl Streams {
         Ok(StreamPermit {
             taken: Arc::clone(&self.taken),
             client: client.clone(),
-            _counted: Counted::new(&self.count),
+            _counted: GaugeGuard::new(&self.count),
         })
     }
 }

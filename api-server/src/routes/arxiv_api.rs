@@ -15,12 +15,14 @@ use http::header;
 use jiff::{Timestamp, civil::Date};
 use schemars::JsonSchema;
 use serde::Serialize;
+use service::logs::Call;
 use storage::{Page, PageEntry, Pages};
 use tokio::time::Instant;
 use upstream::{Assembled, Upstream, UpstreamError, assemble, reason, slices};
 
 use crate::{
     error::{ApiError, Code},
+    http::middleware::calls::CallLog,
     http::middleware::methods::{no_store, only},
     http::middleware::unknown_params::strict,
     limits::client::Client,
@@ -83,14 +85,10 @@ async fn search_arxiv_api(
     State(fetches): State<Arc<Fetches>>,
     RawQuery(query): RawQuery,
     Extension(client): Extension<Client>,
+    log: CallLog,
 ) -> Result<Response, ApiError> {
     let params = SearchParams::read(&QueryString::parse(query.as_deref()), fetches.default_max_results)?;
-    let call = params.call("search_arxiv_api");
-    service::notice!(
-        component = "backend",
-        origin = "arxiv_api.search_arxiv_api",
-        "{call}: called"
-    );
+    log.called(params.call("search_arxiv_api"));
     let (found, is_fresh, place) = fetches.fetch(&params, &client).await?;
     if found.total == 0 {
         return Err(ApiError::nothing_found());
@@ -107,13 +105,6 @@ async fn search_arxiv_api(
         query: found.query,
         data: found.entries.into_iter().map(Paper::from).collect(),
     };
-    tracing::debug!(
-        component = "backend",
-        origin = "arxiv_api.search_arxiv_api",
-        "{call}: returning {} of {} papers",
-        papers.num_entries,
-        papers.num_results
-    );
     let text = json(&papers)?;
     drop(papers);
     let body = Body::from(place.whole(text)?);
@@ -164,20 +155,16 @@ impl Fetches {
         let wanted = if total.is_some() { requests.len() } else { 1 };
         let mut pieces = Pieces::default();
         for request in requests.into_iter().take(wanted) {
-            let call = service::logs::Call::new("page")
+            let call = Call::new("page")
                 .arg("search_query", request.search.search_query())
                 .arg("start", request.start)
                 .arg("count", request.count);
-            tracing::info!(component = "backend", origin = "arxiv_api.page", "{call}: called");
             let patience = limit.saturating_duration_since(Instant::now());
-            let given = self.upstream.page(&request, day, patience, || ()).await?;
-            tracing::debug!(
-                component = "backend",
-                origin = "arxiv_api.page",
-                "{call}: returning {} entries, fetched={}",
-                given.page.entries.len(),
-                given.fetched
-            );
+            let page = self.upstream.page(&request, day, patience, || ());
+            let page = call.run("backend", "arxiv_api", page, |given| {
+                format!("{} entries, fetched={}", given.page.entries.len(), given.fetched)
+            });
+            let given = page.await?;
             pieces.is_fetched |= given.fetched;
             pieces.pages.push(given.page);
         }

@@ -93,21 +93,30 @@ fn names() -> String {
         })
 }
 
+impl FromStr for Endpoint {
+    type Err = ServeError;
+
+    /// By its path, with or without the slash.
+    fn from_str(text: &str) -> Result<Self, ServeError> {
+        let name = text.trim_start_matches('/');
+        let mut all = FRONTEND.into_iter().chain(BACKEND);
+        all.find(|endpoint| endpoint.path().trim_start_matches('/') == name)
+            .ok_or_else(|| ServeError::Unknown(text.to_owned()))
+    }
+}
+
 impl FromStr for Served {
     type Err = ServeError;
 
     fn from_str(text: &str) -> Result<Self, ServeError> {
         let mut served = BTreeSet::new();
         for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
-            let name = word.trim_start_matches('/').to_ascii_lowercase();
-            match name.as_str() {
+            match word.to_ascii_lowercase().as_str() {
                 "all" => served.extend(FRONTEND.into_iter().chain(BACKEND)),
                 "frontend" => served.extend(FRONTEND),
                 "backend" => served.extend(BACKEND),
                 name => {
-                    let mut all = FRONTEND.into_iter().chain(BACKEND);
-                    let endpoint = all.find(|endpoint| endpoint.path().trim_start_matches('/') == name);
-                    served.insert(endpoint.ok_or_else(|| ServeError::Unknown(word.to_owned()))?);
+                    served.insert(name.parse()?);
                 }
             }
         }

@@ -19,7 +19,6 @@ use service::{
 
 use crate::{
     app::App,
-    app::settings::Settings,
     auth::AccessControl,
     http::middleware::methods::fallback,
     http::middleware::{Layers, around_routes, before_routing},
@@ -29,24 +28,15 @@ use crate::{
 
 /// Every served endpoint with health and metrics, surrounded by what holds for all.
 pub(crate) fn router(
-    app: App,
-    settings: &Settings,
+    app: &App,
     access_control: &Arc<AccessControl>,
     layers: Layers,
     liveness: Liveness,
     readiness: Readiness,
     metrics: Metrics,
 ) -> Router {
-    let App {
-        arxiv,
-        states,
-        query_log,
-        result_pages,
-        recording,
-        sequence,
-        fetches,
-        ..
-    } = app;
+    let settings = &*app.settings;
+    let states = app.object_states();
     let mut paths = vec![
         "/healthz",
         "/readyz",
@@ -65,15 +55,15 @@ pub(crate) fn router(
     for endpoint in settings.serve.iter() {
         paths.push(endpoint.path());
         let of_endpoint = match endpoint {
-            Endpoint::Arxiv => arxiv.clone().map(arxiv::routes),
-            Endpoint::Queries => query_log.clone().map(queries::frontend),
-            Endpoint::Results => result_pages.clone().map(results::frontend),
-            Endpoint::ArxivApi => fetches.clone().map(arxiv_api::routes),
-            Endpoint::GetSequence => sequence.clone().map(sequence::routes),
-            Endpoint::ReadQueries => query_log.clone().map(queries::backend),
-            Endpoint::ReadResults => result_pages.clone().map(results::backend),
-            Endpoint::WriteQueries => recording.clone().map(writes::queries),
-            Endpoint::WriteResults => recording.clone().map(writes::results),
+            Endpoint::Arxiv => app.arxiv().map(arxiv::routes),
+            Endpoint::Queries => app.query_log().map(queries::frontend),
+            Endpoint::Results => app.result_pages().map(results::frontend),
+            Endpoint::ArxivApi => app.fetches.clone().map(arxiv_api::routes),
+            Endpoint::GetSequence => app.sequence().map(sequence::routes),
+            Endpoint::ReadQueries => app.query_log().map(queries::backend),
+            Endpoint::ReadResults => app.result_pages().map(results::backend),
+            Endpoint::WriteQueries => app.recording().map(writes::queries),
+            Endpoint::WriteResults => app.recording().map(writes::results),
         };
         if let Some(routes) = of_endpoint {
             router = router.merge(access_control.protect(endpoint, routes));

@@ -16,6 +16,7 @@ use storage::{QueryFilter, QueryLogEntry, Reads};
 
 use crate::{
     error::ApiError,
+    http::middleware::calls::CallLog,
     http::middleware::compress::compress,
     http::middleware::methods::only,
     http::middleware::unknown_params::strict,
@@ -112,13 +113,15 @@ async fn queries_get(
     State(log): State<QueryLog>,
     RawQuery(query): RawQuery,
     Extension(client): Extension<Client>,
+    calls: CallLog,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let query = QueryString::parse(query.as_deref());
     let wanted = Wanted::of_query(&query, &headers)?;
     let is_json = wanted.format == Format::Json;
     let dates = dates_of_query(&query);
-    let mut response = log.between("queries_get", dates, wanted, &client).await?;
+    calls.called(dates.call("queries_get"));
+    let mut response = log.between(dates, wanted, &client).await?;
     if is_json {
         response
             .headers_mut()
@@ -130,6 +133,7 @@ async fn queries_get(
 async fn queries_post(
     State(log): State<QueryLog>,
     Extension(client): Extension<Client>,
+    calls: CallLog,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
@@ -137,14 +141,15 @@ async fn queries_post(
     let dates = dates_of_body(&parts.headers, &body.bytes)?;
     // What it holds is not held while there may be a wait for room for the answer.
     drop(body);
-    log.between("queries_post", dates, Wanted::default(), &client)
-        .await
+    calls.called(dates.call("queries_post"));
+    log.between(dates, Wanted::default(), &client).await
 }
 
 async fn read_queries(
     State(log): State<QueryLog>,
     RawQuery(query): RawQuery,
     Extension(client): Extension<Client>,
+    calls: CallLog,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let query = QueryString::parse(query.as_deref());
@@ -153,11 +158,7 @@ async fn read_queries(
     let call = Call::new("read_queries")
         .arg("start_timestamp", start)
         .arg("end_timestamp", end);
-    service::notice!(
-        component = "backend",
-        origin = "read_queries.read_queries",
-        "{call}: called"
-    );
+    calls.called(call);
     log.read(start, end, wanted, &client).await
 }
 
@@ -220,6 +221,12 @@ pub(crate) fn dates_of_body(headers: &HeaderMap, bytes: &Bytes) -> Result<Dates,
 }
 
 impl Dates {
+    fn call(&self, function: &'static str) -> Call {
+        Call::new(function)
+            .arg("start_timestamp", self.start.as_ref())
+            .arg("end_timestamp", self.end.as_ref())
+    }
+
     /// From when to when, in seconds.
     pub(crate) fn seconds(&self, zone: Zone) -> Result<(i64, Option<i64>), ApiError> {
         let date = |name, text: &str, bound| {
@@ -243,21 +250,7 @@ impl Dates {
 
 impl QueryLog {
     /// The queries between two dates.
-    async fn between(
-        &self,
-        function: &'static str,
-        dates: Dates,
-        wanted: Wanted,
-        client: &Client,
-    ) -> Result<Response, ApiError> {
-        let call = Call::new(function)
-            .arg("start_timestamp", dates.start.as_ref())
-            .arg("end_timestamp", dates.end.as_ref());
-        service::notice!(
-            component = "frontend",
-            origin = format!("queries.{function}"),
-            "{call}: called"
-        );
+    async fn between(&self, dates: Dates, wanted: Wanted, client: &Client) -> Result<Response, ApiError> {
         let (start, end) = dates.seconds(self.zone)?;
         self.read(start, end, wanted, client).await
     }
@@ -272,11 +265,17 @@ impl QueryLog {
         let call = Call::new("read_query_data")
             .arg("start_timestamp", start)
             .arg("end_timestamp", end);
-        tracing::info!(
-            component = "backend",
-            origin = "read_queries.read_query_data",
-            "{call}: called"
-        );
+        let rows = self.rows(start, end, wanted, client);
+        call.run("backend", "read_queries", rows, Response::status).await
+    }
+
+    async fn rows(
+        &self,
+        start: i64,
+        end: Option<i64>,
+        wanted: Wanted,
+        client: &Client,
+    ) -> Result<Response, ApiError> {
         // Seconds that no date can be shown for are no date that was asked for.
         let (first, last) = self.zone.range();
         let last = end.unwrap_or(last).min(last);

@@ -8,6 +8,7 @@ use storage::Sequence;
 
 use crate::{
     error::ApiError,
+    http::middleware::calls::CallLog,
     http::middleware::methods::{no_store, only},
     http::middleware::unknown_params::strict,
 };
@@ -25,23 +26,12 @@ pub(crate) fn routes(sequence: Sequence) -> Router {
     )
 }
 
-async fn get_sequence(State(sequence): State<Sequence>) -> Result<Json<SequenceBody>, ApiError> {
-    let call = Call::new("get_sequence");
-    service::notice!(
-        component = "backend",
-        origin = "get_sequence.get_sequence",
-        "{call}: called"
-    );
-    tracing::info!(
-        component = "backend",
-        origin = "get_sequence.next",
-        "next(): called"
-    );
-    let next = sequence.next().await?;
-    tracing::debug!(
-        component = "backend",
-        origin = "get_sequence.get_sequence",
-        "{call}: returning {next}"
-    );
-    Ok(Json(SequenceBody { sequence: next }))
+async fn get_sequence(
+    State(sequence): State<Sequence>,
+    log: CallLog,
+) -> Result<Json<SequenceBody>, ApiError> {
+    log.called(Call::new("get_sequence"));
+    let next = Call::new("next").run("backend", "get_sequence", sequence.next(), |next| *next);
+    let sequence = next.await?;
+    Ok(Json(SequenceBody { sequence }))
 }

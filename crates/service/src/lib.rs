@@ -1,8 +1,10 @@
-//! What the operator and the API server share as processes: how they read settings, log, end, and tell how they are.
+//! What the operator and the API server share as processes: settings, logs, signals, health, metrics, servers, delays.
 //! Knows nothing of searches, databases or Kubernetes.
 
+pub mod backoff;
 pub mod health;
 pub mod logs;
 pub mod metrics;
+pub mod server;
 pub mod settings;
 pub mod signals;

@@ -1,4 +1,4 @@
-//! `/metrics` in the OpenMetrics text format.
+//! `/metrics` in the OpenMetrics text format, and how things in use are counted.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,9 +8,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
 
-/// The media type of what [`router`] answers.
+/// The media type of the response.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The metrics of this process. Register into it at start; the handles that are registered do the counting.
@@ -40,4 +40,22 @@ impl Metrics {
 /// `GET /metrics`.
 pub fn router<S: Clone + Send + Sync + 'static>(metrics: Metrics) -> Router<S> {
     Router::new().route("/metrics", get(move || async move { metrics.answer() }))
+}
+
+/// Counts in a gauge as long as it lives.
+#[derive(Debug)]
+pub struct GaugeGuard(Gauge);
+
+impl GaugeGuard {
+    /// Counts one more.
+    pub fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }

@@ -21,7 +21,7 @@ use kube::runtime::{
     controller::{Action, ReconcileRequest},
     reflector::Store,
 };
-use service::health::Heartbeat;
+use service::{backoff::Backoff, health::Heartbeat};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -31,7 +31,7 @@ use self::{
     reconcile::reconcile,
     report::progress_report::report_database_outage,
 };
-use crate::{fetch::tracker::Object, process::backoff::Backoff};
+use crate::fetch::tracker::Object;
 
 /// The waits after reconciliations that failed. Short at first: most of these are a database that restarts.
 const RETRY: Backoff = Backoff {

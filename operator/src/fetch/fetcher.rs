@@ -8,14 +8,14 @@ use std::{
 use arxiv::{FailureClass, FetchError};
 use crd::Reason;
 use jiff::Timestamp;
-use service::health::Heartbeat;
+use service::{backoff::Backoff, health::Heartbeat};
 use storage::{FailureRecord, StorageError};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use upstream::{FetchedPage, PageSelector, Upstream, UpstreamError};
 
 use super::{page_queue::QueuedPage, progress::RequestFailure, tracker::Tracker};
-use crate::process::{backoff::Backoff, metrics::Metrics};
+use crate::process::metrics::Metrics;
 
 /// How long one page waits for the gate before the fetcher continues with the queue. Longer than any process before us in
 /// the gate's line may stay there (25 s at the API server, and 20 s of one request), so that a position in the line is

@@ -7,11 +7,11 @@ use arxiv::FailureClass;
 use crd::{ArxivQuery, CachePolicy};
 use jiff::{Timestamp, civil::Date};
 use queue::Since;
+use service::backoff::Backoff;
 use storage::{FailureRecord, PageVersion};
 use upstream::PageSelector;
 
 use super::page_queue::QueuedPage;
-use crate::process::backoff::Backoff;
 
 /// A failed request to arXiv, as its queries know it.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -13,6 +13,7 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use queue::{Since, Standing};
+use service::backoff::Backoff;
 use storage::PageVersion;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -21,7 +22,7 @@ use super::{
     page_queue::{PageQueue, QueuedPage},
     progress::{Progress, RequestFailure},
 };
-use crate::process::{backoff::Backoff, metrics::QueueStats};
+use crate::process::metrics::QueueStats;
 
 /// An object's name, which triggers its reconciliation.
 pub(crate) type Object = ObjectRef<ArxivQuery>;

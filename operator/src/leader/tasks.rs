@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use crd::ArxivQuery;
 use kube::{Api, Client};
-use service::health::Liveness;
+use service::{backoff::Backoff, health::Liveness};
 use storage::{Ledger, Pages, Records};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use crate::{
     },
     fetch::{fetcher::Fetcher, tracker::Tracker},
     maintenance::{sweep::Sweeper, watermark},
-    process::{backoff::Backoff, metrics::Metrics, supervisor::Supervisor},
+    process::{metrics::Metrics, supervisor::Supervisor},
 };
 
 /// The fetcher finishes the request in flight, which takes up to `ARXIV_TIMEOUT_MS` (20 s by default).

@@ -2,17 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use cluster::delete_exact;
 use crd::{ArxivQuery, Phase};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::{
     Api, Client,
-    api::{DeleteParams, ListParams, ObjectMeta, Preconditions},
+    api::{ListParams, ObjectMeta, Preconditions},
 };
 use service::health::Heartbeat;
 
 use crate::process::{
-    kubernetes::{CallError, within},
+    kubernetes::{CALL_TIMEOUT, CallError, within},
     metrics::Metrics,
 };
 
@@ -60,10 +61,13 @@ pub(crate) async fn sweep(
                         metrics.deleted();
                     }
                     Ok(false) => {}
-                    // One that may not be deleted does not keep the others.
+                    // One that may not be deleted does not prevent the deletion of others.
                     Err(error) if error.is_refused() => {
                         metrics.failed("sweep");
-                        tracing::debug!("an expired object is not deleted: {error}");
+                        tracing::debug!(
+                            error = &error as &dyn std::error::Error,
+                            "an expired object is not deleted"
+                        );
                     }
                     Err(error) => return Err(error),
                 }
@@ -77,8 +81,8 @@ pub(crate) async fn sweep(
     Ok(listing)
 }
 
-/// Whether the object has ended and outlived its end by as long as its spec says. Without a word in the spec it stays:
-/// GitOps would bring back what is deleted, as a new search.
+/// Whether the object has ended, and its time to live has passed since. Without a time to live in the spec it is kept:
+/// GitOps would create a deleted object again, as a new search.
 fn is_expired(object: &ArxivQuery, now: Timestamp) -> bool {
     let Some(ttl) = object
         .spec
@@ -93,7 +97,7 @@ fn is_expired(object: &ArxivQuery, now: Timestamp) -> bool {
     expires.is_some_and(|expires| expires <= now)
 }
 
-/// Deletes just this object in just this state; whether it was still there.
+/// Deletes exactly this object in exactly this state; false if it has changed or is gone.
 async fn delete(client: Client, object: ArxivQuery) -> Result<bool, CallError> {
     let ObjectMeta {
         name: Some(name),
@@ -109,31 +113,23 @@ async fn delete(client: Client, object: ArxivQuery) -> Result<bool, CallError> {
         uid,
         resource_version,
     };
-    let parameters = DeleteParams {
-        preconditions: Some(preconditions),
-        ..DeleteParams::default()
-    };
     let queries = Api::<ArxivQuery>::namespaced(client, &namespace);
-    match within(queries.delete(&name, &parameters)).await {
-        Ok(_) => {
-            tracing::debug!(object = name, namespace, "deleted after its time to live");
-            Ok(true)
-        }
-        Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(false),
-        Err(error) => Err(error),
+    let deleted = delete_exact(&queries, &name, preconditions, CALL_TIMEOUT).await?;
+    if deleted {
+        tracing::debug!(object = name, namespace, "deleted after its time to live");
     }
+    Ok(deleted)
 }
 
 #[cfg(test)]
 mod tests {
     use crd::{ArxivQuerySpec, ArxivQueryStatus};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use kube::api::{Patch, PatchParams, PostParams};
 
     use super::*;
 
     #[test]
-    fn only_what_has_ended_and_says_so_expires() {
+    fn object_expires_when_its_time_to_live_has_passed_since_its_end() {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         let cases = [
             ("no time to live", Phase::Succeeded, Some(10), None, false),
@@ -155,35 +151,5 @@ mod tests {
             });
             assert_eq!(is_expired(&object, at(100)), expired, "{name}");
         }
-    }
-
-    #[tokio::test]
-    async fn only_the_object_that_was_seen_is_deleted() {
-        let plane = testbed::ControlPlane::shared().await.unwrap();
-        let client = plane.client().await.unwrap();
-        let namespace = plane.namespace().await.unwrap();
-        let queries = Api::<ArxivQuery>::namespaced(client.clone(), &namespace);
-        let spec = ArxivQuerySpec {
-            title: Some("x".into()),
-            max_results: 1,
-            ..ArxivQuerySpec::default()
-        };
-        let new = ArxivQuery::new("q", spec);
-        let create = async || queries.create(&PostParams::default(), &new).await.unwrap();
-        let seen = create().await;
-        let merge = Patch::Merge(serde_json::json!({"metadata": {"labels": {"changed": "yes"}}}));
-        let changed = queries.patch("q", &PatchParams::default(), &merge).await.unwrap();
-        assert!(!delete(client.clone(), seen).await.unwrap(), "it has changed");
-        assert!(delete(client.clone(), changed.clone()).await.unwrap());
-        assert!(
-            !delete(client.clone(), changed.clone()).await.unwrap(),
-            "it is gone"
-        );
-        let another = create().await;
-        assert!(
-            !delete(client, changed).await.unwrap(),
-            "another one has its name"
-        );
-        assert_eq!(queries.get("q").await.unwrap().metadata.uid, another.metadata.uid);
     }
 }

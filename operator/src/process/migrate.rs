@@ -1,21 +1,22 @@
-//! `arxiv-operator migrate`: a step of its own, with the owners' credentials.
+//! `arxiv-operator migrate`: prepares the databases, with their owners' credentials.
 
 use anyhow::Context;
-use service::settings::{DatabaseUrl, Environment, SettingError, database_url, secret};
+use databases::{Store, Tables};
+use service::settings::{Environment, SettingError, secret};
 use storage::migrate::{MigrateSettings, RolePasswords, run};
 
-/// What `--help` tells of the environment.
+/// The part of `--help` about the environment.
 pub(crate) const HELP: &str = "\
 Environment (each database also in parts: NAME_HOST, NAME_PORT, NAME_NAME, NAME_USER, NAME_PASSWORD or
 NAME_PASSWORD_FILE instead of NAME_URL):
   DATABASE_OWNER_URL            owner of the database with queries and results
   DATABASE_SEQUENCE_OWNER_URL   owner of the database with the sequence, its ledger and the upstream gate
   DATABASE_QUERIES_OWNER_URL, DATABASE_RESULTS_OWNER_URL, DATABASE_UPSTREAM_OWNER_URL
-                                where these are elsewhere
+                                where these are in another database
   ARXIV_RW_PASSWORD, ARXIV_RO_PASSWORD, ARXIV_SEQUENCE_PASSWORD, ARXIV_OPERATOR_PASSWORD,
   ARXIV_UPSTREAM_PASSWORD       for users that do not exist yet (each also as NAME_FILE)
-  RETENTION_DAYS                removes queries and their results that were recorded for ArxivQuery objects so many days ago;
-                                kept for ever unless set. Rows of other writers stay";
+  RETENTION_DAYS                removes queries and their results that were recorded for ArxivQuery objects so many
+                                days ago; not set, they are kept for ever. Rows of other writers are always kept";
 
 /// Prepares all stores.
 pub(crate) async fn migrate() -> anyhow::Result<()> {
@@ -28,22 +29,9 @@ pub(crate) async fn migrate() -> anyhow::Result<()> {
 }
 
 fn settings(environment: &Environment) -> Result<MigrateSettings, SettingError> {
-    let url = |prefix: &str| database_url(environment, prefix);
-    let common = url("DATABASE_OWNER")?;
-    let sequence = url("DATABASE_SEQUENCE_OWNER")?.ok_or_else(|| {
-        SettingError::missing(
-            "DATABASE_SEQUENCE_OWNER_URL",
-            "it names the owner of the sequence database",
-        )
-    })?;
-    let of_common = |prefix: &str| -> Result<DatabaseUrl, SettingError> {
-        url(prefix)?.or_else(|| common.clone()).ok_or_else(|| {
-            SettingError::missing(
-                "DATABASE_OWNER_URL",
-                "it names the owner of the database with queries and results",
-            )
-        })
-    };
+    let tables = Tables::of_owner(environment)?;
+    let url =
+        |store: Store| -> Result<String, SettingError> { Ok(store.url(environment)?.as_str().to_owned()) };
     let password = |name: &str| secret(environment, name);
     let retention_days = environment
         .get("RETENTION_DAYS")
@@ -57,14 +45,10 @@ fn settings(environment: &Environment) -> Result<MigrateSettings, SettingError> 
         .transpose()?;
     Ok(MigrateSettings {
         retention_days,
-        upstream_url: url("DATABASE_UPSTREAM_OWNER")?
-            .as_ref()
-            .unwrap_or(&sequence)
-            .as_str()
-            .to_owned(),
-        queries_url: of_common("DATABASE_QUERIES_OWNER")?.as_str().to_owned(),
-        results_url: of_common("DATABASE_RESULTS_OWNER")?.as_str().to_owned(),
-        sequence_url: sequence.as_str().to_owned(),
+        sequence_url: url(Store::SEQUENCE_OWNER)?,
+        upstream_url: url(Store::UPSTREAM_OWNER)?,
+        queries_url: tables.queries.as_str().to_owned(),
+        results_url: tables.results.as_str().to_owned(),
         passwords: RolePasswords {
             arxiv_rw: password("ARXIV_RW_PASSWORD")?,
             arxiv_ro: password("ARXIV_RO_PASSWORD")?,
@@ -80,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_databases_are_the_rule_and_each_store_may_be_elsewhere() {
+    fn store_without_own_url_uses_the_url_of_its_database() {
         let common = [
             ("DATABASE_OWNER_URL", "postgresql://o@h/arxiv"),
             ("DATABASE_SEQUENCE_OWNER_URL", "postgresql://o@h/arxiv_sequence"),
@@ -108,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_kept_for_ever_or_for_days() {
+    fn retention_is_a_positive_number_of_days_or_unset() {
         let common = [
             ("DATABASE_OWNER_URL", "postgresql://o@h/arxiv"),
             ("DATABASE_SEQUENCE_OWNER_URL", "postgresql://o@h/arxiv_sequence"),
@@ -131,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_setting_is_named() {
         for (given, missing) in [
             (None, "DATABASE_SEQUENCE_OWNER_URL is not set"),
             (

@@ -1,6 +1,5 @@
 //! The process: its settings, what it serves, its supervised tasks, and how it calls Kubernetes.
 
-pub(crate) mod backoff;
 pub(crate) mod kubernetes;
 pub(crate) mod metrics;
 pub(crate) mod migrate;

@@ -1,37 +1,29 @@
-//! The server of health and metrics: short answers, one for each connection, and no client can keep others out.
+//! The server of health and metrics: one short response per connection, and no client can keep others out.
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
-use anyhow::Context as _;
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use service::server::{accept, http1, log_end};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::AbortHandle,
-    time::{sleep, timeout},
+    time::timeout,
 };
 
-/// How many there may be. One more, and the oldest is closed: its client is slow, as an answer takes no time.
+/// How many connections there may be. For one more, the oldest is closed: its client is slow, as a response takes no time.
 const MAX_CONNECTIONS: usize = 64;
 /// From a connection's start to its end.
 const CONNECTION_TIME: Duration = Duration::from_secs(10);
 /// Heads of probes and scrapers are much shorter.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// After an `accept` that failed, usually for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Listens, and gives the task that serves; it never ends.
+/// Listens; returns the task that serves, which never ends.
 pub(crate) async fn listen(
     address: SocketAddr,
     router: Router,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    let listener = TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: is another process there? LISTEN names another address")
-    })?;
+    let listener = service::server::listen(address).await?;
     service::notice!("health and metrics on {}", listener.local_addr()?);
     Ok(serve(listener, router))
 }
@@ -39,33 +31,23 @@ pub(crate) async fn listen(
 async fn serve(listener: TcpListener, router: Router) {
     let mut connections: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
+        let (stream, _) = accept(&listener, || ()).await;
         connections.retain(|connection| !connection.is_finished());
         if connections.len() >= MAX_CONNECTIONS
             && let Some(oldest) = connections.pop_front()
         {
             oldest.abort();
         }
-        let connection = tokio::spawn(timeout(CONNECTION_TIME, answer(stream, router.clone())));
+        let connection = tokio::spawn(timeout(CONNECTION_TIME, respond(stream, router.clone())));
         connections.push_back(connection.abort_handle());
     }
 }
 
-async fn answer(stream: TcpStream, router: Router) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .keep_alive(false)
-        .max_buf_size(MAX_HEAD_BYTES);
+async fn respond(stream: TcpStream, router: Router) {
+    let mut http = http1(MAX_HEAD_BYTES);
+    http.keep_alive(false);
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    if let Err(error) = connection.await {
-        tracing::debug!(
-            error = &error as &dyn std::error::Error,
-            "a connection ended early"
-        );
-    }
+    log_end(connection.await);
 }
 
 #[cfg(test)]
@@ -89,7 +71,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn slow_clients_keep_nobody_out_and_have_an_end() {
+    async fn slow_clients_are_closed_and_keep_nobody_out() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/healthz", get(async || "well"));

@@ -1,6 +1,7 @@
 //! The middleware, in one ordered list for each place where it is applied: [`before_routing`] and [`around_routes`]. Each layer
 //! has a file of its own. The first one of a list is the outermost: it sees a request first and a response last.
 
+pub(crate) mod calls;
 pub(crate) mod compress;
 mod error_format;
 mod limits;
@@ -101,6 +102,8 @@ pub(crate) fn around_routes(router: Router, layers: Layers) -> Router {
             .layer(CatchPanicLayer::custom(panic::to_response))
             // Answers preflights, and lets the pages of allowed origins read responses; inside the layers above, so that a
             // preflight is counted and limited as other requests are.
-            .option_layer(layers.cors),
+            .option_layer(layers.cors)
+            // Logs each call of an endpoint: that it was made, and what it is answered.
+            .layer(from_fn(calls::log_calls)),
     )
 }

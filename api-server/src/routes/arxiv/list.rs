@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     error::{ApiError, Code},
+    http::middleware::calls::CallLog,
     jobs::backlog::Backlog,
     jobs::client::{KubernetesError, Objects},
     jobs::view::QueryView,
@@ -162,16 +163,13 @@ impl Lists {
         query: &QueryString,
         headers: &HeaderMap,
         client: &Client,
+        log: &CallLog,
     ) -> Result<Response, ApiError> {
         let params = ListParams::read(query)?;
         let call = Call::new("list_queries")
             .arg("state", params.state)
             .arg("limit", params.limit);
-        service::notice!(
-            component = "frontend",
-            origin = "arxiv.list_queries",
-            "{call}: called"
-        );
+        log.called(call);
         let mut response = if wanted(headers, "text", "event-stream").by_name {
             events::list::follow(&self.backlog, self.streams.enter(client)?, &self.streams, headers)
         } else {

@@ -24,6 +24,7 @@ use service::logs::Call;
 use crate::{
     error::Limit,
     error::{ApiError, Code, seconds},
+    http::middleware::calls::CallLog,
     http::middleware::methods::{no_store, only},
     http::middleware::root_path::RootPath,
     http::middleware::unknown_params::{Known, strict_by},
@@ -77,6 +78,7 @@ fn known(query: &QueryString) -> Known {
 async fn search_or_list(
     State(arxiv): State<Arxiv>,
     RawQuery(query): RawQuery,
+    log: CallLog,
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Result<Response, ApiError> {
@@ -86,9 +88,9 @@ async fn search_or_list(
         IdempotencyKey::read(&headers)?;
         // Every request that passed the guards has one.
         let client = extensions.get().ok_or_else(ApiError::internal)?;
-        return arxiv.lists.answer(&query, &headers, client).await;
+        return arxiv.lists.answer(&query, &headers, client, &log).await;
     }
-    search(&arxiv.searches, &query, &headers, &extensions).await
+    search(&arxiv.searches, &query, &headers, &extensions, &log).await
 }
 
 /// 200 with what was found, or arXiv's error; 202 when it takes too long, when the client asks for that, or when this
@@ -98,10 +100,10 @@ async fn search(
     query: &QueryString,
     headers: &HeaderMap,
     extensions: &Extensions,
+    log: &CallLog,
 ) -> Result<Response, ApiError> {
     let params = SearchParams::read(query, searches.limits.default_max_results)?;
-    let call = params.call("search");
-    service::notice!(component = "frontend", origin = "arxiv.search", "{call}: called");
+    log.called(params.call("search"));
     let preferences = Preferences::read(headers);
     let submit_request = SubmitRequest {
         query: NewQuery::of_params(&params, refreshes(headers), searches.limits)?,
@@ -118,18 +120,12 @@ async fn search(
         None => accepted(&object, &searches.root),
     };
     preferences.tell_waiting(searches.wait, response.headers_mut());
-    tracing::debug!(
-        component = "frontend",
-        origin = "arxiv.search",
-        "{call}: returning {}",
-        response.status()
-    );
     Ok(response)
 }
 
 /// 201 with the state of a query that has succeeded, whatever it found; arXiv's error when it has failed; 202 with its
 /// state before that. Its address is told in each case.
-async fn create(State(arxiv): State<Arxiv>, request: Request) -> Result<Response, ApiError> {
+async fn create(State(arxiv): State<Arxiv>, log: CallLog, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let searches = &arxiv.searches;
     if is_declared_otherwise(&parts.headers) {
@@ -144,11 +140,7 @@ async fn create(State(arxiv): State<Arxiv>, request: Request) -> Result<Response
         .arg("author", query.spec.author.as_deref())
         .arg("title", query.spec.title.as_deref())
         .arg("journal", query.spec.journal.as_deref());
-    service::notice!(
-        component = "frontend",
-        origin = "arxiv.create_query",
-        "{call}: called"
-    );
+    log.called(call);
     let preferences = Preferences::read(&parts.headers);
     let submit_request = SubmitRequest {
         query,
@@ -172,12 +164,6 @@ async fn create(State(arxiv): State<Arxiv>, request: Request) -> Result<Response
     };
     locate(&object, &mut response);
     preferences.tell_waiting(searches.wait, response.headers_mut());
-    tracing::debug!(
-        component = "frontend",
-        origin = "arxiv.create_query",
-        "{call}: returning {}",
-        response.status()
-    );
     Ok(response)
 }
 

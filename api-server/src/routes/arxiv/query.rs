@@ -18,15 +18,15 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::{
-    app::MAX_WAITERS,
     error::{ApiError, Code},
+    http::middleware::calls::CallLog,
     http::middleware::compress::compress,
     http::middleware::methods::{method_not_allowed, no_store, only},
     http::middleware::unknown_params::strict,
     jobs::backlog::Backlog,
     jobs::client::Objects,
     jobs::view::QueryView,
-    jobs::waiters::Waiters,
+    jobs::waiters::{MAX_WAITERS, Waiters},
     limits::client::Client,
     limits::response_memory::AnswerRoom,
     limits::streams::Streams,
@@ -107,13 +107,9 @@ pub(crate) fn routes(states: Arc<ObjectStates>) -> Router {
 async fn read_object(
     State(states): State<Arc<ObjectStates>>,
     Path(name): Path<String>,
+    log: CallLog,
 ) -> Result<Response, ApiError> {
-    service::notice!(
-        component = "frontend",
-        origin = "arxiv.read_object",
-        "{}: called",
-        Call::new("read_object").arg("name", &name)
-    );
+    log.called(Call::new("read_object").arg("name", &name));
     Ok(match states.look(&name).await? {
         Sight::Object(object) => states.state(&object),
         Sight::Gone(ended) => Json(QueryView::from_record(&name, &ended)).into_response(),
@@ -124,15 +120,11 @@ async fn read_object(
 async fn follow_object(
     State(states): State<Arc<ObjectStates>>,
     Path(name): Path<String>,
+    log: CallLog,
     Extension(client): Extension<Client>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    service::notice!(
-        component = "frontend",
-        origin = "arxiv.follow_object",
-        "{}: called",
-        Call::new("follow_object").arg("name", &name)
-    );
+    log.called(Call::new("follow_object").arg("name", &name));
     // Before anything is done for it: whoever gets no stream takes no waiter's place either.
     let permit = states.streams.enter(&client)?;
     // Before the object is looked at, so that nothing is missed after that.
@@ -157,13 +149,9 @@ async fn follow_object(
 async fn delete_object(
     State(states): State<Arc<ObjectStates>>,
     Path(name): Path<String>,
+    log: CallLog,
 ) -> Result<StatusCode, ApiError> {
-    service::notice!(
-        component = "frontend",
-        origin = "arxiv.delete_object",
-        "{}: called",
-        Call::new("delete_object").arg("name", &name)
-    );
+    log.called(Call::new("delete_object").arg("name", &name));
     if is_name(&name) && states.objects.delete(&name).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
@@ -175,6 +163,7 @@ async fn delete_object(
 async fn read_results(
     State(states): State<Arc<ObjectStates>>,
     Path(name): Path<String>,
+    log: CallLog,
     RawQuery(query): RawQuery,
     Extension(client): Extension<Client>,
     headers: HeaderMap,
@@ -182,11 +171,7 @@ async fn read_results(
     let wanted = WantedOfOne::read(&QueryString::parse(query.as_deref()), &headers, states.defaults)?;
     let page = wanted.page;
     let call = page.call("read_object_results").arg("name", &name);
-    service::notice!(
-        component = "frontend",
-        origin = "arxiv.read_object_results",
-        "{call}: called"
-    );
+    log.called(call);
     let failed = || {
         let error = ApiError::new(Code::QueryFailed, "The query failed and has no results");
         Err(error.about(location(&name)))

@@ -77,7 +77,7 @@ impl SearchParams {
     }
 
     /// These parameters as the log shows them; the journal, which few ask for, only when it is given.
-    pub(crate) fn call(&self, function: &str) -> Call {
+    pub(crate) fn call(&self, function: &'static str) -> Call {
         let call = Call::new(function)
             .arg("author", self.search.author.as_deref())
             .arg("title", self.search.title.as_deref());

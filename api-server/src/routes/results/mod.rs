@@ -21,6 +21,7 @@ use self::params::Start;
 pub(crate) use self::params::{PageDefaults, PageParams, Wanted, WantedOfOne};
 use crate::{
     error::ApiError,
+    http::middleware::calls::CallLog,
     http::middleware::compress::compress,
     http::middleware::methods::only,
     http::middleware::unknown_params::strict,
@@ -80,15 +81,11 @@ async fn results(
     State(pages): State<Arc<ResultPages>>,
     RawQuery(query): RawQuery,
     Extension(client): Extension<Client>,
+    log: CallLog,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let wanted = pages.wanted(query.as_deref(), &headers)?;
-    service::notice!(
-        component = "frontend",
-        origin = "results.results",
-        "{}: called",
-        wanted.call("results")
-    );
+    log.called(wanted.call("results"));
     pages.answer(&wanted, &client, query.as_deref(), &headers).await
 }
 
@@ -96,15 +93,11 @@ async fn read_results(
     State(pages): State<Arc<ResultPages>>,
     RawQuery(query): RawQuery,
     Extension(client): Extension<Client>,
+    log: CallLog,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let wanted = pages.wanted(query.as_deref(), &headers)?;
-    let call = wanted.call("read_results");
-    service::notice!(
-        component = "backend",
-        origin = "read_results.read_results",
-        "{call}: called"
-    );
+    log.called(wanted.call("read_results"));
     pages.answer(&wanted, &client, query.as_deref(), &headers).await
 }
 
@@ -121,12 +114,18 @@ impl ResultPages {
         query: Option<&str>,
         headers: &HeaderMap,
     ) -> Result<Response, ApiError> {
+        let read = self.read(wanted, client, query, headers);
         let call = wanted.call("read_result_data");
-        tracing::info!(
-            component = "backend",
-            origin = "read_results.read_result_data",
-            "{call}: called"
-        );
+        call.run("backend", "read_results", read, Response::status).await
+    }
+
+    async fn read(
+        &self,
+        wanted: &Wanted,
+        client: &Client,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Response, ApiError> {
         let by_preference = Preferences::read(headers).count;
         let counted = if wanted.total || by_preference {
             Counted::Asked(self.reads.total(&wanted.rows.filter).await?)
@@ -176,12 +175,6 @@ impl ResultPages {
                 response.headers_mut().insert(header::LINK, link);
             }
         }
-        let count_of = wanted.call("read_result_data");
-        tracing::debug!(
-            component = "backend",
-            origin = "read_results.read_result_data",
-            "{count_of}: returning {count} rows"
-        );
         Ok(response)
     }
 

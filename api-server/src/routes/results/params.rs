@@ -85,7 +85,7 @@ impl PageParams {
     }
 
     /// These parameters as the log shows them.
-    pub(crate) fn call(self, function: &str) -> Call {
+    pub(crate) fn call(self, function: &'static str) -> Call {
         Call::new(function)
             .arg("page", self.page)
             .arg("items_per_page", self.items_per_page)
@@ -204,7 +204,7 @@ impl Wanted {
     }
 
     /// These parameters as the log shows them; of the newer ones, those that are given.
-    pub(crate) fn call(&self, function: &str) -> Call {
+    pub(crate) fn call(&self, function: &'static str) -> Call {
         let call = match self.start {
             Start::Page(page) => PageParams {
                 page,

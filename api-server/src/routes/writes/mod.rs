@@ -18,6 +18,7 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     error::{ApiError, Code},
+    http::middleware::calls::CallLog,
     http::middleware::methods::only,
     limits::request_body::{BodyRoom, RESULTS_BODY, SMALL_BODY},
     routes::writes::columns::ResultsBody,
@@ -62,7 +63,11 @@ pub(crate) fn results(recording: Recording) -> Router {
 
 type Saved = (StatusCode, Json<Value>);
 
-async fn write_queries(State(recording): State<Recording>, request: Request) -> Result<Saved, ApiError> {
+async fn write_queries(
+    State(recording): State<Recording>,
+    log: CallLog,
+    request: Request,
+) -> Result<Saved, ApiError> {
     let (parts, body) = request.into_parts();
     let body = recording.room.read(&parts.headers, body, SMALL_BODY).await?;
     let row = query_row(&parts.headers, &body.bytes)?;
@@ -73,27 +78,23 @@ async fn write_queries(State(recording): State<Recording>, request: Request) -> 
         .arg("num_results", row.num_results)
         .arg("num_entries", row.num_entries)
         .arg("query", &row.query);
-    service::notice!(
-        component = "backend",
-        origin = "write_queries.write_queries",
-        "{call}: called"
-    );
-    tracing::info!(
-        component = "backend",
-        origin = "write_queries.query",
-        "query(query_id={}): called",
-        row.query_id
-    );
-    let outcome = recording.writes.query(&row).await?;
-    tracing::debug!(
-        component = "backend",
-        origin = "write_queries.write_queries",
-        "{call}: returning {outcome:?}"
-    );
+    log.called(call);
+    let write = recording.writes.query(&row);
+    let write =
+        Call::new("query")
+            .arg("query_id", row.query_id)
+            .run("backend", "write_queries", write, |outcome| {
+                format!("{outcome:?}")
+            });
+    let outcome = write.await?;
     answer(outcome, row.query_id, "Query record saved successfully")
 }
 
-async fn write_results(State(recording): State<Recording>, request: Request) -> Result<Saved, ApiError> {
+async fn write_results(
+    State(recording): State<Recording>,
+    log: CallLog,
+    request: Request,
+) -> Result<Saved, ApiError> {
     let (parts, body) = request.into_parts();
     let body = recording.room.read(&parts.headers, body, RESULTS_BODY).await?;
     // Held until the rows are recorded.
@@ -113,26 +114,17 @@ async fn write_results(State(recording): State<Recording>, request: Request) -> 
         .arg("query_id", body.query_id)
         .arg("timestamp", body.timestamp)
         .arg("len(results)", body.rows.len());
-    service::notice!(
-        component = "backend",
-        origin = "write_results.write_results",
-        "{call}: called"
-    );
-    tracing::info!(
-        component = "backend",
-        origin = "write_results.results",
-        "results(query_id={}): called",
-        body.query_id
-    );
-    let outcome = recording
+    log.called(call);
+    let write = recording
         .writes
-        .results(body.query_id, body.timestamp, &body.rows)
-        .await?;
-    tracing::debug!(
-        component = "backend",
-        origin = "write_results.write_results",
-        "{call}: returning {outcome:?}"
+        .results(body.query_id, body.timestamp, &body.rows);
+    let write = Call::new("results").arg("query_id", body.query_id).run(
+        "backend",
+        "write_results",
+        write,
+        |outcome| format!("{outcome:?}"),
     );
+    let outcome = write.await?;
     answer(outcome, body.query_id, "Result records saved successfully")
 }
 

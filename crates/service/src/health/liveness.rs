@@ -1,30 +1,30 @@
-//! Liveness is progress: a loop that has not come round in its time is stuck, however open the port may be.
+//! Liveness is progress: a loop that has not made a round in its time is stuck, even while the port answers.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
-/// The loops of this process that must keep coming round, each for as long as somebody holds its [`Heartbeat`].
+/// The loops of this process that must keep going, each as long as somebody holds its [`Heartbeat`].
 #[derive(Clone, Default)]
 pub struct Liveness(Arc<Mutex<Vec<Weak<Loop>>>>);
 
 struct Loop {
     name: &'static str,
-    patience: Duration,
+    longest_round: Duration,
     last: Mutex<Instant>,
 }
 
-/// A loop's way to tell that it came round.
+/// What a loop beats once per round.
 #[derive(Clone)]
 pub struct Heartbeat(Arc<Loop>);
 
 impl Liveness {
-    /// Registers a loop that comes round at least once in `patience`.
-    pub fn watch(&self, name: &'static str, patience: Duration) -> Heartbeat {
+    /// Registers a loop that makes at least one round in `longest_round`.
+    pub fn watch(&self, name: &'static str, longest_round: Duration) -> Heartbeat {
         let watched = Arc::new(Loop {
             name,
-            patience,
+            longest_round,
             last: Mutex::new(Instant::now()),
         });
         let mut loops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,7 +33,7 @@ impl Liveness {
         Heartbeat(watched)
     }
 
-    /// The names of the loops that have not come round in time.
+    /// The names of the loops that have made no round in their time.
     pub fn stuck(&self) -> Vec<&'static str> {
         let loops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loops
@@ -47,12 +47,12 @@ impl Liveness {
 
 impl Loop {
     fn is_stuck(&self) -> bool {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > self.patience
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > self.longest_round
     }
 }
 
 impl Heartbeat {
-    /// Tells that the loop came round.
+    /// Reports a round of the loop.
     pub fn beat(&self) {
         *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
@@ -63,13 +63,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loop_without_a_beat_in_its_time_is_stuck() {
+    fn loop_without_a_beat_in_time_is_stuck() {
         let liveness = Liveness::default();
         let prompt = liveness.watch("prompt", Duration::from_hours(1));
         let never = liveness.watch("never", Duration::ZERO);
         prompt.beat();
         assert_eq!(liveness.stuck(), ["never"]);
         drop(never);
-        assert_eq!(liveness.stuck(), [""; 0], "it is not to go on any more");
+        assert_eq!(liveness.stuck(), [""; 0], "a loop that has ended is not stuck");
     }
 }

@@ -1,15 +1,17 @@
 //! Whether a process makes progress (`/healthz`) and whether it can do its work (`/readyz`, with the reasons).
 
+mod checks;
 mod liveness;
 mod readiness;
 
+pub use checks::{Checks, Required};
 pub use liveness::{Heartbeat, Liveness};
-pub use readiness::Readiness;
+pub use readiness::{NeedState, Readiness, Reason};
 
 use axum::{Json, Router, http::StatusCode, routing::get};
 use serde_json::json;
 
-/// `GET /healthz` and `GET /readyz`: 200, or 503 with what is in the way.
+/// `GET /healthz` and `GET /readyz`: 200, or 503 with the reasons.
 pub fn router<S: Clone + Send + Sync + 'static>(liveness: Liveness, readiness: Readiness) -> Router<S> {
     let healthz = move || async move {
         let stuck = liveness.stuck();

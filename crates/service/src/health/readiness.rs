@@ -1,70 +1,160 @@
-//! Readiness: each thing the process needs, with the reason why it is not there.
+//! Readiness: each thing that the process needs, with the reason why it is not there.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// What the process needs, by name. All of it is needed unless told with [`Readiness::warn`].
-#[derive(Clone, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, State>>>);
+use tokio::sync::Notify;
 
-#[derive(Clone, PartialEq)]
-enum State {
-    Fine,
-    /// Told in the reasons, but the process can do its work.
-    Degraded(String),
-    Missing(String),
+/// What the process needs, by name.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    needs: Mutex<BTreeMap<&'static str, NeedState>>,
+    changed: Notify,
+}
+
+/// The state of one thing that the process needs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NeedState {
+    /// It can be used.
+    Ready,
+    /// Something is wrong with it that does not keep this process from its work: a shared replica that lags would
+    /// otherwise take every process out of service at once.
+    Degraded(Reason),
+    /// It cannot be used: the process is not ready.
+    NotReady(Reason),
+}
+
+/// Why something is not as it should be.
+#[derive(Clone, Debug)]
+pub struct Reason {
+    /// For `/readyz`: for people, without internals.
+    text: String,
+    /// For the log: the errors behind it.
+    causes: Option<String>,
+}
+
+impl Reason {
+    /// A text for people; the error behind it, with all its causes, is for the log alone.
+    pub fn new(text: impl Into<String>, error: &dyn std::error::Error) -> Self {
+        Self {
+            text: text.into(),
+            causes: Some(crate::logs::with_causes(error)),
+        }
+    }
+
+    /// An error whose text is for people; its causes are for the log alone.
+    pub fn of_error(error: &dyn std::error::Error) -> Self {
+        Self {
+            text: error.to_string(),
+            causes: error.source().map(crate::logs::with_causes),
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Reason {
+    fn from(text: T) -> Self {
+        Self {
+            text: text.into(),
+            causes: None,
+        }
+    }
+}
+
+/// Causes are not compared: a database that is unavailable in changing ways is reported once.
+impl PartialEq for Reason {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.causes {
+            Some(causes) => write!(f, "{}: {causes}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
 }
 
 impl Readiness {
-    /// `need` is there.
-    pub fn fine(&self, need: &'static str) {
-        self.set(need, State::Fine);
+    /// `need` can be used.
+    pub fn ready(&self, need: &'static str) {
+        self.set(need, NeedState::Ready);
     }
 
-    /// `need` is not there: the process is not ready. The reason is for people and holds no internals.
-    pub fn missing(&self, need: &'static str, reason: impl Into<String>) {
-        self.set(need, State::Missing(reason.into()));
+    /// `need` cannot be used: the process is not ready.
+    pub fn not_ready(&self, need: &'static str, reason: impl Into<Reason>) {
+        self.set(need, NeedState::NotReady(reason.into()));
     }
 
-    /// Something is wrong with `need` that does not keep this process from its work: a shared replica that lags
-    /// would otherwise take every process out of service at once.
-    pub fn warn(&self, need: &'static str, reason: impl Into<String>) {
-        self.set(need, State::Degraded(reason.into()));
+    /// Something is wrong with `need` that does not keep this process from its work.
+    pub fn degraded(&self, need: &'static str, reason: impl Into<Reason>) {
+        self.set(need, NeedState::Degraded(reason.into()));
     }
 
-    /// Whether all that is needed is there. False before anything was told.
+    /// Notes a need that has not been checked yet, without a log line: until then the process is not ready.
+    pub(super) fn expect(&self, need: &'static str) {
+        let state = NeedState::NotReady("not checked yet".into());
+        self.needs().entry(need).or_insert(state);
+    }
+
+    /// Whether all that is needed is there. False before anything is known.
     pub fn is_ready(&self) -> bool {
-        let needs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        !needs.is_empty() && !needs.values().any(|state| matches!(state, State::Missing(_)))
+        let needs = self.needs();
+        !needs.is_empty()
+            && !needs
+                .values()
+                .any(|state| matches!(state, NeedState::NotReady(_)))
+    }
+
+    /// Waits until all that is needed is there.
+    pub async fn until_ready(&self) {
+        loop {
+            let changed = self.0.changed.notified();
+            if self.is_ready() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// What is wrong, by need.
     pub fn reasons(&self) -> BTreeMap<&'static str, String> {
-        let needs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let reason = |state: &State| match state {
-            State::Fine => None,
-            State::Degraded(reason) | State::Missing(reason) => Some(reason.clone()),
+        let reason = |state: &NeedState| match state {
+            NeedState::Ready => None,
+            NeedState::Degraded(reason) | NeedState::NotReady(reason) => Some(reason.text.clone()),
         };
-        needs
+        let needs = self.needs();
+        let reasons = needs
             .iter()
-            .filter_map(|(need, state)| Some((*need, reason(state)?)))
-            .collect()
+            .filter_map(|(need, state)| Some((*need, reason(state)?)));
+        reasons.collect()
     }
 
-    /// One log line a change.
-    fn set(&self, need: &'static str, state: State) {
-        let mut needs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Notes the state of `need`; writes one log line per change.
+    pub fn set(&self, need: &'static str, state: NeedState) {
+        let mut needs = self.needs();
         if needs.get(need) == Some(&state) {
             return;
         }
         match &state {
-            State::Fine => crate::notice!("{need}: ready"),
-            State::Degraded(reason) => tracing::warn!("{need}: {reason}"),
-            State::Missing(reason) => tracing::warn!("waiting for {need}: {reason}"),
+            NeedState::Ready => crate::notice!("{need}: ready"),
+            NeedState::Degraded(reason) => tracing::warn!("{need}: {reason}"),
+            NeedState::NotReady(reason) => tracing::warn!("waiting for {need}: {reason}"),
         }
         needs.insert(need, state);
+        drop(needs);
+        self.0.changed.notify_waiters();
+    }
+
+    fn needs(&self) -> MutexGuard<'_, BTreeMap<&'static str, NeedState>> {
+        self.0.needs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -72,18 +162,32 @@ impl Readiness {
 mod tests {
     use super::*;
 
-    #[test]
-    fn ready_when_nothing_is_missing() {
+    #[tokio::test]
+    async fn process_is_ready_when_no_need_is_not_ready() {
         let readiness = Readiness::default();
         assert!(!readiness.is_ready(), "nothing known yet");
-        readiness.missing("database", "does not answer");
-        readiness.warn("replica", "60 s behind");
+        readiness.not_ready("database", "does not answer");
+        readiness.degraded("replica", "60 s behind");
         assert!(!readiness.is_ready());
-        readiness.fine("database");
+        let (waiting, ()) = tokio::join!(readiness.until_ready(), async { readiness.ready("database") });
+        let () = waiting;
         assert!(readiness.is_ready());
         assert_eq!(
             readiness.reasons().into_iter().collect::<Vec<_>>(),
             [("replica", "60 s behind".to_owned())]
         );
+    }
+
+    #[test]
+    fn reason_shows_causes_in_the_log_only() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the database is not available")]
+        struct Unavailable(#[source] fmt::Error);
+        let reason = Reason::of_error(&Unavailable(fmt::Error));
+        let logged = reason.to_string();
+        assert!(logged.len() > reason.text.len(), "{logged}");
+        let readiness = Readiness::default();
+        readiness.not_ready("database", reason);
+        assert_eq!(readiness.reasons()["database"], "the database is not available");
     }
 }

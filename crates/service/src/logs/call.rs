@@ -7,18 +7,42 @@ use std::fmt::{self, Write};
 const SHOWN: usize = 600;
 
 /// A call to be logged: its name and its parameters in order.
+#[derive(Debug)]
 pub struct Call {
+    name: &'static str,
     text: String,
     any: bool,
 }
 
 impl Call {
     /// A call of this name without parameters so far.
-    pub fn new(name: &str) -> Self {
+    pub fn new(name: &'static str) -> Self {
         Self {
+            name,
             text: format!("{name}("),
             any: false,
         }
+    }
+
+    /// The name of what is called.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Runs an internal call of `module`: logs it at INFO before, and at DEBUG after it what it returned, as `shown`
+    /// writes it. An error is not logged here: its caller reports it.
+    pub async fn run<T, E, D: fmt::Display>(
+        self,
+        component: &'static str,
+        module: &'static str,
+        inner: impl Future<Output = Result<T, E>>,
+        shown: impl FnOnce(&T) -> D,
+    ) -> Result<T, E> {
+        let origin = format!("{module}.{}", self.name);
+        tracing::info!(component, origin, "{self}: called");
+        let returned = inner.await?;
+        tracing::debug!(component, origin, "{self}: returning {}", shown(&returned));
+        Ok(returned)
     }
 
     /// Adds a parameter.
@@ -39,7 +63,7 @@ impl fmt::Display for Call {
     }
 }
 
-/// A value that can stand in a [`Call`].
+/// A value that can be an argument of a [`Call`].
 pub trait Argument {
     /// Appends the value as it is shown.
     fn write(self, text: &mut String);
@@ -93,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_reads_as_it_was_written() {
+    fn call_is_written_with_its_arguments() {
         let call = Call::new("search")
             .arg("author", None::<&str>)
             .arg("title", Some("Budapest \"a\" \\"))

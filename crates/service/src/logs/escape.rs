@@ -1,4 +1,4 @@
-//! A value must not be able to start a line of its own, or to play with a terminal.
+//! Escapes log values, so that none can start a line of its own or control a terminal.
 
 use std::fmt::{self, Write};
 

@@ -9,17 +9,16 @@
 
 mod call;
 mod escape;
-mod layer;
-mod line;
+mod format;
 
 pub use call::{Argument, Call};
 
-use std::io;
+use std::{error::Error, io};
 
 use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
-    filter::Targets, layer::SubscriberExt, util::SubscriberInitExt, util::TryInitError,
+    filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt, util::TryInitError,
 };
 
 /// The target of NOTICE events.
@@ -43,7 +42,7 @@ pub struct LogArgs {
         default_value = "notice"
     )]
     pub log_level: Level,
-    /// How a line looks.
+    /// The format of a line.
     #[arg(
         long,
         env = "LOG_FORMAT",
@@ -59,18 +58,18 @@ pub struct LogArgs {
 pub enum Level {
     /// Something is broken.
     Error,
-    /// Something is in the way and will be tried again.
+    /// Something failed and will be tried again.
     #[value(alias = "warning")]
     Warn,
     /// One line for each call of an endpoint.
     Notice,
     /// The calls within, with their parameters.
     Info,
-    /// What they returned, beside what they were given.
+    /// What they returned, together with their parameters.
     Debug,
 }
 
-/// How a line looks.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// `2024-05-06 18:58:09,788 NOTICE frontend - arxiv.search - search(title="Budapest"): called`
@@ -79,24 +78,45 @@ pub enum Format {
     Json,
 }
 
-/// Starts logging for this process; `component` is told of every line that does not name its own.
+/// Starts logging for this process; `component` is written in every line whose event does not name its own.
 ///
 /// # Errors
 /// Logging was started already.
 pub fn init(component: &'static str, settings: LogArgs) -> Result<(), TryInitError> {
-    let layer = layer::LineLayer::new(component, settings.log_format, io::stderr);
+    let format = settings.log_format;
+    let layer = fmt::layer()
+        .fmt_fields(format::SpanFields)
+        .event_format(format::LineFormat { component, format })
+        .with_writer(io::stderr);
     tracing_subscriber::registry()
         .with(filter(settings.log_level))
         .with(layer)
         .try_init()
 }
 
+/// The text of an error and of the errors that caused it: `outer: cause: cause of the cause`. A cause whose text is part
+/// of the text before it is left out. For logs only: causes name hosts and users, which callers should not see.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let of_cause = cause.to_string();
+        if !text.contains(&of_cause) {
+            text = format!("{text}: {of_cause}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
 /// What passes at a level. Libraries never get below WARN: their INFO is not ours, and their DEBUG may hold headers.
 fn filter(level: Level) -> Targets {
-    const OURS: [&str; 6] = [
+    const OURS: [&str; 8] = [
         "arxiv",
         "arxiv_api_server",
         "arxiv_operator",
+        "cluster",
+        "databases",
         "service",
         "storage",
         "upstream",
@@ -124,7 +144,7 @@ mod tests {
     use tracing::Level as Tracing;
 
     #[test]
-    fn each_level_lets_the_more_urgent_ones_pass() {
+    fn level_passes_itself_and_more_urgent_ones() {
         let cases = [
             (Level::Error, [true, false, false, false, false]),
             (Level::Warn, [true, true, false, false, false]),

@@ -5,10 +5,10 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 
-/// Reads the command line and the environment, or ends the process with what is wrong.
+/// Reads the command line and the environment, or ends the process with a message.
 ///
 /// clap names a setting by its option alone, also when the value came from the environment, where most are set: so the
-/// variable is named beside it.
+/// message also names the variable.
 pub fn command_line<T: Parser>() -> T {
     T::try_parse().unwrap_or_else(|error| with_variable(error, T::command()).exit())
 }
@@ -64,8 +64,8 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_variable_too() {
-        let told = |arguments: &[&str]| {
+    fn error_names_option_and_variable() {
+        let message = |arguments: &[&str]| {
             let arguments = std::iter::once(&"program").chain(arguments);
             let error = Program::try_parse_from(arguments).unwrap_err();
             with_variable(error, Program::command()).to_string()
@@ -83,7 +83,7 @@ mod tests {
             (&["--nonsense"], "'--nonsense' found"),
         ];
         for (arguments, expected) in cases {
-            let text = told(arguments);
+            let text = message(arguments);
             assert!(text.contains(expected), "{text}");
         }
     }

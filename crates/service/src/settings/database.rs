@@ -1,4 +1,4 @@
-//! A database address in any of the forms that people have it in, made into one `postgresql://` URL.
+//! A database address in any of its usual forms, as one `postgresql://` URL.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{Environment, SettingError, environment::secret, keywords};
 
-/// What may stand unencoded in the parts of a URL.
+/// The characters that are percent-encoded in the parts of a URL.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -21,10 +21,10 @@ const DEFAULT_PORT: &str = "5432";
 pub struct DatabaseUrl(Url);
 
 impl DatabaseUrl {
-    /// Reads a URL; the schemes `postgres`, `postgresql` and `postgresql+DRIVER` (as `SQLAlchemy` writes it) are one.
+    /// Reads a URL; the schemes `postgres`, `postgresql` and `postgresql+DRIVER` (as `SQLAlchemy` writes it) mean the same.
     ///
     /// # Errors
-    /// It is no such URL or names no host. The error does not repeat it.
+    /// It is not such a URL or names no host. The error does not repeat it.
     pub fn parse(name: &str, text: &str) -> Result<Self, SettingError> {
         let (scheme, rest) = text.trim().split_once("://").ok_or_else(|| {
             SettingError::invalid(name, "is not a URL like postgresql://user:password@host/database")
@@ -46,17 +46,16 @@ impl DatabaseUrl {
         self.0.as_str()
     }
 
-    /// Whether both name the same server (host and port), so that one transaction can span them if the database
-    /// is the same too.
+    /// Whether both name the same database of the same server (host and port), so that one transaction can span them.
     pub fn same_database(&self, other: &Self) -> bool {
-        let place = |url: &Url| {
+        let address = |url: &Url| {
             (
                 url.host_str().map(str::to_owned),
                 url.port(),
                 url.path().to_owned(),
             )
         };
-        place(&self.0) == place(&other.0)
+        address(&self.0) == address(&other.0)
     }
 }
 
@@ -71,11 +70,11 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// The database that the variables with this prefix (`DATABASE_RW`, say) describe, or none.
+/// The database that the variables with this prefix (such as `DATABASE_RW`) describe, or none.
 ///
-/// Forms, of which exactly one may be there: `PREFIX_URL`; `PREFIX_STRING` (libpq's `host=… dbname=…`); or parts:
+/// Forms, of which at most one may be set: `PREFIX_URL`; `PREFIX_STRING` (libpq's `host=… dbname=…`); or parts:
 /// `PREFIX_HOST`, `PREFIX_NAME`, `PREFIX_USER`, and optionally `PREFIX_PORT`, `PREFIX_PASSWORD` or
-/// `PREFIX_PASSWORD_FILE`. A password given beside a URL or string without one is put into it.
+/// `PREFIX_PASSWORD_FILE`. A password that is set in addition to a URL or string without one is put into it.
 ///
 /// # Errors
 /// More than one form, or one that cannot be read.
@@ -139,7 +138,7 @@ pub(super) fn join(
         .iter()
         .map(|(key, value)| format!("{}={}", encode(key), encode(value)))
         .collect();
-    let place = if host.starts_with('/') {
+    let authority = if host.starts_with('/') {
         parameters.push(format!("host={}", encode(host)));
         format!("localhost:{port}")
     } else if host.contains(':') && !host.starts_with('[') {
@@ -156,7 +155,7 @@ pub(super) fn join(
         format!("?{}", parameters.join("&"))
     };
     format!(
-        "postgresql://{}{password}@{place}/{}{query}",
+        "postgresql://{}{password}@{authority}/{}{query}",
         encode(user),
         encode(database)
     )
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_becomes_one_url() {
+    fn each_form_is_read_as_url() {
         let cases: &[(&[(&str, &str)], &str)] = &[
             (
                 &[("DB_URL", "postgresql+asyncpg://u:p@h/d")],
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_but_not_repeated() {
+    fn error_names_the_setting_and_does_not_repeat_its_value() {
         let cases: &[&[(&str, &str)]] = &[
             &[("DB_URL", "mysql://u:hush@h/d")],
             &[("DB_URL", "hush")],
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_tells_no_secret() {
+    fn debug_shows_no_credentials() {
         let url = DatabaseUrl::parse("X", "postgresql://user:hush@h/d").expect("a URL");
         assert_eq!(format!("{url:?}"), "DatabaseUrl(h/d)");
     }

@@ -1,13 +1,13 @@
-//! Where settings are read from.
+//! The source of settings.
 
 use std::{collections::BTreeMap, fs};
 
 use super::SettingError;
 
-/// A file with a secret is not longer than this.
+/// The longest file with a secret.
 const MAX_SECRET_BYTES: usize = 64 * 1024;
 
-/// The environment variables of this process, or those that a test gives.
+/// The environment variables of this process, or those of a test.
 pub struct Environment(Source);
 
 enum Source {
@@ -16,12 +16,12 @@ enum Source {
 }
 
 impl Environment {
-    /// This process's own.
+    /// Those of this process.
     pub fn of_process() -> Self {
         Self(Source::Process)
     }
 
-    /// Just these.
+    /// Exactly these.
     pub fn given<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
         Self(Source::Given(
             pairs

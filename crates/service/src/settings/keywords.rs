@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::database::join;
 
-/// The URL that says the same as the keywords. Keywords without a place of their own in a URL become its parameters.
+/// The URL with the same meaning as the keywords. Keywords that are no part of a URL become its parameters.
 ///
 /// # Errors
 /// What is wrong, without repeating any value.
@@ -46,7 +46,7 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(pairs)
 }
 
-/// A value, quoted or not, with `\` before a character to be taken as it is; and what follows it.
+/// A value, quoted or not, in which `\` quotes the next character; and the rest of the text.
 fn value(text: &str) -> Result<(String, &str), String> {
     let quoted = text.starts_with('\'');
     let body = if quoted { &text[1..] } else { text };

@@ -12,7 +12,7 @@ pub use environment::{Environment, secret};
 /// A setting that cannot be used. Names the setting, never its value.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SettingError {
-    /// The setting is there and cannot be read.
+    /// The setting is set and cannot be read.
     #[error("{name}: {problem}")]
     Invalid {
         /// The environment variable.
@@ -20,7 +20,7 @@ pub enum SettingError {
         /// What is wrong with it.
         problem: String,
     },
-    /// Two forms of one setting are there.
+    /// Two forms of one setting are set.
     #[error("{first} and {second} are both set; keep one of them")]
     Ambiguous {
         /// One environment variable.
@@ -28,7 +28,7 @@ pub enum SettingError {
         /// The other one.
         second: String,
     },
-    /// A setting that is needed is not there.
+    /// A setting that is needed is not set.
     #[error("{name} is not set; {purpose}")]
     Missing {
         /// The environment variable.

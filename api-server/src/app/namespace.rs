@@ -1,0 +1,105 @@
+//! Kubernetes, as far as the served endpoints need it.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use cluster::ClientSettings;
+use kube::{Api, Client};
+use service::health::{Checks, Required};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::{metrics::Counts, readiness, settings::Settings},
+    jobs::{
+        backlog::{Backlog, Quotas},
+        client::Objects,
+        orphans::{self, OrphanQueue},
+        waiters::{MAX_WAITERS, Waiters},
+        watch::{self, Subscribers},
+    },
+    limits::streams::Streams,
+    routes::endpoints::Endpoint,
+};
+
+/// A watch is renewed every minute, so a connection to Kubernetes that is silent for longer is dead.
+const READ_TIMEOUT: Duration = Duration::from_secs(75);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A client of Kubernetes if a served endpoint needs one.
+pub(crate) async fn client(settings: &Settings) -> anyhow::Result<Option<Client>> {
+    let purpose = if settings.serve.any(&[Endpoint::Arxiv]) {
+        "/arxiv"
+    } else if settings.asks_for_tokens() {
+        "ACCESS"
+    } else {
+        return Ok(None);
+    };
+    let client = cluster::client(ClientSettings {
+        connect_timeout: Some(CONNECT_TIMEOUT),
+        read_timeout: READ_TIMEOUT,
+        // Refused requests are reported to the caller, and a lost create is repeated under its own name.
+        retry: false,
+    });
+    let client = client
+        .await
+        .with_context(|| format!("{purpose} needs Kubernetes"))?;
+    Ok(Some(client))
+}
+
+/// The ArxivQuery objects of one namespace, and what this process knows of them.
+pub(crate) struct Namespace {
+    pub(crate) name: String,
+    pub(crate) objects: Arc<Objects>,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) backlog: Arc<Backlog>,
+    pub(crate) streams: Streams,
+}
+
+impl Namespace {
+    /// Connects to nothing yet. Its background tasks end with `tasks`.
+    pub(crate) fn start(
+        client: &Client,
+        settings: &Settings,
+        counts: &Counts,
+        ending: &CancellationToken,
+        checks: &mut Checks,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
+        let name = settings.namespace.as_deref();
+        let name = name.unwrap_or_else(|| client.default_namespace());
+        let api = Api::namespaced(client.clone(), name);
+        let (orphan_queue, orphans) = OrphanQueue::new();
+        let quotas = Quotas {
+            total: count(settings.arxiv_max_pending),
+            per_client: count(settings.arxiv_max_pending_per_client),
+        };
+        let interval = Duration::from_millis(settings.arxiv.min_interval_ms);
+        let namespace = Self {
+            name: name.to_owned(),
+            objects: Arc::new(Objects::new(
+                api.clone(),
+                counts.kubernetes_in_flight.clone(),
+                orphan_queue,
+            )),
+            waiters: Waiters::new(MAX_WAITERS, counts.waiters.clone()),
+            backlog: Backlog::new(quotas, interval, counts.unfinished.clone()),
+            streams: Streams::new(counts.streams.clone(), ending.clone()),
+        };
+        let subscribers = Subscribers {
+            waiters: Arc::clone(&namespace.waiters),
+            backlog: Arc::clone(&namespace.backlog),
+        };
+        tasks.spawn(orphans::delete_all(api, orphans));
+        tasks.spawn(watch::run(Api::namespaced(client.clone(), name), subscribers));
+        let checked = client.clone();
+        checks.add("kubernetes", Required::AtStart, move || {
+            readiness::kubernetes(checked.clone())
+        });
+        namespace
+    }
+}
+
+fn count(setting: u32) -> usize {
+    usize::try_from(setting).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,106 @@
+//! The log of calls, in the format of the existing service: one line when the parameters of a request are known, and one
+//! when its response is ready.
+//!
+//! A handler takes [`CallLog`] and reports its call to it; component and module of the lines come from the route.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::{
+    extract::{FromRequestParts, MatchedPath, Request},
+    middleware::Next,
+    response::Response,
+};
+use http::request::Parts;
+use service::logs::Call;
+
+use crate::{error::ApiError, routes::endpoints::Endpoint};
+
+/// The log of one request's call.
+#[derive(Clone)]
+pub(crate) struct CallLog(Arc<Entry>);
+
+struct Entry {
+    component: &'static str,
+    module: String,
+    /// Set once the parameters are known.
+    call: OnceLock<Call>,
+}
+
+impl CallLog {
+    /// `/arxiv-api` is the backend's module `arxiv_api`, `/arxiv/{name}` the frontend's module `arxiv`.
+    fn of_route(path: &str) -> Self {
+        let name = path.split('/').nth(1).unwrap_or_default();
+        let is_backend = name.parse::<Endpoint>().is_ok_and(Endpoint::is_backend);
+        Self(Arc::new(Entry {
+            component: if is_backend { "backend" } else { "frontend" },
+            module: name.replace('-', "_"),
+            call: OnceLock::new(),
+        }))
+    }
+
+    fn origin(&self, call: &Call) -> String {
+        format!("{}.{}", self.0.module, call.name())
+    }
+
+    /// Logs the call, at NOTICE.
+    pub(crate) fn called(&self, call: Call) {
+        let component = self.0.component;
+        service::notice!(component, origin = self.origin(&call), "{call}: called");
+        // A handler makes one call.
+        let _ = self.0.call.set(call);
+    }
+
+    /// Logs, at DEBUG, what a request is answered whose call is known.
+    fn returning(&self, response: &Response) {
+        if let Some(call) = self.0.call.get() {
+            let (component, status) = (self.0.component, response.status());
+            tracing::debug!(
+                component,
+                origin = self.origin(call),
+                "{call}: returning {status}"
+            );
+        }
+    }
+}
+
+/// Gives each request of an endpoint its [`CallLog`].
+pub(super) async fn log_calls(mut request: Request, next: Next) -> Response {
+    let Some(path) = request.extensions().get::<MatchedPath>() else {
+        return next.run(request).await;
+    };
+    let log = CallLog::of_route(path.as_str());
+    request.extensions_mut().insert(log.clone());
+    let response = next.run(request).await;
+    log.returning(&response);
+    response
+}
+
+impl<S: Sync> FromRequestParts<S> for CallLog {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        // The middleware is around every route.
+        parts.extensions.get().cloned().ok_or_else(ApiError::internal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn component_and_module_come_from_the_route() {
+        for (path, component, origin) in [
+            ("/arxiv", "frontend", "arxiv.f"),
+            ("/arxiv/{name}/events", "frontend", "arxiv.f"),
+            ("/queries", "frontend", "queries.f"),
+            ("/arxiv-api", "backend", "arxiv_api.f"),
+            ("/get-sequence", "backend", "get_sequence.f"),
+            ("/read-results", "backend", "read_results.f"),
+        ] {
+            let log = CallLog::of_route(path);
+            assert_eq!(log.0.component, component, "{path}");
+            assert_eq!(log.origin(&Call::new("f")), origin, "{path}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Connection pools, one per database and user.
+
+use std::time::Duration;
+
+use service::settings::DatabaseUrl;
+use storage::{Access, PgPool, PoolSettings, StorageError, pool};
+
+use crate::Tables;
+
+/// How long an operation waits for a connection; a caller is better off with an error that says when to try again.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A pool that cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the address of the {name} database")]
+pub struct PoolError {
+    name: &'static str,
+    #[source]
+    source: StorageError,
+}
+
+/// Opens pools, which connect when first used.
+pub struct Pools {
+    /// How the databases list this process.
+    pub application_name: &'static str,
+    /// Whether statements are prepared once per connection; off behind a transaction pooler.
+    pub statement_cache: bool,
+    /// The pools so far, by name.
+    pub opened: Vec<(&'static str, PgPool)>,
+}
+
+impl Pools {
+    /// Opens a pool of at most so many connections. To be called within a tokio runtime.
+    pub fn open(
+        &mut self,
+        name: &'static str,
+        url: &DatabaseUrl,
+        access: Access,
+        max_connections: u32,
+    ) -> Result<PgPool, PoolError> {
+        let settings = PoolSettings {
+            access,
+            max_connections,
+            acquire_timeout: ACQUIRE_TIMEOUT,
+            statement_cache: self.statement_cache,
+            application_name: self.application_name.to_owned(),
+        };
+        let pool = pool(url.as_str(), &settings).map_err(|source| PoolError { name, source })?;
+        self.opened.push((name, pool.clone()));
+        Ok(pool)
+    }
+
+    /// Opens the pools of `queries` and `results`: one for both where their addresses are the same.
+    pub fn open_tables(
+        &mut self,
+        [common, results]: [&'static str; 2],
+        tables: &Tables,
+        access: Access,
+        max_connections: u32,
+    ) -> Result<(PgPool, PgPool), PoolError> {
+        let queries_pool = self.open(common, &tables.queries, access, max_connections)?;
+        let results_pool = if tables.queries == tables.results {
+            queries_pool.clone()
+        } else {
+            self.open(results, &tables.results, access, max_connections)?
+        };
+        Ok((queries_pool, results_pool))
+    }
+}

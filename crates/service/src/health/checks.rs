@@ -1,0 +1,177 @@
+//! Checks, again and again, what a process needs. Nothing here ends the process: it waits for what is not there.
+
+use std::{pin::Pin, time::Duration};
+
+use futures::future::join_all;
+
+use super::{Heartbeat, NeedState, Readiness};
+
+/// Until when a need that is not there makes the process not ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Required {
+    /// Always.
+    Always,
+    /// Until it was there for the first time. What is lost later is lost for all processes alike (a database,
+    /// Kubernetes): not ready, none of them would answer, and callers would get no connection in place of a 503 with
+    /// its reason and `Retry-After`.
+    AtStart,
+    /// Never: shared by all processes from the start.
+    Never,
+}
+
+type Check = Box<dyn Fn() -> Pin<Box<dyn Future<Output = NeedState> + Send>> + Send + Sync>;
+
+struct Need {
+    name: &'static str,
+    required: Required,
+    check: Check,
+}
+
+/// What a process needs, and how each is checked.
+pub struct Checks {
+    needs: Vec<Need>,
+    /// The pause after a round that found all that is required.
+    pub pause_when_ready: Duration,
+    /// The pause after a round that did not.
+    pub pause_when_not_ready: Duration,
+}
+
+impl Checks {
+    /// No needs so far. A pause of a few seconds means that much delay until a pod is taken into or out of service.
+    pub fn new(pause_when_ready: Duration, pause_when_not_ready: Duration) -> Self {
+        Self {
+            needs: Vec::new(),
+            pause_when_ready,
+            pause_when_not_ready,
+        }
+    }
+
+    /// Adds a need. `check` has to end in bounded time; one that finds `NotReady` is degraded where the need is not
+    /// required any more.
+    pub fn add<F>(
+        &mut self,
+        name: &'static str,
+        required: Required,
+        check: impl Fn() -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = NeedState> + Send + 'static,
+    {
+        self.needs.push(Need {
+            name,
+            required,
+            check: Box::new(move || Box::pin(check())),
+        });
+    }
+
+    /// Checks all needs at once, in rounds; each round is a beat of `heartbeat`. Never returns.
+    pub async fn run(mut self, readiness: Readiness, heartbeat: Option<Heartbeat>) {
+        if self.needs.is_empty() {
+            // What needs nothing else is ready too.
+            readiness.ready("process");
+        }
+        let required = self.needs.iter().filter(|need| need.required != Required::Never);
+        for need in required {
+            readiness.expect(need.name);
+        }
+        loop {
+            join_all(self.needs.iter_mut().map(|need| need.check(&readiness))).await;
+            if let Some(heartbeat) = &heartbeat {
+                heartbeat.beat();
+            }
+            let pause = if readiness.is_ready() {
+                self.pause_when_ready
+            } else {
+                self.pause_when_not_ready
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+impl Need {
+    async fn check(&mut self, readiness: &Readiness) {
+        let state = (self.check)().await;
+        self.report(state, readiness);
+    }
+
+    fn report(&mut self, found: NeedState, readiness: &Readiness) {
+        let state = match (found, self.required) {
+            (NeedState::Ready, Required::AtStart) => {
+                self.required = Required::Never;
+                NeedState::Ready
+            }
+            (NeedState::NotReady(reason), Required::Never) => NeedState::Degraded(reason),
+            (found, _) => found,
+        };
+        readiness.set(self.name, state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn need(name: &'static str, required: Required) -> Need {
+        Need {
+            name,
+            required,
+            check: Box::new(|| Box::pin(async { NeedState::Ready })),
+        }
+    }
+
+    fn unavailable() -> NeedState {
+        NeedState::NotReady("the database is unavailable".into())
+    }
+
+    #[test]
+    fn need_that_was_there_once_is_degraded_when_lost() {
+        let readiness = Readiness::default();
+        let mut primary = need("sequence", Required::AtStart);
+        let mut other = need("upstream", Required::AtStart);
+        primary.report(unavailable(), &readiness);
+        other.report(NeedState::Ready, &readiness);
+        assert!(!readiness.is_ready(), "never there");
+        primary.report(NeedState::Ready, &readiness);
+        assert!(readiness.is_ready());
+        primary.report(unavailable(), &readiness);
+        other.report(unavailable(), &readiness);
+        assert!(readiness.is_ready(), "there before");
+        assert_eq!(
+            readiness.reasons().into_keys().collect::<Vec<_>>(),
+            ["sequence", "upstream"]
+        );
+        primary.report(NeedState::Ready, &readiness);
+        other.report(NeedState::Ready, &readiness);
+        assert!(readiness.is_ready() && readiness.reasons().is_empty());
+    }
+
+    #[test]
+    fn need_that_is_always_required_is_not_ready_when_lost() {
+        let readiness = Readiness::default();
+        let mut database = need("database", Required::Always);
+        database.report(NeedState::Ready, &readiness);
+        assert!(readiness.is_ready());
+        database.report(unavailable(), &readiness);
+        assert!(!readiness.is_ready());
+        need("replica", Required::Never).report(unavailable(), &readiness);
+        database.report(NeedState::Ready, &readiness);
+        assert!(readiness.is_ready(), "a need that is never required");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn process_is_not_ready_before_every_check_has_ended() {
+        let readiness = Readiness::default();
+        let mut checks = Checks::new(Duration::from_secs(1), Duration::from_secs(1));
+        checks.add("fast", Required::AtStart, async || NeedState::Ready);
+        checks.add("slow", Required::AtStart, async || {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            NeedState::Ready
+        });
+        let started = tokio::time::Instant::now();
+        tokio::select! {
+            () = checks.run(readiness.clone(), None) => {}
+            () = readiness.until_ready() => {}
+        }
+        assert_eq!(started.elapsed(), Duration::from_secs(5));
+    }
+}
