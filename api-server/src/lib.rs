@@ -19,29 +19,26 @@ mod routes;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use axum::Router;
-use prometheus_client::metrics::gauge::Gauge;
 use service::{
     health::{Checks, Liveness, Readiness},
     logs,
-    metrics::Metrics,
     settings::{Environment, command_line},
     signals,
 };
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use upstream::Upstream;
 
+pub use crate::{app::settings::Settings, limits::client::Peer};
 use crate::{
-    app::readiness::{LONGEST_ROUND, PAUSE},
-    app::{App, Registries},
+    app::{
+        App,
+        readiness::{LONGEST_ROUND, PAUSE},
+    },
     auth::AccessControl,
     http::middleware::Layers,
     limits::headers::Fields,
 };
-pub use crate::{app::settings::Settings, limits::client::Peer};
 
-/// Before every metric's name.
-const METRICS_PREFIX: &str = "arxiv_api_server";
 /// What a request may take in addition to its wait at arXiv or for an object: retried creates, a last read, the body.
 const BESIDES_THE_WAIT: Duration = Duration::from_mins(1);
 
@@ -77,17 +74,13 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
 pub struct Process {
     /// All routes within all middleware. It expects a [`Peer`] in the extensions of each request.
     pub router: Router,
-    /// Stopped when the process is dropped.
-    tasks: JoinSet<()>,
-    upstream: Option<Upstream>,
-    settings: Arc<Settings>,
-    connections: Gauge,
-    ending: CancellationToken,
+    app: App,
 }
 
 impl Process {
-    /// Reads the addresses of the databases from `environment`, and starts the background tasks. Takes `client` in place of
-    /// a configured client of Kubernetes. When `ending` is cancelled, requests do not wait any longer.
+    /// Reads the addresses of the databases from `environment`, and starts the background tasks, which end when this is
+    /// dropped. Takes `client` in place of a configured client of Kubernetes. When `ending` is cancelled, requests do not
+    /// wait any longer.
     ///
     /// # Errors
     /// A setting is missing or cannot be used.
@@ -98,18 +91,11 @@ impl Process {
         ending: CancellationToken,
     ) -> anyhow::Result<Self> {
         let (liveness, readiness) = (Liveness::default(), Readiness::default());
-        let metrics = Metrics::with_prefix(METRICS_PREFIX);
         let mut checks = Checks::new(PAUSE, PAUSE);
-        let mut tasks = JoinSet::new();
-        let registries = Registries {
-            metrics: &metrics,
-            checks: &mut checks,
-            tasks: &mut tasks,
-        };
-        let app = App::build(settings, environment, client, ending.clone(), registries).await?;
+        let mut app = App::build(settings, environment, client, ending, &mut checks).await?;
         let heartbeat = liveness.watch("readiness", LONGEST_ROUND);
-        tasks.spawn(checks.run(readiness.clone(), Some(heartbeat)));
-        let settings = Arc::clone(&app.settings);
+        app.tasks.spawn(checks.run(readiness.clone(), Some(heartbeat)));
+        let settings = &app.settings;
         let longest_wait = settings
             .arxiv_wait()
             .max(settings.upstream_patience() + settings.arxiv.timeout());
@@ -122,28 +108,23 @@ impl Process {
             root: settings.root_path.clone(),
             cors: access.origins.layer(),
         };
-        Ok(Self {
-            router: routes::router(&app, &access, layers, liveness, readiness, metrics),
-            tasks,
-            upstream: app.fetches.as_ref().map(|fetches| fetches.upstream.clone()),
-            connections: app.counts.connections,
-            settings,
-            ending,
-        })
+        let router = routes::router(&app, &access, layers, liveness, readiness);
+        Ok(Self { router, app })
     }
 
     /// Serves until the process is asked to end, and then until the requests in flight are answered.
-    async fn serve(mut self, listener: TcpListener) -> anyhow::Result<()> {
-        let drain = Duration::from_secs(self.settings.drain_seconds);
-        let serving = http::server::serve(listener, self.router, self.ending, drain, self.connections);
+    async fn serve(self, listener: TcpListener) -> anyhow::Result<()> {
+        let Self { router, mut app } = self;
+        let drain = Duration::from_secs(app.settings.drain_seconds);
+        let serving = http::server::serve(listener, router, app.ending, drain, app.counts.connections);
         tokio::select! {
             () = serving => {}
             // They run as long as the process: without one of them, requests would wait in vain.
-            ended = self.tasks.join_next() => anyhow::bail!("a background task ended: {ended:?}"),
+            ended = app.tasks.join_next() => anyhow::bail!("a background task ended: {ended:?}"),
         }
-        if let Some(upstream) = self.upstream {
+        if let Some(fetches) = app.fetches {
             // The gate is released only once the connection to arXiv is closed.
-            let _ = tokio::time::timeout(self.settings.arxiv.timeout(), upstream.drained()).await;
+            let _ = tokio::time::timeout(app.settings.arxiv.timeout(), fetches.upstream.drained()).await;
         }
         Ok(())
     }

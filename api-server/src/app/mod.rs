@@ -37,9 +37,13 @@ use crate::{
     routes::writes::Recording,
 };
 
+/// Before every metric's name.
+const METRICS_PREFIX: &str = "arxiv_api_server";
+
 /// What the endpoints share. A process has only what its endpoints need.
 pub(crate) struct App {
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Metrics,
     pub(crate) counts: Counts,
     stores: Stores,
     memory: Memory,
@@ -48,7 +52,9 @@ pub(crate) struct App {
     pub(crate) fetches: Option<Arc<Fetches>>,
     /// Asks Kubernetes for the rights of callers, where that is needed.
     pub(crate) reviewer: Option<Client>,
-    ending: CancellationToken,
+    pub(crate) ending: CancellationToken,
+    /// The tasks besides requests; they end with this.
+    pub(crate) tasks: JoinSet<()>,
 }
 
 /// The limits of memory that all endpoints share.
@@ -58,62 +64,51 @@ struct Memory {
     papers: AnswerRoom,
 }
 
-/// What an [`App`] registers itself with.
-pub(crate) struct Registries<'a> {
-    pub(crate) metrics: &'a Metrics,
-    pub(crate) checks: &'a mut Checks,
-    /// The tasks besides requests.
-    pub(crate) tasks: &'a mut JoinSet<()>,
-}
-
 impl App {
     /// Connects to nothing yet: what is unavailable at the start is waited for. `client` takes the place of the one that
-    /// is configured.
+    /// is configured. What the process needs is added to `checks`.
     pub(crate) async fn build(
         settings: Settings,
         environment: &Environment,
         client: Option<Client>,
         ending: CancellationToken,
-        registries: Registries<'_>,
+        checks: &mut Checks,
     ) -> anyhow::Result<Self> {
-        let Registries {
-            metrics,
-            checks,
-            tasks,
-        } = registries;
+        let metrics = Metrics::with_prefix(METRICS_PREFIX);
+        let counts = Counts::register(&metrics);
         let addresses = Addresses::read(environment, &settings.serve)?;
-        let stores = Stores::open(&settings, &addresses, checks, metrics)?;
+        let stores = Stores::open(&settings, &addresses, checks, &metrics)?;
         let memory = Memory {
             bodies: BodyRoom::new(),
             answers: AnswerRoom::new(ROWS),
             papers: AnswerRoom::new(PAPERS),
         };
-        register_answers(metrics, [memory.answers.clone(), memory.papers.clone()]);
-        let counts = Counts::register(metrics);
+        register_answers(&metrics, [memory.answers.clone(), memory.papers.clone()]);
         let client = match client {
             Some(client) => Some(client),
             None => namespace::client(&settings).await?,
         };
-        let served = client.as_ref().filter(|_| settings.serve.any(&[Endpoint::Arxiv]));
-        let namespace =
-            served.map(|client| Namespace::start(client, &settings, &counts, &ending, checks, tasks));
-        let reviewer = client.filter(|_| settings.asks_for_tokens());
-        if let Some(client) = reviewer.clone() {
+        let mut app = Self {
+            metrics,
+            counts,
+            stores,
+            memory,
+            namespace: None,
+            fetches: None,
+            reviewer: client.clone().filter(|_| settings.asks_for_tokens()),
+            ending,
+            tasks: JoinSet::new(),
+            settings,
+        };
+        app.fetches = app.open_fetches(&addresses)?;
+        if let Some(client) = client.filter(|_| app.settings.serve.any(&[Endpoint::Arxiv])) {
+            app.namespace = Some(Namespace::start(&client, &mut app, checks));
+        }
+        if let Some(client) = app.reviewer.clone() {
             checks.add("access", Required::AtStart, move || {
                 readiness::reviews(client.clone())
             });
         }
-        let mut app = Self {
-            settings: Arc::new(settings),
-            counts,
-            stores,
-            memory,
-            namespace,
-            fetches: None,
-            reviewer,
-            ending,
-        };
-        app.fetches = app.open_fetches(&addresses)?;
         Ok(app)
     }
 

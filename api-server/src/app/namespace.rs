@@ -6,11 +6,9 @@ use anyhow::Context;
 use cluster::ClientSettings;
 use kube::{Api, Client};
 use service::health::{Checks, Required};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{metrics::Counts, readiness, settings::Settings},
+    app::{App, readiness, settings::Settings},
     jobs::{
         backlog::{Backlog, Quotas},
         client::Objects,
@@ -57,15 +55,9 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    /// Connects to nothing yet. Its background tasks end with `tasks`.
-    pub(crate) fn start(
-        client: &Client,
-        settings: &Settings,
-        counts: &Counts,
-        ending: &CancellationToken,
-        checks: &mut Checks,
-        tasks: &mut JoinSet<()>,
-    ) -> Self {
+    /// Connects to nothing yet; starts the background tasks in `app`.
+    pub(crate) fn start(client: &Client, app: &mut App, checks: &mut Checks) -> Self {
+        let (settings, counts) = (&app.settings, &app.counts);
         let name = settings.namespace.as_deref();
         let name = name.unwrap_or_else(|| client.default_namespace());
         let api = Api::namespaced(client.clone(), name);
@@ -75,26 +67,24 @@ impl Namespace {
             per_client: count(settings.arxiv_max_pending_per_client),
         };
         let interval = Duration::from_millis(settings.arxiv.min_interval_ms);
+        let in_flight = counts.kubernetes_in_flight.clone();
         let namespace = Self {
             name: name.to_owned(),
-            objects: Arc::new(Objects::new(
-                api.clone(),
-                counts.kubernetes_in_flight.clone(),
-                orphan_queue,
-            )),
+            objects: Arc::new(Objects::new(api.clone(), in_flight, orphan_queue)),
             waiters: Waiters::new(MAX_WAITERS, counts.waiters.clone()),
             backlog: Backlog::new(quotas, interval, counts.unfinished.clone()),
-            streams: Streams::new(counts.streams.clone(), ending.clone()),
+            streams: Streams::new(counts.streams.clone(), app.ending.clone()),
         };
         let subscribers = Subscribers {
             waiters: Arc::clone(&namespace.waiters),
             backlog: Arc::clone(&namespace.backlog),
         };
-        tasks.spawn(orphans::delete_all(api, orphans));
-        tasks.spawn(watch::run(Api::namespaced(client.clone(), name), subscribers));
-        let checked = client.clone();
+        let watched = Api::namespaced(client.clone(), name);
+        app.tasks.spawn(orphans::delete_all(api, orphans));
+        app.tasks.spawn(watch::run(watched, subscribers));
+        let client = client.clone();
         checks.add("kubernetes", Required::AtStart, move || {
-            readiness::kubernetes(checked.clone())
+            readiness::kubernetes(client.clone())
         });
         namespace
     }

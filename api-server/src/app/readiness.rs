@@ -5,7 +5,7 @@ use std::time::Duration;
 use crd::{ArxivQuery, GROUP};
 use databases::check;
 use kube::{Client, Error, Resource};
-use service::health::{NeedState, Reason};
+use service::health::NeedState;
 use storage::{PgPool, ReplicaState, StorageError, schema::Need};
 use tokio::time::timeout;
 
@@ -17,6 +17,8 @@ pub(crate) const PAUSE: Duration = Duration::from_secs(2);
 pub(crate) const LONGEST_ROUND: Duration = Duration::from_mins(1);
 /// A replica that is further behind is reported.
 const FAR_BEHIND: Duration = Duration::from_secs(30);
+/// The reason while Kubernetes is unavailable.
+const UNAVAILABLE: &str = "Kubernetes does not answer";
 /// One check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -31,9 +33,9 @@ pub(crate) async fn replica(pool: PgPool, need: Need, lag: Lag) -> NeedState {
     let replica = replica.unwrap_or(Err(StorageError::TimedOut));
     lag.record(replica.as_ref().ok().and_then(|state| state.lag));
     match (replica, lag.seen()) {
-        (Err(error), _) => NeedState::NotReady(Reason::of_error(&error)),
+        (Err(error), _) => NeedState::because(error.to_string(), &error),
         (Ok(_), Some(lag)) if lag >= FAR_BEHIND => {
-            NeedState::NotReady(format!("the replica is {} seconds behind", lag.as_secs()).into())
+            NeedState::NotReady(format!("the replica is {} seconds behind", lag.as_secs()))
         }
         (Ok(_), _) => NeedState::Ready,
     }
@@ -45,8 +47,7 @@ pub(crate) async fn reviews(client: Client) -> NeedState {
     match timeout(CHECK_TIMEOUT, self_check(&client)).await {
         Ok(Ok(None)) => NeedState::Ready,
         Ok(Ok(Some(reason))) => NeedState::NotReady(reason.into()),
-        Ok(Err(error)) => NeedState::Degraded(Reason::new("Kubernetes does not answer", &error)),
-        Err(_) => NeedState::Degraded("Kubernetes does not answer".into()),
+        Ok(Err(_)) | Err(_) => NeedState::Degraded(UNAVAILABLE.into()),
     }
 }
 
@@ -63,9 +64,9 @@ pub(crate) async fn kubernetes(client: Client) -> NeedState {
         // It asks to slow down, so it is there.
         Ok(Err(Error::Api(status))) if status.code == 429 => true,
         Ok(Err(error)) => {
-            return NeedState::NotReady(Reason::new("Kubernetes does not answer", &error));
+            return NeedState::because(UNAVAILABLE, &error);
         }
-        Err(_) => return NeedState::NotReady("Kubernetes does not answer".into()),
+        Err(_) => return NeedState::NotReady(UNAVAILABLE.into()),
     };
     if installed {
         NeedState::Ready

@@ -40,11 +40,11 @@ impl Addresses {
             Arxiv, ArxivApi, GetSequence, Queries, ReadQueries, ReadResults, Results, WriteQueries,
             WriteResults,
         };
-        let tables = |access| Tables::read(environment, access);
+        let ro = || Tables::read(environment, Store::QueriesRo, Store::ResultsRo);
         let ro = if served.any(&[Queries, Results, ReadQueries, ReadResults]) {
-            Some(tables(Access::ReadOnly)?)
+            Some(ro()?)
         } else if served.any(&[Arxiv]) {
-            match tables(Access::ReadOnly) {
+            match ro() {
                 Err(SettingError::Missing { .. }) => None,
                 tables => Some(tables?),
             }
@@ -59,10 +59,10 @@ impl Addresses {
             ro,
             rw: served
                 .any(&[WriteQueries, WriteResults])
-                .then(|| tables(Access::ReadWrite))
+                .then(|| Tables::read(environment, Store::QueriesRw, Store::ResultsRw))
                 .transpose()?,
-            sequence: store(GetSequence, Store::SEQUENCE)?,
-            upstream: store(ArxivApi, Store::UPSTREAM)?,
+            sequence: store(GetSequence, Store::Sequence)?,
+            upstream: store(ArxivApi, Store::Upstream)?,
         })
     }
 }

@@ -14,7 +14,7 @@ use axum::Router;
 use http::Uri;
 use service::{
     health::{self, Liveness, Readiness},
-    metrics::{self, Metrics},
+    metrics,
 };
 
 use crate::{
@@ -33,9 +33,8 @@ pub(crate) fn router(
     layers: Layers,
     liveness: Liveness,
     readiness: Readiness,
-    metrics: Metrics,
 ) -> Router {
-    let settings = &*app.settings;
+    let settings = &app.settings;
     let states = app.object_states();
     let mut paths = vec![
         "/healthz",
@@ -51,7 +50,7 @@ pub(crate) fn router(
         .merge(openapi::routes(&settings.described(reads)))
         .merge(pages::routes(&settings.root_path, searchable))
         .merge(health::router(liveness, readiness))
-        .merge(metrics::router(metrics));
+        .merge(metrics::router(app.metrics.clone()));
     for endpoint in settings.serve.iter() {
         paths.push(endpoint.path());
         let of_endpoint = match endpoint {

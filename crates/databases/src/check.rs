@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use service::health::{Checks, NeedState, Reason, Required};
+use service::health::{Checks, NeedState, Required};
 use storage::{
-    PgPool,
+    PgPool, StorageError,
     schema::{self, Need},
 };
 
@@ -13,11 +13,11 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether the schema is there and this user has the rights it needs.
 pub async fn check(pool: &PgPool, need: Need) -> NeedState {
-    match tokio::time::timeout(CHECK_TIMEOUT, schema::check(pool, need)).await {
-        Ok(Ok(None)) => NeedState::Ready,
-        Ok(Ok(Some(reason))) => NeedState::NotReady(reason.into()),
-        Ok(Err(error)) => NeedState::NotReady(Reason::of_error(&error)),
-        Err(_) => NeedState::NotReady("the database did not answer in time".into()),
+    let checked = tokio::time::timeout(CHECK_TIMEOUT, schema::check(pool, need)).await;
+    match checked.unwrap_or(Err(StorageError::TimedOut)) {
+        Ok(None) => NeedState::Ready,
+        Ok(Some(reason)) => NeedState::NotReady(reason.into()),
+        Err(error) => NeedState::because(error.to_string(), &error),
     }
 }
 

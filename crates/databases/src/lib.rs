@@ -1,5 +1,5 @@
 //! The logical databases of the project, which may all be one database: where their addresses are set, their pools, and
-//! whether they can be used. Both processes and the migrations read their addresses from the one table in [`Store`].
+//! whether they can be used. Both processes and the migrations read their addresses from the one table of [`Store`].
 
 mod check;
 mod pools;
@@ -8,81 +8,79 @@ pub use check::{add_check, check};
 pub use pools::{PoolError, Pools};
 
 use service::settings::{DatabaseUrl, Environment, SettingError, database_url};
-use storage::Access;
 
-/// A database, as one user sees it.
+/// A logical database, as one user sees it.
 #[derive(Clone, Copy, Debug)]
-pub struct Store {
-    /// Before the names of its settings: `PREFIX_URL`, `PREFIX_HOST`, …
-    prefix: &'static str,
-    /// The store whose settings are used where this one has none.
-    common: Option<&'static Self>,
-    /// What it holds; completes "… is not set; it names ".
-    holds: &'static str,
+pub enum Store {
+    /// `queries`, to read.
+    QueriesRo,
+    /// `results`, to read.
+    ResultsRo,
+    /// `queries`, to write.
+    QueriesRw,
+    /// `results`, to write.
+    ResultsRw,
+    /// The sequence.
+    Sequence,
+    /// The sequence with its ledger.
+    Ledger,
+    /// The gate and the pages.
+    Upstream,
+    /// `queries`, to migrate.
+    QueriesOwner,
+    /// `results`, to migrate.
+    ResultsOwner,
+    /// The sequence with its ledger, to migrate.
+    SequenceOwner,
+    /// The gate and the pages, to migrate.
+    UpstreamOwner,
 }
 
-const READ_WRITE: Store = Store::new(
-    "DATABASE_RW",
-    None,
-    "the database with queries and results, to write",
-);
-const READ_ONLY: Store = Store::new(
-    "DATABASE_RO",
-    None,
-    "the database with queries and results, to read",
-);
-const OWNER: Store = Store::new(
-    "DATABASE_OWNER",
-    None,
-    "the owner of the database with queries and results",
-);
-
 impl Store {
-    /// The sequence, for its users.
-    pub const SEQUENCE: Self = Self::new("DATABASE_SEQUENCE", None, "the database with the sequence");
-    /// The sequence with its ledger, for the operator.
-    pub const LEDGER: Self = Self::new(
-        "DATABASE_LEDGER",
-        None,
-        "the database with the sequence and its ledger",
-    );
-    /// The gate and the pages.
-    pub const UPSTREAM: Self = Self::new(
-        "DATABASE_UPSTREAM",
-        None,
-        "the database with the gate and the pages",
-    );
-    /// The sequence with its ledger, for the migrations.
-    pub const SEQUENCE_OWNER: Self = Self::new(
-        "DATABASE_SEQUENCE_OWNER",
-        None,
-        "the owner of the sequence database",
-    );
-    /// The gate and the pages, for the migrations.
-    pub const UPSTREAM_OWNER: Self = Self::new(
-        "DATABASE_UPSTREAM_OWNER",
-        Some(&Self::SEQUENCE_OWNER),
-        "the owner of the database with the gate and the pages",
-    );
-
-    const fn new(prefix: &'static str, common: Option<&'static Self>, holds: &'static str) -> Self {
-        Self {
-            prefix,
-            common,
-            holds,
-        }
+    /// Before the names of its settings (`PREFIX_URL`, `PREFIX_HOST`, …); the prefix that counts where it has none of its
+    /// own; and what the latter names.
+    fn settings(self) -> (&'static str, &'static str, &'static str) {
+        const RO: (&str, &str) = ("DATABASE_RO", "the database with queries and results, to read");
+        const RW: (&str, &str) = ("DATABASE_RW", "the database with queries and results, to write");
+        const OWNER: (&str, &str) = (
+            "DATABASE_OWNER",
+            "the owner of the database with queries and results",
+        );
+        const SEQUENCE: (&str, &str) = ("DATABASE_SEQUENCE_OWNER", "the owner of the sequence database");
+        let (own, (common, names)) = match self {
+            Self::QueriesRo => ("DATABASE_QUERIES_RO", RO),
+            Self::ResultsRo => ("DATABASE_RESULTS_RO", RO),
+            Self::QueriesRw => ("DATABASE_QUERIES_RW", RW),
+            Self::ResultsRw => ("DATABASE_RESULTS_RW", RW),
+            Self::Sequence => ("", ("DATABASE_SEQUENCE", "the database with the sequence")),
+            Self::Ledger => (
+                "",
+                ("DATABASE_LEDGER", "the database with the sequence and its ledger"),
+            ),
+            Self::Upstream => (
+                "",
+                ("DATABASE_UPSTREAM", "the database with the gate and the pages"),
+            ),
+            Self::QueriesOwner => ("DATABASE_QUERIES_OWNER", OWNER),
+            Self::ResultsOwner => ("DATABASE_RESULTS_OWNER", OWNER),
+            Self::SequenceOwner => ("", SEQUENCE),
+            Self::UpstreamOwner => ("DATABASE_UPSTREAM_OWNER", SEQUENCE),
+        };
+        (own, common, names)
     }
 
     /// Its address; an error if there is none.
-    pub fn url(&self, environment: &Environment) -> Result<DatabaseUrl, SettingError> {
-        match (database_url(environment, self.prefix)?, self.common) {
-            (Some(url), _) => Ok(url),
-            (None, Some(common)) => common.url(environment),
-            (None, None) => Err(SettingError::missing(
-                format!("{}_URL", self.prefix),
-                format!("it names {}", self.holds),
-            )),
+    pub fn url(self, environment: &Environment) -> Result<DatabaseUrl, SettingError> {
+        let (own, common, names) = self.settings();
+        for prefix in [own, common].into_iter().filter(|prefix| !prefix.is_empty()) {
+            if let Some(url) = database_url(environment, prefix)? {
+                return Ok(url);
+            }
         }
+        Err(SettingError::missing(
+            format!("{common}_URL"),
+            format!("it names {names}"),
+        ))
     }
 }
 
@@ -96,35 +94,11 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// For reads or writes.
-    pub fn read(environment: &Environment, access: Access) -> Result<Self, SettingError> {
-        let (queries, results, common) = match access {
-            Access::ReadOnly => ("DATABASE_QUERIES_RO", "DATABASE_RESULTS_RO", &READ_ONLY),
-            Access::ReadWrite => ("DATABASE_QUERIES_RW", "DATABASE_RESULTS_RW", &READ_WRITE),
-        };
-        Self::of(environment, queries, results, common)
-    }
-
-    /// For the migrations.
-    pub fn of_owner(environment: &Environment) -> Result<Self, SettingError> {
-        Self::of(
-            environment,
-            "DATABASE_QUERIES_OWNER",
-            "DATABASE_RESULTS_OWNER",
-            &OWNER,
-        )
-    }
-
-    fn of(
-        environment: &Environment,
-        queries: &'static str,
-        results: &'static str,
-        common: &'static Store,
-    ) -> Result<Self, SettingError> {
-        let url = |prefix| Store::new(prefix, Some(common), common.holds).url(environment);
+    /// The addresses of both.
+    pub fn read(environment: &Environment, queries: Store, results: Store) -> Result<Self, SettingError> {
         Ok(Self {
-            queries: url(queries)?,
-            results: url(results)?,
+            queries: queries.url(environment)?,
+            results: results.url(environment)?,
         })
     }
 
@@ -158,17 +132,17 @@ mod tests {
             ),
         ] {
             let environment = Environment::given([RW].into_iter().chain(extra));
-            let tables = Tables::read(&environment, Access::ReadWrite).unwrap();
+            let tables = Tables::read(&environment, Store::QueriesRw, Store::ResultsRw).unwrap();
             assert_eq!(tables.are_split(), split, "{extra:?}");
         }
     }
 
     #[test]
-    fn store_without_settings_takes_those_of_its_common_store() {
+    fn store_without_settings_takes_the_common_ones() {
         let sequence = ("DATABASE_SEQUENCE_OWNER_URL", "postgresql://o@h/s");
         let own = ("DATABASE_UPSTREAM_OWNER_URL", "postgresql://o@h/u");
         for (settings, expected) in [(vec![sequence], sequence.1), (vec![sequence, own], own.1)] {
-            let url = Store::UPSTREAM_OWNER.url(&Environment::given(settings)).unwrap();
+            let url = Store::UpstreamOwner.url(&Environment::given(settings)).unwrap();
             assert_eq!(url.as_str(), expected);
         }
     }
@@ -176,17 +150,14 @@ mod tests {
     #[test]
     fn missing_setting_is_named() {
         let none = Environment::given([("X", "y")]);
-        for (missing, error) in [
-            ("DATABASE_LEDGER_URL", Store::LEDGER.url(&none).err()),
-            (
-                "DATABASE_SEQUENCE_OWNER_URL",
-                Store::UPSTREAM_OWNER.url(&none).err(),
-            ),
-            ("DATABASE_RW_URL", Tables::read(&none, Access::ReadWrite).err()),
-            ("DATABASE_RO_URL", Tables::read(&none, Access::ReadOnly).err()),
-            ("DATABASE_OWNER_URL", Tables::of_owner(&none).err()),
+        for (missing, store) in [
+            ("DATABASE_LEDGER_URL", Store::Ledger),
+            ("DATABASE_SEQUENCE_OWNER_URL", Store::UpstreamOwner),
+            ("DATABASE_RW_URL", Store::ResultsRw),
+            ("DATABASE_RO_URL", Store::QueriesRo),
+            ("DATABASE_OWNER_URL", Store::ResultsOwner),
         ] {
-            let error = error.unwrap().to_string();
+            let error = store.url(&none).unwrap_err().to_string();
             assert!(
                 error.starts_with(&format!("{missing} is not set; it names ")),
                 "{error}"

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client, api::PostParams};
-use service::health::{Readiness, Reason};
+use service::health::{NeedState, Readiness};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
@@ -80,12 +80,12 @@ impl Election {
             let began = Instant::now();
             match self.try_acquire(&mut seen).await {
                 Ok(Attempt::Acquired(lease)) => {
-                    self.readiness.ready(CONDITION);
+                    self.readiness.set(CONDITION, NeedState::Ready);
                     service::notice!("this process is the leader");
                     return self.lead(*lease, began);
                 }
                 Ok(Attempt::HeldBy(holder)) => {
-                    self.readiness.ready(CONDITION);
+                    self.readiness.set(CONDITION, NeedState::Ready);
                     if logged.as_ref() != Some(&holder) {
                         service::notice!("standby: the leader is {holder}");
                         logged = Some(holder);
@@ -132,7 +132,7 @@ impl Election {
                  process",
                 self.name
             );
-            self.readiness.not_ready(CONDITION, Reason::new(reason, error));
+            self.readiness.set(CONDITION, NeedState::NotReady(reason));
         }
     }
 

@@ -29,7 +29,7 @@ pub(crate) async fn migrate() -> anyhow::Result<()> {
 }
 
 fn settings(environment: &Environment) -> Result<MigrateSettings, SettingError> {
-    let tables = Tables::of_owner(environment)?;
+    let tables = Tables::read(environment, Store::QueriesOwner, Store::ResultsOwner)?;
     let url =
         |store: Store| -> Result<String, SettingError> { Ok(store.url(environment)?.as_str().to_owned()) };
     let password = |name: &str| secret(environment, name);
@@ -45,8 +45,8 @@ fn settings(environment: &Environment) -> Result<MigrateSettings, SettingError> 
         .transpose()?;
     Ok(MigrateSettings {
         retention_days,
-        sequence_url: url(Store::SEQUENCE_OWNER)?,
-        upstream_url: url(Store::UPSTREAM_OWNER)?,
+        sequence_url: url(Store::SequenceOwner)?,
+        upstream_url: url(Store::UpstreamOwner)?,
         queries_url: tables.queries.as_str().to_owned(),
         results_url: tables.results.as_str().to_owned(),
         passwords: RolePasswords {

@@ -2,7 +2,7 @@
 
 use crd::ArxivQuery;
 use kube::{Api, api::ListParams};
-use service::health::{NeedState, Reason};
+use service::health::NeedState;
 
 use crate::process::kubernetes::within;
 
@@ -20,5 +20,5 @@ pub(crate) async fn kubernetes(queries: Api<ArxivQuery>) -> NeedState {
         Some(code) => format!("the API server answers with status {code}"),
         None => "the API server does not answer".to_owned(),
     };
-    NeedState::NotReady(Reason::new(reason, &error))
+    NeedState::because(reason, &error)
 }

@@ -5,7 +5,6 @@ use std::{net::SocketAddr, time::Duration};
 use clap::Args;
 use databases::{Store, Tables};
 use service::settings::{DatabaseUrl, Environment, SettingError};
-use storage::Access;
 use upstream::UpstreamArgs;
 
 /// Settings of the controller. The databases are read from the environment alone, as their URLs hold passwords.
@@ -75,9 +74,9 @@ pub(crate) struct Databases {
 impl Databases {
     pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
         Ok(Self {
-            tables: Tables::read(environment, Access::ReadWrite)?,
-            ledger: Store::LEDGER.url(environment)?,
-            upstream: Store::UPSTREAM.url(environment)?,
+            tables: Tables::read(environment, Store::QueriesRw, Store::ResultsRw)?,
+            ledger: Store::Ledger.url(environment)?,
+            upstream: Store::Upstream.url(environment)?,
         })
     }
 }

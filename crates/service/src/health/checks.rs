@@ -30,14 +30,13 @@ struct Need {
 /// What a process needs, and how each is checked.
 pub struct Checks {
     needs: Vec<Need>,
-    /// The pause after a round that found all that is required.
-    pub pause_when_ready: Duration,
-    /// The pause after a round that did not.
-    pub pause_when_not_ready: Duration,
+    pause_when_ready: Duration,
+    pause_when_not_ready: Duration,
 }
 
 impl Checks {
-    /// No needs so far. A pause of a few seconds means that much delay until a pod is taken into or out of service.
+    /// No needs so far. The pauses are those after a round of checks that found all that is required, and after one that
+    /// did not.
     pub fn new(pause_when_ready: Duration, pause_when_not_ready: Duration) -> Self {
         Self {
             needs: Vec::new(),
@@ -67,14 +66,18 @@ impl Checks {
     pub async fn run(mut self, readiness: Readiness, heartbeat: Option<Heartbeat>) {
         if self.needs.is_empty() {
             // What needs nothing else is ready too.
-            readiness.ready("process");
+            readiness.set("process", NeedState::Ready);
         }
         let required = self.needs.iter().filter(|need| need.required != Required::Never);
         for need in required {
             readiness.expect(need.name);
         }
         loop {
-            join_all(self.needs.iter_mut().map(|need| need.check(&readiness))).await;
+            let round = self.needs.iter_mut().map(async |need| {
+                let state = (need.check)().await;
+                need.report(state, &readiness);
+            });
+            join_all(round).await;
             if let Some(heartbeat) = &heartbeat {
                 heartbeat.beat();
             }
@@ -89,11 +92,6 @@ impl Checks {
 }
 
 impl Need {
-    async fn check(&mut self, readiness: &Readiness) {
-        let state = (self.check)().await;
-        self.report(state, readiness);
-    }
-
     fn report(&mut self, found: NeedState, readiness: &Readiness) {
         let state = match (found, self.required) {
             (NeedState::Ready, Required::AtStart) => {

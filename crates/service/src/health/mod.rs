@@ -6,7 +6,7 @@ mod readiness;
 
 pub use checks::{Checks, Required};
 pub use liveness::{Heartbeat, Liveness};
-pub use readiness::{NeedState, Readiness, Reason};
+pub use readiness::{NeedState, Readiness};
 
 use axum::{Json, Router, http::StatusCode, routing::get};
 use serde_json::json;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,86 +17,27 @@ struct Shared {
     changed: Notify,
 }
 
-/// The state of one thing that the process needs.
+/// The state of one thing that the process needs. Reasons are for people and hold no internals.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NeedState {
     /// It can be used.
     Ready,
     /// Something is wrong with it that does not keep this process from its work: a shared replica that lags would
     /// otherwise take every process out of service at once.
-    Degraded(Reason),
+    Degraded(String),
     /// It cannot be used: the process is not ready.
-    NotReady(Reason),
+    NotReady(String),
 }
 
-/// Why something is not as it should be.
-#[derive(Clone, Debug)]
-pub struct Reason {
-    /// For `/readyz`: for people, without internals.
-    text: String,
-    /// For the log: the errors behind it.
-    causes: Option<String>,
-}
-
-impl Reason {
-    /// A text for people; the error behind it, with all its causes, is for the log alone.
-    pub fn new(text: impl Into<String>, error: &dyn std::error::Error) -> Self {
-        Self {
-            text: text.into(),
-            causes: Some(crate::logs::with_causes(error)),
-        }
-    }
-
-    /// An error whose text is for people; its causes are for the log alone.
-    pub fn of_error(error: &dyn std::error::Error) -> Self {
-        Self {
-            text: error.to_string(),
-            causes: error.source().map(crate::logs::with_causes),
-        }
-    }
-}
-
-impl<T: Into<String>> From<T> for Reason {
-    fn from(text: T) -> Self {
-        Self {
-            text: text.into(),
-            causes: None,
-        }
-    }
-}
-
-/// Causes are not compared: a database that is unavailable in changing ways is reported once.
-impl PartialEq for Reason {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.causes {
-            Some(causes) => write!(f, "{}: {causes}", self.text),
-            None => f.write_str(&self.text),
-        }
+impl NeedState {
+    /// Not ready because of an error, whose causes are for the log alone.
+    pub fn because(reason: impl Into<String>, error: &dyn std::error::Error) -> Self {
+        tracing::debug!(error = crate::logs::with_causes(error), "a check failed");
+        Self::NotReady(reason.into())
     }
 }
 
 impl Readiness {
-    /// `need` can be used.
-    pub fn ready(&self, need: &'static str) {
-        self.set(need, NeedState::Ready);
-    }
-
-    /// `need` cannot be used: the process is not ready.
-    pub fn not_ready(&self, need: &'static str, reason: impl Into<Reason>) {
-        self.set(need, NeedState::NotReady(reason.into()));
-    }
-
-    /// Something is wrong with `need` that does not keep this process from its work.
-    pub fn degraded(&self, need: &'static str, reason: impl Into<Reason>) {
-        self.set(need, NeedState::Degraded(reason.into()));
-    }
-
     /// Notes a need that has not been checked yet, without a log line: until then the process is not ready.
     pub(super) fn expect(&self, need: &'static str) {
         let state = NeedState::NotReady("not checked yet".into());
@@ -128,7 +68,7 @@ impl Readiness {
     pub fn reasons(&self) -> BTreeMap<&'static str, String> {
         let reason = |state: &NeedState| match state {
             NeedState::Ready => None,
-            NeedState::Degraded(reason) | NeedState::NotReady(reason) => Some(reason.text.clone()),
+            NeedState::Degraded(reason) | NeedState::NotReady(reason) => Some(reason.clone()),
         };
         let needs = self.needs();
         let reasons = needs
@@ -166,28 +106,16 @@ mod tests {
     async fn process_is_ready_when_no_need_is_not_ready() {
         let readiness = Readiness::default();
         assert!(!readiness.is_ready(), "nothing known yet");
-        readiness.not_ready("database", "does not answer");
-        readiness.degraded("replica", "60 s behind");
+        readiness.set("database", NeedState::NotReady("does not answer".into()));
+        readiness.set("replica", NeedState::Degraded("60 s behind".into()));
         assert!(!readiness.is_ready());
-        let (waiting, ()) = tokio::join!(readiness.until_ready(), async { readiness.ready("database") });
-        let () = waiting;
+        tokio::join!(readiness.until_ready(), async {
+            readiness.set("database", NeedState::Ready);
+        });
         assert!(readiness.is_ready());
         assert_eq!(
             readiness.reasons().into_iter().collect::<Vec<_>>(),
             [("replica", "60 s behind".to_owned())]
         );
-    }
-
-    #[test]
-    fn reason_shows_causes_in_the_log_only() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("the database is not available")]
-        struct Unavailable(#[source] fmt::Error);
-        let reason = Reason::of_error(&Unavailable(fmt::Error));
-        let logged = reason.to_string();
-        assert!(logged.len() > reason.text.len(), "{logged}");
-        let readiness = Readiness::default();
-        readiness.not_ready("database", reason);
-        assert_eq!(readiness.reasons()["database"], "the database is not available");
     }
 }
