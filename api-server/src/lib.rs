@@ -18,6 +18,7 @@ mod routes;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
+use anyhow::Context;
 use axum::Router;
 use service::{
     health::{Checks, Liveness, Readiness},
@@ -63,7 +64,9 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let ending = signals::shutdown()?;
     let (address, served) = (settings.listen, settings.serve.clone());
     let process = Process::build(settings, &Environment::of_process(), None, ending).await?;
-    let listener = service::server::listen(address).await?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("LISTEN: cannot listen at {address}"))?;
     service::notice!("listening at {}, serving {served}", listener.local_addr()?);
     process.serve(listener).await?;
     service::notice!("ended");

@@ -1,10 +1,10 @@
 //! The metrics of this process.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, EncodeMetric},
     metrics::{
         counter::Counter,
         family::Family,
@@ -101,91 +101,79 @@ impl Counts {
     }
 }
 
-/// The connections of each pool, read for each scrape.
-#[derive(Debug)]
-struct PoolUse {
-    pools: Arc<[(&'static str, PgPool)]>,
+/// Gauges whose values are read for each scrape.
+struct Sampled<F> {
+    name: &'static str,
+    help: &'static str,
+    read: F,
 }
 
-/// Adds the pools' use to the metrics.
-pub(crate) fn register_pools(metrics: &Metrics, pools: Vec<(&'static str, PgPool)>) {
-    let pools = pools.into();
-    metrics.register(|registry| registry.register_collector(Box::new(PoolUse { pools })));
+impl<F> std::fmt::Debug for Sampled<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
-impl Collector for PoolUse {
+impl<F, V, const N: usize> Collector for Sampled<F>
+where
+    F: Fn() -> Vec<([(&'static str, &'static str); N], V)> + Send + Sync + 'static,
+    V: EncodeGaugeValue + Default,
+    ConstGauge<V>: EncodeMetric,
+{
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let gauge = ConstGauge::new(0_i64);
-        let mut connections = encoder.encode_descriptor(
-            "database_connections",
-            "Open connections of each pool",
-            None,
-            gauge.metric_type(),
-        )?;
-        for (name, pool) in self.pools.iter() {
+        let kind = ConstGauge::new(V::default()).metric_type();
+        let mut gauges = encoder.encode_descriptor(self.name, self.help, None, kind)?;
+        for (labels, value) in (self.read)() {
+            ConstGauge::new(value).encode(gauges.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds the connections of each pool to the metrics.
+pub(crate) fn register_pools(metrics: &Metrics, pools: Vec<(&'static str, PgPool)>) {
+    let read = move || {
+        let mut counts = Vec::new();
+        for (name, pool) in &pools {
             let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
             let busy = i64::from(pool.size()).saturating_sub(idle).max(0);
-            for (state, count) in [("idle", idle), ("busy", busy)] {
-                let labels = [("pool", *name), ("state", state)];
-                ConstGauge::new(count).encode(connections.encode_family(&labels)?)?;
-            }
+            counts.push(([("pool", *name), ("state", "idle")], idle));
+            counts.push(([("pool", *name), ("state", "busy")], busy));
         }
-        Ok(())
-    }
+        counts
+    };
+    let (name, help) = ("database_connections", "Open connections of each pool");
+    register(metrics, Sampled { name, help, read });
 }
 
-/// How far each replica is behind, as last measured.
-#[derive(Debug)]
-struct Lags(Arc<[(&'static str, Lag)]>);
-
-/// Adds the replicas' lags to the metrics.
+/// Adds the replicas' lags to the metrics, as last measured.
 pub(crate) fn register_lags(metrics: &Metrics, lags: Vec<(&'static str, Lag)>) {
-    let lags = Lags(lags.into());
-    metrics.register(|registry| registry.register_collector(Box::new(lags)));
+    let read = move || {
+        let seen =
+            |(name, lag): &(&'static str, Lag)| Some(([("replica", *name)], lag.seen()?.as_secs_f64()));
+        lags.iter().filter_map(seen).collect()
+    };
+    let (name, help) = (
+        "replica_lag_seconds",
+        "How far each replica is behind its primary, as last measured",
+    );
+    register(metrics, Sampled { name, help, read });
 }
-
-impl Collector for Lags {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let gauge = ConstGauge::new(0.0_f64);
-        let mut lags = encoder.encode_descriptor(
-            "replica_lag_seconds",
-            "How far each replica is behind its primary, as last measured",
-            None,
-            gauge.metric_type(),
-        )?;
-        for (name, lag) in self.0.iter() {
-            if let Some(seen) = lag.seen() {
-                let labels = [("replica", *name)];
-                ConstGauge::new(seen.as_secs_f64()).encode(lags.encode_family(&labels)?)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The memory that is reserved for responses.
-#[derive(Debug)]
-struct Answers([AnswerRoom; 2]);
 
 /// Adds the budgets for responses to the metrics.
-pub(crate) fn register_answers(metrics: &Metrics, rooms: [AnswerRoom; 2]) {
-    metrics.register(|registry| registry.register_collector(Box::new(Answers(rooms))));
+pub(crate) fn register_answers(metrics: &Metrics, budgets: [AnswerRoom; 2]) {
+    let read = move || {
+        let bytes = |room: &AnswerRoom| i64::try_from(room.taken()).unwrap_or(i64::MAX);
+        let of = |room: &AnswerRoom| ([("budget", room.name())], bytes(room));
+        budgets.iter().map(of).collect()
+    };
+    let (name, help) = (
+        "response_memory_bytes",
+        "Memory reserved for large responses that are being written or not read yet",
+    );
+    register(metrics, Sampled { name, help, read });
 }
 
-impl Collector for Answers {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let gauge = ConstGauge::new(0_i64);
-        let mut taken = encoder.encode_descriptor(
-            "response_memory_bytes",
-            "Memory reserved for large responses that are being written or not read yet",
-            None,
-            gauge.metric_type(),
-        )?;
-        for room in &self.0 {
-            let bytes = i64::try_from(room.taken()).unwrap_or(i64::MAX);
-            let labels = [("budget", room.name())];
-            ConstGauge::new(bytes).encode(taken.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
+fn register(metrics: &Metrics, collector: impl Collector) {
+    metrics.register(|registry| registry.register_collector(Box::new(collector)));
 }

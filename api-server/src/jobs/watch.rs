@@ -13,7 +13,7 @@ use kube::{
     api::{ListParams, WatchEvent, WatchParams},
     core::DeserializeGuard,
 };
-use service::backoff::{Backoff, Delays};
+use service::backoff::Backoff;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::jobs::backlog::Backlog;
@@ -45,17 +45,18 @@ pub(crate) struct Subscribers {
 /// Reports all changes of objects to the subscribers. Never returns: after the end of a watch, without a connection, and
 /// on "too many requests" it waits and continues from where it was.
 pub(crate) async fn run(api: Api<DecodedObject>, subscribers: Subscribers) {
-    let mut delays = RETRY.delays();
+    let mut failures = 0;
     loop {
         match list(&api, &subscribers).await {
             Ok(version) => {
                 // Objects that finished or were deleted while there was no watch are in no list.
                 subscribers.waiters.on_resync();
-                watch(&api, version, &subscribers, &mut delays).await;
+                watch(&api, version, &subscribers, &mut failures).await;
             }
             Err(error) => {
                 interrupted(&error);
-                sleep(delays.after_failure()).await;
+                failures += 1;
+                sleep(RETRY.delay(failures)).await;
             }
         }
     }
@@ -85,12 +86,7 @@ async fn list(api: &Api<DecodedObject>, subscribers: &Subscribers) -> Result<Str
 }
 
 /// Watches until a new list is needed.
-async fn watch(
-    api: &Api<DecodedObject>,
-    mut version: String,
-    subscribers: &Subscribers,
-    delays: &mut Delays,
-) {
+async fn watch(api: &Api<DecodedObject>, mut version: String, subscribers: &Subscribers, failures: &mut u32) {
     let params = WatchParams::default().timeout(WATCH_SECONDS);
     loop {
         let began = Instant::now();
@@ -111,14 +107,15 @@ async fn watch(
                     }
                 }
                 if began.elapsed() > RETRY.base {
-                    delays.reset();
+                    *failures = 0;
                     continue;
                 }
             }
             Err(Error::Api(status)) if status.code == 410 => return,
             Err(error) => interrupted(&error),
         }
-        sleep(delays.after_failure()).await;
+        *failures += 1;
+        sleep(RETRY.delay(*failures)).await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the HTTP/1.1 servers of both processes share. Each of them bounds its connections in its own way.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
@@ -8,21 +8,6 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// The pause after an `accept` that failed, usually because no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// An address that cannot be listened at.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen at {address}; is another process there? LISTEN names another address")]
-pub struct ListenError {
-    address: SocketAddr,
-    #[source]
-    source: io::Error,
-}
-
-/// Listens at an address.
-pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    let listener = TcpListener::bind(address).await;
-    listener.map_err(|source| ListenError { address, source })
-}
 
 /// The next connection. After each failure, `free` frees what it can of file descriptors.
 pub async fn accept(listener: &TcpListener, free: impl Fn()) -> (TcpStream, SocketAddr) {

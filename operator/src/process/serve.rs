@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
+use anyhow::Context as _;
 use axum::Router;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use service::server::{accept, http1, log_end};
@@ -23,7 +24,9 @@ pub(crate) async fn listen(
     address: SocketAddr,
     router: Router,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    let listener = service::server::listen(address).await?;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen at {address}: is another process there? LISTEN names another address")
+    })?;
     service::notice!("health and metrics on {}", listener.local_addr()?);
     Ok(serve(listener, router))
 }
