@@ -200,13 +200,13 @@ fn compare(values: &str, clients: &str, heading: &str) -> (usize, usize) {
 
 #[test]
 fn an_independent_analyser_allows_what_the_table_says_and_nothing_else() {
-    let (yes, no) = compare(NARROWED, "ingress", "Narrowed");
+    let (yes, no) = compare(NARROWED, "ingress", "Restricted");
     assert!(yes > 50 && no > 2000, "{yes} allowed, {no} denied");
 }
 
 #[test]
 fn what_is_open_without_any_values_is_written_down() {
-    let (yes, no) = compare("", chart::NAMESPACE, "As it comes");
+    let (yes, no) = compare("", chart::NAMESPACE, "Defaults");
     assert!(yes > 40 && no > 500, "{yes} allowed, {no} denied");
 }
 
