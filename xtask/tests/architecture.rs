@@ -78,7 +78,11 @@ fn map(folder: &Path, depth: usize) -> Vec<String> {
         let name = path.file_stem().unwrap().to_str().unwrap();
         if path.is_dir() {
             let inside = path.join("mod.rs");
-            let module = if inside.exists() { inside } else { path.with_extension("rs") };
+            let module = if inside.exists() {
+                inside
+            } else {
+                path.with_extension("rs")
+            };
             lines.extend(item(depth, &format!("`{name}/`: {}", summary(&module))));
             lines.extend(map(&path, depth + 1));
         } else if !path.with_extension("").is_dir() {
@@ -102,8 +106,12 @@ fn maps_equal_the_tree() {
     let mut written = page.clone();
     for package in ["api-server", "operator"] {
         let (begin, end) = markers(package);
-        let (before, rest) = written.split_once(&begin).unwrap_or_else(|| panic!("{PAGE} lacks {begin}"));
-        let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{PAGE} lacks {end}"));
+        let (before, rest) = written
+            .split_once(&begin)
+            .unwrap_or_else(|| panic!("{PAGE} lacks {begin}"));
+        let (_, after) = rest
+            .split_once(&end)
+            .unwrap_or_else(|| panic!("{PAGE} lacks {end}"));
         let lines = map(&root().join(package).join("src"), 0).join("\n");
         written = format!("{before}{begin}\n\n{lines}\n\n{end}{after}");
     }
@@ -111,7 +119,10 @@ fn maps_equal_the_tree() {
         fs::write(&path, &written).unwrap();
         return;
     }
-    let differing = page.lines().zip(written.lines()).find(|(is, should)| is != should);
+    let differing = page
+        .lines()
+        .zip(written.lines())
+        .find(|(is, should)| is != should);
     assert!(
         page == written,
         "{PAGE} differs from the tree, first at {differing:?}; write it again with \
@@ -122,7 +133,9 @@ fn maps_equal_the_tree() {
 /// The layers of a package, from low to high, as the page names them.
 fn layers(page: &str, package: &str) -> Vec<String> {
     let begin = format!("Layers of `{package}`, from low to high: ");
-    let (_, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("{PAGE} lacks {begin:?}"));
+    let (_, rest) = page
+        .split_once(&begin)
+        .unwrap_or_else(|| panic!("{PAGE} lacks {begin:?}"));
     let (list, _) = rest.split_once('.').unwrap();
     list.split(',')
         .map(|name| name.trim().trim_matches('`').to_owned())
@@ -138,13 +151,18 @@ fn sources(path: &Path) -> Vec<PathBuf> {
         return Vec::new();
     };
     let below = entries.flat_map(|entry| sources(&entry.unwrap().path()));
-    below.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+    below
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
 }
 
 /// The modules of the crate's root that a source file names, outside of its comments and tests.
 fn imports<'l>(text: &str, layers: &'l [String]) -> Vec<&'l str> {
     let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-    let code: Vec<_> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code: Vec<_> = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
     let code = code.join("\n");
     let mut grouped = String::new();
     for group in code.split("crate::{").skip(1) {
@@ -169,7 +187,11 @@ fn imports<'l>(text: &str, layers: &'l [String]) -> Vec<&'l str> {
             || code.contains(&format!("crate::{layer};"))
             || grouped.iter().any(|path| path.split("::").next() == Some(layer))
     };
-    layers.iter().map(String::as_str).filter(|layer| is_named(layer)).collect()
+    layers
+        .iter()
+        .map(String::as_str)
+        .filter(|layer| is_named(layer))
+        .collect()
 }
 
 #[test]
@@ -190,7 +212,10 @@ fn layers_import_only_from_below() {
             let mut files = sources(&folder.join(layer));
             files.extend(sources(&folder.join(layer).with_extension("rs")));
             files.retain(|file| !file.ends_with("tests.rs"));
-            assert!(!files.is_empty(), "{package} has no layer {layer}, which {PAGE} names");
+            assert!(
+                !files.is_empty(),
+                "{package} has no layer {layer}, which {PAGE} names"
+            );
             for file in files {
                 let text = fs::read_to_string(&file).unwrap();
                 let higher = layers.get(height + 1..).unwrap();
@@ -201,7 +226,11 @@ fn layers_import_only_from_below() {
             }
         }
     }
-    assert!(wrong.is_empty(), "imports from a higher layer:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "imports from a higher layer:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -222,16 +251,26 @@ fn folders_have_at_most_a_dozen_entries() {
             }
         }
     }
-    assert!(large.is_empty(), "more than {MAX_ENTRIES} entries:\n{}", large.join("\n"));
+    assert!(
+        large.is_empty(),
+        "more than {MAX_ENTRIES} entries:\n{}",
+        large.join("\n")
+    );
 }
 
 #[test]
 fn lines_of_pages_are_short() {
     let mut long = Vec::new();
-    let mut folders = vec![root().join("docs"), root().join("docs/adr"), root().join("docs/runbooks")];
+    let mut folders = vec![
+        root().join("docs"),
+        root().join("docs/adr"),
+        root().join("docs/runbooks"),
+    ];
     folders.push(root());
     for folder in folders {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
         for path in entries.map(|entry| entry.unwrap().path()) {
             if path.extension().is_none_or(|extension| extension != "md") {
                 continue;
@@ -243,12 +282,20 @@ fn lines_of_pages_are_short() {
                 // A table's row and a command cannot be wrapped.
                 let wraps = !fenced && !line.starts_with('|');
                 if wraps && line.chars().count() > WIDTH && line.trim().contains(' ') {
-                    long.push(format!("{}:{}", path.strip_prefix(root()).unwrap().display(), number + 1));
+                    long.push(format!(
+                        "{}:{}",
+                        path.strip_prefix(root()).unwrap().display(),
+                        number + 1
+                    ));
                 }
             }
         }
     }
-    assert!(long.is_empty(), "lines over {WIDTH} characters:\n{}", long.join("\n"));
+    assert!(
+        long.is_empty(),
+        "lines over {WIDTH} characters:\n{}",
+        long.join("\n")
+    );
 }
 
 #[test]
