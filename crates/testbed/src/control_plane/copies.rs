@@ -51,10 +51,7 @@ impl ControlPlane {
 
     /// A call of etcd's JSON gateway.
     async fn etcd_call(&self, client: &reqwest::Client, operation: &str, body: &Value) -> Result<Value> {
-        let url = format!(
-            "http://127.0.0.1:{}/v3/kv/{operation}",
-            self.etcd_ports[0].number()
-        );
+        let url = format!("http://127.0.0.1:{}/v3/kv/{operation}", self.etcd_port);
         let answer = client.post(url).json(body).send().await?.error_for_status()?;
         Ok(answer.json().await?)
     }

@@ -9,6 +9,7 @@ mod copies;
 mod crds;
 mod kubeconfig;
 mod processes;
+mod shared;
 mod toolchain;
 
 use std::net::Ipv4Addr;
@@ -27,6 +28,7 @@ use crate::temp_dir::{TempDir, create_passable, write_private};
 use crate::wait;
 pub use access::chart_rules;
 use certificates::Certificates;
+pub use shared::SHARED;
 pub use toolchain::{KUBERNETES_VERSION, Toolchain};
 
 /// 3.4 s on an idle machine; tests of several crates start theirs at once.
@@ -37,15 +39,21 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct ControlPlane {
     // Fields are dropped in this order: first the processes, then their files.
-    api_server: Child,
-    etcd: Child,
-    port: Port,
-    etcd_ports: [Port; 2],
+    processes: Option<Processes>,
+    port: u16,
+    etcd_port: u16,
     certificates: Certificates,
-    admin_token: String,
     toolchain: Toolchain,
     folder: PathBuf,
     _temp_dir: Option<TempDir>,
+}
+
+/// What only the process has that started the control plane.
+#[derive(Debug)]
+struct Processes {
+    api_server: Child,
+    etcd: Child,
+    _ports: [Port; 3],
 }
 
 impl ControlPlane {
@@ -73,12 +81,6 @@ impl ControlPlane {
         Self::launch(folder.to_owned(), None, Some(address)).await
     }
 
-    /// The one that all tests of this process share; each uses a namespace of its own ([`ControlPlane::namespace`]).
-    pub async fn shared() -> Result<&'static Self> {
-        static SHARED: tokio::sync::OnceCell<ControlPlane> = tokio::sync::OnceCell::const_new();
-        SHARED.get_or_try_init(Self::start).await
-    }
-
     async fn launch(folder: PathBuf, temp_dir: Option<TempDir>, node: Option<Ipv4Addr>) -> Result<Self> {
         let toolchain = Toolchain::ready().await?;
         let certificates = Certificates::in_folder(&folder.join("certificates"), node)?;
@@ -100,12 +102,14 @@ impl ControlPlane {
         let etcd = Child::spawn(layout.etcd())?;
         let api_server = Child::spawn(layout.kube_apiserver())?;
         let plane = Self {
-            api_server,
-            etcd,
-            port,
-            etcd_ports: [client, peer],
+            port: port.number(),
+            etcd_port: client.number(),
+            processes: Some(Processes {
+                api_server,
+                etcd,
+                _ports: [port, client, peer],
+            }),
             certificates,
-            admin_token,
             toolchain,
             folder,
             _temp_dir: temp_dir,
@@ -115,7 +119,7 @@ impl ControlPlane {
             &plane.url(),
             plane.certificates.ca(),
             "default",
-            &plane.admin_token,
+            &admin_token,
         )?;
         plane.ready().await?;
         Ok(plane)
@@ -123,12 +127,12 @@ impl ControlPlane {
 
     /// `https://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port.number())
+        format!("https://127.0.0.1:{}", self.port)
     }
 
     /// The API server's port on loopback.
     pub fn port(&self) -> u16 {
-        self.port.number()
+        self.port
     }
 
     /// The kubeconfig of a user in `system:masters`.
@@ -157,25 +161,40 @@ impl ControlPlane {
     }
 
     /// The API server's process.
+    ///
+    /// # Panics
+    ///
+    /// When another process started it: see [`ControlPlane::shared`].
     pub fn api_server(&self) -> &Child {
-        &self.api_server
+        &self.processes().api_server
     }
 
     /// etcd's process.
+    ///
+    /// # Panics
+    ///
+    /// When another process started it: see [`ControlPlane::shared`].
     pub fn etcd(&self) -> &Child {
-        &self.etcd
+        &self.processes().etcd
+    }
+
+    /// All who call this stop, freeze or measure a process, which is an error in the test when others use it too.
+    #[allow(clippy::expect_used, reason = "an error in the test that calls it")]
+    fn processes(&self) -> &Processes {
+        let own = self.processes.as_ref();
+        own.expect("a control plane that this process started (`own_control_plane`)")
     }
 
     /// Starts the API server again after its process has ended, on the same port, and waits until it serves.
     pub async fn start_api_server(&self) -> Result<()> {
-        self.api_server.start_again()?;
+        self.api_server().start_again()?;
         self.ready().await?;
         self.serving_crds().await
     }
 
     /// Starts etcd again after its process has ended, with the same data.
     pub async fn start_etcd(&self) -> Result<()> {
-        self.etcd.start_again()?;
+        self.etcd().start_again()?;
         self.ready().await?;
         // Readiness may be from before. What is asked for without a version is read from etcd.
         let namespaces: Api<Namespace> = Api::all(self.client().await?);
@@ -187,16 +206,16 @@ impl ControlPlane {
 
     /// Stops both in an orderly way.
     pub async fn stop(&self) -> Result<()> {
-        self.api_server.terminate(STOP_LIMIT).await?;
-        self.etcd.terminate(STOP_LIMIT).await?;
+        self.api_server().terminate(STOP_LIMIT).await?;
+        self.etcd().terminate(STOP_LIMIT).await?;
         Ok(())
     }
 
     async fn ready(&self) -> Result<()> {
         let client = self.client().await?;
         let outcome = wait::until("Kubernetes API server ready", READY_LIMIT, async || {
-            anyhow::ensure!(self.etcd.is_running(), "etcd ended\n{}", self.etcd.log_tail());
-            anyhow::ensure!(self.api_server.is_running(), "kube-apiserver ended");
+            anyhow::ensure!(self.etcd().is_running(), "etcd ended\n{}", self.etcd().log_tail());
+            anyhow::ensure!(self.api_server().is_running(), "kube-apiserver ended");
             let request = http::Request::get("/readyz").body(Vec::new())?;
             Ok(client
                 .request_text(request)
@@ -206,7 +225,7 @@ impl ControlPlane {
                 .map(drop))
         })
         .await;
-        outcome.with_context(|| self.api_server.log_tail())
+        outcome.with_context(|| self.api_server().log_tail())
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, kill_process, kill_process_group};
 
 pub use memory::Memory;
 pub use spec::{Account, Death, Spec};
@@ -63,6 +63,15 @@ impl Child {
     pub fn kill9(&self) {
         self.signal(Signal::KILL);
         let _ = self.lock().wait();
+    }
+
+    /// SIGKILL to it and to the processes it has started (those without a process group of their own), and waits until it is gone.
+    pub fn kill9_group(&self) {
+        let mut running = self.lock();
+        if let (Ok(None), Some(pid)) = (running.try_wait(), pid_of(running.id())) {
+            let _ = kill_process_group(pid, Signal::KILL);
+            let _ = running.wait();
+        }
     }
 
     /// SIGSTOP: frozen until [`Child::thaw`].

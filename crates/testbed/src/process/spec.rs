@@ -18,6 +18,7 @@ pub struct Spec {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     log: PathBuf,
+    folder: PathBuf,
     user: Option<Account>,
     stop: Signal,
     death: Death,
@@ -69,6 +70,7 @@ impl Spec {
             args: Vec::new(),
             env: Vec::new(),
             log: log.into(),
+            folder: "/".into(),
             user: None,
             stop: Signal::TERM,
             death: Death::Kill,
@@ -100,6 +102,13 @@ impl Spec {
     #[must_use]
     pub fn envs(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         self.env.extend(variables);
+        self
+    }
+
+    /// Runs in this folder (in `/` unless set).
+    #[must_use]
+    pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = folder.into();
         self
     }
 
@@ -189,7 +198,10 @@ impl Spec {
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         // A process group of its own: Ctrl-C in a terminal reaches us alone, and we stop children in order.
-        command.process_group(0).stdin(Stdio::null()).current_dir("/");
+        command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .current_dir(&self.folder);
         command
     }
 }

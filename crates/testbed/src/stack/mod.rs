@@ -42,7 +42,8 @@ pub struct Options {
     pub arxiv_url: Option<Url>,
     /// The namespace; a fresh one unless given.
     pub namespace: Option<String>,
-    /// Operators watch (and may watch) all namespaces.
+    /// Operators watch (and may watch) all namespaces: those of a control plane of their own, as on a shared one they would
+    /// work on the objects of other tests.
     pub cluster_wide: bool,
     /// A control plane of one's own: needed to kill it.
     pub own_control_plane: bool,
@@ -264,7 +265,7 @@ async fn plane(options: &Options, folder: &Path) -> Result<Plane> {
         let plane = ControlPlane::start_in(&folder.join("control-plane")).await?;
         return Ok(Plane::Own(Box::new(plane)));
     }
-    if options.own_control_plane {
+    if options.own_control_plane || options.cluster_wide {
         return Ok(Plane::Own(Box::new(ControlPlane::start().await?)));
     }
     Ok(Plane::Shared(ControlPlane::shared().await?))
