@@ -33,11 +33,11 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// Builds the operator and the API server, and returns their folder.
 pub(crate) fn build_binaries(release: bool) -> Result<PathBuf> {
     let mut build = cargo();
-    // All packages (except this one, which is running), so that features are the same as for `cargo test --workspace` and
-    // nothing is built twice.
-    build.args(["build", "--workspace", "--exclude", "xtask", "--bins"]);
+    // All packages, so that features are chosen as for `cargo test --workspace` and nothing is built twice. This one, which is
+    // running, is built in just that way (see .cargo/config.toml), so it is not touched.
+    build.args(["build", "--workspace", "--bins"]);
     if release {
-        build.arg("--release");
+        build.args(["--release", "--exclude", "xtask"]);
     }
     run(&mut build)?;
     let program = std::env::current_exe()?;
