@@ -27,7 +27,7 @@ use anyhow::{Context, Result, bail};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use testbed::ControlPlane;
 use testbed::control_plane::SHARED;
-use testbed::toolchain::Toolchain;
+use testbed::control_plane::Toolchain;
 use tokio::sync::oneshot;
 
 use crate::{cargo, output, signals};
