@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// Test programs at once for each core, at most.
-const PER_CORE: usize = 4;
+const PER_CORE: usize = 3;
 /// Memory that stays free: what one program and its servers take at most, with some left.
 const FREE_MEMORY: u64 = 2 << 30;
 /// Share of CPU time that must have been idle lately.
@@ -119,7 +119,7 @@ mod tests {
                 false,
                 true,
             ),
-            ("enough of them", Now { running: 8, ..quiet }, long, false, false),
+            ("enough of them", Now { running: 6, ..quiet }, long, false, false),
             (
                 "no memory",
                 Now {

@@ -189,6 +189,7 @@ async fn prepare(selection: &Selection) -> Result<Prepared> {
             logs,
             cargo: selection.cargo.clone(),
             program: selection.program.clone(),
+            xtask: binaries.join("xtask"),
             control_plane: shared.map(|folder| (SHARED, folder.to_owned())),
             limit: if selection.everything {
                 LIMIT

@@ -23,6 +23,8 @@ pub(super) struct Setup {
     pub(super) program: Vec<String>,
     /// The environment variable with the control plane that all share, where there is one.
     pub(super) control_plane: Option<(&'static str, PathBuf)>,
+    /// This program, as it was built with all others.
+    pub(super) xtask: PathBuf,
     /// A unit that takes longer hangs, and is killed.
     pub(super) limit: Duration,
 }
@@ -56,7 +58,7 @@ impl Running {
     pub(super) fn start(unit: Unit, setup: &Setup) -> Result<Self> {
         let log = setup.logs.join(file_name(&unit.name));
         fs::write(&log, "").with_context(|| log.display().to_string())?;
-        let child = Child::spawn(spec(&unit, setup, &log)?)?;
+        let child = Child::spawn(spec(&unit, setup, &log))?;
         // What took long the last time may take long again.
         let limit = setup.limit.max(unit.estimate * 3);
         Ok(Self {
@@ -99,8 +101,8 @@ impl Running {
     }
 }
 
-fn spec(unit: &Unit, setup: &Setup, log: &Path) -> Result<Spec> {
-    let spec = match &unit.work {
+fn spec(unit: &Unit, setup: &Setup, log: &Path) -> Spec {
+    match &unit.work {
         Work::Tests {
             program,
             tests,
@@ -132,12 +134,11 @@ fn spec(unit: &Unit, setup: &Setup, log: &Path) -> Result<Spec> {
             .arg("--")
             .args(&setup.program),
         // Not by cargo, which would build this program once more: for itself alone it takes fewer features of what it depends on.
-        Work::Node => Spec::new(std::env::current_exe()?, log)
+        Work::Node => Spec::new(&setup.xtask, log)
             .current_dir(cargo::root())
             .envs(std::env::vars_os())
             .args(["e2e", "--short", "--dev"]),
-    };
-    Ok(spec)
+    }
 }
 
 /// What a unit's end and its output mean. `status`: nothing for one that was killed.

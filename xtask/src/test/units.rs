@@ -15,16 +15,9 @@ pub(super) const RUSTC_BOOTSTRAP: &str = "RUSTC_BOOTSTRAP";
 const PART: Duration = Duration::from_mins(1);
 /// What an integration test is taken to need before it was ever run.
 const FIRST_GUESS: Duration = Duration::from_secs(5);
-/// Tests whose limits of time are so short that they need a machine with some CPU time left: part of `PACKAGE TARGET TEST`.
-/// They measure how long a request waits for its turn, or how soon another process takes over.
-const TIMED: [&str; 6] = [
-    "politeness",
-    "leadership",
-    "storage storage failover::",
-    "storage storage gate::",
-    "upstream page turns::",
-    "chaos ",
-];
+/// Words in the names of tests whose limits of time are so short that they need a machine with some CPU time left: they
+/// measure how long a request waits for its turn, or how soon another process or server takes over.
+const TIMED: [&str; 6] = ["chaos", "failover", "gate", "leadership", "politeness", "turns"];
 
 /// One process.
 #[derive(Clone, Debug)]
@@ -67,7 +60,7 @@ impl Unit {
             .iter()
             .map(|test| (test.clone(), times.of(&full(test)).unwrap_or(guess)))
             .collect();
-        let is_timed = |test: &String| TIMED.iter().any(|part| full(test).contains(part));
+        let is_timed = |test: &String| TIMED.iter().any(|word| full(test).contains(word));
         let (timed, usual): (Vec<_>, Vec<_>) = tests.into_iter().partition(|(test, _)| is_timed(test));
         let length = |tests: &[(String, Duration)]| tests.iter().map(|(_, time)| *time).sum::<Duration>();
         let in_parts = !whole && program.integration;
@@ -159,5 +152,124 @@ fn modules(tests: &[String]) -> String {
     match modules.len().checked_sub(SHOWN) {
         Some(more) if more > 0 => format!("{} and {more} more", modules[..SHOWN].join(", ")),
         _ => modules.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(integration: bool) -> Program {
+        Program {
+            package: "p".into(),
+            target: if integration { "it" } else { "lib" }.into(),
+            integration,
+            executable: "/p".into(),
+            folder: "/".into(),
+        }
+    }
+
+    #[test]
+    fn large_programs_run_in_parts_and_timed_tests_apart() {
+        // What; integration; whole; tests with the seconds they took; names of the units, with `!` where they are timed.
+        let cases: &[(&str, bool, bool, &[(&str, u64)], &[&str])] = &[
+            ("nothing to run", true, false, &[], &[]),
+            ("a short one", true, false, &[("a::x", 9), ("b::y", 9)], &["p it"]),
+            (
+                "a long one, whose modules stay together",
+                true,
+                false,
+                &[("a::x", 40), ("a::y", 40), ("b::x", 50), ("c::x", 40)],
+                &["p it: a", "p it: b", "p it: c"],
+            ),
+            (
+                "as selected",
+                true,
+                true,
+                &[("a::x", 90), ("b::x", 90)],
+                &["p it"],
+            ),
+            (
+                "unit tests",
+                false,
+                false,
+                &[("a::x", 90), ("b::x", 90)],
+                &["p (lib)"],
+            ),
+            (
+                "timed tests",
+                true,
+                false,
+                &[("gate::x", 1), ("a::x", 1)],
+                &["!p it: gate", "p it: a"],
+            ),
+            ("timed tests alone", true, false, &[("gate::x", 1)], &["!p it"]),
+            (
+                "many modules",
+                true,
+                false,
+                &[("a::x", 1), ("b::x", 1), ("c::x", 1), ("d::x", 1), ("gate::x", 1)],
+                &["!p it: gate", "p it: a, b, c and 1 more"],
+            ),
+        ];
+        for (what, integration, whole, tests, expected) in cases {
+            let program = program(*integration);
+            let mut times = Times::default();
+            for (test, seconds) in *tests {
+                times.set(
+                    format!("{} {test}", program.name()),
+                    Duration::from_secs(*seconds),
+                );
+            }
+            let names: Vec<String> = tests.iter().map(|(test, _)| (*test).to_owned()).collect();
+            let units = Unit::of_program(&program, &names, &times, *whole);
+            let found: Vec<String> = units
+                .iter()
+                .map(|unit| format!("{}{}", if unit.timed { "!" } else { "" }, unit.name))
+                .collect();
+            assert_eq!(found, *expected, "{what}");
+            let mut run: Vec<String> = units
+                .iter()
+                .flat_map(|unit| match &unit.work {
+                    Work::Tests { tests, .. } => tests.clone(),
+                    _ => Vec::new(),
+                })
+                .collect();
+            run.sort();
+            let mut all = names;
+            all.sort();
+            assert_eq!(run, all, "{what}: each test once");
+        }
+    }
+
+    #[test]
+    fn timed_units_come_first_and_then_the_longest() {
+        let unit = |name: &str, seconds, timed| Unit {
+            name: name.into(),
+            work: Work::Doc,
+            estimate: Duration::from_secs(seconds),
+            timed,
+        };
+        let mut units = [
+            unit("short", 1, false),
+            unit("long", 9, false),
+            unit("timed", 2, true),
+            unit("also long", 9, false),
+            unit("timed and long", 5, true),
+        ];
+        Unit::sort(&mut units);
+        let names = units.each_ref().map(|unit| unit.name.as_str());
+        assert_eq!(names, ["timed and long", "timed", "also long", "long", "short"]);
+    }
+
+    #[test]
+    fn tests_without_remembered_times_are_guessed() {
+        let names = ["a::x".to_owned(), "a::y".to_owned()];
+        let of = |integration| {
+            let units = Unit::of_program(&program(integration), &names, &Times::default(), false);
+            units[0].estimate
+        };
+        assert_eq!(of(true), FIRST_GUESS);
+        assert!(of(false) < Duration::from_secs(1));
     }
 }
