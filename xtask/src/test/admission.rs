@@ -10,7 +10,7 @@ const FREE_MEMORY: u64 = 2 << 30;
 /// Share of CPU time that must have been idle lately.
 const IDLE: f64 = 0.10;
 /// The same while tests run whose limits of time are short.
-const IDLE_FOR_TIMED: f64 = 0.30;
+const IDLE_FOR_TIMED: f64 = 0.25;
 /// A program that has just been started is not seen in the use of the CPU yet. Short ones need not be seen.
 const SETTLING: Duration = Duration::from_secs(2);
 const SHORT: Duration = Duration::from_secs(1);

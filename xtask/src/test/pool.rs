@@ -5,7 +5,6 @@ use std::num::NonZero;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
 use tokio::sync::oneshot;
 
 use super::admission::Now;
@@ -60,10 +59,7 @@ impl<'a> Pool<'a> {
 
     /// Runs them all, or until `stop`: then what runs is killed and counts as failed. Gives what has ended, and how many were not
     /// started.
-    pub(super) async fn run(
-        mut self,
-        mut stop: Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<(Vec<Ended>, usize)> {
+    pub(super) async fn run(mut self, mut stop: Pin<&mut impl Future<Output = ()>>) -> (Vec<Ended>, usize) {
         let mut ticks = tokio::time::interval(TICK);
         while !(self.waiting.is_empty() && self.running.is_empty()) {
             tokio::select! {
@@ -74,12 +70,12 @@ impl<'a> Pool<'a> {
                 }
             }
             self.collect();
-            self.start()?;
+            self.start();
             if self.last_line.elapsed() > SILENCE {
                 self.say_what_runs();
             }
         }
-        Ok((self.ended, self.waiting.len()))
+        (self.ended, self.waiting.len())
     }
 
     fn collect(&mut self) {
@@ -106,15 +102,17 @@ impl<'a> Pool<'a> {
         self.ended.push(ended);
     }
 
-    fn start(&mut self) -> Result<()> {
+    fn start(&mut self) {
         let idle = self.recent.idle();
         while let Some(unit) = self.next(idle) {
             if unit.estimate >= Duration::from_secs(1) {
                 self.last_start = Some(Instant::now());
             }
-            self.running.push(Running::start(unit, self.setup)?);
+            match Running::start(unit.clone(), self.setup) {
+                Ok(running) => self.running.push(running),
+                Err(error) => self.note(Ended::not_started(unit, &error)),
+            }
         }
-        Ok(())
     }
 
     /// The first one that may be started now.

@@ -53,6 +53,22 @@ pub(super) struct Ended {
     pub(super) output: String,
 }
 
+impl Ended {
+    /// The end of a unit that had no beginning.
+    pub(super) fn not_started(unit: Unit, error: &anyhow::Error) -> Self {
+        Self {
+            unit,
+            took: Duration::ZERO,
+            results: Results {
+                failed: 1,
+                ..Results::default()
+            },
+            problem: Some(format!("it cannot be started: {error:#}")),
+            output: String::new(),
+        }
+    }
+}
+
 impl Running {
     /// Starts it.
     pub(super) fn start(unit: Unit, setup: &Setup) -> Result<Self> {

@@ -45,3 +45,47 @@ pub(crate) fn build_binaries(release: bool) -> Result<PathBuf> {
     let target = program.ancestors().nth(2).unwrap_or(Path::new("target"));
     Ok(target.join(if release { "release" } else { "debug" }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The libraries that a command of cargo builds, each with its features.
+    fn libraries(command: &[&str]) -> BTreeSet<String> {
+        let mut cargo = cargo();
+        // The graph is not stable yet: a stable cargo has to be asked in this way.
+        cargo
+            .args(command)
+            .args(["--unit-graph", "-Zunstable-options"])
+            .env("RUSTC_BOOTSTRAP", "1");
+        let output = cargo.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let graph: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let units = graph["units"].as_array().unwrap().iter();
+        units
+            .filter(|unit| unit["mode"] == "build" && unit["target"]["kind"][0] != "bin")
+            .map(|unit| format!("{} {}", unit["pkg_id"], unit["features"]))
+            .collect()
+    }
+
+    #[test]
+    fn libraries_have_the_same_features_in_all_builds() {
+        let of_tests = libraries(&["test", "--workspace", "--no-run"]);
+        for command in [["build", "--bin", "xtask"], ["build", "--workspace", "--bins"]] {
+            let of_command = libraries(&command);
+            let others: Vec<_> = of_command.difference(&of_tests).collect();
+            assert!(
+                others.is_empty(),
+                "cargo {command:?} builds these once more than tests do, see xtask/Cargo.toml: {others:?}"
+            );
+        }
+    }
+}
