@@ -24,13 +24,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use futures::future::OptionFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use testbed::ControlPlane;
 use testbed::control_plane::SHARED;
 use testbed::control_plane::Toolchain;
 use tokio::sync::oneshot;
 
-use crate::{cargo, output, signals};
+use crate::local::signals;
+use crate::{cargo, output};
 use arguments::Selection;
 use machine::CpuTime;
 use pool::Pool;
@@ -42,6 +44,8 @@ use units::{Unit, Work};
 /// Longer than any unit takes on a busy machine; for what a person has selected, long forms of tests too.
 const LIMIT: Duration = Duration::from_mins(10);
 const LIMIT_OF_SELECTED: Duration = Duration::from_hours(1);
+/// From so many processes on, one control plane for all of them costs less than that each of them starts its own.
+const WORTH_SHARING: usize = 3;
 /// Before either was ever run.
 const DOC_GUESS: Duration = Duration::from_secs(30);
 const NODE_GUESS: Duration = Duration::from_mins(4);
@@ -79,7 +83,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
 
 /// Gives how many tests passed and failed.
 async fn run_selection(selection: &Selection) -> Result<(u64, u64)> {
-    let mut stop = pin!(signals::asked_to_end()?);
+    let mut stop = pin!(signals::shutdown_signal()?);
     let (begun, cpu) = (Instant::now(), CpuTime::now());
     let prepared = tokio::select! {
         prepared = prepare(selection) => prepared?,
@@ -137,13 +141,9 @@ async fn prepare(selection: &Selection) -> Result<Prepared> {
     })?;
     let control_plane = async {
         toolchain.1.await.context("the programs of the control plane")??;
-        // A single program starts its own.
-        let plane = if selection.everything {
-            Some(ControlPlane::start().await?)
-        } else {
-            None
-        };
-        anyhow::Ok(plane)
+        // For a selection it is not known yet whether there is more than one program.
+        let plane = selection.everything.then(ControlPlane::start);
+        anyhow::Ok(OptionFuture::from(plane).await.transpose()?)
     };
     let built = async {
         let programs = if selection.builds {
@@ -155,7 +155,7 @@ async fn prepare(selection: &Selection) -> Result<Prepared> {
         let binaries = tokio::task::spawn_blocking(|| cargo::build_binaries(false)).await??;
         anyhow::Ok((programs, binaries))
     };
-    let (control_plane, (programs, binaries)) = tokio::try_join!(control_plane, built)?;
+    let (mut control_plane, (programs, binaries)) = tokio::try_join!(control_plane, built)?;
 
     let target = binaries.parent().unwrap_or(&binaries);
     let logs = target.join("xtask-test");
@@ -164,6 +164,9 @@ async fn prepare(selection: &Selection) -> Result<Prepared> {
     let mut units = Vec::new();
     if selection.programs {
         units = units_of(&programs, selection, &times).await?;
+    }
+    if control_plane.is_none() && units.len() >= WORTH_SHARING {
+        control_plane = Some(ControlPlane::start().await?);
     }
     let mut add = |work: Work, name: &str, guess, timed| {
         units.push(Unit {
@@ -220,7 +223,7 @@ async fn units_of(programs: &[Program], selection: &Selection, times: &Times) ->
 }
 
 fn node_is_possible() -> bool {
-    let missing = e2e::room::missing();
+    let missing = e2e::sandbox::missing();
     if let Some(reason) = &missing {
         output::progress(&format!(
             "\n*** NOT TESTED: the chart on a real node (`cargo xtask e2e`). This machine cannot have one: {reason}\n"
