@@ -30,4 +30,4 @@ pub use identifier::{MAX_ID_CHARS, MAX_IDS};
 pub use parser::{FeedError, parse as parse_feed};
 pub use redirect::RedirectError;
 pub use request::{MAX_PAGE, MAX_RESULTS, PageRequest};
-pub use search::{MAX_VALUE_CHARS, Search, SearchError, SortBy, SortOrder, ValidatedSearch, sent};
+pub use search::{FIELDS, MAX_VALUE_CHARS, Search, SearchError, SortBy, SortOrder, ValidatedSearch, sent};

@@ -12,6 +12,18 @@ use crate::{
 /// The longest value of a search field, in characters.
 pub const MAX_VALUE_CHARS: usize = 512;
 
+/// The fields of words: their names for users, and the prefixes that arXiv knows them by.
+pub const FIELDS: [(&str, &str); 8] = [
+    ("author", "au"),
+    ("title", "ti"),
+    ("journal", "jr"),
+    ("abstract", "abs"),
+    ("category", "cat"),
+    ("comment", "co"),
+    ("reportNumber", "rn"),
+    ("all", "all"),
+];
+
 /// A search as its user typed it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Search {
@@ -134,6 +146,21 @@ pub enum SearchError {
     DatesOutOfOrder,
 }
 
+impl SearchError {
+    /// The name of the field that is invalid; none if it is the search as a whole.
+    pub fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Blank { field }
+            | Self::TooLong { field }
+            | Self::ControlCharacter { field }
+            | Self::NothingToSearch { field }
+            | Self::NoDateOfPapers { field } => Some(field),
+            Self::TooManyIds | Self::NoIdentifier { .. } => Some("idList"),
+            Self::NoField | Self::DatesOutOfOrder => None,
+        }
+    }
+}
+
 /// A search that can be sent.
 ///
 /// A value's words, `"phrases"`, AND, OR, ANDNOT and parentheses are searched for within the value's field; nothing
@@ -150,18 +177,18 @@ pub struct ValidatedSearch {
 impl Search {
     /// Checks the search and builds what arXiv is asked.
     pub fn validate(&self) -> Result<ValidatedSearch, SearchError> {
-        let fields = [
-            ("author", "au", &self.author),
-            ("title", "ti", &self.title),
-            ("journal", "jr", &self.journal),
-            ("abstract", "abs", &self.abstract_text),
-            ("category", "cat", &self.category),
-            ("comment", "co", &self.comment),
-            ("reportNumber", "rn", &self.report_number),
-            ("all", "all", &self.all),
+        let values: [_; FIELDS.len()] = [
+            &self.author,
+            &self.title,
+            &self.journal,
+            &self.abstract_text,
+            &self.category,
+            &self.comment,
+            &self.report_number,
+            &self.all,
         ];
         let mut clauses = Vec::new();
-        for (field, prefix, value) in fields {
+        for ((field, prefix), value) in FIELDS.into_iter().zip(values) {
             let Some(value) = value else { continue };
             check(field, value)?;
             clauses.push(grammar::clause(prefix, value).ok_or(SearchError::NothingToSearch { field })?);

@@ -4,12 +4,14 @@
 // `KubeSchema` writes a second, private copy of each type, which the lint takes for a forgotten `pub`.
 #![allow(unreachable_pub)]
 
+pub mod fields;
 mod reason;
 mod rules;
 mod schema;
 mod spec;
 mod status;
 
+pub use fields::FIELDS;
 pub use reason::{Reason, UnknownReason};
 pub use schema::custom_resource_definition;
 pub use spec::{ArxivQuery, ArxivQuerySpec, CachePolicy, SortBy, SortOrder};

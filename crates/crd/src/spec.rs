@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ArxivQueryStatus, ConditionType, FAIL_FAST_ANNOTATION, Phase, rules};
 
-/// `maxResults` when the spec does not say.
+/// The default of `maxResults`.
 const DEFAULT_MAX_RESULTS: i32 = 8;
-/// `backoffLimit` when the spec does not say: that of a Kubernetes Job.
+/// The default of `backoffLimit`: that of a Kubernetes Job.
 const DEFAULT_BACKOFF_LIMIT: i32 = 6;
 
-/// One arXiv search to run: its result is a number, one row in `queries` and a row in `results` for each paper.
+/// An arXiv search to run. Its result is a number, one row in `queries`, and one row in `results` for each paper.
+///
+/// The documentation and the bounds of each field are in its row of [`FIELDS`](crate::FIELDS).
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[kube(
     group = "arxiv-operator.dev",
@@ -24,7 +26,7 @@ const DEFAULT_BACKOFF_LIMIT: i32 = 6;
     derive = "PartialEq",
     shortname = "aq",
     category = "arxiv",
-    doc = "An arXiv search that runs as a job. It ends Succeeded, with a number, or Failed, with a reason.",
+    doc = "An arXiv search that runs as a job. It ends as Succeeded, with a number, or as Failed, with a reason.",
     selectable = ".status.phase",
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Query-ID", type_ = "integer", json_path = ".status.queryId"),
@@ -52,120 +54,89 @@ const DEFAULT_BACKOFF_LIMIT: i32 = 6;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ArxivQuerySpec {
-    /// Words of an author's name. Words are ANDed; "double quotes" make a phrase; AND, OR, ANDNOT and parentheses
-    /// work within the field.
+    /// [`AUTHOR`](crate::fields::AUTHOR)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
     pub author: Option<String>,
 
-    /// Words of the title, as in `author`.
+    /// [`TITLE`](crate::fields::TITLE)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
     pub title: Option<String>,
 
-    /// Words of the journal reference, as in `author`.
+    /// [`JOURNAL`](crate::fields::JOURNAL)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
     pub journal: Option<String>,
 
-    /// Words of the abstract, as in `author`.
+    /// [`ABSTRACT`](crate::fields::ABSTRACT)
     #[serde(rename = "abstract", skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
     pub abstract_text: Option<String>,
 
-    /// Categories, for example `cs.LG OR stat.ML`, as in `author`.
+    /// [`CATEGORY`](crate::fields::CATEGORY)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
     pub category: Option<String>,
 
-    /// Words of the authors' comment, as in `author`.
+    /// [`COMMENT`](crate::fields::COMMENT)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
     pub comment: Option<String>,
 
-    /// Words of the report number, as in `author`.
+    /// [`REPORT_NUMBER`](crate::fields::REPORT_NUMBER)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
     pub report_number: Option<String>,
 
-    /// Words of any field, as in `author`.
+    /// [`ALL`](crate::fields::ALL)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    #[x_kube(validation = rules::has_a_word(), validation = rules::has_no_controls())]
     pub all: Option<String>,
 
-    /// arXiv identifiers, in every usual form: `2401.01234`, `2401.01234v2`, `hep-th/9901001`, `arXiv:2401.01234`, the
-    /// address of an abstract or PDF. With other search fields, only papers of this list that fit them are found.
-    /// `maxResults` counts for these as well.
+    /// [`ID_LIST`](crate::fields::ID_LIST)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 500), inner(length(max = 128)))]
-    #[x_kube(validation = rules::are_identifiers(), merge_strategy = ListMerge::Atomic)]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub id_list: Option<Vec<String>>,
 
-    /// Only papers whose first version came at this time (RFC 3339) or later, to the minute.
+    /// [`SUBMITTED_AFTER`](crate::fields::SUBMITTED_AFTER)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), extend("format" = "date-time"))]
-    #[x_kube(validation = rules::is_date_of_papers())]
     pub submitted_after: Option<String>,
 
-    /// Only papers whose first version came at this time (RFC 3339) or before, to the minute.
+    /// [`SUBMITTED_BEFORE`](crate::fields::SUBMITTED_BEFORE)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), extend("format" = "date-time"))]
-    #[x_kube(validation = rules::is_date_of_papers())]
     pub submitted_before: Option<String>,
 
-    /// How many papers to store at the most. More than 2000 are fetched in slices.
+    /// [`RESULTS`](crate::fields::RESULTS)
     #[serde(default = "default_max_results")]
-    #[schemars(range(min = 1, max = 30_000))]
     pub max_results: i32,
 
-    /// How many papers of the result to skip.
+    /// [`START`](crate::fields::START)
     #[serde(default)]
-    #[schemars(range(min = 0, max = 30_000))]
     pub start: i32,
 
-    /// What arXiv sorts by; its own default (relevance) when not given.
+    /// [`SORT_BY`](crate::fields::SORT_BY)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort_by: Option<SortBy>,
 
-    /// The direction of the sorting; arXiv's own default (descending) when not given.
+    /// [`SORT_ORDER`](crate::fields::SORT_ORDER)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort_order: Option<SortOrder>,
 
-    /// Whether an answer that was fetched before this query came will do. arXiv's answers change once a day.
+    /// [`CACHE_POLICY`](crate::fields::CACHE_POLICY)
     #[serde(default)]
     pub cache_policy: CachePolicy,
 
-    /// Leaves the query alone, whatever it waits for, until this is false again.
+    /// [`SUSPEND`](crate::fields::SUSPEND)
     #[serde(default)]
     pub suspend: bool,
 
-    /// Queries with a higher priority have their turn at arXiv first.
+    /// [`PRIORITY`](crate::fields::PRIORITY)
     #[serde(default)]
-    #[schemars(range(min = -1_000, max = 1_000))]
     pub priority: i32,
 
-    /// How many broken answers of arXiv are retried before the query fails (6 when not given). Being throttled
-    /// and not reaching arXiv are not counted.
+    /// [`BACKOFF_LIMIT`](crate::fields::BACKOFF_LIMIT)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1_000))]
     pub backoff_limit: Option<i32>,
 
-    /// Seconds, from the first request to arXiv, after which the query fails. Waiting for a turn does not count.
+    /// [`ACTIVE_DEADLINE`](crate::fields::ACTIVE_DEADLINE)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 31_536_000))]
     pub active_deadline_seconds: Option<i64>,
 
-    /// Seconds after its end at which the object is deleted; its rows stay. It is kept when not given.
+    /// [`TTL`](crate::fields::TTL)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 31_536_000))]
     pub ttl_seconds_after_finished: Option<i32>,
 }
 
@@ -174,13 +145,13 @@ fn default_max_results() -> i32 {
 }
 
 impl ArxivQuerySpec {
-    /// Broken answers that are retried before the query fails.
+    /// The number of unusable answers that are retried before the query fails.
     pub fn backoff_limit(&self) -> i32 {
         self.backoff_limit.unwrap_or(DEFAULT_BACKOFF_LIMIT)
     }
 }
 
-/// What arXiv sorts by.
+/// The sort key.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SortBy {
@@ -192,7 +163,12 @@ pub enum SortBy {
     SubmittedDate,
 }
 
-/// The direction of the sorting.
+impl SortBy {
+    /// Its values as they are written.
+    pub const WORDS: &'static [&'static str] = &["relevance", "lastUpdatedDate", "submittedDate"];
+}
+
+/// The sort direction.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SortOrder {
@@ -202,14 +178,24 @@ pub enum SortOrder {
     Descending,
 }
 
-/// Whether an answer that is there already will do.
+impl SortOrder {
+    /// Its values as they are written.
+    pub const WORDS: &'static [&'static str] = &["ascending", "descending"];
+}
+
+/// Whether pages that were fetched before the query was created may be used.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 pub enum CachePolicy {
-    /// Any answer of arXiv's day will do, also one that was fetched before.
+    /// Every page of arXiv's current day may be used.
     #[default]
     Reuse,
-    /// Only an answer that was fetched after the query's object was made will do.
+    /// Only pages that were fetched after the query's object was created.
     Refresh,
+}
+
+impl CachePolicy {
+    /// Its values as they are written.
+    pub const WORDS: &'static [&'static str] = &["Reuse", "Refresh"];
 }
 
 impl ArxivQuery {
@@ -218,7 +204,7 @@ impl ArxivQuery {
         self.status.as_ref().map_or(Phase::Pending, |status| status.phase)
     }
 
-    /// Whether the first upstream error, of whatever class, ends this query (see [`FAIL_FAST_ANNOTATION`]).
+    /// Whether the first error of arXiv, of any class, ends this query (see [`FAIL_FAST_ANNOTATION`]).
     pub fn fails_fast(&self) -> bool {
         self.metadata
             .annotations

@@ -5,6 +5,7 @@
 
 mod assemble;
 mod error;
+mod query;
 mod reason;
 mod settings;
 mod slices;
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 pub use assemble::{Assembled, Distinct, assemble};
 pub use error::UpstreamError;
+pub use query::{SpecError, ValidatedQuery, problems};
 pub use reason::reason;
 pub use settings::{SettingsError, UpstreamArgs};
 pub use slices::slices;
