@@ -42,7 +42,7 @@ const DEFAULTS: PageDefaults = PageDefaults {
 
 const LIMITS: Limits = Limits {
     default_max_results: 8,
-    max_priority: 1_000,
+    max_priority: crd::fields::MAX_PRIORITY,
 };
 
 /// As far as endpoints look at a request.

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use arxiv::MAX_RESULTS;
 use clap::Parser;
+use crd::fields::{MAX_PRIORITY, MAX_SECONDS, MIN_PRIORITY};
 use service::logs::LogArgs;
 use upstream::UpstreamArgs;
 
@@ -48,7 +49,7 @@ pub struct Settings {
     pub(crate) arxiv_wait_ms: u64,
     /// How long the objects that /arxiv creates are kept after their end, in seconds.
     #[arg(long, env = "ARXIV_TTL_SECONDS", default_value_t = 4 * 3600,
-        value_parser = clap::value_parser!(i32).range(0..=31_536_000))]
+        value_parser = clap::value_parser!(i32).range(0..=i64::from(MAX_SECONDS)))]
     pub(crate) arxiv_ttl_seconds: i32,
     /// Whether a query fails for good on arXiv's first error while a caller of GET /arxiv waits for it, instead of being
     /// tried again.
@@ -63,8 +64,8 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) arxiv_max_pending_per_client: u32,
     /// The highest priority that a client of POST /arxiv may give to a query.
-    #[arg(long, env = "ARXIV_MAX_PRIORITY", default_value_t = 1_000, allow_hyphen_values = true,
-        value_parser = clap::value_parser!(i32).range(-1_000..=1_000))]
+    #[arg(long, env = "ARXIV_MAX_PRIORITY", default_value_t = MAX_PRIORITY, allow_hyphen_values = true,
+        value_parser = clap::value_parser!(i32).range(i64::from(MIN_PRIORITY)..=i64::from(MAX_PRIORITY)))]
     pub(crate) arxiv_max_priority: i32,
 
     /// How many milliseconds /arxiv-api waits for its turn at arXiv before it answers 503.

@@ -1,12 +1,10 @@
 //! POST /arxiv.
 
+use crd::fields::{Field, Kind, MAX_ID_CHARS, MAX_IDS, MAX_WORDS_CHARS};
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    error::Code,
-    routes::arxiv::new_query::{Kind, MEMBERS},
-};
+use crate::{error::Code, routes::arxiv::new_query::members};
 use crate::{
     openapi::Schemas, openapi::frontend::upstream_errors, openapi::objects::state,
     openapi::operation::Operation,
@@ -60,9 +58,8 @@ pub(super) fn create(schemas: &mut Schemas) -> Operation {
 }
 
 fn body(schemas: &mut Schemas) -> Value {
-    let properties: Map<_, _> = MEMBERS
-        .iter()
-        .map(|member| (member.name.to_owned(), schema(&member.kind)))
+    let properties: Map<_, _> = members()
+        .map(|(name, field)| (name.to_owned(), schema(field)))
         .collect();
     schemas.named(
         "NewQuery",
@@ -70,14 +67,16 @@ fn body(schemas: &mut Schemas) -> Value {
     )
 }
 
-fn schema(kind: &Kind) -> Value {
-    match kind {
-        Kind::Words => json!({"type": "string", "minLength": 1, "maxLength": arxiv::MAX_VALUE_CHARS}),
-        Kind::Identifiers => json!({"type": "array", "minItems": 1, "maxItems": arxiv::MAX_IDS,
-            "items": {"type": "string", "maxLength": arxiv::MAX_ID_CHARS}}),
-        Kind::Date => json!({"type": "string", "format": "date-time"}),
+fn schema(field: &Field) -> Value {
+    let mut schema = match &field.kind {
+        Kind::Words(_) => json!({"type": "string", "minLength": 1, "maxLength": MAX_WORDS_CHARS}),
+        Kind::Identifiers(_) => json!({"type": "array", "minItems": 1, "maxItems": MAX_IDS,
+            "items": {"type": "string", "maxLength": MAX_ID_CHARS}}),
+        Kind::Date(_) => json!({"type": "string", "format": "date-time"}),
         Kind::Integer(range) => json!({"type": "integer", "minimum": range.start(), "maximum": range.end()}),
-        Kind::Priority => json!({"type": "integer", "minimum": -1_000, "maximum": 1_000}),
         Kind::OneOf(words) => json!({"type": "string", "enum": words}),
-    }
+        Kind::Boolean => json!({"type": "boolean"}),
+    };
+    schema["description"] = Value::from(field.about);
+    schema
 }

@@ -2,6 +2,7 @@
 //! this program.
 
 mod asset;
+mod form;
 
 use std::sync::Arc;
 
@@ -74,7 +75,7 @@ const REDOC: Page = Page {
 impl Page {
     /// The page under a prefix. Its links are relative to the prefix.
     fn under(&self, root: &RootPath) -> impl Fn() -> Response + Clone + Send + Sync + 'static {
-        let text: Arc<str> = self.text.replace("{{root}}", root.as_str()).into();
+        let text: Arc<str> = form::filled(self.text).replace("{{root}}", root.as_str()).into();
         let policy = self.policy;
         move || {
             let headers = [

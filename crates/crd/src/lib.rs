@@ -22,16 +22,16 @@ pub const GROUP: &str = "arxiv-operator.dev";
 
 /// Annotation: `"true"` makes an ArxivQuery fail on its first upstream error, whatever the error's class.
 ///
-/// The API server sets it on what `GET /arxiv` creates, whose caller is told that error and nothing else.
+/// The API server sets it on the objects of `GET /arxiv`, whose caller gets that error.
 pub const FAIL_FAST_ANNOTATION: &str = "arxiv-operator.dev/fail-fast";
 
-/// Label on what an API server made for a client: a hash of who that is.
+/// Label on the objects that an API server creates for a client: a hash of the client's identity.
 ///
-/// The bound of pending queries for each client is kept by it, over all API servers and their restarts.
+/// The limit of pending queries for each client counts by it, over all API servers and their restarts.
 pub const CLIENT_LABEL: &str = "arxiv-operator.dev/client";
 
-/// Annotation on what an API server made under a client's idempotency key: a hash of what the client asked for.
+/// Annotation on the objects that an API server creates under an idempotency key: a hash of the request.
 pub const REQUEST_ANNOTATION: &str = "arxiv-operator.dev/request";
 
-/// Field selector for what still has work to do. It also matches an object that has no status at all.
+/// Field selector for unfinished objects. It also matches an object without status.
 pub const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";

@@ -7,19 +7,19 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the operator tells of an ArxivQuery.
+/// The state of an ArxivQuery, as the operator reports it.
 ///
-/// Kubernetes gives a new object `{observedGeneration: -1, phase: Pending}`, so that no tool takes it for done before
-/// the operator has seen it.
+/// Kubernetes gives a new object the status `{observedGeneration: -1, phase: Pending}`, so that no tool takes it for done
+/// before the operator has seen it.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArxivQueryStatus {
-    /// Where the query stands. Succeeded and Failed are final.
+    /// The phase of the query. Succeeded and Failed are final.
     #[serde(default)]
     pub phase: Phase,
 
-    /// Ready (true once succeeded; its reason tells what a query waits for), Finished (true at both ends), Stalled
-    /// (only once failed).
+    /// Ready (true after success; while false, its reason says what the query waits for), Finished (true after success and
+    /// after failure), Stalled (only after failure).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -28,23 +28,24 @@ pub struct ArxivQueryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// The number in the database: `queries.query_id` and `results.query_id`. Given once.
+    /// The number in the database: `queries.query_id` and `results.query_id`. It is assigned once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_id: Option<i64>,
 
-    /// When arXiv answered, in unix seconds; the database's time when the answer was fetched before this query came.
+    /// When arXiv answered, in unix seconds. For a page that was stored before this query was created, it is the time of the
+    /// database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<i64>,
 
-    /// The HTTP status that arXiv's last answer came with or stands for.
+    /// The HTTP status of arXiv's last answer, or the status that a missing or unusable answer corresponds to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<i32>,
 
-    /// How many papers arXiv found in all.
+    /// The number of papers that arXiv found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_results: Option<i64>,
 
-    /// How many papers were stored.
+    /// The number of papers that were stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_entries: Option<i64>,
 
@@ -53,38 +54,37 @@ pub struct ArxivQueryStatus {
     #[schemars(length(max = 4096))]
     pub query: Option<String>,
 
-    /// Requests to arXiv that failed in a way that counts against `backoffLimit`.
+    /// The number of failed requests to arXiv that count against `backoffLimit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<i32>,
 
-    /// When the query had its first turn at arXiv (or found the answer stored already).
+    /// When the query had its first turn at arXiv, or found its page stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
 
-    /// When the query ended.
+    /// When the query succeeded or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
 
-    /// While arXiv is throttling: when it is asked again; of a query that failed of it, when asking again may have better
-    /// luck.
+    /// While arXiv throttles: when requests go on. After a failure because of throttling: when to try again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Time>,
 
-    /// One line for people: what it waits for, or how it ended.
+    /// One line for people: what the query waits for, or how it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
 }
 
-/// Where a query stands.
+/// The phase of a query.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 pub enum Phase {
     /// Waiting for its turn.
     #[default]
     Pending,
-    /// Had a turn and has more to do: further slices, or a retry.
+    /// It had a turn and needs more: further slices, or a retry.
     Running,
-    /// Left alone until `spec.suspend` is false again.
+    /// It does not run until `spec.suspend` is false again.
     Suspended,
     /// Its rows are recorded. Final.
     Succeeded,
@@ -93,7 +93,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Whether this phase is an end.
+    /// Whether this phase is final.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed)
     }
@@ -116,16 +116,16 @@ impl fmt::Display for Phase {
     }
 }
 
-/// The conditions that a status may hold. Each is stored twice by Kubernetes, so there are few.
+/// The conditions of a status. Kubernetes stores each one twice, so there are few.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ConditionType {
-    /// True once the query has succeeded; kstatus, Flux and `kubectl wait` look at it. While it is false, its reason tells
-    /// what the query waits for.
+    /// True after success; kstatus, Flux and `kubectl wait` read it. While it is false, its reason says what the query waits
+    /// for.
     Ready,
-    /// True at both ends: one condition to wait for, whatever the outcome.
+    /// True after success and after failure: one condition to wait for, whatever the outcome.
     Finished,
-    /// True once the query has failed; absent otherwise. For kstatus it means that an object will not become ready by
-    /// itself, so a query that only waits (for arXiv, for a database) never has it.
+    /// True after failure; absent otherwise. For kstatus it means that an object will not become ready by itself, so a query
+    /// that only waits (for arXiv, for a database) never has it.
     Stalled,
 }
 

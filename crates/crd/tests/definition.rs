@@ -3,7 +3,7 @@
 use crd::custom_resource_definition;
 
 #[test]
-fn the_committed_yaml_is_what_the_types_say() {
+fn committed_yaml_equals_the_generated_definition() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crds/arxivqueries.yaml");
     let committed = std::fs::read_to_string(path).expect("crds/arxivqueries.yaml");
     let committed: serde_json::Value = serde_saphyr::from_str(&committed).expect("YAML");
@@ -12,7 +12,7 @@ fn the_committed_yaml_is_what_the_types_say() {
 }
 
 #[test]
-fn a_new_object_is_pending_and_not_yet_observed() {
+fn new_object_is_pending_and_not_yet_observed() {
     let generated = serde_json::to_value(custom_resource_definition()).expect("JSON");
     let version = &generated["spec"]["versions"][0];
     let status = &version["schema"]["openAPIV3Schema"]["properties"]["status"];

@@ -1,90 +1,100 @@
 //! The query builder.
 
-use arxiv::{MAX_VALUE_CHARS, PageRequest, Search, SortBy, SortOrder, ValidatedSearch};
+use arxiv::{PageRequest, ValidatedSearch};
+use crd::{
+    ArxivQuerySpec, FIELDS, SortBy, SortOrder,
+    fields::{Access, Kind, MAX_WORDS_CHARS},
+};
 use jiff::Timestamp;
+use upstream::{ValidatedQuery, problems};
 use url::Url;
 
 /// Where searches are sent.
 const BASE: &str = "https://export.arxiv.org/api/query";
 
-/// The fields of words, as arXiv names them.
-const PREFIXES: [&str; 8] = ["au", "ti", "jr", "abs", "cat", "co", "rn", "all"];
+/// The fields of words, in the order of their lines.
+fn words() -> impl Iterator<Item = (&'static str, &'static Access<String>)> {
+    FIELDS.iter().filter_map(|field| match &field.kind {
+        Kind::Words(access) => Some((field.name, access)),
+        _ => None,
+    })
+}
 
 /// A search, whose parts are the lines of a text: the fields, a date or two with `/` between them, identifiers. It is
-/// refused with a reason, or asked for in a URL that says it and nothing else, in which each field's words stay in their
-/// field.
+/// refused with a reason, or sent in a URL that says it and nothing else, in which each field's words stay in their field.
 pub fn search(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let mut lines = text.split('\n');
-    let typed = PREFIXES.map(|_| lines.next().filter(|line| !line.is_empty()).map(str::to_owned));
+    let mut spec = empty();
+    for ((_, access), line) in words().zip(&mut lines) {
+        *(access.get_mut)(&mut spec) = (!line.is_empty()).then(|| line.to_owned());
+    }
     let mut dates = lines.next().unwrap_or_default().split('/');
-    let mut date = || dates.next().and_then(|date| date.parse::<Timestamp>().ok());
-    let mut search = Search {
-        submitted_after: date(),
-        submitted_before: date(),
-        ids: lines.map(str::to_owned).collect(),
-        ..of(&typed)
+    let mut date = || {
+        let date = dates.next().filter(|date| date.parse::<Timestamp>().is_ok());
+        date.map(str::to_owned)
     };
-    search.sort_by = (input.len() % 2 == 1).then_some(SortBy::SubmittedDate);
-    search.sort_order = (input.len() % 3 == 1).then_some(SortOrder::Ascending);
-    let validated = match search.validate() {
-        Ok(validated) => validated,
+    (spec.submitted_after, spec.submitted_before) = (date(), date());
+    spec.id_list = Some(lines.map(str::to_owned).collect());
+    spec.sort_by = (input.len() % 2 == 1).then_some(SortBy::SubmittedDate);
+    spec.sort_order = (input.len() % 3 == 1).then_some(SortOrder::Ascending);
+    let validated = match ValidatedQuery::try_from(&spec) {
+        Ok(query) => query.search,
         Err(error) => {
-            let told = error.to_string();
-            assert!(
-                !told.chars().any(char::is_control) && told.len() < 200,
-                "{told:?}"
-            );
+            let problems = problems(&spec);
+            assert_eq!(problems.first(), Some(&error));
+            for text in problems.iter().map(ToString::to_string) {
+                assert!(
+                    !text.chars().any(char::is_control) && text.len() < 200,
+                    "{text:?}"
+                );
+            }
             return;
         }
     };
     let mut clauses = Vec::new();
-    for (index, prefix) in PREFIXES.into_iter().enumerate() {
-        let Some(value) = &typed[index] else { continue };
-        assert!(value.chars().count() <= MAX_VALUE_CHARS);
-        let mut only = PREFIXES.map(|_| None);
-        only[index] = Some(value.clone());
-        let clause = of(&only).validate().unwrap().search_query().to_owned();
+    for (name, access) in words() {
+        let Some(value) = (access.get)(&spec) else {
+            continue;
+        };
+        assert!(value.chars().count() <= MAX_WORDS_CHARS);
+        let mut only = empty();
+        *(access.get_mut)(&mut only) = Some(value.clone());
+        let clause = ValidatedQuery::try_from(&only)
+            .unwrap()
+            .search
+            .search_query()
+            .to_owned();
+        let (_, prefix) = arxiv::FIELDS
+            .into_iter()
+            .find(|(field, _)| *field == name)
+            .unwrap();
         assert_stays_in_field(prefix, value, &clause);
         clauses.push(clause);
     }
-    // What one field holds changes nothing about another one.
+    // The value of one field changes nothing about another field.
     let words = clauses.join(" AND ");
     let rest = validated.search_query().strip_prefix(&words).unwrap();
     assert_is_date_clause(rest.strip_prefix(" AND ").unwrap_or(rest));
     assert_eq!(
         rest.is_empty(),
-        search.submitted_after.or(search.submitted_before).is_none()
+        spec.submitted_after
+            .as_ref()
+            .or(spec.submitted_before.as_ref())
+            .is_none()
     );
     assert!(validated.search_query().len() <= 16 * text.len() + 128);
     assert!(!validated.key().chars().any(char::is_control));
     assert!(validated.key().starts_with(validated.search_query()));
     assert_are_identifiers(validated.id_list());
-    assert_says(&validated, &search);
+    assert_says(&validated, &spec);
 }
 
-/// A search for words alone.
-fn of(typed: &[Option<String>; 8]) -> Search {
-    let [
-        author,
-        title,
-        journal,
-        abstract_text,
-        category,
-        comment,
-        report_number,
-        all,
-    ] = typed.clone();
-    Search {
-        author,
-        title,
-        journal,
-        abstract_text,
-        category,
-        comment,
-        report_number,
-        all,
-        ..Search::default()
+/// A spec without any search field.
+fn empty() -> ArxivQuerySpec {
+    ArxivQuerySpec {
+        max_results: 8,
+        ..ArxivQuerySpec::default()
     }
 }
 
@@ -111,16 +121,16 @@ fn assert_are_identifiers(list: &str) {
     for id in list.split(',').filter(|_| !list.is_empty()) {
         let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '/');
         assert!(!id.is_empty() && id.chars().all(known), "{list:?}");
-        let again = Search {
-            ids: vec![id.to_owned()],
-            ..Search::default()
+        let again = ArxivQuerySpec {
+            id_list: Some(vec![id.to_owned()]),
+            ..empty()
         };
-        assert_eq!(again.validate().unwrap().id_list(), id);
+        assert_eq!(ValidatedQuery::try_from(&again).unwrap().search.id_list(), id);
     }
 }
 
 /// The URL says what is searched for, and nothing else.
-fn assert_says(validated: &ValidatedSearch, search: &Search) {
+fn assert_says(validated: &ValidatedSearch, spec: &ArxivQuerySpec) {
     let request = PageRequest {
         search: validated.clone(),
         start: 4,
@@ -134,8 +144,8 @@ fn assert_says(validated: &ValidatedSearch, search: &Search) {
     let mut expected: Vec<_> = parts.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     assert!(!expected.is_empty());
     expected.extend([("start", "4"), ("max_results", "8")]);
-    expected.extend(search.sort_by.map(|by| ("sortBy", by.as_str())));
-    expected.extend(search.sort_order.map(|order| ("sortOrder", order.as_str())));
+    expected.extend(spec.sort_by.map(|_| ("sortBy", "submittedDate")));
+    expected.extend(spec.sort_order.map(|_| ("sortOrder", "ascending")));
     let pairs: Vec<_> = url.query_pairs().into_owned().collect();
     let pairs: Vec<_> = pairs
         .iter()

@@ -7,13 +7,10 @@ use jiff::Timestamp;
 use kube::{Api, Client};
 use storage::{FailureRecord, Ledger, Pages, Records};
 use tokio::sync::Semaphore;
+use upstream::ValidatedQuery;
 use uuid::Uuid;
 
-use super::{
-    error::Error,
-    report::events::Events,
-    validate::{Validated, validate},
-};
+use super::{error::Error, report::events::Events, validate::validate};
 use crate::{
     fetch::{progress::Progress, tracker::Tracker},
     process::metrics::Metrics,
@@ -49,7 +46,7 @@ pub(crate) struct Query {
     pub(crate) object: Arc<ArxivQuery>,
     pub(crate) uid: Uuid,
     /// The search of the spec, or why it is invalid.
-    pub(crate) search: Result<Validated, FailureRecord>,
+    pub(crate) search: Result<ValidatedQuery, FailureRecord>,
     /// The search as it is sent to arXiv, if it is valid.
     pub(crate) sent: Option<String>,
     pub(crate) progress: Progress,

@@ -7,9 +7,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use storage::{PageEntry, PageHead, PageKey, Pages, Paper, Papers, ResultRow, StorageError};
-use upstream::{Distinct, PageSelector, key, slices};
-
-use super::validate::Validated;
+use upstream::{Distinct, PageSelector, ValidatedQuery, key, slices};
 
 /// All pages of a query, in their order; there is always a first one.
 #[derive(Debug, Default, Eq, PartialEq)]
@@ -34,7 +32,7 @@ pub(crate) struct MissingPage {
 /// Looks up the pages of a query, in their order, up to the first one that is missing.
 pub(crate) async fn find_pages(
     pages: &Pages,
-    query: &Validated,
+    query: &ValidatedQuery,
     selector: PageSelector,
 ) -> Result<Result<StoredPages, MissingPage>, StorageError> {
     let mut found: Vec<StoredPage> = Vec::new();

@@ -48,7 +48,7 @@ pub(super) fn in_order(
                 namespace: Arc::clone(&namespace),
                 since: waiting.since(),
             },
-            asks: waiting.asks,
+            asks: waiting.request_key,
             requests: waiting.requests,
         })
         .collect();

@@ -1,6 +1,6 @@
 //! A short form of a query's search, for lists.
 
-use crd::ArxivQuerySpec;
+use crd::{ArxivQuerySpec, FIELDS};
 use serde::{Serialize, Serializer};
 
 /// Longest value in characters; the rest is replaced by an ellipsis.
@@ -12,23 +12,9 @@ pub(crate) struct SearchSummary(Box<[(&'static str, Box<str>)]>);
 
 impl SearchSummary {
     pub(crate) fn of(spec: &ArxivQuerySpec) -> Self {
-        let ids = spec.id_list.as_ref().map(|ids| ids.join(","));
-        let fields = [
-            ("author", &spec.author),
-            ("title", &spec.title),
-            ("journal", &spec.journal),
-            ("abstract", &spec.abstract_text),
-            ("category", &spec.category),
-            ("comment", &spec.comment),
-            ("report_number", &spec.report_number),
-            ("all", &spec.all),
-            ("id_list", &ids),
-            ("submitted_after", &spec.submitted_after),
-            ("submitted_before", &spec.submitted_before),
-        ];
-        let given = fields
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, cut(value.as_deref()?))));
+        let given = FIELDS
+            .iter()
+            .filter_map(|field| Some((field.member?, cut(&field.text(spec)?))));
         Self(given.collect())
     }
 }

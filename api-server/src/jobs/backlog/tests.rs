@@ -17,6 +17,7 @@ fn backlog(total: usize, per_client: usize) -> Arc<Backlog> {
 fn object(name: &str, client: Option<&str>, second: i64, title: &str, phase: Phase) -> Arc<ArxivQuery> {
     let mut object = ArxivQuery::new(name, ArxivQuerySpec::default());
     object.spec.title = Some(title.into());
+    object.spec.max_results = 8;
     object.metadata.uid = Some(Uuid::new_v4().to_string());
     object.metadata.creation_timestamp = Some(Time(Timestamp::from_second(second).unwrap()));
     object.metadata.labels =
@@ -90,7 +91,7 @@ fn position_counts_shared_requests_once() {
     list(
         &backlog,
         &[
-            object("c", None, 30, "same", Phase::Pending),
+            object("c", None, 30, " same ", Phase::Pending),
             object("a", None, 10, "one", Phase::Running),
             object("d", None, 40, "other", Phase::Pending),
             object("b", None, 20, "same", Phase::Pending),
@@ -102,7 +103,11 @@ fn position_counts_shared_requests_once() {
     };
     assert_eq!(position("a"), Some((1, 0, 0)));
     assert_eq!(position("b"), Some((2, 1, 3)));
-    assert_eq!(position("c"), Some((3, 1, 3)), "one request for both");
+    assert_eq!(
+        position("c"),
+        Some((3, 1, 3)),
+        "one request for both, however they are spelt"
+    );
     assert_eq!(position("d"), Some((4, 2, 6)));
     assert_eq!(position("e"), None);
 }

@@ -6,6 +6,7 @@ use arxiv::MAX_PAGE;
 use crd::{ArxivQuery, CLIENT_LABEL, Phase};
 use jiff::Timestamp;
 use queue::Since;
+use upstream::ValidatedQuery;
 use uuid::Uuid;
 
 use crate::jobs::backlog::SearchSummary;
@@ -24,7 +25,7 @@ pub(crate) struct QueuedQuery {
     /// The label of its client.
     pub(crate) client: Option<Box<str>>,
     /// Queries with the same one share their requests.
-    pub(crate) asks: u64,
+    pub(crate) request_key: u64,
     /// The number of requests to arXiv that it needs.
     pub(crate) requests: u32,
     /// The search, in short.
@@ -65,7 +66,7 @@ impl QueuedQuery {
             phase: object.phase(),
             priority: object.spec.priority,
             client: label.map(|client| client.as_str().into()),
-            asks: asks(object),
+            request_key: request_key(object),
             requests,
             search: SearchSummary::of(&object.spec),
             message: status
@@ -97,17 +98,17 @@ impl QueuedQuery {
     }
 }
 
-/// The search without what says how to run it. Two that differ in spelling alone are taken for two, so a place may be
-/// told a little worse than it is.
-fn asks(object: &ArxivQuery) -> u64 {
-    let mut spec = object.spec.clone();
-    spec.backoff_limit = None;
-    spec.active_deadline_seconds = None;
-    spec.ttl_seconds_after_finished = None;
-    spec.priority = 0;
-    spec.suspend = false;
+/// Queries for the same papers share their requests to arXiv.
+fn request_key(object: &ArxivQuery) -> u64 {
     let mut hasher = DefaultHasher::new();
-    serde_json::to_string(&spec).unwrap_or_default().hash(&mut hasher);
+    match ValidatedQuery::try_from(&object.spec) {
+        Ok(query) => {
+            query.search.key().hash(&mut hasher);
+            (query.start, query.max_results, object.spec.cache_policy).hash(&mut hasher);
+        }
+        // The operator fails it without a request.
+        Err(_) => object.metadata.uid.hash(&mut hasher),
+    }
     hasher.finish()
 }
 

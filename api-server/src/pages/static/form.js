@@ -1,8 +1,9 @@
 // The form of a new search. It is sent as JSON, which a form of another site cannot do.
 import { Refused, at, call, count, showError, titleOf } from "./api.js";
 
-const TEXTS = ["author", "title", "journal", "abstract", "all", "category", "comment", "report_number"];
 const form = document.getElementById("search");
+/** The names of the inputs of a kind; the server makes the inputs. */
+const namesOf = (kind) => Array.from(form.querySelectorAll(`[data-kind=${kind}]`), (input) => input.name);
 const status = document.getElementById("search-status");
 const errorBox = document.getElementById("search-error");
 const submit = form.querySelector("[type=submit]");
@@ -11,11 +12,13 @@ const submit = form.querySelector("[type=submit]");
 function read() {
   const body = {};
   const value = (name) => form.elements[name].value.trim();
-  for (const name of TEXTS) if (value(name)) body[name] = value(name);
-  const ids = value("id_list").split(/[\s,;]+/).filter(Boolean);
-  if (ids.length) body.id_list = ids;
+  for (const name of namesOf("words")) if (value(name)) body[name] = value(name);
+  for (const name of namesOf("identifiers")) {
+    const ids = value(name).split(/[\s,;]+/).filter(Boolean);
+    if (ids.length) body[name] = ids;
+  }
   // A day of arXiv's, which counts in UTC.
-  for (const name of ["submitted_after", "submitted_before"]) if (value(name)) body[name] = `${value(name)}T00:00:00Z`;
+  for (const name of namesOf("date")) if (value(name)) body[name] = `${value(name)}T00:00:00Z`;
   const searched = Object.keys(body).length > 0;
   if (value("max_results")) body.max_results = Number(value("max_results"));
   for (const name of ["sort_by", "sort_order"]) if (value(name)) body[name] = value(name);

@@ -106,7 +106,7 @@ async fn search(
     log.called(params.call("search"));
     let preferences = Preferences::read(headers);
     let submit_request = SubmitRequest {
-        query: NewQuery::of_params(&params, refreshes(headers), searches.limits)?,
+        query: NewQuery::of_params(&params, refreshes(headers))?,
         key: IdempotencyKey::read(headers)?,
         client: extensions.get().cloned(),
         // One that a caller waits for is not tried again, so that the caller gets arXiv's error, and for good.

@@ -1,16 +1,19 @@
 //! The body of POST /arxiv: the search fields and job fields of an ArxivQuery's `spec`.
 //!
-//! Members are spelt as everything in this API (`max_results`), or as in the spec (`maxResults`), so that a spec can be
-//! posted as it is. What is no member is refused: a misspelt one would silently search for something else.
+//! Members are spelt as in the rest of this API (`max_results`), or as in the spec (`maxResults`), so that a spec can be
+//! posted as it is. An unknown member is refused: a misspelt field would silently search for something else.
 
-use std::ops::RangeInclusive;
+use std::{collections::HashMap, ops::RangeInclusive};
 
-use arxiv::{MAX_ID_CHARS, MAX_IDS, MAX_RESULTS, MAX_VALUE_CHARS, Search};
-use crd::ArxivQuerySpec;
-use jiff::Timestamp;
+use arxiv::SearchError;
+use crd::{
+    ArxivQuerySpec, CachePolicy,
+    fields::{FIELDS, Field, Kind, MAX_ID_CHARS, MAX_IDS, MAX_WORDS_CHARS, PRIORITY, RESULTS},
+};
 use serde_json::{Map, Value};
+use upstream::{SpecError, problems};
 
-use crate::routes::arxiv::search_params::{SearchParams, alone};
+use crate::routes::arxiv::search_params::SearchParams;
 use crate::{error::ApiError, jobs::idempotency::hash};
 use wire::{
     field_error::{FieldError, FieldErrors, PathSegment},
@@ -18,217 +21,180 @@ use wire::{
     params::{RangeError, in_range},
 };
 
-/// The lowest priority that a spec may have.
-const MIN_PRIORITY: i64 = -1_000;
-/// Longest date in a spec.
-const MAX_DATE_BYTES: usize = 64;
-
-/// What a client asks for.
+/// The query that a client asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NewQuery {
     /// As far as the client says it, with our default for `maxResults`.
     pub(crate) spec: ArxivQuerySpec,
-    /// The hash of what the client said: the same however it was spelt.
+    /// The hash of the spec, which does not depend on how the client spelt it.
     pub(crate) fingerprint: String,
 }
 
-/// A member of the body.
-#[derive(Debug)]
-pub(crate) struct Member {
-    /// As this API spells it.
-    pub(crate) name: &'static str,
-    /// As the spec spells it.
-    pub(crate) spec: &'static str,
-    pub(crate) kind: Kind,
-}
-
-/// What a member's value may be.
-#[derive(Debug)]
-pub(crate) enum Kind {
-    /// Words to search for, at most [`MAX_VALUE_CHARS`] characters.
-    Words,
-    /// arXiv identifiers, 1 to [`MAX_IDS`].
-    Identifiers,
-    /// A date and time (RFC 3339).
-    Date,
-    /// An integer within a range, both ends included.
-    Integer(RangeInclusive<i64>),
-    /// As an integer, but no greater than this installation allows.
-    Priority,
-    /// One of these words.
-    OneOf(&'static [&'static str]),
-}
-
-const fn member(name: &'static str, spec: &'static str, kind: Kind) -> Member {
-    Member { name, spec, kind }
-}
-
-/// All members.
-pub(crate) const MEMBERS: &[Member] = &[
-    member("author", "author", Kind::Words),
-    member("title", "title", Kind::Words),
-    member("journal", "journal", Kind::Words),
-    member("abstract", "abstract", Kind::Words),
-    member("category", "category", Kind::Words),
-    member("comment", "comment", Kind::Words),
-    member("report_number", "reportNumber", Kind::Words),
-    member("all", "all", Kind::Words),
-    member("id_list", "idList", Kind::Identifiers),
-    member("submitted_after", "submittedAfter", Kind::Date),
-    member("submitted_before", "submittedBefore", Kind::Date),
-    member("max_results", "maxResults", Kind::Integer(1..=MAX_RESULTS as i64)),
-    member("start", "start", Kind::Integer(0..=MAX_RESULTS as i64)),
-    member(
-        "sort_by",
-        "sortBy",
-        Kind::OneOf(&["relevance", "lastUpdatedDate", "submittedDate"]),
-    ),
-    member(
-        "sort_order",
-        "sortOrder",
-        Kind::OneOf(&["ascending", "descending"]),
-    ),
-    member("cache_policy", "cachePolicy", Kind::OneOf(&["Reuse", "Refresh"])),
-    member("priority", "priority", Kind::Priority),
-    member("backoff_limit", "backoffLimit", Kind::Integer(0..=1_000)),
-    member(
-        "active_deadline_seconds",
-        "activeDeadlineSeconds",
-        Kind::Integer(1..=31_536_000),
-    ),
-];
-
-/// What a client's own words are measured by.
+/// The limits of this installation for what clients ask for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// `maxResults` when a client does not say.
+    /// The default of `maxResults`.
     pub(crate) default_max_results: u32,
     /// The highest `priority`.
     pub(crate) max_priority: i32,
 }
 
+/// The members of the body by their names in this API.
+pub(crate) fn members() -> impl Iterator<Item = (&'static str, &'static Field)> {
+    FIELDS.iter().filter_map(|field| Some((field.member?, field)))
+}
+
+/// The member of this name, in either spelling, and the spelling.
+fn member(key: &str) -> Option<(&'static str, &'static Field)> {
+    members().find_map(|(name, field)| {
+        let spelling = [name, field.name].into_iter().find(|name| *name == key)?;
+        Some((spelling, field))
+    })
+}
+
 impl NewQuery {
-    /// Reads the body. All that is wrong with it is told at once.
+    /// Reads the body. Everything that is wrong with it is reported at once, in the order of the members.
     pub(crate) fn of_body(body: &Json, limits: Limits) -> Result<Self, ApiError> {
         let Json::Object(members) = body else {
             return Err(FieldErrors::from(FieldError::object_type(&["body".into()], body.clone())).into());
         };
-        let mut problems = FieldErrors::default();
+        let mut wrong = Vec::new();
         let mut given = Map::new();
-        for (key, value) in members {
-            let known = MEMBERS.iter().find(|m| m.name == key || m.spec == key);
-            let Some(member) = known else {
+        let mut places = HashMap::new();
+        for (position, (key, value)) in members.iter().enumerate() {
+            let Some((name, field)) = member(key) else {
                 let loc = ["body".into(), PathSegment::Text(key.clone())];
-                problems.push(FieldError::extra(&loc, value.clone()));
+                wrong.push((position, FieldError::extra(&loc, value.clone())));
                 continue;
             };
             if *value == Json::Null {
                 continue;
             }
-            let name = if member.name == key {
-                member.name
-            } else {
-                member.spec
-            };
             let loc = [PathSegment::Name("body"), PathSegment::Name(name)];
-            match member.read(&loc, value, limits) {
+            match read(field, &loc, value, limits) {
                 Ok(read) => {
-                    if given.insert(member.spec.to_owned(), read).is_some() {
-                        problems.push(FieldError::unfit(&loc, "given in both spellings", value.clone()));
+                    if given.insert(field.name.to_owned(), read).is_some() {
+                        wrong.push((
+                            position,
+                            FieldError::unfit(&loc, "given in both spellings", value.clone()),
+                        ));
                     }
+                    places.insert(field.name, (position, loc, value));
                 }
-                Err(problem) => problems.push(*problem),
+                Err(problem) => wrong.push((position, *problem)),
             }
+        }
+        given
+            .entry(RESULTS.name)
+            .or_insert_with(|| Value::from(limits.default_max_results));
+        let spec = serde_json::from_value(Value::Object(given)).map_err(|error| internal(&error))?;
+        for error in problems(&spec) {
+            match error.field().and_then(|field| places.get(field)) {
+                Some((position, loc, value)) => wrong.push((*position, invalid(loc, &error, value))),
+                // An invalid member may be why the search as a whole is invalid.
+                None if wrong.is_empty() => wrong.push((0, invalid_search(&error, body))),
+                None => {}
+            }
+        }
+        wrong.sort_by_key(|(position, _)| *position);
+        let mut problems = FieldErrors::default();
+        for (_, problem) in wrong {
+            problems.push(problem);
         }
         problems.into_result()?;
-        if !given.keys().any(|key| is_search_field(key)) {
-            let reason = "at least one search field is needed";
-            return Err(FieldErrors::from(FieldError::unfit(&["body".into()], reason, body.clone())).into());
-        }
-        Self::of(given, limits)
+        Self::of(spec)
     }
 
-    /// What GET /arxiv asks for; `refresh` when an answer that was fetched before will not do.
-    pub(crate) fn of_params(params: &SearchParams, refresh: bool, limits: Limits) -> Result<Self, ApiError> {
-        let fields = [
-            ("author", &params.search.author),
-            ("title", &params.search.title),
-            ("journal", &params.search.journal),
-        ];
-        let mut given: Map<String, Value> = fields
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), Value::from(value.clone()?))))
-            .collect();
-        if let Some(max_results) = params.given_max_results {
-            given.insert("maxResults".to_owned(), Value::from(max_results));
-        }
-        if refresh {
-            given.insert("cachePolicy".to_owned(), Value::from("Refresh"));
-        }
-        Self::of(given, limits)
+    /// The query of GET /arxiv; `refresh`: pages that were fetched before may not be used.
+    pub(crate) fn of_params(params: &SearchParams, refresh: bool) -> Result<Self, ApiError> {
+        Self::of(ArxivQuerySpec {
+            cache_policy: if refresh {
+                CachePolicy::Refresh
+            } else {
+                CachePolicy::Reuse
+            },
+            ..params.spec.clone()
+        })
     }
 
-    fn of(mut given: Map<String, Value>, limits: Limits) -> Result<Self, ApiError> {
-        let fingerprint = hash(&[&Value::Object(given.clone()).to_string()]);
-        given
-            .entry("maxResults")
-            .or_insert_with(|| Value::from(limits.default_max_results));
-        let spec = serde_json::from_value(Value::Object(given)).map_err(|error| {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "a query that was read is no spec"
-            );
-            ApiError::internal()
-        })?;
-        Ok(Self { spec, fingerprint })
+    fn of(spec: ArxivQuerySpec) -> Result<Self, ApiError> {
+        let text = serde_json::to_string(&spec).map_err(|error| internal(&error))?;
+        Ok(Self {
+            fingerprint: hash(&[&text]),
+            spec,
+        })
     }
 }
 
-fn is_search_field(spec: &str) -> bool {
-    MEMBERS
-        .iter()
-        .any(|member| member.spec == spec && matches!(member.kind, Kind::Words | Kind::Identifiers))
+/// Members that were read make a spec, and a spec can be written, so this is a bug.
+fn internal(error: &serde_json::Error) -> ApiError {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "the members of a query make no spec"
+    );
+    ApiError::internal()
 }
 
-/// A value as the spec has it, or what is wrong with it.
+/// What is wrong with the value of one member.
+fn invalid(loc: &[PathSegment], error: &SpecError, value: &Json) -> FieldError {
+    let Some(index) = error.index() else {
+        return FieldError::unfit(loc, error, value.clone());
+    };
+    let mut loc = loc.to_vec();
+    loc.push(PathSegment::Index(index));
+    let entry = match value {
+        Json::Array(entries) => entries.get(index),
+        _ => None,
+    };
+    FieldError::unfit(&loc, "is no arXiv identifier", entry.unwrap_or(value).clone())
+}
+
+/// What is wrong with the search as a whole.
+fn invalid_search(error: &SpecError, body: &Json) -> FieldError {
+    let loc = ["body".into()];
+    match error {
+        SpecError::Search(SearchError::NoField) => {
+            FieldError::unfit(&loc, "at least one search field is needed", body.clone())
+        }
+        error => FieldError::unfit(&loc, error, body.clone()),
+    }
+}
+
+/// A value as the spec has it, or what is wrong with its type or its bounds.
 type Read<T> = Result<T, Box<FieldError>>;
 
-impl Member {
-    fn read(&self, loc: &[PathSegment], value: &Json, limits: Limits) -> Read<Value> {
-        match (&self.kind, value) {
-            (Kind::Words, Json::String(text)) => self.words(loc, text).map(Value::from),
-            (Kind::Identifiers, Json::Array(ids)) => identifiers(loc, ids),
-            (Kind::Date, Json::String(text)) => date(loc, text).map(Value::from),
-            (Kind::Integer(range), Json::Integer(number)) => {
-                integer(loc, value, *number, range).map(Value::from)
-            }
-            (Kind::Priority, Json::Integer(number)) => {
-                let range = MIN_PRIORITY..=i64::from(limits.max_priority);
-                integer(loc, value, *number, &range).map(Value::from)
-            }
-            (Kind::OneOf(words), Json::String(text)) if words.contains(&text.as_str()) => {
-                Ok(Value::from(text.as_str()))
-            }
-            (Kind::OneOf(words), _) => Err(FieldError::none_of(loc, words, value.clone()).into()),
-            (Kind::Words | Kind::Date, _) => Err(FieldError::string_type(loc, value.clone()).into()),
-            (Kind::Identifiers, _) => Err(FieldError::array_type(loc, value.clone()).into()),
-            (Kind::Integer(_) | Kind::Priority, _) => {
-                Err(FieldError::integer_type(loc, value.clone()).into())
-            }
+fn read(field: &Field, loc: &[PathSegment], value: &Json, limits: Limits) -> Read<Value> {
+    match (&field.kind, value) {
+        (Kind::Words(_), Json::String(text)) => words(loc, text).map(Value::from),
+        (Kind::Identifiers(_), Json::Array(ids)) => identifiers(loc, ids),
+        (Kind::Date(_), Json::String(text)) => Ok(Value::from(text.as_str())),
+        (Kind::Integer(range), Json::Integer(number)) => {
+            let most = if field.name == PRIORITY.name {
+                limits.max_priority.into()
+            } else {
+                *range.end()
+            };
+            integer(loc, value, *number, &(*range.start()..=most)).map(Value::from)
         }
+        (Kind::OneOf(words), Json::String(text)) if words.contains(&text.as_str()) => {
+            Ok(Value::from(text.as_str()))
+        }
+        (Kind::OneOf(words), _) => Err(FieldError::none_of(loc, words, value.clone()).into()),
+        (Kind::Words(_) | Kind::Date(_), _) => Err(FieldError::string_type(loc, value.clone()).into()),
+        (Kind::Identifiers(_), _) => Err(FieldError::array_type(loc, value.clone()).into()),
+        (Kind::Integer(_), _) => Err(FieldError::integer_type(loc, value.clone()).into()),
+        // No member is of this kind.
+        (Kind::Boolean, _) => Err(FieldError::extra(loc, value.clone()).into()),
     }
+}
 
-    fn words<'a>(&self, loc: &[PathSegment], text: &'a str) -> Read<&'a str> {
-        if text.is_empty() {
-            Err(FieldError::empty_string(loc).into())
-        } else if text.chars().count() > MAX_VALUE_CHARS {
-            Err(FieldError::long_string(loc, MAX_VALUE_CHARS, text).into())
-        } else {
-            match alone(self.spec, text).validate() {
-                Ok(_) => Ok(text),
-                Err(error) => Err(FieldError::unfit(loc, error, Json::from(text)).into()),
-            }
-        }
+fn words<'a>(loc: &[PathSegment], text: &'a str) -> Read<&'a str> {
+    if text.is_empty() {
+        Err(FieldError::empty_string(loc).into())
+    } else if text.chars().count() > MAX_WORDS_CHARS {
+        Err(FieldError::long_string(loc, MAX_WORDS_CHARS, text).into())
+    } else {
+        Ok(text)
     }
 }
 
@@ -259,27 +225,9 @@ fn identifiers(loc: &[PathSegment], ids: &[Json]) -> Read<Value> {
         if text.chars().count() > MAX_ID_CHARS {
             return Err(FieldError::long_string(&loc, MAX_ID_CHARS, text).into());
         }
-        let alone = Search {
-            ids: vec![text.clone()],
-            ..Search::default()
-        };
-        match alone.validate() {
-            Ok(_) => Ok(Value::from(text.as_str())),
-            Err(_) => Err(FieldError::unfit(&loc, "is no arXiv identifier", id.clone()).into()),
-        }
+        Ok(Value::from(text.as_str()))
     });
     read.collect::<Read<Vec<_>>>().map(Value::from)
-}
-
-/// Kubernetes looks at the rest: whether it is a time that papers have, and after the other one.
-fn date<'a>(loc: &[PathSegment], text: &'a str) -> Read<&'a str> {
-    match text.parse::<Timestamp>() {
-        Ok(_) if text.len() <= MAX_DATE_BYTES => Ok(text),
-        _ => {
-            let reason = "must be a date and time, as 2024-01-31T00:00:00Z";
-            Err(FieldError::unfit(loc, reason, Json::from(text)).into())
-        }
-    }
 }
 
 #[cfg(test)]
@@ -305,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_are_one_query() {
+    fn query_is_the_same_in_both_spellings() {
         let ours = json!({"title": "x", "max_results": 3, "sort_by": "submittedDate", "backoff_limit": 0, "author": null});
         let theirs = json!({"sortBy": "submittedDate", "title": "x", "backoffLimit": 0, "maxResults": 3});
         let query = read(&ours).unwrap();
@@ -326,10 +274,10 @@ mod tests {
             "max_results": 30_000, "start": 0, "sort_by": "relevance", "sort_order": "ascending",
             "cache_policy": "Refresh", "priority": 5, "backoff_limit": 0, "active_deadline_seconds": 1,
         });
-        assert_eq!(body.as_object().unwrap().len(), MEMBERS.len());
+        assert_eq!(body.as_object().unwrap().len(), members().count());
         let spec = read(&body).unwrap().spec;
         assert_eq!(spec.id_list.as_ref().unwrap().len(), 2);
-        assert_eq!((spec.cache_policy, spec.priority), (crd::CachePolicy::Refresh, 5));
+        assert_eq!((spec.cache_policy, spec.priority), (CachePolicy::Refresh, 5));
         // As the spec spells it, all of it again, but for what a client has no say in.
         let mut spelt = serde_json::to_value(&spec).unwrap();
         spelt.as_object_mut().unwrap().remove("suspend");
@@ -337,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_member_or_does_not_fit_is_refused() {
+    fn unknown_member_or_invalid_value_is_refused() {
         let at = |kind: &str, name: &str| vec![(kind.to_owned(), json!(["body", name]))];
         let cases = [
             (
@@ -375,6 +323,23 @@ mod tests {
                 vec![("value_error".into(), json!(["body"]))],
             ),
             (json!([]), vec![("dict_type".into(), json!(["body"]))]),
+            (
+                json!({"id_list": ["2401.01234", "x"], "title": "()"}),
+                vec![
+                    ("value_error".into(), json!(["body", "id_list", 1])),
+                    ("value_error".into(), json!(["body", "title"])),
+                ],
+            ),
+            (json!({"id_list": []}), at("value_error", "id_list")),
+            (
+                json!({"title": "x", "submittedAfter": "yesterday"}),
+                at("value_error", "submittedAfter"),
+            ),
+            (
+                json!({"title": "x", "submitted_after": "2024-01-02T00:00:00Z",
+                    "submitted_before": "2024-01-01T00:00:00Z"}),
+                vec![("value_error".into(), json!(["body"]))],
+            ),
         ];
         for (body, problems) in cases {
             assert_eq!(read(&body).unwrap_err(), problems, "{body}");

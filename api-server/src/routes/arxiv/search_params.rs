@@ -1,7 +1,12 @@
 //! The parameters of /arxiv and /arxiv-api: a search and how many papers of it.
 
-use arxiv::{MAX_RESULTS, MAX_VALUE_CHARS, Search, SearchError, ValidatedSearch};
+use arxiv::{SearchError, ValidatedSearch};
+use crd::{
+    ArxivQuerySpec,
+    fields::{self, Field, Kind, MAX_RESULTS, MAX_WORDS_CHARS},
+};
 use service::logs::Call;
+use upstream::{SpecError, ValidatedQuery, problems};
 
 use crate::error::{ApiError, Code};
 use wire::{
@@ -12,76 +17,100 @@ use wire::{
     query::{QueryString, QueryValue},
 };
 
-const VALUE: ParamKind = ParamKind::Text {
-    most: MAX_VALUE_CHARS,
-};
-const AUTHOR: Param = Param::new("author", VALUE, "knuth", "Words of authors' names.");
-const TITLE: Param = Param::new(
-    "title",
-    VALUE,
-    "\"literate programming\"",
-    "Words of the title; words in quotes are a phrase.",
-);
-const JOURNAL: Param = Param::new(
-    "journal",
-    VALUE,
-    "Phys Rev",
-    "Words of the reference to the journal.",
-);
+/// The search fields that the existing service has.
+pub(crate) const FIELDS: [&Field; 3] = [&fields::AUTHOR, &fields::TITLE, &fields::JOURNAL];
+
 const MAX_RESULTS_WANTED: Param = Param::new(
     "max_results",
     ParamKind::Integer(1..=MAX_RESULTS as i64),
-    "3",
-    "How many papers are wanted at most.",
+    fields::RESULTS.example,
+    fields::RESULTS.about,
 );
 
-/// What a caller searches for.
+const fn param(field: &Field) -> Param {
+    let kind = ParamKind::Text {
+        most: MAX_WORDS_CHARS,
+    };
+    Param::new(field.name, kind, field.example, field.about)
+}
+
+/// The search that a caller asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SearchParams {
-    /// The fields as they were typed.
-    pub(crate) search: Search,
+    /// As the caller typed it, with our default for `maxResults`.
+    pub(crate) spec: ArxivQuerySpec,
     /// The same, checked.
     pub(crate) validated: ValidatedSearch,
-    /// Papers wanted: 1 to 30,000.
+    /// The most papers: 1 to 30,000.
     pub(crate) max_results: u32,
-    /// The same, where the caller says it.
-    pub(crate) given_max_results: Option<u32>,
 }
 
 impl SearchParams {
-    pub(crate) const DECLARED: &'static [Param] = &[AUTHOR, TITLE, JOURNAL, MAX_RESULTS_WANTED];
+    pub(crate) const DECLARED: &'static [Param] = &[
+        param(FIELDS[0]),
+        param(FIELDS[1]),
+        param(FIELDS[2]),
+        MAX_RESULTS_WANTED,
+    ];
 
-    /// Reads and checks the query. All that is wrong with a parameter's form is told at once.
+    /// Reads and checks the query. Everything that is wrong with a parameter's form is reported at once, in the order of
+    /// their declaration.
     pub(crate) fn read(query: &QueryString, default_max_results: u32) -> Result<Self, ApiError> {
         let mut reader = ParamReader::new(query);
-        let search = Search {
-            author: field(&mut reader, query, &AUTHOR),
-            title: field(&mut reader, query, &TITLE),
-            journal: field(&mut reader, query, &JOURNAL),
-            ..Search::default()
+        let mut spec = ArxivQuerySpec {
+            max_results: i32::try_from(default_max_results).unwrap_or(MAX_RESULTS),
+            ..ArxivQuerySpec::default()
         };
-        let max_results = reader.integer(&MAX_RESULTS_WANTED);
+        let mut wrong = Vec::new();
+        for (position, field) in FIELDS.into_iter().enumerate() {
+            let (Some(value), Kind::Words(access)) = (query.last(field.name), &field.kind) else {
+                continue;
+            };
+            match text(field.name, value) {
+                Ok(text) => *(access.get_mut)(&mut spec) = Some(text.to_owned()),
+                Err(problem) => wrong.push((position, *problem)),
+            }
+        }
+        for error in problems(&spec) {
+            let position = FIELDS.iter().position(|field| error.field() == Some(field.name));
+            let field = position
+                .and_then(|position| Some((position, FIELDS[position].name, FIELDS[position].text(&spec)?)));
+            if let Some((position, name, text)) = field {
+                wrong.push((
+                    position,
+                    FieldError::unfit(&loc(name), &error, Json::from(&*text)),
+                ));
+            }
+        }
+        wrong.sort_by_key(|(position, _)| *position);
+        for (_, problem) in wrong {
+            reader.note(problem);
+        }
+        if let Some(max_results) = reader.integer(&MAX_RESULTS_WANTED) {
+            spec.max_results = i32::try_from(max_results).unwrap_or(MAX_RESULTS);
+        }
         reader.finish()?;
-        let validated = search.validate().map_err(|error| match error {
-            SearchError::NoField => ApiError::bad_parameter("At least one search parameter must be provided"),
+        let ValidatedQuery {
+            search, max_results, ..
+        } = ValidatedQuery::try_from(&spec).map_err(|error| match error {
+            SpecError::Search(SearchError::NoField) => {
+                ApiError::bad_parameter("At least one search parameter must be provided")
+            }
             other => ApiError::new(Code::SearchRefused, other.to_string()),
         })?;
-        // The reader let nothing pass that does not fit.
-        let given_max_results = max_results.and_then(|n| u32::try_from(n).ok());
         Ok(Self {
-            search,
-            validated,
-            max_results: given_max_results.unwrap_or(default_max_results),
-            given_max_results,
+            spec,
+            validated: search,
+            max_results,
         })
     }
 
     /// These parameters as the log shows them; the journal, which few ask for, only when it is given.
     pub(crate) fn call(&self, function: &'static str) -> Call {
         let call = Call::new(function)
-            .arg("author", self.search.author.as_deref())
-            .arg("title", self.search.title.as_deref());
-        let call = match self.search.journal.as_deref() {
+            .arg("author", self.spec.author.as_deref())
+            .arg("title", self.spec.title.as_deref());
+        let call = match self.spec.journal.as_deref() {
             Some(journal) => call.arg("journal", journal),
             None => call,
         };
@@ -89,36 +118,18 @@ impl SearchParams {
     }
 }
 
-/// A search field; what is wrong with it alone is noted.
-fn field(reader: &mut ParamReader<'_>, query: &QueryString, param: &Param) -> Option<String> {
-    let name = param.name;
-    let QueryValue { text, is_unicode } = query.last(name)?;
+/// The text of a search field, or what is wrong with its form.
+fn text<'a>(name: &'static str, value: &'a QueryValue) -> Result<&'a str, Box<FieldError>> {
+    let QueryValue { text, is_unicode } = value;
     let loc = loc(name);
     if text.is_empty() {
-        reader.note(FieldError::empty_string(&loc));
-    } else if text.chars().count() > MAX_VALUE_CHARS {
-        reader.note(FieldError::long_string(&loc, MAX_VALUE_CHARS, text));
+        Err(FieldError::empty_string(&loc).into())
+    } else if text.chars().count() > MAX_WORDS_CHARS {
+        Err(FieldError::long_string(&loc, MAX_WORDS_CHARS, text).into())
     } else if !is_unicode {
-        reader.note(FieldError::not_unicode(&loc, text));
-    } else if let Err(error) = alone(name, text).validate() {
-        reader.note(FieldError::unfit(&loc, error, Json::from(text.as_str())));
-    }
-    Some(text.clone())
-}
-
-/// A search with just one field, by its name in the spec, to learn what is wrong with that field whatever the others hold.
-pub(crate) fn alone(name: &str, text: &str) -> Search {
-    let only = |field: &str| (field == name).then(|| text.to_owned());
-    Search {
-        author: only("author"),
-        title: only("title"),
-        journal: only("journal"),
-        abstract_text: only("abstract"),
-        category: only("category"),
-        comment: only("comment"),
-        report_number: only("reportNumber"),
-        all: only("all"),
-        ..Search::default()
+        Err(FieldError::not_unicode(&loc, text).into())
+    } else {
+        Ok(text)
     }
 }
 
@@ -136,9 +147,9 @@ mod tests {
     #[test]
     fn a_search_is_read() {
         let params = read("author=a&title=b+c&max_results=3&foo=bar").unwrap();
-        assert_eq!(params.search.author.as_deref(), Some("a"));
-        assert_eq!(params.search.title.as_deref(), Some("b c"));
-        assert_eq!(params.search.journal, None);
+        assert_eq!(params.spec.author.as_deref(), Some("a"));
+        assert_eq!(params.spec.title.as_deref(), Some("b c"));
+        assert_eq!(params.spec.journal, None);
         assert_eq!(params.max_results, 3);
         assert_eq!(read("title=b").unwrap().max_results, 8);
         assert_eq!(
