@@ -1,7 +1,7 @@
 //! `arxiv-operator`: runs ArxivQuery objects, exactly once and politely.
 //!
 //! - `run` is the controller.
-//! - `migrate` prepares the databases, with their owners' credentials, as a step of its own.
+//! - `migrate` prepares the databases, with their owners' credentials.
 //! - `crd` prints the resource definition.
 
 mod controller;
@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 
 use crate::process::{migrate, settings};
 
-/// The resource definition; a test of the crate `crd` keeps it at what the types say.
+/// The resource definition; a test of the crate `crd` compares it with the types.
 const DEFINITION: &str = include_str!("../../crds/arxivqueries.yaml");
 
 /// arXiv searches as Kubernetes jobs: the controller, the migrations, the resource definition.
@@ -36,9 +36,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs ArxivQuery objects until it is asked to end.
+    /// Runs the controller for ArxivQuery objects until SIGTERM or SIGINT.
     Run(Box<settings::RunArgs>),
-    /// Prepares the databases or brings them up to date; safe to run again, also while the service runs.
+    /// Creates or updates the tables, users and grants; safe to run again, also while the service runs.
     #[command(after_help = migrate::HELP)]
     Migrate,
     /// Prints the resource definition as YAML.
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 
 fn execute(cli: Cli) -> anyhow::Result<()> {
     service::logs::init("operator", cli.logs)?;
-    // Two libraries use rustls: which cryptography it has is told once, before either asks.
+    // Two libraries use rustls: its cryptography is chosen once, before either uses it.
     let provider = rustls::crypto::ring::default_provider();
     if provider.install_default().is_err() {
         anyhow::bail!("a TLS crypto provider is installed already");

@@ -11,7 +11,7 @@ use super::{
     pages::{MissingPage, StoredPages},
     report::progress_report::{Snapshot, StatusUpdate, next_update},
 };
-use crate::fetch::progress::{Progress, RequestFailure};
+use crate::fetch::progress::Progress;
 
 /// What steps 3 to 5 found out about a query. The first of them that decides ends the search for facts.
 #[derive(Debug)]
@@ -178,6 +178,7 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
+    use crate::fetch::progress::RequestFailure;
     use FailureClass::{Broken, Invalid, Throttled, Unreachable};
 
     fn at(seconds: i64) -> Timestamp {

@@ -53,7 +53,7 @@ pub(crate) struct QueueStats {
 /// In the order of [`QueueStats::queries`].
 const PRIORITIES: [&str; 3] = ["low", "default", "high"];
 
-/// Handles that count; clones count together.
+/// Handles to the metrics; clones share their values.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
     reconciles: Family<Outcome, Counter>,
@@ -73,28 +73,28 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics that `registry` shows.
+    /// Metrics that `registry` serves.
     pub(crate) fn registered(registry: &service::metrics::Metrics) -> Self {
         let metrics = Self::default();
         registry.register(|r| {
             r.register(
                 "reconciles",
-                "Reconciliations by how they ended",
+                "Reconciliations by outcome",
                 metrics.reconciles.clone(),
             );
             r.register(
                 "upstream_requests",
-                "Pages asked of arXiv by how that ended",
+                "Pages requested from arXiv by outcome",
                 metrics.upstream_requests.clone(),
             );
             r.register(
                 "status_writes",
-                "Status writes by how they ended",
+                "Status writes by outcome",
                 metrics.status_writes.clone(),
             );
             r.register(
                 "errors",
-                "Failed operations by what failed",
+                "Failed operations by category",
                 metrics.errors.clone(),
             );
             r.register(
@@ -109,42 +109,42 @@ impl Metrics {
             );
             r.register(
                 "sweeps",
-                "Rounds of clean-up that this process has made",
+                "Completed rounds of the sweeper",
                 metrics.sweeps.clone(),
             );
             r.register(
                 "leader",
-                "1 while this process leads, 0 while it stands by",
+                "1 while this process is the leader, 0 in standby",
                 metrics.leader.clone(),
             );
             r.register(
                 "queue_length",
-                "Pages that wait for a turn at arXiv",
+                "Pages in the queue for arXiv",
                 metrics.queue_length.clone(),
             );
             r.register(
                 "queue_queries",
-                "Queries that wait for a turn at arXiv, by priority: below 0, 0, above",
+                "Queries in the queue for arXiv, by priority: low (below 0), default (0), high (above 0)",
                 metrics.queue_queries.clone(),
             );
             r.register(
                 "queue_expected_seconds",
-                "How long the pages that wait take at the least: requests times interval, and the cool-down",
+                "Shortest time in seconds to fetch all queued pages: requests times interval, plus the cool-down",
                 metrics.queue_seconds.clone(),
             );
             r.register(
                 "queue_oldest_wait_seconds",
-                "How long the query waits that waits longest for a turn at arXiv",
+                "Seconds that the oldest query has been in the queue for arXiv",
                 metrics.oldest_wait_seconds.clone(),
             );
             r.register(
                 "cool_down_seconds",
-                "Seconds until arXiv is asked again after it was too busy; 0 outside of a cool-down",
+                "Seconds until requests to arXiv continue after it asked to slow down; 0 outside of a cool-down",
                 metrics.cool_down_seconds.clone(),
             );
             r.register(
                 "ids_used_ratio",
-                "What part of all ids that a table can give is used up, by table",
+                "Used part of all ids that a table can assign, by table",
                 metrics.id_usage.clone(),
             );
         });

@@ -1,5 +1,5 @@
-//! Events on ArxivQuery objects: few, and never in anybody's way. They are sent by a task of its own from a bounded
-//! queue; what does not fit, or does not get through in a few tries, is dropped and counted.
+//! Events about ArxivQuery objects. A task sends them from a bounded queue, so that no reconciliation waits for them; an Event
+//! that does not fit into the queue, or fails several times, is dropped and counted.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::process::{kubernetes::within, metrics::Metrics};
 
-/// An Event is some 1 kB; more than these wait only while Kubernetes is away, and by then they are old news.
-const QUEUE: usize = 512;
-/// How often an Event is tried.
-const TRIES: u32 = 3;
+/// An Event has about 1 kB. More are queued only while Kubernetes is unavailable, and are out of date by then.
+const QUEUE_LENGTH: usize = 512;
+/// How often an Event is sent.
+const MAX_ATTEMPTS: u32 = 3;
 /// Most characters of a note; Kubernetes takes 1 kB, and a character may have four bytes.
 const MAX_NOTE: usize = 250;
 
-/// Where Events are handed in.
+/// Queues Events.
 #[derive(Clone)]
 pub(crate) struct Events {
     queue: Sender<(Event, ObjectReference)>,
     metrics: Metrics,
 }
 
-/// Sends what is handed in.
+/// Sends the queued Events.
 pub(crate) struct Publisher {
     queue: Receiver<(Event, ObjectReference)>,
     client: Client,
@@ -38,7 +38,7 @@ pub(crate) struct Publisher {
 
 /// The two ends of the queue of Events.
 pub(crate) fn events(client: Client, metrics: Metrics) -> (Events, Publisher) {
-    let (sender, receiver) = channel(QUEUE);
+    let (sender, receiver) = channel(QUEUE_LENGTH);
     let reporter = Reporter::from("arxiv-operator");
     (
         Events {
@@ -78,7 +78,7 @@ impl Events {
 }
 
 impl Publisher {
-    /// Sends Events until it is stopped; what was handed in by then is sent, if it can be.
+    /// Sends Events until it is stopped, then those that are still queued.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         while let Some(Some((event, object))) = stop.run_until_cancelled(self.queue.recv()).await {
             self.publish(&event, &object).await;
@@ -89,19 +89,19 @@ impl Publisher {
     }
 
     async fn publish(&self, event: &Event, object: &ObjectReference) {
-        for attempt in 1..=TRIES {
-            // A new recorder each time: its cache, which makes series of equal Events, would hold each of ours for
-            // minutes, and ours happen once.
+        for attempt in 1..=MAX_ATTEMPTS {
+            // A new recorder each time: its cache, which groups equal Events, would keep each of ours for minutes, and ours
+            // happen once.
             let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
             match within(recorder.publish(event, object)).await {
                 Ok(()) => return,
-                // The namespace is being deleted, or Events are not allowed there: it will not get better.
+                // The namespace is being deleted, or Events are not allowed there: a retry would fail as well.
                 Err(error) if error.is_refused() => {
                     tracing::debug!(reason = event.reason, "an Event was refused: {error}");
                     break;
                 }
-                Err(error) if attempt == TRIES => {
-                    tracing::debug!(reason = event.reason, "an Event did not get through: {error}");
+                Err(error) if attempt == MAX_ATTEMPTS => {
+                    tracing::debug!(reason = event.reason, "an Event was not sent: {error}");
                 }
                 Err(_) => tokio::time::sleep(Duration::from_secs(u64::from(attempt))).await,
             }
