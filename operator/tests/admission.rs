@@ -1,4 +1,4 @@
-//! What Kubernetes itself refuses, and in which words.
+//! What Kubernetes itself refuses (CEL and schema), and with which messages.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crd::{ArxivQuery, ArxivQuerySpec};
@@ -37,7 +37,7 @@ async fn refuses(cases: &[(Value, &str)]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_searches_are_refused_with_their_reason() {
+async fn admission_refuses_invalid_search_parameters() {
     let long = "x".repeat(513);
     let cases: &[(Value, &str)] = &[
         (json!({}), "at least one search field is needed"),
@@ -84,7 +84,7 @@ async fn bad_searches_are_refused_with_their_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_fields_are_refused_with_their_reason() {
+async fn admission_refuses_invalid_search_fields() {
     refuses(&[
         (
             json!({"submittedAfter": "2024-01-01T00:00:00Z"}),
@@ -166,7 +166,7 @@ async fn bad_fields_are_refused_with_their_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_field_and_form_is_taken_and_kept() {
+async fn admission_accepts_and_keeps_every_field() {
     let plane = ControlPlane::shared().await.unwrap();
     let (client, namespace) = (plane.client().await.unwrap(), plane.namespace().await.unwrap());
     let queries: Api<DynamicObject> =
@@ -222,7 +222,7 @@ async fn every_field_and_form_is_taken_and_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_search_cannot_be_changed_but_its_job_can() {
+async fn search_is_immutable_and_job_fields_can_change() {
     let plane = ControlPlane::shared().await.unwrap();
     let (client, namespace) = (plane.client().await.unwrap(), plane.namespace().await.unwrap());
     let queries: Api<ArxivQuery> = Api::namespaced(client, &namespace);
@@ -287,7 +287,7 @@ async fn a_search_cannot_be_changed_but_its_job_can() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_end_and_a_number_are_final() {
+async fn final_phase_and_query_id_cannot_change() {
     let plane = ControlPlane::shared().await.unwrap();
     let (client, namespace) = (plane.client().await.unwrap(), plane.namespace().await.unwrap());
     let queries: Api<ArxivQuery> = Api::namespaced(client, &namespace);

@@ -26,7 +26,7 @@ fn memory(service: &Service, name: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_database_slows_intake_and_costs_no_memory() {
+async fn memory_stays_bounded_when_database_is_slow() {
     let env = TestEnv::start(Options {
         api_servers: vec!["all".into()],
         proxies: true,
@@ -69,7 +69,7 @@ async fn a_slow_database_slows_intake_and_costs_no_memory() {
             .map(|answer| answer.status().as_u16())
     });
     let answers = join_all(calls).await;
-    // Everybody is answered; whoever would wait for too long is told when to come back.
+    // Every client is answered; a client that would wait too long gets a Retry-After.
     assert!(
         answers.iter().all(|answer| matches!(answer, Ok(200 | 503))),
         "{answers:?}"
@@ -113,8 +113,8 @@ async fn finished(env: &TestEnv) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_connects_as_its_own_users_and_needs_no_other_credential() {
-    // Nobody listens at port 1: whoever used these would not get on.
+async fn operator_connects_only_as_its_own_database_users() {
+    // Nothing listens on port 1: a process that used these credentials would fail.
     let nowhere = "postgresql://u:p@127.0.0.1:1/d";
     let others = [
         "DATABASE_RO_URL",

@@ -1,4 +1,4 @@
-//! Exactly once: however the operator is killed, and whatever stands in the tables already.
+//! Exactly once: however the operator is killed, and whatever rows the tables have already.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crd::Phase;
@@ -14,7 +14,7 @@ use testbed::{
 const QUERIES: usize = 200;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_at_once_survive_a_kill_in_the_middle() {
+async fn queries_are_recorded_once_when_operator_is_killed() {
     let env = TestEnv::start(Options::operator_only()).await;
     let started = Instant::now();
     env.create_many("first", QUERIES).await;
@@ -46,7 +46,7 @@ async fn two_hundred_at_once_survive_a_kill_in_the_middle() {
     tokio::join!(creation, killing);
     let all = env.until_in_phase(Phase::Succeeded, 2 * QUERIES).await;
     env.assert_rows_of(&all).await;
-    // What was in flight at a kill may have been asked for again, nothing else.
+    // Only a request in flight at a kill may have been sent again.
     let requests = env.stack.arxiv().unwrap().requests().len();
     assert!(requests <= 2 * QUERIES + 3, "{requests} requests");
     assert_eq!(
@@ -57,35 +57,35 @@ async fn two_hundred_at_once_survive_a_kill_in_the_middle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_rows_under_the_next_numbers_are_left_alone() {
+async fn query_id_skips_numbers_of_foreign_rows() {
     let env = TestEnv::start(Options::operator_only()).await;
-    let strange = "
+    let foreign_rows = "
         insert into public.queries (query_id, timestamp, status, num_results, num_entries, query)
-            select n, 1711843200, 200, 3, 1, 'a stranger''s' from generate_series(1, 40) n;
+            select n, 1711843200, 200, 3, 1, 'a foreign query' from generate_series(1, 40) n;
         insert into public.results (query_id, timestamp, result_number, author, title, journal)
-            select n, 1711843200, 0, 'a stranger', 'a title', '' from generate_series(21, 60) n;";
-    env.primary().execute("arxiv", strange).await.unwrap();
+            select n, 1711843200, 0, 'a foreign author', 'a title', '' from generate_series(21, 60) n;";
+    env.primary().execute("arxiv", foreign_rows).await.unwrap();
     env.create_many("own", 5).await;
     let objects = env.until_in_phase(Phase::Succeeded, 5).await;
     env.assert_rows_of(&objects).await;
     for object in &objects {
         let number = object.status.as_ref().unwrap().query_id.unwrap();
-        assert!(number > 60, "{number} is a stranger's");
+        assert!(number > 60, "{number} belongs to a foreign row");
     }
     let mut connection = env.primary().connect("arxiv").await.unwrap();
     for (table, text) in [("queries", "query"), ("results", "author")] {
-        let strangers: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
-            "select count(*) from public.{table} where query_uid is null and {text} like 'a stranger%'"
+        let foreign: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "select count(*) from public.{table} where query_uid is null and {text} like 'a foreign%'"
         )))
         .fetch_one(&mut connection)
         .await
         .unwrap();
-        assert_eq!(strangers, 40, "{table}");
+        assert_eq!(foreign, 40, "{table}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_made_anew_under_a_name_gets_rows_of_its_own() {
+async fn recreated_object_of_same_name_gets_its_own_rows() {
     within_one_arxiv_day().await;
     let env = TestEnv::start(Options::operator_only()).await;
     let arxiv = env.stack.arxiv().unwrap();
@@ -98,7 +98,7 @@ async fn an_object_made_anew_under_a_name_gets_rows_of_its_own() {
     arxiv.set(late.clone());
     let first = env.create("same", search("one")).await;
     arxiv.wait_for_requests(1, LIMIT).await.unwrap();
-    // Deleted while its request is under way, and at once there again, with another search.
+    // Deleted while its request is in flight, and created again at once with another search.
     env.queries
         .delete("same", &kube::api::DeleteParams::default())
         .await
@@ -112,13 +112,13 @@ async fn an_object_made_anew_under_a_name_gets_rows_of_its_own() {
     assert_eq!(object.metadata.uid, second.metadata.uid);
     env.assert_rows_of(&[object]).await;
 
-    // The first one's page was stored; a search like it asks nothing.
+    // The first object's page was stored; the same search sends no request.
     let asked = arxiv.requests().len();
     env.create("like-the-first", search("one")).await;
     assert_eq!(env.finished("like-the-first").await.phase, Phase::Succeeded);
     assert_eq!(arxiv.requests().len(), asked);
 
-    // Deleted while it waits in the queue behind another one: never asked for.
+    // Deleted while it waits in the queue behind another one: never requested.
     arxiv.set(late);
     env.create("ahead", search("ahead")).await;
     arxiv.wait_for_requests(asked + 1, LIMIT).await.unwrap();
@@ -144,7 +144,7 @@ async fn an_object_made_anew_under_a_name_gets_rows_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tables_on_two_servers_hold_each_query_once_across_a_kill() {
+async fn queries_on_split_servers_are_recorded_once_when_operator_is_killed() {
     let env = TestEnv::start(Options {
         separate_results_server: true,
         // It watches all namespaces, so it must not see those of other tests.
@@ -165,7 +165,7 @@ async fn tables_on_two_servers_hold_each_query_once_across_a_kill() {
         pairs.sort();
         pairs
     };
-    let mut told: Vec<_> = objects
+    let mut expected: Vec<_> = objects
         .iter()
         .map(|object| {
             (
@@ -174,19 +174,19 @@ async fn tables_on_two_servers_hold_each_query_once_across_a_kill() {
             )
         })
         .collect();
-    told.sort();
+    expected.sort();
     let queries = "select query_uid::text, query_id from public.queries";
-    assert_eq!(pairs(env.primary(), queries).await, told);
+    assert_eq!(pairs(env.primary(), queries).await, expected);
     let results = "select query_uid::text, query_id from public.results group by 1, 2
                    having array_agg(result_number::int order by result_number) = '{0,1}'";
     let server = env.stack.databases.results.as_ref().unwrap();
-    assert_eq!(pairs(server, results).await, told);
+    assert_eq!(pairs(server, results).await, expected);
     let all = "select 'rows', count(*) from public.results";
     assert_eq!(pairs(server, all).await, [("rows".to_owned(), 120)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_recorded_of_a_query_that_another_operator_failed_meanwhile() {
+async fn rows_are_not_recorded_when_another_operator_has_failed_the_query() {
     let env = TestEnv::start(Options {
         operators: 2,
         ..Options::operator_only()
@@ -195,10 +195,10 @@ async fn nothing_is_recorded_of_a_query_that_another_operator_failed_meanwhile()
     let (late, other) = (&env.stack.operators[0], &env.stack.operators[1]);
     let arxiv = env.stack.arxiv().unwrap();
     let mut database = env.primary().connect("arxiv_sequence").await.unwrap();
-    // On a machine so busy that the late one's time limits are over as it wakes, it only starts anew: then once more.
+    // On a very busy machine the late operator's time limits have passed when it wakes, and it only reconciles again: then once more.
     for round in 0..5 {
         let name = format!("late{round}");
-        // It has the page, has seen that its object stands, and waits for its number.
+        // It has the page, has checked that its object is current, and waits for its number.
         other.child().freeze();
         arxiv.set(Mode::Ok);
         let hold = "begin; lock table public.arxiv_ledger in share mode";
@@ -225,7 +225,7 @@ async fn nothing_is_recorded_of_a_query_that_another_operator_failed_meanwhile()
         let go_on = "delete from public.arxiv_pages; commit";
         sqlx::raw_sql(go_on).execute(&mut database).await.unwrap();
 
-        // The other one finds no page, and arXiv does not take the search any more.
+        // The other one finds no page, and arXiv refuses the search now.
         arxiv.set(Mode::Status(400));
         other.child().thaw();
         let status = env.finished(&name).await;
@@ -234,32 +234,32 @@ async fn nothing_is_recorded_of_a_query_that_another_operator_failed_meanwhile()
         late.child().thaw();
         let refused = within(Duration::from_secs(5), async || {
             let log = std::fs::read_to_string(late.child().log()).ok()?;
-            log.contains("closed by another process").then_some(())
+            log.contains("failed by another process").then_some(())
         })
         .await;
         assert_eq!(env.rows().await, [], "its failure is final");
-        assert_eq!(env.status(&name).await, status, "and so is what was told of it");
+        assert_eq!(env.status(&name).await, status, "and so is its status");
         if refused.is_some() {
             return;
         }
     }
-    panic!("the late one never came to record\n{}", env.operator_logs());
+    panic!("the late operator never tried to record\n{}", env.operator_logs());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_that_was_closed_is_told_of_after_a_kill_and_not_fetched_again() {
+async fn tombstone_gives_failed_status_without_fetch_after_kill() {
     let env = TestEnv::start(Options::operator_only()).await;
     env.operator().child().kill9();
-    let object = env.create("closed", search("closed")).await;
-    // As a kill between the closing and the status leaves it.
-    let closing = format!(
+    let object = env.create("failed", search("failed")).await;
+    // As a kill between the tombstone and the status leaves it.
+    let tombstone = format!(
         "insert into public.arxiv_query_tombstones (query_uid, reason, message, http_status)
          values ('{}', 'BrokenFeed', 'the feed is broken', 502)",
         object.metadata.uid.unwrap()
     );
-    env.primary().execute("arxiv", &closing).await.unwrap();
+    env.primary().execute("arxiv", &tombstone).await.unwrap();
     env.operator().child().start_again().unwrap();
-    let status = env.finished("closed").await;
+    let status = env.finished("failed").await;
     assert_eq!(
         (status.phase, status.http_status, status.message.as_deref()),
         (Phase::Failed, Some(502), Some("the feed is broken"))

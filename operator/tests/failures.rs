@@ -1,4 +1,4 @@
-//! Every way in which arXiv fails: how the query ends, and what spends its `backoffLimit`.
+//! Every way in which arXiv fails: how the query ends, and what counts against its `backoffLimit`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crd::{ArxivQuery, ArxivQuerySpec, FAIL_FAST_ANNOTATION, Phase};
@@ -10,7 +10,7 @@ use testbed::{
 };
 
 /// Short waits, so that retries are over soon.
-fn hasty() -> Options {
+fn short_retries() -> Options {
     let environment = [("RETRY_BASE_MS", "100"), ("COOLDOWN_BASE_MS", "200")];
     Options {
         environment: environment
@@ -28,7 +28,7 @@ fn reason(status: &crd::ArxivQueryStatus) -> &str {
         .map_or("", |c| &c.reason)
 }
 
-/// What kstatus, which Flux and others go by, makes of a status of the present generation.
+/// The result of kstatus, which Flux and others use, for a status of the present generation.
 fn kstatus(status: &crd::ArxivQueryStatus) -> &'static str {
     let is = |type_: &str, value: &str| {
         status
@@ -45,10 +45,10 @@ fn kstatus(status: &crd::ArxivQueryStatus) -> &'static str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_used_ends_the_query_once_its_retries_are_spent() {
-    let env = TestEnv::start(hasty()).await;
+async fn query_fails_when_broken_answers_exceed_backoff_limit() {
+    let env = TestEnv::start(short_retries()).await;
     let arxiv = env.stack.arxiv().unwrap();
-    // Mode, HTTP status told, reason, failed attempts that count, requests. One retry is allowed.
+    // Mode, HTTP status, reason, failed attempts that count, requests. One retry is allowed.
     let cases = [
         (Mode::Status(400), 400, "SearchRefused", 0, 1),
         (Mode::ErrorFeed(400), 400, "SearchRefused", 0, 1),
@@ -68,7 +68,7 @@ async fn what_cannot_be_used_ends_the_query_once_its_retries_are_spent() {
         (Mode::Deep, 502, "BrokenFeed", 2, 2),
         (Mode::Huge, 502, "BrokenFeed", 2, 2),
         (Mode::RedirectElsewhere, 502, "BadRedirect", 2, 2),
-        // Each attempt asks again three times before it gives up.
+        // Each attempt repeats the request three times before it fails.
         (Mode::EmptyPage, 502, "IncompleteFeed", 2, 8),
     ];
     for (i, (mode, http_status, expected, attempts, requests)) in cases.into_iter().enumerate() {
@@ -84,9 +84,9 @@ async fn what_cannot_be_used_ends_the_query_once_its_retries_are_spent() {
         )
         .await;
         let status = env.finished(&name).await;
-        let told = (status.phase, status.http_status, reason(&status), status.attempts);
+        let ended = (status.phase, status.http_status, reason(&status), status.attempts);
         assert_eq!(
-            told,
+            ended,
             (Phase::Failed, Some(http_status), expected, Some(attempts)),
             "{mode:?}: {status:?}"
         );
@@ -106,8 +106,8 @@ async fn what_cannot_be_used_ends_the_query_once_its_retries_are_spent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn throttling_and_silence_are_waited_out() {
-    let mut options = hasty();
+async fn query_waits_when_arxiv_throttles_or_is_unreachable() {
+    let mut options = short_retries();
     options
         .environment
         .push(("ARXIV_TIMEOUT_MS".into(), "2000".into()));
@@ -130,7 +130,7 @@ async fn throttling_and_silence_are_waited_out() {
         ("cut answer", Mode::Cut.into(), "UpstreamUnreachable"),
         ("time-out", slow, "UpstreamUnreachable"),
     ];
-    for (i, (what, behaviour, obstacle)) in cases.into_iter().enumerate() {
+    for (i, (what, behaviour, blocked)) in cases.into_iter().enumerate() {
         arxiv.set(behaviour);
         arxiv.clear_record();
         let name = format!("patient{i}");
@@ -143,14 +143,14 @@ async fn throttling_and_silence_are_waited_out() {
         )
         .await;
         let waits = env
-            .status_when(&name, "told of", |status| status.phase != Phase::Pending)
+            .status_when(&name, "reported", |status| status.phase != Phase::Pending)
             .await;
         assert_eq!(
             (waits.phase, reason(&waits), kstatus(&waits)),
-            (Phase::Running, obstacle, "InProgress"),
+            (Phase::Running, blocked, "InProgress"),
             "{what}"
         );
-        // More often than its retries, which none of this spends.
+        // More requests than retries are allowed: none of these failures counts.
         arxiv.wait_for_requests(3, LIMIT).await.unwrap();
         arxiv.set(Mode::Ok);
         let status = env.finished(&name).await;
@@ -161,14 +161,14 @@ async fn throttling_and_silence_are_waited_out() {
         );
         assert_eq!(kstatus(&status), "Current", "{what}");
         assert!(arxiv.requests().len() >= 4, "{what}");
-        // However often it was tried again, its users are told twice.
-        env.until_events(&name, &[obstacle, "Succeeded"]).await;
+        // However often it was tried again, there are two Events.
+        env.until_events(&name, &[blocked, "Succeeded"]).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_answer_is_doubted_once() {
-    let env = TestEnv::start(hasty()).await;
+async fn empty_answer_is_requested_again_once() {
+    let env = TestEnv::start(short_retries()).await;
     let arxiv = env.stack.arxiv().unwrap();
     arxiv.set(Behaviour::from(Mode::Zero).times(1));
     env.create("lie", search("lie")).await;
@@ -187,12 +187,12 @@ async fn an_empty_answer_is_doubted_once() {
         (Phase::Succeeded, Some(0), Some(0))
     );
     assert_eq!(arxiv.requests().len(), 4);
-    assert_eq!(env.rows().await.len(), 2, "that nothing was found is recorded");
+    assert_eq!(env.rows().await.len(), 2, "an empty result is recorded");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_that_fails_fast_and_one_with_a_deadline_do_not_wait() {
-    let env = TestEnv::start(hasty()).await;
+async fn query_fails_at_first_error_with_fail_fast_and_at_its_deadline() {
+    let env = TestEnv::start(short_retries()).await;
     let arxiv = env.stack.arxiv().unwrap();
     let cases = [
         (Mode::Status(400), 400),
@@ -208,7 +208,7 @@ async fn a_query_that_fails_fast_and_one_with_a_deadline_do_not_wait() {
         arxiv.set(mode);
         arxiv.clear_record();
         let name = format!("fast{i}");
-        // With all the usual retries: it is the annotation that counts.
+        // With the usual retries: the annotation decides.
         let mut object = ArxivQuery::new(&name, search(&name));
         object.metadata.annotations = Some([(FAIL_FAST_ANNOTATION.to_owned(), "true".to_owned())].into());
         env.create_object(&object).await;
@@ -240,7 +240,7 @@ async fn a_query_that_fails_fast_and_one_with_a_deadline_do_not_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attempts_outlive_the_operator() {
+async fn attempts_are_kept_when_operator_is_killed() {
     let environment = vec![("RETRY_BASE_MS".to_owned(), "1000".to_owned())];
     let env = TestEnv::start(Options {
         environment,
@@ -267,6 +267,6 @@ async fn attempts_outlive_the_operator() {
     let status = env.finished("q").await;
     assert_eq!((status.phase, status.attempts), (Phase::Failed, Some(3)));
     let requests = arxiv.requests().len();
-    // A kill may come between a failed request and the status that tells of it.
+    // A kill may come between a failed request and its status.
     assert!((3..=5).contains(&requests), "{requests} requests");
 }

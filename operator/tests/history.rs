@@ -1,4 +1,4 @@
-//! Finished objects: they cost nothing, and go when their time is over.
+//! Finished objects: they cost nothing, and are deleted after their time to live.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crd::{ArxivQuerySpec, Phase};
@@ -49,7 +49,7 @@ async fn copy(env: &TestEnv, name: &str, count: usize, edit: impl Fn(usize, &mut
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_over_many_finished_objects_costs_nothing() {
+async fn restart_with_finished_objects_uses_no_memory_and_no_requests() {
     let env = TestEnv::start(sweeping_often()).await;
     env.create("finished", search("finished")).await;
     assert_eq!(env.finished("finished").await.phase, Phase::Succeeded);
@@ -79,7 +79,7 @@ async fn a_restart_over_many_finished_objects_costs_nothing() {
         all.sort();
         all
     };
-    // The copies went past the API server, whose cache has to hear of the last ones yet.
+    // The copies were written directly to etcd; the API server's cache needs time to get the last ones.
     let all = async || Some(versions().await).filter(|all| all.len() == FINISHED + 1);
     let before = within(LIMIT, all).await.expect("all copies listed");
     let started = Instant::now();
@@ -101,14 +101,14 @@ async fn a_restart_over_many_finished_objects_costs_nothing() {
     assert_eq!(
         env.stack.arxiv().unwrap().requests().len(),
         1,
-        "only the new one is asked for"
+        "only the new one is requested"
     );
     env.until_metric("arxiv_operator_status_writes_total{outcome=\"written\"}", 1.0)
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ended_before_a_restart_goes_after_it() {
+async fn expired_objects_are_deleted_after_restart() {
     let env = TestEnv::start(sweeping_often()).await;
     let spec = ArxivQuerySpec {
         ttl_seconds_after_finished: Some(3_600),
@@ -118,7 +118,7 @@ async fn what_ended_before_a_restart_goes_after_it() {
     assert_eq!(env.finished("old").await.phase, Phase::Succeeded);
     env.operator().child().kill9();
     copy(&env, "old", EXPIRED, |i, object| {
-        // One in fifty has just ended, and as many say nothing.
+        // One in fifty has just ended, and as many have no time to live.
         if i % 50 == 0 {
             return;
         }
@@ -158,7 +158,7 @@ async fn what_ended_before_a_restart_goes_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn finished_objects_go_after_their_time_to_live_and_rows_stay() {
+async fn expired_objects_are_deleted_and_their_rows_stay() {
     let env = TestEnv::start(sweeping_often()).await;
     let spec = |word: &str, ttl| ArxivQuerySpec {
         ttl_seconds_after_finished: ttl,

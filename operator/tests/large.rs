@@ -1,4 +1,4 @@
-//! Large searches: fetched in slices, taken up where they were, written a page at a time.
+//! Large searches: fetched in slices, continued after a restart, written one page at a time.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crd::{ArxivQuerySpec, Phase};
@@ -11,7 +11,7 @@ use testbed::test_env::{LIMIT, search};
 const RESULTS: i32 = 30_000;
 const SLICE: u32 = 2_000;
 const SLICES: usize = 15;
-/// The operator is killed when arXiv was asked so often.
+/// The operator is killed after so many requests to arXiv.
 const KILLS: [usize; 4] = [1, 5, 9, 14];
 /// What a query of this size may add to the operator's memory.
 const GROWTH: u64 = 32 << 20;
@@ -24,7 +24,7 @@ fn large() -> ArxivQuerySpec {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_search_goes_on_after_kills_and_lets_others_between() {
+async fn large_query_continues_after_kills_and_others_run_in_between() {
     let env = TestEnv::start(Options::operator_only()).await;
     let arxiv = env.stack.arxiv().unwrap();
     let well = Behaviour {
@@ -34,7 +34,7 @@ async fn a_large_search_goes_on_after_kills_and_lets_others_between() {
         ..Behaviour::default()
     };
     arxiv.set(well.clone());
-    // In the middle of it a page that is empty, and one that denies everything.
+    // In the middle of it an empty page, and one that says that there are no results.
     for mode in [Mode::EmptyPage, Mode::Zero] {
         arxiv.set(Behaviour {
             mode,
@@ -76,7 +76,7 @@ async fn a_large_search_goes_on_after_kills_and_lets_others_between() {
             .map(|i| u32::try_from(i).unwrap() * SLICE)
             .collect::<Vec<_>>()
     );
-    // Twice it was not believed, and each kill may have taken a request along.
+    // Two answers are requested again, and each kill may have cost a request.
     let again = asked.values().sum::<usize>() - SLICES;
     assert!((2..=2 + KILLS.len()).contains(&again), "{asked:?}");
     let at = |query: &str, start| {
@@ -89,13 +89,13 @@ async fn a_large_search_goes_on_after_kills_and_lets_others_between() {
         let small = at(&format!("ti:small{kill}"), 0);
         assert!(
             small < last,
-            "small{kill} was asked for at {small}, the last slice at {last}"
+            "small{kill} was requested at {small}, the last slice at {last}"
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_search_is_never_in_memory_as_a_whole() {
+async fn large_query_memory_stays_bounded() {
     let env = TestEnv::start(Options::operator_only()).await;
     env.stack.arxiv().unwrap().set(Behaviour {
         total: Some(RESULTS.unsigned_abs()),

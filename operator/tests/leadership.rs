@@ -1,4 +1,4 @@
-//! Several operators: one works, and another takes over when it ends, is killed, or is cut off.
+//! Several operators: one leads, and another takes over when it ends, is killed, or is cut off.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crd::Phase;
@@ -60,7 +60,7 @@ fn requests(env: &TestEnv) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_one_takes_over_after_a_kill_and_after_an_end() {
+async fn standby_takes_over_when_leader_is_killed_or_terminated() {
     // All of them are ready by then.
     let env = TestEnv::start(electing(3)).await;
     let all: Vec<&Service> = env.stack.operators.iter().collect();
@@ -76,7 +76,7 @@ async fn another_one_takes_over_after_a_kill_and_after_an_end() {
         assert_eq!(
             env.metric_of(standby, WRITTEN).await,
             Some(0.0),
-            "who stands by does nothing"
+            "a standby writes nothing"
         );
     }
 
@@ -93,7 +93,7 @@ async fn another_one_takes_over_after_a_kill_and_after_an_end() {
     env.until_in_phase(Phase::Succeeded, done + 1).await;
     println!("after a kill, work goes on in {:?}", killed.elapsed());
 
-    // In the middle of a request: it is finished, recorded and told, and only then does the next one begin.
+    // During a request: it is finished, recorded and reported, and only then does the next leader begin.
     env.stack.arxiv().unwrap().set(Behaviour {
         delay_ms: 1_000,
         ..Behaviour::default()
@@ -115,24 +115,21 @@ async fn another_one_takes_over_after_a_kill_and_after_an_end() {
     let status = second.child().wait(LIMIT).await.unwrap();
     let ended = Instant::now();
     assert!(status.success(), "{status}\n{}", env.operator_logs());
-    // Or it would have to run out first.
+    // Otherwise it would have to expire first.
     assert_ne!(holder().await, second_ones, "the lease is free for the next one");
     let third = leader(&env, &others(&standbys, second)).await;
-    println!(
-        "after an end in order, another one leads in {:?}",
-        ended.elapsed()
-    );
+    println!("after a shutdown, another one leads in {:?}", ended.elapsed());
     env.stack.arxiv().unwrap().set(Behaviour::default());
     let objects = env.until_in_phase(Phase::Succeeded, 40).await;
     env.assert_rows_of(&objects).await;
     let asked = requests(&env);
     assert!(
         (40..=41).contains(&asked),
-        "{asked} requests: only the killed one's may have been asked for again"
+        "{asked} requests: only the one in flight at the kill may be repeated"
     );
     assert_eq!(env.stack.arxiv().unwrap().max_open(), 1);
 
-    // Who comes back stands by.
+    // A process that returns is a standby.
     first.child().start_again().unwrap();
     first.ready(LIMIT).await.unwrap();
     second.child().start_again().unwrap();
@@ -143,11 +140,11 @@ async fn another_one_takes_over_after_a_kill_and_after_an_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_was_paused_does_no_harm() {
+async fn paused_leader_changes_nothing_when_it_resumes() {
     let env = TestEnv::start(electing(2)).await;
     let all: Vec<&Service> = env.stack.operators.iter().collect();
     let arxiv = env.stack.arxiv().unwrap();
-    // First with nothing to do, then with a request under way and more in its queue.
+    // First with nothing to do, then with a request in flight and more in its queue.
     for (prefix, count, delay_ms) in [("idle", 5, 0), ("busy", 20, 300)] {
         arxiv.set(Behaviour {
             delay_ms,
@@ -176,7 +173,7 @@ async fn a_leader_that_was_paused_does_no_harm() {
         let asked = arxiv.requests().len();
         assert!(
             (count..=count + 1).contains(&asked),
-            "{prefix}: {asked} requests; at most the one under way is asked for again"
+            "{prefix}: {asked} requests; at most the one in flight is repeated"
         );
         assert_eq!(arxiv.max_open(), 1, "{prefix}");
         if !busy {
@@ -192,7 +189,7 @@ async fn a_leader_that_was_paused_does_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_cannot_renew_its_lease_stops_and_comes_back() {
+async fn leader_stops_when_lease_cannot_be_renewed_and_returns() {
     let env = TestEnv::start(Options {
         own_control_plane: true,
         ..electing(1)
@@ -218,7 +215,7 @@ async fn a_leader_that_cannot_renew_its_lease_stops_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_right_to_the_lease_it_says_what_to_do() {
+async fn readiness_names_leader_election_when_lease_is_forbidden() {
     let env = TestEnv::start(electing(1)).await;
     env.operator().child().terminate(LIMIT).await.unwrap();
     let roles: Api<Role> = Api::namespaced(env.kube.clone(), env.stack.namespace());

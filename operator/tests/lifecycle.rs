@@ -1,4 +1,4 @@
-//! An operator's beginning and end.
+//! Start and shutdown of an operator.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crd::Phase;
@@ -9,14 +9,14 @@ use testbed::test_env::{LIMIT, search};
 use testbed::{arxiv::Behaviour, process::Signal};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_sigterm_the_request_under_way_is_finished_and_recorded() {
+async fn sigterm_finishes_and_records_the_request_in_flight() {
     let env = TestEnv::start(Options::operator_only()).await;
     let arxiv = env.stack.arxiv().unwrap();
     arxiv.set(Behaviour {
         delay_ms: 3_000,
         ..Behaviour::default()
     });
-    env.create("under-way", search("underway")).await;
+    env.create("in-flight", search("inflight")).await;
     arxiv.wait_for_requests(1, LIMIT).await.unwrap();
     env.create("waiting", search("waiting")).await;
     let asked = Instant::now();
@@ -29,7 +29,7 @@ async fn on_sigterm_the_request_under_way_is_finished_and_recorded() {
         .unwrap();
     assert!(status.success(), "{status}\n{}", env.operator_logs());
     assert!(asked.elapsed() < Duration::from_secs(25));
-    let done = env.status("under-way").await;
+    let done = env.status("in-flight").await;
     assert_eq!(done.phase, Phase::Succeeded, "{}", env.operator_logs());
     assert_eq!(env.rows().await.len(), 1);
     assert_eq!(arxiv.requests().len(), 1, "nothing new was begun");
@@ -39,7 +39,7 @@ async fn on_sigterm_the_request_under_way_is_finished_and_recorded() {
     assert_eq!(env.finished("waiting").await.phase, Phase::Succeeded);
     assert_eq!(arxiv.requests().len(), 2);
 
-    // With nothing to do it does not take the 25 s that it has for its end.
+    // With nothing to do it does not need the 25 s that it may take.
     let asked = Instant::now();
     let status = env.operator().child().terminate(LIMIT).await.unwrap();
     assert!(
@@ -50,7 +50,7 @@ async fn on_sigterm_the_request_under_way_is_finished_and_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_that_cannot_start_says_what_to_do() {
+async fn failed_start_prints_what_to_change() {
     let env = TestEnv::start(Options::operator_only()).await;
     let program = env!("CARGO_BIN_EXE_arxiv-operator");
     let taken = format!("127.0.0.1:{}", env.operator().url().port().unwrap());

@@ -1,4 +1,4 @@
-//! Whose turn it is: priority, then namespaces in turn, then age; and what waiting costs.
+//! The order of the queue: priority, then namespaces in turn, then age; and the cost of waiting.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "its figures are its result")]
 
@@ -16,7 +16,7 @@ use testbed::{arxiv::Behaviour, stack::Options};
 const QUEUE: &str = "arxiv_operator_queue_length";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn priority_then_namespaces_in_turn_then_age() {
+async fn queue_order_is_priority_then_namespaces_in_turn_then_age() {
     let env = TestEnv::start(Options {
         cluster_wide: true,
         min_interval: Duration::from_millis(100),
@@ -26,7 +26,7 @@ async fn priority_then_namespaces_in_turn_then_age() {
     let arxiv = env.stack.arxiv().unwrap();
     let elsewhere = env.stack.control_plane().namespace().await.unwrap();
     let elsewhere: Api<ArxivQuery> = Api::namespaced(env.kube.clone(), &elsewhere);
-    // What comes while this one is under way waits.
+    // Queries that come while this one is in flight wait.
     arxiv.set(Behaviour::from(testbed::arxiv::Mode::Slow).times(1));
     env.create("first", search("first")).await;
     arxiv.wait_for_requests(1, LIMIT).await.unwrap();
@@ -50,27 +50,27 @@ async fn priority_then_namespaces_in_turn_then_age() {
         .await
         .unwrap();
     env.until_in_phase(Phase::Succeeded, 7).await;
-    let asked: Vec<_> = arxiv
+    let order: Vec<_> = arxiv
         .requests()
         .into_iter()
         .map(|request| request.search_query)
         .collect();
     // Which namespace is next after the first one's is the only thing that is not fixed.
-    let asked: Vec<_> = asked
+    let order: Vec<_> = order
         .iter()
         .map(|query| query.trim_start_matches("ti:"))
         .collect();
-    assert_eq!(asked[..3], ["first", "raised", "high"], "{asked:?}");
-    assert_eq!(asked[7], "low", "{asked:?}");
-    let b1 = asked.iter().position(|word| *word == "b1").unwrap();
-    assert!(b1 <= 4, "namespaces take turns: {asked:?}");
-    let of_one: Vec<_> = asked.iter().filter(|word| word.starts_with('a')).collect();
+    assert_eq!(order[..3], ["first", "raised", "high"], "{order:?}");
+    assert_eq!(order[7], "low", "{order:?}");
+    let b1 = order.iter().position(|word| *word == "b1").unwrap();
+    assert!(b1 <= 4, "namespaces take turns: {order:?}");
+    let of_one: Vec<_> = order.iter().filter(|word| word.starts_with('a')).collect();
     assert_eq!(of_one, [&"a1", &"a2", &"a3"]);
 }
 
 /// Objects of one second have no age among them, so these are spread over namespaces by uid alone: the order is not looked
 /// at here, but what it costs that so many wait.
-async fn waiting_costs_nothing(queries: usize, watched: Duration) {
+async fn assert_waiting_costs_nothing(queries: usize, watched: Duration) {
     let env = TestEnv::start(Options {
         own_control_plane: true,
         // Nobody's turn comes while this is measured.
@@ -144,13 +144,13 @@ async fn api_calls(env: &TestEnv) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backlog_of_500_costs_no_requeues() {
-    waiting_costs_nothing(500, Duration::from_secs(20)).await;
+async fn queue_of_500_costs_no_requeues() {
+    assert_waiting_costs_nothing(500, Duration::from_secs(20)).await;
 }
 
 /// `cargo test -p arxiv-operator --test order -- --ignored --nocapture`
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes"]
-async fn a_backlog_of_10_000_costs_no_requeues() {
-    waiting_costs_nothing(10_000, Duration::from_mins(2)).await;
+async fn queue_of_10_000_costs_no_requeues() {
+    assert_waiting_costs_nothing(10_000, Duration::from_mins(2)).await;
 }

@@ -1,4 +1,4 @@
-//! What the operator needs may be away, at its start and later: it says so, waits, and loses nothing.
+//! Databases, Kubernetes or the CRD are unavailable, at the start and later: the operator reports it, waits, and loses nothing.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crd::Phase;
@@ -9,7 +9,7 @@ use testbed::test_env::{LIMIT, search, within};
 use testbed::{arxiv::Behaviour, stack::Options};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn databases_may_be_away_at_the_start_and_later() {
+async fn operator_waits_when_databases_are_unavailable() {
     let env = TestEnv::start(Options::operator_only()).await;
     env.primary().kill9().await.unwrap();
     env.operator().kill9_and_start().unwrap();
@@ -43,7 +43,7 @@ async fn databases_may_be_away_at_the_start_and_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kubernetes_may_be_away_at_the_start_and_later() {
+async fn operator_waits_when_kubernetes_is_unavailable() {
     let env = TestEnv::start(Options {
         own_control_plane: true,
         ..Options::operator_only()
@@ -71,12 +71,12 @@ async fn kubernetes_may_be_away_at_the_start_and_later() {
     assert_eq!(
         env.stack.arxiv().unwrap().requests().len(),
         61,
-        "nothing is asked twice"
+        "nothing is requested twice"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_resource_may_be_missing_at_the_start_and_later() {
+async fn operator_waits_when_the_crd_is_missing() {
     let env = TestEnv::start(Options {
         own_control_plane: true,
         ..Options::operator_only()

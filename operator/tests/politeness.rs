@@ -1,4 +1,4 @@
-//! Polite: one request an interval and one connection at a time, over all processes.
+//! Politeness: one request per interval and one connection at a time, over all processes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crd::Phase;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use testbed::TestEnv;
 use testbed::stack::Options;
 
-/// Two operators and an API server that asks arXiv for its callers, all at once.
-async fn all_at_once(interval: Duration, queries: usize, calls: usize) {
+/// Two operators and an API server that sends requests for its callers, all at once.
+async fn run_all_at_once(interval: Duration, queries: usize, calls: usize) {
     let mut options = Options::operator_only();
     // The last one's turn comes after some 19 s, on a machine with nothing else on it.
     options
@@ -31,18 +31,22 @@ async fn all_at_once(interval: Duration, queries: usize, calls: usize) {
     let objects = env.until_in_phase(Phase::Succeeded, queries).await;
     env.assert_rows_of(&objects).await;
     let arxiv = env.stack.arxiv().unwrap();
-    assert_eq!(arxiv.requests().len(), queries + calls, "nothing is asked twice");
+    assert_eq!(
+        arxiv.requests().len(),
+        queries + calls,
+        "nothing is requested twice"
+    );
     assert_eq!(arxiv.max_open(), 1);
     let spacing = arxiv.min_spacing().unwrap();
     assert!(spacing >= interval, "{spacing:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_operators_and_an_api_server_keep_a_short_interval() {
-    all_at_once(Duration::from_millis(300), 24, 8).await;
+async fn short_interval_is_kept_by_two_operators_and_an_api_server() {
+    run_all_at_once(Duration::from_millis(300), 24, 8).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_operators_and_an_api_server_keep_arxivs_interval() {
-    all_at_once(Duration::from_secs(3), 4, 2).await;
+async fn arxiv_interval_is_kept_by_two_operators_and_an_api_server() {
+    run_all_at_once(Duration::from_secs(3), 4, 2).await;
 }

@@ -1,4 +1,4 @@
-//! Don't ask twice, and let others between.
+//! Shared fetches: the same page is not fetched twice, and other queries run between the slices of a large one.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::future::Future;
@@ -15,7 +15,7 @@ use testbed::test_env::{LIMIT, search, within_one_arxiv_day};
 const SAME: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_page_is_for_all_who_want_it() {
+async fn same_search_is_fetched_once_for_all_queries() {
     within_one_arxiv_day().await;
     let env = TestEnv::start(Options::operator_only()).await;
     let arxiv = env.stack.arxiv().unwrap();
@@ -51,7 +51,7 @@ async fn one_page_is_for_all_who_want_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn others_get_their_turns_between_the_slices_of_a_big_query() {
+async fn other_queries_are_fetched_between_the_slices_of_a_large_query() {
     let env = TestEnv::start(Options::operator_only()).await;
     let arxiv = env.stack.arxiv().unwrap();
     arxiv.set(Behaviour {
@@ -71,7 +71,7 @@ async fn others_get_their_turns_between_the_slices_of_a_big_query() {
     arxiv.wait_for_requests(1, LIMIT).await.unwrap();
     env.create_many("small", 2).await;
     let running = env
-        .status_when("big", "told of", |status| status.phase != Phase::Pending)
+        .status_when("big", "reported", |status| status.phase != Phase::Pending)
         .await;
     assert_eq!(running.message.as_deref(), Some("fetched 1 of 3 slices"));
     assert!(running.start_time.is_some());
@@ -81,28 +81,28 @@ async fn others_get_their_turns_between_the_slices_of_a_big_query() {
         (Phase::Succeeded, Some(4_100), Some(4_100))
     );
     env.until_in_phase(Phase::Succeeded, 3).await;
-    let asked: Vec<_> = arxiv
+    let order: Vec<_> = arxiv
         .requests()
         .iter()
         .map(|r| (r.search_query.clone(), r.start))
         .collect();
     let big_at = |start| {
-        asked
+        order
             .iter()
             .position(|(query, at)| query == "ti:big" && *at == start)
             .unwrap()
     };
     let small_at = |i| {
-        asked
+        order
             .iter()
             .position(|(query, _)| *query == format!("ti:small{i}"))
             .unwrap()
     };
     assert!(
         big_at(0) < small_at(0) && small_at(0).max(small_at(1)) < big_at(4_000),
-        "{asked:?}"
+        "{order:?}"
     );
-    assert_eq!(asked.len(), 5);
+    assert_eq!(order.len(), 5);
     assert_eq!(env.rows().await.len(), 3);
     // At the beginning, between the slices, and at its end.
     assert!(
@@ -114,7 +114,7 @@ async fn others_get_their_turns_between_the_slices_of_a_big_query() {
 
 /// Asked for once for all who want it that fresh; who comes later finds the fresh page.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_asks_once_for_all_who_want_it() {
+async fn refresh_is_fetched_once_for_all_queries() {
     within_one_arxiv_day().await;
     let env = TestEnv::start(Options::operator_only()).await;
     let arxiv = env.stack.arxiv().unwrap();
@@ -148,7 +148,7 @@ async fn a_refresh_asks_once_for_all_who_want_it() {
     env.finished("fresh-again").await;
     assert_eq!(arxiv.requests().len(), 3, "\"after\" finds the refreshed page");
     let mut connection = env.primary().connect("arxiv").await.unwrap();
-    // The stand-in numbers its answers: "… (fetch N)".
+    // The fake arXiv numbers its answers: "… (fetch N)".
     let titles: Vec<(String, String)> = sqlx::query_as(
         "select query_uid::text, min(title) from public.results where result_number = 0 group by query_uid",
     )

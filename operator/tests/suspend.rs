@@ -1,4 +1,4 @@
-//! A suspended query is left alone, and costs nobody else anything.
+//! Suspended queries: nothing is requested for them, and others are not affected.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crd::{ArxivQuerySpec, Phase};
@@ -11,7 +11,7 @@ use testbed::stack::Options;
 use testbed::test_env::{LIMIT, search};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_suspended_from_the_start_is_asked_for_when_it_is_resumed() {
+async fn query_suspended_at_creation_runs_when_resumed() {
     let env = TestEnv::start(Options::operator_only()).await;
     let arxiv = env.stack.arxiv().unwrap();
     let spec = ArxivQuerySpec {
@@ -22,13 +22,13 @@ async fn what_is_suspended_from_the_start_is_asked_for_when_it_is_resumed() {
     let status = env
         .status_when("later", "suspended", |status| status.phase == Phase::Suspended)
         .await;
-    let told: Vec<_> = status
+    let conditions: Vec<_> = status
         .conditions
         .iter()
         .map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str()))
         .collect();
     assert_eq!(
-        told,
+        conditions,
         [
             ("Ready", "False", "Suspended"),
             ("Finished", "False", "Suspended")
@@ -46,9 +46,9 @@ async fn what_is_suspended_from_the_start_is_asked_for_when_it_is_resumed() {
     assert_eq!(env.rows().await.len(), 2);
 }
 
-/// In the queue, between slices, and with a request for it under way; and its deadline counts anew.
+/// In the queue, between slices, and with a request in flight; its deadline starts again.
 #[tokio::test(flavor = "multi_thread")]
-async fn suspending_takes_effect_wherever_a_query_is() {
+async fn suspend_takes_effect_in_queue_between_slices_and_in_flight() {
     let env = TestEnv::start(Options {
         min_interval: Duration::from_secs(1),
         ..Options::operator_only()
@@ -67,12 +67,12 @@ async fn suspending_takes_effect_wherever_a_query_is() {
     };
     env.create("big", big).await;
     arxiv.wait_for_requests(1, LIMIT).await.unwrap();
-    // While the request for "big" is under way, this one stands in the queue.
+    // While the request for "big" is in flight, this one is in the queue.
     env.create("queued", search("queued")).await;
     env.patch_spec("queued", json!({"suspend": true})).await;
     env.status_when("queued", "suspended", |status| status.phase == Phase::Suspended)
         .await;
-    // The second slice of "big" is asked for: it is suspended between this and the third.
+    // The second slice of "big" is in flight: it is suspended between this and the third.
     arxiv.wait_for_requests(2, LIMIT).await.unwrap();
     env.patch_spec("big", json!({"suspend": true})).await;
     let status = env
@@ -82,22 +82,22 @@ async fn suspending_takes_effect_wherever_a_query_is() {
     // Another query shows that the queue goes on without them.
     env.create("other", search("other")).await;
     env.finished("other").await;
-    let asked = |query: &str| {
+    let requests_of = |query: &str| {
         let all = arxiv.requests();
         all.iter().filter(|r| r.search_query == query).count()
     };
-    assert_eq!((asked("ti:big"), asked("ti:queued")), (2, 0));
+    assert_eq!((requests_of("ti:big"), requests_of("ti:queued")), (2, 0));
     env.patch_spec("big", json!({"suspend": false})).await;
     let big = env.finished("big").await;
     assert_eq!((big.phase, big.num_entries), (Phase::Succeeded, Some(4_100)));
-    assert_eq!(asked("ti:big"), 3, "it goes on with what was stored");
+    assert_eq!(requests_of("ti:big"), 3, "it continues with the stored pages");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_owner_of_a_fetch_may_leave_and_the_others_get_it() {
+async fn shared_fetch_continues_when_its_first_query_leaves() {
     let env = TestEnv::start(Options::operator_only()).await;
     let arxiv = env.stack.arxiv().unwrap();
-    // (what happens to the one who asked first, whether all others succeed with that one request)
+    // What happens to the query that was first.
     for (case, happens) in ["suspended", "deleted", "failed"].into_iter().enumerate() {
         arxiv.clear_record();
         let word = format!("shared{case}");
