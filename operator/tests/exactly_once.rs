@@ -195,7 +195,8 @@ async fn rows_are_not_recorded_when_another_operator_has_failed_the_query() {
     let (late, other) = (&env.stack.operators[0], &env.stack.operators[1]);
     let arxiv = env.stack.arxiv().unwrap();
     let mut database = env.primary().connect("arxiv_sequence").await.unwrap();
-    // On a very busy machine the late operator's time limits have passed when it wakes, and it only reconciles again: then once more.
+    // On a very busy machine the late operator's time limits have passed when it wakes, and it only
+    // reconciles again: then once more.
     for round in 0..5 {
         let name = format!("late{round}");
         // It has the page, has checked that its object is current, and waits for its number.

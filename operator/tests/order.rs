@@ -68,8 +68,8 @@ async fn queue_order_is_priority_then_namespaces_in_turn_then_age() {
     assert_eq!(of_one, [&"a1", &"a2", &"a3"]);
 }
 
-/// Objects of one second have no age among them, so these are spread over namespaces by uid alone: the order is not looked
-/// at here, but what it costs that so many wait.
+/// Objects of one second have no age among them, so these are spread over namespaces by uid alone: the order
+/// is not looked at here, but what it costs that so many wait.
 async fn assert_waiting_costs_nothing(queries: usize, watched: Duration) {
     let env = TestEnv::start(Options {
         own_control_plane: true,
@@ -127,7 +127,8 @@ async fn assert_waiting_costs_nothing(queries: usize, watched: Duration) {
 /// The most calls in so long a time that come by the clock, however few wait.
 fn regular_calls(time: Duration) -> f64 {
     let each = |seconds: f64| (time.as_secs_f64() / seconds).floor() + 1.0;
-    // Readiness lists each 10 s, the sweeper once a minute and phase, and a watch, which lasts 120 s, counts when it ends.
+    // Readiness lists each 10 s, the sweeper once a minute and phase, and a watch, which lasts 120 s, counts
+    // when it ends.
     each(10.0) + 2.0 * each(60.0) + each(120.0)
 }
 

@@ -1,4 +1,5 @@
-//! Databases, Kubernetes or the CRD are unavailable, at the start and later: the operator reports it, waits, and loses nothing.
+//! Databases, Kubernetes or the CRD are unavailable, at the start and later: the operator reports it, waits,
+//! and loses nothing.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crd::Phase;

@@ -1,4 +1,5 @@
-//! Shared fetches: the same page is not fetched twice, and other queries run between the slices of a large one.
+//! Shared fetches: the same page is not fetched twice, and other queries run between the slices of a large
+//! one.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::future::Future;

@@ -1,5 +1,6 @@
-//! Steps 7 to 9 of a query's life: the one place where a decision is carried out. Numbers, rows and tombstones go to the
-//! databases; then comes one server-side apply of the whole status, for exactly the object that was read.
+//! Steps 7 to 9 of a query's life: the one place where a decision is carried out. Numbers, rows and
+//! tombstones go to the databases; then comes one server-side apply of the whole status, for exactly the
+//! object that was read.
 
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ use crate::process::kubernetes::within;
 
 /// The field manager of the status in Kubernetes.
 const FIELD_MANAGER: &str = "arxiv-operator";
-/// An object that has changed is reconciled again when the watch reports the change, and after this time in any case.
+/// An object that has changed is reconciled again when the watch reports the change, and after this time in
+/// any case.
 const CHANGED_RETRY: Duration = Duration::from_secs(30);
 
 /// Carries out the decision; returns when the query is reconciled again.
@@ -89,9 +91,9 @@ fn requeue_at(time: Timestamp) -> Action {
 
 /// Whether the object is still as it was read, before anything is recorded for it.
 ///
-/// The watch may be behind, or this process may have been paused; meanwhile the object may have been deleted or, by another
-/// operator, finished. A failure in its status is final: nothing is recorded after it. If the object has changed, the
-/// change itself brings the next reconciliation.
+/// The watch may be behind, or this process may have been paused; meanwhile the object may have been deleted
+/// or, by another operator, finished. A failure in its status is final: nothing is recorded after it. If the
+/// object has changed, the change itself brings the next reconciliation.
 async fn is_current(context: &Context, query: &Query) -> Result<bool, Error> {
     let queries = context.queries(query.namespace());
     let now = within(queries.get_metadata_opt(query.name()))
@@ -105,8 +107,8 @@ async fn is_current(context: &Context, query: &Query) -> Result<bool, Error> {
 
 /// Records that the query ends without rows, unless it has ended already; returns how it ended.
 ///
-/// Another operator, or this one before a pause, may be about to write rows. The database decides which of the two comes
-/// first, and the status is written only after that.
+/// Another operator, or this one before a pause, may be about to write rows. The database decides which of
+/// the two comes first, and the status is written only after that.
 async fn write_tombstone(context: &Context, query: &Query, failure: FailureRecord) -> Result<Ending, Error> {
     context.tracker.dequeue(query.uid);
     let failure = FailureRecord {
@@ -178,8 +180,8 @@ pub(crate) async fn report_progress(
     Ok(written)
 }
 
-/// The status of a query that is suspended. Its stored pages stay, so that it continues with them when it is resumed on
-/// the same day; its deadline starts again then.
+/// The status of a query that is suspended. Its stored pages stay, so that it continues with them when it is
+/// resumed on the same day; its deadline starts again then.
 async fn report_suspension(context: &Context, query: &Query) -> Result<(), Error> {
     let status = builder(query, Timestamp::now()).suspended();
     if write_status(context, query, &status).await? {
@@ -204,14 +206,16 @@ fn builder(query: &Query, now: Timestamp) -> StatusBuilder<'_> {
     }
 }
 
-/// Writes the status; returns whether it was written. It is not if the object has changed, was deleted, or has a final
-/// status already: then this reconciliation has no effect, and the change itself brings the next one.
+/// Writes the status; returns whether it was written. It is not if the object has changed, was deleted, or
+/// has a final status already: then this reconciliation has no effect, and the change itself brings the next
+/// one.
 async fn write_status(context: &Context, query: &Query, status: &ArxivQueryStatus) -> Result<bool, Error> {
     let metadata = &query.object.metadata;
     let patch = json!({
         "apiVersion": ArxivQuery::api_version(&()),
         "kind": ArxivQuery::kind(&()),
-        // Without the version, a late write would change a new object of the same name: the uid alone is not checked.
+        // Without the version, a late write would change a new object of the same name: the uid alone is not
+        // checked.
         "metadata": { "name": metadata.name, "uid": metadata.uid, "resourceVersion": metadata.resource_version },
         "status": status,
     });

@@ -16,8 +16,8 @@ use crate::{
     process::metrics::Metrics,
 };
 
-/// Papers that all recordings together may have in memory: two full pages of about 1 MB (at most 32 MB), or the pages
-/// of hundreds of usual queries.
+/// Papers that all recordings together may have in memory: two full pages of about 1 MB (at most 32 MB), or
+/// the pages of hundreds of usual queries.
 pub(crate) const MAX_BUFFERED_PAPERS: usize = 2 * arxiv::MAX_PAGE as usize;
 
 /// Handles to Kubernetes and the databases, and what this process shares between reconciliations.
@@ -40,8 +40,8 @@ impl Context {
     }
 }
 
-/// One query as a reconciliation sees it: the object that was read, its search, and its progress in this process when
-/// the reconciliation began.
+/// One query as a reconciliation sees it: the object that was read, its search, and its progress in this
+/// process when the reconciliation began.
 pub(crate) struct Query {
     pub(crate) object: Arc<ArxivQuery>,
     pub(crate) uid: Uuid,

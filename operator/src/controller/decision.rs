@@ -1,4 +1,5 @@
-//! Step 6 of a query's life: the decision what is done with it now. A pure function of what was read and of the time.
+//! Step 6 of a query's life: the decision what is done with it now. A pure function of what was read and of
+//! the time.
 
 use std::time::Duration;
 
@@ -65,22 +66,17 @@ pub(crate) fn decide(snapshot: Snapshot<'_>, facts: Facts) -> Decision {
         }
         Facts::Missing(missing) => missing,
     };
-    let report = next_update(snapshot, &missing);
-    let stored = missing.stored;
-    match next(&Limits::from(snapshot.object), snapshot.progress, snapshot.now) {
-        Next::Fail(failure) => Decision::Fail(failure),
-        Next::Wait { until } => Decision::Wait {
-            page: None,
-            until: Some(until),
-            stored,
-            report,
-        },
-        Next::Fetch { deadline } => Decision::Wait {
-            page: Some(missing.request),
-            until: deadline,
-            stored,
-            report,
-        },
+    let limits = Limits::from(snapshot.object);
+    let (is_due, until) = match next(&limits, snapshot.progress, snapshot.now) {
+        Next::Fail(failure) => return Decision::Fail(failure),
+        Next::Wait { until } => (false, Some(until)),
+        Next::Fetch { deadline } => (true, deadline),
+    };
+    Decision::Wait {
+        until,
+        stored: missing.stored,
+        report: next_update(snapshot, &missing),
+        page: is_due.then_some(missing.request),
     }
 }
 
@@ -108,7 +104,7 @@ impl From<&ArxivQuery> for Limits {
     }
 }
 
-/// How a query with a missing page goes on.
+/// How a query with a missing page continues.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Next {
     /// It ends.
@@ -256,7 +252,8 @@ mod tests {
         };
         #[rustfmt::skip]
         let cases = [
-            // It is 100. The limits, and the progress: started, last failure, failures that count, not before.
+            // It is 100. The limits, and the progress: started, last failure, failures that count, not
+            // before.
             ("new", RETRYING, progress(None, None, 0, None), fetch(None)),
             ("new with a deadline: waiting is not counted", DEADLINE, progress(None, None, 0, None), fetch(None)),
             ("between slices", DEADLINE, progress(Some(70), None, 0, None), fetch(Some(130))),

@@ -1,4 +1,5 @@
-//! Why a reconciliation did not end well. A failure of the query itself is no error: it is the query's result.
+//! Why a reconciliation did not end well. A failure of the query itself is no error: it is the query's
+//! result.
 
 use storage::StorageError;
 

@@ -41,7 +41,8 @@ const RETRY: Backoff = Backoff {
 /// How often the controller reports that it is alive while there is nothing to do.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Reconciles the objects of `triggers`, until `stop` is cancelled and the reconciliations that have begun are done.
+/// Reconciles the objects of `triggers`, until `stop` is cancelled and the reconciliations that have begun
+/// are done.
 pub(crate) async fn run(
     context: Arc<Context>,
     store: Store<ArxivQuery>,
@@ -60,7 +61,8 @@ pub(crate) async fn run(
     let mut interval = tokio::time::interval(HEARTBEAT_INTERVAL);
     loop {
         tokio::select! {
-            // Each outcome was handled where it came from; an object that was deleted meanwhile needs nothing.
+            // Each outcome was handled where it came from; an object that was deleted meanwhile needs
+            // nothing.
             outcome = outcomes.next() => if outcome.is_none() { return },
             _ = interval.tick() => {}
         }
@@ -68,8 +70,8 @@ pub(crate) async fn run(
     }
 }
 
-/// Starts a reconciliation. The query's progress is read before the first await, so that its object cannot leave the watch
-/// in between.
+/// Starts a reconciliation. The query's progress is read before the first await, so that its object cannot
+/// leave the watch in between.
 fn begin(object: Arc<ArxivQuery>, context: Arc<Context>) -> BoxFuture<'static, Result<Action, Error>> {
     let query = Query::begin(object, &context.tracker, Timestamp::now());
     async move {

@@ -1,5 +1,5 @@
-//! Steps 7 and 8 of a query's life, for one whose pages are all stored: its number and its rows. They need the ledger and
-//! the databases of `queries` and `results`.
+//! Steps 7 and 8 of a query's life, for one whose pages are all stored: its number and its rows. They need
+//! the ledger and the databases of `queries` and `results`.
 
 use arxiv::query_in_title;
 use jiff::Timestamp;
@@ -11,12 +11,12 @@ use super::{
     pages::{StoredPages, StoredPapers},
 };
 
-/// How many numbers in a row may be taken before the query waits for its next reconciliation: each costs two round trips,
-/// and a sequence that is further behind its table needs a repair.
+/// How many numbers in a row may be taken before the query waits for its next reconciliation: each costs two
+/// round trips, and a sequence that is further behind its table needs a repair.
 const MAX_NUMBERS: u32 = 100;
 
-/// Records the papers under the number that the ledger holds for the object, or under the next one that no foreign row
-/// carries, unless the query has ended already; returns how it ended.
+/// Records the papers under the number that the ledger holds for the object, or under the next one that no
+/// foreign row carries, unless the query has ended already; returns how it ended.
 ///
 /// After an error here the commit may or may not have happened: the next reconciliation finds out in step 4.
 pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages) -> Result<Ending, Error> {
@@ -74,7 +74,8 @@ pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages
     Err(Error::NumbersTaken(MAX_NUMBERS))
 }
 
-/// arXiv's Date if the first page was fetched for this query; the database's clock if the page is older than the query.
+/// arXiv's Date if the first page was fetched for this query; the database's clock if the page is older than
+/// the query.
 async fn timestamp(context: &Context, query: &Query, head: &PageHead) -> Result<i64, Error> {
     let created = query.object.metadata.creation_timestamp.as_ref();
     if created.is_none_or(|created| created.0 <= head.fetched_at) {

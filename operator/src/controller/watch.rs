@@ -1,4 +1,5 @@
-//! The watch on unfinished ArxivQuery objects. Finished ones leave it, so neither memory nor a restart grows with them.
+//! The watch on unfinished ArxivQuery objects. Finished ones leave it, so neither memory nor a restart grows
+//! with them.
 
 use std::{
     collections::HashSet,
@@ -29,11 +30,12 @@ use crate::{
 
 /// Objects in one page of a listing, 1 to 2 kB each.
 const LIST_PAGE: u32 = 500;
-/// The pause after a watch that failed. Short and constant: an API server that restarts is back in seconds, its 429 while
-/// it fills its cache asks for one to five, and this is one client.
+/// The pause after a watch that failed. Short and constant: an API server that restarts is back in seconds,
+/// its 429 while it fills its cache asks for one to five, and this is one client.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Whether the watch is up to date: the last thing that it got was an event, not an error or a part of a listing.
+/// Whether the watch is up to date: the last thing that it got was an event, not an error or a part of a
+/// listing.
 #[derive(Clone, Default)]
 pub(crate) struct Freshness(Arc<AtomicBool>);
 
@@ -51,7 +53,8 @@ pub(crate) fn unfinished(
     metrics: Metrics,
 ) -> (Store<ArxivQuery>, Freshness, impl Stream<Item = Object> + Send) {
     let (store, writer) = reflector::store();
-    // Listed in pages and then watched: streamed lists are not on by default in all versions of Kubernetes since 1.32.
+    // Listed in pages and then watched: streamed lists are not on by default in all versions of Kubernetes
+    // since 1.32.
     let config = watcher::Config::default()
         .fields(crd::UNFINISHED)
         .page_size(LIST_PAGE)
@@ -70,7 +73,8 @@ pub(crate) fn unfinished(
                     observe(event, &reader, &tracker)
                 }
                 Err(error) => {
-                    // The watch continues where it was, or lists anew. Readiness reports it when Kubernetes is unavailable.
+                    // The watch continues where it was, or lists anew. Readiness reports it when Kubernetes
+                    // is unavailable.
                     current.store(false, Ordering::Relaxed);
                     metrics.failed("watch");
                     tracing::debug!("the watch is interrupted: {error}");
@@ -82,8 +86,8 @@ pub(crate) fn unfinished(
     (store, freshness, changed)
 }
 
-/// Removes the parts of an object that are not used here: field managers, labels, and annotations (where kubectl keeps a
-/// copy of the whole object).
+/// Removes the parts of an object that are not used here: field managers, labels, and annotations (where
+/// kubectl keeps a copy of the whole object).
 fn strip_unused(object: &mut ArxivQuery) {
     let metadata = &mut object.metadata;
     (

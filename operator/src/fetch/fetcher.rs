@@ -1,4 +1,5 @@
-//! The fetcher: the one task of this process that sends requests to arXiv, page after page, in the order of the queue.
+//! The fetcher: the one task of this process that sends requests to arXiv, page after page, in the order of
+//! the queue.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -17,16 +18,17 @@ use upstream::{FetchedPage, PageSelector, Upstream, UpstreamError};
 use super::{page_queue::QueuedPage, progress::RequestFailure, tracker::Tracker};
 use crate::process::metrics::Metrics;
 
-/// How long one page waits for the gate before the fetcher continues with the queue. Longer than any process before us in
-/// the gate's line may stay there (25 s at the API server, and 20 s of one request), so that a position in the line is
-/// never given up without need.
+/// How long one page waits for the gate before the fetcher continues with the queue. Longer than any process
+/// before us in the gate's line may stay there (25 s at the API server, and 20 s of one request), so that a
+/// position in the line is never given up without need.
 const GATE_TIMEOUT: Duration = Duration::from_mins(1);
 /// A request that takes longer is reported in the status of its queries.
 const SLOW_REQUEST: Duration = Duration::from_secs(10);
-/// How often the fetcher checks its surroundings (end of the process, metrics, queries that left) while it waits.
+/// How often the fetcher checks its surroundings (end of the process, metrics, queries that left) while it
+/// waits.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest wait in a cool-down before the gate is asked again whether it continues: its end is a time of the database's
-/// clock, which may differ from ours.
+/// The longest wait in a cool-down before the gate is checked again: the end of the cool-down is a time of
+/// the database's clock, which may differ from ours.
 const MAX_PAUSE: Duration = Duration::from_mins(1);
 /// Waits while the gate's database is unavailable.
 const DATABASE_RETRY: Backoff = Backoff {
@@ -260,7 +262,8 @@ impl Fetcher {
         }
     }
 
-    /// The gate or the page store is unavailable: the page is tried again when they are back, and that is no attempt.
+    /// The gate or the page store is unavailable: the page is tried again when they are back, and that is no
+    /// attempt.
     fn database_unavailable(&mut self, error: &StorageError) -> FetchResult {
         self.metrics.failed("database_unavailable");
         // Readiness shows the rest; but the first error may have cost a request.

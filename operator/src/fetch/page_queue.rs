@@ -1,8 +1,10 @@
-//! The queue of pages to fetch: which queries wait for which page, and which page is next. Pure data, no clock, no I/O.
+//! The queue of pages to fetch: which queries wait for which page, and which page is next. Pure data, no
+//! clock, no I/O.
 //!
-//! The order is that of [`queue::Lanes`]: priority, then namespaces in turn, then age. A page that several queries wait for
-//! is one request: it leaves the queue at the turn of the first of them. A query that needs another slice is queued
-//! behind those that waited meanwhile, so that others get their turns between the slices of a large one.
+//! The order is that of [`queue::Lanes`]: priority, then namespaces in turn, then age. A page that several
+//! queries wait for is one request: it leaves the queue at the turn of the first of them. A query that needs
+//! another slice is queued behind those that waited meanwhile, so that others get their turns between the
+//! slices of a large one.
 
 use std::{
     cmp::Reverse,
@@ -33,8 +35,8 @@ pub(crate) struct PageQueue<P, O> {
 #[derive(Debug, Default)]
 struct PageWaiters {
     queries: HashSet<Uuid>,
-    /// The query whose turn it is, while the page is requested. Then none of its queries is in the order; a query that
-    /// comes meanwhile joins.
+    /// The query whose turn it is, while the page is requested. Then none of its queries is in the order; a
+    /// query that comes meanwhile joins.
     in_flight: Option<Standing>,
 }
 
@@ -54,8 +56,8 @@ impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
         }
     }
 
-    /// Queues the query for this page. If it waits for the page already, it keeps its age and takes the new priority. A query
-    /// waits for one page at a time: a new one replaces the old one.
+    /// Queues the query for this page. If it waits for the page already, it keeps its age and takes the new
+    /// priority. A query waits for one page at a time: a new one replaces the old one.
     pub(crate) fn push(&mut self, entry: Standing, object: O, page: P) {
         let query = entry.query;
         if let Some(queued) = self.queries.get_mut(&query).filter(|queued| queued.page == page) {
@@ -110,7 +112,8 @@ impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
         Some(page)
     }
 
-    /// The page could not be requested yet: its queries keep their positions, and its namespace keeps its turn.
+    /// The page could not be requested yet: its queries keep their positions, and its namespace keeps its
+    /// turn.
     pub(crate) fn put_back(&mut self, page: &P) {
         let Some(waiters) = self.pages.get_mut(page) else {
             return;
@@ -155,8 +158,8 @@ impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
         self.queries.values().map(|queued| &queued.entry)
     }
 
-    /// About how many requests are ahead of this query's; that namespaces take turns is not considered. None if it does not
-    /// wait for a turn.
+    /// About how many requests are ahead of this query's; that namespaces take turns is not considered. None
+    /// if it does not wait for a turn.
     pub(crate) fn requests_ahead(&self, query: Uuid) -> Option<usize> {
         let queued = self.queries.get(&query)?;
         if self.pages.get(&queued.page)?.in_flight.is_some() {

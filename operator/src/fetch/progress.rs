@@ -1,5 +1,6 @@
-//! What this process knows about an unfinished query in addition to its object. It is lost at a restart, which does no
-//! harm: what must be kept is in the status (start, attempts) or in the databases (pages, number, rows).
+//! What this process knows about an unfinished query in addition to its object. It is lost at a restart,
+//! which does no harm: what must be kept is in the status (start, attempts) or in the databases (pages,
+//! number, rows).
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,7 +43,8 @@ pub(crate) struct Progress {
     pub(crate) not_before: Option<Timestamp>,
     /// Since when it waits, as far as its object says.
     pub(crate) since: Since,
-    /// When its latest slice was answered. Its age in the queue counts from here, so that others are served in between.
+    /// When its latest slice was answered. Its age in the queue counts from here, so that others are served
+    /// in between.
     pub(crate) latest_answer: Option<Timestamp>,
     /// The latest slice that it was queued for after its first one.
     pub(crate) next_slice: Option<Arc<QueuedPage>>,
@@ -50,8 +52,8 @@ pub(crate) struct Progress {
     pub(crate) queued_since: Option<Timestamp>,
     /// Whether its request takes so long that its status should say so.
     pub(crate) is_slow: bool,
-    /// How many slices were stored when the status was written, and when that was (or could have been, in an earlier
-    /// process).
+    /// How many slices were stored when the status was written, and when that was (or could have been, in an
+    /// earlier process).
     pub(crate) slices_reported: usize,
     pub(crate) reported_at: Timestamp,
     /// Failed reconciliations in a row (a database or Kubernetes is unavailable).
@@ -90,8 +92,8 @@ impl Progress {
         }
     }
 
-    /// Which version of a page it uses. It stays the same after later fetches for others, so that the query finds again what
-    /// it found before.
+    /// Which version of a page it uses. It stays the same after later fetches for others, so that the query
+    /// finds again what it found before.
     pub(crate) fn page_version(&self) -> PageVersion {
         if self.refresh {
             PageVersion::After(self.created)
@@ -108,10 +110,11 @@ impl Progress {
         }
     }
 
-    /// A request that began at `began` was answered by `now`, with a page that was stored at `fetched_at` by the
-    /// database's clock if it was fetched for the queries that wait.
+    /// A request that began at `began` was answered by `now`, with a page that was stored at `fetched_at` by
+    /// the database's clock if it was fetched for the queries that wait.
     pub(crate) fn answered(&mut self, began: Timestamp, now: Timestamp, fetched_at: Option<Timestamp>) {
-        // A page that was fetched for it is accepted, even if the database's clock is behind that of Kubernetes.
+        // A page that was fetched for it is accepted, even if the database's clock is behind that of
+        // Kubernetes.
         let before = fetched_at.and_then(|at| at.checked_sub(Duration::from_micros(1)).ok());
         self.created = before.map_or(self.created, |before| self.created.min(before));
         self.latest_answer = Some(now);
@@ -133,7 +136,8 @@ impl Progress {
         self.started.get_or_insert(began);
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         let delay = match failure.class {
-            // The shared cool-down delays these. An additional wait of its own would only lose the position in the queue.
+            // The shared cool-down delays these. An additional wait of its own would only lose the position
+            // in the queue.
             FailureClass::Throttled => Duration::ZERO,
             FailureClass::Unreachable | FailureClass::Invalid => backoff.delay(self.failures_in_a_row),
             FailureClass::Broken => {

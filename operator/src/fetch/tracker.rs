@@ -1,6 +1,6 @@
-//! What this process knows about the unfinished queries: the page queue and each query's progress, behind one lock that is
-//! never held over an await. Its size is bounded by the unfinished objects: an entry is removed when its object leaves the
-//! watch (finished or deleted).
+//! What this process knows about the unfinished queries: the page queue and each query's progress, behind one
+//! lock that is never held over an await. Its size is bounded by the unfinished objects: an entry is removed
+//! when its object leaves the watch (finished or deleted).
 
 use std::{
     collections::{HashMap, HashSet},
@@ -35,7 +35,8 @@ pub(crate) struct Tracker {
     queued: Notify,
     /// Each query that was notified has begun its reconciliation.
     all_begun: Notify,
-    /// Triggers reconciliations. At most one message for each query that waits for a page, so it is bounded by those.
+    /// Triggers reconciliations. At most one message for each query that waits for a page, so it is bounded
+    /// by those.
     triggers: UnboundedSender<Object>,
     backoff: Backoff,
 }
@@ -91,8 +92,8 @@ impl Tracker {
         }
     }
 
-    /// Queues the query for its next page; `stored` others are stored already. Ignored if its object has left the watch
-    /// meanwhile, and if the process ends.
+    /// Queues the query for its next page; `stored` others are stored already. Ignored if its object has left
+    /// the watch meanwhile, and if the process ends.
     pub(crate) fn enqueue(
         &self,
         uid: Uuid,
@@ -162,7 +163,8 @@ impl Tracker {
         self.state().queue.put_back(page);
     }
 
-    /// The version that is good enough for each query that waits for the page. One that accepts any has found none.
+    /// The version that is good enough for each query that waits for the page. One that accepts any has found
+    /// none.
     pub(crate) fn page_version(&self, page: &Arc<QueuedPage>) -> PageVersion {
         let state = self.state();
         let waiting = state.queue.waiting_for(page);
@@ -188,7 +190,8 @@ impl Tracker {
         self.state().queue.waiting_for(page).next().is_some()
     }
 
-    /// The request for the page, sent at `began`, takes long: its queries are notified, as their status says so.
+    /// The request for the page, sent at `began`, takes long: its queries are notified, as their status says
+    /// so.
     pub(crate) fn mark_slow(&self, page: &Arc<QueuedPage>, began: Timestamp) {
         let mut state = self.state();
         let waiting = state.queue.waiting_for(page);

@@ -1,5 +1,6 @@
-//! Leader election: of several processes one works, the others wait in standby. It only saves work and requests: the
-//! databases keep numbers, rows and requests correct, however many processes believe that they lead.
+//! Leader election: of several processes one works, the others wait in standby. It only saves work and
+//! requests: the databases keep numbers, rows and requests correct, however many processes believe that they
+//! lead.
 
 use std::{sync::Arc, time::Duration};
 
@@ -125,7 +126,7 @@ impl Election {
     fn failed(&self, error: &CallError) {
         self.metrics.failed("lease");
         tracing::debug!("the lease cannot be acquired: {error}");
-        // What else may be wrong with Kubernetes, readiness tells anyway.
+        // Other failures of Kubernetes are shown by its own readiness condition.
         if error.is_refused() {
             let reason = format!(
                 "the Lease {} may not be used; check the role and its binding, or set LEADER_ELECTION=false for a single \
@@ -208,8 +209,8 @@ impl Election {
             Err(error) if error.code() == Some(409) => {}
             Err(error) => return Err(error),
         }
-        // It has changed: by another leader; by a person who set a label; or by this process, whose last write succeeded
-        // although its answer was lost.
+        // It has changed: by another leader; by a person who set a label; or by this process, whose last
+        // write succeeded although its answer was lost.
         let found = within(self.leases.get(&self.name)).await?;
         if holder(&found) != &*self.identity {
             return Ok(false);

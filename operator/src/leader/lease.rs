@@ -1,6 +1,6 @@
-//! The Lease that the processes of one installation share: its content, and when it may be taken. By the rules of
-//! client-go, so that differing clocks do no harm: a lease has expired when this process has seen no change of it for its
-//! whole duration. The times in it are for people.
+//! The Lease that the processes of one installation share: its content, and when it may be taken. By the
+//! rules of client-go, so that differing clocks do no harm: a lease has expired when this process has seen no
+//! change of it for its whole duration. The times in it are for people.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use tokio::time::Instant;
 pub(crate) const DURATION: Duration = Duration::from_secs(10);
 /// How often its holder renews it.
 pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(3);
-/// After so long without a renewal its holder gives up: before others may take it, with time to abort its work.
+/// After so long without a renewal its holder gives up: before others may take it, with time to abort its
+/// work.
 pub(crate) const GIVE_UP_AFTER: Duration = Duration::from_secs(8);
 /// The longest duration that is accepted from a lease.
 const MAX_DURATION: Duration = Duration::from_mins(5);

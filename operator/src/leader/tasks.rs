@@ -1,5 +1,5 @@
-//! The work of a process while it leads. It begins anew with each leadership and keeps nothing that must outlive it: that
-//! is in Kubernetes and in the databases.
+//! The work of a process while it leads. It begins anew with each leadership and keeps nothing that must
+//! outlive it: that is in Kubernetes and in the databases.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,8 +30,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 /// For an aborted request: a connection is closed and the gate released.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A loop without a heartbeat for so long is stuck. The fetcher's longest round is a page that takes four requests, each of
-/// which waits for its turn.
+/// A loop without a heartbeat for so long is stuck. The fetcher's longest round is a page that takes four
+/// requests, each of which waits for its turn.
 const FETCHER_STALL: Duration = Duration::from_mins(10);
 const CONTROLLER_STALL: Duration = Duration::from_mins(1);
 /// A round is one database operation, which has a time limit.
@@ -69,7 +69,8 @@ pub(crate) struct LeaderTasks {
 }
 
 impl LeaderTasks {
-    /// Starts the tasks. When `shutdown` is cancelled, nothing new is fetched or swept; then call [`Self::finish`].
+    /// Starts the tasks. When `shutdown` is cancelled, nothing new is fetched or swept; then call
+    /// [`Self::finish`].
     pub(crate) fn start(with: &Dependencies, shutdown: &CancellationToken) -> Self {
         let (tracker, triggered) = Tracker::new(with.request_retry);
         let (events, publisher) = events(with.client.clone(), with.metrics.clone());
@@ -143,7 +144,8 @@ impl LeaderTasks {
         }
     }
 
-    /// Resolves with an error when a task ends unexpectedly, and without one when the process is asked to shut down.
+    /// Resolves with an error when a task ends unexpectedly, and without one when the process is asked to
+    /// shut down.
     pub(crate) async fn supervise(&mut self) -> anyhow::Result<()> {
         self.tasks.supervise().await
     }
@@ -161,7 +163,8 @@ impl LeaderTasks {
         self.tracker.close();
         if let Ok(ended) = timeout(REQUEST_TIMEOUT, self.tasks.join("fetcher")).await {
             ended?;
-            // The connection to arXiv is closed and the gate released before the runtime ends, which owns both.
+            // The connection to arXiv is closed and the gate released before the runtime ends, which owns
+            // both.
             self.upstream.drained().await;
         } else {
             tracing::warn!("the request to arXiv takes too long and is dropped");

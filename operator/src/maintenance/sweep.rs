@@ -17,7 +17,8 @@ use crate::{
     process::metrics::Metrics,
 };
 
-/// Bytes that stored pages may use: about 1,500 pages of 2000 papers, a day of large slices at one per minute.
+/// Bytes that stored pages may use: about 1,500 pages of 2000 papers, a day of large slices at one per
+/// minute.
 const MAX_PAGE_BYTES: u64 = 512 * 1024 * 1024;
 /// Younger entries of the ledger are kept: they may belong to a query that is being recorded.
 const LEDGER_AGE: Duration = Duration::from_hours(1);
@@ -90,9 +91,9 @@ impl Sweeper {
         listing.unwrap_or_default()
     }
 
-    /// Pages of past days, and the oldest ones above the size limit. Yesterday's stay: a query that began before midnight
-    /// continues with the pages of its day. The pages of queries with some slices stay as well: they take no more space than
-    /// the results will.
+    /// Pages of past days, and the oldest ones above the size limit. Yesterday's stay: a query that began
+    /// before midnight continues with the pages of its day. The pages of queries with some slices stay as
+    /// well: they take no more space than the results will.
     async fn pages(&self) -> Result<(), StorageError> {
         let today = arxiv::arxiv_day(Timestamp::now());
         let yesterday = today.checked_sub(1.day()).unwrap_or(today);
@@ -105,8 +106,8 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Numbers of objects that are finished or deleted. The rows of a finished one hold its number; and if an entry is
-    /// removed too early, its object gets another number.
+    /// Numbers of objects that are finished or deleted. The rows of a finished one hold its number; and if an
+    /// entry is removed too early, its object gets another number.
     async fn ledger(&self) -> Result<(), StorageError> {
         if !self.freshness.is_current() {
             return Ok(());
@@ -123,8 +124,8 @@ impl Sweeper {
         }
     }
 
-    /// Results of objects that are finished or deleted and never got their row in `queries`; these exist only where the two
-    /// tables are on different servers.
+    /// Results of objects that are finished or deleted and never got their row in `queries`; these exist only
+    /// where the two tables are on different servers.
     async fn orphaned_rows(&self) -> Result<(), StorageError> {
         if !self.freshness.is_current() {
             return Ok(());
@@ -175,8 +176,8 @@ impl Sweeper {
     }
 }
 
-/// The pause after a round: the interval, or longer where very many objects are finished but not expired, so that listing
-/// them takes at most a quarter of the time.
+/// The pause after a round: the interval, or longer where very many objects are finished but not expired, so
+/// that listing them takes at most a quarter of the time.
 fn pause(listing: Duration, interval: Duration) -> Duration {
     (listing * 3).min(MAX_PAUSE).max(interval)
 }

@@ -175,7 +175,8 @@ impl Metrics {
             .inc();
     }
 
-    /// The queue for arXiv: its size, and the shortest time in which it can be worked off. `cool_down`: seconds until its end.
+    /// The queue for arXiv: its size, and the shortest time in which it can be worked off. `cool_down`:
+    /// seconds until its end.
     #[allow(clippy::cast_possible_wrap, clippy::cast_precision_loss)] // A queue of 2^52 pages does not fit anywhere.
     pub(crate) fn queue(&self, stats: &QueueStats, cool_down: f64, interval: Duration, now: Timestamp) {
         self.cool_down_seconds.set(cool_down);

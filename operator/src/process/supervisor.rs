@@ -1,5 +1,5 @@
-//! Supervised tasks. No task ends by itself before the shutdown; if one does, by a panic or a defect, the process ends too,
-//! so that Kubernetes restarts it.
+//! Supervised tasks. No task ends by itself before the shutdown; if one does, by a panic or a defect, the
+//! process ends too, so that Kubernetes restarts it.
 
 use std::future::Future;
 

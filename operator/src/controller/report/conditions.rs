@@ -1,4 +1,5 @@
-//! Builds statuses with their conditions. Each is complete: a server-side apply removes every field that it leaves out.
+//! Builds statuses with their conditions. Each is complete: a server-side apply removes every field that it
+//! leaves out.
 
 use crd::{ArxivQuery, ArxivQueryStatus, ConditionType, Phase, Reason};
 use jiff::Timestamp;
@@ -8,11 +9,11 @@ use storage::{FailureRecord, Recorded};
 use super::progress_report::{BlockedReason, StatusUpdate, whole_second};
 use crate::fetch::progress::Progress;
 
-/// Most characters of `status.message` and of a condition's message: below the schema's 1024, as a condition is
-/// stored twice and people read one line.
+/// Most characters of `status.message` and of a condition's message: below the schema's 1024, as a condition
+/// is stored twice and people read one line.
 const MAX_MESSAGE: usize = 512;
-/// Most characters of `status.query`: enough for most searches with three fields of 512 characters, where each word gets
-/// its prefix.
+/// Most characters of `status.query`: enough for most searches with three fields of 512 characters, where
+/// each word gets its prefix.
 const MAX_QUERY: usize = 2_048;
 
 /// What every status of a query is built from.
@@ -151,8 +152,8 @@ impl StatusBuilder<'_> {
     }
 }
 
-/// The search as it was sent, and as arXiv ran it where that differs. `title` is the feed's, after its first ": ":
-/// `search_query=…&id_list=&start=0&max_results=8`.
+/// The search as it was sent, and as arXiv ran it where that differs. `title` is the feed's, after its first
+/// ": ": `search_query=…&id_list=&start=0&max_results=8`.
 fn query_text(sent: &str, title: &str) -> String {
     let ran = ran(title);
     if ran.is_empty() || ran == sent {

@@ -1,5 +1,5 @@
-//! Events about ArxivQuery objects. A task sends them from a bounded queue, so that no reconciliation waits for them; an Event
-//! that does not fit into the queue, or fails several times, is dropped and counted.
+//! Events about ArxivQuery objects. A task sends them from a bounded queue, so that no reconciliation waits
+//! for them; an Event that does not fit into the queue, or fails several times, is dropped and counted.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::process::{kubernetes::within, metrics::Metrics};
 
-/// An Event has about 1 kB. More are queued only while Kubernetes is unavailable, and are out of date by then.
+/// An Event has about 1 kB. More are queued only while Kubernetes is unavailable, and are out of date by
+/// then.
 const QUEUE_LENGTH: usize = 512;
 /// How often an Event is sent.
 const MAX_ATTEMPTS: u32 = 3;
@@ -90,12 +91,13 @@ impl Publisher {
 
     async fn publish(&self, event: &Event, object: &ObjectReference) {
         for attempt in 1..=MAX_ATTEMPTS {
-            // A new recorder each time: its cache, which groups equal Events, would keep each of ours for minutes, and ours
-            // happen once.
+            // A new recorder each time: its cache, which groups equal Events, would keep each of ours for
+            // minutes, and ours happen once.
             let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
             match within(recorder.publish(event, object)).await {
                 Ok(()) => return,
-                // The namespace is being deleted, or Events are not allowed there: a retry would fail as well.
+                // The namespace is being deleted, or Events are not allowed there: a retry would fail as
+                // well.
                 Err(error) if error.is_refused() => {
                     tracing::debug!(reason = event.reason, "an Event was refused: {error}");
                     break;

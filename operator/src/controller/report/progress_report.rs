@@ -1,5 +1,5 @@
-//! The status of a query that is not finished: what it says, and whether that is worth a write. Status writes cost
-//! Kubernetes more than anything else of a query, so a quick query has only one, at its end.
+//! The status of a query that is not finished: what it says, and whether that is worth a write. Status writes
+//! cost Kubernetes more than anything else of a query, so a quick query has only one, at its end.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::{controller::pages::MissingPage, fetch::progress::Progress};
 
 /// A cool-down that ends sooner is not worth a write of its own.
 const SHORT_COOL_DOWN: Duration = Duration::from_secs(10);
-/// The shortest time between two reports of how many slices are fetched. A search has at most 15, and a status write costs
-/// Kubernetes more than the slice costs us.
+/// The shortest time between two reports of how many slices are fetched. A search has at most 15, and a
+/// status write costs Kubernetes more than the slice costs us.
 const PROGRESS_INTERVAL: Duration = Duration::from_mins(1);
-/// How many reconciliations in a row fail before an unavailable database is reported: with the waits between them, a
-/// minute.
+/// How many reconciliations in a row fail before an unavailable database is reported: with the waits between
+/// them, a minute.
 const REPORTED_DATABASE_ERRORS: u32 = 6;
 
 /// Why a query that could run does not.
@@ -69,8 +69,9 @@ pub(crate) struct StatusUpdate {
 }
 
 impl StatusUpdate {
-    /// Adds how many requests are ahead of this query's, where that means a wait of half a minute or more. Only the first
-    /// digit is kept: the number changes with every request, and is not written again for that.
+    /// Adds how many requests are ahead of this query's, where that means a wait of half a minute or more.
+    /// Only the first digit is kept: the number changes with every request, and is not written again for
+    /// that.
     pub(crate) fn with_queue_position(mut self, requests_ahead: Option<usize>) -> Self {
         if let Some(ahead) = requests_ahead.filter(|ahead| *ahead >= 10) {
             let unit = 10_usize.pow(ahead.ilog10());
@@ -118,7 +119,8 @@ pub(crate) fn next_update(snapshot: Snapshot<'_>, missing: &MissingPage) -> Opti
     let unblocked = reported_blocked && blocked.is_none() && failure.is_none() && stored > 0;
     let takes_long = failure.is_some() || stored > 0 || progress.is_slow;
     let newly_running = !reported_running && progress.started.is_some() && takes_long;
-    // Each attempt that counts is stored in the status, or a process that restarts often would retry without end.
+    // Each attempt that counts is stored in the status, or a process that restarts often would retry without
+    // end.
     let newly_failed =
         i32::try_from(progress.attempts).is_ok_and(|attempts| attempts > reported_attempts.unwrap_or(0));
     let resumed = object.phase() == Phase::Suspended;
@@ -157,8 +159,8 @@ fn message(snapshot: Snapshot<'_>, missing: &MissingPage, cooling_until: Option<
     }
 }
 
-/// What to write when a database has been unavailable for some time. `errors` counts the failed reconciliations in a row
-/// before this one.
+/// What to write when a database has been unavailable for some time. `errors` counts the failed
+/// reconciliations in a row before this one.
 pub(crate) fn report_database_outage(object: &ArxivQuery, errors: u32) -> Option<StatusUpdate> {
     let reported = BlockedReason::reported(object).is_some();
     (errors >= REPORTED_DATABASE_ERRORS && !reported).then(|| StatusUpdate {
@@ -271,7 +273,8 @@ mod tests {
         };
         #[rustfmt::skip]
         let cases = vec![
-            // It is 100. The object with its status, the progress, the end of the cool-down, slices stored and in all.
+            // It is 100. The object with its status, the progress, the end of the cool-down, slices stored
+            // and in all.
             ("new", new(), nothing(false), None, (0, 1), None),
             ("a short cool-down", new(), nothing(false), Some(105), (0, 1), None),
             ("a long cool-down", new(), nothing(false), Some(150), (0, 1), some(cooling, slow_down)),
