@@ -37,7 +37,7 @@ use crate::{
     },
     auth::AccessControl,
     http::middleware::Layers,
-    limits::headers::Fields,
+    limits::headers::RateLimitHeaders,
 };
 
 /// What a request may take in addition to its wait at arXiv or for an object: retried creates, a last read, the body.
@@ -102,12 +102,16 @@ impl Process {
         let longest_wait = settings
             .arxiv_wait()
             .max(settings.upstream_patience() + settings.arxiv.timeout());
-        let access = Arc::new(AccessControl::new(&settings.access, app.reviewer.clone()));
+        let access = Arc::new(AccessControl::new(
+            &settings.access,
+            app.reviewer.clone(),
+            &app.limits.reviews,
+        ));
         let arxiv_interval = Duration::from_millis(settings.arxiv.min_interval_ms);
         let layers = Layers {
             counts: app.counts.clone(),
             request_timeout: longest_wait + BESIDES_THE_WAIT,
-            rate_limits: Arc::new(Fields::new(arxiv_interval)),
+            rate_limits: Arc::new(RateLimitHeaders::new(arxiv_interval)),
             root: settings.root_path.clone(),
             cors: access.origins.layer(),
         };

@@ -186,7 +186,7 @@ async fn read(server: &ServerOnly, path: &str, address: &str) -> (u16, String) {
 async fn taken(server: &ServerOnly) -> u64 {
     let metrics = http_client().get(server.url("/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
-    let name = "arxiv_api_server_response_memory_bytes{budget=\"rows\"} ";
+    let name = "arxiv_api_server_memory_reserved_bytes{budget=\"rows\"} ";
     let line = metrics.lines().find_map(|line| line.strip_prefix(name));
     line.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
 }

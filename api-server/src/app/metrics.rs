@@ -15,7 +15,7 @@ use prometheus_client::{
 use service::metrics::Metrics;
 use storage::PgPool;
 
-use crate::{limits::response_memory::AnswerRoom, output::lag::Lag};
+use crate::output::lag::Lag;
 
 /// From a stored page's milliseconds to a wait at its limit, in seconds.
 const DURATIONS: [f64; 12] = [
@@ -41,10 +41,7 @@ pub(crate) struct Counts {
     requests: Family<RequestLabels, Counter>,
     durations: Family<EndpointLabel, Histogram, fn() -> Histogram>,
     pub(crate) connections: Gauge,
-    pub(crate) waiters: Gauge,
-    pub(crate) streams: Gauge,
     pub(crate) unfinished: Gauge,
-    pub(crate) kubernetes_in_flight: Gauge,
 }
 
 impl Counts {
@@ -53,10 +50,7 @@ impl Counts {
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
             connections: Gauge::default(),
-            waiters: Gauge::default(),
-            streams: Gauge::default(),
             unfinished: Gauge::default(),
-            kubernetes_in_flight: Gauge::default(),
         };
         metrics.register(|registry| {
             registry.register("requests", "Requests answered", counts.requests.clone());
@@ -71,20 +65,9 @@ impl Counts {
                 counts.connections.clone(),
             );
             registry.register(
-                "event_streams",
-                "Clients that follow events",
-                counts.streams.clone(),
-            );
-            registry.register(
                 "unfinished_queries",
                 "Queries of the namespace that have not ended, as this process sees them",
                 counts.unfinished.clone(),
-            );
-            registry.register("waiters", "Clients of /arxiv that wait", counts.waiters.clone());
-            registry.register(
-                "kubernetes_requests_in_flight",
-                "Requests to Kubernetes under way, without the watch",
-                counts.kubernetes_in_flight.clone(),
             );
         });
         counts
@@ -156,20 +139,6 @@ pub(crate) fn register_lags(metrics: &Metrics, lags: Vec<(&'static str, Lag)>) {
     let (name, help) = (
         "replica_lag_seconds",
         "How far each replica is behind its primary, as last measured",
-    );
-    register(metrics, Sampled { name, help, read });
-}
-
-/// Adds the budgets for responses to the metrics.
-pub(crate) fn register_answers(metrics: &Metrics, budgets: [AnswerRoom; 2]) {
-    let read = move || {
-        let bytes = |room: &AnswerRoom| i64::try_from(room.taken()).unwrap_or(i64::MAX);
-        let of = |room: &AnswerRoom| ([("budget", room.name())], bytes(room));
-        budgets.iter().map(of).collect()
-    };
-    let (name, help) = (
-        "response_memory_bytes",
-        "Memory reserved for large responses that are being written or not read yet",
     );
     register(metrics, Sampled { name, help, read });
 }

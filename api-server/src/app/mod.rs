@@ -19,13 +19,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::metrics::{Counts, register_answers},
+    app::metrics::Counts,
     app::namespace::Namespace,
     app::settings::Settings,
     app::stores::{APPLICATION_NAME, Addresses, Stores},
     jobs::submit::QuerySubmitter,
-    limits::request_body::BodyRoom,
-    limits::response_memory::{AnswerRoom, PAPERS, ROWS},
+    limits::ProcessLimits,
     routes::arxiv::Arxiv,
     routes::arxiv::list::Lists,
     routes::arxiv::new_query,
@@ -46,7 +45,7 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) counts: Counts,
     stores: Stores,
-    memory: Memory,
+    pub(crate) limits: ProcessLimits,
     namespace: Option<Namespace>,
     /// The searches of /arxiv-api.
     pub(crate) fetches: Option<Arc<Fetches>>,
@@ -55,13 +54,6 @@ pub(crate) struct App {
     pub(crate) ending: CancellationToken,
     /// The tasks besides requests; they end with this.
     pub(crate) tasks: JoinSet<()>,
-}
-
-/// The limits of memory that all endpoints share.
-struct Memory {
-    bodies: BodyRoom,
-    answers: AnswerRoom,
-    papers: AnswerRoom,
 }
 
 impl App {
@@ -78,12 +70,8 @@ impl App {
         let counts = Counts::register(&metrics);
         let addresses = Addresses::read(environment, &settings.serve)?;
         let stores = Stores::open(&settings, &addresses, checks, &metrics)?;
-        let memory = Memory {
-            bodies: BodyRoom::new(),
-            answers: AnswerRoom::new(ROWS),
-            papers: AnswerRoom::new(PAPERS),
-        };
-        register_answers(&metrics, [memory.answers.clone(), memory.papers.clone()]);
+        let limits = ProcessLimits::default();
+        limits.register(&metrics);
         let client = match client {
             Some(client) => Some(client),
             None => namespace::client(&settings).await?,
@@ -92,7 +80,7 @@ impl App {
             metrics,
             counts,
             stores,
-            memory,
+            limits,
             namespace: None,
             fetches: None,
             reviewer: client.clone().filter(|_| settings.asks_for_tokens()),
@@ -122,7 +110,7 @@ impl App {
             pages: pages.clone(),
             patience: self.settings.upstream_patience(),
             default_max_results: self.settings.default_max_query_results,
-            room: self.memory.papers.clone(),
+            papers: self.limits.papers.clone(),
         })))
     }
 
@@ -138,9 +126,9 @@ impl App {
         Some(QueryLog {
             reads: self.stores.reads.clone()?,
             zone: self.settings.timezone_offset,
-            room: self.memory.bodies.clone(),
+            request_bodies: self.limits.request_bodies.clone(),
             lag: self.stores.queries_lag.clone(),
-            answers: self.memory.answers.clone(),
+            responses: self.limits.rows.clone(),
         })
     }
 
@@ -151,14 +139,14 @@ impl App {
             defaults: self.page_defaults(),
             zone: self.settings.timezone_offset,
             lag: self.stores.results_lag.clone(),
-            answers: self.memory.answers.clone(),
+            responses: self.limits.rows.clone(),
         })
     }
 
     /// For `/write-queries` and `/write-results`.
     pub(crate) fn recording(&self) -> Option<Recording> {
         let writes = self.stores.writes.clone()?;
-        Some(Recording::new(writes, self.memory.bodies.clone()))
+        Some(Recording::new(writes, self.limits.clone()))
     }
 
     /// For `/get-sequence`.
@@ -187,12 +175,12 @@ impl App {
             Arc::clone(&namespace.objects),
             Arc::clone(&namespace.backlog),
             namespace.streams.clone(),
-            self.memory.answers.clone(),
+            self.limits.clone(),
         );
         Some(Arxiv {
             searches: Arc::new(searches),
             lists: Arc::new(lists),
-            room: self.memory.bodies.clone(),
+            request_bodies: self.limits.request_bodies.clone(),
         })
     }
 
@@ -209,7 +197,7 @@ impl App {
             results_lag: self.stores.results_lag.clone(),
             namespace: namespace.name.clone(),
             defaults: self.page_defaults(),
-            answers: self.memory.answers.clone(),
+            responses: self.limits.rows.clone(),
         }))
     }
 }

@@ -13,10 +13,10 @@ use crate::{
         backlog::{Backlog, Quotas},
         client::Objects,
         orphans::{self, OrphanQueue},
-        waiters::{MAX_WAITERS, Waiters},
+        waiters::Waiters,
         watch::{self, Subscribers},
     },
-    limits::streams::Streams,
+    limits::streams::StreamLimiter,
     routes::endpoints::Endpoint,
 };
 
@@ -51,7 +51,7 @@ pub(crate) struct Namespace {
     pub(crate) objects: Arc<Objects>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) backlog: Arc<Backlog>,
-    pub(crate) streams: Streams,
+    pub(crate) streams: StreamLimiter,
 }
 
 impl Namespace {
@@ -67,13 +67,17 @@ impl Namespace {
             per_client: count(settings.arxiv_max_pending_per_client),
         };
         let interval = Duration::from_millis(settings.arxiv.min_interval_ms);
-        let in_flight = counts.kubernetes_in_flight.clone();
+        let limits = &app.limits;
         let namespace = Self {
             name: name.to_owned(),
-            objects: Arc::new(Objects::new(api.clone(), in_flight, orphan_queue)),
-            waiters: Waiters::new(MAX_WAITERS, counts.waiters.clone()),
+            objects: Arc::new(Objects::new(
+                api.clone(),
+                limits.kubernetes_requests.clone(),
+                orphan_queue,
+            )),
+            waiters: Waiters::new(limits.waiters.clone()),
             backlog: Backlog::new(quotas, interval, counts.unfinished.clone()),
-            streams: Streams::new(counts.streams.clone(), app.ending.clone()),
+            streams: StreamLimiter::new(limits.streams.clone(), app.ending.clone()),
         };
         let subscribers = Subscribers {
             waiters: Arc::clone(&namespace.waiters),

@@ -24,7 +24,8 @@ use crate::{
     auth::proxies::{ForwardedBy, Proxies},
     error::{ApiError, Code},
     limits::client::{Client, Peer},
-    limits::rate::ClientLimits,
+    limits::rate::SearchRateLimiter,
+    limits::slots::Slots,
     routes::arxiv::list,
     routes::endpoints::Endpoint,
 };
@@ -75,7 +76,7 @@ pub(crate) struct AccessArgs {
 /// The access control of this process.
 pub(crate) struct AccessControl {
     access: Option<(ProtectedEndpoints, KubernetesAuth)>,
-    limits: Option<ClientLimits>,
+    limits: Option<SearchRateLimiter>,
     proxies: Proxies,
     forwarded_by: ForwardedBy,
     pub(crate) origins: Origins,
@@ -83,18 +84,18 @@ pub(crate) struct AccessControl {
 
 impl AccessControl {
     /// `kubernetes` is required if any endpoint is protected.
-    pub(crate) fn new(args: &AccessArgs, kubernetes: Option<Kubernetes>) -> Self {
+    pub(crate) fn new(args: &AccessArgs, kubernetes: Option<Kubernetes>, reviews: &Slots) -> Self {
         let ttl = Duration::from_secs(args.access_cache_seconds);
         let access = kubernetes
             .filter(|_| args.protected_endpoints != ProtectedEndpoints::Off)
             .map(|client| {
-                let access = KubernetesAuth::new(client, args.access_audience.clone(), ttl);
+                let access = KubernetesAuth::new(client, args.access_audience.clone(), ttl, reviews.clone());
                 (args.protected_endpoints, access)
             });
         let per_minute = args.client_searches_per_minute;
         Self {
             access,
-            limits: (per_minute > 0).then(|| ClientLimits::new(per_minute, args.client_burst)),
+            limits: (per_minute > 0).then(|| SearchRateLimiter::new(per_minute, args.client_burst)),
             proxies: args.trusted_proxies.clone(),
             forwarded_by: args.trusted_proxies_header,
             origins: args.cors_allowed_origins.clone(),
@@ -136,12 +137,12 @@ async fn authorize(
         None => next.run(request).await,
         Some((limits, Ok(bucket))) => {
             let mut response = next.run(request).await;
-            limits.tell(bucket, response.headers_mut());
+            limits.add_headers(bucket, response.headers_mut());
             response
         }
         Some((limits, Err(bucket))) => {
             let mut response = rate_limited().retry_after(bucket.reset()).into_response();
-            limits.tell(bucket, response.headers_mut());
+            limits.add_headers(bucket, response.headers_mut());
             response
         }
     };
@@ -165,16 +166,18 @@ impl AccessControl {
 
     /// The client that sends a request, if it is authorized.
     async fn client(&self, endpoint: Endpoint, head: &Parts) -> Result<Client, ApiError> {
+        // The server sets it on every request.
+        let peer = head.extensions.get::<Peer>().ok_or_else(ApiError::internal)?;
+        let address = Client::at(self.proxies.client(peer.0.ip(), &head.headers, self.forwarded_by));
         let access = self.access.as_ref().filter(|_| self.needs_token(endpoint));
         if let Some((_, access)) = access {
             let path = endpoint.path();
-            let user = access.authorize(&head.headers, &head.method, path).await?;
+            let user = access
+                .authorize(&address, &head.headers, &head.method, path)
+                .await?;
             return Ok(Client::user(&user));
         }
-        // The server sets it on every request.
-        let peer = head.extensions.get::<Peer>().ok_or_else(ApiError::internal)?;
-        let address = self.proxies.client(peer.0.ip(), &head.headers, self.forwarded_by);
-        Ok(Client::at(address))
+        Ok(address)
     }
 }
 

@@ -92,6 +92,11 @@ impl ApiError {
         .bound(Limit::Waiting { most })
     }
 
+    /// 429: this client's share of the waiting requests is used up.
+    pub(crate) fn too_many_waiting_of_client(most: usize) -> Self {
+        Self::too_many_waiting(most).bound(Limit::WaitingOfClient { most })
+    }
+
     /// 429: as many clients follow events as this process serves.
     pub(crate) fn too_many_streams(most: usize) -> Self {
         Self::new(Code::TooManyStreams, "Too many clients follow events")
@@ -99,7 +104,7 @@ impl ApiError {
             .bound(Limit::Streams { most })
     }
 
-    /// 429: this client follows as many events as others leave it.
+    /// 429: this client's share of the event streams is used up.
     pub(crate) fn too_many_streams_of_client(most: usize) -> Self {
         Self::new(Code::TooManyStreams, "You follow too many events at once")
             .retry_after(RETRY_AFTER)
@@ -219,14 +224,16 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Whole seconds, rounded up, at least one.
+/// The value of `Retry-After`.
 pub(crate) fn seconds(duration: Duration) -> HeaderValue {
-    HeaderValue::from(
-        duration
-            .as_secs()
-            .saturating_add(u64::from(duration.subsec_nanos() > 0))
-            .max(1),
-    )
+    HeaderValue::from(whole_seconds(duration).max(1))
+}
+
+/// Rounded up.
+pub(crate) fn whole_seconds(duration: Duration) -> u64 {
+    duration
+        .as_secs()
+        .saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
 
 #[cfg(test)]

@@ -23,14 +23,9 @@ use crate::{
     http::middleware::{Overloaded, is_exempt},
     http::stream::ClientStream,
     limits::client::Peer,
-    limits::connections::{Limits, Seat, Seats},
+    limits::connections::{ConnectionLimiter, ConnectionSlot},
 };
 
-/// Enough for all clients that wait at /arxiv, and for others at the same time.
-const LIMITS: Limits = Limits {
-    connections: 1024,
-    requests: 960,
-};
 /// From a connection's start, or the end of its last request, to the end of the next head: bounds slow senders and idle
 /// connections alike.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,23 +46,23 @@ pub(crate) async fn serve(
     drain: Duration,
     connections: Gauge,
 ) {
-    let seats = Seats::new(LIMITS);
+    let limiter = ConnectionLimiter::of_process();
     let graceful = GracefulShutdown::new();
     let open = TaskTracker::new();
     let mut http = http1(MAX_HEAD_BYTES);
     http.header_read_timeout(HEAD_TIMEOUT).max_headers(MAX_HEADERS);
     // A connection is accepted before there is a slot for it: another one is closed only for a client that is there.
     let next = async || {
-        let (stream, peer) = accept(&listener, || seats.make_room()).await;
-        (stream, peer, seats.take().await)
+        let (stream, peer) = accept(&listener, || limiter.evict_idle()).await;
+        (stream, peer, limiter.accept().await)
     };
     loop {
-        let (stream, peer, seat) = tokio::select! {
+        let (stream, peer, slot) = tokio::select! {
             next = next() => next,
             () = ending.cancelled() => break,
         };
         let router = router.clone();
-        let of_requests = Arc::clone(&seat);
+        let of_requests = Arc::clone(&slot);
         let last = ending.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
@@ -79,10 +74,10 @@ pub(crate) async fn serve(
         open.spawn(async move {
             let ended = tokio::select! {
                 ended = connection => ended,
-                () = seat.evicted() => Ok(()),
+                () = slot.evicted() => Ok(()),
             };
             log_end(ended);
-            drop((seat, counted));
+            drop((slot, counted));
         });
     }
     drop(listener);
@@ -99,12 +94,12 @@ pub(crate) async fn serve(
 
 async fn answer(
     router: Router,
-    seat: Arc<Seat>,
+    slot: Arc<ConnectionSlot>,
     request: Request<Incoming>,
     ending: CancellationToken,
 ) -> Result<hyper::Response<Body>, std::convert::Infallible> {
     let mut request = request.map(Body::new);
-    let Some(held) = seat.request(is_exempt(request.uri())) else {
+    let Some(permit) = slot.request(is_exempt(request.uri())) else {
         request.extensions_mut().insert(Overloaded);
         return router.oneshot(request).await;
     };
@@ -114,7 +109,7 @@ async fn answer(
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|body| held.until_the_end_of(body)))
+    Ok(response.map(|body| permit.hold_for_body(body)))
 }
 
 #[cfg(test)]

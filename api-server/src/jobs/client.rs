@@ -8,19 +8,16 @@ use kube::{
     Api, Error,
     api::{ListParams, ObjectList, PostParams, Preconditions},
 };
-use prometheus_client::metrics::gauge::Gauge;
-use service::{backoff::Backoff, metrics::GaugeGuard};
-use tokio::sync::Semaphore;
+use service::backoff::Backoff;
 
 use crate::jobs::orphans::OrphanQueue;
+use crate::limits::{client::Client, slots::Slots};
 use crate::{
     error::Limit,
     error::{ApiError, Code},
 };
 
-/// Requests at once. Kubernetes' throughput peaks at 16; many more make it refuse requests and cut watches.
-const MAX_IN_FLIGHT: usize = 64;
-/// One request; and the wait before it while too many are under way. A create takes some 20 ms.
+/// Timeout of one request, after the wait for its slot. A create takes some 20 ms.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a create is tried, under the same name.
 const CREATE_TRIES: u32 = 3;
@@ -110,22 +107,16 @@ impl From<KubernetesError> for ApiError {
     }
 }
 
-/// The objects of one namespace.
+/// The objects of one namespace. `client`: the client for which a request is sent, if any.
 pub(crate) struct Objects {
     api: Api<ArxivQuery>,
-    permits: Semaphore,
-    in_flight: Gauge,
+    slots: Slots,
     orphans: OrphanQueue,
 }
 
 impl Objects {
-    pub(crate) fn new(api: Api<ArxivQuery>, in_flight: Gauge, orphans: OrphanQueue) -> Self {
-        Self {
-            api,
-            permits: Semaphore::new(MAX_IN_FLIGHT),
-            in_flight,
-            orphans,
-        }
+    pub(crate) fn new(api: Api<ArxivQuery>, slots: Slots, orphans: OrphanQueue) -> Self {
+        Self { api, slots, orphans }
     }
 
     /// Creates an object whose name nobody else chooses: so "already exists" on a second try means that the first one
@@ -133,6 +124,7 @@ impl Objects {
     /// error, it is deleted as soon as Kubernetes answers.
     pub(crate) async fn create(
         &self,
+        client: Option<&Client>,
         object: &ArxivQuery,
         unnamed: bool,
     ) -> Result<ArxivQuery, KubernetesError> {
@@ -142,10 +134,10 @@ impl Objects {
         loop {
             tries += 1;
             let create = self.api.create(&params, object);
-            let error = match self.request(within(REQUEST_TIMEOUT, create)).await {
+            let error = match self.request(client, within(REQUEST_TIMEOUT, create)).await {
                 Ok(created) => return Ok(created),
                 Err(KubernetesError::AlreadyExists) if uncertain => {
-                    return Ok(self.get(name).await?.unwrap_or_else(|| object.clone()));
+                    return Ok(self.get(client, name).await?.unwrap_or_else(|| object.clone()));
                 }
                 Err(error) => error,
             };
@@ -170,14 +162,19 @@ impl Objects {
     }
 
     /// The object of this name, if there is one.
-    pub(crate) async fn get(&self, name: &str) -> Result<Option<ArxivQuery>, KubernetesError> {
-        self.request(within(REQUEST_TIMEOUT, self.api.get_opt(name)))
+    pub(crate) async fn get(
+        &self,
+        client: Option<&Client>,
+        name: &str,
+    ) -> Result<Option<ArxivQuery>, KubernetesError> {
+        self.request(client, within(REQUEST_TIMEOUT, self.api.get_opt(name)))
             .await
     }
 
     /// One page of the objects that a field selector selects.
     pub(crate) async fn list(
         &self,
+        client: Option<&Client>,
         selector: Option<&str>,
         limit: u32,
         token: Option<&str>,
@@ -185,31 +182,37 @@ impl Objects {
         let mut params = ListParams::default().limit(limit);
         params.field_selector = selector.map(str::to_owned);
         params.continue_token = token.map(str::to_owned);
-        self.request(within(REQUEST_TIMEOUT, self.api.list(&params)))
+        self.request(client, within(REQUEST_TIMEOUT, self.api.list(&params)))
             .await
     }
 
     /// Deletes the object of this name; false if there was none. One that is created under the name meanwhile stays.
-    pub(crate) async fn delete(&self, name: &str) -> Result<bool, KubernetesError> {
-        let Some(object) = self.get(name).await? else {
+    pub(crate) async fn delete(&self, client: Option<&Client>, name: &str) -> Result<bool, KubernetesError> {
+        let Some(object) = self.get(client, name).await? else {
             return Ok(false);
         };
         let preconditions = Preconditions {
             uid: object.metadata.uid,
             resource_version: None,
         };
-        self.request(delete_exact(&self.api, name, preconditions, REQUEST_TIMEOUT))
-            .await
+        self.request(
+            client,
+            delete_exact(&self.api, name, preconditions, REQUEST_TIMEOUT),
+        )
+        .await
     }
 
     /// Sends a request when fewer than [`MAX_IN_FLIGHT`] others are under way.
     async fn request<T>(
         &self,
+        client: Option<&Client>,
         request: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, KubernetesError> {
-        let permit = tokio::time::timeout(REQUEST_TIMEOUT, self.permits.acquire()).await;
-        let _permit = permit.map_err(|_| KubernetesError::Overloaded)?;
-        let _counted = GaugeGuard::new(&self.in_flight);
+        let _slot = self
+            .slots
+            .acquire(client)
+            .await
+            .ok_or(KubernetesError::Overloaded)?;
         Ok(request.await?)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     jobs::backlog::Backlog,
     jobs::client::{KubernetesError, Objects},
     jobs::idempotency::{self, IdempotencyKey, hash},
-    jobs::waiters::{Event, MAX_WAITERS, Waiter, Waiters},
+    jobs::waiters::{Event, Waiter, Waiters},
     limits::client::Client,
     routes::arxiv::new_query::{Limits, NewQuery},
 };
@@ -72,8 +72,7 @@ impl QuerySubmitter {
         let waiter = if request.wait_timeout.is_zero() {
             None
         } else {
-            let waiter = self.waiters.register(&name);
-            Some(waiter.ok_or_else(|| ApiError::too_many_waiting(MAX_WAITERS))?)
+            Some(self.waiters.register(&name, request.client.as_ref())?)
         };
         let create = Call::new("create").arg("name", &name);
         let created = self.create_or_get(&request, &name);
@@ -86,7 +85,10 @@ impl QuerySubmitter {
         }
         match waiter {
             // A timeout shorter than the create itself still ends in a 202: the query was accepted.
-            Some(waiter) => self.wait_for_completion(&name, waiter, limit, object).await,
+            Some(waiter) => {
+                self.wait_for_completion(request.client.as_ref(), &name, waiter, limit, object)
+                    .await
+            }
             None => Ok(object),
         }
     }
@@ -126,7 +128,11 @@ impl QuerySubmitter {
         let object = self.object(name, request);
         for _ in 0..MAX_CREATE_ATTEMPTS {
             // After a 503 a client with a key tries again with the key, and must find the object if it was created.
-            match self.objects.create(&object, request.key.is_none()).await {
+            match self
+                .objects
+                .create(request.client.as_ref(), &object, request.key.is_none())
+                .await
+            {
                 Ok(created) => {
                     let created = same_request(request, created)?;
                     if !created.phase().is_final() {
@@ -150,12 +156,13 @@ impl QuerySubmitter {
         if request.key.is_none() {
             return Ok(None);
         }
-        let existing = self.objects.get(name).await?;
+        let existing = self.objects.get(request.client.as_ref(), name).await?;
         existing.map(|object| same_request(request, object)).transpose()
     }
 
     async fn wait_for_completion(
         &self,
+        client: Option<&Client>,
         name: &str,
         mut waiter: Waiter,
         limit: Instant,
@@ -171,7 +178,7 @@ impl QuerySubmitter {
                 Event::None => {}
                 Event::Updated(object) => last = object,
                 Event::Completed(object) => return Ok(object),
-                Event::Resync => match self.objects.get(name).await {
+                Event::Resync => match self.objects.get(client, name).await {
                     Ok(Some(object)) if object.phase().is_final() => {
                         return Ok(Arc::new(object));
                     }
@@ -183,7 +190,7 @@ impl QuerySubmitter {
             }
         }
         // The watch may be late or interrupted: after the timeout the object itself decides.
-        match self.objects.get(name).await {
+        match self.objects.get(client, name).await {
             Ok(Some(object)) if object.phase().is_final() => Ok(Arc::new(object)),
             Ok(Some(object)) => Ok(Arc::new(object)),
             Ok(None) => Err(removed()),

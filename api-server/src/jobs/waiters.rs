@@ -6,11 +6,16 @@ use std::{
 };
 
 use crd::ArxivQuery;
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
-/// Clients of /arxiv that wait at once. Below the limit of connections, so that others are served at the same time.
-pub(crate) const MAX_WAITERS: usize = 768;
+use crate::{
+    error::ApiError,
+    limits::{
+        client::Client,
+        fair::Exceeded,
+        slots::{Slot, Slots},
+    },
+};
 
 /// An event for a waiter.
 #[derive(Clone, Debug, Default)]
@@ -29,38 +34,43 @@ pub(crate) enum Event {
 /// All waiters of this process, by the name of their object. Several may wait for one object.
 pub(crate) struct Waiters {
     by_name: Mutex<HashMap<String, watch::Sender<Event>>>,
-    limit: usize,
-    count: Gauge,
+    slots: Slots,
 }
 
 impl Waiters {
-    /// `limit`: most names that are waited for at once.
-    pub(crate) fn new(limit: usize, count: Gauge) -> Arc<Self> {
+    pub(crate) fn new(slots: Slots) -> Arc<Self> {
         Arc::new(Self {
             by_name: Mutex::default(),
-            limit,
-            count,
+            slots,
         })
     }
 
-    /// Registers a waiter; to be called before the object is created. `None` if there are too many.
-    pub(crate) fn register(self: &Arc<Self>, name: &str) -> Option<Waiter> {
+    /// Registers a waiter; to be called before the object is created. 429 if there are too many waiters.
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        name: &str,
+        client: Option<&Client>,
+    ) -> Result<Waiter, ApiError> {
+        let slot = self
+            .slots
+            .try_acquire(client)
+            .map_err(|exceeded| match exceeded {
+                Exceeded::Total => ApiError::too_many_waiting(self.slots.limit().size.units()),
+                Exceeded::Share => ApiError::too_many_waiting_of_client(self.slots.share()),
+            })?;
         let mut by_name = self.lock();
         let events = if let Some(sender) = by_name.get(name) {
             sender.subscribe()
         } else {
-            if by_name.len() >= self.limit {
-                return None;
-            }
             let (sender, events) = watch::channel(Event::None);
             by_name.insert(name.to_owned(), sender);
             events
         };
-        self.count.inc();
-        Some(Waiter {
+        Ok(Waiter {
             waiters: Arc::clone(self),
             name: name.to_owned(),
             events,
+            _slot: slot,
         })
     }
 
@@ -110,6 +120,7 @@ pub(crate) struct Waiter {
     waiters: Arc<Waiters>,
     name: String,
     events: watch::Receiver<Event>,
+    _slot: Slot,
 }
 
 impl Waiter {
@@ -133,7 +144,6 @@ impl Drop for Waiter {
         {
             by_name.remove(&self.name);
         }
-        self.waiters.count.dec();
     }
 }
 
@@ -142,6 +152,11 @@ mod tests {
     use crd::{ArxivQuerySpec, ArxivQueryStatus, Phase};
 
     use super::*;
+    use crate::{error::Code, limits::table};
+
+    fn waiters() -> Arc<Waiters> {
+        Waiters::new(Slots::new(&table::WAITERS))
+    }
 
     fn object(name: &str, phase: Phase) -> Arc<ArxivQuery> {
         let mut object = ArxivQuery::new(name, ArxivQuerySpec::default());
@@ -154,8 +169,8 @@ mod tests {
 
     #[tokio::test]
     async fn waiter_gets_events_of_its_own_object_only() {
-        let waiters = Waiters::new(10, Gauge::default());
-        let mut waiter = waiters.register("a").unwrap();
+        let waiters = waiters();
+        let mut waiter = waiters.register("a", None).unwrap();
         waiters.on_update(&object("b", Phase::Succeeded));
         waiters.on_delete("b");
         assert!(!waiter.events.has_changed().unwrap());
@@ -169,8 +184,8 @@ mod tests {
 
     #[tokio::test]
     async fn waiter_keeps_completion_when_object_is_deleted() {
-        let waiters = Waiters::new(10, Gauge::default());
-        let mut waiter = waiters.register("a").unwrap();
+        let waiters = waiters();
+        let mut waiter = waiters.register("a", None).unwrap();
         waiters.on_delete("a");
         assert!(matches!(waiter.next_event().await, Event::Resync));
         waiters.on_update(&object("a", Phase::Failed));
@@ -181,8 +196,8 @@ mod tests {
 
     #[tokio::test]
     async fn waiters_of_one_object_all_get_its_completion() {
-        let waiters = Waiters::new(1, Gauge::default());
-        let (first, second) = (waiters.register("a").unwrap(), waiters.register("a"));
+        let waiters = waiters();
+        let (first, second) = (waiters.register("a", None).unwrap(), waiters.register("a", None));
         let mut second = second.unwrap();
         drop(first);
         waiters.on_update(&object("a", Phase::Succeeded));
@@ -193,15 +208,19 @@ mod tests {
 
     #[test]
     fn register_fails_when_there_are_too_many_waiters() {
-        let count = Gauge::default();
-        let waiters = Waiters::new(2, count.clone());
-        let first = waiters.register("a");
-        let second = waiters.register("b");
-        assert!(first.is_some() && second.is_some() && waiters.register("c").is_none());
-        assert_eq!(count.get(), 2);
-        drop(first);
-        assert!(waiters.register("c").is_some());
-        assert_eq!(count.get(), 1);
-        assert_eq!(waiters.lock().len(), 1);
+        let slots = Slots::new(&table::WAITERS);
+        let waiters = Waiters::new(slots.clone());
+        let client = Client::at([192, 0, 2, 1].into());
+        let mut own: Vec<_> = (0..384)
+            .map(|_| waiters.register("a", Some(&client)).unwrap())
+            .collect();
+        assert!(waiters.register("a", Some(&client)).is_err());
+        let others: Vec<_> = (0..384).map(|_| waiters.register("b", None).unwrap()).collect();
+        let refused = waiters.register("c", None).err().unwrap();
+        assert!(refused.is(Code::TooManyWaiting));
+        own.pop();
+        assert!(waiters.register("c", None).is_ok());
+        drop(others);
+        assert_eq!((slots.used(), waiters.lock().len()), (383, 1));
     }
 }

@@ -1,23 +1,23 @@
-//! Who a request is from: a proven identity, or the address that it comes from.
+//! The client of a request: an authenticated user, or an address.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// The other end of the connection; set for each of its requests.
+/// The address of the other end of the connection; set on each of its requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
-/// The client of a request, as limits and idempotency keys tell one from another; in the request's extensions.
+/// The client of a request, as limits and idempotency keys distinguish clients; in the request's extensions.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Client(String);
 
 impl Client {
-    /// One who proved to be this user of Kubernetes.
+    /// An authenticated user of Kubernetes.
     pub(crate) fn user(name: &str) -> Self {
         Self(format!("user:{name}"))
     }
 
-    /// One who is known by an address alone. Of IPv6, which gives each customer a network of at least this size, the
-    /// first 64 bits count.
+    /// A client known only by its address. Of an IPv6 address the first 64 bits count: every customer has a network of at
+    /// least this size.
     pub(crate) fn at(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => format!("address:{address}"),
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ipv6_customer_is_one_client() {
+    fn client_of_ipv6_is_its_64_bit_network() {
         let cases = [
             ("192.0.2.1", "address:192.0.2.1"),
             ("::ffff:192.0.2.1", "address:192.0.2.1"),

@@ -1,5 +1,6 @@
-//! The room for connections. Where it is full, the connection that has waited longest for its next request goes; what
-//! clients hold up with slow bodies and unread answers is bounded below that, so that health is always answered.
+//! The limit of connections. When it is reached, the connection that has been idle for the longest time is closed. Requests
+//! that clients keep open by slow bodies and unread responses have a lower limit, so that health checks always get a
+//! response.
 
 use std::{
     collections::BTreeMap,
@@ -13,38 +14,48 @@ use hyper::body::{Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// How many there may be.
+use crate::limits::table;
+
+/// The numbers of connections and requests.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+struct ConnectionLimits {
     /// Connections at once.
-    pub(crate) connections: usize,
-    /// Requests at once that are more than a look at this process's health. Fewer than connections: the rest is
-    /// where new heads are read.
-    pub(crate) requests: usize,
+    connections: usize,
+    /// Concurrent requests, without those for this process's health. Fewer than connections: the rest is for reading
+    /// new heads.
+    requests: usize,
 }
 
 /// All connections of this process.
 #[derive(Debug)]
-pub(crate) struct Seats {
-    limits: Limits,
-    state: Mutex<State>,
-    /// Told when a connection has gone, or waits.
+pub(crate) struct ConnectionLimiter {
+    limits: ConnectionLimits,
+    state: Mutex<Connections>,
+    /// Notified when a connection was closed, or became idle.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    taken: usize,
+struct Connections {
+    open: usize,
     requests: usize,
-    /// Connections without a request, the one that is so for the longest time first.
-    waiting: BTreeMap<u64, CancellationToken>,
+    /// Connections without a request, the one that has been idle for the longest time first.
+    idle: BTreeMap<u64, CancellationToken>,
     next_ticket: u64,
-    /// One of them was asked to make room, and has not gone yet.
-    asked: bool,
+    /// One of them was asked to close, and is still open.
+    evicting: bool,
 }
 
-impl Seats {
-    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+impl ConnectionLimiter {
+    /// With the sizes of the table.
+    pub(crate) fn of_process() -> Arc<Self> {
+        Self::new(ConnectionLimits {
+            connections: table::CONNECTIONS.size.units(),
+            requests: table::REQUESTS.size.units(),
+        })
+    }
+
+    fn new(limits: ConnectionLimits) -> Arc<Self> {
         Arc::new(Self {
             limits,
             state: Mutex::default(),
@@ -52,74 +63,74 @@ impl Seats {
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No update here leaves the state half done.
+    fn state(&self) -> MutexGuard<'_, Connections> {
+        // No update here can leave the state half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A seat for one more connection; makes another one leave if there is none.
-    pub(crate) async fn take(self: &Arc<Self>) -> Arc<Seat> {
+    /// A slot for one more connection; evicts an idle one if there is none.
+    pub(crate) async fn accept(self: &Arc<Self>) -> Arc<ConnectionSlot> {
         loop {
             let changed = self.changed.notified();
-            if let Some(seat) = self.try_take() {
-                return seat;
+            if let Some(slot) = self.try_accept() {
+                return slot;
             }
             changed.await;
         }
     }
 
-    /// Makes the connection leave that has waited longest for its next request.
-    pub(crate) fn make_room(&self) {
-        self.state().ask();
+    /// Closes the connection that has been idle for the longest time.
+    pub(crate) fn evict_idle(&self) {
+        self.state().evict_one();
     }
 
-    fn try_take(self: &Arc<Self>) -> Option<Arc<Seat>> {
+    fn try_accept(self: &Arc<Self>) -> Option<Arc<ConnectionSlot>> {
         let mut state = self.state();
-        if state.taken >= self.limits.connections {
-            if !state.asked {
-                state.asked = state.ask();
+        if state.open >= self.limits.connections {
+            if !state.evicting {
+                state.evicting = state.evict_one();
             }
             return None;
         }
-        state.taken += 1;
-        state.asked = false;
+        state.open += 1;
+        state.evicting = false;
         let evicted = CancellationToken::new();
-        let ticket = state.wait(evicted.clone());
+        let ticket = state.mark_idle(evicted.clone());
         drop(state);
-        Some(Arc::new(Seat {
-            seats: Arc::clone(self),
+        Some(Arc::new(ConnectionSlot {
+            limiter: Arc::clone(self),
             evicted,
             ticket: Mutex::new(ticket),
         }))
     }
 }
 
-impl State {
-    /// Asks the one that waits longest to leave, if there is one.
-    fn ask(&mut self) -> bool {
-        let longest = self.waiting.pop_first();
+impl Connections {
+    /// Asks the connection that has been idle for the longest time to close, if there is one.
+    fn evict_one(&mut self) -> bool {
+        let longest = self.idle.pop_first();
         longest.inspect(|(_, evicted)| evicted.cancel()).is_some()
     }
 
-    fn wait(&mut self, evicted: CancellationToken) -> u64 {
+    fn mark_idle(&mut self, evicted: CancellationToken) -> u64 {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.waiting.insert(ticket, evicted);
+        self.idle.insert(ticket, evicted);
         ticket
     }
 }
 
-/// One connection's seat, until it is dropped.
+/// The slot of one connection, released on drop.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    seats: Arc<Seats>,
+pub(crate) struct ConnectionSlot {
+    limiter: Arc<ConnectionLimiter>,
     evicted: CancellationToken,
-    /// Its place among those that wait.
+    /// Its key among the idle ones.
     ticket: Mutex<u64>,
 }
 
-impl Seat {
-    /// Resolves when this connection has to make room.
+impl ConnectionSlot {
+    /// Resolves when this connection has to close.
     pub(crate) async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
@@ -128,69 +139,69 @@ impl Seat {
         self.ticket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request begins on this connection. `None`: there are too many, unless it is `small`.
-    pub(crate) fn request(self: &Arc<Self>, small: bool) -> Option<Held> {
+    /// A request begins on this connection. `None` if there are too many; an `exempt` request is always permitted.
+    pub(crate) fn request(self: &Arc<Self>, exempt: bool) -> Option<RequestPermit> {
         let ticket = *self.ticket();
-        let mut state = self.seats.state();
-        if !small {
-            if state.requests >= self.seats.limits.requests {
+        let mut state = self.limiter.state();
+        if !exempt {
+            if state.requests >= self.limiter.limits.requests {
                 return None;
             }
             state.requests += 1;
         }
-        state.waiting.remove(&ticket);
+        state.idle.remove(&ticket);
         drop(state);
-        Some(Held {
-            seat: Arc::clone(self),
-            small,
+        Some(RequestPermit {
+            slot: Arc::clone(self),
+            exempt,
         })
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let ticket = *self.ticket();
-        let mut state = self.seats.state();
-        state.waiting.remove(&ticket);
-        state.taken -= 1;
+        let mut state = self.limiter.state();
+        state.idle.remove(&ticket);
+        state.open -= 1;
         drop(state);
-        self.seats.changed.notify_one();
+        self.limiter.changed.notify_one();
     }
 }
 
-/// A request, from its head to the last of its answer that was handed over.
+/// A request, from its head to the last byte of its response that was handed over.
 #[derive(Debug)]
-pub(crate) struct Held {
-    seat: Arc<Seat>,
-    small: bool,
+pub(crate) struct RequestPermit {
+    slot: Arc<ConnectionSlot>,
+    exempt: bool,
 }
 
-impl Drop for Held {
+impl Drop for RequestPermit {
     fn drop(&mut self) {
-        let mut ticket = self.seat.ticket();
-        let mut state = self.seat.seats.state();
-        if !self.small {
+        let mut ticket = self.slot.ticket();
+        let mut state = self.slot.limiter.state();
+        if !self.exempt {
             state.requests -= 1;
         }
-        *ticket = state.wait(self.seat.evicted.clone());
+        *ticket = state.mark_idle(self.slot.evicted.clone());
         drop(state);
-        self.seat.seats.changed.notify_one();
+        self.slot.limiter.changed.notify_one();
     }
 }
 
-impl Held {
-    /// The body of the answer, which ends the request at its own end.
-    pub(crate) fn until_the_end_of(self, body: Body) -> Body {
-        Body::new(HeldBody { body, _held: self })
+impl RequestPermit {
+    /// The body of the response, which releases the permit at its end.
+    pub(crate) fn hold_for_body(self, body: Body) -> Body {
+        Body::new(PermitBody { body, _permit: self })
     }
 }
 
-struct HeldBody {
+struct PermitBody {
     body: Body,
-    _held: Held,
+    _permit: RequestPermit,
 }
 
-impl HttpBody for HeldBody {
+impl HttpBody for PermitBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -217,20 +228,20 @@ mod tests {
 
     use super::*;
 
-    fn seats() -> Arc<Seats> {
-        Seats::new(Limits {
+    fn limiter() -> Arc<ConnectionLimiter> {
+        ConnectionLimiter::new(ConnectionLimits {
             connections: 2,
             requests: 1,
         })
     }
 
     #[tokio::test]
-    async fn whoever_waits_longest_makes_room() {
-        let seats = seats();
-        let (first, second) = (seats.take().await, seats.take().await);
+    async fn longest_idle_connection_is_evicted_when_the_limit_is_reached() {
+        let limiter = limiter();
+        let (first, second) = (limiter.accept().await, limiter.accept().await);
         // The first one's request is over, so the second one waits for longer.
         drop(first.request(false).unwrap());
-        let third = seats.take();
+        let third = limiter.accept();
         tokio::pin!(third);
         assert!(third.as_mut().now_or_never().is_none());
         assert!(second.evicted().now_or_never().is_some());
@@ -241,16 +252,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_a_request_stays_until_its_answer_is_handed_over() {
-        let seats = seats();
-        let (first, second) = (seats.take().await, seats.take().await);
-        let body = first.request(false).unwrap().until_the_end_of(Body::from("x"));
+    async fn connection_with_a_request_is_not_evicted_until_its_response_is_sent() {
+        let limiter = limiter();
+        let (first, second) = (limiter.accept().await, limiter.accept().await);
+        let body = first.request(false).unwrap().hold_for_body(Body::from("x"));
         assert_eq!(body.size_hint().exact(), Some(1));
         assert!(second.request(false).is_none(), "one at once");
-        let small = second.request(true).unwrap();
-        assert!(seats.take().now_or_never().is_none());
+        let exempt = second.request(true).unwrap();
+        assert!(limiter.accept().now_or_never().is_none());
         assert!(first.evicted().now_or_never().is_none());
-        drop(small);
+        drop(exempt);
         assert_eq!(body.collect().await.unwrap().to_bytes(), "x");
         assert!(second.request(false).is_some());
     }

@@ -1,5 +1,5 @@
-//! The fields `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10), which tell of a limit that is
-//! reached, beside `Retry-After`.
+//! The headers `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10), which report a limit that is
+//! reached, in addition to `Retry-After`.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::error::Limit;
 pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Writes the fields.
+/// Writes the headers.
 #[derive(Clone, Debug)]
-pub(crate) struct Fields {
-    /// `None` where requests to arXiv keep no distance.
+pub(crate) struct RateLimitHeaders {
+    /// `None` if there is no minimum interval between requests to arXiv.
     upstream: Option<HeaderValue>,
 }
 
-impl Fields {
+impl RateLimitHeaders {
     /// `interval`: the least time between two requests to arXiv.
     pub(crate) fn new(interval: Duration) -> Self {
         Self {
@@ -25,11 +25,12 @@ impl Fields {
         }
     }
 
-    /// Adds what an answer says of its limit. The time is that of its `Retry-After`, so that they never differ.
-    pub(crate) fn tell(&self, bound: Limit, headers: &mut HeaderMap) {
-        let (name, policy) = match bound {
+    /// Adds the headers of a limit to a response. The time is that of its `Retry-After`, so that they never differ.
+    pub(crate) fn apply(&self, limit: Limit, headers: &mut HeaderMap) {
+        let (name, policy) = match limit {
             Limit::Upstream => ("arxiv", self.upstream.clone()),
             Limit::Waiting { most } => ("waiting", concurrent("waiting", most)),
+            Limit::WaitingOfClient { most } => ("waiting-of-client", concurrent("waiting-of-client", most)),
             Limit::Pending { most } => ("pending", concurrent("pending", most)),
             Limit::PendingOfClient { most } => ("pending-of-client", concurrent("pending-of-client", most)),
             Limit::Streams { most } => ("streams", concurrent("streams", most)),
@@ -52,13 +53,13 @@ impl Fields {
     }
 }
 
-/// So many at once.
+/// The policy of a number at once.
 fn concurrent(name: &str, most: usize) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("\"{name}\";q={most};qu=\"concurrent-requests\"")).ok()
 }
 
-/// Windows are whole seconds: an interval of 2.5 s is told as one request in three seconds, one of 300 ms as three in
-/// one. Who keeps to what is told is never faster than the truth.
+/// Windows are whole seconds: an interval of 2.5 s is reported as one request in three seconds, one of 300 ms as three in one
+/// second. A client that keeps to the reported policy never exceeds the real one.
 fn upstream_policy(interval: Duration) -> Option<HeaderValue> {
     let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
     let (quota, window) = match millis {
@@ -73,17 +74,17 @@ fn upstream_policy(interval: Duration) -> Option<HeaderValue> {
 mod tests {
     use super::*;
 
-    fn told(millis: u64, bound: Limit, retry_after: Option<u64>) -> [Option<String>; 2] {
+    fn headers_of(millis: u64, limit: Limit, retry_after: Option<u64>) -> [Option<String>; 2] {
         let mut headers = HeaderMap::new();
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        Fields::new(Duration::from_millis(millis)).tell(bound, &mut headers);
+        RateLimitHeaders::new(Duration::from_millis(millis)).apply(limit, &mut headers);
         [RATE_LIMIT_POLICY, RATE_LIMIT].map(|name| Some(headers.get(name)?.to_str().unwrap().to_owned()))
     }
 
     #[test]
-    fn what_is_told_is_true() {
+    fn headers_have_policy_and_reset_of_the_limit() {
         let cases = [
             (
                 3000,
@@ -122,12 +123,12 @@ mod tests {
                 Some("\"kubernetes\";r=0;t=2"),
             ),
         ];
-        for (millis, bound, retry_after, policy, limit) in cases {
-            let [told_policy, told_limit] = told(millis, bound, retry_after);
+        for (millis, limit, retry_after, policy, remaining) in cases {
+            let [actual_policy, actual_remaining] = headers_of(millis, limit, retry_after);
             assert_eq!(
-                (told_policy.as_deref(), told_limit.as_deref()),
-                (policy, limit),
-                "{bound:?} {millis}"
+                (actual_policy.as_deref(), actual_remaining.as_deref()),
+                (policy, remaining),
+                "{limit:?} {millis}"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! How often each client may search: a bucket of tokens for each, in a table that does not grow.
+//! The rate of searches of each client: one token bucket for each, in a table of limited size.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -9,35 +9,38 @@ use hashlink::LruCache;
 use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
-use crate::limits::headers::{RATE_LIMIT, RATE_LIMIT_POLICY};
+use crate::{
+    error::whole_seconds,
+    limits::headers::{RATE_LIMIT, RATE_LIMIT_POLICY},
+};
 
-/// Clients that are remembered: some 100 bytes each. When more come, the one longest unseen is forgotten, and has a
-/// full bucket when it comes again.
+/// Clients in the table, at some 100 bytes each. If more come, the least recently seen is removed, and has a full bucket
+/// when it comes again.
 const MAX_CLIENTS: usize = 10_000;
 
-/// One bucket a client: it holds `burst` tokens, and gets one more each interval.
-pub(crate) struct ClientLimits {
+/// One bucket for each client: it holds `burst` tokens, and gets one more each interval.
+pub(crate) struct SearchRateLimiter {
     interval: Duration,
     burst: u32,
     policy: HeaderValue,
-    /// When each client's bucket is full again; in the past for one that is.
+    /// When each client's bucket is full again; in the past if it is full.
     full_at: Mutex<LruCache<String, Instant>>,
 }
 
-/// How a client's bucket stands after a request.
+/// The state of a client's bucket after a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Bucket {
-    /// Tokens that are left.
+    /// The number of tokens left.
     left: u32,
     /// Until there is a token, if none is left; else until the bucket is full.
     reset: Duration,
 }
 
-impl ClientLimits {
+impl SearchRateLimiter {
     /// `per_minute` and `burst` are at least 1.
     pub(crate) fn new(per_minute: u32, burst: u32) -> Self {
         let (interval, burst) = (Duration::from_mins(1) / per_minute.max(1), burst.max(1));
-        let window = whole_seconds(interval.saturating_mul(burst));
+        let window = whole_seconds(interval.saturating_mul(burst)).max(1);
         let policy = format!("\"client\";q={burst};w={window}");
         Self {
             interval,
@@ -47,7 +50,7 @@ impl ClientLimits {
         }
     }
 
-    /// Takes a token of this client's; an error if there is none.
+    /// Takes one of this client's tokens; an error if there is none.
     pub(crate) fn take(&self, client: &str, now: Instant) -> Result<Bucket, Bucket> {
         let mut table = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let full_at = table.get(client).copied().unwrap_or(now).max(now);
@@ -71,10 +74,14 @@ impl ClientLimits {
         Ok(Bucket { left, reset })
     }
 
-    /// Adds the fields that tell of a bucket.
-    pub(crate) fn tell(&self, bucket: Bucket, headers: &mut HeaderMap) {
+    /// Adds the headers that report a bucket.
+    pub(crate) fn add_headers(&self, bucket: Bucket, headers: &mut HeaderMap) {
         headers.append(RATE_LIMIT_POLICY, self.policy.clone());
-        let limit = format!("\"client\";r={};t={}", bucket.left, whole_seconds(bucket.reset));
+        let limit = format!(
+            "\"client\";r={};t={}",
+            bucket.left,
+            whole_seconds(bucket.reset).max(1)
+        );
         if let Ok(limit) = HeaderValue::try_from(limit) {
             headers.append(RATE_LIMIT, limit);
         }
@@ -88,27 +95,19 @@ impl Bucket {
     }
 }
 
-/// Rounded up, at least one: as `Retry-After` is.
-fn whole_seconds(duration: Duration) -> u64 {
-    duration
-        .as_secs()
-        .saturating_add(u64::from(duration.subsec_nanos() > 0))
-        .max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn told(limits: &ClientLimits, bucket: Bucket) -> String {
+    fn headers_of(limits: &SearchRateLimiter, bucket: Bucket) -> String {
         let mut headers = HeaderMap::new();
-        limits.tell(bucket, &mut headers);
+        limits.add_headers(bucket, &mut headers);
         format!("{:?} {:?}", headers[RATE_LIMIT_POLICY], headers[RATE_LIMIT])
     }
 
     #[test]
-    fn a_bucket_empties_and_fills() {
-        let limits = ClientLimits::new(30, 3);
+    fn bucket_refills_one_token_per_interval_up_to_its_burst() {
+        let limits = SearchRateLimiter::new(30, 3);
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let bucket = |left, millis| Bucket {
@@ -119,7 +118,7 @@ mod tests {
         assert_eq!(limits.take("a", at(0)), Ok(bucket(1, 4000)));
         assert_eq!(limits.take("a", at(500)), Ok(bucket(0, 1500)));
         assert_eq!(limits.take("a", at(500)), Err(bucket(0, 1500)));
-        // Whoever is refused pays nothing, and others are not touched.
+        // A refused request takes no token, and other clients are not affected.
         assert_eq!(limits.take("a", at(1999)), Err(bucket(0, 1)));
         assert_eq!(limits.take("b", at(1999)), Ok(bucket(2, 2000)));
         assert_eq!(limits.take("a", at(2000)), Ok(bucket(0, 2000)));
@@ -129,19 +128,19 @@ mod tests {
         }
         assert!(limits.take("a", at(900_000)).is_err());
         let shown = r#""\"client\";q=3;w=6" "\"client\";r=0;t=2""#;
-        assert_eq!(told(&limits, bucket(0, 1500)), shown);
+        assert_eq!(headers_of(&limits, bucket(0, 1500)), shown);
     }
 
     #[test]
-    fn the_table_does_not_grow() {
-        let limits = ClientLimits::new(1, 1);
+    fn least_recently_seen_client_is_removed_when_the_table_is_full() {
+        let limits = SearchRateLimiter::new(1, 1);
         let now = Instant::now();
         limits.take("first", now).unwrap();
         for number in 0..MAX_CLIENTS {
             limits.take(&number.to_string(), now).unwrap();
             assert!(
                 limits.take("0", now).is_err(),
-                "one who keeps coming is not forgotten"
+                "an active client stays in the table"
             );
         }
         assert_eq!(limits.full_at.lock().unwrap().len(), MAX_CLIENTS);

@@ -1,82 +1,85 @@
-//! Reading a request's body within bounds of length, time, and memory for all bodies together.
+//! Reading a request's body within limits of its length, its time, and the memory of all bodies together.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::error::{ApiError, Code};
+use crate::{
+    error::{ApiError, Code},
+    limits::{budget::Budget, client::Client, fair::Permit, table},
+};
 
-/// What a body may be.
+/// The limits of one body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimit {
     pub(crate) bytes: usize,
     pub(crate) time: Duration,
 }
 
-/// Of everything but results.
+/// For everything but results.
 pub(crate) const SMALL_BODY: BodyLimit = BodyLimit {
     bytes: 1024 * 1024,
     time: Duration::from_secs(15),
 };
 
-/// Of 30,000 results: some 1 KiB for each.
+/// For 30,000 results: some 1 KiB for each.
 pub(crate) const RESULTS_BODY: BodyLimit = BodyLimit {
     bytes: 32 * 1024 * 1024,
     time: Duration::from_mins(1),
 };
 
-/// All bodies in memory at once: two of the longest.
-const BUDGET_KIB: usize = 64 * 1024;
-/// How long a body waits for others to make room.
-const ROOM_PATIENCE: Duration = Duration::from_secs(5);
-/// What of a body that is too long is still read and thrown away, and for how long: most clients read the answer only
-/// once they have sent all, and a connection that is closed before loses it.
+/// How much of a body that is too long is still read and discarded, and for how long: most clients read the response only
+/// after they have sent everything, and a connection that is closed before that loses it.
 const DRAINED: BodyLimit = BodyLimit {
     bytes: 16 * 1024 * 1024,
     time: Duration::from_secs(2),
 };
 
-/// The memory for bodies, shared by all requests. Each body pays for what has come of it, so that a slow one holds
-/// nothing but that.
-#[derive(Clone)]
-pub(crate) struct BodyRoom(Arc<Semaphore>);
+/// The memory for bodies, shared by all requests. Each body reserves memory for what has arrived of it, so that a slow one
+/// holds no more than that.
+#[derive(Clone, Debug)]
+pub(crate) struct BodyBudget(Budget);
 
-/// A whole body, and its share of the room.
-pub(crate) struct HeldBody {
+/// A whole body, with its reservation.
+pub(crate) struct RequestBody {
     pub(crate) bytes: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
+    _permit: Option<Permit>,
 }
 
-impl BodyRoom {
+impl BodyBudget {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(BUDGET_KIB)))
+        Self(Budget::new(&table::REQUEST_BODIES))
     }
 
-    /// The whole body; 413 when it is too long, 408 when it takes too long, 503 when there are too many others.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.0
+    }
+
+    /// The whole body; 413 when it is too long, 408 when it takes too long, 503 when the memory is used up.
     pub(crate) async fn read(
         &self,
+        client: Option<&Client>,
         headers: &HeaderMap,
         mut body: Body,
         limit: BodyLimit,
-    ) -> Result<HeldBody, ApiError> {
+    ) -> Result<RequestBody, ApiError> {
         let declared = headers
             .get(header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         let end = Instant::now() + limit.time;
         let mut bytes = BytesMut::new();
-        let mut room: Option<OwnedSemaphorePermit> = None;
+        let mut permit: Option<Permit> = None;
         let mut too_long = declared.is_some_and(|length| length > limit.bytes as u64);
         while !too_long {
             let frame = timeout_at(end, body.frame()).await.map_err(|_| too_slow())?;
             let Some(frame) = frame else {
-                return Ok(HeldBody {
+                return Ok(RequestBody {
                     bytes: bytes.freeze(),
-                    _room: room,
+                    _permit: permit,
                 });
             };
             let frame =
@@ -85,37 +88,26 @@ impl BodyRoom {
             too_long = bytes.len() + chunk.len() > limit.bytes;
             if !too_long {
                 let wanted = kib(bytes.len() + chunk.len()).saturating_sub(kib(bytes.len()));
-                merge(&mut room, self.more(wanted).await?);
+                let more = self.0.reserve(client, wanted).await?;
+                match &mut permit {
+                    Some(permit) => permit.merge(more),
+                    none => *none = Some(more),
+                }
                 bytes.extend_from_slice(&chunk);
             }
         }
-        drop((bytes, room));
-        // Who waits for "100 Continue" has not begun to send.
+        drop((bytes, permit));
+        // A client that waits for "100 Continue" has not begun to send.
         if !headers.contains_key(header::EXPECT) {
             drain(body).await;
         }
         let text = format!("The request's body is longer than {} bytes", limit.bytes);
         Err(ApiError::new(Code::BodyTooLong, text))
     }
-
-    async fn more(&self, kib: u32) -> Result<OwnedSemaphorePermit, ApiError> {
-        let permit = timeout(ROOM_PATIENCE, Arc::clone(&self.0).acquire_many_owned(kib)).await;
-        permit
-            .ok()
-            .and_then(Result::ok)
-            .ok_or_else(|| ApiError::unavailable(Code::Overloaded))
-    }
 }
 
-fn merge(room: &mut Option<OwnedSemaphorePermit>, more: OwnedSemaphorePermit) {
-    match room {
-        Some(room) => room.merge(more),
-        None => *room = Some(more),
-    }
-}
-
-fn kib(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
+fn kib(bytes: usize) -> usize {
+    bytes.div_ceil(1024)
 }
 
 async fn drain(mut body: Body) {
@@ -129,7 +121,7 @@ async fn drain(mut body: Body) {
             }
         }
     };
-    // Whoever sends more, or more slowly, may not see the answer.
+    // A client that sends more, or more slowly, may not see the response.
     let _ = timeout(DRAINED.time, drain).await;
 }
 
@@ -150,14 +142,14 @@ mod tests {
     };
 
     async fn status(headers: HeaderMap, body: Body) -> u16 {
-        match BodyRoom::new().read(&headers, body, TINY).await {
+        match BodyBudget::new().read(None, &headers, body, TINY).await {
             Ok(_) => 200,
             Err(error) => error.status().as_u16(),
         }
     }
 
     #[tokio::test]
-    async fn bodies_are_bounded() {
+    async fn body_is_refused_when_too_long_too_slow_or_broken() {
         assert_eq!(status(HeaderMap::new(), Body::from("1234")).await, 200);
         assert_eq!(status(HeaderMap::new(), Body::from("12345")).await, 413);
         let mut headers = HeaderMap::new();
@@ -170,29 +162,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn bodies_share_their_room_and_give_it_back() {
-        let room = BodyRoom::new();
+    async fn bodies_share_a_budget_and_release_it() {
+        let budget = BodyBudget::new();
+        let client = |n: u8| Client::at([192, 0, 2, n].into());
         let long = || Body::from(vec![b' '; RESULTS_BODY.bytes]);
         let headers = HeaderMap::new();
-        let read = |body| room.read(&headers, body, RESULTS_BODY);
-        let first = read(long()).await.ok().unwrap();
-        let second = read(long()).await.ok().unwrap();
+        let read = async |n, body| budget.read(Some(&client(n)), &headers, body, RESULTS_BODY).await;
+        let first = read(1, long()).await.ok().unwrap();
+        let second = read(2, long()).await.ok().unwrap();
         assert_eq!(first.bytes.len(), RESULTS_BODY.bytes);
-        assert_eq!(read(Body::from("1")).await.err().unwrap().status().as_u16(), 503);
-        // One that has sent little so far is in nobody's way.
+        assert_eq!(
+            read(3, Body::from("1")).await.err().unwrap().status().as_u16(),
+            503
+        );
+        // A body that has sent little so far takes little.
         drop(second);
         let slow = stream::iter([Ok::<_, std::io::Error>("1")]).chain(stream::pending());
         let slow = tokio::spawn({
-            let room = room.clone();
+            let budget = budget.clone();
             async move {
-                room.read(&HeaderMap::new(), Body::from_stream(slow), RESULTS_BODY)
+                budget
+                    .read(None, &HeaderMap::new(), Body::from_stream(slow), RESULTS_BODY)
                     .await
                     .is_ok()
             }
         });
         tokio::task::yield_now().await;
         let short = Body::from(vec![b' '; RESULTS_BODY.bytes - 2048]);
-        assert!(read(short).await.is_ok());
+        assert!(read(3, short).await.is_ok());
         slow.abort();
     }
 }

@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt, stream};
 use serde::Serialize;
 use storage::StorageError;
 
-use crate::{error::ApiError, limits::response_memory::Place};
+use crate::{error::ApiError, limits::response_memory::Reservation};
 
 /// A part of an answer is sent when it is so long, in bytes: this, not the answer's length, is held in memory.
 const CHUNK: usize = 16 * 1024;
@@ -72,7 +72,7 @@ impl<R> RowEncoder<R> {
     pub(crate) async fn streamed(
         self,
         rows: impl Stream<Item = Result<R, StorageError>> + Send + 'static,
-        place: Place,
+        reservation: Reservation,
     ) -> Result<Body, ApiError>
     where
         R: Send + Sync + 'static,
@@ -82,10 +82,10 @@ impl<R> RowEncoder<R> {
         // Every answer has at least one.
         let Chunk { text, is_last } = first.ok_or_else(ApiError::internal)?;
         if is_last {
-            return Ok(Body::from(place.whole(text)?));
+            return Ok(Body::from(reservation.into_bytes(text)?));
         }
-        let place = Arc::new(place);
-        let first = place.part(text.freeze());
+        let reservation = Arc::new(reservation);
+        let first = reservation.chunk(text.freeze());
         let rest = chunks.map(move |chunk| {
             let chunk = chunk.inspect_err(|error| {
                 tracing::warn!(
@@ -93,7 +93,7 @@ impl<R> RowEncoder<R> {
                     "an answer is broken off between its rows"
                 );
             });
-            chunk.map(|chunk| place.part(chunk.text.freeze()))
+            chunk.map(|chunk| reservation.chunk(chunk.text.freeze()))
         });
         Ok(Body::from_stream(
             stream::iter([io::Result::Ok(first)]).chain(rest),
@@ -189,11 +189,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::{
-        error::Code,
-        limits::client::Client,
-        limits::response_memory::{self, AnswerRoom},
-    };
+    use crate::{error::Code, limits::client::Client, limits::response_memory::ResponseBudget};
 
     fn form() -> RowEncoder<u32> {
         RowEncoder::json(|n: &u32| "x".repeat(*n as usize))
@@ -204,9 +200,11 @@ mod tests {
     }
 
     async fn streamed(rows: Vec<Result<u32, StorageError>>) -> Result<Body, ApiError> {
-        let room = AnswerRoom::new(response_memory::ROWS);
-        let place = room.take(&Client::at([192, 0, 2, 1].into()), 1000).await.unwrap();
-        form().streamed(stream::iter(rows), place).await
+        let reservation = ResponseBudget::rows()
+            .reserve(&Client::at([192, 0, 2, 1].into()), 1000)
+            .await
+            .unwrap();
+        form().streamed(stream::iter(rows), reservation).await
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ use crate::{
     http::middleware::methods::{no_store, only},
     http::middleware::unknown_params::strict,
     limits::client::Client,
-    limits::response_memory::{AnswerRoom, Place},
+    limits::response_memory::{Reservation, ResponseBudget},
     output::body::json,
     output::format::Format,
     routes::arxiv::search_params::SearchParams,
@@ -43,7 +43,7 @@ pub(crate) struct Fetches {
     pub(crate) patience: Duration,
     pub(crate) default_max_results: u32,
     /// For papers that are on their way, and answers of them.
-    pub(crate) room: AnswerRoom,
+    pub(crate) papers: ResponseBudget,
 }
 
 pub(crate) fn routes(fetches: Arc<Fetches>) -> Router {
@@ -89,7 +89,7 @@ async fn search_arxiv_api(
 ) -> Result<Response, ApiError> {
     let params = SearchParams::read(&QueryString::parse(query.as_deref()), fetches.default_max_results)?;
     log.called(params.call("search_arxiv_api"));
-    let (found, is_fresh, place) = fetches.fetch(&params, &client).await?;
+    let (found, is_fresh, reservation) = fetches.fetch(&params, &client).await?;
     if found.total == 0 {
         return Err(ApiError::nothing_found());
     }
@@ -107,7 +107,7 @@ async fn search_arxiv_api(
     };
     let text = json(&papers)?;
     drop(papers);
-    let body = Body::from(place.whole(text)?);
+    let body = Body::from(reservation.into_bytes(text)?);
     Ok(([(header::CONTENT_TYPE, Format::Json.content_type())], body).into_response())
 }
 
@@ -120,12 +120,12 @@ impl Fetches {
         &self,
         params: &SearchParams,
         client: &Client,
-    ) -> Result<(Assembled, bool, Place), ApiError> {
+    ) -> Result<(Assembled, bool, Reservation), ApiError> {
         let limit = Instant::now() + self.patience;
         let day = arxiv_day(Timestamp::now());
-        let mut place = self
-            .room
-            .take(client, params.max_results.min(MAX_PAGE).into())
+        let mut reservation = self
+            .papers
+            .reserve(client, params.max_results.min(MAX_PAGE).into())
             .await?;
         let first = self.pages(params, None, day, limit).await?;
         let (Some(total), is_fresh) = (first.pages.first().map(|page| page.total), first.is_fetched) else {
@@ -133,14 +133,14 @@ impl Fetches {
         };
         let papers = params.max_results.min(total);
         let pages = if papers > MAX_PAGE {
-            drop((first, place));
-            place = self.room.take(client, papers.into()).await?;
+            drop((first, reservation));
+            reservation = self.papers.reserve(client, papers.into()).await?;
             self.pages(params, Some(total), day, limit).await?.pages
         } else {
             first.pages
         };
         let found = assemble(pages).ok_or_else(ApiError::internal)?;
-        Ok((found, is_fresh, place))
+        Ok((found, is_fresh, reservation))
     }
 
     /// The pages of a search; without its total only the first.

@@ -21,8 +21,8 @@ use crate::{
     http::middleware::methods::only,
     http::middleware::unknown_params::strict,
     limits::client::Client,
-    limits::request_body::{BodyRoom, SMALL_BODY},
-    limits::response_memory::AnswerRoom,
+    limits::request_body::{BodyBudget, SMALL_BODY},
+    limits::response_memory::ResponseBudget,
     output::body::RowEncoder,
     output::filter::{STATUS, TEXT, query_filter},
     output::format::{FORMAT_OF_QUERIES, Format, OF_QUERIES},
@@ -79,9 +79,9 @@ const ATTACHMENT: HeaderValue = HeaderValue::from_static("attachment; filename=q
 pub(crate) struct QueryLog {
     pub(crate) reads: Reads,
     pub(crate) zone: Zone,
-    pub(crate) room: BodyRoom,
+    pub(crate) request_bodies: BodyBudget,
     pub(crate) lag: lag::Lag,
-    pub(crate) answers: AnswerRoom,
+    pub(crate) responses: ResponseBudget,
 }
 
 pub(crate) fn frontend(log: QueryLog) -> Router {
@@ -137,9 +137,12 @@ async fn queries_post(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let body = log.room.read(&parts.headers, body, SMALL_BODY).await?;
+    let body = log
+        .request_bodies
+        .read(Some(&client), &parts.headers, body, SMALL_BODY)
+        .await?;
     let dates = dates_of_body(&parts.headers, &body.bytes)?;
-    // What it holds is not held while there may be a wait for room for the answer.
+    // Releases its memory before waiting for memory for the response.
     drop(body);
     calls.called(dates.call("queries_post"));
     log.between(dates, Wanted::default(), &client).await
@@ -279,9 +282,9 @@ impl QueryLog {
         // Seconds that no date can be shown for are no date that was asked for.
         let (first, last) = self.zone.range();
         let last = end.unwrap_or(last).min(last);
-        let place = self.answers.take(client, Reads::BATCH).await?;
+        let reservation = self.responses.reserve(client, Reads::BATCH).await?;
         let rows = self.reads.queries(start.max(first), Some(last), wanted.filter);
-        let body = form(wanted.format, self.zone).streamed(rows, place).await?;
+        let body = form(wanted.format, self.zone).streamed(rows, reservation).await?;
         let mut response = ([(header::CONTENT_TYPE, wanted.format.content_type())], body).into_response();
         let name = match wanted.format {
             Format::Csv => "attachment; filename=query_data.csv",

@@ -15,7 +15,10 @@ use tokio::time::{Instant, timeout};
 
 pub(crate) use reviews::self_check;
 
-use crate::error::{ApiError, Code};
+use crate::{
+    error::{ApiError, Code},
+    limits::{client::Client as Address, slots::Slots},
+};
 use decisions::{Decision, DecisionCache};
 use identity::Identity;
 use reviews::{ReviewError, Reviews};
@@ -58,29 +61,31 @@ pub(crate) struct KubernetesAuth {
 
 impl KubernetesAuth {
     /// `audience`: the audience that a token must have.
-    pub(crate) fn new(client: Client, audience: String, ttl: Duration) -> Self {
+    pub(crate) fn new(client: Client, audience: String, ttl: Duration, slots: Slots) -> Self {
         Self {
-            reviews: Reviews::new(client, audience),
+            reviews: Reviews::new(client, audience, slots),
             ttl,
             identities: DecisionCache::new(),
             rights: DecisionCache::new(),
         }
     }
 
-    /// The name of the user that sends this request, if the user may call `path` with this method.
+    /// The name of the user that sends this request, if the user may call `path` with this method. `address`: the client
+    /// as far as it is known without the token, for which the reviews are limited.
     ///
     /// 1. Read the token.
     /// 2. Authenticate its user (`TokenReview`).
     /// 3. Authorize the user (`SubjectAccessReview`).
     pub(crate) async fn authorize(
         &self,
+        address: &Address,
         headers: &HeaderMap,
         method: &Method,
         path: &'static str,
     ) -> Result<String, ApiError> {
         let token = bearer(headers)?;
         let verb = verb(method);
-        match timeout(TIMEOUT, self.decide(token, verb, path)).await {
+        match timeout(TIMEOUT, self.decide(address, token, verb, path)).await {
             Ok(Ok(decision)) => decision,
             Ok(Err(error)) => {
                 tracing::warn!(
@@ -98,13 +103,14 @@ impl KubernetesAuth {
 
     async fn decide(
         &self,
+        address: &Address,
         token: &str,
         verb: &'static str,
         path: &'static str,
     ) -> Result<Result<String, ApiError>, ReviewError> {
         let hash: TokenHash = Sha256::digest(token.as_bytes()).into();
         let who = async {
-            Ok(match self.reviews.identity(token).await? {
+            Ok(match self.reviews.identity(address, token).await? {
                 Some(identity) => {
                     // Not cached for longer than the token is valid.
                     let ttl = identity.lifetime().map_or(self.ttl, |left| left.min(self.ttl));
@@ -124,7 +130,7 @@ impl KubernetesAuth {
             )));
         };
         let may = async {
-            Ok(if self.reviews.allowed(&identity, verb, path).await? {
+            Ok(if self.reviews.allowed(address, &identity, verb, path).await? {
                 // The right depends on the user's groups, so it expires with the identity.
                 Decision::allow((), self.ttl).until(until)
             } else {
@@ -183,6 +189,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::limits::table;
 
     const TTL: Duration = Duration::from_secs(30);
 
@@ -212,11 +219,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn removed_group_takes_effect_when_the_cached_identity_expires() {
         let groups = Arc::new(Mutex::new(vec!["readers"]));
-        let access = KubernetesAuth::new(kubernetes(&groups), "here".into(), TTL);
+        let access = KubernetesAuth::new(
+            kubernetes(&groups),
+            "here".into(),
+            TTL,
+            Slots::new(&table::REVIEWS),
+        );
+        let address = Address::at([192, 0, 2, 1].into());
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer t"));
         let asked = async |path| {
-            let admitted = access.authorize(&headers, &Method::GET, path).await;
+            let admitted = access.authorize(&address, &headers, &Method::GET, path).await;
             admitted.map_err(|error| error.code())
         };
         assert_eq!(asked("/results").await, Ok("u".into()));

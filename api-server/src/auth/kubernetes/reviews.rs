@@ -12,12 +12,12 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Client, Error, Resource, api::PostParams};
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::Semaphore;
 
-use crate::auth::kubernetes::identity::Identity;
+use crate::{
+    auth::kubernetes::identity::Identity,
+    limits::{client::Client as Address, slots::Slots},
+};
 
-/// Concurrent reviews: each takes some milliseconds, and a flood of unknown tokens is not passed on to Kubernetes.
-const MAX_IN_FLIGHT: usize = 16;
 /// Timeout of one review, including the wait for a slot.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -39,20 +39,24 @@ pub(super) enum ReviewError {
 pub(super) struct Reviews {
     client: Client,
     audience: String,
-    permits: Semaphore,
+    slots: Slots,
 }
 
 impl Reviews {
-    pub(super) fn new(client: Client, audience: String) -> Self {
+    pub(super) fn new(client: Client, audience: String, slots: Slots) -> Self {
         Self {
             client,
             audience,
-            permits: Semaphore::new(MAX_IN_FLIGHT),
+            slots,
         }
     }
 
     /// The user of a token; `None` if the token is unknown, expired, or has another audience.
-    pub(super) async fn identity(&self, token: &str) -> Result<Option<Identity>, ReviewError> {
+    pub(super) async fn identity(
+        &self,
+        address: &Address,
+        token: &str,
+    ) -> Result<Option<Identity>, ReviewError> {
         let review = TokenReview {
             spec: TokenReviewSpec {
                 token: Some(token.to_owned()),
@@ -61,7 +65,7 @@ impl Reviews {
             ..TokenReview::default()
         };
         let status = self
-            .create(&review)
+            .create(address, &review)
             .await?
             .status
             .ok_or(ReviewError::Incomplete)?;
@@ -78,6 +82,7 @@ impl Reviews {
     /// Whether a role grants this user the verb on the path.
     pub(super) async fn allowed(
         &self,
+        address: &Address,
         identity: &Identity,
         verb: &str,
         path: &str,
@@ -97,25 +102,28 @@ impl Reviews {
             ..SubjectAccessReview::default()
         };
         let status = self
-            .create(&review)
+            .create(address, &review)
             .await?
             .status
             .ok_or(ReviewError::Incomplete)?;
         Ok(status.allowed && status.denied != Some(true))
     }
 
-    async fn create<K>(&self, review: &K) -> Result<K, ReviewError>
+    async fn create<K>(&self, address: &Address, review: &K) -> Result<K, ReviewError>
     where
         K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Serialize,
     {
         let api: Api<K> = Api::all(self.client.clone());
         let answer = tokio::time::timeout(TIMEOUT, async {
-            // Never closed.
-            let _permit = self.permits.acquire().await;
-            api.create(&PostParams::default(), review).await
+            let _slot = self
+                .slots
+                .acquire(Some(address))
+                .await
+                .ok_or(ReviewError::TimedOut)?;
+            let created = api.create(&PostParams::default(), review).await;
+            created.map_err(|error| ReviewError::Unavailable(Box::new(error)))
         });
-        let answer = answer.await.map_err(|_| ReviewError::TimedOut)?;
-        answer.map_err(|error| ReviewError::Unavailable(Box::new(error)))
+        answer.await.map_err(|_| ReviewError::TimedOut)?
     }
 }
 

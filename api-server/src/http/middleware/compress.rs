@@ -2,10 +2,7 @@
 //!
 //! Short ones are not worth it. A strong entity tag is of the very bytes that are sent, so it names the coding too.
 
-use std::{
-    io,
-    sync::{Arc, LazyLock},
-};
+use std::io;
 
 use async_compression::{
     Level,
@@ -20,24 +17,19 @@ use axum::{
 };
 use futures::TryStreamExt;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use tokio::{
-    io::AsyncRead,
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use wire::headers::etag;
 use wire::headers::vary::vary;
 
+use crate::limits::{COMPRESSIONS, client::Client, slots::Slot};
+
 /// Shorter answers are sent faster than they are compressed.
-const WORTH_IT: u64 = 16 * 1024;
-/// Answers compressed at once, at some hundred kilobytes each; further ones are sent as they are.
-const AT_ONCE: usize = 16;
+const MIN_COMPRESS_SIZE: u64 = 16 * 1024;
 /// 2^17 bytes of what was sent are looked back to.
 const ZSTD_WINDOW_LOG: u32 = 17;
 const CHUNK: usize = 16 * 1024;
-
-static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Coding {
@@ -48,21 +40,22 @@ enum Coding {
 /// The middleware.
 pub(crate) async fn compress(request: Request, next: Next) -> Response {
     let coding = accepted(request.headers());
+    let client = request.extensions().get::<Client>().cloned();
     let mut response = next.run(request).await;
     vary(response.headers_mut(), "accept-encoding");
     let size = response.body().size_hint().exact();
-    let is_short = size.is_some_and(|size| size < WORTH_IT);
+    let is_short = size.is_some_and(|size| size < MIN_COMPRESS_SIZE);
     let Some(coding) = coding else { return response };
     if is_short || response.status() != StatusCode::OK {
         return response;
     }
-    match Arc::clone(&ROOM).try_acquire_owned() {
-        Ok(permit) => compressed(response, coding, permit),
+    match COMPRESSIONS.try_acquire(client.as_ref()) {
+        Ok(slot) => compressed(response, coding, slot),
         Err(_) => response,
     }
 }
 
-fn compressed(response: Response, coding: Coding, permit: OwnedSemaphorePermit) -> Response {
+fn compressed(response: Response, coding: Coding, slot: Slot) -> Response {
     let (mut parts, body) = response.into_parts();
     let plain = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
     let (name, coded): (_, std::pin::Pin<Box<dyn AsyncRead + Send>>) = match coding {
@@ -82,7 +75,7 @@ fn compressed(response: Response, coding: Coding, permit: OwnedSemaphorePermit) 
         .insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
     let chunks = ReaderStream::with_capacity(coded, CHUNK).inspect_ok(move |_| {
         // Held as long as there is something to compress.
-        let _ = &permit;
+        let _ = &slot;
     });
     Response::from_parts(parts, Body::from_stream(chunks))
 }

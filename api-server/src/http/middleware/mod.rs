@@ -33,7 +33,7 @@ use tower_http::{
 };
 
 use self::root_path::RootPath;
-use crate::{app::metrics::Counts, limits::headers::Fields};
+use crate::{app::metrics::Counts, limits::headers::RateLimitHeaders};
 pub(crate) use limits::{Overloaded, is_exempt};
 pub(crate) use request_id::REQUEST_ID;
 
@@ -61,7 +61,7 @@ pub(crate) struct Layers {
     /// The longest that any request may take, whatever it waits for.
     pub(crate) request_timeout: Duration,
     /// How limits are described in headers.
-    pub(crate) rate_limits: Arc<Fields>,
+    pub(crate) rate_limits: Arc<RateLimitHeaders>,
     /// The prefix of the paths in problem details.
     pub(crate) root: RootPath,
     pub(crate) cors: Option<CorsLayer>,

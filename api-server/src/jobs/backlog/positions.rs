@@ -8,7 +8,7 @@ use queue::{Standing, schedule};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::jobs::backlog::QueuedQuery;
+use crate::{error::whole_seconds, jobs::backlog::QueuedQuery};
 
 /// A query's position in the queue.
 #[derive(Clone, Copy, Debug, Eq, JsonSchema, PartialEq, Serialize)]
@@ -64,7 +64,7 @@ pub(super) fn in_order(
         QueuePosition {
             place: place.place,
             requests_before: place.requests_before,
-            expected_seconds: expected.as_secs() + u64::from(expected.subsec_nanos() > 0),
+            expected_seconds: whole_seconds(expected),
             scope: "namespace",
         }
     };

@@ -9,7 +9,6 @@ use axum::{
 use crd::UNFINISHED;
 use http::{HeaderMap, HeaderValue, header};
 use service::logs::Call;
-use tokio::sync::Semaphore;
 
 use crate::{
     error::{ApiError, Code},
@@ -18,8 +17,7 @@ use crate::{
     jobs::client::{KubernetesError, Objects},
     jobs::view::QueryView,
     limits::client::Client,
-    limits::response_memory::AnswerRoom,
-    limits::streams::Streams,
+    limits::{ProcessLimits, streams::StreamLimiter},
     output::body::json,
     output::format::Format,
     routes::arxiv::events,
@@ -37,8 +35,6 @@ use wire::{
 /// Queries of a page.
 const MAX_LIMIT: i64 = 500;
 const DEFAULT_LIMIT: i64 = 100;
-/// Pages in memory at once, some megabytes each.
-const MAX_PAGES: usize = 4;
 
 /// A state to list by, and what selects it.
 const STATES: [(&str, Option<&str>); 7] = [
@@ -55,9 +51,8 @@ const STATES: [(&str, Option<&str>); 7] = [
 pub(crate) struct Lists {
     objects: Arc<Objects>,
     backlog: Arc<Backlog>,
-    streams: Streams,
-    answers: AnswerRoom,
-    pages: Semaphore,
+    streams: StreamLimiter,
+    limits: ProcessLimits,
 }
 
 /// Whether the list is asked for. Any search field makes the request a search, as ever.
@@ -146,15 +141,14 @@ impl Lists {
     pub(crate) fn new(
         objects: Arc<Objects>,
         backlog: Arc<Backlog>,
-        streams: Streams,
-        answers: AnswerRoom,
+        streams: StreamLimiter,
+        limits: ProcessLimits,
     ) -> Self {
         Self {
             objects,
             backlog,
             streams,
-            answers,
-            pages: Semaphore::new(MAX_PAGES),
+            limits,
         }
     }
 
@@ -171,7 +165,12 @@ impl Lists {
             .arg("limit", params.limit);
         log.called(call);
         let mut response = if wanted(headers, "text", "event-stream").by_name {
-            events::list::follow(&self.backlog, self.streams.enter(client)?, &self.streams, headers)
+            events::list::follow(
+                &self.backlog,
+                self.streams.acquire(client)?,
+                &self.streams,
+                headers,
+            )
         } else {
             self.page(&params, client).await?
         };
@@ -180,11 +179,17 @@ impl Lists {
     }
 
     async fn page(&self, params: &ListParams, client: &Client) -> Result<Response, ApiError> {
-        let place = self.answers.take(client, params.limit.into()).await?;
-        let _page = self.pages.acquire().await.map_err(|_| ApiError::internal())?;
+        let reservation = self.limits.rows.reserve(client, params.limit.into()).await?;
+        let slot = self.limits.list_pages.acquire(Some(client)).await;
+        let _slot = slot.ok_or_else(|| ApiError::unavailable(Code::Overloaded))?;
         let listed = self
             .objects
-            .list(params.selector, params.limit, params.token.as_deref())
+            .list(
+                Some(client),
+                params.selector,
+                params.limit,
+                params.token.as_deref(),
+            )
             .await;
         let listed = match listed {
             Ok(listed) => listed,
@@ -211,7 +216,7 @@ impl Lists {
                 QueryView::from_object(object, snapshot.position(name))
             })
             .collect();
-        let body = Body::from(place.whole(json(&states)?)?);
+        let body = Body::from(reservation.into_bytes(json(&states)?)?);
         let mut response = ([(header::CONTENT_TYPE, Format::Json.content_type())], body).into_response();
         let token = listed.metadata.continue_.filter(|token| !token.is_empty());
         if let Some(next) = token.and_then(|token| params.next(&token)) {

@@ -32,7 +32,7 @@ use crate::{
     jobs::outcome::outcome,
     jobs::submit::{QuerySubmitter, SubmitRequest},
     jobs::view::QueryView,
-    limits::request_body::{BodyRoom, SMALL_BODY},
+    limits::request_body::{BodyBudget, SMALL_BODY},
     routes::arxiv::list::{ListParams, Lists},
     routes::arxiv::new_query::NewQuery,
     routes::arxiv::query::{POLL_AFTER, location},
@@ -49,7 +49,7 @@ use wire::{
 pub(crate) struct Arxiv {
     pub(crate) searches: Arc<QuerySubmitter>,
     pub(crate) lists: Arc<Lists>,
-    pub(crate) room: BodyRoom,
+    pub(crate) request_bodies: BodyBudget,
 }
 
 pub(crate) fn routes(arxiv: Arxiv) -> Router {
@@ -132,7 +132,10 @@ async fn create(State(arxiv): State<Arxiv>, log: CallLog, request: Request) -> R
         let detail = "The body has to be JSON, declared as application/json";
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
     }
-    let body = arxiv.room.read(&parts.headers, body, SMALL_BODY).await?;
+    let body = arxiv
+        .request_bodies
+        .read(parts.extensions.get(), &parts.headers, body, SMALL_BODY)
+        .await?;
     let members = Body::read(&parts.headers, &body.bytes)?.into_object()?;
     let query = NewQuery::of_body(&members, searches.limits)?;
     drop(body);

@@ -26,10 +26,9 @@ use crate::{
     jobs::backlog::Backlog,
     jobs::client::Objects,
     jobs::view::QueryView,
-    jobs::waiters::{MAX_WAITERS, Waiters},
+    jobs::waiters::Waiters,
     limits::client::Client,
-    limits::response_memory::AnswerRoom,
-    limits::streams::Streams,
+    limits::{response_memory::ResponseBudget, streams::StreamLimiter},
     output::lag::{self, Lag},
     routes::arxiv::events::one::Following,
     routes::arxiv::{events, unfinished},
@@ -51,7 +50,7 @@ pub(crate) struct ObjectStates {
     pub(crate) objects: Arc<Objects>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) backlog: Arc<Backlog>,
-    pub(crate) streams: Streams,
+    pub(crate) streams: StreamLimiter,
     /// Without a database for reading there is no /arxiv/NAME/results, and nothing is told of objects that are gone.
     pub(crate) reads: Option<Reads>,
     /// How far that database is behind.
@@ -60,7 +59,7 @@ pub(crate) struct ObjectStates {
     pub(crate) results_lag: Lag,
     pub(crate) namespace: String,
     pub(crate) defaults: PageDefaults,
-    pub(crate) answers: AnswerRoom,
+    pub(crate) responses: ResponseBudget,
 }
 
 /// What there is of a query.
@@ -107,10 +106,11 @@ pub(crate) fn routes(states: Arc<ObjectStates>) -> Router {
 async fn read_object(
     State(states): State<Arc<ObjectStates>>,
     Path(name): Path<String>,
+    Extension(client): Extension<Client>,
     log: CallLog,
 ) -> Result<Response, ApiError> {
     log.called(Call::new("read_object").arg("name", &name));
-    Ok(match states.look(&name).await? {
+    Ok(match states.look(&client, &name).await? {
         Sight::Object(object) => states.state(&object),
         Sight::Gone(ended) => Json(QueryView::from_record(&name, &ended)).into_response(),
     })
@@ -125,20 +125,20 @@ async fn follow_object(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     log.called(Call::new("follow_object").arg("name", &name));
-    // Before anything is done for it: whoever gets no stream takes no waiter's place either.
-    let permit = states.streams.enter(&client)?;
+    // Before anything is done for it: a request that gets no stream takes no waiter's slot either.
+    let slot = states.streams.acquire(&client)?;
     // Before the object is looked at, so that nothing is missed after that.
-    let waiter = states.waiters.register(&name);
-    let waiter = waiter.ok_or_else(|| ApiError::too_many_waiting(MAX_WAITERS))?;
-    match states.look(&name).await? {
+    let waiter = states.waiters.register(&name, Some(&client))?;
+    match states.look(&client, &name).await? {
         Sight::Object(object) => {
             let following = Following {
                 name,
+                client,
                 objects: Arc::clone(&states.objects),
                 backlog: Arc::clone(&states.backlog),
                 waiter,
                 object: Arc::from(object),
-                _permit: permit,
+                _slot: slot,
             };
             Ok(events::one::follow(following, &states.streams, &headers))
         }
@@ -149,10 +149,11 @@ async fn follow_object(
 async fn delete_object(
     State(states): State<Arc<ObjectStates>>,
     Path(name): Path<String>,
+    Extension(client): Extension<Client>,
     log: CallLog,
 ) -> Result<StatusCode, ApiError> {
     log.called(Call::new("delete_object").arg("name", &name));
-    if is_name(&name) && states.objects.delete(&name).await? {
+    if is_name(&name) && states.objects.delete(Some(&client), &name).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::not_found())
@@ -176,7 +177,7 @@ async fn read_results(
         let error = ApiError::new(Code::QueryFailed, "The query failed and has no results");
         Err(error.about(location(&name)))
     };
-    let (uid, ended) = match states.look(&name).await? {
+    let (uid, ended) = match states.look(&client, &name).await? {
         Sight::Gone(ended) => match ended.ending {
             Ending::Recorded(_) => (Some(ended.uid), ended.recorded_at),
             Ending::Failed(_) => return failed(),
@@ -197,14 +198,14 @@ async fn read_results(
             }
         },
     };
-    let place = states.answers.take(&client, page.items_per_page).await?;
+    let reservation = states.responses.reserve(&client, page.items_per_page).await?;
     let uid = uid.ok_or_else(ApiError::internal)?;
     let rows = states.results(uid, ended, page).await;
     let rows = rows.map_err(|error| error.about(location(&name)))?;
     let next = page.page.checked_add(1);
     let next = next.filter(|_| is_full(rows.len(), page.items_per_page));
     let next = next.and_then(|next| link::next(query.as_deref(), &["page"], "page", &next.to_string()));
-    let mut response = written(wanted.format, &rows, place)?;
+    let mut response = written(wanted.format, &rows, reservation)?;
     if let Some(next) = next {
         response.headers_mut().insert(header::LINK, next);
     }
@@ -223,16 +224,19 @@ impl ObjectStates {
         }
     }
 
-    async fn find(&self, name: &str) -> Result<ArxivQuery, ApiError> {
+    async fn find(&self, client: &Client, name: &str) -> Result<ArxivQuery, ApiError> {
         if !is_name(name) {
             return Err(ApiError::not_found());
         }
-        self.objects.get(name).await?.ok_or_else(ApiError::not_found)
+        self.objects
+            .get(Some(client), name)
+            .await?
+            .ok_or_else(ApiError::not_found)
     }
 
     /// The object, or how it ended if it is gone.
-    async fn look(&self, name: &str) -> Result<Sight, ApiError> {
-        let gone = match self.find(name).await {
+    async fn look(&self, client: &Client, name: &str) -> Result<Sight, ApiError> {
+        let gone = match self.find(client, name).await {
             Ok(object) => return Ok(Sight::Object(Box::new(object))),
             Err(error) => error,
         };

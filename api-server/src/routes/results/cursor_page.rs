@@ -56,7 +56,7 @@ impl ResultPages {
                 return Ok(response);
             }
         }
-        let place = self.answers.take(client, wanted.items_per_page).await?;
+        let reservation = self.responses.reserve(client, wanted.items_per_page).await?;
         let filter = &wanted.rows.filter;
         let page = self
             .reads
@@ -64,7 +64,7 @@ impl ResultPages {
             .await?;
         let settled = caught_up(page.as_ref().map(|page| page.watermark), cursor)?;
         let rows = page.map(|page| page.rows).unwrap_or_default();
-        let mut response = written(wanted.format, &rows, place)?;
+        let mut response = written(wanted.format, &rows, reservation)?;
         match rows.last().filter(|_| is_full(rows.len(), wanted.items_per_page)) {
             Some(last) => {
                 let tag = HeaderValue::from_str(&tag(settled)).map_err(|_| ApiError::internal())?;

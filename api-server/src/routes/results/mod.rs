@@ -26,7 +26,7 @@ use crate::{
     http::middleware::methods::only,
     http::middleware::unknown_params::strict,
     limits::client::Client,
-    limits::response_memory::{AnswerRoom, Place},
+    limits::response_memory::{Reservation, ResponseBudget},
     output::body::{json, unwritten},
     output::format::Format,
     output::{lag, papers},
@@ -54,7 +54,7 @@ pub(crate) struct ResultPages {
     pub(crate) defaults: PageDefaults,
     pub(crate) zone: Zone,
     pub(crate) lag: lag::Lag,
-    pub(crate) answers: AnswerRoom,
+    pub(crate) responses: ResponseBudget,
 }
 
 pub(crate) fn frontend(pages: ResultPages) -> Router {
@@ -160,14 +160,14 @@ impl ResultPages {
         query: Option<&str>,
     ) -> Result<Response, ApiError> {
         let items = wanted.items_per_page;
-        let place = self.answers.take(client, items).await?;
+        let reservation = self.responses.reserve(client, items).await?;
         let (mut response, count) = if wanted.rows.filter.is_empty() && wanted.format == Format::Json {
             let rows = self.reads.results(page, items).await?;
-            let body = Body::from(place.whole(json(&rows)?)?);
+            let body = Body::from(reservation.into_bytes(json(&rows)?)?);
             (with_head(wanted.format, body), rows.len())
         } else {
             let rows = self.reads.find(&wanted.rows.filter, page, items).await?;
-            (written(wanted.format, &rows, place)?, rows.len())
+            (written(wanted.format, &rows, reservation)?, rows.len())
         };
         if let Some(next) = page.checked_add(1).filter(|_| is_full(count, items)) {
             let replaced = ["page"];
@@ -180,12 +180,12 @@ impl ResultPages {
 
     /// All rows, as they come.
     async fn all(&self, wanted: &Wanted, client: &Client) -> Result<Response, ApiError> {
-        let place = self.answers.take(client, Reads::BATCH).await?;
+        let reservation = self.responses.reserve(client, Reads::BATCH).await?;
         let batches = self.reads.all(wanted.rows.filter.clone());
         let rows = batches
             .map_ok(|batch| futures::stream::iter(batch.into_iter().map(Ok)))
             .try_flatten();
-        let body = papers::encoder(wanted.format).streamed(rows, place).await?;
+        let body = papers::encoder(wanted.format).streamed(rows, reservation).await?;
         Ok(with_head(wanted.format, body))
     }
 }
@@ -196,11 +196,15 @@ pub(crate) fn is_full(count: usize, items_per_page: i64) -> bool {
 }
 
 /// Rows in a form, as an answer.
-pub(crate) fn written(format: Format, rows: &[StoredResult], place: Place) -> Result<Response, ApiError> {
+pub(crate) fn written(
+    format: Format,
+    rows: &[StoredResult],
+    reservation: Reservation,
+) -> Result<Response, ApiError> {
     let text = papers::encoder(format)
         .whole(rows)
         .map_err(|error| unwritten(&error))?;
-    Ok(with_head(format, Body::from(place.whole(text)?)))
+    Ok(with_head(format, Body::from(reservation.into_bytes(text)?)))
 }
 
 fn with_head(format: Format, body: Body) -> Response {

@@ -2,8 +2,6 @@
 
 pub(crate) mod columns;
 
-use std::{sync::Arc, time::Duration};
-
 use axum::{
     Json, Router,
     extract::{Request, State},
@@ -14,36 +12,29 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use service::logs::Call;
 use storage::{QueryRow, WriteOutcome, Writes};
-use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     error::{ApiError, Code},
     http::middleware::calls::CallLog,
     http::middleware::methods::only,
-    limits::request_body::{BodyRoom, RESULTS_BODY, SMALL_BODY},
+    limits::{
+        ProcessLimits,
+        request_body::{RESULTS_BODY, SMALL_BODY},
+    },
     routes::writes::columns::ResultsBody,
 };
 use wire::body::Body as WireBody;
-
-/// How long a long body waits for the one before it to be read and recorded.
-const TURN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the endpoints need.
 #[derive(Clone)]
 pub(crate) struct Recording {
     writes: Writes,
-    room: BodyRoom,
-    /// One long body at a time: read as JSON it takes several times its length.
-    long_body: Arc<Semaphore>,
+    limits: ProcessLimits,
 }
 
 impl Recording {
-    pub(crate) fn new(writes: Writes, room: BodyRoom) -> Self {
-        Self {
-            writes,
-            room,
-            long_body: Arc::new(Semaphore::new(1)),
-        }
+    pub(crate) fn new(writes: Writes, limits: ProcessLimits) -> Self {
+        Self { writes, limits }
     }
 }
 
@@ -69,7 +60,11 @@ async fn write_queries(
     request: Request,
 ) -> Result<Saved, ApiError> {
     let (parts, body) = request.into_parts();
-    let body = recording.room.read(&parts.headers, body, SMALL_BODY).await?;
+    let body = recording
+        .limits
+        .request_bodies
+        .read(parts.extensions.get(), &parts.headers, body, SMALL_BODY)
+        .await?;
     let row = query_row(&parts.headers, &body.bytes)?;
     let call = Call::new("write_queries")
         .arg("query_id", row.query_id)
@@ -96,12 +91,15 @@ async fn write_results(
     request: Request,
 ) -> Result<Saved, ApiError> {
     let (parts, body) = request.into_parts();
-    let body = recording.room.read(&parts.headers, body, RESULTS_BODY).await?;
+    let body = recording
+        .limits
+        .request_bodies
+        .read(parts.extensions.get(), &parts.headers, body, RESULTS_BODY)
+        .await?;
     // Held until the rows are recorded.
-    let _turn = if body.bytes.len() > SMALL_BODY.bytes {
-        let turn = timeout(TURN_PATIENCE, recording.long_body.acquire()).await;
-        let turn = turn.ok().and_then(Result::ok);
-        Some(turn.ok_or_else(|| ApiError::unavailable(Code::Overloaded))?)
+    let _slot = if body.bytes.len() > SMALL_BODY.bytes {
+        let slot = recording.limits.long_bodies.acquire(parts.extensions.get()).await;
+        Some(slot.ok_or_else(|| ApiError::unavailable(Code::Overloaded))?)
     } else {
         None
     };

@@ -14,7 +14,7 @@ use crate::{
     jobs::view::QueryView,
 };
 use crate::{
-    limits::streams::{StreamPermit, Streams},
+    limits::{slots::Slot, streams::StreamLimiter},
     routes::arxiv::events::{Told, answer, last_seen},
 };
 
@@ -58,14 +58,14 @@ struct Following {
     ending: CancellationToken,
     last: Option<String>,
     is_first: bool,
-    _permit: StreamPermit,
+    _slot: Slot,
 }
 
 /// The stream.
 pub(crate) fn follow(
     backlog: &Arc<Backlog>,
-    permit: StreamPermit,
-    streams: &Streams,
+    slot: Slot,
+    streams: &StreamLimiter,
     headers: &HeaderMap,
 ) -> Response {
     let following = Following {
@@ -74,7 +74,7 @@ pub(crate) fn follow(
         ending: streams.ending.clone(),
         last: last_seen(headers),
         is_first: true,
-        _permit: permit,
+        _slot: slot,
     };
     answer(stream::unfold(following, async |mut following| {
         let event = following.next().await?;

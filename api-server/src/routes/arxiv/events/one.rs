@@ -17,7 +17,7 @@ use crate::{
     jobs::waiters::{self, Waiter},
 };
 use crate::{
-    limits::streams::{StreamPermit, Streams},
+    limits::{client::Client, slots::Slot, streams::StreamLimiter},
     routes::arxiv::events::{Told, answer, last_seen},
 };
 
@@ -27,12 +27,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// A query that somebody follows.
 pub(crate) struct Following {
     pub(crate) name: String,
+    pub(crate) client: Client,
     pub(crate) objects: Arc<Objects>,
     pub(crate) backlog: Arc<Backlog>,
     /// Registered before the object was looked at.
     pub(crate) waiter: Waiter,
     pub(crate) object: Arc<ArxivQuery>,
-    pub(crate) _permit: StreamPermit,
+    pub(crate) _slot: Slot,
 }
 
 struct Live {
@@ -51,7 +52,7 @@ enum Step {
 }
 
 /// The stream; 204 for a client that has seen the end, so that it does not connect again.
-pub(crate) fn follow(query: Following, streams: &Streams, headers: &HeaderMap) -> Response {
+pub(crate) fn follow(query: Following, streams: &StreamLimiter, headers: &HeaderMap) -> Response {
     let last = last_seen(headers);
     if query.object.phase().is_final() && last == Some(told(&query).id) {
         return StatusCode::NO_CONTENT.into_response();
@@ -136,7 +137,12 @@ impl Live {
                 waiters::Event::Updated(object) | waiters::Event::Completed(object) => {
                     self.query.object = object
                 }
-                waiters::Event::Resync => match self.query.objects.get(&self.query.name).await {
+                waiters::Event::Resync => match self
+                    .query
+                    .objects
+                    .get(Some(&self.query.client), &self.query.name)
+                    .await
+                {
                     Ok(Some(object)) => self.query.object = Arc::new(object),
                     Ok(None) => return Some(Change::Gone),
                     // The next news will look again.
