@@ -31,7 +31,7 @@ pub(crate) async fn replica(pool: PgPool, need: Need, lag: Lag) -> NeedState {
     }
     let replica = timeout(CHECK_TIMEOUT, ReplicaState::of(&pool)).await;
     let replica = replica.unwrap_or(Err(StorageError::TimedOut));
-    lag.record(replica.as_ref().ok().and_then(|state| state.lag));
+    lag.record(replica.as_ref().ok().and_then(ReplicaState::lag));
     match (replica, lag.seen()) {
         (Err(error), _) => NeedState::because(error.to_string(), &error),
         (Ok(_), Some(lag)) if lag >= FAR_BEHIND => {

@@ -4,7 +4,7 @@ use std::io;
 
 use arxiv::NO_AUTHORS;
 use serde::Serialize;
-use storage::{ResultRow, StoredResult};
+use storage::ResultRow;
 
 use crate::{
     output::body::RowEncoder,
@@ -12,33 +12,60 @@ use crate::{
     output::{bibtex, csl, csv},
 };
 
+/// A paper as the existing service shows it.
+#[derive(Serialize)]
+pub(crate) struct ShownPaper<'a> {
+    author: &'a str,
+    title: &'a str,
+    journal: &'a str,
+}
+
+impl<'a> From<&'a storage::Paper> for ShownPaper<'a> {
+    fn from(paper: &'a storage::Paper) -> Self {
+        Self {
+            author: &paper.author,
+            title: &paper.title,
+            journal: &paper.journal,
+        }
+    }
+}
+
 /// A result with all that is known of it.
 #[derive(Serialize)]
 struct ResultView<'a> {
     #[serde(flatten)]
-    row: &'a ResultRow,
+    paper: ShownPaper<'a>,
     query_id: Option<i64>,
     timestamp: Option<i64>,
     arxiv_id: Option<&'a str>,
     categories: Option<&'a str>,
 }
 
-impl<'a> From<&'a StoredResult> for ResultView<'a> {
-    fn from(result: &'a StoredResult) -> Self {
+impl<'a> From<&'a ResultRow> for ResultView<'a> {
+    fn from(result: &'a ResultRow) -> Self {
         Self {
-            row: &result.row,
+            paper: ShownPaper::from(&result.paper),
             query_id: result.query_id,
             timestamp: result.timestamp,
-            arxiv_id: result.arxiv_id.as_deref(),
-            categories: result.categories.as_deref(),
+            arxiv_id: result.paper.arxiv_id.as_deref(),
+            categories: result.paper.categories.as_deref(),
         }
     }
 }
 
 /// How results are written.
-pub(crate) fn encoder(format: Format) -> RowEncoder<StoredResult> {
+pub(crate) fn encoder(format: Format) -> RowEncoder<ResultRow> {
     match format {
-        Format::Json => RowEncoder::json(|result: &StoredResult| result.row.clone()),
+        Format::Json => RowEncoder {
+            head: "[",
+            separator: ",",
+            tail: "]",
+            write: Box::new(|buffer, result| {
+                use bytes::BufMut;
+                serde_json::to_writer(buffer.writer(), &ShownPaper::from(&result.paper))?;
+                Ok(())
+            }),
+        },
         Format::Ndjson => RowEncoder {
             head: "",
             separator: "",
@@ -57,13 +84,13 @@ pub(crate) fn encoder(format: Format) -> RowEncoder<StoredResult> {
             write: Box::new(|buffer, result| {
                 let number = |number: Option<i64>| number.map(|n| n.to_string()).unwrap_or_default();
                 let cells = [
-                    &result.row.author,
-                    &result.row.title,
-                    &result.row.journal,
+                    &result.paper.author,
+                    &result.paper.title,
+                    &result.paper.journal,
                     &number(result.query_id),
                     &number(result.timestamp),
-                    result.arxiv_id.as_deref().unwrap_or_default(),
-                    result.categories.as_deref().unwrap_or_default(),
+                    result.paper.arxiv_id.as_deref().unwrap_or_default(),
+                    result.paper.categories.as_deref().unwrap_or_default(),
                 ];
                 csv::line(buffer, &cells);
                 Ok(())
@@ -106,8 +133,8 @@ pub(crate) struct Paper<'a> {
 }
 
 impl<'a> Paper<'a> {
-    pub(crate) fn of(result: &'a StoredResult) -> Self {
-        let arxiv_id = result.arxiv_id.as_deref().map(arxiv::unversioned);
+    pub(crate) fn of(result: &'a ResultRow) -> Self {
+        let arxiv_id = result.paper.arxiv_id.as_deref().map(arxiv::unversioned);
         let plain: String = arxiv_id
             .unwrap_or("result")
             .chars()
@@ -119,11 +146,12 @@ impl<'a> Paper<'a> {
                 }
             })
             .collect();
-        let ResultRow {
+        let storage::Paper {
             author,
             title,
             journal,
-        } = &result.row;
+            ..
+        } = &result.paper;
         let authors = author
             .split(", ")
             .filter(|name| !name.is_empty() && *name != NO_AUTHORS);
@@ -134,7 +162,11 @@ impl<'a> Paper<'a> {
             title,
             journal,
             arxiv_id,
-            category: result.categories.as_deref().and_then(|all| all.split(' ').next()),
+            category: result
+                .paper
+                .categories
+                .as_deref()
+                .and_then(|all| all.split(' ').next()),
             submitted: arxiv_id.and_then(submitted),
         }
     }
@@ -161,18 +193,18 @@ fn submitted(id: &str) -> Option<(u16, u8)> {
 pub(super) mod tests {
     use super::*;
 
-    pub(crate) fn result(author: &str, title: &str, journal: &str, arxiv_id: Option<&str>) -> StoredResult {
-        StoredResult {
+    pub(crate) fn result(author: &str, title: &str, journal: &str, arxiv_id: Option<&str>) -> ResultRow {
+        ResultRow {
             id: 17,
             query_id: Some(3),
             timestamp: Some(1_711_843_200),
-            row: ResultRow {
+            paper: storage::Paper {
                 author: author.to_owned(),
                 title: title.to_owned(),
                 journal: journal.to_owned(),
+                arxiv_id: arxiv_id.map(str::to_owned),
+                categories: arxiv_id.map(|_| "math.CO cs.DM".to_owned()),
             },
-            arxiv_id: arxiv_id.map(str::to_owned),
-            categories: arxiv_id.map(|_| "math.CO cs.DM".to_owned()),
         }
     }
 

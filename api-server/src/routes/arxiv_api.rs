@@ -16,7 +16,7 @@ use jiff::{Timestamp, civil::Date};
 use schemars::JsonSchema;
 use serde::Serialize;
 use service::logs::Call;
-use storage::{Page, PageEntry, Pages};
+use storage::{Page, Pages};
 use tokio::time::Instant;
 use upstream::{Assembled, Upstream, UpstreamError, assemble, reason, slices};
 
@@ -61,12 +61,12 @@ pub(crate) struct Paper {
     journal: String,
 }
 
-impl From<PageEntry> for Paper {
-    fn from(entry: PageEntry) -> Self {
+impl From<storage::Paper> for Paper {
+    fn from(paper: storage::Paper) -> Self {
         Self {
-            authors: entry.authors,
-            title: entry.title,
-            journal: entry.journal,
+            authors: paper.author,
+            title: paper.title,
+            journal: paper.journal,
         }
     }
 }
@@ -90,20 +90,20 @@ async fn search_arxiv_api(
     let params = SearchParams::read(&QueryString::parse(query.as_deref()), fetches.default_max_results)?;
     log.called(params.call("search_arxiv_api"));
     let (found, is_fresh, reservation) = fetches.fetch(&params, &client).await?;
-    if found.total == 0 {
+    if found.head.total == 0 {
         return Err(ApiError::nothing_found());
     }
-    let timestamp = match found.date {
+    let timestamp = match found.head.date {
         Some(date) if is_fresh => date,
         _ => fetches.pages.now().await?,
     };
     let papers = Papers {
         timestamp: timestamp.as_second(),
-        status: found.status,
-        num_results: found.total,
-        num_entries: found.entries.len(),
-        query: found.query,
-        data: found.entries.into_iter().map(Paper::from).collect(),
+        status: found.head.status,
+        num_results: found.head.total,
+        num_entries: found.papers.len(),
+        query: found.query().to_owned(),
+        data: found.papers.into_iter().map(Paper::from).collect(),
     };
     let text = json(&papers)?;
     drop(papers);
@@ -128,7 +128,8 @@ impl Fetches {
             .reserve(client, params.max_results.min(MAX_PAGE).into())
             .await?;
         let first = self.pages(params, None, day, limit).await?;
-        let (Some(total), is_fresh) = (first.pages.first().map(|page| page.total), first.is_fetched) else {
+        let (Some(total), is_fresh) = (first.pages.first().map(|page| page.head.total), first.is_fetched)
+        else {
             return Err(ApiError::internal());
         };
         let papers = params.max_results.min(total);
@@ -162,7 +163,7 @@ impl Fetches {
             let patience = limit.saturating_duration_since(Instant::now());
             let page = self.upstream.page(&request, day, patience, || ());
             let page = call.run("backend", "arxiv_api", page, |given| {
-                format!("{} entries, fetched={}", given.page.entries.len(), given.fetched)
+                format!("{} entries, fetched={}", given.page.papers.len(), given.fetched)
             });
             let given = page.await?;
             pieces.is_fetched |= given.fetched;

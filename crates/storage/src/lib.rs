@@ -3,60 +3,34 @@
 //! Every store has its own URL and user; each type here takes the pool of the store it works on. Nothing here
 //! knows arXiv or Kubernetes. All SQL names the schema `public`, where the existing service has its tables.
 
-mod connect;
+mod connection;
 mod error;
 mod gate;
-mod ledger;
-mod locks;
+mod ids;
 pub mod migrate;
 mod pages;
 mod reads;
 mod records;
+mod rows;
 pub mod schema;
-mod sequence;
-mod session;
-mod time;
-mod words;
-mod writes;
+mod text_search;
 
-pub use connect::{Access, PoolSettings, pool};
+pub use connection::{Access, PoolSettings, pool};
 pub use error::StorageError;
 pub use gate::{
     Gate, GateError, GateLease, GateSettings, GateState, LOCK_OUTLIVES_HOST, RequestOutcome, Slot,
 };
-pub use ledger::Ledger;
-pub use pages::{NewPage, Page, PageEntry, PageHead, PageKey, PageVersion, Pages};
+pub use ids::{Ledger, Sequence};
+pub use pages::{Page, PageHead, PageKey, PageVersion, Pages};
 pub use reads::{
     EndedQuery, Position, QueryFilter, QueryLogEntry, Reads, ReplicaState, ResultFilter, SettledPage,
-    StoredResult, Watermark,
+    Watermark,
 };
 pub use records::{
-    Ending, FailureRecord, IdUsage, ObjectRef, Papers, QueryIdTaken, Record, Recorded, Records,
+    Ending, FailureRecord, IdUsage, ObjectRef, PaperSource, QueryIdTaken, Record, Records, WriteOutcome,
+    Writes,
 };
-pub use sequence::Sequence;
+pub use rows::{Paper, QueryRow, ResultRow};
 /// The pool that [`pool`] makes: what the stores are built from.
 pub use sqlx::PgPool;
-pub use words::{TextQuery, TextQueryError};
-pub use writes::{QueryRow, WriteOutcome, Writes};
-
-/// One paper that is to be recorded.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct Paper {
-    /// What every row has.
-    pub row: ResultRow,
-    /// arXiv's identifier with its version (`2405.00001v1`); empty when there is none.
-    pub arxiv_id: String,
-    /// arXiv's categories with spaces between, the primary one first; empty when there is none.
-    pub categories: String,
-}
-
-/// One paper as it stands in `results`.
-#[derive(Clone, Debug, Eq, Hash, PartialEq, serde::Deserialize, serde::Serialize)]
-pub struct ResultRow {
-    /// All authors, joined.
-    pub author: String,
-    /// Title.
-    pub title: String,
-    /// Journal reference, empty when there is none.
-    pub journal: String,
-}
+pub use text_search::{TextQuery, TextQueryError};

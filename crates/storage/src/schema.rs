@@ -1,13 +1,16 @@
-//! Whether a store is prepared for the user who asks.
+//! Whether a store is prepared for the user of a pool.
 
 use sqlx::PgPool;
 
-use crate::{StorageError, connect::bounded, session::Session};
+use crate::{
+    StorageError,
+    connection::{Kind, Session},
+};
 
 /// What a process needs of a database.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Need {
-    /// Numbers ([`crate::Sequence`]).
+    /// Query ids ([`crate::Sequence`]).
     Sequence,
     /// The ledger ([`crate::Ledger`]).
     Ledger,
@@ -70,12 +73,10 @@ impl Need {
 
 /// None when the schema is there and this user has the rights it needs; else the reason, safe for users.
 pub async fn check(pool: &PgPool, need: Need) -> Result<Option<&'static str>, StorageError> {
-    bounded(async {
-        let mut session = Session::statement(pool).await?;
-        let mut reason = None;
+    Session::run(pool, Kind::Statement, async |session| {
         for (relation, column, rights) in need.relations() {
             // By the catalogue, not by to_regclass: that fails for users who may not use the schema.
-            let look = session.query_as::<(bool,)>(
+            let has_rights = session.query_as::<(bool,)>(
                 "select has_schema_privilege(n.oid, 'USAGE') and (
                      select bool_and(case c.relkind when 'S' then has_sequence_privilege(c.oid, r)
                                      else has_table_privilege(c.oid, r) end) from unnest($3::text[]) r)
@@ -84,16 +85,18 @@ pub async fn check(pool: &PgPool, need: Need) -> Result<Option<&'static str>, St
                    and ($2::text is null or exists (
                      select from pg_attribute a where a.attrelid = c.oid and a.attname = $2 and not a.attisdropped))",
             );
-            let look = look.bind(relation).bind(column).bind(*rights);
-            reason = match look.fetch_optional(session.conn()).await? {
-                None => Some("the database is not prepared: its migrations have not run"),
-                Some((false,)) => Some("the database user lacks rights: its migrations have not run"),
-                Some((true,)) => continue,
-            };
-            break;
+            let has_rights = has_rights.bind(relation).bind(column).bind(*rights);
+            match has_rights.fetch_optional(session.conn()).await? {
+                None => return Ok(Some("the database is not prepared: its migrations have not run")),
+                Some((false,)) => {
+                    return Ok(Some(
+                        "the database user lacks rights: its migrations have not run",
+                    ));
+                }
+                Some((true,)) => {}
+            }
         }
-        session.commit().await?;
-        Ok(reason)
+        Ok(None)
     })
     .await
 }

@@ -4,48 +4,39 @@ use std::collections::HashSet;
 
 use arxiv::{query_in_title, unversioned};
 use jiff::Timestamp;
-use storage::{Page, PageEntry};
+use storage::{Page, PageHead, Paper};
 
 /// The result of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assembled {
-    /// How many results arXiv has in all. Later pages may differ a little; the first one counts.
-    pub total: u32,
-    /// The query as arXiv ran it, as its first page says.
-    pub query: String,
-    /// The first page's HTTP status.
-    pub status: u16,
-    /// When arXiv answered with the first page, if it said so.
-    pub date: Option<Timestamp>,
+    /// That of the first page, which counts for all of them. Later ones may differ a little.
+    pub head: PageHead,
     /// When the first page was stored, by the database's clock.
     pub fetched_at: Timestamp,
     /// The papers in arXiv's order, each once.
-    pub entries: Vec<PageEntry>,
+    pub papers: Vec<Paper>,
+}
+
+impl Assembled {
+    /// The query as arXiv ran it.
+    pub fn query(&self) -> &str {
+        query_in_title(&self.head.title)
+    }
 }
 
 /// Puts the pages of a search together, in their order; none if there are none.
 pub fn assemble(pages: Vec<Page>) -> Option<Assembled> {
     let mut pages = pages.into_iter();
-    let Page {
-        total,
-        title,
-        date,
-        status,
-        entries,
-        fetched_at,
-    } = pages.next()?;
+    let first = pages.next()?;
     let mut distinct = Distinct::default();
-    let mut entries = distinct.of(entries);
+    let mut papers = distinct.of(first.papers);
     for page in pages {
-        entries.append(&mut distinct.of(page.entries));
+        papers.append(&mut distinct.of(page.papers));
     }
     Some(Assembled {
-        total,
-        query: query_in_title(&title).to_owned(),
-        status,
-        date,
-        fetched_at,
-        entries,
+        head: first.head,
+        fetched_at: first.fetched_at,
+        papers,
     })
 }
 
@@ -60,9 +51,12 @@ pub struct Distinct {
 
 impl Distinct {
     /// The papers of the next page that no page before has, each once.
-    pub fn of(&mut self, mut page: Vec<PageEntry>) -> Vec<PageEntry> {
-        // An entry without an identifier cannot be told from others, so it is nobody's double.
-        page.retain(|entry| entry.id.is_empty() || self.seen.insert(unversioned(&entry.id).to_owned()));
+    pub fn of(&mut self, mut page: Vec<Paper>) -> Vec<Paper> {
+        // A paper without an identifier cannot be compared, so it is not left out.
+        page.retain(|paper| {
+            let id = paper.arxiv_id.as_deref();
+            id.is_none_or(|id| self.seen.insert(unversioned(id).to_owned()))
+        });
         page
     }
 }
@@ -72,19 +66,20 @@ mod tests {
     use super::*;
 
     fn page(total: u32, query: &str, ids: &[&str]) -> Page {
-        let entry = |id: &&str| PageEntry {
-            id: (*id).to_owned(),
-            authors: "A".into(),
+        let paper = |id: &&str| Paper {
+            author: "A".into(),
             title: format!("{id} of {query}"),
-            journal: String::new(),
-            categories: String::new(),
+            arxiv_id: (!id.is_empty()).then(|| (*id).to_owned()),
+            ..Paper::default()
         };
         Page {
-            total,
-            title: format!("arXiv Query: {query}"),
-            date: Some(Timestamp::from_second(i64::from(total)).unwrap()),
-            status: 200,
-            entries: ids.iter().map(entry).collect(),
+            head: PageHead {
+                total,
+                title: format!("arXiv Query: {query}"),
+                date: Some(Timestamp::from_second(i64::from(total)).unwrap()),
+                status: 200,
+            },
+            papers: ids.iter().map(paper).collect(),
             fetched_at: Timestamp::UNIX_EPOCH,
         }
     }
@@ -110,9 +105,9 @@ mod tests {
         ])
         .unwrap();
         let titles: Vec<_> = assembled
-            .entries
+            .papers
             .iter()
-            .map(|entry| entry.title.as_str())
+            .map(|paper| paper.title.as_str())
             .collect();
         assert_eq!(
             titles,
@@ -125,8 +120,8 @@ mod tests {
                 "http://arxiv.org/abs/4v1 of third",
             ]
         );
-        assert_eq!((assembled.total, assembled.query.as_str()), (5, "first"));
-        assert_eq!(assembled.date, Some(Timestamp::from_second(5).unwrap()));
+        assert_eq!((assembled.head.total, assembled.query()), (5, "first"));
+        assert_eq!(assembled.head.date, Some(Timestamp::from_second(5).unwrap()));
         assert_eq!(assemble(Vec::new()), None);
     }
 }

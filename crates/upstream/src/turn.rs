@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arxiv::{Answer, FailureClass, FetchError, Fetched, MAX_PAGE, PageRequest, Visit};
-use storage::{GateError, GateLease, LOCK_OUTLIVES_HOST, NewPage, PageEntry, PageKey, RequestOutcome};
+use arxiv::{Answer, Entry, FailureClass, FetchError, Fetched, MAX_PAGE, PageRequest, Visit, short_id};
+use storage::{GateError, GateLease, LOCK_OUTLIVES_HOST, PageHead, PageKey, Paper, RequestOutcome};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -155,8 +155,8 @@ impl Inquiry {
         match judge(claim, doubts) {
             Verdict::Keep(keep_for) => {
                 // Boxed, as its future is large and would make that of every caller so.
-                let new = new_page(answer, keep_for);
-                let page = Box::pin(self.parts.pages.put(&self.key, &new)).await?;
+                let (head, papers) = (page_head(answer), papers(answer));
+                let page = Box::pin(self.parts.pages.put(&self.key, head, papers, keep_for)).await?;
                 Ok(Step::Done(FetchedPage { page, fetched: true }))
             }
             Verdict::AskAgain => {
@@ -180,7 +180,7 @@ impl Inquiry {
             count: MAX_PAGE,
             ..self.key.clone()
         };
-        Ok(self.parts.pages.get(&before).await?.map(|page| page.total))
+        Ok(self.parts.pages.get(&before).await?.map(|page| page.head.total))
     }
 
     fn patience(&self) -> Duration {
@@ -202,22 +202,25 @@ fn outcome(fetched: &Result<Fetched, FetchError>) -> RequestOutcome {
     }
 }
 
-fn new_page(answer: &Answer, keep_for: Option<Duration>) -> NewPage {
-    let entries = answer.feed.entries.iter().map(|entry| PageEntry {
-        id: entry.id.clone(),
-        authors: entry.authors_text(),
-        title: entry.title.clone(),
-        journal: entry.journal.clone().unwrap_or_default(),
-        categories: entry.categories.join(" "),
-    });
-    NewPage {
+fn page_head(answer: &Answer) -> PageHead {
+    PageHead {
         total: answer.feed.total,
         title: answer.feed.title.clone(),
         date: answer.date,
         status: answer.status,
-        entries: entries.collect(),
-        keep_for,
     }
+}
+
+fn papers(answer: &Answer) -> Vec<Paper> {
+    let some = |text: String| Some(text).filter(|text| !text.is_empty());
+    let paper = |entry: &Entry| Paper {
+        author: entry.authors_text(),
+        title: entry.title.clone(),
+        journal: entry.journal.clone().unwrap_or_default(),
+        arxiv_id: some(short_id(&entry.id).to_owned()),
+        categories: some(entry.categories.join(" ")),
+    };
+    answer.feed.entries.iter().map(paper).collect()
 }
 
 fn cancelled() -> UpstreamError {

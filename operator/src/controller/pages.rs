@@ -6,7 +6,8 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use storage::{PageEntry, PageHead, PageKey, Pages, Paper, Papers, ResultRow, StorageError};
+use jiff::Timestamp;
+use storage::{PageHead, PageKey, Pages, Paper, PaperSource, StorageError};
 use upstream::{Distinct, PageSelector, ValidatedQuery, key, slices};
 
 /// All pages of a query, in their order; there is always a first one.
@@ -15,9 +16,11 @@ pub(crate) struct StoredPages(Vec<StoredPage>);
 
 /// A page that was found in the store.
 #[derive(Debug, Eq, PartialEq)]
-struct StoredPage {
+pub(crate) struct StoredPage {
     key: PageKey,
-    head: PageHead,
+    pub(crate) head: PageHead,
+    /// When it was stored, by the database's clock.
+    pub(crate) fetched_at: Timestamp,
 }
 
 /// The first page of a query that is not stored.
@@ -47,7 +50,11 @@ pub(crate) async fn find_pages(
         let request = requests.swap_remove(stored);
         let key = key(&request, selector);
         match pages.head(&key).await? {
-            Some(head) => found.push(StoredPage { key, head }),
+            Some((head, fetched_at)) => found.push(StoredPage {
+                key,
+                head,
+                fetched_at,
+            }),
             None => {
                 return Ok(Err(MissingPage {
                     request,
@@ -60,9 +67,9 @@ pub(crate) async fn find_pages(
 }
 
 impl StoredPages {
-    /// The head of the first page, which counts for all of them. Later pages may differ a little.
-    pub(crate) fn head(&self) -> Option<&PageHead> {
-        self.0.first().map(|first| &first.head)
+    /// The first page, whose head counts for all of them. Later pages may differ a little.
+    pub(crate) fn first(&self) -> Option<&StoredPage> {
+        self.0.first()
     }
 
     /// The most papers that are in memory at once.
@@ -78,38 +85,25 @@ pub(crate) struct StoredPapers<'a> {
 }
 
 impl StoredPapers<'_> {
-    async fn entries(&self, page: &StoredPage) -> Result<Vec<PageEntry>, StorageError> {
+    async fn papers(&self, page: &StoredPage) -> Result<Vec<Paper>, StorageError> {
         match self.store.get(&page.key).await? {
-            Some(found) if found.fetched_at == page.head.fetched_at => Ok(found.entries),
+            Some(found) if found.fetched_at == page.fetched_at => Ok(found.papers),
             // It has expired, or was removed to make space for others.
             _ => Err(StorageError::PageGone),
         }
     }
 }
 
-impl Papers for StoredPapers<'_> {
-    fn pieces(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>> {
+impl PaperSource for StoredPapers<'_> {
+    fn batches(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>> {
         let start = (self.pages.0.iter(), Distinct::default());
         stream::try_unfold(start, async |(mut pages, mut distinct)| {
             let Some(page) = pages.next() else {
                 return Ok(None);
             };
-            let papers = papers(distinct.of(self.entries(page).await?));
+            let papers = distinct.of(self.papers(page).await?);
             Ok(Some((papers, (pages, distinct))))
         })
         .boxed()
     }
-}
-
-fn papers(entries: Vec<PageEntry>) -> Vec<Paper> {
-    let paper = |entry: PageEntry| Paper {
-        arxiv_id: arxiv::short_id(&entry.id).to_owned(),
-        categories: entry.categories,
-        row: ResultRow {
-            author: entry.authors,
-            title: entry.title,
-            journal: entry.journal,
-        },
-    };
-    entries.into_iter().map(paper).collect()
 }

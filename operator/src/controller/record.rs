@@ -3,12 +3,12 @@
 
 use arxiv::query_in_title;
 use jiff::Timestamp;
-use storage::{Ending, PageHead, QueryIdTaken, Record};
+use storage::{Ending, QueryIdTaken, Record};
 
 use super::{
     context::{Context, Query},
     error::Error,
-    pages::{StoredPages, StoredPapers},
+    pages::{StoredPage, StoredPages, StoredPapers},
 };
 
 /// How many numbers in a row may be taken before the query waits for its next reconciliation: each costs two
@@ -20,13 +20,14 @@ const MAX_NUMBERS: u32 = 100;
 ///
 /// After an error here the commit may or may not have happened: the next reconciliation finds out in step 4.
 pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages) -> Result<Ending, Error> {
-    let head = pages.head().ok_or(Error::NoPages)?;
+    let first = pages.first().ok_or(Error::NoPages)?;
+    let head = &first.head;
     let mut number = context
         .ledger
         .assign(query.uid)
         .await
         .map_err(Error::storage("taking a number"))?;
-    let timestamp = timestamp(context, query, head).await?;
+    let timestamp = timestamp(context, query, first).await?;
     // The semaphore is never closed.
     let _buffered = context
         .buffered_papers
@@ -45,7 +46,7 @@ pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages
             status: i16::try_from(head.status).unwrap_or(i16::MAX),
             num_results: i32::try_from(head.total).unwrap_or(i32::MAX),
             query: query_in_title(&head.title),
-            results: &papers,
+            papers: &papers,
         };
         let outcome = context.records.record(&record).await;
         match outcome.map_err(Error::storage("recording"))? {
@@ -76,10 +77,10 @@ pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages
 
 /// arXiv's Date if the first page was fetched for this query; the database's clock if the page is older than
 /// the query.
-async fn timestamp(context: &Context, query: &Query, head: &PageHead) -> Result<i64, Error> {
+async fn timestamp(context: &Context, query: &Query, first: &StoredPage) -> Result<i64, Error> {
     let created = query.object.metadata.creation_timestamp.as_ref();
-    if created.is_none_or(|created| created.0 <= head.fetched_at) {
-        return Ok(head.date.unwrap_or(head.fetched_at).as_second());
+    if created.is_none_or(|created| created.0 <= first.fetched_at) {
+        return Ok(first.head.date.unwrap_or(first.fetched_at).as_second());
     }
     let now = context.pages.now().await;
     now.map(Timestamp::as_second)

@@ -179,7 +179,7 @@ impl Fetcher {
             tracing::info!(
                 start = page.request.start,
                 count = page.request.count,
-                total = answer.page.total,
+                total = answer.page.head.total,
                 duration_ms = duration_ms(began, now),
                 "arXiv answered {}",
                 page.request.search.sent()

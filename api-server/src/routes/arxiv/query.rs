@@ -13,7 +13,7 @@ use crd::{ArxivQuery, Phase};
 use http::{HeaderMap, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use service::logs::Call;
-use storage::{EndedQuery, Ending, Reads, StoredResult};
+use storage::{EndedQuery, Ending, Reads, ResultRow};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -261,7 +261,7 @@ impl ObjectStates {
         uid: Uuid,
         ended: Option<Timestamp>,
         page: PageParams,
-    ) -> Result<Vec<StoredResult>, ApiError> {
+    ) -> Result<Vec<ResultRow>, ApiError> {
         let reads = self.reads.as_ref().ok_or_else(ApiError::not_found)?;
         let limit = Instant::now() + REPLICA_PATIENCE;
         let ended_long_ago = ended.is_some_and(|ended| Timestamp::now().duration_since(ended) > LONG_AGO);

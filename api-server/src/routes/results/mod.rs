@@ -15,7 +15,7 @@ use axum::{
 };
 use futures::TryStreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use storage::{Reads, StoredResult};
+use storage::{Reads, ResultRow};
 
 use self::params::Start;
 pub(crate) use self::params::{PageDefaults, PageParams, Wanted, WantedOfOne};
@@ -163,7 +163,8 @@ impl ResultPages {
         let reservation = self.responses.reserve(client, items).await?;
         let (mut response, count) = if wanted.rows.filter.is_empty() && wanted.format == Format::Json {
             let rows = self.reads.results(page, items).await?;
-            let body = Body::from(reservation.into_bytes(json(&rows)?)?);
+            let shown: Vec<_> = rows.iter().map(papers::ShownPaper::from).collect();
+            let body = Body::from(reservation.into_bytes(json(&shown)?)?);
             (with_head(wanted.format, body), rows.len())
         } else {
             let rows = self.reads.find(&wanted.rows.filter, page, items).await?;
@@ -198,7 +199,7 @@ pub(crate) fn is_full(count: usize, items_per_page: i64) -> bool {
 /// Rows in a form, as an answer.
 pub(crate) fn written(
     format: Format,
-    rows: &[StoredResult],
+    rows: &[ResultRow],
     reservation: Reservation,
 ) -> Result<Response, ApiError> {
     let text = papers::encoder(format)

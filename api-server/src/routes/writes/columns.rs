@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use arxiv::MAX_RESULTS;
-use storage::{QueryRow, ResultRow};
+use storage::{Paper, QueryRow};
 
 use wire::{
     field_error::{FieldError, FieldErrors, PathSegment},
@@ -22,7 +22,7 @@ const MAX_ROWS: usize = MAX_RESULTS as usize;
 pub(crate) struct ResultsBody {
     pub(crate) query_id: i64,
     pub(crate) timestamp: i64,
-    pub(crate) rows: Vec<ResultRow>,
+    pub(crate) rows: Vec<Paper>,
 }
 
 /// Reads a body of /write-queries.
@@ -76,10 +76,11 @@ pub(crate) fn results(body: &Json) -> Result<ResultsBody, FieldErrors> {
             loc,
             problems,
         };
-        rows.push(ResultRow {
+        rows.push(Paper {
             author: reader.text("authors"),
             title: reader.text("title"),
             journal: reader.text("journal"),
+            ..Paper::default()
         });
         problems = reader.problems;
     }
@@ -238,10 +239,11 @@ mod tests {
     fn results_are_read_and_told_by_place() {
         let body = br#"{"query_id": 9, "timestamp": 1, "results": [{"authors": "A, B", "title": "T", "journal": "J"}]}"#;
         let read = results(&parse(body).unwrap()).unwrap();
-        let row = ResultRow {
+        let row = Paper {
             author: "A, B".into(),
             title: "T".into(),
             journal: "J".into(),
+            ..Paper::default()
         };
         assert_eq!(
             read,

@@ -14,7 +14,7 @@ use tokio::{
 use super::{GateError, LOCK_OUTLIVES_HOST};
 use crate::{
     StorageError,
-    connect::{session_settings, with_timeout},
+    connection::{session_settings, with_timeout},
 };
 
 /// The lock's key in the space of two integers ("arxi", "gate").

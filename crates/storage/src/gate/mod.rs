@@ -16,9 +16,7 @@ use tokio::time::Instant;
 use self::lock::answered;
 use crate::{
     Access, PoolSettings, StorageError,
-    connect::{bounded, options, pool},
-    session::Session,
-    time::from_micros,
+    connection::{Kind, Session, from_micros, options, pool},
 };
 
 /// How long the server keeps the lock of a machine that vanished without closing its connection. A request upstream has
@@ -175,20 +173,18 @@ impl Gate {
         })
     }
 
-    /// What stands in the gate's row.
+    /// Reads the gate's row.
     pub async fn state(&self) -> Result<GateState, StorageError> {
-        let (next_slot, cooldown_until, throttled) = bounded(async {
-            let mut session = Session::statement(&self.watch).await?;
-            let state = session.query_as::<(i64, Option<i64>, i32)>(
-                "select (extract(epoch from next_slot) * 1000000)::bigint,
-                        (extract(epoch from cooldown_until) * 1000000)::bigint, throttled_in_a_row
-                 from public.arxiv_gate",
-            );
-            let row = state.fetch_one(session.conn()).await?;
-            session.commit().await?;
-            Ok(row)
-        })
-        .await?;
+        let (next_slot, cooldown_until, throttled) =
+            Session::run(&self.watch, Kind::Statement, async |session| {
+                let state = session.query_as::<(i64, Option<i64>, i32)>(
+                    "select (extract(epoch from next_slot) * 1000000)::bigint,
+                            (extract(epoch from cooldown_until) * 1000000)::bigint, throttled_in_a_row
+                     from public.arxiv_gate",
+                );
+                Ok(state.fetch_one(session.conn()).await?)
+            })
+            .await?;
         Ok(GateState {
             next_slot: from_micros(next_slot)?,
             cooldown_until: cooldown_until.map(from_micros).transpose()?,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::PgConnection;
 
 use super::{GateSettings, RequestOutcome};
-use crate::time::micros;
+use crate::connection::micros;
 
 /// Beyond the interval, a slot this far ahead was not made by a process of ours: the clock was set back. It is not waited for.
 const CLOCK_SET_BACK: Duration = Duration::from_mins(1);

@@ -7,7 +7,7 @@ use sqlx::{ConnectOptions, PgConnection};
 use super::Store;
 use crate::{
     StorageError,
-    connect::{options, session_settings, with_timeout},
+    connection::{options, session_settings, with_timeout},
 };
 
 /// The lock's key in the space of two integers ("arxi", "migr").

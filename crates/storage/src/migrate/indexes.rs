@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::{Progress, Store, sql::explained};
 use crate::{
     StorageError,
-    words::{CATEGORIES, vector},
+    text_search::{CATEGORIES, vector},
 };
 
 /// An index for words and categories, known by its name: what it is made of are expressions.

@@ -1,10 +1,10 @@
-//! Which rows are wanted, as SQL. Only what is asked for stands in the statement, so that each has the plan for itself.
+//! Filters as SQL. A statement holds only the conditions that are asked for, so that the server plans each by itself.
 
 use sqlx::{Postgres, QueryBuilder};
 
-use crate::words::{CATEGORIES, TextQuery, query_of, vector};
+use crate::text_search::{CATEGORIES, TextQuery, query_of, vector};
 
-/// Which results are wanted: those that meet all that is given.
+/// Which results match: those that meet every condition.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ResultFilter {
     /// Words in the authors.
@@ -15,29 +15,29 @@ pub struct ResultFilter {
     pub journal: Option<TextQuery>,
     /// One of arXiv's categories, as it spells it (`math.CO`).
     pub category: Option<String>,
-    /// The query's number.
+    /// The id of the query that found it.
     pub query_id: Option<i64>,
     /// Unix seconds of the query, from.
     pub start: Option<i64>,
-    /// Unix seconds of the query, up to and with.
+    /// Unix seconds of the query, up to and including.
     pub end: Option<i64>,
 }
 
 impl ResultFilter {
-    /// Whether all rows are wanted.
+    /// Whether all rows match.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// Adds the conditions, each after an `and`.
     pub(super) fn push(&self, sql: &mut QueryBuilder<Postgres>) {
-        for (column, words) in [
+        for (column, text) in [
             ("author", &self.author),
             ("title", &self.title),
             ("journal", &self.journal),
         ] {
-            if let Some(words) = words {
-                push_words(sql, column, words);
+            if let Some(text) = text {
+                push_text(sql, column, text);
             }
         }
         if let Some(category) = &self.category {
@@ -56,7 +56,7 @@ impl ResultFilter {
     }
 }
 
-/// Which queries are wanted: those that meet all that is given.
+/// Which queries match: those that meet every condition.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct QueryFilter {
     /// The upstream's HTTP status.
@@ -65,22 +65,36 @@ pub struct QueryFilter {
     pub text: Option<TextQuery>,
 }
 
-pub(super) fn push_words(sql: &mut QueryBuilder<Postgres>, column: &str, words: &TextQuery) {
+pub(super) fn push_text(sql: &mut QueryBuilder<Postgres>, column: &str, text: &TextQuery) {
     let (before, after) = query_of("\0")
         .split_once('\0')
         .map_or_else(Default::default, |(before, after)| {
             (before.to_owned(), after.to_owned())
         });
     sql.push(" and ").push(vector(column)).push(" @@ ").push(before);
-    sql.push_bind(words.as_query().to_owned())
+    sql.push_bind(text.as_tsquery().to_owned())
         .push("::text")
         .push(after);
 }
 
-/// The condition of servers apart: what is young may be half of a record.
+/// The condition that rows have to meet where the tables are on different servers: a young row may be half of a record.
 pub(super) fn push_settled(sql: &mut QueryBuilder<Postgres>, settle: Option<i64>) {
     if let Some(micros) = settle {
         sql.push(" and (recorded_at is null or recorded_at <= clock_timestamp() - ");
         sql.push_bind(micros).push(" * interval '1 microsecond')");
     }
+}
+
+/// The subquery `watermark`: epoch and id as of the statement's snapshot. Where the tables are on different servers, the id as it
+/// was `settle` microseconds ago.
+pub(super) fn push_watermark(sql: &mut QueryBuilder<Postgres>, settle: Option<i64>) {
+    sql.push(
+        "watermark as materialized (select epoch, (select max(id) from public.arxiv_results_settled where true",
+    );
+    if let Some(micros) = settle {
+        sql.push(" and settled_at <= clock_timestamp() - ")
+            .push_bind(micros);
+        sql.push(" * interval '1 microsecond'");
+    }
+    sql.push(") as id from public.arxiv_results_epoch), ");
 }

@@ -4,51 +4,62 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 
-use crate::{StorageError, connect::bounded, session::Session};
+use crate::{
+    StorageError,
+    connection::{Kind, Session},
+};
 
-/// What is known of a server.
+/// How far the server of one connection has replayed its primary's log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ReplicaState {
-    /// How old what it shows may be: none for a primary; zero for a replica that has replayed all it got from a primary that it
-    /// follows. In a quiet time a replica that lost its primary is taken for as far behind as its last transaction is old.
-    pub lag: Option<Duration>,
+    is_primary: bool,
+    /// It has replayed all it got from a primary that it follows.
+    is_caught_up: bool,
+    /// The age of the last transaction that it replayed, none if there is none since its start.
+    last_replayed: Option<Duration>,
 }
 
 impl ReplicaState {
-    /// Asks the server.
+    /// Asks one of the pool's servers.
     pub async fn of(pool: &PgPool) -> Result<Self, StorageError> {
-        bounded(async {
-            let mut session = Session::statement(pool).await?;
-            // That there is a receiver is told to everybody, its state is not.
-            let look = session.query_as::<(Option<i64>,)>(
-                "select case
-                   when not pg_is_in_recovery() then null
-                   when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
-                     and exists (select from pg_stat_get_wal_receiver() where pid is not null) then 0
-                   else greatest(0, coalesce(extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()), 0)
-                     * 1000)::bigint
-                 end",
-            );
-            let (millis,) = look.fetch_one(session.conn()).await?;
-            session.commit().await?;
-            Ok(Self {
-                lag: millis.map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or_default())),
-            })
-        })
-        .await
+        Session::run(pool, Kind::Statement, Self::of_session).await
     }
-}
 
-/// Whether the server of this connection shows what it got: a primary; a replica that has replayed all it got from a primary
-/// that it follows, or whose last transaction is less than a second old. One that has replayed none since its start may have
-/// any number before it, so it is not.
-pub(super) async fn is_current(session: &mut Session) -> Result<bool, StorageError> {
-    let look = session.query_as::<(bool,)>(
-        "select not pg_is_in_recovery()
-           or coalesce(pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
-                and exists (select from pg_stat_get_wal_receiver() where pid is not null), false)
-           or coalesce(clock_timestamp() - pg_last_xact_replay_timestamp() < interval '1 second', false)",
-    );
-    let (is_current,) = look.fetch_one(session.conn()).await?;
-    Ok(is_current)
+    /// Asks the server of this session.
+    pub(super) async fn of_session(session: &mut Session) -> Result<Self, StorageError> {
+        // Every user may see that there is a receiver, but not its state.
+        let state = session.query_as::<(bool, bool, Option<i64>)>(
+            "select not pg_is_in_recovery(),
+               coalesce(pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
+                 and exists (select from pg_stat_get_wal_receiver() where pid is not null), false),
+               (extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000000)::bigint",
+        );
+        let (is_primary, is_caught_up, micros) = state.fetch_one(session.conn()).await?;
+        Ok(Self {
+            is_primary,
+            is_caught_up,
+            last_replayed: micros
+                .map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or_default())),
+        })
+    }
+
+    /// How old what it shows may be: none for a primary; zero for a replica that has replayed all it got from a primary that it
+    /// follows. In a quiet time a replica that lost its primary counts as far behind as its last transaction is old.
+    pub fn lag(&self) -> Option<Duration> {
+        match self {
+            Self { is_primary: true, .. } => None,
+            Self {
+                is_caught_up: true, ..
+            } => Some(Duration::ZERO),
+            Self { last_replayed, .. } => Some(last_replayed.unwrap_or_default()),
+        }
+    }
+
+    /// Whether it shows what it got: a primary; a replica that has replayed all it got from a primary that it follows, or whose
+    /// last transaction is less than a second old. One that has replayed none since its start may lack any number, so it does not.
+    pub(super) fn is_current(&self) -> bool {
+        self.is_primary
+            || self.is_caught_up
+            || self.last_replayed.is_some_and(|age| age < Duration::from_secs(1))
+    }
 }

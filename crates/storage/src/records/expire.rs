@@ -1,29 +1,25 @@
-//! Records past their age, which the owner sets in migrations. None is ever seen in half: on one server all of it goes in one
-//! transaction; on two the row in `queries`, by which readers know of it, goes first, and what a crash leaves of its results
-//! is the sweeper's.
+//! Records past their age, which the databases' owner sets in migrations. No reader ever sees half of one: on one server all of it
+//! is removed in one transaction; on two the row in `queries`, by which readers know of it, is removed first, and if a crash leaves
+//! its results, the sweeper removes them.
 
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::{StorageError, session::Session};
+use crate::{
+    StorageError,
+    connection::{Kind, Session},
+};
 
-/// Some of the oldest; how many objects' they were. `results` where that is another server.
+/// Removes some of the oldest; how many objects' they were. `results` where that is another server.
 pub(super) async fn expire(queries: &PgPool, results: Option<&PgPool>) -> Result<usize, StorageError> {
-    let mut session = Session::transaction(queries).await?;
+    let mut session = Session::open(queries, Kind::Transaction).await?;
     let expire = session.query_as::<(Uuid,)>("select public.expire_queries()");
-    let uids: Vec<Uuid> = expire
-        .fetch_all(session.conn())
-        .await?
-        .into_iter()
-        .map(|(uid,)| uid)
-        .collect();
-    let mut session = match results {
-        None => session,
-        Some(results) => {
-            session.commit().await?;
-            Session::transaction(results).await?
-        }
-    };
+    let expired = expire.fetch_all(session.conn()).await?;
+    let uids: Vec<Uuid> = expired.into_iter().map(|(uid,)| uid).collect();
+    if let Some(results) = results {
+        session.commit().await?;
+        session = Session::open(results, Kind::Transaction).await?;
+    }
     let sweep = session
         .query("select public.sweep_results(uid) from unnest($1::uuid[]) uid")
         .bind(&uids);

@@ -1,38 +1,40 @@
-//! Recording a finished search, exactly once.
+//! Recording a finished search, exactly once; and what clients write.
 //!
-//! Rows belong to an object by the uid on them. A record is written under the locks of its uid and its number, then read
-//! back; what stands there is the truth, whoever wrote it. An object ends once: with its record, or closed, which is under the
-//! uid's lock too.
+//! Rows belong to an object by the uid in them. A record is written under the locks of its uid and its query id, then read back;
+//! the row that is read is the truth, whichever process wrote it. An object ends once: with its record, or with a tombstone, which
+//! is written under the uid's lock too.
 
-mod closed;
+mod client_writes;
 mod ending;
 mod expire;
-mod ids;
-mod rows;
+mod id_usage;
 mod split;
+mod statements;
+mod tombstones;
 mod watermark;
 
 use futures::stream::BoxStream;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-pub(crate) use self::ending::EndingRow;
-pub use self::ids::IdUsage;
+pub(crate) use self::ending::ending_of;
+pub use self::{
+    client_writes::{WriteOutcome, Writes},
+    id_usage::IdUsage,
+};
 use crate::{
-    Paper, StorageError,
-    connect::bounded,
-    locks::{lock_number, lock_uid},
-    session::Session,
+    Paper, QueryRow, StorageError,
+    connection::{Kind, Session, bounded, lock_query_id, lock_uid},
 };
 
-/// An object, by what is kept of it.
+/// An object, by what the database keeps of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ObjectRef<'a> {
-    /// What its rows and its tombstone belong to it by.
+    /// In each of its rows, and in its tombstone.
     pub uid: Uuid,
-    /// Where it is.
+    /// Its Kubernetes namespace.
     pub namespace: &'a str,
-    /// What it is found by once it is gone.
+    /// How clients ask for it once it no longer exists.
     pub name: &'a str,
 }
 
@@ -41,7 +43,7 @@ pub struct ObjectRef<'a> {
 pub struct Record<'a> {
     /// The object it belongs to.
     pub object: ObjectRef<'a>,
-    /// Its number, from the ledger.
+    /// Its query id, from the ledger.
     pub query_id: i64,
     /// Unix seconds.
     pub timestamp: i64,
@@ -52,36 +54,19 @@ pub struct Record<'a> {
     /// The query as arXiv understood it.
     pub query: &'a str,
     /// The papers, numbered from 0 in their order; at most 30000.
-    pub results: &'a dyn Papers,
+    pub papers: &'a dyn PaperSource,
 }
 
 /// The papers of a record, wherever they are: never all of them in memory.
-pub trait Papers: Sync {
-    /// All of them from the first one on, a piece at a time. An error ends the record, and nothing of it stands.
-    fn pieces(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>>;
-}
-
-/// What stands in `queries` for an object.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Recorded {
-    /// Its number.
-    pub query_id: i64,
-    /// Unix seconds.
-    pub timestamp: i64,
-    /// The upstream's HTTP status.
-    pub status: i16,
-    /// Papers found in all.
-    pub num_results: i32,
-    /// Papers recorded.
-    pub num_entries: i32,
-    /// The query as arXiv understood it.
-    pub query: String,
+pub trait PaperSource: Sync {
+    /// All of them from the first one on, a batch at a time. After an error nothing is recorded.
+    fn batches(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>>;
 }
 
 /// Why an object ended without rows: what its users see.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FailureRecord {
-    /// Why, in a word.
+    /// Why, in a word (CamelCase).
     pub reason: String,
     /// Why, for people.
     pub message: String,
@@ -92,14 +77,14 @@ pub struct FailureRecord {
 /// How an object ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Ending {
-    /// With this record.
-    Recorded(Recorded),
+    /// With this row in `queries`, and its results.
+    Recorded(QueryRow),
     /// Without rows.
     Failed(FailureRecord),
 }
 
-/// Another row than this object's has the query id: take another one ([`crate::Ledger::reassign`]) and record again. No row in
-/// `queries` was written.
+/// A foreign row has the query id: take another one ([`crate::Ledger::reassign`]) and record again. No row in `queries` was
+/// written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct QueryIdTaken;
 
@@ -107,8 +92,8 @@ pub struct QueryIdTaken;
 #[derive(Clone, Debug)]
 pub struct Records {
     queries: PgPool,
-    results: PgPool,
-    split: bool,
+    /// Where `results` is in another database.
+    results: Option<PgPool>,
 }
 
 impl Records {
@@ -116,108 +101,97 @@ impl Records {
     pub fn new(queries: PgPool, results: PgPool, split: bool) -> Self {
         Self {
             queries,
-            results,
-            split,
+            results: split.then_some(results),
         }
+    }
+
+    fn results(&self) -> &PgPool {
+        self.results.as_ref().unwrap_or(&self.queries)
     }
 
     /// How an object ended, if it has.
     pub async fn find(&self, uid: Uuid) -> Result<Option<Ending>, StorageError> {
-        bounded(async {
-            let mut session = Session::statement(&self.queries).await?;
-            let ending = ending::standing(&mut session, uid).await?;
-            session.commit().await?;
-            Ok(ending)
+        Session::run(&self.queries, Kind::Statement, async |session| {
+            ending::durable(session, uid).await
         })
         .await
     }
 
-    /// Ends an object without rows, unless it has ended already; how it ended then. Whoever comes to record it later is refused.
+    /// Ends an object without rows, unless it has ended already; how it ended then. It cannot be recorded afterwards.
     pub async fn write_tombstone(
         &self,
         object: &ObjectRef<'_>,
         failure: &FailureRecord,
     ) -> Result<Ending, StorageError> {
-        bounded(async {
-            let mut session = Session::transaction(&self.queries).await?;
-            lock_uid(&mut session, object.uid).await?;
-            let ending = closed::write(&mut session, object, failure).await?;
-            session.commit().await?;
-            Ok(ending)
+        Session::run(&self.queries, Kind::Transaction, async |session| {
+            lock_uid(session, object.uid).await?;
+            tombstones::write(session, object, failure).await
         })
         .await
     }
 
-    /// Forgets what was closed a week ago; how many.
+    /// Deletes tombstones that are a week old; how many.
     pub async fn prune_tombstones(&self) -> Result<u64, StorageError> {
-        bounded(async {
-            let mut session = Session::statement(&self.queries).await?;
-            let pruned = closed::prune(&mut session).await?;
-            session.commit().await?;
-            Ok(pruned)
-        })
-        .await
+        Session::run(&self.queries, Kind::Statement, tombstones::prune).await
     }
 
-    /// Removes some of the oldest records past the age that the databases' owner has set; how many objects' they were. Ask
-    /// again until it is none. Where nothing is set, nothing is removed.
+    /// Removes some of the oldest records past the age that the databases' owner has set; how many objects' they were. To be
+    /// repeated until it is none. Where no age is set, nothing is removed.
     pub async fn expire(&self) -> Result<usize, StorageError> {
-        let apart = self.split.then_some(&self.results);
-        bounded(expire::expire(&self.queries, apart)).await
+        bounded(expire::expire(&self.queries, self.results.as_ref())).await
     }
 
     /// Records a search, unless the object has ended already; how it ended, now or before. After an error the record may be there
     /// or not: call it again.
     pub async fn record(&self, record: &Record<'_>) -> Result<Result<Ending, QueryIdTaken>, StorageError> {
-        if self.split {
-            bounded(split::record(&self.queries, &self.results, record)).await
-        } else {
-            bounded(self.record_in_one(record)).await
+        match &self.results {
+            Some(results) => bounded(split::record(&self.queries, results, record)).await,
+            None => bounded(self.record_in_one(record)).await,
         }
     }
 
     async fn record_in_one(&self, record: &Record<'_>) -> Result<Result<Ending, QueryIdTaken>, StorageError> {
-        let mut session = Session::transaction(&self.queries).await?;
+        let mut session = Session::open(&self.queries, Kind::Transaction).await?;
         lock_uid(&mut session, record.object.uid).await?;
-        if let Some(ending) = ending::standing(&mut session, record.object.uid).await? {
+        if let Some(ending) = ending::durable(&mut session, record.object.uid).await? {
             session.commit().await?;
             return Ok(Ok(ending));
         }
-        lock_number(&mut session, record.query_id).await?;
-        if rows::query_has_number(&mut session, record).await?
-            || rows::result_has_number(&mut session, record).await?
+        lock_query_id(&mut session, record.query_id).await?;
+        if statements::query_has_id(&mut session, record).await?
+            || statements::result_has_id(&mut session, record).await?
         {
             return Ok(Err(QueryIdTaken));
         }
-        let entries = rows::insert_results(&mut session, record).await?;
-        match rows::insert_query(&mut session, record, record.query_id, entries).await? {
-            Some(recorded) => {
+        let entries = statements::insert_results(&mut session, record).await?;
+        match statements::insert_query(&mut session, record, record.query_id, entries).await? {
+            Some(ending) => {
                 session.commit().await?;
-                Ok(Ok(Ending::Recorded(recorded)))
+                Ok(Ok(ending))
             }
             None => Ok(Err(QueryIdTaken)),
         }
     }
 
     /// For the sweeper of split servers: uids after `after`, in order, at most `limit`, that have results older than an hour
-    /// and no row in `queries`, and where to go on (none at the end). Nothing when not split.
+    /// and no row in `queries`, and where to continue (none at the end). Nothing when not split.
     pub async fn unfinished(
         &self,
         after: Option<Uuid>,
         limit: u32,
     ) -> Result<(Vec<Uuid>, Option<Uuid>), StorageError> {
-        if !self.split {
-            return Ok((Vec::new(), None));
+        match &self.results {
+            Some(results) => bounded(split::unfinished(&self.queries, results, after, limit)).await,
+            None => Ok((Vec::new(), None)),
         }
-        bounded(split::unfinished(&self.queries, &self.results, after, limit)).await
     }
 
-    /// Deletes such results of an object that is gone; how many. The row in `queries` is looked for once more, under the lock
-    /// that recording takes.
+    /// Deletes such results of an object that no longer exists; how many. Whether it has a row in `queries` is checked once more,
+    /// under the lock that recording takes.
     pub async fn sweep(&self, uid: Uuid) -> Result<u64, StorageError> {
-        if !self.split {
-            return Ok(0);
+        match &self.results {
+            Some(results) => bounded(split::sweep(&self.queries, results, uid)).await,
+            None => Ok(0),
         }
-        bounded(split::sweep(&self.queries, &self.results, uid)).await
     }
 }

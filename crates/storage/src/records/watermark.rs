@@ -1,19 +1,18 @@
-//! Telling readers how far the results are settled.
+//! The settled watermark of `results`: up to which id no row will be added any more.
 
 use super::Records;
-use crate::{StorageError, connect::bounded, session::Session};
+use crate::{
+    StorageError,
+    connection::{Kind, Session},
+};
 
 impl Records {
-    /// Moves the bound up to which results are settled as far as it can; to be called again and again.
+    /// Advances the watermark as far as it can; to be called again and again.
     pub async fn advance_watermark(&self) -> Result<(), StorageError> {
-        bounded(async {
-            let pool = if self.split { &self.results } else { &self.queries };
-            let mut session = Session::statement(pool).await?;
-            session
-                .query("select public.advance_results_watermark()")
-                .execute(session.conn())
-                .await?;
-            session.commit().await
+        Session::run(self.results(), Kind::Statement, async |session| {
+            let advance = session.query("select public.advance_results_watermark()");
+            advance.execute(session.conn()).await?;
+            Ok(())
         })
         .await
     }

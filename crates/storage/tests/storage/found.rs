@@ -22,7 +22,7 @@ fn by_title(text: &str) -> ResultFilter {
 
 async fn titles(reads: &Reads, filter: &ResultFilter) -> Vec<String> {
     let rows = reads.find(filter, 0, 100).await.unwrap();
-    rows.into_iter().map(|row| row.row.title).collect()
+    rows.into_iter().map(|row| row.paper.title).collect()
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::civil::date;
-use storage::{NewPage, PageEntry, PageKey, PageVersion, Pages};
+use storage::{Page, PageHead, PageKey, PageVersion, Pages, Paper};
 
 use crate::setup::{Server, eventually};
 
@@ -16,22 +16,42 @@ fn key(search: &str, start: u32) -> PageKey {
     }
 }
 
+/// A page that is to be stored.
+struct NewPage {
+    head: PageHead,
+    papers: Vec<Paper>,
+    keep_for: Option<Duration>,
+}
+
 fn page(title: &str) -> NewPage {
-    let entry = PageEntry {
-        id: "1".into(),
-        authors: "Erdős".into(),
+    let paper = Paper {
+        author: "Erdős".into(),
         title: "Árvíz \\ \"".into(),
         journal: String::new(),
-        categories: "math.CO".into(),
+        arxiv_id: Some("2405.00001v1".into()),
+        categories: Some("math.CO".into()),
     };
     NewPage {
-        total: 1234,
-        title: title.into(),
-        date: Some("2024-03-31T00:00:00.5Z".parse().unwrap()),
-        status: 200,
-        entries: vec![entry],
+        head: PageHead {
+            total: 1234,
+            title: title.into(),
+            date: Some("2024-03-31T00:00:00.5Z".parse().unwrap()),
+            status: 200,
+        },
+        papers: vec![paper],
         keep_for: None,
     }
+}
+
+async fn put(pages: &Pages, key: &PageKey, page: NewPage) -> Page {
+    pages
+        .put(key, page.head, page.papers, page.keep_for)
+        .await
+        .unwrap()
+}
+
+async fn put_title(pages: &Pages, key: &PageKey, page: NewPage) -> String {
+    put(pages, key, page).await.head.title
 }
 
 fn pages(server: &Server) -> Pages {
@@ -48,16 +68,13 @@ async fn the_first_page_wins_and_reads_as_it_was_written() {
     assert_eq!(pages.get(&key).await.unwrap(), None);
     let stored = join_all((0..8).map(|n| {
         let (pages, key) = (&pages, &key);
-        async move { pages.put(key, &page(&format!("try {n}"))).await.unwrap() }
+        async move { put(pages, key, page(&format!("try {n}"))).await }
     }))
     .await;
     let stands = pages.get(&key).await.unwrap().unwrap();
     assert!(stored.iter().all(|stored| *stored == stands), "{stored:?}");
-    let written = page(&stands.title);
-    assert_eq!(
-        (stands.total, stands.date, stands.status, &stands.entries),
-        (written.total, written.date, written.status, &written.entries)
-    );
+    let written = page(&stands.head.title);
+    assert_eq!((stands.head, stands.papers), (written.head, written.papers));
     let age = pages.now().await.unwrap().duration_since(stands.fetched_at);
     assert!(age.as_secs() < 60 && !age.is_negative(), "{age}");
     // Each part of the key counts.
@@ -82,17 +99,16 @@ async fn a_page_with_a_short_life_is_replaced_after_it() {
     let server = Server::migrated().await;
     let pages = pages(&server);
     let key = key("ti:nothing", 0);
-    let empty = NewPage {
-        total: 0,
-        entries: Vec::new(),
+    let empty = || NewPage {
+        papers: Vec::new(),
         keep_for: Some(Duration::from_secs(3)),
         ..page("empty")
     };
-    assert_eq!(pages.put(&key, &empty).await.unwrap().title, "empty");
-    assert_eq!(pages.put(&key, &page("found")).await.unwrap().title, "empty");
+    assert_eq!(put_title(&pages, &key, empty()).await, "empty");
+    assert_eq!(put_title(&pages, &key, page("found")).await, "empty");
     eventually("the page ends", async || pages.get(&key).await.unwrap().is_none()).await;
-    assert_eq!(pages.put(&key, &page("found")).await.unwrap().title, "found");
-    assert_eq!(pages.put(&key, &empty).await.unwrap().title, "found");
+    assert_eq!(put_title(&pages, &key, page("found")).await, "found");
+    assert_eq!(put_title(&pages, &key, empty()).await, "found");
 }
 
 #[tokio::test]
@@ -103,15 +119,15 @@ async fn old_days_and_the_oldest_bytes_are_pruned() {
         day: date(2024, 3, 30),
         ..key("s", 0)
     };
-    pages.put(&yesterday, &page("yesterday")).await.unwrap();
+    put(&pages, &yesterday, page("yesterday")).await;
     for start in 0..4 {
-        pages.put(&key("s", start), &page("today")).await.unwrap();
+        put(&pages, &key("s", start), page("today")).await;
     }
     let over = NewPage {
         keep_for: Some(Duration::ZERO),
         ..page("over")
     };
-    pages.put(&key("s", 4), &over).await.unwrap();
+    put(&pages, &key("s", 4), over).await;
 
     // A search that is under way keeps its pages, but for those past their time.
     assert_eq!(
@@ -148,13 +164,10 @@ async fn an_edition_is_for_the_same_readers_whatever_comes_later() {
         version,
         ..newest.clone()
     };
-    let title = async |version| pages.get(&of(version)).await.unwrap().map(|page| page.title);
+    let title = async |version| pages.get(&of(version)).await.unwrap().map(|page| page.head.title);
     assert_eq!(title(PageVersion::AsOf(before_all)).await, None);
-    let first = pages
-        .put(&of(PageVersion::AsOf(before_all)), &page("first"))
-        .await
-        .unwrap();
-    assert_eq!(first.title, "first");
+    let first = put_title(&pages, &of(PageVersion::AsOf(before_all)), page("first")).await;
+    assert_eq!(first, "first");
     let between = pages.now().await.unwrap();
     assert_eq!(
         title(PageVersion::After(between)).await,
@@ -163,20 +176,14 @@ async fn an_edition_is_for_the_same_readers_whatever_comes_later() {
     );
     // Asked for once by two who want it that fresh.
     for other in ["second", "third"] {
-        let put = pages
-            .put(&of(PageVersion::After(between)), &page(other))
-            .await
-            .unwrap();
-        assert_eq!(put.title, "second", "{other}");
+        let stored = put_title(&pages, &of(PageVersion::After(between)), page(other)).await;
+        assert_eq!(stored, "second", "{other}");
     }
     let later = pages.now().await.unwrap();
     // By a clock that is behind, what was just fetched is taken nevertheless.
     let future = later.checked_add(Duration::from_hours(1)).unwrap();
-    let put = pages
-        .put(&of(PageVersion::After(future)), &page("fourth"))
-        .await
-        .unwrap();
-    assert_eq!(put.title, "fourth");
+    let stored = put_title(&pages, &of(PageVersion::After(future)), page("fourth")).await;
+    assert_eq!(stored, "fourth");
     for (version, expected) in [
         (PageVersion::Newest, "fourth"),
         (PageVersion::AsOf(before_all), "first"),

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use futures::{TryStreamExt, future::join_all};
 use sqlx::{Connection, Executor};
-use storage::{Access, QueryFilter, QueryLogEntry, Reads, ResultRow, StorageError};
+use storage::{Access, Paper, QueryFilter, QueryLogEntry, Reads, StorageError};
 use uuid::Uuid;
 
 use crate::setup::{Server, eventually, pool_settings};
@@ -89,10 +89,10 @@ async fn results_come_in_pages_by_insertion_with_nulls_as_empty() {
     let first = reads.results(0, 10).await.unwrap();
     assert_eq!(
         first[0],
-        ResultRow {
+        Paper {
             author: "A0".into(),
             title: "T0".into(),
-            journal: String::new()
+            ..Paper::default()
         }
     );
     for (page, items, first, count) in [
@@ -234,7 +234,7 @@ async fn results_of_a_query_are_all_there_or_not_yet() {
         let read = reads.results_of(uid, page, items).await.unwrap();
         let authors = read.map(|rows| {
             rows.into_iter()
-                .map(|result| result.row.author)
+                .map(|result| result.paper.author)
                 .collect::<Vec<_>>()
         });
         let expected = expected.map(|authors| authors.into_iter().map(str::to_owned).collect::<Vec<_>>());

@@ -1,8 +1,8 @@
 use futures::{StreamExt, future::join_all, stream};
-use storage::{Ending, FailureRecord, ObjectRef, QueryIdTaken, Record, Recorded, Records};
+use storage::{Ending, FailureRecord, ObjectRef, QueryIdTaken, QueryRow, Record, Records};
 use uuid::Uuid;
 
-use crate::setup::{InPieces, Server, Split, papers};
+use crate::setup::{PaperBatches, Server, Split, papers};
 
 /// One of the name by which it is found in these tests.
 pub(crate) fn object(uid: Uuid) -> ObjectRef<'static> {
@@ -13,7 +13,7 @@ pub(crate) fn object(uid: Uuid) -> ObjectRef<'static> {
     }
 }
 
-pub(crate) fn record(uid: Uuid, number: i64, results: &InPieces) -> Record<'_> {
+pub(crate) fn record(uid: Uuid, number: i64, papers: &PaperBatches) -> Record<'_> {
     Record {
         object: object(uid),
         query_id: number,
@@ -21,18 +21,18 @@ pub(crate) fn record(uid: Uuid, number: i64, results: &InPieces) -> Record<'_> {
         status: 200,
         num_results: 1234,
         query: "q=Erdős",
-        results,
+        papers,
     }
 }
 
-pub(crate) fn recorded(outcome: Result<Ending, QueryIdTaken>) -> Recorded {
+pub(crate) fn recorded(outcome: Result<Ending, QueryIdTaken>) -> QueryRow {
     match outcome {
         Ok(Ending::Recorded(recorded)) => recorded,
         other => panic!("{other:?}"),
     }
 }
 
-pub(crate) async fn found(records: &Records, uid: Uuid) -> Recorded {
+pub(crate) async fn found(records: &Records, uid: Uuid) -> QueryRow {
     match records.find(uid).await.unwrap() {
         Some(Ending::Recorded(recorded)) => recorded,
         other => panic!("{other:?}"),

@@ -43,7 +43,7 @@ async fn page_behind(reads: &Reads, position: Position, limit: i64) -> SettledPa
 
 async fn authors(reads: &Reads) -> Vec<String> {
     let rows = page(reads, i64::MIN, 1000).await.rows;
-    rows.into_iter().map(|row| row.row.author).collect()
+    rows.into_iter().map(|row| row.paper.author).collect()
 }
 
 /// As often as it takes when nobody writes.

@@ -12,7 +12,7 @@ use futures::{
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use storage::{
-    Access, Paper, Papers, PoolSettings, Records, ResultRow, StorageError,
+    Access, Paper, PaperSource, PoolSettings, Records, StorageError,
     migrate::{self, MigrateSettings, RolePasswords},
 };
 use testbed::{Postgres, net::Proxy};
@@ -182,38 +182,31 @@ pub(crate) fn pool_settings(access: Access) -> PoolSettings {
 }
 
 /// Papers that come two at a time.
-pub(crate) struct InPieces(pub(crate) Vec<ResultRow>);
+pub(crate) struct PaperBatches(pub(crate) Vec<Paper>);
 
-impl Papers for InPieces {
-    fn pieces(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>> {
-        let paper = |row: &ResultRow| Paper {
-            row: row.clone(),
-            arxiv_id: "2405.00001v1".to_owned(),
-            categories: "math.CO cs.DM".to_owned(),
-        };
-        let pieces = self
-            .0
-            .chunks(2)
-            .map(move |piece| Ok(piece.iter().map(paper).collect()));
-        stream::iter(pieces).boxed()
+impl PaperSource for PaperBatches {
+    fn batches(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>> {
+        stream::iter(self.chunks(2).map(|batch| Ok(batch.to_vec()))).boxed()
     }
 }
 
-impl std::ops::Deref for InPieces {
-    type Target = [ResultRow];
+impl std::ops::Deref for PaperBatches {
+    type Target = [Paper];
 
-    fn deref(&self) -> &[ResultRow] {
+    fn deref(&self) -> &[Paper] {
         &self.0
     }
 }
 
-pub(crate) fn papers(count: usize) -> InPieces {
-    let paper = |n| ResultRow {
+pub(crate) fn papers(count: usize) -> PaperBatches {
+    let paper = |n| Paper {
         author: format!("A{n}"),
         title: format!("T{n}"),
         journal: format!("J{n}"),
+        arxiv_id: Some("2405.00001v1".to_owned()),
+        categories: Some("math.CO cs.DM".to_owned()),
     };
-    InPieces((0..count).map(paper).collect())
+    PaperBatches((0..count).map(paper).collect())
 }
 
 /// Waits until `check` holds, a bounded time.

@@ -1,10 +1,10 @@
 use futures::future::join_all;
-use storage::{QueryRow, Records, ResultRow, WriteOutcome, Writes};
+use storage::{Paper, QueryRow, Records, WriteOutcome, Writes};
 use uuid::Uuid;
 
 use crate::{
     records::record,
-    setup::{InPieces, Server, papers},
+    setup::{PaperBatches, Server, papers},
 };
 
 fn row(query_id: i64) -> QueryRow {
@@ -69,7 +69,7 @@ async fn results_are_written_once() {
     renamed[1].title = "else".into();
     let mut turned = all.to_vec();
     turned.reverse();
-    let cases: [(i64, &[ResultRow], WriteOutcome); 7] = [
+    let cases: [(i64, &[Paper], WriteOutcome); 7] = [
         (1, &all, WriteOutcome::Written),
         (1, &all, WriteOutcome::AlreadyThere),
         (2, &all, WriteOutcome::Conflict),
@@ -125,7 +125,7 @@ async fn an_objects_number_is_refused() {
         .unwrap()
         .unwrap();
     records
-        .record(&record(Uuid::new_v4(), 2, &InPieces(Vec::new())))
+        .record(&record(Uuid::new_v4(), 2, &PaperBatches(Vec::new())))
         .await
         .unwrap()
         .unwrap();

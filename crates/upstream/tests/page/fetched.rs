@@ -17,10 +17,14 @@ async fn a_page_is_fetched_once() {
     let first = env.page(&request).await.unwrap();
     assert!(first.fetched);
     assert_eq!(
-        (first.page.total, first.page.entries.len(), first.page.status),
+        (
+            first.page.head.total,
+            first.page.papers.len(),
+            first.page.head.status
+        ),
         (1234, 3, 200)
     );
-    assert!(first.page.date.is_some());
+    assert!(first.page.head.date.is_some());
 
     let second = env.page(&request).await.unwrap();
     assert!(!second.fetched);
@@ -61,7 +65,7 @@ async fn whoever_waits_for_the_same_page_finds_it() {
     let mut fetched = 0;
     for asker in askers {
         let given = asker.await.unwrap().unwrap();
-        assert_eq!(given.page.entries.len(), 3);
+        assert_eq!(given.page.papers.len(), 3);
         fetched += usize::from(given.fetched);
     }
     assert_eq!((env.requests(), fetched), (1, 1));
@@ -118,7 +122,7 @@ async fn nothing_is_believed_at_the_second_time() {
     env.arxiv.set(Mode::Zero);
     let request = titled("x", 0, 3);
     let given = env.page(&request).await.unwrap();
-    assert_eq!((given.page.total, given.page.entries.len()), (0, 0));
+    assert_eq!((given.page.head.total, given.page.papers.len()), (0, 0));
     assert_eq!((env.requests(), env.slots()), (2, 1));
     assert!(!env.page(&request).await.unwrap().fetched);
     assert_eq!(env.requests(), 2);
@@ -128,7 +132,7 @@ async fn nothing_is_believed_at_the_second_time() {
     env.execute("update arxiv_pages set expires_at = expires_at - interval '10 minutes'")
         .await;
     env.arxiv.set(Mode::Ok);
-    assert_eq!(env.page(&request).await.unwrap().page.total, 1234);
+    assert_eq!(env.page(&request).await.unwrap().page.head.total, 1234);
 }
 
 #[tokio::test]
@@ -136,7 +140,7 @@ async fn a_false_nothing_is_found_out() {
     let env = UpstreamEnv::start().await;
     env.arxiv.set(Behaviour::from(Mode::Zero).times(1));
     let given = env.page(&titled("x", 0, 3)).await.unwrap();
-    assert_eq!((given.page.total, given.page.entries.len()), (1234, 3));
+    assert_eq!((given.page.head.total, given.page.papers.len()), (1234, 3));
     assert_eq!(env.requests(), 2);
 }
 
@@ -154,7 +158,7 @@ async fn a_hole_is_asked_for_again_but_not_for_ever() {
 
     env.arxiv.set(Mode::Ok);
     env.arxiv.set(Behaviour::from(Mode::EmptyPage).times(3));
-    assert_eq!(env.page(&request).await.unwrap().page.entries.len(), 3);
+    assert_eq!(env.page(&request).await.unwrap().page.papers.len(), 3);
 }
 
 #[tokio::test]
@@ -182,11 +186,11 @@ async fn a_later_slice_is_not_believed_to_be_nothing() {
     );
     let second = env.page(&all[1]).await.unwrap();
     let assembled = assemble(vec![first.page, second.page]).unwrap();
-    assert_eq!((assembled.total, assembled.entries.len()), (2500, 2500));
+    assert_eq!((assembled.head.total, assembled.papers.len()), (2500, 2500));
     assert!(
-        assembled.query.starts_with("search_query="),
+        assembled.query().starts_with("search_query="),
         "{}",
-        assembled.query
+        assembled.query()
     );
     env.assert_polite();
 }

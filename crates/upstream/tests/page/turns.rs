@@ -83,7 +83,7 @@ async fn a_redirect_takes_a_turn_of_its_own() {
     let env = UpstreamEnv::start().await;
     env.arxiv.set(Mode::Redirect);
     let given = env.page(&titled("x", 0, 3)).await.unwrap();
-    assert_eq!(given.page.entries.len(), 3);
+    assert_eq!(given.page.papers.len(), 3);
     assert_eq!((env.requests(), env.slots()), (2, 1));
     env.assert_polite();
 

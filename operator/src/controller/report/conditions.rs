@@ -4,7 +4,7 @@
 use crd::{ArxivQuery, ArxivQueryStatus, ConditionType, Phase, Reason};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use storage::{FailureRecord, Recorded};
+use storage::{FailureRecord, QueryRow};
 
 use super::progress_report::{BlockedReason, StatusUpdate, whole_second};
 use crate::fetch::progress::Progress;
@@ -65,7 +65,7 @@ impl StatusBuilder<'_> {
     }
 
     /// The status of a query whose rows are in the database.
-    pub(crate) fn succeeded(&self, recorded: &Recorded) -> ArxivQueryStatus {
+    pub(crate) fn succeeded(&self, recorded: &QueryRow) -> ArxivQueryStatus {
         let message = match recorded.num_results {
             0 => "arXiv finds no paper for this search".to_owned(),
             found => format!("stored {} of {found} papers", recorded.num_entries),

@@ -50,13 +50,13 @@ async fn replicas_settle_as_they_replay() {
     let lag = storage::ReplicaState::of(&pool(&second))
         .await
         .unwrap()
-        .lag
+        .lag()
         .unwrap();
     eventually("the lag grows", async || {
         let later = storage::ReplicaState::of(&pool(&second))
             .await
             .unwrap()
-            .lag
+            .lag()
             .unwrap();
         later > lag + Duration::from_millis(200)
     })
@@ -65,7 +65,7 @@ async fn replicas_settle_as_they_replay() {
     second.wait_replayed(&server.postgres).await.unwrap();
     assert_eq!(page(&behind, i64::MIN, 100).await.watermark, there.watermark);
     eventually("the lag ends", async || {
-        let now = storage::ReplicaState::of(&pool(&second)).await.unwrap().lag;
+        let now = storage::ReplicaState::of(&pool(&second)).await.unwrap().lag();
         now == Some(Duration::ZERO)
     })
     .await;
@@ -73,7 +73,7 @@ async fn replicas_settle_as_they_replay() {
         storage::ReplicaState::of(&pool(&server.postgres))
             .await
             .unwrap()
-            .lag,
+            .lag(),
         None
     );
     assert_eq!(page(&primary, i64::MIN, 100).await.watermark, there.watermark);
@@ -131,12 +131,12 @@ async fn a_server_that_takes_over_with_less_has_other_epochs_and_no_hole() {
     assert!(here.watermark.epoch > seen.watermark.epoch, "{here:?}");
     assert!(here.watermark.id < read.id, "fewer than there: {here:?}");
     assert_eq!(here.watermark.after, 40, "what both had");
-    let authors: Vec<_> = here.rows.iter().map(|row| row.row.author.as_str()).collect();
+    let authors: Vec<_> = here.rows.iter().map(|row| row.paper.author.as_str()).collect();
     assert_eq!((authors.len(), authors[0], authors[39]), (40, "D1", "D40"));
     // Who has read here goes on from there.
     let on = Position {
         epoch: here.watermark.epoch,
         id: here.rows[9].id,
     };
-    assert_eq!(page_behind(&reads, on, 1).await.rows[0].row.author, "D11");
+    assert_eq!(page_behind(&reads, on, 1).await.rows[0].paper.author, "D11");
 }

@@ -25,8 +25,8 @@ fn builder<'a>(object: &'a ArxivQuery, progress: &'a Progress, now: i64) -> Stat
     }
 }
 
-fn recorded(num_results: i32, query: &str) -> Recorded {
-    Recorded {
+fn recorded(num_results: i32, query: &str) -> QueryRow {
+    QueryRow {
         query_id: 7,
         timestamp: 99,
         status: 200,

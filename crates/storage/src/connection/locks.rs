@@ -2,12 +2,13 @@
 
 use uuid::Uuid;
 
-use crate::{StorageError, session::Session};
+use super::Session;
+use crate::StorageError;
 
 /// Serialises operations on one object until the transaction ends.
 pub(crate) async fn lock_uid(session: &mut Session, uid: Uuid) -> Result<(), StorageError> {
-    // 64 of a uid's bits, in the key space of two integers, so that they never meet a number's lock. That two uids meet
-    // there only makes one wait for the other.
+    // 64 of a uid's bits, in the key space of two integers, so that they never meet the lock of a query id. Two uids that agree
+    // in these bits only wait for each other.
     let (first, .., rest) = uid.as_fields();
     let [.., a, b, c, d] = *rest;
     let (first, second) = (first.cast_signed(), i32::from_be_bytes([a, b, c, d]));
@@ -19,11 +20,11 @@ pub(crate) async fn lock_uid(session: &mut Session, uid: Uuid) -> Result<(), Sto
     Ok(())
 }
 
-/// Serialises operations on one number until the transaction ends; the same key for objects' records and clients' writes.
-pub(crate) async fn lock_number(session: &mut Session, number: i64) -> Result<(), StorageError> {
+/// Serialises operations on one query id until the transaction ends; the same key for objects' records and clients' writes.
+pub(crate) async fn lock_query_id(session: &mut Session, query_id: i64) -> Result<(), StorageError> {
     session
         .query("select pg_advisory_xact_lock($1)")
-        .bind(number)
+        .bind(query_id)
         .execute(session.conn())
         .await?;
     Ok(())

@@ -1,11 +1,12 @@
-//! How much of the ids is used up: the existing tables give them 32 bits.
-
-use sqlx::PgPool;
+//! How much of the ids is used: the existing tables have 32 bits for them.
 
 use super::Records;
-use crate::{StorageError, connect::bounded, session::Session};
+use crate::{
+    StorageError,
+    connection::{Kind, Session},
+};
 
-/// The narrower of column and sequence is the end.
+/// The narrower of column and sequence is the limit.
 macro_rules! used {
     ($table:literal) => {
         concat!(
@@ -28,22 +29,18 @@ pub struct IdUsage {
 }
 
 impl Records {
-    /// Looks up how much of the ids is used up.
+    /// Reads how much of the ids is used.
     pub async fn id_usage(&self) -> Result<IdUsage, StorageError> {
-        let results = if self.split { &self.results } else { &self.queries };
-        bounded(async {
-            Ok(IdUsage {
-                queries: used(&self.queries, used!("public.queries")).await?,
-                results: used(results, used!("public.results")).await?,
+        let used = async |pool, sql: &'static str| {
+            Session::run(pool, Kind::Statement, async |session| {
+                let used = session.query_as::<(f64,)>(sql);
+                Ok(used.fetch_one(session.conn()).await?.0)
             })
+            .await
+        };
+        Ok(IdUsage {
+            queries: used(&self.queries, used!("public.queries")).await?,
+            results: used(self.results(), used!("public.results")).await?,
         })
-        .await
     }
-}
-
-async fn used(pool: &PgPool, sql: &'static str) -> Result<f64, StorageError> {
-    let mut session = Session::statement(pool).await?;
-    let (used,): (f64,) = session.query_as(sql).fetch_one(session.conn()).await?;
-    session.commit().await?;
-    Ok(used)
 }

@@ -8,7 +8,10 @@ use std::time::Duration;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::{StorageError, connect::bounded, locks::lock_uid, session::Session, time::micros};
+use crate::{
+    StorageError,
+    connection::{Kind, Session, lock_uid, micros},
+};
 
 /// The ledger, in the database of the sequence, for the user `arxiv_operator`.
 #[derive(Clone, Debug)]
@@ -25,14 +28,10 @@ impl Ledger {
     /// The query id of the object with this uid: the one that it has, or a new one.
     pub async fn assign(&self, uid: Uuid) -> Result<i64, StorageError> {
         // Read without a lock first, the usual case on a retry.
-        let known = bounded(async {
-            let mut session = Session::statement(&self.pool).await?;
-            let known = find(&mut session, uid).await?;
-            session.commit().await?;
-            Ok(known)
-        })
-        .await?;
-        match known {
+        let known = Session::run(&self.pool, Kind::Statement, async |session| {
+            find(session, uid).await
+        });
+        match known.await? {
             Some(query_id) => Ok(query_id),
             None => self.take_new(uid, None).await,
         }
@@ -45,12 +44,10 @@ impl Ledger {
 
     /// Under the uid's lock, so that concurrent callers agree and use up one id only.
     async fn take_new(&self, uid: Uuid, taken: Option<i64>) -> Result<i64, StorageError> {
-        bounded(async {
-            let mut session = Session::transaction(&self.pool).await?;
-            lock_uid(&mut session, uid).await?;
-            let known = find(&mut session, uid).await?;
+        Session::run(&self.pool, Kind::Transaction, async |session| {
+            lock_uid(session, uid).await?;
+            let known = find(session, uid).await?;
             if let Some(query_id) = known.filter(|query_id| Some(*query_id) != taken) {
-                session.commit().await?;
                 return Ok(query_id);
             }
             let set = session.query_as::<(i64,)>(
@@ -58,9 +55,7 @@ impl Ledger {
                  on conflict (uid) do update set query_id = excluded.query_id, entered_at = clock_timestamp()
                  returning l.query_id",
             );
-            let (query_id,) = set.bind(uid).fetch_one(session.conn()).await?;
-            session.commit().await?;
-            Ok(query_id)
+            Ok(set.bind(uid).fetch_one(session.conn()).await?.0)
         })
         .await
     }
@@ -73,8 +68,7 @@ impl Ledger {
         after: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<Uuid>, StorageError> {
-        bounded(async {
-            let mut session = Session::statement(&self.pool).await?;
+        let rows = Session::run(&self.pool, Kind::Statement, async |session| {
             let list = session.query_as::<(Uuid,)>(
                 "select uid from public.arxiv_ledger
                  where uid > $1 and entered_at < clock_timestamp() - $2 * interval '1 microsecond'
@@ -85,22 +79,16 @@ impl Ledger {
                 .bind(after.unwrap_or(Uuid::nil()))
                 .bind(micros(older_than))
                 .bind(i64::from(limit));
-            let rows = list.fetch_all(session.conn()).await?;
-            session.commit().await?;
-            Ok(rows.into_iter().map(|(uid,)| uid).collect())
-        })
-        .await
+            Ok(list.fetch_all(session.conn()).await?)
+        });
+        Ok(rows.await?.into_iter().map(|(uid,)| uid).collect())
     }
 
     /// Deletes the entries of these objects, which no longer exist; how many there were.
     pub async fn prune(&self, deleted: &[Uuid]) -> Result<u64, StorageError> {
-        bounded(async {
-            let mut session = Session::statement(&self.pool).await?;
-            let delete = session
-                .query("delete from public.arxiv_ledger where uid = any($1)")
-                .bind(deleted);
-            let done = delete.execute(session.conn()).await?;
-            session.commit().await?;
+        Session::run(&self.pool, Kind::Statement, async |session| {
+            let delete = session.query("delete from public.arxiv_ledger where uid = any($1)");
+            let done = delete.bind(deleted).execute(session.conn()).await?;
             Ok(done.rows_affected())
         })
         .await

@@ -1,13 +1,14 @@
-//! TextQuery in texts, as the indexes hold them and as they are asked for: without case, accents and punctuation.
+//! Full-text search: the words of texts, as the indexes hold them and as a query asks for them: without case, accents and
+//! punctuation.
 //!
-//! Made of the server's own functions only: an extension may not be there, and a function of ours would have to be executable by
-//! whoever inserts, the existing service among them.
+//! Made of the server's own functions only: an extension may be missing, and a function of ours would have to be executable by
+//! every user that inserts, the existing service among them.
 
 /// The categories of a row, as the index holds them.
 pub(crate) const CATEGORIES: &str = "(string_to_array(categories, ' '))";
 
-/// Letters that Unicode takes for letters of their own, and what they are typed as. In both cases, as a database of the locale C
-/// knows capitals of ASCII only (where other alphabets' stay what they are).
+/// Letters that Unicode does not decompose, and what people type for them. In upper and lower case, as a database of the locale C
+/// knows capitals of ASCII only (there, those of other alphabets stay as they are).
 const LETTERS: [(&str, &str); 17] = [
     ("ł", "l"),
     ("Ł", "l"),
@@ -27,13 +28,13 @@ const LETTERS: [(&str, &str); 17] = [
     ("ð", "d"),
     ("Ð", "d"),
 ];
-/// All of ASCII that is no letter, digit or space, and what typesetters use in its place.
+/// All of ASCII that is no letter, digit or space, and its typographic variants.
 const PUNCTUATION: &str = "[!-/:-@[-`{-~’‘“”–—…«»]+";
-/// A vector holds a megabyte, and an insert with more would fail: what follows after so many characters is not found.
+/// A vector holds a megabyte, and an insert with more would fail: words after so many characters are not found.
 const MAX_CHARS: u32 = 100_000;
 
-/// The SQL for a text without case and accents. Each of these functions takes microseconds for a title; `translate` would take more
-/// than all of them together.
+/// The SQL for a text without case and accents. Each of these functions takes microseconds for a title; `translate` would
+/// take more than all of them together.
 fn plain(text: &str) -> String {
     let marks = format!("lower(regexp_replace(normalize({text}, NFKD), '[\\u0300-\\u036F]+', '', 'g'))");
     LETTERS.iter().fold(marks, |sql, (letter, typed)| {
@@ -41,7 +42,7 @@ fn plain(text: &str) -> String {
     })
 }
 
-/// The SQL for a text column's words, as index and queries spell it.
+/// The SQL for the words of a text column, the same in indexes and statements.
 pub(crate) fn vector(column: &str) -> String {
     let plain = plain(&format!("coalesce({column}, '')"));
     format!(
@@ -49,7 +50,7 @@ pub(crate) fn vector(column: &str) -> String {
     )
 }
 
-/// The SQL for what a [`TextQuery`] asks for, given as a parameter.
+/// The SQL for a [`TextQuery`] that is passed as a parameter.
 pub(crate) fn query_of(parameter: &str) -> String {
     format!("to_tsquery('pg_catalog.simple'::regconfig, {})", plain(parameter))
 }
@@ -57,19 +58,19 @@ pub(crate) fn query_of(parameter: &str) -> String {
 /// Longest word, in characters: of the longest that Unicode decomposes, a server's word still holds so many.
 const MAX_WORD_CHARS: usize = 50;
 
-/// TextQuery that all have to be there, and phrases whose words have to follow each other.
+/// Words that a text has to contain, and phrases whose words have to follow each other in it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct TextQuery {
     /// In the syntax of `to_tsquery`, each word quoted.
-    query: String,
+    tsquery: String,
 }
 
-/// Why a text asks for no words.
+/// Why a text is no query.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TextQueryError {
     /// There is nothing but punctuation.
     #[error("it holds no word")]
-    Nothing,
+    Empty,
     /// A word is longer than can be found.
     #[error("a word is longer than {MAX_WORD_CHARS} characters")]
     TooLong,
@@ -81,14 +82,14 @@ impl TextQuery {
         let mut terms = Vec::new();
         for (n, piece) in text.split('"').enumerate() {
             let words: Vec<&str> = piece
-                .split(|c| !is_of_word(c))
+                .split(|c| !is_word_char(c))
                 .filter(|word| !word.is_empty())
                 .collect();
             if words.iter().any(|word| word.chars().count() > MAX_WORD_CHARS) {
                 return Err(TextQueryError::TooLong);
             }
             let quoted = words.iter().map(|word| format!("'{word}'"));
-            // Every second piece stood between quotes.
+            // Every second piece was between quotes.
             if n % 2 == 1 && !words.is_empty() {
                 terms.push(format!("({})", quoted.collect::<Vec<_>>().join(" <-> ")));
             } else {
@@ -96,20 +97,20 @@ impl TextQuery {
             }
         }
         if terms.is_empty() {
-            return Err(TextQueryError::Nothing);
+            return Err(TextQueryError::Empty);
         }
         Ok(Self {
-            query: terms.join(" & "),
+            tsquery: terms.join(" & "),
         })
     }
 
-    pub(crate) fn as_query(&self) -> &str {
-        &self.query
+    pub(crate) fn as_tsquery(&self) -> &str {
+        &self.tsquery
     }
 }
 
-/// Letters, digits, and the marks that belong to the letter before; nothing that `to_tsquery` reads as its own.
-fn is_of_word(c: char) -> bool {
+/// Letters, digits, and the marks that belong to the letter before; nothing that has a meaning to `to_tsquery`.
+fn is_word_char(c: char) -> bool {
     c.is_alphanumeric() || ('\u{300}'..='\u{36F}').contains(&c)
 }
 
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_and_phrases_are_read() {
+    fn text_query_holds_words_and_phrases() {
         for (text, query) in [
             ("Erdős", Ok("'Erdős'")),
             ("  paul  erdos ", Ok("'paul' & 'erdos'")),
@@ -129,13 +130,13 @@ mod tests {
             ("it's \\ & | ! ( ) : * <->", Ok("'it' & 's'")),
             ("E\u{301}a", Ok("'E\u{301}a'")),
             ("量子", Ok("'量子'")),
-            ("", Err(TextQueryError::Nothing)),
-            (" ' \" ", Err(TextQueryError::Nothing)),
+            ("", Err(TextQueryError::Empty)),
+            (" ' \" ", Err(TextQueryError::Empty)),
             (&"x".repeat(51), Err(TextQueryError::TooLong)),
         ] {
             let read = TextQuery::parse(text);
             assert_eq!(
-                read.as_ref().map(TextQuery::as_query).map_err(|error| *error),
+                read.as_ref().map(TextQuery::as_tsquery).map_err(|error| *error),
                 query,
                 "{text}"
             );

@@ -1,4 +1,4 @@
-//! Pools and connections: bounded in number, in time and in life.
+//! Pools: connections bounded in number, in time and in age.
 
 use std::{
     str::FromStr,
@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::FutureExt;
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -15,19 +16,20 @@ use crate::StorageError;
 
 /// What the server allows one statement: far above what any of ours needs with its index.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What one whole operation may take: the waits for a connection and for a few statements. Bounds what a vanished server
-/// (no answer at all, so no error either) can hold up.
+/// What one whole operation may take: the waits for a connection and for a few statements. Limits how long a server that
+/// disappeared (no answer at all, so no error either) can hold up callers.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection for reads that was tested so long ago on its release is not tested once more: that takes as long as a short read.
+/// A connection for reads that was tested on its release less than this ago is not tested once more: that takes as long as a short
+/// read.
 const RECENT: Duration = Duration::from_secs(1);
-/// The test of a connection that comes back to its pool or leaves it.
+/// The test of a connection that is acquired or released.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Connections are renewed, so that a fail-over or a new address is found without any error too.
+/// Connections are renewed, so that a fail-over or a new address is noticed without any error too.
 const MAX_LIFETIME: Duration = Duration::from_mins(15);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// For reads, which have an index each: the server is not to think a whole table cheaper, nor to compile or share out a plan.
-pub(crate) const INDEX_SETTINGS: [(&str, &str); 3] = [
+/// For reads, each of which has an index: the planner shall not prefer a whole table, nor compile or parallelise a plan.
+pub(super) const INDEX_SETTINGS: [(&str, &str); 3] = [
     ("enable_seqscan", "off"),
     ("jit", "off"),
     ("max_parallel_workers_per_gather", "0"),
@@ -69,7 +71,7 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
         // Poolers refuse start-up parameters that they don't know.
         options = options.statement_cache_capacity(0).extra_float_digits(None);
     }
-    let writes = settings.access == Access::ReadWrite;
+    let is_writer = settings.access == Access::ReadWrite;
     let suspect = SuspectServer::default();
     Ok(PgPoolOptions::new()
         .max_connections(settings.max_connections)
@@ -78,7 +80,7 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
         .idle_timeout(IDLE_TIMEOUT)
         // The probe below does this and more in the same one round trip.
         .test_before_acquire(false)
-        .after_connect(move |connection, _| Box::pin(probe(connection, writes)))
+        .after_connect(move |connection, _| Box::pin(probe(connection, is_writer)))
         .before_acquire(move |connection, made| {
             let suspect = suspect.clone();
             Box::pin(async move {
@@ -86,11 +88,11 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
                 if suspect.affects(now.checked_sub(made.age)) {
                     return Ok(false);
                 }
-                if !writes && made.idle_for < RECENT {
+                if !is_writer && made.idle_for < RECENT {
                     return Ok(true);
                 }
-                let probed = probe(connection, writes).await;
-                if probed.as_ref().is_err_and(is_gone_for_all) {
+                let probed = probe(connection, is_writer).await;
+                if probed.as_ref().is_err_and(is_about_server) {
                     suspect.mark(now);
                 }
                 probed.map(|()| true)
@@ -107,8 +109,8 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
         .connect_lazy_with(options))
 }
 
-/// When a connection was found to lead to a server that hangs or no longer writes. Those that are older lead there as well,
-/// and are given up without each of them being waited for.
+/// When a connection was found to lead to a server that hangs or no longer writes. Older connections lead there as well, and are
+/// closed without waiting for each of them.
 #[derive(Clone, Default)]
 struct SuspectServer(Arc<Mutex<Option<Instant>>>);
 
@@ -118,20 +120,20 @@ impl SuspectServer {
     }
 
     fn affects(&self, made: Option<Instant>) -> bool {
-        let doubt = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        doubt.is_some_and(|doubt| made.is_none_or(|made| made < doubt))
+        let marked = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        marked.is_some_and(|marked| made.is_none_or(|made| made < marked))
     }
 }
 
-/// Whether a failed probe tells of its server and not of its connection alone.
-fn is_gone_for_all(error: &sqlx::Error) -> bool {
+/// Whether a failed probe says something about its server, and not about its connection alone.
+fn is_about_server(error: &sqlx::Error) -> bool {
     use std::io::ErrorKind::{ReadOnlyFilesystem, TimedOut};
     matches!(error, sqlx::Error::Io(error) if matches!(error.kind(), ReadOnlyFilesystem | TimedOut))
 }
 
-/// Fails unless the connection answers, and for one that is to write: unless its server accepts writes.
-async fn probe(connection: &mut PgConnection, writes: bool) -> Result<(), sqlx::Error> {
-    if !writes {
+/// Fails unless the connection answers, and for a writer: unless its server accepts writes.
+async fn probe(connection: &mut PgConnection, is_writer: bool) -> Result<(), sqlx::Error> {
+    if !is_writer {
         return with_timeout(PROBE_TIMEOUT, connection.ping()).await;
     }
     // The simple protocol: works behind poolers, needs no prepared statement.
@@ -149,7 +151,7 @@ async fn probe(connection: &mut PgConnection, writes: bool) -> Result<(), sqlx::
     }
 }
 
-/// Parses a normalised URL. The environment's `PG…` variables only fill what the URL leaves out.
+/// Parses a normalised URL. The environment's `PG…` variables only supply what the URL leaves out.
 pub(crate) fn options(url: &str) -> Result<PgConnectOptions, StorageError> {
     if !url.starts_with("postgresql://") {
         return Err(StorageError::Url("it has to begin with postgresql://"));
@@ -161,7 +163,7 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, StorageError> {
     Ok(options.disable_statement_logging())
 }
 
-/// Settings that every session of ours has. The server's keepalives end sessions of machines that vanished
+/// Settings that every session of ours has. The server's keepalives end sessions of machines that disappeared
 /// (after 30 s + 3 × 10 s), and with them their transactions and locks; sqlx cannot set the client's.
 pub(crate) fn session_settings(statement_timeout: Duration) -> [(&'static str, String); 6] {
     [
@@ -177,23 +179,22 @@ pub(crate) fn session_settings(statement_timeout: Duration) -> [(&'static str, S
     ]
 }
 
-/// A whole operation in bounded time. Dropped at the limit, its connection is tested, rolled back or closed by the pool.
-pub(crate) async fn bounded<T>(
+/// A whole operation in bounded time. At the limit it is dropped, and the pool tests, rolls back or closes its connection. No
+/// async function, as that would hold the operation's large future twice.
+pub(crate) fn bounded<T>(
     operation: impl Future<Output = Result<T, StorageError>>,
-) -> Result<T, StorageError> {
-    tokio::time::timeout(OPERATION_TIMEOUT, operation)
-        .await
-        .unwrap_or(Err(StorageError::TimedOut))
+) -> impl Future<Output = Result<T, StorageError>> {
+    let limited = tokio::time::timeout(OPERATION_TIMEOUT, operation);
+    limited.map(|done| done.unwrap_or(Err(StorageError::TimedOut)))
 }
 
 /// One step on a connection in bounded time.
-pub(crate) async fn with_timeout<T>(
+pub(crate) fn with_timeout<T>(
     limit: Duration,
     step: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
-    tokio::time::timeout(limit, step)
-        .await
-        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+) -> impl Future<Output = Result<T, sqlx::Error>> {
+    let limited = tokio::time::timeout(limit, step);
+    limited.map(|done| done.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))))
 }
 
 #[cfg(test)]
@@ -201,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_normalised_urls() {
+    fn pool_url_is_accepted_only_when_normalised() {
         for (url, usable) in [
             ("postgresql://u:p@h:5432/d", true),
             ("postgresql://u@h/d?sslmode=require", true),
@@ -216,7 +217,7 @@ mod tests {
             if let Err(error) = parsed {
                 assert!(
                     !format!("{error} {error:?}").contains("p@h"),
-                    "tells the URL: {error:?}"
+                    "shows the URL: {error:?}"
                 );
             }
         }

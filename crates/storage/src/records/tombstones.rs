@@ -1,19 +1,20 @@
-//! Closed objects: they ended without rows, and get none later, however late a process comes with some.
+//! Tombstones of objects that ended without rows: they get none later, however late a process comes with some.
 
 use super::{Ending, FailureRecord, ObjectRef, ending};
-use crate::{StorageError, session::Session};
+use crate::{StorageError, connection::Session};
 
-/// Closes the object unless it has an end already, on a session that holds the uid's lock; the end that stands there then.
+/// Writes a tombstone unless the object has ended already, on a session that holds the uid's lock; how it ended then.
 pub(super) async fn write(
     session: &mut Session,
     object: &ObjectRef<'_>,
     failure: &FailureRecord,
 ) -> Result<Ending, StorageError> {
-    if let Some(ending) = ending::standing(session, object.uid).await? {
+    if let Some(ending) = ending::durable(session, object.uid).await? {
         return Ok(ending);
     }
     let insert = session.query(
-        "insert into public.arxiv_query_tombstones (query_uid, reason, message, http_status, object_namespace, object_name)
+        "insert into public.arxiv_query_tombstones
+           (query_uid, reason, message, http_status, object_namespace, object_name)
          values ($1, $2, $3, $4, $5, $6)",
     );
     insert
@@ -28,7 +29,7 @@ pub(super) async fn write(
     Ok(Ending::Failed(failure.clone()))
 }
 
-/// Forgets failures that are a week old; how many.
+/// Deletes tombstones that are a week old; how many.
 pub(super) async fn prune(session: &mut Session) -> Result<u64, StorageError> {
     let prune = session.query_as::<(i64,)>("select public.prune_query_tombstones()");
     let (pruned,) = prune.fetch_one(session.conn()).await?;

@@ -1,0 +1,158 @@
+//! The session of one operation: a connection for a single statement, or a transaction.
+
+use sqlx::{
+    AssertSqlSafe, FromRow, PgConnection, PgPool, Postgres, Transaction,
+    pool::PoolConnection,
+    postgres::{PgArguments, PgRow},
+    query::{Query, QueryAs},
+};
+
+use super::pool::{INDEX_SETTINGS, bounded};
+use crate::StorageError;
+
+/// A replica cancels a read that its recovery conflicts with, and a connection may have broken while it was idle; the next try
+/// usually meets neither.
+const RETRIES: u32 = 2;
+
+/// What an operation needs of its connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// A single statement.
+    Statement,
+    /// A single statement that has to use indexes, whatever the planner takes for cheap.
+    Indexed,
+    /// Several statements, all or none.
+    Transaction,
+}
+
+/// A connection out of a pool, for one operation. Dropped without [`Session::commit`], a transaction is rolled back.
+pub(crate) struct Session {
+    connection: Connection,
+    is_persistent: bool,
+}
+
+enum Connection {
+    Plain(PoolConnection<Postgres>),
+    Transaction(Transaction<'static, Postgres>),
+}
+
+impl Session {
+    /// A whole operation in bounded time: `work`, and then the commit. After an error nothing of it is kept.
+    pub(crate) async fn run<T>(
+        pool: &PgPool,
+        kind: Kind,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        bounded(async {
+            let mut session = Self::open(pool, kind).await?;
+            let done = work(&mut session).await?;
+            session.commit().await?;
+            Ok(done)
+        })
+        .await
+    }
+
+    /// The same for an operation that only reads. It is repeated after errors that usually do not come twice.
+    pub(crate) async fn read<T>(
+        pool: &PgPool,
+        kind: Kind,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, StorageError> + Clone,
+    ) -> Result<T, StorageError> {
+        let mut retries = 0;
+        loop {
+            match Self::run(pool, kind, work.clone()).await {
+                Err(error) if retries < RETRIES && is_transient(&error) => retries += 1,
+                read => return read,
+            }
+        }
+    }
+
+    /// To be ended by [`Session::commit`], and bounded by the caller.
+    pub(crate) async fn open(pool: &PgPool, kind: Kind) -> Result<Self, StorageError> {
+        // `pool()` sends session settings on start-up exactly when statements may be cached.
+        let is_persistent = has_setting(pool, "statement_timeout");
+        let in_transaction = match kind {
+            // Preparing and executing are two steps: only a transaction keeps a pooler from giving each another server.
+            Kind::Statement => !is_persistent,
+            Kind::Indexed => !has_setting(pool, INDEX_SETTINGS[0].0),
+            Kind::Transaction => true,
+        };
+        let connection = if in_transaction {
+            Connection::Transaction(pool.begin().await?)
+        } else {
+            Connection::Plain(pool.acquire().await?)
+        };
+        let mut session = Self {
+            connection,
+            is_persistent,
+        };
+        if in_transaction && kind == Kind::Indexed {
+            session.prefer_indexes().await?;
+        }
+        Ok(session)
+    }
+
+    /// Within a transaction: no plan that reads a whole table where there is another, and none that takes long to start.
+    pub(crate) async fn prefer_indexes(&mut self) -> Result<(), StorageError> {
+        let settings = INDEX_SETTINGS.map(|(name, value)| format!("set local {name} = {value}"));
+        sqlx::raw_sql(AssertSqlSafe(settings.join("; ")))
+            .execute(self.conn())
+            .await?;
+        Ok(())
+    }
+
+    /// Whether the server keeps statements once they are prepared.
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.is_persistent
+    }
+
+    /// The connection to execute on.
+    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        match &mut self.connection {
+            Connection::Plain(connection) => connection,
+            Connection::Transaction(transaction) => transaction,
+        }
+    }
+
+    pub(crate) fn query<'q>(&self, sql: &'static str) -> Query<'q, Postgres, PgArguments> {
+        sqlx::query(sql).persistent(self.is_persistent)
+    }
+
+    pub(crate) fn query_as<'q, T>(&self, sql: &'static str) -> QueryAs<'q, Postgres, T, PgArguments>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        sqlx::query_as(sql).persistent(self.is_persistent)
+    }
+
+    /// To be called before rows that were read are reported as safe. A server that was started again shows commits that its standby
+    /// has not confirmed; this writes a log record after them, so that the end of the operation waits for both.
+    pub(crate) async fn await_durable(&mut self) -> Result<(), StorageError> {
+        let record = self.query("select pg_logical_emit_message(true, 'arxiv', '')");
+        record.execute(self.conn()).await?;
+        Ok(())
+    }
+
+    /// Ends an operation that succeeded, and commits its writes.
+    pub(crate) async fn commit(self) -> Result<(), StorageError> {
+        match self.connection {
+            Connection::Plain(_) => Ok(()),
+            Connection::Transaction(transaction) => Ok(transaction.commit().await?),
+        }
+    }
+}
+
+/// A replica's recovery cancelled the read (SQLSTATE 40001), or its connection broke or was closed by an administrator (57P01).
+fn is_transient(error: &StorageError) -> bool {
+    error.is_broken_connection()
+        || error
+            .sqlstate()
+            .is_some_and(|state| matches!(state.as_str(), "40001" | "57P01"))
+}
+
+fn has_setting(pool: &PgPool, name: &str) -> bool {
+    let options = pool.connect_options();
+    options
+        .get_options()
+        .is_some_and(|options| options.contains(name))
+}

@@ -1,0 +1,59 @@
+//! How many rows there are, in bounded time.
+
+use sqlx::{Postgres, QueryBuilder};
+
+use super::{
+    Reads, ResultFilter,
+    filter::{push_settled, push_watermark},
+};
+use crate::{
+    StorageError,
+    connection::{Kind, Session, micros},
+};
+
+/// A client that asks for the total does not wait longer.
+const LIMIT: &str = "set local statement_timeout = '2s'";
+/// The server cancelled the statement.
+const CANCELLED: &str = "57014";
+
+impl Reads {
+    /// How many results match; None when counting them takes too long.
+    pub async fn total(&self, filter: &ResultFilter) -> Result<Option<i64>, StorageError> {
+        let total = Session::read(&self.results, Kind::Transaction, async |session| {
+            session.prefer_indexes().await?;
+            session.query(LIMIT).execute(session.conn()).await?;
+            let mut sql = self.count(filter);
+            let count = sql
+                .build_query_scalar::<i64>()
+                .persistent(session.is_persistent());
+            Ok(count.fetch_one(session.conn()).await?)
+        });
+        match total.await {
+            Err(error) if error.sqlstate().as_deref() == Some(CANCELLED) => Ok(None),
+            total => total.map(Some),
+        }
+    }
+
+    fn count(&self, filter: &ResultFilter) -> QueryBuilder<Postgres> {
+        let settle = self.settle.map(micros);
+        let mut sql = QueryBuilder::new("with ");
+        if filter.is_empty() {
+            // Most of them were counted before.
+            push_watermark(&mut sql, settle);
+            sql.push(
+                "counted as materialized (select position, id from public.arxiv_results_row_counts
+                   where epoch = (select epoch from watermark) and id <= (select id from watermark)
+                   order by position desc limit 1)
+                 select coalesce((select position from counted), 0) + count(*) from public.results
+                 where id > coalesce((select id from counted), -9223372036854775808)",
+            );
+            push_settled(&mut sql, settle);
+        } else {
+            sql.push("matching as materialized (select id from public.results where true");
+            filter.push(&mut sql);
+            push_settled(&mut sql, settle);
+            sql.push(") select count(*) from matching");
+        }
+        sql
+    }
+}

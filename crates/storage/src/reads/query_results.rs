@@ -1,0 +1,94 @@
+//! The results of one query, for a client that knows of it already.
+
+use sqlx::{FromRow, Row, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{Reads, lag::ReplicaState};
+use crate::{
+    ResultRow, StorageError,
+    connection::{Kind, Session},
+};
+
+/// The number of all results, and one of the page; without a page just the number.
+struct CountedRow {
+    count: i64,
+    result: Option<ResultRow>,
+}
+
+impl FromRow<'_, PgRow> for CountedRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let id: Option<i64> = row.try_get("id")?;
+        Ok(Self {
+            count: row.try_get("count")?,
+            result: id.map(|_| ResultRow::from_row(row)).transpose()?,
+        })
+    }
+}
+
+impl Reads {
+    /// One page of the results of the query with this uid, in their order; pages count from 0. None as long as this
+    /// replica does not have all of them.
+    pub async fn results_of(
+        &self,
+        uid: Uuid,
+        page: i64,
+        items_per_page: i64,
+    ) -> Result<Option<Vec<ResultRow>>, StorageError> {
+        let offset = page.saturating_mul(items_per_page);
+        let num_entries = Session::read(&self.queries, Kind::Statement, async |session| {
+            num_entries(session, uid).await
+        });
+        let Some(num_entries) = num_entries.await? else {
+            return Ok(None);
+        };
+        // Number and page in one statement: the next one may be executed by another replica.
+        let rows = Session::read(&self.results, Kind::Statement, async |session| {
+            let rows = session.query_as::<CountedRow>(
+                "select counted.count, id::bigint, query_id, timestamp, coalesce(author, '') as author,
+                        coalesce(title, '') as title, coalesce(journal, '') as journal, arxiv_id, categories
+                 from (select count(*) from public.results where query_uid = $1) as counted
+                 left join (select * from public.results where query_uid = $1
+                            order by result_number limit $2 offset $3) as page on true
+                 order by result_number",
+            );
+            let rows = rows.bind(uid).bind(items_per_page).bind(offset);
+            Ok(rows.fetch_all(session.conn()).await?)
+        });
+        let rows = rows.await?;
+        if rows.first().is_none_or(|row| row.count < num_entries) {
+            return Ok(None);
+        }
+        Ok(Some(rows.into_iter().filter_map(|row| row.result).collect()))
+    }
+
+    /// Whether the record of the query with this uid, or some of its results, are missing, and not because they are still being
+    /// replicated: the server that was asked was up to date before it was asked. For a query that ended some minutes ago it means
+    /// that they were removed.
+    pub async fn is_without_results_of(&self, uid: Uuid) -> Result<bool, StorageError> {
+        // The state and the rows in one session each, so that both are of the same server.
+        let record = Session::read(&self.queries, Kind::Statement, async |session| {
+            let state = ReplicaState::of_session(session).await?;
+            Ok((state.is_current(), num_entries(session, uid).await?))
+        });
+        let (is_current, num_entries) = record.await?;
+        let Some(num_entries) = num_entries else {
+            return Ok(is_current);
+        };
+        Session::read(&self.results, Kind::Statement, async |session| {
+            let state = ReplicaState::of_session(session).await?;
+            let count =
+                session.query_as::<(i64,)>("select count(*) from public.results where query_uid = $1");
+            let (count,) = count.bind(uid).fetch_one(session.conn()).await?;
+            Ok(state.is_current() && count < num_entries)
+        })
+        .await
+    }
+}
+
+/// How many results were recorded for the query with this uid; none without a record.
+async fn num_entries(session: &mut Session, uid: Uuid) -> Result<Option<i64>, StorageError> {
+    let recorded =
+        session.query_as::<(i64,)>("select num_entries::bigint from public.queries where query_uid = $1");
+    let recorded = recorded.bind(uid).fetch_optional(session.conn()).await?;
+    Ok(recorded.map(|(num_entries,)| num_entries))
+}

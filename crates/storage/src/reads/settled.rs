@@ -1,0 +1,100 @@
+//! Pages of settled results, after a position: no row will ever be added between the rows of such a page.
+
+use sqlx::{FromRow, Postgres, QueryBuilder, Row, postgres::PgRow};
+
+use super::{Reads, filter::ResultFilter, results::PageStart};
+use crate::{
+    ResultRow, StorageError,
+    connection::{Kind, Session},
+};
+
+/// The last settled row that a client has read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Position {
+    /// The epoch of the server that answered.
+    pub epoch: i64,
+    /// The row's id.
+    pub id: i64,
+}
+
+impl Position {
+    /// Before the first row.
+    pub const START: Self = Self {
+        epoch: i64::MAX,
+        id: i64::MIN,
+    };
+}
+
+/// Up to where results are settled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Watermark {
+    /// Grows whenever settled rows may have changed.
+    pub epoch: i64,
+    /// Up to this id no row will be added any more.
+    pub id: i64,
+    /// The id after which the page starts: that of the position, or a lower one when the rows between may have changed since
+    /// then, because a server took over that had fewer.
+    pub after: i64,
+}
+
+/// A page after a position.
+#[derive(Clone, Debug)]
+pub struct SettledPage {
+    /// That of the server that answered.
+    pub watermark: Watermark,
+    /// Rows up to it.
+    pub rows: Vec<ResultRow>,
+}
+
+impl Reads {
+    /// Settled results that match and come after a position. None when this server does not know its watermark yet.
+    pub async fn settled_after(
+        &self,
+        filter: &ResultFilter,
+        position: Position,
+        limit: i64,
+    ) -> Result<Option<SettledPage>, StorageError> {
+        let rows = Session::read(&self.results, Kind::Indexed, async |session| {
+            let mut sql = self.page(filter, PageStart::Settled(position), limit);
+            let page = sql.build().persistent(session.is_persistent());
+            Ok(page.fetch_all(session.conn()).await?)
+        });
+        Ok(settled_page(&rows.await?)?)
+    }
+
+    /// The watermark of the server that answers, for a page after a position; None when it does not know it.
+    pub async fn watermark(&self, position: Position) -> Result<Option<Watermark>, StorageError> {
+        let page = self.settled_after(&ResultFilter::default(), position, 0).await?;
+        Ok(page.map(|page| page.watermark))
+    }
+}
+
+/// The id after which a page behind a position starts.
+pub(super) fn push_start(sql: &mut QueryBuilder<Postgres>, position: Position) {
+    sql.push("start as materialized (select least(")
+        .push_bind(position.id);
+    sql.push(", (select id from public.arxiv_results_timeline_forks where epoch > ");
+    sql.push_bind(position.epoch);
+    sql.push(" order by epoch limit 1)) as after), ");
+}
+
+fn settled_page(rows: &[PgRow]) -> Result<Option<SettledPage>, sqlx::Error> {
+    let Some(first) = rows.first() else {
+        return Ok(None);
+    };
+    let (epoch, Some(id)) = (first.try_get("epoch")?, first.try_get("watermark")?) else {
+        return Ok(None);
+    };
+    let after = first.try_get("after")?;
+    let mut page = SettledPage {
+        watermark: Watermark { epoch, id, after },
+        rows: Vec::with_capacity(rows.len()),
+    };
+    for row in rows {
+        if row.try_get::<Option<i64>, _>("id")?.is_some() {
+            page.rows.push(ResultRow::from_row(row)?);
+        }
+    }
+    page.rows.sort_unstable_by_key(|row| row.id);
+    Ok(Some(page))
+}

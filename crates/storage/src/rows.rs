@@ -1,0 +1,77 @@
+//! Rows of the existing service's tables, as they are written and read.
+
+use sqlx::{FromRow, Row, postgres::PgRow};
+
+/// A paper: as it is recorded, as a stored page holds it, and as it is read.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct Paper {
+    /// All authors, joined.
+    pub author: String,
+    /// Title.
+    pub title: String,
+    /// Journal reference, empty when there is none.
+    pub journal: String,
+    /// arXiv's identifier with its version (`2405.00001v1`). None where it is unknown, as in rows of clients and of the existing
+    /// service, and where it was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arxiv_id: Option<String>,
+    /// arXiv's categories with spaces between, the primary one first. None as for the identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub categories: Option<String>,
+}
+
+impl Paper {
+    /// The length of its texts in bytes.
+    pub(crate) fn text_len(&self) -> usize {
+        let optional = [&self.arxiv_id, &self.categories].into_iter().flatten();
+        let optional: usize = optional.map(String::len).sum();
+        self.author.len() + self.title.len() + self.journal.len() + optional
+    }
+}
+
+/// A row of `results`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ResultRow {
+    /// Rows come in its order.
+    pub id: i64,
+    /// The id of the query that found it.
+    pub query_id: Option<i64>,
+    /// The query's time in unix seconds.
+    pub timestamp: Option<i64>,
+    /// The paper.
+    pub paper: Paper,
+}
+
+impl FromRow<'_, PgRow> for ResultRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            query_id: row.try_get("query_id")?,
+            timestamp: row.try_get("timestamp")?,
+            paper: Paper {
+                author: row.try_get("author")?,
+                title: row.try_get("title")?,
+                journal: row.try_get("journal")?,
+                arxiv_id: row.try_get("arxiv_id")?,
+                categories: row.try_get("categories")?,
+            },
+        })
+    }
+}
+
+/// A row of `queries`: as a client sends it, or as it was recorded for an object.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct QueryRow {
+    /// The query's id, from the sequence.
+    pub query_id: i64,
+    /// Unix seconds.
+    pub timestamp: i64,
+    /// The upstream's HTTP status.
+    pub status: i16,
+    /// Papers found in all.
+    pub num_results: i32,
+    /// Papers recorded.
+    pub num_entries: i32,
+    /// The query as arXiv understood it.
+    pub query: String,
+}
