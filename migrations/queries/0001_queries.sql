@@ -1,5 +1,5 @@
--- As the existing service has it, and two columns more. Where its table is there already, those were added before this runs
--- (crates/storage/src/migrate/adopt.rs); indexes are built concurrently after it (indexes.rs), and rights given (grants.rs).
+-- As the existing service has it, and further columns of ours. A table that exists already got those before this runs
+-- (crates/storage/src/migrate/adopt.rs); indexes are built concurrently after it (indexes.rs), and rights granted (grants/).
 create table if not exists public.queries (
     id serial primary key,
     query_id bigint,
@@ -9,8 +9,11 @@ create table if not exists public.queries (
     num_results integer,
     num_entries smallint,
     query text,
-    -- The object the row belongs to; null when it was written by the existing service or for a client.
+    -- The object the row belongs to; null in rows of the existing service and of clients.
     query_uid uuid,
-    -- Null in rows from before.
-    recorded_at timestamptz default clock_timestamp()
+    -- Null in rows that are older than this column.
+    recorded_at timestamptz default clock_timestamp(),
+    -- The object's names, by which clients ask for it once it no longer exists. Null as for its uid.
+    object_namespace text,
+    object_name text
 );

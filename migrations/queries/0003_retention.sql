@@ -1,11 +1,11 @@
--- How long rows of objects are kept. Without a row here: for ever. It is the owner who decides, in migrations.
+-- How long rows of objects are kept. Without a row here: for ever. The owner decides, in migrations.
 create table public.arxiv_retention (
     single boolean primary key default true check (single),
     days integer not null check (days >= 1)
 );
 
--- Removes the rows of the oldest objects that are past that age, so many that it takes no long time, and says whose. Each is
--- closed in their place, so that a process that comes late cannot record it again. Rows of nobody (null) stay.
+-- Removes the rows of the oldest objects that are past that age, so many that it does not take long, and returns the objects' uids.
+-- Each gets a tombstone instead, so that a late process cannot record it again. Rows without an object (null) stay.
 create function public.expire_queries() returns setof uuid
 language sql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -22,7 +22,7 @@ as $$
         delete from public.queries q using chosen c
         where q.id = c.id and c.results_before < 10000
         returning q.query_uid
-    ), closed as (
+    ), tombstones as (
         insert into public.arxiv_query_tombstones (query_uid, reason, message)
         select query_uid, 'Expired', 'its rows were removed, as they were older than they are kept' from expired
         on conflict do nothing

@@ -1,4 +1,4 @@
--- As the existing service has it, and two columns more; see the queries' migration.
+-- As the existing service has it, and further columns of ours; see the queries' migration.
 create table if not exists public.results (
     id serial primary key,
     query_id bigint,
@@ -10,5 +10,9 @@ create table if not exists public.results (
     title text,
     journal text,
     query_uid uuid,
-    recorded_at timestamptz default clock_timestamp()
+    recorded_at timestamptz default clock_timestamp(),
+    -- With its version. Null in rows of the existing service and of clients.
+    arxiv_id text,
+    -- With spaces between, the primary one first. Null as for the identifier.
+    categories text
 );

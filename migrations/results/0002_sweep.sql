@@ -1,12 +1,12 @@
--- The only deletion there is: all results of one object, once the last is older than an hour. Rows of nobody (null) never match.
--- For servers apart, where results may stand without their row in queries.
+-- The only deletion of results: all of one object, once the last is older than an hour. Rows without an object (null) never match.
+-- For separate servers, where results may exist without their row in queries.
 create function public.sweep_results(uid uuid) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     swept bigint := 0;
 begin
-    -- A deletion of nothing would still be told to whoever is told of deletions.
+    -- A deletion without rows would still fire the trigger on deletions.
     if exists (select from public.results where query_uid = uid) then
         delete from public.results
         where query_uid = uid

@@ -1,2 +1,2 @@
--- Numbers of queries; the existing service takes them from the same sequence.
+-- Query ids; the existing service takes them from the same sequence.
 create sequence if not exists public.arxiv_sequence;

@@ -1,4 +1,5 @@
--- Pages of arXiv's answers, each whole.
+-- Pages of arXiv's answers. A page that was fetched again, for a query that would not take the version from before, is stored next
+-- to it: a query that continues with the old one still finds it.
 create table public.arxiv_pages (
     -- SHA-256 of search, which may be longer than an index entry can be.
     search_hash bytea not null,
@@ -12,13 +13,13 @@ create table public.arxiv_pages (
     -- arXiv's Date header.
     answered_at timestamptz,
     status integer not null,
-    -- A JSON array; text, since it is only ever read as a whole.
+    -- A JSON array; text, since it is only read as a whole.
     entries text not null,
     bytes bigint not null,
     fetched_at timestamptz not null default clock_timestamp(),
-    -- Null: good for all of its day.
+    -- Null: valid for all of its day.
     expires_at timestamptz,
-    primary key (search_hash, day, start, count)
+    primary key (search_hash, day, start, count, fetched_at)
 );
 
 create index arxiv_pages_day_idx on public.arxiv_pages (day);

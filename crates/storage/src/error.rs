@@ -1,4 +1,4 @@
-//! What can go wrong with a database, told apart by what the caller can do about it.
+//! Failures of a database, distinguished by what the caller can do about them.
 
 use std::sync::Arc;
 
@@ -8,26 +8,26 @@ use sqlx::Error;
 /// clones: one statement may fail for several callers.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The database is away, overloaded, starting, stopping, in recovery, or refuses the credential: worth another try.
+    /// The database is unreachable, overloaded, starting, stopping, in recovery, or refuses the credential: worth another try.
     #[error("the database is not available")]
     Unavailable(#[source] Arc<Error>),
     /// The database did not answer in time, or no connection was free in time.
     #[error("the database did not answer in time")]
     TimedOut,
-    /// A URL that is not a usable `postgresql://` one; says what is wrong with it, never what it holds.
+    /// A URL that is not a usable `postgresql://` one; says what is wrong with it, and never shows it.
     #[error("the database URL cannot be used: {0}")]
     Url(&'static str),
-    /// The tables, or this user's rights to them, are not there: the migrations have not run.
+    /// The tables, or this user's rights to them, are missing: the migrations have not run.
     #[error("the database is not prepared: its migrations have not run")]
     NotPrepared(#[source] Arc<Error>),
     /// Anything else: a defect of ours or of the data.
     #[error("the database refused the operation")]
     Refused(#[source] Arc<Error>),
-    /// What stands in a table cannot be read as what it should be.
+    /// A value in a table does not have the form that it should have.
     #[error("the database holds a value that cannot be read")]
     Unreadable,
-    /// A page that was seen there is not there any more, or is another one.
-    #[error("a stored page is not there any more")]
+    /// A stored page that was found before does not exist any more, or is another version.
+    #[error("a stored page no longer exists")]
     PageGone,
     /// A migration failed; the text is for the operator of the database.
     #[error("{message}")]
@@ -41,7 +41,7 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// Whether the same operation may well succeed later without anybody changing it.
+    /// Whether the same operation may succeed later without a change to it.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::TimedOut | Self::NotPrepared(_))
     }
@@ -86,7 +86,7 @@ impl From<Error> for StorageError {
     }
 }
 
-/// SQLSTATEs of conditions that pass by themselves or by an administrator's hand
+/// SQLSTATEs of conditions that end by themselves, or that an administrator ends
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 fn is_passing(code: &str) -> bool {
     // 25006: read-only (a demoted primary); 40001: also a replica's recovery conflict; 40P01: deadlock;

@@ -1,7 +1,7 @@
 //! The gate's lock: a session advisory lock on a connection of its own.
 //!
-//! The lock lives and dies with its session: killed, its holder frees it at once; paused, its holder keeps it, so nobody
-//! asks meanwhile. The connection is kept for the next turn, without the lock.
+//! The lock exists as long as its session: a holder that is killed frees it at once; a holder that is paused keeps it, so that no
+//! other process sends requests. The connection is kept for the next lease, without the lock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,16 +20,16 @@ use crate::{
 /// The lock's key in the space of two integers ("arxi", "gate").
 const KEY: (i32, i32) = (0x6172_7869, 0x6761_7465);
 /// Any statement but the wait for the lock; also how long a hanging connection goes unnoticed, which is much less than the
-/// server takes to free the lock of a vanished machine.
+/// server takes to free the lock of a machine that disappeared.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a held lock's connection is tested.
 const POLL: Duration = Duration::from_millis(250);
-/// How long a holder whose connection broke may go on without knowing: by then it has dropped its request. The server frees
+/// How long a holder whose connection broke may continue without knowing: by then it has dropped its request. The server frees
 /// its lock before that.
 pub(super) const LOSS_IS_NOTICED: Duration = POLL.saturating_add(ANSWER_TIMEOUT).saturating_add(POLL);
-/// Told to callers who gave up waiting in the queue: its length is not known, so about two turns.
-const TURNS_TO_WAIT: u32 = 2;
+/// The Retry-After for callers that gave up waiting in the queue: its length is not known, so about two leases.
+const LEASES_TO_WAIT: u32 = 2;
 
 /// The process' one connection for the lock; its mutex is fair, so waiters within the process queue in order.
 #[derive(Clone)]
@@ -64,11 +64,11 @@ impl LockConnection {
     /// Waits for the lock, at most until `deadline`.
     pub(super) async fn acquire(&self, deadline: Instant) -> Result<Held, GateError> {
         let busy = || GateError::Busy {
-            retry_after: self.interval * TURNS_TO_WAIT,
+            retry_after: self.interval * LEASES_TO_WAIT,
         };
         let home = Arc::clone(&self.connection).lock_owned();
         let mut home = timeout_at(deadline, home).await.map_err(|_| busy())?;
-        // Taken out while in use: whoever is cancelled drops it, and with it its place in the server's queue.
+        // Taken out while in use: a cancelled caller drops it, and with it its place in the server's queue.
         let mut connection = match home.take() {
             Some(connection) => match usable(connection).await {
                 Some(connection) => connection,
@@ -102,13 +102,13 @@ pub(super) async fn answered<T>(
     Ok(with_timeout(ANSWER_TIMEOUT, statement).await?)
 }
 
-/// A connection from the turn before, if it still works.
+/// A connection from the lease before, if it still works.
 async fn usable(mut connection: PgConnection) -> Option<PgConnection> {
     with_timeout(ANSWER_TIMEOUT, connection.ping()).await.ok()?;
     Some(connection)
 }
 
-/// How long the server took to answer a statement that is no work; none when the deadline passed before the lock was had.
+/// How long the server took to answer a trivial statement; none when the deadline passed before the lock was acquired.
 async fn wait(connection: &mut PgConnection, deadline: Instant) -> Result<Option<Duration>, StorageError> {
     let asked = Instant::now();
     // At least 1 ms: 0 would mean no limit.
@@ -139,7 +139,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// How far away the server is: how long it took to answer when this turn began.
+    /// How distant the server is: how long it took to answer at the start of this lease.
     pub(super) fn answer_took(&self) -> Duration {
         self.answer_took
     }
@@ -149,7 +149,7 @@ impl Held {
         &mut self.connection
     }
 
-    /// Resolves when the session is gone or does not answer.
+    /// Resolves when the session is lost or does not answer.
     pub(super) async fn lost(&mut self) -> StorageError {
         loop {
             tokio::time::sleep(POLL).await;
@@ -159,7 +159,7 @@ impl Held {
         }
     }
 
-    /// Frees the lock and keeps the connection for the next turn; closes it if that fails.
+    /// Frees the lock and keeps the connection for the next lease; closes it if that fails.
     pub(super) async fn release(mut self) {
         let unlock = sqlx::query_scalar::<_, bool>("select pg_advisory_unlock($1, $2)")
             .bind(KEY.0)

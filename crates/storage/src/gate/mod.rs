@@ -1,8 +1,8 @@
 //! The upstream gate: one request, one connection, one interval, over all processes.
 //!
-//! Two things together keep it: the lock ([`lock`]), held from before the slot is read until the request's connection is
-//! closed, and the slot ([`slot`]), a time in a row, moved before the request goes out and again after it. The lock alone
-//! would not know when the last request was; the slot alone not whether it has ended.
+//! Two mechanisms together enforce it: the lock ([`lock`]), held from before the slot is read until the request's connection is
+//! closed, and the slot ([`slot`]), a time in a row, moved before the request is sent and again after it. The lock alone
+//! would not know when the last request was sent; the slot alone would not know whether it has ended.
 
 mod lock;
 mod slot;
@@ -19,8 +19,8 @@ use crate::{
     connection::{Kind, Session, from_micros, options, pool},
 };
 
-/// How long the server keeps the lock of a machine that vanished without closing its connection. A request upstream has
-/// to have a shorter deadline, so that it has ended before the next one may begin.
+/// How long the server keeps the lock of a machine that disappeared without closing its connection. A request to arXiv needs a
+/// shorter deadline, so that it has ended before the next one may start.
 pub const LOCK_OUTLIVES_HOST: Duration = Duration::from_secs(30);
 
 /// Settings of the gate. No `Debug`: the URL holds a password.
@@ -32,23 +32,23 @@ pub struct GateSettings {
     pub interval: Duration,
     /// Longest time that may pass between the slot's commit and the request, with a database nearby.
     pub slack: Duration,
-    /// The same with a database as far away as can be: where an answer takes longer than `slack`, a slot is taken with more.
+    /// The same with a distant database: where an answer takes longer than `slack`, a slot is taken with more, up to this.
     pub max_slack: Duration,
     /// Cool-down after the first throttled answer; doubles with each further one.
     pub cooldown_base: Duration,
-    /// Longest cool-down, and longest Retry-After that is believed.
+    /// Longest cool-down, and longest Retry-After that is respected.
     pub cooldown_cap: Duration,
     /// How the server lists the gate's connections.
     pub application_name: String,
 }
 
-/// What all processes at one gate have to agree on: the slowest and the most careful one would be no help beside another.
+/// All processes at one gate have to agree on these: a single process with a shorter interval would break the limit for all.
 impl GateSettings {
     /// Milliseconds between two requests: what arXiv's terms of use ask for.
     pub const INTERVAL_MS: u64 = 3_000;
-    /// A commit's way back, and a bit.
+    /// The round trip of a commit, and a margin.
     pub const SLACK: Duration = Duration::from_millis(100);
-    /// The way back from another continent, or on a busy day. It is lost at each change of the gate's server, so no more.
+    /// The round trip to another continent, or to a busy server. Each time the gate's server changes, so much time is lost: no more.
     pub const MAX_SLACK: Duration = Duration::from_secs(1);
     /// Milliseconds of the first cool-down.
     pub const COOLDOWN_BASE_MS: u64 = 10_000;
@@ -68,8 +68,8 @@ impl GateSettings {
         }
     }
 
-    /// How far a slot is moved when it is taken: by the slack more than the interval, since the request may go out so
-    /// much later. Without an interval there is nothing to keep, and nobody waits.
+    /// How far a slot is moved when it is taken: by the slack more than the interval, since the request may be sent so
+    /// much later. Without an interval there is no limit to enforce, and no caller waits.
     fn slot_step(&self, slack: Duration) -> Duration {
         if self.interval.is_zero() {
             Duration::ZERO
@@ -78,22 +78,22 @@ impl GateSettings {
         }
     }
 
-    /// The slack for a database that takes so long to answer: its next answer may take twice as long.
+    /// The slack for a database that took so long to answer: its next answer may take twice as long.
     fn slack_for(&self, answer: Duration) -> Duration {
         (answer * 2).min(self.max_slack).max(self.slack)
     }
 }
 
-/// Why a turn or a slot was not had.
+/// Why a lease or a slot was not acquired.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
-    /// Others are before us for longer than we are ready to wait.
+    /// Other requests are first, for longer than the caller is ready to wait.
     #[error("too many requests are waiting for arXiv")]
     Busy {
-        /// When another try may have better luck.
+        /// When another try may succeed.
         retry_after: Duration,
     },
-    /// arXiv throttled, and everybody waits until then.
+    /// arXiv throttled, and all processes wait until then.
     #[error("requests to arXiv are paused because it throttles")]
     CoolingDown {
         /// The end, by the database's clock.
@@ -113,21 +113,21 @@ pub enum RequestOutcome {
     Answered,
     /// arXiv throttled.
     Throttled {
-        /// What it asked for, if anything.
+        /// Its Retry-After, if it sent one.
         retry_after: Option<Duration>,
     },
     /// No answer came.
     Failed,
 }
 
-/// What stands in the gate's row.
+/// The gate's row.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct GateState {
-    /// No request before.
+    /// No request is sent before this time.
     pub next_slot: Timestamp,
-    /// Nor before this; in the past when nothing is cooling down.
+    /// Nor before this one; in the past when there is no cool-down.
     pub cooldown_until: Option<Timestamp>,
-    /// Throttled answers since the last good one.
+    /// Throttled answers since the last one that was not.
     pub throttled_in_a_row: u32,
 }
 
@@ -159,10 +159,10 @@ impl Gate {
         })
     }
 
-    /// Waits for the turn, at most `patience`: first within the process, then among all processes, in order.
-    pub async fn acquire(&self, patience: Duration) -> Result<GateLease, GateError> {
-        let held = self.lock.acquire(Instant::now() + patience).await?;
-        // Whoever had the turn before may be farther from the database than we are.
+    /// Waits for the lease, at most `timeout`: first within the process, then among all processes, in order.
+    pub async fn acquire(&self, timeout: Duration) -> Result<GateLease, GateError> {
+        let held = self.lock.acquire(Instant::now() + timeout).await?;
+        // The holder before may be farther from the database than this process.
         let longest = self.settings.slot_step(self.settings.max_slack);
         Ok(GateLease {
             slack: self.settings.slack_for(held.answer_took()),
@@ -193,59 +193,59 @@ impl Gate {
     }
 }
 
-/// The right to be the only one with a connection to arXiv. Dropped: given up at once.
+/// The right to be the only process with a connection to arXiv. Dropped, it is released at once.
 pub struct GateLease {
     held: lock::Held,
     settings: Arc<GateSettings>,
-    /// How long the next slot is good for.
+    /// How long the next slot stays valid.
     slack: Duration,
-    /// When a request of the turn before is over, and an interval since it began, should that have broken off.
+    /// When a request of the lease before is over, and an interval since its start, in case its holder lost the lock.
     others_have_ended: Instant,
     slot_taken: bool,
 }
 
 impl GateLease {
-    /// Waits for the next slot, at most `patience`, and takes it.
+    /// Waits for the next slot, at most `timeout`, and takes it.
     ///
     /// A lock is free as soon as its connection breaks, but its holder takes a moment to notice and to drop its request.
-    /// The row tells that such a request was open, and then its end is waited for as well; so it is on a server that was
+    /// The row says that such a request was open, and then this waits for its end as well. It does the same on a server that was
     /// started since, as after a fail-over: its row may be an old one.
-    pub async fn slot(&mut self, patience: Duration) -> Result<Slot, GateError> {
-        let deadline = Instant::now() + patience;
+    pub async fn slot(&mut self, timeout: Duration) -> Result<Slot, GateError> {
+        let deadline = Instant::now() + timeout;
         loop {
-            // Counted from before the statement: whatever time its commit took is then on the safe side.
+            // Counted from before the statement, so that the time of its commit is included.
             let asked = Instant::now();
             let fresh_until = asked + self.slack;
             let open_is_ours = self.slot_taken || self.others_have_ended <= asked;
             let take = slot::take(self.held.session(), &self.settings, self.slack, open_is_ours);
             if answered(take).await? {
                 self.slot_taken = true;
-                // Should this one be too old already, the next one is good for longer.
+                // If this slot is too old already, the next one is valid for longer.
                 self.slack = self.slack.max(self.settings.slack_for(asked.elapsed()));
                 return Ok(Slot { fresh_until });
             }
-            let ahead = answered(slot::ahead(self.held.session())).await?;
-            let ahead = ahead.ok_or(StorageError::Unreadable)?;
+            let delay = answered(slot::delay(self.held.session())).await?;
+            let delay = delay.ok_or(StorageError::Unreadable)?;
             let left = deadline.saturating_duration_since(Instant::now());
-            if let Some(until) = ahead.until
-                && ahead.cooldown > left
+            if let Some(until) = delay.until
+                && delay.cooldown > left
             {
                 return Err(GateError::CoolingDown {
                     until,
-                    retry_after: ahead.cooldown,
+                    retry_after: delay.cooldown,
                 });
             }
             let others = self.others_have_ended.saturating_duration_since(Instant::now());
-            let others = if ahead.open && !self.slot_taken {
+            let others = if delay.open && !self.slot_taken {
                 others
             } else {
                 Duration::ZERO
             };
-            let wait = ahead.slot.max(ahead.cooldown).max(others);
+            let wait = delay.slot.max(delay.cooldown).max(others);
             if wait > left {
                 return Err(GateError::Busy { retry_after: wait });
             }
-            // A lost lock ends the wait: somebody else's turn may have begun.
+            // A lost lock ends the wait: another process may have the lease.
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 error = self.held.lost() => return Err(error.into()),
@@ -258,17 +258,17 @@ impl GateLease {
         self.held.lost().await
     }
 
-    /// After the request, its connection closed: tells how it went, moves the slot again, ends the turn. Gives the end of
-    /// the cool-down if one is on.
+    /// After the request, its connection closed: records how it went, moves the slot again, and releases the lease. Returns the end of
+    /// the cool-down if there is one.
     pub async fn finish(mut self, outcome: RequestOutcome) -> Result<Option<Timestamp>, StorageError> {
-        let until = answered(slot::settle(self.held.session(), &self.settings, outcome)).await?;
+        let until = answered(slot::record(self.held.session(), &self.settings, outcome)).await?;
         self.held.release().await;
         until.map(from_micros).transpose()
     }
 
-    /// Ends the turn without a request.
+    /// Releases the lease without a request.
     pub async fn release(mut self) {
-        // Should it fail, the next turn waits a little for nothing.
+        // If it fails, the next holder waits a little longer than it needs to.
         if self.slot_taken && answered(slot::give_up(self.held.session())).await.is_err() {
             return;
         }
@@ -276,14 +276,14 @@ impl GateLease {
     }
 }
 
-/// A slot, committed: one request may go out while it is fresh.
+/// A slot, committed: one request may be sent while it is fresh.
 #[derive(Debug)]
 pub struct Slot {
     fresh_until: Instant,
 }
 
 impl Slot {
-    /// False once more than the slack passed: take another slot.
+    /// False once more than the slack has passed: take another slot.
     pub fn is_fresh(&self) -> bool {
         Instant::now() < self.fresh_until
     }

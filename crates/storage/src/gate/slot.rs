@@ -1,4 +1,4 @@
-//! The gate's row: when the next request may go out, and until when everybody cools down. All by the database's clock, read
+//! The gate's row: when the next request may be sent, and until when all processes cool down. All by the database's clock, read
 //! when the statement runs (`now()` would be as old as the transaction, and older than a wait).
 
 use std::time::Duration;
@@ -9,26 +9,27 @@ use sqlx::PgConnection;
 use super::{GateSettings, RequestOutcome};
 use crate::connection::micros;
 
-/// Beyond the interval, a slot this far ahead was not made by a process of ours: the clock was set back. It is not waited for.
+/// A slot that is more than this later than the interval was not written by a process of ours: the clock was set back. It is
+/// ignored.
 const CLOCK_SET_BACK: Duration = Duration::from_mins(1);
 /// 2^20 times the base is beyond every cap.
 const MAX_DOUBLINGS: i32 = 20;
 
-/// What has to be waited for before a slot can be taken.
+/// How long to wait before a slot can be taken.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delay {
     pub(super) slot: Duration,
     pub(super) cooldown: Duration,
     /// The end of the cool-down, if there is one.
     pub(super) until: Option<Timestamp>,
-    /// A request may still be open: the turn before broke off, or it was on another server.
+    /// A request may still be open: the lease before was lost, or it was on another server.
     pub(super) open: bool,
 }
 
 /// Takes the slot if it is due: moves it by the interval and the slack, committed when this returns true. `open_is_ours`: a
-/// request that seems open is this turn's own, or has had its time to end.
+/// request that seems open is this lease's own, or has had enough time to end.
 ///
-/// A server that has taken over (or was started again) may lack the last slots: what it does not know of may be open too.
+/// A server that has taken over (or was started again) may lack the last slots: a request that it does not know may be open too.
 pub(super) async fn take(
     connection: &mut PgConnection,
     settings: &GateSettings,
@@ -52,8 +53,8 @@ pub(super) async fn take(
 }
 
 /// How long until [`take`] can succeed; None if the row is missing.
-pub(super) async fn ahead(connection: &mut PgConnection) -> Result<Option<Delay>, sqlx::Error> {
-    let ahead = sqlx::query_as::<_, (i64, i64, Option<i64>, bool)>(
+pub(super) async fn delay(connection: &mut PgConnection) -> Result<Option<Delay>, sqlx::Error> {
+    let delay = sqlx::query_as::<_, (i64, i64, Option<i64>, bool)>(
         "select (extract(epoch from next_slot - t) * 1000000)::bigint,
                 coalesce((extract(epoch from cooldown_until - t) * 1000000)::bigint, 0),
                 (extract(epoch from cooldown_until) * 1000000)::bigint,
@@ -61,7 +62,7 @@ pub(super) async fn ahead(connection: &mut PgConnection) -> Result<Option<Delay>
          from public.arxiv_gate, clock_timestamp() as t",
     );
     let wait = |micros: i64| Duration::from_micros(u64::try_from(micros).unwrap_or(0));
-    Ok(ahead
+    Ok(delay
         .fetch_optional(connection)
         .await?
         .map(|(slot, cooldown, until, open)| Delay {
@@ -72,20 +73,20 @@ pub(super) async fn ahead(connection: &mut PgConnection) -> Result<Option<Delay>
         }))
 }
 
-/// After a request: moves the slot again (a request may have taken long) and keeps the cool-down. Gives its end (microseconds since 1970) while
-/// it lasts.
-pub(super) async fn settle(
+/// After a request: moves the slot again (a request may have taken long) and stores the cool-down. Returns its end (microseconds
+/// since 1970) while it lasts.
+pub(super) async fn record(
     connection: &mut PgConnection,
     settings: &GateSettings,
     outcome: RequestOutcome,
 ) -> Result<Option<i64>, sqlx::Error> {
-    let (throttled, asked) = match outcome {
+    let (throttled, requested) = match outcome {
         RequestOutcome::Throttled { retry_after } => (Some(true), retry_after.unwrap_or_default()),
         RequestOutcome::Answered => (Some(false), Duration::ZERO),
         RequestOutcome::Failed => (None, Duration::ZERO),
     };
-    // What arXiv asks for can only lengthen our own growing pause, up to the cap; and nothing shortens one that is on.
-    let settle = sqlx::query_as::<_, (Option<i64>,)>(
+    // arXiv's Retry-After can only lengthen our own growing pause, up to the cap; and nothing shortens a pause that has begun.
+    let record = sqlx::query_as::<_, (Option<i64>,)>(
         "update public.arxiv_gate
          set next_slot = greatest(next_slot, clock_timestamp() + $1 * interval '1 microsecond'),
              request_open = false,
@@ -99,15 +100,15 @@ pub(super) async fn settle(
     .bind(throttled)
     .bind(micros(settings.cooldown_base))
     .bind(MAX_DOUBLINGS)
-    .bind(micros(asked))
+    .bind(micros(requested))
     .bind(micros(settings.cooldown_cap));
-    Ok(settle
+    Ok(record
         .fetch_optional(connection)
         .await?
         .and_then(|(until,)| until))
 }
 
-/// No request goes out with the slot that was taken.
+/// No request is sent with the slot that was taken.
 pub(super) async fn give_up(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query("update public.arxiv_gate set request_open = false")
         .execute(connection)

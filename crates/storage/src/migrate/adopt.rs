@@ -2,12 +2,12 @@
 
 use sqlx::PgConnection;
 
-use super::{Progress, Store, patience, roles::Role};
+use super::{Progress, Store, lock_timeout, roles::Role};
 use crate::StorageError;
 
-/// What a column has to be able to hold.
+/// The type that a column needs.
 #[derive(Clone, Copy)]
-enum Holds {
+enum ColumnType {
     /// 16 bits or more.
     Small,
     /// 32 bits or more.
@@ -17,7 +17,7 @@ enum Holds {
     Text,
 }
 
-impl Holds {
+impl ColumnType {
     /// The type to change to, if `current` (by `format_type` without modifiers) is too narrow; None when it will do.
     fn widening(self, current: &str) -> Result<Option<&'static str>, ()> {
         match (self, current) {
@@ -33,23 +33,23 @@ impl Holds {
     }
 }
 
-const QUERIES: [(&str, Holds); 7] = [
-    ("id", Holds::Integer),
-    ("query_id", Holds::Big),
-    ("timestamp", Holds::Big),
-    ("status", Holds::Small),
-    ("num_results", Holds::Integer),
-    ("num_entries", Holds::Small),
-    ("query", Holds::Text),
+const QUERIES: [(&str, ColumnType); 7] = [
+    ("id", ColumnType::Integer),
+    ("query_id", ColumnType::Big),
+    ("timestamp", ColumnType::Big),
+    ("status", ColumnType::Small),
+    ("num_results", ColumnType::Integer),
+    ("num_entries", ColumnType::Small),
+    ("query", ColumnType::Text),
 ];
-const RESULTS: [(&str, Holds); 7] = [
-    ("id", Holds::Integer),
-    ("query_id", Holds::Big),
-    ("timestamp", Holds::Big),
-    ("result_number", Holds::Small),
-    ("author", Holds::Text),
-    ("title", Holds::Text),
-    ("journal", Holds::Text),
+const RESULTS: [(&str, ColumnType); 7] = [
+    ("id", ColumnType::Integer),
+    ("query_id", ColumnType::Big),
+    ("timestamp", ColumnType::Big),
+    ("result_number", ColumnType::Small),
+    ("author", ColumnType::Text),
+    ("title", ColumnType::Text),
+    ("journal", ColumnType::Text),
 ];
 
 /// Brings the store's table to our columns if it is there.
@@ -58,7 +58,7 @@ pub(super) async fn adopt(
     store: Store,
     progress: Progress<'_>,
 ) -> Result<(), StorageError> {
-    let (table, needed) = match store {
+    let (table, columns_needed) = match store {
         Store::Queries => ("queries", QUERIES),
         Store::Results => ("results", RESULTS),
         Store::Sequence | Store::Upstream => return Ok(()),
@@ -68,13 +68,13 @@ pub(super) async fn adopt(
         return Ok(());
     }
     let mut changes = Vec::new();
-    for (column, holds) in needed {
+    for (column, needed) in columns_needed {
         let Some((_, current)) = columns.iter().find(|(name, _)| name == column) else {
             return Err(StorageError::migration(format!(
                 "the table {table} is there but has no column {column}"
             )));
         };
-        match holds.widening(current) {
+        match needed.widening(current) {
             Ok(None) => {}
             Ok(Some(wider)) => {
                 progress(&format!("{table}.{column}: {current} becomes {wider}"));
@@ -101,22 +101,22 @@ pub(super) async fn adopt(
             "alter table public.{table} alter column recorded_at set default clock_timestamp();"
         ));
     }
-    // What arXiv tells of a paper beside what the existing service keeps, and whose a query is.
-    let further = match store {
+    // What arXiv says about a paper and the existing service does not keep, and the object that a query belongs to.
+    let added = match store {
         Store::Results => ["arxiv_id", "categories"],
         _ => ["object_namespace", "object_name"],
     };
-    for column in further {
+    for column in added {
         if !has(column) {
             changes.push(format!("alter table public.{table} add column {column} text;"));
         }
     }
-    changes.extend(disown(connection, table, progress).await?);
+    changes.extend(take_ownership(connection, table, progress).await?);
     if changes.is_empty() {
         return Ok(());
     }
     progress(&format!("{table}: adopting the existing table"));
-    patience::change(
+    lock_timeout::change(
         connection,
         &format!("table {table}"),
         &changes.join("\n"),
@@ -134,8 +134,9 @@ async fn columns(connection: &mut PgConnection, table: &str) -> Result<Vec<(Stri
     Ok(columns.bind(table).fetch_all(connection).await?)
 }
 
-/// Takes a table over from a process' user: an owner has all rights. The user keeps what it needs in the same moment.
-async fn disown(
+/// Makes us the owner of a table that belongs to the user of a process, since an owner has all rights. That user keeps the rights
+/// that it needs, in the same transaction.
+async fn take_ownership(
     connection: &mut PgConnection,
     table: &str,
     progress: Progress<'_>,
@@ -165,21 +166,21 @@ async fn disown(
 
 #[cfg(test)]
 mod tests {
-    use super::Holds;
+    use super::ColumnType;
 
     #[test]
-    fn widening() {
-        for (holds, current, expected) in [
-            (Holds::Small, "smallint", Ok(None)),
-            (Holds::Small, "integer", Ok(None)),
-            (Holds::Integer, "smallint", Ok(Some("integer"))),
-            (Holds::Integer, "bigint", Ok(None)),
-            (Holds::Big, "integer", Ok(Some("bigint"))),
-            (Holds::Text, "character varying", Ok(Some("text"))),
-            (Holds::Text, "integer", Err(())),
-            (Holds::Big, "numeric", Err(())),
+    fn column_type_is_widened_only_when_too_narrow() {
+        for (needed, current, expected) in [
+            (ColumnType::Small, "smallint", Ok(None)),
+            (ColumnType::Small, "integer", Ok(None)),
+            (ColumnType::Integer, "smallint", Ok(Some("integer"))),
+            (ColumnType::Integer, "bigint", Ok(None)),
+            (ColumnType::Big, "integer", Ok(Some("bigint"))),
+            (ColumnType::Text, "character varying", Ok(Some("text"))),
+            (ColumnType::Text, "integer", Err(())),
+            (ColumnType::Big, "numeric", Err(())),
         ] {
-            assert_eq!(holds.widening(current), expected, "{current}");
+            assert_eq!(needed.widening(current), expected, "{current}");
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) async fn connect(url: &str, store: Store) -> Result<Self, StorageError> {
-        // Building an index may take as long as it takes; what must not wait long says so itself.
+        // Building an index may take any time; steps that must not wait long set their own limit.
         let mut settings = session_settings(Duration::ZERO).to_vec();
         settings.retain(|(name, _)| !name.starts_with("idle_"));
         let options = options(url)?.application_name("arxiv-migrate").options(settings);
@@ -48,8 +48,8 @@ impl Database {
         self.identity == other.identity
     }
 
-    /// Waits for its turn among migrations. By asking again, not by a blocking call: that one's snapshot would be waited for
-    /// by the other's `create index concurrently`, which is a deadlock.
+    /// Waits for other migrations. By asking again, not by a blocking call: `create index concurrently` of the other migration would
+    /// wait for the snapshot of that call, which is a deadlock.
     pub(super) async fn lock(&mut self) -> Result<(), StorageError> {
         loop {
             let lock = sqlx::query_scalar::<_, bool>("select pg_try_advisory_lock($1, $2)")

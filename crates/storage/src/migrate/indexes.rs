@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{Progress, Store, sql::explained};
+use super::{Progress, Store, files::migration_error};
 use crate::{
     StorageError,
     text_search::{CATEGORIES, vector},
 };
 
-/// An index for words and categories, known by its name: what it is made of are expressions.
+/// An index for words and categories, identified by its name, as it consists of expressions.
 struct WordIndex {
     name: &'static str,
     table: &'static str,
@@ -18,7 +18,7 @@ struct WordIndex {
     expressions: String,
 }
 
-/// The indexes that readers find words by.
+/// The indexes for full-text search.
 fn word_indexes(store: Store) -> Vec<WordIndex> {
     match store {
         Store::Queries => vec![WordIndex {
@@ -41,7 +41,7 @@ fn word_indexes(store: Store) -> Vec<WordIndex> {
     }
 }
 
-/// An index that has to be there, under this name or another.
+/// An index that has to exist, under this name or another.
 struct Index {
     name: &'static str,
     table: &'static str,
@@ -51,7 +51,7 @@ struct Index {
     predicate: Option<&'static str>,
 }
 
-/// One row for each object; no number for two objects; what is read by.
+/// One row for each object; no query id for two objects; and indexes for reads.
 const QUERIES: [Index; 6] = [
     Index {
         name: "queries_query_uid_idx",
@@ -187,12 +187,12 @@ impl WordIndex {
             self.name, self.table, self.expressions
         );
         run(connection, &step, sql).await?;
-        // How common a word is, is known only from now on, and decides how it is looked for.
+        // From now on the planner knows how common a word is, which decides how it searches.
         run(connection, &step, format!("analyze public.{}", self.table)).await
     }
 }
 
-/// Left over by a build that was interrupted: it costs every write and serves no read.
+/// An interrupted build left an index that slows every write and serves no read.
 async fn drop_left_over(
     connection: &mut PgConnection,
     name: &str,
@@ -204,9 +204,9 @@ async fn drop_left_over(
     run(connection, step, drop).await
 }
 
-/// An index as it stands.
+/// An index that exists.
 #[derive(sqlx::FromRow)]
-struct Standing {
+struct Existing {
     name: String,
     valid: bool,
     unique: bool,
@@ -220,12 +220,12 @@ impl Index {
         connection: &mut PgConnection,
         progress: Progress<'_>,
     ) -> Result<(), StorageError> {
-        let standing = self.standing(connection).await?;
-        if standing.iter().any(|index| self.is_served_by(index)) {
+        let existing = self.existing(connection).await?;
+        if existing.iter().any(|index| self.is_served_by(index)) {
             return Ok(());
         }
         let step = format!("index {}", self.name);
-        match standing.iter().find(|index| index.name == self.name) {
+        match existing.iter().find(|index| index.name == self.name) {
             Some(index) if index.valid => {
                 return Err(StorageError::migration(format!(
                     "{step} is there already, but defined otherwise"
@@ -239,11 +239,11 @@ impl Index {
     }
 
     /// Whether a valid index does what this one is for.
-    fn is_served_by(&self, index: &Standing) -> bool {
+    fn is_served_by(&self, index: &Existing) -> bool {
         let same_columns = if self.unique {
             index.columns.len() == self.columns.len()
         } else {
-            // Further columns don't keep an index from finding by its first ones.
+            // Further columns do not prevent a search by the first ones.
             index.columns.len() >= self.columns.len()
         };
         index.valid
@@ -257,9 +257,9 @@ impl Index {
                 .all(|(ours, theirs)| theirs.as_deref() == Some(ours))
     }
 
-    async fn standing(&self, connection: &mut PgConnection) -> Result<Vec<Standing>, StorageError> {
+    async fn existing(&self, connection: &mut PgConnection) -> Result<Vec<Existing>, StorageError> {
         // "valid" is only what may be relied on: B-trees, checked at once (a deferred unique index is no arbiter of conflicts).
-        let standing = sqlx::query_as(
+        let existing = sqlx::query_as(
             "select c.relname::text as name, i.indisvalid and i.indisready and i.indimmediate and am.amname = 'btree' as valid,
                     i.indisunique as unique, pg_get_expr(i.indpred, i.indrelid) as predicate,
                     array(select a.attname::text from generate_series(0, i.indnkeyatts - 1) k
@@ -269,7 +269,7 @@ impl Index {
              join pg_class t on t.oid = i.indrelid join pg_namespace n on n.oid = t.relnamespace
              where n.nspname = 'public' and t.relname = $1",
         );
-        Ok(standing.bind(self.table).fetch_all(connection).await?)
+        Ok(existing.bind(self.table).fetch_all(connection).await?)
     }
 
     fn definition(&self) -> String {
@@ -286,10 +286,10 @@ impl Index {
     }
 }
 
-/// Concurrent builds cannot be in a transaction; they wait for others' transactions, and hold nobody up meanwhile.
+/// Concurrent builds cannot be in a transaction; they wait for others' transactions, and block none meanwhile.
 async fn run(connection: &mut PgConnection, step: &str, sql: String) -> Result<(), StorageError> {
     match sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await {
         Ok(_) => Ok(()),
-        Err(error) => Err(explained(step, error)),
+        Err(error) => Err(migration_error(step, error)),
     }
 }

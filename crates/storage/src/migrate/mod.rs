@@ -1,18 +1,18 @@
 //! Prepares the databases: run with the owner's credential as a step of its own.
 //!
-//! What plain SQL files can do stands in `migrations/`, one folder a store. Around them go stages that look at what is there
-//! and change only what differs, so that they may run again, and on tables that the existing service made and writes to.
-//! The stores may be in one to four databases; each database is done under a lock of its own.
+//! The SQL files are in `migrations/`, one folder for each store. Other stages read the database's catalogue and change only what
+//! differs, so that they may run again, and on tables that the existing service made and writes to.
+//! The stores may be in one to four databases; each database is migrated under a lock of its own.
 
 mod adopt;
 mod database;
+mod files;
 mod grants;
 mod indexes;
-mod numbers;
-mod patience;
+mod lock_timeout;
 mod retention;
 mod roles;
-mod sql;
+mod sequence;
 mod triggers;
 
 use self::database::Database;
@@ -50,7 +50,7 @@ pub struct RolePasswords {
     pub arxiv_upstream: Option<String>,
 }
 
-/// What is told of each step, a line each.
+/// Receives a line for each step.
 pub(crate) type Progress<'a> = &'a (dyn Fn(&str) + Sync);
 
 /// A logical store.
@@ -65,14 +65,14 @@ enum Store {
 /// Brings all stores to this version: new ones, those of the existing service (which may go on writing), and our own.
 /// May be run again, and by several at once. `progress` gets a line for each step.
 pub async fn run(settings: &MigrateSettings, progress: &(dyn Fn(&str) + Sync)) -> Result<(), StorageError> {
-    let places = [
+    let urls = [
         (Store::Sequence, &settings.sequence_url),
         (Store::Upstream, &settings.upstream_url),
         (Store::Queries, &settings.queries_url),
         (Store::Results, &settings.results_url),
     ];
     let mut databases: Vec<Database> = Vec::new();
-    for (store, url) in places {
+    for (store, url) in urls {
         let mut database = Database::connect(url, store).await?;
         match databases.iter_mut().find(|known| known.is_same(&database)) {
             Some(known) => known.stores.append(&mut database.stores),
@@ -85,7 +85,7 @@ pub async fn run(settings: &MigrateSettings, progress: &(dyn Fn(&str) + Sync)) -
         migrate(database, settings, progress).await?;
         database.unlock().await?;
     }
-    numbers::raise(&mut databases, progress).await?;
+    sequence::raise(&mut databases, progress).await?;
     progress("all databases are ready");
     Ok(())
 }
@@ -107,13 +107,13 @@ async fn migrate(
     for store in stores.iter() {
         adopt::adopt(connection, *store, progress).await?;
         progress(&format!("{name}: tables of {store:?}"));
-        sql::apply(connection, *store).await?;
+        files::apply(connection, *store).await?;
         triggers::ensure(connection, *store, progress).await?;
         indexes::ensure(connection, *store, progress).await?;
     }
     if stores.contains(&Store::Queries) {
-        retention::settle(connection, settings.retention_days, progress).await?;
+        retention::apply(connection, settings.retention_days, progress).await?;
     }
     progress(&format!("{name}: rights"));
-    grants::settle(connection, stores, progress).await
+    grants::apply(connection, stores, progress).await
 }

@@ -1,4 +1,4 @@
-//! How long rows of objects are kept: written down in the database by its owner, so that whoever records can delete no more.
+//! How long rows of objects are kept: stored in the database by its owner, so that a user that records cannot delete more.
 
 use sqlx::PgConnection;
 
@@ -6,7 +6,7 @@ use super::{Progress, indexes};
 use crate::StorageError;
 
 /// Sets the age in days, or that there is none.
-pub(super) async fn settle(
+pub(super) async fn apply(
     connection: &mut PgConnection,
     days: Option<i32>,
     progress: Progress<'_>,
@@ -14,7 +14,7 @@ pub(super) async fn settle(
     let before = sqlx::query_scalar::<_, i32>("select days from public.arxiv_retention");
     let before = before.fetch_optional(&mut *connection).await?;
     if let Some(days) = days {
-        // The oldest rows are found by it. Without an age nobody looks for them; an index that is there does little harm.
+        // It finds the oldest rows. Without an age they are not searched; an index that exists already does little harm.
         indexes::ensure_by_age(connection, progress).await?;
         if before != Some(days) {
             progress(&format!("rows of objects are kept for {days} days"));

@@ -3,7 +3,7 @@
 use postgres_protocol::password::scram_sha_256;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{Progress, RolePasswords, Store, sql::explained};
+use super::{Progress, RolePasswords, Store, files::migration_error};
 use crate::StorageError;
 
 /// A user of one of the processes.
@@ -106,6 +106,6 @@ async fn create(
         Some("42501") => Err(StorageError::migration(format!(
             "the user {name} does not exist and this owner may not create users: create it, or give the owner CREATEROLE"
         ))),
-        _ => Err(explained(&format!("user {name}"), error)),
+        _ => Err(migration_error(&format!("user {name}"), error)),
     }
 }

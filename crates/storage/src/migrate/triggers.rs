@@ -2,10 +2,10 @@
 
 use sqlx::PgConnection;
 
-use super::{Progress, Store, patience};
+use super::{Progress, Store, lock_timeout};
 use crate::StorageError;
 
-/// Makes the store's trigger if it is missing: whoever deletes or changes results begins a new epoch.
+/// Makes the store's trigger if it is missing: a transaction that deletes or changes results starts a new epoch.
 pub(super) async fn ensure(
     connection: &mut PgConnection,
     store: Store,
@@ -14,15 +14,15 @@ pub(super) async fn ensure(
     if store != Store::Results {
         return Ok(());
     }
-    let standing = sqlx::query_scalar::<_, bool>(
+    let existing = sqlx::query_scalar::<_, bool>(
         "select exists (select from pg_trigger where tgrelid = 'public.results'::regclass and tgname = 'results_changed'
            and tgenabled in ('O', 'A'))",
     );
-    if standing.fetch_one(&mut *connection).await? {
+    if existing.fetch_one(&mut *connection).await? {
         return Ok(());
     }
     progress("trigger results_changed: making");
-    patience::change(
+    lock_timeout::change(
         connection,
         "trigger results_changed",
         "drop trigger if exists results_changed on public.results;

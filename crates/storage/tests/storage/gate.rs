@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use crate::setup::{Server, address_of, eventually};
 
 const INTERVAL: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const SOON: Duration = Duration::from_secs(20);
 /// Sessions that hold the gate's lock, or wait for it.
 const HOLDERS: &str = "select count(*) from pg_locks where locktype = 'advisory' and granted";
@@ -50,7 +50,7 @@ async fn now(server: &Server) -> Timestamp {
 /// The first of a few slots that is fresh: on a busy machine an answer may take longer than it is good for.
 async fn fresh_slot(turn: &mut GateLease) -> Slot {
     for _ in 0..5 {
-        let slot = turn.slot(PATIENCE).await.unwrap();
+        let slot = turn.slot(TIMEOUT).await.unwrap();
         if slot.is_fresh() {
             return slot;
         }
@@ -60,8 +60,8 @@ async fn fresh_slot(turn: &mut GateLease) -> Slot {
 
 /// A request: waits for turn and slot, "asks", and tells when by the database's clock.
 async fn request(gate: &Gate, server: &Server) -> (Timestamp, Timestamp) {
-    let mut turn = gate.acquire(PATIENCE).await.unwrap();
-    while !turn.slot(PATIENCE).await.unwrap().is_fresh() {}
+    let mut turn = gate.acquire(TIMEOUT).await.unwrap();
+    while !turn.slot(TIMEOUT).await.unwrap().is_fresh() {}
     let began = now(server).await;
     let ended = now(server).await;
     turn.finish(RequestOutcome::Answered).await.unwrap();
@@ -69,7 +69,7 @@ async fn request(gate: &Gate, server: &Server) -> (Timestamp, Timestamp) {
 }
 
 #[tokio::test]
-async fn processes_never_overlap_and_keep_the_interval() {
+async fn gate_keeps_interval_and_exclusion_between_processes() {
     let server = Server::migrated().await;
     let gates = [gate(&server), gate(&server), gate(&server)];
     let requests = (0..18).map(|n| request(&gates[n % 3], &server));
@@ -89,15 +89,15 @@ async fn processes_never_overlap_and_keep_the_interval() {
 }
 
 #[tokio::test]
-async fn within_a_process_the_first_is_the_first() {
+async fn gate_serves_callers_of_one_process_in_order() {
     let server = Server::migrated().await;
     let gate = gate(&server);
-    let turn = gate.acquire(PATIENCE).await.unwrap();
+    let turn = gate.acquire(TIMEOUT).await.unwrap();
     let order = std::sync::Mutex::new(Vec::new());
     let waiters = (0..6).map(|n| {
         let (gate, order) = (&gate, &order);
         async move {
-            let turn = gate.acquire(PATIENCE).await.unwrap();
+            let turn = gate.acquire(TIMEOUT).await.unwrap();
             order.lock().unwrap().push(n);
             turn.release().await;
         }
@@ -107,11 +107,11 @@ async fn within_a_process_the_first_is_the_first() {
 }
 
 #[tokio::test]
-async fn a_killed_holder_frees_the_gate_and_knows_it() {
+async fn gate_is_free_and_lease_is_lost_when_holder_is_killed() {
     let server = Server::migrated().await;
     let (first, second) = (gate(&server), gate(&server));
-    let mut turn = first.acquire(PATIENCE).await.unwrap();
-    turn.slot(PATIENCE).await.unwrap();
+    let mut turn = first.acquire(TIMEOUT).await.unwrap();
+    turn.slot(TIMEOUT).await.unwrap();
     let kill = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted";
     server.value::<bool>("postgres", kill).await;
     let killed = Instant::now();
@@ -123,29 +123,29 @@ async fn a_killed_holder_frees_the_gate_and_knows_it() {
     // The lost turn cannot end as if nothing had happened.
     assert!(turn.finish(RequestOutcome::Answered).await.is_err());
 
-    let mut next = timeout(SOON, second.acquire(PATIENCE)).await.unwrap().unwrap();
-    next.slot(PATIENCE).await.unwrap();
+    let mut next = timeout(SOON, second.acquire(TIMEOUT)).await.unwrap().unwrap();
+    next.slot(TIMEOUT).await.unwrap();
     next.release().await;
-    first.acquire(PATIENCE).await.unwrap().release().await;
+    first.acquire(TIMEOUT).await.unwrap().release().await;
 }
 
 /// The lock is free the moment its connection breaks, and its holder learns of it later: the next one has to wait for that.
 #[tokio::test]
-async fn after_a_break_the_next_request_waits_until_the_one_before_is_dropped() {
+async fn slot_waits_for_previous_request_when_its_lock_was_lost() {
     let server = Server::migrated().await;
     let (first, second) = (gate(&server), gate(&server));
-    let mut turn = first.acquire(PATIENCE).await.unwrap();
-    turn.slot(PATIENCE).await.unwrap();
+    let mut turn = first.acquire(TIMEOUT).await.unwrap();
+    turn.slot(TIMEOUT).await.unwrap();
     let waiting = tokio::spawn(async move {
-        let mut turn = second.acquire(PATIENCE).await.unwrap();
+        let mut turn = second.acquire(TIMEOUT).await.unwrap();
         let entered = Instant::now();
-        turn.slot(PATIENCE).await.unwrap();
+        turn.slot(TIMEOUT).await.unwrap();
         let took = Instant::now();
         turn.finish(RequestOutcome::Answered).await.unwrap();
         // Only after a break: the turn before ended as it should.
-        let mut turn = second.acquire(PATIENCE).await.unwrap();
+        let mut turn = second.acquire(TIMEOUT).await.unwrap();
         let again = Instant::now();
-        turn.slot(PATIENCE).await.unwrap();
+        turn.slot(TIMEOUT).await.unwrap();
         turn.release().await;
         (entered, took, again.elapsed())
     });
@@ -169,10 +169,10 @@ async fn after_a_break_the_next_request_waits_until_the_one_before_is_dropped() 
 }
 
 #[tokio::test]
-async fn a_hanging_server_is_noticed() {
+async fn lease_is_lost_when_server_hangs() {
     let server = Server::migrated().await;
     let gate = gate(&server);
-    let mut turn = gate.acquire(PATIENCE).await.unwrap();
+    let mut turn = gate.acquire(TIMEOUT).await.unwrap();
     server.postgres.freeze();
     let lost = timeout(SOON, turn.lost()).await;
     server.postgres.thaw();
@@ -180,12 +180,12 @@ async fn a_hanging_server_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_dropped_turn_and_an_abandoned_waiter_leave_nothing() {
+async fn gate_is_free_when_lease_or_waiter_is_dropped() {
     let server = Server::migrated().await;
     let (first, second) = (gate(&server), gate(&server));
-    let turn = first.acquire(PATIENCE).await.unwrap();
+    let turn = first.acquire(TIMEOUT).await.unwrap();
     {
-        let mut waiting = Box::pin(second.acquire(PATIENCE));
+        let mut waiting = Box::pin(second.acquire(TIMEOUT));
         let waits = eventually("it waits", async || {
             server.value::<i64>("postgres", WAITERS).await == 1
         });
@@ -208,10 +208,10 @@ async fn a_dropped_turn_and_an_abandoned_waiter_leave_nothing() {
 }
 
 #[tokio::test]
-async fn patience_bounds_every_wait() {
+async fn gate_waits_are_bounded_by_timeout() {
     let server = Server::migrated().await;
     let (first, second) = (gate(&server), gate(&server));
-    let turn = first.acquire(PATIENCE).await.unwrap();
+    let turn = first.acquire(TIMEOUT).await.unwrap();
     let short = Duration::from_millis(200);
     // In the process' queue, and in everybody's.
     for gate in [&first, &second] {
@@ -229,8 +229,8 @@ async fn patience_bounds_every_wait() {
         ..settings(&server)
     })
     .unwrap();
-    let mut turn = slow.acquire(PATIENCE).await.unwrap();
-    turn.slot(PATIENCE).await.unwrap();
+    let mut turn = slow.acquire(TIMEOUT).await.unwrap();
+    turn.slot(TIMEOUT).await.unwrap();
     let began = Instant::now();
     let GateError::Busy { retry_after } = turn.slot(short).await.unwrap_err() else {
         panic!("another error")
@@ -243,14 +243,14 @@ async fn patience_bounds_every_wait() {
 }
 
 #[tokio::test]
-async fn a_slot_goes_stale() {
+async fn slot_is_stale_after_slack() {
     let server = Server::migrated().await;
     let gate = Gate::new(GateSettings {
         slack: Duration::from_millis(100),
         ..settings(&server)
     })
     .unwrap();
-    let mut turn = gate.acquire(PATIENCE).await.unwrap();
+    let mut turn = gate.acquire(TIMEOUT).await.unwrap();
     let slot = fresh_slot(&mut turn).await;
     eventually("it is stale", async || !slot.is_fresh()).await;
     let began = now(&server).await;
@@ -269,7 +269,7 @@ async fn a_slot_goes_stale() {
 
 /// Its answer alone takes longer than a slot is good for with a database nearby.
 #[tokio::test]
-async fn a_slot_of_a_database_far_away_is_good_for_longer() {
+async fn slot_is_fresh_for_longer_when_database_is_distant() {
     let server = Server::migrated().await;
     let way = Proxy::start(address_of(&server.postgres)).await.unwrap();
     let gate = Gate::new(GateSettings {
@@ -281,7 +281,7 @@ async fn a_slot_of_a_database_far_away_is_good_for_longer() {
     let delay = Duration::from_millis(60);
     way.set(ProxyMode::Slow(delay));
     for _ in 0..2 {
-        let mut turn = gate.acquire(PATIENCE).await.unwrap();
+        let mut turn = gate.acquire(TIMEOUT).await.unwrap();
         let asked = now(&server).await;
         fresh_slot(&mut turn).await;
         // And the next one is as much farther.
@@ -292,7 +292,7 @@ async fn a_slot_of_a_database_far_away_is_good_for_longer() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_set_back_does_not_stop_the_gate() {
+async fn gate_continues_when_clock_is_set_back() {
     let server = Server::migrated().await;
     server
         .execute(
@@ -300,13 +300,13 @@ async fn a_clock_that_was_set_back_does_not_stop_the_gate() {
             "update arxiv_gate set next_slot = now() + interval '1 year'",
         )
         .await;
-    let mut turn = gate(&server).acquire(PATIENCE).await.unwrap();
+    let mut turn = gate(&server).acquire(TIMEOUT).await.unwrap();
     turn.slot(SOON).await.unwrap();
     turn.release().await;
 }
 
 #[tokio::test]
-async fn the_cool_down_is_everybodys_and_grows() {
+async fn cool_down_is_shared_and_grows() {
     let server = Server::migrated().await;
     let (first, second) = (gate(&server), gate(&server));
     let throttled = |retry_after| RequestOutcome::Throttled { retry_after };
@@ -321,8 +321,8 @@ async fn the_cool_down_is_everybodys_and_grows() {
     ];
     let mut told = 0;
     for (n, (outcome, pause)) in cases.into_iter().enumerate() {
-        let mut turn = first.acquire(PATIENCE).await.unwrap();
-        turn.slot(PATIENCE).await.unwrap();
+        let mut turn = first.acquire(TIMEOUT).await.unwrap();
+        turn.slot(TIMEOUT).await.unwrap();
         let began = now(&server).await;
         let until = turn.finish(outcome).await.unwrap().expect("cooling down");
         let ended = now(&server).await;
@@ -337,17 +337,17 @@ async fn the_cool_down_is_everybodys_and_grows() {
         );
 
         // The other process knows, and asks only after it.
-        let mut turn = second.acquire(PATIENCE).await.unwrap();
+        let mut turn = second.acquire(TIMEOUT).await.unwrap();
         match turn.slot(Duration::ZERO).await {
             Err(GateError::CoolingDown { until: end, .. }) => {
                 assert_eq!(end, until);
                 told += 1;
-                turn.slot(PATIENCE).await.unwrap();
+                turn.slot(TIMEOUT).await.unwrap();
             }
             // This machine was slower than a short pause, or it ended just now.
             Ok(_) => {}
             Err(GateError::Busy { .. }) => {
-                turn.slot(PATIENCE).await.unwrap();
+                turn.slot(TIMEOUT).await.unwrap();
             }
             other => panic!("{other:?}"),
         }
@@ -357,20 +357,20 @@ async fn the_cool_down_is_everybodys_and_grows() {
     assert!(told > 0, "nobody was told");
     // No answer changes nothing; a good one ends the row.
     for (outcome, in_a_row) in [(RequestOutcome::Failed, 5), (RequestOutcome::Answered, 0)] {
-        let mut turn = second.acquire(PATIENCE).await.unwrap();
-        turn.slot(PATIENCE).await.unwrap();
+        let mut turn = second.acquire(TIMEOUT).await.unwrap();
+        turn.slot(TIMEOUT).await.unwrap();
         assert_eq!(turn.finish(outcome).await.unwrap(), None);
         assert_eq!(first.state().await.unwrap().throttled_in_a_row, in_a_row);
     }
 }
 
 #[tokio::test]
-async fn turns_can_be_spawned() {
+async fn lease_can_be_sent_to_another_task() {
     let server = Server::migrated().await;
     let gate = gate(&server);
     tokio::spawn(async move {
-        let mut turn = gate.acquire(PATIENCE).await.unwrap();
-        turn.slot(PATIENCE).await.unwrap();
+        let mut turn = gate.acquire(TIMEOUT).await.unwrap();
+        turn.slot(TIMEOUT).await.unwrap();
         tokio::select! {
             error = turn.lost() => panic!("{error}"),
             () = tokio::task::yield_now() => {}

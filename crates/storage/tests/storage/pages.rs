@@ -59,7 +59,7 @@ fn pages(server: &Server) -> Pages {
 }
 
 #[tokio::test]
-async fn the_first_page_wins_and_reads_as_it_was_written() {
+async fn page_of_first_writer_is_kept_and_read_unchanged() {
     let server = Server::migrated().await;
     let pages = pages(&server);
     // Longer than an index entry may be.
@@ -95,7 +95,7 @@ async fn the_first_page_wins_and_reads_as_it_was_written() {
 }
 
 #[tokio::test]
-async fn a_page_with_a_short_life_is_replaced_after_it() {
+async fn page_is_replaced_after_it_expires() {
     let server = Server::migrated().await;
     let pages = pages(&server);
     let key = key("ti:nothing", 0);
@@ -112,7 +112,7 @@ async fn a_page_with_a_short_life_is_replaced_after_it() {
 }
 
 #[tokio::test]
-async fn old_days_and_the_oldest_bytes_are_pruned() {
+async fn pages_of_old_days_and_beyond_size_are_pruned() {
     let server = Server::migrated().await;
     let pages = pages(&server);
     let yesterday = PageKey {
@@ -156,7 +156,7 @@ async fn old_days_and_the_oldest_bytes_are_pruned() {
 
 /// A refreshed page is for those who come later; who went on with the one before finds that.
 #[tokio::test]
-async fn an_edition_is_for_the_same_readers_whatever_comes_later() {
+async fn page_version_is_stable_when_later_versions_are_stored() {
     let server = Server::migrated().await;
     let pages = pages(&server);
     let (newest, before_all) = (key("ti:x", 0), pages.now().await.unwrap());

@@ -1,14 +1,14 @@
-//! Rights: what each user needs, and nothing else. Compared with what stands there, so that a second run changes nothing.
+//! Rights: those that each user needs, and no others. Compared with the existing ones, so that a second run changes nothing.
 
-mod standing;
-mod wanted;
+mod desired;
+mod existing;
 
 use std::collections::BTreeSet;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use self::standing::Standing;
-use super::{Progress, Store, sql::explained};
+use self::existing::Existing;
+use super::{Progress, Store, files::migration_error};
 use crate::StorageError;
 
 /// Sequences that fill columns of the public table `$1` (serial or not), quoted.
@@ -29,17 +29,17 @@ struct Right {
     privilege: String,
 }
 
-/// Grants what is missing and revokes what is beyond, in one transaction: nobody who writes meanwhile notices.
-pub(super) async fn settle(
+/// Grants missing rights and revokes superfluous ones, in one transaction: a user that writes meanwhile does not notice.
+pub(super) async fn apply(
     connection: &mut PgConnection,
     stores: &[Store],
     progress: Progress<'_>,
 ) -> Result<(), StorageError> {
-    let wanted = wanted::rights(connection, stores).await?;
-    let before = standing::rights(connection).await?;
-    let mut statements = standing::defaults(connection).await?;
-    statements.extend(standing::memberships(connection).await?);
-    for Standing {
+    let desired = desired::rights(connection, stores).await?;
+    let before = existing::rights(connection).await?;
+    let mut statements = existing::defaults(connection).await?;
+    statements.extend(existing::memberships(connection).await?);
+    for Existing {
         right,
         grantable,
         revocable,
@@ -53,7 +53,7 @@ pub(super) async fn settle(
         if !revocable {
             continue;
         }
-        if !wanted.contains(right) {
+        if !desired.contains(right) {
             statements.push(format!("revoke {privilege} on {object} from {grantee} cascade"));
         } else if *grantable {
             statements.push(format!(
@@ -61,8 +61,8 @@ pub(super) async fn settle(
             ));
         }
     }
-    let held: BTreeSet<&Right> = before.iter().map(|standing| &standing.right).collect();
-    for right in wanted.iter().filter(|right| !held.contains(right)) {
+    let held: BTreeSet<&Right> = before.iter().map(|existing| &existing.right).collect();
+    for right in desired.iter().filter(|right| !held.contains(right)) {
         let Right {
             object,
             grantee,
@@ -71,12 +71,12 @@ pub(super) async fn settle(
         statements.push(format!("grant {privilege} on {object} to {grantee}"));
     }
     if !statements.is_empty() {
-        apply(connection, &statements, progress).await?;
+        execute(connection, &statements, progress).await?;
     }
-    verify(connection, &wanted, progress).await
+    verify(connection, &desired, progress).await
 }
 
-async fn apply(
+async fn execute(
     connection: &mut PgConnection,
     statements: &[String],
     progress: Progress<'_>,
@@ -87,24 +87,24 @@ async fn apply(
         let done = sqlx::raw_sql(AssertSqlSafe(statement.as_str()))
             .execute(&mut *transaction)
             .await;
-        done.map_err(|error| explained(statement, error))?;
+        done.map_err(|error| migration_error(statement, error))?;
     }
     Ok(transaction.commit().await?)
 }
 
-/// What is missing is an error; what could not be taken away (it is not the owner's to take) is told.
+/// A missing right is an error; a right that could not be revoked (the owner may not do that) is reported.
 async fn verify(
     connection: &mut PgConnection,
-    wanted: &BTreeSet<Right>,
+    desired: &BTreeSet<Right>,
     progress: Progress<'_>,
 ) -> Result<(), StorageError> {
-    let after = standing::rights(connection).await?;
-    let held: BTreeSet<&Right> = after.iter().map(|standing| &standing.right).collect();
+    let after = existing::rights(connection).await?;
+    let held: BTreeSet<&Right> = after.iter().map(|existing| &existing.right).collect();
     if let Some(Right {
         object,
         grantee,
         privilege,
-    }) = wanted.iter().find(|right| !held.contains(right))
+    }) = desired.iter().find(|right| !held.contains(right))
     {
         return Err(StorageError::migration(format!(
             "this owner cannot grant {privilege} on {object} to {grantee}"
@@ -114,13 +114,13 @@ async fn verify(
         object,
         grantee,
         privilege,
-    } in held.into_iter().filter(|right| !wanted.contains(right))
+    } in held.into_iter().filter(|right| !desired.contains(right))
     {
         progress(&format!(
             "warning: {grantee} keeps {privilege} on {object}, which this owner cannot revoke"
         ));
     }
-    for warning in standing::powers(connection).await? {
+    for warning in existing::powers(connection).await? {
         progress(&warning);
     }
     Ok(())

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::setup::{Server, pool_settings};
 
 #[tokio::test]
-async fn a_connection_to_a_demoted_primary_is_dropped() {
+async fn connection_is_dropped_when_primary_is_demoted() {
     let server = Server::migrated().await;
     let settings = PoolSettings {
         max_connections: 1,
@@ -45,7 +45,7 @@ async fn a_connection_to_a_demoted_primary_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_told_in_time_and_found_again() {
+async fn operation_fails_in_time_when_database_is_unavailable_and_recovers() {
     let server = Server::migrated().await;
     let settings = PoolSettings {
         acquire_timeout: Duration::from_secs(3),
@@ -80,7 +80,7 @@ async fn a_database_that_is_away_is_told_in_time_and_found_again() {
 }
 
 #[tokio::test]
-async fn sessions_have_limits_and_a_name() {
+async fn session_has_timeouts_and_application_name() {
     let server = Server::migrated().await;
     let pool = server.pool("arxiv_ro", "arxiv");
     for (setting, expected) in [
@@ -99,7 +99,7 @@ async fn sessions_have_limits_and_a_name() {
 }
 
 #[tokio::test]
-async fn without_a_statement_cache_no_statement_has_a_name() {
+async fn statement_is_unnamed_without_statement_cache() {
     let server = Server::migrated().await;
     let settings = PoolSettings {
         statement_cache: false,
@@ -119,7 +119,7 @@ async fn without_a_statement_cache_no_statement_has_a_name() {
 }
 
 #[tokio::test]
-async fn a_wrong_database_or_password_is_told_without_telling_it() {
+async fn error_hides_credentials_when_database_or_password_is_wrong() {
     let server = Server::migrated().await;
     for url in [
         server.postgres.url("arxiv_ro", "wrong-secret", "arxiv"),

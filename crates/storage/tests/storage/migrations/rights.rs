@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::{adoption, setup::Server};
+use crate::{migrations::adoption, setup::Server};
 
 /// What may be tried on a table; `T` is its name, `C` a column.
 const ON_TABLES: [(&str, &str); 11] = [
@@ -177,7 +177,7 @@ const ALLOWED: [(&str, &str, &[&str]); 10] = [
 ];
 
 #[tokio::test]
-async fn no_user_can_do_more_than_it_needs() {
+async fn users_have_only_the_rights_they_need() {
     // From the existing service's generous rights, and a few more.
     let server = adoption::existing("integer").await;
     server

@@ -62,7 +62,7 @@ async fn writer(server: &Server) -> PgConnection {
 const INSERT: &str = "insert into public.results (author) values ($1)";
 
 #[tokio::test]
-async fn rows_that_commit_out_of_order_leave_no_hole() {
+async fn settled_page_has_no_gap_when_commits_are_out_of_order() {
     let server = Server::migrated().await;
     let (records, reads) = (records(&server), reads(&server.postgres));
     assert!(
@@ -118,7 +118,7 @@ async fn rows_that_commit_out_of_order_leave_no_hole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_walk_among_writers_misses_and_repeats_nothing() {
+async fn settled_walk_is_complete_among_writers() {
     let server = Arc::new(Server::migrated().await);
     let records = records(&server);
     settle(&records).await;
@@ -191,7 +191,7 @@ async fn a_walk_among_writers_misses_and_repeats_nothing() {
 }
 
 #[tokio::test]
-async fn deleted_and_changed_rows_begin_a_new_epoch() {
+async fn epoch_is_new_after_deletes_and_updates() {
     let server = Server::migrated().await;
     let (records, reads) = (records(&server), reads(&server.postgres));
     let fill = "insert into results (author) select 'A' || n from generate_series(1, 5500) n";
@@ -273,7 +273,7 @@ async fn deleted_and_changed_rows_begin_a_new_epoch() {
 }
 
 #[tokio::test]
-async fn ids_that_sessions_keep_are_never_settled() {
+async fn watermark_is_unknown_when_sequence_caches_ids() {
     let server = Server::migrated().await;
     let (records, reads) = (records(&server), reads(&server.postgres));
     server
@@ -292,7 +292,7 @@ fn pool(server: &Postgres) -> storage::PgPool {
 }
 
 #[tokio::test]
-async fn apart_only_what_is_older_than_the_horizon_is_settled() {
+async fn watermark_is_older_than_settle_time_when_split() {
     let server = Server::migrated().await;
     let records = records(&server);
     server

@@ -1,11 +1,11 @@
-//! What our users and `public` may do in a database, from its catalogue.
+//! The rights of our users and of `public` in a database, from its catalogue.
 
 use sqlx::PgConnection;
 
 use super::Right;
 use crate::{StorageError, migrate::roles::Role};
 
-pub(super) struct Standing {
+pub(super) struct Existing {
     pub(super) right: Right,
     pub(super) grantable: bool,
     /// Whether the object is ours, so that revoking can work.
@@ -13,7 +13,7 @@ pub(super) struct Standing {
 }
 
 /// Rights to the database, the schema `public` and everything in schemas that are not the server's or an extension's.
-pub(super) async fn rights(connection: &mut PgConnection) -> Result<Vec<Standing>, StorageError> {
+pub(super) async fn rights(connection: &mut PgConnection) -> Result<Vec<Existing>, StorageError> {
     let rows: Vec<(String, String, String, bool, bool)> = sqlx::query_as(
         "with objects (object, acl, owner, part) as (
            select format('database %I', datname), coalesce(datacl, acldefault('d', datdba)), datdba, ''
@@ -46,7 +46,7 @@ pub(super) async fn rights(connection: &mut PgConnection) -> Result<Vec<Standing
     .bind(names())
     .fetch_all(connection)
     .await?;
-    let standing = |(object, grantee, privilege, grantable, revocable)| Standing {
+    let existing = |(object, grantee, privilege, grantable, revocable)| Existing {
         right: Right {
             object,
             grantee,
@@ -55,10 +55,10 @@ pub(super) async fn rights(connection: &mut PgConnection) -> Result<Vec<Standing
         grantable,
         revocable,
     };
-    Ok(rows.into_iter().map(standing).collect())
+    Ok(rows.into_iter().map(existing).collect())
 }
 
-/// Statements against rights that our users would get to whatever is created later.
+/// Statements against rights that our users would get to objects that are created later.
 pub(super) async fn defaults(connection: &mut PgConnection) -> Result<Vec<String>, StorageError> {
     let statements = sqlx::query_scalar(
         "select distinct format('alter default privileges for role %I %s revoke all on %s from %I', pg_get_userbyid(defaclrole),
@@ -73,7 +73,7 @@ pub(super) async fn defaults(connection: &mut PgConnection) -> Result<Vec<String
     Ok(statements.bind(names()).fetch_all(connection).await?)
 }
 
-/// Statements against memberships that bring rights to data: in the server's own roles (`pg_read_all_data`, …), in the
+/// Statements against memberships that give rights to data: in the server's own roles (`pg_read_all_data`, …), in the
 /// owner, and in each other.
 pub(super) async fn memberships(connection: &mut PgConnection) -> Result<Vec<String>, StorageError> {
     let statements = sqlx::query_scalar(
@@ -85,7 +85,7 @@ pub(super) async fn memberships(connection: &mut PgConnection) -> Result<Vec<Str
     Ok(statements.bind(names()).fetch_all(connection).await?)
 }
 
-/// Warnings of powers that no `revoke` in a database takes away.
+/// Warnings about privileges that no `revoke` in a database removes.
 pub(super) async fn powers(connection: &mut PgConnection) -> Result<Vec<String>, StorageError> {
     let warnings = sqlx::query_scalar(
         "select format('warning: %s is a superuser or may bypass rights', rolname) from pg_roles

@@ -1,22 +1,22 @@
 //! Changes of tables that are in use.
 //!
-//! `alter table` waits for every transaction that uses the table, and everybody else then waits behind it. So it waits only
-//! briefly, lets the others pass, and tries again.
+//! `alter table` waits for every transaction that uses the table, and all later ones then wait behind it. So it waits only
+//! briefly (`lock_timeout`), gives way to the others, and tries again.
 
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::Instant;
 
-use super::{Progress, sql::explained};
+use super::{Progress, files::migration_error};
 use crate::StorageError;
 
-/// Longest that others are held up by one try.
+/// How long one try may block others.
 const LOCK_TIMEOUT: &str = "set local lock_timeout = '500ms'";
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A table that nobody leaves alone for half a second in so long has a transaction left open.
-const PATIENCE: Duration = Duration::from_mins(10);
+/// A table that is in use without a pause of half a second for so long has a transaction that was left open.
+const TOTAL_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Runs `statements` (one or more, made of our own text and quoted identifiers) in one transaction.
 pub(super) async fn change(
@@ -25,7 +25,7 @@ pub(super) async fn change(
     statements: &str,
     progress: Progress<'_>,
 ) -> Result<(), StorageError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TOTAL_TIMEOUT;
     let mut pause = FIRST_PAUSE;
     loop {
         let Err(error) = try_once(connection, statements).await else {
@@ -37,7 +37,7 @@ pub(super) async fn change(
             .map(std::borrow::Cow::into_owned);
         // Lock time-out, deadlock.
         if !matches!(code.as_deref(), Some("55P03" | "40P01")) {
-            return Err(explained(step, error));
+            return Err(migration_error(step, error));
         }
         if Instant::now() >= deadline {
             return Err(StorageError::migration(format!(

@@ -31,7 +31,7 @@ pub(super) async fn apply(connection: &mut PgConnection, store: Store) -> Result
         ),
     };
     migrator.dangerous_set_table_name(history);
-    // We hold a lock that covers more; sqlx's own blocks in a way that `create index concurrently` cannot stand.
+    // We hold a lock that covers more; sqlx's own would block in a way that deadlocks with `create index concurrently`.
     migrator.set_locking(false);
     migrator
         .run_direct(None, connection, false)
@@ -42,7 +42,7 @@ pub(super) async fn apply(connection: &mut PgConnection, store: Store) -> Result
 fn failure(error: MigrateError) -> StorageError {
     let error = match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            return explained("a migration file", error);
+            return migration_error("a migration file", error);
         }
         error => error,
     };
@@ -52,9 +52,9 @@ fn failure(error: MigrateError) -> StorageError {
     }
 }
 
-/// A failed step of a migration, with the database's own words: they are for the database's owner. What may pass by itself
-/// stays what it is.
-pub(super) fn explained(step: &str, error: sqlx::Error) -> StorageError {
+/// A failed step of a migration, with the database's own message: it is for the database's owner. A failure that may end by itself
+/// stays as it is.
+pub(super) fn migration_error(step: &str, error: sqlx::Error) -> StorageError {
     let message = match error.as_database_error() {
         Some(answer) => format!("{step}: {}", answer.message()),
         None => format!("{step} failed"),
@@ -64,6 +64,6 @@ pub(super) fn explained(step: &str, error: sqlx::Error) -> StorageError {
             message,
             source: Some(error),
         },
-        passing => passing,
+        transient => transient,
     }
 }

@@ -5,7 +5,7 @@ use std::{env, ffi::OsString, path::Path};
 use testbed::Postgres;
 
 use crate::{
-    adoption::existing,
+    migrations::adoption::existing,
     setup::{OWNER, Server},
 };
 
@@ -84,7 +84,7 @@ async fn tables(server: &Server, database: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_commands_of_the_page_move_everything_to_other_servers() {
+async fn documented_commands_move_all_data_to_other_servers() {
     let old = existing("smallint").await;
     old.migrate().await;
     for (database, rows) in MORE {

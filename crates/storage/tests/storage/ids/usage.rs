@@ -2,7 +2,7 @@ use storage::{Ending, Records};
 use uuid::Uuid;
 
 use crate::{
-    records::record,
+    records::objects::record,
     setup::{Server, Split, papers},
 };
 
@@ -11,7 +11,7 @@ fn is_about(used: f64, expected: f64) -> bool {
 }
 
 #[tokio::test]
-async fn ids_run_out_until_column_and_sequence_are_wider() {
+async fn id_usage_falls_when_column_and_sequence_are_wider() {
     let server = Server::migrated().await;
     let pool = server.pool("arxiv_rw", "arxiv");
     let records = Records::new(pool.clone(), pool, false);
@@ -48,7 +48,7 @@ async fn ids_run_out_until_column_and_sequence_are_wider() {
 }
 
 #[tokio::test]
-async fn ids_are_told_of_two_servers() {
+async fn id_usage_covers_both_servers_when_split() {
     let split = Split::migrated().await;
     split
         .results

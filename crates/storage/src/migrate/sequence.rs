@@ -1,14 +1,14 @@
-//! The sequence goes above every number in use, while others take numbers from it.
+//! The sequence is raised above every query id in use, while others take ids from it.
 
 use std::cmp::max;
 
-use super::{Progress, Store, database::Database, patience};
+use super::{Progress, Store, database::Database, lock_timeout};
 use crate::StorageError;
 
-/// Raises the sequence if a table holds a higher number. Called without locks: numbers from the sequence itself need no
-/// raising, and rows under other numbers are checked for at each recording.
+/// Raises the sequence if a table holds a higher query id. Called without locks: ids from the sequence itself need no
+/// raising, and each recording checks for rows with other ids.
 pub(super) async fn raise(databases: &mut [Database], progress: Progress<'_>) -> Result<(), StorageError> {
-    let largest = ceiling(databases).await?;
+    let largest = largest_plausible(databases).await?;
     let mut highest = 0;
     for database in databases.iter_mut() {
         for store in database.stores.clone() {
@@ -43,16 +43,16 @@ pub(super) async fn raise(databases: &mut [Database], progress: Progress<'_>) ->
     }
     progress(&format!("the sequence goes on above {highest}"));
     // `alter sequence`, which here changes nothing, takes the lock that keeps `nextval` out until the end of the transaction:
-    // between the look and `setval` nobody can take a number that `setval` would then give again.
+    // between the read and `setval` no session can take an id that `setval` would then give again.
     let raise = format!(
         "alter sequence public.arxiv_sequence no cycle;
          select setval('public.arxiv_sequence', {highest}, true) from public.arxiv_sequence where last_value <= {highest};"
     );
-    patience::change(connection, "the sequence", &raise, progress).await
+    lock_timeout::change(connection, "the sequence", &raise, progress).await
 }
 
-/// Numbers above half of the sequence's range are not followed: somebody made them up, and above them there would soon be none left.
-async fn ceiling(databases: &mut [Database]) -> Result<i64, StorageError> {
+/// Ids above half of the sequence's range are ignored: they are made up, and above them there would soon be none left.
+async fn largest_plausible(databases: &mut [Database]) -> Result<i64, StorageError> {
     let Some(database) = databases
         .iter_mut()
         .find(|database| database.stores.contains(&Store::Sequence))

@@ -1,4 +1,4 @@
-//! What each user needs: the one place that says so.
+//! The rights that each user needs: this is the one place that defines them.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ fn objects(store: Store) -> &'static [(Role, &'static str, &'static [&'static st
             (Rw, "routine public.prune_query_tombstones()", &["EXECUTE"]),
             (Rw, "routine public.expire_queries()", &["EXECUTE"]),
             (Ro, "table public.queries", &["SELECT"]),
-            // What a query that failed is told by once its object is gone.
+            // Answers for a failed query whose object no longer exists.
             (Ro, "table public.arxiv_query_tombstones", &["SELECT"]),
         ],
         Store::Results => &[

@@ -169,17 +169,17 @@ async fn is_adopted_without_loss(num_results: &str) {
 }
 
 #[tokio::test]
-async fn tables_with_small_columns_are_adopted() {
+async fn adoption_widens_columns_when_they_are_small() {
     is_adopted_without_loss("smallint").await;
 }
 
 #[tokio::test]
-async fn tables_with_wider_columns_are_adopted() {
+async fn adoption_keeps_columns_when_they_are_wider() {
     is_adopted_without_loss("integer").await;
 }
 
 #[tokio::test]
-async fn tables_that_belong_to_the_writer_are_taken_over() {
+async fn adoption_takes_ownership_when_table_belongs_to_writer() {
     let server = existing("integer").await;
     server
         .execute(
@@ -200,12 +200,12 @@ async fn tables_that_belong_to_the_writer_are_taken_over() {
         false,
     );
     let papers = papers(2);
-    let record = crate::records::record(Uuid::new_v4(), 6000, &papers);
+    let record = crate::records::objects::record(Uuid::new_v4(), 6000, &papers);
     records.record(&record).await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn other_tables_of_that_name_are_left_alone() {
+async fn adoption_fails_when_table_of_same_name_is_another() {
     let server = Server::empty().await;
     server
         .execute(

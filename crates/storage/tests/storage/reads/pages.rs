@@ -21,7 +21,7 @@ async fn queries(reads: &Reads, start: i64, end: Option<i64>) -> Vec<QueryLogEnt
 }
 
 #[tokio::test]
-async fn queries_come_by_time_then_by_insertion() {
+async fn queries_are_ordered_by_time_then_insertion() {
     let server = Server::migrated().await;
     let rows = "insert into queries (query_id, timestamp, status, num_results, num_entries, query) values
         (1, 300, 200, 5, 1, 'c'), (2, 100, 200, 100000, 1, 'a'), (3, 200, null, null, null, null),
@@ -64,7 +64,7 @@ async fn queries_come_by_time_then_by_insertion() {
 }
 
 #[tokio::test]
-async fn long_answers_come_in_batches_without_loss_or_repeats() {
+async fn queries_are_complete_when_read_in_batches() {
     let server = Server::migrated().await;
     // Many share a timestamp, over the borders of batches.
     let rows = "insert into queries (timestamp, num_results) select n / 700, n from generate_series(0, 4999) n order by random()";
@@ -82,7 +82,7 @@ async fn long_answers_come_in_batches_without_loss_or_repeats() {
 }
 
 #[tokio::test]
-async fn results_come_in_pages_by_insertion_with_nulls_as_empty() {
+async fn results_page_is_ordered_and_reads_nulls_as_empty() {
     let server = Server::migrated().await;
     server.execute("arxiv", "insert into results (author, title, journal) select 'A' || n, 'T' || n, null from generate_series(0, 24) n").await;
     let reads = reads(&server, None);
@@ -113,7 +113,7 @@ async fn results_come_in_pages_by_insertion_with_nulls_as_empty() {
 }
 
 #[tokio::test]
-async fn what_is_younger_than_the_settle_horizon_is_left_out() {
+async fn reads_leave_out_rows_younger_than_settle_time_when_split() {
     let server = Server::migrated().await;
     let rows = "
         insert into queries (timestamp, query, recorded_at) values (1, 'before', null), (2, 'settled', now() - interval '61 s'), (3, 'young', now());
@@ -138,7 +138,7 @@ async fn what_is_younger_than_the_settle_horizon_is_left_out() {
 }
 
 #[tokio::test]
-async fn a_replicas_conflict_is_read_again_twice() {
+async fn read_is_retried_twice_after_recovery_conflict() {
     let server = Server::migrated().await;
     // Stands for a cancelled read: fails so many times, then answers. (A sequence counts over rolled back statements.)
     let setup = "
@@ -157,7 +157,7 @@ async fn a_replicas_conflict_is_read_again_twice() {
 }
 
 #[tokio::test]
-async fn a_replica_answers_reads_and_refuses_writes() {
+async fn replica_answers_reads_and_refuses_writes() {
     let server = Server::migrated().await;
     server
         .execute("arxiv", "insert into results (author) values ('a')")
@@ -209,7 +209,7 @@ async fn a_replica_answers_reads_and_refuses_writes() {
 }
 
 #[tokio::test]
-async fn results_of_a_query_are_all_there_or_not_yet() {
+async fn query_results_are_complete_or_none() {
     let server = Server::migrated().await;
     let (whole, half, empty, unknown) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
     let rows = format!(
@@ -245,7 +245,7 @@ async fn results_of_a_query_are_all_there_or_not_yet() {
 }
 
 #[tokio::test]
-async fn a_delayed_replica_shows_a_query_whole_or_not_at_all() {
+async fn query_is_whole_or_absent_on_delayed_replica() {
     let delay = Duration::from_secs(2);
     let server = Server::migrated().await;
     let replica = server.postgres.replica().await.unwrap();
@@ -287,7 +287,7 @@ async fn a_delayed_replica_shows_a_query_whole_or_not_at_all() {
 
 /// Connections rest between reads without being tested.
 #[tokio::test]
-async fn connections_that_break_while_they_rest_cost_no_read() {
+async fn read_succeeds_when_idle_connections_broke() {
     let server = Server::migrated().await;
     let reads = reads(&server, None);
     let several = async || join_all((0..8).map(|_| reads.results_of(Uuid::nil(), 0, 10))).await;

@@ -42,7 +42,7 @@ async fn assert_ready(server: &Server) {
 }
 
 #[tokio::test]
-async fn a_fresh_install_is_ready_and_a_second_run_changes_nothing() {
+async fn migration_is_complete_and_second_run_changes_nothing() {
     let server = Server::empty().await;
     let owner = storage::pool(&server.settings().queries_url, &pool_settings(Access::ReadWrite)).unwrap();
     for need in [Need::QueriesWrite, Need::ResultsRead, Need::Sequence] {
@@ -84,14 +84,14 @@ async fn a_fresh_install_is_ready_and_a_second_run_changes_nothing() {
 }
 
 #[tokio::test]
-async fn runs_at_once_do_not_disturb_each_other() {
+async fn migration_succeeds_when_run_concurrently() {
     let server = Server::empty().await;
     tokio::join!(server.migrate(), server.migrate(), server.migrate());
     assert_ready(&server).await;
 }
 
 #[tokio::test]
-async fn all_stores_in_one_database() {
+async fn migration_succeeds_with_all_stores_in_one_database() {
     let server = Server::empty().await;
     let one = server.settings().queries_url;
     let settings = MigrateSettings {
@@ -110,7 +110,7 @@ async fn all_stores_in_one_database() {
 }
 
 #[tokio::test]
-async fn four_databases() {
+async fn migration_succeeds_with_four_databases() {
     let server = Server::empty().await;
     for database in ["d1", "d2", "d3", "d4"] {
         server.postgres.create_database(database).await.unwrap();
@@ -143,7 +143,7 @@ async fn four_databases() {
 }
 
 #[tokio::test]
-async fn users_that_exist_keep_their_passwords() {
+async fn migration_keeps_passwords_of_existing_users() {
     let server = Server::empty().await;
     server
         .execute("postgres", "create role arxiv_ro login password 'old'")
@@ -164,7 +164,7 @@ async fn users_that_exist_keep_their_passwords() {
 }
 
 #[tokio::test]
-async fn an_owner_who_may_not_create_users_is_told_or_goes_on() {
+async fn migration_fails_without_createrole_unless_users_exist() {
     let server = Server::empty().await;
     server
         .execute("postgres", "alter role arxiv_owner nocreaterole")
@@ -192,7 +192,7 @@ async fn an_owner_who_may_not_create_users_is_told_or_goes_on() {
 }
 
 #[tokio::test]
-async fn what_an_interrupted_index_build_left_is_repaired() {
+async fn migration_repairs_index_of_interrupted_build() {
     let server = Server::migrated().await;
     let name = "results_query_uid_result_number_idx";
     server.execute("arxiv", &format!("drop index {name}")).await;
@@ -215,9 +215,11 @@ async fn what_an_interrupted_index_build_left_is_repaired() {
 }
 
 #[tokio::test]
-async fn a_table_in_use_is_waited_for_without_holding_others_up() {
+async fn migration_waits_for_table_in_use_without_blocking_others() {
     let server = Server::empty().await;
-    server.execute("arxiv", crate::adoption::EXISTING_TABLES).await;
+    server
+        .execute("arxiv", crate::migrations::adoption::EXISTING_TABLES)
+        .await;
     let mut reader = server.admin("arxiv").await;
     let mut transaction = reader.begin().await.unwrap();
     sqlx::query("select from queries")

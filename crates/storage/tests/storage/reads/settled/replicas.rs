@@ -8,7 +8,7 @@ use super::{page, page_behind, pool, reads, records, settle};
 use crate::setup::{Server, eventually, pool_settings};
 
 #[tokio::test]
-async fn replicas_settle_as_they_replay() {
+async fn replica_watermark_advances_with_replay() {
     let server = Server::migrated().await;
     let (records, primary) = (records(&server), reads(&server.postgres));
     server
@@ -80,7 +80,7 @@ async fn replicas_settle_as_they_replay() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_over_with_less_has_other_epochs_and_no_hole() {
+async fn epoch_is_new_and_page_has_no_gap_after_lossy_fail_over() {
     let server = Server::migrated().await;
     let primary = records(&server);
     let add = |author: &'static str| {

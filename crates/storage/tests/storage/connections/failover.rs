@@ -14,11 +14,11 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
-    records::record,
+    records::objects::record,
     setup::{Server, address_of, eventually, papers, pool_settings},
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A primary with a replica, and the address that leads to whichever of them is the primary.
 struct Pair {
@@ -81,7 +81,7 @@ enum End {
 }
 
 #[tokio::test]
-async fn pools_let_go_of_the_old_primary() {
+async fn pool_leaves_old_primary_after_fail_over() {
     for end in [End::Killed, End::Stopped, End::Frozen, End::Demoted] {
         let pair = Pair::start(true).await;
         let settings = PoolSettings {
@@ -132,7 +132,7 @@ async fn pools_let_go_of_the_old_primary() {
 
 /// Numbers come out of Postgres' log 32 at a time: those who did not write to it must wait for it all the same.
 #[tokio::test]
-async fn a_number_that_was_told_is_not_told_again_after_a_confirmed_fail_over() {
+async fn sequence_repeats_no_id_after_confirmed_fail_over() {
     let pair = Pair::start(true).await;
     let sequence = Sequence::new(pair.pool("arxiv_sequence", "arxiv_sequence"));
     let mut told = BTreeSet::from([sequence.next().await.unwrap()]);
@@ -161,7 +161,7 @@ async fn a_number_that_was_told_is_not_told_again_after_a_confirmed_fail_over() 
 
 /// A primary that was started again shows what its standby has not got: nobody may be told of it.
 #[tokio::test]
-async fn a_record_is_told_only_when_the_standby_has_it() {
+async fn record_is_reported_only_after_standby_confirms() {
     let pair = Pair::start(true).await;
     let pool = pair.pool("arxiv_rw", "arxiv");
     let records = Records::new(pool.clone(), pool, false);
@@ -196,15 +196,15 @@ async fn a_record_is_told_only_when_the_standby_has_it() {
 
 /// The new primary may lack the last slot (replication without confirmation): it has to be taken as if it were there.
 #[tokio::test]
-async fn the_gate_keeps_the_interval_over_a_fail_over_that_loses_the_slot() {
+async fn gate_keeps_interval_when_fail_over_loses_slot() {
     let pair = Pair::start(false).await;
     let (first, second) = (pair.gate(), pair.gate());
-    let mut turn = first.acquire(PATIENCE).await.unwrap();
-    turn.slot(PATIENCE).await.unwrap();
+    let mut turn = first.acquire(TIMEOUT).await.unwrap();
+    turn.slot(TIMEOUT).await.unwrap();
     turn.finish(RequestOutcome::Answered).await.unwrap();
     pair.replica.wait_replayed(&pair.primary.postgres).await.unwrap();
 
-    let mut turn = first.acquire(PATIENCE).await.unwrap();
+    let mut turn = first.acquire(TIMEOUT).await.unwrap();
     // Taken, and not replicated.
     eventually("the slot is due", async || {
         let next = "select next_slot <= clock_timestamp() + interval '500 ms' from arxiv_gate";
@@ -212,7 +212,7 @@ async fn the_gate_keeps_the_interval_over_a_fail_over_that_loses_the_slot() {
     })
     .await;
     pair.replica.stop().await.unwrap();
-    turn.slot(PATIENCE).await.unwrap();
+    turn.slot(TIMEOUT).await.unwrap();
     let asked = Instant::now();
     pair.primary.postgres.kill9().await.unwrap();
     pair.replica.start_again().await.unwrap();
@@ -223,21 +223,21 @@ async fn the_gate_keeps_the_interval_over_a_fail_over_that_loses_the_slot() {
     });
     let mut turn = None;
     eventually("the gate is back", async || {
-        turn = second.acquire(PATIENCE).await.ok();
+        turn = second.acquire(TIMEOUT).await.ok();
         turn.is_some()
     })
     .await;
     let mut turn = turn.unwrap();
-    turn.slot(PATIENCE).await.unwrap();
+    turn.slot(TIMEOUT).await.unwrap();
     let again = Instant::now();
     println!("the gate's next slot came {:?} after the lost one", again - asked);
     assert!(again - asked >= Duration::from_secs(3), "{:?}", again - asked);
     assert!(lost.await.unwrap() < again);
     turn.finish(RequestOutcome::Answered).await.unwrap();
     // And from then on as ever.
-    let mut turn = second.acquire(PATIENCE).await.unwrap();
+    let mut turn = second.acquire(TIMEOUT).await.unwrap();
     let began = Instant::now();
-    turn.slot(PATIENCE).await.unwrap();
+    turn.slot(TIMEOUT).await.unwrap();
     // Less than with the longest slack, 7 s.
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
     turn.release().await;
@@ -245,7 +245,7 @@ async fn the_gate_keeps_the_interval_over_a_fail_over_that_loses_the_slot() {
 
 /// What docs/failover.md says of replication that nobody waits for: numbers that were told are told again, to others.
 #[tokio::test]
-async fn without_confirmation_numbers_may_be_told_again_and_rows_elsewhere_keep_theirs() {
+async fn sequence_may_repeat_ids_without_confirmation_and_rows_keep_theirs() {
     let pair = Pair::start(false).await;
     let elsewhere = Server::migrated().await;
     let ledger = Ledger::new(pair.pool("arxiv_operator", "arxiv_sequence"));

@@ -48,7 +48,7 @@ pub(crate) fn in_one(server: &Server) -> Records {
 }
 
 #[tokio::test]
-async fn eight_recorders_at_once_record_once() {
+async fn record_is_written_once_by_concurrent_recorders() {
     let server = Server::migrated().await;
     let uid = Uuid::new_v4();
     let papers = papers(3);
@@ -84,7 +84,7 @@ async fn eight_recorders_at_once_record_once() {
 }
 
 #[tokio::test]
-async fn many_objects_at_once_and_none_with_no_papers() {
+async fn record_succeeds_for_many_objects_and_without_papers() {
     let server = Server::migrated().await;
     let records = in_one(&server);
     let (none, papers) = (papers(0), papers(2));
@@ -101,7 +101,7 @@ async fn many_objects_at_once_and_none_with_no_papers() {
 }
 
 #[tokio::test]
-async fn a_strangers_number_is_not_taken() {
+async fn record_refuses_query_id_of_foreign_row() {
     let server = Server::migrated().await;
     let records = in_one(&server);
     let strangers = "
@@ -126,7 +126,7 @@ async fn a_strangers_number_is_not_taken() {
 }
 
 #[tokio::test]
-async fn a_server_that_dies_at_any_moment_leaves_all_or_nothing() {
+async fn record_is_whole_or_absent_when_server_dies() {
     let server = Server::migrated().await;
     let records = in_one(&server);
     let papers = papers(500);
@@ -168,7 +168,7 @@ async fn a_server_that_dies_at_any_moment_leaves_all_or_nothing() {
 }
 
 #[tokio::test]
-async fn split_servers_record_once_and_take_what_an_earlier_try_left() {
+async fn record_uses_results_of_earlier_try_when_split() {
     let split = Split::migrated().await;
     let uid = Uuid::new_v4();
     let papers = papers(3);
@@ -235,7 +235,7 @@ async fn split_servers_record_once_and_take_what_an_earlier_try_left() {
 }
 
 #[tokio::test]
-async fn the_sweeper_takes_only_old_results_without_a_query() {
+async fn sweep_deletes_only_old_results_without_query() {
     let split = Split::migrated().await;
     let records = split.records();
     let papers = papers(2);
@@ -303,7 +303,7 @@ async fn ends_once(records: &Records, queries: &Server) {
 }
 
 #[tokio::test]
-async fn an_object_ends_recorded_or_closed() {
+async fn object_ends_either_recorded_or_failed() {
     let server = Server::migrated().await;
     let records = in_one(&server);
     ends_once(&records, &server).await;
@@ -351,7 +351,7 @@ async fn an_object_ends_recorded_or_closed() {
 }
 
 #[tokio::test]
-async fn on_split_servers_an_object_ends_recorded_or_closed() {
+async fn object_ends_either_recorded_or_failed_when_split() {
     let split = Split::migrated().await;
     let records = split.records();
     ends_once(&records, &split.queries).await;

@@ -76,7 +76,7 @@ impl<'a> Recovery<'a> {
 }
 
 #[tokio::test]
-async fn all_rows_come_once_in_spite_of_conflicts() {
+async fn stream_returns_each_row_once_despite_recovery_conflicts() {
     let server = Server::migrated().await;
     let rows = "insert into results (author, title)
         select 'A' || n, case when n % 3 = 0 then 'third' end from generate_series(1, 6500) n";

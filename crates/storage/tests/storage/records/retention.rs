@@ -4,7 +4,7 @@ use storage::{Ending, FailureRecord, Records, migrate};
 use uuid::Uuid;
 
 use crate::{
-    records::record,
+    records::objects::record,
     setup::{Server, Split, papers},
 };
 
@@ -48,7 +48,7 @@ const AGE: &str =
     update results set recorded_at = now() - interval '31 days' where query_uid is null or query_id = 1";
 
 #[tokio::test]
-async fn rows_of_objects_go_at_their_age_and_only_where_it_is_set() {
+async fn rows_expire_at_their_age_only_when_it_is_set() {
     let server = Server::migrated().await;
     let records = in_one(&server);
     let (old, young) = (Uuid::new_v4(), Uuid::new_v4());
@@ -89,7 +89,7 @@ async fn rows_of_objects_go_at_their_age_and_only_where_it_is_set() {
 }
 
 #[tokio::test]
-async fn many_go_a_few_at_a_time_and_none_is_seen_in_half() {
+async fn expired_rows_are_removed_in_batches_and_never_half() {
     let server = Server::migrated().await;
     keep(&server, Some(30)).await;
     let fill = format!(
@@ -131,7 +131,7 @@ async fn many_go_a_few_at_a_time_and_none_is_seen_in_half() {
 }
 
 #[tokio::test]
-async fn on_two_servers_a_query_goes_before_its_results() {
+async fn expired_query_is_removed_before_its_results_when_split() {
     let split = Split::migrated().await;
     let settings = migrate::MigrateSettings {
         retention_days: Some(30),

@@ -9,7 +9,7 @@ use crate::setup::Server;
 const LAST: &str = "select last_value from arxiv_sequence";
 
 #[tokio::test]
-async fn a_number_is_stable_and_repeats_burn_none() {
+async fn ledger_returns_same_id_when_asked_again() {
     let server = Server::migrated().await;
     let ledger = Ledger::new(server.pool("arxiv_operator", "arxiv_sequence"));
     let uid = Uuid::new_v4();
@@ -22,7 +22,7 @@ async fn a_number_is_stable_and_repeats_burn_none() {
 }
 
 #[tokio::test]
-async fn callers_at_once_for_one_object_get_one_number() {
+async fn ledger_assigns_one_id_to_concurrent_callers() {
     let server = Server::migrated().await;
     // As two processes: each with its own pool.
     let ledgers = [(), ()].map(|()| Ledger::new(server.pool("arxiv_operator", "arxiv_sequence")));
@@ -43,7 +43,7 @@ async fn callers_at_once_for_one_object_get_one_number() {
 }
 
 #[tokio::test]
-async fn a_taken_number_is_replaced_once() {
+async fn ledger_reassigns_once_when_id_is_taken() {
     let server = Server::migrated().await;
     let ledger = Ledger::new(server.pool("arxiv_operator", "arxiv_sequence"));
     let uid = Uuid::new_v4();
@@ -56,7 +56,7 @@ async fn a_taken_number_is_replaced_once() {
 }
 
 #[tokio::test]
-async fn entries_of_objects_that_are_gone_are_listed_in_pages_and_pruned() {
+async fn ledger_lists_and_prunes_entries_of_deleted_objects() {
     let server = Server::migrated().await;
     let ledger = Ledger::new(server.pool("arxiv_operator", "arxiv_sequence"));
     let mut uids: Vec<Uuid> = (0..5).map(|_| Uuid::new_v4()).collect();

@@ -3,7 +3,7 @@ use storage::{Paper, QueryRow, Records, WriteOutcome, Writes};
 use uuid::Uuid;
 
 use crate::{
-    records::record,
+    records::objects::record,
     setup::{PaperBatches, Server, papers},
 };
 
@@ -23,7 +23,7 @@ fn writes(server: &Server) -> Writes {
 }
 
 #[tokio::test]
-async fn queries_are_written_once() {
+async fn client_query_is_written_once() {
     let server = Server::migrated().await;
     let writes = writes(&server);
     let other: [fn(&mut QueryRow); 5] = [
@@ -61,7 +61,7 @@ async fn queries_are_written_once() {
 }
 
 #[tokio::test]
-async fn results_are_written_once() {
+async fn client_results_are_written_once() {
     let server = Server::migrated().await;
     let writes = writes(&server);
     let all = papers(3);
@@ -110,7 +110,7 @@ async fn results_are_written_once() {
 }
 
 #[tokio::test]
-async fn an_objects_number_is_refused() {
+async fn client_write_conflicts_with_query_id_of_object() {
     let server = Server::migrated().await;
     let writes = writes(&server);
     let records = Records::new(

@@ -2,7 +2,7 @@ use storage::{EndedQuery, Ending, ObjectRef, Reads, Record};
 use uuid::Uuid;
 
 use crate::{
-    records::{closing, found, in_one, record, recorded},
+    records::objects::{closing, found, in_one, record, recorded},
     setup::{Server, papers},
 };
 
@@ -18,7 +18,7 @@ fn is_fresh(ended: &EndedQuery) {
 }
 
 #[tokio::test]
-async fn an_end_is_found_by_the_objects_name() {
+async fn ended_query_is_found_by_object_name() {
     let server = Server::migrated().await;
     let records = in_one(&server);
     let reads = reads(&server);
@@ -87,11 +87,11 @@ async fn an_end_is_found_by_the_objects_name() {
 }
 
 #[tokio::test]
-async fn an_end_is_told_no_longer_than_it_is_kept() {
+async fn ended_query_is_not_found_after_retention() {
     let server = Server::migrated().await;
     let records = in_one(&server);
     let reads = reads(&server);
-    let failed = crate::records::object(Uuid::new_v4());
+    let failed = crate::records::objects::object(Uuid::new_v4());
     records
         .write_tombstone(&failed, &closing("gone soon"))
         .await

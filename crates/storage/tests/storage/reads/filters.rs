@@ -27,7 +27,7 @@ async fn titles(reads: &Reads, filter: &ResultFilter) -> Vec<String> {
 
 #[tokio::test]
 #[allow(clippy::too_many_lines, reason = "a table")]
-async fn words_are_found_without_case_accents_and_punctuation() {
+async fn text_filter_ignores_case_accents_and_punctuation() {
     let server = Server::migrated().await;
     let rows = "insert into results (query_id, timestamp, author, title, journal, categories) values
         (1, 100, 'Paul Erdős, A. Rényi', 'On Random-Graphs, I', 'Publ. Math. 6', 'math.CO cs.DM'),
@@ -175,7 +175,7 @@ async fn filled() -> Server {
            for t in select tablename from pg_tables where schemaname = 'public' loop
              execute format('alter table %I owner to arxiv_owner', t.tablename); end loop; end $$;
          vacuum",
-        crate::adoption::EXISTING_TABLES,
+        crate::migrations::adoption::EXISTING_TABLES,
         rows = rows()
     );
     for statement in [
@@ -230,7 +230,7 @@ async fn plans(pool: &PgPool) -> Vec<(String, String)> {
 
 #[tokio::test]
 #[allow(clippy::too_many_lines, reason = "a table")]
-async fn no_filter_reads_a_whole_table() {
+async fn filters_use_indexes_not_whole_tables() {
     let server = filled().await;
     let count = rows();
     let mut settings = pool_settings(Access::ReadOnly);

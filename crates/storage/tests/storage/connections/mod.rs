@@ -1,0 +1,4 @@
+//! Pools, and what they do when a server is lost.
+
+mod failover;
+mod pools;

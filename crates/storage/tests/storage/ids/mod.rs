@@ -1,0 +1,4 @@
+//! Query ids and the ids of rows.
+
+mod ledger;
+mod usage;

@@ -1,0 +1,6 @@
+//! Preparing databases.
+
+pub(crate) mod adoption;
+mod moving;
+mod rights;
+mod runs;

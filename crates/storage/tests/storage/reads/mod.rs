@@ -1,0 +1,7 @@
+//! What clients read.
+
+mod ended;
+mod filters;
+mod pages;
+mod settled;
+mod stream;

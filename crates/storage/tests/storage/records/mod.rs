@@ -1,0 +1,5 @@
+//! What objects and clients write.
+
+mod client_writes;
+pub(crate) mod objects;
+mod retention;
