@@ -1,13 +1,13 @@
-# What `cargo xtask images` makes, for people with Docker:
+# The images of `cargo xtask images`, built with Docker:
 #   docker build --target arxiv-operator   -t arxiv-operator:0.1.0 .
 #   docker build --target arxiv-api-server -t arxiv-api-server:0.1.0 .
-# Static programs on nothing: no shell, no package manager, a user that is not root. Flags, files, user, labels and entrypoints
-# are the same (a test compares the texts). What differs: the list of authorities is this Debian's and not the one that Cargo.lock
-# pins, files have times, so digests are others each time, and there is no bill of materials.
+# Static programs without a base image: no shell, no package manager, a user that is not root. Flags, files, user, labels and entrypoints
+# are the same (a test compares the texts). Differences: the list of certificate authorities is Debian's, not the one that Cargo.lock
+# pins; files have times, so each build has another digest; and there is no SBOM.
 FROM rust:1.95-bookworm AS build
 WORKDIR /source
 COPY . .
-# glibc is linked in whole; see crates/images/src/programs.rs.
+# glibc is linked statically; see crates/images/src/programs.rs.
 ENV RUSTFLAGS="-Ctarget-feature=+crt-static --remap-path-prefix=/usr/local/cargo=/cargo --remap-path-prefix=/usr/local/rustup=/rustup --remap-path-prefix=/source=/source"
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/source/target \
     target="$(rustc -vV | sed -n 's/^host: //p')" \

@@ -1,7 +1,7 @@
-//! How fast the API server is, beside its limit: the same SQL on the same pages by pgbench, in the same run, on the same cores.
-//! Development only; `cargo xtask bench` runs it.
+//! The benchmark of the API server, relative to its upper bound: the same SQL on the same pages by pgbench, in the same run and on
+//! the same cores. For development only; `cargo xtask bench` runs it.
 //!
-//! The load comes from wrk, a program of a few threads that is not what is measured. Pages are drawn at random.
+//! The load generator is wrk, which needs little CPU itself. Pages are drawn at random.
 
 mod loads;
 mod pgbench;
@@ -24,30 +24,30 @@ pub use loads::{Against, LOADS, Load};
 pub use stage::rows;
 pub use table::table;
 
-/// The most resident memory that the API server may take, in bytes.
+/// The limit of the API server's resident memory, in bytes.
 const MOST_MEMORY: u64 = 40 << 20;
-/// Before each load, at most.
+/// The longest warm-up before a load.
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// What is measured.
+/// The settings of a run.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Folder with the programs (release builds).
     pub binaries: PathBuf,
-    /// How many rows there are in `results`; a tenth of it in `queries`.
+    /// The number of rows in `results`; `queries` has a tenth of it.
     pub rows: u32,
     /// How long each load lasts.
     pub length: Duration,
-    /// Connections of clients.
+    /// The number of client connections.
     pub connections: u32,
-    /// Another server with the ten endpoints, to be measured beside.
+    /// Another server with the ten endpoints, for comparison.
     pub compare: Option<Url>,
     /// Loads whose names contain this; all when empty.
     pub only: String,
 }
 
 impl Settings {
-    /// How many clients a load has.
+    /// The number of clients of a load.
     fn clients(&self, load: &Load) -> u32 {
         load.clients.unwrap_or(self.connections)
     }
@@ -63,18 +63,18 @@ impl Settings {
 pub struct Figures {
     /// The load.
     pub load: &'static Load,
-    /// Of the API server.
+    /// Those of the API server.
     pub served: wrk::Measured,
-    /// What the rate is divided by: transactions a second of pgbench with the same SQL, or what was served of an earlier load.
+    /// The reference rate: transactions per second of pgbench with the same SQL, or the rate of an earlier load.
     pub limit: Option<f64>,
-    /// Of the other server.
+    /// Those of the other server.
     pub compared: Option<wrk::Measured>,
-    /// Largest resident memory of the API server that was asked so far, in bytes.
+    /// Peak of the API server's resident memory so far, in bytes.
     pub memory: u64,
 }
 
 impl Figures {
-    /// Whether nothing failed, and every figure is within its limit.
+    /// Whether no request failed, and every figure is within its limit.
     pub fn is_good(&self) -> bool {
         let fast = match (self.limit, self.load.goal) {
             (Some(limit), Some(goal)) => self.served.rate >= limit * goal,
@@ -88,9 +88,9 @@ impl Figures {
 /// Runs every load.
 pub async fn run(settings: &Settings) -> Result<Vec<Figures>> {
     tokio::task::spawn_blocking(|| {
-        let takes = "a few seconds";
-        packages::program(&["wrk"], &["wrk"], takes)?;
-        packages::program(&["pgbench"], &["postgresql"], takes)
+        let time = "a few seconds";
+        packages::program(&["wrk"], &["wrk"], time)?;
+        packages::program(&["pgbench"], &["postgresql"], time)
     })
     .await??;
     if let Some(other) = &settings.compare {
@@ -127,7 +127,7 @@ async fn measure(
     };
     let asked = &stage.server;
     let (warm_up, length) = (WARM_UP.min(settings.length), settings.length(load));
-    // Connections to the database are made here, as pgbench's are before it measures.
+    // This opens the database connections; pgbench opens its own before it measures, too.
     wrk::run(stage, asked.url(), load, warm_up, settings).await?;
     stage.at_rest().await?;
     let served = wrk::run(stage, asked.url(), load, length, settings).await?;
@@ -148,7 +148,7 @@ async fn measure(
     })
 }
 
-/// Fails unless the other server has as many rows: pages that are empty would be compared with full ones.
+/// Fails unless the other server has as many rows: otherwise empty pages would be compared with full ones.
 async fn has_rows(other: &Url, rows: u32) -> Result<()> {
     let mut last = other.join("/results")?;
     let page = (rows / 10).saturating_sub(1);
@@ -157,13 +157,13 @@ async fn has_rows(other: &Url, rows: u32) -> Result<()> {
         .await
         .with_context(|| format!("{other} does not answer"))?;
     if status != 200 {
-        bail!("{last} answered {status}: --compare takes the root of a server with the ten endpoints");
+        bail!("{last} answered {status}: --compare needs the root URL of a server with the ten endpoints");
     }
     let papers: Vec<serde_json::Value> =
-        serde_json::from_str(&body).with_context(|| format!("{last} answered no list"))?;
+        serde_json::from_str(&body).with_context(|| format!("{last} returned no list"))?;
     if papers.len() != 10 {
         bail!(
-            "{last} has {} results in place of 10: fill its database with what `cargo xtask bench rows` prints, or say --rows",
+            "{last} has {} results instead of 10: fill its database with the output of `cargo xtask bench rows`, or set --rows",
             papers.len()
         );
     }

@@ -1,8 +1,8 @@
-//! What clients ask for, and what it is measured against.
+//! The loads, and what each is compared with.
 
 use std::time::Duration;
 
-/// Which database the SQL is run in.
+/// The database of the SQL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Database {
     /// Queries and results, on the replica.
@@ -11,38 +11,38 @@ pub enum Database {
     Sequence,
 }
 
-/// What a load's rate is divided by.
+/// The reference of a load.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Against {
-    /// Nothing: the server has an answer without any work that could be measured alone.
+    /// Nothing: the response needs no work that could be measured separately.
     Nothing,
-    /// pgbench with this script of the same work.
+    /// pgbench with this script, which does the same work.
     Sql(Database, &'static str),
-    /// The API server itself in an earlier load.
+    /// The API server itself, in the earlier load of this name.
     Load(&'static str),
 }
 
 /// A load.
 #[derive(Debug)]
 pub struct Load {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
-    /// The function `path()` in Lua: the next path and query, drawn at random. `rows` is the number of rows in `results`, `cursors`
-    /// are those of deep pages.
+    /// The Lua function `path()`, which returns the next path and query, drawn at random. `rows` is the number of rows in
+    /// `results`, `cursors` are those of deep pages.
     pub lua: &'static str,
     /// Whether it is run before rows are settled, as where no operator runs.
     pub unsettled: bool,
     /// Clients, where answers take so long that those of many would be half done at the end.
     pub clients: Option<u32>,
-    /// How many times as long as others it lasts.
+    /// How many times longer than others it lasts.
     pub lengths: u32,
-    /// Whether any server with the ten endpoints answers it.
+    /// Whether every server with the ten endpoints can answer it.
     pub for_all: bool,
-    /// What else does the same work.
+    /// Its reference.
     pub against: Against,
-    /// The least acceptable ratio to that.
+    /// The minimum ratio to the reference.
     pub goal: Option<f64>,
-    /// The most that 99 of 100 answers may take.
+    /// The limit of the 99th percentile of the latency.
     pub p99: Option<Duration>,
 }
 

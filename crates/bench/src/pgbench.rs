@@ -1,4 +1,4 @@
-//! The limit: the same SQL by Postgres' own load generator.
+//! The upper bound: the same SQL by Postgres' own load generator.
 
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
@@ -8,7 +8,7 @@ use crate::Settings;
 use crate::loads::{Database, Load};
 use crate::stage::Stage;
 
-/// Transactions a second.
+/// Transactions per second.
 pub(crate) async fn run(
     stage: &Stage,
     load: &Load,
@@ -33,11 +33,11 @@ pub(crate) async fn run(
         .arg(format!("--port={}", url.port().unwrap_or_default()))
         .arg(format!("--username={}", url.username()))
         .arg(url.path().trim_start_matches('/'))
-        // Arguments can be seen by everybody on this machine.
+        // Every user of this machine can see arguments.
         .env("PGPASSWORD", url.password().unwrap_or_default())
         .kill_on_drop(true);
     let output = command.output().await.context("pgbench cannot be run")?;
-    let told = String::from_utf8_lossy(&output.stdout);
+    let output = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         bail!(
             "pgbench for {}: {}",
@@ -45,11 +45,11 @@ pub(crate) async fn run(
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    rate(&told).with_context(|| format!("pgbench told no rate:\n{told}"))
+    rate(&output).with_context(|| format!("pgbench printed no rate:\n{output}"))
 }
 
-fn rate(told: &str) -> Option<f64> {
-    let line = told.lines().find_map(|line| line.strip_prefix("tps = "))?;
+fn rate(output: &str) -> Option<f64> {
+    let line = output.lines().find_map(|line| line.strip_prefix("tps = "))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -58,8 +58,8 @@ mod tests {
     use super::rate;
 
     #[test]
-    fn the_rate_without_the_time_to_connect() {
-        let told = "latency average = 4.9 ms\ninitial connection time = 93.1 ms\ntps = 12998.5 (without initial connection time)\n";
+    fn rate_excludes_connection_time() {
+        let output = "latency average = 4.9 ms\ninitial connection time = 93.1 ms\ntps = 12998.5 (without initial connection time)\n";
         assert_eq!(rate(told), Some(12998.5));
         assert_eq!(rate("pgbench: error"), None);
     }

@@ -1,4 +1,4 @@
-//! An API server that is measured.
+//! The measured API server.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use url::Url;
 
 const READY_LIMIT: Duration = Duration::from_mins(1);
 
-/// An API server as a process. It ends when this is dropped.
+/// An API server process, which ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
@@ -21,7 +21,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one with the settings that it is shipped with.
+    /// Starts one with its default settings.
     pub(crate) async fn start(program: &Path, log: &Path, databases: &Databases) -> Result<Self> {
         let port = Port::reserve()?;
         let url = Url::parse(&format!("http://127.0.0.1:{}", port.number()))?;
@@ -29,7 +29,7 @@ impl Server {
             .env("LISTEN", format!("127.0.0.1:{}", port.number()))
             .env("SERVE", "queries,results,get-sequence")
             .env("TIMEZONE_OFFSET", "0")
-            // One line a request would be part of what is measured.
+            // Log lines for requests would slow it down.
             .env("LOG_LEVEL", "WARN")
             .env("DATABASE_RO_URL", databases.ro_url())
             .env("DATABASE_SEQUENCE_URL", databases.sequence_url());
@@ -47,12 +47,12 @@ impl Server {
         Ok(server)
     }
 
-    /// Its root.
+    /// Its root URL.
     pub(crate) fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Its largest resident memory so far, in bytes.
+    /// The peak of its resident memory so far, in bytes.
     pub(crate) fn memory(&self) -> Result<u64> {
         Ok(self.child.memory()?.peak)
     }

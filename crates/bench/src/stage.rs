@@ -1,4 +1,4 @@
-//! Databases full of rows, and an API server that reads them.
+//! The system under test: databases with rows, and an API server that reads them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::walk;
 const CAUGHT_UP_LIMIT: Duration = Duration::from_mins(5);
 const AT_REST_LIMIT: Duration = Duration::from_mins(1);
 
-/// What loads run on. Everything ends when it is dropped.
+/// The system under test. Everything ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    // Fields are dropped in this order: what depends on others first.
+    // Fields are dropped in this order: dependents first.
     pub(crate) server: Server,
     pub(crate) databases: Databases,
     /// Of pages behind the first half of all results; none before they are settled.
@@ -60,24 +60,24 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until Postgres has no read under way: those of clients that have gone come to their end first.
+    /// Waits until Postgres runs no read: those of clients that have disconnected end first.
     pub(crate) async fn at_rest(&self) -> Result<()> {
         let rest = "select 'at rest' where not exists (
                       select from pg_stat_activity where usename = 'arxiv_ro' and state = 'active')";
-        wait::until("no read is under way", AT_REST_LIMIT, async || {
-            let told = self.databases.replica.psql("arxiv", rest).await?;
-            Ok(told.contains("at rest").then_some(()))
+        wait::until("no running read", AT_REST_LIMIT, async || {
+            let output = self.databases.replica.psql("arxiv", rest).await?;
+            Ok(output.contains("at rest").then_some(()))
         })
         .await
     }
 
-    /// A file that goes with the stage.
+    /// A file in the temporary folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.temp_dir.path().join(name)
     }
 }
 
-/// Many rows take longer to be replayed than one look waits.
+/// Replaying many rows takes longer than one wait.
 async fn caught_up(databases: &Databases) -> Result<()> {
     wait::until("the replica caught up", CAUGHT_UP_LIMIT, async || {
         let replayed = databases.replica.wait_replayed(&databases.primary).await;
@@ -86,7 +86,7 @@ async fn caught_up(databases: &Databases) -> Result<()> {
     .await
 }
 
-/// SQL that makes rows as the operator writes them: ten papers a query, one query every ten seconds from 2020 on.
+/// SQL that inserts rows like those of the operator: ten papers per query, one query every ten seconds from 2020 on.
 pub fn rows(count: u32) -> String {
     format!(
         "insert into queries (query_id, timestamp, status, num_results, num_entries, query)

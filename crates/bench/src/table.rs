@@ -1,11 +1,11 @@
-//! The figures for people.
+//! The figures as a table.
 
 use std::fmt::Write;
 
 use crate::Figures;
 
-/// A table with a line a load: what was served, what pgbench does with the same SQL (or what was served of the load that it is
-/// against), and the ratio of the two. Memory is the largest resident so far.
+/// A table with one line per load: the API server's rate, the reference rate (of pgbench with the same SQL, or of an earlier
+/// load), and their ratio. Memory is the peak of the resident memory so far.
 /// Of another server: what it served, and what ours served as a ratio to it.
 pub fn table(all: &[Figures]) -> String {
     let compared = all.iter().any(|figures| figures.compared.is_some());

@@ -23,7 +23,7 @@ fn settings(rows: u32, compare: Option<Url>) -> Settings {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_server_is_measured_beside() {
+async fn other_server_is_compared() {
     let stage = Stage::set(&settings(10_000, None)).await.unwrap();
     let other = stage.server.url().clone();
 

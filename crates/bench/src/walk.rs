@@ -1,4 +1,4 @@
-//! The way to deep pages by cursor: as a client goes it.
+//! Walking to deep pages by cursor, as a client does.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Cursors of the pages behind the first half of all results, a thousand results apart.
 pub(crate) async fn deep_cursors(server: &Url) -> Result<Vec<String>> {
-    // An error means that a provider is there already.
+    // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().timeout(LIMIT).no_proxy().build()?;
     let mut cursors = Vec::new();

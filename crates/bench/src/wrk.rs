@@ -1,4 +1,4 @@
-//! Clients over HTTP.
+//! HTTP clients: wrk.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::Settings;
 use crate::loads::Load;
 use crate::stage::Stage;
 
-/// What clients saw.
+/// The figures that the clients measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
-    /// Answers a second.
+    /// Responses per second.
     pub rate: f64,
-    /// Half of the answers came within this.
+    /// Median of the latency.
     pub median: Duration,
-    /// 99 of 100 came within this.
+    /// 99th percentile of the latency.
     pub p99: Duration,
-    /// Requests without a good answer.
+    /// Failed requests.
     pub failed: u64,
 }
 
@@ -54,10 +54,10 @@ pub(crate) async fn run(
         .arg(server.as_str().trim_end_matches('/'))
         .kill_on_drop(true);
     let output = command.output().await.context("wrk cannot be run")?;
-    let told = String::from_utf8_lossy(&output.stdout);
-    let Some(line) = told.lines().find(|line| line.starts_with('{')) else {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let Some(line) = text.lines().find(|line| line.starts_with('{')) else {
         bail!(
-            "wrk for {}: {told}\n{}",
+            "wrk for {}: {text}\n{}",
             load.name,
             String::from_utf8_lossy(&output.stderr)
         );

@@ -84,7 +84,7 @@ impl Harness {
         env.stack.arxiv()?.set(healthy_arxiv());
         // Otherwise a fail-over may lose what was confirmed.
         let databases = &env.stack.databases;
-        databases.replica.confirms_commits_of(&databases.primary).await?;
+        databases.replica.confirm_commits_of(&databases.primary).await?;
         Ok(Self {
             env,
             timeline,

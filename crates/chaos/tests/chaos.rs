@@ -1,14 +1,14 @@
 //! A short run of faults on each layout of the databases, and one on a system that is broken on purpose.
 //! `cargo xtask chaos` makes long runs.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::print_stdout, reason = "the figures are what is wanted")]
+#![allow(clippy::print_stdout, reason = "the figures are the output")]
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chaos::{Kind, Report, Settings};
 
-/// Runs at once would be too much for a small machine, and would hit each other's time limits.
+/// Parallel runs would be too much for a small machine, and would exceed each other's time limits.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn settings(seed: u64) -> Settings {
@@ -26,7 +26,7 @@ fn settings(seed: u64) -> Settings {
 }
 
 async fn run(settings: Settings) -> Report {
-    let _alone = ONE_AT_A_TIME.lock().await;
+    let _guard = ONE_AT_A_TIME.lock().await;
     let report = chaos::run(&settings).await;
     let report = report.unwrap_or_else(|error| panic!("{error:?}"));
     println!("{report}");
@@ -44,12 +44,12 @@ fn assert_nothing_broke(report: &Report) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_or_doubled_with_the_tables_on_one_server() {
+async fn nothing_is_lost_or_doubled_on_one_server() {
     assert_nothing_broke(&run(settings(1)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_or_doubled_with_the_tables_on_two_servers() {
+async fn nothing_is_lost_or_doubled_on_two_servers() {
     let split = Settings {
         split: true,
         ..settings(2)
@@ -58,10 +58,10 @@ async fn nothing_is_lost_or_doubled_with_the_tables_on_two_servers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_system_that_is_impolite_is_found() {
+async fn impolite_system_is_found() {
     let report = run(Settings {
         length: Duration::from_secs(5),
-        // More than the processes are told.
+        // Longer than the interval of the processes.
         min_interval: Duration::from_millis(400),
         environment: vec![("MIN_INTERVAL_MS".into(), "0".into())],
         ..settings(3)

@@ -1,4 +1,4 @@
-//! The primary is lost with what its replica has not got, and the replica takes over.
+//! The primary is lost with commits that its replica does not have, and the replica takes over.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -45,10 +45,10 @@ async fn rows(server: &Postgres, object: &ArxivQuery) -> (i64, i64) {
     .unwrap()
 }
 
-/// What docs/failover.md says of replication that nobody waits for.
+/// Asynchronous replication, as docs/failover.md describes it.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_confirmation_the_last_answers_are_lost_whole_and_told_so() {
-    // An error means that a provider is there already.
+async fn failover_without_confirmation_loses_last_results_completely() {
+    // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let stack = Stack::start(Options {
         proxies: true,
@@ -65,11 +65,11 @@ async fn without_confirmation_the_last_answers_are_lost_whole_and_told_so() {
     old.kill9().await.unwrap();
     new.start_again().await.unwrap();
     new.promote().await.unwrap();
-    for link in stack
+    for proxy in stack
         .services()
         .filter_map(|service| service.proxy(Server::Primary))
     {
-        link.route_to(SocketAddr::from((Ipv4Addr::LOCALHOST, new.port())));
+        proxy.route_to(SocketAddr::from((Ipv4Addr::LOCALHOST, new.port())));
     }
     let began = Instant::now();
     let mut tries = 0;
@@ -77,7 +77,7 @@ async fn without_confirmation_the_last_answers_are_lost_whole_and_told_so() {
         tries += 1;
         match search(&stack, &format!("after{tries}")).await.0 {
             200 => break,
-            // Not yet, or accepted and done later.
+            // Not yet possible, or accepted and done later.
             status => assert!(began.elapsed() < LIMIT, "{status}"),
         }
     }
@@ -93,7 +93,7 @@ async fn without_confirmation_the_last_answers_are_lost_whole_and_told_so() {
         object(&stack, &title)
     );
     assert_eq!(rows(new, &kept).await, (1, 8));
-    // All or nothing, and the object goes on telling what it was told.
+    // All rows or none, and the object keeps its status.
     assert_eq!(rows(new, &lost).await, (0, 0));
     assert_eq!(rows(new, &after).await, (1, 8));
     let number = |object: &ArxivQuery| object.status.as_ref().and_then(|status| status.query_id);
@@ -106,8 +106,12 @@ async fn without_confirmation_the_last_answers_are_lost_whole_and_told_so() {
         .unwrap();
     let (status, body) = http_get(url).await.unwrap();
     assert_eq!(status, 503, "{body}");
-    // A search that was lost is made again under a new name, and found.
+    // A lost search is run again with a new name, and succeeds.
     let (status, body) = search(&stack, "lost").await;
-    let told: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!((status, told["num_entries"].as_i64()), (200, Some(8)), "{body}");
+    let response: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        (status, response["num_entries"].as_i64()),
+        (200, Some(8)),
+        "{body}"
+    );
 }

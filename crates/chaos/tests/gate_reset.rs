@@ -1,4 +1,4 @@
-//! The way of a process to the gate's database is reset while its request to arXiv is open, and another process waits.
+//! A process's connection to the gate's database is reset while its request to arXiv is open, and another process waits.
 #![allow(missing_docs)]
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use testbed::{
 const LIMIT: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_gate_connection_never_makes_two_requests_at_once() {
+async fn broken_gate_connection_never_causes_two_requests_at_once() {
     let stack = Stack::start(Options {
         operators: 0,
         api_servers: vec!["arxiv-api".into(); 2],
@@ -41,7 +41,7 @@ async fn a_broken_gate_connection_never_makes_two_requests_at_once() {
         let first = ask(0);
         arxiv.wait_for_requests(1, LIMIT).await.unwrap();
         let second = ask(1);
-        // In line behind the first, or on its way there: both are worth trying.
+        // Waiting behind the first one, or about to: both cases are worth testing.
         stack.api_servers[0].proxy(Server::Primary).unwrap().reset();
         let ((lost, _), (answered, body)) = (first.await.unwrap(), second.await.unwrap());
         assert_eq!((lost, answered), (503, 200), "{body}");

@@ -39,7 +39,7 @@ impl<'a> Container<'a> {
             .collect()
     }
 
-    /// The stores whose credentials it holds: RW, RO, LEDGER, SEQUENCE, UPSTREAM and so on.
+    /// The stores whose credentials it has: RW, RO, LEDGER, SEQUENCE, UPSTREAM and so on.
     pub fn stores(&self) -> Vec<String> {
         let forms = ["_URL", "_HOST"];
         self.env()

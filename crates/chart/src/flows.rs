@@ -1,4 +1,4 @@
-//! Who may talk to whom, as docs/network.md tells people.
+//! Allowed network connections, by the tables in docs/network.md.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::read;
 /// From, to and port.
 pub type Flow = (String, String, u16);
 
-/// Every row of the first table: of policies that know where everything is.
+/// Every row of the first table, for policies with all addresses set.
 pub fn allowed_flows() -> Result<BTreeSet<Flow>> {
     flows_below("Narrowed")
 }

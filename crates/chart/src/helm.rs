@@ -1,4 +1,4 @@
-//! helm, the current one and Helm 3: from the cache, else built from their pinned Go modules; and what they render.
+//! helm, the current version and Helm 3: from the cache, or built from pinned Go modules; and rendering with them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::{Objects, folder};
 
 const HELM: GoTools = GoTools {
     name: "helm",
-    takes: "about a minute and a half",
+    build_time: "about a minute and a half",
     go_mod: include_str!("../helm/go.mod"),
     go_sum: include_str!("../helm/go.sum"),
     programs: &[("helm", "helm")],
@@ -21,27 +21,27 @@ const HELM: GoTools = GoTools {
 
 const HELM_3: GoTools = GoTools {
     name: "helm3",
-    takes: "half a minute",
+    build_time: "half a minute",
     go_mod: include_str!("../helm3/go.mod"),
     go_sum: include_str!("../helm3/go.sum"),
-    // What it takes for the version of Kubernetes when it asks none.
+    // The Kubernetes version that helm assumes without a cluster.
     link_flags: "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37",
     programs: &[("helm", "helm")],
     ..GoTools::DEFAULT
 };
 
-/// The release that [`render`] makes.
+/// The release name in [`render`].
 pub const RELEASE: &str = "papers";
 /// The namespace of that release.
 pub const NAMESPACE: &str = "library";
 
-/// The program; built when it is first asked for on a machine.
+/// The path of helm, which is built on first use.
 pub fn helm() -> Result<&'static Path> {
     static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     program(&PROGRAM, &HELM)
 }
 
-/// The same of Helm 3.
+/// The path of Helm 3.
 pub fn helm3() -> Result<&'static Path> {
     static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     program(&PROGRAM, &HELM_3)
@@ -70,7 +70,7 @@ pub fn render_chart(chart: &Path, values: &str) -> Result<Objects> {
     render_by(helm()?, chart, values)
 }
 
-/// The same by one or the other helm.
+/// The same with a given helm.
 pub fn render_by(helm: &Path, chart: &Path, values: &str) -> Result<Objects> {
     let output = template(helm, chart, values)?;
     let (out, err) = (
@@ -82,7 +82,7 @@ pub fn render_by(helm: &Path, chart: &Path, values: &str) -> Result<Objects> {
     Objects::read(&out).with_context(|| format!("rendered with\n{values}"))
 }
 
-/// What helm says when it refuses these values.
+/// helm's error message for these values.
 pub fn refusal(values: &str) -> Result<String> {
     let output = template(helm()?, &folder(), values)?;
     if output.status.success() {

@@ -1,4 +1,4 @@
-//! Renders `charts/arxiv-operator` with helm, for the tests of the chart. Development only.
+//! Renders `charts/arxiv-operator` with helm, for the tests of the chart. For development only.
 //!
 //! What is generated inside the chart (the values' table of its README, the copy of the resource definition) is written by
 //! `CHART_UPDATE=1 cargo test -p chart generated`, and checked by the same test without the variable.

@@ -8,7 +8,7 @@ use serde_json::Value;
 pub struct Objects(Vec<Value>);
 
 impl Objects {
-    /// Reads several YAML documents. A key that stands twice is an error, and so are two objects of one name.
+    /// Parses several YAML documents. A duplicate key is an error, and so are two objects with the same name.
     pub fn read(text: &str) -> Result<Self> {
         let objects: Vec<Value> = serde_saphyr::from_multiple(text)?;
         let objects: Vec<Value> = objects.into_iter().filter(|object| !object.is_null()).collect();
@@ -25,7 +25,7 @@ impl Objects {
         self.0.iter()
     }
 
-    /// Those of a kind, in the order of their names.
+    /// Those of a kind, sorted by name.
     pub fn of(&self, kind: &str) -> Vec<&Value> {
         let mut found: Vec<&Value> = self.0.iter().filter(|object| object["kind"] == kind).collect();
         found.sort_by_key(|object| object["metadata"]["name"].as_str());

@@ -1,13 +1,13 @@
 //! The table of the values, from the comments in `values.yaml`.
 //!
-//! A comment that stands right above a key describes it. `## …` begins a section, with the comment lines below it as its text.
+//! A comment directly above a key describes it. `## …` begins a section, with the comment lines below it as its text.
 
 use std::fmt::Write;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// Defaults longer than this are left to the file.
+/// Longer defaults are omitted from the table.
 const LONGEST_DEFAULT: usize = 70;
 const BEGIN: &str = "<!-- values: written by `CHART_UPDATE=1 cargo test -p chart generated` -->\n";
 const END: &str = "<!-- end of values -->";
@@ -37,7 +37,7 @@ fn table(text: &str) -> Result<String> {
         } else if let Some(words) = body.strip_prefix('#') {
             comment.push(words.trim());
         } else if body.is_empty() {
-            // What no key follows is the section's own text.
+            // A comment that no key follows is the section's text.
             if !comment.is_empty() && !in_table {
                 write!(out, "\n{}\n", comment.join(" "))?;
             }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_become_rows() {
+    fn values_table_has_row_per_comment() {
         let values = "# One.\na: 1\n\n## Section\n# Its text.\n\nb:\n  # Two\n  # lines | here.\n  c: {d: x}\n  # A list.\n  e:\n    - f\n";
         let readme = format!("head\n{BEGIN}old\n{END}\ntail");
         let table = "\n| value | meaning | default |\n|---|---|---|\n| `a` | One. | `1` |\n\n### Section\n\nIts text.\n\n\
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_without_a_comment_is_refused() {
+    fn values_table_fails_when_value_has_no_comment() {
         let readme = format!("{BEGIN}{END}");
         assert!(
             with_values(&readme, "a:\n  b: 1\n")

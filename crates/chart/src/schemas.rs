@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 const DEFINITIONS: &str = "#/definitions/";
-/// Keys of a schema that say something about values.
+/// Keys of a schema that constrain values.
 const KEPT: [&str; 18] = [
     "$ref",
     "enum",
@@ -29,7 +29,7 @@ const KEPT: [&str; 18] = [
     "format",
 ];
 
-/// The schema of a kind of Kubernetes' own, with all that it refers to; none if there is no such kind.
+/// The schema of a kind of Kubernetes itself, with all its references; nothing if there is no such kind.
 ///
 /// `openapi` is the document that k8s.io/kubernetes has as `api/openapi-spec/swagger.json` (`OpenAPI` v2).
 pub fn of_kubernetes(openapi: &Value, api_version: &str, kind: &str) -> Option<Value> {
@@ -52,7 +52,7 @@ pub fn of_kubernetes(openapi: &Value, api_version: &str, kind: &str) -> Option<V
         .into_iter()
         .map(|name| {
             let schema = match name.rsplit('.').next() {
-                // 1 and "1" are the same quantity; the document has the stored form alone.
+                // 1 and "1" are the same quantity; the document has only the stored form.
                 Some("Quantity") => json!({"type": ["string", "number"]}),
                 _ => strict(&definitions[&name]),
             };
@@ -69,7 +69,7 @@ pub fn of_definition(definition: &Value) -> Vec<(String, String, Value)> {
     let served = |version: &Value| {
         let api_version = format!("{}/{}", text(&spec["group"]), text(&version["name"]));
         let mut schema = strict(&version["schema"]["openAPIV3Schema"]);
-        // What every object has is not always written down.
+        // The fields of every object are not always listed.
         for (key, of) in [
             ("apiVersion", "string"),
             ("kind", "string"),
@@ -103,7 +103,7 @@ fn strict(schema: &Value) -> Value {
     convert(schema, true)
 }
 
-/// `closed`: whether fields that are not named are refused. Not inside of `anyOf` and the like, which look at a part only.
+/// `closed`: whether unknown fields are refused. Not inside of `anyOf` and the like, which describe only a part.
 fn convert(schema: &Value, closed: bool) -> Value {
     let Some(schema) = schema.as_object() else {
         return schema.clone();
@@ -135,7 +135,7 @@ fn convert(schema: &Value, closed: bool) -> Value {
     if says("x-kubernetes-int-or-string") || out.get("format") == Some(&json!("int-or-string")) {
         out.insert("type".into(), json!(["string", "integer"]));
     }
-    // Kubernetes' formats are of numbers' sizes and of times; JSON schema's have other rules.
+    // Kubernetes' formats (sizes of numbers, times) differ from JSON schema's.
     out.remove("format");
     let open = says("x-kubernetes-preserve-unknown-fields") || says("x-kubernetes-embedded-resource");
     if closed && !open && out.contains_key("properties") && !out.contains_key("additionalProperties") {
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_brings_what_it_refers_to_and_nothing_else() {
+    fn schema_of_kind_includes_only_its_references() {
         let openapi = json!({"definitions": {
             "io.Thing": {
                 "x-kubernetes-group-version-kind": [{"group": "apps", "kind": "Thing", "version": "v1"}],
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_is_closed_where_it_does_not_say_otherwise() {
+    fn schema_of_definition_rejects_unknown_fields_by_default() {
         let cases = [
             (
                 json!({"type": "object", "properties": {"a": {"type": "integer", "format": "int32", "nullable": true}}}),
@@ -202,7 +202,7 @@ mod tests {
                 json!({"anyOf": [{"properties": {"a": {}}, "required": ["a"]}], "x-kubernetes-int-or-string": true}),
                 json!({"anyOf": [{"properties": {"a": {}}, "required": ["a"]}], "type": ["string", "integer"]}),
             ),
-            // A field may be called like a keyword.
+            // A field may have the name of a keyword.
             (
                 json!({"properties": {"description": {"type": "string"}, "properties": {"type": "string"}}}),
                 json!({"properties": {"description": {"type": "string"}, "properties": {"type": "string"}}, "additionalProperties": false}),

@@ -1,5 +1,5 @@
-//! What a cluster has beside Kubernetes: names for Services (kind brings its own), and metrics of pods. Both run beside the node,
-//! and their Services lead there.
+//! The cluster's add-ons: DNS for Services (CoreDNS) and metrics of pods (metrics-server). Both run as processes next to the node,
+//! and their Services forward to them.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -17,20 +17,20 @@ use testbed::wait;
 
 const PROGRAMS: GoTools = GoTools {
     name: "addons",
-    takes: "about two minutes",
+    build_time: "about two minutes",
     go_mod: include_str!("../go/addons/go.mod"),
     go_sum: include_str!("../go/addons/go.sum"),
     main_go: include_str!("../go/addons/main.go"),
     programs: &[("coredns", "coredns"), ("metrics-server", "metrics-server")],
     ..GoTools::DEFAULT
 };
-/// The resolver, as every pod is told.
+/// The address of the DNS Service, which every pod uses.
 pub(crate) const DNS: &str = "10.0.0.10";
 const DNS_PORT: u16 = 10_053;
 const METRICS_PORT: u16 = 10_443;
 const SERVED_LIMIT: Duration = Duration::from_mins(2);
 
-/// The folder with the programs; built when they are first asked for on a machine. Blocks.
+/// The folder with the programs, which are built on first use. Blocks.
 pub(crate) fn programs() -> Result<PathBuf> {
     PROGRAMS.ready()
 }
@@ -63,7 +63,7 @@ pub(crate) fn metrics(programs: &Path, folder: &Path, kubeconfig: &Path, address
         .arg(format!("--secure-port={METRICS_PORT}"))
         .arg(format!("--cert-dir={}", certificates.display()))
         .args([
-            // The least that it takes.
+            // The shortest that it accepts.
             "--metric-resolution=11s",
             "--kubelet-request-timeout=5s",
             "--kubelet-insecure-tls",
@@ -71,13 +71,13 @@ pub(crate) fn metrics(programs: &Path, folder: &Path, kubeconfig: &Path, address
         ])
 }
 
-/// Makes the Service of names.
+/// Creates the Service of DNS.
 pub(crate) async fn serve_dns(client: &Client, address: Ipv4Addr) -> Result<()> {
     let ports = [("dns", "UDP", 53, DNS_PORT), ("dns-tcp", "TCP", 53, DNS_PORT)];
     service(client, "kube-dns", Some(DNS), address, &ports).await
 }
 
-/// Makes the Service of metrics, and waits until figures of the node are there.
+/// Creates the Service of metrics, and waits until there are metrics of the node.
 pub(crate) async fn serve_metrics(client: &Client, node: &str, address: Ipv4Addr) -> Result<()> {
     let ports = [("https", "TCP", 443, METRICS_PORT)];
     service(client, "metrics-server", None, address, &ports).await?;
@@ -102,7 +102,7 @@ pub(crate) async fn serve_metrics(client: &Client, node: &str, address: Ipv4Addr
     .await
 }
 
-/// A Service in kube-system that leads to a port of an address.
+/// A Service in kube-system that forwards to ports of an address.
 async fn service(
     client: &Client,
     name: &str,

@@ -1,4 +1,4 @@
-//! Lets pods reach what listens on loopback: a database of the testbed, at the address where they reach this machine.
+//! Forwards from the node's address, which pods can reach, to a port on loopback: a database of the testbed.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -7,7 +7,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// A port of such an address that leads to a port of loopback. Ends when dropped.
+/// A listening port that forwards to a port on loopback. Ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Forward {
     address: SocketAddr,
@@ -15,7 +15,7 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
-    /// Leads from a port of `host` to `port`.
+    /// Forwards from a free port of `host` to `port`.
     pub(crate) async fn to(host: Ipv4Addr, port: u16) -> Result<Self> {
         let listener = TcpListener::bind((host, 0)).await?;
         let address = listener.local_addr()?;
@@ -33,7 +33,7 @@ impl Forward {
         Ok(Self { address, task })
     }
 
-    /// Its port at the address where they reach this machine.
+    /// Its listening port.
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }

@@ -1,4 +1,4 @@
-//! Clients that go on asking, and count what they get.
+//! A load generator: clients that send requests in a loop and record the responses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,37 +10,37 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use testbed::wait;
 use tokio::task::JoinSet;
 
-/// How long a client goes on making a connection, and how often.
+/// How long a client retries to connect, and how often.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 const CONNECT_PAUSE: Duration = Duration::from_millis(20);
-/// Requests on one connection. Few enough for new pods to get their share soon; and enough for the ports of one address, each
-/// of which rests for a minute after its connection: with one a request, most of two cores went into looking for free ones.
+/// Requests per connection. Few enough that new pods get their share soon, and enough to save ports, each of which is unusable
+/// for a minute after its connection: with one request per connection, most of two cores was spent searching for free ports.
 const PER_CONNECTION: usize = 20;
 
-/// One answer; times are since the start of the load.
+/// One response. Times count from the start of the load.
 #[derive(Clone, Copy, Debug)]
 struct Answer {
     begun: Duration,
-    /// Later than `begun` where connections were not taken before.
+    /// Later than `begun` if connections were refused before.
     sent: Duration,
     ended: Duration,
-    /// Connections that were not taken before.
+    /// The number of refused connections before.
     refused: usize,
-    /// Its status where it is a good one.
+    /// Its status, if it is a success.
     good: Option<StatusCode>,
 }
 
-/// What was asked for and came back.
+/// The responses of a load.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {
     answers: Vec<Answer>,
-    /// When connections were not taken, so that nothing was sent; they were made anew, as every proxy does.
+    /// When connections were refused. Nothing was sent on them; they were retried, as every proxy does.
     refusals: Vec<Duration>,
-    /// What the first few failures were.
+    /// The first few failures.
     pub(crate) failures: Vec<String>,
 }
 
-/// A number of clients, each asking as soon as it has its answer. They keep their connections for a while, as proxies do.
+/// Clients that send the next request as soon as they have a response. They reuse connections for a while, as proxies do.
 #[derive(Debug)]
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
@@ -50,7 +50,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts asking for these URLs in turn, with a pause between two requests of one client.
+    /// Starts requesting these URLs in turn, with a pause between two requests of one client.
     pub(crate) fn start(clients: usize, urls: &[String], pause: Duration) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicUsize::new(0));
@@ -89,7 +89,7 @@ impl Load {
         })
     }
 
-    /// Waits until so many answers have come from now on.
+    /// Waits for this many further responses.
     pub(crate) async fn answers(&self, count: usize, limit: Duration) -> Result<()> {
         let goal = self.answered.load(Ordering::Relaxed) + count;
         wait::until(&format!("{count} answers"), limit, async || {
@@ -98,12 +98,12 @@ impl Load {
         .await
     }
 
-    /// How long it has been going on.
+    /// The time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Stops asking, and gives what came back.
+    /// Stops the clients, and returns all responses.
     pub(crate) async fn stop(mut self) -> Result<Figures> {
         self.stop.store(true, Ordering::Relaxed);
         let mut all = Figures::default();
@@ -117,10 +117,10 @@ impl Load {
     }
 }
 
-async fn judge(response: Response) -> Result<StatusCode, String> {
+async fn evaluate(response: Response) -> Result<StatusCode, String> {
     let status = response.status();
     let body = response.bytes().await.map_err(|error| format!("{error:?}"))?;
-    // A search that is not finished within the wait is told so, which is an answer; what becomes of it is for others to ask.
+    // 202 for a search that does not finish in time is a success; another check follows the search.
     if status.is_success() {
         Ok(status)
     } else {
@@ -135,7 +135,7 @@ impl Figures {
         let mut refused = 0;
         let (sent, outcome) = loop {
             let sent = started.elapsed();
-            // A GET has no body that could be sent only once.
+            // A GET can be cloned: it has no body.
             let Some(request) = request.try_clone() else {
                 return;
             };
@@ -146,7 +146,7 @@ impl Figures {
                     tokio::time::sleep(CONNECT_PAUSE).await;
                 }
                 Err(error) => break (sent, Err(format!("{error:?}"))),
-                Ok(response) => break (sent, judge(response).await),
+                Ok(response) => break (sent, evaluate(response).await),
             }
         };
         let ended = started.elapsed();
@@ -165,32 +165,32 @@ impl Figures {
         }
     }
 
-    /// How many requests.
+    /// The number of requests.
     pub(crate) fn requests(&self) -> usize {
         self.answers.len()
     }
 
-    /// How many of them failed.
+    /// The number of failed requests.
     pub(crate) fn failed(&self) -> usize {
         self.count(|answer| answer.good.is_none())
     }
 
-    /// How many were answered with this status.
+    /// The number of responses with this status.
     pub(crate) fn answered(&self, status: StatusCode) -> usize {
         self.count(|answer| answer.good == Some(status))
     }
 
-    /// How many failed that were not under way between two times of the load.
+    /// The number of failed requests that were not open between two times of the load.
     pub(crate) fn failed_outside(&self, from: Duration, to: Duration) -> usize {
         self.count(|answer| answer.good.is_none() && !answer.under_way(from, to))
     }
 
-    /// How many connections were not taken.
+    /// The number of refused connections.
     pub(crate) fn refused(&self) -> usize {
         self.refusals.len()
     }
 
-    /// How many requests waited for that: their connections were made anew.
+    /// The number of requests that had to retry the connection.
     pub(crate) fn delayed(&self) -> usize {
         self.count(|answer| answer.refused > 0)
     }
@@ -199,20 +199,20 @@ impl Figures {
         self.answers.iter().filter(|answer| which(answer)).count()
     }
 
-    /// From the first connection that was not taken to the last one.
+    /// The time from the first refused connection to the last.
     pub(crate) fn refusing(&self) -> Duration {
         let first = self.refusals.iter().min().copied().unwrap_or_default();
         let last = self.refusals.iter().max().copied().unwrap_or_default();
         last.saturating_sub(first)
     }
 
-    /// The longest that anybody waited for an answer, connecting included.
+    /// The longest response time, including the connection.
     pub(crate) fn longest(&self) -> Duration {
         let waits = self.answers.iter().map(Answer::took);
         waits.max().unwrap_or_default()
     }
 
-    /// Requests a second and the time within which 99 of 100 were answered, from `from` to `to` of the load.
+    /// Requests per second and the 99th percentile of the latency, from `from` to `to` of the load.
     pub(crate) fn between(&self, from: Duration, to: Duration) -> (f64, Duration) {
         let inside = self
             .answers
@@ -244,8 +244,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_and_percentiles() {
-        // The n-th took n ms, half of them to be connected; every 50th failed, every 40th was not connected at once.
+    fn figures_have_rate_and_percentile_of_a_period() {
+        // Request n took n ms, half of it for connecting; every 50th failed, every 40th was refused at first.
         let answers = (1..=200u64).map(|number| Answer {
             begun: Duration::from_millis(number * 9),
             sent: Duration::from_micros(number * 9500),

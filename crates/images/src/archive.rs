@@ -1,4 +1,4 @@
-//! An image as an OCI layout in a tar archive, with what `docker save` puts beside it.
+//! An image as an OCI layout in a tar archive, with the additional `manifest.json` of `docker save`.
 
 use std::fs;
 use std::path::Path;
@@ -15,17 +15,17 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-/// An image that says no time of making is shown as this old by tools; it is the same for everybody.
+/// The creation time: a constant, which is also what tools show for an image without one.
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 
-/// What was written.
+/// Digest and sizes of a written image.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Written {
-    /// The image's digest, by which it can be pulled once it is in a registry.
+    /// The image's digest, by which it can be pulled from a registry.
     pub digest: String,
-    /// Bytes that are pulled: the compressed layer.
+    /// Size of the compressed layer, in bytes.
     pub compressed: u64,
-    /// Bytes on a node's disk.
+    /// Size of the unpacked layer, in bytes.
     pub unpacked: u64,
 }
 
@@ -40,8 +40,8 @@ pub(crate) fn write(image: &Image, archive: &Path) -> Result<Written> {
         "annotations": image.labels,
     }))?;
     let index = serde_json::to_vec(&index(image, &manifest))?;
-    // Docker without containerd's store reads this in place of the index.
-    let loaded = serde_json::to_vec(&json!([{
+    // Docker without containerd's image store reads this instead of the index.
+    let docker_manifest = serde_json::to_vec(&json!([{
         "Config": blob_path(&digest(&config)),
         "RepoTags": [image.reference],
         "Layers": [blob_path(&digest(&layer.gzip))],
@@ -59,7 +59,7 @@ pub(crate) fn write(image: &Image, archive: &Path) -> Result<Written> {
     };
     add("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
     add("index.json", &index)?;
-    add("manifest.json", &loaded)?;
+    add("manifest.json", &docker_manifest)?;
     for blob in [&manifest, &config, &layer.gzip] {
         add(&blob_path(&digest(blob)), blob)?;
     }
@@ -91,7 +91,7 @@ fn config(image: &Image, diff: &str) -> Value {
 fn index(image: &Image, manifest: &[u8]) -> Value {
     let mut entry = descriptor(MANIFEST, manifest);
     entry["platform"] = json!({"architecture": architecture(), "os": "linux"});
-    // containerd takes the whole name, other tools the tag alone.
+    // containerd needs the full name, other tools only the tag.
     let tag = image.reference.rsplit_once(':').map_or("latest", |(_, tag)| tag);
     entry["annotations"] = json!({
         "io.containerd.image.name": full_name(&image.reference),
@@ -100,7 +100,7 @@ fn index(image: &Image, manifest: &[u8]) -> Value {
     json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]})
 }
 
-/// The name that Kubernetes makes of one without a registry.
+/// The full name, as Kubernetes completes a name without a registry.
 fn full_name(reference: &str) -> String {
     match reference.split_once('/') {
         Some((registry, _)) if registry.contains(['.', ':']) || registry == "localhost" => {
@@ -119,7 +119,7 @@ fn blob_path(digest: &str) -> String {
     format!("blobs/{}", digest.replacen(':', "/", 1))
 }
 
-/// This machine's, as Go names it; images are made where they are built for.
+/// This machine's architecture in Go's terms: images are built on the architecture that they are for.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -133,7 +133,7 @@ mod tests {
     use super::full_name;
 
     #[test]
-    fn names_as_kubernetes_completes_them() {
+    fn full_name_has_registry_as_in_kubernetes() {
         for (reference, full) in [
             ("arxiv-operator:0.1.0", "docker.io/library/arxiv-operator:0.1.0"),
             ("somebody/arxiv:1", "docker.io/somebody/arxiv:1"),

@@ -1,4 +1,4 @@
-//! Content addresses.
+//! Digests of content.
 
 use sha2::{Digest, Sha256};
 
@@ -18,7 +18,7 @@ mod tests {
     use super::digest;
 
     #[test]
-    fn as_the_specification_writes_it() {
+    fn digest_has_format_of_specification() {
         assert_eq!(
             digest(b""),
             "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

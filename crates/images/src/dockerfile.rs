@@ -1,4 +1,4 @@
-//! The Dockerfile against what is shipped: nobody here builds it, so its text is compared.
+//! The Dockerfile is compared, as text, with the shipped images, because no test builds it.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ fn stage(name: &str) -> Vec<String> {
     rest.take_while(|step| !step.starts_with("FROM ")).collect()
 }
 
-/// What `cargo xtask images` would make of these programs.
+/// The image that `cargo xtask images` would build of this program.
 fn shipped(program: &str) -> Image {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(program), "").unwrap();
@@ -37,7 +37,7 @@ fn shipped(program: &str) -> Image {
 }
 
 #[test]
-fn programs_are_built_the_same_way() {
+fn dockerfile_builds_programs_with_same_flags() {
     let toolchain = text("rust-toolchain.toml");
     let from = &steps()[0];
     let version = from
@@ -48,7 +48,7 @@ fn programs_are_built_the_same_way() {
         "{from}"
     );
     let build = stage("build");
-    // Where that image has them.
+    // Their paths in that image.
     let mut flags = vec![STATIC.to_owned()];
     flags.extend(HOMES.map(|(_, folder, shown)| {
         format!(
@@ -72,7 +72,7 @@ fn programs_are_built_the_same_way() {
 }
 
 #[test]
-fn images_hold_the_same_files_and_run_as_the_same_user() {
+fn dockerfile_has_same_files_and_user() {
     let base = stage("base");
     for (_, program) in PROGRAMS {
         let Image {
@@ -91,7 +91,7 @@ fn images_hold_the_same_files_and_run_as_the_same_user() {
             let mut words: Vec<&str> = copied.split(' ').filter(|word| !word.starts_with("--")).collect();
             let to = words.pop().unwrap();
             for from in words {
-                // Into a folder under its own name, or to just that file.
+                // Into a folder with the same name, or to exactly that file.
                 let name = from.rsplit('/').next().unwrap_or_default();
                 paths.push(if to.ends_with('/') {
                     format!("{to}{name}")
@@ -109,15 +109,15 @@ fn images_hold_the_same_files_and_run_as_the_same_user() {
         assert!(text("Dockerfile").contains(&format!(" -t {reference} .\n")));
         assert_eq!(reference, format!("{program}:{VERSION}"));
 
-        let told = base
+        let labelled = base
             .iter()
             .chain(&own)
             .filter_map(|step| step.strip_prefix("LABEL "));
-        let told: BTreeMap<String, String> = told
+        let labelled: BTreeMap<String, String> = labelled
             .flat_map(|labels| labels.split(' '))
             .filter_map(|label| label.split_once('='))
             .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
             .collect();
-        assert_eq!(told, labels);
+        assert_eq!(labelled, labels);
     }
 }

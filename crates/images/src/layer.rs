@@ -9,7 +9,7 @@ use tar::{Builder, EntryType, Header};
 
 use crate::Image;
 
-/// A layer in both of its forms: digests are taken of either.
+/// A layer, plain and compressed: the image contains digests of both.
 pub(crate) struct Layer {
     pub(crate) tar: Vec<u8>,
     pub(crate) gzip: Vec<u8>,
@@ -27,7 +27,7 @@ pub(crate) fn layer(image: &Image) -> Result<Layer> {
         append(&mut builder, header, relative(path)?, &file.content)?;
     }
     let tar = builder.into_inner()?;
-    // Neither a name nor a time in the header.
+    // The header contains no name and no time.
     let mut encoder = GzBuilder::new().write(Vec::new(), Compression::best());
     encoder.write_all(&tar)?;
     let gzip = encoder.finish()?;
@@ -37,7 +37,7 @@ pub(crate) fn layer(image: &Image) -> Result<Layer> {
 fn append(builder: &mut Builder<Vec<u8>>, mut header: Header, path: &str, content: &[u8]) -> Result<()> {
     builder
         .append_data(&mut header, path, content)
-        .with_context(|| format!("cannot put {path} into the layer"))
+        .with_context(|| format!("cannot add {path} to the layer"))
 }
 
 fn header(kind: EntryType, mode: u32, size: u64) -> Header {
@@ -51,7 +51,7 @@ fn header(kind: EntryType, mode: u32, size: u64) -> Header {
     header
 }
 
-/// All folders above the files, each before what is in it.
+/// All parent folders of the files, each before its content.
 fn folders(image: &Image) -> Result<BTreeSet<String>> {
     let mut folders = BTreeSet::new();
     for path in image.files.keys() {

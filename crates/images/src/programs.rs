@@ -1,4 +1,4 @@
-//! Building the programs that go into images: static, and free of this machine's paths.
+//! Building the programs of images: static, and without this machine's paths.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// Builds programs of the workspace (`(package, program)`), optimised and static, and gives the folder they are in.
+/// Builds programs of the workspace (`(package, program)`), optimised and static, and returns their folder.
 ///
-/// glibc is linked in whole: its parts that look up names (`files` and `dns`) have been inside since 2.34, so an image needs
-/// nothing beside the program. The target folder is one of its own, since the flags are.
+/// glibc is linked statically: since 2.34 it contains its name service modules (`files` and `dns`), so an image needs no other
+/// file. The target folder is a separate one, because the compiler flags differ.
 pub fn build(programs: &[(&str, &str)]) -> Result<PathBuf> {
     let root = root();
     let target = root.join("target/images");
@@ -45,17 +45,17 @@ pub(crate) fn root() -> PathBuf {
     own.ancestors().nth(2).unwrap_or(own).to_owned()
 }
 
-/// glibc goes in whole.
+/// Links glibc statically.
 pub(crate) const STATIC: &str = "-Ctarget-feature=+crt-static";
-/// Where code of others lies: the variable that says where, the folder below the home without it, and how it is shown.
+/// Folders of dependencies: the variable that names one, its default below the home folder, and its replacement in the program.
 pub(crate) const HOMES: [(&str, &str, &str); 2] = [
     ("CARGO_HOME", ".cargo", "/cargo"),
     ("RUSTUP_HOME", ".rustup", "/rustup"),
 ];
-/// How the workspace's root is shown.
+/// The replacement for the workspace's root.
 pub(crate) const SOURCE: &str = "/source";
 
-/// Where sources lie would otherwise be told by panics, and make two machines' programs differ.
+/// Without these flags panic messages would contain paths of this machine, and programs would differ between machines.
 fn flags(root: &Path) -> OsString {
     let mut flags = OsString::from(STATIC);
     let home = std::env::var_os("HOME").map(PathBuf::from);

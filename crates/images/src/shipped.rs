@@ -10,10 +10,10 @@ use pem::{EncodeConfig, LineEnding, Pem};
 use crate::programs::{self, root};
 use crate::{File, Image, NON_ROOT, limits};
 
-/// Where TLS libraries look first, on every distribution.
+/// The first path that TLS libraries try, on every distribution.
 pub(crate) const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Package and program of each image; the image is named like the program.
+/// Package and program of each image. The image has the program's name.
 pub const PROGRAMS: [(&str, &str); 2] = [
     ("arxiv-operator", "arxiv-operator"),
     ("arxiv-api-server", "arxiv-api-server"),
@@ -22,14 +22,14 @@ pub const PROGRAMS: [(&str, &str); 2] = [
 /// The version of everything here.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Builds the programs, and what images they make; minutes on two cores. An error where one is not what is promised: at most
-/// 20 MiB, static programs, a user that is not root.
+/// Builds the programs and returns their images, after a check of the promises: at most 20 MiB, static programs, a user that
+/// is not root. Takes minutes on two cores.
 pub fn shipped() -> Result<Vec<Image>> {
     let folder = programs::build(&PROGRAMS)?;
     let mut images = Vec::new();
     for (_, program) in PROGRAMS {
         let image = image(program, &folder)?;
-        limits::hold(&image)?;
+        limits::check(&image)?;
         images.push(image);
     }
     Ok(images)
@@ -65,7 +65,7 @@ fn text(name: &str) -> Result<Vec<u8>> {
     fs::read(root().join(name)).with_context(|| name.to_owned())
 }
 
-/// Mozilla's list, as Cargo.lock pins it: this machine's own would make two machines' images differ.
+/// Mozilla's list, as Cargo.lock pins it. The machine's own list would make images differ between machines.
 fn authorities() -> String {
     let certificates: Vec<Pem> = webpki_root_certs::TLS_SERVER_ROOT_CERTS
         .iter()
@@ -74,7 +74,7 @@ fn authorities() -> String {
     pem::encode_many_config(&certificates, EncodeConfig::new().set_line_ending(LineEnding::LF))
 }
 
-/// Some libraries ask who they are.
+/// Some libraries look up the name of their user.
 pub(crate) fn passwd() -> String {
     format!("nonroot:x:{NON_ROOT}:{NON_ROOT}:nonroot:/:/sbin/nologin\n")
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_of_authorities_is_a_list() {
+    fn authorities_are_pem_list() {
         let text = authorities();
         assert!(text.matches("-----BEGIN CERTIFICATE-----").count() > 100);
         assert!(!text.contains('\r'));

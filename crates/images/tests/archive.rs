@@ -53,7 +53,7 @@ fn blob(files: &BTreeMap<String, (u32, Vec<u8>)>, descriptor: &Value) -> Vec<u8>
 }
 
 #[test]
-fn every_blob_is_found_by_its_digest_from_the_index_down_to_the_files() {
+fn archive_has_every_blob_by_its_digest() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("thing.tar");
     let written = image().write(&path).unwrap();
@@ -71,7 +71,7 @@ fn every_blob_is_found_by_its_digest_from_the_index_down_to_the_files() {
     assert_eq!(config["config"]["User"], "65532:65532");
     assert_eq!(config["config"]["Entrypoint"], serde_json::json!(["/thing"]));
 
-    // As Docker finds them.
+    // By the manifest that Docker reads.
     let loaded: Value = serde_json::from_slice(&files["manifest.json"].1).unwrap();
     assert_eq!(loaded[0]["RepoTags"], serde_json::json!(["thing:1.2.3"]));
     for (path, descriptor) in [
@@ -99,7 +99,7 @@ fn every_blob_is_found_by_its_digest_from_the_index_down_to_the_files() {
 }
 
 #[test]
-fn the_same_content_is_the_same_archive() {
+fn archive_has_same_bytes_for_same_content() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = |name: &str, image: &Image| {
         let path = folder.path().join(name);
@@ -114,7 +114,7 @@ fn the_same_content_is_the_same_archive() {
 }
 
 #[test]
-fn paths_that_lead_elsewhere_are_refused() {
+fn unsafe_path_is_refused() {
     for path in ["relative", "/a/../b", "/a//b", "/"] {
         let mut image = image();
         image.files.insert(path.into(), File::data(""));

@@ -1,7 +1,7 @@
-//! Folders for the state of one run, and the lock files that tell a living run from a dead one.
+//! Temporary folders for the state of one run, and the lock files that show whether their owner is alive.
 //!
-//! A process that is killed cannot clean up, and neither can a value in a `static`. So each folder has a lock file
-//! beside it, held for as long as its owner lives; whoever makes the next folder removes those nobody holds.
+//! A killed process cannot clean up, and neither can a value in a `static`. So each folder has a lock file next to it, which
+//! is locked as long as its owner lives. Each new folder first removes those whose lock is free.
 
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -21,7 +21,7 @@ impl TempDir {
     /// A new empty folder, whose name starts with `name`.
     pub fn new(name: &str) -> Result<Self> {
         let runs = per_user("runs")?;
-        // Held while folders are made and swept, so that nobody takes a folder in the making for an abandoned one.
+        // Held while folders are created and swept, so that a folder that is just being created is not taken for an abandoned one.
         let _guard = lock(&per_user("")?.join("runs.lock"))?;
         sweep(&runs)?;
         let id = format!("{name}-{}", &uuid::Uuid::new_v4().simple().to_string()[..10]);
@@ -36,7 +36,7 @@ impl TempDir {
         })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -44,24 +44,24 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        // What cannot be removed now is removed by a later run's sweep.
+        // A later run's sweep removes what cannot be removed now.
         if fs::remove_dir_all(&self.path).is_ok() {
             let _ = fs::remove_file(&self.lock_path);
         }
     }
 }
 
-/// A folder of this user's in the system's folder for temporary files; others may pass through, but not look or write
-/// (Postgres, started by root, runs as another user and has to reach its data).
+/// A folder of this user in the system's folder for temporary files. Other users may traverse it, but not list or write it:
+/// Postgres, started by root, runs as another user and must reach its data.
 pub(crate) fn per_user(folder: &str) -> Result<PathBuf> {
     let uid = rustix::process::geteuid().as_raw();
     let base = std::env::temp_dir().join(format!("arxiv-operator-testbed-{uid}"));
     create_passable(&base)?;
-    // The name can be guessed, so somebody else may have been here first.
+    // The name can be guessed, so another user may have created it first.
     let owner = fs::symlink_metadata(&base)?;
     ensure!(
         owner.is_dir() && owner.uid() == uid,
-        "{} belongs to somebody else",
+        "{} belongs to another user",
         base.display()
     );
     let path = base.join(folder);
@@ -69,7 +69,7 @@ pub(crate) fn per_user(folder: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A folder outside the tree for what takes long to make: `$XDG_CACHE_HOME/arxiv-operator` or `~/.cache/arxiv-operator`.
+/// The cache folder, outside of the repository, for what takes long to build: `$XDG_CACHE_HOME/arxiv-operator` or `~/.cache/arxiv-operator`.
 pub fn cache() -> Result<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let base = std::env::var_os("XDG_CACHE_HOME")
@@ -78,7 +78,7 @@ pub fn cache() -> Result<PathBuf> {
     let path = base
         .context("neither XDG_CACHE_HOME nor HOME is set")?
         .join("arxiv-operator");
-    fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
     Ok(path)
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn lock(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// The lock on `path`, or nothing when another process (or another part of this one) holds it.
+/// The lock on `path`, or nothing when another process, or another part of this one, holds it.
 pub(crate) fn try_lock(path: &Path) -> Result<Option<File>> {
     let file = open_lock(path)?;
     match file.try_lock() {
@@ -111,13 +111,13 @@ fn open_lock(path: &Path) -> Result<File> {
         .with_context(|| format!("cannot open {}", path.display()))
 }
 
-/// Makes a folder that others can pass through (mode 0711), if it is not there yet.
+/// Creates a folder that others can traverse (mode 0711), if it does not exist yet.
 pub(crate) fn create_passable(path: &Path) -> Result<()> {
     match DirBuilder::new().mode(0o711).create(path) {
-        // The umask may have taken the right to pass away again.
+        // The umask may have removed that permission.
         Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(0o711))?,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot make {}", path.display())),
+        Err(error) => return Err(error).with_context(|| format!("cannot create {}", path.display())),
     }
     Ok(())
 }
@@ -143,7 +143,7 @@ fn sweep(runs: &Path) -> Result<()> {
             let folder = lock_path.with_extension("");
             if !folder.exists() || fs::remove_dir_all(&folder).is_ok() {
                 match fs::remove_file(&lock_path) {
-                    // Another process swept it, as soon as it had listed it too.
+                    // Another process is sweeping too, and removed it first.
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                     removed => removed?,
                 }

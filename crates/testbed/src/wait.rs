@@ -1,10 +1,10 @@
-//! Waiting for a condition with a limit, in place of sleeping.
+//! Waiting for a condition with a limit, instead of sleeping.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Asks `check` again every few milliseconds until it gives something; an error once `limit` has passed.
+/// Repeats `check` every few milliseconds until it returns something; an error after `limit`.
 pub async fn until<T>(
     what: &str,
     limit: Duration,

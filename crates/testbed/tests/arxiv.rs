@@ -1,4 +1,4 @@
-//! The stand-in arXiv answers as it is switched, and its record tells what was asked.
+//! The fake arXiv answers as its behaviour says, and records the requests.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use testbed::arxiv::{Behaviour, FeedFormat, Mode};
 const LIMIT: Duration = Duration::from_secs(10);
 
 fn client() -> reqwest::Client {
-    // Fails when it is there already.
+    // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -24,7 +24,7 @@ async fn get(server: &FakeArxiv, query: &str) -> reqwest::Result<reqwest::Respon
 }
 
 #[tokio::test]
-async fn pages_are_given_and_recorded() {
+async fn page_is_served_and_recorded() {
     let server = FakeArxiv::start().unwrap();
     let answer = get(
         &server,
@@ -74,7 +74,7 @@ async fn pages_are_given_and_recorded() {
 }
 
 #[tokio::test]
-async fn modes_change_the_answer_as_their_names_say() {
+async fn mode_changes_response() {
     let server = FakeArxiv::start().unwrap();
     let body_has = [
         (Mode::Zero, 200, ">0</opensearch:totalResults>"),
@@ -162,7 +162,7 @@ async fn modes_change_the_answer_as_their_names_say() {
 }
 
 #[tokio::test]
-async fn a_passing_behaviour_ends_by_itself_and_may_wait_for_a_later_page() {
+async fn queued_behaviour_ends_after_its_requests_or_waits_for_its_page() {
     let server = FakeArxiv::start().unwrap();
     server.set(Behaviour {
         total: Some(4000),
@@ -195,7 +195,7 @@ async fn a_passing_behaviour_ends_by_itself_and_may_wait_for_a_later_page() {
 }
 
 #[tokio::test]
-async fn it_is_switched_and_read_over_http_without_counting_that() {
+async fn control_requests_are_not_recorded() {
     let server = FakeArxiv::start().unwrap();
     let control = server.root().join("/_control").unwrap();
     let post = |body: &'static str| client().post(control.clone()).body(body).send();
@@ -225,7 +225,7 @@ async fn it_is_switched_and_read_over_http_without_counting_that() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_is_noticed_while_the_answer_waits() {
+async fn closed_connection_is_noticed_during_delay() {
     let server = FakeArxiv::start().unwrap();
     server.set(Mode::Slow);
     let mut url = server.url();
@@ -234,12 +234,12 @@ async fn a_client_that_goes_away_is_noticed_while_the_answer_waits() {
     server.wait_for_requests(1, LIMIT).await.unwrap();
     assert_eq!(server.max_open(), 1);
     request.abort();
-    // Sooner than the answer would come.
+    // Sooner than the response.
     server.wait_for_no_connection(LIMIT).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_huge_feed_is_streamed() {
+async fn huge_feed_is_streamed() {
     let server = FakeArxiv::start().unwrap();
     server.set(Mode::Huge);
     let mut answer = get(&server, "search_query=ti:x").await.unwrap();

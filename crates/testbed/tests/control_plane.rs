@@ -1,4 +1,4 @@
-//! The control plane checks identities and rights, and keeps its state over kills.
+//! The control plane checks identities and rights, and keeps its state when it is killed.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -36,7 +36,7 @@ fn code(error: kube::Error) -> u16 {
 }
 
 #[tokio::test]
-async fn accounts_may_do_what_their_rules_say_and_no_more() {
+async fn account_has_only_rights_of_its_rules() {
     let plane = ControlPlane::shared().await.unwrap();
     let (own, other) = (plane.namespace().await.unwrap(), plane.namespace().await.unwrap());
     let rules = chart_rules("api-server");
@@ -65,7 +65,7 @@ async fn accounts_may_do_what_their_rules_say_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_killed_control_plane_comes_back_with_its_objects() {
+async fn restarted_control_plane_has_its_objects() {
     let plane = ControlPlane::start().await.unwrap();
     let namespace = plane.namespace().await.unwrap();
     let api = queries(plane.client().await.unwrap(), &namespace);

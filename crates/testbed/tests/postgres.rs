@@ -15,7 +15,7 @@ async fn count(server: &Postgres) -> i64 {
 }
 
 #[tokio::test]
-async fn a_replica_follows_lags_and_takes_over() {
+async fn replica_replays_lags_and_is_promoted() {
     let primary = Postgres::start().await.unwrap();
     primary.create_database("arxiv").await.unwrap();
     primary.execute("arxiv", "create table t (n int)").await.unwrap();
@@ -59,7 +59,7 @@ async fn a_replica_follows_lags_and_takes_over() {
 }
 
 #[tokio::test]
-async fn passwords_are_checked() {
+async fn wrong_password_is_refused() {
     let server = Postgres::start().await.unwrap();
     server
         .execute("postgres", "create role someone login password 'p@ss/w:rd'")
@@ -76,7 +76,7 @@ async fn passwords_are_checked() {
 }
 
 #[tokio::test]
-async fn a_frozen_server_keeps_connections_open_and_answers_later() {
+async fn frozen_server_answers_after_thaw() {
     let server = Postgres::start().await.unwrap();
     let mut connection = server.connect("postgres").await.unwrap();
     server.freeze();
@@ -89,11 +89,11 @@ async fn a_frozen_server_keeps_connections_open_and_answers_later() {
 }
 
 #[tokio::test]
-async fn a_start_takes_the_template_that_is_there() {
+async fn postgres_start_uses_existing_template() {
     let made_by_initdb = async || {
         let server = Postgres::start().await.unwrap();
         let mut connection = server.connect("postgres").await.unwrap();
-        // Each run of initdb gives another one.
+        // Each run of initdb creates another one.
         sqlx::query_scalar::<_, i64>("select system_identifier from pg_control_system()")
             .fetch_one(&mut connection)
             .await

@@ -1,4 +1,4 @@
-//! Children end when they are told, when they are dropped, and when we are killed.
+//! Children end on request, when they are dropped, and when their parent is killed.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -10,7 +10,7 @@ use testbed::net::Port;
 use testbed::process::{Child, Signal, Spec};
 
 const LIMIT: Duration = Duration::from_secs(10);
-/// Set for the copy of this program that plays the parent which is killed.
+/// Set for the copy of this program that is the killed parent.
 const PARENT: &str = "TESTBED_PARENT_WRITES_TO";
 
 fn shell(temp_dir: &TempDir, script: &str) -> Spec {
@@ -18,7 +18,7 @@ fn shell(temp_dir: &TempDir, script: &str) -> Spec {
 }
 
 fn exists(pid: u32) -> bool {
-    // A zombie has ended.
+    // A zombie counts as ended.
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status
         .lines()
@@ -34,7 +34,7 @@ async fn until(mut check: impl FnMut() -> bool) {
 }
 
 #[tokio::test]
-async fn a_child_ends_by_itself_by_signal_or_by_being_dropped() {
+async fn child_ends_by_itself_by_signal_or_when_dropped() {
     let temp_dir = TempDir::new("process").unwrap();
     let failing = Child::spawn(shell(&temp_dir, "echo first; echo second >&2; exit 3")).unwrap();
     assert_eq!(failing.wait(LIMIT).await.unwrap().code(), Some(3));
@@ -64,7 +64,7 @@ async fn a_child_ends_by_itself_by_signal_or_by_being_dropped() {
 }
 
 #[tokio::test]
-async fn the_environment_of_the_shell_does_not_reach_children() {
+async fn child_does_not_inherit_shell_environment() {
     let temp_dir = TempDir::new("process").unwrap();
     let child = Child::spawn(shell(&temp_dir, "env").env("GIVEN", "yes")).unwrap();
     child.wait(LIMIT).await.unwrap();
@@ -74,13 +74,13 @@ async fn the_environment_of_the_shell_does_not_reach_children() {
 }
 
 #[tokio::test]
-async fn children_end_when_we_are_killed() {
+async fn child_ends_when_parent_is_killed() {
     if let Some(file) = std::env::var_os(PARENT) {
-        // A thread that ends early must not end the child: only the process's end may.
+        // The end of the thread must not end the child: only the end of the process may.
         let log = Path::new(&file).with_extension("log");
         let start = move || Child::spawn(Spec::new("/bin/sleep", log).arg("1000")).unwrap();
         let child = std::thread::spawn(start).join().unwrap();
-        // setpriv has set the death signal once it has become the program.
+        // setpriv has set the death signal when it has become the program.
         let name = format!("/proc/{}/comm", child.pid());
         until(|| fs::read_to_string(&name).is_ok_and(|name| name.trim() == "sleep")).await;
         fs::write(&file, child.pid().to_string()).unwrap();
@@ -93,7 +93,7 @@ async fn children_end_when_we_are_killed() {
         std::env::current_exe().unwrap(),
         temp_dir.path().join("parent.log"),
     )
-    .args(["--exact", "children_end_when_we_are_killed"])
+    .args(["--exact", "child_ends_when_parent_is_killed"])
     .env(PARENT, &file);
     let parent = Child::spawn(parent).unwrap();
     let pid = || fs::read_to_string(&file).ok().and_then(|text| text.parse().ok());
@@ -105,18 +105,18 @@ async fn children_end_when_we_are_killed() {
 }
 
 #[tokio::test]
-async fn a_port_is_ours_while_we_hold_it() {
+async fn port_is_reserved_until_dropped() {
     let (first, second) = (Port::reserve().unwrap(), Port::reserve().unwrap());
     assert_ne!(first.number(), second.number());
     let listener = std::net::TcpListener::bind(("127.0.0.1", first.number())).unwrap();
     assert!(Port::exactly(first.number()).is_err());
     drop(listener);
-    // Not at once: a child that another test has just forked holds a copy of our listener until it executes its program.
+    // Not at once: a child that another test has just forked holds a copy of this listener until it executes its program.
     until(|| Port::exactly(first.number()).is_ok()).await;
 }
 
 #[test]
-fn a_folder_is_there_until_it_is_dropped() {
+fn temp_dir_exists_until_dropped() {
     let temp_dir = TempDir::new("folder").unwrap();
     let path = temp_dir.path().to_owned();
     fs::write(path.join("file"), "").unwrap();

@@ -1,4 +1,4 @@
-//! The proxy fails in each of its ways, and only in that one.
+//! Each mode of the proxy.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::ErrorKind;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 const SOON: Duration = Duration::from_secs(10);
 const PIECE: &[u8; 8] = b"12345678";
 
-/// Sends back what it gets.
+/// An echo server.
 async fn echo() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -32,7 +32,7 @@ async fn connect(proxy: &Proxy) -> std::io::Result<TcpStream> {
     TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).await
 }
 
-/// Sends a piece; what comes back of it.
+/// Sends bytes, and returns what comes back.
 async fn round_trip(stream: &mut TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
     let mut got = Vec::new();
     if let Err(error) = stream.write_all(PIECE).await {
@@ -50,7 +50,7 @@ async fn round_trip(stream: &mut TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
 }
 
 #[tokio::test]
-async fn an_open_link_passes_on_and_a_reset_ends_what_stands() {
+async fn open_proxy_forwards_and_reset_closes_connections() {
     let proxy = Proxy::start(echo().await).await.unwrap();
     let mut stream = connect(&proxy).await.unwrap();
     assert_eq!(round_trip(&mut stream).await, (PIECE.to_vec(), None));
@@ -62,7 +62,7 @@ async fn an_open_link_passes_on_and_a_reset_ends_what_stands() {
 }
 
 #[tokio::test]
-async fn refused_is_refused_until_it_is_open_again() {
+async fn refusing_proxy_refuses_until_opened() {
     let proxy = Proxy::start(echo().await).await.unwrap();
     let mut stream = connect(&proxy).await.unwrap();
     assert_eq!(round_trip(&mut stream).await.1, None);
@@ -83,7 +83,7 @@ async fn refused_is_refused_until_it_is_open_again() {
 }
 
 #[tokio::test]
-async fn a_hanging_link_gives_later_what_it_held_back() {
+async fn hanging_proxy_delivers_data_later() {
     let proxy = Proxy::start(echo().await).await.unwrap();
     let mut standing = connect(&proxy).await.unwrap();
     assert_eq!(round_trip(&mut standing).await.1, None);
@@ -103,7 +103,7 @@ async fn a_hanging_link_gives_later_what_it_held_back() {
 }
 
 #[tokio::test]
-async fn a_slow_link_is_slow_and_a_broken_one_gives_half() {
+async fn slow_proxy_delays_and_resetting_proxy_cuts_response() {
     let proxy = Proxy::start(echo().await).await.unwrap();
     let mut stream = connect(&proxy).await.unwrap();
     proxy.set(ProxyMode::Slow(Duration::from_millis(100)));

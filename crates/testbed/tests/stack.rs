@@ -1,4 +1,4 @@
-//! The whole system starts, works, and what dies is started again.
+//! The whole system starts and works, and ended processes are restarted.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use testbed::Stack;
 use testbed::stack::Options;
 
 #[tokio::test]
-async fn a_search_runs_and_a_killed_process_is_started_again() {
+async fn stack_runs_search_and_restarts_killed_process() {
     let options = Options {
         api_servers: vec!["frontend".into(), "backend".into()],
         ..Options::default()
@@ -25,7 +25,7 @@ async fn a_search_runs_and_a_killed_process_is_started_again() {
     let operator = &stack.operators[0];
     let (pid, url) = (operator.child().pid(), operator.url());
     operator.child().kill9();
-    let told = std::sync::Mutex::new(Vec::new());
+    let lines = std::sync::Mutex::new(Vec::new());
     let restarted = async {
         while operator.child().pid() == pid {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -33,13 +33,13 @@ async fn a_search_runs_and_a_killed_process_is_started_again() {
         operator.ready(Duration::from_mins(1)).await.unwrap();
     };
     tokio::select! {
-        () = stack.supervise(|line| told.lock().unwrap().push(line.to_owned())) => {}
+        () = stack.supervise(|line| lines.lock().unwrap().push(line.to_owned())) => {}
         done = tokio::time::timeout(Duration::from_mins(2), restarted) => done.unwrap(),
     }
     assert_eq!(operator.url(), url, "on the same port");
-    assert!(told.lock().unwrap()[0].contains("operator-0"), "{told:?}");
+    assert!(lines.lock().unwrap()[0].contains("operator-0"), "{lines:?}");
 
-    // A server is left to whoever ended it, but not as a zombie: that would pass for running.
+    // An ended server is not restarted, but it must not stay a zombie, which would count as running.
     let replica = stack.databases.replica.child();
     replica.signal(testbed::process::Signal::KILL);
     let gone = async {
@@ -48,8 +48,8 @@ async fn a_search_runs_and_a_killed_process_is_started_again() {
         }
     };
     tokio::select! {
-        () = stack.supervise(|line| told.lock().unwrap().push(line.to_owned())) => {}
+        () = stack.supervise(|line| lines.lock().unwrap().push(line.to_owned())) => {}
         done = tokio::time::timeout(Duration::from_mins(1), gone) => done.unwrap(),
     }
-    assert!(told.lock().unwrap()[1].contains("postgres replica"), "{told:?}");
+    assert!(lines.lock().unwrap()[1].contains("postgres replica"), "{lines:?}");
 }

@@ -1,4 +1,4 @@
-//! One measured figure beside its limit.
+//! A measured figure and its limit.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use std::fmt;
 pub(super) struct Figure {
     pub(super) what: String,
     pub(super) measured: f64,
-    /// The most it may be, if there is a limit.
+    /// The maximum, if there is a limit.
     pub(super) limit: Option<f64>,
     pub(super) unit: &'static str,
 }
@@ -24,12 +24,12 @@ impl fmt::Display for Figure {
             .limit
             .map_or_else(String::new, |limit| format!("{limit:.1} {unit}"));
         let measured = format!("{:.1} {unit}", self.measured);
-        let beyond = if self.is_within() { "" } else { "  BEYOND" };
-        write!(f, "{:<64} {measured:>10} {limit:>10}{beyond}", self.what)
+        let exceeded = if self.is_within() { "" } else { "  EXCEEDED" };
+        write!(f, "{:<64} {measured:>10} {limit:>10}{exceeded}", self.what)
     }
 }
 
-/// A line a figure.
+/// A table with one line per figure.
 pub(super) fn table(figures: &[Figure]) -> String {
     let head = format!("{:<64} {:>10} {:>10}", "figure", "measured", "limit");
     let lines: Vec<String> = std::iter::once(head)

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what is measured, beside its limits.
+//! `cargo xtask bench`: benchmarks and their limits.
 
 mod figure;
 mod memory;
@@ -12,51 +12,51 @@ use url::Url;
 
 use crate::{cargo, output};
 
-/// Measures speed and memory, and shows each figure beside its limit; fails when one is beyond.
+/// Measures speed and memory, and prints each figure with its limit. Fails when a limit is exceeded.
 ///
-/// Everything is on this machine and shares its cores. Speed: clients (wrk), the API server (a release build), Postgres with
-/// its replica, and pgbench, which does the same SQL on the same pages in the same run. Memory: an operator beside ever more
-/// finished objects. Installs wrk with apt-get when run by root on Debian.
+/// Everything runs on this machine and shares its cores. Speed: clients (wrk), the API server (a release build), Postgres with
+/// its replica, and pgbench, which runs the same SQL on the same pages in the same run. Memory: an operator with a growing
+/// number of finished objects. Installs wrk with apt-get when run by root on Debian.
 ///
-/// `--compare URL` runs the loads against another server with the ten endpoints too, which is there already, and prints what ours
-/// serves as a ratio to it. It needs the same rows in a database of its own, and dates in UTC (`TIMEZONE_OFFSET=0`):
+/// `--compare URL` also runs the loads against another running server with the ten endpoints, and prints this server's rate as a
+/// ratio to it. It needs the same rows in its own database, and dates in UTC (`TIMEZONE_OFFSET=0`):
 /// `cargo xtask bench rows | psql URL-OF-ITS-DATABASE`, then `cargo xtask bench speed --compare http://HOST:PORT`, with the same
-/// --rows where they are not as many as usual. Loads on what only this server has (cursors) are not put to it.
+/// --rows if it is not the default. Loads that need this server's own features (cursors) are skipped for it.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// What to measure; speed and memory unless said.
+    /// What to measure; speed and memory by default.
     #[arg(value_enum)]
     what: Option<What>,
     /// Speed: only loads whose names contain this.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
-    /// Speed: rows in `results`; there are a tenth as many in `queries`.
+    /// Speed: rows in `results`; `queries` has a tenth of it.
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     rows: u32,
-    /// Speed: seconds of each load.
+    /// Speed: duration of each load in seconds.
     #[arg(long, value_name = "S", default_value_t = 10)]
     seconds: u64,
-    /// Speed: connections of clients.
+    /// Speed: number of client connections.
     #[arg(long, value_name = "N", default_value_t = 64)]
     connections: u32,
-    /// Speed: root of another server with the ten endpoints, to be measured beside.
+    /// Speed: root URL of another server with the ten endpoints, for comparison.
     #[arg(long, value_name = "URL")]
     compare: Option<Url>,
-    /// Memory: how many finished objects there are in etcd.
+    /// Memory: number of finished objects in etcd.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     objects: usize,
-    /// Where the programs are; release builds are made unless given.
+    /// The folder of the programs; release builds by default.
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
 enum What {
-    /// Of the API server.
+    /// The API server's speed.
     Speed,
-    /// Of the operator.
+    /// The operator's memory.
     Memory,
-    /// Nothing: prints the SQL that makes the rows, for another server's empty tables `queries` and `results`.
+    /// Measures nothing: prints the SQL that inserts the rows into another server's empty tables `queries` and `results`.
     Rows,
 }
 

@@ -1,4 +1,4 @@
-//! Speed of the API server as a ratio to Postgres'.
+//! Speed of the API server, relative to that of Postgres.
 
 use std::path::PathBuf;
 use std::time::Duration;

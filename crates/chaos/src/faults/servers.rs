@@ -80,8 +80,8 @@ impl Harness {
         if let Outage::Freeze(lasts) = outage {
             tokio::time::sleep(lasts).await;
         }
-        old.follow(new).await?;
-        old.confirms_commits_of(new).await?;
+        old.rebuild_as_replica_of(new).await?;
+        old.confirm_commits_of(new).await?;
         self.route_to(Server::Replica, old);
         self.timeline.log("the old primary is a replica");
         tokio::time::sleep(NOTICED_WITHIN).await;

@@ -1,4 +1,4 @@
-//! Who may call the API server: what it needs to ask Kubernetes, and the roles of its callers.
+//! Access control of the API server: its rights for token reviews, and the roles of its callers.
 
 use chart::{NAMESPACE, pods, render};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::cluster::cluster;
 use crate::modes::TEN;
 use crate::rbac::rules;
 
-/// Which Deployments ask Kubernetes who calls.
+/// The Deployments that authenticate callers by Kubernetes.
 fn guarded(mode: &str, access: &str) -> Vec<&'static str> {
     match (mode, access) {
         (_, "off") => vec![],
@@ -20,7 +20,7 @@ fn guarded(mode: &str, access: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn those_that_are_guarded_may_ask_who_calls_and_nobody_else() {
+fn review_rights_belong_only_to_protected_deployments() {
     for mode in ["together", "frontendBackend", "perEndpoint"] {
         for access in ["off", "backend", "all"] {
             let values = format!("apiServer: {{mode: {mode}, access: {{endpoints: {access}}}}}");
@@ -63,7 +63,7 @@ fn those_that_are_guarded_may_ask_who_calls_and_nobody_else() {
 }
 
 #[test]
-fn the_backend_is_guarded_unless_told_otherwise() {
+fn backend_is_protected_by_default() {
     let ask = |values: &str| -> Vec<String> {
         let objects = render(values).unwrap();
         let env = pods(&objects)
@@ -91,7 +91,7 @@ fn the_backend_is_guarded_unless_told_otherwise() {
 }
 
 #[test]
-fn the_test_asks_what_is_open_and_what_is_not() {
+fn helm_test_checks_open_and_protected_endpoints() {
     for (values, expected) in [
         ("apiServer: {access: {endpoints: off}}", vec!["api:80/readyz"]),
         (
@@ -120,7 +120,7 @@ fn the_test_asks_what_is_open_and_what_is_not() {
 
 /// A real authorizer decides.
 #[tokio::test]
-async fn callers_may_call_what_is_guarded_and_no_more() {
+async fn callers_may_call_only_their_protected_endpoints() {
     let cluster = cluster().await;
     let values = "
 fullnameOverride: guarded

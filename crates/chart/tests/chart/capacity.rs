@@ -1,16 +1,16 @@
-//! The figures of docs/scaling.md that can be computed: what the shared pages leave to ask of arXiv, and what the chart makes of the values shown there.
+//! The computable figures of docs/scaling.md: requests to arXiv with shared pages, and the sizes that the chart derives from the values shown there.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chart::{Objects, pods, read, render};
 
-/// Of arXiv's day, in seconds.
+/// Seconds in arXiv's day.
 const DAY: f64 = 86_400.0;
-/// Between two requests to arXiv, in seconds.
+/// Seconds between two requests to arXiv.
 const INTERVAL: f64 = 3.0;
 
-/// What people search in a day: how many searches a second, over so many different ones, the n-th of which is asked for
-/// in proportion to 1/n (Zipf).
+/// The searches of a day: the rate per second and the number of different searches, the n-th of which has a frequency
+/// proportional to 1/n (Zipf).
 struct Demand {
     per_second: f64,
     shares: Vec<f64>,
@@ -24,15 +24,15 @@ impl Demand {
         Self { per_second, shares }
     }
 
-    /// How many different searches are asked for in the first `seconds` of a day: each is one request to arXiv.
+    /// The number of different searches in the first `seconds` of a day: each is one request to arXiv.
     fn requests(&self, seconds: f64) -> f64 {
         let asked = |share: &f64| -(-self.per_second * seconds * share).exp_m1();
         self.shares.iter().map(asked).sum()
     }
 
-    /// How long a search waits at worst, in seconds: until all that was asked for before has had its turn.
+    /// The longest wait of a search, in seconds: until all earlier ones have had their slot.
     fn longest_wait(&self) -> f64 {
-        // Close together in the beginning, when most is new.
+        // Close together in the beginning, when most searches are new.
         (0..=96_i32)
             .map(|step| 10.0 * (DAY / 10.0).powf(f64::from(step) / 96.0))
             .map(|time| self.requests(time) * INTERVAL - time)
@@ -40,10 +40,10 @@ impl Demand {
     }
 }
 
-/// A day, search by search, by the rules of the gate and the pages: a page that is there is taken, one that is asked for
-/// is waited for by all, and the others take turns. Gives the requests and the longest wait in seconds.
+/// Simulates a day, search by search, by the rules of the gate and the pages: a stored page is used, a page that is being fetched
+/// is waited for by all, and others get slots in turn. Returns the number of requests and the longest wait in seconds.
 fn simulate(demand: &Demand, mut random: u64) -> (u32, f64) {
-    // SplitMix64, for the same day each time.
+    // SplitMix64, for the same day in each run.
     let mut next = || {
         random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = random;
@@ -65,7 +65,7 @@ fn simulate(demand: &Demand, mut random: u64) -> (u32, f64) {
     let (mut time, mut turn, mut requests, mut longest) = (0.0, 0.0, 0, 0.0_f64);
     loop {
         time -= next().ln() / demand.per_second;
-        // Turns that come before this search; after the last one of the day too, all who wait get theirs.
+        // Slots before this search; after the last search of the day all waiting ones get theirs.
         while turn <= time.min(DAY)
             && let Some(asked) = queue.pop_front()
         {
@@ -113,7 +113,7 @@ fn near(told: &str, real: f64, what: &str) {
     );
 }
 
-/// A duration as people write it.
+/// A duration for people.
 fn seconds(text: &str) -> f64 {
     let (number, unit) = text.split_once(' ').unwrap_or_else(|| panic!("{text}"));
     let number: f64 = number.parse().unwrap();
@@ -127,7 +127,7 @@ fn seconds(text: &str) -> f64 {
 }
 
 #[test]
-fn the_page_tells_what_the_shared_pages_leave_to_ask() {
+fn scaling_page_has_computed_request_figures() {
     let page = read("docs/scaling.md").unwrap();
     let rows = table(&page, "## What arXiv allows");
     assert!(rows.len() >= 6);
@@ -156,9 +156,9 @@ fn the_page_tells_what_the_shared_pages_leave_to_ask() {
     }
 }
 
-/// The formula behind the table, against the rules themselves.
+/// The formula behind the table is compared with a simulation of the rules.
 #[test]
-fn a_day_search_by_search_comes_to_the_same() {
+fn request_formula_agrees_with_simulated_day() {
     for (per_second, different) in [(0.1, 10_000), (1.0, 10_000), (10.0, 1_000), (1.0, 1_000_000)] {
         let demand = Demand::new(per_second, different);
         let (requests, longest) = simulate(&demand, 42);
@@ -168,7 +168,7 @@ fn a_day_search_by_search_comes_to_the_same() {
             (f64::from(requests) - expected).abs() < expected * 0.03,
             "{what}, not {expected:.0}"
         );
-        // Chance makes short queues where the mean has none.
+        // Random arrivals cause short queues, which the mean does not show.
         assert!(
             (longest - wait).abs() < (wait * 0.05).max(120.0),
             "{what}, not {wait:.0}"
@@ -176,10 +176,10 @@ fn a_day_search_by_search_comes_to_the_same() {
     }
 }
 
-/// The most pods, and each one's connections to a database.
+/// The maximum of pods, and the connections of each to a database.
 type Size = (u64, u64);
 
-/// The size of each Deployment of the API server, and the most connections that all of them take from a server.
+/// The size of each Deployment of the API server, and the maximum of connections of all of them to a server.
 fn connections(objects: &Objects) -> (BTreeMap<String, Size>, BTreeMap<&'static str, u64>) {
     let mut real = BTreeMap::new();
     let mut taken: BTreeMap<&str, u64> = BTreeMap::new();
@@ -202,22 +202,22 @@ fn connections(objects: &Objects) -> (BTreeMap<String, Size>, BTreeMap<&'static 
                 "UPSTREAM" => ("sequence", 1),
                 _ => ("sequence", 0),
             };
-            // One pod more while a new version comes in.
+            // One additional pod during an update.
             *taken.entry(server).or_default() += (pool + more) * (most + 1);
         }
     }
     (real, taken)
 }
 
-/// On one server all of it adds up: both pages say how much, and the way to Kubernetes asks for more.
+/// On one server all connections add up. Both pages state the sum.
 #[test]
-fn one_server_for_everything_takes_what_the_pages_say() {
+fn single_server_connections_equal_documented_sum() {
     let objects = render("").unwrap();
     let of_api: u64 = connections(&objects).1.values().sum();
     let operators = objects
         .get("Deployment", "papers-arxiv-operator-operator")
         .unwrap();
-    // As values.yaml tells of readWrite, the ledger and upstream.
+    // As in values.yaml for readWrite, the ledger and upstream.
     let of_operators = (operators["spec"]["replicas"].as_u64().unwrap() + 1) * (10 + 4 + 5);
     let all = of_api + of_operators;
     let (scaling, migrating) = (
@@ -229,13 +229,13 @@ fn one_server_for_everything_takes_what_the_pages_say() {
     assert!(migrating.contains(&words), "{words}");
     let (_, told) = migrating.split_once("max_connections=").unwrap();
     let told: String = told.chars().take_while(char::is_ascii_digit).collect();
-    // Three are kept for superusers, and the existing service has its own.
+    // Three are reserved for superusers, and the existing service uses its own.
     assert!(told.parse::<u64>().unwrap() >= all + 3 + 20, "{told} for {all}");
 }
 
-/// What the chart makes of the values that the page shows.
+/// The pool sizes that the chart computes from the values on the page.
 #[test]
-fn the_page_tells_the_pools_that_the_chart_computes() {
+fn scaling_page_has_computed_pool_sizes() {
     let page = read("docs/scaling.md").unwrap();
     let mut seen = 0;
     for section in page

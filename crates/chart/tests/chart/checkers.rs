@@ -7,7 +7,7 @@ use testbed::tools::GoTools;
 /// kubeconform, and a Lua: that of Argo CD.
 const CHECKERS: GoTools = GoTools {
     name: "manifest-checkers",
-    takes: "a few seconds",
+    build_time: "a few seconds",
     go_mod: include_str!("../../manifests/go.mod"),
     go_sum: include_str!("../../manifests/go.sum"),
     programs: &[("kubeconform", "kubeconform"), ("glua", "glua")],

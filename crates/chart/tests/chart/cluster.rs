@@ -8,13 +8,13 @@ use chart::NAMESPACE;
 use testbed::ControlPlane;
 use tokio::sync::OnceCell;
 
-/// kubectl with a control plane that has the release's namespace, which takes restricted pods only.
+/// kubectl with a control plane that has the release's namespace, which accepts only restricted pods.
 pub(crate) struct Cluster {
     pub(crate) kubectl: PathBuf,
     pub(crate) kubeconfig: PathBuf,
 }
 
-/// Strictly: a field that the API server does not know is an error.
+/// Strict: an unknown field is an error.
 pub(crate) const TAKE: [&str; 7] = [
     "apply",
     "--server-side",
@@ -50,7 +50,7 @@ impl Cluster {
         let mut child = Command::new(&self.kubectl)
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
-            // Not the user's: another cluster may have been at this address.
+            // Not the user's cache: another cluster may have had this address.
             .arg("--cache-dir")
             .arg(self.kubeconfig.with_extension("cache"))
             .args(arguments)

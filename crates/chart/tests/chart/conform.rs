@@ -23,14 +23,14 @@ const fn openapi(version: &'static str, sum: &'static str) -> GoFile {
     }
 }
 
-/// The oldest that the chart takes, one between, and the one that all other tests run on.
+/// The oldest supported version, one in between, and the version of all other tests.
 const VERSIONS: [GoFile; 3] = [
     openapi("v1.32.13", "h1:5TGYdZ6YZqdp6h/Rp1vX/4TIoybMPdgv97LCZCtPuNQ="),
     openapi("v1.35.4", "h1:o/8dBC/pHVpYoGV4OAIytAlNPZbdYVTXJHoYvXC4qzM="),
     openapi("v1.37.2", "h1:A2VDEiObzkYqFTKhSsn0ZEb0RlLEXpHWj93gi2HqEwE="),
 ];
 
-/// Beside each of the three modes.
+/// Values that are combined with each of the three modes.
 const VALUES: [&str; 3] = [
     "",
     "
@@ -47,7 +47,7 @@ monitoring: {serviceMonitor: {enabled: true, interval: 30s}, prometheusRule: {en
 httpRoute: {enabled: true, parentRefs: [{name: public, namespace: gateways}], hostnames: [a.example]}",
 ];
 
-/// What is checked, by the name of its file.
+/// The checked manifests, by file name.
 async fn manifests() -> Vec<(String, Value)> {
     let mut found = Vec::new();
     let mut add = |from: &str, objects: Objects| {
@@ -114,7 +114,7 @@ fn kinds<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeSet<(String, Stri
 }
 
 fn write_schema(folder: &Path, api_version: &str, kind: &str, schema: &Value) {
-    // As the template below names it.
+    // The file name has the form of the template below.
     let (group, version) = api_version.split_once('/').unwrap_or((api_version, api_version));
     let folder = folder.join(group);
     fs::create_dir_all(&folder).unwrap();
@@ -122,7 +122,7 @@ fn write_schema(folder: &Path, api_version: &str, kind: &str, schema: &Value) {
     fs::write(file, schema.to_string()).unwrap();
 }
 
-/// Writes the schemas of these kinds, and tells of which there is none.
+/// Writes the schemas of these kinds, and returns those without a schema.
 fn write_schemas(
     folder: &Path,
     version: &GoFile,
@@ -139,7 +139,7 @@ fn write_schemas(
     missing
 }
 
-/// Definitions of our own kind and of other operators'.
+/// The CRDs of this project and of other operators.
 fn write_definitions(folder: &Path) -> BTreeSet<(String, String)> {
     let mut definitions: Vec<Value> =
         vec![serde_saphyr::from_str(&read("crds/arxivqueries.yaml").unwrap()).unwrap()];
@@ -159,7 +159,7 @@ fn write_definitions(folder: &Path) -> BTreeSet<(String, String)> {
     written
 }
 
-/// What kubeconform finds wrong, by file.
+/// kubeconform's errors, by file.
 fn findings(schemas: &Path, version: &str, manifests: &Path) -> Vec<String> {
     let template = schemas.join("{{.Group}}/{{.ResourceKind}}_{{.ResourceAPIVersion}}.json");
     let output = Command::new(checker("kubeconform"))
@@ -188,7 +188,7 @@ fn findings(schemas: &Path, version: &str, manifests: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_manifest_conforms_in_every_supported_version() {
+async fn manifests_conform_to_schemas_of_supported_versions() {
     let temp_dir = TempDir::new("conform").unwrap();
     let folder = temp_dir.path().join("manifests");
     fs::create_dir(&folder).unwrap();
@@ -243,9 +243,9 @@ fn planted(manifests: &[(String, Value)]) -> Vec<(String, Value)> {
     ]
 }
 
-/// The ends are those that are promised and tested with.
+/// The first and the last version are those of the chart and of the tests.
 #[test]
-fn the_versions_are_those_of_the_chart_and_of_the_control_plane() {
+fn schema_versions_equal_those_of_chart_and_control_plane() {
     let chart = read("charts/arxiv-operator/Chart.yaml").unwrap();
     let oldest = VERSIONS[0]
         .version

@@ -3,7 +3,7 @@
 use chart::render;
 
 #[test]
-fn it_is_kept_on_uninstall_unless_told_otherwise() {
+fn crd_is_kept_on_uninstall_by_default() {
     for (values, kept) in [("", true), ("crds: {keep: false}", false)] {
         let objects = render(values).unwrap();
         let annotation = &objects.only("CustomResourceDefinition").unwrap()["metadata"]["annotations"];
@@ -12,7 +12,7 @@ fn it_is_kept_on_uninstall_unless_told_otherwise() {
 }
 
 #[test]
-fn it_can_be_left_out() {
+fn crd_is_omitted_when_disabled() {
     assert!(
         render("crds: {enabled: false}")
             .unwrap()

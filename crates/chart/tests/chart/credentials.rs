@@ -1,11 +1,11 @@
-//! Each process has the credentials of what it does, and no other; in any form that Secrets come in.
+//! Each process has only the credentials that it needs, whatever the form of the Secrets.
 
 use std::collections::BTreeSet;
 
 use chart::{pods, refusal, render};
 
 #[test]
-fn each_process_has_only_its_credentials() {
+fn process_has_only_its_credentials() {
     let all = ["RO", "RW", "SEQUENCE", "UPSTREAM"];
     let expected: &[(&str, &[&str])] = &[
         ("operator", &["LEDGER", "RW", "UPSTREAM"]),
@@ -58,7 +58,7 @@ fn each_process_has_only_its_credentials() {
 }
 
 #[test]
-fn secrets_come_whole_or_in_parts() {
+fn credentials_are_read_from_url_or_parts() {
     let values = "
 postgres:
   connections:
@@ -124,7 +124,7 @@ postgres:
 }
 
 #[test]
-fn passwords_for_new_users_go_to_the_migrations_alone() {
+fn role_passwords_are_only_in_migrations() {
     let objects = render("migrations: {rolePasswords: {secret: new-users}}").unwrap();
     for pod in pods(&objects) {
         let passwords = pod

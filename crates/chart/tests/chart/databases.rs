@@ -1,4 +1,4 @@
-//! `postgres.mode: cnpg`: the servers, and the way from the processes to them.
+//! `postgres.mode: cnpg`: the servers, and the processes' connections to them.
 
 use chart::{Objects, pods, refusal, render};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ fn cluster<'a>(objects: &'a Objects, server: &str) -> &'a Value {
 }
 
 #[test]
-fn two_servers_with_their_users() {
+fn cnpg_has_two_clusters_with_their_users() {
     let objects = render(CNPG).unwrap();
     for (server, database, owner, roles) in [
         ("data", "arxiv", "arxiv_owner", &["arxiv_rw", "arxiv_ro"][..]),
@@ -56,7 +56,7 @@ fn two_servers_with_their_users() {
 }
 
 #[test]
-fn the_sequence_is_replicated_synchronously_where_it_can_be() {
+fn sequence_is_synchronous_unless_single_instance() {
     let objects = render(CNPG).unwrap();
     let synchronous = &cluster(&objects, "sequence")["postgresql"]["synchronous"];
     assert_eq!(
@@ -87,7 +87,7 @@ fn hosts(objects: &Objects, container: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn writes_go_to_the_primaries_and_reads_to_the_replicas() {
+fn writes_use_primaries_and_reads_use_replicas() {
     for (more, reads, cache) in [
         ("", "data-ro", "true"),
         ("{data: {instances: 1}}", "data-r", "true"),
@@ -145,7 +145,7 @@ fn writes_go_to_the_primaries_and_reads_to_the_replicas() {
 }
 
 #[test]
-fn the_pooler_pools_reads_alone() {
+fn pooler_is_only_for_reads() {
     let objects = render("postgres: {mode: cnpg, cnpg: {readPooler: {enabled: true}}}").unwrap();
     let spec = &objects.only("Pooler").unwrap()["spec"];
     assert_eq!(spec["cluster"]["name"], "papers-arxiv-operator-data");
@@ -156,7 +156,7 @@ fn the_pooler_pools_reads_alone() {
 }
 
 #[test]
-fn backups_are_cloudnativepgs() {
+fn backups_are_scheduled_by_cnpg() {
     let values = "
 postgres:
   mode: cnpg

@@ -1,4 +1,4 @@
-//! Examples for GitOps tools, as far as they can be looked at without these tools.
+//! Examples for GitOps tools, as far as they can be checked without these tools.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ pub(crate) fn phases() -> Vec<Value> {
 }
 
 #[test]
-fn sources_lead_to_what_is_there() {
+fn example_sources_exist_in_repository() {
     for (file, kind, path) in [
         ("examples/flux/searches.yaml", "Kustomization", "/spec/path"),
         (
@@ -39,7 +39,7 @@ fn sources_lead_to_what_is_there() {
 }
 
 #[test]
-fn the_values_for_production_render() {
+fn production_values_render() {
     let objects = render(&read("examples/values-production.yaml").unwrap()).unwrap();
     assert_eq!(objects.of("HorizontalPodAutoscaler").len(), 8);
     assert_eq!(objects.of("Cluster").len(), 2);
@@ -60,7 +60,7 @@ fn with_values() -> Vec<(String, Objects)> {
 }
 
 #[test]
-fn what_is_scraped_lets_prometheus_in() {
+fn examples_with_monitoring_allow_prometheus() {
     let mut scraped_pods = 0;
     for (file, objects) in with_values() {
         let given: Value = serde_saphyr::from_str(&read(&format!("examples/{file}")).unwrap()).unwrap();
@@ -89,7 +89,7 @@ fn what_is_scraped_lets_prometheus_in() {
 }
 
 #[test]
-fn what_is_routed_from_outside_knows_its_clients() {
+fn examples_with_routes_set_trusted_proxies() {
     let mut routed = 0;
     for (file, objects) in with_values() {
         if objects.of("HTTPRoute").is_empty() && objects.of("Ingress").is_empty() {
@@ -107,7 +107,7 @@ fn what_is_routed_from_outside_knows_its_clients() {
 }
 
 #[test]
-fn the_values_for_kind_lead_to_the_port_that_kind_opens() {
+fn kind_values_use_port_of_kind_config() {
     let objects = render(&read("examples/values-kind.yaml").unwrap()).unwrap();
     let service = objects.get("Service", "papers-arxiv-operator-localhost").unwrap();
     let kind = Objects::read(&read("kind-config.yaml").unwrap()).unwrap();
@@ -125,7 +125,7 @@ fn the_values_for_kind_lead_to_the_port_that_kind_opens() {
 }
 
 #[test]
-fn values_in_examples_are_values_of_the_chart() {
+fn example_values_are_in_chart_schema() {
     let flux = Objects::read(&read("examples/flux/system.yaml").unwrap()).unwrap();
     let argo = Objects::read(&read("examples/argocd/system.yaml").unwrap()).unwrap();
     for values in [
@@ -151,7 +151,7 @@ fn credentials(objects: &Objects) -> BTreeSet<(String, String)> {
 }
 
 #[test]
-fn systems_name_the_secrets_that_have_to_be_there() {
+fn system_examples_name_required_secrets() {
     for (file, kind, release, values) in [
         (
             "examples/flux/system.yaml",
@@ -187,7 +187,7 @@ fn systems_name_the_secrets_that_have_to_be_there() {
 }
 
 #[test]
-fn external_secrets_writes_what_the_pods_read() {
+fn external_secret_has_keys_that_pods_read() {
     let objects = render(&read("examples/values-external-secrets.yaml").unwrap()).unwrap();
     let spec = &objects.only("ExternalSecret").unwrap()["spec"];
     let written: BTreeSet<(String, String)> = spec["data"]
@@ -203,7 +203,7 @@ fn external_secrets_writes_what_the_pods_read() {
 }
 
 #[test]
-fn keda_scales_a_deployment_that_nothing_else_scales() {
+fn keda_target_has_no_other_autoscaler() {
     let objects = render(&read("examples/values-keda.yaml").unwrap()).unwrap();
     let spec = &objects.only("ScaledObject").unwrap()["spec"];
     let name = spec["scaleTargetRef"]["name"].as_str().unwrap();
@@ -218,7 +218,7 @@ fn keda_scales_a_deployment_that_nothing_else_scales() {
     );
 }
 
-/// The namespaces of what kustomize makes of a folder.
+/// The namespaces of kustomize's output for a folder.
 fn namespaces_of(cluster: &Cluster, folder: &str) -> BTreeSet<String> {
     let folder = root().join(folder);
     let built = cluster.succeeds(&["kustomize", &folder.to_string_lossy()], "");
@@ -228,7 +228,7 @@ fn namespaces_of(cluster: &Cluster, folder: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_namespace_that_is_filled_is_made() {
+async fn kustomize_creates_every_used_namespace() {
     let cluster = cluster().await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let mut filled = 0;
@@ -275,7 +275,7 @@ async fn every_namespace_that_is_filled_is_made() {
 }
 
 #[test]
-fn the_page_names_every_field_that_may_be_changed() {
+fn gitops_page_names_every_mutable_field() {
     let definition: Value = serde_saphyr::from_str(&read("crds/arxivqueries.yaml").unwrap()).unwrap();
     let spec = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     let rules = spec["x-kubernetes-validations"].to_string();

@@ -1,4 +1,4 @@
-//! The expressions by which Flux tells the health of an ArxivQuery, evaluated by the CEL of a real API server.
+//! Flux' health expressions for an ArxivQuery, evaluated by the CEL of a real API server.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cluster::{Cluster, cluster};
 use crate::examples::phases;
 
-/// A policy that lets a `ConfigMap` into the namespace of the same name only where the expression is true of it.
+/// A policy that allows a `ConfigMap` in the namespace of the same name only if the expression is true for it.
 fn policy(name: &str, expression: &str) -> Value {
     let configmaps = json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}]);
     let version = "admissionregistration.k8s.io/v1";
@@ -42,7 +42,7 @@ fn is_true(cluster: &Cluster, name: &str, phase: &str) -> bool {
 }
 
 #[tokio::test]
-async fn flux_tells_every_phase() {
+async fn flux_health_is_right_for_every_phase() {
     let cluster = cluster().await;
     let searches = Objects::read(&read("examples/flux/searches.yaml").unwrap()).unwrap();
     let check = &searches.only("Kustomization").unwrap()["spec"]["healthCheckExprs"][0];
@@ -53,7 +53,7 @@ async fn flux_tells_every_phase() {
     let states = ["inProgress", "current", "failed"];
     let name = |state: &str| format!("flux-{}", state.to_lowercase());
     for state in states {
-        // Flux gives an expression the object's fields, a policy the whole object.
+        // In Flux an expression sees the object's fields, in a policy the whole object.
         let expression = check[state]
             .as_str()
             .unwrap()

@@ -1,4 +1,4 @@
-//! What is generated in the chart is up to date. `CHART_UPDATE=1` writes it.
+//! The generated files of the chart are up to date. `CHART_UPDATE=1` writes them.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ fn updating() -> bool {
 }
 
 #[test]
-fn the_copy_of_the_definition_is_the_definition() {
+fn crd_copy_equals_generated_crd() {
     let definition = read("crds/arxivqueries.yaml").unwrap();
     let copy = folder().join("files/arxivqueries.yaml");
     if updating() {
@@ -23,17 +23,17 @@ fn the_copy_of_the_definition_is_the_definition() {
 }
 
 #[test]
-fn the_rendered_definition_says_the_same() {
+fn rendered_crd_equals_generated_crd() {
     let objects = chart::render("").unwrap();
     let rendered = objects.only("CustomResourceDefinition").unwrap();
     let committed: Value = serde_saphyr::from_str(&read("crds/arxivqueries.yaml").unwrap()).unwrap();
-    // YAML's 1.0 and 1 are one number.
+    // In YAML 1.0 and 1 are the same number.
     let plain = |value: &Value| value.to_string().replace(".0,", ",").replace(".0}", "}");
     assert_eq!(plain(&rendered["spec"]), plain(&committed["spec"]));
 }
 
 #[test]
-fn the_readme_lists_the_values() {
+fn readme_table_equals_values() {
     let path = folder().join("README.md");
     let readme = fs::read_to_string(&path).unwrap();
     let values = read("charts/arxiv-operator/values.yaml").unwrap();

@@ -10,7 +10,7 @@ use testbed::TempDir;
 use crate::checkers::checker;
 use crate::examples::phases;
 
-/// A JSON value as Lua writes it.
+/// A JSON value as a Lua literal.
 fn lua(value: &Value) -> String {
     match value {
         Value::Null => "nil".to_owned(),
@@ -29,7 +29,7 @@ fn lua(value: &Value) -> String {
     }
 }
 
-/// What the script says of each of these objects: status and message.
+/// The script's status and message for each of these objects.
 fn health(objects: &[Value]) -> Vec<(String, String)> {
     let config = Objects::read(&read("examples/argocd/argocd-cm.yaml").unwrap()).unwrap();
     let script = &config.only("ConfigMap").unwrap()["data"]["resource.customizations.health.arxiv-operator.dev_ArxivQuery"];
@@ -59,7 +59,7 @@ fn health(objects: &[Value]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn argo_cd_tells_every_phase() {
+fn argo_cd_health_is_right_for_every_phase() {
     let phases = phases();
     let mut objects: Vec<Value> = phases
         .iter()
@@ -67,7 +67,7 @@ fn argo_cd_tells_every_phase() {
         .collect();
     objects.push(json!({"spec": {"author": "knuth"}}));
     objects.push(json!({"status": {"observedGeneration": -1}}));
-    // As a new object comes out of Kubernetes.
+    // The status of a new object in Kubernetes.
     objects.push(json!({"status": {"observedGeneration": -1, "phase": "Pending"}}));
     let said = health(&objects);
     assert_eq!(said.len(), objects.len());

@@ -1,4 +1,4 @@
-//! A real API server takes what is rendered: every field known, the `restricted` pod security standard kept, rights as they are meant.
+//! A real API server accepts the rendered objects: every field is known, pods are `restricted`, rights are as intended.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ fn list<'a>(objects: impl Iterator<Item = &'a Value>) -> String {
 }
 
 #[tokio::test]
-async fn every_mode_is_taken_with_every_field_known() {
+async fn api_server_accepts_objects_of_every_mode() {
     let cluster = cluster().await;
     for values in [
         "",
@@ -23,7 +23,7 @@ async fn every_mode_is_taken_with_every_field_known() {
         "service: {ipFamilyPolicy: PreferDualStack}\nmigrations: {hook: helm}\nmonitoring: {dashboard: {enabled: true}}\npod: {priorityClassName: p, hostAliases: [{ip: 192.0.2.1, hostnames: [pg]}]}",
     ] {
         let objects = render(values).unwrap();
-        // Pods are looked at below, as their controllers would make them.
+        // Pods are checked below, as their controllers would create them.
         cluster.takes(&list(objects.iter().filter(|object| object["kind"] != "Pod")));
     }
     let misspelt = render("").unwrap().of("Service")[0]
@@ -35,9 +35,9 @@ async fn every_mode_is_taken_with_every_field_known() {
     );
 }
 
-/// Those of `CloudNativePG`, Gateway API, prometheus-operator, KEDA, External Secrets, Flux and Argo CD, with their own checks.
+/// Objects of `CloudNativePG`, Gateway API, prometheus-operator, KEDA, External Secrets, Flux and Argo CD, with their own validation.
 #[tokio::test]
-async fn objects_for_other_operators_are_taken() {
+async fn api_server_accepts_objects_of_other_operators() {
     let cluster = cluster().await;
     let mut kinds = Vec::new();
     for file in std::fs::read_dir(chart::root().join("crates/chart/definitions")).unwrap() {
@@ -122,7 +122,7 @@ apiServer: {mode: perEndpoint}",
     );
 }
 
-/// The pods that the controllers would make.
+/// The pods that the controllers would create.
 fn made(objects: &Objects) -> Vec<String> {
     let pod = |pod: &chart::Container<'_>| {
         let mut metadata = pod.metadata.clone();
@@ -134,7 +134,7 @@ fn made(objects: &Objects) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn pods_are_taken_in_a_restricted_namespace() {
+async fn restricted_namespace_accepts_pods() {
     let cluster = cluster().await;
     let objects = render("apiServer: {mode: frontendBackend}").unwrap();
     cluster.succeeds(
@@ -154,7 +154,7 @@ async fn pods_are_taken_in_a_restricted_namespace() {
 }
 
 #[tokio::test]
-async fn accounts_may_do_what_they_need_and_no_more() {
+async fn accounts_have_only_needed_rights() {
     let cluster = cluster().await;
     let values = "fullnameOverride: FULLNAME\nnameOverride: rights\napiServer: {mode: perEndpoint}\n";
     for (fullname, more, elsewhere) in [
@@ -188,7 +188,7 @@ async fn accounts_may_do_what_they_need_and_no_more() {
             (&arxiv, "patch", "arxivqueries/status", NAMESPACE, false),
             (&results, "get", "arxivqueries", NAMESPACE, false),
         ];
-        // The API server hears of new roles a little later. What is allowed comes first: once all of it is known, so is the rest.
+        // The API server learns of new roles a little later. Allowed requests come first: when they succeed, all roles are known.
         table.sort_by_key(|(.., may)| !may);
         let deadline = Instant::now() + Duration::from_mins(1);
         for (account, verb, resource, namespace, may) in table {
@@ -202,7 +202,7 @@ async fn accounts_may_do_what_they_need_and_no_more() {
 }
 
 #[tokio::test]
-async fn examples_are_taken_and_overlays_build() {
+async fn api_server_accepts_examples_and_overlays() {
     let cluster = cluster().await;
     let examples = chart::root().join("examples");
     for search in ["arxivquery.yaml", "arxivquery-every-field.yaml"] {

@@ -1,5 +1,5 @@
-//! The chart, template group by template group: rendered with helm and looked at, and given to a real API server.
-//! One binary: each would link the whole testbed.
+//! Tests of the chart, by group of templates: it is rendered with helm, checked, and applied to a real API server.
+//! One test binary, because each would link the whole testbed.
 #![allow(
     clippy::expect_used,
     clippy::panic,

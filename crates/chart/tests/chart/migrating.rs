@@ -1,4 +1,4 @@
-//! The releases that docs/migrating.md makes, by the very commands that it shows.
+//! The releases of docs/migrating.md, by the commands that it shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use chart::{Objects, helm, read, root};
 use serde_json::Value;
 
-/// The page's commands that begin so, each on one line.
+/// The page's commands with this prefix, each on one line.
 fn commands(begin: &str) -> Vec<String> {
     let page = read("docs/migrating.md").unwrap().replace("\\\n", " ");
     page.lines()
@@ -42,7 +42,7 @@ fn names(objects: &Objects) -> BTreeSet<String> {
 }
 
 #[test]
-fn releases_beside_each_other_share_no_object() {
+fn releases_in_one_cluster_share_no_object() {
     let mut releases: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for command in ["helm install ", "helm upgrade "].map(commands).concat() {
         let (name, objects) = rendered(&command);
@@ -56,7 +56,7 @@ fn releases_beside_each_other_share_no_object() {
 }
 
 #[test]
-fn what_is_waited_for_and_scaled_is_there() {
+fn migration_commands_name_existing_deployments() {
     let (_, first) = rendered(&commands("helm install arxiv ")[0]);
     let (_, second) = rendered(&commands("helm install papers ")[0]);
     for (command, kind, objects) in [

@@ -1,4 +1,4 @@
-//! The Job that prepares the databases.
+//! The migrations Job.
 
 use chart::{pods, refusal, render};
 use serde_json::Value;
@@ -17,7 +17,7 @@ fn name(values: &str) -> String {
 }
 
 #[test]
-fn it_is_a_plain_job_named_by_version_and_settings() {
+fn migrations_job_is_named_by_version_and_settings() {
     let plain = job("");
     assert!(plain["metadata"]["annotations"].is_null());
     assert!(
@@ -56,7 +56,7 @@ fn it_is_a_plain_job_named_by_version_and_settings() {
 }
 
 #[test]
-fn it_runs_the_operators_image_without_rights_in_kubernetes() {
+fn migrations_job_has_operator_image_and_no_rights() {
     let objects = render("operator: {image: {repository: ours, tag: v1}}").unwrap();
     let pods = pods(&objects);
     let migrate = pods.iter().find(|pod| pod.kind == "Job").unwrap();
@@ -67,7 +67,7 @@ fn it_runs_the_operators_image_without_rights_in_kubernetes() {
 }
 
 #[test]
-fn it_is_a_hook_by_choice() {
+fn migrations_job_is_hook_when_set() {
     let values = "migrations: {hook: helm, annotations: {team: x}, ttlSecondsAfterFinished: 600}";
     let hook = job(values);
     assert_eq!(
@@ -93,7 +93,7 @@ fn it_is_a_hook_by_choice() {
 }
 
 #[test]
-fn it_can_be_left_out() {
+fn migrations_job_is_omitted_when_disabled() {
     let objects = render("migrations: {enabled: false}").unwrap();
     assert!(objects.of("Job").is_empty());
     assert!(

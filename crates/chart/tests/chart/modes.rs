@@ -30,7 +30,7 @@ pub(crate) const TEN: [&str; 10] = [
     "write-results",
 ];
 
-/// What each Deployment of the API server serves, by its name.
+/// The endpoints of each Deployment of the API server, by its name.
 fn served(objects: &Objects) -> BTreeMap<String, String> {
     pods(objects)
         .iter()
@@ -44,7 +44,7 @@ fn named(short: &str) -> String {
 }
 
 #[test]
-fn each_mode_has_its_deployments() {
+fn mode_has_its_deployments() {
     for (mode, expected) in [
         ("together", vec![("api", "all")]),
         (
@@ -68,7 +68,7 @@ fn each_mode_has_its_deployments() {
 }
 
 #[test]
-fn per_endpoint_there_are_ten_of_everything() {
+fn per_endpoint_mode_has_ten_of_each_kind() {
     let objects = render("apiServer: {mode: perEndpoint}").unwrap();
     for kind in [
         "Deployment",
@@ -93,7 +93,7 @@ fn per_endpoint_there_are_ten_of_everything() {
 }
 
 #[test]
-fn the_api_server_can_be_left_out() {
+fn api_server_is_omitted_when_disabled() {
     let objects = render("apiServer: {enabled: false}\ningress: {enabled: true}").unwrap();
     assert_eq!(objects.names("Deployment"), ["papers-arxiv-operator-operator"]);
     for kind in ["Ingress", "HorizontalPodAutoscaler"] {
@@ -102,7 +102,7 @@ fn the_api_server_can_be_left_out() {
     assert_eq!(objects.names("Role"), ["papers-arxiv-operator-operator-lease"]);
 }
 
-/// The endpoints whose requests a Service gets to pods that serve them.
+/// The endpoints that the pods of a Service serve.
 fn serves(objects: &Objects, service: &Value, endpoint: &str) -> bool {
     let Some(selector) = service["spec"]["selector"].as_object() else {
         return false;
@@ -129,7 +129,7 @@ fn serves(objects: &Objects, service: &Value, endpoint: &str) -> bool {
 }
 
 #[test]
-fn an_ingress_leads_each_path_to_pods_that_serve_it() {
+fn ingress_routes_each_path_to_pods_that_serve_it() {
     for mode in ["together", "frontendBackend", "perEndpoint"] {
         let all = format!("routes: {{endpoints: [{}]}}", ENDPOINTS.join(", "));
         for (routes, count) in [("", 3), (all.as_str(), 9)] {
@@ -160,7 +160,7 @@ fn an_ingress_leads_each_path_to_pods_that_serve_it() {
 }
 
 #[test]
-fn an_http_route_leads_each_path_and_method_to_pods_that_serve_it() {
+fn http_route_routes_each_path_and_method_to_pods_that_serve_it() {
     for (mode, rules) in [("together", 9), ("frontendBackend", 9), ("perEndpoint", 10)] {
         let values = format!(
             "routes: {{endpoints: [{}]}}\napiServer: {{mode: {mode}}}\nhttpRoute: {{enabled: true, parentRefs: [{{name: public}}]}}",
@@ -187,7 +187,7 @@ fn an_http_route_leads_each_path_and_method_to_pods_that_serve_it() {
             );
         }
         let rules = spec["rules"].as_array().unwrap();
-        // A browser asks by OPTIONS before it sends; what no endpoint knows is answered by the API server, not by the gateway.
+        // Browsers send OPTIONS first; the API server, not the gateway, answers methods that no endpoint has.
         for method in ["GET", "HEAD", "OPTIONS", "POST", "DELETE"] {
             for endpoint in ENDPOINTS {
                 let service = routed(rules, method, endpoint)
@@ -205,7 +205,7 @@ fn an_http_route_leads_each_path_and_method_to_pods_that_serve_it() {
     }
 }
 
-/// The Service that a request goes to: of the rules for its path one that names the method wins, as Gateway API has it.
+/// The Service of a request: among the rules for its path one with the method takes precedence, as Gateway API specifies.
 fn routed<'a>(rules: &'a [Value], method: &str, endpoint: &str) -> Option<&'a str> {
     let of = |wanted: Value| {
         let rule = rules.iter().find(|rule| {
@@ -218,7 +218,7 @@ fn routed<'a>(rules: &'a [Value], method: &str, endpoint: &str) -> Option<&'a st
 }
 
 #[test]
-fn pages_and_a_prefix_are_routed_when_asked_for() {
+fn pages_and_root_path_are_routed_when_set() {
     for (root, index) in [("", "/"), ("/api", "/api")] {
         let values = format!(
             "apiServer: {{mode: frontendBackend, settings: {{rootPath: '{root}'}}}}\nroutes: {{pages: true}}\ningress: {{enabled: true}}\nhttpRoute: {{enabled: true, parentRefs: [{{name: public}}]}}"
@@ -260,7 +260,7 @@ fn pages_and_a_prefix_are_routed_when_asked_for() {
 }
 
 #[test]
-fn clients_addresses_can_be_kept() {
+fn external_traffic_policy_is_rendered_when_set() {
     let objects = render("apiServer: {service: {type: LoadBalancer, externalTrafficPolicy: Local}}").unwrap();
     let service = objects.get("Service", &named("api")).unwrap();
     assert_eq!(service["spec"]["externalTrafficPolicy"], "Local");
@@ -273,7 +273,7 @@ fn clients_addresses_can_be_kept() {
 }
 
 #[test]
-fn a_route_needs_a_gateway() {
+fn http_route_without_parent_is_refused() {
     let message = chart::refusal("httpRoute: {enabled: true}").unwrap();
     assert!(
         message.contains("httpRoute.parentRefs: name the Gateway"),
@@ -282,7 +282,7 @@ fn a_route_needs_a_gateway() {
 }
 
 #[test]
-fn nothing_is_routed_unless_asked() {
+fn nothing_is_routed_by_default() {
     let objects = render("apiServer: {mode: perEndpoint}").unwrap();
     assert!(objects.of("Ingress").is_empty() && objects.of("HTTPRoute").is_empty());
     for service in objects.of("Service") {

@@ -1,4 +1,4 @@
-//! Monitoring is there when asked for, and about metrics that exist.
+//! Monitoring is optional, and uses existing metrics.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use serde_json::Value;
 const ALL: &str = "monitoring: {serviceMonitor: {enabled: true, labels: {release: prom}, interval: 15s}, prometheusRule: {enabled: true}, dashboard: {enabled: true}}";
 
 #[test]
-fn it_is_off_unless_asked_for() {
+fn monitoring_is_off_by_default() {
     let objects = render("").unwrap();
     for kind in ["ServiceMonitor", "PrometheusRule", "ConfigMap"] {
         assert!(objects.of(kind).is_empty(), "{kind}");
     }
 }
 
-/// The Services that a `ServiceMonitor` selects, by a port that they have.
+/// The Services that a `ServiceMonitor` selects, if they have its port.
 pub(crate) fn scraped(objects: &Objects) -> Vec<&Value> {
     let mut found = Vec::new();
     for monitor in objects.of("ServiceMonitor") {
@@ -41,7 +41,7 @@ pub(crate) fn scraped(objects: &Objects) -> Vec<&Value> {
 }
 
 #[test]
-fn service_monitors_find_the_services() {
+fn service_monitors_select_existing_services() {
     let objects = render(&format!(
         "{ALL}\napiServer: {{mode: perEndpoint}}\ningress: {{enabled: true}}"
     ))
@@ -59,7 +59,7 @@ fn service_monitors_find_the_services() {
     assert_eq!(found, services, "every pod is scraped once");
 }
 
-/// The names of our metrics in a text, without what OpenMetrics puts behind them.
+/// The names of the project's metrics in a text, without OpenMetrics' suffixes.
 fn metrics(text: &str) -> BTreeSet<(&'static str, String)> {
     let mut found = BTreeSet::new();
     for prefix in ["arxiv_operator_", "arxiv_api_server_"] {
@@ -78,7 +78,7 @@ fn metrics(text: &str) -> BTreeSet<(&'static str, String)> {
 }
 
 #[test]
-fn rules_and_dashboard_name_metrics_that_exist() {
+fn rules_and_dashboard_use_existing_metrics() {
     let objects = render(ALL).unwrap();
     let rule = objects.only("PrometheusRule").unwrap();
     let dashboard = objects.only("ConfigMap").unwrap()["data"]["arxiv-operator.json"]
@@ -117,7 +117,7 @@ fn rules_and_dashboard_name_metrics_that_exist() {
 }
 
 #[test]
-fn the_adapters_rule_serves_the_metric_that_the_autoscaler_asks_for() {
+fn adapter_rule_serves_metric_of_autoscaler() {
     let readme = read("charts/arxiv-operator/README.md").unwrap();
     let (_, rest) = readme.split_once("```yaml\nrules:\n").unwrap();
     let (rules, _) = rest.split_once("```").unwrap();

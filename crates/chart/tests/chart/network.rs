@@ -1,4 +1,4 @@
-//! Network policies: everything denied, and just the needed flows.
+//! Network policies: everything is denied except the needed connections.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ fn ports(rules: &[&Value]) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_pod_is_denied_everything_in_both_directions() {
+fn policies_deny_all_traffic_by_default() {
     let objects = render("apiServer: {mode: perEndpoint}").unwrap();
     for pod in pods(&objects) {
         let denied = objects.of("NetworkPolicy").into_iter().any(|policy| {
@@ -60,7 +60,7 @@ fn every_pod_is_denied_everything_in_both_directions() {
 }
 
 #[test]
-fn each_pod_gets_out_by_the_ports_it_needs() {
+fn egress_is_limited_to_needed_ports() {
     let objects = render("apiServer: {mode: perEndpoint}").unwrap();
     for pod in pods(&objects) {
         let mut needed = BTreeSet::from(["53".to_owned()]);
@@ -82,7 +82,7 @@ fn each_pod_gets_out_by_the_ports_it_needs() {
 }
 
 #[test]
-fn only_named_peers_get_in_and_only_to_servers() {
+fn ingress_is_limited_to_named_peers_and_servers() {
     let values = "
 apiServer: {mode: perEndpoint, components: {write-queries: {networkPolicyFrom: [{podSelector: {matchLabels: {app: importer}}}]}}}
 networkPolicy:
@@ -130,7 +130,7 @@ networkPolicy:
 }
 
 #[test]
-fn resolvers_may_listen_elsewhere() {
+fn dns_port_and_peers_can_be_set() {
     let openshift =
         json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}}});
     let objects = render(&format!(
@@ -163,7 +163,7 @@ fn to_arxiv(values: &str) -> (Value, Value) {
 }
 
 #[test]
-fn arxiv_is_outside_or_where_it_is_said_to_be() {
+fn arxiv_peers_are_public_or_the_set_ones() {
     let (peers, ports) = to_arxiv("");
     let blocks: Vec<&Value> = peers
         .as_array()
@@ -208,7 +208,7 @@ fn arxiv_is_outside_or_where_it_is_said_to_be() {
 }
 
 #[test]
-fn with_cloudnativepg_only_the_servers_in_use_are_reached() {
+fn cnpg_egress_is_limited_to_used_servers() {
     let objects =
         render("postgres: {mode: cnpg, cnpg: {readPooler: {enabled: true}}}\napiServer: {mode: perEndpoint}")
             .unwrap();

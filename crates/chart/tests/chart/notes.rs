@@ -19,7 +19,7 @@ pub(crate) fn notes(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn they_tell_what_matters() {
+fn notes_have_services_pools_and_access() {
     let plain = notes(&[]);
     for words in [
         "everything behind one address",
@@ -64,7 +64,7 @@ fn they_tell_what_matters() {
 }
 
 #[test]
-fn they_tell_what_the_policies_leave_open_and_whom_they_leave_out() {
+fn notes_name_open_ports_and_missing_peers() {
     let (kubernetes, databases, prometheus) = (
         "ports 443, 6443, for who talks to Kubernetes",
         "ports 5432, for who has databases",
@@ -105,7 +105,7 @@ fn they_tell_what_the_policies_leave_open_and_whom_they_leave_out() {
 }
 
 #[test]
-fn they_name_the_secrets_that_cloudnativepg_needs() {
+fn notes_name_secrets_for_cnpg() {
     let cnpg = notes(&["--set", "postgres.mode=cnpg"]);
     assert!(
         cnpg.contains("papers-arxiv-operator-arxiv-upstream with username arxiv_upstream"),

@@ -1,4 +1,4 @@
-//! What everybody asks of all pods.
+//! Requirements of all pods.
 
 use chart::{Container, pods, render};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ fn mode(mode: &str) -> String {
 }
 
 #[test]
-fn every_container_is_restricted_and_requests_what_it_needs() {
+fn containers_are_restricted_and_have_requests() {
     for values in MODES.map(mode) {
         let objects = render(&values).unwrap();
         let pods = pods(&objects);
@@ -47,7 +47,7 @@ fn every_container_is_restricted_and_requests_what_it_needs() {
 }
 
 #[test]
-fn servers_are_probed_and_end_after_their_drain() {
+fn servers_have_probes_and_grace_period_above_drain() {
     for values in MODES.map(mode) {
         let objects = render(&format!("{values}\narxiv: {{timeoutMilliseconds: 7500}}")).unwrap();
         for pod in pods(&objects).iter().filter(|pod| pod.kind == "Deployment") {
@@ -83,7 +83,7 @@ fn servers_are_probed_and_end_after_their_drain() {
 }
 
 #[test]
-fn one_setting_reaches_all_pods_and_can_be_overridden_for_one() {
+fn pod_settings_apply_to_all_and_can_be_overridden() {
     let values = r#"
 commonLabels: {team: papers}
 commonAnnotations: {note: all}
@@ -175,7 +175,7 @@ apiServer:
 }
 
 #[test]
-fn pods_are_spread_by_their_own_labels() {
+fn topology_spread_uses_own_labels() {
     let objects = render("apiServer: {mode: frontendBackend}").unwrap();
     for Container {
         name, metadata, pod, ..
@@ -194,7 +194,7 @@ fn pods_are_spread_by_their_own_labels() {
 }
 
 #[test]
-fn certificates_come_as_files() {
+fn ca_certificates_are_mounted_as_files() {
     let values = "
 arxiv: {caBundle: {configMap: company-ca}}
 postgres: {tls: {mode: verify-full, rootCert: {secret: pg-ca, key: root.crt}}}
@@ -218,7 +218,7 @@ apiServer: {mode: perEndpoint}";
 }
 
 #[test]
-fn nothing_runs_on_every_node_or_as_the_default_account() {
+fn no_pod_uses_daemonset_or_default_account() {
     for values in MODES.map(mode) {
         let objects = render(&values).unwrap();
         assert!(objects.of("DaemonSet").is_empty());
@@ -237,7 +237,7 @@ fn nothing_runs_on_every_node_or_as_the_default_account() {
 }
 
 #[test]
-fn services_take_the_ip_families_asked_for() {
+fn services_have_set_ip_families() {
     let objects = render("service: {ipFamilyPolicy: PreferDualStack, ipFamilies: [IPv6, IPv4]}").unwrap();
     for service in objects.of("Service") {
         assert_eq!(service["spec"]["ipFamilyPolicy"], "PreferDualStack");
@@ -246,7 +246,7 @@ fn services_take_the_ip_families_asked_for() {
 }
 
 #[test]
-fn the_user_can_be_left_to_the_cluster() {
+fn run_as_user_can_be_unset() {
     let objects = render("pod: {securityContext: {runAsUser: null, runAsGroup: null}}").unwrap();
     for pod in pods(&objects) {
         let context = pod.pod["securityContext"].as_object().unwrap();
@@ -259,7 +259,7 @@ fn the_user_can_be_left_to_the_cluster() {
 }
 
 #[test]
-fn further_objects_are_templates() {
+fn extra_objects_are_templates() {
     let values = "extraObjects:\n  - {apiVersion: v1, kind: ConfigMap, metadata: {name: '{{ .Release.Name }}-more'}}\n  - |\n    apiVersion: v1\n    kind: ConfigMap\n    metadata: {name: {{ include \"arxiv-operator.fullname\" . }}}\n";
     let objects = render(values).unwrap();
     assert_eq!(

@@ -9,7 +9,7 @@ pub(crate) fn rules(file: &str) -> Value {
     parsed["rules"].clone()
 }
 
-/// What the operator's account is given: kind of the role, its namespace, its rules.
+/// The rights of the operator's account: kind of the role, its namespace, its rules.
 fn given_to_the_operator(objects: &Objects) -> Vec<(&str, Option<&str>, &Value)> {
     let mut given = Vec::new();
     for kind in ["ClusterRole", "Role"] {
@@ -32,7 +32,7 @@ fn given_to_the_operator(objects: &Objects) -> Vec<(&str, Option<&str>, &Value)>
 }
 
 #[test]
-fn the_operator_has_its_files_and_nothing_else() {
+fn operator_rights_equal_rules_files() {
     let (watches, lease) = (rules("operator"), rules("operator-lease"));
     for (values, expected) in [
         (
@@ -71,7 +71,7 @@ fn the_operator_has_its_files_and_nothing_else() {
 }
 
 #[test]
-fn a_narrower_watch_leaves_no_cluster_wide_right_to_any_process() {
+fn watched_namespace_leaves_no_cluster_wide_right() {
     let objects = render("operator: {watchNamespaces: [papers]}\nrbac: {aggregate: false}\napiServer: {access: {endpoints: off}}").unwrap();
     assert!(objects.of("ClusterRole").is_empty() && objects.of("ClusterRoleBinding").is_empty());
     let pods = pods(&objects);
@@ -96,7 +96,7 @@ fn sorted(mut names: [&str; 2]) -> [&str; 2] {
 }
 
 #[test]
-fn only_what_serves_arxiv_makes_objects() {
+fn only_arxiv_deployments_may_create_objects() {
     for (mode, serving) in [
         ("together", "api"),
         ("frontendBackend", "frontend"),
@@ -107,7 +107,7 @@ fn only_what_serves_arxiv_makes_objects() {
         ))
         .unwrap();
         let name = format!("papers-arxiv-operator-{serving}");
-        // Beside the one for the operator's Lease.
+        // In addition to the one for the operator's Lease.
         let lease = "papers-arxiv-operator-operator-lease";
         assert_eq!(objects.names("Role"), sorted([lease, &name]), "{mode}");
         assert_eq!(objects.names("RoleBinding"), sorted([lease, &name]), "{mode}");
@@ -140,7 +140,7 @@ fn only_what_serves_arxiv_makes_objects() {
 }
 
 #[test]
-fn people_get_the_objects_but_never_their_status() {
+fn aggregated_roles_exclude_status() {
     let objects = render("").unwrap();
     for (role, labels) in [
         ("view", &["view", "edit", "admin"][..]),

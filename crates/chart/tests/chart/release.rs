@@ -1,4 +1,4 @@
-//! A release's whole life, by helm itself (both of them), on a real API server.
+//! The life cycle of a release, by both versions of helm, on a real API server.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,9 +8,9 @@ use testbed::ControlPlane;
 
 use crate::cluster::Cluster;
 
-/// On a control plane of its own: there are no controllers, so nothing is waited for.
+/// On a separate control plane. It has no controllers, so helm does not wait.
 #[tokio::test]
-async fn a_release_is_installed_upgraded_rolled_back_and_removed() {
+async fn release_can_be_installed_upgraded_rolled_back_and_uninstalled() {
     let plane = ControlPlane::start().await.unwrap();
     let cluster = Cluster {
         kubectl: plane.kubectl().into(),
@@ -44,7 +44,7 @@ fn lives(plane: &ControlPlane, cluster: &Cluster, program: &Path) {
     let jobs = || cluster.succeeds(&["get", "jobs", "-n", NAMESPACE, "-o", "name"], "");
     let chart = chart::folder();
     let chart = chart.to_string_lossy();
-    // The testbed brings the definition along, so the release takes it over.
+    // The testbed has installed the CRD already, so the release adopts it.
     helm(&[
         "install",
         "papers",

@@ -6,7 +6,7 @@ use chart::{pods, refusal, render};
 use serde_json::json;
 
 #[test]
-fn replicas_are_never_rendered_under_an_autoscaler() {
+fn replicas_are_omitted_with_autoscaler() {
     for mode in ["together", "frontendBackend", "perEndpoint"] {
         let objects = render(&format!("apiServer: {{mode: {mode}, components: {{backend: {{autoscaling: {{enabled: false}}, replicas: 5}}}}}}")).unwrap();
         let scaled: Vec<&str> = objects
@@ -27,7 +27,7 @@ fn replicas_are_never_rendered_under_an_autoscaler() {
 }
 
 #[test]
-fn replicas_are_left_to_another_autoscaler_when_asked() {
+fn replicas_are_omitted_when_null() {
     let values = "apiServer: {autoscaling: {enabled: false, maxReplicas: 9}, replicas: null}";
     let objects = render(values).unwrap();
     let deployment = objects.get("Deployment", "papers-arxiv-operator-api").unwrap();
@@ -46,7 +46,7 @@ fn replicas_are_left_to_another_autoscaler_when_asked() {
 }
 
 #[test]
-fn autoscalers_go_up_at_once_and_down_slowly() {
+fn autoscaler_scales_up_at_once_and_down_slowly() {
     let values = r#"
 apiServer:
   autoscaling:
@@ -74,7 +74,7 @@ apiServer:
 }
 
 #[test]
-fn only_what_serves_arxiv_scales_by_pending_queries() {
+fn only_arxiv_deployments_scale_by_pending_queries() {
     let values = "apiServer: {mode: perEndpoint, autoscaling: {pendingQueries: {enabled: true}}}";
     for scaler in render(values).unwrap().of("HorizontalPodAutoscaler") {
         let metrics = scaler["spec"]["metrics"].as_array().unwrap().len();
@@ -89,7 +89,7 @@ fn only_what_serves_arxiv_scales_by_pending_queries() {
 }
 
 #[test]
-fn each_deployment_has_a_disruption_budget_that_lets_drains_go_on() {
+fn disruption_budgets_allow_drains() {
     let objects = render("apiServer: {mode: perEndpoint}").unwrap();
     for deployment in objects.of("Deployment") {
         let name = deployment["metadata"]["name"].as_str().unwrap();
@@ -107,7 +107,7 @@ fn each_deployment_has_a_disruption_budget_that_lets_drains_go_on() {
 }
 
 #[test]
-fn all_pods_together_stay_within_the_connection_budget() {
+fn pools_of_all_pods_are_within_connection_budget() {
     let cases = [
         "apiServer: {mode: together}",
         "apiServer: {mode: frontendBackend}",
@@ -157,7 +157,7 @@ fn all_pods_together_stay_within_the_connection_budget() {
 }
 
 #[test]
-fn a_budget_too_small_for_the_pods_is_refused_and_none_is_the_setting() {
+fn too_small_budget_is_refused_and_zero_uses_the_setting() {
     let message = refusal("apiServer: {autoscaling: {maxReplicas: 100}}").unwrap();
     assert!(
         message.contains("postgres.connectionBudget.readOnly is 80, but up to 101 pods"),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use testbed::TempDir;
 
 #[test]
-fn what_is_misspelt_is_refused() {
+fn schema_refuses_unknown_values() {
     for values in [
         "operatr: {}",
         "operator: {replica: 2}",
@@ -51,12 +51,12 @@ fn what_is_misspelt_is_refused() {
 }
 
 #[test]
-fn global_is_open_and_enabled_is_known() {
+fn schema_allows_any_global_and_enabled() {
     render("global: {anything: {of: others}, imageRegistry: x}\nenabled: true").unwrap();
 }
 
 #[test]
-fn every_default_is_in_the_schema() {
+fn schema_has_every_default() {
     let read = |file: &str| fs::read_to_string(folder().join(file)).unwrap();
     let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
     let values: Value = serde_saphyr::from_str(&read("values.yaml")).unwrap();
@@ -115,7 +115,7 @@ fn helm_3_renders_the_same() {
 }
 
 #[test]
-fn it_works_as_a_subchart() {
+fn chart_works_as_subchart() {
     let temp_dir = TempDir::new("parent-chart").unwrap();
     let parent = temp_dir.path();
     fs::write(

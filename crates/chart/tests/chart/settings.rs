@@ -1,11 +1,11 @@
-//! The chart and the programs know the same settings: nothing is set that no program reads, and everything can be set.
+//! The chart and the programs have the same settings: the chart sets only existing ones, and each can be set.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use chart::{pods, render, root};
 
-/// Each program, and where its settings are declared.
+/// Each program, and the file with its settings.
 const PROGRAMS: [(&str, &[&str]); 3] = [
     (
         "operator",
@@ -24,9 +24,9 @@ const PROGRAMS: [(&str, &[&str]); 3] = [
         &["api-server/src", "crates/upstream/src", "crates/service/src/logs"],
     ),
 ];
-/// What the chart has no value for, and why.
+/// Settings without a value in the chart, and the reasons.
 const UNSET: [&str; 1] = [
-    // The Lease is where the operator's rights are: in the watched namespace, else in the pod's.
+    // The Lease is in the namespace of the operator's rights: the watched one, or else the pod's.
     "LEASE_NAMESPACE",
 ];
 const EVERYTHING: &str = "
@@ -60,7 +60,7 @@ fn sources(path: &Path, text: &mut String) {
     }
 }
 
-/// A database's variables stand for one setting: its address, as a whole or in parts.
+/// The variables of a database count as one setting: its address, as a URL or in parts.
 fn setting(name: &str) -> String {
     let parts = [
         "_URL",
@@ -79,7 +79,7 @@ fn setting(name: &str) -> String {
     base.unwrap_or(name).to_owned()
 }
 
-/// What a program's `--help` names: the variables of its options, and those that its help text tells of.
+/// The variables in a program's `--help`: those of its options, and those in its text.
 fn declared(folders: &[&str]) -> BTreeSet<String> {
     let mut text = String::new();
     for folder in folders {
@@ -94,7 +94,7 @@ fn declared(folders: &[&str]) -> BTreeSet<String> {
         .split("env = \"")
         .skip(1)
         .map(|rest| rest.split('"').next().unwrap());
-    // The databases and the secrets have no options, as a command line is no place for them.
+    // Databases and secrets have no options, because a command line is visible to others.
     let told = text
         .split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
         .filter(|word| {
@@ -105,7 +105,7 @@ fn declared(folders: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_chart_sets_what_the_programs_read_and_all_of_it() {
+fn chart_sets_exactly_the_settings_of_the_programs() {
     let mut set: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for mode in ["together", "frontendBackend", "perEndpoint"] {
         let objects =
@@ -140,7 +140,7 @@ fn the_chart_sets_what_the_programs_read_and_all_of_it() {
 }
 
 #[test]
-fn the_compose_example_sets_what_the_programs_read() {
+fn compose_example_sets_only_existing_settings() {
     let example: serde_json::Value =
         serde_saphyr::from_str(&chart::read("examples/compose/compose.yaml").unwrap()).unwrap();
     let version = env!("CARGO_PKG_VERSION");
@@ -155,7 +155,7 @@ fn the_compose_example_sets_what_the_programs_read() {
         let (_, folders) = PROGRAMS.into_iter().find(|(known, _)| *known == program).unwrap();
         let declared = declared(folders);
         for variable in service["environment"].as_object().unwrap().keys() {
-            // Each of them can be a file's name.
+            // Each of them can be the name of a file.
             let known = setting(variable.trim_end_matches("_FILE"));
             assert!(declared.contains(&known), "{name}: {program} reads no {variable}");
             settings += 1;
@@ -165,7 +165,7 @@ fn the_compose_example_sets_what_the_programs_read() {
 }
 
 #[test]
-fn what_is_set_arrives_as_it_is() {
+fn values_reach_environment_unchanged() {
     let values = "
 arxiv: {cooldownBaseMilliseconds: 20000}
 operator: {replicas: 1, retryBaseMilliseconds: 5000, leaderElection: {enabled: false, leaseName: ours}}

@@ -1,4 +1,4 @@
-//! The network policies as an independent analyser reads them, against the tables in docs/network.md.
+//! An independent analyser's reading of the network policies is compared with the tables in docs/network.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ use testbed::tools::GoTools;
 
 const CYCLONUS: GoTools = GoTools {
     name: "cyclonus",
-    takes: "about a minute",
+    build_time: "about a minute",
     go_mod: include_str!("../../cyclonus/go.mod"),
     go_sum: include_str!("../../cyclonus/go.sum"),
     programs: &[("cyclonus", "cyclonus")],
@@ -31,7 +31,7 @@ apiServer: {mode: frontendBackend}
 postgres: {mode: cnpg}
 ";
 
-/// Ports that are asked about, each by both protocols.
+/// The checked ports, each by both protocols.
 const PORTS: [u16; 7] = [53, 80, 443, 5432, 6443, 8000, 8080];
 
 fn pod(namespace: &str, labels: &Value) -> Value {
@@ -42,11 +42,11 @@ fn pod(namespace: &str, labels: &Value) -> Value {
     }})
 }
 
-/// Everybody who may want something of somebody, by the name in the table.
+/// All peers, by their names in the table.
 struct Peers {
     /// Pods of the release.
     own: BTreeMap<String, Value>,
-    /// The rest of the world.
+    /// All other peers.
     others: BTreeMap<String, Value>,
 }
 
@@ -63,7 +63,7 @@ impl Peers {
             ("DNS".into(), pod("kube-system", &json!({"k8s-app": "kube-dns"}))),
             ("databases".into(), outside("10.1.2.5")),
             ("Kubernetes".into(), outside("10.1.2.6")),
-            // A public address; the documentation's own would do as well, were it not that policies may exempt them.
+            // A public address. Addresses reserved for documentation do not work, because policies may exclude them.
             ("arXiv".into(), outside("151.101.3.42")),
             (
                 "a pod elsewhere".into(),
@@ -75,7 +75,7 @@ impl Peers {
             let beside = pod(chart::NAMESPACE, &json!({"app": "stranger"}));
             others.insert("a pod beside".into(), beside);
         }
-        // As CloudNativePG labels its pods.
+        // CloudNativePG's labels of its pods.
         for cluster in objects.of("Cluster") {
             let name = cluster["metadata"]["name"].as_str().unwrap();
             let short = name.split_once("arxiv-operator-").unwrap().1;
@@ -98,7 +98,7 @@ impl Peers {
         self.own.iter().chain(&self.others)
     }
 
-    /// The table's rows, with everybody for "anywhere"; every name has to be somebody's.
+    /// The table's rows, with all peers for "anywhere". Every name must be that of a peer.
     fn named(&self, rows: BTreeSet<Flow>) -> BTreeSet<Flow> {
         let mut flows = BTreeSet::new();
         for (from, to, port) in rows {
@@ -117,15 +117,15 @@ impl Peers {
     }
 }
 
-/// Who asks for what: from, to, port, protocol.
+/// A connection: from, to, port, protocol.
 type Question = (String, String, u16, &'static str);
 
-/// Everything that one of the release's pods could be an end of, as the analyser is asked.
+/// All connections with one of the release's pods at an end, in the analyser's format.
 fn questions(peers: &Peers) -> Vec<(Question, Value)> {
     let mut asked = Vec::new();
     for (from, source) in peers.all() {
         for (to, destination) in peers.all() {
-            // What neither end of is ours is nobody's business here.
+            // Connections without a pod of the release are not checked.
             if from == to || !(peers.own.contains_key(from) || peers.own.contains_key(to)) {
                 continue;
             }
@@ -149,7 +149,7 @@ fn questions(peers: &Peers) -> Vec<(Question, Value)> {
     asked
 }
 
-/// What the analyser says to these, in order.
+/// The analyser's verdicts, in order.
 fn verdicts(objects: &Objects, traffic: &[&Value]) -> Vec<bool> {
     let cyclonus = CYCLONUS.ready().unwrap().join("cyclonus");
     let temp_dir = TempDir::new("cyclonus").unwrap();
@@ -179,7 +179,7 @@ fn verdicts(objects: &Objects, traffic: &[&Value]) -> Vec<bool> {
         .collect()
 }
 
-/// Compares the analyser's word with the table below a heading. Tells how many flows are allowed and how many denied.
+/// Compares the analyser's verdicts with the table below a heading. Returns how many connections are allowed and denied.
 fn compare(values: &str, clients: &str, heading: &str) -> (usize, usize) {
     let objects = render(values).unwrap();
     let peers = Peers::new(&objects, clients);
@@ -189,7 +189,7 @@ fn compare(values: &str, clients: &str, heading: &str) -> (usize, usize) {
     assert_eq!(verdicts.len(), asked.len());
     let (mut yes, mut no) = (0, 0);
     for ((from, to, port, protocol), verdict) in asked.into_iter().zip(verdicts) {
-        // Names are looked up by either protocol, everything else is TCP.
+        // DNS uses both protocols, everything else TCP.
         let right_protocol = protocol == "TCP" || port == 53;
         let expected = right_protocol && allowed.contains(&(from.clone(), to.clone(), port));
         assert_eq!(verdict, expected, "{heading}: {from} → {to}: {port} {protocol}");
@@ -199,19 +199,19 @@ fn compare(values: &str, clients: &str, heading: &str) -> (usize, usize) {
 }
 
 #[test]
-fn an_independent_analyser_allows_what_the_table_says_and_nothing_else() {
+fn analyser_allows_exactly_documented_flows() {
     let (yes, no) = compare(NARROWED, "ingress", "Restricted");
     assert!(yes > 50 && no > 2000, "{yes} allowed, {no} denied");
 }
 
 #[test]
-fn what_is_open_without_any_values_is_written_down() {
+fn analyser_agrees_with_documented_defaults() {
     let (yes, no) = compare("", chart::NAMESPACE, "Defaults");
     assert!(yes > 40 && no > 500, "{yes} allowed, {no} denied");
 }
 
 #[test]
-fn cloudnativepgs_servers_are_known_by_themselves() {
+fn analyser_agrees_for_cnpg() {
     let (yes, no) = compare(CNPG, chart::NAMESPACE, "With CloudNativePG");
     assert!(yes > 40 && no > 500, "{yes} allowed, {no} denied");
 }

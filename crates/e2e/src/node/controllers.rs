@@ -19,8 +19,7 @@ pub(super) fn manager(programs: &Programs, folder: &Path, plane: &ControlPlane) 
     .args([
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
-        // A run has minutes where a cluster has days: the autoscaler looks every 5 s instead of 15, and believes a pod's
-        // first figures sooner.
+        // A run should take minutes: the autoscaler checks every 5 s instead of 15, and uses a pod's first metrics sooner.
         "--horizontal-pod-autoscaler-sync-period=5s",
         "--horizontal-pod-autoscaler-cpu-initialization-period=20s",
         "--horizontal-pod-autoscaler-initial-readiness-delay=10s",

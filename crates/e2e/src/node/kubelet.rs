@@ -25,24 +25,24 @@ pub(super) fn kubelet(
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "address": ADDRESS,
-        // Nobody but this run can reach it.
+        // Only this run can reach it.
         "authentication": {"anonymous": {"enabled": true}, "webhook": {"enabled": false}},
         "authorization": {"mode": "AlwaysAllow"},
         "containerRuntimeEndpoint": runtime.endpoint(),
         "clusterDNS": [addons::DNS],
         "clusterDomain": "cluster.local",
-        // The machine's resolver cannot be reached from inside.
+        // The machine's DNS server cannot be reached from inside.
         "resolvConf": "",
-        // A machine with cgroups of either version, and no systemd to share them with.
+        // Cgroups of both versions work, and no systemd shares them.
         "failCgroupV1": false,
         "cgroupDriver": "cgroupfs",
         "cgroupsPerQOS": false,
         "enforceNodeAllocatable": [],
         "failSwapOn": false,
-        // They are the machine's: looked at, never changed (the room shows them as they are wanted).
+        // They belong to the machine: checked, never changed (the sandbox shows the expected values).
         "protectKernelDefaults": true,
         "localStorageCapacityIsolation": false,
-        // Its disk is the developer's, and full enough for others to judge.
+        // The disk is the developer's: how full it is must not matter here.
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "0%", "imagefs.available": "0%"},
         "imageGCHighThresholdPercent": 100,
         "podLogsDir": root.join("pods-logs"),

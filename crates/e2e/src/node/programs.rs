@@ -1,4 +1,4 @@
-//! The programs of a node: built from pinned Go modules, or installed where Debian has them.
+//! The programs of a node: built from pinned Go modules, or installed from Debian packages.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::addons;
 
 const KUBERNETES: GoTools = GoTools {
     name: "node",
-    takes: "about a minute after the control plane",
+    build_time: "about a minute after the control plane",
     go_mod: include_str!("../../go/kubernetes/go.mod"),
     go_sum: include_str!("../../go/kubernetes/go.sum"),
     link_flags: KUBERNETES_VERSION,
@@ -26,7 +26,7 @@ const KUBERNETES: GoTools = GoTools {
 
 const CONTAINERD: GoTools = GoTools {
     name: "containerd",
-    takes: "about a minute",
+    build_time: "about a minute",
     go_mod: include_str!("../../go/containerd/go.mod"),
     go_sum: include_str!("../../go/containerd/go.sum"),
     programs: &[
@@ -39,7 +39,7 @@ const CONTAINERD: GoTools = GoTools {
 
 const RUNC: GoTools = GoTools {
     name: "runc",
-    takes: "a few seconds",
+    build_time: "a few seconds",
     go_mod: include_str!("../../go/runc/go.mod"),
     go_sum: include_str!("../../go/runc/go.sum"),
     cgo: true,
@@ -48,7 +48,7 @@ const RUNC: GoTools = GoTools {
     ..GoTools::DEFAULT
 };
 
-/// What Debian has: a file that tells whether it is there, and the package.
+/// Debian packages, each with a file that shows whether it is installed.
 const PACKAGES: [(&str, &str); 6] = [
     ("/usr/sbin/ip", "iproute2"),
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
@@ -68,7 +68,7 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Finds them, or builds and installs what is missing. Blocks, for minutes the first time.
+    /// Finds them, or builds and installs missing ones. Blocks, the first time for minutes.
     pub(crate) fn ready() -> Result<Self> {
         packages::debian(&PACKAGES, "about half a minute")?;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! kube-proxy: what makes Services work.
+//! kube-proxy, which implements Services.
 
 use std::fs;
 use std::path::Path;
@@ -23,9 +23,9 @@ pub(super) fn kube_proxy(programs: &Programs, folder: &Path, plane: &ControlPlan
         "bindAddress": "0.0.0.0",
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
-        // The machine's limit is not this namespace's to set.
+        // This namespace cannot set the machine's limit.
         "conntrack": {"maxPerCore": 0},
-        // An answer between two pods on the bridge would otherwise take the short way, past what turns its address back.
+        // Otherwise a response between two pods would cross the bridge directly, without the reverse address translation.
         "nftables": {"masqueradeAll": true, "syncPeriod": "30s", "minSyncPeriod": "1s"},
     });
     fs::write(&config, settings.to_string())?;

@@ -1,4 +1,4 @@
-//! containerd: what runs containers, and holds images.
+//! containerd, which stores images and runs containers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ impl Runtime {
         fs::write(networks.join("10-bridge.conflist"), network())?;
         let config = folder.join("config.toml");
         fs::write(&config, settings(programs, &folder, &networks, sandbox))?;
-        // Shims are looked for on PATH.
+        // containerd searches for shims on PATH.
         let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", programs.containerd.display());
         let child = Child::spawn(
             Spec::new(
@@ -57,20 +57,20 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// Brings in an OCI archive.
+    /// Imports an OCI archive.
     pub(super) async fn import(&self, archive: &Path) -> Result<()> {
         let archive = archive.display().to_string();
         self.ctr(&["-n", "k8s.io", "images", "import", "--local", &archive])
             .await
     }
 
-    /// Ends the process of a container at once, as when it crashes.
+    /// Kills the process of a container, as when it crashes.
     pub(super) async fn crash(&self, id: &str) -> Result<()> {
         self.ctr(&["-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", id])
             .await
     }
 
-    /// Where it listens, as the kubelet wants it.
+    /// Its address, in the kubelet's form.
     pub(super) fn endpoint(&self) -> String {
         format!("unix://{}", self.socket.display())
     }
@@ -119,7 +119,7 @@ SystemdCgroup = false
     )
 }
 
-/// A bridge for pods. Nothing is masqueraded: there is nothing outside.
+/// A bridge for pods. Nothing is masqueraded, because there is no outside network.
 fn network() -> String {
     serde_json::json!({
         "cniVersion": "1.0.0",

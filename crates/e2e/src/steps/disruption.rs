@@ -1,4 +1,4 @@
-//! Pods that go away at once, and pods that are asked to.
+//! Disruptions under load: a pod that crashes, and a drain of the node.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::load::Load;
 use crate::node;
 
 const CLIENTS: usize = 8;
-/// Answers that a few seconds bring.
+/// As many responses as arrive in a few seconds.
 const SETTLED: usize = 1000;
 const BACK_LIMIT: Duration = Duration::from_mins(1);
 
-/// Kills the process of one of two pods without notice while clients read. Only what is under way at that moment may fail;
-/// connections that come until Kubernetes knows are not taken, and go to the other pod when they are made anew.
+/// Kills the process of one of two pods while clients read. Only requests that are open at that moment may fail. Until Kubernetes
+/// knows, new connections to the pod are refused, and succeed at the other pod when they are retried.
 pub(super) async fn kill(env: &Environment) -> Result<String> {
     env.release(FIXED).await?;
     let api = env.service(&format!("{RELEASE}-api")).await?;
     let load = Load::start(CLIENTS, &[format!("{api}/results")], Duration::from_millis(5))?;
     let pods = env.ready("api").await?;
     let victim = pods.first().context("a pod")?;
-    // On both pods: connections are spread by chance, and the node may learn of a pod a moment late.
+    // Enough responses from both pods: connections are distributed at random, and the node may learn of a pod a moment late.
     load.answers(SETTLED, BACK_LIMIT).await?;
     let before = load.elapsed();
     env.crash(victim).await?;
@@ -38,13 +38,13 @@ pub(super) async fn kill(env: &Environment) -> Result<String> {
     let (failed, outside) = (figures.failed(), figures.failed_outside(before, after));
     ensure!(
         failed <= CLIENTS && outside == 0,
-        "{failed} of {} failed, {outside} of them not under way at the crash, with {CLIENTS} clients: {:?}",
+        "{failed} of {} failed, {outside} of them not open at the crash, with {CLIENTS} clients: {:?}",
         figures.requests(),
         figures.failures
     );
     Ok(format!(
-        "{} asked by {CLIENTS} clients. Failed: {failed}, all under way when the process ended. Not connected at first: {} requests, by {} refusals in \
-         {:.1} s, all answered when connected anew. The longest wait was {:.2} s",
+        "{} requests by {CLIENTS} clients. Failed: {failed}, all of them open when the process ended. Refused at first: {} requests, by {} refusals in \
+         {:.1} s, all answered after a retry of the connection. The longest response time was {:.2} s",
         figures.requests(),
         figures.delayed(),
         figures.refused(),
@@ -53,8 +53,8 @@ pub(super) async fn kill(env: &Environment) -> Result<String> {
     ))
 }
 
-/// Drains the only node while clients read: as no pod can come up elsewhere, the budgets let go of one pod of each kind and
-/// keep the other, and nobody is to notice.
+/// Drains the only node while clients read. No replacement pod can start, so the disruption budgets allow the eviction of one pod
+/// of each kind and keep the other. No request may fail.
 pub(super) async fn drain(env: &Environment) -> Result<String> {
     env.release(FIXED).await?;
     let api = env.service(&format!("{RELEASE}-api")).await?;
@@ -78,7 +78,7 @@ pub(super) async fn drain(env: &Environment) -> Result<String> {
         figures.failures
     );
     Ok(format!(
-        "one pod of the operator and one of the API server went, the others were kept; {} asked meanwhile, 0 failed",
+        "one pod of the operator and one of the API server were evicted, the others kept; {} requests meanwhile, 0 failed",
         figures.requests()
     ))
 }

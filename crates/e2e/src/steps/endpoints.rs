@@ -1,4 +1,4 @@
-//! The ten endpoints, each asked with an exchange that was recorded with the existing service where it takes a body.
+//! The ten endpoints. Those with a body get one that was recorded with the existing service.
 
 use std::fs;
 use std::path::Path;
@@ -8,16 +8,16 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-/// One of the ten.
+/// One of the ten endpoints.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Endpoint {
-    /// The Deployment that it has for itself in the mode `perEndpoint`.
+    /// Its Deployment in the mode `perEndpoint`.
     pub(super) component: &'static str,
     pub(super) path: &'static str,
     query: &'static str,
-    /// The recorded exchange whose body is sent; without one it is a GET.
+    /// The recorded case whose body is sent; a GET if there is none.
     case: Option<&'static str>,
-    /// Whether it is the backend's, which ask for tokens.
+    /// Whether it belongs to the backend, which requires tokens.
     pub(super) backend: bool,
 }
 
@@ -41,7 +41,7 @@ const fn post(component: &'static str, path: &'static str, case: &'static str, b
     }
 }
 
-/// All of them.
+/// All ten.
 pub(super) const ALL: [Endpoint; 10] = [
     get("arxiv", "/arxiv", "?title=the+modes", false),
     get("queries", "/queries", "?start_timestamp=2024-01-01", false),
@@ -59,13 +59,13 @@ pub(super) const ALL: [Endpoint; 10] = [
     post("write-queries", "/write-queries", QUERIES_CASE, true),
     post("write-results", "/write-results", RESULTS_CASE, true),
 ];
-/// What is written to `queries`, and to `results`.
+/// The recorded cases of a write to `queries` and to `results`.
 pub(super) const QUERIES_CASE: &str = "write-queries-ok";
 pub(super) const RESULTS_CASE: &str = "write-results-8";
 
 impl Endpoint {
-    /// The status of the answer at `service`; what is written is written under `number`.
-    pub(super) async fn ask(&self, service: &str, number: i64, token: Option<&str>) -> Result<StatusCode> {
+    /// Calls the endpoint at `service` and returns the status. Rows are written with `number`.
+    pub(super) async fn call(&self, service: &str, number: i64, token: Option<&str>) -> Result<StatusCode> {
         let url = format!("{service}{}{}", self.path, self.query);
         let mut request = match self.case {
             Some(case) => Client::new().post(url).json(&body(case, number)?),
@@ -77,7 +77,7 @@ impl Endpoint {
         Ok(request.send().await?.status())
     }
 
-    /// Asks, and is content with the right answer only.
+    /// Calls the endpoint, and fails unless the status is the expected one.
     pub(super) async fn expect(
         &self,
         expected: u16,
@@ -85,7 +85,7 @@ impl Endpoint {
         number: i64,
         token: Option<&str>,
     ) -> Result<()> {
-        let status = self.ask(service, number, token).await?;
+        let status = self.call(service, number, token).await?;
         let component = self.component;
         ensure!(
             status == expected,
@@ -94,7 +94,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// The status of an answer that is as it should be.
+    /// The status of a success.
     pub(super) fn good(&self) -> u16 {
         if self.path.starts_with("/write-") {
             201
@@ -112,8 +112,8 @@ pub(super) async fn number(service: &str, token: &str) -> Result<i64> {
     answer["sequence"].as_i64().context("a number")
 }
 
-/// Fails unless just that stands under a number which is written with it.
-pub(super) async fn stands(connection: &mut PgConnection, number: i64) -> Result<()> {
+/// Fails unless the rows with this number are exactly the written ones.
+pub(super) async fn check_written(connection: &mut PgConnection, number: i64) -> Result<()> {
     let queries: Vec<QueryRow> = sqlx::query_as(
         "select timestamp, status::bigint, num_results::bigint, num_entries::bigint, query from queries where query_id = $1",
     )
@@ -133,7 +133,7 @@ pub(super) async fn stands(connection: &mut PgConnection, number: i64) -> Result
 
 /// timestamp, status, `num_results`, `num_entries`, query.
 type QueryRow = (i64, i64, i64, i64, String);
-/// Place, author, title, journal.
+/// Position, author, title, journal.
 type ResultRow = (i64, String, String, String);
 
 fn written_query() -> Result<QueryRow> {
@@ -162,7 +162,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// The body of a recorded exchange, under another number where it has one.
+/// The body of a recorded case, with another number if it has one.
 pub(super) fn body(case: &str, number: i64) -> Result<Value> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../api-server/tests/wire-cases.jsonl");
     let cases = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
@@ -176,7 +176,7 @@ pub(super) fn body(case: &str, number: i64) -> Result<Value> {
             return Ok(body);
         }
     }
-    anyhow::bail!("no recorded exchange has the name {case}")
+    anyhow::bail!("no recorded case has the name {case}")
 }
 
 #[cfg(test)]
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_endpoint_of_the_chart_is_asked() {
+    fn endpoints_equal_those_of_the_chart() {
         let chart = chart::render("apiServer: {mode: perEndpoint}").unwrap();
         let groups: BTreeSet<String> = chart::pods(&chart)
             .iter()
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn recorded_exchanges_are_found_and_get_a_number() {
+    fn recorded_body_gets_number() {
         assert_eq!(body(QUERIES_CASE, 77).unwrap()["query_id"], 77);
         assert_eq!(written_query().unwrap().1, 200);
         let results = written_results().unwrap();

@@ -1,4 +1,4 @@
-//! A release as it is first installed, and what it is for.
+//! The first installation, and the main job: searches.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use testbed::wait;
 
 use crate::environment::{Environment, NAMESPACE, RELEASE, example};
 
-/// Values of the steps that are not about autoscaling: a fixed number of pods.
+/// Values of the steps without autoscaling: a fixed number of pods.
 pub(super) const FIXED: &str = "apiServer: {autoscaling: {enabled: false}, replicas: 2}";
 const READABLE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -71,7 +71,7 @@ pub(super) async fn main_job(env: &Environment) -> Result<String> {
     ))
 }
 
-/// What `GET /arxiv` answers.
+/// The response of `GET /arxiv`.
 pub(super) async fn search(api: &str, parameters: &str) -> Result<Value> {
     let response = reqwest::get(format!("{api}/arxiv?{parameters}")).await?;
     let (status, text) = (response.status(), response.text().await?);
@@ -79,7 +79,7 @@ pub(super) async fn search(api: &str, parameters: &str) -> Result<Value> {
     Ok(serde_json::from_str(&text)?)
 }
 
-/// How many results rows a number has.
+/// The number of rows in `results` with this number.
 pub(super) async fn rows(env: &Environment, number: i64) -> Result<i64> {
     let mut connection = PgConnection::connect(&env.databases.admin_url()).await?;
     let count = sqlx::query_scalar("select count(*) from results where query_id = $1");

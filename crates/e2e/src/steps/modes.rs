@@ -7,7 +7,7 @@ use super::endpoints::{self, ALL};
 use super::install::FIXED;
 use crate::environment::{Environment, NAMESPACE, RELEASE};
 
-/// In each mode, every endpoint where it is served, with what the existing service was asked; and everywhere else in vain.
+/// In each mode, calls every endpoint at the Service that serves it, and checks that the others answer 404.
 pub(super) async fn modes(env: &Environment) -> Result<String> {
     let token = env.token().await?;
     let token = token.as_str();
@@ -70,7 +70,7 @@ pub(super) async fn modes(env: &Environment) -> Result<String> {
     env.release(FIXED).await?;
     Ok(format!(
         "together; frontendBackend; perEndpoint ({} Deployments with the operator's): the {} endpoints each answered where it is served, with 404 elsewhere, \
-         the backend's with 401 to whom has no token; what was written stands, as recorded, under {} numbers",
+         the backend's with 401 without a token; rows are stored as recorded, with {} numbers",
         deployments.lines().count(),
         ALL.len(),
         written.len(),

@@ -1,4 +1,4 @@
-//! The objects in the namespace against the rows in the databases: each object's query stands once.
+//! Compares the objects in the namespace with the rows in the databases: each object's query is recorded once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const FINISH_LIMIT: Duration = Duration::from_mins(3);
 /// A row of `queries` that belongs to an object: number, entries, and how many rows of `results` belong to the object.
 type Row = (i64, i64, i64);
 
-/// Waits until every object in the namespace has succeeded. Gives them.
+/// Waits until every object in the namespace has succeeded, and returns them.
 pub(super) async fn all_succeeded(env: &Environment) -> Result<Vec<Value>> {
     wait::until("every query in the namespace", FINISH_LIMIT, async || {
         let text = env.kubectl(&["-n", NAMESPACE, "get", "aq", "-o", "json"]).await?;
@@ -33,8 +33,8 @@ pub(super) async fn all_succeeded(env: &Environment) -> Result<Vec<Value>> {
     .await
 }
 
-/// Fails unless each of these objects has one row in `queries`, as its status tells, and as many in `results` as that says.
-/// Gives the numbers of all rows that belong to objects, of which no two are the same.
+/// Fails unless each of these objects has one row in `queries` that agrees with its status, and all its rows in `results`.
+/// Returns the numbers of all rows that belong to objects, after a check that they are distinct.
 pub(super) async fn each_once(connection: &mut PgConnection, objects: &[Value]) -> Result<BTreeSet<i64>> {
     let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(
         "select query_uid::text, query_id, num_entries::bigint,
@@ -57,16 +57,16 @@ fn compare(objects: &[Value], rows: &BTreeMap<String, Vec<Row>>) -> Result<BTree
     for object in objects {
         let name = &object["metadata"]["name"];
         let uid = object["metadata"]["uid"].as_str().context("a uid")?;
-        let told = |field: &str| {
+        let field_of = |field: &str| {
             object["status"][field]
                 .as_i64()
                 .with_context(|| format!("{name} has no {field}"))
         };
-        let (number, entries) = (told("queryId")?, told("numEntries")?);
-        let stand = rows.get(uid).map_or(&[][..], Vec::as_slice);
+        let (number, entries) = (field_of("queryId")?, field_of("numEntries")?);
+        let stored = rows.get(uid).map_or(&[][..], Vec::as_slice);
         ensure!(
-            stand == [(number, entries, entries)],
-            "{name} has the number {number} and {entries} entries; rows (number, entries, results): {stand:?}"
+            stored == [(number, entries, entries)],
+            "{name} has the number {number} and {entries} entries; rows (number, entries, results): {stored:?}"
         );
     }
     let mut numbers = BTreeSet::new();
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_twice_or_not_or_otherwise_is_found() {
+    fn missing_doubled_and_wrong_rows_are_errors() {
         let object = |uid: &str, number: i64| json!({"metadata": {"name": uid, "uid": uid}, "status": {"queryId": number, "numEntries": 2}});
         let objects = [object("a", 1), object("b", 2)];
         let compared = |rows: &[(&str, Row)]| {

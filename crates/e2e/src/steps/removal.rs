@@ -1,4 +1,4 @@
-//! What is left when the release is uninstalled, and found again when it comes back.
+//! Uninstalling the release and installing it again: objects and rows are kept.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use testbed::wait;
 use super::install::{FIXED, search};
 use crate::environment::{Environment, NAMESPACE, RELEASE};
 
-/// Longer than the pods' grace.
+/// Longer than the pods' grace period.
 const GONE_LIMIT: Duration = Duration::from_mins(1);
 
 pub(super) async fn removal(env: &Environment) -> Result<String> {
@@ -24,11 +24,11 @@ pub(super) async fn removal(env: &Environment) -> Result<String> {
         "3m",
     ])
     .await?;
-    // Helm waits for what it has made itself, and not for the pods of that.
+    // Helm waits for the objects that it created, but not for their pods.
     wait::until("nothing left", GONE_LIMIT, async || {
         let what = "pods,deployments,services,jobs";
         let left = env.kubectl(&["-n", NAMESPACE, "get", what, "-o", "name"]).await?;
-        // The pod of `helm test` is a hook, which helm leaves.
+        // The pod of `helm test` is a hook, which helm does not delete.
         Ok(left.lines().all(|line| line.contains("-test")).then_some(()))
     })
     .await?;

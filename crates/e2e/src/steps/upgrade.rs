@@ -33,7 +33,7 @@ pub(super) async fn under_load(env: &Environment) -> Result<String> {
     let writers = Writers::start(2, &api, &env.token().await?)?;
     env.apply(&applied()).await?;
 
-    // Every pod is another one after this: a label changes.
+    // A changed label replaces every pod.
     env.release(&format!("{FIXED}\npod: {{labels: {{generation: second}}}}"))
         .await?;
     env.helm(&[
@@ -59,7 +59,7 @@ pub(super) async fn under_load(env: &Environment) -> Result<String> {
         written.failures.first()
     );
 
-    // Also those of searches whose clients were told to come back.
+    // Including those of searches that were answered 202.
     let objects = records::all_succeeded(env).await?;
     let made = objects.len() - before.min(objects.len());
     ensure!(
@@ -83,7 +83,7 @@ pub(super) async fn under_load(env: &Environment) -> Result<String> {
         endpoints::stands(&mut connection, *number).await?;
     }
     Ok(format!(
-        "every pod replaced twice; reads: {} asked, 0 failed; GET /arxiv: {} asked, {} answered 202, 0 failed; /get-sequence, /write-results, /write-queries: \
+        "every pod replaced twice; reads: {} requests, 0 failed; GET /arxiv: {} requests, {} answered 202, 0 failed; /get-sequence, /write-results, /write-queries: \
          {} asked, 0 failed; {made} ArxivQueries ({QUERIES} applied) all succeeded, each with one row and all its results; {} numbers given, no two the same",
         reads.requests(),
         searches.requests(),

@@ -1,4 +1,4 @@
-//! Clients that do what the existing service's frontend did: take a number, and write results and a query under it.
+//! Clients that behave like the existing service's frontend: they take a number, and write results and a query with it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,22 +11,22 @@ use tokio::task::JoinSet;
 
 use super::endpoints::{QUERIES_CASE, RESULTS_CASE, body};
 
-/// Between two numbers of one client.
+/// The pause between two numbers of one client.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A number of such clients. Nothing is tried twice: an answer that does not come is a failure.
+/// Several such clients. Nothing is retried: a missing response is a failure.
 #[derive(Debug)]
 pub(super) struct Writers {
     stop: Arc<AtomicBool>,
     clients: JoinSet<Result<Written>>,
 }
 
-/// What they did.
+/// What the clients have written.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    /// Those that `/get-sequence` told, whatever came after.
+    /// All numbers from `/get-sequence`, whatever happened afterwards.
     pub(super) numbers: Vec<i64>,
-    /// Those under which both were said to be written.
+    /// The numbers whose two writes were confirmed.
     pub(super) complete: Vec<i64>,
     pub(super) requests: usize,
     pub(super) failures: Vec<String>,
@@ -56,7 +56,7 @@ impl Writers {
         Ok(Self { stop, clients: tasks })
     }
 
-    /// Lets each client finish its number, and gives what they did.
+    /// Waits until each client has finished its number, and returns what they have written.
     pub(super) async fn stop(mut self) -> Result<Written> {
         self.stop.store(true, Ordering::Relaxed);
         let mut all = Written::default();
@@ -77,12 +77,12 @@ impl Written {
         ask: impl Fn(&str) -> RequestBuilder,
         send: impl Fn(&str, &Value) -> RequestBuilder,
     ) -> Result<()> {
-        let Some(told) = self.answer(ask("/get-sequence"), 200).await else {
+        let Some(issued) = self.answer(ask("/get-sequence"), 200).await else {
             return Ok(());
         };
-        let number = told["sequence"].as_i64().context("a number")?;
+        let number = issued["sequence"].as_i64().context("a number")?;
         self.numbers.push(number);
-        // As the existing frontend does: what is found before the query that found it.
+        // In the order of the existing frontend: the results before their query.
         for (path, case) in [("/write-results", RESULTS_CASE), ("/write-queries", QUERIES_CASE)] {
             let body = body(case, number)?;
             if self.answer(send(path, &body), 201).await.is_none() {
@@ -93,10 +93,10 @@ impl Written {
         Ok(())
     }
 
-    /// The answer, where it is this one.
+    /// The response, if it has this status.
     async fn answer(&mut self, request: RequestBuilder, expected: u16) -> Option<Value> {
         self.requests += 1;
-        match told(request).await {
+        match send(request).await {
             Ok((status, body)) if status == expected => return Some(body),
             Ok((status, body)) => self.failures.push(format!("{status} {body}")),
             Err(error) => self.failures.push(format!("{error:?}")),
@@ -105,7 +105,7 @@ impl Written {
     }
 }
 
-async fn told(request: RequestBuilder) -> reqwest::Result<(u16, Value)> {
+async fn send(request: RequestBuilder) -> reqwest::Result<(u16, Value)> {
     let response = request.send().await?;
     Ok((response.status().as_u16(), response.json().await?))
 }

@@ -1,40 +1,40 @@
-//! The switches.
+//! How the fake arXiv answers.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How requests are answered. As JSON it is what `POST /_control` takes; every field may be left out.
+/// How requests are answered. `POST /_control` accepts it as JSON; every field is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
-    /// What is answered.
+    /// The kind of answer.
     pub mode: Mode,
-    /// Milliseconds before anything is answered.
+    /// Milliseconds before the response.
     pub delay_ms: u64,
-    /// The `Retry-After` header as it is: seconds or a date.
+    /// The value of the `Retry-After` header: seconds or a date.
     pub retry_after: Option<String>,
-    /// The `Date` header as it is, in place of the clock's.
+    /// The value of the `Date` header, instead of the current time.
     pub date: Option<String>,
-    /// Which of arXiv's two ways of writing a feed.
+    /// Which of arXiv's two feed formats.
     pub form: FeedFormat,
-    /// How many papers are found; no more than these are given. Without it 1234 are claimed, and as many given as asked.
+    /// The number of papers found, and the most that are returned. Without it the total is 1234, and any number is returned.
     pub total: Option<u32>,
-    /// Pages past the first say that there are three more.
+    /// Pages after the first claim a total that is larger by three.
     pub drift: bool,
-    /// Authors of each paper, in place of one to three.
+    /// The number of authors of each paper, instead of one to three.
     pub authors: Option<u32>,
-    /// Titles end with the number of the connection that the answer goes over, so that papers tell their fetch.
+    /// Titles end with the number of the connection, so that papers can be attributed to a fetch.
     pub numbered: bool,
-    /// Only requests for results from this one on are answered so, others well.
+    /// Applies only to requests for results from this one on; others get no fault.
     pub from_start: u32,
-    /// Only this many requests are answered so; then what stood before stands again.
+    /// Applies to this many requests; then the default behaviour applies again.
     pub times: Option<u32>,
 }
 
 impl Behaviour {
-    /// The same search results, given without a fault.
+    /// The same search results without a fault.
     pub(super) fn without_faults(&self) -> Self {
         Self {
             form: self.form,
@@ -74,7 +74,7 @@ pub enum FeedFormat {
     Newer,
 }
 
-/// What is answered. Each has a name (see [`Mode::from_str`]); a number is that status.
+/// The kind of answer. Each has a name (see [`Mode::from_str`]); a number means that status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Mode {
@@ -85,19 +85,19 @@ pub enum Mode {
     Status(u16),
     /// A feed without entries, total 0.
     Zero,
-    /// A feed without entries, although the total says that there are some.
+    /// A feed without entries, although its total is not 0.
     EmptyPage,
     /// XML that is not well-formed.
     Malformed,
     /// XML that ends in the middle.
     Truncated,
-    /// An HTTP answer that ends in the middle.
+    /// An HTTP response that ends in the middle.
     Cut,
     /// A web page with status 200.
     Html,
     /// No body.
     Empty,
-    /// The connection is closed without an answer.
+    /// The connection is closed without a response.
     Close,
     /// A feed after 12 seconds.
     Slow,
@@ -129,7 +129,7 @@ pub enum Mode {
     CoolDown,
     /// A feed of 100 MB.
     Huge,
-    /// A feed that declares and uses an entity of its own.
+    /// A feed that declares and uses its own entity.
     Doctype,
     /// Elements nested ten thousand deep.
     Deep,
@@ -137,7 +137,7 @@ pub enum Mode {
     WrongType,
 }
 
-/// Names as the switch and the wire format's setups know them.
+/// Names in `POST /_control` and in the setups of the wire cases.
 const NAMES: [(&str, Mode); 30] = [
     ("ok", Mode::Ok),
     ("zero", Mode::Zero),
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_read_and_written_alike() {
+    fn mode_names_round_trip() {
         for (name, mode) in NAMES {
             assert_eq!(name.parse(), Ok(mode));
             assert_eq!(mode.to_string(), name);

@@ -1,4 +1,4 @@
-//! Switching and looking over HTTP, for whoever runs the stand-in as part of `cargo xtask up`:
+//! Control over HTTP, for users of `cargo xtask up`:
 //!
 //! - `POST /_control` with a [`super::Behaviour`] as JSON, such as `{"mode": "503", "retry_after": "5", "times": 3}`;
 //! - `GET /_record` gives the requests, the connections and the shortest spacing, `DELETE /_record` forgets them.
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use serde_json::json;
 
-use super::State;
+use super::ServerState;
 
 /// Whether a path belongs to this module.
 pub(super) fn owns(path: &str) -> bool {
@@ -15,7 +15,7 @@ pub(super) fn owns(path: &str) -> bool {
 }
 
 /// Answers a request for one of these paths.
-pub(super) fn answer(state: &State, method: &Method, path: &str, body: &[u8]) -> Response<Bytes> {
+pub(super) fn answer(state: &ServerState, method: &Method, path: &str, body: &[u8]) -> Response<Bytes> {
     match (method, path) {
         (&Method::POST, "/_control") => match serde_json::from_slice(body) {
             Ok(behaviour) => {

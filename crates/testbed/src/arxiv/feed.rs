@@ -1,4 +1,4 @@
-//! Atom feeds as arXiv writes them, with made-up papers.
+//! Atom feeds in arXiv's format, with invented papers.
 
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,15 +7,15 @@ use jiff::Timestamp;
 
 use super::behaviour::{Behaviour, FeedFormat, Mode};
 
-/// Papers claimed when nothing else is said.
+/// The total unless another is set.
 const TOTAL: u32 = 1234;
 /// Identifiers `YYMM.NNNNN` of the years 2007 to 2099: twelve months each, 100,000 numbers a month.
 const MONTHS: u64 = 93 * 12;
 const NUMBERS: u64 = 100_000;
 
-/// A search and the piece of it that is wanted.
+/// The parameters of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct SearchRequest {
     pub(super) search_query: String,
     pub(super) id_list: String,
     pub(super) start: u32,
@@ -24,7 +24,7 @@ pub(super) struct Asked {
 }
 
 /// The feed for a request.
-pub(super) fn write(asked: &Asked, behaviour: &Behaviour) -> String {
+pub(super) fn write(asked: &SearchRequest, behaviour: &Behaviour) -> String {
     let mut total = behaviour.total.unwrap_or(TOTAL);
     let mut count = asked.max_results;
     if behaviour.total.is_some() {
@@ -45,8 +45,8 @@ pub(super) fn write(asked: &Asked, behaviour: &Behaviour) -> String {
 }
 
 /// Everything before the first entry.
-pub(super) fn head(asked: &Asked, behaviour: &Behaviour, total: u32) -> String {
-    let Asked {
+pub(super) fn head(asked: &SearchRequest, behaviour: &Behaviour, total: u32) -> String {
+    let SearchRequest {
         search_query,
         id_list,
         start,
@@ -112,7 +112,7 @@ pub(super) fn head(asked: &Asked, behaviour: &Behaviour, total: u32) -> String {
 }
 
 /// The paper at a place of a search's results; the same each time.
-pub(super) fn entry(asked: &Asked, behaviour: &Behaviour, index: u32) -> String {
+pub(super) fn entry(asked: &SearchRequest, behaviour: &Behaviour, index: u32) -> String {
     let id = identifier(&asked.search_query, index);
     let fetch = if behaviour.numbered {
         format!(" (fetch {})", asked.connection)
@@ -167,7 +167,7 @@ pub(super) fn entry(asked: &Asked, behaviour: &Behaviour, index: u32) -> String 
     }
 }
 
-/// The feed that tells of an error.
+/// The feed of an error.
 pub(super) fn error(reason: &str) -> String {
     let updated = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
     let id = format!("https://arxiv.org/api/errors#{}", reason.replace(' ', "_"));
@@ -211,8 +211,8 @@ mod tests {
 
     use super::*;
 
-    fn asked(start: u32, max_results: u32) -> Asked {
-        Asked {
+    fn asked(start: u32, max_results: u32) -> SearchRequest {
+        SearchRequest {
             search_query: "ti:a&b AND au:\"c\"".into(),
             id_list: String::new(),
             start,

@@ -1,7 +1,7 @@
-//! A stand-in for arXiv's API: feeds of the real shape, every way of failing that has been seen, and a record of what
-//! was asked, when, and over how many connections.
+//! A fake of arXiv's API: feeds in the real format, every kind of failure that has been observed, and a record of the
+//! requests with their times and connections.
 //!
-//! It can be switched while it runs: by [`FakeArxiv::set`], or over HTTP (see the `control` module).
+//! Its behaviour can be changed while it runs: by [`FakeArxiv::set`], or over HTTP (see the `control` module).
 
 mod behaviour;
 mod control;
@@ -24,25 +24,25 @@ pub use record::{Connection, Request};
 
 use crate::wait;
 
-/// The server. It runs on a thread of its own, so nothing that a test does can hold it up, and stops when dropped.
+/// The server. It runs on its own thread, so a test cannot block it, and stops when dropped.
 #[derive(Debug)]
 pub struct FakeArxiv {
     address: SocketAddr,
-    state: Arc<State>,
+    state: Arc<ServerState>,
     _stop: oneshot::Sender<()>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ServerState {
     behaviour: Mutex<Behaviours>,
     record: Mutex<Record>,
 }
 
-/// What stands, and what comes before it for a number of requests.
+/// The default behaviour, and those that come first, each for a number of requests.
 #[derive(Debug, Default)]
 struct Behaviours {
-    standing: Behaviour,
-    passing: VecDeque<Behaviour>,
+    default: Behaviour,
+    queued: VecDeque<Behaviour>,
 }
 
 impl FakeArxiv {
@@ -56,19 +56,19 @@ impl FakeArxiv {
         Self::listen((Ipv4Addr::LOCALHOST, port).into())
     }
 
-    /// Starts one on an address that others may reach.
+    /// Starts one on an address that other machines can reach.
     pub fn listen(address: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let state = Arc::<State>::default();
+        let state = Arc::<ServerState>::default();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&state);
         std::thread::Builder::new()
-            .name("stand-in arXiv".into())
+            .name("fake arXiv".into())
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
@@ -99,7 +99,7 @@ impl FakeArxiv {
         url
     }
 
-    /// From now on (or with `times`, for that many requests) answers like this. Without `times` it also ends what was
+    /// Sets the behaviour from now on, or with `times` for that many requests. Without `times` it also ends what was
     /// set for a number of requests before.
     pub fn set(&self, behaviour: impl Into<Behaviour>) {
         self.state.set(behaviour.into());
@@ -130,7 +130,7 @@ impl FakeArxiv {
         self.state.record().min_spacing()
     }
 
-    /// Forgets the requests and closed connections so far.
+    /// Removes all requests and closed connections from the record.
     pub fn clear_record(&self) {
         self.state.record().clear();
     }
@@ -152,37 +152,37 @@ impl FakeArxiv {
     }
 }
 
-impl State {
+impl ServerState {
     fn set(&self, behaviour: Behaviour) {
         let mut behaviours = self.behaviour.lock().unwrap_or_else(PoisonError::into_inner);
         if behaviour.times.is_some() {
-            behaviours.passing.push_back(behaviour);
+            behaviours.queued.push_back(behaviour);
         } else {
             *behaviours = Behaviours {
-                standing: behaviour,
-                passing: VecDeque::new(),
+                default: behaviour,
+                queued: VecDeque::new(),
             };
         }
     }
 
-    /// How a request for results from `start` on is to be answered.
+    /// The behaviour for a request for results from `start` on.
     fn behaviour(&self, start: u32) -> Behaviour {
         let mut behaviours = self.behaviour.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |behaviour: &Behaviour| start >= behaviour.from_start;
-        if let Some(index) = behaviours.passing.iter().position(fits) {
-            let left = behaviours.passing[index].times.unwrap_or_default();
+        let applies = |behaviour: &Behaviour| start >= behaviour.from_start;
+        if let Some(index) = behaviours.queued.iter().position(applies) {
+            let left = behaviours.queued[index].times.unwrap_or_default();
             if left > 1 {
-                behaviours.passing[index].times = Some(left - 1);
-                return behaviours.passing[index].clone();
+                behaviours.queued[index].times = Some(left - 1);
+                return behaviours.queued[index].clone();
             }
-            if let Some(last) = behaviours.passing.remove(index) {
+            if let Some(last) = behaviours.queued.remove(index) {
                 return last;
             }
         }
-        if fits(&behaviours.standing) {
-            behaviours.standing.clone()
+        if applies(&behaviours.default) {
+            behaviours.default.clone()
         } else {
-            behaviours.standing.without_faults()
+            behaviours.default.without_faults()
         }
     }
 

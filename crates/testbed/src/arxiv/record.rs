@@ -1,4 +1,4 @@
-//! What was asked, when, and over how many connections.
+//! The record of requests and connections.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ pub struct Request {
     /// When its head had arrived.
     #[serde(skip)]
     pub at: Instant,
-    /// The same by the wall clock.
+    /// The same as wall-clock time.
     pub time: Timestamp,
     /// Path and query as received.
     pub target: String,
@@ -24,22 +24,22 @@ pub struct Request {
     pub start: u32,
     /// `max_results` (10 when it is not given).
     pub max_results: u32,
-    /// Connections open at that moment, this one included.
+    /// Connections open at that time, including this one.
     pub open: usize,
-    /// Which connection it came over, counted from 1.
+    /// The number of its connection, counted from 1.
     pub connection: u64,
     /// The `User-Agent` header.
     pub user_agent: Option<String>,
-    /// How it is answered; what is no search is not answered by a switch.
+    /// How it is answered; nothing for requests that are no search.
     pub answer: Option<super::Behaviour>,
 }
 
-/// A connection's life. Those that only switch or read the record do not count.
+/// A connection. Those that only use `/_control` or `/_record` do not count.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection {
-    /// When it was taken.
+    /// When it was accepted.
     pub opened: Instant,
-    /// When its end was seen, if it has been.
+    /// When it was closed, if it is.
     pub closed: Option<Instant>,
     control: bool,
 }
@@ -53,7 +53,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Notes a new connection and gives its number.
+    /// Records a new connection and returns its number.
     pub(super) fn opened(&mut self) -> u64 {
         self.last_connection += 1;
         let connection = Connection {
@@ -71,7 +71,7 @@ impl Record {
         }
     }
 
-    /// Notes that a connection is not a client's of arXiv.
+    /// Marks a connection as one that only controls the server.
     pub(super) fn is_control(&mut self, connection: u64) {
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.control = true;
@@ -82,7 +82,7 @@ impl Record {
         self.requests.push(request);
     }
 
-    /// Notes how the last request over a connection is answered.
+    /// Records how the last request over a connection is answered.
     pub(super) fn answered(&mut self, connection: u64, behaviour: &super::Behaviour) {
         let mut last_first = self.requests.iter_mut().rev();
         if let Some(request) = last_first.find(|request| request.connection == connection) {
@@ -116,7 +116,7 @@ impl Record {
             changes.push((connection.opened, true));
             changes.extend(connection.closed.map(|closed| (closed, false)));
         }
-        // At the same instant the closing comes first.
+        // At the same instant a close comes before an open.
         changes.sort_unstable();
         let (mut open, mut most) = (0_usize, 0);
         for (_, opens) in changes {
@@ -134,7 +134,7 @@ impl Record {
             .min()
     }
 
-    /// Forgets everything but the connections that are open.
+    /// Removes everything except open connections.
     pub(super) fn clear(&mut self) {
         self.requests.clear();
         self.connections
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_connections_at_once_are_counted_without_control_ones() {
+    fn max_open_excludes_control_connections() {
         let mut record = Record::default();
         let (first, control) = (record.opened(), record.opened());
         record.is_control(control);

@@ -1,4 +1,4 @@
-//! The HTTP side: connections, requests, and answers that may be wrong in many ways.
+//! The HTTP server: connections, requests, and responses with every kind of fault.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,11 +18,11 @@ use jiff::Timestamp;
 use tokio::net::TcpStream;
 
 use super::behaviour::{Behaviour, Mode};
-use super::feed::{self, Asked};
+use super::feed::{self, SearchRequest};
 use super::record::Request;
-use super::{State, control};
+use super::{ServerState, control};
 
-/// arXiv's limits: results in one answer, and in all.
+/// arXiv's limits: results in one response, and in total.
 const PAGE_LIMIT: u32 = 2000;
 const RESULT_LIMIT: u32 = 30_000;
 const HUGE_BYTES: usize = 100_000_000;
@@ -31,7 +31,7 @@ const SLOW: Duration = Duration::from_secs(12);
 type Body = BoxBody<Bytes, io::Error>;
 
 /// Serves until the returned future is dropped.
-pub(super) async fn serve(listener: std::net::TcpListener, state: Arc<State>) {
+pub(super) async fn serve(listener: std::net::TcpListener, state: Arc<ServerState>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
         return;
     };
@@ -45,30 +45,34 @@ pub(super) async fn serve(listener: std::net::TcpListener, state: Arc<State>) {
                     state.record().closed(number);
                 });
             }
-            // Out of file descriptors, for example: others may be closed meanwhile.
+            // For example, no free file descriptor: others may be closed meanwhile.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
 }
 
-async fn connection(stream: TcpStream, state: &Arc<State>, number: u64) {
+async fn connection(stream: TcpStream, state: &Arc<ServerState>, number: u64) {
     let service = service_fn(|request| handle(request, state, number));
-    // A client that goes away ends this at once, also while an answer is being delayed.
+    // When the client closes the connection this ends at once, also during a delay.
     let served = http1::Builder::new()
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service);
-    // An error is what some of the answers are for.
+    // Some behaviours cause an error on purpose.
     let _ = served.await;
 }
 
-async fn handle(request: hyper::Request<Incoming>, state: &State, number: u64) -> io::Result<Response<Body>> {
+async fn handle(
+    request: hyper::Request<Incoming>,
+    state: &ServerState,
+    number: u64,
+) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
     if control::owns(head.uri.path()) {
         state.record().is_control(number);
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         return Ok(control::answer(state, &head.method, head.uri.path(), &body).map(full));
     }
-    let asked = note(&head, state, number);
+    let asked = record(&head, state, number);
     if head.method != Method::GET {
         return Ok(text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "GET only\n"));
     }
@@ -97,8 +101,12 @@ async fn handle(request: hyper::Request<Incoming>, state: &State, number: u64) -
     Ok(response)
 }
 
-/// Writes the request into the record and reads what it asks for.
-fn note(head: &http::request::Parts, state: &State, connection: u64) -> Result<Asked, String> {
+/// Records the request and parses its parameters.
+fn record(
+    head: &http::request::Parts,
+    state: &ServerState,
+    connection: u64,
+) -> Result<SearchRequest, String> {
     let query = head.uri.query().unwrap_or_default();
     let parameter = |name: &str| {
         let mut pairs = form_urlencoded::parse(query.as_bytes());
@@ -131,7 +139,7 @@ fn note(head: &http::request::Parts, state: &State, connection: u64) -> Result<A
         answer: None,
     });
     drop(record);
-    let asked = Asked {
+    let asked = SearchRequest {
         search_query,
         id_list,
         start: start?,
@@ -150,7 +158,12 @@ fn note(head: &http::request::Parts, state: &State, connection: u64) -> Result<A
 const ATOM: &str = "application/atom+xml; charset=UTF-8";
 const HTML: &str = "text/html; charset=utf-8";
 
-async fn answer(asked: &Asked, behaviour: &Behaviour, host: &str, query: &str) -> io::Result<Response<Body>> {
+async fn answer(
+    asked: &SearchRequest,
+    behaviour: &Behaviour,
+    host: &str,
+    query: &str,
+) -> io::Result<Response<Body>> {
     let good = || feed::write(asked, behaviour);
     let atom = |body: String| text(StatusCode::OK, ATOM, body);
     let status = |number: u16| StatusCode::from_u16(number).unwrap_or(StatusCode::IM_A_TEAPOT);
@@ -179,7 +192,7 @@ async fn answer(asked: &Asked, behaviour: &Behaviour, host: &str, query: &str) -
         Mode::Empty => text(StatusCode::OK, ATOM, ""),
         Mode::Redirect => to(format!("http://{host}/redirected?{query}")),
         Mode::RedirectLoop => to(format!("http://{host}/api/query?{query}")),
-        // Resolves to this machine, so that a request that must not be made would be seen in the record.
+        // It resolves to this machine, so that a forbidden request would be recorded.
         Mode::RedirectElsewhere => to(format!(
             "http://{}/redirected?{query}",
             host.replace("127.0.0.1", "localhost")
@@ -201,7 +214,7 @@ async fn answer(asked: &Asked, behaviour: &Behaviour, host: &str, query: &str) -
             atom(good().replacen("<entry>", &format!("{nested}<entry>"), 1))
         }
         Mode::WrongType => text(StatusCode::OK, "text/plain", good()),
-        // What is wrong with these stands in the feed or in the Date header.
+        // Their fault is in the feed or in the Date header.
         Mode::Ok
         | Mode::Zero
         | Mode::EmptyPage
@@ -239,17 +252,17 @@ fn half(text: &str) -> String {
 fn cut(start: String) -> Response<Body> {
     let start = stream::iter([Ok(Frame::data(Bytes::from(start)))]);
     let end = stream::once(async {
-        // An error at once would also take away what has not been sent yet.
+        // An immediate error would also discard data that is not sent yet.
         tokio::time::sleep(Duration::from_millis(100)).await;
         Err(io::Error::other("cut"))
     });
     atom_stream(Body::new(StreamBody::new(Box::pin(start.chain(end)))))
 }
 
-/// Entries without end, made as they are sent.
-fn huge(asked: &Asked, behaviour: &Behaviour) -> Response<Body> {
+/// An endless sequence of entries, created as they are sent.
+fn huge(asked: &SearchRequest, behaviour: &Behaviour) -> Response<Body> {
     let head = Bytes::from(feed::head(asked, behaviour, u32::MAX));
-    // Most of it is comments, which are quickly read: as papers alone it would take a busy machine longer than anybody waits.
+    // Most of it is comments, which are parsed quickly: with papers alone a busy machine would take longer than clients wait.
     let comment = format!(
         "<arxiv:comment xmlns:arxiv=\"http://arxiv.org/schemas/atom\">{}</arxiv:comment></entry>",
         "A long comment. ".repeat(4096)

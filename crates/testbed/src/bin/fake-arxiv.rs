@@ -1,4 +1,4 @@
-//! The stand-in for arXiv's API as a program of its own: for a pod, where nothing can be compiled in.
+//! The fake arXiv as a program, for a pod.
 
 use std::net::SocketAddr;
 

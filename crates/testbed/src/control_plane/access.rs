@@ -1,4 +1,4 @@
-//! Namespaces, and `ServiceAccounts` with just the rights that a file of rules gives.
+//! Namespaces, and `ServiceAccounts` with exactly the rights of a rules file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use super::{ControlPlane, kubeconfig};
 use crate::wait;
 
-/// Longer than anybody lets a throw-away cluster run; the kubeconfig is written anew at each start.
+/// Longer than any test cluster runs. The kubeconfig is rewritten at each start.
 const TOKEN_SECONDS: i64 = 30 * 24 * 3600;
 const ROLES_LIMIT: Duration = Duration::from_secs(30);
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
@@ -32,29 +32,29 @@ struct Rules {
     rules: Vec<PolicyRule>,
 }
 
-/// Where the chart keeps rules, by the name of their file: `operator`, `operator-lease`, `api-server` and so on.
+/// The path of one of the chart's rules files: `operator`, `operator-lease`, `api-server` and so on.
 pub fn chart_rules(process: &str) -> PathBuf {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/arxiv-operator/rbac");
     Path::new(folder).join(format!("{process}.yaml"))
 }
 
 impl ControlPlane {
-    /// A fresh namespace (a deleted one would never go away here, so names are not used twice).
+    /// A new namespace. Its name is unique, because a deleted namespace never vanishes here.
     pub async fn namespace(&self) -> Result<String> {
         let name = format!("test-{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
         self.ensure_namespace(&name).await?;
         Ok(name)
     }
 
-    /// Makes a namespace of this name if there is none.
+    /// Creates a namespace of this name if there is none.
     pub async fn ensure_namespace(&self, name: &str) -> Result<()> {
         let mut namespace = Namespace::default();
         namespace.metadata.name = Some(name.to_owned());
         apply(&Api::all(self.client().await?), &namespace).await
     }
 
-    /// A `ServiceAccount` that may do what the rules in `rules` say, in its namespace or (`cluster_wide`) everywhere, beside
-    /// what it may already do by other files. Gives the path of its kubeconfig.
+    /// A `ServiceAccount` with the rights in `rules`, in its namespace or (`cluster_wide`) everywhere, in addition to rights from
+    /// earlier calls with other files. Returns the path of its kubeconfig.
     pub async fn service_account(
         &self,
         namespace: &str,
@@ -63,11 +63,11 @@ impl ControlPlane {
         cluster_wide: bool,
     ) -> Result<PathBuf> {
         let text = std::fs::read_to_string(rules).with_context(|| rules.display().to_string())?;
-        let of = rules
+        let stem = rules
             .file_stem()
             .context("rules without a name")?
             .to_string_lossy();
-        let role_name = format!("{name}-{of}");
+        let role_name = format!("{name}-{stem}");
         let Rules { rules } = serde_saphyr::from_str(&text)?;
         let client = self.client().await?;
         let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
@@ -112,7 +112,7 @@ impl ControlPlane {
         }
 
         if let Some(rule) = rules.first() {
-            self.knows(namespace, name, rule).await?;
+            self.wait_for_rights(namespace, name, rule).await?;
         }
         let request = TokenRequest {
             spec: TokenRequestSpec {
@@ -130,8 +130,8 @@ impl ControlPlane {
         Ok(path)
     }
 
-    /// Waits until the account may do what this rule says: the API server hears of new roles a little later.
-    async fn knows(&self, namespace: &str, name: &str, rule: &PolicyRule) -> Result<()> {
+    /// Waits until the account has the rights of this rule: the API server learns of new roles a little later.
+    async fn wait_for_rights(&self, namespace: &str, name: &str, rule: &PolicyRule) -> Result<()> {
         let first = |words: &Option<Vec<String>>| words.as_ref().and_then(|words| words.first().cloned());
         let verb = rule.verbs.first().cloned();
         let path = first(&rule.non_resource_urls);

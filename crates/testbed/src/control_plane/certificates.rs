@@ -1,4 +1,4 @@
-//! A certificate authority of our own, the API server's certificate, and the key that signs `ServiceAccount` tokens.
+//! A private certificate authority, the API server's certificate, and the key that signs `ServiceAccount` tokens.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -12,7 +12,7 @@ use rcgen::{
 
 use crate::temp_dir::{create_passable, write_private};
 
-/// The files, in one folder; tokens stay valid when the same folder is used again.
+/// The files, in one folder. Tokens stay valid when the folder is used again.
 #[derive(Debug)]
 pub(super) struct Certificates {
     ca: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct Certificates {
 }
 
 impl Certificates {
-    /// Takes those in the folder, or makes them; for a node's address beside loopback where there is a node.
+    /// Uses those in the folder, or creates them, for loopback and for the node's address if there is a node.
     pub(super) fn in_folder(folder: &Path, node: Option<Ipv4Addr>) -> Result<Self> {
         create_passable(folder)?;
         let file = |name: &str| folder.join(name);
@@ -38,7 +38,7 @@ impl Certificates {
             account_key: file("service-account.key"),
             account_public_key: file("service-account.pub"),
         };
-        // The last one to be written.
+        // It is written last.
         if !files.account_public_key.exists() {
             files.make(node)?;
         }
@@ -62,7 +62,7 @@ impl Certificates {
 
         let mut names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
         if let Some(address) = node {
-            // As pods call it: by the first address of the Services' network, or by name.
+            // How pods address it: by the first address of the Services' network, or by name.
             names.extend([
                 address.to_string(),
                 "10.0.0.1".into(),
@@ -101,7 +101,7 @@ impl Certificates {
         &self.server_key
     }
 
-    /// By which servers that are added to the API server know it.
+    /// The certificate by which aggregated API servers identify the API server.
     pub(super) fn front_proxy(&self) -> &Path {
         &self.front_proxy
     }
@@ -119,7 +119,7 @@ impl Certificates {
     }
 }
 
-/// A certificate for these names and its key, in these files.
+/// Writes a certificate for these names, and its key, into these files.
 fn issue(
     authority: &Issuer<'_, KeyPair>,
     owner: &str,

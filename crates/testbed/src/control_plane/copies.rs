@@ -1,4 +1,4 @@
-//! Many objects at once, written straight into etcd: 100,000 take seconds, where the API server takes many minutes.
+//! Many objects at once, written directly into etcd: 100,000 take seconds; by the API server they would take many minutes.
 
 use anyhow::{Context, Result};
 use k8s_openapi::ByteString;
@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use super::ControlPlane;
 
-/// Operations in one transaction; etcd takes 128.
+/// Operations in one transaction; etcd's limit is 128.
 const BATCH: usize = 100;
 
 impl ControlPlane {
-    /// Writes `count` copies of a custom resource's object, as `NAME-0`, `NAME-1`, … in the same namespace, each with a uid
-    /// of its own and changed by `edit`; those that are there are replaced. `resource` is `GROUP/PLURAL`.
+    /// Writes `count` copies of a custom resource's object, as `NAME-0`, `NAME-1`, … in the same namespace, each with its own uid
+    /// and changed by `edit`. Existing ones are replaced. `resource` is `GROUP/PLURAL`.
     ///
-    /// The API server checks none of it, and tells its watches as of any write.
+    /// The API server validates nothing, and sends watch events as for any write.
     pub async fn copy_object(
         &self,
         resource: &str,
@@ -23,7 +23,7 @@ impl ControlPlane {
         edit: impl Fn(usize, &mut Value),
     ) -> Result<()> {
         let key = |name: &str| base64(format!("/registry/{resource}/{namespace}/{name}").as_bytes());
-        // An error means that a provider is there already.
+        // An error means that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build()?;
         let found = self
@@ -49,7 +49,7 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// A call of etcd's JSON gateway.
+    /// Calls etcd's JSON gateway.
     async fn etcd_call(&self, client: &reqwest::Client, operation: &str, body: &Value) -> Result<Value> {
         let url = format!("http://127.0.0.1:{}/v3/kv/{operation}", self.etcd_port);
         let answer = client.post(url).json(body).send().await?.error_for_status()?;
@@ -57,7 +57,7 @@ impl ControlPlane {
     }
 }
 
-/// As Kubernetes' own types write bytes.
+/// Bytes in the encoding of Kubernetes' types.
 fn base64(bytes: &[u8]) -> Result<Value> {
     Ok(serde_json::to_value(ByteString(bytes.to_vec()))?)
 }

@@ -36,7 +36,7 @@ impl ControlPlane {
     }
 
     /// Waits until the project's definitions are served.
-    pub(super) async fn serving_crds(&self) -> Result<()> {
+    pub(super) async fn wait_for_crds(&self) -> Result<()> {
         for definition in definitions()? {
             self.served(&definition).await?;
         }

@@ -1,7 +1,7 @@
 //! etcd and kube-apiserver on loopback, with TLS, RBAC and admission as in a real cluster.
 //!
-//! There are no controllers: deleted namespaces stay, and the roles that Kubernetes aggregates are empty. Whoever adds them
-//! and a node (see [`ControlPlane::start_for_node`]) has a whole cluster.
+//! There are no controllers: deleted namespaces remain, and Kubernetes' aggregated roles are empty. With controllers and a node
+//! (see [`ControlPlane::start_for_node`]) it becomes a complete cluster.
 
 mod access;
 mod certificates;
@@ -57,7 +57,7 @@ struct Processes {
 }
 
 impl ControlPlane {
-    /// A fresh one with its state in a temporary folder, with the project's CRDs installed.
+    /// Starts an empty one with its state in a temporary folder, and installs the project's CRDs.
     pub async fn start() -> Result<Self> {
         let temp_dir = TempDir::new("control-plane")?;
         let plane = Self::launch(temp_dir.path().to_owned(), Some(temp_dir), None).await?;
@@ -65,7 +65,7 @@ impl ControlPlane {
         Ok(plane)
     }
 
-    /// One with its state in `folder`, which may hold the state of an earlier run.
+    /// Starts one with its state in `folder`, which may contain the state of an earlier run.
     pub async fn start_in(folder: &Path) -> Result<Self> {
         create_passable(folder)?;
         let plane = Self::launch(folder.to_owned(), None, None).await?;
@@ -73,9 +73,9 @@ impl ControlPlane {
         Ok(plane)
     }
 
-    /// One for a node at this address and the pods on it, with its state in `folder`: it is reached at the address too, lets
-    /// pods in through the `kubernetes` Service, and passes requests on to API servers that are added to it. The project's
-    /// CRDs are not installed.
+    /// Starts one for a node at this address and its pods, with its state in `folder`. It also listens on that address, serves
+    /// pods through the `kubernetes` Service, and forwards requests to aggregated API servers. The project's CRDs are not
+    /// installed.
     pub async fn start_for_node(folder: &Path, address: Ipv4Addr) -> Result<Self> {
         create_passable(folder)?;
         Self::launch(folder.to_owned(), None, Some(address)).await
@@ -140,7 +140,7 @@ impl ControlPlane {
         self.folder.join("admin.kubeconfig")
     }
 
-    /// A new client with the admin's rights. Each belongs to the runtime it is made on.
+    /// A new client with the admin's rights. It belongs to the current runtime.
     pub async fn client(&self) -> Result<Client> {
         client(&self.admin_kubeconfig()).await
     }
@@ -155,7 +155,7 @@ impl ControlPlane {
         self.certificates.account_key()
     }
 
-    /// A kubectl that fits this API server.
+    /// The kubectl of the same version.
     pub fn kubectl(&self) -> &Path {
         &self.toolchain.kubectl
     }
@@ -185,18 +185,18 @@ impl ControlPlane {
         own.expect("a control plane that this process started (`own_control_plane`)")
     }
 
-    /// Starts the API server again after its process has ended, on the same port, and waits until it serves.
+    /// Restarts the API server after its process has ended, on the same port, and waits until it serves.
     pub async fn start_api_server(&self) -> Result<()> {
         self.api_server().start_again()?;
         self.ready().await?;
-        self.serving_crds().await
+        self.wait_for_crds().await
     }
 
-    /// Starts etcd again after its process has ended, with the same data.
+    /// Restarts etcd after its process has ended, with the same data.
     pub async fn start_etcd(&self) -> Result<()> {
         self.etcd().start_again()?;
         self.ready().await?;
-        // Readiness may be from before. What is asked for without a version is read from etcd.
+        // Readiness may be outdated. A GET without a resource version is read from etcd.
         let namespaces: Api<Namespace> = Api::all(self.client().await?);
         wait::until("etcd answering", READY_LIMIT, async || {
             Ok(namespaces.get("default").await.ok().map(drop))

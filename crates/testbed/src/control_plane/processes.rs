@@ -10,12 +10,12 @@ use crate::process::Spec;
 /// Addresses of Services; the first one is that of `kubernetes` itself.
 pub(super) const SERVICE_NETWORK: &str = "10.0.0.0/24";
 
-/// Where the tokens of users stand.
+/// The file of the users' tokens.
 pub(super) fn tokens(folder: &Path) -> PathBuf {
     folder.join("tokens.csv")
 }
 
-/// What both processes have to know of each other.
+/// The settings that the two processes share.
 pub(super) struct Layout<'a> {
     pub(super) toolchain: &'a Toolchain,
     pub(super) folder: &'a Path,
@@ -24,9 +24,9 @@ pub(super) struct Layout<'a> {
     pub(super) store: String,
     /// etcd's URL for other members.
     pub(super) peer: String,
-    /// The API server's.
+    /// The API server's port.
     pub(super) port: u16,
-    /// The node's address, where there is a node.
+    /// The node's address, if there is a node.
     pub(super) node: Option<Ipv4Addr>,
 }
 
@@ -41,7 +41,7 @@ impl Layout<'_> {
             .arg(format!("--listen-peer-urls={peer}"))
             .arg(format!("--initial-advertise-peer-urls={peer}"))
             .arg(format!("--initial-cluster=default={peer}"))
-            // A single killed process loses nothing without it, and tests write a lot.
+            // The kill of a single process loses nothing without fsync, and tests write a lot.
             .args(["--unsafe-no-fsync", "--log-level=warn"])
     }
 
@@ -65,17 +65,17 @@ impl Layout<'_> {
         match self.node {
             None => spec
                 .arg("--bind-address=127.0.0.1")
-                // It would wait for a `default` ServiceAccount in each namespace, which a controller makes.
+                // It would wait for a `default` ServiceAccount in each namespace, which a controller creates.
                 .arg("--disable-admission-plugins=ServiceAccount")
-                // Nothing reaches this server through the `kubernetes` Service.
+                // No pod uses the `kubernetes` Service.
                 .arg("--endpoint-reconciler-type=none"),
             Some(address) => spec
                 .arg("--bind-address=0.0.0.0")
                 .arg(format!("--advertise-address={address}"))
                 .arg("--allow-privileged")
-                // Logs, exec and metrics: the node's name is in no DNS.
+                // For logs, exec and metrics: the node's name is not in DNS.
                 .arg("--kubelet-preferred-address-types=InternalIP")
-                // What added API servers (metrics) believe about who asks.
+                // Aggregated API servers (metrics) trust these headers for the caller's identity.
                 .arg(flag("requestheader-client-ca-file", files.ca()))
                 .arg("--requestheader-allowed-names=front-proxy")
                 .arg("--requestheader-username-headers=X-Remote-User")

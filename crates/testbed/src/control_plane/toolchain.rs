@@ -1,4 +1,4 @@
-//! The programs of the control plane: from `KUBEBUILDER_ASSETS`, else from the cache, else built from Go modules.
+//! The programs of the control plane: from `KUBEBUILDER_ASSETS`, or from the cache, or built from Go modules.
 
 use std::path::PathBuf;
 
@@ -6,15 +6,15 @@ use anyhow::{Result, ensure};
 
 use crate::tools::GoTools;
 
-/// The version of the pinned Kubernetes, for Go's linker. Without one of its own, the API server's answer to "which version?" makes
-/// helm refuse charts.
+/// Linker flags that set the version of the pinned Kubernetes. Without them the API server reports a version that makes helm
+/// refuse charts.
 pub const KUBERNETES_VERSION: &str = "-X k8s.io/component-base/version.gitVersion=v1.37.2 \
                  -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37";
 
 /// Kubernetes and etcd, pinned in `controlplane/go.mod`.
 const CONTROL_PLANE: GoTools = GoTools {
     name: "controlplane",
-    takes: "about five minutes",
+    build_time: "about five minutes",
     go_mod: include_str!("../../controlplane/go.mod"),
     go_sum: include_str!("../../controlplane/go.sum"),
     link_flags: KUBERNETES_VERSION,
@@ -69,13 +69,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_stamp_is_the_pinned_version() {
+    fn version_flag_equals_pinned_version() {
         let pinned = CONTROL_PLANE
             .go_mod
             .lines()
             .map(str::trim)
             .find_map(|line| line.strip_prefix("k8s.io/kubernetes "))
-            // It may say `// indirect` after it.
+            // `// indirect` may follow.
             .and_then(|rest| rest.split_whitespace().next());
         let stamp = format!("gitVersion={} ", pinned.expect("a requirement"));
         assert!(CONTROL_PLANE.link_flags.contains(&stamp), "{stamp}");

@@ -1,4 +1,4 @@
-//! One GET request, for whoever wants to see an answer.
+//! One GET request.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use url::Url;
 /// Longer than any endpoint waits.
 const LIMIT: Duration = Duration::from_secs(45);
 
-/// Status and body of the answer.
+/// Status and body of the response.
 pub async fn http_get(url: Url) -> Result<(u16, String)> {
-    // An error means that a provider is there already.
+    // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // Tests must not go through whatever proxy the developer has.
+    // Tests must not use the developer's proxy.
     let client = reqwest::Client::builder().timeout(LIMIT).no_proxy().build()?;
     let answer = client.get(url).send().await?;
     Ok((answer.status().as_u16(), answer.text().await?))

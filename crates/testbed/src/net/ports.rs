@@ -1,4 +1,4 @@
-//! Loopback ports that nobody else takes: not another test, not another test process, not an outgoing connection.
+//! Reserved loopback ports: no other test, test process or outgoing connection uses them.
 
 use std::fs::File;
 use std::io;
@@ -10,11 +10,11 @@ use tokio::net::TcpSocket;
 
 use crate::temp_dir;
 
-/// Below every usual ephemeral range (Linux: 32768 and up), so no outgoing connection can occupy one of these.
+/// Below the usual ephemeral ranges (Linux: from 32768), so no outgoing connection can use one of these.
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 10_000;
 
-/// A port reserved until this value is dropped. A server that is stopped and started again finds it free.
+/// A port that is reserved until this value is dropped. A server that is restarted finds it free.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
@@ -26,14 +26,14 @@ impl Port {
     pub fn reserve() -> Result<Self> {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let folder = temp_dir::per_user("ports")?;
-        // Processes start looking at different places, so that they rarely meet.
+        // Processes start the search at different numbers, so that they rarely collide.
         let start = std::process::id().wrapping_mul(97);
         for _ in 0..COUNT {
             let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
             let offset = start.wrapping_add(step) % u32::from(COUNT);
             let number = FIRST + u16::try_from(offset)?;
             let lock = temp_dir::try_lock(&folder.join(format!("{number}.lock")))?;
-            // The lock keeps off our own kind, the bind tells of everybody else.
+            // The lock excludes other test processes, the bind detects all other programs.
             if lock.is_some() && probe(number).is_ok() {
                 return Ok(Self { number, _lock: lock });
             }
@@ -41,7 +41,7 @@ impl Port {
         bail!("no free port between {FIRST} and {}", FIRST + COUNT - 1)
     }
 
-    /// The port that a person asked for.
+    /// The port that the user asked for.
     pub fn exactly(number: u16) -> Result<Self> {
         probe(number).with_context(|| format!("port {number} cannot be used"))?;
         Ok(Self { number, _lock: None })
@@ -53,10 +53,10 @@ impl Port {
     }
 }
 
-/// Fails when somebody listens on the port.
+/// Fails when a program listens on the port.
 ///
-/// Binds without listening: a process that is forked just now holds a copy of every socket until it executes its
-/// program, and a copy of one that listens would keep off the server that the port is for.
+/// It binds without listening: a process that is forked just now holds a copy of every socket until it executes its
+/// program, and the copy of a listening one would block the server that the port is reserved for.
 fn probe(number: u16) -> io::Result<()> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;

@@ -1,4 +1,4 @@
-//! A TCP proxy on loopback whose connections can be made to fail in the ways that networks do.
+//! A TCP proxy on loopback whose connections can fail in the ways that networks do.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,24 +12,24 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::net::Port;
 
-/// Between two tries to listen; connections that end may keep the port for a moment.
+/// Pause between two attempts to listen: closing connections may keep the port for a moment.
 const LISTEN_AGAIN: Duration = Duration::from_millis(5);
 const LISTEN_TRIES: u32 = 1000;
 const CHUNK: usize = 16 * 1024;
 
-/// What happens to what goes through.
+/// What happens to connections and data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProxyMode {
-    /// Everything is passed on.
+    /// Everything is forwarded.
     #[default]
     Open,
-    /// New connections are refused, and those that stand are reset.
+    /// New connections are refused, and open ones are reset.
     Refused,
-    /// Nothing is passed on, not even the end of a connection; new connections are taken and get no answer.
+    /// Nothing is forwarded, not even the end of a connection. New connections are accepted and get no response.
     Hanging,
-    /// Each piece is passed on only after this time.
+    /// Each chunk is forwarded after this delay.
     Slow(Duration),
-    /// Half of the next piece of an answer is passed on, then its connection is reset.
+    /// Half of the next chunk of a response is forwarded, then its connection is reset.
     ResetsResponses,
 }
 
@@ -37,25 +37,25 @@ pub enum ProxyMode {
 #[derive(Debug)]
 pub struct Proxy {
     port: Port,
-    state: watch::Sender<State>,
+    state: watch::Sender<ProxyState>,
     served: JoinHandle<()>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct State {
-    link: ProxyMode,
-    /// Connections that were made before the last of these are reset.
+struct ProxyState {
+    mode: ProxyMode,
+    /// A connection is reset when this number has changed since it was opened.
     resets: u64,
-    /// Where new connections lead.
+    /// The address of new connections.
     target: SocketAddr,
 }
 
 impl Proxy {
-    /// Starts one, on the current runtime, that leads to `target`.
+    /// Starts one, on the current runtime, that forwards to `target`.
     pub async fn start(target: SocketAddr) -> Result<Self> {
         let port = Port::reserve()?;
-        let (state, seen) = watch::channel(State {
-            link: ProxyMode::Open,
+        let (state, seen) = watch::channel(ProxyState {
+            mode: ProxyMode::Open,
             resets: 0,
             target,
         });
@@ -69,20 +69,20 @@ impl Proxy {
         self.port.number()
     }
 
-    /// From now on, also on connections that stand.
-    pub fn set(&self, link: ProxyMode) {
+    /// Sets the mode, also for open connections.
+    pub fn set(&self, mode: ProxyMode) {
         self.state.send_modify(|state| {
-            state.link = link;
-            state.resets += u64::from(link == ProxyMode::Refused);
+            state.mode = mode;
+            state.resets += u64::from(mode == ProxyMode::Refused);
         });
     }
 
-    /// New connections lead to another address; those that stand stay where they are, as behind a Service of Kubernetes.
+    /// Forwards new connections to another address. Open ones stay, as with a Service of Kubernetes.
     pub fn route_to(&self, target: SocketAddr) {
         self.state.send_modify(|state| state.target = target);
     }
 
-    /// Resets the connections that stand, on both sides.
+    /// Resets all open connections, on both sides.
     pub fn reset(&self) {
         self.state.send_modify(|state| state.resets += 1);
     }
@@ -106,12 +106,12 @@ async fn listen(port: u16) -> Result<TcpListener> {
     }
 }
 
-/// Listens unless connections are to be refused, for which there must be no listener.
-async fn serve(listener: TcpListener, port: u16, mut state: watch::Receiver<State>) {
+/// Listens, unless connections are to be refused, which needs that there is no listener.
+async fn serve(listener: TcpListener, port: u16, mut state: watch::Receiver<ProxyState>) {
     let mut connections = JoinSet::new();
     let mut listener = Some(listener);
     loop {
-        let refused = state.borrow_and_update().link == ProxyMode::Refused;
+        let refused = state.borrow_and_update().mode == ProxyMode::Refused;
         if refused {
             listener = None;
         } else if listener.is_none() {
@@ -135,23 +135,23 @@ async fn serve(listener: TcpListener, port: u16, mut state: watch::Receiver<Stat
     }
 }
 
-/// One connection from its beginning to its end.
-async fn connection(mut client: TcpStream, state: watch::Receiver<State>) {
+/// Serves one connection until it ends.
+async fn connection(mut client: TcpStream, state: watch::Receiver<ProxyState>) {
     let born = state.borrow().resets;
     let mut watched = state.clone();
     let reset = async {
         let _ = watched.wait_for(|state| state.resets != born).await;
     };
     let relayed = async {
-        passable(&mut state.clone()).await;
+        until_not_hanging(&mut state.clone()).await;
         let target = state.borrow().target;
         let mut server = TcpStream::connect(target).await?;
         let ended = {
             let (from_client, to_client) = client.split();
             let (from_server, to_server) = server.split();
             tokio::select! {
-                ended = pass_on(from_client, to_server, state.clone(), false) => ended,
-                ended = pass_on(from_server, to_client, state.clone(), true) => ended,
+                ended = forward(from_client, to_server, state.clone(), false) => ended,
+                ended = forward(from_server, to_client, state.clone(), true) => ended,
                 () = reset => Err(io::ErrorKind::ConnectionReset.into()),
             }
         };
@@ -161,34 +161,34 @@ async fn connection(mut client: TcpStream, state: watch::Receiver<State>) {
         ended
     };
     if relayed.await.is_err() {
-        // The end of a connection with zero linger is a reset.
+        // Closing a connection with zero linger resets it.
         let _ = client.set_zero_linger();
     }
 }
 
-async fn passable(state: &mut watch::Receiver<State>) {
-    let _ = state.wait_for(|state| state.link != ProxyMode::Hanging).await;
+async fn until_not_hanging(state: &mut watch::Receiver<ProxyState>) {
+    let _ = state.wait_for(|state| state.mode != ProxyMode::Hanging).await;
 }
 
-/// One direction, until its end.
-async fn pass_on(
+/// Forwards one direction until its end.
+async fn forward(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    mut state: watch::Receiver<State>,
-    is_answer: bool,
+    mut state: watch::Receiver<ProxyState>,
+    is_response: bool,
 ) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     loop {
         let read = from.read(&mut chunk).await;
-        passable(&mut state).await;
+        until_not_hanging(&mut state).await;
         let bytes = &chunk[..read?];
         if bytes.is_empty() {
             return Ok(());
         }
-        let link = state.borrow().link;
-        match link {
+        let mode = state.borrow().mode;
+        match mode {
             ProxyMode::Slow(pause) => tokio::time::sleep(pause).await,
-            ProxyMode::ResetsResponses if is_answer => {
+            ProxyMode::ResetsResponses if is_response => {
                 to.write_all(&bytes[..bytes.len() / 2]).await?;
                 return Err(io::ErrorKind::ConnectionReset.into());
             }

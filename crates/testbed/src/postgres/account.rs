@@ -1,4 +1,4 @@
-//! Whom Postgres runs as. It refuses to run as root.
+//! The user that Postgres runs as: it refuses to run as root.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::process::Account;
 
-/// Nothing to change for an ordinary user; for root the user `postgres`, or `nobody` where there is none.
+/// Nothing for an ordinary user; for root the user `postgres`, or `nobody` if there is none.
 pub(super) fn to_run_as() -> Result<Option<Account>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Where the server's programs are.
+//! The paths of the server's programs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -8,10 +8,10 @@ use anyhow::{Result, bail};
 use crate::process::find_program;
 use crate::tools::build_cache;
 
-/// Debian and its derivatives keep the programs of each version here and not on PATH.
+/// Debian and its derivatives have the programs of each version here and not on PATH.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// Path of one of the server's programs; installs them when that can be done without asking (root on Debian).
+/// Path of one of the server's programs. Installs them if they are missing and this is root on Debian.
 pub(super) fn find(program: &str) -> Result<PathBuf> {
     static INSTALLING: Mutex<()> = Mutex::new(());
     if let Some(path) = look(program) {
@@ -31,7 +31,7 @@ pub(super) fn find(program: &str) -> Result<PathBuf> {
 }
 
 fn look(program: &str) -> Option<PathBuf> {
-    // All programs from one place, the one that has the server.
+    // All programs from the same folder, the one with the server.
     let on_path = find_program("postgres").and_then(|server| Some(server.parent()?.join(program)));
     on_path
         .filter(|path| path.is_file())

@@ -1,4 +1,4 @@
-//! Real Postgres servers on loopback: a primary, streaming replicas of it, and what can happen to them.
+//! Real Postgres servers on loopback: a primary, its streaming replicas, and their failures.
 
 mod account;
 mod binaries;
@@ -18,9 +18,9 @@ use crate::process::{Child, Death, Signal, Spec};
 use crate::temp_dir::TempDir;
 use crate::wait;
 
-/// The superuser of every server here.
+/// The superuser of every server.
 const SUPERUSER: &str = "postgres";
-/// In the data folder, readable by the server's user alone. It is made anew for each template.
+/// The file of the superuser's password, in the data folder and readable only by the server's user. Each template has a new one.
 const PASSWORD_FILE: &str = "superuser-password";
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_mins(1);
@@ -28,11 +28,11 @@ const STOP_LIMIT: Duration = Duration::from_mins(1);
 /// How to start a server.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Flush to disk as in production. Without it, killing processes still loses nothing (only a power cut would).
+    /// Flush to disk as in production. Without it a kill still loses nothing; only a power failure would.
     pub fsync: bool,
-    /// Keep the data in this folder (and use what is there already); a temporary one unless given.
+    /// Keep the data in this folder, and use existing data; a temporary folder by default.
     pub folder: Option<PathBuf>,
-    /// The port; a free one unless given.
+    /// The port; a free one by default.
     pub port: Option<u16>,
 }
 
@@ -49,7 +49,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// A fresh primary with its data in a temporary folder.
+    /// A new primary with its data in a temporary folder.
     pub async fn start() -> Result<Self> {
         Self::start_with(&Settings::default()).await
     }
@@ -74,7 +74,7 @@ impl Postgres {
         let data = folder.join("data");
         let port = settings.port.map_or_else(Port::reserve, Port::exactly)?;
         let password = fs::read_to_string(data.join(PASSWORD_FILE))?.trim().to_owned();
-        // A server that was killed leaves this behind; its number may belong to a process of today.
+        // A killed server leaves this file behind, and its process id may be in use again.
         remove_if_there(&data.join("postmaster.pid"))?;
         let spec = Spec::new(binaries::find("postgres")?, folder.join("postgres.log"))
             .arg("-D")
@@ -106,7 +106,7 @@ impl Postgres {
     pub fn url(&self, user: &str, password: &str, database: &str) -> String {
         let mut url = format!("postgresql://127.0.0.1:{}/{database}", self.port.number());
         if let Ok(mut parsed) = Url::parse(&url) {
-            // Neither fails for a URL with a host; both encode what is special.
+            // Neither fails for a URL with a host. Both encode special characters.
             let _ = parsed.set_username(user);
             let _ = parsed.set_password(Some(password));
             url = parsed.into();
@@ -134,13 +134,13 @@ impl Postgres {
         self.child.pid()
     }
 
-    /// Makes an empty database that belongs to the superuser.
+    /// Creates an empty database that belongs to the superuser.
     pub async fn create_database(&self, name: &str) -> Result<()> {
         self.execute("postgres", &format!("create database \"{name}\""))
             .await
     }
 
-    /// Runs statements as the superuser, on a connection of their own.
+    /// Runs statements as the superuser, on a new connection.
     pub async fn execute(&self, database: &str, sql: &str) -> Result<()> {
         let mut connection = self.connect(database).await?;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
@@ -150,10 +150,10 @@ impl Postgres {
         Ok(())
     }
 
-    /// What psql shows for a statement, as the superuser.
+    /// The output of psql for a statement, as the superuser.
     pub async fn psql(&self, database: &str, sql: &str) -> Result<String> {
         let mut command = tokio::process::Command::new(binaries::find("psql")?);
-        // The URL has the password, and arguments can be seen by everybody on this machine.
+        // The URL contains the password, and every user of this machine can see arguments.
         command
             .env("PGPASSWORD", &self.password)
             .env("PSQLRC", "/dev/null");
@@ -175,7 +175,7 @@ impl Postgres {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Where one of PostgreSQL's programs is, of the server's version: `pg_dump`, say.
+    /// The path of one of PostgreSQL's programs of the server's version, such as `pg_dump`.
     pub fn program(name: &str) -> Result<PathBuf> {
         binaries::find(name)
     }
@@ -187,7 +187,7 @@ impl Postgres {
             .context("cannot connect to Postgres")
     }
 
-    /// Stops it in an orderly way: open transactions are rolled back and clients disconnected.
+    /// Stops it in an orderly way: open transactions are rolled back, and clients are disconnected.
     pub async fn stop(&self) -> Result<()> {
         self.child.terminate(STOP_LIMIT).await?;
         Ok(())
@@ -206,9 +206,9 @@ impl Postgres {
         self.start_again().await
     }
 
-    /// Kills all of its processes at once, as when its machine dies.
+    /// Kills all of its processes at once, as when its machine fails.
     pub async fn kill9(&self) -> Result<()> {
-        // So that it starts no more meanwhile.
+        // So that it starts no further backends.
         self.child.freeze();
         let backends = backends(self.child.pid());
         self.child.kill9();
@@ -222,7 +222,7 @@ impl Postgres {
         .await
     }
 
-    /// Freezes all of its processes: connections stay open and nothing answers.
+    /// Freezes all of its processes: connections stay open, but get no response.
     pub fn freeze(&self) {
         self.child.freeze();
         signal_all(&backends(self.child.pid()), Signal::STOP);
@@ -235,7 +235,7 @@ impl Postgres {
     }
 
     async fn ready(&self) -> Result<()> {
-        // Postgres tells its state on line 8 of this file, as pg_ctl reads it: cheaper than trying to connect.
+        // Line 8 of this file contains the state, which pg_ctl reads too: cheaper than a connection attempt.
         let file = self.data.join("postmaster.pid");
         let pid = self.child.pid().to_string();
         let outcome = wait::until("Postgres accepting connections", READY_LIMIT, async || {
@@ -256,7 +256,7 @@ impl Drop for Postgres {
     }
 }
 
-/// Installs the server's programs if they are missing and that can be done (root on Debian).
+/// Installs the server's programs if they are missing and this is root on Debian.
 pub fn ensure_installed() -> Result<()> {
     binaries::find("postgres").map(drop)
 }
@@ -273,7 +273,7 @@ fn options(port: u16, fsync: bool) -> Vec<String> {
         "max_connections=200".into(),
         "max_wal_senders=10".into(),
         "wal_keep_size=512MB".into(),
-        // A replica that finds its primary gone looks again this soon (5 s by default).
+        // How soon a replica tries again to reach its primary (5 s by default).
         "wal_retrieve_retry_interval=200ms".into(),
         "timezone=UTC".into(),
         "log_timezone=UTC".into(),

@@ -12,7 +12,7 @@ use crate::process::{Account, Spec};
 use crate::wait;
 
 const BACKUP_LIMIT: Duration = Duration::from_mins(1);
-/// How long a replica may take to replay, pause or become a primary.
+/// The limit for replaying, pausing or promoting.
 const REPLAY_LIMIT: Duration = Duration::from_mins(2);
 
 impl Postgres {
@@ -25,14 +25,14 @@ impl Postgres {
         .await
     }
 
-    /// A streaming replica with other settings; data that is in its folder already is followed up.
+    /// A streaming replica with other settings. It continues with data that its folder already contains.
     pub async fn replica_with(&self, settings: &Settings) -> Result<Self> {
         let (folder, temp_dir) = folder_for(settings, "replica")?;
         let data = folder.join("data");
         if !data.exists() {
             self.base_backup(&folder, &data).await?;
         }
-        // On the command line, because the primary's port may be another one than at the time of the backup.
+        // On the command line, because the primary's port may have changed since the backup.
         let source = format!(
             "primary_conninfo=host=127.0.0.1 port={} user={SUPERUSER}",
             self.port()
@@ -40,7 +40,7 @@ impl Postgres {
         Self::launch(settings, folder, temp_dir, vec!["-c".into(), source]).await
     }
 
-    /// Copies all data to a new folder, from which a replica can be started.
+    /// Copies all data into a new folder, from which a replica can start.
     async fn base_backup(&self, folder: &Path, data: &Path) -> Result<()> {
         let account = account::to_run_as()?;
         DirBuilder::new().mode(0o700).create(data)?;
@@ -68,9 +68,9 @@ impl Postgres {
     /// Waits until this replica has replayed everything that `primary` has written up to now.
     pub async fn wait_replayed(&self, primary: &Postgres) -> Result<()> {
         let mut source = primary.connect("postgres").await?;
-        // The insert position counts what is not flushed too: locks, commits with synchronous_commit = off. The transaction
-        // after it flushes them at once, because it writes (a mere number of a transaction is left to the WAL writer), and
-        // moves the log on when the position stands at the very end of a page, which is never replayed.
+        // The insert position includes what is not flushed yet: locks, commits with synchronous_commit = off. The next
+        // transaction flushes it at once, because it writes (a bare transaction number would be left to the WAL writer), and it
+        // advances the log when the position is at the very end of a page, which is never replayed.
         let written: String = sqlx::query_scalar("select pg_current_wal_insert_lsn()::text")
             .fetch_one(&mut source)
             .await?;
@@ -89,7 +89,7 @@ impl Postgres {
         .await
     }
 
-    /// Stops replaying: this replica shows the past until [`Postgres::resume_replay`].
+    /// Pauses the replay: this replica shows old data until [`Postgres::resume_replay`].
     pub async fn pause_replay(&self) -> Result<()> {
         let mut replica = self.connect("postgres").await?;
         sqlx::query("select pg_wal_replay_pause()")
@@ -104,13 +104,13 @@ impl Postgres {
         .await
     }
 
-    /// Goes on replaying.
+    /// Resumes the replay.
     pub async fn resume_replay(&self) -> Result<()> {
         self.execute("postgres", "select pg_wal_replay_resume()").await
     }
 
-    /// Makes `primary` acknowledge a commit only when this replica, its only one, has it on disk; waits until that is so.
-    pub async fn confirms_commits_of(&self, primary: &Postgres) -> Result<()> {
+    /// Makes `primary` confirm a commit only when this replica, its only one, has it on disk. Waits until that takes effect.
+    pub async fn confirm_commits_of(&self, primary: &Postgres) -> Result<()> {
         for sql in [
             "alter system set synchronous_standby_names = '*'",
             "select pg_reload_conf()",
@@ -130,9 +130,9 @@ impl Postgres {
         self.wait_replayed(primary).await
     }
 
-    /// Ends this server and makes it anew, on its port, as a replica of another one. (Its log may have gone on past the point
-    /// where the other one took over.)
-    pub async fn follow(&self, primary: &Postgres) -> Result<()> {
+    /// Rebuilds this server, on its port, as a replica of another one. (Its log may contain more than the new primary had when it
+    /// took over.)
+    pub async fn rebuild_as_replica_of(&self, primary: &Postgres) -> Result<()> {
         if self.child.is_running() {
             self.kill9().await?;
         }
@@ -143,7 +143,7 @@ impl Postgres {
         self.wait_replayed(primary).await
     }
 
-    /// Makes this replica a primary.
+    /// Promotes this replica to a primary.
     pub async fn promote(&self) -> Result<()> {
         let limit = i32::try_from(REPLAY_LIMIT.as_secs())?;
         let mut replica = self.connect("postgres").await?;

@@ -1,4 +1,4 @@
-//! A data folder made once and copied for each server: a copy takes a twentieth of the time of `initdb`.
+//! A data folder that is created once and copied for each server: a copy takes a twentieth of the time of `initdb`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::temp_dir::{self, TempDir};
 
 const INITDB_LIMIT: Duration = Duration::from_mins(1);
 
-/// Path of the template; made on first use.
+/// Path of the template, which is created on first use.
 pub(super) async fn ready() -> Result<PathBuf> {
     let version = Command::new(binaries::find("postgres")?)
         .arg("--version")
@@ -27,21 +27,21 @@ pub(super) async fn ready() -> Result<PathBuf> {
     let owner = account.map_or_else(|| rustix::process::geteuid().as_raw(), |account| account.uid);
     let name = format!(
         "postgres-template-{}-{owner}",
-        number.context("Postgres tells no version")?
+        number.context("Postgres prints no version")?
     );
     let template = temp_dir::cache()?.join(&name);
     if !template.exists() {
         let lock_file = temp_dir::cache()?.join(format!("{name}.lock"));
-        // Waiting for another process's initdb must not hold up this runtime's thread.
+        // Waiting for another process's initdb must not block this runtime's thread.
         let _lock = tokio::task::spawn_blocking(move || temp_dir::lock(&lock_file)).await??;
         if !template.exists() {
-            make(&template, account).await?;
+            create(&template, account).await?;
         }
     }
     Ok(template)
 }
 
-async fn make(template: &Path, account: Option<Account>) -> Result<()> {
+async fn create(template: &Path, account: Option<Account>) -> Result<()> {
     let temp_dir = TempDir::new("initdb")?;
     let password = uuid::Uuid::new_v4().simple().to_string();
     let password_file = temp_dir.path().join(PASSWORD_FILE);
@@ -62,7 +62,7 @@ async fn make(template: &Path, account: Option<Account>) -> Result<()> {
         .arg(data.as_os_str())
         .arg(format!("--username={SUPERUSER}"))
         .arg(format!("--pwfile={}", password_file.display()))
-        // Passwords are really checked, so that what a user may do is what tests see. Small WAL segments: less to copy.
+        // Passwords are checked, so that tests see the real rights of each user. Small WAL segments: less to copy.
         .args([
             "--auth=scram-sha-256",
             "--encoding=UTF8",

@@ -1,4 +1,4 @@
-//! How much memory a process takes.
+//! The memory use of a process.
 
 use std::fs;
 
@@ -9,19 +9,19 @@ use super::Child;
 /// Physical memory of a process, in bytes, as Linux counts it (proc(5), `/proc/PID/status`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// What it takes now (`VmRSS`).
+    /// The current use (`VmRSS`).
     pub resident: u64,
-    /// The most it ever took since its start, or since [`Child::reset_peak`] (`VmHWM`).
+    /// The peak since its start, or since [`Child::reset_peak`] (`VmHWM`).
     pub peak: u64,
 }
 
 impl Child {
-    /// What it takes; an error when it has ended.
+    /// Its memory use; an error when it has ended.
     pub fn memory(&self) -> Result<Memory> {
         read(&fs::read_to_string(format!("/proc/{}/status", self.pid()))?)
     }
 
-    /// From here on the peak counts anew.
+    /// Resets the peak.
     pub fn reset_peak(&self) -> Result<()> {
         Ok(fs::write(format!("/proc/{}/clear_refs", self.pid()), "5")?)
     }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_is_in_kilobytes() {
+    fn status_is_read_in_kilobytes() {
         let status = "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
         let memory = Memory {
             resident: 1 << 20,

@@ -1,4 +1,4 @@
-//! Child processes that write to log files, can be killed, frozen and started again, and never outlive us.
+//! Child processes that write to log files, can be killed, frozen and restarted, and never outlive this process.
 
 mod memory;
 mod spec;
@@ -18,10 +18,10 @@ use rustix::process::{Pid, kill_process, kill_process_group};
 pub use memory::Memory;
 pub use spec::{Account, Death, Spec};
 
-/// How long a dropped child gets between the first signal and SIGKILL.
+/// The time between the first signal to a dropped child and SIGKILL.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
 
-/// A child process. Dropping it sends its death signal, and SIGKILL when that does not end it.
+/// A child process. Dropping it sends its death signal, and SIGKILL if that does not end it.
 #[derive(Debug)]
 pub struct Child {
     spec: Spec,
@@ -35,7 +35,7 @@ impl Child {
         Ok(Self { spec, running })
     }
 
-    /// Starts it again as it was started before; it must have ended.
+    /// Starts it again with the same settings; it must have ended.
     pub fn start_again(&self) -> Result<()> {
         if self.is_running() {
             bail!("{} is still running", self.spec.program().display());
@@ -49,7 +49,7 @@ impl Child {
         self.lock().id()
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has ended.
     pub fn ended(&self) -> Option<ExitStatus> {
         self.lock().try_wait().ok().flatten()
     }
@@ -59,7 +59,7 @@ impl Child {
         matches!(self.lock().try_wait(), Ok(None))
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// Sends SIGKILL, and waits until it has ended.
     pub fn kill9(&self) {
         self.signal(Signal::KILL);
         let _ = self.lock().wait();
@@ -84,16 +84,16 @@ impl Child {
         self.signal(Signal::CONT);
     }
 
-    /// Sends a signal; nothing happens when the process has ended.
+    /// Sends a signal, unless the process has ended.
     pub fn signal(&self, signal: Signal) {
         let mut running = self.lock();
-        // Until it is waited for, the id of an ended child cannot go to another process.
+        // The id of an ended child is not reused before it is waited for.
         if let (Ok(None), Some(pid)) = (running.try_wait(), pid_of(running.id())) {
             let _ = kill_process(pid, signal);
         }
     }
 
-    /// Asks for an orderly end and waits for it; after `limit` SIGKILL and an error.
+    /// Requests an orderly end and waits for it. After `limit` sends SIGKILL and returns an error.
     pub async fn terminate(&self, limit: Duration) -> Result<ExitStatus> {
         self.signal(self.spec.stop());
         let ended = self.wait(limit).await;
@@ -103,7 +103,7 @@ impl Child {
         ended
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends.
     pub async fn wait(&self, limit: Duration) -> Result<ExitStatus> {
         let what = format!("end of {}", self.spec.program().display());
         crate::wait::until(&what, limit, async || Ok(self.lock().try_wait()?)).await
@@ -114,7 +114,7 @@ impl Child {
         self.spec.log()
     }
 
-    /// The last lines of its log, with its name before them; for error messages.
+    /// The last lines of its log with a headline, for error messages.
     pub fn log_tail(&self) -> String {
         self.last_of_log(25)
     }
@@ -139,7 +139,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // A frozen process takes no signal but SIGKILL before it is woken.
+        // A frozen process handles no signal except SIGKILL.
         self.signal(Signal::CONT);
         self.signal(self.spec.death_as_signal());
         let deadline = Instant::now() + DROP_LIMIT;
@@ -152,12 +152,12 @@ impl Drop for Child {
     }
 }
 
-/// A positive process id as the system calls take it.
+/// A process id in the form that system calls need.
 pub(crate) fn pid_of(id: u32) -> Option<Pid> {
     i32::try_from(id).ok().and_then(Pid::from_raw)
 }
 
-/// Looks a program up on PATH.
+/// Finds a program on PATH.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)

@@ -1,4 +1,4 @@
-//! What to run, and how it is made to die with us.
+//! How a child is started, so that it ends with this process.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 use super::{Child, Signal, find_program};
 
-/// What to run. The environment holds only what is said here and PATH, HOME, TMPDIR and LANG.
+/// How a child is started. Its environment contains only the variables set here and PATH, HOME, TMPDIR and LANG.
 #[derive(Clone, Debug)]
 pub struct Spec {
     program: PathBuf,
@@ -24,7 +24,7 @@ pub struct Spec {
     death: Death,
 }
 
-/// How a child is ended when we are gone.
+/// The signal that ends a child when this process has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Death {
     /// SIGKILL.
@@ -41,7 +41,7 @@ impl Death {
         }
     }
 
-    /// As `setpriv` wants it: it takes no numbers.
+    /// The name for `setpriv`, which accepts no numbers.
     fn name(self) -> &'static str {
         match self {
             Self::Kill => "KILL",
@@ -50,10 +50,10 @@ impl Death {
     }
 }
 
-/// The environment variables that children inherit; settings of the developer's shell must not reach them.
+/// The environment variables that children inherit. No other setting of the developer's shell may reach them.
 const PASSED_ON: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LANG"];
 
-/// A user to run as, by number (only root can).
+/// The user to run as, by number (only root can do that).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account {
     /// User id.
@@ -119,31 +119,31 @@ impl Spec {
         self
     }
 
-    /// The signal that asks for an orderly end (SIGTERM unless said).
+    /// The signal that requests an orderly end (default: SIGTERM).
     #[must_use]
     pub fn stop_signal(mut self, signal: Signal) -> Self {
         self.stop = signal;
         self
     }
 
-    /// What is sent when we end or the child is dropped (SIGKILL unless said).
+    /// The signal that is sent when this process ends or the child is dropped (default: SIGKILL).
     #[must_use]
     pub fn death(mut self, death: Death) -> Self {
         self.death = death;
         self
     }
 
-    /// Where output goes.
+    /// The log file.
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// Runs it to its end (it dies with us too) and gives an error with the end of its output when it fails.
+    /// Runs it to its end. When it fails, the error contains the end of its output.
     pub async fn run(self, limit: Duration) -> Result<()> {
         let child = Child::spawn(self)?;
         let status = child.wait(limit).await?;
         if !status.success() {
-            // A tool that ends tells its reasons above its summary.
+            // Tools print the reason of a failure above their summary.
             bail!(
                 "{} failed ({status})\n{}",
                 child.spec.program().display(),
@@ -167,8 +167,8 @@ impl Spec {
 
     pub(super) fn command(&self) -> Command {
         let mut command = if let Some(setpriv) = setpriv() {
-            // The death signal has to be set between fork and exec. Doing that here would take unsafe code; setpriv
-            // does it and then becomes the program, with the same process id.
+            // The death signal must be set between fork and exec. That would need unsafe code here; setpriv does it and
+            // then becomes the program, with the same process id.
             let mut command = Command::new(setpriv);
             if let Some(Account { uid, gid }) = self.user {
                 command
@@ -183,7 +183,7 @@ impl Spec {
                 .arg(&self.program);
             command
         } else {
-            // Without it the child still ends when its `Child` is dropped, only not when we are killed.
+            // Without it the child still ends when its `Child` is dropped, but not when this process is killed.
             let mut command = Command::new(&self.program);
             if let Some(Account { uid, gid }) = self.user {
                 command.uid(uid).gid(gid);
@@ -197,7 +197,7 @@ impl Spec {
             }
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        // A process group of its own: Ctrl-C in a terminal reaches us alone, and we stop children in order.
+        // Its own process group: Ctrl-C in a terminal reaches only this process, which stops its children in order.
         command
             .process_group(0)
             .stdin(Stdio::null())
@@ -206,7 +206,7 @@ impl Spec {
     }
 }
 
-/// Where `setpriv` (util-linux) is, if it is there and knows `--pdeathsig` (that of busybox does not).
+/// The path of `setpriv` (util-linux), if it supports `--pdeathsig` (that of busybox does not).
 fn setpriv() -> Option<&'static Path> {
     static FOUND: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
         let path = find_program("setpriv")?;

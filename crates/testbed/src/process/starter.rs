@@ -9,8 +9,8 @@ use super::Spec;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A child's death signal comes when the *thread* that started it ends, and tests run on threads that end early. So all
-/// children are started from this one, which lives as long as the process.
+/// A child gets its death signal when the *thread* that started it ends, and tests run on threads that end early. So this
+/// thread, which lives as long as the process, starts all children.
 static STARTER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
     let (sender, jobs) = mpsc::channel::<Job>();
     std::thread::spawn(move || {

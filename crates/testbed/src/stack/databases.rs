@@ -1,4 +1,4 @@
-//! The database servers, and which user reaches what with which password.
+//! The database servers, their users and passwords.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::postgres::{Postgres, Settings};
 use crate::process::Spec;
 
-/// Owns the databases and may make roles, but is no superuser: what a careful administrator gives to migrations.
+/// Owns the databases and may create roles, but is no superuser: the rights that a careful administrator grants to migrations.
 const OWNER: &str = "arxiv_owner";
 const USERS: [&str; 5] = [
     "arxiv_rw",
@@ -23,20 +23,20 @@ const MAIN: &str = "arxiv";
 const SEQUENCE: &str = "arxiv_sequence";
 const MIGRATE_LIMIT: Duration = Duration::from_mins(2);
 
-/// A primary, its replica, and where asked for a second server with the `results` table.
+/// A primary, its replica, and optionally a second server with the `results` table.
 #[derive(Debug)]
 pub struct Databases {
-    /// The replica, which is what reads use.
+    /// The replica, which serves reads.
     pub replica: Postgres,
     /// The primary.
     pub primary: Postgres,
-    /// The server of the `results` table, where that is another one.
+    /// The separate server of the `results` table, if there is one.
     pub results: Option<Postgres>,
     passwords: BTreeMap<String, String>,
 }
 
 impl Databases {
-    /// Starts the servers with their data in `folder`: empty databases and their owner, which migrations go on from.
+    /// Starts the servers with their data in `folder`: empty databases and their owner, ready for migrations.
     pub async fn start(folder: &Path, fsync: bool, separate_results_server: bool) -> Result<Self> {
         let passwords = passwords(&folder.join("passwords.json"))?;
         let settings = |name: &str| Settings {
@@ -95,24 +95,24 @@ impl Databases {
         self.url(&self.primary, "arxiv_sequence", SEQUENCE)
     }
 
-    /// `arxiv_operator`, which has the ledger, on the primary.
+    /// `arxiv_operator`, the user of the ledger, on the primary.
     pub fn ledger_url(&self) -> String {
         self.url(&self.primary, "arxiv_operator", SEQUENCE)
     }
 
-    /// `arxiv_upstream`, which has the gate and the pages, on the primary.
+    /// `arxiv_upstream`, the user of the gate and the pages, on the primary.
     pub fn upstream_url(&self) -> String {
         self.url(&self.primary, "arxiv_upstream", SEQUENCE)
     }
 
-    /// `arxiv_rw` on the server of the `results` table, where that is another one.
+    /// `arxiv_rw` on the separate server of the `results` table, if there is one.
     pub fn results_rw_url(&self) -> Option<String> {
         self.results
             .as_ref()
             .map(|server| self.url(server, "arxiv_rw", MAIN))
     }
 
-    /// `arxiv_ro` on the server of the `results` table, where that is another one.
+    /// `arxiv_ro` on the separate server of the `results` table, if there is one.
     pub fn results_ro_url(&self) -> Option<String> {
         self.results
             .as_ref()
@@ -135,7 +135,7 @@ impl Databases {
     }
 
     pub(super) async fn stop(&self) -> Result<()> {
-        // A primary waits at its end for a replica that is still there, and hands over all it has written.
+        // A primary that stops first sends everything it has written to its running replica.
         self.primary.stop().await?;
         self.replica.stop().await?;
         if let Some(results) = &self.results {
@@ -149,7 +149,7 @@ impl Databases {
     }
 }
 
-/// Random ones, kept beside the data they belong to.
+/// Random passwords, stored next to the data they belong to.
 fn passwords(file: &Path) -> Result<BTreeMap<String, String>> {
     if file.exists() {
         return Ok(serde_json::from_str(&fs::read_to_string(file)?)?);
@@ -164,13 +164,13 @@ fn passwords(file: &Path) -> Result<BTreeMap<String, String>> {
     Ok(all)
 }
 
-/// Makes the owner and its empty databases, if they are not there yet.
+/// Creates the owner and its empty databases, if they do not exist yet.
 async fn prepare(server: &Postgres, databases: &[&str], password: &str) -> Result<()> {
     let mut connection = server.connect("postgres").await?;
-    let there: Vec<String> = sqlx::query_scalar("select datname::text from pg_database")
+    let existing: Vec<String> = sqlx::query_scalar("select datname::text from pg_database")
         .fetch_all(&mut connection)
         .await?;
-    if there.iter().any(|name| name == MAIN) {
+    if existing.iter().any(|name| name == MAIN) {
         return Ok(());
     }
     let owner = format!("create role {OWNER} login createrole password '{password}'");

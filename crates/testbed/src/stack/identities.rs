@@ -1,4 +1,4 @@
-//! Who the processes are to Kubernetes: service accounts with the rights that the chart gives.
+//! The Kubernetes identities of the processes: service accounts with the rights that the chart grants.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    pub(super) async fn make(plane: &ControlPlane, namespace: &str, options: &Options) -> Result<Self> {
+    pub(super) async fn create(plane: &ControlPlane, namespace: &str, options: &Options) -> Result<Self> {
         let operator = chart_rules("operator");
         let lease = chart_rules("operator-lease");
         let api_server = chart_rules("api-server");
@@ -25,7 +25,7 @@ impl Accounts {
                 .service_account(namespace, "arxiv-api-server", &access, true)
                 .await?;
         }
-        // Of one namespace, whatever is watched.
+        // In one namespace, whatever is watched.
         plane
             .service_account(namespace, "arxiv-operator", &lease, false)
             .await?;

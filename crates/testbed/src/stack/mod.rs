@@ -1,5 +1,5 @@
-//! The whole system as processes, each with an identity of its own: Postgres with its replica, the control plane, the
-//! stand-in arXiv, migrations, operators and API servers.
+//! The whole system as processes, each with its own identity: Postgres with its replica, the control plane, the fake arXiv,
+//! migrations, operators and API servers.
 
 mod binaries;
 mod databases;
@@ -22,44 +22,44 @@ use crate::FakeArxiv;
 use crate::control_plane::ControlPlane;
 use crate::temp_dir::{TempDir, create_passable};
 
-/// Start of all processes on a machine where others are busy too.
+/// The start of all processes on a busy machine.
 const READY_LIMIT: Duration = Duration::from_mins(1);
-/// A request in flight to arXiv is finished before a process ends.
+/// A process finishes its request to arXiv before it ends.
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 
-/// What is started. The default: one operator and one API server that serves everything, in a namespace of their own on
-/// the control plane that the tests of this process share, with no pause between requests to the stand-in arXiv.
+/// What is started. The default: one operator and one API server that serves all endpoints, in a new namespace of the control
+/// plane that the tests of this process share, with no pause between requests to the fake arXiv.
 #[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
+#[allow(clippy::struct_excessive_bools, reason = "independent options")]
 pub struct Options {
-    /// How many operators.
+    /// The number of operators.
     pub operators: usize,
     /// What each API server serves: `all`, `frontend`, `backend`, or a list of endpoints.
     pub api_servers: Vec<String>,
-    /// Least time between two requests to arXiv.
+    /// Minimum time between two requests to arXiv.
     pub min_interval: Duration,
-    /// Another arXiv than the stand-in, which is not started then.
+    /// Another arXiv. The fake arXiv is not started then.
     pub arxiv_url: Option<Url>,
-    /// The namespace; a fresh one unless given.
+    /// The namespace; a new one by default.
     pub namespace: Option<String>,
     /// Operators watch (and may watch) all namespaces: those of a control plane of their own, as on a shared one they would
     /// work on the objects of other tests.
     pub cluster_wide: bool,
-    /// A control plane of one's own: needed to kill it.
+    /// A control plane that no other test uses, so that it can be killed.
     pub own_control_plane: bool,
-    /// The `results` table is on a server of its own.
+    /// The `results` table is on a separate server.
     pub separate_results_server: bool,
-    /// Operators and API servers reach each database server over a proxy of their own ([`Service::proxy`]).
+    /// Each operator and API server has its own proxy to each server ([`Service::proxy`]).
     pub proxies: bool,
     /// Postgres flushes to disk as in production.
     pub fsync: bool,
-    /// Keeps all state here (with a control plane of its own) and goes on from what is there.
+    /// Keeps all state in this folder (with its own control plane), and continues with the state that it contains.
     pub folder: Option<PathBuf>,
-    /// Where the binaries are; beside the running program unless given.
+    /// The folder of the programs; near the running program by default.
     pub binaries: Option<PathBuf>,
-    /// Port of the first API server; a free one unless given.
+    /// Port of the first API server; a free one by default.
     pub api_port: Option<u16>,
-    /// Further environment variables of operators and API servers.
+    /// Further environment variables of the operators and API servers.
     pub environment: Vec<(String, String)>,
 }
 
@@ -74,7 +74,7 @@ impl Options {
         }
     }
 
-    /// Whether the API servers ask Kubernetes who calls (`ACCESS`).
+    /// Whether the API servers authenticate callers by Kubernetes (`ACCESS`).
     fn checks_access(&self) -> bool {
         let mut access = self.environment.iter().filter(|(name, _)| name == "ACCESS");
         access.any(|(_, value)| value != "off")
@@ -102,10 +102,10 @@ impl Default for Options {
     }
 }
 
-/// The running system. Dropping it ends everything at once (but for a shared control plane).
+/// The running system. Dropping it ends everything at once, except a shared control plane.
 #[derive(Debug)]
 pub struct Stack {
-    // Fields are dropped in this order: what depends on others first.
+    // Fields are dropped in this order: dependents first.
     /// The operators.
     pub operators: Vec<Service>,
     /// The API servers.
@@ -137,7 +137,7 @@ impl Stack {
         let folder = match (&options.folder, &temp_dir) {
             (Some(folder), _) => folder.clone(),
             (None, Some(temp_dir)) => temp_dir.path().to_owned(),
-            (None, None) => unreachable!("one of them is there"),
+            (None, None) => unreachable!("one of them exists"),
         };
         fs::create_dir_all(&folder)?;
         for part in ["", "logs"] {
@@ -163,7 +163,7 @@ impl Stack {
         let arxiv_url = match (&options.arxiv_url, &arxiv) {
             (Some(url), _) => url.clone(),
             (None, Some(fake_arxiv)) => fake_arxiv.url(),
-            (None, None) => unreachable!("one of them is there"),
+            (None, None) => unreachable!("one of them exists"),
         };
         let accounts = identities::Accounts::make(control_plane.get(), &namespace, &options).await?;
         let launcher = services::Launcher {
@@ -193,7 +193,7 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Waits until every operator and API server says that it is ready.
+    /// Waits until every operator and API server reports that it is ready.
     pub async fn ready(&self) -> Result<()> {
         for service in self.services() {
             service.ready(READY_LIMIT).await?;
@@ -206,7 +206,7 @@ impl Stack {
         Ok(self.api_servers.first().context("there is no API server")?.url())
     }
 
-    /// The stand-in arXiv, where it is used.
+    /// The fake arXiv, if it is used.
     pub fn arxiv(&self) -> Result<&FakeArxiv> {
         self.arxiv.as_ref().context("another arXiv is used")
     }
@@ -226,12 +226,12 @@ impl Stack {
         &self.namespace
     }
 
-    /// Where state and logs are.
+    /// The folder of state and logs.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Ends everything in an orderly way, what depends on others first.
+    /// Ends everything in an orderly way, dependents first.
     pub async fn stop(&self) -> Result<()> {
         let ends = self
             .services()

@@ -1,4 +1,4 @@
-//! Operators and API servers: what each is started with, and when it is ready.
+//! Operators and API servers: their settings, and when they are ready.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,14 +20,14 @@ use crate::process::{Child, Spec};
 use crate::temp_dir::write_private;
 use crate::wait;
 
-/// A server, as a service reaches it.
+/// A server that a service connects to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
     /// The primary.
     Primary,
     /// Its replica.
     Replica,
-    /// That of the `results` table, where it is another one.
+    /// The separate server of the `results` table.
     Results,
     /// The Kubernetes API server.
     Kubernetes,
@@ -48,7 +48,7 @@ impl Service {
         &self.name
     }
 
-    /// Its proxy on the way to a server, where there is one.
+    /// Its proxy to a server, if there is one.
     pub fn proxy(&self, server: Server) -> Option<&Proxy> {
         let mut proxies = self.proxies.0.iter();
         proxies.find(|(to, ..)| *to == server).map(|(.., proxy)| proxy)
@@ -66,13 +66,13 @@ impl Service {
         url
     }
 
-    /// Kills it and starts it again on the same port; does not wait until it is ready.
+    /// Kills it and restarts it on the same port. Does not wait until it is ready.
     pub fn kill9_and_start(&self) -> Result<()> {
         self.child.kill9();
         self.child.start_again()
     }
 
-    /// Waits until it says that it is ready, and lacks nothing but a replica at most.
+    /// Waits until it reports that it is ready, and that at most a replica is unavailable.
     pub async fn ready(&self, limit: Duration) -> Result<()> {
         let url = self.url().join("/readyz")?;
         let mut last = String::from("no answer");
@@ -82,21 +82,21 @@ impl Service {
                 return Ok(None);
             };
             last = format!("{status}: {body}");
-            Ok((status == 200 && lacks_a_replica_at_most(&body)).then_some(()))
+            Ok((status == 200 && lacks_at_most_a_replica(&body)).then_some(()))
         })
         .await;
-        outcome.with_context(|| format!("{}\nlast answer of {url}: {last}", self.child.log_tail()))
+        outcome.with_context(|| format!("{}\nlast response of {url}: {last}", self.child.log_tail()))
     }
 }
 
-/// What a process had once it may do without, and be ready; its replica it always may.
-fn lacks_a_replica_at_most(readyz: &str) -> bool {
-    let told = serde_json::from_str::<serde_json::Value>(readyz).unwrap_or_default();
-    let reasons = told["reasons"].as_object();
+/// A process stays ready when it loses a dependency that it once had. A replica is always optional.
+fn lacks_at_most_a_replica(readyz: &str) -> bool {
+    let report = serde_json::from_str::<serde_json::Value>(readyz).unwrap_or_default();
+    let reasons = report["reasons"].as_object();
     reasons.is_some_and(|reasons| reasons.keys().all(|need| need.ends_with("_ro")))
 }
 
-/// The proxies of one service, each with the port that it leads to.
+/// The proxies of one service, each with its server's port.
 #[derive(Debug, Default)]
 struct Proxies(Vec<(Server, u16, Proxy)>);
 
@@ -119,7 +119,7 @@ impl Proxies {
         Ok(Self(proxies))
     }
 
-    /// The kubeconfig file by way of the proxy that leads there: a copy of it in `folder` for the service of this name.
+    /// Writes a copy of a kubeconfig file into `folder` that uses the service's proxy to Kubernetes.
     fn kubeconfig_through(
         &self,
         file: &Path,
@@ -135,7 +135,7 @@ impl Proxies {
         Ok(copy)
     }
 
-    /// The URL by way of the proxy that leads there.
+    /// The URL with the port of the proxy to its server.
     fn route_through(&self, url: String) -> Result<String> {
         let port = Url::parse(&url)?.port();
         match self.0.iter().find(|(_, target, _)| Some(*target) == port) {
@@ -145,7 +145,7 @@ impl Proxies {
     }
 }
 
-/// Everything that services are started from.
+/// Starts the operators and API servers.
 pub(super) struct Launcher<'a> {
     pub(super) options: &'a Options,
     pub(super) binaries: &'a Binaries,
@@ -229,7 +229,7 @@ impl Launcher<'_> {
             proxies,
             |proxies, mut spec| {
                 spec = spec.env("SERVE", serve);
-                // As the existing service comes.
+                // The default of the existing service.
                 spec = spec.env("TIMEZONE_OFFSET", "2");
                 let credentials = credentials(serve);
                 if credentials.kubernetes || self.options.checks_access() {
@@ -284,7 +284,7 @@ impl Launcher<'_> {
             .env("LISTEN", format!("127.0.0.1:{}", port.number()))
             .env("LOG_LEVEL", "INFO")
             .env("ARXIV_API_URL", self.arxiv_url.as_str())
-            // By it the stand-in's record tells who asked.
+            // The fake arXiv's record identifies the sender by it.
             .env("ARXIV_CONTACT", format!("{name}@localhost"))
             .env(
                 "MIN_INTERVAL_MS",
@@ -306,12 +306,9 @@ impl Launcher<'_> {
     }
 }
 
-/// What a process gets for what it serves, and nothing else.
+/// The credentials that a process needs for its endpoints, and no others.
 #[derive(Debug, PartialEq, Eq)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "each is one credential, given or not"
-)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one credential")]
 struct Credentials {
     kubernetes: bool,
     ro: bool,
@@ -345,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_gets_the_credentials_of_what_it_serves() {
+    fn process_gets_only_credentials_of_its_endpoints() {
         let given = |serve| {
             let Credentials {
                 kubernetes,

@@ -1,33 +1,32 @@
-//! Starting operators and API servers again when they die, as the kubelet does; and telling of servers that died, which
-//! are left to whoever ended them.
+//! Restarting operators and API servers that end, as the kubelet does, and reporting servers that end, which are not restarted.
 
 use std::time::{Duration, Instant};
 
 use super::{Plane, Stack};
 use crate::process::Child;
 
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Who lived this long is started again at once.
-const LIVED_WELL: Duration = Duration::from_secs(10);
-/// Who dies early waits longer each time, up to this.
+const CHECK_EVERY: Duration = Duration::from_millis(100);
+/// A process that ran this long is restarted at once.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+/// A process that ends early is restarted after a growing pause, up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 impl Stack {
-    /// Looks after them until the future is dropped; `tell` gets a line for each thing done.
-    pub async fn supervise(&self, tell: impl Fn(&str)) {
+    /// Restarts them until the future is dropped. `log` gets a line for each event.
+    pub async fn supervise(&self, log: impl Fn(&str)) {
         let mut watched: Vec<_> = self
             .services()
             .map(|service| (service, Instant::now(), Duration::ZERO))
             .collect();
-        let mut left_alone = self.servers();
+        let mut servers = self.servers();
         loop {
-            // To ask how it ended also takes its pid out of the system's table: as a zombie it would pass for running, and
-            // its data folder for one in use.
-            left_alone.retain(|(name, child)| match child.ended() {
+            // Reading the exit status also removes the process from the system's table: a zombie would count as running, and
+            // its data folder as in use.
+            servers.retain(|(name, child)| match child.ended() {
                 None => true,
                 Some(status) => {
-                    tell(&format!(
-                        "{name} (pid {}) ended: {status}; it is not started again",
+                    log(&format!(
+                        "{name} (pid {}) ended: {status}; it is not restarted",
                         child.pid()
                     ));
                     false
@@ -37,7 +36,7 @@ impl Stack {
                 let Some(status) = service.child().ended() else {
                     continue;
                 };
-                if since.elapsed() > LIVED_WELL {
+                if since.elapsed() > STABLE_AFTER {
                     *pause = Duration::ZERO;
                 }
                 if since.elapsed() < *pause {
@@ -45,17 +44,17 @@ impl Stack {
                 }
                 let pid = service.child().pid();
                 match service.child().start_again() {
-                    Ok(()) => tell(&format!(
-                        "{} (pid {pid}) ended: {status}; started again as pid {}",
+                    Ok(()) => log(&format!(
+                        "{} (pid {pid}) ended: {status}; restarted as pid {}",
                         service.name(),
                         service.child().pid()
                     )),
-                    Err(error) => tell(&format!("{} cannot be started again: {error:#}", service.name())),
+                    Err(error) => log(&format!("{} cannot be restarted: {error:#}", service.name())),
                 }
                 *since = Instant::now();
                 *pause = (*pause * 2).clamp(Duration::from_millis(500), LONGEST_PAUSE);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_EVERY).await;
         }
     }
 

@@ -1,4 +1,4 @@
-//! Tools that are made or installed once on a machine: by one process, while the others wait.
+//! The cache of tools that are built or installed once per machine: by one process, while others wait.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::temp_dir;
 /// Downloads and unpacking of Debian packages.
 const APT_LIMIT: Duration = Duration::from_mins(10);
 
-/// A folder of the cache for just these contents.
+/// The folder in the cache for exactly these contents.
 pub(crate) fn folder(name: &str, contents: &[&str]) -> Result<PathBuf> {
     let mut hash = Sha256::new();
     for content in contents {
@@ -28,27 +28,27 @@ pub(crate) fn folder(name: &str, contents: &[&str]) -> Result<PathBuf> {
     Ok(temp_dir::cache()?.join(format!("{name}-{start:012x}")))
 }
 
-/// Makes what is not there yet.
-pub(crate) fn make(
+/// Builds what does not exist yet.
+pub(crate) fn build_once(
     folder: &Path,
     what: &str,
-    is_there: impl Fn() -> bool,
-    make: impl FnOnce() -> Result<()>,
+    exists: impl Fn() -> bool,
+    build: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    if is_there() {
+    if exists() {
         return Ok(());
     }
     let lock_path = folder.with_extension("lock");
     let _lock = if let Some(lock) = temp_dir::try_lock(&lock_path)? {
         lock
     } else {
-        let waiting = format!("waiting for another process that makes {what}");
+        let waiting = format!("waiting for another process that builds {what}");
         progress::with_heartbeat(&waiting, || temp_dir::lock(&lock_path))?
     };
-    if is_there() { Ok(()) } else { make() }
+    if exists() { Ok(()) } else { build() }
 }
 
-/// Runs a command to its end, whether or not the caller is on a runtime: on a thread that is not.
+/// Runs a command to its end on a new thread, so that it works inside and outside of a runtime.
 pub(crate) fn run(what: &str, spec: Spec, limit: Duration) -> Result<()> {
     let work = move || -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -62,15 +62,15 @@ pub(crate) fn run(what: &str, spec: Spec, limit: Duration) -> Result<()> {
     })
 }
 
-/// Whether Debian packages can be installed without asking.
+/// Whether Debian packages can be installed without asking the user.
 pub(crate) fn can_apt() -> bool {
     rustix::process::geteuid().is_root() && Path::new("/etc/debian_version").exists()
 }
 
 /// Installs Debian packages.
-pub(crate) fn apt(packages: &[&str], takes: &str) -> Result<()> {
+pub(crate) fn apt(packages: &[&str], time: &str) -> Result<()> {
     let named = packages.join(" ");
-    progress::print(&format!("missing: apt-get install {named} (once, {takes})"));
+    progress::print(&format!("missing: apt-get install {named} (once, {time})"));
     let limit = APT_LIMIT.as_secs().to_string();
     let apt = |args: &[&str]| {
         let mut command = Command::new("timeout");
@@ -84,8 +84,8 @@ pub(crate) fn apt(packages: &[&str], takes: &str) -> Result<()> {
     let install = ["install", "-y", "-q", "--no-install-recommends"];
     let output = apt(&[&install[..], packages].concat())?;
     if !output.status.success() {
-        let told = String::from_utf8_lossy(&output.stderr);
-        bail!("apt-get install {named} failed\n{told}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        bail!("apt-get install {named} failed\n{message}");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Files out of pinned Go modules: fetched once, kept in the cache.
+//! Files of pinned Go modules: fetched once, kept in the cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::{build_cache, progress};
 /// A file of a Go module.
 #[derive(Clone, Copy, Debug)]
 pub struct GoFile {
-    /// What it is, for people and as the name of its folder in the cache.
+    /// Its name in messages, and the name of its folder in the cache.
     pub name: &'static str,
     /// The module.
     pub module: &'static str,
@@ -26,14 +26,14 @@ pub struct GoFile {
 }
 
 impl GoFile {
-    /// The file, which is fetched with its module if need be. Blocks.
+    /// The file, which is fetched with its module if necessary. Blocks.
     pub fn ready(&self) -> Result<PathBuf> {
         let folder = build_cache::folder(self.name, &[self.module, self.version, self.sum, self.path])?;
         let name = Path::new(self.path)
             .file_name()
             .context("a path without a file name")?;
         let file = folder.join(name);
-        build_cache::make(
+        build_cache::build_once(
             &folder,
             self.name,
             || file.is_file(),
@@ -45,7 +45,7 @@ impl GoFile {
     fn fetch(&self, folder: &Path, file: &Path) -> Result<()> {
         let pinned = format!("{}@{}", self.module, self.version);
         let mut command = Command::new(go(self.name)?);
-        // Outside of any module, and where modules come from is the developer's to say.
+        // Outside of any module. The developer's environment names the module proxy.
         let command = command
             .current_dir(folder.parent().context("a cache without a folder")?)
             .args(["mod", "download", "-json", &pinned])
@@ -59,16 +59,16 @@ impl GoFile {
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
-        let told: Value = serde_json::from_slice(&output.stdout)?;
+        let module: Value = serde_json::from_slice(&output.stdout)?;
         ensure!(
-            told["Sum"] == self.sum,
-            "{pinned} is not what it was: {}",
-            told["Sum"]
+            module["Sum"] == self.sum,
+            "{pinned} has another checksum: {}",
+            module["Sum"]
         );
-        let module = told["Dir"].as_str().context("a module without a folder")?;
+        let source = module["Dir"].as_str().context("a module without a folder")?;
         fs::create_dir_all(folder)?;
         let unfinished = file.with_extension("unfinished");
-        let from = Path::new(module).join(self.path);
+        let from = Path::new(source).join(self.path);
         fs::write(
             &unfinished,
             fs::read(&from).with_context(|| from.display().to_string())?,

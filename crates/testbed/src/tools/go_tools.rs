@@ -1,4 +1,4 @@
-//! Programs built from pinned Go modules: once, into the cache, by one process while the others wait.
+//! Programs built from pinned Go modules: once, into the cache, by one process while others wait.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,37 +9,37 @@ use anyhow::{Context, Result};
 use super::{build_cache, progress};
 use crate::process::{Spec, find_program};
 
-/// On a slow machine with others at work.
+/// On a slow and busy machine.
 const BUILD_LIMIT: Duration = Duration::from_hours(1);
 
 /// A Go module whose `tool` lines name the programs.
 #[derive(Clone, Copy, Debug)]
 pub struct GoTools {
-    /// What it is, for people and as the name of its folder in the cache.
+    /// Its name in messages, and the name of its folder in the cache.
     pub name: &'static str,
-    /// How long the build takes, for people.
-    pub takes: &'static str,
+    /// How long the build takes, in words.
+    pub build_time: &'static str,
     /// The module's go.mod.
     pub go_mod: &'static str,
     /// The module's go.sum.
     pub go_sum: &'static str,
-    /// The module's own main.go, where one of the programs is its own (then a `tool` line names the module itself).
+    /// The module's own main.go, if it has a program of its own (then a `tool` line names the module itself).
     pub main_go: &'static str,
-    /// Flags for Go's linker beside `-s -w`.
+    /// Flags for Go's linker in addition to `-s -w`.
     pub link_flags: &'static str,
-    /// Whether there is C in them (a C compiler is needed then).
+    /// Whether they contain C code (which needs a C compiler).
     pub cgo: bool,
     /// Build tags.
     pub tags: &'static str,
-    /// The programs: Go's name for each (the last part of its package's path) and the name that it gets.
+    /// The programs: Go's name for each (the last part of its package's path) and its name in the cache.
     pub programs: &'static [(&'static str, &'static str)],
 }
 
 impl GoTools {
-    /// Nothing out of the ordinary; what a module is called and holds is to be said.
+    /// Usual settings. Name, module and programs must be set.
     pub const DEFAULT: Self = Self {
         name: "",
-        takes: "",
+        build_time: "",
         go_mod: "",
         go_sum: "",
         main_go: "",
@@ -49,10 +49,10 @@ impl GoTools {
         programs: &[],
     };
 
-    /// The folder with the programs, which are built if need be. Blocks.
+    /// The folder with the programs, which are built if necessary. Blocks.
     pub fn ready(&self) -> Result<PathBuf> {
         let folder = self.cached()?;
-        build_cache::make(
+        build_cache::build_once(
             &folder,
             self.name,
             || self.inside(&folder),
@@ -66,7 +66,7 @@ impl GoTools {
         self.programs.iter().all(|(_, name)| folder.join(name).is_file())
     }
 
-    /// Where the programs of just this module, built just so, are kept.
+    /// The cache folder of this module with these settings.
     fn cached(&self) -> Result<PathBuf> {
         build_cache::folder(
             self.name,
@@ -78,7 +78,7 @@ impl GoTools {
         let go = go(self.name)?;
         progress::print(&format!(
             "building {} (once, {} on two cores)",
-            self.name, self.takes
+            self.name, self.build_time
         ));
         let unfinished = folder.with_extension("unfinished");
         if unfinished.exists() {
@@ -93,7 +93,7 @@ impl GoTools {
             fs::write(module.join("main.go"), self.main_go)?;
         }
         let spec = Spec::new(go, unfinished.join("build.log"))
-            // Where modules come from and what proxy is needed is the developer's to say.
+            // The developer's environment names the module proxy and the HTTP proxy.
             .envs(std::env::vars_os())
             .arg("-C")
             .arg(module.as_os_str())
@@ -116,17 +116,17 @@ impl GoTools {
         }
         fs::rename(&bin, folder)?;
         fs::remove_dir_all(&unfinished)?;
-        progress::print(&format!("built {}; kept in {}", self.name, folder.display()));
+        progress::print(&format!("built {}; cached in {}", self.name, folder.display()));
         Ok(())
     }
 }
 
-/// Go itself, which `what` is made with.
+/// The Go compiler, for building `what`.
 pub(crate) fn go(what: &str) -> Result<PathBuf> {
     find_program("go")
         .or_else(|| Some("/usr/local/go/bin/go".into()).filter(|go: &PathBuf| go.is_file()))
         .with_context(|| {
-            format!("{what} is made from Go modules, and Go is not installed (https://go.dev/doc/install)")
+            format!("{what} is built from Go modules, and Go is not installed (https://go.dev/doc/install)")
         })
 }
 
@@ -136,10 +136,10 @@ mod tests {
     use crate::temp_dir;
 
     #[test]
-    fn a_folder_counts_only_when_it_is_complete() {
+    fn folder_is_used_only_when_complete() {
         let tools = GoTools {
             name: "tools",
-            takes: "no time",
+            build_time: "no time",
             go_mod: "",
             go_sum: "",
             main_go: "",

@@ -13,19 +13,19 @@ use crate::process::{Spec, find_program};
 /// Downloads of some dozens of packages on a slow line.
 const INSTALL_LIMIT: Duration = Duration::from_mins(10);
 
-/// Path of one of these programs; Debian's package is installed when none is there and that can be done without asking
-/// (root on Debian). Blocks.
-pub fn program(names: &[&str], packages: &[&str], takes: &str) -> Result<PathBuf> {
+/// Path of one of these programs. When none exists, the Debian packages are installed, if that needs no question (root on
+/// Debian). `time` says how long that takes. Blocks.
+pub fn program(names: &[&str], packages: &[&str], time: &str) -> Result<PathBuf> {
     static INSTALLING: Mutex<()> = Mutex::new(());
-    let look = || names.iter().find_map(|name| find_program(name));
-    if let Some(path) = look() {
+    let find = || names.iter().find_map(|name| find_program(name));
+    if let Some(path) = find() {
         return Ok(path);
     }
     let _one_at_a_time = INSTALLING.lock();
-    if look().is_none() && build_cache::can_apt() {
-        build_cache::apt(packages, takes)?;
+    if find().is_none() && build_cache::can_apt() {
+        build_cache::apt(packages, time)?;
     }
-    match look() {
+    match find() {
         Some(path) => Ok(path),
         None => bail!(
             "none of {} is on PATH; install one, for example with `sudo apt-get install {}`",
@@ -35,20 +35,19 @@ pub fn program(names: &[&str], packages: &[&str], takes: &str) -> Result<PathBuf
     }
 }
 
-/// Installs those of Debian's packages whose file (the first of each pair) is not there, as far as that can be done without
-/// asking. Blocks.
-pub fn debian(wanted: &[(&str, &str)], takes: &str) -> Result<()> {
+/// Installs the Debian packages whose file (the first of each pair) does not exist, if that needs no question. Blocks.
+pub fn debian(required: &[(&str, &str)], time: &str) -> Result<()> {
     let missing = || -> Vec<&str> {
-        let lacking = wanted.iter().filter(|(file, _)| !Path::new(file).exists());
+        let lacking = required.iter().filter(|(file, _)| !Path::new(file).exists());
         lacking.map(|(_, package)| *package).collect()
     };
     let packages = missing();
     if !packages.is_empty() && build_cache::can_apt() {
-        build_cache::apt(&packages, takes)?;
+        build_cache::apt(&packages, time)?;
     }
     let missing = missing();
     if !missing.is_empty() {
-        bail!("what Debian's packages {} hold is needed", missing.join(" "));
+        bail!("files of the Debian packages {} are missing", missing.join(" "));
     }
     Ok(())
 }
@@ -64,7 +63,7 @@ pub fn node() -> Result<PathBuf> {
     program(&["node"], &["nodejs", "npm"], "about a minute")
 }
 
-/// The folder `node_modules` of a package.json with its lock. Blocks.
+/// The folder `node_modules` of a package.json and its lock file. Blocks.
 pub fn node_modules(name: &str, package: &str, lock: &str) -> Result<PathBuf> {
     node()?;
     let npm = program(&["npm"], &["npm"], "about a minute")?;
@@ -76,7 +75,7 @@ pub fn node_modules(name: &str, package: &str, lock: &str) -> Result<PathBuf> {
             .envs(std::env::vars_os())
             .arg("--prefix")
             .arg(unfinished.as_os_str())
-            // No package needs its install script; the files are all that is used.
+            // No install script is needed: only the files are used.
             .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
         build_cache::run(&format!("npm ci for {name}"), spec, INSTALL_LIMIT)
     };
@@ -91,7 +90,7 @@ pub fn python(name: &str, requirements: &str) -> Result<PathBuf> {
     let install = |unfinished: &Path, log: &Path| {
         let file = unfinished.join("requirements.txt");
         fs::write(&file, requirements)?;
-        // Programs in it name its place, so it is made where it stays.
+        // Its programs contain its path, so it is created at its final place.
         let venv = || {
             Spec::new(&python, log)
                 .envs(std::env::vars_os())
@@ -128,9 +127,9 @@ fn venv_of(folder: &Path) -> PathBuf {
     folder.with_extension("venv")
 }
 
-/// Installs into a folder beside, which takes the folder's name when all is there.
+/// Installs into a temporary folder, which is renamed when it is complete.
 fn installed(folder: &Path, name: &str, install: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<()> {
-    build_cache::make(
+    build_cache::build_once(
         folder,
         name,
         || folder.is_dir(),

@@ -1,17 +1,17 @@
-//! Progress of first-use steps, on stderr: standard output belongs to the caller.
+//! Progress of steps that run once per machine, on standard error: standard output belongs to the caller.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// How often a long step says that it is still at work.
+/// How often a long step reports that it is still running.
 const EVERY: Duration = Duration::from_secs(15);
 
-/// Writes one line. A closed stderr is no reason to fail.
+/// Prints one line. A closed standard error is no error.
 pub fn print(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "testbed: {line}");
 }
 
-/// Runs `step`, which blocks, and tells every 15 seconds how long it has been running.
+/// Runs `step`, which blocks, and prints every 15 seconds how long it has been running.
 pub fn with_heartbeat<T: Send>(what: &str, step: impl FnOnce() -> T + Send) -> T {
     let started = Instant::now();
     let (done, waiting) = std::sync::mpsc::channel::<()>();

@@ -1,4 +1,4 @@
-//! What would do harm, tried.
+//! Attempts of harmful requests.
 
 use kube::Client;
 use serde_json::json;
@@ -7,7 +7,7 @@ use testbed::control_plane::{chart_rules, client};
 
 use crate::GROUP;
 
-/// A request that would do harm: account, method, path (`{own}` and `{other}` are namespaces), body.
+/// A harmful request: account, method, path (`{own}` and `{other}` are namespaces), body.
 type Attempt = (&'static str, &'static str, String, serde_json::Value);
 
 fn query(namespace: &str, rest: &str) -> String {
@@ -19,8 +19,8 @@ fn new_query() -> serde_json::Value {
         "metadata": {"name": "mine"}, "spec": {"author": "knuth"}})
 }
 
-/// What would do harm whoever did it.
-fn forbidden_to_everybody() -> Vec<Attempt> {
+/// Requests that no account may send.
+fn forbidden_for_all() -> Vec<Attempt> {
     let admin_role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
         "metadata": {"name": "mine"}, "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]});
     let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
@@ -83,8 +83,8 @@ fn forbidden_to_everybody() -> Vec<Attempt> {
     forbidden
 }
 
-/// What others may do.
-fn forbidden_to_some() -> Vec<Attempt> {
+/// Requests that only other accounts may send.
+fn forbidden_for_some() -> Vec<Attempt> {
     let succeeded = json!({"status": {"phase": "Succeeded", "queryId": 1}});
     let mut forbidden = Vec::new();
     let patch = json!({"spec": {"suspend": true}});
@@ -136,7 +136,7 @@ fn forbidden_to_some() -> Vec<Attempt> {
 }
 
 #[tokio::test]
-async fn what_would_do_harm_is_refused_when_it_is_tried() {
+async fn harmful_request_is_refused() {
     let plane = ControlPlane::shared().await.unwrap();
     let (own, other) = (plane.namespace().await.unwrap(), plane.namespace().await.unwrap());
     let admin = plane.client().await.unwrap();
@@ -156,9 +156,9 @@ async fn what_would_do_harm_is_refused_when_it_is_tried() {
             plane.service_account(&own, account, &lease, false).await.unwrap();
         }
         let limited = client(&kubeconfig).await.unwrap();
-        for (_, method, path, body) in forbidden_to_everybody()
+        for (_, method, path, body) in forbidden_for_all()
             .into_iter()
-            .chain(forbidden_to_some())
+            .chain(forbidden_for_some())
             .filter(|(who, ..)| *who == account)
         {
             let path = path.replace("{own}", &own).replace("{other}", &other);
@@ -176,7 +176,7 @@ async fn what_would_do_harm_is_refused_when_it_is_tried() {
     }
 }
 
-/// The status of the answer to a request as it is.
+/// The status of the response to a raw request.
 async fn status(
     client: &Client,
     method: &str,

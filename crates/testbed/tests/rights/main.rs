@@ -1,4 +1,4 @@
-//! The rules in the chart's `rbac` folder give what is listed here, and nothing else of all that Kubernetes has.
+//! The rules in the chart's `rbac` folder grant exactly the listed rights, out of everything that Kubernetes serves.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 mod attempts;

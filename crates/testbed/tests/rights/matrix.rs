@@ -1,4 +1,4 @@
-//! Every verb on everything, asked of Kubernetes.
+//! Every verb on every resource, as Kubernetes' authorizer decides.
 
 use std::collections::BTreeSet;
 
@@ -13,17 +13,17 @@ use testbed::control_plane::chart_rules;
 
 use crate::GROUP;
 
-/// Kubernetes answers no faster with more.
+/// More parallel requests are not faster.
 const AT_ONCE: usize = 16;
 
 /// Group, resource, name (any if empty), verbs.
 type Allowed = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
-/// Who is tried, by the name of the file of rules; whether these hold in all namespaces; and all that may be done.
+/// The account, by the name of its rules file; whether its rules apply in all namespaces; and all its rights.
 const ACCOUNTS: [(&str, bool, &[Allowed]); 7] = [
     ("operator", false, OPERATOR),
     ("operator", true, OPERATOR),
-    // Beside either of these, in one namespace in any case.
+    // In addition to either of these, always in one namespace.
     (
         "operator-lease",
         false,
@@ -47,7 +47,7 @@ const ACCOUNTS: [(&str, bool, &[Allowed]); 7] = [
             &["create", "get", "list", "watch", "delete"],
         )],
     ),
-    // For the API server, where callers have to say who they are.
+    // For the API server, if callers must authenticate.
     (
         "access",
         true,
@@ -77,7 +77,7 @@ const OPERATOR: &[Allowed] = &[
     (GROUP, "arxivqueries/status", "", &["patch"]),
     ("events.k8s.io", "events", "", &["create", "patch"]),
 ];
-/// What Kubernetes itself lets every `ServiceAccount` do, in every namespace: ask about oneself, and know whom to trust.
+/// The rights that Kubernetes grants every `ServiceAccount` in every namespace: reviews of its own rights, and trust bundles.
 const EVERYBODY: &[Allowed] = &[
     (
         "authorization.k8s.io",
@@ -105,7 +105,7 @@ const VERBS: [&str; 8] = [
     "delete",
     "deletecollection",
 ];
-/// Verbs that only some resources know.
+/// Verbs of some resources only.
 const SPECIAL_VERBS: [(&str, &str, &[&str]); 9] = [
     ("rbac.authorization.k8s.io", "roles", &["bind", "escalate"]),
     ("rbac.authorization.k8s.io", "clusterroles", &["bind", "escalate"]),
@@ -127,7 +127,7 @@ const PATHS: [&str; 7] = [
     "/statusz",
 ];
 
-/// One thing that may be asked for.
+/// One possible right.
 #[derive(Clone, Debug)]
 struct Act {
     group: String,
@@ -145,7 +145,7 @@ impl Act {
     }
 }
 
-/// Every verb on everything that this Kubernetes serves.
+/// Every verb on every resource that this Kubernetes serves.
 async fn acts(client: &Client) -> Vec<Act> {
     let mut resources = BTreeSet::new();
     let core = client.list_core_api_resources("v1").await.unwrap();
@@ -197,7 +197,7 @@ async fn acts(client: &Client) -> Vec<Act> {
     acts
 }
 
-/// Asks Kubernetes whether the account may do it.
+/// Whether the account has the right, by a `SubjectAccessReview`.
 async fn may(client: &Client, user: &str, namespace: &str, spec: SubjectAccessReviewSpec) -> bool {
     let review = SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
@@ -217,7 +217,7 @@ async fn may(client: &Client, user: &str, namespace: &str, spec: SubjectAccessRe
 }
 
 #[tokio::test]
-async fn everything_that_is_not_listed_is_refused() {
+async fn unlisted_verb_is_refused_on_every_resource() {
     let plane = ControlPlane::shared().await.unwrap();
     let admin = plane.client().await.unwrap();
     let acts = acts(&admin).await;

@@ -32,7 +32,7 @@ impl Pair {
         let primary = Server::migrated().await;
         let replica = primary.postgres.replica().await.unwrap();
         if confirmed {
-            replica.confirms_commits_of(&primary.postgres).await.unwrap();
+            replica.confirm_commits_of(&primary.postgres).await.unwrap();
         } else {
             replica.wait_replayed(&primary.postgres).await.unwrap();
         }
