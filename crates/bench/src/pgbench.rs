@@ -37,7 +37,7 @@ pub(crate) async fn run(
         .env("PGPASSWORD", url.password().unwrap_or_default())
         .kill_on_drop(true);
     let output = command.output().await.context("pgbench cannot be run")?;
-    let output = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         bail!(
             "pgbench for {}: {}",
@@ -45,7 +45,7 @@ pub(crate) async fn run(
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    rate(&output).with_context(|| format!("pgbench printed no rate:\n{output}"))
+    rate(&text).with_context(|| format!("pgbench printed no rate:\n{text}"))
 }
 
 fn rate(output: &str) -> Option<f64> {
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn rate_excludes_connection_time() {
         let output = "latency average = 4.9 ms\ninitial connection time = 93.1 ms\ntps = 12998.5 (without initial connection time)\n";
-        assert_eq!(rate(told), Some(12998.5));
+        assert_eq!(rate(output), Some(12998.5));
         assert_eq!(rate("pgbench: error"), None);
     }
 }

@@ -65,7 +65,7 @@ pub(super) async fn modes(env: &Environment) -> Result<String> {
 
     let mut connection = PgConnection::connect(&env.databases.admin_url()).await?;
     for number in &written {
-        endpoints::stands(&mut connection, *number).await?;
+        endpoints::check_written(&mut connection, *number).await?;
     }
     env.release(FIXED).await?;
     Ok(format!(

@@ -80,7 +80,7 @@ pub(super) async fn under_load(env: &Environment) -> Result<String> {
         numbers.len() - of_objects
     );
     for number in &written.complete {
-        endpoints::stands(&mut connection, *number).await?;
+        endpoints::check_written(&mut connection, *number).await?;
     }
     Ok(format!(
         "every pod replaced twice; reads: {} requests, 0 failed; GET /arxiv: {} requests, {} answered 202, 0 failed; /get-sequence, /write-results, /write-queries: \

@@ -165,7 +165,7 @@ impl Stack {
             (None, Some(fake_arxiv)) => fake_arxiv.url(),
             (None, None) => unreachable!("one of them exists"),
         };
-        let accounts = identities::Accounts::make(control_plane.get(), &namespace, &options).await?;
+        let accounts = identities::Accounts::create(control_plane.get(), &namespace, &options).await?;
         let launcher = services::Launcher {
             options: &options,
             binaries: &binaries,
