@@ -30,7 +30,8 @@ use crate::{
 
 /// The name of this process in the databases' session lists.
 const APPLICATION: &str = "arxiv-operator";
-/// Connections for `queries` and `results`: more than half of the default concurrency rarely needs one at once.
+/// Connections for `queries` and `results`: more than half of the default concurrency rarely needs one at
+/// once.
 const RECORD_CONNECTIONS: u32 = 10;
 /// Connections for the ledger and for the pages: each query sends one short statement.
 const OTHER_CONNECTIONS: u32 = 4;
@@ -72,8 +73,8 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
 
     let election = args.leader_election.then(|| {
-        // By default the watched namespace: this process has its rights there, and processes that watch other namespaces
-        // have leases of their own.
+        // By default the watched namespace: this process has its rights there, and processes that watch other
+        // namespaces have leases of their own.
         let namespace = [&args.lease_namespace, &args.watch_namespace]
             .into_iter()
             .flatten();

@@ -178,5 +178,5 @@ async fn for_each<T, F: Future<Output = kube::Result<()>>>(
         .buffer_unordered(at_once)
         .try_collect::<Vec<_>>()
         .await
-        .expect("all of them");
+        .unwrap();
 }

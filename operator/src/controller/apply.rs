@@ -60,21 +60,16 @@ pub(crate) async fn apply(context: &Context, query: &Query, decision: Decision) 
             stored,
             report,
         } => {
+            let (now, tracker) = (Timestamp::now(), &context.tracker);
             match page {
-                Some(page) => {
-                    context
-                        .tracker
-                        .enqueue(query.uid, &query.object, page, stored, Timestamp::now())
-                }
+                Some(page) => tracker.enqueue(query.uid, &query.object, page, stored, now),
                 // A decision from just before a failure became known may have put it into the queue.
-                None => context.tracker.dequeue(query.uid),
+                None => tracker.dequeue(query.uid),
             }
             if let Some(update) = report {
-                let update = update.with_queue_position(context.tracker.requests_ahead(query.uid));
+                let update = update.with_queue_position(tracker.requests_ahead(query.uid));
                 if report_progress(context, query, &update).await? {
-                    context
-                        .tracker
-                        .status_written(query.uid, stored, Timestamp::now());
+                    tracker.status_written(query.uid, stored, now);
                 }
             }
             return Ok(until.map_or_else(Action::await_change, requeue_at));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crd::ArxivQuery;
+use crd::{ArxivQuery, Reason};
 use jiff::Timestamp;
 use kube::{Api, Client};
 use storage::{FailureRecord, Ledger, Pages, Records};
@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use upstream::ValidatedQuery;
 use uuid::Uuid;
 
-use super::{error::Error, report::events::Events, validate::validate};
+use super::{error::Error, report::events::Events};
 use crate::{
     fetch::{progress::Progress, tracker::Tracker},
     process::metrics::Metrics,
@@ -56,7 +56,7 @@ impl Query {
     /// Begins a reconciliation.
     pub(crate) fn begin(object: Arc<ArxivQuery>, tracker: &Tracker, now: Timestamp) -> Result<Self, Error> {
         let uid = uid(&object).ok_or(Error::NoUid)?;
-        let search = validate(&object);
+        let search = validated(&object);
         Ok(Self {
             uid,
             sent: search.as_ref().ok().map(|search| search.search.sent()),
@@ -82,6 +82,16 @@ impl Query {
             name: self.name(),
         }
     }
+}
+
+/// Step 3 of a query's life: the spec as a search that can be sent to arXiv, so that no later step can fail
+/// on input. The schema refuses most invalid specs before; the others end here.
+fn validated(object: &ArxivQuery) -> Result<ValidatedQuery, FailureRecord> {
+    ValidatedQuery::try_from(&object.spec).map_err(|error| FailureRecord {
+        reason: Reason::InvalidSearch.as_str().to_owned(),
+        message: error.to_string(),
+        http_status: Some(400),
+    })
 }
 
 /// The uid of an object; Kubernetes gives one to every object.

@@ -8,7 +8,6 @@ mod pages;
 mod reconcile;
 mod record;
 pub(crate) mod report;
-mod validate;
 pub(crate) mod watch;
 
 use std::{sync::Arc, time::Duration};

@@ -1,5 +1,5 @@
-//! The stored pages of a query. A large result is never in memory as a whole: its papers go from the page store to the
-//! rows one page at a time.
+//! The stored pages of a query. A large result is never in memory as a whole: its papers go from the page
+//! store to the rows one page at a time.
 
 use arxiv::PageRequest;
 use futures::{

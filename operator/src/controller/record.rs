@@ -3,7 +3,7 @@
 
 use arxiv::query_in_title;
 use jiff::Timestamp;
-use storage::{Ending, QueryIdTaken, Record};
+use storage::{Ending, Record};
 
 use super::{
     context::{Context, Query},
@@ -49,28 +49,20 @@ pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages
             papers: &papers,
         };
         let outcome = context.records.record(&record).await;
-        match outcome.map_err(Error::storage("recording"))? {
-            Ok(ending) => {
-                if matches!(ending, Ending::Failed(_)) {
-                    let (object, namespace) = (query.name(), query.namespace());
-                    tracing::info!(
-                        object,
-                        namespace,
-                        "failed by another process: its rows are dropped"
-                    );
-                }
-                return Ok(ending);
-            }
-            Err(QueryIdTaken) => {
+        let (object, namespace) = (query.name(), query.namespace());
+        if let Ok(ending) = outcome.map_err(Error::storage("recording"))? {
+            if matches!(ending, Ending::Failed(_)) {
                 tracing::info!(
-                    query.id = number,
-                    object = query.name(),
-                    "the number is taken by foreign rows"
+                    object,
+                    namespace,
+                    "failed by another process: its rows are dropped"
                 );
-                let another = context.ledger.reassign(query.uid, number).await;
-                number = another.map_err(Error::storage("taking another number"))?;
             }
+            return Ok(ending);
         }
+        tracing::info!({ query.id = number, object, namespace }, "the number is taken by foreign rows");
+        let another = context.ledger.reassign(query.uid, number).await;
+        number = another.map_err(Error::storage("taking another number"))?;
     }
     Err(Error::NumbersTaken(MAX_NUMBERS))
 }

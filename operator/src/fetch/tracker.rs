@@ -310,7 +310,7 @@ impl Tracker {
     /// The size of the queue, for metrics.
     pub(crate) fn queue_stats(&self) -> QueueStats {
         let state = self.state();
-        let mut stats = QueueStats {
+        let mut totals = QueueStats {
             requests: state.queue.len(),
             ..QueueStats::default()
         };
@@ -320,12 +320,12 @@ impl Tracker {
                 0 => 1,
                 1.. => 2,
             };
-            stats.queries[class] += 1;
+            totals.queries[class] += 1;
             let progress = state.queries.get(&entry.query);
             let since = progress.and_then(|progress| progress.queued_since);
-            stats.oldest = [stats.oldest, since].into_iter().flatten().min();
+            totals.oldest = [totals.oldest, since].into_iter().flatten().min();
         }
-        stats
+        totals
     }
 }
 

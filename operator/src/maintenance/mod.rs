@@ -1,4 +1,4 @@
-//! Periodic work in addition to queries: removal of what has expired, and the stable watermark of readers.
+//! Periodic work in addition to queries: removal of what has expired, and the settled watermark of readers.
 
 pub(crate) mod sweep;
 mod ttl;

@@ -19,10 +19,10 @@ use crate::process::{
 
 /// Objects in one page of the listing, 2 to 3 kB each: no more of them are ever in memory.
 const PAGE: u32 = 100;
-/// Deletions under way at once.
+/// Deletions in progress at once.
 const CONCURRENCY: usize = 8;
 
-/// Deletes what has expired of `all`; how long the listing took.
+/// Deletes the expired objects of `all`; returns how long listing them took.
 pub(crate) async fn sweep(
     client: &Client,
     all: &Api<ArxivQuery>,
@@ -41,7 +41,7 @@ pub(crate) async fn sweep(
             let listed = within(all.list(&page)).await;
             listing += began.elapsed();
             let listed = match listed {
-                // Deleting took so long that the listing cannot go on where it was.
+                // The deletions took so long that the listing cannot continue where it was.
                 Err(error) if error.code() == Some(410) && deleted_since_first => {
                     (page, deleted_since_first) = (first.clone(), false);
                     continue;
@@ -81,8 +81,8 @@ pub(crate) async fn sweep(
     Ok(listing)
 }
 
-/// Whether the object has ended, and its time to live has passed since. Without a time to live in the spec it is kept:
-/// GitOps would create a deleted object again, as a new search.
+/// Whether the object has ended, and its time to live has passed since. Without a time to live in the spec it
+/// is kept: GitOps would create a deleted object again, as a new search.
 fn is_expired(object: &ArxivQuery, now: Timestamp) -> bool {
     let Some(ttl) = object
         .spec

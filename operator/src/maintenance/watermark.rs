@@ -1,4 +1,4 @@
-//! Publishes the stable watermark, again and again: up to it, no page of results has a gap or will change.
+//! Publishes the settled watermark, again and again: up to it, no page of results has a gap or will change.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(crate) async fn run(records: Records, metrics: Metrics, heartbeat: Heartbeat
             Err(error) if error.is_unavailable() => metrics.failed("database_unavailable"),
             Err(error) => {
                 metrics.failed("watermark");
-                tracing::warn!("the stable watermark is not moved: {error}");
+                tracing::warn!("the settled watermark is not moved: {error}");
             }
         }
     }

@@ -8,7 +8,7 @@ use kube::Client;
 
 /// No single call takes longer, or the server counts as unavailable.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a watch lasts before it is begun anew from where it was.
+/// How long a watch lasts before it is started again from where it was.
 pub(crate) const WATCH_SECONDS: u32 = 120;
 
 /// A call with its time limit.

@@ -12,7 +12,8 @@ use tokio::{
     time::timeout,
 };
 
-/// How many connections there may be. For one more, the oldest is closed: its client is slow, as a response takes no time.
+/// How many connections there may be. For one more, the oldest is closed: its client is slow, as a response
+/// takes no time.
 const MAX_CONNECTIONS: usize = 64;
 /// From a connection's start to its end.
 const CONNECTION_TIME: Duration = Duration::from_secs(10);
