@@ -8,13 +8,15 @@ mod app;
 mod auth;
 mod error;
 mod http;
-pub mod intake;
 mod jobs;
 mod limits;
 mod openapi;
 mod output;
 mod pages;
 mod routes;
+
+#[doc(hidden)]
+pub use routes::fuzz::{ErrorResponse, read};
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 

@@ -27,13 +27,13 @@ use crate::{
     limits::ProcessLimits,
     routes::arxiv::Arxiv,
     routes::arxiv::list::Lists,
-    routes::arxiv::new_query,
-    routes::arxiv::query::ObjectStates,
+    routes::arxiv::query::QueryEndpoints,
     routes::arxiv_api::Fetches,
+    routes::context::RequestContext,
     routes::endpoints::Endpoint,
     routes::queries::QueryLog,
-    routes::results::{PageDefaults, ResultPages},
-    routes::writes::Recording,
+    routes::results::ResultPages,
+    routes::writes::WriteEndpoints,
 };
 
 /// Before every metric's name.
@@ -46,6 +46,8 @@ pub(crate) struct App {
     pub(crate) counts: Counts,
     stores: Stores,
     pub(crate) limits: ProcessLimits,
+    /// What the extractors of all endpoints share.
+    context: RequestContext,
     namespace: Option<Namespace>,
     /// The searches of /arxiv-api.
     pub(crate) fetches: Option<Arc<Fetches>>,
@@ -80,6 +82,7 @@ impl App {
             metrics,
             counts,
             stores,
+            context: RequestContext::new(settings.request_defaults(), &limits),
             limits,
             namespace: None,
             fetches: None,
@@ -109,24 +112,16 @@ impl App {
             upstream: arxiv.upstream(url.as_str(), APPLICATION_NAME, pages.clone())?,
             pages: pages.clone(),
             patience: self.settings.upstream_patience(),
-            default_max_results: self.settings.default_max_query_results,
+            context: self.context.clone(),
             papers: self.limits.papers.clone(),
         })))
-    }
-
-    fn page_defaults(&self) -> PageDefaults {
-        PageDefaults {
-            page: self.settings.results_default_page,
-            items_per_page: self.settings.results_default_items_per_page,
-        }
     }
 
     /// For `/queries` and `/read-queries`.
     pub(crate) fn query_log(&self) -> Option<QueryLog> {
         Some(QueryLog {
             reads: self.stores.reads.clone()?,
-            zone: self.settings.timezone_offset,
-            request_bodies: self.limits.request_bodies.clone(),
+            context: self.context.clone(),
             lag: self.stores.queries_lag.clone(),
             responses: self.limits.rows.clone(),
         })
@@ -136,17 +131,18 @@ impl App {
     pub(crate) fn result_pages(&self) -> Option<ResultPages> {
         Some(ResultPages {
             reads: self.stores.reads.clone()?,
-            defaults: self.page_defaults(),
-            zone: self.settings.timezone_offset,
+            context: self.context.clone(),
             lag: self.stores.results_lag.clone(),
             responses: self.limits.rows.clone(),
         })
     }
 
     /// For `/write-queries` and `/write-results`.
-    pub(crate) fn recording(&self) -> Option<Recording> {
-        let writes = self.stores.writes.clone()?;
-        Some(Recording::new(writes, self.limits.clone()))
+    pub(crate) fn writes(&self) -> Option<WriteEndpoints> {
+        Some(WriteEndpoints {
+            writes: self.stores.writes.clone()?,
+            context: self.context.clone(),
+        })
     }
 
     /// For `/get-sequence`.
@@ -164,10 +160,6 @@ impl App {
             wait: settings.arxiv_wait(),
             ttl_seconds: settings.arxiv_ttl_seconds,
             fail_fast: settings.arxiv_fail_fast,
-            limits: new_query::Limits {
-                default_max_results: settings.default_max_query_results,
-                max_priority: settings.arxiv_max_priority,
-            },
             root: settings.root_path.clone(),
             ending: self.ending.clone(),
         };
@@ -180,23 +172,22 @@ impl App {
         Some(Arxiv {
             searches: Arc::new(searches),
             lists: Arc::new(lists),
-            request_bodies: self.limits.request_bodies.clone(),
+            context: self.context.clone(),
         })
     }
 
     /// For `/arxiv/NAME`.
-    pub(crate) fn object_states(&self) -> Option<Arc<ObjectStates>> {
+    pub(crate) fn query_endpoints(&self) -> Option<Arc<QueryEndpoints>> {
         let namespace = self.namespace.as_ref()?;
-        Some(Arc::new(ObjectStates {
+        Some(Arc::new(QueryEndpoints {
             objects: Arc::clone(&namespace.objects),
             waiters: Arc::clone(&namespace.waiters),
             backlog: Arc::clone(&namespace.backlog),
             streams: namespace.streams.clone(),
             reads: self.stores.reads.clone(),
             lag: self.stores.queries_lag.clone(),
-            results_lag: self.stores.results_lag.clone(),
             namespace: namespace.name.clone(),
-            defaults: self.page_defaults(),
+            context: self.context.clone(),
             responses: self.limits.rows.clone(),
         }))
     }

@@ -13,7 +13,11 @@ use crate::{
     auth::kubernetes::ProtectedEndpoints,
     http::middleware::root_path::RootPath,
     openapi::Described,
+    routes::arxiv::new_query::Limits,
+    routes::context::Defaults,
     routes::endpoints::{Endpoint, Served},
+    routes::results::PageDefaults,
+    routes::route::Route,
 };
 use wire::dates::Zone;
 
@@ -121,14 +125,26 @@ fn zone(text: &str) -> Result<Zone, &'static str> {
 
 impl Settings {
     /// What the `OpenAPI` document shows of these settings.
-    pub(crate) fn described(&self, results_of_objects: bool) -> Described {
+    pub(crate) fn described(&self, routes: Vec<&'static Route>) -> Described {
         Described {
-            served: self.serve.clone(),
-            results_of_objects,
+            routes,
             root: self.root_path.clone(),
-            max_results: self.default_max_query_results.into(),
-            page: self.results_default_page,
-            items_per_page: self.results_default_items_per_page,
+            defaults: self.request_defaults(),
+        }
+    }
+
+    /// What the meaning of a request depends on.
+    pub(crate) fn request_defaults(&self) -> Defaults {
+        Defaults {
+            query: Limits {
+                default_max_results: self.default_max_query_results,
+                max_priority: self.arxiv_max_priority,
+            },
+            page: PageDefaults {
+                page: self.results_default_page,
+                items_per_page: self.results_default_items_per_page,
+            },
+            zone: self.timezone_offset,
         }
     }
 

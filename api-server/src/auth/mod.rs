@@ -13,7 +13,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use http::{Method, request::Parts};
+use http::request::Parts;
 use kube::Client as Kubernetes;
 use tokio::time::Instant;
 
@@ -26,10 +26,8 @@ use crate::{
     limits::client::{Client, Peer},
     limits::rate::SearchRateLimiter,
     limits::slots::Slots,
-    routes::arxiv::list,
-    routes::endpoints::Endpoint,
 };
-use wire::{headers::vary::vary, query::QueryString};
+use wire::headers::vary::vary;
 
 /// Settings of access control.
 #[derive(clap::Args)]
@@ -73,6 +71,26 @@ pub(crate) struct AccessArgs {
     pub(crate) cors_allowed_origins: Origins,
 }
 
+/// The side effects of a request; in its extensions.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Effect {
+    /// It only reads.
+    None,
+    /// It creates or deletes something, takes a number, or sends a request to arXiv.
+    Change,
+    /// It may create a query, which counts towards the rate limit of its client.
+    Search,
+}
+
+/// The endpoint that a request is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    /// The path that a role has to allow.
+    pub(crate) path: &'static str,
+    /// Whether it needs a token where only the backend does.
+    pub(crate) is_backend: bool,
+}
+
 /// The access control of this process.
 pub(crate) struct AccessControl {
     access: Option<(ProtectedEndpoints, KubernetesAuth)>,
@@ -103,9 +121,9 @@ impl AccessControl {
     }
 
     /// Adds access control to an endpoint's routes.
-    pub(crate) fn protect(self: &Arc<Self>, endpoint: Endpoint, routes: Router) -> Router {
+    pub(crate) fn protect(self: &Arc<Self>, target: Target, routes: Router) -> Router {
         let access_control = Arc::clone(self);
-        routes.route_layer(from_fn_with_state((access_control, endpoint), authorize))
+        routes.route_layer(from_fn_with_state((access_control, target), authorize))
     }
 }
 
@@ -113,23 +131,25 @@ impl AccessControl {
 /// 2. Authenticate and authorize the client.
 /// 3. Limit the client's rate of searches.
 async fn authorize(
-    State((access_control, endpoint)): State<(Arc<AccessControl>, Endpoint)>,
+    State((access_control, target)): State<(Arc<AccessControl>, Target)>,
     request: Request,
     next: Next,
 ) -> Response {
     let (mut head, body) = request.into_parts();
-    if has_side_effects(endpoint, &head) && is_cross_site(&head.headers, &access_control.origins) {
+    // A request without an operation is answered 405, and has no effect.
+    let effect = head.extensions.get().copied().unwrap_or(Effect::None);
+    if effect != Effect::None && is_cross_site(&head.headers, &access_control.origins) {
         return cross_site().into_response();
     }
-    let asks = access_control.needs_token(endpoint);
-    let client = match access_control.client(endpoint, &head).await {
+    let asks = access_control.needs_token(target);
+    let client = match access_control.client(target, &head).await {
         Ok(client) => client,
         Err(error) => return vary_by_caller(asks, error.into_response()),
     };
     let limits = access_control
         .limits
         .as_ref()
-        .filter(|_| is_search(endpoint, &head));
+        .filter(|_| effect == Effect::Search);
     let bucket = limits.map(|limits| (limits, limits.take(client.key(), Instant::now())));
     head.extensions.insert(client);
     let request = Request::from_parts(head, body);
@@ -159,45 +179,25 @@ fn vary_by_caller(asks: bool, mut response: Response) -> Response {
 
 impl AccessControl {
     /// Whether callers of this endpoint need a token.
-    fn needs_token(&self, endpoint: Endpoint) -> bool {
+    fn needs_token(&self, target: Target) -> bool {
         let access = self.access.as_ref();
-        access.is_some_and(|(protected, _)| *protected == ProtectedEndpoints::All || endpoint.is_backend())
+        access.is_some_and(|(protected, _)| *protected == ProtectedEndpoints::All || target.is_backend)
     }
 
     /// The client that sends a request, if it is authorized.
-    async fn client(&self, endpoint: Endpoint, head: &Parts) -> Result<Client, ApiError> {
+    async fn client(&self, target: Target, head: &Parts) -> Result<Client, ApiError> {
         // The server sets it on every request.
         let peer = head.extensions.get::<Peer>().ok_or_else(ApiError::internal)?;
         let address = Client::at(self.proxies.client(peer.0.ip(), &head.headers, self.forwarded_by));
-        let access = self.access.as_ref().filter(|_| self.needs_token(endpoint));
+        let access = self.access.as_ref().filter(|_| self.needs_token(target));
         if let Some((_, access)) = access {
-            let path = endpoint.path();
             let user = access
-                .authorize(&address, &head.headers, &head.method, path)
+                .authorize(&address, &head.headers, &head.method, target.path)
                 .await?;
             return Ok(Client::user(&user));
         }
         Ok(address)
     }
-}
-
-/// Whether a request has side effects: it creates or deletes something, takes a number, or sends a request to arXiv.
-fn has_side_effects(endpoint: Endpoint, head: &Parts) -> bool {
-    match endpoint {
-        Endpoint::Arxiv => is_search(endpoint, head) || !matches!(head.method, Method::GET | Method::HEAD),
-        Endpoint::ArxivApi | Endpoint::GetSequence | Endpoint::WriteQueries | Endpoint::WriteResults => true,
-        Endpoint::Queries | Endpoint::Results | Endpoint::ReadQueries | Endpoint::ReadResults => false,
-    }
-}
-
-/// Whether a request may create a query; a list of queries, at the same path, creates none.
-fn is_search(endpoint: Endpoint, head: &Parts) -> bool {
-    endpoint == Endpoint::Arxiv
-        && head.uri.path() == endpoint.path()
-        && match head.method {
-            Method::GET => !list::is_wanted(&QueryString::parse(head.uri.query())),
-            _ => head.method == Method::POST,
-        }
 }
 
 fn cross_site() -> ApiError {
@@ -213,35 +213,4 @@ fn rate_limited() -> ApiError {
         Code::ClientRateLimited,
         "Too many searches from this client, try again later",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use http::Request;
-
-    use super::*;
-
-    #[test]
-    fn request_has_side_effects_by_endpoint_method_and_query() {
-        let cases = [
-            (Endpoint::Arxiv, Method::GET, "/arxiv", true),
-            (Endpoint::Arxiv, Method::POST, "/arxiv", true),
-            (Endpoint::Arxiv, Method::GET, "/arxiv?title=x&state=all", true),
-            (Endpoint::Arxiv, Method::GET, "/arxiv?state=all", false),
-            (Endpoint::Arxiv, Method::POST, "/arxiv?state=all", true),
-            (Endpoint::Arxiv, Method::GET, "/arxiv/x", false),
-            (Endpoint::Arxiv, Method::GET, "/arxiv/x/results", false),
-            (Endpoint::Arxiv, Method::DELETE, "/arxiv/x", true),
-            (Endpoint::GetSequence, Method::GET, "/get-sequence", true),
-            (Endpoint::ArxivApi, Method::GET, "/arxiv-api", true),
-            (Endpoint::WriteResults, Method::POST, "/write-results", true),
-            (Endpoint::Queries, Method::POST, "/queries", false),
-            (Endpoint::Results, Method::GET, "/results", false),
-        ];
-        for (endpoint, method, path, expected) in cases {
-            let request = Request::builder().method(&method).uri(path);
-            let (head, ()) = request.body(()).unwrap().into_parts();
-            assert_eq!(has_side_effects(endpoint, &head), expected, "{method} {path}");
-        }
-    }
 }

@@ -16,7 +16,7 @@ use crate::{
     jobs::idempotency::{self, IdempotencyKey, hash},
     jobs::waiters::{Event, Waiter, Waiters},
     limits::client::Client,
-    routes::arxiv::new_query::{Limits, NewQuery},
+    routes::arxiv::new_query::NewQuery,
 };
 
 /// How often the object of a key is created if somebody deletes it between the create and the read.
@@ -32,7 +32,6 @@ pub(crate) struct QuerySubmitter {
     pub(crate) ttl_seconds: i32,
     /// Whether a query of GET /arxiv fails on arXiv's first error while its caller waits.
     pub(crate) fail_fast: bool,
-    pub(crate) limits: Limits,
     /// The prefix of paths in response bodies.
     pub(crate) root: RootPath,
     /// Cancelled when this process shuts down.

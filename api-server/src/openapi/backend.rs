@@ -1,74 +1,52 @@
 //! The parts that searches are made of: /arxiv-api, /get-sequence, /read-*, /write-*.
 
-use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    error::Code,
-    output::format::OF_QUERIES,
-    routes::arxiv::search_params::SearchParams,
-    routes::arxiv_api::Papers,
-    routes::queries::{BETWEEN_SECONDS, WANTED},
-    routes::results::Wanted,
-    routes::sequence::SequenceBody,
+    error::Code, output::format::OF_QUERIES, routes::arxiv_api::Papers, routes::sequence::SequenceBody,
 };
 use crate::{
+    openapi::Schemas,
     openapi::errors::out_of_range,
     openapi::frontend::{SAME, query_example, query_list, result_page, upstream_errors},
     openapi::operation::{Answer, Operation},
-    openapi::{Described, Schemas},
 };
 
 /// GET /arxiv-api
-pub(super) fn arxiv_api(described: &Described, schemas: &mut Schemas) -> Operation {
+pub(crate) fn arxiv_api(schemas: &mut Schemas) -> Operation {
     let example = json!({
         "data": [{"authors": "Donald E. Knuth", "title": "Two notes on notation", "journal": ""}],
         "timestamp": 1_711_843_200, "status": 200, "num_results": 1234, "num_entries": 1,
         "query": "search_query=au:knuth&id_list=&start=0&max_results=1",
     });
-    Operation::new(
-        Method::GET,
-        "/arxiv-api",
-        "search_arxiv_api",
-        "backend",
-        "Ask arXiv, and record nothing",
-    )
-    .params(SearchParams::DECLARED, &described.defaults())
-    .answer(
-        200,
-        Answer::json("What arXiv knows.", schemas.of::<Papers>(), example),
-    )
-    .unprocessable(out_of_range("max_results", 1, "0"))
-    .errors(&upstream_errors())
-    .unavailable(Code::DatabaseUnavailable)
+    Operation::new("search_arxiv_api", "backend", "Ask arXiv, and record nothing")
+        .answer(
+            200,
+            Answer::json("What arXiv knows.", schemas.of::<Papers>(), example),
+        )
+        .unprocessable(out_of_range("max_results", 1, "0"))
+        .errors(&upstream_errors())
+        .unavailable(Code::DatabaseUnavailable)
 }
 
 /// GET /get-sequence
-pub(super) fn get_sequence(schemas: &mut Schemas) -> Operation {
+pub(crate) fn get_sequence(schemas: &mut Schemas) -> Operation {
     let answer = Answer::json(
         "The number.",
         schemas.of::<SequenceBody>(),
         json!({"sequence": 17}),
     );
-    Operation::new(
-        Method::GET,
-        "/get-sequence",
-        "get_sequence",
-        "backend",
-        "The next number",
-    )
-    .answer(200, answer)
-    .unavailable(Code::DatabaseUnavailable)
+    Operation::new("get_sequence", "backend", "The next number")
+        .answer(200, answer)
+        .unavailable(Code::DatabaseUnavailable)
 }
 
 /// GET /read-queries
-pub(super) fn read_queries(schemas: &mut Schemas) -> Operation {
+pub(crate) fn read_queries(schemas: &mut Schemas) -> Operation {
     let wrong = json!({"type": "int_parsing", "loc": ["query", "start_timestamp"], "input": "yesterday",
         "msg": "Input should be a valid integer, unable to parse string as an integer"});
     let summary = "What was searched for, by unix seconds";
-    Operation::new(Method::GET, "/read-queries", "read_queries", "backend", summary)
-        .params(BETWEEN_SECONDS, &[])
-        .params(WANTED, &[])
+    Operation::new("read_queries", "backend", summary)
         .answer(
             200,
             Answer::json("Ascending by time.", query_list(schemas), query_example())
@@ -80,10 +58,9 @@ pub(super) fn read_queries(schemas: &mut Schemas) -> Operation {
 }
 
 /// GET /read-results
-pub(super) fn read_results(described: &Described, schemas: &mut Schemas) -> Operation {
+pub(crate) fn read_results(schemas: &mut Schemas) -> Operation {
     let summary = "What was found, in the order of recording";
-    Operation::new(Method::GET, "/read-results", "read_results", "backend", summary)
-        .params(Wanted::DECLARED, &described.defaults())
+    Operation::new("read_results", "backend", summary)
         .answer(200, result_page(schemas))
         .answer(304, Answer::empty(SAME))
         .unprocessable(out_of_range("page", 0, "-1"))
@@ -91,7 +68,7 @@ pub(super) fn read_results(described: &Described, schemas: &mut Schemas) -> Oper
 }
 
 /// POST /write-queries
-pub(super) fn write_queries(schemas: &mut Schemas) -> Operation {
+pub(crate) fn write_queries(schemas: &mut Schemas) -> Operation {
     let body = schemas.named(
         "QueryRecord",
         json!({
@@ -108,20 +85,14 @@ pub(super) fn write_queries(schemas: &mut Schemas) -> Operation {
         "query_id": 17, "timestamp": 1_711_843_200, "status": 200, "num_results": 1234, "num_entries": 1,
         "query": "search_query=au:knuth&id_list=&start=0&max_results=1",
     });
-    Operation::new(
-        Method::POST,
-        "/write-queries",
-        "write_queries",
-        "backend",
-        "Record one query",
-    )
-    .about("The same content once more is as good as the first time.")
-    .body(body, example)
-    .saved("Query record saved successfully")
+    Operation::new("write_queries", "backend", "Record one query")
+        .about("The same content once more is as good as the first time.")
+        .body(body, example)
+        .saved("Query record saved successfully")
 }
 
 /// POST /write-results
-pub(super) fn write_results(schemas: &mut Schemas) -> Operation {
+pub(crate) fn write_results(schemas: &mut Schemas) -> Operation {
     let item = json!({
         "type": "object", "required": ["authors", "title", "journal"],
         "properties": {"authors": text(), "title": text(), "journal": text()},
@@ -140,16 +111,10 @@ pub(super) fn write_results(schemas: &mut Schemas) -> Operation {
         "query_id": 17, "timestamp": 1_711_843_200,
         "results": [{"authors": "Donald E. Knuth", "title": "Two notes on notation", "journal": ""}],
     });
-    Operation::new(
-        Method::POST,
-        "/write-results",
-        "write_results",
-        "backend",
-        "Record what one query found",
-    )
-    .about("The same content once more is as good as the first time.")
-    .body(body, example)
-    .saved("Result records saved successfully")
+    Operation::new("write_results", "backend", "Record what one query found")
+        .about("The same content once more is as good as the first time.")
+        .body(body, example)
+        .saved("Result records saved successfully")
 }
 
 impl Operation {

@@ -1,7 +1,6 @@
 //! POST /arxiv.
 
 use crd::fields::{Field, Kind, MAX_ID_CHARS, MAX_IDS, MAX_WORDS_CHARS};
-use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::{error::Code, routes::arxiv::new_query::members};
@@ -13,7 +12,7 @@ use crate::{
 const PREFER: &str = "`respond-async`: answer 202 at once; `wait=N`: after N seconds, if not before.";
 
 /// POST /arxiv
-pub(super) fn create(schemas: &mut Schemas) -> Operation {
+pub(crate) fn create(schemas: &mut Schemas) -> Operation {
     let about = "Makes an `ArxivQuery` and waits for its end, up to a limit. Members may be spelt as in its `spec`. An answer \
         of arXiv that is an error is told with its status, and the query's address.";
     let location = |answer: super::operation::Answer| {
@@ -23,7 +22,7 @@ pub(super) fn create(schemas: &mut Schemas) -> Operation {
     let accepted = location(state("It has not ended.", schemas, "Pending").retry_after());
     let extra = json!({"type": "extra_forbidden", "loc": ["body", "autor"],
         "msg": "Extra inputs are not permitted", "input": "knuth"});
-    Operation::new(Method::POST, "/arxiv", "create_query", "searches", "Make a query")
+    Operation::new("create_query", "searches", "Make a query")
         .about(about)
         .header("Prefer", PREFER, json!({"type": "string"}))
         .idempotency_key()

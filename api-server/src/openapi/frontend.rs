@@ -1,6 +1,5 @@
 //! What people's clients call: /arxiv, /queries, /results.
 
-use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
@@ -8,15 +7,12 @@ use crate::{
     jobs::outcome::SearchResponse,
     jobs::view::QueryView,
     output::format::{OF_QUERIES, OF_RESULTS},
-    routes::arxiv::list::ListParams,
-    routes::arxiv::search_params::SearchParams,
-    routes::queries::{BETWEEN_DATES, ShownQuery, WANTED},
-    routes::results::Wanted,
+    routes::queries::{ShownQuery, params::BETWEEN_DATES},
 };
 use crate::{
+    openapi::Schemas,
     openapi::errors::{Error, missing, out_of_range},
     openapi::operation::{Answer, Operation, date},
-    openapi::{Described, Schemas},
 };
 
 /// The live list: how many there are of each kind, the first of the queue, and the last that ended.
@@ -24,19 +20,17 @@ const LIVE: &str = "event: queries\nid: 9b2d5b48f0f3a6c1\nretry: 3000\ndata: \
     {\"counts\":{\"pending\":0,\"running\":0,\"suspended\":0},\"queries\":[],\"ended\":[]}\n\n";
 
 /// GET /arxiv
-pub(super) fn search(described: &Described, schemas: &mut Schemas) -> Operation {
+pub(crate) fn search(schemas: &mut Schemas) -> Operation {
     let found = json!({"timestamp": 1_711_843_200, "status": 200, "num_results": 1234, "num_entries": 3});
     let list = json!({"type": "array", "items": schemas.of::<QueryView<'static>>()});
     let schema = json!({"oneOf": [schemas.of::<SearchResponse>(), list]});
-    Operation::new(Method::GET, "/arxiv", "search", "searches", "Search arXiv and wait for the end")
+    Operation::new("search", "searches", "Search arXiv and wait for the end")
         .about(
             "Makes an `ArxivQuery` and waits for its end, up to a limit; then, or at once with \
              `Prefer: respond-async`, 202 with the address where its state is told. At least one search field is needed. \
              With `state` alone the queries are listed, a page at a time (`Link`), or live for a client that accepts \
              `text/event-stream`.",
         )
-        .params(SearchParams::DECLARED, &described.defaults())
-        .params(ListParams::DECLARED, &[])
         .header("Prefer", "`respond-async`: answer 202 at once; `wait=N`: after N seconds, if not before.", json!({"type": "string"}))
         .idempotency_key()
         .answer(
@@ -124,36 +118,15 @@ pub(super) fn upstream_errors() -> [Error; 6] {
     ]
 }
 
-/// GET and POST /queries
-pub(super) fn queries(schemas: &mut Schemas) -> [Operation; 2] {
-    let operation = |method, id, schemas: &mut Schemas, attachment: bool| {
-        let answer = Answer::json("Ascending by time.", query_list(schemas), query_example());
-        let answer = if attachment {
-            let about = "A file name for browsers.";
-            answer.header("Content-Disposition", about, json!({"type": "string"}))
-        } else {
-            answer
-        };
-        Operation::new(
-            method,
-            "/queries",
-            id,
-            "records",
-            "What was searched for, by time",
-        )
-        .answer(200, answer.in_forms(OF_QUERIES).replica_lag())
-        .errors(&[(
-            400,
-            Code::InvalidParameter,
-            "The start is missing, or a date cannot be read.",
-            "Required parameter missing: start_timestamp",
-        )])
-        .unavailable(Code::DatabaseUnavailable)
-    };
-    let get = operation(Method::GET, "queries_get", schemas, true)
-        .params(BETWEEN_DATES, &[])
-        .params(WANTED, &[])
-        .unprocessable(out_of_range("status", 0, "-1"));
+/// GET /queries
+pub(crate) fn queries_get(schemas: &mut Schemas) -> Operation {
+    let about = "A file name for browsers.";
+    let answer = query_answer(schemas).header("Content-Disposition", about, json!({"type": "string"}));
+    query_log("queries_get", answer).unprocessable(out_of_range("status", 0, "-1"))
+}
+
+/// POST /queries
+pub(crate) fn queries_post(schemas: &mut Schemas) -> Operation {
     let text = |about: &str| {
         let mut schema = date();
         schema["type"] = json!(["string", "null"]);
@@ -179,11 +152,29 @@ pub(super) fn queries(schemas: &mut Schemas) -> [Operation; 2] {
         .collect();
     let wrong = json!({"type": "string_type", "loc": ["body", "start_timestamp"],
         "msg": "Input should be a valid string", "input": 1_711_843_200});
-    let post = operation(Method::POST, "queries_post", schemas, false)
+    let answer = query_answer(schemas);
+    query_log("queries_post", answer)
         .body(body, Value::Object(example))
         .unprocessable(wrong)
-        .too_large();
-    [get, post]
+        .too_large()
+}
+
+fn query_answer(schemas: &mut Schemas) -> Answer {
+    Answer::json("Ascending by time.", query_list(schemas), query_example())
+        .in_forms(OF_QUERIES)
+        .replica_lag()
+}
+
+fn query_log(id: &'static str, answer: Answer) -> Operation {
+    Operation::new(id, "records", "What was searched for, by time")
+        .answer(200, answer)
+        .errors(&[(
+            400,
+            Code::InvalidParameter,
+            "The start is missing, or a date cannot be read.",
+            "Required parameter missing: start_timestamp",
+        )])
+        .unavailable(Code::DatabaseUnavailable)
 }
 
 pub(super) fn query_list(schemas: &mut Schemas) -> Value {
@@ -198,25 +189,18 @@ pub(super) fn query_example() -> Value {
 }
 
 /// GET /results
-pub(super) fn results(described: &Described, schemas: &mut Schemas) -> Operation {
-    Operation::new(
-        Method::GET,
-        "/results",
-        "results",
-        "records",
-        "What was found, in the order of recording",
-    )
-    .about("A page past the end is empty.")
-    .params(Wanted::DECLARED, &described.defaults())
-    .header(
-        "Prefer",
-        "`count=exact`: tell the number of results in X-Total-Count.",
-        json!({"type": "string"}),
-    )
-    .answer(200, result_page(schemas))
-    .answer(304, Answer::empty(SAME))
-    .unprocessable(out_of_range("page", 0, "-1"))
-    .unavailable(Code::DatabaseUnavailable)
+pub(crate) fn results(schemas: &mut Schemas) -> Operation {
+    Operation::new("results", "records", "What was found, in the order of recording")
+        .about("A page past the end is empty.")
+        .header(
+            "Prefer",
+            "`count=exact`: tell the number of results in X-Total-Count.",
+            json!({"type": "string"}),
+        )
+        .answer(200, result_page(schemas))
+        .answer(304, Answer::empty(SAME))
+        .unprocessable(out_of_range("page", 0, "-1"))
+        .unavailable(Code::DatabaseUnavailable)
 }
 
 /// For a client that has a settled page already.

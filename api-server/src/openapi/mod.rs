@@ -1,10 +1,10 @@
 //! The `OpenAPI` 3.1 document of what this process serves, made once from the declarations that its handlers read by.
 
-mod backend;
-mod creation;
+pub(crate) mod backend;
+pub(crate) mod creation;
 mod errors;
-mod frontend;
-mod objects;
+pub(crate) mod frontend;
+pub(crate) mod objects;
 mod operation;
 
 use axum::{Router, middleware::from_fn, response::IntoResponse, routing::get};
@@ -12,13 +12,15 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
+use wire::declared::Param;
 
-use self::operation::Operation;
+pub(crate) use self::operation::Operation;
 use crate::{
-    http::middleware::compress::compress,
-    http::middleware::methods::only,
+    http::methods::allow_methods,
+    http::middleware::compress,
     http::middleware::root_path::RootPath,
-    routes::endpoints::{Endpoint, Served},
+    routes::context::Defaults,
+    routes::route::{self, Route},
 };
 
 #[cfg(test)]
@@ -27,16 +29,13 @@ mod tests;
 /// Where it is.
 pub(crate) const PATH: &str = "/openapi.json";
 
-/// What the document depends on beside the code.
+/// What the document depends on besides the code.
 #[derive(Clone, Debug)]
 pub(crate) struct Described {
-    pub(crate) served: Served,
-    /// Whether /arxiv/NAME/results is there: it needs a database.
-    pub(crate) results_of_objects: bool,
+    /// The routes that are served.
+    pub(crate) routes: Vec<&'static Route>,
     pub(crate) root: RootPath,
-    pub(crate) max_results: i64,
-    pub(crate) page: i64,
-    pub(crate) items_per_page: i64,
+    pub(crate) defaults: Defaults,
 }
 
 pub(crate) fn routes(described: &Described) -> Router {
@@ -50,17 +49,22 @@ pub(crate) fn routes(described: &Described) -> Router {
         )
             .into_response()
     };
-    Router::new().route(PATH, only(get(answer), "GET").layer(from_fn(compress)))
+    Router::new().route(PATH, allow_methods(get(answer), "GET").layer(from_fn(compress)))
 }
 
 /// The document.
 pub(crate) fn document(described: &Described) -> Value {
     let mut schemas = Schemas::new();
     let mut paths: Map<String, Value> = Map::new();
-    for operation in operations(described, &mut schemas) {
-        let methods = paths.entry(operation.path).or_insert_with(|| json!({}));
-        let method = operation.method.as_str().to_ascii_lowercase();
-        methods[method] = operation.into_value();
+    for route in &described.routes {
+        let methods = paths.entry(route.path).or_insert_with(|| json!({}));
+        for operation in route.operations {
+            if let Some(describe) = operation.describe {
+                let params = params_of(route, operation);
+                let value = describe(&mut schemas).into_value(route.path, &params, &described.defaults());
+                methods[operation.method.to_ascii_lowercase()] = value;
+            }
+        }
     }
     let root = described.root.as_str();
     json!({
@@ -87,41 +91,27 @@ const ABOUT: &str = "A search becomes an `ArxivQuery` object in Kubernetes; an o
     records what it finds. Errors are `{\"detail\": …}`; a parameter that is not as it must be is told in `detail` as \
     FastAPI tells it. Unknown parameters are ignored, and of a repeated one the last counts.";
 
-fn operations(described: &Described, schemas: &mut Schemas) -> Vec<Operation> {
-    let mut operations = Vec::new();
-    for endpoint in described.served.iter() {
-        match endpoint {
-            Endpoint::Arxiv => {
-                operations.push(frontend::search(described, schemas));
-                operations.push(creation::create(schemas));
-                operations.extend(objects::operations(described, schemas));
-            }
-            Endpoint::Queries => operations.extend(frontend::queries(schemas)),
-            Endpoint::Results => operations.push(frontend::results(described, schemas)),
-            Endpoint::ArxivApi => operations.push(backend::arxiv_api(described, schemas)),
-            Endpoint::GetSequence => operations.push(backend::get_sequence(schemas)),
-            Endpoint::ReadQueries => operations.push(backend::read_queries(schemas)),
-            Endpoint::ReadResults => operations.push(backend::read_results(described, schemas)),
-            Endpoint::WriteQueries => operations.push(backend::write_queries(schemas)),
-            Endpoint::WriteResults => operations.push(backend::write_results(schemas)),
-        }
-    }
-    operations
+/// The parameters of an operation, and after them those of operations that are described together with it.
+fn params_of(route: &Route, operation: &route::Operation) -> Vec<&'static [Param]> {
+    let others = route.operations.iter();
+    let others = others.filter(|other| other.describe.is_none() && other.method == operation.method);
+    let others = others.flat_map(|other| other.params);
+    operation.params.iter().chain(others).copied().collect()
 }
 
 impl Described {
     /// The parameters that have a value when a caller does not give one.
     fn defaults(&self) -> [(&'static str, i64); 3] {
         [
-            ("max_results", self.max_results),
-            ("page", self.page),
-            ("items_per_page", self.items_per_page),
+            ("max_results", self.defaults.query.default_max_results.into()),
+            ("page", self.defaults.page.page),
+            ("items_per_page", self.defaults.page.items_per_page),
         ]
     }
 }
 
 /// The schemas that are used, each once.
-struct Schemas {
+pub(crate) struct Schemas {
     generator: SchemaGenerator,
     more: Map<String, Value>,
 }

@@ -1,14 +1,15 @@
 //! /arxiv/NAME: the state of one query, its removal, its results.
 
-use http::Method;
 use serde_json::json;
 
-use crate::{error::Code, jobs::view::QueryView, output::format::OF_RESULTS, routes::results::WantedOfOne};
 use crate::{
+    error::Code,
+    jobs::view::QueryView,
+    openapi::Schemas,
     openapi::errors::{Error, out_of_range},
     openapi::frontend::{result_example, result_list},
     openapi::operation::{Answer, Operation},
-    openapi::{Described, Schemas},
+    output::format::OF_RESULTS,
 };
 
 const NO_QUERY: Error = (
@@ -18,117 +19,91 @@ const NO_QUERY: Error = (
     "Not Found",
 );
 
-pub(super) fn operations(described: &Described, schemas: &mut Schemas) -> Vec<Operation> {
-    let path = "/arxiv/{name}";
-    let read = Operation::new(
-        Method::GET,
-        path,
-        "read_query",
+/// GET /arxiv/NAME
+pub(crate) fn read(schemas: &mut Schemas) -> Operation {
+    Operation::new("read_query",
         "searches",
         "The state of one query",
     )
     .about(
-        "A query whose object is gone, by its time to live or by hand, is told of as its end was recorded: `removed` is true, \
-         and what only the object knew is null. One that succeeded is told of as long as its rows stand, one that failed for \
-         a week.",
+        "A query whose object is gone, by its time to live or by hand, is described as its end was recorded: `removed` is true, \
+         and what only the object knew is null: one that succeeded as long as its rows are kept, one that failed for a week.",
     )
-    .object_name()
     .answer(200, state("It has ended.", schemas, "Succeeded").replica_lag())
     .answer(202, state("It has not ended.", schemas, "Pending").retry_after())
     .errors(&[NO_QUERY])
-    .unavailable(Code::KubernetesUnavailable);
-    let about = "Ends it if it has not ended. What is recorded stays.";
-    let delete = Operation::new(
-        Method::DELETE,
-        path,
-        "delete_query",
-        "searches",
-        "Remove one query",
-    )
-    .about(about)
-    .object_name()
-    .answer(204, Answer::empty("It is removed."))
-    .errors(&[NO_QUERY])
-    .unavailable(Code::KubernetesUnavailable);
-    let mut operations = vec![read, delete, follow()];
-    if described.results_of_objects {
-        operations.push(results(described, schemas));
-    }
-    operations
-}
-
-fn follow() -> Operation {
-    let about = "Server-sent events: `state` at each change, then `end`, or `gone` when it is removed before. The data is \
-        what GET /arxiv/NAME tells; of one that was removed after its end, that is told as the only event. A client that comes back with `Last-Event-ID` is told what is new, and after the end 204.";
-    let example = "event: end\nid: 5d41402abc4b2a76\nretry: 3000\ndata: {\"phase\":\"Succeeded\"}\n\n";
-    Operation::new(
-        Method::GET,
-        "/arxiv/{name}/events",
-        "follow_query",
-        "searches",
-        "The state of one query, live",
-    )
-    .about(about)
-    .object_name()
-    .header(
-        "Last-Event-ID",
-        "The id of the event that was seen last.",
-        json!({"type": "string"}),
-    )
-    .answer(
-        200,
-        Answer::events("The events.", &["state", "end", "gone"], example),
-    )
-    .answer(204, Answer::empty("Its end was seen before."))
-    .errors(&[
-        NO_QUERY,
-        (
-            429,
-            Code::TooManyStreams,
-            "Too many clients follow events.",
-            "Too many clients follow events",
-        ),
-    ])
     .unavailable(Code::KubernetesUnavailable)
 }
 
-fn results(described: &Described, schemas: &mut Schemas) -> Operation {
-    let path = "/arxiv/{name}/results";
-    Operation::new(
-        Method::GET,
-        path,
-        "read_query_results",
-        "searches",
-        "What one query found",
-    )
-    .about("Waits, bounded, until what the query recorded can be read.")
-    .object_name()
-    .params(WantedOfOne::DECLARED, &described.defaults())
-    .answer(
-        200,
-        Answer::json("A page.", result_list(schemas), result_example())
-            .in_forms(OF_RESULTS)
-            .next_page()
-            .replica_lag(),
-    )
-    .answer(202, state("It has not ended.", schemas, "Pending").retry_after())
-    .unprocessable(out_of_range("page", 0, "-1"))
-    .errors(&[
-        NO_QUERY,
-        (
-            409,
-            Code::QueryFailed,
-            "The query failed.",
-            "The query failed and has no results",
-        ),
-        (
-            410,
-            Code::ResultsRemoved,
-            "What it recorded is not there any more.",
-            "The query succeeded, and its results are not kept any more",
-        ),
-    ])
-    .unavailable(Code::NotReplicated)
+/// DELETE /arxiv/NAME
+pub(crate) fn delete(_: &mut Schemas) -> Operation {
+    let about = "Ends it if it has not ended. What is recorded stays.";
+    Operation::new("delete_query", "searches", "Remove one query")
+        .about(about)
+        .answer(204, Answer::empty("It is removed."))
+        .errors(&[NO_QUERY])
+        .unavailable(Code::KubernetesUnavailable)
+}
+
+/// GET /arxiv/NAME/events
+pub(crate) fn follow(_: &mut Schemas) -> Operation {
+    let about = "Server-sent events: `state` at each change, then `end`, or `gone` when it is removed before. The data is \
+        what GET /arxiv/NAME answers; for a query that was removed after its end, that is the only event. A client that \
+        comes back with `Last-Event-ID` gets what is new, and after the end 204.";
+    let example = "event: end\nid: 5d41402abc4b2a76\nretry: 3000\ndata: {\"phase\":\"Succeeded\"}\n\n";
+    Operation::new("follow_query", "searches", "The state of one query, live")
+        .about(about)
+        .header(
+            "Last-Event-ID",
+            "The id of the event that was seen last.",
+            json!({"type": "string"}),
+        )
+        .answer(
+            200,
+            Answer::events("The events.", &["state", "end", "gone"], example),
+        )
+        .answer(204, Answer::empty("Its end was seen before."))
+        .errors(&[
+            NO_QUERY,
+            (
+                429,
+                Code::TooManyStreams,
+                "Too many clients follow events.",
+                "Too many clients follow events",
+            ),
+        ])
+        .unavailable(Code::KubernetesUnavailable)
+}
+
+/// GET /arxiv/NAME/results
+pub(crate) fn results(schemas: &mut Schemas) -> Operation {
+    Operation::new("read_query_results", "searches", "What one query found")
+        .about("Waits, bounded, until what the query recorded can be read.")
+        .answer(
+            200,
+            Answer::json("A page.", result_list(schemas), result_example())
+                .in_forms(OF_RESULTS)
+                .next_page()
+                .replica_lag(),
+        )
+        .answer(202, state("It has not ended.", schemas, "Pending").retry_after())
+        .unprocessable(out_of_range("page", 0, "-1"))
+        .errors(&[
+            NO_QUERY,
+            (
+                409,
+                Code::QueryFailed,
+                "The query failed.",
+                "The query failed and has no results",
+            ),
+            (
+                410,
+                Code::ResultsRemoved,
+                "What it recorded is not there any more.",
+                "The query succeeded, and its results are not kept any more",
+            ),
+        ])
+        .unavailable(Code::NotReplicated)
 }
 
 pub(super) fn state(about: &str, schemas: &mut Schemas, phase: &str) -> Answer {

@@ -5,7 +5,6 @@
     reason = "parts of a document are given away, as `json!` makes them"
 )]
 
-use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::output::format::Format;
@@ -13,30 +12,20 @@ use wire::declared::{Param, ParamKind};
 
 /// Built up by the functions that describe endpoints.
 pub(crate) struct Operation {
-    pub(super) method: Method,
-    pub(super) path: &'static str,
-    parameters: Vec<Value>,
+    headers: Vec<Value>,
     members: Map<String, Value>,
     answers: Map<String, Value>,
 }
 
 impl Operation {
     /// `id` is what generated clients call it.
-    pub(super) fn new(
-        method: Method,
-        path: &'static str,
-        id: &'static str,
-        tag: &'static str,
-        summary: &'static str,
-    ) -> Self {
+    pub(super) fn new(id: &'static str, tag: &'static str, summary: &'static str) -> Self {
         let mut members = Map::new();
         members.insert("operationId".into(), id.into());
         members.insert("tags".into(), json!([tag]));
         members.insert("summary".into(), summary.into());
         Self {
-            method,
-            path,
-            parameters: Vec::new(),
+            headers: Vec::new(),
             members,
             answers: Map::new(),
         }
@@ -47,31 +36,9 @@ impl Operation {
         self
     }
 
-    /// Parameters of the query string, as their reader declares them. `defaults` has what is taken without them.
-    pub(super) fn params(mut self, declared: &[Param], defaults: &[(&str, i64)]) -> Self {
-        for param in declared {
-            let default = defaults.iter().find(|(name, _)| *name == param.name);
-            self.parameters
-                .push(query_parameter(param, default.map(|(_, value)| *value)));
-        }
-        self
-    }
-
-    /// The `{name}` in the path.
-    pub(super) fn object_name(mut self) -> Self {
-        self.parameters.push(json!({
-            "name": "name", "in": "path", "required": true,
-            "description": "The query's name, as the answer that accepted it tells it.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 253,
-                "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"},
-            "example": "arxiv-7f1f8f1a3c6e4d0b9a52c1f0e3d4b5a6",
-        }));
-        self
-    }
-
     /// A header that is read.
     pub(super) fn header(mut self, name: &'static str, about: &'static str, schema: Value) -> Self {
-        self.parameters.push(json!({
+        self.headers.push(json!({
             "name": name, "in": "header", "required": false, "description": about, "schema": schema,
         }));
         self
@@ -104,14 +71,32 @@ impl Operation {
         self
     }
 
-    /// The operation object.
-    pub(super) fn into_value(mut self) -> Value {
-        if !self.parameters.is_empty() {
-            self.members.insert("parameters".into(), self.parameters.into());
+    /// The operation object: what is said here, with the parameters that its path and its extractor have. `defaults` are
+    /// the values of parameters that a client leaves out.
+    pub(super) fn into_value(mut self, path: &str, declared: &[&[Param]], defaults: &[(&str, i64)]) -> Value {
+        let name = path.contains("{name}").then(object_name);
+        let query = declared.iter().copied().flatten().map(|param| {
+            let default = defaults.iter().find(|(name, _)| *name == param.name);
+            query_parameter(param, default.map(|(_, value)| *value))
+        });
+        let parameters: Vec<_> = name.into_iter().chain(query).chain(self.headers).collect();
+        if !parameters.is_empty() {
+            self.members.insert("parameters".into(), parameters.into());
         }
         self.members.insert("responses".into(), self.answers.into());
         Value::Object(self.members)
     }
+}
+
+/// The `{name}` in a path.
+fn object_name() -> Value {
+    json!({
+        "name": "name", "in": "path", "required": true,
+        "description": "The query's name, as in the response that accepted it.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 253,
+            "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"},
+        "example": "arxiv-7f1f8f1a3c6e4d0b9a52c1f0e3d4b5a6",
+    })
 }
 
 /// The forms of a date, without looking at how many days its month has: year, month and day; with a clock; with an offset

@@ -1,20 +1,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use axum::body::Body;
 use http::Request;
 use tower::ServiceExt;
 
 use super::*;
-use crate::{intake, routes::endpoints::Endpoint};
+use crate::{
+    routes::context::RequestContext,
+    routes::endpoints::{Endpoint, Served},
+    routes::table::ROUTES,
+};
 use wire::query::read_names;
 
 fn described(served: &str) -> Described {
+    let served: Served = served.parse().unwrap();
     Described {
-        served: served.parse().unwrap(),
-        results_of_objects: true,
+        routes: ROUTES.iter().filter(|route| served.has(route.endpoint)).collect(),
         root: RootPath::default(),
-        max_results: 8,
-        page: 0,
-        items_per_page: 10,
+        defaults: RequestContext::with_default_settings().unwrap().defaults,
     }
 }
 
@@ -30,28 +33,42 @@ fn operations_of(document: &Value) -> BTreeMap<String, Value> {
     paths.iter().flat_map(named).collect()
 }
 
-#[test]
-fn what_is_read_is_described() {
+#[tokio::test]
+async fn params_that_an_extractor_reads_are_declared_and_described() {
     let operations = operations_of(&document(&described("all")));
-    for reader in intake::READERS {
-        read_names::take();
-        let _ = intake::read(reader, &intake::Request::default());
-        let read = read_names::take();
-        let parameters = operations[reader]["parameters"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        let described: BTreeSet<_> = parameters
-            .iter()
-            .filter(|parameter| parameter["in"] == "query")
-            .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
-            .collect();
-        assert_eq!(described, read, "{reader}");
+    for route in &ROUTES {
+        for operation in route.operations {
+            let name = format!("{} {}", operation.method, route.path);
+            let request = Request::builder().uri(route.path.replace("{name}", "x"));
+            let request = request.method(operation.method).body(Body::empty()).unwrap();
+            read_names::take();
+            let _ = (operation.read)(request, RequestContext::with_default_settings().unwrap()).await;
+            let read = read_names::take();
+            let declared = operation.params.iter().copied().flatten();
+            let declared: BTreeSet<_> = declared.map(|param| param.name.to_owned()).collect();
+            assert_eq!(declared, read, "{name}");
+            let parameters = operations[&name]["parameters"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            let described: BTreeSet<_> = parameters
+                .iter()
+                .filter(|parameter| parameter["in"] == "query")
+                .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
+                .collect();
+            assert!(described.is_superset(&declared), "{name}: {described:?}");
+            let with_others = route
+                .operations
+                .iter()
+                .filter(|other| other.method == operation.method)
+                .count();
+            assert!(with_others > 1 || described == declared, "{name}: {described:?}");
+        }
     }
 }
 
 #[test]
-fn a_role_describes_its_own_endpoints() {
+fn document_has_the_served_endpoints_only() {
     for (served, paths) in [
         (
             "frontend",
@@ -67,8 +84,8 @@ fn a_role_describes_its_own_endpoints() {
         ("results,get-sequence", vec!["/get-sequence", "/results"]),
     ] {
         let document = document(&described(served));
-        let told: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
-        assert_eq!(told, paths, "{served}");
+        let described_paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
+        assert_eq!(described_paths, paths, "{served}");
     }
     let all = document(&described("all"));
     for endpoint in "all".parse::<Served>().unwrap().iter() {
@@ -79,7 +96,7 @@ fn a_role_describes_its_own_endpoints() {
 }
 
 #[test]
-fn every_reference_leads_somewhere_and_every_endpoint_has_examples() {
+fn references_resolve_and_every_operation_has_examples() {
     let document = document(&described("all"));
     let mut references = Vec::new();
     collect(&document, &mut references);
@@ -121,56 +138,20 @@ fn collect(value: &Value, references: &mut Vec<String>) {
 }
 
 #[test]
-fn settings_are_told() {
-    let document = document(&Described {
-        root: "/api".parse().unwrap(),
-        items_per_page: 25,
-        ..described("results")
-    });
+fn document_has_the_settings() {
+    let mut described = described("results");
+    described.root = "/api".parse().unwrap();
+    described.defaults.page.items_per_page = 25;
+    let document = document(&described);
     assert_eq!(document["servers"], json!([{"url": "/api"}]));
     let parameters = &document["paths"]["/results"]["get"]["parameters"];
     assert_eq!(parameters[1]["schema"]["default"], 25);
 }
 
-/// Paths that are no part of the API.
-const PAGES: [&str; 4] = ["/", "/docs", "/redoc", "/assets/{name}"];
-
-#[test]
-fn every_route_is_described() {
-    let document = document(&described("all"));
-    let mut routes = Vec::new();
-    routes_of(
-        &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
-        &mut routes,
-    );
-    assert!(routes.len() > PAGES.len(), "{routes:?}");
-    for route in routes {
-        let told = document["paths"][&route].is_object() || PAGES.contains(&route.as_str());
-        assert!(told, "{route} is in no document");
-    }
-}
-
-/// The paths in calls of `.route("…", …)`.
-fn routes_of(folder: &std::path::Path, routes: &mut Vec<String>) {
-    for file in std::fs::read_dir(folder).unwrap() {
-        let path = file.unwrap().path();
-        if path.is_dir() {
-            routes_of(&path, routes);
-        } else if path.extension().is_some_and(|extension| extension == "rs")
-            && !path.ends_with("openapi/tests.rs")
-        {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let calls = text.split(".route(").skip(1);
-            let literals = calls.filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next());
-            routes.extend(literals.map(str::to_owned));
-        }
-    }
-}
-
 #[tokio::test]
-async fn it_is_compressed_for_who_takes_that() {
+async fn document_is_compressed_if_accepted() {
     let request = Request::get(PATH).header(header::ACCEPT_ENCODING, "gzip");
-    let request = request.body(axum::body::Body::empty()).unwrap();
+    let request = request.body(Body::empty()).unwrap();
     let answer = routes(&described("all")).oneshot(request).await.unwrap();
     let headers = answer.headers();
     assert_eq!(headers[header::CONTENT_ENCODING], "gzip");

@@ -15,8 +15,11 @@ use axum::{
 use http::{HeaderMap, HeaderValue, header};
 
 use self::asset::Asset;
-use crate::{error::ApiError, http::middleware::methods::only, http::middleware::root_path::RootPath};
+use crate::{error::ApiError, http::methods::allow_methods, http::middleware::root_path::RootPath};
 use wire::headers::vary::vary;
+
+pub(crate) const DOCS_PATH: &str = "/docs";
+pub(crate) const REDOC_PATH: &str = "/redoc";
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -97,9 +100,15 @@ impl Page {
 pub(crate) fn routes(root: &RootPath, searchable: bool) -> Router {
     let (docs, redoc) = (DOCS.under(root), REDOC.under(root));
     let router = Router::new()
-        .route("/docs", only(get(move || async move { docs() }), "GET"))
-        .route("/redoc", only(get(move || async move { redoc() }), "GET"))
-        .route("/assets/{name}", only(get(asset), "GET"));
+        .route(
+            DOCS_PATH,
+            allow_methods(get(move || async move { docs() }), "GET"),
+        )
+        .route(
+            REDOC_PATH,
+            allow_methods(get(move || async move { redoc() }), "GET"),
+        )
+        .route("/assets/{name}", allow_methods(get(asset), "GET"));
     if !searchable {
         return router;
     }
@@ -114,7 +123,7 @@ pub(crate) fn routes(root: &RootPath, searchable: bool) -> Router {
         vary(response.headers_mut(), "accept");
         response
     };
-    router.route("/", only(get(index), "GET"))
+    router.route("/", allow_methods(get(index), "GET"))
 }
 
 async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {

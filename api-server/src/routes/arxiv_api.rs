@@ -4,14 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use arxiv::{MAX_PAGE, arxiv_day};
 use axum::{
-    Extension, Router,
     body::Body,
-    extract::{RawQuery, State},
-    middleware::map_response,
+    extract::{FromRef, FromRequestParts, State},
     response::{IntoResponse, Response},
-    routing::get,
 };
-use http::header;
+use http::{header, request::Parts};
 use jiff::{Timestamp, civil::Date};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -19,19 +16,19 @@ use service::logs::Call;
 use storage::{Page, Pages};
 use tokio::time::Instant;
 use upstream::{Assembled, Upstream, UpstreamError, assemble, reason, slices};
+use wire::declared::Param;
 
 use crate::{
     error::{ApiError, Code},
-    http::middleware::calls::CallLog,
-    http::middleware::methods::{no_store, only},
-    http::middleware::unknown_params::strict,
+    http::middleware::CallLog,
     limits::client::Client,
     limits::response_memory::{Reservation, ResponseBudget},
     output::body::json,
     output::format::Format,
     routes::arxiv::search_params::SearchParams,
+    routes::context::{RequestContext, query_string},
+    routes::route::Declared,
 };
-use wire::query::QueryString;
 
 /// What GET /arxiv-api needs.
 pub(crate) struct Fetches {
@@ -41,17 +38,15 @@ pub(crate) struct Fetches {
     /// How long all of one search's pages together wait for their turns at arXiv. Pages that were had are kept, so the
     /// next try goes on from there.
     pub(crate) patience: Duration,
-    pub(crate) default_max_results: u32,
+    pub(crate) context: RequestContext,
     /// For papers that are on their way, and answers of them.
     pub(crate) papers: ResponseBudget,
 }
 
-pub(crate) fn routes(fetches: Arc<Fetches>) -> Router {
-    let methods = strict(only(get(search_arxiv_api), "GET"), &[SearchParams::DECLARED]);
-    Router::new().route(
-        "/arxiv-api",
-        methods.layer(map_response(no_store)).with_state(fetches),
-    )
+impl FromRef<Arc<Fetches>> for RequestContext {
+    fn from_ref(fetches: &Arc<Fetches>) -> Self {
+        fetches.context.clone()
+    }
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -81,13 +76,33 @@ pub(crate) struct Papers {
     query: String,
 }
 
-async fn search_arxiv_api(
+/// What is read from the request.
+#[derive(Debug)]
+pub(crate) struct ArxivApiRequest(SearchParams);
+
+impl Declared for ArxivApiRequest {
+    const PARAMS: &'static [&'static [Param]] = &[SearchParams::DECLARED];
+}
+
+impl<S> FromRequestParts<S> for ArxivApiRequest
+where
+    S: Sync,
+    RequestContext: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let limits = RequestContext::from_ref(state).defaults.query;
+        SearchParams::read(&query_string(parts), limits.default_max_results).map(Self)
+    }
+}
+
+pub(crate) async fn search_arxiv_api(
     State(fetches): State<Arc<Fetches>>,
-    RawQuery(query): RawQuery,
-    Extension(client): Extension<Client>,
+    client: Client,
     log: CallLog,
+    ArxivApiRequest(params): ArxivApiRequest,
 ) -> Result<Response, ApiError> {
-    let params = SearchParams::read(&QueryString::parse(query.as_deref()), fetches.default_max_results)?;
     log.called(params.call("search_arxiv_api"));
     let (found, is_fresh, reservation) = fetches.fetch(&params, &client).await?;
     if found.head.total == 0 {

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-/// The paths of the API. `/queries` is two endpoints, GET and POST, that are served together.
+use crate::routes::table::ROUTES;
+
+/// The endpoints that can be served each by itself, in the order of the table. `/queries` is two of the existing
+/// service's, GET and POST.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Endpoint {
     Arxiv,
@@ -16,41 +19,26 @@ pub(crate) enum Endpoint {
     WriteResults,
 }
 
-use Endpoint::{
-    Arxiv, ArxivApi, GetSequence, Queries, ReadQueries, ReadResults, Results, WriteQueries, WriteResults,
-};
-
-/// What people's clients call.
-pub(crate) const FRONTEND: [Endpoint; 3] = [Arxiv, Queries, Results];
-/// What the frontend of the existing service called in turn.
-const BACKEND: [Endpoint; 6] = [
-    ArxivApi,
-    GetSequence,
-    ReadQueries,
-    ReadResults,
-    WriteQueries,
-    WriteResults,
-];
-
 impl Endpoint {
-    /// Whether this is one of those that the existing service kept to itself.
-    pub(crate) fn is_backend(self) -> bool {
-        BACKEND.contains(&self)
+    /// All, in the order of their paths in the table.
+    pub(crate) fn all() -> BTreeSet<Self> {
+        ROUTES.iter().map(|route| route.endpoint).collect()
     }
 
-    /// The endpoint's path.
+    /// Whether clients call it; else it is one of those that the frontend of the existing service called in turn.
+    pub(crate) fn is_frontend(self) -> bool {
+        matches!(self, Self::Arxiv | Self::Queries | Self::Results)
+    }
+
+    /// Whether this is one of those that the existing service kept to itself.
+    pub(crate) fn is_backend(self) -> bool {
+        !self.is_frontend()
+    }
+
+    /// The endpoint's path: that of its first row in the table.
     pub(crate) fn path(self) -> &'static str {
-        match self {
-            Arxiv => "/arxiv",
-            Queries => "/queries",
-            Results => "/results",
-            ArxivApi => "/arxiv-api",
-            GetSequence => "/get-sequence",
-            ReadQueries => "/read-queries",
-            ReadResults => "/read-results",
-            WriteQueries => "/write-queries",
-            WriteResults => "/write-results",
-        }
+        let route = ROUTES.iter().find(|route| route.endpoint == self);
+        route.map_or("", |route| route.path)
     }
 }
 
@@ -61,6 +49,10 @@ pub(crate) struct Served(BTreeSet<Endpoint>);
 impl Served {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Endpoint> {
         self.0.iter().copied()
+    }
+
+    pub(crate) fn has(&self, endpoint: Endpoint) -> bool {
+        self.0.contains(&endpoint)
     }
 
     pub(crate) fn any(&self, endpoints: &[Endpoint]) -> bool {
@@ -75,7 +67,7 @@ impl fmt::Display for Served {
     }
 }
 
-/// A word of `SERVE` that is no endpoint.
+/// A word in `SERVE` that is not an endpoint.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
     #[error("{0:?} is no endpoint; there are all, frontend, backend{names}", names = names())]
@@ -85,12 +77,9 @@ pub(crate) enum ServeError {
 }
 
 fn names() -> String {
-    FRONTEND
-        .iter()
-        .chain(&BACKEND)
-        .fold(String::new(), |names, endpoint| {
-            names + ", " + endpoint.path().trim_start_matches('/')
-        })
+    Endpoint::all().iter().fold(String::new(), |names, endpoint| {
+        names + ", " + endpoint.path().trim_start_matches('/')
+    })
 }
 
 impl FromStr for Endpoint {
@@ -99,7 +88,7 @@ impl FromStr for Endpoint {
     /// By its path, with or without the slash.
     fn from_str(text: &str) -> Result<Self, ServeError> {
         let name = text.trim_start_matches('/');
-        let mut all = FRONTEND.into_iter().chain(BACKEND);
+        let mut all = Endpoint::all().into_iter();
         all.find(|endpoint| endpoint.path().trim_start_matches('/') == name)
             .ok_or_else(|| ServeError::Unknown(text.to_owned()))
     }
@@ -112,9 +101,9 @@ impl FromStr for Served {
         let mut served = BTreeSet::new();
         for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
             match word.to_ascii_lowercase().as_str() {
-                "all" => served.extend(FRONTEND.into_iter().chain(BACKEND)),
-                "frontend" => served.extend(FRONTEND),
-                "backend" => served.extend(BACKEND),
+                "all" => served.extend(Endpoint::all()),
+                "frontend" => served.extend(Endpoint::all().into_iter().filter(|one| one.is_frontend())),
+                "backend" => served.extend(Endpoint::all().into_iter().filter(|one| one.is_backend())),
                 name => {
                     served.insert(name.parse()?);
                 }
@@ -133,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_served_is_read() {
+    fn served_endpoints_are_parsed() {
         let cases = [
             ("all", 9, "/arxiv /queries /results /arxiv-api"),
             ("frontend", 3, "/arxiv /queries /results"),

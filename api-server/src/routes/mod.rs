@@ -1,32 +1,46 @@
-//! The routes of this process.
+//! The routes of this process: a table of them, and their handlers.
 
 pub(crate) mod arxiv;
 pub(crate) mod arxiv_api;
+pub(crate) mod context;
 pub(crate) mod endpoints;
+mod fallback;
+pub(crate) mod fuzz;
 pub(crate) mod queries;
 pub(crate) mod results;
+pub(crate) mod route;
 pub(crate) mod sequence;
+pub(crate) mod table;
 pub(crate) mod writes;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, middleware::from_fn};
 use http::Uri;
 use service::{
     health::{self, Liveness, Readiness},
     metrics,
 };
 
+use self::{endpoints::Endpoint, fallback::fallback, table::ROUTES};
 use crate::{
     app::App,
     auth::AccessControl,
-    http::middleware::methods::fallback,
     http::middleware::{Layers, around_routes, before_routing},
     openapi, pages,
-    routes::endpoints::{Endpoint, FRONTEND},
 };
 
-/// Every served endpoint with health and metrics, surrounded by what holds for all.
+/// Paths that are not in the table.
+const OTHER_PATHS: [&str; 6] = [
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    pages::DOCS_PATH,
+    pages::REDOC_PATH,
+    openapi::PATH,
+];
+
+/// The served routes of the table, the pages, health and metrics, with all their layers.
 pub(crate) fn router(
     app: &App,
     access_control: &Arc<AccessControl>,
@@ -35,43 +49,30 @@ pub(crate) fn router(
     readiness: Readiness,
 ) -> Router {
     let settings = &app.settings;
-    let states = app.object_states();
-    let mut paths = vec![
-        "/healthz",
-        "/readyz",
-        "/metrics",
-        "/docs",
-        "/redoc",
-        openapi::PATH,
-    ];
-    let reads = states.as_ref().is_some_and(|states| states.reads.is_some());
-    let searchable = FRONTEND.iter().all(|endpoint| settings.serve.any(&[*endpoint]));
     let mut router = Router::new()
-        .merge(openapi::routes(&settings.described(reads)))
-        .merge(pages::routes(&settings.root_path, searchable))
         .merge(health::router(liveness, readiness))
         .merge(metrics::router(app.metrics.clone()));
-    for endpoint in settings.serve.iter() {
-        paths.push(endpoint.path());
-        let of_endpoint = match endpoint {
-            Endpoint::Arxiv => app.arxiv().map(arxiv::routes),
-            Endpoint::Queries => app.query_log().map(queries::frontend),
-            Endpoint::Results => app.result_pages().map(results::frontend),
-            Endpoint::ArxivApi => app.fetches.clone().map(arxiv_api::routes),
-            Endpoint::GetSequence => app.sequence().map(sequence::routes),
-            Endpoint::ReadQueries => app.query_log().map(queries::backend),
-            Endpoint::ReadResults => app.result_pages().map(results::backend),
-            Endpoint::WriteQueries => app.recording().map(writes::queries),
-            Endpoint::WriteResults => app.recording().map(writes::results),
-        };
-        if let Some(routes) = of_endpoint {
-            router = router.merge(access_control.protect(endpoint, routes));
+    let mut mounted = Vec::new();
+    for route in ROUTES.iter().filter(|route| settings.serve.has(route.endpoint)) {
+        if let Some(methods) = route.mount(app) {
+            let routes = Router::new().route(route.path, methods);
+            let routes = access_control.protect(route.target(), routes);
+            router = router.merge(routes.route_layer(from_fn(|request, next| route.select(request, next))));
+            mounted.push(route);
         }
     }
-    if let Some(states) = states {
-        paths.extend(["/arxiv/{name}", "/arxiv/{name}/events", "/arxiv/{name}/results"]);
-        router = router.merge(access_control.protect(Endpoint::Arxiv, arxiv::query::routes(states)));
-    }
-    router = router.fallback(move |uri: Uri| async move { fallback(&paths, &uri) });
+    let mut frontend = Endpoint::all()
+        .into_iter()
+        .filter(|endpoint| endpoint.is_frontend());
+    let searchable = frontend.all(|endpoint| settings.serve.has(endpoint));
+    let paths: Vec<_> = mounted
+        .iter()
+        .map(|route| route.path)
+        .chain(OTHER_PATHS)
+        .collect();
+    let router = router
+        .merge(openapi::routes(&settings.described(mounted)))
+        .merge(pages::routes(&settings.root_path, searchable))
+        .fallback(move |uri: Uri| async move { fallback(&paths, &uri) });
     before_routing(around_routes(router, layers), &settings.root_path)
 }

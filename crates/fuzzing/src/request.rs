@@ -1,9 +1,12 @@
 //! What the API server reads from a request.
 
-use arxiv_api_server::intake::{READERS, Request, read};
+use std::sync::OnceLock;
+
+use arxiv_api_server::{ErrorResponse, read};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{Request, Uri};
 use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
 
 /// The longest answer to bad input: a hundred problems, each with what it repeats of the input.
 const MAX_REFUSAL: usize = 100 * 32 * 1024;
@@ -11,11 +14,13 @@ const MAX_REFUSAL: usize = 100 * 32 * 1024;
 /// A request: its first line as in HTTP, then lines of headers, an empty one, and the body. It is understood the same
 /// each time, or refused with a 4xx and a reason; never anything else.
 pub fn request(input: &[u8]) {
-    let Some((reader, request)) = taken_apart(input) else {
+    let Some(request) = parse(input) else {
         return;
     };
-    let understood = read(reader, &request).unwrap();
-    assert_eq!(understood, read(reader, &request).unwrap());
+    let Some(understood) = read_once(request.clone()) else {
+        return;
+    };
+    assert_eq!(Some(&understood), read_once(request.clone()).as_ref());
     match understood {
         Err(refusal) => {
             assert!((400..500).contains(&refusal.status), "{refusal:?}");
@@ -30,8 +35,8 @@ pub fn request(input: &[u8]) {
         Ok(understood) => {
             assert!(!understood.contains('\0'));
             // As another reader of JSON has it.
-            if reader == "POST /write-queries"
-                && let Ok(body) = serde_json::from_slice::<Value>(&request.body)
+            if request.uri().path() == "/write-queries"
+                && let Ok(body) = serde_json::from_slice::<Value>(request.body())
             {
                 let (query, number) = (
                     body["query"].as_str().unwrap(),
@@ -50,14 +55,20 @@ pub fn request(input: &[u8]) {
     }
 }
 
-/// The reader that a request is for, and the request; `None` if no HTTP server would have let it pass.
-fn taken_apart(input: &[u8]) -> Option<(&'static str, Request)> {
+/// What a handler reads from the request; `None` if there is no such route.
+fn read_once(request: Request<Bytes>) -> Option<Result<String, ErrorResponse>> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    // Bodies are read within a time.
+    let runtime = RUNTIME.get_or_init(|| Builder::new_current_thread().enable_time().build().unwrap());
+    runtime.block_on(read(request))
+}
+
+/// The request; `None` if no HTTP server would have let it pass.
+fn parse(input: &[u8]) -> Option<Request<Bytes>> {
     let (first, mut rest) = line(input);
     let first = std::str::from_utf8(first).ok()?;
     let (method, target) = first.split_once(' ')?;
-    let uri: Uri = target.parse().ok()?;
-    let (reader, name) = reader(method, uri.path())?;
-    let mut headers = HeaderMap::new();
+    let mut request = Request::builder().method(method).uri(target.parse::<Uri>().ok()?);
     while !rest.is_empty() {
         let (header, after) = line(rest);
         rest = after;
@@ -66,16 +77,9 @@ fn taken_apart(input: &[u8]) -> Option<(&'static str, Request)> {
         }
         let colon = header.iter().position(|byte| *byte == b':')?;
         let (name, value) = header.split_at(colon);
-        let value = HeaderValue::from_bytes(value.strip_prefix(b": ").unwrap_or(&value[1..])).ok()?;
-        headers.append(HeaderName::from_bytes(name).ok()?, value);
+        request = request.header(name, value.strip_prefix(b": ").unwrap_or(&value[1..]));
     }
-    let request = Request {
-        name,
-        query: uri.query().map(str::to_owned),
-        headers,
-        body: Bytes::copy_from_slice(rest),
-    };
-    Some((reader, request))
+    request.body(Bytes::copy_from_slice(rest)).ok()
 }
 
 fn line(text: &[u8]) -> (&[u8], &[u8]) {
@@ -83,19 +87,4 @@ fn line(text: &[u8]) -> (&[u8], &[u8]) {
         Some(end) => (&text[..end], &text[end + 1..]),
         None => (text, &[]),
     }
-}
-
-fn reader(method: &str, path: &str) -> Option<(&'static str, String)> {
-    let name = path
-        .strip_prefix("/arxiv/")
-        .and_then(|rest| rest.strip_suffix("/results"));
-    let path = if name.is_some() {
-        "/arxiv/{name}/results"
-    } else {
-        path
-    };
-    let reader = READERS
-        .into_iter()
-        .find(|reader| *reader == format!("{method} {path}"))?;
-    Some((reader, name.unwrap_or_default().to_owned()))
 }

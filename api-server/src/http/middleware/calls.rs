@@ -6,45 +6,58 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::{
-    extract::{FromRequestParts, MatchedPath, Request},
+    extract::{FromRequestParts, Request, State},
     middleware::Next,
     response::Response,
 };
 use http::request::Parts;
 use service::logs::Call;
 
-use crate::{error::ApiError, routes::endpoints::Endpoint};
+use crate::error::ApiError;
 
 /// The log of one request's call.
 #[derive(Clone)]
 pub(crate) struct CallLog(Arc<Entry>);
 
 struct Entry {
-    component: &'static str,
-    module: String,
+    source: CallSource,
     /// Set once the parameters are known.
     call: OnceLock<Call>,
 }
 
-impl CallLog {
-    /// `/arxiv-api` is the backend's module `arxiv_api`, `/arxiv/{name}` the frontend's module `arxiv`.
-    fn of_route(path: &str) -> Self {
+/// Where calls of a route come from, as the lines say it: `/arxiv-api` is the backend's module `arxiv_api`,
+/// `/arxiv/{name}` the frontend's module `arxiv`.
+#[derive(Clone)]
+pub(crate) struct CallSource {
+    component: &'static str,
+    module: Arc<str>,
+}
+
+impl CallSource {
+    pub(crate) fn new(is_backend: bool, path: &str) -> Self {
         let name = path.split('/').nth(1).unwrap_or_default();
-        let is_backend = name.parse::<Endpoint>().is_ok_and(Endpoint::is_backend);
-        Self(Arc::new(Entry {
+        Self {
             component: if is_backend { "backend" } else { "frontend" },
-            module: name.replace('-', "_"),
+            module: name.replace('-', "_").into(),
+        }
+    }
+}
+
+impl CallLog {
+    fn new(source: CallSource) -> Self {
+        Self(Arc::new(Entry {
+            source,
             call: OnceLock::new(),
         }))
     }
 
     fn origin(&self, call: &Call) -> String {
-        format!("{}.{}", self.0.module, call.name())
+        format!("{}.{}", self.0.source.module, call.name())
     }
 
     /// Logs the call, at NOTICE.
     pub(crate) fn called(&self, call: Call) {
-        let component = self.0.component;
+        let component = self.0.source.component;
         service::notice!(component, origin = self.origin(&call), "{call}: called");
         // A handler makes one call.
         let _ = self.0.call.set(call);
@@ -53,7 +66,7 @@ impl CallLog {
     /// Logs, at DEBUG, what a request is answered whose call is known.
     fn returning(&self, response: &Response) {
         if let Some(call) = self.0.call.get() {
-            let (component, status) = (self.0.component, response.status());
+            let (component, status) = (self.0.source.component, response.status());
             tracing::debug!(
                 component,
                 origin = self.origin(call),
@@ -63,12 +76,13 @@ impl CallLog {
     }
 }
 
-/// Gives each request of an endpoint its [`CallLog`].
-pub(super) async fn log_calls(mut request: Request, next: Next) -> Response {
-    let Some(path) = request.extensions().get::<MatchedPath>() else {
-        return next.run(request).await;
-    };
-    let log = CallLog::of_route(path.as_str());
+/// The middleware.
+pub(super) async fn log_calls(
+    State(source): State<CallSource>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let log = CallLog::new(source);
     request.extensions_mut().insert(log.clone());
     let response = next.run(request).await;
     log.returning(&response);
@@ -79,7 +93,7 @@ impl<S: Sync> FromRequestParts<S> for CallLog {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        // The middleware is around every route.
+        // The middleware is around every route of the table.
         parts.extensions.get().cloned().ok_or_else(ApiError::internal)
     }
 }
@@ -98,8 +112,8 @@ mod tests {
             ("/get-sequence", "backend", "get_sequence.f"),
             ("/read-results", "backend", "read_results.f"),
         ] {
-            let log = CallLog::of_route(path);
-            assert_eq!(log.0.component, component, "{path}");
+            let log = CallLog::new(CallSource::new(component == "backend", path));
+            assert_eq!(log.0.source.component, component, "{path}");
             assert_eq!(log.origin(&Call::new("f")), origin, "{path}");
         }
     }

@@ -1,6 +1,6 @@
-//! Answers in the coding that a client asks for (RFC 9110, section 12.5.3): zstd, else gzip.
+//! Responses in the coding that a client asks for (RFC 9110, section 12.5.3): zstd, else gzip.
 //!
-//! Short ones are not worth it. A strong entity tag is of the very bytes that are sent, so it names the coding too.
+//! Short ones are sent as they are. A strong entity tag is of the very bytes that are sent, so it names the coding too.
 
 use std::io;
 
@@ -25,9 +25,9 @@ use wire::headers::vary::vary;
 
 use crate::limits::{COMPRESSIONS, client::Client, slots::Slot};
 
-/// Shorter answers are sent faster than they are compressed.
+/// Shorter responses are sent faster than they are compressed.
 const MIN_COMPRESS_SIZE: u64 = 16 * 1024;
-/// 2^17 bytes of what was sent are looked back to.
+/// A window of 2^17 bytes.
 const ZSTD_WINDOW_LOG: u32 = 17;
 const CHUNK: usize = 16 * 1024;
 
@@ -74,7 +74,7 @@ fn compressed(response: Response, coding: Coding, slot: Slot) -> Response {
         .headers
         .insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
     let chunks = ReaderStream::with_capacity(coded, CHUNK).inspect_ok(move |_| {
-        // Held as long as there is something to compress.
+        // Held until all is compressed.
         let _ = &slot;
     });
     Response::from_parts(parts, Body::from_stream(chunks))
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_coding_is_what_is_asked_for() {
+    fn coding_is_the_best_that_the_client_accepts() {
         for (value, expected) in [
             ("", None),
             ("identity", None),

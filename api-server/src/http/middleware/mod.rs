@@ -1,12 +1,19 @@
-//! The middleware, in one ordered list for each place where it is applied: [`before_routing`] and [`around_routes`]. Each layer
-//! has a file of its own. The first one of a list is the outermost: it sees a request first and a response last.
+//! The middleware, in one ordered list for each place where it is applied. Each layer has a file of its own. The first one of a
+//! list is the outermost: it sees a request first and a response last.
+//!
+//! 1. [`before_routing`]: what changes where a request is routed to.
+//! 2. [`around_routes`]: what holds for every request.
+//! 3. `routes::route::Route::select`: which operation of the table a request is for.
+//! 4. `auth::AccessControl`: whether the request may have its effect, who sends it, whether they may, and how often.
+//! 5. [`around_endpoint`]: what holds for all operations of a path, and for the 405 of the others.
+//! 6. [`around_operation`]: what holds for one operation.
 
-pub(crate) mod calls;
-pub(crate) mod compress;
+mod calls;
+mod compress;
 mod error_format;
 mod limits;
-pub(crate) mod methods;
 mod metrics;
+mod no_store;
 mod normalize_errors;
 mod normalize_path;
 mod panic;
@@ -16,14 +23,16 @@ mod request_id;
 pub(crate) mod root_path;
 mod security_headers;
 mod timeout;
-pub(crate) mod unknown_params;
+mod unknown_params;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     error_handling::HandleErrorLayer,
-    middleware::{from_fn, from_fn_with_state, map_request},
+    middleware::{from_fn, from_fn_with_state, map_request, map_response},
+    response::Response,
+    routing::MethodRouter,
 };
 use tower::{ServiceBuilder, timeout::TimeoutLayer};
 use tower_http::{
@@ -32,10 +41,19 @@ use tower_http::{
     request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
 };
 
+use wire::headers::vary::vary;
+
 use self::root_path::RootPath;
-use crate::{app::metrics::Counts, limits::headers::RateLimitHeaders};
+use crate::{
+    app::metrics::Counts,
+    limits::headers::RateLimitHeaders,
+    output::lag::{self, Lag},
+};
+pub(crate) use calls::{CallLog, CallSource};
+pub(crate) use compress::compress;
 pub(crate) use limits::{Overloaded, is_exempt};
 pub(crate) use request_id::REQUEST_ID;
+pub(crate) use unknown_params::AllowedParams;
 
 /// Layers that change where a request is routed to.
 ///
@@ -102,8 +120,63 @@ pub(crate) fn around_routes(router: Router, layers: Layers) -> Router {
             .layer(CatchPanicLayer::custom(panic::to_response))
             // Answers preflights, and lets the pages of allowed origins read responses; inside the layers above, so that a
             // preflight is counted and limited as other requests are.
-            .option_layer(layers.cors)
-            // Logs each call of an endpoint: that it was made, and what it is answered.
-            .layer(from_fn(calls::log_calls)),
+            .option_layer(layers.cors),
     )
+}
+
+/// What the layers around the operations of a path depend on.
+pub(crate) struct EndpointLayers {
+    pub(crate) calls: CallSource,
+    /// Whether responses have `Cache-Control: no-store`.
+    pub(crate) no_store: bool,
+    /// Whether responses come in several formats, chosen by `Accept`.
+    pub(crate) formats: bool,
+}
+
+/// Layers around the operations of a path, inside access control.
+pub(crate) fn around_endpoint(methods: MethodRouter, layers: EndpointLayers) -> MethodRouter {
+    // Logs the call that a handler reports, and the status that it is answered with.
+    let methods = methods.layer(from_fn_with_state(layers.calls, calls::log_calls));
+    // Headers for caches, on errors too: an error at such an address may be another one, or none, the next time.
+    let methods = if layers.formats {
+        methods.layer(map_response(vary_by_accept))
+    } else {
+        methods
+    };
+    if layers.no_store {
+        methods.layer(map_response(async |response| no_store::no_store(response)))
+    } else {
+        methods
+    }
+}
+
+/// What the layers around one operation depend on.
+pub(crate) struct OperationLayers {
+    pub(crate) params: AllowedParams,
+    /// Whether responses are compressed for a client that accepts it.
+    pub(crate) compress: bool,
+    /// The lags of the replicas that it reads from.
+    pub(crate) lags: Vec<Lag>,
+}
+
+/// Layers around one operation.
+pub(crate) fn around_operation(methods: MethodRouter, layers: OperationLayers) -> MethodRouter {
+    // Refuses unknown parameters for a client that prefers that; innermost, as it answers in place of the handler.
+    let reject = from_fn_with_state(layers.params, unknown_params::reject_unknown_params);
+    let methods = methods.layer(reject);
+    // Compresses what the handler answers. Around one method and not around all of a path, so that the response to a HEAD
+    // has the headers of that to a GET: its body is dropped outside of this layer.
+    let methods = if layers.compress {
+        methods.layer(from_fn(compress))
+    } else {
+        methods
+    };
+    // Adds how far the replicas are behind.
+    let add = |methods: MethodRouter, lag| methods.layer(from_fn_with_state(lag, lag::add_header));
+    layers.lags.into_iter().fold(methods, add)
+}
+
+async fn vary_by_accept(mut response: Response) -> Response {
+    vary(response.headers_mut(), "accept");
+    response
 }

@@ -4,23 +4,27 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
+    extract::{FromRequestParts, State},
     response::{IntoResponse, Response},
 };
 use crd::UNFINISHED;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header, request::Parts};
 use service::logs::Call;
 
 use crate::{
     error::{ApiError, Code},
-    http::middleware::calls::CallLog,
+    http::middleware::CallLog,
     jobs::backlog::Backlog,
     jobs::client::{KubernetesError, Objects},
+    jobs::idempotency::IdempotencyKey,
     jobs::view::QueryView,
     limits::client::Client,
     limits::{ProcessLimits, streams::StreamLimiter},
     output::body::json,
     output::format::Format,
-    routes::arxiv::events,
+    routes::arxiv::{Arxiv, events},
+    routes::context::query_string,
+    routes::route::Declared,
 };
 use wire::{
     declared::{Param, ParamKind},
@@ -55,8 +59,8 @@ pub(crate) struct Lists {
     limits: ProcessLimits,
 }
 
-/// Whether the list is asked for. Any search field makes the request a search, as ever.
-pub(crate) fn is_wanted(query: &QueryString) -> bool {
+/// Whether a GET /arxiv is for the list: with a `state`, and without any search field, which makes it a search as ever.
+pub(crate) fn is_requested(query: &QueryString) -> bool {
     let has = |name| query.last(name).is_some();
     has(STATE.name) && !["author", "title", "journal"].into_iter().any(has)
 }
@@ -137,6 +141,55 @@ impl ListParams {
     }
 }
 
+/// What is read from the request.
+#[derive(Debug)]
+pub(crate) struct ListRequest {
+    params: ListParams,
+    /// Whether the client accepts events, by name.
+    follows: bool,
+    last_event_id: Option<String>,
+}
+
+impl Declared for ListRequest {
+    const PARAMS: &'static [&'static [Param]] = &[ListParams::DECLARED];
+}
+
+impl<S: Sync> FromRequestParts<S> for ListRequest {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        // A list needs no key, but a malformed one is an error wherever it is sent.
+        IdempotencyKey::read(&parts.headers)?;
+        Ok(Self {
+            params: ListParams::read(&query_string(parts))?,
+            follows: wanted(&parts.headers, "text", "event-stream").by_name,
+            last_event_id: events::last_seen(&parts.headers),
+        })
+    }
+}
+
+/// A page of the list; or, for a client that accepts events, a stream of them.
+pub(crate) async fn list_queries(
+    State(Arxiv { lists, .. }): State<Arxiv>,
+    log: CallLog,
+    client: Client,
+    request: ListRequest,
+) -> Result<Response, ApiError> {
+    let params = &request.params;
+    let call = Call::new("list_queries")
+        .arg("state", params.state)
+        .arg("limit", params.limit);
+    log.called(call);
+    let mut response = if request.follows {
+        let slot = lists.streams.acquire(&client)?;
+        events::list::follow(&lists.backlog, slot, &lists.streams, request.last_event_id)
+    } else {
+        lists.page(params, &client).await?
+    };
+    vary(response.headers_mut(), "accept");
+    Ok(response)
+}
+
 impl Lists {
     pub(crate) fn new(
         objects: Arc<Objects>,
@@ -150,32 +203,6 @@ impl Lists {
             streams,
             limits,
         }
-    }
-
-    pub(crate) async fn answer(
-        &self,
-        query: &QueryString,
-        headers: &HeaderMap,
-        client: &Client,
-        log: &CallLog,
-    ) -> Result<Response, ApiError> {
-        let params = ListParams::read(query)?;
-        let call = Call::new("list_queries")
-            .arg("state", params.state)
-            .arg("limit", params.limit);
-        log.called(call);
-        let mut response = if wanted(headers, "text", "event-stream").by_name {
-            events::list::follow(
-                &self.backlog,
-                self.streams.acquire(client)?,
-                &self.streams,
-                headers,
-            )
-        } else {
-            self.page(&params, client).await?
-        };
-        vary(response.headers_mut(), "accept");
-        Ok(response)
     }
 
     async fn page(&self, params: &ListParams, client: &Client) -> Result<Response, ApiError> {
@@ -231,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_search_is_never_taken_for_a_list() {
+    fn search_with_a_state_is_not_a_list() {
         for (raw, expected) in [
             ("state=all", true),
             ("state=nonsense&max_results=3", true),
@@ -241,12 +268,12 @@ mod tests {
             ("State=all", false),
             ("", false),
         ] {
-            assert_eq!(is_wanted(&QueryString::parse(Some(raw))), expected, "{raw}");
+            assert_eq!(is_requested(&QueryString::parse(Some(raw))), expected, "{raw}");
         }
     }
 
     #[test]
-    fn lists_are_read() {
+    fn list_params_are_parsed() {
         let read = |raw| ListParams::read(&QueryString::parse(Some(raw)));
         let params = read("state=unfinished&limit=5&continue=a%3D").unwrap();
         assert_eq!((params.selector, params.limit), (Some(UNFINISHED), 5));

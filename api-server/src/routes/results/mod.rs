@@ -6,33 +6,27 @@ mod params;
 use std::sync::Arc;
 
 use axum::{
-    Extension, Router,
     body::Body,
-    extract::{RawQuery, State},
-    middleware::{from_fn, from_fn_with_state, map_response},
+    extract::{FromRef, State},
     response::{IntoResponse, Response},
-    routing::get,
 };
 use futures::TryStreamExt;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use storage::{Reads, ResultRow};
+use wire::headers::{link, vary::vary};
 
 use self::params::Start;
-pub(crate) use self::params::{PageDefaults, PageParams, Wanted, WantedOfOne};
+pub(crate) use self::params::{PageDefaults, PageParams, QueryResultsParams, ResultsParams, ResultsRequest};
 use crate::{
     error::ApiError,
-    http::middleware::calls::CallLog,
-    http::middleware::compress::compress,
-    http::middleware::methods::only,
-    http::middleware::unknown_params::strict,
+    http::middleware::CallLog,
     limits::client::Client,
     limits::response_memory::{Reservation, ResponseBudget},
     output::body::{json, unwritten},
     output::format::Format,
-    output::{lag, papers},
-};
-use wire::{
-    dates::Zone, headers::link, headers::prefer::Preferences, headers::vary::vary, query::QueryString,
+    output::lag::Lag,
+    output::papers,
+    routes::context::RequestContext,
 };
 
 /// How many rows meet the filter, when that is asked for and could be counted in time.
@@ -41,110 +35,70 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 
 /// How many rows meet the filter.
 #[derive(Clone, Copy, Debug)]
-enum Counted {
+enum TotalCount {
     NotAsked,
-    /// None if they could not be counted in time.
+    /// `None` if they could not be counted in time.
     Asked(Option<i64>),
 }
 
 /// What both endpoints need.
-#[derive(Clone)]
 pub(crate) struct ResultPages {
     pub(crate) reads: Reads,
-    pub(crate) defaults: PageDefaults,
-    pub(crate) zone: Zone,
-    pub(crate) lag: lag::Lag,
+    pub(crate) context: RequestContext,
+    pub(crate) lag: Lag,
     pub(crate) responses: ResponseBudget,
 }
 
-pub(crate) fn frontend(pages: ResultPages) -> Router {
-    routes("/results", get(results), pages)
+impl FromRef<Arc<ResultPages>> for RequestContext {
+    fn from_ref(pages: &Arc<ResultPages>) -> Self {
+        pages.context.clone()
+    }
 }
 
-pub(crate) fn backend(pages: ResultPages) -> Router {
-    routes("/read-results", get(read_results), pages)
-}
-
-fn routes(path: &str, methods: axum::routing::MethodRouter<Arc<ResultPages>>, pages: ResultPages) -> Router {
-    let lag = pages.lag.clone();
-    Router::new().route(
-        path,
-        strict(only(methods, "GET"), &[Wanted::DECLARED])
-            .layer(from_fn(compress))
-            .layer(map_response(crate::http::middleware::methods::by_accept))
-            .layer(from_fn_with_state(lag, lag::add_header))
-            .with_state(Arc::new(pages)),
-    )
-}
-
-async fn results(
+pub(crate) async fn results(
     State(pages): State<Arc<ResultPages>>,
-    RawQuery(query): RawQuery,
-    Extension(client): Extension<Client>,
+    client: Client,
     log: CallLog,
-    headers: HeaderMap,
+    request: ResultsRequest,
 ) -> Result<Response, ApiError> {
-    let wanted = pages.wanted(query.as_deref(), &headers)?;
-    log.called(wanted.call("results"));
-    pages.answer(&wanted, &client, query.as_deref(), &headers).await
+    log.called(request.params.call("results"));
+    pages.respond(&request, &client).await
 }
 
-async fn read_results(
+pub(crate) async fn read_results(
     State(pages): State<Arc<ResultPages>>,
-    RawQuery(query): RawQuery,
-    Extension(client): Extension<Client>,
+    client: Client,
     log: CallLog,
-    headers: HeaderMap,
+    request: ResultsRequest,
 ) -> Result<Response, ApiError> {
-    let wanted = pages.wanted(query.as_deref(), &headers)?;
-    log.called(wanted.call("read_results"));
-    pages.answer(&wanted, &client, query.as_deref(), &headers).await
+    log.called(request.params.call("read_results"));
+    pages.respond(&request, &client).await
 }
 
 impl ResultPages {
-    fn wanted(&self, query: Option<&str>, headers: &HeaderMap) -> Result<Wanted, ApiError> {
-        let wanted = Wanted::read(&QueryString::parse(query), headers, self.defaults, self.zone)?;
-        Ok(wanted)
-    }
-
-    async fn answer(
-        &self,
-        wanted: &Wanted,
-        client: &Client,
-        query: Option<&str>,
-        headers: &HeaderMap,
-    ) -> Result<Response, ApiError> {
-        let read = self.read(wanted, client, query, headers);
-        let call = wanted.call("read_result_data");
+    async fn respond(&self, request: &ResultsRequest, client: &Client) -> Result<Response, ApiError> {
+        let read = self.read(request, client);
+        let call = request.params.call("read_result_data");
         call.run("backend", "read_results", read, Response::status).await
     }
 
-    async fn read(
-        &self,
-        wanted: &Wanted,
-        client: &Client,
-        query: Option<&str>,
-        headers: &HeaderMap,
-    ) -> Result<Response, ApiError> {
-        let by_preference = Preferences::read(headers).count;
-        let counted = if wanted.total || by_preference {
-            Counted::Asked(self.reads.total(&wanted.rows.filter).await?)
+    async fn read(&self, request: &ResultsRequest, client: &Client) -> Result<Response, ApiError> {
+        let params = &request.params;
+        let total = if params.total || request.prefers_count {
+            TotalCount::Asked(self.reads.total(&params.rows.filter).await?)
         } else {
-            Counted::NotAsked
+            TotalCount::NotAsked
         };
-        let mut response = match wanted.start {
-            Start::All => self.all(wanted, client).await?,
-            Start::Page(page) => self.numbered(wanted, client, page, query).await?,
-            Start::After(cursor) => {
-                self.behind(wanted, client, cursor, counted, query, headers)
-                    .await?
-            }
+        let mut response = match params.start {
+            Start::All => self.stream_all(params, client).await?,
+            Start::Page(page) => self.offset_page(request, client, page).await?,
+            Start::After(cursor) => self.cursor_page(request, client, cursor, total).await?,
         };
         let headers = response.headers_mut();
         vary(headers, "prefer");
-        if let Counted::Asked(Some(total)) = counted {
+        if let TotalCount::Asked(Some(total)) = total {
             headers.insert(TOTAL, HeaderValue::from(total));
-            if by_preference {
+            if request.prefers_count {
                 headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("count=exact"));
             }
         }
@@ -152,27 +106,27 @@ impl ResultPages {
     }
 
     /// A page by its number.
-    async fn numbered(
+    async fn offset_page(
         &self,
-        wanted: &Wanted,
+        request: &ResultsRequest,
         client: &Client,
         page: i64,
-        query: Option<&str>,
     ) -> Result<Response, ApiError> {
-        let items = wanted.items_per_page;
+        let params = &request.params;
+        let items = params.items_per_page;
         let reservation = self.responses.reserve(client, items).await?;
-        let (mut response, count) = if wanted.rows.filter.is_empty() && wanted.format == Format::Json {
+        let (mut response, count) = if params.rows.filter.is_empty() && params.format == Format::Json {
             let rows = self.reads.results(page, items).await?;
             let shown: Vec<_> = rows.iter().map(papers::ShownPaper::from).collect();
             let body = Body::from(reservation.into_bytes(json(&shown)?)?);
-            (with_head(wanted.format, body), rows.len())
+            (with_head(params.format, body), rows.len())
         } else {
-            let rows = self.reads.find(&wanted.rows.filter, page, items).await?;
-            (written(wanted.format, &rows, reservation)?, rows.len())
+            let rows = self.reads.find(&params.rows.filter, page, items).await?;
+            (written(params.format, &rows, reservation)?, rows.len())
         };
         if let Some(next) = page.checked_add(1).filter(|_| is_full(count, items)) {
             let replaced = ["page"];
-            if let Some(link) = link::next(query, &replaced, "page", &next.to_string()) {
+            if let Some(link) = link::next(request.query.as_deref(), &replaced, "page", &next.to_string()) {
                 response.headers_mut().insert(header::LINK, link);
             }
         }
@@ -180,14 +134,14 @@ impl ResultPages {
     }
 
     /// All rows, as they come.
-    async fn all(&self, wanted: &Wanted, client: &Client) -> Result<Response, ApiError> {
+    async fn stream_all(&self, params: &ResultsParams, client: &Client) -> Result<Response, ApiError> {
         let reservation = self.responses.reserve(client, Reads::BATCH).await?;
-        let batches = self.reads.all(wanted.rows.filter.clone());
+        let batches = self.reads.all(params.rows.filter.clone());
         let rows = batches
             .map_ok(|batch| futures::stream::iter(batch.into_iter().map(Ok)))
             .try_flatten();
-        let body = papers::encoder(wanted.format).streamed(rows, reservation).await?;
-        Ok(with_head(wanted.format, body))
+        let body = papers::encoder(params.format).streamed(rows, reservation).await?;
+        Ok(with_head(params.format, body))
     }
 }
 

@@ -4,18 +4,23 @@
 //! `all=true` is everything, streamed. `total=true`, or `Prefer: count=exact`, asks for the number of rows. `format`: see
 //! [`Format`]. The filters: see [`filter`].
 
-use http::HeaderMap;
+use axum::extract::{FromRef, FromRequestParts};
+use http::{HeaderMap, request::Parts};
 use service::logs::Call;
 
 use crate::{
+    error::ApiError,
     output::cursor::Cursor,
     output::filter::{self, ResultSelection},
     output::format::{FORMAT_OF_RESULTS, Format, OF_RESULTS},
+    routes::context::{Defaults, RequestContext, query_string},
+    routes::route::Declared,
 };
 use wire::{
     dates::Zone,
     declared::{Param, ParamKind},
     field_error::{FieldError, FieldErrors},
+    headers::prefer::Preferences,
     json::Json,
     params::{ParamReader, loc},
     query::QueryString,
@@ -57,14 +62,14 @@ const TOTAL: Param = Param::new(
      asks for the same.",
 );
 
-/// A page when a caller does not say.
+/// The page that a client gets which does not say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PageDefaults {
     pub(crate) page: i64,
     pub(crate) items_per_page: i64,
 }
 
-/// Which page a caller wants.
+/// Which page a client wants.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct PageParams {
     /// From 0.
@@ -92,32 +97,45 @@ impl PageParams {
     }
 }
 
-/// What a caller wants of the results of one query.
+/// What a client wants of the results of one query.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct WantedOfOne {
+pub(crate) struct QueryResultsParams {
     pub(crate) page: PageParams,
     pub(crate) format: Format,
 }
 
-impl WantedOfOne {
+impl QueryResultsParams {
     pub(crate) const DECLARED: &'static [Param] = &[PAGE, ITEMS_PER_PAGE, FORMAT_OF_RESULTS];
 
-    pub(crate) fn read(
-        query: &QueryString,
-        headers: &HeaderMap,
-        defaults: PageDefaults,
-    ) -> Result<Self, FieldErrors> {
+    fn read(query: &QueryString, headers: &HeaderMap, defaults: PageDefaults) -> Result<Self, FieldErrors> {
         let mut reader = ParamReader::new(query);
-        let wanted = Self {
+        let params = Self {
             page: PageParams::read(&mut reader, defaults),
             format: Format::read(&mut reader, query, headers, OF_RESULTS),
         };
         reader.finish()?;
-        Ok(wanted)
+        Ok(params)
     }
 }
 
-/// Where an answer begins.
+impl Declared for QueryResultsParams {
+    const PARAMS: &'static [&'static [Param]] = &[Self::DECLARED];
+}
+
+impl<S> FromRequestParts<S> for QueryResultsParams
+where
+    S: Sync,
+    RequestContext: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let defaults = RequestContext::from_ref(state).defaults.page;
+        Ok(Self::read(&query_string(parts), &parts.headers, defaults)?)
+    }
+}
+
+/// Where a response begins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Start {
     /// At the page with this number.
@@ -128,9 +146,9 @@ pub(crate) enum Start {
     All,
 }
 
-/// All that a caller asks for.
+/// All that a client asks for.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct ResultsParams {
     pub(crate) start: Start,
     pub(crate) items_per_page: i64,
     pub(crate) rows: ResultSelection,
@@ -138,7 +156,7 @@ pub(crate) struct Wanted {
     pub(crate) total: bool,
 }
 
-impl Wanted {
+impl ResultsParams {
     pub(crate) const DECLARED: &'static [Param] = &[
         PAGE,
         ITEMS_PER_PAGE,
@@ -155,7 +173,7 @@ impl Wanted {
         filter::END_TIME,
     ];
 
-    pub(crate) fn read(
+    fn read(
         query: &QueryString,
         headers: &HeaderMap,
         defaults: PageDefaults,
@@ -225,6 +243,40 @@ impl Wanted {
     }
 }
 
+/// What is read from the request.
+#[derive(Debug)]
+pub(crate) struct ResultsRequest {
+    pub(crate) params: ResultsParams,
+    /// `Prefer: count=exact`.
+    pub(crate) prefers_count: bool,
+    /// The query string, for links.
+    pub(crate) query: Option<String>,
+    /// For conditions.
+    pub(crate) headers: HeaderMap,
+}
+
+impl Declared for ResultsRequest {
+    const PARAMS: &'static [&'static [Param]] = &[ResultsParams::DECLARED];
+}
+
+impl<S> FromRequestParts<S> for ResultsRequest
+where
+    S: Sync,
+    RequestContext: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Defaults { page, zone, .. } = RequestContext::from_ref(state).defaults;
+        Ok(Self {
+            params: ResultsParams::read(&query_string(parts), &parts.headers, page, zone)?,
+            prefers_count: Preferences::read(&parts.headers).count,
+            query: parts.uri.query().map(str::to_owned),
+            headers: parts.headers.clone(),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,12 +287,12 @@ mod tests {
             items_per_page: 10,
         };
         let query = QueryString::parse(Some(raw));
-        let wanted = Wanted::read(&query, &HeaderMap::new(), defaults, Zone::new(2).unwrap()).ok()?;
-        Some((wanted.start, wanted.items_per_page))
+        let params = ResultsParams::read(&query, &HeaderMap::new(), defaults, Zone::new(2).unwrap()).ok()?;
+        Some((params.start, params.items_per_page))
     }
 
     #[test]
-    fn pages_are_read_within_bounds() {
+    fn page_params_are_read_within_bounds() {
         let page = |page, items| Some((Start::Page(page), items));
         assert_eq!(read(""), page(0, 10));
         assert_eq!(read("page=2&items_per_page=1_0"), page(2, 10));
@@ -265,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_begins_and_goes_on() {
+    fn after_begins_and_continues_a_walk() {
         assert_eq!(read("after=&items_per_page=5"), Some((Start::After(None), 5)));
         assert_eq!(read("all=true"), Some((Start::All, 10)));
         let cursor = Cursor { epoch: 1, after: 7 };

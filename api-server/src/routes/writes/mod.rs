@@ -3,69 +3,115 @@
 pub(crate) mod columns;
 
 use axum::{
-    Json, Router,
-    extract::{Request, State},
-    routing::post,
+    Json,
+    extract::{FromRef, FromRequest, Request, State},
 };
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::{Value, json};
 use service::logs::Call;
 use storage::{QueryRow, WriteOutcome, Writes};
+use wire::{body::Body, declared::Param};
 
 use crate::{
     error::{ApiError, Code},
-    http::middleware::calls::CallLog,
-    http::middleware::methods::only,
-    limits::{
-        ProcessLimits,
-        request_body::{RESULTS_BODY, SMALL_BODY},
-    },
+    http::middleware::CallLog,
+    limits::request_body::{RESULTS_BODY, SMALL_BODY},
+    limits::slots::Slot,
+    routes::context::RequestContext,
+    routes::route::Declared,
     routes::writes::columns::ResultsBody,
 };
-use wire::body::Body as WireBody;
 
 /// What the endpoints need.
 #[derive(Clone)]
-pub(crate) struct Recording {
-    writes: Writes,
-    limits: ProcessLimits,
+pub(crate) struct WriteEndpoints {
+    pub(crate) writes: Writes,
+    pub(crate) context: RequestContext,
 }
 
-impl Recording {
-    pub(crate) fn new(writes: Writes, limits: ProcessLimits) -> Self {
-        Self { writes, limits }
+impl FromRef<WriteEndpoints> for RequestContext {
+    fn from_ref(endpoints: &WriteEndpoints) -> Self {
+        endpoints.context.clone()
     }
 }
 
-pub(crate) fn queries(recording: Recording) -> Router {
-    Router::new().route(
-        "/write-queries",
-        only(post(write_queries), "POST").with_state(recording),
-    )
+/// The body of POST /write-queries.
+#[derive(Debug)]
+pub(crate) struct QueryRecord(QueryRow);
+
+impl Declared for QueryRecord {
+    const PARAMS: &'static [&'static [Param]] = &[];
 }
 
-pub(crate) fn results(recording: Recording) -> Router {
-    Router::new().route(
-        "/write-results",
-        only(post(write_results), "POST").with_state(recording),
-    )
+impl<S> FromRequest<S> for QueryRecord
+where
+    S: Sync,
+    RequestContext: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let context = RequestContext::from_ref(state);
+        let (parts, body) = request.into_parts();
+        let body = context
+            .bodies
+            .read(parts.extensions.get(), &parts.headers, body, SMALL_BODY)
+            .await?;
+        let body = Body::read(&parts.headers, &body.bytes)?.into_object()?;
+        Ok(Self(columns::query_row(&body)?))
+    }
+}
+
+/// The body of POST /write-results.
+#[derive(Debug)]
+pub(crate) struct ResultRecords {
+    body: ResultsBody,
+    /// For a long body; held until its rows are recorded.
+    _slot: Option<Slot>,
+}
+
+impl Declared for ResultRecords {
+    const PARAMS: &'static [&'static [Param]] = &[];
+}
+
+impl<S> FromRequest<S> for ResultRecords
+where
+    S: Sync,
+    RequestContext: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let context = RequestContext::from_ref(state);
+        let (parts, body) = request.into_parts();
+        let body = context
+            .bodies
+            .read(parts.extensions.get(), &parts.headers, body, RESULTS_BODY)
+            .await?;
+        let slot = if body.bytes.len() > SMALL_BODY.bytes {
+            let slot = context.long_bodies.acquire(parts.extensions.get()).await;
+            Some(slot.ok_or_else(|| ApiError::unavailable(Code::Overloaded))?)
+        } else {
+            None
+        };
+        let parse = move || -> Result<ResultsBody, ApiError> {
+            let body = Body::read(&parts.headers, &body.bytes)?.into_object()?;
+            Ok(columns::results(&body)?)
+        };
+        // Up to 32 MiB to be parsed: not on a thread that other requests wait for.
+        let parsed = tokio::task::spawn_blocking(parse).await;
+        let body = parsed.map_err(|_| ApiError::internal())??;
+        Ok(Self { body, _slot: slot })
+    }
 }
 
 type Saved = (StatusCode, Json<Value>);
 
-async fn write_queries(
-    State(recording): State<Recording>,
+pub(crate) async fn write_queries(
+    State(WriteEndpoints { writes, .. }): State<WriteEndpoints>,
     log: CallLog,
-    request: Request,
+    QueryRecord(row): QueryRecord,
 ) -> Result<Saved, ApiError> {
-    let (parts, body) = request.into_parts();
-    let body = recording
-        .limits
-        .request_bodies
-        .read(parts.extensions.get(), &parts.headers, body, SMALL_BODY)
-        .await?;
-    let row = query_row(&parts.headers, &body.bytes)?;
     let call = Call::new("write_queries")
         .arg("query_id", row.query_id)
         .arg("timestamp", row.timestamp)
@@ -74,7 +120,7 @@ async fn write_queries(
         .arg("num_entries", row.num_entries)
         .arg("query", &row.query);
     log.called(call);
-    let write = recording.writes.query(&row);
+    let write = writes.query(&row);
     let write =
         Call::new("query")
             .arg("query_id", row.query_id)
@@ -85,37 +131,18 @@ async fn write_queries(
     answer(outcome, row.query_id, "Query record saved successfully")
 }
 
-async fn write_results(
-    State(recording): State<Recording>,
+pub(crate) async fn write_results(
+    State(WriteEndpoints { writes, .. }): State<WriteEndpoints>,
     log: CallLog,
-    request: Request,
+    records: ResultRecords,
 ) -> Result<Saved, ApiError> {
-    let (parts, body) = request.into_parts();
-    let body = recording
-        .limits
-        .request_bodies
-        .read(parts.extensions.get(), &parts.headers, body, RESULTS_BODY)
-        .await?;
-    // Held until the rows are recorded.
-    let _slot = if body.bytes.len() > SMALL_BODY.bytes {
-        let slot = recording.limits.long_bodies.acquire(parts.extensions.get()).await;
-        Some(slot.ok_or_else(|| ApiError::unavailable(Code::Overloaded))?)
-    } else {
-        None
-    };
-    // Up to 32 MiB to be parsed: not on a thread that others' requests wait for.
-    let headers = parts.headers;
-    let body = tokio::task::spawn_blocking(move || results_body(&headers, &body.bytes))
-        .await
-        .map_err(|_| ApiError::internal())??;
+    let body = &records.body;
     let call = Call::new("write_results")
         .arg("query_id", body.query_id)
         .arg("timestamp", body.timestamp)
         .arg("len(results)", body.rows.len());
     log.called(call);
-    let write = recording
-        .writes
-        .results(body.query_id, body.timestamp, &body.rows);
+    let write = writes.results(body.query_id, body.timestamp, &body.rows);
     let write = Call::new("results").arg("query_id", body.query_id).run(
         "backend",
         "write_results",
@@ -126,17 +153,7 @@ async fn write_results(
     answer(outcome, body.query_id, "Result records saved successfully")
 }
 
-pub(crate) fn query_row(headers: &HeaderMap, bytes: &Bytes) -> Result<QueryRow, ApiError> {
-    Ok(columns::query_row(
-        &WireBody::read(headers, bytes)?.into_object()?,
-    )?)
-}
-
-pub(crate) fn results_body(headers: &HeaderMap, bytes: &Bytes) -> Result<ResultsBody, ApiError> {
-    Ok(columns::results(&WireBody::read(headers, bytes)?.into_object()?)?)
-}
-
-/// The same content once more is as good as the first time.
+/// The same content again is answered as it was the first time.
 fn answer(outcome: WriteOutcome, query_id: i64, message: &str) -> Result<Saved, ApiError> {
     match outcome {
         WriteOutcome::Written | WriteOutcome::AlreadyThere => {

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use axum::response::{Response, sse::Event};
 use futures::stream;
-use http::HeaderMap;
 use serde::Serialize;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +14,7 @@ use crate::{
 };
 use crate::{
     limits::{slots::Slot, streams::StreamLimiter},
-    routes::arxiv::events::{Told, answer, last_seen},
+    routes::arxiv::events::{Told, answer},
 };
 
 /// Queries of an event, from the head of the queue: at some 400 bytes each 40 KB.
@@ -66,13 +65,13 @@ pub(crate) fn follow(
     backlog: &Arc<Backlog>,
     slot: Slot,
     streams: &StreamLimiter,
-    headers: &HeaderMap,
+    last: Option<String>,
 ) -> Response {
     let following = Following {
         backlog: Arc::clone(backlog),
         changes: backlog.changes(),
         ending: streams.ending.clone(),
-        last: last_seen(headers),
+        last,
         is_first: true,
         _slot: slot,
     };

@@ -53,7 +53,7 @@ impl Told {
 }
 
 /// The id of the event that the client saw last.
-fn last_seen(headers: &HeaderMap) -> Option<String> {
+pub(super) fn last_seen(headers: &HeaderMap) -> Option<String> {
     Some(headers.get(LAST_EVENT_ID)?.to_str().ok()?.to_owned())
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::response::{IntoResponse, Response, sse::Event};
 use crd::ArxivQuery;
 use futures::stream;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::json;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use crate::{
 };
 use crate::{
     limits::{client::Client, slots::Slot, streams::StreamLimiter},
-    routes::arxiv::events::{Told, answer, last_seen},
+    routes::arxiv::events::{Told, answer},
 };
 
 /// Between two events that are not the last one.
@@ -52,8 +52,7 @@ enum Step {
 }
 
 /// The stream; 204 for a client that has seen the end, so that it does not connect again.
-pub(crate) fn follow(query: Following, streams: &StreamLimiter, headers: &HeaderMap) -> Response {
-    let last = last_seen(headers);
+pub(crate) fn follow(query: Following, streams: &StreamLimiter, last: Option<String>) -> Response {
     if query.object.phase().is_final() && last == Some(told(&query).id) {
         return StatusCode::NO_CONTENT.into_response();
     }
@@ -71,9 +70,9 @@ pub(crate) fn follow(query: Following, streams: &StreamLimiter, headers: &Header
 }
 
 /// The one event of a query whose object is gone; 204 for a client that has seen it.
-pub(crate) fn end(state: &QueryView<'_>, headers: &HeaderMap) -> Response {
+pub(crate) fn end(state: &QueryView<'_>, last: Option<&str>) -> Response {
     let told = Told::new(state.to_json());
-    if last_seen(headers).as_ref() == Some(&told.id) {
+    if last == Some(told.id.as_str()) {
         return StatusCode::NO_CONTENT.into_response();
     }
     answer(stream::iter([Ok(told.event("end"))]))

@@ -1,0 +1,114 @@
+//! /arxiv/NAME/results: what one query found.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Path, RawQuery, State},
+    response::Response,
+};
+use crd::Phase;
+use http::header;
+use jiff::{SignedDuration, Timestamp};
+use storage::{Ending, ResultRow};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+use wire::headers::link;
+
+use super::{
+    query::{Lookup, QueryEndpoints},
+    responses::location,
+};
+use crate::{
+    error::{ApiError, Code},
+    http::middleware::CallLog,
+    limits::client::Client,
+    routes::results::{PageParams, QueryResultsParams, is_full, written},
+};
+
+/// So long after a query's end, a replica that is not behind has what the query recorded, unless that was removed. What a
+/// replica says of itself may be a minute old: so long it takes one whose primary falls silent to notice.
+const REPLICATION_GRACE: SignedDuration = SignedDuration::from_mins(5);
+/// How long a read waits for its replica.
+const REPLICA_WAIT: Duration = Duration::from_secs(5);
+const REPLICA_PAUSE: Duration = Duration::from_millis(200);
+
+/// The results of a query that has succeeded; before, its state.
+pub(crate) async fn read_query_results(
+    State(queries): State<Arc<QueryEndpoints>>,
+    Path(name): Path<String>,
+    log: CallLog,
+    client: Client,
+    RawQuery(query): RawQuery,
+    params: QueryResultsParams,
+) -> Result<Response, ApiError> {
+    let page = params.page;
+    let call = page.call("read_object_results").arg("name", &name);
+    log.called(call);
+    let failed = || {
+        let error = ApiError::new(Code::QueryFailed, "The query failed and has no results");
+        Err(error.about(location(&name)))
+    };
+    let (uid, ended) = match queries.lookup(&client, &name).await? {
+        Lookup::Deleted(ended) => match ended.ending {
+            Ending::Recorded(_) => (Some(ended.uid), ended.recorded_at),
+            Ending::Failed(_) => return failed(),
+        },
+        Lookup::Live(object) => match object.phase() {
+            Phase::Pending | Phase::Running | Phase::Suspended => return Ok(queries.state(&object)),
+            Phase::Failed => return failed(),
+            Phase::Succeeded => {
+                let uid = object.metadata.uid.as_deref();
+                let ended = object
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.completion_time.as_ref());
+                (
+                    uid.and_then(|uid| Uuid::try_parse(uid).ok()),
+                    ended.map(|time| time.0),
+                )
+            }
+        },
+    };
+    let reservation = queries.responses.reserve(&client, page.items_per_page).await?;
+    let uid = uid.ok_or_else(ApiError::internal)?;
+    let rows = queries.results(uid, ended, page).await;
+    let rows = rows.map_err(|error| error.about(location(&name)))?;
+    let next = page.page.checked_add(1);
+    let next = next.filter(|_| is_full(rows.len(), page.items_per_page));
+    let next = next.and_then(|next| link::next(query.as_deref(), &["page"], "page", &next.to_string()));
+    let mut response = written(params.format, &rows, reservation)?;
+    if let Some(next) = next {
+        response.headers_mut().insert(header::LINK, next);
+    }
+    Ok(response)
+}
+
+impl QueryEndpoints {
+    /// Waits, bounded, until the replica has what the object's status reports already; unless that was removed.
+    async fn results(
+        &self,
+        uid: Uuid,
+        ended: Option<Timestamp>,
+        page: PageParams,
+    ) -> Result<Vec<ResultRow>, ApiError> {
+        let reads = self.reads.as_ref().ok_or_else(ApiError::not_found)?;
+        let limit = Instant::now() + REPLICA_WAIT;
+        let ended_long_ago =
+            ended.is_some_and(|ended| Timestamp::now().duration_since(ended) > REPLICATION_GRACE);
+        loop {
+            let read = reads.results_of(uid, page.page, page.items_per_page);
+            let rows = tokio::time::timeout_at(limit, read)
+                .await
+                .map_err(|_| ApiError::unavailable(Code::NotReplicated))??;
+            match rows {
+                Some(rows) => return Ok(rows),
+                None if ended_long_ago && reads.is_without_results_of(uid).await? => {
+                    let text = "The query succeeded, and its results are not kept any more";
+                    return Err(ApiError::new(Code::ResultsRemoved, text));
+                }
+                None if Instant::now() + REPLICA_PAUSE < limit => sleep(REPLICA_PAUSE).await,
+                None => return Err(ApiError::unavailable(Code::NotReplicated)),
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! GET and POST /queries, GET /read-queries: what was searched for, by time.
+
+pub(crate) mod params;
+
+use axum::{
+    extract::{FromRef, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, header};
+use schemars::JsonSchema;
+use serde::Serialize;
+use service::logs::Call;
+use storage::{QueryLogEntry, Reads};
+use wire::dates::Zone;
+
+use self::params::{QueriesBody, QueriesParams, QueriesRequest, ReadQueriesRequest, TimeRange};
+use crate::{
+    error::ApiError, http::middleware::CallLog, limits::client::Client,
+    limits::response_memory::ResponseBudget, output::body::RowEncoder, output::csv, output::format::Format,
+    output::lag::Lag, routes::context::RequestContext,
+};
+
+/// The prefix of each query in responses; the stored ones have none.
+const PREFIX: &str = "ArXiv Query: ";
+const ATTACHMENT: HeaderValue = HeaderValue::from_static("attachment; filename=query_data.json");
+
+/// What the endpoints need.
+#[derive(Clone)]
+pub(crate) struct QueryLog {
+    pub(crate) reads: Reads,
+    pub(crate) context: RequestContext,
+    pub(crate) lag: Lag,
+    pub(crate) responses: ResponseBudget,
+}
+
+impl FromRef<QueryLog> for RequestContext {
+    fn from_ref(log: &QueryLog) -> Self {
+        log.context.clone()
+    }
+}
+
+pub(crate) async fn queries_get(
+    State(log): State<QueryLog>,
+    calls: CallLog,
+    client: Client,
+    request: QueriesRequest,
+) -> Result<Response, ApiError> {
+    calls.called(request.call());
+    let is_json = request.params.format == Format::Json;
+    let mut response = log.read(request.range, request.params, &client).await?;
+    if is_json {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_DISPOSITION, ATTACHMENT);
+    }
+    Ok(response)
+}
+
+pub(crate) async fn queries_post(
+    State(log): State<QueryLog>,
+    calls: CallLog,
+    client: Client,
+    request: QueriesBody,
+) -> Result<Response, ApiError> {
+    calls.called(request.call());
+    log.read(request.range, QueriesParams::default(), &client).await
+}
+
+pub(crate) async fn read_queries(
+    State(log): State<QueryLog>,
+    calls: CallLog,
+    client: Client,
+    request: ReadQueriesRequest,
+) -> Result<Response, ApiError> {
+    calls.called(request.call());
+    log.read(request.range, request.params, &client).await
+}
+
+impl QueryLog {
+    async fn read(
+        &self,
+        range: TimeRange,
+        params: QueriesParams,
+        client: &Client,
+    ) -> Result<Response, ApiError> {
+        let call = Call::new("read_query_data")
+            .arg("start_timestamp", range.start)
+            .arg("end_timestamp", range.end);
+        let rows = self.rows(range, params, client);
+        call.run("backend", "read_queries", rows, Response::status).await
+    }
+
+    async fn rows(
+        &self,
+        range: TimeRange,
+        params: QueriesParams,
+        client: &Client,
+    ) -> Result<Response, ApiError> {
+        let QueriesParams { filter, format } = params;
+        let zone = self.context.defaults.zone;
+        // There are no queries at seconds that no date can be shown for.
+        let (first, last) = zone.range();
+        let last = range.end.unwrap_or(last).min(last);
+        let reservation = self.responses.reserve(client, Reads::BATCH).await?;
+        let rows = self.reads.queries(range.start.max(first), Some(last), filter);
+        let body = form(format, zone).streamed(rows, reservation).await?;
+        let mut response = ([(header::CONTENT_TYPE, format.content_type())], body).into_response();
+        let name = match format {
+            Format::Csv => "attachment; filename=query_data.csv",
+            Format::Ndjson => "attachment; filename=query_data.ndjson",
+            _ => return Ok(response),
+        };
+        response
+            .headers_mut()
+            .insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(name));
+        Ok(response)
+    }
+}
+
+/// A row as clients see it.
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct ShownQuery {
+    query: String,
+    timestamp: Option<String>,
+    status: Option<i16>,
+    num_results: Option<i32>,
+}
+
+impl ShownQuery {
+    fn of(row: &QueryLogEntry, zone: Zone) -> Self {
+        Self {
+            query: PREFIX.to_owned() + row.query.as_deref().unwrap_or_default(),
+            timestamp: zone.format(row.timestamp),
+            status: row.status,
+            num_results: row.num_results,
+        }
+    }
+}
+
+/// How queries are written.
+fn form(format: Format, zone: Zone) -> RowEncoder<QueryLogEntry> {
+    let show = move |row: &QueryLogEntry| ShownQuery::of(row, zone);
+    match format {
+        Format::Csv => RowEncoder {
+            head: "query,timestamp,status,num_results\r\n",
+            separator: "",
+            tail: "",
+            write: Box::new(move |buffer, row| {
+                let shown = show(row);
+                let cells = [
+                    &*shown.query,
+                    &shown.timestamp.unwrap_or_default(),
+                    &shown.status.map(|n| n.to_string()).unwrap_or_default(),
+                    &shown.num_results.map(|n| n.to_string()).unwrap_or_default(),
+                ];
+                csv::line(buffer, &cells);
+                Ok(())
+            }),
+        },
+        Format::Ndjson => RowEncoder::ndjson(show),
+        _ => RowEncoder::json(show),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(timestamp: i64, query: Option<&str>) -> QueryLogEntry {
+        QueryLogEntry {
+            query: query.map(str::to_owned),
+            timestamp,
+            status: Some(200),
+            num_results: None,
+        }
+    }
+
+    #[test]
+    fn query_row_has_prefix_and_date_in_each_format() {
+        let rows = [row(1_711_843_200, Some("a,=b")), row(1_711_846_800, None)];
+        let zone = Zone::new(2).unwrap();
+        let written = |format| form(format, zone).whole(&rows).unwrap();
+        let shown: serde_json::Value = serde_json::from_slice(&written(Format::Json)).unwrap();
+        assert_eq!(
+            shown,
+            serde_json::json!([
+                {"query": "ArXiv Query: a,=b", "timestamp": "2024-03-31T02:00:00", "status": 200, "num_results": null},
+                {"query": "ArXiv Query: ", "timestamp": "2024-03-31T03:00:00", "status": 200, "num_results": null},
+            ])
+        );
+        assert_eq!(
+            written(Format::Csv),
+            "query,timestamp,status,num_results\r\n\"ArXiv Query: a,=b\",2024-03-31T02:00:00,200,\r\nArXiv Query: ,2024-03-31T03:00:00,200,\r\n"
+        );
+        let lines = written(Format::Ndjson);
+        assert_eq!(lines.as_ref().split(|b: &u8| *b == b'\n').count(), 3);
+    }
+}
