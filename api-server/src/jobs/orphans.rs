@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use cluster::within;
 use crd::ArxivQuery;
-use kube::{Api, Error, api::DeleteParams};
+use kube::{Api, api::DeleteParams};
 use tokio::sync::mpsc;
 
 /// Names kept while Kubernetes is unavailable: at some hundred bytes each about a megabyte.
@@ -38,16 +39,16 @@ pub(crate) async fn delete_all(api: Api<ArxivQuery>, mut names: mpsc::Receiver<S
     while let Some(name) = names.recv().await {
         loop {
             let params = DeleteParams::default();
-            match tokio::time::timeout(REQUEST_TIMEOUT, api.delete(&name, &params)).await {
-                Ok(Ok(_)) => {
+            match within(REQUEST_TIMEOUT, api.delete(&name, &params)).await {
+                Ok(_) => {
                     service::notice!(
                         name,
                         "deleted an object whose caller got the response that it was not accepted"
                     );
                     break;
                 }
-                Ok(Err(Error::Api(status))) if status.code == 404 => break,
-                Ok(Err(_)) | Err(_) => tokio::time::sleep(PAUSE).await,
+                Err(error) if error.code() == Some(404) => break,
+                Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }
     }
