@@ -22,6 +22,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// What is running, and what waits.
 pub(super) struct Pool<'a> {
     setup: &'a Setup,
+    total: usize,
     waiting: VecDeque<Unit>,
     running: Vec<Running>,
     ended: Vec<Ended>,
@@ -45,6 +46,7 @@ impl<'a> Pool<'a> {
         let now = Instant::now();
         Self {
             setup,
+            total: units.len(),
             waiting: units.into(),
             running: Vec::new(),
             ended: Vec::new(),
@@ -88,13 +90,8 @@ impl<'a> Pool<'a> {
     }
 
     fn note(&mut self, ended: Ended) {
-        let total = self.ended.len() + 1 + self.running.len() + self.waiting.len();
-        output::result(&report::line(
-            &ended,
-            self.ended.len() + 1,
-            total,
-            self.begun.elapsed(),
-        ));
+        let (number, elapsed) = (self.ended.len() + 1, self.begun.elapsed());
+        output::result(&report::line(&ended, number, self.total, elapsed));
         if self.shows_output {
             output::result(ended.output.trim_end());
         }
