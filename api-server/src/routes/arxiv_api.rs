@@ -13,7 +13,7 @@ use jiff::{Timestamp, civil::Date};
 use schemars::JsonSchema;
 use serde::Serialize;
 use service::logs::Call;
-use storage::{Page, Pages};
+use storage::{GateError, Page, Pages};
 use tokio::time::Instant;
 use upstream::{Assembled, Upstream, UpstreamError, assemble, reason, slices};
 use wire::declared::Param;
@@ -217,13 +217,15 @@ impl From<UpstreamError> for ApiError {
                     retry_after,
                 )
             }
-            UpstreamError::Busy { retry_after } => {
+            UpstreamError::Gate(GateError::Busy { retry_after }) => {
                 Self::upstream(Code::UpstreamBusy, 503, error.to_string(), Some(retry_after))
             }
-            UpstreamError::CoolingDown { retry_after, .. } => {
+            UpstreamError::Gate(GateError::CoolingDown { retry_after, .. }) => {
                 Self::upstream(Code::RateLimited, 503, error.to_string(), Some(retry_after))
             }
-            UpstreamError::Lost(source) | UpstreamError::Storage(source) => source.into(),
+            UpstreamError::Lost(source)
+            | UpstreamError::Gate(GateError::Storage(source))
+            | UpstreamError::Storage(source) => source.into(),
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::{FetchError, Fetched, PageRequest, Visit};
+use crate::{FetchError, Fetched, PageRequest, PendingRequest};
 
 /// How arXiv is reached.
 pub struct ClientSettings {
@@ -113,8 +113,8 @@ impl Client {
     }
 
     /// The first request for a page.
-    pub fn visit(&self, request: &PageRequest) -> Visit {
-        Visit::new(request.url(&self.base), request.count, self.timeout)
+    pub fn pending(&self, request: &PageRequest) -> PendingRequest {
+        PendingRequest::new(request.url(&self.base), request.count, self.timeout)
     }
 
     /// Makes one request. When this returns, its connection is closed, whatever the outcome.
@@ -125,7 +125,11 @@ impl Client {
     /// Each request runs on a runtime of its own, on a thread of its own, because an HTTP connection is driven
     /// by a task in the background: on a shared runtime nothing tells when that task has dropped its socket,
     /// and arXiv wants no second connection before. A runtime that is shut down has no tasks left.
-    pub async fn fetch(&self, visit: Visit, cancel: &CancellationToken) -> Result<Fetched, FetchError> {
+    pub async fn fetch(
+        &self,
+        pending: PendingRequest,
+        cancel: &CancellationToken,
+    ) -> Result<Fetched, FetchError> {
         let cancel = cancel.child_token();
         let _cancel_when_dropped = cancel.clone().drop_guard();
         let http = self.http.clone();
@@ -135,7 +139,7 @@ impl Client {
                 .enable_all()
                 .build()
                 .map_err(FetchError::NotSent)?;
-            let outcome = runtime.block_on(cancel.run_until_cancelled_owned(visit.make(&http, max_body)));
+            let outcome = runtime.block_on(cancel.run_until_cancelled_owned(pending.make(&http, max_body)));
             // Unlike a mere drop, this does not wait for a name lookup that hangs; tasks are gone all the same.
             runtime.shutdown_background();
             outcome.unwrap_or(Err(FetchError::Cancelled))

@@ -43,19 +43,19 @@ pub enum Fetched {
     /// The answer.
     Answer(Answer),
     /// Another request. To arXiv it is one like any other, so it takes a turn of its own.
-    Redirect(Visit),
+    Redirect(PendingRequest),
 }
 
 /// A request to be made: the page's own address at first, then whatever it redirects to.
 #[derive(Debug)]
-pub struct Visit {
+pub struct PendingRequest {
     url: Url,
     wanted: u32,
     redirects_left: u8,
     time_left: Duration,
 }
 
-impl Visit {
+impl PendingRequest {
     pub(crate) fn new(url: Url, wanted: u32, timeout: Duration) -> Self {
         Self {
             url,

@@ -24,10 +24,12 @@ mod search;
 pub use client::{Client, ClientError, ClientSettings};
 pub use day::arxiv_day;
 pub use error::{FailureClass, FetchError};
-pub use exchange::{Answer, Fetched, Visit};
+pub use exchange::{Answer, Fetched, PendingRequest};
 pub use feed::{Entry, Feed, NO_AUTHORS, query_in_title, short_id, unversioned};
 pub use identifier::{MAX_ID_CHARS, MAX_IDS};
 pub use parser::{FeedError, parse as parse_feed};
 pub use redirect::RedirectError;
 pub use request::{MAX_PAGE, MAX_RESULTS, PageRequest};
-pub use search::{FIELDS, MAX_VALUE_CHARS, Search, SearchError, SortBy, SortOrder, ValidatedSearch, sent};
+pub use search::{
+    FIELDS, MAX_VALUE_CHARS, Search, SearchError, SortBy, SortOrder, ValidatedSearch, display_query,
+};

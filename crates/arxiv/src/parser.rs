@@ -1,6 +1,6 @@
 //! From the bytes of an Atom document to a [`Feed`], as they come.
 //!
-//! Elements are known by namespace and place, whatever their prefixes. What is not needed is passed over, but the
+//! Elements are known by namespace and element, whatever their prefixes. What is not needed is passed over, but the
 //! document is read to its end, since one that breaks off later is not to be trusted before.
 
 use std::io;
@@ -102,8 +102,8 @@ pub async fn parse<R: AsyncBufRead + Unpin>(
                     ResolveResult::Unknown(_) => return Err(FeedError::Malformed("unknown prefix")),
                 };
                 parser.open(namespace, tag.local_name().as_ref())?;
-                if let Some(&place @ (Place::Category | Place::PrimaryCategory)) = parser.path.last() {
-                    parser.category(&tag, place)?;
+                if let Some(&element @ (Element::Category | Element::PrimaryCategory)) = parser.path.last() {
+                    parser.category(&tag, element)?;
                 }
             }
             Event::End(_) => parser.close()?,
@@ -138,7 +138,7 @@ fn check_encoding(declaration: &BytesDecl<'_>) -> Result<(), FeedError> {
 
 /// Where in a feed an element stands, as far as it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Element {
     Feed,
     FeedTitle,
     Total,
@@ -154,7 +154,7 @@ enum Place {
     Other,
 }
 
-impl Place {
+impl Element {
     fn within(parent: Self, namespace: &str, name: &str) -> Self {
         match (parent, namespace, name) {
             (Self::Feed, ATOM, "title") => Self::FeedTitle,
@@ -183,9 +183,9 @@ impl Place {
 #[derive(Default)]
 struct Parser {
     wanted: usize,
-    path: Vec<Place>,
+    path: Vec<Element>,
     root_seen: bool,
-    /// The text so far of the element at the path's end, if it [has one](Place::has_text).
+    /// The text so far of the element at the path's end, if it [has one](Element::has_text).
     text: String,
     title: String,
     total: Option<u32>,
@@ -208,25 +208,25 @@ impl Parser {
         if self.path.len() == MAX_DEPTH {
             return Err(FeedError::TooLarge);
         }
-        let place = match self.path.last() {
-            Some(parent) => Place::within(*parent, namespace, name),
+        let element = match self.path.last() {
+            Some(parent) => Element::within(*parent, namespace, name),
             None if self.root_seen => return Err(FeedError::Malformed("more than one document")),
-            None if (namespace, name) == (ATOM, "feed") => Place::Feed,
+            None if (namespace, name) == (ATOM, "feed") => Element::Feed,
             None => return Err(FeedError::NotAFeed),
         };
         self.root_seen = true;
-        if place == Place::Entry {
+        if element == Element::Entry {
             self.entry = OpenEntry::default();
         }
-        if place.has_text() {
+        if element.has_text() {
             self.text.clear();
         }
-        self.path.push(place);
+        self.path.push(element);
         Ok(())
     }
 
     /// Notes the `term` of a category; the primary one, which is among the others too, goes first.
-    fn category(&mut self, tag: &BytesStart<'_>, place: Place) -> Result<(), FeedError> {
+    fn category(&mut self, tag: &BytesStart<'_>, element: Element) -> Result<(), FeedError> {
         let Some(term) = tag.try_get_attribute("term").map_err(XmlError::from)? else {
             return Ok(());
         };
@@ -236,12 +236,12 @@ impl Parser {
         // What is no plain word is not arXiv's.
         let is_plain = !term.is_empty() && term.bytes().all(|b| b.is_ascii_graphic());
         match standing {
-            Some(at) if place == Place::PrimaryCategory => {
+            Some(at) if element == Element::PrimaryCategory => {
                 let category = categories.remove(at);
                 categories.insert(0, category);
             }
             None if is_plain && categories.len() < MAX_CATEGORIES => {
-                let at = if place == Place::PrimaryCategory {
+                let at = if element == Element::PrimaryCategory {
                     0
                 } else {
                     categories.len()
@@ -255,7 +255,7 @@ impl Parser {
 
     fn text(&mut self, text: &str) -> Result<(), FeedError> {
         match self.path.last() {
-            Some(place) if place.has_text() => {
+            Some(element) if element.has_text() => {
                 if self.text.len() + text.len() > MAX_TEXT {
                     return Err(FeedError::TooLarge);
                 }
@@ -284,18 +284,22 @@ impl Parser {
 
     fn close(&mut self) -> Result<(), FeedError> {
         // Tags in pairs are the reader's business, so there always is one.
-        let Some(place) = self.path.pop() else {
+        let Some(element) = self.path.pop() else {
             return Ok(());
         };
-        match place {
-            Place::Feed | Place::Author | Place::Category | Place::PrimaryCategory | Place::Other => {}
-            Place::FeedTitle => self.title = self.take_text(),
-            Place::Total => self.total = Some(self.take_text().parse().map_err(|_| FeedError::Total)?),
-            Place::Entry => self.close_entry()?,
-            Place::Id => self.entry.id = self.take_text(),
-            Place::Title => self.entry.title = self.take_text(),
-            Place::Summary => self.entry.summary = self.take_text(),
-            Place::Name => {
+        match element {
+            Element::Feed
+            | Element::Author
+            | Element::Category
+            | Element::PrimaryCategory
+            | Element::Other => {}
+            Element::FeedTitle => self.title = self.take_text(),
+            Element::Total => self.total = Some(self.take_text().parse().map_err(|_| FeedError::Total)?),
+            Element::Entry => self.close_entry()?,
+            Element::Id => self.entry.id = self.take_text(),
+            Element::Title => self.entry.title = self.take_text(),
+            Element::Summary => self.entry.summary = self.take_text(),
+            Element::Name => {
                 if self.entry.authors.len() == MAX_AUTHORS {
                     return Err(FeedError::TooLarge);
                 }
@@ -304,7 +308,7 @@ impl Parser {
                     self.entry.authors.push(name);
                 }
             }
-            Place::Journal => self.entry.journal = Some(self.take_text()).filter(|text| !text.is_empty()),
+            Element::Journal => self.entry.journal = Some(self.take_text()).filter(|text| !text.is_empty()),
         }
         Ok(())
     }

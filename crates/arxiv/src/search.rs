@@ -280,8 +280,8 @@ impl ValidatedSearch {
     }
 
     /// Both, for people: `au:knuth`, `id_list=2401.01234`, `au:knuth&id_list=2401.01234`.
-    pub fn sent(&self) -> String {
-        sent(&self.search_query, &self.id_list)
+    pub fn display_query(&self) -> String {
+        display_query(&self.search_query, &self.id_list)
     }
 
     /// The search's identity: two searches with the same key get the same answer on the same day.
@@ -298,8 +298,8 @@ impl ValidatedSearch {
     }
 }
 
-/// A search's two parts in one text, as [`ValidatedSearch::sent`] gives it.
-pub fn sent(search_query: &str, id_list: &str) -> String {
+/// A search's two parts in one text, as [`ValidatedSearch::display_query`] gives it.
+pub fn display_query(search_query: &str, id_list: &str) -> String {
     match (search_query, id_list) {
         (query, "") => query.to_owned(),
         ("", ids) => format!("id_list={ids}"),

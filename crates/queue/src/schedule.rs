@@ -4,15 +4,15 @@ use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::{Lanes, Since, Standing};
+use crate::{Age, FairQueue, QueueEntry};
 
 /// A query that waits.
 #[derive(Clone, Debug)]
 pub struct Waiting<P> {
     /// What decides on its turn.
-    pub standing: Standing,
+    pub entry: QueueEntry,
     /// What it asks for: queries that ask for the same share the requests. A hash of the search and its range will do.
-    pub asks: P,
+    pub request_key: P,
     /// Requests that it still needs, at least 1: slices that are not there yet.
     pub requests: u32,
 }
@@ -35,38 +35,38 @@ pub struct Place {
 /// several have queries of one priority, a place may be wrong by one request for each of the others. What comes later
 /// (new queries, retries, other users of the gate) is not known either.
 pub fn schedule<P: Eq + Hash>(waiting: &[Waiting<P>]) -> Vec<Place> {
-    let mut lanes = Lanes::default();
+    let mut queue = FairQueue::default();
     let mut together: HashMap<&P, Vec<usize>> = HashMap::new();
     let mut by_uid = HashMap::with_capacity(waiting.len());
     for (index, query) in waiting.iter().enumerate() {
-        lanes.insert(&query.standing);
-        together.entry(&query.asks).or_default().push(index);
-        by_uid.insert(query.standing.query, index);
+        queue.insert(&query.entry);
+        together.entry(&query.request_key).or_default().push(index);
+        by_uid.insert(query.entry.query, index);
     }
     for group in together.values_mut() {
         group.sort_unstable_by_key(|index| {
-            let standing = &waiting[*index].standing;
-            (standing.since, standing.query)
+            let entry = &waiting[*index].entry;
+            (entry.age, entry.query)
         });
     }
-    let mut standings: Vec<_> = waiting.iter().map(|query| query.standing.clone()).collect();
+    let mut entries: Vec<_> = waiting.iter().map(|query| query.entry.clone()).collect();
     let mut left: Vec<_> = waiting.iter().map(|query| query.requests.max(1)).collect();
     let mut places = vec![None; waiting.len()];
     // Who had a turn and needs another one stands behind all the others.
     let mut end = waiting
         .iter()
-        .map(|query| query.standing.since.at())
+        .map(|query| query.entry.age.at())
         .max()
         .unwrap_or(Timestamp::MIN);
     let (mut requests, mut told) = (0, 0);
-    while let Some(index) = lanes.first().and_then(|query| by_uid.get(&query).copied()) {
-        lanes.served(&standings[index]);
+    while let Some(index) = queue.first().and_then(|query| by_uid.get(&query).copied()) {
+        queue.mark_served(&entries[index]);
         end = end.saturating_add(Duration::from_nanos(1)).unwrap_or(end);
-        for &member in together.get(&waiting[index].asks).into_iter().flatten() {
+        for &member in together.get(&waiting[index].request_key).into_iter().flatten() {
             if left[member] == 0 {
                 continue;
             }
-            lanes.remove(&standings[member]);
+            queue.remove(&entries[member]);
             left[member] -= 1;
             let place = places[member].get_or_insert_with(|| {
                 told += 1;
@@ -78,12 +78,12 @@ pub fn schedule<P: Eq + Hash>(waiting: &[Waiting<P>]) -> Vec<Place> {
             });
             place.requests_to_the_end = requests + 1;
             if left[member] > 0 {
-                standings[member] = Standing {
-                    since: Since::answered(end),
-                    namespace: Arc::clone(&standings[member].namespace),
-                    ..standings[member]
+                entries[member] = QueueEntry {
+                    age: Age::answered(end),
+                    namespace: Arc::clone(&entries[member].namespace),
+                    ..entries[member]
                 };
-                lanes.insert(&standings[member]);
+                queue.insert(&entries[member]);
             }
         }
         requests += 1;
@@ -99,16 +99,16 @@ mod tests {
     use super::*;
 
     fn waiting(
-        (query, priority, namespace, since, asks, requests): (u128, i32, &str, i64, u8, u32),
+        (query, priority, namespace, since, request_key, requests): (u128, i32, &str, i64, u8, u32),
     ) -> Waiting<u8> {
         Waiting {
-            standing: Standing {
+            entry: QueueEntry {
                 query: Uuid::from_u128(query),
                 priority,
                 namespace: namespace.into(),
-                since: Since::answered(Timestamp::from_second(since).unwrap()),
+                age: Age::answered(Timestamp::from_second(since).unwrap()),
             },
-            asks,
+            request_key,
             requests,
         }
     }

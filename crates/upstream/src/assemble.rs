@@ -28,10 +28,10 @@ impl Assembled {
 pub fn assemble(pages: Vec<Page>) -> Option<Assembled> {
     let mut pages = pages.into_iter();
     let first = pages.next()?;
-    let mut distinct = Distinct::default();
-    let mut papers = distinct.of(first.papers);
+    let mut dedup = Dedup::default();
+    let mut papers = dedup.filter(first.papers);
     for page in pages {
-        papers.append(&mut distinct.of(page.papers));
+        papers.append(&mut dedup.filter(page.papers));
     }
     Some(Assembled {
         head: first.head,
@@ -45,13 +45,13 @@ pub fn assemble(pages: Vec<Page>) -> Option<Assembled> {
 /// Between two requests a paper may have moved from one page to the next one, so a paper that comes a second
 /// time, in whatever version, is left out.
 #[derive(Debug, Default)]
-pub struct Distinct {
+pub struct Dedup {
     seen: HashSet<String>,
 }
 
-impl Distinct {
+impl Dedup {
     /// The papers of the next page that no page before has, each once.
-    pub fn of(&mut self, mut page: Vec<Paper>) -> Vec<Paper> {
+    pub fn filter(&mut self, mut page: Vec<Paper>) -> Vec<Paper> {
         // A paper without an identifier cannot be compared, so it is not left out.
         page.retain(|paper| {
             let id = paper.arxiv_id.as_deref();

@@ -4,13 +4,13 @@
 //! [`slices`], each slice is a [page](Upstream::page), and [`assemble`] puts the pages together.
 
 mod assemble;
+mod empty_page;
 mod error;
 mod query;
 mod reason;
 mod settings;
 mod slices;
 mod turn;
-mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,14 +22,14 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use assemble::{Assembled, Distinct, assemble};
+pub use assemble::{Assembled, Dedup, assemble};
 pub use error::UpstreamError;
 pub use query::{SpecError, ValidatedQuery, problems};
 pub use reason::reason;
 pub use settings::{SettingsError, UpstreamArgs};
 pub use slices::slices;
 
-use crate::turn::Inquiry;
+use crate::turn::PageFetch;
 
 /// arXiv's pages, one of these for a process; clones share it.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ struct Parts {
     client: Client,
     gate: Gate,
     pages: Pages,
-    inquiries: TaskTracker,
+    fetches: TaskTracker,
 }
 
 /// A page, and how it was had.
@@ -79,7 +79,7 @@ impl Upstream {
                 client,
                 gate,
                 pages,
-                inquiries: TaskTracker::new(),
+                fetches: TaskTracker::new(),
             }),
         }
     }
@@ -124,7 +124,7 @@ impl Upstream {
         }
         let cancel = CancellationToken::new();
         let _cancel_when_dropped = cancel.clone().drop_guard();
-        let inquiry = Inquiry {
+        let fetch = PageFetch {
             parts: Arc::clone(&self.parts),
             request: request.clone(),
             key: key(request, selector),
@@ -133,8 +133,8 @@ impl Upstream {
             on_slot: Some(Box::new(on_slot)),
         };
         self.parts
-            .inquiries
-            .spawn(inquiry.run())
+            .fetches
+            .spawn(fetch.run())
             .await
             .unwrap_or_else(|error| Err(ended(error)))
     }
@@ -143,8 +143,8 @@ impl Upstream {
     /// nobody calls [`Self::page`] any more: a runtime that ends first would free the gate before the connection
     /// is closed.
     pub async fn drained(&self) {
-        self.parts.inquiries.close();
-        self.parts.inquiries.wait().await;
+        self.parts.fetches.close();
+        self.parts.fetches.wait().await;
     }
 }
 

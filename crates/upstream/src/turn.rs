@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arxiv::{Answer, Entry, FailureClass, FetchError, Fetched, MAX_PAGE, PageRequest, Visit, short_id};
+use arxiv::{
+    Answer, Entry, FailureClass, FetchError, Fetched, MAX_PAGE, PageRequest, PendingRequest, short_id,
+};
 use storage::{GateError, GateLease, LOCK_OUTLIVES_HOST, PageHead, PageKey, Paper, RequestOutcome};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::verdict::{Claim, Doubts, Verdict, judge};
+use crate::empty_page::{Decision, Observation, Retries, evaluate};
 use crate::{FetchedPage, Parts, UpstreamError};
 
 /// The longest that a request may take, whatever its client's deadline: it must have ended before the lock of a
@@ -16,7 +18,7 @@ use crate::{FetchedPage, Parts, UpstreamError};
 const LONGEST_REQUEST: Duration = LOCK_OUTLIVES_HOST.saturating_sub(Duration::from_secs(5));
 
 /// One call of [`crate::Upstream::page`] that did not find its page in the store.
-pub(crate) struct Inquiry {
+pub(crate) struct PageFetch {
     pub(crate) parts: Arc<Parts>,
     pub(crate) request: PageRequest,
     pub(crate) key: PageKey,
@@ -31,14 +33,14 @@ pub(crate) struct Inquiry {
 enum Step {
     Done(FetchedPage),
     /// Another turn is needed, for this request.
-    Again(Visit),
+    Again(PendingRequest),
 }
 
-impl Inquiry {
+impl PageFetch {
     /// Steps 2 to 7 of [`crate::Upstream::page`].
     pub(crate) async fn run(mut self) -> Result<FetchedPage, UpstreamError> {
-        let mut visit = self.parts.client.visit(&self.request);
-        let mut doubts = Doubts::default();
+        let mut pending = self.parts.client.pending(&self.request);
+        let mut retries = Retries::default();
         loop {
             // Waiting leaves nothing behind, so here it is enough to stop.
             let turn = {
@@ -48,9 +50,9 @@ impl Inquiry {
                     .await
                     .ok_or_else(cancelled)??
             };
-            match self.take_turn(turn, visit, &mut doubts).await? {
+            match self.take_turn(turn, pending, &mut retries).await? {
                 Step::Done(given) => return Ok(given),
-                Step::Again(next) => visit = next,
+                Step::Again(next) => pending = next,
             }
         }
     }
@@ -59,8 +61,8 @@ impl Inquiry {
     async fn take_turn(
         &mut self,
         mut turn: GateLease,
-        visit: Visit,
-        doubts: &mut Doubts,
+        pending: PendingRequest,
+        retries: &mut Retries,
     ) -> Result<Step, UpstreamError> {
         if let Some(page) = self.parts.pages.get(&self.key).await? {
             turn.release().await;
@@ -90,11 +92,11 @@ impl Inquiry {
                 }
             }
         }
-        let fetched = self.fetch(&mut turn, visit).await?;
+        let fetched = self.fetch(&mut turn, pending).await?;
         let outcome = outcome(&fetched);
         let step = match fetched {
-            Ok(Fetched::Answer(answer)) => self.keep(&answer, doubts).await,
-            Ok(Fetched::Redirect(visit)) => Ok(Step::Again(visit)),
+            Ok(Fetched::Answer(answer)) => self.keep(&answer, retries).await,
+            Ok(Fetched::Redirect(pending)) => Ok(Step::Again(pending)),
             Err(source) => Err(UpstreamError::Fetch {
                 source,
                 cooling_until: None,
@@ -124,10 +126,10 @@ impl Inquiry {
     async fn fetch(
         &self,
         turn: &mut GateLease,
-        visit: Visit,
+        pending: PendingRequest,
     ) -> Result<Result<Fetched, FetchError>, UpstreamError> {
         let cancel = self.cancel.child_token();
-        let mut request = std::pin::pin!(self.parts.client.fetch(visit.within(LONGEST_REQUEST), &cancel));
+        let mut request = std::pin::pin!(self.parts.client.fetch(pending.within(LONGEST_REQUEST), &cancel));
         tokio::select! {
             fetched = &mut request => Ok(fetched),
             error = turn.lost() => {
@@ -140,9 +142,9 @@ impl Inquiry {
     }
 
     /// Step 6.
-    async fn keep(&self, answer: &Answer, doubts: &mut Doubts) -> Result<Step, UpstreamError> {
+    async fn keep(&self, answer: &Answer, retries: &mut Retries) -> Result<Step, UpstreamError> {
         let feed = &answer.feed;
-        let claim = Claim {
+        let observation = Observation {
             start: self.request.start,
             entries: feed.entries.len(),
             total: feed.total,
@@ -152,18 +154,18 @@ impl Inquiry {
                 None
             },
         };
-        match judge(claim, doubts) {
-            Verdict::Keep(keep_for) => {
+        match evaluate(observation, retries) {
+            Decision::Keep(keep_for) => {
                 // Boxed, as its future is large and would make that of every caller so.
                 let (head, papers) = (page_head(answer), papers(answer));
                 let page = Box::pin(self.parts.pages.put(&self.key, head, papers, keep_for)).await?;
                 Ok(Step::Done(FetchedPage { page, fetched: true }))
             }
-            Verdict::AskAgain => {
+            Decision::FetchAgain => {
                 tracing::info!(total = feed.total, "an empty page is asked for again");
-                Ok(Step::Again(self.parts.client.visit(&self.request)))
+                Ok(Step::Again(self.parts.client.pending(&self.request)))
             }
-            Verdict::Incomplete => Err(UpstreamError::Fetch {
+            Decision::Incomplete => Err(UpstreamError::Fetch {
                 source: FetchError::Incomplete,
                 cooling_until: None,
             }),

@@ -59,7 +59,7 @@ impl Query {
         let search = validated(&object);
         Ok(Self {
             uid,
-            sent: search.as_ref().ok().map(|search| search.search.sent()),
+            sent: search.as_ref().ok().map(|search| search.search.display_query()),
             search,
             progress: tracker.begin(uid, &object, now),
             object,

@@ -8,7 +8,7 @@ use futures::{
 };
 use jiff::Timestamp;
 use storage::{PageHead, PageKey, Pages, Paper, PaperSource, StorageError};
-use upstream::{Distinct, PageSelector, ValidatedQuery, key, slices};
+use upstream::{Dedup, PageSelector, ValidatedQuery, key, slices};
 
 /// All pages of a query, in their order; there is always a first one.
 #[derive(Debug, Default, Eq, PartialEq)]
@@ -96,7 +96,7 @@ impl StoredPapers<'_> {
 
 impl PaperSource for StoredPapers<'_> {
     fn batches(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>> {
-        let start = (self.pages.0.iter(), Distinct::default());
+        let start = (self.pages.0.iter(), Dedup::default());
         stream::try_unfold(start, async |(mut pages, mut distinct)| {
             let Some(page) = pages.next() else {
                 return Ok(None);

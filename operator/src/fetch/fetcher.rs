@@ -10,7 +10,7 @@ use arxiv::{FailureClass, FetchError};
 use crd::Reason;
 use jiff::Timestamp;
 use service::{backoff::Backoff, health::Heartbeat};
-use storage::{FailureRecord, StorageError};
+use storage::{FailureRecord, GateError, StorageError};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use upstream::{FetchedPage, PageSelector, Upstream, UpstreamError};
@@ -182,7 +182,7 @@ impl Fetcher {
                 total = answer.page.head.total,
                 duration_ms = duration_ms(began, now),
                 "arXiv answered {}",
-                page.request.search.sent()
+                page.request.search.display_query()
             );
             self.set_cool_down(None);
         } else {
@@ -229,19 +229,23 @@ impl Fetcher {
                 self.tracker.failed(page, &failure, began, now);
                 FetchResult::Delivered { pause }
             }
-            UpstreamError::CoolingDown { retry_after, .. } => {
+            UpstreamError::Gate(GateError::CoolingDown { retry_after, .. }) => {
                 self.database_failures = 0;
                 let until = now.checked_add(retry_after).ok();
                 FetchResult::Deferred {
                     pause: self.set_cool_down(until).unwrap_or_default(),
                 }
             }
-            UpstreamError::Busy { retry_after } => FetchResult::Deferred {
+            UpstreamError::Gate(GateError::Busy { retry_after }) => FetchResult::Deferred {
                 pause: retry_after.min(MAX_PAUSE),
             },
             UpstreamError::Lost(error) => self.database_unavailable(&error),
-            UpstreamError::Storage(error) if error.is_unavailable() => self.database_unavailable(&error),
-            UpstreamError::Storage(error) => {
+            UpstreamError::Gate(GateError::Storage(error)) | UpstreamError::Storage(error)
+                if error.is_unavailable() =>
+            {
+                self.database_unavailable(&error)
+            }
+            UpstreamError::Gate(GateError::Storage(error)) | UpstreamError::Storage(error) => {
                 // Requested again and again it would block all others, so it counts as a failed attempt.
                 self.metrics.failed("database");
                 tracing::warn!(
@@ -308,10 +312,10 @@ fn outcome_of(error: &UpstreamError) -> &'static str {
             FailureClass::Unreachable => "unreachable",
             FailureClass::Broken => "broken",
         },
-        UpstreamError::Busy { .. } => "gate_busy",
-        UpstreamError::CoolingDown { .. } => "cooling_down",
+        UpstreamError::Gate(GateError::Busy { .. }) => "gate_busy",
+        UpstreamError::Gate(GateError::CoolingDown { .. }) => "cooling_down",
         UpstreamError::Lost(_) => "gate_lost",
-        UpstreamError::Storage(_) => "database",
+        UpstreamError::Gate(GateError::Storage(_)) | UpstreamError::Storage(_) => "database",
     }
 }
 

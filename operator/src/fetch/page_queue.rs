@@ -1,7 +1,7 @@
 //! The queue of pages to fetch: which queries wait for which page, and which page is next. Pure data, no
 //! clock, no I/O.
 //!
-//! The order is that of [`queue::Lanes`]: priority, then namespaces in turn, then age. A page that several
+//! The order is that of [`queue::FairQueue`]: priority, then namespaces in turn, then age. A page that several
 //! queries wait for is one request: it leaves the queue at the turn of the first of them. A query that needs
 //! another slice is queued behind those that waited meanwhile, so that others get their turns between the
 //! slices of a large one.
@@ -14,7 +14,7 @@ use std::{
 
 use arxiv::PageRequest;
 use jiff::civil::Date;
-use queue::{Lanes, Standing};
+use queue::{FairQueue, QueueEntry};
 use uuid::Uuid;
 
 /// A page to fetch: the answer of one arXiv day to a request.
@@ -29,7 +29,7 @@ pub(crate) struct QueuedPage {
 pub(crate) struct PageQueue<P, O> {
     pages: HashMap<P, PageWaiters>,
     queries: HashMap<Uuid, QueuedQuery<P, O>>,
-    order: Lanes,
+    order: FairQueue,
 }
 
 #[derive(Debug, Default)]
@@ -37,13 +37,13 @@ struct PageWaiters {
     queries: HashSet<Uuid>,
     /// The query whose turn it is, while the page is requested. Then none of its queries is in the order; a
     /// query that comes meanwhile joins.
-    in_flight: Option<Standing>,
+    in_flight: Option<QueueEntry>,
 }
 
 #[derive(Debug)]
 struct QueuedQuery<P, O> {
     page: P,
-    entry: Standing,
+    entry: QueueEntry,
     object: O,
 }
 
@@ -52,13 +52,13 @@ impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
         Self {
             pages: HashMap::new(),
             queries: HashMap::new(),
-            order: Lanes::default(),
+            order: FairQueue::default(),
         }
     }
 
     /// Queues the query for this page. If it waits for the page already, it keeps its age and takes the new
     /// priority. A query waits for one page at a time: a new one replaces the old one.
-    pub(crate) fn push(&mut self, entry: Standing, object: O, page: P) {
+    pub(crate) fn push(&mut self, entry: QueueEntry, object: O, page: P) {
         let query = entry.query;
         if let Some(queued) = self.queries.get_mut(&query).filter(|queued| queued.page == page) {
             if queued.entry.priority != entry.priority {
@@ -136,7 +136,7 @@ impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
             return Vec::new();
         };
         if let Some(turn) = &waiters.in_flight {
-            self.order.served(turn);
+            self.order.mark_served(turn);
         }
         let finished = waiters.queries.into_iter().filter_map(|query| {
             let queued = self.queries.remove(&query)?;
@@ -154,7 +154,7 @@ impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
     }
 
     /// All queries, with what decides on their order.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Standing> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &QueueEntry> {
         self.queries.values().map(|queued| &queued.entry)
     }
 
@@ -165,7 +165,7 @@ impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
         if self.pages.get(&queued.page)?.in_flight.is_some() {
             return None;
         }
-        let rank = |entry: &Standing| (Reverse(entry.priority), entry.since, entry.query);
+        let rank = |entry: &QueueEntry| (Reverse(entry.priority), entry.age, entry.query);
         let is_ahead = |other: &Uuid| {
             let other = self.queries.get(other);
             other.is_some_and(|other| rank(&other.entry) < rank(&queued.entry))
@@ -184,7 +184,7 @@ impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
 
 #[cfg(test)]
 mod tests {
-    use ::queue::Since;
+    use ::queue::Age;
     use jiff::Timestamp;
 
     use super::*;
@@ -197,12 +197,12 @@ mod tests {
         Uuid::from_u128(n)
     }
 
-    fn entry(query: u128, priority: i32, namespace: &str, since: i64) -> Standing {
-        Standing {
+    fn entry(query: u128, priority: i32, namespace: &str, since: i64) -> QueueEntry {
+        QueueEntry {
             query: id(query),
             priority,
             namespace: namespace.into(),
-            since: Since::answered(Timestamp::from_second(since).unwrap()),
+            age: Age::answered(Timestamp::from_second(since).unwrap()),
         }
     }
 

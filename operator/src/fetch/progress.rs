@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use arxiv::FailureClass;
 use crd::{ArxivQuery, CachePolicy};
 use jiff::{Timestamp, civil::Date};
-use queue::Since;
+use queue::Age;
 use service::backoff::Backoff;
 use storage::{FailureRecord, PageVersion};
 use upstream::PageSelector;
@@ -42,7 +42,7 @@ pub(crate) struct Progress {
     /// Its page is not requested again before this time.
     pub(crate) not_before: Option<Timestamp>,
     /// Since when it waits, as far as its object says.
-    pub(crate) since: Since,
+    pub(crate) age: Age,
     /// When its latest slice was answered. Its age in the queue counts from here, so that others are served
     /// in between.
     pub(crate) latest_answer: Option<Timestamp>,
@@ -69,7 +69,7 @@ impl Progress {
         let attempts = u32::try_from(attempts).unwrap_or(0);
         let created = object.metadata.creation_timestamp.as_ref().map(|at| at.0);
         let version = object.metadata.resource_version.as_deref();
-        let since = Since::made(created.unwrap_or(now), version);
+        let age = Age::created(created.unwrap_or(now), version);
         // Kubernetes rounds it down to the second.
         let created = created.and_then(|at| at.checked_add(Duration::from_secs(1)).ok());
         Self {
@@ -81,7 +81,7 @@ impl Progress {
             failures_in_a_row: attempts,
             failure: None,
             not_before: None,
-            since,
+            age,
             latest_answer: None,
             next_slice: None,
             queued_since: None,

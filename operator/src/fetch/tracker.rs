@@ -12,7 +12,7 @@ use crd::ArxivQuery;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
-use queue::{Since, Standing};
+use queue::{Age, QueueEntry};
 use service::backoff::Backoff;
 use storage::PageVersion;
 use tokio::sync::Notify;
@@ -115,11 +115,11 @@ impl Tracker {
         });
         progress.queued_since.get_or_insert(now);
         progress.next_slice = (stored > 0).then(|| Arc::clone(&page));
-        let entry = Standing {
+        let entry = QueueEntry {
             query: uid,
             priority: object.spec.priority,
             namespace: object.metadata.namespace.as_deref().unwrap_or_default().into(),
-            since: progress.latest_answer.map_or(progress.since, Since::answered),
+            age: progress.latest_answer.map_or(progress.age, Age::answered),
         };
         state.queue.push(entry, Object::from_obj(object), page);
         drop(state);

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use queue::{Standing, schedule};
+use queue::{QueueEntry, schedule};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -41,14 +41,14 @@ pub(super) fn in_order(
     let in_queue: Vec<_> = order
         .iter()
         .map(|(_, waiting)| queue::Waiting {
-            standing: Standing {
+            entry: QueueEntry {
                 query: waiting.uid,
                 priority: waiting.priority,
                 // All are in one namespace.
                 namespace: Arc::clone(&namespace),
-                since: waiting.since(),
+                age: waiting.age(),
             },
-            asks: waiting.request_key,
+            request_key: waiting.request_key,
             requests: waiting.requests,
         })
         .collect();

@@ -112,7 +112,7 @@ fn position_counts_shared_requests_once() {
     assert_eq!(position("e"), None);
 }
 
-/// As in the operator's queue: see `queue::Since`.
+/// As in the operator's queue: see `queue::Age`.
 #[test]
 fn queries_of_one_second_are_ordered_by_resource_version() {
     let backlog = backlog(10, 10);

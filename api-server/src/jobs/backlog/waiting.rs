@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use arxiv::MAX_PAGE;
 use crd::{ArxivQuery, CLIENT_LABEL, Phase};
 use jiff::Timestamp;
-use queue::Since;
+use queue::Age;
 use upstream::ValidatedQuery;
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ pub(crate) struct QueuedQuery {
     pub(crate) uid: Uuid,
     pub(crate) created: Timestamp,
     /// Since when it waits, as its object said when it was first seen.
-    made: Since,
+    made: Age,
     /// When its first slice was fetched, if it needs several: it comes after the queries that were created before that.
     had_slice: Option<Timestamp>,
     pub(crate) phase: Phase,
@@ -61,7 +61,7 @@ impl QueuedQuery {
                 .and_then(|uid| Uuid::try_parse(uid).ok())
                 .unwrap_or_default(),
             created,
-            made: Since::made(created, metadata.resource_version.as_deref()),
+            made: Age::created(created, metadata.resource_version.as_deref()),
             had_slice: started.filter(|_| is_between_slices),
             phase: object.phase(),
             priority: object.spec.priority,
@@ -88,8 +88,8 @@ impl QueuedQuery {
     }
 
     /// Since when it waits for its next request.
-    pub(super) fn since(&self) -> Since {
-        self.had_slice.map_or(self.made, Since::answered)
+    pub(super) fn age(&self) -> Age {
+        self.had_slice.map_or(self.made, Age::answered)
     }
 
     /// Whether it is in the queue.

@@ -161,7 +161,7 @@ fn identifiers_are_part_of_the_search_in_their_short_form() {
         (first.search_query(), first.id_list()),
         ("", "2401.01234,math/0309136")
     );
-    assert_eq!(first.sent(), "id_list=2401.01234,math/0309136");
+    assert_eq!(first.display_query(), "id_list=2401.01234,math/0309136");
     let same = ids(&["2401.01234", "math/0309136"]).validate().unwrap();
     assert_eq!(first.key(), same.key());
     let turned = ids(&["math/0309136", "2401.01234"]).validate().unwrap();
@@ -174,7 +174,10 @@ fn identifiers_are_part_of_the_search_in_their_short_form() {
         title: Some("x".into()),
         ..ids(&["2401.01234"])
     };
-    assert_eq!(both.validate().unwrap().sent(), "ti:x&id_list=2401.01234");
+    assert_eq!(
+        both.validate().unwrap().display_query(),
+        "ti:x&id_list=2401.01234"
+    );
 
     let refused = [
         (ids(&["2401.01234", "x"]), SearchError::NoIdentifier { place: 2 }),

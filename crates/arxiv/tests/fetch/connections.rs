@@ -83,10 +83,10 @@ async fn a_cancelled_request_is_closed_when_it_returns() {
     let server = Server::start(|_, stream| hold(stream));
     let client = client(server.url());
     let token = CancellationToken::new();
-    let visit = client.visit(&request());
+    let pending = client.pending(&request());
     let fetching = tokio::spawn({
         let token = token.clone();
-        async move { client.fetch(visit, &token).await }
+        async move { client.fetch(pending, &token).await }
     });
     until(|| server.heads().len() == 1).await;
     assert_eq!(server.open(), 1);
@@ -100,9 +100,9 @@ async fn a_cancelled_request_is_closed_when_it_returns() {
 async fn a_dropped_request_is_closed_soon() {
     let server = Server::start(|_, stream| hold(stream));
     let client = client(server.url());
-    let visit = client.visit(&request());
+    let pending = client.pending(&request());
     let fetching =
-        tokio::spawn(async move { client.fetch(visit, &CancellationToken::new()).await.map(drop) });
+        tokio::spawn(async move { client.fetch(pending, &CancellationToken::new()).await.map(drop) });
     until(|| server.heads().len() == 1).await;
     fetching.abort();
     until(|| server.open() == 0).await;

@@ -59,11 +59,11 @@ fn client(base: Url) -> Client {
 
 /// Makes the first request and every one that it leads to.
 async fn fetch_all(client: &Client) -> Result<Answer, FetchError> {
-    let mut visit = client.visit(&request());
+    let mut pending = client.pending(&request());
     loop {
-        match client.fetch(visit, &CancellationToken::new()).await? {
+        match client.fetch(pending, &CancellationToken::new()).await? {
             Fetched::Answer(answer) => return Ok(answer),
-            Fetched::Redirect(next) => visit = next,
+            Fetched::Redirect(next) => pending = next,
         }
     }
 }

@@ -21,16 +21,16 @@ async fn redirects_are_followed_on_the_same_host_one_by_one() {
     });
     let client = client(server.url());
     let token = CancellationToken::new();
-    let mut visit = client.visit(&request());
+    let mut pending = client.pending(&request());
     for number in 0..3 {
-        let Ok(Fetched::Redirect(next)) = client.fetch(visit, &token).await else {
+        let Ok(Fetched::Redirect(next)) = client.fetch(pending, &token).await else {
             panic!("no redirect")
         };
         assert_eq!(server.connections(), number + 1, "followed on its own");
         assert_eq!(server.open(), 0);
-        visit = next;
+        pending = next;
     }
-    let fetched = client.fetch(visit, &token).await.unwrap();
+    let fetched = client.fetch(pending, &token).await.unwrap();
     assert!(matches!(fetched, Fetched::Answer(answer) if answer.feed.total == 1234));
     assert!(
         server.heads()[3].starts_with("GET /new/2?q HTTP/1.1\r\n"),

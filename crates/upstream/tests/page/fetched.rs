@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use arxiv::FetchError;
+use storage::GateError;
 use testbed::arxiv::{Behaviour, Mode};
 use upstream::{UpstreamError, assemble, slices};
 
@@ -104,7 +105,10 @@ async fn timeout_ends() {
         .page_within(&titled("y", 0, 3), Duration::from_millis(300))
         .await
         .unwrap_err();
-    assert!(matches!(error, UpstreamError::Busy { .. }), "{error:?}");
+    assert!(
+        matches!(error, UpstreamError::Gate(GateError::Busy { .. })),
+        "{error:?}"
+    );
     assert!(error.retry_after().is_some());
     assert!(
         started.elapsed() < Duration::from_secs(6),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use arxiv::FetchError;
 use jiff::Timestamp;
+use storage::GateError;
 use testbed::arxiv::{Behaviour, Mode};
 use upstream::UpstreamError;
 
@@ -21,14 +22,18 @@ async fn throttling_makes_everybody_pause() {
         ..Behaviour::default()
     });
     let error = env.page(&titled("x", 0, 3)).await.unwrap_err();
-    assert_eq!(error.retry_after(), Some(Duration::from_mins(1)));
     let UpstreamError::Fetch {
-        source: FetchError::Throttled { status: 503, .. },
+        source:
+            FetchError::Throttled {
+                status: 503,
+                retry_after: Some(pause),
+            },
         cooling_until: Some(until),
     } = error
     else {
         panic!("{error:?}")
     };
+    assert_eq!(pause, Duration::from_mins(1));
     assert!(until > Timestamp::now() + Duration::from_secs(30), "{until}");
 
     env.arxiv.set(Mode::Ok);
@@ -37,10 +42,10 @@ async fn throttling_makes_everybody_pause() {
         .page(&titled("y", 0, 3), DAY, TIMEOUT, || ())
         .await
         .unwrap_err();
-    let UpstreamError::CoolingDown {
+    let UpstreamError::Gate(GateError::CoolingDown {
         until: told,
         retry_after,
-    } = error
+    }) = error
     else {
         panic!("{error:?}")
     };
@@ -197,6 +202,9 @@ async fn a_slot_that_grew_old_is_not_used() {
         .page_within(&titled("x", 0, 3), INTERVAL * 20)
         .await
         .unwrap_err();
-    assert!(matches!(error, UpstreamError::Busy { .. }), "{error:?}");
+    assert!(
+        matches!(error, UpstreamError::Gate(GateError::Busy { .. })),
+        "{error:?}"
+    );
     assert_eq!((env.requests(), env.slots()), (0, 1));
 }

@@ -166,7 +166,7 @@ fn query_text(sent: &str, title: &str) -> String {
     }
 }
 
-/// The search in a feed's title, in the form of [`arxiv::sent`].
+/// The search in a feed's title, in the form of [`arxiv::display_query`].
 fn ran(title: &str) -> String {
     let Some(rest) = title.strip_prefix("search_query=") else {
         return title.to_owned();
@@ -174,7 +174,7 @@ fn ran(title: &str) -> String {
     // A query may have any text in quotes; the parameters after it are the last ones.
     let rest = rest.rsplit_once("&start=").map_or(rest, |(rest, _)| rest);
     let (query, ids) = rest.rsplit_once("&id_list=").unwrap_or((rest, ""));
-    arxiv::sent(query, ids)
+    arxiv::display_query(query, ids)
 }
 
 /// A message that fits into a status.

@@ -8,14 +8,14 @@ use jiff::Timestamp;
 /// resource versions as they were first seen: decimal numbers that grow with each write of any object, so before its first
 /// change an object has the one of its creation. Whoever saw it then, or before anything changed, knows the same order.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Since {
+pub struct Age {
     at: Timestamp,
     version: u64,
 }
 
-impl Since {
+impl Age {
     /// Since its object was made; `version`: the resource version with which the object was first seen.
-    pub fn made(at: Timestamp, version: Option<&str>) -> Self {
+    pub fn created(at: Timestamp, version: Option<&str>) -> Self {
         Self {
             at,
             version: version.and_then(|version| version.parse().ok()).unwrap_or(0),
@@ -41,12 +41,12 @@ mod tests {
     fn the_second_counts_then_the_version_as_a_number() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let order = [
-            Since::made(at(1), Some("200")),
-            Since::made(at(2), Some("opaque")),
-            Since::made(at(2), Some("99")),
-            Since::made(at(2), Some("100")),
-            Since::answered(at(3)),
-            Since::made(at(3), Some("7")),
+            Age::created(at(1), Some("200")),
+            Age::created(at(2), Some("opaque")),
+            Age::created(at(2), Some("99")),
+            Age::created(at(2), Some("100")),
+            Age::answered(at(3)),
+            Age::created(at(3), Some("7")),
         ];
         assert!(order.is_sorted_by(|a, b| a < b), "{order:?}");
     }

@@ -9,11 +9,11 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::Since;
+use crate::Age;
 
 /// What decides on a query's turn.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Standing {
+pub struct QueueEntry {
     /// The object's uid.
     pub query: Uuid,
     /// Higher ones are first, whatever else.
@@ -21,12 +21,12 @@ pub struct Standing {
     /// Of one priority, namespaces take turns.
     pub namespace: Arc<str>,
     /// Within a namespace, who waits longest is first: when the object was made, or when it had its latest slice.
-    pub since: Since,
+    pub age: Age,
 }
 
 /// The queries that wait.
 #[derive(Debug, Default)]
-pub struct Lanes {
+pub struct FairQueue {
     /// Highest priority first.
     classes: BTreeMap<Reverse<i32>, Class>,
 }
@@ -34,32 +34,32 @@ pub struct Lanes {
 /// The queries of one priority. A namespace that has none is not there.
 #[derive(Debug, Default)]
 struct Class {
-    lanes: BTreeMap<Arc<str>, BTreeSet<(Since, Uuid)>>,
+    lanes: BTreeMap<Arc<str>, BTreeSet<(Age, Uuid)>>,
     /// The namespace that had the latest turn. The next one by name is next.
     served: Option<Arc<str>>,
 }
 
-impl Lanes {
+impl FairQueue {
     /// The query waits from now on.
-    pub fn insert(&mut self, standing: &Standing) {
-        let class = self.classes.entry(Reverse(standing.priority)).or_default();
-        let lane = class.lanes.entry(Arc::clone(&standing.namespace)).or_default();
-        lane.insert((standing.since, standing.query));
+    pub fn insert(&mut self, entry: &QueueEntry) {
+        let class = self.classes.entry(Reverse(entry.priority)).or_default();
+        let lane = class.lanes.entry(Arc::clone(&entry.namespace)).or_default();
+        lane.insert((entry.age, entry.query));
     }
 
     /// The query waits no more. With its last query, a priority forgets which namespace had the latest turn.
-    pub fn remove(&mut self, standing: &Standing) {
-        let Some(class) = self.classes.get_mut(&Reverse(standing.priority)) else {
+    pub fn remove(&mut self, entry: &QueueEntry) {
+        let Some(class) = self.classes.get_mut(&Reverse(entry.priority)) else {
             return;
         };
-        if let Some(lane) = class.lanes.get_mut(&standing.namespace) {
-            lane.remove(&(standing.since, standing.query));
+        if let Some(lane) = class.lanes.get_mut(&entry.namespace) {
+            lane.remove(&(entry.age, entry.query));
             if lane.is_empty() {
-                class.lanes.remove(&standing.namespace);
+                class.lanes.remove(&entry.namespace);
             }
         }
         if class.lanes.is_empty() {
-            self.classes.remove(&Reverse(standing.priority));
+            self.classes.remove(&Reverse(entry.priority));
         }
     }
 
@@ -73,9 +73,9 @@ impl Lanes {
     }
 
     /// The query had its turn: of its priority, another namespace is next.
-    pub fn served(&mut self, standing: &Standing) {
-        if let Some(class) = self.classes.get_mut(&Reverse(standing.priority)) {
-            class.served = Some(Arc::clone(&standing.namespace));
+    pub fn mark_served(&mut self, entry: &QueueEntry) {
+        if let Some(class) = self.classes.get_mut(&Reverse(entry.priority)) {
+            class.served = Some(Arc::clone(&entry.namespace));
         }
     }
 }
@@ -87,20 +87,20 @@ mod tests {
     use super::*;
 
     /// (uid, priority, namespace, since), of which all wait.
-    type Wish = (u128, i32, &'static str, i64);
+    type Row = (u128, i32, &'static str, i64);
 
-    fn standing((query, priority, namespace, since): Wish) -> Standing {
-        Standing {
+    fn entry((query, priority, namespace, since): Row) -> QueueEntry {
+        QueueEntry {
             query: Uuid::from_u128(query),
             priority,
             namespace: namespace.into(),
-            since: Since::answered(Timestamp::from_second(since).unwrap()),
+            age: Age::answered(Timestamp::from_second(since).unwrap()),
         }
     }
 
     #[test]
     fn priority_then_namespaces_in_turn_then_age() {
-        let cases: &[(&str, &[Wish], &[u128])] = &[
+        let cases: &[(&str, &[Row], &[u128])] = &[
             ("nobody", &[], &[]),
             (
                 "age",
@@ -137,45 +137,42 @@ mod tests {
                 &[1, 2, 3, 4, 5],
             ),
         ];
-        for (name, wishes, order) in cases {
-            let mut lanes = Lanes::default();
-            for wish in *wishes {
-                lanes.insert(&standing(*wish));
+        for (name, rows, order) in cases {
+            let mut queue = FairQueue::default();
+            for row in *rows {
+                queue.insert(&entry(*row));
             }
             let mut got = Vec::new();
-            while let Some(first) = lanes.first() {
-                let wish = wishes
-                    .iter()
-                    .find(|wish| Uuid::from_u128(wish.0) == first)
-                    .unwrap();
-                got.push(wish.0);
-                lanes.served(&standing(*wish));
-                lanes.remove(&standing(*wish));
+            while let Some(first) = queue.first() {
+                let row = rows.iter().find(|row| Uuid::from_u128(row.0) == first).unwrap();
+                got.push(row.0);
+                queue.mark_served(&entry(*row));
+                queue.remove(&entry(*row));
             }
             assert_eq!(got, *order, "{name}");
-            assert!(lanes.classes.is_empty(), "{name}");
+            assert!(queue.classes.is_empty(), "{name}");
         }
     }
 
     /// However many wait in one namespace and however high a priority is in demand, the turns of another go on.
     #[test]
     fn nobody_is_passed_over_while_a_higher_priority_comes_and_goes() {
-        let mut lanes = Lanes::default();
+        let mut queue = FairQueue::default();
         for n in 0..50 {
-            lanes.insert(&standing((n, 0, "a", 1)));
+            queue.insert(&entry((n, 0, "a", 1)));
         }
-        let other = standing((100, 0, "b", 99));
-        lanes.insert(&other);
+        let other = entry((100, 0, "b", 99));
+        queue.insert(&other);
         let mut turns = 0;
-        while lanes.first() != Some(other.query) {
-            let standing = standing((lanes.first().unwrap().as_u128(), 0, "a", 1));
-            lanes.served(&standing);
-            lanes.remove(&standing);
-            let urgent = self::standing((1000 + turns, 7, "a", 1));
-            lanes.insert(&urgent);
-            assert_eq!(lanes.first(), Some(urgent.query));
-            lanes.served(&urgent);
-            lanes.remove(&urgent);
+        while queue.first() != Some(other.query) {
+            let entry = entry((queue.first().unwrap().as_u128(), 0, "a", 1));
+            queue.mark_served(&entry);
+            queue.remove(&entry);
+            let urgent = self::entry((1000 + turns, 7, "a", 1));
+            queue.insert(&urgent);
+            assert_eq!(queue.first(), Some(urgent.query));
+            queue.mark_served(&urgent);
+            queue.remove(&urgent);
             turns += 1;
         }
         assert_eq!(turns, 1);

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 /// How often an empty page is asked for again that says itself that it should not be empty.
-const RETRIES_OF_A_HOLE: u32 = 3;
+const MAX_GAP_RETRIES: u32 = 3;
 
 /// How often a search that finds nothing is asked again before that is believed.
-const RETRIES_OF_NOTHING: u32 = 1;
+const MAX_NO_RESULT_RETRIES: u32 = 1;
 
 /// How long it is believed that a search finds nothing: not for a day, since it may be wrong all the same.
-const KEEP_NOTHING: Duration = Duration::from_mins(10);
+const NO_RESULTS_MAX_AGE: Duration = Duration::from_mins(10);
 
 /// What an answer says of its page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Claim {
+pub(crate) struct Observation {
     /// The page's first place.
     pub(crate) start: u32,
     /// How many entries it has.
@@ -26,19 +26,19 @@ pub(crate) struct Claim {
 
 /// The answers for a page that were not believed so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Doubts {
-    /// Those that left a hole: empty, though there should be something.
-    holes: u32,
+pub(crate) struct Retries {
+    /// Those that left a gap: empty, though there should be something.
+    gaps: u32,
     /// Those that found nothing at all.
-    nothings: u32,
+    no_results: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Decision {
     /// The page stands, for so long if not for its day.
     Keep(Option<Duration>),
     /// It is to be asked for again.
-    AskAgain,
+    FetchAgain,
     /// It was asked for often enough.
     Incomplete,
 }
@@ -46,32 +46,35 @@ pub(crate) enum Verdict {
 /// Judges an answer in the light of those before it, and counts it among them if it is not believed.
 ///
 /// An answer that told of a total stands against any that finds nothing: they are never believed after it.
-pub(crate) fn judge(claim: Claim, doubts: &mut Doubts) -> Verdict {
+pub(crate) fn evaluate(observation: Observation, retries: &mut Retries) -> Decision {
     // A page with entries is taken even if it has fewer than asked for: totals are not exact.
-    if claim.entries > 0 {
-        return Verdict::Keep(None);
+    if observation.entries > 0 {
+        return Decision::Keep(None);
     }
-    let finds_nothing = claim.total == 0;
-    let is_hole = claim.start < claim.total
+    let finds_nothing = observation.total == 0;
+    let is_gap = observation.start < observation.total
         || (finds_nothing
-            && (doubts.holes > 0 || claim.total_before.is_some_and(|total| claim.start < total)));
-    if is_hole {
-        doubts.holes += 1;
-        return if doubts.holes > RETRIES_OF_A_HOLE {
-            Verdict::Incomplete
+            && (retries.gaps > 0
+                || observation
+                    .total_before
+                    .is_some_and(|total| observation.start < total)));
+    if is_gap {
+        retries.gaps += 1;
+        return if retries.gaps > MAX_GAP_RETRIES {
+            Decision::Incomplete
         } else {
-            Verdict::AskAgain
+            Decision::FetchAgain
         };
     }
     if !finds_nothing {
         // Past the end, as the answer says itself.
-        return Verdict::Keep(None);
+        return Decision::Keep(None);
     }
-    doubts.nothings += 1;
-    if doubts.nothings > RETRIES_OF_NOTHING {
-        Verdict::Keep(Some(KEEP_NOTHING))
+    retries.no_results += 1;
+    if retries.no_results > MAX_NO_RESULT_RETRIES {
+        Decision::Keep(Some(NO_RESULTS_MAX_AGE))
     } else {
-        Verdict::AskAgain
+        Decision::FetchAgain
     }
 }
 
@@ -81,73 +84,73 @@ mod tests {
 
     #[test]
     fn empty_pages_are_doubted() {
-        use Verdict::{AskAgain, Incomplete, Keep};
-        let minutes = Keep(Some(KEEP_NOTHING));
+        use Decision::{FetchAgain, Incomplete, Keep};
+        let minutes = Keep(Some(NO_RESULTS_MAX_AGE));
         #[rustfmt::skip]
         let cases = [
             // (start, entries, total, total before, verdicts after 0, 1, 2, 3 retries)
             ("entries", 0, 8, 1234, None, [Keep(None), Keep(None), Keep(None), Keep(None)]),
             ("fewer entries than promised", 0, 3, 1234, None, [Keep(None), Keep(None), Keep(None), Keep(None)]),
             ("entries but no total", 0, 3, 0, None, [Keep(None), Keep(None), Keep(None), Keep(None)]),
-            ("nothing", 0, 0, 0, None, [AskAgain, minutes, minutes, minutes]),
-            ("nothing, from further on", 50, 0, 0, None, [AskAgain, minutes, minutes, minutes]),
-            ("a hole", 2000, 0, 5000, None, [AskAgain, AskAgain, AskAgain, Incomplete]),
-            ("a hole at the start", 0, 0, 5, None, [AskAgain, AskAgain, AskAgain, Incomplete]),
-            ("a hole that denies the rest", 2000, 0, 0, Some(5000), [AskAgain, AskAgain, AskAgain, Incomplete]),
+            ("nothing", 0, 0, 0, None, [FetchAgain, minutes, minutes, minutes]),
+            ("nothing, from further on", 50, 0, 0, None, [FetchAgain, minutes, minutes, minutes]),
+            ("a gap", 2000, 0, 5000, None, [FetchAgain, FetchAgain, FetchAgain, Incomplete]),
+            ("a gap at the start", 0, 0, 5, None, [FetchAgain, FetchAgain, FetchAgain, Incomplete]),
+            ("a gap that denies the rest", 2000, 0, 0, Some(5000), [FetchAgain, FetchAgain, FetchAgain, Incomplete]),
             ("past the end", 50, 0, 10, None, [Keep(None), Keep(None), Keep(None), Keep(None)]),
             ("past an end that came nearer", 2000, 0, 1999, Some(2001), [Keep(None), Keep(None), Keep(None), Keep(None)]),
-            ("nothing after nothing", 2000, 0, 0, Some(0), [AskAgain, minutes, minutes, minutes]),
+            ("nothing after nothing", 2000, 0, 0, Some(0), [FetchAgain, minutes, minutes, minutes]),
         ];
         for (name, start, entries, total, total_before, verdicts) in cases {
-            let mut doubts = Doubts::default();
-            for (retries, verdict) in verdicts.into_iter().enumerate() {
-                let claim = Claim {
+            let mut retries = Retries::default();
+            for (count, verdict) in verdicts.into_iter().enumerate() {
+                let observation = Observation {
                     start,
                     entries,
                     total,
                     total_before,
                 };
-                assert_eq!(judge(claim, &mut doubts), verdict, "{name}, {retries}");
+                assert_eq!(evaluate(observation, &mut retries), verdict, "{name}, {count}");
             }
         }
     }
 
     #[test]
     fn a_hole_stands_against_nothing() {
-        use Verdict::{AskAgain, Incomplete, Keep};
-        let hole = Claim {
+        use Decision::{FetchAgain, Incomplete, Keep};
+        let gap = Observation {
             start: 0,
             entries: 0,
             total: 5000,
             total_before: None,
         };
-        let nothing = Claim { total: 0, ..hole };
-        let whole = Claim { entries: 8, ..hole };
-        let cases: [&[(Claim, Verdict)]; 4] = [
+        let nothing = Observation { total: 0, ..gap };
+        let whole = Observation { entries: 8, ..gap };
+        let cases: [&[(Observation, Decision)]; 4] = [
             &[
-                (hole, AskAgain),
-                (hole, AskAgain),
-                (hole, AskAgain),
+                (gap, FetchAgain),
+                (gap, FetchAgain),
+                (gap, FetchAgain),
                 (nothing, Incomplete),
             ],
             &[
-                (hole, AskAgain),
-                (nothing, AskAgain),
-                (nothing, AskAgain),
+                (gap, FetchAgain),
+                (nothing, FetchAgain),
+                (nothing, FetchAgain),
                 (nothing, Incomplete),
             ],
             &[
-                (nothing, AskAgain),
-                (hole, AskAgain),
-                (nothing, AskAgain),
+                (nothing, FetchAgain),
+                (gap, FetchAgain),
+                (nothing, FetchAgain),
                 (whole, Keep(None)),
             ],
-            &[(nothing, AskAgain), (nothing, Keep(Some(KEEP_NOTHING)))],
+            &[(nothing, FetchAgain), (nothing, Keep(Some(NO_RESULTS_MAX_AGE)))],
         ];
         for case in cases {
-            let mut doubts = Doubts::default();
-            for (claim, verdict) in case {
-                assert_eq!(judge(*claim, &mut doubts), *verdict, "{case:?}");
+            let mut retries = Retries::default();
+            for (observation, verdict) in case {
+                assert_eq!(evaluate(*observation, &mut retries), *verdict, "{case:?}");
             }
         }
     }
