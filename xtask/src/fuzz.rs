@@ -18,15 +18,18 @@ const FUZZ: Tool = Tool {
 };
 /// The longest input, in bytes.
 const MAX_LENGTH: u32 = 16 * 1024;
-/// An input that takes longer than this, in seconds, counts as a finding; so does one that takes more memory, in MiB.
+/// An input that takes longer than this, in seconds, counts as a finding; so does one that takes more memory,
+/// in MiB.
 const MAX_SECONDS: u32 = 10;
 const MAX_MEMORY: u32 = 2048;
 
-/// Runs the fuzz targets: the parsers get generated inputs, which must not break their invariants (see crates/fuzzing).
+/// Runs the fuzz targets: the parsers get generated inputs, which must not break their invariants (see
+/// crates/fuzzing).
 ///
-/// Each target starts with its kept corpus, the archive fuzz/corpus/TARGET.tar.gz. The command ends with a line of figures
-/// for each target. It fails when an input breaks an invariant, and names the file of that input. A nightly toolchain is used where one is installed (`rustup toolchain install nightly`), with
-/// its address sanitizer; otherwise the project's own toolchain, without one.
+/// Each target starts with its kept corpus, the archive fuzz/corpus/TARGET.tar.gz. The command ends with a
+/// line of figures for each target. It fails when an input breaks an invariant, and names the file of that
+/// input. A nightly toolchain is used where one is installed (`rustup toolchain install nightly`), with its
+/// address sanitizer; otherwise the project's own toolchain, without one.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// feed (Atom answers), search (queries to arXiv), request (requests to the API server); all by default.

@@ -12,24 +12,25 @@ use url::Url;
 
 use crate::{FetchError, Fetched, PageRequest, PendingRequest};
 
-/// How arXiv is reached.
+/// The settings of the client.
 pub struct ClientSettings {
     /// The search endpoint.
     pub base: Url,
-    /// How the people behind this client are reached: arXiv asks for it. Sent in the User-Agent.
+    /// The address of the people who run this client, which arXiv asks for. Sent in the User-Agent.
     pub contact: Option<String>,
-    /// How long all requests of one page may take: connections, redirects and bodies.
+    /// The time limit for all requests of one page: connections, redirects and bodies.
     pub timeout: Duration,
     /// The proxy for all requests; its URL may hold a user and password.
     pub proxy: Option<Url>,
-    /// A PEM file of certificates to trust besides the system's.
+    /// A PEM file of certificates to trust, in addition to those of the system.
     pub ca_bundle: Option<PathBuf>,
     /// The largest body that is read, in bytes.
     pub max_body: usize,
 }
 
 impl ClientSettings {
-    /// What [`Self::max_body`] is unless said: a page of 2000 entries has about 5 MiB, thousands of authors more.
+    /// The default of [`Self::max_body`]: a page of 2000 entries has about 5 MiB, with thousands of authors
+    /// more.
     pub const DEFAULT_MAX_BODY: usize = 32 * 1024 * 1024;
 }
 
@@ -85,11 +86,11 @@ impl Client {
             .http1_only()
             // One connection at a time, and none of them idle.
             .pool_max_idle_per_host(0)
-            // Every request has its turn: none is sent that nobody counted.
+            // Every request needs its turn, so the client sends none by itself.
             .retry(retry::never())
             .redirect(redirect::Policy::none())
             .referer(false)
-            // Only the proxy that is set, not one that happens to stand in the environment.
+            // Only the proxy of the settings, not one of the environment.
             .no_proxy();
         if let Some(proxy) = settings.proxy {
             builder =
@@ -119,12 +120,13 @@ impl Client {
 
     /// Makes one request. When this returns, its connection is closed, whatever the outcome.
     ///
-    /// Once `cancel` is cancelled it returns soon, with [`FetchError::Cancelled`] unless it was over already.
-    /// Dropped, it leaves a connection behind that is closed soon after; to know when, cancel and wait instead.
+    /// After `cancel` is cancelled it returns soon, with [`FetchError::Cancelled`] unless the request was
+    /// over already. If the future is dropped, the connection is closed soon after; to know when, cancel and
+    /// wait instead.
     ///
-    /// Each request runs on a runtime of its own, on a thread of its own, because an HTTP connection is driven
-    /// by a task in the background: on a shared runtime nothing tells when that task has dropped its socket,
-    /// and arXiv wants no second connection before. A runtime that is shut down has no tasks left.
+    /// Each request runs on its own runtime and thread, because a background task drives an HTTP connection:
+    /// on a shared runtime there is no way to know when that task has dropped its socket, and arXiv wants no
+    /// second connection before. A runtime that is shut down has no tasks left.
     pub async fn fetch(
         &self,
         pending: PendingRequest,
@@ -140,7 +142,8 @@ impl Client {
                 .build()
                 .map_err(FetchError::NotSent)?;
             let outcome = runtime.block_on(cancel.run_until_cancelled_owned(pending.make(&http, max_body)));
-            // Unlike a mere drop, this does not wait for a name lookup that hangs; tasks are gone all the same.
+            // Unlike a plain drop, this does not wait for a hanging name lookup; the tasks are dropped all
+            // the same.
             runtime.shutdown_background();
             outcome.unwrap_or(Err(FetchError::Cancelled))
         });
@@ -148,7 +151,7 @@ impl Client {
             Ok(outcome) => outcome,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The process is ending, and the request was never begun.
+                // The process is ending, and the request was never sent.
                 Err(_) => Err(FetchError::Cancelled),
             },
         }
@@ -171,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_user_agent_names_a_contact() {
+    fn user_agent_has_the_contact() {
         let product = concat!("arxiv-operator/", env!("CARGO_PKG_VERSION"));
         let agent = |contact| {
             user_agent(contact)

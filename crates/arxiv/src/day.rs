@@ -3,8 +3,8 @@
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
 
-/// The date in New York at `at`: arXiv's results change at midnight there, so what was found on one such day
-/// stays true until its end.
+/// The date in New York at `at`: arXiv's results change at midnight there, so a result stays valid until the
+/// end of that day.
 pub fn arxiv_day(at: jiff::Timestamp) -> Date {
     // The zone is compiled in, so the lookup cannot fail; standard time would be off by an hour at most.
     let zone = TimeZone::get("America/New_York").unwrap_or_else(|_| TimeZone::fixed(Offset::constant(-5)));
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_day_turns_at_midnight_in_new_york() {
+    fn day_changes_at_midnight_in_new_york() {
         let cases = [
             // Winter: five hours behind.
             ("2024-01-15T04:59:59Z", "2024-01-14"),

@@ -1,4 +1,4 @@
-//! What can go wrong with a request, and what it means for the one who asked.
+//! What can go wrong with a request, and what it means for the caller.
 
 use std::io;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use crate::FeedError;
 use crate::redirect::RedirectError;
 
-/// How to go on after a failed request.
+/// The classes of failed requests, by what to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureClass {
-    /// arXiv refuses the search itself: asking again is no use.
+    /// arXiv refuses the search itself: another request would fail too.
     Invalid,
-    /// arXiv asks everybody to slow down.
+    /// arXiv throttles: everybody has to slow down.
     Throttled,
     /// There was no answer.
     Unreachable,
-    /// There was an answer that cannot be used; the next one may be better.
+    /// The answer is unusable; the next one may be better.
     Broken,
 }
 
@@ -72,7 +72,7 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// How to go on.
+    /// The class, which says what to do next.
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Refused { .. } => FailureClass::Invalid,
@@ -89,7 +89,7 @@ impl FetchError {
         }
     }
 
-    /// The HTTP status for whoever asked for this search.
+    /// The HTTP status for the caller who asked for this search.
     pub fn caller_status(&self) -> u16 {
         match self {
             Self::Refused { .. } => 400,

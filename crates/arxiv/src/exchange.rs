@@ -14,16 +14,16 @@ use crate::parser::parse;
 use crate::redirect::{self, RedirectError};
 use crate::{Feed, FeedError, FetchError, headers};
 
-/// How many redirects of one search are followed: one to https and one to a new path, and one to spare.
+/// The most redirects of one search that are followed: one to https, one to a new path, and one in reserve.
 const MAX_REDIRECTS: u8 = 3;
 
-/// How much of an error's body is read for its reason, in bytes.
+/// The part of an error's body that is read for its reason, in bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
-/// How much of a body that is no feed is read to tell what it is, in bytes.
+/// The part of a body that is not a feed that is read to recognise it, in bytes.
 const MAX_SNIFF: u64 = 1024;
 
-/// What arXiv says when one asks too often, sometimes with status 200.
+/// The text of arXiv's answer to too many requests, sometimes with status 200.
 const RATE_EXCEEDED: &str = "rate exceeded";
 
 /// arXiv's answer to a page request.
@@ -37,16 +37,16 @@ pub struct Answer {
     pub status: u16,
 }
 
-/// What a request led to.
+/// The result of a request.
 #[derive(Debug)]
 pub enum Fetched {
     /// The answer.
     Answer(Answer),
-    /// Another request. To arXiv it is one like any other, so it takes a turn of its own.
+    /// Another request. For arXiv it counts like any other, so it needs its own turn.
     Redirect(PendingRequest),
 }
 
-/// A request to be made: the page's own address at first, then whatever it redirects to.
+/// A request to be sent: to the page's own address at first, then to the target of each redirect.
 #[derive(Debug)]
 pub struct PendingRequest {
     url: Url,
@@ -153,7 +153,7 @@ async fn read_feed(
     };
     if headers::is_xml(head) == Some(false) {
         let mut start = Vec::new();
-        // Whatever breaks here, the answer is no feed.
+        // Whatever fails here, the answer is not a feed.
         let _ = body(response).take(MAX_SNIFF).read_to_end(&mut start).await;
         let start = String::from_utf8_lossy(&start);
         return Err(if says_rate_exceeded(&start) {
@@ -175,7 +175,7 @@ async fn read_feed(
     }
 }
 
-/// What an error's body says of its reason, if it is the feed that arXiv sends in such a case.
+/// The reason in an error's body, if it is the feed that arXiv sends in such a case.
 async fn read_reason(response: Response) -> Option<String> {
     match parse(body(response), MAX_ERROR_BODY, 0).await {
         Err(FeedError::Reported(reason)) => Some(reason),

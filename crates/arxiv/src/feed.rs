@@ -1,16 +1,16 @@
-//! What arXiv found, as plain data.
+//! arXiv's results, as plain data.
 
 /// The text for the authors of a paper that names none.
 pub const NO_AUTHORS: &str = "No authors available";
 
-/// An answer of arXiv's: what was found, and how much there is in all.
+/// An answer of arXiv: a page of results, and their total.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feed {
     /// The feed's title, which repeats the query; empty if there is none.
     pub title: String,
-    /// How many results there are in all, whatever the page.
+    /// The total number of results, whatever the page.
     pub total: u32,
-    /// The page's entries in arXiv's order, never more than were asked for.
+    /// The page's entries in arXiv's order, never more than requested.
     pub entries: Vec<Entry>,
 }
 
@@ -52,7 +52,8 @@ impl Entry {
     }
 }
 
-/// The identifier as arXiv prints it: `2405.00001v2` for `http://arxiv.org/abs/2405.00001v2`; what has no such place as it is.
+/// The identifier as arXiv prints it: `2405.00001v2` for `http://arxiv.org/abs/2405.00001v2`; what has no
+/// such place as it is.
 pub fn short_id(id: &str) -> &str {
     id.split_once("/abs/").map_or(id, |(_, id)| id)
 }
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_paper_keeps_its_identifier_over_versions() {
+    fn identifier_without_version_is_the_same_for_all_versions() {
         let cases = [
             ("http://arxiv.org/abs/2405.00001v1", "2405.00001"),
             ("https://arxiv.org/abs/2405.00001v12", "2405.00001"),
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_is_what_follows_the_first_colon_and_space() {
+    fn query_follows_the_first_colon_and_space_of_the_title() {
         let cases = [
             (
                 "ArXiv Query: search_query=ti:x&id_list=",
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn authors_are_one_line() {
+    fn authors_are_joined_in_one_line() {
         let entry = |authors: &[&str]| Entry {
             id: String::new(),
             title: String::new(),

@@ -6,22 +6,22 @@
 //! phrase   = DQUOTE words DQUOTE
 //! ```
 //!
-//! - The field's prefix stands before each word and phrase (`deep learning` → `ti:deep AND ti:learning`), since
+//! - The field's prefix is put before each word and phrase (`deep learning` → `ti:deep AND ti:learning`), since
 //!   a prefix is documented to hold for the one term after it.
-//! - Neighbours without an operator belong together more closely than those with one:
+//! - Words without an operator between them bind more closely than those with one:
 //!   `deep learning OR vision` → `((ti:deep AND ti:learning) OR ti:vision)`.
 //! - A value that is not well-formed (an unpaired quote or parenthesis, an operator without its operand) is
 //!   taken as plain words; an operator in it is a word like any other, and quoted.
 //! - `:` and `\` separate words, so that no value can name a field or escape what follows. White space does too.
-//! - A word with a character that means something in the query language is quoted (`C++` → `ti:"C++"`).
-//! - What has only ASCII punctuation in it is no word: arXiv's index has none of it.
+//! - A word with a character that has a meaning in the query language is quoted (`C++` → `ti:"C++"`).
+//! - A text of only ASCII punctuation is not a word: arXiv's index has no punctuation.
 
 const OPERATORS: [&str; 3] = ["AND", "OR", "ANDNOT"];
 
-/// Words that are not operators here but are in the language that arXiv's search speaks.
+/// Words that are not operators here but are operators in arXiv's query language.
 const RESERVED: [&str; 2] = ["NOT", "TO"];
 
-/// Characters with a meaning in that language when they stand outside quotes.
+/// Characters with a meaning in that language outside quotes.
 const SPECIAL: [char; 10] = ['+', '!', '{', '}', '[', ']', '^', '~', '/', '|'];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,7 @@ fn tokens(value: &str) -> Option<Vec<Token>> {
     }
     for (index, piece) in pieces.into_iter().enumerate() {
         if index % 2 == 1 {
-            // Quoted, parentheses mean nothing; without them nobody needs to trust that.
+            // In quotes, parentheses should have no meaning; they are removed so as not to depend on that.
             let phrase: Vec<&str> = piece.split(is_boundary).filter(|word| is_word(word)).collect();
             if !phrase.is_empty() {
                 tokens.push(Token::Phrase(phrase.join(" ")));
@@ -109,7 +109,7 @@ fn tokens(value: &str) -> Option<Vec<Token>> {
 fn parse(tokens: Vec<Token>) -> Option<Chain> {
     let mut tokens = tokens.into_iter().peekable();
     let chain = parse_chain(&mut tokens)?;
-    // What is left begins with a parenthesis that was never opened.
+    // The rest begins with a closing parenthesis that was never opened.
     tokens.next().is_none().then_some(chain)
 }
 

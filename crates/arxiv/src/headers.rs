@@ -1,4 +1,4 @@
-//! What the headers of an answer say.
+//! Parsing the headers of an answer.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
-/// The longest pause that an answer can ask for; whoever heeds it may well cap it further.
+/// The longest pause that is read from an answer; the caller may cap it further.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
-/// The time at which the answer was made, if it says so (RFC 9110, in the form of RFC 1123).
+/// The time of the answer, if it has one (RFC 9110, in the form of RFC 1123).
 pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     parse_date(text(headers, DATE)?)
 }
 
-/// The pause asked for, in seconds or until a date (RFC 9110); a date gone by is no pause.
+/// The requested pause, in seconds or until a date (RFC 9110); a date in the past is no pause.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, RETRY_AFTER)?;
     let pause = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
-        // By the clock of the one who says it, as far as it tells.
+        // By the clock of the server, if it sends its date.
         let now = date(headers).unwrap_or_else(Timestamp::now);
         parse_date(value)?
             .duration_since(now)
@@ -30,7 +30,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(pause.min(MAX_RETRY_AFTER))
 }
 
-/// Whether the body is said to be XML; none if nothing is said.
+/// Whether the body is declared to be XML; none if nothing is declared.
 pub(crate) fn is_xml(headers: &HeaderMap) -> Option<bool> {
     let value = headers.get(CONTENT_TYPE)?;
     let Ok(value) = value.to_str() else {
@@ -49,7 +49,7 @@ pub(crate) fn is_xml(headers: &HeaderMap) -> Option<bool> {
 }
 
 fn parse_date(value: &str) -> Option<Timestamp> {
-    // A wrong name of the day is no reason to know nothing.
+    // A date with a wrong name of the day is still used.
     DateTimeParser::new()
         .relaxed_weekday(true)
         .parse_timestamp(value)
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn dates() {
+    fn date_is_read_from_the_header() {
         let cases = [
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some("1994-11-06T08:49:37Z")),
             ("Thu, 01 Jan 1970 00:00:00 GMT", Some("1970-01-01T00:00:00Z")),
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses() {
+    fn retry_after_is_read_in_both_forms() {
         let now = "Sun, 06 Nov 1994 08:49:37 GMT";
         let cases = [
             ("120", Some(120)),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn content_types() {
+    fn content_type_says_whether_the_body_is_xml() {
         let cases = [
             ("application/atom+xml; charset=UTF-8", true),
             ("application/atom+xml;type=feed", true),

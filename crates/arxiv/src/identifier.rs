@@ -1,17 +1,19 @@
-//! arXiv's identifiers (<https://info.arxiv.org/help/arxiv_identifier.html>), from every form in which people write them.
+//! arXiv's identifiers (<https://info.arxiv.org/help/arxiv_identifier.html>), in every form in which people
+//! write them.
 
-/// The most identifiers in one search: their list stands in the address that is asked, and servers take some 8,000
-/// characters of that.
+/// The most identifiers in one search: the list is part of the URL, and servers accept some 8,000 characters
+/// of it.
 pub const MAX_IDS: usize = 500;
 
-/// The longest that one of them may be as typed, in characters.
+/// The longest identifier as typed, in characters.
 pub const MAX_ID_CHARS: usize = 128;
 
-/// The identifier in its short form: `2401.01234v2`, `hep-th/9901001`; none if it is none.
+/// The identifier in its short form: `2401.01234v2`, `hep-th/9901001`; none if it is not an identifier.
 ///
-/// Taken are the short form, `arXiv:…`, the addresses of abstract, HTML and PDF, and the DOI that arXiv gives to a paper.
+/// Accepted are the short form, `arXiv:…`, the addresses of abstract, HTML and PDF, and the DOI that arXiv
+/// gives to a paper.
 pub(crate) fn normalized(typed: &str) -> Option<String> {
-    // ASCII alone keeps its places when the case changes.
+    // Only ASCII keeps its byte positions when the case changes.
     if !typed.is_ascii() || typed.len() > MAX_ID_CHARS {
         return None;
     }
@@ -110,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_usual_form_is_taken() {
+    fn identifier_is_accepted_in_every_usual_form() {
         for (typed, id) in [
             ("2401.01234", "2401.01234"),
             ("2401.01234v2", "2401.01234v2"),
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_identifier_is_refused() {
+    fn text_that_is_not_an_identifier_is_refused() {
         let long = format!("https://arxiv.org/abs/2401.01234?{}", "x".repeat(MAX_ID_CHARS));
         for typed in [
             "",

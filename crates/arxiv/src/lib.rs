@@ -3,9 +3,9 @@
 //! Nothing here knows of Kubernetes or of a database. What the crate relies on is arXiv's user manual
 //! (<https://info.arxiv.org/help/api/user-manual.html>) and the answers it is seen to give.
 //!
-//! - [`Search`] is what a user typed; [`ValidatedSearch`] is what is sent for it.
+//! - [`Search`] is a user's input; [`ValidatedSearch`] is the search that is sent for it.
 //! - [`PageRequest`] is one page of a search, [`Client`] fetches it, [`Feed`] is what came back.
-//! - [`FetchError`] says what went wrong, in a class that tells how to go on.
+//! - [`FetchError`] says what went wrong; its class says what to do next.
 
 mod client;
 mod day;

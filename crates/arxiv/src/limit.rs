@@ -1,4 +1,4 @@
-//! A body with an end: how many bytes are taken of it, in all and for one piece of markup.
+//! Limits of a body: how many bytes are read, in total and for one piece of markup.
 
 use std::io;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 
-/// More was sent than is taken.
+/// The body is longer than the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("more bytes than allowed")]
 pub(crate) struct Oversize;
@@ -29,7 +29,7 @@ pub(crate) struct Limited<R> {
 }
 
 impl<R> Limited<R> {
-    /// At most `body` bytes in all and `piece` bytes from one [`Self::begin_piece`] to the next.
+    /// At most `body` bytes in total and `piece` bytes from one [`Self::begin_piece`] to the next.
     pub(crate) fn new(inner: R, body: usize, piece: usize) -> Self {
         Self {
             inner,

@@ -1,7 +1,7 @@
-//! From the bytes of an Atom document to a [`Feed`], as they come.
+//! A streaming parser from the bytes of an Atom document to a [`Feed`].
 //!
-//! Elements are known by namespace and element, whatever their prefixes. What is not needed is passed over, but the
-//! document is read to its end, since one that breaks off later is not to be trusted before.
+//! Elements are recognised by namespace and name, whatever their prefixes. Elements that are not needed are
+//! skipped, but the document is read to its end: if it breaks off later, its first part is not used either.
 
 use std::io;
 
@@ -22,7 +22,7 @@ const ARXIV: &str = "http://arxiv.org/schemas/atom";
 
 /// The longest tag, comment or stretch of text, in bytes. An abstract has at most 2 KiB.
 const MAX_PIECE: usize = 1024 * 1024;
-/// The longest text that is kept, in bytes. The longest title is below 1 KiB.
+/// The longest text that is stored, in bytes. The longest title is below 1 KiB.
 const MAX_TEXT: usize = 64 * 1024;
 /// A paper has at most some ten.
 const MAX_CATEGORIES: usize = 64;
@@ -30,10 +30,10 @@ const MAX_CATEGORIES: usize = 64;
 const MAX_DEPTH: usize = 32;
 /// The longest list of authors has some 15,000 names.
 const MAX_AUTHORS: usize = 50_000;
-/// How much of an unexpected text is kept to tell what it is, in characters.
+/// The part of an unexpected text that is kept to recognise it, in characters.
 const EXCERPT: usize = 300;
 
-/// Why a document is not taken for a feed. The text completes "arXiv's answer …" and is fit for users.
+/// Why a document is not accepted as a feed. The text completes "arXiv's answer …" and is fit for users.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
     /// Reading the body failed.
@@ -42,10 +42,10 @@ pub enum FeedError {
     /// The document is not XML, or not as it should be.
     #[error("is not well-formed")]
     Syntax(#[source] XmlError),
-    /// As [`Self::Syntax`], for what only a feed's reader sees.
+    /// As [`Self::Syntax`], for errors that this parser finds itself.
     #[error("is not well-formed: {0}")]
     Malformed(&'static str),
-    /// There is no XML document at all, but a text that begins like this.
+    /// It is not an XML document, but a text that begins like this.
     #[error("is not a feed")]
     PlainText(String),
     /// It is some other document.
@@ -54,13 +54,13 @@ pub enum FeedError {
     /// It has a document type declaration, which no feed of arXiv's has.
     #[error("has a document type declaration")]
     Doctype,
-    /// It, or something in it, is larger than is taken.
+    /// It, or something in it, exceeds a limit.
     #[error("is too large")]
     TooLarge,
-    /// The number of results in all is missing, or is no number.
+    /// The total number of results is missing, or is not a number.
     #[error("does not say how many results there are")]
     Total,
-    /// A feed that says what is wrong, with arXiv's words for it.
+    /// A feed that reports an error, with arXiv's words for it.
     #[error("is an error: {0}")]
     Reported(String),
 }
@@ -121,7 +121,7 @@ pub async fn parse<R: AsyncBufRead + Unpin>(
     }
 }
 
-/// The body is read as UTF-8 in any case; what says that it is something else would be misread.
+/// The body is always read as UTF-8; a document in another encoding would be misread.
 fn check_encoding(declaration: &BytesDecl<'_>) -> Result<(), FeedError> {
     match declaration.encoding() {
         None => Ok(()),
@@ -136,7 +136,7 @@ fn check_encoding(declaration: &BytesDecl<'_>) -> Result<(), FeedError> {
     }
 }
 
-/// Where in a feed an element stands, as far as it matters.
+/// The elements of a feed that matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Element {
     Feed,
@@ -225,17 +225,17 @@ impl Parser {
         Ok(())
     }
 
-    /// Notes the `term` of a category; the primary one, which is among the others too, goes first.
+    /// Stores the `term` of a category; the primary one, which is among the others too, comes first.
     fn category(&mut self, tag: &BytesStart<'_>, element: Element) -> Result<(), FeedError> {
         let Some(term) = tag.try_get_attribute("term").map_err(XmlError::from)? else {
             return Ok(());
         };
         let term = term.normalized_value(XmlVersion::Explicit1_0)?;
         let categories = &mut self.entry.categories;
-        let standing = categories.iter().position(|category| *category == term);
-        // What is no plain word is not arXiv's.
+        let position = categories.iter().position(|category| *category == term);
+        // A term that is not a plain word is not arXiv's.
         let is_plain = !term.is_empty() && term.bytes().all(|b| b.is_ascii_graphic());
-        match standing {
+        match position {
             Some(at) if element == Element::PrimaryCategory => {
                 let category = categories.remove(at);
                 categories.insert(0, category);
@@ -283,7 +283,7 @@ impl Parser {
     }
 
     fn close(&mut self) -> Result<(), FeedError> {
-        // Tags in pairs are the reader's business, so there always is one.
+        // The XML reader checks that tags are in pairs, so there is always one.
         let Some(element) = self.path.pop() else {
             return Ok(());
         };
@@ -344,7 +344,7 @@ impl Parser {
         Ok(())
     }
 
-    /// The text in hand with each run of white space as one space.
+    /// The current text with each run of white space as one space.
     fn take_text(&mut self) -> String {
         let mut text = String::with_capacity(self.text.len());
         for word in self.text.split_whitespace() {
@@ -373,7 +373,7 @@ impl Parser {
     }
 }
 
-/// The characters of XML 1.0; the reader lets others pass, and a database may refuse them.
+/// The characters of XML 1.0; the XML reader accepts others, and a database may refuse them.
 fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{FFFD}' | '\u{10000}'..)
 }

@@ -1,22 +1,22 @@
-//! Where a redirect may lead: to the same host, or from http to https there.
+//! Which redirects are followed: to the same host, or from http to https there.
 
 use url::Url;
 
 /// Why a redirect is not followed. The text completes "arXiv's answer is a redirect …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RedirectError {
-    /// It does not say where to, or not in a readable way.
+    /// It has no target, or an unreadable one.
     #[error("that leads nowhere")]
     NoTarget,
     /// It leads to another host, to another port, to a user, or away from https.
     #[error("that leads elsewhere")]
     Elsewhere,
-    /// It leads back to itself, or there were too many.
+    /// It leads to itself, or there were too many.
     #[error("too many")]
     TooMany,
 }
 
-/// The address that an answer of `from` leads to.
+/// The target of a redirect from `from`.
 pub(crate) fn target(from: &Url, location: Option<&str>) -> Result<Url, RedirectError> {
     let location = location
         .filter(|location| !location.is_empty())
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_same_host_is_followed() {
+    fn redirect_to_another_host_is_refused() {
         let from: Url = "http://export.arxiv.org/api/query?search_query=x"
             .parse()
             .unwrap();

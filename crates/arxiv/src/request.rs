@@ -4,32 +4,32 @@ use url::Url;
 
 use crate::ValidatedSearch;
 
-/// How far into a search arXiv's answers go; asking for more is answered with status 400.
+/// The furthest result of a search that arXiv returns; a request for more is answered with status 400.
 pub const MAX_RESULTS: u32 = 30_000;
 
-/// How many entries arXiv gives in one answer.
+/// The most entries that arXiv returns in one answer.
 pub const MAX_PAGE: u32 = 2_000;
 
 /// A page of a search: `count` entries from the `start`-th on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PageRequest {
-    /// What is searched for.
+    /// The search.
     pub search: ValidatedSearch,
-    /// The first entry's place among all, from 0.
+    /// The position of the first entry among all results, from 0.
     pub start: u32,
-    /// How many entries to ask for, at most [`MAX_PAGE`].
+    /// The number of entries, at most [`MAX_PAGE`].
     pub count: u32,
 }
 
 impl PageRequest {
-    /// The address of this page at the search endpoint `base`.
+    /// The URL of this page at the search endpoint `base`.
     pub fn url(&self, base: &Url) -> Url {
         let mut url = base.clone();
-        // Replaced, not added to: what the endpoint's own address says of a query must not change the search.
+        // The query of the endpoint's own URL is replaced: it must not change the search.
         url.set_query(None);
         url.set_fragment(None);
         let mut pairs = url.query_pairs_mut();
-        // With identifiers alone there is no query; arXiv documents it as left out.
+        // A search for identifiers alone has no query; arXiv documents that it is left out then.
         for (name, value) in [
             ("search_query", self.search.search_query()),
             ("id_list", self.search.id_list()),
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_typed_is_encoded() {
+    fn typed_text_is_encoded_in_the_url() {
         let cases = [
             ("x", "ti%3Ax"),
             ("deep learning", "ti%3Adeep+AND+ti%3Alearning"),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn papers_are_asked_for_by_their_identifiers() {
+    fn search_for_identifiers_has_an_id_list() {
         let search = |title: Option<&str>| Search {
             title: title.map(Into::into),
             ids: vec!["arXiv:2401.01234v2".into(), "hep-th/9901001".into()],
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn sorting_is_sent_when_asked_for() {
+    fn sorting_is_sent_when_it_is_set() {
         assert!(
             url("x", Some((SortBy::LastUpdatedDate, SortOrder::Ascending)))
                 .ends_with("&sortBy=lastUpdatedDate&sortOrder=ascending")

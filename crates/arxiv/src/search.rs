@@ -1,4 +1,4 @@
-//! What a user searches for, checked once.
+//! A user's search, validated once.
 
 use std::fmt;
 
@@ -43,26 +43,26 @@ pub struct Search {
     pub report_number: Option<String>,
     /// Words of any field.
     pub all: Option<String>,
-    /// Identifiers in any usual form: only these papers are looked at. At most [`MAX_IDS`].
+    /// Identifiers in any usual form: only these papers are searched. At most [`MAX_IDS`].
     pub ids: Vec<String>,
-    /// The first version came then or later; to the minute.
+    /// The first version was submitted then or later; to the minute.
     pub submitted_after: Option<Timestamp>,
-    /// The first version came then or before; to the minute.
+    /// The first version was submitted then or earlier; to the minute.
     pub submitted_before: Option<Timestamp>,
-    /// By what to sort; arXiv's own choice when absent.
+    /// The sort key; arXiv's own default when absent.
     pub sort_by: Option<SortBy>,
-    /// In which direction to sort; arXiv's own choice when absent.
+    /// The sort direction; arXiv's own default when absent.
     pub sort_order: Option<SortOrder>,
 }
 
-/// By what arXiv sorts.
+/// The sort key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SortBy {
-    /// How well an entry fits the search.
+    /// How well an entry matches the search.
     Relevance,
-    /// When its latest version came.
+    /// When its latest version was submitted.
     LastUpdatedDate,
-    /// When its first version came.
+    /// When its first version was submitted.
     SubmittedDate,
 }
 
@@ -77,7 +77,7 @@ impl SortBy {
     }
 }
 
-/// In which direction arXiv sorts.
+/// The sort direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SortOrder {
     /// The smallest or oldest first.
@@ -114,13 +114,13 @@ pub enum SearchError {
         /// The field's name.
         field: &'static str,
     },
-    /// A value has a character in it that cannot be searched for, a line break for example.
+    /// A value has a control character, a line break for example.
     #[error("{field} must not contain control characters")]
     ControlCharacter {
         /// The field's name.
         field: &'static str,
     },
-    /// A value has no word in it, only punctuation.
+    /// A value has only punctuation.
     #[error("{field} has no word to search for")]
     NothingToSearch {
         /// The field's name.
@@ -129,19 +129,19 @@ pub enum SearchError {
     /// There are more identifiers than [`MAX_IDS`].
     #[error("idList must have at most {MAX_IDS} identifiers")]
     TooManyIds,
-    /// One of the identifiers is none.
+    /// An entry of the list is not an identifier.
     #[error("idList has an entry that is no arXiv identifier, number {place}")]
     NoIdentifier {
-        /// Its place in the list, from 1.
+        /// Its position in the list, from 1.
         place: usize,
     },
-    /// A date is not one that papers have.
+    /// No paper can have this date.
     #[error("{field} must be a date from 1900 to 2199")]
     NoDateOfPapers {
         /// The field's name.
         field: &'static str,
     },
-    /// The two dates leave nothing between them.
+    /// There is no time between the two dates.
     #[error("submittedAfter must be before submittedBefore")]
     DatesOutOfOrder,
 }
@@ -163,8 +163,8 @@ impl SearchError {
 
 /// A search that can be sent.
 ///
-/// A value's words, `"phrases"`, AND, OR, ANDNOT and parentheses are searched for within the value's field; nothing
-/// in a value can name another field. What is not well-formed is taken as plain words.
+/// A value's words, `"phrases"`, AND, OR, ANDNOT and parentheses are searched for within the value's field;
+/// nothing in a value can name another field. A value that is not well-formed is searched for as plain words.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ValidatedSearch {
     search_query: String,
@@ -175,7 +175,7 @@ pub struct ValidatedSearch {
 }
 
 impl Search {
-    /// Checks the search and builds what arXiv is asked.
+    /// Validates the search and builds arXiv's parameters.
     pub fn validate(&self) -> Result<ValidatedSearch, SearchError> {
         let values: [_; FIELDS.len()] = [
             &self.author,
@@ -199,7 +199,8 @@ impl Search {
         }
         clauses.extend(submitted(self.submitted_after, self.submitted_before)?);
         let search_query = clauses.join(" AND ");
-        // No clause and no identifier holds what stands between them here: each word of a clause carries its field.
+        // No clause and no identifier contains the separators here: each word of a clause has its field's
+        // prefix.
         let key = format!(
             "{search_query} idList={id_list} sortBy={} sortOrder={}",
             self.sort_by.map_or("", SortBy::as_str),
@@ -215,7 +216,8 @@ impl Search {
     }
 }
 
-/// The identifiers in their short form, each once, in the order in which they were given: arXiv answers in that order.
+/// The identifiers in their short form, each once, in the order in which they were given: arXiv answers in
+/// that order.
 fn id_list(ids: &[String]) -> Result<String, SearchError> {
     if ids.len() > MAX_IDS {
         return Err(SearchError::TooManyIds);
@@ -243,7 +245,7 @@ fn submitted(after: Option<Timestamp>, before: Option<Timestamp>) -> Result<Opti
         None => Ok(open.to_owned()),
         Some(date) => {
             let date = date.to_zoned(TimeZone::UTC);
-            // Four digits for the year, and no date that an index could take for none.
+            // Four digits for the year, and no date that an index could treat as missing.
             let fits = (1900..2200).contains(&date.year());
             fits.then(|| date.strftime("%Y%m%d%H%M").to_string())
                 .ok_or(SearchError::NoDateOfPapers { field })
@@ -268,13 +270,13 @@ fn check(field: &'static str, value: &str) -> Result<(), SearchError> {
 }
 
 impl ValidatedSearch {
-    /// What is searched for in arXiv's own words, not yet encoded for a URL: `au:knuth AND ti:art`. Empty when only
-    /// identifiers are asked for.
+    /// The search in arXiv's query language, not yet encoded for a URL: `au:knuth AND ti:art`. Empty in a
+    /// search for identifiers alone.
     pub fn search_query(&self) -> &str {
         &self.search_query
     }
 
-    /// The papers among which is searched, `2401.01234,hep-th/9901001`; empty when it is all of them.
+    /// The papers that are searched, `2401.01234,hep-th/9901001`; empty for all of them.
     pub fn id_list(&self) -> &str {
         &self.id_list
     }
@@ -298,7 +300,7 @@ impl ValidatedSearch {
     }
 }
 
-/// A search's two parts in one text, as [`ValidatedSearch::display_query`] gives it.
+/// A search's two parts in one text, as in [`ValidatedSearch::display_query`].
 pub fn display_query(search_query: &str, id_list: &str) -> String {
     match (search_query, id_list) {
         (query, "") => query.to_owned(),

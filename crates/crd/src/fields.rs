@@ -1,10 +1,10 @@
 //! The fields of `spec`, one row each: name, kind, bounds and documentation.
 //!
-//! Everything else that knows the fields is derived from these rows: the schema and the CEL rules of the definition, the
-//! members of `POST /arxiv` and the parameters of `GET /arxiv` with their OpenAPI descriptions, the summary in lists, the
-//! form on the search page, and the input of the fuzz target. A new field needs its row here, its member in
-//! [`ArxivQuerySpec`], and for a field of words its prefix in `arxiv::Search`; what is missing does not compile or fails
-//! a test.
+//! Everything else that knows the fields is derived from these rows: the schema and the CEL rules of the
+//! definition, the members of `POST /arxiv` and the parameters of `GET /arxiv` with their OpenAPI
+//! descriptions, the summary in lists, the form on the search page, and the input of the fuzz target. A new
+//! field needs its row here, its member in [`ArxivQuerySpec`], and for a field of words its prefix in
+//! `arxiv::Search`; what is missing does not compile or fails a test.
 
 use std::{borrow::Cow, ops::RangeInclusive};
 
@@ -16,7 +16,7 @@ pub const MAX_WORDS_CHARS: usize = 512;
 pub const MAX_IDS: usize = 500;
 /// The longest identifier as typed, in characters.
 pub const MAX_ID_CHARS: usize = 128;
-/// The longest date, in characters: with nanoseconds and an offset it has 35.
+/// The longest date, in characters: with nanoseconds and an offset there are 35.
 pub const MAX_DATE_CHARS: usize = 64;
 /// The most papers of one search, and the furthest start: as far as arXiv answers.
 pub const MAX_RESULTS: i32 = 30_000;

@@ -1,5 +1,5 @@
-//! The `ArxivQuery` custom resource: its types, its schema with the rules that Kubernetes itself enforces, and the
-//! names (phases, conditions, reasons, labels) that the operator and the API server agree on. No I/O.
+//! The `ArxivQuery` custom resource: its types, its schema with the rules that Kubernetes itself enforces,
+//! and the names (phases, conditions, reasons, labels) that the operator and the API server agree on. No I/O.
 
 // `KubeSchema` writes a second, private copy of each type, which the lint takes for a forgotten `pub`.
 #![allow(unreachable_pub)]

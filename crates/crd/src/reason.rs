@@ -1,7 +1,7 @@
 //! Why a query waits or how it ended, in one word: the `reason` of conditions, Events and tombstones.
 //!
-//! The operator writes them and the API server maps them to error codes. Both match without a wildcard, so a new reason
-//! does not compile until both sides handle it.
+//! The operator writes them and the API server maps them to error codes. Both match without a wildcard, so a
+//! new reason does not compile until both sides handle it.
 
 use std::{fmt, str::FromStr};
 
@@ -9,7 +9,8 @@ use crate::Phase;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])+ $reason:ident,)+) => {
-        /// The `reason` of a condition, an Event or a tombstone. Written in CamelCase, as Kubernetes wants it.
+        /// The `reason` of a condition, an Event or a tombstone. Written in CamelCase, as Kubernetes wants
+        /// it.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         pub enum Reason {
             $($(#[$doc])+ $reason,)+
@@ -37,22 +38,24 @@ reasons! {
     Running,
     /// `spec.suspend` is true. Whoever set it can set it to false.
     Suspended,
-    /// arXiv throttles, and every process pauses until `status.retryAfter`. Nothing to do. If it happens often, another
-    /// program with the same address may be querying arXiv; the operator of the system can check that.
+    /// arXiv throttles, and every process pauses until `status.retryAfter`. Nothing to do. If it happens
+    /// often, another program with the same address may be querying arXiv; the operator of the system can
+    /// check that.
     UpstreamThrottled,
-    /// arXiv does not answer. Retried until it does. If it lasts, the operator of the system checks the network, the
-    /// proxy and arXiv's status page.
+    /// arXiv does not answer. Retried until it does. If it lasts, the operator of the system checks the
+    /// network, the proxy and arXiv's status page.
     UpstreamUnreachable,
     /// A database does not answer. Retried until it does. The operator of the system checks the database.
     DatabaseUnavailable,
-    /// Only in Events: a request failed in a way that counts against `spec.backoffLimit`, and is retried. Nothing to do.
+    /// Only in Events: a request failed in a way that counts against `spec.backoffLimit`, and is retried.
+    /// Nothing to do.
     Retrying,
 
     // Finished.
     /// The rows are recorded.
     Succeeded,
-    /// The query failed for a reason that this version does not know: a newer version recorded it, before a rollback. The
-    /// message says why.
+    /// The query failed for a reason that this version does not know: a newer version recorded it, before a
+    /// rollback. The message says why.
     Failed,
 
     // Failed before any request.
@@ -62,10 +65,11 @@ reasons! {
     // Failed at arXiv.
     /// arXiv refused the search (status 400). The caller changes the search.
     SearchRefused,
-    /// arXiv throttles (429, 503, or its "Rate exceeded" page), and the query does not wait. The caller comes back after
-    /// `status.retryAfter`.
+    /// arXiv throttles (429, 503, or its "Rate exceeded" page), and the query does not wait. The caller comes
+    /// back after `status.retryAfter`.
     Throttled,
-    /// There was no connection to arXiv. The caller tries later; the operator of the system checks network and proxy.
+    /// There was no connection to arXiv. The caller tries later; the operator of the system checks network
+    /// and proxy.
     Unreachable,
     /// The connection to arXiv broke before or within the answer. The caller tries later.
     ConnectionLost,
@@ -75,28 +79,30 @@ reasons! {
     Cancelled,
     /// This process could not send a request. The operator of the system reads the log.
     NotSent,
-    /// arXiv answered with a status that has no reason of its own, as 403, 404 or 500. The caller tries later.
+    /// arXiv answered with a status that has no reason of its own, as 403, 404 or 500. The caller tries
+    /// later.
     UnexpectedStatus,
-    /// arXiv answered with a redirect that is not followed, to another host for example. The operator of the system checks
-    /// `ARXIV_API_URL`.
+    /// arXiv answered with a redirect that is not followed, to another host for example. The operator of the
+    /// system checks `ARXIV_API_URL`.
     BadRedirect,
     /// The answer is not XML. The operator of the system checks `ARXIV_API_URL` and the proxy.
     NotAFeed,
-    /// The answer is a feed that reports an error, under a status other than 400. The caller changes the search if it
-    /// fails again.
+    /// The answer is a feed that reports an error, under a status other than 400. The caller changes the
+    /// search if it fails again.
     ErrorFeed,
-    /// The answer is not a well-formed feed, or exceeds the limits for one. The caller changes the search if it fails
-    /// again.
+    /// The answer is not a well-formed feed, or exceeds the limits for one. The caller changes the search if
+    /// it fails again.
     BrokenFeed,
     /// The answer lacks entries that it says exist, after several requests. The caller tries later.
     IncompleteFeed,
 
     // Failed on this side.
-    /// The query was not done `spec.activeDeadlineSeconds` after its first request. The caller tries later, or sets a longer
-    /// deadline. The papers that were fetched stay stored, so the next query starts from there.
+    /// The query was not done `spec.activeDeadlineSeconds` after its first request. The caller tries later,
+    /// or sets a longer deadline. The papers that were fetched stay stored, so the next query starts from
+    /// there.
     DeadlineExceeded,
-    /// arXiv answered, and the database refused to store the answer. The caller tries later; the operator of the system
-    /// reads the log and checks the database.
+    /// arXiv answered, and the database refused to store the answer. The caller tries later; the operator of
+    /// the system reads the log and checks the database.
     NotStored,
 }
 

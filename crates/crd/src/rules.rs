@@ -1,14 +1,15 @@
 //! The rules that Kubernetes itself enforces on an ArxivQuery, in CEL.
 //!
-//! The lengths in the schema bound their cost. `self.?x == oldSelf.?x` would be shorter, but costs over 100 times the
-//! budget that CEL has.
+//! The lengths in the schema bound their cost. `self.?x == oldSelf.?x` would be shorter, but costs over 100
+//! times the budget that CEL has.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::ValidationRule;
 use kube::core::Rule;
 
 use crate::fields::{FIELDS, Role};
 
-/// An arXiv identifier in every usual form: alone, after `arXiv:`, as an address of its abstract or PDF, as a DOI.
+/// An arXiv identifier in every usual form: alone, after `arXiv:`, as an address of its abstract or PDF, as a
+/// DOI.
 const IDENTIFIER: &str = "(?i)^\\\\s*(arxiv: ?|(https?://)?((www|export)[.])?arxiv[.]org/(abs|pdf|html)/|((https?://)?(dx[.])?doi[.]org/|doi: ?)?10[.]48550/arxiv[.])?\
      ([0-9]{2}(0[1-9]|1[0-2])[.][0-9]{4,5}|[a-z]+(-[a-z]+)?([.][a-z]{2})?/[0-9]{2}(0[1-9]|1[0-2])[0-9]{3})\
      (v[1-9][0-9]{0,2})?([.]pdf)?/?([?#][!-~]*)?\\\\s*$";

@@ -1,5 +1,5 @@
-//! The custom resource definition as it is installed: from the types, from the rows of [`FIELDS`], and what only the
-//! schema can say.
+//! The custom resource definition as it is installed: from the types, from the rows of [`FIELDS`], and what
+//! only the schema can say.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
@@ -89,8 +89,8 @@ fn rules<const N: usize>(rules: [ValidationRule; N]) -> Option<Vec<ValidationRul
     Some(rules.into())
 }
 
-/// Removes `nullable` at every depth: Kubernetes then drops a `title: null`. If it stayed, `has(self.title)` would be true
-/// of it, and a spec of nothing but nulls would be accepted as a search.
+/// Removes `nullable` at every depth: Kubernetes then drops a `title: null`. If it stayed, `has(self.title)`
+/// would be true of it, and a spec of nothing but nulls would be accepted as a search.
 fn drop_nulls(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
     for property in schema.properties.iter_mut().flat_map(|all| all.values_mut()) {

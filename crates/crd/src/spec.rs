@@ -12,7 +12,8 @@ const DEFAULT_MAX_RESULTS: i32 = 8;
 /// The default of `backoffLimit`: that of a Kubernetes Job.
 const DEFAULT_BACKOFF_LIMIT: i32 = 6;
 
-/// An arXiv search to run. Its result is a number, one row in `queries`, and one row in `results` for each paper.
+/// An arXiv search to run. Its result is a number, one row in `queries`, and one row in `results` for each
+/// paper.
 // The documentation and the bounds of each field are in its row of `FIELDS`.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[kube(

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// The state of an ArxivQuery, as the operator reports it.
 ///
-/// Kubernetes gives a new object the status `{observedGeneration: -1, phase: Pending}`, so that no tool takes it for done
-/// before the operator has seen it.
+/// Kubernetes gives a new object the status `{observedGeneration: -1, phase: Pending}`, so that no tool takes
+/// it for done before the operator has seen it.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArxivQueryStatus {
@@ -18,8 +18,8 @@ pub struct ArxivQueryStatus {
     #[serde(default)]
     pub phase: Phase,
 
-    /// Ready (true after success; while false, its reason says what the query waits for), Finished (true after success and
-    /// after failure), Stalled (only after failure).
+    /// Ready (true after success; while false, its reason says what the query waits for), Finished (true
+    /// after success and after failure), Stalled (only after failure).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -32,12 +32,13 @@ pub struct ArxivQueryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_id: Option<i64>,
 
-    /// When arXiv answered, in unix seconds. For a page that was stored before this query was created, it is the time of the
-    /// database.
+    /// When arXiv answered, in unix seconds. For a page that was stored before this query was created, it is
+    /// the time of the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<i64>,
 
-    /// The HTTP status of arXiv's last answer, or the status that a missing or unusable answer corresponds to.
+    /// The HTTP status of arXiv's last answer, or the status that a missing or unusable answer corresponds
+    /// to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<i32>,
 
@@ -119,13 +120,13 @@ impl fmt::Display for Phase {
 /// The conditions of a status. Kubernetes stores each one twice, so there are few.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ConditionType {
-    /// True after success; kstatus, Flux and `kubectl wait` read it. While it is false, its reason says what the query waits
-    /// for.
+    /// True after success; kstatus, Flux and `kubectl wait` read it. While it is false, its reason says what
+    /// the query waits for.
     Ready,
     /// True after success and after failure: one condition to wait for, whatever the outcome.
     Finished,
-    /// True after failure; absent otherwise. For kstatus it means that an object will not become ready by itself, so a query
-    /// that only waits (for arXiv, for a database) never has it.
+    /// True after failure; absent otherwise. For kstatus it means that an object will not become ready by
+    /// itself, so a query that only waits (for arXiv, for a database) never has it.
     Stalled,
 }
 

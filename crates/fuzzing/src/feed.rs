@@ -12,8 +12,8 @@ const MAX_BODY: usize = 32 * 1024;
 /// The longest text that the parser keeps.
 const MAX_TEXT: usize = 64 * 1024;
 
-/// A body of arXiv's, which may be any bytes: it is a feed or an error, the same one however its bytes come, within
-/// limits, and it stands for the same when it is written again.
+/// A body of arXiv's, which may be any bytes: it is a feed or an error, the same one however its bytes come,
+/// within limits, and it is the same feed when it is written and parsed again.
 pub fn feed(document: &[u8]) {
     // Never none: what is not kept is not compared.
     let wanted = 1 + document.len() % 4;
@@ -25,9 +25,9 @@ pub fn feed(document: &[u8]) {
         "depends on how it comes"
     );
     match whole {
-        Err(told) => {
-            assert!(!told.chars().any(char::is_control), "{told:?}");
-            assert!(told.len() < 2000, "{told:?}");
+        Err(text) => {
+            assert!(!text.chars().any(char::is_control), "{text:?}");
+            assert!(text.len() < 2000, "{text:?}");
         }
         Ok(feed) => {
             assert!(document.len() <= MAX_BODY && feed.entries.len() <= wanted);
@@ -51,7 +51,7 @@ pub fn feed(document: &[u8]) {
     }
 }
 
-/// The feed, or what is told of the error.
+/// The feed, or the text of the error.
 fn parse(document: &[u8], chunk: usize, wanted: usize) -> Result<Feed, String> {
     let chunks = document.chunks(chunk).map(Ok::<_, io::Error>);
     let body = StreamReader::new(stream::iter(chunks));

@@ -1,7 +1,7 @@
-//! What must hold of any input whatever. The fuzz targets in `fuzz/` and the test of the kept corpus run the same
-//! functions: each takes any bytes, and panics when something does not hold.
+//! What must hold of any input whatever. The fuzz targets in `fuzz/` and the test of the kept corpus run the
+//! same functions: each takes any bytes, and panics when something does not hold.
 
-// A panic is how a fuzz target tells that it found something.
+// A panic is how a fuzz target reports a finding.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::missing_panics_doc)]
 
 mod feed;
@@ -12,7 +12,7 @@ pub use feed::feed;
 pub use request::request;
 pub use search::search;
 
-/// What a target does with an input.
+/// The function that a target runs on an input.
 pub type Check = fn(&[u8]);
 
 /// All targets by name.

@@ -11,8 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 /// The longest answer to bad input: a hundred problems, each with what it repeats of the input.
 const MAX_REFUSAL: usize = 100 * 32 * 1024;
 
-/// A request: its first line as in HTTP, then lines of headers, an empty one, and the body. It is understood the same
-/// each time, or refused with a 4xx and a reason; never anything else.
+/// A request: its first line as in HTTP, then lines of headers, an empty one, and the body. It is understood
+/// the same each time, or refused with a 4xx and a reason; never anything else.
 pub fn request(input: &[u8]) {
     let Some(request) = parse(input) else {
         return;

@@ -20,8 +20,9 @@ fn words() -> impl Iterator<Item = (&'static str, &'static Access<String>)> {
     })
 }
 
-/// A search, whose parts are the lines of a text: the fields, a date or two with `/` between them, identifiers. It is
-/// refused with a reason, or sent in a URL that says it and nothing else, in which each field's words stay in their field.
+/// A search, whose parts are the lines of a text: the fields, a date or two with `/` between them,
+/// identifiers. It is refused with a reason, or sent in a URL that says it and nothing else, in which each
+/// field's words stay in their field.
 pub fn search(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let mut lines = text.split('\n');
@@ -116,7 +117,7 @@ fn assert_is_date_clause(clause: &str) {
     assert!(after <= before, "{clause:?}");
 }
 
-/// Identifiers in their short form, which stands for itself.
+/// Identifiers in their short form, which is valid again.
 fn assert_are_identifiers(list: &str) {
     for id in list.split(',').filter(|_| !list.is_empty()) {
         let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '/');
@@ -157,8 +158,8 @@ fn assert_says(validated: &ValidatedSearch, spec: &ArxivQuerySpec) {
     assert_eq!(url.as_str(), BASE);
 }
 
-/// Reads a clause as strictly as can be: terms of one field, operators between them, parentheses in pairs. A clause
-/// with other operators than AND stands in parentheses, so that it can be joined to others by AND.
+/// Reads a clause as strictly as can be: terms of one field, operators between them, parentheses in pairs. A
+/// clause with other operators than AND is in parentheses, so that it can be joined to others by AND.
 fn assert_stays_in_field(prefix: &str, typed: &str, sent: &str) {
     let context = || format!("{typed:?} became {sent:?}");
     let mut rest = sent;

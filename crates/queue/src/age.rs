@@ -1,12 +1,13 @@
-//! Since when a query waits.
+//! The age of a waiting query.
 
 use jiff::Timestamp;
 
-/// Since when a query waits for its turn. Who waits longer is less.
+/// How long a query has waited for its turn. The query that has waited longest is the least.
 ///
-/// Kubernetes tells the second in which an object was made. Of those that were made in one, the order is that of their
-/// resource versions as they were first seen: decimal numbers that grow with each write of any object, so before its first
-/// change an object has the one of its creation. Whoever saw it then, or before anything changed, knows the same order.
+/// Kubernetes records the second in which an object was created. Objects of the same second are ordered by
+/// their resource versions as they were first seen: decimal numbers that grow with each write of any object,
+/// so before its first change an object has the version of its creation. Every process that saw the object
+/// before its first change has the same order.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Age {
     at: Timestamp,
@@ -14,7 +15,7 @@ pub struct Age {
 }
 
 impl Age {
-    /// Since its object was made; `version`: the resource version with which the object was first seen.
+    /// From the creation of its object; `version`: the resource version with which the object was first seen.
     pub fn created(at: Timestamp, version: Option<&str>) -> Self {
         Self {
             at,
@@ -22,12 +23,12 @@ impl Age {
         }
     }
 
-    /// Since it had its latest slice.
+    /// From its latest slice.
     pub fn answered(at: Timestamp) -> Self {
         Self { at, version: 0 }
     }
 
-    /// The time alone.
+    /// The time, without the version.
     pub fn at(self) -> Timestamp {
         self.at
     }
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_counts_then_the_version_as_a_number() {
+    fn age_is_ordered_by_second_then_by_version_as_a_number() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let order = [
             Age::created(at(1), Some("200")),

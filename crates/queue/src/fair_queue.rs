@@ -11,27 +11,28 @@ use uuid::Uuid;
 
 use crate::Age;
 
-/// What decides on a query's turn.
+/// A query, with everything that decides on its turn.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct QueueEntry {
     /// The object's uid.
     pub query: Uuid,
-    /// Higher ones are first, whatever else.
+    /// Higher priorities come first, whatever else.
     pub priority: i32,
-    /// Of one priority, namespaces take turns.
+    /// Within a priority, namespaces take turns.
     pub namespace: Arc<str>,
-    /// Within a namespace, who waits longest is first: when the object was made, or when it had its latest slice.
+    /// Within a namespace, the query that has waited longest is first: since its object was created, or since
+    /// its latest slice.
     pub age: Age,
 }
 
-/// The queries that wait.
+/// The waiting queries.
 #[derive(Debug, Default)]
 pub struct FairQueue {
     /// Highest priority first.
     classes: BTreeMap<Reverse<i32>, Class>,
 }
 
-/// The queries of one priority. A namespace that has none is not there.
+/// The queries of one priority. A namespace without queries is absent.
 #[derive(Debug, Default)]
 struct Class {
     lanes: BTreeMap<Arc<str>, BTreeSet<(Age, Uuid)>>,
@@ -40,14 +41,14 @@ struct Class {
 }
 
 impl FairQueue {
-    /// The query waits from now on.
+    /// Adds a query.
     pub fn insert(&mut self, entry: &QueueEntry) {
         let class = self.classes.entry(Reverse(entry.priority)).or_default();
         let lane = class.lanes.entry(Arc::clone(&entry.namespace)).or_default();
         lane.insert((entry.age, entry.query));
     }
 
-    /// The query waits no more. With its last query, a priority forgets which namespace had the latest turn.
+    /// Removes a query. With its last query, a priority forgets which namespace had the latest turn.
     pub fn remove(&mut self, entry: &QueueEntry) {
         let Some(class) = self.classes.get_mut(&Reverse(entry.priority)) else {
             return;
@@ -72,7 +73,7 @@ impl FairQueue {
         lane.first().map(|(_, query)| *query)
     }
 
-    /// The query had its turn: of its priority, another namespace is next.
+    /// Records that the query had its turn: within its priority, another namespace is next.
     pub fn mark_served(&mut self, entry: &QueueEntry) {
         if let Some(class) = self.classes.get_mut(&Reverse(entry.priority)) {
             class.served = Some(Arc::clone(&entry.namespace));
@@ -86,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    /// (uid, priority, namespace, since), of which all wait.
+    /// (uid, priority, namespace, second of its age)
     type Row = (u128, i32, &'static str, i64);
 
     fn entry((query, priority, namespace, since): Row) -> QueueEntry {
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn priority_then_namespaces_in_turn_then_age() {
+    fn queue_is_ordered_by_priority_then_namespaces_in_turn_then_age() {
         let cases: &[(&str, &[Row], &[u128])] = &[
             ("nobody", &[], &[]),
             (
@@ -154,9 +155,9 @@ mod tests {
         }
     }
 
-    /// However many wait in one namespace and however high a priority is in demand, the turns of another go on.
+    /// However many queries one namespace or a higher priority has, the other namespaces get their turns.
     #[test]
-    fn nobody_is_passed_over_while_a_higher_priority_comes_and_goes() {
+    fn namespace_gets_its_turn_while_a_higher_priority_comes_and_goes() {
         let mut queue = FairQueue::default();
         for n in 0..50 {
             queue.insert(&entry((n, 0, "a", 1)));

@@ -1,4 +1,4 @@
-//! When each of the waiting queries has its turn, as far as the queries themselves tell.
+//! When each of the waiting queries has its turn, computed from the queries alone.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 
@@ -6,34 +6,35 @@ use jiff::Timestamp;
 
 use crate::{Age, FairQueue, QueueEntry};
 
-/// A query that waits.
+/// A waiting query.
 #[derive(Clone, Debug)]
 pub struct Waiting<P> {
-    /// What decides on its turn.
+    /// Its entry in the queue.
     pub entry: QueueEntry,
-    /// What it asks for: queries that ask for the same share the requests. A hash of the search and its range will do.
+    /// The key of its requests: queries with the same key share them. For example a hash of the search and
+    /// its range.
     pub request_key: P,
-    /// Requests that it still needs, at least 1: slices that are not there yet.
+    /// The number of requests that it still needs, at least 1: slices that are not stored yet.
     pub requests: u32,
 }
 
-/// A query's place in the queue.
+/// A query's position in the queue.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Place {
-    /// 1 for the query that is next. Queries that share a request stand side by side, by their age.
+    /// 1 for the next query. Queries that share a request follow each other, by their age.
     pub place: usize,
-    /// Requests before the first one that is for this query. Times the interval between requests, that is how long it
-    /// waits for its turn, if arXiv does not ask to slow down.
+    /// The number of requests before this query's first request. Multiplied by the interval between requests,
+    /// it is the time that the query waits for its turn, if arXiv does not throttle.
     pub requests_before: u64,
-    /// Requests up to its last one, that included.
+    /// The number of requests up to and including its last one.
     pub requests_to_the_end: u64,
 }
 
-/// The places of these queries, in the order in which they are given.
+/// The positions of these queries, in the order of the argument.
 ///
-/// Which namespace had the latest turn is not told by the queries, so the first one by name is taken for the next: where
-/// several have queries of one priority, a place may be wrong by one request for each of the others. What comes later
-/// (new queries, retries, other users of the gate) is not known either.
+/// The queries do not say which namespace had the latest turn, so the first one by name is assumed to be
+/// next: where several namespaces have queries of one priority, a position may be wrong by one request for
+/// each of the others. Later events (new queries, retries, other users of the gate) are not known either.
 pub fn schedule<P: Eq + Hash>(waiting: &[Waiting<P>]) -> Vec<Place> {
     let mut queue = FairQueue::default();
     let mut together: HashMap<&P, Vec<usize>> = HashMap::new();
@@ -52,13 +53,13 @@ pub fn schedule<P: Eq + Hash>(waiting: &[Waiting<P>]) -> Vec<Place> {
     let mut entries: Vec<_> = waiting.iter().map(|query| query.entry.clone()).collect();
     let mut left: Vec<_> = waiting.iter().map(|query| query.requests.max(1)).collect();
     let mut places = vec![None; waiting.len()];
-    // Who had a turn and needs another one stands behind all the others.
+    // A query that had a turn and needs another one comes after all the others.
     let mut end = waiting
         .iter()
         .map(|query| query.entry.age.at())
         .max()
         .unwrap_or(Timestamp::MIN);
-    let (mut requests, mut told) = (0, 0);
+    let (mut requests, mut positions) = (0, 0);
     while let Some(index) = queue.first().and_then(|query| by_uid.get(&query).copied()) {
         queue.mark_served(&entries[index]);
         end = end.saturating_add(Duration::from_nanos(1)).unwrap_or(end);
@@ -69,9 +70,9 @@ pub fn schedule<P: Eq + Hash>(waiting: &[Waiting<P>]) -> Vec<Place> {
             queue.remove(&entries[member]);
             left[member] -= 1;
             let place = places[member].get_or_insert_with(|| {
-                told += 1;
+                positions += 1;
                 Place {
-                    place: told,
+                    place: positions,
                     requests_before: requests,
                     requests_to_the_end: 0,
                 }
@@ -88,7 +89,7 @@ pub fn schedule<P: Eq + Hash>(waiting: &[Waiting<P>]) -> Vec<Place> {
         }
         requests += 1;
     }
-    // Each had its turn, as the lanes are empty.
+    // Each query had its turn, as the queue is empty.
     places.into_iter().flatten().collect()
 }
 
@@ -114,8 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn places_follow_the_turns() {
-        // (uid, priority, namespace, since, what it asks for, requests): (place, requests before, requests to the end)
+    fn positions_follow_the_order_of_turns() {
+        // (uid, priority, namespace, since, what it asks for, requests): (place, requests before, requests to
+        // the end)
         let cases = [
             ("alone", vec![((1, 0, "a", 1, 1, 1), (1, 0, 1))]),
             (

@@ -9,7 +9,7 @@ use storage::{Page, PageHead, Paper};
 /// The result of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assembled {
-    /// That of the first page, which counts for all of them. Later ones may differ a little.
+    /// The head of the first page, which counts for all pages. Later heads may differ a little.
     pub head: PageHead,
     /// When the first page was stored, by the database's clock.
     pub fetched_at: Timestamp,
@@ -24,7 +24,7 @@ impl Assembled {
     }
 }
 
-/// Puts the pages of a search together, in their order; none if there are none.
+/// Joins the pages of a search, in their order; none if there are none.
 pub fn assemble(pages: Vec<Page>) -> Option<Assembled> {
     let mut pages = pages.into_iter();
     let first = pages.next()?;
@@ -40,10 +40,10 @@ pub fn assemble(pages: Vec<Page>) -> Option<Assembled> {
     })
 }
 
-/// Leaves out papers that came before, page by page.
+/// Removes papers that an earlier page has, page by page.
 ///
-/// Between two requests a paper may have moved from one page to the next one, so a paper that comes a second
-/// time, in whatever version, is left out.
+/// Between two requests a paper may move from one page to the next one, so a paper that comes a second time,
+/// in any version, is removed.
 #[derive(Debug, Default)]
 pub struct Dedup {
     seen: HashSet<String>,
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_paper_counts_once_and_the_first_page_counts() {
+    fn assembled_result_has_each_paper_once_and_the_total_of_the_first_page() {
         let assembled = assemble(vec![
             page(
                 5,

@@ -1,53 +1,54 @@
-//! Whether a page is believed. arXiv sometimes answers with no entries where there are some.
+//! Whether an empty page is accepted. arXiv sometimes answers without entries where there are some.
 
 use std::time::Duration;
 
-/// How often an empty page is asked for again that says itself that it should not be empty.
+/// Retries of an empty page whose own total says that it should have entries.
 const MAX_GAP_RETRIES: u32 = 3;
 
-/// How often a search that finds nothing is asked again before that is believed.
+/// Retries of a search without results before the answer is accepted.
 const MAX_NO_RESULT_RETRIES: u32 = 1;
 
-/// How long it is believed that a search finds nothing: not for a day, since it may be wrong all the same.
+/// How long a stored page without results is used: not for a day, since it may be wrong all the same.
 const NO_RESULTS_MAX_AGE: Duration = Duration::from_mins(10);
 
-/// What an answer says of its page.
+/// What an answer says about its page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Observation {
-    /// The page's first place.
+    /// The position of the page's first entry, from 0.
     pub(crate) start: u32,
-    /// How many entries it has.
+    /// The number of entries.
     pub(crate) entries: usize,
-    /// How many it says there are in all.
+    /// The total number of results that it reports.
     pub(crate) total: u32,
-    /// How many the page before it says there are in all, if there is one in the store.
+    /// The total that the stored page before it reports, if there is one.
     pub(crate) total_before: Option<u32>,
 }
 
-/// The answers for a page that were not believed so far.
+/// The answers for a page that were not accepted so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Retries {
-    /// Those that left a gap: empty, though there should be something.
+    /// Answers that left a gap: empty, although there should be entries.
     gaps: u32,
-    /// Those that found nothing at all.
+    /// Answers without any results.
     no_results: u32,
 }
 
+/// What to do with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// The page stands, for so long if not for its day.
+    /// Store the page, for this long, or for its day.
     Keep(Option<Duration>),
-    /// It is to be asked for again.
+    /// Fetch it again.
     FetchAgain,
-    /// It was asked for often enough.
+    /// Fail: it was fetched often enough.
     Incomplete,
 }
 
-/// Judges an answer in the light of those before it, and counts it among them if it is not believed.
+/// Decides on an answer, given the rejected answers before it; a rejected answer is counted among them.
 ///
-/// An answer that told of a total stands against any that finds nothing: they are never believed after it.
+/// After an answer with a total, answers without results are never accepted: they contradict it.
 pub(crate) fn evaluate(observation: Observation, retries: &mut Retries) -> Decision {
-    // A page with entries is taken even if it has fewer than asked for: totals are not exact.
+    // A page with entries is accepted even if it has fewer than requested: totals are not exact.
     if observation.entries > 0 {
         return Decision::Keep(None);
     }
@@ -67,7 +68,7 @@ pub(crate) fn evaluate(observation: Observation, retries: &mut Retries) -> Decis
         };
     }
     if !finds_nothing {
-        // Past the end, as the answer says itself.
+        // Past the end, as the answer itself says.
         return Decision::Keep(None);
     }
     retries.no_results += 1;
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn empty_pages_are_doubted() {
+    fn empty_page_is_fetched_again_before_it_is_accepted() {
         use Decision::{FetchAgain, Incomplete, Keep};
         let minutes = Keep(Some(NO_RESULTS_MAX_AGE));
         #[rustfmt::skip]
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_stands_against_nothing() {
+    fn answer_without_results_is_not_accepted_after_a_total() {
         use Decision::{FetchAgain, Incomplete, Keep};
         let gap = Observation {
             start: 0,

@@ -1,7 +1,8 @@
 //! Pages of a search: from the store, or from arXiv through the gate.
 //!
-//! This joins [`arxiv`] and [`storage`]; both binaries ask arXiv through nothing else. A search is cut into
-//! [`slices`], each slice is a [page](Upstream::page), and [`assemble`] puts the pages together.
+//! This joins [`arxiv`], [`storage`] and [`crd`]; both binaries send requests to arXiv only through it. A
+//! spec becomes a [`ValidatedQuery`], its search is cut into [`slices`], each slice is a
+//! [page](Upstream::page), and [`assemble`] joins the pages.
 
 mod assemble;
 mod empty_page;
@@ -44,12 +45,12 @@ struct Parts {
     fetches: TaskTracker,
 }
 
-/// A page, and how it was had.
+/// A page, and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchedPage {
-    /// The page as it stands in the store.
+    /// The page as it is stored.
     pub page: Page,
-    /// Whether arXiv was asked for it in this very call, so that its Date is the time of the asker's answer.
+    /// Whether it was fetched from arXiv in this call, so that its Date is the time of this caller's answer.
     pub fetched: bool,
 }
 
@@ -72,7 +73,7 @@ impl From<Date> for PageSelector {
 }
 
 impl Upstream {
-    /// Joins the parts; asks nothing yet.
+    /// Joins the parts; sends no request yet.
     pub fn new(client: Client, gate: Gate, pages: Pages) -> Self {
         Self {
             parts: Arc::new(Parts {
@@ -84,7 +85,7 @@ impl Upstream {
         }
     }
 
-    /// The page of that day if it was fetched before. Does not ask arXiv.
+    /// The stored page of that day, if there is one. Sends no request.
     pub async fn stored(
         &self,
         request: &PageRequest,
@@ -95,22 +96,23 @@ impl Upstream {
 
     /// The page of that day, from arXiv if nobody has fetched a version of it that will do.
     ///
-    /// `patience` bounds the wait for the turn and the slot, not the request, which has its client's deadline.
-    /// `on_slot` is called once, when the first request for this page is about to go out.
+    /// `patience` bounds the wait for the turn and the slot, not the request, which has its client's
+    /// deadline. `on_slot` is called once, when the first request for this page is about to go out.
     ///
-    /// 1. Store: a page that is there is taken.
-    /// 2. Gate: wait for the turn to be the only one who asks.
-    /// 3. Look again: whoever had the turn before may have fetched just this page.
-    /// 4. Slot: wait until arXiv may be asked; a slot that grew old before the request goes out is taken anew.
-    /// 5. Fetch: one request. It is dropped when the turn is lost, since then somebody else may be asking.
-    /// 6. Store: the page is kept while the turn lasts, so that the next one in line finds it.
-    /// 7. Finish: the gate is told how it went, and the turn ends; the connection is closed by now.
+    /// 1. Store: use a page that is stored.
+    /// 2. Gate: wait for the turn, in which no other process sends a request.
+    /// 3. Store again: the process that had the turn before may have fetched this page.
+    /// 4. Slot: wait until a request is allowed; take a new slot if it grew old before the request was sent.
+    /// 5. Fetch: send one request. It is dropped if the turn is lost, since then another process may send
+    ///    one.
+    /// 6. Store: put the page while the turn lasts, so that the next process in line finds it.
+    /// 7. Finish: record the outcome at the gate, and end the turn; the connection is closed by now.
     ///
-    /// A redirect, and an empty page that is not believed yet, lead back to 2: each request has a turn of its
-    /// own, and others have theirs between.
+    /// A redirect, and an empty page that is not accepted yet, lead back to 2: each request has its own turn,
+    /// and other processes have theirs in between.
     ///
-    /// Dropped, the request is dropped too, its connection is closed, and only then does the turn end: all of it
-    /// runs in a task of its own, which is told when nobody waits for it any more.
+    /// If the returned future is dropped, the request is dropped, its connection is closed, and only then the
+    /// turn ends: all of it runs in its own task, which is cancelled when nobody waits for it any more.
     pub async fn page(
         &self,
         request: &PageRequest,
@@ -139,16 +141,16 @@ impl Upstream {
             .unwrap_or_else(|error| Err(ended(error)))
     }
 
-    /// Resolves when no request is under way and no turn is held. To be awaited at the end of a process, once
-    /// nobody calls [`Self::page`] any more: a runtime that ends first would free the gate before the connection
-    /// is closed.
+    /// Resolves when no request is in flight and no turn is held. To be awaited at the end of a process,
+    /// after the last call of [`Self::page`]: a runtime that ends first would release the gate before the
+    /// connection is closed.
     pub async fn drained(&self) {
         self.parts.fetches.close();
         self.parts.fetches.wait().await;
     }
 }
 
-/// What a page is stored under.
+/// The key that a page is stored under.
 pub fn key(request: &PageRequest, selector: impl Into<PageSelector>) -> PageKey {
     let PageSelector { day, version } = selector.into();
     PageKey {
@@ -160,7 +162,7 @@ pub fn key(request: &PageRequest, selector: impl Into<PageSelector>) -> PageKey 
     }
 }
 
-/// The task did not come to its end: its panic goes on here, or the process is ending.
+/// The task did not finish: its panic continues here, or the process is ending.
 fn ended(error: JoinError) -> UpstreamError {
     match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),

@@ -1,7 +1,7 @@
 //! From the spec of an `ArxivQuery` to a search that can be sent: the conversion that both binaries use.
 //!
-//! The schema refuses most bad specs already. The rest (an object from before a stricter schema, a value of nothing but
-//! separators) ends here, so that no later step can fail on input.
+//! The schema refuses most bad specs already. The rest (an object from before a stricter schema, a value of
+//! nothing but separators) ends here, so that no later step can fail on input.
 
 use arxiv::{Search, SearchError, SortBy, SortOrder, ValidatedSearch};
 use crd::{
@@ -81,8 +81,8 @@ impl TryFrom<&ArxivQuerySpec> for ValidatedQuery {
     }
 }
 
-/// Everything that is wrong with a spec, one error for each field. An error of the search as a whole is the last one, and
-/// is left out where an invalid field may be its cause.
+/// Everything that is wrong with a spec, one error for each field. An error of the search as a whole is the
+/// last one, and is left out where an invalid field may be its cause.
 pub fn problems(spec: &ArxivQuerySpec) -> Vec<SpecError> {
     let mut rest = spec.clone();
     let mut problems = Vec::new();

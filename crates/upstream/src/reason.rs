@@ -1,5 +1,5 @@
-//! The reason that a failed request has in conditions and Events. [`arxiv`] knows nothing of Kubernetes, so the mapping is
-//! here, where both are known.
+//! The reason that a failed request has in conditions and Events. [`arxiv`] knows nothing of Kubernetes, so
+//! the mapping is here, where both are known.
 
 use arxiv::{FeedError, FetchError};
 use crd::Reason;

@@ -1,4 +1,4 @@
-//! How arXiv is asked: the settings that every process at the gate has alike.
+//! The settings of requests to arXiv, which are the same for every process at the gate.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -11,39 +11,40 @@ use crate::Upstream;
 /// arXiv's public search endpoint.
 const ARXIV: &str = "https://export.arxiv.org/api/query";
 
-/// How arXiv is asked.
+/// The settings of requests to arXiv.
 #[derive(clap::Args, Clone)]
 pub struct UpstreamArgs {
     /// arXiv's search endpoint.
     #[arg(long, env = "ARXIV_API_URL", default_value = ARXIV, value_parser = endpoint)]
     pub arxiv_api_url: Url,
-    /// How the people behind this installation are reached; arXiv asks for it. Sent in the User-Agent.
+    /// The address of the people who run this installation, which arXiv asks for. Sent in the User-Agent.
     #[arg(long, env = "ARXIV_CONTACT")]
     pub arxiv_contact: Option<String>,
     /// The proxy for requests to arXiv (http://…).
-    // May hold a password: it is read as text, so that no error repeats it, and its value is shown nowhere.
+    // It may hold a password: it is read as text, so that no error repeats it, and its value is never shown.
     #[arg(long, env = "ARXIV_PROXY", hide_env_values = true)]
     pub arxiv_proxy: Option<String>,
-    /// A PEM file of certificates to trust besides the system's in requests to arXiv.
+    /// A PEM file of certificates to trust for arXiv, in addition to those of the system.
     #[arg(long, env = "ARXIV_CA_BUNDLE")]
     pub arxiv_ca_bundle: Option<PathBuf>,
-    /// How long one page may take at arXiv, in milliseconds.
-    // Below the 30 s for which the gate's lock outlives a machine that vanished with a request under way.
+    /// The time limit for one page of arXiv, in milliseconds.
+    // Below the 30 s for which the gate's lock outlives a machine that was lost during a request.
     #[arg(long, env = "ARXIV_TIMEOUT_MS", default_value_t = 20_000,
         value_parser = clap::value_parser!(u64).range(1..=25_000))]
     pub arxiv_timeout_ms: u64,
-    /// The least time between two requests to arXiv, over all machines, in milliseconds. arXiv's terms say 3000.
+    /// The minimum time between two requests to arXiv, over all machines, in milliseconds. arXiv's terms say
+    /// 3000.
     #[arg(long, env = "MIN_INTERVAL_MS", default_value_t = GateSettings::INTERVAL_MS,
         value_parser = clap::value_parser!(u64).range(..=3_600_000))]
     pub min_interval_ms: u64,
-    /// The pause that everybody makes after arXiv asked to slow down, in milliseconds; it doubles while it goes on, up
-    /// to 15 minutes, and is never shorter than what arXiv asks for.
+    /// The pause of all processes after arXiv throttled, in milliseconds. It doubles while arXiv keeps
+    /// throttling, up to 15 minutes, and is never shorter than arXiv's Retry-After.
     #[arg(long, env = "COOLDOWN_BASE_MS", default_value_t = GateSettings::COOLDOWN_BASE_MS,
         value_parser = clap::value_parser!(u64).range(1..=GateSettings::COOLDOWN_CAP_MS))]
     pub cooldown_base_ms: u64,
 }
 
-/// Why arXiv cannot be asked with these settings. Names the setting, and repeats no secret.
+/// Why these settings are invalid. The text names the setting, and repeats no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The proxy's URL cannot be read.
@@ -58,12 +59,12 @@ pub enum SettingsError {
 }
 
 impl UpstreamArgs {
-    /// How long one page may take at arXiv.
+    /// The time limit for one page of arXiv.
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.arxiv_timeout_ms)
     }
 
-    /// What asks arXiv, with the gate's database at `database_url`; connects to nothing yet.
+    /// The client with the gate's database at `database_url`; connects to nothing yet.
     pub fn upstream(
         &self,
         database_url: &str,

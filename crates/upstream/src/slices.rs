@@ -4,8 +4,8 @@ use arxiv::{MAX_PAGE, PageRequest, ValidatedSearch};
 
 /// The pages that make up `max_results` results from the `start`-th on, of at most [`MAX_PAGE`] entries each.
 ///
-/// Once the first page has told the `total`, pages past it need not be asked for and are left out; the first one
-/// always is there.
+/// Once the first page has reported the `total`, pages past it are left out; the first one is always
+/// included.
 pub fn slices(
     search: &ValidatedSearch,
     start: u32,
@@ -31,11 +31,11 @@ pub fn slices(
 mod tests {
     use super::*;
 
-    /// The first place and the size of each page.
+    /// The start and the size of each page.
     type Pages = &'static [(u32, u32)];
 
     #[test]
-    fn a_search_is_cut_into_pages() {
+    fn search_is_cut_into_pages_up_to_its_total() {
         let search = arxiv::Search {
             title: Some("x".into()),
             ..Default::default()

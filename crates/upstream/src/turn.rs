@@ -1,4 +1,4 @@
-//! Asking arXiv for one page: turn after turn, one request each.
+//! Fetching one page from arXiv: one request in each turn at the gate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::empty_page::{Decision, Observation, Retries, evaluate};
 use crate::{FetchedPage, Parts, UpstreamError};
 
-/// The longest that a request may take, whatever its client's deadline: it must have ended before the lock of a
-/// machine that vanished is given to somebody else.
+/// The longest time that a request may take, whatever its client's deadline: it must have ended before the
+/// lock of a lost machine is released.
 const LONGEST_REQUEST: Duration = LOCK_OUTLIVES_HOST.saturating_sub(Duration::from_secs(5));
 
 /// One call of [`crate::Upstream::page`] that did not find its page in the store.
@@ -29,10 +29,10 @@ pub(crate) struct PageFetch {
     pub(crate) on_slot: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
 
-/// What a turn came to.
+/// The result of a turn.
 enum Step {
     Done(FetchedPage),
-    /// Another turn is needed, for this request.
+    /// Another turn is needed for this request.
     Again(PendingRequest),
 }
 
@@ -42,7 +42,7 @@ impl PageFetch {
         let mut pending = self.parts.client.pending(&self.request);
         let mut retries = Retries::default();
         loop {
-            // Waiting leaves nothing behind, so here it is enough to stop.
+            // A wait has no state to clean up, so here it is enough to stop.
             let turn = {
                 let enter = self.parts.gate.acquire(self.patience());
                 self.cancel
@@ -57,7 +57,7 @@ impl PageFetch {
         }
     }
 
-    /// Steps 3 to 7: the turn ends here, whatever comes of it.
+    /// Steps 3 to 7: the turn ends here, whatever its result.
     async fn take_turn(
         &mut self,
         mut turn: GateLease,
@@ -105,10 +105,10 @@ impl PageFetch {
         let cooling_until = match turn.finish(outcome).await {
             Ok(cooling_until) => cooling_until,
             Err(error) => {
-                // What came of the request stands; the slot was moved before it as well.
+                // The request's result stays valid; the slot was moved before the request as well.
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "the end of a turn could not be told"
+                    "the end of a turn could not be recorded"
                 );
                 None
             }
@@ -134,7 +134,7 @@ impl PageFetch {
             fetched = &mut request => Ok(fetched),
             error = turn.lost() => {
                 cancel.cancel();
-                // Its outcome is of no use: somebody else may have begun to ask meanwhile.
+                // The outcome is discarded: another process may have sent a request meanwhile.
                 drop(request.await);
                 Err(UpstreamError::Lost(error))
             }
@@ -162,7 +162,7 @@ impl PageFetch {
                 Ok(Step::Done(FetchedPage { page, fetched: true }))
             }
             Decision::FetchAgain => {
-                tracing::info!(total = feed.total, "an empty page is asked for again");
+                tracing::info!(total = feed.total, "an empty page is fetched again");
                 Ok(Step::Again(self.parts.client.pending(&self.request)))
             }
             Decision::Incomplete => Err(UpstreamError::Fetch {
@@ -172,7 +172,8 @@ impl PageFetch {
         }
     }
 
-    /// The total that the slice before this page tells, if this is a later slice: all before it are full ones.
+    /// The total that the slice before this page reports, if this is a later slice: all slices before it are
+    /// full.
     async fn total_before(&self) -> Result<Option<u32>, UpstreamError> {
         let Some(start) = self.key.start.checked_sub(MAX_PAGE) else {
             return Ok(None);
@@ -190,7 +191,7 @@ impl PageFetch {
     }
 }
 
-/// What the gate needs to know of a request.
+/// The outcome of a request, as the gate needs it.
 fn outcome(fetched: &Result<Fetched, FetchError>) -> RequestOutcome {
     match fetched {
         Ok(_) => RequestOutcome::Answered,

@@ -86,14 +86,14 @@ const CASES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn values_become_clauses() {
+fn value_becomes_a_clause() {
     for (typed, sent) in CASES {
         assert_eq!(clause("ti", typed).as_deref(), Some(*sent), "{typed}");
     }
 }
 
 #[test]
-fn punctuation_alone_is_nothing_to_search() {
+fn value_of_punctuation_alone_has_no_clause() {
     for typed in [
         "", "\"", "\"\"", "()", ":", "\\", "+", "- ! ?", "\"...\"", "(\"+\")",
     ] {
@@ -101,7 +101,8 @@ fn punctuation_alone_is_nothing_to_search() {
     }
 }
 
-/// Reads a clause as strictly as can be: terms of the field `ti`, operators between them, parentheses in pairs.
+/// Reads a clause as strictly as can be: terms of the field `ti`, operators between them, parentheses in
+/// pairs.
 fn assert_stays_in_field(typed: &str, sent: &str) {
     let context = format!("{typed:?} became {sent:?}");
     let mut rest = sent;
@@ -153,7 +154,7 @@ fn assert_stays_in_field(typed: &str, sent: &str) {
 }
 
 #[test]
-fn no_value_leaves_its_field() {
+fn value_never_leaves_its_field() {
     for (typed, sent) in CASES {
         assert_stays_in_field(
             typed,
@@ -184,7 +185,7 @@ fn no_value_leaves_its_field() {
 }
 
 #[test]
-fn the_deepest_value_is_taken() {
+fn deepest_value_is_accepted() {
     let typed = format!("{}a OR b{}", "(".repeat(250), ")".repeat(250));
     assert_eq!(clause("ti", &typed).as_deref(), Some("(ti:a OR ti:b)"));
 }

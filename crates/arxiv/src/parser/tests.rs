@@ -91,7 +91,7 @@ fn entry(title: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_recent_form_is_read_however_it_comes() {
+async fn recent_feed_is_parsed_in_chunks_of_any_size() {
     for chunk in [1, 2, 3, 7, 64, usize::MAX] {
         let feed = parse_in_chunks(RECENT.as_bytes(), chunk).await.unwrap();
         assert_eq!(
@@ -120,7 +120,7 @@ async fn the_recent_form_is_read_however_it_comes() {
 }
 
 #[tokio::test]
-async fn the_older_form_is_read() {
+async fn older_feed_is_parsed() {
     let feed = parse_in_chunks(OLDER.as_bytes(), 1).await.unwrap();
     assert_eq!(feed.query(), "search_query=all&id_list=&start=0&max_results=1");
     assert_eq!(feed.total, 7);
@@ -132,7 +132,7 @@ async fn the_older_form_is_read() {
 }
 
 #[tokio::test]
-async fn elements_are_known_by_namespace_and_place() {
+async fn element_is_recognised_by_namespace_and_parent() {
     let document = format!(
         r#"<a:feed xmlns:a="{ATOM}" xmlns="urn:other"><title>not this</title><a:title>q: this</a:title>
         <opensearch:totalResults xmlns:opensearch="urn:other">8</opensearch:totalResults>
@@ -163,7 +163,7 @@ async fn elements_are_known_by_namespace_and_place() {
 }
 
 #[tokio::test]
-async fn texts_are_put_together_from_their_pieces() {
+async fn text_is_joined_from_its_pieces() {
     let cases = [
         ("a &amp; b", "a & b"),
         ("&lt;&gt;&quot;&apos;&#65;&#x41;&#x1F600;", "<>\"'AA😀"),
@@ -183,7 +183,7 @@ async fn texts_are_put_together_from_their_pieces() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_empty() {
+async fn missing_element_is_an_empty_text() {
     let feed = parse_all(
         entry("<author/><author><name/></author><author><name> </name></author><x:journal_ref/>").as_bytes(),
     )
@@ -214,12 +214,12 @@ async fn what_is_missing_is_empty() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_is_passed_over() {
+async fn byte_order_mark_is_skipped() {
     assert!(parse_all(format!("\u{FEFF}{RECENT}").as_bytes()).await.is_ok());
 }
 
 #[tokio::test]
-async fn thousands_of_authors_are_read() {
+async fn entry_with_thousands_of_authors_is_parsed() {
     let authors: Vec<_> = (0..20_000)
         .map(|n| format!("<author><name>N. {n}</name></author>"))
         .collect();
@@ -229,13 +229,13 @@ async fn thousands_of_authors_are_read() {
 }
 
 #[tokio::test]
-async fn no_more_entries_are_kept_than_were_asked_for() {
+async fn entries_beyond_the_requested_number_are_dropped() {
     let document = feed(&"<entry><id>http://arxiv.org/abs/1v1</id></entry>".repeat(101));
     assert_eq!(parse_all(document.as_bytes()).await.unwrap().entries.len(), 100);
 }
 
 #[tokio::test]
-async fn errors_are_told() {
+async fn error_feed_is_reported_with_its_reason() {
     let error = |id: &str, title: &str, summary: &str| {
         let author = "<author><name>arXiv api core</name></author>";
         feed(&format!(
@@ -286,7 +286,7 @@ async fn assert_refused(cases: &[(&str, String, &str)]) {
 }
 
 #[tokio::test]
-async fn what_is_no_feed_is_refused() {
+async fn document_that_is_not_a_feed_is_refused() {
     let total = |total: &str| format!(r#"<feed xmlns="{ATOM}" xmlns:o="{OPENSEARCH}">{total}</feed>"#);
     assert_refused(&[
         ("empty", String::new(), "NotAFeed"),
@@ -389,7 +389,7 @@ async fn what_is_no_feed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_told_from_a_broken_document() {
+async fn interrupted_body_is_a_different_error_than_a_broken_document() {
     let half = &RECENT.as_bytes()[..RECENT.len() / 2];
     let broken = || io::Error::from(io::ErrorKind::ConnectionReset);
     let chunks = stream::iter([Ok(half), Err(broken())]);

@@ -8,7 +8,7 @@ fn title(value: &str) -> Search {
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused() {
+fn invalid_search_is_refused_with_its_error() {
     let field = "title";
     let long = "x".repeat(MAX_VALUE_CHARS + 1);
     let cases = [
@@ -38,7 +38,7 @@ fn what_cannot_be_sent_is_refused() {
 }
 
 #[test]
-fn the_longest_value_is_counted_in_characters() {
+fn length_of_a_value_is_counted_in_characters() {
     assert!(title(&"ű".repeat(MAX_VALUE_CHARS)).validate().is_ok());
 }
 
@@ -57,7 +57,7 @@ fn fields_are_joined_in_a_fixed_order() {
 }
 
 #[test]
-fn the_key_tells_apart_what_is_answered_differently() {
+fn key_differs_for_searches_with_different_results() {
     let key = |search: Search| search.validate().unwrap().key().to_owned();
     assert_eq!(key(title("  deep   learning ")), key(title("deep learning")));
     assert_eq!(key(title("deep AND learning")), key(title("deep learning")));
@@ -89,7 +89,7 @@ fn the_key_tells_apart_what_is_answered_differently() {
 }
 
 #[test]
-fn each_field_has_its_prefix_and_no_value_leaves_it() {
+fn every_word_has_the_prefix_of_its_field() {
     type Set = fn(&mut Search, String);
     let fields: [(&str, &str, Set); 8] = [
         ("author", "au", |s, v| s.author = Some(v)),
@@ -190,7 +190,7 @@ fn identifiers_are_part_of_the_search_in_their_short_form() {
 }
 
 #[test]
-fn days_of_submission_are_sent_in_the_documented_form() {
+fn dates_of_submission_are_sent_in_the_documented_form() {
     let dated = |after: Option<&str>, before: Option<&str>| Search {
         submitted_after: after.map(|date| date.parse().unwrap()),
         submitted_before: before.map(|date| date.parse().unwrap()),

@@ -8,7 +8,7 @@ use crate::server::{Server, response};
 use crate::{ATOM_TYPE, DATE, NOW, feed, fetch, good, good_feed};
 
 #[tokio::test]
-async fn a_page_is_asked_for_and_read() {
+async fn page_is_requested_and_parsed() {
     let server = Server::answering(good());
     let answer = fetch(server.url()).await.unwrap();
     assert_eq!(answer.status, 200);
@@ -40,7 +40,7 @@ async fn a_page_is_asked_for_and_read() {
 }
 
 #[tokio::test]
-async fn answers_that_are_taken() {
+async fn usable_answer_is_accepted() {
     let no_authors = feed(
         "<o:totalResults>1</o:totalResults>",
         "<entry><id>http://arxiv.org/abs/1v1</id><title>T</title></entry>",
@@ -114,7 +114,7 @@ async fn answers_that_are_taken() {
 }
 
 #[tokio::test]
-async fn answers_that_are_not_taken() {
+async fn unusable_answer_is_an_error_of_its_class() {
     use FailureClass::{Broken, Invalid, Throttled};
 
     let status = |status: &str| {
@@ -182,7 +182,7 @@ async fn answers_that_are_not_taken() {
 }
 
 #[tokio::test]
-async fn pauses_are_told() {
+async fn retry_after_is_part_of_the_throttling_error() {
     let cases = [
         ("429 Too Many Requests", "Retry-After: 17\r\n", Some(17)),
         ("503 Busy", "Retry-After: 0\r\n", Some(0)),

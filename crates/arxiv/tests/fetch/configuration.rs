@@ -10,7 +10,7 @@ use crate::server::{self, Server, response};
 use crate::{fetch, fetch_all, good, settings};
 
 #[tokio::test]
-async fn a_proxy_is_used_for_everything() {
+async fn proxy_is_used_for_every_request() {
     let proxy = Server::answering(good());
     let mut url = proxy.url();
     url.set_username("u").unwrap();
@@ -58,7 +58,7 @@ fn secure_server() -> (Server, String) {
 }
 
 #[tokio::test]
-async fn an_upgrade_to_https_is_followed_if_the_certificate_is_trusted() {
+async fn redirect_to_https_is_followed_when_the_certificate_is_trusted() {
     let (secure, pem) = secure_server();
     let location = format!("Location: https://{}/api/query\r\n", secure.address());
     let server = Server::answering(response("301 Moved", &location, ""));
@@ -77,7 +77,7 @@ async fn an_upgrade_to_https_is_followed_if_the_certificate_is_trusted() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_told() {
+fn invalid_settings_are_errors() {
     let base: Url = "http://arxiv.invalid/".parse().unwrap();
     let empty = tempfile::NamedTempFile::new().unwrap();
     let cases = [

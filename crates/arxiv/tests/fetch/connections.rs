@@ -11,7 +11,7 @@ use crate::server::{Server, hold};
 use crate::{ATOM_TYPE, client, fetch, fetch_all, good, request};
 
 #[tokio::test]
-async fn no_answer_is_no_connection() {
+async fn failed_connection_is_unreachable() {
     // Nobody listens on tcpmux; a port that was free a moment ago, another test may have.
     let error = fetch("http://127.0.0.1:1/".parse().unwrap()).await.unwrap_err();
     assert!(matches!(error, FetchError::Connect(_)), "{error:?}");
@@ -28,7 +28,7 @@ async fn no_answer_is_no_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks() {
+async fn broken_connection_is_an_error_of_its_phase() {
     let half = good()[..good().len() / 2].to_vec();
     let cases: [(&str, Vec<u8>, &str); 4] = [
         (
@@ -79,7 +79,7 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn a_cancelled_request_is_closed_when_it_returns() {
+async fn connection_is_closed_when_a_cancelled_request_returns() {
     let server = Server::start(|_, stream| hold(stream));
     let client = client(server.url());
     let token = CancellationToken::new();
@@ -97,7 +97,7 @@ async fn a_cancelled_request_is_closed_when_it_returns() {
 }
 
 #[tokio::test]
-async fn a_dropped_request_is_closed_soon() {
+async fn connection_is_closed_soon_after_a_request_is_dropped() {
     let server = Server::start(|_, stream| hold(stream));
     let client = client(server.url());
     let pending = client.pending(&request());
@@ -109,7 +109,7 @@ async fn a_dropped_request_is_closed_soon() {
 }
 
 #[tokio::test]
-async fn many_requests_leave_nothing_behind() {
+async fn many_requests_leave_no_thread_or_connection() {
     let server = Server::answering(good());
     let client = client(server.url());
     for _ in 0..50 {

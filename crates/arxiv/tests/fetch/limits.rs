@@ -37,7 +37,7 @@ async fn assert_times_out(name: &str, server: Server) {
 }
 
 #[tokio::test]
-async fn one_deadline_holds_for_all_of_it() {
+async fn deadline_holds_for_the_sum_of_all_requests() {
     assert_times_out("no answer", Server::start(|_, stream| hold(stream))).await;
     let drip = |stream: &mut std::net::TcpStream, bytes: &[u8]| {
         for byte in bytes {
@@ -96,7 +96,7 @@ async fn bytes_taken(headers: &str, piece: String, max_body: usize) -> usize {
 }
 
 #[tokio::test]
-async fn a_feed_of_100_megabytes_is_refused_on_the_way() {
+async fn feed_of_100_megabytes_is_refused_while_it_is_read() {
     const MEBIBYTE: usize = 1024 * 1024;
     // What the two sockets hold by themselves.
     const BUFFERS: usize = 12 * MEBIBYTE;

@@ -9,7 +9,7 @@ use crate::server::{Server, hold, response};
 use crate::{client, fetch, good, request};
 
 #[tokio::test]
-async fn redirects_are_followed_on_the_same_host_one_by_one() {
+async fn redirect_on_the_same_host_is_one_more_request() {
     let server = Server::start(|number, mut stream| {
         let bytes = if number < 3 {
             response("301 Moved", &format!("Location: /new/{number}?q\r\n"), "")
@@ -40,7 +40,7 @@ async fn redirects_are_followed_on_the_same_host_one_by_one() {
 }
 
 #[tokio::test]
-async fn redirects_come_to_an_end() {
+async fn redirect_is_refused_after_the_most_allowed() {
     let server = Server::start(|number, mut stream| {
         stream
             .write_all(&response("307 Moved", &format!("Location: /{number}\r\n"), ""))

@@ -1,4 +1,4 @@
-//! A stand-in for arXiv that answers each connection as a test tells it to, byte by byte.
+//! A fake arXiv that answers each connection as the test says, byte by byte.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -19,7 +19,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Reads each connection's request, then leaves the connection to `answer` with the number of the request.
+    /// Reads each connection's request, then leaves the connection to `answer` with the number of the
+    /// request.
     pub(crate) fn start(answer: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> Self {
         let heads = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&heads);
@@ -85,8 +86,8 @@ impl Server {
         self.connections.lock().unwrap().len()
     }
 
-    /// How many connections the client has not closed. The kernel tells it of the client's ends: it is seen there at once,
-    /// while on a busy machine it may not have come to this side yet.
+    /// How many connections the client has not closed. The kernel tells it of the client's ends: it is seen
+    /// there at once, while on a busy machine it may not have come to this side yet.
     pub(crate) fn open(&self) -> usize {
         let SocketAddr::V4(address) = self.address else {
             panic!("{} is not IPv4", self.address)

@@ -10,7 +10,7 @@ use upstream::{UpstreamError, assemble, slices};
 use crate::upstream_env::{DAY, LIMIT, TIMEOUT, UpstreamEnv, fetch_error, titled};
 
 #[tokio::test]
-async fn a_page_is_fetched_once() {
+async fn page_is_fetched_once_and_then_stored() {
     let env = UpstreamEnv::start().await;
     let request = titled("x", 0, 3);
     assert_eq!(env.upstream.stored(&request, DAY).await.unwrap(), None);
@@ -50,7 +50,7 @@ async fn a_page_is_fetched_once() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_the_same_page_finds_it() {
+async fn page_that_another_caller_fetched_is_not_fetched_again() {
     let env = UpstreamEnv::start().await;
     env.arxiv.set(Behaviour {
         delay_ms: 300,
@@ -73,7 +73,7 @@ async fn whoever_waits_for_the_same_page_finds_it() {
 }
 
 #[tokio::test]
-async fn all_processes_take_turns() {
+async fn processes_take_turns_at_the_gate() {
     let env = UpstreamEnv::start().await;
     let processes = [env.upstream.clone(), env.another_process(), env.another_process()];
     let askers: Vec<_> = (0..9)
@@ -91,7 +91,7 @@ async fn all_processes_take_turns() {
 }
 
 #[tokio::test]
-async fn timeout_ends() {
+async fn gate_is_busy_after_the_timeout() {
     let env = UpstreamEnv::start().await;
     env.arxiv.set(Behaviour {
         delay_ms: 8_000,
@@ -121,7 +121,7 @@ async fn timeout_ends() {
 }
 
 #[tokio::test]
-async fn nothing_is_believed_at_the_second_time() {
+async fn answer_without_results_is_accepted_the_second_time() {
     let env = UpstreamEnv::start().await;
     env.arxiv.set(Mode::Zero);
     let request = titled("x", 0, 3);
@@ -140,7 +140,7 @@ async fn nothing_is_believed_at_the_second_time() {
 }
 
 #[tokio::test]
-async fn a_false_nothing_is_found_out() {
+async fn false_answer_without_results_is_replaced_by_the_second_answer() {
     let env = UpstreamEnv::start().await;
     env.arxiv.set(Behaviour::from(Mode::Zero).times(1));
     let given = env.page(&titled("x", 0, 3)).await.unwrap();
@@ -149,7 +149,7 @@ async fn a_false_nothing_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_hole_is_asked_for_again_but_not_for_ever() {
+async fn gap_is_fetched_again_until_the_retries_are_used_up() {
     let env = UpstreamEnv::start().await;
     let request = titled("x", 0, 3);
     env.arxiv.set(Mode::EmptyPage);
@@ -166,7 +166,7 @@ async fn a_hole_is_asked_for_again_but_not_for_ever() {
 }
 
 #[tokio::test]
-async fn a_later_slice_is_not_believed_to_be_nothing() {
+async fn later_slice_without_results_is_not_accepted() {
     let env = UpstreamEnv::start().await;
     let search = titled("x", 0, 3).search;
     env.arxiv.set(Behaviour {

@@ -14,7 +14,7 @@ use crate::upstream_env::{DAY, INTERVAL, LIMIT, TIMEOUT, UpstreamEnv, fetch_erro
 const SOONER: Duration = Duration::from_secs(9);
 
 #[tokio::test]
-async fn throttling_makes_everybody_pause() {
+async fn throttled_request_pauses_every_process() {
     let env = UpstreamEnv::start().await;
     env.arxiv.set(Behaviour {
         mode: Mode::Status(503),
@@ -43,13 +43,13 @@ async fn throttling_makes_everybody_pause() {
         .await
         .unwrap_err();
     let UpstreamError::Gate(GateError::CoolingDown {
-        until: told,
+        until: reported,
         retry_after,
     }) = error
     else {
         panic!("{error:?}")
     };
-    assert_eq!(told, until);
+    assert_eq!(reported, until);
     assert!(
         retry_after > Duration::from_secs(30) && retry_after <= Duration::from_mins(1),
         "{retry_after:?}"
@@ -58,7 +58,7 @@ async fn throttling_makes_everybody_pause() {
 }
 
 #[tokio::test]
-async fn a_failure_is_nobodys_page() {
+async fn failed_request_stores_no_page() {
     let env = UpstreamEnv::start().await;
     let request = titled("x", 0, 3);
     for (mode, status) in [
@@ -84,7 +84,7 @@ async fn a_failure_is_nobodys_page() {
 }
 
 #[tokio::test]
-async fn a_redirect_takes_a_turn_of_its_own() {
+async fn redirect_takes_its_own_turn() {
     let env = UpstreamEnv::start().await;
     env.arxiv.set(Mode::Redirect);
     let given = env.page(&titled("x", 0, 3)).await.unwrap();
@@ -98,7 +98,7 @@ async fn a_redirect_takes_a_turn_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_takes_its_request_along() {
+async fn request_is_dropped_with_its_caller() {
     let env = UpstreamEnv::start().await;
     env.arxiv.set(Behaviour {
         delay_ms: 10_000,
@@ -140,7 +140,7 @@ async fn drained_waits_for_the_connection_and_the_gate() {
 }
 
 #[tokio::test]
-async fn a_lost_turn_drops_its_request() {
+async fn request_is_dropped_when_its_turn_is_lost() {
     let env = UpstreamEnv::start().await;
     env.arxiv.set(Behaviour {
         delay_ms: 10_000,
@@ -166,7 +166,7 @@ async fn a_lost_turn_drops_its_request() {
 }
 
 #[tokio::test]
-async fn without_the_database_arxiv_is_not_asked() {
+async fn no_request_is_sent_while_the_database_is_unavailable() {
     let env = UpstreamEnv::start_alone().await;
     assert!(env.page(&titled("x", 0, 3)).await.unwrap().fetched);
     env.postgres.stop().await.unwrap();
@@ -182,7 +182,7 @@ async fn without_the_database_arxiv_is_not_asked() {
 }
 
 #[tokio::test]
-async fn a_page_that_cannot_be_kept_is_not_given() {
+async fn page_that_cannot_be_stored_is_an_error() {
     let env = UpstreamEnv::start().await;
     env.execute("revoke insert on arxiv_pages from arxiv_upstream")
         .await;
@@ -195,7 +195,7 @@ async fn a_page_that_cannot_be_kept_is_not_given() {
 }
 
 #[tokio::test]
-async fn a_slot_that_grew_old_is_not_used() {
+async fn slot_that_grew_old_is_not_used() {
     // No request can follow its slot at once, so every slot is too old.
     let env = UpstreamEnv::start_with(Duration::ZERO).await;
     let error = env

@@ -14,7 +14,8 @@ use upstream::{FetchedPage, Upstream, UpstreamError};
 
 /// Long enough for the fake arXiv to notice that a connection was closed, short enough to wait for.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(200);
-/// How long a request may follow its slot. Slots are this much further apart, so it decides how long these tests take.
+/// How long a request may follow its slot. Slots are this much further apart, so it decides how long these
+/// tests take.
 const SLACK: Duration = Duration::from_millis(200);
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn what_is_too_large_is_refused() {
+async fn feed_over_a_limit_is_refused() {
     let deep = feed(&format!("{}{}", "<d>".repeat(40), "</d>".repeat(40)));
     let long_text = entry(&format!("<title>{}</title>", "x".repeat(MAX_TEXT + 1)));
     let many_pieces = entry(&format!("<title>{}</title>", "x&amp;".repeat(MAX_TEXT / 2 + 1)));
@@ -24,7 +24,7 @@ async fn what_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_utf_8_is_refused() {
+async fn document_that_is_not_utf_8_is_refused() {
     let mut latin = entry("<title>\u{0}</title>").into_bytes();
     let at = latin.iter().position(|byte| *byte == 0).unwrap();
     latin[at] = 0xE1;
@@ -38,7 +38,7 @@ async fn what_is_not_utf_8_is_refused() {
 }
 
 #[tokio::test]
-async fn a_document_type_ends_everything_before_it_costs_anything() {
+async fn document_type_is_refused_before_it_is_expanded() {
     let bomb = (1..10)
         .map(|n| format!("<!ENTITY e{n} '{}'>", format!("&e{};", n - 1).repeat(10)))
         .collect::<Vec<_>>()
@@ -91,7 +91,7 @@ async fn a_document_type_ends_everything_before_it_costs_anything() {
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
 #[tokio::test]
-async fn what_is_made_to_cost_much_does_not() {
+async fn expensive_document_is_cheap_to_refuse() {
     let bindings = |count: usize| {
         (0..count)
             .map(|n| format!(" xmlns:p{n}='urn:{n}'"))
@@ -160,7 +160,7 @@ async fn what_is_made_to_cost_much_does_not() {
 }
 
 #[tokio::test]
-async fn totals_are_numbers_that_fit() {
+async fn total_is_refused_when_it_is_no_number_that_fits() {
     let total = |total: &str| {
         format!(
             r#"<feed xmlns="{ATOM}" xmlns:o="{OPENSEARCH}"><o:totalResults>{total}</o:totalResults></feed>"#
@@ -189,7 +189,7 @@ async fn totals_are_numbers_that_fit() {
 }
 
 #[tokio::test]
-async fn no_control_character_gets_into_a_text() {
+async fn control_character_is_never_part_of_a_text() {
     for code in (0..0x20).chain([0xFFFE, 0xFFFF]) {
         let Some(character) = char::from_u32(code) else {
             continue;
