@@ -109,7 +109,6 @@ async fn gate_is_busy_after_the_timeout() {
         matches!(error, UpstreamError::Gate(GateError::Busy { .. })),
         "{error:?}"
     );
-    assert!(error.retry_after().is_some());
     assert!(
         started.elapsed() < Duration::from_secs(6),
         "{:?}",
