@@ -97,12 +97,12 @@ impl StoredPapers<'_> {
 impl PaperSource for StoredPapers<'_> {
     fn batches(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>> {
         let start = (self.pages.0.iter(), Dedup::default());
-        stream::try_unfold(start, async |(mut pages, mut distinct)| {
+        stream::try_unfold(start, async |(mut pages, mut dedup)| {
             let Some(page) = pages.next() else {
                 return Ok(None);
             };
-            let papers = distinct.of(self.papers(page).await?);
-            Ok(Some((papers, (pages, distinct))))
+            let papers = dedup.filter(self.papers(page).await?);
+            Ok(Some((papers, (pages, dedup))))
         })
         .boxed()
     }
