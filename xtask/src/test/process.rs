@@ -144,7 +144,10 @@ fn spec(unit: &Unit, setup: &Setup, log: &Path) -> Spec {
         }
         Work::Doc => Spec::new(cargo::cargo().get_program(), log)
             .current_dir(cargo::root())
-            .envs(std::env::vars_os())
+            .envs(
+                std::env::vars_os()
+                    .filter(|(name, _)| !cargo::variables_of_package().any(|own| own == *name)),
+            )
             .args(["test", "--doc", "--no-fail-fast"])
             .args(&setup.cargo)
             .arg("--")

@@ -16,7 +16,21 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.current_dir(root());
+    for name in variables_of_package() {
+        command.env_remove(name);
+    }
     command
+}
+
+/// The variables with which `cargo run` describes this package. A cargo that is started from here must not see them: the build
+/// script of ring is run again when they change, and then everything that uses TLS is built again, here and in the next
+/// `cargo xtask`.
+pub(crate) fn variables_of_package() -> impl Iterator<Item = OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    })
 }
 
 /// Runs a command to its end with its output shown.
