@@ -39,6 +39,7 @@ const SHOWING: [&str; 4] = ["--nocapture", "--no-capture", "--show-output", "--l
 
 /// What is built and run.
 #[derive(Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub(super) struct Selection {
     /// For cargo: packages, targets, features.
     pub(super) cargo: Vec<String>,

@@ -42,6 +42,7 @@ impl Results {
                     }
                     _ => continue,
                 }
+                let name = name.strip_suffix(" - should panic").unwrap_or(name);
                 let seconds = time.strip_suffix("s>").and_then(|time| time.parse().ok());
                 let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
                 results.tests.push((name.to_owned(), time));
@@ -126,8 +127,12 @@ mod tests {
             assert_eq!(with_time.count(), *timed, "{what}");
             assert_eq!(results.complete, *complete, "{what}");
         }
-        let results = Results::parse("test a::b ... ok <1.204s>");
-        assert_eq!(results.tests, [("a::b".to_owned(), ms(1204))]);
+        let results = Results::parse("test a::b - should panic ... ok <1.204s>");
+        assert_eq!(
+            results.tests,
+            [("a::b".to_owned(), ms(1204))],
+            "the name as it is listed"
+        );
     }
 
     #[test]

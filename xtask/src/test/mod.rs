@@ -18,6 +18,7 @@ mod report;
 mod times;
 mod units;
 
+use std::fmt::Write;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::process::ExitCode;
@@ -257,7 +258,7 @@ fn say_use(what: &str, begun: Instant, cpu: Option<CpuTime>) {
         .and_then(|(now, before)| now.used_since(before))
     {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        line += &format!(", with {:.0} % of {cores} cores in use", used * 100.0);
+        let _ = write!(line, ", with {:.0} % of {cores} cores in use", used * 100.0);
     }
     output::result(&line);
 }
