@@ -88,7 +88,7 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
                 if suspect.affects(now.checked_sub(made.age)) {
                     return Ok(false);
                 }
-                if !is_writer && made.idle_for < RECENT {
+                if !is_writer && made.idle_for < RECENT && !broke_since(now.checked_sub(made.idle_for)) {
                     return Ok(true);
                 }
                 let probed = probe(connection, is_writer).await;
@@ -123,6 +123,19 @@ impl SuspectServer {
         let marked = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         marked.is_some_and(|marked| made.is_none_or(|made| made < marked))
     }
+}
+
+/// When the connection of a read broke last, in any pool.
+static BROKE_AT: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Idle connections may have broken for the same reason: each is probed before its next use, however recently it was tested.
+pub(super) fn report_broken_connection() {
+    *BROKE_AT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+}
+
+fn broke_since(idle_since: Option<Instant>) -> bool {
+    let broke_at = *BROKE_AT.lock().unwrap_or_else(PoisonError::into_inner);
+    broke_at.is_some_and(|broke_at| idle_since.is_none_or(|idle_since| idle_since <= broke_at))
 }
 
 /// Whether a failed probe says something about its server, and not about its connection alone.

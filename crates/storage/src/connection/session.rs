@@ -7,7 +7,7 @@ use sqlx::{
     query::{Query, QueryAs},
 };
 
-use super::pool::{INDEX_SETTINGS, bounded};
+use super::pool::{INDEX_SETTINGS, bounded, report_broken_connection};
 use crate::StorageError;
 
 /// A replica cancels a read that its recovery conflicts with, and a connection may have broken while it was idle; the next try
@@ -61,7 +61,12 @@ impl Session {
         let mut retries = 0;
         loop {
             match Self::run(pool, kind, work.clone()).await {
-                Err(error) if retries < RETRIES && is_transient(&error) => retries += 1,
+                Err(error) if retries < RETRIES && is_transient(&error) => {
+                    if error.sqlstate().as_deref() != Some("40001") {
+                        report_broken_connection();
+                    }
+                    retries += 1;
+                }
                 read => return read,
             }
         }

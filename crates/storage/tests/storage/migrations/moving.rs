@@ -108,9 +108,9 @@ async fn documented_commands_move_all_data_to_other_servers() {
     }
     moved.sort();
     let known = [
-        "arxiv_query_tombstones",
         "arxiv_ledger",
         "arxiv_pages",
+        "arxiv_query_tombstones",
         "queries",
         "results",
     ];
