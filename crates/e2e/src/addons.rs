@@ -1,4 +1,4 @@
-//! The cluster's add-ons: DNS for Services (CoreDNS) and metrics of pods (metrics-server). Both run as processes next to the node,
+//! The cluster's add-ons: DNS for Services (`CoreDNS`) and metrics of pods (metrics-server). Both run as processes next to the node,
 //! and their Services forward to them.
 
 use std::fs;

@@ -80,7 +80,7 @@ impl Harness {
                 respond_async,
             } => {
                 self.search(endpoint, server, &search, exclusive, respond_async)
-                    .await
+                    .await;
             }
             Op::ReadResults { server, name } => self.read_results(server, &name).await,
             Op::ReadAll { server } => self.read_all(server).await,

@@ -10,7 +10,7 @@ use crate::node;
 use crate::test_images::{FAKE_ARXIV, TOOLS};
 
 const SECRET: &str = "databases";
-/// The ServiceAccount that may call the protected endpoints.
+/// The `ServiceAccount` that may call the protected endpoints.
 pub(super) const CALLER: &str = "caller";
 
 /// Manifests of the namespaces, the Secret with the databases' URLs, and the fake arXiv.
