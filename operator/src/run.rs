@@ -52,7 +52,7 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
     tasks.spawn("health server", server);
 
     let databases = Databases::read(&Environment::of_process())?;
-    let stores = Stores::open(args, &databases)?;
+    let stores = DatabasePools::open(args, &databases)?;
     let client = kubernetes::client().await?;
     let all = match &args.watch_namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
@@ -158,14 +158,14 @@ async fn until_ready(tasks: &mut Supervisor, readiness: &Readiness) -> anyhow::R
 }
 
 /// A pool for each database.
-struct Stores {
+struct DatabasePools {
     queries: PgPool,
     results: PgPool,
     ledger: PgPool,
     upstream: PgPool,
 }
 
-impl Stores {
+impl DatabasePools {
     fn open(args: &RunArgs, databases: &Databases) -> Result<Self, PoolError> {
         let mut pools = Pools {
             application_name: APPLICATION,

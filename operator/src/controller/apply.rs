@@ -16,7 +16,7 @@ use storage::{Ending, FailureRecord};
 
 use super::{
     context::{Context, Query},
-    decision::Decision,
+    decision::QueryDecision,
     error::Error,
     record::record,
     report::{
@@ -38,23 +38,27 @@ const CHANGED_RETRY: Duration = Duration::from_secs(30);
 /// - A query that fails: step 8 writes a tombstone, so that no process can write rows of it later.
 /// - Step 9 writes the status: from what step 8 has found in the database, not from what it wanted to write.
 /// - A query that waits or is suspended has only the status of step 9, and that only if it is worth a write.
-pub(crate) async fn apply(context: &Context, query: &Query, decision: Decision) -> Result<Action, Error> {
+pub(crate) async fn apply(
+    context: &Context,
+    query: &Query,
+    decision: QueryDecision,
+) -> Result<Action, Error> {
     let ending = match decision {
-        Decision::Finish(ending) => ending,
-        Decision::Fail(failure) => write_tombstone(context, query, failure).await?,
-        Decision::Record(pages) => {
+        QueryDecision::Finish(ending) => ending,
+        QueryDecision::Fail(failure) => write_tombstone(context, query, failure).await?,
+        QueryDecision::Record(pages) => {
             if !is_current(context, query).await? {
                 return Ok(Action::requeue(CHANGED_RETRY));
             }
             record(context, query, &pages).await?
         }
-        Decision::Suspend { report } => {
+        QueryDecision::Suspend { report } => {
             if report {
                 report_suspension(context, query).await?;
             }
             return Ok(Action::await_change());
         }
-        Decision::Wait {
+        QueryDecision::Wait {
             page,
             until,
             stored,

@@ -10,7 +10,7 @@ use storage::{Ending, FailureRecord};
 
 use super::{
     pages::{MissingPage, StoredPages},
-    report::progress_report::{Snapshot, StatusUpdate, next_update},
+    report::progress_report::{QuerySnapshot, StatusUpdate, next_update},
 };
 use crate::fetch::progress::Progress;
 
@@ -31,7 +31,7 @@ pub(crate) enum Facts {
 
 /// What is done with a query now.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) enum Decision {
+pub(crate) enum QueryDecision {
     /// Its end is in the database: only the status is written.
     Finish(Ending),
     /// It fails: a tombstone, then the status.
@@ -54,13 +54,13 @@ pub(crate) enum Decision {
 }
 
 /// Decides what is done with a query.
-pub(crate) fn decide(snapshot: Snapshot<'_>, facts: Facts) -> Decision {
+pub(crate) fn decide(snapshot: QuerySnapshot<'_>, facts: Facts) -> QueryDecision {
     let missing = match facts {
-        Facts::Invalid(failure) => return Decision::Fail(failure),
-        Facts::Ended(ending) => return Decision::Finish(ending),
-        Facts::Complete(pages) => return Decision::Record(pages),
+        Facts::Invalid(failure) => return QueryDecision::Fail(failure),
+        Facts::Ended(ending) => return QueryDecision::Finish(ending),
+        Facts::Complete(pages) => return QueryDecision::Record(pages),
         Facts::Suspended => {
-            return Decision::Suspend {
+            return QueryDecision::Suspend {
                 report: snapshot.object.phase() != Phase::Suspended,
             };
         }
@@ -68,11 +68,11 @@ pub(crate) fn decide(snapshot: Snapshot<'_>, facts: Facts) -> Decision {
     };
     let limits = Limits::from(snapshot.object);
     let (is_due, until) = match next(&limits, snapshot.progress, snapshot.now) {
-        Next::Fail(failure) => return Decision::Fail(failure),
+        Next::Fail(failure) => return QueryDecision::Fail(failure),
         Next::Wait { until } => (false, Some(until)),
         Next::Fetch { deadline } => (true, deadline),
     };
-    Decision::Wait {
+    QueryDecision::Wait {
         until,
         stored: missing.stored,
         report: next_update(snapshot, &missing),
@@ -316,7 +316,7 @@ mod tests {
                 total: 3,
             })
         };
-        let wait = |page, until| Decision::Wait {
+        let wait = |page, until| QueryDecision::Wait {
             page,
             until,
             stored: 1,
@@ -339,17 +339,17 @@ mod tests {
         let ended = || Ending::Failed(failure.clone());
         #[rustfmt::skip]
         let cases = [
-            ("invalid", &running, started(None), Facts::Invalid(failure.clone()), Decision::Fail(failure.clone())),
-            ("ended", &running, started(None), Facts::Ended(ended()), Decision::Finish(ended())),
-            ("ended, suspended", &suspended, started(None), Facts::Ended(ended()), Decision::Finish(ended())),
-            ("to suspend", &running, started(None), Facts::Suspended, Decision::Suspend { report: true }),
-            ("suspended", &suspended, started(None), Facts::Suspended, Decision::Suspend { report: false }),
+            ("invalid", &running, started(None), Facts::Invalid(failure.clone()), QueryDecision::Fail(failure.clone())),
+            ("ended", &running, started(None), Facts::Ended(ended()), QueryDecision::Finish(ended())),
+            ("ended, suspended", &suspended, started(None), Facts::Ended(ended()), QueryDecision::Finish(ended())),
+            ("to suspend", &running, started(None), Facts::Suspended, QueryDecision::Suspend { report: true }),
+            ("suspended", &suspended, started(None), Facts::Suspended, QueryDecision::Suspend { report: false }),
             ("a page is missing", &running, started(None), missing(), wait(Some(request()), None)),
             ("a page must wait", &running, started(Some(110)), missing(), wait(None, Some(at(110)))),
-            ("all stored", &running, started(None), Facts::Complete(StoredPages::default()), Decision::Record(StoredPages::default())),
+            ("all stored", &running, started(None), Facts::Complete(StoredPages::default()), QueryDecision::Record(StoredPages::default())),
         ];
         for (name, object, progress, facts, expected) in cases {
-            let snapshot = Snapshot {
+            let snapshot = QuerySnapshot {
                 object,
                 progress: &progress,
                 cooling_until: None,

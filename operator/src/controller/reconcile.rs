@@ -9,7 +9,7 @@ use super::{
     decision::{Facts, decide},
     error::Error,
     pages::find_pages,
-    report::progress_report::Snapshot,
+    report::progress_report::QuerySnapshot,
 };
 
 /// Brings one query one step further. The steps are those of docs/ARCHITECTURE.md, "The life of one query";
@@ -33,7 +33,7 @@ pub(crate) async fn reconcile(query: &Query, context: &Context) -> Result<Action
     }
     let facts = facts(query, context).await?;
     let now = Timestamp::now();
-    let snapshot = Snapshot {
+    let snapshot = QuerySnapshot {
         object: &query.object,
         progress: &query.progress,
         cooling_until: context.tracker.cooling_until(now),

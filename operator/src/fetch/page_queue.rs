@@ -28,7 +28,7 @@ pub(crate) struct QueuedPage {
 #[derive(Debug)]
 pub(crate) struct PageQueue<P, O> {
     pages: HashMap<P, PageWaiters>,
-    queries: HashMap<Uuid, QueuedQuery<P, O>>,
+    queries: HashMap<Uuid, WaitingQuery<P, O>>,
     order: FairQueue,
 }
 
@@ -41,7 +41,7 @@ struct PageWaiters {
 }
 
 #[derive(Debug)]
-struct QueuedQuery<P, O> {
+struct WaitingQuery<P, O> {
     page: P,
     entry: QueueEntry,
     object: O,
@@ -80,7 +80,7 @@ impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
         if waiters.in_flight.is_none() {
             self.order.insert(&entry);
         }
-        let queued = QueuedQuery { page, entry, object };
+        let queued = WaitingQuery { page, entry, object };
         self.queries.insert(query, queued);
     }
 

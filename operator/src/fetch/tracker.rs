@@ -30,7 +30,7 @@ pub(crate) type Object = ObjectRef<ArxivQuery>;
 /// Shared by the reconciler, the watch and the fetcher.
 #[derive(Debug)]
 pub(crate) struct Tracker {
-    state: Mutex<State>,
+    state: Mutex<TrackerState>,
     /// A page was queued.
     queued: Notify,
     /// Each query that was notified has begun its reconciliation.
@@ -42,7 +42,7 @@ pub(crate) struct Tracker {
 }
 
 #[derive(Debug)]
-struct State {
+struct TrackerState {
     queue: PageQueue<Arc<QueuedPage>, Object>,
     queries: HashMap<Uuid, Progress>,
     /// Queries whose reconciliation was triggered and has not begun yet.
@@ -56,7 +56,7 @@ impl Tracker {
     /// A tracker, and the objects whose reconciliation it triggers.
     pub(crate) fn new(backoff: Backoff) -> (Arc<Self>, UnboundedReceiver<Object>) {
         let (triggers, triggered) = unbounded();
-        let state = State {
+        let state = TrackerState {
             queue: PageQueue::new(),
             queries: HashMap::new(),
             notified: HashSet::new(),
@@ -73,7 +73,7 @@ impl Tracker {
         (Arc::new(tracker), triggered)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, TrackerState> {
         // A panic ends the process, and no update here is partial.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,7 +86,7 @@ impl Tracker {
         progress.or_insert_with(|| Progress::of(object, now)).clone()
     }
 
-    fn begun(&self, state: &mut State, uid: Uuid) {
+    fn begun(&self, state: &mut TrackerState, uid: Uuid) {
         if state.notified.remove(&uid) && state.notified.is_empty() {
             self.all_begun.notify_waiters();
         }
@@ -237,7 +237,13 @@ impl Tracker {
     }
 
     /// Updates the query's progress and triggers its reconciliation.
-    fn notify(&self, state: &mut State, uid: Uuid, object: Object, update: impl FnOnce(&mut Progress)) {
+    fn notify(
+        &self,
+        state: &mut TrackerState,
+        uid: Uuid,
+        object: Object,
+        update: impl FnOnce(&mut Progress),
+    ) {
         let Some(progress) = state.queries.get_mut(&uid) else {
             return;
         };

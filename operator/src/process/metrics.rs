@@ -11,31 +11,31 @@ use storage::IdUsage;
 
 /// One label named `outcome`.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-pub(crate) struct Outcome {
+pub(crate) struct OutcomeLabel {
     outcome: &'static str,
 }
 
 /// One label named `category`.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-pub(crate) struct Category {
+pub(crate) struct CategoryLabel {
     category: &'static str,
 }
 
 /// One label named `phase`.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-pub(crate) struct Phase {
+pub(crate) struct PhaseLabel {
     phase: &'static str,
 }
 
 /// One label named `priority`: below 0, 0, or above.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-pub(crate) struct Priority {
+pub(crate) struct PriorityLabel {
     priority: &'static str,
 }
 
 /// One label named `table`.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-pub(crate) struct Table {
+pub(crate) struct TableLabel {
     table: &'static str,
 }
 
@@ -56,20 +56,20 @@ const PRIORITIES: [&str; 3] = ["low", "default", "high"];
 /// Handles to the metrics; clones share their values.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
-    reconciles: Family<Outcome, Counter>,
-    upstream_requests: Family<Outcome, Counter>,
-    status_writes: Family<Outcome, Counter>,
-    errors: Family<Category, Counter>,
-    finished: Family<Phase, Counter>,
+    reconciles: Family<OutcomeLabel, Counter>,
+    upstream_requests: Family<OutcomeLabel, Counter>,
+    status_writes: Family<OutcomeLabel, Counter>,
+    errors: Family<CategoryLabel, Counter>,
+    finished: Family<PhaseLabel, Counter>,
     deleted: Counter,
     sweeps: Counter,
     pub(crate) leader: Gauge,
     queue_length: Gauge,
-    queue_queries: Family<Priority, Gauge>,
+    queue_queries: Family<PriorityLabel, Gauge>,
     queue_seconds: Gauge<f64, AtomicU64>,
     oldest_wait_seconds: Gauge<f64, AtomicU64>,
     cool_down_seconds: Gauge<f64, AtomicU64>,
-    id_usage: Family<Table, Gauge<f64, AtomicU64>>,
+    id_usage: Family<TableLabel, Gauge<f64, AtomicU64>>,
 }
 
 impl Metrics {
@@ -152,24 +152,26 @@ impl Metrics {
     }
 
     pub(crate) fn reconciled(&self, outcome: &'static str) {
-        self.reconciles.get_or_create(&Outcome { outcome }).inc();
+        self.reconciles.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     pub(crate) fn requested(&self, outcome: &'static str) {
-        self.upstream_requests.get_or_create(&Outcome { outcome }).inc();
+        self.upstream_requests
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
     }
 
     pub(crate) fn wrote_status(&self, outcome: &'static str) {
-        self.status_writes.get_or_create(&Outcome { outcome }).inc();
+        self.status_writes.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     pub(crate) fn failed(&self, category: &'static str) {
-        self.errors.get_or_create(&Category { category }).inc();
+        self.errors.get_or_create(&CategoryLabel { category }).inc();
     }
 
     pub(crate) fn finished(&self, phase: crd::Phase) {
         self.finished
-            .get_or_create(&Phase {
+            .get_or_create(&PhaseLabel {
                 phase: phase.as_str(),
             })
             .inc();
@@ -183,7 +185,7 @@ impl Metrics {
         self.queue_length.set(stats.requests as i64);
         for (priority, queries) in PRIORITIES.into_iter().zip(stats.queries) {
             self.queue_queries
-                .get_or_create(&Priority { priority })
+                .get_or_create(&PriorityLabel { priority })
                 .set(queries as i64);
         }
         self.queue_seconds
@@ -201,7 +203,7 @@ impl Metrics {
 
     pub(crate) fn id_usage(&self, used: IdUsage) {
         for (table, used) in [("queries", used.queries), ("results", used.results)] {
-            self.id_usage.get_or_create(&Table { table }).set(used);
+            self.id_usage.get_or_create(&TableLabel { table }).set(used);
         }
     }
 

@@ -84,7 +84,7 @@ impl StatusUpdate {
 
 /// A query at one point in time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Snapshot<'a> {
+pub(crate) struct QuerySnapshot<'a> {
     pub(crate) object: &'a ArxivQuery,
     pub(crate) progress: &'a Progress,
     /// No request is sent to arXiv before this time.
@@ -93,8 +93,8 @@ pub(crate) struct Snapshot<'a> {
 }
 
 /// What to write about a query that lacks a page, if anything.
-pub(crate) fn next_update(snapshot: Snapshot<'_>, missing: &MissingPage) -> Option<StatusUpdate> {
-    let Snapshot {
+pub(crate) fn next_update(snapshot: QuerySnapshot<'_>, missing: &MissingPage) -> Option<StatusUpdate> {
+    let QuerySnapshot {
         object,
         progress,
         cooling_until,
@@ -135,8 +135,8 @@ pub(crate) fn next_update(snapshot: Snapshot<'_>, missing: &MissingPage) -> Opti
     })
 }
 
-fn message(snapshot: Snapshot<'_>, missing: &MissingPage, cooling_until: Option<Timestamp>) -> String {
-    let Snapshot { progress, now, .. } = snapshot;
+fn message(snapshot: QuerySnapshot<'_>, missing: &MissingPage, cooling_until: Option<Timestamp>) -> String {
+    let QuerySnapshot { progress, now, .. } = snapshot;
     let not_before = progress.not_before.filter(|until| *until > now);
     match (&progress.failure, not_before, cooling_until) {
         (Some(failure), Some(until), _) => {
@@ -298,7 +298,7 @@ mod tests {
             ("slow", new(), slow, None, (0, 1), some(None, "waiting for arXiv's answer")),
         ];
         for (name, object, progress, cooling_until, (stored, total), expected) in cases {
-            let snapshot = Snapshot {
+            let snapshot = QuerySnapshot {
                 object: &object,
                 progress: &progress,
                 cooling_until: cooling_until.map(at),
