@@ -61,11 +61,11 @@ impl Unit {
             .map(|test| (test.clone(), times.of(&full(test)).unwrap_or(guess)))
             .collect();
         let is_timed = |test: &String| TIMED.iter().any(|word| full(test).contains(word));
-        let (timed, usual): (Vec<_>, Vec<_>) = tests.into_iter().partition(|(test, _)| is_timed(test));
+        let (urgent, usual): (Vec<_>, Vec<_>) = tests.into_iter().partition(|(test, _)| is_timed(test));
         let length = |tests: &[(String, Duration)]| tests.iter().map(|(_, time)| *time).sum::<Duration>();
         let in_parts = !whole && program.integration;
         let mut units = Vec::new();
-        for (tests, timed) in [(timed, true), (usual, false)] {
+        for (tests, timed) in [(urgent, true), (usual, false)] {
             let parts = if in_parts && length(&tests) > PART {
                 parts(tests)
             } else {
@@ -88,8 +88,8 @@ impl Unit {
         } else {
             vec![name]
         };
-        let named = names.into_iter().zip(units);
-        named
+        let pairs = names.into_iter().zip(units);
+        pairs
             .map(|(name, (tests, timed, estimate))| Self {
                 name,
                 work: Work::Tests {
