@@ -111,7 +111,7 @@ impl App {
         Ok(Some(Arc::new(Fetches {
             upstream: arxiv.upstream(url.as_str(), APPLICATION_NAME, pages.clone())?,
             pages: pages.clone(),
-            patience: self.settings.upstream_patience(),
+            wait_timeout: self.settings.upstream_patience(),
             context: self.context.clone(),
             papers: self.limits.papers.clone(),
         })))

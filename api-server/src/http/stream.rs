@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::http::middleware::REQUEST_ID;
 
-/// How long a client may take to make room for more of its answer.
+/// How long a client may take to read more of its response.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The connection.
@@ -161,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_gets_a_body() {
-        // Two bytes of room: written in many steps.
+        // A buffer of two bytes: written in many steps.
         let (near, mut far) = duplex(2);
         let writer = tokio::spawn(async move {
             let mut stream = ClientStream::new(near);

@@ -78,7 +78,7 @@ impl QuerySubmitter {
         let object = create.run("frontend", "arxiv", created, |object: &ArxivQuery| {
             object.metadata.uid.clone().unwrap_or_default()
         });
-        let object = Arc::new(object.await?);
+        let object = Arc::new(Box::pin(object).await?);
         if object.phase().is_final() {
             return Ok(object);
         }

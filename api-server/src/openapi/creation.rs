@@ -14,9 +14,9 @@ const PREFER: &str = "`respond-async`: answer 202 at once; `wait=N`: after N sec
 /// POST /arxiv
 pub(crate) fn create(schemas: &mut Schemas) -> Operation {
     let about = "Makes an `ArxivQuery` and waits for its end, up to a limit. Members may be spelt as in its `spec`. An answer \
-        of arXiv that is an error is told with its status, and the query's address.";
+        of arXiv that is an error is reported with its status, and the query's address.";
     let location = |answer: super::operation::Answer| {
-        answer.header("Location", "Where its state is told.", json!({"type": "string"}))
+        answer.header("Location", "Where its state is.", json!({"type": "string"}))
     };
     let created = location(state("It has ended.", schemas, "Succeeded"));
     let accepted = location(state("It has not ended.", schemas, "Pending").retry_after());

@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::needless_pass_by_value,
-    reason = "parts of a document are given away, as `json!` makes them"
+    reason = "parts of a document are moved into it, as `json!` makes them"
 )]
 
 use serde_json::{Map, Value, json};
@@ -75,8 +75,8 @@ impl Operation {
         self.answer(422, answer.with(PROBLEM_TYPE, problem_schema(), details))
     }
 
-    /// The same where Kubernetes, or another search under the same key, may object to the whole of a search: that is told
-    /// in words.
+    /// The same where Kubernetes, or another search under the same key, may object to a search as a whole: that error is
+    /// a text.
     pub(super) fn unprocessable_search(self, example: Value) -> Self {
         let schema = json!({"anyOf": [
             {"$ref": "#/components/schemas/HTTPValidationError"}, {"$ref": "#/components/schemas/HTTPError"},
@@ -101,12 +101,12 @@ impl Operation {
         self
     }
 
-    /// What every endpoint may answer: something that it needs is away.
+    /// What every endpoint may answer: something that it needs is unavailable.
     pub(super) fn unavailable(self, code: Code) -> Self {
         self.errors(&[(
             503,
             code,
-            "Something that this needs is away for a moment.",
+            "Something that this needs is unavailable for a moment.",
             "The service is temporarily unavailable, try again later",
         )])
     }

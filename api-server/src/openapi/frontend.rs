@@ -27,7 +27,7 @@ pub(crate) fn search(schemas: &mut Schemas) -> Operation {
     Operation::new("search", "searches", "Search arXiv and wait for the end")
         .about(
             "Makes an `ArxivQuery` and waits for its end, up to a limit; then, or at once with \
-             `Prefer: respond-async`, 202 with the address where its state is told. At least one search field is needed. \
+             `Prefer: respond-async`, 202 with the address of its state. At least one search field is needed. \
              With `state` alone the queries are listed, a page at a time (`Link`), or live for a client that accepts \
              `text/event-stream`.",
         )
@@ -51,7 +51,7 @@ pub(crate) fn search(schemas: &mut Schemas) -> Operation {
             (
                 503,
                 Code::KubernetesUnavailable,
-                "arXiv, or something that this needs, is away for a moment.",
+                "arXiv, or something that this needs, is unavailable for a moment.",
                 "The service is temporarily unavailable, try again later",
             ),
         ])
@@ -72,7 +72,7 @@ fn accepted(schemas: &mut Schemas) -> Answer {
         "code": Code::StillWaiting.as_str(), "name": name, "location": format!("/arxiv/{name}"),
     });
     Answer::json("The query is accepted and will run.", schema, example)
-        .header("Location", "Where its state is told.", json!({"type": "string"}))
+        .header("Location", "Where its state is.", json!({"type": "string"}))
         .retry_after()
 }
 
@@ -194,7 +194,7 @@ pub(crate) fn results(schemas: &mut Schemas) -> Operation {
         .about("A page past the end is empty.")
         .header(
             "Prefer",
-            "`count=exact`: tell the number of results in X-Total-Count.",
+            "`count=exact`: report the number of results in X-Total-Count.",
             json!({"type": "string"}),
         )
         .answer(200, result_page(schemas))
@@ -204,7 +204,7 @@ pub(crate) fn results(schemas: &mut Schemas) -> Operation {
 }
 
 /// For a client that has a settled page already.
-pub(super) const SAME: &str = "The page is what the entity tag in If-None-Match stands for.";
+pub(super) const SAME: &str = "The page is the one with the entity tag in If-None-Match.";
 
 pub(super) fn result_page(schemas: &mut Schemas) -> Answer {
     Answer::json("A page, or all results.", result_list(schemas), result_example())

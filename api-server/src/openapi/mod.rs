@@ -88,8 +88,8 @@ pub(crate) fn document(described: &Described) -> Value {
 }
 
 const ABOUT: &str = "A search becomes an `ArxivQuery` object in Kubernetes; an operator runs it, politely and once, and \
-    records what it finds. Errors are `{\"detail\": …}`; a parameter that is not as it must be is told in `detail` as \
-    FastAPI tells it. Unknown parameters are ignored, and of a repeated one the last counts.";
+    records what it finds. Errors are `{\"detail\": …}`; a wrong parameter is reported in `detail` as \
+    FastAPI reports it. Unknown parameters are ignored, and of a repeated one the last counts.";
 
 /// The parameters of an operation, and after them those of operations that are described together with it.
 fn params_of(route: &Route, operation: &route::Operation) -> Vec<&'static [Param]> {
@@ -133,7 +133,7 @@ impl Schemas {
         self.generator.subschema_for::<T>().to_value()
     }
 
-    /// A reference to a schema that no type of ours stands for.
+    /// A reference to a schema that no type of ours has.
     fn named(&mut self, name: &str, schema: Value) -> Value {
         self.more.insert(name.to_owned(), schema);
         json!({"$ref": format!("#/components/schemas/{name}")})

@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::needless_pass_by_value,
-    reason = "parts of a document are given away, as `json!` makes them"
+    reason = "parts of a document are moved into it, as `json!` makes them"
 )]
 
 use serde_json::{Map, Value, json};
@@ -223,7 +223,7 @@ impl Answer {
     pub(super) fn replica_lag(self) -> Self {
         self.header(
             "Arxiv-Replica-Lag",
-            "Whole seconds that the replica was behind when it was looked at; there when it is one or more.",
+            "Whole seconds that the replica was behind when it was last checked; there when it is one or more.",
             json!({"type": "integer", "minimum": 1}),
         )
     }

@@ -35,11 +35,11 @@ pub(crate) struct Fetches {
     pub(crate) upstream: Upstream,
     /// The same store that `upstream` uses, for its clock.
     pub(crate) pages: Pages,
-    /// How long all of one search's pages together wait for their turns at arXiv. Pages that were had are kept, so the
-    /// next try goes on from there.
-    pub(crate) patience: Duration,
+    /// How long all pages of one search together wait for their turns at arXiv. Pages that were fetched are kept, so the
+    /// next attempt continues from there.
+    pub(crate) wait_timeout: Duration,
     pub(crate) context: RequestContext,
-    /// For papers that are on their way, and answers of them.
+    /// The memory for papers that are being fetched, and for responses of them.
     pub(crate) papers: ResponseBudget,
 }
 
@@ -127,16 +127,16 @@ pub(crate) async fn search_arxiv_api(
 }
 
 impl Fetches {
-    /// All pages of a search; whether the first one was fetched for this very caller; and the room that the papers take.
+    /// All pages of a search; whether the first one was fetched for this request; and the memory that the papers take.
     ///
-    /// Until the first page has told how many papers there are, one page is paid for. Of a longer search it is then given back and
-    /// read again (it is stored by now), so that nobody who has room waits for more.
+    /// Until the first page says how many papers there are, memory for one page is reserved. For a longer search that is
+    /// released, and the page read again (it is stored by then), so that no request that holds memory waits for more.
     async fn fetch(
         &self,
         params: &SearchParams,
         client: &Client,
     ) -> Result<(Assembled, bool, Reservation), ApiError> {
-        let limit = Instant::now() + self.patience;
+        let limit = Instant::now() + self.wait_timeout;
         let day = arxiv_day(Timestamp::now());
         let mut reservation = self
             .papers
@@ -175,8 +175,8 @@ impl Fetches {
                 .arg("search_query", request.search.search_query())
                 .arg("start", request.start)
                 .arg("count", request.count);
-            let patience = limit.saturating_duration_since(Instant::now());
-            let page = self.upstream.page(&request, day, patience, || ());
+            let timeout = limit.saturating_duration_since(Instant::now());
+            let page = self.upstream.page(&request, day, timeout, || ());
             let page = call.run("backend", "arxiv_api", page, |given| {
                 format!("{} entries, fetched={}", given.page.papers.len(), given.fetched)
             });
@@ -188,7 +188,7 @@ impl Fetches {
     }
 }
 
-/// Pages, and whether any was fetched for this very caller.
+/// Pages, and whether any was fetched for this request.
 #[derive(Default)]
 struct Pieces {
     pages: Vec<Page>,
@@ -202,7 +202,7 @@ impl From<UpstreamError> for ApiError {
                 source,
                 cooling_until,
             } => {
-                // The pause that everybody makes may be longer than what arXiv asked for.
+                // The shared pause may be longer than what arXiv asked for.
                 let cooling = cooling_until.map(|until| until.duration_since(Timestamp::now()));
                 let cooling = cooling.and_then(|left| Duration::try_from(left).ok());
                 let retry_after = source.retry_after().max(cooling);
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_told_in_the_words_of_its_cause() {
+    fn fetch_error_keeps_the_text_of_its_cause() {
         let source = FetchError::Refused {
             reason: Some("incorrect id format for abc".into()),
         };

@@ -55,9 +55,10 @@ pub(crate) fn router(
     let mut mounted = Vec::new();
     for route in ROUTES.iter().filter(|route| settings.serve.has(route.endpoint)) {
         if let Some(methods) = route.mount(app) {
-            let routes = Router::new().route(route.path, methods);
-            let routes = access_control.protect(route.target(), routes);
-            router = router.merge(routes.route_layer(from_fn(|request, next| route.select(request, next))));
+            let endpoint = Router::new().route(route.path, methods);
+            let endpoint = access_control.protect(route.target(), endpoint);
+            let select = from_fn(|request, next| route.select(request, next));
+            router = router.merge(endpoint.route_layer(select));
             mounted.push(route);
         }
     }

@@ -14,7 +14,7 @@ use storage::{EndedQuery, Reads};
 use wire::declared::Param;
 
 use super::{
-    events::{self, one::Following},
+    events::{self, one::QueryStream},
     responses::unfinished,
 };
 use crate::{
@@ -104,11 +104,11 @@ pub(crate) async fn follow_query(
     log.called(Call::new("follow_object").arg("name", &name));
     // Before anything is done for it: a request that gets no stream takes no waiter's slot either.
     let slot = queries.streams.acquire(&client)?;
-    // Before the object is looked at, so that nothing is missed after that.
+    // Before the object is read, so that nothing is missed after that.
     let waiter = queries.waiters.register(&name, Some(&client))?;
     match queries.lookup(&client, &name).await? {
         Lookup::Live(object) => {
-            let following = Following {
+            let following = QueryStream {
                 client,
                 name,
                 objects: Arc::clone(&queries.objects),

@@ -105,7 +105,7 @@ impl SearchParams {
         })
     }
 
-    /// These parameters as the log shows them; the journal, which few ask for, only when it is given.
+    /// These parameters as the log shows them; the journal, which is rare, only if there is one.
     pub(crate) fn call(&self, function: &'static str) -> Call {
         let call = Call::new(function)
             .arg("author", self.spec.author.as_deref())

@@ -91,7 +91,7 @@ pub(crate) fn results(body: &Json) -> Result<ResultsBody, FieldErrors> {
     })
 }
 
-/// Reads the fields of one object. A bad field gives a default beside a problem, so that all are looked at.
+/// Reads the fields of one object. A bad field adds an error and reads as a default, so that all fields are checked.
 struct FieldReader<'a> {
     object: &'a Json,
     loc: Vec<PathSegment>,

@@ -1,4 +1,4 @@
-//! All that waits, live: counts, the first in the queue, and the last that ended.
+//! All unfinished queries, live: counts, the first in the queue, and the last that ended.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
 };
 use crate::{
     limits::{slots::Slot, streams::StreamLimiter},
-    routes::arxiv::events::{Told, answer},
+    routes::arxiv::events::{SseEvent, answer},
 };
 
 /// Queries of an event, from the head of the queue: at some 400 bytes each 40 KB.
@@ -22,7 +22,7 @@ const SHOWN: usize = 100;
 /// Between two events.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What an event tells.
+/// The data of an event.
 #[derive(Serialize)]
 struct List<'a> {
     counts: Counts,
@@ -31,7 +31,7 @@ struct List<'a> {
 }
 
 impl Snapshot {
-    /// Written once for all who follow.
+    /// Serialized once for all streams.
     fn list(&self) -> &str {
         self.text.get_or_init(|| {
             let waiting = self.order.iter().take(SHOWN);
@@ -51,7 +51,7 @@ impl Snapshot {
     }
 }
 
-struct Following {
+struct ListStream {
     backlog: Arc<Backlog>,
     changes: watch::Receiver<u64>,
     ending: CancellationToken,
@@ -67,7 +67,7 @@ pub(crate) fn follow(
     streams: &StreamLimiter,
     last: Option<String>,
 ) -> Response {
-    let following = Following {
+    let following = ListStream {
         backlog: Arc::clone(backlog),
         changes: backlog.changes(),
         ending: streams.ending.clone(),
@@ -81,7 +81,7 @@ pub(crate) fn follow(
     }))
 }
 
-impl Following {
+impl ListStream {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if !self.is_first {
@@ -96,10 +96,10 @@ impl Following {
             }
             self.is_first = false;
             let version = *self.changes.borrow_and_update();
-            let told = Told::new(self.backlog.snapshot_of(version).await.list().to_owned());
-            if self.last.as_ref() != Some(&told.id) {
-                self.last = Some(told.id.clone());
-                return Some(told.event("queries"));
+            let event = SseEvent::new(self.backlog.snapshot_of(version).await.list().to_owned());
+            if self.last.as_ref() != Some(&event.id) {
+                self.last = Some(event.id.clone());
+                return Some(event.named("queries"));
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Server-sent events: what happens to one query, or to all that wait. Each event is a whole state, so whoever missed
-//! some has lost nothing; several changes in a row are one event.
+//! Server-sent events: what happens to one query, or to all unfinished ones. Each event is a whole state, so a client that
+//! missed some has lost nothing; several changes in a row are one event.
 
 pub(crate) mod list;
 pub(crate) mod one;
@@ -26,14 +26,14 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// nginx would hold events back to fill its buffer.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// An event before it is sent. Its id is the hash of what it tells, so that it says the same in every process.
+/// An event before it is sent. Its id is the hash of its data, so that it is the same in every process.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Told {
+pub(crate) struct SseEvent {
     pub(crate) id: String,
     pub(crate) data: String,
 }
 
-impl Told {
+impl SseEvent {
     pub(crate) fn new(data: String) -> Self {
         let mut hasher = DefaultHasher::new();
         data.hash(&mut hasher);
@@ -43,7 +43,7 @@ impl Told {
         }
     }
 
-    fn event(&self, name: &str) -> Event {
+    fn named(&self, name: &str) -> Event {
         Event::default()
             .event(name)
             .id(&self.id)

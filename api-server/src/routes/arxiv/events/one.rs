@@ -18,26 +18,26 @@ use crate::{
 };
 use crate::{
     limits::{client::Client, slots::Slot, streams::StreamLimiter},
-    routes::arxiv::events::{Told, answer},
+    routes::arxiv::events::{SseEvent, answer},
 };
 
 /// Between two events that are not the last one.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// A query that somebody follows.
-pub(crate) struct Following {
+/// A query whose events a client reads.
+pub(crate) struct QueryStream {
     pub(crate) name: String,
     pub(crate) client: Client,
     pub(crate) objects: Arc<Objects>,
     pub(crate) backlog: Arc<Backlog>,
-    /// Registered before the object was looked at.
+    /// Registered before the object was read.
     pub(crate) waiter: Waiter,
     pub(crate) object: Arc<ArxivQuery>,
     pub(crate) _slot: Slot,
 }
 
 struct Live {
-    query: Following,
+    query: QueryStream,
     changes: watch::Receiver<u64>,
     ending: CancellationToken,
     last: Option<String>,
@@ -52,8 +52,8 @@ enum Step {
 }
 
 /// The stream; 204 for a client that has seen the end, so that it does not connect again.
-pub(crate) fn follow(query: Following, streams: &StreamLimiter, last: Option<String>) -> Response {
-    if query.object.phase().is_final() && last == Some(told(&query).id) {
+pub(crate) fn follow(query: QueryStream, streams: &StreamLimiter, last: Option<String>) -> Response {
+    if query.object.phase().is_final() && last == Some(event_of(&query).id) {
         return StatusCode::NO_CONTENT.into_response();
     }
     let live = Live {
@@ -71,15 +71,15 @@ pub(crate) fn follow(query: Following, streams: &StreamLimiter, last: Option<Str
 
 /// The one event of a query whose object is gone; 204 for a client that has seen it.
 pub(crate) fn end(state: &QueryView<'_>, last: Option<&str>) -> Response {
-    let told = Told::new(state.to_json());
-    if last == Some(told.id.as_str()) {
+    let event = SseEvent::new(state.to_json());
+    if last == Some(event.id.as_str()) {
         return StatusCode::NO_CONTENT.into_response();
     }
-    answer(stream::iter([Ok(told.event("end"))]))
+    answer(stream::iter([Ok(event.named("end"))]))
 }
 
-fn told(query: &Following) -> Told {
-    Told::new(QueryView::from_object(&query.object, query.backlog.position(&query.name)).to_json())
+fn event_of(query: &QueryStream) -> SseEvent {
+    SseEvent::new(QueryView::from_object(&query.object, query.backlog.position(&query.name)).to_json())
 }
 
 impl Live {
@@ -93,18 +93,18 @@ impl Live {
                     Change::Gone => {
                         self.step = Step::Over;
                         let gone = json!({"detail": "The query was removed before it ended"});
-                        return Some(Told::new(gone.to_string()).event("gone"));
+                        return Some(SseEvent::new(gone.to_string()).named("gone"));
                     }
                 },
             }
-            let told = told(&self.query);
+            let event = event_of(&self.query);
             if self.query.object.phase().is_final() {
                 self.step = Step::Over;
-                return Some(told.event("end"));
+                return Some(event.named("end"));
             }
-            if self.last.as_ref() != Some(&told.id) {
-                self.last = Some(told.id.clone());
-                return Some(told.event("state"));
+            if self.last.as_ref() != Some(&event.id) {
+                self.last = Some(event.id.clone());
+                return Some(event.named("state"));
             }
         }
     }
@@ -134,7 +134,7 @@ impl Live {
             match news {
                 waiters::Event::None => {}
                 waiters::Event::Updated(object) | waiters::Event::Completed(object) => {
-                    self.query.object = object
+                    self.query.object = object;
                 }
                 waiters::Event::Resync => match self
                     .query
@@ -144,7 +144,7 @@ impl Live {
                 {
                     Ok(Some(object)) => self.query.object = Arc::new(object),
                     Ok(None) => return Some(Change::Gone),
-                    // The next news will look again.
+                    // The next event reads it again.
                     Err(_) => continue,
                 },
             }
