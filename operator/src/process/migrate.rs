@@ -29,9 +29,10 @@ pub(crate) async fn migrate() -> anyhow::Result<()> {
 }
 
 fn settings(environment: &Environment) -> Result<MigrateSettings, SettingError> {
-    let tables = Tables::read(environment, Store::QueriesOwner, Store::ResultsOwner)?;
     let url =
         |store: Store| -> Result<String, SettingError> { Ok(store.url(environment)?.as_str().to_owned()) };
+    let sequence_url = url(Store::SequenceOwner)?;
+    let tables = Tables::read(environment, Store::QueriesOwner, Store::ResultsOwner)?;
     let password = |name: &str| secret(environment, name);
     let retention_days = environment
         .get("RETENTION_DAYS")
@@ -45,7 +46,7 @@ fn settings(environment: &Environment) -> Result<MigrateSettings, SettingError> 
         .transpose()?;
     Ok(MigrateSettings {
         retention_days,
-        sequence_url: url(Store::SequenceOwner)?,
+        sequence_url,
         upstream_url: url(Store::UpstreamOwner)?,
         queries_url: tables.queries.as_str().to_owned(),
         results_url: tables.results.as_str().to_owned(),
