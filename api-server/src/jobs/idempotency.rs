@@ -8,7 +8,10 @@
 use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 
-use crate::error::{ApiError, Code};
+use crate::{
+    error::{ApiError, Code},
+    output::cursor::hex,
+};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Longest key.
@@ -71,12 +74,7 @@ pub(crate) fn hash(parts: &[&str]) -> String {
         hasher.update(part.as_bytes());
         hasher.update([0]);
     }
-    let digest = hasher.finalize();
-    let mut text = digest
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-    text.truncate(HASH_DIGITS);
-    text
+    hex(&hasher.finalize()[..HASH_DIGITS / 2])
 }
 
 /// 422: the key was used for another search.

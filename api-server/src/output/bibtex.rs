@@ -1,5 +1,5 @@
-//! BibTeX entries. Texts are taken as they are, not as TeX: what TeX would read as its own is escaped, so that no title can make
-//! it do anything, and braces, which BibTeX counts even when they are escaped, are written as commands.
+//! BibTeX entries. Texts are plain text, not TeX: all characters with a meaning in TeX are escaped, so that no title can run
+//! a command; braces, which BibTeX counts even if they are escaped, are written as commands.
 
 use bytes::{BufMut, BytesMut};
 
@@ -44,7 +44,7 @@ fn field(buffer: &mut BytesMut, name: &str, value: &str) {
     }
 }
 
-/// A name that BibTeX would take for several, or take apart at its comma, is kept together.
+/// A name in braces if BibTeX would read it as several names, or split it at its comma.
 fn name_of(name: &str) -> String {
     let escaped = escaped(name);
     let is_several = name
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_whole() {
+    fn entry_has_all_known_fields() {
         assert_eq!(
             written(
                 "Paul Erdős, H1 Collaboration",
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_text_ends_its_field_or_is_a_command() {
+    fn text_cannot_end_its_field_or_contain_a_command() {
         for text in [
             "}",
             "{{",

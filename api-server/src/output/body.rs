@@ -1,4 +1,4 @@
-//! Rows as the bytes of an answer, whatever their form: whole, or in chunks as they come.
+//! Rows as the bytes of a response, in any format: as a whole, or in chunks while they are read.
 
 use std::{io, sync::Arc};
 
@@ -10,28 +10,28 @@ use storage::StorageError;
 
 use crate::{error::ApiError, limits::response_memory::Reservation};
 
-/// A part of an answer is sent when it is so long, in bytes: this, not the answer's length, is held in memory.
+/// Length in bytes at which a chunk of a response is sent: so much, not the whole response, is held in memory.
 const CHUNK: usize = 16 * 1024;
-/// The same of the first part. An answer that ends before is sent as a whole: what was taken for a long one is given back.
+/// The same for the first chunk. A shorter response is sent as a whole, and the rest of its reservation is released.
 const FIRST_CHUNK: usize = 32 * 1024;
 
 /// Writes one row.
 type WriteRow<R> = Box<dyn Fn(&mut BytesMut, &R) -> io::Result<()> + Send + Sync>;
 
-/// How rows are written.
+/// How rows are written in one format.
 pub(crate) struct RowEncoder<R> {
-    /// Before all rows.
+    /// Text before all rows.
     pub(crate) head: &'static str,
-    /// Between two rows.
+    /// Text between two rows.
     pub(crate) separator: &'static str,
-    /// After all rows.
+    /// Text after all rows.
     pub(crate) tail: &'static str,
-    /// One row.
+    /// Writes one row.
     pub(crate) write: WriteRow<R>,
 }
 
 impl<R> RowEncoder<R> {
-    /// A JSON array of what a row is shown as.
+    /// A JSON array; `show` converts a row to its JSON form.
     pub(crate) fn json<S: Serialize>(show: impl Fn(&R) -> S + Send + Sync + 'static) -> Self {
         Self {
             head: "[",
@@ -55,7 +55,7 @@ impl<R> RowEncoder<R> {
         }
     }
 
-    /// The whole answer.
+    /// The whole response.
     pub(crate) fn whole(&self, rows: &[R]) -> io::Result<BytesMut> {
         let mut buffer = BytesMut::from(self.head);
         for (n, row) in rows.iter().enumerate() {
@@ -68,7 +68,8 @@ impl<R> RowEncoder<R> {
         Ok(buffer)
     }
 
-    /// Sends rows as they come. An error before the first part is an answer of its own; a later one breaks the answer off.
+    /// Streams rows while they are read. An error before the first chunk becomes an error response; a later one breaks off the
+    /// response.
     pub(crate) async fn streamed(
         self,
         rows: impl Stream<Item = Result<R, StorageError>> + Send + 'static,
@@ -90,7 +91,7 @@ impl<R> RowEncoder<R> {
             let chunk = chunk.inspect_err(|error| {
                 tracing::warn!(
                     error = error as &dyn std::error::Error,
-                    "an answer is broken off between its rows"
+                    "a response is broken off between its rows"
                 );
             });
             chunk.map(|chunk| reservation.chunk(chunk.text.freeze()))
@@ -100,7 +101,7 @@ impl<R> RowEncoder<R> {
         ))
     }
 
-    /// The answer in chunks.
+    /// The response in chunks.
     fn chunks(
         self,
         rows: impl Stream<Item = Result<R, StorageError>> + Send + 'static,
@@ -112,7 +113,7 @@ impl<R> RowEncoder<R> {
             rows: S,
             form: RowEncoder<R>,
             buffer: BytesMut,
-            /// When it is sent.
+            /// The length at which it is sent.
             full: usize,
             any: bool,
         }
@@ -153,14 +154,14 @@ impl<R> RowEncoder<R> {
     }
 }
 
-/// A part of an answer.
+/// A part of a response.
 #[derive(Debug)]
 struct Chunk {
     text: BytesMut,
     is_last: bool,
 }
 
-/// What a chunk that failed is as an answer.
+/// The error response for a chunk that failed.
 fn of_chunk(error: io::Error) -> ApiError {
     match error.downcast::<StorageError>() {
         Ok(error) => error.into(),
@@ -168,13 +169,13 @@ fn of_chunk(error: io::Error) -> ApiError {
     }
 }
 
-/// An answer that cannot be written.
+/// 500: a response that cannot be written.
 pub(crate) fn unwritten(error: &(dyn std::error::Error + 'static)) -> ApiError {
     tracing::error!(error, "rows cannot be written");
     ApiError::internal()
 }
 
-/// The whole answer in JSON.
+/// A whole response in JSON.
 pub(crate) fn json<S: Serialize + ?Sized>(shown: &S) -> Result<BytesMut, ApiError> {
     let mut buffer = BytesMut::with_capacity(1024);
     match serde_json::to_writer((&mut buffer).writer(), shown) {
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rows_are_an_array() {
+    async fn json_rows_are_an_array_whole_or_streamed() {
         for (rows, expected) in [
             (vec![], "[]"),
             (vec![Ok(1)], "[\"x\"]"),
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn long_answers_come_in_chunks_and_break_off_at_an_error() {
+    async fn long_response_comes_in_chunks_and_breaks_off_at_an_error() {
         let rows = || (0..100).map(|_| Ok(1000));
         let chunks = written(rows().collect()).await;
         let lengths: Vec<_> = chunks
@@ -245,7 +246,7 @@ mod tests {
             lengths.iter().sum::<usize>()
         );
 
-        // Before anything is sent, it is an answer of its own.
+        // Before anything is sent, the error is the response.
         let early = streamed(vec![Ok(1), Err(StorageError::TimedOut), Ok(1)]).await;
         assert!(early.unwrap_err().is(Code::DatabaseUnavailable));
         let late = rows().chain([Err(StorageError::TimedOut)]).collect();

@@ -27,7 +27,7 @@ struct Item<'a> {
     url: Option<String>,
 }
 
-/// Whole: which part is the family's is not known.
+/// The whole name: which part is the family name is not known.
 #[derive(Serialize)]
 struct Name<'a> {
     literal: &'a str,
@@ -67,7 +67,7 @@ mod tests {
     use crate::output::papers::tests::result;
 
     #[test]
-    fn items_have_what_is_known() {
+    fn item_has_all_known_fields() {
         for (result, expected) in [
             (
                 result("Paul Erdős, B", "T", "J", Some("2405.00001v2")),

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_are_quoted_and_are_no_formulas() {
+    fn cell_is_quoted_and_never_a_formula() {
         for (cells, expected) in [
             (&["a", "", "c d"][..], "a,,c d\r\n"),
             (

@@ -1,7 +1,7 @@
 //! Cursors: after which row a page begins, and in which epoch of the results.
 //!
-//! A cursor is opaque to clients, has a version, and is bound to its filter by a sum that also tells a mistyped one. It is no
-//! secret and grants nothing: at worst a forged one begins at another row.
+//! A cursor is opaque to clients, has a version, and is bound to its filter by a checksum that also detects typing errors. It
+//! is not a secret and grants no rights: a forged one at worst begins at another row.
 
 use std::fmt::Write;
 
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_holds_for_its_filter_only() {
+    fn cursor_is_valid_for_its_filter_only() {
         let wanted = |canonical: &str| ResultSelection {
             canonical: canonical.to_owned(),
             ..ResultSelection::default()

@@ -1,4 +1,4 @@
-//! The parameters that say which rows are wanted. All that are given have to be met.
+//! The filter parameters. Rows have to meet all that are set.
 //!
 //! Of results: `author`, `title`, `journal` (words, all of which have to be there, without regard to case, accents and
 //! punctuation; between double quotes a phrase), `category` (one of arXiv's, as it spells it), `query_id`, `start_time` and
@@ -20,7 +20,7 @@ use wire::{
 /// The longest is `cond-mat.mtrl-sci`; there is room for more.
 const MAX_CATEGORY_CHARS: usize = 40;
 
-/// Which results are wanted, and the same as a text by which two are told apart.
+/// A filter of results, and the same as a text that identifies it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResultSelection {
     pub(crate) filter: ResultFilter,
@@ -90,7 +90,7 @@ pub(crate) const TEXT: Param = Param::new(
 
 const OF_RESULTS: [Param; 7] = [AUTHOR, TITLE, JOURNAL, CATEGORY, QUERY_ID, START_TIME, END_TIME];
 
-/// Reads the parameters of results; what is wrong is noted.
+/// Reads the parameters of results; errors are collected in `reader`.
 pub(crate) fn result_filter(
     reader: &mut ParamReader<'_>,
     query: &QueryString,
@@ -121,7 +121,7 @@ pub(crate) fn result_filter(
     ResultSelection { filter, canonical }
 }
 
-/// Reads the parameters of queries; what is wrong is noted.
+/// Reads the parameters of queries; errors are collected in `reader`.
 pub(crate) fn query_filter(reader: &mut ParamReader<'_>, query: &QueryString) -> QueryFilter {
     let status = reader.integer(&STATUS);
     QueryFilter {
@@ -130,7 +130,7 @@ pub(crate) fn query_filter(reader: &mut ParamReader<'_>, query: &QueryString) ->
     }
 }
 
-/// A text within its bounds.
+/// A text within its limits.
 fn text<'q>(reader: &mut ParamReader<'_>, query: &'q QueryString, param: &Param) -> Option<&'q str> {
     let value = query.last(param.name)?;
     let loc = loc(param.name);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_are_read() {
+    fn filter_is_read_from_its_parameters() {
         assert!(read("page=1&foo=bar").unwrap().filter.is_empty());
         let wanted =
             read("end_time=2024-03-31&author=Erd%C5%91s+P.&category=math.CO&query_id=5&start_time=7")
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_filter_is_told() {
+    fn invalid_filter_is_reported_for_each_parameter() {
         for (raw, kind) in [
             ("author=", "string_too_short"),
             ("author=%21%22", "value_error"),

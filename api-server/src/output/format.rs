@@ -1,4 +1,4 @@
-//! The form of an answer: by `format=`, else by `Accept`, else JSON.
+//! The format of a response: by `format=`, else by `Accept`, else JSON.
 
 use http::{HeaderMap, HeaderValue};
 
@@ -11,7 +11,7 @@ use wire::{
     query::QueryString,
 };
 
-/// What an answer is written as.
+/// The format of a response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Format {
     Json,
@@ -23,9 +23,9 @@ pub(crate) enum Format {
 
 use Format::{Bibtex, CslJson, Csv, Json as PlainJson, Ndjson};
 
-/// The forms of results.
+/// The formats of results.
 pub(crate) const OF_RESULTS: &[Format] = &[PlainJson, Csv, Ndjson, Bibtex, CslJson];
-/// The forms of queries.
+/// The formats of queries.
 pub(crate) const OF_QUERIES: &[Format] = &[PlainJson, Csv, Ndjson];
 
 pub(crate) const FORMAT_OF_RESULTS: Param = Param::new(
@@ -64,7 +64,7 @@ impl Format {
         })
     }
 
-    /// The end of a file's name.
+    /// The extension of a file's name.
     pub(crate) fn extension(self) -> &'static str {
         match self {
             PlainJson | CslJson => "json",
@@ -111,7 +111,7 @@ impl Format {
         })
     }
 
-    /// The one that is wanted most; of several alike one that is named itself, then the first.
+    /// The format with the greatest weight; of several, one that is named itself, then the first.
     fn accepted(headers: &HeaderMap, offered: &[Self]) -> Self {
         let mut best = (PlainJson, (0, false));
         for format in offered {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_is_what_is_asked_for() {
+    fn format_is_chosen_by_parameter_then_by_accept() {
         for (raw, accept, expected) in [
             ("", "", Ok(PlainJson)),
             ("", "*/*", Ok(PlainJson)),

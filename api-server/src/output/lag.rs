@@ -1,4 +1,4 @@
-//! How far the replicas are behind, as it was seen last; told in a header, in /readyz and in the metrics.
+//! The lag of the replicas, as last measured; reported in a header, in /readyz and in the metrics.
 
 use std::{
     sync::{
@@ -15,32 +15,32 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue};
 
-/// Whole seconds; there only when it is at least one.
+/// Whole seconds; sent only if it is at least one.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("arxiv-replica-lag");
 const UNKNOWN: i64 = -1;
-/// Less is not told.
+/// A shorter lag is not reported.
 const NOTABLE_MILLIS: i64 = 1000;
 
-/// What was seen of one replica, or of one of those behind a common name.
+/// The lag of one replica, or of one of the replicas behind a common name.
 ///
 /// A replica that has got more than it has replayed is as far behind as its last transaction is old; after a quiet hour that is an
-/// hour, in the moment in which the next one comes. So what one look shows and the next one does not is never told.
+/// hour, at the moment in which the next one comes. So a lag that only one of two measurements shows is not reported.
 #[derive(Clone, Debug)]
-pub(crate) struct Lag(Arc<Looks>);
+pub(crate) struct Lag(Arc<Measurements>);
 
-/// In milliseconds.
+/// Measurements in milliseconds.
 #[derive(Debug)]
-struct Looks {
+struct Measurements {
     last: AtomicI64,
-    /// The less of the last two.
-    told: AtomicI64,
+    /// The smaller one of the last two.
+    reported: AtomicI64,
 }
 
 impl Default for Lag {
     fn default() -> Self {
-        Self(Arc::new(Looks {
+        Self(Arc::new(Measurements {
             last: AtomicI64::new(UNKNOWN),
-            told: AtomicI64::new(UNKNOWN),
+            reported: AtomicI64::new(UNKNOWN),
         }))
     }
 }
@@ -50,13 +50,13 @@ impl Lag {
     pub(crate) fn record(&self, lag: Option<Duration>) {
         let millis = lag.map_or(UNKNOWN, |lag| i64::try_from(lag.as_millis()).unwrap_or(i64::MAX));
         let before = self.0.last.swap(millis, Ordering::Relaxed);
-        let told = match before {
-            // There is nothing to hold it to yet.
+        let reported = match before {
+            // There is no earlier measurement to compare it with.
             UNKNOWN if millis >= NOTABLE_MILLIS => UNKNOWN,
             UNKNOWN => millis,
             _ => millis.min(before),
         };
-        self.0.told.store(told, Ordering::Relaxed);
+        self.0.reported.store(reported, Ordering::Relaxed);
     }
 
     /// Whether it is a second or more.
@@ -66,7 +66,7 @@ impl Lag {
 
     /// None when nothing is known, and for a server that is no replica.
     pub(crate) fn seen(&self) -> Option<Duration> {
-        u64::try_from(self.0.told.load(Ordering::Relaxed))
+        u64::try_from(self.0.reported.load(Ordering::Relaxed))
             .ok()
             .map(Duration::from_millis)
     }
@@ -77,11 +77,11 @@ pub(crate) async fn add_header(State(lag): State<Lag>, request: Request, next: N
     let mut response = next.run(request).await;
     if let Some(seconds) = lag.seen().map(|lag| lag.as_secs()).filter(|seconds| *seconds > 0) {
         let headers = response.headers_mut();
-        // Where several replicas were read from, the one that is furthest behind counts.
-        let told = headers
+        // If several replicas were read, the one that is furthest behind counts.
+        let reported = headers
             .get(HEADER)
-            .and_then(|told| told.to_str().ok()?.parse().ok());
-        let most = told.map_or(seconds, |told: u64| told.max(seconds));
+            .and_then(|reported| reported.to_str().ok()?.parse().ok());
+        let most = reported.map_or(seconds, |reported: u64| reported.max(seconds));
         headers.insert(HEADER, HeaderValue::from(most));
     }
     response
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_seen_twice_is_told() {
+    fn lag_is_reported_when_two_measurements_show_it() {
         let lag = Lag::default();
         assert_eq!(lag.seen(), None);
         let cases: [(Option<u64>, Option<u64>); 12] = [
@@ -109,17 +109,17 @@ mod tests {
             (Some(3_604_000), Some(3_602_000)),
             // It has caught up.
             (Some(100), Some(100)),
-            // It is away, and is there again.
+            // It is unavailable, and available again.
             (None, None),
             (Some(100), Some(100)),
             (None, None),
         ];
-        for (number, (seen, told)) in cases.into_iter().enumerate() {
+        for (number, (seen, reported)) in cases.into_iter().enumerate() {
             lag.record(seen.map(Duration::from_millis));
             assert_eq!(
                 lag.clone().seen(),
-                told.map(Duration::from_millis),
-                "look {number}"
+                reported.map(Duration::from_millis),
+                "measurement {number}"
             );
         }
     }

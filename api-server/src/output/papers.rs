@@ -1,4 +1,4 @@
-//! Results in each of their forms, and what the reference formats know of a paper.
+//! Results in each format, and the paper that the reference formats (BibTeX, CSL-JSON) write.
 
 use std::io;
 
@@ -30,7 +30,7 @@ impl<'a> From<&'a storage::Paper> for ShownPaper<'a> {
     }
 }
 
-/// A result with all that is known of it.
+/// A result with all its fields, as NDJSON has it.
 #[derive(Serialize)]
 struct ResultView<'a> {
     #[serde(flatten)]
@@ -53,7 +53,7 @@ impl<'a> From<&'a ResultRow> for ResultView<'a> {
     }
 }
 
-/// How results are written.
+/// The encoder of results in a format.
 pub(crate) fn encoder(format: Format) -> RowEncoder<ResultRow> {
     match format {
         Format::Json => RowEncoder {
@@ -116,19 +116,19 @@ pub(crate) fn encoder(format: Format) -> RowEncoder<ResultRow> {
 
 /// A paper as a reference.
 pub(crate) struct Paper<'a> {
-    /// Good for a key: unique among results, and the same each time.
+    /// The citation key: unique among results, and the same each time.
     pub(crate) key: String,
     /// The authors' names.
     pub(crate) authors: Vec<&'a str>,
     /// The title.
     pub(crate) title: &'a str,
-    /// The journal reference; empty when there is none.
+    /// The journal reference; empty if there is none.
     pub(crate) journal: &'a str,
     /// arXiv's identifier without the version.
     pub(crate) arxiv_id: Option<&'a str>,
     /// The primary category.
     pub(crate) category: Option<&'a str>,
-    /// When it was submitted, by its identifier: year and month.
+    /// Year and month of its submission, read from its identifier.
     pub(crate) submitted: Option<(u16, u8)>,
 }
 
@@ -209,7 +209,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn identifiers_tell_when_a_paper_came() {
+    fn submission_month_is_read_from_the_identifier() {
         for (id, expected) in [
             ("2405.00001", Some((2024, 5))),
             ("0704.0001", Some((2007, 4))),
@@ -225,7 +225,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn each_form_has_what_is_known() {
+    fn result_in_each_format_has_its_fields() {
         let rows = [
             result("Paul Erdős, B", "On $x$, \"y\"", "", Some("2405.00001v2")),
             result("=A", "T", "J", None),

@@ -1,5 +1,5 @@
-//! Pages for people: the search page at /, Swagger UI at /docs, `ReDoc` at /redoc. Everything that they load is part of
-//! this program.
+//! Web pages: the search page at /, Swagger UI at /docs, `ReDoc` at /redoc. Everything that they load is part of this
+//! program.
 
 mod asset;
 mod form;
@@ -14,7 +14,6 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, header};
 
-use self::asset::Asset;
 use crate::{error::ApiError, http::methods::allow_methods, http::middleware::root_path::RootPath};
 use wire::headers::vary::vary;
 
@@ -22,33 +21,6 @@ pub(crate) const DOCS_PATH: &str = "/docs";
 pub(crate) const REDOC_PATH: &str = "/redoc";
 
 const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const JS: &str = "text/javascript; charset=utf-8";
-
-/// `vendor/` has files of the npm packages `swagger-ui-dist` and `redoc` (see NOTICE); `static/` our own.
-static ASSETS: [Asset; 13] = [
-    Asset::gzip(
-        "swagger-ui-bundle.js",
-        JS,
-        include_bytes!("vendor/swagger-ui-bundle.js.gz"),
-    ),
-    Asset::gzip("swagger-ui.css", CSS, include_bytes!("vendor/swagger-ui.css.gz")),
-    Asset::gzip(
-        "redoc.standalone.js",
-        JS,
-        include_bytes!("vendor/redoc.standalone.js.gz"),
-    ),
-    Asset::plain("swagger.js", JS, include_bytes!("static/swagger.js")),
-    Asset::plain("redoc.js", JS, include_bytes!("static/redoc.js")),
-    Asset::plain("docs.css", CSS, include_bytes!("static/docs.css")),
-    Asset::plain("page.css", CSS, include_bytes!("static/page.css")),
-    Asset::plain("page.js", JS, include_bytes!("static/page.js")),
-    Asset::plain("api.js", JS, include_bytes!("static/api.js")),
-    Asset::plain("form.js", JS, include_bytes!("static/form.js")),
-    Asset::plain("queries.js", JS, include_bytes!("static/queries.js")),
-    Asset::plain("results.js", JS, include_bytes!("static/results.js")),
-    Asset::plain("icon.svg", "image/svg+xml", include_bytes!("static/icon.svg")),
-];
 
 /// An HTML page, complete but for the prefix, and what it may load.
 struct Page {
@@ -67,7 +39,7 @@ const DOCS: Page = Page {
     policy: "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
              font-src data:; connect-src 'self'; form-action 'none'; base-uri 'self'; frame-ancestors 'none'",
 };
-/// `ReDoc` makes its style sheet as it goes, and searches in a worker that it makes from a text.
+/// `ReDoc` creates its style sheet at run time, and searches in a worker that it creates from a text.
 const REDOC: Page = Page {
     text: include_str!("static/redoc.html"),
     policy: "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -108,7 +80,7 @@ pub(crate) fn routes(root: &RootPath, searchable: bool) -> Router {
             REDOC_PATH,
             allow_methods(get(move || async move { redoc() }), "GET"),
         )
-        .route("/assets/{name}", allow_methods(get(asset), "GET"));
+        .route("/assets/{name}", allow_methods(get(read_asset), "GET"));
     if !searchable {
         return router;
     }
@@ -117,7 +89,7 @@ pub(crate) fn routes(root: &RootPath, searchable: bool) -> Router {
         let mut response = if wants_html(&headers) {
             search()
         } else {
-            // What clients of the API have always been told.
+            // As the existing service responds to clients of the API.
             ApiError::not_found().into_response()
         };
         vary(response.headers_mut(), "accept");
@@ -126,11 +98,8 @@ pub(crate) fn routes(root: &RootPath, searchable: bool) -> Router {
     router.route("/", allow_methods(get(index), "GET"))
 }
 
-async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    ASSETS.iter().find(|asset| asset.name == name).map_or_else(
-        || ApiError::not_found().into_response(),
-        |asset| asset.answer(&headers),
-    )
+async fn read_asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    asset::asset(&name, &headers)
 }
 
 /// Browsers name it; other clients say `*/*`, or nothing.

@@ -1,24 +1,19 @@
-//! What was decided a short while ago, and what is being decided: asked once, whoever waits for it.
+//! A cache of decisions. Concurrent callers with the same key share one decision.
 
-use std::{
-    hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::hash::Hash;
 
-use hashlink::LruCache;
-use tokio::{sync::OnceCell, time::Instant};
+use moka::{future::Cache, policy::EvictionPolicy};
+use tokio::time::{Duration, Instant};
 
-/// Good ones, and those that are being decided. More than there are connections, so that a flood of bad questions
-/// pushes out nobody who is known.
-const MAX_ACCEPTED: usize = 4096;
-/// Bad ones have a table of their own.
-const MAX_REFUSED: usize = 1024;
+/// Allowed keys. More than there are connections.
+const MAX_ALLOWED: u64 = 4096;
+/// Denied keys have a cache of their own, so that a flood of them evicts no allowed key.
+const MAX_DENIED: u64 = 1024;
 
-/// A decision, and how long it holds.
+/// A decision, and when it expires.
 #[derive(Debug)]
 pub(super) struct Decision<V> {
-    /// `None` for a refusal.
+    /// `None` for a denial.
     value: Option<V>,
     until: Instant,
 }
@@ -31,7 +26,7 @@ impl<V> Decision<V> {
         }
     }
 
-    /// Held no longer than until then: what it rests on is to be looked at again.
+    /// Expires at this time at the latest: another decision, on which it depends, expires then.
     pub(super) fn until(mut self, end: Instant) -> Self {
         self.until = self.until.min(end);
         self
@@ -45,87 +40,70 @@ impl<V> Decision<V> {
     }
 }
 
-/// One question's place. Empty while it is being decided.
-type Slot<V> = Arc<OnceCell<Decision<V>>>;
-
-/// The table.
-pub(super) struct DecisionCache<K: Eq + Hash, V>(Mutex<Tables<K, V>>);
-
-struct Tables<K: Eq + Hash, V> {
-    accepted: LruCache<K, Slot<V>>,
-    refused: LruCache<K, Slot<V>>,
+/// Why a key has no allowed value.
+enum NotAllowed<E> {
+    Denied(Instant),
+    Failed(E),
 }
 
-impl<K: Copy + Eq + Hash, V: Clone> DecisionCache<K, V> {
+/// The cache. The times are checked here, since the library's own expiry does not follow the runtime's clock.
+pub(super) struct DecisionCache<K, V> {
+    allowed: Cache<K, (V, Instant)>,
+    denied: Cache<K, Instant>,
+}
+
+fn cache<K, V>(capacity: u64) -> Cache<K, V>
+where
+    K: Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder()
+        .max_capacity(capacity)
+        .eviction_policy(EvictionPolicy::lru())
+        .build()
+}
+
+impl<K, V> DecisionCache<K, V>
+where
+    K: Copy + Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Tables {
-            accepted: LruCache::new(MAX_ACCEPTED),
-            refused: LruCache::new(MAX_REFUSED),
-        }))
+        Self {
+            allowed: cache(MAX_ALLOWED),
+            denied: cache(MAX_DENIED),
+        }
     }
 
-    /// What holds for this key, or what `decide` says. One decides at a time; if it fails or is given up, the next one
-    /// who waits decides.
-    pub(super) async fn get<E>(
+    /// The cached decision for this key, or the result of `decide`; `None` for a denial. Of concurrent callers one decides,
+    /// and all get its result. A failure is not cached. If the caller that decides is cancelled, another one decides.
+    pub(super) async fn get<E: Clone + Send + Sync + 'static>(
         &self,
         key: K,
         decide: impl Future<Output = Result<Decision<V>, E>>,
     ) -> Result<Option<V>, E> {
-        let slot = self.slot(&key);
-        let decision = match slot.get_or_try_init(|| decide).await {
-            Ok(decision) => decision,
-            Err(error) => {
-                self.forget(&key, &slot);
-                return Err(error);
-            }
-        };
-        if decision.value.is_none() {
-            self.refuse(key, &slot);
-        }
-        Ok(decision.value.clone())
-    }
-
-    fn slot(&self, key: &K) -> Slot<V> {
-        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let holds = |slot: &&Slot<V>| slot.get().is_none_or(|decision| decision.until > now);
-        if let Some(slot) = tables.accepted.get(key).filter(holds) {
-            return Arc::clone(slot);
+        if self.denied.get(&key).await.is_some_and(|until| until > now) {
+            return Ok(None);
         }
-        if let Some(slot) = tables.refused.get(key).filter(holds) {
-            return Arc::clone(slot);
+        let allowed = self.allowed.get(&key).await;
+        if allowed.is_some_and(|(_, until)| until <= now) {
+            self.allowed.invalidate(&key).await;
         }
-        let slot = Slot::default();
-        tables.refused.remove(key);
-        tables.accepted.insert(*key, Arc::clone(&slot));
-        slot
-    }
-
-    /// Moves a refusal to the others, if it is still there.
-    fn refuse(&self, key: K, slot: &Slot<V>) {
-        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if tables
-            .accepted
-            .peek(&key)
-            .is_some_and(|there| Arc::ptr_eq(there, slot))
-        {
-            tables.accepted.remove(&key);
-            tables.refused.insert(key, Arc::clone(slot));
-        }
-    }
-
-    /// Takes out what was not decided, unless others still wait for it.
-    fn forget(&self, key: &K, slot: &Slot<V>) {
-        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Ours, and the table's.
-        let alone = Arc::strong_count(slot) == 2;
-        if alone
-            && tables
-                .accepted
-                .peek(key)
-                .is_some_and(|there| Arc::ptr_eq(there, slot))
-        {
-            tables.accepted.remove(key);
+        let decided = self.allowed.try_get_with(key, async {
+            let Decision { value, until } = decide.await.map_err(NotAllowed::Failed)?;
+            let value = value.map(|value| (value, until));
+            value.ok_or(NotAllowed::Denied(until))
+        });
+        match decided.await {
+            Ok((value, _)) => Ok(Some(value)),
+            Err(reason) => match &*reason {
+                NotAllowed::Denied(until) => {
+                    self.denied.insert(key, *until).await;
+                    Ok(None)
+                }
+                NotAllowed::Failed(error) => Err(error.clone()),
+            },
         }
     }
 }
@@ -142,19 +120,19 @@ mod tests {
 
     use super::*;
 
-    const KEPT: Duration = Duration::from_secs(30);
+    const TTL: Duration = Duration::from_secs(30);
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_asked_at_once_is_decided_once_and_kept() {
-        let (cache, asked) = (DecisionCache::<u32, u32>::new(), AtomicU32::new(0));
-        let get = async |key: u32, good: bool| {
+    async fn concurrent_callers_share_one_decision_until_it_expires() {
+        let (cache, decided) = (DecisionCache::<u32, u32>::new(), AtomicU32::new(0));
+        let get = async |key: u32, allowed: bool| {
             let decide = async {
-                asked.fetch_add(1, Ordering::Relaxed);
+                decided.fetch_add(1, Ordering::Relaxed);
                 sleep(Duration::from_millis(10)).await;
-                Ok::<_, Infallible>(if good {
-                    Decision::allow(key, KEPT)
+                Ok::<_, Infallible>(if allowed {
+                    Decision::allow(key, TTL)
                 } else {
-                    Decision::deny(KEPT / 6)
+                    Decision::deny(TTL / 6)
                 })
             };
             cache.get(key, decide).await.unwrap()
@@ -162,48 +140,46 @@ mod tests {
         let all = join_all((0..50).map(|_| get(1, true))).await;
         assert!(all.into_iter().all(|value| value == Some(1)));
         assert_eq!(join_all((0..50).map(|_| get(2, false))).await, vec![None; 50]);
-        assert_eq!(asked.load(Ordering::Relaxed), 2);
-        // The refusal ends first; another decision may follow it.
-        advance(KEPT / 5).await;
+        assert_eq!(decided.load(Ordering::Relaxed), 2);
+        // The denial expires first; another decision may follow it.
+        advance(TTL / 5).await;
         assert_eq!((get(1, false).await, get(2, true).await), (Some(1), Some(2)));
-        assert_eq!(asked.load(Ordering::Relaxed), 3);
-        advance(KEPT).await;
+        assert_eq!(decided.load(Ordering::Relaxed), 3);
+        advance(TTL).await;
         assert_eq!(get(1, false).await, None);
     }
 
     #[tokio::test]
-    async fn a_failure_is_not_kept_and_the_next_one_decides() {
+    async fn failure_is_not_cached_and_the_next_caller_decides() {
         let cache = DecisionCache::<u32, u32>::new();
-        assert_eq!(
-            cache.get(1, async { Err::<Decision<u32>, _>("away") }).await,
-            Err("away")
-        );
-        assert!(cache.0.lock().unwrap().accepted.is_empty());
+        let failed = async { Err::<Decision<u32>, _>("unavailable") };
+        assert_eq!(cache.get(1, failed).await, Err("unavailable"));
         let stuck = cache.get(1, async {
             std::future::pending::<()>().await;
             Err("never")
         });
-        assert!(
-            tokio::time::timeout(Duration::from_millis(1), stuck)
-                .await
-                .is_err()
-        );
-        let decided = cache.get(1, async { Ok::<_, Infallible>(Decision::allow(7, KEPT)) });
+        let timeout = tokio::time::timeout(Duration::from_millis(1), stuck);
+        assert!(timeout.await.is_err());
+        let decided = cache.get(1, async { Ok::<_, Infallible>(Decision::allow(7, TTL)) });
         assert_eq!(decided.await, Ok(Some(7)));
     }
 
     #[tokio::test]
-    async fn a_flood_of_bad_ones_pushes_out_nobody() {
+    async fn flood_of_denied_keys_evicts_no_allowed_key() {
         let cache = DecisionCache::<usize, u32>::new();
-        let yes = async { Ok::<_, Infallible>(Decision::allow(7, KEPT)) };
-        cache.get(usize::MAX, yes).await.unwrap();
-        for key in 0..2 * MAX_ACCEPTED {
-            let no = async { Ok::<_, Infallible>(Decision::deny(KEPT)) };
-            assert_eq!(cache.get(key, no).await, Ok(None));
+        let allow = async { Ok::<_, Infallible>(Decision::allow(7, TTL)) };
+        cache.get(usize::MAX, allow).await.unwrap();
+        for key in 0..8192 {
+            let deny = async { Ok::<_, Infallible>(Decision::deny(TTL)) };
+            assert_eq!(cache.get(key, deny).await, Ok(None));
         }
-        let never = async { Err("asked again") };
+        let never = async { Err("decided again") };
         assert_eq!(cache.get(usize::MAX, never).await, Ok(Some(7)));
-        let tables = cache.0.lock().unwrap();
-        assert_eq!((tables.accepted.len(), tables.refused.len()), (1, MAX_REFUSED));
+        cache.allowed.run_pending_tasks().await;
+        cache.denied.run_pending_tasks().await;
+        assert_eq!(
+            (cache.allowed.entry_count(), cache.denied.entry_count()),
+            (1, MAX_DENIED)
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! The review requests to Kubernetes: `TokenReview`, `SubjectAccessReview`, and of this process itself
 //! `SelfSubjectAccessReview`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::{
     authentication::v1::{TokenReview, TokenReviewSpec},
@@ -22,11 +22,11 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a review failed. No variant contains a token.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum ReviewError {
     /// No connection, a server error, or this process lacks the right to create reviews.
     #[error("the review request to Kubernetes failed")]
-    Unavailable(#[source] Box<Error>),
+    Unavailable(#[source] Arc<Error>),
     /// No response in time.
     #[error("the review request to Kubernetes timed out")]
     TimedOut,
@@ -121,7 +121,7 @@ impl Reviews {
                 .await
                 .ok_or(ReviewError::TimedOut)?;
             let created = api.create(&PostParams::default(), review).await;
-            created.map_err(|error| ReviewError::Unavailable(Box::new(error)))
+            created.map_err(|error| ReviewError::Unavailable(Arc::new(error)))
         });
         answer.await.map_err(|_| ReviewError::TimedOut)?
     }

@@ -21,7 +21,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use wire::headers::etag;
-use wire::headers::vary::vary;
+use wire::headers::{quality::weighted, vary::vary};
 
 use crate::limits::{COMPRESSIONS, client::Client, slots::Slot};
 
@@ -31,10 +31,11 @@ const MIN_COMPRESS_SIZE: u64 = 16 * 1024;
 const ZSTD_WINDOW_LOG: u32 = 17;
 const CHUNK: usize = 16 * 1024;
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// The better one is greater.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Coding {
-    Zstd,
     Gzip,
+    Zstd,
 }
 
 /// The middleware.
@@ -80,33 +81,17 @@ fn compressed(response: Response, coding: Coding, slot: Slot) -> Response {
     Response::from_parts(parts, Body::from_stream(chunks))
 }
 
-/// The best that the client names: what it wants most, and of those zstd.
+/// The coding with the greatest weight; zstd if both have the same.
 fn accepted(headers: &HeaderMap) -> Option<Coding> {
-    let mut best: Option<(f32, Coding)> = None;
-    let values = headers.get_all(header::ACCEPT_ENCODING).into_iter();
-    for given in values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-    {
-        let (name, quality) = given.split_once(';').unwrap_or((given, "q=1"));
-        let coding = match name.trim().to_ascii_lowercase().as_str() {
+    let codings = weighted(headers, &header::ACCEPT_ENCODING).filter_map(|(name, weight)| {
+        let coding = match name.to_ascii_lowercase().as_str() {
             "zstd" => Coding::Zstd,
             "gzip" | "x-gzip" => Coding::Gzip,
-            _ => continue,
+            _ => return None,
         };
-        let quality: f32 = quality
-            .trim()
-            .trim_start_matches(['q', 'Q', '='])
-            .parse()
-            .unwrap_or(0.0);
-        let is_better = best.is_none_or(|(other, _)| {
-            quality > other || (quality.total_cmp(&other).is_eq() && coding == Coding::Zstd)
-        });
-        if quality > 0.0 && is_better {
-            best = Some((quality, coding));
-        }
-    }
-    best.map(|(_, coding)| coding)
+        (weight > 0).then_some((weight, coding))
+    });
+    codings.max().map(|(_, coding)| coding)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, header};
 
+use crate::headers::quality::weighted;
+
 /// How much a type is wanted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Wanted {
@@ -14,18 +16,15 @@ pub struct Wanted {
 /// How much the client wants `kind/subtype`. Of the ranges that it is in, the narrowest counts; of several alike, the
 /// best. A range that cannot be read is skipped. Without the header, everything is wanted alike.
 pub fn wanted(headers: &HeaderMap, kind: &str, subtype: &str) -> Wanted {
-    let mut values = headers.get_all(header::ACCEPT).into_iter().peekable();
-    if values.peek().is_none() {
+    if !headers.contains_key(header::ACCEPT) {
         return Wanted {
             quality: 1000,
             by_name: false,
         };
     }
-    let ranges = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|range| matching(range, kind, subtype));
-    let narrowest = ranges.max();
+    let ranges = weighted(headers, &header::ACCEPT);
+    let matching = ranges.filter_map(|(range, quality)| Some((narrowness(range, kind, subtype)?, quality)));
+    let narrowest = matching.max();
     narrowest.map_or_else(Wanted::default, |(narrowness, quality)| Wanted {
         quality,
         by_name: narrowness == Narrowness::Type,
@@ -36,41 +35,16 @@ pub fn wanted(headers: &HeaderMap, kind: &str, subtype: &str) -> Wanted {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Narrowness {
     Everything,
-    ParamKind,
+    Group,
     Type,
 }
 
-/// Narrowness and quality of a range that the type is in.
-fn matching(range: &str, kind: &str, subtype: &str) -> Option<(Narrowness, u16)> {
-    let mut parts = range.split(';').map(str::trim);
-    let (range_kind, range_subtype) = parts.next()?.split_once('/')?;
-    let narrowness = match (range_kind, range_subtype) {
-        ("*", "*") => Narrowness::Everything,
-        (k, "*") if k.eq_ignore_ascii_case(kind) => Narrowness::ParamKind,
-        (k, s) if k.eq_ignore_ascii_case(kind) && s.eq_ignore_ascii_case(subtype) => Narrowness::Type,
-        _ => return None,
-    };
-    let mut quality = 1000;
-    for parameter in parts {
-        if let Some((name, value)) = parameter.split_once('=')
-            && name.trim_end().eq_ignore_ascii_case("q")
-        {
-            quality = thousandths(value.trim_start())?;
-        }
-    }
-    Some((narrowness, quality))
-}
-
-/// `0` to `1` with at most three decimals.
-fn thousandths(text: &str) -> Option<u16> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-    if decimals.len() > 3 || !decimals.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let decimals = format!("{decimals:0<3}").parse::<u16>().ok()?;
-    match (whole, decimals) {
-        ("0", decimals) => Some(decimals),
-        ("1", 0) => Some(1000),
+/// How narrow a range is that the type is in.
+fn narrowness(range: &str, kind: &str, subtype: &str) -> Option<Narrowness> {
+    match range.split_once('/')? {
+        ("*", "*") => Some(Narrowness::Everything),
+        (k, "*") if k.eq_ignore_ascii_case(kind) => Some(Narrowness::Group),
+        (k, s) if k.eq_ignore_ascii_case(kind) && s.eq_ignore_ascii_case(subtype) => Some(Narrowness::Type),
         _ => None,
     }
 }

@@ -4,4 +4,5 @@ pub mod accept;
 pub mod etag;
 pub mod link;
 pub mod prefer;
+pub mod quality;
 pub mod vary;
