@@ -2,7 +2,7 @@
 //!
 //! Which pages are run here, which commands are run by another test, and which are not run at all is the table
 //! "Commands in the documentation" in docs/testing.md; this file holds it to all pages.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
     fmt::Write as _,
