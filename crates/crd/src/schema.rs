@@ -54,12 +54,12 @@ fn describe(field: &Field, schema: &mut JSONSchemaProps) {
     match &field.kind {
         Kind::Words(_) => {
             schema.max_length = length(MAX_WORDS_CHARS);
-            schema.x_kubernetes_validations = rules([rules::has_a_word(), rules::has_no_controls()]);
+            schema.x_kubernetes_validations = Some(vec![rules::has_a_word(), rules::has_no_controls()]);
         }
         Kind::Identifiers(_) => {
             schema.min_items = Some(1);
             schema.max_items = length(MAX_IDS);
-            schema.x_kubernetes_validations = rules([rules::are_identifiers()]);
+            schema.x_kubernetes_validations = Some(vec![rules::are_identifiers()]);
             if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
                 items.max_length = length(MAX_ID_CHARS);
             }
@@ -67,7 +67,7 @@ fn describe(field: &Field, schema: &mut JSONSchemaProps) {
         Kind::Date(_) => {
             schema.max_length = length(MAX_DATE_CHARS);
             schema.format = Some("date-time".to_owned());
-            schema.x_kubernetes_validations = rules([rules::is_date_of_papers()]);
+            schema.x_kubernetes_validations = Some(vec![rules::is_date_of_papers()]);
         }
         Kind::Integer(range) => {
             // No bound is beyond the integers that are exact as a float.
@@ -83,10 +83,6 @@ fn describe(field: &Field, schema: &mut JSONSchemaProps) {
 
 fn length(bound: usize) -> Option<i64> {
     i64::try_from(bound).ok()
-}
-
-fn rules<const N: usize>(rules: [ValidationRule; N]) -> Option<Vec<ValidationRule>> {
-    Some(rules.into())
 }
 
 /// Removes `nullable` at every depth: Kubernetes then drops a `title: null`. If it stayed, `has(self.title)`
