@@ -111,7 +111,7 @@ fn each_command_is_in_the_table_of_commands() {
             let is_listed = table.iter().any(|(pattern, _)| {
                 let (page, begin) = pattern
                     .split_once(": ")
-                    .unwrap_or((pattern.trim_end_matches(":"), ""));
+                    .unwrap_or((pattern.trim_end_matches(':'), ""));
                 page == name && command.text.starts_with(begin.trim_matches('`'))
             });
             if !is_listed {

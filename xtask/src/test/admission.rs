@@ -58,6 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn programs_are_started_while_cores_are_idle_and_memory_is_free() {
         let quiet = Now {
             cores: 2,

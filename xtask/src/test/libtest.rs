@@ -78,6 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::type_complexity, reason = "a table")]
     fn results_are_read_from_complete_and_from_interrupted_output() {
         let ms = |ms| Some(Duration::from_millis(ms));
         // What; output; passed, failed; failures; number of tests with a time; complete.

@@ -86,6 +86,7 @@ impl Running {
     }
 
     /// The unit's end, if it has come; one that hangs is killed.
+    #[expect(clippy::result_large_err, reason = "the process itself, not an error")]
     pub(super) fn ended(self) -> std::result::Result<Ended, Self> {
         if let Some(status) = self.child.ended() {
             return Ok(self.end(Some(status)));

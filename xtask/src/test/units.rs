@@ -170,6 +170,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::type_complexity, reason = "a table")]
     fn large_programs_run_in_parts_and_timed_tests_apart() {
         // What; integration; whole; tests with the seconds they took; names of the units, with `!` where they are timed.
         let cases: &[(&str, bool, bool, &[(&str, u64)], &[&str])] = &[

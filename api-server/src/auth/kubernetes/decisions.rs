@@ -90,11 +90,12 @@ where
         if allowed.is_some_and(|(_, until)| until <= now) {
             self.allowed.invalidate(&key).await;
         }
-        let decided = self.allowed.try_get_with(key, async {
+        // On the heap: the library's future is large.
+        let decided = Box::pin(self.allowed.try_get_with(key, async {
             let Decision { value, until } = decide.await.map_err(NotAllowed::Failed)?;
             let value = value.map(|value| (value, until));
             value.ok_or(NotAllowed::Denied(until))
-        });
+        }));
         match decided.await {
             Ok((value, _)) => Ok(Some(value)),
             Err(reason) => match &*reason {
