@@ -316,6 +316,23 @@ fn lines_of_pages_are_short() {
 }
 
 #[test]
+fn paths_in_the_page_exist() {
+    let page = fs::read_to_string(root().join(PAGE)).unwrap();
+    let is_path = |text: &&str| text.contains('/') && text.contains(".rs") && !text.contains(['{', ' ', '…']);
+    let missing: Vec<_> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(is_path)
+        .filter(|path| !root().join(path).exists())
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "{PAGE} names what does not exist: {missing:?}"
+    );
+}
+
+#[test]
 fn imports_are_found_in_groups_and_paths() {
     let layers: Vec<_> = ["a", "b", "c", "d"].map(str::to_owned).into();
     for (text, expected) in [
