@@ -216,7 +216,7 @@ mod tests {
                 f.answers[2].papers[1] = Some(Paper { index: 1, fetch: 3 });
             },
             Wrong,
-            "fetches {(0, 1), (0, 3)}",
+            "from fetches by slice {(0, 1), (0, 3)}",
         );
         finds(
             "another search's papers",
