@@ -147,7 +147,7 @@ const SEARCH_RATE: LimitSpec = LimitSpec {
     when_full: WhenFull::Reject(Code::ClientRateLimited),
     metric: "",
 };
-const DATABASE_CONNECTIONS: LimitSpec = LimitSpec {
+const POOL_CONNECTIONS: LimitSpec = LimitSpec {
     name: "database connections",
     size: Size::Settings("`DATABASE_MAX_CONNECTIONS`, of each pool"),
     reason: "Two for each core of a small database keep it busy.",
@@ -178,7 +178,7 @@ const ALL: [&LimitSpec; 15] = [
     &REVIEWS,
     &PENDING,
     &SEARCH_RATE,
-    &DATABASE_CONNECTIONS,
+    &POOL_CONNECTIONS,
 ];
 
 impl Size {

@@ -55,5 +55,5 @@ async fn other_server_is_compared() {
     );
 
     let error = run(&settings(20_000, Some(other))).await.unwrap_err().to_string();
-    assert!(error.contains("has 0 results in place of 10"), "{error}");
+    assert!(error.contains("has 0 results instead of 10"), "{error}");
 }

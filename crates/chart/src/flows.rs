@@ -11,7 +11,7 @@ pub type Flow = (String, String, u16);
 
 /// Every row of the first table, for policies with all addresses set.
 pub fn allowed_flows() -> Result<BTreeSet<Flow>> {
-    flows_below("Narrowed")
+    flows_below("Restricted")
 }
 
 /// Every row of the table below a heading of the page, by the names in it.

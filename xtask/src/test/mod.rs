@@ -181,9 +181,8 @@ async fn prepare(selection: &Selection) -> Result<Prepared> {
         add(Work::Doc, "documentation tests", DOC_GUESS, false);
     }
     if node {
-        // Its pods get little of the CPU time that others want too.
         let name = "the chart on a real node (cargo xtask e2e --short --dev)";
-        add(Work::Node, name, NODE_GUESS, true);
+        add(Work::Node, name, NODE_GUESS, false);
     }
     Unit::sort(&mut units);
     let shared = control_plane.as_ref().map(ControlPlane::share).transpose()?;

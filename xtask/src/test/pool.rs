@@ -129,10 +129,18 @@ impl<'a> Pool<'a> {
         if self.node_ready.as_mut().is_some_and(is_made) {
             self.node_ready = None;
         }
-        let node_ready = self.node_ready.is_none();
-        let index = self.waiting.iter().position(|unit| {
-            let ready = node_ready || !matches!(unit.work, Work::Node);
-            ready && now.admits(unit.estimate, unit.timed)
+        // The node runs alone: its pods are limited to a fraction of a core, and time out next to other tests.
+        let node_runs = self
+            .running
+            .iter()
+            .any(|running| matches!(running.unit.work, Work::Node));
+        if node_runs {
+            return None;
+        }
+        let alone = self.running.is_empty() && self.node_ready.is_none();
+        let index = self.waiting.iter().position(|unit| match unit.work {
+            Work::Node => alone,
+            Work::Tests { .. } | Work::Doc => now.admits(unit.estimate, unit.timed),
         })?;
         self.waiting.remove(index)
     }

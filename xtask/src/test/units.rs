@@ -104,10 +104,10 @@ impl Unit {
     }
 
     /// The order in which units are started: those that need some peace, while there is other work to fill the gaps that they
-    /// leave; then the longest first, so that none of them is left at the end.
+    /// leave; then the longest first, so that none of them is left at the end; then the node, which runs alone.
     pub(super) fn sort(units: &mut [Self]) {
         units.sort_by(|one, other| {
-            let rank = |unit: &Self| (unit.timed, unit.estimate);
+            let rank = |unit: &Self| (!matches!(unit.work, Work::Node), unit.timed, unit.estimate);
             rank(other)
                 .cmp(&rank(one))
                 .then_with(|| one.name.cmp(&other.name))
