@@ -10,12 +10,12 @@ from arxiv_client import Client
 from arxiv_client.api.backend import get_sequence
 from arxiv_client.api.records import queries_get, results
 from arxiv_client.api.searches import delete_query, read_query, read_query_results, search
-from arxiv_client.models import Accepted, Found, HTTPValidationError, ObjectState, Result
+from arxiv_client.models import Accepted, SearchResponse, HTTPValidationError, QueryView, Result
 
 client = Client(base_url=sys.argv[1], timeout=60)
 
 found = search.sync(client=client, author="knuth", max_results=3)
-assert isinstance(found, Found), found
+assert isinstance(found, SearchResponse), found
 assert (found.status, found.num_entries) == (200, 3), found
 
 accepted = search.sync(client=client, title="graphs", max_results=2, prefer="respond-async")
@@ -23,7 +23,7 @@ assert isinstance(accepted, Accepted), accepted
 deadline = time.monotonic() + 60
 while True:
     answer = read_query.sync_detailed(client=client, name=accepted.name)
-    assert isinstance(answer.parsed, ObjectState), answer
+    assert isinstance(answer.parsed, QueryView), answer
     if answer.status_code == 200:
         break
     assert answer.status_code == 202 and time.monotonic() < deadline, answer

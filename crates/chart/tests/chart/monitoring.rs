@@ -95,10 +95,15 @@ fn rules_and_dashboard_use_existing_metrics() {
     assert!(used.len() >= 8, "{used:?}");
     for (prefix, name) in used {
         let sources = match prefix {
-            "arxiv_operator_" => ["operator/src/process/metrics.rs", "operator/src/run.rs"],
-            _ => ["api-server/src/app/metrics.rs", "api-server/src/lib.rs"],
+            "arxiv_operator_" => vec!["operator/src/process/metrics.rs", "operator/src/run.rs"],
+            _ => vec![
+                "api-server/src/app/metrics.rs",
+                "api-server/src/app/mod.rs",
+                "api-server/src/limits/metrics.rs",
+                "api-server/src/limits/table.rs",
+            ],
         };
-        let text: String = sources.map(|path| read(path).unwrap()).concat();
+        let text: String = sources.into_iter().map(|path| read(path).unwrap()).collect();
         assert!(text.contains(&format!("\"{name}\"")), "{prefix}{name} is nowhere");
         assert!(
             text.contains(&format!("\"{}\"", prefix.trim_end_matches('_'))),
