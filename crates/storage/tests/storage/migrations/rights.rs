@@ -197,7 +197,9 @@ async fn users_have_only_the_rights_they_need() {
         let names = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, _)| (*name).to_owned()).collect();
         let sequences = sequences.iter().map(|name| (*name).to_owned()).collect();
         let mut known: [Vec<String>; 3] = [names(tables), sequences, names(functions)];
-        known.iter_mut().for_each(|names| names.sort());
+        for names in &mut known {
+            names.sort();
+        }
         assert_eq!(there_is(&server, database).await, known, "in {database}");
     }
     // Somebody whose session can be ended.
