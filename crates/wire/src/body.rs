@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(told(problems), expected);
         }
         let invalid = json!([{"type": "json_invalid", "loc": ["body", 1], "msg": "JSON decode error", "input": {},
-            "ctx": {"error": "key must be a string"}}]);
+            "ctx": {"error": "Expecting property name enclosed in double quotes"}}]);
         assert_eq!(told(body(Some("application/json"), "{bad").unwrap_err()), invalid);
     }
 

@@ -124,13 +124,25 @@ pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
     })
 }
 
+/// The usual errors of `serde_json`, and the texts of `CPython`'s `json` that clients of the existing service know.
+const MESSAGES: [(&str, &str); 6] = [
+    (
+        "key must be a string",
+        "Expecting property name enclosed in double quotes",
+    ),
+    ("expected value", "Expecting value"),
+    ("expected `:`", "Expecting ':' delimiter"),
+    ("expected `,` or `}`", "Expecting ',' delimiter"),
+    ("expected `,` or `]`", "Expecting ',' delimiter"),
+    ("trailing characters", "Extra data"),
+];
+
 /// The error's text without its line and column.
 fn message(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(end) => text.get(..end).unwrap_or(&text).to_owned(),
-        None => text,
-    }
+    let (text, _) = text.rsplit_once(" at line ").unwrap_or((&text, ""));
+    let known = MESSAGES.iter().find(|(own, _)| *own == text);
+    known.map_or(text, |(_, known)| known).to_owned()
 }
 
 /// What one pass over the bytes finds without knowing the grammar.
