@@ -106,7 +106,7 @@ mod tests {
         Body::read(&headers, &Bytes::from_static(text.as_bytes()))
     }
 
-    fn told(problems: FieldErrors) -> Value {
+    fn as_json(problems: FieldErrors) -> Value {
         serde_json::to_value(problems).unwrap()
     }
 
@@ -115,7 +115,7 @@ mod tests {
             .and_then(|body| body.texts(["start_timestamp", "end_timestamp"]));
         match read {
             Ok(texts) => json!(texts),
-            Err(problems) => told(problems),
+            Err(problems) => as_json(problems),
         }
     }
 
@@ -150,16 +150,19 @@ mod tests {
             let problems = body(content_type, "{}").unwrap().into_object().unwrap_err();
             let expected = json!([{"type": "dict_type", "loc": ["body"],
                 "msg": "Input should be a valid dictionary", "input": "{}"}]);
-            assert_eq!(told(problems), expected, "{content_type:?}");
+            assert_eq!(as_json(problems), expected, "{content_type:?}");
         }
     }
 
     #[test]
     fn an_object_is_asked_for() {
         let missing = json!([{"type": "missing", "loc": ["body"], "msg": "Field required", "input": null}]);
-        assert_eq!(told(body(None, "").unwrap().into_object().unwrap_err()), missing);
         assert_eq!(
-            told(
+            as_json(body(None, "").unwrap().into_object().unwrap_err()),
+            missing
+        );
+        assert_eq!(
+            as_json(
                 body(Some("application/json"), "null")
                     .unwrap()
                     .into_object()
@@ -174,11 +177,14 @@ mod tests {
                 .unwrap_err();
             let expected = json!([{"type": "dict_type", "loc": ["body"],
                 "msg": "Input should be a valid dictionary", "input": input}]);
-            assert_eq!(told(problems), expected);
+            assert_eq!(as_json(problems), expected);
         }
         let invalid = json!([{"type": "json_invalid", "loc": ["body", 1], "msg": "JSON decode error", "input": {},
             "ctx": {"error": "Expecting property name enclosed in double quotes"}}]);
-        assert_eq!(told(body(Some("application/json"), "{bad").unwrap_err()), invalid);
+        assert_eq!(
+            as_json(body(Some("application/json"), "{bad").unwrap_err()),
+            invalid
+        );
     }
 
     #[test]
@@ -215,7 +221,7 @@ mod tests {
     #[test]
     fn a_long_input_is_not_repeated_back() {
         let long: &'static str = Box::leak("x".repeat(1_000_000).into_boxed_str());
-        let problems = told(body(None, long).unwrap().into_object().unwrap_err());
+        let problems = as_json(body(None, long).unwrap().into_object().unwrap_err());
         assert_eq!(problems[0]["input"], "…");
     }
 }

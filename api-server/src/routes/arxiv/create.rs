@@ -93,7 +93,7 @@ pub(crate) async fn create_query(
         client: Some(client),
         // Tried again as the spec says: a client that posts is ready for a 202.
         fail_fast: false,
-        wait_timeout: preferences.patience(searches.wait),
+        wait_timeout: preferences.wait_timeout(searches.wait),
     };
     let object = searches.run(submit_request).await?;
     let mut response = match outcome(&object, Timestamp::now()) {
@@ -108,6 +108,6 @@ pub(crate) async fn create_query(
         }
     };
     locate(&object, &mut response);
-    preferences.tell_waiting(searches.wait, response.headers_mut());
+    preferences.add_applied(searches.wait, response.headers_mut());
     Ok(response)
 }

@@ -83,7 +83,7 @@ pub(crate) async fn search(
         client: Some(client),
         // One that a caller waits for is not tried again, so that the caller gets arXiv's error, and for good.
         fail_fast: searches.fail_fast && !preferences.respond_async,
-        wait_timeout: preferences.patience(searches.wait),
+        wait_timeout: preferences.wait_timeout(searches.wait),
     };
     let object = searches.run(submit_request).await?;
     let mut response = match outcome(&object, Timestamp::now()) {
@@ -91,6 +91,6 @@ pub(crate) async fn search(
         Some(Err(error)) => return Err(error.about(location_of(&object))),
         None => accepted(&object, &searches.root),
     };
-    preferences.tell_waiting(searches.wait, response.headers_mut());
+    preferences.add_applied(searches.wait, response.headers_mut());
     Ok(response)
 }

@@ -50,7 +50,7 @@ impl ResultPages {
         };
         if etag::is_conditional(headers) {
             let settled = caught_up(self.reads.watermark(position).await?, cursor)?;
-            if let Some(kept) = etag::kept(headers, &tag(settled)) {
+            if let Some(kept) = etag::matching(headers, &tag(settled)) {
                 let mut response = StatusCode::NOT_MODIFIED.into_response();
                 describe(&mut response, kept, is_immutable(settled));
                 return Ok(response);

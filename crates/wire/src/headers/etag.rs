@@ -22,7 +22,7 @@ pub fn is_conditional(headers: &HeaderMap) -> bool {
 }
 
 /// The tag of what the client has, if it has what this tag stands for, in whatever coding.
-pub fn kept(headers: &HeaderMap, tag: &str) -> Option<HeaderValue> {
+pub fn matching(headers: &HeaderMap, tag: &str) -> Option<HeaderValue> {
     let values = headers.get_all(header::IF_NONE_MATCH).into_iter();
     let mut given = values
         .filter_map(|value: &HeaderValue| value.to_str().ok())
@@ -67,7 +67,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(header::IF_NONE_MATCH, HeaderValue::from_str(&value).unwrap());
             assert!(is_conditional(&headers));
-            let kept = kept(&headers, &tag);
+            let kept = matching(&headers, &tag);
             assert_eq!(kept.is_some(), expected, "{value}");
             if value.contains("-gzip") {
                 assert_eq!(kept.unwrap(), coded.as_str(), "what it has");

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// What a client would like. What it says of other things is not for us.
+/// The preferences of a client that this API knows; others are ignored.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Preferences {
     /// A 202 at once, or after [`Self::wait`].
@@ -48,8 +48,8 @@ impl Preferences {
         preferences
     }
 
-    /// How long a request for a query may wait for its end.
-    pub fn patience(&self, usual: Duration) -> Duration {
+    /// How long a request waits for the end of its query.
+    pub fn wait_timeout(&self, usual: Duration) -> Duration {
         match self.wait {
             Some(wait) => wait.min(usual),
             None if self.respond_async => Duration::ZERO,
@@ -57,18 +57,18 @@ impl Preferences {
         }
     }
 
-    /// Tells which of the preferences about waiting were kept to.
-    pub fn tell_waiting(&self, usual: Duration, response: &mut HeaderMap) {
+    /// Adds `Preference-Applied` for the preferences about waiting.
+    pub fn add_applied(&self, usual: Duration, response: &mut HeaderMap) {
         if self.respond_async {
             applied(response, "respond-async");
         }
         if self.wait.is_some() {
-            applied(response, &format!("wait={}", self.patience(usual).as_secs()));
+            applied(response, &format!("wait={}", self.wait_timeout(usual).as_secs()));
         }
     }
 }
 
-/// Tells that a preference was kept to.
+/// Adds `Preference-Applied` for a preference.
 pub fn applied(response: &mut HeaderMap, preference: &str) {
     if let Ok(preference) = HeaderValue::from_str(preference) {
         response.append(PREFERENCE_APPLIED, preference);
@@ -133,7 +133,7 @@ mod tests {
                 count: false,
             };
             assert_eq!(
-                preferences.patience(usual),
+                preferences.wait_timeout(usual),
                 Duration::from_secs(expected),
                 "{preferences:?}"
             );
