@@ -1,5 +1,5 @@
-//! The kinds of answers that are no plain success, each with a code for programs. `docs/errors.md` says of each what it
-//! means and what to do next; a test holds it to this list.
+//! Error codes, for programs. `docs/errors.md` says for each what it means and what to do; a test compares the page with
+//! this list.
 
 use crd::Reason;
 use http::StatusCode;

@@ -140,10 +140,10 @@ mod tests {
         );
         let mut problems = FieldErrors::from(FieldError::missing(&["body".into(), "rows".into(), 3.into()]));
         problems.push(FieldError::missing(&["query".into(), "b".into()]));
-        let told = shown(problems.into()).await;
-        assert_eq!(told["detail"], "body.rows.3: Field required; and 1 more");
-        assert_eq!(told["code"], "invalid_parameter");
-        assert_eq!(told["errors"][1]["loc"], json!(["query", "b"]));
+        let details = shown(problems.into()).await;
+        assert_eq!(details["detail"], "body.rows.3: Field required; and 1 more");
+        assert_eq!(details["code"], "invalid_parameter");
+        assert_eq!(details["errors"][1]["loc"], json!(["query", "b"]));
     }
 
     #[tokio::test]

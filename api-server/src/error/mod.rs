@@ -1,5 +1,4 @@
-//! Every error answer: `{"detail": …}`, or problem details (RFC 9457) for a client that accepts them; never with anything
-//! of the inside.
+//! Errors as responses: `{"detail": …}`, or problem details (RFC 9457) for clients that accept them; never with internals.
 
 mod causes;
 mod code;
@@ -21,7 +20,7 @@ use wire::field_error::FieldErrors;
 /// When to come back after a 503 that is nobody's turn: databases and Kubernetes are usually back in seconds.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// The one text for whatever is away, so that nothing tells which part it is.
+/// The one text for everything that is unavailable, so that no answer shows which part it is.
 const UNAVAILABLE: &str = "The service is temporarily unavailable, try again later";
 
 /// An answer that is an error.
@@ -75,7 +74,7 @@ impl ApiError {
         )
     }
 
-    /// 503: something that we need is away. In the wire format it is always the same answer, whatever the code.
+    /// 503: a dependency is unavailable. In the wire format the answer is the same for every code.
     pub(crate) fn unavailable(code: Code) -> Self {
         Self::new(code, UNAVAILABLE)
             .with_status(StatusCode::SERVICE_UNAVAILABLE)
@@ -201,7 +200,8 @@ struct Body<'a> {
 }
 
 impl IntoResponse for ApiError {
-    /// In the wire format, with this error beside it for whoever knows what the client accepts ([`negotiated`]).
+    /// In the wire format, with this error in the extensions for the layer that knows what the client accepts
+    /// ([`negotiated`]).
     fn into_response(self) -> Response {
         let mut response = (self.status, axum::Json(Body { detail: &self.detail })).into_response();
         if let Some(after) = self.retry_after {
@@ -288,8 +288,8 @@ mod tests {
             );
         }
         let after = Some(Duration::from_secs(70));
-        let told = ApiError::upstream(Code::RateLimited, 429, "x", after).into_response();
-        assert_eq!(told.headers()[header::RETRY_AFTER], "70");
+        let response = ApiError::upstream(Code::RateLimited, 429, "x", after).into_response();
+        assert_eq!(response.headers()[header::RETRY_AFTER], "70");
         let error = ApiError::upstream(Code::UpstreamError, 9, "x", None);
         assert_eq!(error.status(), StatusCode::BAD_GATEWAY);
     }
