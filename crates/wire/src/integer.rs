@@ -8,7 +8,7 @@ const MAX_DIGITS: usize = 4300;
 pub enum IntegerError {
     /// It is something else.
     Parsing,
-    /// It has more than [`MAX_DIGITS`] digits.
+    /// It has more than 4300 digits, as in Python.
     Size,
 }
 
