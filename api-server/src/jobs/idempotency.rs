@@ -7,11 +7,9 @@
 
 use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
+use wire::hex;
 
-use crate::{
-    error::{ApiError, Code},
-    output::cursor::hex,
-};
+use crate::error::{ApiError, Code};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Longest key.

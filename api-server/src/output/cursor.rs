@@ -3,9 +3,8 @@
 //! A cursor is opaque to clients, has a version, and is bound to its filter by a checksum that also detects typing errors. It
 //! is not a secret and grants no rights: a forged one at worst begins at another row.
 
-use std::fmt::Write;
-
 use sha2::{Digest, Sha256};
+use wire::hex;
 
 use crate::output::filter::ResultSelection;
 
@@ -45,14 +44,6 @@ fn sum(epoch: i64, after: i64, wanted: &ResultSelection) -> String {
     hash.update(after.to_be_bytes());
     hash.update(wanted.canonical.as_bytes());
     hex(&hash.finalize()[..8])
-}
-
-/// In lower case.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -7,9 +7,12 @@ use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use rust_embed::RustEmbed;
-use wire::headers::{quality::weighted, vary::vary};
+use wire::{
+    headers::{quality::weighted, vary::vary},
+    hex,
+};
 
-use crate::{error::ApiError, output::cursor::hex};
+use crate::error::ApiError;
 
 /// Our own files.
 #[derive(RustEmbed)]

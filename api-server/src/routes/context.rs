@@ -2,13 +2,18 @@
 
 use std::convert::Infallible;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request};
 use http::request::Parts;
 use wire::{dates::Zone, declared::Param, query::QueryString};
 
 use crate::{
     error::ApiError,
-    limits::{ProcessLimits, client::Client, request_body::BodyBudget, slots::Slots},
+    limits::{
+        ProcessLimits,
+        client::Client,
+        request_body::{BodyBudget, BodyLimit, RequestBody},
+        slots::Slots,
+    },
     routes::arxiv::new_query::Limits,
     routes::results::PageDefaults,
     routes::route::Declared,
@@ -18,7 +23,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct RequestContext {
     pub(crate) defaults: Defaults,
-    pub(crate) bodies: BodyBudget,
+    bodies: BodyBudget,
     pub(crate) long_bodies: Slots,
 }
 
@@ -38,6 +43,20 @@ impl RequestContext {
             bodies: limits.request_bodies.clone(),
             long_bodies: limits.long_bodies.clone(),
         }
+    }
+
+    /// Reads the body of a request within the limit, on the account of the request's client.
+    pub(crate) async fn read_body(
+        &self,
+        request: Request,
+        limit: BodyLimit,
+    ) -> Result<(Parts, RequestBody), ApiError> {
+        let (parts, body) = request.into_parts();
+        let body = self
+            .bodies
+            .read(parts.extensions.get(), &parts.headers, body, limit)
+            .await?;
+        Ok((parts, body))
     }
 
     /// With the default settings, for tests and fuzz targets; `None` never happens.

@@ -54,15 +54,11 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let context = RequestContext::from_ref(state);
-        let (parts, body) = request.into_parts();
-        if is_declared_otherwise(&parts.headers) {
+        if is_declared_otherwise(request.headers()) {
             let detail = "The body has to be JSON, declared as application/json";
             return Err(ApiError::new(Code::UnsupportedMediaType, detail));
         }
-        let body = context
-            .bodies
-            .read(parts.extensions.get(), &parts.headers, body, SMALL_BODY)
-            .await?;
+        let (parts, body) = context.read_body(request, SMALL_BODY).await?;
         let members = Body::read(&parts.headers, &body.bytes)?.into_object()?;
         Ok(Self {
             query: NewQuery::of_body(&members, context.defaults.query)?,

@@ -195,11 +195,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let context = RequestContext::from_ref(state);
-        let (parts, body) = request.into_parts();
-        let body = context
-            .bodies
-            .read(parts.extensions.get(), &parts.headers, body, SMALL_BODY)
-            .await?;
+        let (parts, body) = context.read_body(request, SMALL_BODY).await?;
         let fields = [START_DATE.name, END_DATE.name];
         let [start, end] = Body::read(&parts.headers, &body.bytes)?.texts(fields)?;
         let dates = Dates { start, end };

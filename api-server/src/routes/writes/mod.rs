@@ -52,11 +52,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let context = RequestContext::from_ref(state);
-        let (parts, body) = request.into_parts();
-        let body = context
-            .bodies
-            .read(parts.extensions.get(), &parts.headers, body, SMALL_BODY)
-            .await?;
+        let (parts, body) = context.read_body(request, SMALL_BODY).await?;
         let body = Body::read(&parts.headers, &body.bytes)?.into_object()?;
         Ok(Self(columns::query_row(&body)?))
     }
@@ -83,11 +79,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let context = RequestContext::from_ref(state);
-        let (parts, body) = request.into_parts();
-        let body = context
-            .bodies
-            .read(parts.extensions.get(), &parts.headers, body, RESULTS_BODY)
-            .await?;
+        let (parts, body) = context.read_body(request, RESULTS_BODY).await?;
         let slot = if body.bytes.len() > SMALL_BODY.bytes {
             let slot = context.long_bodies.acquire(parts.extensions.get()).await;
             Some(slot.ok_or_else(|| ApiError::unavailable(Code::Overloaded))?)
