@@ -38,7 +38,7 @@ async fn query_suspended_at_creation_runs_when_resumed() {
     env.create("now", search("now")).await;
     assert_eq!(env.finished("now").await.phase, Phase::Succeeded);
     assert_eq!(arxiv.requests().len(), 1);
-    // Told once: the write of "now" is the other one.
+    // Reported once: the write of "now" is the other one.
     let written = "arxiv_operator_status_writes_total{outcome=\"written\"}";
     env.until_metric(written, 2.0).await;
     env.patch_spec("later", json!({"suspend": false})).await;

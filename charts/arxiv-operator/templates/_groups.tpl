@@ -72,7 +72,7 @@ write-results: {path: /write-results, serve: write-results, stores: [readWrite]}
 {{- if $budget }}
 {{- $pods := 0 }}
 {{- range $.groups }}{{ if has $store .stores }}{{ $pods = add $pods .pods }}{{ end }}{{ end }}
-{{- /* The gate holds one connection beside its pool. */}}
+{{- /* The gate holds one connection in addition to its pool. */}}
 {{- $share := sub (div $budget $pods) (eq $store "upstream" | ternary 1 0) | int }}
 {{- if lt $share 1 }}
 {{- fail (printf "postgres.connectionBudget.%s is %d, but up to %d pods of the API server use it: raise it (and the server's max_connections), or lower maxReplicas" $store $budget $pods) }}

@@ -85,17 +85,17 @@ async fn refusing_proxy_refuses_until_opened() {
 #[tokio::test]
 async fn hanging_proxy_delivers_data_later() {
     let proxy = Proxy::start(echo().await).await.unwrap();
-    let mut standing = connect(&proxy).await.unwrap();
-    assert_eq!(round_trip(&mut standing).await.1, None);
+    let mut existing = connect(&proxy).await.unwrap();
+    assert_eq!(round_trip(&mut existing).await.1, None);
     proxy.set(ProxyMode::Hanging);
     let mut new = connect(&proxy).await.unwrap();
-    for stream in [&mut standing, &mut new] {
+    for stream in [&mut existing, &mut new] {
         stream.write_all(PIECE).await.unwrap();
         let read = timeout(Duration::from_millis(200), stream.read(&mut [0; 8])).await;
         assert!(read.is_err(), "{read:?}");
     }
     proxy.set(ProxyMode::Open);
-    for stream in [&mut standing, &mut new] {
+    for stream in [&mut existing, &mut new] {
         let mut got = [0; 8];
         timeout(SOON, stream.read_exact(&mut got)).await.unwrap().unwrap();
         assert_eq!(&got, PIECE);

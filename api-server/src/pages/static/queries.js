@@ -98,7 +98,7 @@ async function cancel(name, pressed) {
   document.getElementById("author").focus();
 }
 
-/** Takes a state in; tells once when a search of this tab has ended. */
+/** Takes a state in; announces once that a search of this tab has ended. */
 function take(state) {
   const before = states.get(state.name);
   states.set(state.name, state);
@@ -147,7 +147,7 @@ function render() {
   }
   wanted.forEach((state, index) => {
     const item = rowOf(state);
-    // Only what stands elsewhere is moved: moving takes the focus away.
+    // Only elements at another place are moved: an element that is moved loses the focus.
     if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null);
   });
   empty.hidden = wanted.length > 0;
@@ -155,10 +155,10 @@ function render() {
 
 /** One event of the stream: everything unfinished, and what ended lately. */
 function takeAll({ queries, ended }) {
-  const told = new Set([...queries, ...ended].map((state) => state.name));
+  const listed = new Set([...queries, ...ended].map((state) => state.name));
   for (const state of [...ended, ...queries]) take(state);
   for (const state of [...states.values()]) {
-    if (told.has(state.name) || isEnded(state)) continue;
+    if (listed.has(state.name) || isEnded(state)) continue;
     // Of another process, or removed: asked for once if it is ours.
     if (own.has(state.name)) look(state.name);
     else states.delete(state.name);
@@ -191,7 +191,7 @@ function follow() {
   source.addEventListener("open", () => connection("live", "Live"));
   source.addEventListener("queries", (event) => takeAll(JSON.parse(event.data)));
   source.addEventListener("error", () => {
-    connection("away", "Reconnecting…");
+    connection("unavailable", "Reconnecting…");
     if (source.readyState !== EventSource.CLOSED) return;
     // The browser has given up (too many streams, or a proxy that knows none).
     setTimeout(follow, RECONNECT_MS);

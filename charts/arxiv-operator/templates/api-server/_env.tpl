@@ -1,4 +1,4 @@
-{{/* What every process of the API server is told. Argument: root, group, groups, cache (whether statements are cached). */}}
+{{/* The environment of every process of the API server. Argument: root, group, groups, cache (whether statements are cached). */}}
 {{- define "arxiv-operator.apiServerEnv" -}}
 {{- with .group.settings.settings }}
 {{- include "arxiv-operator.env" (dict

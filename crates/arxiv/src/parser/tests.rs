@@ -280,8 +280,11 @@ async fn error_feed_is_reported_with_its_reason() {
 async fn assert_refused(cases: &[(&str, String, &str)]) {
     for (name, document, error) in cases {
         let result = parse_all(document.as_bytes()).await;
-        let told = format!("{:?}", result.as_ref().map(|_| ()));
-        assert!(told.starts_with(&format!("Err({error}")), "{name}: {told}");
+        let described = format!("{:?}", result.as_ref().map(|_| ()));
+        assert!(
+            described.starts_with(&format!("Err({error}")),
+            "{name}: {described}"
+        );
     }
 }
 

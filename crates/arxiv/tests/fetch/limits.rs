@@ -103,7 +103,7 @@ async fn feed_of_100_megabytes_is_refused_while_it_is_read() {
     let entries: String = (0..1000).map(entry).collect();
     let taken = bytes_taken("Connection: close\r\n", entries.clone(), 2 * MEBIBYTE).await;
     assert!(taken < 2 * MEBIBYTE + BUFFERS, "{taken} bytes of entries");
-    // Told at once, it is not read at all.
+    // A length that is announced is refused at once: nothing is read.
     let taken = bytes_taken("Content-Length: 100000000\r\n", entries, 2 * MEBIBYTE).await;
     assert!(taken < BUFFERS, "{taken} bytes of a known length");
     // One text without an end is given up long before the body's limit.

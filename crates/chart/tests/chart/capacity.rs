@@ -104,12 +104,14 @@ fn table(page: &str, title: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-fn near(told: &str, real: f64, what: &str) {
-    let number: f64 = told.parse().unwrap_or_else(|_| panic!("{what}: {told}"));
+fn near(documented: &str, real: f64, what: &str) {
+    let number: f64 = documented
+        .parse()
+        .unwrap_or_else(|_| panic!("{what}: {documented}"));
     let off = (number - real).abs();
     assert!(
         off <= (real * 0.02).max(0.6),
-        "{what}: the page says {told}, it is {real:.1}"
+        "{what}: the page says {documented}, it is {real:.1}"
     );
 }
 
@@ -145,9 +147,9 @@ fn scaling_page_has_computed_request_figures() {
         assert_eq!(fits == "yes", possible, "{what}");
         if possible {
             let real = demand.longest_wait();
-            let told = seconds(wait);
+            let documented = seconds(wait);
             assert!(
-                told >= real && told <= (real * 1.2).max(real + 30.0),
+                documented >= real && documented <= (real * 1.2).max(real + 30.0),
                 "{what}: {wait}, it is {real:.0} s"
             );
         } else {
@@ -227,10 +229,13 @@ fn single_server_connections_equal_documented_sum() {
     assert!(scaling.contains(&format!("{all} connections here")), "{all}");
     let words = format!("{of_api} of API servers and {of_operators} of operators");
     assert!(migrating.contains(&words), "{words}");
-    let (_, told) = migrating.split_once("max_connections=").unwrap();
-    let told: String = told.chars().take_while(char::is_ascii_digit).collect();
+    let (_, documented) = migrating.split_once("max_connections=").unwrap();
+    let documented: String = documented.chars().take_while(char::is_ascii_digit).collect();
     // Three are reserved for superusers, and the existing service uses its own.
-    assert!(told.parse::<u64>().unwrap() >= all + 3 + 20, "{told} for {all}");
+    assert!(
+        documented.parse::<u64>().unwrap() >= all + 3 + 20,
+        "{documented} for {all}"
+    );
 }
 
 /// The pool sizes that the chart computes from the values on the page.
@@ -248,8 +253,8 @@ fn scaling_page_has_computed_pool_sizes() {
         let objects = render(values).unwrap();
         let (real, taken) = connections(&objects);
         let rows = table(section, "```yaml");
-        let told: BTreeSet<String> = rows.iter().map(|row| row[0].clone()).collect();
-        assert_eq!(told, real.keys().cloned().collect(), "{title}");
+        let documented: BTreeSet<String> = rows.iter().map(|row| row[0].clone()).collect();
+        assert_eq!(documented, real.keys().cloned().collect(), "{title}");
         for row in rows {
             let (most, pool) = real[&row[0]];
             assert_eq!(

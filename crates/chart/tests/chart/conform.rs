@@ -170,10 +170,10 @@ fn findings(schemas: &Path, version: &str, manifests: &Path) -> Vec<String> {
         .arg(manifests)
         .output()
         .unwrap();
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
         panic!("{}", String::from_utf8_lossy(&output.stderr));
     });
-    let results = told["resources"].as_array().unwrap();
+    let results = report["resources"].as_array().unwrap();
     assert_eq!(
         results.len(),
         fs::read_dir(manifests).unwrap().count(),

@@ -113,7 +113,7 @@ postgres:
         assert_eq!(
             migrate.get(name).map(String::as_str),
             value,
-            "{name}: it stands in a URL or apart"
+            "{name}: it is in a URL or separate"
         );
     }
     let message = refusal("postgres: {connections: {readWrite: {secret: x, keys: {password: pw}}}}").unwrap();

@@ -174,12 +174,12 @@ fn system_examples_name_required_secrets() {
         let needed = credentials(&render(&values.to_string()).unwrap());
         assert!(needed.len() >= 7, "{needed:?}");
         for (secret, key) in needed {
-            let told = |word: &str| {
+            let named = |word: &str| {
                 text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
-                    .any(|told| told == word)
+                    .any(|named| named == word)
             };
             assert!(
-                told(&secret) && told(&key),
+                named(&secret) && named(&key),
                 "{file} does not tell of {secret}/{key}"
             );
         }
@@ -292,6 +292,6 @@ fn gitops_page_names_every_mutable_field() {
     let page = read("docs/gitops.md").unwrap();
     let (before, _) = page.split_once(" may be changed in place").unwrap();
     let sentence = before.rsplit_once(". ").unwrap().1;
-    let told: BTreeSet<&str> = sentence.split('`').skip(1).step_by(2).collect();
-    assert_eq!(told, free);
+    let named: BTreeSet<&str> = sentence.split('`').skip(1).step_by(2).collect();
+    assert_eq!(named, free);
 }

@@ -75,7 +75,7 @@ fn notes_name_open_ports_and_missing_peers() {
     let cnpg = format!("{named},postgres.mode=cnpg");
     let metrics = "monitoring.serviceMonitor.enabled=true";
     let let_in = format!("{metrics},networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus");
-    for (values, told) in [
+    for (values, expected) in [
         ("log.level=INFO", &[kubernetes, databases][..]),
         (named, &[databases]),
         ("postgres.mode=cnpg", &[kubernetes]),
@@ -92,13 +92,13 @@ fn notes_name_open_ports_and_missing_peers() {
         for words in [kubernetes, databases, prometheus] {
             assert_eq!(
                 notes.contains(words),
-                told.contains(&words),
+                expected.contains(&words),
                 "{values}: {words}\n{notes}"
             );
         }
         assert_eq!(
             notes.contains("to any address"),
-            !told.is_empty(),
+            !expected.is_empty(),
             "{values}\n{notes}"
         );
     }

@@ -95,13 +95,13 @@ fn declared(folders: &[&str]) -> BTreeSet<String> {
         .skip(1)
         .map(|rest| rest.split('"').next().unwrap());
     // Databases and secrets have no options, because a command line is visible to others.
-    let told = text
+    let documented = text
         .split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
         .filter(|word| {
             word.starts_with("DATABASE_") || word.ends_with("_PASSWORD") || *word == "RETENTION_DAYS"
         })
         .filter(|word| !["NAME_PASSWORD", "_PASSWORD", "DATABASE_"].contains(word));
-    options.chain(told).map(setting).collect()
+    options.chain(documented).map(setting).collect()
 }
 
 #[test]

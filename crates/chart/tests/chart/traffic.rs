@@ -67,13 +67,13 @@ impl Peers {
             ("arXiv".into(), outside("151.101.3.42")),
             (
                 "a pod elsewhere".into(),
-                pod("elsewhere", &json!({"app": "stranger"})),
+                pod("elsewhere", &json!({"app": "other"})),
             ),
             ("a private address".into(), outside("10.99.0.1")),
         ]);
         if clients != chart::NAMESPACE {
-            let beside = pod(chart::NAMESPACE, &json!({"app": "stranger"}));
-            others.insert("a pod beside".into(), beside);
+            let neighbour = pod(chart::NAMESPACE, &json!({"app": "other"}));
+            others.insert("another pod of the namespace".into(), neighbour);
         }
         // CloudNativePG's labels of its pods.
         for cluster in objects.of("Cluster") {
@@ -167,13 +167,14 @@ fn verdicts(objects: &Objects, traffic: &[&Value]) -> Vec<bool> {
         .arg(&file)
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout).to_lowercase();
+    let table = String::from_utf8_lossy(&output.stdout).to_lowercase();
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    told.lines()
+    table
+        .lines()
         .filter(|line| line.contains("is allowed?") && line.contains('|'))
         .map(|line| line.contains("true"))
         .collect()

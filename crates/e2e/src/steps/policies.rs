@@ -17,7 +17,7 @@ use crate::environment::{Environment, NAMESPACE, selector};
 const OUTSIDE: [&str; 8] = [
     "clients",
     "Prometheus",
-    "a pod beside",
+    "another pod of the namespace",
     "a pod elsewhere",
     "Kubernetes",
     "databases",

@@ -71,12 +71,12 @@ pub(super) async fn under_load(env: &Environment) -> Result<String> {
     let mut numbers = records::each_once(&mut connection, &objects).await?;
     let of_objects = numbers.len();
     numbers.extend(&written.numbers);
-    let told: BTreeSet<i64> = written.numbers.iter().copied().collect();
+    let distinct: BTreeSet<i64> = written.numbers.iter().copied().collect();
     ensure!(
         numbers.len() == of_objects + written.numbers.len(),
         "of {} numbers by /get-sequence, {} are different, and {} are no query's",
         written.numbers.len(),
-        told.len(),
+        distinct.len(),
         numbers.len() - of_objects
     );
     for number in &written.complete {

@@ -58,7 +58,7 @@ async fn fresh_slot(turn: &mut GateLease) -> Slot {
     panic!("no slot is ever fresh")
 }
 
-/// A request: waits for turn and slot, "asks", and tells when by the database's clock.
+/// A request: waits for turn and slot, "asks", and gives the time by the database's clock.
 async fn request(gate: &Gate, server: &Server) -> (Timestamp, Timestamp) {
     let mut turn = gate.acquire(TIMEOUT).await.unwrap();
     while !turn.slot(TIMEOUT).await.unwrap().is_fresh() {}
@@ -319,7 +319,7 @@ async fn cool_down_is_shared_and_grows() {
         (throttled(Some(Duration::from_hours(1))), 1500),
         (throttled(None), 1500),
     ];
-    let mut told = 0;
+    let mut refused = 0;
     for (n, (outcome, pause)) in cases.into_iter().enumerate() {
         let mut turn = first.acquire(TIMEOUT).await.unwrap();
         turn.slot(TIMEOUT).await.unwrap();
@@ -341,7 +341,7 @@ async fn cool_down_is_shared_and_grows() {
         match turn.slot(Duration::ZERO).await {
             Err(GateError::CoolingDown { until: end, .. }) => {
                 assert_eq!(end, until);
-                told += 1;
+                refused += 1;
                 turn.slot(TIMEOUT).await.unwrap();
             }
             // This machine was slower than a short pause, or it ended just now.
@@ -354,7 +354,7 @@ async fn cool_down_is_shared_and_grows() {
         assert!(now(&server).await >= until);
         turn.release().await;
     }
-    assert!(told > 0, "nobody was told");
+    assert!(refused > 0, "nobody was refused");
     // No answer changes nothing; a good one ends the row.
     for (outcome, in_a_row) in [(RequestOutcome::Failed, 5), (RequestOutcome::Answered, 0)] {
         let mut turn = second.acquire(TIMEOUT).await.unwrap();

@@ -71,11 +71,11 @@ async fn page_of_first_writer_is_kept_and_read_unchanged() {
         async move { put(pages, key, page(&format!("try {n}"))).await }
     }))
     .await;
-    let stands = pages.get(&key).await.unwrap().unwrap();
-    assert!(stored.iter().all(|stored| *stored == stands), "{stored:?}");
-    let written = page(&stands.head.title);
-    assert_eq!((stands.head, stands.papers), (written.head, written.papers));
-    let age = pages.now().await.unwrap().duration_since(stands.fetched_at);
+    let current = pages.get(&key).await.unwrap().unwrap();
+    assert!(stored.iter().all(|stored| *stored == current), "{stored:?}");
+    let written = page(&current.head.title);
+    assert_eq!((current.head, current.papers), (written.head, written.papers));
+    let age = pages.now().await.unwrap().duration_since(current.fetched_at);
     assert!(age.as_secs() < 60 && !age.is_negative(), "{age}");
     // Each part of the key counts.
     let day = date(2024, 4, 1);
@@ -144,9 +144,9 @@ async fn pages_of_old_days_and_beyond_size_are_pruned() {
     let bytes: i64 = server
         .value("arxiv_sequence", "select bytes from arxiv_pages limit 1")
         .await;
-    // Room for two and a half: the two that were fetched last.
-    let room = u64::try_from(bytes * 5 / 2).unwrap();
-    assert_eq!(pages.prune(date(2024, 3, 31), room, &[]).await.unwrap(), 2);
+    // Space for two and a half: the two that were fetched last are kept.
+    let space = u64::try_from(bytes * 5 / 2).unwrap();
+    assert_eq!(pages.prune(date(2024, 3, 31), space, &[]).await.unwrap(), 2);
     let mut kept = Vec::new();
     for start in 0..4 {
         kept.push(pages.get(&key("s", start)).await.unwrap().is_some());

@@ -50,15 +50,15 @@ impl Server {
         server
     }
 
-    /// Runs the migrations; gives what they told.
+    /// Runs the migrations; gives their messages.
     pub(crate) async fn migrate(&self) -> Vec<String> {
-        let told = Mutex::new(Vec::new());
+        let messages = Mutex::new(Vec::new());
         migrate::run(&self.settings(), &|line| {
-            told.lock().unwrap().push(line.to_owned());
+            messages.lock().unwrap().push(line.to_owned());
         })
         .await
         .unwrap();
-        told.into_inner().unwrap()
+        messages.into_inner().unwrap()
     }
 
     pub(crate) fn settings(&self) -> MigrateSettings {

@@ -135,14 +135,14 @@ async fn pool_leaves_old_primary_after_fail_over() {
 async fn sequence_repeats_no_id_after_confirmed_fail_over() {
     let pair = Pair::start(true).await;
     let sequence = Sequence::new(pair.pool("arxiv_sequence", "arxiv_sequence"));
-    let mut told = BTreeSet::from([sequence.next().await.unwrap()]);
+    let mut assigned = BTreeSet::from([sequence.next().await.unwrap()]);
     // It gets and confirms nothing from now on.
     pair.replica.stop().await.unwrap();
     let callers: FuturesUnordered<_> = (0..60)
         .map(|_| timeout(Duration::from_secs(3), sequence.next()))
         .collect();
     for next in callers.collect::<Vec<_>>().await.into_iter().flatten().flatten() {
-        assert!(told.insert(next), "{next} twice");
+        assert!(assigned.insert(next), "{next} twice");
     }
     pair.primary.postgres.kill9().await.unwrap();
     pair.replica.start_again().await.unwrap();
@@ -156,10 +156,13 @@ async fn sequence_repeats_no_id_after_confirmed_fail_over() {
         Err(_) => false,
     })
     .await;
-    assert!(told.iter().all(|number| *number < next), "{next} after {told:?}");
+    assert!(
+        assigned.iter().all(|number| *number < next),
+        "{next} after {assigned:?}"
+    );
 }
 
-/// A primary that was started again shows what its standby has not got: nobody may be told of it.
+/// A primary that was started again shows rows that its standby does not have: nobody may be informed of them.
 #[tokio::test]
 async fn record_is_reported_only_after_standby_confirms() {
     let pair = Pair::start(true).await;
@@ -175,20 +178,20 @@ async fn record_is_reported_only_after_standby_confirms() {
     });
     let first = record(uid, 7, &papers);
     tokio::select! {
-        told = records.record(&first) => panic!("told: {told:?}"),
+        reported = records.record(&first) => panic!("reported: {reported:?}"),
         () = committed => {}
     }
     pair.primary.postgres.kill9().await.unwrap();
     pair.primary.postgres.start_again().await.unwrap();
-    let stands = "select count(*) from queries where query_uid is not null";
-    assert_eq!(pair.primary.value::<i64>("arxiv", stands).await, 1);
+    let count = "select count(*) from queries where query_uid is not null";
+    assert_eq!(pair.primary.value::<i64>("arxiv", count).await, 1);
 
     let found = timeout(Duration::from_secs(3), records.find(uid)).await;
-    assert!(!matches!(found, Ok(Ok(_))), "told: {found:?}");
+    assert!(!matches!(found, Ok(Ok(_))), "reported: {found:?}");
     let again = timeout(Duration::from_secs(3), records.record(&record(uid, 8, &papers))).await;
-    assert!(!matches!(again, Ok(Ok(_))), "told: {again:?}");
+    assert!(!matches!(again, Ok(Ok(_))), "reported: {again:?}");
     pair.replica.start_again().await.unwrap();
-    eventually("it is told", async || {
+    eventually("it is reported", async || {
         matches!(records.find(uid).await, Ok(Some(_)))
     })
     .await;
@@ -243,7 +246,7 @@ async fn gate_keeps_interval_when_fail_over_loses_slot() {
     turn.release().await;
 }
 
-/// What docs/failover.md says of replication that nobody waits for: numbers that were told are told again, to others.
+/// What docs/failover.md says of replication that nobody waits for: numbers that were assigned are assigned again, to others.
 #[tokio::test]
 async fn sequence_may_repeat_ids_without_confirmation_and_rows_keep_theirs() {
     let pair = Pair::start(false).await;
@@ -254,11 +257,11 @@ async fn sequence_may_repeat_ids_without_confirmation_and_rows_keep_theirs() {
     ledger.assign(Uuid::new_v4()).await.unwrap();
     pair.replica.wait_replayed(&pair.primary.postgres).await.unwrap();
     pair.replica.stop().await.unwrap();
-    let mut told = BTreeSet::new();
+    let mut assigned = BTreeSet::new();
     for _ in 0..40 {
-        told.insert(ledger.assign(Uuid::new_v4()).await.unwrap());
+        assigned.insert(ledger.assign(Uuid::new_v4()).await.unwrap());
     }
-    let (recorded, papers) = (*told.last().unwrap(), papers(2));
+    let (recorded, papers) = (*assigned.last().unwrap(), papers(2));
     records
         .record(&record(Uuid::new_v4(), recorded, &papers))
         .await
@@ -270,7 +273,7 @@ async fn sequence_may_repeat_ids_without_confirmation_and_rows_keep_theirs() {
 
     let uid = Uuid::new_v4();
     let mut number = 0;
-    eventually("the recorded number is told again", async || {
+    eventually("the recorded number is assigned again", async || {
         number = match ledger.reassign(uid, number).await {
             Ok(number) => number,
             Err(_) => return false,
@@ -279,7 +282,7 @@ async fn sequence_may_repeat_ids_without_confirmation_and_rows_keep_theirs() {
         number == recorded
     })
     .await;
-    // Rows that stand are a fence: who was told the number again takes another.
+    // Existing rows are a fence: a caller that got the number again takes another.
     let outcome = records.record(&record(uid, number, &papers)).await.unwrap();
     assert_eq!(outcome, Err(QueryIdTaken));
 }

@@ -73,7 +73,7 @@ pub(crate) async fn existing(num_results: &str) -> Server {
     server
 }
 
-/// The existing service: takes a number, writes a query and its results, until told to stop. Gives the numbers it wrote under.
+/// The existing service: takes a number, writes a query and its results, until it is stopped. Gives the numbers it wrote under.
 async fn write_on(server: &Server, stop: Arc<AtomicBool>) -> Vec<i64> {
     let mut numbers = PgConnection::connect(&server.url("arxiv_sequence", "arxiv_sequence"))
         .await
@@ -159,12 +159,12 @@ async fn is_adopted_without_loss(num_results: &str) {
          queries_status_timestamp_id_idx queries_words_idx"
     );
 
-    let told = server.migrate().await;
+    let messages = server.migrate().await;
     assert!(
-        !told
+        !messages
             .iter()
             .any(|line| line.contains("adopting") || line.contains("revoke")),
-        "{told:?}"
+        "{messages:?}"
     );
 }
 

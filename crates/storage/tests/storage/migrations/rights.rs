@@ -109,7 +109,7 @@ const OBJECTS: [Objects; 2] = [
     ),
 ];
 
-/// All that each user may do; everything else of the above is refused. (Whoever may update or delete may lock.)
+/// All that each user may do; everything else of the above is refused. (A user that may update or delete may lock.)
 const ALLOWED: [(&str, &str, &[&str]); 10] = [
     (
         "arxiv_rw",

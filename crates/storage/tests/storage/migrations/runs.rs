@@ -61,20 +61,20 @@ async fn migration_is_complete_and_second_run_changes_nothing() {
         server.value("arxiv_sequence", CATALOGUE).await,
     );
 
-    let told = server.migrate().await;
+    let messages = server.migrate().await;
     let after: (String, String) = (
         server.value("arxiv", CATALOGUE).await,
         server.value("arxiv_sequence", CATALOGUE).await,
     );
     assert_eq!(before, after);
     assert!(
-        !told
+        !messages
             .iter()
             .any(|line| line.contains("grant") || line.contains("revoke")),
-        "{told:?}"
+        "{messages:?}"
     );
 
-    // A user without the rights is told so.
+    // A user without the rights gets an error that says so.
     let reader = server.pool("arxiv_ro", "arxiv");
     let reason = schema::check(&reader, Need::QueriesWrite).await.unwrap();
     assert_eq!(
@@ -137,8 +137,8 @@ async fn migration_succeeds_with_four_databases() {
         );
     }
     // A user gets into no database but its own.
-    let stranger = server.pool("arxiv_rw", "d1");
-    let refused = schema::check(&stranger, Need::QueriesWrite).await;
+    let other_user = server.pool("arxiv_rw", "d1");
+    let refused = schema::check(&other_user, Need::QueriesWrite).await;
     assert!(refused.is_err(), "{refused:?}");
 }
 
@@ -202,7 +202,7 @@ async fn migration_repairs_index_of_interrupted_build() {
     let create = format!("create unique index concurrently {name} on results (query_uid, result_number)");
     server.postgres.execute("arxiv", &create).await.unwrap_err();
 
-    // Rows in the way are told, not deleted.
+    // Rows in the way are reported, not deleted.
     let error = migrate::run(&server.settings(), &|_| ()).await.unwrap_err();
     assert!(matches!(error, StorageError::Migration { .. }), "{error:?}");
     server.execute("arxiv", "delete from results").await;
@@ -228,9 +228,9 @@ async fn migration_waits_for_table_in_use_without_blocking_others() {
         .unwrap();
 
     let (send, mut tries) = tokio::sync::mpsc::unbounded_channel();
-    let told = Mutex::new(Vec::new());
+    let messages = Mutex::new(Vec::new());
     let progress = |line: &str| {
-        told.lock().unwrap().push(line.to_owned());
+        messages.lock().unwrap().push(line.to_owned());
         if line.contains("in use") {
             let _ = send.send(());
         }

@@ -40,15 +40,15 @@ async fn ended_query_is_found_by_object_name() {
     for (_, record) in [&earlier, &later, &elsewhere] {
         recorded(records.record(record).await.unwrap());
     }
-    let told = reads.ended("science", "searched").await.unwrap().unwrap();
-    let stands = found(&records, later.0).await;
+    let ended = reads.ended("science", "searched").await.unwrap().unwrap();
+    let row = found(&records, later.0).await;
     assert_eq!(
-        (told.uid, &told.ending),
-        (later.0, &Ending::Recorded(stands.clone()))
+        (ended.uid, &ended.ending),
+        (later.0, &Ending::Recorded(row.clone()))
     );
-    is_fresh(&told);
-    let told = reads.ended("arts", "searched").await.unwrap().unwrap();
-    assert_eq!(told.uid, elsewhere.0);
+    is_fresh(&ended);
+    let ended = reads.ended("arts", "searched").await.unwrap().unwrap();
+    assert_eq!(ended.uid, elsewhere.0);
     assert_eq!(reads.ended("arts", "never").await.unwrap(), None);
 
     // The name was used once more, for one that failed; and then again.
@@ -58,9 +58,9 @@ async fn ended_query_is_found_by_object_name() {
         .write_tombstone(&object(failed, "science"), &why)
         .await
         .unwrap();
-    let told = reads.ended("science", "searched").await.unwrap().unwrap();
-    assert_eq!((told.uid, &told.ending), (failed, &Ending::Failed(why)));
-    is_fresh(&told);
+    let ended = reads.ended("science", "searched").await.unwrap().unwrap();
+    assert_eq!((ended.uid, &ended.ending), (failed, &Ending::Failed(why)));
+    is_fresh(&ended);
     assert_eq!(
         reads.ended("arts", "searched").await.unwrap().unwrap().uid,
         elsewhere.0

@@ -140,7 +140,7 @@ async fn reads_leave_out_rows_younger_than_settle_time_when_split() {
 #[tokio::test]
 async fn read_is_retried_twice_after_recovery_conflict() {
     let server = Server::migrated().await;
-    // Stands for a cancelled read: fails so many times, then answers. (A sequence counts over rolled back statements.)
+    // Simulates a cancelled read: fails so many times, then answers. (A sequence counts over rolled back statements.)
     let setup = "
         create sequence tries; grant usage on sequence tries to arxiv_ro;
         alter table results rename to stored;
@@ -217,7 +217,7 @@ async fn query_results_are_complete_or_none() {
          insert into results (query_id, query_uid, result_number, author, title)
             select 1, '{whole}', n, 'A' || n, 'T' from generate_series(11, 0, -1) n;
          insert into results (query_id, query_uid, result_number, author) values (2, '{half}', 0, 'B');
-         insert into results (query_id, author) values (1, 'a stranger');"
+         insert into results (query_id, author) values (1, 'other');"
     );
     server.execute("arxiv", &rows).await;
     let reads = reads(&server, None);
@@ -273,12 +273,12 @@ async fn query_is_whole_or_absent_on_delayed_replica() {
     .await;
     replica.resume_replay().await.unwrap();
     eventually("the query", async || {
-        let (told, papers) = (
+        let (listed, papers) = (
             queries(&reads, 0, None).await,
             reads.results_of(uid, 0, 100).await.unwrap(),
         );
-        // What is told of already has all its papers, which are read later here.
-        assert!(told.is_empty() || papers.is_some());
+        // A query that is listed has all its papers, which are read later here.
+        assert!(listed.is_empty() || papers.is_some());
         papers.inspect(|rows| assert_eq!(rows.len(), 40)).is_some()
     })
     .await;

@@ -1,4 +1,4 @@
-//! All rows at once, from a replica whose recovery stands in the way.
+//! All rows at once, from a replica whose recovery conflicts with the read.
 
 use futures::TryStreamExt;
 use sqlx::{Connection, Executor, PgConnection};
@@ -65,7 +65,7 @@ impl<'a> Recovery<'a> {
     async fn cancel(&mut self, times: u32) {
         self.wait_for_try().await;
         for _ in 0..times {
-            // Recovery takes the table from whoever holds it, and gives it back.
+            // Recovery takes the table from its holders, and gives it back.
             self.replay("savepoint table_lock; lock table results in access exclusive mode")
                 .await;
             self.replay("rollback to table_lock").await;
@@ -102,7 +102,7 @@ async fn stream_returns_each_row_once_despite_recovery_conflicts() {
         // One time less than a read is tried again: a server may have reasons of its own.
         for times in [0, 1].into_iter().cycle() {
             recovery.stop_reads().await;
-            // What goes wrong with the read is told at once, not what waits for it in vain.
+            // An error of the read is reported at once, not the wait for it.
             let next = async { batches.try_next().await.unwrap().unwrap() };
             let (batch, ()) = tokio::join!(next, recovery.cancel(times));
             cancelled += times;

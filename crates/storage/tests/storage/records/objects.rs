@@ -67,14 +67,14 @@ async fn record_is_written_once_by_concurrent_recorders() {
         .into_iter()
         .map(|outcome| recorded(outcome.unwrap()))
         .collect();
-    let stands = found(&recorders[0], uid).await;
-    assert!(outcomes.iter().all(|outcome| *outcome == stands), "{outcomes:?}");
+    let stored = found(&recorders[0], uid).await;
+    assert!(outcomes.iter().all(|outcome| *outcome == stored), "{outcomes:?}");
     assert_eq!(
-        (stands.num_entries, stands.num_results, stands.query.as_str()),
+        (stored.num_entries, stored.num_results, stored.query.as_str()),
         (3, 1234, "q=Erdős")
     );
     let rows = "select string_agg(format('%s %s %s %s %s', query_id, result_number, author, title, journal), '; ' order by id) from results";
-    let n = stands.query_id;
+    let n = stored.query_id;
     let expected = format!("{n} 0 A0 T0 J0; {n} 1 A1 T1 J1; {n} 2 A2 T2 J2");
     assert_eq!(server.value::<String>("arxiv", rows).await, expected);
     assert_eq!(
@@ -91,7 +91,7 @@ async fn record_succeeds_for_many_objects_and_without_papers() {
     let all: Vec<_> = (1..=50)
         .map(|n| record(Uuid::new_v4(), n, if n % 10 == 0 { &none } else { &papers }))
         .collect();
-    // Twice as many as there are connections: whoever waits for one does so for a limited time.
+    // Twice as many as there are connections: each waits for one for a limited time.
     let mut outcomes = stream::iter(all.iter().map(|record| records.record(record))).buffer_unordered(20);
     while let Some(outcome) = outcomes.next().await {
         recorded(outcome.unwrap());
@@ -104,11 +104,11 @@ async fn record_succeeds_for_many_objects_and_without_papers() {
 async fn record_refuses_query_id_of_foreign_row() {
     let server = Server::migrated().await;
     let records = in_one(&server);
-    let strangers = "
+    let foreign = "
         insert into queries (query_id, query) values (1, 'theirs');
         insert into results (query_id, title) values (2, 'theirs');
         insert into queries (query_id, query, query_uid) values (3, 'theirs', '00000000-0000-0000-0000-000000000001');";
-    server.execute("arxiv", strangers).await;
+    server.execute("arxiv", foreign).await;
     let rows = "select md5((select string_agg(q::text, '' order by id) from queries q) || (select string_agg(r::text, '' order by id) from results r))";
     let before: String = server.value("arxiv", rows).await;
     let papers = papers(1);
@@ -181,11 +181,11 @@ async fn record_uses_results_of_earlier_try_when_split() {
             .map(|(records, record)| records.record(record)),
     )
     .await;
-    let stands = found(&recorders[0], uid).await;
+    let stored = found(&recorders[0], uid).await;
     assert!(
         outcomes
             .into_iter()
-            .all(|outcome| recorded(outcome.unwrap()) == stands)
+            .all(|outcome| recorded(outcome.unwrap()) == stored)
     );
     assert_eq!(split.count("select count(*) from results").await, 3);
     assert_eq!(
@@ -194,10 +194,10 @@ async fn record_uses_results_of_earlier_try_when_split() {
                 "select distinct query_id from results where query_uid = '{uid}'"
             ))
             .await,
-        stands.query_id
+        stored.query_id
     );
 
-    // A stranger's number in either table.
+    // A number of a foreign row in either table.
     split
         .results
         .execute("papers", "insert into results (query_id) values (20)")
@@ -208,7 +208,7 @@ async fn record_uses_results_of_earlier_try_when_split() {
         .execute("arxiv", "insert into queries (query_id) values (21)")
         .await;
     let other = Uuid::new_v4();
-    for number in [20, 21, stands.query_id] {
+    for number in [20, 21, stored.query_id] {
         let outcome = recorders[0]
             .record(&record(other, number, &papers))
             .await
@@ -270,7 +270,7 @@ pub(crate) fn closing(message: &str) -> FailureRecord {
     }
 }
 
-/// Whoever comes first decides how an object ends; all others are told.
+/// The first writer decides how an object ends; all others get that end.
 async fn ends_once(records: &Records, queries: &Server) {
     let papers = papers(2);
     let [closed, whole] = [11u128, 12].map(Uuid::from_u128);
@@ -290,12 +290,12 @@ async fn ends_once(records: &Records, queries: &Server) {
     assert_eq!(late, Ok(Ending::Failed(first.clone())));
     assert_eq!(records.find(closed).await.unwrap(), Some(Ending::Failed(first)));
 
-    let stands = recorded(records.record(&record(whole, 12, &papers)).await.unwrap());
+    let stored = recorded(records.record(&record(whole, 12, &papers)).await.unwrap());
     let late = records
         .write_tombstone(&object(whole), &closing("late"))
         .await
         .unwrap();
-    assert_eq!(late, Ending::Recorded(stands));
+    assert_eq!(late, Ending::Recorded(stored));
     let rows = "select count(*) from queries";
     assert_eq!(queries.value::<i64>("arxiv", rows).await, 1);
     let closings = "select count(*) from arxiv_query_tombstones";

@@ -81,7 +81,7 @@ async fn rows_expire_at_their_age_only_when_it_is_set() {
         records.find(young).await.unwrap(),
         Some(Ending::Recorded(_))
     ));
-    // Whoever comes late records nothing.
+    // A late writer records nothing.
     assert_eq!(records.find(old).await.unwrap(), Some(closing()));
     let late = records.record(&record(old, 3, &papers)).await.unwrap();
     assert!(matches!(late, Ok(Ending::Failed(_))), "{late:?}");
@@ -152,7 +152,7 @@ async fn expired_query_is_removed_before_its_results_when_split() {
     split.queries.execute("arxiv", queries).await;
     split.results.execute("papers", results).await.unwrap();
 
-    // The results' server is away: the query is gone already, and the sweeper finds its results.
+    // The results' server is unavailable: the query is deleted already, and the sweeper finds its results.
     split.results.stop().await.unwrap();
     assert!(records.expire().await.unwrap_err().is_unavailable());
     split.results.start_again().await.unwrap();

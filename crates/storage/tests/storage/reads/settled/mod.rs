@@ -88,7 +88,7 @@ async fn settled_page_has_no_gap_when_commits_are_out_of_order() {
             "a row may come before it"
         );
     }
-    // Whoever comes later is not waited for.
+    // Later writers are not waited for.
     let mut later = fast.begin().await.unwrap();
     sqlx::query(INSERT)
         .bind("later")

@@ -44,7 +44,7 @@ async fn replica_watermark_advances_with_replay() {
     assert_eq!((here.watermark.id, here.rows.len()), (20, 20));
     assert!(
         here.watermark.epoch < there.watermark.epoch,
-        "so it can be told that it is behind"
+        "so it is known to be behind"
     );
 
     let lag = storage::ReplicaState::of(&pool(&second))
