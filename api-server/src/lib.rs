@@ -111,9 +111,9 @@ impl Process {
         ));
         let arxiv_interval = Duration::from_millis(settings.arxiv.min_interval_ms);
         let layers = Layers {
-            counts: app.counts.clone(),
+            metrics: app.http_metrics.clone(),
             request_timeout: longest_wait + BESIDES_THE_WAIT,
-            rate_limits: Arc::new(RateLimitHeaders::new(arxiv_interval)),
+            rate_limits: RateLimitHeaders::new(arxiv_interval),
             root: settings.root_path.clone(),
             cors: access.origins.layer(),
         };
@@ -125,7 +125,7 @@ impl Process {
     async fn serve(self, listener: TcpListener) -> anyhow::Result<()> {
         let Self { router, mut app } = self;
         let drain = Duration::from_secs(app.settings.drain_seconds);
-        let serving = http::server::serve(listener, router, app.ending, drain, app.counts.connections);
+        let serving = http::server::serve(listener, router, app.ending, drain, app.http_metrics.connections);
         tokio::select! {
             () = serving => {}
             // They run as long as the process: without one of them, requests would wait in vain.

@@ -9,6 +9,7 @@ mod stores;
 use std::sync::Arc;
 
 use kube::Client;
+use prometheus_client::metrics::gauge::Gauge;
 use service::{
     health::{Checks, Required},
     metrics::Metrics,
@@ -19,10 +20,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::metrics::Counts,
     app::namespace::Namespace,
     app::settings::Settings,
     app::stores::{APPLICATION_NAME, Addresses, Stores},
+    http::middleware::HttpMetrics,
     jobs::submit::QuerySubmitter,
     limits::ProcessLimits,
     routes::arxiv::Arxiv,
@@ -43,7 +44,8 @@ const METRICS_PREFIX: &str = "arxiv_api_server";
 pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) metrics: Metrics,
-    pub(crate) counts: Counts,
+    pub(crate) http_metrics: HttpMetrics,
+    pub(crate) unfinished_queries: Gauge,
     stores: Stores,
     pub(crate) limits: ProcessLimits,
     /// What the extractors of all endpoints share.
@@ -69,18 +71,23 @@ impl App {
         checks: &mut Checks,
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::with_prefix(METRICS_PREFIX);
-        let counts = Counts::register(&metrics);
+        let http_metrics = HttpMetrics::register(&metrics);
+        let unfinished_queries = Gauge::default();
+        let help = "Queries of the namespace that have not ended, as this process sees them";
+        metrics
+            .register(|registry| registry.register("unfinished_queries", help, unfinished_queries.clone()));
         let addresses = Addresses::read(environment, &settings.serve)?;
         let stores = Stores::open(&settings, &addresses, checks, &metrics)?;
         let limits = ProcessLimits::default();
-        limits.register(&metrics);
+        metrics::register_limits(&metrics, &limits);
         let client = match client {
             Some(client) => Some(client),
             None => namespace::client(&settings).await?,
         };
         let mut app = Self {
             metrics,
-            counts,
+            http_metrics,
+            unfinished_queries,
             stores,
             context: RequestContext::new(settings.request_defaults(), &limits),
             limits,

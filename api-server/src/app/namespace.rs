@@ -57,7 +57,7 @@ pub(crate) struct Namespace {
 impl Namespace {
     /// Connects to nothing yet; starts the background tasks in `app`.
     pub(crate) fn start(client: &Client, app: &mut App, checks: &mut Checks) -> Self {
-        let (settings, counts) = (&app.settings, &app.counts);
+        let settings = &app.settings;
         let name = settings.namespace.as_deref();
         let name = name.unwrap_or_else(|| client.default_namespace());
         let api = Api::namespaced(client.clone(), name);
@@ -76,7 +76,7 @@ impl Namespace {
                 orphan_queue,
             )),
             waiters: Waiters::new(limits.waiters.clone()),
-            backlog: Backlog::new(quotas, interval, counts.unfinished.clone()),
+            backlog: Backlog::new(quotas, interval, app.unfinished_queries.clone()),
             streams: StreamLimiter::new(limits.streams.clone(), app.ending.clone()),
         };
         let subscribers = Subscribers {

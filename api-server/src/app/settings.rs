@@ -11,7 +11,6 @@ use upstream::UpstreamArgs;
 use crate::{
     auth::AccessArgs,
     auth::kubernetes::ProtectedEndpoints,
-    http::middleware::root_path::RootPath,
     openapi::Described,
     routes::arxiv::new_query::Limits,
     routes::context::Defaults,
@@ -19,7 +18,7 @@ use crate::{
     routes::results::PageDefaults,
     routes::route::Route,
 };
-use wire::dates::Zone;
+use wire::{dates::Zone, root_path::RootPath};
 
 /// The REST API over arXiv searches that run as Kubernetes jobs.
 ///

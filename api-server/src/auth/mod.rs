@@ -94,7 +94,7 @@ pub(crate) struct Target {
 /// The access control of this process.
 pub(crate) struct AccessControl {
     access: Option<(ProtectedEndpoints, KubernetesAuth)>,
-    limits: Option<SearchRateLimiter>,
+    rate_limiter: Option<SearchRateLimiter>,
     proxies: Proxies,
     forwarded_by: ForwardedBy,
     pub(crate) origins: Origins,
@@ -113,7 +113,7 @@ impl AccessControl {
         let per_minute = args.client_searches_per_minute;
         Self {
             access,
-            limits: (per_minute > 0).then(|| SearchRateLimiter::new(per_minute, args.client_burst)),
+            rate_limiter: (per_minute > 0).then(|| SearchRateLimiter::new(per_minute, args.client_burst)),
             proxies: args.trusted_proxies.clone(),
             forwarded_by: args.trusted_proxies_header,
             origins: args.cors_allowed_origins.clone(),
@@ -141,37 +141,25 @@ async fn authorize(
     if effect != Effect::None && is_cross_site(&head.headers, &access_control.origins) {
         return cross_site().into_response();
     }
-    let asks = access_control.needs_token(target);
-    let client = match access_control.client(target, &head).await {
-        Ok(client) => client,
-        Err(error) => return vary_by_caller(asks, error.into_response()),
-    };
-    let limits = access_control
-        .limits
-        .as_ref()
-        .filter(|_| effect == Effect::Search);
-    let bucket = limits.map(|limits| (limits, limits.take(client.key(), Instant::now())));
-    head.extensions.insert(client);
-    let request = Request::from_parts(head, body);
-    let response = match bucket {
-        None => next.run(request).await,
-        Some((limits, Ok(bucket))) => {
-            let mut response = next.run(request).await;
-            limits.add_headers(bucket, response.headers_mut());
+    let mut response = match access_control.client(target, &head).await {
+        Ok(client) => {
+            let limiter = access_control.rate_limiter.as_ref();
+            let limiter = limiter.filter(|_| effect == Effect::Search);
+            let bucket = limiter.map(|limiter| limiter.take(client.key(), Instant::now()));
+            head.extensions.insert(client);
+            let mut response = match bucket {
+                Some(Err(bucket)) => rate_limited().retry_after(bucket.reset).into_response(),
+                Some(Ok(_)) | None => next.run(Request::from_parts(head, body)).await,
+            };
+            if let (Some(limiter), Some(Ok(bucket) | Err(bucket))) = (limiter, bucket) {
+                limiter.add_headers(bucket, response.headers_mut());
+            }
             response
         }
-        Some((limits, Err(bucket))) => {
-            let mut response = rate_limited().retry_after(bucket.reset()).into_response();
-            limits.add_headers(bucket, response.headers_mut());
-            response
-        }
+        Err(error) => error.into_response(),
     };
-    vary_by_caller(asks, response)
-}
-
-/// A response that depends on the caller must not be cached for other callers.
-fn vary_by_caller(asks: bool, mut response: Response) -> Response {
-    if asks {
+    if access_control.needs_token(target) {
+        // A response that depends on the caller must not be cached for other callers.
         vary(response.headers_mut(), "authorization");
     }
     response

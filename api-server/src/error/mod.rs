@@ -3,7 +3,6 @@
 mod causes;
 mod code;
 mod details;
-mod limit;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +12,6 @@ use serde::Serialize;
 
 pub(crate) use code::{Code, TYPE_PREFIX};
 pub(crate) use details::{negotiated, prefers_problem_details};
-pub(crate) use limit::Limit;
 
 use wire::field_error::FieldErrors;
 
@@ -30,10 +28,20 @@ pub(crate) struct ApiError {
     status: StatusCode,
     detail: Detail,
     retry_after: Option<Duration>,
-    /// The limit that is reached, where it is one.
-    bound: Option<Limit>,
+    limit: Option<Limit>,
     /// The path of what the error is about, without the prefix that clients see before it.
     instance: Option<String>,
+}
+
+/// The limit that a response reports; in the response's extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// One request to arXiv per interval, for all clients together.
+    Upstream,
+    /// A number at once: of a process, of the namespace, or of one client.
+    Concurrent { name: &'static str, most: usize },
+    /// A limit of Kubernetes, whose size is not known here.
+    Kubernetes,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,7 +59,7 @@ impl ApiError {
             status: code.status(),
             detail: Detail::Text(detail.into()),
             retry_after: None,
-            bound: None,
+            limit: None,
             instance: None,
         }
     }
@@ -81,33 +89,11 @@ impl ApiError {
             .retry_after(RETRY_AFTER)
     }
 
-    /// 429: as many clients wait as this process holds.
-    pub(crate) fn too_many_waiting(most: usize) -> Self {
-        Self::new(
-            Code::TooManyWaiting,
-            "Too many searches are waiting for their answer",
-        )
-        .retry_after(RETRY_AFTER)
-        .bound(Limit::Waiting { most })
-    }
-
-    /// 429: this client's share of the waiting requests is used up.
-    pub(crate) fn too_many_waiting_of_client(most: usize) -> Self {
-        Self::too_many_waiting(most).bound(Limit::WaitingOfClient { most })
-    }
-
-    /// 429: as many clients follow events as this process serves.
-    pub(crate) fn too_many_streams(most: usize) -> Self {
-        Self::new(Code::TooManyStreams, "Too many clients follow events")
+    /// 429: a limit of a number at once is used up.
+    pub(crate) fn too_many(code: Code, detail: &str, name: &'static str, most: usize) -> Self {
+        Self::new(code, detail)
             .retry_after(RETRY_AFTER)
-            .bound(Limit::Streams { most })
-    }
-
-    /// 429: this client's share of the event streams is used up.
-    pub(crate) fn too_many_streams_of_client(most: usize) -> Self {
-        Self::new(Code::TooManyStreams, "You follow too many events at once")
-            .retry_after(RETRY_AFTER)
-            .bound(Limit::StreamsOfClient { most })
+            .limit(Limit::Concurrent { name, most })
     }
 
     /// 500
@@ -130,7 +116,7 @@ impl ApiError {
         let mut error = Self::new(code, detail).with_status(status);
         error.retry_after = after.or(wait.then_some(RETRY_AFTER));
         if matches!(code, Code::RateLimited | Code::UpstreamBusy) || status == StatusCode::TOO_MANY_REQUESTS {
-            error.bound = Some(Limit::Upstream);
+            error.limit = Some(Limit::Upstream);
         }
         error
     }
@@ -148,21 +134,21 @@ impl ApiError {
         self
     }
 
-    /// Tells when to come back.
+    /// Reports when to come back.
     #[must_use]
     pub(crate) fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
     }
 
-    /// Tells which limit is reached.
+    /// Reports which limit is reached.
     #[must_use]
-    pub(crate) fn bound(mut self, bound: Limit) -> Self {
-        self.bound = Some(bound);
+    pub(crate) fn limit(mut self, limit: Limit) -> Self {
+        self.limit = Some(limit);
         self
     }
 
-    /// Tells what the error is about, by its path.
+    /// Reports what the error is about, by its path.
     #[must_use]
     pub(crate) fn about(mut self, path: impl Into<String>) -> Self {
         self.instance = Some(path.into());
@@ -216,8 +202,8 @@ impl IntoResponse for ApiError {
             let challenge = HeaderValue::from_static(challenge);
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
-        if let Some(bound) = self.bound {
-            response.extensions_mut().insert(bound);
+        if let Some(limit) = self.limit {
+            response.extensions_mut().insert(limit);
         }
         response.extensions_mut().insert(Arc::new(self));
         response

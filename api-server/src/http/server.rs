@@ -74,7 +74,7 @@ pub(crate) async fn serve(
         open.spawn(async move {
             let ended = tokio::select! {
                 ended = connection => ended,
-                () = slot.evicted() => Ok(()),
+                () = slot.evicted.cancelled() => Ok(()),
             };
             log_end(ended);
             drop((slot, counted));

@@ -88,7 +88,7 @@ impl From<KubernetesError> for ApiError {
             KubernetesError::Throttled { retry_after } => {
                 Self::new(Code::KubernetesBusy, "Too many requests, try again later")
                     .retry_after(retry_after)
-                    .bound(Limit::Kubernetes)
+                    .limit(Limit::Kubernetes)
             }
             KubernetesError::Rejected(reason) => {
                 Self::new(Code::NotAdmitted, format!("The search is not accepted: {reason}"))

@@ -7,10 +7,10 @@ use service::logs::Call;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use wire::root_path::RootPath;
 
 use crate::{
     error::{ApiError, Code},
-    http::middleware::root_path::RootPath,
     jobs::backlog::Backlog,
     jobs::client::{KubernetesError, Objects},
     jobs::idempotency::{self, IdempotencyKey, hash},

@@ -9,11 +9,10 @@ use crd::ArxivQuery;
 use tokio::sync::watch;
 
 use crate::{
-    error::ApiError,
+    error::{ApiError, Code},
     limits::{
         client::Client,
-        fair::Exceeded,
-        slots::{Slot, Slots},
+        slots::{Exceeded, Slot, Slots},
     },
 };
 
@@ -51,13 +50,14 @@ impl Waiters {
         name: &str,
         client: Option<&Client>,
     ) -> Result<Waiter, ApiError> {
-        let slot = self
-            .slots
-            .try_acquire(client)
-            .map_err(|exceeded| match exceeded {
-                Exceeded::Total => ApiError::too_many_waiting(self.slots.limit().size.units()),
-                Exceeded::Share => ApiError::too_many_waiting_of_client(self.slots.share()),
-            })?;
+        let slot = self.slots.try_acquire(client).map_err(|exceeded| {
+            let (name, most) = match exceeded {
+                Exceeded::Total => ("waiting", self.slots.size()),
+                Exceeded::Share => ("waiting-of-client", self.slots.share()),
+            };
+            let text = "Too many searches are waiting for their answer";
+            ApiError::too_many(Code::TooManyWaiting, text, name, most)
+        })?;
         let mut by_name = self.lock();
         let events = if let Some(sender) = by_name.get(name) {
             sender.subscribe()
@@ -152,7 +152,7 @@ mod tests {
     use crd::{ArxivQuerySpec, ArxivQueryStatus, Phase};
 
     use super::*;
-    use crate::{error::Code, limits::table};
+    use crate::limits::table;
 
     fn waiters() -> Arc<Waiters> {
         Waiters::new(Slots::new(&table::WAITERS))

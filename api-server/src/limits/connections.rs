@@ -4,32 +4,23 @@
 
 use std::{
     collections::BTreeMap,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
 };
 
-use axum::body::{Body, Bytes, HttpBody};
-use hyper::body::{Frame, SizeHint};
+use axum::body::Body;
+use http_body_util::BodyExt;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::table;
 
-/// The numbers of connections and requests.
-#[derive(Clone, Copy, Debug)]
-struct ConnectionLimits {
-    /// Connections at once.
-    connections: usize,
-    /// Concurrent requests, without those for this process's health. Fewer than connections: the rest is for reading
-    /// new heads.
-    requests: usize,
-}
-
 /// All connections of this process.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimiter {
-    limits: ConnectionLimits,
+    max_connections: usize,
+    /// Concurrent requests, without those for this process's health. Fewer than connections: the rest is for reading new
+    /// heads.
+    max_requests: usize,
     state: Mutex<Connections>,
     /// Notified when a connection was closed, or became idle.
     changed: Notify,
@@ -49,15 +40,13 @@ struct Connections {
 impl ConnectionLimiter {
     /// With the sizes of the table.
     pub(crate) fn of_process() -> Arc<Self> {
-        Self::new(ConnectionLimits {
-            connections: table::CONNECTIONS.size.units(),
-            requests: table::REQUESTS.size.units(),
-        })
+        Self::new(table::CONNECTIONS.size.slots(), table::REQUESTS.size.slots())
     }
 
-    fn new(limits: ConnectionLimits) -> Arc<Self> {
+    fn new(max_connections: usize, max_requests: usize) -> Arc<Self> {
         Arc::new(Self {
-            limits,
+            max_connections,
+            max_requests,
             state: Mutex::default(),
             changed: Notify::new(),
         })
@@ -86,21 +75,20 @@ impl ConnectionLimiter {
 
     fn try_accept(self: &Arc<Self>) -> Option<Arc<ConnectionSlot>> {
         let mut state = self.state();
-        if state.open >= self.limits.connections {
-            if !state.evicting {
-                state.evicting = state.evict_one();
-            }
+        if state.open >= self.max_connections {
+            state.evicting = state.evicting || state.evict_one();
             return None;
         }
         state.open += 1;
         state.evicting = false;
         let evicted = CancellationToken::new();
-        let ticket = state.mark_idle(evicted.clone());
+        let ticket = Mutex::new(state.mark_idle(&evicted));
         drop(state);
+        let limiter = Arc::clone(self);
         Some(Arc::new(ConnectionSlot {
-            limiter: Arc::clone(self),
+            limiter,
             evicted,
-            ticket: Mutex::new(ticket),
+            ticket,
         }))
     }
 }
@@ -112,10 +100,10 @@ impl Connections {
         longest.inspect(|(_, evicted)| evicted.cancel()).is_some()
     }
 
-    fn mark_idle(&mut self, evicted: CancellationToken) -> u64 {
+    fn mark_idle(&mut self, evicted: &CancellationToken) -> u64 {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.idle.insert(ticket, evicted);
+        self.idle.insert(ticket, evicted.clone());
         ticket
     }
 }
@@ -124,17 +112,13 @@ impl Connections {
 #[derive(Debug)]
 pub(crate) struct ConnectionSlot {
     limiter: Arc<ConnectionLimiter>,
-    evicted: CancellationToken,
+    /// Cancelled when this connection has to close.
+    pub(crate) evicted: CancellationToken,
     /// Its key among the idle ones.
     ticket: Mutex<u64>,
 }
 
 impl ConnectionSlot {
-    /// Resolves when this connection has to close.
-    pub(crate) async fn evicted(&self) {
-        self.evicted.cancelled().await;
-    }
-
     fn ticket(&self) -> MutexGuard<'_, u64> {
         self.ticket.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,18 +127,14 @@ impl ConnectionSlot {
     pub(crate) fn request(self: &Arc<Self>, exempt: bool) -> Option<RequestPermit> {
         let ticket = *self.ticket();
         let mut state = self.limiter.state();
-        if !exempt {
-            if state.requests >= self.limiter.limits.requests {
-                return None;
-            }
-            state.requests += 1;
+        if !exempt && state.requests >= self.limiter.max_requests {
+            return None;
         }
+        state.requests += usize::from(!exempt);
         state.idle.remove(&ticket);
         drop(state);
-        Some(RequestPermit {
-            slot: Arc::clone(self),
-            exempt,
-        })
+        let slot = Arc::clone(self);
+        Some(RequestPermit { slot, exempt })
     }
 }
 
@@ -180,59 +160,32 @@ impl Drop for RequestPermit {
     fn drop(&mut self) {
         let mut ticket = self.slot.ticket();
         let mut state = self.slot.limiter.state();
-        if !self.exempt {
-            state.requests -= 1;
-        }
-        *ticket = state.mark_idle(self.slot.evicted.clone());
+        state.requests -= usize::from(!self.exempt);
+        *ticket = state.mark_idle(&self.slot.evicted);
         drop(state);
         self.slot.limiter.changed.notify_one();
     }
 }
 
 impl RequestPermit {
-    /// The body of the response, which releases the permit at its end.
+    /// The body of the response, which releases the permit when it is dropped.
     pub(crate) fn hold_for_body(self, body: Body) -> Body {
-        Body::new(PermitBody { body, _permit: self })
-    }
-}
-
-struct PermitBody {
-    body: Body,
-    _permit: RequestPermit,
-}
-
-impl HttpBody for PermitBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        Body::new(body.map_err(move |error| {
+            let _held = &self;
+            error
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::body::HttpBody;
     use futures::FutureExt;
-    use http_body_util::BodyExt;
 
     use super::*;
 
     fn limiter() -> Arc<ConnectionLimiter> {
-        ConnectionLimiter::new(ConnectionLimits {
-            connections: 2,
-            requests: 1,
-        })
+        ConnectionLimiter::new(2, 1)
     }
 
     #[tokio::test]
@@ -244,11 +197,11 @@ mod tests {
         let third = limiter.accept();
         tokio::pin!(third);
         assert!(third.as_mut().now_or_never().is_none());
-        assert!(second.evicted().now_or_never().is_some());
-        assert!(first.evicted().now_or_never().is_none());
+        assert!(second.evicted.cancelled().now_or_never().is_some());
+        assert!(first.evicted.cancelled().now_or_never().is_none());
         drop(second);
         let third = third.await;
-        assert!(third.evicted().now_or_never().is_none());
+        assert!(third.evicted.cancelled().now_or_never().is_none());
     }
 
     #[tokio::test]
@@ -260,7 +213,7 @@ mod tests {
         assert!(second.request(false).is_none(), "one at once");
         let exempt = second.request(true).unwrap();
         assert!(limiter.accept().now_or_never().is_none());
-        assert!(first.evicted().now_or_never().is_none());
+        assert!(first.evicted.cancelled().now_or_never().is_none());
         drop(exempt);
         assert_eq!(body.collect().await.unwrap().to_bytes(), "x");
         assert!(second.request(false).is_some());

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, header};
 
 use crate::error::Limit;
 
@@ -25,16 +26,19 @@ impl RateLimitHeaders {
         }
     }
 
-    /// Adds the headers of a limit to a response. The time is that of its `Retry-After`, so that they never differ.
-    pub(crate) fn apply(&self, limit: Limit, headers: &mut HeaderMap) {
+    /// Adds the headers to a response that has a [`Limit`] in its extensions. The time is that of its `Retry-After`, so that
+    /// they never differ.
+    pub(crate) fn add_to(&self, mut response: Response) -> Response {
+        let Some(limit) = response.extensions_mut().remove::<Limit>() else {
+            return response;
+        };
+        let headers = response.headers_mut();
         let (name, policy) = match limit {
             Limit::Upstream => ("arxiv", self.upstream.clone()),
-            Limit::Waiting { most } => ("waiting", concurrent("waiting", most)),
-            Limit::WaitingOfClient { most } => ("waiting-of-client", concurrent("waiting-of-client", most)),
-            Limit::Pending { most } => ("pending", concurrent("pending", most)),
-            Limit::PendingOfClient { most } => ("pending-of-client", concurrent("pending-of-client", most)),
-            Limit::Streams { most } => ("streams", concurrent("streams", most)),
-            Limit::StreamsOfClient { most } => ("streams-of-client", concurrent("streams-of-client", most)),
+            Limit::Concurrent { name, most } => {
+                let policy = format!("\"{name}\";q={most};qu=\"concurrent-requests\"");
+                (name, HeaderValue::try_from(policy).ok())
+            }
             Limit::Kubernetes => ("kubernetes", None),
         };
         if let Some(policy) = policy {
@@ -50,12 +54,8 @@ impl RateLimitHeaders {
         if let Ok(limit) = HeaderValue::try_from(limit) {
             headers.append(RATE_LIMIT, limit);
         }
+        response
     }
-}
-
-/// The policy of a number at once.
-fn concurrent(name: &str, most: usize) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("\"{name}\";q={most};qu=\"concurrent-requests\"")).ok()
 }
 
 /// Windows are whole seconds: an interval of 2.5 s is reported as one request in three seconds, one of 300 ms as three in one
@@ -75,11 +75,14 @@ mod tests {
     use super::*;
 
     fn headers_of(millis: u64, limit: Limit, retry_after: Option<u64>) -> [Option<String>; 2] {
-        let mut headers = HeaderMap::new();
+        let mut response = Response::default();
+        response.extensions_mut().insert(limit);
         if let Some(seconds) = retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            let value = HeaderValue::from(seconds);
+            response.headers_mut().insert(header::RETRY_AFTER, value);
         }
-        RateLimitHeaders::new(Duration::from_millis(millis)).apply(limit, &mut headers);
+        let response = RateLimitHeaders::new(Duration::from_millis(millis)).add_to(response);
+        let headers = response.headers();
         [RATE_LIMIT_POLICY, RATE_LIMIT].map(|name| Some(headers.get(name)?.to_str().unwrap().to_owned()))
     }
 
@@ -110,7 +113,10 @@ mod tests {
             (0, Limit::Upstream, Some(1), None, Some("\"arxiv\";r=0;t=1")),
             (
                 3000,
-                Limit::Waiting { most: 7 },
+                Limit::Concurrent {
+                    name: "waiting",
+                    most: 7,
+                },
                 None,
                 Some("\"waiting\";q=7;qu=\"concurrent-requests\""),
                 Some("\"waiting\";r=0"),

@@ -1,12 +1,9 @@
-//! What one process accepts at a time. [`table`] has all limits, [`fair`] the rule that divides each of them among clients,
-//! [`budget`] and [`slots`] the two types: memory, and numbers of things at once.
+//! What one process accepts at a time. [`table`] has all limits, [`slots`] the type of most of them and the rule that
+//! divides each of them among clients.
 
-pub(crate) mod budget;
 pub(crate) mod client;
 pub(crate) mod connections;
-pub(crate) mod fair;
 pub(crate) mod headers;
-mod metrics;
 pub(crate) mod rate;
 pub(crate) mod request_body;
 pub(crate) mod response_memory;
@@ -16,7 +13,10 @@ pub(crate) mod table;
 
 use std::sync::LazyLock;
 
-use crate::limits::{request_body::BodyBudget, response_memory::ResponseBudget, slots::Slots};
+use crate::{
+    error::{ApiError, Code},
+    limits::{response_memory::ResponseBudget, slots::Slots},
+};
 
 /// The slots of compressed responses: one set for the process, since the middleware has no other state.
 pub(crate) static COMPRESSIONS: LazyLock<Slots> = LazyLock::new(|| Slots::new(&table::COMPRESSIONS));
@@ -24,7 +24,7 @@ pub(crate) static COMPRESSIONS: LazyLock<Slots> = LazyLock::new(|| Slots::new(&t
 /// The limits of this process that are not of one endpoint alone. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct ProcessLimits {
-    pub(crate) request_bodies: BodyBudget,
+    pub(crate) request_bodies: Slots,
     pub(crate) rows: ResponseBudget,
     pub(crate) papers: ResponseBudget,
     pub(crate) waiters: Slots,
@@ -38,9 +38,9 @@ pub(crate) struct ProcessLimits {
 impl Default for ProcessLimits {
     fn default() -> Self {
         Self {
-            request_bodies: BodyBudget::new(),
-            rows: ResponseBudget::rows(),
-            papers: ResponseBudget::papers(),
+            request_bodies: Slots::new(&table::REQUEST_BODIES),
+            rows: ResponseBudget::new(&table::ROWS, 2),
+            papers: ResponseBudget::new(&table::PAPERS, 1),
             waiters: Slots::new(&table::WAITERS),
             streams: Slots::new(&table::STREAMS),
             list_pages: Slots::new(&table::LIST_PAGES),
@@ -49,4 +49,9 @@ impl Default for ProcessLimits {
             reviews: Slots::new(&table::REVIEWS),
         }
     }
+}
+
+/// 503: a limit is used up.
+fn overloaded() -> ApiError {
+    ApiError::unavailable(Code::Overloaded)
 }

@@ -33,7 +33,7 @@ pub(crate) struct Bucket {
     /// The number of tokens left.
     left: u32,
     /// Until there is a token, if none is left; else until the bucket is full.
-    reset: Duration,
+    pub(crate) reset: Duration,
 }
 
 impl SearchRateLimiter {
@@ -85,13 +85,6 @@ impl SearchRateLimiter {
         if let Ok(limit) = HeaderValue::try_from(limit) {
             headers.append(RATE_LIMIT, limit);
         }
-    }
-}
-
-impl Bucket {
-    /// When to come back.
-    pub(crate) fn reset(self) -> Duration {
-        self.reset
     }
 }
 

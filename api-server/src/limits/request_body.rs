@@ -10,7 +10,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     error::{ApiError, Code},
-    limits::{budget::Budget, client::Client, fair::Permit, table},
+    limits::{
+        client::Client,
+        overloaded,
+        slots::{Slot, Slots},
+    },
 };
 
 /// The limits of one body.
@@ -32,78 +36,61 @@ pub(crate) const RESULTS_BODY: BodyLimit = BodyLimit {
     time: Duration::from_mins(1),
 };
 
-/// How much of a body that is too long is still read and discarded, and for how long: most clients read the response only
-/// after they have sent everything, and a connection that is closed before that loses it.
+/// How much of a body that is too long is still read and discarded: most clients read the response only after they have
+/// sent everything, and a connection that is closed before that loses it.
 const DRAINED: BodyLimit = BodyLimit {
     bytes: 16 * 1024 * 1024,
     time: Duration::from_secs(2),
 };
 
-/// The memory for bodies, shared by all requests. Each body reserves memory for what has arrived of it, so that a slow one
-/// holds no more than that.
-#[derive(Clone, Debug)]
-pub(crate) struct BodyBudget(Budget);
-
-/// A whole body, with its reservation.
+/// A whole body, with its part of the memory for bodies.
 pub(crate) struct RequestBody {
     pub(crate) bytes: Bytes,
-    _permit: Option<Permit>,
+    _memory: Option<Slot>,
 }
 
-impl BodyBudget {
-    pub(crate) fn new() -> Self {
-        Self(Budget::new(&table::REQUEST_BODIES))
-    }
-
-    pub(crate) fn budget(&self) -> &Budget {
-        &self.0
-    }
-
-    /// The whole body; 413 when it is too long, 408 when it takes too long, 503 when the memory is used up.
-    pub(crate) async fn read(
-        &self,
-        client: Option<&Client>,
-        headers: &HeaderMap,
-        mut body: Body,
-        limit: BodyLimit,
-    ) -> Result<RequestBody, ApiError> {
-        let declared = headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        let end = Instant::now() + limit.time;
-        let mut bytes = BytesMut::new();
-        let mut permit: Option<Permit> = None;
-        let mut too_long = declared.is_some_and(|length| length > limit.bytes as u64);
-        while !too_long {
-            let frame = timeout_at(end, body.frame()).await.map_err(|_| too_slow())?;
-            let Some(frame) = frame else {
-                return Ok(RequestBody {
-                    bytes: bytes.freeze(),
-                    _permit: permit,
-                });
-            };
-            let frame =
-                frame.map_err(|_| ApiError::new(Code::MalformedRequest, "The request's body broke off"))?;
-            let Ok(chunk) = frame.into_data() else { continue };
-            too_long = bytes.len() + chunk.len() > limit.bytes;
-            if !too_long {
-                let wanted = kib(bytes.len() + chunk.len()).saturating_sub(kib(bytes.len()));
-                let more = self.0.reserve(client, wanted).await?;
-                match &mut permit {
-                    Some(permit) => permit.merge(more),
-                    none => *none = Some(more),
-                }
-                bytes.extend_from_slice(&chunk);
-            }
+/// Reads a whole body; 413 when it is too long, 408 when it takes too long, 503 when `memory` is used up. A body reserves
+/// memory for what has arrived of it, so that a slow one holds no more than that.
+pub(crate) async fn read_body(
+    memory: &Slots,
+    client: Option<&Client>,
+    headers: &HeaderMap,
+    mut body: Body,
+    limit: BodyLimit,
+) -> Result<RequestBody, ApiError> {
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let end = Instant::now() + limit.time;
+    let mut bytes = BytesMut::new();
+    let mut reserved: Option<Slot> = None;
+    let mut too_long = declared.is_some_and(|length| length > limit.bytes as u64);
+    while !too_long {
+        let frame = timeout_at(end, body.frame()).await.map_err(|_| too_slow())?;
+        let Some(frame) = frame else {
+            return Ok(RequestBody {
+                bytes: bytes.freeze(),
+                _memory: reserved,
+            });
+        };
+        let frame =
+            frame.map_err(|_| ApiError::new(Code::MalformedRequest, "The request's body broke off"))?;
+        let Ok(chunk) = frame.into_data() else { continue };
+        too_long = bytes.len() + chunk.len() > limit.bytes;
+        if !too_long {
+            let wanted = kib(bytes.len() + chunk.len()).saturating_sub(kib(bytes.len()));
+            let more = memory.acquire_many(client, wanted).await.ok_or_else(overloaded)?;
+            reserved = Slot::merged(reserved, more);
+            bytes.extend_from_slice(&chunk);
         }
-        drop((bytes, permit));
-        // A client that waits for "100 Continue" has not begun to send.
-        if !headers.contains_key(header::EXPECT) {
-            drain(body).await;
-        }
-        let text = format!("The request's body is longer than {} bytes", limit.bytes);
-        Err(ApiError::new(Code::BodyTooLong, text))
     }
+    drop((bytes, reserved));
+    // A client that waits for "100 Continue" has not begun to send.
+    if !headers.contains_key(header::EXPECT) {
+        drain(body).await;
+    }
+    let text = format!("The request's body is longer than {} bytes", limit.bytes);
+    Err(ApiError::new(Code::BodyTooLong, text))
 }
 
 fn kib(bytes: usize) -> usize {
@@ -135,14 +122,19 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::limits::table;
 
     const TINY: BodyLimit = BodyLimit {
         bytes: 4,
         time: Duration::from_millis(20),
     };
 
+    fn memory() -> Slots {
+        Slots::new(&table::REQUEST_BODIES)
+    }
+
     async fn status(headers: HeaderMap, body: Body) -> u16 {
-        match BodyBudget::new().read(None, &headers, body, TINY).await {
+        match read_body(&memory(), None, &headers, body, TINY).await {
             Ok(_) => 200,
             Err(error) => error.status().as_u16(),
         }
@@ -163,11 +155,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bodies_share_a_budget_and_release_it() {
-        let budget = BodyBudget::new();
+        let memory = memory();
         let client = |n: u8| Client::at([192, 0, 2, n].into());
         let long = || Body::from(vec![b' '; RESULTS_BODY.bytes]);
         let headers = HeaderMap::new();
-        let read = async |n, body| budget.read(Some(&client(n)), &headers, body, RESULTS_BODY).await;
+        let read = async |n, body| read_body(&memory, Some(&client(n)), &headers, body, RESULTS_BODY).await;
         let first = read(1, long()).await.ok().unwrap();
         let second = read(2, long()).await.ok().unwrap();
         assert_eq!(first.bytes.len(), RESULTS_BODY.bytes);
@@ -179,12 +171,11 @@ mod tests {
         drop(second);
         let slow = stream::iter([Ok::<_, std::io::Error>("1")]).chain(stream::pending());
         let slow = tokio::spawn({
-            let budget = budget.clone();
+            let (memory, slow) = (memory.clone(), Body::from_stream(slow));
             async move {
-                budget
-                    .read(None, &HeaderMap::new(), Body::from_stream(slow), RESULTS_BODY)
-                    .await
-                    .is_ok()
+                let headers = HeaderMap::new();
+                let read = read_body(&memory, None, &headers, slow, RESULTS_BODY);
+                read.await.is_ok()
             }
         });
         tokio::task::yield_now().await;

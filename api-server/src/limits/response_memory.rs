@@ -3,13 +3,11 @@
 //! Memory for a long response is reserved before its rows are read, estimated by their number. It is adjusted to the actual
 //! length once the response is written, and released when the last byte is sent: the bytes own their reservation. Short
 //! responses are free: their memory is limited by the number of connections, so the usual page never waits for exports of
-//! other clients. A client has at most half of the budget, whatever it leaves unread.
-//!
-//! Rows that are being read and written at the moment are limited by the connections to the databases; rows that turn out
-//! longer than estimated reserve more once they are a response. A streamed response never holds more than it reserved.
+//! other clients.
 //!
 //! A request that holds memory never waits for more: it waits once, for all of its estimate. A response that turns out
-//! longer than estimated gets more at once, or is refused.
+//! longer than estimated gets more at once, or is refused. (The memory of rows that are being read is limited by the
+//! connections to the databases.)
 
 use std::sync::Arc;
 
@@ -18,10 +16,10 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     error::ApiError,
     limits::{
-        budget::{Budget, overloaded},
         client::Client,
-        fair::Permit,
-        table,
+        overloaded,
+        slots::{Slot, Slots},
+        table::LimitSpec,
     },
 };
 
@@ -31,7 +29,8 @@ const FREE_KIB: usize = 32;
 /// The budget of one kind of response, shared by all requests.
 #[derive(Clone, Debug)]
 pub(crate) struct ResponseBudget {
-    budget: Budget,
+    /// One for each KiB.
+    pub(crate) slots: Slots,
     /// The estimate for a row before it is read.
     kib_of_row: usize,
 }
@@ -39,80 +38,65 @@ pub(crate) struct ResponseBudget {
 /// The memory of one response.
 #[derive(Debug)]
 pub(crate) struct Reservation {
-    budget: Budget,
+    budget: ResponseBudget,
     client: Client,
     /// `None` for a short response.
-    permit: Option<Permit>,
+    memory: Option<Slot>,
 }
 
 impl ResponseBudget {
-    /// For rows from the databases.
-    pub(crate) fn rows() -> Self {
-        Self {
-            budget: Budget::new(&table::ROWS),
-            kib_of_row: 2,
-        }
-    }
-
-    /// For papers from arXiv.
-    pub(crate) fn papers() -> Self {
-        Self {
-            budget: Budget::new(&table::PAPERS),
-            kib_of_row: 1,
-        }
+    pub(crate) fn new(limit: &'static LimitSpec, kib_of_row: usize) -> Self {
+        let slots = Slots::new(limit);
+        Self { slots, kib_of_row }
     }
 
     /// Reserves memory for a response of so many rows, before they are read; 503 if responses of others use it for too long.
     pub(crate) async fn reserve(&self, client: &Client, rows: i64) -> Result<Reservation, ApiError> {
         let rows = usize::try_from(rows).unwrap_or_default();
         let kib = self.charged_kib(rows.saturating_mul(self.kib_of_row));
-        let permit = match kib {
+        let memory = match kib {
             0 => None,
-            kib => Some(self.budget.reserve(Some(client), kib).await?),
+            kib => Some(
+                self.slots
+                    .acquire_many(Some(client), kib)
+                    .await
+                    .ok_or_else(overloaded)?,
+            ),
         };
         Ok(Reservation {
-            budget: self.budget.clone(),
+            budget: self.clone(),
             client: client.clone(),
-            permit,
+            memory,
         })
     }
 
-    pub(crate) fn budget(&self) -> &Budget {
-        &self.budget
-    }
-
+    /// What is reserved for a length: nothing for a short response, and for a response that is longer than a client's share
+    /// all of the share.
     fn charged_kib(&self, kib: usize) -> usize {
-        charged_kib(&self.budget, kib)
-    }
-}
-
-/// What is reserved for a length: nothing for a short response, and for a response that is longer than a client's share all
-/// of the share.
-fn charged_kib(budget: &Budget, kib: usize) -> usize {
-    if kib <= FREE_KIB {
-        0
-    } else {
-        kib.min(budget.share_kib())
+        if kib <= FREE_KIB {
+            0
+        } else {
+            kib.min(self.slots.share())
+        }
     }
 }
 
 impl Reservation {
     /// The whole response, which from here on holds memory by its length until its last byte is sent.
     pub(crate) fn into_bytes(mut self, text: BytesMut) -> Result<Bytes, ApiError> {
-        let kib = charged_kib(&self.budget, text.len().div_ceil(1024));
+        let kib = self.budget.charged_kib(text.len().div_ceil(1024));
         if kib == 0 {
             return Ok(text.freeze());
         }
-        let reserved = self.permit.as_ref().map_or(0, Permit::units);
+        let reserved = self.memory.as_ref().map_or(0, Slot::count);
         if kib > reserved {
-            let more = self.budget.try_reserve(Some(&self.client), kib - reserved);
-            let more = more.ok_or_else(overloaded)?;
-            match &mut self.permit {
-                Some(permit) => permit.merge(more),
-                none => *none = Some(more),
-            }
-        } else if let Some(permit) = &mut self.permit {
-            permit.release(reserved - kib);
+            let more = self
+                .budget
+                .slots
+                .try_acquire_many(Some(&self.client), kib - reserved);
+            self.memory = Slot::merged(self.memory, more.map_err(|_| overloaded())?);
+        } else if let Some(memory) = &mut self.memory {
+            memory.release(reserved - kib);
         }
         let text = if text.capacity() > text.len() + text.len() / 4 {
             // The unused capacity is memory too.
@@ -120,10 +104,7 @@ impl Reservation {
         } else {
             text.freeze()
         };
-        Ok(Bytes::from_owner(ReservedBytes {
-            text,
-            _reservation: self,
-        }))
+        Ok(Arc::new(self).chunk(text))
     }
 
     /// A part of a streamed response: it holds the reservation too.
@@ -137,12 +118,12 @@ impl Reservation {
 
 /// Bytes that release their reservation on drop: the server holds them, after the end of their body, until the client has
 /// read them.
-struct ReservedBytes<R> {
+struct ReservedBytes {
     text: Bytes,
-    _reservation: R,
+    _reservation: Arc<Reservation>,
 }
 
-impl<R> AsRef<[u8]> for ReservedBytes<R> {
+impl AsRef<[u8]> for ReservedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.text
     }
@@ -155,7 +136,7 @@ mod tests {
     use super::*;
     use crate::{
         error::Code,
-        limits::table::{LimitSpec, Size, WhenFull},
+        limits::table::{Size, WhenFull},
     };
 
     /// Two responses of a hundred rows for a client, four in total.
@@ -163,15 +144,12 @@ mod tests {
         name: "test",
         size: Size::KiB(400),
         reason: "",
-        when_full: WhenFull::Wait(std::time::Duration::from_secs(5), Code::Overloaded),
+        when_full: WhenFull::Wait(5, Code::Overloaded),
         metric: "",
     };
 
     fn budget() -> ResponseBudget {
-        ResponseBudget {
-            budget: Budget::new(&LIMIT),
-            kib_of_row: 1,
-        }
+        ResponseBudget::new(&LIMIT, 1)
     }
 
     fn client(n: u8) -> Client {
@@ -183,7 +161,7 @@ mod tests {
     }
 
     fn free(budget: &ResponseBudget) -> usize {
-        400 - budget.budget.used() / 1024
+        400 - budget.slots.used()
     }
 
     #[tokio::test]
@@ -193,7 +171,7 @@ mod tests {
         assert_eq!(free(&budget), 400);
         let held = reservation.into_bytes(text(32)).unwrap();
         assert_eq!((free(&budget), held.len()), (400, 32 * 1024));
-        assert!(budget.budget.clients() == 0);
+        assert!(budget.slots.clients() == 0);
     }
 
     #[tokio::test]
@@ -220,7 +198,7 @@ mod tests {
         drop(reservation);
         assert_eq!((free(&budget), chunk.len()), (300, 10 * 1024));
         drop(chunk);
-        assert_eq!((free(&budget), budget.budget.used()), (400, 0));
+        assert_eq!((free(&budget), budget.slots.used()), (400, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -269,6 +247,6 @@ mod tests {
         drop(held);
         assert_eq!(free(&budget), 400);
         drop(budget.reserve(&client(6), 100).await.unwrap());
-        assert!(budget.budget.clients() <= 1, "idle clients are removed");
+        assert!(budget.slots.clients() <= 1, "idle clients are removed");
     }
 }

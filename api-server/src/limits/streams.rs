@@ -3,11 +3,10 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    error::ApiError,
+    error::{ApiError, Code},
     limits::{
         client::Client,
-        fair::Exceeded,
-        slots::{Slot, Slots},
+        slots::{Exceeded, Slot, Slots},
     },
 };
 
@@ -26,19 +25,24 @@ impl StreamLimiter {
 
     /// A slot for a stream of this client; 429 if there is none.
     pub(crate) fn acquire(&self, client: &Client) -> Result<Slot, ApiError> {
-        self.slots
-            .try_acquire(Some(client))
-            .map_err(|exceeded| match exceeded {
-                Exceeded::Total => ApiError::too_many_streams(self.slots.limit().size.units()),
-                Exceeded::Share => ApiError::too_many_streams_of_client(self.slots.share()),
-            })
+        self.slots.try_acquire(Some(client)).map_err(|exceeded| {
+            let (text, name, most) = match exceeded {
+                Exceeded::Total => ("Too many clients follow events", "streams", self.slots.size()),
+                Exceeded::Share => (
+                    "You follow too many events at once",
+                    "streams-of-client",
+                    self.slots.share(),
+                ),
+            };
+            ApiError::too_many(Code::TooManyStreams, text, name, most)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{error::Code, limits::table};
+    use crate::limits::table;
 
     fn client(n: usize) -> Client {
         Client::user(&n.to_string())

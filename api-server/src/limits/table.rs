@@ -2,6 +2,10 @@
 
 use std::{fmt, time::Duration};
 
+use self::{
+    Size::{Count, KiB, Settings},
+    WhenFull::{Other, Reject, Wait},
+};
 use crate::error::Code;
 
 /// One row of the table.
@@ -17,7 +21,6 @@ pub(crate) struct LimitSpec {
     pub(crate) metric: &'static str,
 }
 
-/// The size of a limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Size {
     KiB(usize),
@@ -31,162 +34,82 @@ pub(crate) enum Size {
 pub(crate) enum WhenFull {
     /// It gets this error at once.
     Reject(Code),
-    /// It waits, and gets this error after that time.
-    Wait(Duration, Code),
+    /// It waits for so many seconds, and gets this error after that.
+    Wait(u64, Code),
     /// Something else.
     Other(&'static str),
 }
 
-const SECONDS_5: Duration = Duration::from_secs(5);
-const SECONDS_10: Duration = Duration::from_secs(10);
+macro_rules! limits {
+    ($($limit:ident: $name:literal, $size:expr, metric $metric:literal, $when_full:expr, $reason:literal;)+) => {
+        $(pub(crate) const $limit: LimitSpec = LimitSpec {
+            name: $name,
+            size: $size,
+            reason: $reason,
+            when_full: $when_full,
+            metric: $metric,
+        };)+
 
-pub(crate) const CONNECTIONS: LimitSpec = LimitSpec {
-    name: "connections",
-    size: Size::Count(1024),
-    reason: "Open client connections; below the usual limit of open files. Not divided among clients, since all \
-             connections may come from one proxy.",
-    when_full: WhenFull::Other("the connection that has been idle for the longest time is closed"),
-    metric: "connections",
-};
-pub(crate) const REQUESTS: LimitSpec = LimitSpec {
-    name: "requests",
-    size: Size::Count(960),
-    reason: "Concurrent requests, from the head to the last byte of the response; fewer than connections, so that new \
-             heads can still be read. Requests for health and metrics do not count. Not divided among clients, since \
-             who sends a request is not known at its head.",
-    when_full: WhenFull::Reject(Code::Overloaded),
-    metric: "",
-};
-pub(crate) const REQUEST_BODIES: LimitSpec = LimitSpec {
-    name: "request bodies",
-    size: Size::KiB(64 * 1024),
-    reason: "Memory of request bodies, each counted by what has arrived of it: two of the longest at once, of different \
-             clients.",
-    when_full: WhenFull::Wait(SECONDS_5, Code::Overloaded),
-    metric: "memory_reserved_bytes{budget=\"request_bodies\"}",
-};
-pub(crate) const ROWS: LimitSpec = LimitSpec {
-    name: "rows",
-    size: Size::KiB(48 * 1024),
-    reason: "Memory of long responses with rows from the databases, until the client has read them: 24 pages or exports of \
-             the longest kind at once, some hundred of the usual size. Responses of up to 32 KiB do not count.",
-    when_full: WhenFull::Wait(SECONDS_5, Code::Overloaded),
-    metric: "memory_reserved_bytes{budget=\"rows\"}",
-};
-pub(crate) const PAPERS: LimitSpec = LimitSpec {
-    name: "papers",
-    size: Size::KiB(60_000),
-    reason: "Memory of responses of /arxiv-api, which are kept from the first page of arXiv on: two searches of the longest \
-             kind at once. Responses of up to 32 KiB do not count.",
-    when_full: WhenFull::Wait(SECONDS_5, Code::Overloaded),
-    metric: "memory_reserved_bytes{budget=\"papers\"}",
-};
-pub(crate) const WAITERS: LimitSpec = LimitSpec {
-    name: "waiters",
-    size: Size::Count(768),
-    reason: "Requests that wait for the end of a query; fewer than connections, so that other requests are served.",
-    when_full: WhenFull::Reject(Code::TooManyWaiting),
-    metric: "waiters",
-};
-pub(crate) const STREAMS: LimitSpec = LimitSpec {
-    name: "streams",
-    size: Size::Count(256),
-    reason: "Event streams: a quarter of the connections.",
-    when_full: WhenFull::Reject(Code::TooManyStreams),
-    metric: "event_streams",
-};
-pub(crate) const LIST_PAGES: LimitSpec = LimitSpec {
-    name: "list pages",
-    size: Size::Count(4),
-    reason: "Pages of the list of queries in memory, some megabytes each.",
-    when_full: WhenFull::Wait(SECONDS_10, Code::Overloaded),
-    metric: "list_pages",
-};
-pub(crate) const LONG_BODIES: LimitSpec = LimitSpec {
-    name: "long bodies",
-    size: Size::Count(1),
-    reason: "Bodies of more than 1 MiB that are parsed and recorded: as JSON they take several times their length.",
-    when_full: WhenFull::Wait(SECONDS_10, Code::Overloaded),
-    metric: "long_bodies",
-};
-pub(crate) const COMPRESSIONS: LimitSpec = LimitSpec {
-    name: "compressions",
-    size: Size::Count(16),
-    reason: "Responses that are compressed, at some hundred kilobytes of memory each.",
-    when_full: WhenFull::Other("the response is sent uncompressed"),
-    metric: "compressions",
-};
-pub(crate) const KUBERNETES_REQUESTS: LimitSpec = LimitSpec {
-    name: "Kubernetes requests",
-    size: Size::Count(64),
-    reason: "Requests to Kubernetes in flight, without the watch: its throughput peaks at 16, and many more make it refuse \
-             requests and end watches.",
-    when_full: WhenFull::Wait(SECONDS_5, Code::Overloaded),
-    metric: "kubernetes_requests_in_flight",
-};
-pub(crate) const REVIEWS: LimitSpec = LimitSpec {
-    name: "access reviews",
-    size: Size::Count(16),
-    reason: "Reviews of tokens and rights by Kubernetes, some milliseconds each: a flood of unknown tokens is not passed on.",
-    when_full: WhenFull::Wait(SECONDS_5, Code::KubernetesUnavailable),
-    metric: "access_reviews",
-};
-const PENDING: LimitSpec = LimitSpec {
-    name: "pending queries",
-    size: Size::Settings(
-        "`ARXIV_MAX_PENDING`; of one client `ARXIV_MAX_PENDING_PER_CLIENT`, by default half of it",
-    ),
-    reason: "Queries in the queue of the namespace, of all processes: arXiv answers one request in three seconds.",
-    when_full: WhenFull::Reject(Code::TooManyPending),
-    metric: "unfinished_queries",
-};
-const SEARCH_RATE: LimitSpec = LimitSpec {
-    name: "search rate",
-    size: Size::Settings("`CLIENT_SEARCHES_PER_MINUTE` and `CLIENT_BURST`, of each client"),
-    reason: "New searches of one client; off by default.",
-    when_full: WhenFull::Reject(Code::ClientRateLimited),
-    metric: "",
-};
-const POOL_CONNECTIONS: LimitSpec = LimitSpec {
-    name: "database connections",
-    size: Size::Settings("`DATABASE_MAX_CONNECTIONS`, of each pool"),
-    reason: "Two for each core of a small database keep it busy.",
-    when_full: WhenFull::Wait(SECONDS_5, Code::DatabaseUnavailable),
-    metric: "database_connections",
-};
+        /// All rows, in the order of the documentation.
+        #[cfg_attr(not(test), expect(dead_code, reason = "only a test, which writes the documentation, reads all rows"))]
+        const ALL: &[&LimitSpec] = &[$(&$limit),+];
+    };
+}
 
-/// All rows, in the order of the documentation.
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "only the test that writes the documentation reads all rows"
-    )
-)]
-const ALL: [&LimitSpec; 15] = [
-    &CONNECTIONS,
-    &REQUESTS,
-    &REQUEST_BODIES,
-    &ROWS,
-    &PAPERS,
-    &WAITERS,
-    &STREAMS,
-    &LIST_PAGES,
-    &LONG_BODIES,
-    &COMPRESSIONS,
-    &KUBERNETES_REQUESTS,
-    &REVIEWS,
-    &PENDING,
-    &SEARCH_RATE,
-    &POOL_CONNECTIONS,
-];
+limits! {
+    CONNECTIONS: "connections", Count(1024), metric "connections",
+        Other("the connection that has been idle for the longest time is closed"),
+        "Open client connections; below the usual limit of open files. Not divided among clients, since all \
+         connections may come from one proxy.";
+    REQUESTS: "requests", Count(960), metric "", Reject(Code::Overloaded),
+        "Concurrent requests, from the head to the last byte of the response; fewer than connections, so that new \
+         heads can still be read. Requests for health and metrics do not count. Not divided among clients, since \
+         who sends a request is not known at its head.";
+    REQUEST_BODIES: "request bodies", KiB(64 * 1024), metric "memory_reserved_bytes{budget=\"request_bodies\"}",
+        Wait(5, Code::Overloaded),
+        "Memory of request bodies, each counted by what has arrived of it: two of the longest at once, of different \
+         clients.";
+    ROWS: "rows", KiB(48 * 1024), metric "memory_reserved_bytes{budget=\"rows\"}", Wait(5, Code::Overloaded),
+        "Memory of long responses with rows from the databases, until the client has read them: 24 pages or exports of \
+         the longest kind at once, some hundred of the usual size. Responses of up to 32 KiB do not count.";
+    PAPERS: "papers", KiB(60_000), metric "memory_reserved_bytes{budget=\"papers\"}", Wait(5, Code::Overloaded),
+        "Memory of responses of /arxiv-api, which are kept from the first page of arXiv on: two searches of the longest \
+         kind at once. Responses of up to 32 KiB do not count.";
+    WAITERS: "waiters", Count(768), metric "waiters", Reject(Code::TooManyWaiting),
+        "Requests that wait for the end of a query; fewer than connections, so that other requests are served.";
+    STREAMS: "streams", Count(256), metric "event_streams", Reject(Code::TooManyStreams),
+        "Event streams: a quarter of the connections.";
+    LIST_PAGES: "list pages", Count(4), metric "list_pages", Wait(10, Code::Overloaded),
+        "Pages of the list of queries in memory, some megabytes each.";
+    LONG_BODIES: "long bodies", Count(1), metric "long_bodies", Wait(10, Code::Overloaded),
+        "Bodies of more than 1 MiB that are parsed and recorded: as JSON they take several times their length.";
+    COMPRESSIONS: "compressions", Count(16), metric "compressions", Other("the response is sent uncompressed"),
+        "Responses that are compressed, at some hundred kilobytes of memory each.";
+    KUBERNETES_REQUESTS: "Kubernetes requests", Count(64), metric "kubernetes_requests_in_flight",
+        Wait(5, Code::Overloaded),
+        "Requests to Kubernetes in flight, without the watch: its throughput peaks at 16, and many more make it refuse \
+         requests and end watches.";
+    REVIEWS: "access reviews", Count(16), metric "access_reviews", Wait(5, Code::KubernetesUnavailable),
+        "Reviews of tokens and rights by Kubernetes, some milliseconds each: a flood of unknown tokens is not passed on.";
+    PENDING: "pending queries",
+        Settings("`ARXIV_MAX_PENDING`; of one client `ARXIV_MAX_PENDING_PER_CLIENT`, by default half of it"),
+        metric "unfinished_queries", Reject(Code::TooManyPending),
+        "Queries in the queue of the namespace, of all processes: arXiv answers one request in three seconds.";
+    SEARCH_RATE: "search rate",
+        Settings("`CLIENT_SEARCHES_PER_MINUTE` and `CLIENT_BURST`, of each client"),
+        metric "", Reject(Code::ClientRateLimited),
+        "New searches of one client; off by default.";
+    POOL_CONNECTIONS: "database connections", Settings("`DATABASE_MAX_CONNECTIONS`, of each pool"),
+        metric "database_connections", Wait(5, Code::DatabaseUnavailable),
+        "Two for each core of a small database keep it busy.";
+}
 
 impl Size {
-    /// The number of KiB, or of things; 0 if a setting has it.
-    pub(crate) const fn units(self) -> usize {
+    /// How many slots: one for each KiB, or for each thing; 0 if a setting has the size.
+    pub(crate) const fn slots(self) -> usize {
         match self {
-            Self::KiB(units) | Self::Count(units) => units,
-            Self::Settings(_) => 0,
+            KiB(slots) | Count(slots) => slots,
+            Settings(_) => 0,
         }
     }
 }
@@ -194,10 +117,10 @@ impl Size {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::KiB(kib) if kib.is_multiple_of(1024) => write!(f, "{} MiB", kib / 1024),
-            Self::KiB(kib) => write!(f, "{kib} KiB"),
-            Self::Count(count) => write!(f, "{count}"),
-            Self::Settings(names) => f.write_str(names),
+            KiB(kib) if kib.is_multiple_of(1024) => write!(f, "{} MiB", kib / 1024),
+            KiB(kib) => write!(f, "{kib} KiB"),
+            Count(count) => write!(f, "{count}"),
+            Settings(names) => f.write_str(names),
         }
     }
 }
@@ -206,8 +129,8 @@ impl WhenFull {
     /// How long a request waits.
     pub(crate) const fn wait(self) -> Duration {
         match self {
-            Self::Wait(time, _) => time,
-            Self::Reject(_) | Self::Other(_) => Duration::ZERO,
+            Wait(seconds, _) => Duration::from_secs(seconds),
+            Reject(_) | Other(_) => Duration::ZERO,
         }
     }
 }
@@ -215,15 +138,9 @@ impl WhenFull {
 impl fmt::Display for WhenFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reject(code) => write!(f, "{} `{}`", code.status().as_u16(), code.as_str()),
-            Self::Wait(time, code) => write!(
-                f,
-                "waits {} s, then {} `{}`",
-                time.as_secs(),
-                code.status().as_u16(),
-                code.as_str()
-            ),
-            Self::Other(text) => f.write_str(text),
+            Wait(seconds, code) => write!(f, "waits {seconds} s, then {}", Reject(*code)),
+            Reject(code) => write!(f, "{} `{}`", code.status().as_u16(), code.as_str()),
+            Other(text) => f.write_str(text),
         }
     }
 }

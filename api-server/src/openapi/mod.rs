@@ -12,13 +12,12 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
-use wire::declared::Param;
+use wire::{declared::Param, root_path::RootPath};
 
 pub(crate) use self::operation::Operation;
 use crate::{
-    http::methods::allow_methods,
+    http::allow_methods,
     http::middleware::compress,
-    http::middleware::root_path::RootPath,
     routes::context::Defaults,
     routes::route::{self, Route},
 };

@@ -190,7 +190,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::{error::Code, limits::client::Client, limits::response_memory::ResponseBudget};
+    use crate::{error::Code, limits::ProcessLimits, limits::client::Client};
 
     fn form() -> RowEncoder<u32> {
         RowEncoder::json(|n: &u32| "x".repeat(*n as usize))
@@ -201,7 +201,8 @@ mod tests {
     }
 
     async fn streamed(rows: Vec<Result<u32, StorageError>>) -> Result<Body, ApiError> {
-        let reservation = ResponseBudget::rows()
+        let reservation = ProcessLimits::default()
+            .rows
             .reserve(&Client::at([192, 0, 2, 1].into()), 1000)
             .await
             .unwrap();

@@ -14,8 +14,8 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::{error::ApiError, http::methods::allow_methods, http::middleware::root_path::RootPath};
-use wire::headers::vary::vary;
+use crate::{error::ApiError, http::allow_methods};
+use wire::{headers::vary::vary, root_path::RootPath};
 
 pub(crate) const DOCS_PATH: &str = "/docs";
 pub(crate) const REDOC_PATH: &str = "/redoc";

@@ -11,7 +11,7 @@ use crate::{
     limits::{
         ProcessLimits,
         client::Client,
-        request_body::{BodyBudget, BodyLimit, RequestBody},
+        request_body::{BodyLimit, RequestBody, read_body},
         slots::Slots,
     },
     routes::arxiv::new_query::Limits,
@@ -23,7 +23,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct RequestContext {
     pub(crate) defaults: Defaults,
-    bodies: BodyBudget,
+    bodies: Slots,
     pub(crate) long_bodies: Slots,
 }
 
@@ -52,10 +52,8 @@ impl RequestContext {
         limit: BodyLimit,
     ) -> Result<(Parts, RequestBody), ApiError> {
         let (parts, body) = request.into_parts();
-        let body = self
-            .bodies
-            .read(parts.extensions.get(), &parts.headers, body, limit)
-            .await?;
+        let client = parts.extensions.get();
+        let body = read_body(&self.bodies, client, &parts.headers, body, limit).await?;
         Ok((parts, body))
     }
 

@@ -75,5 +75,5 @@ pub(crate) fn router(
         .merge(openapi::routes(&settings.described(mounted)))
         .merge(pages::routes(&settings.root_path, searchable))
         .fallback(move |uri: Uri| async move { fallback(&paths, &uri) });
-    before_routing(around_routes(router, layers), &settings.root_path)
+    before_routing(around_routes(router, layers), settings.root_path.clone())
 }

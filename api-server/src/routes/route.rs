@@ -17,7 +17,7 @@ use wire::{declared::Param, query::QueryString};
 use crate::{
     app::App,
     auth::{Effect, Target},
-    http::methods::method_not_allowed,
+    http::method_not_allowed,
     http::middleware::{CallSource, EndpointLayers, OperationLayers, around_endpoint, around_operation},
     openapi,
     output::lag::Lag,

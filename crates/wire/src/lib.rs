@@ -12,6 +12,7 @@ pub mod integer;
 pub mod json;
 pub mod params;
 pub mod query;
+pub mod root_path;
 
 use std::fmt::Write;
 

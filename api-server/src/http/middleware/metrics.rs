@@ -1,44 +1,81 @@
-//! Requests, by endpoint, method and status, and how long they took.
+//! The metrics of connections and requests.
 
 use axum::{
     extract::{MatchedPath, Request, State},
     middleware::Next,
     response::Response,
 };
-use http::Method;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+};
+use service::metrics::Metrics;
 use tokio::time::Instant;
 
-use crate::app::metrics::{Counts, RequestLabels};
+/// From a stored page's milliseconds to a wait at its limit, in seconds.
+const DURATIONS: [f64; 12] = [
+    0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 3.0, 10.0, 30.0, 60.0,
+];
+/// Every other one has the label "other", whatever clients send.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/// The middleware.
-pub(super) async fn record(State(counts): State<Counts>, request: Request, next: Next) -> Response {
+/// Labels with few values each.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct RequestLabels {
+    /// The path of the route, such as `/arxiv/{name}`.
+    endpoint: String,
+    method: &'static str,
+    status: u16,
+}
+
+type EndpointLabel = [(&'static str, String); 1];
+
+/// The handles that count.
+#[derive(Clone)]
+pub(crate) struct HttpMetrics {
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<EndpointLabel, Histogram, fn() -> Histogram>,
+    pub(crate) connections: Gauge,
+}
+
+impl HttpMetrics {
+    pub(crate) fn register(metrics: &Metrics) -> Self {
+        let handles = Self {
+            requests: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
+            connections: Gauge::default(),
+        };
+        let Self {
+            requests,
+            durations,
+            connections,
+        } = handles.clone();
+        let duration = "From a request's head to its answer's head";
+        metrics.register(|registry| {
+            registry.register("requests", "Requests answered", requests);
+            registry.register("request_duration_seconds", duration, durations);
+            registry.register("connections", "Open client connections", connections);
+        });
+        handles
+    }
+}
+
+/// Counts and times a request.
+pub(super) async fn record(State(metrics): State<HttpMetrics>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let method = method_label(request.method());
-    // The path of the route, such as `/arxiv/{name}`, so that the label has few values.
-    let endpoint = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
+    let mut methods = METHODS.into_iter();
+    let method = methods.find(|name| request.method() == name).unwrap_or("other");
+    let path = request.extensions().get::<MatchedPath>();
+    let endpoint = path.map_or("other", MatchedPath::as_str).to_owned();
     let response = next.run(request).await;
+    let duration = started.elapsed().as_secs_f64();
+    let label = [("endpoint", endpoint.clone())];
+    metrics.durations.get_or_create(&label).observe(duration);
     let labels = RequestLabels {
         endpoint,
         method,
         status: response.status().as_u16(),
     };
-    counts.answered(&labels, started.elapsed());
+    metrics.requests.get_or_create(&labels).inc();
     response
-}
-
-/// A label with few values, whatever clients send.
-fn method_label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "other",
-    }
 }

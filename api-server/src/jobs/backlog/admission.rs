@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    error::{ApiError, Code, Limit},
+    error::{ApiError, Code},
     jobs::backlog::Backlog,
 };
 
@@ -28,21 +28,21 @@ pub(crate) enum QuotaExceeded {
 
 impl From<QuotaExceeded> for ApiError {
     fn from(quota: QuotaExceeded) -> Self {
-        let (code, detail, limit) = match quota {
+        let (code, detail, name, most) = match quota {
             QuotaExceeded::Total(most) => (
                 Code::TooManyPending,
                 "Too many queries are waiting for their turn",
-                Limit::Pending { most },
+                "pending",
+                most,
             ),
             QuotaExceeded::PerClient(most) => (
                 Code::TooManyPendingOfClient,
                 "Too many of your queries are waiting for their turn",
-                Limit::PendingOfClient { most },
+                "pending-of-client",
+                most,
             ),
         };
-        Self::new(code, detail)
-            .retry_after(PENDING_RETRY_AFTER)
-            .bound(limit)
+        Self::too_many(code, detail, name, most).retry_after(PENDING_RETRY_AFTER)
     }
 }
 

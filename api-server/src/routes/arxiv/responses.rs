@@ -9,11 +9,11 @@ use axum::{
 use crd::ArxivQuery;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
+use wire::root_path::RootPath;
 
 use crate::{
     error::Limit,
     error::{Code, seconds},
-    http::middleware::root_path::RootPath,
 };
 
 /// When a client should read the state of an unfinished query again: a turn at arXiv comes every three seconds.

@@ -1,25 +1,27 @@
-//! Paths in one spelling: letters, digits, `-`, `.`, `_` and `~` mean the same percent-encoded (RFC 3986, 2.3).
+//! Paths as the routes know them.
 
-use axum::extract::Request;
-use http::Uri;
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use wire::root_path::{RootPath, with_path};
 
-/// The middleware.
-pub(crate) async fn normalize_path(mut request: Request) -> Request {
-    let path = request.uri().path();
-    if path.contains('%')
-        && let Some(normal) = decoded(path)
-    {
-        let target = match request.uri().query() {
-            Some(query) => format!("{normal}?{query}"),
-            None => normal,
-        };
-        let mut parts = request.uri().clone().into_parts();
-        if let Ok(target) = target.parse() {
-            parts.path_and_query = Some(target);
-            if let Ok(uri) = Uri::from_parts(parts) {
-                *request.uri_mut() = uri;
-            }
-        }
+/// Removes the prefix that a proxy may put before our paths, and adds it to the paths in response headers.
+pub(super) async fn strip_root(State(root): State<RootPath>, mut request: Request, next: Next) -> Response {
+    if let Some(uri) = root.stripped(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    let mut response = next.run(request).await;
+    root.add_to(response.headers_mut());
+    response
+}
+
+/// Spells each path in one way: letters, digits, `-`, `.`, `_` and `~` mean the same percent-encoded (RFC 3986, 2.3).
+pub(super) async fn normalize(mut request: Request) -> Request {
+    let uri = request.uri();
+    if let Some(uri) = decoded(uri.path()).and_then(|path| with_path(uri, &path)) {
+        *request.uri_mut() = uri;
     }
     request
 }

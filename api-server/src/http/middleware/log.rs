@@ -1,7 +1,6 @@
-//! The log of calls, in the format of the existing service: one line when the parameters of a request are known, and one
-//! when its response is ready.
-//!
-//! A handler takes [`CallLog`] and reports its call to it; component and module of the lines come from the route.
+//! The log of requests. Of a call, in the format of the existing service: one line when its parameters are known, and one
+//! when its response is ready. A handler takes [`CallLog`] and reports its call to it; component and module of the lines
+//! come from the route.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,19 +9,17 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::request::Parts;
+use http::{Method, Uri, request::Parts};
 use service::logs::Call;
 
 use crate::error::ApiError;
 
 /// The log of one request's call.
 #[derive(Clone)]
-pub(crate) struct CallLog(Arc<Entry>);
-
-struct Entry {
+pub(crate) struct CallLog {
     source: CallSource,
     /// Set once the parameters are known.
-    call: OnceLock<Call>,
+    call: Arc<OnceLock<Call>>,
 }
 
 /// Where calls of a route come from, as the lines say it: `/arxiv-api` is the backend's module `arxiv_api`,
@@ -45,38 +42,24 @@ impl CallSource {
 
 impl CallLog {
     fn new(source: CallSource) -> Self {
-        Self(Arc::new(Entry {
-            source,
-            call: OnceLock::new(),
-        }))
+        let call = Arc::default();
+        Self { source, call }
     }
 
     fn origin(&self, call: &Call) -> String {
-        format!("{}.{}", self.0.source.module, call.name())
+        format!("{}.{}", self.source.module, call.name())
     }
 
     /// Logs the call, at NOTICE.
     pub(crate) fn called(&self, call: Call) {
-        let component = self.0.source.component;
+        let component = self.source.component;
         service::notice!(component, origin = self.origin(&call), "{call}: called");
         // A handler makes one call.
-        let _ = self.0.call.set(call);
-    }
-
-    /// Logs, at DEBUG, what a request is answered whose call is known.
-    fn returning(&self, response: &Response) {
-        if let Some(call) = self.0.call.get() {
-            let (component, status) = (self.0.source.component, response.status());
-            tracing::debug!(
-                component,
-                origin = self.origin(call),
-                "{call}: returning {status}"
-            );
-        }
+        let _ = self.call.set(call);
     }
 }
 
-/// The middleware.
+/// Logs, at DEBUG, what a request is answered whose call is known.
 pub(super) async fn log_calls(
     State(source): State<CallSource>,
     mut request: Request,
@@ -85,7 +68,10 @@ pub(super) async fn log_calls(
     let log = CallLog::new(source);
     request.extensions_mut().insert(log.clone());
     let response = next.run(request).await;
-    log.returning(&response);
+    if let Some(call) = log.call.get() {
+        let (component, origin, status) = (log.source.component, log.origin(call), response.status());
+        tracing::debug!(component, origin, "{call}: returning {status}");
+    }
     response
 }
 
@@ -96,6 +82,30 @@ impl<S: Sync> FromRequestParts<S> for CallLog {
         // The middleware is around every route of the table.
         parts.extensions.get().cloned().ok_or_else(ApiError::internal)
     }
+}
+
+/// Most bytes of a path and query in the log; the rest is cut off (it is ASCII by then, percent-encoded).
+const MAX_LOGGED_TARGET: usize = 600;
+
+/// Logs a request that is answered with a 4xx: it may have reached no handler and so left no other line.
+pub(super) async fn log_refusals(request: Request, next: Next) -> Response {
+    // Cheap to keep, and formatted only for what is refused.
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let response = next.run(request).await;
+    if response.status().is_client_error() {
+        let (line, status) = (request_line(&method, &uri), response.status().as_u16());
+        service::notice!(origin = "http", "{line}: answered with {status}");
+    }
+    response
+}
+
+/// The request's first line, without the version.
+fn request_line(method: &Method, uri: &Uri) -> String {
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    let target = target
+        .get(..MAX_LOGGED_TARGET)
+        .map_or_else(|| target.to_owned(), |start| format!("{start}…"));
+    format!("{method} {target}")
 }
 
 #[cfg(test)]
@@ -113,7 +123,7 @@ mod tests {
             ("/read-results", "backend", "read_results.f"),
         ] {
             let log = CallLog::new(CallSource::new(component == "backend", path));
-            assert_eq!(log.0.source.component, component, "{path}");
+            assert_eq!(log.source.component, component, "{path}");
             assert_eq!(log.origin(&Call::new("f")), origin, "{path}");
         }
     }

@@ -1,6 +1,5 @@
-//! Headers that restrict what browsers do with a response.
+//! Headers for browsers and caches.
 
-use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// On HTML pages: nothing from another site is run or loaded, and no other page may frame them.
@@ -22,14 +21,9 @@ const PAGE: [(HeaderName, &str); 5] = [
     ),
 ];
 
-/// The layer: every response says that its type must not be guessed, and pages say what they may do, unless a page has
-/// set such a header itself.
-pub(super) fn set_security_headers(mut response: Response) -> Response {
-    protect(response.headers_mut());
-    response
-}
-
-fn protect(headers: &mut HeaderMap) {
+/// Says of every response that its type must not be guessed, and of a page what it may do, unless the page has set such a
+/// header itself.
+pub(super) fn set_security_headers(headers: &mut HeaderMap) {
     headers
         .entry(header::X_CONTENT_TYPE_OPTIONS)
         .or_insert(HeaderValue::from_static("nosniff"));
@@ -43,6 +37,11 @@ fn protect(headers: &mut HeaderMap) {
     }
 }
 
+/// The response differs each time, so it must not be kept.
+pub(super) fn set_no_store(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,7 +50,7 @@ mod tests {
     fn pages_get_further_headers_and_keep_their_own() {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        protect(&mut headers);
+        set_security_headers(&mut headers);
         assert_eq!(headers.len(), 2);
         assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
 
@@ -63,7 +62,7 @@ mod tests {
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static("default-src 'self'"),
         );
-        protect(&mut headers);
+        set_security_headers(&mut headers);
         assert_eq!(headers[header::CONTENT_SECURITY_POLICY], "default-src 'self'");
         assert_eq!(headers[header::X_FRAME_OPTIONS], "DENY");
         assert_eq!(headers.len(), 2 + PAGE.len());

@@ -1,0 +1,55 @@
+//! Errors in one form, whoever made them.
+
+use std::any::Any;
+
+use axum::{
+    BoxError,
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{
+    Method,
+    header::{ALLOW, CONTENT_TYPE},
+};
+use wire::root_path::RootPath;
+
+use crate::error::{ApiError, Code, negotiated, prefers_problem_details};
+
+/// Rewrites an error as problem details (RFC 9457) for a client that prefers them.
+pub(super) async fn negotiate(State(root): State<RootPath>, request: Request, next: Next) -> Response {
+    let problem_details = prefers_problem_details(request.headers());
+    let response = next.run(request).await;
+    negotiated(response, problem_details, |path| root.of(path))
+}
+
+/// Gives errors that no handler of ours made (those of the framework, of health and metrics) the form of all others. The
+/// response to a HEAD has no body that could have another form.
+pub(super) async fn normalize(request: Request, next: Next) -> Response {
+    let is_head = *request.method() == Method::HEAD;
+    let response = next.run(request).await;
+    let (status, headers) = (response.status(), response.headers());
+    let is_json = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/json");
+    if is_head || is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let mut error = ApiError::of_framework(status).into_response();
+    if let Some(allow) = headers.get(ALLOW) {
+        error.headers_mut().insert(ALLOW, allow.clone());
+    }
+    error
+}
+
+/// 503, for the only error that the layers inside may end in: that of the timeout.
+pub(super) async fn of_timeout(_elapsed: BoxError) -> Response {
+    tracing::error!("a request took too long");
+    ApiError::unavailable(Code::Overloaded).into_response()
+}
+
+/// 500. The panic's message was written to the log by the panic hook, with the place in the code.
+pub(super) fn of_panic(_payload: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a request ended in a panic");
+    ApiError::internal().into_response()
+}
