@@ -115,10 +115,10 @@ fn query_parameter(param: &Param, default: Option<i64>) -> Value {
         ParamKind::Integer(range) => {
             json!({"type": "integer", "format": "int64", "minimum": range.start(), "maximum": range.end()})
         }
-        ParamKind::Text { most } => json!({"type": "string", "minLength": 1, "maxLength": most}),
+        ParamKind::Text(most) => json!({"type": "string", "minLength": 1, "maxLength": most}),
         ParamKind::Boolean => json!({"type": "boolean"}),
         ParamKind::OneOf(values) => json!({"type": "string", "enum": values}),
-        ParamKind::Token { most } => {
+        ParamKind::Token(most) => {
             json!({"type": "string", "minLength": 1, "maxLength": most, "pattern": "^[!-~]+$"})
         }
         ParamKind::Date => date(),

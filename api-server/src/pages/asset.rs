@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use rust_embed::RustEmbed;
 use wire::{
-    headers::{quality::weighted, vary::vary},
+    headers::{accept::weighted, vary::vary},
     hex,
 };
 

@@ -4,71 +4,57 @@ use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE};
 
 use crate::{
-    field_error::{FieldError, FieldErrors, PathSegment},
+    field_error::{FieldError, FieldErrors},
     json::{self, Json},
 };
 
-/// The body of a request as FastAPI sees it.
-#[derive(Debug, PartialEq)]
-pub enum Body {
-    /// Nothing was sent, or `null`.
-    Empty,
-    /// What was declared as JSON and is JSON; or, as one string, what was not declared as JSON.
-    Value(Json),
+/// Reads a body as FastAPI does: what is not declared as JSON is one string, and nothing at all is `null`.
+pub fn read(headers: &HeaderMap, bytes: &Bytes) -> Result<Json, FieldErrors> {
+    if bytes.is_empty() {
+        return Ok(Json::Null);
+    }
+    let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if declared.is_some_and(is_json) {
+        json::parse(bytes).map_err(|error| FieldError::invalid_json(error.position, error.message).into())
+    } else {
+        Ok(Json::String(String::from_utf8_lossy(bytes).into_owned()))
+    }
 }
 
-impl Body {
-    /// Reads a body by its declared type.
-    pub fn read(headers: &HeaderMap, bytes: &Bytes) -> Result<Self, FieldErrors> {
-        if bytes.is_empty() {
-            return Ok(Self::Empty);
-        }
-        let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if !declared.is_some_and(is_json) {
-            return Ok(Self::Value(Json::String(
-                String::from_utf8_lossy(bytes).into_owned(),
-            )));
-        }
-        match json::parse(bytes) {
-            Ok(Json::Null) => Ok(Self::Empty),
-            Ok(value) => Ok(Self::Value(value)),
-            Err(error) => Err(FieldError::invalid_json(error.position, error.message).into()),
-        }
+/// The body where it must be an object.
+pub fn object(body: Json) -> Result<Json, FieldErrors> {
+    let loc = ["body".into()];
+    match body {
+        Json::Object(_) => Ok(body),
+        Json::Null => Err(FieldError::missing(&loc).into()),
+        other => Err(FieldError::object_type(&loc, other).into()),
     }
+}
 
-    /// The body where it must be an object.
-    pub fn into_object(self) -> Result<Json, FieldErrors> {
-        let loc = [PathSegment::Name("body")];
-        match self {
-            Self::Empty => Err(FieldError::missing(&loc).into()),
-            Self::Value(object @ Json::Object(_)) => Ok(object),
-            Self::Value(other) => Err(FieldError::object_type(&loc, other).into()),
-        }
-    }
-
-    /// The fields of these names, each to be a text, where the body is an object of them. One that is not there, or
-    /// `null`, is `None`.
-    pub fn texts<const N: usize>(
-        &self,
-        fields: [&'static str; N],
-    ) -> Result<[Option<String>; N], FieldErrors> {
-        let mut texts = [const { None }; N];
-        let mut problems = FieldErrors::default();
-        for (text, name) in texts.iter_mut().zip(fields) {
-            let loc = [PathSegment::Name("body"), PathSegment::Name(name)];
-            match self {
-                Self::Empty => {}
-                Self::Value(object @ Json::Object(_)) => match object.get(name) {
-                    None | Some(Json::Null) => {}
-                    Some(Json::String(value)) => *text = Some(value.clone()),
-                    Some(other) => problems.push(FieldError::string_type(&loc, other.clone())),
-                },
-                // FastAPI finds no field in what is no object, so that even an optional one is "missing".
-                Self::Value(_) => problems.push(FieldError::missing(&loc)),
+/// The fields of these names, each to be a text, where the body is an object of them. One that is not there, or
+/// `null`, is `None`.
+pub fn texts<const N: usize>(
+    body: &Json,
+    fields: [&'static str; N],
+) -> Result<[Option<String>; N], FieldErrors> {
+    let mut errors = FieldErrors::default();
+    let texts = fields.map(|name| {
+        let loc = ["body".into(), name.into()];
+        match (body, body.get(name)) {
+            (Json::Null, _) | (Json::Object(_), None | Some(Json::Null)) => None,
+            (_, Some(Json::String(text))) => Some(text.clone()),
+            (_, Some(other)) => {
+                errors.push(FieldError::string_type(&loc, other.clone()));
+                None
+            }
+            // FastAPI finds no field in what is no object, so that even an optional one is "missing".
+            (_, None) => {
+                errors.push(FieldError::missing(&loc));
+                None
             }
         }
-        problems.into_result().map(|()| texts)
-    }
+    });
+    errors.into_result().map(|()| texts)
 }
 
 /// Whether a body is declared to be something else than JSON.
@@ -79,16 +65,11 @@ pub fn is_declared_otherwise(headers: &HeaderMap) -> bool {
 
 /// `application/json` and `application/…+json`, with any parameters.
 fn is_json(content_type: &str) -> bool {
-    let essence = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    match essence.strip_prefix("application/") {
-        Some(subtype) => !subtype.contains('/') && (subtype == "json" || subtype.ends_with("+json")),
-        None => false,
-    }
+    let (essence, _) = content_type.split_once(';').unwrap_or((content_type, ""));
+    let essence = essence.trim().to_ascii_lowercase();
+    essence
+        .strip_prefix("application/")
+        .is_some_and(|subtype| !subtype.contains('/') && (subtype == "json" || subtype.ends_with("+json")))
 }
 
 #[cfg(test)]
@@ -98,12 +79,12 @@ mod tests {
 
     use super::*;
 
-    fn body(content_type: Option<&'static str>, text: &'static str) -> Result<Body, FieldErrors> {
+    fn body(content_type: Option<&'static str>, text: &'static str) -> Result<Json, FieldErrors> {
         let mut headers = HeaderMap::new();
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
-        Body::read(&headers, &Bytes::from_static(text.as_bytes()))
+        read(&headers, &Bytes::from_static(text.as_bytes()))
     }
 
     fn as_json(problems: FieldErrors) -> Value {
@@ -112,7 +93,7 @@ mod tests {
 
     fn queries(text: &'static str) -> Value {
         let read = body(Some("application/json"), text)
-            .and_then(|body| body.texts(["start_timestamp", "end_timestamp"]));
+            .and_then(|body| texts(&body, ["start_timestamp", "end_timestamp"]));
         match read {
             Ok(texts) => json!(texts),
             Err(problems) => as_json(problems),
@@ -132,7 +113,7 @@ mod tests {
         for content_type in json {
             assert_eq!(
                 body(Some(content_type), "{}"),
-                Ok(Body::Value(Json::Object(vec![]))),
+                Ok(Json::Object(vec![])),
                 "{content_type}"
             );
         }
@@ -147,7 +128,7 @@ mod tests {
             Some("application/json/x"),
         ];
         for content_type in other {
-            let problems = body(content_type, "{}").unwrap().into_object().unwrap_err();
+            let problems = object(body(content_type, "{}").unwrap()).unwrap_err();
             let expected = json!([{"type": "dict_type", "loc": ["body"],
                 "msg": "Input should be a valid dictionary", "input": "{}"}]);
             assert_eq!(as_json(problems), expected, "{content_type:?}");
@@ -157,24 +138,13 @@ mod tests {
     #[test]
     fn an_object_is_asked_for() {
         let missing = json!([{"type": "missing", "loc": ["body"], "msg": "Field required", "input": null}]);
+        assert_eq!(as_json(object(body(None, "").unwrap()).unwrap_err()), missing);
         assert_eq!(
-            as_json(body(None, "").unwrap().into_object().unwrap_err()),
-            missing
-        );
-        assert_eq!(
-            as_json(
-                body(Some("application/json"), "null")
-                    .unwrap()
-                    .into_object()
-                    .unwrap_err()
-            ),
+            as_json(object(body(Some("application/json"), "null").unwrap()).unwrap_err()),
             missing
         );
         for (text, input) in [("[]", json!([])), ("\"x\"", json!("x")), ("1", json!(1))] {
-            let problems = body(Some("application/json"), text)
-                .unwrap()
-                .into_object()
-                .unwrap_err();
+            let problems = object(body(Some("application/json"), text).unwrap()).unwrap_err();
             let expected = json!([{"type": "dict_type", "loc": ["body"],
                 "msg": "Input should be a valid dictionary", "input": input}]);
             assert_eq!(as_json(problems), expected);
@@ -221,7 +191,7 @@ mod tests {
     #[test]
     fn a_long_input_is_not_repeated_back() {
         let long: &'static str = Box::leak("x".repeat(1_000_000).into_boxed_str());
-        let problems = as_json(body(None, long).unwrap().into_object().unwrap_err());
+        let problems = as_json(object(body(None, long).unwrap()).unwrap_err());
         assert_eq!(problems[0]["input"], "…");
     }
 }

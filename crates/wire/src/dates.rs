@@ -1,11 +1,11 @@
 //! Dates of /queries: in and out, in a fixed offset from UTC.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, str::FromStr};
 
 use jiff::{SignedDuration, civil::DateTime};
 
-/// What is shown and taken: years 1 to 9999, as in Python.
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+/// The valid dates, local and in UTC: years 1 to 9999, as in Python.
 const FIRST: DateTime = DateTime::constant(1, 1, 1, 0, 0, 0, 0);
 const LAST: DateTime = DateTime::constant(9999, 12, 31, 23, 59, 59, 0);
 /// No clock on earth is further from UTC.
@@ -29,25 +29,22 @@ pub enum RangeEnd {
 impl Zone {
     /// `None` when no place has such an offset.
     pub fn new(hours: i64) -> Option<Self> {
-        (hours.abs() <= MAX_OFFSET_HOURS).then(|| Self {
-            offset: SignedDuration::from_hours(hours),
-        })
+        (-MAX_OFFSET_HOURS..=MAX_OFFSET_HOURS)
+            .contains(&hours)
+            .then(|| Self {
+                offset: SignedDuration::from_hours(hours),
+            })
     }
 
-    /// The unix seconds of a date in one of the forms taken: `2024-03-31T02:00:00` as `strptime` reads it (in this
+    /// The unix seconds of a date in one of three formats: `2024-03-31T02:00:00` as `strptime` reads it (in this
     /// zone), the same with `Z` or an offset, or a date alone.
     pub fn parse(self, text: &str, bound: RangeEnd) -> Option<i64> {
-        let (date, time) = match text.split_once(['T', 't']) {
-            Some((date, time)) => (date, Some(time)),
-            None => (text, None),
+        let (date, (clock, offset)) = match (text.split_once(['T', 't']), bound) {
+            (Some((date, time)), _) => (date, split_offset(time)?),
+            (None, RangeEnd::Start) => (text, ("00:00:00", None)),
+            (None, RangeEnd::End) => (text, ("23:59:59", None)),
         };
-        let (clock, offset) = match time {
-            Some(time) => split_offset(time)?,
-            None if bound == RangeEnd::Start => ("00:00:00", None),
-            None => ("23:59:59", None),
-        };
-        let [hour, minute, second] = fields(clock, ':')?;
-        let local = date_time(date, [hour, minute, second])?;
+        let local = date_time(date, clock)?;
         let utc = local.checked_sub(offset.unwrap_or(self.offset)).ok()?;
         (FIRST..=LAST)
             .contains(&utc)
@@ -56,66 +53,44 @@ impl Zone {
 
     /// The date of these unix seconds; `None` outside years 1 to 9999.
     pub fn format(self, seconds: i64) -> Option<String> {
-        let local = EPOCH
-            .checked_add(SignedDuration::from_secs(seconds))
-            .ok()?
-            .checked_add(self.offset)
-            .ok()?;
-        let shown = local.strftime("%Y-%m-%dT%H:%M:%S");
-        (FIRST..=LAST).contains(&local).then(|| shown.to_string())
+        let utc = EPOCH.checked_add(SignedDuration::from_secs(seconds)).ok()?;
+        let local = utc.checked_add(self.offset).ok()?;
+        let text = local.strftime("%Y-%m-%dT%H:%M:%S");
+        (FIRST..=LAST).contains(&local).then(|| text.to_string())
     }
 
-    /// The unix seconds that can be shown.
+    /// The unix seconds that have a date.
     pub fn range(self) -> (i64, i64) {
         let seconds = |local: DateTime| (local.duration_since(EPOCH) - self.offset).as_secs();
         (seconds(FIRST), seconds(LAST))
     }
 }
 
-/// `strptime`'s `%Y-%m-%d` beside an hour, minute and second: the year has four digits, the others one or two, and a
-/// day of one digit may have a space before it.
-fn date_time(date: &str, [hour, minute, second]: [&str; 3]) -> Option<DateTime> {
+/// `strptime`'s `%Y-%m-%d` and `%H:%M:%S`: the year has four digits, the others one or two, and a day of one digit may
+/// have a space before it.
+fn date_time(date: &str, clock: &str) -> Option<DateTime> {
     let [year, month, day] = fields(date, '-')?;
-    let day = match day.as_bytes() {
-        [b' ', b'1'..=b'9'] => day.trim_start(),
-        _ => day,
-    };
-    if year.len() != 4 {
-        return None;
-    }
-    DateTime::new(
-        number(year)?,
-        i8::try_from(number(month)?).ok()?,
-        i8::try_from(number(day)?).ok()?,
-        i8::try_from(number(hour)?).ok()?,
-        i8::try_from(number(minute)?).ok()?,
-        i8::try_from(number(second)?).ok()?,
-        0,
-    )
-    .ok()
-    .filter(|_| {
-        [month, day, hour, minute, second]
-            .iter()
-            .all(|field| field.len() <= 2)
-    })
+    let [hour, minute, second] = fields(clock, ':')?;
+    let day = day.strip_prefix(' ').filter(|day| day.len() == 1).unwrap_or(day);
+    let short = |text| number(text, 1..=2);
+    let (month, day) = (short(month)?, short(day)?);
+    let time = (short(hour)?, short(minute)?, short(second)?);
+    DateTime::new(number(year, 4..=4)?, month, day, time.0, time.1, time.2, 0).ok()
 }
 
 /// Exactly three parts.
 fn fields(text: &str, separator: char) -> Option<[&str; 3]> {
-    let mut parts = text.split(separator);
-    let three = [parts.next()?, parts.next()?, parts.next()?];
-    parts.next().is_none().then_some(three)
+    let parts: Vec<_> = text.splitn(4, separator).collect();
+    parts.try_into().ok()
 }
 
-/// ASCII digits only: no sign, no space.
-fn number(text: &str) -> Option<i16> {
-    if text.is_empty() || text.len() > 4 || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
+/// So many ASCII digits: no sign, no space.
+fn number<T: FromStr>(text: &str, digits: RangeInclusive<usize>) -> Option<T> {
+    let is_number = digits.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
 }
 
-/// Splits `Z` or `+HH:MM` from a time; the offset is what is to be taken from the local time to get UTC.
+/// Splits `Z` or `+HH:MM` from a time; the offset is subtracted from the local time to get UTC.
 fn split_offset(time: &str) -> Option<(&str, Option<SignedDuration>)> {
     if let Some(clock) = time.strip_suffix(['Z', 'z']) {
         return full(clock).then_some((clock, Some(SignedDuration::ZERO)));
@@ -126,21 +101,15 @@ fn split_offset(time: &str) -> Option<(&str, Option<SignedDuration>)> {
     let (clock, offset) = time.split_at_checked(at)?;
     let (sign, amount) = offset.split_at_checked(1)?;
     let (hours, minutes) = amount.split_once(':')?;
-    if hours.len() != 2 || minutes.len() != 2 || !full(clock) {
+    let (hours, minutes): (i64, i64) = (number(hours, 2..=2)?, number(minutes, 2..=2)?);
+    if hours > 23 || minutes > 59 || !full(clock) {
         return None;
     }
-    let (hours, minutes) = (
-        u64::try_from(number(hours)?).ok()?,
-        u64::try_from(number(minutes)?).ok()?,
-    );
-    if hours > 23 || minutes > 59 {
-        return None;
-    }
-    let amount = SignedDuration::try_from(Duration::from_secs(hours * 3600 + minutes * 60)).ok()?;
+    let amount = SignedDuration::from_mins(hours * 60 + minutes);
     Some((clock, Some(if sign == "-" { -amount } else { amount })))
 }
 
-/// RFC 3339 wants two digits for each of hour, minute and second.
+/// RFC 3339 has two digits for each of hour, minute and second.
 fn full(clock: &str) -> bool {
     fields(clock, ':').is_some_and(|parts| parts.iter().all(|part| part.len() == 2))
 }

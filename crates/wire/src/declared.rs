@@ -22,26 +22,29 @@ pub struct Param {
 pub enum ParamKind {
     /// An integer within a range, both ends included.
     Integer(RangeInclusive<i64>),
-    /// A text with a length from 1 to a maximum, in characters.
-    Text {
-        /// The maximum length.
-        most: usize,
-    },
+    /// A text with a length from 1 to this maximum, in characters.
+    Text(usize),
     /// `true` or `false`.
     Boolean,
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// Printable ASCII without spaces, with a length from 1 to a maximum, in characters.
-    Token {
-        /// The maximum length.
-        most: usize,
-    },
+    /// Printable ASCII without spaces, with a length from 1 to this maximum, in characters.
+    Token(usize),
     /// A date, as [`Zone::parse`](super::dates::Zone::parse) reads it.
     Date,
     /// Unix seconds or a date.
     Time,
     /// A text that clients send back unchanged, such as a cursor.
     Opaque,
+}
+
+/// Declares optional query parameters as constants, one row for each: `CONSTANT = name: kind, example, description;`.
+#[macro_export]
+macro_rules! params {
+    ($($vis:vis $constant:ident = $name:literal: $kind:expr, $example:expr, $about:expr;)*) => {
+        $($vis const $constant: $crate::declared::Param =
+            $crate::declared::Param::new($name, $kind, $example, $about);)*
+    };
 }
 
 impl Param {
@@ -63,14 +66,9 @@ impl Param {
 
     /// The same parameter, required.
     #[must_use]
-    pub const fn required(self) -> Self {
-        Self {
-            name: self.name,
-            about: self.about,
-            kind: self.kind,
-            required: true,
-            example: self.example,
-        }
+    pub const fn required(mut self) -> Self {
+        self.required = true;
+        self
     }
 
     /// The valid integers.

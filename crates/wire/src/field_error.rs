@@ -1,24 +1,24 @@
 //! What is wrong with a request, in FastAPI's shape: `{"detail": [{type, loc, msg, input, ctx?}]}`.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 use serde::Serialize;
 
 use crate::{integer::IntegerError, json::Json};
 
-/// More problems than this are counted as these: 30,000 bad rows are told by the first hundred.
-const MAX_PROBLEMS: usize = 100;
+/// Further errors are dropped: the first hundred of 30,000 bad rows say enough.
+const MAX_ERRORS: usize = 100;
 
-/// An input longer than this, as JSON, is not repeated back whole.
+/// A longer input, as JSON, is not repeated back.
 const MAX_INPUT_BYTES: usize = 16 * 1024;
 
-/// One step of the way to what is wrong: `["body", "results", 3, "title"]`.
+/// One step of the path to what is wrong: `["body", "results", 3, "title"]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum PathSegment {
     /// A field.
     Name(&'static str),
-    /// What the client wrote.
+    /// A name that the client made up.
     Text(String),
     /// An index, or a position in a text.
     Index(usize),
@@ -36,21 +36,25 @@ impl From<usize> for PathSegment {
     }
 }
 
-/// Limits and other facts that belong to a message.
+impl fmt::Display for PathSegment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Text(text) => f.write_str(text),
+            Self::Index(index) => index.fmt(f),
+        }
+    }
+}
+
+/// A limit or another fact that belongs to a message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Context {
-    /// The least integer.
+enum Context {
     Ge(i64),
-    /// The greatest integer.
     Le(i64),
-    /// The fewest characters or items.
     MinLength(usize),
-    /// The most characters.
     MaxLength(usize),
-    /// What the JSON parser says.
     Error(String),
-    /// The words that there are.
     Expected(String),
 }
 
@@ -60,19 +64,39 @@ pub struct FieldError {
     #[serde(rename = "type")]
     kind: &'static str,
     loc: Vec<PathSegment>,
-    msg: String,
+    msg: Box<str>,
     input: Json,
     #[serde(skip_serializing_if = "Option::is_none")]
     ctx: Option<Context>,
 }
 
+/// Constructors of errors without a context: their name, FastAPI's type, and its message.
+macro_rules! plain_errors {
+    ($($(#[$doc:meta])* $name:ident: $kind:literal, $msg:literal;)*) => {
+        $($(#[$doc])*
+        pub fn $name(loc: &[PathSegment], input: impl Into<Json>) -> Self {
+            Self::new($kind, loc, $msg, input)
+        })*
+    };
+}
+
 impl FieldError {
-    fn new(kind: &'static str, loc: &[PathSegment], msg: impl Into<String>, input: Json) -> Self {
+    fn new(
+        kind: &'static str,
+        loc: &[PathSegment],
+        msg: impl Into<Box<str>>,
+        input: impl Into<Json>,
+    ) -> Self {
+        let input = input.into();
         Self {
             kind,
             loc: loc.to_vec(),
             msg: msg.into(),
-            input: bounded(input),
+            input: if input.is_longer_than(MAX_INPUT_BYTES) {
+                "…".into()
+            } else {
+                input
+            },
             ctx: None,
         }
     }
@@ -82,6 +106,24 @@ impl FieldError {
         self
     }
 
+    plain_errors! {
+        /// A text that is no truth value.
+        not_a_boolean: "bool_parsing", "Input should be a valid boolean, unable to interpret input";
+        /// A JSON value that is no integer.
+        integer_type: "int_type", "Input should be a valid integer";
+        /// A JSON value that is no text.
+        string_type: "string_type", "Input should be a valid string";
+        /// A JSON value that is no object.
+        object_type: "dict_type", "Input should be a valid dictionary";
+        /// A JSON value that is no array.
+        array_type: "list_type", "Input should be a valid list";
+        /// What is no parameter or member.
+        extra: "extra_forbidden", "Extra inputs are not permitted";
+        /// Bytes that are not UTF-8; the input is shown with replacement characters.
+        not_unicode: "string_unicode",
+            "Input should be a valid string, unable to parse raw data as a unicode string";
+    }
+
     /// Nothing is there.
     pub fn missing(loc: &[PathSegment]) -> Self {
         Self::new("missing", loc, "Field required", Json::Null)
@@ -89,94 +131,62 @@ impl FieldError {
 
     /// A text that is no integer.
     pub fn not_an_integer(loc: &[PathSegment], error: IntegerError, input: &str) -> Self {
-        let input = Json::from(input);
-        match error {
-            IntegerError::Parsing => Self::new(
+        let (kind, msg) = match error {
+            IntegerError::Parsing => (
                 "int_parsing",
-                loc,
                 "Input should be a valid integer, unable to parse string as an integer",
-                input,
             ),
-            IntegerError::Size => Self::new(
+            IntegerError::Size => (
                 "int_parsing_size",
-                loc,
                 "Unable to parse input string as an integer, exceeded maximum size",
-                input,
             ),
+        };
+        Self::new(kind, loc, msg, input)
+    }
+
+    /// The number, if it is in the range.
+    pub fn check_range(
+        loc: &[PathSegment],
+        number: i128,
+        range: &RangeInclusive<i64>,
+        input: impl Into<Json>,
+    ) -> Result<i64, Self> {
+        let (least, greatest) = (*range.start(), *range.end());
+        match i64::try_from(number) {
+            Ok(number) if range.contains(&number) => Ok(number),
+            _ if number < least.into() => {
+                let msg = format!("Input should be greater than or equal to {least}");
+                Err(Self::new("greater_than_equal", loc, msg, input).with(Context::Ge(least)))
+            }
+            _ => {
+                let msg = format!("Input should be less than or equal to {greatest}");
+                Err(Self::new("less_than_equal", loc, msg, input).with(Context::Le(greatest)))
+            }
         }
     }
 
-    /// A text that is no truth value.
-    pub fn not_a_boolean(loc: &[PathSegment], input: &str) -> Self {
-        let msg = "Input should be a valid boolean, unable to interpret input";
-        Self::new("bool_parsing", loc, msg, Json::from(input))
-    }
-
-    /// A JSON value that is no integer.
-    pub fn integer_type(loc: &[PathSegment], input: Json) -> Self {
-        Self::new("int_type", loc, "Input should be a valid integer", input)
-    }
-
-    /// Too small a number.
-    pub fn less_than(loc: &[PathSegment], least: i64, input: Json) -> Self {
-        let msg = format!("Input should be greater than or equal to {least}");
-        Self::new("greater_than_equal", loc, msg, input).with(Context::Ge(least))
-    }
-
-    /// Too great a number.
-    pub fn greater_than(loc: &[PathSegment], greatest: i64, input: Json) -> Self {
-        let msg = format!("Input should be less than or equal to {greatest}");
-        Self::new("less_than_equal", loc, msg, input).with(Context::Le(greatest))
-    }
-
-    /// An empty text where one of at least a character is asked for.
-    pub fn empty_string(loc: &[PathSegment]) -> Self {
-        let msg = "String should have at least 1 character";
-        Self::new("string_too_short", loc, msg, Json::from("")).with(Context::MinLength(1))
-    }
-
-    /// Too long a text.
-    pub fn long_string(loc: &[PathSegment], most: usize, input: &str) -> Self {
-        let msg = format!("String should have at most {most} characters");
-        Self::new("string_too_long", loc, msg, Json::from(input)).with(Context::MaxLength(most))
-    }
-
-    /// Bytes that are not UTF-8; the input is shown with replacement characters.
-    pub fn not_unicode(loc: &[PathSegment], input: &str) -> Self {
-        let msg = "Input should be a valid string, unable to parse raw data as a unicode string";
-        Self::new("string_unicode", loc, msg, Json::from(input))
-    }
-
-    /// A JSON value that is no text.
-    pub fn string_type(loc: &[PathSegment], input: Json) -> Self {
-        Self::new("string_type", loc, "Input should be a valid string", input)
-    }
-
-    /// What is no parameter or member.
-    pub fn extra(loc: &[PathSegment], input: Json) -> Self {
-        Self::new("extra_forbidden", loc, "Extra inputs are not permitted", input)
+    /// The text, if it has a length from 1 to `most`, in characters.
+    pub fn check_length<'a>(loc: &[PathSegment], text: &'a str, most: usize) -> Result<&'a str, Self> {
+        if text.is_empty() {
+            let msg = "String should have at least 1 character";
+            return Err(Self::new("string_too_short", loc, msg, "").with(Context::MinLength(1)));
+        }
+        if text.chars().count() > most {
+            let msg = format!("String should have at most {most} characters");
+            return Err(Self::new("string_too_long", loc, msg, text).with(Context::MaxLength(most)));
+        }
+        Ok(text)
     }
 
     /// A value that is none of these words.
-    pub fn none_of(loc: &[PathSegment], words: &[&str], input: Json) -> Self {
+    pub fn none_of(loc: &[PathSegment], words: &[&str], input: impl Into<Json>) -> Self {
         let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
         let expected = match quoted.split_last() {
-            Some((last, [])) => last.clone(),
-            Some((last, first)) => format!("{} or {last}", first.join(", ")),
-            None => String::new(),
+            Some((last, first)) if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+            _ => quoted.concat(),
         };
         Self::new("literal_error", loc, format!("Input should be {expected}"), input)
             .with(Context::Expected(expected))
-    }
-
-    /// A JSON value that is no object.
-    pub fn object_type(loc: &[PathSegment], input: Json) -> Self {
-        Self::new("dict_type", loc, "Input should be a valid dictionary", input)
-    }
-
-    /// A JSON value that is no array.
-    pub fn array_type(loc: &[PathSegment], input: Json) -> Self {
-        Self::new("list_type", loc, "Input should be a valid list", input)
     }
 
     /// Too many items; they are not repeated back.
@@ -187,7 +197,7 @@ impl FieldError {
 
     /// A body that is no JSON; `position` is in characters.
     pub fn invalid_json(position: usize, error: String) -> Self {
-        let loc = [PathSegment::Name("body"), PathSegment::Index(position)];
+        let loc = ["body".into(), position.into()];
         Self::new(
             "json_invalid",
             &loc,
@@ -197,8 +207,8 @@ impl FieldError {
         .with(Context::Error(error))
     }
 
-    /// A value of the right type that will not do, for a reason of our own.
-    pub fn unfit(loc: &[PathSegment], reason: impl fmt::Display, input: Json) -> Self {
+    /// A value of the right type that is invalid for a reason of our own.
+    pub fn unfit(loc: &[PathSegment], reason: impl fmt::Display, input: impl Into<Json>) -> Self {
         Self::new("value_error", loc, format!("Value error, {reason}"), input)
     }
 }
@@ -209,10 +219,10 @@ impl FieldError {
 pub struct FieldErrors(Vec<FieldError>);
 
 impl FieldErrors {
-    /// Adds one, unless there are plenty.
-    pub fn push(&mut self, problem: FieldError) {
-        if self.0.len() < MAX_PROBLEMS {
-            self.0.push(problem);
+    /// Adds an error, up to the limit.
+    pub fn push(&mut self, error: FieldError) {
+        if self.0.len() < MAX_ERRORS {
+            self.0.push(error);
         }
     }
 
@@ -222,21 +232,14 @@ impl FieldErrors {
     }
 }
 
-/// In one line: the first one, and how many more there are.
+/// In one line: the first error, and how many more there are.
 impl fmt::Display for FieldErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some((first, others)) = self.0.split_first() else {
             return f.write_str("Nothing is wrong");
         };
-        for (index, step) in first.loc.iter().enumerate() {
-            let dot = if index == 0 { "" } else { "." };
-            match step {
-                PathSegment::Name(name) => write!(f, "{dot}{name}")?,
-                PathSegment::Text(name) => write!(f, "{dot}{name}")?,
-                PathSegment::Index(at) => write!(f, "{dot}{at}")?,
-            }
-        }
-        write!(f, ": {}", first.msg)?;
+        let path: Vec<_> = first.loc.iter().map(PathSegment::to_string).collect();
+        write!(f, "{}: {}", path.join("."), first.msg)?;
         if !others.is_empty() {
             write!(f, "; and {} more", others.len())?;
         }
@@ -245,16 +248,7 @@ impl fmt::Display for FieldErrors {
 }
 
 impl From<FieldError> for FieldErrors {
-    fn from(problem: FieldError) -> Self {
-        Self(vec![problem])
-    }
-}
-
-/// Cuts an input that is too long to be repeated back.
-fn bounded(input: Json) -> Json {
-    if input.is_longer_than(MAX_INPUT_BYTES) {
-        Json::from("…")
-    } else {
-        input
+    fn from(error: FieldError) -> Self {
+        Self(vec![error])
     }
 }

@@ -12,9 +12,10 @@ pub enum IntegerError {
     Size,
 }
 
-/// Reads an integer; one that no `i128` holds becomes the nearest that does, which is out of every range asked for.
+/// Reads an integer; one outside the range of `i128` becomes the nearest in it.
 ///
-/// Taken besides plain digits: white space around, a `+`, leading zeros, `_` between digits, and a fraction of zeros.
+/// Valid in addition to plain digits: white space around, a `+`, leading zeros, `_` between digits, and a fraction of
+/// zeros.
 pub fn parse(text: &str) -> Result<i128, IntegerError> {
     let text = text.trim();
     let unsigned = match text.strip_prefix('+') {
@@ -24,23 +25,21 @@ pub fn parse(text: &str) -> Result<i128, IntegerError> {
     };
     let significant = without_leading_zeros(unsigned).ok_or(IntegerError::Parsing)?;
     let whole = without_zero_fraction(significant).ok_or(IntegerError::Parsing)?;
-    let (negative, digits) = match whole.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, whole),
-    };
+    let (negative, digits) = whole
+        .strip_prefix('-')
+        .map_or((false, whole), |digits| (true, digits));
     if digits.is_empty() || digits.starts_with('_') || digits.ends_with('_') || digits.contains("__") {
         return Err(IntegerError::Parsing);
     }
-    let mut value: i128 = 0;
-    let mut count = 0_usize;
-    for c in digits.chars().filter(|c| *c != '_') {
-        let digit = c.to_digit(10).ok_or(IntegerError::Parsing)?;
-        value = value.saturating_mul(10).saturating_add(i128::from(digit));
-        count += 1;
+    let digits = digits.replace('_', "");
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(IntegerError::Parsing);
     }
-    if count > MAX_DIGITS {
+    if digits.len() > MAX_DIGITS {
         return Err(IntegerError::Size);
     }
+    // Only its size can make it fail now.
+    let value = digits.parse().unwrap_or(i128::MAX);
     Ok(if negative { -value } else { value })
 }
 
@@ -64,10 +63,10 @@ fn without_leading_zeros(text: &str) -> Option<&str> {
 }
 
 fn without_zero_fraction(text: &str) -> Option<&str> {
-    match text.split_once('.') {
-        None => Some(text),
-        Some((whole, zeros)) => (!zeros.is_empty() && zeros.bytes().all(|b| b == b'0')).then_some(whole),
-    }
+    let Some((whole, zeros)) = text.split_once('.') else {
+        return Some(text);
+    };
+    (!zeros.is_empty() && zeros.bytes().all(|b| b == b'0')).then_some(whole)
 }
 
 #[cfg(test)]

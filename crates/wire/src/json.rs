@@ -45,13 +45,9 @@ impl From<&str> for Json {
 impl Json {
     /// The value of this member, if this is an object that has it.
     pub fn get(&self, name: &str) -> Option<&Self> {
-        match self {
-            Self::Object(members) => members
-                .iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value),
-            _ => None,
-        }
+        let Self::Object(members) = self else { return None };
+        let (_, value) = members.iter().find(|(key, _)| key == name)?;
+        Some(value)
     }
 
     /// Whether this value takes more than this many bytes when it is serialised (estimated). Stops counting as
@@ -111,12 +107,9 @@ pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
         message,
         position: text.get(..byte).map_or(0, |before| before.chars().count()),
     };
-    let outline = Outline::of(text.as_bytes());
-    if let Some((limit, byte)) = outline.exceeded {
-        return Err(at(limit.to_owned(), byte));
-    }
-    let root: &RawValue =
-        serde_json::from_str(text).map_err(|error| at(message(&error), outline.position(text, &error)))?;
+    let unterminated = scan(text.as_bytes()).map_err(|(limit, byte)| at(limit.to_owned(), byte))?;
+    let root: &RawValue = serde_json::from_str(text)
+        .map_err(|error| at(message(&error), position(text, &error, unterminated)))?;
     // The syntax is checked now; a string may still hold a lone surrogate, which only decoding finds.
     value(root).map_err(|(error, part)| {
         let start = part.as_ptr() as usize - text.as_ptr() as usize;
@@ -145,71 +138,52 @@ fn message(error: &serde_json::Error) -> String {
     known.map_or(text, |(_, known)| known).to_owned()
 }
 
-/// What one pass over the bytes finds without knowing the grammar.
-struct Outline {
-    /// A limit that the text exceeds, and where.
-    exceeded: Option<(&'static str, usize)>,
-    /// The opening quote of a string without an end.
-    unterminated: Option<usize>,
+/// Checks the limits, without knowing the grammar. Returns the opening quote of a string without an end, if there is
+/// one; the error is the limit that the text exceeds, and where.
+fn scan(bytes: &[u8]) -> Result<Option<usize>, (&'static str, usize)> {
+    let (mut depth, mut values) = (0_usize, 0_usize);
+    let mut bytes = bytes.iter().enumerate();
+    while let Some((start, byte)) = bytes.next() {
+        match byte {
+            b'"' => loop {
+                match bytes.next() {
+                    None => return Ok(Some(start)),
+                    Some((_, b'"')) => break,
+                    Some((_, b'\\')) => drop(bytes.next()),
+                    Some(_) => {}
+                }
+            },
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b',' => values += 1,
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(("Too deeply nested", start));
+        }
+        if values >= MAX_VALUES {
+            return Err(("Too many values", start));
+        }
+    }
+    Ok(None)
 }
 
-impl Outline {
-    fn of(bytes: &[u8]) -> Self {
-        let (mut depth, mut values) = (0_usize, 0_usize);
-        let mut string = None;
-        let mut escaped = false;
-        for (index, byte) in bytes.iter().enumerate() {
-            if string.is_some() {
-                match byte {
-                    _ if escaped => escaped = false,
-                    b'\\' => escaped = true,
-                    b'"' => string = None,
-                    _ => {}
-                }
-                continue;
-            }
-            match byte {
-                b'"' => string = Some(index),
-                b'[' | b'{' => depth += 1,
-                b']' | b'}' => depth = depth.saturating_sub(1),
-                b',' => values += 1,
-                _ => {}
-            }
-            let exceeded = if depth > MAX_DEPTH {
-                "Too deeply nested"
-            } else if values >= MAX_VALUES {
-                "Too many values"
-            } else {
-                continue;
-            };
-            return Self {
-                exceeded: Some((exceeded, index)),
-                unterminated: None,
-            };
+/// The byte at which parsing stopped. `serde_json` counts lines and columns in bytes, from 1.
+fn position(text: &str, error: &serde_json::Error, unterminated: Option<usize>) -> usize {
+    let byte = if error.is_eof() {
+        if let Some(quote) = unterminated {
+            return quote;
         }
-        Self {
-            exceeded: None,
-            unterminated: string,
-        }
-    }
-
-    /// The byte at which parsing stopped. `serde_json` counts lines and columns in bytes, from 1.
-    fn position(&self, text: &str, error: &serde_json::Error) -> usize {
-        let byte = if error.is_eof() {
-            if let Some(quote) = self.unterminated {
-                return quote;
-            }
-            text.len()
-        } else {
-            let lines_before = text.split_inclusive('\n').take(error.line().saturating_sub(1));
-            let line_start: usize = lines_before.map(str::len).sum();
-            (line_start + error.column().saturating_sub(1)).min(text.len())
-        };
-        // In a number or a word, the error is about the whole of it.
-        let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
-        let before = text.as_bytes().get(..byte).unwrap_or_default();
-        byte - before.iter().rev().take_while(|byte| is_word(byte)).count()
-    }
+        text.len()
+    } else {
+        let lines_before = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+        let line_start: usize = lines_before.map(str::len).sum();
+        (line_start + error.column().saturating_sub(1)).min(text.len())
+    };
+    // In a number or a word, the error is about the whole of it.
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    let before = text.as_bytes().get(..byte).unwrap_or_default();
+    byte - before.iter().rev().take_while(|byte| is_word(byte)).count()
 }
 
 /// Decodes a value whose syntax is known to be right. An error comes with the part that it is about.
@@ -234,11 +208,8 @@ fn value(raw: &RawValue) -> Result<Json, (serde_json::Error, &str)> {
         }
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(text).map_err(failed)?;
-            items
-                .into_iter()
-                .map(value)
-                .collect::<Result<_, _>>()
-                .map(Json::Array)
+            let items: Result<_, _> = items.into_iter().map(value).collect();
+            items.map(Json::Array)
         }
         Some(b'"') => serde_json::from_str(text).map(Json::String).map_err(failed),
         Some(b't') => Ok(Json::Bool(true)),
@@ -248,16 +219,17 @@ fn value(raw: &RawValue) -> Result<Json, (serde_json::Error, &str)> {
     }
 }
 
-/// The number that this text, valid in JSON, stands for.
+/// The number of this text, which is valid in JSON.
 fn number(text: &str) -> Json {
-    if text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
+    if text.contains(['.', 'e', 'E']) {
         return Json::Float(text.parse().unwrap_or(f64::INFINITY));
     }
-    Json::Integer(text.parse().unwrap_or(if text.starts_with('-') {
+    let nearest = if text.starts_with('-') {
         i128::MIN
     } else {
         i128::MAX
-    }))
+    };
+    Json::Integer(text.parse().unwrap_or(nearest))
 }
 
 /// The members of an object, repeated keys included.

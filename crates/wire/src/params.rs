@@ -1,19 +1,18 @@
-//! Parameters of a query, read one after the other while what is wrong is collected.
+//! Query parameters, read one after the other while errors are collected.
 
-use std::ops::RangeInclusive;
+use std::fmt;
 
 use crate::{
-    declared::Param,
+    declared::{Param, ParamKind},
     field_error::{FieldError, FieldErrors, PathSegment},
     integer,
-    json::Json,
     query::QueryString,
 };
 
-/// Reads the query parameters of one request, and collects the errors.
+/// Reads the query parameters of one request. What is absent or bad is `None`; what is bad is also noted.
 pub struct ParamReader<'a> {
     query: &'a QueryString,
-    problems: FieldErrors,
+    errors: FieldErrors,
 }
 
 impl<'a> ParamReader<'a> {
@@ -21,81 +20,78 @@ impl<'a> ParamReader<'a> {
     pub fn new(query: &'a QueryString) -> Self {
         Self {
             query,
-            problems: FieldErrors::default(),
+            errors: FieldErrors::default(),
         }
     }
 
-    /// An integer within its range; `None` when it is not there, or bad, which is then noted.
+    /// The text of a parameter, unchecked.
+    pub fn raw(&self, param: &Param) -> Option<&'a str> {
+        self.query.last(param.name).map(|value| value.text.as_str())
+    }
+
+    /// An integer within its range.
     pub fn integer(&mut self, param: &Param) -> Option<i64> {
         let loc = loc(param.name);
-        let Some(text) = self.query.last(param.name) else {
+        let Some(text) = self.raw(param) else {
             if param.required {
                 self.note(FieldError::missing(&loc));
             }
             return None;
         };
-        let text = &text.text;
-        match integer::parse(text) {
-            Err(error) => self.note(FieldError::not_an_integer(&loc, error, text)),
-            Ok(value) => {
-                let (range, input) = (param.range(), Json::from(text.as_str()));
-                match in_range(value, &range) {
-                    Ok(value) => return Some(value),
-                    Err(RangeError::Below) => self.note(FieldError::less_than(&loc, *range.start(), input)),
-                    Err(RangeError::Above) => self.note(FieldError::greater_than(&loc, *range.end(), input)),
-                }
-            }
-        }
-        None
+        let value = integer::parse(text)
+            .map_err(|error| FieldError::not_an_integer(&loc, error, text))
+            .and_then(|value| FieldError::check_range(&loc, value, &param.range(), text));
+        self.noted(value)
     }
 
-    /// A truth value; `None` when it is not there, or bad, which is then noted.
+    /// A text within its limits.
+    pub fn text(&mut self, param: &Param) -> Option<&'a str> {
+        let value = self.query.last(param.name)?;
+        let most = match param.kind {
+            ParamKind::Text(most) | ParamKind::Token(most) => most,
+            _ => usize::MAX,
+        };
+        let loc = loc(param.name);
+        let text = FieldError::check_length(&loc, &value.text, most).and_then(|text| {
+            let is_unicode = value.is_unicode.then_some(text);
+            is_unicode.ok_or_else(|| FieldError::not_unicode(&loc, text))
+        });
+        self.noted(text)
+    }
+
+    /// A truth value.
     pub fn boolean(&mut self, param: &Param) -> Option<bool> {
-        let text = &self.query.last(param.name)?.text;
+        let text = self.raw(param)?;
         match text.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" | "t" | "y" => Some(true),
             "false" | "0" | "no" | "off" | "f" | "n" => Some(false),
-            _ => {
-                self.note(FieldError::not_a_boolean(&loc(param.name), text));
-                None
-            }
+            _ => self.noted(Err(FieldError::not_a_boolean(&loc(param.name), text))),
         }
     }
 
-    /// Adds an error that the caller found.
-    pub fn note(&mut self, problem: FieldError) {
-        self.problems.push(problem);
+    /// Notes that the text of a parameter is invalid for a reason of our own.
+    pub fn unfit(&mut self, param: &Param, reason: impl fmt::Display, text: &str) {
+        self.note(FieldError::unfit(&loc(param.name), reason, text));
+    }
+
+    /// Notes an error that the caller found.
+    pub fn note(&mut self, error: FieldError) {
+        self.errors.push(error);
+    }
+
+    fn noted<T>(&mut self, read: Result<T, FieldError>) -> Option<T> {
+        read.map_err(|error| self.note(error)).ok()
     }
 
     /// Ends reading: all errors, if there was one.
     pub fn finish(self) -> Result<(), FieldErrors> {
-        self.problems.into_result()
+        self.errors.into_result()
     }
 }
 
 /// The location of a query parameter in an error.
 pub fn loc(name: &'static str) -> [PathSegment; 2] {
-    [PathSegment::Name("query"), PathSegment::Name(name)]
-}
-
-/// How a number misses a range.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum RangeError {
-    /// Less than the minimum.
-    Below,
-    /// Greater than the maximum.
-    Above,
-}
-
-/// The number as one within the range.
-pub fn in_range(value: i128, range: &RangeInclusive<i64>) -> Result<i64, RangeError> {
-    if value < i128::from(*range.start()) {
-        return Err(RangeError::Below);
-    }
-    i64::try_from(value)
-        .ok()
-        .filter(|value| value <= range.end())
-        .ok_or(RangeError::Above)
+    ["query".into(), name.into()]
 }
 
 #[cfg(test)]
@@ -116,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_told() {
+    fn integer_out_of_range_is_an_error() {
         assert_eq!(page("page=7"), (Some(7), serde_json::json!([])));
         assert_eq!(page("other=7"), (None, serde_json::json!([])));
         let below = serde_json::json!([{"type": "greater_than_equal", "loc": ["query", "page"],
@@ -138,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn problems_keep_their_order() {
+    fn errors_keep_the_order_of_reading() {
         let query = QueryString::parse(Some("b=x"));
         let mut reader = ParamReader::new(&query);
         reader.integer(&A);

@@ -1,5 +1,7 @@
 //! The query string, decoded once.
 
+use percent_encoding::percent_decode;
+
 /// The pairs of a query string in their order.
 #[derive(Debug)]
 pub struct QueryString(Vec<(String, QueryValue)>);
@@ -14,15 +16,13 @@ pub struct QueryValue {
 }
 
 impl QueryString {
-    /// Reads what stands after the `?` as HTML forms write it; a name without `=` has an empty value.
+    /// Parses what comes after the `?` as HTML forms write it; a name without `=` has an empty value.
     pub fn parse(raw: Option<&str>) -> Self {
         let pairs = raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         Self(
             pairs
-                .map(|pair| {
-                    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                    (decode(name).text, decode(value))
-                })
+                .map(|(name, value)| (decode(name).text, decode(value)))
                 .collect(),
         )
     }
@@ -38,15 +38,12 @@ impl QueryString {
     pub fn last(&self, name: &str) -> Option<&QueryValue> {
         #[cfg(any(test, feature = "record-reads"))]
         read_names::note(name);
-        self.0
-            .iter()
-            .rev()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value)
+        let (_, value) = self.0.iter().rev().find(|(key, _)| key == name)?;
+        Some(value)
     }
 }
 
-/// Which parameters were looked for on this thread: what the `OpenAPI` document's test compares.
+/// Which parameters were read on this thread: what the `OpenAPI` document's test compares.
 #[cfg(any(test, feature = "record-reads"))]
 pub mod read_names {
     use std::{cell::RefCell, collections::BTreeSet};
@@ -57,7 +54,7 @@ pub mod read_names {
         NAMES.with_borrow_mut(|names| names.insert(name.to_owned()));
     }
 
-    /// The names since it was last asked for.
+    /// The names since the last call.
     pub fn take() -> BTreeSet<String> {
         NAMES.take()
     }
@@ -65,19 +62,7 @@ pub mod read_names {
 
 /// `+` is a space, `%XX` a byte; a `%` without two hexadecimal digits stays.
 fn decode(raw: &str) -> QueryValue {
-    let mut bytes = Vec::with_capacity(raw.len());
-    let mut rest = raw.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        match (first, after) {
-            (b'+', _) => bytes.push(b' '),
-            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                bytes.push(hex(*high) << 4 | hex(*low));
-                rest = after;
-            }
-            _ => bytes.push(*first),
-        }
-    }
+    let bytes = percent_decode(raw.replace('+', " ").as_bytes()).collect::<Vec<u8>>();
     match String::from_utf8(bytes) {
         Ok(text) => QueryValue {
             text,
@@ -87,13 +72,6 @@ fn decode(raw: &str) -> QueryValue {
             text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
             is_unicode: false,
         },
-    }
-}
-
-fn hex(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => (digit | 0x20) - b'a' + 10,
     }
 }
 

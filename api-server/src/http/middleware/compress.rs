@@ -21,7 +21,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use wire::headers::etag;
-use wire::headers::{quality::weighted, vary::vary};
+use wire::headers::{accept::weighted, vary::vary};
 
 use crate::limits::{COMPRESSIONS, client::Client, slots::Slot};
 

@@ -10,7 +10,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use service::logs::Call;
 use wire::{
-    body::{Body, is_declared_otherwise},
+    body::{self, is_declared_otherwise},
     declared::Param,
     headers::prefer::Preferences,
 };
@@ -59,7 +59,7 @@ where
             return Err(ApiError::new(Code::UnsupportedMediaType, detail));
         }
         let (parts, body) = context.read_body(request, SMALL_BODY).await?;
-        let members = Body::read(&parts.headers, &body.bytes)?.into_object()?;
+        let members = body::object(body::read(&parts.headers, &body.bytes)?)?;
         Ok(Self {
             query: NewQuery::of_body(&members, context.defaults.query)?,
             key: IdempotencyKey::read(&parts.headers)?,

@@ -3,7 +3,7 @@
 //! Members are spelt as in the rest of this API (`max_results`), or as in the spec (`maxResults`), so that a spec can be
 //! posted as it is. An unknown member is refused: a misspelt field would silently search for something else.
 
-use std::{collections::HashMap, ops::RangeInclusive};
+use std::collections::HashMap;
 
 use arxiv::SearchError;
 use crd::{
@@ -18,7 +18,6 @@ use crate::{error::ApiError, jobs::idempotency::hash};
 use wire::{
     field_error::{FieldError, FieldErrors, PathSegment},
     json::Json,
-    params::{RangeError, in_range},
 };
 
 /// The query that a client asks for.
@@ -81,7 +80,7 @@ impl NewQuery {
                     }
                     places.insert(field.name, (position, loc, value));
                 }
-                Err(problem) => wrong.push((position, *problem)),
+                Err(problem) => wrong.push((position, problem)),
             }
         }
         given
@@ -161,11 +160,11 @@ fn invalid_search(error: &SpecError, body: &Json) -> FieldError {
 }
 
 /// A value as the spec has it, or what is wrong with its type or its bounds.
-type Read<T> = Result<T, Box<FieldError>>;
-
-fn read(field: &Field, loc: &[PathSegment], value: &Json, limits: Limits) -> Read<Value> {
+fn read(field: &Field, loc: &[PathSegment], value: &Json, limits: Limits) -> Result<Value, FieldError> {
     match (&field.kind, value) {
-        (Kind::Words(_), Json::String(text)) => words(loc, text).map(Value::from),
+        (Kind::Words(_), Json::String(text)) => {
+            FieldError::check_length(loc, text, MAX_WORDS_CHARS).map(Value::from)
+        }
         (Kind::Identifiers(_), Json::Array(ids)) => identifiers(loc, ids),
         (Kind::Date(_), Json::String(text)) => Ok(Value::from(text.as_str())),
         (Kind::Integer(range), Json::Integer(number)) => {
@@ -174,60 +173,41 @@ fn read(field: &Field, loc: &[PathSegment], value: &Json, limits: Limits) -> Rea
             } else {
                 *range.end()
             };
-            integer(loc, value, *number, &(*range.start()..=most)).map(Value::from)
+            FieldError::check_range(loc, *number, &(*range.start()..=most), value.clone()).map(Value::from)
         }
         (Kind::OneOf(words), Json::String(text)) if words.contains(&text.as_str()) => {
             Ok(Value::from(text.as_str()))
         }
-        (Kind::OneOf(words), _) => Err(FieldError::none_of(loc, words, value.clone()).into()),
-        (Kind::Words(_) | Kind::Date(_), _) => Err(FieldError::string_type(loc, value.clone()).into()),
-        (Kind::Identifiers(_), _) => Err(FieldError::array_type(loc, value.clone()).into()),
-        (Kind::Integer(_), _) => Err(FieldError::integer_type(loc, value.clone()).into()),
+        (Kind::OneOf(words), _) => Err(FieldError::none_of(loc, words, value.clone())),
+        (Kind::Words(_) | Kind::Date(_), _) => Err(FieldError::string_type(loc, value.clone())),
+        (Kind::Identifiers(_), _) => Err(FieldError::array_type(loc, value.clone())),
+        (Kind::Integer(_), _) => Err(FieldError::integer_type(loc, value.clone())),
         // No member is of this kind.
-        (Kind::Boolean, _) => Err(FieldError::extra(loc, value.clone()).into()),
+        (Kind::Boolean, _) => Err(FieldError::extra(loc, value.clone())),
     }
 }
 
-fn words<'a>(loc: &[PathSegment], text: &'a str) -> Read<&'a str> {
-    if text.is_empty() {
-        Err(FieldError::empty_string(loc).into())
-    } else if text.chars().count() > MAX_WORDS_CHARS {
-        Err(FieldError::long_string(loc, MAX_WORDS_CHARS, text).into())
-    } else {
-        Ok(text)
-    }
-}
-
-fn integer(loc: &[PathSegment], value: &Json, number: i128, range: &RangeInclusive<i64>) -> Read<i64> {
-    in_range(number, range).map_err(|outside| {
-        match outside {
-            RangeError::Below => FieldError::less_than(loc, *range.start(), value.clone()),
-            RangeError::Above => FieldError::greater_than(loc, *range.end(), value.clone()),
-        }
-        .into()
-    })
-}
-
-fn identifiers(loc: &[PathSegment], ids: &[Json]) -> Read<Value> {
+fn identifiers(loc: &[PathSegment], ids: &[Json]) -> Result<Value, FieldError> {
     if ids.is_empty() {
         let reason = "must have at least one identifier";
-        return Err(FieldError::unfit(loc, reason, Json::Array(Vec::new())).into());
+        return Err(FieldError::unfit(loc, reason, Json::Array(Vec::new())));
     }
     if ids.len() > MAX_IDS {
-        return Err(FieldError::long_array(loc, MAX_IDS, ids.len()).into());
+        return Err(FieldError::long_array(loc, MAX_IDS, ids.len()));
     }
     let read = ids.iter().enumerate().map(|(index, id)| {
         let mut loc = loc.to_vec();
         loc.push(PathSegment::Index(index));
         let Json::String(text) = id else {
-            return Err(FieldError::string_type(&loc, id.clone()).into());
+            return Err(FieldError::string_type(&loc, id.clone()));
         };
-        if text.chars().count() > MAX_ID_CHARS {
-            return Err(FieldError::long_string(&loc, MAX_ID_CHARS, text).into());
+        // An empty one is no identifier, which is found with the spec.
+        if text.is_empty() {
+            return Ok(Value::from(""));
         }
-        Ok(Value::from(text.as_str()))
+        FieldError::check_length(&loc, text, MAX_ID_CHARS).map(Value::from)
     });
-    read.collect::<Read<Vec<_>>>().map(Value::from)
+    read.collect::<Result<Vec<_>, _>>().map(Value::from)
 }
 
 #[cfg(test)]

@@ -28,10 +28,12 @@ const MAX_RESULTS_WANTED: Param = Param::new(
 );
 
 const fn param(field: &Field) -> Param {
-    let kind = ParamKind::Text {
-        most: MAX_WORDS_CHARS,
-    };
-    Param::new(field.name, kind, field.example, field.about)
+    Param::new(
+        field.name,
+        ParamKind::Text(MAX_WORDS_CHARS),
+        field.example,
+        field.about,
+    )
 }
 
 /// The search that a caller asks for.
@@ -68,7 +70,7 @@ impl SearchParams {
             };
             match text(field.name, value) {
                 Ok(text) => *(access.get_mut)(&mut spec) = Some(text.to_owned()),
-                Err(problem) => wrong.push((position, *problem)),
+                Err(problem) => wrong.push((position, problem)),
             }
         }
         for error in problems(&spec) {
@@ -119,17 +121,13 @@ impl SearchParams {
 }
 
 /// The text of a search field, or what is wrong with its form.
-fn text<'a>(name: &'static str, value: &'a QueryValue) -> Result<&'a str, Box<FieldError>> {
-    let QueryValue { text, is_unicode } = value;
+fn text<'a>(name: &'static str, value: &'a QueryValue) -> Result<&'a str, FieldError> {
     let loc = loc(name);
-    if text.is_empty() {
-        Err(FieldError::empty_string(&loc).into())
-    } else if text.chars().count() > MAX_WORDS_CHARS {
-        Err(FieldError::long_string(&loc, MAX_WORDS_CHARS, text).into())
-    } else if !is_unicode {
-        Err(FieldError::not_unicode(&loc, text).into())
-    } else {
+    let text = FieldError::check_length(&loc, &value.text, MAX_WORDS_CHARS)?;
+    if value.is_unicode {
         Ok(text)
+    } else {
+        Err(FieldError::not_unicode(&loc, text))
     }
 }
 

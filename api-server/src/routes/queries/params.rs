@@ -5,7 +5,7 @@ use http::{HeaderMap, request::Parts};
 use service::logs::Call;
 use storage::QueryFilter;
 use wire::{
-    body::Body,
+    body,
     dates::{RangeEnd, Zone},
     declared::{Param, ParamKind},
     params::ParamReader,
@@ -82,8 +82,8 @@ impl QueriesParams {
     fn read(query: &QueryString, headers: &HeaderMap) -> Result<Self, ApiError> {
         let mut reader = ParamReader::new(query);
         let params = Self {
-            filter: query_filter(&mut reader, query),
-            format: Format::read(&mut reader, query, headers, OF_QUERIES),
+            filter: query_filter(&mut reader),
+            format: Format::read(&mut reader, headers, OF_QUERIES),
         };
         reader.finish()?;
         Ok(params)
@@ -197,7 +197,7 @@ where
         let context = RequestContext::from_ref(state);
         let (parts, body) = context.read_body(request, SMALL_BODY).await?;
         let fields = [START_DATE.name, END_DATE.name];
-        let [start, end] = Body::read(&parts.headers, &body.bytes)?.texts(fields)?;
+        let [start, end] = body::texts(&body::read(&parts.headers, &body.bytes)?, fields)?;
         let dates = Dates { start, end };
         let range = dates.range(context.defaults.zone)?;
         Ok(Self { dates, range })

@@ -19,10 +19,9 @@ use crate::{
 use wire::{
     dates::Zone,
     declared::{Param, ParamKind},
-    field_error::{FieldError, FieldErrors},
+    field_error::FieldErrors,
     headers::prefer::Preferences,
-    json::Json,
-    params::{ParamReader, loc},
+    params::ParamReader,
     query::QueryString,
 };
 
@@ -111,7 +110,7 @@ impl QueryResultsParams {
         let mut reader = ParamReader::new(query);
         let params = Self {
             page: PageParams::read(&mut reader, defaults),
-            format: Format::read(&mut reader, query, headers, OF_RESULTS),
+            format: Format::read(&mut reader, headers, OF_RESULTS),
         };
         reader.finish()?;
         Ok(params)
@@ -181,11 +180,11 @@ impl ResultsParams {
     ) -> Result<Self, FieldErrors> {
         let mut reader = ParamReader::new(query);
         let PageParams { page, items_per_page } = PageParams::read(&mut reader, defaults);
-        let rows = filter::result_filter(&mut reader, query, zone);
-        let format = Format::read(&mut reader, query, headers, OF_RESULTS);
+        let rows = filter::result_filter(&mut reader, zone);
+        let format = Format::read(&mut reader, headers, OF_RESULTS);
         let total = reader.boolean(&TOTAL).unwrap_or_default();
         let all = reader.boolean(&ALL).unwrap_or_default();
-        let after = query.last(AFTER.name).map(|after| after.text.as_str());
+        let after = reader.raw(&AFTER);
         let start = match after {
             None if all => Start::All,
             None => Start::Page(page),
@@ -194,21 +193,16 @@ impl ResultsParams {
                 let cursor = Cursor::parse(text, &rows);
                 if cursor.is_none() {
                     let reason = "it is no cursor that was given for this filter";
-                    reader.note(FieldError::unfit(&loc(AFTER.name), reason, Json::from(text)));
+                    reader.unfit(&AFTER, reason, text);
                 }
                 Start::After(cursor)
             }
         };
-        for name in [PAGE.name, ITEMS_PER_PAGE.name, AFTER.name] {
-            let excluded = (name == PAGE.name && after.is_some()) || all;
-            if let Some(value) = query.last(name).filter(|_| excluded) {
+        for param in [PAGE, ITEMS_PER_PAGE, AFTER] {
+            let excluded = (param.name == PAGE.name && after.is_some()) || all;
+            if let Some(text) = reader.raw(&param).filter(|_| excluded) {
                 let other = if all { "all" } else { "after" };
-                let reason = format!("it cannot be given together with {other}");
-                reader.note(FieldError::unfit(
-                    &loc(name),
-                    reason,
-                    Json::from(value.text.as_str()),
-                ));
+                reader.unfit(&param, format!("it cannot be given together with {other}"), text);
             }
         }
         reader.finish()?;

@@ -8,7 +8,6 @@ use storage::{Paper, QueryRow};
 use wire::{
     field_error::{FieldError, FieldErrors, PathSegment},
     json::Json,
-    params::{RangeError, in_range},
 };
 
 const BIGINT: RangeInclusive<i64> = i64::MIN..=i64::MAX;
@@ -117,10 +116,9 @@ impl<'a> FieldReader<'a> {
         let Some(value) = self.field(name) else { return 0 };
         let loc = self.at(name);
         let problem = match value {
-            Json::Integer(number) => match in_range(*number, range) {
+            Json::Integer(number) => match FieldError::check_range(&loc, *number, range, value.clone()) {
                 Ok(number) => return number,
-                Err(RangeError::Below) => FieldError::less_than(&loc, *range.start(), value.clone()),
-                Err(RangeError::Above) => FieldError::greater_than(&loc, *range.end(), value.clone()),
+                Err(error) => error,
             },
             other => FieldError::integer_type(&loc, other.clone()),
         };

@@ -10,7 +10,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use service::logs::Call;
 use storage::{QueryRow, WriteOutcome, Writes};
-use wire::{body::Body, declared::Param};
+use wire::{body, declared::Param};
 
 use crate::{
     error::{ApiError, Code},
@@ -53,7 +53,7 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let context = RequestContext::from_ref(state);
         let (parts, body) = context.read_body(request, SMALL_BODY).await?;
-        let body = Body::read(&parts.headers, &body.bytes)?.into_object()?;
+        let body = body::object(body::read(&parts.headers, &body.bytes)?)?;
         Ok(Self(columns::query_row(&body)?))
     }
 }
@@ -87,7 +87,7 @@ where
             None
         };
         let parse = move || -> Result<ResultsBody, ApiError> {
-            let body = Body::read(&parts.headers, &body.bytes)?.into_object()?;
+            let body = body::object(body::read(&parts.headers, &body.bytes)?)?;
             Ok(columns::results(&body)?)
         };
         // Up to 32 MiB to be parsed: not on a thread that other requests wait for.

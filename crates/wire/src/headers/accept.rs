@@ -1,15 +1,16 @@
-//! The `Accept` header (RFC 9110, 12.5.1): how much a client wants a media type.
+//! The `Accept` header (RFC 9110, 12.5.1), and the weights of its members, which `Accept-Encoding` has too (12.4.2).
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
-use crate::headers::quality::weighted;
+/// The narrowness of a range of one type.
+const BY_NAME: u8 = 2;
 
 /// How much a type is wanted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Wanted {
     /// Thousandths, 0 (not at all) to 1000.
     pub quality: u16,
-    /// Whether the type itself is named, and not just a range that it is in.
+    /// Whether the type itself is named, not only a range that it is in.
     pub by_name: bool,
 }
 
@@ -27,24 +28,55 @@ pub fn wanted(headers: &HeaderMap, kind: &str, subtype: &str) -> Wanted {
     let narrowest = matching.max();
     narrowest.map_or_else(Wanted::default, |(narrowness, quality)| Wanted {
         quality,
-        by_name: narrowness == Narrowness::Type,
+        by_name: narrowness == BY_NAME,
     })
 }
 
-/// How much of all types a range is; the narrowest is the greatest.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Narrowness {
-    Everything,
-    Group,
-    Type,
+/// How narrow a range is that the type is in; the narrowest is the greatest.
+fn narrowness(range: &str, kind: &str, subtype: &str) -> Option<u8> {
+    match range.split_once('/')? {
+        ("*", "*") => Some(0),
+        (k, "*") if k.eq_ignore_ascii_case(kind) => Some(1),
+        (k, s) if k.eq_ignore_ascii_case(kind) && s.eq_ignore_ascii_case(subtype) => Some(BY_NAME),
+        _ => None,
+    }
 }
 
-/// How narrow a range is that the type is in.
-fn narrowness(range: &str, kind: &str, subtype: &str) -> Option<Narrowness> {
-    match range.split_once('/')? {
-        ("*", "*") => Some(Narrowness::Everything),
-        (k, "*") if k.eq_ignore_ascii_case(kind) => Some(Narrowness::Group),
-        (k, s) if k.eq_ignore_ascii_case(kind) && s.eq_ignore_ascii_case(subtype) => Some(Narrowness::Type),
+/// The members of a header, each without its parameters and with its weight in thousandths: 0 (not acceptable) to
+/// 1000, also without a `q`. A member with a malformed weight is skipped.
+pub fn weighted<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'h str, u16)> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(member)
+}
+
+fn member(text: &str) -> Option<(&str, u16)> {
+    let mut parts = text.split(';').map(str::trim);
+    let member = parts.next()?;
+    let mut weight = 1000;
+    for parameter in parts {
+        if let Some((name, value)) = parameter.split_once('=')
+            && name.trim_end().eq_ignore_ascii_case("q")
+        {
+            weight = thousandths(value.trim_start())?;
+        }
+    }
+    Some((member, weight))
+}
+
+/// `0` to `1` with at most three decimals.
+fn thousandths(text: &str) -> Option<u16> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    if decimals.len() > 3 || !decimals.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let decimals = format!("{decimals:0<3}").parse::<u16>().ok()?;
+    match (whole, decimals) {
+        ("0", decimals) => Some(decimals),
+        ("1", 0) => Some(1000),
         _ => None,
     }
 }
@@ -101,5 +133,17 @@ mod tests {
         headers.append(header::ACCEPT, HeaderValue::from_static("text/html"));
         headers.append(header::ACCEPT, HeaderValue::from_static("text/csv;q=0.5"));
         assert_eq!(wanted(&headers, "text", "csv").quality, 500);
+    }
+
+    #[test]
+    fn weight_is_1000_without_q_and_malformed_members_are_skipped() {
+        let mut headers = HeaderMap::new();
+        headers.append(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("gzip, br;q=0.5 , zstd ; Q = 0, a;q=2, b;q=0.1234, c;q=x"),
+        );
+        headers.append(header::ACCEPT_ENCODING, HeaderValue::from_static("d;p=1;q=1.000"));
+        let members: Vec<_> = weighted(&headers, &header::ACCEPT_ENCODING).collect();
+        assert_eq!(members, [("gzip", 1000), ("br", 500), ("zstd", 0), ("d", 1000)]);
     }
 }

@@ -4,5 +4,4 @@ pub mod accept;
 pub mod etag;
 pub mod link;
 pub mod prefer;
-pub mod quality;
 pub mod vary;
