@@ -46,7 +46,7 @@ pub(crate) async fn replica(pool: PgPool, need: Need, lag: Lag) -> NeedState {
 pub(crate) async fn reviews(client: Client) -> NeedState {
     match timeout(CHECK_TIMEOUT, self_check(&client)).await {
         Ok(Ok(None)) => NeedState::Ready,
-        Ok(Ok(Some(reason))) => NeedState::NotReady(reason.into()),
+        Ok(Ok(Some(reason))) => NeedState::NotReady(reason),
         Ok(Err(_)) | Err(_) => NeedState::Degraded(UNAVAILABLE.into()),
     }
 }

@@ -31,12 +31,10 @@ impl FromStr for Proxies {
     fn from_str(text: &str) -> Result<Self, String> {
         let words = text.split([',', ' ']).filter(|word| !word.is_empty());
         let network = |word: &str| {
-            let network = word.parse::<IpNet>().ok();
-            network
-                .or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from))
-                .ok_or_else(|| {
-                    format!("{word:?} is neither a network like 10.0.0.0/8 or fd00::/8 nor an address")
-                })
+            let address = || word.parse().map(|address: IpAddr| IpNet::from(address));
+            word.parse().or_else(|_| address()).map_err(|_| {
+                format!("{word:?} is neither a network like 10.0.0.0/8 or fd00::/8 nor an address")
+            })
         };
         words.map(network).collect::<Result<_, _>>().map(Self)
     }
@@ -55,21 +53,15 @@ impl Proxies {
         if !self.trust(client) {
             return client;
         }
-        let name = match by {
-            ForwardedBy::XForwardedFor => X_FORWARDED_FOR,
-            ForwardedBy::Forwarded => header::FORWARDED,
+        let (name, parse): (_, fn(&str) -> Option<IpAddr>) = match by {
+            ForwardedBy::XForwardedFor => (X_FORWARDED_FOR, address),
+            ForwardedBy::Forwarded => (header::FORWARDED, |entry| address(forwarded_for(entry)?)),
         };
-        let lines: Vec<_> = headers.get_all(name).into_iter().collect();
-        let entries = lines
-            .into_iter()
-            .rev()
-            .flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
-        for entry in entries {
-            let address = match by {
-                ForwardedBy::XForwardedFor => address(entry),
-                ForwardedBy::Forwarded => forwarded_for(entry).and_then(address),
+        let lines = headers.get_all(name).into_iter().rev();
+        for entry in lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',')) {
+            let Some(address) = parse(entry) else {
+                return client;
             };
-            let Some(address) = address else { return client };
             client = address;
             if !self.trust(client) {
                 return client;
@@ -93,10 +85,9 @@ fn forwarded_for(element: &str) -> Option<&str> {
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let address = bare.unwrap_or(text).parse::<IpAddr>().ok();
-    address
-        .or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
-        .map(|address| address.to_canonical())
+    let address: Option<IpAddr> = bare.unwrap_or(text).parse().ok();
+    let with_port = || text.parse().ok().map(|socket: SocketAddr| socket.ip());
+    Some(address.or_else(with_port)?.to_canonical())
 }
 
 #[cfg(test)]

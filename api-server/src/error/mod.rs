@@ -1,6 +1,5 @@
 //! Errors as responses: `{"detail": …}`, or problem details (RFC 9457) for clients that accept them; never with internals.
 
-mod causes;
 mod code;
 mod details;
 
@@ -9,11 +8,13 @@ use std::{sync::Arc, time::Duration};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-
-pub(crate) use code::{Code, TYPE_PREFIX};
-pub(crate) use details::{negotiated, prefers_problem_details};
-
+use storage::StorageError;
 use wire::field_error::FieldErrors;
+
+pub(crate) use self::{
+    code::{Code, TYPE_PREFIX},
+    details::{negotiated, prefers_problem_details},
+};
 
 /// When to come back after a 503 that is nobody's turn: databases and Kubernetes are usually back in seconds.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -175,6 +176,29 @@ impl ApiError {
     pub(crate) fn body(&self) -> serde_json::Value {
         let text = serde_json::to_string(&Body { detail: &self.detail }).unwrap();
         serde_json::from_str(&text).unwrap()
+    }
+}
+
+impl From<FieldErrors> for ApiError {
+    fn from(problems: FieldErrors) -> Self {
+        Self {
+            detail: Detail::FieldErrors(problems),
+            ..Self::new(Code::InvalidParameter, "").with_status(StatusCode::UNPROCESSABLE_ENTITY)
+        }
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        let is_unavailable = error.is_unavailable();
+        let error = &error as &dyn std::error::Error;
+        if is_unavailable {
+            tracing::warn!(error, "a database is unavailable");
+            Self::unavailable(Code::DatabaseUnavailable)
+        } else {
+            tracing::error!(error, "a database operation failed");
+            Self::internal()
+        }
     }
 }
 

@@ -54,11 +54,10 @@ impl<S: AsyncWrite + Unpin> ClientStream<S> {
 
     fn write_refusal(&mut self, cx: &mut Context<'_>, replaced: usize) -> Poll<io::Result<usize>> {
         while let Some((text, done)) = &mut self.refusal {
-            let rest = text.get(*done..).unwrap_or_default();
-            if rest.is_empty() {
+            let Some(rest) = text.get(*done..).filter(|rest| !rest.is_empty()) else {
                 self.refusal = None;
                 break;
-            }
+            };
             let written = Pin::new(&mut self.stream).poll_write(cx, rest);
             if let Poll::Ready(Ok(count)) = written {
                 *done += count;
@@ -83,26 +82,22 @@ fn refusal(text: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let head = std::str::from_utf8(text).ok()?.strip_suffix("\r\n\r\n")?;
-    let mut lines = head.split("\r\n");
-    let status = lines.next()?;
-    if lines
-        .clone()
-        .any(|line| line.to_ascii_lowercase().starts_with(REQUEST_ID.as_str()))
-    {
+    let (status, fields) = head.split_once("\r\n").unwrap_or((head, ""));
+    let field = |name: &str| {
+        let mut fields = fields.split("\r\n");
+        fields.find(|field| field.to_ascii_lowercase().starts_with(name))
+    };
+    if field(REQUEST_ID.as_str()).is_some() {
         return None;
     }
     let reason = status.splitn(3, ' ').nth(2)?;
     let body = json!({ "detail": reason }).to_string();
-    let date = lines
-        .find(|line| line.to_ascii_lowercase().starts_with("date:"))
-        .unwrap_or("vary: *");
+    let date = field("date:").unwrap_or("vary: *");
     let length = body.len();
-    Some(
-        format!(
-            "{status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n{date}\r\n\r\n{body}"
-        )
-        .into_bytes(),
-    )
+    let head = format!(
+        "{status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close"
+    );
+    Some(format!("{head}\r\n{date}\r\n\r\n{body}").into_bytes())
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {

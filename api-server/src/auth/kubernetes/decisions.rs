@@ -3,7 +3,7 @@
 use std::hash::Hash;
 
 use moka::{future::Cache, policy::EvictionPolicy};
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
 /// Allowed keys. More than there are connections.
 const MAX_ALLOWED: u64 = 4096;
@@ -14,30 +14,8 @@ const MAX_DENIED: u64 = 1024;
 #[derive(Debug)]
 pub(super) struct Decision<V> {
     /// `None` for a denial.
-    value: Option<V>,
-    until: Instant,
-}
-
-impl<V> Decision<V> {
-    pub(super) fn allow(value: V, ttl: Duration) -> Self {
-        Self {
-            value: Some(value),
-            until: Instant::now() + ttl,
-        }
-    }
-
-    /// Expires at this time at the latest: another decision, on which it depends, expires then.
-    pub(super) fn until(mut self, end: Instant) -> Self {
-        self.until = self.until.min(end);
-        self
-    }
-
-    pub(super) fn deny(ttl: Duration) -> Self {
-        Self {
-            value: None,
-            until: Instant::now() + ttl,
-        }
-    }
+    pub(super) value: Option<V>,
+    pub(super) until: Instant,
 }
 
 /// Why a key has no allowed value.
@@ -117,11 +95,16 @@ mod tests {
     };
 
     use futures::future::join_all;
-    use tokio::time::{advance, sleep};
+    use tokio::time::{Duration, advance, sleep};
 
     use super::*;
 
     const TTL: Duration = Duration::from_secs(30);
+
+    fn decision<V>(value: Option<V>, ttl: Duration) -> Decision<V> {
+        let until = Instant::now() + ttl;
+        Decision { value, until }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn concurrent_callers_share_one_decision_until_it_expires() {
@@ -131,9 +114,9 @@ mod tests {
                 decided.fetch_add(1, Ordering::Relaxed);
                 sleep(Duration::from_millis(10)).await;
                 Ok::<_, Infallible>(if allowed {
-                    Decision::allow(key, TTL)
+                    decision(Some(key), TTL)
                 } else {
-                    Decision::deny(TTL / 6)
+                    decision(None, TTL / 6)
                 })
             };
             cache.get(key, decide).await.unwrap()
@@ -161,17 +144,17 @@ mod tests {
         });
         let timeout = tokio::time::timeout(Duration::from_millis(1), stuck);
         assert!(timeout.await.is_err());
-        let decided = cache.get(1, async { Ok::<_, Infallible>(Decision::allow(7, TTL)) });
+        let decided = cache.get(1, async { Ok::<_, Infallible>(decision(Some(7), TTL)) });
         assert_eq!(decided.await, Ok(Some(7)));
     }
 
     #[tokio::test]
     async fn flood_of_denied_keys_evicts_no_allowed_key() {
         let cache = DecisionCache::<usize, u32>::new();
-        let allow = async { Ok::<_, Infallible>(Decision::allow(7, TTL)) };
+        let allow = async { Ok::<_, Infallible>(decision(Some(7), TTL)) };
         cache.get(usize::MAX, allow).await.unwrap();
         for key in 0..8192 {
-            let deny = async { Ok::<_, Infallible>(Decision::deny(TTL)) };
+            let deny = async { Ok::<_, Infallible>(decision(None, TTL)) };
             assert_eq!(cache.get(key, deny).await, Ok(None));
         }
         let never = async { Err("decided again") };

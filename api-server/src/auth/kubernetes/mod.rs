@@ -3,25 +3,27 @@
 //! time; without a decision nothing is allowed.
 
 mod decisions;
-mod identity;
 mod reviews;
+mod token;
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method};
+use k8s_openapi::api::authentication::v1::UserInfo;
 use kube::Client;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 
-pub(crate) use reviews::self_check;
-
+pub(crate) use self::reviews::self_check;
+use self::{
+    decisions::{Decision, DecisionCache},
+    reviews::{ReviewError, Reviews},
+    token::{bearer, lifetime},
+};
 use crate::{
     error::{ApiError, Code},
     limits::{client::Client as Address, slots::Slots},
 };
-use decisions::{Decision, DecisionCache};
-use identity::Identity;
-use reviews::{ReviewError, Reviews};
 
 /// How long a denial is cached: short, so that a new right takes effect soon.
 const DENIED_TTL: Duration = Duration::from_secs(5);
@@ -42,20 +44,13 @@ pub(crate) enum ProtectedEndpoints {
 /// The cache key of a token: the token itself is never stored.
 type TokenHash = [u8; 32];
 
-/// The user of a token.
-#[derive(Clone)]
-struct CachedIdentity {
-    identity: Arc<Identity>,
-    /// When this expires, with all rights that depend on it.
-    until: Instant,
-}
-
 /// Authenticates and authorizes requests, with a cache.
 pub(crate) struct KubernetesAuth {
     reviews: Reviews,
     /// How long an allowance is cached.
     ttl: Duration,
-    identities: DecisionCache<TokenHash, CachedIdentity>,
+    /// The user of a token, and when this expires, with all rights that depend on it.
+    users: DecisionCache<TokenHash, (Arc<UserInfo>, Instant)>,
     rights: DecisionCache<(TokenHash, &'static str, &'static str), ()>,
 }
 
@@ -63,19 +58,19 @@ impl KubernetesAuth {
     /// `audience`: the audience that a token must have.
     pub(crate) fn new(client: Client, audience: String, ttl: Duration, slots: Slots) -> Self {
         Self {
-            reviews: Reviews::new(client, audience, slots),
+            reviews: Reviews {
+                client,
+                audience,
+                slots,
+            },
             ttl,
-            identities: DecisionCache::new(),
+            users: DecisionCache::new(),
             rights: DecisionCache::new(),
         }
     }
 
     /// The name of the user that sends this request, if the user may call `path` with this method. `address`: the client
     /// as far as it is known without the token, for which the reviews are limited.
-    ///
-    /// 1. Read the token.
-    /// 2. Authenticate its user (`TokenReview`).
-    /// 3. Authorize the user (`SubjectAccessReview`).
     pub(crate) async fn authorize(
         &self,
         address: &Address,
@@ -83,22 +78,11 @@ impl KubernetesAuth {
         method: &Method,
         path: &'static str,
     ) -> Result<String, ApiError> {
-        let token = bearer(headers)?;
-        let verb = verb(method);
-        match timeout(TIMEOUT, self.decide(address, token, verb, path)).await {
-            Ok(Ok(decision)) => decision,
-            Ok(Err(error)) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a request was not authorized: Kubernetes is unavailable"
-                );
-                Err(ApiError::unavailable(Code::KubernetesUnavailable))
-            }
-            Err(_) => {
-                tracing::warn!("a request was not authorized: Kubernetes did not respond in time");
-                Err(ApiError::unavailable(Code::KubernetesUnavailable))
-            }
-        }
+        let decided = self.decide(address, bearer(headers)?, verb(method), path);
+        timeout(TIMEOUT, decided).await.unwrap_or_else(|_| {
+            tracing::warn!("a request was not authorized: Kubernetes did not respond in time");
+            Err(ApiError::unavailable(Code::KubernetesUnavailable))
+        })
     }
 
     async fn decide(
@@ -107,63 +91,41 @@ impl KubernetesAuth {
         token: &str,
         verb: &'static str,
         path: &'static str,
-    ) -> Result<Result<String, ApiError>, ReviewError> {
+    ) -> Result<String, ApiError> {
         let hash: TokenHash = Sha256::digest(token.as_bytes()).into();
-        let who = async {
-            Ok(match self.reviews.identity(address, token).await? {
-                Some(identity) => {
-                    // Not cached for longer than the token is valid.
-                    let ttl = identity.lifetime().map_or(self.ttl, |left| left.min(self.ttl));
-                    let known = CachedIdentity {
-                        identity: Arc::new(identity),
-                        until: Instant::now() + ttl,
-                    };
-                    Decision::allow(known.clone(), ttl).until(known.until)
-                }
-                None => Decision::deny(DENIED_TTL),
-            })
+        let authenticated = async {
+            let user = self.reviews.user(address, token).await?;
+            let ttl = match user {
+                // Not cached for longer than the token is valid.
+                Some(_) => lifetime(token).map_or(self.ttl, |left| left.min(self.ttl)),
+                None => DENIED_TTL,
+            };
+            let until = Instant::now() + ttl;
+            let value = user.map(|user| (Arc::new(user), until));
+            Ok::<_, ReviewError>(Decision { value, until })
         };
-        let Some(CachedIdentity { identity, until }) = self.identities.get(hash, who).await? else {
-            return Ok(Err(ApiError::new(
+        let Some((user, until)) = self.users.get(hash, authenticated).await? else {
+            return Err(ApiError::new(
                 Code::InvalidToken,
                 "The bearer token is not valid here: it is unknown, has expired, or is for another audience",
-            )));
+            ));
         };
-        let may = async {
-            Ok(if self.reviews.allowed(address, &identity, verb, path).await? {
-                // The right depends on the user's groups, so it expires with the identity.
-                Decision::allow((), self.ttl).until(until)
+        let authorized = async {
+            let is_allowed = self.reviews.is_allowed(address, &user, verb, path).await?;
+            let until = if is_allowed {
+                // The right depends on the user's groups, so it expires with what is known of the user.
+                until.min(Instant::now() + self.ttl)
             } else {
-                Decision::deny(DENIED_TTL)
-            })
+                Instant::now() + DENIED_TTL
+            };
+            let value = is_allowed.then_some(());
+            Ok::<_, ReviewError>(Decision { value, until })
         };
-        if self.rights.get((hash, path, verb), may).await?.is_none() {
-            let text = format!("{} may not {verb} {path}", identity.username);
-            return Ok(Err(ApiError::new(Code::Forbidden, text)));
-        }
-        Ok(Ok(identity.username.clone()))
+        let name = user.username.clone().unwrap_or_default();
+        let right = self.rights.get((hash, path, verb), authorized).await?;
+        right.ok_or_else(|| ApiError::new(Code::Forbidden, format!("{name} may not {verb} {path}")))?;
+        Ok(name)
     }
-}
-
-/// The token of `Authorization: Bearer TOKEN`.
-fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
-    let value = headers.get(header::AUTHORIZATION).ok_or_else(|| {
-        ApiError::new(
-            Code::Unauthenticated,
-            "A token of Kubernetes is needed: Authorization: Bearer TOKEN",
-        )
-    })?;
-    let token = value.to_str().ok().and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    let sound = |token: &&str| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
-    token.filter(sound).ok_or_else(|| {
-        ApiError::new(
-            Code::InvalidToken,
-            "The Authorization header is not of the form: Bearer TOKEN",
-        )
-    })
 }
 
 /// The verb of a method in a role. HEAD returns less than GET, and needs no right of its own.
@@ -183,7 +145,7 @@ fn verb(method: &Method) -> &'static str {
 mod tests {
     use std::sync::{Mutex, PoisonError};
 
-    use http::{HeaderValue, Request, Response};
+    use http::{HeaderValue, Request, Response, header};
     use http_body_util::BodyExt;
     use kube::client::Body;
     use serde_json::{Value, json};
@@ -241,32 +203,5 @@ mod tests {
         for path in ["/results", "/queries"] {
             assert_eq!(asked(path).await, Err(Code::Forbidden), "{path}");
         }
-    }
-
-    #[test]
-    fn bearer_token_is_read_from_the_authorization_header() {
-        let cases = [
-            ("Bearer abc.def-_~+/=", Ok("abc.def-_~+/=")),
-            ("bearer  abc", Ok("abc")),
-            ("Bearer ", Err(Code::InvalidToken)),
-            ("Bearer", Err(Code::InvalidToken)),
-            ("Bearer a b", Err(Code::InvalidToken)),
-            ("Basic YTpi", Err(Code::InvalidToken)),
-            ("", Err(Code::InvalidToken)),
-        ];
-        for (value, expected) in cases {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
-            assert_eq!(
-                bearer(&headers).map_err(|error| error.code()),
-                expected,
-                "{value}"
-            );
-        }
-        let none = bearer(&HeaderMap::new()).unwrap_err();
-        assert_eq!(
-            (none.code(), none.status().as_u16()),
-            (Code::Unauthenticated, 401)
-        );
     }
 }

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::{
-    authentication::v1::{TokenReview, TokenReviewSpec},
+    authentication::v1::{TokenReview, TokenReviewSpec, UserInfo},
     authorization::v1::{
         NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
         SubjectAccessReview, SubjectAccessReviewSpec,
@@ -14,7 +14,7 @@ use kube::{Api, Client, Error, Resource, api::PostParams};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    auth::kubernetes::identity::Identity,
+    error::{ApiError, Code},
     limits::{client::Client as Address, slots::Slots},
 };
 
@@ -35,28 +35,26 @@ pub(super) enum ReviewError {
     Incomplete,
 }
 
+impl From<ReviewError> for ApiError {
+    fn from(error: ReviewError) -> Self {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "a request was not authorized: Kubernetes is unavailable"
+        );
+        Self::unavailable(Code::KubernetesUnavailable)
+    }
+}
+
 /// Sends review requests.
 pub(super) struct Reviews {
-    client: Client,
-    audience: String,
-    slots: Slots,
+    pub(super) client: Client,
+    pub(super) audience: String,
+    pub(super) slots: Slots,
 }
 
 impl Reviews {
-    pub(super) fn new(client: Client, audience: String, slots: Slots) -> Self {
-        Self {
-            client,
-            audience,
-            slots,
-        }
-    }
-
-    /// The user of a token; `None` if the token is unknown, expired, or has another audience.
-    pub(super) async fn identity(
-        &self,
-        address: &Address,
-        token: &str,
-    ) -> Result<Option<Identity>, ReviewError> {
+    /// The user of a token; `None` if the token is unknown, expired, or has another audience, or the user has no name.
+    pub(super) async fn user(&self, address: &Address, token: &str) -> Result<Option<UserInfo>, ReviewError> {
         let review = TokenReview {
             spec: TokenReviewSpec {
                 token: Some(token.to_owned()),
@@ -64,35 +62,31 @@ impl Reviews {
             },
             ..TokenReview::default()
         };
-        let status = self
-            .create(address, &review)
-            .await?
-            .status
-            .ok_or(ReviewError::Incomplete)?;
+        let review = self.create(address, &review).await?;
+        let status = review.status.ok_or(ReviewError::Incomplete)?;
         // An authenticator that does not support audiences leaves them out: then nobody checked the token's audience.
-        let for_us = status
-            .audiences
-            .is_some_and(|audiences| audiences.contains(&self.audience));
-        Ok(match status.user {
-            Some(user) if for_us && status.authenticated == Some(true) => Identity::new(user, token),
-            _ => None,
-        })
+        let for_us = status.audiences.is_some_and(|all| all.contains(&self.audience));
+        let user = status
+            .user
+            .filter(|_| for_us && status.authenticated == Some(true));
+        Ok(user.filter(|user| user.username.as_deref().is_some_and(|name| !name.is_empty())))
     }
 
     /// Whether a role grants this user the verb on the path.
-    pub(super) async fn allowed(
+    pub(super) async fn is_allowed(
         &self,
         address: &Address,
-        identity: &Identity,
+        user: &UserInfo,
         verb: &str,
         path: &str,
     ) -> Result<bool, ReviewError> {
+        let user = user.clone();
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
-                user: Some(identity.username.clone()),
-                uid: identity.uid.clone(),
-                groups: identity.groups.clone(),
-                extra: identity.extra.clone(),
+                user: user.username,
+                uid: user.uid,
+                groups: user.groups,
+                extra: user.extra,
                 non_resource_attributes: Some(NonResourceAttributes {
                     path: Some(path.to_owned()),
                     verb: Some(verb.to_owned()),
@@ -101,11 +95,8 @@ impl Reviews {
             },
             ..SubjectAccessReview::default()
         };
-        let status = self
-            .create(address, &review)
-            .await?
-            .status
-            .ok_or(ReviewError::Incomplete)?;
+        let review = self.create(address, &review).await?;
+        let status = review.status.ok_or(ReviewError::Incomplete)?;
         Ok(status.allowed && status.denied != Some(true))
     }
 
@@ -115,11 +106,8 @@ impl Reviews {
     {
         let api: Api<K> = Api::all(self.client.clone());
         let answer = tokio::time::timeout(TIMEOUT, async {
-            let _slot = self
-                .slots
-                .acquire(Some(address))
-                .await
-                .ok_or(ReviewError::TimedOut)?;
+            let slot = self.slots.acquire(Some(address)).await;
+            let _slot = slot.ok_or(ReviewError::TimedOut)?;
             let created = api.create(&PostParams::default(), review).await;
             created.map_err(|error| ReviewError::Unavailable(Arc::new(error)))
         });
@@ -127,21 +115,12 @@ impl Reviews {
     }
 }
 
-/// Which right this process lacks to create reviews, if any; `Err` if Kubernetes does not respond.
-pub(crate) async fn self_check(client: &Client) -> Result<Option<&'static str>, Error> {
-    let needed = [
-        (
-            "authentication.k8s.io",
-            "tokenreviews",
-            "this process may not create tokenreviews",
-        ),
-        (
-            "authorization.k8s.io",
-            "subjectaccessreviews",
-            "this process may not create subjectaccessreviews",
-        ),
-    ];
-    for (group, resource, reason) in needed {
+/// Why this process cannot create reviews: a right that it lacks, if any. `Err` if Kubernetes does not respond.
+pub(crate) async fn self_check(client: &Client) -> Result<Option<String>, Error> {
+    for (group, resource) in [
+        ("authentication.k8s.io", "tokenreviews"),
+        ("authorization.k8s.io", "subjectaccessreviews"),
+    ] {
         let review = SelfSubjectAccessReview {
             spec: SelfSubjectAccessReviewSpec {
                 resource_attributes: Some(ResourceAttributes {
@@ -154,11 +133,10 @@ pub(crate) async fn self_check(client: &Client) -> Result<Option<&'static str>, 
             },
             ..SelfSubjectAccessReview::default()
         };
-        let answer = Api::all(client.clone())
-            .create(&PostParams::default(), &review)
-            .await?;
+        let api = Api::all(client.clone());
+        let answer = api.create(&PostParams::default(), &review).await?;
         if !answer.status.is_some_and(|status| status.allowed) {
-            return Ok(Some(reason));
+            return Ok(Some(format!("this process may not create {resource}")));
         }
     }
     Ok(None)
