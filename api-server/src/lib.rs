@@ -131,9 +131,9 @@ impl Process {
             // They run as long as the process: without one of them, requests would wait in vain.
             ended = app.tasks.join_next() => anyhow::bail!("a background task ended: {ended:?}"),
         }
-        if let Some(fetches) = app.fetches {
+        if let Some(upstream) = app.upstream {
             // The gate is released only once the connection to arXiv is closed.
-            let _ = tokio::time::timeout(app.settings.arxiv.timeout(), fetches.upstream.drained()).await;
+            let _ = tokio::time::timeout(app.settings.arxiv.timeout(), upstream.drained()).await;
         }
         Ok(())
     }

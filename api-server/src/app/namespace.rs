@@ -8,7 +8,7 @@ use kube::{Api, Client};
 use service::health::{Checks, Required};
 
 use crate::{
-    app::{App, readiness, settings::Settings},
+    app::{App, endpoints::Endpoint, readiness, settings::Settings},
     jobs::{
         backlog::{Backlog, Quotas},
         client::Objects,
@@ -17,7 +17,6 @@ use crate::{
         watch::{self, Subscribers},
     },
     limits::streams::StreamLimiter,
-    routes::endpoints::Endpoint,
 };
 
 /// A watch is renewed every minute, so a connection to Kubernetes that is silent for longer is dead.

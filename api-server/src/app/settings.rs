@@ -9,14 +9,9 @@ use service::logs::LogArgs;
 use upstream::UpstreamArgs;
 
 use crate::{
+    app::endpoints::{Endpoint, Served},
     auth::AccessArgs,
     auth::kubernetes::ProtectedEndpoints,
-    openapi::Described,
-    routes::arxiv::new_query::Limits,
-    routes::context::Defaults,
-    routes::endpoints::{Endpoint, Served},
-    routes::results::PageDefaults,
-    routes::route::Route,
 };
 use wire::{dates::Zone, root_path::RootPath};
 
@@ -123,30 +118,6 @@ fn zone(text: &str) -> Result<Zone, &'static str> {
 }
 
 impl Settings {
-    /// What the `OpenAPI` document shows of these settings.
-    pub(crate) fn described(&self, routes: Vec<&'static Route>) -> Described {
-        Described {
-            routes,
-            root: self.root_path.clone(),
-            defaults: self.request_defaults(),
-        }
-    }
-
-    /// What the meaning of a request depends on.
-    pub(crate) fn request_defaults(&self) -> Defaults {
-        Defaults {
-            query: Limits {
-                default_max_results: self.default_max_query_results,
-                max_priority: self.arxiv_max_priority,
-            },
-            page: PageDefaults {
-                page: self.results_default_page,
-                items_per_page: self.results_default_items_per_page,
-            },
-            zone: self.timezone_offset,
-        }
-    }
-
     /// Whether any endpoint that is served asks for a token.
     pub(crate) fn asks_for_tokens(&self) -> bool {
         match self.access.protected_endpoints {

@@ -12,12 +12,12 @@ use storage::{Access, Pages, PgPool, Reads, Sequence, Writes, schema::Need};
 
 use crate::{
     app::{
+        endpoints::{Endpoint, Served},
         metrics::{register_lags, register_pools},
         readiness,
         settings::Settings,
     },
     output::lag::Lag,
-    routes::endpoints::{Endpoint, Served},
 };
 
 /// How the databases list this process.

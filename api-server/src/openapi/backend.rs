@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    error::Code, output::format::OF_QUERIES, routes::arxiv_api::Papers, routes::sequence::SequenceBody,
+    error::Code, output::format::OF_QUERIES, routes::arxiv_api::Papers, routes::writes::SequenceBody,
 };
 use crate::{
     openapi::Schemas,

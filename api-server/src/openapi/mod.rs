@@ -18,7 +18,7 @@ pub(crate) use self::operation::Operation;
 use crate::{
     http::allow_methods,
     http::middleware::compress,
-    routes::context::Defaults,
+    routes::request::Defaults,
     routes::route::{self, Route},
 };
 
@@ -29,7 +29,6 @@ mod tests;
 pub(crate) const PATH: &str = "/openapi.json";
 
 /// What the document depends on besides the code.
-#[derive(Clone, Debug)]
 pub(crate) struct Described {
     /// The routes that are served.
     pub(crate) routes: Vec<&'static Route>,
@@ -50,6 +49,9 @@ pub(crate) fn routes(described: &Described) -> Router {
     };
     Router::new().route(PATH, allow_methods(get(answer), "GET").layer(from_fn(compress)))
 }
+
+/// Describes one operation.
+pub(crate) type Describe = fn(&mut Schemas) -> Operation;
 
 /// The document.
 pub(crate) fn document(described: &Described) -> Value {
@@ -102,9 +104,9 @@ impl Described {
     /// The parameters that have a value when a caller does not give one.
     fn defaults(&self) -> [(&'static str, i64); 3] {
         [
-            ("max_results", self.defaults.query.default_max_results.into()),
-            ("page", self.defaults.page.page),
-            ("items_per_page", self.defaults.page.items_per_page),
+            ("max_results", self.defaults.max_results.into()),
+            ("page", self.defaults.page),
+            ("items_per_page", self.defaults.items_per_page),
         ]
     }
 }

@@ -6,8 +6,8 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::{
-    routes::context::RequestContext,
-    routes::endpoints::{Endpoint, Served},
+    app::endpoints::{Endpoint, Served},
+    routes::request::{Incoming, RequestContext},
     routes::table::ROUTES,
 };
 use wire::query::read_names;
@@ -42,7 +42,8 @@ async fn params_that_an_extractor_reads_are_declared_and_described() {
             let request = Request::builder().uri(route.path.replace("{name}", "x"));
             let request = request.method(operation.method).body(Body::empty()).unwrap();
             read_names::take();
-            let _ = (operation.read)(request, RequestContext::with_default_settings().unwrap()).await;
+            let context = RequestContext::with_default_settings().unwrap();
+            let _ = (operation.read)(Incoming::new(request, context)).await;
             let read = read_names::take();
             let declared = operation.params.iter().copied().flatten();
             let declared: BTreeSet<_> = declared.map(|param| param.name.to_owned()).collect();
@@ -141,7 +142,7 @@ fn collect(value: &Value, references: &mut Vec<String>) {
 fn document_has_the_settings() {
     let mut described = described("results");
     described.root = "/api".parse().unwrap();
-    described.defaults.page.items_per_page = 25;
+    described.defaults.items_per_page = 25;
     let document = document(&described);
     assert_eq!(document["servers"], json!([{"url": "/api"}]));
     let parameters = &document["paths"]["/results"]["get"]["parameters"];

@@ -41,7 +41,7 @@ wire::params! {
         "Words in the query: all have to be there, without regard to case, accents and punctuation.";
 }
 
-const OF_RESULTS: [Param; 7] = [AUTHOR, TITLE, JOURNAL, CATEGORY, QUERY_ID, START_TIME, END_TIME];
+pub(crate) const OF_RESULTS: [Param; 7] = [AUTHOR, TITLE, JOURNAL, CATEGORY, QUERY_ID, START_TIME, END_TIME];
 
 /// Reads the filter of results; errors are collected in `reader`.
 pub(crate) fn result_filter(reader: &mut ParamReader<'_>, zone: Zone) -> ResultSelection {

@@ -1,14 +1,14 @@
 //! GET /arxiv-api: a search's papers, from arXiv or from what was fetched before. Nothing is recorded.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use arxiv::{MAX_PAGE, arxiv_day};
 use axum::{
     body::Body,
-    extract::{FromRef, FromRequestParts, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
-use http::{header, request::Parts};
+use http::header;
 use jiff::{Timestamp, civil::Date};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -19,6 +19,7 @@ use upstream::{Assembled, Upstream, UpstreamError, assemble, reason, slices};
 use wire::declared::Param;
 
 use crate::{
+    app::App,
     error::{ApiError, Code},
     http::middleware::CallLog,
     limits::client::Client,
@@ -26,27 +27,20 @@ use crate::{
     output::body::json,
     output::format::Format,
     routes::arxiv::search_params::SearchParams,
-    routes::context::{RequestContext, query_string},
-    routes::route::Declared,
+    routes::request::{Incoming, Input, ReadRequest},
 };
 
 /// What GET /arxiv-api needs.
+#[derive(Clone)]
 pub(crate) struct Fetches {
-    pub(crate) upstream: Upstream,
+    upstream: Upstream,
     /// The same store that `upstream` uses, for its clock.
-    pub(crate) pages: Pages,
+    pages: Pages,
     /// How long all pages of one search together wait for their turns at arXiv. Pages that were fetched are kept, so the
     /// next attempt continues from there.
-    pub(crate) wait_timeout: Duration,
-    pub(crate) context: RequestContext,
+    wait_timeout: Duration,
     /// The memory for papers that are being fetched, and for responses of them.
-    pub(crate) papers: ResponseBudget,
-}
-
-impl FromRef<Arc<Fetches>> for RequestContext {
-    fn from_ref(fetches: &Arc<Fetches>) -> Self {
-        fetches.context.clone()
-    }
+    papers: ResponseBudget,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -80,28 +74,19 @@ pub(crate) struct Papers {
 #[derive(Debug)]
 pub(crate) struct ArxivApiRequest(SearchParams);
 
-impl Declared for ArxivApiRequest {
+impl ReadRequest for ArxivApiRequest {
     const PARAMS: &'static [&'static [Param]] = &[SearchParams::DECLARED];
-}
 
-impl<S> FromRequestParts<S> for ArxivApiRequest
-where
-    S: Sync,
-    RequestContext: FromRef<S>,
-{
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let limits = RequestContext::from_ref(state).defaults.query;
-        SearchParams::read(&query_string(parts), limits.default_max_results).map(Self)
+    async fn read(request: Incoming) -> Result<Self, ApiError> {
+        SearchParams::read(&request.query(), request.defaults().max_results).map(Self)
     }
 }
 
 pub(crate) async fn search_arxiv_api(
-    State(fetches): State<Arc<Fetches>>,
+    State(fetches): State<Fetches>,
     client: Client,
     log: CallLog,
-    ArxivApiRequest(params): ArxivApiRequest,
+    Input(ArxivApiRequest(params)): Input<ArxivApiRequest>,
 ) -> Result<Response, ApiError> {
     log.called(params.call("search_arxiv_api"));
     let (found, is_fresh, reservation) = fetches.fetch(&params, &client).await?;
@@ -127,6 +112,15 @@ pub(crate) async fn search_arxiv_api(
 }
 
 impl Fetches {
+    pub(crate) fn of(app: &App) -> Option<Self> {
+        Some(Self {
+            upstream: app.upstream.clone()?,
+            pages: app.stores.pages.clone()?,
+            wait_timeout: app.settings.upstream_patience(),
+            papers: app.limits.papers.clone(),
+        })
+    }
+
     /// All pages of a search; whether the first one was fetched for this request; and the memory that the papers take.
     ///
     /// Until the first page says how many papers there are, memory for one page is reserved. For a longer search that is

@@ -1,10 +1,13 @@
 //! The reading of requests by itself, for fuzz targets.
 
-use axum::{body::Body, extract::Request};
+use axum::{body::Body, response::IntoResponse};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 
-use crate::routes::{context::RequestContext, table::ROUTES};
+use crate::routes::{
+    request::{Incoming, RequestContext},
+    table::ROUTES,
+};
 
 /// A response to a request that could not be read.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,17 +23,17 @@ pub struct ErrorResponse {
 ///
 /// Needs a runtime of tokio with time enabled.
 pub async fn read(request: http::Request<Bytes>) -> Option<Result<String, ErrorResponse>> {
-    let request: Request = request.map(Body::from);
     let mut routes = ROUTES.iter();
     let route = routes.find(|route| route.matches(request.uri().path()))?;
     let operation = route.operation(request.method(), request.uri())?;
-    let context = RequestContext::with_default_settings()?;
-    match (operation.read)(request, context).await {
-        Ok(read) => Some(Ok(read)),
-        Err(response) => {
+    let request = Incoming::new(request.map(Body::from), RequestContext::with_default_settings()?);
+    Some(match (operation.read)(request).await {
+        Ok(read) => Ok(read),
+        Err(error) => {
+            let response = error.into_response();
             let status = response.status().as_u16();
             let body = response.into_body().collect().await.ok()?.to_bytes();
-            Some(Err(ErrorResponse { status, body }))
+            Err(ErrorResponse { status, body })
         }
-    }
+    })
 }

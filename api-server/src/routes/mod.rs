@@ -2,30 +2,36 @@
 
 pub(crate) mod arxiv;
 pub(crate) mod arxiv_api;
-pub(crate) mod context;
-pub(crate) mod endpoints;
-mod fallback;
 pub(crate) mod fuzz;
 pub(crate) mod queries;
+pub(crate) mod request;
 pub(crate) mod results;
 pub(crate) mod route;
-pub(crate) mod sequence;
 pub(crate) mod table;
 pub(crate) mod writes;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware::from_fn};
-use http::Uri;
+use axum::{
+    Extension, Router,
+    middleware::from_fn,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, Uri, header};
 use service::{
     health::{self, Liveness, Readiness},
     metrics,
 };
 
-use self::{endpoints::Endpoint, fallback::fallback, table::ROUTES};
+use self::{
+    request::{Defaults, RequestContext},
+    route::matches,
+    table::ROUTES,
+};
 use crate::{
-    app::App,
-    auth::AccessControl,
+    app::{App, endpoints::Endpoint},
+    auth::{AccessControl, Target},
+    error::ApiError,
     http::middleware::{Layers, around_routes, before_routing},
     openapi, pages,
 };
@@ -49,31 +55,98 @@ pub(crate) fn router(
     readiness: Readiness,
 ) -> Router {
     let settings = &app.settings;
+    let context = RequestContext {
+        defaults: Defaults::of(settings),
+        limits: app.limits.clone(),
+    };
+    let described = openapi::Described {
+        routes: Vec::new(),
+        root: settings.root_path.clone(),
+        defaults: context.defaults,
+    };
     let mut router = Router::new()
         .merge(health::router(liveness, readiness))
         .merge(metrics::router(app.metrics.clone()));
     let mut mounted = Vec::new();
     for route in ROUTES.iter().filter(|route| settings.serve.has(route.endpoint)) {
         if let Some(methods) = route.mount(app) {
-            let endpoint = Router::new().route(route.path, methods);
-            let endpoint = access_control.protect(route.target(), endpoint);
+            let target = Target {
+                path: route.endpoint.path(),
+                is_backend: route.endpoint.is_backend(),
+            };
+            let endpoint = access_control.protect(target, Router::new().route(route.path, methods));
             let select = from_fn(|request, next| route.select(request, next));
             router = router.merge(endpoint.route_layer(select));
             mounted.push(route);
         }
     }
-    let mut frontend = Endpoint::all()
-        .into_iter()
-        .filter(|endpoint| endpoint.is_frontend());
-    let searchable = frontend.all(|endpoint| settings.serve.has(endpoint));
     let paths: Vec<_> = mounted
         .iter()
         .map(|route| route.path)
         .chain(OTHER_PATHS)
         .collect();
+    let described = openapi::Described {
+        routes: mounted,
+        ..described
+    };
+    let searchable = Endpoint::FRONTEND
+        .into_iter()
+        .all(|endpoint| settings.serve.has(endpoint));
     let router = router
-        .merge(openapi::routes(&settings.described(mounted)))
+        .merge(openapi::routes(&described))
         .merge(pages::routes(&settings.root_path, searchable))
-        .fallback(move |uri: Uri| async move { fallback(&paths, &uri) });
+        .fallback(move |uri: Uri| async move { fallback(&paths, &uri) })
+        .layer(Extension(Arc::new(context)));
     before_routing(around_routes(router, layers), settings.root_path.clone())
+}
+
+/// A redirect for a path with slashes at its end, if the one without is a route; else 404.
+pub(crate) fn fallback(paths: &[&'static str], uri: &Uri) -> Response {
+    let path = uri.path();
+    let bare = path.trim_end_matches('/');
+    let is_route = bare != path && paths.iter().any(|route| matches(route, bare));
+    let target = match uri.query() {
+        Some(query) => format!("{bare}?{query}"),
+        None => bare.to_owned(),
+    };
+    match HeaderValue::from_str(&target) {
+        Ok(target) if is_route => {
+            (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, target)]).into_response()
+        }
+        _ => ApiError::not_found().into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_with_slash_at_its_end_redirects_to_the_route() {
+        let paths = ["/results", "/arxiv", "/arxiv/{name}", "/arxiv/{name}/results"];
+        let cases = [
+            ("/results/", Some("/results")),
+            ("/results/?page=1", Some("/results?page=1")),
+            ("/results//", Some("/results")),
+            ("/arxiv/", Some("/arxiv")),
+            ("/arxiv/x/", Some("/arxiv/x")),
+            ("/arxiv/x/results/", Some("/arxiv/x/results")),
+            ("/", None),
+            ("/nope/", None),
+            ("/results", None),
+            ("//results", None),
+            ("//evil.example/", None),
+            ("/arxiv/x/y/", None),
+        ];
+        for (uri, expected) in cases {
+            let response = fallback(&paths, &uri.parse().unwrap());
+            let location = response
+                .headers()
+                .get(header::LOCATION)
+                .map(|value| value.to_str().unwrap());
+            assert_eq!(location, expected, "{uri}");
+            let status = if expected.is_some() { 307 } else { 404 };
+            assert_eq!(response.status(), status, "{uri}");
+        }
+    }
 }

@@ -1,12 +1,12 @@
 //! What the table of routes is made of: a [`Route`] for each path, with an [`Operation`] for each thing that a client
 //! can do there.
 
-use std::{fmt, ptr, sync::Arc};
+use std::{ptr, sync::Arc};
 
 use axum::{
-    extract::{FromRequest, Request},
+    extract::Request,
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{MethodRouter, any},
 };
 use futures::future::BoxFuture;
@@ -15,18 +15,17 @@ use tower::ServiceExt;
 use wire::{declared::Param, query::QueryString};
 
 use crate::{
-    app::App,
-    auth::{Effect, Target},
+    app::{App, endpoints::Endpoint, stores::Stores},
+    auth::Effect,
+    error::ApiError,
     http::method_not_allowed,
     http::middleware::{CallSource, EndpointLayers, OperationLayers, around_endpoint, around_operation},
     openapi,
     output::lag::Lag,
-    routes::context::RequestContext,
-    routes::endpoints::Endpoint,
+    routes::request::{Incoming, ReadRequest},
 };
 
 /// One path.
-#[derive(Debug)]
 pub(crate) struct Route {
     /// With `{name}` for the name of a query.
     pub(crate) path: &'static str,
@@ -45,62 +44,45 @@ pub(crate) struct Route {
 pub(crate) struct Operation {
     pub(crate) method: &'static str,
     /// Whether HEAD is answered as this GET is.
-    pub(crate) head: bool,
+    head: bool,
     /// Which requests it is for, where several operations have the same method: the first that accepts a query answers.
-    pub(crate) accepts: fn(&QueryString) -> bool,
+    accepts: fn(&QueryString) -> bool,
     pub(crate) effect: Effect,
-    /// Whose lag the response reports.
-    pub(crate) replicas: &'static [Replica],
+    /// The lags that the response reports.
+    lags: &'static [LagOf],
     /// The query parameters, as the extractor declares them.
     pub(crate) params: &'static [&'static [Param]],
     /// The handler with its state; `None` where this process lacks what the operation needs.
-    pub(crate) handler: fn(&App) -> Option<MethodRouter>,
-    /// Its description; `None` where it is part of that of the operation before, which has the same method.
-    pub(crate) describe: Option<Describe>,
+    handler: fn(&App) -> Option<MethodRouter>,
+    /// Its description; `None` where it is part of that of the next operation, which has the same method.
+    pub(crate) describe: Option<openapi::Describe>,
     /// Reads a request as the handler would, for tests and fuzz targets.
-    pub(crate) read: Read,
+    pub(crate) read: fn(Incoming) -> BoxFuture<'static, Result<String, ApiError>>,
 }
 
-type Describe = fn(&mut openapi::Schemas) -> openapi::Operation;
-type Read = fn(Request, RequestContext) -> BoxFuture<'static, Result<String, Response>>;
-
-/// A read-only database whose lag is known.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Replica {
-    Queries,
-    Results,
-}
-
-/// The query parameters that an extractor reads.
-pub(crate) trait Declared {
-    const PARAMS: &'static [&'static [Param]];
-}
+/// The lag of a read-only database.
+pub(crate) type LagOf = fn(&Stores) -> &Lag;
 
 impl Operation {
-    /// An operation whose handler reads the request by the extractor `R`. (`M` is inferred.)
-    pub(crate) const fn new<R, M>(
+    /// An operation whose handler reads an `R` from the request.
+    pub(crate) const fn new<R: ReadRequest>(
         method: &'static str,
+        describe: Option<openapi::Describe>,
         handler: fn(&App) -> Option<MethodRouter>,
-        describe: Option<Describe>,
-    ) -> Self
-    where
-        R: Declared + fmt::Debug + FromRequest<RequestContext, M> + 'static,
-        M: 'static,
-    {
+    ) -> Self {
         Self {
             method,
             head: true,
             accepts: |_| true,
             effect: Effect::None,
-            replicas: &[],
+            lags: &[],
             params: R::PARAMS,
             handler,
             describe,
-            read: read::<R, M>,
+            read: |request| Box::pin(async { Ok(format!("{:?}", R::read(request).await?)) }),
         }
     }
 
-    /// It does more than to answer.
     pub(crate) const fn effect(self, effect: Effect) -> Self {
         Self { effect, ..self }
     }
@@ -115,31 +97,17 @@ impl Operation {
         Self { accepts, ..self }
     }
 
-    /// It reads from these.
-    pub(crate) const fn reads_from(self, replicas: &'static [Replica]) -> Self {
-        Self { replicas, ..self }
+    pub(crate) const fn reads_from(self, lags: &'static [LagOf]) -> Self {
+        Self { lags, ..self }
     }
-}
 
-fn read<R, M>(request: Request, context: RequestContext) -> BoxFuture<'static, Result<String, Response>>
-where
-    R: fmt::Debug + FromRequest<RequestContext, M> + 'static,
-    M: 'static,
-{
-    Box::pin(async move {
-        match R::from_request(request, &context).await {
-            Ok(read) => Ok(format!("{read:?}")),
-            Err(error) => Err(error.into_response()),
-        }
-    })
-}
-
-impl fmt::Debug for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Operation")
-            .field("method", &self.method)
-            .field("effect", &self.effect)
-            .finish_non_exhaustive()
+    fn mount(&self, app: &App, compress: bool) -> Option<MethodRouter> {
+        let layers = OperationLayers {
+            params: self.params,
+            compress,
+            lags: self.lags.iter().map(|lag| lag(&app.stores).clone()).collect(),
+        };
+        Some(around_operation((self.handler)(app)?, layers))
     }
 }
 
@@ -148,6 +116,18 @@ impl fmt::Debug for Operation {
 struct Selected(&'static Operation);
 
 impl Route {
+    /// A route at an endpoint's own path, without operations; the other members as most routes have them.
+    pub(crate) const fn of(endpoint: Endpoint) -> Self {
+        Self {
+            path: endpoint.path(),
+            endpoint,
+            allow: "GET",
+            no_store: false,
+            formats: false,
+            operations: &[],
+        }
+    }
+
     /// Whether a path is one of this route.
     pub(crate) fn matches(&self, path: &str) -> bool {
         matches(self.path, path)
@@ -179,19 +159,11 @@ impl Route {
         next.run(request).await
     }
 
-    /// What access control knows this route by.
-    pub(crate) fn target(&self) -> Target {
-        Target {
-            path: self.endpoint.path(),
-            is_backend: self.endpoint.is_backend(),
-        }
-    }
-
     /// The handlers with their layers; `None` where this process has none of them.
     pub(crate) fn mount(&self, app: &App) -> Option<MethodRouter> {
         let operations = self.operations.iter();
         let mounted: Arc<[_]> = operations
-            .filter_map(|operation| Some((operation, self.layered(operation, app)?)))
+            .filter_map(|operation| Some((operation, operation.mount(app, self.formats)?)))
             .collect();
         if mounted.is_empty() {
             return None;
@@ -205,27 +177,13 @@ impl Route {
         };
         Some(around_endpoint(methods, layers))
     }
-
-    fn layered(&self, operation: &Operation, app: &App) -> Option<MethodRouter> {
-        let methods = (operation.handler)(app)?;
-        let replicas = operation.replicas.iter();
-        let layers = OperationLayers {
-            params: operation.params,
-            compress: self.formats,
-            lags: replicas.filter_map(|replica| replica.lag(app)).collect(),
-        };
-        Some(around_operation(methods, layers))
-    }
 }
 
-/// Whether a path is one of a route, whose `{name}` stands for any one segment.
+/// Whether a path is one of a route, whose `{name}` is any one segment.
 pub(crate) fn matches(route: &str, path: &str) -> bool {
-    let mut segments = path.split('/');
-    route.split('/').all(|expected| {
-        segments
-            .next()
-            .is_some_and(|segment| segment == expected || (expected == "{name}" && !segment.is_empty()))
-    }) && segments.next().is_none()
+    let is_same =
+        |(expected, segment)| expected == segment || (expected == "{name}" && !str::is_empty(segment));
+    route.split('/').count() == path.split('/').count() && route.split('/').zip(path.split('/')).all(is_same)
 }
 
 /// Calls the handler of the operation that was selected; 405 if there is none.
@@ -245,14 +203,5 @@ async fn dispatch(
             response
         }
         None => method_not_allowed(allow),
-    }
-}
-
-impl Replica {
-    fn lag(self, app: &App) -> Option<Lag> {
-        match self {
-            Self::Queries => app.query_log().map(|log| log.lag),
-            Self::Results => app.result_pages().map(|pages| pages.lag),
-        }
     }
 }

@@ -2,223 +2,174 @@
 //! the redirect from a path with a slash at its end, and the labels of the metrics and the log all come from it: a new
 //! endpoint is a row here (with a name in [`Endpoint`]) and a handler.
 
-use std::sync::Arc;
-
-use axum::routing::{delete, get, post};
+use axum::routing::any;
 
 use crate::{
+    app::endpoints::Endpoint,
     auth::Effect,
     openapi::{backend, creation, frontend, objects},
-    routes::arxiv::{create, list, query, query_results, search},
-    routes::context::NoParams,
-    routes::endpoints::Endpoint,
+    routes::arxiv::{Arxiv, create, list, query, query_results, search},
+    routes::arxiv_api::{self, Fetches},
     routes::queries::{
-        self,
-        params::{QueriesBody, QueriesRequest, ReadQueriesRequest},
+        self, QueryLog,
+        params::{QueriesGet, QueriesPost, ReadQueries},
     },
-    routes::results::{self, QueryResultsParams, ResultsRequest},
-    routes::route::{Operation, Replica, Route},
-    routes::{arxiv_api, sequence, writes},
+    routes::results::{self, QueryResultsParams, ResultPages, ResultsRequest},
+    routes::route::{LagOf, Operation, Route},
+    routes::writes,
 };
-use Replica::{Queries, Results};
 
-/// A route with the methods that its operations have; the other members as most have them.
-const ROUTE: Route = Route {
-    path: "",
-    endpoint: Endpoint::Arxiv,
-    allow: "GET",
-    no_store: false,
-    formats: false,
-    operations: &[],
-};
+const QUERIES: LagOf = |stores| &stores.queries_lag;
+const RESULTS: LagOf = |stores| &stores.results_lag;
 
 pub(crate) static ROUTES: [Route; 12] = [
     Route {
-        path: "/arxiv",
-        endpoint: Endpoint::Arxiv,
         // POST is allowed too. The framework of the existing service names the first methods of a path alone.
         allow: "GET",
         no_store: true,
         operations: &[
             // A search field makes the request a search, as ever, so the list is only for those without.
-            Operation::new::<list::ListRequest, _>(
-                "GET",
-                |app| Some(get(list::list_queries).with_state(app.arxiv()?)),
-                None,
-            )
+            Operation::new::<list::ListRequest>("GET", None, |app| {
+                Some(any(list::list_queries).with_state(Arxiv::of(app)?))
+            })
             .only_if(list::is_requested)
             .no_head(),
-            Operation::new::<search::SearchRequest, _>(
-                "GET",
-                |app| Some(get(search::search).with_state(app.arxiv()?)),
-                Some(frontend::search),
-            )
+            Operation::new::<search::SearchRequest>("GET", Some(frontend::search), |app| {
+                Some(any(search::search).with_state(Arxiv::of(app)?))
+            })
             .effect(Effect::Search)
             // It would make a query that no response names.
             .no_head(),
-            Operation::new::<create::CreateRequest, _>(
-                "POST",
-                |app| Some(post(create::create_query).with_state(app.arxiv()?)),
-                Some(creation::create),
-            )
+            Operation::new::<create::CreateRequest>("POST", Some(creation::create), |app| {
+                Some(any(create::create_query).with_state(Arxiv::of(app)?))
+            })
             .effect(Effect::Search),
         ],
-        ..ROUTE
+        ..Route::of(Endpoint::Arxiv)
     },
     Route {
         path: "/arxiv/{name}",
-        endpoint: Endpoint::Arxiv,
         allow: "GET, DELETE",
         no_store: true,
         operations: &[
-            Operation::new::<NoParams, _>(
-                "GET",
-                |app| Some(get(query::read_query).with_state(app.query_endpoints()?)),
-                Some(objects::read),
-            )
-            .reads_from(&[Queries]),
-            Operation::new::<NoParams, _>(
-                "DELETE",
-                |app| Some(delete(query::delete_query).with_state(app.query_endpoints()?)),
-                Some(objects::delete),
-            )
+            Operation::new::<()>("GET", Some(objects::read), |app| {
+                Some(any(query::read_query).with_state(Arxiv::of(app)?))
+            })
+            .reads_from(&[QUERIES]),
+            Operation::new::<()>("DELETE", Some(objects::delete), |app| {
+                Some(any(query::delete_query).with_state(Arxiv::of(app)?))
+            })
             .effect(Effect::Change),
         ],
-        ..ROUTE
+        ..Route::of(Endpoint::Arxiv)
     },
     Route {
         path: "/arxiv/{name}/events",
-        endpoint: Endpoint::Arxiv,
         no_store: true,
-        operations: &[Operation::new::<query::FollowRequest, _>(
-            "GET",
-            |app| Some(get(query::follow_query).with_state(app.query_endpoints()?)),
-            Some(objects::follow),
-        )
-        .reads_from(&[Queries])
-        .no_head()],
-        ..ROUTE
+        operations: &[
+            Operation::new::<query::FollowRequest>("GET", Some(objects::follow), |app| {
+                Some(any(query::follow_query).with_state(Arxiv::of(app)?))
+            })
+            .reads_from(&[QUERIES])
+            .no_head(),
+        ],
+        ..Route::of(Endpoint::Arxiv)
     },
     Route {
         path: "/arxiv/{name}/results",
-        endpoint: Endpoint::Arxiv,
         no_store: true,
         formats: true,
-        operations: &[Operation::new::<QueryResultsParams, _>(
-            "GET",
-            |app| {
-                let queries = app.query_endpoints().filter(|queries| queries.reads.is_some())?;
-                Some(get(query_results::read_query_results).with_state(queries))
-            },
-            Some(objects::results),
-        )
-        .reads_from(&[Queries, Results])],
-        ..ROUTE
+        operations: &[
+            Operation::new::<QueryResultsParams>("GET", Some(objects::results), |app| {
+                let arxiv = Arxiv::of(app).filter(|arxiv| arxiv.reads.is_some())?;
+                Some(any(query_results::read_query_results).with_state(arxiv))
+            })
+            .reads_from(&[QUERIES, RESULTS]),
+        ],
+        ..Route::of(Endpoint::Arxiv)
     },
     Route {
-        path: "/queries",
-        endpoint: Endpoint::Queries,
         allow: "GET, POST",
         formats: true,
         operations: &[
-            Operation::new::<QueriesRequest, _>(
-                "GET",
-                |app| Some(get(queries::queries_get).with_state(app.query_log()?)),
-                Some(frontend::queries_get),
-            )
-            .reads_from(&[Queries]),
-            Operation::new::<QueriesBody, _>(
-                "POST",
-                |app| Some(post(queries::queries_post).with_state(app.query_log()?)),
-                Some(frontend::queries_post),
-            )
-            .reads_from(&[Queries]),
+            Operation::new::<QueriesGet>("GET", Some(frontend::queries_get), |app| {
+                Some(any(queries::queries::<QueriesGet>).with_state(QueryLog::of(app)?))
+            })
+            .reads_from(&[QUERIES]),
+            Operation::new::<QueriesPost>("POST", Some(frontend::queries_post), |app| {
+                Some(any(queries::queries::<QueriesPost>).with_state(QueryLog::of(app)?))
+            })
+            .reads_from(&[QUERIES]),
         ],
-        ..ROUTE
+        ..Route::of(Endpoint::Queries)
     },
     Route {
-        path: "/results",
-        endpoint: Endpoint::Results,
         formats: true,
-        operations: &[Operation::new::<ResultsRequest, _>(
-            "GET",
-            |app| Some(get(results::results).with_state(Arc::new(app.result_pages()?))),
-            Some(frontend::results),
-        )
-        .reads_from(&[Results])],
-        ..ROUTE
+        operations: &[
+            Operation::new::<ResultsRequest>("GET", Some(frontend::results), |app| {
+                Some(any(results::results).with_state(ResultPages::of(app)?))
+            })
+            .reads_from(&[RESULTS]),
+        ],
+        ..Route::of(Endpoint::Results)
     },
     Route {
-        path: "/arxiv-api",
-        endpoint: Endpoint::ArxivApi,
         no_store: true,
-        operations: &[Operation::new::<arxiv_api::ArxivApiRequest, _>(
-            "GET",
-            |app| Some(get(arxiv_api::search_arxiv_api).with_state(app.fetches.clone()?)),
-            Some(backend::arxiv_api),
-        )
-        .effect(Effect::Change)],
-        ..ROUTE
+        operations: &[
+            Operation::new::<arxiv_api::ArxivApiRequest>("GET", Some(backend::arxiv_api), |app| {
+                Some(any(arxiv_api::search_arxiv_api).with_state(Fetches::of(app)?))
+            })
+            .effect(Effect::Change),
+        ],
+        ..Route::of(Endpoint::ArxivApi)
     },
     Route {
-        path: "/get-sequence",
-        endpoint: Endpoint::GetSequence,
         no_store: true,
-        operations: &[Operation::new::<NoParams, _>(
-            "GET",
-            |app| Some(get(sequence::get_sequence).with_state(app.sequence()?)),
-            Some(backend::get_sequence),
-        )
+        operations: &[Operation::new::<()>("GET", Some(backend::get_sequence), |app| {
+            Some(any(writes::get_sequence).with_state(app.stores.sequence.clone()?))
+        })
         .effect(Effect::Change)],
-        ..ROUTE
+        ..Route::of(Endpoint::GetSequence)
     },
     Route {
-        path: "/read-queries",
-        endpoint: Endpoint::ReadQueries,
         formats: true,
-        operations: &[Operation::new::<ReadQueriesRequest, _>(
-            "GET",
-            |app| Some(get(queries::read_queries).with_state(app.query_log()?)),
-            Some(backend::read_queries),
-        )
-        .reads_from(&[Queries])],
-        ..ROUTE
+        operations: &[
+            Operation::new::<ReadQueries>("GET", Some(backend::read_queries), |app| {
+                Some(any(queries::queries::<ReadQueries>).with_state(QueryLog::of(app)?))
+            })
+            .reads_from(&[QUERIES]),
+        ],
+        ..Route::of(Endpoint::ReadQueries)
     },
     Route {
-        path: "/read-results",
-        endpoint: Endpoint::ReadResults,
         formats: true,
-        operations: &[Operation::new::<ResultsRequest, _>(
-            "GET",
-            |app| Some(get(results::read_results).with_state(Arc::new(app.result_pages()?))),
-            Some(backend::read_results),
-        )
-        .reads_from(&[Results])],
-        ..ROUTE
+        operations: &[
+            Operation::new::<ResultsRequest>("GET", Some(backend::read_results), |app| {
+                Some(any(results::read_results).with_state(ResultPages::of(app)?))
+            })
+            .reads_from(&[RESULTS]),
+        ],
+        ..Route::of(Endpoint::ReadResults)
     },
     Route {
-        path: "/write-queries",
-        endpoint: Endpoint::WriteQueries,
         allow: "POST",
-        operations: &[Operation::new::<writes::QueryRecord, _>(
-            "POST",
-            |app| Some(post(writes::write_queries).with_state(app.writes()?)),
-            Some(backend::write_queries),
-        )
-        .effect(Effect::Change)],
-        ..ROUTE
+        operations: &[
+            Operation::new::<writes::QueryRecord>("POST", Some(backend::write_queries), |app| {
+                Some(any(writes::write_queries).with_state(app.stores.writes.clone()?))
+            })
+            .effect(Effect::Change),
+        ],
+        ..Route::of(Endpoint::WriteQueries)
     },
     Route {
-        path: "/write-results",
-        endpoint: Endpoint::WriteResults,
         allow: "POST",
-        operations: &[Operation::new::<writes::ResultRecords, _>(
-            "POST",
-            |app| Some(post(writes::write_results).with_state(app.writes()?)),
-            Some(backend::write_results),
-        )
-        .effect(Effect::Change)],
-        ..ROUTE
+        operations: &[
+            Operation::new::<writes::ResultRecords>("POST", Some(backend::write_results), |app| {
+                Some(any(writes::write_results).with_state(app.stores.writes.clone()?))
+            })
+            .effect(Effect::Change),
+        ],
+        ..Route::of(Endpoint::WriteResults)
     },
 ];
 

@@ -38,12 +38,13 @@ pub enum ParamKind {
     Opaque,
 }
 
-/// Declares optional query parameters as constants, one row for each: `CONSTANT = name: kind, example, description;`.
+/// Declares query parameters as constants, one row for each: `CONSTANT = name: kind, example, description;`, with
+/// `, required` at its end for one that a request must have.
 #[macro_export]
 macro_rules! params {
-    ($($vis:vis $constant:ident = $name:literal: $kind:expr, $example:expr, $about:expr;)*) => {
+    ($($vis:vis $constant:ident = $name:literal: $kind:expr, $example:expr, $about:expr $(, $required:ident)?;)*) => {
         $($vis const $constant: $crate::declared::Param =
-            $crate::declared::Param::new($name, $kind, $example, $about);)*
+            $crate::declared::Param::new($name, $kind, $example, $about)$(.$required())?;)*
     };
 }
 

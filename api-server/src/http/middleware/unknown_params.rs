@@ -53,12 +53,12 @@ fn check(query: &QueryString, allowed: &[&[Param]]) -> Result<(), FieldErrors> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routes::results::QueryResultsParams;
+    use crate::routes::{request::ReadRequest, results::QueryResultsParams};
 
     #[test]
     fn unknown_params_are_errors() {
         let errors_of =
-            |query: &str| match check(&QueryString::parse(Some(query)), &[QueryResultsParams::DECLARED]) {
+            |query: &str| match check(&QueryString::parse(Some(query)), QueryResultsParams::PARAMS) {
                 Ok(()) => serde_json::json!([]),
                 Err(errors) => serde_json::to_value(errors).unwrap(),
             };

@@ -1,8 +1,10 @@
 //! POST /arxiv: a query from a JSON body, with all fields that a spec has.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
-    extract::{FromRef, FromRequest, Request, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use crd::Phase;
@@ -11,7 +13,6 @@ use jiff::Timestamp;
 use service::logs::Call;
 use wire::{
     body::{self, is_declared_otherwise},
-    declared::Param,
     headers::prefer::Preferences,
 };
 
@@ -29,8 +30,7 @@ use crate::{
     jobs::view::QueryView,
     limits::client::Client,
     limits::request_body::SMALL_BODY,
-    routes::context::RequestContext,
-    routes::route::Declared,
+    routes::request::{Incoming, Input, ReadRequest},
 };
 
 /// What is read from the request.
@@ -41,29 +41,18 @@ pub(crate) struct CreateRequest {
     preferences: Preferences,
 }
 
-impl Declared for CreateRequest {
-    const PARAMS: &'static [&'static [Param]] = &[];
-}
-
-impl<S> FromRequest<S> for CreateRequest
-where
-    S: Sync,
-    RequestContext: FromRef<S>,
-{
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let context = RequestContext::from_ref(state);
+impl ReadRequest for CreateRequest {
+    async fn read(mut request: Incoming) -> Result<Self, ApiError> {
         if is_declared_otherwise(request.headers()) {
             let detail = "The body has to be JSON, declared as application/json";
             return Err(ApiError::new(Code::UnsupportedMediaType, detail));
         }
-        let (parts, body) = context.read_body(request, SMALL_BODY).await?;
-        let members = body::object(body::read(&parts.headers, &body.bytes)?)?;
+        let members = body::object(request.json(SMALL_BODY).await?)?;
+        let headers = request.headers();
         Ok(Self {
-            query: NewQuery::of_body(&members, context.defaults.query)?,
-            key: IdempotencyKey::read(&parts.headers)?,
-            preferences: Preferences::read(&parts.headers),
+            query: NewQuery::of_body(&members, request.defaults())?,
+            key: IdempotencyKey::read(headers)?,
+            preferences: Preferences::read(headers),
         })
     }
 }
@@ -71,10 +60,10 @@ where
 /// 201 with the state of a query that has succeeded, whatever it found; arXiv's error when it has failed; 202 with its
 /// state before that. Each has its address in `Location`.
 pub(crate) async fn create_query(
-    State(Arxiv { searches, .. }): State<Arxiv>,
+    State(arxiv): State<Arc<Arxiv>>,
     log: CallLog,
     client: Client,
-    request: CreateRequest,
+    Input(request): Input<CreateRequest>,
 ) -> Result<Response, ApiError> {
     let spec = &request.query.spec;
     let call = Call::new("create_query")
@@ -82,7 +71,7 @@ pub(crate) async fn create_query(
         .arg("title", spec.title.as_deref())
         .arg("journal", spec.journal.as_deref());
     log.called(call);
-    let preferences = request.preferences;
+    let (searches, preferences) = (&arxiv.searches, request.preferences);
     let submit_request = SubmitRequest {
         query: request.query,
         key: request.key,

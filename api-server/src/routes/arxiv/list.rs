@@ -4,27 +4,24 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    extract::{FromRequestParts, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use crd::UNFINISHED;
-use http::{HeaderValue, header, request::Parts};
+use http::{HeaderValue, header};
 use service::logs::Call;
 
 use crate::{
     error::{ApiError, Code},
     http::middleware::CallLog,
-    jobs::backlog::Backlog,
-    jobs::client::{KubernetesError, Objects},
+    jobs::client::KubernetesError,
     jobs::idempotency::IdempotencyKey,
     jobs::view::QueryView,
     limits::client::Client,
-    limits::{ProcessLimits, streams::StreamLimiter},
     output::body::json,
     output::format::Format,
     routes::arxiv::{Arxiv, events},
-    routes::context::query_string,
-    routes::route::Declared,
+    routes::request::{Incoming, Input, ReadRequest},
 };
 use wire::{
     declared::{Param, ParamKind},
@@ -51,46 +48,28 @@ const STATES: [(&str, Option<&str>); 7] = [
     ("all", None),
 ];
 
-/// What the list needs.
-pub(crate) struct Lists {
-    objects: Arc<Objects>,
-    backlog: Arc<Backlog>,
-    streams: StreamLimiter,
-    limits: ProcessLimits,
-}
-
 /// Whether a GET /arxiv is for the list: with a `state`, and without any search field, which makes it a search as ever.
 pub(crate) fn is_requested(query: &QueryString) -> bool {
     let has = |name| query.last(name).is_some();
     has(STATE.name) && !["author", "title", "journal"].into_iter().any(has)
 }
 
-const STATE: Param = Param::new(
-    "state",
-    ParamKind::OneOf(&[
-        "pending",
-        "running",
-        "suspended",
-        "succeeded",
-        "failed",
-        "unfinished",
-        "all",
-    ]),
-    "",
-    "Without a search: lists the queries in this state.",
-);
-const LIMIT: Param = Param::new(
-    "limit",
-    ParamKind::Integer(1..=MAX_LIMIT),
-    "",
-    "Of a list: how many queries a page has at most (100 if not given).",
-);
-const CONTINUE: Param = Param::new(
-    "continue",
-    ParamKind::Opaque,
-    "",
-    "Of a list: where it goes on, from the `Link` of the page before.",
-);
+const WORDS: &[&str] = &[
+    "pending",
+    "running",
+    "suspended",
+    "succeeded",
+    "failed",
+    "unfinished",
+    "all",
+];
+wire::params! {
+    STATE = "state": ParamKind::OneOf(WORDS), "", "Without a search: lists the queries in this state.";
+    LIMIT = "limit": ParamKind::Integer(1..=MAX_LIMIT), "",
+        "Of a list: how many queries a page has at most (100 if not given).";
+    CONTINUE = "continue": ParamKind::Opaque, "",
+        "Of a list: where it goes on, from the `Link` of the page before.";
+}
 
 /// What is listed.
 #[derive(Debug)]
@@ -150,30 +129,27 @@ pub(crate) struct ListRequest {
     last_event_id: Option<String>,
 }
 
-impl Declared for ListRequest {
+impl ReadRequest for ListRequest {
     const PARAMS: &'static [&'static [Param]] = &[ListParams::DECLARED];
-}
 
-impl<S: Sync> FromRequestParts<S> for ListRequest {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+    async fn read(request: Incoming) -> Result<Self, ApiError> {
+        let headers = request.headers();
         // A list needs no key, but a malformed one is an error wherever it is sent.
-        IdempotencyKey::read(&parts.headers)?;
+        IdempotencyKey::read(headers)?;
         Ok(Self {
-            params: ListParams::read(&query_string(parts))?,
-            follows: wanted(&parts.headers, "text", "event-stream").by_name,
-            last_event_id: events::last_seen(&parts.headers),
+            params: ListParams::read(&request.query())?,
+            follows: wanted(headers, "text", "event-stream").by_name,
+            last_event_id: events::last_seen(headers),
         })
     }
 }
 
 /// A page of the list; or, for a client that accepts events, a stream of them.
 pub(crate) async fn list_queries(
-    State(Arxiv { lists, .. }): State<Arxiv>,
+    State(arxiv): State<Arc<Arxiv>>,
     log: CallLog,
     client: Client,
-    request: ListRequest,
+    Input(request): Input<ListRequest>,
 ) -> Result<Response, ApiError> {
     let params = &request.params;
     let call = Call::new("list_queries")
@@ -181,35 +157,23 @@ pub(crate) async fn list_queries(
         .arg("limit", params.limit);
     log.called(call);
     let mut response = if request.follows {
-        let slot = lists.streams.acquire(&client)?;
-        events::list::follow(&lists.backlog, slot, &lists.streams, request.last_event_id)
+        let slot = arxiv.streams.acquire(&client)?;
+        let backlog = &arxiv.searches.backlog;
+        events::list::follow(backlog, slot, &arxiv.streams, request.last_event_id)
     } else {
-        lists.page(params, &client).await?
+        arxiv.list(params, &client).await?
     };
     vary(response.headers_mut(), "accept");
     Ok(response)
 }
 
-impl Lists {
-    pub(crate) fn new(
-        objects: Arc<Objects>,
-        backlog: Arc<Backlog>,
-        streams: StreamLimiter,
-        limits: ProcessLimits,
-    ) -> Self {
-        Self {
-            objects,
-            backlog,
-            streams,
-            limits,
-        }
-    }
-
-    async fn page(&self, params: &ListParams, client: &Client) -> Result<Response, ApiError> {
+impl Arxiv {
+    async fn list(&self, params: &ListParams, client: &Client) -> Result<Response, ApiError> {
         let reservation = self.limits.rows.reserve(client, params.limit.into()).await?;
         let slot = self.limits.list_pages.acquire(Some(client)).await;
         let _slot = slot.ok_or_else(|| ApiError::unavailable(Code::Overloaded))?;
         let listed = self
+            .searches
             .objects
             .list(
                 Some(client),
@@ -234,7 +198,7 @@ impl Lists {
             }
             Err(error) => return Err(error.into()),
         };
-        let snapshot = self.backlog.snapshot();
+        let snapshot = self.searches.backlog.snapshot();
         let states: Vec<_> = listed
             .items
             .iter()

@@ -12,20 +12,47 @@ pub(crate) mod search_params;
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
+use storage::Reads;
 
-use crate::{jobs::submit::QuerySubmitter, routes::arxiv::list::Lists, routes::context::RequestContext};
+use crate::{
+    app::App,
+    jobs::submit::QuerySubmitter,
+    limits::{ProcessLimits, streams::StreamLimiter},
+    output::lag::Lag,
+};
 
 /// What the handlers of /arxiv need.
-#[derive(Clone)]
 pub(crate) struct Arxiv {
-    pub(crate) searches: Arc<QuerySubmitter>,
-    pub(crate) lists: Arc<Lists>,
-    pub(crate) context: RequestContext,
+    searches: QuerySubmitter,
+    streams: StreamLimiter,
+    namespace: String,
+    /// Without a database for reading there is no /arxiv/NAME/results, and no state of queries whose object is gone.
+    pub(crate) reads: Option<Reads>,
+    /// How far that database is behind.
+    lag: Lag,
+    limits: ProcessLimits,
 }
 
-impl FromRef<Arxiv> for RequestContext {
-    fn from_ref(arxiv: &Arxiv) -> Self {
-        arxiv.context.clone()
+impl Arxiv {
+    pub(crate) fn of(app: &App) -> Option<Arc<Self>> {
+        let (namespace, settings) = (app.namespace.as_ref()?, &app.settings);
+        let searches = QuerySubmitter {
+            objects: Arc::clone(&namespace.objects),
+            waiters: Arc::clone(&namespace.waiters),
+            backlog: Arc::clone(&namespace.backlog),
+            wait: settings.arxiv_wait(),
+            ttl_seconds: settings.arxiv_ttl_seconds,
+            fail_fast: settings.arxiv_fail_fast,
+            root: settings.root_path.clone(),
+            ending: app.ending.clone(),
+        };
+        Some(Arc::new(Self {
+            searches,
+            streams: namespace.streams.clone(),
+            namespace: namespace.name.clone(),
+            reads: app.stores.reads.clone(),
+            lag: app.stores.queries_lag.clone(),
+            limits: app.limits.clone(),
+        }))
     }
 }

@@ -13,8 +13,10 @@ use crd::{
 use serde_json::{Map, Value};
 use upstream::{SpecError, problems};
 
-use crate::routes::arxiv::search_params::SearchParams;
-use crate::{error::ApiError, jobs::idempotency::hash};
+use crate::{
+    error::ApiError, jobs::idempotency::hash, routes::arxiv::search_params::SearchParams,
+    routes::request::Defaults,
+};
 use wire::{
     field_error::{FieldError, FieldErrors, PathSegment},
     json::Json,
@@ -27,15 +29,6 @@ pub(crate) struct NewQuery {
     pub(crate) spec: ArxivQuerySpec,
     /// The hash of the spec, which does not depend on how the client spelt it.
     pub(crate) fingerprint: String,
-}
-
-/// The limits of this installation for what clients ask for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// The default of `maxResults`.
-    pub(crate) default_max_results: u32,
-    /// The highest `priority`.
-    pub(crate) max_priority: i32,
 }
 
 /// The members of the body by their names in this API.
@@ -53,7 +46,7 @@ fn member(key: &str) -> Option<(&'static str, &'static Field)> {
 
 impl NewQuery {
     /// Reads the body. Everything that is wrong with it is reported at once, in the order of the members.
-    pub(crate) fn of_body(body: &Json, limits: Limits) -> Result<Self, ApiError> {
+    pub(crate) fn of_body(body: &Json, defaults: &Defaults) -> Result<Self, ApiError> {
         let Json::Object(members) = body else {
             return Err(FieldErrors::from(FieldError::object_type(&["body".into()], body.clone())).into());
         };
@@ -70,7 +63,7 @@ impl NewQuery {
                 continue;
             }
             let loc = [PathSegment::Name("body"), PathSegment::Name(name)];
-            match read(field, &loc, value, limits) {
+            match read(field, &loc, value, defaults) {
                 Ok(read) => {
                     if given.insert(field.name.to_owned(), read).is_some() {
                         wrong.push((
@@ -85,7 +78,7 @@ impl NewQuery {
         }
         given
             .entry(RESULTS.name)
-            .or_insert_with(|| Value::from(limits.default_max_results));
+            .or_insert_with(|| Value::from(defaults.max_results));
         let spec = serde_json::from_value(Value::Object(given)).map_err(|error| internal(&error))?;
         for error in problems(&spec) {
             match error.field().and_then(|field| places.get(field)) {
@@ -160,7 +153,7 @@ fn invalid_search(error: &SpecError, body: &Json) -> FieldError {
 }
 
 /// A value as the spec has it, or what is wrong with its type or its bounds.
-fn read(field: &Field, loc: &[PathSegment], value: &Json, limits: Limits) -> Result<Value, FieldError> {
+fn read(field: &Field, loc: &[PathSegment], value: &Json, defaults: &Defaults) -> Result<Value, FieldError> {
     match (&field.kind, value) {
         (Kind::Words(_), Json::String(text)) => {
             FieldError::check_length(loc, text, MAX_WORDS_CHARS).map(Value::from)
@@ -169,7 +162,7 @@ fn read(field: &Field, loc: &[PathSegment], value: &Json, limits: Limits) -> Res
         (Kind::Date(_), Json::String(text)) => Ok(Value::from(text.as_str())),
         (Kind::Integer(range), Json::Integer(number)) => {
             let most = if field.name == PRIORITY.name {
-                limits.max_priority.into()
+                defaults.max_priority.into()
             } else {
                 *range.end()
             };
@@ -215,15 +208,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::routes::request::RequestContext;
     use wire::json;
 
     fn read(body: &Value) -> Result<NewQuery, Vec<(String, Value)>> {
         let body = json::parse(body.to_string().as_bytes()).unwrap();
-        let limits = Limits {
-            default_max_results: 8,
+        let context = RequestContext::with_default_settings().unwrap();
+        let defaults = Defaults {
             max_priority: 5,
+            ..context.defaults
         };
-        NewQuery::of_body(&body, limits).map_err(|error| {
+        NewQuery::of_body(&body, &defaults).map_err(|error| {
             let detail = error.body()["detail"].clone();
             let problems = detail.as_array().unwrap().iter();
             problems

@@ -1,50 +1,29 @@
 //! /arxiv/NAME: the state of one query, now and as it changes, and its removal.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{FromRef, FromRequestParts, Path, State},
+    extract::{Path, State},
     response::{IntoResponse, Response},
 };
 use crd::ArxivQuery;
-use http::{StatusCode, request::Parts};
+use http::StatusCode;
 use service::logs::Call;
-use storage::{EndedQuery, Reads};
-use wire::declared::Param;
+use storage::EndedQuery;
 
 use super::{
+    Arxiv,
     events::{self, one::QueryStream},
     responses::unfinished,
 };
 use crate::{
     error::{ApiError, Code},
     http::middleware::CallLog,
-    jobs::backlog::Backlog,
-    jobs::client::Objects,
     jobs::view::QueryView,
-    jobs::waiters::Waiters,
     limits::client::Client,
-    limits::{response_memory::ResponseBudget, streams::StreamLimiter},
-    output::lag::Lag,
-    routes::context::RequestContext,
-    routes::route::Declared,
+    routes::request::{Incoming, Input, ReadRequest},
 };
-
-/// What /arxiv/NAME needs.
-pub(crate) struct QueryEndpoints {
-    pub(crate) objects: Arc<Objects>,
-    pub(crate) waiters: Arc<Waiters>,
-    pub(crate) backlog: Arc<Backlog>,
-    pub(crate) streams: StreamLimiter,
-    /// Without a database for reading there is no /arxiv/NAME/results, and no state of queries whose object is gone.
-    pub(crate) reads: Option<Reads>,
-    /// How far that database is behind.
-    pub(crate) lag: Lag,
-    pub(crate) namespace: String,
-    pub(crate) context: RequestContext,
-    pub(crate) responses: ResponseBudget,
-}
 
 /// What there is of a query.
 pub(super) enum Lookup {
@@ -53,22 +32,16 @@ pub(super) enum Lookup {
     Deleted(EndedQuery),
 }
 
-impl FromRef<Arc<QueryEndpoints>> for RequestContext {
-    fn from_ref(queries: &Arc<QueryEndpoints>) -> Self {
-        queries.context.clone()
-    }
-}
-
 /// 200 with the query's state at its end, 202 before that.
 pub(crate) async fn read_query(
-    State(queries): State<Arc<QueryEndpoints>>,
+    State(arxiv): State<Arc<Arxiv>>,
     Path(name): Path<String>,
     client: Client,
     log: CallLog,
 ) -> Result<Response, ApiError> {
     log.called(Call::new("read_object").arg("name", &name));
-    Ok(match queries.lookup(&client, &name).await? {
-        Lookup::Live(object) => queries.state(&object),
+    Ok(match arxiv.lookup(&client, &name).await? {
+        Lookup::Live(object) => arxiv.state(&object),
         Lookup::Deleted(ended) => Json(QueryView::from_record(&name, &ended)).into_response(),
     })
 }
@@ -79,47 +52,40 @@ pub(crate) struct FollowRequest {
     last_event_id: Option<String>,
 }
 
-impl Declared for FollowRequest {
-    const PARAMS: &'static [&'static [Param]] = &[];
-}
-
-impl<S: Sync> FromRequestParts<S> for FollowRequest {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self {
-            last_event_id: events::last_seen(&parts.headers),
-        })
+impl ReadRequest for FollowRequest {
+    async fn read(request: Incoming) -> Result<Self, ApiError> {
+        let last_event_id = events::last_seen(request.headers());
+        Ok(Self { last_event_id })
     }
 }
 
 /// A stream of the query's states, until its end.
 pub(crate) async fn follow_query(
-    State(queries): State<Arc<QueryEndpoints>>,
+    State(arxiv): State<Arc<Arxiv>>,
     Path(name): Path<String>,
     log: CallLog,
     client: Client,
-    request: FollowRequest,
+    Input(request): Input<FollowRequest>,
 ) -> Result<Response, ApiError> {
     log.called(Call::new("follow_object").arg("name", &name));
     // Before anything is done for it: a request that gets no stream takes no waiter's slot either.
-    let slot = queries.streams.acquire(&client)?;
+    let slot = arxiv.streams.acquire(&client)?;
     // Before the object is read, so that nothing is missed after that.
-    let waiter = queries.waiters.register(&name, Some(&client))?;
-    match queries.lookup(&client, &name).await? {
+    let waiter = arxiv.searches.waiters.register(&name, Some(&client))?;
+    match arxiv.lookup(&client, &name).await? {
         Lookup::Live(object) => {
             let following = QueryStream {
                 client,
                 name,
-                objects: Arc::clone(&queries.objects),
-                backlog: Arc::clone(&queries.backlog),
+                objects: Arc::clone(&arxiv.searches.objects),
+                backlog: Arc::clone(&arxiv.searches.backlog),
                 waiter,
                 object: Arc::from(object),
                 _slot: slot,
             };
             Ok(events::one::follow(
                 following,
-                &queries.streams,
+                &arxiv.streams,
                 request.last_event_id,
             ))
         }
@@ -132,24 +98,28 @@ pub(crate) async fn follow_query(
 
 /// 204
 pub(crate) async fn delete_query(
-    State(queries): State<Arc<QueryEndpoints>>,
+    State(arxiv): State<Arc<Arxiv>>,
     Path(name): Path<String>,
     client: Client,
     log: CallLog,
 ) -> Result<StatusCode, ApiError> {
     log.called(Call::new("delete_object").arg("name", &name));
-    if is_name(&name) && queries.objects.delete(Some(&client), &name).await? {
+    if is_name(&name) && arxiv.searches.objects.delete(Some(&client), &name).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::not_found())
     }
 }
 
-impl QueryEndpoints {
+impl Arxiv {
     /// 200 at the end, 202 before it.
     pub(super) fn state(&self, object: &ArxivQuery) -> Response {
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        let body = Json(QueryView::from_object(object, self.backlog.position(name))).into_response();
+        let body = Json(QueryView::from_object(
+            object,
+            self.searches.backlog.position(name),
+        ))
+        .into_response();
         if object.phase().is_final() {
             body
         } else {
@@ -161,7 +131,8 @@ impl QueryEndpoints {
         if !is_name(name) {
             return Err(ApiError::not_found());
         }
-        self.objects
+        self.searches
+            .objects
             .get(Some(client), name)
             .await?
             .ok_or_else(ApiError::not_found)

@@ -7,22 +7,18 @@ use axum::{
     response::Response,
 };
 use crd::Phase;
-use http::header;
 use jiff::{SignedDuration, Timestamp};
 use storage::{Ending, ResultRow};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
-use wire::headers::link;
 
-use super::{
-    query::{Lookup, QueryEndpoints},
-    responses::location,
-};
+use super::{Arxiv, query::Lookup, responses::location};
 use crate::{
     error::{ApiError, Code},
     http::middleware::CallLog,
     limits::client::Client,
-    routes::results::{PageParams, QueryResultsParams, is_full, written},
+    routes::request::Input,
+    routes::results::{PageParams, QueryResultsParams, add_next, is_full, written},
 };
 
 /// So long after a query's end, a replica that is not behind has what the query recorded, unless that was removed. What a
@@ -34,12 +30,12 @@ const REPLICA_PAUSE: Duration = Duration::from_millis(200);
 
 /// The results of a query that has succeeded; before, its state.
 pub(crate) async fn read_query_results(
-    State(queries): State<Arc<QueryEndpoints>>,
+    State(arxiv): State<Arc<Arxiv>>,
     Path(name): Path<String>,
     log: CallLog,
     client: Client,
     RawQuery(query): RawQuery,
-    params: QueryResultsParams,
+    Input(params): Input<QueryResultsParams>,
 ) -> Result<Response, ApiError> {
     let page = params.page;
     let call = page.call("read_object_results").arg("name", &name);
@@ -48,13 +44,13 @@ pub(crate) async fn read_query_results(
         let error = ApiError::new(Code::QueryFailed, "The query failed and has no results");
         Err(error.about(location(&name)))
     };
-    let (uid, ended) = match queries.lookup(&client, &name).await? {
+    let (uid, ended) = match arxiv.lookup(&client, &name).await? {
         Lookup::Deleted(ended) => match ended.ending {
             Ending::Recorded(_) => (Some(ended.uid), ended.recorded_at),
             Ending::Failed(_) => return failed(),
         },
         Lookup::Live(object) => match object.phase() {
-            Phase::Pending | Phase::Running | Phase::Suspended => return Ok(queries.state(&object)),
+            Phase::Pending | Phase::Running | Phase::Suspended => return Ok(arxiv.state(&object)),
             Phase::Failed => return failed(),
             Phase::Succeeded => {
                 let uid = object.metadata.uid.as_deref();
@@ -69,21 +65,22 @@ pub(crate) async fn read_query_results(
             }
         },
     };
-    let reservation = queries.responses.reserve(&client, page.items_per_page).await?;
+    let reservation = arxiv.limits.rows.reserve(&client, page.items_per_page).await?;
     let uid = uid.ok_or_else(ApiError::internal)?;
-    let rows = queries.results(uid, ended, page).await;
+    let rows = arxiv.results(uid, ended, page).await;
     let rows = rows.map_err(|error| error.about(location(&name)))?;
-    let next = page.page.checked_add(1);
-    let next = next.filter(|_| is_full(rows.len(), page.items_per_page));
-    let next = next.and_then(|next| link::next(query.as_deref(), &["page"], "page", &next.to_string()));
     let mut response = written(params.format, &rows, reservation)?;
-    if let Some(next) = next {
-        response.headers_mut().insert(header::LINK, next);
+    if let Some(next) = page
+        .page
+        .checked_add(1)
+        .filter(|_| is_full(rows.len(), page.items_per_page))
+    {
+        add_next(&mut response, query.as_deref(), "page", &next.to_string());
     }
     Ok(response)
 }
 
-impl QueryEndpoints {
+impl Arxiv {
     /// Waits, bounded, until the replica has what the object's status reports already; unless that was removed.
     async fn results(
         &self,

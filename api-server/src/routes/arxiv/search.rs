@@ -1,11 +1,13 @@
 //! GET /arxiv: a search, whose result is waited for.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
-    extract::{FromRef, FromRequestParts, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, header, request::Parts};
+use http::{HeaderMap, header};
 use jiff::Timestamp;
 use wire::{declared::Param, headers::prefer::Preferences};
 
@@ -22,8 +24,7 @@ use crate::{
     jobs::outcome::outcome,
     jobs::submit::SubmitRequest,
     limits::client::Client,
-    routes::context::{RequestContext, query_string},
-    routes::route::Declared,
+    routes::request::{Incoming, Input, ReadRequest},
 };
 
 /// What is read from the request.
@@ -35,24 +36,16 @@ pub(crate) struct SearchRequest {
     preferences: Preferences,
 }
 
-impl Declared for SearchRequest {
+impl ReadRequest for SearchRequest {
     const PARAMS: &'static [&'static [Param]] = &[SearchParams::DECLARED];
-}
 
-impl<S> FromRequestParts<S> for SearchRequest
-where
-    S: Sync,
-    RequestContext: FromRef<S>,
-{
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let limits = RequestContext::from_ref(state).defaults.query;
-        let params = SearchParams::read(&query_string(parts), limits.default_max_results)?;
+    async fn read(request: Incoming) -> Result<Self, ApiError> {
+        let headers = request.headers();
+        let params = SearchParams::read(&request.query(), request.defaults().max_results)?;
         Ok(Self {
-            query: NewQuery::of_params(&params, refreshes(&parts.headers))?,
-            key: IdempotencyKey::read(&parts.headers)?,
-            preferences: Preferences::read(&parts.headers),
+            query: NewQuery::of_params(&params, refreshes(headers))?,
+            key: IdempotencyKey::read(headers)?,
+            preferences: Preferences::read(headers),
             params,
         })
     }
@@ -70,13 +63,13 @@ fn refreshes(headers: &HeaderMap) -> bool {
 /// 200 with what was found, or arXiv's error; 202 when it takes too long, when the client asks for that, or when this
 /// process has to end.
 pub(crate) async fn search(
-    State(Arxiv { searches, .. }): State<Arxiv>,
+    State(arxiv): State<Arc<Arxiv>>,
     log: CallLog,
     client: Client,
-    request: SearchRequest,
+    Input(request): Input<SearchRequest>,
 ) -> Result<Response, ApiError> {
     log.called(request.params.call("search"));
-    let preferences = request.preferences;
+    let (searches, preferences) = (&arxiv.searches, request.preferences);
     let submit_request = SubmitRequest {
         query: request.query,
         key: request.key,

@@ -3,117 +3,95 @@
 pub(crate) mod params;
 
 use axum::{
-    extract::{FromRef, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, header};
 use schemars::JsonSchema;
 use serde::Serialize;
-use service::logs::Call;
-use storage::{QueryLogEntry, Reads};
+use storage::{QueryFilter, QueryLogEntry, Reads};
 use wire::dates::Zone;
 
-use self::params::{QueriesBody, QueriesParams, QueriesRequest, ReadQueriesRequest, TimeRange};
+use self::params::{LogRequest, TimeRange};
 use crate::{
-    error::ApiError, http::middleware::CallLog, limits::client::Client,
-    limits::response_memory::ResponseBudget, output::body::RowEncoder, output::csv, output::format::Format,
-    output::lag::Lag, routes::context::RequestContext,
+    app::App,
+    error::ApiError,
+    http::middleware::CallLog,
+    limits::client::Client,
+    limits::response_memory::ResponseBudget,
+    output::body::RowEncoder,
+    output::csv,
+    output::format::Format,
+    routes::request::{Input, ReadRequest},
 };
 
 /// The prefix of each query in responses; the stored ones have none.
 const PREFIX: &str = "ArXiv Query: ";
-const ATTACHMENT: HeaderValue = HeaderValue::from_static("attachment; filename=query_data.json");
 
 /// What the endpoints need.
 #[derive(Clone)]
 pub(crate) struct QueryLog {
-    pub(crate) reads: Reads,
-    pub(crate) context: RequestContext,
-    pub(crate) lag: Lag,
-    pub(crate) responses: ResponseBudget,
+    reads: Reads,
+    zone: Zone,
+    responses: ResponseBudget,
 }
 
-impl FromRef<QueryLog> for RequestContext {
-    fn from_ref(log: &QueryLog) -> Self {
-        log.context.clone()
-    }
-}
-
-pub(crate) async fn queries_get(
+/// The queries that an `R` asks for.
+pub(crate) async fn queries<R: ReadRequest + Into<LogRequest>>(
     State(log): State<QueryLog>,
     calls: CallLog,
     client: Client,
-    request: QueriesRequest,
+    Input(request): Input<R>,
 ) -> Result<Response, ApiError> {
-    calls.called(request.call());
-    let is_json = request.params.format == Format::Json;
-    let mut response = log.read(request.range, request.params, &client).await?;
-    if is_json {
+    let LogRequest {
+        call,
+        range,
+        filter,
+        format,
+        attachment,
+    } = request.into();
+    calls.called(call);
+    let call = range.call("read_query_data");
+    let rows = log.read(range, filter, format, &client);
+    let mut response = call
+        .run("backend", "read_queries", rows, Response::status)
+        .await?;
+    let attachment = match format {
+        Format::Csv => Some(HeaderValue::from_static("attachment; filename=query_data.csv")),
+        Format::Ndjson => Some(HeaderValue::from_static("attachment; filename=query_data.ndjson")),
+        _ => attachment,
+    };
+    if let Some(attachment) = attachment {
         response
             .headers_mut()
-            .insert(header::CONTENT_DISPOSITION, ATTACHMENT);
+            .insert(header::CONTENT_DISPOSITION, attachment);
     }
     Ok(response)
 }
 
-pub(crate) async fn queries_post(
-    State(log): State<QueryLog>,
-    calls: CallLog,
-    client: Client,
-    request: QueriesBody,
-) -> Result<Response, ApiError> {
-    calls.called(request.call());
-    log.read(request.range, QueriesParams::default(), &client).await
-}
-
-pub(crate) async fn read_queries(
-    State(log): State<QueryLog>,
-    calls: CallLog,
-    client: Client,
-    request: ReadQueriesRequest,
-) -> Result<Response, ApiError> {
-    calls.called(request.call());
-    log.read(request.range, request.params, &client).await
-}
-
 impl QueryLog {
+    pub(crate) fn of(app: &App) -> Option<Self> {
+        Some(Self {
+            reads: app.stores.reads.clone()?,
+            zone: app.settings.timezone_offset,
+            responses: app.limits.rows.clone(),
+        })
+    }
+
     async fn read(
         &self,
         range: TimeRange,
-        params: QueriesParams,
+        filter: QueryFilter,
+        format: Format,
         client: &Client,
     ) -> Result<Response, ApiError> {
-        let call = Call::new("read_query_data")
-            .arg("start_timestamp", range.start)
-            .arg("end_timestamp", range.end);
-        let rows = self.rows(range, params, client);
-        call.run("backend", "read_queries", rows, Response::status).await
-    }
-
-    async fn rows(
-        &self,
-        range: TimeRange,
-        params: QueriesParams,
-        client: &Client,
-    ) -> Result<Response, ApiError> {
-        let QueriesParams { filter, format } = params;
-        let zone = self.context.defaults.zone;
         // There are no queries at seconds that no date can be shown for.
-        let (first, last) = zone.range();
+        let (first, last) = self.zone.range();
         let last = range.end.unwrap_or(last).min(last);
         let reservation = self.responses.reserve(client, Reads::BATCH).await?;
         let rows = self.reads.queries(range.start.max(first), Some(last), filter);
-        let body = form(format, zone).streamed(rows, reservation).await?;
-        let mut response = ([(header::CONTENT_TYPE, format.content_type())], body).into_response();
-        let name = match format {
-            Format::Csv => "attachment; filename=query_data.csv",
-            Format::Ndjson => "attachment; filename=query_data.ndjson",
-            _ => return Ok(response),
-        };
-        response
-            .headers_mut()
-            .insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(name));
-        Ok(response)
+        let body = form(format, self.zone).streamed(rows, reservation).await?;
+        Ok(([(header::CONTENT_TYPE, format.content_type())], body).into_response())
     }
 }
 

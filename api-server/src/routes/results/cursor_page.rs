@@ -4,13 +4,13 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use storage::{Position, Watermark};
 
-use crate::routes::results::{ResultPages, ResultsRequest, TotalCount, is_full, written};
+use crate::routes::results::{ResultPages, ResultsRequest, TotalCount, add_next, is_full, written};
 use crate::{
     error::{ApiError, Code},
     limits::client::Client,
     output::cursor::Cursor,
 };
-use wire::headers::{etag, link};
+use wire::headers::etag;
 
 /// A full page at an address that names its epoch is the same for ever; a day bounds how long a deleted row may be shown by a
 /// client's cache.
@@ -26,7 +26,7 @@ impl ResultPages {
         cursor: Option<Cursor>,
         total: TotalCount,
     ) -> Result<Response, ApiError> {
-        let ResultsRequest { params, headers, .. } = request;
+        let headers = &request.headers;
         let position = cursor.map_or(Position::START, |cursor| Position {
             epoch: cursor.epoch,
             id: cursor.after,
@@ -36,9 +36,9 @@ impl ResultPages {
                 "results",
                 &settled.epoch.to_string(),
                 &settled.after.to_string(),
-                &params.items_per_page.to_string(),
-                params.format.name(),
-                &params.rows.canonical,
+                &request.items_per_page.to_string(),
+                request.format.name(),
+                &request.rows.canonical,
                 // It is in a header, which has to be true in a 304 too.
                 &format!("{total:?}"),
             ])
@@ -56,16 +56,19 @@ impl ResultPages {
                 return Ok(response);
             }
         }
-        let reservation = self.responses.reserve(client, params.items_per_page).await?;
-        let filter = &params.rows.filter;
+        let reservation = self.responses.reserve(client, request.items_per_page).await?;
+        let filter = &request.rows.filter;
         let page = self
             .reads
-            .settled_after(filter, position, params.items_per_page)
+            .settled_after(filter, position, request.items_per_page)
             .await?;
         let settled = caught_up(page.as_ref().map(|page| page.watermark), cursor)?;
         let rows = page.map(|page| page.rows).unwrap_or_default();
-        let mut response = written(params.format, &rows, reservation)?;
-        match rows.last().filter(|_| is_full(rows.len(), params.items_per_page)) {
+        let mut response = written(request.format, &rows, reservation)?;
+        match rows
+            .last()
+            .filter(|_| is_full(rows.len(), request.items_per_page))
+        {
             Some(last) => {
                 let tag = HeaderValue::from_str(&tag(settled)).map_err(|_| ApiError::internal())?;
                 describe(&mut response, tag, is_immutable(settled));
@@ -73,14 +76,12 @@ impl ResultPages {
                     epoch: settled.epoch,
                     after: last.id,
                 };
-                if let Some(link) = link::next(
+                add_next(
+                    &mut response,
                     request.query.as_deref(),
-                    &["after"],
                     "after",
-                    &next.text(&params.rows),
-                ) {
-                    response.headers_mut().insert(header::LINK, link);
-                }
+                    &next.text(&request.rows),
+                );
             }
             // More rows will follow these.
             None => {

@@ -3,11 +3,9 @@
 mod cursor_page;
 mod params;
 
-use std::sync::Arc;
-
 use axum::{
     body::Body,
-    extract::{FromRef, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use futures::TryStreamExt;
@@ -16,17 +14,17 @@ use storage::{Reads, ResultRow};
 use wire::headers::{link, vary::vary};
 
 use self::params::Start;
-pub(crate) use self::params::{PageDefaults, PageParams, QueryResultsParams, ResultsParams, ResultsRequest};
+pub(crate) use self::params::{PageParams, QueryResultsParams, ResultsRequest};
 use crate::{
+    app::App,
     error::ApiError,
     http::middleware::CallLog,
     limits::client::Client,
     limits::response_memory::{Reservation, ResponseBudget},
     output::body::{json, unwritten},
     output::format::Format,
-    output::lag::Lag,
     output::papers,
-    routes::context::RequestContext,
+    routes::request::Input,
 };
 
 /// How many rows meet the filter, when that is asked for and could be counted in time.
@@ -42,55 +40,59 @@ enum TotalCount {
 }
 
 /// What both endpoints need.
+#[derive(Clone)]
 pub(crate) struct ResultPages {
-    pub(crate) reads: Reads,
-    pub(crate) context: RequestContext,
-    pub(crate) lag: Lag,
-    pub(crate) responses: ResponseBudget,
-}
-
-impl FromRef<Arc<ResultPages>> for RequestContext {
-    fn from_ref(pages: &Arc<ResultPages>) -> Self {
-        pages.context.clone()
-    }
+    reads: Reads,
+    responses: ResponseBudget,
 }
 
 pub(crate) async fn results(
-    State(pages): State<Arc<ResultPages>>,
+    State(pages): State<ResultPages>,
     client: Client,
     log: CallLog,
-    request: ResultsRequest,
+    Input(request): Input<ResultsRequest>,
 ) -> Result<Response, ApiError> {
-    log.called(request.params.call("results"));
+    log.called(request.call("results"));
     pages.respond(&request, &client).await
 }
 
 pub(crate) async fn read_results(
-    State(pages): State<Arc<ResultPages>>,
+    State(pages): State<ResultPages>,
     client: Client,
     log: CallLog,
-    request: ResultsRequest,
+    Input(request): Input<ResultsRequest>,
 ) -> Result<Response, ApiError> {
-    log.called(request.params.call("read_results"));
+    log.called(request.call("read_results"));
     pages.respond(&request, &client).await
 }
 
 impl ResultPages {
+    pub(crate) fn of(app: &App) -> Option<Self> {
+        Some(Self {
+            reads: app.stores.reads.clone()?,
+            responses: app.limits.rows.clone(),
+        })
+    }
+
     async fn respond(&self, request: &ResultsRequest, client: &Client) -> Result<Response, ApiError> {
-        let read = self.read(request, client);
-        let call = request.params.call("read_result_data");
-        call.run("backend", "read_results", read, Response::status).await
+        let call = request.call("read_result_data");
+        call.run(
+            "backend",
+            "read_results",
+            self.read(request, client),
+            Response::status,
+        )
+        .await
     }
 
     async fn read(&self, request: &ResultsRequest, client: &Client) -> Result<Response, ApiError> {
-        let params = &request.params;
-        let total = if params.total || request.prefers_count {
-            TotalCount::Asked(self.reads.total(&params.rows.filter).await?)
+        let total = if request.total || request.prefers_count {
+            TotalCount::Asked(self.reads.total(&request.rows.filter).await?)
         } else {
             TotalCount::NotAsked
         };
-        let mut response = match params.start {
-            Start::All => self.stream_all(params, client).await?,
+        let mut response = match request.start {
+            Start::All => self.stream_all(request, client).await?,
             Start::Page(page) => self.offset_page(request, client, page).await?,
             Start::After(cursor) => self.cursor_page(request, client, cursor, total).await?,
         };
@@ -112,36 +114,41 @@ impl ResultPages {
         client: &Client,
         page: i64,
     ) -> Result<Response, ApiError> {
-        let params = &request.params;
-        let items = params.items_per_page;
+        let (items, filter) = (request.items_per_page, &request.rows.filter);
         let reservation = self.responses.reserve(client, items).await?;
-        let (mut response, count) = if params.rows.filter.is_empty() && params.format == Format::Json {
+        let (mut response, count) = if filter.is_empty() && request.format == Format::Json {
             let rows = self.reads.results(page, items).await?;
             let shown: Vec<_> = rows.iter().map(papers::ShownPaper::from).collect();
             let body = Body::from(reservation.into_bytes(json(&shown)?)?);
-            (with_head(params.format, body), rows.len())
+            (with_head(request.format, body), rows.len())
         } else {
-            let rows = self.reads.find(&params.rows.filter, page, items).await?;
-            (written(params.format, &rows, reservation)?, rows.len())
+            let rows = self.reads.find(filter, page, items).await?;
+            (written(request.format, &rows, reservation)?, rows.len())
         };
         if let Some(next) = page.checked_add(1).filter(|_| is_full(count, items)) {
-            let replaced = ["page"];
-            if let Some(link) = link::next(request.query.as_deref(), &replaced, "page", &next.to_string()) {
-                response.headers_mut().insert(header::LINK, link);
-            }
+            add_next(&mut response, request.query.as_deref(), "page", &next.to_string());
         }
         Ok(response)
     }
 
     /// All rows, as they come.
-    async fn stream_all(&self, params: &ResultsParams, client: &Client) -> Result<Response, ApiError> {
+    async fn stream_all(&self, request: &ResultsRequest, client: &Client) -> Result<Response, ApiError> {
         let reservation = self.responses.reserve(client, Reads::BATCH).await?;
-        let batches = self.reads.all(params.rows.filter.clone());
+        let batches = self.reads.all(request.rows.filter.clone());
         let rows = batches
             .map_ok(|batch| futures::stream::iter(batch.into_iter().map(Ok)))
             .try_flatten();
-        let body = papers::encoder(params.format).streamed(rows, reservation).await?;
-        Ok(with_head(params.format, body))
+        let body = papers::encoder(request.format)
+            .streamed(rows, reservation)
+            .await?;
+        Ok(with_head(request.format, body))
+    }
+}
+
+/// Adds the address of the next page: this one's with another value of this parameter.
+pub(crate) fn add_next(response: &mut Response, query: Option<&str>, param: &'static str, value: &str) {
+    if let Some(link) = link::next(query, &[param], param, value) {
+        response.headers_mut().insert(header::LINK, link);
     }
 }
 

@@ -4,8 +4,7 @@
 //! `all=true` is everything, streamed. `total=true`, or `Prefer: count=exact`, asks for the number of rows. `format`: see
 //! [`Format`]. The filters: see [`filter`].
 
-use axum::extract::{FromRef, FromRequestParts};
-use http::{HeaderMap, request::Parts};
+use http::HeaderMap;
 use service::logs::Call;
 
 use crate::{
@@ -13,59 +12,27 @@ use crate::{
     output::cursor::Cursor,
     output::filter::{self, ResultSelection},
     output::format::{FORMAT_OF_RESULTS, Format, OF_RESULTS},
-    routes::context::{Defaults, RequestContext, query_string},
-    routes::route::Declared,
+    routes::request::{Defaults, Incoming, ReadRequest},
 };
 use wire::{
-    dates::Zone,
     declared::{Param, ParamKind},
-    field_error::FieldErrors,
     headers::prefer::Preferences,
     params::ParamReader,
-    query::QueryString,
 };
 
 /// Rows of one page: at a few kilobytes each, what one answer may hold in memory.
 const MAX_ITEMS_PER_PAGE: i64 = 1000;
 
-const PAGE: Param = Param::new(
-    "page",
-    ParamKind::Integer(0..=i64::MAX),
-    "0",
-    "Which page, from 0.",
-);
-const ITEMS_PER_PAGE: Param = Param::new(
-    "items_per_page",
-    ParamKind::Integer(0..=MAX_ITEMS_PER_PAGE),
-    "10",
-    "How many results a page has.",
-);
-const AFTER: Param = Param::new(
-    "after",
-    ParamKind::Opaque,
-    "",
-    "In place of a page's number: empty to begin at the first result, then the cursor that the header Link named as the next. Pages \
-     behind a cursor are made of settled results: none is missed or repeated, and a full one never changes.",
-);
-const ALL: Param = Param::new(
-    "all",
-    ParamKind::Boolean,
-    "",
-    "With true: all results that meet the filter, streamed.",
-);
-const TOTAL: Param = Param::new(
-    "total",
-    ParamKind::Boolean,
-    "true",
-    "With true: how many results meet the filter, in the header X-Total-Count, if they can be counted in time. Prefer: count=exact \
-     asks for the same.",
-);
-
-/// The page that a client gets which does not say.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PageDefaults {
-    pub(crate) page: i64,
-    pub(crate) items_per_page: i64,
+wire::params! {
+    PAGE = "page": ParamKind::Integer(0..=i64::MAX), "0", "Which page, from 0.";
+    ITEMS_PER_PAGE = "items_per_page": ParamKind::Integer(0..=MAX_ITEMS_PER_PAGE), "10", "How many results a page has.";
+    AFTER = "after": ParamKind::Opaque, "",
+        "In place of a page's number: empty to begin at the first result, then the cursor that the header Link named as the \
+         next. Pages behind a cursor are made of settled results: none is missed or repeated, and a full one never changes.";
+    ALL = "all": ParamKind::Boolean, "", "With true: all results that meet the filter, streamed.";
+    TOTAL = "total": ParamKind::Boolean, "true",
+        "With true: how many results meet the filter, in the header X-Total-Count, if they can be counted in time. \
+         Prefer: count=exact asks for the same.";
 }
 
 /// Which page a client wants.
@@ -78,13 +45,10 @@ pub(crate) struct PageParams {
 }
 
 impl PageParams {
-    /// Reads the two; what is wrong is noted.
-    fn read(reader: &mut ParamReader<'_>, defaults: PageDefaults) -> Self {
-        let page = reader.integer(&PAGE);
-        let items_per_page = reader.integer(&ITEMS_PER_PAGE);
+    fn read(reader: &mut ParamReader<'_>, defaults: &Defaults) -> Self {
         Self {
-            page: page.unwrap_or(defaults.page),
-            items_per_page: items_per_page.unwrap_or(defaults.items_per_page),
+            page: reader.integer(&PAGE).unwrap_or(defaults.page),
+            items_per_page: reader.integer(&ITEMS_PER_PAGE).unwrap_or(defaults.items_per_page),
         }
     }
 
@@ -97,40 +61,24 @@ impl PageParams {
 }
 
 /// What a client wants of the results of one query.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct QueryResultsParams {
     pub(crate) page: PageParams,
     pub(crate) format: Format,
 }
 
-impl QueryResultsParams {
-    pub(crate) const DECLARED: &'static [Param] = &[PAGE, ITEMS_PER_PAGE, FORMAT_OF_RESULTS];
+impl ReadRequest for QueryResultsParams {
+    const PARAMS: &'static [&'static [Param]] = &[&[PAGE, ITEMS_PER_PAGE, FORMAT_OF_RESULTS]];
 
-    fn read(query: &QueryString, headers: &HeaderMap, defaults: PageDefaults) -> Result<Self, FieldErrors> {
-        let mut reader = ParamReader::new(query);
+    async fn read(request: Incoming) -> Result<Self, ApiError> {
+        let query = request.query();
+        let mut reader = ParamReader::new(&query);
         let params = Self {
-            page: PageParams::read(&mut reader, defaults),
-            format: Format::read(&mut reader, headers, OF_RESULTS),
+            page: PageParams::read(&mut reader, request.defaults()),
+            format: Format::read(&mut reader, request.headers(), OF_RESULTS),
         };
         reader.finish()?;
         Ok(params)
-    }
-}
-
-impl Declared for QueryResultsParams {
-    const PARAMS: &'static [&'static [Param]] = &[Self::DECLARED];
-}
-
-impl<S> FromRequestParts<S> for QueryResultsParams
-where
-    S: Sync,
-    RequestContext: FromRef<S>,
-{
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let defaults = RequestContext::from_ref(state).defaults.page;
-        Ok(Self::read(&query_string(parts), &parts.headers, defaults)?)
     }
 }
 
@@ -147,41 +95,33 @@ pub(crate) enum Start {
 
 /// All that a client asks for.
 #[derive(Debug)]
-pub(crate) struct ResultsParams {
+pub(crate) struct ResultsRequest {
     pub(crate) start: Start,
     pub(crate) items_per_page: i64,
     pub(crate) rows: ResultSelection,
     pub(crate) format: Format,
+    /// `total=true`
     pub(crate) total: bool,
+    /// `Prefer: count=exact`
+    pub(crate) prefers_count: bool,
+    /// The query string, for links.
+    pub(crate) query: Option<String>,
+    /// For conditions.
+    pub(crate) headers: HeaderMap,
 }
 
-impl ResultsParams {
-    pub(crate) const DECLARED: &'static [Param] = &[
-        PAGE,
-        ITEMS_PER_PAGE,
-        AFTER,
-        ALL,
-        TOTAL,
-        FORMAT_OF_RESULTS,
-        filter::AUTHOR,
-        filter::TITLE,
-        filter::JOURNAL,
-        filter::CATEGORY,
-        filter::QUERY_ID,
-        filter::START_TIME,
-        filter::END_TIME,
+impl ReadRequest for ResultsRequest {
+    const PARAMS: &'static [&'static [Param]] = &[
+        &[PAGE, ITEMS_PER_PAGE, AFTER, ALL, TOTAL, FORMAT_OF_RESULTS],
+        &filter::OF_RESULTS,
     ];
 
-    fn read(
-        query: &QueryString,
-        headers: &HeaderMap,
-        defaults: PageDefaults,
-        zone: Zone,
-    ) -> Result<Self, FieldErrors> {
-        let mut reader = ParamReader::new(query);
-        let PageParams { page, items_per_page } = PageParams::read(&mut reader, defaults);
-        let rows = filter::result_filter(&mut reader, zone);
-        let format = Format::read(&mut reader, headers, OF_RESULTS);
+    async fn read(request: Incoming) -> Result<Self, ApiError> {
+        let query = request.query();
+        let mut reader = ParamReader::new(&query);
+        let PageParams { page, items_per_page } = PageParams::read(&mut reader, request.defaults());
+        let rows = filter::result_filter(&mut reader, request.defaults().zone);
+        let format = Format::read(&mut reader, request.headers(), OF_RESULTS);
         let total = reader.boolean(&TOTAL).unwrap_or_default();
         let all = reader.boolean(&ALL).unwrap_or_default();
         let after = reader.raw(&AFTER);
@@ -212,77 +152,46 @@ impl ResultsParams {
             rows,
             format,
             total,
+            prefers_count: Preferences::read(request.headers()).count,
+            query: request.parts.uri.query().map(str::to_owned),
+            headers: request.parts.headers,
         })
     }
+}
 
+impl ResultsRequest {
     /// These parameters as the log shows them; of the newer ones, those that are given.
     pub(crate) fn call(&self, function: &'static str) -> Call {
+        let call = Call::new(function);
         let call = match self.start {
-            Start::Page(page) => PageParams {
-                page,
-                items_per_page: self.items_per_page,
-            }
-            .call(function),
-            Start::After(cursor) => Call::new(function)
+            Start::All => call.arg("all", "true"),
+            Start::Page(page) => call.arg("page", page).arg("items_per_page", self.items_per_page),
+            Start::After(cursor) => call
                 .arg("after", cursor.map(|cursor| cursor.after))
                 .arg("items_per_page", self.items_per_page),
-            Start::All => Call::new(function).arg("all", "true"),
         };
-        let filters = self.rows.canonical.trim_end_matches('\0');
-        if filters.is_empty() {
-            call
-        } else {
-            call.arg("filter", filters.replace('\0', "&").as_str())
+        match self.rows.canonical.trim_end_matches('\0') {
+            "" => call,
+            filters => call.arg("filter", filters.replace('\0', "&").as_str()),
         }
-    }
-}
-
-/// What is read from the request.
-#[derive(Debug)]
-pub(crate) struct ResultsRequest {
-    pub(crate) params: ResultsParams,
-    /// `Prefer: count=exact`.
-    pub(crate) prefers_count: bool,
-    /// The query string, for links.
-    pub(crate) query: Option<String>,
-    /// For conditions.
-    pub(crate) headers: HeaderMap,
-}
-
-impl Declared for ResultsRequest {
-    const PARAMS: &'static [&'static [Param]] = &[ResultsParams::DECLARED];
-}
-
-impl<S> FromRequestParts<S> for ResultsRequest
-where
-    S: Sync,
-    RequestContext: FromRef<S>,
-{
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Defaults { page, zone, .. } = RequestContext::from_ref(state).defaults;
-        Ok(Self {
-            params: ResultsParams::read(&query_string(parts), &parts.headers, page, zone)?,
-            prefers_count: Preferences::read(&parts.headers).count,
-            query: parts.uri.query().map(str::to_owned),
-            headers: parts.headers.clone(),
-        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::{body::Body, extract::Request};
+    use futures::FutureExt;
+
     use super::*;
+    use crate::routes::request::RequestContext;
 
     fn read(raw: &str) -> Option<(Start, i64)> {
-        let defaults = PageDefaults {
-            page: 0,
-            items_per_page: 10,
-        };
-        let query = QueryString::parse(Some(raw));
-        let params = ResultsParams::read(&query, &HeaderMap::new(), defaults, Zone::new(2).unwrap()).ok()?;
-        Some((params.start, params.items_per_page))
+        let request = Request::get(format!("/results?{raw}"))
+            .body(Body::empty())
+            .unwrap();
+        let request = Incoming::new(request, RequestContext::with_default_settings().unwrap());
+        let request = ResultsRequest::read(request).now_or_never().unwrap().ok()?;
+        Some((request.start, request.items_per_page))
     }
 
     #[test]

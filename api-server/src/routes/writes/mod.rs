@@ -1,59 +1,48 @@
-//! POST /write-queries and POST /write-results: records of clients that bring their own number.
+//! GET /get-sequence, POST /write-queries and POST /write-results: numbers, and records of clients that bring their own
+//! number.
 
-pub(crate) mod columns;
+mod columns;
 
-use axum::{
-    Json,
-    extract::{FromRef, FromRequest, Request, State},
-};
+use axum::{Json, extract::State};
 use http::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 use service::logs::Call;
-use storage::{QueryRow, WriteOutcome, Writes};
-use wire::{body, declared::Param};
+use storage::{QueryRow, Sequence, WriteOutcome, Writes};
+use wire::body;
 
 use crate::{
     error::{ApiError, Code},
     http::middleware::CallLog,
     limits::request_body::{RESULTS_BODY, SMALL_BODY},
     limits::slots::Slot,
-    routes::context::RequestContext,
-    routes::route::Declared,
+    routes::request::{Incoming, Input, ReadRequest},
     routes::writes::columns::ResultsBody,
 };
 
-/// What the endpoints need.
-#[derive(Clone)]
-pub(crate) struct WriteEndpoints {
-    pub(crate) writes: Writes,
-    pub(crate) context: RequestContext,
+#[derive(JsonSchema, Serialize)]
+pub(crate) struct SequenceBody {
+    sequence: i64,
 }
 
-impl FromRef<WriteEndpoints> for RequestContext {
-    fn from_ref(endpoints: &WriteEndpoints) -> Self {
-        endpoints.context.clone()
-    }
+pub(crate) async fn get_sequence(
+    State(sequence): State<Sequence>,
+    log: CallLog,
+) -> Result<Json<SequenceBody>, ApiError> {
+    log.called(Call::new("get_sequence"));
+    let next = Call::new("next").run("backend", "get_sequence", sequence.next(), |next| *next);
+    let sequence = next.await?;
+    Ok(Json(SequenceBody { sequence }))
 }
 
 /// The body of POST /write-queries.
 #[derive(Debug)]
 pub(crate) struct QueryRecord(QueryRow);
 
-impl Declared for QueryRecord {
-    const PARAMS: &'static [&'static [Param]] = &[];
-}
-
-impl<S> FromRequest<S> for QueryRecord
-where
-    S: Sync,
-    RequestContext: FromRef<S>,
-{
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let context = RequestContext::from_ref(state);
-        let (parts, body) = context.read_body(request, SMALL_BODY).await?;
-        let body = body::object(body::read(&parts.headers, &body.bytes)?)?;
+impl ReadRequest for QueryRecord {
+    async fn read(mut request: Incoming) -> Result<Self, ApiError> {
+        let body = body::object(request.json(SMALL_BODY).await?)?;
         Ok(Self(columns::query_row(&body)?))
     }
 }
@@ -66,22 +55,12 @@ pub(crate) struct ResultRecords {
     _slot: Option<Slot>,
 }
 
-impl Declared for ResultRecords {
-    const PARAMS: &'static [&'static [Param]] = &[];
-}
-
-impl<S> FromRequest<S> for ResultRecords
-where
-    S: Sync,
-    RequestContext: FromRef<S>,
-{
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let context = RequestContext::from_ref(state);
-        let (parts, body) = context.read_body(request, RESULTS_BODY).await?;
+impl ReadRequest for ResultRecords {
+    async fn read(mut request: Incoming) -> Result<Self, ApiError> {
+        let body = request.body(RESULTS_BODY).await?;
+        let Incoming { parts, context, .. } = request;
         let slot = if body.bytes.len() > SMALL_BODY.bytes {
-            let slot = context.long_bodies.acquire(parts.extensions.get()).await;
+            let slot = context.limits.long_bodies.acquire(parts.extensions.get()).await;
             Some(slot.ok_or_else(|| ApiError::unavailable(Code::Overloaded))?)
         } else {
             None
@@ -100,9 +79,9 @@ where
 type Saved = (StatusCode, Json<Value>);
 
 pub(crate) async fn write_queries(
-    State(WriteEndpoints { writes, .. }): State<WriteEndpoints>,
+    State(writes): State<Writes>,
     log: CallLog,
-    QueryRecord(row): QueryRecord,
+    Input(QueryRecord(row)): Input<QueryRecord>,
 ) -> Result<Saved, ApiError> {
     let call = Call::new("write_queries")
         .arg("query_id", row.query_id)
@@ -112,21 +91,15 @@ pub(crate) async fn write_queries(
         .arg("num_entries", row.num_entries)
         .arg("query", &row.query);
     log.called(call);
-    let write = writes.query(&row);
-    let write =
-        Call::new("query")
-            .arg("query_id", row.query_id)
-            .run("backend", "write_queries", write, |outcome| {
-                format!("{outcome:?}")
-            });
-    let outcome = write.await?;
-    answer(outcome, row.query_id, "Query record saved successfully")
+    let call = Call::new("query").arg("query_id", row.query_id);
+    let write = call.run("backend", "write_queries", writes.query(&row), shown);
+    answer(write.await?, row.query_id, "Query record saved successfully")
 }
 
 pub(crate) async fn write_results(
-    State(WriteEndpoints { writes, .. }): State<WriteEndpoints>,
+    State(writes): State<Writes>,
     log: CallLog,
-    records: ResultRecords,
+    Input(records): Input<ResultRecords>,
 ) -> Result<Saved, ApiError> {
     let body = &records.body;
     let call = Call::new("write_results")
@@ -134,15 +107,14 @@ pub(crate) async fn write_results(
         .arg("timestamp", body.timestamp)
         .arg("len(results)", body.rows.len());
     log.called(call);
+    let call = Call::new("results").arg("query_id", body.query_id);
     let write = writes.results(body.query_id, body.timestamp, &body.rows);
-    let write = Call::new("results").arg("query_id", body.query_id).run(
-        "backend",
-        "write_results",
-        write,
-        |outcome| format!("{outcome:?}"),
-    );
-    let outcome = write.await?;
-    answer(outcome, body.query_id, "Result records saved successfully")
+    let write = call.run("backend", "write_results", write, shown);
+    answer(write.await?, body.query_id, "Result records saved successfully")
+}
+
+fn shown(outcome: &WriteOutcome) -> String {
+    format!("{outcome:?}")
 }
 
 /// The same content again is answered as it was the first time.

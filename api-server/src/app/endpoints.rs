@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use crate::routes::table::ROUTES;
-
-/// The endpoints that can be served each by itself, in the order of the table. `/queries` is two of the existing
-/// service's, GET and POST.
+/// The endpoints that can be served each by itself. `/queries` is two of the existing service's, GET and POST.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Endpoint {
     Arxiv,
@@ -19,26 +16,46 @@ pub(crate) enum Endpoint {
     WriteResults,
 }
 
+use Endpoint::{
+    Arxiv, ArxivApi, GetSequence, Queries, ReadQueries, ReadResults, Results, WriteQueries, WriteResults,
+};
+
 impl Endpoint {
-    /// All, in the order of their paths in the table.
-    pub(crate) fn all() -> BTreeSet<Self> {
-        ROUTES.iter().map(|route| route.endpoint).collect()
+    pub(crate) const FRONTEND: [Self; 3] = [Arxiv, Queries, Results];
+    /// Those that the existing service kept to itself: its frontend called them in turn.
+    const BACKEND: [Self; 6] = [
+        ArxivApi,
+        GetSequence,
+        ReadQueries,
+        ReadResults,
+        WriteQueries,
+        WriteResults,
+    ];
+
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Self::FRONTEND.into_iter().chain(Self::BACKEND)
     }
 
-    /// Whether clients call it; else it is one of those that the frontend of the existing service called in turn.
-    pub(crate) fn is_frontend(self) -> bool {
-        matches!(self, Self::Arxiv | Self::Queries | Self::Results)
-    }
-
-    /// Whether this is one of those that the existing service kept to itself.
     pub(crate) fn is_backend(self) -> bool {
-        !self.is_frontend()
+        Self::BACKEND.contains(&self)
     }
 
-    /// The endpoint's path: that of its first row in the table.
-    pub(crate) fn path(self) -> &'static str {
-        let route = ROUTES.iter().find(|route| route.endpoint == self);
-        route.map_or("", |route| route.path)
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Arxiv => "/arxiv",
+            Queries => "/queries",
+            Results => "/results",
+            ArxivApi => "/arxiv-api",
+            GetSequence => "/get-sequence",
+            ReadQueries => "/read-queries",
+            ReadResults => "/read-results",
+            WriteQueries => "/write-queries",
+            WriteResults => "/write-results",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        self.path().trim_start_matches('/')
     }
 }
 
@@ -56,7 +73,7 @@ impl Served {
     }
 
     pub(crate) fn any(&self, endpoints: &[Endpoint]) -> bool {
-        endpoints.iter().any(|endpoint| self.0.contains(endpoint))
+        endpoints.iter().any(|endpoint| self.has(*endpoint))
     }
 }
 
@@ -67,7 +84,7 @@ impl fmt::Display for Served {
     }
 }
 
-/// A word in `SERVE` that is not an endpoint.
+/// Why `SERVE` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
     #[error("{0:?} is no endpoint; there are all, frontend, backend{names}", names = names())]
@@ -77,21 +94,9 @@ pub(crate) enum ServeError {
 }
 
 fn names() -> String {
-    Endpoint::all().iter().fold(String::new(), |names, endpoint| {
-        names + ", " + endpoint.path().trim_start_matches('/')
-    })
-}
-
-impl FromStr for Endpoint {
-    type Err = ServeError;
-
-    /// By its path, with or without the slash.
-    fn from_str(text: &str) -> Result<Self, ServeError> {
-        let name = text.trim_start_matches('/');
-        let mut all = Endpoint::all().into_iter();
-        all.find(|endpoint| endpoint.path().trim_start_matches('/') == name)
-            .ok_or_else(|| ServeError::Unknown(text.to_owned()))
-    }
+    Endpoint::all()
+        .map(|endpoint| format!(", {}", endpoint.name()))
+        .collect()
 }
 
 impl FromStr for Served {
@@ -102,18 +107,20 @@ impl FromStr for Served {
         for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
             match word.to_ascii_lowercase().as_str() {
                 "all" => served.extend(Endpoint::all()),
-                "frontend" => served.extend(Endpoint::all().into_iter().filter(|one| one.is_frontend())),
-                "backend" => served.extend(Endpoint::all().into_iter().filter(|one| one.is_backend())),
-                name => {
-                    served.insert(name.parse()?);
+                "frontend" => served.extend(Endpoint::FRONTEND),
+                "backend" => served.extend(Endpoint::BACKEND),
+                // With or without the slash.
+                word => {
+                    let name = word.trim_start_matches('/');
+                    let named = Endpoint::all().find(|endpoint| endpoint.name() == name);
+                    served.insert(named.ok_or_else(|| ServeError::Unknown(word.to_owned()))?);
                 }
             }
         }
         if served.is_empty() {
-            Err(ServeError::Nothing)
-        } else {
-            Ok(Self(served))
+            return Err(ServeError::Nothing);
         }
+        Ok(Self(served))
     }
 }
 
