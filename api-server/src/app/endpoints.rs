@@ -84,25 +84,10 @@ impl fmt::Display for Served {
     }
 }
 
-/// Why `SERVE` cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ServeError {
-    #[error("{0:?} is no endpoint; there are all, frontend, backend{names}", names = names())]
-    Unknown(String),
-    #[error("no endpoint is named")]
-    Nothing,
-}
-
-fn names() -> String {
-    Endpoint::all()
-        .map(|endpoint| format!(", {}", endpoint.name()))
-        .collect()
-}
-
 impl FromStr for Served {
-    type Err = ServeError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, ServeError> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let mut served = BTreeSet::new();
         for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
             match word.to_ascii_lowercase().as_str() {
@@ -113,12 +98,17 @@ impl FromStr for Served {
                 word => {
                     let name = word.trim_start_matches('/');
                     let named = Endpoint::all().find(|endpoint| endpoint.name() == name);
-                    served.insert(named.ok_or_else(|| ServeError::Unknown(word.to_owned()))?);
+                    served.insert(named.ok_or_else(|| {
+                        let names: String = Endpoint::all()
+                            .map(|known| format!(", {}", known.name()))
+                            .collect();
+                        format!("{word:?} is no endpoint; there are all, frontend, backend{names}")
+                    })?);
                 }
             }
         }
         if served.is_empty() {
-            return Err(ServeError::Nothing);
+            return Err("no endpoint is named".into());
         }
         Ok(Self(served))
     }

@@ -92,7 +92,7 @@ impl App {
             tasks: JoinSet::new(),
             settings,
         };
-        if let Some(client) = client.filter(|_| app.settings.serve.any(&[Endpoint::Arxiv])) {
+        if let Some(client) = client.filter(|_| app.settings.serve.has(Endpoint::Arxiv)) {
             app.namespace = Some(Namespace::start(&client, &mut app, checks));
         }
         if let Some(client) = app.reviewer.clone() {

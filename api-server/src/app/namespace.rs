@@ -25,7 +25,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A client of Kubernetes if a served endpoint needs one.
 pub(crate) async fn client(settings: &Settings) -> anyhow::Result<Option<Client>> {
-    let purpose = if settings.serve.any(&[Endpoint::Arxiv]) {
+    let purpose = if settings.serve.has(Endpoint::Arxiv) {
         "/arxiv"
     } else if settings.asks_for_tokens() {
         "ACCESS"

@@ -55,22 +55,15 @@ pub(crate) async fn reviews(client: Client) -> NeedState {
 pub(crate) async fn kubernetes(client: Client) -> NeedState {
     let version = format!("{GROUP}/{}", ArxivQuery::version(&()));
     let resources = client.list_api_group_resources(&version);
-    let installed = match timeout(CHECK_TIMEOUT, resources).await {
-        Ok(Ok(list)) => {
-            let plural = ArxivQuery::plural(&());
-            list.resources.iter().any(|resource| resource.name == plural)
-        }
-        Ok(Err(Error::Api(status))) if status.code == 404 => false,
+    let plural = ArxivQuery::plural(&());
+    let not_installed = || NeedState::NotReady("the ArxivQuery resource is not installed".into());
+    match timeout(CHECK_TIMEOUT, resources).await {
+        Ok(Ok(list)) if list.resources.iter().any(|resource| resource.name == plural) => NeedState::Ready,
+        Ok(Ok(_)) => not_installed(),
+        Ok(Err(Error::Api(status))) if status.code == 404 => not_installed(),
         // It asks to slow down, so it is there.
-        Ok(Err(Error::Api(status))) if status.code == 429 => true,
-        Ok(Err(error)) => {
-            return NeedState::because(UNAVAILABLE, &error);
-        }
-        Err(_) => return NeedState::NotReady(UNAVAILABLE.into()),
-    };
-    if installed {
-        NeedState::Ready
-    } else {
-        NeedState::NotReady("the ArxivQuery resource is not installed".into())
+        Ok(Err(Error::Api(status))) if status.code == 429 => NeedState::Ready,
+        Ok(Err(error)) => NeedState::because(UNAVAILABLE, &error),
+        Err(_) => NeedState::NotReady(UNAVAILABLE.into()),
     }
 }

@@ -8,11 +8,7 @@ use crd::fields::{MAX_PRIORITY, MAX_SECONDS, MIN_PRIORITY};
 use service::logs::LogArgs;
 use upstream::UpstreamArgs;
 
-use crate::{
-    app::endpoints::{Endpoint, Served},
-    auth::AccessArgs,
-    auth::kubernetes::ProtectedEndpoints,
-};
+use crate::{app::endpoints::Served, auth::AccessArgs};
 use wire::{dates::Zone, root_path::RootPath};
 
 /// The REST API over arXiv searches that run as Kubernetes jobs.
@@ -120,11 +116,10 @@ fn zone(text: &str) -> Result<Zone, &'static str> {
 impl Settings {
     /// Whether any endpoint that is served asks for a token.
     pub(crate) fn asks_for_tokens(&self) -> bool {
-        match self.access.protected_endpoints {
-            ProtectedEndpoints::Off => false,
-            ProtectedEndpoints::Backend => self.serve.iter().any(Endpoint::is_backend),
-            ProtectedEndpoints::All => true,
-        }
+        let protected = self.access.protected_endpoints;
+        self.serve
+            .iter()
+            .any(|endpoint| protected.has(endpoint.is_backend()))
     }
 
     pub(crate) fn arxiv_wait(&self) -> Duration {

@@ -43,7 +43,7 @@ impl Addresses {
         let ro = || Tables::read(environment, Store::QueriesRo, Store::ResultsRo);
         let ro = if served.any(&[Queries, Results, ReadQueries, ReadResults]) {
             Some(ro()?)
-        } else if served.any(&[Arxiv]) {
+        } else if served.has(Arxiv) {
             match ro() {
                 Err(SettingError::Missing { .. }) => None,
                 tables => Some(tables?),
@@ -51,16 +51,15 @@ impl Addresses {
         } else {
             None
         };
+        let rw = || Tables::read(environment, Store::QueriesRw, Store::ResultsRw);
+        let writes = served.any(&[WriteQueries, WriteResults]);
         let store = |endpoint, store: Store| {
-            let is_served = served.any(&[endpoint]);
+            let is_served = served.has(endpoint);
             is_served.then(|| store.url(environment)).transpose()
         };
         Ok(Self {
             ro,
-            rw: served
-                .any(&[WriteQueries, WriteResults])
-                .then(|| Tables::read(environment, Store::QueriesRw, Store::ResultsRw))
-                .transpose()?,
+            rw: writes.then(rw).transpose()?,
             sequence: store(GetSequence, Store::Sequence)?,
             upstream: store(ArxivApi, Store::Upstream)?,
         })
@@ -96,35 +95,36 @@ impl Stores {
         };
         let max_connections = settings.database_max_connections;
         if let Some(tables) = &addresses.ro {
-            let names = ["ro", "results_ro"];
-            let (queries, results) = pools.open_tables(names, tables, Access::ReadOnly, max_connections)?;
+            let (queries, results) =
+                pools.open_tables(["ro", "results_ro"], tables, Access::ReadOnly, max_connections)?;
             stores.add_replicas(checks, metrics, &queries, &results);
             // In one database a record appears as a whole; in two, one half of it may come before the other.
             let settle = Duration::from_secs(settings.read_settle_seconds);
             stores.reads = Some(Reads::new(queries, results, tables.are_split().then_some(settle)));
         }
         if let Some(tables) = &addresses.rw {
-            let names = ["rw", "results_rw"];
-            let (queries, results) = pools.open_tables(names, tables, Access::ReadWrite, max_connections)?;
+            let (queries, results) =
+                pools.open_tables(["rw", "results_rw"], tables, Access::ReadWrite, max_connections)?;
             for (endpoint, name, pool, need) in [
                 (Endpoint::WriteQueries, "queries_rw", &queries, Need::QueriesWrite),
                 (Endpoint::WriteResults, "results_rw", &results, Need::ResultsWrite),
             ] {
-                if settings.serve.any(&[endpoint]) {
+                if settings.serve.has(endpoint) {
                     add_check(checks, name, Required::AtStart, pool, need);
                 }
             }
             stores.writes = Some(Writes::new(queries, results));
         }
+        let mut open = |name, url, need| {
+            let pool = pools.open(name, url, Access::ReadWrite, max_connections)?;
+            add_check(checks, name, Required::AtStart, &pool, need);
+            anyhow::Ok(pool)
+        };
         if let Some(url) = &addresses.sequence {
-            let pool = pools.open("sequence", url, Access::ReadWrite, max_connections)?;
-            add_check(checks, "sequence", Required::AtStart, &pool, Need::Sequence);
-            stores.sequence = Some(Sequence::new(pool));
+            stores.sequence = Some(Sequence::new(open("sequence", url, Need::Sequence)?));
         }
         if let Some(url) = &addresses.upstream {
-            let pool = pools.open("upstream", url, Access::ReadWrite, max_connections)?;
-            add_check(checks, "upstream", Required::AtStart, &pool, Need::Upstream);
-            stores.pages = Some(Pages::new(pool));
+            stores.pages = Some(Pages::new(open("upstream", url, Need::Upstream)?));
         }
         register_pools(metrics, pools.opened);
         Ok(stores)
@@ -142,10 +142,8 @@ impl Stores {
                 readiness::replica(pool.clone(), need, lag.clone())
             });
         }
-        register_lags(
-            metrics,
-            replicas.map(|(name, .., lag)| (name, lag.clone())).to_vec(),
-        );
+        let lags = replicas.map(|(name, .., lag)| (name, lag.clone()));
+        register_lags(metrics, lags.to_vec());
     }
 }
 

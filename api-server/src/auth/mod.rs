@@ -1,9 +1,8 @@
 //! Access control in front of the endpoints: cross-site requests, authentication, authorization, and the request rate.
 
-pub(crate) mod cors;
-pub(crate) mod csrf;
 pub(crate) mod kubernetes;
-pub(crate) mod proxies;
+mod origins;
+mod proxies;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,13 +13,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::request::Parts;
-use kube::Client as Kubernetes;
 use tokio::time::Instant;
 
 use crate::{
-    auth::cors::Origins,
-    auth::csrf::is_cross_site,
     auth::kubernetes::{KubernetesAuth, ProtectedEndpoints},
+    auth::origins::Origins,
     auth::proxies::{ForwardedBy, Proxies},
     error::{ApiError, Code},
     limits::client::{Client, Peer},
@@ -28,6 +25,10 @@ use crate::{
     limits::slots::Slots,
 };
 use wire::headers::vary::vary;
+
+const CROSS_SITE: &str = "This request was sent by a page of another site, which must not change anything here. Open the \
+                          address directly, or ask the operator of this service to allow that site (CORS_ALLOWED_ORIGINS)";
+const RATE_LIMITED: &str = "Too many searches from this client, try again later";
 
 /// Settings of access control.
 #[derive(clap::Args)]
@@ -93,7 +94,8 @@ pub(crate) struct Target {
 
 /// The access control of this process.
 pub(crate) struct AccessControl {
-    access: Option<(ProtectedEndpoints, KubernetesAuth)>,
+    kubernetes: Option<KubernetesAuth>,
+    protected: ProtectedEndpoints,
     rate_limiter: Option<SearchRateLimiter>,
     proxies: Proxies,
     forwarded_by: ForwardedBy,
@@ -102,17 +104,13 @@ pub(crate) struct AccessControl {
 
 impl AccessControl {
     /// `kubernetes` is required if any endpoint is protected.
-    pub(crate) fn new(args: &AccessArgs, kubernetes: Option<Kubernetes>, reviews: &Slots) -> Self {
+    pub(crate) fn new(args: &AccessArgs, kubernetes: Option<kube::Client>, reviews: &Slots) -> Self {
         let ttl = Duration::from_secs(args.access_cache_seconds);
-        let access = kubernetes
-            .filter(|_| args.protected_endpoints != ProtectedEndpoints::Off)
-            .map(|client| {
-                let access = KubernetesAuth::new(client, args.access_audience.clone(), ttl, reviews.clone());
-                (args.protected_endpoints, access)
-            });
+        let auth = |client| KubernetesAuth::new(client, args.access_audience.clone(), ttl, reviews.clone());
         let per_minute = args.client_searches_per_minute;
         Self {
-            access,
+            kubernetes: kubernetes.map(auth),
+            protected: args.protected_endpoints,
             rate_limiter: (per_minute > 0).then(|| SearchRateLimiter::new(per_minute, args.client_burst)),
             proxies: args.trusted_proxies.clone(),
             forwarded_by: args.trusted_proxies_header,
@@ -138,8 +136,8 @@ async fn authorize(
     let (mut head, body) = request.into_parts();
     // A request without an operation is answered 405, and has no effect.
     let effect = head.extensions.get().copied().unwrap_or(Effect::None);
-    if effect != Effect::None && is_cross_site(&head.headers, &access_control.origins) {
-        return cross_site().into_response();
+    if effect != Effect::None && access_control.origins.is_cross_site(&head.headers) {
+        return ApiError::new(Code::CrossSite, CROSS_SITE).into_response();
     }
     let mut response = match access_control.client(target, &head).await {
         Ok(client) => {
@@ -148,7 +146,9 @@ async fn authorize(
             let bucket = limiter.map(|limiter| limiter.take(client.key(), Instant::now()));
             head.extensions.insert(client);
             let mut response = match bucket {
-                Some(Err(bucket)) => rate_limited().retry_after(bucket.reset).into_response(),
+                Some(Err(bucket)) => ApiError::new(Code::ClientRateLimited, RATE_LIMITED)
+                    .retry_after(bucket.reset)
+                    .into_response(),
                 Some(Ok(_)) | None => next.run(Request::from_parts(head, body)).await,
             };
             if let (Some(limiter), Some(Ok(bucket) | Err(bucket))) = (limiter, bucket) {
@@ -158,7 +158,7 @@ async fn authorize(
         }
         Err(error) => error.into_response(),
     };
-    if access_control.needs_token(target) {
+    if access_control.protected.has(target.is_backend) {
         // A response that depends on the caller must not be cached for other callers.
         vary(response.headers_mut(), "authorization");
     }
@@ -166,39 +166,16 @@ async fn authorize(
 }
 
 impl AccessControl {
-    /// Whether callers of this endpoint need a token.
-    fn needs_token(&self, target: Target) -> bool {
-        let access = self.access.as_ref();
-        access.is_some_and(|(protected, _)| *protected == ProtectedEndpoints::All || target.is_backend)
-    }
-
     /// The client that sends a request, if it is authorized.
     async fn client(&self, target: Target, head: &Parts) -> Result<Client, ApiError> {
         // The server sets it on every request.
         let peer = head.extensions.get::<Peer>().ok_or_else(ApiError::internal)?;
         let address = Client::at(self.proxies.client(peer.0.ip(), &head.headers, self.forwarded_by));
-        let access = self.access.as_ref().filter(|_| self.needs_token(target));
-        if let Some((_, access)) = access {
-            let user = access
-                .authorize(&address, &head.headers, &head.method, target.path)
-                .await?;
-            return Ok(Client::user(&user));
+        if !self.protected.has(target.is_backend) {
+            return Ok(address);
         }
-        Ok(address)
+        let kubernetes = self.kubernetes.as_ref().ok_or_else(ApiError::internal)?;
+        let user = kubernetes.authorize(&address, &head.headers, &head.method, target.path);
+        Ok(Client::user(&user.await?))
     }
-}
-
-fn cross_site() -> ApiError {
-    ApiError::new(
-        Code::CrossSite,
-        "This request was sent by a page of another site, which must not change anything here. Open the address \
-         directly, or ask the operator of this service to allow that site (CORS_ALLOWED_ORIGINS)",
-    )
-}
-
-fn rate_limited() -> ApiError {
-    ApiError::new(
-        Code::ClientRateLimited,
-        "Too many searches from this client, try again later",
-    )
 }

@@ -4,7 +4,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use axum::body::Body;
@@ -82,7 +85,7 @@ impl ConnectionLimiter {
         state.open += 1;
         state.evicting = false;
         let evicted = CancellationToken::new();
-        let ticket = Mutex::new(state.mark_idle(&evicted));
+        let ticket = AtomicU64::new(state.mark_idle(&evicted));
         drop(state);
         let limiter = Arc::clone(self);
         Some(Arc::new(ConnectionSlot {
@@ -114,24 +117,19 @@ pub(crate) struct ConnectionSlot {
     limiter: Arc<ConnectionLimiter>,
     /// Cancelled when this connection has to close.
     pub(crate) evicted: CancellationToken,
-    /// Its key among the idle ones.
-    ticket: Mutex<u64>,
+    /// Its key among the idle ones; used with the limiter's lock held.
+    ticket: AtomicU64,
 }
 
 impl ConnectionSlot {
-    fn ticket(&self) -> MutexGuard<'_, u64> {
-        self.ticket.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A request begins on this connection. `None` if there are too many; an `exempt` request is always permitted.
     pub(crate) fn request(self: &Arc<Self>, exempt: bool) -> Option<RequestPermit> {
-        let ticket = *self.ticket();
         let mut state = self.limiter.state();
         if !exempt && state.requests >= self.limiter.max_requests {
             return None;
         }
         state.requests += usize::from(!exempt);
-        state.idle.remove(&ticket);
+        state.idle.remove(&self.ticket.load(Relaxed));
         drop(state);
         let slot = Arc::clone(self);
         Some(RequestPermit { slot, exempt })
@@ -140,9 +138,8 @@ impl ConnectionSlot {
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let ticket = *self.ticket();
         let mut state = self.limiter.state();
-        state.idle.remove(&ticket);
+        state.idle.remove(&self.ticket.load(Relaxed));
         state.open -= 1;
         drop(state);
         self.limiter.changed.notify_one();
@@ -158,10 +155,10 @@ pub(crate) struct RequestPermit {
 
 impl Drop for RequestPermit {
     fn drop(&mut self) {
-        let mut ticket = self.slot.ticket();
         let mut state = self.slot.limiter.state();
         state.requests -= usize::from(!self.exempt);
-        *ticket = state.mark_idle(&self.slot.evicted);
+        let ticket = state.mark_idle(&self.slot.evicted);
+        self.slot.ticket.store(ticket, Relaxed);
         drop(state);
         self.slot.limiter.changed.notify_one();
     }

@@ -4,18 +4,18 @@
 use std::time::Duration;
 
 use axum::response::Response;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::error::Limit;
 
-pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Writes the headers.
 #[derive(Clone, Debug)]
 pub(crate) struct RateLimitHeaders {
-    /// `None` if there is no minimum interval between requests to arXiv.
-    upstream: Option<HeaderValue>,
+    /// The policy of arXiv; `None` if there is no minimum interval between requests.
+    upstream: Option<String>,
 }
 
 impl RateLimitHeaders {
@@ -32,42 +32,43 @@ impl RateLimitHeaders {
         let Some(limit) = response.extensions_mut().remove::<Limit>() else {
             return response;
         };
-        let headers = response.headers_mut();
         let (name, policy) = match limit {
             Limit::Upstream => ("arxiv", self.upstream.clone()),
-            Limit::Concurrent { name, most } => {
-                let policy = format!("\"{name}\";q={most};qu=\"concurrent-requests\"");
-                (name, HeaderValue::try_from(policy).ok())
-            }
+            Limit::Concurrent { name, most } => (
+                name,
+                Some(format!("\"{name}\";q={most};qu=\"concurrent-requests\"")),
+            ),
             Limit::Kubernetes => ("kubernetes", None),
         };
-        if let Some(policy) = policy {
-            headers.append(RATE_LIMIT_POLICY, policy);
-        }
-        let reset = headers
+        let headers = response.headers_mut();
+        let after = headers
             .get(header::RETRY_AFTER)
             .and_then(|after| after.to_str().ok());
-        let limit = match reset {
-            Some(seconds) => format!("\"{name}\";r=0;t={seconds}"),
-            None => format!("\"{name}\";r=0"),
-        };
-        if let Ok(limit) = HeaderValue::try_from(limit) {
-            headers.append(RATE_LIMIT, limit);
-        }
+        let reset = after.map_or_else(String::new, |seconds| format!(";t={seconds}"));
+        append(headers, policy, format!("\"{name}\";r=0{reset}"));
         response
+    }
+}
+
+/// Adds a policy, and what is left of its limit.
+pub(super) fn append(headers: &mut HeaderMap, policy: Option<String>, limit: String) {
+    for (name, text) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, Some(limit))] {
+        if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
+            headers.append(name, value);
+        }
     }
 }
 
 /// Windows are whole seconds: an interval of 2.5 s is reported as one request in three seconds, one of 300 ms as three in one
 /// second. A client that keeps to the reported policy never exceeds the real one.
-fn upstream_policy(interval: Duration) -> Option<HeaderValue> {
+fn upstream_policy(interval: Duration) -> Option<String> {
     let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
     let (quota, window) = match millis {
         0 => return None,
         1..1000 => (1000 / millis, 1),
         _ => (1, millis.div_ceil(1000)),
     };
-    HeaderValue::try_from(format!("\"arxiv\";q={quota};w={window}")).ok()
+    Some(format!("\"arxiv\";q={quota};w={window}"))
 }
 
 #[cfg(test)]

@@ -6,13 +6,10 @@ use std::{
 };
 
 use hashlink::LruCache;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::{
-    error::whole_seconds,
-    limits::headers::{RATE_LIMIT, RATE_LIMIT_POLICY},
-};
+use crate::{error::whole_seconds, limits::headers::append};
 
 /// Clients in the table, at some 100 bytes each. If more come, the least recently seen is removed, and has a full bucket
 /// when it comes again.
@@ -22,7 +19,7 @@ const MAX_CLIENTS: usize = 10_000;
 pub(crate) struct SearchRateLimiter {
     interval: Duration,
     burst: u32,
-    policy: HeaderValue,
+    policy: String,
     /// When each client's bucket is full again; in the past if it is full.
     full_at: Mutex<LruCache<String, Instant>>,
 }
@@ -41,11 +38,10 @@ impl SearchRateLimiter {
     pub(crate) fn new(per_minute: u32, burst: u32) -> Self {
         let (interval, burst) = (Duration::from_mins(1) / per_minute.max(1), burst.max(1));
         let window = whole_seconds(interval.saturating_mul(burst)).max(1);
-        let policy = format!("\"client\";q={burst};w={window}");
         Self {
             interval,
             burst,
-            policy: HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("\"client\"")),
+            policy: format!("\"client\";q={burst};w={window}"),
             full_at: Mutex::new(LruCache::new(MAX_CLIENTS)),
         }
     }
@@ -76,21 +72,16 @@ impl SearchRateLimiter {
 
     /// Adds the headers that report a bucket.
     pub(crate) fn add_headers(&self, bucket: Bucket, headers: &mut HeaderMap) {
-        headers.append(RATE_LIMIT_POLICY, self.policy.clone());
-        let limit = format!(
-            "\"client\";r={};t={}",
-            bucket.left,
-            whole_seconds(bucket.reset).max(1)
-        );
-        if let Ok(limit) = HeaderValue::try_from(limit) {
-            headers.append(RATE_LIMIT, limit);
-        }
+        let (left, reset) = (bucket.left, whole_seconds(bucket.reset).max(1));
+        let limit = format!("\"client\";r={left};t={reset}");
+        append(headers, Some(self.policy.clone()), limit);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::headers::{RATE_LIMIT, RATE_LIMIT_POLICY};
 
     fn headers_of(limits: &SearchRateLimiter, bucket: Bucket) -> String {
         let mut headers = HeaderMap::new();

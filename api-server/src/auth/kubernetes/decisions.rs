@@ -30,26 +30,17 @@ pub(super) struct DecisionCache<K, V> {
     denied: Cache<K, Instant>,
 }
 
-fn cache<K, V>(capacity: u64) -> Cache<K, V>
-where
-    K: Eq + Hash + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    Cache::builder()
-        .max_capacity(capacity)
-        .eviction_policy(EvictionPolicy::lru())
-        .build()
-}
-
 impl<K, V> DecisionCache<K, V>
 where
     K: Copy + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     pub(super) fn new() -> Self {
+        let (allowed, denied) = (Cache::builder(), Cache::builder());
+        let lru = EvictionPolicy::lru;
         Self {
-            allowed: cache(MAX_ALLOWED),
-            denied: cache(MAX_DENIED),
+            allowed: allowed.max_capacity(MAX_ALLOWED).eviction_policy(lru()).build(),
+            denied: denied.max_capacity(MAX_DENIED).eviction_policy(lru()).build(),
         }
     }
 

@@ -41,6 +41,17 @@ pub(crate) enum ProtectedEndpoints {
     All,
 }
 
+impl ProtectedEndpoints {
+    /// Whether callers of such an endpoint need a token.
+    pub(crate) fn has(self, is_backend: bool) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Backend => is_backend,
+            Self::All => true,
+        }
+    }
+}
+
 /// The cache key of a token: the token itself is never stored.
 type TokenHash = [u8; 32];
 
