@@ -51,6 +51,13 @@ pub(crate) fn negotiated(
     response
 }
 
+impl ApiError {
+    /// What a client reads that prefers problem details, as an example.
+    pub(crate) fn problem_details(&self) -> serde_json::Value {
+        serde_json::to_value(ProblemDetails::of(self, str::to_owned)).unwrap_or_default()
+    }
+}
+
 #[derive(Serialize)]
 struct ProblemDetails<'a> {
     #[serde(rename = "type")]

@@ -12,7 +12,7 @@ use storage::StorageError;
 use wire::field_error::FieldErrors;
 
 pub(crate) use self::{
-    code::{Code, TYPE_PREFIX},
+    code::Code,
     details::{negotiated, prefers_problem_details},
 };
 
@@ -166,16 +166,13 @@ impl ApiError {
         self.code
     }
 
-    #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// What the client reads, as a test looks into it.
-    #[cfg(test)]
+    /// What the client reads, as an example.
     pub(crate) fn body(&self) -> serde_json::Value {
-        let text = serde_json::to_string(&Body { detail: &self.detail }).unwrap();
-        serde_json::from_str(&text).unwrap()
+        serde_json::to_value(Body { detail: &self.detail }).unwrap_or_default()
     }
 }
 

@@ -1,119 +1,96 @@
-//! The `OpenAPI` 3.1 document of what this process serves, made once from the declarations that its handlers read by.
+//! The `OpenAPI` 3.1 document of what this process serves, made once from the declarations that its handlers read by and
+//! from the descriptions next to them.
 
-pub(crate) mod backend;
-pub(crate) mod creation;
-mod errors;
-pub(crate) mod frontend;
-pub(crate) mod objects;
 mod operation;
+#[cfg(test)]
+mod tests;
 
-use axum::{Router, middleware::from_fn, response::IntoResponse, routing::get};
+use axum::{Router, middleware::from_fn, routing::get};
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use wire::{declared::Param, root_path::RootPath};
 
-pub(crate) use self::operation::Operation;
-use crate::{
-    http::allow_methods,
-    http::middleware::compress,
-    routes::request::Defaults,
-    routes::route::{self, Route},
-};
+pub(crate) use self::operation::{Operation, bad_integer, date};
+use crate::{http::allow_methods, http::middleware::compress};
 
-#[cfg(test)]
-mod tests;
-
-/// Where it is.
+/// The address of the document.
 pub(crate) const PATH: &str = "/openapi.json";
 
-/// What the document depends on besides the code.
+/// An operation that is served.
 pub(crate) struct Described {
-    /// The routes that are served.
-    pub(crate) routes: Vec<&'static Route>,
-    pub(crate) root: RootPath,
-    pub(crate) defaults: Defaults,
-}
-
-pub(crate) fn routes(described: &Described) -> Router {
-    let text = Bytes::from(document(described).to_string());
-    let answer = move || async move {
-        let json = HeaderValue::from_static("application/json");
-        let cache = HeaderValue::from_static("no-cache");
-        (
-            [(header::CONTENT_TYPE, json), (header::CACHE_CONTROL, cache)],
-            text,
-        )
-            .into_response()
-    };
-    Router::new().route(PATH, allow_methods(get(answer), "GET").layer(from_fn(compress)))
+    pub(crate) path: &'static str,
+    pub(crate) method: &'static str,
+    pub(crate) params: Vec<&'static [Param]>,
+    pub(crate) describe: Describe,
 }
 
 /// Describes one operation.
-pub(crate) type Describe = fn(&mut Schemas) -> Operation;
+pub(crate) type Describe = fn(Operation<'_>) -> Operation<'_>;
 
-/// The document.
-pub(crate) fn document(described: &Described) -> Value {
-    let mut schemas = Schemas::new();
-    let mut paths: Map<String, Value> = Map::new();
-    for route in &described.routes {
-        let methods = paths.entry(route.path).or_insert_with(|| json!({}));
-        for operation in route.operations {
-            if let Some(describe) = operation.describe {
-                let params = params_of(route, operation);
-                let value = describe(&mut schemas).into_value(route.path, &params, &described.defaults());
-                methods[operation.method.to_ascii_lowercase()] = value;
-            }
+/// What the document depends on besides the code.
+pub(crate) struct Document {
+    pub(crate) operations: Vec<Described>,
+    pub(crate) root: RootPath,
+    /// The values of parameters that a client leaves out.
+    pub(crate) defaults: [(&'static str, i64); 3],
+}
+
+pub(crate) fn routes(document: &Document) -> Router {
+    let text = Bytes::from(document.to_value().to_string());
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    let answer = move || async move { (headers, text) };
+    Router::new().route(PATH, allow_methods(get(answer), "GET").layer(from_fn(compress)))
+}
+
+impl Document {
+    pub(crate) fn to_value(&self) -> Value {
+        let mut schemas = Schemas::new();
+        let mut paths = json!({});
+        for Described {
+            path,
+            method,
+            params,
+            describe,
+        } in &self.operations
+        {
+            let operation = Operation::new(&mut schemas, path, params, &self.defaults);
+            paths[path][method.to_ascii_lowercase()] = describe(operation).into_value();
         }
+        let root = self.root.as_str();
+        json!({
+            "openapi": "3.1.0",
+            "info": {
+                "title": "arxiv-operator",
+                "summary": "arXiv searches as Kubernetes jobs.",
+                "description": ABOUT,
+                "version": env!("CARGO_PKG_VERSION"),
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            },
+            "servers": [{"url": if root.is_empty() { "/" } else { root }}],
+            "tags": [
+                {"name": "searches", "description": "Search arXiv, and follow a search to its end."},
+                {"name": "records", "description": "What was searched for and what was found."},
+                {"name": "backend", "description": "The parts that searches are made of."},
+            ],
+            "paths": paths,
+            "components": {"schemas": schemas.finish()},
+        })
     }
-    let root = described.root.as_str();
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "arxiv-operator",
-            "summary": "arXiv searches as Kubernetes jobs.",
-            "description": ABOUT,
-            "version": env!("CARGO_PKG_VERSION"),
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
-        "servers": [{"url": if root.is_empty() { "/" } else { root }}],
-        "tags": [
-            {"name": "searches", "description": "Search arXiv, and follow a search to its end."},
-            {"name": "records", "description": "What was searched for and what was found."},
-            {"name": "backend", "description": "The parts that searches are made of."},
-        ],
-        "paths": paths,
-        "components": {"schemas": schemas.finish()},
-    })
 }
 
 const ABOUT: &str = "A search becomes an `ArxivQuery` object in Kubernetes; an operator runs it, politely and once, and \
     records what it finds. Errors are `{\"detail\": …}`; a wrong parameter is reported in `detail` as \
     FastAPI reports it. Unknown parameters are ignored, and of a repeated one the last counts.";
 
-/// The parameters of an operation, and after them those of operations that are described together with it.
-fn params_of(route: &Route, operation: &route::Operation) -> Vec<&'static [Param]> {
-    let others = route.operations.iter();
-    let others = others.filter(|other| other.describe.is_none() && other.method == operation.method);
-    let others = others.flat_map(|other| other.params);
-    operation.params.iter().chain(others).copied().collect()
-}
-
-impl Described {
-    /// The parameters that have a value when a caller does not give one.
-    fn defaults(&self) -> [(&'static str, i64); 3] {
-        [
-            ("max_results", self.defaults.max_results.into()),
-            ("page", self.defaults.page),
-            ("items_per_page", self.defaults.items_per_page),
-        ]
-    }
-}
-
 /// The schemas that are used, each once.
-pub(crate) struct Schemas {
+struct Schemas {
     generator: SchemaGenerator,
+    /// Those that no type of ours has.
     more: Map<String, Value>,
 }
 
@@ -123,10 +100,12 @@ impl Schemas {
             settings.definitions_path = "/components/schemas".into();
             settings.meta_schema = None;
         });
-        Self {
+        let mut schemas = Self {
             generator: settings.into_generator(),
-            more: errors::schemas(),
-        }
+            more: Map::new(),
+        };
+        schemas.add_errors();
+        schemas
     }
 
     /// A reference to the schema of what a type is written as.
@@ -135,9 +114,53 @@ impl Schemas {
     }
 
     /// A reference to a schema that no type of ours has.
-    fn named(&mut self, name: &str, schema: Value) -> Value {
+    fn named(&mut self, name: &str, mut schema: Value) -> Value {
+        schema["title"] = name.into();
         self.more.insert(name.to_owned(), schema);
-        json!({"$ref": format!("#/components/schemas/{name}")})
+        reference(name)
+    }
+
+    /// The forms of errors, with the names that `FastAPI` gives them.
+    fn add_errors(&mut self) {
+        let text = json!({"type": "string"});
+        let step = json!({"anyOf": [{"type": "string"}, {"type": "integer"}]});
+        let errors = json!({"type": "array", "items": reference("ValidationError")});
+        self.named(
+            "ValidationError",
+            json!({
+                "type": "object", "required": ["loc", "msg", "type"],
+                "properties": {
+                    "loc": {"title": "Location", "type": "array", "items": step},
+                    "msg": {"title": "Message", "type": "string"},
+                    "type": {"title": "Error Type", "type": "string"},
+                    "input": {"title": "Input", "description": "What was sent."},
+                    "ctx": {"title": "Context", "type": "object"},
+                },
+            }),
+        );
+        let mut detail = errors.clone();
+        detail["title"] = "Detail".into();
+        self.named(
+            "HTTPValidationError",
+            json!({
+                "type": "object", "required": ["detail"], "properties": {"detail": detail},
+            }),
+        );
+        self.named(
+            "HTTPError",
+            json!({
+                "type": "object", "required": ["detail"],
+                "properties": {"detail": {"title": "Detail", "type": "string", "description": "For people."}},
+            }),
+        );
+        self.named("ProblemDetails", json!({
+            "type": "object", "required": ["type", "title", "status", "detail", "code"],
+            "description": "RFC 9457, for clients that accept application/problem+json.",
+            "properties": {
+                "type": text, "title": text, "status": {"type": "integer"}, "detail": text, "instance": text,
+                "code": {"type": "string", "description": "For programs."}, "errors": errors,
+            },
+        }));
     }
 
     fn finish(mut self) -> Value {
@@ -146,6 +169,10 @@ impl Schemas {
         all.values_mut().for_each(as_enum);
         Value::Object(all)
     }
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
 /// Words that are described one by one become one `enum`, which is what makers of clients understand.

@@ -5,87 +5,228 @@
     reason = "parts of a document are moved into it, as `json!` makes them"
 )]
 
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+use wire::{
+    declared::{Param, ParamKind},
+    field_error::FieldErrors,
+    params::ParamReader,
+    query::QueryString,
+};
 
-use crate::output::format::Format;
-use wire::declared::{Param, ParamKind};
+use super::{Schemas, reference};
+use crate::{
+    error::{ApiError, Code},
+    output::format::Format,
+};
 
-/// Built up by the functions that describe endpoints.
-pub(crate) struct Operation {
-    headers: Vec<Value>,
-    members: Map<String, Value>,
-    answers: Map<String, Value>,
+/// An operation, built up by the function that describes it. Contents and headers are those of the response that was
+/// described last.
+pub(crate) struct Operation<'a> {
+    schemas: &'a mut Schemas,
+    parameters: Vec<Value>,
+    value: Value,
+    status: String,
 }
 
-impl Operation {
-    /// `id` is what generated clients call it.
-    pub(super) fn new(id: &'static str, tag: &'static str, summary: &'static str) -> Self {
-        let mut members = Map::new();
-        members.insert("operationId".into(), id.into());
-        members.insert("tags".into(), json!([tag]));
-        members.insert("summary".into(), summary.into());
+impl<'a> Operation<'a> {
+    /// With the parameters that its path and its extractor have.
+    pub(super) fn new(
+        schemas: &'a mut Schemas,
+        path: &str,
+        params: &[&[Param]],
+        defaults: &[(&str, i64)],
+    ) -> Self {
+        let query = params.iter().copied().flatten().map(|param| {
+            let default = defaults.iter().find(|(name, _)| *name == param.name);
+            query_parameter(param, default.map(|(_, value)| *value))
+        });
         Self {
-            headers: Vec::new(),
-            members,
-            answers: Map::new(),
+            schemas,
+            parameters: path
+                .contains("{name}")
+                .then(object_name)
+                .into_iter()
+                .chain(query)
+                .collect(),
+            value: json!({}),
+            status: String::new(),
         }
     }
 
-    pub(super) fn about(mut self, text: &'static str) -> Self {
-        self.members.insert("description".into(), text.into());
+    pub(super) fn into_value(mut self) -> Value {
+        if !self.parameters.is_empty() {
+            self.value["parameters"] = self.parameters.into();
+        }
+        self.value
+    }
+
+    /// `id` is what generated clients call it.
+    pub(crate) fn named(mut self, id: &str, tag: &str, summary: &str) -> Self {
+        self.value["operationId"] = id.into();
+        self.value["tags"] = json!([tag]);
+        self.value["summary"] = summary.into();
+        self
+    }
+
+    pub(crate) fn about(mut self, text: &str) -> Self {
+        self.value["description"] = text.into();
         self
     }
 
     /// A header that is read.
-    pub(super) fn header(mut self, name: &'static str, about: &'static str, schema: Value) -> Self {
-        self.headers.push(json!({
+    pub(crate) fn reads_header(mut self, name: &str, about: &str, schema: Value) -> Self {
+        self.parameters.push(json!({
             "name": name, "in": "header", "required": false, "description": about, "schema": schema,
         }));
         self
     }
 
-    /// The header by which a request that is sent again is known.
-    pub(super) fn idempotency_key(self) -> Self {
-        let about = "Requests with the same key are about one query; another search under it is refused.";
-        // 1 to 255 characters of printable ASCII, as a string in quotes or without.
-        let key = r#"^("([ !#-\[\]-~]|\["\]){1,255}"|[!#-~]([ !#-~]{0,253}[!#-~])?)$"#;
-        self.header(
-            "Idempotency-Key",
-            about,
-            json!({"type": "string", "pattern": key}),
+    /// The JSON body that is read.
+    pub(crate) fn body(mut self, schema: Value, example: Value) -> Self {
+        let content = json!({"application/json": {"schema": schema, "example": example}});
+        self.value["requestBody"] = json!({"required": true, "content": content});
+        self.error(
+            "The body is too long.",
+            &ApiError::new(Code::BodyTooLong, "Request body too large"),
         )
     }
 
-    /// The JSON body that is read.
-    pub(super) fn body(mut self, schema: Value, example: Value) -> Self {
-        let content = json!({"application/json": {"schema": schema, "example": example}});
-        self.members.insert(
-            "requestBody".into(),
-            json!({"required": true, "content": content}),
-        );
+    /// The schema of what a type is written as.
+    pub(crate) fn schema<T: JsonSchema>(&mut self) -> Value {
+        self.schemas.of::<T>()
+    }
+
+    /// A schema that no type of ours has, with its name.
+    pub(crate) fn named_schema(&mut self, name: &str, schema: Value) -> Value {
+        self.schemas.named(name, schema)
+    }
+
+    /// A response: nothing but a head, so far.
+    pub(crate) fn response(mut self, status: u16, about: &str) -> Self {
+        self.status = status.to_string();
+        self.value["responses"][&self.status] = json!({"description": about});
         self
     }
 
-    pub(super) fn answer(mut self, status: u16, answer: Answer) -> Self {
-        self.answers.insert(status.to_string(), answer.0);
+    /// The body of the response, in one of its forms.
+    pub(crate) fn content(mut self, media_type: &str, schema: Value, example: Value) -> Self {
+        self.value["responses"][&self.status]["content"][media_type] =
+            json!({"schema": schema, "example": example});
         self
     }
 
-    /// The operation object: what is said here, with the parameters that its path and its extractor have. `defaults` are
-    /// the values of parameters that a client leaves out.
-    pub(super) fn into_value(mut self, path: &str, declared: &[&[Param]], defaults: &[(&str, i64)]) -> Value {
-        let name = path.contains("{name}").then(object_name);
-        let query = declared.iter().copied().flatten().map(|param| {
-            let default = defaults.iter().find(|(name, _)| *name == param.name);
-            query_parameter(param, default.map(|(_, value)| *value))
+    pub(crate) fn json<T: JsonSchema>(mut self, example: Value) -> Self {
+        let schema = self.schema::<T>();
+        self.content("application/json", schema, example)
+    }
+
+    /// Server-sent events with these names. Before 3.2, `OpenAPI` has no word on whether a schema is about the stream or
+    /// about each event, and tools differ: this one is about either.
+    pub(crate) fn events(self, names: &[&str], example: &str) -> Self {
+        let schema = json!({
+            "title": "Events", "description": "The stream as text; taken apart, each event.",
+            "type": ["string", "object"], "required": ["event", "data"],
+            "properties": {
+                "event": {"type": "string", "enum": names}, "id": {"type": "string"},
+                "retry": {"type": "integer", "minimum": 0}, "data": {"type": "string"},
+            },
         });
-        let parameters: Vec<_> = name.into_iter().chain(query).chain(self.headers).collect();
-        if !parameters.is_empty() {
-            self.members.insert("parameters".into(), parameters.into());
-        }
-        self.members.insert("responses".into(), self.answers.into());
-        Value::Object(self.members)
+        self.content("text/event-stream", schema, example.into())
     }
+
+    /// The same rows in the other formats that `format` and `Accept` ask for.
+    pub(crate) fn formats(self, formats: &[Format]) -> Self {
+        let formats = formats.iter().filter(|format| **format != Format::Json);
+        formats.fold(self, |operation, format| {
+            let media_type = format.content_type();
+            let essence = media_type.to_str().unwrap_or_default().split(';').next();
+            let (schema, example) = match format {
+                Format::CslJson => (json!({"type": "array", "items": {"type": "object"}}), json!([])),
+                _ => (json!({"type": "string"}), json!("")),
+            };
+            operation.content(essence.unwrap_or_default(), schema, example)
+        })
+    }
+
+    /// A header of the response.
+    pub(crate) fn header(mut self, name: &str, about: &str, schema: Value) -> Self {
+        self.value["responses"][&self.status]["headers"][name] =
+            json!({"description": about, "schema": schema});
+        self
+    }
+
+    /// For a page that may not be the last.
+    pub(crate) fn next_page(self) -> Self {
+        let about = "The next page (rel=\"next\"), relative to this one; there when this one is full.";
+        self.header("Link", about, json!({"type": "string"}))
+    }
+
+    /// For a response that is read from a replica.
+    pub(crate) fn replica_lag(self) -> Self {
+        let about = "Whole seconds that the replica was behind when it was last checked; there when it is one or more.";
+        self.header(
+            "Arxiv-Replica-Lag",
+            about,
+            json!({"type": "integer", "minimum": 1}),
+        )
+    }
+
+    /// For a response that says when to come back.
+    pub(crate) fn retry_after(self) -> Self {
+        let about = "Seconds until it is worth asking again.";
+        self.header("Retry-After", about, json!({"type": "integer", "minimum": 1}))
+    }
+
+    /// An error, and when it comes.
+    pub(crate) fn error(self, about: &str, error: &ApiError) -> Self {
+        self.error_as(about, reference("HTTPError"), error)
+    }
+
+    fn error_as(self, about: &str, schema: Value, error: &ApiError) -> Self {
+        let status = error.status().as_u16();
+        let operation = self
+            .response(status, about)
+            .content("application/json", schema, error.body())
+            .content(
+                "application/problem+json",
+                reference("ProblemDetails"),
+                error.problem_details(),
+            );
+        match status {
+            429 | 503 => operation.retry_after(),
+            _ => operation,
+        }
+    }
+
+    /// What is answered when a parameter or a body's field is invalid, with an example of that.
+    pub(crate) fn invalid(self, example: impl Into<FieldErrors>) -> Self {
+        let about = "A parameter or a field is missing, of a wrong type, or out of its range.";
+        self.error_as(about, reference("HTTPValidationError"), &example.into().into())
+    }
+
+    /// The same where Kubernetes, or another search under the same key, may object to a search as a whole: that error is
+    /// a text.
+    pub(crate) fn invalid_search(self, example: impl Into<FieldErrors>) -> Self {
+        let about = "A parameter or a field is missing, of a wrong type, or out of its range; or the search as a whole is not \
+            accepted, or its Idempotency-Key was used for another one.";
+        let schema = json!({"anyOf": [reference("HTTPValidationError"), reference("HTTPError")]});
+        self.error_as(about, schema, &example.into().into())
+    }
+
+    /// What every endpoint may answer: something that it needs is unavailable.
+    pub(crate) fn unavailable(self, code: Code) -> Self {
+        let about = "Something that this needs is unavailable for a moment.";
+        self.error(about, &ApiError::unavailable(code))
+    }
+}
+
+/// What is wrong with this value of an integer parameter, as an example.
+pub(crate) fn bad_integer(param: &Param, value: &str) -> FieldErrors {
+    let query = QueryString::parse(Some(&format!("{}={value}", param.name)));
+    let mut reader = ParamReader::new(&query);
+    reader.integer(param);
+    reader.finish().err().unwrap_or_default()
 }
 
 /// The `{name}` in a path.
@@ -106,7 +247,7 @@ const DATE: &str = "[0-9]{4}-(0?[1-9]|1[0-2])-([ 0]?[1-9]|[12][0-9]|3[01])\
     |([01][0-9]|2[0-3])(:[0-5][0-9]){2}([Zz]|[-+]([01][0-9]|2[0-3]):[0-5][0-9])))?";
 
 /// A date, as the readers of the query log take it.
-pub(super) fn date() -> Value {
+pub(crate) fn date() -> Value {
     json!({"type": "string", "pattern": format!("^{DATE}$")})
 }
 
@@ -142,98 +283,4 @@ fn query_parameter(param: &Param, default: Option<i64>) -> Value {
         };
     }
     parameter
-}
-
-/// What is answered with one status.
-pub(super) struct Answer(Value);
-
-impl Answer {
-    /// Nothing but a head.
-    pub(super) fn empty(about: &str) -> Self {
-        Self(json!({"description": about}))
-    }
-
-    pub(super) fn json(about: &str, schema: Value, example: Value) -> Self {
-        Self::empty(about).with("application/json", schema, example)
-    }
-
-    /// Server-sent events with these names. Before 3.2, `OpenAPI` has no word on whether a schema is about the stream or
-    /// about each event, and tools differ: this one is about either.
-    pub(super) fn events(about: &str, names: &[&str], example: &str) -> Self {
-        Self::empty(about).or_events(names, example)
-    }
-
-    /// The same live, as server-sent events, for clients that accept these.
-    pub(super) fn or_events(self, names: &[&str], example: &str) -> Self {
-        let schema = json!({
-            "title": "Events", "description": "The stream as text; taken apart, each event.",
-            "type": ["string", "object"], "required": ["event", "data"],
-            "properties": {
-                "event": {"type": "string", "enum": names}, "id": {"type": "string"},
-                "retry": {"type": "integer", "minimum": 0}, "data": {"type": "string"},
-            },
-        });
-        self.with("text/event-stream", schema, example.into())
-    }
-
-    /// Another form of the same answer.
-    pub(super) fn with(mut self, media_type: &str, schema: Value, example: Value) -> Self {
-        self.0["content"][media_type] = json!({"schema": schema, "example": example});
-        self
-    }
-
-    /// The same rows in the forms that `format` and `Accept` ask for.
-    pub(super) fn in_forms(self, forms: &[Format]) -> Self {
-        forms
-            .iter()
-            .filter(|form| **form != Format::Json)
-            .fold(self, |answer, form| {
-                let kind = form.content_type();
-                let kind = kind
-                    .to_str()
-                    .unwrap_or_default()
-                    .split(';')
-                    .next()
-                    .unwrap_or_default();
-                match form {
-                    Format::CslJson => {
-                        let schema = json!({"type": "array", "items": {"type": "object"}});
-                        answer.with(kind, schema, json!([]))
-                    }
-                    _ => answer.with(kind, json!({"type": "string"}), Value::from("")),
-                }
-            })
-    }
-
-    pub(super) fn header(mut self, name: &str, about: &str, schema: Value) -> Self {
-        self.0["headers"][name] = json!({"description": about, "schema": schema});
-        self
-    }
-
-    /// For a page that may not be the last.
-    pub(super) fn next_page(self) -> Self {
-        self.header(
-            "Link",
-            "The next page (rel=\"next\"), relative to this one; there when this one is full.",
-            json!({"type": "string"}),
-        )
-    }
-
-    /// For an answer that is read from a replica.
-    pub(super) fn replica_lag(self) -> Self {
-        self.header(
-            "Arxiv-Replica-Lag",
-            "Whole seconds that the replica was behind when it was last checked; there when it is one or more.",
-            json!({"type": "integer", "minimum": 1}),
-        )
-    }
-
-    /// For an answer that says when to come back.
-    pub(super) fn retry_after(self) -> Self {
-        self.header(
-            "Retry-After",
-            "Seconds until it is worth asking again.",
-            json!({"type": "integer", "minimum": 1}),
-        )
-    }
 }

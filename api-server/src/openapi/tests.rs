@@ -1,24 +1,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Body;
-use http::Request;
+use http::{Request, header};
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::*;
 use crate::{
     app::endpoints::{Endpoint, Served},
+    openapi::{self, Document, PATH},
+    routes,
     routes::request::{Incoming, RequestContext},
     routes::table::ROUTES,
 };
-use wire::query::read_names;
+use wire::{query::read_names, root_path::RootPath};
 
-fn described(served: &str) -> Described {
+fn described(served: &str) -> Document {
     let served: Served = served.parse().unwrap();
-    Described {
-        routes: ROUTES.iter().filter(|route| served.has(route.endpoint)).collect(),
+    let routes: Vec<_> = ROUTES.iter().filter(|route| served.has(route.endpoint)).collect();
+    let context = RequestContext::with_default_settings().unwrap();
+    Document {
+        operations: routes::described(&routes),
         root: RootPath::default(),
-        defaults: RequestContext::with_default_settings().unwrap().defaults,
+        defaults: context.defaults.of_params(),
     }
+}
+
+fn document(served: &str) -> Value {
+    described(served).to_value()
 }
 
 /// Each operation by "GET /path".
@@ -35,7 +43,7 @@ fn operations_of(document: &Value) -> BTreeMap<String, Value> {
 
 #[tokio::test]
 async fn params_that_an_extractor_reads_are_declared_and_described() {
-    let operations = operations_of(&document(&described("all")));
+    let operations = operations_of(&document("all"));
     for route in &ROUTES {
         for operation in route.operations {
             let name = format!("{} {}", operation.method, route.path);
@@ -84,11 +92,11 @@ fn document_has_the_served_endpoints_only() {
         ),
         ("results,get-sequence", vec!["/get-sequence", "/results"]),
     ] {
-        let document = document(&described(served));
+        let document = document(served);
         let described_paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
         assert_eq!(described_paths, paths, "{served}");
     }
-    let all = document(&described("all"));
+    let all = document("all");
     for endpoint in "all".parse::<Served>().unwrap().iter() {
         assert!(all["paths"][endpoint.path()].is_object(), "{endpoint:?}");
     }
@@ -98,7 +106,7 @@ fn document_has_the_served_endpoints_only() {
 
 #[test]
 fn references_resolve_and_every_operation_has_examples() {
-    let document = document(&described("all"));
+    let document = document("all");
     let mut references = Vec::new();
     collect(&document, &mut references);
     assert!(!references.is_empty());
@@ -142,8 +150,8 @@ fn collect(value: &Value, references: &mut Vec<String>) {
 fn document_has_the_settings() {
     let mut described = described("results");
     described.root = "/api".parse().unwrap();
-    described.defaults.items_per_page = 25;
-    let document = document(&described);
+    described.defaults[2] = ("items_per_page", 25);
+    let document = described.to_value();
     assert_eq!(document["servers"], json!([{"url": "/api"}]));
     let parameters = &document["paths"]["/results"]["get"]["parameters"];
     assert_eq!(parameters[1]["schema"]["default"], 25);
@@ -153,7 +161,7 @@ fn document_has_the_settings() {
 async fn document_is_compressed_if_accepted() {
     let request = Request::get(PATH).header(header::ACCEPT_ENCODING, "gzip");
     let request = request.body(Body::empty()).unwrap();
-    let answer = routes(&described("all")).oneshot(request).await.unwrap();
+    let answer = openapi::routes(&described("all")).oneshot(request).await.unwrap();
     let headers = answer.headers();
     assert_eq!(headers[header::CONTENT_ENCODING], "gzip");
     assert_eq!(headers[header::VARY], "accept-encoding");

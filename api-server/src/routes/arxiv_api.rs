@@ -12,6 +12,7 @@ use http::header;
 use jiff::{Timestamp, civil::Date};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use service::logs::Call;
 use storage::{GateError, Page, Pages};
 use tokio::time::Instant;
@@ -24,9 +25,10 @@ use crate::{
     http::middleware::CallLog,
     limits::client::Client,
     limits::response_memory::{Reservation, ResponseBudget},
-    output::body::json,
+    openapi::{Operation, bad_integer},
+    output::body,
     output::format::Format,
-    routes::arxiv::search_params::SearchParams,
+    routes::arxiv::search_params::{MAX_RESULTS_WANTED, SearchParams},
     routes::request::{Incoming, Input, ReadRequest},
 };
 
@@ -105,7 +107,7 @@ pub(crate) async fn search_arxiv_api(
         query: found.query().to_owned(),
         data: found.papers.into_iter().map(Paper::from).collect(),
     };
-    let text = json(&papers)?;
+    let text = body::json(&papers)?;
     drop(papers);
     let body = Body::from(reservation.into_bytes(text)?);
     Ok(([(header::CONTENT_TYPE, Format::Json.content_type())], body).into_response())
@@ -222,6 +224,21 @@ impl From<UpstreamError> for ApiError {
             | UpstreamError::Storage(source) => source.into(),
         }
     }
+}
+
+pub(crate) fn describe(operation: Operation<'_>) -> Operation<'_> {
+    let example = json!({
+        "data": [{"authors": "Donald E. Knuth", "title": "Two notes on notation", "journal": ""}],
+        "timestamp": 1_711_843_200, "status": 200, "num_results": 1234, "num_entries": 1,
+        "query": "search_query=au:knuth&id_list=&start=0&max_results=1",
+    });
+    operation
+        .named("search_arxiv_api", "backend", "Ask arXiv, and record nothing")
+        .response(200, "What arXiv knows.")
+        .json::<Papers>(example)
+        .invalid(bad_integer(&MAX_RESULTS_WANTED, "0"))
+        .upstream_errors()
+        .unavailable(Code::DatabaseUnavailable)
 }
 
 #[cfg(test)]

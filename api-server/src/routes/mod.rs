@@ -25,7 +25,7 @@ use service::{
 
 use self::{
     request::{Defaults, RequestContext},
-    route::matches,
+    route::{Route, matches},
     table::ROUTES,
 };
 use crate::{
@@ -33,7 +33,8 @@ use crate::{
     auth::{AccessControl, Target},
     error::ApiError,
     http::middleware::{Layers, around_routes, before_routing},
-    openapi, pages,
+    openapi::{self, Described},
+    pages,
 };
 
 /// Paths that are not in the table.
@@ -59,11 +60,6 @@ pub(crate) fn router(
         defaults: Defaults::of(settings),
         limits: app.limits.clone(),
     };
-    let described = openapi::Described {
-        routes: Vec::new(),
-        root: settings.root_path.clone(),
-        defaults: context.defaults,
-    };
     let mut router = Router::new()
         .merge(health::router(liveness, readiness))
         .merge(metrics::router(app.metrics.clone()));
@@ -85,19 +81,38 @@ pub(crate) fn router(
         .map(|route| route.path)
         .chain(OTHER_PATHS)
         .collect();
-    let described = openapi::Described {
-        routes: mounted,
-        ..described
+    let document = openapi::Document {
+        operations: described(&mounted),
+        root: settings.root_path.clone(),
+        defaults: context.defaults.of_params(),
     };
     let searchable = Endpoint::FRONTEND
         .into_iter()
         .all(|endpoint| settings.serve.has(endpoint));
     let router = router
-        .merge(openapi::routes(&described))
+        .merge(openapi::routes(&document))
         .merge(pages::routes(&settings.root_path, searchable))
         .fallback(move |uri: Uri| async move { fallback(&paths, &uri) })
         .layer(Extension(Arc::new(context)));
     before_routing(around_routes(router, layers), settings.root_path.clone())
+}
+
+/// The operations of these routes, as the document has them.
+pub(crate) fn described(routes: &[&'static Route]) -> Vec<Described> {
+    let operations = routes.iter().flat_map(|route| {
+        route.operations.iter().filter_map(|operation| {
+            let others = route.operations.iter();
+            let others = others.filter(|other| other.describe.is_none() && other.method == operation.method);
+            let others = others.flat_map(|other| other.params);
+            Some(Described {
+                path: route.path,
+                method: operation.method,
+                params: operation.params.iter().chain(others).copied().collect(),
+                describe: operation.describe?,
+            })
+        })
+    });
+    operations.collect()
 }
 
 /// A redirect for a path with slashes at its end, if the one without is a route; else 404.

@@ -41,6 +41,15 @@ impl Defaults {
             zone: settings.timezone_offset,
         }
     }
+
+    /// These by the names of their parameters.
+    pub(crate) fn of_params(&self) -> [(&'static str, i64); 3] {
+        [
+            ("max_results", self.max_results.into()),
+            ("page", self.page),
+            ("items_per_page", self.items_per_page),
+        ]
+    }
 }
 
 /// What reading a request needs besides the request; in the extensions of each one.

@@ -7,7 +7,6 @@ use axum::routing::any;
 use crate::{
     app::endpoints::Endpoint,
     auth::Effect,
-    openapi::{backend, creation, frontend, objects},
     routes::arxiv::{Arxiv, create, list, query, query_results, search},
     routes::arxiv_api::{self, Fetches},
     routes::queries::{
@@ -34,13 +33,13 @@ pub(crate) static ROUTES: [Route; 12] = [
             })
             .only_if(list::is_requested)
             .no_head(),
-            Operation::new::<search::SearchRequest>("GET", Some(frontend::search), |app| {
+            Operation::new::<search::SearchRequest>("GET", Some(search::describe), |app| {
                 Some(any(search::search).with_state(Arxiv::of(app)?))
             })
             .effect(Effect::Search)
             // It would make a query that no response names.
             .no_head(),
-            Operation::new::<create::CreateRequest>("POST", Some(creation::create), |app| {
+            Operation::new::<create::CreateRequest>("POST", Some(create::describe), |app| {
                 Some(any(create::create_query).with_state(Arxiv::of(app)?))
             })
             .effect(Effect::Search),
@@ -52,11 +51,11 @@ pub(crate) static ROUTES: [Route; 12] = [
         allow: "GET, DELETE",
         no_store: true,
         operations: &[
-            Operation::new::<()>("GET", Some(objects::read), |app| {
+            Operation::new::<()>("GET", Some(query::describe_read), |app| {
                 Some(any(query::read_query).with_state(Arxiv::of(app)?))
             })
             .reads_from(&[QUERIES]),
-            Operation::new::<()>("DELETE", Some(objects::delete), |app| {
+            Operation::new::<()>("DELETE", Some(query::describe_delete), |app| {
                 Some(any(query::delete_query).with_state(Arxiv::of(app)?))
             })
             .effect(Effect::Change),
@@ -67,7 +66,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         path: "/arxiv/{name}/events",
         no_store: true,
         operations: &[
-            Operation::new::<query::FollowRequest>("GET", Some(objects::follow), |app| {
+            Operation::new::<query::FollowRequest>("GET", Some(query::describe_follow), |app| {
                 Some(any(query::follow_query).with_state(Arxiv::of(app)?))
             })
             .reads_from(&[QUERIES])
@@ -80,7 +79,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         no_store: true,
         formats: true,
         operations: &[
-            Operation::new::<QueryResultsParams>("GET", Some(objects::results), |app| {
+            Operation::new::<QueryResultsParams>("GET", Some(query_results::describe), |app| {
                 let arxiv = Arxiv::of(app).filter(|arxiv| arxiv.reads.is_some())?;
                 Some(any(query_results::read_query_results).with_state(arxiv))
             })
@@ -92,11 +91,11 @@ pub(crate) static ROUTES: [Route; 12] = [
         allow: "GET, POST",
         formats: true,
         operations: &[
-            Operation::new::<QueriesGet>("GET", Some(frontend::queries_get), |app| {
+            Operation::new::<QueriesGet>("GET", Some(queries::describe_get), |app| {
                 Some(any(queries::queries::<QueriesGet>).with_state(QueryLog::of(app)?))
             })
             .reads_from(&[QUERIES]),
-            Operation::new::<QueriesPost>("POST", Some(frontend::queries_post), |app| {
+            Operation::new::<QueriesPost>("POST", Some(queries::describe_post), |app| {
                 Some(any(queries::queries::<QueriesPost>).with_state(QueryLog::of(app)?))
             })
             .reads_from(&[QUERIES]),
@@ -106,7 +105,7 @@ pub(crate) static ROUTES: [Route; 12] = [
     Route {
         formats: true,
         operations: &[
-            Operation::new::<ResultsRequest>("GET", Some(frontend::results), |app| {
+            Operation::new::<ResultsRequest>("GET", Some(results::describe), |app| {
                 Some(any(results::results).with_state(ResultPages::of(app)?))
             })
             .reads_from(&[RESULTS]),
@@ -115,26 +114,28 @@ pub(crate) static ROUTES: [Route; 12] = [
     },
     Route {
         no_store: true,
-        operations: &[
-            Operation::new::<arxiv_api::ArxivApiRequest>("GET", Some(backend::arxiv_api), |app| {
-                Some(any(arxiv_api::search_arxiv_api).with_state(Fetches::of(app)?))
-            })
-            .effect(Effect::Change),
-        ],
+        operations: &[Operation::new::<arxiv_api::ArxivApiRequest>(
+            "GET",
+            Some(arxiv_api::describe),
+            |app| Some(any(arxiv_api::search_arxiv_api).with_state(Fetches::of(app)?)),
+        )
+        .effect(Effect::Change)],
         ..Route::of(Endpoint::ArxivApi)
     },
     Route {
         no_store: true,
-        operations: &[Operation::new::<()>("GET", Some(backend::get_sequence), |app| {
-            Some(any(writes::get_sequence).with_state(app.stores.sequence.clone()?))
-        })
-        .effect(Effect::Change)],
+        operations: &[
+            Operation::new::<()>("GET", Some(writes::describe_sequence), |app| {
+                Some(any(writes::get_sequence).with_state(app.stores.sequence.clone()?))
+            })
+            .effect(Effect::Change),
+        ],
         ..Route::of(Endpoint::GetSequence)
     },
     Route {
         formats: true,
         operations: &[
-            Operation::new::<ReadQueries>("GET", Some(backend::read_queries), |app| {
+            Operation::new::<ReadQueries>("GET", Some(queries::describe_read), |app| {
                 Some(any(queries::queries::<ReadQueries>).with_state(QueryLog::of(app)?))
             })
             .reads_from(&[QUERIES]),
@@ -144,7 +145,7 @@ pub(crate) static ROUTES: [Route; 12] = [
     Route {
         formats: true,
         operations: &[
-            Operation::new::<ResultsRequest>("GET", Some(backend::read_results), |app| {
+            Operation::new::<ResultsRequest>("GET", Some(results::describe_read), |app| {
                 Some(any(results::read_results).with_state(ResultPages::of(app)?))
             })
             .reads_from(&[RESULTS]),
@@ -154,7 +155,7 @@ pub(crate) static ROUTES: [Route; 12] = [
     Route {
         allow: "POST",
         operations: &[
-            Operation::new::<writes::QueryRecord>("POST", Some(backend::write_queries), |app| {
+            Operation::new::<writes::QueryRecord>("POST", Some(writes::describe_queries), |app| {
                 Some(any(writes::write_queries).with_state(app.stores.writes.clone()?))
             })
             .effect(Effect::Change),
@@ -163,12 +164,12 @@ pub(crate) static ROUTES: [Route; 12] = [
     },
     Route {
         allow: "POST",
-        operations: &[
-            Operation::new::<writes::ResultRecords>("POST", Some(backend::write_results), |app| {
-                Some(any(writes::write_results).with_state(app.stores.writes.clone()?))
-            })
-            .effect(Effect::Change),
-        ],
+        operations: &[Operation::new::<writes::ResultRecords>(
+            "POST",
+            Some(writes::describe_results),
+            |app| Some(any(writes::write_results).with_state(app.stores.writes.clone()?)),
+        )
+        .effect(Effect::Change)],
         ..Route::of(Endpoint::WriteResults)
     },
 ];

@@ -10,15 +10,17 @@ use axum::{
 use crd::Phase;
 use http::StatusCode;
 use jiff::Timestamp;
+use serde_json::json;
 use service::logs::Call;
 use wire::{
     body::{self, is_declared_otherwise},
+    field_error::FieldError,
     headers::prefer::Preferences,
 };
 
 use super::{
     Arxiv,
-    new_query::NewQuery,
+    new_query::{self, NewQuery},
     responses::{locate, location_of, unfinished},
 };
 use crate::{
@@ -26,10 +28,11 @@ use crate::{
     http::middleware::CallLog,
     jobs::idempotency::IdempotencyKey,
     jobs::outcome::outcome,
-    jobs::submit::SubmitRequest,
+    jobs::submit::{SubmitRequest, removed},
     jobs::view::QueryView,
     limits::client::Client,
     limits::request_body::SMALL_BODY,
+    openapi::Operation,
     routes::request::{Incoming, Input, ReadRequest},
 };
 
@@ -44,8 +47,7 @@ pub(crate) struct CreateRequest {
 impl ReadRequest for CreateRequest {
     async fn read(mut request: Incoming) -> Result<Self, ApiError> {
         if is_declared_otherwise(request.headers()) {
-            let detail = "The body has to be JSON, declared as application/json";
-            return Err(ApiError::new(Code::UnsupportedMediaType, detail));
+            return Err(not_json());
         }
         let members = body::object(request.json(SMALL_BODY).await?)?;
         let headers = request.headers();
@@ -95,4 +97,37 @@ pub(crate) async fn create_query(
     locate(&object, &mut response);
     preferences.add_applied(searches.wait, response.headers_mut());
     Ok(response)
+}
+
+pub(crate) fn describe(mut operation: Operation<'_>) -> Operation<'_> {
+    let schema = operation.named_schema("NewQuery", new_query::schema());
+    let extra = FieldError::extra(&["body".into(), "autor".into()], "knuth");
+    let late = "not done 60 seconds after its first request to arXiv";
+    operation
+        .named("create_query", "searches", "Make a query")
+        .about(
+            "Makes an `ArxivQuery` and waits for its end, up to a limit. Members may be spelt as in its `spec`. An answer \
+             of arXiv that is an error is reported with its status, and the query's address.",
+        )
+        .creates_query()
+        .body(schema, json!({"author": "knuth", "category": "cs.DS", "max_results": 3}))
+        .response(201, "It has ended.")
+        .state(true)
+        .location()
+        .unfinished()
+        .location()
+        .invalid_search(extra)
+        .upstream_errors()
+        .error("The query was removed before it ended.", &removed())
+        .error("The body is declared to be something else than JSON.", &not_json())
+        .error(
+            "The query was not done `activeDeadlineSeconds` after its first request to arXiv.",
+            &ApiError::new(Code::DeadlineExceeded, late),
+        )
+        .unavailable(Code::KubernetesUnavailable)
+}
+
+fn not_json() -> ApiError {
+    let detail = "The body has to be JSON, declared as application/json";
+    ApiError::new(Code::UnsupportedMediaType, detail)
 }

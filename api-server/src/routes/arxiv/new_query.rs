@@ -10,7 +10,7 @@ use crd::{
     ArxivQuerySpec, CachePolicy,
     fields::{FIELDS, Field, Kind, MAX_ID_CHARS, MAX_IDS, MAX_WORDS_CHARS, PRIORITY, RESULTS},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use upstream::{SpecError, problems};
 
 use crate::{
@@ -32,7 +32,7 @@ pub(crate) struct NewQuery {
 }
 
 /// The members of the body by their names in this API.
-pub(crate) fn members() -> impl Iterator<Item = (&'static str, &'static Field)> {
+fn members() -> impl Iterator<Item = (&'static str, &'static Field)> {
     FIELDS.iter().filter_map(|field| Some((field.member?, field)))
 }
 
@@ -203,16 +203,34 @@ fn identifiers(loc: &[PathSegment], ids: &[Json]) -> Result<Value, FieldError> {
     read.collect::<Result<Vec<_>, _>>().map(Value::from)
 }
 
+/// The schema of the body.
+pub(super) fn schema() -> Value {
+    let properties: Map<_, _> = members()
+        .map(|(name, field)| (name.to_owned(), field_schema(field)))
+        .collect();
+    json!({"type": "object", "properties": properties, "additionalProperties": false})
+}
+
+fn field_schema(field: &Field) -> Value {
+    let mut schema = match &field.kind {
+        Kind::Words(_) => json!({"type": "string", "minLength": 1, "maxLength": MAX_WORDS_CHARS}),
+        Kind::Identifiers(_) => json!({"type": "array", "minItems": 1, "maxItems": MAX_IDS,
+            "items": {"type": "string", "maxLength": MAX_ID_CHARS}}),
+        Kind::Date(_) => json!({"type": "string", "format": "date-time"}),
+        Kind::Integer(range) => json!({"type": "integer", "minimum": range.start(), "maximum": range.end()}),
+        Kind::OneOf(words) => json!({"type": "string", "enum": words}),
+        Kind::Boolean => json!({"type": "boolean"}),
+    };
+    schema["description"] = field.about.into();
+    schema
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::routes::request::RequestContext;
-    use wire::json;
-
     fn read(body: &Value) -> Result<NewQuery, Vec<(String, Value)>> {
-        let body = json::parse(body.to_string().as_bytes()).unwrap();
+        let body = wire::json::parse(body.to_string().as_bytes()).unwrap();
         let context = RequestContext::with_default_settings().unwrap();
         let defaults = Defaults {
             max_priority: 5,

@@ -9,6 +9,7 @@ use axum::{
 };
 use crd::ArxivQuery;
 use http::StatusCode;
+use serde_json::json;
 use service::logs::Call;
 use storage::EndedQuery;
 
@@ -22,6 +23,7 @@ use crate::{
     http::middleware::CallLog,
     jobs::view::QueryView,
     limits::client::Client,
+    openapi::Operation,
     routes::request::{Incoming, Input, ReadRequest},
 };
 
@@ -169,6 +171,50 @@ fn is_name(name: &str) -> bool {
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.'))
         && outer(name.chars().next())
         && outer(name.chars().next_back())
+}
+
+pub(crate) fn describe_read(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .named("read_query", "searches", "The state of one query")
+        .about(
+            "A query whose object is gone, by its time to live or by hand, is described as its end was recorded: `removed` is \
+             true, and what only the object knew is null: one that succeeded as long as its rows are kept, one that failed for \
+             a week.",
+        )
+        .response(200, "It has ended.")
+        .state(true)
+        .replica_lag()
+        .unfinished()
+        .no_query()
+        .unavailable(Code::KubernetesUnavailable)
+}
+
+pub(crate) fn describe_delete(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .named("delete_query", "searches", "Remove one query")
+        .about("Ends it if it has not ended. What is recorded stays.")
+        .response(204, "It is removed.")
+        .no_query()
+        .unavailable(Code::KubernetesUnavailable)
+}
+
+pub(crate) fn describe_follow(operation: Operation<'_>) -> Operation<'_> {
+    let too_many = ApiError::new(Code::TooManyStreams, "Too many clients follow events");
+    let example = "event: end\nid: 5d41402abc4b2a76\nretry: 3000\ndata: {\"phase\":\"Succeeded\"}\n\n";
+    operation
+        .named("follow_query", "searches", "The state of one query, live")
+        .about(
+            "Server-sent events: `state` at each change, then `end`, or `gone` when it is removed before. The data is \
+             what GET /arxiv/NAME answers; for a query that was removed after its end, that is the only event. A client that \
+             comes back with `Last-Event-ID` gets what is new, and after the end 204.",
+        )
+        .reads_header("Last-Event-ID", "The id of the event that was seen last.", json!({"type": "string"}))
+        .response(200, "The events.")
+        .events(&["state", "end", "gone"], example)
+        .response(204, "Its end was seen before.")
+        .no_query()
+        .error("Too many clients follow events.", &too_many)
+        .unavailable(Code::KubernetesUnavailable)
 }
 
 #[cfg(test)]

@@ -17,8 +17,9 @@ use crate::{
     error::{ApiError, Code},
     http::middleware::CallLog,
     limits::client::Client,
+    openapi::{Operation, bad_integer},
     routes::request::Input,
-    routes::results::{PageParams, QueryResultsParams, add_next, is_full, written},
+    routes::results::{PAGE, PageParams, QueryResultsParams, add_next, is_full, written},
 };
 
 /// So long after a query's end, a replica that is not behind has what the query recorded, unless that was removed. What a
@@ -40,10 +41,7 @@ pub(crate) async fn read_query_results(
     let page = params.page;
     let call = page.call("read_object_results").arg("name", &name);
     log.called(call);
-    let failed = || {
-        let error = ApiError::new(Code::QueryFailed, "The query failed and has no results");
-        Err(error.about(location(&name)))
-    };
+    let failed = || Err(failed().about(location(&name)));
     let (uid, ended) = match arxiv.lookup(&client, &name).await? {
         Lookup::Deleted(ended) => match ended.ending {
             Ending::Recorded(_) => (Some(ended.uid), ended.recorded_at),
@@ -100,12 +98,34 @@ impl Arxiv {
             match rows {
                 Some(rows) => return Ok(rows),
                 None if ended_long_ago && reads.is_without_results_of(uid).await? => {
-                    let text = "The query succeeded, and its results are not kept any more";
-                    return Err(ApiError::new(Code::ResultsRemoved, text));
+                    return Err(removed());
                 }
                 None if Instant::now() + REPLICA_PAUSE < limit => sleep(REPLICA_PAUSE).await,
                 None => return Err(ApiError::unavailable(Code::NotReplicated)),
             }
         }
     }
+}
+
+fn failed() -> ApiError {
+    ApiError::new(Code::QueryFailed, "The query failed and has no results")
+}
+
+fn removed() -> ApiError {
+    let text = "The query succeeded, and its results are not kept any more";
+    ApiError::new(Code::ResultsRemoved, text)
+}
+
+pub(crate) fn describe(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .named("read_query_results", "searches", "What one query found")
+        .about("Waits, bounded, until what the query recorded can be read.")
+        .response(200, "A page.")
+        .papers()
+        .unfinished()
+        .invalid(bad_integer(&PAGE, "-1"))
+        .no_query()
+        .error("The query failed.", &failed())
+        .error("What it recorded is not there any more.", &removed())
+        .unavailable(Code::NotReplicated)
 }

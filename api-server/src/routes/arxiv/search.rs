@@ -9,21 +9,24 @@ use axum::{
 };
 use http::{HeaderMap, header};
 use jiff::Timestamp;
+use serde_json::json;
 use wire::{declared::Param, headers::prefer::Preferences};
 
 use super::{
     Arxiv,
     new_query::NewQuery,
-    responses::{accepted, location_of},
-    search_params::SearchParams,
+    responses::{Accepted, NAME, accepted, location, location_of},
+    search_params::{MAX_RESULTS_WANTED, SearchParams},
 };
 use crate::{
-    error::ApiError,
+    error::{ApiError, Code},
     http::middleware::CallLog,
     jobs::idempotency::IdempotencyKey,
-    jobs::outcome::outcome,
-    jobs::submit::SubmitRequest,
+    jobs::outcome::{SearchResponse, outcome},
+    jobs::submit::{SubmitRequest, removed},
+    jobs::view::QueryView,
     limits::client::Client,
+    openapi::{Operation, bad_integer},
     routes::request::{Incoming, Input, ReadRequest},
 };
 
@@ -86,4 +89,35 @@ pub(crate) async fn search(
     };
     preferences.add_applied(searches.wait, response.headers_mut());
     Ok(response)
+}
+
+/// The live list: how many there are of each kind, the first of the queue, and the last that ended.
+const LIVE: &str = "event: queries\nid: 9b2d5b48f0f3a6c1\nretry: 3000\ndata: \
+    {\"counts\":{\"pending\":0,\"running\":0,\"suspended\":0},\"queries\":[],\"ended\":[]}\n\n";
+
+pub(crate) fn describe(mut operation: Operation<'_>) -> Operation<'_> {
+    let list = operation.schema::<Vec<QueryView<'static>>>();
+    let schema = json!({"oneOf": [operation.schema::<SearchResponse>(), list]});
+    let found = json!({"timestamp": 1_711_843_200, "status": 200, "num_results": 1234, "num_entries": 3});
+    let unavailable = ApiError::unavailable(Code::KubernetesUnavailable);
+    operation
+        .named("search", "searches", "Search arXiv and wait for the end")
+        .about(
+            "Makes an `ArxivQuery` and waits for its end, up to a limit; then, or at once with \
+             `Prefer: respond-async`, 202 with the address of its state. At least one search field is needed. \
+             With `state` alone the queries are listed, a page at a time (`Link`), or live for a client that accepts \
+             `text/event-stream`.",
+        )
+        .creates_query()
+        .response(200, "The search has ended and its results are recorded; or the queries of a list.")
+        .content("application/json", schema, found)
+        .events(&["queries"], LIVE)
+        .response(202, "The query is accepted and will run.")
+        .json::<Accepted<'static>>(json!(Accepted::new(NAME, location(NAME))))
+        .location()
+        .retry_after()
+        .invalid_search(bad_integer(&MAX_RESULTS_WANTED, "0"))
+        .upstream_errors()
+        .error("The query was removed before it ended.", &removed())
+        .error("arXiv, or something that this needs, is unavailable for a moment.", &unavailable)
 }

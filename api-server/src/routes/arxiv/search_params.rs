@@ -20,7 +20,7 @@ use wire::{
 /// The search fields that the existing service has.
 pub(crate) const FIELDS: [&Field; 3] = [&fields::AUTHOR, &fields::TITLE, &fields::JOURNAL];
 
-const MAX_RESULTS_WANTED: Param = Param::new(
+pub(crate) const MAX_RESULTS_WANTED: Param = Param::new(
     "max_results",
     ParamKind::Integer(1..=MAX_RESULTS as i64),
     fields::RESULTS.example,

@@ -9,19 +9,22 @@ use axum::{
 use http::{HeaderValue, header};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, json};
 use storage::{QueryFilter, QueryLogEntry, Reads};
-use wire::dates::Zone;
+use wire::{dates::Zone, declared::Param, field_error::FieldError};
 
-use self::params::{LogRequest, TimeRange};
+use self::params::{BETWEEN_DATES, LogRequest, START_SECOND, TimeRange};
 use crate::{
     app::App,
-    error::ApiError,
+    error::{ApiError, Code},
     http::middleware::CallLog,
     limits::client::Client,
     limits::response_memory::ResponseBudget,
+    openapi::{Operation, bad_integer, date},
     output::body::RowEncoder,
     output::csv,
-    output::format::Format,
+    output::filter::STATUS,
+    output::format::{Format, OF_QUERIES},
     routes::request::{Input, ReadRequest},
 };
 
@@ -138,6 +141,81 @@ fn form(format: Format, zone: Zone) -> RowEncoder<QueryLogEntry> {
         Format::Ndjson => RowEncoder::ndjson(show),
         _ => RowEncoder::json(show),
     }
+}
+
+impl Operation<'_> {
+    /// The queries as the response, in each format.
+    fn queries(self) -> Self {
+        let example = json!([{
+            "query": "ArXiv Query: search_query=au:knuth&id_list=&start=0&max_results=3",
+            "timestamp": "2024-03-31T02:00:00", "status": 200, "num_results": 1234,
+        }]);
+        self.response(200, "Ascending by time.")
+            .json::<Vec<ShownQuery>>(example)
+            .formats(OF_QUERIES)
+            .replica_lag()
+    }
+
+    fn bad_date(self) -> Self {
+        self.error(
+            "The start is missing, or a date cannot be read.",
+            &params::missing_start(),
+        )
+        .unavailable(Code::DatabaseUnavailable)
+    }
+}
+
+pub(crate) fn describe_get(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .named("queries_get", "records", "What was searched for, by time")
+        .queries()
+        .header(
+            "Content-Disposition",
+            "A file name for browsers.",
+            json!({"type": "string"}),
+        )
+        .bad_date()
+        .invalid(bad_integer(&STATUS, "-1"))
+}
+
+pub(crate) fn describe_post(mut operation: Operation<'_>) -> Operation<'_> {
+    let text = |param: &Param| {
+        let mut schema = date();
+        schema["type"] = json!(["string", "null"]);
+        schema["description"] = param.about.into();
+        (param.name.to_owned(), schema)
+    };
+    let properties: Map<_, _> = BETWEEN_DATES.iter().map(text).collect();
+    let required = BETWEEN_DATES.iter().filter(|param| param.required);
+    let required: Vec<_> = required.map(|param| param.name).collect();
+    let schema = json!({"type": "object", "required": required, "properties": properties});
+    let schema = operation.named_schema("BetweenDates", schema);
+    let example: Map<_, _> = BETWEEN_DATES
+        .iter()
+        .map(|param| (param.name.to_owned(), param.example.into()))
+        .collect();
+    let start = ["body".into(), BETWEEN_DATES[0].name.into()];
+    operation
+        .named("queries_post", "records", "What was searched for, by time")
+        .queries()
+        .bad_date()
+        .body(schema, example.into())
+        .invalid(FieldError::string_type(
+            &start,
+            wire::json::Json::Integer(1_711_843_200),
+        ))
+}
+
+pub(crate) fn describe_read(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .named(
+            "read_queries",
+            "backend",
+            "What was searched for, by unix seconds",
+        )
+        .queries()
+        .invalid(bad_integer(&START_SECOND, "yesterday"))
+        .unavailable(Code::DatabaseUnavailable)
 }
 
 #[cfg(test)]

@@ -26,11 +26,11 @@ wire::params! {
         "The first second, in the service's time zone, or with an offset; a date alone is its first second.", required;
     END_DATE = "end_timestamp": ParamKind::Date, "2030-01-01T00:00:00",
         "The last second; open without one. A date alone is its last second.";
-    START_SECOND = "start_timestamp": ANY, "1711843200", "The first second, in unix seconds.", required;
+    pub(super) START_SECOND = "start_timestamp": ANY, "1711843200", "The first second, in unix seconds.", required;
     END_SECOND = "end_timestamp": ANY, "1893456000", "The last second, in unix seconds; open without one.";
 }
 /// Parameters of GET /queries, and fields of POST /queries.
-pub(crate) const BETWEEN_DATES: &[Param] = &[START_DATE, END_DATE];
+pub(super) const BETWEEN_DATES: &[Param; 2] = &[START_DATE, END_DATE];
 /// Further parameters of both GETs.
 const FILTERS: &[Param] = &[STATUS, TEXT, FORMAT_OF_QUERIES];
 /// Parameters of GET /read-queries.
@@ -70,6 +70,10 @@ fn call_between(function: &'static str, start: Option<&str>, end: Option<&str>) 
         .arg("end_timestamp", end)
 }
 
+pub(super) fn missing_start() -> ApiError {
+    ApiError::bad_parameter("Required parameter missing: start_timestamp")
+}
+
 fn range_between(start: Option<&str>, end: Option<&str>, zone: Zone) -> Result<TimeRange, ApiError> {
     let date = |name, text: &str, bound| {
         zone.parse(text, bound).ok_or_else(|| {
@@ -78,8 +82,7 @@ fn range_between(start: Option<&str>, end: Option<&str>, zone: Zone) -> Result<T
             ))
         })
     };
-    let start =
-        start.ok_or_else(|| ApiError::bad_parameter("Required parameter missing: start_timestamp"))?;
+    let start = start.ok_or_else(missing_start)?;
     let start = date(START_DATE.name, start, RangeEnd::Start)?;
     let end = end.map(|end| date(END_DATE.name, end, RangeEnd::End));
     Ok(TimeRange {

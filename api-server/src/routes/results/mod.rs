@@ -10,19 +10,21 @@ use axum::{
 };
 use futures::TryStreamExt;
 use http::{HeaderName, HeaderValue, header};
+use serde_json::json;
 use storage::{Reads, ResultRow};
 use wire::headers::{link, vary::vary};
 
 use self::params::Start;
-pub(crate) use self::params::{PageParams, QueryResultsParams, ResultsRequest};
+pub(crate) use self::params::{PAGE, PageParams, QueryResultsParams, ResultsRequest};
 use crate::{
     app::App,
-    error::ApiError,
+    error::{ApiError, Code},
     http::middleware::CallLog,
     limits::client::Client,
     limits::response_memory::{Reservation, ResponseBudget},
-    output::body::{json, unwritten},
-    output::format::Format,
+    openapi::{Operation, bad_integer},
+    output::body::{self, unwritten},
+    output::format::{Format, OF_RESULTS},
     output::papers,
     routes::request::Input,
 };
@@ -119,7 +121,7 @@ impl ResultPages {
         let (mut response, count) = if filter.is_empty() && request.format == Format::Json {
             let rows = self.reads.results(page, items).await?;
             let shown: Vec<_> = rows.iter().map(papers::ShownPaper::from).collect();
-            let body = Body::from(reservation.into_bytes(json(&shown)?)?);
+            let body = Body::from(reservation.into_bytes(body::json(&shown)?)?);
             (with_head(request.format, body), rows.len())
         } else {
             let rows = self.reads.find(filter, page, items).await?;
@@ -178,4 +180,56 @@ fn with_head(format: Format, body: Body) -> Response {
         }
     }
     response
+}
+
+impl Operation<'_> {
+    /// Results as the response's body, in each format.
+    pub(crate) fn papers(mut self) -> Self {
+        let text = |about: &str| json!({"type": "string", "description": about});
+        let result = json!({
+            "type": "object", "required": ["author", "title", "journal"],
+            "properties": {
+                "author": text("Authors, joined by \", \"."), "title": text("The title."),
+                "journal": text("The reference to the journal; empty when there is none."),
+            },
+        });
+        let schema = json!({"type": "array", "items": self.named_schema("Result", result)});
+        let example = json!([{"author": "Donald E. Knuth", "title": "Two notes on notation",
+            "journal": "Amer. Math. Monthly 99 (1992)"}]);
+        self.content("application/json", schema, example)
+            .formats(OF_RESULTS)
+            .next_page()
+            .replica_lag()
+    }
+
+    fn result_pages(self) -> Self {
+        let total = "How many results meet the filter, if that was asked for and could be counted in time.";
+        let tag = "Of a full page behind a cursor, which never changes.";
+        self.response(200, "A page, or all results.")
+            .papers()
+            .header("X-Total-Count", total, json!({"type": "integer", "minimum": 0}))
+            .header("ETag", tag, json!({"type": "string"}))
+            .response(304, "The page is the one with the entity tag in If-None-Match.")
+            .invalid(bad_integer(&PAGE, "-1"))
+            .unavailable(Code::DatabaseUnavailable)
+    }
+}
+
+pub(crate) fn describe(operation: Operation<'_>) -> Operation<'_> {
+    let prefer = "`count=exact`: report the number of results in X-Total-Count.";
+    operation
+        .named("results", "records", "What was found, in the order of recording")
+        .about("A page past the end is empty.")
+        .reads_header("Prefer", prefer, json!({"type": "string"}))
+        .result_pages()
+}
+
+pub(crate) fn describe_read(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .named(
+            "read_results",
+            "backend",
+            "What was found, in the order of recording",
+        )
+        .result_pages()
 }

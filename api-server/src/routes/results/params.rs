@@ -24,7 +24,7 @@ use wire::{
 const MAX_ITEMS_PER_PAGE: i64 = 1000;
 
 wire::params! {
-    PAGE = "page": ParamKind::Integer(0..=i64::MAX), "0", "Which page, from 0.";
+    pub(crate) PAGE = "page": ParamKind::Integer(0..=i64::MAX), "0", "Which page, from 0.";
     ITEMS_PER_PAGE = "items_per_page": ParamKind::Integer(0..=MAX_ITEMS_PER_PAGE), "10", "How many results a page has.";
     AFTER = "after": ParamKind::Opaque, "",
         "In place of a page's number: empty to begin at the first result, then the cursor that the header Link named as the \

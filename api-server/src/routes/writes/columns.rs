@@ -10,9 +10,9 @@ use wire::{
     json::Json,
 };
 
-const BIGINT: RangeInclusive<i64> = i64::MIN..=i64::MAX;
-const INTEGER: RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
-const SMALLINT: RangeInclusive<i64> = i16::MIN as i64..=i16::MAX as i64;
+pub(super) const BIGINT: RangeInclusive<i64> = i64::MIN..=i64::MAX;
+pub(super) const INTEGER: RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
+pub(super) const SMALLINT: RangeInclusive<i64> = i16::MIN as i64..=i16::MAX as i64;
 /// As many as one query can have.
 const MAX_ROWS: usize = MAX_RESULTS as usize;
 

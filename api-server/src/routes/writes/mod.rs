@@ -3,6 +3,8 @@
 
 mod columns;
 
+use std::ops::RangeInclusive;
+
 use axum::{Json, extract::State};
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -10,15 +12,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use service::logs::Call;
 use storage::{QueryRow, Sequence, WriteOutcome, Writes};
-use wire::body;
+use wire::{body, field_error::FieldError};
 
 use crate::{
     error::{ApiError, Code},
     http::middleware::CallLog,
     limits::request_body::{RESULTS_BODY, SMALL_BODY},
     limits::slots::Slot,
+    openapi::Operation,
     routes::request::{Incoming, Input, ReadRequest},
-    routes::writes::columns::ResultsBody,
+    routes::writes::columns::{BIGINT, INTEGER, ResultsBody, SMALLINT},
 };
 
 #[derive(JsonSchema, Serialize)]
@@ -123,9 +126,85 @@ fn answer(outcome: WriteOutcome, query_id: i64, message: &str) -> Result<Saved, 
         WriteOutcome::Written | WriteOutcome::AlreadyThere => {
             Ok((StatusCode::CREATED, Json(json!({ "message": message }))))
         }
-        WriteOutcome::Conflict => {
-            let text = format!("query_id {query_id} is taken by other content");
-            Err(ApiError::new(Code::Conflict, text))
-        }
+        WriteOutcome::Conflict => Err(conflict(query_id)),
     }
+}
+
+fn conflict(query_id: i64) -> ApiError {
+    ApiError::new(
+        Code::Conflict,
+        format!("query_id {query_id} is taken by other content"),
+    )
+}
+
+pub(crate) fn describe_sequence(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .named("get_sequence", "backend", "The next number")
+        .response(200, "The number.")
+        .json::<SequenceBody>(json!({"sequence": 17}))
+        .unavailable(Code::DatabaseUnavailable)
+}
+
+pub(crate) fn describe_queries(mut operation: Operation<'_>) -> Operation<'_> {
+    let schema = json!({
+        "type": "object",
+        "required": ["query_id", "timestamp", "status", "num_results", "num_entries", "query"],
+        "properties": {
+            "query_id": integer(&BIGINT), "timestamp": integer(&BIGINT), "status": integer(&SMALLINT),
+            "num_results": integer(&INTEGER), "num_entries": integer(&SMALLINT), "query": text(),
+        },
+    });
+    let schema = operation.named_schema("QueryRecord", schema);
+    let example = json!({
+        "query_id": 17, "timestamp": 1_711_843_200, "status": 200, "num_results": 1234, "num_entries": 1,
+        "query": "search_query=au:knuth&id_list=&start=0&max_results=1",
+    });
+    operation
+        .named("write_queries", "backend", "Record one query")
+        .body(schema, example)
+        .saved("Query record saved successfully")
+}
+
+pub(crate) fn describe_results(mut operation: Operation<'_>) -> Operation<'_> {
+    let item = json!({
+        "type": "object", "required": ["authors", "title", "journal"],
+        "properties": {"authors": text(), "title": text(), "journal": text()},
+    });
+    let schema = json!({
+        "type": "object", "required": ["query_id", "timestamp", "results"],
+        "properties": {
+            "query_id": integer(&BIGINT), "timestamp": integer(&BIGINT),
+            "results": {"type": "array", "maxItems": arxiv::MAX_RESULTS, "items": item},
+        },
+    });
+    let schema = operation.named_schema("ResultRecords", schema);
+    let example = json!({
+        "query_id": 17, "timestamp": 1_711_843_200,
+        "results": [{"authors": "Donald E. Knuth", "title": "Two notes on notation", "journal": ""}],
+    });
+    operation
+        .named("write_results", "backend", "Record what one query found")
+        .body(schema, example)
+        .saved("Result records saved successfully")
+}
+
+impl Operation<'_> {
+    fn saved(self, message: &str) -> Self {
+        let schema = json!({"type": "object", "required": ["message"], "properties": {"message": text()}});
+        self.about("The same content once more is as good as the first time.")
+            .response(201, "It is recorded.")
+            .content("application/json", schema, json!({ "message": message }))
+            .invalid(FieldError::missing(&["body".into(), "query_id".into()]))
+            .error("The number has other content.", &conflict(17))
+            .unavailable(Code::DatabaseUnavailable)
+    }
+}
+
+fn integer(range: &RangeInclusive<i64>) -> Value {
+    json!({"type": "integer", "minimum": range.start(), "maximum": range.end()})
+}
+
+/// Any text that Postgres can store.
+fn text() -> Value {
+    json!({"type": "string", "pattern": "^[^\\u0000]*$"})
 }
