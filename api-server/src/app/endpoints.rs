@@ -97,12 +97,11 @@ impl FromStr for Served {
                 // With or without the slash.
                 word => {
                     let name = word.trim_start_matches('/');
-                    let named = Endpoint::all().find(|endpoint| endpoint.name() == name);
-                    served.insert(named.ok_or_else(|| {
-                        let names: String = Endpoint::all()
-                            .map(|known| format!(", {}", known.name()))
-                            .collect();
-                        format!("{word:?} is no endpoint; there are all, frontend, backend{names}")
+                    let endpoint = Endpoint::all().find(|endpoint| endpoint.name() == name);
+                    served.insert(endpoint.ok_or_else(|| {
+                        let known: Vec<_> = Endpoint::all().map(Endpoint::name).collect();
+                        let known = known.join(", ");
+                        format!("{word:?} is no endpoint; there are all, frontend, backend, {known}")
                     })?);
                 }
             }

@@ -77,10 +77,8 @@ impl ApiError {
 
     /// 404, of a search: arXiv knows no such paper.
     pub(crate) fn nothing_found() -> Self {
-        Self::new(
-            Code::NothingFound,
-            "No results found for the given search parameters",
-        )
+        let text = "No results found for the given search parameters";
+        Self::new(Code::NothingFound, text)
     }
 
     /// 503: a dependency is unavailable. In the wire format the answer is the same for every code.
@@ -110,16 +108,14 @@ impl ApiError {
         after: Option<Duration>,
     ) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-        let wait = matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-        );
-        let mut error = Self::new(code, detail).with_status(status);
-        error.retry_after = after.or(wait.then_some(RETRY_AFTER));
-        if matches!(code, Code::RateLimited | Code::UpstreamBusy) || status == StatusCode::TOO_MANY_REQUESTS {
-            error.limit = Some(Limit::Upstream);
+        let too_many = status == StatusCode::TOO_MANY_REQUESTS;
+        let wait = too_many || status == StatusCode::SERVICE_UNAVAILABLE;
+        let limited = too_many || matches!(code, Code::RateLimited | Code::UpstreamBusy);
+        Self {
+            retry_after: after.or(wait.then_some(RETRY_AFTER)),
+            limit: limited.then_some(Limit::Upstream),
+            ..Self::new(code, detail).with_status(status)
         }
-        error
     }
 
     /// An answer that the framework made by itself, in the form that all have.
@@ -161,11 +157,6 @@ impl ApiError {
         self.code == code
     }
 
-    #[cfg(test)]
-    pub(crate) fn code(&self) -> Code {
-        self.code
-    }
-
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
@@ -180,7 +171,7 @@ impl From<FieldErrors> for ApiError {
     fn from(problems: FieldErrors) -> Self {
         Self {
             detail: Detail::FieldErrors(problems),
-            ..Self::new(Code::InvalidParameter, "").with_status(StatusCode::UNPROCESSABLE_ENTITY)
+            ..Self::new(Code::InvalidParameter, "")
         }
     }
 }
@@ -211,8 +202,9 @@ impl IntoResponse for ApiError {
     /// ([`negotiated`]).
     fn into_response(self) -> Response {
         let mut response = (self.status, axum::Json(Body { detail: &self.detail })).into_response();
+        let headers = response.headers_mut();
         if let Some(after) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds(after));
+            headers.insert(header::RETRY_AFTER, seconds(after));
         }
         let challenge = match self.code {
             Code::Unauthenticated => Some("Bearer"),
@@ -220,8 +212,7 @@ impl IntoResponse for ApiError {
             _ => None,
         };
         if let Some(challenge) = challenge {
-            let challenge = HeaderValue::from_static(challenge);
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(limit) = self.limit {
             response.extensions_mut().insert(limit);
@@ -247,6 +238,12 @@ pub(crate) fn whole_seconds(duration: Duration) -> u64 {
 mod tests {
     use super::*;
     use wire::field_error::FieldError;
+
+    impl ApiError {
+        pub(crate) fn code(&self) -> Code {
+            self.code
+        }
+    }
 
     #[test]
     fn a_clients_own_integer_may_be_longer_than_64_bits() {

@@ -80,7 +80,7 @@ pub(crate) async fn read_body(
         if !too_long {
             let wanted = kib(bytes.len() + chunk.len()).saturating_sub(kib(bytes.len()));
             let more = memory.acquire_many(client, wanted).await.ok_or_else(overloaded)?;
-            reserved = Slot::merged(reserved, more);
+            reserved = Some(Slot::merged(reserved, more));
             bytes.extend_from_slice(&chunk);
         }
     }

@@ -94,7 +94,7 @@ impl Reservation {
                 .budget
                 .slots
                 .try_acquire_many(Some(&self.client), kib - reserved);
-            self.memory = Slot::merged(self.memory, more.map_err(|_| overloaded())?);
+            self.memory = Some(Slot::merged(self.memory, more.map_err(|_| overloaded())?));
         } else if let Some(memory) = &mut self.memory {
             memory.release(reserved - kib);
         }

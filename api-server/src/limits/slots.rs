@@ -110,12 +110,6 @@ impl Slots {
         shares.insert(client.clone(), Arc::downgrade(&share));
         share
     }
-
-    /// Clients that hold something, or held something when the last client came.
-    #[cfg(test)]
-    pub(super) fn clients(&self) -> usize {
-        self.shares.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
 }
 
 impl Slot {
@@ -125,7 +119,7 @@ impl Slot {
     }
 
     /// Both together.
-    pub(super) fn merged(first: Option<Self>, mut more: Self) -> Option<Self> {
+    pub(super) fn merged(first: Option<Self>, mut more: Self) -> Self {
         if let Some(first) = first {
             match (&mut more.of_share, first.of_share) {
                 (Some(share), Some(first)) => share.merge(first),
@@ -133,7 +127,7 @@ impl Slot {
             }
             more.of_total.merge(first.of_total);
         }
-        Some(more)
+        more
     }
 
     /// Releases some of them.
@@ -151,6 +145,13 @@ mod tests {
 
     use super::*;
     use crate::limits::table::{self, Size, WhenFull};
+
+    impl Slots {
+        /// Clients that hold something, or held something when the last client came.
+        pub(in crate::limits) fn clients(&self) -> usize {
+            self.shares.lock().unwrap().len()
+        }
+    }
 
     fn client(n: u8) -> Client {
         Client::at([192, 0, 2, n].into())
