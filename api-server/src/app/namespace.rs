@@ -11,8 +11,7 @@ use crate::{
     app::{App, endpoints::Endpoint, readiness, settings::Settings},
     jobs::{
         backlog::{Backlog, Quotas},
-        client::Objects,
-        orphans::{self, OrphanQueue},
+        client::{Objects, delete_orphans},
         waiters::Waiters,
         watch::{self, Subscribers},
     },
@@ -60,20 +59,16 @@ impl Namespace {
         let name = settings.namespace.as_deref();
         let name = name.unwrap_or_else(|| client.default_namespace());
         let api = Api::namespaced(client.clone(), name);
-        let (orphan_queue, orphans) = OrphanQueue::new();
         let quotas = Quotas {
             total: count(settings.arxiv_max_pending),
             per_client: count(settings.arxiv_max_pending_per_client),
         };
         let interval = Duration::from_millis(settings.arxiv.min_interval_ms);
         let limits = &app.limits;
+        let (objects, orphans) = Objects::new(api.clone(), limits.kubernetes_requests.clone());
         let namespace = Self {
             name: name.to_owned(),
-            objects: Arc::new(Objects::new(
-                api.clone(),
-                limits.kubernetes_requests.clone(),
-                orphan_queue,
-            )),
+            objects: Arc::new(objects),
             waiters: Waiters::new(limits.waiters.clone()),
             backlog: Backlog::new(quotas, interval, app.unfinished_queries.clone()),
             streams: StreamLimiter::new(limits.streams.clone(), app.ending.clone()),
@@ -83,7 +78,7 @@ impl Namespace {
             backlog: Arc::clone(&namespace.backlog),
         };
         let watched = Api::namespaced(client.clone(), name);
-        app.tasks.spawn(orphans::delete_all(api, orphans));
+        app.tasks.spawn(delete_orphans(api, orphans));
         app.tasks.spawn(watch::run(watched, subscribers));
         let client = client.clone();
         checks.add("kubernetes", Required::AtStart, move || {

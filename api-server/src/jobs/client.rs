@@ -6,15 +6,14 @@ use cluster::{CallError, delete_exact, within};
 use crd::ArxivQuery;
 use kube::{
     Api, Error,
-    api::{ListParams, ObjectList, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, ObjectList, PostParams, Preconditions},
 };
 use service::backoff::Backoff;
+use tokio::{sync::mpsc, time::sleep};
 
-use crate::jobs::orphans::OrphanQueue;
-use crate::limits::{client::Client, slots::Slots};
 use crate::{
-    error::Limit,
-    error::{ApiError, Code},
+    error::{ApiError, Code, Limit},
+    limits::{client::Client, slots::Slots},
 };
 
 /// Timeout of one request, after the wait for its slot. A create takes some 20 ms.
@@ -26,6 +25,10 @@ const RETRY: Backoff = Backoff {
     base: Duration::from_millis(250),
     cap: Duration::from_secs(1),
 };
+/// Orphans that are remembered while Kubernetes is unavailable: at some hundred bytes each about a megabyte.
+const MAX_ORPHANS: usize = 10_000;
+/// The pause after a failed attempt to delete an orphan.
+const ORPHAN_PAUSE: Duration = Duration::from_secs(2);
 /// Kubernetes' own usual wait when it refuses a request for its rate.
 const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
 
@@ -111,12 +114,16 @@ impl From<KubernetesError> for ApiError {
 pub(crate) struct Objects {
     api: Api<ArxivQuery>,
     slots: Slots,
-    orphans: OrphanQueue,
+    /// The names of objects that may exist although their callers got an error. That is final for the caller, so the
+    /// objects are deleted as soon as Kubernetes responds again.
+    orphans: mpsc::Sender<String>,
 }
 
 impl Objects {
-    pub(crate) fn new(api: Api<ArxivQuery>, slots: Slots, orphans: OrphanQueue) -> Self {
-        Self { api, slots, orphans }
+    /// The receiver is for [`delete_orphans`].
+    pub(crate) fn new(api: Api<ArxivQuery>, slots: Slots) -> (Self, mpsc::Receiver<String>) {
+        let (orphans, names) = mpsc::channel(MAX_ORPHANS);
+        (Self { api, slots, orphans }, names)
     }
 
     /// Creates an object whose name nobody else chooses: so "already exists" on a second try means that the first one
@@ -129,8 +136,8 @@ impl Objects {
         unnamed: bool,
     ) -> Result<ArxivQuery, KubernetesError> {
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        let mut uncertain = false;
-        let (mut tries, params) = (0, PostParams::default());
+        let (mut tries, mut uncertain) = (0, false);
+        let params = PostParams::default();
         loop {
             tries += 1;
             let create = self.api.create(&params, object);
@@ -141,14 +148,17 @@ impl Objects {
                 }
                 Err(error) => error,
             };
-            let (is_uncertain, is_transient) = match &error {
-                KubernetesError::Unavailable(error) => (error.is_uncertain(), error.is_transient()),
-                _ => (false, false),
+            let failed = match &error {
+                KubernetesError::Unavailable(call) => Some(call),
+                _ => None,
             };
-            uncertain |= is_uncertain;
-            if tries == CREATE_TRIES || !is_transient {
-                if uncertain && unnamed {
-                    self.orphans.schedule_delete(name);
+            uncertain |= failed.is_some_and(CallError::is_uncertain);
+            if tries == CREATE_TRIES || !failed.is_some_and(CallError::is_transient) {
+                if uncertain && unnamed && self.orphans.try_send(name.to_owned()).is_err() {
+                    tracing::error!(
+                        name,
+                        "the orphan queue is full: this object may run although its caller got a 503"
+                    );
                 }
                 return Err(error);
             }
@@ -157,7 +167,7 @@ impl Objects {
                 name,
                 "creating the object again"
             );
-            tokio::time::sleep(RETRY.delay(tries)).await;
+            sleep(RETRY.delay(tries)).await;
         }
     }
 
@@ -195,24 +205,37 @@ impl Objects {
             uid: object.metadata.uid,
             resource_version: None,
         };
-        self.request(
-            client,
-            delete_exact(&self.api, name, preconditions, REQUEST_TIMEOUT),
-        )
-        .await
+        let delete = delete_exact(&self.api, name, preconditions, REQUEST_TIMEOUT);
+        self.request(client, delete).await
     }
 
-    /// Sends a request when fewer than [`MAX_IN_FLIGHT`] others are under way.
+    /// Sends a request when there is a slot for it.
     async fn request<T>(
         &self,
         client: Option<&Client>,
         request: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, KubernetesError> {
-        let _slot = self
-            .slots
-            .acquire(client)
-            .await
-            .ok_or(KubernetesError::Overloaded)?;
+        let slot = self.slots.acquire(client).await;
+        let _slot = slot.ok_or(KubernetesError::Overloaded)?;
         Ok(request.await?)
+    }
+}
+
+/// Deletes orphans one after the other, each until Kubernetes has responded.
+pub(crate) async fn delete_orphans(api: Api<ArxivQuery>, mut names: mpsc::Receiver<String>) {
+    while let Some(name) = names.recv().await {
+        loop {
+            match within(REQUEST_TIMEOUT, api.delete(&name, &DeleteParams::default())).await {
+                Ok(_) => {
+                    service::notice!(
+                        name,
+                        "deleted an object whose caller got the response that it was not accepted"
+                    );
+                    break;
+                }
+                Err(error) if error.code() == Some(404) => break,
+                Err(_) => sleep(ORPHAN_PAUSE).await,
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 use wire::hex;
 
-use crate::error::{ApiError, Code};
+use crate::error::ApiError;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Longest key.
@@ -73,14 +73,6 @@ pub(crate) fn hash(parts: &[&str]) -> String {
         hasher.update([0]);
     }
     hex(&hasher.finalize()[..HASH_DIGITS / 2])
-}
-
-/// 422: the key was used for another search.
-pub(crate) fn reused() -> ApiError {
-    ApiError::new(
-        Code::IdempotencyKeyReused,
-        "This Idempotency-Key was used for another search",
-    )
 }
 
 #[cfg(test)]

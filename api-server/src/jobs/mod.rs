@@ -3,7 +3,6 @@
 pub(crate) mod backlog;
 pub(crate) mod client;
 pub(crate) mod idempotency;
-pub(crate) mod orphans;
 pub(crate) mod outcome;
 pub(crate) mod submit;
 pub(crate) mod view;

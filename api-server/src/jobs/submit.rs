@@ -1,8 +1,9 @@
 //! Submitting a search: creates an `ArxivQuery`, at most once for each idempotency key, and waits for its completion.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use crd::{ArxivQuery, ArxivQuerySpec, CLIENT_LABEL, FAIL_FAST_ANNOTATION, REQUEST_ANNOTATION};
+use kube::ResourceExt;
 use service::logs::Call;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -13,10 +14,9 @@ use crate::{
     error::{ApiError, Code},
     jobs::backlog::Backlog,
     jobs::client::{KubernetesError, Objects},
-    jobs::idempotency::{self, IdempotencyKey, hash},
+    jobs::idempotency::{IdempotencyKey, hash},
     jobs::waiters::{Event, Waiter, Waiters},
     limits::client::Client,
-    routes::arxiv::new_query::NewQuery,
 };
 
 /// How often the object of a key is created if somebody deletes it between the create and the read.
@@ -40,7 +40,8 @@ pub(crate) struct QuerySubmitter {
 
 /// A search to be submitted.
 pub(crate) struct SubmitRequest {
-    pub(crate) query: NewQuery,
+    /// As far as the client says it, with our default for `maxResults`.
+    pub(crate) spec: ArxivQuerySpec,
     pub(crate) key: Option<IdempotencyKey>,
     pub(crate) client: Option<Client>,
     /// Whether it fails permanently on arXiv's first error.
@@ -49,10 +50,28 @@ pub(crate) struct SubmitRequest {
     pub(crate) wait_timeout: Duration,
 }
 
+/// A hash of the spec, which does not depend on how the client spelt it. Serialising a spec cannot fail.
+pub(crate) fn fingerprint(spec: &ArxivQuerySpec) -> String {
+    hash(&[&serde_json::to_string(spec).unwrap_or_default()])
+}
+
 impl SubmitRequest {
     /// The client as a label of the object: a hash, so that the object shows neither user names nor addresses.
     fn label(&self) -> Option<String> {
         self.client.as_ref().map(|client| hash(&[client.key()]))
+    }
+
+    /// The object, if it was created for this search; 422 if the key was used for another one.
+    fn accept(&self, object: ArxivQuery) -> Result<ArxivQuery, ApiError> {
+        if self.key.is_none() || object.annotations().get(REQUEST_ANNOTATION) == Some(&fingerprint(&self.spec))
+        {
+            Ok(object)
+        } else {
+            Err(ApiError::new(
+                Code::IdempotencyKeyReused,
+                "This Idempotency-Key was used for another search",
+            ))
+        }
     }
 }
 
@@ -64,56 +83,49 @@ impl QuerySubmitter {
     /// Returns the object as it was seen last: finished or not.
     pub(crate) async fn run(&self, request: SubmitRequest) -> Result<Arc<ArxivQuery>, ApiError> {
         let limit = Instant::now() + request.wait_timeout;
+        let client = request.client.as_ref();
         let name = match &request.key {
-            Some(key) => key.object_name(request.client.as_ref().and_then(Client::user_name)),
+            Some(key) => key.object_name(client.and_then(Client::user_name)),
             None => format!("arxiv-{}", Uuid::new_v4().simple()),
         };
-        let waiter = if request.wait_timeout.is_zero() {
-            None
-        } else {
-            Some(self.waiters.register(&name, request.client.as_ref())?)
-        };
+        let is_waiting = !request.wait_timeout.is_zero();
+        let waiter = is_waiting
+            .then(|| self.waiters.register(&name, client))
+            .transpose()?;
         let create = Call::new("create").arg("name", &name);
         let created = self.create_or_get(&request, &name);
-        let object = create.run("frontend", "arxiv", created, |object: &ArxivQuery| {
-            object.metadata.uid.clone().unwrap_or_default()
+        let created = create.run("frontend", "arxiv", created, |object: &ArxivQuery| {
+            object.uid().unwrap_or_default()
         });
-        let object = Arc::new(Box::pin(object).await?);
-        if object.phase().is_final() {
-            return Ok(object);
-        }
+        let object = Arc::new(Box::pin(created).await?);
         match waiter {
             // A timeout shorter than the create itself still ends in a 202: the query was accepted.
-            Some(waiter) => {
-                self.wait_for_completion(request.client.as_ref(), &name, waiter, limit, object)
+            Some(waiter) if !object.phase().is_final() => {
+                self.wait_for_completion(client, &name, waiter, limit, object)
                     .await
             }
-            None => Ok(object),
+            _ => Ok(object),
         }
     }
 
     fn object(&self, name: &str, request: &SubmitRequest) -> ArxivQuery {
-        let spec = ArxivQuerySpec {
-            backoff_limit: if request.fail_fast {
-                Some(0)
-            } else {
-                request.query.spec.backoff_limit
-            },
-            ttl_seconds_after_finished: Some(self.ttl_seconds),
-            ..request.query.spec.clone()
-        };
-        let mut object = ArxivQuery::new(name, spec);
-        let mut annotations = BTreeMap::new();
+        let mut object = ArxivQuery::new(name, request.spec.clone());
+        object.spec.ttl_seconds_after_finished = Some(self.ttl_seconds);
         if request.fail_fast {
-            annotations.insert(FAIL_FAST_ANNOTATION.to_owned(), "true".to_owned());
+            object.spec.backoff_limit = Some(0);
+            object
+                .annotations_mut()
+                .insert(FAIL_FAST_ANNOTATION.to_owned(), "true".to_owned());
         }
         if request.key.is_some() {
-            annotations.insert(REQUEST_ANNOTATION.to_owned(), request.query.fingerprint.clone());
+            let fingerprint = fingerprint(&request.spec);
+            object
+                .annotations_mut()
+                .insert(REQUEST_ANNOTATION.to_owned(), fingerprint);
         }
-        object.metadata.annotations = (!annotations.is_empty()).then_some(annotations);
-        object.metadata.labels = request
-            .label()
-            .map(|client| BTreeMap::from([(CLIENT_LABEL.to_owned(), client)]));
+        if let Some(client) = request.label() {
+            object.labels_mut().insert(CLIENT_LABEL.to_owned(), client);
+        }
         object
     }
 
@@ -122,18 +134,15 @@ impl QuerySubmitter {
         let admission = match self.backlog.admit(name, request.label().as_deref()) {
             Ok(admission) => admission,
             // An existing object of the key is returned, however many queries are pending.
-            Err(exceeded) => return self.existing(request, name).await?.ok_or_else(|| exceeded.into()),
+            Err(exceeded) => return self.existing(request, name).await?.ok_or(exceeded),
         };
         let object = self.object(name, request);
+        let client = request.client.as_ref();
         for _ in 0..MAX_CREATE_ATTEMPTS {
             // After a 503 a client with a key tries again with the key, and must find the object if it was created.
-            match self
-                .objects
-                .create(request.client.as_ref(), &object, request.key.is_none())
-                .await
-            {
+            match self.objects.create(client, &object, request.key.is_none()).await {
                 Ok(created) => {
-                    let created = same_request(request, created)?;
+                    let created = request.accept(created)?;
                     if !created.phase().is_final() {
                         admission.commit();
                     }
@@ -156,7 +165,7 @@ impl QuerySubmitter {
             return Ok(None);
         }
         let existing = self.objects.get(request.client.as_ref(), name).await?;
-        existing.map(|object| same_request(request, object)).transpose()
+        existing.map(|object| request.accept(object)).transpose()
     }
 
     async fn wait_for_completion(
@@ -167,57 +176,43 @@ impl QuerySubmitter {
         limit: Instant,
         mut last: Arc<ArxivQuery>,
     ) -> Result<Arc<ArxivQuery>, ApiError> {
-        loop {
+        while !last.phase().is_final() {
             let event = tokio::select! {
                 event = waiter.next_event() => event,
-                () = sleep_until(limit) => break,
+                // The watch may be late or interrupted: after the timeout the object itself decides.
+                () = sleep_until(limit) => return self.read(client, name, last).await,
                 () = self.ending.cancelled() => return Ok(last),
             };
             match event {
                 Event::None => {}
-                Event::Updated(object) => last = object,
-                Event::Completed(object) => return Ok(object),
-                Event::Resync => match self.objects.get(client, name).await {
-                    Ok(Some(object)) if object.phase().is_final() => {
-                        return Ok(Arc::new(object));
-                    }
-                    Ok(Some(object)) => last = Arc::new(object),
-                    Ok(None) => return Err(removed()),
-                    // The next event, or the timeout, reads it again.
-                    Err(error) => log_unreadable(name, &error),
-                },
+                Event::Changed(object) => last = object,
+                Event::Resync => last = self.read(client, name, last).await?,
             }
         }
-        // The watch may be late or interrupted: after the timeout the object itself decides.
+        Ok(last)
+    }
+
+    /// The object as it is now, or as it was last seen if it cannot be read; 410 if somebody deleted it before it
+    /// finished.
+    async fn read(
+        &self,
+        client: Option<&Client>,
+        name: &str,
+        last: Arc<ArxivQuery>,
+    ) -> Result<Arc<ArxivQuery>, ApiError> {
         match self.objects.get(client, name).await {
-            Ok(Some(object)) if object.phase().is_final() => Ok(Arc::new(object)),
             Ok(Some(object)) => Ok(Arc::new(object)),
             Ok(None) => Err(removed()),
             Err(error) => {
-                log_unreadable(name, &error);
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    name,
+                    "cannot read an object that a client waits for"
+                );
                 Ok(last)
             }
         }
     }
-}
-
-/// The object, if it was created for the same search; 422 if the key was used for another one.
-fn same_request(request: &SubmitRequest, object: ArxivQuery) -> Result<ArxivQuery, ApiError> {
-    let created_for = object.metadata.annotations.as_ref();
-    let created_for = created_for.and_then(|annotations| annotations.get(REQUEST_ANNOTATION));
-    if request.key.is_none() || created_for == Some(&request.query.fingerprint) {
-        Ok(object)
-    } else {
-        Err(idempotency::reused())
-    }
-}
-
-fn log_unreadable(name: &str, error: &KubernetesError) {
-    tracing::warn!(
-        error = error as &dyn std::error::Error,
-        name,
-        "cannot read an object that a client waits for"
-    );
 }
 
 /// 410: somebody deleted the object before it finished.

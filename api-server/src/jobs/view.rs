@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use crd::{ArxivQuery, ConditionType, Phase};
+use crd::{ArxivQuery, ArxivQuerySpec, ArxivQueryStatus, ConditionType, FIELDS, Phase};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use storage::{EndedQuery, Ending};
 use uuid::Uuid;
 
-use crate::jobs::backlog::{QueuePosition, QueuedQuery, SearchSummary};
+use crate::jobs::backlog::QueuePosition;
 
 /// The state of a query.
-#[derive(Debug, JsonSchema, Serialize)]
-pub(crate) struct QueryView<'a> {
-    pub(crate) name: &'a str,
+#[derive(Clone, Debug, Default, JsonSchema, Serialize)]
+pub(crate) struct QueryView {
+    pub(crate) name: String,
     #[schemars(with = "Option<String>")]
     pub(crate) uid: Option<Uuid>,
     pub(crate) phase: Phase,
@@ -26,11 +27,11 @@ pub(crate) struct QueryView<'a> {
     pub(crate) status: Option<i32>,
     pub(crate) num_results: Option<i64>,
     pub(crate) num_entries: Option<i64>,
-    pub(crate) query: Option<&'a str>,
+    pub(crate) query: Option<String>,
     pub(crate) attempts: Option<i32>,
     /// Why it has failed, in one word.
-    pub(crate) reason: Option<&'a str>,
-    pub(crate) message: Option<&'a str>,
+    pub(crate) reason: Option<String>,
+    pub(crate) message: Option<String>,
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub(crate) created: Option<Timestamp>,
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -45,56 +46,47 @@ pub(crate) struct QueryView<'a> {
     pub(crate) removed: bool,
 }
 
-impl<'a> QueryView<'a> {
+impl QueryView {
     /// The view of an object.
-    pub(crate) fn from_object(object: &'a ArxivQuery, queue: Option<QueuePosition>) -> Self {
-        let status = object.status.as_ref();
-        let metadata = &object.metadata;
+    pub(crate) fn from_object(object: &ArxivQuery, queue: Option<QueuePosition>) -> Self {
+        let (metadata, none) = (&object.metadata, ArxivQueryStatus::default());
+        let status = object.status.as_ref().unwrap_or(&none);
+        let ready = object.condition(ConditionType::Ready);
+        let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);
         Self {
-            name: metadata.name.as_deref().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
             uid: metadata.uid.as_deref().and_then(|uid| Uuid::try_parse(uid).ok()),
-            phase: object.phase(),
+            phase: status.phase,
             search: Some(SearchSummary::of(&object.spec)),
-            query_id: status.and_then(|status| status.query_id),
-            timestamp: status.and_then(|status| status.timestamp),
-            status: status.and_then(|status| status.http_status),
-            num_results: status.and_then(|status| status.num_results),
-            num_entries: status.and_then(|status| status.num_entries),
-            query: status.and_then(|status| status.query.as_deref()),
-            attempts: status.and_then(|status| status.attempts),
-            reason: failure(object),
-            message: status.and_then(|status| status.message.as_deref()),
-            created: metadata.creation_timestamp.as_ref().map(|time| time.0),
-            started: status.and_then(|status| Some(status.start_time.as_ref()?.0)),
-            finished: status.and_then(|status| Some(status.completion_time.as_ref()?.0)),
-            queue: queue.filter(|_| !object.phase().is_final()),
+            query_id: status.query_id,
+            timestamp: status.timestamp,
+            status: status.http_status,
+            num_results: status.num_results,
+            num_entries: status.num_entries,
+            query: status.query.clone(),
+            attempts: status.attempts,
+            reason: ready
+                .filter(|_| status.phase == Phase::Failed)
+                .map(|ready| ready.reason.clone()),
+            message: status.message.clone(),
+            created: time(&metadata.creation_timestamp),
+            started: time(&status.start_time),
+            finished: time(&status.completion_time),
+            queue: queue.filter(|_| !status.phase.is_final()),
             removed: false,
         }
     }
 
     /// The view of a deleted object of this name, from the record of its end.
-    pub(crate) fn from_record(name: &'a str, ended: &'a EndedQuery) -> Self {
-        let state = Self {
-            name,
+    pub(crate) fn from_record(name: &str, ended: EndedQuery) -> Self {
+        let view = Self {
+            name: name.to_owned(),
             uid: Some(ended.uid),
-            phase: Phase::Failed,
-            search: None,
-            query_id: None,
-            timestamp: None,
-            status: None,
-            num_results: None,
-            num_entries: None,
-            query: None,
-            attempts: None,
-            reason: None,
-            message: None,
-            created: None,
-            started: None,
             finished: ended.recorded_at,
-            queue: None,
             removed: true,
+            ..Self::default()
         };
-        match &ended.ending {
+        match ended.ending {
             Ending::Recorded(recorded) => Self {
                 phase: Phase::Succeeded,
                 query_id: Some(recorded.query_id),
@@ -102,40 +94,19 @@ impl<'a> QueryView<'a> {
                 status: Some(recorded.status.into()),
                 num_results: Some(recorded.num_results.into()),
                 num_entries: Some(recorded.num_entries.into()),
-                query: Some(&recorded.query),
-                message: Some("The query was removed after it had ended; this is what was recorded of it"),
-                ..state
+                query: Some(recorded.query),
+                message: Some(
+                    "The query was removed after it had ended; this is what was recorded of it".into(),
+                ),
+                ..view
             },
-            Ending::Failed(closing) => Self {
-                status: closing.http_status.map(i32::from),
-                reason: Some(&closing.reason),
-                message: Some(&closing.message),
-                ..state
+            Ending::Failed(failure) => Self {
+                phase: Phase::Failed,
+                status: failure.http_status.map(i32::from),
+                reason: Some(failure.reason),
+                message: Some(failure.message),
+                ..view
             },
-        }
-    }
-
-    /// The view of a queued query, from the backlog.
-    pub(crate) fn from_queued(name: &'a str, queued: &'a QueuedQuery, queue: Option<QueuePosition>) -> Self {
-        Self {
-            name,
-            uid: Some(queued.uid),
-            phase: queued.phase,
-            search: Some(queued.search.clone()),
-            query_id: None,
-            timestamp: None,
-            status: None,
-            num_results: queued.num_results,
-            num_entries: queued.num_entries,
-            query: None,
-            attempts: queued.attempts,
-            reason: None,
-            message: queued.message.as_deref(),
-            created: Some(queued.created),
-            started: queued.started,
-            finished: None,
-            queue,
-            removed: false,
         }
     }
 
@@ -145,8 +116,53 @@ impl<'a> QueryView<'a> {
     }
 }
 
-/// Why the object has failed, if it has.
-fn failure(object: &ArxivQuery) -> Option<&str> {
-    let ready = object.condition(ConditionType::Ready)?;
-    (object.phase() == Phase::Failed).then_some(ready.reason.as_str())
+/// The search fields that are set, each with the beginning of its value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct SearchSummary(Box<[(&'static str, Box<str>)]>);
+
+impl SearchSummary {
+    /// Longest value in characters; the rest is replaced by an ellipsis.
+    const MAX_CHARS: usize = 120;
+
+    fn of(spec: &ArxivQuerySpec) -> Self {
+        let fields = FIELDS.iter();
+        Self(
+            fields
+                .filter_map(|field| Some((field.member?, Self::cut(&field.text(spec)?))))
+                .collect(),
+        )
+    }
+
+    fn cut(value: &str) -> Box<str> {
+        match value.char_indices().nth(Self::MAX_CHARS) {
+            Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()).into(),
+            None => value.into(),
+        }
+    }
+}
+
+impl Serialize for SearchSummary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn search_summary_cuts_long_values_at_a_character() {
+        let spec = ArxivQuerySpec {
+            author: Some("ű".repeat(SearchSummary::MAX_CHARS + 1)),
+            title: Some("ű".repeat(SearchSummary::MAX_CHARS)),
+            ..ArxivQuerySpec::default()
+        };
+        let summary = serde_json::to_value(SearchSummary::of(&spec)).unwrap();
+        let whole = "ű".repeat(SearchSummary::MAX_CHARS);
+        assert_eq!(
+            summary,
+            serde_json::json!({"author": format!("{whole}…"), "title": whole})
+        );
+    }
 }

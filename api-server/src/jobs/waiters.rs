@@ -24,10 +24,8 @@ pub(crate) enum Event {
     None,
     /// Events may have been lost: read the object.
     Resync,
-    /// The object has changed and has not finished.
-    Updated(Arc<ArxivQuery>),
-    /// The object has finished.
-    Completed(Arc<ArxivQuery>),
+    /// The object has changed; when it has finished, this is the last event.
+    Changed(Arc<ArxivQuery>),
 }
 
 /// All waiters of this process, by the name of their object. Several may wait for one object.
@@ -58,14 +56,7 @@ impl Waiters {
             let text = "Too many searches are waiting for their answer";
             ApiError::too_many(Code::TooManyWaiting, text, name, most)
         })?;
-        let mut by_name = self.lock();
-        let events = if let Some(sender) = by_name.get(name) {
-            sender.subscribe()
-        } else {
-            let (sender, events) = watch::channel(Event::None);
-            by_name.insert(name.to_owned(), sender);
-            events
-        };
+        let events = self.lock().entry(name.to_owned()).or_default().subscribe();
         Ok(Waiter {
             waiters: Arc::clone(self),
             name: name.to_owned(),
@@ -76,15 +67,10 @@ impl Waiters {
 
     /// Reports an object's new state to its waiters.
     pub(crate) fn on_update(&self, object: &Arc<ArxivQuery>) {
-        let by_name = self.lock();
-        let Some(sender) = object.metadata.name.as_deref().and_then(|name| by_name.get(name)) else {
-            return;
-        };
-        sender.send_replace(if object.phase().is_final() {
-            Event::Completed(Arc::clone(object))
-        } else {
-            Event::Updated(Arc::clone(object))
-        });
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        if let Some(sender) = self.lock().get(name) {
+            sender.send_replace(Event::Changed(Arc::clone(object)));
+        }
     }
 
     /// An object was deleted, or cannot be decoded: its waiters read it themselves.
@@ -106,12 +92,12 @@ impl Waiters {
 
 /// A completion that is known already stays known.
 fn resync(sender: &watch::Sender<Event>) {
-    sender.send_if_modified(|event| match event {
-        Event::Completed(_) => false,
-        Event::None | Event::Resync | Event::Updated(_) => {
+    sender.send_if_modified(|event| {
+        let is_final = matches!(event, Event::Changed(object) if object.phase().is_final());
+        if !is_final {
             *event = Event::Resync;
-            true
         }
+        !is_final
     });
 }
 
@@ -137,11 +123,9 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut by_name = self.waiters.lock();
+        let sender = by_name.get(&self.name);
         // This one still counts as a receiver.
-        if by_name
-            .get(&self.name)
-            .is_some_and(|sender| sender.receiver_count() <= 1)
-        {
+        if sender.is_some_and(|sender| sender.receiver_count() <= 1) {
             by_name.remove(&self.name);
         }
     }
@@ -167,6 +151,13 @@ mod tests {
         Arc::new(object)
     }
 
+    fn phase(event: Event) -> Option<Phase> {
+        match event {
+            Event::Changed(object) => Some(object.phase()),
+            Event::None | Event::Resync => None,
+        }
+    }
+
     #[tokio::test]
     async fn waiter_gets_events_of_its_own_object_only() {
         let waiters = waiters();
@@ -175,11 +166,9 @@ mod tests {
         waiters.on_delete("b");
         assert!(!waiter.events.has_changed().unwrap());
         waiters.on_update(&object("a", Phase::Running));
-        assert!(matches!(waiter.next_event().await, Event::Updated(_)));
+        assert_eq!(phase(waiter.next_event().await), Some(Phase::Running));
         waiters.on_update(&object("a", Phase::Succeeded));
-        assert!(
-            matches!(waiter.next_event().await, Event::Completed(object) if object.phase() == Phase::Succeeded)
-        );
+        assert_eq!(phase(waiter.next_event().await), Some(Phase::Succeeded));
     }
 
     #[tokio::test]
@@ -191,7 +180,7 @@ mod tests {
         waiters.on_update(&object("a", Phase::Failed));
         waiters.on_delete("a");
         waiters.on_resync();
-        assert!(matches!(waiter.next_event().await, Event::Completed(_)));
+        assert_eq!(phase(waiter.next_event().await), Some(Phase::Failed));
     }
 
     #[tokio::test]
@@ -201,7 +190,7 @@ mod tests {
         let mut second = second.unwrap();
         drop(first);
         waiters.on_update(&object("a", Phase::Succeeded));
-        assert!(matches!(second.next_event().await, Event::Completed(_)));
+        assert_eq!(phase(second.next_event().await), Some(Phase::Succeeded));
         drop(second);
         assert!(waiters.lock().is_empty());
     }

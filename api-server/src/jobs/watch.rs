@@ -9,15 +9,14 @@ use std::{sync::Arc, time::Duration};
 use crd::{ArxivQuery, UNFINISHED};
 use futures::{StreamExt, pin_mut};
 use kube::{
-    Api, Error,
+    Api, Error, Resource, ResourceExt,
     api::{ListParams, WatchEvent, WatchParams},
-    core::DeserializeGuard,
+    core::{DeserializeGuard, error_boundary::InvalidObject},
 };
 use service::backoff::Backoff;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::jobs::backlog::Backlog;
-use crate::jobs::waiters::Waiters;
+use crate::jobs::{backlog::Backlog, waiters::Waiters};
 
 /// How long the server keeps one watch open. Shorter than the client's read timeout, so that a connection without data
 /// for that time is known to be dead.
@@ -87,30 +86,15 @@ async fn list(api: &Api<DecodedObject>, subscribers: &Subscribers) -> Result<Str
 
 /// Watches until a new list is needed.
 async fn watch(api: &Api<DecodedObject>, mut version: String, subscribers: &Subscribers, failures: &mut u32) {
-    let params = WatchParams::default().timeout(WATCH_SECONDS);
     loop {
         let began = Instant::now();
-        match api.watch(&params, &version).await {
-            Ok(events) => {
-                pin_mut!(events);
-                while let Some(event) = events.next().await {
-                    match event {
-                        Ok(event) => {
-                            if dispatch(event, &mut version, subscribers) == WatchAction::List {
-                                return;
-                            }
-                        }
-                        Err(error) => {
-                            interrupted(&error);
-                            break;
-                        }
-                    }
-                }
-                if began.elapsed() > RETRY.base {
-                    *failures = 0;
-                    continue;
-                }
+        match watch_once(api, &mut version, subscribers).await {
+            Ok(true) => return,
+            Ok(false) if began.elapsed() > RETRY.base => {
+                *failures = 0;
+                continue;
             }
+            Ok(false) => {}
             Err(Error::Api(status)) if status.code == 410 => return,
             Err(error) => interrupted(&error),
         }
@@ -119,60 +103,62 @@ async fn watch(api: &Api<DecodedObject>, mut version: String, subscribers: &Subs
     }
 }
 
-/// What to do after an event.
-#[derive(PartialEq)]
-enum WatchAction {
-    Watch,
-    List,
-}
-
-fn dispatch(
-    event: WatchEvent<DecodedObject>,
+/// Watches until the end of one watch; returns whether a new list is needed. The error is that of a watch that did not
+/// begin.
+async fn watch_once(
+    api: &Api<DecodedObject>,
     version: &mut String,
     subscribers: &Subscribers,
-) -> WatchAction {
-    match event {
-        WatchEvent::Added(DeserializeGuard(object)) | WatchEvent::Modified(DeserializeGuard(object)) => {
-            match object {
-                Ok(object) => {
-                    advance(version, object.metadata.resource_version.as_deref());
-                    let object = Arc::new(object);
-                    subscribers.backlog.on_update(&object);
-                    subscribers.waiters.on_update(&object);
-                }
-                Err(error) => {
-                    unreadable(&error);
-                    advance(version, error.metadata.resource_version.as_deref());
-                    on_delete(error.metadata.name.as_deref(), subscribers);
-                }
+) -> Result<bool, Error> {
+    let params = WatchParams::default().timeout(WATCH_SECONDS);
+    let events = api.watch(&params, version).await?;
+    pin_mut!(events);
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(WatchEvent::Error(status)) if status.code == 410 => return Ok(true),
+            Ok(event) => dispatch(event, version, subscribers),
+            Err(error) => {
+                interrupted(&error);
+                break;
             }
         }
-        WatchEvent::Deleted(DeserializeGuard(object)) => {
-            let metadata = object.map_or_else(|error| error.metadata, |object| object.metadata);
-            advance(version, metadata.resource_version.as_deref());
-            on_delete(metadata.name.as_deref(), subscribers);
+        if subscribers.backlog.needs_relist() {
+            return Ok(true);
         }
-        WatchEvent::Bookmark(bookmark) => *version = bookmark.metadata.resource_version,
-        WatchEvent::Error(status) if status.code == 410 => return WatchAction::List,
-        WatchEvent::Error(status) => tracing::info!(code = status.code, "the watch is interrupted"),
     }
-    if subscribers.backlog.needs_relist() {
-        WatchAction::List
-    } else {
-        WatchAction::Watch
-    }
+    Ok(false)
 }
 
-fn advance(version: &mut String, seen: Option<&str>) {
-    if let Some(seen) = seen {
-        seen.clone_into(version);
+fn dispatch(event: WatchEvent<DecodedObject>, version: &mut String, subscribers: &Subscribers) {
+    let (object, is_deleted) = match event {
+        WatchEvent::Added(object) | WatchEvent::Modified(object) => (object, false),
+        WatchEvent::Deleted(object) => (object, true),
+        WatchEvent::Bookmark(bookmark) => {
+            *version = bookmark.metadata.resource_version;
+            return;
+        }
+        WatchEvent::Error(status) => {
+            tracing::info!(code = status.code, "the watch is interrupted");
+            return;
+        }
+    };
+    if let Some(seen) = object.resource_version() {
+        *version = seen;
     }
-}
-
-fn on_delete(name: Option<&str>, subscribers: &Subscribers) {
+    let name = object.meta().name.clone();
+    match object.0 {
+        Ok(object) if !is_deleted => {
+            let object = Arc::new(object);
+            subscribers.backlog.on_update(&object);
+            subscribers.waiters.on_update(&object);
+            return;
+        }
+        Err(error) if !is_deleted => unreadable(&error),
+        _ => {}
+    }
     if let Some(name) = name {
-        subscribers.backlog.on_delete(name);
-        subscribers.waiters.on_delete(name);
+        subscribers.backlog.on_delete(&name);
+        subscribers.waiters.on_delete(&name);
     }
 }
 
@@ -183,7 +169,7 @@ fn interrupted(error: &Error) {
     );
 }
 
-fn unreadable(error: &kube::core::error_boundary::InvalidObject) {
+fn unreadable(error: &InvalidObject) {
     tracing::warn!(
         error = error as &dyn std::error::Error,
         name = error.metadata.name,

@@ -19,33 +19,6 @@ pub(crate) struct Quotas {
     pub(crate) per_client: usize,
 }
 
-/// The quota that is used up.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum QuotaExceeded {
-    Total(usize),
-    PerClient(usize),
-}
-
-impl From<QuotaExceeded> for ApiError {
-    fn from(quota: QuotaExceeded) -> Self {
-        let (code, detail, name, most) = match quota {
-            QuotaExceeded::Total(most) => (
-                Code::TooManyPending,
-                "Too many queries are waiting for their turn",
-                "pending",
-                most,
-            ),
-            QuotaExceeded::PerClient(most) => (
-                Code::TooManyPendingOfClient,
-                "Too many of your queries are waiting for their turn",
-                "pending-of-client",
-                most,
-            ),
-        };
-        Self::too_many(code, detail, name, most).retry_after(PENDING_RETRY_AFTER)
-    }
-}
-
 /// Counts a query as pending before Kubernetes has its object; dropping it undoes that, unless it was committed.
 pub(crate) struct Admission {
     backlog: Arc<Backlog>,
@@ -54,24 +27,32 @@ pub(crate) struct Admission {
 }
 
 impl Backlog {
-    /// Admits a query of this name for the client with this label. This process does not see yet what other processes
-    /// are about to create: several together may exceed the quota by the number of creates in flight.
-    pub(crate) fn admit(
-        self: &Arc<Self>,
-        name: &str,
-        client: Option<&str>,
-    ) -> Result<Admission, QuotaExceeded> {
+    /// Admits a query of this name for the client with this label; 429 when a quota is used up. This process does not
+    /// see yet what other processes are about to create: several together may exceed the quota by the number of creates
+    /// in flight.
+    pub(crate) fn admit(self: &Arc<Self>, name: &str, client: Option<&str>) -> Result<Admission, ApiError> {
+        let Quotas { total, per_client } = self.quotas;
         let mut state = self.lock();
-        if state.pending() >= self.quotas.total {
-            return Err(QuotaExceeded::Total(self.quotas.total));
-        }
-        let of_client = client.and_then(|client| state.of_client.get(client)).copied();
-        if of_client.unwrap_or(0) >= self.quotas.per_client {
-            return Err(QuotaExceeded::PerClient(self.quotas.per_client));
+        let (pending, pending_of_client) = state.pending(client);
+        let exceeded = if pending >= total {
+            let text = "Too many queries are waiting for their turn";
+            Some((Code::TooManyPending, text, "pending", total))
+        } else if pending_of_client >= per_client {
+            let text = "Too many of your queries are waiting for their turn";
+            Some((
+                Code::TooManyPendingOfClient,
+                text,
+                "pending-of-client",
+                per_client,
+            ))
+        } else {
+            None
+        };
+        if let Some((code, text, limit, most)) = exceeded {
+            return Err(ApiError::too_many(code, text, limit, most).retry_after(PENDING_RETRY_AFTER));
         }
         // Two requests with one key are about one object.
         if !state.has(name) && !state.creating.contains_key(name) {
-            state.count_client(client);
             state.creating.insert(name.to_owned(), client.map(str::to_owned));
         }
         Ok(Admission {
@@ -92,7 +73,7 @@ impl Admission {
 impl Drop for Admission {
     fn drop(&mut self) {
         if !self.committed {
-            self.backlog.lock().forget_creating(&self.name);
+            self.backlog.lock().creating.remove(&self.name);
         }
     }
 }

@@ -2,10 +2,8 @@
 //! in the queue. Updated by the one watch; of the finished queries only the last few are kept.
 
 mod admission;
-mod positions;
-mod searched;
+mod queued;
 mod snapshot;
-mod waiting;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -17,13 +15,13 @@ use crd::ArxivQuery;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
-pub(crate) use admission::Quotas;
-pub(crate) use positions::QueuePosition;
-pub(crate) use searched::SearchSummary;
-pub(crate) use snapshot::{Counts, Snapshot};
-pub(crate) use waiting::QueuedQuery;
+use self::queued::QueuedQuery;
+pub(crate) use self::{
+    admission::Quotas,
+    snapshot::{Counts, QueuePosition, Snapshot},
+};
 
-/// Queries whose position is known: at some 400 bytes each a few megabytes. Queries beyond this number are only counted.
+/// Queries whose position is known: at some 500 bytes each ten megabytes. Queries beyond this number are only counted.
 const MAX_TRACKED: usize = 20_000;
 /// Finished queries that are kept, newest first.
 const MAX_ENDED: usize = 20;
@@ -42,14 +40,11 @@ pub(crate) struct Backlog {
 
 #[derive(Default)]
 struct State {
-    tracked: HashMap<Arc<str>, Arc<QueuedQuery>>,
-    /// How many of those are in the queue: all but the suspended ones.
-    runnable: usize,
+    tracked: HashMap<String, Arc<QueuedQuery>>,
     /// The names of queries beyond [`MAX_TRACKED`].
-    overflow: HashSet<Arc<str>>,
+    overflow: HashSet<String>,
     /// Queries that this process creates or created and that the watch has not seen so far: the label of their client.
     creating: HashMap<String, Option<String>>,
-    of_client: HashMap<String, usize>,
     ended: VecDeque<Arc<ArxivQuery>>,
 }
 
@@ -57,7 +52,7 @@ struct State {
 pub(crate) struct Listing {
     state: State,
     /// Names that were in `creating` before the list was requested: they are in the list, or have finished.
-    awaited: Vec<String>,
+    awaited: HashSet<String>,
 }
 
 impl Listing {
@@ -93,28 +88,19 @@ impl Backlog {
 
     /// The list is complete: it replaces what was known before.
     pub(crate) fn replace(&self, listing: Listing) {
-        {
-            let mut state = self.lock();
-            let mut listed = listing.state;
-            listed.ended = std::mem::take(&mut state.ended);
-            for (name, waiting) in &mut listed.tracked {
+        let mut listed = listing.state;
+        self.update(|state| {
+            for (name, queued) in &mut listed.tracked {
                 if let Some(known) = state.tracked.get(name) {
-                    Arc::make_mut(waiting).keep_age_of(known);
+                    Arc::make_mut(queued).keep_age_of(known);
                 }
             }
             let mut creating = std::mem::take(&mut state.creating);
-            for name in &listing.awaited {
-                creating.remove(name);
-            }
-            for (name, client) in creating {
-                if !listed.has(&name) {
-                    listed.count_client(client.as_deref());
-                    listed.creating.insert(name, client);
-                }
-            }
+            creating.retain(|name, _| !listing.awaited.contains(name) && !listed.has(name));
+            listed.creating = creating;
+            listed.ended = std::mem::take(&mut state.ended);
             *state = listed;
-        }
-        self.changed();
+        });
     }
 
     /// The current state of an object.
@@ -122,33 +108,37 @@ impl Backlog {
         let Some(name) = object.metadata.name.as_deref() else {
             return;
         };
-        {
-            let mut state = self.lock();
-            state.forget_creating(name);
+        self.update(|state| {
+            state.creating.remove(name);
             if object.phase().is_final() {
-                state.untrack(name);
-                state.remember(object);
+                state.forget(name);
+                state.ended.push_front(Arc::clone(object));
+                state.ended.truncate(MAX_ENDED);
             } else {
                 state.track(name, object);
             }
-        }
-        self.changed();
+        });
     }
 
     /// The object of this name was deleted.
     pub(crate) fn on_delete(&self, name: &str) {
-        {
-            let mut state = self.lock();
-            state.forget_creating(name);
-            state.untrack(name);
-            state
-                .ended
-                .retain(|object| object.metadata.name.as_deref() != Some(name));
-        }
-        self.changed();
+        self.update(|state| {
+            state.creating.remove(name);
+            state.forget(name);
+        });
     }
 
-    /// Whether a new list would make room for tracking queries that are only counted now.
+    fn update(&self, change: impl FnOnce(&mut State)) {
+        let count = {
+            let mut state = self.lock();
+            change(&mut state);
+            state.tracked.len() + state.overflow.len()
+        };
+        self.count.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.changes.send_modify(|version| *version += 1);
+    }
+
+    /// Whether after a new list queries could be tracked that are only counted now.
     pub(crate) fn needs_relist(&self) -> bool {
         let state = self.lock();
         !state.overflow.is_empty() && state.tracked.len() < MAX_TRACKED / 2
@@ -163,82 +153,40 @@ impl Backlog {
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
-
-    fn changed(&self) {
-        let count = self.lock().len();
-        self.count.set(i64::try_from(count).unwrap_or(i64::MAX));
-        self.changes.send_modify(|version| *version += 1);
-    }
 }
 
 impl State {
-    fn len(&self) -> usize {
-        self.tracked.len() + self.overflow.len()
-    }
-
     fn has(&self, name: &str) -> bool {
         self.tracked.contains_key(name) || self.overflow.contains(name)
     }
 
     fn track(&mut self, name: &str, object: &ArxivQuery) {
-        let mut waiting = QueuedQuery::of(object);
+        let mut queued = QueuedQuery::of(object);
         if let Some(known) = self.tracked.get(name) {
-            waiting.keep_age_of(known);
-        }
-        self.untrack(name);
-        if self.tracked.len() >= MAX_TRACKED {
-            self.overflow.insert(name.into());
+            queued.keep_age_of(known);
+        } else if self.tracked.len() >= MAX_TRACKED {
+            self.overflow.insert(name.to_owned());
             return;
         }
-        if waiting.is_runnable() {
-            self.runnable += 1;
-            self.count_client(waiting.client.as_deref());
-        }
-        self.tracked.insert(name.into(), Arc::new(waiting));
-    }
-
-    fn untrack(&mut self, name: &str) {
         self.overflow.remove(name);
-        if let Some(waiting) = self.tracked.remove(name)
-            && waiting.is_runnable()
-        {
-            self.runnable -= 1;
-            self.discount_client(waiting.client.as_deref());
-        }
+        self.tracked.insert(name.to_owned(), Arc::new(queued));
     }
 
-    fn forget_creating(&mut self, name: &str) {
-        if let Some(client) = self.creating.remove(name) {
-            self.discount_client(client.as_deref());
-        }
-    }
-
-    fn remember(&mut self, object: &Arc<ArxivQuery>) {
+    fn forget(&mut self, name: &str) {
+        self.tracked.remove(name);
+        self.overflow.remove(name);
         self.ended
-            .retain(|known| known.metadata.name != object.metadata.name);
-        self.ended.push_front(Arc::clone(object));
-        self.ended.truncate(MAX_ENDED);
+            .retain(|object| object.metadata.name.as_deref() != Some(name));
     }
 
-    fn count_client(&mut self, client: Option<&str>) {
-        if let Some(client) = client {
-            *self.of_client.entry(client.to_owned()).or_default() += 1;
-        }
-    }
-
-    fn discount_client(&mut self, client: Option<&str>) {
-        let Some(client) = client else { return };
-        if let Some(count) = self.of_client.get_mut(client) {
-            *count -= 1;
-            if *count == 0 {
-                self.of_client.remove(client);
-            }
-        }
-    }
-
-    /// Queries in the queue, including those that are being created.
-    fn pending(&self) -> usize {
-        self.runnable + self.overflow.len() + self.creating.len()
+    /// The queries in the queue, including those that are being created: of all clients, and of this one.
+    fn pending(&self, client: Option<&str>) -> (usize, usize) {
+        let queued = self.tracked.values().filter(|queued| queued.is_runnable());
+        let clients = queued.map(|queued| queued.client.as_deref());
+        let clients = clients.chain(self.creating.values().map(Option::as_deref));
+        clients.fold((self.overflow.len(), 0), |(all, own), of| {
+            (all + 1, own + usize::from(of.is_some() && of == client))
+        })
     }
 }
 

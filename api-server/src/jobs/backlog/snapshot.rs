@@ -1,4 +1,5 @@
-//! The backlog at one moment. Computed at most a few times a second, however often it is read or changes.
+//! The backlog at one moment, in the order in which the operator sends requests. Computed at most a few times a second,
+//! however often it is read or changes.
 
 use std::{
     collections::HashMap,
@@ -8,24 +9,41 @@ use std::{
 
 use crd::{ArxivQuery, Phase};
 use jiff::Timestamp;
+use queue::{QueueEntry, schedule};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
-    jobs::backlog::positions::in_order,
-    jobs::backlog::{Backlog, QueuePosition, QueuedQuery},
+    error::whole_seconds,
+    jobs::backlog::{Backlog, QueuedQuery},
 };
 
 /// Maximum age of a snapshot: sorting 20,000 queries takes some 10 ms.
 const MAX_AGE: Duration = Duration::from_millis(250);
+
+/// A query's position in the queue.
+#[derive(Clone, Copy, Debug, Eq, JsonSchema, PartialEq, Serialize)]
+pub(crate) struct QueuePosition {
+    /// From 1, which is next.
+    pub(crate) place: usize,
+    /// Requests to arXiv before its first one: queries with the same search share one request.
+    pub(crate) requests_before: u64,
+    /// The least number of seconds until its first request: correct if nothing more urgent comes, arXiv answers at once, and
+    /// nobody else sends requests (queries of other namespaces and /arxiv-api do). Includes a pause that arXiv asked for.
+    pub(crate) expected_seconds: u64,
+    /// Which queries are counted: always "namespace", since this process sees no other namespaces. (`covers` in JSON.)
+    #[serde(rename = "covers")]
+    pub(crate) scope: &'static str,
+}
 
 /// The backlog at one moment.
 pub(crate) struct Snapshot {
     version: u64,
     taken: Instant,
     /// The runnable queries in the order of their requests to arXiv.
-    pub(crate) order: Vec<(Arc<str>, Arc<QueuedQuery>)>,
-    positions: HashMap<Arc<str>, QueuePosition>,
+    pub(crate) order: Vec<Arc<QueuedQuery>>,
+    positions: HashMap<String, QueuePosition>,
     pub(crate) counts: Counts,
     /// The last queries that finished, newest first.
     pub(crate) ended: Vec<Arc<ArxivQuery>>,
@@ -70,24 +88,27 @@ impl Backlog {
         {
             return Arc::clone(last);
         }
-        let (waiting, counts, ended) = {
+        let (tracked, overflow, ended) = {
             let state = self.lock();
-            let mut counts = Counts {
-                pending: state.overflow.len(),
-                ..Counts::default()
-            };
-            for waiting in state.tracked.values() {
-                match waiting.phase {
-                    Phase::Running => counts.running += 1,
-                    _ if waiting.is_runnable() => counts.pending += 1,
-                    _ => counts.suspended += 1,
-                }
-            }
-            let waiting = state.tracked.iter().filter(|(_, waiting)| waiting.is_runnable());
-            let waiting = waiting.map(|(name, waiting)| (Arc::clone(name), Arc::clone(waiting)));
-            (waiting.collect(), counts, state.ended.iter().cloned().collect())
+            let tracked: Vec<_> = state.tracked.values().cloned().collect();
+            (
+                tracked,
+                state.overflow.len(),
+                state.ended.iter().cloned().collect(),
+            )
         };
-        let (order, positions) = in_order(waiting, self.interval, Timestamp::now());
+        let (runnable, suspended): (Vec<_>, Vec<_>) =
+            tracked.into_iter().partition(|queued| queued.is_runnable());
+        let running = runnable
+            .iter()
+            .filter(|queued| queued.phase() == Phase::Running)
+            .count();
+        let counts = Counts {
+            pending: overflow + runnable.len() - running,
+            running,
+            suspended: suspended.len(),
+        };
+        let (order, positions) = in_order(runnable, self.interval, Timestamp::now());
         let snapshot = Arc::new(Snapshot {
             version,
             taken: Instant::now(),
@@ -100,4 +121,44 @@ impl Backlog {
         *last = Some(Arc::clone(&snapshot));
         snapshot
     }
+}
+
+/// Sorts the runnable queries by their turn, and determines the position of each; `interval`: the least time between two
+/// requests to arXiv.
+pub(super) fn in_order(
+    mut order: Vec<Arc<QueuedQuery>>,
+    interval: Duration,
+    now: Timestamp,
+) -> (Vec<Arc<QueuedQuery>>, HashMap<String, QueuePosition>) {
+    // All are in one namespace.
+    let namespace: Arc<str> = "".into();
+    let waiting = order.iter().map(|queued| queue::Waiting {
+        entry: QueueEntry {
+            query: queued.uid(),
+            priority: queued.priority,
+            namespace: Arc::clone(&namespace),
+            age: queued.age(),
+        },
+        request_key: queued.request_key,
+        requests: queued.requests,
+    });
+    let places = schedule(&waiting.collect::<Vec<_>>());
+    let pause_end = order.iter().filter_map(|queued| queued.retry_after).max();
+    let pause = pause_end.and_then(|end| Duration::try_from(end.duration_since(now)).ok());
+    let position = |place: queue::Place| {
+        let turns = u32::try_from(place.requests_before).unwrap_or(u32::MAX);
+        let expected = interval
+            .saturating_mul(turns)
+            .saturating_add(pause.unwrap_or_default());
+        QueuePosition {
+            place: place.place,
+            requests_before: place.requests_before,
+            expected_seconds: whole_seconds(expected),
+            scope: "namespace",
+        }
+    };
+    let names = order.iter().map(|queued| queued.name().to_owned());
+    let positions: HashMap<_, _> = names.zip(places.into_iter().map(position)).collect();
+    order.sort_by_key(|queued| positions.get(queued.name()).map(|position| position.place));
+    (order, positions)
 }

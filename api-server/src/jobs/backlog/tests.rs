@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
 
+use axum::response::IntoResponse;
 use crd::{ArxivQuerySpec, ArxivQueryStatus, CLIENT_LABEL, Phase};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use uuid::Uuid;
 
-use super::{admission::QuotaExceeded, *};
+use super::{admission::Admission, *};
+use crate::error::{ApiError, Limit};
 
 fn backlog(total: usize, per_client: usize) -> Arc<Backlog> {
     let quotas = Quotas { total, per_client };
@@ -41,16 +43,22 @@ fn list(backlog: &Backlog, objects: &[Arc<ArxivQuery>]) {
     backlog.replace(listing);
 }
 
+/// The quota that is used up, and its size.
+fn exceeded(admission: Result<Admission, ApiError>) -> (&'static str, usize) {
+    let response = admission.err().unwrap().into_response();
+    match response.extensions().get::<Limit>() {
+        Some(Limit::Concurrent { name, most }) => (name, *most),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn admission_fails_when_the_total_or_the_client_quota_is_used_up() {
     let backlog = backlog(3, 2);
     backlog.on_update(&pending("kubectl", None));
     let first = backlog.admit("a1", Some("a")).ok().unwrap();
     let second = backlog.admit("b1", Some("b")).ok().unwrap();
-    assert_eq!(
-        backlog.admit("c1", Some("c")).err(),
-        Some(QuotaExceeded::Total(3))
-    );
+    assert_eq!(exceeded(backlog.admit("c1", Some("c"))), ("pending", 3));
     drop(second);
     let second = backlog.admit("a2", Some("a")).ok().unwrap();
     first.commit();
@@ -60,12 +68,9 @@ fn admission_fails_when_the_total_or_the_client_quota_is_used_up() {
         backlog.on_update(&pending(name, Some("a")));
     }
     backlog.on_delete("kubectl");
-    assert_eq!(
-        backlog.admit("a3", Some("a")).err(),
-        Some(QuotaExceeded::PerClient(2))
-    );
+    assert_eq!(exceeded(backlog.admit("a3", Some("a"))), ("pending-of-client", 2));
     let other = backlog.admit("x", None).ok().unwrap();
-    assert_eq!(backlog.admit("y", None).err(), Some(QuotaExceeded::Total(3)));
+    assert_eq!(exceeded(backlog.admit("y", None)), ("pending", 3));
     drop(other);
     backlog.on_update(&object("a1", Some("a"), 0, "a1", Phase::Succeeded));
     assert!(backlog.admit("a3", Some("a")).is_ok());
@@ -82,7 +87,7 @@ fn list_replaces_known_queries_but_keeps_creates_in_flight() {
     let state = backlog.lock();
     assert!(state.tracked.is_empty());
     assert_eq!(state.creating.keys().collect::<Vec<_>>(), ["meanwhile"]);
-    assert_eq!(state.of_client.get("a"), Some(&1));
+    assert_eq!(state.pending(Some("a")), (1, 1));
 }
 
 #[test]
@@ -127,10 +132,12 @@ fn queries_of_one_second_are_ordered_by_resource_version() {
     }
     let order = || {
         let state = backlog.lock();
-        let tracked = state.tracked.iter();
-        let tracked = tracked.map(|(name, waiting)| (Arc::clone(name), Arc::clone(waiting)));
-        let (order, _) = positions::in_order(tracked.collect(), backlog.interval, Timestamp::UNIX_EPOCH);
-        order.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+        let tracked = state.tracked.values().cloned().collect();
+        let (order, _) = snapshot::in_order(tracked, backlog.interval, Timestamp::UNIX_EPOCH);
+        order
+            .iter()
+            .map(|queued| queued.name().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(order(), ["b", "c", "a"]);
     // Neither an update nor another list changes its position.
@@ -171,5 +178,5 @@ fn query_is_only_counted_when_too_many_are_tracked() {
     backlog.replace(listing);
     let state = backlog.lock();
     assert_eq!((state.tracked.len(), state.overflow.len()), (MAX_TRACKED, 1));
-    assert_eq!(state.pending(), MAX_TRACKED + 1);
+    assert_eq!(state.pending(None).0, MAX_TRACKED + 1);
 }

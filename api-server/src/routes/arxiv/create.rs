@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use crd::Phase;
+use crd::{ArxivQuerySpec, Phase};
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::json;
@@ -20,7 +20,7 @@ use wire::{
 
 use super::{
     Arxiv,
-    new_query::{self, NewQuery},
+    new_query::{self, read_spec},
     responses::{locate, location_of, unfinished},
 };
 use crate::{
@@ -39,7 +39,7 @@ use crate::{
 /// What is read from the request.
 #[derive(Debug)]
 pub(crate) struct CreateRequest {
-    query: NewQuery,
+    spec: ArxivQuerySpec,
     key: Option<IdempotencyKey>,
     preferences: Preferences,
 }
@@ -52,7 +52,7 @@ impl ReadRequest for CreateRequest {
         let members = body::object(request.json(SMALL_BODY).await?)?;
         let headers = request.headers();
         Ok(Self {
-            query: NewQuery::of_body(&members, request.defaults())?,
+            spec: read_spec(&members, request.defaults())?,
             key: IdempotencyKey::read(headers)?,
             preferences: Preferences::read(headers),
         })
@@ -67,7 +67,7 @@ pub(crate) async fn create_query(
     client: Client,
     Input(request): Input<CreateRequest>,
 ) -> Result<Response, ApiError> {
-    let spec = &request.query.spec;
+    let spec = &request.spec;
     let call = Call::new("create_query")
         .arg("author", spec.author.as_deref())
         .arg("title", spec.title.as_deref())
@@ -75,7 +75,7 @@ pub(crate) async fn create_query(
     log.called(call);
     let (searches, preferences) = (&arxiv.searches, request.preferences);
     let submit_request = SubmitRequest {
-        query: request.query,
+        spec: request.spec,
         key: request.key,
         client: Some(client),
         // Tried again as the spec says: a client that posts is ready for a 202.

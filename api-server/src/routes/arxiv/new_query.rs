@@ -7,29 +7,19 @@ use std::collections::HashMap;
 
 use arxiv::SearchError;
 use crd::{
-    ArxivQuerySpec, CachePolicy,
+    ArxivQuerySpec,
     fields::{FIELDS, Field, Kind, MAX_ID_CHARS, MAX_IDS, MAX_WORDS_CHARS, PRIORITY, RESULTS},
 };
 use serde_json::{Map, Value, json};
 use upstream::{SpecError, problems};
 
 use crate::{
-    error::ApiError, jobs::idempotency::hash, routes::arxiv::search_params::SearchParams,
-    routes::request::Defaults,
+    error::ApiError, routes::request::Defaults,
 };
 use wire::{
     field_error::{FieldError, FieldErrors, PathSegment},
     json::Json,
 };
-
-/// The query that a client asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct NewQuery {
-    /// As far as the client says it, with our default for `maxResults`.
-    pub(crate) spec: ArxivQuerySpec,
-    /// The hash of the spec, which does not depend on how the client spelt it.
-    pub(crate) fingerprint: String,
-}
 
 /// The members of the body by their names in this API.
 fn members() -> impl Iterator<Item = (&'static str, &'static Field)> {
@@ -44,87 +34,63 @@ fn member(key: &str) -> Option<(&'static str, &'static Field)> {
     })
 }
 
-impl NewQuery {
-    /// Reads the body. Everything that is wrong with it is reported at once, in the order of the members.
-    pub(crate) fn of_body(body: &Json, defaults: &Defaults) -> Result<Self, ApiError> {
-        let Json::Object(members) = body else {
-            return Err(FieldErrors::from(FieldError::object_type(&["body".into()], body.clone())).into());
+/// Reads the body. Everything that is wrong with it is reported at once, in the order of the members.
+pub(crate) fn read_spec(body: &Json, defaults: &Defaults) -> Result<ArxivQuerySpec, ApiError> {
+    let Json::Object(members) = body else {
+        return Err(FieldErrors::from(FieldError::object_type(&["body".into()], body.clone())).into());
+    };
+    let mut wrong = Vec::new();
+    let mut given = Map::new();
+    let mut places = HashMap::new();
+    for (position, (key, value)) in members.iter().enumerate() {
+        let Some((name, field)) = member(key) else {
+            let loc = ["body".into(), PathSegment::Text(key.clone())];
+            wrong.push((position, FieldError::extra(&loc, value.clone())));
+            continue;
         };
-        let mut wrong = Vec::new();
-        let mut given = Map::new();
-        let mut places = HashMap::new();
-        for (position, (key, value)) in members.iter().enumerate() {
-            let Some((name, field)) = member(key) else {
-                let loc = ["body".into(), PathSegment::Text(key.clone())];
-                wrong.push((position, FieldError::extra(&loc, value.clone())));
-                continue;
-            };
-            if *value == Json::Null {
-                continue;
-            }
-            let loc = [PathSegment::Name("body"), PathSegment::Name(name)];
-            match read(field, &loc, value, defaults) {
-                Ok(read) => {
-                    if given.insert(field.name.to_owned(), read).is_some() {
-                        wrong.push((
-                            position,
-                            FieldError::unfit(&loc, "given in both spellings", value.clone()),
-                        ));
-                    }
-                    places.insert(field.name, (position, loc, value));
+        if *value == Json::Null {
+            continue;
+        }
+        let loc = [PathSegment::Name("body"), PathSegment::Name(name)];
+        match read(field, &loc, value, defaults) {
+            Ok(read) => {
+                if given.insert(field.name.to_owned(), read).is_some() {
+                    wrong.push((
+                        position,
+                        FieldError::unfit(&loc, "given in both spellings", value.clone()),
+                    ));
                 }
-                Err(problem) => wrong.push((position, problem)),
+                places.insert(field.name, (position, loc, value));
             }
+            Err(problem) => wrong.push((position, problem)),
         }
-        given
-            .entry(RESULTS.name)
-            .or_insert_with(|| Value::from(defaults.max_results));
-        let spec = serde_json::from_value(Value::Object(given)).map_err(|error| internal(&error))?;
-        for error in problems(&spec) {
-            match error.field().and_then(|field| places.get(field)) {
-                Some((position, loc, value)) => wrong.push((*position, invalid(loc, &error, value))),
-                // An invalid member may be why the search as a whole is invalid.
-                None if wrong.is_empty() => wrong.push((0, invalid_search(&error, body))),
-                None => {}
-            }
+    }
+    given
+        .entry(RESULTS.name)
+        .or_insert_with(|| Value::from(defaults.max_results));
+    let spec = serde_json::from_value(Value::Object(given)).map_err(|error| {
+        // Members that were read make a spec, so this is a bug.
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the members of a query make no spec"
+        );
+        ApiError::internal()
+    })?;
+    for error in problems(&spec) {
+        match error.field().and_then(|field| places.get(field)) {
+            Some((position, loc, value)) => wrong.push((*position, invalid(loc, &error, value))),
+            // An invalid member may be why the search as a whole is invalid.
+            None if wrong.is_empty() => wrong.push((0, invalid_search(&error, body))),
+            None => {}
         }
-        wrong.sort_by_key(|(position, _)| *position);
-        let mut problems = FieldErrors::default();
-        for (_, problem) in wrong {
-            problems.push(problem);
-        }
-        problems.into_result()?;
-        Self::of(spec)
     }
-
-    /// The query of GET /arxiv; `refresh`: pages that were fetched before may not be used.
-    pub(crate) fn of_params(params: &SearchParams, refresh: bool) -> Result<Self, ApiError> {
-        Self::of(ArxivQuerySpec {
-            cache_policy: if refresh {
-                CachePolicy::Refresh
-            } else {
-                CachePolicy::Reuse
-            },
-            ..params.spec.clone()
-        })
+    wrong.sort_by_key(|(position, _)| *position);
+    let mut problems = FieldErrors::default();
+    for (_, problem) in wrong {
+        problems.push(problem);
     }
-
-    fn of(spec: ArxivQuerySpec) -> Result<Self, ApiError> {
-        let text = serde_json::to_string(&spec).map_err(|error| internal(&error))?;
-        Ok(Self {
-            fingerprint: hash(&[&text]),
-            spec,
-        })
-    }
-}
-
-/// Members that were read make a spec, and a spec can be written, so this is a bug.
-fn internal(error: &serde_json::Error) -> ApiError {
-    tracing::error!(
-        error = error as &dyn std::error::Error,
-        "the members of a query make no spec"
-    );
-    ApiError::internal()
+    problems.into_result()?;
+    Ok(spec)
 }
 
 /// What is wrong with the value of one member.
@@ -228,15 +194,17 @@ fn field_schema(field: &Field) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::submit::fingerprint;
+    use crd::CachePolicy;
     use crate::routes::request::RequestContext;
-    fn read(body: &Value) -> Result<NewQuery, Vec<(String, Value)>> {
+    fn read(body: &Value) -> Result<ArxivQuerySpec, Vec<(String, Value)>> {
         let body = wire::json::parse(body.to_string().as_bytes()).unwrap();
         let context = RequestContext::with_default_settings().unwrap();
         let defaults = Defaults {
             max_priority: 5,
             ..context.defaults
         };
-        NewQuery::of_body(&body, &defaults).map_err(|error| {
+        read_spec(&body, &defaults).map_err(|error| {
             let detail = error.body()["detail"].clone();
             let problems = detail.as_array().unwrap().iter();
             problems
@@ -251,11 +219,11 @@ mod tests {
         let theirs = json!({"sortBy": "submittedDate", "title": "x", "backoffLimit": 0, "maxResults": 3});
         let query = read(&ours).unwrap();
         assert_eq!(query, read(&theirs).unwrap());
-        assert_eq!((query.spec.max_results, query.spec.backoff_limit), (3, Some(0)));
-        assert_eq!(query.spec.sort_by, Some(crd::SortBy::SubmittedDate));
+        assert_eq!((query.max_results, query.backoff_limit), (3, Some(0)));
+        assert_eq!(query.sort_by, Some(crd::SortBy::SubmittedDate));
         let usual = read(&json!({"title": "x"})).unwrap();
-        assert_eq!((usual.spec.max_results, usual.spec.start), (8, 0));
-        assert_ne!(usual.fingerprint, query.fingerprint);
+        assert_eq!((usual.max_results, usual.start), (8, 0));
+        assert_ne!(fingerprint(&usual), fingerprint(&query));
     }
 
     #[test]
@@ -268,13 +236,13 @@ mod tests {
             "cache_policy": "Refresh", "priority": 5, "backoff_limit": 0, "active_deadline_seconds": 1,
         });
         assert_eq!(body.as_object().unwrap().len(), members().count());
-        let spec = read(&body).unwrap().spec;
+        let spec = read(&body).unwrap();
         assert_eq!(spec.id_list.as_ref().unwrap().len(), 2);
         assert_eq!((spec.cache_policy, spec.priority), (CachePolicy::Refresh, 5));
         // As the spec spells it, all of it again, but for what a client has no say in.
         let mut spelt = serde_json::to_value(&spec).unwrap();
         spelt.as_object_mut().unwrap().remove("suspend");
-        assert_eq!(read(&spelt).unwrap().spec, spec);
+        assert_eq!(read(&spelt).unwrap(), spec);
     }
 
     #[test]

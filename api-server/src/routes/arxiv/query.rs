@@ -44,7 +44,7 @@ pub(crate) async fn read_query(
     log.called(Call::new("read_object").arg("name", &name));
     Ok(match arxiv.lookup(&client, &name).await? {
         Lookup::Live(object) => arxiv.state(&object),
-        Lookup::Deleted(ended) => Json(QueryView::from_record(&name, &ended)).into_response(),
+        Lookup::Deleted(ended) => Json(QueryView::from_record(&name, ended)).into_response(),
     })
 }
 
@@ -93,7 +93,7 @@ pub(crate) async fn follow_query(
         }
         Lookup::Deleted(ended) => {
             let last = request.last_event_id.as_deref();
-            Ok(events::one::end(&QueryView::from_record(&name, &ended), last))
+            Ok(events::one::end(&QueryView::from_record(&name, ended), last))
         }
     }
 }

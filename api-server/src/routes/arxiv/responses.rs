@@ -103,7 +103,7 @@ impl Operation<'_> {
     pub(super) fn state(self, ended: bool) -> Self {
         let at = |time: &str| ended.then(|| format!("2024-03-31T00:00:{time}Z"));
         let queue = json!({"place": 2, "requests_before": 1, "expected_seconds": 3, "covers": "namespace"});
-        self.json::<QueryView<'static>>(json!({
+        self.json::<QueryView>(json!({
             "name": NAME, "uid": "0a4b0e4e-52a4-4a4f-9c5c-1f2d3c4b5a69",
             "phase": if ended { "Succeeded" } else { "Pending" }, "query_id": ended.then_some(17),
             "timestamp": ended.then_some(1_711_843_201), "status": ended.then_some(200),

@@ -7,6 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use crd::CachePolicy;
 use http::{HeaderMap, header};
 use jiff::Timestamp;
 use serde_json::json;
@@ -14,7 +15,6 @@ use wire::{declared::Param, headers::prefer::Preferences};
 
 use super::{
     Arxiv,
-    new_query::NewQuery,
     responses::{Accepted, NAME, accepted, location, location_of},
     search_params::{MAX_RESULTS_WANTED, SearchParams},
 };
@@ -34,7 +34,6 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct SearchRequest {
     params: SearchParams,
-    query: NewQuery,
     key: Option<IdempotencyKey>,
     preferences: Preferences,
 }
@@ -44,9 +43,11 @@ impl ReadRequest for SearchRequest {
 
     async fn read(request: Incoming) -> Result<Self, ApiError> {
         let headers = request.headers();
-        let params = SearchParams::read(&request.query(), request.defaults().max_results)?;
+        let mut params = SearchParams::read(&request.query(), request.defaults().max_results)?;
+        if refreshes(headers) {
+            params.spec.cache_policy = CachePolicy::Refresh;
+        }
         Ok(Self {
-            query: NewQuery::of_params(&params, refreshes(headers))?,
             key: IdempotencyKey::read(headers)?,
             preferences: Preferences::read(headers),
             params,
@@ -74,7 +75,7 @@ pub(crate) async fn search(
     log.called(request.params.call("search"));
     let (searches, preferences) = (&arxiv.searches, request.preferences);
     let submit_request = SubmitRequest {
-        query: request.query,
+        spec: request.params.spec,
         key: request.key,
         client: Some(client),
         // One that a caller waits for is not tried again, so that the caller gets arXiv's error, and for good.
@@ -96,7 +97,7 @@ const LIVE: &str = "event: queries\nid: 9b2d5b48f0f3a6c1\nretry: 3000\ndata: \
     {\"counts\":{\"pending\":0,\"running\":0,\"suspended\":0},\"queries\":[],\"ended\":[]}\n\n";
 
 pub(crate) fn describe(mut operation: Operation<'_>) -> Operation<'_> {
-    let list = operation.schema::<Vec<QueryView<'static>>>();
+    let list = operation.schema::<Vec<QueryView>>();
     let schema = json!({"oneOf": [operation.schema::<SearchResponse>(), list]});
     let found = json!({"timestamp": 1_711_843_200, "status": 200, "num_results": 1234, "num_entries": 3});
     let unavailable = ApiError::unavailable(Code::KubernetesUnavailable);

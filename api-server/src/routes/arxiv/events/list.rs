@@ -24,21 +24,21 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The data of an event.
 #[derive(Serialize)]
-struct List<'a> {
+struct List {
     counts: Counts,
-    queries: Vec<QueryView<'a>>,
-    ended: Vec<QueryView<'a>>,
+    queries: Vec<QueryView>,
+    ended: Vec<QueryView>,
 }
 
 impl Snapshot {
     /// Serialized once for all streams.
     fn list(&self) -> &str {
         self.text.get_or_init(|| {
-            let waiting = self.order.iter().take(SHOWN);
+            let queued = self.order.iter().take(SHOWN);
             let list = List {
                 counts: self.counts,
-                queries: waiting
-                    .map(|(name, waiting)| QueryView::from_queued(name, waiting, self.position(name)))
+                queries: queued
+                    .map(|queued| queued.view(self.position(queued.name())))
                     .collect(),
                 ended: self
                     .ended

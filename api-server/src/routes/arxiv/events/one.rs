@@ -70,7 +70,7 @@ pub(crate) fn follow(query: QueryStream, streams: &StreamLimiter, last: Option<S
 }
 
 /// The one event of a query whose object is gone; 204 for a client that has seen it.
-pub(crate) fn end(state: &QueryView<'_>, last: Option<&str>) -> Response {
+pub(crate) fn end(state: &QueryView, last: Option<&str>) -> Response {
     let event = SseEvent::new(state.to_json());
     if last == Some(event.id.as_str()) {
         return StatusCode::NO_CONTENT.into_response();
@@ -133,7 +133,7 @@ impl Live {
             };
             match news {
                 waiters::Event::None => {}
-                waiters::Event::Updated(object) | waiters::Event::Completed(object) => {
+                waiters::Event::Changed(object) => {
                     self.query.object = object;
                 }
                 waiters::Event::Resync => match self

@@ -5,84 +5,65 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use arxiv::MAX_PAGE;
 use crd::{ArxivQuery, CLIENT_LABEL, Phase};
 use jiff::Timestamp;
+use kube::ResourceExt;
 use queue::Age;
 use upstream::ValidatedQuery;
 use uuid::Uuid;
 
-use crate::jobs::backlog::SearchSummary;
+use crate::jobs::{backlog::QueuePosition, view::QueryView};
 
 /// An unfinished query: what its position in the queue and its entry in a list need.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct QueuedQuery {
-    pub(crate) uid: Uuid,
-    pub(crate) created: Timestamp,
+    /// Its entry in a list, without its position.
+    view: QueryView,
     /// Since when it waits, as its object said when it was first seen.
     made: Age,
     /// When its first slice was fetched, if it needs several: it comes after the queries that were created before that.
     had_slice: Option<Timestamp>,
-    pub(crate) phase: Phase,
-    pub(crate) priority: i32,
+    pub(super) priority: i32,
     /// The label of its client.
-    pub(crate) client: Option<Box<str>>,
+    pub(super) client: Option<String>,
     /// Queries with the same one share their requests.
-    pub(crate) request_key: u64,
+    pub(super) request_key: u64,
     /// The number of requests to arXiv that it needs.
-    pub(crate) requests: u32,
-    /// The search, in short.
-    pub(crate) search: SearchSummary,
-    pub(crate) message: Option<Box<str>>,
-    pub(crate) num_results: Option<i64>,
-    pub(crate) num_entries: Option<i64>,
-    pub(crate) attempts: Option<i32>,
-    pub(crate) started: Option<Timestamp>,
+    pub(super) requests: u32,
     /// Until when no request is sent to arXiv, as this query's status says.
-    pub(crate) retry_after: Option<Timestamp>,
+    pub(super) retry_after: Option<Timestamp>,
 }
 
 impl QueuedQuery {
-    pub(crate) fn of(object: &ArxivQuery) -> Self {
-        let metadata = &object.metadata;
-        let status = object.status.as_ref();
-        let created = metadata
-            .creation_timestamp
-            .as_ref()
-            .map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-        let started = status.and_then(|status| Some(status.start_time.as_ref()?.0));
+    pub(super) fn of(object: &ArxivQuery) -> Self {
+        let view = QueryView {
+            // A list has neither the number of an object that was restored nor the text that is sent to arXiv.
+            query_id: None,
+            timestamp: None,
+            status: None,
+            query: None,
+            ..QueryView::from_object(object, None)
+        };
+        let created = view.created.unwrap_or_default();
         let requests = requests(object);
-        let is_between_slices = object.phase() == Phase::Running && requests > 1;
-        let label = metadata
-            .labels
+        let is_between_slices = view.phase == Phase::Running && requests > 1;
+        let retry_after = object
+            .status
             .as_ref()
-            .and_then(|labels| labels.get(CLIENT_LABEL));
+            .and_then(|status| status.retry_after.as_ref());
         Self {
-            uid: metadata
-                .uid
-                .as_deref()
-                .and_then(|uid| Uuid::try_parse(uid).ok())
-                .unwrap_or_default(),
-            created,
-            made: Age::created(created, metadata.resource_version.as_deref()),
-            had_slice: started.filter(|_| is_between_slices),
-            phase: object.phase(),
+            made: Age::created(created, object.metadata.resource_version.as_deref()),
+            had_slice: view.started.filter(|_| is_between_slices),
             priority: object.spec.priority,
-            client: label.map(|client| client.as_str().into()),
+            client: object.labels().get(CLIENT_LABEL).cloned(),
             request_key: request_key(object),
             requests,
-            search: SearchSummary::of(&object.spec),
-            message: status
-                .and_then(|status| status.message.as_deref())
-                .map(Into::into),
-            num_results: status.and_then(|status| status.num_results),
-            num_entries: status.and_then(|status| status.num_entries),
-            attempts: status.and_then(|status| status.attempts),
-            started,
-            retry_after: status.and_then(|status| Some(status.retry_after.as_ref()?.0)),
+            retry_after: retry_after.map(|time| time.0),
+            view,
         }
     }
 
     /// Keeps the age from the first time the same object was seen: later versions do not have it.
     pub(super) fn keep_age_of(&mut self, known: &Self) {
-        if known.uid == self.uid {
+        if known.view.uid == self.view.uid {
             self.made = known.made;
         }
     }
@@ -92,9 +73,29 @@ impl QueuedQuery {
         self.had_slice.map_or(self.made, Age::answered)
     }
 
+    pub(super) fn phase(&self) -> Phase {
+        self.view.phase
+    }
+
     /// Whether it is in the queue.
-    pub(crate) fn is_runnable(&self) -> bool {
-        matches!(self.phase, Phase::Pending | Phase::Running)
+    pub(super) fn is_runnable(&self) -> bool {
+        matches!(self.view.phase, Phase::Pending | Phase::Running)
+    }
+
+    pub(super) fn uid(&self) -> Uuid {
+        self.view.uid.unwrap_or_default()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.view.name
+    }
+
+    /// Its entry in a list.
+    pub(crate) fn view(&self, queue: Option<QueuePosition>) -> QueryView {
+        QueryView {
+            queue,
+            ..self.view.clone()
+        }
     }
 }
 
