@@ -63,7 +63,8 @@ impl SubmitRequest {
 
     /// The object, if it was created for this search; 422 if the key was used for another one.
     fn accept(&self, object: ArxivQuery) -> Result<ArxivQuery, ApiError> {
-        if self.key.is_none() || object.annotations().get(REQUEST_ANNOTATION) == Some(&fingerprint(&self.spec))
+        if self.key.is_none()
+            || object.annotations().get(REQUEST_ANNOTATION) == Some(&fingerprint(&self.spec))
         {
             Ok(object)
         } else {

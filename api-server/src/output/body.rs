@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use axum::body::Body;
 use bytes::{BufMut, BytesMut};
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, future::ready, stream};
 use serde::Serialize;
 use storage::StorageError;
 
@@ -15,61 +15,52 @@ const CHUNK: usize = 16 * 1024;
 /// The same for the first chunk. A shorter response is sent as a whole, and the rest of its reservation is released.
 const FIRST_CHUNK: usize = 32 * 1024;
 
+/// What is written before all rows, between two rows, and after all rows.
+type Frame = [&'static str; 3];
+/// A JSON array.
+pub(crate) const JSON_ARRAY: Frame = ["[", ",", "]"];
+/// One row after the other.
+pub(crate) const LINES: Frame = ["", "", ""];
+
 /// Writes one row.
 type WriteRow<R> = Box<dyn Fn(&mut BytesMut, &R) -> io::Result<()> + Send + Sync>;
 
 /// How rows are written in one format.
 pub(crate) struct RowEncoder<R> {
-    /// Text before all rows.
-    pub(crate) head: &'static str,
-    /// Text between two rows.
-    pub(crate) separator: &'static str,
-    /// Text after all rows.
-    pub(crate) tail: &'static str,
-    /// Writes one row.
-    pub(crate) write: WriteRow<R>,
+    frame: Frame,
+    write: WriteRow<R>,
 }
 
 impl<R> RowEncoder<R> {
-    /// A JSON array; `show` converts a row to its JSON form.
-    pub(crate) fn json<S: Serialize>(show: impl Fn(&R) -> S + Send + Sync + 'static) -> Self {
-        Self {
-            head: "[",
-            separator: ",",
-            tail: "]",
-            write: Box::new(move |buffer, row| Ok(serde_json::to_writer(buffer.writer(), &show(row))?)),
-        }
-    }
-
-    /// A line of JSON for each row.
-    pub(crate) fn ndjson<S: Serialize>(show: impl Fn(&R) -> S + Send + Sync + 'static) -> Self {
-        Self {
-            head: "",
-            separator: "",
-            tail: "",
-            write: Box::new(move |buffer, row| {
-                serde_json::to_writer(buffer.writer(), &show(row))?;
-                buffer.put_u8(b'\n');
-                Ok(())
-            }),
-        }
+    pub(crate) fn new(
+        frame: Frame,
+        write: impl Fn(&mut BytesMut, &R) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let write = Box::new(write);
+        Self { frame, write }
     }
 
     /// The whole response.
-    pub(crate) fn whole(&self, rows: &[R]) -> io::Result<BytesMut> {
-        let mut buffer = BytesMut::from(self.head);
+    pub(crate) fn whole(&self, rows: &[R]) -> Result<BytesMut, ApiError> {
+        let [head, _, tail] = self.frame;
+        let mut buffer = BytesMut::from(head);
         for (n, row) in rows.iter().enumerate() {
-            if n > 0 {
-                buffer.put_slice(self.separator.as_bytes());
-            }
-            (self.write)(&mut buffer, row)?;
+            self.push(&mut buffer, row, n == 0).map_err(of_chunk)?;
         }
-        buffer.put_slice(self.tail.as_bytes());
+        buffer.put_slice(tail.as_bytes());
         Ok(buffer)
     }
 
-    /// Streams rows while they are read. An error before the first chunk becomes an error response; a later one breaks off the
-    /// response.
+    fn push(&self, buffer: &mut BytesMut, row: &R, is_first: bool) -> io::Result<()> {
+        if !is_first {
+            let [_, separator, _] = self.frame;
+            buffer.put_slice(separator.as_bytes());
+        }
+        (self.write)(buffer, row)
+    }
+
+    /// Streams rows while they are read. An error before the first chunk becomes an error response; a later one breaks
+    /// off the response.
     pub(crate) async fn streamed(
         self,
         rows: impl Stream<Item = Result<R, StorageError>> + Send + 'static,
@@ -109,48 +100,29 @@ impl<R> RowEncoder<R> {
     where
         R: Send + Sync + 'static,
     {
-        struct Writing<S, R> {
-            rows: S,
-            form: RowEncoder<R>,
-            buffer: BytesMut,
-            /// The length at which it is sent.
-            full: usize,
-            any: bool,
-        }
-        let start = Writing {
-            rows: Box::pin(rows),
-            buffer: BytesMut::from(self.head),
-            form: self,
-            full: FIRST_CHUNK,
-            any: false,
-        };
-        stream::try_unfold(Some(start), |state| async move {
-            let Some(mut state) = state else { return Ok(None) };
-            loop {
-                let Some(row) = state.rows.next().await else {
-                    state.buffer.put_slice(state.form.tail.as_bytes());
-                    let chunk = Chunk {
-                        text: state.buffer,
-                        is_last: true,
-                    };
-                    return Ok(Some((chunk, None)));
-                };
-                let row = row.map_err(io::Error::other)?;
-                if state.any {
-                    state.buffer.put_slice(state.form.separator.as_bytes());
-                }
-                state.any = true;
-                (state.form.write)(&mut state.buffer, &row)?;
-                if state.buffer.len() >= state.full {
-                    state.full = CHUNK;
-                    let chunk = Chunk {
-                        text: state.buffer.split(),
-                        is_last: false,
-                    };
-                    return Ok(Some((chunk, Some(state))));
-                }
+        let [head, _, tail] = self.frame;
+        let mut buffer = BytesMut::from(head);
+        let mut full = FIRST_CHUNK;
+        let mut is_first = true;
+        // After the last row comes the end.
+        let rows = rows.map_ok(Some).chain(stream::iter([Ok(None)]));
+        let chunks = rows.map(move |row| {
+            let row = row.map_err(io::Error::other)?;
+            let is_last = row.is_none();
+            if let Some(row) = row {
+                self.push(&mut buffer, &row, is_first)?;
+                is_first = false;
+            } else {
+                buffer.put_slice(tail.as_bytes());
             }
-        })
+            if !is_last && buffer.len() < full {
+                return Ok(None);
+            }
+            full = CHUNK;
+            let text = buffer.split();
+            Ok(Some(Chunk { text, is_last }))
+        });
+        chunks.filter_map(|chunk| ready(chunk.transpose()))
     }
 }
 
@@ -163,25 +135,30 @@ struct Chunk {
 
 /// The error response for a chunk that failed.
 fn of_chunk(error: io::Error) -> ApiError {
-    match error.downcast::<StorageError>() {
-        Ok(error) => error.into(),
-        Err(error) => unwritten(&error),
-    }
-}
-
-/// 500: a response that cannot be written.
-pub(crate) fn unwritten(error: &(dyn std::error::Error + 'static)) -> ApiError {
-    tracing::error!(error, "rows cannot be written");
-    ApiError::internal()
+    error.downcast::<StorageError>().map_or_else(
+        |error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "rows cannot be written");
+            ApiError::internal()
+        },
+        ApiError::from,
+    )
 }
 
 /// A whole response in JSON.
-pub(crate) fn json<S: Serialize + ?Sized>(shown: &S) -> Result<BytesMut, ApiError> {
+pub(crate) fn json(shown: &(impl Serialize + ?Sized)) -> Result<BytesMut, ApiError> {
     let mut buffer = BytesMut::with_capacity(1024);
-    match serde_json::to_writer((&mut buffer).writer(), shown) {
-        Ok(()) => Ok(buffer),
-        Err(error) => Err(unwritten(&error)),
-    }
+    write_json(&mut buffer, shown).map_err(of_chunk)?;
+    Ok(buffer)
+}
+
+pub(crate) fn write_json(buffer: &mut BytesMut, shown: &(impl Serialize + ?Sized)) -> io::Result<()> {
+    Ok(serde_json::to_writer(buffer.writer(), shown)?)
+}
+
+pub(crate) fn write_json_line(buffer: &mut BytesMut, shown: &impl Serialize) -> io::Result<()> {
+    write_json(buffer, shown)?;
+    buffer.put_u8(b'\n');
+    Ok(())
 }
 
 #[cfg(test)]
@@ -193,7 +170,9 @@ mod tests {
     use crate::{error::Code, limits::ProcessLimits, limits::client::Client};
 
     fn form() -> RowEncoder<u32> {
-        RowEncoder::json(|n: &u32| "x".repeat(*n as usize))
+        RowEncoder::new(JSON_ARRAY, |buffer, n: &u32| {
+            write_json(buffer, &"x".repeat(*n as usize))
+        })
     }
 
     async fn written(rows: Vec<Result<u32, StorageError>>) -> Vec<io::Result<Chunk>> {
@@ -222,7 +201,9 @@ mod tests {
             assert_eq!(body.size_hint().exact(), Some(expected.len() as u64), "whole");
             assert_eq!(body.collect().await.unwrap().to_bytes(), expected);
         }
-        let lines = RowEncoder::ndjson(|n: &u32| *n).whole(&[1, 2]).unwrap();
+        let lines = RowEncoder::new(LINES, |buffer, n: &u32| write_json_line(buffer, n))
+            .whole(&[1, 2])
+            .unwrap();
         assert_eq!(lines, "1\n2\n");
     }
 

@@ -6,12 +6,12 @@
 use bytes::{BufMut, BytesMut};
 
 /// Writes one line.
-pub(crate) fn line(buffer: &mut BytesMut, cells: &[&str]) {
+pub(crate) fn line(buffer: &mut BytesMut, cells: &[impl AsRef<str>]) {
     for (n, cell) in cells.iter().enumerate() {
         if n > 0 {
             buffer.put_u8(b',');
         }
-        text(buffer, cell);
+        text(buffer, cell.as_ref());
     }
     buffer.put_slice(b"\r\n");
 }

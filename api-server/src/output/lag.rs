@@ -1,10 +1,7 @@
 //! The lag of the replicas, as last measured; reported in a header, in /readyz and in the metrics.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -17,71 +14,61 @@ use http::{HeaderName, HeaderValue};
 
 /// Whole seconds; sent only if it is at least one.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("arxiv-replica-lag");
-const UNKNOWN: i64 = -1;
 /// A shorter lag is not reported.
-const NOTABLE_MILLIS: i64 = 1000;
+const NOTABLE: Duration = Duration::from_secs(1);
 
 /// The lag of one replica, or of one of the replicas behind a common name.
 ///
-/// A replica that has got more than it has replayed is as far behind as its last transaction is old; after a quiet hour that is an
-/// hour, at the moment in which the next one comes. So a lag that only one of two measurements shows is not reported.
-#[derive(Clone, Debug)]
-pub(crate) struct Lag(Arc<Measurements>);
+/// A replica that has received more than it has replayed is as far behind as its last transaction is old; after a quiet
+/// hour that is an hour, at the moment in which the next one comes. So a lag that only one of two measurements shows is
+/// not reported.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lag(Arc<Mutex<Measurements>>);
 
-/// Measurements in milliseconds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Measurements {
-    last: AtomicI64,
+    last: Option<Duration>,
     /// The smaller one of the last two.
-    reported: AtomicI64,
-}
-
-impl Default for Lag {
-    fn default() -> Self {
-        Self(Arc::new(Measurements {
-            last: AtomicI64::new(UNKNOWN),
-            reported: AtomicI64::new(UNKNOWN),
-        }))
-    }
+    reported: Option<Duration>,
 }
 
 impl Lag {
-    /// Notes what was seen, by the one who looks; none for a server that is no replica, or does not answer.
+    /// Records a measurement: none for a server that is no replica, or does not answer.
     pub(crate) fn record(&self, lag: Option<Duration>) {
-        let millis = lag.map_or(UNKNOWN, |lag| i64::try_from(lag.as_millis()).unwrap_or(i64::MAX));
-        let before = self.0.last.swap(millis, Ordering::Relaxed);
-        let reported = match before {
+        let mut measured = self.lock();
+        measured.reported = match (lag, measured.last) {
+            (Some(lag), Some(before)) => Some(lag.min(before)),
             // There is no earlier measurement to compare it with.
-            UNKNOWN if millis >= NOTABLE_MILLIS => UNKNOWN,
-            UNKNOWN => millis,
-            _ => millis.min(before),
+            (lag, _) => lag.filter(|lag| *lag < NOTABLE),
         };
-        self.0.reported.store(reported, Ordering::Relaxed);
+        measured.last = lag;
     }
 
     /// Whether it is a second or more.
     pub(crate) fn is_notable(&self) -> bool {
-        self.seen().is_some_and(|lag| lag.as_secs() > 0)
+        self.seen().is_some_and(|lag| lag >= NOTABLE)
     }
 
     /// None when nothing is known, and for a server that is no replica.
     pub(crate) fn seen(&self) -> Option<Duration> {
-        u64::try_from(self.0.reported.load(Ordering::Relaxed))
-            .ok()
-            .map(Duration::from_millis)
+        self.lock().reported
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Measurements> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The middleware of endpoints that read from a replica.
 pub(crate) async fn add_header(State(lag): State<Lag>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    if let Some(seconds) = lag.seen().map(|lag| lag.as_secs()).filter(|seconds| *seconds > 0) {
+    if let Some(lag) = lag.seen().filter(|lag| *lag >= NOTABLE) {
         let headers = response.headers_mut();
         // If several replicas were read, the one that is furthest behind counts.
         let reported = headers
             .get(HEADER)
             .and_then(|reported| reported.to_str().ok()?.parse().ok());
-        let most = reported.map_or(seconds, |reported: u64| reported.max(seconds));
+        let most = reported.unwrap_or(0).max(lag.as_secs());
         headers.insert(HEADER, HeaderValue::from(most));
     }
     response

@@ -2,9 +2,7 @@
 //!
 //! All of it is asked for by parameters and headers; without any, answers are those of the existing service.
 
-pub(crate) mod bibtex;
 pub(crate) mod body;
-pub(crate) mod csl;
 pub(crate) mod csv;
 pub(crate) mod cursor;
 pub(crate) mod filter;

@@ -63,7 +63,7 @@ enum Context {
 pub struct FieldError {
     #[serde(rename = "type")]
     kind: &'static str,
-    loc: Vec<PathSegment>,
+    loc: Box<[PathSegment]>,
     msg: Box<str>,
     input: Json,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +90,7 @@ impl FieldError {
         let input = input.into();
         Self {
             kind,
-            loc: loc.to_vec(),
+            loc: loc.into(),
             msg: msg.into(),
             input: if input.is_longer_than(MAX_INPUT_BYTES) {
                 "…".into()

@@ -13,9 +13,7 @@ use crd::{
 use serde_json::{Map, Value, json};
 use upstream::{SpecError, problems};
 
-use crate::{
-    error::ApiError, routes::request::Defaults,
-};
+use crate::{error::ApiError, routes::request::Defaults};
 use wire::{
     field_error::{FieldError, FieldErrors, PathSegment},
     json::Json,
@@ -195,8 +193,9 @@ fn field_schema(field: &Field) -> Value {
 mod tests {
     use super::*;
     use crate::jobs::submit::fingerprint;
-    use crd::CachePolicy;
     use crate::routes::request::RequestContext;
+    use crd::CachePolicy;
+
     fn read(body: &Value) -> Result<ArxivQuerySpec, Vec<(String, Value)>> {
         let body = wire::json::parse(body.to_string().as_bytes()).unwrap();
         let context = RequestContext::with_default_settings().unwrap();

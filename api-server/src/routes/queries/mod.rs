@@ -21,7 +21,7 @@ use crate::{
     limits::client::Client,
     limits::response_memory::ResponseBudget,
     openapi::{Operation, bad_integer, date},
-    output::body::RowEncoder,
+    output::body::{JSON_ARRAY, LINES, RowEncoder, write_json, write_json_line},
     output::csv,
     output::filter::STATUS,
     output::format::{Format, OF_QUERIES},
@@ -122,24 +122,22 @@ impl ShownQuery {
 fn form(format: Format, zone: Zone) -> RowEncoder<QueryLogEntry> {
     let show = move |row: &QueryLogEntry| ShownQuery::of(row, zone);
     match format {
-        Format::Csv => RowEncoder {
-            head: "query,timestamp,status,num_results\r\n",
-            separator: "",
-            tail: "",
-            write: Box::new(move |buffer, row| {
+        Format::Csv => {
+            let head = "query,timestamp,status,num_results\r\n";
+            RowEncoder::new([head, "", ""], move |buffer, row| {
                 let shown = show(row);
                 let cells = [
-                    &*shown.query,
-                    &shown.timestamp.unwrap_or_default(),
-                    &shown.status.map(|n| n.to_string()).unwrap_or_default(),
-                    &shown.num_results.map(|n| n.to_string()).unwrap_or_default(),
+                    shown.query,
+                    shown.timestamp.unwrap_or_default(),
+                    shown.status.map(|n| n.to_string()).unwrap_or_default(),
+                    shown.num_results.map(|n| n.to_string()).unwrap_or_default(),
                 ];
                 csv::line(buffer, &cells);
                 Ok(())
-            }),
-        },
-        Format::Ndjson => RowEncoder::ndjson(show),
-        _ => RowEncoder::json(show),
+            })
+        }
+        Format::Ndjson => RowEncoder::new(LINES, move |buffer, row| write_json_line(buffer, &show(row))),
+        _ => RowEncoder::new(JSON_ARRAY, move |buffer, row| write_json(buffer, &show(row))),
     }
 }
 

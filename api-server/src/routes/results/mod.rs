@@ -23,7 +23,6 @@ use crate::{
     limits::client::Client,
     limits::response_memory::{Reservation, ResponseBudget},
     openapi::{Operation, bad_integer},
-    output::body::{self, unwritten},
     output::format::{Format, OF_RESULTS},
     output::papers,
     routes::request::Input,
@@ -120,8 +119,8 @@ impl ResultPages {
         let reservation = self.responses.reserve(client, items).await?;
         let (mut response, count) = if filter.is_empty() && request.format == Format::Json {
             let rows = self.reads.results(page, items).await?;
-            let shown: Vec<_> = rows.iter().map(papers::ShownPaper::from).collect();
-            let body = Body::from(reservation.into_bytes(body::json(&shown)?)?);
+            let text = papers::json_encoder().whole(&rows)?;
+            let body = Body::from(reservation.into_bytes(text)?);
             (with_head(request.format, body), rows.len())
         } else {
             let rows = self.reads.find(filter, page, items).await?;
@@ -165,9 +164,7 @@ pub(crate) fn written(
     rows: &[ResultRow],
     reservation: Reservation,
 ) -> Result<Response, ApiError> {
-    let text = papers::encoder(format)
-        .whole(rows)
-        .map_err(|error| unwritten(&error))?;
+    let text = papers::encoder(format).whole(rows)?;
     Ok(with_head(format, Body::from(reservation.into_bytes(text)?)))
 }
 
