@@ -12,7 +12,7 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use wire::{declared::Param, root_path::RootPath};
 
-pub(crate) use self::operation::{Operation, bad_integer, date};
+pub(crate) use self::operation::{Operation, bad_integer, date, text};
 use crate::{http::allow_methods, http::middleware::compress};
 
 /// The address of the document.
@@ -122,7 +122,7 @@ impl Schemas {
 
     /// The forms of errors, with the names that `FastAPI` gives them.
     fn add_errors(&mut self) {
-        let text = json!({"type": "string"});
+        let text = text();
         let step = json!({"anyOf": [{"type": "string"}, {"type": "integer"}]});
         let errors = json!({"type": "array", "items": reference("ValidationError")});
         self.named(

@@ -75,7 +75,11 @@ impl<'a> Operation<'a> {
     }
 
     /// A header that is read.
-    pub(crate) fn reads_header(mut self, name: &str, about: &str, schema: Value) -> Self {
+    pub(crate) fn reads_header(self, name: &str, about: &str) -> Self {
+        self.reads_header_as(name, about, text())
+    }
+
+    pub(crate) fn reads_header_as(mut self, name: &str, about: &str, schema: Value) -> Self {
         self.parameters.push(json!({
             "name": name, "in": "header", "required": false, "description": about, "schema": schema,
         }));
@@ -143,14 +147,23 @@ impl<'a> Operation<'a> {
             let essence = media_type.to_str().unwrap_or_default().split(';').next();
             let (schema, example) = match format {
                 Format::CslJson => (json!({"type": "array", "items": {"type": "object"}}), json!([])),
-                _ => (json!({"type": "string"}), json!("")),
+                _ => (text(), json!("")),
             };
             operation.content(essence.unwrap_or_default(), schema, example)
         })
     }
 
     /// A header of the response.
-    pub(crate) fn header(mut self, name: &str, about: &str, schema: Value) -> Self {
+    pub(crate) fn header(self, name: &str, about: &str) -> Self {
+        self.header_as(name, about, text())
+    }
+
+    /// The same with a number.
+    pub(crate) fn number_header(self, name: &str, about: &str, least: u32) -> Self {
+        self.header_as(name, about, json!({"type": "integer", "minimum": least}))
+    }
+
+    fn header_as(mut self, name: &str, about: &str, schema: Value) -> Self {
         self.value["responses"][&self.status]["headers"][name] =
             json!({"description": about, "schema": schema});
         self
@@ -159,23 +172,18 @@ impl<'a> Operation<'a> {
     /// For a page that may not be the last.
     pub(crate) fn next_page(self) -> Self {
         let about = "The next page (rel=\"next\"), relative to this one; there when this one is full.";
-        self.header("Link", about, json!({"type": "string"}))
+        self.header("Link", about)
     }
 
     /// For a response that is read from a replica.
     pub(crate) fn replica_lag(self) -> Self {
         let about = "Whole seconds that the replica was behind when it was last checked; there when it is one or more.";
-        self.header(
-            "Arxiv-Replica-Lag",
-            about,
-            json!({"type": "integer", "minimum": 1}),
-        )
+        self.number_header("Arxiv-Replica-Lag", about, 1)
     }
 
     /// For a response that says when to come back.
     pub(crate) fn retry_after(self) -> Self {
-        let about = "Seconds until it is worth asking again.";
-        self.header("Retry-After", about, json!({"type": "integer", "minimum": 1}))
+        self.number_header("Retry-After", "Seconds until it is worth asking again.", 1)
     }
 
     /// An error, and when it comes.
@@ -221,6 +229,11 @@ impl<'a> Operation<'a> {
     }
 }
 
+/// The schema of any text.
+pub(crate) fn text() -> Value {
+    json!({"type": "string"})
+}
+
 /// What is wrong with this value of an integer parameter, as an example.
 pub(crate) fn bad_integer(param: &Param, value: &str) -> FieldErrors {
     let query = QueryString::parse(Some(&format!("{}={value}", param.name)));
@@ -264,7 +277,7 @@ fn query_parameter(param: &Param, default: Option<i64>) -> Value {
         }
         ParamKind::Date => date(),
         ParamKind::Time => json!({"type": "string", "pattern": format!("^([-+]?[0-9]{{1,19}}|{DATE})$")}),
-        ParamKind::Opaque => json!({"type": "string"}),
+        ParamKind::Opaque => text(),
     };
     if let Some(default) = default {
         schema["default"] = default.into();

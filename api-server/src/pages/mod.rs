@@ -4,15 +4,15 @@
 mod asset;
 mod form;
 
-use std::sync::Arc;
-
 use axum::{
     Router,
     extract::Path,
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{HeaderMap, HeaderValue, header};
+use bytes::Bytes;
+use crd::fields::Field;
+use http::{HeaderMap, header};
 
 use crate::{error::ApiError, http::allow_methods};
 use wire::{headers::vary::vary, root_path::RootPath};
@@ -20,9 +20,7 @@ use wire::{headers::vary::vary, root_path::RootPath};
 pub(crate) const DOCS_PATH: &str = "/docs";
 pub(crate) const REDOC_PATH: &str = "/redoc";
 
-const HTML: &str = "text/html; charset=utf-8";
-
-/// An HTML page, complete but for the prefix, and what it may load.
+/// An HTML page, and what it may load.
 struct Page {
     text: &'static str,
     policy: &'static str,
@@ -48,46 +46,37 @@ const REDOC: Page = Page {
 };
 
 impl Page {
-    /// The page under a prefix. Its links are relative to the prefix.
-    fn under(&self, root: &RootPath) -> impl Fn() -> Response + Clone + Send + Sync + 'static {
-        let text: Arc<str> = form::filled(self.text).replace("{{root}}", root.as_str()).into();
-        let policy = self.policy;
-        move || {
-            let headers = [
-                (header::CONTENT_TYPE, HeaderValue::from_static(HTML)),
-                (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-                (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
-                (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-                (
-                    header::X_CONTENT_TYPE_OPTIONS,
-                    HeaderValue::from_static("nosniff"),
-                ),
-            ];
-            (headers, text.to_string()).into_response()
-        }
+    /// The page under a prefix, to which its links are relative.
+    fn under(&self, root: &RootPath, first_fields: &[&Field]) -> impl IntoResponse + Clone + use<> {
+        let headers = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CACHE_CONTROL, "no-cache"),
+            (header::CONTENT_SECURITY_POLICY, self.policy),
+            (header::REFERRER_POLICY, "same-origin"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        let text = form::filled(self.text, first_fields).replace("{{root}}", root.as_str());
+        (headers, Bytes::from(text))
     }
 }
 
-/// The documentation, and the search page where what it calls is served.
-pub(crate) fn routes(root: &RootPath, searchable: bool) -> Router {
-    let (docs, redoc) = (DOCS.under(root), REDOC.under(root));
+/// The documentation; and, where what it calls is served, the search page with these fields first.
+pub(crate) fn routes(root: &RootPath, first_fields: Option<&[&Field]>) -> Router {
+    let (docs, redoc) = (DOCS.under(root, &[]), REDOC.under(root, &[]));
     let router = Router::new()
-        .route(
-            DOCS_PATH,
-            allow_methods(get(move || async move { docs() }), "GET"),
-        )
+        .route(DOCS_PATH, allow_methods(get(move || async move { docs }), "GET"))
         .route(
             REDOC_PATH,
-            allow_methods(get(move || async move { redoc() }), "GET"),
+            allow_methods(get(move || async move { redoc }), "GET"),
         )
         .route("/assets/{name}", allow_methods(get(read_asset), "GET"));
-    if !searchable {
+    let Some(first_fields) = first_fields else {
         return router;
-    }
-    let search = SEARCH.under(root);
+    };
+    let search = SEARCH.under(root, first_fields);
     let index = move |headers: HeaderMap| async move {
         let mut response = if wants_html(&headers) {
-            search()
+            search.into_response()
         } else {
             // As the existing service responds to clients of the API.
             ApiError::not_found().into_response()

@@ -24,6 +24,7 @@ use service::{
 };
 
 use self::{
+    arxiv::search_params::FIELDS,
     request::{Defaults, RequestContext},
     route::{Route, matches},
     table::ROUTES,
@@ -86,12 +87,14 @@ pub(crate) fn router(
         root: settings.root_path.clone(),
         defaults: context.defaults.of_params(),
     };
-    let searchable = Endpoint::FRONTEND
-        .into_iter()
-        .all(|endpoint| settings.serve.has(endpoint));
+    let mut frontend = Endpoint::FRONTEND.into_iter();
+    let is_searchable = frontend.all(|endpoint| settings.serve.has(endpoint));
     let router = router
         .merge(openapi::routes(&document))
-        .merge(pages::routes(&settings.root_path, searchable))
+        .merge(pages::routes(
+            &settings.root_path,
+            is_searchable.then_some(&FIELDS),
+        ))
         .fallback(move |uri: Uri| async move { fallback(&paths, &uri) })
         .layer(Extension(Arc::new(context)));
     before_routing(around_routes(router, layers), settings.root_path.clone())

@@ -25,10 +25,9 @@ use crate::{
 };
 use wire::{
     declared::{Param, ParamKind},
-    field_error::FieldError,
+    field_error::{FieldError, FieldErrors},
     headers::accept::wanted,
     headers::vary::vary,
-    json::Json as WireJson,
     params::{ParamReader, loc},
     query::QueryString,
 };
@@ -54,50 +53,46 @@ pub(crate) fn is_requested(query: &QueryString) -> bool {
     has(STATE.name) && !["author", "title", "journal"].into_iter().any(has)
 }
 
-const WORDS: &[&str] = &[
-    "pending",
-    "running",
-    "suspended",
-    "succeeded",
-    "failed",
-    "unfinished",
-    "all",
-];
+const WORDS: [&str; 7] = {
+    let [a, b, c, d, e, f, g] = STATES;
+    [a.0, b.0, c.0, d.0, e.0, f.0, g.0]
+};
 wire::params! {
-    STATE = "state": ParamKind::OneOf(WORDS), "", "Without a search: lists the queries in this state.";
+    STATE = "state": ParamKind::OneOf(&WORDS), "", "Without a search: lists the queries in this state.";
     LIMIT = "limit": ParamKind::Integer(1..=MAX_LIMIT), "",
         "Of a list: how many queries a page has at most (100 if not given).";
     CONTINUE = "continue": ParamKind::Opaque, "",
         "Of a list: where it goes on, from the `Link` of the page before.";
 }
 
-/// What is listed.
+/// What is read from the request.
 #[derive(Debug)]
-pub(crate) struct ListParams {
+pub(crate) struct ListRequest {
     state: &'static str,
     selector: Option<&'static str>,
     limit: u32,
     token: Option<String>,
+    /// Whether the client accepts events, by name.
+    follows: bool,
+    last_event_id: Option<String>,
 }
 
-impl ListParams {
-    /// The parameters, as the document describes them.
-    pub(crate) const DECLARED: &'static [Param] = &[STATE, LIMIT, CONTINUE];
+impl ReadRequest for ListRequest {
+    const PARAMS: &'static [&'static [Param]] = &[&[STATE, LIMIT, CONTINUE]];
 
-    pub(crate) fn read(query: &QueryString) -> Result<Self, ApiError> {
-        let mut reader = ParamReader::new(query);
-        let asked = query.last(STATE.name).map_or("", |value| value.text.as_str());
+    async fn read(request: Incoming) -> Result<Self, ApiError> {
+        let headers = request.headers();
+        // A list needs no key, but a malformed one is an error wherever it is sent.
+        IdempotencyKey::read(headers)?;
+        let query = request.query();
+        let mut reader = ParamReader::new(&query);
+        let asked = reader.raw(&STATE).unwrap_or_default();
         let found = STATES.iter().find(|(state, _)| *state == asked);
         if found.is_none() {
-            let words = STATES.map(|(state, _)| state);
-            reader.note(FieldError::none_of(
-                &loc(STATE.name),
-                &words,
-                WireJson::from(asked),
-            ));
+            reader.note(FieldError::none_of(&loc(STATE.name), &WORDS, asked));
         }
         let limit = reader.integer(&LIMIT).unwrap_or(DEFAULT_LIMIT);
-        let token = query.last(CONTINUE.name).map(|value| value.text.clone());
+        let token = reader.raw(&CONTINUE).filter(|token| !token.is_empty());
         reader.finish()?;
         let (state, selector) = found.copied().unwrap_or(("all", None));
         Ok(Self {
@@ -105,11 +100,15 @@ impl ListParams {
             selector,
             // At most 500.
             limit: u32::try_from(limit).unwrap_or(1),
-            token: token.filter(|token| !token.is_empty()),
+            token: token.map(str::to_owned),
+            follows: wanted(headers, "text", "event-stream").by_name,
+            last_event_id: events::last_seen(headers),
         })
     }
+}
 
-    /// Where the next page is.
+impl ListRequest {
+    /// The address of the next page, as `Link` has it.
     fn next(&self, token: &str) -> Option<HeaderValue> {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query
@@ -120,30 +119,6 @@ impl ListParams {
     }
 }
 
-/// What is read from the request.
-#[derive(Debug)]
-pub(crate) struct ListRequest {
-    params: ListParams,
-    /// Whether the client accepts events, by name.
-    follows: bool,
-    last_event_id: Option<String>,
-}
-
-impl ReadRequest for ListRequest {
-    const PARAMS: &'static [&'static [Param]] = &[ListParams::DECLARED];
-
-    async fn read(request: Incoming) -> Result<Self, ApiError> {
-        let headers = request.headers();
-        // A list needs no key, but a malformed one is an error wherever it is sent.
-        IdempotencyKey::read(headers)?;
-        Ok(Self {
-            params: ListParams::read(&request.query())?,
-            follows: wanted(headers, "text", "event-stream").by_name,
-            last_event_id: events::last_seen(headers),
-        })
-    }
-}
-
 /// A page of the list; or, for a client that accepts events, a stream of them.
 pub(crate) async fn list_queries(
     State(arxiv): State<Arc<Arxiv>>,
@@ -151,25 +126,24 @@ pub(crate) async fn list_queries(
     client: Client,
     Input(request): Input<ListRequest>,
 ) -> Result<Response, ApiError> {
-    let params = &request.params;
     let call = Call::new("list_queries")
-        .arg("state", params.state)
-        .arg("limit", params.limit);
+        .arg("state", request.state)
+        .arg("limit", request.limit);
     log.called(call);
     let mut response = if request.follows {
         let slot = arxiv.streams.acquire(&client)?;
         let backlog = &arxiv.searches.backlog;
-        events::list::follow(backlog, slot, &arxiv.streams, request.last_event_id)
+        events::follow_list(backlog, slot, &arxiv.streams, request.last_event_id)
     } else {
-        arxiv.list(params, &client).await?
+        arxiv.list(&request, &client).await?
     };
     vary(response.headers_mut(), "accept");
     Ok(response)
 }
 
 impl Arxiv {
-    async fn list(&self, params: &ListParams, client: &Client) -> Result<Response, ApiError> {
-        let reservation = self.limits.rows.reserve(client, params.limit.into()).await?;
+    async fn list(&self, request: &ListRequest, client: &Client) -> Result<Response, ApiError> {
+        let reservation = self.limits.rows.reserve(client, request.limit.into()).await?;
         let slot = self.limits.list_pages.acquire(Some(client)).await;
         let _slot = slot.ok_or_else(|| ApiError::unavailable(Code::Overloaded))?;
         let listed = self
@@ -177,9 +151,9 @@ impl Arxiv {
             .objects
             .list(
                 Some(client),
-                params.selector,
-                params.limit,
-                params.token.as_deref(),
+                request.selector,
+                request.limit,
+                request.token.as_deref(),
             )
             .await;
         let listed = match listed {
@@ -189,12 +163,10 @@ impl Arxiv {
                 return Err(ApiError::new(Code::ListExpired, text));
             }
             Err(KubernetesError::Rejected(_)) => {
-                let problem = FieldError::unfit(
-                    &loc(CONTINUE.name),
-                    "is not from the address of a next page",
-                    WireJson::from(params.token.as_deref().unwrap_or_default()),
-                );
-                return Err(wire::field_error::FieldErrors::from(problem).into());
+                let reason = "is not from the address of a next page";
+                let token = request.token.as_deref().unwrap_or_default();
+                let problem = FieldError::unfit(&loc(CONTINUE.name), reason, token);
+                return Err(FieldErrors::from(problem).into());
             }
             Err(error) => return Err(error.into()),
         };
@@ -210,7 +182,7 @@ impl Arxiv {
         let body = Body::from(reservation.into_bytes(json(&states)?)?);
         let mut response = ([(header::CONTENT_TYPE, Format::Json.content_type())], body).into_response();
         let token = listed.metadata.continue_.filter(|token| !token.is_empty());
-        if let Some(next) = token.and_then(|token| params.next(&token)) {
+        if let Some(next) = token.and_then(|token| request.next(&token)) {
             response.headers_mut().insert(header::LINK, next);
         }
         Ok(response)
@@ -219,7 +191,11 @@ impl Arxiv {
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::Request;
+    use futures::FutureExt;
+
     use super::*;
+    use crate::routes::request::RequestContext;
 
     #[test]
     fn search_with_a_state_is_not_a_list() {
@@ -238,7 +214,11 @@ mod tests {
 
     #[test]
     fn list_params_are_parsed() {
-        let read = |raw| ListParams::read(&QueryString::parse(Some(raw)));
+        let read = |raw: &str| {
+            let request = Request::get(format!("/arxiv?{raw}")).body(Body::empty()).unwrap();
+            let request = Incoming::new(request, RequestContext::with_default_settings().unwrap());
+            ListRequest::read(request).now_or_never().unwrap()
+        };
         let params = read("state=unfinished&limit=5&continue=a%3D").unwrap();
         assert_eq!((params.selector, params.limit), (Some(UNFINISHED), 5));
         assert_eq!(

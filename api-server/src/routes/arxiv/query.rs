@@ -9,13 +9,12 @@ use axum::{
 };
 use crd::ArxivQuery;
 use http::StatusCode;
-use serde_json::json;
 use service::logs::Call;
 use storage::EndedQuery;
 
 use super::{
     Arxiv,
-    events::{self, one::QueryStream},
+    events::{self, QueryStream},
     responses::unfinished,
 };
 use crate::{
@@ -85,15 +84,15 @@ pub(crate) async fn follow_query(
                 object: Arc::from(object),
                 _slot: slot,
             };
-            Ok(events::one::follow(
+            Ok(events::follow_query(
                 following,
                 &arxiv.streams,
                 request.last_event_id,
             ))
         }
         Lookup::Deleted(ended) => {
-            let last = request.last_event_id.as_deref();
-            Ok(events::one::end(&QueryView::from_record(&name, ended), last))
+            let view = QueryView::from_record(&name, ended);
+            Ok(events::end(&view, &arxiv.streams, request.last_event_id))
         }
     }
 }
@@ -208,7 +207,7 @@ pub(crate) fn describe_follow(operation: Operation<'_>) -> Operation<'_> {
              what GET /arxiv/NAME answers; for a query that was removed after its end, that is the only event. A client that \
              comes back with `Last-Event-ID` gets what is new, and after the end 204.",
         )
-        .reads_header("Last-Event-ID", "The id of the event that was seen last.", json!({"type": "string"}))
+        .reads_header("Last-Event-ID", "The id of the event that was seen last.")
         .response(200, "The events.")
         .events(&["state", "end", "gone"], example)
         .response(204, "Its end was seen before.")

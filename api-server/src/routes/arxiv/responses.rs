@@ -10,7 +10,7 @@ use crd::ArxivQuery;
 use http::{HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use wire::root_path::RootPath;
 
 use crate::{
@@ -81,10 +81,6 @@ pub(super) fn unfinished(mut response: Response) -> Response {
 /// The name of a query, as an example.
 pub(super) const NAME: &str = "arxiv-7f1f8f1a3c6e4d0b9a52c1f0e3d4b5a6";
 
-fn text() -> Value {
-    json!({"type": "string"})
-}
-
 impl Operation<'_> {
     /// The headers of a request that creates a query.
     pub(super) fn creates_query(self) -> Self {
@@ -92,7 +88,7 @@ impl Operation<'_> {
         let about = "Requests with the same key are about one query; another search under it is refused.";
         // 1 to 255 characters of printable ASCII, as a string in quotes or without.
         let key = r#"^("([ !#-\[\]-~]|\["\]){1,255}"|[!#-~]([ !#-~]{0,253}[!#-~])?)$"#;
-        self.reads_header("Prefer", prefer, text()).reads_header(
+        self.reads_header("Prefer", prefer).reads_header_as(
             "Idempotency-Key",
             about,
             json!({"type": "string", "pattern": key}),
@@ -121,7 +117,7 @@ impl Operation<'_> {
     }
 
     pub(super) fn location(self) -> Self {
-        self.header("Location", "Where its state is.", text())
+        self.header("Location", "Where its state is.")
     }
 
     /// The 404 of a name.

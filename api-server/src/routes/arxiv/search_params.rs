@@ -11,10 +11,8 @@ use upstream::{SpecError, ValidatedQuery, problems};
 use crate::error::{ApiError, Code};
 use wire::{
     declared::{Param, ParamKind},
-    field_error::FieldError,
-    json::Json,
-    params::{ParamReader, loc},
-    query::{QueryString, QueryValue},
+    params::ParamReader,
+    query::QueryString,
 };
 
 /// The search fields that the existing service has.
@@ -63,38 +61,23 @@ impl SearchParams {
             max_results: i32::try_from(default_max_results).unwrap_or(MAX_RESULTS),
             ..ArxivQuerySpec::default()
         };
-        let mut wrong = Vec::new();
-        for (position, field) in FIELDS.into_iter().enumerate() {
-            let (Some(value), Kind::Words(access)) = (query.last(field.name), &field.kind) else {
+        for (field, param) in FIELDS.into_iter().zip(Self::DECLARED) {
+            let (Some(text), Kind::Words(access)) = (reader.text(param), &field.kind) else {
                 continue;
             };
-            match text(field.name, value) {
-                Ok(text) => *(access.get_mut)(&mut spec) = Some(text.to_owned()),
-                Err(problem) => wrong.push((position, problem)),
+            *(access.get_mut)(&mut spec) = Some(text.to_owned());
+            let error = problems(&spec)
+                .into_iter()
+                .find(|error| error.field() == Some(field.name));
+            if let Some(error) = error {
+                reader.unfit(param, error, text);
             }
-        }
-        for error in problems(&spec) {
-            let position = FIELDS.iter().position(|field| error.field() == Some(field.name));
-            let field = position
-                .and_then(|position| Some((position, FIELDS[position].name, FIELDS[position].text(&spec)?)));
-            if let Some((position, name, text)) = field {
-                wrong.push((
-                    position,
-                    FieldError::unfit(&loc(name), &error, Json::from(&*text)),
-                ));
-            }
-        }
-        wrong.sort_by_key(|(position, _)| *position);
-        for (_, problem) in wrong {
-            reader.note(problem);
         }
         if let Some(max_results) = reader.integer(&MAX_RESULTS_WANTED) {
             spec.max_results = i32::try_from(max_results).unwrap_or(MAX_RESULTS);
         }
         reader.finish()?;
-        let ValidatedQuery {
-            search, max_results, ..
-        } = ValidatedQuery::try_from(&spec).map_err(|error| match error {
+        let query = ValidatedQuery::try_from(&spec).map_err(|error| match error {
             SpecError::Search(SearchError::NoField) => {
                 ApiError::bad_parameter("At least one search parameter must be provided")
             }
@@ -102,8 +85,8 @@ impl SearchParams {
         })?;
         Ok(Self {
             spec,
-            validated: search,
-            max_results,
+            validated: query.search,
+            max_results: query.max_results,
         })
     }
 
@@ -117,17 +100,6 @@ impl SearchParams {
             None => call,
         };
         call.arg("max_results", self.max_results)
-    }
-}
-
-/// The text of a search field, or what is wrong with its form.
-fn text<'a>(name: &'static str, value: &'a QueryValue) -> Result<&'a str, FieldError> {
-    let loc = loc(name);
-    let text = FieldError::check_length(&loc, &value.text, MAX_WORDS_CHARS)?;
-    if value.is_unicode {
-        Ok(text)
-    } else {
-        Err(FieldError::not_unicode(&loc, text))
     }
 }
 

@@ -167,11 +167,7 @@ pub(crate) fn describe_get(operation: Operation<'_>) -> Operation<'_> {
     operation
         .named("queries_get", "records", "What was searched for, by time")
         .queries()
-        .header(
-            "Content-Disposition",
-            "A file name for browsers.",
-            json!({"type": "string"}),
-        )
+        .header("Content-Disposition", "A file name for browsers.")
         .bad_date()
         .invalid(bad_integer(&STATUS, "-1"))
 }

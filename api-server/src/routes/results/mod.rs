@@ -204,8 +204,8 @@ impl Operation<'_> {
         let tag = "Of a full page behind a cursor, which never changes.";
         self.response(200, "A page, or all results.")
             .papers()
-            .header("X-Total-Count", total, json!({"type": "integer", "minimum": 0}))
-            .header("ETag", tag, json!({"type": "string"}))
+            .number_header("X-Total-Count", total, 0)
+            .header("ETag", tag)
             .response(304, "The page is the one with the entity tag in If-None-Match.")
             .invalid(bad_integer(&PAGE, "-1"))
             .unavailable(Code::DatabaseUnavailable)
@@ -217,7 +217,7 @@ pub(crate) fn describe(operation: Operation<'_>) -> Operation<'_> {
     operation
         .named("results", "records", "What was found, in the order of recording")
         .about("A page past the end is empty.")
-        .reads_header("Prefer", prefer, json!({"type": "string"}))
+        .reads_header("Prefer", prefer)
         .result_pages()
 }
 

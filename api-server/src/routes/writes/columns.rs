@@ -26,54 +26,45 @@ pub(crate) struct ResultsBody {
 
 /// Reads a body of /write-queries.
 pub(crate) fn query_row(body: &Json) -> Result<QueryRow, FieldErrors> {
+    let mut errors = FieldErrors::default();
     let mut reader = FieldReader {
         object: body,
-        loc: vec![PathSegment::Name("body")],
-        problems: FieldErrors::default(),
+        loc: vec!["body".into()],
+        errors: &mut errors,
     };
     let row = QueryRow {
         query_id: reader.integer("query_id", &BIGINT),
         timestamp: reader.integer("timestamp", &BIGINT),
-        status: reader.integer("status", &SMALLINT).try_into().unwrap_or_default(),
-        num_results: reader
-            .integer("num_results", &INTEGER)
-            .try_into()
-            .unwrap_or_default(),
-        num_entries: reader
-            .integer("num_entries", &SMALLINT)
-            .try_into()
-            .unwrap_or_default(),
+        status: reader.integer("status", &SMALLINT),
+        num_results: reader.integer("num_results", &INTEGER),
+        num_entries: reader.integer("num_entries", &SMALLINT),
         query: reader.text("query"),
     };
-    reader.problems.into_result().map(|()| row)
+    errors.into_result().map(|()| row)
 }
 
 /// Reads a body of /write-results.
 pub(crate) fn results(body: &Json) -> Result<ResultsBody, FieldErrors> {
+    let mut errors = FieldErrors::default();
     let mut reader = FieldReader {
         object: body,
-        loc: vec![PathSegment::Name("body")],
-        problems: FieldErrors::default(),
+        loc: vec!["body".into()],
+        errors: &mut errors,
     };
     let query_id = reader.integer("query_id", &BIGINT);
     let timestamp = reader.integer("timestamp", &BIGINT);
     let items = reader.array("results");
-    let mut problems = reader.problems;
     let mut rows = Vec::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate() {
-        let loc = vec![
-            PathSegment::Name("body"),
-            PathSegment::Name("results"),
-            PathSegment::Index(index),
-        ];
-        if !matches!(item, Json::Object(_)) {
-            problems.push(FieldError::object_type(&loc, item.clone()));
+    for (index, object) in items.iter().enumerate() {
+        let loc = vec!["body".into(), "results".into(), index.into()];
+        if !matches!(object, Json::Object(_)) {
+            errors.push(FieldError::object_type(&loc, object.clone()));
             continue;
         }
         let mut reader = FieldReader {
-            object: item,
+            object,
             loc,
-            problems,
+            errors: &mut errors,
         };
         rows.push(Paper {
             author: reader.text("authors"),
@@ -81,9 +72,8 @@ pub(crate) fn results(body: &Json) -> Result<ResultsBody, FieldErrors> {
             journal: reader.text("journal"),
             ..Paper::default()
         });
-        problems = reader.problems;
     }
-    problems.into_result().map(|()| ResultsBody {
+    errors.into_result().map(|()| ResultsBody {
         query_id,
         timestamp,
         rows,
@@ -91,70 +81,54 @@ pub(crate) fn results(body: &Json) -> Result<ResultsBody, FieldErrors> {
 }
 
 /// Reads the fields of one object. A bad field adds an error and reads as a default, so that all fields are checked.
-struct FieldReader<'a> {
+struct FieldReader<'a, 'e> {
     object: &'a Json,
     loc: Vec<PathSegment>,
-    problems: FieldErrors,
+    errors: &'e mut FieldErrors,
 }
 
-impl<'a> FieldReader<'a> {
-    fn field(&mut self, name: &'static str) -> Option<&'a Json> {
-        let value = self.object.get(name);
-        if value.is_none() {
-            self.problems.push(FieldError::missing(&self.at(name)));
-        }
-        value
-    }
-
-    fn at(&self, name: &'static str) -> Vec<PathSegment> {
+impl<'a> FieldReader<'a, '_> {
+    fn field<T: Default>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&[PathSegment], &'a Json) -> Result<T, FieldError>,
+    ) -> T {
         let mut loc = self.loc.clone();
-        loc.push(PathSegment::Name(name));
-        loc
+        loc.push(name.into());
+        let value = self.object.get(name).ok_or_else(|| FieldError::missing(&loc));
+        let field = value.and_then(|value| read(&loc, value));
+        field.map_err(|error| self.errors.push(error)).unwrap_or_default()
     }
 
-    fn integer(&mut self, name: &'static str, range: &RangeInclusive<i64>) -> i64 {
-        let Some(value) = self.field(name) else { return 0 };
-        let loc = self.at(name);
-        let problem = match value {
-            Json::Integer(number) => match FieldError::check_range(&loc, *number, range, value.clone()) {
-                Ok(number) => return number,
-                Err(error) => error,
-            },
-            other => FieldError::integer_type(&loc, other.clone()),
-        };
-        self.problems.push(problem);
-        0
+    fn integer<T: TryFrom<i64> + Default>(&mut self, name: &'static str, range: &RangeInclusive<i64>) -> T {
+        let number: i64 = self.field(name, |loc, value| match value {
+            Json::Integer(number) => FieldError::check_range(loc, *number, range, value.clone()),
+            other => Err(FieldError::integer_type(loc, other.clone())),
+        });
+        number.try_into().unwrap_or_default()
     }
 
     fn text(&mut self, name: &'static str) -> String {
-        let Some(value) = self.field(name) else {
-            return String::new();
-        };
-        let loc = self.at(name);
-        let problem = match value {
+        self.field(name, |loc, value| match value {
             // No text in PostgreSQL can hold one.
-            Json::String(text) if text.contains('\0') => {
-                FieldError::unfit(&loc, "must not contain a NUL character", value.clone())
-            }
-            Json::String(text) => return text.clone(),
-            other => FieldError::string_type(&loc, other.clone()),
-        };
-        self.problems.push(problem);
-        String::new()
+            Json::String(text) if text.contains('\0') => Err(FieldError::unfit(
+                loc,
+                "must not contain a NUL character",
+                value.clone(),
+            )),
+            Json::String(text) => Ok(text.clone()),
+            other => Err(FieldError::string_type(loc, other.clone())),
+        })
     }
 
     fn array(&mut self, name: &'static str) -> &'a [Json] {
-        let Some(value) = self.field(name) else { return &[] };
-        let loc = self.at(name);
-        let problem = match value {
+        self.field(name, |loc, value| match value {
             Json::Array(items) if items.len() > MAX_ROWS => {
-                FieldError::long_array(&loc, MAX_ROWS, items.len())
+                Err(FieldError::long_array(loc, MAX_ROWS, items.len()))
             }
-            Json::Array(items) => return items,
-            other => FieldError::array_type(&loc, other.clone()),
-        };
-        self.problems.push(problem);
-        &[]
+            Json::Array(items) => Ok(items.as_slice()),
+            other => Err(FieldError::array_type(loc, other.clone())),
+        })
     }
 }
 

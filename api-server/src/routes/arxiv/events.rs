@@ -1,0 +1,228 @@
+//! Server-sent events: what happens to one query, or to all unfinished ones. Each event is a whole state, so a client that
+//! missed some has lost nothing; several changes in a row are one event.
+
+use std::{
+    convert::Infallible,
+    future::ready,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::response::{
+    IntoResponse, Response,
+    sse::{Event, KeepAlive, Sse},
+};
+use crd::ArxivQuery;
+use futures::{Stream, StreamExt, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::json;
+use tokio::{sync::watch, time::sleep};
+
+use crate::{
+    jobs::backlog::{Backlog, Counts, Snapshot},
+    jobs::client::Objects,
+    jobs::view::QueryView,
+    jobs::waiters::{self, Waiter},
+    limits::{client::Client, slots::Slot, streams::StreamLimiter},
+};
+
+/// A line on a silent stream, so that nobody on the way takes it for dead, and a client that is gone is noticed.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// When a client whose stream ended connects again.
+const RECONNECT: Duration = Duration::from_secs(3);
+/// Queries of an event of the list, from the head of the queue: at some 400 bytes each 40 KB.
+const SHOWN: usize = 100;
+/// Between two events of the list.
+const LIST_PAUSE: Duration = Duration::from_secs(1);
+/// Between two events of a query that are not the last one.
+const QUERY_PAUSE: Duration = Duration::from_millis(500);
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// nginx would hold events back to fill its buffer.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// An event before it is sent. Its id is the hash of its data, so that it is the same in every process.
+struct SseEvent {
+    name: &'static str,
+    id: String,
+    data: String,
+}
+
+impl SseEvent {
+    fn new(name: &'static str, data: String) -> Self {
+        let mut hasher = DefaultHasher::new();
+        data.hash(&mut hasher);
+        let id = format!("{:016x}", hasher.finish());
+        Self { name, id, data }
+    }
+}
+
+/// The id of the event that the client saw last.
+pub(super) fn last_seen(headers: &HeaderMap) -> Option<String> {
+    Some(headers.get(LAST_EVENT_ID)?.to_str().ok()?.to_owned())
+}
+
+/// The events until this process ends, without those that are the same as the one before. `last` is the id of the event
+/// that the client saw last.
+fn respond(
+    events: impl Stream<Item = SseEvent> + Send + 'static,
+    streams: &StreamLimiter,
+    mut last: Option<String>,
+) -> Response {
+    let new = events.filter_map(move |SseEvent { name, id, data }| {
+        let is_new = last.as_ref() != Some(&id);
+        let event = Event::default().event(name).id(&id).retry(RECONNECT).data(data);
+        last = Some(id);
+        ready(is_new.then_some(Ok::<_, Infallible>(event)))
+    });
+    let mut response = Sse::new(new.take_until(streams.ending.clone().cancelled_owned()))
+        .keep_alive(KeepAlive::new().interval(HEARTBEAT))
+        .into_response();
+    response
+        .headers_mut()
+        .insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+/// All unfinished queries, live: counts, the first in the queue, and the last that ended.
+#[derive(Serialize)]
+struct List {
+    counts: Counts,
+    queries: Vec<QueryView>,
+    ended: Vec<QueryView>,
+}
+
+impl Snapshot {
+    /// Serialized once for all streams.
+    fn list(&self) -> &str {
+        self.text.get_or_init(|| {
+            let queued = self.order.iter().take(SHOWN);
+            let ended = self.ended.iter();
+            let list = List {
+                counts: self.counts,
+                queries: queued
+                    .map(|queued| queued.view(self.position(queued.name())))
+                    .collect(),
+                ended: ended.map(|object| QueryView::from_object(object, None)).collect(),
+            };
+            serde_json::to_string(&list).unwrap_or_default()
+        })
+    }
+}
+
+/// The list as it changes.
+pub(super) fn follow_list(
+    backlog: &Arc<Backlog>,
+    slot: Slot,
+    streams: &StreamLimiter,
+    last: Option<String>,
+) -> Response {
+    let first = (Arc::clone(backlog), backlog.changes(), true, slot);
+    let events = stream::unfold(first, async |(backlog, mut changes, is_first, slot)| {
+        if !is_first {
+            changes.changed().await.ok()?;
+            sleep(LIST_PAUSE).await;
+        }
+        let version = *changes.borrow_and_update();
+        let list = backlog.snapshot_of(version).await.list().to_owned();
+        Some((SseEvent::new("queries", list), (backlog, changes, false, slot)))
+    });
+    respond(events, streams, last)
+}
+
+/// A query whose events a client reads.
+pub(super) struct QueryStream {
+    pub(super) name: String,
+    pub(super) client: Client,
+    pub(super) objects: Arc<Objects>,
+    pub(super) backlog: Arc<Backlog>,
+    /// Registered before the object was read.
+    pub(super) waiter: Waiter,
+    pub(super) object: Arc<ArxivQuery>,
+    pub(super) _slot: Slot,
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    First,
+    Following,
+    Over,
+}
+
+/// The states of a query until its end; 204 for a client that has seen the end, so that it does not connect again.
+pub(super) fn follow_query(query: QueryStream, streams: &StreamLimiter, last: Option<String>) -> Response {
+    if query.object.phase().is_final() && last == Some(query.event().id) {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let first = (query.backlog.changes(), query, Step::First);
+    let events = stream::unfold(first, async |(mut changes, mut query, step)| {
+        match step {
+            Step::First => {}
+            Step::Following if query.change(&mut changes).await => {}
+            Step::Following => {
+                let gone = json!({"detail": "The query was removed before it ended"});
+                let gone = SseEvent::new("gone", gone.to_string());
+                return Some((gone, (changes, query, Step::Over)));
+            }
+            Step::Over => return None,
+        }
+        let next = if query.object.phase().is_final() {
+            Step::Over
+        } else {
+            Step::Following
+        };
+        Some((query.event(), (changes, query, next)))
+    });
+    respond(events, streams, last)
+}
+
+/// The one event of a query whose object is gone; 204 for a client that has seen it.
+pub(super) fn end(state: &QueryView, streams: &StreamLimiter, last: Option<String>) -> Response {
+    let event = SseEvent::new("end", state.to_json());
+    if last.as_ref() == Some(&event.id) {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    respond(stream::iter([event]), streams, last)
+}
+
+impl QueryStream {
+    fn event(&self) -> SseEvent {
+        let is_final = self.object.phase().is_final();
+        let view = QueryView::from_object(&self.object, self.backlog.position(&self.name));
+        SseEvent::new(if is_final { "end" } else { "state" }, view.to_json())
+    }
+
+    /// Waits for the next change; false if the object is gone.
+    async fn change(&mut self, changes: &mut watch::Receiver<u64>) -> bool {
+        loop {
+            let news = tokio::select! {
+                news = self.waiter.next_event() => news,
+                Ok(()) = changes.changed() => {
+                    // Others' changes come often, and move this one's place at most.
+                    let quiet = async {
+                        sleep(QUERY_PAUSE).await;
+                        let version = *changes.borrow_and_update();
+                        self.backlog.snapshot_of(version).await;
+                    };
+                    tokio::select! {
+                        () = quiet => waiters::Event::None,
+                        news = self.waiter.next_event() => news,
+                    }
+                }
+            };
+            match news {
+                waiters::Event::None => {}
+                waiters::Event::Changed(object) => self.object = object,
+                waiters::Event::Resync => match self.objects.get(Some(&self.client), &self.name).await {
+                    Ok(Some(object)) => self.object = Arc::new(object),
+                    Ok(None) => return false,
+                    // The next event reads it again.
+                    Err(_) => continue,
+                },
+            }
+            return true;
+        }
+    }
+}
