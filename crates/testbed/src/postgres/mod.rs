@@ -3,7 +3,7 @@
 mod account;
 mod binaries;
 mod replica;
-mod template;
+pub(crate) mod template;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,11 +58,18 @@ impl Postgres {
     pub async fn start_with(settings: &Settings) -> Result<Self> {
         let (folder, temp_dir) = folder_for(settings, "postgres")?;
         let data = folder.join("data");
-        let template = template::ready().await?;
         if !data.exists() {
-            template::copy(&template, &data)?;
+            template::copy(&template::ready().await?, &data)?;
         }
         Self::launch(settings, folder, temp_dir, Vec::new()).await
+    }
+
+    /// A server with a copy of the data of this one, which has been stopped.
+    pub async fn start_copy(&self) -> Result<Self> {
+        let settings = Settings::default();
+        let (folder, temp_dir) = folder_for(&settings, "postgres")?;
+        template::copy(&self.data, &folder.join("data"))?;
+        Self::launch(&settings, folder, temp_dir, Vec::new()).await
     }
 
     async fn launch(

@@ -14,7 +14,7 @@ use crate::temp_dir::{self, TempDir};
 const INITDB_LIMIT: Duration = Duration::from_mins(1);
 
 /// Path of the template, which is created on first use.
-pub(super) async fn ready() -> Result<PathBuf> {
+pub(crate) async fn ready() -> Result<PathBuf> {
     let version = Command::new(binaries::find("postgres")?)
         .arg("--version")
         .output()?
@@ -84,7 +84,7 @@ async fn create(template: &Path, account: Option<Account>) -> Result<()> {
 }
 
 /// Copies a data folder with its owner and modes.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     let output = Command::new("cp").arg("-a").arg(from).arg(to).output()?;
     if !output.status.success() {
         bail!(

@@ -21,6 +21,11 @@ const USERS: [&str; 5] = [
 ];
 const MAIN: &str = "arxiv";
 const SEQUENCE: &str = "arxiv_sequence";
+/// Names of the servers' folders and of the file with the passwords.
+pub(super) const POSTGRES: &str = "postgres";
+pub(super) const REPLICA: &str = "replica";
+pub(super) const RESULTS: &str = "results";
+pub(super) const PASSWORDS: &str = "passwords.json";
 const MIGRATE_LIMIT: Duration = Duration::from_mins(2);
 
 /// A primary, its replica, and optionally a second server with the `results` table.
@@ -38,17 +43,17 @@ pub struct Databases {
 impl Databases {
     /// Starts the servers with their data in `folder`: empty databases and their owner, ready for migrations.
     pub async fn start(folder: &Path, fsync: bool, separate_results_server: bool) -> Result<Self> {
-        let passwords = passwords(&folder.join("passwords.json"))?;
+        let passwords = passwords(&folder.join(PASSWORDS))?;
         let settings = |name: &str| Settings {
             fsync,
             folder: Some(folder.join(name)),
             port: None,
         };
-        let primary = Postgres::start_with(&settings("postgres")).await?;
+        let primary = Postgres::start_with(&settings(POSTGRES)).await?;
         prepare(&primary, &[MAIN, SEQUENCE], &passwords[OWNER]).await?;
-        let replica = primary.replica_with(&settings("replica")).await?;
+        let replica = primary.replica_with(&settings(REPLICA)).await?;
         let results = if separate_results_server {
-            let server = Postgres::start_with(&settings("results")).await?;
+            let server = Postgres::start_with(&settings(RESULTS)).await?;
             prepare(&server, &[MAIN], &passwords[OWNER]).await?;
             Some(server)
         } else {

@@ -4,6 +4,7 @@
 mod binaries;
 mod databases;
 mod identities;
+mod migrated;
 mod services;
 mod supervise;
 
@@ -146,8 +147,14 @@ impl Stack {
         let folder = folder.canonicalize()?;
         let binaries = binaries::Binaries::find(options.binaries.as_deref())?;
         let databases = async {
-            let databases = Databases::start(&folder, options.fsync, options.separate_results_server).await?;
-            databases.migrate(&binaries.operator, &folder).await?;
+            let separate = options.separate_results_server;
+            if temp_dir.is_some() {
+                migrated::copy_to(&folder, &binaries.operator, separate).await?;
+            }
+            let databases = Databases::start(&folder, options.fsync, separate).await?;
+            if temp_dir.is_none() {
+                databases.migrate(&binaries.operator, &folder).await?;
+            }
             Ok(databases)
         };
         let (control_plane, databases) = tokio::try_join!(plane(&options, &folder), databases)?;

@@ -1,0 +1,6 @@
+//! Operators as processes: their start and end, their leader, and what they depend on.
+
+mod databases;
+mod leadership;
+mod lifecycle;
+mod outages;

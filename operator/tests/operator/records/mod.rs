@@ -1,0 +1,4 @@
+//! What is recorded and kept: rows, and finished objects.
+
+mod exactly_once;
+mod history;
