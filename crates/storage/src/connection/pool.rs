@@ -1,8 +1,11 @@
 //! Pools: connections bounded in number, in time and in age.
 
 use std::{
+    future::poll_fn,
+    pin::pin,
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -27,6 +30,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Connections are renewed, so that a fail-over or a new address is noticed without any error too.
 const MAX_LIFETIME: Duration = Duration::from_mins(15);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
+/// At five hashes of 4,096 for each, a login gives way to other tasks four times.
+const POLLS_OF_LOGIN: usize = 200;
 
 /// For reads, each of which has an index: the planner shall not prefer a whole table, nor compile or parallelise a plan.
 pub(super) const INDEX_SETTINGS: [(&str, &str); 3] = [
@@ -199,6 +204,20 @@ pub(crate) fn bounded<T>(
 ) -> impl Future<Output = Result<T, StorageError>> {
     let limited = tokio::time::timeout(OPERATION_TIMEOUT, operation);
     limited.map(|done| done.unwrap_or(Err(StorageError::TimedOut)))
+}
+
+/// A connection of a pool that may have to log in for it. sqlx yields after every five of the thousands of hashes of a login, and
+/// each time all other tasks run first: in a process with no CPU time left, a login would never end within its time limit. So it
+/// is polled again at once, which takes less than a millisecond.
+pub(super) async fn login<T>(pool: &PgPool, acquired: impl Future<Output = T>) -> T {
+    let logs_in = pool.num_idle() == 0 && pool.size() < pool.options().get_max_connections();
+    let polls = if logs_in { POLLS_OF_LOGIN } else { 1 };
+    let mut acquired = pin!(acquired);
+    poll_fn(|context| {
+        let mut polls = (0..polls).map(|_| acquired.as_mut().poll(context));
+        polls.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 /// One step on a connection in bounded time.

@@ -7,7 +7,7 @@ use sqlx::{
     query::{Query, QueryAs},
 };
 
-use super::pool::{INDEX_SETTINGS, bounded, report_broken_connection};
+use super::pool::{INDEX_SETTINGS, bounded, login, report_broken_connection};
 use crate::StorageError;
 
 /// A replica cancels a read that its recovery conflicts with, and a connection may have broken while it was idle; the next try
@@ -83,9 +83,9 @@ impl Session {
             Kind::Transaction => true,
         };
         let connection = if in_transaction {
-            Connection::Transaction(pool.begin().await?)
+            Connection::Transaction(login(pool, pool.begin()).await?)
         } else {
-            Connection::Plain(pool.acquire().await?)
+            Connection::Plain(login(pool, pool.acquire()).await?)
         };
         let mut session = Self {
             connection,

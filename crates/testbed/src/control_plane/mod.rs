@@ -59,7 +59,7 @@ struct Processes {
 impl ControlPlane {
     /// Starts an empty one with its state in a temporary folder, and installs the project's CRDs.
     pub async fn start() -> Result<Self> {
-        let temp_dir = TempDir::new("control-plane")?;
+        let temp_dir = TempDir::in_memory("control-plane")?;
         let plane = Self::launch(temp_dir.path().to_owned(), Some(temp_dir), None).await?;
         plane.install_crds().await?;
         Ok(plane)

@@ -25,7 +25,7 @@ impl Port {
     /// Reserves a free port.
     pub fn reserve() -> Result<Self> {
         static NEXT: AtomicU16 = AtomicU16::new(0);
-        let folder = temp_dir::per_user("ports")?;
+        let folder = temp_dir::per_user(&std::env::temp_dir(), "ports")?;
         // Processes start the search at different numbers, so that they rarely collide.
         let start = std::process::id().wrapping_mul(97);
         for _ in 0..COUNT {

@@ -293,7 +293,11 @@ fn folder_for(settings: &Settings, name: &str) -> Result<(PathBuf, Option<TempDi
         crate::temp_dir::create_passable(folder)?;
         return Ok((folder.clone(), None));
     }
-    let temp_dir = TempDir::new(name)?;
+    let temp_dir = if settings.fsync {
+        TempDir::new(name)?
+    } else {
+        TempDir::in_memory(name)?
+    };
     Ok((temp_dir.path().to_owned(), Some(temp_dir)))
 }
 

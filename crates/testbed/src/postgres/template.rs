@@ -42,7 +42,7 @@ pub(crate) async fn ready() -> Result<PathBuf> {
 }
 
 async fn create(template: &Path, account: Option<Account>) -> Result<()> {
-    let temp_dir = TempDir::new("initdb")?;
+    let temp_dir = TempDir::in_memory("initdb")?;
     let password = uuid::Uuid::new_v4().simple().to_string();
     let password_file = temp_dir.path().join(PASSWORD_FILE);
     let data = temp_dir.path().join("data");

@@ -59,7 +59,7 @@ async fn ready(operator: &Path, separate_results_server: bool) -> Result<PathBuf
 }
 
 async fn create(template: &Path, operator: &Path, separate_results_server: bool) -> Result<()> {
-    let temp_dir = TempDir::new("migrated")?;
+    let temp_dir = TempDir::in_memory("migrated")?;
     let folder = temp_dir.path();
     create_passable(&folder.join("logs"))?;
     let databases = Databases::start(folder, false, separate_results_server).await?;

@@ -130,11 +130,11 @@ enum Plane {
 impl Stack {
     /// Starts everything and waits until all of it is ready.
     pub async fn start(options: Options) -> Result<Self> {
-        let temp_dir = options
-            .folder
-            .is_none()
-            .then(|| TempDir::new("stack"))
-            .transpose()?;
+        let temp_dir = match &options.folder {
+            Some(_) => None,
+            None if options.fsync => Some(TempDir::new("stack")?),
+            None => Some(TempDir::in_memory("stack")?),
+        };
         let folder = match (&options.folder, &temp_dir) {
             (Some(folder), _) => folder.clone(),
             (None, Some(temp_dir)) => temp_dir.path().to_owned(),

@@ -134,3 +134,26 @@ async fn error_hides_credentials_when_database_or_password_is_wrong() {
         assert_eq!(error.to_string(), "the database is not available");
     }
 }
+
+#[tokio::test]
+async fn connection_is_made_when_the_process_has_no_cpu_time_left() {
+    let server = Server::migrated().await;
+    let pool = server.pool("arxiv_sequence", "arxiv_sequence");
+    let busy = |_| {
+        tokio::spawn(async {
+            loop {
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_millis(1) {
+                    std::hint::spin_loop();
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    // Each time that the login gives way, they take 20 ms: with hundreds of times, more than it may take.
+    let tasks: Vec<_> = (0..20).map(busy).collect();
+    Sequence::new(pool).next().await.unwrap();
+    for task in tasks {
+        task.abort();
+    }
+}
