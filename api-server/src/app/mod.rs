@@ -60,10 +60,8 @@ impl App {
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::with_prefix(METRICS_PREFIX);
         let http_metrics = HttpMetrics::register(&metrics);
-        let unfinished_queries = Gauge::default();
         let help = "Queries of the namespace that have not ended, as this process sees them";
-        metrics
-            .register(|registry| registry.register("unfinished_queries", help, unfinished_queries.clone()));
+        let unfinished_queries = metrics.add("unfinished_queries", help);
         let addresses = Addresses::read(environment, &settings.serve)?;
         let stores = Stores::open(&settings, &addresses, checks, &metrics)?;
         let limits = ProcessLimits::default();

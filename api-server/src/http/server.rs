@@ -68,7 +68,9 @@ pub(crate) async fn serve(
             request.extensions_mut().insert(Peer(peer));
             answer(router.clone(), Arc::clone(&of_requests), request, last.clone())
         });
-        let connection = http.serve_connection(TokioIo::new(ClientStream::new(stream)), service);
+        let (read, write) = stream.into_split();
+        let stream = tokio::io::join(read, ClientStream::new(write));
+        let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         let counted = GaugeGuard::new(&connections);
         open.spawn(async move {

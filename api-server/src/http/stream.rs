@@ -1,8 +1,7 @@
-//! A client's connection, with a limit for clients that do not read, and with bodies for the refusals that the HTTP
+//! What is written to a client: with a limit for clients that do not read, and with bodies for the refusals that the HTTP
 //! library makes by itself.
 
 use std::{
-    future::Future,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -11,7 +10,7 @@ use std::{
 
 use serde_json::json;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::AsyncWrite,
     time::{Sleep, sleep},
 };
 
@@ -20,7 +19,7 @@ use crate::http::middleware::REQUEST_ID;
 /// How long a client may take to read more of its response.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The connection.
+/// The writing half of a connection.
 ///
 /// A head that is broken or too long never becomes a request: hyper refuses it with an empty 400, 414 or 431. Every
 /// answer of ours carries a request id, so an answer without one is such a refusal, and gets the body that all our
@@ -98,16 +97,6 @@ fn refusal(text: &[u8]) -> Option<Vec<u8>> {
         "{status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close"
     );
     Some(format!("{head}\r\n{date}\r\n\r\n{body}").into_bytes())
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {

@@ -19,7 +19,7 @@ use crate::{
     auth::Effect,
     error::ApiError,
     http::method_not_allowed,
-    http::middleware::{CallSource, EndpointLayers, OperationLayers, around_endpoint, around_operation},
+    http::middleware::{CallLog, EndpointLayers, OperationLayers, around_endpoint, around_operation},
     openapi,
     output::lag::Lag,
     routes::request::{Incoming, ReadRequest},
@@ -171,7 +171,7 @@ impl Route {
         let allow = self.allow;
         let methods = any(move |request: Request| dispatch(Arc::clone(&mounted), allow, request));
         let layers = EndpointLayers {
-            calls: CallSource::new(self.endpoint.is_backend(), self.path),
+            calls: CallLog::new(self.endpoint.is_backend(), self.path),
             no_store: self.no_store,
             formats: self.formats,
         };

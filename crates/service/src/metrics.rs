@@ -8,7 +8,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::gauge::Gauge,
+    registry::{Metric, Registry},
+};
 
 /// The media type of the response.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -26,6 +30,13 @@ impl Metrics {
     /// Registers metrics.
     pub fn register<T>(&self, register: impl FnOnce(&mut Registry) -> T) -> T {
         register(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A new metric, registered.
+    pub fn add<M: Metric + Clone + Default>(&self, name: &str, help: &str) -> M {
+        let metric = M::default();
+        self.register(|registry| registry.register(name, help, metric.clone()));
+        metric
     }
 
     fn answer(&self) -> Response {

@@ -14,62 +14,47 @@ use service::logs::Call;
 
 use crate::error::ApiError;
 
-/// The log of one request's call.
+/// The log of one request's call, with where the lines say that it comes from: `/arxiv-api` is the backend's module
+/// `arxiv_api`, `/arxiv/{name}` the frontend's module `arxiv`.
 #[derive(Clone)]
 pub(crate) struct CallLog {
-    source: CallSource,
+    component: &'static str,
+    module: Arc<str>,
     /// Set once the parameters are known.
     call: Arc<OnceLock<Call>>,
 }
 
-/// Where calls of a route come from, as the lines say it: `/arxiv-api` is the backend's module `arxiv_api`,
-/// `/arxiv/{name}` the frontend's module `arxiv`.
-#[derive(Clone)]
-pub(crate) struct CallSource {
-    component: &'static str,
-    module: Arc<str>,
-}
-
-impl CallSource {
+impl CallLog {
+    /// For the calls of a route.
     pub(crate) fn new(is_backend: bool, path: &str) -> Self {
         let name = path.split('/').nth(1).unwrap_or_default();
         Self {
             component: if is_backend { "backend" } else { "frontend" },
             module: name.replace('-', "_").into(),
+            call: Arc::default(),
         }
-    }
-}
-
-impl CallLog {
-    fn new(source: CallSource) -> Self {
-        let call = Arc::default();
-        Self { source, call }
     }
 
     fn origin(&self, call: &Call) -> String {
-        format!("{}.{}", self.source.module, call.name())
+        format!("{}.{}", self.module, call.name())
     }
 
     /// Logs the call, at NOTICE.
     pub(crate) fn called(&self, call: Call) {
-        let component = self.source.component;
-        service::notice!(component, origin = self.origin(&call), "{call}: called");
+        let (component, origin) = (self.component, self.origin(&call));
+        service::notice!(component, origin, "{call}: called");
         // A handler makes one call.
         let _ = self.call.set(call);
     }
 }
 
 /// Logs, at DEBUG, what a request is answered whose call is known.
-pub(super) async fn log_calls(
-    State(source): State<CallSource>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let log = CallLog::new(source);
+pub(super) async fn log_calls(State(mut log): State<CallLog>, mut request: Request, next: Next) -> Response {
+    log.call = Arc::default();
     request.extensions_mut().insert(log.clone());
     let response = next.run(request).await;
     if let Some(call) = log.call.get() {
-        let (component, origin, status) = (log.source.component, log.origin(call), response.status());
+        let (component, origin, status) = (log.component, log.origin(call), response.status());
         tracing::debug!(component, origin, "{call}: returning {status}");
     }
     response
@@ -122,8 +107,8 @@ mod tests {
             ("/get-sequence", "backend", "get_sequence.f"),
             ("/read-results", "backend", "read_results.f"),
         ] {
-            let log = CallLog::new(CallSource::new(component == "backend", path));
-            assert_eq!(log.source.component, component, "{path}");
+            let log = CallLog::new(component == "backend", path);
+            assert_eq!(log.component, component, "{path}");
             assert_eq!(log.origin(&Call::new("f")), origin, "{path}");
         }
     }

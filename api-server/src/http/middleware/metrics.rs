@@ -40,23 +40,15 @@ pub(crate) struct HttpMetrics {
 
 impl HttpMetrics {
     pub(crate) fn register(metrics: &Metrics) -> Self {
-        let handles = Self {
-            requests: Family::default(),
-            durations: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
-            connections: Gauge::default(),
-        };
-        let Self {
-            requests,
-            durations,
-            connections,
-        } = handles.clone();
+        let durations = Family::new_with_constructor((|| Histogram::new(DURATIONS)) as fn() -> Histogram);
         let duration = "From a request's head to its answer's head";
-        metrics.register(|registry| {
-            registry.register("requests", "Requests answered", requests);
-            registry.register("request_duration_seconds", duration, durations);
-            registry.register("connections", "Open client connections", connections);
-        });
-        handles
+        metrics
+            .register(|registry| registry.register("request_duration_seconds", duration, durations.clone()));
+        Self {
+            requests: metrics.add("requests", "Requests answered"),
+            durations,
+            connections: metrics.add("connections", "Open client connections"),
+        }
     }
 }
 

@@ -39,7 +39,7 @@ use wire::{headers::vary::vary, root_path::RootPath};
 pub(crate) use self::{
     compress::compress,
     limits::{Overloaded, is_exempt},
-    log::{CallLog, CallSource},
+    log::CallLog,
     metrics::HttpMetrics,
     request_id::REQUEST_ID,
     unknown_params::AllowedParams,
@@ -112,7 +112,7 @@ pub(crate) fn around_routes(router: Router, layers: Layers) -> Router {
 
 /// What the layers around the operations of a path depend on.
 pub(crate) struct EndpointLayers {
-    pub(crate) calls: CallSource,
+    pub(crate) calls: CallLog,
     /// Whether responses have `Cache-Control: no-store`.
     pub(crate) no_store: bool,
     /// Whether responses come in several formats, chosen by `Accept`.
