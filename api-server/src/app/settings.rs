@@ -2,9 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use arxiv::MAX_RESULTS;
 use clap::Parser;
-use crd::fields::{MAX_PRIORITY, MAX_SECONDS, MIN_PRIORITY};
+use crd::fields::{MAX_PRIORITY, MAX_RESULTS, MAX_SECONDS, MIN_PRIORITY};
 use service::logs::LogArgs;
 use upstream::UpstreamArgs;
 

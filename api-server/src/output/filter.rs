@@ -1,6 +1,6 @@
 //! The filter parameters of results and of queries. Rows have to meet all that are set.
 
-use arxiv::MAX_VALUE_CHARS;
+use crd::fields::MAX_WORDS_CHARS;
 use storage::{QueryFilter, ResultFilter, TextQuery};
 
 use wire::{
@@ -18,7 +18,7 @@ pub(crate) struct ResultSelection {
     pub(crate) canonical: String,
 }
 
-const WORDS: ParamKind = ParamKind::Text(MAX_VALUE_CHARS);
+const WORDS: ParamKind = ParamKind::Text(MAX_WORDS_CHARS);
 /// The longest is `cond-mat.mtrl-sci`; more are to come.
 const CATEGORY_NAME: ParamKind = ParamKind::Token(40);
 

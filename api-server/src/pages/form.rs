@@ -16,7 +16,7 @@ pub(super) fn filled(page: &str, first: &[&Field]) -> String {
 fn input(field: &Field) -> Option<String> {
     let name = field.member?;
     let (kind, attributes, hint) = match &field.kind {
-        Kind::Words(_) => (
+        Kind::Words(..) => (
             "words",
             format!(" maxlength=\"{MAX_WORDS_CHARS}\" autocomplete=\"off\" spellcheck=\"false\""),
             "",
@@ -56,7 +56,7 @@ mod tests {
                 .matches(&format!("<select id=\"{name}\" name=\"{name}\""))
                 .count();
             match &field.kind {
-                Kind::Words(_) | Kind::Identifiers(_) | Kind::Date(_) => assert_eq!(inputs, 1, "{name}"),
+                Kind::Words(..) | Kind::Identifiers(_) | Kind::Date(_) => assert_eq!(inputs, 1, "{name}"),
                 Kind::OneOf(words) if selects == 1 => {
                     for word in *words {
                         assert!(

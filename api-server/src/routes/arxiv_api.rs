@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use arxiv::{MAX_PAGE, arxiv_day};
+use arxiv::{MAX_PAGE, arxiv_day, query_in_title};
 use axum::{
     body::Body,
     extract::State,
@@ -16,7 +16,7 @@ use serde_json::json;
 use service::logs::Call;
 use storage::{GateError, Page, Pages};
 use tokio::time::Instant;
-use upstream::{Assembled, Upstream, UpstreamError, assemble, reason, slices};
+use upstream::{Upstream, UpstreamError, assemble, reason, slices};
 use wire::declared::Param;
 
 use crate::{
@@ -104,7 +104,7 @@ pub(crate) async fn search_arxiv_api(
         status: found.head.status,
         num_results: found.head.total,
         num_entries: found.papers.len(),
-        query: found.query().to_owned(),
+        query: query_in_title(&found.head.title).to_owned(),
         data: found.papers.into_iter().map(Paper::from).collect(),
     };
     let text = body::json(&papers)?;
@@ -131,7 +131,7 @@ impl Fetches {
         &self,
         params: &SearchParams,
         client: &Client,
-    ) -> Result<(Assembled, bool, Reservation), ApiError> {
+    ) -> Result<(Page, bool, Reservation), ApiError> {
         let limit = Instant::now() + self.wait_timeout;
         let day = arxiv_day(Timestamp::now());
         let mut reservation = self

@@ -147,14 +147,13 @@ impl Client {
             runtime.shutdown_background();
             outcome.unwrap_or(Err(FetchError::Cancelled))
         });
-        match request.await {
-            Ok(outcome) => outcome,
-            Err(error) => match error.try_into_panic() {
+        request
+            .await
+            .unwrap_or_else(|error| match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 // The process is ending, and the request was never sent.
                 Err(_) => Err(FetchError::Cancelled),
-            },
-        }
+            })
     }
 }
 

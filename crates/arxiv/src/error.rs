@@ -3,8 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::FeedError;
-use crate::redirect::RedirectError;
+use crate::{FeedError, RedirectError};
 
 /// The classes of failed requests, by what to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,16 +90,11 @@ impl FetchError {
 
     /// The HTTP status for the caller who asked for this search.
     pub fn caller_status(&self) -> u16 {
-        match self {
-            Self::Refused { .. } => 400,
-            Self::Throttled { status, .. } | Self::Status(status @ (403 | 404 | 500)) => *status,
-            Self::Status(_) | Self::Redirect(_) | Self::ContentType | Self::Feed(_) | Self::Incomplete => 502,
-            Self::Connect(_)
-            | Self::Dropped(_)
-            | Self::Interrupted(_)
-            | Self::TimedOut
-            | Self::Cancelled
-            | Self::NotSent(_) => 503,
+        match (self, self.class()) {
+            (Self::Throttled { status, .. } | Self::Status(status @ (403 | 404 | 500)), _) => *status,
+            (_, FailureClass::Invalid) => 400,
+            (_, FailureClass::Broken) => 502,
+            (_, FailureClass::Throttled | FailureClass::Unreachable) => 503,
         }
     }
 

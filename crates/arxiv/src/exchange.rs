@@ -4,15 +4,14 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
-use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 use tokio::io::{AsyncBufRead, AsyncReadExt};
 use tokio_util::io::StreamReader;
 use url::Url;
 
 use crate::parser::parse;
-use crate::redirect::{self, RedirectError};
-use crate::{Feed, FeedError, FetchError, headers};
+use crate::{Feed, FeedError, FetchError, RedirectError, headers};
 
 /// The most redirects of one search that are followed: one to https, one to a new path, and one in reserve.
 const MAX_REDIRECTS: u8 = 3;
@@ -77,21 +76,19 @@ impl PendingRequest {
     /// Makes the request. The deadline holds for the sum of all requests that a page needs.
     pub(crate) async fn make(self, http: &reqwest::Client, max_body: usize) -> Result<Fetched, FetchError> {
         let time_left = self.time_left;
-        match tokio::time::timeout(time_left, self.exchange(http, max_body)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(FetchError::TimedOut),
-        }
+        let exchange = tokio::time::timeout(time_left, self.exchange(http, max_body));
+        exchange.await.unwrap_or(Err(FetchError::TimedOut))
     }
 
     async fn exchange(self, http: &reqwest::Client, max_body: usize) -> Result<Fetched, FetchError> {
         let started = Instant::now();
         let response = http.get(self.url.clone()).send().await.map_err(|error| {
-            let error = error.without_url();
-            if error.is_connect() {
-                FetchError::Connect(error)
+            let kind = if error.is_connect() {
+                FetchError::Connect
             } else {
-                FetchError::Dropped(error)
-            }
+                FetchError::Dropped
+            };
+            kind(error.without_url())
         })?;
         let status = response.status();
         let head = response.headers().clone();
@@ -126,8 +123,7 @@ impl PendingRequest {
     }
 
     fn follow(self, head: &HeaderMap, spent: Duration) -> Result<Self, FetchError> {
-        let location = head.get(LOCATION).and_then(|location| location.to_str().ok());
-        let url = redirect::target(&self.url, location).map_err(FetchError::Redirect)?;
+        let url = headers::redirect_target(&self.url, head).map_err(FetchError::Redirect)?;
         let redirects_left = self
             .redirects_left
             .checked_sub(1)

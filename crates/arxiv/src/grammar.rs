@@ -16,6 +16,8 @@
 //! - A word with a character that has a meaning in the query language is quoted (`C++` → `ti:"C++"`).
 //! - A text of only ASCII punctuation is not a word: arXiv's index has no punctuation.
 
+use std::{iter::Peekable, vec::IntoIter};
+
 const OPERATORS: [&str; 3] = ["AND", "OR", "ANDNOT"];
 
 /// Words that are not operators here but are operators in arXiv's query language.
@@ -24,48 +26,65 @@ const RESERVED: [&str; 2] = ["NOT", "TO"];
 /// Characters with a meaning in that language outside quotes.
 const SPECIAL: [char; 10] = ['+', '!', '{', '}', '[', ']', '^', '~', '/', '|'];
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(PartialEq)]
 enum Token {
-    Word(String),
-    Phrase(String),
+    /// A word or phrase with the field's prefix, quoted where needed.
+    Term(String),
     Operator(&'static str),
     Open,
     Close,
 }
 
-/// Operands and the operators between them; `links` has one less than `operands`.
-#[derive(Debug)]
-struct Chain {
-    operands: Vec<Operand>,
-    links: Vec<&'static str>,
+/// A part of a clause, which may be joined to others.
+struct Part {
+    text: String,
+    joined_by: Joint,
 }
 
-#[derive(Debug)]
-enum Operand {
-    /// A word or phrase, quoted where needed, without the field's prefix.
-    Term(String),
-    Group(Chain),
+/// What joins the operands of a part.
+#[derive(PartialEq)]
+enum Joint {
+    /// There is one operand.
+    Nothing,
+    And,
+    /// There are other operators than AND.
+    Any,
 }
 
-/// The clause that searches the field `prefix` for `value`; none if there is no word in it.
-///
-/// It can be joined to other clauses by ` AND ` as it is.
-pub(crate) fn clause(prefix: &str, value: &str) -> Option<String> {
-    let chain = match tokens(value).and_then(parse) {
-        Some(chain) => chain,
-        None => plain(value),
-    };
-    if chain.operands.is_empty() {
-        return None;
+impl Part {
+    fn term(text: String) -> Self {
+        Self {
+            text,
+            joined_by: Joint::Nothing,
+        }
     }
-    let only_and = chain.links.iter().all(|link| *link == "AND");
-    let mut clause = String::new();
-    render(&chain, prefix, !only_and, &mut clause);
-    Some(clause)
+
+    fn into_operand(self) -> String {
+        match self.joined_by {
+            Joint::Nothing => self.text,
+            Joint::And | Joint::Any => format!("({})", self.text),
+        }
+    }
+}
+
+/// The clause that searches the field with arXiv's `prefix` for `value`; none if there is no word in it.
+///
+/// Nothing in the value can name another field, and the clause can be joined to others by ` AND ` as it is.
+pub fn clause(prefix: &str, value: &str) -> Option<String> {
+    let part = tokens(prefix, value).and_then(parse);
+    let part = part.or_else(|| {
+        // Not well-formed: plain words.
+        let value = value.replace('"', " ");
+        conjunction(words(&value).map(|word| Part::term(term(prefix, word))).collect())
+    })?;
+    Some(match part.joined_by {
+        Joint::Nothing | Joint::And => part.text,
+        Joint::Any => part.into_operand(),
+    })
 }
 
 /// The tokens of a value, or none if a quote has no partner.
-fn tokens(value: &str) -> Option<Vec<Token>> {
+fn tokens(prefix: &str, value: &str) -> Option<Vec<Token>> {
     let mut tokens = Vec::new();
     // Every second piece between quotes is a phrase; paired quotes make an odd number of pieces.
     let pieces: Vec<&str> = value.split('"').collect();
@@ -75,64 +94,51 @@ fn tokens(value: &str) -> Option<Vec<Token>> {
     for (index, piece) in pieces.into_iter().enumerate() {
         if index % 2 == 1 {
             // In quotes, parentheses should have no meaning; they are removed so as not to depend on that.
-            let phrase: Vec<&str> = piece.split(is_boundary).filter(|word| is_word(word)).collect();
+            let phrase = words(piece).collect::<Vec<_>>().join(" ");
             if !phrase.is_empty() {
-                tokens.push(Token::Phrase(phrase.join(" ")));
+                tokens.push(Token::Term(format!("{prefix}:\"{phrase}\"")));
             }
             continue;
         }
-        let mut rest = piece;
-        while let Some(first) = rest.chars().next() {
-            let end = rest.find(is_boundary).unwrap_or(rest.len());
-            if end == 0 {
-                match first {
-                    '(' => tokens.push(Token::Open),
-                    ')' => tokens.push(Token::Close),
-                    _ => {}
-                }
-                rest = &rest[first.len_utf8()..];
-                continue;
-            }
-            let word = &rest[..end];
+        for word_and_boundary in piece.split_inclusive(is_boundary) {
+            let word = word_and_boundary.trim_end_matches(is_boundary);
             if let Some(operator) = OPERATORS.iter().find(|operator| **operator == word) {
                 tokens.push(Token::Operator(operator));
             } else if is_word(word) {
-                tokens.push(Token::Word(word.to_owned()));
+                tokens.push(Token::Term(term(prefix, word)));
             }
-            rest = &rest[end..];
+            match word_and_boundary.chars().next_back() {
+                Some('(') => tokens.push(Token::Open),
+                Some(')') => tokens.push(Token::Close),
+                _ => {}
+            }
         }
     }
     Some(tokens)
 }
 
-/// The tokens as a chain, or none if they are not well-formed.
-fn parse(tokens: Vec<Token>) -> Option<Chain> {
+/// The tokens as one part, or none if they are not well-formed.
+fn parse(tokens: Vec<Token>) -> Option<Part> {
     let mut tokens = tokens.into_iter().peekable();
-    let chain = parse_chain(&mut tokens)?;
+    let part = parse_group(&mut tokens)?;
     // The rest begins with a closing parenthesis that was never opened.
-    tokens.next().is_none().then_some(chain)
+    tokens.next().is_none().then_some(part)
 }
 
-/// A chain up to a closing parenthesis or the end. A value is too short for its nesting to exhaust the stack.
-fn parse_chain(tokens: &mut std::iter::Peekable<std::vec::IntoIter<Token>>) -> Option<Chain> {
+/// A part up to a closing parenthesis or the end. A value is too short for its nesting to exhaust the stack.
+fn parse_group(tokens: &mut Peekable<IntoIter<Token>>) -> Option<Part> {
     // Runs of operands without an operator between them, and the operators between the runs.
-    let mut runs: Vec<Vec<Operand>> = vec![Vec::new()];
-    let mut links = Vec::new();
+    let mut runs = vec![Vec::new()];
+    let mut operators = Vec::new();
     while let Some(token) = tokens.next_if(|token| *token != Token::Close) {
-        let run = runs.last_mut()?;
         match token {
-            Token::Word(word) => run.push(Operand::Term(quote_if_special(&word))),
-            Token::Phrase(phrase) => run.push(Operand::Term(format!("\"{phrase}\""))),
+            Token::Term(term) => runs.last_mut()?.push(Part::term(term)),
             Token::Open => {
-                let group = parse_chain(tokens)?;
+                runs.last_mut()?.push(parse_group(tokens)?);
                 tokens.next_if_eq(&Token::Close)?;
-                run.push(single_or_group(group));
             }
             Token::Operator(operator) => {
-                if run.is_empty() {
-                    return None;
-                }
-                links.push(operator);
+                operators.push(operator);
                 runs.push(Vec::new());
             }
             Token::Close => return None,
@@ -141,78 +147,34 @@ fn parse_chain(tokens: &mut std::iter::Peekable<std::vec::IntoIter<Token>>) -> O
     if runs.iter().any(Vec::is_empty) {
         return None;
     }
-    let chain = if links.iter().all(|link| *link == "AND") {
-        conjunction(runs.into_iter().flatten().collect())
-    } else {
-        Chain {
-            operands: runs
-                .into_iter()
-                .map(|run| single_or_group(conjunction(run)))
-                .collect(),
-            links,
-        }
-    };
-    Some(unwrap_lone_group(chain))
+    if operators.iter().all(|operator| *operator == "AND") {
+        return conjunction(runs.into_iter().flatten().collect());
+    }
+    let mut operands = runs.into_iter().filter_map(conjunction).map(Part::into_operand);
+    let mut text = operands.next()?;
+    for (operator, operand) in operators.into_iter().zip(operands) {
+        text = format!("{text} {operator} {operand}");
+    }
+    Some(Part {
+        text,
+        joined_by: Joint::Any,
+    })
 }
 
-fn conjunction(operands: Vec<Operand>) -> Chain {
-    let links = vec!["AND"; operands.len().saturating_sub(1)];
-    Chain { operands, links }
+/// All of these, or none if there are none. One part is taken as it is: `((a OR b))` is `a OR b`.
+fn conjunction(mut parts: Vec<Part>) -> Option<Part> {
+    if parts.len() < 2 {
+        return parts.pop();
+    }
+    let operands: Vec<_> = parts.into_iter().map(Part::into_operand).collect();
+    Some(Part {
+        text: operands.join(" AND "),
+        joined_by: Joint::And,
+    })
 }
 
-fn single_or_group(mut chain: Chain) -> Operand {
-    match chain.operands.pop() {
-        Some(only) if chain.operands.is_empty() => only,
-        Some(last) => {
-            chain.operands.push(last);
-            Operand::Group(chain)
-        }
-        None => Operand::Group(chain),
-    }
-}
-
-/// `((a OR b))` as `a OR b`.
-fn unwrap_lone_group(mut chain: Chain) -> Chain {
-    match chain.operands.pop() {
-        Some(Operand::Group(group)) if chain.operands.is_empty() => group,
-        Some(last) => {
-            chain.operands.push(last);
-            chain
-        }
-        None => chain,
-    }
-}
-
-/// The words of a value that is not well-formed.
-fn plain(value: &str) -> Chain {
-    let words = value
-        .split(|c| c == '"' || is_boundary(c))
-        .filter(|word| is_word(word));
-    conjunction(words.map(|word| Operand::Term(quote_if_special(word))).collect())
-}
-
-fn render(chain: &Chain, prefix: &str, grouped: bool, out: &mut String) {
-    if grouped {
-        out.push('(');
-    }
-    for (index, operand) in chain.operands.iter().enumerate() {
-        if let Some(link) = index.checked_sub(1).and_then(|before| chain.links.get(before)) {
-            out.push(' ');
-            out.push_str(link);
-            out.push(' ');
-        }
-        match operand {
-            Operand::Term(term) => {
-                out.push_str(prefix);
-                out.push(':');
-                out.push_str(term);
-            }
-            Operand::Group(group) => render(group, prefix, true, out),
-        }
-    }
-    if grouped {
-        out.push(')');
-    }
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(is_boundary).filter(|word| is_word(word))
 }
 
 fn is_boundary(c: char) -> bool {
@@ -223,16 +185,17 @@ fn is_word(word: &str) -> bool {
     !word.chars().all(|c| c.is_ascii_punctuation())
 }
 
-fn quote_if_special(word: &str) -> String {
+/// A word with the field's prefix, quoted where it would have another meaning.
+fn term(prefix: &str, word: &str) -> String {
     let special = word.starts_with('-')
         || word.contains(SPECIAL)
         || word.contains("&&")
         || OPERATORS.contains(&word)
         || RESERVED.contains(&word);
     if special {
-        format!("\"{word}\"")
+        format!("{prefix}:\"{word}\"")
     } else {
-        word.to_owned()
+        format!("{prefix}:{word}")
     }
 }
 

@@ -1,10 +1,11 @@
-//! Parsing the headers of an answer.
+//! The meaning of an answer's headers.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
+use url::Url;
 
 /// The longest pause that is read from an answer; the caller may cap it further.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
@@ -32,20 +33,43 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 /// Whether the body is declared to be XML; none if nothing is declared.
 pub(crate) fn is_xml(headers: &HeaderMap) -> Option<bool> {
-    let value = headers.get(CONTENT_TYPE)?;
-    let Ok(value) = value.to_str() else {
-        return Some(false);
-    };
-    let kind = value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    Some(matches!(
-        kind.as_str(),
-        "application/atom+xml" | "application/xml" | "text/xml"
-    ))
+    let value = headers.get(CONTENT_TYPE)?.to_str().unwrap_or_default();
+    let kind = value.split(';').next().unwrap_or_default().trim();
+    let mut known = ["application/atom+xml", "application/xml", "text/xml"].into_iter();
+    Some(known.any(|known| kind.eq_ignore_ascii_case(known)))
+}
+
+/// Why a redirect is not followed. The text completes "arXiv's answer is a redirect …".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RedirectError {
+    /// It has no target, or an unreadable one.
+    #[error("that leads nowhere")]
+    NoTarget,
+    /// It leads to another host, to another port, to a user, or away from https.
+    #[error("that leads elsewhere")]
+    Elsewhere,
+    /// It leads to itself, or there were too many.
+    #[error("too many")]
+    TooMany,
+}
+
+/// The target of a redirect from `from`: on the same host, or from http to https there.
+pub(crate) fn redirect_target(from: &Url, headers: &HeaderMap) -> Result<Url, RedirectError> {
+    let location = text(headers, LOCATION).filter(|location| !location.is_empty());
+    let to = location.and_then(|location| from.join(location).ok());
+    let mut to = to.ok_or(RedirectError::NoTarget)?;
+    to.set_fragment(None);
+    let same_origin =
+        to.scheme() == from.scheme() && to.port_or_known_default() == from.port_or_known_default();
+    let upgrade = from.scheme() == "http" && to.scheme() == "https";
+    let same_user = to.username() == from.username() && to.password() == from.password();
+    if to.host() != from.host() || !(same_origin || upgrade) || !same_user {
+        return Err(RedirectError::Elsewhere);
+    }
+    if to == *from {
+        return Err(RedirectError::TooMany);
+    }
+    Ok(to)
 }
 
 fn parse_date(value: &str) -> Option<Timestamp> {
@@ -127,5 +151,65 @@ mod tests {
             assert_eq!(is_xml(&headers(&[(CONTENT_TYPE, value)])), Some(xml), "{value}");
         }
         assert_eq!(is_xml(&headers(&[])), None);
+    }
+
+    #[test]
+    fn redirect_to_another_host_is_refused() {
+        let target = |from: &Url, location: Option<&str>| {
+            let location: Vec<_> = location
+                .into_iter()
+                .map(|location| (LOCATION, location))
+                .collect();
+            redirect_target(from, &headers(&location))
+        };
+        let from: Url = "http://export.arxiv.org/api/query?search_query=x"
+            .parse()
+            .unwrap();
+        let cases = [
+            (
+                Some("/api/v2?search_query=x"),
+                Ok("http://export.arxiv.org/api/v2?search_query=x"),
+            ),
+            (
+                Some("https://export.arxiv.org/api/query?q"),
+                Ok("https://export.arxiv.org/api/query?q"),
+            ),
+            (
+                Some("https://export.arxiv.org:8443/"),
+                Ok("https://export.arxiv.org:8443/"),
+            ),
+            (Some("//EXPORT.arxiv.org:80/a#b"), Ok("http://export.arxiv.org/a")),
+            (Some("http://arxiv.org/api/query"), Err(RedirectError::Elsewhere)),
+            (
+                Some("http://export.arxiv.org.evil.org/"),
+                Err(RedirectError::Elsewhere),
+            ),
+            (
+                Some("http://export.arxiv.org@evil.org/"),
+                Err(RedirectError::Elsewhere),
+            ),
+            (
+                Some("http://user:secret@export.arxiv.org/"),
+                Err(RedirectError::Elsewhere),
+            ),
+            (
+                Some("http://export.arxiv.org:6443/"),
+                Err(RedirectError::Elsewhere),
+            ),
+            (Some("file:///etc/passwd"), Err(RedirectError::Elsewhere)),
+            (Some("?search_query=x"), Err(RedirectError::TooMany)),
+            (Some("http://[/"), Err(RedirectError::NoTarget)),
+            (Some(""), Err(RedirectError::NoTarget)),
+            (None, Err(RedirectError::NoTarget)),
+        ];
+        for (location, expected) in cases {
+            let expected = expected.map(|url| url.parse::<Url>().unwrap());
+            assert_eq!(target(&from, location), expected, "{location:?}");
+        }
+        let secure: Url = "https://export.arxiv.org/".parse().unwrap();
+        assert_eq!(
+            target(&secure, Some("http://export.arxiv.org/a")),
+            Err(RedirectError::Elsewhere)
+        );
     }
 }

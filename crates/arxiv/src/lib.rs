@@ -3,7 +3,7 @@
 //! Nothing here knows of Kubernetes or of a database. What the crate relies on is arXiv's user manual
 //! (<https://info.arxiv.org/help/api/user-manual.html>) and the answers it is seen to give.
 //!
-//! - [`Search`] is a user's input; [`ValidatedSearch`] is the search that is sent for it.
+//! - [`clause`] and [`normalized_id`] turn what a user typed into the parts of a [`ValidatedSearch`].
 //! - [`PageRequest`] is one page of a search, [`Client`] fetches it, [`Feed`] is what came back.
 //! - [`FetchError`] says what went wrong; its class says what to do next.
 
@@ -15,21 +15,16 @@ mod feed;
 mod grammar;
 mod headers;
 mod identifier;
-mod limit;
 mod parser;
-mod redirect;
 mod request;
-mod search;
 
 pub use client::{Client, ClientError, ClientSettings};
 pub use day::arxiv_day;
 pub use error::{FailureClass, FetchError};
 pub use exchange::{Answer, Fetched, PendingRequest};
 pub use feed::{Entry, Feed, NO_AUTHORS, query_in_title, short_id, unversioned};
-pub use identifier::{MAX_ID_CHARS, MAX_IDS};
+pub use grammar::clause;
+pub use headers::RedirectError;
+pub use identifier::normalized_id;
 pub use parser::{FeedError, parse as parse_feed};
-pub use redirect::RedirectError;
-pub use request::{MAX_PAGE, MAX_RESULTS, PageRequest};
-pub use search::{
-    FIELDS, MAX_VALUE_CHARS, Search, SearchError, SortBy, SortOrder, ValidatedSearch, display_query,
-};
+pub use request::{MAX_PAGE, PageRequest, ValidatedSearch, display_query};

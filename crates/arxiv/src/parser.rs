@@ -11,9 +11,8 @@ use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
-use tokio::io::AsyncBufRead;
+use tokio::io::{AsyncBufRead, AsyncReadExt};
 
-use crate::limit::{Limited, Oversize};
 use crate::{Entry, Feed};
 
 const ATOM: &str = "http://www.w3.org/2005/Atom";
@@ -68,7 +67,6 @@ pub enum FeedError {
 impl From<XmlError> for FeedError {
     fn from(error: XmlError) -> Self {
         match error {
-            XmlError::Io(error) if Oversize::caused(&error) => Self::TooLarge,
             XmlError::Io(error) => Self::Read(io::Error::new(error.kind(), error)),
             error => Self::Syntax(error),
         }
@@ -81,7 +79,9 @@ pub async fn parse<R: AsyncBufRead + Unpin>(
     max_body: usize,
     wanted: usize,
 ) -> Result<Feed, FeedError> {
-    let mut reader = NsReader::from_reader(Limited::new(body, max_body, MAX_PIECE));
+    // Each limit allows one byte more, so that it is used up only when it is exceeded.
+    let body = body.take(max_body.saturating_add(1) as u64);
+    let mut reader = NsReader::from_reader(body.take(0));
     let config = reader.config_mut();
     config.expand_empty_elements = true;
     config.check_comments = true;
@@ -91,17 +91,22 @@ pub async fn parse<R: AsyncBufRead + Unpin>(
     };
     let mut buffer = Vec::new();
     loop {
-        reader.get_mut().begin_piece();
+        reader.get_mut().set_limit(MAX_PIECE as u64 + 1);
         buffer.clear();
-        let (namespace, event) = reader.read_resolved_event_into_async(&mut buffer).await?;
+        let event = reader.read_event_into_async(&mut buffer).await;
+        if reader.get_ref().limit() == 0 || reader.get_ref().get_ref().limit() == 0 {
+            return Err(FeedError::TooLarge);
+        }
+        let event = event?;
         match event {
             Event::Start(tag) => {
+                let (namespace, name) = reader.resolver().resolve_element(tag.name());
                 let namespace = match namespace {
                     ResolveResult::Bound(Namespace(uri)) => uri,
                     ResolveResult::Unbound => "",
                     ResolveResult::Unknown(_) => return Err(FeedError::Malformed("unknown prefix")),
                 };
-                parser.open(namespace, tag.local_name().as_ref())?;
+                parser.open(namespace, name.as_ref())?;
                 if let Some(&element @ (Element::Category | Element::PrimaryCategory)) = parser.path.last() {
                     parser.category(&tag, element)?;
                 }
@@ -125,11 +130,7 @@ pub async fn parse<R: AsyncBufRead + Unpin>(
 fn check_encoding(declaration: &BytesDecl<'_>) -> Result<(), FeedError> {
     match declaration.encoding() {
         None => Ok(()),
-        Some(Ok(name))
-            if ["utf-8", "utf8", "us-ascii"]
-                .iter()
-                .any(|known| name.eq_ignore_ascii_case(known)) =>
-        {
+        Some(Ok(name)) if ["utf-8", "utf8", "us-ascii"].contains(&name.to_ascii_lowercase().as_str()) => {
             Ok(())
         }
         Some(_) => Err(FeedError::Malformed("not in UTF-8")),
@@ -190,17 +191,9 @@ struct Parser {
     title: String,
     total: Option<u32>,
     entries: Vec<Entry>,
-    entry: OpenEntry,
-}
-
-#[derive(Default)]
-struct OpenEntry {
-    id: String,
-    title: String,
+    /// The entry that is open, and its summary.
+    entry: Entry,
     summary: String,
-    authors: Vec<String>,
-    journal: Option<String>,
-    categories: Vec<String>,
 }
 
 impl Parser {
@@ -216,7 +209,7 @@ impl Parser {
         };
         self.root_seen = true;
         if element == Element::Entry {
-            self.entry = OpenEntry::default();
+            (self.entry, self.summary) = Default::default();
         }
         if element.has_text() {
             self.text.clear();
@@ -232,23 +225,15 @@ impl Parser {
         };
         let term = term.normalized_value(XmlVersion::Explicit1_0)?;
         let categories = &mut self.entry.categories;
-        let position = categories.iter().position(|category| *category == term);
         // A term that is not a plain word is not arXiv's.
         let is_plain = !term.is_empty() && term.bytes().all(|b| b.is_ascii_graphic());
-        match position {
-            Some(at) if element == Element::PrimaryCategory => {
-                let category = categories.remove(at);
-                categories.insert(0, category);
-            }
-            None if is_plain && categories.len() < MAX_CATEGORIES => {
-                let at = if element == Element::PrimaryCategory {
-                    0
-                } else {
-                    categories.len()
-                };
-                categories.insert(at, term.into_owned());
-            }
-            _ => {}
+        if is_plain && categories.len() < MAX_CATEGORIES && !categories.iter().any(|known| *known == term) {
+            categories.push(term.to_string());
+        }
+        if element == Element::PrimaryCategory
+            && let Some(at) = categories.iter().position(|known| *known == term)
+        {
+            categories[..=at].rotate_right(1);
         }
         Ok(())
     }
@@ -298,7 +283,7 @@ impl Parser {
             Element::Entry => self.close_entry()?,
             Element::Id => self.entry.id = self.take_text(),
             Element::Title => self.entry.title = self.take_text(),
-            Element::Summary => self.entry.summary = self.take_text(),
+            Element::Summary => self.summary = self.take_text(),
             Element::Name => {
                 if self.entry.authors.len() == MAX_AUTHORS {
                     return Err(FeedError::TooLarge);
@@ -317,42 +302,21 @@ impl Parser {
         let entry = std::mem::take(&mut self.entry);
         // An error has an identifier like https://arxiv.org/api/errors#…; a paper may well be titled "Error".
         if entry.id.contains("/api/errors") || (entry.title == "Error" && !entry.id.contains("/abs/")) {
-            let reason = if entry.summary.is_empty() {
-                "no reason given"
-            } else {
-                &entry.summary
-            };
-            return Err(FeedError::Reported(excerpt(reason)));
+            let reason = Some(excerpt(&self.summary)).filter(|reason| !reason.is_empty());
+            return Err(FeedError::Reported(
+                reason.unwrap_or_else(|| "no reason given".to_owned()),
+            ));
         }
         if self.entries.len() < self.wanted {
-            let OpenEntry {
-                id,
-                title,
-                summary: _,
-                authors,
-                journal,
-                categories,
-            } = entry;
-            self.entries.push(Entry {
-                id,
-                title,
-                authors,
-                journal,
-                categories,
-            });
+            self.entries.push(entry);
         }
         Ok(())
     }
 
     /// The current text with each run of white space as one space.
     fn take_text(&mut self) -> String {
-        let mut text = String::with_capacity(self.text.len());
-        for word in self.text.split_whitespace() {
-            if !text.is_empty() {
-                text.push(' ');
-            }
-            text.push_str(word);
-        }
+        let words: Vec<_> = self.text.split_whitespace().collect();
+        let text = words.join(" ");
         self.text.clear();
         text
     }

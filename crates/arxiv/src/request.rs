@@ -1,11 +1,76 @@
-//! One page of a search, and its URL.
+//! A search as it is sent: in arXiv's query language, one page of it, and the URL of that page.
+
+use std::fmt;
 
 use url::Url;
 
-use crate::ValidatedSearch;
+/// A search that can be sent, made of [clauses](crate::clause) and [identifiers](crate::normalized_id).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ValidatedSearch {
+    search_query: String,
+    id_list: String,
+    sort_by: &'static str,
+    sort_order: &'static str,
+    key: String,
+}
 
-/// The furthest result of a search that arXiv returns; a request for more is answered with status 400.
-pub const MAX_RESULTS: u32 = 30_000;
+impl ValidatedSearch {
+    /// A search for `search_query` among the papers of `id_list`; at least one of them is not empty. Sort key
+    /// and direction are arXiv's words, or empty for arXiv's own defaults.
+    pub fn new(
+        search_query: String,
+        id_list: String,
+        sort_by: &'static str,
+        sort_order: &'static str,
+    ) -> Self {
+        Self {
+            // No clause and no identifier contains the separators here: each word of a clause has its field's
+            // prefix.
+            key: format!("{search_query} idList={id_list} sortBy={sort_by} sortOrder={sort_order}"),
+            search_query,
+            id_list,
+            sort_by,
+            sort_order,
+        }
+    }
+
+    /// The search in arXiv's query language, not yet encoded for a URL: `au:knuth AND ti:art`. Empty in a
+    /// search for identifiers alone.
+    pub fn search_query(&self) -> &str {
+        &self.search_query
+    }
+
+    /// The papers that are searched, `2401.01234,hep-th/9901001`; empty for all of them.
+    pub fn id_list(&self) -> &str {
+        &self.id_list
+    }
+
+    /// The search's identity: two searches with the same key get the same answer on the same day.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Query and identifiers, for people: see [`display_query`].
+    pub fn display_query(&self) -> String {
+        display_query(&self.search_query, &self.id_list)
+    }
+}
+
+impl fmt::Debug for ValidatedSearch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ValidatedSearch({})", self.key)
+    }
+}
+
+/// A query and a list of identifiers in one text: `au:knuth`, `id_list=2401.01234`,
+/// `au:knuth&id_list=2401.01234`.
+pub fn display_query(search_query: &str, id_list: &str) -> String {
+    match (search_query, id_list) {
+        (query, "") => query.to_owned(),
+        ("", ids) => format!("id_list={ids}"),
+        (query, ids) => format!("{query}&id_list={ids}"),
+    }
+}
 
 /// The most entries that arXiv returns in one answer.
 pub const MAX_PAGE: u32 = 2_000;
@@ -25,29 +90,21 @@ impl PageRequest {
     /// The URL of this page at the search endpoint `base`.
     pub fn url(&self, base: &Url) -> Url {
         let mut url = base.clone();
-        // The query of the endpoint's own URL is replaced: it must not change the search.
-        url.set_query(None);
         url.set_fragment(None);
-        let mut pairs = url.query_pairs_mut();
-        // A search for identifiers alone has no query; arXiv documents that it is left out then.
-        for (name, value) in [
-            ("search_query", self.search.search_query()),
-            ("id_list", self.search.id_list()),
-        ] {
-            if !value.is_empty() {
-                pairs.append_pair(name, value);
-            }
-        }
-        pairs
-            .append_pair("start", &self.start.to_string())
-            .append_pair("max_results", &self.count.to_string());
-        if let Some(by) = self.search.sort_by() {
-            pairs.append_pair("sortBy", by.as_str());
-        }
-        if let Some(order) = self.search.sort_order() {
-            pairs.append_pair("sortOrder", order.as_str());
-        }
-        drop(pairs);
+        let search = &self.search;
+        let (start, count) = (self.start.to_string(), self.count.to_string());
+        let pairs = [
+            // A search for identifiers alone has no query; arXiv documents that it is left out then.
+            ("search_query", search.search_query.as_str()),
+            ("id_list", &search.id_list),
+            ("start", &start),
+            ("max_results", &count),
+            ("sortBy", search.sort_by),
+            ("sortOrder", search.sort_order),
+        ];
+        // The query of the endpoint's own URL is replaced: it must not change the search.
+        let given = pairs.iter().filter(|(_, value)| !value.is_empty());
+        url.query_pairs_mut().clear().extend_pairs(given);
         url
     }
 }
@@ -55,17 +112,12 @@ impl PageRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Search, SortBy, SortOrder};
+    use crate::clause;
 
-    fn url(title: &str, sort: Option<(SortBy, SortOrder)>) -> String {
-        let search = Search {
-            title: Some(title.into()),
-            sort_by: sort.map(|sort| sort.0),
-            sort_order: sort.map(|sort| sort.1),
-            ..Search::default()
-        };
+    fn url(title: &str, (sort_by, sort_order): (&'static str, &'static str)) -> String {
+        let query = clause("ti", title).unwrap();
         let request = PageRequest {
-            search: search.validate().unwrap(),
+            search: ValidatedSearch::new(query, String::new(), sort_by, sort_order),
             start: 4000,
             count: 2000,
         };
@@ -89,7 +141,7 @@ mod tests {
         ];
         for (typed, sent) in cases {
             assert_eq!(
-                url(typed, None),
+                url(typed, ("", "")),
                 format!("https://export.arxiv.org/api/query?search_query={sent}&start=4000&max_results=2000"),
                 "{typed}"
             );
@@ -98,18 +150,14 @@ mod tests {
 
     #[test]
     fn search_for_identifiers_has_an_id_list() {
-        let search = |title: Option<&str>| Search {
-            title: title.map(Into::into),
-            ids: vec!["arXiv:2401.01234v2".into(), "hep-th/9901001".into()],
-            ..Search::default()
-        };
+        let list = "2401.01234v2,hep-th/9901001";
         let ids = "id_list=2401.01234v2%2Chep-th%2F9901001&start=0&max_results=8";
-        for (title, query) in [
-            (None, ids.to_owned()),
-            (Some("x"), format!("search_query=ti%3Ax&{ids}")),
+        for (clause, query) in [
+            ("", ids.to_owned()),
+            ("ti:x", format!("search_query=ti%3Ax&{ids}")),
         ] {
             let request = PageRequest {
-                search: search(title).validate().unwrap(),
+                search: ValidatedSearch::new(clause.into(), list.into(), "", ""),
                 start: 0,
                 count: 8,
             };
@@ -121,7 +169,7 @@ mod tests {
     #[test]
     fn sorting_is_sent_when_it_is_set() {
         assert!(
-            url("x", Some((SortBy::LastUpdatedDate, SortOrder::Ascending)))
+            url("x", ("lastUpdatedDate", "ascending"))
                 .ends_with("&sortBy=lastUpdatedDate&sortOrder=ascending")
         );
     }

@@ -4,18 +4,18 @@
 // `KubeSchema` writes a second, private copy of each type, which the lint takes for a forgotten `pub`.
 #![allow(unreachable_pub)]
 
+#[macro_use]
+mod words;
 pub mod fields;
 mod reason;
-mod rules;
 mod schema;
-mod spec;
 mod status;
 
-pub use fields::FIELDS;
-pub use reason::{Reason, UnknownReason};
+pub use fields::{ArxivQuery, ArxivQuerySpec, FIELDS};
+pub use reason::Reason;
 pub use schema::custom_resource_definition;
-pub use spec::{ArxivQuery, ArxivQuerySpec, CachePolicy, SortBy, SortOrder};
-pub use status::{ArxivQueryStatus, ConditionType, Phase};
+pub use status::ArxivQueryStatus;
+pub use words::{CachePolicy, ConditionType, Phase, SortBy, SortOrder};
 
 /// The API group of every object of this project.
 pub const GROUP: &str = "arxiv-operator.dev";

@@ -1,20 +1,28 @@
-//! The custom resource definition as it is installed: from the types, from the rows of [`FIELDS`], and what
-//! only the schema can say.
+//! The custom resource definition as it is installed: the types, the bounds and documentation of [`FIELDS`],
+//! and the rules that Kubernetes itself enforces, in CEL.
+//!
+//! The lengths in the schema bound the cost of the rules. `self.?x == oldSelf.?x` would be shorter, but costs
+//! over 100 times the budget that CEL has.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, ValidationRule,
 };
-use kube::CustomResourceExt;
+use kube::{CustomResourceExt, core::Rule};
 use serde_json::json;
 
 use crate::{
     ArxivQuery,
-    fields::{FIELDS, Field, Kind, MAX_DATE_CHARS, MAX_ID_CHARS, MAX_IDS, MAX_WORDS_CHARS},
-    rules,
+    fields::{FIELDS, Field, Kind, MAX_DATE_CHARS, MAX_ID_CHARS, MAX_IDS, MAX_WORDS_CHARS, Role},
 };
 
 /// The most conditions: three of ours, and some that other tools add.
 const MAX_CONDITIONS: i64 = 8;
+
+/// An arXiv identifier in every usual form: alone, after `arXiv:`, as an address of its abstract or PDF, as a
+/// DOI.
+const IDENTIFIER: &str = "(?i)^\\\\s*(arxiv: ?|(https?://)?((www|export)[.])?arxiv[.]org/(abs|pdf|html)/|((https?://)?(dx[.])?doi[.]org/|doi: ?)?10[.]48550/arxiv[.])?\
+     ([0-9]{2}(0[1-9]|1[0-2])[.][0-9]{4,5}|[a-z]+(-[a-z]+)?([.][a-z]{2})?/[0-9]{2}(0[1-9]|1[0-2])[0-9]{3})\
+     (v[1-9][0-9]{0,2})?([.]pdf)?/?([?#][!-~]*)?\\\\s*$";
 
 /// The `arxivqueries.arxiv-operator.dev` definition; `crds/` holds it as YAML.
 pub fn custom_resource_definition() -> CustomResourceDefinition {
@@ -51,15 +59,12 @@ fn property<'a>(schema: &'a mut JSONSchemaProps, name: &str) -> Option<&'a mut J
 /// Adds the documentation, the bounds and the rules of a field.
 fn describe(field: &Field, schema: &mut JSONSchemaProps) {
     schema.description = Some(field.about.to_owned());
+    schema.x_kubernetes_validations = rules(&field.kind);
     match &field.kind {
-        Kind::Words(_) => {
-            schema.max_length = length(MAX_WORDS_CHARS);
-            schema.x_kubernetes_validations = Some(vec![rules::has_a_word(), rules::has_no_controls()]);
-        }
+        Kind::Words(..) => schema.max_length = length(MAX_WORDS_CHARS),
         Kind::Identifiers(_) => {
             schema.min_items = Some(1);
             schema.max_items = length(MAX_IDS);
-            schema.x_kubernetes_validations = Some(vec![rules::are_identifiers()]);
             if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
                 items.max_length = length(MAX_ID_CHARS);
             }
@@ -67,7 +72,6 @@ fn describe(field: &Field, schema: &mut JSONSchemaProps) {
         Kind::Date(_) => {
             schema.max_length = length(MAX_DATE_CHARS);
             schema.format = Some("date-time".to_owned());
-            schema.x_kubernetes_validations = Some(vec![rules::is_date_of_papers()]);
         }
         Kind::Integer(range) => {
             // No bound is beyond the integers that are exact as a float.
@@ -83,6 +87,76 @@ fn describe(field: &Field, schema: &mut JSONSchemaProps) {
 
 fn length(bound: usize) -> Option<i64> {
     i64::try_from(bound).ok()
+}
+
+/// The rules of a field by itself.
+fn rules(kind: &Kind) -> Option<Vec<ValidationRule>> {
+    let rules = match kind {
+        Kind::Words(..) => vec![
+            // More than white space and punctuation, which arXiv's index does not hold.
+            rule(
+                r"self.matches('[^\\p{Z}\\s[:punct:]]')",
+                "must not be blank, nor have only punctuation in it",
+            ),
+            rule(
+                r"!self.matches('\\p{Cc}')",
+                "must not have control characters in it",
+            ),
+        ],
+        Kind::Identifiers(_) => vec![rule(
+            &format!("self.all(id, id.matches('{IDENTIFIER}'))"),
+            "must be arXiv identifiers, for example 2401.01234v2 or hep-th/9901001, alone, after arXiv: or in an address",
+        )],
+        // A date that arXiv's index can hold: its years have four digits.
+        Kind::Date(_) => vec![rule(
+            "self >= timestamp('1900-01-01T00:00:00Z') && self < timestamp('2200-01-01T00:00:00Z')",
+            "must be a date from 1900 to 2199",
+        )],
+        Kind::Integer(_) | Kind::OneOf(_) | Kind::Boolean => return None,
+    };
+    Some(rules)
+}
+
+fn rule(rule: &str, message: &str) -> ValidationRule {
+    ValidationRule {
+        rule: rule.to_owned(),
+        message: Some(message.to_owned()),
+        ..ValidationRule::default()
+    }
+}
+
+/// At least one search field has a value.
+pub(crate) fn has_search_field() -> Rule {
+    let names: Vec<_> = FIELDS
+        .iter()
+        .filter(|field| field.is_search_field())
+        .map(|field| field.name)
+        .collect();
+    let present: Vec<_> = names.iter().map(|name| format!("has(self.{name})")).collect();
+    Rule::new(format!("[{}].exists(x, x)", present.join(", ")))
+        .message(format!("at least one search field is needed: {}", names.join(", ")).as_str())
+}
+
+/// The search does not change.
+pub(crate) fn search_is_fixed() -> Rule {
+    let of_role = |role| {
+        FIELDS
+            .iter()
+            .filter(move |field| field.role == role)
+            .map(|field| field.name)
+    };
+    let optional = of_role(Role::Search).map(|field| {
+        format!("has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})")
+    });
+    let defaulted = of_role(Role::SearchWithDefault).map(|field| format!("self.{field} == oldSelf.{field}"));
+    let clauses: Vec<_> = optional.chain(defaulted).collect();
+    Rule::new(clauses.join(" && ")).message("the search cannot be changed; create a new ArxivQuery")
+}
+
+/// The dates are in order.
+pub(crate) fn dates_are_in_order() -> Rule {
+    Rule::new("!has(self.submittedAfter) || !has(self.submittedBefore) || self.submittedAfter < self.submittedBefore")
+        .message("submittedAfter must be before submittedBefore")
 }
 
 /// Removes `nullable` at every depth: Kubernetes then drops a `title: null`. If it stayed, `has(self.title)`
@@ -121,7 +195,7 @@ mod tests {
         for field in FIELDS {
             let schema = &properties[field.name];
             let (type_, words) = match &field.kind {
-                Kind::Words(_) | Kind::Date(_) => ("string", None),
+                Kind::Words(..) | Kind::Date(_) => ("string", None),
                 Kind::Identifiers(_) => ("array", None),
                 Kind::Integer(_) => ("integer", None),
                 Kind::OneOf(words) => ("string", Some(*words)),

@@ -1,11 +1,10 @@
 //! The observed state: counts, the number, times and conditions; never papers.
 
-use std::fmt;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::{ArxivQuery, ConditionType, FAIL_FAST_ANNOTATION, Phase};
 
 /// The state of an ArxivQuery, as the operator reports it.
 ///
@@ -77,66 +76,21 @@ pub struct ArxivQueryStatus {
     pub message: Option<String>,
 }
 
-/// The phase of a query.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
-pub enum Phase {
-    /// Waiting for its turn.
-    #[default]
-    Pending,
-    /// It had a turn and needs more: further slices, or a retry.
-    Running,
-    /// It does not run until `spec.suspend` is false again.
-    Suspended,
-    /// Its rows are recorded. Final.
-    Succeeded,
-    /// It will not be tried again. Final.
-    Failed,
-}
-
-impl Phase {
-    /// Whether this phase is final.
-    pub fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed)
+impl ArxivQuery {
+    /// The phase; an object without status is Pending.
+    pub fn phase(&self) -> Phase {
+        self.status.as_ref().map_or(Phase::Pending, |status| status.phase)
     }
 
-    /// The phase as it is written in objects and selectors.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Running => "Running",
-            Self::Suspended => "Suspended",
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-        }
+    /// Whether the first error of arXiv, of any class, ends this query (see [`FAIL_FAST_ANNOTATION`]).
+    pub fn fails_fast(&self) -> bool {
+        let annotations = self.metadata.annotations.as_ref();
+        annotations.is_some_and(|all| all.get(FAIL_FAST_ANNOTATION).is_some_and(|value| value == "true"))
     }
-}
 
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The conditions of a status. Kubernetes stores each one twice, so there are few.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ConditionType {
-    /// True after success; kstatus, Flux and `kubectl wait` read it. While it is false, its reason says what
-    /// the query waits for.
-    Ready,
-    /// True after success and after failure: one condition to wait for, whatever the outcome.
-    Finished,
-    /// True after failure; absent otherwise. For kstatus it means that an object will not become ready by
-    /// itself, so a query that only waits (for arXiv, for a database) never has it.
-    Stalled,
-}
-
-impl ConditionType {
-    /// The condition's `type`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "Ready",
-            Self::Finished => "Finished",
-            Self::Stalled => "Stalled",
-        }
+    /// The condition of this type, if there is one.
+    pub fn condition(&self, condition: ConditionType) -> Option<&Condition> {
+        let mut conditions = self.status.as_ref()?.conditions.iter();
+        conditions.find(|c| c.type_ == condition.as_str())
     }
 }

@@ -12,10 +12,10 @@ use url::Url;
 /// Where searches are sent.
 const BASE: &str = "https://export.arxiv.org/api/query";
 
-/// The fields of words, in the order of their lines.
+/// The prefixes of the fields of words, in the order of their lines.
 fn words() -> impl Iterator<Item = (&'static str, &'static Access<String>)> {
     FIELDS.iter().filter_map(|field| match &field.kind {
-        Kind::Words(access) => Some((field.name, access)),
+        Kind::Words(prefix, access) => Some((*prefix, access)),
         _ => None,
     })
 }
@@ -54,7 +54,7 @@ pub fn search(input: &[u8]) {
         }
     };
     let mut clauses = Vec::new();
-    for (name, access) in words() {
+    for (prefix, access) in words() {
         let Some(value) = (access.get)(&spec) else {
             continue;
         };
@@ -66,10 +66,6 @@ pub fn search(input: &[u8]) {
             .search
             .search_query()
             .to_owned();
-        let (_, prefix) = arxiv::FIELDS
-            .into_iter()
-            .find(|(field, _)| *field == name)
-            .unwrap();
         assert_stays_in_field(prefix, value, &clause);
         clauses.push(clause);
     }

@@ -1,6 +1,7 @@
-//! Why there is no page.
+//! Why there is no page, and the reason for it in conditions and Events.
 
-use arxiv::FetchError;
+use arxiv::{FeedError, FetchError};
+use crd::Reason;
 use jiff::Timestamp;
 use storage::{GateError, StorageError};
 
@@ -24,4 +25,32 @@ pub enum UpstreamError {
     /// The page store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+impl From<FetchError> for UpstreamError {
+    fn from(source: FetchError) -> Self {
+        Self::Fetch {
+            source,
+            cooling_until: None,
+        }
+    }
+}
+
+/// The reason of a failed request to arXiv.
+pub fn reason(error: &FetchError) -> Reason {
+    match error {
+        FetchError::Refused { .. } => Reason::SearchRefused,
+        FetchError::Throttled { .. } => Reason::Throttled,
+        FetchError::Connect(_) => Reason::Unreachable,
+        FetchError::Dropped(_) | FetchError::Interrupted(_) => Reason::ConnectionLost,
+        FetchError::TimedOut => Reason::TimedOut,
+        FetchError::Cancelled => Reason::Cancelled,
+        FetchError::NotSent(_) => Reason::NotSent,
+        FetchError::Status(_) => Reason::UnexpectedStatus,
+        FetchError::Redirect(_) => Reason::BadRedirect,
+        FetchError::ContentType => Reason::NotAFeed,
+        FetchError::Feed(FeedError::Reported(_)) => Reason::ErrorFeed,
+        FetchError::Feed(_) => Reason::BrokenFeed,
+        FetchError::Incomplete => Reason::IncompleteFeed,
+    }
 }

@@ -4,13 +4,11 @@
 //! spec becomes a [`ValidatedQuery`], its search is cut into [`slices`], each slice is a
 //! [page](Upstream::page), and [`assemble`] joins the pages.
 
-mod assemble;
 mod empty_page;
 mod error;
+mod pages;
 mod query;
-mod reason;
 mod settings;
-mod slices;
 mod turn;
 
 use std::sync::Arc;
@@ -19,16 +17,13 @@ use std::time::Duration;
 use arxiv::{Client, FetchError, PageRequest};
 use jiff::civil::Date;
 use storage::{Gate, Page, PageKey, PageVersion, Pages};
-use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use assemble::{Assembled, Dedup, assemble};
-pub use error::UpstreamError;
+pub use error::{UpstreamError, reason};
+pub use pages::{Dedup, assemble, slices};
 pub use query::{SpecError, ValidatedQuery, problems};
-pub use reason::reason;
 pub use settings::{SettingsError, UpstreamArgs};
-pub use slices::slices;
 
 use crate::turn::PageFetch;
 
@@ -96,7 +91,7 @@ impl Upstream {
 
     /// The page of that day, from arXiv if nobody has fetched a version of it that will do.
     ///
-    /// `patience` bounds the wait for the turn and the slot, not the request, which has its client's
+    /// `timeout` bounds the wait for the turn and the slot, not the request, which has its client's
     /// deadline. `on_slot` is called once, when the first request for this page is about to go out.
     ///
     /// 1. Store: use a page that is stored.
@@ -117,7 +112,7 @@ impl Upstream {
         &self,
         request: &PageRequest,
         selector: impl Into<PageSelector>,
-        patience: Duration,
+        timeout: Duration,
         on_slot: impl FnOnce() + Send + Sync + 'static,
     ) -> Result<FetchedPage, UpstreamError> {
         let selector = selector.into();
@@ -130,15 +125,16 @@ impl Upstream {
             parts: Arc::clone(&self.parts),
             request: request.clone(),
             key: key(request, selector),
-            give_up: tokio::time::Instant::now() + patience,
+            give_up: tokio::time::Instant::now() + timeout,
             cancel,
             on_slot: Some(Box::new(on_slot)),
         };
-        self.parts
-            .fetches
-            .spawn(fetch.run())
-            .await
-            .unwrap_or_else(|error| Err(ended(error)))
+        let fetched = self.parts.fetches.spawn(fetch.run()).await;
+        fetched.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The process is ending.
+            Err(_) => Err(FetchError::Cancelled.into()),
+        })
     }
 
     /// Resolves when no request is in flight and no turn is held. To be awaited at the end of a process,
@@ -159,16 +155,5 @@ pub fn key(request: &PageRequest, selector: impl Into<PageSelector>) -> PageKey 
         start: request.start,
         count: request.count,
         version,
-    }
-}
-
-/// The task did not finish: its panic continues here, or the process is ending.
-fn ended(error: JoinError) -> UpstreamError {
-    match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(_) => UpstreamError::Fetch {
-            source: FetchError::Cancelled,
-            cooling_until: None,
-        },
     }
 }

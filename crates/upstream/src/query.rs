@@ -3,18 +3,14 @@
 //! The schema refuses most bad specs already. The rest (an object from before a stricter schema, a value of
 //! nothing but separators) ends here, so that no later step can fail on input.
 
-use arxiv::{Search, SearchError, SortBy, SortOrder, ValidatedSearch};
-use crd::{
-    ArxivQuerySpec,
-    fields::{self, Field, Kind, MAX_DATE_CHARS},
-};
-use jiff::Timestamp;
+use std::ops::RangeInclusive;
 
-// The definition and the client of arXiv have the same bounds.
-const _: () = assert!(fields::MAX_WORDS_CHARS == arxiv::MAX_VALUE_CHARS);
-const _: () = assert!(fields::MAX_IDS == arxiv::MAX_IDS);
-const _: () = assert!(fields::MAX_ID_CHARS == arxiv::MAX_ID_CHARS);
-const _: () = assert!(fields::MAX_RESULTS.cast_unsigned() == arxiv::MAX_RESULTS);
+use arxiv::{ValidatedSearch, clause, normalized_id};
+use crd::{
+    ArxivQuerySpec, FIELDS, SortBy, SortOrder,
+    fields::{self, Field, Kind, MAX_DATE_CHARS, MAX_ID_CHARS, MAX_IDS, MAX_WORDS_CHARS},
+};
+use jiff::{Timestamp, tz::TimeZone};
 
 /// A search that can be sent, with its range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,44 +23,58 @@ pub struct ValidatedQuery {
     pub max_results: u32,
 }
 
-/// Why a spec is not a search that can be sent. The text is meant for the user who wrote it.
+/// Why a spec is not a search that can be sent, with the name of the field in the spec. The text is meant for
+/// the user who wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
-    /// A number is outside its range.
-    #[error("{field} must be {least} to {most}")]
-    OutOfRange {
-        /// The field's name in the spec.
-        field: &'static str,
-        /// The lowest value.
-        least: i64,
-        /// The highest value.
-        most: i64,
-    },
+    /// There is nothing to search for.
+    #[error("At least one search parameter must be provided")]
+    NoField,
+    /// A value has only white space in it.
+    #[error("{0} must not be blank")]
+    Blank(&'static str),
+    /// A value is longer than [`MAX_WORDS_CHARS`].
+    #[error("{0} must have at most {MAX_WORDS_CHARS} characters")]
+    TooLong(&'static str),
+    /// A value has a control character, a line break for example.
+    #[error("{0} must not contain control characters")]
+    ControlCharacter(&'static str),
+    /// A value has only punctuation.
+    #[error("{0} has no word to search for")]
+    NothingToSearch(&'static str),
+    /// There are more identifiers than [`MAX_IDS`].
+    #[error("idList must have at most {MAX_IDS} identifiers")]
+    TooManyIds,
+    /// The entry of the list with this position, from 0, is not an identifier.
+    #[error("idList has an entry that is no arXiv identifier, number {}", .0 + 1)]
+    NoIdentifier(usize),
     /// A date cannot be parsed.
-    #[error("{field} must be a date and time, as 2024-01-31T00:00:00Z")]
-    NotADate {
-        /// The field's name in the spec.
-        field: &'static str,
-    },
-    /// The search itself is invalid.
-    #[error(transparent)]
-    Search(#[from] SearchError),
+    #[error("{0} must be a date and time, as 2024-01-31T00:00:00Z")]
+    NotADate(&'static str),
+    /// No paper can have this date.
+    #[error("{0} must be a date from 1900 to 2199")]
+    NoDateOfPapers(&'static str),
+    /// There is no time between the two dates.
+    #[error("submittedAfter must be before submittedBefore")]
+    DatesOutOfOrder,
+    /// A number is outside this range.
+    #[error("{} must be {} to {}", .0, .1.start(), .1.end())]
+    OutOfRange(&'static str, RangeInclusive<i64>),
 }
 
 impl SpecError {
     /// The field's name in the spec; none if the error is about the search as a whole.
     pub fn field(&self) -> Option<&'static str> {
         match self {
-            Self::OutOfRange { field, .. } | Self::NotADate { field } => Some(field),
-            Self::Search(error) => error.field(),
-        }
-    }
-
-    /// The position of the invalid entry in a list, from 0.
-    pub fn index(&self) -> Option<usize> {
-        match self {
-            Self::Search(SearchError::NoIdentifier { place }) => place.checked_sub(1),
-            Self::OutOfRange { .. } | Self::NotADate { .. } | Self::Search(_) => None,
+            Self::Blank(field)
+            | Self::TooLong(field)
+            | Self::ControlCharacter(field)
+            | Self::NothingToSearch(field)
+            | Self::NotADate(field)
+            | Self::NoDateOfPapers(field)
+            | Self::OutOfRange(field, _) => Some(field),
+            Self::TooManyIds | Self::NoIdentifier(_) => Some(fields::ID_LIST.name),
+            Self::NoField | Self::DatesOutOfOrder => None,
         }
     }
 }
@@ -76,7 +86,7 @@ impl TryFrom<&ArxivQuerySpec> for ValidatedQuery {
         Ok(Self {
             max_results: in_range(&fields::RESULTS, spec.max_results)?,
             start: in_range(&fields::START, spec.start)?,
-            search: search(spec)?.validate()?,
+            search: search(spec)?,
         })
     }
 }
@@ -100,209 +110,101 @@ pub fn problems(spec: &ArxivQuerySpec) -> Vec<SpecError> {
 }
 
 fn in_range(field: &Field, value: i32) -> Result<u32, SpecError> {
-    let (least, most) = match &field.kind {
-        Kind::Integer(range) => (*range.start(), *range.end()),
-        Kind::Words(_) | Kind::Identifiers(_) | Kind::Date(_) | Kind::OneOf(_) | Kind::Boolean => (0, 0),
+    let range = match &field.kind {
+        Kind::Integer(range) => range.clone(),
+        _ => 0..=0,
     };
-    let fits = (least..=most).contains(&i64::from(value));
-    let value = u32::try_from(value).ok().filter(|_| fits);
-    value.ok_or(SpecError::OutOfRange {
-        field: field.name,
-        least,
-        most,
-    })
+    let fitting = u32::try_from(value)
+        .ok()
+        .filter(|_| range.contains(&value.into()));
+    fitting.ok_or(SpecError::OutOfRange(field.name, range))
 }
 
-fn search(spec: &ArxivQuerySpec) -> Result<Search, SpecError> {
-    Ok(Search {
-        author: spec.author.clone(),
-        title: spec.title.clone(),
-        journal: spec.journal.clone(),
-        abstract_text: spec.abstract_text.clone(),
-        category: spec.category.clone(),
-        comment: spec.comment.clone(),
-        report_number: spec.report_number.clone(),
-        all: spec.all.clone(),
-        ids: spec.id_list.clone().unwrap_or_default(),
-        submitted_after: date(&fields::SUBMITTED_AFTER, spec.submitted_after.as_deref())?,
-        submitted_before: date(&fields::SUBMITTED_BEFORE, spec.submitted_before.as_deref())?,
-        sort_by: spec.sort_by.map(|by| match by {
-            crd::SortBy::Relevance => SortBy::Relevance,
-            crd::SortBy::LastUpdatedDate => SortBy::LastUpdatedDate,
-            crd::SortBy::SubmittedDate => SortBy::SubmittedDate,
-        }),
-        sort_order: spec.sort_order.map(|order| match order {
-            crd::SortOrder::Ascending => SortOrder::Ascending,
-            crd::SortOrder::Descending => SortOrder::Descending,
-        }),
-    })
+fn search(spec: &ArxivQuerySpec) -> Result<ValidatedSearch, SpecError> {
+    let after = date(&fields::SUBMITTED_AFTER, spec.submitted_after.as_deref())?;
+    let before = date(&fields::SUBMITTED_BEFORE, spec.submitted_before.as_deref())?;
+    let mut clauses = Vec::new();
+    for field in FIELDS {
+        if let Kind::Words(prefix, access) = &field.kind
+            && let Some(value) = (access.get)(spec)
+        {
+            check(field.name, value)?;
+            clauses.push(clause(prefix, value).ok_or(SpecError::NothingToSearch(field.name))?);
+        }
+    }
+    let id_list = id_list(spec.id_list.as_deref().unwrap_or_default())?;
+    if clauses.is_empty() && id_list.is_empty() {
+        return Err(SpecError::NoField);
+    }
+    clauses.extend(submitted(after, before)?);
+    Ok(ValidatedSearch::new(
+        clauses.join(" AND "),
+        id_list,
+        spec.sort_by.map_or("", SortBy::as_str),
+        spec.sort_order.map_or("", SortOrder::as_str),
+    ))
+}
+
+fn check(field: &'static str, value: &str) -> Result<(), SpecError> {
+    if value.chars().count() > MAX_WORDS_CHARS {
+        Err(SpecError::TooLong(field))
+    } else if value.trim().is_empty() {
+        Err(SpecError::Blank(field))
+    } else if value.chars().any(char::is_control) {
+        Err(SpecError::ControlCharacter(field))
+    } else {
+        Ok(())
+    }
+}
+
+/// The identifiers in their short form, each once, in the order in which they were given: arXiv answers in
+/// that order.
+fn id_list(ids: &[String]) -> Result<String, SpecError> {
+    if ids.len() > MAX_IDS {
+        return Err(SpecError::TooManyIds);
+    }
+    let mut list: Vec<String> = Vec::with_capacity(ids.len());
+    for (index, typed) in ids.iter().enumerate() {
+        let id = normalized_id(typed).filter(|_| typed.len() <= MAX_ID_CHARS);
+        let id = id.ok_or(SpecError::NoIdentifier(index))?;
+        if !list.contains(&id) {
+            list.push(id);
+        }
+    }
+    Ok(list.join(","))
 }
 
 fn date(field: &Field, text: Option<&str>) -> Result<Option<Timestamp>, SpecError> {
     let parse = |text: &str| {
         let date = text.parse().ok().filter(|_| text.len() <= MAX_DATE_CHARS);
-        date.ok_or(SpecError::NotADate { field: field.name })
+        date.ok_or(SpecError::NotADate(field.name))
     };
     text.map(parse).transpose()
 }
 
-#[cfg(test)]
-mod tests {
-    use crd::FIELDS;
-
-    use super::*;
-
-    fn knuth() -> ArxivQuerySpec {
-        ArxivQuerySpec {
-            author: Some("knuth".into()),
-            max_results: 8,
-            ..Default::default()
-        }
+/// The clause for the days of submission. arXiv documents it with both ends, in GMT, to the minute:
+/// `submittedDate:[202301010600 TO 202401010600]`.
+fn submitted(after: Option<Timestamp>, before: Option<Timestamp>) -> Result<Option<String>, SpecError> {
+    if after.is_none() && before.is_none() {
+        return Ok(None);
     }
-
-    #[test]
-    fn invalid_spec_has_one_error_that_names_its_field() {
-        type Change = fn(&mut ArxivQuerySpec);
-        let cases: [(&str, Change, Option<&str>); 17] = [
-            ("no field", |s| s.author = None, None),
-            ("blank", |s| s.author = Some("\u{3000} ".into()), Some("author")),
-            ("separators only", |s| s.title = Some("():".into()), Some("title")),
-            ("too long", |s| s.title = Some("x".repeat(513)), Some("title")),
-            (
-                "control character",
-                |s| s.comment = Some("a\u{7}b".into()),
-                Some("comment"),
-            ),
-            (
-                "blank report number",
-                |s| s.report_number = Some(" ".into()),
-                Some("reportNumber"),
-            ),
-            (
-                "blank abstract",
-                |s| s.abstract_text = Some(" ".into()),
-                Some("abstract"),
-            ),
-            (
-                "no identifier",
-                |s| s.id_list = Some(vec!["x".into()]),
-                Some("idList"),
-            ),
-            (
-                "too many identifiers",
-                |s| s.id_list = Some(vec!["x".into(); 501]),
-                Some("idList"),
-            ),
-            (
-                "no date",
-                |s| s.submitted_after = Some("yesterday".into()),
-                Some("submittedAfter"),
-            ),
-            (
-                "no date of papers",
-                |s| s.submitted_before = Some("1600-01-01T00:00:00Z".into()),
-                Some("submittedBefore"),
-            ),
-            (
-                "dates out of order",
-                |s| {
-                    s.submitted_after = Some("2024-01-02T00:00:00Z".into());
-                    s.submitted_before = Some("2024-01-01T00:00:00Z".into());
-                },
-                None,
-            ),
-            (
-                "too long a date",
-                |s| s.submitted_after = Some(format!("2024-01-01T00:00:00Z{}", " ".repeat(60))),
-                Some("submittedAfter"),
-            ),
-            ("no results", |s| s.max_results = 0, Some("maxResults")),
-            ("too many results", |s| s.max_results = 30_001, Some("maxResults")),
-            ("negative start", |s| s.start = -1, Some("start")),
-            ("start too far", |s| s.start = 30_001, Some("start")),
-        ];
-        for (name, change, field) in cases {
-            let mut spec = knuth();
-            change(&mut spec);
-            let problems = problems(&spec);
-            assert_eq!(problems.len(), 1, "{name}: {problems:?}");
-            assert_eq!(problems[0].field(), field, "{name}");
-            let text = problems[0].to_string();
-            assert!(field.is_none_or(|field| text.contains(field)), "{name}: {text}");
-            assert_eq!(
-                ValidatedQuery::try_from(&spec),
-                Err(problems[0].clone()),
-                "{name}"
-            );
-        }
+    if after.zip(before).is_some_and(|(after, before)| after >= before) {
+        return Err(SpecError::DatesOutOfOrder);
     }
-
-    #[test]
-    fn valid_spec_is_the_search_that_it_says() {
-        let spec = ArxivQuerySpec {
-            id_list: Some(vec!["arXiv:2401.01234".into()]),
-            submitted_after: Some("2024-01-01T00:00:00+02:00".into()),
-            sort_by: Some(crd::SortBy::SubmittedDate),
-            sort_order: Some(crd::SortOrder::Ascending),
-            start: 7,
-            ..knuth()
+    let end = |field: &Field, date: Option<Timestamp>, open: &str| {
+        let Some(date) = date else {
+            return Ok(open.to_owned());
         };
-        let query = ValidatedQuery::try_from(&spec).unwrap();
-        assert_eq!((query.start, query.max_results), (7, 8));
-        assert_eq!(
-            query.search.key(),
-            "au:knuth AND submittedDate:[202312312200 TO 219912312359] idList=2401.01234 sortBy=submittedDate \
-             sortOrder=ascending"
-        );
-        assert_eq!(problems(&spec), []);
-    }
-
-    #[test]
-    fn every_invalid_field_is_reported_and_no_missing_field() {
-        let spec = ArxivQuerySpec {
-            author: Some(" ".into()),
-            journal: Some("()".into()),
-            id_list: Some(vec!["2401.01234".into(), "x".into()]),
-            submitted_before: Some("tomorrow".into()),
-            ..knuth()
-        };
-        let problems: Vec<_> = problems(&spec)
-            .iter()
-            .map(|error| (error.field(), error.index()))
-            .collect();
-        assert_eq!(
-            problems,
-            [
-                (Some("submittedBefore"), None),
-                (Some("author"), None),
-                (Some("journal"), None),
-                (Some("idList"), Some(1))
-            ]
-        );
-    }
-
-    #[test]
-    fn every_field_of_words_is_searched_for_with_its_own_prefix() {
-        let rows = FIELDS.iter().filter_map(|field| match &field.kind {
-            Kind::Words(access) => Some((field.name, access)),
-            _ => None,
-        });
-        let mut names = Vec::new();
-        for (name, access) in rows {
-            let mut spec = ArxivQuerySpec {
-                author: None,
-                ..knuth()
-            };
-            *(access.get_mut)(&mut spec) = Some("x".into());
-            let sent = ValidatedQuery::try_from(&spec)
-                .unwrap()
-                .search
-                .search_query()
-                .to_owned();
-            let prefix = arxiv::FIELDS.iter().find(|(field, _)| *field == name).unwrap().1;
-            assert_eq!(sent, format!("{prefix}:x"), "{name}");
-            names.push(name);
-        }
-        assert_eq!(names, arxiv::FIELDS.map(|(name, _)| name));
-    }
+        let date = date.to_zoned(TimeZone::UTC);
+        // Four digits for the year, and no date that an index could treat as missing.
+        let fits = (1900..2200).contains(&date.year());
+        fits.then(|| date.strftime("%Y%m%d%H%M").to_string())
+            .ok_or(SpecError::NoDateOfPapers(field.name))
+    };
+    let after = end(&fields::SUBMITTED_AFTER, after, "190001010000")?;
+    let before = end(&fields::SUBMITTED_BEFORE, before, "219912312359")?;
+    Ok(Some(format!("submittedDate:[{after} TO {before}]")))
 }
+
+#[cfg(test)]
+mod tests;

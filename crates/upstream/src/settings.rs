@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_an_address_of_the_web() {
+    fn endpoint_must_be_a_url_of_http_or_https() {
         assert_eq!(parse(&[]).ok().unwrap().arxiv_api_url.as_str(), ARXIV);
         for url in ["ftp://x/y", "x", "file:///etc/passwd", ""] {
             let error = parse(&["--arxiv-api-url", url]).err().unwrap();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_proxy_is_named_and_its_password_is_not_told() {
+    fn error_of_a_wrong_proxy_names_the_setting_and_hides_the_password() {
         for proxy in ["http://u:hush@", "hush", "http://u:hush@h:port"] {
             let error = parse(&["--arxiv-proxy", proxy])
                 .ok()

@@ -43,13 +43,9 @@ impl PageFetch {
         let mut retries = Retries::default();
         loop {
             // A wait has no state to clean up, so here it is enough to stop.
-            let turn = {
-                let enter = self.parts.gate.acquire(self.patience());
-                self.cancel
-                    .run_until_cancelled(enter)
-                    .await
-                    .ok_or_else(cancelled)??
-            };
+            let enter = self.parts.gate.acquire(self.time_left());
+            let turn = self.cancel.run_until_cancelled(enter).await;
+            let turn = turn.ok_or(FetchError::Cancelled)??;
             match self.take_turn(turn, pending, &mut retries).await? {
                 Step::Done(given) => return Ok(given),
                 Step::Again(next) => pending = next,
@@ -69,7 +65,7 @@ impl PageFetch {
             return Ok(Step::Done(FetchedPage { page, fetched: false }));
         }
         loop {
-            let slot = turn.slot(self.patience());
+            let slot = turn.slot(self.time_left());
             match self.cancel.run_until_cancelled(slot).await {
                 Some(Ok(slot)) => {
                     if let Some(on_slot) = self.on_slot.take() {
@@ -88,7 +84,7 @@ impl PageFetch {
                 }
                 None => {
                     turn.release().await;
-                    return Err(cancelled());
+                    return Err(FetchError::Cancelled.into());
                 }
             }
         }
@@ -97,22 +93,16 @@ impl PageFetch {
         let step = match fetched {
             Ok(Fetched::Answer(answer)) => self.keep(&answer, retries).await,
             Ok(Fetched::Redirect(pending)) => Ok(Step::Again(pending)),
-            Err(source) => Err(UpstreamError::Fetch {
-                source,
-                cooling_until: None,
-            }),
+            Err(error) => Err(error.into()),
         };
-        let cooling_until = match turn.finish(outcome).await {
-            Ok(cooling_until) => cooling_until,
-            Err(error) => {
-                // The request's result stays valid; the slot was moved before the request as well.
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the end of a turn could not be recorded"
-                );
-                None
-            }
-        };
+        let cooling_until = turn.finish(outcome).await.unwrap_or_else(|error| {
+            // The request's result stays valid; the slot was moved before the request as well.
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the end of a turn could not be recorded"
+            );
+            None
+        });
         step.map_err(|error| match error {
             UpstreamError::Fetch { source, .. } => UpstreamError::Fetch {
                 source,
@@ -144,16 +134,15 @@ impl PageFetch {
     /// Step 6.
     async fn keep(&self, answer: &Answer, retries: &mut Retries) -> Result<Step, UpstreamError> {
         let feed = &answer.feed;
-        let observation = Observation {
+        let mut observation = Observation {
             start: self.request.start,
             entries: feed.entries.len(),
             total: feed.total,
-            total_before: if feed.entries.is_empty() {
-                self.total_before().await?
-            } else {
-                None
-            },
+            total_before: None,
         };
+        if feed.entries.is_empty() {
+            observation.total_before = self.total_before().await?;
+        }
         match evaluate(observation, retries) {
             Decision::Keep(keep_for) => {
                 // Boxed, as its future is large and would make that of every caller so.
@@ -165,10 +154,7 @@ impl PageFetch {
                 tracing::info!(total = feed.total, "an empty page is fetched again");
                 Ok(Step::Again(self.parts.client.pending(&self.request)))
             }
-            Decision::Incomplete => Err(UpstreamError::Fetch {
-                source: FetchError::Incomplete,
-                cooling_until: None,
-            }),
+            Decision::Incomplete => Err(FetchError::Incomplete.into()),
         }
     }
 
@@ -186,22 +172,19 @@ impl PageFetch {
         Ok(self.parts.pages.get(&before).await?.map(|page| page.head.total))
     }
 
-    fn patience(&self) -> Duration {
+    fn time_left(&self) -> Duration {
         self.give_up.saturating_duration_since(Instant::now())
     }
 }
 
 /// The outcome of a request, as the gate needs it.
 fn outcome(fetched: &Result<Fetched, FetchError>) -> RequestOutcome {
-    match fetched {
-        Ok(_) => RequestOutcome::Answered,
-        Err(error) => match error.class() {
-            FailureClass::Throttled => RequestOutcome::Throttled {
-                retry_after: error.retry_after(),
-            },
-            FailureClass::Invalid | FailureClass::Broken => RequestOutcome::Answered,
-            FailureClass::Unreachable => RequestOutcome::Failed,
+    match fetched.as_ref().map_err(|error| (error, error.class())) {
+        Ok(_) | Err((_, FailureClass::Invalid | FailureClass::Broken)) => RequestOutcome::Answered,
+        Err((error, FailureClass::Throttled)) => RequestOutcome::Throttled {
+            retry_after: error.retry_after(),
         },
+        Err((_, FailureClass::Unreachable)) => RequestOutcome::Failed,
     }
 }
 
@@ -224,11 +207,4 @@ fn papers(answer: &Answer) -> Vec<Paper> {
         categories: some(entry.categories.join(" ")),
     };
     answer.feed.entries.iter().map(paper).collect()
-}
-
-fn cancelled() -> UpstreamError {
-    UpstreamError::Fetch {
-        source: FetchError::Cancelled,
-        cooling_until: None,
-    }
 }

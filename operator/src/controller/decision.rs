@@ -169,7 +169,7 @@ fn deadline_exceeded(limits: &Limits, progress: &Progress) -> FailureRecord {
 
 #[cfg(test)]
 mod tests {
-    use arxiv::Search;
+    use arxiv::ValidatedSearch;
     use crd::{ArxivQuerySpec, ArxivQueryStatus};
     use jiff::civil::date;
 
@@ -219,12 +219,8 @@ mod tests {
     }
 
     fn request() -> PageRequest {
-        let search = Search {
-            title: Some("x".into()),
-            ..Search::default()
-        };
         PageRequest {
-            search: search.validate().unwrap(),
+            search: ValidatedSearch::new("ti:x".into(), String::new(), "", ""),
             start: 2_000,
             count: 2_000,
         }

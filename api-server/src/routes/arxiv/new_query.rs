@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use arxiv::SearchError;
 use crd::{
     ArxivQuerySpec,
     fields::{FIELDS, Field, Kind, MAX_ID_CHARS, MAX_IDS, MAX_WORDS_CHARS, PRIORITY, RESULTS},
@@ -93,7 +92,7 @@ pub(crate) fn read_spec(body: &Json, defaults: &Defaults) -> Result<ArxivQuerySp
 
 /// What is wrong with the value of one member.
 fn invalid(loc: &[PathSegment], error: &SpecError, value: &Json) -> FieldError {
-    let Some(index) = error.index() else {
+    let SpecError::NoIdentifier(index) = *error else {
         return FieldError::unfit(loc, error, value.clone());
     };
     let mut loc = loc.to_vec();
@@ -109,9 +108,7 @@ fn invalid(loc: &[PathSegment], error: &SpecError, value: &Json) -> FieldError {
 fn invalid_search(error: &SpecError, body: &Json) -> FieldError {
     let loc = ["body".into()];
     match error {
-        SpecError::Search(SearchError::NoField) => {
-            FieldError::unfit(&loc, "at least one search field is needed", body.clone())
-        }
+        SpecError::NoField => FieldError::unfit(&loc, "at least one search field is needed", body.clone()),
         error => FieldError::unfit(&loc, error, body.clone()),
     }
 }
@@ -119,7 +116,7 @@ fn invalid_search(error: &SpecError, body: &Json) -> FieldError {
 /// A value as the spec has it, or what is wrong with its type or its bounds.
 fn read(field: &Field, loc: &[PathSegment], value: &Json, defaults: &Defaults) -> Result<Value, FieldError> {
     match (&field.kind, value) {
-        (Kind::Words(_), Json::String(text)) => {
+        (Kind::Words(..), Json::String(text)) => {
             FieldError::check_length(loc, text, MAX_WORDS_CHARS).map(Value::from)
         }
         (Kind::Identifiers(_), Json::Array(ids)) => identifiers(loc, ids),
@@ -136,7 +133,7 @@ fn read(field: &Field, loc: &[PathSegment], value: &Json, defaults: &Defaults) -
             Ok(Value::from(text.as_str()))
         }
         (Kind::OneOf(words), _) => Err(FieldError::none_of(loc, words, value.clone())),
-        (Kind::Words(_) | Kind::Date(_), _) => Err(FieldError::string_type(loc, value.clone())),
+        (Kind::Words(..) | Kind::Date(_), _) => Err(FieldError::string_type(loc, value.clone())),
         (Kind::Identifiers(_), _) => Err(FieldError::array_type(loc, value.clone())),
         (Kind::Integer(_), _) => Err(FieldError::integer_type(loc, value.clone())),
         // No member is of this kind.
@@ -177,7 +174,7 @@ pub(super) fn schema() -> Value {
 
 fn field_schema(field: &Field) -> Value {
     let mut schema = match &field.kind {
-        Kind::Words(_) => json!({"type": "string", "minLength": 1, "maxLength": MAX_WORDS_CHARS}),
+        Kind::Words(..) => json!({"type": "string", "minLength": 1, "maxLength": MAX_WORDS_CHARS}),
         Kind::Identifiers(_) => json!({"type": "array", "minItems": 1, "maxItems": MAX_IDS,
             "items": {"type": "string", "maxLength": MAX_ID_CHARS}}),
         Kind::Date(_) => json!({"type": "string", "format": "date-time"}),

@@ -1,6 +1,6 @@
 //! The parameters of /arxiv and /arxiv-api: a search and how many papers of it.
 
-use arxiv::{SearchError, ValidatedSearch};
+use arxiv::ValidatedSearch;
 use crd::{
     ArxivQuerySpec,
     fields::{self, Field, Kind, MAX_RESULTS, MAX_WORDS_CHARS},
@@ -62,7 +62,7 @@ impl SearchParams {
             ..ArxivQuerySpec::default()
         };
         for (field, param) in FIELDS.into_iter().zip(Self::DECLARED) {
-            let (Some(text), Kind::Words(access)) = (reader.text(param), &field.kind) else {
+            let (Some(text), Kind::Words(_, access)) = (reader.text(param), &field.kind) else {
                 continue;
             };
             *(access.get_mut)(&mut spec) = Some(text.to_owned());
@@ -78,9 +78,7 @@ impl SearchParams {
         }
         reader.finish()?;
         let query = ValidatedQuery::try_from(&spec).map_err(|error| match error {
-            SpecError::Search(SearchError::NoField) => {
-                ApiError::bad_parameter("At least one search parameter must be provided")
-            }
+            SpecError::NoField => ApiError::bad_parameter("At least one search parameter must be provided"),
             other => ApiError::new(Code::SearchRefused, other.to_string()),
         })?;
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use arxiv::MAX_RESULTS;
+use crd::fields::MAX_RESULTS;
 use storage::{Paper, QueryRow};
 
 use wire::{
@@ -14,7 +14,7 @@ pub(super) const BIGINT: RangeInclusive<i64> = i64::MIN..=i64::MAX;
 pub(super) const INTEGER: RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
 pub(super) const SMALLINT: RangeInclusive<i64> = i16::MIN as i64..=i16::MAX as i64;
 /// As many as one query can have.
-const MAX_ROWS: usize = MAX_RESULTS as usize;
+const MAX_ROWS: usize = MAX_RESULTS.cast_unsigned() as usize;
 
 /// The results of one query as a client sends them.
 #[derive(Debug, PartialEq)]

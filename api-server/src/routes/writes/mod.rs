@@ -174,7 +174,7 @@ pub(crate) fn describe_results(mut operation: Operation<'_>) -> Operation<'_> {
         "type": "object", "required": ["query_id", "timestamp", "results"],
         "properties": {
             "query_id": integer(&BIGINT), "timestamp": integer(&BIGINT),
-            "results": {"type": "array", "maxItems": arxiv::MAX_RESULTS, "items": item},
+            "results": {"type": "array", "maxItems": crd::fields::MAX_RESULTS, "items": item},
         },
     });
     let schema = operation.named_schema("ResultRecords", schema);

@@ -15,7 +15,7 @@ mod server;
 
 use std::time::Duration;
 
-use arxiv::{Answer, Client, ClientSettings, FetchError, Fetched, PageRequest, Search, ValidatedSearch};
+use arxiv::{Answer, Client, ClientSettings, FetchError, Fetched, PageRequest, ValidatedSearch, clause};
 use server::response;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -25,12 +25,8 @@ const DATE: &str = "Date: Mon, 06 May 2024 16:58:09 GMT\r\n";
 const NOW: i64 = 1_715_014_689;
 
 fn search() -> ValidatedSearch {
-    Search {
-        title: Some("C++ graphs".into()),
-        ..Search::default()
-    }
-    .validate()
-    .unwrap()
+    let query = clause("ti", "C++ graphs").unwrap();
+    ValidatedSearch::new(query, String::new(), "", "")
 }
 
 fn request() -> PageRequest {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arxiv::{Client, ClientSettings, FetchError, PageRequest, Search};
+use arxiv::{Client, ClientSettings, FetchError, PageRequest, ValidatedSearch};
 use jiff::civil::Date;
 use storage::migrate::{MigrateSettings, RolePasswords};
 use storage::{Access, Gate, GateSettings, Pages, PoolSettings};
@@ -185,12 +185,8 @@ fn join(url: &str, arxiv: &FakeArxiv, slack: Duration) -> Upstream {
 
 /// The first `count` papers with this word in the title, from the `start`-th on.
 pub(crate) fn titled(word: &str, start: u32, count: u32) -> PageRequest {
-    let search = Search {
-        title: Some(word.into()),
-        ..Search::default()
-    };
     PageRequest {
-        search: search.validate().unwrap(),
+        search: ValidatedSearch::new(format!("ti:{word}"), String::new(), "", ""),
         start,
         count,
     }

@@ -177,7 +177,7 @@ pub(crate) fn whole_second(at: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use arxiv::{PageRequest, Search};
+    use arxiv::{PageRequest, ValidatedSearch};
     use crd::ArxivQuerySpec;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -262,12 +262,8 @@ mod tests {
             (progress.slices_reported, progress.reported_at) = (slices, at(when));
             progress
         };
-        let search = Search {
-            title: Some("x".into()),
-            ..Search::default()
-        };
         let request = PageRequest {
-            search: search.validate().unwrap(),
+            search: ValidatedSearch::new("ti:x".into(), String::new(), "", ""),
             start: 0,
             count: 2_000,
         };

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use arxiv::Search;
+use arxiv::ValidatedSearch;
 use crd::ArxivQuerySpec;
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -13,12 +13,8 @@ const BACKOFF: Backoff = Backoff {
 };
 
 fn request() -> PageRequest {
-    let search = Search {
-        title: Some("x".into()),
-        ..Search::default()
-    };
     PageRequest {
-        search: search.validate().unwrap(),
+        search: ValidatedSearch::new("ti:x".into(), String::new(), "", ""),
         start: 0,
         count: 8,
     }

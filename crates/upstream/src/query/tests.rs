@@ -1,0 +1,412 @@
+use super::*;
+
+/// A spec without any search field.
+fn empty() -> ArxivQuerySpec {
+    ArxivQuerySpec {
+        max_results: 8,
+        ..ArxivQuerySpec::default()
+    }
+}
+
+fn title(value: &str) -> ArxivQuerySpec {
+    ArxivQuerySpec {
+        title: Some(value.into()),
+        ..empty()
+    }
+}
+
+fn validate(spec: &ArxivQuerySpec) -> Result<ValidatedSearch, SpecError> {
+    ValidatedQuery::try_from(spec).map(|query| query.search)
+}
+
+#[test]
+fn invalid_search_is_refused_with_its_error() {
+    let field = "title";
+    let long = "x".repeat(MAX_WORDS_CHARS + 1);
+    let cases = [
+        (empty(), SpecError::NoField),
+        (title(""), SpecError::Blank(field)),
+        (title(" \u{3000} "), SpecError::Blank(field)),
+        (title("\n"), SpecError::Blank(field)),
+        (title(&long), SpecError::TooLong(field)),
+        (title("a\nb"), SpecError::ControlCharacter(field)),
+        (title("a\0b"), SpecError::ControlCharacter(field)),
+        (title("a\u{85}b"), SpecError::ControlCharacter(field)),
+        (title("\"\""), SpecError::NothingToSearch(field)),
+        (title("(:)"), SpecError::NothingToSearch(field)),
+        (title("+ - !"), SpecError::NothingToSearch(field)),
+        // A good field does not make up for a bad one.
+        (
+            ArxivQuerySpec {
+                author: Some(" ".into()),
+                ..title("x")
+            },
+            SpecError::Blank("author"),
+        ),
+    ];
+    for (search, error) in cases {
+        assert_eq!(validate(&search), Err(error), "{search:?}");
+    }
+}
+
+#[test]
+fn length_of_a_value_is_counted_in_characters() {
+    assert!(validate(&title(&"ű".repeat(MAX_WORDS_CHARS))).is_ok());
+}
+
+#[test]
+fn fields_are_joined_in_a_fixed_order() {
+    let search = ArxivQuerySpec {
+        author: Some("a".into()),
+        title: Some("b OR c".into()),
+        journal: Some("d e".into()),
+        ..empty()
+    };
+    assert_eq!(
+        validate(&search).unwrap().search_query(),
+        "au:a AND (ti:b OR ti:c) AND jr:d AND jr:e"
+    );
+}
+
+#[test]
+fn key_differs_for_searches_with_different_results() {
+    let key = |search: ArxivQuerySpec| validate(&search).unwrap().key().to_owned();
+    assert_eq!(key(title("  deep   learning ")), key(title("deep learning")));
+    assert_eq!(key(title("deep AND learning")), key(title("deep learning")));
+    assert_ne!(key(title("\"deep learning\"")), key(title("deep learning")));
+    assert_ne!(
+        key(title("x")),
+        key(ArxivQuerySpec {
+            author: Some("x".into()),
+            ..empty()
+        })
+    );
+    assert_ne!(
+        key(title("x")),
+        key(ArxivQuerySpec {
+            sort_by: Some(SortBy::SubmittedDate),
+            ..title("x")
+        })
+    );
+    assert_ne!(
+        key(ArxivQuerySpec {
+            sort_order: Some(SortOrder::Ascending),
+            ..title("x")
+        }),
+        key(ArxivQuerySpec {
+            sort_order: Some(SortOrder::Descending),
+            ..title("x")
+        })
+    );
+}
+
+#[test]
+fn every_word_has_the_prefix_of_its_field() {
+    type Set = fn(&mut ArxivQuerySpec, String);
+    let fields: [(&str, &str, Set); 8] = [
+        ("author", "au", |s, v| s.author = Some(v)),
+        ("title", "ti", |s, v| s.title = Some(v)),
+        ("journal", "jr", |s, v| s.journal = Some(v)),
+        ("abstract", "abs", |s, v| s.abstract_text = Some(v)),
+        ("category", "cat", |s, v| s.category = Some(v)),
+        ("comment", "co", |s, v| s.comment = Some(v)),
+        ("reportNumber", "rn", |s, v| s.report_number = Some(v)),
+        ("all", "all", |s, v| s.all = Some(v)),
+    ];
+    let attempts = [
+        "x",
+        "au:x",
+        "x) OR au:y",
+        "x\" OR au:\"y",
+        "x AND",
+        "OR x",
+        "submittedDate:[190001010000 TO 219912312359]",
+        "x&id_list=2401.01234",
+        "x\\\" ANDNOT ti:y",
+        "(((",
+        "cs.LG OR math.GT",
+        "x idList=1 sortBy=relevance sortOrder=",
+    ];
+    for (field, prefix, set) in fields {
+        for typed in attempts {
+            let mut search = empty();
+            set(&mut search, typed.to_owned());
+            let validated = match validate(&search) {
+                Ok(validated) => validated,
+                Err(error) => {
+                    assert_eq!((typed, error), ("(((", SpecError::NothingToSearch(field)));
+                    continue;
+                }
+            };
+            // Outside of quotes, each term begins with this field's prefix, and there is no other colon.
+            let outside: String = validated.search_query().split('"').step_by(2).collect();
+            for term in outside.split([' ', '(', ')']).filter(|term| !term.is_empty()) {
+                let operator = ["AND", "OR", "ANDNOT"].contains(&term);
+                let rest = term.strip_prefix(prefix).and_then(|rest| rest.strip_prefix(':'));
+                assert!(
+                    operator || rest.is_some_and(|rest| !rest.contains([':', '[', ']'])),
+                    "{field} {typed:?}: {}",
+                    validated.search_query()
+                );
+            }
+            assert_eq!(validated.id_list(), "", "{field} {typed:?}");
+            let mut alone = validated.search_query().to_owned();
+            alone.push_str(" idList= sortBy= sortOrder=");
+            assert_eq!(validated.key(), alone, "{field} {typed:?}");
+        }
+    }
+}
+
+#[test]
+fn identifiers_are_part_of_the_search_in_their_short_form() {
+    let ids = |ids: &[&str]| ArxivQuerySpec {
+        id_list: Some(ids.iter().map(|id| (*id).to_owned()).collect()),
+        ..empty()
+    };
+    let first = ids(&[
+        "arXiv:2401.01234",
+        "https://arxiv.org/abs/2401.01234",
+        "math.GT/0309136",
+    ]);
+    let first = validate(&first).unwrap();
+    assert_eq!(
+        (first.search_query(), first.id_list()),
+        ("", "2401.01234,math/0309136")
+    );
+    assert_eq!(first.display_query(), "id_list=2401.01234,math/0309136");
+    let same = validate(&ids(&["2401.01234", "math/0309136"])).unwrap();
+    assert_eq!(first.key(), same.key());
+    let turned = validate(&ids(&["math/0309136", "2401.01234"])).unwrap();
+    assert_ne!(
+        first.key(),
+        turned.key(),
+        "arXiv answers in the order of the list"
+    );
+    let both = ArxivQuerySpec {
+        title: Some("x".into()),
+        ..ids(&["2401.01234"])
+    };
+    assert_eq!(
+        validate(&both).unwrap().display_query(),
+        "ti:x&id_list=2401.01234"
+    );
+
+    let refused = [
+        (ids(&["2401.01234", "x"]), SpecError::NoIdentifier(1)),
+        (ids(&[""]), SpecError::NoIdentifier(0)),
+        (
+            ids(&[&format!(
+                "https://arxiv.org/abs/2401.01234?{}",
+                "x".repeat(MAX_ID_CHARS)
+            )]),
+            SpecError::NoIdentifier(0),
+        ),
+        (ids(&vec!["2401.01234"; MAX_IDS + 1]), SpecError::TooManyIds),
+    ];
+    for (search, error) in refused {
+        assert_eq!(validate(&search), Err(error));
+    }
+}
+
+#[test]
+fn dates_of_submission_are_sent_in_the_documented_form() {
+    let dated = |after: Option<&str>, before: Option<&str>| ArxivQuerySpec {
+        submitted_after: after.map(|date| date.parse().unwrap()),
+        submitted_before: before.map(|date| date.parse().unwrap()),
+        ..title("x")
+    };
+    let (after, before) = ("submittedAfter", "submittedBefore");
+    let cases = [
+        (None, None, Ok("ti:x")),
+        (
+            Some("2023-01-01T06:00:00Z"),
+            Some("2024-01-01T06:00:59+00:00"),
+            Ok("ti:x AND submittedDate:[202301010600 TO 202401010600]"),
+        ),
+        (
+            Some("2023-01-01T00:30:00+02:00"),
+            None,
+            Ok("ti:x AND submittedDate:[202212312230 TO 219912312359]"),
+        ),
+        (
+            None,
+            Some("2024-02-29T12:00:00Z"),
+            Ok("ti:x AND submittedDate:[190001010000 TO 202402291200]"),
+        ),
+        (
+            Some("2024-01-01T00:00:00Z"),
+            Some("2024-01-01T00:00:00Z"),
+            Err(SpecError::DatesOutOfOrder),
+        ),
+        (
+            Some("1899-12-31T23:59:59Z"),
+            None,
+            Err(SpecError::NoDateOfPapers(after)),
+        ),
+        (
+            None,
+            Some("2200-01-01T00:00:00Z"),
+            Err(SpecError::NoDateOfPapers(before)),
+        ),
+    ];
+    for (after, before, expected) in cases {
+        let got = validate(&dated(after, before));
+        let got = got.as_ref().map(ValidatedSearch::search_query);
+        assert_eq!(got, expected.as_ref().copied(), "{after:?} {before:?}");
+    }
+    let only_dates = ArxivQuerySpec {
+        title: None,
+        ..dated(Some("2023-01-01T06:00:00Z"), None)
+    };
+    assert_eq!(validate(&only_dates), Err(SpecError::NoField));
+}
+
+fn knuth() -> ArxivQuerySpec {
+    ArxivQuerySpec {
+        author: Some("knuth".into()),
+        ..empty()
+    }
+}
+
+#[test]
+fn invalid_spec_has_one_error_that_names_its_field() {
+    type Change = fn(&mut ArxivQuerySpec);
+    let cases: [(&str, Change, Option<&str>); 17] = [
+        ("no field", |s| s.author = None, None),
+        ("blank", |s| s.author = Some("\u{3000} ".into()), Some("author")),
+        ("separators only", |s| s.title = Some("():".into()), Some("title")),
+        ("too long", |s| s.title = Some("x".repeat(513)), Some("title")),
+        (
+            "control character",
+            |s| s.comment = Some("a\u{7}b".into()),
+            Some("comment"),
+        ),
+        (
+            "blank report number",
+            |s| s.report_number = Some(" ".into()),
+            Some("reportNumber"),
+        ),
+        (
+            "blank abstract",
+            |s| s.abstract_text = Some(" ".into()),
+            Some("abstract"),
+        ),
+        (
+            "no identifier",
+            |s| s.id_list = Some(vec!["x".into()]),
+            Some("idList"),
+        ),
+        (
+            "too many identifiers",
+            |s| s.id_list = Some(vec!["x".into(); 501]),
+            Some("idList"),
+        ),
+        (
+            "no date",
+            |s| s.submitted_after = Some("yesterday".into()),
+            Some("submittedAfter"),
+        ),
+        (
+            "no date of papers",
+            |s| s.submitted_before = Some("1600-01-01T00:00:00Z".into()),
+            Some("submittedBefore"),
+        ),
+        (
+            "dates out of order",
+            |s| {
+                s.submitted_after = Some("2024-01-02T00:00:00Z".into());
+                s.submitted_before = Some("2024-01-01T00:00:00Z".into());
+            },
+            None,
+        ),
+        (
+            "too long a date",
+            |s| s.submitted_after = Some(format!("2024-01-01T00:00:00Z{}", " ".repeat(60))),
+            Some("submittedAfter"),
+        ),
+        ("no results", |s| s.max_results = 0, Some("maxResults")),
+        ("too many results", |s| s.max_results = 30_001, Some("maxResults")),
+        ("negative start", |s| s.start = -1, Some("start")),
+        ("start too far", |s| s.start = 30_001, Some("start")),
+    ];
+    for (name, change, field) in cases {
+        let mut spec = knuth();
+        change(&mut spec);
+        let problems = problems(&spec);
+        assert_eq!(problems.len(), 1, "{name}: {problems:?}");
+        assert_eq!(problems[0].field(), field, "{name}");
+        let text = problems[0].to_string();
+        assert!(field.is_none_or(|field| text.contains(field)), "{name}: {text}");
+        assert_eq!(
+            ValidatedQuery::try_from(&spec),
+            Err(problems[0].clone()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn valid_spec_is_the_search_that_it_says() {
+    let spec = ArxivQuerySpec {
+        id_list: Some(vec!["arXiv:2401.01234".into()]),
+        submitted_after: Some("2024-01-01T00:00:00+02:00".into()),
+        sort_by: Some(SortBy::SubmittedDate),
+        sort_order: Some(SortOrder::Ascending),
+        start: 7,
+        ..knuth()
+    };
+    let query = ValidatedQuery::try_from(&spec).unwrap();
+    assert_eq!((query.start, query.max_results), (7, 8));
+    assert_eq!(
+        query.search.key(),
+        "au:knuth AND submittedDate:[202312312200 TO 219912312359] idList=2401.01234 sortBy=submittedDate \
+         sortOrder=ascending"
+    );
+    assert_eq!(problems(&spec), []);
+}
+
+#[test]
+fn every_invalid_field_is_reported_and_no_missing_field() {
+    let spec = ArxivQuerySpec {
+        author: Some(" ".into()),
+        journal: Some("()".into()),
+        id_list: Some(vec!["2401.01234".into(), "x".into()]),
+        submitted_before: Some("tomorrow".into()),
+        ..knuth()
+    };
+    assert_eq!(
+        problems(&spec),
+        [
+            SpecError::NotADate("submittedBefore"),
+            SpecError::Blank("author"),
+            SpecError::NothingToSearch("journal"),
+            SpecError::NoIdentifier(1),
+        ]
+    );
+}
+
+#[test]
+fn every_field_of_words_is_searched_for_with_its_own_prefix() {
+    let mut names = Vec::new();
+    for field in FIELDS {
+        let Kind::Words(prefix, access) = &field.kind else {
+            continue;
+        };
+        let mut spec = empty();
+        *(access.get_mut)(&mut spec) = Some("x".into());
+        let sent = validate(&spec).unwrap().search_query().to_owned();
+        assert_eq!(sent, format!("{prefix}:x"), "{}", field.name);
+        names.push(field.name);
+    }
+    let all = [
+        "author",
+        "title",
+        "journal",
+        "abstract",
+        "category",
+        "comment",
+        "reportNumber",
+        "all",
+    ];
+    assert_eq!(names, all);
+}
