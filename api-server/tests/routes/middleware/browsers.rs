@@ -1,0 +1,151 @@
+//! What pages of other sites can make a browser do, and how often a client may search.
+
+use testbed::test_env::json_body;
+
+use crate::support::{Api, header};
+
+async fn api() -> Api {
+    Api::start(&[
+        ("CORS_ALLOWED_ORIGINS", "https://app.example"),
+        ("CLIENT_SEARCHES_PER_MINUTE", "1"),
+        ("CLIENT_BURST", "3"),
+        ("TRUSTED_PROXIES", "127.0.0.0/8"),
+    ])
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn request_from_another_site_is_refused_before_it_has_an_effect() {
+    let api = api().await;
+    let foreign: [&[(&str, &str)]; 5] = [
+        &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")],
+        &[
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+        ],
+        &[("sec-fetch-site", "same-site")],
+        &[
+            ("sec-fetch-site", "cross-site"),
+            ("origin", "https://evil.example"),
+        ],
+        &[("origin", "https://evil.example")],
+    ];
+    let effects = [
+        ("GET", "/arxiv?title=evil"),
+        ("DELETE", "/arxiv/x"),
+        ("GET", "/get-sequence"),
+        ("GET", "/arxiv-api?title=evil"),
+        ("POST", "/write-results"),
+    ];
+    for headers in foreign {
+        for (method, path) in effects {
+            let response = api.send_with(method, path, headers).await;
+            assert_eq!(response.status(), 403, "{method} {path} {headers:?}");
+            assert!(header(&response, "access-control-allow-origin").is_none());
+            let detail = json_body(response).await["detail"].as_str().unwrap().to_owned();
+            assert!(detail.contains("another site"), "{detail}");
+        }
+        for (path, status) in [("/results", 200), ("/arxiv/x", 404)] {
+            let read = api.send_with("GET", path, headers).await;
+            assert_eq!(read.status(), status, "{path}");
+        }
+    }
+    assert!(api.objects().is_empty() && api.arxiv.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn request_from_an_allowed_origin_is_served_with_cors_headers() {
+    let api = api().await;
+    let app = ("origin", "https://app.example");
+    let preflight = [
+        app,
+        ("access-control-request-method", "POST"),
+        (
+            "access-control-request-headers",
+            "authorization,content-type,idempotency-key,prefer",
+        ),
+    ];
+    let response = api.send_with("OPTIONS", "/arxiv", &preflight).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(header(&response, "access-control-allow-origin"), Some(app.1));
+    assert!(header(&response, "access-control-allow-credentials").is_none());
+    assert!(
+        header(&response, "access-control-allow-headers")
+            .unwrap()
+            .contains("idempotency-key")
+    );
+    let cross_site = [app, ("sec-fetch-site", "cross-site")];
+    let response = api.send_with("GET", "/arxiv?title=app", &cross_site).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(header(&response, "access-control-allow-origin"), Some(app.1));
+    assert!(
+        header(&response, "access-control-expose-headers")
+            .unwrap()
+            .contains("ratelimit")
+    );
+    let other = [
+        ("origin", "https://evil.example"),
+        ("access-control-request-method", "GET"),
+    ];
+    let response = api.send_with("OPTIONS", "/arxiv", &other).await;
+    assert!(header(&response, "access-control-allow-origin").is_none());
+}
+
+/// Three at once for each client, which the proxy names; the spoofed part of its header has no effect.
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_of_a_client_are_limited_and_reads_are_not() {
+    let api = api().await;
+    for (client, spoofed) in [("192.0.2.1", "10.1.1."), ("2001:db8::", "10.2.2.")] {
+        for left in (0..=2).rev() {
+            let address = if client.contains(':') {
+                format!("{client}{left}")
+            } else {
+                client.to_owned()
+            };
+            let by = format!("{spoofed}{left}, {address}");
+            let forwarded = [("x-forwarded-for", &*by)];
+            let response = api.send_with("GET", "/arxiv?title=limit", &forwarded).await;
+            assert_eq!(response.status(), 200);
+            let limit = header(&response, "ratelimit").unwrap();
+            assert!(limit.starts_with(&format!("\"client\";r={left};t=")), "{limit}");
+            let policy = header(&response, "ratelimit-policy");
+            assert_eq!(policy, Some("\"client\";q=3;w=180"));
+        }
+        let by = format!(
+            "{spoofed}9, {client}{}",
+            if client.contains(':') { "9" } else { "" }
+        );
+        let headers = [("x-forwarded-for", &*by), ("accept", "application/problem+json")];
+        let response = api.send_with("GET", "/arxiv?title=limit", &headers).await;
+        assert_eq!(response.status(), 429);
+        let after = header(&response, "retry-after").unwrap().to_owned();
+        assert!((1..=60).contains(&after.parse::<u32>().unwrap()));
+        assert_eq!(
+            header(&response, "ratelimit"),
+            Some(&*format!("\"client\";r=0;t={after}"))
+        );
+        assert_eq!(json_body(response).await["code"], "client_rate_limited");
+        let forwarded = [("x-forwarded-for", &*by)];
+        let read = api.send_with("GET", "/results", &forwarded).await;
+        assert_eq!(read.status(), 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_settings_no_client_is_limited_and_no_origin_is_allowed() {
+    let api = Api::start(&[]).await;
+    for number in 0..20 {
+        let forwarded = [("x-forwarded-for", "192.0.2.1")];
+        let response = api.send_with("GET", "/arxiv?title=x", &forwarded).await;
+        assert_eq!(response.status(), 200, "{number}");
+        assert!(header(&response, "ratelimit").is_none());
+        assert_eq!(header(&response, "x-content-type-options"), Some("nosniff"));
+    }
+    let origin = [("origin", "https://app.example")];
+    let response = api.send_with("GET", "/results", &origin).await;
+    assert_eq!(response.status(), 200);
+    assert!(header(&response, "access-control-allow-origin").is_none());
+    let options = api.send_with("OPTIONS", "/results", &origin).await;
+    assert_eq!(options.status(), 405);
+}

@@ -1,0 +1,7 @@
+//! What holds on all paths.
+
+mod access;
+mod browsers;
+pub(crate) mod errors;
+mod injection;
+mod methods;
