@@ -43,7 +43,7 @@ fn schemathesis_finds_no_violation() {
         let setting = |name: &str, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
         let spec = Spec::new(bin.join("schemathesis"), folder.path().join("log"))
             .env("SCHEMATHESIS_HOOKS", here().join("hooks.py"))
-            // It would leave its compiled form beside the source.
+            // It would leave its compiled form next to the source.
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .arg("--config-file")
             .arg(here().join("schemathesis.toml"))

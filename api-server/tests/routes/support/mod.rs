@@ -1,4 +1,4 @@
-//! The API without a process: requests go to its router. Postgres is real, Kubernetes is a stub, arXiv is a fake server.
+//! The API without a process: requests go to its router. Postgres is real, Kubernetes is a stub, arXiv is a fake.
 
 #[path = "../../common/databases.rs"]
 pub(crate) mod databases;
@@ -71,7 +71,7 @@ impl Server {
     pub(crate) async fn respond(&self, request: RequestBuilder) -> Response {
         let request = Request::try_from(request.build().unwrap()).unwrap();
         let (mut parts, body) = request.into_parts();
-        // What the HTTP client adds, and what the HTTP server takes away.
+        // What the HTTP client adds, and what the HTTP server removes.
         let path = parts.uri.path_and_query().unwrap().clone();
         parts.uri = path.into();
         parts
