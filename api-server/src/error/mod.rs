@@ -153,6 +153,7 @@ impl ApiError {
     }
 
     /// Whether it is of this kind.
+    #[cfg(test)]
     pub(crate) fn is(&self, code: Code) -> bool {
         self.code == code
     }

@@ -30,13 +30,10 @@ pub(super) fn asset(name: &str, headers: &HeaderMap) -> Response {
     let Some(media_type) = media_type(name) else {
         return ApiError::not_found().into_response();
     };
-    let vendor = || Vendor::get(&format!("{name}.gz"));
-    let (file, is_gzip) = match Static::get(name) {
-        Some(file) => (file, false),
-        None => match vendor() {
-            Some(file) => (file, true),
-            None => return ApiError::not_found().into_response(),
-        },
+    let own = Static::get(name).map(|file| (file, false));
+    let vendor = || Some((Vendor::get(&format!("{name}.gz"))?, true));
+    let Some((file, is_gzip)) = own.or_else(vendor) else {
+        return ApiError::not_found().into_response();
     };
     let compressed = is_gzip && accepts_gzip(headers);
     let hash = file.metadata.sha256_hash();

@@ -72,7 +72,6 @@ pub(crate) struct Papers {
     query: String,
 }
 
-/// What is read from the request.
 #[derive(Debug)]
 pub(crate) struct ArxivApiRequest(SearchParams);
 
@@ -138,57 +137,47 @@ impl Fetches {
             .papers
             .reserve(client, params.max_results.min(MAX_PAGE).into())
             .await?;
-        let first = self.pages(params, None, day, limit).await?;
-        let (Some(total), is_fresh) = (first.pages.first().map(|page| page.head.total), first.is_fetched)
-        else {
-            return Err(ApiError::internal());
-        };
+        let (mut pages, is_fresh) = self.pages(params, None, day, limit).await?;
+        let total = pages.first().ok_or_else(ApiError::internal)?.head.total;
         let papers = params.max_results.min(total);
-        let pages = if papers > MAX_PAGE {
-            drop((first, reservation));
+        if papers > MAX_PAGE {
+            drop((pages, reservation));
             reservation = self.papers.reserve(client, papers.into()).await?;
-            self.pages(params, Some(total), day, limit).await?.pages
-        } else {
-            first.pages
-        };
+            (pages, _) = self.pages(params, Some(total), day, limit).await?;
+        }
         let found = assemble(pages).ok_or_else(ApiError::internal)?;
         Ok((found, is_fresh, reservation))
     }
 
-    /// The pages of a search; without its total only the first.
+    /// The pages of a search, without its total only the first; and whether any was fetched for this request.
     async fn pages(
         &self,
         params: &SearchParams,
         total: Option<u32>,
         day: Date,
         limit: Instant,
-    ) -> Result<Pieces, ApiError> {
-        let requests = slices(&params.validated, 0, params.max_results, total);
-        let wanted = if total.is_some() { requests.len() } else { 1 };
-        let mut pieces = Pieces::default();
-        for request in requests.into_iter().take(wanted) {
+    ) -> Result<(Vec<Page>, bool), ApiError> {
+        let mut requests = slices(&params.validated, 0, params.max_results, total);
+        if total.is_none() {
+            requests.truncate(1);
+        }
+        let (mut pages, mut is_fetched) = (Vec::new(), false);
+        for request in requests {
             let call = Call::new("page")
                 .arg("search_query", request.search.search_query())
                 .arg("start", request.start)
                 .arg("count", request.count);
             let timeout = limit.saturating_duration_since(Instant::now());
             let page = self.upstream.page(&request, day, timeout, || ());
-            let page = call.run("backend", "arxiv_api", page, |given| {
-                format!("{} entries, fetched={}", given.page.papers.len(), given.fetched)
+            let page = call.run("backend", "arxiv_api", page, |read| {
+                format!("{} entries, fetched={}", read.page.papers.len(), read.fetched)
             });
-            let given = page.await?;
-            pieces.is_fetched |= given.fetched;
-            pieces.pages.push(given.page);
+            let read = page.await?;
+            is_fetched |= read.fetched;
+            pages.push(read.page);
         }
-        Ok(pieces)
+        Ok((pages, is_fetched))
     }
-}
-
-/// Pages, and whether any was fetched for this request.
-#[derive(Default)]
-struct Pieces {
-    pages: Vec<Page>,
-    is_fetched: bool,
 }
 
 impl From<UpstreamError> for ApiError {

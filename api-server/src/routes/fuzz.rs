@@ -6,6 +6,7 @@ use http_body_util::BodyExt;
 
 use crate::routes::{
     request::{Incoming, RequestContext},
+    route::matches,
     table::ROUTES,
 };
 
@@ -24,7 +25,7 @@ pub struct ErrorResponse {
 /// Needs a runtime of tokio with time enabled.
 pub async fn read(request: http::Request<Bytes>) -> Option<Result<String, ErrorResponse>> {
     let mut routes = ROUTES.iter();
-    let route = routes.find(|route| route.matches(request.uri().path()))?;
+    let route = routes.find(|route| matches(route.path, request.uri().path()))?;
     let operation = route.operation(request.method(), request.uri())?;
     let request = Incoming::new(request.map(Body::from), RequestContext::with_default_settings()?);
     Some(match (operation.read)(request).await {

@@ -128,11 +128,6 @@ impl Route {
         }
     }
 
-    /// Whether a path is one of this route.
-    pub(crate) fn matches(&self, path: &str) -> bool {
-        matches(self.path, path)
-    }
-
     /// The operation that a request is for. The only place where that is decided.
     pub(crate) fn operation(&self, method: &Method, uri: &Uri) -> Option<&'static Operation> {
         let allowed = |operation: &&Operation| {

@@ -27,7 +27,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         allow: "GET",
         no_store: true,
         operations: &[
-            // A search field makes the request a search, as ever, so the list is only for those without.
+            // A search field makes the request a search, so the list is only for those without.
             Operation::new::<list::ListRequest>("GET", None, |app| {
                 Some(any(list::list_queries).with_state(Arxiv::of(app)?))
             })
@@ -179,11 +179,12 @@ mod tests {
     use http::{Method, Uri};
 
     use super::*;
+    use crate::routes::route::matches;
 
     /// The operation of a request, by the name of its effect and its parameters.
     fn effect(method: &str, uri: &str) -> Option<Effect> {
         let uri: Uri = uri.parse().unwrap();
-        let route = ROUTES.iter().find(|route| route.matches(uri.path()))?;
+        let route = ROUTES.iter().find(|route| matches(route.path, uri.path()))?;
         let operation = route.operation(&method.parse::<Method>().unwrap(), &uri)?;
         Some(operation.effect)
     }

@@ -21,7 +21,7 @@ use wire::{
 use super::{
     Arxiv,
     new_query::{self, read_spec},
-    responses::{locate, location_of, unfinished},
+    responses::{locate, location_of},
 };
 use crate::{
     error::{ApiError, Code},
@@ -36,7 +36,6 @@ use crate::{
     routes::request::{Incoming, Input, ReadRequest},
 };
 
-/// What is read from the request.
 #[derive(Debug)]
 pub(crate) struct CreateRequest {
     spec: ArxivQuerySpec,
@@ -88,11 +87,7 @@ pub(crate) async fn create_query(
             error.about(location_of(&object)).into_response()
         }
         Some(_) => (StatusCode::CREATED, Json(QueryView::from_object(&object, None))).into_response(),
-        None => {
-            let name = object.metadata.name.as_deref().unwrap_or_default();
-            let view = QueryView::from_object(&object, searches.backlog.position(name));
-            unfinished(Json(view).into_response())
-        }
+        None => arxiv.state(&object),
     };
     locate(&object, &mut response);
     preferences.add_applied(searches.wait, response.headers_mut());

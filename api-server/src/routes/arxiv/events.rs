@@ -126,8 +126,8 @@ pub(super) fn follow_list(
             sleep(LIST_PAUSE).await;
         }
         let version = *changes.borrow_and_update();
-        let list = backlog.snapshot_of(version).await.list().to_owned();
-        Some((SseEvent::new("queries", list), (backlog, changes, false, slot)))
+        let data = backlog.snapshot_of(version).await.list().to_owned();
+        Some((SseEvent::new("queries", data), (backlog, changes, false, slot)))
     });
     respond(events, streams, last)
 }

@@ -47,7 +47,7 @@ const STATES: [(&str, Option<&str>); 7] = [
     ("all", None),
 ];
 
-/// Whether a GET /arxiv is for the list: with a `state`, and without any search field, which makes it a search as ever.
+/// Whether a GET /arxiv is for the list: with a `state`, and without any search field, which makes it a search.
 pub(crate) fn is_requested(query: &QueryString) -> bool {
     let has = |name| query.last(name).is_some();
     has(STATE.name) && !["author", "title", "journal"].into_iter().any(has)
@@ -65,7 +65,6 @@ wire::params! {
         "Of a list: where it goes on, from the `Link` of the page before.";
 }
 
-/// What is read from the request.
 #[derive(Debug)]
 pub(crate) struct ListRequest {
     state: &'static str,
@@ -146,15 +145,10 @@ impl Arxiv {
         let reservation = self.limits.rows.reserve(client, request.limit.into()).await?;
         let slot = self.limits.list_pages.acquire(Some(client)).await;
         let _slot = slot.ok_or_else(|| ApiError::unavailable(Code::Overloaded))?;
-        let listed = self
-            .searches
-            .objects
-            .list(
-                Some(client),
-                request.selector,
-                request.limit,
-                request.token.as_deref(),
-            )
+        let token = request.token.as_deref();
+        let objects = &self.searches.objects;
+        let listed = objects
+            .list(Some(client), request.selector, request.limit, token)
             .await;
         let listed = match listed {
             Ok(listed) => listed,
@@ -164,8 +158,7 @@ impl Arxiv {
             }
             Err(KubernetesError::Rejected(_)) => {
                 let reason = "is not from the address of a next page";
-                let token = request.token.as_deref().unwrap_or_default();
-                let problem = FieldError::unfit(&loc(CONTINUE.name), reason, token);
+                let problem = FieldError::unfit(&loc(CONTINUE.name), reason, token.unwrap_or_default());
                 return Err(FieldErrors::from(problem).into());
             }
             Err(error) => return Err(error.into()),

@@ -116,11 +116,8 @@ impl Arxiv {
     /// 200 at the end, 202 before it.
     pub(super) fn state(&self, object: &ArxivQuery) -> Response {
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        let body = Json(QueryView::from_object(
-            object,
-            self.searches.backlog.position(name),
-        ))
-        .into_response();
+        let position = self.searches.backlog.position(name);
+        let body = Json(QueryView::from_object(object, position)).into_response();
         if object.phase().is_final() {
             body
         } else {
@@ -128,48 +125,34 @@ impl Arxiv {
         }
     }
 
-    async fn find(&self, client: &Client, name: &str) -> Result<ArxivQuery, ApiError> {
+    /// The object, or how it ended if it is gone.
+    pub(super) async fn lookup(&self, client: &Client, name: &str) -> Result<Lookup, ApiError> {
         if !is_name(name) {
             return Err(ApiError::not_found());
         }
-        self.searches
-            .objects
-            .get(Some(client), name)
-            .await?
-            .ok_or_else(ApiError::not_found)
-    }
-
-    /// The object, or how it ended if it is gone.
-    pub(super) async fn lookup(&self, client: &Client, name: &str) -> Result<Lookup, ApiError> {
-        let gone = match self.find(client, name).await {
-            Ok(object) => return Ok(Lookup::Live(Box::new(object))),
-            Err(error) => error,
+        if let Some(object) = self.searches.objects.get(Some(client), name).await? {
+            return Ok(Lookup::Live(Box::new(object)));
+        }
+        let ended = match &self.reads {
+            Some(reads) => reads.ended(&self.namespace, name).await?,
+            None => None,
         };
-        let Some(reads) = self
-            .reads
-            .as_ref()
-            .filter(|_| gone.is(Code::NotFound) && is_name(name))
-        else {
-            return Err(gone);
-        };
-        match reads.ended(&self.namespace, name).await? {
+        match ended {
             Some(ended) => Ok(Lookup::Deleted(ended)),
             // It may have been there a moment ago.
             None if self.lag.is_notable() => Err(ApiError::unavailable(Code::NotReplicated)),
-            None => Err(gone),
+            None => Err(ApiError::not_found()),
         }
     }
 }
 
 /// Whether Kubernetes could have an object of this name: lower-case letters, digits, `-` and `.`.
 fn is_name(name: &str) -> bool {
-    let outer = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let is_outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     name.len() <= 253
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.'))
-        && outer(name.chars().next())
-        && outer(name.chars().next_back())
+        && name.starts_with(is_outer)
+        && name.ends_with(is_outer)
+        && name.chars().all(|c| is_outer(c) || matches!(c, '-' | '.'))
 }
 
 pub(crate) fn describe_read(operation: Operation<'_>) -> Operation<'_> {

@@ -19,7 +19,7 @@ use crate::{
     limits::client::Client,
     openapi::{Operation, bad_integer},
     routes::request::Input,
-    routes::results::{PAGE, PageParams, QueryResultsParams, add_next, is_full, written},
+    routes::results::{PAGE, PageParams, QueryResultsParams, add_next_page, written},
 };
 
 /// So long after a query's end, a replica that is not behind has what the query recorded, unless that was removed. What a
@@ -51,15 +51,10 @@ pub(crate) async fn read_query_results(
             Phase::Pending | Phase::Running | Phase::Suspended => return Ok(arxiv.state(&object)),
             Phase::Failed => return failed(),
             Phase::Succeeded => {
+                let status = object.status.as_ref();
+                let ended = status.and_then(|status| Some(status.completion_time.as_ref()?.0));
                 let uid = object.metadata.uid.as_deref();
-                let ended = object
-                    .status
-                    .as_ref()
-                    .and_then(|status| status.completion_time.as_ref());
-                (
-                    uid.and_then(|uid| Uuid::try_parse(uid).ok()),
-                    ended.map(|time| time.0),
-                )
+                (uid.and_then(|uid| Uuid::try_parse(uid).ok()), ended)
             }
         },
     };
@@ -68,13 +63,7 @@ pub(crate) async fn read_query_results(
     let rows = arxiv.results(uid, ended, page).await;
     let rows = rows.map_err(|error| error.about(location(&name)))?;
     let mut response = written(params.format, &rows, reservation)?;
-    if let Some(next) = page
-        .page
-        .checked_add(1)
-        .filter(|_| is_full(rows.len(), page.items_per_page))
-    {
-        add_next(&mut response, query.as_deref(), "page", &next.to_string());
-    }
+    add_next_page(&mut response, query.as_deref(), page, rows.len());
     Ok(response)
 }
 

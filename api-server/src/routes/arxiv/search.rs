@@ -30,7 +30,6 @@ use crate::{
     routes::request::{Incoming, Input, ReadRequest},
 };
 
-/// What is read from the request.
 #[derive(Debug)]
 pub(crate) struct SearchRequest {
     params: SearchParams,

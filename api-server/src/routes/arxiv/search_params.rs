@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_is_read() {
+    fn search_is_read_from_its_params() {
         let params = read("author=a&title=b+c&max_results=3&foo=bar").unwrap();
         assert_eq!(params.spec.author.as_deref(), Some("a"));
         assert_eq!(params.spec.title.as_deref(), Some("b c"));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn none_of_the_fields_is_400() {
+    fn search_without_a_field_is_400() {
         for raw in ["", "max_results=3", "Title=a", "foo=bar"] {
             let expected = json!("At least one search parameter must be provided");
             assert_eq!(read(raw).unwrap_err(), (400, expected), "{raw}");
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_told_in_order() {
+    fn all_errors_are_reported_in_order() {
         let long = "x".repeat(513);
         let (status, detail) = read(&format!("max_results=0&journal=%20&title={long}&author=")).unwrap_err();
         assert_eq!(status, 422);

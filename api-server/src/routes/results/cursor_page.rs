@@ -12,8 +12,8 @@ use crate::{
 };
 use wire::headers::etag;
 
-/// A full page at an address that names its epoch is the same for ever; a day bounds how long a deleted row may be shown by a
-/// client's cache.
+/// A full page at an address that names its epoch never changes; a day limits how long a client's cache may show a deleted
+/// row.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=86400, immutable");
 /// May be kept, and has to be checked each time.
 const CHECK: HeaderValue = HeaderValue::from_static("no-cache");
@@ -43,7 +43,7 @@ impl ResultPages {
                 &format!("{total:?}"),
             ])
         };
-        // Only the address of a page in the epoch of its cursor means the same rows for ever; how many there are in all changes.
+        // Rows stay the same only at the address of a page in the epoch of its cursor; the total count changes.
         let is_immutable = |settled: Watermark| {
             matches!(total, TotalCount::NotAsked)
                 && cursor.is_some_and(|cursor| cursor.epoch == settled.epoch)
@@ -52,7 +52,7 @@ impl ResultPages {
             let settled = caught_up(self.reads.watermark(position).await?, cursor)?;
             if let Some(kept) = etag::matching(headers, &tag(settled)) {
                 let mut response = StatusCode::NOT_MODIFIED.into_response();
-                describe(&mut response, kept, is_immutable(settled));
+                cache(&mut response, kept, is_immutable(settled));
                 return Ok(response);
             }
         }
@@ -71,7 +71,7 @@ impl ResultPages {
         {
             Some(last) => {
                 let tag = HeaderValue::from_str(&tag(settled)).map_err(|_| ApiError::internal())?;
-                describe(&mut response, tag, is_immutable(settled));
+                cache(&mut response, tag, is_immutable(settled));
                 let next = Cursor {
                     epoch: settled.epoch,
                     after: last.id,
@@ -104,7 +104,7 @@ fn caught_up(settled: Option<Watermark>, cursor: Option<Cursor>) -> Result<Water
 }
 
 /// The headers of a full page.
-fn describe(response: &mut Response, tag: HeaderValue, is_immutable: bool) {
+fn cache(response: &mut Response, tag: HeaderValue, is_immutable: bool) {
     let headers = response.headers_mut();
     headers.insert(header::ETAG, tag);
     headers.insert(

@@ -77,13 +77,8 @@ impl ResultPages {
 
     async fn respond(&self, request: &ResultsRequest, client: &Client) -> Result<Response, ApiError> {
         let call = request.call("read_result_data");
-        call.run(
-            "backend",
-            "read_results",
-            self.read(request, client),
-            Response::status,
-        )
-        .await
+        let read = self.read(request, client);
+        call.run("backend", "read_results", read, Response::status).await
     }
 
     async fn read(&self, request: &ResultsRequest, client: &Client) -> Result<Response, ApiError> {
@@ -126,9 +121,11 @@ impl ResultPages {
             let rows = self.reads.find(filter, page, items).await?;
             (written(request.format, &rows, reservation)?, rows.len())
         };
-        if let Some(next) = page.checked_add(1).filter(|_| is_full(count, items)) {
-            add_next(&mut response, request.query.as_deref(), "page", &next.to_string());
-        }
+        let page = PageParams {
+            page,
+            items_per_page: items,
+        };
+        add_next_page(&mut response, request.query.as_deref(), page, count);
         Ok(response)
     }
 
@@ -147,14 +144,25 @@ impl ResultPages {
 }
 
 /// Adds the address of the next page: this one's with another value of this parameter.
-pub(crate) fn add_next(response: &mut Response, query: Option<&str>, param: &'static str, value: &str) {
+fn add_next(response: &mut Response, query: Option<&str>, param: &'static str, value: &str) {
     if let Some(link) = link::next(query, &[param], param, value) {
         response.headers_mut().insert(header::LINK, link);
     }
 }
 
+/// The same after a page of so many rows.
+pub(crate) fn add_next_page(response: &mut Response, query: Option<&str>, page: PageParams, count: usize) {
+    if let Some(next) = page
+        .page
+        .checked_add(1)
+        .filter(|_| is_full(count, page.items_per_page))
+    {
+        add_next(response, query, "page", &next.to_string());
+    }
+}
+
 /// Whether another page may follow.
-pub(crate) fn is_full(count: usize, items_per_page: i64) -> bool {
+fn is_full(count: usize, items_per_page: i64) -> bool {
     count > 0 && i64::try_from(count).is_ok_and(|count| count == items_per_page)
 }
 

@@ -1,8 +1,4 @@
 //! The parameters of results.
-//!
-//! `page` (from 0) and `items_per_page` as ever. `after` begins a walk by cursor (empty) or goes on with it (what `Link` named).
-//! `all=true` is everything, streamed. `total=true`, or `Prefer: count=exact`, asks for the number of rows. `format`: see
-//! [`Format`]. The filters: see [`filter`].
 
 use http::HeaderMap;
 use service::logs::Call;
@@ -160,7 +156,7 @@ impl ReadRequest for ResultsRequest {
 }
 
 impl ResultsRequest {
-    /// These parameters as the log shows them; of the newer ones, those that are given.
+    /// These parameters as the log shows them; of the newer ones, those that were sent.
     pub(crate) fn call(&self, function: &'static str) -> Call {
         let call = Call::new(function);
         let call = match self.start {

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_fits_its_columns() {
+    fn query_that_fits_no_column_is_an_error() {
         let good = [
             ("query_id", json!(i64::MAX)),
             ("timestamp", json!(-1)),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn all_missing_fields_are_told() {
+    fn missing_fields_are_errors() {
         let problems = kinds(query_row(&parse(b"{}").unwrap()).unwrap_err());
         assert_eq!(problems.len(), 6);
         assert!(problems.iter().all(|(kind, _)| kind == "missing"));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn results_are_read_and_told_by_place() {
+    fn results_are_read_and_errors_have_their_location() {
         let body = br#"{"query_id": 9, "timestamp": 1, "results": [{"authors": "A, B", "title": "T", "journal": "J"}]}"#;
         let read = results(&parse(body).unwrap()).unwrap();
         let row = Paper {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn thirty_thousand_rows_and_no_more() {
+    fn results_beyond_thirty_thousand_are_an_error() {
         let body = |rows: usize| {
             let row = r#"{"authors":"","title":"","journal":""},"#;
             let rows = row.repeat(rows);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn plenty_of_problems_are_cut_short() {
+    fn errors_beyond_a_hundred_are_left_out() {
         let body = format!(
             r#"{{"query_id":9,"timestamp":1,"results":[{}1]}}"#,
             "1,".repeat(20_000)

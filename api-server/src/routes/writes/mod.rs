@@ -3,7 +3,7 @@
 
 mod columns;
 
-use std::ops::RangeInclusive;
+use std::{fmt, ops::RangeInclusive};
 
 use axum::{Json, extract::State};
 use http::StatusCode;
@@ -116,7 +116,7 @@ pub(crate) async fn write_results(
     answer(write.await?, body.query_id, "Result records saved successfully")
 }
 
-fn shown(outcome: &WriteOutcome) -> String {
+fn shown(outcome: &impl fmt::Debug) -> String {
     format!("{outcome:?}")
 }
 
