@@ -1,4 +1,4 @@
-//! Errors in one form, whoever made them.
+//! Errors in one form, from whichever layer they come.
 
 use std::any::Any;
 
