@@ -113,7 +113,7 @@ impl Stores {
                     add_check(checks, name, Required::AtStart, pool, need);
                 }
             }
-            stores.writes = Some(Writes::new(queries, results));
+            stores.writes = Some(Writes::new(queries, results, tables.are_split()));
         }
         let mut open = |name, url, need| {
             let pool = pools.open(name, url, Access::ReadWrite, max_connections)?;

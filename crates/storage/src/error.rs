@@ -54,9 +54,7 @@ impl StorageError {
     /// The SQLSTATE that the database answered with, if it did.
     pub(crate) fn sqlstate(&self) -> Option<String> {
         match self {
-            Self::Unavailable(error) | Self::NotPrepared(error) | Self::Refused(error) => {
-                Some(error.as_database_error()?.code()?.into_owned())
-            }
+            Self::Unavailable(error) | Self::NotPrepared(error) | Self::Refused(error) => sqlstate(error),
             _ => None,
         }
     }
@@ -67,6 +65,10 @@ impl StorageError {
             source: None,
         }
     }
+}
+
+pub(crate) fn sqlstate(error: &Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
 }
 
 impl From<Error> for StorageError {

@@ -17,9 +17,7 @@ mod text_search;
 
 pub use connection::{Access, PoolSettings, pool};
 pub use error::StorageError;
-pub use gate::{
-    Gate, GateError, GateLease, GateSettings, GateState, LOCK_OUTLIVES_HOST, RequestOutcome, Slot,
-};
+pub use gate::{Gate, GateError, GateLease, GateSettings, LOCK_OUTLIVES_HOST, RequestOutcome, Slot};
 pub use ids::{Ledger, Sequence};
 pub use pages::{Page, PageHead, PageKey, PageVersion, Pages};
 pub use reads::{

@@ -3,7 +3,7 @@
 use sqlx::{FromRow, Row, postgres::PgRow};
 
 /// A paper: as it is recorded, as a stored page holds it, and as it is read.
-#[derive(Clone, Debug, Default, Eq, Hash, PartialEq, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq, serde::Deserialize, serde::Serialize, sqlx::FromRow)]
 pub struct Paper {
     /// All authors, joined.
     pub author: String,
@@ -30,7 +30,7 @@ impl Paper {
 }
 
 /// A row of `results`.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, sqlx::FromRow)]
 pub struct ResultRow {
     /// Rows come in its order.
     pub id: i64,
@@ -39,28 +39,22 @@ pub struct ResultRow {
     /// The query's time in unix seconds.
     pub timestamp: Option<i64>,
     /// The paper.
+    #[sqlx(flatten)]
     pub paper: Paper,
 }
 
-impl FromRow<'_, PgRow> for ResultRow {
+/// A row of a left join: the columns of a result, or nulls.
+pub(crate) struct JoinedResult(pub(crate) Option<ResultRow>);
+
+impl FromRow<'_, PgRow> for JoinedResult {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            id: row.try_get("id")?,
-            query_id: row.try_get("query_id")?,
-            timestamp: row.try_get("timestamp")?,
-            paper: Paper {
-                author: row.try_get("author")?,
-                title: row.try_get("title")?,
-                journal: row.try_get("journal")?,
-                arxiv_id: row.try_get("arxiv_id")?,
-                categories: row.try_get("categories")?,
-            },
-        })
+        let id: Option<i64> = row.try_get("id")?;
+        id.map(|_| ResultRow::from_row(row)).transpose().map(Self)
     }
 }
 
 /// A row of `queries`: as a client sends it, or as it was recorded for an object.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, sqlx::FromRow)]
 pub struct QueryRow {
     /// The query's id, from the sequence.
     pub query_id: i64,

@@ -1,4 +1,4 @@
-//! Whether a store is prepared for the user of a pool.
+//! The stores, and the rights of each user to their objects: the one table for grants and for checks.
 
 use sqlx::PgPool;
 
@@ -6,6 +6,15 @@ use crate::{
     StorageError,
     connection::{Kind, Session},
 };
+
+/// A logical store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Store {
+    Sequence,
+    Upstream,
+    Queries,
+    Results,
+}
 
 /// What a process needs of a database.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -26,46 +35,74 @@ pub enum Need {
     ResultsRead,
 }
 
+/// Kind and name of an object, the newest column that is used of it (of a table), and privileges.
+type Rights = (&'static str, &'static str, &'static str);
+
 impl Need {
-    /// Relations, the newest column that is used of each (none of a sequence), and the rights needed to it.
-    fn relations(self) -> &'static [(&'static str, Option<&'static str>, &'static [&'static str])] {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::QueriesWrite,
+        Self::ResultsWrite,
+        Self::QueriesRead,
+        Self::ResultsRead,
+        Self::Sequence,
+        Self::Ledger,
+        Self::Upstream,
+    ];
+
+    pub(crate) fn store(self) -> Store {
         match self {
-            Self::Sequence => &[("arxiv_sequence", None, &["USAGE"])],
+            Self::Sequence | Self::Ledger => Store::Sequence,
+            Self::Upstream => Store::Upstream,
+            Self::QueriesWrite | Self::QueriesRead => Store::Queries,
+            Self::ResultsWrite | Self::ResultsRead => Store::Results,
+        }
+    }
+
+    pub(crate) fn user(self) -> &'static str {
+        match self {
+            Self::Sequence => "arxiv_sequence",
+            Self::Ledger => "arxiv_operator",
+            Self::Upstream => "arxiv_upstream",
+            Self::QueriesWrite | Self::ResultsWrite => "arxiv_rw",
+            Self::QueriesRead | Self::ResultsRead => "arxiv_ro",
+        }
+    }
+
+    /// The user's rights to the store's own objects.
+    pub(crate) fn rights(self) -> &'static [Rights] {
+        // Of a sequence, USAGE is nextval; reading last_value would take SELECT.
+        match self {
+            Self::Sequence => &[("sequence arxiv_sequence", "", "USAGE")],
             Self::Ledger => &[
-                ("arxiv_sequence", None, &["USAGE"]),
-                (
-                    "arxiv_ledger",
-                    Some("entered_at"),
-                    &["SELECT", "INSERT", "UPDATE", "DELETE"],
-                ),
+                ("sequence arxiv_sequence", "", "USAGE"),
+                ("table arxiv_ledger", "entered_at", "SELECT INSERT UPDATE DELETE"),
             ],
             Self::Upstream => &[
-                ("arxiv_gate", Some("given_by"), &["SELECT", "UPDATE"]),
-                (
-                    "arxiv_pages",
-                    Some("expires_at"),
-                    &["SELECT", "INSERT", "UPDATE", "DELETE"],
-                ),
+                ("table arxiv_gate", "given_by", "SELECT UPDATE"),
+                ("table arxiv_pages", "expires_at", "SELECT INSERT UPDATE DELETE"),
             ],
             Self::QueriesWrite => &[
-                ("queries", Some("object_name"), &["SELECT", "INSERT"]),
-                (
-                    "arxiv_query_tombstones",
-                    Some("object_name"),
-                    &["SELECT", "INSERT"],
-                ),
+                ("table queries", "object_name", "SELECT INSERT"),
+                ("table arxiv_query_tombstones", "object_name", "SELECT INSERT"),
+                ("routine prune_query_tombstones()", "", "EXECUTE"),
+                ("routine expire_queries()", "", "EXECUTE"),
             ],
-            Self::ResultsWrite => &[("results", Some("categories"), &["SELECT", "INSERT"])],
+            Self::ResultsWrite => &[
+                ("table results", "categories", "SELECT INSERT"),
+                ("routine sweep_results(uid uuid)", "", "EXECUTE"),
+                ("routine advance_results_watermark()", "", "EXECUTE"),
+            ],
             Self::QueriesRead => &[
-                ("queries", Some("object_name"), &["SELECT"]),
-                ("arxiv_query_tombstones", Some("object_name"), &["SELECT"]),
+                ("table queries", "object_name", "SELECT"),
+                // Answers for a failed query whose object no longer exists.
+                ("table arxiv_query_tombstones", "object_name", "SELECT"),
             ],
             Self::ResultsRead => &[
-                ("results", Some("categories"), &["SELECT"]),
-                ("arxiv_results_epoch", Some("epoch"), &["SELECT"]),
-                ("arxiv_results_settled", Some("settled_at"), &["SELECT"]),
-                ("arxiv_results_row_counts", Some("position"), &["SELECT"]),
-                ("arxiv_results_timeline_forks", Some("id"), &["SELECT"]),
+                ("table results", "categories", "SELECT"),
+                ("table arxiv_results_epoch", "epoch", "SELECT"),
+                ("table arxiv_results_settled", "settled_at", "SELECT"),
+                ("table arxiv_results_row_counts", "position", "SELECT"),
+                ("table arxiv_results_timeline_forks", "id", "SELECT"),
             ],
         }
     }
@@ -74,26 +111,29 @@ impl Need {
 /// None when the schema is there and this user has the rights it needs; else the reason, safe for users.
 pub async fn check(pool: &PgPool, need: Need) -> Result<Option<&'static str>, StorageError> {
     Session::run(pool, Kind::Statement, async |session| {
-        for (relation, column, rights) in need.relations() {
+        for (object, column, privileges) in need.rights() {
+            let Some((_, relation)) = object.split_once(' ').filter(|(kind, _)| *kind != "routine") else {
+                continue;
+            };
             // By the catalogue, not by to_regclass: that fails for users who may not use the schema.
-            let has_rights = session.query_as::<(bool,)>(
+            let has_rights = session.query_scalar::<bool>(
                 "select has_schema_privilege(n.oid, 'USAGE') and (
                      select bool_and(case c.relkind when 'S' then has_sequence_privilege(c.oid, r)
-                                     else has_table_privilege(c.oid, r) end) from unnest($3::text[]) r)
+                                     else has_table_privilege(c.oid, r) end) from unnest(string_to_array($3, ' ')) r)
                  from pg_class c join pg_namespace n on n.oid = c.relnamespace
                  where n.nspname = 'public' and c.relname = $1 and c.relkind in ('r', 'p', 'S')
-                   and ($2::text is null or exists (
+                   and ($2 = '' or exists (
                      select from pg_attribute a where a.attrelid = c.oid and a.attname = $2 and not a.attisdropped))",
             );
-            let has_rights = has_rights.bind(relation).bind(column).bind(*rights);
+            let has_rights = has_rights.bind(relation).bind(*column).bind(*privileges);
             match has_rights.fetch_optional(session.conn()).await? {
                 None => return Ok(Some("the database is not prepared: its migrations have not run")),
-                Some((false,)) => {
+                Some(false) => {
                     return Ok(Some(
                         "the database user lacks rights: its migrations have not run",
                     ));
                 }
-                Some((true,)) => {}
+                Some(true) => {}
             }
         }
         Ok(None)

@@ -1,14 +1,23 @@
 //! Connections to Postgres: pools, the session of one operation, and what sessions have in common.
 
-mod locks;
 mod pool;
 mod session;
-mod time;
+
+use jiff::Timestamp;
 
 pub use self::pool::{Access, PoolSettings, pool};
 pub(crate) use self::{
-    locks::{lock_query_id, lock_uid},
     pool::{bounded, options, session_settings, with_timeout},
-    session::{Kind, Session},
-    time::{from_micros, micros},
+    session::{Kind, Session, lock_query_id, lock_uid},
 };
+use crate::StorageError;
+
+/// A `timestamptz` read as `(extract(epoch from t) * 1000000)::bigint`: microseconds, Postgres' own resolution.
+pub(crate) fn from_micros(micros: i64) -> Result<Timestamp, StorageError> {
+    Timestamp::from_microsecond(micros).map_err(|_| StorageError::Unreadable)
+}
+
+/// For SQL's bigint parameters; a duration beyond 292,000 years is taken as that.
+pub(crate) fn micros(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,11 +1,12 @@
 //! The session of one operation: a connection for a single statement, or a transaction.
 
 use sqlx::{
-    AssertSqlSafe, FromRow, PgConnection, PgPool, Postgres, Transaction,
+    AssertSqlSafe, Decode, FromRow, PgConnection, PgPool, Postgres, QueryBuilder, Transaction, Type,
     pool::PoolConnection,
     postgres::{PgArguments, PgRow},
-    query::{Query, QueryAs},
+    query::{Query, QueryAs, QueryScalar},
 };
+use uuid::Uuid;
 
 use super::pool::{INDEX_SETTINGS, bounded, login, report_broken_connection};
 use crate::StorageError;
@@ -106,11 +107,6 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the server keeps statements once they are prepared.
-    pub(crate) fn is_persistent(&self) -> bool {
-        self.is_persistent
-    }
-
     /// The connection to execute on.
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
         match &mut self.connection {
@@ -130,6 +126,22 @@ impl Session {
         sqlx::query_as(sql).persistent(self.is_persistent)
     }
 
+    pub(crate) fn query_scalar<'q, T>(&self, sql: &'static str) -> QueryScalar<'q, Postgres, T, PgArguments>
+    where
+        T: for<'r> Decode<'r, Postgres> + Type<Postgres> + Send + Unpin,
+    {
+        sqlx::query_scalar(sql).persistent(self.is_persistent)
+    }
+
+    /// The rows of a statement.
+    pub(crate) async fn fetch<T>(&mut self, mut sql: QueryBuilder<Postgres>) -> Result<Vec<T>, StorageError>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let query = sql.build_query_as().persistent(self.is_persistent);
+        Ok(query.fetch_all(self.conn()).await?)
+    }
+
     /// To be called before rows that were read are reported as safe. A server that was started again shows commits that its standby
     /// has not confirmed; this writes a log record after them, so that the end of the operation waits for both.
     pub(crate) async fn await_durable(&mut self) -> Result<(), StorageError> {
@@ -145,6 +157,28 @@ impl Session {
             Connection::Transaction(transaction) => Ok(transaction.commit().await?),
         }
     }
+}
+
+/// Serialises operations on one object until the transaction ends.
+pub(crate) async fn lock_uid(session: &mut Session, uid: Uuid) -> Result<(), StorageError> {
+    // 64 of a uid's bits, in the key space of two integers, so that they never meet the lock of a query id. Two uids that agree
+    // in these bits only wait for each other.
+    let (first, .., rest) = uid.as_fields();
+    let [.., a, b, c, d] = *rest;
+    let second = i32::from_be_bytes([a, b, c, d]);
+    let lock = session.query("select pg_advisory_xact_lock($1, $2)");
+    lock.bind(first.cast_signed())
+        .bind(second)
+        .execute(session.conn())
+        .await?;
+    Ok(())
+}
+
+/// Serialises operations on one query id until the transaction ends; the same key for objects' records and clients' writes.
+pub(crate) async fn lock_query_id(session: &mut Session, query_id: i64) -> Result<(), StorageError> {
+    let lock = session.query("select pg_advisory_xact_lock($1)");
+    lock.bind(query_id).execute(session.conn()).await?;
+    Ok(())
 }
 
 /// A replica's recovery cancelled the read (SQLSTATE 40001), or its connection broke or was closed by an administrator (57P01).

@@ -10,13 +10,12 @@ mod slot;
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use sqlx::PgPool;
 use tokio::time::Instant;
 
 use self::lock::answered;
 use crate::{
-    Access, PoolSettings, StorageError,
-    connection::{Kind, Session, from_micros, options, pool},
+    StorageError,
+    connection::{from_micros, options},
 };
 
 /// How long the server keeps the lock of a machine that disappeared without closing its connection. A request to arXiv needs a
@@ -120,42 +119,20 @@ pub enum RequestOutcome {
     Failed,
 }
 
-/// The gate's row.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct GateState {
-    /// No request is sent before this time.
-    pub next_slot: Timestamp,
-    /// Nor before this one; in the past when there is no cool-down.
-    pub cooldown_until: Option<Timestamp>,
-    /// Throttled answers since the last one that was not.
-    pub throttled_in_a_row: u32,
-}
-
 /// The gate, one for a process (clones share it).
 #[derive(Clone)]
 pub struct Gate {
     settings: Arc<GateSettings>,
     lock: lock::LockConnection,
-    watch: PgPool,
 }
 
 impl Gate {
-    /// A gate that connects when first used; to be called within a tokio runtime.
+    /// A gate that connects when first used.
     pub fn new(settings: GateSettings) -> Result<Self, StorageError> {
-        let lock_options = options(&settings.url)?.application_name(&settings.application_name);
-        let watch = PoolSettings {
-            access: Access::ReadWrite,
-            max_connections: 1,
-            acquire_timeout: Duration::from_secs(5),
-            statement_cache: true,
-            application_name: settings.application_name.clone(),
-        };
-        let watch = pool(&settings.url, &watch)?;
-        let lock = lock::LockConnection::new(lock_options, settings.interval);
+        let options = options(&settings.url)?.application_name(&settings.application_name);
         Ok(Self {
+            lock: lock::LockConnection::new(options, settings.interval),
             settings: Arc::new(settings),
-            lock,
-            watch,
         })
     }
 
@@ -170,25 +147,6 @@ impl Gate {
             settings: Arc::clone(&self.settings),
             others_have_ended: Instant::now() + lock::LOSS_IS_NOTICED.max(longest),
             slot_taken: false,
-        })
-    }
-
-    /// Reads the gate's row.
-    pub async fn state(&self) -> Result<GateState, StorageError> {
-        let (next_slot, cooldown_until, throttled) =
-            Session::run(&self.watch, Kind::Statement, async |session| {
-                let state = session.query_as::<(i64, Option<i64>, i32)>(
-                    "select (extract(epoch from next_slot) * 1000000)::bigint,
-                            (extract(epoch from cooldown_until) * 1000000)::bigint, throttled_in_a_row
-                     from public.arxiv_gate",
-                );
-                Ok(state.fetch_one(session.conn()).await?)
-            })
-            .await?;
-        Ok(GateState {
-            next_slot: from_micros(next_slot)?,
-            cooldown_until: cooldown_until.map(from_micros).transpose()?,
-            throttled_in_a_row: u32::try_from(throttled).unwrap_or(0),
         })
     }
 }

@@ -50,12 +50,12 @@ impl Ledger {
             if let Some(query_id) = known.filter(|query_id| Some(*query_id) != taken) {
                 return Ok(query_id);
             }
-            let set = session.query_as::<(i64,)>(
+            let set = session.query_scalar(
                 "insert into public.arxiv_ledger as l (uid, query_id) values ($1, nextval('public.arxiv_sequence'))
                  on conflict (uid) do update set query_id = excluded.query_id, entered_at = clock_timestamp()
                  returning l.query_id",
             );
-            Ok(set.bind(uid).fetch_one(session.conn()).await?.0)
+            Ok(set.bind(uid).fetch_one(session.conn()).await?)
         })
         .await
     }
@@ -68,8 +68,8 @@ impl Ledger {
         after: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<Uuid>, StorageError> {
-        let rows = Session::run(&self.pool, Kind::Statement, async |session| {
-            let list = session.query_as::<(Uuid,)>(
+        Session::run(&self.pool, Kind::Statement, async |session| {
+            let list = session.query_scalar(
                 "select uid from public.arxiv_ledger
                  where uid > $1 and entered_at < clock_timestamp() - $2 * interval '1 microsecond'
                  order by uid limit $3",
@@ -80,8 +80,8 @@ impl Ledger {
                 .bind(micros(older_than))
                 .bind(i64::from(limit));
             Ok(list.fetch_all(session.conn()).await?)
-        });
-        Ok(rows.await?.into_iter().map(|(uid,)| uid).collect())
+        })
+        .await
     }
 
     /// Deletes the entries of these objects, which no longer exist; how many there were.
@@ -96,11 +96,6 @@ impl Ledger {
 }
 
 async fn find(session: &mut Session, uid: Uuid) -> Result<Option<i64>, StorageError> {
-    let find = session
-        .query_as::<(i64,)>("select query_id from public.arxiv_ledger where uid = $1")
-        .bind(uid);
-    Ok(find
-        .fetch_optional(session.conn())
-        .await?
-        .map(|(query_id,)| query_id))
+    let find = session.query_scalar("select query_id from public.arxiv_ledger where uid = $1");
+    Ok(find.bind(uid).fetch_optional(session.conn()).await?)
 }

@@ -92,16 +92,16 @@ impl Sequence {
     }
 
     async fn take(&self, count: usize) -> Result<Vec<i64>, StorageError> {
-        let ids = Session::run(&self.pool, Kind::Statement, async |session| {
+        Session::run(&self.pool, Kind::Statement, async |session| {
             // Postgres writes the sequence to its log once in 32 values, and only the session that causes that waits until the
             // log is safe. The others would get values that are not; with a log record of their own they wait as well.
-            let next = session.query_as::<(i64,)>(
+            let next = session.query_scalar(
                 "select nextval('public.arxiv_sequence')
                  from generate_series(1, $1), pg_logical_emit_message(true, 'arxiv', '')",
             );
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             Ok(next.bind(count).fetch_all(session.conn()).await?)
-        });
-        Ok(ids.await?.into_iter().map(|(id,)| id).collect())
+        })
+        .await
     }
 }

@@ -1,295 +1,183 @@
 //! Indexes, built while the tables are in use.
 
-use std::fmt::Write;
+use std::borrow::Cow;
 
-use sqlx::{AssertSqlSafe, PgConnection};
-
-use super::{Progress, Store, files::migration_error};
+use super::database::Database;
 use crate::{
     StorageError,
+    schema::Store,
     text_search::{CATEGORIES, vector},
 };
 
-/// An index for words and categories, identified by its name, as it consists of expressions.
-struct WordIndex {
-    name: &'static str,
-    table: &'static str,
-    /// The SQL that follows `using gin`.
-    expressions: String,
-}
-
-/// The indexes for full-text search.
-fn word_indexes(store: Store) -> Vec<WordIndex> {
-    match store {
-        Store::Queries => vec![WordIndex {
-            name: "queries_words_idx",
-            table: "queries",
-            expressions: vector("query"),
-        }],
-        Store::Results => vec![WordIndex {
-            name: "results_words_idx",
-            table: "results",
-            expressions: [
-                vector("author"),
-                vector("title"),
-                vector("journal"),
-                CATEGORIES.to_owned(),
-            ]
-            .join(", "),
-        }],
-        Store::Sequence | Store::Upstream => Vec::new(),
-    }
-}
-
-/// An index that has to exist, under this name or another.
+/// An index that has to exist: under this name, or as a B-tree under another.
 struct Index {
     name: &'static str,
-    table: &'static str,
-    columns: &'static [&'static str],
+    /// `btree`, or `gin` for words and categories.
+    method: &'static str,
     unique: bool,
+    /// With commas between.
+    columns: Cow<'static, str>,
     /// As the server prints it.
     predicate: Option<&'static str>,
 }
 
+impl Index {
+    fn on(name: &'static str, columns: &'static str) -> Self {
+        Self {
+            name,
+            method: "btree",
+            unique: false,
+            columns: Cow::Borrowed(columns),
+            predicate: None,
+        }
+    }
+
+    fn unique(self) -> Self {
+        Self { unique: true, ..self }
+    }
+
+    fn only(self, predicate: &'static str) -> Self {
+        Self {
+            predicate: Some(predicate),
+            ..self
+        }
+    }
+
+    /// For full-text search.
+    fn words(name: &'static str, expressions: String) -> Self {
+        Self {
+            method: "gin",
+            columns: expressions.into(),
+            ..Self::on(name, "")
+        }
+    }
+}
+
 /// One row for each object; no query id for two objects; and indexes for reads.
-const QUERIES: [Index; 6] = [
-    Index {
-        name: "queries_query_uid_idx",
-        table: "queries",
-        columns: &["query_uid"],
-        unique: true,
-        predicate: None,
-    },
-    Index {
-        name: "queries_query_id_of_uid_idx",
-        table: "queries",
-        columns: &["query_id"],
-        unique: true,
-        predicate: Some("(query_uid IS NOT NULL)"),
-    },
-    Index {
-        name: "queries_timestamp_idx",
-        table: "queries",
-        columns: &["timestamp"],
-        unique: false,
-        predicate: None,
-    },
-    Index {
-        name: "queries_status_timestamp_id_idx",
-        table: "queries",
-        columns: &["status", "timestamp", "id"],
-        unique: false,
-        predicate: None,
-    },
-    Index {
-        name: "queries_query_id_idx",
-        table: "queries",
-        columns: &["query_id"],
-        unique: false,
-        predicate: None,
-    },
-    Index {
-        name: "queries_object_name_idx",
-        table: "queries",
-        columns: &["object_name", "object_namespace"],
-        unique: false,
-        predicate: Some("(object_name IS NOT NULL)"),
-    },
-];
-const RESULTS: [Index; 3] = [
-    Index {
-        name: "results_query_uid_result_number_idx",
-        table: "results",
-        columns: &["query_uid", "result_number"],
-        unique: true,
-        predicate: None,
-    },
-    Index {
-        name: "results_timestamp_idx",
-        table: "results",
-        columns: &["timestamp"],
-        unique: false,
-        predicate: None,
-    },
-    Index {
-        name: "results_query_id_idx",
-        table: "results",
-        columns: &["query_id"],
-        unique: false,
-        predicate: None,
-    },
-];
+fn of_queries() -> Vec<Index> {
+    vec![
+        Index::on("queries_query_uid_idx", "query_uid").unique(),
+        Index::on("queries_query_id_of_uid_idx", "query_id")
+            .unique()
+            .only("(query_uid IS NOT NULL)"),
+        Index::on("queries_timestamp_idx", "timestamp"),
+        Index::on("queries_status_timestamp_id_idx", "status, timestamp, id"),
+        Index::on("queries_query_id_idx", "query_id"),
+        Index::on("queries_object_name_idx", "object_name, object_namespace")
+            .only("(object_name IS NOT NULL)"),
+        Index::words("queries_words_idx", vector("query")),
+    ]
+}
 
-/// The oldest rows of objects, where they are not kept for ever.
-const BY_AGE: Index = Index {
-    name: "queries_recorded_at_of_uid_idx",
-    table: "queries",
-    columns: &["recorded_at"],
-    unique: false,
-    predicate: Some("(query_uid IS NOT NULL)"),
-};
+fn of_results() -> Vec<Index> {
+    let words = ["author", "title", "journal"].map(vector).join(", ");
+    vec![
+        Index::on("results_query_uid_result_number_idx", "query_uid, result_number").unique(),
+        Index::on("results_timestamp_idx", "timestamp"),
+        Index::on("results_query_id_idx", "query_id"),
+        Index::words("results_words_idx", format!("{words}, {CATEGORIES}")),
+    ]
+}
 
-/// Builds the index by age if it is missing.
-pub(super) async fn ensure_by_age(
-    connection: &mut PgConnection,
-    progress: Progress<'_>,
-) -> Result<(), StorageError> {
-    BY_AGE.ensure(connection, progress).await
+/// Builds the index of the oldest rows of objects, if it is missing.
+pub(super) async fn ensure_by_age(database: &mut Database<'_>) -> Result<(), StorageError> {
+    let by_age = Index::on("queries_recorded_at_of_uid_idx", "recorded_at").only("(query_uid IS NOT NULL)");
+    by_age.ensure(database, "queries").await
 }
 
 /// Builds the store's indexes that are missing.
-pub(super) async fn ensure(
-    connection: &mut PgConnection,
-    store: Store,
-    progress: Progress<'_>,
-) -> Result<(), StorageError> {
-    let indexes: &[Index] = match store {
-        Store::Queries => &QUERIES,
-        Store::Results => &RESULTS,
-        Store::Sequence | Store::Upstream => &[],
+pub(super) async fn ensure(database: &mut Database<'_>, store: Store) -> Result<(), StorageError> {
+    let (table, indexes) = match store {
+        Store::Queries => ("queries", of_queries()),
+        Store::Results => ("results", of_results()),
+        Store::Sequence | Store::Upstream => return Ok(()),
     };
     for index in indexes {
-        index.ensure(connection, progress).await?;
-    }
-    for index in word_indexes(store) {
-        index.ensure(connection, progress).await?;
+        index.ensure(database, table).await?;
     }
     Ok(())
 }
 
-impl WordIndex {
-    async fn ensure(
-        &self,
-        connection: &mut PgConnection,
-        progress: Progress<'_>,
-    ) -> Result<(), StorageError> {
+impl Index {
+    /// Concurrent builds cannot be in a transaction; they wait for others' transactions, and block none meanwhile.
+    async fn ensure(&self, database: &mut Database<'_>, table: &str) -> Result<(), StorageError> {
+        let Self {
+            name,
+            method,
+            columns,
+            ..
+        } = self;
+        let is_for_words = *method == "gin";
         let encoding = sqlx::query_scalar::<_, String>("show server_encoding");
-        if encoding.fetch_one(&mut *connection).await? != "UTF8" {
-            progress(&format!(
-                "warning: {} is not made, as the database is not in UTF-8: words cannot be searched for",
-                self.name
+        if is_for_words && encoding.fetch_one(&mut database.connection).await? != "UTF8" {
+            database.report(&format!(
+                "warning: {name} is not made, as the database is not in UTF-8: words cannot be searched for"
             ));
             return Ok(());
         }
-        let step = format!("index {}", self.name);
-        let valid = sqlx::query_scalar::<_, bool>(
-            "select i.indisvalid and i.indisready from pg_index i join pg_class c on c.oid = i.indexrelid
-             join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'public' and c.relname = $1",
-        );
-        match valid.bind(self.name).fetch_optional(&mut *connection).await? {
-            Some(true) => return Ok(()),
-            Some(false) => drop_left_over(connection, self.name, &step, progress).await?,
-            None => {}
-        }
-        progress(&format!("{step}: building"));
-        let sql = format!(
-            "create index concurrently {} on public.{} using gin ({})",
-            self.name, self.table, self.expressions
-        );
-        run(connection, &step, sql).await?;
-        // From now on the planner knows how common a word is, which decides how it searches.
-        run(connection, &step, format!("analyze public.{}", self.table)).await
-    }
-}
-
-/// An interrupted build left an index that slows every write and serves no read.
-async fn drop_left_over(
-    connection: &mut PgConnection,
-    name: &str,
-    step: &str,
-    progress: Progress<'_>,
-) -> Result<(), StorageError> {
-    progress(&format!("{step}: dropping what an interrupted build left"));
-    let drop = format!("drop index concurrently if exists public.{name}");
-    run(connection, step, drop).await
-}
-
-/// An index that exists.
-#[derive(sqlx::FromRow)]
-struct Existing {
-    name: String,
-    valid: bool,
-    unique: bool,
-    predicate: Option<String>,
-    columns: Vec<Option<String>>,
-}
-
-impl Index {
-    async fn ensure(
-        &self,
-        connection: &mut PgConnection,
-        progress: Progress<'_>,
-    ) -> Result<(), StorageError> {
-        let existing = self.existing(connection).await?;
-        if existing.iter().any(|index| self.is_served_by(index)) {
-            return Ok(());
-        }
-        let step = format!("index {}", self.name);
-        match existing.iter().find(|index| index.name == self.name) {
-            Some(index) if index.valid => {
+        let step = format!("index {name}");
+        match self.existing(database, table).await? {
+            (true, _) => return Ok(()),
+            (false, Some(true)) => {
                 return Err(StorageError::migration(format!(
                     "{step} is there already, but defined otherwise"
                 )));
             }
-            Some(_) => drop_left_over(connection, self.name, &step, progress).await?,
-            None => {}
+            // It slows every write and serves no read.
+            (false, Some(false)) => {
+                database.report(&format!("{step}: dropping what an interrupted build left"));
+                let drop = format!("drop index concurrently if exists public.{name}");
+                database.execute(&step, drop).await?;
+            }
+            (false, None) => {}
         }
-        progress(&format!("{step}: building"));
-        run(connection, &step, self.definition()).await
-    }
-
-    /// Whether a valid index does what this one is for.
-    fn is_served_by(&self, index: &Existing) -> bool {
-        let same_columns = if self.unique {
-            index.columns.len() == self.columns.len()
-        } else {
-            // Further columns do not prevent a search by the first ones.
-            index.columns.len() >= self.columns.len()
-        };
-        index.valid
-            && (index.unique || !self.unique)
-            && index.predicate.as_deref() == self.predicate
-            && same_columns
-            && self
-                .columns
-                .iter()
-                .zip(&index.columns)
-                .all(|(ours, theirs)| theirs.as_deref() == Some(ours))
-    }
-
-    async fn existing(&self, connection: &mut PgConnection) -> Result<Vec<Existing>, StorageError> {
-        // "valid" is only what may be relied on: B-trees, checked at once (a deferred unique index is no arbiter of conflicts).
-        let existing = sqlx::query_as(
-            "select c.relname::text as name, i.indisvalid and i.indisready and i.indimmediate and am.amname = 'btree' as valid,
-                    i.indisunique as unique, pg_get_expr(i.indpred, i.indrelid) as predicate,
-                    array(select a.attname::text from generate_series(0, i.indnkeyatts - 1) k
-                          left join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[k] and a.attnum > 0
-                          order by k) as columns
-             from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am am on am.oid = c.relam
-             join pg_class t on t.oid = i.indrelid join pg_namespace n on n.oid = t.relnamespace
-             where n.nspname = 'public' and t.relname = $1",
-        );
-        Ok(existing.bind(self.table).fetch_all(connection).await?)
-    }
-
-    fn definition(&self) -> String {
+        database.report(&format!("{step}: building"));
         let unique = if self.unique { "unique " } else { "" };
-        let columns = self.columns.join(", ");
-        let mut sql = format!(
-            "create {unique}index concurrently {} on public.{} ({columns})",
-            self.name, self.table
+        let predicate = self
+            .predicate
+            .map(|predicate| format!(" where {predicate}"))
+            .unwrap_or_default();
+        let create = format!(
+            "create {unique}index concurrently {name} on public.{table} using {method} ({columns}){predicate}"
         );
-        if let Some(predicate) = self.predicate {
-            let _ = write!(sql, " where {predicate}");
+        database.execute(&step, create).await?;
+        if is_for_words {
+            // From now on the planner knows how common a word is, which decides how it searches.
+            database.execute(&step, format!("analyze public.{table}")).await?;
         }
-        sql
+        Ok(())
     }
-}
 
-/// Concurrent builds cannot be in a transaction; they wait for others' transactions, and block none meanwhile.
-async fn run(connection: &mut PgConnection, step: &str, sql: String) -> Result<(), StorageError> {
-    match sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(migration_error(step, error)),
+    /// Whether an index does what this one is for, and whether the one of its name is usable, if there is one.
+    async fn existing(
+        &self,
+        database: &mut Database<'_>,
+        table: &str,
+    ) -> Result<(bool, Option<bool>), StorageError> {
+        // Usable is only what is checked at once: a deferred unique index is no arbiter of conflicts. Further columns of an index
+        // that is not unique do not prevent a search by the first ones. One of expressions is known by its name.
+        let existing = sqlx::query_as(
+            "select coalesce(bool_or(usable and case $3 when 'gin' then name = $2 else
+                      (is_unique or not $4) and predicate is not distinct from $5
+                      and (columns = $6 or not $4 and starts_with(columns, $6 || ', ')) end), false),
+                    bool_or(usable) filter (where name = $2)
+             from (
+               select c.relname::text as name, i.indisunique as is_unique, pg_get_expr(i.indpred, i.indrelid) as predicate,
+                      i.indisvalid and i.indisready and i.indimmediate and am.amname = $3 as usable,
+                      array_to_string(array(
+                        select a.attname::text from generate_series(0, i.indnkeyatts - 1) k
+                        left join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[k] and a.attnum > 0
+                        order by k), ', ', '(expression)') as columns
+               from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am am on am.oid = c.relam
+               join pg_class t on t.oid = i.indrelid join pg_namespace n on n.oid = t.relnamespace
+               where n.nspname = 'public' and t.relname = $1) existing",
+        );
+        let existing = existing
+            .bind(table)
+            .bind(self.name)
+            .bind(self.method)
+            .bind(self.unique);
+        let existing = existing.bind(self.predicate).bind(&*self.columns);
+        Ok(existing.fetch_one(&mut database.connection).await?)
     }
 }

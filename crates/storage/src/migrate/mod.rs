@@ -9,14 +9,11 @@ mod database;
 mod files;
 mod grants;
 mod indexes;
-mod lock_timeout;
-mod retention;
 mod roles;
 mod sequence;
-mod triggers;
 
 use self::database::Database;
-use crate::StorageError;
+use crate::{StorageError, schema::Store};
 
 /// Where the stores are and what new users' passwords are. No `Debug`: it holds secrets.
 #[derive(Clone)]
@@ -50,18 +47,6 @@ pub struct RolePasswords {
     pub arxiv_upstream: Option<String>,
 }
 
-/// Receives a line for each step.
-pub(crate) type Progress<'a> = &'a (dyn Fn(&str) + Sync);
-
-/// A logical store.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Store {
-    Sequence,
-    Upstream,
-    Queries,
-    Results,
-}
-
 /// Brings all stores to this version: new ones, those of the existing service (which may go on writing), and our own.
 /// May be run again, and by several at once. `progress` gets a line for each step.
 pub async fn run(settings: &MigrateSettings, progress: &(dyn Fn(&str) + Sync)) -> Result<(), StorageError> {
@@ -71,49 +56,86 @@ pub async fn run(settings: &MigrateSettings, progress: &(dyn Fn(&str) + Sync)) -
         (Store::Queries, &settings.queries_url),
         (Store::Results, &settings.results_url),
     ];
-    let mut databases: Vec<Database> = Vec::new();
+    let mut databases: Vec<Database<'_>> = Vec::new();
     for (store, url) in urls {
-        let mut database = Database::connect(url, store).await?;
-        match databases.iter_mut().find(|known| known.is_same(&database)) {
-            Some(known) => known.stores.append(&mut database.stores),
+        let database = Database::connect(url, store, progress).await?;
+        match databases
+            .iter_mut()
+            .find(|known| known.identity == database.identity)
+        {
+            Some(known) => known.stores.push(store),
             None => databases.push(database),
         }
     }
     for database in &mut databases {
-        progress(&format!("{}: waiting for other migrations to end", database.name));
+        database.report(&format!("{}: waiting for other migrations to end", database.name));
         database.lock().await?;
-        migrate(database, settings, progress).await?;
+        migrate(database, settings).await?;
         database.unlock().await?;
     }
-    sequence::raise(&mut databases, progress).await?;
+    sequence::raise(&mut databases).await?;
     progress("all databases are ready");
     Ok(())
 }
 
 /// One database, under its lock.
-async fn migrate(
-    database: &mut Database,
-    settings: &MigrateSettings,
-    progress: Progress<'_>,
-) -> Result<(), StorageError> {
-    let Database {
-        name,
-        connection,
-        stores,
-        ..
-    } = database;
-    progress(&format!("{name}: users"));
-    roles::ensure(connection, stores, &settings.passwords, progress).await?;
-    for store in stores.iter() {
-        adopt::adopt(connection, *store, progress).await?;
-        progress(&format!("{name}: tables of {store:?}"));
-        files::apply(connection, *store).await?;
-        triggers::ensure(connection, *store, progress).await?;
-        indexes::ensure(connection, *store, progress).await?;
+async fn migrate(database: &mut Database<'_>, settings: &MigrateSettings) -> Result<(), StorageError> {
+    let (name, stores) = (database.name.clone(), database.stores.clone());
+    database.report(&format!("{name}: users"));
+    roles::ensure(database, &settings.passwords).await?;
+    for store in stores {
+        adopt::adopt(database, store).await?;
+        database.report(&format!("{name}: tables of {store:?}"));
+        files::apply(database, store).await?;
+        if store == Store::Results {
+            watch_changes(database).await?;
+        }
+        indexes::ensure(database, store).await?;
     }
-    if stores.contains(&Store::Queries) {
-        retention::apply(connection, settings.retention_days, progress).await?;
+    if database.stores.contains(&Store::Queries) {
+        keep_for(database, settings.retention_days).await?;
     }
-    progress(&format!("{name}: rights"));
-    grants::apply(connection, stores, progress).await
+    database.report(&format!("{name}: rights"));
+    grants::apply(database).await
+}
+
+/// Makes the trigger of `results` if it is missing: a transaction that deletes or changes results starts a new epoch.
+async fn watch_changes(database: &mut Database<'_>) -> Result<(), StorageError> {
+    let existing = sqlx::query_scalar::<_, bool>(
+        "select exists (select from pg_trigger where tgrelid = 'public.results'::regclass and tgname = 'results_changed'
+           and tgenabled in ('O', 'A'))",
+    );
+    if existing.fetch_one(&mut database.connection).await? {
+        return Ok(());
+    }
+    database.report("trigger results_changed: making");
+    let make = "drop trigger if exists results_changed on public.results;
+         create trigger results_changed after delete or update or truncate on public.results
+           for each statement execute function public.results_changed();";
+    database.change("trigger results_changed", make).await
+}
+
+/// Sets how many days rows of objects are kept, or that there is no limit. It is stored in the database by its owner, so that a user
+/// that records cannot delete more.
+async fn keep_for(database: &mut Database<'_>, days: Option<i32>) -> Result<(), StorageError> {
+    let before = sqlx::query_scalar::<_, i32>("select days from public.arxiv_retention");
+    let before = before.fetch_optional(&mut database.connection).await?;
+    if let Some(days) = days {
+        // It finds the oldest rows. Without an age they are not searched; an index that exists already does little harm.
+        indexes::ensure_by_age(database).await?;
+        if before != Some(days) {
+            database.report(&format!("rows of objects are kept for {days} days"));
+            let set = "insert into public.arxiv_retention (days) values ($1)
+                       on conflict (single) do update set days = excluded.days";
+            sqlx::query(set)
+                .bind(days)
+                .execute(&mut database.connection)
+                .await?;
+        }
+    } else if before.is_some() {
+        database.report("rows of objects are kept for ever");
+        let delete = sqlx::query("delete from public.arxiv_retention");
+        delete.execute(&mut database.connection).await?;
+    }
+    Ok(())
 }

@@ -1,111 +1,74 @@
 //! The users. Existing ones stay as they are, password included.
 
 use postgres_protocol::password::scram_sha_256;
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::AssertSqlSafe;
 
-use super::{Progress, RolePasswords, Store, files::migration_error};
-use crate::StorageError;
+use super::{
+    RolePasswords,
+    database::{Database, migration_error},
+};
+use crate::{StorageError, error::sqlstate, schema::Need};
 
-/// A user of one of the processes.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Role {
-    Rw,
-    Ro,
-    Sequence,
-    Operator,
-    Upstream,
-}
+/// The users of all stores.
+pub(super) const ROLES: [&str; 5] = [
+    "arxiv_rw",
+    "arxiv_ro",
+    "arxiv_sequence",
+    "arxiv_operator",
+    "arxiv_upstream",
+];
 
-impl Role {
-    pub(super) const ALL: [Self; 5] = [Self::Rw, Self::Ro, Self::Sequence, Self::Operator, Self::Upstream];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Rw => "arxiv_rw",
-            Self::Ro => "arxiv_ro",
-            Self::Sequence => "arxiv_sequence",
-            Self::Operator => "arxiv_operator",
-            Self::Upstream => "arxiv_upstream",
-        }
-    }
-
-    /// The users of a store.
-    pub(super) fn of(store: Store) -> &'static [Self] {
-        match store {
-            Store::Sequence => &[Self::Sequence, Self::Operator],
-            Store::Upstream => &[Self::Upstream],
-            Store::Queries | Store::Results => &[Self::Rw, Self::Ro],
-        }
-    }
-
-    fn password(self, passwords: &RolePasswords) -> Option<&str> {
-        match self {
-            Self::Rw => passwords.arxiv_rw.as_deref(),
-            Self::Ro => passwords.arxiv_ro.as_deref(),
-            Self::Sequence => passwords.arxiv_sequence.as_deref(),
-            Self::Operator => passwords.arxiv_operator.as_deref(),
-            Self::Upstream => passwords.arxiv_upstream.as_deref(),
-        }
-    }
-}
-
-/// Creates the stores' users that are missing.
+/// Creates the users of the database's stores that are missing.
 pub(super) async fn ensure(
-    connection: &mut PgConnection,
-    stores: &[Store],
+    database: &mut Database<'_>,
     passwords: &RolePasswords,
-    progress: Progress<'_>,
 ) -> Result<(), StorageError> {
-    let mut roles: Vec<Role> = stores
-        .iter()
-        .flat_map(|store| Role::of(*store))
-        .copied()
-        .collect();
-    roles.sort_unstable();
-    roles.dedup();
-    for role in roles {
-        if !exists(connection, role).await? {
-            create(connection, role, role.password(passwords)).await?;
-            progress(&format!("created user {}", role.name()));
+    let passwords = [
+        &passwords.arxiv_rw,
+        &passwords.arxiv_ro,
+        &passwords.arxiv_sequence,
+        &passwords.arxiv_operator,
+        &passwords.arxiv_upstream,
+    ];
+    for (role, password) in ROLES.into_iter().zip(passwords) {
+        let stores = &database.stores;
+        if !Need::ALL
+            .iter()
+            .any(|need| need.user() == role && stores.contains(&need.store()))
+        {
+            continue;
+        }
+        let exists = sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)").bind(role);
+        if !exists.fetch_one(&mut database.connection).await? {
+            create(database, role, password.as_deref()).await?;
+            database.report(&format!("created user {role}"));
         }
     }
     Ok(())
 }
 
-async fn exists(connection: &mut PgConnection, role: Role) -> Result<bool, StorageError> {
-    let exists =
-        sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)").bind(role.name());
-    Ok(exists.fetch_one(connection).await?)
-}
-
-async fn create(
-    connection: &mut PgConnection,
-    role: Role,
-    password: Option<&str>,
-) -> Result<(), StorageError> {
-    let name = role.name();
+async fn create(database: &mut Database<'_>, role: &str, password: Option<&str>) -> Result<(), StorageError> {
     // As the server stores it, so that the password itself is in no statement, and so in no log of the server.
     let secret = password.map(|text| scram_sha_256(text.as_bytes()));
     // The server quotes it: `create role` takes no parameters.
     let statement: String =
         sqlx::query_scalar("select format('create role %I login password %L', $1::text, $2::text)")
-            .bind(name)
+            .bind(role)
             .bind(secret)
-            .fetch_one(&mut *connection)
+            .fetch_one(&mut database.connection)
             .await?;
-    let Err(error) = sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await else {
+    let created = sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(&mut database.connection)
+        .await;
+    let Err(error) = created else {
         return Ok(());
     };
-    match error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .as_deref()
-    {
+    match sqlstate(&error).as_deref() {
         // Another migration, on another database of the same server, was first.
         Some("42710" | "23505") => Ok(()),
         Some("42501") => Err(StorageError::migration(format!(
-            "the user {name} does not exist and this owner may not create users: create it, or give the owner CREATEROLE"
+            "the user {role} does not exist and this owner may not create users: create it, or give the owner CREATEROLE"
         ))),
-        _ => Err(migration_error(&format!("user {name}"), error)),
+        _ => Err(migration_error(&format!("user {role}"), error)),
     }
 }

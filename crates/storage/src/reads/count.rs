@@ -4,7 +4,7 @@ use sqlx::{Postgres, QueryBuilder};
 
 use super::{
     Reads, ResultFilter,
-    filter::{push_settled, push_watermark},
+    filter::{push_counted, push_settled, push_watermark},
 };
 use crate::{
     StorageError,
@@ -22,15 +22,11 @@ impl Reads {
         let total = Session::read(&self.results, Kind::Transaction, async |session| {
             session.prefer_indexes().await?;
             session.query(LIMIT).execute(session.conn()).await?;
-            let mut sql = self.count(filter);
-            let count = sql
-                .build_query_scalar::<i64>()
-                .persistent(session.is_persistent());
-            Ok(count.fetch_one(session.conn()).await?)
+            session.fetch::<(i64,)>(self.count(filter)).await
         });
         match total.await {
             Err(error) if error.sqlstate().as_deref() == Some(CANCELLED) => Ok(None),
-            total => total.map(Some),
+            total => Ok(total?.first().map(|(count,)| *count)),
         }
     }
 
@@ -40,11 +36,9 @@ impl Reads {
         if filter.is_empty() {
             // Most of them were counted before.
             push_watermark(&mut sql, settle);
+            push_counted(&mut sql, i64::MAX);
             sql.push(
-                "counted as materialized (select position, id from public.arxiv_results_row_counts
-                   where epoch = (select epoch from watermark) and id <= (select id from watermark)
-                   order by position desc limit 1)
-                 select coalesce((select position from counted), 0) + count(*) from public.results
+                "select coalesce((select position from counted), 0) + count(*) from public.results
                  where id > coalesce((select id from counted), -9223372036854775808)",
             );
             push_settled(&mut sql, settle);

@@ -66,11 +66,8 @@ pub struct QueryFilter {
 }
 
 pub(super) fn push_text(sql: &mut QueryBuilder<Postgres>, column: &str, text: &TextQuery) {
-    let (before, after) = query_of("\0")
-        .split_once('\0')
-        .map_or_else(Default::default, |(before, after)| {
-            (before.to_owned(), after.to_owned())
-        });
+    let query = query_of("\0");
+    let (before, after) = query.split_once('\0').unwrap_or_default();
     sql.push(" and ").push(vector(column)).push(" @@ ").push(before);
     sql.push_bind(text.as_tsquery().to_owned())
         .push("::text")
@@ -97,4 +94,14 @@ pub(super) fn push_watermark(sql: &mut QueryBuilder<Postgres>, settle: Option<i6
         sql.push(" * interval '1 microsecond'");
     }
     sql.push(") as id from public.arxiv_results_epoch), ");
+}
+
+/// The subquery `counted`, after `watermark`: the last row up to a position whose position was counted in the epoch of this very
+/// snapshot.
+pub(super) fn push_counted(sql: &mut QueryBuilder<Postgres>, position: i64) {
+    sql.push(
+        "counted as materialized (select position, id from public.arxiv_results_row_counts
+           where epoch = (select epoch from watermark) and id <= (select id from watermark) and position <= ",
+    );
+    sql.push_bind(position).push(" order by position desc limit 1) ");
 }

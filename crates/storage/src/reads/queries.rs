@@ -1,6 +1,6 @@
 //! Queries by time.
 
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::{
@@ -54,46 +54,29 @@ impl Reads {
             BATCH
         };
         let end = end.unwrap_or(i64::MAX);
-        let first = Some((self.clone(), filter, (start, None)));
-        stream::unfold(first, move |state| async move {
-            let (reads, filter, start) = state?;
-            let (entries, next) = match reads.query_batch(&filter, start, end, limit).await {
-                Ok(mut rows) => {
-                    let has_more = truncate(&mut rows, limit, |row| {
-                        row.entry.query.as_ref().map_or(0, String::len)
-                    });
-                    let last = rows.last().filter(|_| has_more);
-                    let next = last.map(|row| (row.entry.timestamp, Some(row.id)));
-                    (rows.into_iter().map(|row| Ok(row.entry)).collect(), next)
-                }
-                Err(error) => (vec![Err(error)], None),
+        let first = (self.clone(), filter, Some((start, None)));
+        stream::try_unfold(first, move |(reads, filter, start)| async move {
+            let Some(start) = start else {
+                return Ok::<_, StorageError>(None);
             };
-            let next = next.map(|next| (reads, filter, next));
-            Some((stream::iter(entries), next))
+            let rows = Session::read(&reads.queries, Kind::Indexed, async |session| {
+                session.fetch(reads.query_batch(&filter, start, end, limit)).await
+            });
+            let mut rows: Vec<Row> = rows.await?;
+            rows.sort_unstable_by_key(|row| (row.entry.timestamp, row.id));
+            let text_len = |row: &Row| row.entry.query.as_ref().map_or(0, String::len);
+            let has_more = truncate(&mut rows, limit, text_len);
+            let last = rows.last().filter(|_| has_more);
+            let next = last.map(|row| (row.entry.timestamp, Some(row.id)));
+            let entries = stream::iter(rows.into_iter().map(|row| Ok(row.entry)));
+            Ok(Some((entries, (reads, filter, next))))
         })
-        .flatten()
+        .try_flatten()
         .boxed()
     }
 
-    async fn query_batch(
-        &self,
-        filter: &QueryFilter,
-        start: BatchStart,
-        end: i64,
-        limit: i64,
-    ) -> Result<Vec<Row>, StorageError> {
-        let rows = Session::read(&self.queries, Kind::Indexed, async |session| {
-            let mut sql = self.query_batch_sql(filter, start, end, limit);
-            let batch = sql.build_query_as::<Row>().persistent(session.is_persistent());
-            Ok(batch.fetch_all(session.conn()).await?)
-        });
-        let mut rows = rows.await?;
-        rows.sort_unstable_by_key(|row| (row.entry.timestamp, row.id));
-        Ok(rows)
-    }
-
     /// The statement of a batch. With words it is as for results: what the next rows hold, then the index.
-    fn query_batch_sql(
+    fn query_batch(
         &self,
         filter: &QueryFilter,
         (start, after): BatchStart,

@@ -1,28 +1,20 @@
 //! The results of one query, for a client that knows of it already.
 
-use sqlx::{FromRow, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{Reads, lag::ReplicaState};
 use crate::{
     ResultRow, StorageError,
     connection::{Kind, Session},
+    rows::JoinedResult,
 };
 
 /// The number of all results, and one of the page; without a page just the number.
+#[derive(sqlx::FromRow)]
 struct CountedRow {
     count: i64,
-    result: Option<ResultRow>,
-}
-
-impl FromRow<'_, PgRow> for CountedRow {
-    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let id: Option<i64> = row.try_get("id")?;
-        Ok(Self {
-            count: row.try_get("count")?,
-            result: id.map(|_| ResultRow::from_row(row)).transpose()?,
-        })
-    }
+    #[sqlx(flatten)]
+    result: JoinedResult,
 }
 
 impl Reads {
@@ -58,7 +50,7 @@ impl Reads {
         if rows.first().is_none_or(|row| row.count < num_entries) {
             return Ok(None);
         }
-        Ok(Some(rows.into_iter().filter_map(|row| row.result).collect()))
+        Ok(Some(rows.into_iter().filter_map(|row| row.result.0).collect()))
     }
 
     /// Whether the record of the query with this uid, or some of its results, are missing, and not because they are still being
@@ -76,9 +68,8 @@ impl Reads {
         };
         Session::read(&self.results, Kind::Statement, async |session| {
             let state = ReplicaState::of_session(session).await?;
-            let count =
-                session.query_as::<(i64,)>("select count(*) from public.results where query_uid = $1");
-            let (count,) = count.bind(uid).fetch_one(session.conn()).await?;
+            let count = session.query_scalar("select count(*) from public.results where query_uid = $1");
+            let count: i64 = count.bind(uid).fetch_one(session.conn()).await?;
             Ok(state.is_current() && count < num_entries)
         })
         .await
@@ -88,7 +79,6 @@ impl Reads {
 /// How many results were recorded for the query with this uid; none without a record.
 async fn num_entries(session: &mut Session, uid: Uuid) -> Result<Option<i64>, StorageError> {
     let recorded =
-        session.query_as::<(i64,)>("select num_entries::bigint from public.queries where query_uid = $1");
-    let recorded = recorded.bind(uid).fetch_optional(session.conn()).await?;
-    Ok(recorded.map(|(num_entries,)| num_entries))
+        session.query_scalar("select num_entries::bigint from public.queries where query_uid = $1");
+    Ok(recorded.bind(uid).fetch_optional(session.conn()).await?)
 }

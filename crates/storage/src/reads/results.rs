@@ -46,30 +46,17 @@ impl Reads {
         self.rows(filter, PageStart::Offset(offset), items_per_page).await
     }
 
-    /// At most `limit` results that match and come after an id, by id.
-    pub(super) async fn after(
-        &self,
-        filter: &ResultFilter,
-        id: i64,
-        limit: i64,
-    ) -> Result<Vec<ResultRow>, StorageError> {
-        self.rows(filter, PageStart::After(id), limit).await
-    }
-
-    async fn rows(
+    /// At most `limit` results that match, by id.
+    pub(super) async fn rows(
         &self,
         filter: &ResultFilter,
         start: PageStart,
         limit: i64,
     ) -> Result<Vec<ResultRow>, StorageError> {
         let rows = Session::read(&self.results, Kind::Indexed, async |session| {
-            let mut sql = self.page(filter, start, limit);
-            let page = sql
-                .build_query_as::<ResultRow>()
-                .persistent(session.is_persistent());
-            Ok(page.fetch_all(session.conn()).await?)
+            session.fetch(self.page(filter, start, limit)).await
         });
-        let mut rows = rows.await?;
+        let mut rows: Vec<ResultRow> = rows.await?;
         rows.sort_unstable_by_key(|row| row.id);
         Ok(rows)
     }

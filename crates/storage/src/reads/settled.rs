@@ -1,11 +1,12 @@
 //! Pages of settled results, after a position: no row will ever be added between the rows of such a page.
 
-use sqlx::{FromRow, Postgres, QueryBuilder, Row, postgres::PgRow};
+use sqlx::{Postgres, QueryBuilder};
 
 use super::{Reads, filter::ResultFilter, results::PageStart};
 use crate::{
     ResultRow, StorageError,
     connection::{Kind, Session},
+    rows::JoinedResult,
 };
 
 /// The last settled row that a client has read.
@@ -46,6 +47,16 @@ pub struct SettledPage {
     pub rows: Vec<ResultRow>,
 }
 
+/// The watermark, and a result of the page; without one just the watermark.
+#[derive(sqlx::FromRow)]
+struct SettledRow {
+    epoch: i64,
+    watermark: Option<i64>,
+    after: i64,
+    #[sqlx(flatten)]
+    result: JoinedResult,
+}
+
 impl Reads {
     /// Settled results that match and come after a position. None when this server does not know its watermark yet.
     pub async fn settled_after(
@@ -55,11 +66,24 @@ impl Reads {
         limit: i64,
     ) -> Result<Option<SettledPage>, StorageError> {
         let rows = Session::read(&self.results, Kind::Indexed, async |session| {
-            let mut sql = self.page(filter, PageStart::Settled(position), limit);
-            let page = sql.build().persistent(session.is_persistent());
-            Ok(page.fetch_all(session.conn()).await?)
+            session
+                .fetch(self.page(filter, PageStart::Settled(position), limit))
+                .await
         });
-        Ok(settled_page(&rows.await?)?)
+        let rows: Vec<SettledRow> = rows.await?;
+        let Some(&SettledRow {
+            epoch,
+            watermark: Some(id),
+            after,
+            ..
+        }) = rows.first()
+        else {
+            return Ok(None);
+        };
+        let mut rows: Vec<_> = rows.into_iter().filter_map(|row| row.result.0).collect();
+        rows.sort_unstable_by_key(|row| row.id);
+        let watermark = Watermark { epoch, id, after };
+        Ok(Some(SettledPage { watermark, rows }))
     }
 
     /// The watermark of the server that answers, for a page after a position; None when it does not know it.
@@ -76,25 +100,4 @@ pub(super) fn push_start(sql: &mut QueryBuilder<Postgres>, position: Position) {
     sql.push(", (select id from public.arxiv_results_timeline_forks where epoch > ");
     sql.push_bind(position.epoch);
     sql.push(" order by epoch limit 1)) as after), ");
-}
-
-fn settled_page(rows: &[PgRow]) -> Result<Option<SettledPage>, sqlx::Error> {
-    let Some(first) = rows.first() else {
-        return Ok(None);
-    };
-    let (epoch, Some(id)) = (first.try_get("epoch")?, first.try_get("watermark")?) else {
-        return Ok(None);
-    };
-    let after = first.try_get("after")?;
-    let mut page = SettledPage {
-        watermark: Watermark { epoch, id, after },
-        rows: Vec::with_capacity(rows.len()),
-    };
-    for row in rows {
-        if row.try_get::<Option<i64>, _>("id")?.is_some() {
-            page.rows.push(ResultRow::from_row(row)?);
-        }
-    }
-    page.rows.sort_unstable_by_key(|row| row.id);
-    Ok(Some(page))
 }

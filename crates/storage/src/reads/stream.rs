@@ -2,7 +2,7 @@
 
 use futures::stream::{self, BoxStream, StreamExt};
 
-use super::{Reads, ResultFilter};
+use super::{Reads, ResultFilter, results::PageStart};
 use crate::{ResultRow, StorageError};
 
 /// Rows of one batch, of which no more are held than [`BATCH_BYTES`]: a paper of a large collaboration has an author list of many
@@ -17,17 +17,15 @@ impl Reads {
     /// after an error.
     pub fn all(&self, filter: ResultFilter) -> BoxStream<'static, Result<Vec<ResultRow>, StorageError>> {
         let limit = if filter.is_empty() { BATCH } else { MATCHING_BATCH };
-        let start = Some((self.clone(), filter, i64::MIN));
-        stream::unfold(start, move |state| async move {
-            let (reads, filter, after) = state?;
-            match reads.after(&filter, after, limit).await {
-                Ok(mut rows) => {
-                    let has_more = truncate(&mut rows, limit, |row| row.paper.text_len());
-                    let last = rows.last().map(|row| row.id).filter(|_| has_more);
-                    Some((Ok(rows), last.map(|last| (reads, filter, last))))
-                }
-                Err(error) => Some((Err(error), None)),
-            }
+        let start = (self.clone(), filter, Some(i64::MIN));
+        stream::try_unfold(start, move |(reads, filter, after)| async move {
+            let Some(after) = after else {
+                return Ok(None);
+            };
+            let mut rows = reads.rows(&filter, PageStart::After(after), limit).await?;
+            let has_more = truncate(&mut rows, limit, |row| row.paper.text_len());
+            let last = rows.last().map(|row| row.id).filter(|_| has_more);
+            Ok(Some((rows, (reads, filter, last))))
         })
         .boxed()
     }

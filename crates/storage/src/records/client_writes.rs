@@ -3,8 +3,9 @@
 //! The tables have no key that could refuse a repeated write (the existing service's rows may be doubled), so each write reads
 //! first, under the lock of the query id, which objects' records take too.
 
-use sqlx::{PgPool, postgres::PgConnectOptions};
+use sqlx::PgPool;
 
+use super::statements::texts;
 use crate::{
     Paper, QueryRow, StorageError,
     connection::{Kind, Session, bounded, lock_query_id},
@@ -26,6 +27,7 @@ pub enum WriteOutcome {
 pub struct Writes {
     queries: PgPool,
     results: PgPool,
+    split: bool,
 }
 
 /// Rows that one statement writes.
@@ -36,9 +38,13 @@ const OBJECT_HAS_RESULT: &str =
     "select exists (select from public.results where query_id = $1 and query_uid is not null)";
 
 impl Writes {
-    /// Writes to the two tables, which may be in different databases.
-    pub fn new(queries: PgPool, results: PgPool) -> Self {
-        Self { queries, results }
+    /// Writes to the two tables. `split`: they are in different databases.
+    pub fn new(queries: PgPool, results: PgPool, split: bool) -> Self {
+        Self {
+            queries,
+            results,
+            split,
+        }
     }
 
     /// Writes one query.
@@ -71,7 +77,8 @@ impl Writes {
         .await
     }
 
-    /// A write to one of the tables, unless an object has the query id in either of them. Each comes with the statement that tells.
+    /// A write to one of the tables, unless an object has the query id in either of them: each comes with the statement that finds
+    /// that out.
     async fn write(
         &self,
         query_id: i64,
@@ -79,9 +86,8 @@ impl Writes {
         (other, other_sql): (&PgPool, &'static str),
         write: impl AsyncFnOnce(&mut Session) -> Result<WriteOutcome, StorageError>,
     ) -> Result<WriteOutcome, StorageError> {
-        let is_split = self.is_split();
         bounded(async {
-            if is_split {
+            if self.split {
                 let mut session = Session::open(other, Kind::Statement).await?;
                 if object_has(&mut session, other_sql, query_id).await? {
                     return Ok(WriteOutcome::Conflict);
@@ -90,70 +96,52 @@ impl Writes {
             let mut session = Session::open(own, Kind::Transaction).await?;
             lock_query_id(&mut session, query_id).await?;
             if object_has(&mut session, own_sql, query_id).await?
-                || !is_split && object_has(&mut session, other_sql, query_id).await?
+                || !self.split && object_has(&mut session, other_sql, query_id).await?
             {
                 return Ok(WriteOutcome::Conflict);
             }
             let outcome = write(&mut session).await?;
+            if outcome == WriteOutcome::AlreadyThere {
+                session.await_durable().await?;
+            }
             session.commit().await?;
             Ok(outcome)
         })
         .await
     }
-
-    /// Whether one transaction cannot see both tables.
-    fn is_split(&self) -> bool {
-        let database = |options: &PgConnectOptions| {
-            (
-                options.get_host().to_owned(),
-                options.get_port(),
-                options.get_database().map(str::to_owned),
-            )
-        };
-        database(&self.queries.connect_options()) != database(&self.results.connect_options())
-    }
 }
 
 /// Whether an object has the query id.
 async fn object_has(session: &mut Session, sql: &'static str, query_id: i64) -> Result<bool, StorageError> {
-    let exists = session.query_as::<(bool,)>(sql).bind(query_id);
-    Ok(exists.fetch_one(session.conn()).await?.0)
+    Ok(session
+        .query_scalar(sql)
+        .bind(query_id)
+        .fetch_one(session.conn())
+        .await?)
+}
+
+/// What becomes of a write, by whether the rows that are there already are the same.
+fn outcome(same: Option<bool>) -> WriteOutcome {
+    match same {
+        None => WriteOutcome::Written,
+        Some(true) => WriteOutcome::AlreadyThere,
+        Some(false) => WriteOutcome::Conflict,
+    }
 }
 
 async fn write_query(session: &mut Session, row: &QueryRow) -> Result<WriteOutcome, StorageError> {
-    let same = session.query_as::<(Option<bool>,)>(
-        "select bool_or((timestamp, status, num_results, num_entries, query) is not distinct from ($2, $3, $4, $5, $6))
-         from public.queries where query_id = $1",
+    let write = session.query_scalar(
+        "with existing as (
+           select bool_or((timestamp, status, num_results, num_entries, query) is not distinct from ($2, $3, $4, $5, $6)) as same
+           from public.queries where query_id = $1),
+         inserted as (
+           insert into public.queries (query_id, timestamp, status, num_results, num_entries, query)
+           select $1, $2, $3, $4, $5, $6 from existing where same is null)
+         select same from existing",
     );
-    let same = same
-        .bind(row.query_id)
-        .bind(row.timestamp)
-        .bind(row.status)
-        .bind(row.num_results)
-        .bind(row.num_entries)
-        .bind(&row.query);
-    match same.fetch_one(session.conn()).await? {
-        (Some(true),) => {
-            session.await_durable().await?;
-            return Ok(WriteOutcome::AlreadyThere);
-        }
-        (Some(false),) => return Ok(WriteOutcome::Conflict),
-        (None,) => {}
-    }
-    let insert = session.query(
-        "insert into public.queries (query_id, timestamp, status, num_results, num_entries, query)
-         values ($1, $2, $3, $4, $5, $6)",
-    );
-    insert
-        .bind(row.query_id)
-        .bind(row.timestamp)
-        .bind(row.status)
-        .bind(row.num_results)
-        .bind(row.num_entries)
-        .bind(&row.query)
-        .execute(session.conn())
-        .await?;
-    Ok(WriteOutcome::Written)
+    let write = write.bind(row.query_id).bind(row.timestamp).bind(row.status);
+    let write = write.bind(row.num_results).bind(row.num_entries).bind(&row.query);
+    Ok(outcome(write.fetch_one(session.conn()).await?))
 }
 
 async fn write_results(
@@ -162,49 +150,44 @@ async fn write_results(
     timestamp: i64,
     papers: &[Paper],
 ) -> Result<WriteOutcome, StorageError> {
-    let column = |of: fn(&Paper) -> &str| papers.iter().map(of).collect::<Vec<_>>();
+    let [author, title, journal] = texts(papers);
     // As sets: rows that the existing service doubled are the same content. EXCEPT takes nulls for equal.
-    let same = session.query_as::<(bool, bool)>(
+    let same = session.query_scalar(
         "with existing as (
            select timestamp, result_number::bigint, author, title, journal from public.results where query_id = $1),
          sent as (
            select $2::bigint, n - 1, author, title, journal
            from unnest($3::text[], $4::text[], $5::text[]) with ordinality as r (author, title, journal, n))
-         select exists (select from existing),
-                not exists (table sent except table existing) and not exists (table existing except table sent)",
+         select case when exists (select from existing) then
+                not exists (table sent except table existing) and not exists (table existing except table sent) end",
     );
     let same = same
         .bind(query_id)
         .bind(timestamp)
-        .bind(column(|paper| &paper.author))
-        .bind(column(|paper| &paper.title))
-        .bind(column(|paper| &paper.journal));
-    match same.fetch_one(session.conn()).await? {
-        (true, true) => {
-            session.await_durable().await?;
-            return Ok(WriteOutcome::AlreadyThere);
-        }
-        (true, false) => return Ok(WriteOutcome::Conflict),
-        (false, _) => {}
+        .bind(author)
+        .bind(title)
+        .bind(journal);
+    let outcome = outcome(same.fetch_one(session.conn()).await?);
+    if outcome != WriteOutcome::Written {
+        return Ok(outcome);
     }
     // The index of words makes each row slow: a statement of all of them might exceed the statement timeout.
     let starts = (0i64..).step_by(ROWS_PER_STATEMENT);
     for (start, papers) in starts.zip(papers.chunks(ROWS_PER_STATEMENT)) {
-        let column = |of: fn(&Paper) -> &str| papers.iter().map(of).collect::<Vec<_>>();
+        let [author, title, journal] = texts(papers);
         let insert = session.query(
             "insert into public.results (query_id, timestamp, result_number, author, title, journal)
              select $1, $2, $3 + n - 1, author, title, journal
              from unnest($4::text[], $5::text[], $6::text[]) with ordinality as r (author, title, journal, n)
              order by n",
         );
-        let insert = insert
-            .bind(query_id)
-            .bind(timestamp)
-            .bind(start)
-            .bind(column(|paper| &paper.author))
-            .bind(column(|paper| &paper.title))
-            .bind(column(|paper| &paper.journal));
-        insert.execute(session.conn()).await?;
+        let insert = insert.bind(query_id).bind(timestamp).bind(start);
+        insert
+            .bind(author)
+            .bind(title)
+            .bind(journal)
+            .execute(session.conn())
+            .await?;
     }
-    Ok(WriteOutcome::Written)
+    Ok(outcome)
 }

@@ -1,22 +1,16 @@
-//! How an object ended, as the database has it.
+//! How an object ended, as the database has it: by its row in `queries`, or by its tombstone. An object with a tombstone gets no
+//! rows later, however late a process comes with some.
 
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{FromRow, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{Ending, FailureRecord};
+use super::{Ending, FailureRecord, ObjectRef};
 use crate::{QueryRow, StorageError, connection::Session};
 
 /// Reads a row of `queries` (`recorded`) or a tombstone, of which the columns of the other are null. None where there is neither.
 pub(crate) fn ending_of(row: &PgRow) -> Result<Option<Ending>, StorageError> {
     if row.try_get("recorded")? {
-        return Ok(Some(Ending::Recorded(QueryRow {
-            query_id: row.try_get("query_id")?,
-            timestamp: row.try_get("timestamp")?,
-            status: row.try_get("status")?,
-            num_results: row.try_get("num_results")?,
-            num_entries: row.try_get("num_entries")?,
-            query: row.try_get("query")?,
-        })));
+        return Ok(Some(Ending::Recorded(QueryRow::from_row(row)?)));
     }
     let reason: Option<String> = row.try_get("reason")?;
     let message: Option<String> = row.try_get("message")?;
@@ -39,7 +33,7 @@ pub(super) async fn durable(session: &mut Session, uid: Uuid) -> Result<Option<E
     Ok(ending)
 }
 
-/// How the object ended, if it has: by its row in `queries`, or by its tombstone.
+/// How the object ended, if it has.
 pub(super) async fn find(session: &mut Session, uid: Uuid) -> Result<Option<Ending>, StorageError> {
     // One statement, as every reconciliation of an object begins with it.
     let ending = session.query(
@@ -50,4 +44,30 @@ pub(super) async fn find(session: &mut Session, uid: Uuid) -> Result<Option<Endi
          left join public.arxiv_query_tombstones t on t.query_uid = uid",
     );
     ending_of(&ending.bind(uid).fetch_one(session.conn()).await?)
+}
+
+/// Writes a tombstone unless the object has ended already, on a session that holds the uid's lock; how it ended then.
+pub(super) async fn write_tombstone(
+    session: &mut Session,
+    object: &ObjectRef<'_>,
+    failure: &FailureRecord,
+) -> Result<Ending, StorageError> {
+    if let Some(ending) = durable(session, object.uid).await? {
+        return Ok(ending);
+    }
+    let insert = session.query(
+        "insert into public.arxiv_query_tombstones
+           (query_uid, reason, message, http_status, object_namespace, object_name)
+         values ($1, $2, $3, $4, $5, $6)",
+    );
+    insert
+        .bind(object.uid)
+        .bind(&failure.reason)
+        .bind(&failure.message)
+        .bind(failure.http_status.map(i32::from))
+        .bind(object.namespace)
+        .bind(object.name)
+        .execute(session.conn())
+        .await?;
+    Ok(Ending::Failed(failure.clone()))
 }

@@ -6,12 +6,9 @@
 
 mod client_writes;
 mod ending;
-mod expire;
-mod id_usage;
+mod maintenance;
 mod split;
 mod statements;
-mod tombstones;
-mod watermark;
 
 use futures::stream::BoxStream;
 use sqlx::PgPool;
@@ -20,7 +17,7 @@ use uuid::Uuid;
 pub(crate) use self::ending::ending_of;
 pub use self::{
     client_writes::{WriteOutcome, Writes},
-    id_usage::IdUsage,
+    maintenance::IdUsage,
 };
 use crate::{
     Paper, QueryRow, StorageError,
@@ -125,20 +122,9 @@ impl Records {
     ) -> Result<Ending, StorageError> {
         Session::run(&self.queries, Kind::Transaction, async |session| {
             lock_uid(session, object.uid).await?;
-            tombstones::write(session, object, failure).await
+            ending::write_tombstone(session, object, failure).await
         })
         .await
-    }
-
-    /// Deletes tombstones that are a week old; how many.
-    pub async fn prune_tombstones(&self) -> Result<u64, StorageError> {
-        Session::run(&self.queries, Kind::Statement, tombstones::prune).await
-    }
-
-    /// Removes some of the oldest records past the age that the databases' owner has set; how many objects' they were. To be
-    /// repeated until it is none. Where no age is set, nothing is removed.
-    pub async fn expire(&self) -> Result<usize, StorageError> {
-        bounded(expire::expire(&self.queries, self.results.as_ref())).await
     }
 
     /// Records a search, unless the object has ended already; how it ended, now or before. After an error the record may be there
@@ -170,28 +156,6 @@ impl Records {
                 Ok(Ok(ending))
             }
             None => Ok(Err(QueryIdTaken)),
-        }
-    }
-
-    /// For the sweeper of split servers: uids after `after`, in order, at most `limit`, that have results older than an hour
-    /// and no row in `queries`, and where to continue (none at the end). Nothing when not split.
-    pub async fn unfinished(
-        &self,
-        after: Option<Uuid>,
-        limit: u32,
-    ) -> Result<(Vec<Uuid>, Option<Uuid>), StorageError> {
-        match &self.results {
-            Some(results) => bounded(split::unfinished(&self.queries, results, after, limit)).await,
-            None => Ok((Vec::new(), None)),
-        }
-    }
-
-    /// Deletes such results of an object that no longer exists; how many. Whether it has a row in `queries` is checked once more,
-    /// under the lock that recording takes.
-    pub async fn sweep(&self, uid: Uuid) -> Result<u64, StorageError> {
-        match &self.results {
-            Some(results) => bounded(split::sweep(&self.queries, results, uid)).await,
-            None => Ok(0),
         }
     }
 }

@@ -6,7 +6,6 @@
 //! row in `queries` is about to be inserted.
 
 use sqlx::PgPool;
-use uuid::Uuid;
 
 use super::{Ending, QueryIdTaken, Record, ending, statements};
 use crate::{
@@ -68,61 +67,4 @@ async fn write_results(results: &PgPool, record: &Record<'_>) -> Result<Option<(
     let entries = statements::insert_results(&mut session, record).await?;
     session.commit().await?;
     Ok(Some((entries, record.query_id)))
-}
-
-/// Of the next `limit` uids that have results, those with old results and without a row in `queries`; and where to continue.
-pub(super) async fn unfinished(
-    queries: &PgPool,
-    results: &PgPool,
-    after: Option<Uuid>,
-    limit: u32,
-) -> Result<(Vec<Uuid>, Option<Uuid>), StorageError> {
-    let page = Session::run(results, Kind::Statement, async |session| {
-        // From uid to uid through the unique index, not over all rows of each.
-        let page = session.query_as::<(Uuid, bool)>(
-            "with recursive uids as (
-               (select query_uid, recorded_at, 1 as n from public.results where query_uid > $1 order by query_uid limit 1)
-               union all
-               select next.query_uid, next.recorded_at, n + 1 from uids, lateral (
-                 select query_uid, recorded_at from public.results r where r.query_uid > uids.query_uid
-                 order by r.query_uid limit 1) next
-               where n < $2)
-             select query_uid, recorded_at < clock_timestamp() - interval '1 hour' from uids order by query_uid",
-        );
-        // No object has the nil uid.
-        let page = page.bind(after.unwrap_or(Uuid::nil())).bind(i64::from(limit));
-        Ok(page.fetch_all(session.conn()).await?)
-    });
-    let page = page.await?;
-    let is_full = page.len() >= limit as usize;
-    let next = page.last().map(|(uid, _)| *uid).filter(|_| is_full);
-    let old: Vec<Uuid> = page
-        .into_iter()
-        .filter_map(|(uid, is_old)| is_old.then_some(uid))
-        .collect();
-
-    let without = Session::run(queries, Kind::Statement, async |session| {
-        let without = session.query_as::<(Uuid,)>(
-            "select uid from unnest($1::uuid[]) uid
-             where not exists (select from public.queries where query_uid = uid)",
-        );
-        Ok(without.bind(old).fetch_all(session.conn()).await?)
-    });
-    Ok((without.await?.into_iter().map(|(uid,)| uid).collect(), next))
-}
-
-/// Deletes results of an object without a row in `queries`; how many.
-pub(super) async fn sweep(queries: &PgPool, results: &PgPool, uid: Uuid) -> Result<u64, StorageError> {
-    let mut fence = Session::open(queries, Kind::Transaction).await?;
-    lock_uid(&mut fence, uid).await?;
-    if matches!(ending::find(&mut fence, uid).await?, Some(Ending::Recorded(_))) {
-        return Ok(0);
-    }
-    let swept = Session::run(results, Kind::Statement, async |session| {
-        let sweep = session.query_as::<(i64,)>("select public.sweep_results($1)");
-        Ok(sweep.bind(uid).fetch_one(session.conn()).await?.0)
-    });
-    let swept = swept.await?;
-    fence.commit().await?;
-    u64::try_from(swept).map_err(|_| StorageError::Unreadable)
 }

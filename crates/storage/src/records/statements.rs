@@ -22,10 +22,10 @@ pub(super) async fn result_has_id(session: &mut Session, record: &Record<'_>) ->
 
 async fn has_id(session: &mut Session, record: &Record<'_>, sql: &'static str) -> Result<bool, StorageError> {
     let taken = session
-        .query_as::<(bool,)>(sql)
+        .query_scalar(sql)
         .bind(record.query_id)
         .bind(record.object.uid);
-    Ok(taken.fetch_one(session.conn()).await?.0)
+    Ok(taken.fetch_one(session.conn()).await?)
 }
 
 /// Results that an object has already: how many, and their query id.
@@ -53,6 +53,16 @@ pub(super) async fn insert_results(session: &mut Session, record: &Record<'_>) -
     i32::try_from(inserted).map_err(|_| StorageError::Unreadable)
 }
 
+/// The three texts that all writers of papers store, each as a column.
+pub(super) fn texts(papers: &[Paper]) -> [Vec<&str>; 3] {
+    let column = |of: fn(&Paper) -> &str| papers.iter().map(of).collect();
+    [
+        column(|paper| &paper.author),
+        column(|paper| &paper.title),
+        column(|paper| &paper.journal),
+    ]
+}
+
 /// Inserts the papers that are numbered from `first` on; how many.
 async fn insert_batch(
     session: &mut Session,
@@ -60,7 +70,7 @@ async fn insert_batch(
     first: u64,
     batch: &[Paper],
 ) -> Result<u64, StorageError> {
-    let column = |field: fn(&Paper) -> &str| batch.iter().map(field).collect::<Vec<_>>();
+    let [author, title, journal] = texts(batch);
     let optional = |field: fn(&Paper) -> Option<&str>| batch.iter().map(field).collect::<Vec<_>>();
     let insert = session.query(
         "insert into public.results (query_id, timestamp, result_number, author, title, journal, query_uid, arxiv_id,
@@ -74,9 +84,9 @@ async fn insert_batch(
         .bind(record.query_id)
         .bind(record.timestamp)
         .bind(record.object.uid)
-        .bind(column(|paper| &paper.author))
-        .bind(column(|paper| &paper.title))
-        .bind(column(|paper| &paper.journal))
+        .bind(author)
+        .bind(title)
+        .bind(journal)
         .bind(i64::try_from(first).map_err(|_| StorageError::Unreadable)?)
         .bind(optional(|paper| paper.arxiv_id.as_deref()))
         .bind(optional(|paper| paper.categories.as_deref()));

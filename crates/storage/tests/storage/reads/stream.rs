@@ -1,25 +1,25 @@
 //! All rows at once, from a replica whose recovery conflicts with the read.
 
 use futures::TryStreamExt;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use storage::{Access, Reads, ResultFilter, TextQuery};
 use testbed::Postgres;
 
 use crate::setup::{Server, eventually, pool_settings};
 
 /// A transaction of the primary whose locks, replayed, stop the reads of `results` on its replica and cancel them: each as often
-/// as is wanted, whatever the machine's speed.
-struct Recovery<'a> {
-    primary: &'a Postgres,
-    replica: &'a Postgres,
+/// as the test wants. A read that waits here has the product's statement timeout, so its waits contain no slow steps, such as
+/// new connections.
+struct Recovery {
     index: sqlx::postgres::types::Oid,
     locks: PgConnection,
+    flush: PgConnection,
     watch: PgConnection,
     seen: Option<String>,
 }
 
-impl<'a> Recovery<'a> {
-    async fn of(server: &'a Server, replica: &'a Postgres) -> Self {
+impl Recovery {
+    async fn of(server: &Server, replica: &Postgres) -> Self {
         // What recovery needs it takes at once. With a reload nobody would know from when on.
         for setting in ["max_standby_streaming_delay", "max_standby_archive_delay"] {
             let sql = format!("alter system set {setting} = 0");
@@ -28,11 +28,10 @@ impl<'a> Recovery<'a> {
         replica.restart().await.unwrap();
         let index = "select 'results_pkey'::regclass::oid";
         Self {
-            primary: &server.postgres,
-            replica,
             index: server.value("arxiv", index).await,
             locks: server.admin("arxiv").await,
-            // In another database: what looks is in nobody's way.
+            flush: server.admin("postgres").await,
+            // In another database, so that it conflicts with nothing.
             watch: replica.connect("postgres").await.unwrap(),
             seen: None,
         }
@@ -40,7 +39,18 @@ impl<'a> Recovery<'a> {
 
     async fn replay(&mut self, sql: &'static str) {
         self.locks.execute(sql).await.unwrap();
-        self.replica.wait_replayed(self.primary).await.unwrap();
+        // A transaction that writes flushes the log, the locks in it included.
+        let flush = "select pg_logical_emit_message(true, '', '')::text";
+        let flushed: String = sqlx::query_scalar(flush)
+            .fetch_one(&mut self.flush)
+            .await
+            .unwrap();
+        let replayed = format!("select pg_last_wal_replay_lsn() >= '{flushed}'");
+        eventually("the locks are replayed", async || {
+            let replayed = sqlx::query_scalar(AssertSqlSafe(replayed.clone()));
+            replayed.fetch_one(&mut self.watch).await.unwrap()
+        })
+        .await;
     }
 
     /// From now on a read holds its table and waits for an index.
@@ -48,7 +58,7 @@ impl<'a> Recovery<'a> {
         self.replay("begin; reindex index results_pkey").await;
     }
 
-    /// Waits for a try of a read that was not seen yet: one that waits ends when it is cancelled, or let through.
+    /// Waits for a try of a read that was not seen yet: a waiting one ends when it is cancelled, or let through.
     async fn wait_for_try(&mut self) {
         let sql = "select virtualtransaction from pg_locks where relation = $1 and not granted";
         eventually("a try that waits", async || {
@@ -117,5 +127,7 @@ async fn stream_returns_each_row_once_despite_recovery_conflicts() {
         assert!(ids.is_sorted_by(|a, b| a < b), "each once, by id");
     }
     println!("{cancelled} conflicts");
-    recovery.locks.close().await.unwrap();
+    for connection in [recovery.locks, recovery.flush, recovery.watch] {
+        connection.close().await.unwrap();
+    }
 }

@@ -19,7 +19,8 @@ fn row(query_id: i64) -> QueryRow {
 }
 
 fn writes(server: &Server) -> Writes {
-    Writes::new(server.pool("arxiv_rw", "arxiv"), server.pool("arxiv_rw", "arxiv"))
+    let pool = server.pool("arxiv_rw", "arxiv");
+    Writes::new(pool.clone(), pool, false)
 }
 
 #[tokio::test]
@@ -139,10 +140,8 @@ async fn client_write_conflicts_with_query_id_of_object() {
         );
     }
     // In different databases too.
-    let apart = Writes::new(server.pool("arxiv_rw", "arxiv"), {
-        let url = server.url("arxiv_rw", "arxiv").replace("127.0.0.1", "localhost");
-        storage::pool(&url, &crate::setup::pool_settings(storage::Access::ReadWrite)).unwrap()
-    });
+    let pool = server.pool("arxiv_rw", "arxiv");
+    let apart = Writes::new(pool.clone(), pool, true);
     assert_eq!(
         apart.results(2, 1, &papers).await.unwrap(),
         WriteOutcome::Conflict

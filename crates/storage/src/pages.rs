@@ -1,0 +1,279 @@
+//! Fetched pages of arXiv's answers: a cache, the point where a query continues after a restart, and what makes the first fetch
+//! win.
+//!
+//! Of one page there may be several versions, when a query would not take the one that was there. Which version is for which
+//! query depends on nothing that comes later, so that a query that continues finds what it found before.
+//!
+//! The search is found by its SHA-256, since it may be longer than an index entry can be.
+
+use std::time::Duration;
+
+use jiff::{Timestamp, civil::Date};
+use sqlx::{PgPool, Postgres, postgres::PgArguments, query::QueryAs};
+
+use crate::{
+    Paper, StorageError,
+    connection::{Kind, Session, from_micros, micros},
+};
+
+/// Which version of a page is read.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum PageVersion {
+    /// The newest.
+    #[default]
+    Newest,
+    /// The newest that was there at this time; if there was none, the first one after it.
+    AsOf(Timestamp),
+    /// The first one that came after this time.
+    After(Timestamp),
+}
+
+impl PageVersion {
+    /// The time, in microseconds since 1970, and whether only versions after it are accepted.
+    fn bounds(self) -> (i64, bool) {
+        match self {
+            // Later than anything, and still a time for Postgres.
+            Self::Newest => (Timestamp::MAX.as_microsecond(), false),
+            Self::AsOf(time) => (time.as_microsecond(), false),
+            Self::After(time) => (time.as_microsecond(), true),
+        }
+    }
+}
+
+/// What one fetched page is an answer to.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct PageKey {
+    /// The search in its normalised form.
+    pub search: String,
+    /// The day (arXiv's) that the answer holds for.
+    pub day: Date,
+    /// First entry.
+    pub start: u32,
+    /// Entries asked for.
+    pub count: u32,
+    /// Which one of them, if there are several.
+    pub version: PageVersion,
+}
+
+/// What arXiv's answer says besides its papers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PageHead {
+    /// Papers found in all.
+    pub total: u32,
+    /// The feed's title.
+    pub title: String,
+    /// The answer's Date header.
+    pub date: Option<Timestamp>,
+    /// The answer's HTTP status.
+    pub status: u16,
+}
+
+/// A stored page.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Page {
+    /// What it says besides its papers.
+    pub head: PageHead,
+    /// The papers.
+    pub papers: Vec<Paper>,
+    /// When it was stored, by the database's clock.
+    pub fetched_at: Timestamp,
+}
+
+/// The store of pages, for the user `arxiv_upstream`.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    pool: PgPool,
+}
+
+impl Pages {
+    /// The pages in the upstream database.
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// The stored page, if it may still be used.
+    pub async fn get(&self, key: &PageKey) -> Result<Option<Page>, StorageError> {
+        Session::run(&self.pool, Kind::Statement, async |session| {
+            get(session, key).await
+        })
+        .await
+    }
+
+    /// The same without its papers, and when it was stored.
+    pub async fn head(&self, key: &PageKey) -> Result<Option<(PageHead, Timestamp)>, StorageError> {
+        let found = Session::run(&self.pool, Kind::Statement, async |session| {
+            find(session, key, false).await
+        });
+        Ok(found.await?.map(|(head, fetched_at, _)| (head, fetched_at)))
+    }
+
+    /// Stores a page unless there is a version that this key accepts; the page for this key then. It may be used for `keep_for`,
+    /// or for all of its day.
+    pub async fn put(
+        &self,
+        key: &PageKey,
+        head: PageHead,
+        papers: Vec<Paper>,
+        keep_for: Option<Duration>,
+    ) -> Result<Page, StorageError> {
+        Session::run(&self.pool, Kind::Transaction, async move |session| {
+            let fetched_at = match insert(session, key, &head, &papers, keep_for).await? {
+                Some(fetched_at) => fetched_at,
+                None => match get(session, key).await? {
+                    Some(page) => return Ok(page),
+                    // It expired meanwhile, so this is the freshest answer there is.
+                    None => clock(session).await?,
+                },
+            };
+            // As precise as a page that is read back.
+            let date = head
+                .date
+                .map(|date| from_micros(date.as_microsecond()))
+                .transpose()?;
+            Ok(Page {
+                head: PageHead { date, ..head },
+                papers,
+                fetched_at,
+            })
+        })
+        .await
+    }
+
+    /// Deletes pages of days before `day`, those that expired, and the oldest above `max_bytes` in all; how many.
+    ///
+    /// Pages of the searches in `kept` stay until they expire: without them, a query that has fetched some slices would have to
+    /// ask for these again, and several such queries might never end.
+    pub async fn prune(&self, day: Date, max_bytes: u64, kept: &[&str]) -> Result<u64, StorageError> {
+        Session::run(&self.pool, Kind::Statement, async |session| {
+            let prune = session.query(
+                "delete from public.arxiv_pages p using (
+                   select search_hash, day, start, count, fetched_at, expires_at,
+                          sum(bytes) over (order by fetched_at desc, search_hash, day, start, count) as bytes_to_here
+                   from public.arxiv_pages) as each
+                 where (p.search_hash, p.day, p.start, p.count, p.fetched_at)
+                      = (each.search_hash, each.day, each.start, each.count, each.fetched_at)
+                   and (each.expires_at <= clock_timestamp()
+                     or (p.day < $1::text::date or each.bytes_to_here > $2) and p.search <> all ($3))",
+            );
+            let prune = prune
+                .bind(day.to_string())
+                .bind(i64::try_from(max_bytes).unwrap_or(i64::MAX))
+                .bind(kept);
+            Ok(prune.execute(session.conn()).await?.rows_affected())
+        })
+        .await
+    }
+
+    /// The database's clock.
+    pub async fn now(&self) -> Result<Timestamp, StorageError> {
+        Session::run(&self.pool, Kind::Statement, clock).await
+    }
+}
+
+/// The database's clock.
+async fn clock(session: &mut Session) -> Result<Timestamp, StorageError> {
+    let now = session.query_scalar("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");
+    from_micros(now.fetch_one(session.conn()).await?)
+}
+
+/// The versions of a page that a key accepts.
+macro_rules! accepted {
+    () => {
+        "search_hash = sha256(convert_to($1, 'UTF8')) and day = $2::text::date and start = $3 and count = $4
+           and (expires_at is null or expires_at > clock_timestamp())
+           and (not $6 or fetched_at > timestamptz 'epoch' + $5 * interval '1 microsecond')"
+    };
+}
+
+type RowQuery<'q, T> = QueryAs<'q, Postgres, T, PgArguments>;
+
+/// The parameters of [`accepted`].
+fn bind_key<'q, T>(query: RowQuery<'q, T>, key: &'q PageKey) -> RowQuery<'q, T> {
+    let (at, only_after) = key.version.bounds();
+    query
+        .bind(&key.search)
+        .bind(key.day.to_string())
+        .bind(i64::from(key.start))
+        .bind(i64::from(key.count))
+        .bind(at)
+        .bind(only_after)
+}
+
+/// The page that may still be used.
+async fn get(session: &mut Session, key: &PageKey) -> Result<Option<Page>, StorageError> {
+    let Some((head, fetched_at, papers)) = find(session, key, true).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Page {
+        head,
+        papers: serde_json::from_str(&papers).map_err(|_| StorageError::Unreadable)?,
+        fetched_at,
+    }))
+}
+
+/// The page that may still be used, when it was stored, and its papers as they are stored, empty if they are not asked for.
+async fn find(
+    session: &mut Session,
+    key: &PageKey,
+    with_papers: bool,
+) -> Result<Option<(PageHead, Timestamp, String)>, StorageError> {
+    let find = session.query_as::<(i64, String, Option<i64>, i32, i64, String)>(concat!(
+        "select total, title, (extract(epoch from answered_at) * 1000000)::bigint, status,
+                (extract(epoch from fetched_at) * 1000000)::bigint, case when $7 then entries else '' end
+         from public.arxiv_pages where ",
+        accepted!(),
+        "
+         -- Those up to the time before those after it, and of either the nearest.
+         order by fetched_at > timestamptz 'epoch' + $5 * interval '1 microsecond',
+           abs(extract(epoch from fetched_at - (timestamptz 'epoch' + $5 * interval '1 microsecond')))
+         limit 1",
+    ));
+    let find = bind_key(find, key).bind(with_papers);
+    let Some((total, title, date, status, fetched_at, papers)) = find.fetch_optional(session.conn()).await?
+    else {
+        return Ok(None);
+    };
+    let head = PageHead {
+        total: u32::try_from(total).map_err(|_| StorageError::Unreadable)?,
+        title,
+        date: date.map(from_micros).transpose()?,
+        status: u16::try_from(status).map_err(|_| StorageError::Unreadable)?,
+    };
+    Ok(Some((head, from_micros(fetched_at)?, papers)))
+}
+
+/// Within a transaction: inserts the page unless there is a version that the key accepts. When it was stored, if it was.
+async fn insert(
+    session: &mut Session,
+    key: &PageKey,
+    head: &PageHead,
+    papers: &[Paper],
+    keep_for: Option<Duration>,
+) -> Result<Option<Timestamp>, StorageError> {
+    let entries = serde_json::to_string(papers).map_err(|_| StorageError::Unreadable)?;
+    let bytes = entries.len() + head.title.len() + key.search.len();
+    // One at a time, or two would find none. The lock is released with the transaction.
+    let lock = session.query("select pg_advisory_xact_lock(hashtextextended($1, $2))");
+    let lock = lock.bind(&key.search).bind(i64::from(key.start));
+    lock.execute(session.conn()).await?;
+    let insert = session.query_as::<(i64,)>(concat!(
+        "insert into public.arxiv_pages
+           (search_hash, search, day, start, count, total, title, answered_at, status, entries, bytes, expires_at)
+         select sha256(convert_to($1, 'UTF8')), $1, $2::text::date, $3, $4, $7, $8,
+           timestamptz 'epoch' + $9 * interval '1 microsecond', $10, $11, $12,
+           clock_timestamp() + $13 * interval '1 microsecond'
+         where not exists (select from public.arxiv_pages where ",
+        accepted!(),
+        ") returning (extract(epoch from fetched_at) * 1000000)::bigint",
+    ));
+    let insert = bind_key(insert, key)
+        .bind(i64::from(head.total))
+        .bind(&head.title)
+        .bind(head.date.map(Timestamp::as_microsecond))
+        .bind(i32::from(head.status))
+        .bind(entries)
+        .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+        .bind(keep_for.map(micros));
+    let stored = insert.fetch_optional(session.conn()).await?;
+    stored.map(|(micros,)| from_micros(micros)).transpose()
+}
