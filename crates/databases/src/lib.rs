@@ -1,11 +1,9 @@
 //! The logical databases of the project, which may all be one database: where their addresses are set, their pools, and
 //! whether they can be used. Both processes and the migrations read their addresses from the one table of [`Store`].
 
-mod check;
 mod pools;
 
-pub use check::{add_check, check};
-pub use pools::{PoolError, Pools};
+pub use pools::{PoolError, Pools, add_check, check};
 
 use service::settings::{DatabaseUrl, Environment, SettingError, database_url};
 
@@ -37,48 +35,43 @@ pub enum Store {
 }
 
 impl Store {
-    /// Before the names of its settings (`PREFIX_URL`, `PREFIX_HOST`, …); the prefix that counts where it has none of its
-    /// own; and what the latter names.
-    fn settings(self) -> (&'static str, &'static str, &'static str) {
-        const RO: (&str, &str) = ("DATABASE_RO", "the database with queries and results, to read");
-        const RW: (&str, &str) = ("DATABASE_RW", "the database with queries and results, to write");
-        const OWNER: (&str, &str) = (
-            "DATABASE_OWNER",
-            "the owner of the database with queries and results",
-        );
-        const SEQUENCE: (&str, &str) = ("DATABASE_SEQUENCE_OWNER", "the owner of the sequence database");
-        let (own, (common, names)) = match self {
-            Self::QueriesRo => ("DATABASE_QUERIES_RO", RO),
-            Self::ResultsRo => ("DATABASE_RESULTS_RO", RO),
-            Self::QueriesRw => ("DATABASE_QUERIES_RW", RW),
-            Self::ResultsRw => ("DATABASE_RESULTS_RW", RW),
-            Self::Sequence => ("", ("DATABASE_SEQUENCE", "the database with the sequence")),
+    /// Before the names of its settings (`PREFIX_URL`, `PREFIX_HOST`, …): the prefixes of which the first one that is set counts;
+    /// and what the last one names.
+    fn settings(self) -> (&'static [&'static str], &'static str) {
+        const RO: &str = "the database with queries and results, to read";
+        const RW: &str = "the database with queries and results, to write";
+        const OWNER: &str = "the owner of the database with queries and results";
+        const SEQUENCE: &str = "the owner of the sequence database";
+        match self {
+            Self::QueriesRo => (&["DATABASE_QUERIES_RO", "DATABASE_RO"], RO),
+            Self::ResultsRo => (&["DATABASE_RESULTS_RO", "DATABASE_RO"], RO),
+            Self::QueriesRw => (&["DATABASE_QUERIES_RW", "DATABASE_RW"], RW),
+            Self::ResultsRw => (&["DATABASE_RESULTS_RW", "DATABASE_RW"], RW),
+            Self::Sequence => (&["DATABASE_SEQUENCE"], "the database with the sequence"),
             Self::Ledger => (
-                "",
-                ("DATABASE_LEDGER", "the database with the sequence and its ledger"),
+                &["DATABASE_LEDGER"],
+                "the database with the sequence and its ledger",
             ),
-            Self::Upstream => (
-                "",
-                ("DATABASE_UPSTREAM", "the database with the gate and the pages"),
-            ),
-            Self::QueriesOwner => ("DATABASE_QUERIES_OWNER", OWNER),
-            Self::ResultsOwner => ("DATABASE_RESULTS_OWNER", OWNER),
-            Self::SequenceOwner => ("", SEQUENCE),
-            Self::UpstreamOwner => ("DATABASE_UPSTREAM_OWNER", SEQUENCE),
-        };
-        (own, common, names)
+            Self::Upstream => (&["DATABASE_UPSTREAM"], "the database with the gate and the pages"),
+            Self::QueriesOwner => (&["DATABASE_QUERIES_OWNER", "DATABASE_OWNER"], OWNER),
+            Self::ResultsOwner => (&["DATABASE_RESULTS_OWNER", "DATABASE_OWNER"], OWNER),
+            Self::SequenceOwner => (&["DATABASE_SEQUENCE_OWNER"], SEQUENCE),
+            Self::UpstreamOwner => (&["DATABASE_UPSTREAM_OWNER", "DATABASE_SEQUENCE_OWNER"], SEQUENCE),
+        }
     }
 
     /// Its address; an error if there is none.
     pub fn url(self, environment: &Environment) -> Result<DatabaseUrl, SettingError> {
-        let (own, common, names) = self.settings();
-        for prefix in [own, common].into_iter().filter(|prefix| !prefix.is_empty()) {
+        let (prefixes, names) = self.settings();
+        let mut last = "";
+        for prefix in prefixes {
             if let Some(url) = database_url(environment, prefix)? {
                 return Ok(url);
             }
+            last = prefix;
         }
         Err(SettingError::missing(
-            format!("{common}_URL"),
+            format!("{last}_URL"),
             format!("it names {names}"),
         ))
     }

@@ -49,22 +49,16 @@ impl Need {
         Self::Upstream,
     ];
 
-    pub(crate) fn store(self) -> Store {
+    /// The user, and the store.
+    pub(crate) fn of(self) -> (&'static str, Store) {
         match self {
-            Self::Sequence | Self::Ledger => Store::Sequence,
-            Self::Upstream => Store::Upstream,
-            Self::QueriesWrite | Self::QueriesRead => Store::Queries,
-            Self::ResultsWrite | Self::ResultsRead => Store::Results,
-        }
-    }
-
-    pub(crate) fn user(self) -> &'static str {
-        match self {
-            Self::Sequence => "arxiv_sequence",
-            Self::Ledger => "arxiv_operator",
-            Self::Upstream => "arxiv_upstream",
-            Self::QueriesWrite | Self::ResultsWrite => "arxiv_rw",
-            Self::QueriesRead | Self::ResultsRead => "arxiv_ro",
+            Self::Sequence => ("arxiv_sequence", Store::Sequence),
+            Self::Ledger => ("arxiv_operator", Store::Sequence),
+            Self::Upstream => ("arxiv_upstream", Store::Upstream),
+            Self::QueriesWrite => ("arxiv_rw", Store::Queries),
+            Self::ResultsWrite => ("arxiv_rw", Store::Results),
+            Self::QueriesRead => ("arxiv_ro", Store::Queries),
+            Self::ResultsRead => ("arxiv_ro", Store::Results),
         }
     }
 

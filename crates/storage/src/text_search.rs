@@ -62,7 +62,7 @@ const MAX_WORD_CHARS: usize = 50;
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct TextQuery {
     /// In the syntax of `to_tsquery`, each word quoted.
-    tsquery: String,
+    pub(crate) tsquery: String,
 }
 
 /// Why a text is no query.
@@ -103,10 +103,6 @@ impl TextQuery {
             tsquery: terms.join(" & "),
         })
     }
-
-    pub(crate) fn as_tsquery(&self) -> &str {
-        &self.tsquery
-    }
 }
 
 /// Letters, digits, and the marks that belong to the letter before; nothing that has a meaning to `to_tsquery`.
@@ -136,7 +132,9 @@ mod tests {
         ] {
             let read = TextQuery::parse(text);
             assert_eq!(
-                read.as_ref().map(TextQuery::as_tsquery).map_err(|error| *error),
+                read.as_ref()
+                    .map(|read| read.tsquery.as_str())
+                    .map_err(|error| *error),
                 query,
                 "{text}"
             );

@@ -77,7 +77,9 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
         options = options.statement_cache_capacity(0).extra_float_digits(None);
     }
     let is_writer = settings.access == Access::ReadWrite;
-    let suspect = SuspectServer::default();
+    // When a connection was found to lead to a server that hangs or no longer writes. Older connections lead there as well, and
+    // are closed without waiting for each of them.
+    let suspect = Arc::new(LastTime::default());
     Ok(PgPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(settings.acquire_timeout)
@@ -87,13 +89,14 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
         .test_before_acquire(false)
         .after_connect(move |connection, _| Box::pin(probe(connection, is_writer)))
         .before_acquire(move |connection, made| {
-            let suspect = suspect.clone();
+            let suspect = Arc::clone(&suspect);
             Box::pin(async move {
                 let now = Instant::now();
-                if suspect.affects(now.checked_sub(made.age)) {
+                if suspect.is_since(now.checked_sub(made.age)) {
                     return Ok(false);
                 }
-                if !is_writer && made.idle_for < RECENT && !broke_since(now.checked_sub(made.idle_for)) {
+                if !is_writer && made.idle_for < RECENT && !BROKE_AT.is_since(now.checked_sub(made.idle_for))
+                {
                     return Ok(true);
                 }
                 let probed = probe(connection, is_writer).await;
@@ -114,33 +117,28 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> 
         .connect_lazy_with(options))
 }
 
-/// When a connection was found to lead to a server that hangs or no longer writes. Older connections lead there as well, and are
-/// closed without waiting for each of them.
-#[derive(Clone, Default)]
-struct SuspectServer(Arc<Mutex<Option<Instant>>>);
+/// When something was noticed last.
+#[derive(Default)]
+struct LastTime(Mutex<Option<Instant>>);
 
-impl SuspectServer {
+impl LastTime {
     fn mark(&self, at: Instant) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
-    fn affects(&self, made: Option<Instant>) -> bool {
-        let marked = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        marked.is_some_and(|marked| made.is_none_or(|made| made < marked))
+    /// Whether it was noticed since then, or perhaps so.
+    fn is_since(&self, then: Option<Instant>) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| then.is_none_or(|then| then <= last))
     }
 }
 
 /// When the connection of a read broke last, in any pool.
-static BROKE_AT: Mutex<Option<Instant>> = Mutex::new(None);
+static BROKE_AT: LastTime = LastTime(Mutex::new(None));
 
 /// Idle connections may have broken for the same reason: each is probed before its next use, however recently it was tested.
 pub(super) fn report_broken_connection() {
-    *BROKE_AT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-}
-
-fn broke_since(idle_since: Option<Instant>) -> bool {
-    let broke_at = *BROKE_AT.lock().unwrap_or_else(PoisonError::into_inner);
-    broke_at.is_some_and(|broke_at| idle_since.is_none_or(|idle_since| idle_since <= broke_at))
+    BROKE_AT.mark(Instant::now());
 }
 
 /// Whether a failed probe says something about its server, and not about its connection alone.

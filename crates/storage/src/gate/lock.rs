@@ -135,15 +135,11 @@ async fn wait(connection: &mut PgConnection, deadline: Instant) -> Result<Option
 pub(super) struct Held {
     connection: PgConnection,
     home: OwnedMutexGuard<Option<PgConnection>>,
-    answer_took: Duration,
+    /// How distant the server is: how long it took to answer at the start of this lease.
+    pub(super) answer_took: Duration,
 }
 
 impl Held {
-    /// How distant the server is: how long it took to answer at the start of this lease.
-    pub(super) fn answer_took(&self) -> Duration {
-        self.answer_took
-    }
-
     /// The lock's session: when a statement on it succeeds, the lock was held.
     pub(super) fn session(&mut self) -> &mut PgConnection {
         &mut self.connection

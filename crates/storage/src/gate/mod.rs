@@ -142,7 +142,7 @@ impl Gate {
         // The holder before may be farther from the database than this process.
         let longest = self.settings.slot_step(self.settings.max_slack);
         Ok(GateLease {
-            slack: self.settings.slack_for(held.answer_took()),
+            slack: self.settings.slack_for(held.answer_took),
             held,
             settings: Arc::clone(&self.settings),
             others_have_ended: Instant::now() + lock::LOSS_IS_NOTICED.max(longest),
@@ -183,7 +183,6 @@ impl GateLease {
                 return Ok(Slot { fresh_until });
             }
             let delay = answered(slot::delay(self.held.session())).await?;
-            let delay = delay.ok_or(StorageError::Unreadable)?;
             let left = deadline.saturating_duration_since(Instant::now());
             if let Some(until) = delay.until
                 && delay.cooldown > left

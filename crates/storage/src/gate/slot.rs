@@ -52,8 +52,8 @@ pub(super) async fn take(
     Ok(take.execute(connection).await?.rows_affected() == 1)
 }
 
-/// How long until [`take`] can succeed; None if the row is missing.
-pub(super) async fn delay(connection: &mut PgConnection) -> Result<Option<Delay>, sqlx::Error> {
+/// How long until [`take`] can succeed.
+pub(super) async fn delay(connection: &mut PgConnection) -> Result<Delay, sqlx::Error> {
     let delay = sqlx::query_as::<_, (i64, i64, Option<i64>, bool)>(
         "select (extract(epoch from next_slot - t) * 1000000)::bigint,
                 coalesce((extract(epoch from cooldown_until - t) * 1000000)::bigint, 0),
@@ -62,15 +62,13 @@ pub(super) async fn delay(connection: &mut PgConnection) -> Result<Option<Delay>
          from public.arxiv_gate, clock_timestamp() as t",
     );
     let wait = |micros: i64| Duration::from_micros(u64::try_from(micros).unwrap_or(0));
-    Ok(delay
-        .fetch_optional(connection)
-        .await?
-        .map(|(slot, cooldown, until, open)| Delay {
-            open,
-            slot: wait(slot),
-            cooldown: wait(cooldown),
-            until: until.and_then(|at| Timestamp::from_microsecond(at).ok()),
-        }))
+    let (slot, cooldown, until, open) = delay.fetch_one(connection).await?;
+    Ok(Delay {
+        open,
+        slot: wait(slot),
+        cooldown: wait(cooldown),
+        until: until.and_then(|at| Timestamp::from_microsecond(at).ok()),
+    })
 }
 
 /// After a request: moves the slot again (a request may have taken long) and stores the cool-down. Returns its end (microseconds

@@ -60,12 +60,15 @@ const DIFFERENCES: &str = concat!(
        where nspname = 'public'
          and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = f.oid and deptype = 'e')),
      existing (object, grantee, privilege, grantable, revocable) as (
-       select object, case when x.grantee = 0 then 'public' else r.rolname::text end, x.privilege_type || part, x.is_grantable,
+       select distinct object, case when x.grantee = 0 then 'public' else r.rolname::text end, x.privilege_type || part, x.is_grantable,
               pg_has_role(owner, 'USAGE')
        from objects, aclexplode(acl) x left join pg_roles r on r.oid = x.grantee
        where (x.grantee = 0 or r.rolname = any($4)) and x.grantee <> owner)
-     select distinct object, grantee, privilege, needed.object is not null as needed, existing.object is not null as held,
-            coalesce(revocable, true) as changeable
+     select case when existing.object is null then format('grant %s on %s to %s', privilege, object, grantee)
+              when needed.object is null then format('revoke %s on %s from %s cascade', privilege, object, grantee)
+              else format('revoke grant option for %s on %s from %s cascade', privilege, object, grantee) end as statement,
+            format('%s keeps %s on %s', grantee, privilege, object) as state,
+            needed.object is not null as needed, existing.object is not null as held, coalesce(revocable, true) as changeable
      from needed full join existing using (object, grantee, privilege)
      where needed.object is null or existing.object is null or grantable
      order by held desc, object, grantee, privilege"
@@ -102,66 +105,35 @@ const WARNINGS: &str =
 /// A right that is needed or held, not both, or that its holder may grant to others.
 #[derive(sqlx::FromRow)]
 struct Difference {
-    /// Kind and quoted name.
-    object: String,
-    /// A quoted user, or `public`.
-    grantee: String,
-    privilege: String,
+    /// What ends it.
+    statement: String,
+    state: String,
     needed: bool,
     held: bool,
     /// Whether the object is ours, so that revoking can work.
     changeable: bool,
 }
 
-impl Difference {
-    fn statement(&self) -> String {
-        let Self {
-            object,
-            grantee,
-            privilege,
-            ..
-        } = self;
-        if !self.held {
-            format!("grant {privilege} on {object} to {grantee}")
-        } else if !self.needed {
-            format!("revoke {privilege} on {object} from {grantee} cascade")
-        } else {
-            format!("revoke grant option for {privilege} on {object} from {grantee} cascade")
-        }
-    }
-}
-
 /// Grants missing rights and revokes superfluous ones, in one transaction: a user that writes meanwhile does not notice. Afterwards a
 /// missing right is an error; a right that could not be revoked (the owner may not do that) is reported.
 pub(super) async fn apply(database: &mut Database<'_>) -> Result<(), StorageError> {
-    let before = differences(database).await?;
     let mut statements = texts(database, DEFAULTS).await?;
     statements.extend(texts(database, MEMBERSHIPS).await?);
-    statements.extend(
-        before
-            .iter()
-            .filter(|right| right.changeable)
-            .map(Difference::statement),
-    );
-    if !statements.is_empty() {
-        execute(database, &statements).await?;
+    let changeable = differences(database)
+        .await?
+        .into_iter()
+        .filter(|right| right.changeable);
+    statements.extend(changeable.map(|right| right.statement));
+    execute(database, &statements).await?;
+    let rest = differences(database).await?;
+    if let Some(missing) = rest.iter().find(|right| !right.held) {
+        let message = format!("this owner cannot {}", missing.statement);
+        return Err(StorageError::migration(message));
     }
-    let after = differences(database).await?;
-    if let Some(missing) = after.iter().find(|right| !right.held) {
-        return Err(StorageError::migration(format!(
-            "this owner cannot {}",
-            missing.statement()
-        )));
-    }
-    for Difference {
-        object,
-        grantee,
-        privilege,
-        ..
-    } in after.iter().filter(|right| !right.needed)
-    {
+    for right in rest.iter().filter(|right| !right.needed) {
         database.report(&format!(
-            "warning: {grantee} keeps {privilege} on {object}, which this owner cannot revoke"
+            "warning: {}, which this owner cannot revoke",
+            right.state
         ));
     }
     for warning in texts(database, WARNINGS).await? {
@@ -184,29 +156,22 @@ async fn execute(database: &mut Database<'_>, statements: &[String]) -> Result<(
 
 async fn differences(database: &mut Database<'_>) -> Result<Vec<Difference>, StorageError> {
     let (mut users, mut objects, mut privileges) = (Vec::new(), Vec::new(), Vec::new());
-    for need in Need::ALL
-        .into_iter()
-        .filter(|need| database.stores.contains(&need.store()))
-    {
-        for (object, _, needed) in need.rights() {
-            users.push(need.user());
-            objects.push(object.replacen(' ', " public.", 1));
-            privileges.push(*needed);
+    for need in Need::ALL {
+        let (user, store) = need.of();
+        if database.stores.contains(&store) {
+            for (object, _, needed) in need.rights() {
+                users.push(user);
+                objects.push(object.replacen(' ', " public.", 1));
+                privileges.push(*needed);
+            }
         }
     }
-    let differences = sqlx::query_as(DIFFERENCES)
-        .bind(users)
-        .bind(objects)
-        .bind(privileges);
-    Ok(differences
-        .bind(ROLES)
-        .fetch_all(&mut database.connection)
-        .await?)
+    let differences = sqlx::query_as(DIFFERENCES).bind(users).bind(objects);
+    let differences = differences.bind(privileges).bind(ROLES);
+    Ok(differences.fetch_all(&mut database.connection).await?)
 }
 
 async fn texts(database: &mut Database<'_>, sql: &'static str) -> Result<Vec<String>, StorageError> {
-    Ok(sqlx::query_scalar(sql)
-        .bind(ROLES)
-        .fetch_all(&mut database.connection)
-        .await?)
+    let texts = sqlx::query_scalar(sql).bind(ROLES);
+    Ok(texts.fetch_all(&mut database.connection).await?)
 }

@@ -32,15 +32,14 @@ impl Index {
         }
     }
 
-    fn unique(self) -> Self {
-        Self { unique: true, ..self }
+    fn unique(mut self) -> Self {
+        self.unique = true;
+        self
     }
 
-    fn only(self, predicate: &'static str) -> Self {
-        Self {
-            predicate: Some(predicate),
-            ..self
-        }
+    fn only(mut self, predicate: &'static str) -> Self {
+        self.predicate = Some(predicate);
+        self
     }
 
     /// For full-text search.

@@ -31,11 +31,8 @@ pub(super) async fn ensure(
         &passwords.arxiv_upstream,
     ];
     for (role, password) in ROLES.into_iter().zip(passwords) {
-        let stores = &database.stores;
-        if !Need::ALL
-            .iter()
-            .any(|need| need.user() == role && stores.contains(&need.store()))
-        {
+        let mut needs = Need::ALL.iter().map(|need| need.of());
+        if !needs.any(|(user, store)| user == role && database.stores.contains(&store)) {
             continue;
         }
         let exists = sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)").bind(role);

@@ -69,9 +69,7 @@ pub(super) fn push_text(sql: &mut QueryBuilder<Postgres>, column: &str, text: &T
     let query = query_of("\0");
     let (before, after) = query.split_once('\0').unwrap_or_default();
     sql.push(" and ").push(vector(column)).push(" @@ ").push(before);
-    sql.push_bind(text.as_tsquery().to_owned())
-        .push("::text")
-        .push(after);
+    sql.push_bind(text.tsquery.clone()).push("::text").push(after);
 }
 
 /// The condition that rows have to meet where the tables are on different servers: a young row may be half of a record.

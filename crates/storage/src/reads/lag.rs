@@ -46,13 +46,8 @@ impl ReplicaState {
     /// How old what it shows may be: none for a primary; zero for a replica that has replayed all it got from a primary that it
     /// follows. In a quiet time a replica that lost its primary counts as far behind as its last transaction is old.
     pub fn lag(&self) -> Option<Duration> {
-        match self {
-            Self { is_primary: true, .. } => None,
-            Self {
-                is_caught_up: true, ..
-            } => Some(Duration::ZERO),
-            Self { last_replayed, .. } => Some(last_replayed.unwrap_or_default()),
-        }
+        let behind = self.last_replayed.filter(|_| !self.is_caught_up);
+        (!self.is_primary).then(|| behind.unwrap_or_default())
     }
 
     /// Whether it shows what it got: a primary; a replica that has replayed all it got from a primary that it follows, or whose

@@ -9,7 +9,7 @@ use sqlx::{Postgres, QueryBuilder};
 use super::{
     Reads,
     filter::{ResultFilter, push_settled, push_watermark},
-    settled::{Position, push_start},
+    settled::Position,
 };
 use crate::{
     ResultRow, StorageError,
@@ -74,42 +74,50 @@ impl Reads {
         let mut sql = QueryBuilder::new("with ");
         if let PageStart::Settled(position) = start {
             push_watermark(&mut sql, settle);
-            push_start(&mut sql, position);
+            sql.push("start as materialized (select least(")
+                .push_bind(position.id);
+            sql.push(", (select id from public.arxiv_results_timeline_forks where epoch > ");
+            sql.push_bind(position.epoch)
+                .push(" order by epoch limit 1)) as after), ");
         }
         push_span(&mut sql, start);
-        if filter.is_empty() {
-            push_watermark_columns(&mut sql, is_settled);
-            sql.push("select ").push(COLUMNS);
-            sql.push(
-                " from public.results where id > (select lower from span) and id <= (select upper from span)",
-            );
-            push_settled(&mut sql, settle_rows);
-            sql.push(" order by results.id limit ").push_bind(limit);
-            sql.push(" offset ").push_bind(offset);
-        } else {
-            let reach = limit.saturating_add(offset);
+        if !filter.is_empty() {
             sql.push(", matching as materialized (select id from public.results where true");
             filter.push(&mut sql);
             push_settled(&mut sql, settle_rows);
             sql.push(") ");
-            push_watermark_columns(&mut sql, is_settled);
-            sql.push("select * from ((select ").push(COLUMNS);
-            sql.push(format!(
+        }
+        if is_settled {
+            sql.push(
+                "select watermark.epoch, watermark.id as watermark, start.after, page.*
+                   from watermark cross join start left join (",
+            );
+        }
+        if filter.is_empty() {
+            sql.push("select ").push(COLUMNS).push(
+                " from public.results where id > (select lower from span) and id <= (select upper from span)",
+            );
+            push_settled(&mut sql, settle_rows);
+            sql.push(" order by results.id limit ").push_bind(limit);
+        } else {
+            let reach = limit.saturating_add(offset);
+            sql.push("select * from ((select ").push(COLUMNS).push(format!(
                 " from public.results where id > (select lower from span)
                    and id <= least((select lower from span) + {WINDOW}, (select upper from span))"
             ));
             filter.push(&mut sql);
             push_settled(&mut sql, settle_rows);
             sql.push(" order by results.id limit ").push_bind(reach);
-            sql.push(") union all (select ").push(COLUMNS);
-            sql.push(format!(
+            sql.push(") union all (select ").push(COLUMNS).push(format!(
                 " from public.results where id = any (array(select id from matching
                    where (select lower from span) + {WINDOW} < (select upper from span)
                      and id > (select lower from span) + {WINDOW} and id <= (select upper from span) order by id limit "
             ));
-            sql.push_bind(reach).push(")) order by results.id)) found limit ");
-            sql.push_bind(limit).push(" offset ").push_bind(offset);
+            sql.push_bind(reach)
+                .push(")) order by results.id)) found limit ")
+                .push_bind(limit);
         }
+        sql.push(" offset ").push_bind(offset);
         if is_settled {
             sql.push(") page on true");
         }
@@ -131,13 +139,4 @@ fn push_span(sql: &mut QueryBuilder<Postgres>, start: PageStart) {
         PageStart::Offset(_) | PageStart::After(_) => "(select max(id)::bigint from public.results)",
     });
     sql.push(" as upper) ");
-}
-
-fn push_watermark_columns(sql: &mut QueryBuilder<Postgres>, is_settled: bool) {
-    if is_settled {
-        sql.push(
-            "select watermark.epoch, watermark.id as watermark, start.after, page.*
-               from watermark cross join start left join (",
-        );
-    }
 }

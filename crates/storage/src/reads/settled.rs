@@ -1,7 +1,5 @@
 //! Pages of settled results, after a position: no row will ever be added between the rows of such a page.
 
-use sqlx::{Postgres, QueryBuilder};
-
 use super::{Reads, filter::ResultFilter, results::PageStart};
 use crate::{
     ResultRow, StorageError,
@@ -91,13 +89,4 @@ impl Reads {
         let page = self.settled_after(&ResultFilter::default(), position, 0).await?;
         Ok(page.map(|page| page.watermark))
     }
-}
-
-/// The id after which a page behind a position starts.
-pub(super) fn push_start(sql: &mut QueryBuilder<Postgres>, position: Position) {
-    sql.push("start as materialized (select least(")
-        .push_bind(position.id);
-    sql.push(", (select id from public.arxiv_results_timeline_forks where epoch > ");
-    sql.push_bind(position.epoch);
-    sql.push(" order by epoch limit 1)) as after), ");
 }

@@ -4,8 +4,11 @@
 use sqlx::{FromRow, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{Ending, FailureRecord, ObjectRef};
-use crate::{QueryRow, StorageError, connection::Session};
+use super::{Ending, FailureRecord, ObjectRef, Records};
+use crate::{
+    QueryRow, StorageError,
+    connection::{Kind, Session, lock_uid},
+};
 
 /// Reads a row of `queries` (`recorded`) or a tombstone, of which the columns of the other are null. None where there is neither.
 pub(crate) fn ending_of(row: &PgRow) -> Result<Option<Ending>, StorageError> {
@@ -46,28 +49,40 @@ pub(super) async fn find(session: &mut Session, uid: Uuid) -> Result<Option<Endi
     ending_of(&ending.bind(uid).fetch_one(session.conn()).await?)
 }
 
-/// Writes a tombstone unless the object has ended already, on a session that holds the uid's lock; how it ended then.
-pub(super) async fn write_tombstone(
-    session: &mut Session,
-    object: &ObjectRef<'_>,
-    failure: &FailureRecord,
-) -> Result<Ending, StorageError> {
-    if let Some(ending) = durable(session, object.uid).await? {
-        return Ok(ending);
+impl Records {
+    /// How an object ended, if it has.
+    pub async fn find(&self, uid: Uuid) -> Result<Option<Ending>, StorageError> {
+        Session::run(&self.queries, Kind::Statement, async |session| {
+            durable(session, uid).await
+        })
+        .await
     }
-    let insert = session.query(
-        "insert into public.arxiv_query_tombstones
-           (query_uid, reason, message, http_status, object_namespace, object_name)
-         values ($1, $2, $3, $4, $5, $6)",
-    );
-    insert
-        .bind(object.uid)
-        .bind(&failure.reason)
-        .bind(&failure.message)
-        .bind(failure.http_status.map(i32::from))
-        .bind(object.namespace)
-        .bind(object.name)
-        .execute(session.conn())
-        .await?;
-    Ok(Ending::Failed(failure.clone()))
+
+    /// Ends an object without rows, unless it has ended already; how it ended then. It cannot be recorded afterwards.
+    pub async fn write_tombstone(
+        &self,
+        object: &ObjectRef<'_>,
+        failure: &FailureRecord,
+    ) -> Result<Ending, StorageError> {
+        Session::run(&self.queries, Kind::Transaction, async |session| {
+            lock_uid(session, object.uid).await?;
+            if let Some(ending) = durable(session, object.uid).await? {
+                return Ok(ending);
+            }
+            let insert = session.query(
+                "insert into public.arxiv_query_tombstones
+                   (query_uid, reason, message, http_status, object_namespace, object_name)
+                 values ($1, $2, $3, $4, $5, $6)",
+            );
+            let insert = insert
+                .bind(object.uid)
+                .bind(&failure.reason)
+                .bind(&failure.message);
+            let insert = insert.bind(failure.http_status.map(i32::from));
+            let insert = insert.bind(object.namespace).bind(object.name);
+            insert.execute(session.conn()).await?;
+            Ok(Ending::Failed(failure.clone()))
+        })
+        .await
+    }
 }

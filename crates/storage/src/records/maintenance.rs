@@ -1,6 +1,5 @@
 //! Periodic work on the tables: the removal of what is old, the settled watermark, and the use of ids.
 
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{Ending, Records, ending};
@@ -96,10 +95,43 @@ impl Records {
         after: Option<Uuid>,
         limit: u32,
     ) -> Result<(Vec<Uuid>, Option<Uuid>), StorageError> {
-        match &self.results {
-            Some(results) => bounded(unfinished(&self.queries, results, after, limit)).await,
-            None => Ok((Vec::new(), None)),
-        }
+        let Some(results) = &self.results else {
+            return Ok((Vec::new(), None));
+        };
+        bounded(async {
+            let page = Session::run(results, Kind::Statement, async |session| {
+                // From uid to uid through the unique index, not over all rows of each.
+                let page = session.query_as::<(Uuid, bool)>(
+                    "with recursive uids as (
+                       (select query_uid, recorded_at, 1 as n from public.results where query_uid > $1 order by query_uid limit 1)
+                       union all
+                       select next.query_uid, next.recorded_at, n + 1 from uids, lateral (
+                         select query_uid, recorded_at from public.results r where r.query_uid > uids.query_uid
+                         order by r.query_uid limit 1) next
+                       where n < $2)
+                     select query_uid, recorded_at < clock_timestamp() - interval '1 hour' from uids order by query_uid",
+                );
+                // No object has the nil uid.
+                let page = page.bind(after.unwrap_or(Uuid::nil())).bind(i64::from(limit));
+                Ok(page.fetch_all(session.conn()).await?)
+            });
+            let page = page.await?;
+            let is_full = page.len() >= limit as usize;
+            let next = page.last().map(|(uid, _)| *uid).filter(|_| is_full);
+            let old: Vec<Uuid> = page
+                .into_iter()
+                .filter_map(|(uid, is_old)| is_old.then_some(uid))
+                .collect();
+            let without = Session::run(&self.queries, Kind::Statement, async |session| {
+                let without = session.query_scalar(
+                    "select uid from unnest($1::uuid[]) uid
+                     where not exists (select from public.queries where query_uid = uid)",
+                );
+                Ok(without.bind(old).fetch_all(session.conn()).await?)
+            });
+            Ok((without.await?, next))
+        })
+        .await
     }
 
     /// Deletes such results of an object that no longer exists; how many. Whether it has a row in `queries` is checked once more,
@@ -125,44 +157,4 @@ impl Records {
 
 fn count(rows: i64) -> Result<u64, StorageError> {
     u64::try_from(rows).map_err(|_| StorageError::Unreadable)
-}
-
-/// Of the next `limit` uids that have results, those with old results and without a row in `queries`; and where to continue.
-async fn unfinished(
-    queries: &PgPool,
-    results: &PgPool,
-    after: Option<Uuid>,
-    limit: u32,
-) -> Result<(Vec<Uuid>, Option<Uuid>), StorageError> {
-    let page = Session::run(results, Kind::Statement, async |session| {
-        // From uid to uid through the unique index, not over all rows of each.
-        let page = session.query_as::<(Uuid, bool)>(
-            "with recursive uids as (
-               (select query_uid, recorded_at, 1 as n from public.results where query_uid > $1 order by query_uid limit 1)
-               union all
-               select next.query_uid, next.recorded_at, n + 1 from uids, lateral (
-                 select query_uid, recorded_at from public.results r where r.query_uid > uids.query_uid
-                 order by r.query_uid limit 1) next
-               where n < $2)
-             select query_uid, recorded_at < clock_timestamp() - interval '1 hour' from uids order by query_uid",
-        );
-        // No object has the nil uid.
-        let page = page.bind(after.unwrap_or(Uuid::nil())).bind(i64::from(limit));
-        Ok(page.fetch_all(session.conn()).await?)
-    });
-    let page = page.await?;
-    let is_full = page.len() >= limit as usize;
-    let next = page.last().map(|(uid, _)| *uid).filter(|_| is_full);
-    let old: Vec<Uuid> = page
-        .into_iter()
-        .filter_map(|(uid, is_old)| is_old.then_some(uid))
-        .collect();
-    let without = Session::run(queries, Kind::Statement, async |session| {
-        let without = session.query_scalar(
-            "select uid from unnest($1::uuid[]) uid
-             where not exists (select from public.queries where query_uid = uid)",
-        );
-        Ok(without.bind(old).fetch_all(session.conn()).await?)
-    });
-    Ok((without.await?, next))
 }

@@ -106,27 +106,6 @@ impl Records {
         self.results.as_ref().unwrap_or(&self.queries)
     }
 
-    /// How an object ended, if it has.
-    pub async fn find(&self, uid: Uuid) -> Result<Option<Ending>, StorageError> {
-        Session::run(&self.queries, Kind::Statement, async |session| {
-            ending::durable(session, uid).await
-        })
-        .await
-    }
-
-    /// Ends an object without rows, unless it has ended already; how it ended then. It cannot be recorded afterwards.
-    pub async fn write_tombstone(
-        &self,
-        object: &ObjectRef<'_>,
-        failure: &FailureRecord,
-    ) -> Result<Ending, StorageError> {
-        Session::run(&self.queries, Kind::Transaction, async |session| {
-            lock_uid(session, object.uid).await?;
-            ending::write_tombstone(session, object, failure).await
-        })
-        .await
-    }
-
     /// Records a search, unless the object has ended already; how it ended, now or before. After an error the record may be there
     /// or not: call it again.
     pub async fn record(&self, record: &Record<'_>) -> Result<Result<Ending, QueryIdTaken>, StorageError> {

@@ -1,0 +1,201 @@
+//! Query ids (`queries.query_id`): the sequence that gives them, which the existing service uses too, and the ledger.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use sqlx::PgPool;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::{
+    StorageError,
+    connection::{Kind, Session, bounded, lock_uid, micros},
+};
+
+/// Concurrent statements: one more than is needed, so that one that hangs does not hold up every caller.
+const MAX_STATEMENTS: usize = 2;
+/// The most ids that one statement takes.
+const MAX_BATCH: usize = 256;
+
+type Reply = oneshot::Sender<Result<i64, StorageError>>;
+
+/// Unique query ids, for the user `arxiv_sequence`, which can do nothing else.
+///
+/// Callers that arrive while statements are running are served by the next one, which takes an id for each of them: one round
+/// trip and one commit for all.
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    pool: PgPool,
+    state: Arc<Mutex<Batching>>,
+}
+
+#[derive(Debug, Default)]
+struct Batching {
+    waiting: Vec<Reply>,
+    running: usize,
+}
+
+impl Sequence {
+    /// Ids from the sequence in the pool's database.
+    pub fn new(pool: PgPool) -> Self {
+        Self {
+            pool,
+            state: Arc::default(),
+        }
+    }
+
+    /// The next id; never the same twice, also when the server is lost and a standby that confirms commits takes its place.
+    pub async fn next(&self) -> Result<i64, StorageError> {
+        let (reply, id) = oneshot::channel();
+        {
+            let mut state = self.lock();
+            state.waiting.push(reply);
+            if state.running < MAX_STATEMENTS {
+                state.running += 1;
+                // A task of its own: the first caller may give up, and the others still wait.
+                tokio::spawn(self.clone().serve());
+            }
+        }
+        // Without a reply only when the process ends.
+        bounded(async { id.await.unwrap_or(Err(StorageError::TimedOut)) }).await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Batching> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Serves until no caller waits.
+    async fn serve(self) {
+        loop {
+            let waiting: Vec<_> = {
+                let mut state = self.lock();
+                state.waiting.retain(|reply| !reply.is_closed());
+                if state.waiting.is_empty() {
+                    state.running -= 1;
+                    return;
+                }
+                let count = state.waiting.len().min(MAX_BATCH);
+                state.waiting.drain(..count).collect()
+            };
+            // A caller that has given up meanwhile leaves a gap.
+            match self.take(waiting.len()).await {
+                Ok(ids) => {
+                    for (reply, id) in waiting.into_iter().zip(ids) {
+                        let _ = reply.send(Ok(id));
+                    }
+                }
+                Err(error) => {
+                    for reply in waiting {
+                        let _ = reply.send(Err(error.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn take(&self, count: usize) -> Result<Vec<i64>, StorageError> {
+        Session::run(&self.pool, Kind::Statement, async |session| {
+            // Postgres writes the sequence to its log once in 32 values, and only the session that causes that waits until the
+            // log is safe. The others would get values that are not; with a log record of their own they wait as well.
+            let next = session.query_scalar(
+                "select nextval('public.arxiv_sequence')
+                 from generate_series(1, $1), pg_logical_emit_message(true, 'arxiv', '')",
+            );
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            Ok(next.bind(count).fetch_all(session.conn()).await?)
+        })
+        .await
+    }
+}
+
+/// Which query id is assigned to which object, in the database of the sequence, for the user `arxiv_operator`.
+///
+/// The ledger saves ids: however often an object asks, it gets the same one. It does not protect rows (a row belongs to the uid
+/// that it holds), so an entry may be pruned once its object is deleted.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    pool: PgPool,
+}
+
+impl Ledger {
+    /// The ledger in the sequence's database.
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// The query id of the object with this uid: the one that it has, or a new one.
+    pub async fn assign(&self, uid: Uuid) -> Result<i64, StorageError> {
+        // Read without a lock first, the usual case on a retry.
+        let known = Session::run(&self.pool, Kind::Statement, async |session| {
+            find(session, uid).await
+        });
+        match known.await? {
+            Some(query_id) => Ok(query_id),
+            None => self.take_new(uid, None).await,
+        }
+    }
+
+    /// The object's query id if it is another than `taken` by now, else a new one that replaces it.
+    pub async fn reassign(&self, uid: Uuid, taken: i64) -> Result<i64, StorageError> {
+        self.take_new(uid, Some(taken)).await
+    }
+
+    /// Under the uid's lock, so that concurrent callers agree and use up one id only.
+    async fn take_new(&self, uid: Uuid, taken: Option<i64>) -> Result<i64, StorageError> {
+        Session::run(&self.pool, Kind::Transaction, async |session| {
+            lock_uid(session, uid).await?;
+            let known = find(session, uid).await?;
+            if let Some(query_id) = known.filter(|query_id| Some(*query_id) != taken) {
+                return Ok(query_id);
+            }
+            let set = session.query_scalar(
+                "insert into public.arxiv_ledger as l (uid, query_id) values ($1, nextval('public.arxiv_sequence'))
+                 on conflict (uid) do update set query_id = excluded.query_id, entered_at = clock_timestamp()
+                 returning l.query_id",
+            );
+            Ok(set.bind(uid).fetch_one(session.conn()).await?)
+        })
+        .await
+    }
+
+    /// Uids with an entry older than `older_than`, in order, after `after` (for paging), at most `limit`: the caller checks which of
+    /// them no longer exist.
+    pub async fn uids(
+        &self,
+        older_than: Duration,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<Uuid>, StorageError> {
+        Session::run(&self.pool, Kind::Statement, async |session| {
+            let list = session.query_scalar(
+                "select uid from public.arxiv_ledger
+                 where uid > $1 and entered_at < clock_timestamp() - $2 * interval '1 microsecond'
+                 order by uid limit $3",
+            );
+            // No object has the nil uid.
+            let list = list
+                .bind(after.unwrap_or(Uuid::nil()))
+                .bind(micros(older_than))
+                .bind(i64::from(limit));
+            Ok(list.fetch_all(session.conn()).await?)
+        })
+        .await
+    }
+
+    /// Deletes the entries of these objects, which no longer exist; how many there were.
+    pub async fn prune(&self, deleted: &[Uuid]) -> Result<u64, StorageError> {
+        Session::run(&self.pool, Kind::Statement, async |session| {
+            let delete = session.query("delete from public.arxiv_ledger where uid = any($1)");
+            let done = delete.bind(deleted).execute(session.conn()).await?;
+            Ok(done.rows_affected())
+        })
+        .await
+    }
+}
+
+async fn find(session: &mut Session, uid: Uuid) -> Result<Option<i64>, StorageError> {
+    let find = session.query_scalar("select query_id from public.arxiv_ledger where uid = $1");
+    Ok(find.bind(uid).fetch_optional(session.conn()).await?)
+}
