@@ -46,11 +46,6 @@ impl StorageError {
         matches!(self, Self::Unavailable(_) | Self::TimedOut | Self::NotPrepared(_))
     }
 
-    /// Whether the connection broke in the middle, or before.
-    pub(crate) fn is_broken_connection(&self) -> bool {
-        matches!(self, Self::Unavailable(error) if matches!(**error, Error::Io(_)))
-    }
-
     /// The SQLSTATE that the database answered with, if it did.
     pub(crate) fn sqlstate(&self) -> Option<String> {
         match self {

@@ -183,10 +183,8 @@ pub(crate) async fn lock_query_id(session: &mut Session, query_id: i64) -> Resul
 
 /// A replica's recovery cancelled the read (SQLSTATE 40001), or its connection broke or was closed by an administrator (57P01).
 fn is_transient(error: &StorageError) -> bool {
-    error.is_broken_connection()
-        || error
-            .sqlstate()
-            .is_some_and(|state| matches!(state.as_str(), "40001" | "57P01"))
+    matches!(error, StorageError::Unavailable(cause) if matches!(**cause, sqlx::Error::Io(_)))
+        || matches!(error.sqlstate().as_deref(), Some("40001" | "57P01"))
 }
 
 fn has_setting(pool: &PgPool, name: &str) -> bool {

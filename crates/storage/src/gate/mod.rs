@@ -192,13 +192,10 @@ impl GateLease {
                     retry_after: delay.cooldown,
                 });
             }
-            let others = self.others_have_ended.saturating_duration_since(Instant::now());
-            let others = if delay.open && !self.slot_taken {
-                others
-            } else {
-                Duration::ZERO
-            };
-            let wait = delay.slot.max(delay.cooldown).max(others);
+            let mut wait = delay.slot.max(delay.cooldown);
+            if delay.open && !self.slot_taken {
+                wait = wait.max(self.others_have_ended.saturating_duration_since(Instant::now()));
+            }
             if wait > left {
                 return Err(GateError::Busy { retry_after: wait });
             }
