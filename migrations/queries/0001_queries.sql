@@ -1,5 +1,5 @@
 -- As the existing service has it, and further columns of ours. A table that exists already got those before this runs
--- (crates/storage/src/migrate/adopt.rs); indexes are built concurrently after it (indexes.rs), and rights granted (grants/).
+-- (crates/storage/src/migrate/adopt.rs); indexes are built concurrently after it (indexes.rs), and rights granted (grants.rs).
 create table if not exists public.queries (
     id serial primary key,
     query_id bigint,
