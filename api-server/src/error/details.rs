@@ -20,8 +20,8 @@ pub(crate) fn prefers_problem_details(headers: &HeaderMap) -> bool {
     if !headers.contains_key(header::ACCEPT) {
         return false;
     }
-    let problem = wanted(headers, "application", "problem+json");
-    let json = wanted(headers, "application", "json");
+    let problem = wanted(headers, "application/problem+json");
+    let json = wanted(headers, "application/json");
     problem.quality > json.quality
         || (problem.by_name && problem.quality > 0 && problem.quality == json.quality)
 }

@@ -35,19 +35,17 @@ const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
 /// A failed request to Kubernetes.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KubernetesError {
-    /// Kubernetes asks to slow down.
     #[error("Kubernetes asks to slow down")]
     Throttled { retry_after: Duration },
-    /// Kubernetes does not accept this object, because of its schema, a rule or a policy.
+    /// By its schema, a rule or a policy.
     #[error("Kubernetes does not accept the object: {0}")]
     Rejected(String),
-    /// An object of this name exists.
     #[error("an object of this name exists")]
     AlreadyExists,
     /// The list's snapshot is not kept any more.
     #[error("the list has expired")]
     Expired,
-    /// Too many requests of this process are under way; this one was not sent.
+    /// This one was not sent.
     #[error("too many requests to Kubernetes are under way")]
     Overloaded,
     /// Everything else: no answer in time, no connection, a server error, a missing right or CRD.
@@ -79,10 +77,8 @@ impl From<CallError> for KubernetesError {
 /// The rules' own messages; the whole text names types and paths that a caller did not write.
 fn causes(status: &kube::core::Status) -> String {
     let causes = status.details.iter().flat_map(|details| &details.causes);
-    let messages: Vec<_> = causes
-        .map(|cause| format!("{}: {}", cause.field, cause.message))
-        .collect();
-    messages.join("; ")
+    let messages = causes.map(|cause| format!("{}: {}", cause.field, cause.message));
+    messages.collect::<Vec<_>>().join("; ")
 }
 
 impl From<KubernetesError> for ApiError {
@@ -110,7 +106,7 @@ impl From<KubernetesError> for ApiError {
     }
 }
 
-/// The objects of one namespace. `client`: the client for which a request is sent, if any.
+/// The objects of one namespace. `client`: the client for which a request is sent.
 pub(crate) struct Objects {
     api: Api<ArxivQuery>,
     slots: Slots,
@@ -131,7 +127,7 @@ impl Objects {
     /// error, it is deleted as soon as Kubernetes answers.
     pub(crate) async fn create(
         &self,
-        client: Option<&Client>,
+        client: &Client,
         object: &ArxivQuery,
         unnamed: bool,
     ) -> Result<ArxivQuery, KubernetesError> {
@@ -174,7 +170,7 @@ impl Objects {
     /// The object of this name, if there is one.
     pub(crate) async fn get(
         &self,
-        client: Option<&Client>,
+        client: &Client,
         name: &str,
     ) -> Result<Option<ArxivQuery>, KubernetesError> {
         self.request(client, within(REQUEST_TIMEOUT, self.api.get_opt(name)))
@@ -184,7 +180,7 @@ impl Objects {
     /// One page of the objects that a field selector selects.
     pub(crate) async fn list(
         &self,
-        client: Option<&Client>,
+        client: &Client,
         selector: Option<&str>,
         limit: u32,
         token: Option<&str>,
@@ -197,7 +193,7 @@ impl Objects {
     }
 
     /// Deletes the object of this name; false if there was none. One that is created under the name meanwhile stays.
-    pub(crate) async fn delete(&self, client: Option<&Client>, name: &str) -> Result<bool, KubernetesError> {
+    pub(crate) async fn delete(&self, client: &Client, name: &str) -> Result<bool, KubernetesError> {
         let Some(object) = self.get(client, name).await? else {
             return Ok(false);
         };
@@ -212,10 +208,10 @@ impl Objects {
     /// Sends a request when there is a slot for it.
     async fn request<T>(
         &self,
-        client: Option<&Client>,
+        client: &Client,
         request: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, KubernetesError> {
-        let slot = self.slots.acquire(client).await;
+        let slot = self.slots.acquire(Some(client)).await;
         let _slot = slot.ok_or(KubernetesError::Overloaded)?;
         Ok(request.await?)
     }

@@ -43,7 +43,7 @@ pub(crate) struct SubmitRequest {
     /// As far as the client says it, with our default for `maxResults`.
     pub(crate) spec: ArxivQuerySpec,
     pub(crate) key: Option<IdempotencyKey>,
-    pub(crate) client: Option<Client>,
+    pub(crate) client: Client,
     /// Whether it fails permanently on arXiv's first error.
     pub(crate) fail_fast: bool,
     /// How long to wait for its completion; zero for not at all.
@@ -57,8 +57,8 @@ pub(crate) fn fingerprint(spec: &ArxivQuerySpec) -> String {
 
 impl SubmitRequest {
     /// The client as a label of the object: a hash, so that the object shows neither user names nor addresses.
-    fn label(&self) -> Option<String> {
-        self.client.as_ref().map(|client| hash(&[client.key()]))
+    fn label(&self) -> String {
+        hash(&[self.client.key()])
     }
 
     /// The object, if it was created for this search; 422 if the key was used for another one.
@@ -84,9 +84,9 @@ impl QuerySubmitter {
     /// Returns the object as it was seen last: finished or not.
     pub(crate) async fn run(&self, request: SubmitRequest) -> Result<Arc<ArxivQuery>, ApiError> {
         let limit = Instant::now() + request.wait_timeout;
-        let client = request.client.as_ref();
+        let client = &request.client;
         let name = match &request.key {
-            Some(key) => key.object_name(client.and_then(Client::user_name)),
+            Some(key) => key.object_name(client.user_name()),
             None => format!("arxiv-{}", Uuid::new_v4().simple()),
         };
         let is_waiting = !request.wait_timeout.is_zero();
@@ -124,21 +124,21 @@ impl QuerySubmitter {
                 .annotations_mut()
                 .insert(REQUEST_ANNOTATION.to_owned(), fingerprint);
         }
-        if let Some(client) = request.label() {
-            object.labels_mut().insert(CLIENT_LABEL.to_owned(), client);
-        }
+        object
+            .labels_mut()
+            .insert(CLIENT_LABEL.to_owned(), request.label());
         object
     }
 
     /// The object, created now, or by an earlier request with the same key.
     async fn create_or_get(&self, request: &SubmitRequest, name: &str) -> Result<ArxivQuery, ApiError> {
-        let admission = match self.backlog.admit(name, request.label().as_deref()) {
+        let admission = match self.backlog.admit(name, Some(&request.label())) {
             Ok(admission) => admission,
             // An existing object of the key is returned, however many queries are pending.
             Err(exceeded) => return self.existing(request, name).await?.ok_or(exceeded),
         };
         let object = self.object(name, request);
-        let client = request.client.as_ref();
+        let client = &request.client;
         for _ in 0..MAX_CREATE_ATTEMPTS {
             // After a 503 a client with a key tries again with the key, and must find the object if it was created.
             match self.objects.create(client, &object, request.key.is_none()).await {
@@ -165,13 +165,13 @@ impl QuerySubmitter {
         if request.key.is_none() {
             return Ok(None);
         }
-        let existing = self.objects.get(request.client.as_ref(), name).await?;
+        let existing = self.objects.get(&request.client, name).await?;
         existing.map(|object| request.accept(object)).transpose()
     }
 
     async fn wait_for_completion(
         &self,
-        client: Option<&Client>,
+        client: &Client,
         name: &str,
         mut waiter: Waiter,
         limit: Instant,
@@ -197,7 +197,7 @@ impl QuerySubmitter {
     /// finished.
     async fn read(
         &self,
-        client: Option<&Client>,
+        client: &Client,
         name: &str,
         last: Arc<ArxivQuery>,
     ) -> Result<Arc<ArxivQuery>, ApiError> {

@@ -43,12 +43,8 @@ impl Waiters {
     }
 
     /// Registers a waiter; to be called before the object is created. 429 if there are too many waiters.
-    pub(crate) fn register(
-        self: &Arc<Self>,
-        name: &str,
-        client: Option<&Client>,
-    ) -> Result<Waiter, ApiError> {
-        let slot = self.slots.try_acquire(client).map_err(|exceeded| {
+    pub(crate) fn register(self: &Arc<Self>, name: &str, client: &Client) -> Result<Waiter, ApiError> {
+        let slot = self.slots.try_acquire(Some(client)).map_err(|exceeded| {
             let (name, most) = match exceeded {
                 Exceeded::Total => ("waiting", self.slots.size()),
                 Exceeded::Share => ("waiting-of-client", self.slots.share()),
@@ -142,6 +138,10 @@ mod tests {
         Waiters::new(Slots::new(&table::WAITERS))
     }
 
+    fn other() -> Client {
+        Client::at([192, 0, 2, 2].into())
+    }
+
     fn object(name: &str, phase: Phase) -> Arc<ArxivQuery> {
         let mut object = ArxivQuery::new(name, ArxivQuerySpec::default());
         object.status = Some(ArxivQueryStatus {
@@ -161,7 +161,7 @@ mod tests {
     #[tokio::test]
     async fn waiter_gets_events_of_its_own_object_only() {
         let waiters = waiters();
-        let mut waiter = waiters.register("a", None).unwrap();
+        let mut waiter = waiters.register("a", &other()).unwrap();
         waiters.on_update(&object("b", Phase::Succeeded));
         waiters.on_delete("b");
         assert!(!waiter.events.has_changed().unwrap());
@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn waiter_keeps_completion_when_object_is_deleted() {
         let waiters = waiters();
-        let mut waiter = waiters.register("a", None).unwrap();
+        let mut waiter = waiters.register("a", &other()).unwrap();
         waiters.on_delete("a");
         assert!(matches!(waiter.next_event().await, Event::Resync));
         waiters.on_update(&object("a", Phase::Failed));
@@ -186,7 +186,10 @@ mod tests {
     #[tokio::test]
     async fn waiters_of_one_object_all_get_its_completion() {
         let waiters = waiters();
-        let (first, second) = (waiters.register("a", None).unwrap(), waiters.register("a", None));
+        let (first, second) = (
+            waiters.register("a", &other()).unwrap(),
+            waiters.register("a", &other()),
+        );
         let mut second = second.unwrap();
         drop(first);
         waiters.on_update(&object("a", Phase::Succeeded));
@@ -199,16 +202,18 @@ mod tests {
     fn register_fails_when_there_are_too_many_waiters() {
         let slots = Slots::new(&table::WAITERS);
         let waiters = Waiters::new(slots.clone());
-        let client = Client::at([192, 0, 2, 1].into());
+        let [client, third] = [1, 3].map(|n| Client::at([192, 0, 2, n].into()));
         let mut own: Vec<_> = (0..384)
-            .map(|_| waiters.register("a", Some(&client)).unwrap())
+            .map(|_| waiters.register("a", &client).unwrap())
             .collect();
-        assert!(waiters.register("a", Some(&client)).is_err());
-        let others: Vec<_> = (0..384).map(|_| waiters.register("b", None).unwrap()).collect();
-        let refused = waiters.register("c", None).err().unwrap();
+        assert!(waiters.register("a", &client).is_err());
+        let others: Vec<_> = (0..384)
+            .map(|_| waiters.register("b", &other()).unwrap())
+            .collect();
+        let refused = waiters.register("c", &third).err().unwrap();
         assert!(refused.is(Code::TooManyWaiting));
         own.pop();
-        assert!(waiters.register("c", None).is_ok());
+        assert!(waiters.register("c", &third).is_ok());
         drop(others);
         assert_eq!((slots.used(), waiters.lock().len()), (383, 1));
     }

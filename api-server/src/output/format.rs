@@ -1,5 +1,7 @@
 //! The format of a response: by `format=`, else by `Accept`, else JSON.
 
+use std::cmp::Reverse;
+
 use http::{HeaderMap, HeaderValue};
 
 use wire::{declared::ParamKind, headers::accept::wanted, params::ParamReader};
@@ -28,71 +30,53 @@ wire::params! {
     pub(crate) FORMAT_OF_QUERIES = "format": ParamKind::OneOf(&["json", "csv", "ndjson"]), "json", ABOUT;
 }
 
-/// What clients see of a format.
-struct Names {
-    /// The value of `format=`.
-    name: &'static str,
-    /// The extension of a file's name.
-    extension: &'static str,
-    content_type: &'static str,
-    /// The types in `Accept`.
-    media_types: &'static [(&'static str, &'static str)],
-}
+/// What clients see of a format: the value of `format=`, the extension of a file's name, `Content-Type`, and the types
+/// in `Accept`.
+type Names = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 impl Format {
     const fn names(self) -> Names {
-        let (name, extension, content_type, media_types): (_, _, _, &[_]) = match self {
-            Json => ("json", "json", "application/json", &[("application", "json")]),
+        match self {
+            Json => ("json", "json", "application/json", &["application/json"]),
             Csv => (
                 "csv",
                 "csv",
                 "text/csv; charset=utf-8; header=present",
-                &[("text", "csv")],
+                &["text/csv"],
             ),
-            Ndjson => (
-                "ndjson",
-                "ndjson",
-                "application/x-ndjson",
-                &[
-                    ("application", "x-ndjson"),
-                    ("application", "ndjson"),
-                    ("application", "jsonl"),
-                ],
-            ),
-            Bibtex => (
-                "bibtex",
-                "bib",
-                "application/x-bibtex; charset=utf-8",
-                &[("application", "x-bibtex"), ("text", "x-bibtex")],
-            ),
-            CslJson => (
-                "csl-json",
-                "json",
-                "application/vnd.citationstyles.csl+json",
-                &[("application", "vnd.citationstyles.csl+json")],
-            ),
-        };
-        Names {
-            name,
-            extension,
-            content_type,
-            media_types,
+            Ndjson => {
+                let accepted = &["application/x-ndjson", "application/ndjson", "application/jsonl"];
+                ("ndjson", "ndjson", "application/x-ndjson", accepted)
+            }
+            Bibtex => {
+                let accepted = &["application/x-bibtex", "text/x-bibtex"];
+                ("bibtex", "bib", "application/x-bibtex; charset=utf-8", accepted)
+            }
+            CslJson => {
+                let media_type = "application/vnd.citationstyles.csl+json";
+                (
+                    "csl-json",
+                    "json",
+                    media_type,
+                    &["application/vnd.citationstyles.csl+json"],
+                )
+            }
         }
     }
 
     /// The value of `format=`.
     pub(crate) fn name(self) -> &'static str {
-        self.names().name
-    }
-
-    /// The value of `Content-Type`.
-    pub(crate) fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(self.names().content_type)
+        self.names().0
     }
 
     /// The extension of a file's name.
     pub(crate) fn extension(self) -> &'static str {
-        self.names().extension
+        self.names().1
+    }
+
+    /// The value of `Content-Type`.
+    pub(crate) fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(self.names().2)
     }
 
     /// Reads the format that a client asks for, among `offered`. An unknown `format` is an error, an unknown type in
@@ -115,16 +99,13 @@ impl Format {
 
     /// The format with the greatest weight; of several, one that is named itself, then the first.
     fn accepted(headers: &HeaderMap, offered: &[Self]) -> Self {
-        let mut best = (Json, (0, false));
-        for format in offered {
-            for (kind, subtype) in format.names().media_types {
-                let wanted = wanted(headers, kind, subtype);
-                if (wanted.quality, wanted.by_name) > best.1 && wanted.quality > 0 {
-                    best = (*format, (wanted.quality, wanted.by_name));
-                }
-            }
-        }
-        best.0
+        let types = offered
+            .iter()
+            .flat_map(|format| format.names().3.iter().map(|name| (*format, *name)));
+        let weighted = types.map(|(format, media_type)| (format, wanted(headers, media_type)));
+        let acceptable = weighted.filter(|(_, wanted)| wanted.quality > 0);
+        let best = acceptable.min_by_key(|(_, wanted)| Reverse(*wanted));
+        best.map_or(Json, |(format, _)| format)
     }
 }
 

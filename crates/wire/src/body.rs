@@ -15,7 +15,7 @@ pub fn read(headers: &HeaderMap, bytes: &Bytes) -> Result<Json, FieldErrors> {
     }
     let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if declared.is_some_and(is_json) {
-        json::parse(bytes).map_err(|error| FieldError::invalid_json(error.position, error.message).into())
+        Ok(json::parse(bytes)?)
     } else {
         Ok(Json::String(String::from_utf8_lossy(bytes).into_owned()))
     }

@@ -71,12 +71,4 @@ impl Param {
         self.required = true;
         self
     }
-
-    /// The valid integers.
-    pub fn range(&self) -> RangeInclusive<i64> {
-        match &self.kind {
-            ParamKind::Integer(range) => range.clone(),
-            _ => i64::MIN..=i64::MAX,
-        }
-    }
 }

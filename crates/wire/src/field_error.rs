@@ -4,7 +4,7 @@ use std::{fmt, ops::RangeInclusive};
 
 use serde::Serialize;
 
-use crate::{integer::IntegerError, json::Json};
+use crate::json::Json;
 
 /// Further errors are dropped: the first hundred of 30,000 bad rows say enough.
 const MAX_ERRORS: usize = 100;
@@ -87,16 +87,15 @@ impl FieldError {
         msg: impl Into<Box<str>>,
         input: impl Into<Json>,
     ) -> Self {
-        let input = input.into();
+        let mut input = input.into();
+        if input.is_longer_than(MAX_INPUT_BYTES) {
+            input = "…".into();
+        }
         Self {
             kind,
             loc: loc.into(),
             msg: msg.into(),
-            input: if input.is_longer_than(MAX_INPUT_BYTES) {
-                "…".into()
-            } else {
-                input
-            },
+            input,
             ctx: None,
         }
     }
@@ -107,6 +106,12 @@ impl FieldError {
     }
 
     plain_errors! {
+        /// A text that is no integer.
+        not_an_integer: "int_parsing",
+            "Input should be a valid integer, unable to parse string as an integer";
+        /// A text of too many digits.
+        long_integer: "int_parsing_size",
+            "Unable to parse input string as an integer, exceeded maximum size";
         /// A text that is no truth value.
         not_a_boolean: "bool_parsing", "Input should be a valid boolean, unable to interpret input";
         /// A JSON value that is no integer.
@@ -127,21 +132,6 @@ impl FieldError {
     /// Nothing is there.
     pub fn missing(loc: &[PathSegment]) -> Self {
         Self::new("missing", loc, "Field required", Json::Null)
-    }
-
-    /// A text that is no integer.
-    pub fn not_an_integer(loc: &[PathSegment], error: IntegerError, input: &str) -> Self {
-        let (kind, msg) = match error {
-            IntegerError::Parsing => (
-                "int_parsing",
-                "Input should be a valid integer, unable to parse string as an integer",
-            ),
-            IntegerError::Size => (
-                "int_parsing_size",
-                "Unable to parse input string as an integer, exceeded maximum size",
-            ),
-        };
-        Self::new(kind, loc, msg, input)
     }
 
     /// The number, if it is in the range.

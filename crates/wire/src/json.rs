@@ -11,6 +11,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use crate::field_error::FieldError;
+
 /// The deepest nesting; no request body of this API needs more than four levels.
 const MAX_DEPTH: usize = 64;
 
@@ -18,7 +20,8 @@ const MAX_DEPTH: usize = 64;
 const MAX_VALUES: usize = 1_000_000;
 
 /// A JSON value. Of a repeated key only the last value is kept.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Json {
     /// `null`
     Null,
@@ -33,7 +36,7 @@ pub enum Json {
     /// An array.
     Array(Vec<Json>),
     /// An object, in the order in which its keys first appear.
-    Object(Vec<(String, Json)>),
+    Object(#[serde(serialize_with = "as_map")] Vec<(String, Json)>),
 }
 
 impl From<&str> for Json {
@@ -71,42 +74,19 @@ impl Json {
     }
 }
 
-impl Serialize for Json {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Bool(value) => serializer.serialize_bool(*value),
-            Self::Integer(value) => serializer.serialize_i128(*value),
-            Self::Float(value) => serializer.serialize_f64(*value),
-            Self::String(text) => serializer.serialize_str(text),
-            Self::Array(items) => serializer.collect_seq(items),
-            Self::Object(members) => serializer.collect_map(members.iter().map(|(key, value)| (key, value))),
-        }
-    }
+fn as_map<S: Serializer>(members: &[(String, Json)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(members.iter().map(|(key, value)| (key, value)))
 }
 
-/// Why a text is not JSON.
-#[derive(Debug, Eq, PartialEq)]
-pub struct JsonError {
-    /// What is wrong, without the position.
-    pub message: String,
-    /// Where parsing stopped, in characters from the start; for an unterminated string, its opening quote.
-    pub position: usize,
-}
-
-/// Parses a whole text. A byte order mark before it is ignored.
-pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
+/// Parses a whole text. A byte order mark before it is ignored. The error has the position, in characters, at which
+/// parsing stopped; for an unterminated string, that of its opening quote.
+pub fn parse(bytes: &[u8]) -> Result<Json, FieldError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let text = std::str::from_utf8(bytes).map_err(|error| JsonError {
-        message: "Not UTF-8".to_owned(),
-        position: String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default())
-            .chars()
-            .count(),
-    })?;
-    let at = |message: String, byte: usize| JsonError {
-        message,
-        position: text.get(..byte).map_or(0, |before| before.chars().count()),
+    let at = |message: String, byte: usize| {
+        let before = String::from_utf8_lossy(bytes.get(..byte).unwrap_or_default());
+        FieldError::invalid_json(before.chars().count(), message)
     };
+    let text = std::str::from_utf8(bytes).map_err(|error| at("Not UTF-8".into(), error.valid_up_to()))?;
     let unterminated = scan(text.as_bytes()).map_err(|(limit, byte)| at(limit.to_owned(), byte))?;
     let root: &RawValue = serde_json::from_str(text)
         .map_err(|error| at(message(&error), position(text, &error, unterminated)))?;
@@ -290,6 +270,13 @@ mod tests {
         assert_eq!(parse("\u{feff}{}".as_bytes()).unwrap(), Json::Object(vec![]));
     }
 
+    /// The message, and the position.
+    fn error(text: &[u8]) -> (String, usize) {
+        let error = serde_json::to_value(parse(text).unwrap_err()).unwrap();
+        let message = error["ctx"]["error"].as_str().unwrap().to_owned();
+        (message, error["loc"][1].as_u64().unwrap().try_into().unwrap())
+    }
+
     #[test]
     fn malformed_text_is_an_error_with_its_position() {
         let cases: &[(&str, usize)] = &[
@@ -322,27 +309,19 @@ mod tests {
             (r#"{"a":"\ud800"}"#, 5),
         ];
         for (text, position) in cases {
-            let error = parse(text.as_bytes()).unwrap_err();
-            assert_eq!(error.position, *position, "{text}: {error:?}");
-            assert!(!error.message.contains(" line "), "{error:?}");
+            let (message, at) = error(text.as_bytes());
+            assert_eq!(at, *position, "{text}: {message}");
+            assert!(!message.contains(" line "), "{message}");
         }
-        assert_eq!(
-            parse(b"\"a\xff\""),
-            Err(JsonError {
-                message: "Not UTF-8".to_owned(),
-                position: 2
-            })
-        );
+        assert_eq!(error(b"\"a\xff\""), ("Not UTF-8".to_owned(), 2));
     }
 
     #[test]
     fn depth_and_number_of_values_are_limited() {
-        assert_eq!(
-            parse("[".repeat(100_000).as_bytes()).unwrap_err().message,
-            "Too deeply nested"
-        );
+        let (message, _) = error("[".repeat(100_000).as_bytes());
+        assert_eq!(message, "Too deeply nested");
         let many = format!("[{}1]", "1,".repeat(MAX_VALUES));
-        assert_eq!(parse(many.as_bytes()).unwrap_err().message, "Too many values");
+        assert_eq!(error(many.as_bytes()).0, "Too many values");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     declared::{Param, ParamKind},
     field_error::{FieldError, FieldErrors, PathSegment},
-    integer,
+    integer::{self, IntegerError},
     query::QueryString,
 };
 
@@ -38,9 +38,16 @@ impl<'a> ParamReader<'a> {
             }
             return None;
         };
+        let range = match &param.kind {
+            ParamKind::Integer(range) => range,
+            _ => &(i64::MIN..=i64::MAX),
+        };
         let value = integer::parse(text)
-            .map_err(|error| FieldError::not_an_integer(&loc, error, text))
-            .and_then(|value| FieldError::check_range(&loc, value, &param.range(), text));
+            .map_err(|error| match error {
+                IntegerError::Parsing => FieldError::not_an_integer(&loc, text),
+                IntegerError::Size => FieldError::long_integer(&loc, text),
+            })
+            .and_then(|value| FieldError::check_range(&loc, value, range, text));
         self.noted(value)
     }
 

@@ -1,5 +1,7 @@
 //! The query string, decoded once.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode;
 
 /// The pairs of a query string in their order.
@@ -62,16 +64,11 @@ pub mod read_names {
 
 /// `+` is a space, `%XX` a byte; a `%` without two hexadecimal digits stays.
 fn decode(raw: &str) -> QueryValue {
-    let bytes = percent_decode(raw.replace('+', " ").as_bytes()).collect::<Vec<u8>>();
-    match String::from_utf8(bytes) {
-        Ok(text) => QueryValue {
-            text,
-            is_unicode: true,
-        },
-        Err(error) => QueryValue {
-            text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
-            is_unicode: false,
-        },
+    let bytes: Vec<u8> = percent_decode(raw.replace('+', " ").as_bytes()).collect();
+    let text = String::from_utf8_lossy(&bytes);
+    QueryValue {
+        is_unicode: matches!(text, Cow::Borrowed(_)),
+        text: text.into_owned(),
     }
 }
 

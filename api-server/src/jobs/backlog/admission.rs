@@ -34,22 +34,21 @@ impl Backlog {
         let Quotas { total, per_client } = self.quotas;
         let mut state = self.lock();
         let (pending, pending_of_client) = state.pending(client);
-        let exceeded = if pending >= total {
+        let too_many = |code, text, limit, most| {
+            Err(ApiError::too_many(code, text, limit, most).retry_after(PENDING_RETRY_AFTER))
+        };
+        if pending >= total {
             let text = "Too many queries are waiting for their turn";
-            Some((Code::TooManyPending, text, "pending", total))
-        } else if pending_of_client >= per_client {
+            return too_many(Code::TooManyPending, text, "pending", total);
+        }
+        if pending_of_client >= per_client {
             let text = "Too many of your queries are waiting for their turn";
-            Some((
+            return too_many(
                 Code::TooManyPendingOfClient,
                 text,
                 "pending-of-client",
                 per_client,
-            ))
-        } else {
-            None
-        };
-        if let Some((code, text, limit, most)) = exceeded {
-            return Err(ApiError::too_many(code, text, limit, most).retry_after(PENDING_RETRY_AFTER));
+            );
         }
         // Two requests with one key are about one object.
         if !state.has(name) && !state.creating.contains_key(name) {

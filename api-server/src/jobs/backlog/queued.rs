@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use queue::Age;
 use upstream::ValidatedQuery;
-use uuid::Uuid;
 
 use crate::jobs::{backlog::QueuePosition, view::QueryView};
 
@@ -16,7 +15,7 @@ use crate::jobs::{backlog::QueuePosition, view::QueryView};
 #[derive(Clone, Debug)]
 pub(crate) struct QueuedQuery {
     /// Its entry in a list, without its position.
-    view: QueryView,
+    pub(crate) view: QueryView,
     /// Since when it waits, as its object said when it was first seen.
     made: Age,
     /// When its first slice was fetched, if it needs several: it comes after the queries that were created before that.
@@ -73,25 +72,13 @@ impl QueuedQuery {
         self.had_slice.map_or(self.made, Age::answered)
     }
 
-    pub(super) fn phase(&self) -> Phase {
-        self.view.phase
-    }
-
     /// Whether it is in the queue.
     pub(super) fn is_runnable(&self) -> bool {
         matches!(self.view.phase, Phase::Pending | Phase::Running)
     }
 
-    pub(super) fn uid(&self) -> Uuid {
-        self.view.uid.unwrap_or_default()
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.view.name
-    }
-
-    /// Its entry in a list.
-    pub(crate) fn view(&self, queue: Option<QueuePosition>) -> QueryView {
+    /// Its entry in a list, with its position.
+    pub(crate) fn view_at(&self, queue: Option<QueuePosition>) -> QueryView {
         QueryView {
             queue,
             ..self.view.clone()

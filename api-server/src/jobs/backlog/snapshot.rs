@@ -101,7 +101,7 @@ impl Backlog {
             tracked.into_iter().partition(|queued| queued.is_runnable());
         let running = runnable
             .iter()
-            .filter(|queued| queued.phase() == Phase::Running)
+            .filter(|queued| queued.view.phase == Phase::Running)
             .count();
         let counts = Counts {
             pending: overflow + runnable.len() - running,
@@ -134,7 +134,7 @@ pub(super) fn in_order(
     let namespace: Arc<str> = "".into();
     let waiting = order.iter().map(|queued| queue::Waiting {
         entry: QueueEntry {
-            query: queued.uid(),
+            query: queued.view.uid.unwrap_or_default(),
             priority: queued.priority,
             namespace: Arc::clone(&namespace),
             age: queued.age(),
@@ -157,8 +157,8 @@ pub(super) fn in_order(
             scope: "namespace",
         }
     };
-    let names = order.iter().map(|queued| queued.name().to_owned());
+    let names = order.iter().map(|queued| queued.view.name.clone());
     let positions: HashMap<_, _> = names.zip(places.into_iter().map(position)).collect();
-    order.sort_by_key(|queued| positions.get(queued.name()).map(|position| position.place));
+    order.sort_by_key(|queued| positions.get(&queued.view.name).map(|position| position.place));
     (order, positions)
 }

@@ -136,7 +136,7 @@ fn queries_of_one_second_are_ordered_by_resource_version() {
         let (order, _) = snapshot::in_order(tracked, backlog.interval, Timestamp::UNIX_EPOCH);
         order
             .iter()
-            .map(|queued| queued.name().to_owned())
+            .map(|queued| queued.view.name.clone())
             .collect::<Vec<_>>()
     };
     assert_eq!(order(), ["b", "c", "a"]);

@@ -76,7 +76,7 @@ pub(crate) async fn create_query(
     let submit_request = SubmitRequest {
         spec: request.spec,
         key: request.key,
-        client: Some(client),
+        client,
         // Tried again as the spec says: a client that posts is ready for a 202.
         fail_fast: false,
         wait_timeout: preferences.wait_timeout(searches.wait),

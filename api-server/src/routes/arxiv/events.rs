@@ -215,7 +215,7 @@ impl QueryStream {
             match news {
                 waiters::Event::None => {}
                 waiters::Event::Changed(object) => self.object = object,
-                waiters::Event::Resync => match self.objects.get(Some(&self.client), &self.name).await {
+                waiters::Event::Resync => match self.objects.get(&self.client, &self.name).await {
                     Ok(Some(object)) => self.object = Arc::new(object),
                     Ok(None) => return false,
                     // The next event reads it again.

@@ -100,7 +100,7 @@ impl ReadRequest for ListRequest {
             // At most 500.
             limit: u32::try_from(limit).unwrap_or(1),
             token: token.map(str::to_owned),
-            follows: wanted(headers, "text", "event-stream").by_name,
+            follows: wanted(headers, "text/event-stream").by_name,
             last_event_id: events::last_seen(headers),
         })
     }
@@ -148,7 +148,7 @@ impl Arxiv {
         let token = request.token.as_deref();
         let objects = &self.searches.objects;
         let listed = objects
-            .list(Some(client), request.selector, request.limit, token)
+            .list(client, request.selector, request.limit, token)
             .await;
         let listed = match listed {
             Ok(listed) => listed,

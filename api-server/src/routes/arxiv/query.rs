@@ -72,7 +72,7 @@ pub(crate) async fn follow_query(
     // Before anything is done for it: a request that gets no stream takes no waiter's slot either.
     let slot = arxiv.streams.acquire(&client)?;
     // Before the object is read, so that nothing is missed after that.
-    let waiter = arxiv.searches.waiters.register(&name, Some(&client))?;
+    let waiter = arxiv.searches.waiters.register(&name, &client)?;
     match arxiv.lookup(&client, &name).await? {
         Lookup::Live(object) => {
             let following = QueryStream {
@@ -105,7 +105,7 @@ pub(crate) async fn delete_query(
     log: CallLog,
 ) -> Result<StatusCode, ApiError> {
     log.called(Call::new("delete_object").arg("name", &name));
-    if is_name(&name) && arxiv.searches.objects.delete(Some(&client), &name).await? {
+    if is_name(&name) && arxiv.searches.objects.delete(&client, &name).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::not_found())
@@ -130,7 +130,7 @@ impl Arxiv {
         if !is_name(name) {
             return Err(ApiError::not_found());
         }
-        if let Some(object) = self.searches.objects.get(Some(client), name).await? {
+        if let Some(object) = self.searches.objects.get(client, name).await? {
             return Ok(Lookup::Live(Box::new(object)));
         }
         let ended = match &self.reads {

@@ -76,7 +76,7 @@ pub(crate) async fn search(
     let submit_request = SubmitRequest {
         spec: request.params.spec,
         key: request.key,
-        client: Some(client),
+        client,
         // One that a caller waits for is not tried again, so that the caller gets arXiv's error, and for good.
         fail_fast: searches.fail_fast && !preferences.respond_async,
         wait_timeout: preferences.wait_timeout(searches.wait),

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, header};
 const BY_NAME: u8 = 2;
 
 /// How much a type is wanted.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Wanted {
     /// Thousandths, 0 (not at all) to 1000.
     pub quality: u16,
@@ -14,9 +14,9 @@ pub struct Wanted {
     pub by_name: bool,
 }
 
-/// How much the client wants `kind/subtype`. Of the ranges that it is in, the narrowest counts; of several alike, the
+/// How much the client wants a media type. Of the ranges that it is in, the narrowest counts; of several alike, the
 /// best. A range that cannot be read is skipped. Without the header, everything is wanted alike.
-pub fn wanted(headers: &HeaderMap, kind: &str, subtype: &str) -> Wanted {
+pub fn wanted(headers: &HeaderMap, media_type: &str) -> Wanted {
     if !headers.contains_key(header::ACCEPT) {
         return Wanted {
             quality: 1000,
@@ -24,7 +24,7 @@ pub fn wanted(headers: &HeaderMap, kind: &str, subtype: &str) -> Wanted {
         };
     }
     let ranges = weighted(headers, &header::ACCEPT);
-    let matching = ranges.filter_map(|(range, quality)| Some((narrowness(range, kind, subtype)?, quality)));
+    let matching = ranges.filter_map(|(range, quality)| Some((narrowness(range, media_type)?, quality)));
     let narrowest = matching.max();
     narrowest.map_or_else(Wanted::default, |(narrowness, quality)| Wanted {
         quality,
@@ -33,12 +33,12 @@ pub fn wanted(headers: &HeaderMap, kind: &str, subtype: &str) -> Wanted {
 }
 
 /// How narrow a range is that the type is in; the narrowest is the greatest.
-fn narrowness(range: &str, kind: &str, subtype: &str) -> Option<u8> {
-    match range.split_once('/')? {
-        ("*", "*") => Some(0),
-        (k, "*") if k.eq_ignore_ascii_case(kind) => Some(1),
-        (k, s) if k.eq_ignore_ascii_case(kind) && s.eq_ignore_ascii_case(subtype) => Some(BY_NAME),
-        _ => None,
+fn narrowness(range: &str, media_type: &str) -> Option<u8> {
+    let (kind, _) = media_type.split_once('/')?;
+    match range.strip_suffix("/*") {
+        Some("*") => Some(0),
+        Some(group) => group.eq_ignore_ascii_case(kind).then_some(1),
+        None => range.eq_ignore_ascii_case(media_type).then_some(BY_NAME),
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, HeaderValue::from_static(value));
             assert_eq!(
-                wanted(&headers, "application", "json"),
+                wanted(&headers, "application/json"),
                 Wanted { quality, by_name },
                 "{value}"
             );
@@ -129,10 +129,10 @@ mod tests {
     #[test]
     fn several_lines_are_one_list_and_none_is_everything() {
         let mut headers = HeaderMap::new();
-        assert_eq!(wanted(&headers, "text", "csv").quality, 1000);
+        assert_eq!(wanted(&headers, "text/csv").quality, 1000);
         headers.append(header::ACCEPT, HeaderValue::from_static("text/html"));
         headers.append(header::ACCEPT, HeaderValue::from_static("text/csv;q=0.5"));
-        assert_eq!(wanted(&headers, "text", "csv").quality, 500);
+        assert_eq!(wanted(&headers, "text/csv").quality, 500);
     }
 
     #[test]
