@@ -53,6 +53,8 @@ pub(crate) enum KubernetesError {
     Unavailable(#[source] CallError),
 }
 
+type Result<T, E = KubernetesError> = std::result::Result<T, E>;
+
 impl From<CallError> for KubernetesError {
     fn from(error: CallError) -> Self {
         let CallError::Call(Error::Api(status)) = &error else {
@@ -130,7 +132,7 @@ impl Objects {
         client: &Client,
         object: &ArxivQuery,
         unnamed: bool,
-    ) -> Result<ArxivQuery, KubernetesError> {
+    ) -> Result<ArxivQuery> {
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let (mut tries, mut uncertain) = (0, false);
         let params = PostParams::default();
@@ -168,11 +170,7 @@ impl Objects {
     }
 
     /// The object of this name, if there is one.
-    pub(crate) async fn get(
-        &self,
-        client: &Client,
-        name: &str,
-    ) -> Result<Option<ArxivQuery>, KubernetesError> {
+    pub(crate) async fn get(&self, client: &Client, name: &str) -> Result<Option<ArxivQuery>> {
         self.request(client, within(REQUEST_TIMEOUT, self.api.get_opt(name)))
             .await
     }
@@ -184,7 +182,7 @@ impl Objects {
         selector: Option<&str>,
         limit: u32,
         token: Option<&str>,
-    ) -> Result<ObjectList<ArxivQuery>, KubernetesError> {
+    ) -> Result<ObjectList<ArxivQuery>> {
         let mut params = ListParams::default().limit(limit);
         params.field_selector = selector.map(str::to_owned);
         params.continue_token = token.map(str::to_owned);
@@ -193,7 +191,7 @@ impl Objects {
     }
 
     /// Deletes the object of this name; false if there was none. One that is created under the name meanwhile stays.
-    pub(crate) async fn delete(&self, client: &Client, name: &str) -> Result<bool, KubernetesError> {
+    pub(crate) async fn delete(&self, client: &Client, name: &str) -> Result<bool> {
         let Some(object) = self.get(client, name).await? else {
             return Ok(false);
         };
@@ -210,7 +208,7 @@ impl Objects {
         &self,
         client: &Client,
         request: impl Future<Output = Result<T, CallError>>,
-    ) -> Result<T, KubernetesError> {
+    ) -> Result<T> {
         let slot = self.slots.acquire(Some(client)).await;
         let _slot = slot.ok_or(KubernetesError::Overloaded)?;
         Ok(request.await?)

@@ -32,12 +32,11 @@ impl IdempotencyKey {
         let key = text.and_then(unquoted).filter(|key| {
             (1..=MAX_KEY_BYTES).contains(&key.len()) && key.bytes().all(|b| (0x20..0x7f).contains(&b))
         });
-        match key {
-            Some(key) => Ok(Some(Self(key))),
-            None => Err(ApiError::bad_parameter(format!(
+        key.map(|key| Some(Self(key))).ok_or_else(|| {
+            ApiError::bad_parameter(format!(
                 "Idempotency-Key must be one string of 1 to {MAX_KEY_BYTES} printable ASCII characters"
-            ))),
-        }
+            ))
+        })
     }
 
     /// The object's name: different users never share a key. All clients that are known only by their address share one

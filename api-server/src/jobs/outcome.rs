@@ -20,7 +20,7 @@ pub(crate) struct SearchResponse {
     num_entries: i64,
 }
 
-/// What a query has found, or why it failed; `None` if it has not finished. A pure function of the object and the time.
+/// The result of a query, or why it failed; `None` if it has not finished. A pure function of the object and the time.
 pub(crate) fn outcome(object: &ArxivQuery, now: Timestamp) -> Option<Result<SearchResponse, ApiError>> {
     let status = object.status.as_ref()?;
     Some(match status.phase {
@@ -34,8 +34,8 @@ pub(crate) fn outcome(object: &ArxivQuery, now: Timestamp) -> Option<Result<Sear
         }),
         Phase::Failed => {
             let ready = object.condition(ConditionType::Ready);
-            let code =
-                Code::of_failure(ready.map_or(Reason::Failed, |ready| Reason::of_failure(&ready.reason)));
+            let reason = ready.map_or(Reason::Failed, |ready| Reason::of_failure(&ready.reason));
+            let code = Code::of_failure(reason);
             let status_code = match code {
                 // Not failures of arXiv, whatever its last response was.
                 Code::DeadlineExceeded | Code::DatabaseFailed => code.status().as_u16(),
@@ -45,15 +45,10 @@ pub(crate) fn outcome(object: &ArxivQuery, now: Timestamp) -> Option<Result<Sear
                     code.filter(|code| (400..600).contains(code)).unwrap_or(502)
                 }
             };
-            Err(ApiError::upstream(
-                code,
-                status_code,
-                status.message.as_deref().unwrap_or("The query failed"),
-                status
-                    .retry_after
-                    .as_ref()
-                    .and_then(|at| at.0.duration_since(now).try_into().ok()),
-            ))
+            let message = status.message.as_deref().unwrap_or("The query failed");
+            let retry_after = status.retry_after.as_ref().map(|at| at.0.duration_since(now));
+            let retry_after = retry_after.and_then(|left| left.try_into().ok());
+            Err(ApiError::upstream(code, status_code, message, retry_after))
         }
     })
 }

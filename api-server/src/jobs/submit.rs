@@ -102,8 +102,7 @@ impl QuerySubmitter {
         match waiter {
             // A timeout shorter than the create itself still ends in a 202: the query was accepted.
             Some(waiter) if !object.phase().is_final() => {
-                self.wait_for_completion(client, &name, waiter, limit, object)
-                    .await
+                self.wait_for_completion(client, waiter, limit, object).await
             }
             _ => Ok(object),
         }
@@ -172,7 +171,6 @@ impl QuerySubmitter {
     async fn wait_for_completion(
         &self,
         client: &Client,
-        name: &str,
         mut waiter: Waiter,
         limit: Instant,
         mut last: Arc<ArxivQuery>,
@@ -181,13 +179,13 @@ impl QuerySubmitter {
             let event = tokio::select! {
                 event = waiter.next_event() => event,
                 // The watch may be late or interrupted: after the timeout the object itself decides.
-                () = sleep_until(limit) => return self.read(client, name, last).await,
+                () = sleep_until(limit) => return self.read(client, last).await,
                 () = self.ending.cancelled() => return Ok(last),
             };
             match event {
                 Event::None => {}
                 Event::Changed(object) => last = object,
-                Event::Resync => last = self.read(client, name, last).await?,
+                Event::Resync => last = self.read(client, last).await?,
             }
         }
         Ok(last)
@@ -195,13 +193,9 @@ impl QuerySubmitter {
 
     /// The object as it is now, or as it was last seen if it cannot be read; 410 if somebody deleted it before it
     /// finished.
-    async fn read(
-        &self,
-        client: &Client,
-        name: &str,
-        last: Arc<ArxivQuery>,
-    ) -> Result<Arc<ArxivQuery>, ApiError> {
-        match self.objects.get(client, name).await {
+    async fn read(&self, client: &Client, last: Arc<ArxivQuery>) -> Result<Arc<ArxivQuery>, ApiError> {
+        let name = last.name_any();
+        match self.objects.get(client, &name).await {
             Ok(Some(object)) => Ok(Arc::new(object)),
             Ok(None) => Err(removed()),
             Err(error) => {

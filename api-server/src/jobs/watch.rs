@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use cluster::{CallError, within};
 use crd::{ArxivQuery, UNFINISHED};
 use futures::{StreamExt, pin_mut};
 use kube::{
@@ -14,7 +15,7 @@ use kube::{
     core::{DeserializeGuard, error_boundary::InvalidObject},
 };
 use service::backoff::Backoff;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::jobs::{backlog::Backlog, waiters::Waiters};
 
@@ -62,13 +63,11 @@ pub(crate) async fn run(api: Api<DecodedObject>, subscribers: Subscribers) {
 }
 
 /// Lists the unfinished objects; returns the resource version from which to watch.
-async fn list(api: &Api<DecodedObject>, subscribers: &Subscribers) -> Result<String, Error> {
+async fn list(api: &Api<DecodedObject>, subscribers: &Subscribers) -> Result<String, CallError> {
     let mut listing = subscribers.backlog.begin_listing();
     let mut params = ListParams::default().fields(UNFINISHED).limit(PAGE);
     loop {
-        let page = timeout(PAGE_TIMEOUT, api.list(&params))
-            .await
-            .map_err(|elapsed| Error::Service(elapsed.into()))??;
+        let page = within(PAGE_TIMEOUT, api.list(&params)).await?;
         for DeserializeGuard(object) in page.items {
             match object {
                 Ok(object) => listing.add(&object),
@@ -162,11 +161,8 @@ fn dispatch(event: WatchEvent<DecodedObject>, version: &mut String, subscribers:
     }
 }
 
-fn interrupted(error: &Error) {
-    tracing::info!(
-        error = error as &dyn std::error::Error,
-        "the watch is interrupted"
-    );
+fn interrupted(error: &(dyn std::error::Error + 'static)) {
+    tracing::info!(error, "the watch is interrupted");
 }
 
 fn unreadable(error: &InvalidObject) {

@@ -15,7 +15,7 @@ const CHUNK: usize = 16 * 1024;
 /// The same for the first chunk. A shorter response is sent as a whole, and the rest of its reservation is released.
 const FIRST_CHUNK: usize = 32 * 1024;
 
-/// What is written before all rows, between two rows, and after all rows.
+/// The texts before all rows, between two rows, and after all rows.
 type Frame = [&'static str; 3];
 /// A JSON array.
 pub(crate) const JSON_ARRAY: Frame = ["[", ",", "]"];
@@ -25,7 +25,7 @@ pub(crate) const LINES: Frame = ["", "", ""];
 /// Writes one row.
 type WriteRow<R> = Box<dyn Fn(&mut BytesMut, &R) -> io::Result<()> + Send + Sync>;
 
-/// How rows are written in one format.
+/// Writes rows in one format.
 pub(crate) struct RowEncoder<R> {
     frame: Frame,
     write: WriteRow<R>,

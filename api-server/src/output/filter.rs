@@ -147,7 +147,7 @@ mod tests {
         let same =
             read("start_time=7&query_id=5&category=math.CO&author=Erd%C5%91s%20P.&end_time=2024-03-31");
         assert_eq!(wanted.canonical, same.unwrap().canonical);
-        // What makes a tag and a cursor is the time that was meant.
+        // Tags and cursors depend on the time, not on its spelling.
         for (raw, others) in [
             ("start_time=2024-01-01", false),
             ("end_time=2024-01-01", false),

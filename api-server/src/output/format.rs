@@ -30,8 +30,7 @@ wire::params! {
     pub(crate) FORMAT_OF_QUERIES = "format": ParamKind::OneOf(&["json", "csv", "ndjson"]), "json", ABOUT;
 }
 
-/// What clients see of a format: the value of `format=`, the extension of a file's name, `Content-Type`, and the types
-/// in `Accept`.
+/// The value of `format=`, the extension of a file's name, `Content-Type`, and the types in `Accept`.
 type Names = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 impl Format {

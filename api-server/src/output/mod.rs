@@ -1,6 +1,6 @@
-//! What reading endpoints have in common: filters, cursors, formats, links, and how far the replica is behind.
+//! The common parts of the reading endpoints: filters, cursors, formats, and the replica's lag.
 //!
-//! All of it is asked for by parameters and headers; without any, answers are those of the existing service.
+//! Clients choose them by parameters and headers; without any, responses are those of the existing service.
 
 pub(crate) mod body;
 pub(crate) mod csv;

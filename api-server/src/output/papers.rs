@@ -7,6 +7,7 @@
 use arxiv::NO_AUTHORS;
 use bytes::{BufMut, BytesMut};
 use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 use storage::{Paper, ResultRow};
 
 use crate::output::{
@@ -198,29 +199,17 @@ struct CslItem<'a> {
     kind: &'static str,
     title: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    author: Vec<Name<'a>>,
+    author: Vec<Value>,
     #[serde(rename = "container-title", skip_serializing_if = "str::is_empty")]
     container_title: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    issued: Option<Issued>,
+    issued: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     archive: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     archive_location: Option<&'a str>,
     #[serde(rename = "URL", skip_serializing_if = "Option::is_none")]
     url: Option<String>,
-}
-
-/// The whole name: which part is the family name is not known.
-#[derive(Serialize)]
-struct Name<'a> {
-    literal: &'a str,
-}
-
-#[derive(Serialize)]
-struct Issued {
-    #[serde(rename = "date-parts")]
-    date_parts: [(u16, u8); 1],
 }
 
 impl<'a> CslItem<'a> {
@@ -235,11 +224,12 @@ impl<'a> CslItem<'a> {
                 "article-journal"
             },
             title,
-            author: authors(result).map(|literal| Name { literal }).collect(),
+            // The whole name: which part is the family name is not known.
+            author: authors(result).map(|name| json!({"literal": name})).collect(),
             container_title: journal,
-            issued: arxiv_id.and_then(submitted).map(|submitted| Issued {
-                date_parts: [submitted],
-            }),
+            issued: arxiv_id
+                .and_then(submitted)
+                .map(|submitted| json!({"date-parts": [submitted]})),
             archive: arxiv_id.map(|_| "arXiv"),
             archive_location: arxiv_id,
             url: arxiv_id.map(|id| format!("https://arxiv.org/abs/{id}")),

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_declared_as_json_is_json() {
+    fn body_is_json_only_if_declared_as_json() {
         let json = [
             "application/json",
             "application/JSON",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_asked_for() {
+    fn body_that_is_no_object_is_an_error() {
         let missing = json!([{"type": "missing", "loc": ["body"], "msg": "Field required", "input": null}]);
         assert_eq!(as_json(object(body(None, "").unwrap()).unwrap_err()), missing);
         assert_eq!(
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_an_object() {
+    fn field_that_is_no_text_is_an_error() {
         assert_eq!(queries(""), json!([null, null]));
         assert_eq!(queries("{}"), json!([null, null]));
         assert_eq!(
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_input_is_not_repeated_back() {
+    fn long_input_is_not_repeated_in_the_error() {
         let long: &'static str = Box::leak("x".repeat(1_000_000).into_boxed_str());
         let problems = as_json(object(body(None, long).unwrap()).unwrap_err());
         assert_eq!(problems[0]["input"], "…");

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_no_dates() {
+    fn text_that_is_no_date_is_refused() {
         let refused = [
             "",
             "abc",

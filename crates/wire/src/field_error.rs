@@ -1,4 +1,4 @@
-//! What is wrong with a request, in FastAPI's shape: `{"detail": [{type, loc, msg, input, ctx?}]}`.
+//! Errors in a request, in FastAPI's shape: `{"detail": [{type, loc, msg, input, ctx?}]}`.
 
 use std::{fmt, ops::RangeInclusive};
 
@@ -12,7 +12,7 @@ const MAX_ERRORS: usize = 100;
 /// A longer input, as JSON, is not repeated back.
 const MAX_INPUT_BYTES: usize = 16 * 1024;
 
-/// One step of the path to what is wrong: `["body", "results", 3, "title"]`.
+/// One step of the path to an error: `["body", "results", 3, "title"]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum PathSegment {
@@ -122,7 +122,7 @@ impl FieldError {
         object_type: "dict_type", "Input should be a valid dictionary";
         /// A JSON value that is no array.
         array_type: "list_type", "Input should be a valid list";
-        /// What is no parameter or member.
+        /// An unknown parameter or member.
         extra: "extra_forbidden", "Extra inputs are not permitted";
         /// Bytes that are not UTF-8; the input is shown with replacement characters.
         not_unicode: "string_unicode",

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_pydantic_refuses_is_refused() {
+    fn text_that_pydantic_refuses_is_refused() {
         let refused = [
             "",
             " ",

@@ -59,7 +59,7 @@ impl Json {
         self.remaining_after(bytes).is_none()
     }
 
-    /// What remains of a budget of bytes after this value; `None` if it does not suffice.
+    /// The rest of a budget of bytes after this value; `None` if it does not suffice.
     fn remaining_after(&self, budget: usize) -> Option<usize> {
         match self {
             Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) => budget.checked_sub(4),

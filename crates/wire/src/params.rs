@@ -9,7 +9,7 @@ use crate::{
     query::QueryString,
 };
 
-/// Reads the query parameters of one request. What is absent or bad is `None`; what is bad is also noted.
+/// Reads the query parameters of one request. An absent or invalid one is `None`; an invalid one is also noted.
 pub struct ParamReader<'a> {
     query: &'a QueryString,
     errors: FieldErrors,

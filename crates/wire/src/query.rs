@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_noticed() {
+    fn value_that_is_not_utf8_is_marked() {
         for raw in ["a=%ff%fe", "a=%ed%a0%80", "a=%c5"] {
             assert!(
                 !QueryString::parse(Some(raw)).last("a").unwrap().is_unicode,

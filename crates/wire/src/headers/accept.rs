@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, header};
 /// The narrowness of a range of one type.
 const BY_NAME: u8 = 2;
 
-/// How much a type is wanted.
+/// The preference of a client for a media type.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Wanted {
     /// Thousandths, 0 (not at all) to 1000.
@@ -14,7 +14,7 @@ pub struct Wanted {
     pub by_name: bool,
 }
 
-/// How much the client wants a media type. Of the ranges that it is in, the narrowest counts; of several alike, the
+/// The client's preference for a media type. Of the ranges that it is in, the narrowest counts; of several alike, the
 /// best. A range that cannot be read is skipped. Without the header, everything is wanted alike.
 pub fn wanted(headers: &HeaderMap, media_type: &str) -> Wanted {
     if !headers.contains_key(header::ACCEPT) {
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_narrowest_range_counts() {
+    fn narrowest_range_decides_the_quality() {
         let cases = [
             ("*/*", 1000, false),
             ("application/*;q=0.5", 500, false),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn several_lines_are_one_list_and_none_is_everything() {
+    fn several_accept_lines_are_one_list_and_none_accepts_everything() {
         let mut headers = HeaderMap::new();
         assert_eq!(wanted(&headers, "text/csv").quality, 1000);
         headers.append(header::ACCEPT, HeaderValue::from_static("text/html"));

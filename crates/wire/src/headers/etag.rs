@@ -16,12 +16,12 @@ pub fn strong(parts: &[&str]) -> String {
     format!("\"{}\"", hex(&hash.finalize()[..16]))
 }
 
-/// Whether the client asks for something only if it is not what it has.
+/// Whether the client needs the page only if its own copy is another one.
 pub fn is_conditional(headers: &HeaderMap) -> bool {
     headers.contains_key(header::IF_NONE_MATCH)
 }
 
-/// The tag of what the client has, if it has what this tag stands for, in whatever coding.
+/// The tag of the client's copy, if that has this tag, in whatever coding.
 pub fn matching(headers: &HeaderMap, tag: &str) -> Option<HeaderValue> {
     let values = headers.get_all(header::IF_NONE_MATCH).into_iter();
     let mut given = values
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_are_met_by_the_same_tag() {
+    fn tag_matches_itself_in_any_coding() {
         let tag = strong(&["a", "b"]);
         assert_ne!(tag, strong(&["ab", ""]));
         let coded = of_coding(&HeaderValue::from_str(&tag).unwrap(), "gzip");

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_keep_what_else_was_asked_for() {
+    fn next_link_keeps_the_other_parameters() {
         for (query, expected) in [
             (None, "<?page=1>; rel=\"next\""),
             (

@@ -30,7 +30,7 @@ impl Preferences {
         let mut preferences = Self::default();
         let mut handling = None;
         for preference in values.flat_map(|value| value.split(',')) {
-            // What follows a semicolon are parameters, of which these preferences have none.
+            // Parameters follow a semicolon; these preferences have none.
             let preference = preference.split(';').next().unwrap_or_default();
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
             let value = value.trim().trim_matches('"');
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_longer_than_usual() {
+    fn wait_timeout_is_never_longer_than_usual() {
         let usual = Duration::from_secs(30);
         for (respond_async, wait, expected) in [
             (false, None, 30),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_is_found() {
+    fn exact_count_is_read() {
         for (value, expected) in [
             ("count=exact", true),
             ("respond-async, Count = exact", true),
