@@ -103,7 +103,7 @@ impl Snapshot {
             let list = List {
                 counts: self.counts,
                 queries: queued
-                    .map(|queued| queued.view(self.position(queued.name())))
+                    .map(|queued| queued.view_at(self.position(&queued.view.name)))
                     .collect(),
                 ended: ended.map(|object| QueryView::from_object(object, None)).collect(),
             };
