@@ -147,9 +147,7 @@ impl Arxiv {
         let _slot = slot.ok_or_else(|| ApiError::unavailable(Code::Overloaded))?;
         let token = request.token.as_deref();
         let objects = &self.searches.objects;
-        let listed = objects
-            .list(client, request.selector, request.limit, token)
-            .await;
+        let listed = objects.list(client, request.selector, request.limit, token).await;
         let listed = match listed {
             Ok(listed) => listed,
             Err(KubernetesError::Expired) => {
