@@ -29,6 +29,8 @@ struct State {
     objects: BTreeMap<String, ArxivQuery>,
     /// All watch events, one line each. Their number is the resource version.
     events: Vec<String>,
+    /// How many watches there have been.
+    watches: usize,
     /// Method and path of each request.
     requests: Vec<(Method, String)>,
     /// Tokens, each with the name of its user.
@@ -44,6 +46,7 @@ impl Kubernetes {
                 available: true,
                 objects: BTreeMap::new(),
                 events: Vec::new(),
+                watches: 0,
                 requests: Vec::new(),
                 users: BTreeMap::new(),
                 rights: BTreeSet::new(),
@@ -66,6 +69,10 @@ impl Kubernetes {
     pub(crate) fn set_available(&self, available: bool) {
         self.lock().available = available;
         self.changes.send_replace(());
+    }
+
+    pub(crate) fn watches(&self) -> usize {
+        self.lock().watches
     }
 
     pub(crate) fn requests(&self) -> Vec<(Method, String)> {
@@ -123,7 +130,9 @@ impl Kubernetes {
             ("POST", [.., "arxivqueries"]) => state.create(body),
             ("GET", [.., "arxivqueries"]) if query.contains_key("watch") => {
                 let from = query["resourceVersion"].parse()?;
+                state.watches += 1;
                 drop(state);
+                self.changes.send_replace(());
                 return Ok(Response::new(self.watch(from)));
             }
             ("GET", [.., "arxivqueries"]) => state.list(&query),

@@ -18,7 +18,7 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use service::settings::Environment;
 use testbed::FakeArxiv;
-use testbed::test_env::{LIMIT, eventually, http_client};
+use testbed::test_env::{LIMIT, http_client};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -224,13 +224,17 @@ impl Api {
     }
 }
 
+/// Starts a process and waits until it watches its objects.
 async fn start(settings: &BTreeMap<String, String>, kubernetes: &Kubernetes) -> Server {
+    let (before, mut changes) = (kubernetes.watches(), kubernetes.changes());
     let settings: Vec<_> = settings.iter().map(|(name, value)| (&**name, &**value)).collect();
     let server = Server::start(&settings, Some(kubernetes.client())).await;
-    eventually("the process is ready", async || {
-        (server.get("/readyz").await.status() == 200).then_some(())
-    })
-    .await;
+    let watch = async {
+        while kubernetes.watches() == before {
+            changes.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(LIMIT, watch).await.unwrap();
     server
 }
 
