@@ -92,7 +92,7 @@ async fn child_ends_when_parent_is_killed() {
         std::env::current_exe().unwrap(),
         temp_dir.path().join("parent.log"),
     )
-    .args(["--exact", "child_ends_when_parent_is_killed"])
+    .args(["--exact", "process::child_ends_when_parent_is_killed"])
     .env(PARENT, &file);
     let parent = Child::spawn(parent).unwrap();
     let pid = || fs::read_to_string(&file).ok().and_then(|text| text.parse().ok());
