@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use cluster::ClientSettings;
 use kube::{Api, Client};
 use service::health::{Checks, Required};
 
@@ -31,11 +30,11 @@ pub(crate) async fn client(settings: &Settings) -> anyhow::Result<Option<Client>
     } else {
         return Ok(None);
     };
-    let client = cluster::client(ClientSettings {
-        connect_timeout: Some(CONNECT_TIMEOUT),
-        read_timeout: READ_TIMEOUT,
+    let client = cluster::client(|config| {
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(READ_TIMEOUT);
         // Refused requests are reported to the caller, and a lost create is repeated under its own name.
-        retry: false,
+        config.default_retry = false;
     });
     let client = client
         .await

@@ -45,7 +45,7 @@ impl Addresses {
             Some(ro()?)
         } else if served.has(Arxiv) {
             match ro() {
-                Err(SettingError::Missing { .. }) => None,
+                Err(SettingError::Missing(_)) => None,
                 tables => Some(tables?),
             }
         } else {

@@ -70,10 +70,8 @@ impl Store {
             }
             last = prefix;
         }
-        Err(SettingError::missing(
-            format!("{last}_URL"),
-            format!("it names {names}"),
-        ))
+        let purpose = format!("it names {names}");
+        Err(SettingError::missing(&format!("{last}_URL"), &purpose))
     }
 }
 

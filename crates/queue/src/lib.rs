@@ -7,10 +7,8 @@
 //! Pure data: no clock, no I/O. The operator takes turns by it, and the API server, which sees the same
 //! objects, computes a query's position.
 
-mod age;
 mod fair_queue;
 mod schedule;
 
-pub use age::Age;
-pub use fair_queue::{FairQueue, QueueEntry};
+pub use fair_queue::{Age, FairQueue, QueueEntry};
 pub use schedule::{Place, Waiting, schedule};

@@ -54,11 +54,8 @@ pub fn schedule<P: Eq + Hash>(waiting: &[Waiting<P>]) -> Vec<Place> {
     let mut left: Vec<_> = waiting.iter().map(|query| query.requests.max(1)).collect();
     let mut places = vec![None; waiting.len()];
     // A query that had a turn and needs another one comes after all the others.
-    let mut end = waiting
-        .iter()
-        .map(|query| query.entry.age.at())
-        .max()
-        .unwrap_or(Timestamp::MIN);
+    let latest = waiting.iter().map(|query| query.entry.age.at()).max();
+    let mut end = latest.unwrap_or(Timestamp::MIN);
     let (mut requests, mut positions) = (0, 0);
     while let Some(index) = queue.first().and_then(|query| by_uid.get(&query).copied()) {
         queue.mark_served(&entries[index]);

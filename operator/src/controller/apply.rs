@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::{
     Resource,
     api::{Patch, PatchParams},
-    runtime::{controller::Action, events::EventType},
+    runtime::controller::Action,
 };
 use serde_json::json;
 use storage::{Ending, FailureRecord};
@@ -19,10 +19,7 @@ use super::{
     decision::QueryDecision,
     error::Error,
     record::record,
-    report::{
-        conditions::{StatusBuilder, truncated_message},
-        progress_report::{BlockedReason, StatusUpdate},
-    },
+    report::{conditions::truncated_message, progress_report::StatusUpdate},
 };
 use crate::process::kubernetes::within;
 
@@ -52,9 +49,11 @@ pub(crate) async fn apply(
             }
             record(context, query, &pages).await?
         }
+        // The stored pages stay: when the query is resumed on the same day, it continues with them.
         QueryDecision::Suspend { report } => {
             if report {
-                report_suspension(context, query).await?;
+                let status = query.snapshot(&context.tracker).suspended();
+                write_status(context, query, &status, Some(Reason::Suspended)).await?;
             }
             return Ok(Action::await_change());
         }
@@ -73,7 +72,9 @@ pub(crate) async fn apply(
             if let Some(update) = report {
                 let update = update.with_queue_position(tracker.requests_ahead(query.uid));
                 if report_progress(context, query, &update).await? {
-                    tracker.status_written(query.uid, stored, now);
+                    tracker.update(query.uid, |query| {
+                        (query.slices_reported, query.reported_at) = (stored, now);
+                    });
                 }
             }
             return Ok(until.map_or_else(Action::await_change, requeue_at));
@@ -95,9 +96,7 @@ fn requeue_at(time: Timestamp) -> Action {
 /// object has changed, the change itself brings the next reconciliation.
 async fn is_current(context: &Context, query: &Query) -> Result<bool, Error> {
     let queries = context.queries(query.namespace());
-    let now = within(queries.get_metadata_opt(query.name()))
-        .await
-        .map_err(Error::Kubernetes)?;
+    let now = within(queries.get_metadata_opt(query.name())).await?;
     let read = &query.object.metadata;
     Ok(now.is_some_and(|now| {
         now.metadata.uid == read.uid && now.metadata.resource_version == read.resource_version
@@ -114,46 +113,33 @@ async fn write_tombstone(context: &Context, query: &Query, failure: FailureRecor
         message: truncated_message(&failure.message),
         ..failure
     };
-    let ending = context.records.write_tombstone(&query.owner(), &failure).await;
+    let ending = context
+        .with
+        .records
+        .write_tombstone(&query.owner(), &failure)
+        .await;
     ending.map_err(Error::storage("writing the tombstone"))
 }
 
 /// The status of a query that has ended, with its Event, metric and log line.
 async fn finish(context: &Context, query: &Query, ending: &Ending) -> Result<(), Error> {
-    let now = Timestamp::now();
-    let builder = builder(query, now);
-    let status = match ending {
-        Ending::Recorded(recorded) => builder.succeeded(recorded),
-        Ending::Failed(failure) => builder.failed(failure, context.tracker.cooling_until(now)),
+    let snapshot = query.snapshot(&context.tracker);
+    let (status, reason) = match ending {
+        Ending::Recorded(recorded) => (snapshot.succeeded(recorded), Reason::Succeeded),
+        Ending::Failed(failure) => (snapshot.failed(failure), Reason::of_failure(&failure.reason)),
     };
-    if !write_status(context, query, &status).await? {
+    if !write_status(context, query, &status, Some(reason)).await? {
         return Ok(());
     }
-    context.metrics.finished(status.phase);
-    let (object, namespace) = (query.name(), query.namespace());
+    context.with.metrics.finished(status.phase);
+    let (object, namespace, reason) = (query.name(), query.namespace(), reason.as_str());
+    let message = status.message.unwrap_or_default();
     match ending {
-        Ending::Recorded(recorded) => {
-            let message = status.message.unwrap_or_default();
-            context.events.send(
-                &query.object,
-                EventType::Normal,
-                "Record",
-                Reason::Succeeded,
-                &message,
-            );
-            service::notice!(
-                { query.id = recorded.query_id, object, namespace },
-                "query succeeded: {message}"
-            );
-        }
-        Ending::Failed(failure) => {
-            let (reason, message) = (Reason::of_failure(&failure.reason), &failure.message);
-            context
-                .events
-                .send(&query.object, EventType::Warning, "Fetch", reason, message);
-            let reason = reason.as_str();
-            service::notice!(object, namespace, reason, "query failed: {message}");
-        }
+        Ending::Recorded(recorded) => service::notice!(
+            { query.id = recorded.query_id, object, namespace },
+            "query succeeded: {message}"
+        ),
+        Ending::Failed(_) => service::notice!(object, namespace, reason, "query failed: {message}"),
     }
     Ok(())
 }
@@ -164,51 +150,20 @@ pub(crate) async fn report_progress(
     query: &Query,
     update: &StatusUpdate,
 ) -> Result<bool, Error> {
-    let status = builder(query, Timestamp::now()).unfinished(update);
-    let written = write_status(context, query, &status).await?;
-    if written && (update.blocked.is_some() || query.progress.failure.is_some()) {
-        let reason = update.blocked.map_or(Reason::Retrying, BlockedReason::reason);
-        context.events.send(
-            &query.object,
-            EventType::Warning,
-            "Fetch",
-            reason,
-            &update.message,
-        );
-    }
-    Ok(written)
+    let retrying = query.progress.failure.as_ref().map(|_| Reason::Retrying);
+    let status = query.snapshot(&context.tracker).unfinished(update);
+    write_status(context, query, &status, update.blocked.or(retrying)).await
 }
 
-/// The status of a query that is suspended. Its stored pages stay, so that it continues with them when it is
-/// resumed on the same day; its deadline starts again then.
-async fn report_suspension(context: &Context, query: &Query) -> Result<(), Error> {
-    let status = builder(query, Timestamp::now()).suspended();
-    if write_status(context, query, &status).await? {
-        let message = status.message.unwrap_or_default();
-        context.events.send(
-            &query.object,
-            EventType::Normal,
-            "Suspend",
-            Reason::Suspended,
-            &message,
-        );
-    }
-    Ok(())
-}
-
-fn builder(query: &Query, now: Timestamp) -> StatusBuilder<'_> {
-    StatusBuilder {
-        object: &query.object,
-        progress: &query.progress,
-        sent: query.sent.as_deref(),
-        now,
-    }
-}
-
-/// Writes the status; returns whether it was written. It is not if the object has changed, was deleted, or
-/// has a final status already: then this reconciliation has no effect, and the change itself brings the next
-/// one.
-async fn write_status(context: &Context, query: &Query, status: &ArxivQueryStatus) -> Result<bool, Error> {
+/// Writes the status and sends an Event with its message; returns whether it was written. It is not if the
+/// object has changed, was deleted, or has a final status already: then this reconciliation has no effect, and
+/// the change itself brings the next one.
+async fn write_status(
+    context: &Context,
+    query: &Query,
+    status: &ArxivQueryStatus,
+    event: Option<Reason>,
+) -> Result<bool, Error> {
     let metadata = &query.object.metadata;
     let patch = json!({
         "apiVersion": ArxivQuery::api_version(&()),
@@ -222,23 +177,27 @@ async fn write_status(context: &Context, query: &Query, status: &ArxivQueryStatu
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     let patch = Patch::Apply(&patch);
     let written = within(queries.patch_status(query.name(), &parameters, &patch)).await;
-    let outcome = match &written {
-        Ok(_) => "written",
-        Err(error) => match error.code() {
-            Some(409) => "conflict",
-            Some(404) => "gone",
-            Some(422) => {
-                let (object, namespace) = (query.name(), query.namespace());
-                tracing::warn!(object, namespace, "a status was refused: {error}");
-                "refused"
-            }
-            _ => "error",
-        },
+    let metrics = &context.with.metrics;
+    let Err(error) = written else {
+        metrics.wrote_status("written");
+        if let Some(reason) = event {
+            let message = status.message.as_deref().unwrap_or_default();
+            context.events.send(&query.object, reason, message);
+        }
+        return Ok(true);
     };
-    context.metrics.wrote_status(outcome);
-    match written {
-        Ok(_) => Ok(true),
-        Err(error) if outcome == "error" => Err(Error::Kubernetes(error)),
-        Err(_) => Ok(false),
+    match error.code() {
+        Some(409) => metrics.wrote_status("conflict"),
+        Some(404) => metrics.wrote_status("gone"),
+        Some(422) => {
+            let (object, namespace) = (query.name(), query.namespace());
+            tracing::warn!(object, namespace, "a status was refused: {error}");
+            metrics.wrote_status("refused");
+        }
+        _ => {
+            metrics.wrote_status("error");
+            return Err(error.into());
+        }
     }
+    Ok(false)
 }

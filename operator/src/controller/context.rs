@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crd::{ArxivQuery, Reason};
 use jiff::Timestamp;
-use kube::{Api, Client};
-use storage::{FailureRecord, Ledger, Pages, Records};
+use kube::Api;
+use storage::FailureRecord;
 use tokio::sync::Semaphore;
 use upstream::ValidatedQuery;
 use uuid::Uuid;
@@ -13,30 +13,35 @@ use uuid::Uuid;
 use super::{error::Error, report::events::Events};
 use crate::{
     fetch::{progress::Progress, tracker::Tracker},
-    process::metrics::Metrics,
+    process::dependencies::Dependencies,
 };
 
 /// Papers that all recordings together may have in memory: two full pages of about 1 MB (at most 32 MB), or
 /// the pages of hundreds of usual queries.
-pub(crate) const MAX_BUFFERED_PAPERS: usize = 2 * arxiv::MAX_PAGE as usize;
+const MAX_BUFFERED_PAPERS: usize = 2 * arxiv::MAX_PAGE as usize;
 
-/// Handles to Kubernetes and the databases, and what this process shares between reconciliations.
+/// What this process shares between reconciliations.
 pub(crate) struct Context {
-    pub(crate) client: Client,
-    pub(crate) records: Records,
-    pub(crate) ledger: Ledger,
-    pub(crate) pages: Pages,
+    pub(crate) with: Arc<Dependencies>,
     pub(crate) tracker: Arc<Tracker>,
     pub(crate) events: Events,
-    pub(crate) metrics: Metrics,
     /// One permit for each of the [`MAX_BUFFERED_PAPERS`].
     pub(crate) buffered_papers: Semaphore,
 }
 
 impl Context {
+    pub(crate) fn new(with: Arc<Dependencies>, tracker: Arc<Tracker>, events: Events) -> Self {
+        Self {
+            with,
+            tracker,
+            events,
+            buffered_papers: Semaphore::new(MAX_BUFFERED_PAPERS),
+        }
+    }
+
     /// The API for objects of one namespace.
     pub(crate) fn queries(&self, namespace: &str) -> Api<ArxivQuery> {
-        Api::namespaced(self.client.clone(), namespace)
+        Api::namespaced(self.with.client.clone(), namespace)
     }
 }
 
@@ -48,15 +53,32 @@ pub(crate) struct Query {
     /// The search of the spec, or why it is invalid.
     pub(crate) search: Result<ValidatedQuery, FailureRecord>,
     /// The search as it is sent to arXiv, if it is valid.
-    pub(crate) sent: Option<String>,
+    sent: Option<String>,
     pub(crate) progress: Progress,
 }
 
+/// A query at one point in time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Snapshot<'a> {
+    pub(crate) object: &'a ArxivQuery,
+    pub(crate) progress: &'a Progress,
+    /// The search as it is sent to arXiv, if it is valid.
+    pub(crate) sent: Option<&'a str>,
+    /// The end of the cool-down, in the future: no request is sent to arXiv before it.
+    pub(crate) cooling_until: Option<Timestamp>,
+    pub(crate) now: Timestamp,
+}
+
 impl Query {
-    /// Begins a reconciliation.
+    /// Begins a reconciliation. Step 3 of a query's life: the spec becomes a search that can be sent to arXiv,
+    /// so that no later step can fail on input. The schema refuses most invalid specs before.
     pub(crate) fn begin(object: Arc<ArxivQuery>, tracker: &Tracker, now: Timestamp) -> Result<Self, Error> {
-        let uid = uid(&object).ok_or(Error::NoUid)?;
-        let search = validated(&object);
+        let uid = uid(&object).ok_or(Error::Defect("the object has no uid"))?;
+        let search = ValidatedQuery::try_from(&object.spec).map_err(|error| FailureRecord {
+            reason: Reason::InvalidSearch.as_str().to_owned(),
+            message: error.to_string(),
+            http_status: Some(400),
+        });
         Ok(Self {
             uid,
             sent: search.as_ref().ok().map(|search| search.search.display_query()),
@@ -64,6 +86,18 @@ impl Query {
             progress: tracker.begin(uid, &object, now),
             object,
         })
+    }
+
+    /// The query now, with its progress as it was at the begin of the reconciliation.
+    pub(crate) fn snapshot(&self, tracker: &Tracker) -> Snapshot<'_> {
+        let now = Timestamp::now();
+        Snapshot {
+            object: &self.object,
+            progress: &self.progress,
+            sent: self.sent.as_deref(),
+            cooling_until: tracker.cooling_until(now),
+            now,
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -84,21 +118,8 @@ impl Query {
     }
 }
 
-/// Step 3 of a query's life: the spec as a search that can be sent to arXiv, so that no later step can fail
-/// on input. The schema refuses most invalid specs before; the others end here.
-fn validated(object: &ArxivQuery) -> Result<ValidatedQuery, FailureRecord> {
-    ValidatedQuery::try_from(&object.spec).map_err(|error| FailureRecord {
-        reason: Reason::InvalidSearch.as_str().to_owned(),
-        message: error.to_string(),
-        http_status: Some(400),
-    })
-}
-
 /// The uid of an object; Kubernetes gives one to every object.
 pub(crate) fn uid(object: &ArxivQuery) -> Option<Uuid> {
-    object
-        .metadata
-        .uid
-        .as_deref()
-        .and_then(|uid| Uuid::parse_str(uid).ok())
+    let uid = object.metadata.uid.as_deref()?;
+    Uuid::parse_str(uid).ok()
 }

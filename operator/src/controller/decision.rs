@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use storage::{Ending, FailureRecord};
 
 use super::{
+    context::Snapshot,
     pages::{MissingPage, StoredPages},
-    report::progress_report::{QuerySnapshot, StatusUpdate, next_update},
+    report::progress_report::{StatusUpdate, next_update},
 };
 use crate::fetch::progress::Progress;
 
@@ -54,7 +55,7 @@ pub(crate) enum QueryDecision {
 }
 
 /// Decides what is done with a query.
-pub(crate) fn decide(snapshot: QuerySnapshot<'_>, facts: Facts) -> QueryDecision {
+pub(crate) fn decide(snapshot: Snapshot<'_>, facts: Facts) -> QueryDecision {
     let missing = match facts {
         Facts::Invalid(failure) => return QueryDecision::Fail(failure),
         Facts::Ended(ending) => return QueryDecision::Finish(ending),
@@ -96,9 +97,7 @@ impl From<&ArxivQuery> for Limits {
         let deadline = object.spec.active_deadline_seconds;
         Self {
             backoff_limit: u32::try_from(object.spec.backoff_limit()).unwrap_or(0),
-            active_deadline: deadline
-                .and_then(|s| u64::try_from(s).ok())
-                .map(Duration::from_secs),
+            active_deadline: deadline.and_then(|s| Some(Duration::from_secs(s.try_into().ok()?))),
             fails_fast: object.fails_fast(),
         }
     }
@@ -116,7 +115,9 @@ enum Next {
 }
 
 fn next(limits: &Limits, progress: &Progress, now: Timestamp) -> Next {
-    let deadline = deadline(limits, progress);
+    let deadline = limits
+        .active_deadline
+        .and_then(|limit| progress.started?.checked_add(limit).ok());
     if let Some(failure) = &progress.failure {
         if limits.fails_fast || failure.class == FailureClass::Invalid {
             return Next::Fail(failure.record.clone());
@@ -145,21 +146,14 @@ fn next(limits: &Limits, progress: &Progress, now: Timestamp) -> Next {
     }
 }
 
-fn deadline(limits: &Limits, progress: &Progress) -> Option<Timestamp> {
-    progress.started?.checked_add(limits.active_deadline?).ok()
-}
-
 fn deadline_exceeded(limits: &Limits, progress: &Progress) -> FailureRecord {
     let seconds = limits.active_deadline.unwrap_or_default().as_secs();
     let mut message = format!("not done {seconds} seconds after its first request to arXiv");
+    let mut http_status = None;
     if let Some(failure) = &progress.failure {
-        message.push_str("; the last one: ");
-        message.push_str(&failure.record.message);
+        message = format!("{message}; the last one: {}", failure.record.message);
+        http_status = failure.record.http_status;
     }
-    let http_status = progress
-        .failure
-        .as_ref()
-        .and_then(|failure| failure.record.http_status);
     FailureRecord {
         reason: Reason::DeadlineExceeded.as_str().to_owned(),
         message,
@@ -345,9 +339,10 @@ mod tests {
             ("all stored", &running, started(None), Facts::Complete(StoredPages::default()), QueryDecision::Record(StoredPages::default())),
         ];
         for (name, object, progress, facts, expected) in cases {
-            let snapshot = QuerySnapshot {
+            let snapshot = Snapshot {
                 object,
                 progress: &progress,
+                sent: None,
                 cooling_until: None,
                 now: at(100),
             };

@@ -12,21 +12,17 @@ pub(crate) enum Error {
     #[error("{operation}: {source}")]
     Storage {
         operation: &'static str,
-        #[source]
         source: StorageError,
     },
     /// A call to Kubernetes failed.
     #[error("calling Kubernetes: {0}")]
-    Kubernetes(#[source] CallError),
+    Kubernetes(#[from] CallError),
     /// Foreign rows carried many numbers of the sequence, one after the other.
     #[error("{0} numbers in a row are taken by foreign rows; is the sequence behind its table?")]
     NumbersTaken(u32),
-    /// A search without a page to request, which validation does not accept.
-    #[error("the search requests no page")]
-    NoPages,
-    /// An object without a usable uid, which Kubernetes does not create.
-    #[error("the object has no uid")]
-    NoUid,
+    /// What validation or Kubernetes rules out.
+    #[error("{0}")]
+    Defect(&'static str),
 }
 
 impl Error {
@@ -42,16 +38,13 @@ impl Error {
             Self::Storage { .. } => "database",
             Self::Kubernetes(_) => "kubernetes",
             Self::NumbersTaken(_) => "numbers_taken",
-            Self::NoPages | Self::NoUid => "defect",
+            Self::Defect(_) => "defect",
         }
     }
 
     /// Whether a database is unavailable: it comes back without any change to the query.
     pub(crate) fn is_database_unavailable(&self) -> bool {
-        match self {
-            Self::Storage { source, .. } => source.is_unavailable(),
-            _ => false,
-        }
+        matches!(self, Self::Storage { source, .. } if source.is_unavailable())
     }
 
     /// Whether it is temporary and shown by readiness: then it is not logged for each query.

@@ -1,7 +1,7 @@
 //! The controller: which objects are reconciled when, and how.
 
 mod apply;
-pub(crate) mod context;
+mod context;
 mod decision;
 mod error;
 mod pages;
@@ -15,22 +15,26 @@ use std::{sync::Arc, time::Duration};
 use crd::ArxivQuery;
 use futures::{FutureExt, Stream, StreamExt, future::BoxFuture};
 use jiff::Timestamp;
-use kube::runtime::{
-    Config, applier,
-    controller::{Action, ReconcileRequest},
-    reflector::Store,
+use kube::{
+    ResourceExt,
+    runtime::{
+        Config, applier,
+        controller::{Action, ReconcileRequest},
+        reflector::Store,
+    },
 };
-use service::{backoff::Backoff, health::Heartbeat};
+use service::backoff::Backoff;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::context::Context;
 use self::{
     apply::report_progress,
-    context::{Context, Query, uid},
+    context::{Query, uid},
     error::Error,
     reconcile::reconcile,
     report::progress_report::report_database_outage,
 };
-use crate::fetch::tracker::Object;
+use crate::fetch::{progress::Progress, tracker::Object};
 
 /// The waits after reconciliations that failed. Short at first: most of these are a database that restarts.
 const RETRY: Backoff = Backoff {
@@ -39,23 +43,22 @@ const RETRY: Backoff = Backoff {
 };
 /// How often the controller reports that it is alive while there is nothing to do.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
+/// A controller without a heartbeat for so long is stuck.
+const STALL: Duration = Duration::from_mins(1);
 
 /// Reconciles the objects of `triggers`, until `stop` is cancelled and the reconciliations that have begun
 /// are done.
 pub(crate) async fn run(
-    context: Arc<Context>,
+    context: Context,
     store: Store<ArxivQuery>,
     triggers: impl Stream<Item = Object> + Send + 'static,
-    concurrency: u16,
-    heartbeat: Heartbeat,
     stop: CancellationToken,
 ) {
+    let heartbeat = context.with.liveness.watch("controller", STALL);
+    let config = Config::default().concurrency(context.with.concurrency);
     let queue = triggers.map(|object| Ok::<_, kube::Error>(ReconcileRequest::from(object)));
     let queue = queue.take_until(stop.cancelled_owned());
-    let config = Config::default().concurrency(concurrency);
-    let retry =
-        |object: Arc<ArxivQuery>, error: &Error, context: Arc<Context>| retry(&object, error, &context);
-    let outcomes = applier(begin, retry, context, store, queue, config);
+    let outcomes = applier(begin, retry, Arc::new(context), store, queue, config);
     let mut outcomes = std::pin::pin!(outcomes);
     let mut interval = tokio::time::interval(HEARTBEAT_INTERVAL);
     loop {
@@ -76,14 +79,17 @@ fn begin(object: Arc<ArxivQuery>, context: Arc<Context>) -> BoxFuture<'static, R
     async move {
         let query = query?;
         let outcome = reconcile(&query, &context).await;
+        let metrics = &context.with.metrics;
         match &outcome {
             Ok(_) => {
-                context.tracker.reset_errors(query.uid);
-                context.metrics.reconciled("ok");
+                context
+                    .tracker
+                    .update(query.uid, |query| query.errors_in_a_row = 0);
+                metrics.reconciled("ok");
             }
             Err(error) => {
-                context.metrics.reconciled("error");
-                context.metrics.failed(error.category());
+                metrics.reconciled("error");
+                metrics.failed(error.category());
                 if error.is_database_unavailable() {
                     report_outage(&query, &context).await;
                 }
@@ -101,16 +107,19 @@ async fn report_outage(query: &Query, context: &Context) {
     };
     // If this write fails as well, the next reconciliation tries again.
     if let Err(error) = report_progress(context, query, &update).await {
-        context.metrics.failed(error.category());
+        context.with.metrics.failed(error.category());
     }
 }
 
 /// When a failed reconciliation is tried again.
-fn retry(object: &ArxivQuery, error: &Error, context: &Context) -> Action {
-    let failures = uid(object).map_or(1, |uid| context.tracker.count_error(uid));
-    let delay = RETRY.delay(failures);
-    let name = object.metadata.name.as_deref().unwrap_or_default();
-    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+fn retry(object: Arc<ArxivQuery>, error: &Error, context: Arc<Context>) -> Action {
+    let count = |query: &mut Progress| {
+        query.errors_in_a_row = query.errors_in_a_row.saturating_add(1);
+        query.errors_in_a_row
+    };
+    let failures = uid(&object).and_then(|uid| context.tracker.update(uid, count));
+    let delay = RETRY.delay(failures.unwrap_or(1));
+    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
     if error.is_temporary() {
         tracing::debug!(object = name, namespace, "{error}; next try in {delay:?}");
     } else {

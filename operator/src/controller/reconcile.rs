@@ -1,6 +1,5 @@
 //! One reconciliation: the facts, the decision, its effects.
 
-use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
 use super::{
@@ -9,7 +8,6 @@ use super::{
     decision::{Facts, decide},
     error::Error,
     pages::find_pages,
-    report::progress_report::QuerySnapshot,
 };
 
 /// Brings one query one step further. The steps are those of docs/ARCHITECTURE.md, "The life of one query";
@@ -32,13 +30,7 @@ pub(crate) async fn reconcile(query: &Query, context: &Context) -> Result<Action
         context.tracker.untrack(query.uid);
     }
     let facts = facts(query, context).await?;
-    let now = Timestamp::now();
-    let snapshot = QuerySnapshot {
-        object: &query.object,
-        progress: &query.progress,
-        cooling_until: context.tracker.cooling_until(now),
-        now,
-    };
+    let snapshot = query.snapshot(&context.tracker);
     apply(context, query, decide(snapshot, facts)).await
 }
 
@@ -50,14 +42,14 @@ async fn facts(query: &Query, context: &Context) -> Result<Facts, Error> {
     };
     // An earlier reconciliation, in this process or another one, may have been ended between its commit and
     // its status.
-    let outcome = context.records.find(query.uid).await;
+    let outcome = context.with.records.find(query.uid).await;
     if let Some(ending) = outcome.map_err(Error::storage("looking up the outcome"))? {
         return Ok(Facts::Ended(ending));
     }
     if query.object.spec.suspend {
         return Ok(Facts::Suspended);
     }
-    let pages = find_pages(&context.pages, search, query.progress.selector()).await;
+    let pages = find_pages(&context.with.pages, search, query.progress.selector()).await;
     Ok(match pages.map_err(Error::storage("looking up stored pages"))? {
         Ok(stored) => Facts::Complete(stored),
         Err(missing) => Facts::Missing(missing),

@@ -20,23 +20,19 @@ const MAX_NUMBERS: u32 = 100;
 ///
 /// After an error here the commit may or may not have happened: the next reconciliation finds out in step 4.
 pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages) -> Result<Ending, Error> {
-    let first = pages.first().ok_or(Error::NoPages)?;
+    let first = pages
+        .first()
+        .ok_or(Error::Defect("the search requests no page"))?;
     let head = &first.head;
-    let mut number = context
-        .ledger
-        .assign(query.uid)
-        .await
-        .map_err(Error::storage("taking a number"))?;
+    let number = context.with.ledger.assign(query.uid).await;
+    let mut number = number.map_err(Error::storage("taking a number"))?;
     let timestamp = timestamp(context, query, first).await?;
     // The semaphore is never closed.
-    let _buffered = context
-        .buffered_papers
-        .acquire_many(pages.max_buffered())
-        .await
-        .ok();
+    let buffered = context.buffered_papers.acquire_many(pages.max_buffered());
+    let _buffered = buffered.await.ok();
     let papers = StoredPapers {
         pages,
-        store: &context.pages,
+        store: &context.with.pages,
     };
     for _ in 0..MAX_NUMBERS {
         let record = Record {
@@ -48,20 +44,17 @@ pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages
             query: query_in_title(&head.title),
             papers: &papers,
         };
-        let outcome = context.records.record(&record).await;
+        let outcome = context.with.records.record(&record).await;
         let (object, namespace) = (query.name(), query.namespace());
         if let Ok(ending) = outcome.map_err(Error::storage("recording"))? {
             if matches!(ending, Ending::Failed(_)) {
-                tracing::info!(
-                    object,
-                    namespace,
-                    "failed by another process: its rows are dropped"
-                );
+                let problem = "failed by another process: its rows are dropped";
+                tracing::info!(object, namespace, "{problem}");
             }
             return Ok(ending);
         }
         tracing::info!({ query.id = number, object, namespace }, "the number is taken by foreign rows");
-        let another = context.ledger.reassign(query.uid, number).await;
+        let another = context.with.ledger.reassign(query.uid, number).await;
         number = another.map_err(Error::storage("taking another number"))?;
     }
     Err(Error::NumbersTaken(MAX_NUMBERS))
@@ -74,7 +67,7 @@ async fn timestamp(context: &Context, query: &Query, first: &StoredPage) -> Resu
     if created.is_none_or(|created| created.0 <= first.fetched_at) {
         return Ok(first.head.date.unwrap_or(first.fetched_at).as_second());
     }
-    let now = context.pages.now().await;
+    let now = context.with.pages.now().await;
     now.map(Timestamp::as_second)
         .map_err(Error::storage("reading the clock"))
 }

@@ -12,20 +12,18 @@ use std::{
 
 use crd::{ArxivQuery, FAIL_FAST_ANNOTATION};
 use futures::{Stream, StreamExt, stream};
-use kube::{
-    Api,
-    runtime::{
-        WatchStreamExt,
-        reflector::{self, Store},
-        utils::Backoff,
-        watcher::{self, Event},
-    },
+use kube::runtime::{
+    WatchStreamExt,
+    reflector::{self, Store},
+    utils::Backoff,
+    watcher::{self, Event},
 };
+use uuid::Uuid;
 
+use super::context::uid;
 use crate::{
-    controller::context::uid,
     fetch::tracker::{Object, Tracker},
-    process::{kubernetes::WATCH_SECONDS, metrics::Metrics},
+    process::{dependencies::Dependencies, kubernetes::WATCH_SECONDS},
 };
 
 /// Objects in one page of a listing, 1 to 2 kB each.
@@ -34,24 +32,58 @@ const LIST_PAGE: u32 = 500;
 /// its 429 while it fills its cache asks for one to five, and this is one client.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Whether the watch is up to date: the last thing that it got was an event, not an error or a part of a
-/// listing.
-#[derive(Clone, Default)]
-pub(crate) struct Freshness(Arc<AtomicBool>);
+/// The unfinished objects, as the watch sees them.
+#[derive(Clone)]
+pub(crate) struct Unfinished {
+    pub(crate) store: Store<ArxivQuery>,
+    is_current: Arc<AtomicBool>,
+}
 
-impl Freshness {
-    /// Whether the store holds the present state.
+impl Unfinished {
+    /// Whether the store holds the present state: the last thing that the watch got was an event, not an error
+    /// or a part of a listing.
     pub(crate) fn is_current(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.is_current.load(Ordering::Relaxed)
+    }
+
+    /// The uids of all of them.
+    pub(crate) fn uids(&self) -> HashSet<Uuid> {
+        self.store
+            .state()
+            .iter()
+            .filter_map(|object| uid(object))
+            .collect()
+    }
+
+    /// The objects to reconcile after this event, which is in the store already.
+    fn observe(&self, event: Event<ArxivQuery>, tracker: &Tracker) -> Vec<Object> {
+        let listing = matches!(event, Event::Init | Event::InitApply(_));
+        self.is_current.store(!listing, Ordering::Relaxed);
+        match event {
+            Event::Apply(object) => vec![Object::from_obj(&object)],
+            Event::Delete(object) => {
+                if let Some(uid) = uid(&object) {
+                    tracker.untrack(uid);
+                }
+                Vec::new()
+            }
+            // A listing is in the store when it is complete, not before.
+            Event::Init | Event::InitApply(_) => Vec::new(),
+            Event::InitDone => {
+                // Objects that were deleted or finished while the watch was down are just missing.
+                tracker.retain(&self.uids());
+                let all = self.store.state();
+                all.iter().map(|object| Object::from_obj(&**object)).collect()
+            }
+        }
     }
 }
 
 /// The objects that are new or have changed. Those that leave the watch are removed from the tracker.
 pub(crate) fn unfinished(
-    api: Api<ArxivQuery>,
+    with: &Arc<Dependencies>,
     tracker: Arc<Tracker>,
-    metrics: Metrics,
-) -> (Store<ArxivQuery>, Freshness, impl Stream<Item = Object> + Send) {
+) -> (Unfinished, impl Stream<Item = Object> + Send + use<>) {
     let (store, writer) = reflector::store();
     // Listed in pages and then watched: streamed lists are not on by default in all versions of Kubernetes
     // since 1.32.
@@ -59,74 +91,39 @@ pub(crate) fn unfinished(
         .fields(crd::UNFINISHED)
         .page_size(LIST_PAGE)
         .timeout(WATCH_SECONDS);
-    let (freshness, reader) = (Freshness::default(), store.clone());
-    let current = freshness.0.clone();
-    let changed = watcher::watcher(api, config)
+    let unfinished = Unfinished {
+        store,
+        is_current: Arc::default(),
+    };
+    let (watched, with) = (unfinished.clone(), Arc::clone(with));
+    let changed = watcher::watcher(with.all.clone(), config)
         .modify(strip_unused)
         .backoff(ConstantBackoff(RETRY_DELAY))
         .reflect(writer)
         .flat_map(move |event| {
-            let changed = match event {
-                Ok(event) => {
-                    let listing = matches!(event, Event::Init | Event::InitApply(_));
-                    current.store(!listing, Ordering::Relaxed);
-                    observe(event, &reader, &tracker)
-                }
-                Err(error) => {
-                    // The watch continues where it was, or lists anew. Readiness reports it when Kubernetes
-                    // is unavailable.
-                    current.store(false, Ordering::Relaxed);
-                    metrics.failed("watch");
-                    tracing::debug!("the watch is interrupted: {error}");
-                    Vec::new()
-                }
-            };
-            stream::iter(changed)
+            let changed = event.map(|event| watched.observe(event, &tracker));
+            stream::iter(changed.unwrap_or_else(|error| {
+                // The watch continues where it was, or lists anew. Readiness reports it when Kubernetes is
+                // unavailable.
+                watched.is_current.store(false, Ordering::Relaxed);
+                with.metrics.failed("watch");
+                tracing::debug!("the watch is interrupted: {error}");
+                Vec::new()
+            }))
         });
-    (store, freshness, changed)
+    (unfinished, changed)
 }
 
 /// Removes the parts of an object that are not used here: field managers, labels, and annotations (where
 /// kubectl keeps a copy of the whole object).
 fn strip_unused(object: &mut ArxivQuery) {
     let metadata = &mut object.metadata;
-    (
-        metadata.managed_fields,
-        metadata.labels,
-        metadata.owner_references,
-    ) = (None, None, None);
+    metadata.managed_fields = None;
+    metadata.labels = None;
+    metadata.owner_references = None;
     if let Some(annotations) = &mut metadata.annotations {
         annotations.retain(|name, _| name == FAIL_FAST_ANNOTATION);
     }
-}
-
-/// The objects to reconcile after this event, which is in the store already.
-fn observe(event: Event<ArxivQuery>, store: &Store<ArxivQuery>, tracker: &Tracker) -> Vec<Object> {
-    match event {
-        Event::Apply(object) => vec![Object::from_obj(&object)],
-        Event::Delete(object) => {
-            if let Some(uid) = uid(&object) {
-                tracker.untrack(uid);
-            }
-            Vec::new()
-        }
-        // A listing is in the store when it is complete, not before.
-        Event::Init | Event::InitApply(_) => Vec::new(),
-        Event::InitDone => {
-            // Objects that were deleted or finished while the watch was down are just missing.
-            tracker.retain(&unfinished_uids(store));
-            store
-                .state()
-                .iter()
-                .map(|object| Object::from_obj(&**object))
-                .collect()
-        }
-    }
-}
-
-/// The uids of all unfinished objects.
-pub(crate) fn unfinished_uids(store: &Store<ArxivQuery>) -> HashSet<uuid::Uuid> {
-    store.state().iter().filter_map(|object| uid(object)).collect()
 }
 
 /// The same pause each time.

@@ -11,12 +11,16 @@ use crd::Reason;
 use jiff::Timestamp;
 use service::{backoff::Backoff, health::Heartbeat};
 use storage::{FailureRecord, GateError, StorageError};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use upstream::{FetchedPage, PageSelector, Upstream, UpstreamError};
+use upstream::{FetchedPage, PageSelector, UpstreamError};
 
-use super::{page_queue::QueuedPage, progress::RequestFailure, tracker::Tracker};
-use crate::process::metrics::Metrics;
+use super::{
+    page_queue::QueuedPage,
+    progress::{Progress, RequestFailure},
+    tracker::Tracker,
+};
+use crate::process::dependencies::Dependencies;
 
 /// How long one page waits for the gate before the fetcher continues with the queue. Longer than any process
 /// before us in the gate's line may stay there (25 s at the API server, and 20 s of one request), so that a
@@ -36,14 +40,15 @@ const DATABASE_RETRY: Backoff = Backoff {
     cap: Duration::from_secs(5),
 };
 
+/// Without a heartbeat for so long it is stuck: its longest round is a page that takes four requests, each of
+/// which waits for its turn.
+const STALL: Duration = Duration::from_mins(10);
+
 /// The fetcher with its state between two pages.
 pub(crate) struct Fetcher {
-    upstream: Upstream,
+    with: Arc<Dependencies>,
     tracker: Arc<Tracker>,
-    metrics: Metrics,
     heartbeat: Heartbeat,
-    /// Between two requests to arXiv.
-    interval: Duration,
     stop: CancellationToken,
     /// No page is taken from the queue before this time.
     paused_until: Option<Instant>,
@@ -51,31 +56,12 @@ pub(crate) struct Fetcher {
     database_failures: u32,
 }
 
-/// What became of a page that was taken from the queue.
-enum FetchResult {
-    /// Its queries were notified; the next page follows after the pause.
-    Delivered { pause: Option<Duration> },
-    /// It was not requested; it is tried again after the pause.
-    Deferred { pause: Duration },
-    /// No query waits for it any more, or the process ends.
-    Dropped,
-}
-
 impl Fetcher {
-    pub(crate) fn new(
-        upstream: Upstream,
-        tracker: Arc<Tracker>,
-        metrics: Metrics,
-        heartbeat: Heartbeat,
-        interval: Duration,
-        stop: CancellationToken,
-    ) -> Self {
+    pub(crate) fn new(with: Arc<Dependencies>, tracker: Arc<Tracker>, stop: CancellationToken) -> Self {
         Self {
-            upstream,
+            heartbeat: with.liveness.watch("fetcher", STALL),
+            with,
             tracker,
-            metrics,
-            heartbeat,
-            interval,
             stop,
             paused_until: None,
             database_failures: 0,
@@ -92,70 +78,54 @@ impl Fetcher {
                 self.wait().await;
                 continue;
             };
-            match self.fetch(&page).await {
-                FetchResult::Delivered { pause } => {
-                    self.paused_until = pause.map(|pause| Instant::now() + pause);
-                }
-                FetchResult::Deferred { pause } => {
-                    self.tracker.put_back(&page);
-                    self.paused_until = Some(Instant::now() + pause);
-                }
-                FetchResult::Dropped => self.tracker.put_back(&page),
-            }
+            let pause = self.fetch(&page).await;
+            self.tracker.put_back(&page);
+            self.paused_until = pause.map(|pause| Instant::now() + pause);
         }
     }
 
     /// Waits until a page is queued, the pause is over, or the poll interval is.
     async fn wait(&self) {
         let poll = Instant::now() + POLL_INTERVAL;
-        let queued = async {
-            match self.paused_until {
-                None => self.tracker.queued().await,
-                Some(_) => std::future::pending().await,
-            }
-        };
         tokio::select! {
-            () = queued => {}
-            () = tokio::time::sleep_until(self.paused_until.map_or(poll, |until| until.min(poll))) => {}
+            () = self.tracker.queued(), if self.paused_until.is_none() => {}
+            () = sleep_until(self.paused_until.map_or(poll, |until| until.min(poll))) => {}
             () = self.stop.cancelled() => {}
         }
     }
 
-    /// Fetches one page and notifies its queries.
-    async fn fetch(&mut self, page: &Arc<QueuedPage>) -> FetchResult {
-        let request = &page.request;
+    /// Fetches one page and notifies its queries, unless it was not requested: then it is tried again. Returns
+    /// the pause before the next page.
+    async fn fetch(&mut self, page: &Arc<QueuedPage>) -> Option<Duration> {
         let sent_at = Arc::new(OnceLock::new());
-        let on_slot = {
-            let sent_at = Arc::clone(&sent_at);
-            move || {
-                let _ = sent_at.set(Timestamp::now());
-            }
+        let slot = Arc::clone(&sent_at);
+        let on_slot = move || {
+            let _ = slot.set(Timestamp::now());
         };
         let selector = PageSelector {
             day: page.day,
             version: self.tracker.page_version(page),
         };
-        let upstream = self.upstream.clone();
-        let fetch = upstream.page(request, selector, GATE_TIMEOUT, on_slot);
+        let with = Arc::clone(&self.with);
+        let fetch = with.upstream.page(&page.request, selector, GATE_TIMEOUT, on_slot);
         let mut fetch = std::pin::pin!(fetch);
         let mut marked_slow = false;
         let outcome = loop {
-            match timeout(POLL_INTERVAL, &mut fetch).await {
-                Ok(outcome) => break outcome,
-                Err(_) => match sent_at.get() {
-                    // Still in the gate's line, which may be left without a request.
-                    None if self.stop.is_cancelled() || !self.tracker.has_waiters(page) => {
-                        return FetchResult::Dropped;
+            if let Ok(outcome) = timeout(POLL_INTERVAL, &mut fetch).await {
+                break outcome;
+            }
+            match sent_at.get() {
+                // Still in the gate's line, which may be left without a request.
+                None if self.stop.is_cancelled() || !self.tracker.has_waiters(page) => return None,
+                None => self.heartbeat.beat(),
+                Some(sent_at) => {
+                    let lasted = Timestamp::now().duration_since(*sent_at).unsigned_abs();
+                    if lasted > SLOW_REQUEST && !marked_slow {
+                        marked_slow = true;
+                        let slow = |progress: &mut Progress| progress.mark_slow(*sent_at);
+                        self.tracker.update_waiters(page, slow);
                     }
-                    None => self.heartbeat.beat(),
-                    Some(sent_at) => {
-                        let lasted = Timestamp::now().duration_since(*sent_at).unsigned_abs();
-                        if lasted > SLOW_REQUEST && !marked_slow {
-                            marked_slow = true;
-                            self.tracker.mark_slow(page, *sent_at);
-                        }
-                    }
-                },
+                }
             }
             self.update_metrics();
         };
@@ -164,7 +134,7 @@ impl Fetcher {
         match outcome {
             Ok(answer) => {
                 self.deliver(page, &answer, began, now);
-                FetchResult::Delivered { pause: None }
+                None
             }
             Err(error) => self.handle_error(page, error, began, now),
         }
@@ -175,7 +145,7 @@ impl Fetcher {
         self.database_failures = 0;
         let fetched_at = answer.fetched.then_some(answer.page.fetched_at);
         if answer.fetched {
-            self.metrics.requested("answered");
+            self.with.metrics.requested("answered");
             tracing::info!(
                 start = page.request.start,
                 count = page.request.count,
@@ -186,38 +156,34 @@ impl Fetcher {
             );
             self.set_cool_down(None);
         } else {
-            self.metrics.requested("stored_meanwhile");
+            self.with.metrics.requested("stored_meanwhile");
         }
-        self.tracker.answered(page, began, now, fetched_at);
+        let answered = |progress: &mut Progress| progress.answered(began, now, fetched_at);
+        self.tracker.finish(page, answered);
     }
 
-    /// Notifies the queries of a page whose request failed; defers a page that was not requested.
+    /// Notifies the queries of a page whose request failed. Returns the pause before the next page.
     fn handle_error(
         &mut self,
         page: &Arc<QueuedPage>,
         error: UpstreamError,
         began: Timestamp,
         now: Timestamp,
-    ) -> FetchResult {
-        self.metrics.requested(outcome_of(&error));
-        match error {
+    ) -> Option<Duration> {
+        self.with.metrics.requested(outcome_of(&error));
+        let (failure, pause) = match error {
             UpstreamError::Fetch {
                 source: FetchError::Cancelled,
                 ..
-            } => FetchResult::Dropped,
+            } => return None,
             UpstreamError::Fetch {
                 source,
                 cooling_until,
             } => {
                 self.database_failures = 0;
                 let reason = upstream::reason(&source).as_str();
-                tracing::warn!(
-                    reason,
-                    duration_ms = duration_ms(began, now),
-                    "a request to arXiv failed: {source}"
-                );
-                // Before the queries are notified, as their status says when the cool-down ends.
-                let pause = self.set_cool_down(cooling_until);
+                let duration_ms = duration_ms(began, now);
+                tracing::warn!(reason, duration_ms, "a request to arXiv failed: {source}");
                 let failure = RequestFailure {
                     class: source.class(),
                     record: FailureRecord {
@@ -226,32 +192,24 @@ impl Fetcher {
                         http_status: Some(source.caller_status()),
                     },
                 };
-                self.tracker.failed(page, &failure, began, now);
-                FetchResult::Delivered { pause }
+                // Before the queries are notified, as their status says when the cool-down ends.
+                (failure, self.set_cool_down(cooling_until))
             }
             UpstreamError::Gate(GateError::CoolingDown { retry_after, .. }) => {
                 self.database_failures = 0;
-                let until = now.checked_add(retry_after).ok();
-                FetchResult::Deferred {
-                    pause: self.set_cool_down(until).unwrap_or_default(),
-                }
+                let pause = self.set_cool_down(now.checked_add(retry_after).ok());
+                return Some(pause.unwrap_or_default());
             }
-            UpstreamError::Gate(GateError::Busy { retry_after }) => FetchResult::Deferred {
-                pause: retry_after.min(MAX_PAUSE),
-            },
-            UpstreamError::Lost(error) => self.database_unavailable(&error),
-            UpstreamError::Gate(GateError::Storage(error)) | UpstreamError::Storage(error)
-                if error.is_unavailable() =>
-            {
-                self.database_unavailable(&error)
-            }
+            UpstreamError::Gate(GateError::Busy { retry_after }) => return Some(retry_after.min(MAX_PAUSE)),
+            UpstreamError::Lost(error) => return Some(self.database_unavailable(&error)),
             UpstreamError::Gate(GateError::Storage(error)) | UpstreamError::Storage(error) => {
+                if error.is_unavailable() {
+                    return Some(self.database_unavailable(&error));
+                }
                 // Requested again and again it would block all others, so it counts as a failed attempt.
-                self.metrics.failed("database");
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a page cannot be stored: {error}"
-                );
+                self.with.metrics.failed("database");
+                let cause = &error as &dyn std::error::Error;
+                tracing::warn!(error = cause, "a page cannot be stored: {error}");
                 let failure = RequestFailure {
                     class: FailureClass::Broken,
                     record: FailureRecord {
@@ -260,24 +218,25 @@ impl Fetcher {
                         http_status: Some(503),
                     },
                 };
-                self.tracker.failed(page, &failure, began, now);
-                FetchResult::Delivered { pause: None }
+                (failure, None)
             }
-        }
+        };
+        self.tracker.finish(page, |progress| {
+            progress.failed(failure.clone(), began, now, &self.with.request_retry);
+        });
+        pause
     }
 
     /// The gate or the page store is unavailable: the page is tried again when they are back, and that is no
     /// attempt.
-    fn database_unavailable(&mut self, error: &StorageError) -> FetchResult {
-        self.metrics.failed("database_unavailable");
+    fn database_unavailable(&mut self, error: &StorageError) -> Duration {
+        self.with.metrics.failed("database_unavailable");
         // Readiness shows the rest; but the first error may have cost a request.
         if self.database_failures == 0 {
             tracing::warn!("requests to arXiv are not possible: {error}");
         }
         self.database_failures = self.database_failures.saturating_add(1);
-        FetchResult::Deferred {
-            pause: DATABASE_RETRY.delay(self.database_failures),
-        }
+        DATABASE_RETRY.delay(self.database_failures)
     }
 
     /// Keeps the end of the shared cool-down; returns how long to pause for it.
@@ -299,7 +258,9 @@ impl Fetcher {
         let cool_down = self.tracker.cooling_until(now);
         let cool_down = cool_down.map_or(0.0, |until| until.duration_since(now).as_secs_f64());
         let stats = self.tracker.queue_stats();
-        self.metrics.queue(&stats, cool_down, self.interval, now);
+        self.with
+            .metrics
+            .queue(&stats, cool_down, self.with.interval, now);
     }
 }
 

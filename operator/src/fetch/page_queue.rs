@@ -58,21 +58,13 @@ impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
 
     /// Queues the query for this page. If it waits for the page already, it keeps its age and takes the new
     /// priority. A query waits for one page at a time: a new one replaces the old one.
-    pub(crate) fn push(&mut self, entry: QueueEntry, object: O, page: P) {
+    pub(crate) fn push(&mut self, mut entry: QueueEntry, object: O, page: P) {
         let query = entry.query;
-        if let Some(queued) = self.queries.get_mut(&query).filter(|queued| queued.page == page) {
-            if queued.entry.priority != entry.priority {
-                let in_order = self
-                    .pages
-                    .get(&page)
-                    .is_some_and(|waiters| waiters.in_flight.is_none());
-                self.order.remove(&queued.entry);
-                queued.entry.priority = entry.priority;
-                if in_order {
-                    self.order.insert(&queued.entry);
-                }
+        if let Some(queued) = self.queries.get(&query).filter(|queued| queued.page == page) {
+            if queued.entry.priority == entry.priority {
+                return;
             }
-            return;
+            entry.age = queued.entry.age;
         }
         self.remove(query);
         let waiters = self.pages.entry(page.clone()).or_default();
@@ -113,7 +105,7 @@ impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
     }
 
     /// The page could not be requested yet: its queries keep their positions, and its namespace keeps its
-    /// turn.
+    /// turn. Changes nothing if the page is finished.
     pub(crate) fn put_back(&mut self, page: &P) {
         let Some(waiters) = self.pages.get_mut(page) else {
             return;

@@ -23,7 +23,7 @@ pub(crate) struct RequestFailure {
 }
 
 /// How far one query is in this process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Progress {
     /// The arXiv day of its pages: fixed at its first request, so that all slices are of one day.
     pub(crate) day: Date,
@@ -79,34 +79,23 @@ impl Progress {
             started,
             attempts,
             failures_in_a_row: attempts,
-            failure: None,
-            not_before: None,
             age,
-            latest_answer: None,
-            next_slice: None,
-            queued_since: None,
-            is_slow: false,
-            slices_reported: 0,
             reported_at: now,
-            errors_in_a_row: 0,
+            ..Self::default()
         }
     }
 
-    /// Which version of a page it uses. It stays the same after later fetches for others, so that the query
-    /// finds again what it found before.
-    pub(crate) fn page_version(&self) -> PageVersion {
-        if self.refresh {
-            PageVersion::After(self.created)
-        } else {
-            PageVersion::AsOf(self.created)
-        }
-    }
-
-    /// The day and the version of its pages.
+    /// The day and the version of its pages. The version stays the same after later fetches for others, so
+    /// that the query finds again what it found before.
     pub(crate) fn selector(&self) -> PageSelector {
+        let version = if self.refresh {
+            PageVersion::After
+        } else {
+            PageVersion::AsOf
+        };
         PageSelector {
             day: self.day,
-            version: self.page_version(),
+            version: version(self.created),
         }
     }
 
@@ -120,9 +109,14 @@ impl Progress {
         self.latest_answer = Some(now);
         self.started.get_or_insert(began);
         self.failures_in_a_row = 0;
-        self.failure = None;
-        self.not_before = None;
+        (self.failure, self.not_before) = (None, None);
         self.is_slow = false;
+    }
+
+    /// The request that was sent at `began` takes long.
+    pub(crate) fn mark_slow(&mut self, began: Timestamp) {
+        self.started.get_or_insert(began);
+        self.is_slow = true;
     }
 
     /// A request that began at `began` failed at `now`.
@@ -135,15 +129,14 @@ impl Progress {
     ) {
         self.started.get_or_insert(began);
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        if failure.class == FailureClass::Broken {
+            self.attempts = self.attempts.saturating_add(1);
+        }
         let delay = match failure.class {
             // The shared cool-down delays these. An additional wait of its own would only lose the position
             // in the queue.
             FailureClass::Throttled => Duration::ZERO,
-            FailureClass::Unreachable | FailureClass::Invalid => backoff.delay(self.failures_in_a_row),
-            FailureClass::Broken => {
-                self.attempts = self.attempts.saturating_add(1);
-                backoff.delay(self.failures_in_a_row)
-            }
+            _ => backoff.delay(self.failures_in_a_row),
         };
         self.not_before = now.checked_add(delay).ok();
         self.failure = Some(failure);
@@ -215,16 +208,16 @@ mod tests {
         let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
         object.metadata.creation_timestamp = Some(Time(at(100)));
         let reuse = Progress::of(&object, at(200));
-        assert_eq!(reuse.page_version(), PageVersion::AsOf(at(101)));
+        assert_eq!(reuse.selector().version, PageVersion::AsOf(at(101)));
         object.spec.cache_policy = CachePolicy::Refresh;
         let mut refresh = Progress::of(&object, at(200));
-        assert_eq!(refresh.page_version(), PageVersion::After(at(101)));
+        assert_eq!(refresh.selector().version, PageVersion::After(at(101)));
         refresh.answered(at(200), at(203), Some(at(203)));
-        assert_eq!(refresh.page_version(), PageVersion::After(at(101)));
+        assert_eq!(refresh.selector().version, PageVersion::After(at(101)));
         // By the database's clock it is still before the object's time.
         refresh.answered(at(210), at(213), Some(at(50)));
         let before = at(50).checked_sub(Duration::from_micros(1)).unwrap();
-        assert_eq!(refresh.page_version(), PageVersion::After(before));
+        assert_eq!(refresh.selector().version, PageVersion::After(before));
     }
 
     #[test]

@@ -13,14 +13,13 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use queue::{Age, QueueEntry};
-use service::backoff::Backoff;
 use storage::PageVersion;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::{
     page_queue::{PageQueue, QueuedPage},
-    progress::{Progress, RequestFailure},
+    progress::Progress,
 };
 use crate::process::metrics::QueueStats;
 
@@ -33,20 +32,17 @@ pub(crate) struct Tracker {
     state: Mutex<TrackerState>,
     /// A page was queued.
     queued: Notify,
-    /// Each query that was notified has begun its reconciliation.
-    all_begun: Notify,
+    /// Queries whose reconciliation was triggered and has not begun yet.
+    notified: watch::Sender<HashSet<Uuid>>,
     /// Triggers reconciliations. At most one message for each query that waits for a page, so it is bounded
     /// by those.
     triggers: UnboundedSender<Object>,
-    backoff: Backoff,
 }
 
 #[derive(Debug)]
 struct TrackerState {
     queue: PageQueue<Arc<QueuedPage>, Object>,
     queries: HashMap<Uuid, Progress>,
-    /// Queries whose reconciliation was triggered and has not begun yet.
-    notified: HashSet<Uuid>,
     cooling_until: Option<Timestamp>,
     /// The process ends: nothing is queued any more.
     closed: bool,
@@ -54,21 +50,19 @@ struct TrackerState {
 
 impl Tracker {
     /// A tracker, and the objects whose reconciliation it triggers.
-    pub(crate) fn new(backoff: Backoff) -> (Arc<Self>, UnboundedReceiver<Object>) {
+    pub(crate) fn new() -> (Arc<Self>, UnboundedReceiver<Object>) {
         let (triggers, triggered) = unbounded();
         let state = TrackerState {
             queue: PageQueue::new(),
             queries: HashMap::new(),
-            notified: HashSet::new(),
             cooling_until: None,
             closed: false,
         };
         let tracker = Self {
             state: Mutex::new(state),
             queued: Notify::new(),
-            all_begun: Notify::new(),
+            notified: watch::Sender::default(),
             triggers,
-            backoff,
         };
         (Arc::new(tracker), triggered)
     }
@@ -81,15 +75,13 @@ impl Tracker {
     /// A reconciliation begins; returns the query's progress so far.
     pub(crate) fn begin(&self, uid: Uuid, object: &ArxivQuery, now: Timestamp) -> Progress {
         let mut state = self.state();
-        self.begun(&mut state, uid);
+        self.begun(uid);
         let progress = state.queries.entry(uid);
         progress.or_insert_with(|| Progress::of(object, now)).clone()
     }
 
-    fn begun(&self, state: &mut TrackerState, uid: Uuid) {
-        if state.notified.remove(&uid) && state.notified.is_empty() {
-            self.all_begun.notify_waiters();
-        }
+    fn begun(&self, uid: Uuid) {
+        self.notified.send_if_modified(|notified| notified.remove(&uid));
     }
 
     /// Queues the query for its next page; `stored` others are stored already. Ignored if its object has left
@@ -136,7 +128,7 @@ impl Tracker {
         let mut state = self.state();
         state.queue.remove(uid);
         state.queries.remove(&uid);
-        self.begun(&mut state, uid);
+        self.begun(uid);
     }
 
     /// After a new listing: these are all unfinished objects.
@@ -169,7 +161,7 @@ impl Tracker {
         let state = self.state();
         let waiting = state.queue.waiting_for(page);
         let progress = waiting.filter_map(|(uid, _)| state.queries.get(&uid));
-        let freshest = progress.filter_map(|progress| match progress.page_version() {
+        let freshest = progress.filter_map(|progress| match progress.selector().version {
             PageVersion::After(time) => Some(time),
             PageVersion::AsOf(_) | PageVersion::Newest => None,
         });
@@ -179,10 +171,8 @@ impl Tracker {
     /// The next slice of each unfinished query that has some of its slices already.
     pub(crate) fn next_slices(&self) -> Vec<Arc<QueuedPage>> {
         let state = self.state();
-        let next_slices = state.queries.values();
-        next_slices
-            .filter_map(|progress| progress.next_slice.clone())
-            .collect()
+        let queries = state.queries.values();
+        queries.filter_map(|query| query.next_slice.clone()).collect()
     }
 
     /// Whether a query still waits for the page.
@@ -190,97 +180,44 @@ impl Tracker {
         self.state().queue.waiting_for(page).next().is_some()
     }
 
-    /// The request for the page, sent at `began`, takes long: its queries are notified, as their status says
-    /// so.
-    pub(crate) fn mark_slow(&self, page: &Arc<QueuedPage>, began: Timestamp) {
+    /// The request for the page is over: its queries leave the queue, their progress is updated, and their
+    /// reconciliations are triggered.
+    pub(crate) fn finish(&self, page: &Arc<QueuedPage>, update: impl Fn(&mut Progress)) {
+        let mut state = self.state();
+        for (uid, object) in state.queue.finish(page) {
+            self.notify(&mut state, uid, object, &update);
+        }
+    }
+
+    /// Updates the queries that wait for the page, and triggers their reconciliations.
+    pub(crate) fn update_waiters(&self, page: &Arc<QueuedPage>, update: impl Fn(&mut Progress)) {
         let mut state = self.state();
         let waiting = state.queue.waiting_for(page);
         let waiting: Vec<_> = waiting.map(|(uid, object)| (uid, object.clone())).collect();
         for (uid, object) in waiting {
-            self.notify(&mut state, uid, object, |progress| {
-                progress.started.get_or_insert(began);
-                progress.is_slow = true;
-            });
+            self.notify(&mut state, uid, object, &update);
         }
     }
 
-    /// The page is stored: its queries are notified. `fetched_at`: see [`Progress::answered`].
-    pub(crate) fn answered(
-        &self,
-        page: &Arc<QueuedPage>,
-        began: Timestamp,
-        now: Timestamp,
-        fetched_at: Option<Timestamp>,
-    ) {
-        let mut state = self.state();
-        for (uid, object) in state.queue.finish(page) {
-            self.notify(&mut state, uid, object, |progress| {
-                progress.answered(began, now, fetched_at);
-            });
-        }
-    }
-
-    /// The request for the page failed: its queries are notified, and each continues by its own limits.
-    pub(crate) fn failed(
-        &self,
-        page: &Arc<QueuedPage>,
-        failure: &RequestFailure,
-        began: Timestamp,
-        now: Timestamp,
-    ) {
-        let mut state = self.state();
-        for (uid, object) in state.queue.finish(page) {
-            self.notify(&mut state, uid, object, |progress| {
-                progress.failed(failure.clone(), began, now, &self.backoff);
-            });
-        }
-    }
-
-    /// Updates the query's progress and triggers its reconciliation.
-    fn notify(
-        &self,
-        state: &mut TrackerState,
-        uid: Uuid,
-        object: Object,
-        update: impl FnOnce(&mut Progress),
-    ) {
+    fn notify(&self, state: &mut TrackerState, uid: Uuid, object: Object, update: impl Fn(&mut Progress)) {
         let Some(progress) = state.queries.get_mut(&uid) else {
             return;
         };
         update(progress);
         progress.queued_since = None;
-        state.notified.insert(uid);
+        self.notified.send_if_modified(|notified| notified.insert(uid));
         // It fails only after the end of the controller, when nothing is reconciled any more.
         let _ = self.triggers.unbounded_send(object);
+    }
+
+    /// Updates the progress of a query, if its object is in the watch.
+    pub(crate) fn update<T>(&self, uid: Uuid, update: impl FnOnce(&mut Progress) -> T) -> Option<T> {
+        self.state().queries.get_mut(&uid).map(update)
     }
 
     /// About how many requests are ahead of the query's, if it waits for a turn.
     pub(crate) fn requests_ahead(&self, uid: Uuid) -> Option<usize> {
         self.state().queue.requests_ahead(uid)
-    }
-
-    /// A status with the number of stored slices was written.
-    pub(crate) fn status_written(&self, uid: Uuid, slices: usize, now: Timestamp) {
-        if let Some(progress) = self.state().queries.get_mut(&uid) {
-            (progress.slices_reported, progress.reported_at) = (slices, now);
-        }
-    }
-
-    /// A reconciliation failed; returns how many did in a row.
-    pub(crate) fn count_error(&self, uid: Uuid) -> u32 {
-        let mut state = self.state();
-        let Some(progress) = state.queries.get_mut(&uid) else {
-            return 1;
-        };
-        progress.errors_in_a_row = progress.errors_in_a_row.saturating_add(1);
-        progress.errors_in_a_row
-    }
-
-    /// A reconciliation succeeded.
-    pub(crate) fn reset_errors(&self, uid: Uuid) {
-        if let Some(progress) = self.state().queries.get_mut(&uid) {
-            progress.errors_in_a_row = 0;
-        }
     }
 
     /// No request is sent to arXiv before `until`; returns whether that is new.
@@ -303,14 +240,8 @@ impl Tracker {
 
     /// Resolves when every query that was notified has begun its reconciliation.
     pub(crate) async fn drained(&self) {
-        loop {
-            // Created before the check, so that no notification is missed.
-            let all_begun = self.all_begun.notified();
-            if self.state().notified.is_empty() {
-                return;
-            }
-            all_begun.await;
-        }
+        // It fails when the sender is gone, which is this tracker.
+        let _ = self.notified.subscribe().wait_for(HashSet::is_empty).await;
     }
 
     /// The size of the queue, for metrics.
@@ -327,8 +258,8 @@ impl Tracker {
                 1.. => 2,
             };
             totals.queries[class] += 1;
-            let progress = state.queries.get(&entry.query);
-            let since = progress.and_then(|progress| progress.queued_since);
+            let query = state.queries.get(&entry.query);
+            let since = query.and_then(|query| query.queued_since);
             totals.oldest = [totals.oldest, since].into_iter().flatten().min();
         }
         totals

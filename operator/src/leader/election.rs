@@ -6,8 +6,11 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, Client, api::PostParams};
-use service::health::{NeedState, Readiness};
+use kube::{Api, api::PostParams};
+use service::{
+    health::{NeedState, Readiness},
+    metrics::GaugeGuard,
+};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
@@ -15,12 +18,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{
-    leader::lease::{self, GIVE_UP_AFTER, RENEW_EVERY, Seen},
-    process::{
-        kubernetes::{CallError, within},
-        metrics::Metrics,
-    },
+use super::lease::{self, GIVE_UP_AFTER, RENEW_EVERY, Seen, holder};
+use crate::process::{
+    dependencies::Dependencies,
+    kubernetes::{CallError, within},
+    metrics::Metrics,
+    settings::RunArgs,
 };
 
 /// How often a process in standby checks the lease.
@@ -34,7 +37,7 @@ const CONDITION: &str = "leader election";
 #[derive(Clone)]
 pub(crate) struct Election {
     leases: Api<Lease>,
-    name: Arc<str>,
+    name: String,
     /// Unique for each start of a process.
     identity: Arc<str>,
     readiness: Readiness,
@@ -42,6 +45,7 @@ pub(crate) struct Election {
 }
 
 /// The time as the leader. It ends when `lost` is cancelled.
+#[derive(Default)]
 pub(crate) struct Leadership {
     lost: CancellationToken,
     release: CancellationToken,
@@ -55,21 +59,19 @@ enum Attempt {
 }
 
 impl Election {
-    pub(crate) fn new(
-        client: Client,
-        namespace: &str,
-        name: &str,
-        readiness: Readiness,
-        metrics: Metrics,
-    ) -> Self {
+    pub(crate) fn new(args: &RunArgs, with: &Dependencies, readiness: Readiness) -> Self {
+        // By default the watched namespace: this process has its rights there, and processes that watch other
+        // namespaces have leases of their own.
+        let namespace = args.lease_namespace.as_ref().or(args.watch_namespace.as_ref());
+        let namespace = namespace.map_or(with.client.default_namespace(), String::as_str);
         // In a pod, the pod's name.
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "arxiv-operator".to_owned());
         Self {
-            leases: Api::namespaced(client, namespace),
-            name: name.into(),
+            leases: Api::namespaced(with.client.clone(), namespace),
+            name: args.lease_name.clone(),
             identity: format!("{host}_{}", Uuid::new_v4()).into(),
             readiness,
-            metrics,
+            metrics: with.metrics.clone(),
         }
     }
 
@@ -106,8 +108,8 @@ impl Election {
                 within(self.leases.create(&PostParams::default(), &lease)).await
             }
             Some(lease) if seen.is_free(&lease, &self.identity, Instant::now()) => {
-                self.write(&lease::taken(lease, &self.identity, Timestamp::now()))
-                    .await
+                let lease = lease::taken(lease, &self.identity, Timestamp::now());
+                self.write(&lease).await
             }
             Some(lease) => return Ok(Attempt::HeldBy(holder(&lease).to_owned())),
         };
@@ -138,84 +140,74 @@ impl Election {
     }
 
     fn lead(&self, lease: Lease, since: Instant) -> Leadership {
-        let (lost, release) = (CancellationToken::new(), CancellationToken::new());
-        self.metrics.leader.set(1);
-        let renewal = tokio::spawn(
-            self.clone()
-                .renew_loop(lease, since, lost.clone(), release.clone()),
-        );
-        Leadership {
-            lost,
-            release,
-            renewal: Some(renewal),
-        }
+        let mut leadership = Leadership::default();
+        let (lost, release) = (leadership.lost.clone(), leadership.release.clone());
+        let counted = GaugeGuard::new(&self.metrics.leader);
+        let election = self.clone();
+        leadership.renewal = Some(tokio::spawn(async move {
+            // The end of this task, by whatever cause, ends the leadership.
+            let _lost = lost.drop_guard();
+            let lease = election.renew_until(release, lease, since).await;
+            drop(counted);
+            if let Some(lease) = lease
+                && let Err(error) = election.write(&lease::released(lease, Timestamp::now())).await
+            {
+                tracing::debug!("the lease was not released: {error}");
+            }
+        }));
+        leadership
     }
 
-    /// Renews the lease until it is released, taken by another process, or not renewed in time.
-    async fn renew_loop(
-        self,
+    /// Renews the lease; returns it when it is to be released, and nothing when it was taken by another
+    /// process or not renewed in time.
+    async fn renew_until(
+        &self,
+        release: CancellationToken,
         mut lease: Lease,
         mut renewed: Instant,
-        lost: CancellationToken,
-        release: CancellationToken,
-    ) {
-        // The end of this task, by whatever cause, ends the leadership.
-        let _lost = lost.drop_guard();
+    ) -> Option<Lease> {
         let mut next = renewed + RENEW_EVERY;
         loop {
             tokio::select! {
                 () = sleep_until(next) => {}
-                () = release.cancelled() => break,
+                () = release.cancelled() => return Some(lease),
             }
             let give_up = renewed + GIVE_UP_AFTER;
             let began = Instant::now();
             match timeout_at(give_up.min(began + RENEW_RETRY), self.renew(&mut lease)).await {
                 Ok(Ok(true)) => {
-                    renewed = began;
-                    next = began + RENEW_EVERY;
+                    (renewed, next) = (began, began + RENEW_EVERY);
                     continue;
                 }
                 Ok(Ok(false)) => {
                     tracing::warn!("another process took the lease");
-                    self.metrics.leader.set(0);
-                    return;
+                    return None;
                 }
-                Ok(Err(error)) => {
-                    self.metrics.failed("lease");
-                    tracing::debug!("the lease was not renewed: {error}");
-                }
-                Err(_) => self.metrics.failed("lease"),
+                Ok(Err(error)) => tracing::debug!("the lease was not renewed: {error}"),
+                Err(_) => {}
             }
+            self.metrics.failed("lease");
             if Instant::now() >= give_up {
                 tracing::warn!("the lease could not be renewed in time");
-                self.metrics.leader.set(0);
-                return;
+                return None;
             }
             next = give_up.min(began + RENEW_RETRY);
-        }
-        self.metrics.leader.set(0);
-        if let Err(error) = self.write(&lease::released(lease, Timestamp::now())).await {
-            tracing::debug!("the lease was not released: {error}");
         }
     }
 
     /// Renews the lease; returns whether it is still ours.
     async fn renew(&self, lease: &mut Lease) -> Result<bool, CallError> {
-        match self.write(&lease::renewed(lease.clone(), Timestamp::now())).await {
-            Ok(written) => {
-                *lease = written;
-                return Ok(true);
+        let mut written = self.write(&lease::renewed(lease.clone(), Timestamp::now())).await;
+        if matches!(&written, Err(error) if error.code() == Some(409)) {
+            // It has changed: by another leader; by a person who set a label; or by this process, whose last
+            // write succeeded although its answer was lost.
+            let found = within(self.leases.get(&self.name)).await?;
+            if holder(&found) != &*self.identity {
+                return Ok(false);
             }
-            Err(error) if error.code() == Some(409) => {}
-            Err(error) => return Err(error),
+            written = self.write(&lease::renewed(found, Timestamp::now())).await;
         }
-        // It has changed: by another leader; by a person who set a label; or by this process, whose last
-        // write succeeded although its answer was lost.
-        let found = within(self.leases.get(&self.name)).await?;
-        if holder(&found) != &*self.identity {
-            return Ok(false);
-        }
-        *lease = self.write(&lease::renewed(found, Timestamp::now())).await?;
+        *lease = written?;
         Ok(true)
     }
 }
@@ -224,11 +216,7 @@ impl Leadership {
     /// The leadership of a process that takes part in no election.
     pub(crate) fn without_election(metrics: &Metrics) -> Self {
         metrics.leader.set(1);
-        Self {
-            lost: CancellationToken::new(),
-            release: CancellationToken::new(),
-            renewal: None,
-        }
+        Self::default()
     }
 
     /// Resolves when the leadership has ended.
@@ -245,10 +233,4 @@ impl Leadership {
             tracing::debug!("the lease was not released in time; it expires");
         }
     }
-}
-
-fn holder(lease: &Lease) -> &str {
-    let spec = lease.spec.as_ref();
-    spec.and_then(|spec| spec.holder_identity.as_deref())
-        .unwrap_or_default()
 }

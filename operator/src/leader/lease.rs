@@ -5,11 +5,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::coordination::v1::{Lease, LeaseSpec},
-    apimachinery::pkg::apis::meta::v1::MicroTime,
-};
-use kube::api::ObjectMeta;
+use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::MicroTime};
 use tokio::time::Instant;
 
 /// How long a lease is valid after its last renewal.
@@ -29,16 +25,15 @@ pub(crate) struct Seen(Option<(Option<String>, Instant)>);
 impl Seen {
     /// Whether `me` may take the lease, which was read at `now`.
     pub(crate) fn is_free(&mut self, lease: &Lease, me: &str, now: Instant) -> bool {
-        let spec = lease.spec.as_ref();
-        let holder = spec.and_then(|spec| spec.holder_identity.as_deref());
+        let holder = holder(lease);
         // Ours, from a leadership whose renewals failed.
-        if holder.is_none_or(|holder| holder.is_empty() || holder == me) {
+        if holder.is_empty() || holder == me {
             return true;
         }
         let version = &lease.metadata.resource_version;
         match &self.0 {
             Some((seen, since)) if seen == version => {
-                let seconds = spec.and_then(|spec| spec.lease_duration_seconds);
+                let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
                 let lasts = seconds.and_then(|seconds| u64::try_from(seconds).ok());
                 let lasts = lasts.map_or(DURATION, Duration::from_secs).min(MAX_DURATION);
                 now.duration_since(*since) >= lasts
@@ -51,36 +46,31 @@ impl Seen {
     }
 }
 
+/// The process that holds the lease; empty if none does.
+pub(crate) fn holder(lease: &Lease) -> &str {
+    let spec = lease.spec.as_ref();
+    spec.and_then(|spec| spec.holder_identity.as_deref())
+        .unwrap_or_default()
+}
+
 /// The first lease.
 pub(crate) fn new(name: &str, me: &str, now: Timestamp) -> Lease {
-    let lease = Lease {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        },
-        spec: None,
-    };
+    let mut lease = Lease::default();
+    lease.metadata.name = Some(name.to_owned());
     taken(lease, me, now)
 }
 
 /// The lease with a new holder. The resourceVersion stays, so that the first of several writers gets it.
 pub(crate) fn taken(lease: Lease, me: &str, now: Timestamp) -> Lease {
-    let before = lease.spec.unwrap_or_default();
-    let transitions = match &before.holder_identity {
+    let mut lease = renewed(lease, now);
+    let spec = lease.spec.get_or_insert_default();
+    spec.lease_transitions = match spec.holder_identity.replace(me.to_owned()) {
         None => Some(0),
-        Some(_) => Some(before.lease_transitions.unwrap_or(0).saturating_add(1)),
+        Some(_) => Some(spec.lease_transitions.unwrap_or(0).saturating_add(1)),
     };
-    Lease {
-        spec: Some(LeaseSpec {
-            holder_identity: Some(me.to_owned()),
-            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
-            acquire_time: Some(MicroTime(now)),
-            renew_time: Some(MicroTime(now)),
-            lease_transitions: transitions,
-            ..before
-        }),
-        ..lease
-    }
+    spec.lease_duration_seconds = i32::try_from(DURATION.as_secs()).ok();
+    spec.acquire_time = Some(MicroTime(now));
+    lease
 }
 
 /// The lease, renewed.

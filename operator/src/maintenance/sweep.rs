@@ -2,20 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crd::ArxivQuery;
 use jiff::{Timestamp, ToSpan};
-use kube::{Api, Client, runtime::reflector::Store};
 use service::health::Heartbeat;
-use storage::{Ledger, Pages, Records, StorageError};
+use storage::StorageError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::ttl;
-use crate::{
-    controller::watch::{Freshness, unfinished_uids},
-    fetch::tracker::Tracker,
-    process::metrics::Metrics,
-};
+use crate::{controller::watch::Unfinished, fetch::tracker::Tracker, process::dependencies::Dependencies};
 
 /// Bytes that stored pages may use: about 1,500 pages of 2000 papers, a day of large slices at one per
 /// minute.
@@ -28,44 +22,46 @@ const BATCH: u32 = 1_000;
 /// The longest pause between two rounds, if the interval is not longer.
 const MAX_PAUSE: Duration = Duration::from_mins(5);
 
+/// In addition to two intervals: a sweeper without a heartbeat for so long is stuck.
+const STALL: Duration = Duration::from_mins(20);
+
 /// The sweeper and what it uses.
 pub(crate) struct Sweeper {
-    pub(crate) client: Client,
-    /// All objects that this process is responsible for.
-    pub(crate) all: Api<ArxivQuery>,
-    pub(crate) records: Records,
-    pub(crate) ledger: Ledger,
-    pub(crate) pages: Pages,
-    pub(crate) tracker: Arc<Tracker>,
-    pub(crate) unfinished: Store<ArxivQuery>,
-    pub(crate) freshness: Freshness,
-    pub(crate) interval: Duration,
-    pub(crate) metrics: Metrics,
-    pub(crate) heartbeat: Heartbeat,
+    with: Arc<Dependencies>,
+    tracker: Arc<Tracker>,
+    unfinished: Unfinished,
+    heartbeat: Heartbeat,
 }
 
 impl Sweeper {
+    pub(crate) fn new(with: Arc<Dependencies>, tracker: Arc<Tracker>, unfinished: Unfinished) -> Self {
+        let stall = with.sweep_interval * 2 + STALL;
+        Self {
+            heartbeat: with.liveness.watch("sweeper", stall),
+            with,
+            tracker,
+            unfinished,
+        }
+    }
+
     /// Sweeps until it is stopped.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        loop {
-            self.heartbeat.beat();
-            // It may be dropped at any point.
-            let round = async {
+        // It may be dropped at any point.
+        let rounds = async {
+            loop {
+                self.heartbeat.beat();
                 let listing = self.sweep().await;
-                self.metrics.swept();
-                tokio::time::sleep(pause(listing, self.interval)).await;
-            };
-            tokio::select! {
-                () = round => {}
-                () = stop.cancelled() => return,
+                self.with.metrics.sweeps.inc();
+                tokio::time::sleep(pause(listing, self.with.sweep_interval)).await;
             }
-        }
+        };
+        stop.run_until_cancelled(rounds).await;
     }
 
     /// One round; returns how long it took to list the finished objects.
     async fn sweep(&self) -> Duration {
-        let metrics = &self.metrics;
-        let listing = ttl::sweep(&self.client, &self.all, metrics, &self.heartbeat).await;
+        let (metrics, records) = (&self.with.metrics, &self.with.records);
+        let listing = ttl::sweep(&self.with, &self.heartbeat).await;
         if let Err(error) = &listing {
             metrics.failed("sweep");
             tracing::debug!("expired objects stay until the next sweep: {error}");
@@ -76,16 +72,12 @@ impl Sweeper {
             ("the ledger", self.ledger().await),
             ("rows without a query", self.orphaned_rows().await),
             ("expired rows", self.expired_rows().await),
-            ("tombstones", self.records.prune_tombstones().await.map(drop)),
-            ("ids", self.ids().await),
+            ("tombstones", records.prune_tombstones().await.map(drop)),
+            // Nothing is removed: a metric is updated.
+            ("ids", records.id_usage().await.map(|used| metrics.id_usage(used))),
         ] {
-            match swept {
-                Ok(()) => {}
-                Err(error) if error.is_unavailable() => metrics.failed("database_unavailable"),
-                Err(error) => {
-                    metrics.failed("sweep");
-                    tracing::warn!("{what} are not swept: {error}");
-                }
+            if let Err(error) = swept {
+                metrics.task_failed("sweep", &format!("{what} are not swept"), &error);
             }
         }
         listing.unwrap_or_default()
@@ -99,7 +91,7 @@ impl Sweeper {
         let yesterday = today.checked_sub(1.day()).unwrap_or(today);
         let next_slices = self.tracker.next_slices();
         let kept: Vec<&str> = next_slices.iter().map(|page| page.request.search.key()).collect();
-        let pruned = self.pages.prune(yesterday, MAX_PAGE_BYTES, &kept).await?;
+        let pruned = self.with.pages.prune(yesterday, MAX_PAGE_BYTES, &kept).await?;
         if pruned > 0 {
             tracing::info!(pages = pruned, "old pages removed");
         }
@@ -109,32 +101,32 @@ impl Sweeper {
     /// Numbers of objects that are finished or deleted. The rows of a finished one hold its number; and if an
     /// entry is removed too early, its object gets another number.
     async fn ledger(&self) -> Result<(), StorageError> {
-        if !self.freshness.is_current() {
+        if !self.unfinished.is_current() {
             return Ok(());
         }
         let mut after = None;
         loop {
-            let uids = self.ledger.uids(LEDGER_AGE, after, BATCH).await?;
-            let Some(last) = uids.last().copied() else {
+            let uids = self.with.ledger.uids(LEDGER_AGE, after, BATCH).await?;
+            after = uids.last().copied();
+            if after.is_none() {
                 return Ok(());
-            };
-            after = Some(last);
+            }
             self.heartbeat.beat();
-            self.ledger.prune(&self.gone(uids)).await?;
+            self.with.ledger.prune(&self.gone(uids)).await?;
         }
     }
 
     /// Results of objects that are finished or deleted and never got their row in `queries`; these exist only
     /// where the two tables are on different servers.
     async fn orphaned_rows(&self) -> Result<(), StorageError> {
-        if !self.freshness.is_current() {
+        if !self.unfinished.is_current() {
             return Ok(());
         }
         let mut after = None;
         loop {
-            let (uids, next) = self.records.unfinished(after, BATCH).await?;
+            let (uids, next) = self.with.records.unfinished(after, BATCH).await?;
             for uid in self.gone(uids) {
-                let rows = self.records.sweep(uid).await?;
+                let rows = self.with.records.sweep(uid).await?;
                 tracing::info!(rows, %uid, "results removed that never got a query");
             }
             if next.is_none() {
@@ -147,11 +139,7 @@ impl Sweeper {
     /// Rows that are older than the retention period in the databases' settings, in small batches.
     async fn expired_rows(&self) -> Result<(), StorageError> {
         let mut all = 0;
-        loop {
-            let expired = self.records.expire().await?;
-            if expired == 0 {
-                break;
-            }
+        while let expired @ 1.. = self.with.records.expire().await? {
             self.heartbeat.beat();
             all += expired;
         }
@@ -161,16 +149,9 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Removes nothing: updates the metric of used ids.
-    async fn ids(&self) -> Result<(), StorageError> {
-        let used = self.records.id_usage().await?;
-        self.metrics.id_usage(used);
-        Ok(())
-    }
-
     /// Those of the uids whose objects are finished or deleted.
     fn gone(&self, mut uids: Vec<Uuid>) -> Vec<Uuid> {
-        let unfinished = unfinished_uids(&self.unfinished);
+        let unfinished = self.unfinished.uids();
         uids.retain(|uid| !unfinished.contains(uid));
         uids
     }

@@ -7,14 +7,14 @@ use crd::{ArxivQuery, Phase};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::{
-    Api, Client,
-    api::{ListParams, ObjectMeta, Preconditions},
+    Api, Client, ResourceExt,
+    api::{ListParams, Preconditions},
 };
 use service::health::Heartbeat;
 
 use crate::process::{
+    dependencies::Dependencies,
     kubernetes::{CALL_TIMEOUT, CallError, within},
-    metrics::Metrics,
 };
 
 /// Objects in one page of the listing, 2 to 3 kB each: no more of them are ever in memory.
@@ -22,13 +22,8 @@ const PAGE: u32 = 100;
 /// Deletions in progress at once.
 const CONCURRENCY: usize = 8;
 
-/// Deletes the expired objects of `all`; returns how long listing them took.
-pub(crate) async fn sweep(
-    client: &Client,
-    all: &Api<ArxivQuery>,
-    metrics: &Metrics,
-    heartbeat: &Heartbeat,
-) -> Result<Duration, CallError> {
+/// Deletes the expired objects; returns how long listing them took.
+pub(crate) async fn sweep(with: &Dependencies, heartbeat: &Heartbeat) -> Result<Duration, CallError> {
     let mut listing = Duration::ZERO;
     for phase in [Phase::Succeeded, Phase::Failed] {
         let first = ListParams::default()
@@ -38,7 +33,7 @@ pub(crate) async fn sweep(
         loop {
             heartbeat.beat();
             let began = Instant::now();
-            let listed = within(all.list(&page)).await;
+            let listed = within(with.all.list(&page)).await;
             listing += began.elapsed();
             let listed = match listed {
                 // The deletions took so long that the listing cannot continue where it was.
@@ -52,18 +47,18 @@ pub(crate) async fn sweep(
             let mut objects = listed.items;
             objects.retain(|object| is_expired(object, now));
             let mut deletions = stream::iter(objects)
-                .map(|object| delete(client.clone(), object))
+                .map(|object| delete(with.client.clone(), object))
                 .buffer_unordered(CONCURRENCY);
             while let Some(deleted) = deletions.next().await {
                 match deleted {
                     Ok(true) => {
                         deleted_since_first = true;
-                        metrics.deleted();
+                        with.metrics.deleted.inc();
                     }
                     Ok(false) => {}
                     // One that may not be deleted does not prevent the deletion of others.
                     Err(error) if error.is_refused() => {
-                        metrics.failed("sweep");
+                        with.metrics.failed("sweep");
                         tracing::debug!(
                             error = &error as &dyn std::error::Error,
                             "an expired object is not deleted"
@@ -84,11 +79,8 @@ pub(crate) async fn sweep(
 /// Whether the object has ended, and its time to live has passed since. Without a time to live in the spec it
 /// is kept: GitOps would create a deleted object again, as a new search.
 fn is_expired(object: &ArxivQuery, now: Timestamp) -> bool {
-    let Some(ttl) = object
-        .spec
-        .ttl_seconds_after_finished
-        .and_then(|ttl| u64::try_from(ttl).ok())
-    else {
+    let ttl = object.spec.ttl_seconds_after_finished;
+    let Some(ttl) = ttl.and_then(|ttl| u64::try_from(ttl).ok()) else {
         return false;
     };
     let status = object.status.as_ref().filter(|status| status.phase.is_final());
@@ -99,19 +91,10 @@ fn is_expired(object: &ArxivQuery, now: Timestamp) -> bool {
 
 /// Deletes exactly this object in exactly this state; false if it has changed or is gone.
 async fn delete(client: Client, object: ArxivQuery) -> Result<bool, CallError> {
-    let ObjectMeta {
-        name: Some(name),
-        namespace: Some(namespace),
-        uid,
-        resource_version,
-        ..
-    } = object.metadata
-    else {
-        return Ok(false);
-    };
+    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
     let preconditions = Preconditions {
-        uid,
-        resource_version,
+        uid: object.metadata.uid,
+        resource_version: object.metadata.resource_version,
     };
     let queries = Api::<ArxivQuery>::namespaced(client, &namespace);
     let deleted = delete_exact(&queries, &name, preconditions, CALL_TIMEOUT).await?;

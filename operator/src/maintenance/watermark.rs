@@ -1,38 +1,31 @@
 //! Publishes the settled watermark, again and again: up to it, no page of results has a gap or will change.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use service::health::Heartbeat;
-use storage::Records;
 use tokio_util::sync::CancellationToken;
 
-use crate::process::metrics::Metrics;
+use crate::process::dependencies::Dependencies;
 
 /// About how far the watermark is behind what is recorded. When there is nothing new, a round is one read.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// A round is one database operation, which has a time limit.
+const STALL: Duration = Duration::from_mins(2);
 
 /// Moves the watermark until it is stopped.
-pub(crate) async fn run(records: Records, metrics: Metrics, heartbeat: Heartbeat, stop: CancellationToken) {
+pub(crate) async fn run(with: Arc<Dependencies>, stop: CancellationToken) {
+    let heartbeat = with.liveness.watch("watermark", STALL);
     let mut due = tokio::time::interval(INTERVAL);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = due.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        heartbeat.beat();
-        let moved = tokio::select! {
-            moved = records.advance_watermark() => moved,
-            // It may be dropped at any point.
-            () = stop.cancelled() => return,
-        };
-        match moved {
-            Ok(()) => {}
-            Err(error) if error.is_unavailable() => metrics.failed("database_unavailable"),
-            Err(error) => {
-                metrics.failed("watermark");
-                tracing::warn!("the settled watermark is not moved: {error}");
+    // It may be dropped at any point.
+    let rounds = async {
+        loop {
+            due.tick().await;
+            heartbeat.beat();
+            if let Err(error) = with.records.advance_watermark().await {
+                let problem = "the settled watermark is not moved";
+                with.metrics.task_failed("watermark", problem, &error);
             }
         }
-    }
+    };
+    stop.run_until_cancelled(rounds).await;
 }

@@ -3,41 +3,12 @@
 use std::{sync::atomic::AtomicU64, time::Duration};
 
 use jiff::Timestamp;
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-};
-use storage::IdUsage;
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
+use storage::{IdUsage, StorageError};
 
-/// One label named `outcome`.
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-pub(crate) struct OutcomeLabel {
-    outcome: &'static str,
-}
-
-/// One label named `category`.
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-pub(crate) struct CategoryLabel {
-    category: &'static str,
-}
-
-/// One label named `phase`.
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-pub(crate) struct PhaseLabel {
-    phase: &'static str,
-}
-
-/// One label named `priority`: below 0, 0, or above.
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-pub(crate) struct PriorityLabel {
-    priority: &'static str,
-}
-
-/// One label named `table`.
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-pub(crate) struct TableLabel {
-    table: &'static str,
-}
+/// One label: its name and its value.
+type Label = [(&'static str, &'static str); 1];
+type RealGauge = Gauge<f64, AtomicU64>;
 
 /// The size of the queue for arXiv.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -54,127 +25,90 @@ pub(crate) struct QueueStats {
 const PRIORITIES: [&str; 3] = ["low", "default", "high"];
 
 /// Handles to the metrics; clones share their values.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Metrics {
-    reconciles: Family<OutcomeLabel, Counter>,
-    upstream_requests: Family<OutcomeLabel, Counter>,
-    status_writes: Family<OutcomeLabel, Counter>,
-    errors: Family<CategoryLabel, Counter>,
-    finished: Family<PhaseLabel, Counter>,
-    deleted: Counter,
-    sweeps: Counter,
+    reconciles: Family<Label, Counter>,
+    upstream_requests: Family<Label, Counter>,
+    status_writes: Family<Label, Counter>,
+    errors: Family<Label, Counter>,
+    finished: Family<Label, Counter>,
+    pub(crate) deleted: Counter,
+    pub(crate) sweeps: Counter,
     pub(crate) leader: Gauge,
     queue_length: Gauge,
-    queue_queries: Family<PriorityLabel, Gauge>,
-    queue_seconds: Gauge<f64, AtomicU64>,
-    oldest_wait_seconds: Gauge<f64, AtomicU64>,
-    cool_down_seconds: Gauge<f64, AtomicU64>,
-    id_usage: Family<TableLabel, Gauge<f64, AtomicU64>>,
+    queue_queries: Family<Label, Gauge>,
+    queue_seconds: RealGauge,
+    oldest_wait_seconds: RealGauge,
+    cool_down_seconds: RealGauge,
+    id_usage: Family<Label, RealGauge>,
 }
 
 impl Metrics {
     /// Metrics that `registry` serves.
     pub(crate) fn registered(registry: &service::metrics::Metrics) -> Self {
-        let metrics = Self::default();
-        registry.register(|r| {
-            r.register(
-                "reconciles",
-                "Reconciliations by outcome",
-                metrics.reconciles.clone(),
-            );
-            r.register(
-                "upstream_requests",
-                "Pages requested from arXiv by outcome",
-                metrics.upstream_requests.clone(),
-            );
-            r.register(
-                "status_writes",
-                "Status writes by outcome",
-                metrics.status_writes.clone(),
-            );
-            r.register(
-                "errors",
-                "Failed operations by category",
-                metrics.errors.clone(),
-            );
-            r.register(
-                "finished",
-                "Queries that this process finished, by phase",
-                metrics.finished.clone(),
-            );
-            r.register(
-                "deleted",
-                "Finished queries deleted after their time to live",
-                metrics.deleted.clone(),
-            );
-            r.register(
-                "sweeps",
-                "Completed rounds of the sweeper",
-                metrics.sweeps.clone(),
-            );
-            r.register(
-                "leader",
-                "1 while this process is the leader, 0 in standby",
-                metrics.leader.clone(),
-            );
-            r.register(
-                "queue_length",
-                "Pages in the queue for arXiv",
-                metrics.queue_length.clone(),
-            );
-            r.register(
+        Self {
+            reconciles: registry.add("reconciles", "Reconciliations by outcome"),
+            upstream_requests: registry.add("upstream_requests", "Pages requested from arXiv by outcome"),
+            status_writes: registry.add("status_writes", "Status writes by outcome"),
+            errors: registry.add("errors", "Failed operations by category"),
+            finished: registry.add("finished", "Queries that this process finished, by phase"),
+            deleted: registry.add("deleted", "Finished queries deleted after their time to live"),
+            sweeps: registry.add("sweeps", "Completed rounds of the sweeper"),
+            leader: registry.add("leader", "1 while this process is the leader, 0 in standby"),
+            queue_length: registry.add("queue_length", "Pages in the queue for arXiv"),
+            queue_queries: registry.add(
                 "queue_queries",
                 "Queries in the queue for arXiv, by priority: low (below 0), default (0), high (above 0)",
-                metrics.queue_queries.clone(),
-            );
-            r.register(
+            ),
+            queue_seconds: registry.add(
                 "queue_expected_seconds",
                 "Shortest time in seconds to fetch all queued pages: requests times interval, plus the cool-down",
-                metrics.queue_seconds.clone(),
-            );
-            r.register(
+            ),
+            oldest_wait_seconds: registry.add(
                 "queue_oldest_wait_seconds",
                 "Seconds that the oldest query has been in the queue for arXiv",
-                metrics.oldest_wait_seconds.clone(),
-            );
-            r.register(
+            ),
+            cool_down_seconds: registry.add(
                 "cool_down_seconds",
                 "Seconds until requests to arXiv continue after it asked to slow down; 0 outside of a cool-down",
-                metrics.cool_down_seconds.clone(),
-            );
-            r.register(
+            ),
+            id_usage: registry.add(
                 "ids_used_ratio",
                 "Used part of all ids that a table can assign, by table",
-                metrics.id_usage.clone(),
-            );
-        });
-        metrics
+            ),
+        }
     }
 
     pub(crate) fn reconciled(&self, outcome: &'static str) {
-        self.reconciles.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.reconciles.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     pub(crate) fn requested(&self, outcome: &'static str) {
         self.upstream_requests
-            .get_or_create(&OutcomeLabel { outcome })
+            .get_or_create(&[("outcome", outcome)])
             .inc();
     }
 
     pub(crate) fn wrote_status(&self, outcome: &'static str) {
-        self.status_writes.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.status_writes.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     pub(crate) fn failed(&self, category: &'static str) {
-        self.errors.get_or_create(&CategoryLabel { category }).inc();
+        self.errors.get_or_create(&[("category", category)]).inc();
+    }
+
+    /// A periodic task failed in a database. An unavailable one is shown by readiness and not logged here.
+    pub(crate) fn task_failed(&self, category: &'static str, problem: &str, error: &StorageError) {
+        if error.is_unavailable() {
+            self.failed("database_unavailable");
+        } else {
+            self.failed(category);
+            tracing::warn!("{problem}: {error}");
+        }
     }
 
     pub(crate) fn finished(&self, phase: crd::Phase) {
-        self.finished
-            .get_or_create(&PhaseLabel {
-                phase: phase.as_str(),
-            })
-            .inc();
+        self.finished.get_or_create(&[("phase", phase.as_str())]).inc();
     }
 
     /// The queue for arXiv: its size, and the shortest time in which it can be worked off. `cool_down`:
@@ -184,16 +118,13 @@ impl Metrics {
         self.cool_down_seconds.set(cool_down);
         self.queue_length.set(stats.requests as i64);
         for (priority, queries) in PRIORITIES.into_iter().zip(stats.queries) {
-            self.queue_queries
-                .get_or_create(&PriorityLabel { priority })
-                .set(queries as i64);
+            let gauge = self.queue_queries.get_or_create(&[("priority", priority)]);
+            gauge.set(queries as i64);
         }
         self.queue_seconds
             .set(cool_down + stats.requests as f64 * interval.as_secs_f64());
-        let wait = stats
-            .oldest
-            .map_or(0.0, |since| now.duration_since(since).as_secs_f64());
-        self.oldest_wait_seconds.set(wait.max(0.0));
+        let wait = stats.oldest.map(|since| now.duration_since(since).as_secs_f64());
+        self.oldest_wait_seconds.set(wait.unwrap_or_default().max(0.0));
     }
 
     /// The queue of a process that is not the leader is empty.
@@ -203,15 +134,7 @@ impl Metrics {
 
     pub(crate) fn id_usage(&self, used: IdUsage) {
         for (table, used) in [("queries", used.queries), ("results", used.results)] {
-            self.id_usage.get_or_create(&TableLabel { table }).set(used);
+            self.id_usage.get_or_create(&[("table", table)]).set(used);
         }
-    }
-
-    pub(crate) fn swept(&self) {
-        self.sweeps.inc();
-    }
-
-    pub(crate) fn deleted(&self) {
-        self.deleted.inc();
     }
 }

@@ -29,21 +29,18 @@ pub(crate) async fn migrate() -> anyhow::Result<()> {
 }
 
 fn settings(environment: &Environment) -> Result<MigrateSettings, SettingError> {
-    let url =
-        |store: Store| -> Result<String, SettingError> { Ok(store.url(environment)?.as_str().to_owned()) };
+    let url = |store: Store| store.url(environment).map(|url| url.as_str().to_owned());
     let sequence_url = url(Store::SequenceOwner)?;
     let tables = Tables::read(environment, Store::QueriesOwner, Store::ResultsOwner)?;
     let password = |name: &str| secret(environment, name);
-    let retention_days = environment
-        .get("RETENTION_DAYS")
-        .map(|text| match text.parse::<i32>() {
-            Ok(days) if days >= 1 => Ok(days),
-            _ => Err(SettingError::invalid(
-                "RETENTION_DAYS",
-                "it has to be a whole number of days, 1 or more",
-            )),
-        })
-        .transpose()?;
+    let retention_days = match environment.get("RETENTION_DAYS").map(|text| text.parse()) {
+        None => None,
+        Some(Ok(days)) if days >= 1 => Some(days),
+        Some(_) => {
+            let problem = "it has to be a whole number of days, 1 or more";
+            return Err(SettingError::invalid("RETENTION_DAYS", problem));
+        }
+    };
     Ok(MigrateSettings {
         retention_days,
         sequence_url,

@@ -1,10 +1,8 @@
 //! The settings of `arxiv-operator run`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use clap::Args;
-use databases::{Store, Tables};
-use service::settings::{DatabaseUrl, Environment, SettingError};
 use upstream::UpstreamArgs;
 
 /// Settings of the controller. The databases are read from the environment alone, as their URLs hold passwords.
@@ -53,30 +51,3 @@ NAME_PASSWORD_FILE instead of NAME_URL):
   DATABASE_LEDGER_URL           the sequence database, as user arxiv_operator
   DATABASE_UPSTREAM_URL         the gate and the pages, as user arxiv_upstream; not through a transaction pooler
   KUBECONFIG                    outside of a cluster";
-
-impl RunArgs {
-    pub(crate) fn retry_base(&self) -> Duration {
-        Duration::from_millis(self.retry_base_ms)
-    }
-    pub(crate) fn sweep_interval(&self) -> Duration {
-        Duration::from_secs(self.sweep_interval_seconds)
-    }
-}
-
-/// The addresses of the databases.
-#[derive(Debug)]
-pub(crate) struct Databases {
-    pub(crate) tables: Tables,
-    pub(crate) ledger: DatabaseUrl,
-    pub(crate) upstream: DatabaseUrl,
-}
-
-impl Databases {
-    pub(crate) fn read(environment: &Environment) -> Result<Self, SettingError> {
-        Ok(Self {
-            tables: Tables::read(environment, Store::QueriesRw, Store::ResultsRw)?,
-            ledger: Store::Ledger.url(environment)?,
-            upstream: Store::Upstream.url(environment)?,
-        })
-    }
-}

@@ -1,8 +1,11 @@
 //! Checks, again and again, what a process needs. Nothing here ends the process: it waits for what is not there.
 
-use std::{pin::Pin, time::Duration};
+use std::time::Duration;
 
-use futures::future::join_all;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
 
 use super::{Heartbeat, NeedState, Readiness};
 
@@ -19,7 +22,7 @@ pub enum Required {
     Never,
 }
 
-type Check = Box<dyn Fn() -> Pin<Box<dyn Future<Output = NeedState> + Send>> + Send + Sync>;
+type Check = Box<dyn Fn() -> BoxFuture<'static, NeedState> + Send + Sync>;
 
 struct Need {
     name: &'static str,
@@ -47,18 +50,17 @@ impl Checks {
 
     /// Adds a need. `check` has to end in bounded time; one that finds `NotReady` is degraded where the need is not
     /// required any more.
-    pub fn add<F>(
+    pub fn add<F: Future<Output = NeedState> + Send + 'static>(
         &mut self,
         name: &'static str,
         required: Required,
         check: impl Fn() -> F + Send + Sync + 'static,
-    ) where
-        F: Future<Output = NeedState> + Send + 'static,
-    {
+    ) {
+        let check: Check = Box::new(move || check().boxed());
         self.needs.push(Need {
             name,
             required,
-            check: Box::new(move || Box::pin(check())),
+            check,
         });
     }
 
@@ -68,8 +70,7 @@ impl Checks {
             // What needs nothing else is ready too.
             readiness.set("process", NeedState::Ready);
         }
-        let required = self.needs.iter().filter(|need| need.required != Required::Never);
-        for need in required {
+        for need in self.needs.iter().filter(|need| need.required != Required::Never) {
             readiness.expect(need.name);
         }
         loop {
@@ -78,9 +79,7 @@ impl Checks {
                 need.report(state, &readiness);
             });
             join_all(round).await;
-            if let Some(heartbeat) = &heartbeat {
-                heartbeat.beat();
-            }
+            heartbeat.iter().for_each(Heartbeat::beat);
             let pause = if readiness.is_ready() {
                 self.pause_when_ready
             } else {
@@ -93,14 +92,13 @@ impl Checks {
 
 impl Need {
     fn report(&mut self, found: NeedState, readiness: &Readiness) {
-        let state = match (found, self.required) {
-            (NeedState::Ready, Required::AtStart) => {
-                self.required = Required::Never;
-                NeedState::Ready
-            }
-            (NeedState::NotReady(reason), Required::Never) => NeedState::Degraded(reason),
-            (found, _) => found,
+        let state = match found {
+            NeedState::NotReady(reason) if self.required == Required::Never => NeedState::Degraded(reason),
+            found => found,
         };
+        if state == NeedState::Ready && self.required == Required::AtStart {
+            self.required = Required::Never;
+        }
         readiness.set(self.name, state);
     }
 }

@@ -36,18 +36,11 @@ impl Liveness {
     /// The names of the loops that have made no round in their time.
     pub fn stuck(&self) -> Vec<&'static str> {
         let loops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        loops
-            .iter()
-            .filter_map(Weak::upgrade)
-            .filter(|watched| watched.is_stuck())
-            .map(|watched| watched.name)
-            .collect()
-    }
-}
-
-impl Loop {
-    fn is_stuck(&self) -> bool {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > self.longest_round
+        let stuck = loops.iter().filter_map(Weak::upgrade).filter(|watched| {
+            let last = watched.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.elapsed() > watched.longest_round
+        });
+        stuck.map(|watched| watched.name).collect()
     }
 }
 

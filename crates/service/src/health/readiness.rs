@@ -1,21 +1,14 @@
 //! Readiness: each thing that the process needs, with the reason why it is not there.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
+
+type Needs = BTreeMap<&'static str, NeedState>;
 
 /// What the process needs, by name.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<Shared>);
-
-#[derive(Default)]
-struct Shared {
-    needs: Mutex<BTreeMap<&'static str, NeedState>>,
-    changed: Notify,
-}
+pub struct Readiness(Arc<watch::Sender<Needs>>);
 
 /// The state of one thing that the process needs. Reasons are for people and hold no internals.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,62 +33,53 @@ impl NeedState {
 impl Readiness {
     /// Notes a need that has not been checked yet, without a log line: until then the process is not ready.
     pub(super) fn expect(&self, need: &'static str) {
-        let state = NeedState::NotReady("not checked yet".into());
-        self.needs().entry(need).or_insert(state);
+        self.0.send_modify(|needs| {
+            let state = NeedState::NotReady("not checked yet".into());
+            needs.entry(need).or_insert(state);
+        });
     }
 
     /// Whether all that is needed is there. False before anything is known.
     pub fn is_ready(&self) -> bool {
-        let needs = self.needs();
-        !needs.is_empty()
-            && !needs
-                .values()
-                .any(|state| matches!(state, NeedState::NotReady(_)))
+        is_ready(&self.0.borrow())
     }
 
     /// Waits until all that is needed is there.
     pub async fn until_ready(&self) {
-        loop {
-            let changed = self.0.changed.notified();
-            if self.is_ready() {
-                return;
-            }
-            changed.await;
-        }
+        // It fails when the sender is gone, which is this one.
+        let _ = self.0.subscribe().wait_for(is_ready).await;
     }
 
     /// What is wrong, by need.
     pub fn reasons(&self) -> BTreeMap<&'static str, String> {
-        let reason = |state: &NeedState| match state {
+        let needs = self.0.borrow();
+        let reasons = needs.iter().filter_map(|(need, state)| match state {
             NeedState::Ready => None,
-            NeedState::Degraded(reason) | NeedState::NotReady(reason) => Some(reason.clone()),
-        };
-        let needs = self.needs();
-        let reasons = needs
-            .iter()
-            .filter_map(|(need, state)| Some((*need, reason(state)?)));
+            NeedState::Degraded(reason) | NeedState::NotReady(reason) => Some((*need, reason.clone())),
+        });
         reasons.collect()
     }
 
     /// Notes the state of `need`; writes one log line per change.
     pub fn set(&self, need: &'static str, state: NeedState) {
-        let mut needs = self.needs();
-        if needs.get(need) == Some(&state) {
-            return;
-        }
-        match &state {
-            NeedState::Ready => crate::notice!("{need}: ready"),
-            NeedState::Degraded(reason) => tracing::warn!("{need}: {reason}"),
-            NeedState::NotReady(reason) => tracing::warn!("waiting for {need}: {reason}"),
-        }
-        needs.insert(need, state);
-        drop(needs);
-        self.0.changed.notify_waiters();
+        self.0.send_if_modified(|needs| {
+            if needs.get(need) == Some(&state) {
+                return false;
+            }
+            match &state {
+                NeedState::Ready => crate::notice!("{need}: ready"),
+                NeedState::Degraded(reason) => tracing::warn!("{need}: {reason}"),
+                NeedState::NotReady(reason) => tracing::warn!("waiting for {need}: {reason}"),
+            }
+            needs.insert(need, state);
+            true
+        });
     }
+}
 
-    fn needs(&self) -> MutexGuard<'_, BTreeMap<&'static str, NeedState>> {
-        self.0.needs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn is_ready(needs: &Needs) -> bool {
+    let not_ready = |state: &NeedState| matches!(state, NeedState::NotReady(_));
+    !needs.is_empty() && !needs.values().any(not_ready)
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 
 use std::fmt::{self, Write};
 
+use serde::Serialize;
+use serde_json::Value;
+
 /// Characters of a text argument that are shown.
 const SHOWN: usize = 600;
 
@@ -11,17 +14,13 @@ const SHOWN: usize = 600;
 pub struct Call {
     name: &'static str,
     text: String,
-    any: bool,
 }
 
 impl Call {
     /// A call of this name without parameters so far.
     pub fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            text: format!("{name}("),
-            any: false,
-        }
+        let text = format!("{name}(");
+        Self { name, text }
     }
 
     /// The name of what is called.
@@ -45,14 +44,17 @@ impl Call {
         Ok(returned)
     }
 
-    /// Adds a parameter.
+    /// Adds a parameter: a text, a number, or nothing.
     #[must_use]
-    pub fn arg(mut self, name: &str, value: impl Argument) -> Self {
-        let separator = if self.any { ", " } else { "" };
+    pub fn arg(mut self, name: &str, value: impl Serialize) -> Self {
+        let separator = if self.text.ends_with('(') { "" } else { ", " };
+        let value = match serde_json::to_value(value) {
+            Ok(Value::String(text)) => quoted(&text),
+            Ok(Value::Null) | Err(_) => "None".to_owned(),
+            Ok(other) => other.to_string(),
+        };
         // Writing into a String cannot fail.
-        let _ = write!(self.text, "{separator}{name}=");
-        value.write(&mut self.text);
-        self.any = true;
+        let _ = write!(self.text, "{separator}{name}={value}");
         self
     }
 }
@@ -63,54 +65,12 @@ impl fmt::Display for Call {
     }
 }
 
-/// A value that can be an argument of a [`Call`].
-pub trait Argument {
-    /// Appends the value as it is shown.
-    fn write(self, text: &mut String);
+fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    let more = if shown.len() < text.len() { "…" } else { "" };
+    shown = shown.replace('\\', r"\\").replace('"', "\\\"");
+    format!("\"{shown}{more}\"")
 }
-
-impl Argument for &str {
-    fn write(self, text: &mut String) {
-        text.push('"');
-        for character in self.chars().take(SHOWN) {
-            if matches!(character, '"' | '\\') {
-                text.push('\\');
-            }
-            text.push(character);
-        }
-        text.push_str(if self.chars().nth(SHOWN).is_some() {
-            "…\""
-        } else {
-            "\""
-        });
-    }
-}
-
-impl Argument for &String {
-    fn write(self, text: &mut String) {
-        self.as_str().write(text);
-    }
-}
-
-impl<T: Argument> Argument for Option<T> {
-    fn write(self, text: &mut String) {
-        match self {
-            Some(value) => value.write(text),
-            None => text.push_str("None"),
-        }
-    }
-}
-
-macro_rules! plain_arguments {
-    ($($kind:ty),+) => { $(
-        impl Argument for $kind {
-            fn write(self, text: &mut String) {
-                let _ = write!(text, "{self}");
-            }
-        }
-    )+ };
-}
-plain_arguments!(i16, i32, i64, u16, u32, u64, usize);
 
 #[cfg(test)]
 mod tests {

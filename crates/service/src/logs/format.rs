@@ -14,7 +14,7 @@ use tracing_subscriber::{
     registry::{LookupSpan, Scope},
 };
 
-use super::{Format, NOTICE_TARGET, escape::escaped, with_causes};
+use super::{Format, NOTICE_TARGET, with_causes};
 
 /// Writes an event, with the fields of the spans around it, as one line.
 pub(super) struct LineFormat {
@@ -97,6 +97,23 @@ fn level_of(event: &Event<'_>) -> &'static str {
         Level::INFO => "INFO",
         _ => "DEBUG",
     }
+}
+
+/// Text with line breaks, other control characters and backslash escapes made visible, so that no value can start a line
+/// of its own or control a terminal.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' | '\t' => escaped.extend(character.escape_default()),
+            // Line and paragraph separators break lines for some readers of logs.
+            control if control.is_control() || matches!(control, '\u{2028}' | '\u{2029}') => {
+                escaped.extend(control.escape_unicode());
+            }
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 /// The module that logs, without its crate: `steps.record`.

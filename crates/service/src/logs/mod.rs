@@ -8,12 +8,11 @@
 //! (else the module that logs).
 
 mod call;
-mod escape;
 mod format;
 
-pub use call::{Argument, Call};
+pub use call::Call;
 
-use std::{error::Error, io};
+use std::{error::Error, io, iter::successors};
 
 use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
@@ -34,22 +33,10 @@ macro_rules! notice {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct LogArgs {
     /// The least urgent level that is logged.
-    #[arg(
-        long,
-        env = "LOG_LEVEL",
-        value_enum,
-        ignore_case = true,
-        default_value = "notice"
-    )]
+    #[arg(long, env = "LOG_LEVEL", ignore_case = true, default_value = "notice")]
     pub log_level: Level,
     /// The format of a line.
-    #[arg(
-        long,
-        env = "LOG_FORMAT",
-        value_enum,
-        ignore_case = true,
-        default_value = "text"
-    )]
+    #[arg(long, env = "LOG_FORMAT", ignore_case = true, default_value = "text")]
     pub log_format: Format,
 }
 
@@ -98,13 +85,11 @@ pub fn init(component: &'static str, settings: LogArgs) -> Result<(), TryInitErr
 /// of the text before it is left out. For logs only: causes name hosts and users, which callers should not see.
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let of_cause = cause.to_string();
-        if !text.contains(&of_cause) {
-            text = format!("{text}: {of_cause}");
+    for cause in successors(error.source(), |&cause| cause.source()) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
         }
-        next = cause.source();
     }
     text
 }
@@ -121,19 +106,15 @@ fn filter(level: Level) -> Targets {
         "storage",
         "upstream",
     ];
-    let (ours, libraries) = match level {
-        Level::Error => (LevelFilter::ERROR, LevelFilter::ERROR),
-        Level::Warn | Level::Notice => (LevelFilter::WARN, LevelFilter::WARN),
-        Level::Info => (LevelFilter::INFO, LevelFilter::WARN),
-        Level::Debug => (LevelFilter::DEBUG, LevelFilter::WARN),
-    };
-    let notice = if matches!(level, Level::Error | Level::Warn) {
-        LevelFilter::WARN
-    } else {
-        LevelFilter::INFO
+    let (ours, notice) = match level {
+        Level::Error => (LevelFilter::ERROR, LevelFilter::WARN),
+        Level::Warn => (LevelFilter::WARN, LevelFilter::WARN),
+        Level::Notice => (LevelFilter::WARN, LevelFilter::INFO),
+        Level::Info => (LevelFilter::INFO, LevelFilter::INFO),
+        Level::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
     };
     Targets::new()
-        .with_default(libraries)
+        .with_default(ours.min(LevelFilter::WARN))
         .with_targets(OURS.map(|target| (target, ours)))
         .with_target(NOTICE_TARGET, notice)
 }

@@ -14,7 +14,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 /// The port of PostgreSQL.
-const DEFAULT_PORT: &str = "5432";
+pub(super) const DEFAULT_PORT: &str = "5432";
 
 /// A `postgresql://` URL with its credentials. `Debug` shows neither user nor password.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,17 +26,19 @@ impl DatabaseUrl {
     /// # Errors
     /// It is not such a URL or names no host. The error does not repeat it.
     pub fn parse(name: &str, text: &str) -> Result<Self, SettingError> {
-        let (scheme, rest) = text.trim().split_once("://").ok_or_else(|| {
-            SettingError::invalid(name, "is not a URL like postgresql://user:password@host/database")
-        })?;
+        let invalid = |problem: &str| SettingError::invalid(name, problem);
+        let (scheme, rest) = text
+            .trim()
+            .split_once("://")
+            .ok_or_else(|| invalid("is not a URL like postgresql://user:password@host/database"))?;
         if !matches!(scheme.split('+').next(), Some("postgres" | "postgresql")) {
-            return Err(SettingError::invalid(name, "must start with postgresql://"));
+            return Err(invalid("must start with postgresql://"));
         }
         let url = Url::parse(&format!("postgresql://{rest}"))
-            .map_err(|error| SettingError::invalid(name, format!("is not a URL: {error}")))?;
+            .map_err(|error| invalid(&format!("is not a URL: {error}")))?;
         let socket = url.query_pairs().any(|(key, _)| key == "host");
         if url.host_str().is_none_or(str::is_empty) && !socket {
-            return Err(SettingError::invalid(name, "names no host"));
+            return Err(invalid("names no host"));
         }
         Ok(Self(url))
     }
@@ -48,25 +50,16 @@ impl DatabaseUrl {
 
     /// Whether both name the same database of the same server (host and port), so that one transaction can span them.
     pub fn same_database(&self, other: &Self) -> bool {
-        let address = |url: &Url| {
-            (
-                url.host_str().map(str::to_owned),
-                url.port(),
-                url.path().to_owned(),
-            )
-        };
-        address(&self.0) == address(&other.0)
+        self.0.host_str() == other.0.host_str()
+            && self.0.port() == other.0.port()
+            && self.0.path() == other.0.path()
     }
 }
 
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "DatabaseUrl({}{})",
-            self.0.host_str().unwrap_or_default(),
-            self.0.path()
-        )
+        let (host, path) = (self.0.host_str().unwrap_or_default(), self.0.path());
+        write!(f, "DatabaseUrl({host}{path})")
     }
 }
 
@@ -80,46 +73,37 @@ impl fmt::Debug for DatabaseUrl {
 /// More than one form, or one that cannot be read.
 pub fn database_url(environment: &Environment, prefix: &str) -> Result<Option<DatabaseUrl>, SettingError> {
     let name = |part: &str| format!("{prefix}_{part}");
-    let mut forms = ["URL", "STRING", "HOST"]
-        .map(name)
-        .into_iter()
-        .filter(|form| environment.get(form).is_some());
-    let Some(form) = forms.next() else { return Ok(None) };
-    if let Some(second) = forms.next() {
-        return Err(SettingError::Ambiguous { first: form, second });
+    let forms = ["URL", "STRING", "HOST"].map(|form| (name(form), environment.get(&name(form))));
+    let mut set = forms.into_iter().filter_map(|(form, value)| Some((form, value?)));
+    let Some((form, value)) = set.next() else {
+        return Ok(None);
+    };
+    if let Some((second, _)) = set.next() {
+        return Err(SettingError::ambiguous(&form, &second));
     }
     let password = secret(environment, &name("PASSWORD"))?;
-    let value = environment.get(&form).unwrap_or_default();
-    let mut url = if form == name("URL") {
-        DatabaseUrl::parse(&form, &value)?
+    let text = if form == name("URL") {
+        value
     } else if form == name("STRING") {
-        let text = keywords::to_url(&value).map_err(|problem| SettingError::invalid(&form, problem))?;
-        DatabaseUrl::parse(&form, &text)?
+        keywords::to_url(&value).map_err(|problem| SettingError::invalid(&form, problem))?
     } else {
         let needed = |part: &str| {
-            environment
-                .get(&name(part))
-                .ok_or_else(|| SettingError::missing(name(part), format!("it goes with {}", name("HOST"))))
+            let purpose = format!("it goes with {form}");
+            let missing = || SettingError::missing(&name(part), &purpose);
+            environment.get(&name(part)).ok_or_else(missing)
         };
-        let port = environment
-            .get(&name("PORT"))
-            .unwrap_or_else(|| DEFAULT_PORT.into());
-        DatabaseUrl::parse(
-            &form,
-            &join(&value, &port, &needed("USER")?, None, &needed("NAME")?, &[]),
-        )?
+        let port = environment.get(&name("PORT"));
+        let port = port.as_deref().unwrap_or(DEFAULT_PORT);
+        join(&value, port, &needed("USER")?, None, &needed("NAME")?, &[])
     };
+    let mut url = DatabaseUrl::parse(&form, &text)?;
     if let Some(password) = password {
         if url.0.password().is_some() {
-            return Err(SettingError::Ambiguous {
-                first: form,
-                second: name("PASSWORD"),
-            });
+            return Err(SettingError::ambiguous(&form, &name("PASSWORD")));
         }
         let encoded = utf8_percent_encode(&password, ENCODED).to_string();
-        url.0
-            .set_password(Some(&encoded))
-            .map_err(|()| SettingError::invalid(&form, "names no host that a password could go with"))?;
+        let put = url.0.set_password(Some(&encoded));
+        put.map_err(|()| SettingError::invalid(&form, "names no host that a password could go with"))?;
     }
     Ok(Some(url))
 }
@@ -134,31 +118,25 @@ pub(super) fn join(
     options: &[(String, String)],
 ) -> String {
     let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
-    let mut parameters: Vec<String> = options
-        .iter()
+    let options = options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let socket = Some(("host", host)).filter(|_| host.starts_with('/'));
+    let parameters: Vec<_> = options
+        .chain(socket)
         .map(|(key, value)| format!("{}={}", encode(key), encode(value)))
         .collect();
-    let authority = if host.starts_with('/') {
-        parameters.push(format!("host={}", encode(host)));
-        format!("localhost:{port}")
+    let host = if socket.is_some() {
+        "localhost"
     } else if host.contains(':') && !host.starts_with('[') {
-        format!("[{host}]:{port}")
+        &format!("[{host}]")
     } else {
-        format!("{host}:{port}")
+        host
     };
-    let password = password
-        .map(|password| format!(":{}", encode(password)))
-        .unwrap_or_default();
-    let query = if parameters.is_empty() {
-        String::new()
-    } else {
-        format!("?{}", parameters.join("&"))
-    };
-    format!(
-        "postgresql://{}{password}@{authority}/{}{query}",
-        encode(user),
-        encode(database)
-    )
+    let (user, database) = (encode(user), encode(database));
+    let password = password.map(|password| format!(":{}", encode(password)));
+    let password = password.unwrap_or_default();
+    let mark = if parameters.is_empty() { "" } else { "?" };
+    let query = parameters.join("&");
+    format!("postgresql://{user}{password}@{host}:{port}/{database}{mark}{query}")
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! The source of settings.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::HashMap,
+    ffi::{OsStr, OsString},
+    fs,
+};
 
 use super::SettingError;
 
@@ -8,36 +12,24 @@ use super::SettingError;
 const MAX_SECRET_BYTES: usize = 64 * 1024;
 
 /// The environment variables of this process, or those of a test.
-pub struct Environment(Source);
-
-enum Source {
-    Process,
-    Given(BTreeMap<String, String>),
-}
+pub struct Environment(HashMap<OsString, OsString>);
 
 impl Environment {
     /// Those of this process.
     pub fn of_process() -> Self {
-        Self(Source::Process)
+        Self(std::env::vars_os().collect())
     }
 
     /// Exactly these.
-    pub fn given<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
-        Self(Source::Given(
-            pairs
-                .into_iter()
-                .map(|(key, value)| (key.into(), value.into()))
-                .collect(),
-        ))
+    pub fn given<K: Into<OsString>, V: Into<OsString>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+        let pairs = pairs.into_iter();
+        Self(pairs.map(|(key, value)| (key.into(), value.into())).collect())
     }
 
     /// The value of a variable. An empty one counts as not set, since that is how compose files and charts unset.
     pub fn get(&self, name: &str) -> Option<String> {
-        let value = match &self.0 {
-            Source::Process => std::env::var(name).ok(),
-            Source::Given(pairs) => pairs.get(name).cloned(),
-        };
-        value.filter(|value| !value.is_empty())
+        let value = self.0.get(OsStr::new(name))?.to_str()?;
+        (!value.is_empty()).then(|| value.to_owned())
     }
 }
 
@@ -47,21 +39,19 @@ impl Environment {
 /// Both are set, or the file cannot be read.
 pub fn secret(environment: &Environment, name: &str) -> Result<Option<String>, SettingError> {
     let file_name = format!("{name}_FILE");
-    match (environment.get(name), environment.get(&file_name)) {
-        (Some(_), Some(_)) => Err(SettingError::Ambiguous {
-            first: name.into(),
-            second: file_name,
-        }),
-        (Some(value), None) => Ok(Some(value)),
-        (None, None) => Ok(None),
-        (None, Some(path)) => {
-            let text = fs::read_to_string(path).map_err(|error| {
-                SettingError::invalid(&file_name, format!("cannot be read: {}", error.kind()))
-            })?;
-            if text.len() > MAX_SECRET_BYTES {
-                return Err(SettingError::invalid(&file_name, "is too long for a secret"));
-            }
-            Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
-        }
+    let (value, file) = (environment.get(name), environment.get(&file_name));
+    if value.is_some() && file.is_some() {
+        return Err(SettingError::ambiguous(name, &file_name));
     }
+    let Some(path) = file else {
+        return Ok(value);
+    };
+    let text = fs::read_to_string(path).map_err(|error| {
+        let problem = format!("cannot be read: {}", error.kind());
+        SettingError::invalid(&file_name, problem)
+    })?;
+    if text.len() > MAX_SECRET_BYTES {
+        return Err(SettingError::invalid(&file_name, "is too long for a secret"));
+    }
+    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::database::join;
+use super::database::{DEFAULT_PORT, join};
 
 /// The URL with the same meaning as the keywords. Keywords that are no part of a URL become its parameters.
 ///
@@ -11,23 +11,16 @@ use super::database::join;
 /// What is wrong, without repeating any value.
 pub(super) fn to_url(text: &str) -> Result<String, String> {
     let mut pairs = parse(text)?;
-    let host = pairs
-        .remove("host")
-        .or_else(|| pairs.remove("hostaddr"))
-        .ok_or("has no host")?;
+    let host = pairs.remove("host").or_else(|| pairs.remove("hostaddr"));
+    let host = host.ok_or("has no host")?;
     let user = pairs.remove("user").ok_or("has no user")?;
-    let database = pairs.remove("dbname").unwrap_or_else(|| user.clone());
-    let port = pairs.remove("port").unwrap_or_else(|| "5432".into());
+    let database = pairs.remove("dbname");
+    let database = database.as_deref().unwrap_or(&user);
+    let port = pairs.remove("port");
+    let port = port.as_deref().unwrap_or(DEFAULT_PORT);
     let password = pairs.remove("password");
     let options: Vec<_> = pairs.into_iter().collect();
-    Ok(join(
-        &host,
-        &port,
-        &user,
-        password.as_deref(),
-        &database,
-        &options,
-    ))
+    Ok(join(&host, port, &user, password.as_deref(), database, &options))
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {

@@ -12,46 +12,27 @@ pub use environment::{Environment, secret};
 /// A setting that cannot be used. Names the setting, never its value.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SettingError {
-    /// The setting is set and cannot be read.
-    #[error("{name}: {problem}")]
-    Invalid {
-        /// The environment variable.
-        name: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// Two forms of one setting are set.
-    #[error("{first} and {second} are both set; keep one of them")]
-    Ambiguous {
-        /// One environment variable.
-        first: String,
-        /// The other one.
-        second: String,
-    },
+    /// The setting cannot be read, or is set in two forms.
+    #[error("{0}")]
+    Invalid(String),
     /// A setting that is needed is not set.
-    #[error("{name} is not set; {purpose}")]
-    Missing {
-        /// The environment variable.
-        name: String,
-        /// What it is needed for.
-        purpose: String,
-    },
+    #[error("{0}")]
+    Missing(String),
 }
 
 impl SettingError {
     /// That `name` cannot be used: `problem` completes "NAME: …".
-    pub fn invalid(name: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self::Invalid {
-            name: name.into(),
-            problem: problem.into(),
-        }
+    pub fn invalid(name: &str, problem: impl std::fmt::Display) -> Self {
+        Self::Invalid(format!("{name}: {problem}"))
+    }
+
+    /// That two forms of one setting are set.
+    fn ambiguous(first: &str, second: &str) -> Self {
+        Self::Invalid(format!("{first} and {second} are both set; keep one of them"))
     }
 
     /// That `name` is needed: `purpose` completes "… is not set; ".
-    pub fn missing(name: impl Into<String>, purpose: impl Into<String>) -> Self {
-        Self::Missing {
-            name: name.into(),
-            purpose: purpose.into(),
-        }
+    pub fn missing(name: &str, purpose: &str) -> Self {
+        Self::Missing(format!("{name} is not set; {purpose}"))
     }
 }

@@ -1,13 +1,12 @@
 //! Builds statuses with their conditions. Each is complete: a server-side apply removes every field that it
 //! leaves out.
 
-use crd::{ArxivQuery, ArxivQueryStatus, ConditionType, Phase, Reason};
-use jiff::Timestamp;
+use crd::{ArxivQueryStatus, ConditionType, Phase, Reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use storage::{FailureRecord, QueryRow};
 
-use super::progress_report::{BlockedReason, StatusUpdate, whole_second};
-use crate::fetch::progress::Progress;
+use super::progress_report::{StatusUpdate, whole_second};
+use crate::controller::context::Snapshot;
 
 /// Most characters of `status.message` and of a condition's message: below the schema's 1024, as a condition
 /// is stored twice and people read one line.
@@ -16,16 +15,7 @@ const MAX_MESSAGE: usize = 512;
 /// each word gets its prefix.
 const MAX_QUERY: usize = 2_048;
 
-/// What every status of a query is built from.
-pub(crate) struct StatusBuilder<'a> {
-    pub(crate) object: &'a ArxivQuery,
-    pub(crate) progress: &'a Progress,
-    /// The search as it is sent, if the spec is a valid search.
-    pub(crate) sent: Option<&'a str>,
-    pub(crate) now: Timestamp,
-}
-
-impl StatusBuilder<'_> {
+impl Snapshot<'_> {
     /// The status of a query that waits for a page.
     pub(crate) fn unfinished(&self, update: &StatusUpdate) -> ArxivQueryStatus {
         let phase = if self.progress.started.is_some() {
@@ -34,7 +24,7 @@ impl StatusBuilder<'_> {
             Phase::Pending
         };
         // Never Stalled, which would say that it does not continue by itself.
-        let reason = update.blocked.map_or(Reason::from(phase), BlockedReason::reason);
+        let reason = update.blocked.unwrap_or(Reason::from(phase));
         ArxivQueryStatus {
             retry_after: update.retry_after.map(whole_second).map(Time),
             ..self.waiting(phase, reason, &update.message)
@@ -89,11 +79,7 @@ impl StatusBuilder<'_> {
     }
 
     /// The status of a query that ended without rows.
-    pub(crate) fn failed(
-        &self,
-        failure: &FailureRecord,
-        cooling_until: Option<Timestamp>,
-    ) -> ArxivQueryStatus {
+    pub(crate) fn failed(&self, failure: &FailureRecord) -> ArxivQueryStatus {
         let message = truncated_message(&failure.message);
         // Other failures have nothing to do with the shared cool-down.
         let throttled = matches!(failure.http_status, Some(429 | 503));
@@ -106,7 +92,7 @@ impl StatusBuilder<'_> {
             conditions,
             http_status: failure.http_status.map(i32::from),
             completion_time: Some(Time(self.now)),
-            retry_after: cooling_until.filter(|_| throttled).map(Time),
+            retry_after: self.cooling_until.filter(|_| throttled).map(Time),
             message: Some(message),
             ..self.base()
         }

@@ -7,7 +7,7 @@ use arxiv::FailureClass;
 use crd::{ArxivQuery, ConditionType, Phase, Reason};
 use jiff::{Timestamp, Unit};
 
-use crate::{controller::pages::MissingPage, fetch::progress::Progress};
+use crate::controller::{context::Snapshot, pages::MissingPage};
 
 /// A cool-down that ends sooner is not worth a write of its own.
 const SHORT_COOL_DOWN: Duration = Duration::from_secs(10);
@@ -18,51 +18,33 @@ const PROGRESS_INTERVAL: Duration = Duration::from_mins(1);
 /// them, a minute.
 const REPORTED_DATABASE_ERRORS: u32 = 6;
 
-/// Why a query that could run does not.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum BlockedReason {
-    /// No process sends requests to arXiv until the shared cool-down is over.
-    Throttled,
-    /// arXiv does not answer.
-    Unreachable,
-    /// A database does not answer.
-    DatabaseUnavailable,
+/// Why a query that could run does not: the reasons of the condition Ready, and of Events.
+const BLOCKED: [Reason; 3] = [
+    Reason::UpstreamThrottled,
+    Reason::UpstreamUnreachable,
+    Reason::DatabaseUnavailable,
+];
+
+/// What a failed request means for the queries that are queued behind it.
+fn blocked_by(class: FailureClass) -> Option<Reason> {
+    match class {
+        FailureClass::Throttled => Some(Reason::UpstreamThrottled),
+        FailureClass::Unreachable => Some(Reason::UpstreamUnreachable),
+        FailureClass::Invalid | FailureClass::Broken => None,
+    }
 }
 
-impl BlockedReason {
-    const ALL: [Self; 3] = [Self::Throttled, Self::Unreachable, Self::DatabaseUnavailable];
-
-    /// The reason of the condition Ready, and of Events.
-    pub(crate) fn reason(self) -> Reason {
-        match self {
-            Self::Throttled => Reason::UpstreamThrottled,
-            Self::Unreachable => Reason::UpstreamUnreachable,
-            Self::DatabaseUnavailable => Reason::DatabaseUnavailable,
-        }
-    }
-
-    /// What a failed request means for the queries that are queued behind it.
-    pub(crate) fn of(class: FailureClass) -> Option<Self> {
-        match class {
-            FailureClass::Throttled => Some(Self::Throttled),
-            FailureClass::Unreachable => Some(Self::Unreachable),
-            FailureClass::Invalid | FailureClass::Broken => None,
-        }
-    }
-
-    /// The one in the object's status.
-    pub(crate) fn reported(object: &ArxivQuery) -> Option<Self> {
-        let ready = object.condition(ConditionType::Ready)?;
-        Self::ALL
-            .into_iter()
-            .find(|blocked| blocked.reason().as_str() == ready.reason)
-    }
+/// The blocked reason in the object's status.
+pub(crate) fn reported(object: &ArxivQuery) -> Option<Reason> {
+    let reason = object.condition(ConditionType::Ready)?.reason.parse().ok()?;
+    BLOCKED.contains(&reason).then_some(reason)
 }
 
 /// What a status write says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct StatusUpdate {
-    pub(crate) blocked: Option<BlockedReason>,
+    /// One of [`BLOCKED`].
+    pub(crate) blocked: Option<Reason>,
     pub(crate) message: String,
     /// When requests to arXiv continue, during a cool-down.
     pub(crate) retry_after: Option<Timestamp>,
@@ -82,32 +64,22 @@ impl StatusUpdate {
     }
 }
 
-/// A query at one point in time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct QuerySnapshot<'a> {
-    pub(crate) object: &'a ArxivQuery,
-    pub(crate) progress: &'a Progress,
-    /// No request is sent to arXiv before this time.
-    pub(crate) cooling_until: Option<Timestamp>,
-    pub(crate) now: Timestamp,
-}
-
 /// What to write about a query that lacks a page, if anything.
-pub(crate) fn next_update(snapshot: QuerySnapshot<'_>, missing: &MissingPage) -> Option<StatusUpdate> {
-    let QuerySnapshot {
+pub(crate) fn next_update(snapshot: Snapshot<'_>, missing: &MissingPage) -> Option<StatusUpdate> {
+    let Snapshot {
         object,
         progress,
         cooling_until,
         now,
+        ..
     } = snapshot;
     let stored = missing.stored;
-    let cooling_until = cooling_until.filter(|until| *until > now);
     let failure = progress.failure.as_ref();
-    let blocked = match failure.and_then(|failure| BlockedReason::of(failure.class)) {
-        Some(BlockedReason::Throttled) | None => cooling_until.map(|_| BlockedReason::Throttled),
+    let blocked = match failure.and_then(|failure| blocked_by(failure.class)) {
+        Some(Reason::UpstreamThrottled) | None => cooling_until.map(|_| Reason::UpstreamThrottled),
         blocked => blocked,
     };
-    let reported_blocked = BlockedReason::reported(object).is_some();
+    let reported_blocked = reported(object).is_some();
     let reported_running = object.phase() == Phase::Running;
     let reported_attempts = object.status.as_ref().and_then(|status| status.attempts);
 
@@ -130,41 +102,37 @@ pub(crate) fn next_update(snapshot: QuerySnapshot<'_>, missing: &MissingPage) ->
     let worth_a_write = newly_blocked || unblocked || newly_running || newly_failed || more_slices || resumed;
     worth_a_write.then(|| StatusUpdate {
         blocked,
-        message: message(snapshot, missing, cooling_until),
+        message: message(snapshot, missing),
         retry_after: cooling_until,
     })
 }
 
-fn message(snapshot: QuerySnapshot<'_>, missing: &MissingPage, cooling_until: Option<Timestamp>) -> String {
-    let QuerySnapshot { progress, now, .. } = snapshot;
-    let not_before = progress.not_before.filter(|until| *until > now);
-    match (&progress.failure, not_before, cooling_until) {
-        (Some(failure), Some(until), _) => {
-            format!("{}; next try at {}", failure.record.message, whole_second(until))
-        }
-        (Some(failure), None, Some(until)) => {
-            let until = whole_second(until);
-            format!("{}; requests to arXiv go on at {until}", failure.record.message)
-        }
-        (Some(failure), None, None) => format!("{}; waiting for the next try", failure.record.message),
-        (None, _, Some(until)) => {
-            let until = whole_second(until);
-            format!("arXiv asked to slow down; requests go on at {until}")
-        }
-        (None, _, None) if progress.started.is_none() => "waiting for its turn".to_owned(),
-        (None, _, None) if missing.total > 1 => {
-            format!("fetched {} of {} slices", missing.stored, missing.total)
-        }
-        (None, _, None) => "waiting for arXiv's answer".to_owned(),
+fn message(snapshot: Snapshot<'_>, missing: &MissingPage) -> String {
+    let progress = snapshot.progress;
+    let not_before = progress.not_before.filter(|until| *until > snapshot.now);
+    let cooling_until = snapshot.cooling_until.map(whole_second);
+    if let Some(failure) = &progress.failure {
+        let failed = &failure.record.message;
+        return match (not_before.map(whole_second), cooling_until) {
+            (Some(until), _) => format!("{failed}; next try at {until}"),
+            (None, Some(until)) => format!("{failed}; requests to arXiv go on at {until}"),
+            (None, None) => format!("{failed}; waiting for the next try"),
+        };
+    }
+    match cooling_until {
+        Some(until) => format!("arXiv asked to slow down; requests go on at {until}"),
+        None if progress.started.is_none() => "waiting for its turn".to_owned(),
+        None if missing.total > 1 => format!("fetched {} of {} slices", missing.stored, missing.total),
+        None => "waiting for arXiv's answer".to_owned(),
     }
 }
 
 /// What to write when a database has been unavailable for some time. `errors` counts the failed
 /// reconciliations in a row before this one.
 pub(crate) fn report_database_outage(object: &ArxivQuery, errors: u32) -> Option<StatusUpdate> {
-    let reported = BlockedReason::reported(object).is_some();
+    let reported = reported(object).is_some();
     (errors >= REPORTED_DATABASE_ERRORS && !reported).then(|| StatusUpdate {
-        blocked: Some(BlockedReason::DatabaseUnavailable),
+        blocked: Some(Reason::DatabaseUnavailable),
         message: "a database is not available; the query goes on when it is back".to_owned(),
         retry_after: None,
     })
@@ -184,7 +152,7 @@ mod tests {
     use storage::FailureRecord;
 
     use super::*;
-    use crate::fetch::progress::RequestFailure;
+    use crate::fetch::progress::{Progress, RequestFailure};
     use FailureClass::{Broken, Throttled, Unreachable};
 
     fn at(seconds: i64) -> Timestamp {
@@ -241,14 +209,14 @@ mod tests {
         let running = |attempts, blocked| object(Phase::Running, attempts, blocked);
         let mut slow = progress(true, None, 0, None);
         slow.is_slow = true;
-        let some = |blocked: Option<BlockedReason>, message: &str| {
+        let some = |blocked: Option<Reason>, message: &str| {
             Some(StatusUpdate {
                 blocked,
                 message: message.into(),
                 retry_after: message.contains("go on at").then(|| at(150)),
             })
         };
-        let (cooling, unreachable) = (Some(BlockedReason::Throttled), Some(BlockedReason::Unreachable));
+        let (cooling, unreachable) = (Some(Reason::UpstreamThrottled), Some(Reason::UpstreamUnreachable));
         let paused = "words; requests to arXiv go on at 1970-01-01T00:02:30Z";
         let next_try = "words; next try at 1970-01-01T00:02:30Z";
         let slow_down = "arXiv asked to slow down; requests go on at 1970-01-01T00:02:30Z";
@@ -294,9 +262,10 @@ mod tests {
             ("slow", new(), slow, None, (0, 1), some(None, "waiting for arXiv's answer")),
         ];
         for (name, object, progress, cooling_until, (stored, total), expected) in cases {
-            let snapshot = QuerySnapshot {
+            let snapshot = Snapshot {
                 object: &object,
                 progress: &progress,
+                sent: None,
                 cooling_until: cooling_until.map(at),
                 now: at(100),
             };

@@ -1,16 +1,9 @@
-use std::time::Duration;
-
 use arxiv::ValidatedSearch;
 use crd::ArxivQuerySpec;
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::*;
-
-const BACKOFF: Backoff = Backoff {
-    base: Duration::from_secs(1),
-    cap: Duration::from_secs(1),
-};
 
 fn request() -> PageRequest {
     PageRequest {
@@ -34,14 +27,19 @@ fn enqueued(tracker: &Tracker, query: u128) -> Uuid {
     uid
 }
 
+fn answer(tracker: &Tracker, page: &Arc<QueuedPage>) {
+    let at = Timestamp::UNIX_EPOCH;
+    tracker.finish(page, |progress| progress.answered(at, at, None));
+}
+
 #[test]
 fn next_slices_has_query_with_stored_slices_until_it_is_untracked() {
-    let (tracker, _triggered) = Tracker::new(BACKOFF);
+    let (tracker, _triggered) = Tracker::new();
     let (first, second) = (enqueued(&tracker, 1), enqueued(&tracker, 2));
     assert!(tracker.next_slices().is_empty());
     tracker.enqueue(second, &object(2), request(), 1, Timestamp::UNIX_EPOCH);
     let key = tracker.next().unwrap();
-    tracker.answered(&key, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, None);
+    answer(&tracker, &key);
     assert_eq!(tracker.next_slices(), [key]);
     tracker.untrack(first);
     assert_eq!(tracker.next_slices().len(), 1);
@@ -51,14 +49,14 @@ fn next_slices_has_query_with_stored_slices_until_it_is_untracked() {
 
 #[tokio::test]
 async fn answered_triggers_waiting_query_once_and_untracked_query_never() {
-    let (tracker, mut triggered) = Tracker::new(BACKOFF);
+    let (tracker, mut triggered) = Tracker::new();
     let (stays, leaves) = (enqueued(&tracker, 1), enqueued(&tracker, 2));
     let key = tracker.next().unwrap();
     tracker.untrack(leaves);
-    tracker.answered(&key, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, None);
+    answer(&tracker, &key);
     assert_eq!(triggered.next().await.unwrap().name, "q1");
     assert!(triggered.try_recv().is_err(), "no other query");
-    assert!(!tracker.state().notified.is_empty(), "it has not begun yet");
+    assert!(!tracker.notified.borrow().is_empty(), "it has not begun yet");
     tracker.begin(
         stays,
         &ArxivQuery::new("q1", ArxivQuerySpec::default()),
@@ -69,7 +67,7 @@ async fn answered_triggers_waiting_query_once_and_untracked_query_never() {
 
 #[test]
 fn untracked_and_closed_tracker_keeps_nothing() {
-    let (tracker, _triggered) = Tracker::new(BACKOFF);
+    let (tracker, _triggered) = Tracker::new();
     let (stays, _gone) = (enqueued(&tracker, 1), enqueued(&tracker, 2));
     tracker.retain(&HashSet::from([stays]));
     assert_eq!(tracker.state().queries.len(), 1);
@@ -88,7 +86,7 @@ fn untracked_and_closed_tracker_keeps_nothing() {
 /// Whatever the order in which reconciliations begin.
 #[test]
 fn objects_of_one_second_are_fetched_in_order_of_their_resource_versions() {
-    let (tracker, _triggered) = Tracker::new(BACKOFF);
+    let (tracker, _triggered) = Tracker::new();
     let mut requests = Vec::new();
     for (query, version) in [(1, "1002"), (2, "999"), (3, "1001")] {
         let mut object = object(query);
@@ -114,7 +112,7 @@ fn objects_of_one_second_are_fetched_in_order_of_their_resource_versions() {
     }
     let order: Vec<_> = std::iter::from_fn(|| {
         let page = tracker.next()?;
-        tracker.answered(&page, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, None);
+        answer(&tracker, &page);
         Some(page.request.start)
     })
     .collect();

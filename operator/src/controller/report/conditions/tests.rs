@@ -1,6 +1,8 @@
-use crd::ArxivQuerySpec;
+use crd::{ArxivQuery, ArxivQuerySpec};
+use jiff::Timestamp;
 
 use super::*;
+use crate::{controller::report::progress_report::reported, fetch::progress::Progress};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
@@ -16,11 +18,12 @@ fn progress() -> Progress {
     Progress::of(&object(), at(10))
 }
 
-fn builder<'a>(object: &'a ArxivQuery, progress: &'a Progress, now: i64) -> StatusBuilder<'a> {
-    StatusBuilder {
+fn snapshot<'a>(object: &'a ArxivQuery, progress: &'a Progress, now: i64) -> Snapshot<'a> {
+    Snapshot {
         object,
         progress,
         sent: Some("au:knuth"),
+        cooling_until: Some(at(80)),
         now: at(now),
     }
 }
@@ -46,8 +49,8 @@ fn conditions(status: &ArxivQueryStatus) -> Vec<(&str, &str, &str)> {
 #[test]
 fn succeeded_status_is_built_from_the_recorded_rows() {
     let (object, progress) = (object(), progress());
-    let builder = builder(&object, &progress, 50);
-    let status = builder.succeeded(&recorded(1234, "search_query=au:knuth&id_list="));
+    let snapshot = snapshot(&object, &progress, 50);
+    let status = snapshot.succeeded(&recorded(1234, "search_query=au:knuth&id_list="));
     assert_eq!(
         conditions(&status),
         [("Ready", "True", "Succeeded"), ("Finished", "True", "Succeeded")]
@@ -69,7 +72,7 @@ fn succeeded_status_is_built_from_the_recorded_rows() {
         (status.start_time, status.completion_time),
         (Some(Time(at(50))), Some(Time(at(50))))
     );
-    let empty = builder.succeeded(&recorded(0, ""));
+    let empty = snapshot.succeeded(&recorded(0, ""));
     assert_eq!(
         empty.message.as_deref(),
         Some("arXiv finds no paper for this search")
@@ -81,13 +84,13 @@ fn failed_status_has_http_status_and_progress() {
     let (object, mut progress) = (object(), progress());
     progress.started = Some(at(20));
     progress.attempts = 2;
-    let builder = builder(&object, &progress, 50);
+    let snapshot = snapshot(&object, &progress, 50);
     let broken = FailureRecord {
         reason: "BrokenFeed".into(),
         message: "x".repeat(5_000),
         http_status: Some(502),
     };
-    let status = builder.failed(&broken, Some(at(80)));
+    let status = snapshot.failed(&broken);
     assert_eq!(
         conditions(&status),
         [
@@ -106,7 +109,7 @@ fn failed_status_has_http_status_and_progress() {
         http_status: Some(503),
         ..broken
     };
-    let status = builder.failed(&throttled, Some(at(80)));
+    let status = snapshot.failed(&throttled);
     assert_eq!(status.retry_after, Some(Time(at(80))));
     assert!(status.message.unwrap().chars().count() <= MAX_MESSAGE);
 }
@@ -119,8 +122,8 @@ fn condition_keeps_its_transition_time_while_its_status_stays() {
         message: message.into(),
         retry_after: None,
     };
-    let throttled = update(Some(BlockedReason::Throttled), "waits");
-    let first = builder(&object, &progress, 20).unfinished(&throttled);
+    let throttled = update(Some(Reason::UpstreamThrottled), "waits");
+    let first = snapshot(&object, &progress, 20).unfinished(&throttled);
     assert_eq!(first.phase, Phase::Pending);
     assert_eq!(
         conditions(&first),
@@ -130,17 +133,17 @@ fn condition_keeps_its_transition_time_while_its_status_stays() {
         ]
     );
     object.status = Some(first);
-    assert_eq!(BlockedReason::reported(&object), Some(BlockedReason::Throttled));
+    assert_eq!(reported(&object), Some(Reason::UpstreamThrottled));
     progress.started = Some(at(25));
-    let second = builder(&object, &progress, 30).unfinished(&update(None, "continues"));
+    let second = snapshot(&object, &progress, 30).unfinished(&update(None, "continues"));
     assert_eq!(
         conditions(&second),
         [("Ready", "False", "Running"), ("Finished", "False", "Running")]
     );
     assert_eq!(second.conditions[0].last_transition_time, Time(at(20)));
     object.status = Some(second);
-    assert_eq!(BlockedReason::reported(&object), None);
-    let last = builder(&object, &progress, 40).succeeded(&recorded(8, ""));
+    assert_eq!(reported(&object), None);
+    let last = snapshot(&object, &progress, 40).succeeded(&recorded(8, ""));
     assert_eq!(last.start_time, Some(Time(at(25))));
     assert_eq!(last.conditions[0].last_transition_time, Time(at(40)));
 }
@@ -149,7 +152,7 @@ fn condition_keeps_its_transition_time_while_its_status_stays() {
 fn suspended_status_has_no_start_time() {
     let (object, mut progress) = (object(), progress());
     (progress.started, progress.attempts) = (Some(at(20)), 2);
-    let status = builder(&object, &progress, 30).suspended();
+    let status = snapshot(&object, &progress, 30).suspended();
     assert_eq!(
         conditions(&status),
         [

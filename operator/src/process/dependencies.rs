@@ -1,0 +1,108 @@
+//! What the tasks of this process share: Kubernetes, the databases, arXiv, and the settings of their work.
+
+use std::time::Duration;
+
+use crd::ArxivQuery;
+use databases::{Pools, Store, Tables, add_check};
+use kube::{Api, Client};
+use service::{
+    backoff::Backoff,
+    health::{Checks, Liveness, Required},
+    settings::Environment,
+};
+use storage::{Access, Ledger, Pages, Records, schema::Need};
+use upstream::Upstream;
+
+use super::{kubernetes, metrics::Metrics, settings::RunArgs};
+
+/// The name of this process in the databases' session lists.
+const APPLICATION: &str = "arxiv-operator";
+/// Connections for `queries` and `results`: more than half of the default concurrency rarely needs one at
+/// once.
+const RECORD_CONNECTIONS: u32 = 10;
+/// Connections for the ledger and for the pages: each query sends one short statement.
+const OTHER_CONNECTIONS: u32 = 4;
+/// The longest wait after a failed request: that of a Kubernetes Job.
+const RETRY_CAP: Duration = Duration::from_mins(6);
+
+/// What the tasks share; it outlives each leadership.
+pub(crate) struct Dependencies {
+    pub(crate) client: Client,
+    /// All objects that this process is responsible for.
+    pub(crate) all: Api<ArxivQuery>,
+    pub(crate) records: Records,
+    pub(crate) ledger: Ledger,
+    pub(crate) pages: Pages,
+    pub(crate) upstream: Upstream,
+    pub(crate) metrics: Metrics,
+    pub(crate) liveness: Liveness,
+    /// The waits of a query after failed requests.
+    pub(crate) request_retry: Backoff,
+    /// Between two requests to arXiv.
+    pub(crate) interval: Duration,
+    pub(crate) concurrency: u16,
+    pub(crate) sweep_interval: Duration,
+}
+
+impl Dependencies {
+    /// Reads the addresses; connects when something is first used. `checks` gets everything that must be
+    /// there.
+    pub(crate) async fn open(
+        args: &RunArgs,
+        metrics: Metrics,
+        liveness: Liveness,
+        checks: &mut Checks,
+    ) -> anyhow::Result<Self> {
+        let environment = Environment::of_process();
+        let tables = Tables::read(&environment, Store::QueriesRw, Store::ResultsRw)?;
+        let ledger_url = Store::Ledger.url(&environment)?;
+        let upstream_url = Store::Upstream.url(&environment)?;
+        let mut pools = Pools {
+            application_name: APPLICATION,
+            statement_cache: args.statement_cache,
+            opened: Vec::new(),
+        };
+        let access = Access::ReadWrite;
+        let names = ["queries", "results"];
+        let (queries, results) = pools.open_tables(names, &tables, access, RECORD_CONNECTIONS)?;
+        let ledger = pools.open("ledger", &ledger_url, access, OTHER_CONNECTIONS)?;
+        let upstream = pools.open("upstream", &upstream_url, access, OTHER_CONNECTIONS)?;
+        for (name, pool, need) in [
+            ("database of queries", &queries, Need::QueriesWrite),
+            ("database of results", &results, Need::ResultsWrite),
+            ("database of the ledger", &ledger, Need::Ledger),
+            ("database of the upstream gate", &upstream, Need::Upstream),
+        ] {
+            add_check(checks, name, Required::Always, pool, need);
+        }
+        let client = kubernetes::client().await?;
+        let all = match &args.watch_namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        };
+        let checked = all.clone();
+        checks.add("kubernetes", Required::Always, move || {
+            kubernetes::check(checked.clone())
+        });
+        let pages = Pages::new(upstream);
+        Ok(Self {
+            client,
+            all,
+            records: Records::new(queries, results, tables.are_split()),
+            ledger: Ledger::new(ledger),
+            upstream: args
+                .arxiv
+                .upstream(upstream_url.as_str(), APPLICATION, pages.clone())?,
+            pages,
+            metrics,
+            liveness,
+            request_retry: Backoff {
+                base: Duration::from_millis(args.retry_base_ms),
+                cap: RETRY_CAP,
+            },
+            interval: Duration::from_millis(args.arxiv.min_interval_ms),
+            concurrency: args.max_concurrent_reconciles,
+            sweep_interval: Duration::from_secs(args.sweep_interval_seconds),
+        })
+    }
+}
