@@ -1,8 +1,4 @@
 //! `arxiv-operator`: runs ArxivQuery objects, exactly once and politely.
-//!
-//! - `run` is the controller.
-//! - `migrate` prepares the databases, with their owners' credentials.
-//! - `crd` prints the resource definition.
 
 mod controller;
 mod fetch;
@@ -63,18 +59,12 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
     if provider.install_default().is_err() {
         anyhow::bail!("a TLS crypto provider is installed already");
     }
+    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
     match cli.command {
-        Command::Run(args) => runtime()?.block_on(run::run(&args)),
-        Command::Migrate => runtime()?.block_on(migrate::migrate()),
+        Command::Run(args) => runtime.block_on(run::run(&args)),
+        Command::Migrate => runtime.block_on(migrate::migrate()),
         Command::Crd => stdout()
             .write_all(DEFINITION.as_bytes())
             .context("the definition cannot be written"),
     }
-}
-
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("the runtime cannot be started")
 }

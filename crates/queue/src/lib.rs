@@ -1,9 +1,4 @@
 //! The order in which queries have their turns at arXiv: by priority, then namespaces in turn, then by age.
-//!
-//! - [`FairQueue`] keeps the order from turn to turn.
-//! - [`Age`] decides within a namespace.
-//! - [`schedule`] computes from the waiting queries alone when each has its turn.
-//!
 //! Pure data: no clock, no I/O. The operator takes turns by it, and the API server, which sees the same
 //! objects, computes a query's position.
 

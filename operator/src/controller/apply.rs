@@ -113,11 +113,8 @@ async fn write_tombstone(context: &Context, query: &Query, failure: FailureRecor
         message: truncated_message(&failure.message),
         ..failure
     };
-    let ending = context
-        .with
-        .records
-        .write_tombstone(&query.owner(), &failure)
-        .await;
+    let records = &context.with.records;
+    let ending = records.write_tombstone(&query.owner(), &failure).await;
     ending.map_err(Error::storage("writing the tombstone"))
 }
 

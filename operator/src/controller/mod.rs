@@ -79,12 +79,10 @@ fn begin(object: Arc<ArxivQuery>, context: Arc<Context>) -> BoxFuture<'static, R
     async move {
         let query = query?;
         let outcome = reconcile(&query, &context).await;
-        let metrics = &context.with.metrics;
+        let (metrics, tracker) = (&context.with.metrics, &context.tracker);
         match &outcome {
             Ok(_) => {
-                context
-                    .tracker
-                    .update(query.uid, |query| query.errors_in_a_row = 0);
+                tracker.update(query.uid, |query| query.errors_in_a_row = 0);
                 metrics.reconciled("ok");
             }
             Err(error) => {

@@ -66,9 +66,6 @@ pub enum Format {
 }
 
 /// Starts logging for this process; `component` is written in every line whose event does not name its own.
-///
-/// # Errors
-/// Logging was started already.
 pub fn init(component: &'static str, settings: LogArgs) -> Result<(), TryInitError> {
     let format = settings.log_format;
     let layer = fmt::layer()

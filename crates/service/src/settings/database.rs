@@ -22,9 +22,6 @@ pub struct DatabaseUrl(Url);
 
 impl DatabaseUrl {
     /// Reads a URL; the schemes `postgres`, `postgresql` and `postgresql+DRIVER` (as `SQLAlchemy` writes it) mean the same.
-    ///
-    /// # Errors
-    /// It is not such a URL or names no host. The error does not repeat it.
     pub fn parse(name: &str, text: &str) -> Result<Self, SettingError> {
         let invalid = |problem: &str| SettingError::invalid(name, problem);
         let (scheme, rest) = text
@@ -68,9 +65,6 @@ impl fmt::Debug for DatabaseUrl {
 /// Forms, of which at most one may be set: `PREFIX_URL`; `PREFIX_STRING` (libpq's `host=… dbname=…`); or parts:
 /// `PREFIX_HOST`, `PREFIX_NAME`, `PREFIX_USER`, and optionally `PREFIX_PORT`, `PREFIX_PASSWORD` or
 /// `PREFIX_PASSWORD_FILE`. A password that is set in addition to a URL or string without one is put into it.
-///
-/// # Errors
-/// More than one form, or one that cannot be read.
 pub fn database_url(environment: &Environment, prefix: &str) -> Result<Option<DatabaseUrl>, SettingError> {
     let name = |part: &str| format!("{prefix}_{part}");
     let forms = ["URL", "STRING", "HOST"].map(|form| (name(form), environment.get(&name(form))));

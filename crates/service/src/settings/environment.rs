@@ -34,9 +34,6 @@ impl Environment {
 }
 
 /// A secret from `NAME`, or from the file that `NAME_FILE` names (a trailing line break is not part of it).
-///
-/// # Errors
-/// Both are set, or the file cannot be read.
 pub fn secret(environment: &Environment, name: &str) -> Result<Option<String>, SettingError> {
     let file_name = format!("{name}_FILE");
     let (value, file) = (environment.get(name), environment.get(&file_name));

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 
 use super::database::{DEFAULT_PORT, join};
 
-/// The URL with the same meaning as the keywords. Keywords that are no part of a URL become its parameters.
-///
-/// # Errors
-/// What is wrong, without repeating any value.
+/// The URL with the same meaning as the keywords. Keywords that are no part of a URL become its parameters. An error
+/// repeats no value.
 pub(super) fn to_url(text: &str) -> Result<String, String> {
     let mut pairs = parse(text)?;
     let host = pairs.remove("host").or_else(|| pairs.remove("hostaddr"));

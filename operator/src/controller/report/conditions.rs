@@ -101,7 +101,6 @@ impl Snapshot<'_> {
     /// What every status keeps.
     fn base(&self) -> ArxivQueryStatus {
         let old = self.object.status.as_ref();
-        let attempts = i32::try_from(self.progress.attempts).ok();
         ArxivQueryStatus {
             observed_generation: self.object.metadata.generation,
             query: self.sent.map(|sent| truncated(sent, MAX_QUERY)),
@@ -110,7 +109,7 @@ impl Snapshot<'_> {
             start_time: old
                 .and_then(|status| status.start_time.clone())
                 .or(self.progress.started.map(Time)),
-            attempts: attempts.or_else(|| old.and_then(|status| status.attempts)),
+            attempts: i32::try_from(self.progress.attempts).ok(),
             ..ArxivQueryStatus::default()
         }
     }
