@@ -92,8 +92,8 @@ pub async fn within<T>(limit: Duration, call: impl Future<Output = kube::Result<
     }
 }
 
-/// Deletes the object of this name if it still meets the preconditions; false if it does not, or is gone. One that was
-/// created under the same name since has another uid, and stays.
+/// Deletes the object of this name if it still meets the preconditions; false if it does not, or is gone. An object
+/// that was created under the same name since has another uid, and stays.
 pub async fn delete_exact<K: Resource + Clone + DeserializeOwned + Debug>(
     objects: &Api<K>,
     name: &str,

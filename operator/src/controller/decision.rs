@@ -1,4 +1,4 @@
-//! Step 6 of a query's life: the decision what is done with it now. A pure function of what was read and of
+//! Step 6 of a query's life: the decision about its next action. A pure function of what was read and of
 //! the time.
 
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(crate) enum Facts {
     Complete(StoredPages),
 }
 
-/// What is done with a query now.
+/// The next action for a query.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum QueryDecision {
     /// Its end is in the database: only the status is written.
@@ -54,7 +54,7 @@ pub(crate) enum QueryDecision {
     },
 }
 
-/// Decides what is done with a query.
+/// Decides on the next action for a query.
 pub(crate) fn decide(snapshot: Snapshot<'_>, facts: Facts) -> QueryDecision {
     let missing = match facts {
         Facts::Invalid(failure) => return QueryDecision::Fail(failure),

@@ -18,7 +18,7 @@ use super::page_queue::QueuedPage;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct RequestFailure {
     pub(crate) class: FailureClass,
-    /// What is recorded of a query that fails with it. The message is safe for users.
+    /// The record of a query that fails with it. The message is safe for users.
     pub(crate) record: FailureRecord,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// What is known from the object itself, when this process first sees it.
+    /// From the object itself, when this process first sees it.
     pub(crate) fn of(object: &ArxivQuery, now: Timestamp) -> Self {
         let status = object.status.as_ref();
         let started = status.and_then(|s| s.start_time.as_ref()).map(|time| time.0);

@@ -155,8 +155,8 @@ impl Tracker {
         self.state().queue.put_back(page);
     }
 
-    /// The version that is good enough for each query that waits for the page. One that accepts any has found
-    /// none.
+    /// The version that is good enough for each query that waits for the page. A query that accepts any version
+    /// has found none.
     pub(crate) fn page_version(&self, page: &Arc<QueuedPage>) -> PageVersion {
         let state = self.state();
         let waiting = state.queue.waiting_for(page);

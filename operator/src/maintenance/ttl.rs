@@ -56,7 +56,7 @@ pub(crate) async fn sweep(with: &Dependencies, heartbeat: &Heartbeat) -> Result<
                         with.metrics.deleted.inc();
                     }
                     Ok(false) => {}
-                    // One that may not be deleted does not prevent the deletion of others.
+                    // An object that may not be deleted does not prevent the deletion of others.
                     Err(error) if error.is_refused() => {
                         with.metrics.failed("sweep");
                         tracing::debug!(

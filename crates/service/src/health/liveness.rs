@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The loops of this process that must keep going, each as long as somebody holds its [`Heartbeat`].
+/// The loops of this process that must keep going, each as long as its [`Heartbeat`] exists.
 #[derive(Clone, Default)]
 pub struct Liveness(Arc<Mutex<Vec<Weak<Loop>>>>);
 

@@ -23,7 +23,7 @@ impl Call {
         Self { name, text }
     }
 
-    /// The name of what is called.
+    /// The name of the called function.
     pub fn name(&self) -> &'static str {
         self.name
     }
