@@ -36,8 +36,10 @@ fn blocked_by(class: FailureClass) -> Option<Reason> {
 
 /// The blocked reason in the object's status.
 pub(crate) fn reported(object: &ArxivQuery) -> Option<Reason> {
-    let reason = object.condition(ConditionType::Ready)?.reason.parse().ok()?;
-    BLOCKED.contains(&reason).then_some(reason)
+    let ready = object.condition(ConditionType::Ready)?;
+    BLOCKED
+        .into_iter()
+        .find(|blocked| blocked.as_str() == ready.reason)
 }
 
 /// What a status write says.
