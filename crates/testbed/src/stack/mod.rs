@@ -146,7 +146,8 @@ impl Stack {
         }
         let folder = folder.canonicalize()?;
         let binaries = binaries::Binaries::find(options.binaries.as_deref())?;
-        let databases = async {
+        // Boxed, as it would make the future of every test large.
+        let databases = Box::pin(async {
             let separate = options.separate_results_server;
             if temp_dir.is_some() {
                 migrated::copy_to(&folder, &binaries.operator, separate).await?;
@@ -156,7 +157,7 @@ impl Stack {
                 databases.migrate(&binaries.operator, &folder).await?;
             }
             Ok(databases)
-        };
+        });
         let (control_plane, databases) = tokio::try_join!(plane(&options, &folder), databases)?;
         let namespace = match &options.namespace {
             Some(name) => control_plane
