@@ -110,6 +110,10 @@ async fn report_outage(query: &Query, context: &Context) {
 }
 
 /// When a failed reconciliation is tried again.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the controller passes its arguments by value"
+)]
 fn retry(object: Arc<ArxivQuery>, error: &Error, context: Arc<Context>) -> Action {
     let count = |query: &mut Progress| {
         query.errors_in_a_row = query.errors_in_a_row.saturating_add(1);

@@ -122,8 +122,8 @@ impl Fetcher {
                     let lasted = Timestamp::now().duration_since(*sent_at).unsigned_abs();
                     if lasted > SLOW_REQUEST && !marked_slow {
                         marked_slow = true;
-                        let slow = |progress: &mut Progress| progress.mark_slow(*sent_at);
-                        self.tracker.update_waiters(page, slow);
+                        let mark = |progress: &mut Progress| progress.mark_slow(*sent_at);
+                        self.tracker.update_waiters(page, mark);
                     }
                 }
             }

@@ -55,7 +55,7 @@ impl Sweeper {
                 tokio::time::sleep(pause(listing, self.with.sweep_interval)).await;
             }
         };
-        stop.run_until_cancelled(rounds).await;
+        stop.run_until_cancelled(Box::pin(rounds)).await;
     }
 
     /// One round; returns how long it took to list the finished objects.

@@ -27,5 +27,5 @@ pub(crate) async fn run(with: Arc<Dependencies>, stop: CancellationToken) {
             }
         }
     };
-    stop.run_until_cancelled(rounds).await;
+    stop.run_until_cancelled(Box::pin(rounds)).await;
 }

@@ -144,12 +144,12 @@ async fn api_calls(env: &TestEnv) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn queue_of_500_costs_no_requeues() {
-    assert_waiting_costs_nothing(500, Duration::from_secs(20)).await;
+    Box::pin(assert_waiting_costs_nothing(500, Duration::from_secs(20))).await;
 }
 
 /// `cargo test -p arxiv-operator --test operator order -- --ignored --nocapture`
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes"]
 async fn queue_of_10_000_costs_no_requeues() {
-    assert_waiting_costs_nothing(10_000, Duration::from_mins(2)).await;
+    Box::pin(assert_waiting_costs_nothing(10_000, Duration::from_mins(2))).await;
 }

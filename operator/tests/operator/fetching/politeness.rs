@@ -42,10 +42,10 @@ async fn run_all_at_once(interval: Duration, queries: usize, calls: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn short_interval_is_kept_by_two_operators_and_an_api_server() {
-    run_all_at_once(Duration::from_millis(300), 24, 8).await;
+    Box::pin(run_all_at_once(Duration::from_millis(300), 24, 8)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn arxiv_interval_is_kept_by_two_operators_and_an_api_server() {
-    run_all_at_once(Duration::from_secs(3), 4, 2).await;
+    Box::pin(run_all_at_once(Duration::from_secs(3), 4, 2)).await;
 }
