@@ -82,9 +82,8 @@ async fn write_with_a_wrong_field_is_refused_as_a_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn results_of_a_write_are_at_most_those_of_a_query() {
     let api = Api::start(&[]).await;
-    let authors = "Erdős, ".repeat(30);
     let many: Vec<Value> = (0..30_001)
-        .map(|n| json!({"authors": authors, "title": format!("T{n}"), "journal": ""}))
+        .map(|n| json!({"authors": "Erdős", "title": format!("T{n}"), "journal": ""}))
         .collect();
     let body = |rows: &[Value]| json!({"query_id": 11, "timestamp": 1, "results": rows});
     assert_eq!(api.post("/write-results", &body(&many)).await.status(), 422);

@@ -7,7 +7,7 @@ use testbed::TestEnv;
 use testbed::arxiv::Behaviour;
 use testbed::test_env::{LIMIT, eventually, json_body};
 
-/// arXiv answers later than any of this takes.
+/// arXiv answers late, but before the operator's timeout.
 fn slow(env: &TestEnv, delay_ms: u64) {
     env.stack.arxiv().unwrap().set(Behaviour {
         delay_ms,
@@ -59,7 +59,7 @@ pub(super) async fn list(env: &TestEnv) {
 
 /// The address of the query for a caller that waits, the end for one that follows.
 pub(super) async fn end_of_the_process(env: &TestEnv) {
-    slow(env, 10_000);
+    slow(env, 6000);
     let list = env.http.get(env.url("/arxiv?state=unfinished"));
     let list = list.header("accept", "text/event-stream").send().await.unwrap();
     assert_eq!(list.status(), 200);

@@ -19,7 +19,7 @@ fn run(test: impl AsyncFnOnce(&TestEnv)) {
     // Objects that are finished are soon removed.
     let start = async || {
         let environment = [
-            ("ARXIV_TIMEOUT_MS", "6000"),
+            ("ARXIV_TIMEOUT_MS", "8000"),
             ("ARXIV_TTL_SECONDS", "15"),
             ("SWEEP_INTERVAL_SECONDS", "1"),
         ];
