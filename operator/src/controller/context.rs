@@ -55,6 +55,8 @@ pub(crate) struct Query {
     /// The search as it is sent to arXiv, if it is valid.
     sent: Option<String>,
     pub(crate) progress: Progress,
+    /// How many notifications of the query the progress contains.
+    pub(crate) notifications: usize,
 }
 
 /// A query at one point in time.
@@ -79,11 +81,13 @@ impl Query {
             message: error.to_string(),
             http_status: Some(400),
         });
+        let (progress, notifications) = tracker.begin(uid, &object, now);
         Ok(Self {
             uid,
             sent: search.as_ref().ok().map(|search| search.search.display_query()),
             search,
-            progress: tracker.begin(uid, &object, now),
+            progress,
+            notifications,
             object,
         })
     }

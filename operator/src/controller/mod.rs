@@ -78,6 +78,9 @@ fn begin(object: Arc<ArxivQuery>, context: Arc<Context>) -> BoxFuture<'static, R
     let query = Query::begin(object, &context.tracker, Timestamp::now());
     async move {
         let query = query?;
+        // Not before this future is polled: the applier drops a future that it has not polled yet when its queue
+        // ends in the meantime, and the end of this process waits for this call.
+        context.tracker.begun(query.uid, query.notifications);
         let outcome = reconcile(&query, &context).await;
         let (metrics, tracker) = (&context.with.metrics, &context.tracker);
         match &outcome {

@@ -3,7 +3,7 @@
 //! when its object leaves the watch (finished or deleted).
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -32,8 +32,8 @@ pub(crate) struct Tracker {
     state: Mutex<TrackerState>,
     /// A page was queued.
     queued: Notify,
-    /// Queries whose reconciliation was triggered and has not begun yet.
-    notified: watch::Sender<HashSet<Uuid>>,
+    /// How often each query was notified since a reconciliation of it last began.
+    notified: watch::Sender<HashMap<Uuid, usize>>,
     /// Triggers reconciliations. At most one message for each query that waits for a page, so it is bounded
     /// by those.
     triggers: UnboundedSender<Object>,
@@ -72,16 +72,27 @@ impl Tracker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A reconciliation begins; returns the query's progress so far.
-    pub(crate) fn begin(&self, uid: Uuid, object: &ArxivQuery, now: Timestamp) -> Progress {
+    /// A reconciliation is about to begin; returns the query's progress so far, and how many notifications it
+    /// contains, for [`Self::begun`].
+    pub(crate) fn begin(&self, uid: Uuid, object: &ArxivQuery, now: Timestamp) -> (Progress, usize) {
         let mut state = self.state();
-        self.begun(uid);
+        let notifications = self.notified.borrow().get(&uid).copied();
         let progress = state.queries.entry(uid);
-        progress.or_insert_with(|| Progress::of(object, now)).clone()
+        let progress = progress.or_insert_with(|| Progress::of(object, now));
+        (progress.clone(), notifications.unwrap_or_default())
     }
 
-    fn begun(&self, uid: Uuid) {
-        self.notified.send_if_modified(|notified| notified.remove(&uid));
+    /// A reconciliation that responds to so many notifications is running.
+    pub(crate) fn begun(&self, uid: Uuid, notifications: usize) {
+        self.notified.send_if_modified(|notified| {
+            if let hash_map::Entry::Occupied(mut count) = notified.entry(uid) {
+                *count.get_mut() = count.get().saturating_sub(notifications);
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
+            notified.is_empty()
+        });
     }
 
     /// Queues the query for its next page; `stored` others are stored already. Ignored if its object has left
@@ -128,7 +139,7 @@ impl Tracker {
         let mut state = self.state();
         state.queue.remove(uid);
         state.queries.remove(&uid);
-        self.begun(uid);
+        self.begun(uid, usize::MAX);
     }
 
     /// After a new listing: these are all unfinished objects.
@@ -205,7 +216,8 @@ impl Tracker {
         };
         update(progress);
         progress.queued_since = None;
-        self.notified.send_if_modified(|notified| notified.insert(uid));
+        self.notified
+            .send_modify(|notified| *notified.entry(uid).or_default() += 1);
         // It fails only after the end of the controller, when nothing is reconciled any more.
         let _ = self.triggers.unbounded_send(object);
     }
@@ -238,10 +250,10 @@ impl Tracker {
         self.state().closed = true;
     }
 
-    /// Resolves when every query that was notified has begun its reconciliation.
+    /// Resolves when a reconciliation of every query that was notified is running.
     pub(crate) async fn drained(&self) {
         // It fails when the sender is gone, which is this tracker.
-        let _ = self.notified.subscribe().wait_for(HashSet::is_empty).await;
+        let _ = self.notified.subscribe().wait_for(HashMap::is_empty).await;
     }
 
     /// The size of the queue, for metrics.

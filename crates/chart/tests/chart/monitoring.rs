@@ -99,7 +99,7 @@ fn rules_and_dashboard_use_existing_metrics() {
             _ => vec![
                 "api-server/src/app/metrics.rs",
                 "api-server/src/app/mod.rs",
-                "api-server/src/limits/metrics.rs",
+                "api-server/src/http/middleware/metrics.rs",
                 "api-server/src/limits/table.rs",
             ],
         };

@@ -56,13 +56,25 @@ async fn answered_triggers_waiting_query_once_and_untracked_query_never() {
     answer(&tracker, &key);
     assert_eq!(triggered.next().await.unwrap().name, "q1");
     assert!(triggered.try_recv().is_err(), "no other query");
-    assert!(!tracker.notified.borrow().is_empty(), "it has not begun yet");
-    tracker.begin(
-        stays,
-        &ArxivQuery::new("q1", ArxivQuerySpec::default()),
-        Timestamp::UNIX_EPOCH,
-    );
+    let (_, notifications) = tracker.begin(stays, &object(1), Timestamp::UNIX_EPOCH);
+    assert!(!tracker.notified.borrow().is_empty(), "it is not running yet");
+    tracker.begun(stays, notifications);
     tracker.drained().await;
+}
+
+#[test]
+fn notification_after_the_begin_of_a_reconciliation_needs_another_one() {
+    let (tracker, _triggered) = Tracker::new();
+    let uid = enqueued(&tracker, 1);
+    let page = tracker.next().unwrap();
+    tracker.update_waiters(&page, |_| {});
+    let (_, notifications) = tracker.begin(uid, &object(1), Timestamp::UNIX_EPOCH);
+    answer(&tracker, &page);
+    tracker.begun(uid, notifications);
+    assert!(!tracker.notified.borrow().is_empty(), "the answer is not handled");
+    let (_, notifications) = tracker.begin(uid, &object(1), Timestamp::UNIX_EPOCH);
+    tracker.begun(uid, notifications);
+    assert!(tracker.notified.borrow().is_empty());
 }
 
 #[test]
