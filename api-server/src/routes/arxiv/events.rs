@@ -144,38 +144,29 @@ pub(super) struct QueryStream {
     pub(super) _slot: Slot,
 }
 
-#[derive(Clone, Copy)]
-enum Step {
-    First,
-    Following,
-    Over,
-}
-
 /// The states of a query until its end; 204 for a client that has seen the end, so that it does not connect again.
 pub(super) fn follow_query(query: QueryStream, streams: &StreamLimiter, last: Option<String>) -> Response {
-    if query.object.phase().is_final() && last == Some(query.event().id) {
+    // Before the first state, so that no change after it is missed.
+    let changes = query.backlog.changes();
+    let first = query.event();
+    let is_over = query.object.phase().is_final();
+    if is_over && last.as_ref() == Some(&first.id) {
         return StatusCode::NO_CONTENT.into_response();
     }
-    let first = (query.backlog.changes(), query, Step::First);
-    let events = stream::unfold(first, async |(mut changes, mut query, step)| {
-        match step {
-            Step::First => {}
-            Step::Following if query.change(&mut changes).await => {}
-            Step::Following => {
-                let gone = json!({"detail": "The query was removed before it ended"});
-                let gone = SseEvent::new("gone", gone.to_string());
-                return Some((gone, (changes, query, Step::Over)));
-            }
-            Step::Over => return None,
+    let state = (changes, query, is_over);
+    let later = stream::unfold(state, async |(mut changes, mut query, is_over)| {
+        if is_over {
+            return None;
         }
-        let next = if query.object.phase().is_final() {
-            Step::Over
-        } else {
-            Step::Following
-        };
-        Some((query.event(), (changes, query, next)))
+        if !query.change(&mut changes).await {
+            let gone = json!({"detail": "The query was removed before it ended"});
+            let gone = SseEvent::new("gone", gone.to_string());
+            return Some((gone, (changes, query, true)));
+        }
+        let is_over = query.object.phase().is_final();
+        Some((query.event(), (changes, query, is_over)))
     });
-    respond(events, streams, last)
+    respond(stream::iter([first]).chain(later), streams, last)
 }
 
 /// The one event of a query whose object is gone; 204 for a client that has seen it.
