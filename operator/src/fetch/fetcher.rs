@@ -73,7 +73,8 @@ impl Fetcher {
         while !self.stop.is_cancelled() {
             self.heartbeat.beat();
             self.update_metrics();
-            let due = self.paused_until.is_none_or(|until| until <= Instant::now());
+            self.paused_until.take_if(|until| *until <= Instant::now());
+            let due = self.paused_until.is_none();
             let Some(page) = due.then(|| self.tracker.next()).flatten() else {
                 self.wait().await;
                 continue;
