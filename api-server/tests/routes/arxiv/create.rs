@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testbed::test_env::{error_of, json_body, problems};
 
 use super::finished;
-use crate::support::{Api, Outcome, Server, header};
+use crate::support::{Api, Outcome, Server, header, url};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn posted_query_is_created_and_answered_with_its_final_state() {
@@ -80,7 +80,7 @@ async fn body_is_accepted_in_the_names_of_a_spec_and_refused_with_unknown_member
             ("extra_forbidden".to_owned(), r#"["body","titel"]"#.to_owned()),
         ]
     );
-    let post = || api.http.post(api.url("/arxiv"));
+    let post = || api.http.post(url("/arxiv"));
     let text = post().header("content-type", "text/plain").body(spec.to_string());
     let (status, detail) = error_of(api.respond(text).await).await;
     assert_eq!(status, 415, "{detail}");

@@ -50,8 +50,8 @@ async fn events_of_a_query_lead_to_its_end_each_once() {
 async fn event_streams_end_with_their_query_and_with_the_process() {
     let api = Api::start(&[]).await;
     api.operator.set(Outcome::None);
-    let mut list = Events::open(&api, "/arxiv?state=unfinished", None).await;
-    let empty = list.next().await.unwrap();
+    let mut all = Events::open(&api, "/arxiv?state=unfinished", None).await;
+    let empty = all.next().await.unwrap();
     assert_eq!(
         (empty.name.as_str(), &empty.data),
         (
@@ -62,7 +62,7 @@ async fn event_streams_end_with_their_query_and_with_the_process() {
     let first = post(&api, &json!({"title": "first"})).await;
     let second = post(&api, &json!({"title": "second"})).await;
     let both = loop {
-        let event = list.next().await.unwrap();
+        let event = all.next().await.unwrap();
         if event.data["counts"]["pending"] == 2 {
             break event;
         }
@@ -106,5 +106,5 @@ async fn event_streams_end_with_their_query_and_with_the_process() {
 
     // The process ends in time, also when clients follow.
     api.ending.cancel();
-    while list.next().await.is_some() {}
+    while all.next().await.is_some() {}
 }

@@ -5,6 +5,7 @@ use reqwest::{Response, header};
 use serde_json::{Value, json};
 
 use crate::health::server_without_databases;
+use crate::support::url;
 
 pub(crate) const PROBLEM: &str = "application/problem+json";
 
@@ -106,7 +107,7 @@ async fn error_has_the_format_that_its_client_accepts() {
     ];
     for (method, path, body, status, code) in cases {
         let send = async |accept: &str| {
-            let request = server.http.request(method.clone(), server.url(path));
+            let request = server.http.request(method.clone(), url(path));
             let request = request.header(header::CONTENT_TYPE, "application/json");
             let request = request.header(header::ACCEPT, accept).body((*body).to_owned());
             Answer::of(server.respond(request).await).await

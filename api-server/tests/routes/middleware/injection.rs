@@ -6,7 +6,7 @@ use serde_json::json;
 use testbed::test_env::json_body;
 
 use crate::hostile::{TEXTS, VALUES, assert_asks_one_field};
-use crate::support::{Api, Outcome};
+use crate::support::{Api, Outcome, url};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_text_in_a_body_is_stored_literally() {
@@ -43,7 +43,7 @@ async fn hostile_text_in_a_search_stays_in_its_field() {
     for text in TEXTS {
         let path = |endpoint: &str| {
             let query = [("title", text), ("max_results", "2")];
-            let url = Url::parse_with_params(&api.url(endpoint), query).unwrap();
+            let url = Url::parse_with_params(&url(endpoint), query).unwrap();
             format!("{endpoint}?{}", url.query().unwrap())
         };
         api.arxiv.clear_record();
@@ -117,7 +117,7 @@ async fn hostile_body_is_a_client_error() {
             "NaN",
         ] {
             for path in ["/queries", "/write-queries", "/write-results"] {
-                let request = api.http.post(api.url(path)).header("content-type", kind);
+                let request = api.http.post(url(path)).header("content-type", kind);
                 let status = api.respond(request.body(body)).await.status().as_u16();
                 assert!((400..500).contains(&status), "{path} {kind} {body}: {status}");
             }

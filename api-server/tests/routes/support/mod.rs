@@ -33,6 +33,11 @@ pub(crate) const NAMESPACE: &str = "library";
 pub(crate) const NOWHERE: &str = "postgresql://u:p@127.0.0.1:1/d";
 const ORIGIN: &str = "http://api.test";
 
+/// The URL of a path.
+pub(crate) fn url(path: &str) -> String {
+    format!("{ORIGIN}{path}")
+}
+
 /// A process with only these settings.
 pub(crate) struct Server {
     process: Process,
@@ -63,11 +68,7 @@ impl Server {
         }
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("{ORIGIN}{path}")
-    }
-
-    /// The response to a request that was made with [`Self::http`] and [`Self::url`].
+    /// The response to a request that was made with [`Self::http`] and [`url`].
     pub(crate) async fn respond(&self, request: RequestBuilder) -> Response {
         let request = Request::try_from(request.build().unwrap()).unwrap();
         let (mut parts, body) = request.into_parts();
@@ -103,7 +104,7 @@ impl Server {
     /// A request without a body, with these headers.
     pub(crate) async fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let request = self.http.request(method, self.url(path));
+        let request = self.http.request(method, url(path));
         let request = headers
             .iter()
             .fold(request, |request, (name, value)| request.header(*name, *value));
@@ -114,7 +115,7 @@ impl Server {
     pub(crate) async fn post_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Response {
         let request = self
             .http
-            .post(self.url(path))
+            .post(url(path))
             .header("content-type", "application/json");
         let request = headers
             .iter()
