@@ -30,18 +30,22 @@ impl Call {
 
     /// Runs an internal call of `module`: logs it at INFO before, and at DEBUG after it what it returned, as `shown`
     /// writes it. An error is not logged here: its caller reports it.
-    pub async fn run<T, E, D: fmt::Display>(
+    pub fn run<T, E, D: fmt::Display>(
         self,
         component: &'static str,
         module: &'static str,
         inner: impl Future<Output = Result<T, E>>,
         shown: impl FnOnce(&T) -> D,
-    ) -> Result<T, E> {
-        let origin = format!("{module}.{}", self.name);
-        tracing::info!(component, origin, "{self}: called");
-        let returned = inner.await?;
-        tracing::debug!(component, origin, "{self}: returning {}", shown(&returned));
-        Ok(returned)
+    ) -> impl Future<Output = Result<T, E>> {
+        // Boxed, as futures of database calls are large, and all futures that await this one would contain it.
+        let inner = Box::pin(inner);
+        async move {
+            let origin = format!("{module}.{}", self.name);
+            tracing::info!(component, origin, "{self}: called");
+            let returned = inner.await?;
+            tracing::debug!(component, origin, "{self}: returning {}", shown(&returned));
+            Ok(returned)
+        }
     }
 
     /// Adds a parameter: a text, a number, or nothing.
