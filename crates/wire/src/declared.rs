@@ -1,4 +1,4 @@
-//! Declarations of query parameters: [`crate::params`] reads by them, and the `OpenAPI` document describes them.
+//! Declarations of query parameters: [`mod@crate::params`] reads by them, and the `OpenAPI` document describes them.
 
 use std::ops::RangeInclusive;
 
