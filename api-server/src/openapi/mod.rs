@@ -5,7 +5,7 @@ mod operation;
 #[cfg(test)]
 mod tests;
 
-use axum::{Router, middleware::from_fn, routing::get};
+use axum::{Router, routing::get};
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
@@ -13,7 +13,10 @@ use serde_json::{Map, Value, json};
 use wire::{declared::Param, root_path::RootPath};
 
 pub(crate) use self::operation::{Operation, bad_integer, date, text};
-use crate::{http::allow_methods, http::middleware::compress};
+use crate::{
+    http::allow_methods,
+    http::middleware::{Compress, around},
+};
 
 /// The address of the document.
 pub(crate) const PATH: &str = "/openapi.json";
@@ -44,7 +47,7 @@ pub(crate) fn routes(document: &Document) -> Router {
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
     let answer = move || async move { (headers, text) };
-    Router::new().route(PATH, allow_methods(get(answer), "GET").layer(from_fn(compress)))
+    Router::new().route(PATH, allow_methods(get(answer), "GET").layer(around(Compress)))
 }
 
 impl Document {

@@ -5,12 +5,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Whole seconds; sent only if it is at least one.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("arxiv-replica-lag");
@@ -59,19 +54,13 @@ impl Lag {
     }
 }
 
-/// The middleware of endpoints that read from a replica.
-pub(crate) async fn add_header(State(lag): State<Lag>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    if let Some(lag) = lag.seen().filter(|lag| *lag >= NOTABLE) {
-        let headers = response.headers_mut();
-        // If several replicas were read, the one that is furthest behind counts.
-        let reported = headers
-            .get(HEADER)
-            .and_then(|reported| reported.to_str().ok()?.parse().ok());
-        let most = reported.unwrap_or(0).max(lag.as_secs());
-        headers.insert(HEADER, HeaderValue::from(most));
+/// Adds the header to a response that was read from these replicas.
+pub(crate) fn add_header(lags: &[Lag], headers: &mut HeaderMap) {
+    // If several replicas were read, the one that is furthest behind counts.
+    let most = lags.iter().filter_map(Lag::seen).max();
+    if let Some(lag) = most.filter(|lag| *lag >= NOTABLE) {
+        headers.insert(HEADER, HeaderValue::from(lag.as_secs()));
     }
-    response
 }
 
 #[cfg(test)]

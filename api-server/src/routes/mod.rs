@@ -13,9 +13,9 @@ pub(crate) mod writes;
 use std::sync::Arc;
 
 use axum::{
-    Extension, Router,
-    middleware::from_fn,
+    Router,
     response::{IntoResponse, Response},
+    routing::any_service,
 };
 use http::{HeaderValue, StatusCode, Uri, header};
 use service::{
@@ -26,14 +26,14 @@ use service::{
 use self::{
     arxiv::search_params::FIELDS,
     request::{Defaults, RequestContext},
-    route::{Route, matches},
+    route::{Route, SelectOperation, matches},
     table::ROUTES,
 };
 use crate::{
     app::{App, endpoints::Endpoint},
     auth::{AccessControl, Target},
     error::ApiError,
-    http::middleware::{Layers, around_routes, before_routing},
+    http::middleware::{Layers, around, around_routes, before_routing},
     openapi::{self, Described},
     pages,
 };
@@ -57,23 +57,24 @@ pub(crate) fn router(
     readiness: Readiness,
 ) -> Router {
     let settings = &app.settings;
-    let context = RequestContext {
+    let context = Arc::new(RequestContext {
         defaults: Defaults::of(settings),
         limits: app.limits.clone(),
-    };
+    });
     let mut router = Router::new()
         .merge(health::router(liveness, readiness))
         .merge(metrics::router(app.metrics.clone()));
     let mut mounted = Vec::new();
     for route in ROUTES.iter().filter(|route| settings.serve.has(route.endpoint)) {
-        if let Some(methods) = route.mount(app) {
+        if let Some(operations) = route.mount(app) {
             let target = Target {
                 path: route.endpoint.path(),
                 is_backend: route.endpoint.is_backend(),
             };
-            let endpoint = access_control.protect(target, Router::new().route(route.path, methods));
-            let select = from_fn(|request, next| route.select(request, next));
-            router = router.merge(endpoint.route_layer(select));
+            let endpoint =
+                access_control.protect(target, Router::new().route(route.path, any_service(operations)));
+            let select = SelectOperation::new(route, &context);
+            router = router.merge(endpoint.route_layer(around(select)));
             mounted.push(route);
         }
     }
@@ -95,8 +96,7 @@ pub(crate) fn router(
             &settings.root_path,
             is_searchable.then_some(&FIELDS),
         ))
-        .fallback(move |uri: Uri| async move { fallback(&paths, &uri) })
-        .layer(Extension(Arc::new(context)));
+        .fallback(move |uri: Uri| async move { fallback(&paths, &uri) });
     before_routing(around_routes(router, layers), settings.root_path.clone())
 }
 

@@ -52,7 +52,7 @@ impl Defaults {
     }
 }
 
-/// What reading a request needs besides the request; in the extensions of each one.
+/// What reading a request needs besides the request; in the extensions of each one that is for an operation.
 pub(crate) struct RequestContext {
     pub(crate) defaults: Defaults,
     pub(crate) limits: ProcessLimits,
@@ -135,7 +135,7 @@ impl<R: ReadRequest, S: Sync> FromRequest<S> for Input<R> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        // The router has set it on every request.
+        // The middleware has set it on every request for an operation.
         let context = request.extensions().get().cloned();
         let request = Incoming::new(request, context.ok_or_else(ApiError::internal)?);
         R::read(request).await.map(Self)

@@ -1,17 +1,12 @@
 //! What the table of routes is made of: a [`Route`] for each path, with an [`Operation`] for each thing that a client
 //! can do there.
 
-use std::{ptr, sync::Arc};
+use std::{convert::Infallible, ops::ControlFlow, ptr, sync::Arc};
 
-use axum::{
-    extract::Request,
-    middleware::Next,
-    response::Response,
-    routing::{MethodRouter, any},
-};
+use axum::{extract::Request, handler::Handler, response::Response};
 use futures::future::BoxFuture;
 use http::{Method, Uri};
-use tower::ServiceExt;
+use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
 use wire::{declared::Param, query::QueryString};
 
 use crate::{
@@ -19,10 +14,13 @@ use crate::{
     auth::Effect,
     error::ApiError,
     http::method_not_allowed,
-    http::middleware::{CallLog, EndpointLayers, OperationLayers, around_endpoint, around_operation},
+    http::middleware::{
+        CallLog, EndpointLayers, HandlerService, Middleware, OperationLayers, around_endpoint,
+        around_operation,
+    },
     openapi,
     output::lag::Lag,
-    routes::request::{Incoming, ReadRequest},
+    routes::request::{Incoming, ReadRequest, RequestContext},
 };
 
 /// One path.
@@ -53,11 +51,19 @@ pub(crate) struct Operation {
     /// The query parameters, as the extractor declares them.
     pub(crate) params: &'static [&'static [Param]],
     /// The handler with its state; `None` where this process lacks what the operation needs.
-    handler: fn(&App) -> Option<MethodRouter>,
+    handler: fn(&App) -> Option<HandlerService>,
     /// Its description; `None` where it is part of that of the next operation, which has the same method.
     pub(crate) describe: Option<openapi::Describe>,
     /// Reads a request as the handler would, for tests and fuzz targets.
     pub(crate) read: fn(Incoming) -> BoxFuture<'static, Result<String, ApiError>>,
+}
+
+/// A handler with its state.
+pub(crate) fn service<H: Handler<T, S>, T: 'static, S: Clone + Send + Sync + 'static>(
+    handler: H,
+    state: S,
+) -> HandlerService {
+    BoxCloneSyncService::new(handler.with_state(state))
 }
 
 /// The lag of a read-only database.
@@ -68,7 +74,7 @@ impl Operation {
     pub(crate) const fn new<R: ReadRequest>(
         method: &'static str,
         describe: Option<openapi::Describe>,
-        handler: fn(&App) -> Option<MethodRouter>,
+        handler: fn(&App) -> Option<HandlerService>,
     ) -> Self {
         Self {
             method,
@@ -101,7 +107,7 @@ impl Operation {
         Self { lags, ..self }
     }
 
-    fn mount(&self, app: &App, compress: bool) -> Option<MethodRouter> {
+    fn mount(&self, app: &App, compress: bool) -> Option<HandlerService> {
         let layers = OperationLayers {
             params: self.params,
             compress,
@@ -145,17 +151,8 @@ impl Route {
         operations.find(|operation| method == operation.method && (operation.accepts)(&query))
     }
 
-    /// The layer that marks a request with its operation, and with what the operation does.
-    pub(crate) async fn select(&self, mut request: Request, next: Next) -> Response {
-        if let Some(operation) = self.operation(request.method(), request.uri()) {
-            request.extensions_mut().insert(Selected(operation));
-            request.extensions_mut().insert(operation.effect);
-        }
-        next.run(request).await
-    }
-
     /// The handlers with their layers; `None` where this process has none of them.
-    pub(crate) fn mount(&self, app: &App) -> Option<MethodRouter> {
+    pub(crate) fn mount(&self, app: &App) -> Option<HandlerService> {
         let operations = self.operations.iter();
         let mounted: Arc<[_]> = operations
             .filter_map(|operation| Some((operation, operation.mount(app, self.formats)?)))
@@ -164,13 +161,42 @@ impl Route {
             return None;
         }
         let allow = self.allow;
-        let methods = any(move |request: Request| dispatch(Arc::clone(&mounted), allow, request));
+        let operations = service_fn(move |request| dispatch(Arc::clone(&mounted), allow, request));
         let layers = EndpointLayers {
             calls: CallLog::new(self.endpoint.is_backend(), self.path),
             no_store: self.no_store,
             formats: self.formats,
         };
-        Some(around_endpoint(methods, layers))
+        Some(around_endpoint(operations, layers))
+    }
+}
+
+/// The middleware that marks a request with its operation, with what the operation does, and with what it is read by.
+#[derive(Clone)]
+pub(crate) struct SelectOperation {
+    route: &'static Route,
+    context: Arc<RequestContext>,
+}
+
+impl SelectOperation {
+    pub(crate) fn new(route: &'static Route, context: &Arc<RequestContext>) -> Self {
+        let context = Arc::clone(context);
+        Self { route, context }
+    }
+}
+
+impl Middleware for SelectOperation {
+    type Kept = ();
+
+    fn before(&self, request: &mut Request) -> ControlFlow<Response> {
+        let operation = self.route.operation(request.method(), request.uri());
+        let extensions = request.extensions_mut();
+        if let Some(operation) = operation {
+            extensions.insert(Selected(operation));
+            extensions.insert(operation.effect);
+        }
+        extensions.insert(Arc::clone(&self.context));
+        ControlFlow::Continue(())
     }
 }
 
@@ -183,20 +209,17 @@ pub(crate) fn matches(route: &str, path: &str) -> bool {
 
 /// Calls the handler of the operation that was selected; 405 if there is none.
 async fn dispatch(
-    operations: Arc<[(&'static Operation, MethodRouter)]>,
+    operations: Arc<[(&'static Operation, HandlerService)]>,
     allow: &'static str,
     request: Request,
-) -> Response {
+) -> Result<Response, Infallible> {
     let selected = request.extensions().get::<Selected>();
     let handler = selected.and_then(|Selected(selected)| {
         let mut operations = operations.iter();
         operations.find(|(operation, _)| ptr::eq(*operation, *selected))
     });
     match handler {
-        Some((_, methods)) => {
-            let Ok(response) = methods.clone().oneshot(request).await;
-            response
-        }
-        None => method_not_allowed(allow),
+        Some((_, handler)) => handler.clone().oneshot(request).await,
+        None => Ok(method_not_allowed(allow)),
     }
 }

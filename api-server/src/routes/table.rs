@@ -2,8 +2,6 @@
 //! the redirect from a path with a slash at its end, and the labels of the metrics and the log all come from it: a new
 //! endpoint is a row here (with a name in [`Endpoint`]) and a handler.
 
-use axum::routing::any;
-
 use crate::{
     app::endpoints::Endpoint,
     auth::Effect,
@@ -14,7 +12,7 @@ use crate::{
         params::{QueriesGet, QueriesPost, ReadQueries},
     },
     routes::results::{self, QueryResultsParams, ResultPages, ResultsRequest},
-    routes::route::{LagOf, Operation, Route},
+    routes::route::{LagOf, Operation, Route, service},
     routes::writes,
 };
 
@@ -29,18 +27,18 @@ pub(crate) static ROUTES: [Route; 12] = [
         operations: &[
             // A search field makes the request a search, so the list is only for those without.
             Operation::new::<list::ListRequest>("GET", None, |app| {
-                Some(any(list::list_queries).with_state(Arxiv::of(app)?))
+                Some(service(list::list_queries, Arxiv::of(app)?))
             })
             .only_if(list::is_requested)
             .no_head(),
             Operation::new::<search::SearchRequest>("GET", Some(search::describe), |app| {
-                Some(any(search::search).with_state(Arxiv::of(app)?))
+                Some(service(search::search, Arxiv::of(app)?))
             })
             .effect(Effect::Search)
             // It would make a query that no response names.
             .no_head(),
             Operation::new::<create::CreateRequest>("POST", Some(create::describe), |app| {
-                Some(any(create::create_query).with_state(Arxiv::of(app)?))
+                Some(service(create::create_query, Arxiv::of(app)?))
             })
             .effect(Effect::Search),
         ],
@@ -52,11 +50,11 @@ pub(crate) static ROUTES: [Route; 12] = [
         no_store: true,
         operations: &[
             Operation::new::<()>("GET", Some(query::describe_read), |app| {
-                Some(any(query::read_query).with_state(Arxiv::of(app)?))
+                Some(service(query::read_query, Arxiv::of(app)?))
             })
             .reads_from(&[QUERIES]),
             Operation::new::<()>("DELETE", Some(query::describe_delete), |app| {
-                Some(any(query::delete_query).with_state(Arxiv::of(app)?))
+                Some(service(query::delete_query, Arxiv::of(app)?))
             })
             .effect(Effect::Change),
         ],
@@ -67,7 +65,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         no_store: true,
         operations: &[
             Operation::new::<query::FollowRequest>("GET", Some(query::describe_follow), |app| {
-                Some(any(query::follow_query).with_state(Arxiv::of(app)?))
+                Some(service(query::follow_query, Arxiv::of(app)?))
             })
             .reads_from(&[QUERIES])
             .no_head(),
@@ -81,7 +79,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         operations: &[
             Operation::new::<QueryResultsParams>("GET", Some(query_results::describe), |app| {
                 let arxiv = Arxiv::of(app).filter(|arxiv| arxiv.reads.is_some())?;
-                Some(any(query_results::read_query_results).with_state(arxiv))
+                Some(service(query_results::read_query_results, arxiv))
             })
             .reads_from(&[QUERIES, RESULTS]),
         ],
@@ -92,11 +90,11 @@ pub(crate) static ROUTES: [Route; 12] = [
         formats: true,
         operations: &[
             Operation::new::<QueriesGet>("GET", Some(queries::describe_get), |app| {
-                Some(any(queries::queries::<QueriesGet>).with_state(QueryLog::of(app)?))
+                Some(service(queries::queries::<QueriesGet>, QueryLog::of(app)?))
             })
             .reads_from(&[QUERIES]),
             Operation::new::<QueriesPost>("POST", Some(queries::describe_post), |app| {
-                Some(any(queries::queries::<QueriesPost>).with_state(QueryLog::of(app)?))
+                Some(service(queries::queries::<QueriesPost>, QueryLog::of(app)?))
             })
             .reads_from(&[QUERIES]),
         ],
@@ -106,7 +104,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         formats: true,
         operations: &[
             Operation::new::<ResultsRequest>("GET", Some(results::describe), |app| {
-                Some(any(results::results).with_state(ResultPages::of(app)?))
+                Some(service(results::results, ResultPages::of(app)?))
             })
             .reads_from(&[RESULTS]),
         ],
@@ -117,7 +115,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         operations: &[Operation::new::<arxiv_api::ArxivApiRequest>(
             "GET",
             Some(arxiv_api::describe),
-            |app| Some(any(arxiv_api::search_arxiv_api).with_state(Fetches::of(app)?)),
+            |app| Some(service(arxiv_api::search_arxiv_api, Fetches::of(app)?)),
         )
         .effect(Effect::Change)],
         ..Route::of(Endpoint::ArxivApi)
@@ -126,7 +124,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         no_store: true,
         operations: &[
             Operation::new::<()>("GET", Some(writes::describe_sequence), |app| {
-                Some(any(writes::get_sequence).with_state(app.stores.sequence.clone()?))
+                Some(service(writes::get_sequence, app.stores.sequence.clone()?))
             })
             .effect(Effect::Change),
         ],
@@ -136,7 +134,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         formats: true,
         operations: &[
             Operation::new::<ReadQueries>("GET", Some(queries::describe_read), |app| {
-                Some(any(queries::queries::<ReadQueries>).with_state(QueryLog::of(app)?))
+                Some(service(queries::queries::<ReadQueries>, QueryLog::of(app)?))
             })
             .reads_from(&[QUERIES]),
         ],
@@ -146,7 +144,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         formats: true,
         operations: &[
             Operation::new::<ResultsRequest>("GET", Some(results::describe_read), |app| {
-                Some(any(results::read_results).with_state(ResultPages::of(app)?))
+                Some(service(results::read_results, ResultPages::of(app)?))
             })
             .reads_from(&[RESULTS]),
         ],
@@ -156,7 +154,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         allow: "POST",
         operations: &[
             Operation::new::<writes::QueryRecord>("POST", Some(writes::describe_queries), |app| {
-                Some(any(writes::write_queries).with_state(app.stores.writes.clone()?))
+                Some(service(writes::write_queries, app.stores.writes.clone()?))
             })
             .effect(Effect::Change),
         ],
@@ -167,7 +165,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         operations: &[Operation::new::<writes::ResultRecords>(
             "POST",
             Some(writes::describe_results),
-            |app| Some(any(writes::write_results).with_state(app.stores.writes.clone()?)),
+            |app| Some(service(writes::write_results, app.stores.writes.clone()?)),
         )
         .effect(Effect::Change)],
         ..Route::of(Endpoint::WriteResults)

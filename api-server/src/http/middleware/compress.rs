@@ -2,7 +2,7 @@
 //!
 //! Short ones are sent as they are. A strong entity tag is of the very bytes that are sent, so it names the coding too.
 
-use std::io;
+use std::{io, ops::ControlFlow};
 
 use async_compression::{
     Level,
@@ -12,7 +12,6 @@ use async_compression::{
 use axum::{
     body::{Body, HttpBody},
     extract::Request,
-    middleware::Next,
     response::Response,
 };
 use futures::TryStreamExt;
@@ -23,7 +22,10 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use wire::headers::etag;
 use wire::headers::{accept::weighted, vary::vary};
 
-use crate::limits::{COMPRESSIONS, client::Client, slots::Slot};
+use crate::{
+    http::middleware::around::Middleware,
+    limits::{COMPRESSIONS, client::Client, slots::Slot},
+};
 
 /// Shorter responses are sent faster than they are compressed.
 const MIN_COMPRESS_SIZE: u64 = 16 * 1024;
@@ -33,26 +35,35 @@ const CHUNK: usize = 16 * 1024;
 
 /// The better one is greater.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Coding {
+pub(crate) enum Coding {
     Gzip,
     Zstd,
 }
 
 /// The middleware.
-pub(crate) async fn compress(request: Request, next: Next) -> Response {
-    let coding = accepted(request.headers());
-    let client = request.extensions().get::<Client>().cloned();
-    let mut response = next.run(request).await;
-    vary(response.headers_mut(), "accept-encoding");
-    let size = response.body().size_hint().exact();
-    let is_short = size.is_some_and(|size| size < MIN_COMPRESS_SIZE);
-    let Some(coding) = coding else { return response };
-    if is_short || response.status() != StatusCode::OK {
-        return response;
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Compress;
+
+impl Middleware for Compress {
+    type Kept = (Option<Coding>, Option<Client>);
+
+    fn before(&self, request: &mut Request) -> ControlFlow<Response, Self::Kept> {
+        let client = request.extensions().get::<Client>().cloned();
+        ControlFlow::Continue((accepted(request.headers()), client))
     }
-    match COMPRESSIONS.try_acquire(client.as_ref()) {
-        Ok(slot) => compressed(response, coding, slot),
-        Err(_) => response,
+
+    fn after(&self, (coding, client): Self::Kept, mut response: Response) -> Response {
+        vary(response.headers_mut(), "accept-encoding");
+        let size = response.body().size_hint().exact();
+        let is_short = size.is_some_and(|size| size < MIN_COMPRESS_SIZE);
+        let Some(coding) = coding else { return response };
+        if is_short || response.status() != StatusCode::OK {
+            return response;
+        }
+        match COMPRESSIONS.try_acquire(client.as_ref()) {
+            Ok(slot) => compressed(response, coding, slot),
+            Err(_) => response,
+        }
     }
 }
 

@@ -1,11 +1,10 @@
 //! Errors in one form, from whichever layer they come.
 
-use std::any::Any;
+use std::{any::Any, ops::ControlFlow};
 
 use axum::{
     BoxError,
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use http::{
@@ -14,32 +13,55 @@ use http::{
 };
 use wire::root_path::RootPath;
 
-use crate::error::{ApiError, Code, negotiated, prefers_problem_details};
+use crate::{
+    error::{ApiError, Code, negotiated, prefers_problem_details},
+    http::middleware::around::Middleware,
+};
 
 /// Rewrites an error as problem details (RFC 9457) for a client that prefers them.
-pub(super) async fn negotiate(State(root): State<RootPath>, request: Request, next: Next) -> Response {
-    let problem_details = prefers_problem_details(request.headers());
-    let response = next.run(request).await;
-    negotiated(response, problem_details, |path| root.of(path))
+#[derive(Clone, Debug)]
+pub(super) struct NegotiateErrors(pub(super) RootPath);
+
+impl Middleware for NegotiateErrors {
+    /// Whether the client prefers them.
+    type Kept = bool;
+
+    fn before(&self, request: &mut Request) -> ControlFlow<Response, bool> {
+        ControlFlow::Continue(prefers_problem_details(request.headers()))
+    }
+
+    fn after(&self, problem_details: bool, response: Response) -> Response {
+        negotiated(response, problem_details, |path| self.0.of(path))
+    }
 }
 
 /// Gives errors that no handler of ours made (those of the framework, of health and metrics) the form of all others. The
 /// response to a HEAD has no body that could have another form.
-pub(super) async fn normalize(request: Request, next: Next) -> Response {
-    let is_head = *request.method() == Method::HEAD;
-    let response = next.run(request).await;
-    let (status, headers) = (response.status(), response.headers());
-    let is_json = headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind == "application/json");
-    if is_head || is_json || !(status.is_client_error() || status.is_server_error()) {
-        return response;
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NormalizeErrors;
+
+impl Middleware for NormalizeErrors {
+    /// Whether it is a HEAD.
+    type Kept = bool;
+
+    fn before(&self, request: &mut Request) -> ControlFlow<Response, bool> {
+        ControlFlow::Continue(*request.method() == Method::HEAD)
     }
-    let mut error = ApiError::of_framework(status).into_response();
-    if let Some(allow) = headers.get(ALLOW) {
-        error.headers_mut().insert(ALLOW, allow.clone());
+
+    fn after(&self, is_head: bool, response: Response) -> Response {
+        let (status, headers) = (response.status(), response.headers());
+        let is_json = headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind == "application/json");
+        if is_head || is_json || !(status.is_client_error() || status.is_server_error()) {
+            return response;
+        }
+        let mut error = ApiError::of_framework(status).into_response();
+        if let Some(allow) = headers.get(ALLOW) {
+            error.headers_mut().insert(ALLOW, allow.clone());
+        }
+        error
     }
-    error
 }
 
 /// 503, for the only error that the layers inside may end in: that of the timeout.

@@ -1,13 +1,17 @@
 //! Limits of a request's head, and of requests at once. (Bodies have limits of their own, where they are read.)
 
+use std::ops::ControlFlow;
+
 use axum::{
     extract::Request,
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, Uri};
 
-use crate::error::{ApiError, Code};
+use crate::{
+    error::{ApiError, Code},
+    http::middleware::around::Middleware,
+};
 
 /// Longest path and query. The longest values together take less, percent-encoded, for most alphabets.
 const MAX_URI_BYTES: usize = 16 * 1024;
@@ -24,12 +28,21 @@ pub(crate) fn is_exempt(uri: &Uri) -> bool {
 }
 
 /// The middleware.
-pub(super) async fn check(request: Request, next: Next) -> Response {
-    let overloaded = request.extensions().get::<Overloaded>();
-    match check_head(request.uri(), request.headers()) {
-        Err(error) => error.into_response(),
-        Ok(()) if overloaded.is_some() => ApiError::unavailable(Code::Overloaded).into_response(),
-        Ok(()) => next.run(request).await,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CheckLimits;
+
+impl Middleware for CheckLimits {
+    type Kept = ();
+
+    fn before(&self, request: &mut Request) -> ControlFlow<Response> {
+        let overloaded = request.extensions().get::<Overloaded>();
+        match check_head(request.uri(), request.headers()) {
+            Err(error) => ControlFlow::Break(error.into_response()),
+            Ok(()) if overloaded.is_some() => {
+                ControlFlow::Break(ApiError::unavailable(Code::Overloaded).into_response())
+            }
+            Ok(()) => ControlFlow::Continue(()),
+        }
     }
 }
 

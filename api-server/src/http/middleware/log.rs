@@ -2,17 +2,19 @@
 //! when its response is ready. A handler takes [`CallLog`] and reports its call to it; component and module of the lines
 //! come from the route.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
-    extract::{FromRequestParts, Request, State},
-    middleware::Next,
+    extract::{FromRequestParts, Request},
     response::Response,
 };
 use http::{Method, Uri, request::Parts};
 use service::logs::Call;
 
-use crate::error::ApiError;
+use crate::{error::ApiError, http::middleware::around::Middleware};
 
 /// The log of one request's call, with where the lines say that it comes from: `/arxiv-api` is the backend's module
 /// `arxiv_api`, `/arxiv/{name}` the frontend's module `arxiv`.
@@ -49,15 +51,29 @@ impl CallLog {
 }
 
 /// Logs, at DEBUG, what a request is answered whose call is known.
-pub(super) async fn log_calls(State(mut log): State<CallLog>, mut request: Request, next: Next) -> Response {
-    log.call = Arc::default();
-    request.extensions_mut().insert(log.clone());
-    let response = next.run(request).await;
-    if let Some(call) = log.call.get() {
-        let (component, origin, status) = (log.component, log.origin(call), response.status());
-        tracing::debug!(component, origin, "{call}: returning {status}");
+#[derive(Clone)]
+pub(super) struct LogCalls(pub(super) CallLog);
+
+impl Middleware for LogCalls {
+    type Kept = Arc<OnceLock<Call>>;
+
+    fn before(&self, request: &mut Request) -> ControlFlow<Response, Self::Kept> {
+        let call = Self::Kept::default();
+        let log = CallLog {
+            call: Arc::clone(&call),
+            ..self.0.clone()
+        };
+        request.extensions_mut().insert(log);
+        ControlFlow::Continue(call)
     }
-    response
+
+    fn after(&self, call: Self::Kept, response: Response) -> Response {
+        if let Some(call) = call.get() {
+            let (component, origin, status) = (self.0.component, self.0.origin(call), response.status());
+            tracing::debug!(component, origin, "{call}: returning {status}");
+        }
+        response
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for CallLog {
@@ -73,15 +89,24 @@ impl<S: Sync> FromRequestParts<S> for CallLog {
 const MAX_LOGGED_TARGET: usize = 600;
 
 /// Logs a request that is answered with a 4xx: it may have reached no handler and so left no other line.
-pub(super) async fn log_refusals(request: Request, next: Next) -> Response {
-    // Cheap to keep, and formatted only for what is refused.
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    let response = next.run(request).await;
-    if response.status().is_client_error() {
-        let (line, status) = (request_line(&method, &uri), response.status().as_u16());
-        service::notice!(origin = "http", "{line}: answered with {status}");
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogRefusals;
+
+impl Middleware for LogRefusals {
+    /// Cheap to keep, and formatted only for what is refused.
+    type Kept = (Method, Uri);
+
+    fn before(&self, request: &mut Request) -> ControlFlow<Response, Self::Kept> {
+        ControlFlow::Continue((request.method().clone(), request.uri().clone()))
     }
-    response
+
+    fn after(&self, (method, uri): Self::Kept, response: Response) -> Response {
+        if response.status().is_client_error() {
+            let (line, status) = (request_line(&method, &uri), response.status().as_u16());
+            service::notice!(origin = "http", "{line}: answered with {status}");
+        }
+        response
+    }
 }
 
 /// The request's first line, without the version.

@@ -1,8 +1,9 @@
 //! The metrics of connections and requests.
 
+use std::ops::ControlFlow;
+
 use axum::{
-    extract::{MatchedPath, Request, State},
-    middleware::Next,
+    extract::{MatchedPath, Request},
     response::Response,
 };
 use prometheus_client::{
@@ -11,6 +12,8 @@ use prometheus_client::{
 };
 use service::metrics::Metrics;
 use tokio::time::Instant;
+
+use crate::http::middleware::around::Middleware;
 
 /// From a stored page's milliseconds to a wait at its limit, in seconds.
 const DURATIONS: [f64; 12] = [
@@ -52,22 +55,38 @@ impl HttpMetrics {
     }
 }
 
-/// Counts and times a request.
-pub(super) async fn record(State(metrics): State<HttpMetrics>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let mut methods = METHODS.into_iter();
-    let method = methods.find(|name| request.method() == name).unwrap_or("other");
-    let path = request.extensions().get::<MatchedPath>();
-    let endpoint = path.map_or("other", MatchedPath::as_str).to_owned();
-    let response = next.run(request).await;
-    let duration = started.elapsed().as_secs_f64();
-    let label = [("endpoint", endpoint.clone())];
-    metrics.durations.get_or_create(&label).observe(duration);
-    let labels = RequestLabels {
-        endpoint,
-        method,
-        status: response.status().as_u16(),
-    };
-    metrics.requests.get_or_create(&labels).inc();
-    response
+/// A request whose response is not there yet.
+pub(crate) struct Started {
+    at: Instant,
+    method: &'static str,
+    path: Option<MatchedPath>,
+}
+
+/// Counts and times each request.
+impl Middleware for HttpMetrics {
+    type Kept = Started;
+
+    fn before(&self, request: &mut Request) -> ControlFlow<Response, Started> {
+        let mut methods = METHODS.into_iter();
+        ControlFlow::Continue(Started {
+            at: Instant::now(),
+            method: methods.find(|name| request.method() == name).unwrap_or("other"),
+            path: request.extensions().get().cloned(),
+        })
+    }
+
+    fn after(&self, started: Started, response: Response) -> Response {
+        let duration = started.at.elapsed().as_secs_f64();
+        let endpoint = started.path.as_ref().map_or("other", MatchedPath::as_str);
+        let label = [("endpoint", endpoint.to_owned())];
+        self.durations.get_or_create(&label).observe(duration);
+        let [(_, endpoint)] = label;
+        let labels = RequestLabels {
+            endpoint,
+            method: started.method,
+            status: response.status().as_u16(),
+        };
+        self.requests.get_or_create(&labels).inc();
+        response
+    }
 }

@@ -8,6 +8,7 @@
 //! 5. [`around_endpoint`]: what holds for all operations of a path, and for the 405 of the others.
 //! 6. [`around_operation`]: what holds for one operation.
 
+mod around;
 mod compress;
 mod errors;
 mod headers;
@@ -18,26 +19,26 @@ mod paths;
 mod request_id;
 mod unknown_params;
 
-use std::time::Duration;
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    error_handling::HandleErrorLayer,
-    middleware::{from_fn, from_fn_with_state, map_request},
-    response::Response,
-    routing::MethodRouter,
-};
+use axum::{Router, error_handling::HandleErrorLayer, extract::Request, response::Response};
 use http::HeaderMap;
-use tower::{ServiceBuilder, timeout::TimeoutLayer, util::MapResponseLayer};
+use tower::{
+    Service, ServiceBuilder,
+    timeout::TimeoutLayer,
+    util::{BoxCloneSyncService, MapRequestLayer, MapResponseLayer},
+};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::CorsLayer,
     request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
+    trace::TraceLayer,
 };
 use wire::{headers::vary::vary, root_path::RootPath};
 
 pub(crate) use self::{
-    compress::compress,
+    around::{Middleware, around},
+    compress::Compress,
     limits::{Overloaded, is_exempt},
     log::CallLog,
     metrics::HttpMetrics,
@@ -54,12 +55,17 @@ use crate::{
 /// A layer around a router runs after the route was chosen. So the router is the fallback service of another one, whose
 /// layers run before. (`Router::nest` for the prefix would add it to the endpoint label of the metrics.)
 pub(crate) fn before_routing(router: Router, root: RootPath) -> Router {
-    let strip = (!root.as_str().is_empty()).then(|| from_fn_with_state(root, paths::strip_root));
+    let strip = (!root.as_str().is_empty()).then(|| around(paths::StripRoot(root)));
     let layers = ServiceBuilder::new()
         // Outside of the next one, as the prefix in `ROOT_PATH` has no encoded characters.
         .option_layer(strip)
-        .layer(map_request(paths::normalize));
-    Router::new().fallback_service(router).layer(layers)
+        .layer(MapRequestLayer::new(paths::normalize));
+    // The states make the layers once; without them, they would be made again for each request.
+    let router = router.with_state(());
+    Router::new()
+        .fallback_service(router)
+        .layer(layers)
+        .with_state(())
 }
 
 /// What the layers around all routes depend on.
@@ -80,6 +86,14 @@ pub(crate) struct Layers {
 /// those answers too. What answers in place of a handler is outside of the timeout, as it takes no time.
 pub(crate) fn around_routes(router: Router, layers: Layers) -> Router {
     let rate_limits = layers.rate_limits;
+    // Only the span: what is logged of a request, other layers say.
+    let in_span = TraceLayer::new_for_http()
+        .make_span_with(request_id::span)
+        .on_request(())
+        .on_response(())
+        .on_body_chunk(())
+        .on_eos(())
+        .on_failure(());
     router.layer(
         ServiceBuilder::new()
             // Takes the client's request id if it is harmless in a log, else makes one; outermost, as each line of the log
@@ -87,19 +101,19 @@ pub(crate) fn around_routes(router: Router, layers: Layers) -> Router {
             .map_request(request_id::remove_unusable)
             .layer(SetRequestIdLayer::new(REQUEST_ID, request_id::NewRequestId))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+            // The tracing span with the request id: around everything that writes to the log.
+            .layer(in_span)
             .layer(map_headers(headers::set_security_headers))
             // Counts and times the response as it is sent, whichever layer made it.
-            .layer(from_fn_with_state(layers.metrics, metrics::record))
-            // The tracing span with the request id: around everything that writes to the log.
-            .layer(from_fn(request_id::in_span))
-            .layer(from_fn(log::log_refusals))
+            .layer(around(layers.metrics))
+            .layer(around(log::LogRefusals))
             // Outside of all that may answer with a limit in the response's extensions.
             .map_response(move |response| rate_limits.add_to(response))
             // Outside of all that makes errors.
-            .layer(from_fn_with_state(layers.root, errors::negotiate))
+            .layer(around(errors::NegotiateErrors(layers.root)))
             // Refuses a request that is too long, or that comes when this process has too many.
-            .layer(from_fn(limits::check))
-            .layer(from_fn(errors::normalize))
+            .layer(around(limits::CheckLimits))
+            .layer(around(errors::NormalizeErrors))
             .layer(HandleErrorLayer::new(errors::of_timeout))
             .layer(TimeoutLayer::new(layers.request_timeout))
             // Inside the timeout, as its error is an error like others.
@@ -109,6 +123,9 @@ pub(crate) fn around_routes(router: Router, layers: Layers) -> Router {
             .option_layer(layers.cors),
     )
 }
+
+/// What answers requests, with layers or without.
+pub(crate) type HandlerService = BoxCloneSyncService<Request, Response, Infallible>;
 
 /// What the layers around the operations of a path depend on.
 pub(crate) struct EndpointLayers {
@@ -120,16 +137,22 @@ pub(crate) struct EndpointLayers {
 }
 
 /// Layers around the operations of a path, inside access control.
-pub(crate) fn around_endpoint(methods: MethodRouter, layers: EndpointLayers) -> MethodRouter {
+pub(crate) fn around_endpoint<S>(operations: S, layers: EndpointLayers) -> HandlerService
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
     let no_store = layers.no_store.then(|| map_headers(headers::set_no_store));
     let vary_by_accept = |headers: &mut HeaderMap| vary(headers, "accept");
-    methods.layer(
-        ServiceBuilder::new()
-            // Headers for caches, on errors too: an error at such an address may be another one, or none, the next time.
-            .option_layer(no_store)
-            .option_layer(layers.formats.then(|| map_headers(vary_by_accept)))
-            .layer(from_fn_with_state(layers.calls, log::log_calls)),
-    )
+    let layers = ServiceBuilder::new()
+        // Headers for caches, on errors too: an error at such an address may be another one, or none, the next time.
+        .option_layer(no_store)
+        .option_layer(layers.formats.then(|| map_headers(vary_by_accept)))
+        .layer(around(log::LogCalls(layers.calls)));
+    BoxCloneSyncService::new(layers.service(operations))
 }
 
 /// What the layers around one operation depend on.
@@ -142,21 +165,16 @@ pub(crate) struct OperationLayers {
 }
 
 /// Layers around one operation.
-pub(crate) fn around_operation(methods: MethodRouter, layers: OperationLayers) -> MethodRouter {
-    let methods = methods.layer(
-        ServiceBuilder::new()
-            // Around one method and not around all of a path, so that the response to a HEAD has the headers of that to a
-            // GET: its body is dropped outside of this layer.
-            .option_layer(layers.compress.then(|| from_fn(compress)))
-            // Innermost, as it answers in place of the handler.
-            .layer(from_fn_with_state(
-                layers.params,
-                unknown_params::reject_unknown_params,
-            )),
-    );
-    // Adds how far the replicas are behind.
-    let add = |methods: MethodRouter, lag| methods.layer(from_fn_with_state(lag, lag::add_header));
-    layers.lags.into_iter().fold(methods, add)
+pub(crate) fn around_operation(handler: HandlerService, layers: OperationLayers) -> HandlerService {
+    let lags: Arc<[_]> = layers.lags.into();
+    let report_lags = move |headers: &mut HeaderMap| lag::add_header(&lags, headers);
+    let layers = ServiceBuilder::new()
+        // Adds how far the replicas are behind.
+        .layer(map_headers(report_lags))
+        .option_layer(layers.compress.then(|| around(Compress)))
+        // Innermost, as it answers in place of the handler.
+        .layer(around(unknown_params::RejectUnknownParams(layers.params)));
+    BoxCloneSyncService::new(layers.service(handler))
 }
 
 /// A layer that changes the headers of each response.

@@ -1,24 +1,34 @@
 //! Paths as the routes know them.
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
+use std::ops::ControlFlow;
+
+use axum::{extract::Request, response::Response};
 use wire::root_path::{RootPath, with_path};
 
+use crate::http::middleware::around::Middleware;
+
 /// Removes the prefix that a proxy may put before our paths, and adds it to the paths in response headers.
-pub(super) async fn strip_root(State(root): State<RootPath>, mut request: Request, next: Next) -> Response {
-    if let Some(uri) = root.stripped(request.uri()) {
-        *request.uri_mut() = uri;
+#[derive(Clone, Debug)]
+pub(super) struct StripRoot(pub(super) RootPath);
+
+impl Middleware for StripRoot {
+    type Kept = ();
+
+    fn before(&self, request: &mut Request) -> ControlFlow<Response> {
+        if let Some(uri) = self.0.stripped(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        ControlFlow::Continue(())
     }
-    let mut response = next.run(request).await;
-    root.add_to(response.headers_mut());
-    response
+
+    fn after(&self, (): (), mut response: Response) -> Response {
+        self.0.add_to(response.headers_mut());
+        response
+    }
 }
 
 /// Spells each path in one way: letters, digits, `-`, `.`, `_` and `~` mean the same percent-encoded (RFC 3986, 2.3).
-pub(super) async fn normalize(mut request: Request) -> Request {
+pub(super) fn normalize(mut request: Request) -> Request {
     let uri = request.uri();
     if let Some(uri) = decoded(uri.path()).and_then(|path| with_path(uri, &path)) {
         *request.uri_mut() = uri;

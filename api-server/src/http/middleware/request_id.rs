@@ -1,9 +1,9 @@
 //! The id of a request: in the response, and in the span around each line of the log.
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::extract::Request;
 use http::{HeaderName, HeaderValue};
 use tower_http::request_id::{MakeRequestId, RequestId};
-use tracing::Instrument;
+use tracing::Span;
 use uuid::Uuid;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,15 +38,14 @@ fn is_usable(id: &HeaderValue) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
 }
 
-/// The middleware that puts the id into the span.
-pub(super) async fn in_span(request: Request, next: Next) -> Response {
+/// The span around the lines of the log.
+pub(super) fn span(request: &Request) -> Span {
     let id = request.extensions().get::<RequestId>();
     let id = id
         .and_then(|id| id.header_value().to_str().ok())
         .unwrap_or_default();
     // At the most urgent level, so that no line of any level lacks the id.
-    let span = tracing::error_span!("request", request_id = id);
-    next.run(request).instrument(span).await
+    tracing::error_span!("request", request_id = id)
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! `Prefer: handling=strict` (RFC 7240, 4.4): a query parameter that the operation does not know is an error. Without it,
 //! such a parameter is ignored.
 
+use std::ops::ControlFlow;
+
 use axum::{
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use http::Method;
 
-use crate::error::ApiError;
+use crate::{error::ApiError, http::middleware::around::Middleware};
 use wire::{
     declared::Param,
     field_error::{FieldError, FieldErrors, PathSegment},
@@ -21,22 +22,33 @@ use wire::{
 pub(crate) type AllowedParams = &'static [&'static [Param]];
 
 /// The middleware.
-pub(super) async fn reject_unknown_params(
-    State(allowed): State<AllowedParams>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !reads || !Preferences::read(request.headers()).strict {
-        return next.run(request).await;
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RejectUnknownParams(pub(super) AllowedParams);
+
+impl Middleware for RejectUnknownParams {
+    /// Whether the client asked for it.
+    type Kept = bool;
+
+    fn before(&self, request: &mut Request) -> ControlFlow<Response, bool> {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        if !reads || !Preferences::read(request.headers()).strict {
+            return ControlFlow::Continue(false);
+        }
+        match check(&QueryString::parse(request.uri().query()), self.0) {
+            Ok(()) => ControlFlow::Continue(true),
+            Err(errors) => {
+                let response = ApiError::from(errors).into_response();
+                ControlFlow::Break(self.after(true, response))
+            }
+        }
     }
-    let query = QueryString::parse(request.uri().query());
-    let mut response = match check(&query, allowed) {
-        Ok(()) => next.run(request).await,
-        Err(errors) => ApiError::from(errors).into_response(),
-    };
-    applied(response.headers_mut(), "handling=strict");
-    response
+
+    fn after(&self, is_strict: bool, mut response: Response) -> Response {
+        if is_strict {
+            applied(response.headers_mut(), "handling=strict");
+        }
+        response
+    }
 }
 
 fn check(query: &QueryString, allowed: &[&[Param]]) -> Result<(), FieldErrors> {
