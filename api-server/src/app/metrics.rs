@@ -6,7 +6,7 @@ use prometheus_client::{
     metrics::gauge::ConstGauge,
 };
 use service::metrics::Metrics;
-use storage::PgPool;
+use storage::Pool;
 
 use crate::{
     limits::{COMPRESSIONS, ProcessLimits},
@@ -84,14 +84,15 @@ pub(crate) fn register_limits(metrics: &Metrics, limits: &ProcessLimits) {
 }
 
 /// Adds the connections of each pool.
-pub(crate) fn register_pools(metrics: &Metrics, pools: Vec<(&'static str, PgPool)>) {
+pub(crate) fn register_pools(metrics: &Metrics, pools: Vec<(&'static str, Pool)>) {
     let (name, help) = ("database_connections", "Open connections of each pool");
     register(metrics, name, help, move || {
         let counts = pools.iter().flat_map(|(pool, connections)| {
-            let idle = int(connections.num_idle());
-            let busy = i64::from(connections.size()).saturating_sub(idle).max(0);
-            [("idle", idle), ("busy", busy)]
-                .map(|(state, count)| ([("pool", (*pool).to_owned()), ("state", state.to_owned())], count))
+            let (idle, busy) = connections.counts();
+            [("idle", idle), ("busy", busy)].map(|(state, count)| {
+                let labels = [("pool", (*pool).to_owned()), ("state", state.to_owned())];
+                (labels, int(count))
+            })
         });
         counts.collect()
     });

@@ -6,7 +6,7 @@ use crd::{ArxivQuery, GROUP};
 use databases::check;
 use kube::{Client, Error, Resource};
 use service::health::NeedState;
-use storage::{PgPool, ReplicaState, StorageError, schema::Need};
+use storage::{Pool, ReplicaState, StorageError, schema::Need};
 use tokio::time::timeout;
 
 use crate::{auth::kubernetes::self_check, output::lag::Lag};
@@ -23,7 +23,7 @@ const UNAVAILABLE: &str = "Kubernetes does not answer";
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether a replica can be used; notes how far it is behind.
-pub(crate) async fn replica(pool: PgPool, need: Need, lag: Lag) -> NeedState {
+pub(crate) async fn replica(pool: Pool, need: Need, lag: Lag) -> NeedState {
     let state = check(&pool, need).await;
     if state != NeedState::Ready {
         lag.record(None);

@@ -8,7 +8,7 @@ use service::{
     metrics::Metrics,
     settings::{DatabaseUrl, Environment, SettingError},
 };
-use storage::{Access, Pages, PgPool, Reads, Sequence, Writes, schema::Need};
+use storage::{Access, Pages, Pool, Reads, Sequence, Writes, schema::Need};
 
 use crate::{
     app::{
@@ -131,7 +131,7 @@ impl Stores {
     }
 
     /// Replicas are shared by all processes, so none of them is taken out of service for one that is unavailable.
-    fn add_replicas(&self, checks: &mut Checks, metrics: &Metrics, queries: &PgPool, results: &PgPool) {
+    fn add_replicas(&self, checks: &mut Checks, metrics: &Metrics, queries: &Pool, results: &Pool) {
         let replicas = [
             ("queries_ro", queries, Need::QueriesRead, &self.queries_lag),
             ("results_ro", results, Need::ResultsRead, &self.results_lag),

@@ -7,7 +7,7 @@ use std::{
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use storage::{
-    Access, PgPool, PoolSettings,
+    Access, Pool, PoolSettings,
     migrate::{self, MigrateSettings, RolePasswords},
 };
 use testbed::Postgres;
@@ -100,7 +100,7 @@ impl Databases {
         ]
     }
 
-    pub(crate) fn pool(&self, user: &str, database: &str) -> PgPool {
+    pub(crate) fn pool(&self, user: &str, database: &str) -> Pool {
         let url = self.primary().url(user, user, &self.name(database));
         let settings = PoolSettings {
             access: Access::ReadWrite,
@@ -109,7 +109,7 @@ impl Databases {
             statement_cache: true,
             application_name: "route-tests".into(),
         };
-        storage::pool(&url, &settings).unwrap()
+        Pool::open(&url, &settings).unwrap()
     }
 
     /// Runs statements as the superuser, and waits until they are replicated.

@@ -7,7 +7,7 @@ use service::{
     settings::DatabaseUrl,
 };
 use storage::{
-    Access, PgPool, PoolSettings, StorageError, pool,
+    Access, Pool, PoolSettings, StorageError,
     schema::{self, Need},
 };
 
@@ -35,7 +35,7 @@ pub struct Pools {
     /// Whether statements are prepared once per connection; off behind a transaction pooler.
     pub statement_cache: bool,
     /// The pools so far, by name.
-    pub opened: Vec<(&'static str, PgPool)>,
+    pub opened: Vec<(&'static str, Pool)>,
 }
 
 impl Pools {
@@ -46,7 +46,7 @@ impl Pools {
         url: &DatabaseUrl,
         access: Access,
         max_connections: u32,
-    ) -> Result<PgPool, PoolError> {
+    ) -> Result<Pool, PoolError> {
         let settings = PoolSettings {
             access,
             max_connections,
@@ -54,7 +54,7 @@ impl Pools {
             statement_cache: self.statement_cache,
             application_name: self.application_name.to_owned(),
         };
-        let pool = pool(url.as_str(), &settings).map_err(|source| PoolError { name, source })?;
+        let pool = Pool::open(url.as_str(), &settings).map_err(|source| PoolError { name, source })?;
         self.opened.push((name, pool.clone()));
         Ok(pool)
     }
@@ -66,7 +66,7 @@ impl Pools {
         tables: &Tables,
         access: Access,
         max_connections: u32,
-    ) -> Result<(PgPool, PgPool), PoolError> {
+    ) -> Result<(Pool, Pool), PoolError> {
         let queries_pool = self.open(common, &tables.queries, access, max_connections)?;
         let results_pool = if tables.queries == tables.results {
             queries_pool.clone()
@@ -78,7 +78,7 @@ impl Pools {
 }
 
 /// Whether the schema is there and this user has the rights it needs.
-pub async fn check(pool: &PgPool, need: Need) -> NeedState {
+pub async fn check(pool: &Pool, need: Need) -> NeedState {
     let checked = tokio::time::timeout(CHECK_TIMEOUT, schema::check(pool, need)).await;
     match checked.unwrap_or(Err(StorageError::TimedOut)) {
         Ok(None) => NeedState::Ready,
@@ -88,7 +88,7 @@ pub async fn check(pool: &PgPool, need: Need) -> NeedState {
 }
 
 /// Adds a database to what is checked.
-pub fn add_check(checks: &mut Checks, name: &'static str, required: Required, pool: &PgPool, need: Need) {
+pub fn add_check(checks: &mut Checks, name: &'static str, required: Required, pool: &Pool, need: Need) {
     let pool = pool.clone();
     checks.add(name, required, move || {
         let pool = pool.clone();

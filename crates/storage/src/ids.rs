@@ -5,13 +5,12 @@ use std::{
     time::Duration,
 };
 
-use sqlx::PgPool;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::{
     StorageError,
-    connection::{Kind, Session, bounded, lock_uid, micros},
+    connection::{Kind, Pool, Session, bounded, lock_uid, micros},
 };
 
 /// Concurrent statements: one more than is needed, so that one that hangs does not hold up every caller.
@@ -27,7 +26,7 @@ type Reply = oneshot::Sender<Result<i64, StorageError>>;
 /// trip and one commit for all.
 #[derive(Clone, Debug)]
 pub struct Sequence {
-    pool: PgPool,
+    pool: Pool,
     state: Arc<Mutex<Batching>>,
 }
 
@@ -39,7 +38,7 @@ struct Batching {
 
 impl Sequence {
     /// Ids from the sequence in the pool's database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Pool) -> Self {
         Self {
             pool,
             state: Arc::default(),
@@ -116,12 +115,12 @@ impl Sequence {
 /// that it holds), so an entry may be pruned once its object is deleted.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    pool: PgPool,
+    pool: Pool,
 }
 
 impl Ledger {
     /// The ledger in the sequence's database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Pool) -> Self {
         Self { pool }
     }
 

@@ -15,7 +15,7 @@ mod rows;
 pub mod schema;
 mod text_search;
 
-pub use connection::{Access, PoolSettings, pool};
+pub use connection::{Access, Pool, PoolSettings};
 pub use error::StorageError;
 pub use gate::{Gate, GateError, GateLease, GateSettings, LOCK_OUTLIVES_HOST, RequestOutcome, Slot};
 pub use ids::{Ledger, Sequence};
@@ -29,6 +29,4 @@ pub use records::{
     Writes,
 };
 pub use rows::{Paper, QueryRow, ResultRow};
-/// The pool that [`pool`] makes: what the stores are built from.
-pub use sqlx::PgPool;
 pub use text_search::{TextQuery, TextQueryError};

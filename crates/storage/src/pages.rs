@@ -9,11 +9,11 @@
 use std::time::Duration;
 
 use jiff::{Timestamp, civil::Date};
-use sqlx::{PgPool, Postgres, postgres::PgArguments, query::QueryAs};
+use sqlx::{Postgres, postgres::PgArguments, query::QueryAs};
 
 use crate::{
     Paper, StorageError,
-    connection::{Kind, Session, from_micros, micros},
+    connection::{Kind, Pool, Session, from_micros, micros},
 };
 
 /// Which version of a page is read.
@@ -82,12 +82,12 @@ pub struct Page {
 /// The store of pages, for the user `arxiv_upstream`.
 #[derive(Clone, Debug)]
 pub struct Pages {
-    pool: PgPool,
+    pool: Pool,
 }
 
 impl Pages {
     /// The pages in the upstream database.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Pool) -> Self {
         Self { pool }
     }
 

@@ -1,10 +1,8 @@
 //! The stores, and the rights of each user to their objects: the one table for grants and for checks.
 
-use sqlx::PgPool;
-
 use crate::{
     StorageError,
-    connection::{Kind, Session},
+    connection::{Kind, Pool, Session},
 };
 
 /// A logical store.
@@ -103,7 +101,7 @@ impl Need {
 }
 
 /// None when the schema is there and this user has the rights it needs; else the reason, safe for users.
-pub async fn check(pool: &PgPool, need: Need) -> Result<Option<&'static str>, StorageError> {
+pub async fn check(pool: &Pool, need: Need) -> Result<Option<&'static str>, StorageError> {
     Session::run(pool, Kind::Statement, async |session| {
         for (object, column, privileges) in need.rights() {
             let Some((_, relation)) = object.split_once(' ').filter(|(kind, _)| *kind != "routine") else {

@@ -1,11 +1,12 @@
 //! Connections to Postgres: pools, the session of one operation, and what sessions have in common.
 
+mod manager;
 mod pool;
 mod session;
 
 use jiff::Timestamp;
 
-pub use self::pool::{Access, PoolSettings, pool};
+pub use self::pool::{Access, Pool, PoolSettings};
 pub(crate) use self::{
     pool::{bounded, options, session_settings, with_timeout},
     session::{Kind, Session, lock_query_id, lock_uid},

@@ -1,38 +1,34 @@
 //! Pools: connections bounded in number, in time and in age.
 
 use std::{
-    future::poll_fn,
-    pin::pin,
+    fmt,
+    io::{
+        self,
+        ErrorKind::{ConnectionRefused, ReadOnlyFilesystem},
+    },
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
-    task::Poll,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use deadpool::managed::{self, Object, PoolError, QueueMode, WeakPool};
 use futures::FutureExt;
-use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{ConnectOptions, Connection as _, postgres::PgConnectOptions};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::StorageError;
+use super::manager::Manager;
+use crate::{StorageError, error::sqlstate};
 
 /// What the server allows one statement: far above what any of ours needs with its index.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What one whole operation may take: the waits for a connection and for a few statements. Limits how long a server that
 /// disappeared (no answer at all, so no error either) can hold up callers.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection for reads that was tested on its release less than this ago is not tested once more: that takes as long as a short
-/// read.
-const RECENT: Duration = Duration::from_secs(1);
-/// The test of a connection that is acquired or released.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Connections are renewed, so that a fail-over or a new address is noticed without any error too.
-const MAX_LIFETIME: Duration = Duration::from_mins(15);
+/// The test of a connection.
+pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection that was not used for so long is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
-/// At five hashes of 4,096 for each, a login gives way to other tasks four times.
-const POLLS_OF_LOGIN: usize = 200;
-
+/// Between two attempts to connect to a server that starts.
+const CONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// For reads, each of which has an index: the planner shall not prefer a whole table, nor compile or parallelise a plan.
 pub(super) const INDEX_SETTINGS: [(&str, &str); 3] = [
     ("enable_seqscan", "off"),
@@ -64,106 +60,103 @@ pub struct PoolSettings {
     pub application_name: String,
 }
 
-/// A pool for `url` that connects when first used; to be called within a tokio runtime.
-pub fn pool(url: &str, settings: &PoolSettings) -> Result<PgPool, StorageError> {
-    let mut options = options(url)?.application_name(&settings.application_name);
-    if settings.statement_cache {
-        options = options.options(session_settings(STATEMENT_TIMEOUT));
-        if settings.access == Access::ReadOnly {
-            options = options.options(INDEX_SETTINGS);
+/// A connection out of a pool, to which it goes back when it is dropped.
+pub(super) type Connection = Object<Manager>;
+
+/// Connections to one database, bounded in number, in time and in age.
+#[derive(Clone)]
+pub struct Pool {
+    connections: managed::Pool<Manager>,
+    acquire_timeout: Duration,
+    /// Whether statements are prepared once per connection.
+    pub(super) statement_cache: bool,
+    /// Whether the planner prefers indexes in every session.
+    pub(super) prefers_indexes: bool,
+}
+
+impl fmt::Debug for Pool {
+    /// Without the options, which have the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// A pool for a `postgresql://` URL that connects when first used; to be opened within a tokio runtime. Fails if the
+    /// URL cannot be used.
+    pub fn open(url: &str, settings: &PoolSettings) -> Result<Self, StorageError> {
+        let mut options = options(url)?.application_name(&settings.application_name);
+        let prefers_indexes = settings.statement_cache && settings.access == Access::ReadOnly;
+        if settings.statement_cache {
+            options = options.options(session_settings(STATEMENT_TIMEOUT));
+            if prefers_indexes {
+                options = options.options(INDEX_SETTINGS);
+            }
+        } else {
+            // Poolers refuse start-up parameters that they don't know.
+            options = options.statement_cache_capacity(0).extra_float_digits(None);
         }
-    } else {
-        // Poolers refuse start-up parameters that they don't know.
-        options = options.statement_cache_capacity(0).extra_float_digits(None);
-    }
-    let is_writer = settings.access == Access::ReadWrite;
-    // When a connection was found to lead to a server that hangs or no longer writes. Older connections lead there as well, and
-    // are closed without waiting for each of them.
-    let suspect = Arc::new(LastTime::default());
-    Ok(PgPoolOptions::new()
-        .max_connections(settings.max_connections)
-        .acquire_timeout(settings.acquire_timeout)
-        .max_lifetime(MAX_LIFETIME)
-        .idle_timeout(IDLE_TIMEOUT)
-        // The probe below does this and more in the same one round trip.
-        .test_before_acquire(false)
-        .after_connect(move |connection, _| Box::pin(probe(connection, is_writer)))
-        .before_acquire(move |connection, made| {
-            let suspect = Arc::clone(&suspect);
-            Box::pin(async move {
-                let now = Instant::now();
-                if suspect.is_since(now.checked_sub(made.age)) {
-                    return Ok(false);
-                }
-                if !is_writer && made.idle_for < RECENT && !BROKE_AT.is_since(now.checked_sub(made.idle_for))
-                {
-                    return Ok(true);
-                }
-                let probed = probe(connection, is_writer).await;
-                if probed.as_ref().is_err_and(is_about_server) {
-                    suspect.mark(now);
-                }
-                probed.map(|()| true)
-            })
+        let manager = Manager::new(options, settings.access == Access::ReadWrite);
+        let connections = managed::Pool::builder(manager)
+            .max_size(usize::try_from(settings.max_connections).unwrap_or(usize::MAX))
+            // The one that was used last needs no test, and those that are not needed can be closed.
+            .queue_mode(QueueMode::Lifo)
+            .build()
+            .map_err(|_| StorageError::Url("its pool has no runtime"))?;
+        tokio::spawn(close_unused(connections.weak()));
+        Ok(Self {
+            connections,
+            acquire_timeout: settings.acquire_timeout,
+            statement_cache: settings.statement_cache,
+            prefers_indexes,
         })
-        // sqlx's own test on release has no time limit.
-        .after_release(|connection, _| {
-            Box::pin(async move {
-                with_timeout(PROBE_TIMEOUT, connection.ping())
-                    .await
-                    .map(|()| true)
-            })
-        })
-        .connect_lazy_with(options))
-}
-
-/// When something was noticed last.
-#[derive(Default)]
-struct LastTime(Mutex<Option<Instant>>);
-
-impl LastTime {
-    fn mark(&self, at: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
-    /// Whether it was noticed since then, or perhaps so.
-    fn is_since(&self, then: Option<Instant>) -> bool {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_some_and(|last| then.is_none_or(|then| then <= last))
+    /// The idle connections, and those in use.
+    pub fn counts(&self) -> (usize, usize) {
+        let status = self.connections.status();
+        (status.available, status.size.saturating_sub(status.available))
+    }
+
+    /// A connection, within the time limit. A server that starts is waited for; if it does not start in time, the error is
+    /// its last answer.
+    pub async fn acquire(&self) -> Result<Connection, sqlx::Error> {
+        let deadline = Instant::now() + self.acquire_timeout;
+        loop {
+            let acquired = timeout_at(deadline, self.connections.get()).await;
+            let error = match acquired.map_err(|_| sqlx::Error::PoolTimedOut)? {
+                Ok(connection) => return Ok(connection),
+                Err(PoolError::Backend(error)) => error,
+                // The others are of hooks and time limits that this pool does not have.
+                Err(_) => return Err(sqlx::Error::PoolClosed),
+            };
+            if !is_starting(&error) || Instant::now() + CONNECT_PAUSE >= deadline {
+                return Err(error);
+            }
+            sleep(CONNECT_PAUSE).await;
+        }
     }
 }
 
-/// When the connection of a read broke last, in any pool.
-static BROKE_AT: LastTime = LastTime(Mutex::new(None));
-
-/// Idle connections may have broken for the same reason: each is probed before its next use, however recently it was tested.
-pub(super) fn report_broken_connection() {
-    BROKE_AT.mark(Instant::now());
-}
-
-/// Whether a failed probe says something about its server, and not about its connection alone.
-fn is_about_server(error: &sqlx::Error) -> bool {
-    use std::io::ErrorKind::{ReadOnlyFilesystem, TimedOut};
-    matches!(error, sqlx::Error::Io(error) if matches!(error.kind(), ReadOnlyFilesystem | TimedOut))
-}
-
-/// Fails unless the connection answers, and for a writer: unless its server accepts writes.
-async fn probe(connection: &mut PgConnection, is_writer: bool) -> Result<(), sqlx::Error> {
-    if !is_writer {
-        return with_timeout(PROBE_TIMEOUT, connection.ping()).await;
+/// Whether a server that gives no connection may give one soon: nothing listens, it starts (57P03), has too many (53300), or is a
+/// replica that may be promoted.
+pub(super) fn is_starting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => matches!(error.kind(), ConnectionRefused | ReadOnlyFilesystem),
+        error => matches!(sqlstate(error).as_deref(), Some("57P03" | "53300")),
     }
-    // The simple protocol: works behind poolers, needs no prepared statement.
-    let row = with_timeout(
-        PROBE_TIMEOUT,
-        sqlx::raw_sql("show transaction_read_only").fetch_one(connection),
-    )
-    .await?;
-    match sqlx::Row::try_get::<&str, _>(&row, 0)? {
-        "off" => Ok(()),
-        _ => Err(sqlx::Error::Io(std::io::Error::new(
-            std::io::ErrorKind::ReadOnlyFilesystem,
-            "the server is read-only",
-        ))),
+}
+
+/// Closes connections that were not used for a while, as long as the pool exists.
+async fn close_unused(pool: WeakPool<Manager>) {
+    loop {
+        sleep(IDLE_TIMEOUT / 5).await;
+        let Some(pool) = pool.upgrade() else { return };
+        let closed = pool.retain(|_, metrics| metrics.last_used() < IDLE_TIMEOUT);
+        for connection in closed.removed {
+            // The server is told so, but nothing depends on it.
+            let _ = with_timeout(PROBE_TIMEOUT, connection.close()).await;
+        }
     }
 }
 
@@ -195,7 +188,7 @@ pub(crate) fn session_settings(statement_timeout: Duration) -> [(&'static str, S
     ]
 }
 
-/// A whole operation in bounded time. At the limit it is dropped, and the pool tests, rolls back or closes its connection. No
+/// A whole operation in bounded time. At the limit it is dropped, and its connection is tested, rolled back or closed. No
 /// async function, as that would hold the operation's large future twice.
 pub(crate) fn bounded<T>(
     operation: impl Future<Output = Result<T, StorageError>>,
@@ -204,27 +197,13 @@ pub(crate) fn bounded<T>(
     limited.map(|done| done.unwrap_or(Err(StorageError::TimedOut)))
 }
 
-/// A connection of a pool that may have to log in for it. sqlx yields after every five of the thousands of hashes of a login, and
-/// each time all other tasks run first: in a process with no CPU time left, a login would never end within its time limit. So it
-/// is polled again at once, which takes less than a millisecond.
-pub(super) async fn login<T>(pool: &PgPool, acquired: impl Future<Output = T>) -> T {
-    let logs_in = pool.num_idle() == 0 && pool.size() < pool.options().get_max_connections();
-    let polls = if logs_in { POLLS_OF_LOGIN } else { 1 };
-    let mut acquired = pin!(acquired);
-    poll_fn(|context| {
-        let mut polls = (0..polls).map(|_| acquired.as_mut().poll(context));
-        polls.find(Poll::is_ready).unwrap_or(Poll::Pending)
-    })
-    .await
-}
-
 /// One step on a connection in bounded time.
 pub(crate) fn with_timeout<T>(
     limit: Duration,
     step: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> impl Future<Output = Result<T, sqlx::Error>> {
     let limited = tokio::time::timeout(limit, step);
-    limited.map(|done| done.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))))
+    limited.map(|done| done.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))))
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
 //! The session of one operation: a connection for a single statement, or a transaction.
 
+use deadpool::managed::Object;
+use scopeguard::ScopeGuard;
 use sqlx::{
-    AssertSqlSafe, Decode, FromRow, PgConnection, PgPool, Postgres, QueryBuilder, Transaction, Type,
-    pool::PoolConnection,
+    AssertSqlSafe, Connection as _, Decode, FromRow, PgConnection, Postgres, QueryBuilder, Type,
     postgres::{PgArguments, PgRow},
     query::{Query, QueryAs, QueryScalar},
 };
 use uuid::Uuid;
 
-use super::pool::{INDEX_SETTINGS, bounded, login, report_broken_connection};
+use super::{
+    manager::report_broken_connection,
+    pool::{Connection, INDEX_SETTINGS, PROBE_TIMEOUT, Pool, bounded, is_starting, with_timeout},
+};
 use crate::StorageError;
 
 /// A replica cancels a read that its recovery conflicts with, and a connection may have broken while it was idle; the next try
@@ -28,19 +32,16 @@ pub(crate) enum Kind {
 
 /// A connection out of a pool, for one operation. Dropped without [`Session::commit`], a transaction is rolled back.
 pub(crate) struct Session {
-    connection: Connection,
+    /// Dropped, it is ended on its own, as its state is not known.
+    connection: ScopeGuard<Connection, fn(Connection)>,
+    in_transaction: bool,
     is_persistent: bool,
-}
-
-enum Connection {
-    Plain(PoolConnection<Postgres>),
-    Transaction(Transaction<'static, Postgres>),
 }
 
 impl Session {
     /// A whole operation in bounded time: `work`, and then the commit. After an error nothing of it is kept.
     pub(crate) async fn run<T>(
-        pool: &PgPool,
+        pool: &Pool,
         kind: Kind,
         work: impl AsyncFnOnce(&mut Self) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
@@ -55,7 +56,7 @@ impl Session {
 
     /// The same for an operation that only reads. It is repeated after errors that usually do not come twice.
     pub(crate) async fn read<T>(
-        pool: &PgPool,
+        pool: &Pool,
         kind: Kind,
         work: impl AsyncFnOnce(&mut Self) -> Result<T, StorageError> + Clone,
     ) -> Result<T, StorageError> {
@@ -74,26 +75,25 @@ impl Session {
     }
 
     /// To be ended by [`Session::commit`], and bounded by the caller.
-    pub(crate) async fn open(pool: &PgPool, kind: Kind) -> Result<Self, StorageError> {
-        // `pool()` sends session settings on start-up exactly when statements may be cached.
-        let is_persistent = has_setting(pool, "statement_timeout");
+    pub(crate) async fn open(pool: &Pool, kind: Kind) -> Result<Self, StorageError> {
+        let is_persistent = pool.statement_cache;
         let in_transaction = match kind {
             // Preparing and executing are two steps: only a transaction keeps a pooler from giving each another server.
             Kind::Statement => !is_persistent,
-            Kind::Indexed => !has_setting(pool, INDEX_SETTINGS[0].0),
+            Kind::Indexed => !pool.prefers_indexes,
             Kind::Transaction => true,
         };
-        let connection = if in_transaction {
-            Connection::Transaction(login(pool, pool.begin()).await?)
-        } else {
-            Connection::Plain(login(pool, pool.acquire()).await?)
-        };
+        let end: fn(Connection) = if in_transaction { roll_back } else { test };
         let mut session = Self {
-            connection,
+            connection: scopeguard::guard(pool.acquire().await?, end),
+            in_transaction,
             is_persistent,
         };
-        if in_transaction && kind == Kind::Indexed {
-            session.prefer_indexes().await?;
+        if in_transaction {
+            sqlx::raw_sql("begin").execute(session.conn()).await?;
+            if kind == Kind::Indexed {
+                session.prefer_indexes().await?;
+            }
         }
         Ok(session)
     }
@@ -109,10 +109,7 @@ impl Session {
 
     /// The connection to execute on.
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
-        match &mut self.connection {
-            Connection::Plain(connection) => connection,
-            Connection::Transaction(transaction) => transaction,
-        }
+        &mut self.connection
     }
 
     pub(crate) fn query<'q>(&self, sql: &'static str) -> Query<'q, Postgres, PgArguments> {
@@ -151,12 +148,33 @@ impl Session {
     }
 
     /// Ends an operation that succeeded, and commits its writes.
-    pub(crate) async fn commit(self) -> Result<(), StorageError> {
-        match self.connection {
-            Connection::Plain(_) => Ok(()),
-            Connection::Transaction(transaction) => Ok(transaction.commit().await?),
+    pub(crate) async fn commit(mut self) -> Result<(), StorageError> {
+        if self.in_transaction {
+            sqlx::raw_sql("commit").execute(self.conn()).await?;
         }
+        // In order, so it goes back to the pool as it is.
+        drop(ScopeGuard::into_inner(self.connection));
+        Ok(())
     }
+}
+
+/// Waits for what may still be under way on a connection; it goes back to the pool if it is in order then, else it is closed.
+fn test(mut connection: Connection) {
+    tokio::spawn(async move {
+        if with_timeout(PROBE_TIMEOUT, connection.ping()).await.is_err() {
+            drop(Object::take(connection));
+        }
+    });
+}
+
+/// The same for a connection with a transaction.
+fn roll_back(mut connection: Connection) {
+    tokio::spawn(async move {
+        let rollback = sqlx::raw_sql("rollback").execute(&mut *connection);
+        if with_timeout(PROBE_TIMEOUT, rollback).await.is_err() {
+            drop(Object::take(connection));
+        }
+    });
 }
 
 /// Serialises operations on one object until the transaction ends.
@@ -183,13 +201,6 @@ pub(crate) async fn lock_query_id(session: &mut Session, query_id: i64) -> Resul
 
 /// A replica's recovery cancelled the read (SQLSTATE 40001), or its connection broke or was closed by an administrator (57P01).
 fn is_transient(error: &StorageError) -> bool {
-    matches!(error, StorageError::Unavailable(cause) if matches!(**cause, sqlx::Error::Io(_)))
+    matches!(error, StorageError::Unavailable(cause) if matches!(**cause, sqlx::Error::Io(_)) && !is_starting(cause))
         || matches!(error.sqlstate().as_deref(), Some("40001" | "57P01"))
-}
-
-fn has_setting(pool: &PgPool, name: &str) -> bool {
-    let options = pool.connect_options();
-    options
-        .get_options()
-        .is_some_and(|options| options.contains(name))
 }

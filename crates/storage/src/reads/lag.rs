@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
-
 use crate::{
     StorageError,
-    connection::{Kind, Session},
+    connection::{Kind, Pool, Session},
 };
 
 /// How far the server of one connection has replayed its primary's log.
@@ -21,7 +19,7 @@ pub struct ReplicaState {
 
 impl ReplicaState {
     /// Asks one of the pool's servers.
-    pub async fn of(pool: &PgPool) -> Result<Self, StorageError> {
+    pub async fn of(pool: &Pool) -> Result<Self, StorageError> {
         Session::run(pool, Kind::Statement, Self::of_session).await
     }
 

@@ -13,8 +13,6 @@ mod stream;
 
 use std::time::Duration;
 
-use sqlx::PgPool;
-
 pub use self::{
     ended::EndedQuery,
     filter::{QueryFilter, ResultFilter},
@@ -22,12 +20,13 @@ pub use self::{
     queries::QueryLogEntry,
     settled::{Position, SettledPage, Watermark},
 };
+use crate::connection::Pool;
 
 /// Reads for the user `arxiv_ro`, from replicas.
 #[derive(Clone, Debug)]
 pub struct Reads {
-    queries: PgPool,
-    results: PgPool,
+    queries: Pool,
+    results: Pool,
     settle: Option<Duration>,
 }
 
@@ -36,7 +35,7 @@ impl Reads {
     pub const BATCH: i64 = stream::BATCH;
 
     /// `settle`: leave out rows recorded less than this ago (where the two tables are on different servers).
-    pub fn new(queries: PgPool, results: PgPool, settle: Option<Duration>) -> Self {
+    pub fn new(queries: Pool, results: Pool, settle: Option<Duration>) -> Self {
         Self {
             queries,
             results,

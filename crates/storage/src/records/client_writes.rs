@@ -3,12 +3,10 @@
 //! The tables have no key that could refuse a repeated write (the existing service's rows may be doubled), so each write reads
 //! first, under the lock of the query id, which objects' records take too.
 
-use sqlx::PgPool;
-
 use super::statements::texts;
 use crate::{
     Paper, QueryRow, StorageError,
-    connection::{Kind, Session, bounded, lock_query_id},
+    connection::{Kind, Pool, Session, bounded, lock_query_id},
 };
 
 /// What became of a write.
@@ -25,8 +23,8 @@ pub enum WriteOutcome {
 /// Writes for the user `arxiv_rw`.
 #[derive(Clone, Debug)]
 pub struct Writes {
-    queries: PgPool,
-    results: PgPool,
+    queries: Pool,
+    results: Pool,
     split: bool,
 }
 
@@ -39,7 +37,7 @@ const OBJECT_HAS_RESULT: &str =
 
 impl Writes {
     /// Writes to the two tables. `split`: they are in different databases.
-    pub fn new(queries: PgPool, results: PgPool, split: bool) -> Self {
+    pub fn new(queries: Pool, results: Pool, split: bool) -> Self {
         Self {
             queries,
             results,
@@ -82,8 +80,8 @@ impl Writes {
     async fn write(
         &self,
         query_id: i64,
-        (own, own_sql): (&PgPool, &'static str),
-        (other, other_sql): (&PgPool, &'static str),
+        (own, own_sql): (&Pool, &'static str),
+        (other, other_sql): (&Pool, &'static str),
         write: impl AsyncFnOnce(&mut Session) -> Result<WriteOutcome, StorageError>,
     ) -> Result<WriteOutcome, StorageError> {
         bounded(async {

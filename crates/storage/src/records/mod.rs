@@ -11,7 +11,6 @@ mod split;
 mod statements;
 
 use futures::stream::BoxStream;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 pub(crate) use self::ending::ending_of;
@@ -21,7 +20,7 @@ pub use self::{
 };
 use crate::{
     Paper, QueryRow, StorageError,
-    connection::{Kind, Session, bounded, lock_query_id, lock_uid},
+    connection::{Kind, Pool, Session, bounded, lock_query_id, lock_uid},
 };
 
 /// An object, by what the database keeps of it.
@@ -88,21 +87,21 @@ pub struct QueryIdTaken;
 /// Records of objects, for the user `arxiv_rw`.
 #[derive(Clone, Debug)]
 pub struct Records {
-    queries: PgPool,
+    queries: Pool,
     /// Where `results` is in another database.
-    results: Option<PgPool>,
+    results: Option<Pool>,
 }
 
 impl Records {
     /// `split`: the tables are in different databases; otherwise only the first pool is used.
-    pub fn new(queries: PgPool, results: PgPool, split: bool) -> Self {
+    pub fn new(queries: Pool, results: Pool, split: bool) -> Self {
         Self {
             queries,
             results: split.then_some(results),
         }
     }
 
-    fn results(&self) -> &PgPool {
+    fn results(&self) -> &Pool {
         self.results.as_ref().unwrap_or(&self.queries)
     }
 

@@ -5,17 +5,15 @@
 //! The uid's lock is held in the queries' database over all of it, also by the sweeper, so that it cannot delete results whose
 //! row in `queries` is about to be inserted.
 
-use sqlx::PgPool;
-
 use super::{Ending, QueryIdTaken, Record, ending, statements};
 use crate::{
     StorageError,
-    connection::{Kind, Session, lock_query_id, lock_uid},
+    connection::{Kind, Pool, Session, lock_query_id, lock_uid},
 };
 
 pub(super) async fn record(
-    queries: &PgPool,
-    results: &PgPool,
+    queries: &Pool,
+    results: &Pool,
     record: &Record<'_>,
 ) -> Result<Result<Ending, QueryIdTaken>, StorageError> {
     let mut session = Session::open(queries, Kind::Transaction).await?;
@@ -52,7 +50,7 @@ pub(super) async fn record(
 }
 
 /// All results, committed, or those that exist already: how many, and their query id. None when a foreign row has the query id.
-async fn write_results(results: &PgPool, record: &Record<'_>) -> Result<Option<(i32, i64)>, StorageError> {
+async fn write_results(results: &Pool, record: &Record<'_>) -> Result<Option<(i32, i64)>, StorageError> {
     let mut session = Session::open(results, Kind::Transaction).await?;
     lock_uid(&mut session, record.object.uid).await?;
     if let Some(existing) = statements::existing_results(&mut session, record.object.uid).await? {

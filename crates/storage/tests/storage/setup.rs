@@ -10,7 +10,7 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use storage::{
     Access, Paper, PaperSource, PoolSettings, Records, StorageError,
     migrate::{self, MigrateSettings, RolePasswords},
@@ -96,8 +96,8 @@ impl Server {
             .replace(&port(self.postgres.port()), &port(proxy.port()))
     }
 
-    pub(crate) fn pool(&self, user: &str, database: &str) -> PgPool {
-        storage::pool(&self.url(user, database), &pool_settings(Access::ReadWrite)).unwrap()
+    pub(crate) fn pool(&self, user: &str, database: &str) -> storage::Pool {
+        storage::Pool::open(&self.url(user, database), &pool_settings(Access::ReadWrite)).unwrap()
     }
 
     pub(crate) async fn admin(&self, database: &str) -> PgConnection {
@@ -148,7 +148,7 @@ impl Split {
 
     pub(crate) fn records(&self) -> Records {
         let url = self.results.url("arxiv_rw", "arxiv_rw", "papers");
-        let results = storage::pool(&url, &pool_settings(Access::ReadWrite)).unwrap();
+        let results = storage::Pool::open(&url, &pool_settings(Access::ReadWrite)).unwrap();
         Records::new(self.queries.pool("arxiv_rw", "arxiv"), results, true)
     }
 

@@ -179,7 +179,7 @@ fn join(url: &str, arxiv: &FakeArxiv, slack: Duration) -> Upstream {
     Upstream::new(
         client.unwrap(),
         gate.unwrap(),
-        Pages::new(storage::pool(url, &pool).unwrap()),
+        Pages::new(storage::Pool::open(url, &pool).unwrap()),
     )
 }
 

@@ -48,8 +48,8 @@ impl Pair {
         self.primary.url_by(&self.address, user, database)
     }
 
-    fn pool(&self, user: &str, database: &str) -> sqlx::PgPool {
-        storage::pool(&self.url(user, database), &pool_settings(Access::ReadWrite)).unwrap()
+    fn pool(&self, user: &str, database: &str) -> storage::Pool {
+        storage::Pool::open(&self.url(user, database), &pool_settings(Access::ReadWrite)).unwrap()
     }
 
     fn gate(&self) -> Gate {
@@ -88,7 +88,7 @@ async fn pool_leaves_old_primary_after_fail_over() {
             max_connections: 5,
             ..pool_settings(Access::ReadWrite)
         };
-        let pool = storage::pool(&pair.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
+        let pool = storage::Pool::open(&pair.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
         let ledger = Ledger::new(pool.clone());
         let all = (0..20).map(|_| ledger.assign(Uuid::new_v4()));
         let before: BTreeSet<i64> = futures::future::try_join_all(all)
@@ -96,7 +96,8 @@ async fn pool_leaves_old_primary_after_fail_over() {
             .unwrap()
             .into_iter()
             .collect();
-        assert_eq!((before.len(), pool.size()), (20, 5));
+        let (idle, busy) = pool.counts();
+        assert_eq!((before.len(), idle + busy), (20, 5));
         let old = &pair.primary.postgres;
         match end {
             End::Killed => old.kill9().await.unwrap(),

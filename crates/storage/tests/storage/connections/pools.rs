@@ -13,10 +13,10 @@ async fn connection_is_dropped_when_primary_is_demoted() {
         acquire_timeout: Duration::from_secs(3),
         ..pool_settings(Access::ReadWrite)
     };
-    let pool = storage::pool(&server.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
+    let pool = storage::Pool::open(&server.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
     let ledger = Ledger::new(pool.clone());
     ledger.assign(Uuid::new_v4()).await.unwrap();
-    assert_eq!(pool.size(), 1);
+    assert_eq!(pool.counts(), (1, 0));
 
     let read_only = |on| format!("alter system set default_transaction_read_only = {on}");
     server.execute("postgres", &read_only("on")).await;
@@ -51,7 +51,7 @@ async fn operation_fails_in_time_when_database_is_unavailable_and_recovers() {
         acquire_timeout: Duration::from_secs(3),
         ..pool_settings(Access::ReadWrite)
     };
-    let pool = storage::pool(&server.url("arxiv_sequence", "arxiv_sequence"), &settings).unwrap();
+    let pool = storage::Pool::open(&server.url("arxiv_sequence", "arxiv_sequence"), &settings).unwrap();
     let sequence = Sequence::new(pool);
     let first = sequence.next().await.unwrap();
 
@@ -91,7 +91,7 @@ async fn session_has_timeouts_and_application_name() {
     ] {
         let value: String = sqlx::query_scalar("select current_setting($1)")
             .bind(setting)
-            .fetch_one(&pool)
+            .fetch_one(&mut *pool.acquire().await.unwrap())
             .await
             .unwrap();
         assert_eq!(value, expected, "{setting}");
@@ -106,13 +106,13 @@ async fn statement_is_unnamed_without_statement_cache() {
         max_connections: 1,
         ..pool_settings(Access::ReadWrite)
     };
-    let pool = storage::pool(&server.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
+    let pool = storage::Pool::open(&server.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
     let ledger = Ledger::new(pool.clone());
     ledger.assign(Uuid::new_v4()).await.unwrap();
     ledger.uids(Duration::ZERO, None, 5).await.unwrap();
     let named: i64 = sqlx::query_scalar("select count(*) from pg_prepared_statements where name <> ''")
         .persistent(false)
-        .fetch_one(&pool)
+        .fetch_one(&mut *pool.acquire().await.unwrap())
         .await
         .unwrap();
     assert_eq!(named, 0);
@@ -125,7 +125,7 @@ async fn error_hides_credentials_when_database_or_password_is_wrong() {
         server.postgres.url("arxiv_ro", "wrong-secret", "arxiv"),
         server.postgres.url("arxiv_ro", "arxiv_ro", "nowhere"),
     ] {
-        let pool = storage::pool(&url, &pool_settings(Access::ReadOnly)).unwrap();
+        let pool = storage::Pool::open(&url, &pool_settings(Access::ReadOnly)).unwrap();
         let error = storage::schema::check(&pool, storage::schema::Need::ResultsRead)
             .await
             .unwrap_err();

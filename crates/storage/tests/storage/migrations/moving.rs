@@ -127,10 +127,9 @@ async fn documented_commands_move_all_data_to_other_servers() {
         let highest: i32 = new.value("arxiv", &format!("select max(id) from {table}")).await;
         let insert = format!("insert into {table} (query_id) values (7001) returning id");
         let id: i32 = sqlx::query_scalar(sqlx::AssertSqlSafe(insert))
-            .fetch_one(&pool)
+            .fetch_one(&mut *pool.acquire().await.unwrap())
             .await
             .unwrap();
         assert!(id > highest, "{table}: {id} after {highest}");
     }
-    pool.close().await;
 }

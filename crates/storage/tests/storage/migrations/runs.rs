@@ -37,14 +37,14 @@ async fn assert_ready(server: &Server) {
     for (user, database, need) in NEEDS {
         let pool = server.pool(user, database);
         assert_eq!(schema::check(&pool, need).await.unwrap(), None, "{user} {need:?}");
-        pool.close().await;
     }
 }
 
 #[tokio::test]
 async fn migration_is_complete_and_second_run_changes_nothing() {
     let server = Server::empty().await;
-    let owner = storage::pool(&server.settings().queries_url, &pool_settings(Access::ReadWrite)).unwrap();
+    let owner =
+        storage::Pool::open(&server.settings().queries_url, &pool_settings(Access::ReadWrite)).unwrap();
     for need in [Need::QueriesWrite, Need::ResultsRead, Need::Sequence] {
         let reason = schema::check(&owner, need).await.unwrap();
         assert_eq!(
@@ -151,7 +151,7 @@ async fn migration_keeps_passwords_of_existing_users() {
     server.migrate().await;
     let reads = |password: &str| {
         let url = server.postgres.url("arxiv_ro", password, "arxiv");
-        storage::pool(&url, &pool_settings(Access::ReadOnly)).unwrap()
+        storage::Pool::open(&url, &pool_settings(Access::ReadOnly)).unwrap()
     };
     assert_eq!(
         schema::check(&reads("old"), Need::QueriesRead).await.unwrap(),

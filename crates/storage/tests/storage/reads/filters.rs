@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures::TryStreamExt;
-use sqlx::{AssertSqlSafe, PgPool, Row};
+use sqlx::{AssertSqlSafe, Row};
 use storage::{Access, Position, QueryFilter, Reads, ResultFilter, TextQuery};
 
 use crate::setup::{Server, pool_settings};
@@ -200,7 +200,7 @@ async fn scans(server: &Server) -> i64 {
 }
 
 /// The plans of what this connection has prepared, whatever the parameters are.
-async fn plans(pool: &PgPool) -> Vec<(String, String)> {
+async fn plans(pool: &storage::Pool) -> Vec<(String, String)> {
     let mut connection = pool.acquire().await.unwrap();
     let all = "select name, statement, cardinality(parameter_types) from pg_prepared_statements where statement like '%public.%'";
     let statements = sqlx::query(all).fetch_all(&mut *connection).await.unwrap();
@@ -235,7 +235,7 @@ async fn filters_use_indexes_not_whole_tables() {
     let count = rows();
     let mut settings = pool_settings(Access::ReadOnly);
     settings.max_connections = 1;
-    let pool = storage::pool(&server.url("arxiv_ro", "arxiv"), &settings).unwrap();
+    let pool = storage::Pool::open(&server.url("arxiv_ro", "arxiv"), &settings).unwrap();
     let reads = Reads::new(pool.clone(), pool.clone(), None);
     // Those who filled it tell what they did at their end, as do their helpers.
     crate::setup::eventually("nobody else is there", async || {
@@ -358,7 +358,7 @@ async fn filters_use_indexes_not_whole_tables() {
         );
     }
     // Sessions tell what they did at their end.
-    pool.close().await;
+    drop((reads, pool));
     crate::setup::eventually("the counters", async || {
         let sql = "select count(*) from pg_stat_activity where usename = 'arxiv_ro'";
         server.value::<i64>("arxiv", sql).await == 0

@@ -165,7 +165,7 @@ async fn replica_answers_reads_and_refuses_writes() {
     let replica = server.postgres.replica().await.unwrap();
     replica.wait_replayed(&server.postgres).await.unwrap();
     let url = |user: &str| replica.url(user, user, "arxiv");
-    let read_only = storage::pool(&url("arxiv_ro"), &pool_settings(Access::ReadOnly)).unwrap();
+    let read_only = storage::Pool::open(&url("arxiv_ro"), &pool_settings(Access::ReadOnly)).unwrap();
     assert_eq!(
         Reads::new(read_only.clone(), read_only, None)
             .results(0, 10)
@@ -176,7 +176,7 @@ async fn replica_answers_reads_and_refuses_writes() {
     );
 
     // A pool that reads where it should write: the database's refusal is "unavailable", not a defect.
-    let misled = storage::pool(&url("arxiv_rw"), &pool_settings(Access::ReadOnly)).unwrap();
+    let misled = storage::Pool::open(&url("arxiv_rw"), &pool_settings(Access::ReadOnly)).unwrap();
     let refused = misled
         .acquire()
         .await
@@ -189,9 +189,14 @@ async fn replica_answers_reads_and_refuses_writes() {
     // One that knows it has to write waits for the replica to be promoted.
     let mut settings = pool_settings(Access::ReadWrite);
     settings.acquire_timeout = Duration::from_secs(20);
-    let writer = storage::pool(&url("arxiv_rw"), &settings).unwrap();
+    let writer = storage::Pool::open(&url("arxiv_rw"), &settings).unwrap();
     let (written, promoted) = tokio::join!(
-        sqlx::query("insert into public.results (author) values ('b')").execute(&writer),
+        async {
+            let mut connection = writer.acquire().await?;
+            connection
+                .execute("insert into public.results (author) values ('b')")
+                .await
+        },
         replica.promote()
     );
     promoted.unwrap();
@@ -256,7 +261,7 @@ async fn query_is_whole_or_absent_on_delayed_replica() {
     replica.restart().await.unwrap();
     replica.wait_replayed(&server.postgres).await.unwrap();
     let url = replica.url("arxiv_ro", "arxiv_ro", "arxiv");
-    let pool = storage::pool(&url, &pool_settings(Access::ReadOnly)).unwrap();
+    let pool = storage::Pool::open(&url, &pool_settings(Access::ReadOnly)).unwrap();
     let reads = Reads::new(pool.clone(), pool, None);
     let (uid, began) = (Uuid::new_v4(), Instant::now());
     let rows = format!(

@@ -99,7 +99,7 @@ async fn stream_returns_each_row_once_despite_recovery_conflicts() {
     replica.wait_replayed(&server.postgres).await.unwrap();
     let mut recovery = Recovery::of(&server, &replica).await;
     let url = replica.url("arxiv_ro", "arxiv_ro", "arxiv");
-    let pool = storage::pool(&url, &pool_settings(Access::ReadOnly)).unwrap();
+    let pool = storage::Pool::open(&url, &pool_settings(Access::ReadOnly)).unwrap();
     let reads = Reads::new(pool.clone(), pool, None);
     let third = ResultFilter {
         title: Some(TextQuery::parse("third").unwrap()),

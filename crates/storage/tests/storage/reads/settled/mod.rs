@@ -23,7 +23,7 @@ fn records(server: &Server) -> Records {
 
 fn reads(server: &Postgres) -> Reads {
     let url = server.url("arxiv_ro", "arxiv_ro", "arxiv");
-    let pool = storage::pool(&url, &pool_settings(Access::ReadOnly)).unwrap();
+    let pool = storage::Pool::open(&url, &pool_settings(Access::ReadOnly)).unwrap();
     Reads::new(pool.clone(), pool, None)
 }
 
@@ -286,9 +286,9 @@ async fn watermark_is_unknown_when_sequence_caches_ids() {
     assert!(reads.watermark(Position::START).await.unwrap().is_none());
 }
 
-fn pool(server: &Postgres) -> storage::PgPool {
+fn pool(server: &Postgres) -> storage::Pool {
     let url = server.url("arxiv_ro", "arxiv_ro", "arxiv");
-    storage::pool(&url, &pool_settings(Access::ReadOnly)).unwrap()
+    storage::Pool::open(&url, &pool_settings(Access::ReadOnly)).unwrap()
 }
 
 #[tokio::test]

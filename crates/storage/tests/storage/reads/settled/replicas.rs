@@ -119,7 +119,7 @@ async fn epoch_is_new_and_page_has_no_gap_after_lossy_fail_over() {
     second.start_again().await.unwrap();
     second.promote().await.unwrap();
     let url = second.url("arxiv_rw", "arxiv_rw", "arxiv");
-    let pool = storage::pool(&url, &pool_settings(Access::ReadWrite)).unwrap();
+    let pool = storage::Pool::open(&url, &pool_settings(Access::ReadWrite)).unwrap();
     let records = Records::new(pool.clone(), pool.clone(), false);
     let reads = reads(&second);
     // It changes as the other one did, and goes on with ids that were given before.
