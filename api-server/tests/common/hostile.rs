@@ -20,6 +20,15 @@ pub(crate) const TEXTS: [&str; 14] = [
     "../../../etc/passwd x",
 ];
 
+/// Searches as people type them, with a part of what arXiv is asked for.
+pub(crate) const TYPED: [(&str, &str); 5] = [
+    ("title=deep+OR+learning", "(ti:deep OR ti:learning)"),
+    ("title=%22deep+learning%22", "ti:\"deep learning\""),
+    ("title=x+OR+au%3Aevil", "ti:evil"),
+    ("author=a&title=b&journal=c", "au:a AND ti:b AND jr:c"),
+    ("title=(a+OR+b)+ANDNOT+c", "ANDNOT"),
+];
+
 /// Values of parameters, as they are sent.
 pub(crate) const VALUES: [&str; 10] = [
     "%00",

@@ -14,6 +14,8 @@ mod hostile;
 mod limits;
 mod memory;
 mod outages;
+#[path = "../common/removed.rs"]
+mod removed;
 mod roles;
 mod slow_clients;
 mod system;

@@ -5,20 +5,14 @@ use testbed::arxiv::{Behaviour, Mode};
 use testbed::test_env::{error_of, json_body};
 
 use crate::arxiv::parameters_are_checked;
+use crate::hostile::TYPED;
 use crate::middleware::errors::{Answer, PROBLEM};
 use crate::support::{Api, header};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn words_of_a_search_stay_in_their_field() {
     let api = Api::start(&[]).await;
-    let typed = [
-        ("title=deep+OR+learning", "(ti:deep OR ti:learning)"),
-        ("title=%22deep+learning%22", "ti:\"deep learning\""),
-        ("title=x+OR+au%3Aevil", "ti:evil"),
-        ("author=a&title=b&journal=c", "au:a AND ti:b AND jr:c"),
-        ("title=(a+OR+b)+ANDNOT+c", "ANDNOT"),
-    ];
-    for (query, part) in typed {
+    for (query, part) in TYPED {
         api.arxiv.clear_record();
         // The second time it is not fetched again.
         for _ in 0..2 {

@@ -11,6 +11,8 @@ mod health;
 mod hostile;
 mod middleware;
 mod queries;
+#[path = "../common/removed.rs"]
+mod removed;
 mod results;
 mod support;
 mod writes;

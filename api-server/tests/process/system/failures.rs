@@ -6,19 +6,14 @@ use testbed::TestEnv;
 use testbed::arxiv::Mode;
 use testbed::test_env::{error_of, json_body};
 
+use crate::hostile::TYPED;
+
 const PROBLEM: &str = "application/problem+json";
 
 /// On both endpoints; what one has fetched, the other does not ask for again.
 pub(super) async fn searches(env: &TestEnv) {
     let arxiv = env.stack.arxiv().unwrap();
-    let typed = [
-        ("title=deep+OR+learning", "(ti:deep OR ti:learning)"),
-        ("title=%22deep+learning%22", "ti:\"deep learning\""),
-        ("title=x+OR+au%3Aevil", "ti:evil"),
-        ("author=a&title=b&journal=c", "au:a AND ti:b AND jr:c"),
-        ("title=(a+OR+b)+ANDNOT+c", "ANDNOT"),
-    ];
-    for (query, part) in typed {
+    for (query, part) in TYPED {
         env.forget_pages().await;
         arxiv.clear_record();
         let found = json_body(env.get(&format!("/arxiv-api?{query}&max_results=2")).await).await;

@@ -5,6 +5,8 @@ use testbed::TestEnv;
 use testbed::arxiv::Mode;
 use testbed::test_env::{eventually, json_body};
 
+use crate::removed::{assert_is_record_of, assert_is_tombstone_of, id_of_end};
+
 /// The name of the object of a search for this title.
 async fn name_of(env: &TestEnv, title: &str) -> String {
     let mut objects = env.objects().await.into_iter();
@@ -60,20 +62,7 @@ async fn assert_is_recorded(env: &TestEnv, name: &str, state: &Value, rows: &Val
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["cache-control"], "no-store");
     let recorded = json_body(answer).await;
-    let mut expected = state.clone();
-    for unknown in ["search", "attempts", "created", "started"] {
-        expected[unknown] = Value::Null;
-    }
-    expected["removed"] = json!(true);
-    // The query as /queries shows it: as arXiv understood it.
-    let query = recorded["query"].as_str().unwrap();
-    assert!(query.contains(state["query"].as_str().unwrap()), "{recorded}");
-    for own in ["message", "finished", "query"] {
-        assert!(recorded[own].is_string(), "{recorded}");
-        expected[own] = recorded[own].clone();
-    }
-    assert_eq!(recorded, expected);
-    assert!(state.get("removed").is_none(), "{state}");
+    assert_is_record_of(state, &recorded);
     let results = json_body(env.get(&format!("/arxiv/{name}/results")).await).await;
     assert_eq!(&results, rows);
     let page = json_body(
@@ -104,21 +93,8 @@ async fn assert_events_are_its_end(env: &TestEnv, name: &str) {
     let answer = env.get(&path).await;
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
-    let events = answer.text().await.unwrap();
-    let fields: Vec<_> = events.lines().filter_map(|line| line.split_once(": ")).collect();
-    let all = |field| {
-        fields
-            .iter()
-            .filter(move |(name, _)| *name == field)
-            .map(|(_, value)| *value)
-    };
-    assert_eq!(all("event").collect::<Vec<_>>(), ["end"], "{events}");
-    let data: Value = serde_json::from_str(all("data").next().unwrap()).unwrap();
-    assert_eq!(data, state);
-    let again = env
-        .http
-        .get(env.url(&path))
-        .header("last-event-id", all("id").next().unwrap());
+    let id = id_of_end(&answer.text().await.unwrap(), &state);
+    let again = env.http.get(env.url(&path)).header("last-event-id", id);
     assert_eq!(again.send().await.unwrap().status(), 204);
 }
 
@@ -153,14 +129,7 @@ pub(super) async fn after_a_failure(env: &TestEnv) {
     let answer = env.get(&path).await;
     assert_eq!(answer.status(), 200);
     let after = json_body(answer).await;
-    let mut expected = state.clone();
-    for unknown in ["search", "attempts", "created", "started", "query"] {
-        expected[unknown] = Value::Null;
-    }
-    expected["removed"] = json!(true);
-    assert!(after["finished"].is_string(), "{after}");
-    expected["finished"] = after["finished"].clone();
-    assert_eq!(after, expected);
+    assert_is_tombstone_of(&state, &after);
     assert_eq!(after["message"], error["detail"]);
     assert_events_are_its_end(env, &name).await;
     assert_eq!(env.get(&format!("{path}/results")).await.status(), 409);

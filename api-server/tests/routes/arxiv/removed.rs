@@ -4,7 +4,10 @@ use crd::Reason;
 use serde_json::{Value, json};
 use testbed::test_env::json_body;
 
-use crate::support::{Api, Outcome, header};
+use crate::{
+    removed::{assert_is_record_of, assert_is_tombstone_of, id_of_end},
+    support::{Api, Outcome, header},
+};
 
 /// Searches; the object's address, its state and its results.
 async fn searched(api: &Api, title: &str) -> (String, Value, Value) {
@@ -24,20 +27,7 @@ async fn assert_is_recorded(api: &Api, location: &str, state: &Value, rows: &Val
     assert_eq!(answer.status(), 200);
     assert_eq!(header(&answer, "cache-control"), Some("no-store"));
     let recorded = json_body(answer).await;
-    let mut expected = state.clone();
-    for unknown in ["search", "attempts", "created", "started"] {
-        expected[unknown] = Value::Null;
-    }
-    expected["removed"] = json!(true);
-    // The query as /queries shows it: as arXiv understood it.
-    let query = recorded["query"].as_str().unwrap();
-    assert!(query.contains(state["query"].as_str().unwrap()), "{recorded}");
-    for own in ["message", "finished", "query"] {
-        assert!(recorded[own].is_string(), "{recorded}");
-        expected[own] = recorded[own].clone();
-    }
-    assert_eq!(recorded, expected);
-    assert!(state.get("removed").is_none(), "{state}");
+    assert_is_record_of(state, &recorded);
     let results = format!("{location}/results");
     assert_eq!(&json_body(api.get(&results).await).await, rows);
     let page = api.get(&format!("{results}?items_per_page=2&page=1")).await;
@@ -60,18 +50,8 @@ async fn assert_events_are_its_end(api: &Api, location: &str) {
     let answer = api.get(&path).await;
     assert_eq!(answer.status(), 200);
     assert_eq!(header(&answer, "content-type"), Some("text/event-stream"));
-    let events = answer.text().await.unwrap();
-    let fields: Vec<_> = events.lines().filter_map(|line| line.split_once(": ")).collect();
-    let all = |field| {
-        fields
-            .iter()
-            .filter(move |(name, _)| *name == field)
-            .map(|(_, value)| *value)
-    };
-    assert_eq!(all("event").collect::<Vec<_>>(), ["end"], "{events}");
-    let data: Value = serde_json::from_str(all("data").next().unwrap()).unwrap();
-    assert_eq!(data, state);
-    let seen = [("last-event-id", all("id").next().unwrap())];
+    let id = id_of_end(&answer.text().await.unwrap(), &state);
+    let seen = [("last-event-id", &*id)];
     assert_eq!(api.send_with("GET", &path, &seen).await.status(), 204);
 }
 
@@ -149,14 +129,7 @@ async fn removed_query_that_failed_is_answered_from_its_tombstone() {
     let answer = api.get(&location).await;
     assert_eq!(answer.status(), 200);
     let after = json_body(answer).await;
-    let mut expected = state.clone();
-    for unknown in ["search", "attempts", "created", "started", "query"] {
-        expected[unknown] = Value::Null;
-    }
-    expected["removed"] = json!(true);
-    assert!(after["finished"].is_string(), "{after}");
-    expected["finished"] = after["finished"].clone();
-    assert_eq!(after, expected);
+    assert_is_tombstone_of(&state, &after);
     assert_eq!(after["message"], error["detail"]);
     assert_events_are_its_end(&api, &location).await;
     assert_eq!(api.get(&format!("{location}/results")).await.status(), 409);
