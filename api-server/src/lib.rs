@@ -37,7 +37,7 @@ use crate::{
         App,
         readiness::{LONGEST_ROUND, PAUSE},
     },
-    auth::AccessControl,
+    auth::{AccessControl, proxies::ClientAddresses},
     http::middleware::Layers,
     limits::headers::RateLimitHeaders,
 };
@@ -80,6 +80,7 @@ pub struct Process {
     /// All routes within all middleware. It expects a [`Peer`] in the extensions of each request.
     pub router: Router,
     app: App,
+    addresses: ClientAddresses,
 }
 
 impl Process {
@@ -118,14 +119,29 @@ impl Process {
             cors: access.origins.layer(),
         };
         let router = routes::router(&app, &access, layers, liveness, readiness);
-        Ok(Self { router, app })
+        Ok(Self {
+            router,
+            app,
+            addresses: access.addresses.clone(),
+        })
     }
 
     /// Serves until the process is asked to end, and then until the requests in flight are answered.
     async fn serve(self, listener: TcpListener) -> anyhow::Result<()> {
-        let Self { router, mut app } = self;
+        let Self {
+            router,
+            mut app,
+            addresses,
+        } = self;
         let drain = Duration::from_secs(app.settings.drain_seconds);
-        let serving = http::server::serve(listener, router, app.ending, drain, app.http_metrics.connections);
+        let serving = http::server::serve(
+            listener,
+            router,
+            app.ending,
+            drain,
+            addresses,
+            app.http_metrics.connections,
+        );
         tokio::select! {
             () = serving => {}
             // They run as long as the process: without one of them, requests would wait in vain.

@@ -11,6 +11,8 @@ use crate::{
     jobs::{
         backlog::{Backlog, Quotas},
         client::{Objects, delete_orphans},
+        client_key::ClientKey,
+        lookups::Lookups,
         waiters::Waiters,
         watch::{self, Subscribers},
     },
@@ -46,8 +48,10 @@ pub(crate) async fn client(settings: &Settings) -> anyhow::Result<Option<Client>
 pub(crate) struct Namespace {
     pub(crate) name: String,
     pub(crate) objects: Arc<Objects>,
+    pub(crate) lookups: Arc<Lookups>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) backlog: Arc<Backlog>,
+    pub(crate) client_key: Arc<ClientKey>,
     pub(crate) streams: StreamLimiter,
 }
 
@@ -63,16 +67,23 @@ impl Namespace {
             per_client: count(settings.arxiv_max_pending_per_client),
         };
         let interval = Duration::from_millis(settings.arxiv.min_interval_ms);
+        let ceiling = settings.priority_ceilings.limit(name, i32::MAX);
         let limits = &app.limits;
         let (objects, orphans) = Objects::new(api.clone(), limits.kubernetes_requests.clone());
+        let objects = Arc::new(objects);
+        let secret = settings.access.client_key_secret.clone();
+        let secret = secret.map(|secret| (Api::namespaced(client.clone(), name), secret));
         let namespace = Self {
             name: name.to_owned(),
-            objects: Arc::new(objects),
+            lookups: Lookups::new(Arc::clone(&objects), settings.access.client_lookups_per_minute),
+            objects,
             waiters: Waiters::new(limits.waiters.clone()),
-            backlog: Backlog::new(quotas, interval, app.unfinished_queries.clone()),
+            backlog: Backlog::new(quotas, interval, ceiling, app.unfinished_queries.clone()),
+            client_key: Arc::new(ClientKey::new(secret)),
             streams: StreamLimiter::new(limits.streams.clone(), app.ending.clone()),
         };
         let subscribers = Subscribers {
+            lookups: Arc::clone(&namespace.lookups),
             waiters: Arc::clone(&namespace.waiters),
             backlog: Arc::clone(&namespace.backlog),
         };

@@ -4,10 +4,14 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
 use crd::fields::{MAX_PRIORITY, MAX_RESULTS, MAX_SECONDS, MIN_PRIORITY};
+use queue::PriorityCeilings;
 use service::logs::LogArgs;
 use upstream::UpstreamArgs;
 
-use crate::{app::endpoints::Served, auth::AccessArgs};
+use crate::{
+    app::endpoints::{Endpoint, Served},
+    auth::{AccessArgs, kubernetes::ProtectedEndpoints},
+};
 use wire::{dates::Zone, root_path::RootPath};
 
 /// The REST API over arXiv searches that run as Kubernetes jobs.
@@ -52,14 +56,19 @@ pub struct Settings {
     #[arg(long, env = "ARXIV_MAX_PENDING", default_value_t = 10_000,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) arxiv_max_pending: u32,
-    /// The most pending queries of one client; for more, /arxiv answers 429.
-    #[arg(long, env = "ARXIV_MAX_PENDING_PER_CLIENT", default_value_t = 5_000,
+    /// The most pending queries of one client; for more, /arxiv answers 429. At one request in three seconds, a hundred
+    /// take five minutes.
+    #[arg(long, env = "ARXIV_MAX_PENDING_PER_CLIENT", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) arxiv_max_pending_per_client: u32,
-    /// The highest priority that a client of POST /arxiv may give to a query.
+    /// The highest priority that a user may give to a query by POST /arxiv; clients without a required token may give
+    /// none above 0.
     #[arg(long, env = "ARXIV_MAX_PRIORITY", default_value_t = MAX_PRIORITY, allow_hyphen_values = true,
         value_parser = clap::value_parser!(i32).range(i64::from(MIN_PRIORITY)..=i64::from(MAX_PRIORITY)))]
     pub(crate) arxiv_max_priority: i32,
+    /// The operator's setting of this name, for the positions in the queue.
+    #[arg(long, env = "PRIORITY_CEILINGS", default_value = "")]
+    pub(crate) priority_ceilings: PriorityCeilings,
 
     /// How many milliseconds /arxiv-api waits for its turn at arXiv before it answers 503.
     #[arg(long, env = "UPSTREAM_PATIENCE_MS", default_value_t = 25_000,
@@ -113,12 +122,16 @@ fn zone(text: &str) -> Result<Zone, &'static str> {
 }
 
 impl Settings {
-    /// Whether any endpoint that is served asks for a token.
+    /// Whether Kubernetes is asked who sends a request: where any endpoint that is served requires a token, and for the
+    /// removal of queries, unless access control is off.
     pub(crate) fn asks_for_tokens(&self) -> bool {
         let protected = self.access.protected_endpoints;
-        self.serve
-            .iter()
-            .any(|endpoint| protected.has(endpoint.is_backend()))
+        let removes = protected != ProtectedEndpoints::Off && self.serve.has(Endpoint::Arxiv);
+        removes
+            || self
+                .serve
+                .iter()
+                .any(|endpoint| protected.has(endpoint.is_backend()))
     }
 
     pub(crate) fn arxiv_wait(&self) -> Duration {
@@ -146,6 +159,7 @@ mod tests {
             ["--timezone-offset", "24"],
             ["--serve", "nothing"],
             ["--listen", "x"],
+            ["--allowed-hosts", "http://x"],
             ["--root-path", "x"],
             ["--results-default-items-per-page", "1001"],
             ["--default-max-query-results", "0"],

@@ -1,8 +1,10 @@
 //! Access control in front of the endpoints: cross-site requests, authentication, authorization, and the request rate.
 
+pub(crate) mod caller;
+mod hosts;
 pub(crate) mod kubernetes;
 mod origins;
-mod proxies;
+pub(crate) mod proxies;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,22 +15,24 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::request::Parts;
-use tokio::time::Instant;
 
 use crate::{
+    auth::caller::Caller,
+    auth::hosts::AllowedHosts,
     auth::kubernetes::{KubernetesAuth, ProtectedEndpoints},
     auth::origins::Origins,
-    auth::proxies::{ForwardedBy, Proxies},
+    auth::proxies::{ClientAddresses, ForwardedBy, Proxies},
     error::{ApiError, Code},
-    limits::client::{Client, Peer},
-    limits::rate::SearchRateLimiter,
+    limits::client::Peer,
+    limits::rate::{Charge, RateLimiter},
     limits::slots::Slots,
 };
 use wire::headers::vary::vary;
 
 const CROSS_SITE: &str = "This request was sent by a page of another site, which must not change anything here. Open the \
                           address directly, or ask the operator of this service to allow that site (CORS_ALLOWED_ORIGINS)";
-const RATE_LIMITED: &str = "Too many searches from this client, try again later";
+const FOREIGN_HOST: &str = "A browser has sent this request to a host name that is not known here: ask the operator of this \
+                            service to add the name to ALLOWED_HOSTS";
 
 /// Settings of access control.
 #[derive(clap::Args)]
@@ -46,15 +50,28 @@ pub(crate) struct AccessArgs {
     #[arg(long, env = "ACCESS_CACHE_SECONDS", default_value_t = 30,
         value_parser = clap::value_parser!(u64).range(0..=60))]
     pub(crate) access_cache_seconds: u64,
-    /// How many searches per minute a client may send to /arxiv on average; 0 for no limit. A client is a user if /arxiv
-    /// requires a token, else an address.
+    /// How many searches per minute a client may send to /arxiv on average; 0 for no limit. A search counts once for each
+    /// 2000 results that it asks for, as it needs a request to arXiv for these, and a removal counts as one search. A client
+    /// is a user if /arxiv requires a token, else an address.
     #[arg(long, env = "CLIENT_SEARCHES_PER_MINUTE", default_value_t = 0,
         value_parser = clap::value_parser!(u32).range(0..=60_000))]
     pub(crate) client_searches_per_minute: u32,
-    /// How many searches a client may send at once after a pause.
+    /// How many searches a client may send at once after a pause. One that counts more often is still accepted after a
+    /// pause, and delays the next one.
     #[arg(long, env = "CLIENT_BURST", default_value_t = 10,
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) client_burst: u32,
+    /// How many states of queries per minute a client may have read from Kubernetes (/arxiv/NAME and what is below it); 0
+    /// for no limit. One that was read within a second, for any client, does not count.
+    #[arg(long, env = "CLIENT_LOOKUPS_PER_MINUTE", default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(0..=60_000))]
+    pub(crate) client_lookups_per_minute: u32,
+    /// The Secret, in the namespace of the `ArxivQuery` objects, with the key of the hash by which objects name their
+    /// clients (`key`, of 32 bytes or more). One without a key is given a random one. Without this setting each process
+    /// has a key of its own: then a client can remove only what the same process made, and is not recognized after a
+    /// restart.
+    #[arg(long, env = "CLIENT_KEY_SECRET", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) client_key_secret: Option<String>,
     /// The proxies in front of this server, as a list of networks or addresses, like `10.0.0.0/8,fd00::/8`. Only their
     /// headers are trusted for the address of the client.
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "")]
@@ -67,6 +84,11 @@ pub(crate) struct AccessArgs {
         default_value = "x-forwarded-for"
     )]
     pub(crate) trusted_proxies_header: ForwardedBy,
+    /// The names by which browsers may call this server, as a list, like `papers.example,*.apps.example`; `*` for any.
+    /// Addresses, localhost and names below it are always allowed. Protects against DNS rebinding; clients that are no
+    /// browsers may use any name.
+    #[arg(long, env = "ALLOWED_HOSTS", default_value = "")]
+    pub(crate) allowed_hosts: AllowedHosts,
     /// The origins whose pages may call this server from a browser (CORS), as a list, like `https://papers.example`.
     #[arg(long, env = "CORS_ALLOWED_ORIGINS", default_value = "")]
     pub(crate) cors_allowed_origins: Origins,
@@ -79,8 +101,8 @@ pub(crate) enum Effect {
     None,
     /// It creates or deletes something, takes a number, or sends a request to arXiv.
     Change,
-    /// It may create a query, which counts towards the rate limit of its client.
-    Search,
+    /// It may create or remove a query, which counts towards the rate limit of its client.
+    Object,
 }
 
 /// The endpoint that a request is for.
@@ -94,11 +116,11 @@ pub(crate) struct Target {
 
 /// The access control of this process.
 pub(crate) struct AccessControl {
-    kubernetes: Option<KubernetesAuth>,
+    kubernetes: Option<Arc<KubernetesAuth>>,
     protected: ProtectedEndpoints,
-    rate_limiter: Option<SearchRateLimiter>,
-    proxies: Proxies,
-    forwarded_by: ForwardedBy,
+    rate_limiter: Option<Arc<RateLimiter>>,
+    pub(crate) addresses: ClientAddresses,
+    hosts: AllowedHosts,
     pub(crate) origins: Origins,
 }
 
@@ -106,14 +128,18 @@ impl AccessControl {
     /// `kubernetes` is required if any endpoint is protected.
     pub(crate) fn new(args: &AccessArgs, kubernetes: Option<kube::Client>, reviews: &Slots) -> Self {
         let ttl = Duration::from_secs(args.access_cache_seconds);
-        let auth = |client| KubernetesAuth::new(client, args.access_audience.clone(), ttl, reviews.clone());
+        let audience = args.access_audience.clone();
+        let auth = |client| Arc::new(KubernetesAuth::new(client, audience, ttl, reviews.clone()));
         let per_minute = args.client_searches_per_minute;
         Self {
             kubernetes: kubernetes.map(auth),
             protected: args.protected_endpoints,
-            rate_limiter: (per_minute > 0).then(|| SearchRateLimiter::new(per_minute, args.client_burst)),
-            proxies: args.trusted_proxies.clone(),
-            forwarded_by: args.trusted_proxies_header,
+            rate_limiter: (per_minute > 0).then(|| Arc::new(RateLimiter::new(per_minute, args.client_burst))),
+            addresses: ClientAddresses {
+                proxies: Arc::new(args.trusted_proxies.clone()),
+                forwarded_by: args.trusted_proxies_header,
+            },
+            hosts: args.allowed_hosts.clone(),
             origins: args.cors_allowed_origins.clone(),
         }
     }
@@ -125,34 +151,40 @@ impl AccessControl {
     }
 }
 
-/// 1. Reject cross-site requests with side effects.
+/// 1. Reject requests that a browser sends to the name of another site, and cross-site requests with side effects.
 /// 2. Authenticate and authorize the client.
-/// 3. Limit the client's rate of searches.
+/// 3. Limit the client's rate of searches and removals.
 async fn authorize(
     State((access_control, target)): State<(Arc<AccessControl>, Target)>,
     request: Request,
     next: Next,
 ) -> Response {
     let (mut head, body) = request.into_parts();
+    if access_control.hosts.is_foreign(&head.uri, &head.headers) {
+        return ApiError::new(Code::ForeignHost, FOREIGN_HOST).into_response();
+    }
     // A request without an operation is answered 405, and has no effect.
     let effect = head.extensions.get().copied().unwrap_or(Effect::None);
     if effect != Effect::None && access_control.origins.is_cross_site(&head.headers) {
         return ApiError::new(Code::CrossSite, CROSS_SITE).into_response();
     }
-    let mut response = match access_control.client(target, &head).await {
-        Ok(client) => {
+    let mut response = match access_control.caller(target, &head).await {
+        Ok(caller) => {
+            let client = caller.client();
             let limiter = access_control.rate_limiter.as_ref();
-            let limiter = limiter.filter(|_| effect == Effect::Search);
-            let bucket = limiter.map(|limiter| limiter.take(client.key(), Instant::now()));
+            let limiter = limiter.filter(|_| effect == Effect::Object);
+            let charged = limiter.map(|limiter| Charge::new(limiter, client.key()));
             head.extensions.insert(client);
-            let mut response = match bucket {
-                Some(Err(bucket)) => ApiError::new(Code::ClientRateLimited, RATE_LIMITED)
-                    .retry_after(bucket.reset)
-                    .into_response(),
-                Some(Ok(_)) | None => next.run(Request::from_parts(head, body)).await,
+            head.extensions.insert(caller);
+            let (charge, taken) = charged.map_or((None, Ok(())), |(charge, taken)| (Some(charge), taken));
+            let mut response = if let Err(error) = taken {
+                error.into_response()
+            } else {
+                head.extensions.insert(charge.clone());
+                next.run(Request::from_parts(head, body)).await
             };
-            if let (Some(limiter), Some(Ok(bucket) | Err(bucket))) = (limiter, bucket) {
-                limiter.add_headers(bucket, response.headers_mut());
+            if let Some(charge) = charge {
+                charge.add_headers(response.headers_mut());
             }
             response
         }
@@ -166,16 +198,24 @@ async fn authorize(
 }
 
 impl AccessControl {
-    /// The client that sends a request, if it is authorized.
-    async fn client(&self, target: Target, head: &Parts) -> Result<Client, ApiError> {
+    /// The sender of a request, if it is authorized.
+    async fn caller(&self, target: Target, head: &Parts) -> Result<Caller, ApiError> {
         // The server sets it on every request.
         let peer = head.extensions.get::<Peer>().ok_or_else(ApiError::internal)?;
-        let address = Client::at(self.proxies.client(peer.0.ip(), &head.headers, self.forwarded_by));
-        if !self.protected.has(target.is_backend) {
-            return Ok(address);
-        }
-        let kubernetes = self.kubernetes.as_ref().ok_or_else(ApiError::internal)?;
-        let user = kubernetes.authorize(&address, &head.headers, &head.method, target.path);
-        Ok(Client::user(&user.await?))
+        let address = self.addresses.of(peer.0.ip(), &head.headers);
+        let user = if self.protected.has(target.is_backend) {
+            let kubernetes = self.kubernetes.as_ref().ok_or_else(ApiError::internal)?;
+            let user = kubernetes.authorize(&address, &head.headers, &head.method, target.path);
+            Some(user.await?)
+        } else {
+            None
+        };
+        Ok(Caller::new(
+            self.kubernetes.clone(),
+            address,
+            head,
+            target.path,
+            user,
+        ))
     }
 }

@@ -3,10 +3,13 @@
 use std::{
     net::{IpAddr, SocketAddr},
     str::FromStr,
+    sync::Arc,
 };
 
 use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
+
+use crate::limits::client::Client;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -16,12 +19,32 @@ pub(crate) struct Proxies(Vec<IpNet>);
 
 /// The header in which the proxies write their client's address. Only one: a proxy that sets one of the two forwards the
 /// other as the client sent it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 pub(crate) enum ForwardedBy {
+    #[default]
     /// `X-Forwarded-For: ADDRESS, …`
     XForwardedFor,
     /// `Forwarded: for=ADDRESS, …` (RFC 7239)
     Forwarded,
+}
+
+/// The clients of requests by their addresses.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClientAddresses {
+    pub(super) proxies: Arc<Proxies>,
+    pub(super) forwarded_by: ForwardedBy,
+}
+
+impl ClientAddresses {
+    /// The client that sends a request with these headers.
+    pub(crate) fn of(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
+        Client::at(self.proxies.client(peer, headers, self.forwarded_by))
+    }
+
+    /// The peer as a client, unless it is a trusted proxy, whose connections are those of many clients.
+    pub(crate) fn limited_peer(&self, peer: IpAddr) -> Option<Client> {
+        (!self.proxies.trust(peer.to_canonical())).then(|| Client::at(peer))
+    }
 }
 
 impl FromStr for Proxies {
@@ -48,7 +71,7 @@ impl Proxies {
     /// The address of the client: the peer's, unless that is a trusted proxy. Then it is the last address in the header
     /// that is not a trusted proxy's; entries before that may be forged. An entry that cannot be parsed ends the search at
     /// the proxy that wrote it.
-    pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap, by: ForwardedBy) -> IpAddr {
+    fn client(&self, peer: IpAddr, headers: &HeaderMap, by: ForwardedBy) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trust(client) {
             return client;

@@ -45,6 +45,7 @@ codes! {
     InvalidToken: "invalid_token", UNAUTHORIZED, "Invalid token";
     Forbidden: "forbidden", FORBIDDEN, "Not allowed";
     CrossSite: "cross_site", FORBIDDEN, "Sent by another site";
+    ForeignHost: "foreign_host", FORBIDDEN, "Unknown host name";
     NotAdmitted: "not_admitted", UNPROCESSABLE_ENTITY, "Query not admitted";
     NotFound: "not_found", NOT_FOUND, "Not found";
     NothingFound: "nothing_found", NOT_FOUND, "Nothing found";

@@ -179,11 +179,16 @@ impl From<FieldErrors> for ApiError {
 
 impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
-        let is_unavailable = error.is_unavailable();
+        let (is_unavailable, is_invalid_value) = (error.is_unavailable(), error.is_invalid_value());
         let error = &error as &dyn std::error::Error;
         if is_unavailable {
             tracing::warn!(error, "a database is unavailable");
             Self::unavailable(Code::DatabaseUnavailable)
+        } else if is_invalid_value {
+            tracing::warn!(error, "the database rejected a value of a request");
+            Self::bad_parameter(
+                "The database does not accept a value of this request: it is too long or too large",
+            )
         } else {
             tracing::error!(error, "a database operation failed");
             Self::internal()

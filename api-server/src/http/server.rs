@@ -20,10 +20,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use crate::{
+    auth::proxies::ClientAddresses,
     http::middleware::{Overloaded, is_exempt},
     http::stream::ClientStream,
     limits::client::Peer,
-    limits::connections::{ConnectionLimiter, ConnectionSlot},
+    limits::connections::{ConnectionLimiter, RequestPermit},
 };
 
 /// From a connection's start, or the end of its last request, to the end of the next head: bounds slow senders and idle
@@ -44,6 +45,7 @@ pub(crate) async fn serve(
     router: Router,
     ending: CancellationToken,
     drain: Duration,
+    addresses: ClientAddresses,
     connections: Gauge,
 ) {
     let limiter = ConnectionLimiter::of_process();
@@ -54,19 +56,27 @@ pub(crate) async fn serve(
     // A connection is accepted before there is a slot for it: another one is closed only for a client that is there.
     let next = async || {
         let (stream, peer) = accept(&listener, || limiter.evict_idle()).await;
-        (stream, peer, limiter.accept().await)
+        (
+            stream,
+            peer,
+            limiter.accept(addresses.limited_peer(peer.ip())).await,
+        )
     };
     loop {
         let (stream, peer, slot) = tokio::select! {
             next = next() => next,
             () = ending.cancelled() => break,
         };
+        let Some(slot) = slot else { continue };
         let router = router.clone();
         let of_requests = Arc::clone(&slot);
         let last = ending.clone();
+        let addresses = addresses.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            answer(router.clone(), Arc::clone(&of_requests), request, last.clone())
+            let client = (!is_exempt(request.uri())).then(|| addresses.of(peer.ip(), request.headers()));
+            let permit = of_requests.request(client.as_ref());
+            answer(router.clone(), permit, request, last.clone())
         });
         let (read, write) = stream.into_split();
         let stream = tokio::io::join(read, ClientStream::new(write));
@@ -76,7 +86,7 @@ pub(crate) async fn serve(
         open.spawn(async move {
             let ended = tokio::select! {
                 ended = connection => ended,
-                () = slot.evicted.cancelled() => Ok(()),
+                () = slot.evicted() => Ok(()),
             };
             log_end(ended);
             drop((slot, counted));
@@ -96,12 +106,12 @@ pub(crate) async fn serve(
 
 async fn answer(
     router: Router,
-    slot: Arc<ConnectionSlot>,
+    permit: Option<RequestPermit>,
     request: Request<Incoming>,
     ending: CancellationToken,
 ) -> Result<hyper::Response<Body>, std::convert::Infallible> {
     let mut request = request.map(Body::new);
-    let Some(permit) = slot.request(is_exempt(request.uri())) else {
+    let Some(permit) = permit else {
         request.extensions_mut().insert(Overloaded);
         return router.oneshot(request).await;
     };
@@ -130,7 +140,14 @@ mod tests {
         let ending = CancellationToken::new();
         let router = Router::new().route("/", axum::routing::get(async || "here"));
         let drain = Duration::from_secs(20);
-        let served = tokio::spawn(serve(listener, router, ending.clone(), drain, Gauge::default()));
+        let served = tokio::spawn(serve(
+            listener,
+            router,
+            ending.clone(),
+            drain,
+            ClientAddresses::default(),
+            Gauge::default(),
+        ));
 
         let mut kept = TcpStream::connect(address).await.unwrap();
         let request = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n";

@@ -1,5 +1,5 @@
-//! What is written to a client: with a limit for clients that do not read, and with bodies for the refusals that the HTTP
-//! library makes by itself.
+//! What is written to a client: with a limit for clients that do not read or read too slowly, and with bodies for the
+//! refusals that the HTTP library makes by itself.
 
 use std::{
     io::{self, IoSlice},
@@ -11,13 +11,15 @@ use std::{
 use serde_json::json;
 use tokio::{
     io::AsyncWrite,
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
 use crate::http::middleware::REQUEST_ID;
 
-/// How long a client may take to read more of its response.
-const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a client may block the connection in all; reading gives back a part of it, see [`MIN_RATE`].
+const MAX_BLOCKED: Duration = Duration::from_mins(1);
+/// A client that reads so many bytes in a second, or more, is never too slow: that of a slow mobile connection.
+const MIN_RATE: u32 = 4 * 1024;
 
 /// The writing half of a connection.
 ///
@@ -26,7 +28,10 @@ const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 /// errors have.
 pub(crate) struct ClientStream<S> {
     stream: S,
-    stalled: Option<Pin<Box<Sleep>>>,
+    /// How long the client may still block the connection.
+    left: Duration,
+    /// Since when it does, and until when it may.
+    blocked: Option<(Instant, Pin<Box<Sleep>>)>,
     /// What is written in place of a refusal, and how much of it was.
     refusal: Option<(Vec<u8>, usize)>,
 }
@@ -35,19 +40,32 @@ impl<S: AsyncWrite + Unpin> ClientStream<S> {
     pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
-            stalled: None,
+            left: MAX_BLOCKED,
+            blocked: None,
             refusal: None,
         }
     }
 
-    /// Fails when nothing could be written for too long.
-    fn in_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = None;
+    /// Fails when the client has blocked the connection for too long.
+    fn in_time<T: Written>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(result) = &written {
+            if let Some((since, _)) = self.blocked.take() {
+                self.left = self.left.saturating_sub(since.elapsed());
+            }
+            let bytes = result.as_ref().map_or(0, Written::bytes);
+            let earned = Duration::from_secs(bytes as u64) / MIN_RATE;
+            self.left = self.left.saturating_add(earned).min(MAX_BLOCKED);
             return written;
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
-        ready!(stalled.as_mut().poll(cx));
+        let left = self.left;
+        let (_, end) = self
+            .blocked
+            .get_or_insert_with(|| (Instant::now(), Box::pin(sleep(left))));
+        ready!(end.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -72,6 +90,24 @@ impl<S: AsyncWrite + Unpin> ClientStream<S> {
             self.refusal = refusal(text).map(|text| (text, 0));
         }
         self.refusal.is_some()
+    }
+}
+
+/// The result of an operation on the stream.
+trait Written {
+    /// How many bytes it has written.
+    fn bytes(&self) -> usize;
+}
+
+impl Written for usize {
+    fn bytes(&self) -> usize {
+        *self
+    }
+}
+
+impl Written for () {
+    fn bytes(&self) -> usize {
+        0
     }
 }
 
@@ -164,6 +200,34 @@ mod tests {
             content-length: 44\r\nconnection: close\r\ndate: now\r\n\r\n\
             {\"detail\":\"Request Header Fields Too Large\"}HTTP/1.1 404 Not Found\r\nx-request-id: 1\r\n\r\n";
         assert_eq!(text, expected);
+    }
+
+    /// Writes 200 KiB to a client that reads this much at once, with pauses. Whether it is left, and after how long.
+    async fn read_slowly(bytes: usize, pause: Duration) -> (bool, Duration) {
+        let began = Instant::now();
+        let (near, mut far) = duplex(1024);
+        let reader = tokio::spawn(async move {
+            let mut buffer = vec![0; bytes];
+            while far.read_exact(&mut buffer).await.is_ok() {
+                sleep(pause).await;
+            }
+        });
+        let written = ClientStream::new(near).write_all(&[b' '; 200 * 1024]).await;
+        let took = began.elapsed();
+        drop(reader);
+        (written.is_err(), took)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_too_slowly_is_left() {
+        let second = Duration::from_secs(1);
+        let (left, took) = read_slowly(5 * 1024, second).await;
+        assert!(!left && took >= second * 35, "{took:?}");
+        // Each of these reads something again and again.
+        for (bytes, pause) in [(1, second), (1024, second), (1024, second * 20)] {
+            let (left, took) = read_slowly(bytes, pause).await;
+            assert!(left && took < second * 100, "{bytes} {took:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Timeout of one request, after the wait for its slot. A create takes some 20 ms.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a create is tried, under the same name.
 const CREATE_TRIES: u32 = 3;
 /// The delays between these tries.
@@ -48,6 +48,9 @@ pub(crate) enum KubernetesError {
     /// This one was not sent.
     #[error("too many requests to Kubernetes are under way")]
     Overloaded,
+    /// The Secret with the key of clients' labels has none, and other processes keep writing it.
+    #[error("there is no key for the labels of clients")]
+    NoClientKey,
     /// Everything else: no answer in time, no connection, a server error, a missing right or CRD.
     #[error("Kubernetes is not available")]
     Unavailable(#[source] CallError),
@@ -190,15 +193,13 @@ impl Objects {
             .await
     }
 
-    /// Deletes the object of this name; false if there was none. One that is created under the name meanwhile stays.
-    pub(crate) async fn delete(&self, client: &Client, name: &str) -> Result<bool> {
-        let Some(object) = self.get(client, name).await? else {
-            return Ok(false);
-        };
+    /// Deletes this object; false if it does not exist any more. One that is created under its name meanwhile stays.
+    pub(crate) async fn delete(&self, client: &Client, object: &ArxivQuery) -> Result<bool> {
         let preconditions = Preconditions {
-            uid: object.metadata.uid,
+            uid: object.metadata.uid.clone(),
             resource_version: None,
         };
+        let name = object.metadata.name.as_deref().unwrap_or_default();
         let delete = delete_exact(&self.api, name, preconditions, REQUEST_TIMEOUT);
         self.request(client, delete).await
     }

@@ -2,7 +2,9 @@
 
 pub(crate) mod backlog;
 pub(crate) mod client;
+pub(crate) mod client_key;
 pub(crate) mod idempotency;
+pub(crate) mod lookups;
 pub(crate) mod outcome;
 pub(crate) mod submit;
 pub(crate) mod view;

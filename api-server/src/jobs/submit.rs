@@ -14,6 +14,7 @@ use crate::{
     error::{ApiError, Code},
     jobs::backlog::Backlog,
     jobs::client::{KubernetesError, Objects},
+    jobs::client_key::ClientKey,
     jobs::idempotency::{IdempotencyKey, hash},
     jobs::waiters::{Event, Waiter, Waiters},
     limits::client::Client,
@@ -27,6 +28,8 @@ pub(crate) struct QuerySubmitter {
     pub(crate) objects: Arc<Objects>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) backlog: Arc<Backlog>,
+    /// Of the labels by which objects name their clients.
+    pub(crate) client_key: Arc<ClientKey>,
     /// How long a client waits for the completion, unless it asks for less.
     pub(crate) wait: Duration,
     pub(crate) ttl_seconds: i32,
@@ -56,11 +59,6 @@ pub(crate) fn fingerprint(spec: &ArxivQuerySpec) -> String {
 }
 
 impl SubmitRequest {
-    /// The client as a label of the object: a hash, so that the object shows neither user names nor addresses.
-    fn label(&self) -> String {
-        hash(&[self.client.key()])
-    }
-
     /// The object, if it was created for this search; 422 if the key was used for another one.
     fn accept(&self, object: ArxivQuery) -> Result<ArxivQuery, ApiError> {
         if self.key.is_none()
@@ -108,7 +106,14 @@ impl QuerySubmitter {
         }
     }
 
-    fn object(&self, name: &str, request: &SubmitRequest) -> ArxivQuery {
+    /// Whether /arxiv made this object for this client.
+    pub(crate) async fn is_made_for(&self, object: &ArxivQuery, client: &Client) -> Result<bool, ApiError> {
+        let label = self.client_key.label(client).await?;
+        Ok(object.labels().get(CLIENT_LABEL) == Some(&label))
+    }
+
+    /// `client`: its label.
+    fn object(&self, name: &str, request: &SubmitRequest, client: String) -> ArxivQuery {
         let mut object = ArxivQuery::new(name, request.spec.clone());
         object.spec.ttl_seconds_after_finished = Some(self.ttl_seconds);
         if request.fail_fast {
@@ -123,20 +128,19 @@ impl QuerySubmitter {
                 .annotations_mut()
                 .insert(REQUEST_ANNOTATION.to_owned(), fingerprint);
         }
-        object
-            .labels_mut()
-            .insert(CLIENT_LABEL.to_owned(), request.label());
+        object.labels_mut().insert(CLIENT_LABEL.to_owned(), client);
         object
     }
 
     /// The object, created now, or by an earlier request with the same key.
     async fn create_or_get(&self, request: &SubmitRequest, name: &str) -> Result<ArxivQuery, ApiError> {
-        let admission = match self.backlog.admit(name, Some(&request.label())) {
+        let label = self.client_key.label(&request.client).await?;
+        let admission = match self.backlog.admit(name, Some(&label)) {
             Ok(admission) => admission,
             // An existing object of the key is returned, however many queries are pending.
             Err(exceeded) => return self.existing(request, name).await?.ok_or(exceeded),
         };
-        let object = self.object(name, request);
+        let object = self.object(name, request, label);
         let client = &request.client;
         for _ in 0..MAX_CREATE_ATTEMPTS {
             // After a 503 a client with a key tries again with the key, and must find the object if it was created.

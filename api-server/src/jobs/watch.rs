@@ -17,7 +17,7 @@ use kube::{
 use service::backoff::Backoff;
 use tokio::time::{Instant, sleep};
 
-use crate::jobs::{backlog::Backlog, waiters::Waiters};
+use crate::jobs::{backlog::Backlog, lookups::Lookups, waiters::Waiters};
 
 /// How long the server keeps one watch open. Shorter than the client's read timeout, so that a connection without data
 /// for that time is known to be dead.
@@ -38,6 +38,7 @@ pub(crate) type DecodedObject = DeserializeGuard<ArxivQuery>;
 /// The receivers of events.
 #[derive(Clone)]
 pub(crate) struct Subscribers {
+    pub(crate) lookups: Arc<Lookups>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) backlog: Arc<Backlog>,
 }
@@ -50,6 +51,7 @@ pub(crate) async fn run(api: Api<DecodedObject>, subscribers: Subscribers) {
         match list(&api, &subscribers).await {
             Ok(version) => {
                 // Objects that finished or were deleted while there was no watch are in no list.
+                subscribers.lookups.forget(None);
                 subscribers.waiters.on_resync();
                 watch(&api, version, &subscribers, &mut failures).await;
             }
@@ -145,6 +147,8 @@ fn dispatch(event: WatchEvent<DecodedObject>, version: &mut String, subscribers:
         *version = seen;
     }
     let name = object.meta().name.clone();
+    // Before anybody hears of the change and reads the object for it.
+    subscribers.lookups.forget(name.as_deref());
     match object.0 {
         Ok(object) if !is_deleted => {
             let object = Arc::new(object);

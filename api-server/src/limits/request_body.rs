@@ -1,4 +1,4 @@
-//! Reading a request's body within limits of its length, its time, and the memory of all bodies together.
+//! Reading a request's body within limits of its length, its time, its rate, and the memory of all bodies together.
 
 use std::time::Duration;
 
@@ -36,6 +36,11 @@ pub(crate) const RESULTS_BODY: BodyLimit = BodyLimit {
     time: Duration::from_mins(1),
 };
 
+/// How long a body may stay below [`MIN_RATE`].
+const RATE_WINDOW: Duration = Duration::from_secs(5);
+/// The least bytes in a second, on average over a window: that of a slow mobile connection.
+const MIN_RATE: u64 = 4 * 1024;
+
 /// How much of a body that is too long is still read and discarded: most clients read the response only after they have
 /// sent everything, and a connection that is closed before that loses it.
 const DRAINED: BodyLimit = BodyLimit {
@@ -49,8 +54,8 @@ pub(crate) struct RequestBody {
     _memory: Option<Slot>,
 }
 
-/// Reads a whole body; 413 when it is too long, 408 when it takes too long, 503 when `memory` is used up. A body reserves
-/// memory for what has arrived of it, so that a slow one holds no more than that.
+/// Reads a whole body; 413 when it is too long, 408 when it takes too long or comes too slowly, 503 when `memory` is used
+/// up. A body reserves memory for what has arrived of it, so that a slow one holds no more than that.
 pub(crate) async fn read_body(
     memory: &Slots,
     client: Option<&Client>,
@@ -62,11 +67,12 @@ pub(crate) async fn read_body(
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let end = Instant::now() + limit.time;
+    let mut rate = Rate::new();
     let mut bytes = BytesMut::new();
     let mut reserved: Option<Slot> = None;
     let mut too_long = declared.is_some_and(|length| length > limit.bytes as u64);
     while !too_long {
-        let frame = timeout_at(end, body.frame()).await.map_err(|_| too_slow())?;
+        let frame = rate.within(end, body.frame()).await.ok_or_else(too_slow)?;
         let Some(frame) = frame else {
             return Ok(RequestBody {
                 bytes: bytes.freeze(),
@@ -76,10 +82,14 @@ pub(crate) async fn read_body(
         let frame =
             frame.map_err(|_| ApiError::new(Code::MalformedRequest, "The request's body broke off"))?;
         let Ok(chunk) = frame.into_data() else { continue };
+        rate.count(chunk.len());
         too_long = bytes.len() + chunk.len() > limit.bytes;
         if !too_long {
             let wanted = kib(bytes.len() + chunk.len()).saturating_sub(kib(bytes.len()));
+            let asked = Instant::now();
             let more = memory.acquire_many(client, wanted).await.ok_or_else(overloaded)?;
+            // The wait for memory is not the client's.
+            rate.window_end += asked.elapsed();
             reserved = Some(Slot::merged(reserved, more));
             bytes.extend_from_slice(&chunk);
         }
@@ -91,6 +101,44 @@ pub(crate) async fn read_body(
     }
     let text = format!("The request's body is longer than {} bytes", limit.bytes);
     Err(ApiError::new(Code::BodyTooLong, text))
+}
+
+/// The rate of one body, window by window.
+struct Rate {
+    window_end: Instant,
+    bytes: u64,
+}
+
+impl Rate {
+    fn new() -> Self {
+        Self {
+            window_end: Instant::now() + RATE_WINDOW,
+            bytes: 0,
+        }
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+    }
+
+    /// What comes next; `None` if it does not come by `end`, or if a window ends with too little.
+    async fn within<T>(&mut self, end: Instant, next: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(next);
+        loop {
+            if self.window_end <= Instant::now() {
+                if self.bytes < MIN_RATE * RATE_WINDOW.as_secs() {
+                    return None;
+                }
+                *self = Self::new();
+            }
+            if let Ok(next) = timeout_at(self.window_end.min(end), next.as_mut()).await {
+                return Some(next);
+            }
+            if end <= Instant::now() {
+                return None;
+            }
+        }
+    }
 }
 
 fn kib(bytes: usize) -> usize {
@@ -151,6 +199,35 @@ mod tests {
         assert_eq!(status(HeaderMap::new(), Body::from_stream(stuck)).await, 408);
         let broken = stream::iter([Ok("1"), Err(std::io::Error::other("reset"))]);
         assert_eq!(status(HeaderMap::new(), Body::from_stream(broken)).await, 400);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn body_is_refused_when_it_stays_below_the_least_rate() {
+        let read = async |size: usize, pause_millis: u64, chunks: usize| {
+            let began = Instant::now();
+            let chunks = stream::iter(0..chunks).then(move |_| async move {
+                tokio::time::sleep(Duration::from_millis(pause_millis)).await;
+                Ok::<_, std::io::Error>(vec![b' '; size])
+            });
+            let body = Body::from_stream(chunks);
+            let read = read_body(&memory(), None, &HeaderMap::new(), body, RESULTS_BODY).await;
+            let status = read.map_or_else(|error| error.status().as_u16(), |_| 200);
+            (status, began.elapsed().as_secs())
+        };
+        // 5 KiB in a second, then nothing but the end.
+        assert_eq!(read(5 * 1024, 1000, 40).await, (200, 40));
+        assert_eq!(read(100 * 1024, 4900, 10).await, (200, 49));
+        // 3 KiB in a second; a byte in a second; nothing; much at once and then nothing.
+        assert_eq!(read(3 * 1024, 1000, 40).await, (408, 5));
+        assert_eq!(read(1, 1000, 40).await, (408, 5));
+        assert_eq!(read(1, 100_000, 1).await, (408, 5));
+        let stalled =
+            stream::iter([Ok::<_, std::io::Error>(vec![b' '; 512 * 1024])]).chain(stream::pending());
+        let began = Instant::now();
+        let body = Body::from_stream(stalled);
+        let read = read_body(&memory(), None, &HeaderMap::new(), body, RESULTS_BODY).await;
+        assert_eq!(read.err().unwrap().status().as_u16(), 408);
+        assert_eq!(began.elapsed().as_secs(), 10);
     }
 
     #[tokio::test(start_paused = true)]

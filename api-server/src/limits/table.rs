@@ -59,12 +59,11 @@ macro_rules! limits {
 limits! {
     CONNECTIONS: "connections", Count(1024), metric "connections",
         Other("the connection that has been idle for the longest time is closed"),
-        "Open client connections; below the usual limit of open files. Not divided among clients, since all \
-         connections may come from one proxy.";
+        "Open client connections; below the usual limit of open files. A peer that has its half is refused a further one \
+         unless one of its own is idle; a trusted proxy is not.";
     REQUESTS: "requests", Count(960), metric "", Reject(Code::Overloaded),
         "Concurrent requests, from the head to the last byte of the response; fewer than connections, so that new \
-         heads can still be read. Requests for health and metrics do not count. Not divided among clients, since \
-         who sends a request is not known at its head.";
+         heads can still be read. Requests for health and metrics do not count. A client is an address here.";
     REQUEST_BODIES: "request bodies", KiB(64 * 1024), metric "memory_reserved_bytes{budget=\"request_bodies\"}",
         Wait(5, Code::Overloaded),
         "Memory of request bodies, each counted by what has arrived of it: two of the longest at once, of different \
@@ -92,13 +91,17 @@ limits! {
     REVIEWS: "access reviews", Count(16), metric "access_reviews", Wait(5, Code::KubernetesUnavailable),
         "Reviews of tokens and rights by Kubernetes, some milliseconds each: a flood of unknown tokens is not passed on.";
     PENDING: "pending queries",
-        Settings("`ARXIV_MAX_PENDING`; of one client `ARXIV_MAX_PENDING_PER_CLIENT`, by default half of it"),
+        Settings("`ARXIV_MAX_PENDING`; of one client `ARXIV_MAX_PENDING_PER_CLIENT`, by default 100"),
         metric "unfinished_queries", Reject(Code::TooManyPending),
         "Queries in the queue of the namespace, of all processes: arXiv answers one request in three seconds.";
     SEARCH_RATE: "search rate",
         Settings("`CLIENT_SEARCHES_PER_MINUTE` and `CLIENT_BURST`, of each client"),
         metric "", Reject(Code::ClientRateLimited),
-        "New searches of one client; off by default.";
+        "New searches of one client, by their requests to arXiv, and removals; off by default.";
+    LOOKUPS: "lookup rate", Settings("`CLIENT_LOOKUPS_PER_MINUTE`, of each client"), metric "",
+        Reject(Code::ClientRateLimited),
+        "States of queries that are read from Kubernetes for one client; off by default. Within a second, all who ask for \
+         the same query share one read.";
     POOL_CONNECTIONS: "database connections", Settings("`DATABASE_MAX_CONNECTIONS`, of each pool"),
         metric "database_connections", Wait(5, Code::DatabaseUnavailable),
         "Two for each core of a small database keep it busy.";

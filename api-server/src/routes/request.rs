@@ -1,7 +1,8 @@
 //! What handlers read from requests: a [`ReadRequest`] says what, and [`Input`] is the extractor of it.
 
-use std::{fmt, mem, sync::Arc};
+use std::{convert::Infallible, fmt, mem, sync::Arc};
 
+use arxiv::MAX_PAGE;
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Request},
@@ -15,6 +16,7 @@ use crate::{
     limits::{
         ProcessLimits,
         client::Client,
+        rate::Charge,
         request_body::{BodyLimit, RequestBody, read_body},
     },
 };
@@ -23,7 +25,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Defaults {
     pub(crate) max_results: u32,
-    /// The highest `priority` that a client may ask for.
+    /// The highest `priority` that a user may ask for.
     pub(crate) max_priority: i32,
     pub(crate) page: i64,
     pub(crate) items_per_page: i64,
@@ -98,6 +100,16 @@ impl Incoming {
         &self.context.defaults
     }
 
+    /// The highest `priority` that the sender may ask for: an anonymous one must not come before others.
+    pub(crate) fn max_priority(&self) -> i32 {
+        let most = self.context.defaults.max_priority;
+        let client = self.parts.extensions.get::<Client>();
+        match client.and_then(Client::user_name) {
+            Some(_) => most,
+            None => most.min(0),
+        }
+    }
+
     /// The body as JSON.
     pub(crate) async fn json(&mut self, limit: BodyLimit) -> Result<Json, ApiError> {
         let body = self.body(limit).await?;
@@ -149,5 +161,27 @@ impl<S: Sync> FromRequestParts<S> for Client {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         // Access control has set it on every request that it let pass.
         parts.extensions.get().cloned().ok_or_else(ApiError::internal)
+    }
+}
+
+/// What a search takes from the rate limit of its client.
+pub(crate) struct SearchCharge(Option<Charge>);
+
+impl SearchCharge {
+    /// Takes what a search for so many results takes; 429 if that is more than is left.
+    pub(crate) fn take(&self, max_results: i32) -> Result<(), ApiError> {
+        let requests = u32::try_from(max_results).unwrap_or(0).div_ceil(MAX_PAGE);
+        self.0
+            .as_ref()
+            .map_or(Ok(()), |charge| charge.take_rest(requests))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for SearchCharge {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // Access control sets it where there is a limit.
+        Ok(Self(parts.extensions.get::<Option<Charge>>().cloned().flatten()))
     }
 }

@@ -34,13 +34,13 @@ pub(crate) static ROUTES: [Route; 12] = [
             Operation::new::<search::SearchRequest>("GET", Some(search::describe), |app| {
                 Some(service(search::search, Arxiv::of(app)?))
             })
-            .effect(Effect::Search)
+            .effect(Effect::Object)
             // It would make a query that no response names.
             .no_head(),
             Operation::new::<create::CreateRequest>("POST", Some(create::describe), |app| {
                 Some(service(create::create_query, Arxiv::of(app)?))
             })
-            .effect(Effect::Search),
+            .effect(Effect::Object),
         ],
         ..Route::of(Endpoint::Arxiv)
     },
@@ -56,7 +56,7 @@ pub(crate) static ROUTES: [Route; 12] = [
             Operation::new::<()>("DELETE", Some(query::describe_delete), |app| {
                 Some(service(query::delete_query, Arxiv::of(app)?))
             })
-            .effect(Effect::Change),
+            .effect(Effect::Object),
         ],
         ..Route::of(Endpoint::Arxiv)
     },
@@ -190,17 +190,17 @@ mod tests {
     #[test]
     fn request_is_routed_to_the_operation_it_is_for() {
         let cases = [
-            ("GET", "/arxiv", Some(Effect::Search)),
+            ("GET", "/arxiv", Some(Effect::Object)),
             ("HEAD", "/arxiv", None),
-            ("POST", "/arxiv", Some(Effect::Search)),
+            ("POST", "/arxiv", Some(Effect::Object)),
             ("PUT", "/arxiv", None),
-            ("GET", "/arxiv?title=x&state=all", Some(Effect::Search)),
+            ("GET", "/arxiv?title=x&state=all", Some(Effect::Object)),
             ("GET", "/arxiv?state=all", Some(Effect::None)),
             ("HEAD", "/arxiv?state=all", None),
-            ("POST", "/arxiv?state=all", Some(Effect::Search)),
+            ("POST", "/arxiv?state=all", Some(Effect::Object)),
             ("GET", "/arxiv/x", Some(Effect::None)),
             ("HEAD", "/arxiv/x", Some(Effect::None)),
-            ("DELETE", "/arxiv/x", Some(Effect::Change)),
+            ("DELETE", "/arxiv/x", Some(Effect::Object)),
             ("GET", "/arxiv/x/results", Some(Effect::None)),
             ("HEAD", "/arxiv/x/events", None),
             ("GET", "/get-sequence", Some(Effect::Change)),

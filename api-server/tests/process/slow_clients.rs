@@ -7,6 +7,8 @@ use std::{
 };
 use testbed::test_env::{LIMIT, ServerOnly, eventually, http_client};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use crate::{MEBIBYTE, NOWHERE};
 
 /// More than the server takes at once, together with what a request needs below the usual limit of 1,024 open files.
@@ -142,12 +144,57 @@ async fn slow_bodies_are_limited_and_health_is_answered() {
         (answer.status() == 200).then_some(())
     })
     .await;
-    // Those that came last are refused, at once.
-    let mut answer = [0; 12];
-    crowd.last_mut().unwrap().read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 503");
+    // Those beyond the limit are refused at once; the others when they stay too slow.
+    let mut statuses = crowd.iter_mut().rev().map(|stream| {
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).map(|()| answer)
+    });
+    assert!(statuses.any(|status| status.is_ok_and(|status| &status == b"HTTP/1.1 503")));
     let grown = resident(&server).saturating_sub(before);
     assert!(grown < 128 * MEBIBYTE, "{} MiB more", grown / MEBIBYTE);
+}
+
+/// Connections from another address of loopback.
+async fn crowd_from(
+    source: [u8; 4],
+    server: &ServerOnly,
+    count: usize,
+    start: &[u8],
+) -> Vec<tokio::net::TcpStream> {
+    let mut crowd = Vec::new();
+    for _ in 0..count {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((source, 0).into()).unwrap();
+        let server = ([127, 0, 0, 1], server.port.number()).into();
+        // The server may refuse it.
+        if let Ok(mut stream) = socket.connect(server).await {
+            let _ = stream.write_all(start).await;
+            crowd.push(stream);
+        }
+    }
+    crowd
+}
+
+#[tokio::test]
+async fn client_with_as_many_requests_as_it_can_leaves_half_to_others() {
+    allow_many_files();
+    let server = server().await;
+    let start = b"POST /write-results HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n";
+    let mut crowd = crowd_from([127, 0, 0, 2], &server, 980, start).await;
+    assert_healthy(&server, "many requests of one client").await;
+    let mut statuses = std::collections::BTreeSet::new();
+    for stream in &mut crowd {
+        let mut answer = [0; 12];
+        let read = tokio::time::timeout(LIMIT, stream.read_exact(&mut answer)).await;
+        if read.unwrap().is_ok() {
+            statuses.insert(String::from_utf8_lossy(&answer).into_owned());
+        }
+    }
+    // What was beyond its half was refused, and the rest was not held for long.
+    assert!(
+        statuses.iter().eq(["HTTP/1.1 408", "HTTP/1.1 503"]),
+        "{statuses:?}"
+    );
 }
 
 #[tokio::test]

@@ -69,3 +69,12 @@
 {{- end }}
 {{- toYaml (dict "volumes" $volumes "mounts" $mounts) }}
 {{- end }}
+
+{{/* PRIORITY_CEILINGS of the operator and of the API server, which computes positions by it. */}}
+{{- define "arxiv-operator.priorityCeilings" -}}
+{{- $pairs := list }}
+{{- range $namespace, $ceiling := .Values.operator.priorityCeilings }}
+{{- $pairs = append $pairs (printf "%s=%s" $namespace (include "arxiv-operator.integer" $ceiling)) }}
+{{- end }}
+{{- join "," $pairs }}
+{{- end }}

@@ -48,7 +48,8 @@ write-results: {path: /write-results, serve: write-results, stores: [readWrite]}
 {{- $stores = concat $stores $endpoint.stores | uniq }}
 {{- if $endpoint.kubernetes }}{{ $_ := set $group "kubernetes" true }}{{ end }}
 {{- if $endpoint.arxiv }}{{ $_ := set $group "arxiv" true }}{{ end }}
-{{- if and (has . $backend) (eq $access "backend") }}{{ $_ := set $group "guarded" true }}{{ end }}
+{{- /* The removal of a query that somebody else made takes a right in Kubernetes. */}}
+{{- if and (or (has . $backend) $endpoint.kubernetes) (ne $access "off") }}{{ $_ := set $group "guarded" true }}{{ end }}
 {{- end }}
 {{- $override := get $.Values.apiServer.components .name | default dict }}
 {{- $settings := mergeOverwrite (deepCopy (omit $.Values.apiServer "pod" "components")) (deepCopy (omit $override "pod")) }}

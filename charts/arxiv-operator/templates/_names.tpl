@@ -43,3 +43,8 @@ ipFamilyPolicy: {{ . }}
 ipFamilies: {{ toJson . }}
 {{- end }}
 {{- end }}
+
+{{/* The Secret with the key of the labels by which objects name their clients. */}}
+{{- define "arxiv-operator.clientKeySecret" -}}
+{{- .Values.apiServer.clients.keySecret | default (printf "%s-client-key" (include "arxiv-operator.fullname" .)) }}
+{{- end }}

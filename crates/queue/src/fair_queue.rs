@@ -51,8 +51,11 @@ pub struct QueueEntry {
     pub priority: i32,
     /// Within a priority, namespaces take turns.
     pub namespace: Arc<str>,
-    /// Within a namespace, the query that has waited longest is first: since its object was created, or since
-    /// its latest slice.
+    /// Within a namespace, clients take turns: by the label of the object's client, which is empty for objects that
+    /// were made by other means than the API.
+    pub client: Arc<str>,
+    /// Of one client, the query that has waited longest is first: since its object was created, or since its latest
+    /// slice.
     pub age: Age,
 }
 
@@ -63,30 +66,59 @@ pub struct FairQueue {
     classes: BTreeMap<Reverse<i32>, Class>,
 }
 
-/// The queries of one priority. A namespace without queries is absent.
-#[derive(Debug, Default)]
-struct Class {
-    lanes: BTreeMap<Arc<str>, BTreeSet<(Age, Uuid)>>,
-    /// The namespace that had the latest turn. The next one by name is next.
+/// The queries of one priority: namespaces take turns, and within each its clients.
+type Class = Turns<Turns<BTreeSet<(Age, Uuid)>>>;
+
+/// Lanes that take turns, by name. One without queries is absent.
+#[derive(Debug)]
+struct Turns<L> {
+    lanes: BTreeMap<Arc<str>, L>,
+    /// The lane that had the latest turn. The next one by name is next.
     served: Option<Arc<str>>,
+}
+
+impl<L> Default for Turns<L> {
+    fn default() -> Self {
+        Self {
+            lanes: BTreeMap::new(),
+            served: None,
+        }
+    }
+}
+
+impl<L> Turns<L> {
+    /// The lane whose turn it is.
+    fn next(&self) -> Option<&L> {
+        let after = self.served.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut behind = self.lanes.range::<str, _>((after, Bound::Unbounded));
+        let (_, lane) = behind.next().or_else(|| self.lanes.first_key_value())?;
+        Some(lane)
+    }
 }
 
 impl FairQueue {
     /// Adds a query.
     pub fn insert(&mut self, entry: &QueueEntry) {
         let class = self.classes.entry(Reverse(entry.priority)).or_default();
-        let lane = class.lanes.entry(Arc::clone(&entry.namespace)).or_default();
+        let clients = class.lanes.entry(Arc::clone(&entry.namespace)).or_default();
+        let lane = clients.lanes.entry(Arc::clone(&entry.client)).or_default();
         lane.insert((entry.age, entry.query));
     }
 
-    /// Removes a query. With its last query, a priority forgets which namespace had the latest turn.
+    /// Removes a query. With its last query, a priority forgets which namespace had the latest turn, and a namespace
+    /// which client.
     pub fn remove(&mut self, entry: &QueueEntry) {
         let Some(class) = self.classes.get_mut(&Reverse(entry.priority)) else {
             return;
         };
-        if let Some(lane) = class.lanes.get_mut(&entry.namespace) {
-            lane.remove(&(entry.age, entry.query));
-            if lane.is_empty() {
+        if let Some(clients) = class.lanes.get_mut(&entry.namespace) {
+            if let Some(lane) = clients.lanes.get_mut(&entry.client) {
+                lane.remove(&(entry.age, entry.query));
+                if lane.is_empty() {
+                    clients.lanes.remove(&entry.client);
+                }
+            }
+            if clients.lanes.is_empty() {
                 class.lanes.remove(&entry.namespace);
             }
         }
@@ -98,16 +130,18 @@ impl FairQueue {
     /// The query whose turn it is.
     pub fn first(&self) -> Option<Uuid> {
         let (_, class) = self.classes.first_key_value()?;
-        let after = class.served.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut behind = class.lanes.range::<str, _>((after, Bound::Unbounded));
-        let (_, lane) = behind.next().or_else(|| class.lanes.first_key_value())?;
+        let lane = class.next()?.next()?;
         lane.first().map(|(_, query)| *query)
     }
 
-    /// Records that the query had its turn: within its priority, another namespace is next.
+    /// Records that the query had its turn: within its priority, another namespace is next, and within its namespace
+    /// another client.
     pub fn mark_served(&mut self, entry: &QueueEntry) {
         if let Some(class) = self.classes.get_mut(&Reverse(entry.priority)) {
             class.served = Some(Arc::clone(&entry.namespace));
+            if let Some(clients) = class.lanes.get_mut(&entry.namespace) {
+                clients.served = Some(Arc::clone(&entry.client));
+            }
         }
     }
 }
@@ -116,14 +150,16 @@ impl FairQueue {
 mod tests {
     use super::*;
 
-    /// (uid, priority, namespace, second of its age)
+    /// (uid, priority, namespace and client as `NAMESPACE/CLIENT`, second of its age)
     type Row = (u128, i32, &'static str, i64);
 
-    fn entry((query, priority, namespace, since): Row) -> QueueEntry {
+    fn entry((query, priority, place, since): Row) -> QueueEntry {
+        let (namespace, client) = place.split_once('/').unwrap_or((place, ""));
         QueueEntry {
             query: Uuid::from_u128(query),
             priority,
             namespace: namespace.into(),
+            client: client.into(),
             age: Age::answered(Timestamp::from_second(since).unwrap()),
         }
     }
@@ -143,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn queue_is_ordered_by_priority_then_namespaces_in_turn_then_age() {
+    fn queue_is_ordered_by_priority_then_namespaces_and_clients_in_turn_then_age() {
         let cases: &[(&str, &[Row], &[u128])] = &[
             ("nobody", &[], &[]),
             (
@@ -168,6 +204,29 @@ mod tests {
                     (6, 0, "b", 10),
                 ],
                 &[1, 4, 5, 2, 6, 3],
+            ),
+            (
+                "clients of a namespace in turn, and those of no client with them",
+                &[
+                    (1, 0, "a/x", 1),
+                    (2, 0, "a/x", 2),
+                    (3, 0, "a/x", 3),
+                    (4, 0, "a/y", 9),
+                    (5, 0, "a", 5),
+                    (6, 0, "a", 6),
+                ],
+                &[5, 1, 4, 6, 2, 3],
+            ),
+            (
+                "namespaces, whatever the number of their clients",
+                &[
+                    (1, 0, "a/x", 1),
+                    (2, 0, "a/y", 2),
+                    (3, 0, "a/z", 3),
+                    (4, 0, "b/x", 9),
+                    (5, 0, "b/x", 10),
+                ],
+                &[1, 4, 2, 5, 3],
             ),
             (
                 "turns of each priority",

@@ -1,6 +1,6 @@
 //! When each of the waiting queries has its turn, computed from the queries alone.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
+use std::{collections::HashMap, hash::Hash, time::Duration};
 
 use jiff::Timestamp;
 
@@ -32,8 +32,8 @@ pub struct Place {
 
 /// The positions of these queries, in the order of the argument.
 ///
-/// The queries do not say which namespace had the latest turn, so the first one by name is assumed to be
-/// next: where several namespaces have queries of one priority, a position may be wrong by one request for
+/// The queries do not say which namespace and which client had the latest turn, so the first one by name is
+/// assumed to be next: where several have queries of one priority, a position may be wrong by one request for
 /// each of the others. Later events (new queries, retries, other users of the gate) are not known either.
 pub fn schedule<P: Eq + Hash>(waiting: &[Waiting<P>]) -> Vec<Place> {
     let mut queue = FairQueue::default();
@@ -78,8 +78,7 @@ pub fn schedule<P: Eq + Hash>(waiting: &[Waiting<P>]) -> Vec<Place> {
             if left[member] > 0 {
                 entries[member] = QueueEntry {
                     age: Age::answered(end),
-                    namespace: Arc::clone(&entries[member].namespace),
-                    ..entries[member]
+                    ..entries[member].clone()
                 };
                 queue.insert(&entries[member]);
             }
@@ -104,6 +103,7 @@ mod tests {
                 query: Uuid::from_u128(query),
                 priority,
                 namespace: namespace.into(),
+                client: "".into(),
                 age: Age::answered(Timestamp::from_second(since).unwrap()),
             },
             request_key,

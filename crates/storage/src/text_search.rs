@@ -83,7 +83,8 @@ impl TextQuery {
         for (n, piece) in text.split('"').enumerate() {
             let words: Vec<&str> = piece
                 .split(|c| !is_word_char(c))
-                .filter(|word| !word.is_empty())
+                // Of marks alone nothing would be left, which `to_tsquery` rejects.
+                .filter(|word| !word.chars().all(is_mark))
                 .collect();
             if words.iter().any(|word| word.chars().count() > MAX_WORD_CHARS) {
                 return Err(TextQueryError::TooLong);
@@ -107,7 +108,12 @@ impl TextQuery {
 
 /// Letters, digits, and the marks that belong to the letter before; nothing that has a meaning to `to_tsquery`.
 fn is_word_char(c: char) -> bool {
-    c.is_alphanumeric() || ('\u{300}'..='\u{36F}').contains(&c)
+    c.is_alphanumeric() || is_mark(c)
+}
+
+/// The marks that [`plain`] removes.
+fn is_mark(c: char) -> bool {
+    ('\u{300}'..='\u{36F}').contains(&c)
 }
 
 #[cfg(test)]
@@ -126,6 +132,9 @@ mod tests {
             ("it's \\ & | ! ( ) : * <->", Ok("'it' & 's'")),
             ("E\u{301}a", Ok("'E\u{301}a'")),
             ("量子", Ok("'量子'")),
+            ("a \u{301} \u{345}\u{308} b", Ok("'a' & 'b'")),
+            ("\u{301}", Err(TextQueryError::Empty)),
+            ("\"\u{345}\"", Err(TextQueryError::Empty)),
             ("", Err(TextQueryError::Empty)),
             (" ' \" ", Err(TextQueryError::Empty)),
             (&"x".repeat(51), Err(TextQueryError::TooLong)),

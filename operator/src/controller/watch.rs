@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crd::{ArxivQuery, FAIL_FAST_ANNOTATION};
+use crd::{ArxivQuery, CLIENT_LABEL, FAIL_FAST_ANNOTATION};
 use futures::{Stream, StreamExt, stream};
 use kube::runtime::{
     WatchStreamExt,
@@ -114,12 +114,14 @@ pub(crate) fn unfinished(
     (unfinished, changed)
 }
 
-/// Removes the parts of an object that are not used here: field managers, labels, and annotations (where
+/// Removes the parts of an object that are not used here: field managers, other labels, and annotations (where
 /// kubectl keeps a copy of the whole object).
 fn strip_unused(object: &mut ArxivQuery) {
     let metadata = &mut object.metadata;
     metadata.managed_fields = None;
-    metadata.labels = None;
+    if let Some(labels) = &mut metadata.labels {
+        labels.retain(|name, _| name == CLIENT_LABEL);
+    }
     metadata.owner_references = None;
     if let Some(annotations) = &mut metadata.annotations {
         annotations.retain(|name, _| name == FAIL_FAST_ANNOTATION);

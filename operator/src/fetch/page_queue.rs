@@ -1,7 +1,7 @@
 //! The queue of pages to fetch: which queries wait for which page, and which page is next. Pure data, no
 //! clock, no I/O.
 //!
-//! The order is that of [`queue::FairQueue`]: priority, then namespaces in turn, then age. A page that several
+//! The order is that of [`queue::FairQueue`]: priority, then namespaces and their clients in turn, then age. A page that several
 //! queries wait for is one request: it leaves the queue at the turn of the first of them. A query that needs
 //! another slice is queued behind those that waited meanwhile, so that others get their turns between the
 //! slices of a large one.
@@ -150,7 +150,7 @@ impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
         self.queries.values().map(|queued| &queued.entry)
     }
 
-    /// About how many requests are ahead of this query's; that namespaces take turns is not considered. None
+    /// About how many requests are ahead of this query's; that namespaces and clients take turns is not considered. None
     /// if it does not wait for a turn.
     pub(crate) fn requests_ahead(&self, query: Uuid) -> Option<usize> {
         let queued = self.queries.get(&query)?;
@@ -194,6 +194,7 @@ mod tests {
             query: id(query),
             priority,
             namespace: namespace.into(),
+            client: "".into(),
             age: Age::answered(Timestamp::from_second(since).unwrap()),
         }
     }

@@ -8,11 +8,11 @@ use std::{
 };
 
 use arxiv::PageRequest;
-use crd::ArxivQuery;
+use crd::{ArxivQuery, CLIENT_LABEL};
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
-use queue::{Age, QueueEntry};
+use queue::{Age, PriorityCeilings, QueueEntry};
 use storage::PageVersion;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
@@ -37,6 +37,7 @@ pub(crate) struct Tracker {
     /// Triggers reconciliations. At most one message for each query that waits for a page, so it is bounded
     /// by those.
     triggers: UnboundedSender<Object>,
+    ceilings: PriorityCeilings,
 }
 
 #[derive(Debug)]
@@ -50,7 +51,7 @@ struct TrackerState {
 
 impl Tracker {
     /// A tracker, and the objects whose reconciliation it triggers.
-    pub(crate) fn new() -> (Arc<Self>, UnboundedReceiver<Object>) {
+    pub(crate) fn new(ceilings: PriorityCeilings) -> (Arc<Self>, UnboundedReceiver<Object>) {
         let (triggers, triggered) = unbounded();
         let state = TrackerState {
             queue: PageQueue::new(),
@@ -63,6 +64,7 @@ impl Tracker {
             queued: Notify::new(),
             notified: watch::Sender::default(),
             triggers,
+            ceilings,
         };
         (Arc::new(tracker), triggered)
     }
@@ -118,10 +120,14 @@ impl Tracker {
         });
         progress.queued_since.get_or_insert(now);
         progress.next_slice = (stored > 0).then(|| Arc::clone(&page));
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let labels = object.metadata.labels.as_ref();
+        let client = labels.and_then(|labels| labels.get(CLIENT_LABEL));
         let entry = QueueEntry {
             query: uid,
-            priority: object.spec.priority,
-            namespace: object.metadata.namespace.as_deref().unwrap_or_default().into(),
+            priority: self.ceilings.limit(namespace, object.spec.priority),
+            namespace: namespace.into(),
+            client: client.map_or("", String::as_str).into(),
             age: progress.latest_answer.map_or(progress.age, Age::answered),
         };
         state.queue.push(entry, Object::from_obj(object), page);

@@ -33,7 +33,7 @@ impl LeaderTasks {
     /// Starts the tasks. When `shutdown` is cancelled, nothing new is fetched or swept; then call
     /// [`Self::finish`].
     pub(crate) fn start(with: &Arc<Dependencies>, shutdown: &CancellationToken) -> Self {
-        let (tracker, triggered) = Tracker::new();
+        let (tracker, triggered) = Tracker::new(with.priority_ceilings.clone());
         let (stop_controller, stop_events) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = Supervisor::new(shutdown.clone());
         let (events, publisher) = events(Arc::clone(with), stop_events.clone());

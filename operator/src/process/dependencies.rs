@@ -5,6 +5,7 @@ use std::time::Duration;
 use crd::ArxivQuery;
 use databases::{Pools, Store, Tables, add_check};
 use kube::{Api, Client};
+use queue::PriorityCeilings;
 use service::{
     backoff::Backoff,
     health::{Checks, Liveness, Required},
@@ -40,6 +41,7 @@ pub(crate) struct Dependencies {
     pub(crate) request_retry: Backoff,
     /// Between two requests to arXiv.
     pub(crate) interval: Duration,
+    pub(crate) priority_ceilings: PriorityCeilings,
     pub(crate) concurrency: u16,
     pub(crate) sweep_interval: Duration,
 }
@@ -101,6 +103,7 @@ impl Dependencies {
                 cap: RETRY_CAP,
             },
             interval: Duration::from_millis(args.arxiv.min_interval_ms),
+            priority_ceilings: args.priority_ceilings.clone(),
             concurrency: args.max_concurrent_reconciles,
             sweep_interval: Duration::from_secs(args.sweep_interval_seconds),
         })

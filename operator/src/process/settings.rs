@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use queue::PriorityCeilings;
 use upstream::UpstreamArgs;
 
 /// Settings of the controller. The databases are read from the environment alone, as their URLs hold passwords.
@@ -21,6 +22,10 @@ pub(crate) struct RunArgs {
     /// minutes.
     #[arg(long, env = "RETRY_BASE_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=360_000))]
     pub(crate) retry_base_ms: u64,
+    /// The highest priority that counts for the queries of each namespace, as a list like `team-a=100,*=0`, where `*` is
+    /// every other namespace; by default as the queries say.
+    #[arg(long, env = "PRIORITY_CEILINGS", default_value = "")]
+    pub(crate) priority_ceilings: PriorityCeilings,
     /// How many objects are reconciled at once.
     #[arg(long, env = "MAX_CONCURRENT_RECONCILES", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) max_concurrent_reconciles: u16,

@@ -9,7 +9,7 @@ mod token;
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method};
-use k8s_openapi::api::authentication::v1::UserInfo;
+use k8s_openapi::api::{authentication::v1::UserInfo, authorization::v1::ResourceAttributes};
 use kube::Client;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 pub(crate) use self::reviews::self_check;
 use self::{
     decisions::{Decision, DecisionCache},
-    reviews::{ReviewError, Reviews},
+    reviews::{Asked, ReviewError, Reviews},
     token::{bearer, lifetime},
 };
 use crate::{
@@ -80,30 +80,51 @@ impl KubernetesAuth {
         }
     }
 
-    /// The name of the user that sends this request, if the user may call `path` with this method. `address`: the client
-    /// as far as it is known without the token, for which the reviews are limited.
+    /// The user that sends this request, if the user may call `path` with this method. `address`: the client as far as it
+    /// is known without the token, for which the reviews are limited.
     pub(crate) async fn authorize(
         &self,
         address: &Address,
         headers: &HeaderMap,
         method: &Method,
         path: &'static str,
-    ) -> Result<String, ApiError> {
+    ) -> Result<Arc<UserInfo>, ApiError> {
         let decided = self.decide(address, bearer(headers)?, verb(method), path);
-        timeout(TIMEOUT, decided).await.unwrap_or_else(|_| {
-            tracing::warn!("a request was not authorized: Kubernetes did not respond in time");
-            Err(ApiError::unavailable(Code::KubernetesUnavailable))
-        })
+        // On the heap, as those of the next ones: the futures of reviews are large.
+        in_time(Box::pin(decided)).await
     }
 
-    async fn decide(
+    /// The user that sends this request.
+    pub(crate) async fn authenticate(
+        &self,
+        address: &Address,
+        headers: &HeaderMap,
+    ) -> Result<Arc<UserInfo>, ApiError> {
+        let token = bearer(headers)?;
+        let (user, _) = in_time(Box::pin(self.user(address, token, hash(token)))).await?;
+        Ok(user)
+    }
+
+    /// Whether a role grants this user a verb on an object. Not cached: such requests are few.
+    pub(crate) async fn may(
+        &self,
+        address: &Address,
+        user: &UserInfo,
+        object: ResourceAttributes,
+    ) -> Result<bool, ApiError> {
+        let allowed = self
+            .reviews
+            .is_allowed(address, user, Asked::Object(Box::new(object)));
+        Ok(Box::pin(allowed).await?)
+    }
+
+    /// The user of a token, and until when that is cached.
+    async fn user(
         &self,
         address: &Address,
         token: &str,
-        verb: &'static str,
-        path: &'static str,
-    ) -> Result<String, ApiError> {
-        let hash: TokenHash = Sha256::digest(token.as_bytes()).into();
+        hash: TokenHash,
+    ) -> Result<(Arc<UserInfo>, Instant), ApiError> {
         let authenticated = async {
             let user = self.reviews.user(address, token).await?;
             let ttl = match user {
@@ -115,14 +136,26 @@ impl KubernetesAuth {
             let value = user.map(|user| (Arc::new(user), until));
             Ok::<_, ReviewError>(Decision { value, until })
         };
-        let Some((user, until)) = self.users.get(hash, authenticated).await? else {
-            return Err(ApiError::new(
+        self.users.get(hash, authenticated).await?.ok_or_else(|| {
+            ApiError::new(
                 Code::InvalidToken,
                 "The bearer token is not valid here: it is unknown, has expired, or is for another audience",
-            ));
-        };
+            )
+        })
+    }
+
+    async fn decide(
+        &self,
+        address: &Address,
+        token: &str,
+        verb: &'static str,
+        path: &'static str,
+    ) -> Result<Arc<UserInfo>, ApiError> {
+        let hash = hash(token);
+        let (user, until) = self.user(address, token, hash).await?;
         let authorized = async {
-            let is_allowed = self.reviews.is_allowed(address, &user, verb, path).await?;
+            let asked = Asked::Path { verb, path };
+            let is_allowed = self.reviews.is_allowed(address, &user, asked).await?;
             let until = if is_allowed {
                 // The right depends on the user's groups, so it expires with what is known of the user.
                 until.min(Instant::now() + self.ttl)
@@ -132,11 +165,25 @@ impl KubernetesAuth {
             let value = is_allowed.then_some(());
             Ok::<_, ReviewError>(Decision { value, until })
         };
-        let name = user.username.clone().unwrap_or_default();
         let right = self.rights.get((hash, path, verb), authorized).await?;
-        right.ok_or_else(|| ApiError::new(Code::Forbidden, format!("{name} may not {verb} {path}")))?;
-        Ok(name)
+        right.ok_or_else(|| {
+            let name = user.username.as_deref().unwrap_or_default();
+            ApiError::new(Code::Forbidden, format!("{name} may not {verb} {path}"))
+        })?;
+        Ok(user)
     }
+}
+
+fn hash(token: &str) -> TokenHash {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// The result of reviews, or 503 if they take too long.
+async fn in_time<T>(reviews: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    timeout(TIMEOUT, reviews).await.unwrap_or_else(|_| {
+        tracing::warn!("a request was not authorized: Kubernetes did not respond in time");
+        Err(ApiError::unavailable(Code::KubernetesUnavailable))
+    })
 }
 
 /// The verb of a method in a role. HEAD returns less than GET, and needs no right of its own.
@@ -203,7 +250,8 @@ mod tests {
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer t"));
         let asked = async |path| {
             let admitted = access.authorize(&address, &headers, &Method::GET, path).await;
-            admitted.map_err(|error| error.code())
+            let name = admitted.map(|user| user.username.clone().unwrap_or_default());
+            name.map_err(|error| error.code())
         };
         assert_eq!(asked("/results").await, Ok("u".into()));
         groups.lock().unwrap().clear();

@@ -45,6 +45,14 @@ impl From<ReviewError> for ApiError {
     }
 }
 
+/// What a user asks to do.
+pub(super) enum Asked {
+    /// A verb on a path of this service.
+    Path { verb: &'static str, path: &'static str },
+    /// A verb on an object in Kubernetes.
+    Object(Box<ResourceAttributes>),
+}
+
 /// Sends review requests.
 pub(super) struct Reviews {
     pub(super) client: Client,
@@ -72,26 +80,32 @@ impl Reviews {
         Ok(user.filter(|user| user.username.as_deref().is_some_and(|name| !name.is_empty())))
     }
 
-    /// Whether a role grants this user the verb on the path.
+    /// Whether a role grants this user what is asked for.
     pub(super) async fn is_allowed(
         &self,
         address: &Address,
         user: &UserInfo,
-        verb: &str,
-        path: &str,
+        asked: Asked,
     ) -> Result<bool, ReviewError> {
         let user = user.clone();
+        let (path, object) = match asked {
+            Asked::Path { verb, path } => {
+                let path = NonResourceAttributes {
+                    path: Some(path.to_owned()),
+                    verb: Some(verb.to_owned()),
+                };
+                (Some(path), None)
+            }
+            Asked::Object(object) => (None, Some(*object)),
+        };
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
                 user: user.username,
                 uid: user.uid,
                 groups: user.groups,
                 extra: user.extra,
-                non_resource_attributes: Some(NonResourceAttributes {
-                    path: Some(path.to_owned()),
-                    verb: Some(verb.to_owned()),
-                }),
-                resource_attributes: None,
+                non_resource_attributes: path,
+                resource_attributes: object,
             },
             ..SubjectAccessReview::default()
         };

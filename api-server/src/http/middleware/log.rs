@@ -3,6 +3,7 @@
 //! come from the route.
 
 use std::{
+    borrow::Cow,
     ops::ControlFlow,
     sync::{Arc, OnceLock},
 };
@@ -85,8 +86,10 @@ impl<S: Sync> FromRequestParts<S> for CallLog {
     }
 }
 
-/// Most bytes of a path and query in the log; the rest is cut off (it is ASCII by then, percent-encoded).
+/// Most bytes of a path and query in the log; the rest is cut off.
 const MAX_LOGGED_TARGET: usize = 600;
+/// The same of a method: clients may send any word.
+const MAX_LOGGED_METHOD: usize = 20;
 
 /// Logs a request that is answered with a 4xx: it may have reached no handler and so left no other line.
 #[derive(Clone, Copy, Debug)]
@@ -112,15 +115,45 @@ impl Middleware for LogRefusals {
 /// The request's first line, without the version.
 fn request_line(method: &Method, uri: &Uri) -> String {
     let target = uri.path_and_query().map_or("", |target| target.as_str());
-    let target = target
-        .get(..MAX_LOGGED_TARGET)
-        .map_or_else(|| target.to_owned(), |start| format!("{start}…"));
+    let (method, target) = (
+        cut(method.as_str(), MAX_LOGGED_METHOD),
+        cut(target, MAX_LOGGED_TARGET),
+    );
     format!("{method} {target}")
+}
+
+/// At most so many bytes, and a sign that the rest is cut off. Clients may send UTF-8 that is not percent-encoded.
+fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return text.into();
+    }
+    let (start, _) = text.split_at(text.floor_char_boundary(most));
+    format!("{start}…").into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn logged_line_is_short_whatever_a_client_sends() {
+        let long = format!("/{}", "é".repeat(3000));
+        for target in [
+            long.clone(),
+            format!("/{}{long}", "x".repeat(598)),
+            format!("/{}", "x".repeat(6000)),
+        ] {
+            for method in ["GET".to_owned(), "M".repeat(5000)] {
+                let (method, uri) = (method.parse().unwrap(), target.parse().unwrap());
+                let line = request_line(&method, &uri);
+                let most = MAX_LOGGED_METHOD + 1 + MAX_LOGGED_TARGET + 2 * "…".len();
+                assert!((600..=most).contains(&line.len()), "{}", line.len());
+                assert!(line.ends_with('…'), "{line}");
+            }
+        }
+        let uri = "/arxiv?title=x".parse().unwrap();
+        assert_eq!(request_line(&Method::GET, &uri), "GET /arxiv?title=x");
+    }
 
     #[test]
     fn component_and_module_come_from_the_route() {

@@ -35,6 +35,8 @@ pub(crate) struct Backlog {
     quotas: Quotas,
     /// The least time between two requests to arXiv.
     interval: Duration,
+    /// The highest priority that counts in this namespace.
+    ceiling: i32,
     count: Gauge,
 }
 
@@ -64,13 +66,14 @@ impl Listing {
 }
 
 impl Backlog {
-    pub(crate) fn new(quotas: Quotas, interval: Duration, count: Gauge) -> Arc<Self> {
+    pub(crate) fn new(quotas: Quotas, interval: Duration, ceiling: i32, count: Gauge) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             changes: watch::Sender::new(0),
             snapshot: Mutex::default(),
             quotas,
             interval,
+            ceiling,
             count,
         })
     }

@@ -108,7 +108,7 @@ impl Backlog {
             running,
             suspended: suspended.len(),
         };
-        let (order, positions) = in_order(runnable, self.interval, Timestamp::now());
+        let (order, positions) = in_order(runnable, self.interval, self.ceiling, Timestamp::now());
         let snapshot = Arc::new(Snapshot {
             version,
             taken: Instant::now(),
@@ -124,10 +124,11 @@ impl Backlog {
 }
 
 /// Sorts the runnable queries by their turn, and determines the position of each; `interval`: the least time between two
-/// requests to arXiv.
+/// requests to arXiv; `ceiling`: the highest priority that counts.
 pub(super) fn in_order(
     mut order: Vec<Arc<QueuedQuery>>,
     interval: Duration,
+    ceiling: i32,
     now: Timestamp,
 ) -> (Vec<Arc<QueuedQuery>>, HashMap<String, QueuePosition>) {
     // All are in one namespace.
@@ -135,8 +136,9 @@ pub(super) fn in_order(
     let waiting = order.iter().map(|queued| queue::Waiting {
         entry: QueueEntry {
             query: queued.view.uid.unwrap_or_default(),
-            priority: queued.priority,
+            priority: queued.priority.min(ceiling),
             namespace: Arc::clone(&namespace),
+            client: queued.client.as_deref().unwrap_or_default().into(),
             age: queued.age(),
         },
         request_key: queued.request_key,

@@ -12,7 +12,7 @@ use crate::error::{ApiError, Limit};
 
 fn backlog(total: usize, per_client: usize) -> Arc<Backlog> {
     let quotas = Quotas { total, per_client };
-    Backlog::new(quotas, Duration::from_secs(3), Gauge::default())
+    Backlog::new(quotas, Duration::from_secs(3), i32::MAX, Gauge::default())
 }
 
 /// An object created at this second.
@@ -133,7 +133,7 @@ fn queries_of_one_second_are_ordered_by_resource_version() {
     let order = || {
         let state = backlog.lock();
         let tracked = state.tracked.values().cloned().collect();
-        let (order, _) = snapshot::in_order(tracked, backlog.interval, Timestamp::UNIX_EPOCH);
+        let (order, _) = snapshot::in_order(tracked, backlog.interval, i32::MAX, Timestamp::UNIX_EPOCH);
         order
             .iter()
             .map(|queued| queued.view.name.clone())
@@ -151,6 +151,25 @@ fn queries_of_one_second_are_ordered_by_resource_version() {
     // An object that is created again under the same name is another one.
     backlog.on_update(&written(&pending("b", None), "7000"));
     assert_eq!(order(), ["c", "a", "b"]);
+}
+
+#[test]
+fn priority_above_the_ceiling_of_the_namespace_does_not_count() {
+    let urgent = {
+        let mut object = ArxivQuery::clone(&object("urgent", None, 2, "urgent", Phase::Pending));
+        object.spec.priority = 1000;
+        Arc::new(object)
+    };
+    let first = object("first", None, 1, "first", Phase::Pending);
+    for (ceiling, place) in [(i32::MAX, 1), (0, 2)] {
+        let quotas = Quotas {
+            total: 10,
+            per_client: 10,
+        };
+        let backlog = Backlog::new(quotas, Duration::from_secs(3), ceiling, Gauge::default());
+        list(&backlog, &[Arc::clone(&first), Arc::clone(&urgent)]);
+        assert_eq!(backlog.position("urgent").unwrap().place, place, "{ceiling}");
+    }
 }
 
 #[test]

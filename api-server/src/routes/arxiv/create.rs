@@ -33,7 +33,7 @@ use crate::{
     limits::client::Client,
     limits::request_body::SMALL_BODY,
     openapi::Operation,
-    routes::request::{Incoming, Input, ReadRequest},
+    routes::request::{Defaults, Incoming, Input, ReadRequest, SearchCharge},
 };
 
 #[derive(Debug)]
@@ -49,9 +49,13 @@ impl ReadRequest for CreateRequest {
             return Err(not_json());
         }
         let members = body::object(request.json(SMALL_BODY).await?)?;
+        let defaults = Defaults {
+            max_priority: request.max_priority(),
+            ..*request.defaults()
+        };
         let headers = request.headers();
         Ok(Self {
-            spec: read_spec(&members, request.defaults())?,
+            spec: read_spec(&members, &defaults)?,
             key: IdempotencyKey::read(headers)?,
             preferences: Preferences::read(headers),
         })
@@ -64,6 +68,7 @@ pub(crate) async fn create_query(
     State(arxiv): State<Arc<Arxiv>>,
     log: CallLog,
     client: Client,
+    charge: SearchCharge,
     Input(request): Input<CreateRequest>,
 ) -> Result<Response, ApiError> {
     let spec = &request.spec;
@@ -72,6 +77,7 @@ pub(crate) async fn create_query(
         .arg("title", spec.title.as_deref())
         .arg("journal", spec.journal.as_deref());
     log.called(call);
+    charge.take(spec.max_results)?;
     let (searches, preferences) = (&arxiv.searches, request.preferences);
     let submit_request = SubmitRequest {
         spec: request.spec,

@@ -19,13 +19,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::json;
 use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
+    auth::caller::Caller,
     jobs::backlog::{Backlog, Counts, Snapshot},
     jobs::client::Objects,
     jobs::view::QueryView,
     jobs::waiters::{self, Waiter},
-    limits::{client::Client, slots::Slot, streams::StreamLimiter},
+    limits::{client::Client, slots::Slot},
 };
 
 /// A line on a silent stream, so that nobody on the way takes it for dead, and a client that is gone is noticed.
@@ -64,11 +66,28 @@ pub(super) fn last_seen(headers: &HeaderMap) -> Option<String> {
     Some(headers.get(LAST_EVENT_ID)?.to_str().ok()?.to_owned())
 }
 
-/// The events until this process ends, without those that are the same as the one before. `last` is the id of the event
+/// What ends a stream, whatever is on it.
+pub(super) struct StreamEnd {
+    /// Who reads it, as long as they may.
+    pub(super) caller: Caller,
+    /// Cancelled when this process shuts down.
+    pub(super) process: CancellationToken,
+}
+
+impl StreamEnd {
+    async fn reached(self) {
+        tokio::select! {
+            () = self.process.cancelled() => {}
+            () = self.caller.permission_ended() => {}
+        }
+    }
+}
+
+/// The events until this process or the client's permission ends, without those that are the same as the one before. `last` is the id of the event
 /// that the client saw last.
 fn respond(
     events: impl Stream<Item = SseEvent> + Send + 'static,
-    streams: &StreamLimiter,
+    end: StreamEnd,
     mut last: Option<String>,
 ) -> Response {
     let new = events.filter_map(move |SseEvent { name, id, data }| {
@@ -77,7 +96,7 @@ fn respond(
         last = Some(id);
         ready(is_new.then_some(Ok::<_, Infallible>(event)))
     });
-    let mut response = Sse::new(new.take_until(streams.ending.clone().cancelled_owned()))
+    let mut response = Sse::new(new.take_until(Box::pin(end.reached())))
         .keep_alive(KeepAlive::new().interval(HEARTBEAT))
         .into_response();
     response
@@ -116,7 +135,7 @@ impl Snapshot {
 pub(super) fn follow_list(
     backlog: &Arc<Backlog>,
     slot: Slot,
-    streams: &StreamLimiter,
+    end: StreamEnd,
     last: Option<String>,
 ) -> Response {
     let first = (Arc::clone(backlog), backlog.changes(), true, slot);
@@ -129,7 +148,7 @@ pub(super) fn follow_list(
         let data = backlog.snapshot_of(version).await.list().to_owned();
         Some((SseEvent::new("queries", data), (backlog, changes, false, slot)))
     });
-    respond(events, streams, last)
+    respond(events, end, last)
 }
 
 /// A query whose events a client reads.
@@ -145,7 +164,7 @@ pub(super) struct QueryStream {
 }
 
 /// The states of a query until its end; 204 for a client that has seen the end, so that it does not connect again.
-pub(super) fn follow_query(query: QueryStream, streams: &StreamLimiter, last: Option<String>) -> Response {
+pub(super) fn follow_query(query: QueryStream, end: StreamEnd, last: Option<String>) -> Response {
     // Before the first state, so that no change after it is missed.
     let changes = query.backlog.changes();
     let first = query.event();
@@ -166,16 +185,16 @@ pub(super) fn follow_query(query: QueryStream, streams: &StreamLimiter, last: Op
         let is_over = query.object.phase().is_final();
         Some((query.event(), (changes, query, is_over)))
     });
-    respond(stream::iter([first]).chain(later), streams, last)
+    respond(stream::iter([first]).chain(later), end, last)
 }
 
 /// The one event of a query whose object is gone; 204 for a client that has seen it.
-pub(super) fn end(state: &QueryView, streams: &StreamLimiter, last: Option<String>) -> Response {
+pub(super) fn end(state: &QueryView, end: StreamEnd, last: Option<String>) -> Response {
     let event = SseEvent::new("end", state.to_json());
     if last.as_ref() == Some(&event.id) {
         return StatusCode::NO_CONTENT.into_response();
     }
-    respond(stream::iter([event]), streams, last)
+    respond(stream::iter([event]), end, last)
 }
 
 impl QueryStream {

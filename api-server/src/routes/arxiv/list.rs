@@ -12,6 +12,7 @@ use http::{HeaderValue, header};
 use service::logs::Call;
 
 use crate::{
+    auth::caller::Caller,
     error::{ApiError, Code},
     http::middleware::CallLog,
     jobs::client::KubernetesError,
@@ -20,7 +21,10 @@ use crate::{
     limits::client::Client,
     output::body::json,
     output::format::Format,
-    routes::arxiv::{Arxiv, events},
+    routes::arxiv::{
+        Arxiv,
+        events::{self, StreamEnd},
+    },
     routes::request::{Incoming, Input, ReadRequest},
 };
 use wire::{
@@ -123,6 +127,7 @@ pub(crate) async fn list_queries(
     State(arxiv): State<Arc<Arxiv>>,
     log: CallLog,
     client: Client,
+    caller: Caller,
     Input(request): Input<ListRequest>,
 ) -> Result<Response, ApiError> {
     let call = Call::new("list_queries")
@@ -132,7 +137,11 @@ pub(crate) async fn list_queries(
     let mut response = if request.follows {
         let slot = arxiv.streams.acquire(&client)?;
         let backlog = &arxiv.searches.backlog;
-        events::follow_list(backlog, slot, &arxiv.streams, request.last_event_id)
+        let end = StreamEnd {
+            caller,
+            process: arxiv.streams.ending.clone(),
+        };
+        events::follow_list(backlog, slot, end, request.last_event_id)
     } else {
         arxiv.list(&request, &client).await?
     };

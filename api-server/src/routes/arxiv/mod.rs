@@ -16,7 +16,7 @@ use storage::Reads;
 
 use crate::{
     app::App,
-    jobs::submit::QuerySubmitter,
+    jobs::{lookups::Lookups, submit::QuerySubmitter},
     limits::{ProcessLimits, streams::StreamLimiter},
     output::lag::Lag,
 };
@@ -24,6 +24,7 @@ use crate::{
 /// What the handlers of /arxiv need.
 pub(crate) struct Arxiv {
     searches: QuerySubmitter,
+    lookups: Arc<Lookups>,
     streams: StreamLimiter,
     namespace: String,
     /// Without a database for reading there is no /arxiv/NAME/results, and no state of queries whose object is gone.
@@ -40,6 +41,7 @@ impl Arxiv {
             objects: Arc::clone(&namespace.objects),
             waiters: Arc::clone(&namespace.waiters),
             backlog: Arc::clone(&namespace.backlog),
+            client_key: Arc::clone(&namespace.client_key),
             wait: settings.arxiv_wait(),
             ttl_seconds: settings.arxiv_ttl_seconds,
             fail_fast: settings.arxiv_fail_fast,
@@ -48,6 +50,7 @@ impl Arxiv {
         };
         Some(Arc::new(Self {
             searches,
+            lookups: Arc::clone(&namespace.lookups),
             streams: namespace.streams.clone(),
             namespace: namespace.name.clone(),
             reads: app.stores.reads.clone(),

@@ -14,10 +14,11 @@ use storage::EndedQuery;
 
 use super::{
     Arxiv,
-    events::{self, QueryStream},
+    events::{self, QueryStream, StreamEnd},
     responses::unfinished,
 };
 use crate::{
+    auth::caller::Caller,
     error::{ApiError, Code},
     http::middleware::CallLog,
     jobs::view::QueryView,
@@ -28,7 +29,7 @@ use crate::{
 
 /// What there is of a query.
 pub(super) enum Lookup {
-    Live(Box<ArxivQuery>),
+    Live(Arc<ArxivQuery>),
     /// Its object is gone, and how it ended is recorded.
     Deleted(EndedQuery),
 }
@@ -66,11 +67,16 @@ pub(crate) async fn follow_query(
     Path(name): Path<String>,
     log: CallLog,
     client: Client,
+    caller: Caller,
     Input(request): Input<FollowRequest>,
 ) -> Result<Response, ApiError> {
     log.called(Call::new("follow_object").arg("name", &name));
     // Before anything is done for it: a request that gets no stream takes no waiter's slot either.
     let slot = arxiv.streams.acquire(&client)?;
+    let end = StreamEnd {
+        caller,
+        process: arxiv.streams.ending.clone(),
+    };
     // Before the object is read, so that nothing is missed after that.
     let waiter = arxiv.searches.waiters.register(&name, &client)?;
     match arxiv.lookup(&client, &name).await? {
@@ -81,31 +87,39 @@ pub(crate) async fn follow_query(
                 objects: Arc::clone(&arxiv.searches.objects),
                 backlog: Arc::clone(&arxiv.searches.backlog),
                 waiter,
-                object: Arc::from(object),
+                object,
                 _slot: slot,
             };
-            Ok(events::follow_query(
-                following,
-                &arxiv.streams,
-                request.last_event_id,
-            ))
+            Ok(events::follow_query(following, end, request.last_event_id))
         }
         Lookup::Deleted(ended) => {
             let view = QueryView::from_record(&name, ended);
-            Ok(events::end(&view, &arxiv.streams, request.last_event_id))
+            Ok(events::end(&view, end, request.last_event_id))
         }
     }
 }
 
-/// 204
+/// 204. A client removes what was made for it; for other queries a caller needs the right in Kubernetes.
 pub(crate) async fn delete_query(
     State(arxiv): State<Arc<Arxiv>>,
     Path(name): Path<String>,
     client: Client,
+    caller: Caller,
     log: CallLog,
 ) -> Result<StatusCode, ApiError> {
     log.called(Call::new("delete_object").arg("name", &name));
-    if is_name(&name) && arxiv.searches.objects.delete(&client, &name).await? {
+    if !is_name(&name) {
+        return Err(ApiError::not_found());
+    }
+    let objects = &arxiv.searches.objects;
+    let object = objects.get(&client, &name).await?;
+    let object = object.ok_or_else(ApiError::not_found)?;
+    if !arxiv.searches.is_made_for(&object, &client).await? {
+        caller.check_right("delete", &arxiv.namespace, &name).await?;
+    }
+    let deleted = objects.delete(&client, &object).await?;
+    arxiv.lookups.forget(Some(&name));
+    if deleted {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::not_found())
@@ -130,8 +144,8 @@ impl Arxiv {
         if !is_name(name) {
             return Err(ApiError::not_found());
         }
-        if let Some(object) = self.searches.objects.get(client, name).await? {
-            return Ok(Lookup::Live(Box::new(object)));
+        if let Some(object) = self.lookups.get(client, name).await? {
+            return Ok(Lookup::Live(object));
         }
         let ended = match &self.reads {
             Some(reads) => reads.ended(&self.namespace, name).await?,
@@ -174,8 +188,12 @@ pub(crate) fn describe_read(operation: Operation<'_>) -> Operation<'_> {
 pub(crate) fn describe_delete(operation: Operation<'_>) -> Operation<'_> {
     operation
         .named("delete_query", "searches", "Remove one query")
-        .about("Ends it if it has not ended. What is recorded stays.")
+        .about(
+            "Ends it if it has not ended. What is recorded stays. A client removes the queries that were made for it; others \
+             take a token of Kubernetes whose user may delete the object.",
+        )
         .response(204, "It is removed.")
+        .error("It was made for somebody else.", &ApiError::new(Code::Forbidden, "This query was not made here for you"))
         .no_query()
         .unavailable(Code::KubernetesUnavailable)
 }

@@ -27,7 +27,7 @@ use crate::{
     jobs::view::QueryView,
     limits::client::Client,
     openapi::{Operation, bad_integer},
-    routes::request::{Incoming, Input, ReadRequest},
+    routes::request::{Incoming, Input, ReadRequest, SearchCharge},
 };
 
 #[derive(Debug)]
@@ -69,9 +69,11 @@ pub(crate) async fn search(
     State(arxiv): State<Arc<Arxiv>>,
     log: CallLog,
     client: Client,
+    charge: SearchCharge,
     Input(request): Input<SearchRequest>,
 ) -> Result<Response, ApiError> {
     log.called(request.params.call("search"));
+    charge.take(request.params.spec.max_results)?;
     let (searches, preferences) = (&arxiv.searches, request.preferences);
     let submit_request = SubmitRequest {
         spec: request.params.spec,

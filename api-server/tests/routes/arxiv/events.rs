@@ -47,6 +47,44 @@ async fn events_of_a_query_lead_to_its_end_each_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn event_streams_end_when_the_token_is_not_valid_any_more() {
+    let api = Api::start(&[("ACCESS", "all"), ("ACCESS_CACHE_SECONDS", "1")]).await;
+    api.operator.set(Outcome::None);
+    let rights = [("get", "/arxiv"), ("post", "/arxiv")];
+    for (user, token) in [("ada", "ada-token"), ("bob", "bob-token")] {
+        api.kubernetes.add_user(user, token, &rights);
+    }
+    let ada = ("authorization", "Bearer ada-token");
+    let bob = ("authorization", "Bearer bob-token");
+    let asynchronous = [ada, ("prefer", "respond-async")];
+    let made = api
+        .post_with("/arxiv", &json!({"title": "x"}), &asynchronous)
+        .await;
+    let path = format!("{}/events", header(&made, "location").unwrap());
+    let accept = ("accept", "text/event-stream");
+    let list = "/arxiv?state=unfinished";
+    let mut ended = [
+        Events::open_with(&api, &path, &[ada, accept]).await,
+        Events::open_with(&api, list, &[ada, accept]).await,
+    ];
+    let mut going_on = Events::open_with(&api, &path, &[bob, accept]).await;
+    for events in ended.iter_mut().chain([&mut going_on]) {
+        assert!(events.next().await.is_some());
+    }
+    api.kubernetes.remove_user("ada-token");
+    for events in &mut ended {
+        while events.next().await.is_some() {}
+    }
+    // Of somebody else's token nothing has changed.
+    api.operator.set(Outcome::Found);
+    let mut last = going_on.next().await.unwrap();
+    while let Some(event) = going_on.next().await {
+        last = event;
+    }
+    assert_eq!(last.name, "end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn event_streams_end_with_their_query_and_with_the_process() {
     let api = Api::start(&[]).await;
     api.operator.set(Outcome::None);

@@ -2,8 +2,10 @@
 
 mod create;
 mod events;
+mod fairness;
 mod list;
 mod outcomes;
+mod ownership;
 mod pending;
 mod query;
 mod query_results;

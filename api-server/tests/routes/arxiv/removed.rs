@@ -2,7 +2,7 @@
 
 use crd::Reason;
 use serde_json::{Value, json};
-use testbed::test_env::json_body;
+use testbed::test_env::{eventually, json_body};
 
 use crate::{
     removed::{assert_is_record_of, assert_is_tombstone_of, id_of_end},
@@ -103,7 +103,11 @@ async fn results_that_expired_before_their_query_are_410() {
     });
     let problem = [("accept", "application/problem+json")];
     let results = format!("{location}/results");
-    let answer = api.send_with("GET", &results, &problem).await;
+    let answer = eventually("the process has seen the time", async || {
+        let answer = api.send_with("GET", &results, &problem).await;
+        (answer.status() != 503).then_some(answer)
+    })
+    .await;
     assert_eq!(answer.status(), 410);
     assert_eq!(json_body(answer).await["code"], "results_removed");
     let state = json_body(api.get(&location).await).await;

@@ -109,7 +109,7 @@ async fn search_in_progress_is_accepted_when_the_process_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn searches_at_the_same_time_share_one_watch() {
-    let api = Api::start(&[]).await;
+    let api = Api::start(&[("ARXIV_MAX_PENDING_PER_CLIENT", "200")]).await;
     let watches = |api: &Api| {
         let requests = api.kubernetes.requests();
         let lists = requests

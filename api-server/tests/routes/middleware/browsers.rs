@@ -92,6 +92,59 @@ async fn request_from_an_allowed_origin_is_served_with_cors_headers() {
     assert!(header(&response, "access-control-allow-origin").is_none());
 }
 
+/// DNS rebinding: for the browser, the page and this service have the same origin.
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_that_names_an_unknown_host_is_refused_and_other_clients_are_not() {
+    let api = Api::start(&[("ALLOWED_HOSTS", "papers.example, *.apps.example")]).await;
+    let agent = (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    );
+    let calls = [
+        ("DELETE", "/arxiv/x"),
+        ("GET", "/arxiv?title=evil"),
+        ("GET", "/arxiv/x"),
+        ("GET", "/results"),
+        ("GET", "/get-sequence"),
+        ("POST", "/write-results"),
+    ];
+    let evil = ("host", "evil.example");
+    let signs: [&[(&str, &str)]; 3] = [
+        &[evil, ("origin", "http://evil.example")],
+        &[evil, ("sec-fetch-site", "same-origin")],
+        &[evil, agent],
+    ];
+    for headers in signs {
+        for (method, path) in calls {
+            let headers: Vec<_> = headers
+                .iter()
+                .copied()
+                .chain([("accept", "application/problem+json")])
+                .collect();
+            let response = api.send_with(method, path, &headers).await;
+            assert_eq!(response.status(), 403, "{method} {path} {headers:?}");
+            let problem = json_body(response).await;
+            assert_eq!(problem["code"], "foreign_host");
+            assert!(
+                problem["detail"].as_str().unwrap().contains("ALLOWED_HOSTS"),
+                "{problem}"
+            );
+        }
+    }
+    assert!(api.objects().is_empty() && api.arxiv.requests().is_empty());
+    for headers in [
+        &[evil][..],
+        &[("host", "papers.example"), agent],
+        &[("host", "a.apps.example:8443"), ("sec-fetch-site", "same-origin")],
+        &[("host", "localhost:8000"), ("origin", "http://localhost:8000")],
+        &[("host", "127.0.0.1:8000"), agent],
+        &[("host", "[::1]"), agent],
+    ] {
+        let response = api.send_with("GET", "/arxiv?title=own", headers).await;
+        assert_eq!(response.status(), 200, "{headers:?}");
+    }
+}
+
 /// Three at once for each client, which the proxy names; the spoofed part of its header has no effect.
 #[tokio::test(flavor = "multi_thread")]
 async fn searches_of_a_client_are_limited_and_reads_are_not() {

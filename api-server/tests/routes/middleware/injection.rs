@@ -69,11 +69,24 @@ async fn hostile_parameter_is_no_server_error() {
     let mut values: Vec<String> = TEXTS.iter().map(|text| encoded(text)).collect();
     values.extend(VALUES.map(str::to_owned));
     values.push("x".repeat(10_000));
+    // Marks without a letter, and characters that Unicode decomposes into spaces, punctuation, or a whole sentence.
+    values.extend(["%CC%81", "a%20%CD%85%20b", "%CD%BA", "%22%CC%81%22", "%E2%91%B4"].map(str::to_owned));
+    values.push("%EF%B7%BA".repeat(50));
+    values.push("%F0%9D%94%84".repeat(50));
     let parameters = [
         "/queries?start_timestamp=",
         "/queries?start_timestamp=2024-01-01&end_timestamp=",
         "/read-queries?start_timestamp=",
         "/read-queries?start_timestamp=0&end_timestamp=",
+        "/queries?start_timestamp=2024-01-01&text=",
+        "/queries?start_timestamp=2024-01-01&status=",
+        "/results?author=",
+        "/results?title=",
+        "/results?journal=",
+        "/results?category=",
+        "/results?query_id=",
+        "/results?start_time=",
+        "/results?cursor=",
         "/results?page=",
         "/results?items_per_page=",
         "/read-results?page=",

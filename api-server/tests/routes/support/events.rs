@@ -24,7 +24,12 @@ impl Events {
         let accept = ("accept", "text/event-stream");
         let last = last.map(|last| ("last-event-id", last));
         let headers: Vec<_> = [accept].into_iter().chain(last).collect();
-        let response = server.send_with("GET", path, &headers).await;
+        Self::open_with(server, path, &headers).await
+    }
+
+    /// With these headers.
+    pub(crate) async fn open_with(server: &Server, path: &str, headers: &[(&str, &str)]) -> Self {
+        let response = server.send_with("GET", path, headers).await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");

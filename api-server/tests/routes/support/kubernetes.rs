@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::NAMESPACE;
+
 /// Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Kubernetes {
@@ -35,7 +37,7 @@ struct State {
     requests: Vec<(Method, String)>,
     /// Tokens, each with the name of its user.
     users: BTreeMap<String, String>,
-    /// User, verb and path.
+    /// User, verb, and path or name of an object.
     rights: BTreeSet<(String, String, String)>,
 }
 
@@ -86,6 +88,18 @@ impl Kubernetes {
         let rights = rights.iter();
         let rights = rights.map(|(verb, path)| (user.to_owned(), (*verb).to_owned(), (*path).to_owned()));
         state.rights.extend(rights);
+    }
+
+    /// Makes `token` unknown.
+    pub(crate) fn remove_user(&self, token: &str) {
+        self.lock().users.remove(token);
+    }
+
+    /// Creates an object, as somebody does by other means than this API.
+    pub(crate) fn apply(&self, object: &ArxivQuery) {
+        let (status, answer) = self.lock().create(serde_json::to_value(object).unwrap());
+        assert_eq!(status, 201, "{answer}");
+        self.changes.send_replace(());
     }
 
     pub(crate) fn objects(&self) -> Vec<ArxivQuery> {
@@ -140,6 +154,7 @@ impl Kubernetes {
                 Some(object) => (200, serde_json::to_value(object)?),
                 None => failure(404, "NotFound"),
             },
+            ("GET", [.., "secrets", name]) => (200, secret(name)),
             ("DELETE", [.., "arxivqueries", name]) => state.delete(name, &body),
             _ => failure(404, "NotFound"),
         };
@@ -250,9 +265,16 @@ impl State {
                 None => json!({"authenticated": false}),
             },
             "SubjectAccessReview" => {
-                let asked = &spec["nonResourceAttributes"];
                 let text = |value: &Value| value.as_str().unwrap().to_owned();
-                let right = (text(&spec["user"]), text(&asked["verb"]), text(&asked["path"]));
+                let (asked, what) = match &spec["resourceAttributes"] {
+                    Value::Null => (&spec["nonResourceAttributes"], "path"),
+                    object => {
+                        let of = (&object["group"], &object["resource"], &object["namespace"]);
+                        assert_eq!(of, (&json!(GROUP), &json!("arxivqueries"), &json!(NAMESPACE)));
+                        (object, "name")
+                    }
+                };
+                let right = (text(&spec["user"]), text(&asked["verb"]), text(&asked[what]));
                 json!({"allowed": self.rights.contains(&right)})
             }
             _ => json!({"allowed": true}),
@@ -278,6 +300,12 @@ fn discovery() -> Value {
     let resource = json!({"name": "arxivqueries", "singularName": "", "namespaced": true, "kind": "ArxivQuery",
         "verbs": []});
     json!({"kind": "APIResourceList", "groupVersion": format!("{GROUP}/v1alpha1"), "resources": [resource]})
+}
+
+/// The key of clients' labels.
+fn secret(name: &str) -> Value {
+    json!({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": name},
+        "data": {"key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}})
 }
 
 fn failure(code: u16, reason: &str) -> (u16, Value) {

@@ -31,7 +31,7 @@ pub(crate) use operator::{Operator, Outcome};
 pub(crate) const NAMESPACE: &str = "library";
 /// Nobody listens at port 1.
 pub(crate) const NOWHERE: &str = "postgresql://u:p@127.0.0.1:1/d";
-const ORIGIN: &str = "http://api.test";
+const ORIGIN: &str = "http://localhost";
 
 /// The URL of a path.
 pub(crate) fn url(path: &str) -> String {
@@ -77,7 +77,8 @@ impl Server {
         parts.uri = path.into();
         parts
             .headers
-            .insert(header::HOST, HeaderValue::from_static("api.test"));
+            .entry(header::HOST)
+            .or_insert(HeaderValue::from_static("localhost"));
         if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
             parts.headers.insert(header::CONTENT_LENGTH, length.into());
         }
@@ -164,6 +165,7 @@ impl Api {
         // A throttled request must not delay the next one.
         let usual = [
             ("NAMESPACE", NAMESPACE),
+            ("CLIENT_KEY_SECRET", "client-key"),
             ("ARXIV_API_URL", url.as_str()),
             ("ARXIV_WAIT_MS", "50000"),
             ("MIN_INTERVAL_MS", "0"),

@@ -19,11 +19,15 @@
 {{- include "arxiv-operator.env" (dict
       "TRUSTED_PROXIES" (join "," .trustedProxies)
       "TRUSTED_PROXIES_HEADER" .trustedProxiesHeader
+      "ALLOWED_HOSTS" (include "arxiv-operator.allowedHosts" (dict "root" $.root "group" $.group))
       "CORS_ALLOWED_ORIGINS" (join "," .corsAllowedOrigins)) }}
 {{- if $.group.kubernetes }}
 {{- include "arxiv-operator.env" (dict
       "CLIENT_SEARCHES_PER_MINUTE" (include "arxiv-operator.integer" .searchesPerMinute)
       "CLIENT_BURST" (include "arxiv-operator.integer" .burst)
+      "CLIENT_KEY_SECRET" (include "arxiv-operator.clientKeySecret" $.root)
+      "CLIENT_LOOKUPS_PER_MINUTE" (include "arxiv-operator.integer" .lookupsPerMinute)
+      "PRIORITY_CEILINGS" (include "arxiv-operator.priorityCeilings" $.root)
       "ARXIV_MAX_PENDING" (include "arxiv-operator.integer" .maxPending)
       "ARXIV_MAX_PENDING_PER_CLIENT" (include "arxiv-operator.integer" .maxPendingPerClient)
       "ARXIV_MAX_PRIORITY" (include "arxiv-operator.integer" .maxPriority)) }}
@@ -46,4 +50,14 @@
 {{- include "arxiv-operator.env" (dict "UPSTREAM_PATIENCE_MS" (include "arxiv-operator.integer" .upstreamPatienceMilliseconds)) }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* The host names by which browsers call a group: its Service, those of the routes, and further ones. Argument: root, group. */}}
+{{- define "arxiv-operator.allowedHosts" -}}
+{{- $service := printf "%s-%s" (include "arxiv-operator.fullname" .root) .group.name }}
+{{- $inNamespace := printf "%s.%s" $service .root.Release.Namespace }}
+{{- $hosts := list $service $inNamespace (printf "%s.svc" $inNamespace) (printf "%s.svc.cluster.local" $inNamespace) }}
+{{- with .root.Values.ingress }}{{ if .enabled }}{{ $hosts = concat $hosts .hosts }}{{ end }}{{ end }}
+{{- with .root.Values.httpRoute }}{{ if .enabled }}{{ $hosts = concat $hosts .hostnames }}{{ end }}{{ end }}
+{{- concat $hosts .group.settings.clients.allowedHosts | uniq | join "," }}
 {{- end }}

@@ -12,9 +12,9 @@ fn guarded(mode: &str, access: &str) -> Vec<&'static str> {
     match (mode, access) {
         (_, "off") => vec![],
         ("together", _) => vec!["api"],
-        ("frontendBackend", "backend") => vec!["backend"],
         ("frontendBackend", _) => vec!["frontend", "backend"],
-        (_, "backend") => TEN[4..].to_vec(),
+        // That of /arxiv decides who may remove a query.
+        (_, "backend") => TEN[..1].iter().chain(&TEN[4..]).copied().collect(),
         _ => TEN.to_vec(),
     }
 }
@@ -115,6 +115,114 @@ fn helm_test_checks_open_and_protected_endpoints() {
             .collect();
         let args = &objects.only("Pod").unwrap()["spec"]["containers"][0]["args"];
         assert_eq!(*args, json!(expected), "{values}");
+    }
+}
+
+#[test]
+fn allowed_hosts_are_those_of_the_service_the_routes_and_the_values() {
+    let hosts = |values: &str, group: &str| {
+        let objects = render(values).unwrap();
+        let name = format!("papers-arxiv-operator-{group}");
+        let pods = pods(&objects);
+        let pod = pods.iter().find(|pod| pod.name == name).unwrap();
+        pod.env()["ALLOWED_HOSTS"].clone()
+    };
+    let service = |group: &str| {
+        let name = format!("papers-arxiv-operator-{group}");
+        let ends = ["", ".NS", ".NS.svc", ".NS.svc.cluster.local"];
+        ends.map(|end| format!("{name}{}", end.replace("NS", NAMESPACE)))
+            .join(",")
+    };
+    assert_eq!(hosts("", "api"), service("api"));
+    let values = "
+apiServer: {mode: frontendBackend, clients: {allowedHosts: ['*.apps.example']}}
+ingress: {enabled: true, hosts: [papers.example]}
+httpRoute: {enabled: true, parentRefs: [{name: public}], hostnames: [papers.example, www.papers.example]}
+";
+    for group in ["frontend", "backend"] {
+        let expected = format!(
+            "{},papers.example,www.papers.example,*.apps.example",
+            service(group)
+        );
+        assert_eq!(hosts(values, group), expected);
+    }
+    // Routes that are not there bring no names.
+    let off = "ingress: {hosts: [papers.example]}";
+    assert_eq!(hosts(off, "api"), service("api"));
+    for wrong in ["http://a.example", "a.example:80"] {
+        let values = format!("apiServer: {{clients: {{allowedHosts: ['{wrong}']}}}}");
+        assert!(chart::refusal(&values).is_ok(), "{wrong}");
+    }
+}
+
+#[test]
+fn requests_to_kubernetes_have_a_flow_schema_of_their_own() {
+    for (mode, access, accounts) in [
+        ("together", "off", vec!["api"]),
+        ("frontendBackend", "all", vec!["frontend", "backend"]),
+        ("perEndpoint", "off", vec!["arxiv"]),
+    ] {
+        let values = format!("apiServer: {{mode: {mode}, access: {{endpoints: '{access}'}}}}");
+        let objects = render(&values).unwrap();
+        let schema = objects.only("FlowSchema").unwrap();
+        let level = objects.only("PriorityLevelConfiguration").unwrap();
+        let name = &schema["spec"]["priorityLevelConfiguration"]["name"];
+        assert_eq!(name, &level["metadata"]["name"], "{values}");
+        let subjects = schema["spec"]["rules"][0]["subjects"].as_array().unwrap();
+        let names: Vec<_> = subjects
+            .iter()
+            .map(|subject| subject["serviceAccount"]["name"].as_str().unwrap())
+            .collect();
+        let expected: Vec<_> = accounts
+            .iter()
+            .map(|account| format!("papers-arxiv-operator-{account}"))
+            .collect();
+        assert_eq!(names, expected, "{values}");
+    }
+    for without in [
+        "apiServer: {flowSchema: {enabled: false}}",
+        "apiServer: {enabled: false}",
+    ] {
+        let objects = render(without).unwrap();
+        let none = objects.of("FlowSchema").is_empty() && objects.of("PriorityLevelConfiguration").is_empty();
+        assert!(none, "{without}");
+    }
+}
+
+#[test]
+fn key_of_client_labels_is_in_a_secret_without_data_that_only_the_server_of_arxiv_reads() {
+    for (mode, account) in [
+        ("together", "api"),
+        ("frontendBackend", "frontend"),
+        ("perEndpoint", "arxiv"),
+    ] {
+        for (own, name) in [("", "papers-arxiv-operator-client-key"), ("ours", "ours")] {
+            let values = format!("apiServer: {{mode: {mode}, clients: {{keySecret: '{own}'}}}}");
+            let objects = render(&values).unwrap();
+            // What GitOps tools apply again must not remove the key.
+            let secret = objects.get("Secret", "papers-arxiv-operator-client-key");
+            assert_eq!(secret.is_ok(), own.is_empty(), "{values}");
+            assert!(secret.is_err() || secret.is_ok_and(|secret| secret.get("data").is_none()));
+            let role = objects.get("Role", "papers-arxiv-operator-client-key").unwrap();
+            let mut expected = rules("client-key");
+            expected[0]["resourceNames"] = json!([name]);
+            assert_eq!(role["rules"], expected, "{values}");
+            let binding = objects
+                .get("RoleBinding", "papers-arxiv-operator-client-key")
+                .unwrap();
+            let subjects = binding["subjects"].as_array().unwrap();
+            assert_eq!(subjects.len(), 1, "{values}");
+            assert_eq!(
+                subjects[0]["name"],
+                format!("papers-arxiv-operator-{account}"),
+                "{values}"
+            );
+            for pod in pods(&objects) {
+                let key = pod.env().get("CLIENT_KEY_SECRET").cloned();
+                let serves = pod.name == format!("papers-arxiv-operator-{account}");
+                assert_eq!(key.as_deref(), serves.then_some(name), "{values} {}", pod.name);
+            }
+        }
     }
 }
 

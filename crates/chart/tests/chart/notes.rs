@@ -112,3 +112,22 @@ fn notes_name_secrets_for_cnpg() {
         "{cnpg}"
     );
 }
+
+#[test]
+fn notes_warn_of_trusted_proxies_that_are_more_than_a_few_addresses() {
+    let warning = "can claim to be any client";
+    let with = |proxies: &str| {
+        let set = format!("apiServer.clients.trustedProxies={{{proxies}}}");
+        notes(&["--set", &set])
+    };
+    for narrow in ["10.244.255.0/28", "192.0.2.1", "fd00::/120", "fd00::1"] {
+        assert!(!with(narrow).contains(warning), "{narrow}");
+    }
+    for wide in ["10.244.0.0/16", "0.0.0.0/0", "fd00::/8"] {
+        let notes = with(&format!("192.0.2.1,{wide}"));
+        assert!(
+            notes.contains(&format!("Every address in {wide} {warning}")),
+            "{notes}"
+        );
+    }
+}

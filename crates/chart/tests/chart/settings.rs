@@ -30,7 +30,7 @@ const UNSET: [&str; 1] = [
     "LEASE_NAMESPACE",
 ];
 const EVERYTHING: &str = "
-operator: {watchNamespaces: [library]}
+operator: {watchNamespaces: [library], priorityCeilings: {library: 7}}
 arxiv: {contact: papers@example.org, proxy: {secret: proxy}, caBundle: {secret: ca}}
 networkPolicy: {arxiv: {to: [{podSelector: {}}], ports: [3128]}}
 apiServer:
@@ -168,11 +168,11 @@ fn compose_example_sets_only_existing_settings() {
 fn values_reach_environment_unchanged() {
     let values = "
 arxiv: {cooldownBaseMilliseconds: 20000}
-operator: {replicas: 1, retryBaseMilliseconds: 5000, leaderElection: {enabled: false, leaseName: ours}}
+operator: {replicas: 1, priorityCeilings: {'*': 0, team-a: 100}, retryBaseMilliseconds: 5000, leaderElection: {enabled: false, leaseName: ours}}
 retention: {days: 90}
 apiServer:
   clients: {searchesPerMinute: 0, burst: 3, trustedProxies: [10.0.0.0/8, 'fd00::/8'], trustedProxiesHeader: forwarded,
-    corsAllowedOrigins: ['https://a.example', 'https://b.example'], maxPending: 1000000, maxPendingPerClient: 7, maxPriority: -1}
+    allowedHosts: ['*'], corsAllowedOrigins: ['https://a.example', 'https://b.example'], maxPending: 1000000, maxPendingPerClient: 7, maxPriority: -1}
   settings: {rootPath: /api}
 ";
     let objects = render(values).unwrap();
@@ -186,6 +186,8 @@ apiServer:
         ("operator", "RETRY_BASE_MS", "5000"),
         ("operator", "LEADER_ELECTION", "false"),
         ("operator", "LEASE_NAME", "ours"),
+        ("operator", "PRIORITY_CEILINGS", "*=0,team-a=100"),
+        ("api-server", "PRIORITY_CEILINGS", "*=0,team-a=100"),
         ("migrate", "RETENTION_DAYS", "90"),
         ("api-server", "COOLDOWN_BASE_MS", "20000"),
         ("api-server", "CLIENT_SEARCHES_PER_MINUTE", "0"),

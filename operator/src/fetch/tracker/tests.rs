@@ -34,7 +34,7 @@ fn answer(tracker: &Tracker, page: &Arc<QueuedPage>) {
 
 #[test]
 fn next_slices_has_query_with_stored_slices_until_it_is_untracked() {
-    let (tracker, _triggered) = Tracker::new();
+    let (tracker, _triggered) = Tracker::new(PriorityCeilings::default());
     let (first, second) = (enqueued(&tracker, 1), enqueued(&tracker, 2));
     assert!(tracker.next_slices().is_empty());
     tracker.enqueue(second, &object(2), request(), 1, Timestamp::UNIX_EPOCH);
@@ -49,7 +49,7 @@ fn next_slices_has_query_with_stored_slices_until_it_is_untracked() {
 
 #[tokio::test]
 async fn answered_triggers_waiting_query_once_and_untracked_query_never() {
-    let (tracker, mut triggered) = Tracker::new();
+    let (tracker, mut triggered) = Tracker::new(PriorityCeilings::default());
     let (stays, leaves) = (enqueued(&tracker, 1), enqueued(&tracker, 2));
     let key = tracker.next().unwrap();
     tracker.untrack(leaves);
@@ -64,7 +64,7 @@ async fn answered_triggers_waiting_query_once_and_untracked_query_never() {
 
 #[test]
 fn notification_after_the_begin_of_a_reconciliation_needs_another_one() {
-    let (tracker, _triggered) = Tracker::new();
+    let (tracker, _triggered) = Tracker::new(PriorityCeilings::default());
     let uid = enqueued(&tracker, 1);
     let page = tracker.next().unwrap();
     tracker.update_waiters(&page, |_| {});
@@ -79,7 +79,7 @@ fn notification_after_the_begin_of_a_reconciliation_needs_another_one() {
 
 #[test]
 fn untracked_and_closed_tracker_keeps_nothing() {
-    let (tracker, _triggered) = Tracker::new();
+    let (tracker, _triggered) = Tracker::new(PriorityCeilings::default());
     let (stays, _gone) = (enqueued(&tracker, 1), enqueued(&tracker, 2));
     tracker.retain(&HashSet::from([stays]));
     assert_eq!(tracker.state().queries.len(), 1);
@@ -98,7 +98,7 @@ fn untracked_and_closed_tracker_keeps_nothing() {
 /// Whatever the order in which reconciliations begin.
 #[test]
 fn objects_of_one_second_are_fetched_in_order_of_their_resource_versions() {
-    let (tracker, _triggered) = Tracker::new();
+    let (tracker, _triggered) = Tracker::new(PriorityCeilings::default());
     let mut requests = Vec::new();
     for (query, version) in [(1, "1002"), (2, "999"), (3, "1001")] {
         let mut object = object(query);

@@ -1,6 +1,6 @@
-//! The order of the queue: priority, then namespaces in turn, then age; and the cost of waiting.
+//! The order of the queue: priority, then namespaces and their clients in turn, then age; and the cost of waiting.
 
-use crd::{ArxivQuery, ArxivQuerySpec, Phase};
+use crd::{ArxivQuery, ArxivQuerySpec, CLIENT_LABEL, Phase};
 use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
@@ -14,10 +14,14 @@ use testbed::{arxiv::Behaviour, stack::Options};
 const QUEUE: &str = "arxiv_operator_queue_length";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queue_order_is_priority_then_namespaces_in_turn_then_age() {
+async fn queue_order_is_priority_up_to_the_ceiling_then_namespaces_and_clients_in_turn_then_age() {
     let env = TestEnv::start(Options {
         cluster_wide: true,
         min_interval: Duration::from_millis(100),
+        environment: vec![
+            ("LEADER_ELECTION".into(), "false".into()),
+            ("PRIORITY_CEILINGS".into(), "*=7".into()),
+        ],
         ..Options::operator_only()
     })
     .await;
@@ -40,14 +44,18 @@ async fn queue_order_is_priority_then_namespaces_in_turn_then_age() {
         .await
         .unwrap();
     env.create("high", ranked("high", 7)).await;
-    let all_wait = within(LIMIT, async || (env.metric(QUEUE).await > 7.5).then_some(())).await;
+    env.create("higher", ranked("higher", 9)).await;
+    let mut labelled = ArxivQuery::new("c1", ranked("c1", 0));
+    labelled.metadata.labels = Some([(CLIENT_LABEL.to_owned(), "client".to_owned())].into());
+    env.create_object(&labelled).await;
+    let all_wait = within(LIMIT, async || (env.metric(QUEUE).await > 9.5).then_some(())).await;
     all_wait.unwrap_or_else(|| panic!("not all wait\n{}", env.operator_logs()));
     let patch = Patch::Merge(json!({"spec": {"priority": 9}}));
     env.queries
         .patch("raised", &PatchParams::default(), &patch)
         .await
         .unwrap();
-    env.until_in_phase(Phase::Succeeded, 7).await;
+    env.until_in_phase(Phase::Succeeded, 9).await;
     let order: Vec<_> = arxiv
         .requests()
         .into_iter()
@@ -58,10 +66,12 @@ async fn queue_order_is_priority_then_namespaces_in_turn_then_age() {
         .iter()
         .map(|query| query.trim_start_matches("ti:"))
         .collect();
-    assert_eq!(order[..3], ["first", "raised", "high"], "{order:?}");
-    assert_eq!(order[7], "low", "{order:?}");
-    let b1 = order.iter().position(|word| *word == "b1").unwrap();
-    assert!(b1 <= 4, "namespaces take turns: {order:?}");
+    // All three count as 7, so the oldest is first.
+    assert_eq!(order[..4], ["first", "raised", "high", "higher"], "{order:?}");
+    assert_eq!(order[9], "low", "{order:?}");
+    let position = |wanted: &str| order.iter().position(|word| *word == wanted).unwrap();
+    assert!(position("b1") <= 5, "namespaces take turns: {order:?}");
+    assert!(position("c1") < position("a2"), "clients take turns: {order:?}");
     let of_one: Vec<_> = order.iter().filter(|word| word.starts_with('a')).collect();
     assert_eq!(of_one, [&"a1", &"a2", &"a3"]);
 }

@@ -25,6 +25,38 @@ async fn titles(reads: &Reads, filter: &ResultFilter) -> Vec<String> {
     rows.into_iter().map(|row| row.paper.title).collect()
 }
 
+/// Whatever Unicode makes of a character: nothing, a space, punctuation, or many letters.
+#[tokio::test]
+async fn every_word_that_is_read_is_accepted_by_the_server() {
+    let server = Server::migrated().await;
+    let pool = server.pool("arxiv_ro", "arxiv");
+    let reads = Reads::new(pool.clone(), pool, None);
+    let words: Vec<String> = ('\u{1}'..=char::MAX)
+        .filter(|c| c.is_alphanumeric() || ('\u{300}'..='\u{36F}').contains(c))
+        .map(String::from)
+        .collect();
+    assert!(words.len() > 100_000);
+    // Each alone is its own word; so many together that the server is asked often enough, but not for hours.
+    for some in words.chunks(2000) {
+        let Ok(query) = TextQuery::parse(&some.join(" ")) else {
+            continue;
+        };
+        let filter = ResultFilter {
+            title: Some(query),
+            ..ResultFilter::default()
+        };
+        let found = reads.find(&filter, 0, 1).await;
+        assert!(found.is_ok(), "{:?} … {:?}: {found:?}", some.first(), some.last());
+    }
+    for c in [
+        "\u{345}", "\u{37A}", "\u{FDFA}", "\u{2474}", "\u{FE70}", "\u{149}",
+    ] {
+        let text = format!("a {c} {c}b");
+        let found = reads.find(&by_title(&text), 0, 1).await;
+        assert!(found.is_ok(), "{text}: {found:?}");
+    }
+}
+
 #[tokio::test]
 #[allow(clippy::too_many_lines, reason = "a table")]
 async fn text_filter_ignores_case_accents_and_punctuation() {
