@@ -88,6 +88,17 @@ impl ArxivQuery {
         annotations.is_some_and(|all| all.get(FAIL_FAST_ANNOTATION).is_some_and(|value| value == "true"))
     }
 
+    /// Whether the status is about another generation of the spec than the present one.
+    pub fn is_outdated(&self) -> bool {
+        let observed = self.status.as_ref().and_then(|status| status.observed_generation);
+        self.metadata.generation.is_some() && observed != self.metadata.generation
+    }
+
+    /// Whether its deletion has begun. Finalizers may keep it for any time, but nothing takes the deletion back.
+    pub fn is_being_deleted(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
     /// The condition of this type, if there is one.
     pub fn condition(&self, condition: ConditionType) -> Option<&Condition> {
         let mut conditions = self.status.as_ref()?.conditions.iter();

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crd::{ArxivQuery, ArxivQueryStatus, Reason};
+use crd::{ArxivQuery, ArxivQueryStatus, Phase, Reason};
 use jiff::Timestamp;
 use kube::{
     Resource,
@@ -24,7 +24,7 @@ use super::{
 use crate::process::kubernetes::within;
 
 /// The field manager of the status in Kubernetes.
-const FIELD_MANAGER: &str = "arxiv-operator";
+pub(super) const FIELD_MANAGER: &str = "arxiv-operator";
 /// An object that has changed is reconciled again when the watch reports the change, and after this time in
 /// any case.
 const CHANGED_RETRY: Duration = Duration::from_secs(30);
@@ -51,11 +51,8 @@ pub(crate) async fn apply(
         }
         // The stored pages stay: when the query is resumed on the same day, it continues with them.
         QueryDecision::Suspend { report } => {
-            if report {
-                let status = query.snapshot(&context.tracker).suspended();
-                write_status(context, query, &status, Some(Reason::Suspended)).await?;
-            }
-            return Ok(Action::await_change());
+            let is_reported = !report || report_suspension(context, query).await?;
+            return Ok(after_write(is_reported));
         }
         QueryDecision::Wait {
             page,
@@ -80,8 +77,18 @@ pub(crate) async fn apply(
             return Ok(until.map_or_else(Action::await_change, requeue_at));
         }
     };
-    finish(context, query, &ending).await?;
-    Ok(Action::await_change())
+    let is_reported = finish(context, query, &ending).await?;
+    Ok(after_write(is_reported))
+}
+
+/// A status that the object's change prevented is written again in any case: the watch may have missed the
+/// change (if Kubernetes' database was restored, it even knows a later one).
+fn after_write(written: bool) -> Action {
+    if written {
+        Action::await_change()
+    } else {
+        Action::requeue(CHANGED_RETRY)
+    }
 }
 
 fn requeue_at(time: Timestamp) -> Action {
@@ -118,15 +125,15 @@ async fn write_tombstone(context: &Context, query: &Query, failure: FailureRecor
     ending.map_err(Error::storage("writing the tombstone"))
 }
 
-/// The status of a query that has ended, with its Event, metric and log line.
-async fn finish(context: &Context, query: &Query, ending: &Ending) -> Result<(), Error> {
+/// The status of a query that has ended, with its Event, metric and log line. Returns whether it was written.
+async fn finish(context: &Context, query: &Query, ending: &Ending) -> Result<bool, Error> {
     let snapshot = query.snapshot(&context.tracker);
     let (status, reason) = match ending {
         Ending::Recorded(recorded) => (snapshot.succeeded(recorded), Reason::Succeeded),
         Ending::Failed(failure) => (snapshot.failed(failure), Reason::of_failure(&failure.reason)),
     };
     if !write_status(context, query, &status, Some(reason)).await? {
-        return Ok(());
+        return Ok(false);
     }
     context.with.metrics.finished(status.phase);
     let (object, namespace, reason) = (query.name(), query.namespace(), reason.as_str());
@@ -138,7 +145,14 @@ async fn finish(context: &Context, query: &Query, ending: &Ending) -> Result<(),
         ),
         Ending::Failed(_) => service::notice!(object, namespace, reason, "query failed: {message}"),
     }
-    Ok(())
+    Ok(true)
+}
+
+/// The status of a suspended query, with an Event if that is new.
+pub(crate) async fn report_suspension(context: &Context, query: &Query) -> Result<bool, Error> {
+    let status = query.snapshot(&context.tracker).suspended();
+    let is_new = query.object.phase() != Phase::Suspended;
+    write_status(context, query, &status, is_new.then_some(Reason::Suspended)).await
 }
 
 /// The status of a query that waits. Returns whether it was written.
@@ -153,8 +167,8 @@ pub(crate) async fn report_progress(
 }
 
 /// Writes the status and sends an Event with its message; returns whether it was written. It is not if the
-/// object has changed, was deleted, or has a final status already: then this reconciliation has no effect, and
-/// the change itself brings the next one.
+/// object has changed or was deleted: then this reconciliation has no effect, and the change itself brings the
+/// next one. An error if Kubernetes refuses the status, which is also so where it is final already.
 async fn write_status(
     context: &Context,
     query: &Query,
@@ -186,10 +200,12 @@ async fn write_status(
     match error.code() {
         Some(409) => metrics.wrote_status("conflict"),
         Some(404) => metrics.wrote_status("gone"),
-        Some(422) => {
+        // Tried again, with pauses: a policy or a missing right may be repaired.
+        _ if error.is_refused() => {
             let (object, namespace) = (query.name(), query.namespace());
             tracing::warn!(object, namespace, "a status was refused: {error}");
             metrics.wrote_status("refused");
+            return Err(error.into());
         }
         _ => {
             metrics.wrote_status("error");

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use arxiv::{FailureClass, PageRequest};
-use crd::{ArxivQuery, Phase, Reason};
+use crd::{ArxivQuery, Reason};
 use jiff::Timestamp;
 use storage::{Ending, FailureRecord};
 
 use super::{
     context::Snapshot,
     pages::{MissingPage, StoredPages},
-    report::progress_report::{StatusUpdate, next_update},
+    report::progress_report::{StatusUpdate, next_update, suspension_is_unreported},
 };
 use crate::fetch::progress::Progress;
 
@@ -62,7 +62,7 @@ pub(crate) fn decide(snapshot: Snapshot<'_>, facts: Facts) -> QueryDecision {
         Facts::Complete(pages) => return QueryDecision::Record(pages),
         Facts::Suspended => {
             return QueryDecision::Suspend {
-                report: snapshot.object.phase() != Phase::Suspended,
+                report: suspension_is_unreported(snapshot.object),
             };
         }
         Facts::Missing(missing) => missing,
@@ -164,7 +164,7 @@ fn deadline_exceeded(limits: &Limits, progress: &Progress) -> FailureRecord {
 #[cfg(test)]
 mod tests {
     use arxiv::ValidatedSearch;
-    use crd::{ArxivQuerySpec, ArxivQueryStatus};
+    use crd::{ArxivQuerySpec, ArxivQueryStatus, Phase};
     use jiff::civil::date;
 
     use super::*;

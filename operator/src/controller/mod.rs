@@ -4,6 +4,7 @@ mod apply;
 mod context;
 mod decision;
 mod error;
+pub(crate) mod finished;
 mod pages;
 mod reconcile;
 mod record;
@@ -28,11 +29,11 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::context::Context;
 use self::{
-    apply::report_progress,
+    apply::{report_progress, report_suspension},
     context::{Query, uid},
     error::Error,
     reconcile::reconcile,
-    report::progress_report::report_database_outage,
+    report::progress_report::{report_database_outage, suspension_is_unreported},
 };
 use crate::fetch::{progress::Progress, tracker::Object};
 
@@ -101,13 +102,23 @@ fn begin(object: Arc<ArxivQuery>, context: Arc<Context>) -> BoxFuture<'static, R
     .boxed()
 }
 
-/// Reports a database that has been unavailable for some time in the query's status, once.
+/// Reports in the query's status that it is suspended, for which no database is needed; or, once, that a
+/// database has been unavailable for some time.
 async fn report_outage(query: &Query, context: &Context) {
-    let Some(update) = report_database_outage(&query.object, query.progress.errors_in_a_row) else {
-        return;
+    let object = &query.object;
+    let written = if object.spec.suspend {
+        if !suspension_is_unreported(object) {
+            return;
+        }
+        report_suspension(context, query).await
+    } else {
+        let Some(update) = report_database_outage(object, query.progress.errors_in_a_row) else {
+            return;
+        };
+        report_progress(context, query, &update).await
     };
     // If this write fails as well, the next reconciliation tries again.
-    if let Err(error) = report_progress(context, query, &update).await {
+    if let Err(error) = written {
         context.with.metrics.failed(error.category());
     }
 }

@@ -25,6 +25,11 @@ use super::{
 /// Steps 3 to 5 only read, step 6 only computes, steps 7 to 9 write, in [`apply`]. Every step may be repeated
 /// after any crash, and by two operators at once.
 pub(crate) async fn reconcile(query: &Query, context: &Context) -> Result<Action, Error> {
+    if query.object.is_being_deleted() {
+        // As if it were gone already, also where a finalizer keeps it: nothing is requested or recorded for it.
+        context.tracker.untrack(query.uid);
+        return Ok(Action::await_change());
+    }
     if query.object.spec.suspend {
         // Even if a database is unavailable: no more requests are sent for it.
         context.tracker.untrack(query.uid);

@@ -46,13 +46,15 @@ impl Unfinished {
         self.is_current.load(Ordering::Relaxed)
     }
 
-    /// The uids of all of them.
+    /// The uids of all of them, except those whose deletion has begun.
     pub(crate) fn uids(&self) -> HashSet<Uuid> {
-        self.store
-            .state()
-            .iter()
-            .filter_map(|object| uid(object))
-            .collect()
+        self.present().iter().filter_map(|object| uid(object)).collect()
+    }
+
+    fn present(&self) -> Vec<Arc<ArxivQuery>> {
+        let mut all = self.store.state();
+        all.retain(|object| !object.is_being_deleted());
+        all
     }
 
     /// The objects to reconcile after this event, which is in the store already.
@@ -60,8 +62,9 @@ impl Unfinished {
         let listing = matches!(event, Event::Init | Event::InitApply(_));
         self.is_current.store(!listing, Ordering::Relaxed);
         match event {
-            Event::Apply(object) => vec![Object::from_obj(&object)],
-            Event::Delete(object) => {
+            Event::Apply(object) if !object.is_being_deleted() => vec![Object::from_obj(&object)],
+            // A finalizer may keep an object whose deletion has begun: its work ends all the same.
+            Event::Apply(object) | Event::Delete(object) => {
                 if let Some(uid) = uid(&object) {
                     tracker.untrack(uid);
                 }
@@ -72,8 +75,8 @@ impl Unfinished {
             Event::InitDone => {
                 // Objects that were deleted or finished while the watch was down are just missing.
                 tracker.retain(&self.uids());
-                let all = self.store.state();
-                all.iter().map(|object| Object::from_obj(&**object)).collect()
+                let present = self.present();
+                present.iter().map(|object| Object::from_obj(&**object)).collect()
             }
         }
     }
@@ -98,7 +101,7 @@ pub(crate) fn unfinished(
     let (watched, with) = (unfinished.clone(), Arc::clone(with));
     let changed = watcher::watcher(with.all.clone(), config)
         .modify(strip_unused)
-        .backoff(ConstantBackoff(RETRY_DELAY))
+        .backoff(ConstantBackoff::WATCH)
         .reflect(writer)
         .flat_map(move |event| {
             let changed = event.map(|event| watched.observe(event, &tracker));
@@ -129,7 +132,12 @@ fn strip_unused(object: &mut ArxivQuery) {
 }
 
 /// The same pause each time.
-struct ConstantBackoff(Duration);
+pub(super) struct ConstantBackoff(Duration);
+
+impl ConstantBackoff {
+    /// Between two attempts to watch.
+    pub(super) const WATCH: Self = Self(RETRY_DELAY);
+}
 
 impl Iterator for ConstantBackoff {
     type Item = Duration;

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    controller::{self, report::events::events, watch},
+    controller::{self, finished, report::events::events, watch},
     fetch::{fetcher::Fetcher, tracker::Tracker},
     maintenance::{sweep::Sweeper, watermark},
     process::{dependencies::Dependencies, supervisor::Supervisor},
@@ -50,6 +50,10 @@ impl LeaderTasks {
         );
         tasks.spawn("controller", controller);
 
+        tasks.spawn(
+            "finished objects",
+            finished::run(Arc::clone(with), shutdown.clone()),
+        );
         let fetcher = Fetcher::new(Arc::clone(with), Arc::clone(&tracker), shutdown.clone());
         tasks.spawn("fetcher", fetcher.run());
         let sweeper = Sweeper::new(Arc::clone(with), Arc::clone(&tracker), unfinished);

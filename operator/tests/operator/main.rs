@@ -6,5 +6,6 @@
 
 mod admission;
 mod fetching;
+mod objects;
 mod processes;
 mod records;

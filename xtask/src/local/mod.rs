@@ -1,5 +1,6 @@
 //! The system on this machine: `cargo xtask up` and `cargo xtask demo`.
 
 pub(crate) mod demo;
+mod gitops;
 pub(crate) mod signals;
 pub(crate) mod up;

@@ -9,7 +9,7 @@ use testbed::Stack;
 use testbed::stack::Options;
 use url::Url;
 
-use super::signals;
+use super::{gitops, signals};
 use crate::{cargo, output};
 
 /// Starts the whole system on this machine and keeps it running.
@@ -41,6 +41,10 @@ pub(crate) struct Arguments {
     /// What an API server serves: all, frontend, backend, or a list of endpoints. Repeat it for each API server.
     #[arg(long, value_name = "LIST", default_value = "all")]
     serve: Vec<String>,
+    /// Also run Flux, which applies what is committed to a Git repository on this machine. Its folder is in the JSON line.
+    /// Flux is built once, in about five minutes.
+    #[arg(long, conflicts_with = "data")]
+    flux: bool,
     /// A further environment variable of the operators and API servers.
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     env: Vec<(String, String)>,
@@ -77,11 +81,25 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         started = Stack::start(options) => started?,
         () = &mut end => bail!("stopped before everything was ready"),
     };
+    let mut description = describe(&stack)?;
+    // Dropped, and so ended, before the control plane.
+    let _flux = if arguments.flux {
+        output::progress("starting Flux");
+        let flux = tokio::select! {
+            started = gitops::start(&stack) => started?,
+            () = &mut end => bail!("stopped before everything was ready"),
+        };
+        description["git"] =
+            json!({"files": flux.repository.files(), "url": flux.repository.url()?.as_str()});
+        Some(flux)
+    } else {
+        None
+    };
     output::progress(&format!(
         "ready; logs are in {}",
         stack.folder().join("logs").display()
     ));
-    output::result(&describe(&stack)?.to_string());
+    output::result(&description.to_string());
     until_end(&stack, end).await
 }
 

@@ -1,6 +1,7 @@
 //! The definition of ArxivQuery, as a release installs it.
 
-use chart::render;
+use chart::{Objects, read, render};
+use serde_json::json;
 
 #[test]
 fn crd_is_kept_on_uninstall_by_default() {
@@ -9,6 +10,30 @@ fn crd_is_kept_on_uninstall_by_default() {
         let annotation = &objects.only("CustomResourceDefinition").unwrap()["metadata"]["annotations"];
         assert_eq!(annotation["helm.sh/resource-policy"] == "keep", kept, "{values}");
     }
+}
+
+#[test]
+fn crd_has_its_annotations_beside_those_of_all_objects_and_the_policy() {
+    let values = "{crds: {annotations: {a: '1', both: crds}}, commonAnnotations: {b: '2', both: common}}";
+    let objects = render(values).unwrap();
+    let annotations = &objects.only("CustomResourceDefinition").unwrap()["metadata"]["annotations"];
+    let expected = json!({"a": "1", "b": "2", "both": "crds", "helm.sh/resource-policy": "keep"});
+    assert_eq!(annotations, &expected);
+}
+
+/// Argo CD has two options: for the removal of the application, and for a definition that is not rendered any more.
+#[test]
+fn argo_cd_of_the_example_never_deletes_the_crd() {
+    let application = Objects::read(&read("examples/argocd/system.yaml").unwrap()).unwrap();
+    let values = &application.only("Application").unwrap()["spec"]["source"]["helm"]["valuesObject"];
+    let objects = render(&values.to_string()).unwrap();
+    let definition = objects.only("CustomResourceDefinition").unwrap();
+    let options = definition["metadata"]["annotations"]["argocd.argoproj.io/sync-options"].as_str();
+    let options: Vec<_> = options.unwrap().split(',').collect();
+    assert!(
+        options.contains(&"Delete=false") && options.contains(&"Prune=false"),
+        "{options:?}"
+    );
 }
 
 #[test]

@@ -4,11 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use crd::{ArxivQuery, Reason};
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{
-    Resource,
-    runtime::events::{Event, EventType, Recorder},
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::events::v1::Event,
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
+use kube::{Api, Resource, api::PostParams};
 use tokio::sync::mpsc::{Sender, channel};
 use tokio_util::sync::CancellationToken;
 
@@ -21,10 +22,14 @@ const QUEUE_LENGTH: usize = 512;
 const MAX_ATTEMPTS: u64 = 3;
 /// Most characters of a note; Kubernetes takes 1 kB, and a character may have four bytes.
 const MAX_NOTE: usize = 250;
+/// The longest name of an object in Kubernetes.
+const MAX_NAME: usize = 253;
+/// The controller that Events are from.
+const CONTROLLER: &str = "arxiv-operator";
 
 /// Queues Events.
 pub(crate) struct Events {
-    queue: Sender<(Event, ObjectReference)>,
+    queue: Sender<Event>,
     with: Arc<Dependencies>,
 }
 
@@ -37,11 +42,11 @@ pub(crate) fn events(
     let (queue, mut queued) = channel(QUEUE_LENGTH);
     let sender = Arc::clone(&with);
     let task = async move {
-        while let Some(Some((event, object))) = stop.run_until_cancelled(queued.recv()).await {
-            publish(&sender, &event, &object).await;
+        while let Some(Some(event)) = stop.run_until_cancelled(queued.recv()).await {
+            publish(&sender, &event).await;
         }
-        while let Ok((event, object)) = queued.try_recv() {
-            publish(&sender, &event, &object).await;
+        while let Ok(event) = queued.try_recv() {
+            publish(&sender, &event).await;
         }
     };
     (Events { queue, with }, task)
@@ -51,32 +56,54 @@ impl Events {
     /// Queues an Event about the object; `note` is for people.
     pub(crate) fn send(&self, object: &ArxivQuery, reason: Reason, note: &str) {
         let (type_, action) = if reason == Reason::Succeeded {
-            (EventType::Normal, "Record")
+            ("Normal", "Record")
         } else if reason == Reason::Suspended {
-            (EventType::Normal, "Suspend")
+            ("Normal", "Suspend")
         } else {
-            (EventType::Warning, "Fetch")
+            ("Warning", "Fetch")
         };
+        let (now, about) = (Timestamp::now(), &object.metadata);
         let event = Event {
-            type_,
-            reason: reason.as_str().to_owned(),
+            metadata: ObjectMeta {
+                name: Some(event_name(about.name.as_deref().unwrap_or_default(), now)),
+                namespace: about.namespace.clone(),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(now)),
+            regarding: Some(object.object_ref(&())),
+            type_: Some(type_.to_owned()),
+            reason: Some(reason.as_str().to_owned()),
             note: Some(note.chars().take(MAX_NOTE).collect()),
-            action: action.to_owned(),
-            secondary: None,
+            action: Some(action.to_owned()),
+            reporting_controller: Some(CONTROLLER.to_owned()),
+            reporting_instance: Some(std::env::var("HOSTNAME").unwrap_or_else(|_| CONTROLLER.to_owned())),
+            ..Event::default()
         };
-        if self.queue.try_send((event, object.object_ref(&()))).is_err() {
+        if self.queue.try_send(event).is_err() {
             self.with.metrics.failed("event_dropped");
         }
     }
 }
 
-async fn publish(with: &Dependencies, event: &Event, object: &ObjectReference) {
+/// A name of its own for each Event of an object of this name, which may be the longest possible one.
+fn event_name(object: &str, now: Timestamp) -> String {
+    let suffix = format!(".{:x}", now.as_nanosecond());
+    let room = MAX_NAME - suffix.len();
+    let start = object.get(..room).unwrap_or(object);
+    // Each part between dots ends with a letter or a digit.
+    format!("{}{suffix}", start.trim_end_matches(['-', '.']))
+}
+
+async fn publish(with: &Dependencies, event: &Event) {
+    let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
+    // Not kube's Recorder: its names are too long for objects with long names, and its cache, which groups equal
+    // Events, would keep each of ours for minutes.
+    let events = Api::<Event>::namespaced(with.client.clone(), namespace);
     for attempt in 1..=MAX_ATTEMPTS {
-        // A new recorder each time: its cache, which groups equal Events, would keep each of ours for
-        // minutes, and ours happen once.
-        let recorder = Recorder::new(with.client.clone(), "arxiv-operator".into());
-        match within(recorder.publish(event, object)).await {
-            Ok(()) => return,
+        match within(events.create(&PostParams::default(), event)).await {
+            Ok(_) => return,
+            // An attempt that got no answer has created it.
+            Err(error) if error.code() == Some(409) => return,
             // The namespace is being deleted, or Events are not allowed there: a retry would fail as well.
             Err(error) if error.is_refused() => {
                 tracing::debug!(reason = event.reason, "an Event was refused: {error}");
@@ -89,4 +116,25 @@ async fn publish(with: &Dependencies, event: &Event, object: &ObjectReference) {
         }
     }
     with.metrics.failed("event_dropped");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_of_an_event_fits_for_every_name_of_an_object() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let suffix = ".18fae27693b40000";
+        assert_eq!(event_name("knuth", now), format!("knuth{suffix}"));
+        let longest = "a".repeat(MAX_NAME);
+        let fits = "a".repeat(MAX_NAME - suffix.len());
+        assert_eq!(event_name(&longest, now), format!("{fits}{suffix}"));
+        // The cut is after "-" or ".".
+        for separator in ["-", "."] {
+            let start = "a".repeat(MAX_NAME - suffix.len() - 1);
+            let name = format!("{start}{separator}{}", "b".repeat(suffix.len()));
+            assert_eq!(event_name(&name, now), format!("{start}{suffix}"));
+        }
+    }
 }

@@ -42,6 +42,22 @@ pub(crate) fn reported(object: &ArxivQuery) -> Option<Reason> {
         .find(|blocked| blocked.as_str() == ready.reason)
 }
 
+/// Whether the spec has changed since the status was written: tools wait until the status is about the present
+/// one. They wait for a new object anyway, so the first generation by itself is not worth a write.
+pub(crate) fn spec_has_changed(object: &ArxivQuery) -> bool {
+    let observed = object
+        .status
+        .as_ref()
+        .and_then(|status| status.observed_generation);
+    let is_new = object.metadata.generation == Some(1) && observed.is_none_or(|observed| observed < 1);
+    object.is_outdated() && !is_new
+}
+
+/// Whether the status of a suspended query does not say yet that it is suspended, and by its present spec.
+pub(crate) fn suspension_is_unreported(object: &ArxivQuery) -> bool {
+    object.phase() != Phase::Suspended || spec_has_changed(object)
+}
+
 /// What a status write says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct StatusUpdate {
@@ -98,10 +114,12 @@ pub(crate) fn next_update(snapshot: Snapshot<'_>, missing: &MissingPage) -> Opti
     let newly_failed =
         i32::try_from(progress.attempts).is_ok_and(|attempts| attempts > reported_attempts.unwrap_or(0));
     let resumed = object.phase() == Phase::Suspended;
+    let spec_changed = spec_has_changed(object);
     let more_slices = reported_running
         && stored > progress.slices_reported
         && now.duration_since(progress.reported_at).unsigned_abs() >= PROGRESS_INTERVAL;
-    let worth_a_write = newly_blocked || unblocked || newly_running || newly_failed || more_slices || resumed;
+    let worth_a_write =
+        newly_blocked || unblocked || newly_running || newly_failed || more_slices || resumed || spec_changed;
     worth_a_write.then(|| StatusUpdate {
         blocked,
         message: message(snapshot, missing),
@@ -129,11 +147,11 @@ fn message(snapshot: Snapshot<'_>, missing: &MissingPage) -> String {
     }
 }
 
-/// What to write when a database has been unavailable for some time. `errors` counts the failed
-/// reconciliations in a row before this one.
+/// What to write when a database has been unavailable for some time, or is when the spec has changed. `errors`
+/// counts the failed reconciliations in a row before this one.
 pub(crate) fn report_database_outage(object: &ArxivQuery, errors: u32) -> Option<StatusUpdate> {
-    let reported = reported(object).is_some();
-    (errors >= REPORTED_DATABASE_ERRORS && !reported).then(|| StatusUpdate {
+    let unreported = errors >= REPORTED_DATABASE_ERRORS && reported(object).is_none();
+    (unreported || spec_has_changed(object)).then(|| StatusUpdate {
         blocked: Some(Reason::DatabaseUnavailable),
         message: "a database is not available; the query goes on when it is back".to_owned(),
         retry_after: None,

@@ -1,0 +1,134 @@
+//! Searches in Git, synced by real Flux: the files of `examples/`, and changes of them.
+
+// clippy.toml allows these in tests, but not in what tests share.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
+mod gitops;
+mod searches;
+
+use crd::Phase;
+use kube::api::{Api, ListParams};
+use serde_json::json;
+use testbed::arxiv::Mode;
+use testbed::test_env::eventually;
+
+use gitops::Gitops;
+use searches::{Searches, name};
+
+/// The fields that may be changed in place, except `suspend`, each with a value.
+fn job_fields(priority: i32) -> serde_json::Value {
+    json!({
+        "priority": priority, "backoffLimit": 9, "activeDeadlineSeconds": 70_000, "ttlSecondsAfterFinished": 86_400,
+    })
+}
+
+/// One system for all of it: a start of Flux and its first sync take a while.
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one story")]
+async fn searches_in_git_are_ready_or_failed_as_documented_after_every_change() {
+    let gitops = Gitops::start().await;
+    let arxiv = gitops.env.stack.arxiv().unwrap();
+    let mut searches = Searches::of_the_example();
+
+    // As they are in the examples: at the tag, with the wait and the health checks.
+    let first = gitops.commit("the examples");
+    gitops.repository().tag("v0.1.0").unwrap();
+    gitops.apply_example("system.yaml", "GitRepository").await;
+    gitops.apply_example("searches.yaml", "").await;
+    gitops.until_ready(&first).await;
+    for search in searches.names() {
+        assert_eq!(gitops.status(search).await.phase, Phase::Succeeded, "{search}");
+    }
+    assert_eq!(gitops.env.rows().await.len(), 2);
+    gitops.follow_main().await;
+
+    // A suspended one does not delay the sync.
+    searches.add(
+        "later",
+        &json!({"title": "later", "maxResults": 3, "suspend": true}),
+    );
+    gitops.sync(&searches).await;
+    assert_eq!(gitops.status("later").await.phase, Phase::Suspended);
+
+    // Every mutable field, of finished ones and of the suspended one, with and without an operator.
+    for (priority, is_down) in [(1, false), (2, true)] {
+        for search in ["consensus", "literate-programming", "later"] {
+            searches.change(search, &job_fields(priority));
+        }
+        searches.change("consensus", &json!({"suspend": !is_down}));
+        if is_down {
+            gitops.env.operator().child().kill9();
+            let commit = gitops.push(&searches).await;
+            gitops.until_applied("later", |spec| spec.priority == 2).await;
+            gitops.env.operator().child().start_again().unwrap();
+            gitops.until_ready(&commit).await;
+        } else {
+            gitops.sync(&searches).await;
+        }
+    }
+    assert_eq!(gitops.env.rows().await.len(), 2, "nothing has run again");
+
+    // Resumed: ready when it has succeeded.
+    searches.change("later", &json!({"suspend": false}));
+    gitops.sync(&searches).await;
+    assert_eq!(gitops.status("later").await.phase, Phase::Succeeded);
+    assert_eq!(gitops.env.rows().await.len(), 3);
+
+    // Changes while one waits for arXiv, and after one has failed.
+    arxiv.set(Mode::Status(429));
+    let waits = json!({"title": "waits", "maxResults": 3});
+    gitops.create("waits", &waits).await;
+    eventually("it waits", async || {
+        let object = gitops.env.queries.get(&name("waits")).await.ok()?;
+        object.status?.retry_after.map(drop)
+    })
+    .await;
+    searches.add("waits", &waits);
+    searches.change("waits", &json!({"priority": 5}));
+    let commit = gitops.push(&searches).await;
+    gitops.until_applied("waits", |spec| spec.priority == 5).await;
+    arxiv.set(Mode::Ok);
+    gitops.until_ready(&commit).await;
+    assert_eq!(gitops.env.rows().await.len(), 4);
+    arxiv.set(Mode::Status(400));
+    searches.add("refused", &json!({"title": "refused", "maxResults": 3}));
+    let commit = gitops.push(&searches).await;
+    gitops.until_failed(&commit, "HealthCheckFailed", "refused").await;
+    searches.change("refused", &json!({"ttlSecondsAfterFinished": 86_400}));
+    let commit = gitops.push(&searches).await;
+    gitops.until_failed(&commit, "HealthCheckFailed", "refused").await;
+    arxiv.set(Mode::Ok);
+
+    // Removed from Git: deleted, and its rows stay.
+    searches.remove("refused");
+    searches.remove("literate-programming");
+    gitops.sync(&searches).await;
+    let left = gitops.env.queries.list(&ListParams::default()).await.unwrap();
+    assert_eq!(left.items.len(), 3, "pruned");
+    assert_eq!(gitops.env.rows().await.len(), 4);
+
+    // A change of the search itself: a clear failure; or, where that is asked for, another query.
+    let before = gitops.env.queries.get(&name("later")).await.unwrap().metadata.uid;
+    searches.change("later", &json!({"title": "earlier"}));
+    let commit = gitops.push(&searches).await;
+    gitops
+        .until_failed(&commit, "ReconciliationFailed", "the search cannot be changed")
+        .await;
+    searches.annotate("later", "kustomize.toolkit.fluxcd.io/force", "enabled");
+    gitops.sync(&searches).await;
+    let after = gitops.env.queries.get(&name("later")).await.unwrap();
+    assert_eq!(after.status.unwrap().phase, Phase::Succeeded);
+    assert_ne!(after.metadata.uid, before);
+    assert_eq!(gitops.env.rows().await.len(), 5, "a number and rows of its own");
+
+    // Input that no version accepts.
+    searches.change("consensus", &json!({"priority": 1_000_000}));
+    let commit = gitops.push(&searches).await;
+    gitops
+        .until_failed(&commit, "ReconciliationFailed", "spec.priority")
+        .await;
+    searches.change("consensus", &json!({"priority": 3}));
+    gitops.sync(&searches).await;
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(gitops.env.kube.clone());
+    assert!(namespaces.get("papers").await.is_ok());
+}

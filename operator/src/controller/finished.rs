@@ -1,0 +1,123 @@
+//! Finished objects whose spec has changed. Nothing happens for them, but tools (kstatus, `kubectl wait`) take an
+//! object for being in progress until its status is about the present generation of its spec.
+//!
+//! They are watched without being kept: of each only what it is now is looked at, so memory does not grow with
+//! history.
+
+use std::{sync::Arc, time::Duration};
+
+use crd::{ArxivQuery, Phase};
+use futures::{
+    StreamExt,
+    future::{join, ready},
+};
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+    runtime::{WatchStreamExt, watcher},
+};
+use serde_json::json;
+use service::backoff::Backoff;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::{apply::FIELD_MANAGER, watch::ConstantBackoff};
+use crate::process::{
+    dependencies::Dependencies,
+    kubernetes::{CallError, WATCH_SECONDS, within},
+};
+
+/// Objects in one page of the listing, 2 to 3 kB each: no more of them are ever in memory.
+const LIST_PAGE: u32 = 100;
+/// Writes in progress at once.
+const CONCURRENCY: usize = 8;
+/// The waits before everything is listed again, after a write that failed.
+const RETRY: Backoff = Backoff {
+    base: Duration::from_secs(2),
+    cap: Duration::from_mins(1),
+};
+
+/// Keeps the statuses of finished objects up to date until it is stopped.
+pub(crate) async fn run(with: Arc<Dependencies>, stop: CancellationToken) {
+    // A field selector has no "or".
+    let both = join(follow(&with, Phase::Succeeded), follow(&with, Phase::Failed));
+    // It may be dropped at any point.
+    stop.run_until_cancelled(Box::pin(both)).await;
+}
+
+/// Watches the finished objects of one phase, for ever.
+async fn follow(with: &Dependencies, phase: Phase) {
+    let mut failures = 0;
+    loop {
+        // Lists what has changed while there was no watch, in this process or an earlier one.
+        let config = watcher::Config::default()
+            .fields(&format!("status.phase={phase}"))
+            .page_size(LIST_PAGE)
+            .timeout(WATCH_SECONDS);
+        let outdated = watcher(with.all.clone(), config)
+            .backoff(ConstantBackoff::WATCH)
+            .applied_objects()
+            .filter_map(|object| {
+                if let Err(error) = &object {
+                    with.metrics.failed("watch");
+                    tracing::debug!("the watch on finished objects is interrupted: {error}");
+                }
+                let object = object.ok();
+                ready(object.filter(|object| object.is_outdated() && !object.is_being_deleted()))
+            });
+        let confirmed = outdated
+            .map(|object| confirm(with, object))
+            .buffer_unordered(CONCURRENCY);
+        let mut confirmed = std::pin::pin!(confirmed);
+        let mut retry_at = None;
+        loop {
+            let retry = sleep_until(retry_at.unwrap_or_else(Instant::now));
+            tokio::select! {
+                Some(outcome) = confirmed.next() => match outcome {
+                    Ok(()) => failures = 0,
+                    Err(_) if retry_at.is_some() => {}
+                    Err(_) => {
+                        failures += 1;
+                        retry_at = Some(Instant::now() + RETRY.delay(failures));
+                    }
+                },
+                () = retry, if retry_at.is_some() => break,
+            }
+        }
+    }
+}
+
+/// Writes into the status that it is about the present generation of the spec; nothing if the object has
+/// changed since, for which there is another event, or is gone.
+async fn confirm(with: &Dependencies, object: ArxivQuery) -> Result<(), CallError> {
+    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+    let queries = Api::<ArxivQuery>::namespaced(with.client.clone(), &namespace);
+    let generation = object.metadata.generation;
+    let patch = json!({
+        "metadata": { "uid": object.metadata.uid, "resourceVersion": object.metadata.resource_version },
+        "status": { "observedGeneration": generation },
+    });
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Merge(&patch);
+    let Err(error) = within(queries.patch_status(&name, &parameters, &patch)).await else {
+        with.metrics.wrote_status("written");
+        return Ok(());
+    };
+    match error.code() {
+        Some(409) => with.metrics.wrote_status("conflict"),
+        Some(404) => with.metrics.wrote_status("gone"),
+        _ => {
+            if error.is_refused() {
+                tracing::warn!(object = name, namespace, "a status was refused: {error}");
+                with.metrics.wrote_status("refused");
+            } else {
+                with.metrics.wrote_status("error");
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
