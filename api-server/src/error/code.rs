@@ -67,6 +67,7 @@ codes! {
     TooManyPending: "too_many_pending", TOO_MANY_REQUESTS, "Too many queries are pending";
     TooManyPendingOfClient: "too_many_pending_of_client", TOO_MANY_REQUESTS, "Too many queries of this client are pending";
     TooManyStreams: "too_many_streams", TOO_MANY_REQUESTS, "Too many streams";
+    QuotaExceeded: "quota_exceeded", TOO_MANY_REQUESTS, "A quota of the cluster is used up";
     KubernetesBusy: "kubernetes_busy", TOO_MANY_REQUESTS, "Kubernetes is busy";
     UpstreamBusy: "upstream_busy", SERVICE_UNAVAILABLE, "arXiv's turn did not come in time";
     UpstreamUnreachable: "upstream_unreachable", SERVICE_UNAVAILABLE, "arXiv cannot be reached";

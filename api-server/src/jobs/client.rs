@@ -32,14 +32,22 @@ const ORPHAN_PAUSE: Duration = Duration::from_secs(2);
 /// Kubernetes' own usual wait when it refuses a request for its rate.
 const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
 
+/// The longest text of a policy or a quota that is passed on, in characters.
+const MAX_WORDS: usize = 512;
+/// A quota is free again when queries are deleted, which nobody can foresee.
+const QUOTA_RETRY_AFTER: Duration = Duration::from_mins(1);
+
 /// A failed request to Kubernetes.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KubernetesError {
     #[error("Kubernetes asks to slow down")]
     Throttled { retry_after: Duration },
-    /// By its schema, a rule or a policy.
+    /// By its schema, a rule, a policy or a webhook.
     #[error("Kubernetes does not accept the object: {0}")]
     Rejected(String),
+    /// By a `ResourceQuota`.
+    #[error("a quota of Kubernetes is used up: {0}")]
+    QuotaExceeded(String),
     #[error("an object of this name exists")]
     AlreadyExists,
     /// The list's snapshot is not kept any more.
@@ -63,6 +71,9 @@ impl From<CallError> for KubernetesError {
         let CallError::Call(Error::Api(status)) = &error else {
             return Self::Unavailable(error);
         };
+        if let Some(refusal) = refusal(status) {
+            return refusal;
+        }
         match (status.code, status.reason.as_str()) {
             (429, _) => {
                 let details = status.details.as_ref();
@@ -77,6 +88,29 @@ impl From<CallError> for KubernetesError {
             _ => Self::Unavailable(error),
         }
     }
+}
+
+/// What admission refused, after the request was authenticated and authorized. It answers with any status: policies and
+/// webhooks choose one, and a quota shares 403 with a missing right.
+fn refusal(status: &kube::core::Status) -> Option<KubernetesError> {
+    let after = |mark: &str| Some(status.message.split_once(mark)?.1);
+    let words = |text: &str| text.trim().chars().take(MAX_WORDS).collect();
+    if !(400..500).contains(&status.code) {
+        return None;
+    }
+    // ValidatingAdmissionPolicy 'P' with binding 'B' denied request: WORDS; admission webhook "W" denied the request: WORDS
+    if let Some(denied) = after(" denied request: ").or_else(|| after(" denied the request: ")) {
+        return Some(KubernetesError::Rejected(words(denied)));
+    }
+    // arxivqueries.arxiv-operator.dev "NAME" is forbidden: WORDS
+    let forbidden = after(" is forbidden: ").filter(|_| status.code == 403)?;
+    if forbidden.starts_with("exceeded quota: ") || forbidden.starts_with("status unknown for quota: ") {
+        return Some(KubernetesError::QuotaExceeded(words(forbidden)));
+    }
+    let is_missing_right = forbidden.starts_with("User ") && forbidden.contains(" cannot ");
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    let is_ending_namespace = causes.any(|cause| cause.reason == "NamespaceTerminating");
+    (!is_missing_right && !is_ending_namespace).then(|| KubernetesError::Rejected(words(forbidden)))
 }
 
 /// The rules' own messages; the whole text names types and paths that a caller did not write.
@@ -94,8 +128,13 @@ impl From<KubernetesError> for ApiError {
                     .retry_after(retry_after)
                     .limit(Limit::Kubernetes)
             }
-            KubernetesError::Rejected(reason) => {
-                Self::new(Code::NotAdmitted, format!("The search is not accepted: {reason}"))
+            KubernetesError::Rejected(reason) => Self::new(
+                Code::NotAdmitted,
+                format!("Kubernetes does not admit this: {reason}"),
+            ),
+            KubernetesError::QuotaExceeded(words) => {
+                let text = format!("Kubernetes does not admit this now: {words}");
+                Self::new(Code::QuotaExceeded, text).retry_after(QUOTA_RETRY_AFTER)
             }
             other => {
                 tracing::warn!(
@@ -193,8 +232,12 @@ impl Objects {
             .await
     }
 
-    /// Deletes this object; false if it does not exist any more. One that is created under its name meanwhile stays.
+    /// Deletes this object; false if it does not exist any more, or its deletion has begun already. One that is created
+    /// under its name meanwhile stays.
     pub(crate) async fn delete(&self, client: &Client, object: &ArxivQuery) -> Result<bool> {
+        if object.is_being_deleted() {
+            return Ok(false);
+        }
         let preconditions = Preconditions {
             uid: object.metadata.uid.clone(),
             resource_version: None,
@@ -232,5 +275,61 @@ pub(crate) async fn delete_orphans(api: Api<ArxivQuery>, mut names: mpsc::Receiv
                 Err(_) => sleep(ORPHAN_PAUSE).await,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use kube::core::Status;
+
+    use super::*;
+
+    /// Status, code and text of the response to a failed create.
+    fn response(code: u16, reason: &str, message: &str) -> (u16, Code, String) {
+        let status = Status {
+            code,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            ..Status::default()
+        };
+        let call = CallError::Call(Error::Api(Box::new(status)));
+        let error = ApiError::from(KubernetesError::from(call));
+        let (code, text) = (error.code(), error.body()["detail"].as_str().unwrap().to_owned());
+        (error.into_response().status().as_u16(), code, text)
+    }
+
+    #[test]
+    fn refusal_by_admission_has_its_words_and_what_is_unavailable_is_503() {
+        let object = r#"arxivqueries.arxiv-operator.dev "arxiv-1" is forbidden: "#;
+        let user = r#"arxivqueries.arxiv-operator.dev is forbidden: User "system:serviceaccount:a:b" cannot create resource "arxivqueries" in API group "arxiv-operator.dev" in the namespace "a""#;
+        let policy = "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no tuesdays";
+        let webhook = r#"admission webhook "w.example.org" denied the request: no tuesdays"#;
+        let quota = "exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1";
+        let late = "status unknown for quota: q, resources: pods";
+        #[rustfmt::skip]
+        let cases = [
+            (422, "Invalid", format!("ArxivQuery.arxiv-operator.dev \"a\" is invalid: : {policy}"), 422, Code::NotAdmitted, "no tuesdays"),
+            (403, "Forbidden", format!("{object}{policy}"), 422, Code::NotAdmitted, "no tuesdays"),
+            (401, "Unauthorized", format!("{object}{policy}"), 422, Code::NotAdmitted, "no tuesdays"),
+            (413, "RequestEntityTooLarge", format!("{object}{policy}"), 422, Code::NotAdmitted, "no tuesdays"),
+            (403, "Forbidden", webhook.to_owned(), 422, Code::NotAdmitted, "no tuesdays"),
+            (429, "", webhook.to_owned(), 422, Code::NotAdmitted, "no tuesdays"),
+            (403, "Forbidden", format!("{object}not today"), 422, Code::NotAdmitted, "not today"),
+            (403, "Forbidden", format!("{object}{quota}"), 429, Code::QuotaExceeded, quota),
+            (403, "Forbidden", format!("{object}{late}"), 429, Code::QuotaExceeded, late),
+            (403, "Forbidden", user.to_owned(), 503, Code::KubernetesUnavailable, ""),
+            (401, "Unauthorized", "Unauthorized".to_owned(), 503, Code::KubernetesUnavailable, ""),
+            (429, "TooManyRequests", "too many requests".to_owned(), 429, Code::KubernetesBusy, ""),
+            (500, "InternalError", "failed calling webhook \"w\"".to_owned(), 503, Code::KubernetesUnavailable, ""),
+        ];
+        for (given, reason, message, status, code, words) in cases {
+            let (answered, answer, text) = response(given, reason, &message);
+            assert_eq!((answered, answer), (status, code), "{given} {message}: {text}");
+            assert!(text.ends_with(words), "{message}: {text}");
+            assert!(!text.contains("serviceaccount"), "{text}");
+        }
+        let long = response(403, "Forbidden", &format!("{object}{}", "x".repeat(5_000)));
+        assert!(long.2.len() < 600);
     }
 }

@@ -97,6 +97,9 @@ impl QuerySubmitter {
             object.uid().unwrap_or_default()
         });
         let object = Arc::new(Box::pin(created).await?);
+        if is_removed(&object) {
+            return Err(removed());
+        }
         match waiter {
             // A timeout shorter than the create itself still ends in a 202: the query was accepted.
             Some(waiter) if !object.phase().is_final() => {
@@ -200,8 +203,8 @@ impl QuerySubmitter {
     async fn read(&self, client: &Client, last: Arc<ArxivQuery>) -> Result<Arc<ArxivQuery>, ApiError> {
         let name = last.name_any();
         match self.objects.get(client, &name).await {
-            Ok(Some(object)) => Ok(Arc::new(object)),
-            Ok(None) => Err(removed()),
+            Ok(Some(object)) if !is_removed(&object) => Ok(Arc::new(object)),
+            Ok(_) => Err(removed()),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -212,6 +215,11 @@ impl QuerySubmitter {
             }
         }
     }
+}
+
+/// Whether the query was removed before it ended: its deletion has begun, though a finalizer may keep the object.
+pub(crate) fn is_removed(object: &ArxivQuery) -> bool {
+    object.is_being_deleted() && !object.phase().is_final()
 }
 
 /// 410: somebody deleted the object before it finished.

@@ -40,7 +40,8 @@ pub(crate) struct QueryView {
     pub(crate) finished: Option<Timestamp>,
     /// Its position in the queue, while it waits and the position is known.
     pub(crate) queue: Option<QueuePosition>,
-    /// True if the object was deleted: then this is what was recorded of it. Left out otherwise.
+    /// True if the object was deleted, and while its deletion is in progress; then this is what was recorded of it. Left
+    /// out otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(default)]
     pub(crate) removed: bool,
@@ -73,7 +74,7 @@ impl QueryView {
             started: time(&status.start_time),
             finished: time(&status.completion_time),
             queue: queue.filter(|_| !status.phase.is_final()),
-            removed: false,
+            removed: object.is_being_deleted(),
         }
     }
 

@@ -72,6 +72,8 @@ async fn list(api: &Api<DecodedObject>, subscribers: &Subscribers) -> Result<Str
         let page = within(PAGE_TIMEOUT, api.list(&params)).await?;
         for DeserializeGuard(object) in page.items {
             match object {
+                // Nothing is done for one whose deletion has begun.
+                Ok(object) if object.is_being_deleted() => {}
                 Ok(object) => listing.add(&object),
                 Err(error) => unreadable(&error),
             }
@@ -150,7 +152,8 @@ fn dispatch(event: WatchEvent<DecodedObject>, version: &mut String, subscribers:
     // Before anybody hears of the change and reads the object for it.
     subscribers.lookups.forget(name.as_deref());
     match object.0 {
-        Ok(object) if !is_deleted => {
+        // One whose deletion has begun will not end, however long a finalizer keeps it.
+        Ok(object) if !is_deleted && !object.is_being_deleted() => {
             let object = Arc::new(object);
             subscribers.backlog.on_update(&object);
             subscribers.waiters.on_update(&object);

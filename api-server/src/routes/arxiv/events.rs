@@ -25,6 +25,7 @@ use crate::{
     auth::caller::Caller,
     jobs::backlog::{Backlog, Counts, Snapshot},
     jobs::client::Objects,
+    jobs::submit::is_removed,
     jobs::view::QueryView,
     jobs::waiters::{self, Waiter},
     limits::{client::Client, slots::Slot},
@@ -226,8 +227,8 @@ impl QueryStream {
                 waiters::Event::None => {}
                 waiters::Event::Changed(object) => self.object = object,
                 waiters::Event::Resync => match self.objects.get(&self.client, &self.name).await {
-                    Ok(Some(object)) => self.object = Arc::new(object),
-                    Ok(None) => return false,
+                    Ok(Some(object)) if !is_removed(&object) => self.object = Arc::new(object),
+                    Ok(_) => return false,
                     // The next event reads it again.
                     Err(_) => continue,
                 },

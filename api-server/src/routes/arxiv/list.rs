@@ -17,6 +17,7 @@ use crate::{
     http::middleware::CallLog,
     jobs::client::KubernetesError,
     jobs::idempotency::IdempotencyKey,
+    jobs::submit::is_removed,
     jobs::view::QueryView,
     limits::client::Client,
     output::body::json,
@@ -174,6 +175,7 @@ impl Arxiv {
         let states: Vec<_> = listed
             .items
             .iter()
+            .filter(|object| !is_removed(object))
             .map(|object| {
                 let name = object.metadata.name.as_deref().unwrap_or_default();
                 QueryView::from_object(object, snapshot.position(name))

@@ -21,11 +21,15 @@ use crate::{
     auth::caller::Caller,
     error::{ApiError, Code},
     http::middleware::CallLog,
+    jobs::submit::{is_removed, removed},
     jobs::view::QueryView,
     limits::client::Client,
     openapi::Operation,
     routes::request::{Incoming, Input, ReadRequest},
 };
+
+/// What a 410 means.
+const REMOVED: &str = "The query was removed before it ended, and a finalizer still keeps its object.";
 
 /// What there is of a query.
 pub(super) enum Lookup {
@@ -139,13 +143,15 @@ impl Arxiv {
         }
     }
 
-    /// The object, or how it ended if it is gone.
+    /// The object, or how it ended if it is gone; 410 while a finalizer keeps one that was removed before it ended.
     pub(super) async fn lookup(&self, client: &Client, name: &str) -> Result<Lookup, ApiError> {
         if !is_name(name) {
             return Err(ApiError::not_found());
         }
-        if let Some(object) = self.lookups.get(client, name).await? {
-            return Ok(Lookup::Live(object));
+        match self.lookups.get(client, name).await? {
+            Some(object) if is_removed(&object) => return Err(removed()),
+            Some(object) => return Ok(Lookup::Live(object)),
+            None => {}
         }
         let ended = match &self.reads {
             Some(reads) => reads.ended(&self.namespace, name).await?,
@@ -182,6 +188,7 @@ pub(crate) fn describe_read(operation: Operation<'_>) -> Operation<'_> {
         .replica_lag()
         .unfinished()
         .no_query()
+        .error(REMOVED, &removed())
         .unavailable(Code::KubernetesUnavailable)
 }
 
@@ -213,6 +220,7 @@ pub(crate) fn describe_follow(operation: Operation<'_>) -> Operation<'_> {
         .events(&["state", "end", "gone"], example)
         .response(204, "Its end was seen before.")
         .no_query()
+        .error(REMOVED, &removed())
         .error("Too many clients follow events.", &too_many)
         .unavailable(Code::KubernetesUnavailable)
 }

@@ -115,6 +115,9 @@ pub(crate) fn describe(operation: Operation<'_>) -> Operation<'_> {
         .invalid(bad_integer(&PAGE, "-1"))
         .no_query()
         .error("The query failed.", &failed())
-        .error("What it recorded is not there any more.", &removed())
+        .error(
+            "What it recorded is not there any more, or it was removed before it ended.",
+            &removed(),
+        )
         .unavailable(Code::NotReplicated)
 }

@@ -4,6 +4,7 @@ mod failures;
 mod hostile;
 mod lifecycle;
 mod recorded;
+mod refused;
 mod removed;
 
 use testbed::TestEnv;
@@ -73,6 +74,16 @@ fn unfinished_queries_are_listed_in_pages() {
 #[test]
 fn requests_in_progress_end_with_the_process() {
     run(lifecycle::end_of_the_process);
+}
+
+#[test]
+fn query_that_a_policy_or_a_quota_refuses_is_422_or_429_with_its_words() {
+    run(refused::by_admission);
+}
+
+#[test]
+fn query_whose_deletion_a_finalizer_delays_is_reported_as_removed() {
+    run(removed::before_its_end);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Queries whose objects the operator has deleted.
 
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use testbed::TestEnv;
-use testbed::arxiv::Mode;
-use testbed::test_env::{eventually, json_body};
+use testbed::arxiv::{Behaviour, Mode};
+use testbed::test_env::{LIMIT, eventually, json_body};
 
 use crate::removed::{assert_is_record_of, assert_is_tombstone_of, id_of_end};
 
@@ -141,4 +142,69 @@ pub(super) async fn after_a_failure(env: &TestEnv) {
     // Without its tombstone, there is no query of this name.
     env.execute("delete from public.arxiv_query_tombstones").await;
     assert_is_unknown(env, &path).await;
+}
+
+/// A finalizer keeps its object: for its users it is gone all the same.
+pub(super) async fn before_its_end(env: &TestEnv) {
+    let arxiv = env.stack.arxiv().unwrap();
+    arxiv.set(Behaviour {
+        delay_ms: 3_000,
+        ..Behaviour::default()
+    });
+    let keep = async |name: &str, keep: bool| {
+        let finalizers = keep.then_some(["example.org/keeps-it"]);
+        let patch = Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+        env.queries
+            .patch(name, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    };
+    let waiting = tokio::spawn(env.http.get(env.url("/arxiv?title=kept&max_results=3")).send());
+    arxiv.wait_for_requests(1, LIMIT).await.unwrap();
+    let name = name_of(env, "kept").await;
+    keep(&name, true).await;
+    let path = format!("/arxiv/{name}");
+    assert_eq!(env.get(&path).await.status(), 202);
+    let events = tokio::spawn(env.http.get(env.url(&format!("{path}/events"))).send());
+    assert_eq!(env.send("DELETE", &path).await.status(), 204);
+    assert!(env.queries.get(&name).await.unwrap().is_being_deleted());
+
+    // Whoever waits for it knows at once; the others when they ask.
+    assert_eq!(waiting.await.unwrap().unwrap().status(), 410);
+    let events = events.await.unwrap().unwrap();
+    if events.status() == 200 {
+        let events = events.text().await.unwrap();
+        assert!(events.contains("event: gone"), "{events}");
+    } else {
+        assert_eq!(events.status(), 410);
+    }
+    for (path, expected) in [
+        (path.clone(), 410),
+        (format!("{path}/results"), 410),
+        (format!("{path}/events"), 410),
+    ] {
+        assert_eq!(env.get(&path).await.status(), expected, "{path}");
+    }
+    assert_eq!(env.send("DELETE", &path).await.status(), 404);
+    let listed = json_body(env.get("/arxiv?state=unfinished").await).await;
+    assert_eq!(listed, json!([]));
+
+    // One that has ended is described as it ended, and as removed.
+    arxiv.set(Mode::Ok);
+    let (ended, state, rows) = searched(env, "ended").await;
+    assert_eq!(env.rows().await.len(), 1, "the other one has no rows");
+    keep(&ended, true).await;
+    assert_eq!(env.send("DELETE", &format!("/arxiv/{ended}")).await.status(), 204);
+    let mut expected = state.clone();
+    expected["removed"] = json!(true);
+    assert_eq!(
+        json_body(env.get(&format!("/arxiv/{ended}")).await).await,
+        expected
+    );
+    let results = env.get(&format!("/arxiv/{ended}/results")).await;
+    assert_eq!(json_body(results).await, rows);
+    for name in [&name, &ended] {
+        keep(name, false).await;
+        gone(env, name).await;
+    }
 }
