@@ -90,7 +90,7 @@ fn watched_namespace_leaves_no_cluster_wide_right() {
     assert!(message.contains("the operator watches papers alone"), "{message}");
 }
 
-fn sorted(mut names: [&str; 2]) -> [&str; 2] {
+fn sorted(mut names: [&str; 3]) -> [&str; 3] {
     names.sort_unstable();
     names
 }
@@ -107,10 +107,15 @@ fn only_arxiv_deployments_may_create_objects() {
         ))
         .unwrap();
         let name = format!("papers-arxiv-operator-{serving}");
-        // In addition to the one for the operator's Lease.
+        // In addition to those for the operator's Lease and for the key of clients' labels.
         let lease = "papers-arxiv-operator-operator-lease";
-        assert_eq!(objects.names("Role"), sorted([lease, &name]), "{mode}");
-        assert_eq!(objects.names("RoleBinding"), sorted([lease, &name]), "{mode}");
+        let key = "papers-arxiv-operator-client-key";
+        assert_eq!(objects.names("Role"), sorted([lease, key, &name]), "{mode}");
+        assert_eq!(
+            objects.names("RoleBinding"),
+            sorted([lease, key, &name]),
+            "{mode}"
+        );
         let role = objects.get("Role", &name).unwrap();
         assert_eq!(role["rules"], rules("api-server"), "{mode}");
         assert_eq!(role["metadata"]["namespace"], "queries", "{mode}");
