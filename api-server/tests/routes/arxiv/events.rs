@@ -62,10 +62,10 @@ async fn event_streams_end_when_the_token_is_not_valid_any_more() {
         .await;
     let path = format!("{}/events", header(&made, "location").unwrap());
     let accept = ("accept", "text/event-stream");
-    let list = "/arxiv?state=unfinished";
+    let all = "/arxiv?state=unfinished";
     let mut ended = [
         Events::open_with(&api, &path, &[ada, accept]).await,
-        Events::open_with(&api, list, &[ada, accept]).await,
+        Events::open_with(&api, all, &[ada, accept]).await,
     ];
     let mut going_on = Events::open_with(&api, &path, &[bob, accept]).await;
     for events in ended.iter_mut().chain([&mut going_on]) {
