@@ -34,7 +34,7 @@ pub struct Flux {
     source_controller: Child,
     /// What is synced.
     pub repository: Repository,
-    _ports: [Port; 3],
+    ports: [Port; 3],
 }
 
 impl Flux {
@@ -75,9 +75,9 @@ impl Flux {
             repository: Repository::create(folder)?,
             source_controller: Child::spawn(source)?,
             kustomize_controller: Child::spawn(kustomize)?,
-            _ports: ports,
+            ports,
         };
-        let [_, source_health, kustomize_health] = &flux._ports;
+        let [_, source_health, kustomize_health] = &flux.ports;
         ready(&flux.source_controller, source_health).await?;
         ready(&flux.kustomize_controller, kustomize_health).await?;
         Ok(flux)

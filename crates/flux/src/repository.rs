@@ -199,11 +199,11 @@ async fn respond(request: Request<Incoming>, git: &Git) -> io::Result<Response<F
         Ok(())
     };
     let ((), Output { stdout, .. }) = try_join(written, child.wait_with_output()).await?;
-    parse(Bytes::from(stdout)).ok_or_else(|| io::Error::other("no CGI response"))
+    parse(&Bytes::from(stdout)).ok_or_else(|| io::Error::other("no CGI response"))
 }
 
 /// A CGI response: headers, among them the status if it is not 200, an empty line, and the body.
-fn parse(output: Bytes) -> Option<Response<Full<Bytes>>> {
+fn parse(output: &Bytes) -> Option<Response<Full<Bytes>>> {
     let end = output.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
     let head = std::str::from_utf8(output.get(..end)?).ok()?;
     let mut response = Response::new(Full::new(output.slice(end + 4..)));
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn cgi_response_has_its_status_headers_and_body() {
-        let parsed = |text: &'static str| parse(Bytes::from_static(text.as_bytes()));
+        let parsed = |text: &'static str| parse(&Bytes::from_static(text.as_bytes()));
         let found = parsed("Content-Type: a/b\r\nExpires: x\r\n\r\nbody\r\n\r\n").unwrap();
         assert_eq!(
             (found.status(), &found.headers()["content-type"]),

@@ -24,7 +24,6 @@ fn job_fields(priority: i32) -> serde_json::Value {
 
 /// One system for all of it: a start of Flux and its first sync take a while.
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::too_many_lines, reason = "one story")]
 async fn searches_in_git_are_ready_or_failed_as_documented_after_every_change() {
     let gitops = Gitops::start().await;
     let arxiv = gitops.env.stack.arxiv().unwrap();
