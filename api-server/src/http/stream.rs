@@ -212,7 +212,7 @@ mod tests {
                 sleep(pause).await;
             }
         });
-        let written = ClientStream::new(near).write_all(&[b' '; 200 * 1024]).await;
+        let written = ClientStream::new(near).write_all(&vec![b' '; 200 * 1024]).await;
         let took = began.elapsed();
         drop(reader);
         (written.is_err(), took)

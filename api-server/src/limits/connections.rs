@@ -247,10 +247,6 @@ mod tests {
         Client::at([192, 0, 2, n].into())
     }
 
-    fn peer(n: u8) -> Option<Client> {
-        Some(client(n))
-    }
-
     fn is_evicted(slot: &ConnectionSlot) -> bool {
         slot.evicted().now_or_never().is_some()
     }
@@ -304,15 +300,18 @@ mod tests {
     #[tokio::test]
     async fn peer_has_at_most_half_of_the_connections_unless_it_is_a_trusted_proxy() {
         let limiter = ConnectionLimiter::new(4, Slots::new(&table::REQUESTS));
-        let first = limiter.accept(peer(1)).await.unwrap();
-        let second = limiter.accept(peer(1)).await.unwrap();
+        let first = limiter.accept(Some(client(1))).await.unwrap();
+        let second = limiter.accept(Some(client(1))).await.unwrap();
         let (one, two) = (first.request(Some(&client(1))), second.request(Some(&client(1))));
-        assert!(limiter.accept(peer(1)).await.is_none(), "none of its own is idle");
-        let other = limiter.accept(peer(2)).await.unwrap();
-        assert!(limiter.accept(peer(1)).await.is_none());
+        assert!(
+            limiter.accept(Some(client(1))).await.is_none(),
+            "none of its own is idle"
+        );
+        let other = limiter.accept(Some(client(2))).await.unwrap();
+        assert!(limiter.accept(Some(client(1))).await.is_none());
         assert!(!is_evicted(&other));
         drop(two);
-        let third = limiter.accept(peer(1)).await;
+        let third = limiter.accept(Some(client(1))).await;
         assert!(third.is_some() && is_evicted(&second) && !is_evicted(&other));
         drop((second, third, first, one));
         drop(other);

@@ -77,11 +77,11 @@ async fn event_streams_end_when_the_token_is_not_valid_any_more() {
     }
     // Of somebody else's token nothing has changed.
     api.operator.set(Outcome::Found);
-    let mut last = going_on.next().await.unwrap();
+    let mut end = going_on.next().await.unwrap();
     while let Some(event) = going_on.next().await {
-        last = event;
+        end = event;
     }
-    assert_eq!(last.name, "end");
+    assert_eq!(end.name, "end");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ async fn create_kept(env: &TestEnv, name: &str, spec: ArxivQuerySpec) {
 /// Begins the object's deletion; it stays.
 async fn delete(env: &TestEnv, name: &str) {
     let deleted = env.queries.delete(name, &DeleteParams::default()).await;
-    let object = deleted.unwrap().left().expect("a finalizer keeps it");
+    let object = deleted.unwrap().left().unwrap();
     assert!(object.is_being_deleted(), "{name}");
 }
 
