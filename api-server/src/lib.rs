@@ -24,7 +24,7 @@ use anyhow::Context;
 use axum::Router;
 use service::{
     health::{Checks, Liveness, Readiness},
-    logs,
+    logs, probe_server,
     settings::{Environment, command_line},
     signals,
 };
@@ -65,7 +65,16 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ending = signals::shutdown()?;
     let (address, served) = (settings.listen, settings.serve.clone());
-    let process = Process::build(settings, &Environment::of_process(), None, ending).await?;
+    let metrics_address = settings.metrics_listen;
+    let mut process = Process::build(settings, &Environment::of_process(), None, ending).await?;
+    if let Some(address) = metrics_address {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("METRICS_LISTEN: cannot listen at {address}"))?;
+        service::notice!("metrics at {}", listener.local_addr()?);
+        let router = service::metrics::router(process.app.metrics.clone());
+        process.app.tasks.spawn(probe_server::serve(listener, router));
+    }
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("LISTEN: cannot listen at {address}"))?;
@@ -99,6 +108,7 @@ impl Process {
         let (liveness, readiness) = (Liveness::default(), Readiness::default());
         let mut checks = Checks::new(PAUSE, PAUSE);
         let mut app = App::build(settings, environment, client, ending, &mut checks).await?;
+        readiness.register(&app.metrics);
         let heartbeat = liveness.watch("readiness", LONGEST_ROUND);
         app.tasks.spawn(checks.run(readiness.clone(), Some(heartbeat)));
         let settings = &app.settings;
@@ -152,5 +162,36 @@ impl Process {
             let _ = tokio::time::timeout(app.settings.arxiv.timeout(), upstream.drained()).await;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    const NOWHERE: &str = "postgresql://u:p@127.0.0.1:1/d";
+
+    #[tokio::test]
+    async fn documentation_has_the_metrics_of_the_api_server() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let names = [
+            "DATABASE_RO_URL",
+            "DATABASE_RW_URL",
+            "DATABASE_SEQUENCE_URL",
+            "DATABASE_UPSTREAM_URL",
+        ];
+        let environment = Environment::given(names.map(|name| (name, NOWHERE)));
+        let settings = Settings::try_parse_from(["arxiv-api-server", "--namespace=library"]).unwrap();
+        let client =
+            kube::Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let process = Process::build(settings, &environment, Some(client), CancellationToken::new());
+        let process = process.await.unwrap();
+        let (found, expected) = ::metrics::section("the API server", &process.app.metrics).unwrap();
+        assert_eq!(
+            found, expected,
+            "docs/metrics.md has changed: run `METRICS_UPDATE=1 cargo test --workspace documentation_has_the_metrics`"
+        );
     }
 }

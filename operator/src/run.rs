@@ -6,7 +6,9 @@ use anyhow::Context as _;
 use service::{
     health::{Checks, Liveness, Readiness},
     metrics::Metrics as Registry,
+    probe_server,
 };
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -14,9 +16,7 @@ use crate::{
         election::{Election, Leadership},
         tasks::LeaderTasks,
     },
-    process::{
-        dependencies::Dependencies, metrics::Metrics, serve, settings::RunArgs, supervisor::Supervisor,
-    },
+    process::{dependencies::Dependencies, metrics::Metrics, settings::RunArgs, supervisor::Supervisor},
 };
 
 /// The pause between two rounds of readiness checks that found all, and the one while something is not there.
@@ -26,12 +26,18 @@ const CHECK_PAUSES: (Duration, Duration) = (Duration::from_secs(10), Duration::f
 pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let shutdown = service::signals::shutdown().context("signals cannot be handled")?;
     let (liveness, readiness) = (Liveness::default(), Readiness::default());
-    let registry = Registry::with_prefix("arxiv_operator");
+    let registry = Registry::with_prefix(crate::process::metrics::PREFIX);
     let metrics = Metrics::registered(&registry);
+    readiness.register(&registry);
     let mut tasks = Supervisor::new(shutdown.clone());
     let health = service::health::router(liveness.clone(), readiness.clone());
-    let server = serve::listen(args.listen, health.merge(service::metrics::router(registry))).await?;
-    tasks.spawn("health server", server);
+    let address = args.listen;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen at {address}: is another process there? LISTEN names another address")
+    })?;
+    service::notice!("health and metrics on {}", listener.local_addr()?);
+    let router = health.merge(service::metrics::router(registry));
+    tasks.spawn("health server", probe_server::serve(listener, router));
 
     let mut checks = Checks::new(CHECK_PAUSES.0, CHECK_PAUSES.1);
     let dependencies = Dependencies::open(args, metrics, liveness, &mut checks).await?;

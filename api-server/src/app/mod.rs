@@ -61,7 +61,10 @@ impl App {
         let metrics = Metrics::with_prefix(METRICS_PREFIX);
         let http_metrics = HttpMetrics::register(&metrics);
         let help = "Queries of the namespace that have not ended, as this process sees them";
-        let unfinished_queries = metrics.add("unfinished_queries", help);
+        let unfinished_queries = metrics.add("unfinished_queries", &[], help);
+        storage::register_metrics(&metrics);
+        cluster::register_metrics(&metrics);
+        upstream::register_metrics(&metrics);
         let addresses = Addresses::read(environment, &settings.serve)?;
         let stores = Stores::open(&settings, &addresses, checks, &metrics)?;
         let limits = ProcessLimits::default();

@@ -26,9 +26,12 @@ use wire::{dates::Zone, root_path::RootPath};
 pub struct Settings {
     #[command(flatten)]
     pub(crate) logs: LogArgs,
-    /// Address and port of the API, its health and its metrics.
+    /// Address and port of the API and its health.
     #[arg(long, env = "LISTEN", default_value = "[::]:8000")]
     pub(crate) listen: SocketAddr,
+    /// Address and port of /metrics, such as [::]:9090. By default they are served at LISTEN, with the API.
+    #[arg(long, env = "METRICS_LISTEN")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     /// What is served: all, frontend, backend, or a list of endpoints such as "results,read-results".
     #[arg(long, env = "SERVE", default_value = "all")]
     pub(crate) serve: Served,

@@ -33,7 +33,8 @@ pub(crate) fn negotiated(
     problem_details: bool,
     address: impl Fn(&str) -> String,
 ) -> Response {
-    let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() else {
+    // It stays in the extensions for the metrics.
+    let Some(error) = response.extensions().get::<Arc<ApiError>>().cloned() else {
         return response;
     };
     let headers = response.headers_mut();

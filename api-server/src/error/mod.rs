@@ -158,6 +158,10 @@ impl ApiError {
         self.code == code
     }
 
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
@@ -244,12 +248,6 @@ pub(crate) fn whole_seconds(duration: Duration) -> u64 {
 mod tests {
     use super::*;
     use wire::field_error::FieldError;
-
-    impl ApiError {
-        pub(crate) fn code(&self) -> Code {
-            self.code
-        }
-    }
 
     #[test]
     fn a_clients_own_integer_may_be_longer_than_64_bits() {

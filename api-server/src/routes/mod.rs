@@ -48,7 +48,8 @@ const OTHER_PATHS: [&str; 6] = [
     openapi::PATH,
 ];
 
-/// The served routes of the table, the pages, health and metrics, with all their layers.
+/// The served routes of the table, the pages and health, with all their layers; and metrics, where they have no address of
+/// their own.
 pub(crate) fn router(
     app: &App,
     access_control: &Arc<AccessControl>,
@@ -61,9 +62,10 @@ pub(crate) fn router(
         defaults: Defaults::of(settings),
         limits: app.limits.clone(),
     });
-    let mut router = Router::new()
-        .merge(health::router(liveness, readiness))
-        .merge(metrics::router(app.metrics.clone()));
+    let mut router = Router::new().merge(health::router(liveness, readiness));
+    if settings.metrics_listen.is_none() {
+        router = router.merge(metrics::router(app.metrics.clone()));
+    }
     let mut mounted = Vec::new();
     for route in ROUTES.iter().filter(|route| settings.serve.has(route.endpoint)) {
         if let Some(operations) = route.mount(app) {

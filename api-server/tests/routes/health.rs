@@ -68,9 +68,24 @@ async fn unavailable_databases_are_one_503_and_the_rest_is_answered() {
     for line in [
         r#"arxiv_api_server_requests_total{endpoint="/read-results",method="GET",status="503"} 1"#,
         r#"arxiv_api_server_database_connections{pool="sequence",state="idle"} 0"#,
+        r#"arxiv_api_server_ready{dependency="sequence"} 0"#,
+        r#"arxiv_api_server_error_responses_total{endpoint="/read-results",status="503",code="database_unavailable"} 1"#,
+        r#"arxiv_api_server_error_responses_total{endpoint="/read-results",status="422",code="invalid_parameter"} 1"#,
     ] {
         assert!(metrics.contains(line), "{metrics}");
     }
+}
+
+#[tokio::test]
+async fn metrics_with_an_address_of_their_own_are_not_served_with_the_api() {
+    let environment = [
+        ("SERVE", "results"),
+        ("DATABASE_RO_URL", NOWHERE),
+        ("METRICS_LISTEN", "127.0.0.1:9090"),
+    ];
+    let server = Server::start(&environment, None).await;
+    assert_eq!(server.get("/metrics").await.status(), 404);
+    assert_eq!(server.get("/healthz").await.status(), 200);
 }
 
 #[tokio::test]

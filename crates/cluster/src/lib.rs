@@ -6,12 +6,16 @@ use std::{fmt::Debug, iter::successors, time::Duration};
 use kube::{
     Api, Client, Config, Error, Resource,
     api::{DeleteParams, Preconditions},
+    client::ClientBuilder,
     config::InferConfigError,
 };
 use serde::de::DeserializeOwned;
 
 #[cfg(test)]
 mod tests;
+mod timing;
+
+pub use timing::register_metrics;
 
 /// A client that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +34,8 @@ pub async fn client(configure: impl FnOnce(&mut Config)) -> Result<Client, Clien
     let config = Config::infer().await;
     let mut config = config.map_err(|error| ClientError::NoConfiguration(Box::new(error)))?;
     configure(&mut config);
-    Client::try_from(config).map_err(ClientError::Unusable)
+    let builder = ClientBuilder::try_from(config).map_err(ClientError::Unusable)?;
+    Ok(builder.with_layer(&timing::Timing).build())
 }
 
 /// A failed call.

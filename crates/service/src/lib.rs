@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod health;
 pub mod logs;
 pub mod metrics;
+pub mod probe_server;
 pub mod server;
 pub mod settings;
 pub mod signals;

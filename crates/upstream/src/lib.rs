@@ -9,6 +9,7 @@ mod error;
 mod pages;
 mod query;
 mod settings;
+mod timing;
 mod turn;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use error::{UpstreamError, reason};
 pub use pages::{Dedup, assemble, slices};
 pub use query::{SpecError, ValidatedQuery, problems};
 pub use settings::{SettingsError, UpstreamArgs};
+pub use timing::register_metrics;
 
 use crate::turn::PageFetch;
 
@@ -86,7 +88,9 @@ impl Upstream {
         request: &PageRequest,
         selector: impl Into<PageSelector>,
     ) -> Result<Option<Page>, UpstreamError> {
-        Ok(self.parts.pages.get(&key(request, selector)).await?)
+        let page = self.parts.pages.get(&key(request, selector)).await?;
+        timing::looked_up(page.is_some());
+        Ok(page)
     }
 
     /// The page of that day, from arXiv if nobody has fetched a version of it that will do.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::empty_page::{Decision, Observation, Retries, evaluate};
-use crate::{FetchedPage, Parts, UpstreamError};
+use crate::{FetchedPage, Parts, UpstreamError, timing};
 
 /// The longest time that a request may take, whatever its client's deadline: it must have ended before the
 /// lock of a lost machine is released.
@@ -44,8 +44,11 @@ impl PageFetch {
         loop {
             // A wait has no state to clean up, so here it is enough to stop.
             let enter = self.parts.gate.acquire(self.time_left());
+            let began = Instant::now();
             let turn = self.cancel.run_until_cancelled(enter).await;
-            let turn = turn.ok_or(FetchError::Cancelled)??;
+            let turn = turn.ok_or(FetchError::Cancelled)?;
+            timing::waited("turn", &turn, began.elapsed());
+            let turn = turn?;
             match self.take_turn(turn, pending, &mut retries).await? {
                 Step::Done(given) => return Ok(given),
                 Step::Again(next) => pending = next,
@@ -66,7 +69,12 @@ impl PageFetch {
         }
         loop {
             let slot = turn.slot(self.time_left());
-            match self.cancel.run_until_cancelled(slot).await {
+            let began = Instant::now();
+            let slot = self.cancel.run_until_cancelled(slot).await;
+            if let Some(slot) = &slot {
+                timing::waited("slot", slot, began.elapsed());
+            }
+            match slot {
                 Some(Ok(slot)) => {
                     if let Some(on_slot) = self.on_slot.take() {
                         on_slot();
@@ -88,7 +96,9 @@ impl PageFetch {
                 }
             }
         }
+        let began = Instant::now();
         let fetched = self.fetch(&mut turn, pending).await?;
+        timing::requested(&fetched, began.elapsed());
         let outcome = outcome(&fetched);
         let step = match fetched {
             Ok(Fetched::Answer(answer)) => self.keep(&answer, retries).await,

@@ -7,10 +7,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, api::PostParams};
-use service::{
-    health::{NeedState, Readiness},
-    metrics::GaugeGuard,
-};
+use service::health::{NeedState, Readiness};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
@@ -22,7 +19,7 @@ use super::lease::{self, GIVE_UP_AFTER, RENEW_EVERY, Seen, holder};
 use crate::process::{
     dependencies::Dependencies,
     kubernetes::{CallError, within},
-    metrics::Metrics,
+    metrics::{Leads, Metrics},
     settings::RunArgs,
 };
 
@@ -50,6 +47,8 @@ pub(crate) struct Leadership {
     lost: CancellationToken,
     release: CancellationToken,
     renewal: Option<JoinHandle<()>>,
+    /// Of a process that takes part in no election.
+    _always: Option<Leads>,
 }
 
 /// The result of one check of the lease.
@@ -142,7 +141,7 @@ impl Election {
     fn lead(&self, lease: Lease, since: Instant) -> Leadership {
         let mut leadership = Leadership::default();
         let (lost, release) = (leadership.lost.clone(), leadership.release.clone());
-        let counted = GaugeGuard::new(&self.metrics.leader);
+        let counted = self.metrics.leads();
         let election = self.clone();
         leadership.renewal = Some(tokio::spawn(async move {
             // The end of this task, by whatever cause, ends the leadership.
@@ -215,8 +214,10 @@ impl Election {
 impl Leadership {
     /// The leadership of a process that takes part in no election.
     pub(crate) fn without_election(metrics: &Metrics) -> Self {
-        metrics.leader.set(1);
-        Self::default()
+        Self {
+            _always: Some(metrics.leads()),
+            ..Self::default()
+        }
     }
 
     /// Resolves when the leadership has ended.

@@ -4,7 +4,11 @@ use std::{sync::atomic::AtomicU64, time::Duration};
 
 use jiff::Timestamp;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
+use service::metrics::GaugeGuard;
 use storage::{IdUsage, StorageError};
+
+/// Before the name of each metric.
+pub(crate) const PREFIX: &str = "arxiv_operator";
 
 /// One label: its name and its value.
 type Label = [(&'static str, &'static str); 1];
@@ -34,7 +38,8 @@ pub(crate) struct Metrics {
     finished: Family<Label, Counter>,
     pub(crate) deleted: Counter,
     pub(crate) sweeps: Counter,
-    pub(crate) leader: Gauge,
+    leader: Gauge,
+    lease_transitions: Family<Label, Counter>,
     queue_length: Gauge,
     queue_queries: Family<Label, Gauge>,
     queue_seconds: RealGauge,
@@ -43,37 +48,68 @@ pub(crate) struct Metrics {
     id_usage: Family<Label, RealGauge>,
 }
 
+/// Shows that this process leads, as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Leads {
+    _counted: GaugeGuard,
+    transitions: Family<Label, Counter>,
+}
+
+impl Drop for Leads {
+    fn drop(&mut self) {
+        self.transitions.get_or_create(&[("to", "standby")]).inc();
+    }
+}
+
 impl Metrics {
     /// Metrics that `registry` serves.
     pub(crate) fn registered(registry: &service::metrics::Metrics) -> Self {
+        storage::register_metrics(registry);
+        cluster::register_metrics(registry);
+        upstream::register_metrics(registry);
         Self {
-            reconciles: registry.add("reconciles", "Reconciliations by outcome"),
-            upstream_requests: registry.add("upstream_requests", "Pages requested from arXiv by outcome"),
-            status_writes: registry.add("status_writes", "Status writes by outcome"),
-            errors: registry.add("errors", "Failed operations by category"),
-            finished: registry.add("finished", "Queries that this process finished, by phase"),
-            deleted: registry.add("deleted", "Finished queries deleted after their time to live"),
-            sweeps: registry.add("sweeps", "Completed rounds of the sweeper"),
-            leader: registry.add("leader", "1 while this process is the leader, 0 in standby"),
-            queue_length: registry.add("queue_length", "Pages in the queue for arXiv"),
+            reconciles: registry.add("reconciles", &["outcome"], "Reconciliations by outcome"),
+            upstream_requests: registry.add(
+                "upstream_requests",
+                &["outcome"],
+                "Pages requested from arXiv by outcome: answered, invalid, throttled, unreachable, broken; and those that \
+                 led to no request: stored_meanwhile, gate_busy, cooling_down, gate_lost, database",
+            ),
+            status_writes: registry.add("status_writes", &["outcome"], "Status writes by outcome"),
+            errors: registry.add("errors", &["category"], "Failed operations by category"),
+            finished: registry.add("finished", &["phase"], "Queries that this process finished, by phase"),
+            deleted: registry.add("deleted", &[], "Finished queries deleted after their time to live"),
+            sweeps: registry.add("sweeps", &[], "Completed rounds of the sweeper"),
+            leader: registry.add("leader", &[], "1 while this process is the leader, 0 in standby"),
+            lease_transitions: registry.add(
+                "lease_transitions",
+                &["to"],
+                "Changes of this process to: leader, standby",
+            ),
+            queue_length: registry.add("queue_length", &[], "Pages in the queue for arXiv"),
             queue_queries: registry.add(
                 "queue_queries",
+                &["priority"],
                 "Queries in the queue for arXiv, by priority: low (below 0), default (0), high (above 0)",
             ),
             queue_seconds: registry.add(
                 "queue_expected_seconds",
+                &[],
                 "Shortest time in seconds to fetch all queued pages: requests times interval, plus the cool-down",
             ),
             oldest_wait_seconds: registry.add(
                 "queue_oldest_wait_seconds",
+                &[],
                 "Seconds that the oldest query has been in the queue for arXiv",
             ),
             cool_down_seconds: registry.add(
                 "cool_down_seconds",
+                &[],
                 "Seconds until requests to arXiv continue after it asked to slow down; 0 outside of a cool-down",
             ),
             id_usage: registry.add(
                 "ids_used_ratio",
+                &["table"],
                 "Used part of all ids that a table can assign, by table",
             ),
         }
@@ -95,6 +131,15 @@ impl Metrics {
 
     pub(crate) fn failed(&self, category: &'static str) {
         self.errors.get_or_create(&[("category", category)]).inc();
+    }
+
+    /// This process leads, until the guard is dropped.
+    pub(crate) fn leads(&self) -> Leads {
+        self.lease_transitions.get_or_create(&[("to", "leader")]).inc();
+        Leads {
+            _counted: GaugeGuard::new(&self.leader),
+            transitions: self.lease_transitions.clone(),
+        }
     }
 
     /// A periodic task failed in a database. An unavailable one is shown by readiness and not logged here.
@@ -136,5 +181,36 @@ impl Metrics {
         for (table, used) in [("queries", used.queries), ("results", used.results)] {
             self.id_usage.get_or_create(&[("table", table)]).set(used);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documentation_has_the_metrics_of_the_operator() {
+        let registry = service::metrics::Metrics::with_prefix(PREFIX);
+        let _metrics = Metrics::registered(&registry);
+        service::health::Readiness::default().register(&registry);
+        let (found, expected) = ::metrics::section("the operator", &registry).unwrap();
+        assert_eq!(
+            found, expected,
+            "docs/metrics.md has changed: run `METRICS_UPDATE=1 cargo test --workspace documentation_has_the_metrics`"
+        );
+    }
+
+    #[test]
+    fn leadership_is_counted_when_it_begins_and_when_it_ends() {
+        let registry = service::metrics::Metrics::with_prefix(PREFIX);
+        let metrics = Metrics::registered(&registry);
+        let has = |line: &str| registry.text().unwrap().contains(line);
+        let leads = metrics.leads();
+        assert!(has("arxiv_operator_leader 1\n"));
+        assert!(!has("{to=\"standby\"}"));
+        drop(leads);
+        assert!(has("arxiv_operator_leader 0\n"));
+        assert!(has("arxiv_operator_lease_transitions_total{to=\"leader\"} 1\n"));
+        assert!(has("arxiv_operator_lease_transitions_total{to=\"standby\"} 1\n"));
     }
 }

@@ -4,6 +4,5 @@ pub(crate) mod dependencies;
 pub(crate) mod kubernetes;
 pub(crate) mod metrics;
 pub(crate) mod migrate;
-pub(crate) mod serve;
 pub(crate) mod settings;
 pub(crate) mod supervisor;

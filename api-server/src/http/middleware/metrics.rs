@@ -1,6 +1,6 @@
 //! The metrics of connections and requests.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, Request},
@@ -13,7 +13,7 @@ use prometheus_client::{
 use service::metrics::Metrics;
 use tokio::time::Instant;
 
-use crate::http::middleware::around::Middleware;
+use crate::{error::ApiError, http::middleware::around::Middleware};
 
 /// From a stored page's milliseconds to a wait at its limit, in seconds.
 const DURATIONS: [f64; 12] = [
@@ -33,10 +33,20 @@ struct RequestLabels {
 
 type EndpointLabel = [(&'static str, String); 1];
 
+/// The labels of an answer that is an error.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ErrorLabels {
+    endpoint: String,
+    status: u16,
+    /// As in docs/errors.md.
+    code: &'static str,
+}
+
 /// The handles that count.
 #[derive(Clone)]
 pub(crate) struct HttpMetrics {
     requests: Family<RequestLabels, Counter>,
+    errors: Family<ErrorLabels, Counter>,
     durations: Family<EndpointLabel, Histogram, fn() -> Histogram>,
     pub(crate) connections: Gauge,
 }
@@ -44,13 +54,21 @@ pub(crate) struct HttpMetrics {
 impl HttpMetrics {
     pub(crate) fn register(metrics: &Metrics) -> Self {
         let durations = Family::new_with_constructor((|| Histogram::new(DURATIONS)) as fn() -> Histogram);
-        let duration = "From a request's head to its answer's head";
-        metrics
-            .register(|registry| registry.register("request_duration_seconds", duration, durations.clone()));
+        let duration = "From a request's head to its answer's head, by route";
+        metrics.register("request_duration_seconds", &["endpoint"], duration, &durations);
         Self {
-            requests: metrics.add("requests", "Requests answered"),
+            requests: metrics.add(
+                "requests",
+                &["endpoint", "method", "status"],
+                "Requests answered, by route (`other` for paths that are none), method and status",
+            ),
+            errors: metrics.add(
+                "error_responses",
+                &["endpoint", "status", "code"],
+                "Requests answered with an error, by route, status and error code (see errors.md)",
+            ),
             durations,
-            connections: metrics.add("connections", "Open client connections"),
+            connections: metrics.add("connections", &[], "Open client connections"),
         }
     }
 }
@@ -81,10 +99,19 @@ impl Middleware for HttpMetrics {
         let label = [("endpoint", endpoint.to_owned())];
         self.durations.get_or_create(&label).observe(duration);
         let [(_, endpoint)] = label;
+        let status = response.status().as_u16();
+        if let Some(error) = response.extensions().get::<Arc<ApiError>>() {
+            let labels = ErrorLabels {
+                endpoint: endpoint.clone(),
+                status,
+                code: error.code().as_str(),
+            };
+            self.errors.get_or_create(&labels).inc();
+        }
         let labels = RequestLabels {
             endpoint,
             method: started.method,
-            status: response.status().as_u16(),
+            status,
         };
         self.requests.get_or_create(&labels).inc();
         response

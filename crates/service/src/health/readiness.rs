@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
 
+use crate::metrics::Metrics;
+
 type Needs = BTreeMap<&'static str, NeedState>;
 
 /// What the process needs, by name.
@@ -60,6 +62,21 @@ impl Readiness {
         reasons.collect()
     }
 
+    /// Adds a gauge for each thing that the process needs, by the names in `/readyz`.
+    pub fn register(&self, metrics: &Metrics) {
+        let readiness = self.clone();
+        let help = "1 while a dependency can be used, 0 while it cannot or lags (the reason is in /readyz)";
+        metrics.sample("ready", &["dependency"], help, move || readiness.samples());
+    }
+
+    fn samples(&self) -> Vec<([String; 1], i64)> {
+        let needs = self.0.borrow();
+        let sample = |(need, state): (&&str, &NeedState)| {
+            ([(*need).to_owned()], i64::from(*state == NeedState::Ready))
+        };
+        needs.iter().map(sample).collect()
+    }
+
     /// Notes the state of `need`; writes one log line per change.
     pub fn set(&self, need: &'static str, state: NeedState) {
         self.0.send_if_modified(|needs| {
@@ -101,5 +118,12 @@ mod tests {
             readiness.reasons().into_iter().collect::<Vec<_>>(),
             [("replica", "60 s behind".to_owned())]
         );
+        let metrics = Metrics::with_prefix("program");
+        readiness.register(&metrics);
+        let text = metrics.text().unwrap();
+        for line in ["database\"} 1", "replica\"} 0"] {
+            let line = format!("program_ready{{dependency=\"{line}\n");
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
     }
 }

@@ -3,10 +3,14 @@
 mod manager;
 mod pool;
 mod session;
+mod timing;
 
 use jiff::Timestamp;
 
-pub use self::pool::{Access, Pool, PoolSettings};
+pub use self::{
+    pool::{Access, Pool, PoolSettings},
+    timing::register_metrics,
+};
 pub(crate) use self::{
     pool::{bounded, options, session_settings, with_timeout},
     session::{Kind, Session, lock_query_id, lock_uid},

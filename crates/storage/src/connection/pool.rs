@@ -15,7 +15,7 @@ use futures::FutureExt;
 use sqlx::{ConnectOptions, Connection as _, postgres::PgConnectOptions};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::manager::Manager;
+use super::{manager::Manager, timing};
 use crate::{StorageError, error::sqlstate};
 
 /// What the server allows one statement: far above what any of ours needs with its index.
@@ -193,8 +193,13 @@ pub(crate) fn session_settings(statement_timeout: Duration) -> [(&'static str, S
 pub(crate) fn bounded<T>(
     operation: impl Future<Output = Result<T, StorageError>>,
 ) -> impl Future<Output = Result<T, StorageError>> {
+    let started = Instant::now();
     let limited = tokio::time::timeout(OPERATION_TIMEOUT, operation);
-    limited.map(|done| done.unwrap_or(Err(StorageError::TimedOut)))
+    limited.map(move |done| {
+        let done = done.unwrap_or(Err(StorageError::TimedOut));
+        timing::observe(&done, started.elapsed());
+        done
+    })
 }
 
 /// One step on a connection in bounded time.

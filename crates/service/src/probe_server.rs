@@ -1,16 +1,16 @@
 //! The server of health and metrics: one short response per connection, and no client can keep others out.
 
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
-use anyhow::Context as _;
 use axum::Router;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use service::server::{accept, http1, log_end};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::AbortHandle,
     time::timeout,
 };
+
+use crate::server::{accept, http1, log_end};
 
 /// How many connections there may be. For one more, the oldest is closed: its client is slow, as a response
 /// takes no time.
@@ -20,19 +20,8 @@ const CONNECTION_TIME: Duration = Duration::from_secs(10);
 /// Heads of probes and scrapers are much shorter.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// Listens; returns the task that serves, which never ends.
-pub(crate) async fn listen(
-    address: SocketAddr,
-    router: Router,
-) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    let listener = TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen at {address}: is another process there? LISTEN names another address")
-    })?;
-    service::notice!("health and metrics on {}", listener.local_addr()?);
-    Ok(serve(listener, router))
-}
-
-async fn serve(listener: TcpListener, router: Router) {
+/// Serves; never ends.
+pub async fn serve(listener: TcpListener, router: Router) {
     let mut connections: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         let (stream, _) = accept(&listener, || ()).await;
@@ -56,6 +45,8 @@ async fn respond(stream: TcpStream, router: Router) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
