@@ -24,7 +24,7 @@
 {{/*
 A pod template. Argument:
   root, component, group (optional), settings (a dict, from podSettings), account, token (whether the pod talks to Kubernetes), image,
-  container (its name), args and command (optional lists), env (a list), port (optional), probes (whether it has them), preStopSeconds (optional),
+  container (its name), args and command (optional lists), env (a list), port and metricsPort (optional), probes (whether it has them), preStopSeconds (optional),
   grace (seconds, optional), resources, restartPolicy (optional), volumes and mounts (lists, optional).
 */}}
 {{- define "arxiv-operator.podTemplate" -}}
@@ -74,6 +74,9 @@ spec:
       {{- with .port }}
       ports:
         - {name: http, containerPort: {{ . }}, protocol: TCP}
+        {{- with $.metricsPort }}
+        - {name: metrics, containerPort: {{ . }}, protocol: TCP}
+        {{- end }}
       {{- end }}
       {{- if .probes }}
       livenessProbe:

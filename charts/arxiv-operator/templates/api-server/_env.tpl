@@ -3,6 +3,7 @@
 {{- with .group.settings.settings }}
 {{- include "arxiv-operator.env" (dict
       "LISTEN" (printf "%s:8000" $.root.Values.listenAddress)
+      "METRICS_LISTEN" (printf "%s:9090" $.root.Values.listenAddress)
       "LOG_LEVEL" $.root.Values.log.level
       "LOG_FORMAT" $.root.Values.log.format
       "SERVE" $.group.serve

@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod alerts;
 mod capacity;
 mod checkers;
 mod cluster;

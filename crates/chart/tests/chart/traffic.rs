@@ -32,7 +32,7 @@ postgres: {mode: cnpg}
 ";
 
 /// The checked ports, each by both protocols.
-const PORTS: [u16; 7] = [53, 80, 443, 5432, 6443, 8000, 8080];
+const PORTS: [u16; 8] = [53, 80, 443, 5432, 6443, 8000, 8080, 9090];
 
 fn pod(namespace: &str, labels: &Value) -> Value {
     json!({"IP": "10.244.0.9", "Internal": {
@@ -130,11 +130,13 @@ fn questions(peers: &Peers) -> Vec<(Question, Value)> {
                 continue;
             }
             for port in PORTS {
-                let listens = if to == "operator" { 8080 } else { 8000 };
-                let name = if peers.own.contains_key(to) && port == listens {
-                    "http"
-                } else {
-                    ""
+                let name = match (to.as_str(), port) {
+                    (_, _) if !peers.own.contains_key(to) => "",
+                    ("operator", 8080) => "http",
+                    ("operator", _) => "",
+                    (_, 8000) => "http",
+                    (_, 9090) => "metrics",
+                    _ => "",
                 };
                 for protocol in ["TCP", "UDP"] {
                     let traffic = json!({

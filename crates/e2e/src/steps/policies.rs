@@ -28,15 +28,22 @@ const RUNNING_LIMIT: Duration = Duration::from_mins(1);
 /// The network plug-in learns of new pods a moment later.
 const REACHED_LIMIT: Duration = Duration::from_mins(1);
 
-/// Sender and receiver, by their names in the table.
+/// Sender and receiver, by their names in the table; of a pod of the release, with the port (it may have several).
 type Flow = (String, String);
+
+fn receiver(to: &str, port: u16) -> String {
+    if OUTSIDE.contains(&to) {
+        to.to_owned()
+    } else {
+        format!("{to} {port}")
+    }
+}
 
 pub(super) async fn check(env: &Environment) -> Result<String> {
     env.release(&values(env)).await?;
     let flows = chart::allowed_flows()?;
-    let ports = flows.iter().map(|(_, to, port)| (to.clone(), *port)).collect();
-    let allowed: BTreeSet<Flow> = flows.into_iter().map(|(from, to, _)| (from, to)).collect();
-    let targets = targets(env, &ports).await?;
+    let targets = targets(env, &flows).await?;
+    let allowed: BTreeSet<Flow> = pairs(flows);
     let senders = senders(&allowed);
     let manifests = senders.values().map(ProbePod::manifest);
     let manifests: Vec<String> = namespaces()
@@ -51,6 +58,11 @@ pub(super) async fn check(env: &Environment) -> Result<String> {
             .await?;
     }
     found
+}
+
+fn pairs(flows: BTreeSet<chart::Flow>) -> BTreeSet<Flow> {
+    let flow = |(from, to, port): chart::Flow| (from, receiver(&to, port));
+    flows.into_iter().map(flow).collect()
 }
 
 fn values(env: &Environment) -> String {
@@ -78,22 +90,23 @@ fn senders(allowed: &BTreeSet<Flow>) -> BTreeMap<String, ProbePod> {
         .collect()
 }
 
-/// Address and port of each receiver in the table; `ports` are those of the table.
+/// Address and port of each receiver in the table.
 async fn targets(
     env: &Environment,
-    ports: &BTreeMap<String, u16>,
+    flows: &BTreeSet<chart::Flow>,
 ) -> Result<BTreeMap<String, (String, u16)>> {
     let (host, database) = env.primary();
     let mut targets = BTreeMap::new();
-    for (name, port) in ports {
+    let receivers: BTreeSet<(&String, u16)> = flows.iter().map(|(_, to, port)| (to, *port)).collect();
+    for (name, port) in receivers {
         let target = match name.as_str() {
             "databases" => (host.to_string(), database),
             "Kubernetes" => (service(env, "default", "kubernetes").await?, 443),
             "DNS" => (service(env, "kube-system", "kube-dns").await?, 53),
             "arXiv" => (env.address("upstream", "app=arxiv").await?, 8080),
-            own => (env.address(NAMESPACE, &selector(own)).await?, *port),
+            own => (env.address(NAMESPACE, &selector(own)).await?, port),
         };
-        targets.insert(name.clone(), target);
+        targets.insert(receiver(name, port), target);
     }
     Ok(targets)
 }
@@ -174,11 +187,9 @@ mod tests {
 
     #[test]
     fn every_name_in_table_is_known() {
-        let allowed: BTreeSet<Flow> = chart::allowed_flows()
-            .unwrap()
-            .into_iter()
-            .map(|(from, to, _)| (from, to))
-            .collect();
+        let allowed = pairs(chart::allowed_flows().unwrap());
+        let both = ["results 8000", "results 9090"].map(str::to_owned);
+        assert!(both.iter().all(|port| allowed.iter().any(|(_, to)| to == port)));
         let senders = senders(&allowed);
         assert_eq!(senders.len(), 15);
         let chart = chart::render("apiServer: {mode: perEndpoint}").unwrap();
@@ -195,7 +206,8 @@ mod tests {
             .collect();
         for (from, to) in &allowed {
             for name in [from, to] {
-                assert!(OUTSIDE.contains(&name.as_str()) || known.contains(name), "{name}");
+                let pod = name.rsplit_once(' ').map_or(name.as_str(), |(pod, _)| pod);
+                assert!(OUTSIDE.contains(&name.as_str()) || known.contains(pod), "{name}");
             }
         }
     }

@@ -5,6 +5,8 @@ mod go_file;
 mod go_tools;
 pub mod packages;
 pub mod progress;
+mod prometheus;
 
 pub use go_file::GoFile;
 pub use go_tools::GoTools;
+pub use prometheus::promtool;
