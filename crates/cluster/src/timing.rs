@@ -65,7 +65,7 @@ where
         let answer = self.0.call(request);
         Box::pin(async move {
             let answer = answer.await;
-            let outcome = match answer.as_ref().map(|answer| answer.status()) {
+            let outcome = match answer.as_ref().map(Response::status) {
                 Ok(status) if status.is_success() => "2xx",
                 Ok(status) if status.is_client_error() => "4xx",
                 Ok(status) if status.is_server_error() => "5xx",

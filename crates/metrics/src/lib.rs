@@ -87,7 +87,7 @@ impl Metrics {
         self.change(|registered| {
             registered.own.register(name, help, metric.clone());
             let name = format!("{}_{name}", registered.prefix);
-            registered.define(name, metric.metric_type(), labels, help);
+            registered.define(&name, metric.metric_type(), labels, help);
         });
     }
 
@@ -113,7 +113,7 @@ impl Metrics {
 }
 
 impl Registered {
-    fn define(&mut self, name: String, kind: MetricType, labels: &'static [&'static str], help: &str) {
+    fn define(&mut self, name: &str, kind: MetricType, labels: &'static [&'static str], help: &str) {
         let (kind, suffix) = match kind {
             MetricType::Counter => ("counter", "_total"),
             MetricType::Histogram => ("histogram", ""),

@@ -51,7 +51,7 @@ const METRICS: [(&str, MetricType, &str); 7] = [
 pub(crate) fn register(metrics: &Metrics) {
     metrics.change(|registered| {
         for (name, kind, help) in METRICS {
-            registered.define(name.to_owned(), kind, &[], help);
+            registered.define(name, kind, &[], help);
         }
         registered.usual.register_collector(Box::new(Process));
     });

@@ -63,7 +63,7 @@ impl Metrics {
         let help = help.into();
         self.change(|registered| {
             let full_name = format!("{}_{name}", registered.prefix);
-            registered.define(full_name, MetricType::Gauge, labels, &help);
+            registered.define(&full_name, MetricType::Gauge, labels, &help);
             let sampled = Sampled {
                 name,
                 labels,

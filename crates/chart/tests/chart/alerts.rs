@@ -53,7 +53,7 @@ fn every_alert_fires_for_its_series_and_is_silent_for_others() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
         let parsed: Value = serde_saphyr::from_str(&text).unwrap();
-        let mut fires = BTreeSet::new();
+        let mut outcomes = BTreeSet::new();
         for case in parsed["tests"].as_array().unwrap() {
             let [expected] = case["alert_rule_test"].as_array().unwrap().as_slice() else {
                 panic!("{case}")
@@ -62,9 +62,9 @@ fn every_alert_fires_for_its_series_and_is_silent_for_others() {
             let any = !expected["exp_alerts"].as_array().unwrap().is_empty();
             let begins = if any { "fires " } else { "is silent " };
             assert!(case["name"].as_str().unwrap().starts_with(begins), "{case}");
-            fires.insert(any);
+            outcomes.insert(any);
         }
-        assert_eq!(fires, BTreeSet::from([false, true]), "{}", path.display());
+        assert_eq!(outcomes, BTreeSet::from([false, true]), "{}", path.display());
         let file = path.file_name().unwrap().to_str().unwrap().to_owned();
         fs::write(temp_dir.path().join(&file), text).unwrap();
         files.push(file);
