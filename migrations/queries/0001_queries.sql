@@ -12,7 +12,7 @@ create table if not exists public.queries (
     -- The object the row belongs to; null in rows of the existing service and of clients.
     query_uid uuid,
     -- Null in rows that are older than this column.
-    recorded_at timestamptz default clock_timestamp(),
+    recorded_at timestamptz default statement_timestamp(),
     -- The object's names, by which clients ask for it once it no longer exists. Null as for its uid.
     object_namespace text,
     object_name text

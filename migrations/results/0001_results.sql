@@ -10,7 +10,8 @@ create table if not exists public.results (
     title text,
     journal text,
     query_uid uuid,
-    recorded_at timestamptz default clock_timestamp(),
+    -- The same in all rows of a statement: rows are read when they are old enough, and those of a query together.
+    recorded_at timestamptz default statement_timestamp(),
     -- With its version. Null in rows of the existing service and of clients.
     arxiv_id text,
     -- With spaces between, the primary one first. Null as for the identifier.

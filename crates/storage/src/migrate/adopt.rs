@@ -76,7 +76,7 @@ pub(super) async fn adopt(database: &mut Database<'_>, store: Store) -> Result<(
     if existing("recorded_at").is_none() {
         // Not with its default at once: all rows would be rewritten, and would get a time they were not recorded at.
         changes.push(format!(
-            "alter table public.{table} alter column recorded_at set default clock_timestamp();"
+            "alter table public.{table} alter column recorded_at set default statement_timestamp();"
         ));
     }
     changes.extend(take_ownership(database, table).await?);

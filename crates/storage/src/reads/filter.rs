@@ -72,10 +72,11 @@ pub(super) fn push_text(sql: &mut QueryBuilder<Postgres>, column: &str, text: &T
     sql.push_bind(text.tsquery.clone()).push("::text").push(after);
 }
 
-/// The condition that rows have to meet where the tables are on different servers: a young row may be half of a record.
+/// The condition that rows have to meet where the tables are on different servers: a young row may be half of a record. All rows
+/// are compared with one time, as all of a record have one.
 pub(super) fn push_settled(sql: &mut QueryBuilder<Postgres>, settle: Option<i64>) {
     if let Some(micros) = settle {
-        sql.push(" and (recorded_at is null or recorded_at <= clock_timestamp() - ");
+        sql.push(" and (recorded_at is null or recorded_at <= statement_timestamp() - ");
         sql.push_bind(micros).push(" * interval '1 microsecond')");
     }
 }

@@ -77,6 +77,9 @@ async fn record_is_written_once_by_concurrent_recorders() {
     let n = stored.query_id;
     let expected = format!("{n} 0 A0 T0 J0; {n} 1 A1 T1 J1; {n} 2 A2 T2 J2");
     assert_eq!(server.value::<String>("arxiv", rows).await, expected);
+    // Or a reader that leaves out young rows would see a part of them.
+    let times = "select count(distinct recorded_at) from results";
+    assert_eq!(server.value::<i64>("arxiv", times).await, 1);
     assert_eq!(
         server.value::<i64>("arxiv", "select count(*) from queries").await,
         1
