@@ -35,19 +35,20 @@ pub(crate) async fn replica(pool: Pool, need: Need, lag: Lag) -> NeedState {
     match (replica, lag.seen()) {
         (Err(error), _) => NeedState::because(error.to_string(), &error),
         (Ok(_), Some(lag)) if lag >= FAR_BEHIND => {
-            NeedState::NotReady(format!("the replica is {} seconds behind", lag.as_secs()))
+            NeedState::Degraded(format!("the replica is {} seconds behind", lag.as_secs()).into())
         }
         (Ok(_), _) => NeedState::Ready,
     }
 }
 
-/// Whether Kubernetes can be asked for the rights of callers. While it does not answer, the process stays in service:
-/// callers whose rights are known are served, and the others get the reason.
+/// Whether Kubernetes can be asked for the rights of callers. Once it has answered, the process stays in service without
+/// it: callers whose rights are known are served, and the others get the reason.
 pub(crate) async fn reviews(client: Client) -> NeedState {
     match timeout(CHECK_TIMEOUT, self_check(&client)).await {
         Ok(Ok(None)) => NeedState::Ready,
-        Ok(Ok(Some(reason))) => NeedState::NotReady(reason),
-        Ok(Err(_)) | Err(_) => NeedState::Degraded(UNAVAILABLE.into()),
+        Ok(Ok(Some(reason))) => NeedState::NotReady(reason.into()),
+        Ok(Err(error)) => NeedState::because(UNAVAILABLE, &error),
+        Err(_) => NeedState::NotReady(UNAVAILABLE.into()),
     }
 }
 

@@ -130,7 +130,7 @@ impl Stores {
         Ok(stores)
     }
 
-    /// Replicas are shared by all processes, so none of them is taken out of service for one that is unavailable.
+    /// Replicas are shared by all processes, so none of them is taken out of service for one that is lost later.
     fn add_replicas(&self, checks: &mut Checks, metrics: &Metrics, queries: &Pool, results: &Pool) {
         let replicas = [
             ("queries_ro", queries, Need::QueriesRead, &self.queries_lag),
@@ -138,7 +138,7 @@ impl Stores {
         ];
         for (name, pool, need, lag) in replicas {
             let (pool, lag) = (pool.clone(), lag.clone());
-            checks.add(name, Required::Never, move || {
+            checks.add(name, Required::AtStart, move || {
                 readiness::replica(pool.clone(), need, lag.clone())
             });
         }

@@ -169,7 +169,7 @@ fn dispatch(event: WatchEvent<DecodedObject>, version: &mut String, subscribers:
 }
 
 fn interrupted(error: &(dyn std::error::Error + 'static)) {
-    tracing::info!(error, "the watch is interrupted");
+    tracing::warn!(error, "the watch is interrupted");
 }
 
 fn unreadable(error: &InvalidObject) {

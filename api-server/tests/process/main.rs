@@ -5,6 +5,7 @@
 
 mod access;
 mod browser;
+mod causes;
 mod contract;
 #[path = "../common/databases.rs"]
 #[allow(dead_code, reason = "shared with the tests of routes")]

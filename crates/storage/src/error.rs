@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use std::{error, fmt};
+
 use sqlx::Error;
 
 /// A failed operation on a database. Its `Display` is safe for users (no SQL, hosts or names); the cause is its source, shared by
@@ -10,7 +12,7 @@ use sqlx::Error;
 pub enum StorageError {
     /// The database is unreachable, overloaded, starting, stopping, in recovery, or refuses the credential: worth another try.
     #[error("the database is not available")]
-    Unavailable(#[source] Arc<Error>),
+    Unavailable(#[source] Arc<Cause>),
     /// The database did not answer in time, or no connection was free in time.
     #[error("the database did not answer in time")]
     TimedOut,
@@ -19,10 +21,10 @@ pub enum StorageError {
     Url(&'static str),
     /// The tables, or this user's rights to them, are missing: the migrations have not run.
     #[error("the database is not prepared: its migrations have not run")]
-    NotPrepared(#[source] Arc<Error>),
+    NotPrepared(#[source] Arc<Cause>),
     /// Anything else: a defect of ours or of the data.
     #[error("the database refused the operation")]
-    Refused(#[source] Arc<Error>),
+    Refused(#[source] Arc<Cause>),
     /// A value in a table does not have the form that it should have.
     #[error("the database holds a value that cannot be read")]
     Unreadable,
@@ -36,8 +38,28 @@ pub enum StorageError {
         message: String,
         /// The cause, if the database gave one.
         #[source]
-        source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+        source: Option<Arc<dyn error::Error + Send + Sync>>,
     },
+}
+
+/// What sqlx says, with the SQLSTATE or the kind of an I/O error, by which the failure can be looked up. For logs.
+#[derive(Debug)]
+pub struct Cause(pub(crate) Error);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        match &self.0 {
+            Error::Io(error) => write!(f, " ({:?})", error.kind()),
+            error => sqlstate(error).map_or(Ok(()), |code| write!(f, " (SQLSTATE {code})")),
+        }
+    }
+}
+
+impl error::Error for Cause {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source()
+    }
 }
 
 impl StorageError {
@@ -56,7 +78,7 @@ impl StorageError {
     /// The SQLSTATE that the database answered with, if it did.
     pub(crate) fn sqlstate(&self) -> Option<String> {
         match self {
-            Self::Unavailable(error) | Self::NotPrepared(error) | Self::Refused(error) => sqlstate(error),
+            Self::Unavailable(error) | Self::NotPrepared(error) | Self::Refused(error) => sqlstate(&error.0),
             _ => None,
         }
     }
@@ -78,14 +100,16 @@ impl From<Error> for StorageError {
         match &error {
             Error::PoolTimedOut => Self::TimedOut,
             Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::PoolClosed | Error::WorkerCrashed => {
-                Self::Unavailable(Arc::new(error))
+                Self::Unavailable(Arc::new(Cause(error)))
             }
             Error::Database(answer) => match answer.code().as_deref() {
-                Some(code) if is_passing(code) => Self::Unavailable(Arc::new(error)),
-                Some("42P01" | "42703" | "42883" | "3F000" | "42501") => Self::NotPrepared(Arc::new(error)),
-                _ => Self::Refused(Arc::new(error)),
+                Some(code) if is_passing(code) => Self::Unavailable(Arc::new(Cause(error))),
+                Some("42P01" | "42703" | "42883" | "3F000" | "42501") => {
+                    Self::NotPrepared(Arc::new(Cause(error)))
+                }
+                _ => Self::Refused(Arc::new(Cause(error))),
             },
-            _ => Self::Refused(Arc::new(error)),
+            _ => Self::Refused(Arc::new(Cause(error))),
         }
     }
 }

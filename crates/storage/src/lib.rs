@@ -16,7 +16,7 @@ pub mod schema;
 mod text_search;
 
 pub use connection::{Access, Pool, PoolSettings, register_metrics};
-pub use error::StorageError;
+pub use error::{Cause, StorageError};
 pub use gate::{Gate, GateError, GateLease, GateSettings, LOCK_OUTLIVES_HOST, RequestOutcome, Slot};
 pub use ids::{Ledger, Sequence};
 pub use pages::{Page, PageHead, PageKey, PageVersion, Pages};

@@ -100,24 +100,33 @@ impl Need {
     }
 }
 
+/// Whether this user has the rights $3 to the table or sequence $1, which has the column $2; no row if it is not there.
+const RELATION: &str = "select has_schema_privilege(n.oid, 'USAGE') and (
+       select bool_and(case c.relkind when 'S' then has_sequence_privilege(c.oid, r)
+                       else has_table_privilege(c.oid, r) end) from unnest(string_to_array($3, ' ')) r)
+     from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where n.nspname = 'public' and c.relname = $1 and c.relkind in ('r', 'p', 'S')
+       and ($2 = '' or exists (
+         select from pg_attribute a where a.attrelid = c.oid and a.attname = $2 and not a.attisdropped))";
+/// Whether this user may execute the routine $1; no row if it is not there.
+const ROUTINE: &str = "select has_schema_privilege(n.oid, 'USAGE') and has_function_privilege(p.oid, 'EXECUTE')
+     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+     where n.nspname = 'public' and p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' = $1";
+
 /// None when the schema is there and this user has the rights it needs; else the reason, safe for users.
 pub async fn check(pool: &Pool, need: Need) -> Result<Option<&'static str>, StorageError> {
     Session::run(pool, Kind::Statement, async |session| {
         for (object, column, privileges) in need.rights() {
-            let Some((_, relation)) = object.split_once(' ').filter(|(kind, _)| *kind != "routine") else {
+            let Some((kind, name)) = object.split_once(' ') else {
                 continue;
             };
             // By the catalogue, not by to_regclass: that fails for users who may not use the schema.
-            let has_rights = session.query_scalar::<bool>(
-                "select has_schema_privilege(n.oid, 'USAGE') and (
-                     select bool_and(case c.relkind when 'S' then has_sequence_privilege(c.oid, r)
-                                     else has_table_privilege(c.oid, r) end) from unnest(string_to_array($3, ' ')) r)
-                 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-                 where n.nspname = 'public' and c.relname = $1 and c.relkind in ('r', 'p', 'S')
-                   and ($2 = '' or exists (
-                     select from pg_attribute a where a.attrelid = c.oid and a.attname = $2 and not a.attisdropped))",
-            );
-            let has_rights = has_rights.bind(relation).bind(*column).bind(*privileges);
+            let has_rights = if kind == "routine" {
+                session.query_scalar::<bool>(ROUTINE).bind(name)
+            } else {
+                let relation = session.query_scalar::<bool>(RELATION);
+                relation.bind(name).bind(*column).bind(*privileges)
+            };
             match has_rights.fetch_optional(session.conn()).await? {
                 None => return Ok(Some("the database is not prepared: its migrations have not run")),
                 Some(false) => {

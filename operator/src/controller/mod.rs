@@ -136,10 +136,12 @@ fn retry(object: Arc<ArxivQuery>, error: &Error, context: Arc<Context>) -> Actio
     let failures = uid(&object).and_then(|uid| context.tracker.update(uid, count));
     let delay = RETRY.delay(failures.unwrap_or(1));
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
-    if error.is_temporary() {
-        tracing::debug!(object = name, namespace, "{error}; next try in {delay:?}");
+    let is_temporary = error.is_temporary();
+    let error = error as &dyn std::error::Error;
+    if is_temporary {
+        tracing::debug!(error, object = name, namespace, "next try in {delay:?}");
     } else {
-        tracing::warn!(object = name, namespace, "{error}; next try in {delay:?}");
+        tracing::warn!(error, object = name, namespace, "next try in {delay:?}");
     }
     Action::requeue(delay)
 }

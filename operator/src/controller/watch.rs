@@ -110,7 +110,8 @@ pub(crate) fn unfinished(
                 // unavailable.
                 watched.is_current.store(false, Ordering::Relaxed);
                 with.metrics.failed("watch");
-                tracing::debug!("the watch is interrupted: {error}");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the watch is interrupted");
                 Vec::new()
             }))
         });

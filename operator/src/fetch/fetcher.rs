@@ -184,7 +184,8 @@ impl Fetcher {
                 self.database_failures = 0;
                 let reason = upstream::reason(&source).as_str();
                 let duration_ms = duration_ms(began, now);
-                tracing::warn!(reason, duration_ms, "a request to arXiv failed: {source}");
+                let error = &source as &dyn std::error::Error;
+                tracing::warn!(reason, duration_ms, error, "a request to arXiv failed");
                 let failure = RequestFailure {
                     class: source.class(),
                     record: FailureRecord {
@@ -210,7 +211,7 @@ impl Fetcher {
                 // Requested again and again it would block all others, so it counts as a failed attempt.
                 self.with.metrics.failed("database");
                 let cause = &error as &dyn std::error::Error;
-                tracing::warn!(error = cause, "a page cannot be stored: {error}");
+                tracing::warn!(error = cause, "a page cannot be stored");
                 let failure = RequestFailure {
                     class: FailureClass::Broken,
                     record: FailureRecord {
@@ -234,7 +235,8 @@ impl Fetcher {
         self.with.metrics.failed("database_unavailable");
         // Readiness shows the rest; but the first error may have cost a request.
         if self.database_failures == 0 {
-            tracing::warn!("requests to arXiv are not possible: {error}");
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, "requests to arXiv are not possible");
         }
         self.database_failures = self.database_failures.saturating_add(1);
         DATABASE_RETRY.delay(self.database_failures)

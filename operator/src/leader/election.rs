@@ -126,7 +126,6 @@ impl Election {
 
     fn failed(&self, error: &CallError) {
         self.metrics.failed("lease");
-        tracing::debug!("the lease cannot be acquired: {error}");
         // Other failures of Kubernetes are shown by its own readiness condition.
         if error.is_refused() {
             let reason = format!(
@@ -134,7 +133,7 @@ impl Election {
                  process",
                 self.name
             );
-            self.readiness.set(CONDITION, NeedState::NotReady(reason));
+            self.readiness.set(CONDITION, NeedState::because(reason, error));
         }
     }
 
@@ -151,7 +150,8 @@ impl Election {
             if let Some(lease) = lease
                 && let Err(error) = election.write(&lease::released(lease, Timestamp::now())).await
             {
-                tracing::debug!("the lease was not released: {error}");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the lease was not released");
             }
         }));
         leadership
@@ -182,7 +182,10 @@ impl Election {
                     tracing::warn!("another process took the lease");
                     return None;
                 }
-                Ok(Err(error)) => tracing::debug!("the lease was not renewed: {error}"),
+                Ok(Err(error)) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "the lease was not renewed");
+                }
                 Err(_) => {}
             }
             self.metrics.failed("lease");

@@ -64,7 +64,8 @@ impl Sweeper {
         let listing = ttl::sweep(&self.with, &self.heartbeat).await;
         if let Err(error) = &listing {
             metrics.failed("sweep");
-            tracing::debug!("expired objects stay until the next sweep: {error}");
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, "expired objects stay until the next sweep");
         }
         self.heartbeat.beat();
         for (what, swept) in [

@@ -148,7 +148,8 @@ impl Metrics {
             self.failed("database_unavailable");
         } else {
             self.failed(category);
-            tracing::warn!("{problem}: {error}");
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, "{problem}");
         }
     }
 

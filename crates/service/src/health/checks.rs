@@ -16,10 +16,9 @@ pub enum Required {
     Always,
     /// Until it was there for the first time. What is lost later is lost for all processes alike (a database,
     /// Kubernetes): not ready, none of them would answer, and callers would get no connection in place of a 503 with
-    /// its reason and `Retry-After`.
+    /// its reason and `Retry-After`. But a process that never found it may have a wrong address or credential, or a
+    /// schema that is not migrated yet: it must not replace processes that work.
     AtStart,
-    /// Never: shared by all processes from the start.
-    Never,
 }
 
 type Check = Box<dyn Fn() -> BoxFuture<'static, NeedState> + Send + Sync>;
@@ -27,6 +26,8 @@ type Check = Box<dyn Fn() -> BoxFuture<'static, NeedState> + Send + Sync>;
 struct Need {
     name: &'static str,
     required: Required,
+    /// Whether it was there once in this process.
+    was_there: bool,
     check: Check,
 }
 
@@ -60,6 +61,7 @@ impl Checks {
         self.needs.push(Need {
             name,
             required,
+            was_there: false,
             check,
         });
     }
@@ -70,7 +72,7 @@ impl Checks {
             // What needs nothing else is ready too.
             readiness.set("process", NeedState::Ready);
         }
-        for need in self.needs.iter().filter(|need| need.required != Required::Never) {
+        for need in &self.needs {
             readiness.expect(need.name);
         }
         loop {
@@ -93,12 +95,12 @@ impl Checks {
 impl Need {
     fn report(&mut self, found: NeedState, readiness: &Readiness) {
         let state = match found {
-            NeedState::NotReady(reason) if self.required == Required::Never => NeedState::Degraded(reason),
+            NeedState::NotReady(reason) if self.required == Required::AtStart && self.was_there => {
+                NeedState::Degraded(reason)
+            }
             found => found,
         };
-        if state == NeedState::Ready && self.required == Required::AtStart {
-            self.required = Required::Never;
-        }
+        self.was_there |= !matches!(state, NeedState::NotReady(_));
         readiness.set(self.name, state);
     }
 }
@@ -111,6 +113,7 @@ mod tests {
         Need {
             name,
             required,
+            was_there: false,
             check: Box::new(|| Box::pin(async { NeedState::Ready })),
         }
     }
@@ -149,9 +152,8 @@ mod tests {
         assert!(readiness.is_ready());
         database.report(unavailable(), &readiness);
         assert!(!readiness.is_ready());
-        need("replica", Required::Never).report(unavailable(), &readiness);
         database.report(NeedState::Ready, &readiness);
-        assert!(readiness.is_ready(), "a need that is never required");
+        assert!(readiness.is_ready());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,12 +1,54 @@
 //! Readiness: each thing that the process needs, with the reason why it is not there.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    error::Error,
+    mem,
+    sync::Arc,
+};
 
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
 
-type Needs = BTreeMap<&'static str, NeedState>;
+type Needs = BTreeMap<&'static str, Need>;
+
+/// Causes of one outage that are logged: one that is different each time (it names a port, say) does not fill the log.
+const LOGGED_CAUSES: usize = 8;
+
+/// One thing that the process needs.
+struct Need {
+    state: NeedState,
+    /// The causes that were logged since it was there.
+    logged: Vec<String>,
+}
+
+impl Need {
+    fn new(state: NeedState) -> Self {
+        let logged = Vec::new();
+        Self { state, logged }
+    }
+
+    /// Notes the state; returns whether it says something new.
+    fn update(&mut self, state: NeedState) -> bool {
+        let text = |state: &NeedState| state.reason().map(|reason| reason.text.clone());
+        let is_new =
+            mem::discriminant(&self.state) != mem::discriminant(&state) || text(&self.state) != text(&state);
+        let cause = state.reason().and_then(|reason| reason.cause.clone());
+        let has_new_cause = cause.is_some_and(|cause| {
+            let is_new = self.logged.len() < LOGGED_CAUSES && !self.logged.contains(&cause);
+            if is_new {
+                self.logged.push(cause);
+            }
+            is_new
+        });
+        if state == NeedState::Ready {
+            self.logged.clear();
+        }
+        self.state = state;
+        is_new || has_new_cause
+    }
+}
 
 /// What the process needs, by name.
 #[derive(Clone, Default)]
@@ -19,16 +61,38 @@ pub enum NeedState {
     Ready,
     /// Something is wrong with it that does not keep this process from its work: a shared replica that lags would
     /// otherwise take every process out of service at once.
-    Degraded(String),
+    Degraded(Reason),
     /// It cannot be used: the process is not ready.
-    NotReady(String),
+    NotReady(Reason),
+}
+
+/// Why something is not as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reason {
+    text: String,
+    cause: Option<String>,
+}
+
+impl<T: Into<String>> From<T> for Reason {
+    fn from(text: T) -> Self {
+        let (text, cause) = (text.into(), None);
+        Self { text, cause }
+    }
 }
 
 impl NeedState {
-    /// Not ready because of an error, whose causes are for the log alone.
-    pub fn because(reason: impl Into<String>, error: &dyn std::error::Error) -> Self {
-        tracing::debug!(error = crate::logs::with_causes(error), "a check failed");
-        Self::NotReady(reason.into())
+    /// Not ready because of an error, whose causes are for the log alone: they name hosts and users.
+    pub fn because(reason: impl Into<String>, error: &dyn Error) -> Self {
+        let cause = Some(crate::logs::with_causes(error));
+        let text = reason.into();
+        Self::NotReady(Reason { text, cause })
+    }
+
+    fn reason(&self) -> Option<&Reason> {
+        match self {
+            Self::Ready => None,
+            Self::Degraded(reason) | Self::NotReady(reason) => Some(reason),
+        }
     }
 }
 
@@ -37,7 +101,7 @@ impl Readiness {
     pub(super) fn expect(&self, need: &'static str) {
         self.0.send_modify(|needs| {
             let state = NeedState::NotReady("not checked yet".into());
-            needs.entry(need).or_insert(state);
+            needs.entry(need).or_insert(Need::new(state));
         });
     }
 
@@ -55,10 +119,10 @@ impl Readiness {
     /// What is wrong, by need.
     pub fn reasons(&self) -> BTreeMap<&'static str, String> {
         let needs = self.0.borrow();
-        let reasons = needs.iter().filter_map(|(need, state)| match state {
-            NeedState::Ready => None,
-            NeedState::Degraded(reason) | NeedState::NotReady(reason) => Some((*need, reason.clone())),
-        });
+        let reason = |need: &Need| need.state.reason().map(|reason| reason.text.clone());
+        let reasons = needs
+            .iter()
+            .filter_map(|(name, need)| Some((*name, reason(need)?)));
         reasons.collect()
     }
 
@@ -71,37 +135,79 @@ impl Readiness {
 
     fn samples(&self) -> Vec<([String; 1], i64)> {
         let needs = self.0.borrow();
-        let sample = |(need, state): (&&str, &NeedState)| {
-            ([(*need).to_owned()], i64::from(*state == NeedState::Ready))
+        let sample = |(name, need): (&&str, &Need)| {
+            ([(*name).to_owned()], i64::from(need.state == NeedState::Ready))
         };
         needs.iter().map(sample).collect()
     }
 
-    /// Notes the state of `need`; writes one log line per change.
+    /// Notes the state of `need`; writes one log line for each change, and for each other cause of the same reason.
     pub fn set(&self, need: &'static str, state: NeedState) {
         self.0.send_if_modified(|needs| {
-            if needs.get(need) == Some(&state) {
-                return false;
+            let says_something_new = match needs.entry(need) {
+                Entry::Occupied(mut known) => known.get_mut().update(state.clone()),
+                Entry::Vacant(unknown) => {
+                    let unchecked = Need::new(NeedState::NotReady("".into()));
+                    unknown.insert(unchecked).update(state.clone())
+                }
+            };
+            if says_something_new {
+                log(need, &state);
             }
-            match &state {
-                NeedState::Ready => crate::notice!("{need}: ready"),
-                NeedState::Degraded(reason) => tracing::warn!("{need}: {reason}"),
-                NeedState::NotReady(reason) => tracing::warn!("waiting for {need}: {reason}"),
-            }
-            needs.insert(need, state);
-            true
+            says_something_new
         });
     }
 }
 
 fn is_ready(needs: &Needs) -> bool {
-    let not_ready = |state: &NeedState| matches!(state, NeedState::NotReady(_));
+    let not_ready = |need: &Need| matches!(need.state, NeedState::NotReady(_));
     !needs.is_empty() && !needs.values().any(not_ready)
+}
+
+fn log(need: &str, state: &NeedState) {
+    let waits = if matches!(state, NeedState::NotReady(_)) {
+        "waiting for "
+    } else {
+        ""
+    };
+    match state.reason() {
+        None => crate::notice!("{need}: ready"),
+        Some(Reason { text, cause: None }) => tracing::warn!("{waits}{need}: {text}"),
+        Some(Reason {
+            text,
+            cause: Some(error),
+        }) => tracing::warn!(error, "{waits}{need}: {text}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn state_is_logged_when_its_reason_is_new_or_has_a_new_cause() {
+        let because =
+            |reason: &str, cause: &str| NeedState::because(reason, &std::io::Error::other(cause.to_owned()));
+        let mut need = Need::new(NeedState::NotReady("not checked yet".into()));
+        for (state, is_logged) in [
+            (because("unavailable", "refused"), true),
+            (because("unavailable", "refused"), false),
+            (because("unavailable", "wrong password"), true),
+            (because("unavailable", "refused"), false),
+            (because("no rights", "refused"), true),
+            (NeedState::Ready, true),
+            (NeedState::Ready, false),
+            (because("unavailable", "refused"), true),
+        ] {
+            assert_eq!(need.update(state.clone()), is_logged, "{state:?}");
+        }
+        let logged = (0..100).filter(|port| need.update(because("unavailable", &port.to_string())));
+        assert_eq!(
+            logged.count(),
+            LOGGED_CAUSES - 1,
+            "a cause that is always another one"
+        );
+    }
 
     #[tokio::test]
     async fn process_is_ready_when_no_need_is_not_ready() {

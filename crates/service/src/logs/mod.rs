@@ -112,6 +112,8 @@ fn filter(level: Level) -> Targets {
     };
     Targets::new()
         .with_default(ours.min(LevelFilter::WARN))
+        // It logs each new connection that a check of ours refuses; readiness logs that once.
+        .with_target("sqlx::pool", LevelFilter::OFF)
         .with_targets(OURS.map(|target| (target, ours)))
         .with_target(NOTICE_TARGET, notice)
 }

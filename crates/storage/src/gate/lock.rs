@@ -163,7 +163,10 @@ impl Held {
         match with_timeout(ANSWER_TIMEOUT, unlock.fetch_one(&mut self.connection)).await {
             Ok(true) => *self.home = Some(self.connection),
             Ok(false) => tracing::warn!("the upstream gate's lock was not held at its release"),
-            Err(error) => tracing::debug!(%error, "the upstream gate's connection is closed"),
+            Err(error) => {
+                let error = &StorageError::from(error) as &dyn std::error::Error;
+                tracing::warn!(error, "the upstream gate's connection is closed");
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ mod account;
 mod binaries;
 mod replica;
 pub(crate) mod template;
+mod tls;
 
 use std::fs;
 use std::path::{Path, PathBuf};

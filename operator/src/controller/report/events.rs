@@ -106,11 +106,13 @@ async fn publish(with: &Dependencies, event: &Event) {
             Err(error) if error.code() == Some(409) => return,
             // The namespace is being deleted, or Events are not allowed there: a retry would fail as well.
             Err(error) if error.is_refused() => {
-                tracing::debug!(reason = event.reason, "an Event was refused: {error}");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, reason = event.reason, "an Event was refused");
                 break;
             }
             Err(error) if attempt == MAX_ATTEMPTS => {
-                tracing::debug!(reason = event.reason, "an Event was not sent: {error}");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, reason = event.reason, "an Event was not sent");
             }
             Err(_) => tokio::time::sleep(Duration::from_secs(attempt)).await,
         }
