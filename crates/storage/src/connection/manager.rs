@@ -11,7 +11,7 @@ use std::{
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
-use super::pool::{PROBE_TIMEOUT, with_timeout};
+use super::pool::{PROBE_TIMEOUT, connect, set, with_timeout};
 
 /// A connection for reads that was used less than this ago is not tested: that takes as long as a short read.
 const RECENT: Duration = Duration::from_secs(1);
@@ -23,6 +23,8 @@ const POLLS_OF_LOGIN: usize = 200;
 /// Makes and tests the connections of one pool.
 pub struct Manager {
     options: PgConnectOptions,
+    /// Statements at the start of each session.
+    settings: String,
     is_writer: bool,
     /// When a connection was found to lead to a server that hangs or no longer writes. Older connections lead there as well,
     /// and are closed without waiting for each of them.
@@ -30,10 +32,11 @@ pub struct Manager {
 }
 
 impl Manager {
-    pub(super) fn new(options: PgConnectOptions, is_writer: bool) -> Self {
+    pub(super) fn new(options: PgConnectOptions, settings: &[(&str, String)], is_writer: bool) -> Self {
         let suspect = LastTime::default();
         Self {
             options,
+            settings: set(settings),
             is_writer,
             suspect,
         }
@@ -59,7 +62,7 @@ impl managed::Manager for Manager {
     type Error = sqlx::Error;
 
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
-        let mut connection = login(PgConnection::connect_with(&self.options)).await?;
+        let mut connection = login(connect(self.options.clone(), &self.settings)).await?;
         probe(&mut connection, self.is_writer).await?;
         Ok(connection)
     }

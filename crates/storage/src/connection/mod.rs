@@ -12,7 +12,7 @@ pub use self::{
     timing::register_metrics,
 };
 pub(crate) use self::{
-    pool::{bounded, options, session_settings, with_timeout},
+    pool::{bounded, connect, options, session_settings, set, with_timeout},
     session::{Kind, Session, lock_query_id, lock_uid},
 };
 use crate::StorageError;

@@ -12,7 +12,7 @@ use std::{
 
 use deadpool::managed::{self, Object, PoolError, QueueMode, WeakPool};
 use futures::FutureExt;
-use sqlx::{ConnectOptions, Connection as _, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{manager::Manager, timing};
@@ -87,16 +87,17 @@ impl Pool {
     pub fn open(url: &str, settings: &PoolSettings) -> Result<Self, StorageError> {
         let mut options = options(url)?.application_name(&settings.application_name);
         let prefers_indexes = settings.statement_cache && settings.access == Access::ReadOnly;
+        let mut of_session = Vec::new();
         if settings.statement_cache {
-            options = options.options(session_settings(STATEMENT_TIMEOUT));
+            of_session.extend(session_settings(STATEMENT_TIMEOUT));
             if prefers_indexes {
-                options = options.options(INDEX_SETTINGS);
+                of_session.extend(INDEX_SETTINGS.map(|(name, value)| (name, value.to_owned())));
             }
         } else {
-            // Poolers refuse start-up parameters that they don't know.
-            options = options.statement_cache_capacity(0).extra_float_digits(None);
+            // A transaction pooler gives each transaction another session.
+            options = options.statement_cache_capacity(0);
         }
-        let manager = Manager::new(options, settings.access == Access::ReadWrite);
+        let manager = Manager::new(options, &of_session, settings.access == Access::ReadWrite);
         let connections = managed::Pool::builder(manager)
             .max_size(usize::try_from(settings.max_connections).unwrap_or(usize::MAX))
             // The one that was used last needs no test, and those that are not needed can be closed.
@@ -186,6 +187,25 @@ pub(crate) fn session_settings(statement_timeout: Duration) -> [(&'static str, S
         ("tcp_keepalives_interval", "10".into()),
         ("tcp_keepalives_count", "3".into()),
     ]
+}
+
+/// A connection of its own, with these settings. They are set by statements: a pooler refuses start-up parameters that it does not
+/// know.
+pub(crate) async fn connect(options: PgConnectOptions, settings: &str) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = options.extra_float_digits(None).connect().await?;
+    if !settings.is_empty() {
+        let settings = sqlx::raw_sql(AssertSqlSafe(settings.to_owned()));
+        settings.execute(&mut connection).await?;
+    }
+    Ok(connection)
+}
+
+/// The statements that make these settings.
+pub(crate) fn set(settings: &[(&str, String)]) -> String {
+    let statements = settings
+        .iter()
+        .map(|(name, value)| format!("set {name} = '{value}';"));
+    statements.collect()
 }
 
 /// A whole operation in bounded time. At the limit it is dropped, and its connection is tested, rolled back or closed. No

@@ -201,6 +201,6 @@ pub(crate) async fn lock_query_id(session: &mut Session, query_id: i64) -> Resul
 
 /// A replica's recovery cancelled the read (SQLSTATE 40001), or its connection broke or was closed by an administrator (57P01).
 fn is_transient(error: &StorageError) -> bool {
-    matches!(error, StorageError::Unavailable(cause) if matches!(cause.0, sqlx::Error::Io(_)) && !is_starting(cause))
+    matches!(error, StorageError::Unavailable(cause) if matches!(cause.0, sqlx::Error::Io(_)) && !is_starting(&cause.0))
         || matches!(error.sqlstate().as_deref(), Some("40001" | "57P01"))
 }

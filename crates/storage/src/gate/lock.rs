@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
     time::{Instant, timeout_at},
@@ -14,7 +14,7 @@ use tokio::{
 use super::{GateError, LOCK_OUTLIVES_HOST};
 use crate::{
     StorageError,
-    connection::{session_settings, with_timeout},
+    connection::{connect, session_settings, set, with_timeout},
 };
 
 /// The lock's key in the space of two integers ("arxi", "gate").
@@ -35,6 +35,7 @@ const LEASES_TO_WAIT: u32 = 2;
 #[derive(Clone)]
 pub(super) struct LockConnection {
     options: PgConnectOptions,
+    settings: String,
     interval: Duration,
     connection: Arc<Mutex<Option<PgConnection>>>,
 }
@@ -55,7 +56,8 @@ impl LockConnection {
             ("client_connection_check_interval", "1000".into()),
         ]);
         Self {
-            options: options.options(settings),
+            options,
+            settings: set(&settings),
             interval,
             connection: Arc::default(),
         }
@@ -91,7 +93,8 @@ impl LockConnection {
     }
 
     async fn connect(&self) -> Result<PgConnection, StorageError> {
-        Ok(with_timeout(CONNECT_TIMEOUT, self.options.connect()).await?)
+        let connected = connect(self.options.clone(), &self.settings);
+        Ok(with_timeout(CONNECT_TIMEOUT, connected).await?)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::Instant;
 
 use crate::{
     StorageError,
-    connection::{options, session_settings, with_timeout},
+    connection::{connect, options, session_settings, set, with_timeout},
     error::sqlstate,
     schema::Store,
 };
@@ -43,14 +43,22 @@ impl<'a> Database<'a> {
         // Building an index may take any time; steps that must not wait long set their own limit.
         let mut settings = session_settings(Duration::ZERO).to_vec();
         settings.retain(|(name, _)| !name.starts_with("idle_"));
-        let options = options(url)?.application_name("arxiv-migrate").options(settings);
-        let mut connection = with_timeout(CONNECT_TIMEOUT, options.connect()).await?;
-        let (started, oid, name) = sqlx::query_as(
-            "select (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint, oid::bigint, datname::text
+        let options = options(url)?.application_name("arxiv-migrate");
+        let mut connection = with_timeout(CONNECT_TIMEOUT, connect(options, &set(&settings))).await?;
+        let (started, oid, name, encoding): (_, _, String, String) = sqlx::query_as(
+            "select (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint, oid::bigint, datname::text,
+                    pg_encoding_to_char(encoding)::text
              from pg_database where datname = current_database()",
         )
         .fetch_one(&mut connection)
         .await?;
+        // Others cannot hold every name and title, and SQL_ASCII knows no letters: words could not be searched for.
+        if encoding != "UTF8" {
+            return Err(StorageError::migration(format!(
+                "the database {name} has the encoding {encoding}, and UTF8 is needed: create one with `create database … encoding \
+                 'UTF8' template template0`, and copy the rows with pg_dump and pg_restore"
+            )));
+        }
         Ok(Self {
             name,
             connection,

@@ -107,13 +107,6 @@ impl Index {
             ..
         } = self;
         let is_for_words = *method == "gin";
-        let encoding = sqlx::query_scalar::<_, String>("show server_encoding");
-        if is_for_words && encoding.fetch_one(&mut database.connection).await? != "UTF8" {
-            database.report(&format!(
-                "warning: {name} is not made, as the database is not in UTF-8: words cannot be searched for"
-            ));
-            return Ok(());
-        }
         let step = format!("index {name}");
         match self.existing(database, table).await? {
             (true, _) => return Ok(()),

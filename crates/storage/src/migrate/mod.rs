@@ -81,6 +81,23 @@ pub async fn run(settings: &MigrateSettings, progress: &(dyn Fn(&str) + Sync)) -
 /// One database, under its lock.
 async fn migrate(database: &mut Database<'_>, settings: &MigrateSettings) -> Result<(), StorageError> {
     let (name, stores) = (database.name.clone(), database.stores.clone());
+    let mut is_later = false;
+    for store in &stores {
+        if let Some(version) = files::later(database, *store).await? {
+            database.report(&format!(
+                "{name}: a later version made the tables of {store:?} ({version})"
+            ));
+            is_later = true;
+        }
+    }
+    if is_later {
+        // The later version knows what its tables, indexes and users need. This one runs on them as they are.
+        for store in stores {
+            files::apply(database, store).await?;
+        }
+        database.report(&format!("{name}: nothing else is changed"));
+        return Ok(());
+    }
     database.report(&format!("{name}: users"));
     roles::ensure(database, &settings.passwords).await?;
     for store in stores {

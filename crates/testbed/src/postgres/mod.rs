@@ -2,9 +2,12 @@
 
 mod account;
 mod binaries;
+mod pooler;
 mod replica;
 pub(crate) mod template;
 mod tls;
+
+pub use pooler::Pooler;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ use storage::{
 use crate::setup::{Server, pool_settings};
 
 /// Everything that a migration may change, as text.
-const CATALOGUE: &str = "
+pub(super) const CATALOGUE: &str = "
     select string_agg(line, E'\\n' order by line) from (
       select format('%s %s %s', relkind, relname, relacl) from pg_class where relnamespace = 'public'::regnamespace
       union all select format('column %s.%s %s %s', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull)
@@ -33,7 +33,7 @@ const NEEDS: [(&str, &str, Need); 7] = [
     ("arxiv_ro", "arxiv", Need::ResultsRead),
 ];
 
-async fn assert_ready(server: &Server) {
+pub(super) async fn assert_ready(server: &Server) {
     for (user, database, need) in NEEDS {
         let pool = server.pool(user, database);
         assert_eq!(schema::check(&pool, need).await.unwrap(), None, "{user} {need:?}");
