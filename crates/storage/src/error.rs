@@ -71,8 +71,8 @@ impl StorageError {
     /// Whether the database rejected a value that it was given: too long or too large, or not one of its type
     /// (SQLSTATE classes 22, data exception, and 54, program limit exceeded).
     pub fn is_invalid_value(&self) -> bool {
-        let Self::Refused(error) = self else { return false };
-        sqlstate(error).is_some_and(|code| code.starts_with("22") || code.starts_with("54"))
+        let code = self.sqlstate().filter(|_| matches!(self, Self::Refused(_)));
+        code.is_some_and(|code| code.starts_with("22") || code.starts_with("54"))
     }
 
     /// The SQLSTATE that the database answered with, if it did.

@@ -203,8 +203,8 @@ async fn write_status(
         // Tried again, with pauses: a policy or a missing right may be repaired.
         _ if error.is_refused() => {
             let (object, namespace) = (query.name(), query.namespace());
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, object, namespace, "a status was refused");
+            let cause = &error as &dyn std::error::Error;
+            tracing::warn!(error = cause, object, namespace, "a status was refused");
             metrics.wrote_status("refused");
             return Err(error.into());
         }

@@ -1,11 +1,6 @@
 //! Readiness: each thing that the process needs, with the reason why it is not there.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    error::Error,
-    mem,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, error::Error, mem, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -135,24 +130,19 @@ impl Readiness {
 
     fn samples(&self) -> Vec<([String; 1], i64)> {
         let needs = self.0.borrow();
-        let sample = |(name, need): (&&str, &Need)| {
-            ([(*name).to_owned()], i64::from(need.state == NeedState::Ready))
-        };
+        let sample =
+            |(name, need): (&&str, &Need)| ([(*name).to_owned()], i64::from(need.state == NeedState::Ready));
         needs.iter().map(sample).collect()
     }
 
     /// Notes the state of `need`; writes one log line for each change, and for each other cause of the same reason.
     pub fn set(&self, need: &'static str, state: NeedState) {
         self.0.send_if_modified(|needs| {
-            let says_something_new = match needs.entry(need) {
-                Entry::Occupied(mut known) => known.get_mut().update(state.clone()),
-                Entry::Vacant(unknown) => {
-                    let unchecked = Need::new(NeedState::NotReady("".into()));
-                    unknown.insert(unchecked).update(state.clone())
-                }
-            };
+            let unchecked = || Need::new(NeedState::NotReady("".into()));
+            let known = needs.entry(need).or_insert_with(unchecked);
+            let says_something_new = known.update(state);
             if says_something_new {
-                log(need, &state);
+                log(need, &known.state);
             }
             says_something_new
         });

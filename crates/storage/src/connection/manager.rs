@@ -62,7 +62,8 @@ impl managed::Manager for Manager {
     type Error = sqlx::Error;
 
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
-        let mut connection = login(connect(self.options.clone(), &self.settings)).await?;
+        // Boxed, as it is large, and part of the future of every operation.
+        let mut connection = login(Box::pin(connect(self.options.clone(), &self.settings))).await?;
         probe(&mut connection, self.is_writer).await?;
         Ok(connection)
     }

@@ -30,7 +30,7 @@ impl Pooler {
         let folder = TempDir::new("pgbouncer")?;
         let port = Port::reserve()?;
         let file = |name: &str| folder.path().join(name);
-        let list: String = users
+        let list: Vec<_> = users
             .iter()
             .map(|user| format!("\"{user}\" \"{user}\"\n"))
             .collect();
@@ -42,7 +42,7 @@ impl Pooler {
             file("users").display()
         );
         let account = account::to_run_as()?;
-        for (name, text) in [("users", list), ("pgbouncer.ini", config)] {
+        for (name, text) in [("users", list.concat()), ("pgbouncer.ini", config)] {
             fs::write(file(name), text)?;
             if let Some(account) = account {
                 chown(file(name), Some(account.uid), Some(account.gid))?;
