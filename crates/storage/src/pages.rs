@@ -122,7 +122,7 @@ impl Pages {
                 None => match get(session, key).await? {
                     Some(page) => return Ok(page),
                     // It expired meanwhile, so this is the freshest answer there is.
-                    None => clock(session).await?,
+                    None => session.clock().await?,
                 },
             };
             // As precise as a page that is read back.
@@ -166,14 +166,8 @@ impl Pages {
 
     /// The database's clock.
     pub async fn now(&self) -> Result<Timestamp, StorageError> {
-        Session::run(&self.pool, Kind::Statement, clock).await
+        Session::run(&self.pool, Kind::Statement, Session::clock).await
     }
-}
-
-/// The database's clock.
-async fn clock(session: &mut Session) -> Result<Timestamp, StorageError> {
-    let now = session.query_scalar("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");
-    from_micros(now.fetch_one(session.conn()).await?)
 }
 
 /// The versions of a page that a key accepts.

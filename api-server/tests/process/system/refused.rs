@@ -119,4 +119,12 @@ pub(super) async fn by_admission(env: &TestEnv) {
         (answer(env, "quota").await.0 == 202).then_some(())
     })
     .await;
+    // Those that were admitted would write rows during the next test.
+    eventually("all queries have ended", async || {
+        let objects = env.objects().await;
+        let phases = objects.iter().filter_map(|object| object.status.as_ref());
+        let ended = phases.filter(|status| status.phase.is_final()).count();
+        (ended == objects.len()).then_some(())
+    })
+    .await;
 }

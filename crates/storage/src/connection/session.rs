@@ -1,6 +1,7 @@
 //! The session of one operation: a connection for a single statement, or a transaction.
 
 use deadpool::managed::Object;
+use jiff::Timestamp;
 use scopeguard::ScopeGuard;
 use sqlx::{
     AssertSqlSafe, Connection as _, Decode, FromRow, PgConnection, Postgres, QueryBuilder, Type,
@@ -10,6 +11,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{
+    from_micros,
     manager::report_broken_connection,
     pool::{Connection, INDEX_SETTINGS, PROBE_TIMEOUT, Pool, bounded, is_starting, with_timeout},
 };
@@ -137,6 +139,12 @@ impl Session {
     {
         let query = sql.build_query_as().persistent(self.is_persistent);
         Ok(query.fetch_all(self.conn()).await?)
+    }
+
+    /// The database's clock.
+    pub(crate) async fn clock(&mut self) -> Result<Timestamp, StorageError> {
+        let now = self.query_scalar("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");
+        from_micros(now.fetch_one(self.conn()).await?)
     }
 
     /// To be called before rows that were read are reported as safe. A server that was started again shows commits that its standby

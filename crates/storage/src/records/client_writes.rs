@@ -169,13 +169,15 @@ async fn write_results(
     if outcome != WriteOutcome::Written {
         return Ok(outcome);
     }
+    // One time for all, so that no reader who leaves out young rows sees a part of them.
+    let recorded_at = session.clock().await?.as_microsecond();
     // The index of words makes each row slow: a statement of all of them might exceed the statement timeout.
     let starts = (0i64..).step_by(ROWS_PER_STATEMENT);
     for (start, papers) in starts.zip(papers.chunks(ROWS_PER_STATEMENT)) {
         let [author, title, journal] = texts(papers);
         let insert = session.query(
-            "insert into public.results (query_id, timestamp, result_number, author, title, journal)
-             select $1, $2, $3 + n - 1, author, title, journal
+            "insert into public.results (query_id, timestamp, result_number, author, title, journal, recorded_at)
+             select $1, $2, $3 + n - 1, author, title, journal, timestamptz 'epoch' + $7 * interval '1 microsecond'
              from unnest($4::text[], $5::text[], $6::text[]) with ordinality as r (author, title, journal, n)
              order by n",
         );
@@ -184,6 +186,7 @@ async fn write_results(
             .bind(author)
             .bind(title)
             .bind(journal)
+            .bind(recorded_at)
             .execute(session.conn())
             .await?;
     }

@@ -1,6 +1,7 @@
 //! The statements of a record, each on a session that holds its locks.
 
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Ending, Record, ending};
@@ -46,9 +47,11 @@ pub(super) async fn insert_results(session: &mut Session, record: &Record<'_>) -
         return Ok(existing);
     }
     let mut inserted = 0;
+    // One time for all, so that no reader who leaves out young rows sees a part of them.
+    let recorded_at = session.clock().await?;
     let mut batches = record.papers.batches();
     while let Some(batch) = batches.try_next().await? {
-        inserted += insert_batch(session, record, inserted, &batch).await?;
+        inserted += insert_batch(session, record, recorded_at, inserted, &batch).await?;
     }
     i32::try_from(inserted).map_err(|_| StorageError::Unreadable)
 }
@@ -67,6 +70,7 @@ pub(super) fn texts(papers: &[Paper]) -> [Vec<&str>; 3] {
 async fn insert_batch(
     session: &mut Session,
     record: &Record<'_>,
+    recorded_at: Timestamp,
     first: u64,
     batch: &[Paper],
 ) -> Result<u64, StorageError> {
@@ -74,8 +78,9 @@ async fn insert_batch(
     let optional = |field: fn(&Paper) -> Option<&str>| batch.iter().map(field).collect::<Vec<_>>();
     let insert = session.query(
         "insert into public.results (query_id, timestamp, result_number, author, title, journal, query_uid, arxiv_id,
-           categories)
-         select $1, $2, $7 + n - 1, author, title, journal, $3, arxiv_id, categories
+           categories, recorded_at)
+         select $1, $2, $7 + n - 1, author, title, journal, $3, arxiv_id, categories,
+           timestamptz 'epoch' + $10 * interval '1 microsecond'
          from unnest($4::text[], $5::text[], $6::text[], $8::text[], $9::text[]) with ordinality
            as r (author, title, journal, arxiv_id, categories, n)
          order by n",
@@ -89,7 +94,8 @@ async fn insert_batch(
         .bind(journal)
         .bind(i64::try_from(first).map_err(|_| StorageError::Unreadable)?)
         .bind(optional(|paper| paper.arxiv_id.as_deref()))
-        .bind(optional(|paper| paper.categories.as_deref()));
+        .bind(optional(|paper| paper.categories.as_deref()))
+        .bind(recorded_at.as_microsecond());
     Ok(insert.execute(session.conn()).await?.rows_affected())
 }
 
