@@ -1,5 +1,5 @@
 //! The host names of this service. A page of another site whose name was pointed at this service's address (DNS rebinding)
-//! has the same origin as this service for a browser: only the name in `Host` tells them apart.
+//! has the same origin as this service for a browser: only the name in `Host` distinguishes them.
 
 use std::{net::IpAddr, str::FromStr};
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, str::FromStr};
 /// For every namespace without a ceiling of its own.
 const OTHERS: &str = "*";
 
-/// The highest priority that counts in each namespace: whoever may create queries in a namespace chooses their priority,
+/// The highest priority that counts in each namespace: users who may create queries in a namespace choose their priority,
 /// but not how it compares with that of other namespaces. No ceilings by default.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct PriorityCeilings(BTreeMap<String, i32>);

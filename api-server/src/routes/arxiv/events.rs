@@ -84,8 +84,8 @@ impl StreamEnd {
     }
 }
 
-/// The events until this process or the client's permission ends, without those that are the same as the one before. `last` is the id of the event
-/// that the client saw last.
+/// The events until this process or the client's permission ends, without those that are the same as the one before.
+/// `last` is the id of the event that the client saw last.
 fn respond(
     events: impl Stream<Item = SseEvent> + Send + 'static,
     end: StreamEnd,

@@ -169,7 +169,7 @@ pub(super) async fn before_its_end(env: &TestEnv) {
     assert_eq!(env.send("DELETE", &path).await.status(), 204);
     assert!(env.queries.get(&name).await.unwrap().is_being_deleted());
 
-    // Whoever waits for it knows at once; the others when they ask.
+    // Clients that wait for it get the answer at once; the others when they ask.
     assert_eq!(waiting.await.unwrap().unwrap().status(), 410);
     let events = events.await.unwrap().unwrap();
     if events.status() == 200 {

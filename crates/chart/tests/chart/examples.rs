@@ -45,7 +45,7 @@ fn production_values_render() {
     assert_eq!(objects.of("Cluster").len(), 2);
 }
 
-/// Whoever is trusted can claim the address of any client.
+/// A trusted sender can claim the address of any client.
 #[test]
 fn production_values_trust_only_the_pods_of_the_gateway() {
     let objects = render(&read("examples/values-production.yaml").unwrap()).unwrap();

@@ -94,7 +94,7 @@ impl Gitops {
         self.repository().commit(message).unwrap()
     }
 
-    /// Commits the searches and tells Flux that there is something new; the commit.
+    /// Commits the searches and notifies Flux; returns the commit.
     pub(crate) async fn push(&self, searches: &Searches) -> String {
         searches.write(&self.repository().files().join("examples"));
         let commit = self.commit("searches");

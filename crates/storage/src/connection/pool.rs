@@ -155,7 +155,7 @@ async fn close_unused(pool: WeakPool<Manager>) {
         let Some(pool) = pool.upgrade() else { return };
         let closed = pool.retain(|_, metrics| metrics.last_used() < IDLE_TIMEOUT);
         for connection in closed.removed {
-            // The server is told so, but nothing depends on it.
+            // The server gets a message that the session ends, but nothing depends on it.
             let _ = with_timeout(PROBE_TIMEOUT, connection.close()).await;
         }
     }
