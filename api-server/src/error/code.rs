@@ -165,6 +165,31 @@ mod tests {
     }
 
     #[test]
+    fn every_reason_is_documented_with_its_code() {
+        let page = include_str!("../../../docs/conditions.md");
+        let (_, page) = page.split_once("## Reasons").unwrap();
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+        let documented: Vec<_> = rows
+            .map(|row| {
+                let mut cells = row.split('|').map(|cell| cell.trim().trim_end_matches('`'));
+                let reason = cells.next().unwrap();
+                (reason, cells.nth(1).unwrap().trim_start_matches('`'))
+            })
+            .collect();
+        let codes: Vec<_> = Reason::ALL
+            .iter()
+            .map(|reason| (reason.as_str(), Code::of_failure(*reason).as_str()))
+            .collect();
+        assert_eq!(documented.len(), codes.len());
+        for (documented, code) in documented.into_iter().zip(codes) {
+            // A reason of a query that has not failed has no code.
+            let ends_in_failure = !documented.1.is_empty();
+            assert_eq!(documented, (code.0, if ends_in_failure { code.1 } else { "" }));
+            assert!(ends_in_failure || code.1 == "query_failed", "{documented:?}");
+        }
+    }
+
+    #[test]
     fn failed_query_has_a_code_for_each_reason() {
         let cases = [
             ("InvalidSearch", Code::SearchRefused),
