@@ -18,20 +18,22 @@ mod routes;
 #[doc(hidden)]
 pub use routes::fuzz::{ErrorResponse, read};
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
+use ::http::HeaderMap;
 use anyhow::Context;
 use axum::Router;
 use service::{
     health::{Checks, Liveness, Readiness},
-    logs, probe_server,
+    logs::{self, LevelControl},
+    probe_server,
     settings::{Environment, command_line},
     signals,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::{app::settings::Settings, limits::client::Peer};
+pub use crate::{app::settings::Settings, limits::client::ClientAddress};
 use crate::{
     app::{
         App,
@@ -48,25 +50,26 @@ const BESIDES_THE_WAIT: Duration = Duration::from_mins(1);
 /// The process, from its settings (the environment and the command line) to its end.
 pub async fn main() -> ExitCode {
     let settings = command_line::<Settings>();
-    if logs::init("api-server", settings.logs).is_err() {
+    let Ok(levels) = logs::init("api-server", settings.logs.clone()) else {
         return ExitCode::FAILURE;
-    }
-    match run(settings).await {
+    };
+    match run(settings, levels).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("cannot go on: {error:#}");
+            tracing::error!("cannot go on: {}", logs::with_causes(&*error));
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(settings: Settings) -> anyhow::Result<()> {
+async fn run(settings: Settings, levels: LevelControl) -> anyhow::Result<()> {
     // Fails only where a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ending = signals::shutdown()?;
     let (address, served) = (settings.listen, settings.serve.clone());
     let metrics_address = settings.metrics_listen;
     let mut process = Process::build(settings, &Environment::of_process(), None, ending).await?;
+    process.app.tasks.spawn(levels.follow());
     if let Some(address) = metrics_address {
         let listener = TcpListener::bind(address)
             .await
@@ -86,7 +89,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
 
 /// A process without its port: in-process tests call its router.
 pub struct Process {
-    /// All routes within all middleware. It expects a [`Peer`] in the extensions of each request.
+    /// All routes within all middleware. It expects a [`ClientAddress`] in the extensions of each request.
     pub router: Router,
     app: App,
     addresses: ClientAddresses,
@@ -125,6 +128,7 @@ impl Process {
             metrics: app.http_metrics.clone(),
             request_timeout: longest_wait + BESIDES_THE_WAIT,
             rate_limits: RateLimitHeaders::new(arxiv_interval),
+            access_log: app.access_log(),
             root: settings.root_path.clone(),
             cors: access.origins.layer(),
         };
@@ -134,6 +138,11 @@ impl Process {
             app,
             addresses: access.addresses.clone(),
         })
+    }
+
+    /// The client of a request, as the server adds it to the request's extensions.
+    pub fn client_address(&self, peer: SocketAddr, headers: &HeaderMap) -> ClientAddress {
+        self.addresses.of(peer.ip(), headers)
     }
 
     /// Serves until the process is asked to end, and then until the requests in flight are answered.

@@ -46,14 +46,14 @@ fn main() -> ExitCode {
     match execute(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", service::logs::with_causes(&*error));
             ExitCode::FAILURE
         }
     }
 }
 
 fn execute(cli: Cli) -> anyhow::Result<()> {
-    service::logs::init("operator", cli.logs)?;
+    let levels = service::logs::init("operator", cli.logs)?;
     // Two libraries use rustls: its cryptography is chosen once, before either uses it.
     let provider = rustls::crypto::ring::default_provider();
     if provider.install_default().is_err() {
@@ -61,7 +61,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
     match cli.command {
-        Command::Run(args) => runtime.block_on(run::run(&args)),
+        Command::Run(args) => runtime.block_on(run::run(&args, levels)),
         Command::Migrate => runtime.block_on(migrate::migrate()),
         Command::Crd => stdout()
             .write_all(DEFINITION.as_bytes())

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use service::{
     health::{Checks, Liveness, Readiness},
+    logs::LevelControl,
     metrics::Metrics as Registry,
     probe_server,
 };
@@ -23,7 +24,7 @@ use crate::{
 const CHECK_PAUSES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(1));
 
 /// Runs until SIGTERM or SIGINT.
-pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(args: &RunArgs, levels: LevelControl) -> anyhow::Result<()> {
     let shutdown = service::signals::shutdown().context("signals cannot be handled")?;
     let (liveness, readiness) = (Liveness::default(), Readiness::default());
     let registry = Registry::with_prefix(crate::process::metrics::PREFIX);
@@ -38,6 +39,11 @@ pub(crate) async fn run(args: &RunArgs) -> anyhow::Result<()> {
     service::notice!("health and metrics on {}", listener.local_addr()?);
     let router = health.merge(service::metrics::router(registry));
     tasks.spawn("health server", probe_server::serve(listener, router));
+
+    let stop = shutdown.clone();
+    tasks.spawn("log level", async move {
+        stop.run_until_cancelled(levels.follow()).await;
+    });
 
     let mut checks = Checks::new(CHECK_PAUSES.0, CHECK_PAUSES.1);
     let dependencies = Dependencies::open(args, metrics, liveness, &mut checks).await?;

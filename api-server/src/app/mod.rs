@@ -7,6 +7,8 @@ pub(crate) mod readiness;
 pub(crate) mod settings;
 pub(crate) mod stores;
 
+use std::sync::Arc;
+
 use kube::Client;
 use prometheus_client::metrics::gauge::Gauge;
 use service::{
@@ -23,7 +25,8 @@ use crate::{
     app::namespace::Namespace,
     app::settings::Settings,
     app::stores::{APPLICATION_NAME, Addresses, Stores},
-    http::middleware::HttpMetrics,
+    http::middleware::{AccessLog, HttpMetrics},
+    jobs::client_key::ClientKey,
     limits::ProcessLimits,
 };
 
@@ -102,5 +105,13 @@ impl App {
             });
         }
         Ok(app)
+    }
+
+    /// The access log. Only the processes that make objects share the key of their hash.
+    pub(crate) fn access_log(&self) -> AccessLog {
+        let namespace = self.namespace.as_ref();
+        let key = namespace.map(|namespace| Arc::clone(&namespace.client_key));
+        let key = key.unwrap_or_else(|| Arc::new(ClientKey::new(None)));
+        AccessLog::new(self.settings.access_log_client, key)
     }
 }

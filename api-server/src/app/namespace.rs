@@ -90,6 +90,11 @@ impl Namespace {
         let watched = Api::namespaced(client.clone(), name);
         app.tasks.spawn(delete_orphans(api, orphans));
         app.tasks.spawn(watch::run(watched, subscribers));
+        let client_key = Arc::clone(&namespace.client_key);
+        app.tasks.spawn(async move {
+            client_key.prepare().await;
+            std::future::pending::<()>().await;
+        });
         let client = client.clone();
         checks.add("kubernetes", Required::AtStart, move || {
             readiness::kubernetes(client.clone())

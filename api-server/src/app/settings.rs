@@ -11,6 +11,7 @@ use upstream::UpstreamArgs;
 use crate::{
     app::endpoints::{Endpoint, Served},
     auth::{AccessArgs, kubernetes::ProtectedEndpoints},
+    http::middleware::ShownAddress,
 };
 use wire::{dates::Zone, root_path::RootPath};
 
@@ -26,6 +27,15 @@ use wire::{dates::Zone, root_path::RootPath};
 pub struct Settings {
     #[command(flatten)]
     pub(crate) logs: LogArgs,
+    /// How the access log names clients that are known only by their addresses. Authenticated ones are named in any case.
+    #[arg(
+        long,
+        env = "ACCESS_LOG_CLIENT",
+        value_enum,
+        ignore_case = true,
+        default_value = "hash"
+    )]
+    pub(crate) access_log_client: ShownAddress,
     /// Address and port of the API and its health.
     #[arg(long, env = "LISTEN", default_value = "[::]:8000")]
     pub(crate) listen: SocketAddr,

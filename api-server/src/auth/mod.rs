@@ -1,6 +1,7 @@
 //! Access control in front of the endpoints: cross-site requests, authentication, authorization, and the request rate.
 
 pub(crate) mod caller;
+pub(crate) mod correlation;
 mod hosts;
 pub(crate) mod kubernetes;
 mod origins;
@@ -18,12 +19,13 @@ use http::request::Parts;
 
 use crate::{
     auth::caller::Caller,
+    auth::correlation::Correlation,
     auth::hosts::AllowedHosts,
     auth::kubernetes::{KubernetesAuth, ProtectedEndpoints},
     auth::origins::Origins,
     auth::proxies::{ClientAddresses, ForwardedBy, Proxies},
     error::{ApiError, Code},
-    limits::client::Peer,
+    limits::client::ClientAddress,
     limits::rate::{Charge, RateLimiter},
     limits::slots::Slots,
 };
@@ -171,6 +173,9 @@ async fn authorize(
     let mut response = match access_control.caller(target, &head).await {
         Ok(caller) => {
             let client = caller.client();
+            if let Some(correlation) = head.extensions.get::<Correlation>() {
+                correlation.note_client(&client);
+            }
             let limiter = access_control.rate_limiter.as_ref();
             let limiter = limiter.filter(|_| effect == Effect::Object);
             let charged = limiter.map(|limiter| Charge::new(limiter, client.key()));
@@ -201,8 +206,8 @@ impl AccessControl {
     /// The sender of a request, if it is authorized.
     async fn caller(&self, target: Target, head: &Parts) -> Result<Caller, ApiError> {
         // The server sets it on every request.
-        let peer = head.extensions.get::<Peer>().ok_or_else(ApiError::internal)?;
-        let address = self.addresses.of(peer.0.ip(), &head.headers);
+        let address = head.extensions.get::<ClientAddress>();
+        let ClientAddress(address) = address.cloned().ok_or_else(ApiError::internal)?;
         let user = if self.protected.has(target.is_backend) {
             let kubernetes = self.kubernetes.as_ref().ok_or_else(ApiError::internal)?;
             let user = kubernetes.authorize(&address, &head.headers, &head.method, target.path);

@@ -9,7 +9,7 @@ use std::{
 use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
-use crate::limits::client::Client;
+use crate::limits::client::{Client, ClientAddress};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -37,8 +37,8 @@ pub(crate) struct ClientAddresses {
 
 impl ClientAddresses {
     /// The client that sends a request with these headers.
-    pub(crate) fn of(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
-        Client::at(self.proxies.client(peer, headers, self.forwarded_by))
+    pub(crate) fn of(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
+        ClientAddress(Client::at(self.proxies.client(peer, headers, self.forwarded_by)))
     }
 
     /// The peer as a client, unless it is a trusted proxy, whose connections are those of many clients.

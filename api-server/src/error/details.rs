@@ -31,6 +31,7 @@ pub(crate) fn prefers_problem_details(headers: &HeaderMap) -> bool {
 pub(crate) fn negotiated(
     mut response: Response,
     problem_details: bool,
+    request_id: Option<&str>,
     address: impl Fn(&str) -> String,
 ) -> Response {
     // It stays in the extensions for the metrics.
@@ -43,7 +44,10 @@ pub(crate) fn negotiated(
         return response;
     }
     // What is written holds no map with other keys than texts, so this cannot fail.
-    let Ok(body) = serde_json::to_vec(&ProblemDetails::of(&error, address)) else {
+    let Ok(body) = serde_json::to_vec(&ProblemDetails {
+        request_id,
+        ..ProblemDetails::of(&error, address)
+    }) else {
         return response;
     };
     headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
@@ -69,6 +73,9 @@ struct ProblemDetails<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<String>,
     code: &'static str,
+    /// By which the request is found in the logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
     /// What is wrong with the request, one by one, as in the wire format's `detail`.
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<&'a FieldErrors>,
@@ -87,6 +94,7 @@ impl<'a> ProblemDetails<'a> {
             detail,
             instance: error.instance.as_deref().map(address),
             code: error.code.as_str(),
+            request_id: None,
             errors,
         }
     }
@@ -130,7 +138,9 @@ mod tests {
     }
 
     async fn shown(error: ApiError) -> Value {
-        let response = negotiated(error.into_response(), true, |path| format!("/api{path}"));
+        let response = negotiated(error.into_response(), true, Some("r-1"), |path| {
+            format!("/api{path}")
+        });
         assert_eq!(response.headers()[header::CONTENT_TYPE], PROBLEM_JSON);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         serde_json::from_slice(&body).unwrap()
@@ -143,7 +153,7 @@ mod tests {
             json!({
                 "type": "tag:arxiv-operator.dev,2026:error/nothing_found", "title": "Nothing found",
                 "status": 404, "detail": "No results found for the given search parameters",
-                "instance": "/api/arxiv/x", "code": "nothing_found",
+                "instance": "/api/arxiv/x", "code": "nothing_found", "request_id": "r-1",
             })
         );
         let mut problems = FieldErrors::from(FieldError::missing(&["body".into(), "rows".into(), 3.into()]));
@@ -156,7 +166,12 @@ mod tests {
 
     #[tokio::test]
     async fn others_get_the_wire_format() {
-        let response = negotiated(ApiError::nothing_found().into_response(), false, str::to_owned);
+        let response = negotiated(
+            ApiError::nothing_found().into_response(),
+            false,
+            Some("r-1"),
+            str::to_owned,
+        );
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
         assert_eq!(response.headers()[header::VARY], "accept");
         let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -23,7 +23,6 @@ use crate::{
     auth::proxies::ClientAddresses,
     http::middleware::{Overloaded, is_exempt},
     http::stream::ClientStream,
-    limits::client::Peer,
     limits::connections::{ConnectionLimiter, RequestPermit},
 };
 
@@ -73,9 +72,9 @@ pub(crate) async fn serve(
         let last = ending.clone();
         let addresses = addresses.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer));
-            let client = (!is_exempt(request.uri())).then(|| addresses.of(peer.ip(), request.headers()));
-            let permit = of_requests.request(client.as_ref());
+            let client = addresses.of(peer.ip(), request.headers());
+            let permit = of_requests.request((!is_exempt(request.uri())).then_some(&client.0));
+            request.extensions_mut().insert(client);
             answer(router.clone(), permit, request, last.clone())
         });
         let (read, write) = stream.into_split();

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use crate::http::middleware::REQUEST_ID;
+use crate::auth::correlation::REQUEST_ID;
 
 /// How long a client may block the connection in all; reading gives back a part of it, see [`MIN_RATE`].
 const MAX_BLOCKED: Duration = Duration::from_mins(1);

@@ -4,6 +4,8 @@
 //! All processes of an installation share the key, as they count a client's queries together and a client removes by one
 //! process what it made by another. It is in a Secret, which the first process fills.
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cluster::within;
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,7 +16,7 @@ use kube::{
 };
 use serde_json::json;
 use sha2::Sha256;
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::sleep};
 use uuid::Uuid;
 use wire::hex;
 
@@ -31,6 +33,8 @@ const LENGTH: usize = 32;
 const LABEL_LENGTH: usize = 16;
 /// How often the Secret is read and written if other processes write it at the same time.
 const MAX_TRIES: u32 = 3;
+/// After a failure, before the key is read for the access log again.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// The key, once it is known.
 pub(crate) struct ClientKey {
@@ -51,9 +55,24 @@ impl ClientKey {
     /// The label of a client's objects.
     pub(crate) async fn label(&self, client: &Client) -> Result<String, KubernetesError> {
         let key = self.key.get_or_try_init(|| Box::pin(self.read_or_make())).await?;
-        let hmac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| KubernetesError::NoClientKey)?;
-        let hash = hmac.chain_update(client.key().as_bytes()).finalize().into_bytes();
-        Ok(hex(&hash[..LABEL_LENGTH]))
+        label_by(key, client).ok_or(KubernetesError::NoClientKey)
+    }
+
+    /// The same, if the key is known already.
+    pub(crate) fn known_label(&self, client: &Client) -> Option<String> {
+        label_by(self.key.get()?, client)
+    }
+
+    /// Reads the key, until it is known.
+    pub(crate) async fn prepare(&self) {
+        while self
+            .key
+            .get_or_try_init(|| Box::pin(self.read_or_make()))
+            .await
+            .is_err()
+        {
+            sleep(PAUSE).await;
+        }
     }
 
     async fn read_or_make(&self) -> Result<Vec<u8>, KubernetesError> {
@@ -78,6 +97,12 @@ impl ClientKey {
         }
         Err(KubernetesError::NoClientKey)
     }
+}
+
+fn label_by(key: &[u8], client: &Client) -> Option<String> {
+    let hmac = Hmac::<Sha256>::new_from_slice(key).ok()?;
+    let hash = hmac.chain_update(client.key().as_bytes()).finalize().into_bytes();
+    Some(hex(&hash[..LABEL_LENGTH]))
 }
 
 /// The key in a Secret, if it has one of any use.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use wire::root_path::RootPath;
 
 use crate::{
+    auth::correlation::Correlation,
     error::{ApiError, Code},
     jobs::backlog::Backlog,
     jobs::client::{KubernetesError, Objects},
@@ -47,6 +48,7 @@ pub(crate) struct SubmitRequest {
     pub(crate) spec: ArxivQuerySpec,
     pub(crate) key: Option<IdempotencyKey>,
     pub(crate) client: Client,
+    pub(crate) correlation: Correlation,
     /// Whether it fails permanently on arXiv's first error.
     pub(crate) fail_fast: bool,
     /// How long to wait for its completion; zero for not at all.
@@ -87,6 +89,7 @@ impl QuerySubmitter {
             Some(key) => key.object_name(client.user_name()),
             None => format!("arxiv-{}", Uuid::new_v4().simple()),
         };
+        request.correlation.note_object(&name);
         let is_waiting = !request.wait_timeout.is_zero();
         let waiter = is_waiting
             .then(|| self.waiters.register(&name, client))
@@ -131,6 +134,7 @@ impl QuerySubmitter {
                 .annotations_mut()
                 .insert(REQUEST_ANNOTATION.to_owned(), fingerprint);
         }
+        object.annotations_mut().extend(request.correlation.annotations());
         object.labels_mut().insert(CLIENT_LABEL.to_owned(), client);
         object
     }

@@ -1,31 +1,35 @@
 //! The client of a request: an authenticated user, or an address.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
-/// The address of the other end of the connection; set on each of its requests.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+/// The client of a request as far as it is known from its connection and its headers; in the request's extensions.
+#[derive(Clone, Debug)]
+pub struct ClientAddress(pub(crate) Client);
 
 /// The client of a request, as limits and idempotency keys distinguish clients; in the request's extensions.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct Client(String);
+pub(crate) struct Client(Arc<str>);
 
 impl Client {
     /// An authenticated user of Kubernetes.
     pub(crate) fn user(name: &str) -> Self {
-        Self(format!("user:{name}"))
+        Self(format!("user:{name}").into())
     }
 
     /// A client known only by its address. Of an IPv6 address the first 64 bits count: every customer has a network of at
     /// least this size.
     pub(crate) fn at(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
+        let key = match address.to_canonical() {
             IpAddr::V4(address) => format!("address:{address}"),
             IpAddr::V6(address) => {
                 let network = Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64));
                 format!("address:{network}/64")
             }
-        })
+        };
+        Self(key.into())
     }
 
     /// The user's name, if this is one.

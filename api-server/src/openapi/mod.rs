@@ -161,7 +161,8 @@ impl Schemas {
             "description": "RFC 9457, for clients that accept application/problem+json.",
             "properties": {
                 "type": text, "title": text, "status": {"type": "integer"}, "detail": text, "instance": text,
-                "code": {"type": "string", "description": "For programs."}, "errors": errors,
+                "code": {"type": "string", "description": "For programs."},
+                "request_id": {"type": "string", "description": "As X-Request-Id."}, "errors": errors,
             },
         }));
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod access;
+mod access_log;
 mod browser;
 mod causes;
 mod contract;
@@ -13,6 +14,7 @@ mod databases;
 #[path = "../common/hostile.rs"]
 mod hostile;
 mod limits;
+mod log_level;
 mod memory;
 mod outages;
 #[path = "../common/removed.rs"]

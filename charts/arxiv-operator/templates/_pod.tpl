@@ -30,6 +30,13 @@ A pod template. Argument:
 {{- define "arxiv-operator.podTemplate" -}}
 {{- $settings := .settings }}
 {{- $selector := include "arxiv-operator.selectorLabels" . | fromYaml }}
+{{- /* Processes that go on follow a change of the log level. */}}
+{{- $log := dict "env" list "mounts" list "volumes" list }}
+{{- if .probes }}
+{{- $_ := set $log "env" (list (dict "name" "LOG_LEVEL_FILE" "value" "/etc/arxiv-operator/log/level")) }}
+{{- $_ := set $log "mounts" (list (dict "name" "log" "mountPath" "/etc/arxiv-operator/log" "readOnly" true)) }}
+{{- $_ := set $log "volumes" (list (dict "name" "log" "configMap" (dict "name" (printf "%s-log" (include "arxiv-operator.fullname" .root)) "optional" true))) }}
+{{- end }}
 metadata:
   labels:
     {{- merge (dict) $selector $settings.labels (include "arxiv-operator.labels" . | fromYaml) | toYaml | nindent 4 }}
@@ -67,7 +74,7 @@ spec:
       args:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-      {{- with concat (.env | default list) $settings.extraEnv }}
+      {{- with concat (.env | default list) $log.env $settings.extraEnv }}
       env:
         {{- toYaml . | nindent 8 }}
       {{- end }}
@@ -99,11 +106,11 @@ spec:
         {{- toYaml $settings.containerSecurityContext | nindent 8 }}
       resources:
         {{- toYaml .resources | nindent 8 }}
-      {{- with concat (.mounts | default list) $settings.extraVolumeMounts }}
+      {{- with concat (.mounts | default list) $log.mounts $settings.extraVolumeMounts }}
       volumeMounts:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-  {{- with concat (.volumes | default list) $settings.extraVolumes }}
+  {{- with concat (.volumes | default list) $log.volumes $settings.extraVolumes }}
   volumes:
     {{- toYaml . | nindent 4 }}
   {{- end }}

@@ -33,5 +33,12 @@ pub const CLIENT_LABEL: &str = "arxiv-operator.dev/client";
 /// Annotation on the objects that an API server creates under an idempotency key: a hash of the request.
 pub const REQUEST_ANNOTATION: &str = "arxiv-operator.dev/request";
 
+/// Annotation on the objects that an API server creates: the id of the request that made it, as in the answer's
+/// `X-Request-Id`. Log lines about the object have it.
+pub const REQUEST_ID_ANNOTATION: &str = "arxiv-operator.dev/request-id";
+
+/// Annotation on the objects that an API server creates: the request's place in a trace, as W3C Trace Context writes it.
+pub const TRACE_PARENT_ANNOTATION: &str = "arxiv-operator.dev/traceparent";
+
 /// Field selector for unfinished objects. It also matches an object without status.
 pub const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";

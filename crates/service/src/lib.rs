@@ -2,6 +2,7 @@
 //! Knows nothing of searches, databases or Kubernetes.
 
 pub mod backoff;
+pub mod correlation;
 pub mod health;
 pub mod logs;
 pub mod metrics;

@@ -20,6 +20,7 @@ use jiff::civil::Date;
 use storage::{Gate, Page, PageKey, PageVersion, Pages};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 pub use error::{UpstreamError, reason};
 pub use pages::{Dedup, assemble, slices};
@@ -133,7 +134,7 @@ impl Upstream {
             cancel,
             on_slot: Some(Box::new(on_slot)),
         };
-        let fetched = self.parts.fetches.spawn(fetch.run()).await;
+        let fetched = self.parts.fetches.spawn(fetch.run().in_current_span()).await;
         fetched.unwrap_or_else(|error| match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             // The process is ending.

@@ -136,14 +136,13 @@ async fn finish(context: &Context, query: &Query, ending: &Ending) -> Result<boo
         return Ok(false);
     }
     context.with.metrics.finished(status.phase);
-    let (object, namespace, reason) = (query.name(), query.namespace(), reason.as_str());
+    let reason = reason.as_str();
     let message = status.message.unwrap_or_default();
     match ending {
-        Ending::Recorded(recorded) => service::notice!(
-            { query.id = recorded.query_id, object, namespace },
-            "query succeeded: {message}"
-        ),
-        Ending::Failed(_) => service::notice!(object, namespace, reason, "query failed: {message}"),
+        Ending::Recorded(recorded) => {
+            service::notice!({ query.id = recorded.query_id }, "query succeeded: {message}");
+        }
+        Ending::Failed(_) => service::notice!(reason, "query failed: {message}"),
     }
     Ok(true)
 }
@@ -202,9 +201,6 @@ async fn write_status(
         Some(404) => metrics.wrote_status("gone"),
         // Tried again, with pauses: a policy or a missing right may be repaired.
         _ if error.is_refused() => {
-            let (object, namespace) = (query.name(), query.namespace());
-            let cause = &error as &dyn std::error::Error;
-            tracing::warn!(error = cause, object, namespace, "a status was refused");
             metrics.wrote_status("refused");
             return Err(error.into());
         }

@@ -47,8 +47,9 @@ impl Error {
         matches!(self, Self::Storage { source, .. } if source.is_unavailable())
     }
 
-    /// Whether it is temporary and shown by readiness: then it is not logged for each query.
+    /// Whether it is temporary and shown by readiness: then it is not logged for each query. A refusal of Kubernetes is
+    /// about one object: a policy or a missing right.
     pub(crate) fn is_temporary(&self) -> bool {
-        self.is_database_unavailable() || matches!(self, Self::Kubernetes(_))
+        self.is_database_unavailable() || matches!(self, Self::Kubernetes(error) if !error.is_refused())
     }
 }

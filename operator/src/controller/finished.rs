@@ -60,7 +60,8 @@ async fn follow(with: &Dependencies, phase: Phase) {
             .filter_map(|object| {
                 if let Err(error) = &object {
                     with.metrics.failed("watch");
-                    tracing::debug!("the watch on finished objects is interrupted: {error}");
+                    let error = error as &dyn std::error::Error;
+                    tracing::debug!(error, "the watch on finished objects is interrupted");
                 }
                 let object = object.ok();
                 ready(object.filter(|object| object.is_outdated() && !object.is_being_deleted()))
@@ -111,7 +112,8 @@ async fn confirm(with: &Dependencies, object: ArxivQuery) -> Result<(), CallErro
         Some(404) => with.metrics.wrote_status("gone"),
         _ => {
             if error.is_refused() {
-                tracing::warn!(object = name, namespace, "a status was refused: {error}");
+                let cause = &error as &dyn std::error::Error;
+                tracing::warn!(error = cause, object = name, namespace, "a status was refused");
                 with.metrics.wrote_status("refused");
             } else {
                 with.metrics.wrote_status("error");

@@ -16,16 +16,14 @@ use std::{sync::Arc, time::Duration};
 use crd::ArxivQuery;
 use futures::{FutureExt, Stream, StreamExt, future::BoxFuture};
 use jiff::Timestamp;
-use kube::{
-    ResourceExt,
-    runtime::{
-        Config, applier,
-        controller::{Action, ReconcileRequest},
-        reflector::Store,
-    },
+use kube::runtime::{
+    Config, applier,
+    controller::{Action, ReconcileRequest},
+    reflector::Store,
 };
 use service::backoff::Backoff;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 pub(crate) use self::context::Context;
 use self::{
@@ -35,7 +33,10 @@ use self::{
     reconcile::reconcile,
     report::progress_report::{report_database_outage, suspension_is_unreported},
 };
-use crate::fetch::{progress::Progress, tracker::Object};
+use crate::{
+    fetch::{progress::Progress, tracker::Object},
+    process::correlation::span_of,
+};
 
 /// The waits after reconciliations that failed. Short at first: most of these are a database that restarts.
 const RETRY: Backoff = Backoff {
@@ -76,6 +77,7 @@ pub(crate) async fn run(
 /// Starts a reconciliation. The query's progress is read before the first await, so that its object cannot
 /// leave the watch in between.
 fn begin(object: Arc<ArxivQuery>, context: Arc<Context>) -> BoxFuture<'static, Result<Action, Error>> {
+    let span = span_of(&object);
     let query = Query::begin(object, &context.tracker, Timestamp::now());
     async move {
         let query = query?;
@@ -99,6 +101,7 @@ fn begin(object: Arc<ArxivQuery>, context: Arc<Context>) -> BoxFuture<'static, R
         }
         outcome
     }
+    .instrument(span)
     .boxed()
 }
 
@@ -120,6 +123,10 @@ async fn report_outage(query: &Query, context: &Context) {
     // If this write fails as well, the next reconciliation tries again.
     if let Err(error) = written {
         context.with.metrics.failed(error.category());
+        if !error.is_temporary() {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "a status was not written");
+        }
     }
 }
 
@@ -135,13 +142,13 @@ fn retry(object: Arc<ArxivQuery>, error: &Error, context: Arc<Context>) -> Actio
     };
     let failures = uid(&object).and_then(|uid| context.tracker.update(uid, count));
     let delay = RETRY.delay(failures.unwrap_or(1));
-    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+    let _span = span_of(&object).entered();
     let is_temporary = error.is_temporary();
     let error = error as &dyn std::error::Error;
     if is_temporary {
-        tracing::debug!(error, object = name, namespace, "next try in {delay:?}");
+        tracing::debug!(error, "next try in {delay:?}");
     } else {
-        tracing::warn!(error, object = name, namespace, "next try in {delay:?}");
+        tracing::warn!(error, "next try in {delay:?}");
     }
     Action::requeue(delay)
 }

@@ -45,15 +45,14 @@ pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages
             papers: &papers,
         };
         let outcome = context.with.records.record(&record).await;
-        let (object, namespace) = (query.name(), query.namespace());
         if let Ok(ending) = outcome.map_err(Error::storage("recording"))? {
             if matches!(ending, Ending::Failed(_)) {
                 let problem = "failed by another process: its rows are dropped";
-                tracing::info!(object, namespace, "{problem}");
+                tracing::info!("{problem}");
             }
             return Ok(ending);
         }
-        tracing::info!({ query.id = number, object, namespace }, "the number is taken by foreign rows");
+        tracing::info!({ query.id = number }, "the number is taken by foreign rows");
         let another = context.with.ledger.reassign(query.uid, number).await;
         number = another.map_err(Error::storage("taking another number"))?;
     }

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::context::uid;
 use crate::{
     fetch::tracker::{Object, Tracker},
-    process::{dependencies::Dependencies, kubernetes::WATCH_SECONDS},
+    process::{correlation::is_usable, dependencies::Dependencies, kubernetes::WATCH_SECONDS},
 };
 
 /// Objects in one page of a listing, 1 to 2 kB each.
@@ -128,7 +128,7 @@ fn strip_unused(object: &mut ArxivQuery) {
     }
     metadata.owner_references = None;
     if let Some(annotations) = &mut metadata.annotations {
-        annotations.retain(|name, _| name == FAIL_FAST_ANNOTATION);
+        annotations.retain(|name, value| name == FAIL_FAST_ANNOTATION || is_usable(name, value));
     }
 }
 

@@ -13,6 +13,7 @@ use service::{backoff::Backoff, health::Heartbeat};
 use storage::{FailureRecord, GateError, StorageError};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use upstream::{FetchedPage, PageSelector, UpstreamError};
 
 use super::{
@@ -79,7 +80,8 @@ impl Fetcher {
                 self.wait().await;
                 continue;
             };
-            let pause = self.fetch(&page).await;
+            let span = self.tracker.span_of(&page);
+            let pause = self.fetch(&page).instrument(span).await;
             self.tracker.put_back(&page);
             self.paused_until = pause.map(|pause| Instant::now() + pause);
         }

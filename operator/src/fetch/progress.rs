@@ -13,6 +13,7 @@ use storage::{FailureRecord, PageVersion};
 use upstream::PageSelector;
 
 use super::page_queue::QueuedPage;
+use crate::process::correlation::Origin;
 
 /// A failed request to arXiv, as its queries know it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,6 +26,8 @@ pub(crate) struct RequestFailure {
 /// How far one query is in this process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Progress {
+    /// The request that its object comes from.
+    pub(crate) origin: Origin,
     /// The arXiv day of its pages: fixed at its first request, so that all slices are of one day.
     pub(crate) day: Date,
     /// When its object was created, or before the first page that was fetched for it, if the clocks differ.
@@ -73,6 +76,7 @@ impl Progress {
         // Kubernetes rounds it down to the second.
         let created = created.and_then(|at| at.checked_add(Duration::from_secs(1)).ok());
         Self {
+            origin: Origin::of(object),
             created: created.unwrap_or(now),
             refresh: object.spec.cache_policy == CachePolicy::Refresh,
             day: arxiv::arxiv_day(started.unwrap_or(now)),

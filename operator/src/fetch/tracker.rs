@@ -15,13 +15,14 @@ use kube::runtime::reflector::ObjectRef;
 use queue::{Age, PriorityCeilings, QueueEntry};
 use storage::PageVersion;
 use tokio::sync::{Notify, watch};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{
     page_queue::{PageQueue, QueuedPage},
     progress::Progress,
 };
-use crate::process::metrics::QueueStats;
+use crate::process::{correlation::span_of_page, metrics::QueueStats};
 
 /// An object's name, which triggers its reconciliation.
 pub(crate) type Object = ObjectRef<ArxivQuery>;
@@ -195,6 +196,17 @@ impl Tracker {
     /// Whether a query still waits for the page.
     pub(crate) fn has_waiters(&self, page: &Arc<QueuedPage>) -> bool {
         self.state().queue.waiting_for(page).next().is_some()
+    }
+
+    /// The span of a request for the page, which names queries that wait for it.
+    pub(crate) fn span_of(&self, page: &Arc<QueuedPage>) -> Span {
+        let state = self.state();
+        let waiting = state.queue.waiting_for(page).filter_map(|(uid, object)| {
+            let namespace = object.namespace.as_deref().unwrap_or_default();
+            let name = format!("{namespace}/{}", object.name);
+            Some((name, &state.queries.get(&uid)?.origin))
+        });
+        span_of_page(waiting)
     }
 
     /// The request for the page is over: its queries leave the queue, their progress is updated, and their

@@ -14,6 +14,7 @@ use http::{
 use wire::root_path::RootPath;
 
 use crate::{
+    auth::correlation::Correlation,
     error::{ApiError, Code, negotiated, prefers_problem_details},
     http::middleware::around::Middleware,
 };
@@ -23,15 +24,17 @@ use crate::{
 pub(super) struct NegotiateErrors(pub(super) RootPath);
 
 impl Middleware for NegotiateErrors {
-    /// Whether the client prefers them.
-    type Kept = bool;
+    /// Whether the client prefers them, and the request's id.
+    type Kept = (bool, Option<Correlation>);
 
-    fn before(&self, request: &mut Request) -> ControlFlow<Response, bool> {
-        ControlFlow::Continue(prefers_problem_details(request.headers()))
+    fn before(&self, request: &mut Request) -> ControlFlow<Response, Self::Kept> {
+        let problem_details = prefers_problem_details(request.headers());
+        ControlFlow::Continue((problem_details, request.extensions().get().cloned()))
     }
 
-    fn after(&self, problem_details: bool, response: Response) -> Response {
-        negotiated(response, problem_details, |path| self.0.of(path))
+    fn after(&self, (problem_details, correlation): Self::Kept, response: Response) -> Response {
+        let request_id = correlation.as_ref().map(Correlation::request_id);
+        negotiated(response, problem_details, request_id, |path| self.0.of(path))
     }
 }
 

@@ -1,9 +1,8 @@
-//! The log of requests. Of a call, in the format of the existing service: one line when its parameters are known, and one
+//! The log of calls, in the format of the existing service: one line when its parameters are known, and one
 //! when its response is ready. A handler takes [`CallLog`] and reports its call to it; component and module of the lines
 //! come from the route.
 
 use std::{
-    borrow::Cow,
     ops::ControlFlow,
     sync::{Arc, OnceLock},
 };
@@ -12,7 +11,7 @@ use axum::{
     extract::{FromRequestParts, Request},
     response::Response,
 };
-use http::{Method, Uri, request::Parts};
+use http::request::Parts;
 use service::logs::Call;
 
 use crate::{error::ApiError, http::middleware::around::Middleware};
@@ -86,74 +85,9 @@ impl<S: Sync> FromRequestParts<S> for CallLog {
     }
 }
 
-/// Most bytes of a path and query in the log; the rest is cut off.
-const MAX_LOGGED_TARGET: usize = 600;
-/// The same of a method: clients may send any word.
-const MAX_LOGGED_METHOD: usize = 20;
-
-/// Logs a request that is answered with a 4xx: it may have reached no handler and so left no other line.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LogRefusals;
-
-impl Middleware for LogRefusals {
-    /// Cheap to keep, and formatted only for what is refused.
-    type Kept = (Method, Uri);
-
-    fn before(&self, request: &mut Request) -> ControlFlow<Response, Self::Kept> {
-        ControlFlow::Continue((request.method().clone(), request.uri().clone()))
-    }
-
-    fn after(&self, (method, uri): Self::Kept, response: Response) -> Response {
-        if response.status().is_client_error() {
-            let (line, status) = (request_line(&method, &uri), response.status().as_u16());
-            service::notice!(origin = "http", "{line}: answered with {status}");
-        }
-        response
-    }
-}
-
-/// The request's first line, without the version.
-fn request_line(method: &Method, uri: &Uri) -> String {
-    let target = uri.path_and_query().map_or("", |target| target.as_str());
-    let (method, target) = (
-        cut(method.as_str(), MAX_LOGGED_METHOD),
-        cut(target, MAX_LOGGED_TARGET),
-    );
-    format!("{method} {target}")
-}
-
-/// At most so many bytes, and a sign that the rest is cut off. Clients may send UTF-8 that is not percent-encoded.
-fn cut(text: &str, most: usize) -> Cow<'_, str> {
-    if text.len() <= most {
-        return text.into();
-    }
-    let (start, _) = text.split_at(text.floor_char_boundary(most));
-    format!("{start}…").into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn logged_line_is_short_whatever_a_client_sends() {
-        let long = format!("/{}", "é".repeat(3000));
-        for target in [
-            long.clone(),
-            format!("/{}{long}", "x".repeat(598)),
-            format!("/{}", "x".repeat(6000)),
-        ] {
-            for method in ["GET".to_owned(), "M".repeat(5000)] {
-                let (method, uri) = (method.parse().unwrap(), target.parse().unwrap());
-                let line = request_line(&method, &uri);
-                let most = MAX_LOGGED_METHOD + 1 + MAX_LOGGED_TARGET + 2 * "…".len();
-                assert!((600..=most).contains(&line.len()), "{}", line.len());
-                assert!(line.ends_with('…'), "{line}");
-            }
-        }
-        let uri = "/arxiv?title=x".parse().unwrap();
-        assert_eq!(request_line(&Method::GET, &uri), "GET /arxiv?title=x");
-    }
 
     #[test]
     fn component_and_module_come_from_the_route() {

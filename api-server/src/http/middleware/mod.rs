@@ -8,15 +8,16 @@
 //! 5. [`around_endpoint`]: what holds for all operations of a path, and for the 405 of the others.
 //! 6. [`around_operation`]: what holds for one operation.
 
+mod access_log;
 mod around;
 mod compress;
+mod correlate;
 mod errors;
 mod headers;
 mod limits;
 mod log;
 mod metrics;
 mod paths;
-mod request_id;
 mod unknown_params;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -28,21 +29,16 @@ use tower::{
     timeout::TimeoutLayer,
     util::{BoxCloneSyncService, MapRequestLayer, MapResponseLayer},
 };
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::CorsLayer,
-    request_id::{PropagateRequestIdLayer, SetRequestIdLayer},
-    trace::TraceLayer,
-};
+use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use wire::{headers::vary::vary, root_path::RootPath};
 
 pub(crate) use self::{
+    access_log::{AccessLog, ShownAddress},
     around::{Middleware, around},
     compress::Compress,
     limits::{Overloaded, is_exempt},
     log::CallLog,
     metrics::HttpMetrics,
-    request_id::REQUEST_ID,
     unknown_params::AllowedParams,
 };
 use crate::{
@@ -71,6 +67,7 @@ pub(crate) fn before_routing(router: Router, root: RootPath) -> Router {
 /// What the layers around all routes depend on.
 pub(crate) struct Layers {
     pub(crate) metrics: HttpMetrics,
+    pub(crate) access_log: AccessLog,
     /// The longest that any request may take, whatever it waits for.
     pub(crate) request_timeout: Duration,
     /// How limits are described in headers.
@@ -86,27 +83,14 @@ pub(crate) struct Layers {
 /// those answers too. What answers in place of a handler is outside of the timeout, as it takes no time.
 pub(crate) fn around_routes(router: Router, layers: Layers) -> Router {
     let rate_limits = layers.rate_limits;
-    // Only the span: what is logged of a request, other layers say.
-    let in_span = TraceLayer::new_for_http()
-        .make_span_with(request_id::span)
-        .on_request(())
-        .on_response(())
-        .on_body_chunk(())
-        .on_eos(())
-        .on_failure(());
     router.layer(
         ServiceBuilder::new()
-            // Takes the client's request id if it is harmless in a log, else makes one; outermost, as each line of the log
-            // and each response has it.
-            .map_request(request_id::remove_unusable)
-            .layer(SetRequestIdLayer::new(REQUEST_ID, request_id::NewRequestId))
-            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-            // The tracing span with the request id: around everything that writes to the log.
-            .layer(in_span)
+            // Outermost, as each line of the log and each response has the request's id, and as the request's own line tells
+            // how it ended.
+            .layer(correlate::Correlate(layers.access_log))
             .layer(map_headers(headers::set_security_headers))
             // Counts and times the response as it is sent, whichever layer made it.
             .layer(around(layers.metrics))
-            .layer(around(log::LogRefusals))
             // Outside of all that may answer with a limit in the response's extensions.
             .map_response(move |response| rate_limits.add_to(response))
             // Outside of all that makes errors.

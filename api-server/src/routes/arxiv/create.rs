@@ -24,6 +24,7 @@ use super::{
     responses::{locate, location_of},
 };
 use crate::{
+    auth::correlation::Correlation,
     error::{ApiError, Code},
     http::middleware::CallLog,
     jobs::idempotency::IdempotencyKey,
@@ -68,6 +69,7 @@ pub(crate) async fn create_query(
     State(arxiv): State<Arc<Arxiv>>,
     log: CallLog,
     client: Client,
+    correlation: Correlation,
     charge: SearchCharge,
     Input(request): Input<CreateRequest>,
 ) -> Result<Response, ApiError> {
@@ -83,6 +85,7 @@ pub(crate) async fn create_query(
         spec: request.spec,
         key: request.key,
         client,
+        correlation,
         // Tried again as the spec says: a client that posts is ready for a 202.
         fail_fast: false,
         wait_timeout: preferences.wait_timeout(searches.wait),

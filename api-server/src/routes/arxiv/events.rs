@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::caller::Caller,
+    auth::correlation::Correlation,
     jobs::backlog::{Backlog, Counts, Snapshot},
     jobs::client::Objects,
     jobs::submit::is_removed,
@@ -73,13 +74,15 @@ pub(super) struct StreamEnd {
     pub(super) caller: Caller,
     /// Cancelled when this process shuts down.
     pub(super) process: CancellationToken,
+    /// Of the request that it answers.
+    pub(super) correlation: Correlation,
 }
 
 impl StreamEnd {
     async fn reached(self) {
         tokio::select! {
-            () = self.process.cancelled() => {}
-            () = self.caller.permission_ended() => {}
+            () = self.process.cancelled() => self.correlation.note_end("process_ending"),
+            () = self.caller.permission_ended() => self.correlation.note_end("permission_ended"),
         }
     }
 }

@@ -13,6 +13,7 @@ use service::logs::Call;
 
 use crate::{
     auth::caller::Caller,
+    auth::correlation::Correlation,
     error::{ApiError, Code},
     http::middleware::CallLog,
     jobs::client::KubernetesError,
@@ -129,6 +130,7 @@ pub(crate) async fn list_queries(
     log: CallLog,
     client: Client,
     caller: Caller,
+    correlation: Correlation,
     Input(request): Input<ListRequest>,
 ) -> Result<Response, ApiError> {
     let call = Call::new("list_queries")
@@ -141,6 +143,7 @@ pub(crate) async fn list_queries(
         let end = StreamEnd {
             caller,
             process: arxiv.streams.ending.clone(),
+            correlation,
         };
         events::follow_list(backlog, slot, end, request.last_event_id)
     } else {

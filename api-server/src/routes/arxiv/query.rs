@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     auth::caller::Caller,
+    auth::correlation::Correlation,
     error::{ApiError, Code},
     http::middleware::CallLog,
     jobs::submit::{is_removed, removed},
@@ -72,6 +73,7 @@ pub(crate) async fn follow_query(
     log: CallLog,
     client: Client,
     caller: Caller,
+    correlation: Correlation,
     Input(request): Input<FollowRequest>,
 ) -> Result<Response, ApiError> {
     log.called(Call::new("follow_object").arg("name", &name));
@@ -80,6 +82,7 @@ pub(crate) async fn follow_query(
     let end = StreamEnd {
         caller,
         process: arxiv.streams.ending.clone(),
+        correlation,
     };
     // Before the object is read, so that nothing is missed after that.
     let waiter = arxiv.searches.waiters.register(&name, &client)?;

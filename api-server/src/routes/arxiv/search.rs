@@ -19,6 +19,7 @@ use super::{
     search_params::{MAX_RESULTS_WANTED, SearchParams},
 };
 use crate::{
+    auth::correlation::Correlation,
     error::{ApiError, Code},
     http::middleware::CallLog,
     jobs::idempotency::IdempotencyKey,
@@ -69,6 +70,7 @@ pub(crate) async fn search(
     State(arxiv): State<Arc<Arxiv>>,
     log: CallLog,
     client: Client,
+    correlation: Correlation,
     charge: SearchCharge,
     Input(request): Input<SearchRequest>,
 ) -> Result<Response, ApiError> {
@@ -79,6 +81,7 @@ pub(crate) async fn search(
         spec: request.params.spec,
         key: request.key,
         client,
+        correlation,
         // One that a caller waits for is not tried again, so that the caller gets arXiv's error, and for good.
         fail_fast: searches.fail_fast && !preferences.respond_async,
         wait_timeout: preferences.wait_timeout(searches.wait),

@@ -77,6 +77,12 @@ pub(super) async fn end_of_the_process(env: &TestEnv) {
         server.log_tail()
     );
     list.text().await.unwrap();
+    let log = env.api_server_log();
+    let line = log.lines().find(|line| line.contains("end=process_ending"));
+    assert!(
+        line.is_some_and(|line| line.contains("route=/arxiv status=200")),
+        "{log}"
+    );
     server.start_again().unwrap();
     env.stack.ready().await.unwrap();
     let state = eventually("the query ends", async || {

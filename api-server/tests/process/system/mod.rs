@@ -1,6 +1,7 @@
 //! The whole system, with an operator: one system for all of these tests, which use it one after the other.
 
 mod failures;
+mod followed;
 mod hostile;
 mod lifecycle;
 mod recorded;
@@ -54,6 +55,21 @@ fn failures_of_arxiv_have_their_status_and_code() {
 #[test]
 fn exceeded_deadline_is_504() {
     run(failures::exceeded_deadline);
+}
+
+#[test]
+fn request_is_followed_by_its_id_through_the_logs_of_all_processes() {
+    run(followed::request);
+}
+
+#[test]
+fn clients_that_leave_early_have_a_line_in_the_access_log() {
+    run(followed::clients_that_leave);
+}
+
+#[test]
+fn annotations_that_are_no_ids_are_not_logged() {
+    run(followed::invalid_annotations);
 }
 
 #[test]

@@ -8,7 +8,7 @@ pub(crate) mod operator;
 
 use std::collections::BTreeMap;
 
-use arxiv_api_server::{Peer, Process, Settings};
+use arxiv_api_server::{Process, Settings};
 use axum::body::Body;
 use clap::Parser;
 use crd::ArxivQuery;
@@ -82,7 +82,9 @@ impl Server {
         if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
             parts.headers.insert(header::CONTENT_LENGTH, length.into());
         }
-        parts.extensions.insert(Peer(([127, 0, 0, 1], 1).into()));
+        let peer = ([127, 0, 0, 1], 1).into();
+        let client = self.process.client_address(peer, &parts.headers);
+        parts.extensions.insert(client);
         let answer = self
             .process
             .router

@@ -4,8 +4,8 @@
 {{- include "arxiv-operator.env" (dict
       "LISTEN" (printf "%s:8000" $.root.Values.listenAddress)
       "METRICS_LISTEN" (printf "%s:9090" $.root.Values.listenAddress)
-      "LOG_LEVEL" $.root.Values.log.level
       "LOG_FORMAT" $.root.Values.log.format
+      "ACCESS_LOG_CLIENT" $.root.Values.log.client
       "SERVE" $.group.serve
       "ROOT_PATH" .rootPath
       "DATABASE_MAX_CONNECTIONS" (include "arxiv-operator.poolSize" $)

@@ -3,18 +3,17 @@
 use std::fmt;
 
 use jiff::Zoned;
-use serde_json::{Deserializer, Map, Value};
-use tracing::{
-    Event, Level, Subscriber,
-    field::{Field, Visit},
-};
+use serde_json::{Map, Value};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
-    field::RecordFields,
-    fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, format::Writer},
+    fmt::{FmtContext, FormatEvent, format::Writer},
     registry::{LookupSpan, Scope},
 };
 
-use super::{Format, NOTICE_TARGET, with_causes};
+use super::{
+    ACCESS_TARGET, Format, NOTICE_TARGET,
+    fields::{Fields, Unformatted},
+};
 
 /// Writes an event, with the fields of the spans around it, as one line.
 pub(super) struct LineFormat {
@@ -23,30 +22,17 @@ pub(super) struct LineFormat {
     pub(super) format: Format,
 }
 
-/// Keeps the fields of a span as JSON, so that both formats can be written from them.
-pub(super) struct SpanFields;
-
-impl<'writer> FormatFields<'writer> for SpanFields {
-    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut recorded = Fields::default();
-        fields.record(&mut recorded);
-        write!(writer, "{}", Value::Object(recorded.0.into_iter().collect()))
-    }
-}
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, SpanFields> for LineFormat {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, Unformatted> for LineFormat {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, SpanFields>,
+        context: &FmtContext<'_, S, Unformatted>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut fields = Fields::default();
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
-            if let Some(text) = span.extensions().get::<FormattedFields<SpanFields>>() {
-                // One object from the start of the span, and one for each later record.
-                let objects = Deserializer::from_str(text).into_iter::<Map<String, Value>>();
-                fields.0.extend(objects.flatten().flatten());
+            if let Some(of_span) = span.extensions().get::<Fields>() {
+                fields.0.extend_from_slice(&of_span.0);
             }
         }
         event.record(&mut fields);
@@ -66,7 +52,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, SpanFields> for Line
                 ]
                 .map(|(name, text)| (name.to_owned(), text.into())),
             );
-            object.extend(fields.0);
+            object.extend(fields.0.into_iter().map(|(name, value)| (name.to_owned(), value)));
             return writeln!(writer, "{}", Value::Object(object));
         }
         let (time, millis) = (now.strftime("%Y-%m-%d %H:%M:%S"), now.millisecond());
@@ -93,7 +79,7 @@ fn level_of(event: &Event<'_>) -> &'static str {
     match *metadata.level() {
         Level::ERROR => "ERROR",
         Level::WARN => "WARN",
-        Level::INFO if metadata.target() == NOTICE_TARGET => "NOTICE",
+        Level::INFO if matches!(metadata.target(), NOTICE_TARGET | ACCESS_TARGET) => "NOTICE",
         Level::INFO => "INFO",
         _ => "DEBUG",
     }
@@ -123,49 +109,6 @@ fn module_of(event: &Event<'_>) -> String {
     module.replace("::", ".")
 }
 
-/// The fields of an event or a span, in the order in which they were recorded.
-#[derive(Default)]
-struct Fields(Vec<(String, Value)>);
-
-impl Fields {
-    fn push(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.push((field.name().to_owned(), value.into()));
-    }
-
-    /// Removes the last field of that name; its value as text.
-    fn take(&mut self, name: &str) -> Option<String> {
-        let at = self.0.iter().rposition(|(field, _)| field == name)?;
-        Some(match self.0.remove(at).1 {
-            Value::String(text) => text,
-            other => other.to_string(),
-        })
-    }
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.push(field, format!("{value:?}"));
-    }
-    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.push(field, with_causes(value));
-    }
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.push(field, value);
-    }
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.push(field, value);
-    }
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.push(field, value);
-    }
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.push(field, value);
-    }
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.push(field, value);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -175,7 +118,7 @@ mod tests {
 
     use tracing_subscriber::{fmt, layer::SubscriberExt};
 
-    use super::*;
+    use super::{super::fields::KeepSpanFields, *};
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -194,10 +137,11 @@ mod tests {
         let to = sink.clone();
         let component = "operator";
         let layer = fmt::layer()
-            .fmt_fields(SpanFields)
+            .fmt_fields(Unformatted)
             .event_format(LineFormat { component, format })
             .with_writer(move || to.clone());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+        let subscriber = tracing_subscriber::registry().with(KeepSpanFields).with(layer);
+        tracing::subscriber::with_default(subscriber, log);
         String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
     }
 

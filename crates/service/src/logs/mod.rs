@@ -8,20 +8,25 @@
 //! (else the module that logs).
 
 mod call;
+mod change;
+mod fields;
 mod format;
+mod level;
 
 pub use call::Call;
+pub use change::LevelControl;
+pub use level::{InvalidLevels, Level, Levels};
 
-use std::{error::Error, io, iter::successors};
+use std::{error::Error, io, iter::successors, path::PathBuf};
 
 use clap::{Args, ValueEnum};
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{
-    filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt, util::TryInitError,
-};
+use tracing_subscriber::{fmt, layer::SubscriberExt, reload, util::SubscriberInitExt, util::TryInitError};
 
 /// The target of NOTICE events.
 pub const NOTICE_TARGET: &str = "notice";
+/// The target of the access log: one line for each request that has ended, at NOTICE (INFO of `tracing`), or at DEBUG if
+/// it was a probe or a scrape.
+pub const ACCESS_TARGET: &str = "access";
 
 /// Logs at NOTICE, the level between WARN and INFO. Takes what `tracing::info!` takes.
 #[macro_export]
@@ -30,30 +35,18 @@ macro_rules! notice {
 }
 
 /// The settings of the log.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct LogArgs {
-    /// The least urgent level that is logged.
-    #[arg(long, env = "LOG_LEVEL", ignore_case = true, default_value = "notice")]
-    pub log_level: Level,
+    /// The least urgent level that is logged: error, warn, notice, info or debug; and other ones for parts of the program,
+    /// like `notice,storage=debug,access=off`.
+    #[arg(long, env = "LOG_LEVEL", default_value = "notice")]
+    pub log_level: Levels,
+    /// A file with what takes the place of `LOG_LEVEL`, which is read again and again.
+    #[arg(long, env = "LOG_LEVEL_FILE")]
+    pub log_level_file: Option<PathBuf>,
     /// The format of a line.
     #[arg(long, env = "LOG_FORMAT", ignore_case = true, default_value = "text")]
     pub log_format: Format,
-}
-
-/// The levels, most urgent first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Level {
-    /// Something is broken.
-    Error,
-    /// Something failed and will be tried again.
-    #[value(alias = "warning")]
-    Warn,
-    /// One line for each call of an endpoint.
-    Notice,
-    /// The calls within, with their parameters.
-    Info,
-    /// What they returned, together with their parameters.
-    Debug,
 }
 
 /// The format of a line.
@@ -66,16 +59,23 @@ pub enum Format {
 }
 
 /// Starts logging for this process; `component` is written in every line whose event does not name its own.
-pub fn init(component: &'static str, settings: LogArgs) -> Result<(), TryInitError> {
+pub fn init(component: &'static str, settings: LogArgs) -> Result<LevelControl, TryInitError> {
     let format = settings.log_format;
+    let (filter, handle) = reload::Layer::new(settings.log_level.filter());
     let layer = fmt::layer()
-        .fmt_fields(format::SpanFields)
+        .fmt_fields(fields::Unformatted)
         .event_format(format::LineFormat { component, format })
         .with_writer(io::stderr);
     tracing_subscriber::registry()
-        .with(filter(settings.log_level))
+        .with(filter)
+        .with(fields::KeepSpanFields)
         .with(layer)
-        .try_init()
+        .try_init()?;
+    Ok(LevelControl::new(
+        handle,
+        settings.log_level,
+        settings.log_level_file,
+    ))
 }
 
 /// The text of an error and of the errors that caused it: `outer: cause: cause of the cause`. A cause whose text is part
@@ -89,64 +89,4 @@ pub fn with_causes(error: &dyn Error) -> String {
         }
     }
     text
-}
-
-/// What passes at a level. Libraries never get below WARN: their INFO is not ours, and their DEBUG may hold headers.
-fn filter(level: Level) -> Targets {
-    const OURS: [&str; 8] = [
-        "arxiv",
-        "arxiv_api_server",
-        "arxiv_operator",
-        "cluster",
-        "databases",
-        "service",
-        "storage",
-        "upstream",
-    ];
-    let (ours, notice) = match level {
-        Level::Error => (LevelFilter::ERROR, LevelFilter::WARN),
-        Level::Warn => (LevelFilter::WARN, LevelFilter::WARN),
-        Level::Notice => (LevelFilter::WARN, LevelFilter::INFO),
-        Level::Info => (LevelFilter::INFO, LevelFilter::INFO),
-        Level::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
-    };
-    Targets::new()
-        .with_default(ours.min(LevelFilter::WARN))
-        // It logs each new connection that a check of ours refuses; readiness logs that once.
-        .with_target("sqlx::pool", LevelFilter::OFF)
-        .with_targets(OURS.map(|target| (target, ours)))
-        .with_target(NOTICE_TARGET, notice)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tracing::Level as Tracing;
-
-    #[test]
-    fn level_passes_itself_and_more_urgent_ones() {
-        let cases = [
-            (Level::Error, [true, false, false, false, false]),
-            (Level::Warn, [true, true, false, false, false]),
-            (Level::Notice, [true, true, true, false, false]),
-            (Level::Info, [true, true, true, true, false]),
-            (Level::Debug, [true, true, true, true, true]),
-        ];
-        for (level, passes) in cases {
-            let filter = filter(level);
-            let events = [
-                ("arxiv_operator::steps", Tracing::ERROR),
-                ("arxiv_operator::steps", Tracing::WARN),
-                (NOTICE_TARGET, Tracing::INFO),
-                ("arxiv_operator::steps", Tracing::INFO),
-                ("arxiv_operator::steps", Tracing::DEBUG),
-            ];
-            assert_eq!(
-                events.map(|(target, at)| filter.would_enable(target, &at)),
-                passes,
-                "{level:?}"
-            );
-            assert!(!filter.would_enable("hyper::client", &Tracing::INFO), "{level:?}");
-        }
-    }
 }

@@ -99,6 +99,7 @@ async fn publish(with: &Dependencies, event: &Event) {
     // Not kube's Recorder: its names are too long for objects with long names, and its cache, which groups equal
     // Events, would keep each of ours for minutes.
     let events = Api::<Event>::namespaced(with.client.clone(), namespace);
+    let object = event.regarding.as_ref().and_then(|object| object.name.as_deref());
     for attempt in 1..=MAX_ATTEMPTS {
         match within(events.create(&PostParams::default(), event)).await {
             Ok(_) => return,
@@ -107,12 +108,24 @@ async fn publish(with: &Dependencies, event: &Event) {
             // The namespace is being deleted, or Events are not allowed there: a retry would fail as well.
             Err(error) if error.is_refused() => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, reason = event.reason, "an Event was refused");
+                tracing::warn!(
+                    error,
+                    object,
+                    namespace,
+                    reason = event.reason,
+                    "an Event was refused"
+                );
                 break;
             }
             Err(error) if attempt == MAX_ATTEMPTS => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, reason = event.reason, "an Event was not sent");
+                tracing::warn!(
+                    error,
+                    object,
+                    namespace,
+                    reason = event.reason,
+                    "an Event was not sent"
+                );
             }
             Err(_) => tokio::time::sleep(Duration::from_secs(attempt)).await,
         }
