@@ -15,6 +15,8 @@ create table public.arxiv_pages (
     status integer not null,
     -- A JSON array; text, since it is only read as a whole.
     entries text not null,
+    -- What was wrong with entries of the answer, in words; those that could not be read are not among the entries.
+    defects text[] not null default '{}',
     bytes bigint not null,
     fetched_at timestamptz not null default clock_timestamp(),
     -- Null: valid for all of its day.

@@ -1,5 +1,6 @@
 //! The filter parameters of results and of queries. Rows have to meet all that are set.
 
+use arxiv::canonical_category;
 use crd::fields::MAX_WORDS_CHARS;
 use storage::{QueryFilter, ResultFilter, TextQuery};
 
@@ -28,7 +29,7 @@ wire::params! {
     pub(crate) TITLE = "title": WORDS, "random graphs", "Words in the title, as for author.";
     pub(crate) JOURNAL = "journal": WORDS, "", "Words in the journal reference, as for author.";
     pub(crate) CATEGORY = "category": CATEGORY_NAME, "",
-        "One of arXiv's categories, as it spells it, such as math.CO.";
+        "One of arXiv's categories, such as math.CO; in any case.";
     pub(crate) QUERY_ID = "query_id": ParamKind::Integer(i64::MIN..=i64::MAX), "",
         "The number of the query that found them.";
     pub(crate) START_TIME = "start_time": ParamKind::Time, "",
@@ -57,13 +58,14 @@ pub(crate) fn result_filter(reader: &mut ParamReader<'_>, zone: Zone) -> ResultS
     let mut canonical = String::new();
     for param in OF_RESULTS {
         // A date alone is another time in another zone, so the time counts.
-        let time = match param.name {
-            name if name == START_TIME.name => filter.start,
-            name if name == END_TIME.name => filter.end,
+        let meant = match param.name {
+            name if name == START_TIME.name => filter.start.map(|time| time.to_string()),
+            name if name == END_TIME.name => filter.end.map(|time| time.to_string()),
+            name if name == CATEGORY.name => filter.category.clone(),
             _ => None,
         };
         if let Some(text) = reader.raw(&param) {
-            let text = time.map_or_else(|| text.to_owned(), |time| time.to_string());
+            let text = meant.unwrap_or_else(|| text.to_owned());
             canonical.extend([param.name, "=", &text, "\0"]);
         }
     }
@@ -88,7 +90,7 @@ fn words(reader: &mut ParamReader<'_>, param: &Param) -> Option<TextQuery> {
 fn category(reader: &mut ParamReader<'_>) -> Option<String> {
     let text = reader.text(&CATEGORY)?;
     if text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Some(text.to_owned());
+        return Some(canonical_category(text).into_owned());
     }
     reader.unfit(&CATEGORY, "it is no category of arXiv's, such as math.CO", text);
     None
@@ -131,7 +133,7 @@ mod tests {
     fn filter_is_read_from_its_parameters() {
         assert!(read("page=1&foo=bar").unwrap().filter.is_empty());
         let wanted =
-            read("end_time=2024-03-31&author=Erd%C5%91s+P.&category=math.CO&query_id=5&start_time=7")
+            read("end_time=2024-03-31&author=Erd%C5%91s+P.&category=MATH.co&query_id=5&start_time=7")
                 .unwrap();
         assert_eq!(
             wanted.filter,

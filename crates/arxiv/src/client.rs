@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONNECTION, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Proxy, redirect, retry};
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
@@ -80,6 +80,8 @@ impl Client {
             ACCEPT,
             HeaderValue::from_static("application/atom+xml, application/xml;q=0.9"),
         );
+        // A page of 2000 entries has 5 MiB, compressed a fifth of that.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         let mut builder = reqwest::Client::builder()
             .user_agent(user_agent(settings.contact.as_deref())?)
             .default_headers(headers)

@@ -62,6 +62,9 @@ pub enum FetchError {
     /// The answer is said not to be XML.
     #[error("arXiv's answer is not a feed")]
     ContentType,
+    /// The answer is compressed in a way that is not known here.
+    #[error("arXiv's answer has an unknown content encoding")]
+    ContentEncoding,
     /// The answer's body is not the feed that it should be.
     #[error("arXiv's answer {0}")]
     Feed(#[source] FeedError),
@@ -82,9 +85,12 @@ impl FetchError {
             | Self::TimedOut
             | Self::Cancelled
             | Self::NotSent(_) => FailureClass::Unreachable,
-            Self::Status(_) | Self::Redirect(_) | Self::ContentType | Self::Feed(_) | Self::Incomplete => {
-                FailureClass::Broken
-            }
+            Self::Status(_)
+            | Self::Redirect(_)
+            | Self::ContentType
+            | Self::ContentEncoding
+            | Self::Feed(_)
+            | Self::Incomplete => FailureClass::Broken,
         }
     }
 

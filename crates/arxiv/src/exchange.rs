@@ -3,13 +3,15 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
 use futures::TryStreamExt;
 use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
-use tokio::io::{AsyncBufRead, AsyncReadExt};
+use tokio::io::{AsyncBufRead, AsyncReadExt, BufReader};
 use tokio_util::io::StreamReader;
 use url::Url;
 
+use crate::headers::ContentCoding;
 use crate::parser::parse;
 use crate::{Feed, FeedError, FetchError, RedirectError, headers};
 
@@ -147,10 +149,18 @@ async fn read_feed(
         status: StatusCode::TOO_MANY_REQUESTS.as_u16(),
         retry_after: headers::retry_after(head),
     };
+    let coding = headers::content_coding(head).ok_or(FetchError::ContentEncoding)?;
+    if response
+        .content_length()
+        .is_some_and(|length| length > max_body as u64)
+    {
+        return Err(FetchError::Feed(FeedError::TooLarge));
+    }
+    let body = decoded(response, coding);
     if headers::is_xml(head) == Some(false) {
         let mut start = Vec::new();
         // Whatever fails here, the answer is not a feed.
-        let _ = body(response).take(MAX_SNIFF).read_to_end(&mut start).await;
+        let _ = body.take(MAX_SNIFF).read_to_end(&mut start).await;
         let start = String::from_utf8_lossy(&start);
         return Err(if says_rate_exceeded(&start) {
             throttled()
@@ -158,29 +168,59 @@ async fn read_feed(
             FetchError::ContentType
         });
     }
-    if response
-        .content_length()
-        .is_some_and(|length| length > max_body as u64)
-    {
-        return Err(FetchError::Feed(FeedError::TooLarge));
-    }
-    match parse(body(response), max_body, wanted as usize).await {
+    match parse(body, max_body, wanted as usize).await {
         Ok(feed) => Ok(feed),
         Err(FeedError::PlainText(text)) if says_rate_exceeded(&text) => Err(throttled()),
+        // Also with status 200, whose requests would all fail alike.
+        Err(FeedError::Reported(reason)) if is_about_input(&reason) => {
+            Err(FetchError::Refused { reason: Some(reason) })
+        }
         Err(error) => Err(error.into()),
     }
 }
 
 /// The reason in an error's body, if it is the feed that arXiv sends in such a case.
 async fn read_reason(response: Response) -> Option<String> {
-    match parse(body(response), MAX_ERROR_BODY, 0).await {
+    let coding = headers::content_coding(response.headers())?;
+    match parse(decoded(response, coding), MAX_ERROR_BODY, 1).await {
         Err(FeedError::Reported(reason)) => Some(reason),
         _ => None,
     }
 }
 
-fn body(response: Response) -> impl AsyncBufRead + Unpin {
-    StreamReader::new(Box::pin(response.bytes_stream().map_err(io::Error::other)))
+type Body = Box<dyn AsyncBufRead + Send + Unpin>;
+
+fn body(response: Response) -> Body {
+    Box::new(StreamReader::new(Box::pin(
+        response.bytes_stream().map_err(io::Error::other),
+    )))
+}
+
+/// The body without its content coding, whether or not that was asked for.
+fn decoded(response: Response, coding: ContentCoding) -> Body {
+    let body = body(response);
+    match coding {
+        ContentCoding::Identity => body,
+        ContentCoding::Gzip => {
+            let mut decoder = GzipDecoder::new(body);
+            decoder.multiple_members(true);
+            Box::new(BufReader::new(decoder))
+        }
+        ContentCoding::Zstd => Box::new(BufReader::new(ZstdDecoder::new(body))),
+    }
+}
+
+/// Whether arXiv's words for an error are about the request (user manual, 3.4), not about arXiv.
+fn is_about_input(reason: &str) -> bool {
+    const WORDS: [&str; 5] = [
+        "incorrect id format",
+        "malformed",
+        "must be",
+        "invalid",
+        "not a valid",
+    ];
+    let reason = reason.to_ascii_lowercase();
+    WORDS.iter().any(|words| reason.contains(words))
 }
 
 fn says_rate_exceeded(text: &str) -> bool {

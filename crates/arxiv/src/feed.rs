@@ -1,10 +1,14 @@
 //! arXiv's results, as plain data.
 
+use std::fmt;
+
+use jiff::Timestamp;
+
 /// The text for the authors of a paper that names none.
 pub const NO_AUTHORS: &str = "No authors available";
 
 /// An answer of arXiv: a page of results, and their total.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Feed {
     /// The feed's title, which repeats the query; empty if there is none.
     pub title: String,
@@ -12,6 +16,10 @@ pub struct Feed {
     pub total: u32,
     /// The page's entries in arXiv's order, never more than requested.
     pub entries: Vec<Entry>,
+    /// How many entries there were that are not among them, because they could not be read.
+    pub dropped: usize,
+    /// What was wrong with entries; the first twenty.
+    pub defects: Vec<Defect>,
 }
 
 /// A paper. White space in each text is single spaces.
@@ -21,12 +29,88 @@ pub struct Entry {
     pub id: String,
     /// The paper's title.
     pub title: String,
-    /// The authors' names in the paper's order.
-    pub authors: Vec<String>,
-    /// The journal reference, if there is one.
+    /// The authors in the paper's order.
+    pub authors: Vec<Author>,
+    /// The abstract; empty if there is none.
+    pub summary: String,
+    /// The authors' comment.
+    pub comment: Option<String>,
+    /// The journal reference.
     pub journal: Option<String>,
+    /// The DOI of the publication, as the authors gave it; several have spaces between.
+    pub doi: Option<String>,
     /// arXiv's categories (`math.CO`), the primary one first, each once.
     pub categories: Vec<String>,
+    /// When the first version was submitted.
+    pub published: Option<Timestamp>,
+    /// When this version was submitted.
+    pub updated: Option<Timestamp>,
+    /// The addresses of abstract, PDF and publication.
+    pub links: Vec<Link>,
+}
+
+/// An author of a paper, or a collaboration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Author {
+    /// The name as the paper has it.
+    pub name: String,
+    /// The institutions, if they were given.
+    pub affiliations: Vec<String>,
+}
+
+/// A link of an entry; what an attribute does not say is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Link {
+    /// The address.
+    pub href: String,
+    /// The relation: `alternate` (the abstract's page) or `related`.
+    pub rel: String,
+    /// What it leads to: `pdf` or `doi`.
+    pub title: String,
+}
+
+/// Something wrong with an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defect {
+    /// The entry's place in the answer, from 0.
+    pub index: u32,
+    /// The entry's identifier, as far as it can be read.
+    pub id: String,
+    /// What is wrong.
+    pub kind: DefectKind,
+}
+
+/// What is wrong with an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DefectKind {
+    /// It was read after a repair: bytes that are no characters, or text that looks like markup.
+    Repaired,
+    /// It could not be read, and was dropped; why.
+    Unreadable(String),
+    /// It names no paper, and was dropped.
+    NoId,
+}
+
+impl Defect {
+    /// Whether a paper may have been lost by it.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self.kind, DefectKind::Unreadable(_))
+    }
+}
+
+impl fmt::Display for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.index.saturating_add(1);
+        write!(f, "entry {number}")?;
+        if !self.id.is_empty() {
+            write!(f, " ({})", short_id(&self.id))?;
+        }
+        match &self.kind {
+            DefectKind::Repaired => write!(f, " was repaired"),
+            DefectKind::Unreadable(why) => write!(f, " {why}"),
+            DefectKind::NoId => write!(f, " has no identifier"),
+        }
+    }
 }
 
 /// The query as arXiv ran it, which a feed's title repeats after its first `: `; empty if there is none.
@@ -40,7 +124,8 @@ impl Entry {
         if self.authors.is_empty() {
             NO_AUTHORS.to_owned()
         } else {
-            self.authors.join(", ")
+            let names: Vec<_> = self.authors.iter().map(|author| author.name.as_str()).collect();
+            names.join(", ")
         }
     }
 }
@@ -106,11 +191,14 @@ mod tests {
     #[test]
     fn authors_are_joined_in_one_line() {
         let entry = |authors: &[&str]| Entry {
-            id: String::new(),
-            title: String::new(),
-            authors: authors.iter().map(ToString::to_string).collect(),
-            journal: None,
-            categories: Vec::new(),
+            authors: authors
+                .iter()
+                .map(|name| Author {
+                    name: (*name).to_owned(),
+                    affiliations: Vec::new(),
+                })
+                .collect(),
+            ..Entry::default()
         };
         assert_eq!(entry(&["A. B.", "C"]).authors_text(), "A. B., C");
         assert_eq!(entry(&[]).authors_text(), "No authors available");

@@ -16,7 +16,12 @@
 //! - A word with a character that has a meaning in the query language is quoted (`C++` → `ti:"C++"`).
 //! - A text of only ASCII punctuation is not a word: arXiv's index has no punctuation.
 
-use std::{iter::Peekable, vec::IntoIter};
+use std::{borrow::Cow, iter::Peekable, vec::IntoIter};
+
+use crate::canonical_category;
+
+/// The prefix of categories, which arXiv only finds in its own case.
+const CATEGORY: &str = "cat";
 
 const OPERATORS: [&str; 3] = ["AND", "OR", "ANDNOT"];
 
@@ -96,6 +101,11 @@ fn tokens(prefix: &str, value: &str) -> Option<Vec<Token>> {
             // In quotes, parentheses should have no meaning; they are removed so as not to depend on that.
             let phrase = words(piece).collect::<Vec<_>>().join(" ");
             if !phrase.is_empty() {
+                let phrase = if prefix == CATEGORY {
+                    canonical_category(&phrase).into_owned()
+                } else {
+                    phrase
+                };
                 tokens.push(Token::Term(format!("{prefix}:\"{phrase}\"")));
             }
             continue;
@@ -187,6 +197,12 @@ fn is_word(word: &str) -> bool {
 
 /// A word with the field's prefix, quoted where it would have another meaning.
 fn term(prefix: &str, word: &str) -> String {
+    let word = if prefix == CATEGORY {
+        canonical_category(word)
+    } else {
+        Cow::Borrowed(word)
+    };
+    let word = word.as_ref();
     let special = word.starts_with('-')
         || word.contains(SPECIAL)
         || word.contains("&&")

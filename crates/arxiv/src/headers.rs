@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
 use url::Url;
 
 /// The longest pause that is read from an answer; the caller may cap it further.
@@ -37,6 +37,32 @@ pub(crate) fn is_xml(headers: &HeaderMap) -> Option<bool> {
     let kind = value.split(';').next().unwrap_or_default().trim();
     let mut known = ["application/atom+xml", "application/xml", "text/xml"].into_iter();
     Some(known.any(|known| kind.eq_ignore_ascii_case(known)))
+}
+
+/// The coding of a body (RFC 9110, 8.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ContentCoding {
+    /// None.
+    Identity,
+    Gzip,
+    Zstd,
+}
+
+/// The coding of the body; none if it is not known.
+pub(crate) fn content_coding(headers: &HeaderMap) -> Option<ContentCoding> {
+    let mut values = headers.get_all(CONTENT_ENCODING).into_iter();
+    let Some(value) = values.next() else {
+        return Some(ContentCoding::Identity);
+    };
+    if values.next().is_some() {
+        return None;
+    }
+    match value.to_str().ok()?.trim().to_ascii_lowercase().as_str() {
+        "" | "identity" => Some(ContentCoding::Identity),
+        "gzip" | "x-gzip" => Some(ContentCoding::Gzip),
+        "zstd" => Some(ContentCoding::Zstd),
+        _ => None,
+    }
 }
 
 /// Why a redirect is not followed. The text completes "arXiv's answer is a redirect …".

@@ -3,14 +3,16 @@
 
 /// The identifier in its short form: `2401.01234v2`, `hep-th/9901001`; none if it is not an identifier.
 ///
-/// Accepted are the short form, `arXiv:…`, the addresses of abstract, HTML and PDF, and the DOI that arXiv
-/// gives to a paper.
+/// Accepted are the short form, `arXiv:…` with or without what arXiv's "Cite as" has after it (`[cs.LG]`), the
+/// addresses of abstract, HTML, PDF and source at arXiv and its mirrors, the DOI that arXiv gives to a paper, and
+/// its identifier in OAI-PMH.
 pub fn normalized_id(typed: &str) -> Option<String> {
+    let typed = typed.trim();
     if !typed.is_ascii() {
         return None;
     }
-    let lower = typed.trim().to_ascii_lowercase();
-    let rest = without_prefix(&lower);
+    let lower = typed.to_ascii_lowercase();
+    let rest = without_prefix(without_subject(&lower));
     let (rest, after) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
     if after.chars().any(|c| !c.is_ascii_graphic()) {
         return None;
@@ -26,23 +28,59 @@ pub fn normalized_id(typed: &str) -> Option<String> {
     Some(id + rest.strip_prefix(paper)?)
 }
 
+/// Without the primary category, and the date that follows it in the margin of a PDF: `2401.01234v2 [cs.LG] 5 Jan 2024`.
+fn without_subject(lower: &str) -> &str {
+    let Some((id, after)) = lower.split_once(" [") else {
+        return lower;
+    };
+    let Some((subject, date)) = after.split_once(']') else {
+        return lower;
+    };
+    let is_subject = !subject.is_empty()
+        && subject
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b"-.".contains(&b));
+    let is_date = date.bytes().all(|b| b.is_ascii_alphanumeric() || b == b' ');
+    if is_subject && is_date {
+        id.trim_end()
+    } else {
+        lower
+    }
+}
+
 fn without_prefix(lower: &str) -> &str {
-    if let Some(id) = lower.strip_prefix("arxiv:") {
-        return id.trim_start();
+    for prefix in ["oai:arxiv.org:", "arxiv:", "arxiv "] {
+        if let Some(id) = lower.strip_prefix(prefix) {
+            return id.trim_start();
+        }
     }
     let path = without_any(lower, &["https://", "http://"]);
-    let page = without_any(path, &["www.", "export."]).strip_prefix("arxiv.org/");
-    if let Some(page) = page {
-        let id = without_any(page, &["abs/", "pdf/", "html/"]);
+    if let Some((host, page)) = path.split_once('/')
+        && is_arxiv(host)
+    {
+        let id = without_any(
+            page,
+            &["abs/", "e-print/", "format/", "html/", "pdf/", "ps/", "src/"],
+        );
         return if id == page { lower } else { id };
     }
     let doi = match lower.strip_prefix("doi:") {
         Some(doi) => doi.trim_start(),
-        None => without_any(path, &["dx."])
+        None => without_any(path, &["dx.", "www."])
             .strip_prefix("doi.org/")
             .unwrap_or(lower),
     };
     doi.strip_prefix("10.48550/arxiv.").unwrap_or(lower)
+}
+
+/// arXiv's host, its mirrors (`de.arxiv.org`), its first name, and ar5iv, which shows papers as HTML.
+fn is_arxiv(host: &str) -> bool {
+    let is_mirror = |name: &str| {
+        name.split('.')
+            .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+    };
+    ["arxiv.org", "xxx.lanl.gov", "ar5iv.org"].contains(&host)
+        || host.strip_suffix(".arxiv.org").is_some_and(is_mirror)
 }
 
 fn without_any<'a>(text: &'a str, prefixes: &[&str]) -> &'a str {
@@ -118,6 +156,23 @@ mod tests {
             ("https://doi.org/10.48550/arXiv.2401.01234", "2401.01234"),
             ("doi:10.48550/arXiv.hep-th/9901001", "hep-th/9901001"),
             ("  2401.01234\n", "2401.01234"),
+            ("\u{a0}2401.01234\u{2003}", "2401.01234"),
+            ("arXiv:2401.01234v2 [cs.LG]", "2401.01234v2"),
+            ("arXiv:2401.01234v2  [cs.LG]  5 Jan 2024", "2401.01234v2"),
+            ("arXiv:hep-th/9901001v3 [hep-th]", "hep-th/9901001v3"),
+            ("2401.01234 [cond-mat.mes-hall]", "2401.01234"),
+            ("arXiv 2401.01234", "2401.01234"),
+            ("http://xxx.lanl.gov/abs/hep-th/9901001", "hep-th/9901001"),
+            ("https://export.arxiv.org/pdf/2401.01234v2", "2401.01234v2"),
+            ("de.arxiv.org/abs/2401.01234", "2401.01234"),
+            ("https://arxiv.org/src/2401.01234v1", "2401.01234v1"),
+            ("https://arxiv.org/e-print/math/0309136", "math/0309136"),
+            ("https://ar5iv.labs.arxiv.org/html/2401.01234", "2401.01234"),
+            ("https://ar5iv.org/abs/2401.01234", "2401.01234"),
+            ("https://www.doi.org/10.48550/arXiv.2401.01234", "2401.01234"),
+            ("http://dx.doi.org/10.48550/arXiv.2401.01234", "2401.01234"),
+            ("DOI: 10.48550/arXiv.2401.01234", "2401.01234"),
+            ("oai:arXiv.org:hep-th/9901001", "hep-th/9901001"),
         ] {
             assert_eq!(normalized_id(typed).as_deref(), Some(id), "{typed}");
             assert_eq!(normalized_id(id).as_deref(), Some(id), "{id} again");
@@ -154,6 +209,12 @@ mod tests {
             "https://arxiv.org/abs/2401.01234?a b",
             "10.1000/arXiv.2401.01234",
             "arXiv:https://arxiv.org/abs/2401.01234",
+            "2401.01234 [cs.LG",
+            "2401.01234 []",
+            "2401.01234 [cs.LG] 2401.01235,",
+            "https://evil.example/arxiv.org/abs/2401.01234",
+            "https://a..arxiv.org/abs/2401.01234",
+            "https://notarxiv.org/abs/2401.01234",
         ] {
             assert_eq!(normalized_id(typed), None, "{typed:?}");
         }

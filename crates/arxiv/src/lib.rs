@@ -7,6 +7,7 @@
 //! - [`PageRequest`] is one page of a search, [`Client`] fetches it, [`Feed`] is what came back.
 //! - [`FetchError`] says what went wrong; its class says what to do next.
 
+mod category;
 mod client;
 mod day;
 mod error;
@@ -18,11 +19,14 @@ mod identifier;
 mod parser;
 mod request;
 
+pub use category::canonical_category;
 pub use client::{Client, ClientError, ClientSettings};
 pub use day::arxiv_day;
 pub use error::{FailureClass, FetchError};
 pub use exchange::{Answer, Fetched, PendingRequest};
-pub use feed::{Entry, Feed, NO_AUTHORS, query_in_title, short_id, unversioned};
+pub use feed::{
+    Author, Defect, DefectKind, Entry, Feed, Link, NO_AUTHORS, query_in_title, short_id, unversioned,
+};
 pub use grammar::clause;
 pub use headers::RedirectError;
 pub use identifier::normalized_id;

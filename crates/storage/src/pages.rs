@@ -66,6 +66,8 @@ pub struct PageHead {
     pub date: Option<Timestamp>,
     /// The answer's HTTP status.
     pub status: u16,
+    /// What was wrong with its entries: those that were repaired, and those that are not among the papers.
+    pub defects: Vec<String>,
 }
 
 /// A stored page.
@@ -211,9 +213,9 @@ async fn find(
     key: &PageKey,
     with_papers: bool,
 ) -> Result<Option<(PageHead, Timestamp, String)>, StorageError> {
-    let find = session.query_as::<(i64, String, Option<i64>, i32, i64, String)>(concat!(
+    let find = session.query_as::<(i64, String, Option<i64>, i32, i64, String, Vec<String>)>(concat!(
         "select total, title, (extract(epoch from answered_at) * 1000000)::bigint, status,
-                (extract(epoch from fetched_at) * 1000000)::bigint, case when $7 then entries else '' end
+                (extract(epoch from fetched_at) * 1000000)::bigint, case when $7 then entries else '' end, defects
          from public.arxiv_pages where ",
         accepted!(),
         "
@@ -223,7 +225,8 @@ async fn find(
          limit 1",
     ));
     let find = bind_key(find, key).bind(with_papers);
-    let Some((total, title, date, status, fetched_at, papers)) = find.fetch_optional(session.conn()).await?
+    let Some((total, title, date, status, fetched_at, papers, defects)) =
+        find.fetch_optional(session.conn()).await?
     else {
         return Ok(None);
     };
@@ -232,6 +235,7 @@ async fn find(
         title,
         date: date.map(from_micros).transpose()?,
         status: u16::try_from(status).map_err(|_| StorageError::Unreadable)?,
+        defects,
     };
     Ok(Some((head, from_micros(fetched_at)?, papers)))
 }
@@ -252,10 +256,10 @@ async fn insert(
     lock.execute(session.conn()).await?;
     let insert = session.query_as::<(i64,)>(concat!(
         "insert into public.arxiv_pages
-           (search_hash, search, day, start, count, total, title, answered_at, status, entries, bytes, expires_at)
+           (search_hash, search, day, start, count, total, title, answered_at, status, entries, bytes, expires_at, defects)
          select sha256(convert_to($1, 'UTF8')), $1, $2::text::date, $3, $4, $7, $8,
            timestamptz 'epoch' + $9 * interval '1 microsecond', $10, $11, $12,
-           clock_timestamp() + $13 * interval '1 microsecond'
+           clock_timestamp() + $13 * interval '1 microsecond', $14
          where not exists (select from public.arxiv_pages where ",
         accepted!(),
         ") returning (extract(epoch from fetched_at) * 1000000)::bigint",
@@ -267,7 +271,8 @@ async fn insert(
         .bind(i32::from(head.status))
         .bind(entries)
         .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
-        .bind(keep_for.map(micros));
+        .bind(keep_for.map(micros))
+        .bind(&head.defects);
     let stored = insert.fetch_optional(session.conn()).await?;
     stored.map(|(micros,)| from_micros(micros)).transpose()
 }

@@ -22,6 +22,8 @@ pub(crate) struct Observation {
     pub(crate) total: u32,
     /// The total that the stored page before it reports, if there is one.
     pub(crate) total_before: Option<u32>,
+    /// The search names its papers. arXiv counts those that it does not have, and leaves them out.
+    pub(crate) names_papers: bool,
 }
 
 /// The answers for a page that were not accepted so far.
@@ -52,13 +54,14 @@ pub(crate) fn evaluate(observation: Observation, retries: &mut Retries) -> Decis
     if observation.entries > 0 {
         return Decision::Keep(None);
     }
-    let finds_nothing = observation.total == 0;
-    let is_gap = observation.start < observation.total
-        || (finds_nothing
-            && (retries.gaps > 0
-                || observation
-                    .total_before
-                    .is_some_and(|total| observation.start < total)));
+    let finds_nothing = observation.total == 0 || observation.names_papers;
+    let contradicts_itself = observation.start < observation.total;
+    let contradicts_others = finds_nothing
+        && (retries.gaps > 0
+            || observation
+                .total_before
+                .is_some_and(|total| observation.start < total));
+    let is_gap = !observation.names_papers && (contradicts_itself || contradicts_others);
     if is_gap {
         retries.gaps += 1;
         return if retries.gaps > MAX_GAP_RETRIES {
@@ -110,6 +113,7 @@ mod tests {
                     entries,
                     total,
                     total_before,
+                    names_papers: false,
                 };
                 assert_eq!(evaluate(observation, &mut retries), verdict, "{name}, {count}");
             }
@@ -124,6 +128,7 @@ mod tests {
             entries: 0,
             total: 5000,
             total_before: None,
+            names_papers: false,
         };
         let nothing = Observation { total: 0, ..gap };
         let whole = Observation { entries: 8, ..gap };
@@ -153,6 +158,23 @@ mod tests {
             for (observation, verdict) in case {
                 assert_eq!(evaluate(*observation, &mut retries), *verdict, "{case:?}");
             }
+        }
+    }
+
+    #[test]
+    fn search_for_named_papers_that_do_not_exist_ends_after_two_requests() {
+        for (start, total, total_before) in [(0, 1, None), (0, 0, None), (2000, 2500, Some(2500))] {
+            let observation = Observation {
+                start,
+                entries: 0,
+                total,
+                total_before,
+                names_papers: true,
+            };
+            let mut retries = Retries::default();
+            assert_eq!(evaluate(observation, &mut retries), Decision::FetchAgain);
+            let minutes = Decision::Keep(Some(NO_RESULTS_MAX_AGE));
+            assert_eq!(evaluate(observation, &mut retries), minutes);
         }
     }
 }

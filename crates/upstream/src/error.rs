@@ -50,7 +50,7 @@ pub fn reason(error: &FetchError) -> Reason {
         FetchError::Redirect(_) => Reason::BadRedirect,
         FetchError::ContentType => Reason::NotAFeed,
         FetchError::Feed(FeedError::Reported(_)) => Reason::ErrorFeed,
-        FetchError::Feed(_) => Reason::BrokenFeed,
+        FetchError::ContentEncoding | FetchError::Feed(_) => Reason::BrokenFeed,
         FetchError::Incomplete => Reason::IncompleteFeed,
     }
 }

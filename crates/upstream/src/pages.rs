@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use arxiv::{MAX_PAGE, PageRequest, ValidatedSearch, unversioned};
+use arxiv::{MAX_PAGE, PageRequest, ValidatedSearch, short_id, unversioned};
 use storage::{Page, Paper};
 
 /// The pages that make up `max_results` results from the `start`-th on, of at most [`MAX_PAGE`] entries each.
@@ -42,21 +42,25 @@ pub fn assemble(pages: Vec<Page>) -> Option<Page> {
 
 /// Removes papers that an earlier page has, page by page.
 ///
-/// Between two requests a paper may move from one page to the next one, so a paper that comes a second time,
-/// in any version, is removed.
+/// Between two requests a paper may move from one page to the next one, so a paper that comes a second time on another
+/// page, in any version, is removed. On one page there may be several versions, for a search that names them.
 #[derive(Debug, Default)]
 pub struct Dedup {
     seen: HashSet<String>,
 }
 
 impl Dedup {
-    /// The papers of the next page that no page before has, each once.
+    /// The papers of the next page that no page before has, each version once.
     pub fn filter(&mut self, mut page: Vec<Paper>) -> Vec<Paper> {
+        let mut of_page = HashSet::new();
         // A paper without an identifier cannot be compared, so it is not left out.
         page.retain(|paper| {
-            let id = paper.arxiv_id.as_deref();
-            id.is_none_or(|id| self.seen.insert(unversioned(id).to_owned()))
+            paper.arxiv_id.as_deref().is_none_or(|id| {
+                !self.seen.contains(unversioned(id)) && of_page.insert(short_id(id).to_owned())
+            })
         });
+        self.seen
+            .extend(of_page.iter().map(|id| unversioned(id).to_owned()));
         page
     }
 }
@@ -109,6 +113,7 @@ mod tests {
                 title: format!("arXiv Query: {query}"),
                 date: Some(Timestamp::from_second(i64::from(total)).unwrap()),
                 status: 200,
+                defects: Vec::new(),
             },
             papers: ids.iter().map(paper).collect(),
             fetched_at: Timestamp::UNIX_EPOCH,
@@ -121,7 +126,13 @@ mod tests {
             page(
                 5,
                 "first",
-                &["http://arxiv.org/abs/1v1", "http://arxiv.org/abs/2v1", ""],
+                &[
+                    "http://arxiv.org/abs/1v1",
+                    "http://arxiv.org/abs/2v7",
+                    "http://arxiv.org/abs/2v1",
+                    "https://arxiv.org/abs/2v1",
+                    "",
+                ],
             ),
             page(
                 4,
@@ -144,6 +155,7 @@ mod tests {
             titles,
             [
                 "http://arxiv.org/abs/1v1 of first",
+                "http://arxiv.org/abs/2v7 of first",
                 "http://arxiv.org/abs/2v1 of first",
                 " of first",
                 "https://arxiv.org/abs/3v1 of second",

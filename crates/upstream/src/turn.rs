@@ -149,6 +149,7 @@ impl PageFetch {
             entries: feed.entries.len(),
             total: feed.total,
             total_before: None,
+            names_papers: !self.request.search.id_list().is_empty(),
         };
         if feed.entries.is_empty() {
             observation.total_before = self.total_before().await?;
@@ -156,6 +157,10 @@ impl PageFetch {
         match evaluate(observation, retries) {
             Decision::Keep(keep_for) => {
                 // Boxed, as its future is large and would make that of every caller so.
+                for defect in &feed.defects {
+                    let search = self.request.search.display_query();
+                    tracing::warn!(start = self.request.start, "arXiv's answer to {search}: {defect}");
+                }
                 let (head, papers) = (page_head(answer), papers(answer));
                 let page = Box::pin(self.parts.pages.put(&self.key, head, papers, keep_for)).await?;
                 Ok(Step::Done(FetchedPage { page, fetched: true }))
@@ -204,6 +209,7 @@ fn page_head(answer: &Answer) -> PageHead {
         title: answer.feed.title.clone(),
         date: answer.date,
         status: answer.status,
+        defects: answer.feed.defects.iter().map(ToString::to_string).collect(),
     }
 }
 

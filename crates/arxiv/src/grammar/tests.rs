@@ -189,3 +189,17 @@ fn deepest_value_is_accepted() {
     let typed = format!("{}a OR b{}", "(".repeat(250), ")".repeat(250));
     assert_eq!(clause("ti", &typed).as_deref(), Some("(ti:a OR ti:b)"));
 }
+
+#[test]
+fn category_is_sent_in_arxivs_case() {
+    for (value, clause_text) in [
+        ("MATH.co", "cat:math.CO"),
+        ("math.co OR CS.lg", "(cat:math.CO OR cat:cs.LG)"),
+        ("\"Cond-Mat.Soft\"", "cat:\"cond-mat.soft\""),
+        ("math.*", "cat:math.*"),
+        ("MATH.co AND HEP-TH", "cat:math.CO AND cat:hep-th"),
+    ] {
+        assert_eq!(clause("cat", value).as_deref(), Some(clause_text), "{value}");
+    }
+    assert_eq!(clause("ti", "MATH.co").as_deref(), Some("ti:MATH.co"));
+}

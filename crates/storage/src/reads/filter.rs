@@ -13,7 +13,7 @@ pub struct ResultFilter {
     pub title: Option<TextQuery>,
     /// Words in the journal reference.
     pub journal: Option<TextQuery>,
-    /// One of arXiv's categories, as it spells it (`math.CO`).
+    /// One of arXiv's categories, in its case (`math.CO`).
     pub category: Option<String>,
     /// The id of the query that found it.
     pub query_id: Option<i64>,

@@ -37,6 +37,7 @@ fn page(title: &str) -> NewPage {
             title: title.into(),
             date: Some("2024-03-31T00:00:00.5Z".parse().unwrap()),
             status: 200,
+            defects: vec!["entry 3 has no identifier".into()],
         },
         papers: vec![paper],
         keep_for: None,

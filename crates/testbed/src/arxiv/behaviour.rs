@@ -121,8 +121,16 @@ pub enum Mode {
     RedirectElsewhere,
     /// 301 without a `Location`.
     RedirectNowhere,
-    /// A feed with one entry titled "Error", with this status.
+    /// A feed with one entry titled "Error" about the request, with this status.
     ErrorFeed(u16),
+    /// The same about arXiv itself, with status 200.
+    InternalErrorFeed,
+    /// A feed whose second entry is not well-formed.
+    BrokenEntry,
+    /// A feed without entries, as if each result were a paper that does not exist: total 1.
+    UnknownId,
+    /// A feed that is compressed, whether or not that was asked for.
+    Gzip,
     /// "Rate exceeded." as text, with this status.
     RateExceeded(u16),
     /// The web page of a cool-down, with status 503.
@@ -138,7 +146,7 @@ pub enum Mode {
 }
 
 /// Names in `POST /_control` and in the setups of the wire cases.
-const NAMES: [(&str, Mode); 30] = [
+const NAMES: [(&str, Mode); 34] = [
     ("ok", Mode::Ok),
     ("zero", Mode::Zero),
     ("empty-page", Mode::EmptyPage),
@@ -161,6 +169,10 @@ const NAMES: [(&str, Mode); 30] = [
     ("redirect-nowhere", Mode::RedirectNowhere),
     ("error-200", Mode::ErrorFeed(200)),
     ("error-400", Mode::ErrorFeed(400)),
+    ("internal-error", Mode::InternalErrorFeed),
+    ("broken-entry", Mode::BrokenEntry),
+    ("unknown-id", Mode::UnknownId),
+    ("gzip", Mode::Gzip),
     ("rate-200", Mode::RateExceeded(200)),
     ("rate-429", Mode::RateExceeded(429)),
     ("rate-503", Mode::RateExceeded(503)),

@@ -1,11 +1,12 @@
 //! The HTTP server: connections, requests, and responses with every kind of fault.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use futures::{StreamExt, stream};
 use http::{Method, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
@@ -166,6 +167,7 @@ async fn answer(
 ) -> io::Result<Response<Body>> {
     let good = || feed::write(asked, behaviour);
     let atom = |body: String| text(StatusCode::OK, ATOM, body);
+    let packed = |body: Vec<u8>| text(StatusCode::OK, ATOM, body);
     let status = |number: u16| StatusCode::from_u16(number).unwrap_or(StatusCode::IM_A_TEAPOT);
     let to = |location: String| {
         let mut response = text(StatusCode::MOVED_PERMANENTLY, HTML, "moved\n");
@@ -199,6 +201,14 @@ async fn answer(
         )),
         Mode::RedirectNowhere => text(StatusCode::MOVED_PERMANENTLY, HTML, "moved\n"),
         Mode::ErrorFeed(number) => text(status(number), ATOM, feed::error("incorrect id format for x")),
+        Mode::InternalErrorFeed => text(StatusCode::OK, ATOM, feed::error("internal error")),
+        Mode::BrokenEntry => atom(second_entry_broken(&good())),
+        Mode::Gzip => {
+            let mut response = packed(gzip(&good())?);
+            let coding = header::HeaderValue::from_static("gzip");
+            response.headers_mut().insert(header::CONTENT_ENCODING, coding);
+            response
+        }
         Mode::RateExceeded(number) => text(status(number), "text/plain", "Rate exceeded."),
         Mode::CoolDown => {
             let page = "<html><head><title>Slow down</title></head><body>Too many requests; please wait.</body></html>\n";
@@ -218,6 +228,7 @@ async fn answer(
         Mode::Ok
         | Mode::Zero
         | Mode::EmptyPage
+        | Mode::UnknownId
         | Mode::NoDate
         | Mode::BadDate
         | Mode::NoTotal
@@ -246,6 +257,21 @@ fn headers(response: &mut Response<Body>, behaviour: &Behaviour) {
 
 fn half(text: &str) -> String {
     text.chars().take(text.chars().count() / 2).collect()
+}
+
+/// The feed with a tag of its second entry that has no partner.
+fn second_entry_broken(feed: &str) -> String {
+    let mut parts: Vec<_> = feed.split("<entry>").map(str::to_owned).collect();
+    if let Some(second) = parts.get_mut(2) {
+        *second = second.replacen("</title>", "</summary>", 1);
+    }
+    parts.join("<entry>")
+}
+
+fn gzip(text: &str) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes())?;
+    encoder.finish()
 }
 
 /// The connection breaks in the middle of the body.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use arxiv::{FetchError, query_in_title};
+use arxiv::{FetchError, PageRequest, ValidatedSearch, query_in_title};
 use storage::GateError;
 use testbed::arxiv::{Behaviour, Mode};
 use upstream::{UpstreamError, assemble, slices};
@@ -162,6 +162,51 @@ async fn gap_is_fetched_again_until_the_retries_are_used_up() {
     env.arxiv.set(Mode::Ok);
     env.arxiv.set(Behaviour::from(Mode::EmptyPage).times(3));
     assert_eq!(env.page(&request).await.unwrap().page.papers.len(), 3);
+}
+
+/// A search for these papers.
+fn named(ids: &str) -> PageRequest {
+    PageRequest {
+        search: ValidatedSearch::new(String::new(), ids.into(), "", ""),
+        start: 0,
+        count: 3,
+    }
+}
+
+#[tokio::test]
+async fn search_for_a_paper_that_does_not_exist_finds_nothing_after_two_requests() {
+    let env = UpstreamEnv::start().await;
+    env.arxiv.set(Mode::UnknownId);
+    let given = env.page(&named("2401.99999")).await.unwrap();
+    assert_eq!((given.page.head.total, given.page.papers.len()), (1, 0));
+    assert_eq!(env.requests(), 2);
+}
+
+#[tokio::test]
+async fn page_with_a_broken_entry_has_the_others_and_says_so() {
+    let env = UpstreamEnv::start().await;
+    env.arxiv.set(Mode::BrokenEntry);
+    let request = titled("x", 0, 3);
+    let given = env.page(&request).await.unwrap();
+    assert_eq!(given.page.papers.len(), 2);
+    let defects = &given.page.head.defects;
+    let [defect] = &defects[..] else {
+        panic!("{defects:?}")
+    };
+    assert!(
+        defect.starts_with("entry 2 (") && defect.ends_with(") is not well-formed"),
+        "{defect}"
+    );
+    // Also for those who find the page stored.
+    assert_eq!(env.page(&request).await.unwrap().page, given.page);
+    assert_eq!(env.requests(), 1);
+}
+
+#[tokio::test]
+async fn compressed_answer_is_read() {
+    let env = UpstreamEnv::start().await;
+    env.arxiv.set(Mode::Gzip);
+    assert_eq!(env.page(&titled("x", 0, 3)).await.unwrap().page.papers.len(), 3);
 }
 
 #[tokio::test]

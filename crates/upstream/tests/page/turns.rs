@@ -66,7 +66,7 @@ async fn failed_request_stores_no_page() {
         (Mode::Status(400), 400),
         (Mode::Close, 503),
         (Mode::Malformed, 502),
-        (Mode::ErrorFeed(200), 502),
+        (Mode::InternalErrorFeed, 502),
     ] {
         env.arxiv.set(mode);
         let error = fetch_error(env.page(&request).await.unwrap_err());
