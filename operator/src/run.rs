@@ -46,7 +46,7 @@ pub(crate) async fn run(args: &RunArgs, levels: LevelControl) -> anyhow::Result<
     });
 
     let mut checks = Checks::new(CHECK_PAUSES.0, CHECK_PAUSES.1);
-    let dependencies = Dependencies::open(args, metrics, liveness, &mut checks).await?;
+    let dependencies = Dependencies::open(args, metrics, liveness, &readiness, &mut checks).await?;
     let dependencies = Arc::new(dependencies);
     let (checked, stop) = (readiness.clone(), shutdown.clone());
     tasks.spawn("readiness check", async move {
@@ -79,6 +79,7 @@ async fn lead(
                 ended = tasks.supervise() => return ended,
             },
         };
+        dependencies.claims.forget();
         let mut leader = LeaderTasks::start(dependencies, shutdown);
         service::notice!("running");
         tokio::select! {
@@ -87,6 +88,12 @@ async fn lead(
             () = leadership.lost() => {
                 service::notice!("not the leader any more: all work is aborted");
                 leader.abort().await;
+                continue;
+            }
+            () = dependencies.claims.lost() => {
+                service::notice!("another installation has claimed queries that this one ran: all work is aborted and begins anew");
+                leader.abort().await;
+                leadership.release().await;
                 continue;
             }
         }

@@ -69,7 +69,11 @@ impl Namespace {
         let interval = Duration::from_millis(settings.arxiv.min_interval_ms);
         let ceiling = settings.priority_ceilings.limit(name, i32::MAX);
         let limits = &app.limits;
-        let (objects, orphans) = Objects::new(api.clone(), limits.kubernetes_requests.clone());
+        let (objects, orphans) = Objects::new(
+            api.clone(),
+            settings.class_name.clone(),
+            limits.kubernetes_requests.clone(),
+        );
         let objects = Arc::new(objects);
         let secret = settings.access.client_key_secret.clone();
         let secret = secret.map(|secret| (Api::namespaced(client.clone(), name), secret));
@@ -89,12 +93,13 @@ impl Namespace {
         };
         let watched = Api::namespaced(client.clone(), name);
         app.tasks.spawn(delete_orphans(api, orphans));
-        app.tasks.spawn(watch::run(watched, subscribers));
         let client_key = Arc::clone(&namespace.client_key);
         app.tasks.spawn(async move {
             client_key.prepare().await;
             std::future::pending::<()>().await;
         });
+        app.tasks
+            .spawn(watch::run(watched, settings.class_name.clone(), subscribers));
         let client = client.clone();
         checks.add("kubernetes", Required::AtStart, move || {
             readiness::kubernetes(client.clone())

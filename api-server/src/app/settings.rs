@@ -52,6 +52,10 @@ pub struct Settings {
     /// The namespace of the `ArxivQuery` objects; by default that of the kubeconfig or the pod.
     #[arg(long, env = "NAMESPACE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) namespace: Option<String>,
+    /// The class (`spec.className`) of the `ArxivQuery` objects: those that /arxiv makes are of it, and no others are
+    /// shown. Empty: the default class, that of objects without one. The operator's setting of this name.
+    #[arg(long, env = "CLASS_NAME", default_value = crd::DEFAULT_CLASS, value_parser = crd::class_name)]
+    pub(crate) class_name: String,
 
     /// How many milliseconds GET /arxiv waits before it answers 202.
     #[arg(long, env = "ARXIV_WAIT_MS", default_value_t = 30_000,
@@ -174,6 +178,7 @@ mod tests {
             ["--listen", "x"],
             ["--allowed-hosts", "http://x"],
             ["--root-path", "x"],
+            ["--class-name", "A"],
             ["--results-default-items-per-page", "1001"],
             ["--default-max-query-results", "0"],
         ] {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cluster::{CallError, delete_exact, within};
-use crd::ArxivQuery;
+use crd::{ArxivQuery, DEFAULT_CLASS, class_selector};
 use kube::{
     Api, Error,
     api::{DeleteParams, ListParams, ObjectList, PostParams, Preconditions},
@@ -150,9 +150,10 @@ impl From<KubernetesError> for ApiError {
     }
 }
 
-/// The objects of one namespace. `client`: the client for which a request is sent.
+/// The objects of one class in one namespace. `client`: the client for which a request is sent.
 pub(crate) struct Objects {
     api: Api<ArxivQuery>,
+    class: String,
     slots: Slots,
     /// The names of objects that may exist although their callers got an error. That is final for the caller, so the
     /// objects are deleted as soon as Kubernetes responds again.
@@ -161,9 +162,20 @@ pub(crate) struct Objects {
 
 impl Objects {
     /// The receiver is for [`delete_orphans`].
-    pub(crate) fn new(api: Api<ArxivQuery>, slots: Slots) -> (Self, mpsc::Receiver<String>) {
+    pub(crate) fn new(api: Api<ArxivQuery>, class: String, slots: Slots) -> (Self, mpsc::Receiver<String>) {
         let (orphans, names) = mpsc::channel(MAX_ORPHANS);
-        (Self { api, slots, orphans }, names)
+        let objects = Self {
+            api,
+            class,
+            slots,
+            orphans,
+        };
+        (objects, names)
+    }
+
+    /// What `spec.className` is in these objects.
+    pub(crate) fn class_name(&self) -> Option<String> {
+        Some(self.class.clone()).filter(|class| class != DEFAULT_CLASS)
     }
 
     /// Creates an object whose name nobody else chooses: so "already exists" on a second try means that the first one
@@ -213,11 +225,12 @@ impl Objects {
 
     /// The object of this name, if there is one.
     pub(crate) async fn get(&self, client: &Client, name: &str) -> Result<Option<ArxivQuery>> {
-        self.request(client, within(REQUEST_TIMEOUT, self.api.get_opt(name)))
-            .await
+        let get = within(REQUEST_TIMEOUT, self.api.get_opt(name));
+        let found = self.request(client, get).await?;
+        Ok(found.filter(|object| object.spec.class_name.as_deref().unwrap_or(DEFAULT_CLASS) == self.class))
     }
 
-    /// One page of the objects that a field selector selects.
+    /// One page of the objects, of those that a field selector selects.
     pub(crate) async fn list(
         &self,
         client: &Client,
@@ -226,7 +239,9 @@ impl Objects {
         token: Option<&str>,
     ) -> Result<ObjectList<ArxivQuery>> {
         let mut params = ListParams::default().limit(limit);
-        params.field_selector = selector.map(str::to_owned);
+        let of_class = class_selector(&self.class);
+        params.field_selector =
+            Some(selector.map_or(of_class.clone(), |selector| format!("{selector},{of_class}")));
         params.continue_token = token.map(str::to_owned);
         self.request(client, within(REQUEST_TIMEOUT, self.api.list(&params)))
             .await

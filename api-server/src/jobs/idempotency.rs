@@ -40,10 +40,13 @@ impl IdempotencyKey {
     }
 
     /// The object's name: different users never share a key. All clients that are known only by their address share one
-    /// set of keys, since a client may have another address when it tries again.
-    pub(crate) fn object_name(&self, user: Option<&str>) -> String {
+    /// set of keys, since a client may have another address when it tries again. Nor do different classes.
+    pub(crate) fn object_name(&self, user: Option<&str>, class: Option<&str>) -> String {
         let user = user.unwrap_or_default();
-        format!("arxiv-key-{}", hash(&[&user.len().to_string(), user, &self.0]))
+        let length = user.len().to_string();
+        let mut parts = vec![length.as_str(), user, &self.0];
+        parts.extend(class);
+        format!("arxiv-key-{}", hash(&parts))
     }
 }
 
@@ -115,7 +118,7 @@ mod tests {
 
     #[test]
     fn object_name_differs_between_users_of_one_key() {
-        let name = |key: &str, client| IdempotencyKey(key.into()).object_name(client);
+        let name = |key: &str, client| IdempotencyKey(key.into()).object_name(client, None);
         assert_eq!(name("k", Some("a")), name("k", Some("a")));
         assert_ne!(name("k", Some("a")), name("k", Some("b")));
         assert_ne!(name("k", Some("a")), name("k", None));

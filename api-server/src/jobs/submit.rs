@@ -86,7 +86,7 @@ impl QuerySubmitter {
         let limit = Instant::now() + request.wait_timeout;
         let client = &request.client;
         let name = match &request.key {
-            Some(key) => key.object_name(client.user_name()),
+            Some(key) => key.object_name(client.user_name(), self.objects.class_name().as_deref()),
             None => format!("arxiv-{}", Uuid::new_v4().simple()),
         };
         request.correlation.note_object(&name);
@@ -122,6 +122,7 @@ impl QuerySubmitter {
     fn object(&self, name: &str, request: &SubmitRequest, client: String) -> ArxivQuery {
         let mut object = ArxivQuery::new(name, request.spec.clone());
         object.spec.ttl_seconds_after_finished = Some(self.ttl_seconds);
+        object.spec.class_name = self.objects.class_name();
         if request.fail_fast {
             object.spec.backoff_limit = Some(0);
             object

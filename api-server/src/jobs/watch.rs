@@ -1,13 +1,13 @@
-//! The one watch of this process, over all objects of its namespace. It starts at the resource version of a list of the
-//! unfinished objects.
+//! The one watch of this process, over all objects of its class in its namespace. It starts at the resource version of a
+//! list of the unfinished objects.
 //!
-//! Finished objects are in no list, so history costs neither time nor memory. The watch itself has no selector: a watch
-//! that selects by phase reports a completion as a deletion, with the status from before.
+//! Finished objects are in no list, so history costs neither time nor memory. The watch itself selects by the class alone,
+//! which does not change: a watch that selects by phase reports a completion as a deletion, with the status from before.
 
 use std::{sync::Arc, time::Duration};
 
-use cluster::{CallError, within};
-use crd::{ArxivQuery, UNFINISHED};
+use cluster::{CallError, Revisions, within};
+use crd::{ArxivQuery, class_selector, unfinished_selector};
 use futures::{StreamExt, pin_mut};
 use kube::{
     Api, Error, Resource, ResourceExt,
@@ -45,15 +45,15 @@ pub(crate) struct Subscribers {
 
 /// Reports all changes of objects to the subscribers. Never returns: after the end of a watch, without a connection, and
 /// on "too many requests" it waits and continues from where it was.
-pub(crate) async fn run(api: Api<DecodedObject>, subscribers: Subscribers) {
-    let mut failures = 0;
+pub(crate) async fn run(api: Api<DecodedObject>, class: String, subscribers: Subscribers) {
+    let (mut failures, revisions) = (0, Revisions::default());
     loop {
-        match list(&api, &subscribers).await {
+        match list(&api, &class, &subscribers).await {
             Ok(version) => {
                 // Objects that finished or were deleted while there was no watch are in no list.
                 subscribers.lookups.forget(None);
                 subscribers.waiters.on_resync();
-                watch(&api, version, &subscribers, &mut failures).await;
+                watch(&api, &class, version, &subscribers, &revisions, &mut failures).await;
             }
             Err(error) => {
                 interrupted(&error);
@@ -65,9 +65,11 @@ pub(crate) async fn run(api: Api<DecodedObject>, subscribers: Subscribers) {
 }
 
 /// Lists the unfinished objects; returns the resource version from which to watch.
-async fn list(api: &Api<DecodedObject>, subscribers: &Subscribers) -> Result<String, CallError> {
+async fn list(api: &Api<DecodedObject>, class: &str, subscribers: &Subscribers) -> Result<String, CallError> {
     let mut listing = subscribers.backlog.begin_listing();
-    let mut params = ListParams::default().fields(UNFINISHED).limit(PAGE);
+    let mut params = ListParams::default()
+        .fields(&unfinished_selector(class))
+        .limit(PAGE);
     loop {
         let page = within(PAGE_TIMEOUT, api.list(&params)).await?;
         for DeserializeGuard(object) in page.items {
@@ -87,11 +89,31 @@ async fn list(api: &Api<DecodedObject>, subscribers: &Subscribers) -> Result<Str
     }
 }
 
+/// Whether the database of Kubernetes went back in time, so that the watch would miss what happens now.
+async fn is_restored(api: &Api<DecodedObject>, revisions: &Revisions) -> bool {
+    let highest = revisions.highest();
+    let one = ListParams::default().limit(1);
+    // Without an answer the watch fails too, and this is asked again before the next one.
+    let listed = within(PAGE_TIMEOUT, api.list(&one)).await;
+    listed.is_ok_and(|listed| revisions.check(highest, &listed.metadata))
+}
+
 /// Watches until a new list is needed.
-async fn watch(api: &Api<DecodedObject>, mut version: String, subscribers: &Subscribers, failures: &mut u32) {
+async fn watch(
+    api: &Api<DecodedObject>,
+    class: &str,
+    mut version: String,
+    subscribers: &Subscribers,
+    revisions: &Revisions,
+    failures: &mut u32,
+) {
     loop {
+        revisions.saw(Some(&version));
+        if is_restored(api, revisions).await {
+            return;
+        }
         let began = Instant::now();
-        match watch_once(api, &mut version, subscribers).await {
+        match watch_once(api, class, &mut version, subscribers).await {
             Ok(true) => return,
             Ok(false) if began.elapsed() > RETRY.base => {
                 *failures = 0;
@@ -110,10 +132,13 @@ async fn watch(api: &Api<DecodedObject>, mut version: String, subscribers: &Subs
 /// begin.
 async fn watch_once(
     api: &Api<DecodedObject>,
+    class: &str,
     version: &mut String,
     subscribers: &Subscribers,
 ) -> Result<bool, Error> {
-    let params = WatchParams::default().timeout(WATCH_SECONDS);
+    let params = WatchParams::default()
+        .fields(&class_selector(class))
+        .timeout(WATCH_SECONDS);
     let events = api.watch(&params, version).await?;
     pin_mut!(events);
     while let Some(event) = events.next().await {

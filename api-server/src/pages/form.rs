@@ -27,7 +27,7 @@ fn input(field: &Field) -> Option<String> {
             "<small id=\"id-hint\">Separated by commas or spaces</small>",
         ),
         Kind::Date(_) => ("date", " type=\"date\"".to_owned(), ""),
-        Kind::Integer(_) | Kind::OneOf(_) | Kind::Boolean => return None,
+        Kind::Integer(_) | Kind::OneOf(_) | Kind::Boolean | Kind::Name => return None,
     };
     let placeholder = match field.example {
         "" => String::new(),
@@ -65,7 +65,7 @@ mod tests {
                         );
                     }
                 }
-                Kind::Integer(_) | Kind::OneOf(_) | Kind::Boolean => {}
+                Kind::Integer(_) | Kind::OneOf(_) | Kind::Boolean | Kind::Name => {}
             }
         }
         assert!(page.contains("max=\"30000\"") && !page.contains("{{more") && !page.contains("{{max"));

@@ -11,11 +11,18 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+mod revisions;
 #[cfg(test)]
 mod tests;
 mod timing;
 
-pub use timing::register_metrics;
+pub use revisions::{Restores, Revisions};
+
+/// Adds what this process sees of the API server to its metrics.
+pub fn register_metrics(metrics: &metrics::Metrics) {
+    timing::register_metrics(metrics);
+    revisions::register_metrics(metrics);
+}
 
 /// A client that cannot be made.
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,7 @@ const BUCKETS: [f64; 9] = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
 static REQUESTS: LazyLock<Durations<2>> = LazyLock::new(|| Durations::new(["method", "outcome"], &BUCKETS));
 
 /// Adds the durations of this process's requests to its metrics.
-pub fn register_metrics(metrics: &Metrics) {
+pub(crate) fn register_metrics(metrics: &Metrics) {
     let help = "Requests to the API server of Kubernetes in seconds, until the head of its answer, by method and outcome: \
                 2xx, 4xx, 5xx, other, or none for no answer";
     let labels = &["method", "outcome"];

@@ -11,12 +11,12 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use self::{
-    Kind::{Boolean, Date, Identifiers, Integer, OneOf, Words},
-    Role::{Job, Search, SearchWithDefault},
+    Kind::{Boolean, Date, Identifiers, Integer, Name, OneOf, Words},
+    Role::{Class, Job, Search, SearchWithDefault},
 };
 use crate::{
     ArxivQueryStatus, CachePolicy, SortBy, SortOrder,
-    schema::{dates_are_in_order, has_search_field, search_is_fixed},
+    schema::{class_is_fixed, dates_are_in_order, has_search_field, search_is_fixed},
 };
 
 /// The longest value of a field of words, in characters.
@@ -30,6 +30,8 @@ pub const MAX_ID_CHARS: usize = 128;
 pub const MAX_DATE_CHARS: usize = 64;
 /// The most papers of one search, and the furthest start: arXiv answers a request for more with status 400.
 pub const MAX_RESULTS: i32 = 30_000;
+/// The longest name of a class: that of a DNS label, less than what names of Leases begin with.
+pub const MAX_NAME_CHARS: usize = 40;
 /// The lowest priority.
 pub const MIN_PRIORITY: i32 = -1_000;
 /// The highest priority.
@@ -65,6 +67,8 @@ pub enum Role {
     SearchWithDefault,
     /// It says how to run the search, and can change.
     Job,
+    /// It says whose operator runs the search, so it cannot change.
+    Class,
 }
 
 /// Which values a field has.
@@ -82,6 +86,8 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// `true` or `false`.
     Boolean,
+    /// A DNS label, at most [`MAX_NAME_CHARS`] characters.
+    Name,
 }
 
 /// Reads and writes an optional field.
@@ -148,6 +154,7 @@ spec! {
         category = "arxiv",
         doc = "An arXiv search that runs as a job. It ends as Succeeded, with a number, or as Failed, with a reason.",
         selectable = ".status.phase",
+        selectable = ".spec.className",
         printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
         printcolumn(name = "Query-ID", type_ = "integer", json_path = ".status.queryId"),
         printcolumn(name = "Results", type_ = "integer", json_path = ".status.numResults"),
@@ -170,6 +177,7 @@ spec! {
     #[x_kube(
         validation = has_search_field(),
         validation = search_is_fixed(),
+        validation = class_is_fixed(),
         validation = dates_are_in_order()
     )]
     #[serde(rename_all = "camelCase")]
@@ -296,6 +304,12 @@ spec! {
         TTL("ttlSecondsAfterFinished", None, "Time to live", "", Job, Integer(0..=MAX_SECONDS as i64)),
         #[serde(skip_serializing_if = "Option::is_none")]
         ttl_seconds_after_finished: Option<i32>;
+
+        /// The class of the query: it is run by the installation whose operator has this class name. Without it, the
+        /// query is of the default class, as are installations without a class name. It cannot be changed.
+        CLASS_NAME("className", None, "Class", "", Class, Name),
+        #[serde(skip_serializing_if = "Option::is_none")]
+        class_name: Option<String>;
     }
 }
 
@@ -328,7 +342,7 @@ impl Field {
         match &self.kind {
             Words(_, access) | Date(access) => (access.get)(spec).as_deref().map(Cow::from),
             Identifiers(access) => (access.get)(spec).as_ref().map(|ids| ids.join(",").into()),
-            Integer(_) | OneOf(_) | Boolean => None,
+            Integer(_) | OneOf(_) | Boolean | Name => None,
         }
     }
 
@@ -343,7 +357,7 @@ impl Field {
         match &self.kind {
             Words(_, access) | Date(access) => (access.get_mut)(spec).take().is_some(),
             Identifiers(access) => (access.get_mut)(spec).take().is_some(),
-            Integer(_) | OneOf(_) | Boolean => false,
+            Integer(_) | OneOf(_) | Boolean | Name => false,
         }
     }
 }
@@ -357,7 +371,7 @@ mod tests {
     /// A value that the field takes.
     fn value(field: &Field) -> Value {
         match &field.kind {
-            Words(..) | Date(_) => json!("x"),
+            Words(..) | Date(_) | Name => json!("x"),
             Identifiers(_) => json!(["x"]),
             Integer(range) => json!(range.end()),
             OneOf(words) => json!(words.last()),

@@ -6,11 +6,13 @@
 
 #[macro_use]
 mod words;
+mod class;
 pub mod fields;
 mod reason;
 mod schema;
 mod status;
 
+pub use class::{DEFAULT_CLASS, class_name, class_selector, class_words, unfinished_selector};
 pub use fields::{ArxivQuery, ArxivQuerySpec, FIELDS};
 pub use reason::Reason;
 pub use schema::custom_resource_definition;
@@ -24,6 +26,12 @@ pub const GROUP: &str = "arxiv-operator.dev";
 ///
 /// The API server sets it on the objects of `GET /arxiv`, whose caller gets that error.
 pub const FAIL_FAST_ANNOTATION: &str = "arxiv-operator.dev/fail-fast";
+
+/// Annotation: `"true"` on an object that was restored from a backup by anything but Velero.
+pub const RESTORED_ANNOTATION: &str = "arxiv-operator.dev/restored";
+
+/// Label of Velero on each object that it has restored.
+pub const VELERO_LABEL: &str = "velero.io/restore-name";
 
 /// Label on the objects that an API server creates for a client: a hash of the client's identity.
 ///

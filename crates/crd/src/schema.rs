@@ -12,7 +12,9 @@ use serde_json::json;
 
 use crate::{
     ArxivQuery,
-    fields::{FIELDS, Field, Kind, MAX_DATE_CHARS, MAX_ID_CHARS, MAX_IDS, MAX_WORDS_CHARS, Role},
+    fields::{
+        FIELDS, Field, Kind, MAX_DATE_CHARS, MAX_ID_CHARS, MAX_IDS, MAX_NAME_CHARS, MAX_WORDS_CHARS, Role,
+    },
 };
 
 /// The most conditions: three of ours, and some that other tools add.
@@ -80,6 +82,10 @@ fn describe(field: &Field, schema: &mut JSONSchemaProps) {
             schema.minimum = bound(*range.start());
             schema.maximum = bound(*range.end());
         }
+        Kind::Name => {
+            schema.max_length = length(MAX_NAME_CHARS);
+            schema.pattern = Some("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$".to_owned());
+        }
         // Their values are those of the type.
         Kind::OneOf(_) | Kind::Boolean => {}
     }
@@ -112,7 +118,7 @@ fn rules(kind: &Kind) -> Option<Vec<ValidationRule>> {
             "self >= timestamp('1900-01-01T00:00:00Z') && self < timestamp('2200-01-01T00:00:00Z')",
             "must be a date from 1900 to 2199",
         )],
-        Kind::Integer(_) | Kind::OneOf(_) | Kind::Boolean => return None,
+        Kind::Integer(_) | Kind::OneOf(_) | Kind::Boolean | Kind::Name => return None,
     };
     Some(rules)
 }
@@ -137,17 +143,28 @@ pub(crate) fn has_search_field() -> Rule {
         .message(format!("at least one search field is needed: {}", names.join(", ")).as_str())
 }
 
+/// The names of the fields of a role.
+fn of_role(role: Role) -> impl Iterator<Item = &'static str> {
+    let fields = FIELDS.iter().filter(move |field| field.role == role);
+    fields.map(|field| field.name)
+}
+
+/// An optional field does not change.
+fn is_fixed(field: &str) -> String {
+    format!(
+        "has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+    )
+}
+
+/// The class does not change: another installation would run a query that one has begun.
+pub(crate) fn class_is_fixed() -> Rule {
+    let clauses: Vec<_> = of_role(Role::Class).map(is_fixed).collect();
+    Rule::new(clauses.join(" && ")).message("className cannot be changed; create a new ArxivQuery")
+}
+
 /// The search does not change.
 pub(crate) fn search_is_fixed() -> Rule {
-    let of_role = |role| {
-        FIELDS
-            .iter()
-            .filter(move |field| field.role == role)
-            .map(|field| field.name)
-    };
-    let optional = of_role(Role::Search).map(|field| {
-        format!("has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})")
-    });
+    let optional = of_role(Role::Search).map(is_fixed);
     let defaulted = of_role(Role::SearchWithDefault).map(|field| format!("self.{field} == oldSelf.{field}"));
     let clauses: Vec<_> = optional.chain(defaulted).collect();
     Rule::new(clauses.join(" && ")).message("the search cannot be changed; create a new ArxivQuery")
@@ -195,7 +212,7 @@ mod tests {
         for field in FIELDS {
             let schema = &properties[field.name];
             let (type_, words) = match &field.kind {
-                Kind::Words(..) | Kind::Date(_) => ("string", None),
+                Kind::Words(..) | Kind::Date(_) | Kind::Name => ("string", None),
                 Kind::Identifiers(_) => ("array", None),
                 Kind::Integer(_) => ("integer", None),
                 Kind::OneOf(words) => ("string", Some(*words)),

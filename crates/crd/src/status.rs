@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArxivQuery, ConditionType, FAIL_FAST_ANNOTATION, Phase};
+use crate::{ArxivQuery, ConditionType, FAIL_FAST_ANNOTATION, Phase, RESTORED_ANNOTATION, VELERO_LABEL};
 
 /// The state of an ArxivQuery, as the operator reports it.
 ///
@@ -84,14 +84,30 @@ impl ArxivQuery {
 
     /// Whether the first error of arXiv, of any class, ends this query (see [`FAIL_FAST_ANNOTATION`]).
     pub fn fails_fast(&self) -> bool {
+        self.has_annotation(FAIL_FAST_ANNOTATION)
+    }
+
+    /// Whether it was restored from a backup, so that it may have ended before under another uid.
+    pub fn is_restored(&self) -> bool {
+        let labels = self.metadata.labels.as_ref();
+        labels.is_some_and(|all| all.contains_key(VELERO_LABEL)) || self.has_annotation(RESTORED_ANNOTATION)
+    }
+
+    fn has_annotation(&self, name: &str) -> bool {
         let annotations = self.metadata.annotations.as_ref();
-        annotations.is_some_and(|all| all.get(FAIL_FAST_ANNOTATION).is_some_and(|value| value == "true"))
+        annotations.is_some_and(|all| all.get(name).is_some_and(|value| value == "true"))
     }
 
     /// Whether the status is about another generation of the spec than the present one.
     pub fn is_outdated(&self) -> bool {
         let observed = self.status.as_ref().and_then(|status| status.observed_generation);
         self.metadata.generation.is_some() && observed != self.metadata.generation
+    }
+
+    /// Whether it has no status yet but that which Kubernetes gives a new object.
+    pub fn is_unobserved(&self) -> bool {
+        let observed = self.status.as_ref().and_then(|status| status.observed_generation);
+        observed.is_none_or(|observed| observed < 0)
     }
 
     /// Whether its deletion has begun. Finalizers may keep it for any time, but nothing takes the deletion back.

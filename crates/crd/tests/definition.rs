@@ -22,6 +22,6 @@ fn new_object_is_pending_and_not_yet_observed() {
     );
     assert_eq!(
         version["selectableFields"],
-        serde_json::json!([{"jsonPath": ".status.phase"}])
+        serde_json::json!([{"jsonPath": ".status.phase"}, {"jsonPath": ".spec.className"}])
     );
 }

@@ -74,8 +74,9 @@ impl Need {
                 ("table arxiv_pages", "expires_at", "SELECT INSERT UPDATE DELETE"),
             ],
             Self::QueriesWrite => &[
-                ("table queries", "object_name", "SELECT INSERT"),
+                ("table queries", "object_search", "SELECT INSERT"),
                 ("table arxiv_query_tombstones", "object_name", "SELECT INSERT"),
+                ("table arxiv_installation", "id", "SELECT"),
                 ("routine prune_query_tombstones()", "", "EXECUTE"),
                 ("routine expire_queries()", "", "EXECUTE"),
             ],

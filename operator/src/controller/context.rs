@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crd::{ArxivQuery, Reason};
+use crd::{ArxivQuery, ArxivQuerySpec, Reason};
 use jiff::Timestamp;
 use kube::Api;
+use sha2::{Digest, Sha256};
 use storage::FailureRecord;
 use tokio::sync::Semaphore;
 use upstream::ValidatedQuery;
@@ -54,6 +55,8 @@ pub(crate) struct Query {
     pub(crate) search: Result<ValidatedQuery, FailureRecord>,
     /// The search as it is sent to arXiv, if it is valid.
     sent: Option<String>,
+    /// What storage keeps of the search.
+    search_hash: String,
     pub(crate) progress: Progress,
     /// How many notifications of the query the progress contains.
     pub(crate) notifications: usize,
@@ -86,6 +89,7 @@ impl Query {
             uid,
             sent: search.as_ref().ok().map(|search| search.search.display_query()),
             search,
+            search_hash: search_hash(&object.spec),
             progress,
             notifications,
             object,
@@ -118,12 +122,64 @@ impl Query {
             uid: self.uid,
             namespace: self.namespace(),
             name: self.name(),
+            search: &self.search_hash,
         }
     }
+}
+
+/// A hash of the fields that say what to search for, and of no others. It must stay the same in all versions: records are found by it
+/// after a restore.
+fn search_hash(spec: &ArxivQuerySpec) -> String {
+    let search = ArxivQuerySpec {
+        suspend: false,
+        priority: 0,
+        backoff_limit: None,
+        active_deadline_seconds: None,
+        ttl_seconds_after_finished: None,
+        class_name: None,
+        ..spec.clone()
+    };
+    // Serialising a spec cannot fail.
+    let text = serde_json::to_string(&search).unwrap_or_default();
+    let hash = Sha256::digest(text.as_bytes());
+    hash[..16]
+        .iter()
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// The uid of an object; Kubernetes gives one to every object.
 pub(crate) fn uid(object: &ArxivQuery) -> Option<Uuid> {
     let uid = object.metadata.uid.as_deref()?;
     Uuid::parse_str(uid).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn search_hash_is_that_of_earlier_versions_and_ignores_how_the_search_is_run() {
+        let spec = ArxivQuerySpec {
+            author: Some("knuth".to_owned()),
+            max_results: 8,
+            ..ArxivQuerySpec::default()
+        };
+        let hash = search_hash(&spec);
+        assert_eq!(
+            hash, "21343d0c55c0ba671342a3943b07d2f0",
+            "records of earlier versions are not found any more"
+        );
+        let run_differently = ArxivQuerySpec {
+            suspend: true,
+            priority: 5,
+            backoff_limit: Some(1),
+            active_deadline_seconds: Some(1),
+            ttl_seconds_after_finished: Some(1),
+            class_name: Some("a".to_owned()),
+            ..spec.clone()
+        };
+        assert_eq!(search_hash(&run_differently), hash);
+        let another = ArxivQuerySpec { start: 1, ..spec };
+        assert_ne!(search_hash(&another), hash);
+    }
 }

@@ -22,6 +22,8 @@ pub(crate) enum Facts {
     Invalid(FailureRecord),
     /// Step 4: an earlier reconciliation, in whichever process, has ended it.
     Ended(Ending),
+    /// It was just restored from a backup, and its status may follow.
+    Restored { until: Timestamp },
     /// Its spec says that it is not to run.
     Suspended,
     /// Step 5: a page is not stored.
@@ -60,6 +62,14 @@ pub(crate) fn decide(snapshot: Snapshot<'_>, facts: Facts) -> QueryDecision {
         Facts::Invalid(failure) => return QueryDecision::Fail(failure),
         Facts::Ended(ending) => return QueryDecision::Finish(ending),
         Facts::Complete(pages) => return QueryDecision::Record(pages),
+        Facts::Restored { until } => {
+            return QueryDecision::Wait {
+                page: None,
+                until: Some(until),
+                stored: 0,
+                report: None,
+            };
+        }
         Facts::Suspended => {
             return QueryDecision::Suspend {
                 report: suspension_is_unreported(snapshot.object),

@@ -3,7 +3,7 @@
 
 use storage::StorageError;
 
-use crate::process::kubernetes::CallError;
+use crate::process::{claims::ClaimError, kubernetes::CallError};
 
 /// A reconciliation that is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,15 @@ pub(crate) enum Error {
     /// What validation or Kubernetes rules out.
     #[error("{0}")]
     Defect(&'static str),
+}
+
+impl From<ClaimError> for Error {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Storage(source) => Self::storage("reading the id of this installation")(source),
+            ClaimError::Kubernetes(error) => Self::Kubernetes(error),
+        }
+    }
 }
 
 impl Error {

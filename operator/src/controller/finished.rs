@@ -21,10 +21,14 @@ use service::backoff::Backoff;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{apply::FIELD_MANAGER, watch::ConstantBackoff};
+use super::{
+    apply::FIELD_MANAGER,
+    watch::{ConstantBackoff, anew_after_restores},
+};
 use crate::process::{
+    claims::ClaimError,
     dependencies::Dependencies,
-    kubernetes::{CallError, WATCH_SECONDS, within},
+    kubernetes::{WATCH_SECONDS, within},
 };
 
 /// Objects in one page of the listing, 2 to 3 kB each: no more of them are ever in memory.
@@ -51,11 +55,11 @@ async fn follow(with: &Dependencies, phase: Phase) {
     loop {
         // Lists what has changed while there was no watch, in this process or an earlier one.
         let config = watcher::Config::default()
-            .fields(&format!("status.phase={phase}"))
+            .fields(&format!("status.phase={phase},{}", with.of_class))
             .page_size(LIST_PAGE)
             .timeout(WATCH_SECONDS);
-        let outdated = watcher(with.all.clone(), config)
-            .backoff(ConstantBackoff::WATCH)
+        let watching = || Box::pin(watcher(with.all.clone(), config.clone()).backoff(ConstantBackoff::WATCH));
+        let outdated = anew_after_restores(watching, with.revisions.clone())
             .applied_objects()
             .filter_map(|object| {
                 if let Err(error) = &object {
@@ -90,8 +94,11 @@ async fn follow(with: &Dependencies, phase: Phase) {
 
 /// Writes into the status that it is about the present generation of the spec; nothing if the object has
 /// changed since, for which there is another event, or is gone.
-async fn confirm(with: &Dependencies, object: ArxivQuery) -> Result<(), CallError> {
+async fn confirm(with: &Dependencies, object: ArxivQuery) -> Result<(), ClaimError> {
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+    if !with.claims.holds(&namespace).await? {
+        return Ok(());
+    }
     let queries = Api::<ArxivQuery>::namespaced(with.client.clone(), &namespace);
     let generation = object.metadata.generation;
     let patch = json!({
@@ -118,7 +125,7 @@ async fn confirm(with: &Dependencies, object: ArxivQuery) -> Result<(), CallErro
             } else {
                 with.metrics.wrote_status("error");
             }
-            return Err(error);
+            return Err(error.into());
         }
     }
     Ok(())

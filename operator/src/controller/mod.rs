@@ -1,6 +1,7 @@
 //! The controller: which objects are reconciled when, and how.
 
 mod apply;
+pub(crate) mod claims;
 mod context;
 mod decision;
 mod error;

@@ -1,6 +1,10 @@
 //! One reconciliation: the facts, the decision, its effects.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use kube::runtime::controller::Action;
+use storage::Ending;
 
 use super::{
     apply::apply,
@@ -10,11 +14,18 @@ use super::{
     pages::find_pages,
 };
 
+/// A tool that restores an object writes its status after it has created it. Nothing is written in between, as the tool's write
+/// would be refused.
+const STATUS_FOLLOWS_WITHIN: Duration = Duration::from_secs(30);
+/// When the objects that another installation runs are looked at again.
+const CLAIM_RETRY: Duration = Duration::from_secs(30);
+
 /// Brings one query one step further. The steps are those of docs/ARCHITECTURE.md, "The life of one query";
 /// steps 1 (Created), 2 (Received) and 10 (Delivered) happen outside of a reconciliation.
 ///
 /// 3. Validated: the spec becomes a search, or the query fails.
-/// 4. Outcome looked up: an end that is in the database is final; only the status is missing.
+/// 4. Outcome looked up: an end that is in the database is final; only the status is missing. An object that was restored from a
+///    backup may have ended under another uid.
 /// 5. Pages looked up. While one is missing, the query waits in the queue of the fetcher, which wakes it. A
 ///    waiting query holds no task and costs no requeues.
 /// 6. Decided: a pure function of these facts and the time.
@@ -30,6 +41,10 @@ pub(crate) async fn reconcile(query: &Query, context: &Context) -> Result<Action
         context.tracker.untrack(query.uid);
         return Ok(Action::await_change());
     }
+    if !context.with.claims.holds(query.namespace()).await? {
+        context.tracker.untrack(query.uid);
+        return Ok(Action::requeue(CLAIM_RETRY));
+    }
     if query.object.spec.suspend {
         // Even if a database is unavailable: no more requests are sent for it.
         context.tracker.untrack(query.uid);
@@ -37,6 +52,17 @@ pub(crate) async fn reconcile(query: &Query, context: &Context) -> Result<Action
     let facts = facts(query, context).await?;
     let snapshot = query.snapshot(&context.tracker);
     apply(context, query, decide(snapshot, facts)).await
+}
+
+/// How the query ended before it was restored from a backup, if its record stands.
+async fn ending_before_restore(query: &Query, context: &Context) -> Result<Option<Ending>, Error> {
+    let found = context.with.records.find_before_restore(&query.owner()).await;
+    let found = found.map_err(Error::storage("looking up the outcome before a restore"))?;
+    if let Some(Ending::Recorded(row)) = &found {
+        let (object, namespace) = (query.name(), query.namespace());
+        service::notice!({ query.id = row.query_id, object, namespace }, "restored query: its record stands");
+    }
+    Ok(found)
 }
 
 /// Steps 3 to 5, up to the first one that decides.
@@ -50,6 +76,18 @@ async fn facts(query: &Query, context: &Context) -> Result<Facts, Error> {
     let outcome = context.with.records.find(query.uid).await;
     if let Some(ending) = outcome.map_err(Error::storage("looking up the outcome"))? {
         return Ok(Facts::Ended(ending));
+    }
+    if query.object.is_restored() {
+        if let Some(ending) = ending_before_restore(query, context).await? {
+            return Ok(Facts::Ended(ending));
+        }
+        // By this process's clock too, which may be behind that of Kubernetes.
+        let (created, seen) = (&query.object.metadata.creation_timestamp, query.progress.seen);
+        let since = created.as_ref().map_or(seen, |created| created.0.min(seen));
+        let until = since.checked_add(STATUS_FOLLOWS_WITHIN).unwrap_or(since);
+        if query.object.is_unobserved() && Timestamp::now() < until {
+            return Ok(Facts::Restored { until });
+        }
     }
     if query.object.spec.suspend {
         return Ok(Facts::Suspended);

@@ -2,7 +2,7 @@
 //! with them.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use crd::{ArxivQuery, CLIENT_LABEL, FAIL_FAST_ANNOTATION};
+use cluster::Revisions;
+use crd::{ArxivQuery, CLIENT_LABEL, FAIL_FAST_ANNOTATION, RESTORED_ANNOTATION, VELERO_LABEL};
 use futures::{Stream, StreamExt, stream};
 use kube::runtime::{
     WatchStreamExt,
@@ -49,6 +50,15 @@ impl Unfinished {
     /// The uids of all of them, except those whose deletion has begun.
     pub(crate) fn uids(&self) -> HashSet<Uuid> {
         self.present().iter().filter_map(|object| uid(object)).collect()
+    }
+
+    /// Their namespaces.
+    pub(super) fn namespaces(&self) -> BTreeSet<String> {
+        let present = self.present();
+        present
+            .iter()
+            .filter_map(|object| object.metadata.namespace.clone())
+            .collect()
     }
 
     fn present(&self) -> Vec<Arc<ArxivQuery>> {
@@ -91,7 +101,7 @@ pub(crate) fn unfinished(
     // Listed in pages and then watched: streamed lists are not on by default in all versions of Kubernetes
     // since 1.32.
     let config = watcher::Config::default()
-        .fields(crd::UNFINISHED)
+        .fields(&with.unfinished)
         .page_size(LIST_PAGE)
         .timeout(WATCH_SECONDS);
     let unfinished = Unfinished {
@@ -99,9 +109,12 @@ pub(crate) fn unfinished(
         is_current: Arc::default(),
     };
     let (watched, with) = (unfinished.clone(), Arc::clone(with));
-    let changed = watcher::watcher(with.all.clone(), config)
-        .modify(strip_unused)
-        .backoff(ConstantBackoff::WATCH)
+    let (all, revisions) = (with.all.clone(), with.revisions.clone());
+    let watching = move || {
+        let watched = watcher::watcher(all.clone(), config.clone()).modify(strip_unused);
+        Box::pin(watched.backoff(ConstantBackoff::WATCH))
+    };
+    let changed = anew_after_restores(watching, revisions)
         .reflect(writer)
         .flat_map(move |event| {
             let changed = event.map(|event| watched.observe(event, &tracker));
@@ -118,17 +131,52 @@ pub(crate) fn unfinished(
     (unfinished, changed)
 }
 
+/// The events of a watch, which begins anew, with a list, when the database of Kubernetes went back in time.
+pub(super) fn anew_after_restores<S>(
+    watch: impl Fn() -> S,
+    revisions: Revisions,
+) -> impl Stream<Item = watcher::Result<Event<ArxivQuery>>>
+where
+    S: Stream<Item = watcher::Result<Event<ArxivQuery>>> + Unpin,
+{
+    let (first, restores) = (watch(), revisions.restores());
+    stream::unfold(
+        (first, restores, watch),
+        move |(mut events, mut restores, watch)| {
+            let revisions = revisions.clone();
+            async move {
+                loop {
+                    tokio::select! {
+                        biased;
+                        () = restores.next() => events = watch(),
+                        event = events.next() => {
+                            let event = event?;
+                            if let Ok(Event::Apply(object) | Event::Delete(object) | Event::InitApply(object)) = &event {
+                                revisions.saw(object.metadata.resource_version.as_deref());
+                            }
+                            return Some((event, (events, restores, watch)));
+                        }
+                    }
+                }
+            }
+        },
+    )
+}
+
 /// Removes the parts of an object that are not used here: field managers, other labels, and annotations (where
 /// kubectl keeps a copy of the whole object).
 fn strip_unused(object: &mut ArxivQuery) {
     let metadata = &mut object.metadata;
     metadata.managed_fields = None;
     if let Some(labels) = &mut metadata.labels {
-        labels.retain(|name, _| name == CLIENT_LABEL);
+        labels.retain(|name, _| name == CLIENT_LABEL || name == VELERO_LABEL);
     }
     metadata.owner_references = None;
     if let Some(annotations) = &mut metadata.annotations {
-        annotations.retain(|name, value| name == FAIL_FAST_ANNOTATION || is_usable(name, value));
+        annotations.retain(|name, value| {
+            let marks = [FAIL_FAST_ANNOTATION, RESTORED_ANNOTATION];
+            marks.contains(&name.as_str()) || is_usable(name, value)
+        });
     }
 }
 

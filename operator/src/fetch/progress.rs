@@ -30,6 +30,8 @@ pub(crate) struct Progress {
     pub(crate) origin: Origin,
     /// The arXiv day of its pages: fixed at its first request, so that all slices are of one day.
     pub(crate) day: Date,
+    /// When this process first saw it.
+    pub(crate) seen: Timestamp,
     /// When its object was created, or before the first page that was fetched for it, if the clocks differ.
     created: Timestamp,
     /// Whether it refuses pages that were fetched before it was created.
@@ -77,6 +79,7 @@ impl Progress {
         let created = created.and_then(|at| at.checked_add(Duration::from_secs(1)).ok());
         Self {
             origin: Origin::of(object),
+            seen: now,
             created: created.unwrap_or(now),
             refresh: object.spec.cache_policy == CachePolicy::Refresh,
             day: arxiv::arxiv_day(started.unwrap_or(now)),

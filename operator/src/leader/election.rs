@@ -67,7 +67,7 @@ impl Election {
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "arxiv-operator".to_owned());
         Self {
             leases: Api::namespaced(with.client.clone(), namespace),
-            name: args.lease_name.clone(),
+            name: lease::name(&args.lease_name, &args.class_name),
             identity: format!("{host}_{}", Uuid::new_v4()).into(),
             readiness,
             metrics: with.metrics.clone(),

@@ -46,6 +46,14 @@ impl Seen {
     }
 }
 
+/// The name of the lease of the processes of a class.
+pub(crate) fn name(base: &str, class: &str) -> String {
+    match class {
+        crd::DEFAULT_CLASS => base.to_owned(),
+        class => format!("{base}-{class}"),
+    }
+}
+
 /// The process that holds the lease; empty if none does.
 pub(crate) fn holder(lease: &Lease) -> &str {
     let spec = lease.spec.as_ref();

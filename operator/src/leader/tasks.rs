@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    controller::{self, finished, report::events::events, watch},
+    controller::{self, claims, finished, report::events::events, watch},
     fetch::{fetcher::Fetcher, tracker::Tracker},
     maintenance::{sweep::Sweeper, watermark},
     process::{dependencies::Dependencies, supervisor::Supervisor},
@@ -50,6 +50,12 @@ impl LeaderTasks {
         );
         tasks.spawn("controller", controller);
 
+        let (claimed, stop_claims) = (Arc::clone(with), shutdown.clone());
+        let watched = unfinished.clone();
+        tasks.spawn("claims", async move {
+            let refreshing = Box::pin(claims::run(&claimed, &watched));
+            stop_claims.run_until_cancelled(refreshing).await;
+        });
         tasks.spawn(
             "finished objects",
             finished::run(Arc::clone(with), shutdown.clone()),
@@ -104,6 +110,7 @@ impl LeaderTasks {
     pub(crate) async fn abort(self) {
         self.tasks.cancel().await;
         self.with.metrics.standby();
+        self.with.claims.forget();
         if timeout(ABORT_TIMEOUT, self.with.upstream.drained())
             .await
             .is_err()

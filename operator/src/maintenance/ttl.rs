@@ -7,14 +7,15 @@ use crd::{ArxivQuery, Phase};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::{
-    Api, Client, ResourceExt,
+    Api, ResourceExt,
     api::{ListParams, Preconditions},
 };
 use service::health::Heartbeat;
 
 use crate::process::{
+    claims::ClaimError,
     dependencies::Dependencies,
-    kubernetes::{CALL_TIMEOUT, CallError, within},
+    kubernetes::{CALL_TIMEOUT, within},
 };
 
 /// Objects in one page of the listing, 2 to 3 kB each: no more of them are ever in memory.
@@ -23,11 +24,11 @@ const PAGE: u32 = 100;
 const CONCURRENCY: usize = 8;
 
 /// Deletes the expired objects; returns how long listing them took.
-pub(crate) async fn sweep(with: &Dependencies, heartbeat: &Heartbeat) -> Result<Duration, CallError> {
+pub(crate) async fn sweep(with: &Dependencies, heartbeat: &Heartbeat) -> Result<Duration, ClaimError> {
     let mut listing = Duration::ZERO;
     for phase in [Phase::Succeeded, Phase::Failed] {
         let first = ListParams::default()
-            .fields(&format!("status.phase={phase}"))
+            .fields(&format!("status.phase={phase},{}", with.of_class))
             .limit(PAGE);
         let (mut page, mut deleted_since_first) = (first.clone(), false);
         loop {
@@ -47,7 +48,7 @@ pub(crate) async fn sweep(with: &Dependencies, heartbeat: &Heartbeat) -> Result<
             let mut objects = listed.items;
             objects.retain(|object| is_expired(object, now));
             let mut deletions = stream::iter(objects)
-                .map(|object| delete(with.client.clone(), object))
+                .map(|object| delete(with, object))
                 .buffer_unordered(CONCURRENCY);
             while let Some(deleted) = deletions.next().await {
                 match deleted {
@@ -57,7 +58,7 @@ pub(crate) async fn sweep(with: &Dependencies, heartbeat: &Heartbeat) -> Result<
                     }
                     Ok(false) => {}
                     // An object that may not be deleted does not prevent the deletion of others.
-                    Err(error) if error.is_refused() => {
+                    Err(ClaimError::Kubernetes(error)) if error.is_refused() => {
                         with.metrics.failed("sweep");
                         tracing::debug!(
                             error = &error as &dyn std::error::Error,
@@ -90,13 +91,16 @@ fn is_expired(object: &ArxivQuery, now: Timestamp) -> bool {
 }
 
 /// Deletes exactly this object in exactly this state; false if it has changed or is gone.
-async fn delete(client: Client, object: ArxivQuery) -> Result<bool, CallError> {
+async fn delete(with: &Dependencies, object: ArxivQuery) -> Result<bool, ClaimError> {
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+    if !with.claims.holds(&namespace).await? {
+        return Ok(false);
+    }
     let preconditions = Preconditions {
         uid: object.metadata.uid,
         resource_version: object.metadata.resource_version,
     };
-    let queries = Api::<ArxivQuery>::namespaced(client, &namespace);
+    let queries = Api::<ArxivQuery>::namespaced(with.client.clone(), &namespace);
     let deleted = delete_exact(&queries, &name, preconditions, CALL_TIMEOUT).await?;
     if deleted {
         tracing::debug!(object = name, namespace, "deleted after its time to live");

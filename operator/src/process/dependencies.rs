@@ -1,20 +1,26 @@
 //! What the tasks of this process share: Kubernetes, the databases, arXiv, and the settings of their work.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use cluster::Revisions;
 use crd::ArxivQuery;
 use databases::{Pools, Store, Tables, add_check};
 use kube::{Api, Client};
 use queue::PriorityCeilings;
 use service::{
     backoff::Backoff,
-    health::{Checks, Liveness, Required},
+    health::{Checks, Liveness, Readiness, Required},
     settings::Environment,
 };
 use storage::{Access, Ledger, Pages, Records, schema::Need};
 use upstream::Upstream;
 
-use super::{kubernetes, metrics::Metrics, settings::RunArgs};
+use super::{
+    claims::{Claims, Scope},
+    kubernetes::{self, Check},
+    metrics::Metrics,
+    settings::RunArgs,
+};
 
 /// The name of this process in the databases' session lists.
 const APPLICATION: &str = "arxiv-operator";
@@ -29,8 +35,17 @@ const RETRY_CAP: Duration = Duration::from_mins(6);
 /// What the tasks share; it outlives each leadership.
 pub(crate) struct Dependencies {
     pub(crate) client: Client,
-    /// All objects that this process is responsible for.
+    /// The namespaces that this process watches, whatever the class of an object.
     pub(crate) all: Api<ArxivQuery>,
+    /// The field selector of the class.
+    pub(crate) of_class: String,
+    /// The field selector of the unfinished objects of the class.
+    pub(crate) unfinished: String,
+    /// The watched namespace, if not all are watched.
+    pub(crate) only_namespace: Option<String>,
+    pub(crate) claims: Claims,
+    /// To notice that the database of Kubernetes was restored.
+    pub(crate) revisions: Revisions,
     pub(crate) records: Records,
     pub(crate) ledger: Ledger,
     pub(crate) pages: Pages,
@@ -53,6 +68,7 @@ impl Dependencies {
         args: &RunArgs,
         metrics: Metrics,
         liveness: Liveness,
+        readiness: &Readiness,
         checks: &mut Checks,
     ) -> anyhow::Result<Self> {
         let environment = Environment::of_process();
@@ -82,15 +98,31 @@ impl Dependencies {
             Some(namespace) => Api::namespaced(client.clone(), namespace),
             None => Api::all(client.clone()),
         };
-        let checked = all.clone();
-        checks.add("kubernetes", Required::Always, move || {
-            kubernetes::check(checked.clone())
-        });
+        let of_class = crd::class_selector(&args.class_name);
+        let check = Check {
+            queries: all.clone(),
+            of_class: of_class.clone(),
+            revisions: Revisions::default(),
+            has_classes: Arc::default(),
+        };
+        let revisions = check.revisions.clone();
+        checks.add("kubernetes", Required::Always, move || check.clone().run());
+        let records = Records::new(queries, results, tables.are_split());
+        let scope = Scope {
+            class: args.class_name.clone(),
+            enabled: args.leader_election,
+            all_namespaces: args.watch_namespace.is_none(),
+        };
         let pages = Pages::new(upstream);
         Ok(Self {
+            claims: Claims::new(&client, &records, &metrics, readiness, scope),
             client,
             all,
-            records: Records::new(queries, results, tables.are_split()),
+            of_class,
+            revisions,
+            only_namespace: args.watch_namespace.clone(),
+            unfinished: crd::unfinished_selector(&args.class_name),
+            records,
             ledger: Ledger::new(ledger),
             upstream: args
                 .arxiv

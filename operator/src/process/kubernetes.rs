@@ -1,12 +1,18 @@
 //! Calls to Kubernetes, with the time limits of this process.
 
-use std::time::Duration;
-
-use crd::ArxivQuery;
-use kube::{Api, Client, api::ListParams};
-use service::health::NeedState;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 pub(crate) use cluster::CallError;
+use cluster::Revisions;
+use crd::ArxivQuery;
+use kube::{Api, Client, api::ListParams, core::ListMeta};
+use service::health::NeedState;
 
 /// No single call takes longer, or the server counts as unavailable.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(15);
@@ -25,17 +31,55 @@ pub(crate) async fn client() -> Result<Client, cluster::ClientError> {
     cluster::client(|config| config.read_timeout = Some(silence)).await
 }
 
-/// Whether Kubernetes can be used: lists one of the objects that this process works on.
-pub(crate) async fn check(queries: Api<ArxivQuery>) -> NeedState {
-    let Err(error) = within(queries.list(&ListParams::default().limit(1))).await else {
-        return NeedState::Ready;
-    };
+/// Checks Kubernetes for this process.
+#[derive(Clone)]
+pub(crate) struct Check {
+    pub(crate) queries: Api<ArxivQuery>,
+    pub(crate) of_class: String,
+    pub(crate) revisions: Revisions,
+    /// Whether the installed resource can be selected by class.
+    pub(crate) has_classes: Arc<AtomicBool>,
+}
+
+impl Check {
+    /// Whether Kubernetes can be used: lists one of the objects that this process works on. Notices a restored database.
+    pub(crate) async fn run(self) -> NeedState {
+        let highest = self.revisions.highest();
+        match self.list().await {
+            Ok(listed) => {
+                self.revisions.check(highest, &listed);
+                NeedState::Ready
+            }
+            Err(error) => explain(&error),
+        }
+    }
+
+    async fn list(&self) -> Result<ListMeta, CallError> {
+        let one = ListParams::default().limit(1);
+        let listed = within(self.queries.list(&one)).await?;
+        if !self.has_classes.load(Ordering::Relaxed) {
+            // A list with a selector takes much longer, so it is tried once.
+            match within(self.queries.list(&one.fields(&self.of_class))).await {
+                Ok(_) => self.has_classes.store(true, Ordering::Relaxed),
+                // While Kubernetes fills its cache it refuses lists with a selector, and can do all the rest.
+                Err(error) if error.code() == Some(429) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(listed.metadata)
+    }
+}
+
+fn explain(error: &CallError) -> NeedState {
     let reason = match error.code() {
         Some(404) => "the ArxivQuery resource is not installed; apply what `arxiv-operator crd` prints",
+        Some(400) => {
+            "the ArxivQuery resource is that of an earlier version; apply what `arxiv-operator crd` prints"
+        }
         Some(401) => "the credential is refused",
         Some(403) => "listing ArxivQuery objects is not allowed; check the role and its binding",
         Some(code) => &format!("the API server answers with status {code}"),
         None => "the API server does not answer",
     };
-    NeedState::because(reason, &error)
+    NeedState::because(reason, error)
 }

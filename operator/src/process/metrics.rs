@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     pub(crate) sweeps: Counter,
     leader: Gauge,
     lease_transitions: Family<Label, Counter>,
+    claimed_namespaces: Family<Label, Gauge>,
     queue_length: Gauge,
     queue_queries: Family<Label, Gauge>,
     queue_seconds: RealGauge,
@@ -85,6 +86,12 @@ impl Metrics {
                 "lease_transitions",
                 &["to"],
                 "Changes of this process to: leader, standby",
+            ),
+            claimed_namespaces: registry.add(
+                "claimed_namespaces",
+                &["by"],
+                "Namespaces whose queries of this class are run by: this, another (installation); only those that this process \
+                 had to do with",
             ),
             queue_length: registry.add("queue_length", &[], "Pages in the queue for arXiv"),
             queue_queries: registry.add(
@@ -139,6 +146,16 @@ impl Metrics {
         Leads {
             _counted: GaugeGuard::new(&self.leader),
             transitions: self.lease_transitions.clone(),
+        }
+    }
+
+    /// How many namespaces this installation and others have claimed.
+    pub(crate) fn claims(&self, this: usize, another: usize) {
+        for (by, namespaces) in [("this", this), ("another", another)] {
+            let namespaces = i64::try_from(namespaces).unwrap_or(i64::MAX);
+            self.claimed_namespaces
+                .get_or_create(&[("by", by)])
+                .set(namespaces);
         }
     }
 

@@ -16,6 +16,10 @@ pub(crate) struct RunArgs {
     /// The only namespace whose objects are run; all namespaces if not set.
     #[arg(long, env = "WATCH_NAMESPACE")]
     pub(crate) watch_namespace: Option<String>,
+    /// The class of the objects that are run: those with this `spec.className`. Empty: the default class, that of objects
+    /// without one.
+    #[arg(long, env = "CLASS_NAME", default_value = crd::DEFAULT_CLASS, value_parser = crd::class_name)]
+    pub(crate) class_name: String,
     #[command(flatten)]
     pub(crate) arxiv: UpstreamArgs,
     /// The wait after a query's first failed request, in milliseconds; it doubles with each further one, up to six
@@ -33,10 +37,10 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "SWEEP_INTERVAL_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) sweep_interval_seconds: u64,
     /// Whether several processes elect a leader by a Lease; only the leader works. Switch it off only for a single
-    /// process that has no right to a Lease.
+    /// process that has no right to Leases: then nothing keeps another installation from running the same objects.
     #[arg(long, env = "LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
     pub(crate) leader_election: bool,
-    /// The name of the Lease.
+    /// The name of the Lease; the name of the class is added, if it has one.
     #[arg(long, env = "LEASE_NAME", default_value = "arxiv-operator")]
     pub(crate) lease_name: String,
     /// The namespace of the Lease; by default the watched namespace, else that of the pod or the kubeconfig.

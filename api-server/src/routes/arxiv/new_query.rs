@@ -137,7 +137,7 @@ fn read(field: &Field, loc: &[PathSegment], value: &Json, defaults: &Defaults) -
         (Kind::Identifiers(_), _) => Err(FieldError::array_type(loc, value.clone())),
         (Kind::Integer(_), _) => Err(FieldError::integer_type(loc, value.clone())),
         // No member is of this kind.
-        (Kind::Boolean, _) => Err(FieldError::extra(loc, value.clone())),
+        (Kind::Boolean | Kind::Name, _) => Err(FieldError::extra(loc, value.clone())),
     }
 }
 
@@ -181,6 +181,7 @@ fn field_schema(field: &Field) -> Value {
         Kind::Integer(range) => json!({"type": "integer", "minimum": range.start(), "maximum": range.end()}),
         Kind::OneOf(words) => json!({"type": "string", "enum": words}),
         Kind::Boolean => json!({"type": "boolean"}),
+        Kind::Name => json!({"type": "string"}),
     };
     schema["description"] = field.about.into();
     schema

@@ -6,9 +6,9 @@ use axum::{
     extract::{Path, RawQuery, State},
     response::Response,
 };
-use crd::Phase;
+use crd::{ArxivQuery, Phase};
 use jiff::{SignedDuration, Timestamp};
-use storage::{Ending, ResultRow};
+use storage::{EndedQuery, Ending, ResultRow};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -54,7 +54,8 @@ pub(crate) async fn read_query_results(
                 let status = object.status.as_ref();
                 let ended = status.and_then(|status| Some(status.completion_time.as_ref()?.0));
                 let uid = object.metadata.uid.as_deref();
-                (uid.and_then(|uid| Uuid::try_parse(uid).ok()), ended)
+                let uid = uid.and_then(|uid| Uuid::try_parse(uid).ok());
+                (arxiv.uid_before_restore(&object).await?.or(uid), ended)
             }
         },
     };
@@ -68,6 +69,19 @@ pub(crate) async fn read_query_results(
 }
 
 impl Arxiv {
+    /// The uid under which the object's rows were recorded, if it was restored from a backup after that: those with its names and its
+    /// number.
+    async fn uid_before_restore(&self, object: &ArxivQuery) -> Result<Option<Uuid>, ApiError> {
+        let (Some(reads), true) = (self.reads.as_ref(), object.is_restored()) else {
+            return Ok(None);
+        };
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let number = object.status.as_ref().and_then(|status| status.query_id);
+        let ended = reads.ended(&self.namespace, name).await?;
+        let is_its = |ended: &EndedQuery| matches!(&ended.ending, Ending::Recorded(row) if Some(row.query_id) == number);
+        Ok(ended.filter(is_its).map(|ended| ended.uid))
+    }
+
     /// Waits, bounded, until the replica has what the object's status reports already; unless that was removed.
     async fn results(
         &self,

@@ -165,6 +165,7 @@ fn reference(object: &ArxivQuery) -> ObjectRef<'_> {
         uid: object.metadata.uid.as_deref().unwrap().parse().unwrap(),
         namespace: NAMESPACE,
         name: object.metadata.name.as_deref().unwrap(),
+        search: "hash",
     }
 }
 

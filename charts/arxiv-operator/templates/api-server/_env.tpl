@@ -43,6 +43,7 @@
 {{- if $.group.kubernetes }}
 {{- include "arxiv-operator.env" (dict
       "NAMESPACE" (include "arxiv-operator.queryNamespace" $.root)
+      "CLASS_NAME" $.root.Values.className
       "ARXIV_WAIT_MS" (include "arxiv-operator.integer" .waitMilliseconds)
       "ARXIV_TTL_SECONDS" (include "arxiv-operator.integer" .ttlSeconds)
       "ARXIV_FAIL_FAST" .failFast) }}

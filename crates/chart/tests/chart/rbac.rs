@@ -71,6 +71,42 @@ fn operator_rights_equal_rules_files() {
 }
 
 #[test]
+fn class_is_in_every_setting_and_in_the_names_of_leases() {
+    let objects = render("className: team-a").unwrap();
+    let operator = objects
+        .get("ClusterRole", "library-papers-arxiv-operator-operator")
+        .unwrap();
+    let named: Vec<_> = operator["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|rule| rule["resourceNames"].as_array())
+        .collect();
+    assert_eq!(named, [&vec![json!("arxiv-operator-class-team-a")]]);
+    let lease = objects
+        .get("Role", "papers-arxiv-operator-operator-lease")
+        .unwrap();
+    assert_eq!(
+        lease["rules"][1]["resourceNames"],
+        json!(["arxiv-operator-team-a"])
+    );
+    for pod in pods(&objects) {
+        let works = ["operator", "api-server"].contains(&pod.container["name"].as_str().unwrap())
+            && (pod.container["name"] == "operator" || pod.env().contains_key("NAMESPACE"));
+        let class = pod.env().get("CLASS_NAME").cloned();
+        assert_eq!(
+            class.is_some_and(|class| class == "team-a"),
+            works,
+            "{}",
+            pod.name
+        );
+    }
+    for wrong in ["className: Team", "className: a.b", "className: -a"] {
+        assert!(render(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn watched_namespace_leaves_no_cluster_wide_right() {
     let objects = render("operator: {watchNamespaces: [papers]}\nrbac: {aggregate: false}\napiServer: {access: {endpoints: off}}").unwrap();
     assert!(objects.of("ClusterRole").is_empty() && objects.of("ClusterRoleBinding").is_empty());

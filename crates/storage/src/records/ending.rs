@@ -58,6 +58,26 @@ impl Records {
         .await
     }
 
+    /// The last record of an object with the same names and the same search, whatever its uid: for an object that was restored from a
+    /// backup, and so got another one.
+    pub async fn find_before_restore(&self, object: &ObjectRef<'_>) -> Result<Option<Ending>, StorageError> {
+        Session::run(&self.queries, Kind::Statement, async |session| {
+            let last = session.query_as::<QueryRow>(
+                "select query_id, timestamp, status::smallint, num_results::integer, num_entries::integer, query
+                 from public.queries
+                 where object_name = $2 and object_namespace = $1 and object_search = $3 and query_uid is not null
+                 order by recorded_at desc nulls last, id desc limit 1",
+            );
+            let last = last.bind(object.namespace).bind(object.name).bind(object.search);
+            let last = last.fetch_optional(session.conn()).await?;
+            if last.is_some() {
+                session.await_durable().await?;
+            }
+            Ok(last.map(Ending::Recorded))
+        })
+        .await
+    }
+
     /// Ends an object without rows, unless it has ended already; how it ended then. It cannot be recorded afterwards.
     pub async fn write_tombstone(
         &self,

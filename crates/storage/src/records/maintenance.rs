@@ -46,6 +46,15 @@ impl Records {
         })
     }
 
+    /// The id of the installation whose rows these are: that of the database of `queries`, and of each copy of it.
+    pub async fn installation(&self) -> Result<Uuid, StorageError> {
+        Session::run(&self.queries, Kind::Statement, async |session| {
+            let id = session.query_scalar("select id from public.arxiv_installation");
+            Ok(id.fetch_one(session.conn()).await?)
+        })
+        .await
+    }
+
     /// Advances the settled watermark of `results` (up to which id no row will be added any more) as far as it can; to be called
     /// again and again.
     pub async fn advance_watermark(&self) -> Result<(), StorageError> {

@@ -32,6 +32,8 @@ pub struct ObjectRef<'a> {
     pub namespace: &'a str,
     /// How clients ask for it once it no longer exists.
     pub name: &'a str,
+    /// A hash of what it searches for.
+    pub search: &'a str,
 }
 
 /// A finished search.

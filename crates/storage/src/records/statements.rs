@@ -108,8 +108,8 @@ pub(super) async fn insert_query(
 ) -> Result<Option<Ending>, StorageError> {
     let insert = session.query(
         "insert into public.queries (query_id, timestamp, status, num_results, num_entries, query, query_uid,
-           object_namespace, object_name)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing",
+           object_namespace, object_name, object_search)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing",
     );
     insert
         .bind(query_id)
@@ -121,6 +121,7 @@ pub(super) async fn insert_query(
         .bind(record.object.uid)
         .bind(record.object.namespace)
         .bind(record.object.name)
+        .bind(record.object.search)
         .execute(session.conn())
         .await?;
     let ending = ending::find(session, record.object.uid).await?;

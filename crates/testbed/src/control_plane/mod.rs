@@ -4,6 +4,7 @@
 //! (see [`ControlPlane::start_for_node`]) it becomes a complete cluster.
 
 mod access;
+mod backup;
 mod certificates;
 mod copies;
 mod crds;
@@ -27,6 +28,7 @@ use crate::temp_dir::{TempDir, create_passable, write_private};
 
 use crate::wait;
 pub use access::chart_rules;
+pub use backup::EtcdBackup;
 use certificates::Certificates;
 pub use shared::SHARED;
 pub use toolchain::{KUBERNETES_VERSION, Toolchain};

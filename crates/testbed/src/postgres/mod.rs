@@ -1,12 +1,14 @@
 //! Real Postgres servers on loopback: a primary, its streaming replicas, and their failures.
 
 mod account;
+mod backup;
 mod binaries;
 mod pooler;
 mod replica;
 pub(crate) mod template;
 mod tls;
 
+pub use backup::BaseBackup;
 pub use pooler::Pooler;
 
 use std::fs;

@@ -41,7 +41,7 @@ impl Postgres {
     }
 
     /// Copies all data into a new folder, from which a replica can start.
-    async fn base_backup(&self, folder: &Path, data: &Path) -> Result<()> {
+    pub(super) async fn base_backup(&self, folder: &Path, data: &Path) -> Result<()> {
         let account = account::to_run_as()?;
         DirBuilder::new().mode(0o700).create(data)?;
         if let Some(Account { uid, gid }) = account {

@@ -1,6 +1,7 @@
 //! The Kubernetes identities of the processes: service accounts with the rights that the chart grants.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -15,9 +16,14 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    pub(super) async fn create(plane: &ControlPlane, namespace: &str, options: &Options) -> Result<Self> {
-        let operator = chart_rules("operator");
-        let lease = chart_rules("operator-lease");
+    pub(super) async fn create(
+        plane: &ControlPlane,
+        namespace: &str,
+        folder: &Path,
+        options: &Options,
+    ) -> Result<Self> {
+        let operator = rules_of_class("operator", folder, options)?;
+        let lease = rules_of_class("operator-lease", folder, options)?;
         let api_server = chart_rules("api-server");
         if options.checks_access() {
             let access = chart_rules("access");
@@ -38,4 +44,19 @@ impl Accounts {
                 .await?,
         })
     }
+}
+
+/// The rules, with the names of Leases as the chart makes them for a class.
+fn rules_of_class(process: &str, folder: &Path, options: &Options) -> Result<PathBuf> {
+    let rules = chart_rules(process);
+    let Some(class) = options.class_name() else {
+        return Ok(rules);
+    };
+    let mut text = fs::read_to_string(&rules)?;
+    for lease in ["arxiv-operator", "arxiv-operator-class"] {
+        text = text.replace(&format!("[{lease}]"), &format!("[{lease}-{class}]"));
+    }
+    let copy = folder.join(format!("{process}-{class}.yaml"));
+    fs::write(&copy, text)?;
+    Ok(copy)
 }

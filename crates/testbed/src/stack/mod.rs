@@ -10,6 +10,7 @@ mod supervise;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -48,6 +49,8 @@ pub struct Options {
     pub cluster_wide: bool,
     /// A control plane that no other test uses, so that it can be killed.
     pub own_control_plane: bool,
+    /// That of another system ([`Stack::shared_control_plane`]), for several systems in one cluster.
+    pub control_plane: Option<Arc<ControlPlane>>,
     /// The `results` table is on a separate server.
     pub separate_results_server: bool,
     /// Each operator and API server has its own proxy to each server ([`Service::proxy`]).
@@ -82,6 +85,14 @@ impl Options {
     }
 }
 
+impl Options {
+    /// The class that the environment variables name.
+    fn class_name(&self) -> Option<&str> {
+        let mut classes = self.environment.iter().filter(|(name, _)| name == "CLASS_NAME");
+        classes.next().map(|(_, class)| class.as_str())
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -92,6 +103,7 @@ impl Default for Options {
             namespace: None,
             cluster_wide: false,
             own_control_plane: false,
+            control_plane: None,
             separate_results_server: false,
             proxies: false,
             fsync: false,
@@ -124,7 +136,7 @@ pub struct Stack {
 #[derive(Debug)]
 enum Plane {
     Shared(&'static ControlPlane),
-    Own(Box<ControlPlane>),
+    Own(Arc<ControlPlane>),
 }
 
 impl Stack {
@@ -155,6 +167,10 @@ impl Stack {
             let databases = Databases::start(&folder, options.fsync, separate).await?;
             if temp_dir.is_none() {
                 databases.migrate(&binaries.operator, &folder).await?;
+            } else {
+                // Copies of one database would be one installation.
+                let new_id = "update public.arxiv_installation set id = gen_random_uuid()";
+                databases.primary.execute("arxiv", new_id).await?;
             }
             Ok(databases)
         });
@@ -173,7 +189,8 @@ impl Stack {
             (None, Some(fake_arxiv)) => fake_arxiv.url(),
             (None, None) => unreachable!("one of them exists"),
         };
-        let accounts = identities::Accounts::create(control_plane.get(), &namespace, &options).await?;
+        let accounts =
+            identities::Accounts::create(control_plane.get(), &namespace, &folder, &options).await?;
         let launcher = services::Launcher {
             options: &options,
             binaries: &binaries,
@@ -229,6 +246,14 @@ impl Stack {
         self.control_plane.get()
     }
 
+    /// The control plane, for other systems in the same cluster; nothing if all tests share it.
+    pub fn shared_control_plane(&self) -> Option<Arc<ControlPlane>> {
+        match &self.control_plane {
+            Plane::Shared(_) => None,
+            Plane::Own(plane) => Some(Arc::clone(plane)),
+        }
+    }
+
     /// The namespace of the API servers' objects.
     pub fn namespace(&self) -> &str {
         &self.namespace
@@ -269,12 +294,15 @@ impl Plane {
 }
 
 async fn plane(options: &Options, folder: &Path) -> Result<Plane> {
+    if let Some(plane) = &options.control_plane {
+        return Ok(Plane::Own(Arc::clone(plane)));
+    }
     if options.folder.is_some() {
         let plane = ControlPlane::start_in(&folder.join("control-plane")).await?;
-        return Ok(Plane::Own(Box::new(plane)));
+        return Ok(Plane::Own(Arc::new(plane)));
     }
     if options.own_control_plane || options.cluster_wide {
-        return Ok(Plane::Own(Box::new(ControlPlane::start().await?)));
+        return Ok(Plane::Own(Arc::new(ControlPlane::start().await?)));
     }
     Ok(Plane::Shared(ControlPlane::shared().await?))
 }

@@ -90,10 +90,12 @@ impl Service {
 }
 
 /// A process stays ready when it loses a dependency that it once had. A replica is always optional.
+/// And a process may be in standby, because the class belongs to another installation.
 fn lacks_at_most_a_replica(readyz: &str) -> bool {
     let report = serde_json::from_str::<serde_json::Value>(readyz).unwrap_or_default();
     let reasons = report["reasons"].as_object();
-    reasons.is_some_and(|reasons| reasons.keys().all(|need| need.ends_with("_ro")))
+    let may_be_missing = |need: &String| need.ends_with("_ro") || need == "class";
+    reasons.is_some_and(|reasons| reasons.keys().all(may_be_missing))
 }
 
 /// The proxies of one service, each with its server's port.

@@ -1,6 +1,9 @@
 //! Operators as processes: their start and end, their leader, and what they depend on.
 
+mod classes;
 mod databases;
 mod leadership;
 mod lifecycle;
 mod outages;
+mod restores;
+mod upgrades;

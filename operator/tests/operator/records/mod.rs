@@ -2,3 +2,4 @@
 
 mod exactly_once;
 mod history;
+mod restored;

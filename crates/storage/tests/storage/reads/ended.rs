@@ -27,6 +27,7 @@ async fn ended_query_is_found_by_object_name() {
         uid,
         namespace,
         name: "searched",
+        search: "hash",
     };
     let [earlier, later, elsewhere] =
         [(9, "science"), (3, "science"), (4, "arts")].map(|(number, namespace)| {

@@ -10,6 +10,7 @@ pub(crate) fn object(uid: Uuid) -> ObjectRef<'static> {
         uid,
         namespace: "science",
         name: "searched",
+        search: "hash",
     }
 }
 
@@ -376,4 +377,55 @@ async fn object_ends_either_recorded_or_failed_when_split() {
     assert_eq!(late, Ok(Ending::Failed(closing("first"))));
     assert_eq!(records.unfinished(None, 10).await.unwrap().0, [uid]);
     assert_eq!(records.sweep(uid).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn record_is_found_before_a_restore_by_names_and_search() {
+    let server = Server::migrated().await;
+    let records = in_one(&server);
+    let papers = papers(2);
+    let restored = object(Uuid::new_v4());
+    assert_eq!(records.find_before_restore(&restored).await.unwrap(), None);
+    let (first, last) = (Uuid::new_v4(), Uuid::new_v4());
+    for (uid, number) in [(first, 1), (last, 2)] {
+        recorded(records.record(&record(uid, number, &papers)).await.unwrap());
+    }
+    let row = found(&records, last).await;
+    assert_eq!(
+        records.find_before_restore(&restored).await.unwrap(),
+        Some(Ending::Recorded(row))
+    );
+    for other in [
+        ObjectRef {
+            search: "another",
+            ..restored
+        },
+        ObjectRef {
+            name: "another",
+            ..restored
+        },
+        ObjectRef {
+            namespace: "another",
+            ..restored
+        },
+    ] {
+        assert_eq!(
+            records.find_before_restore(&other).await.unwrap(),
+            None,
+            "{other:?}"
+        );
+    }
+    // Rows from before the column, and rows of clients, are nobody's.
+    server
+        .execute(
+            "arxiv",
+            "update queries set object_search = null where query_id = 2",
+        )
+        .await;
+    let earlier = records.find_before_restore(&restored).await.unwrap();
+    assert!(matches!(earlier, Some(Ending::Recorded(row)) if row.query_id == 1));
+    server
+        .execute("arxiv", "update queries set query_uid = null")
+        .await;
+    assert_eq!(records.find_before_restore(&restored).await.unwrap(), None);
 }

@@ -76,6 +76,8 @@ const OPERATOR: &[Allowed] = &[
     (GROUP, "arxivqueries", "", &["get", "list", "watch", "delete"]),
     (GROUP, "arxivqueries/status", "", &["patch"]),
     ("events.k8s.io", "events", "", &["create", "patch"]),
+    ("coordination.k8s.io", "leases", "", &["create"]),
+    ("coordination.k8s.io", "leases", "arxiv-operator-class", &["get"]),
 ];
 /// The rights that Kubernetes grants every `ServiceAccount` in every namespace: reviews of its own rights, and trust bundles.
 const EVERYBODY: &[Allowed] = &[
@@ -172,7 +174,7 @@ async fn acts(client: &Client) -> Vec<Act> {
     let mut acts = Vec::new();
     for (group, resource) in resources {
         let names: &[&str] = if resource == "leases" {
-            &["", "arxiv-operator"]
+            &["", "arxiv-operator", "arxiv-operator-class"]
         } else {
             &[""]
         };
