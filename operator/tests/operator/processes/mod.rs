@@ -4,6 +4,7 @@ mod classes;
 mod databases;
 mod leadership;
 mod lifecycle;
+mod losses;
 mod outages;
 mod restores;
 mod upgrades;
