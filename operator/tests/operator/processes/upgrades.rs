@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crd::Phase;
 use futures::future::join_all;
-use serde_json::json;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, api::DeleteParams};
+use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use testbed::TestEnv;
 use testbed::stack::Options;
@@ -96,10 +98,17 @@ async fn clients(env: &TestEnv, load: &Load) {
             load.note(&path, successful(answer));
         }
     };
-    let write = async |client: i64| {
-        let mut number = 1_000_000_000 + client * 1_000_000;
+    // As clients of the existing service: each record has a number of the sequence.
+    let write = async |_client: usize| {
         while load.goes_on() {
-            number += 1;
+            let number = async || {
+                let answer = env.http.get(env.url("/get-sequence")).send().await.ok()?;
+                answer.json::<Value>().await.ok()?["sequence"].as_i64()
+            };
+            let Some(number) = number().await else {
+                load.note("/get-sequence", Err("no number".to_owned()));
+                continue;
+            };
             let body = json!({"query_id": number, "timestamp": 1_711_843_200, "status": 200, "num_results": 1,
                 "num_entries": 0, "query": "theirs"});
             let request = env.http.post(env.url("/write-queries")).json(&body);
@@ -231,6 +240,12 @@ async fn previous_version_works_without_failure_while_this_one_migrates_and_beco
         service.child().terminate(LIMIT).await.unwrap();
     }
     env.primary().execute("arxiv", UNDO).await.unwrap();
+    // It knows no claims.
+    let leases: Api<Lease> = Api::namespaced(env.kube.clone(), env.stack.namespace());
+    leases
+        .delete("arxiv-operator-class", &DeleteParams::default())
+        .await
+        .unwrap();
     let load = Load::default();
     let steps = async {
         load.until_more(100).await;
