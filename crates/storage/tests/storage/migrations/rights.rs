@@ -75,6 +75,7 @@ const OBJECTS: [Objects; 2] = [
         "arxiv",
         &[
             ("arxiv_query_tombstones", "reason"),
+            ("arxiv_installation", "id"),
             ("arxiv_migrations_queries", "description"),
             ("arxiv_migrations_results", "description"),
             ("arxiv_results_epoch", "counted"),
@@ -121,6 +122,7 @@ const ALLOWED: [(&str, &str, &[&str]); 10] = [
             "insert results",
             "select arxiv_query_tombstones",
             "insert arxiv_query_tombstones",
+            "select arxiv_installation",
             "call expire_queries",
             "call prune_query_tombstones",
             "call advance_results_watermark",
