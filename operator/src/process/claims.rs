@@ -164,14 +164,13 @@ impl Claims {
         let installation = self.installation.get_or_try_init(|| self.records.installation());
         let installation = installation.await?.to_string();
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
-        let lease = match within(leases.get_opt(name)).await? {
-            Some(lease) => lease,
-            None => {
-                let claim = self.claim(name, &installation);
-                match within(leases.create(&PostParams::default(), &claim)).await {
-                    Err(error) if error.code() == Some(409) => within(leases.get(name)).await?,
-                    created => created?,
-                }
+        let lease = if let Some(lease) = within(leases.get_opt(name)).await? {
+            lease
+        } else {
+            let claim = self.claim(name, &installation);
+            match within(leases.create(&PostParams::default(), &claim)).await {
+                Err(error) if error.code() == Some(409) => within(leases.get(name)).await?,
+                created => created?,
             }
         };
         let holder = lease
