@@ -287,12 +287,17 @@ pub(crate) fn now() -> Time {
     Time(jiff::Timestamp::now())
 }
 
-/// Whether a field selector over the phase selects an object.
+/// Whether a field selector over phase and class selects an object.
 fn selects(selector: &str, object: &ArxivQuery) -> bool {
     let mut terms = selector.split(',').filter(|term| !term.is_empty());
     terms.all(|term| {
-        let (field, phase) = term.rsplit_once('=').unwrap();
-        (object.phase().as_str() == phase) != field.ends_with('!')
+        let (field, value) = term.rsplit_once('=').unwrap();
+        let found = match field.trim_end_matches('!') {
+            "status.phase" => object.phase().as_str(),
+            "spec.className" => object.spec.class_name.as_deref().unwrap_or_default(),
+            field => panic!("{field} cannot be selected by"),
+        };
+        (found == value) != field.ends_with('!')
     })
 }
 
