@@ -169,7 +169,7 @@ async fn this_version_serves_without_failure_while_the_next_one_migrates_and_is_
         assert_eq!(env.finished("rolled-back").await.phase, Phase::Succeeded);
         load.until_more(200).await;
     };
-    under_load(&load, clients(&env, &load), steps).await;
+    Box::pin(under_load(&load, clients(&env, &load), steps)).await;
     let kept = "select 1 from public.arxiv_shelves right join (select 1 from pg_indexes where indexname = 'queries_shelf_idx') i on true";
     env.primary().execute("arxiv", kept).await.unwrap();
 }
@@ -268,5 +268,5 @@ async fn previous_version_works_without_failure_while_this_one_migrates_and_beco
         assert_eq!(env.finished("upgraded").await.phase, Phase::Succeeded);
         load.until_more(100).await;
     };
-    under_load(&load, previous_version(&env, &load), steps).await;
+    Box::pin(under_load(&load, previous_version(&env, &load), steps)).await;
 }

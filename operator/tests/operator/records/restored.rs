@@ -14,8 +14,11 @@ const RESTORED: &str = "arxiv-operator.dev/restored";
 /// What a backup holds of an object, and what is created from it without its status.
 fn without_status(backup: &ArxivQuery) -> ArxivQuery {
     let mut object = ArxivQuery::new(&backup.name_any(), backup.spec.clone());
-    object.metadata.labels = backup.metadata.labels.clone();
-    object.metadata.annotations = backup.metadata.annotations.clone();
+    object.metadata.labels.clone_from(&backup.metadata.labels);
+    object
+        .metadata
+        .annotations
+        .clone_from(&backup.metadata.annotations);
     object
 }
 
