@@ -180,9 +180,10 @@ async fn previous_version(env: &TestEnv, load: &Load) {
         let mut connection = PgConnection::connect(&env.stack.databases.rw_url())
             .await
             .unwrap();
-        let mut number = 500_000;
+        let mut sequence = env.primary().connect("arxiv_sequence").await.unwrap();
         while load.goes_on() {
-            number += 1;
+            let number = sqlx::query_scalar::<_, i64>("select nextval('public.arxiv_sequence')");
+            let number = number.fetch_one(&mut sequence).await.unwrap();
             let uid = Uuid::new_v4();
             let written = async {
                 let mut transaction = connection.begin().await?;
