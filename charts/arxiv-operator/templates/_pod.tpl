@@ -34,8 +34,8 @@ A pod template. Argument:
 {{- $log := dict "env" list "mounts" list "volumes" list }}
 {{- if .probes }}
 {{- $_ := set $log "env" (list (dict "name" "LOG_LEVEL_FILE" "value" "/etc/arxiv-operator/log/level")) }}
-{{- $_ := set $log "mounts" (list (dict "name" "log" "mountPath" "/etc/arxiv-operator/log" "readOnly" true)) }}
-{{- $_ := set $log "volumes" (list (dict "name" "log" "configMap" (dict "name" (printf "%s-log" (include "arxiv-operator.fullname" .root)) "optional" true))) }}
+{{- $_ := set $log "mounts" (list (dict "name" "log-level" "mountPath" "/etc/arxiv-operator/log" "readOnly" true)) }}
+{{- $_ := set $log "volumes" (list (dict "name" "log-level" "configMap" (dict "name" (printf "%s-log" (include "arxiv-operator.fullname" .root)) "optional" true))) }}
 {{- end }}
 metadata:
   labels:

@@ -10,9 +10,10 @@ const ALL: &str = "monitoring: {serviceMonitor: {enabled: true, labels: {release
 #[test]
 fn monitoring_is_off_by_default() {
     let objects = render("").unwrap();
-    for kind in ["ServiceMonitor", "PrometheusRule", "ConfigMap"] {
+    for kind in ["ServiceMonitor", "PrometheusRule"] {
         assert!(objects.of(kind).is_empty(), "{kind}");
     }
+    assert_eq!(objects.names("ConfigMap"), ["papers-arxiv-operator-log"]);
 }
 
 /// The Services that a `ServiceMonitor` selects, if they have its port.
@@ -111,7 +112,8 @@ fn metrics(text: &str) -> BTreeSet<String> {
 fn rules_and_dashboard_use_documented_metrics() {
     let objects = render(ALL).unwrap();
     let rule = objects.only("PrometheusRule").unwrap();
-    let dashboard = objects.only("ConfigMap").unwrap()["data"]["arxiv-operator.json"]
+    let dashboard = objects.get("ConfigMap", "papers-arxiv-operator-dashboard");
+    let dashboard = dashboard.unwrap()["data"]["arxiv-operator.json"]
         .as_str()
         .unwrap();
     let parsed: Value = serde_json::from_str(dashboard).unwrap();

@@ -1,6 +1,6 @@
 //! Requirements of all pods.
 
-use chart::{Container, pods, render};
+use chart::{Container, pods, refusal, render};
 use serde_json::{Value, json};
 
 const MODES: [&str; 3] = ["together", "frontendBackend", "perEndpoint"];
@@ -142,8 +142,12 @@ apiServer:
         assert_eq!(pod["runtimeClassName"], "gvisor", "{name}");
         assert_eq!(pod["dnsConfig"]["options"][0]["name"], "ndots", "{name}");
         assert!(pod["affinity"]["nodeAffinity"].is_object(), "{name}");
-        assert_eq!(pod["volumes"][0]["name"], "tmp", "{name}");
-        assert_eq!(container["volumeMounts"][0]["mountPath"], "/tmp", "{name}");
+        let has = |list: &Value, name: &str, value: &str| {
+            let mut entries = list.as_array().unwrap().iter();
+            entries.any(|entry| entry[name] == value)
+        };
+        assert!(has(&pod["volumes"], "name", "tmp"), "{name}");
+        assert!(has(&container["volumeMounts"], "mountPath", "/tmp"), "{name}");
         let has_variable = |entry: &Value| *entry == json!({"name": "TZ", "value": "UTC"});
         assert!(
             container["env"].as_array().unwrap().iter().any(has_variable),
@@ -206,14 +210,41 @@ apiServer: {mode: perEndpoint}";
             continue;
         }
         assert_eq!(env["PGSSLMODE"], "verify-full", "{name}");
-        let mounts = pod.container["volumeMounts"].as_array().unwrap();
+        let mounts = pod.container["volumeMounts"].as_array().unwrap().iter();
+        let mounts: Vec<_> = mounts.filter(|mount| mount["name"] != "log-level").collect();
         let asks_arxiv = env.contains_key("ARXIV_API_URL");
         assert_eq!(mounts.len(), if asks_arxiv { 2 } else { 1 }, "{name}");
         for (variable, there) in [("PGSSLROOTCERT", true), ("ARXIV_CA_BUNDLE", asks_arxiv)] {
             assert_eq!(env.contains_key(variable), there, "{name}");
             let of_file = |mount: &&Value| env[variable].starts_with(mount["mountPath"].as_str().unwrap());
-            assert!(!there || mounts.iter().any(|mount| of_file(&mount)), "{name}");
+            assert!(!there || mounts.iter().any(of_file), "{name}");
         }
+    }
+}
+
+#[test]
+fn running_processes_read_their_log_level_from_a_file_that_no_rollout_needs() {
+    let pods_at = |level: &str| {
+        let objects = render(&format!("log: {{level: '{level}'}}")).unwrap();
+        let stored = objects.get("ConfigMap", "papers-arxiv-operator-log").unwrap();
+        assert_eq!(stored["data"]["level"], level);
+        let mut templates = Vec::new();
+        for pod in pods(&objects) {
+            if ["operator", "api-server"].contains(&pod.container["name"].as_str().unwrap()) {
+                let mounts = pod.container["volumeMounts"].as_array().unwrap().iter();
+                let mut mounts = mounts.filter(|mount| mount["name"] == "log-level");
+                let folder = mounts.next().unwrap()["mountPath"].as_str().unwrap();
+                assert_eq!(pod.env()["LOG_LEVEL_FILE"], format!("{folder}/level"));
+                templates.push(pod.pod.clone());
+            }
+        }
+        templates
+    };
+    assert_eq!(pods_at("NOTICE"), pods_at("DEBUG,access=off"));
+    assert!(!pods_at("NOTICE").is_empty());
+    for level in ["LOUD", "NOTICE,storage", "NOTICE storage=DEBUG"] {
+        let refused = refusal(&format!("log: {{level: '{level}'}}")).unwrap();
+        assert!(refused.contains("level"), "{refused}");
     }
 }
 
@@ -264,6 +295,10 @@ fn extra_objects_are_templates() {
     let objects = render(values).unwrap();
     assert_eq!(
         objects.names("ConfigMap"),
-        ["papers-arxiv-operator", "papers-more"]
+        [
+            "papers-arxiv-operator",
+            "papers-arxiv-operator-log",
+            "papers-more"
+        ]
     );
 }

@@ -60,8 +60,11 @@ fn sources(path: &Path, text: &mut String) {
     }
 }
 
-/// The variables of a database count as one setting: its address, as a URL or in parts.
+/// The variables of a database count as one setting: its address, as a URL or in parts. So do a level and a file with it.
 fn setting(name: &str) -> String {
+    if name == "LOG_LEVEL_FILE" {
+        return "LOG_LEVEL".to_owned();
+    }
     let parts = [
         "_URL",
         "_STRING",
