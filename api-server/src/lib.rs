@@ -29,6 +29,7 @@ use service::{
     probe_server,
     settings::{Environment, command_line},
     signals,
+    traces::Traces,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -50,10 +51,26 @@ const BESIDES_THE_WAIT: Duration = Duration::from_mins(1);
 /// The process, from its settings (the environment and the command line) to its end.
 pub async fn main() -> ExitCode {
     let settings = command_line::<Settings>();
-    let Ok(levels) = logs::init("api-server", settings.logs.clone()) else {
+    // Fails only where a provider is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let traces = Traces::start("arxiv-api-server", &Environment::of_process());
+    let off = Traces::off();
+    let Ok(levels) = logs::init(
+        "api-server",
+        settings.logs.clone(),
+        traces.as_ref().unwrap_or(&off),
+    ) else {
         return ExitCode::FAILURE;
     };
-    match run(settings, levels).await {
+    let ended = match traces {
+        Ok(traces) => {
+            let ended = run(settings, levels).await;
+            traces.end().await;
+            ended
+        }
+        Err(error) => Err(error.into()),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("cannot go on: {}", logs::with_causes(&*error));
@@ -63,8 +80,6 @@ pub async fn main() -> ExitCode {
 }
 
 async fn run(settings: Settings, levels: LevelControl) -> anyhow::Result<()> {
-    // Fails only where a provider is installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let ending = signals::shutdown()?;
     let (address, served) = (settings.listen, settings.serve.clone());
     let metrics_address = settings.metrics_listen;

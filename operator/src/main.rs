@@ -14,6 +14,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use service::{settings::Environment, traces::Traces};
 
 use crate::process::{migrate, settings};
 
@@ -53,15 +54,28 @@ fn main() -> ExitCode {
 }
 
 fn execute(cli: Cli) -> anyhow::Result<()> {
-    let levels = service::logs::init("operator", cli.logs)?;
     // Two libraries use rustls: its cryptography is chosen once, before either uses it.
     let provider = rustls::crypto::ring::default_provider();
     if provider.install_default().is_err() {
         anyhow::bail!("a TLS crypto provider is installed already");
     }
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+    let traces = {
+        let _within = runtime.enter();
+        match cli.command {
+            Command::Run(_) => Traces::start("arxiv-operator", &Environment::of_process()),
+            Command::Migrate | Command::Crd => Ok(Traces::off()),
+        }
+    };
+    let off = Traces::off();
+    let levels = service::logs::init("operator", cli.logs, traces.as_ref().unwrap_or(&off))?;
+    let traces = traces?;
     match cli.command {
-        Command::Run(args) => runtime.block_on(run::run(&args, levels)),
+        Command::Run(args) => {
+            let ended = runtime.block_on(run::run(&args, levels));
+            runtime.block_on(traces.end());
+            ended
+        }
         Command::Migrate => runtime.block_on(migrate::migrate()),
         Command::Crd => stdout()
             .write_all(DEFINITION.as_bytes())

@@ -23,7 +23,7 @@ use wire::{dates::Zone, root_path::RootPath};
 /// `DATABASE_QUERIES_RO` and `DATABASE_RESULTS_RO` take the place of the common ones for one table. Only what the
 /// served endpoints need is read.
 #[derive(Parser)]
-#[command(name = "arxiv-api-server", version)]
+#[command(name = "arxiv-api-server", version, after_help = service::traces::HELP)]
 pub struct Settings {
     #[command(flatten)]
     pub(crate) logs: LogArgs,

@@ -5,7 +5,11 @@ use std::sync::{Arc, OnceLock};
 use axum::extract::FromRequestParts;
 use crd::{REQUEST_ID_ANNOTATION, TRACE_PARENT_ANNOTATION};
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
-use service::correlation::{TraceParent, is_request_id};
+use service::{
+    correlation::{TraceParent, is_request_id},
+    traces,
+};
+use tracing::Span;
 use uuid::Uuid;
 
 use crate::{error::ApiError, limits::client::Client};
@@ -20,6 +24,8 @@ const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) struct Correlation {
     request_id: HeaderValue,
     trace: TraceParent,
+    /// Whether the client has begun the trace.
+    is_joined: bool,
     noted: Arc<Noted>,
 }
 
@@ -38,6 +44,7 @@ impl Correlation {
         let given = headers.get(REQUEST_ID);
         let given = given.filter(|id| is_request_id(id.as_bytes())).cloned();
         let trace = given_trace(headers);
+        let is_joined = trace.is_some();
         let (request_id, trace) = match (given, trace) {
             (Some(request_id), Some(trace)) => (request_id, trace),
             (request_id, trace) => {
@@ -52,6 +59,7 @@ impl Correlation {
         Self {
             request_id,
             trace,
+            is_joined,
             noted: Arc::default(),
         }
     }
@@ -67,6 +75,14 @@ impl Correlation {
 
     pub(crate) fn trace(&self) -> TraceParent {
         self.trace
+    }
+
+    /// Makes the span, which is new, the request's part of its trace: what the request causes elsewhere belongs below it.
+    pub(crate) fn join(&mut self, span: &Span) {
+        if self.is_joined {
+            traces::set_parent(span, self.trace);
+        }
+        self.trace = traces::place_of(span).unwrap_or(self.trace);
     }
 
     /// The annotations of the object that the request makes, by which the operator's log lines and traces are found.

@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use service::logs::Call;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 use wire::root_path::RootPath;
 
@@ -99,7 +100,8 @@ impl QuerySubmitter {
         let created = create.run("frontend", "arxiv", created, |object: &ArxivQuery| {
             object.uid().unwrap_or_default()
         });
-        let object = Arc::new(Box::pin(created).await?);
+        let created = Box::pin(created).instrument(tracing::error_span!("create object"));
+        let object = Arc::new(created.await?);
         if is_removed(&object) {
             return Err(removed());
         }

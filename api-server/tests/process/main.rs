@@ -22,6 +22,7 @@ mod removed;
 mod roles;
 mod slow_clients;
 mod system;
+mod traces;
 
 use std::sync::LazyLock;
 

@@ -30,10 +30,14 @@ A pod template. Argument:
 {{- define "arxiv-operator.podTemplate" -}}
 {{- $settings := .settings }}
 {{- $selector := include "arxiv-operator.selectorLabels" . | fromYaml }}
-{{- /* Processes that go on follow a change of the log level. */}}
+{{- /* Processes that go on follow a change of the log level, and send traces. */}}
 {{- $log := dict "env" list "mounts" list "volumes" list }}
 {{- if .probes }}
 {{- $_ := set $log "env" (list (dict "name" "LOG_LEVEL_FILE" "value" "/etc/arxiv-operator/log/level")) }}
+{{- with .root.Values.tracing }}{{ if .endpoint }}
+{{- $_ := set $log "env" (concat $log.env (include "arxiv-operator.env" (dict
+      "OTEL_EXPORTER_OTLP_ENDPOINT" .endpoint "OTEL_TRACES_SAMPLER" .sampler "OTEL_TRACES_SAMPLER_ARG" (toString .samplerArgument)) | fromYamlArray)) }}
+{{- end }}{{ end }}
 {{- $_ := set $log "mounts" (list (dict "name" "log-level" "mountPath" "/etc/arxiv-operator/log" "readOnly" true)) }}
 {{- $_ := set $log "volumes" (list (dict "name" "log-level" "configMap" (dict "name" (printf "%s-log" (include "arxiv-operator.fullname" .root)) "optional" true))) }}
 {{- end }}

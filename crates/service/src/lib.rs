@@ -1,4 +1,4 @@
-//! What the operator and the API server share as processes: settings, logs, signals, health, metrics, servers, delays.
+//! What the operator and the API server share as processes: settings, logs, traces, signals, health, metrics, servers, delays.
 //! Knows nothing of searches, databases or Kubernetes.
 
 pub mod backoff;
@@ -10,3 +10,4 @@ pub mod probe_server;
 pub mod server;
 pub mod settings;
 pub mod signals;
+pub mod traces;

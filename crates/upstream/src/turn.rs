@@ -9,6 +9,7 @@ use arxiv::{
 use storage::{GateError, GateLease, LOCK_OUTLIVES_HOST, PageHead, PageKey, Paper, RequestOutcome};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, field::Empty};
 
 use crate::empty_page::{Decision, Observation, Retries, evaluate};
 use crate::{FetchedPage, Parts, UpstreamError, timing};
@@ -44,6 +45,7 @@ impl PageFetch {
         loop {
             // A wait has no state to clean up, so here it is enough to stop.
             let enter = self.parts.gate.acquire(self.time_left());
+            let enter = enter.instrument(tracing::error_span!("wait for gate"));
             let began = Instant::now();
             let turn = self.cancel.run_until_cancelled(enter).await;
             let turn = turn.ok_or(FetchError::Cancelled)?;
@@ -69,6 +71,7 @@ impl PageFetch {
         }
         loop {
             let slot = turn.slot(self.time_left());
+            let slot = slot.instrument(tracing::error_span!("wait for slot"));
             let began = Instant::now();
             let slot = self.cancel.run_until_cancelled(slot).await;
             if let Some(slot) = &slot {
@@ -97,7 +100,12 @@ impl PageFetch {
             }
         }
         let began = Instant::now();
-        let fetched = self.fetch(&mut turn, pending).await?;
+        let span = tracing::error_span!("request to arXiv", otel.kind = "client", otel.status_code = Empty);
+        let fetched = self.fetch(&mut turn, pending).instrument(span.clone()).await?;
+        if fetched.is_err() {
+            span.record("otel.status_code", "ERROR");
+        }
+        drop(span);
         timing::requested(&fetched, began.elapsed());
         let outcome = outcome(&fetched);
         let step = match fetched {

@@ -13,6 +13,7 @@ use kube::{
 };
 use serde_json::json;
 use storage::{Ending, FailureRecord};
+use tracing::Instrument;
 
 use super::{
     context::{Context, Query},
@@ -121,7 +122,9 @@ async fn write_tombstone(context: &Context, query: &Query, failure: FailureRecor
         ..failure
     };
     let records = &context.with.records;
-    let ending = records.write_tombstone(&query.owner(), &failure).await;
+    let owner = query.owner();
+    let ending = records.write_tombstone(&owner, &failure);
+    let ending = ending.instrument(tracing::error_span!("record")).await;
     ending.map_err(Error::storage("writing the tombstone"))
 }
 
@@ -186,7 +189,8 @@ async fn write_status(
     let queries = context.queries(query.namespace());
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     let patch = Patch::Apply(&patch);
-    let written = within(queries.patch_status(query.name(), &parameters, &patch)).await;
+    let written = within(queries.patch_status(query.name(), &parameters, &patch));
+    let written = written.instrument(tracing::error_span!("write status")).await;
     let metrics = &context.with.metrics;
     let Err(error) = written else {
         metrics.wrote_status("written");

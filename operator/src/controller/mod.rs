@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{
     fetch::{progress::Progress, tracker::Object},
-    process::correlation::span_of,
+    process::correlation::{log_span_of, span_of},
 };
 
 /// The waits after reconciliations that failed. Short at first: most of these are a database that restarts.
@@ -143,7 +143,7 @@ fn retry(object: Arc<ArxivQuery>, error: &Error, context: Arc<Context>) -> Actio
     };
     let failures = uid(&object).and_then(|uid| context.tracker.update(uid, count));
     let delay = RETRY.delay(failures.unwrap_or(1));
-    let _span = span_of(&object).entered();
+    let _span = log_span_of(&object).entered();
     let is_temporary = error.is_temporary();
     let error = error as &dyn std::error::Error;
     if is_temporary {

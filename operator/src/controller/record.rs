@@ -4,6 +4,7 @@
 use arxiv::query_in_title;
 use jiff::Timestamp;
 use storage::{Ending, Record};
+use tracing::Instrument;
 
 use super::{
     context::{Context, Query},
@@ -24,7 +25,8 @@ pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages
         .first()
         .ok_or(Error::Defect("the search requests no page"))?;
     let head = &first.head;
-    let number = context.with.ledger.assign(query.uid).await;
+    let number = context.with.ledger.assign(query.uid);
+    let number = number.instrument(tracing::error_span!("take number")).await;
     let mut number = number.map_err(Error::storage("taking a number"))?;
     let timestamp = timestamp(context, query, first).await?;
     // The semaphore is never closed.
@@ -44,7 +46,8 @@ pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages
             query: query_in_title(&head.title),
             papers: &papers,
         };
-        let outcome = context.with.records.record(&record).await;
+        let outcome = context.with.records.record(&record);
+        let outcome = outcome.instrument(tracing::error_span!("record")).await;
         if let Ok(ending) = outcome.map_err(Error::storage("recording"))? {
             if matches!(ending, Ending::Failed(_)) {
                 let problem = "failed by another process: its rows are dropped";

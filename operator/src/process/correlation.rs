@@ -2,7 +2,10 @@
 //! server that made it.
 
 use crd::{ArxivQuery, REQUEST_ID_ANNOTATION, TRACE_PARENT_ANNOTATION};
-use service::correlation::{TraceParent, is_request_id};
+use service::{
+    correlation::{TraceParent, is_request_id},
+    traces,
+};
 use tracing::Span;
 
 /// The annotations that say where an object comes from.
@@ -44,34 +47,62 @@ impl Origin {
     }
 }
 
+/// A span with the fields of an object. `tracing` knows names of spans when it is compiled.
+macro_rules! of_object {
+    ($name:literal, $object:expr, $origin:expr) => {{
+        let (metadata, origin) = (&$object.metadata, &$origin);
+        tracing::error_span!(
+            $name,
+            object = metadata.name.as_deref(),
+            namespace = metadata.namespace.as_deref(),
+            request_id = origin.request_id.as_deref(),
+            trace_id = origin
+                .trace
+                .map(|trace| tracing::field::display(trace.shown_trace_id())),
+        )
+    }};
+}
+
 /// The span of a reconciliation of this object. At the most urgent level, so that no line of any level lacks it.
 pub(crate) fn span_of(object: &ArxivQuery) -> Span {
     let origin = Origin::of(object);
-    tracing::error_span!(
-        "reconcile",
-        object = object.metadata.name.as_deref(),
-        namespace = object.metadata.namespace.as_deref(),
-        request_id = origin.request_id.as_deref(),
-        trace_id = origin.trace.map(|trace| display(trace.shown_trace_id())),
-    )
+    let span = of_object!("reconcile", object, origin);
+    if let Some(trace) = origin.trace {
+        traces::set_parent(&span, trace);
+    }
+    span
+}
+
+/// The span of what the log says about this object between two reconciliations.
+pub(crate) fn log_span_of(object: &ArxivQuery) -> Span {
+    of_object!("retry", object, Origin::of(object))
 }
 
 /// The span of a request to arXiv, with the first few of the objects that wait for its page.
 pub(crate) fn span_of_page<'a>(waiting: impl Iterator<Item = (String, &'a Origin)>) -> Span {
-    let (mut objects, mut request_ids, mut trace) = (Vec::new(), Vec::new(), None);
+    let (mut objects, mut request_ids, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for (object, origin) in waiting.take(MAX_NAMED) {
         objects.push(object);
         request_ids.extend(origin.request_id.as_deref());
-        trace = trace.or(origin.trace);
+        places.extend(origin.trace);
     }
     let joined = |texts: &[&str]| (!texts.is_empty()).then(|| texts.join(","));
     let objects: Vec<_> = objects.iter().map(String::as_str).collect();
-    tracing::error_span!(
+    let mut places = places.into_iter();
+    let trace = places.next();
+    let span = tracing::error_span!(
         "fetch",
         objects = joined(&objects),
         request_ids = joined(&request_ids),
         trace_id = trace.map(|trace| display(trace.shown_trace_id())),
-    )
+    );
+    if let Some(trace) = trace {
+        traces::set_parent(&span, trace);
+    }
+    for other in places {
+        traces::link(&span, other);
+    }
+    span
 }
 
 #[cfg(test)]

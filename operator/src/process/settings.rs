@@ -8,7 +8,7 @@ use upstream::UpstreamArgs;
 
 /// Settings of the controller. The databases are read from the environment alone, as their URLs hold passwords.
 #[derive(Args)]
-#[command(after_help = HELP)]
+#[command(after_help = format!("{HELP}\n\n{}", service::traces::HELP))]
 pub(crate) struct RunArgs {
     /// Where /healthz, /readyz and /metrics are served.
     #[arg(long, env = "LISTEN", default_value = "0.0.0.0:8080")]

@@ -8,16 +8,24 @@ use std::{
 
 use axum::{
     body::{Body, HttpBody},
-    extract::Request,
+    extract::{MatchedPath, Request},
     response::Response,
 };
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use hyper::body::{Bytes, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use service::traces;
 use tower::{Layer, Service};
-use tracing::Span;
+use tracing::{
+    Span,
+    field::{Empty, display},
+};
 
-use super::access_log::{AccessLog, Entry};
+use super::{
+    access_log::{AccessLog, Entry},
+    limits::is_exempt,
+    metrics::method_name,
+};
 use crate::auth::correlation::{Correlation, REQUEST_ID};
 
 /// The layer.
@@ -49,8 +57,8 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Correlated<S
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let correlation = Correlation::of(request.headers());
-        let span = span(&correlation);
+        let mut correlation = Correlation::of(request.headers());
+        let span = span(&mut correlation, &request);
         let entry = self.log.begin(&request, &correlation, &span);
         let id = Some(correlation.header().clone());
         request.extensions_mut().insert(correlation);
@@ -65,13 +73,41 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Correlated<S
 }
 
 /// The span around the lines of the log.
-fn span(correlation: &Correlation) -> Span {
+fn span(correlation: &mut Correlation, request: &Request) -> Span {
     // At the most urgent level, so that no line of any level lacks the ids.
-    tracing::error_span!(
+    if !traces::are_on() || is_exempt(request.uri()) {
+        return tracing::error_span!(
+            "probe",
+            request_id = correlation.request_id(),
+            trace_id = %correlation.trace().shown_trace_id()
+        );
+    }
+    let span = tracing::error_span!(
         "request",
+        otel.kind = "server",
+        otel.name = Empty,
         request_id = correlation.request_id(),
-        trace_id = %correlation.trace().shown_trace_id()
-    )
+        trace_id = Empty
+    );
+    let (method, route) = (
+        method_name(request.method()),
+        request.extensions().get::<MatchedPath>(),
+    );
+    let route = route.map_or("other", MatchedPath::as_str);
+    span.record("otel.name", format!("{method} {route}"));
+    correlation.join(&span);
+    span.record("trace_id", display(correlation.trace().shown_trace_id()));
+    traces::set(&span, "http.request.method", method);
+    traces::set(&span, "http.route", route.to_owned());
+    span
+}
+
+/// What is known of a response, for the trace.
+fn record_status(span: &Span, status: StatusCode) {
+    traces::set(span, "http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        traces::failed(span, status.canonical_reason().unwrap_or("failed"));
+    }
 }
 
 pin_project! {
@@ -95,6 +131,7 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for CorrelatedFuture<F> 
             let _entered = this.span.enter();
             ready!(this.inner.poll(context))?
         };
+        record_status(this.span, response.status());
         if let Some(id) = this.id.take() {
             response.headers_mut().insert(REQUEST_ID, id);
         }

@@ -6,6 +6,7 @@ use axum::{
     extract::{MatchedPath, Request},
     response::Response,
 };
+use http::Method;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -21,6 +22,12 @@ const DURATIONS: [f64; 12] = [
 ];
 /// Every other one has the label "other", whatever clients send.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// One of few names, whatever clients send.
+pub(super) fn method_name(method: &Method) -> &'static str {
+    let mut methods = METHODS.into_iter();
+    methods.find(|name| method == name).unwrap_or("other")
+}
 
 /// Labels with few values each.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -85,10 +92,9 @@ impl Middleware for HttpMetrics {
     type Kept = Started;
 
     fn before(&self, request: &mut Request) -> ControlFlow<Response, Started> {
-        let mut methods = METHODS.into_iter();
         ControlFlow::Continue(Started {
             at: Instant::now(),
-            method: methods.find(|name| request.method() == name).unwrap_or("other"),
+            method: method_name(request.method()),
             path: request.extensions().get().cloned(),
         })
     }

@@ -38,6 +38,16 @@
       "ports" ($policy.ports | default (list $port))) }}
 {{- end }}
 
+{{/* Egress to the collector of traces, if there is one. Argument: the root. */}}
+{{- define "arxiv-operator.egressTracing" -}}
+{{- with .Values.tracing.endpoint }}
+{{- $url := urlParse . }}
+{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (eq $url.scheme "http" | ternary "80" "443") | int }}
+{{- $policy := $.Values.networkPolicy.tracing }}
+{{- include "arxiv-operator.networkRule" (dict "direction" "to" "peers" $policy.to "ports" ($policy.ports | default (list $port))) }}
+{{- end }}
+{{- end }}
+
 {{/* Egress to the databases behind these stores. Argument: root, servers (data, sequence: for mode cnpg). */}}
 {{- define "arxiv-operator.egressPostgres" -}}
 {{- $policy := .root.Values.networkPolicy.postgres }}

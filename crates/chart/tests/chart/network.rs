@@ -30,6 +30,34 @@ fn ports(rules: &[&Value]) -> BTreeSet<String> {
 }
 
 #[test]
+fn processes_reach_the_collector_of_traces_where_there_is_one() {
+    let collector = "networkPolicy: {tracing: {to: [{podSelector: {matchLabels: {app: collector}}}]}}";
+    for (endpoint, port) in [
+        ("http://collector:4318", Some(4318)),
+        ("https://collector.example", Some(443)),
+        ("", None),
+    ] {
+        let objects = render(&format!("tracing: {{endpoint: '{endpoint}'}}\n{collector}")).unwrap();
+        for pod in pods(&objects) {
+            let is_process = ["operator", "api-server"].contains(&pod.container["name"].as_str().unwrap());
+            let rules = flows(&objects, &pod, "egress").into_iter();
+            let to_collector: Vec<_> = rules
+                .filter(|rule| rule["to"][0]["podSelector"]["matchLabels"]["app"] == "collector")
+                .map(|rule| rule["ports"].clone())
+                .collect();
+            let port = port.filter(|_| is_process);
+            let expected: Vec<_> = port
+                .map(|port| json!([{"port": port, "protocol": "TCP"}]))
+                .into_iter()
+                .collect();
+            assert_eq!(to_collector, expected, "{} {endpoint}", pod.name);
+            let sent = pod.env().get("OTEL_EXPORTER_OTLP_ENDPOINT").cloned();
+            assert_eq!(sent.as_deref(), port.map(|_| endpoint), "{}", pod.name);
+        }
+    }
+}
+
+#[test]
 fn policies_deny_all_traffic_by_default() {
     let objects = render("apiServer: {mode: perEndpoint}").unwrap();
     for pod in pods(&objects) {

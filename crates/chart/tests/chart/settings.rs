@@ -13,6 +13,7 @@ const PROGRAMS: [(&str, &[&str]); 3] = [
             "operator/src/process/settings.rs",
             "crates/upstream/src",
             "crates/service/src/logs",
+            "crates/service/src/traces",
         ],
     ),
     (
@@ -21,7 +22,12 @@ const PROGRAMS: [(&str, &[&str]); 3] = [
     ),
     (
         "api-server",
-        &["api-server/src", "crates/upstream/src", "crates/service/src/logs"],
+        &[
+            "api-server/src",
+            "crates/upstream/src",
+            "crates/service/src/logs",
+            "crates/service/src/traces",
+        ],
     ),
 ];
 /// Settings without a value in the chart, and the reasons.
@@ -29,7 +35,14 @@ const UNSET: [&str; 1] = [
     // The Lease is in the namespace of the operator's rights: the watched one, or else the pod's.
     "LEASE_NAMESPACE",
 ];
+/// The chart's settings of traces; the others come with `extraEnv`.
+const TRACING: [&str; 3] = [
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+];
 const EVERYTHING: &str = "
+tracing: {endpoint: 'http://collector:4318', sampler: traceidratio, samplerArgument: 0.1}
 operator: {watchNamespaces: [library], priorityCeilings: {library: 7}}
 arxiv: {contact: papers@example.org, proxy: {secret: proxy}, caBundle: {secret: ca}}
 networkPolicy: {arxiv: {to: [{podSelector: {}}], ports: [3128]}}
@@ -101,7 +114,10 @@ fn declared(folders: &[&str]) -> BTreeSet<String> {
     let documented = text
         .split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
         .filter(|word| {
-            word.starts_with("DATABASE_") || word.ends_with("_PASSWORD") || *word == "RETENTION_DAYS"
+            word.starts_with("DATABASE_")
+                || word.ends_with("_PASSWORD")
+                || *word == "RETENTION_DAYS"
+                || TRACING.contains(word)
         })
         .filter(|word| !["NAME_PASSWORD", "_PASSWORD", "DATABASE_"].contains(word));
     options.chain(documented).map(setting).collect()

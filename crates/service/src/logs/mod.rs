@@ -22,6 +22,8 @@ use std::{error::Error, io, iter::successors, path::PathBuf};
 use clap::{Args, ValueEnum};
 use tracing_subscriber::{fmt, layer::SubscriberExt, reload, util::SubscriberInitExt, util::TryInitError};
 
+use crate::traces::Traces;
+
 /// The target of NOTICE events.
 pub const NOTICE_TARGET: &str = "notice";
 /// The target of the access log: one line for each request that has ended, at NOTICE (INFO of `tracing`), or at DEBUG if
@@ -58,8 +60,12 @@ pub enum Format {
     Json,
 }
 
-/// Starts logging for this process; `component` is written in every line whose event does not name its own.
-pub fn init(component: &'static str, settings: LogArgs) -> Result<LevelControl, TryInitError> {
+/// Starts logging for this process, and making its traces; `component` is written in every line whose event does not name its own.
+pub fn init(
+    component: &'static str,
+    settings: LogArgs,
+    traces: &Traces,
+) -> Result<LevelControl, TryInitError> {
     let format = settings.log_format;
     let (filter, handle) = reload::Layer::new(settings.log_level.filter());
     let layer = fmt::layer()
@@ -68,6 +74,7 @@ pub fn init(component: &'static str, settings: LogArgs) -> Result<LevelControl, 
         .with_writer(io::stderr);
     tracing_subscriber::registry()
         .with(filter)
+        .with(traces.layer())
         .with(fields::KeepSpanFields)
         .with(layer)
         .try_init()?;
