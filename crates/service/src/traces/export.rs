@@ -108,7 +108,10 @@ impl CollectorClient {
             *answer.status_mut() = status;
             Ok(answer)
         };
-        let sent = self.runtime.spawn(tokio::time::timeout(timeout, sent));
+        // The timer, too, is one of the runtime.
+        let sent = self
+            .runtime
+            .spawn(async move { tokio::time::timeout(timeout, sent).await });
         let in_time = sent.await.map_err(|_| ExportError::Ending)?;
         in_time.map_err(|_| ExportError::TimedOut)?
     }
