@@ -60,7 +60,13 @@ async fn request_object_and_record_are_one_trace_with_the_right_parents() {
     let spans = eventually("all spans are there", async || {
         let spans = trace(&collector);
         let has = |name: &str| spans.values().any(|span| span["name"] == name);
-        (has("POST /arxiv") && SPANS.iter().all(|(name, _)| has(name))).then_some(spans)
+        // A span is sent when it has ended, so often after those below it.
+        let is_complete = spans.values().all(|span| {
+            let parent = span["parentSpanId"].as_str().unwrap_or_default();
+            parent == CALLER || spans.contains_key(parent)
+        });
+        let has_all = has("POST /arxiv") && SPANS.iter().all(|(name, _)| has(name));
+        (has_all && is_complete).then_some(spans)
     })
     .await;
     for (name, parent) in SPANS {
