@@ -137,6 +137,7 @@ impl Process {
             &settings.access,
             app.reviewer.clone(),
             &app.limits.reviews,
+            &app.caches,
         ));
         let arxiv_interval = Duration::from_millis(settings.arxiv.min_interval_ms);
         let layers = Layers {

@@ -13,7 +13,7 @@ use kube::Client;
 use prometheus_client::metrics::gauge::Gauge;
 use service::{
     health::{Checks, Required},
-    metrics::Metrics,
+    metrics::{Caches, Metrics},
     settings::Environment,
 };
 use tokio::task::JoinSet;
@@ -38,6 +38,7 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) metrics: Metrics,
     pub(crate) http_metrics: HttpMetrics,
+    pub(crate) caches: Caches,
     pub(crate) unfinished_queries: Gauge,
     pub(crate) stores: Stores,
     pub(crate) limits: ProcessLimits,
@@ -63,6 +64,7 @@ impl App {
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::with_prefix(METRICS_PREFIX);
         let http_metrics = HttpMetrics::register(&metrics);
+        let caches = Caches::register(&metrics);
         let help = "Queries of the namespace that have not ended, as this process sees them";
         let unfinished_queries = metrics.add("unfinished_queries", &[], help);
         storage::register_metrics(&metrics);
@@ -86,6 +88,7 @@ impl App {
         let mut app = Self {
             metrics,
             http_metrics,
+            caches,
             unfinished_queries,
             stores,
             limits,

@@ -79,7 +79,11 @@ impl Namespace {
         let secret = secret.map(|secret| (Api::namespaced(client.clone(), name), secret));
         let namespace = Self {
             name: name.to_owned(),
-            lookups: Lookups::new(Arc::clone(&objects), settings.access.client_lookups_per_minute),
+            lookups: Lookups::new(
+                Arc::clone(&objects),
+                settings.access.client_lookups_per_minute,
+                app.caches.of("queries"),
+            ),
             objects,
             waiters: Waiters::new(limits.waiters.clone()),
             backlog: Backlog::new(quotas, interval, ceiling, app.unfinished_queries.clone()),

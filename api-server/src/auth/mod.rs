@@ -16,6 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::request::Parts;
+use service::metrics::Caches;
 
 use crate::{
     auth::caller::Caller,
@@ -128,10 +129,23 @@ pub(crate) struct AccessControl {
 
 impl AccessControl {
     /// `kubernetes` is required if any endpoint is protected.
-    pub(crate) fn new(args: &AccessArgs, kubernetes: Option<kube::Client>, reviews: &Slots) -> Self {
+    pub(crate) fn new(
+        args: &AccessArgs,
+        kubernetes: Option<kube::Client>,
+        reviews: &Slots,
+        caches: &Caches,
+    ) -> Self {
         let ttl = Duration::from_secs(args.access_cache_seconds);
         let audience = args.access_audience.clone();
-        let auth = |client| Arc::new(KubernetesAuth::new(client, audience, ttl, reviews.clone()));
+        let auth = |client| {
+            Arc::new(KubernetesAuth::new(
+                client,
+                audience,
+                ttl,
+                reviews.clone(),
+                caches,
+            ))
+        };
         let per_minute = args.client_searches_per_minute;
         Self {
             kubernetes: kubernetes.map(auth),

@@ -2,12 +2,16 @@
 //! for each client at most so often. What the watch reports is read anew at once.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use crd::ArxivQuery;
 use hashlink::LruCache;
+use service::metrics::CacheLookups;
 use tokio::{sync::OnceCell, time::Instant};
 
 use crate::{
@@ -30,31 +34,37 @@ pub(crate) struct Lookups {
     /// Of the requests of one client to Kubernetes; none for no limit.
     limiter: Option<RateLimiter>,
     recent: Mutex<LruCache<String, (Instant, Read)>>,
+    counts: CacheLookups,
 }
 
 impl Lookups {
     /// `per_minute`: how many objects a client may have read from Kubernetes; 0 for no limit.
-    pub(crate) fn new(objects: Arc<Objects>, per_minute: u32) -> Arc<Self> {
+    pub(crate) fn new(objects: Arc<Objects>, per_minute: u32, counts: CacheLookups) -> Arc<Self> {
         // A tenth of a minute at once.
         let limiter = (per_minute > 0).then(|| RateLimiter::new(per_minute, per_minute.div_ceil(10)));
         Arc::new(Self {
             objects,
             limiter,
             recent: Mutex::new(LruCache::new(MAX_NAMES)),
+            counts,
         })
     }
 
     /// The object of this name, if there is one; 429 if this client has had too many read.
     pub(crate) async fn get(&self, client: &Client, name: &str) -> Result<Option<Arc<ArxivQuery>>, ApiError> {
         let read = self.recent(name);
+        let reads = AtomicBool::new(false);
         let object = read.get_or_try_init(async || {
+            reads.store(true, Ordering::Relaxed);
             if let Some(limiter) = &self.limiter {
                 limiter.admit(client.key())?;
             }
             let object = self.objects.get(client, name).await?;
             Ok::<_, ApiError>(object.map(Arc::new))
         });
-        object.await.cloned()
+        let object = object.await;
+        self.counts.count(!reads.load(Ordering::Relaxed));
+        object.cloned()
     }
 
     /// The object of this name has changed, or everything may have (`None`).

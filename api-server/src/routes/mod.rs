@@ -80,11 +80,9 @@ pub(crate) fn router(
             mounted.push(route);
         }
     }
-    let paths: Vec<_> = mounted
-        .iter()
-        .map(|route| route.path)
-        .chain(OTHER_PATHS)
-        .collect();
+    let mut paths: Vec<_> = mounted.iter().map(|route| route.path).collect();
+    app.http_metrics.begin(&paths);
+    paths.extend(OTHER_PATHS);
     let document = openapi::Document {
         operations: described(&mounted),
         root: settings.root_path.clone(),

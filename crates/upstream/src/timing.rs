@@ -29,6 +29,10 @@ pub fn register_metrics(metrics: &Metrics) {
          failed",
         &*GATE_WAITS,
     );
+    // Prometheus would not see the first one as an increase.
+    for result in ["hit", "miss"] {
+        let _ = LOOKUPS.get_or_create(&[("result", result)]);
+    }
     metrics.register(
         "page_lookups",
         &["result"],

@@ -2,6 +2,7 @@
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
+use crd::Phase;
 use jiff::Timestamp;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use service::metrics::GaugeGuard;
@@ -25,21 +26,53 @@ pub(crate) struct QueueStats {
     pub(crate) oldest: Option<Timestamp>,
 }
 
+/// Counters by the values of a label.
+#[derive(Clone, Debug)]
+struct Counts {
+    label: &'static str,
+    family: Family<Label, Counter>,
+}
+
+impl Counts {
+    /// Counts each of `values` from 0: Prometheus would not see the first one as an increase.
+    fn add(
+        registry: &service::metrics::Metrics,
+        name: &'static str,
+        label: &'static [&'static str; 1],
+        values: &[&'static str],
+        help: &str,
+    ) -> Self {
+        let help = format!("{help}: {}", values.join(", "));
+        let counts = Self {
+            label: label[0],
+            family: registry.add(name, label, &help),
+        };
+        for value in values {
+            let _ = counts.of(value);
+        }
+        counts
+    }
+
+    fn of(&self, value: &'static str) -> Counter {
+        self.family.get_or_create(&[(self.label, value)]).clone()
+    }
+}
+
 /// In the order of [`QueueStats::queries`].
 const PRIORITIES: [&str; 3] = ["low", "default", "high"];
 
 /// Handles to the metrics; clones share their values.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
-    reconciles: Family<Label, Counter>,
-    upstream_requests: Family<Label, Counter>,
-    status_writes: Family<Label, Counter>,
-    errors: Family<Label, Counter>,
-    finished: Family<Label, Counter>,
+    reconciles: Counts,
+    upstream_requests: Counts,
+    status_writes: Counts,
+    errors: Counts,
+    finished: Counts,
     pub(crate) deleted: Counter,
     pub(crate) sweeps: Counter,
     leader: Gauge,
-    lease_transitions: Family<Label, Counter>,
+    lease_transitions: Counts,
     claimed_namespaces: Family<Label, Gauge>,
     queue_length: Gauge,
     queue_queries: Family<Label, Gauge>,
@@ -53,12 +86,12 @@ pub(crate) struct Metrics {
 #[derive(Debug)]
 pub(crate) struct Leads {
     _counted: GaugeGuard,
-    transitions: Family<Label, Counter>,
+    to_standby: Counter,
 }
 
 impl Drop for Leads {
     fn drop(&mut self) {
-        self.transitions.get_or_create(&[("to", "standby")]).inc();
+        self.to_standby.inc();
     }
 }
 
@@ -68,24 +101,64 @@ impl Metrics {
         storage::register_metrics(registry);
         cluster::register_metrics(registry);
         upstream::register_metrics(registry);
+        let counts =
+            |name, label, values: &[&'static str], help| Counts::add(registry, name, label, values, help);
         Self {
-            reconciles: registry.add("reconciles", &["outcome"], "Reconciliations by outcome"),
-            upstream_requests: registry.add(
+            reconciles: counts("reconciles", &["outcome"], &["ok", "error"], "Reconciliations by outcome"),
+            upstream_requests: counts(
                 "upstream_requests",
                 &["outcome"],
-                "Pages requested from arXiv by outcome: answered, invalid, throttled, unreachable, broken; and those that \
-                 led to no request: stored_meanwhile, gate_busy, cooling_down, gate_lost, database",
+                &[
+                    "answered",
+                    "invalid",
+                    "throttled",
+                    "unreachable",
+                    "broken",
+                    "stored_meanwhile",
+                    "gate_busy",
+                    "cooling_down",
+                    "gate_lost",
+                    "database",
+                ],
+                "Pages requested from arXiv by outcome, the last five of which led to no request",
             ),
-            status_writes: registry.add("status_writes", &["outcome"], "Status writes by outcome"),
-            errors: registry.add("errors", &["category"], "Failed operations by category"),
-            finished: registry.add("finished", &["phase"], "Queries that this process finished, by phase"),
+            status_writes: counts(
+                "status_writes",
+                &["outcome"],
+                &["written", "conflict", "gone", "refused", "error"],
+                "Status writes by outcome",
+            ),
+            errors: counts(
+                "errors",
+                &["category"],
+                &[
+                    "database",
+                    "database_unavailable",
+                    "defect",
+                    "event_dropped",
+                    "kubernetes",
+                    "lease",
+                    "numbers_taken",
+                    "sweep",
+                    "watch",
+                    "watermark",
+                ],
+                "Failed operations by category",
+            ),
+            finished: counts(
+                "finished",
+                &["phase"],
+                &[Phase::Succeeded.as_str(), Phase::Failed.as_str()],
+                "Queries that this process finished, by phase",
+            ),
             deleted: registry.add("deleted", &[], "Finished queries deleted after their time to live"),
             sweeps: registry.add("sweeps", &[], "Completed rounds of the sweeper"),
             leader: registry.add("leader", &[], "1 while this process is the leader, 0 in standby"),
-            lease_transitions: registry.add(
+            lease_transitions: counts(
                 "lease_transitions",
                 &["to"],
-                "Changes of this process to: leader, standby",
+                &["leader", "standby"],
+                "Changes of this process to a role",
             ),
             claimed_namespaces: registry.add(
                 "claimed_namespaces",
@@ -123,29 +196,27 @@ impl Metrics {
     }
 
     pub(crate) fn reconciled(&self, outcome: &'static str) {
-        self.reconciles.get_or_create(&[("outcome", outcome)]).inc();
+        self.reconciles.of(outcome).inc();
     }
 
     pub(crate) fn requested(&self, outcome: &'static str) {
-        self.upstream_requests
-            .get_or_create(&[("outcome", outcome)])
-            .inc();
+        self.upstream_requests.of(outcome).inc();
     }
 
     pub(crate) fn wrote_status(&self, outcome: &'static str) {
-        self.status_writes.get_or_create(&[("outcome", outcome)]).inc();
+        self.status_writes.of(outcome).inc();
     }
 
     pub(crate) fn failed(&self, category: &'static str) {
-        self.errors.get_or_create(&[("category", category)]).inc();
+        self.errors.of(category).inc();
     }
 
     /// This process leads, until the guard is dropped.
     pub(crate) fn leads(&self) -> Leads {
-        self.lease_transitions.get_or_create(&[("to", "leader")]).inc();
+        self.lease_transitions.of("leader").inc();
         Leads {
             _counted: GaugeGuard::new(&self.leader),
-            transitions: self.lease_transitions.clone(),
+            to_standby: self.lease_transitions.of("standby"),
         }
     }
 
@@ -170,8 +241,8 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn finished(&self, phase: crd::Phase) {
-        self.finished.get_or_create(&[("phase", phase.as_str())]).inc();
+    pub(crate) fn finished(&self, phase: Phase) {
+        self.finished.of(phase.as_str()).inc();
     }
 
     /// The queue for arXiv: its size, and the shortest time in which it can be worked off. `cool_down`:
@@ -225,7 +296,7 @@ mod tests {
         let has = |line: &str| registry.text().unwrap().contains(line);
         let leads = metrics.leads();
         assert!(has("arxiv_operator_leader 1\n"));
-        assert!(!has("{to=\"standby\"}"));
+        assert!(has("{to=\"standby\"} 0\n"), "counted from 0");
         drop(leads);
         assert!(has("arxiv_operator_leader 0\n"));
         assert!(has("arxiv_operator_lease_transitions_total{to=\"leader\"} 1\n"));

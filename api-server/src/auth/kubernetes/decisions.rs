@@ -1,8 +1,12 @@
 //! A cache of decisions. Concurrent callers with the same key share one decision.
 
-use std::hash::Hash;
+use std::{
+    hash::Hash,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use moka::{future::Cache, policy::EvictionPolicy};
+use service::metrics::CacheLookups;
 use tokio::time::Instant;
 
 /// Allowed keys. More than there are connections.
@@ -28,6 +32,7 @@ enum NotAllowed<E> {
 pub(super) struct DecisionCache<K, V> {
     allowed: Cache<K, (V, Instant)>,
     denied: Cache<K, Instant>,
+    lookups: CacheLookups,
 }
 
 impl<K, V> DecisionCache<K, V>
@@ -35,17 +40,18 @@ where
     K: Copy + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(lookups: CacheLookups) -> Self {
         let (allowed, denied) = (Cache::builder(), Cache::builder());
         let lru = EvictionPolicy::lru;
         Self {
             allowed: allowed.max_capacity(MAX_ALLOWED).eviction_policy(lru()).build(),
             denied: denied.max_capacity(MAX_DENIED).eviction_policy(lru()).build(),
+            lookups,
         }
     }
 
     /// The cached decision for this key, or the result of `decide`; `None` for a denial. Of concurrent callers one decides,
-    /// and all get its result. A failure is not cached. If the caller that decides is cancelled, another one decides.
+    /// and all get its result: one miss, and hits. A failure is not cached. If the caller that decides is cancelled, another one decides.
     pub(super) async fn get<E: Clone + Send + Sync + 'static>(
         &self,
         key: K,
@@ -53,6 +59,7 @@ where
     ) -> Result<Option<V>, E> {
         let now = Instant::now();
         if self.denied.get(&key).await.is_some_and(|until| until > now) {
+            self.lookups.count(true);
             return Ok(None);
         }
         let allowed = self.allowed.get(&key).await;
@@ -60,12 +67,16 @@ where
             self.allowed.invalidate(&key).await;
         }
         // On the heap: the library's future is large.
+        let was_missed = AtomicBool::new(false);
         let decided = Box::pin(self.allowed.try_get_with(key, async {
+            was_missed.store(true, Ordering::Relaxed);
             let Decision { value, until } = decide.await.map_err(NotAllowed::Failed)?;
             let value = value.map(|value| (value, until));
             value.ok_or(NotAllowed::Denied(until))
         }));
-        match decided.await {
+        let decided = decided.await;
+        self.lookups.count(!was_missed.load(Ordering::Relaxed));
+        match decided {
             Ok((value, _)) => Ok(Some(value)),
             Err(reason) => match &*reason {
                 NotAllowed::Denied(until) => {
@@ -80,12 +91,10 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        convert::Infallible,
-        sync::atomic::{AtomicU32, Ordering},
-    };
+    use std::{convert::Infallible, sync::atomic::AtomicU32};
 
     use futures::future::join_all;
+    use service::metrics::{Caches, Metrics};
     use tokio::time::{Duration, advance, sleep};
 
     use super::*;
@@ -99,7 +108,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn concurrent_callers_share_one_decision_until_it_expires() {
-        let (cache, decided) = (DecisionCache::<u32, u32>::new(), AtomicU32::new(0));
+        let metrics = Metrics::with_prefix("program");
+        let lookups = Caches::register(&metrics).of("rights");
+        let (cache, decided) = (DecisionCache::<u32, u32>::new(lookups), AtomicU32::new(0));
         let get = async |key: u32, allowed: bool| {
             let decide = async {
                 decided.fetch_add(1, Ordering::Relaxed);
@@ -122,11 +133,17 @@ mod tests {
         assert_eq!(decided.load(Ordering::Relaxed), 3);
         advance(TTL).await;
         assert_eq!(get(1, false).await, None);
+        let text = metrics.text().unwrap();
+        for (result, count) in [("hit", 99), ("miss", 4)] {
+            let line =
+                format!("program_cache_lookups_total{{cache=\"rights\",result=\"{result}\"}} {count}\n");
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
     }
 
     #[tokio::test]
     async fn failure_is_not_cached_and_the_next_caller_decides() {
-        let cache = DecisionCache::<u32, u32>::new();
+        let cache = DecisionCache::<u32, u32>::new(CacheLookups::default());
         let failed = async { Err::<Decision<u32>, _>("unavailable") };
         assert_eq!(cache.get(1, failed).await, Err("unavailable"));
         let stuck = cache.get(1, async {
@@ -141,7 +158,7 @@ mod tests {
 
     #[tokio::test]
     async fn flood_of_denied_keys_evicts_no_allowed_key() {
-        let cache = DecisionCache::<usize, u32>::new();
+        let cache = DecisionCache::<usize, u32>::new(CacheLookups::default());
         let allow = async { Ok::<_, Infallible>(decision(Some(7), TTL)) };
         cache.get(usize::MAX, allow).await.unwrap();
         for key in 0..8192 {

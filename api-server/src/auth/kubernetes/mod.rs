@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, Method};
 use k8s_openapi::api::{authentication::v1::UserInfo, authorization::v1::ResourceAttributes};
 use kube::Client;
+use service::metrics::Caches;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 
@@ -67,7 +68,13 @@ pub(crate) struct KubernetesAuth {
 
 impl KubernetesAuth {
     /// `audience`: the audience that a token must have.
-    pub(crate) fn new(client: Client, audience: String, ttl: Duration, slots: Slots) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        audience: String,
+        ttl: Duration,
+        slots: Slots,
+        caches: &Caches,
+    ) -> Self {
         Self {
             reviews: Reviews {
                 client,
@@ -75,8 +82,8 @@ impl KubernetesAuth {
                 slots,
             },
             ttl,
-            users: DecisionCache::new(),
-            rights: DecisionCache::new(),
+            users: DecisionCache::new(caches.of("tokens")),
+            rights: DecisionCache::new(caches.of("rights")),
         }
     }
 
@@ -207,6 +214,7 @@ mod tests {
     use http_body_util::BodyExt;
     use kube::client::Body;
     use serde_json::{Value, json};
+    use service::metrics::Metrics;
 
     use super::*;
     use crate::limits::table;
@@ -244,6 +252,7 @@ mod tests {
             "here".into(),
             TTL,
             Slots::new(&table::REVIEWS),
+            &Caches::register(&Metrics::with_prefix("program")),
         );
         let address = Address::at([192, 0, 2, 1].into());
         let mut headers = HeaderMap::new();

@@ -14,7 +14,10 @@ use prometheus_client::{
 use service::metrics::Metrics;
 use tokio::time::Instant;
 
-use crate::{error::ApiError, http::middleware::around::Middleware};
+use crate::{
+    error::{ApiError, Code},
+    http::middleware::around::Middleware,
+};
 
 /// From a stored page's milliseconds to a wait at its limit, in seconds.
 const DURATIONS: [f64; 12] = [
@@ -28,6 +31,16 @@ pub(super) fn method_name(method: &Method) -> &'static str {
     let mut methods = METHODS.into_iter();
     methods.find(|name| method == name).unwrap_or("other")
 }
+
+/// Failures that are neither a client's nor arXiv's, which alerts count.
+const FAILURES: [Code; 6] = [
+    Code::DatabaseFailed,
+    Code::DatabaseUnavailable,
+    Code::KubernetesUnavailable,
+    Code::NotReplicated,
+    Code::Overloaded,
+    Code::Internal,
+];
 
 /// Labels with few values each.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -76,6 +89,20 @@ impl HttpMetrics {
             ),
             durations,
             connections: metrics.add("connections", &[], "Open client connections"),
+        }
+    }
+
+    /// Begins to count the failures of these routes at 0: Prometheus would not see the first one as an increase.
+    pub(crate) fn begin(&self, paths: &[&'static str]) {
+        for path in paths {
+            for code in FAILURES {
+                let labels = ErrorLabels {
+                    endpoint: (*path).to_owned(),
+                    status: code.status().as_u16(),
+                    code: code.as_str(),
+                };
+                let _ = self.errors.get_or_create(&labels);
+            }
         }
     }
 }
