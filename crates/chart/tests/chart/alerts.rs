@@ -11,6 +11,8 @@ use serde_json::Value;
 use testbed::TempDir;
 use testbed::tools::promtool;
 
+use crate::monitoring::scraped;
+
 const ENABLED: &str = "monitoring: {prometheusRule: {enabled: true}}";
 
 fn rules(values: &str) -> Value {
@@ -90,6 +92,47 @@ fn every_alert_fires_for_its_series_and_is_silent_for_others() {
     );
 }
 
+/// The values of the label `job` in the expressions.
+fn jobs(rules: &Value) -> BTreeSet<String> {
+    let expressions = alerts(rules)
+        .into_iter()
+        .map(|alert| alert["expr"].as_str().unwrap());
+    let selectors = expressions.flat_map(|text| {
+        let parts = text.split("job=").skip(1);
+        parts.map(|part| part.trim_start_matches('~').split('"').nth(1).unwrap())
+    });
+    selectors
+        .flat_map(|jobs| jobs.split('|').map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn alerts_look_at_the_services_of_their_release_that_are_scraped() {
+    for values in [
+        "",
+        "apiServer: {mode: frontendBackend}",
+        "apiServer: {mode: perEndpoint}",
+        "apiServer: {service: {type: LoadBalancer}}",
+        "apiServer: {enabled: false}",
+        "fullnameOverride: searches",
+    ] {
+        let monitoring = "monitoring: {serviceMonitor: {enabled: true}, prometheusRule: {enabled: true}}";
+        let objects = render(&format!("{monitoring}\n{values}")).unwrap();
+        let rules = objects.only("PrometheusRule").unwrap()["spec"].clone();
+        let scraped = scraped(&objects).into_iter();
+        let services: BTreeSet<String> = scraped
+            .map(|service| service["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(jobs(&rules), services, "{values}");
+        let temp_dir = TempDir::new("alerts").unwrap();
+        fs::write(temp_dir.path().join("rules.yaml"), rules.to_string()).unwrap();
+        check(
+            temp_dir.path(),
+            &["check", "rules", "--lint=all", "--lint-fatal", "rules.yaml"],
+        );
+    }
+}
+
 #[test]
 fn every_alert_has_texts_and_a_runbook() {
     let rules = rules(&format!("{ENABLED}\nnetworkPolicy: {{enabled: false}}"));
@@ -100,11 +143,16 @@ fn every_alert_has_texts_and_a_runbook() {
             alert["expr"].as_str().unwrap().contains("namespace=\"library\""),
             "{alert}"
         );
+        let labels = &alert["labels"];
+        assert_eq!(
+            (&labels["namespace"], &labels["release"]),
+            (&"library".into(), &"papers".into())
+        );
         for text in ["summary", "description"] {
             assert!(annotations[text].as_str().unwrap().len() > 20, "{name}: {text}");
         }
         let url = annotations["runbook_url"].as_str().unwrap();
-        assert_eq!(url, format!("https://arxiv-operator.dev/runbooks/{name}.md"));
+        assert_eq!(url, format!("docs/runbooks/{name}.md"));
         let page = read(&format!("docs/runbooks/{name}.md")).unwrap();
         for part in [
             format!("# {name}\n"),
