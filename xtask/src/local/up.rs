@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 use testbed::Stack;
 use testbed::stack::Options;
+use testbed::stack::prometheus::Prometheus;
 use url::Url;
 
 use super::{gitops, signals};
@@ -45,6 +46,10 @@ pub(crate) struct Arguments {
     /// Flux is built once, in about five minutes.
     #[arg(long, conflicts_with = "data")]
     flux: bool,
+    /// Also run Prometheus, which scrapes all processes and evaluates the chart's alerts. Its address is in the JSON line.
+    /// It is built once, in about four minutes.
+    #[arg(long)]
+    prometheus: bool,
     /// A further environment variable of the operators and API servers.
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     env: Vec<(String, String)>,
@@ -95,6 +100,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     } else {
         None
     };
+    let _prometheus = if arguments.prometheus {
+        output::progress("starting Prometheus");
+        let prometheus = tokio::select! {
+            started = prometheus(&stack) => started?,
+            () = &mut end => bail!("stopped before everything was ready"),
+        };
+        description["prometheus_url"] = prometheus.url().as_str().trim_end_matches('/').into();
+        Some(prometheus)
+    } else {
+        None
+    };
     output::progress(&format!(
         "ready; logs are in {}",
         stack.folder().join("logs").display()
@@ -111,6 +127,16 @@ pub(crate) async fn until_end(stack: &Stack, end: impl Future<Output = ()>) -> R
     }
     output::progress("stopping");
     stack.stop().await
+}
+
+/// A Prometheus with the rules of the chart, as a release of these names would have them.
+async fn prometheus(stack: &Stack) -> Result<Prometheus> {
+    const INTERVAL: Duration = Duration::from_secs(5);
+    let rules =
+        tokio::task::spawn_blocking(|| chart::render("monitoring: {prometheusRule: {enabled: true}}"));
+    let rules = rules.await??.only("PrometheusRule")?["spec"].clone();
+    let targets = stack.targets(&format!("{}-arxiv-operator", chart::RELEASE), None);
+    Prometheus::start(chart::NAMESPACE, &targets, &rules, INTERVAL).await
 }
 
 fn describe(stack: &Stack) -> Result<serde_json::Value> {

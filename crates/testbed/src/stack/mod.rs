@@ -1,10 +1,12 @@
 //! The whole system as processes, each with its own identity: Postgres with its replica, the control plane, the fake arXiv,
 //! migrations, operators and API servers.
 
+mod alert_receiver;
 mod binaries;
 mod databases;
 mod identities;
 mod migrated;
+pub mod prometheus;
 mod services;
 mod supervise;
 

@@ -11,4 +11,5 @@ mod prometheus;
 pub use collector::Collector;
 pub use go_file::GoFile;
 pub use go_tools::GoTools;
+pub(crate) use prometheus::prometheus;
 pub use prometheus::promtool;

@@ -15,6 +15,11 @@ const PROMETHEUS: GoTools = GoTools {
     ..GoTools::DEFAULT
 };
 
+/// The path of the server, which is built on first use. Blocks.
+pub(crate) fn prometheus() -> Result<PathBuf> {
+    Ok(PROMETHEUS.ready()?.join("prometheus"))
+}
+
 /// The path of promtool, which is built on first use. Blocks.
 pub fn promtool() -> Result<PathBuf> {
     Ok(PROMETHEUS.ready()?.join("promtool"))
