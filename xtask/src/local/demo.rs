@@ -63,7 +63,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         return stack.stop().await;
     }
     suggest(&stack)?;
-    up::until_end(&stack, end).await
+    up::until_end(&stack, end, ()).await
 }
 
 async fn show(stack: &Stack) -> Result<()> {

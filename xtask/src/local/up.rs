@@ -87,8 +87,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         () = &mut end => bail!("stopped before everything was ready"),
     };
     let mut description = describe(&stack)?;
-    // Dropped, and so ended, before the control plane.
-    let _flux = if arguments.flux {
+    let flux = if arguments.flux {
         output::progress("starting Flux");
         let flux = tokio::select! {
             started = gitops::start(&stack) => started?,
@@ -100,7 +99,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     } else {
         None
     };
-    let _prometheus = if arguments.prometheus {
+    let prometheus = if arguments.prometheus {
         output::progress("starting Prometheus");
         let prometheus = tokio::select! {
             started = prometheus(&stack) => started?,
@@ -116,16 +115,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         stack.folder().join("logs").display()
     ));
     output::result(&description.to_string());
-    until_end(&stack, end).await
+    // They end first: the control plane does not end while Flux watches it.
+    until_end(&stack, end, (flux, prometheus)).await
 }
 
-/// Restarts processes that end, until `end`, then stops everything.
-pub(crate) async fn until_end(stack: &Stack, end: impl Future<Output = ()>) -> Result<()> {
+/// Restarts processes that end, until `end`, then stops everything: first what is dropped, which uses the stack.
+pub(crate) async fn until_end<T>(stack: &Stack, end: impl Future<Output = ()>, dependents: T) -> Result<()> {
     tokio::select! {
         () = stack.supervise(output::progress) => {}
         () = end => {}
     }
     output::progress("stopping");
+    drop(dependents);
     stack.stop().await
 }
 
