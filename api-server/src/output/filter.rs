@@ -98,12 +98,22 @@ fn category(reader: &mut ParamReader<'_>) -> Option<String> {
 
 fn time(reader: &mut ParamReader<'_>, zone: Zone, param: &Param, bound: RangeEnd) -> Option<i64> {
     let text = reader.raw(param)?;
-    let seconds = integer::parse(text).ok();
-    let seconds = seconds.and_then(|seconds| seconds.try_into().ok());
-    let time = seconds.or_else(|| zone.parse(text, bound));
+    let seconds: Option<i64> = integer::parse(text)
+        .ok()
+        .and_then(|seconds| seconds.try_into().ok());
+    let (first, last) = zone.range();
+    let time = match seconds {
+        // A date then, if anything.
+        None => zone.parse(text, bound),
+        Some(seconds) => Some(seconds).filter(|seconds| (first..=last).contains(seconds)),
+    };
     if time.is_none() {
-        let reason =
-            "it is neither unix seconds nor a date like 2024-03-31T02:00:00, also with Z or an offset";
+        let reason = match seconds {
+            Some(_) => "it is in no year up to 9999 as unix seconds; are they milliseconds?",
+            None => {
+                "it is neither unix seconds nor a date like 2024-03-31T02:00:00, also with Z or an offset"
+            }
+        };
         reader.unfit(param, reason, text);
     }
     time
@@ -122,7 +132,7 @@ mod tests {
     fn read_in(zone: i64, raw: &str) -> Result<ResultSelection, serde_json::Value> {
         let query = QueryString::parse(Some(raw));
         let mut reader = ParamReader::new(&query);
-        let wanted = result_filter(&mut reader, Zone::new(zone).unwrap());
+        let wanted = result_filter(&mut reader, zone.to_string().parse().unwrap());
         match reader.finish() {
             Ok(()) => Ok(wanted),
             Err(problems) => Err(serde_json::to_value(problems).unwrap()),
@@ -167,6 +177,7 @@ mod tests {
             ("author=%21%22", "value_error"),
             ("title=%ff", "string_unicode"),
             ("category=a%20b", "value_error"),
+            ("start_time=1711843200000", "value_error"),
             ("category=%00", "value_error"),
             ("query_id=x", "int_parsing"),
             ("start_time=", "value_error"),

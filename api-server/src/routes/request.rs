@@ -68,7 +68,7 @@ impl RequestContext {
             max_priority: crd::fields::MAX_PRIORITY,
             page: 0,
             items_per_page: 10,
-            zone: Zone::new(2)?,
+            zone: "2".parse().ok()?,
         };
         let limits = ProcessLimits::default();
         Some(Arc::new(Self { defaults, limits }))

@@ -9,13 +9,18 @@ const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 const FIRST: DateTime = DateTime::constant(1, 1, 1, 0, 0, 0, 0);
 const LAST: DateTime = DateTime::constant(9999, 12, 31, 23, 59, 59, 0);
 /// No clock on earth is further from UTC.
-const MAX_OFFSET_HOURS: i64 = 23;
+const MAX_OFFSET_MINUTES: i64 = 24 * 60 - 1;
 
-/// A fixed offset from UTC in hours; no daylight saving.
+/// A fixed offset from UTC; no daylight saving.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Zone {
     offset: SignedDuration,
 }
+
+/// Why a text is no [`Zone`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("it is no offset from UTC in hours, such as 2, -5 or 5.5; quarters of an hour are the finest")]
+pub struct NoZone;
 
 /// Which end of a range a date is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,24 +32,29 @@ pub enum RangeEnd {
 }
 
 impl Zone {
-    /// `None` when no place has such an offset.
-    pub fn new(hours: i64) -> Option<Self> {
-        (-MAX_OFFSET_HOURS..=MAX_OFFSET_HOURS)
-            .contains(&hours)
-            .then(|| Self {
-                offset: SignedDuration::from_hours(hours),
-            })
-    }
-
-    /// The unix seconds of a date in one of three formats: `2024-03-31T02:00:00` as `strptime` reads it (in this
-    /// zone), the same with `Z` or an offset, or a date alone.
+    /// The unix seconds of a date: `2024-03-31T02:00:00` as `strptime` reads it (in this zone), in any form of RFC 3339, or
+    /// a date alone. A fraction of a second is rounded into the range.
     pub fn parse(self, text: &str, bound: RangeEnd) -> Option<i64> {
-        let (date, (clock, offset)) = match (text.split_once(['T', 't']), bound) {
+        // RFC 3339 allows a space, but `strptime` none, so it has to have an offset then.
+        let with_space = || {
+            text.split_once(' ')
+                .filter(|(date, time)| date.len() == 10 && is_full_time(time))
+        };
+        let (date, (clock, offset)) = match (text.split_once(['T', 't']).or_else(with_space), bound) {
             (Some((date, time)), _) => (date, split_offset(time)?),
             (None, RangeEnd::Start) => (text, ("00:00:00", None)),
             (None, RangeEnd::End) => (text, ("23:59:59", None)),
         };
-        let local = date_time(date, clock)?;
+        let (clock, has_fraction) = split_fraction(clock)?;
+        // A leap second counts as the one before, as unix time has none.
+        let clock = match clock.strip_suffix(":60").filter(|_| offset.is_some()) {
+            Some(minute) => format!("{minute}:59"),
+            None => clock.to_owned(),
+        };
+        let after_fraction = i64::from(has_fraction && bound == RangeEnd::Start);
+        let local = date_time(date, &clock)?
+            .checked_add(SignedDuration::from_secs(after_fraction))
+            .ok()?;
         let utc = local.checked_sub(offset.unwrap_or(self.offset)).ok()?;
         (FIRST..=LAST)
             .contains(&utc)
@@ -64,6 +74,48 @@ impl Zone {
         let seconds = |local: DateTime| (local.duration_since(EPOCH) - self.offset).as_secs();
         (seconds(FIRST), seconds(LAST))
     }
+}
+
+impl FromStr for Zone {
+    type Err = NoZone;
+
+    /// Hours with a sign or none, to a quarter: `2`, `-5`, `+5.5`, `5.75`.
+    fn from_str(text: &str) -> Result<Self, NoZone> {
+        let text = text.trim();
+        let (sign, amount) = match text.strip_prefix('-') {
+            Some(amount) => (-1, amount),
+            None => (1, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let (hours, fraction) = amount.split_once('.').unwrap_or((amount, "0"));
+        let hours: i64 = number(hours, 1..=2).ok_or(NoZone)?;
+        let minutes = match fraction.trim_end_matches('0') {
+            "" if !fraction.is_empty() => 0,
+            "25" => 15,
+            "5" => 30,
+            "75" => 45,
+            _ => return Err(NoZone),
+        };
+        let minutes = hours * 60 + minutes;
+        (minutes <= MAX_OFFSET_MINUTES)
+            .then(|| Self {
+                offset: SignedDuration::from_mins(sign * minutes),
+            })
+            .ok_or(NoZone)
+    }
+}
+
+/// Whether a time of RFC 3339 has an offset.
+fn is_full_time(time: &str) -> bool {
+    split_offset(time).is_some_and(|(_, offset)| offset.is_some())
+}
+
+/// The time without its fraction of a second, and whether that is more than 0.
+fn split_fraction(clock: &str) -> Option<(&str, bool)> {
+    let Some((whole, fraction)) = clock.split_once('.') else {
+        return Some((clock, false));
+    };
+    let is_number = !fraction.is_empty() && fraction.bytes().all(|b| b.is_ascii_digit());
+    (is_number && full(whole)).then(|| (whole, fraction.bytes().any(|b| b != b'0')))
 }
 
 /// `strptime`'s `%Y-%m-%d` and `%H:%M:%S`: the year has four digits, the others one or two, and a day of one digit may
@@ -109,17 +161,71 @@ fn split_offset(time: &str) -> Option<(&str, Option<SignedDuration>)> {
     Some((clock, Some(if sign == "-" { -amount } else { amount })))
 }
 
-/// RFC 3339 has two digits for each of hour, minute and second.
+/// RFC 3339 has two digits for each of hour, minute and second; a fraction may follow.
 fn full(clock: &str) -> bool {
-    fields(clock, ':').is_some_and(|parts| parts.iter().all(|part| part.len() == 2))
+    let whole = clock.split('.').next().unwrap_or_default();
+    fields(whole, ':').is_some_and(|parts| parts.iter().all(|part| part.len() == 2))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn zone(hours: &str) -> Zone {
+        hours.parse().unwrap()
+    }
+
     fn plus_two() -> Zone {
-        Zone::new(2).unwrap()
+        zone("2")
+    }
+
+    #[test]
+    fn offset_is_read_in_quarters_of_an_hour() {
+        for (text, minutes) in [
+            ("2", 120),
+            ("+2", 120),
+            ("-5", -300),
+            ("5.5", 330),
+            ("5.75", 345),
+            ("-3.50", -210),
+            ("12.75", 765),
+            ("0", 0),
+            ("0.0", 0),
+            ("23.75", 1425),
+        ] {
+            let zone = Zone {
+                offset: SignedDuration::from_mins(minutes),
+            };
+            assert_eq!(text.parse(), Ok(zone), "{text}");
+        }
+        for text in [
+            "", "24", "-24", "5.3", "5.", ".5", "5,5", "5:30", "5.500001", "+-5", "NaN", "1e1", "\u{662}",
+        ] {
+            assert_eq!(text.parse::<Zone>(), Err(NoZone), "{text:?}");
+        }
+        assert_eq!(zone("5.5").format(0).unwrap(), "1970-01-01T05:30:00");
+        assert_eq!(
+            zone("-3.5").parse("1970-01-01T00:00:00", RangeEnd::Start),
+            Some(3 * 3600 + 1800)
+        );
+    }
+
+    #[test]
+    fn fraction_of_a_second_is_rounded_into_the_range() {
+        let midnight = 1_711_843_200;
+        for (text, start, end) in [
+            ("2024-03-31T00:00:00.000Z", midnight, midnight),
+            ("2024-03-31T00:00:00.001Z", midnight + 1, midnight),
+            ("2024-03-30T23:59:59.999999Z", midnight, midnight - 1),
+            ("2024-03-31T02:00:00.5+02:00", midnight + 1, midnight),
+            ("2024-03-31T02:00:00.000", midnight, midnight),
+            ("2024-03-31 00:00:00Z", midnight, midnight),
+            ("2024-03-31 02:00:00.000+02:00", midnight, midnight),
+            ("2024-03-30T23:59:60Z", midnight - 1, midnight - 1),
+        ] {
+            assert_eq!(plus_two().parse(text, RangeEnd::Start), Some(start), "{text}");
+            assert_eq!(plus_two().parse(text, RangeEnd::End), Some(end), "{text}");
+        }
     }
 
     #[test]
@@ -182,7 +288,10 @@ mod tests {
             "2024-03-31T002:00:00",
             "+024-03-31T02:00:00",
             "2024-03-31T+2:00:00",
-            "2024-03-31T02:00:00.5",
+            "2024-03-31T02:00:00.",
+            "2024-03-31T02:00:00.5x",
+            "2024-03-31T2:00:00.5",
+            "2024-03-31T02:00.5",
             "2024-03-31T02:00:00 02:00",
             "2024-03-31T02:00:00+2:00",
             "2024-03-31T02:00:00+0200",
@@ -205,18 +314,14 @@ mod tests {
     #[test]
     fn dates_are_shown_in_their_zone() {
         assert_eq!(plus_two().format(1_711_843_200).unwrap(), "2024-03-31T02:00:00");
-        assert_eq!(Zone::new(0).unwrap().format(0).unwrap(), "1970-01-01T00:00:00");
-        assert_eq!(Zone::new(-5).unwrap().format(0).unwrap(), "1969-12-31T19:00:00");
-        assert_eq!(
-            Zone::new(0).unwrap().format(-62_135_596_800).unwrap(),
-            "0001-01-01T00:00:00"
-        );
+        assert_eq!(zone("0").format(0).unwrap(), "1970-01-01T00:00:00");
+        assert_eq!(zone("-5").format(0).unwrap(), "1969-12-31T19:00:00");
+        assert_eq!(zone("0").format(-62_135_596_800).unwrap(), "0001-01-01T00:00:00");
         for seconds in [i64::MIN, i64::MAX, 253_402_300_800, -62_135_596_801] {
-            assert_eq!(Zone::new(0).unwrap().format(seconds), None, "{seconds}");
+            assert_eq!(zone("0").format(seconds), None, "{seconds}");
         }
         let (first, last) = plus_two().range();
         assert!(plus_two().format(first).is_some() && plus_two().format(first - 1).is_none());
         assert!(plus_two().format(last).is_some() && plus_two().format(last + 1).is_none());
-        assert!(Zone::new(24).is_none() && Zone::new(i64::MIN + 1).is_none());
     }
 }

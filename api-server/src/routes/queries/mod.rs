@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn query_row_has_prefix_and_date_in_each_format() {
         let rows = [row(1_711_843_200, Some("a,=b")), row(1_711_846_800, None)];
-        let zone = Zone::new(2).unwrap();
+        let zone: Zone = "2".parse().unwrap();
         let written = |format| form(format, zone).whole(&rows).unwrap();
         let shown: serde_json::Value = serde_json::from_slice(&written(Format::Json)).unwrap();
         assert_eq!(

@@ -14,7 +14,7 @@
       "DEFAULT_MAX_QUERY_RESULTS" (include "arxiv-operator.integer" .defaultMaxQueryResults)
       "RESULTS_DEFAULT_PAGE" (include "arxiv-operator.integer" .resultsDefaultPage)
       "RESULTS_DEFAULT_ITEMS_PER_PAGE" (include "arxiv-operator.integer" .resultsDefaultItemsPerPage)
-      "TIMEZONE_OFFSET" (include "arxiv-operator.integer" .timezoneOffset)
+      "TIMEZONE_OFFSET" (toString .timezoneOffset)
       "READ_SETTLE_SECONDS" (include "arxiv-operator.integer" .readSettleSeconds)) }}
 {{- with $.group.settings.clients }}
 {{- include "arxiv-operator.env" (dict
