@@ -43,6 +43,7 @@ const TRACING: [&str; 3] = [
 ];
 const EVERYTHING: &str = "
 tracing: {endpoint: 'http://collector:4318', sampler: traceidratio, samplerArgument: 0.1}
+className: team-a
 operator: {watchNamespaces: [library], priorityCeilings: {library: 7}}
 arxiv: {contact: papers@example.org, proxy: {secret: proxy}, caBundle: {secret: ca}}
 networkPolicy: {arxiv: {to: [{podSelector: {}}], ports: [3128]}}
