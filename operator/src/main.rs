@@ -16,7 +16,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use service::{settings::Environment, traces::Traces};
 
-use crate::process::{migrate, settings};
+use crate::process::{check, migrate, settings};
 
 /// The resource definition; a test of the crate `crd` compares it with the types.
 const DEFINITION: &str = include_str!("../../crds/arxivqueries.yaml");
@@ -38,6 +38,8 @@ enum Command {
     /// Creates or updates the tables, users and grants; safe to run again, also while the service runs.
     #[command(after_help = migrate::HELP)]
     Migrate,
+    /// Checks that API servers are ready: `helm test` runs it. Needs neither databases nor Kubernetes.
+    Check(check::CheckArgs),
     /// Prints the resource definition as YAML.
     Crd,
 }
@@ -64,7 +66,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         let _within = runtime.enter();
         match cli.command {
             Command::Run(_) => Traces::start("arxiv-operator", &Environment::of_process()),
-            Command::Migrate | Command::Crd => Ok(Traces::off()),
+            Command::Migrate | Command::Check(_) | Command::Crd => Ok(Traces::off()),
         }
     };
     let off = Traces::off();
@@ -76,6 +78,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
             runtime.block_on(traces.end());
             ended
         }
+        Command::Check(args) => runtime.block_on(check::check(&args)),
         Command::Migrate => runtime.block_on(migrate::migrate()),
         Command::Crd => stdout()
             .write_all(DEFINITION.as_bytes())

@@ -15,10 +15,10 @@
 {{- $server := has .name (list "readWrite" "readOnly" "owner") | ternary "data" "sequence" }}
 {{- $cluster := include "arxiv-operator.cnpgName" (dict "root" .root "server" $server) }}
 {{- if has .name (list "owner" "sequenceOwner") }}
-secret: {{ $cluster }}-app
+secret: {{ printf "%s-app" $cluster | quote }}
 keys: {host: host, port: port, database: dbname, user: username, password: password}
 {{- else }}
-secret: {{ include "arxiv-operator.roleSecret" (dict "root" .root "role" (get $roles .name)) }}
+secret: {{ include "arxiv-operator.roleSecret" (dict "root" .root "role" (get $roles .name)) | quote }}
 keys: {user: username, password: password}
 port: 5432
 {{- if ne .name "readOnly" }}

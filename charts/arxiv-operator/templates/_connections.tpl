@@ -46,7 +46,7 @@ upstreamOwner: DATABASE_UPSTREAM_OWNER
 {{- if hasKey $connection.keys $part }}
 - name: {{ $variable }}
   valueFrom:
-    secretKeyRef: {name: {{ $connection.secret }}, key: {{ get $connection.keys $part | quote }}}
+    secretKeyRef: {name: {{ $connection.secret | quote }}, key: {{ get $connection.keys $part | quote }}}
 {{- else if and (ne $part "url") (ne $part "password") (not (hasKey $connection.keys "url")) }}
 - name: {{ $variable }}
   value: {{ required (printf "%s: %s is neither given nor one of its keys" $where $part) (get $connection $part) | toString | quote }}

@@ -4,7 +4,7 @@
 {{- define "arxiv-operator.env" -}}
 {{- range $name, $value := . }}
 {{- if ne (toString $value) "" }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   value: {{ $value | toString | quote }}
 {{- end }}
 {{- end }}
@@ -29,7 +29,7 @@
 {{- if .proxy.url }}{{ fail "arxiv.proxy: url or secret, not both" }}{{ end }}
 - name: ARXIV_PROXY
   valueFrom:
-    secretKeyRef: {name: {{ .proxy.secret }}, key: {{ .proxy.key }}}
+    secretKeyRef: {name: {{ .proxy.secret | quote }}, key: {{ .proxy.key | quote }}}
 {{- end }}
 {{- if or .caBundle.configMap .caBundle.secret }}
 - name: ARXIV_CA_BUNDLE

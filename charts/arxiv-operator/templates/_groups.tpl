@@ -19,7 +19,7 @@ write-results: {path: /write-results, serve: write-results, stores: [readWrite]}
 {{- .Values.apiServer.access.endpoints | default "off" }}
 {{- end }}
 
-{{/* `groups`: a list of name, serve, endpoints (names), stores, kubernetes (makes objects there), guarded (asks there who calls), arxiv, settings (apiServer with the component's overrides), pods (the most at once). */}}
+{{/* `groups`: a list of name, serve, endpoints (names), stores, kubernetes (makes objects there), guarded (asks there who calls), arxiv, settings (apiServer with the component's overrides), account (the ServiceAccount's name), pods (the most at once). */}}
 {{- define "arxiv-operator.groups" -}}
 {{- $endpoints := include "arxiv-operator.endpoints" . | fromYaml }}
 {{- $names := list "arxiv" "queries" "queries-post" "results" "arxiv-api" "get-sequence" "read-queries" "read-results" "write-queries" "write-results" }}
@@ -59,7 +59,8 @@ write-results: {path: /write-results, serve: write-results, stores: [readWrite]}
 {{- if hasSuffix "%" $surge }}
 {{- $surge = div (add (mul $pods (trimSuffix "%" $surge | int)) 99) 100 }}
 {{- end }}
-{{- $groups = append $groups (merge (dict "stores" $stores "settings" $settings "override" $override "pods" (add $pods (int $surge))) $group) }}
+{{- $account := include "arxiv-operator.account" (dict "settings" $settings.serviceAccount "name" (printf "%s-%s" (include "arxiv-operator.fullname" $) .name)) }}
+{{- $groups = append $groups (merge (dict "account" $account "stores" $stores "settings" $settings "override" $override "pods" (add $pods (int $surge))) $group) }}
 {{- end }}
 {{- end }}
 {{- toYaml (dict "groups" $groups) }}

@@ -9,6 +9,20 @@
 {{- toYaml $settings }}
 {{- end }}
 
+{{/* The items of these lists, of which the last one with the same key counts: a second one would be refused. Argument: key, lists. */}}
+{{- define "arxiv-operator.byKey" -}}
+{{- $key := .key }}
+{{- $items := list }}
+{{- range .lists }}
+{{- range $item := . | default list }}
+{{- $others := list }}
+{{- range $items }}{{ if ne (get . $key) (get $item $key) }}{{ $others = append $others . }}{{ end }}{{ end }}
+{{- $items = append $others $item }}
+{{- end }}
+{{- end }}
+{{- toYaml $items }}
+{{- end }}
+
 {{/* A reference to an image. Argument: root, image (repository, tag, digest), version (what an empty tag means). */}}
 {{- define "arxiv-operator.image" -}}
 {{- $registry := (.root.Values.global).imageRegistry | default .root.Values.image.registry }}
@@ -24,7 +38,7 @@
 {{/*
 A pod template. Argument:
   root, component, group (optional), settings (a dict, from podSettings), account, token (whether the pod talks to Kubernetes), image,
-  container (its name), args and command (optional lists), env (a list), port and metricsPort (optional), probes (whether it has them), preStopSeconds (optional),
+  container (its name), args and command (optional lists), env (a list), port and metricsPort (optional), probes (their times, optional), preStopSeconds (optional),
   grace (seconds, optional), resources, restartPolicy (optional), volumes and mounts (lists, optional).
 */}}
 {{- define "arxiv-operator.podTemplate" -}}
@@ -49,7 +63,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
-  serviceAccountName: {{ .account }}
+  serviceAccountName: {{ .account | quote }}
   automountServiceAccountToken: {{ .token }}
   enableServiceLinks: false
   {{- with .restartPolicy }}
@@ -58,11 +72,13 @@ spec:
   {{- with .grace }}
   terminationGracePeriodSeconds: {{ . }}
   {{- end }}
-  {{- with concat $settings.imagePullSecrets ((.root.Values.global).imagePullSecrets | default list) }}
+  {{- $pullSecrets := list }}
+  {{- range concat $settings.imagePullSecrets ((.root.Values.global).imagePullSecrets | default list) }}
+  {{- $pullSecrets = append $pullSecrets (dict "name" (kindIs "map" . | ternary (get (kindIs "map" . | ternary . dict) "name") . | toString)) }}
+  {{- end }}
+  {{- with $pullSecrets | uniq }}
   imagePullSecrets:
-    {{- range . }}
-    - name: {{ kindIs "string" . | ternary . (get (kindIs "map" . | ternary . dict) "name") }}
-    {{- end }}
+    {{- toYaml . | nindent 4 }}
   {{- end }}
   securityContext:
     {{- toYaml $settings.securityContext | nindent 4 }}
@@ -78,7 +94,7 @@ spec:
       args:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-      {{- with concat (.env | default list) $log.env $settings.extraEnv }}
+      {{- with include "arxiv-operator.byKey" (dict "key" "name" "lists" (list .env $log.env $settings.extraEnv)) | fromYamlArray }}
       env:
         {{- toYaml . | nindent 8 }}
       {{- end }}
@@ -91,15 +107,13 @@ spec:
       {{- end }}
       {{- if .probes }}
       livenessProbe:
-        httpGet: {path: /healthz, port: http}
-        periodSeconds: 10
-        timeoutSeconds: 5
-        failureThreshold: 6
+        {{- merge (dict "httpGet" (dict "path" "/healthz" "port" "http")) .probes.liveness | toYaml | nindent 8 }}
       readinessProbe:
-        httpGet: {path: /readyz, port: http}
-        periodSeconds: 5
-        timeoutSeconds: 5
-        failureThreshold: 3
+        {{- merge (dict "httpGet" (dict "path" "/readyz" "port" "http")) .probes.readiness | toYaml | nindent 8 }}
+      {{- with .probes.startup }}
+      startupProbe:
+        {{- merge (dict "httpGet" (dict "path" "/healthz" "port" "http")) . | toYaml | nindent 8 }}
+      {{- end }}
       {{- end }}
       {{- with .preStopSeconds }}
       lifecycle:
@@ -110,11 +124,11 @@ spec:
         {{- toYaml $settings.containerSecurityContext | nindent 8 }}
       resources:
         {{- toYaml .resources | nindent 8 }}
-      {{- with concat (.mounts | default list) $log.mounts $settings.extraVolumeMounts }}
+      {{- with include "arxiv-operator.byKey" (dict "key" "mountPath" "lists" (list .mounts $log.mounts $settings.extraVolumeMounts)) | fromYamlArray }}
       volumeMounts:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-  {{- with concat (.volumes | default list) $log.volumes $settings.extraVolumes }}
+  {{- with include "arxiv-operator.byKey" (dict "key" "name" "lists" (list .volumes $log.volumes $settings.extraVolumes)) | fromYamlArray }}
   volumes:
     {{- toYaml . | nindent 4 }}
   {{- end }}

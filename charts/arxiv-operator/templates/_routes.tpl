@@ -15,7 +15,7 @@
 {{- $paths = append $paths $endpoint.path }}
 {{- /* Methods matter only where they lead to different Services. */}}
 {{- $methods := eq (len $group.endpoints) 1 | ternary ($endpoint.methods | default list) list }}
-{{- $rules = append $rules (dict "path" (printf "%s%s" $root $endpoint.path) "type" "Prefix" "methods" $methods "service" $service) }}
+{{- $rules = append $rules (dict "path" (printf "%s%s" $root $endpoint.path) "type" "Prefix" "methods" $methods "service" $service "streams" (eq $name "arxiv") "exports" (and (has $endpoint.serve (list "arxiv" "queries" "results")) (ne $name "queries-post"))) }}
 {{- end }}
 {{- end }}
 {{- if and $.Values.routes.pages (has "arxiv" .endpoints) }}
@@ -26,4 +26,9 @@
 {{- end }}
 {{- end }}
 {{- toYaml (dict "rules" $rules) }}
+{{- end }}
+
+{{/* A Service as the HTTPRoute's backend. Argument: a dict with its name and port. */}}
+{{- define "arxiv-operator.backendRef" -}}
+{{- dict "group" "" "kind" "Service" "name" .name "port" (int .port) "weight" 1 | toJson }}
 {{- end }}

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use images::{File, Image, NON_ROOT};
 use testbed::tools::progress;
 
-/// Tools: the sandbox image of pods, the image of `helm test`, and that of the probe pods.
+/// Tools: the sandbox image of pods, and the image of the probe pods.
 pub const TOOLS: &str = "tools:e2e";
 /// The fake arXiv.
 pub const FAKE_ARXIV: &str = "fake-arxiv:e2e";
@@ -101,7 +101,7 @@ fn file_name(reference: &str) -> String {
     format!("{}.tar", reference.replace(':', "-"))
 }
 
-/// The programs that `helm test` and the probe pods call, and `sleep`, which is enough to hold a pod's network namespace.
+/// The programs that the probe pods call, and `sleep`, which is enough to hold a pod's network namespace.
 fn tools() -> Result<Image> {
     let mut image = Image {
         reference: TOOLS.into(),
@@ -110,14 +110,7 @@ fn tools() -> Result<Image> {
         user: NON_ROOT,
         labels: BTreeMap::new(),
     };
-    for program in [
-        "/bin/sh",
-        "/bin/bash",
-        "/bin/grep",
-        SLEEP,
-        "/usr/bin/timeout",
-        "/usr/bin/wget",
-    ] {
+    for program in ["/bin/sh", "/bin/bash", "/bin/grep", SLEEP, "/usr/bin/timeout"] {
         let content = fs::read(program).with_context(|| program.to_owned())?;
         image.files.insert(program.to_owned(), File::program(content));
         add_libraries(&mut image, Path::new(program))?;

@@ -1,5 +1,6 @@
 //! The process: its settings, what its tasks share, what it serves, and its supervised tasks.
 
+pub(crate) mod check;
 pub(crate) mod claims;
 pub(crate) mod correlation;
 pub(crate) mod dependencies;

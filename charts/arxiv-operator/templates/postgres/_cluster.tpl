@@ -1,9 +1,15 @@
 {{/* A CloudNativePG Cluster. Argument: root, server (data or sequence), database, owner, roles. */}}
 {{- define "arxiv-operator.cluster" -}}
 {{- $values := get .root.Values.postgres.cnpg .server }}
-{{- $spec := dict "instances" $values.instances "resources" $values.resources "enableSuperuserAccess" false }}
+{{- /* With all defaults of the definition, so that GitOps tools see no difference; `spec` of the values replaces any. */}}
+{{- $slots := dict "highAvailability" (dict "enabled" true "slotPrefix" "_cnpg_") "updateInterval" 30 }}
+{{- $spec := dict "instances" $values.instances "resources" $values.resources "enableSuperuserAccess" false
+      "enablePDB" true "logLevel" "info" "postgresUID" 26 "postgresGID" 26
+      "primaryUpdateMethod" "restart" "primaryUpdateStrategy" "unsupervised" "replicationSlots" $slots
+      "startDelay" 3600 "stopDelay" 1800 "smartShutdownTimeout" 180 "switchoverDelay" 3600 "failoverDelay" 0
+      "minSyncReplicas" 0 "maxSyncReplicas" 0 }}
 {{- with $values.imageName }}{{ $_ := set $spec "imageName" . }}{{ end }}
-{{- $storage := dict "size" $values.storage.size }}
+{{- $storage := dict "size" $values.storage.size "resizeInUseVolumes" true }}
 {{- with $values.storage.storageClass }}{{ $_ := set $storage "storageClass" . }}{{ end }}
 {{- $_ := set $spec "storage" $storage }}
 {{- $_ := set $spec "bootstrap" (dict "initdb" (dict "database" .database "owner" .owner)) }}
@@ -14,7 +20,7 @@
 {{- $roles := list }}
 {{- range .roles }}
 {{- $secret := include "arxiv-operator.roleSecret" (dict "root" $.root "role" .) }}
-{{- $roles = append $roles (dict "name" . "ensure" "present" "login" true "passwordSecret" (dict "name" $secret)) }}
+{{- $roles = append $roles (dict "name" . "ensure" "present" "login" true "inherit" true "connectionLimit" -1 "passwordSecret" (dict "name" $secret)) }}
 {{- end }}
 {{- $_ := set $spec "managed" (dict "roles" $roles) }}
 apiVersion: postgresql.cnpg.io/v1

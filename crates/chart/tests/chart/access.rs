@@ -32,7 +32,7 @@ fn review_rights_belong_only_to_protected_deployments() {
                     json!({"kind": "ServiceAccount", "name": format!("papers-arxiv-operator-{name}"), "namespace": NAMESPACE})
                 })
                 .collect();
-            let name = "library-papers-arxiv-operator-access";
+            let name = "library.papers-arxiv-operator-access";
             if expected.is_empty() {
                 assert!(objects.get("ClusterRole", name).is_err(), "{values}");
             } else {
@@ -111,10 +111,22 @@ fn helm_test_checks_open_and_protected_endpoints() {
         let objects = render(values).unwrap();
         let expected: Vec<String> = expected
             .iter()
-            .map(|url| format!("http://papers-arxiv-operator-{url}"))
+            .map(|url| {
+                let option = if url.ends_with("/readyz") {
+                    "ready"
+                } else {
+                    "unauthorized"
+                };
+                format!("--{option}=http://papers-arxiv-operator-{url}")
+            })
             .collect();
         let args = &objects.only("Pod").unwrap()["spec"]["containers"][0]["args"];
-        assert_eq!(*args, json!(expected), "{values}");
+        assert_eq!(args[0], "check");
+        assert_eq!(
+            args.as_array().unwrap()[1..],
+            *json!(expected).as_array().unwrap(),
+            "{values}"
+        );
     }
 }
 

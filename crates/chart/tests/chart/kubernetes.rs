@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chart::{NAMESPACE, Objects, pods, render};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::cluster::{Cluster, TAKE, cluster};
 
@@ -35,10 +36,13 @@ async fn api_server_accepts_objects_of_every_mode() {
     );
 }
 
-/// Objects of `CloudNativePG`, Gateway API, prometheus-operator, KEDA, External Secrets, Flux and Argo CD, with their own validation.
-#[tokio::test]
-async fn api_server_accepts_objects_of_other_operators() {
-    let cluster = cluster().await;
+/// Installs the definitions of other operators' kinds, once.
+pub(crate) async fn install_definitions(cluster: &Cluster) {
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    INSTALLED.get_or_init(async || install(cluster)).await;
+}
+
+fn install(cluster: &Cluster) {
     let mut kinds = Vec::new();
     for file in std::fs::read_dir(chart::root().join("crates/chart/definitions")).unwrap() {
         let path = file.unwrap().path();
@@ -68,6 +72,13 @@ async fn api_server_accepts_objects_of_other_operators() {
             assert!(Instant::now() < deadline, "{kind} is not served");
         }
     }
+}
+
+/// Objects of `CloudNativePG`, Gateway API, prometheus-operator, KEDA, External Secrets, Flux and Argo CD, with their own validation.
+#[tokio::test]
+async fn api_server_accepts_objects_of_other_operators() {
+    let cluster = cluster().await;
+    install_definitions(cluster).await;
     for values in [
         "postgres: {mode: cnpg}",
         "postgres: {mode: cnpg, cnpg: {data: {instances: 1}, sequence: {instances: 1}}}",

@@ -62,7 +62,7 @@ fn migrations_job_has_operator_image_and_no_rights() {
     let migrate = pods.iter().find(|pod| pod.kind == "Job").unwrap();
     assert_eq!(migrate.container["image"], "ours:v1");
     assert_eq!(migrate.container["args"][0], "migrate");
-    assert_eq!(migrate.pod["restartPolicy"], "OnFailure");
+    assert_eq!(migrate.pod["restartPolicy"], "Never", "its log stays");
     assert_eq!(migrate.pod["automountServiceAccountToken"], false);
 }
 

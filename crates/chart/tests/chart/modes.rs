@@ -161,7 +161,7 @@ fn ingress_routes_each_path_to_pods_that_serve_it() {
 
 #[test]
 fn http_route_routes_each_path_and_method_to_pods_that_serve_it() {
-    for (mode, rules) in [("together", 9), ("frontendBackend", 9), ("perEndpoint", 10)] {
+    for (mode, rules) in [("together", 10), ("frontendBackend", 10), ("perEndpoint", 13)] {
         let values = format!(
             "routes: {{endpoints: [{}]}}\napiServer: {{mode: {mode}}}\nhttpRoute: {{enabled: true, parentRefs: [{{name: public}}]}}",
             ENDPOINTS.join(", ")
@@ -181,10 +181,16 @@ fn http_route_routes_each_path_and_method_to_pods_that_serve_it() {
                     assert!(part["method"].is_null(), "{part}");
                 }
             }
-            assert_eq!(
-                rule["timeouts"]["request"], "60s",
-                "above the 30 s that /arxiv waits"
-            );
+            let is_long = |part: &Value| part["headers"].is_array() || part["queryParams"].is_array();
+            let (long, usual): (Vec<_>, Vec<_>) = rule["matches"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .partition(|part| is_long(part));
+            assert!(long.is_empty() || usual.is_empty(), "{rule}");
+            // Streams and exports have no limit; others one above the 30 s that /arxiv waits.
+            let expected = if usual.is_empty() { "0s" } else { "60s" };
+            assert_eq!(rule["timeouts"]["request"], expected, "{rule}");
         }
         let rules = spec["rules"].as_array().unwrap();
         // Browsers send OPTIONS first; the API server, not the gateway, answers methods that no endpoint has.
@@ -210,11 +216,53 @@ fn routed<'a>(rules: &'a [Value], method: &str, endpoint: &str) -> Option<&'a st
     let of = |wanted: Value| {
         let rule = rules.iter().find(|rule| {
             let mut matches = rule["matches"].as_array().into_iter().flatten();
-            matches.any(|part| part["path"]["value"] == format!("/{endpoint}") && part["method"] == wanted)
+            matches.any(|part| {
+                let plain = part["headers"].is_null() && part["queryParams"].is_null();
+                plain && part["path"]["value"] == format!("/{endpoint}") && part["method"] == wanted
+            })
         });
         rule?["backendRefs"][0]["name"].as_str()
     };
     of(method.into()).or_else(|| of(Value::Null))
+}
+
+#[test]
+fn streams_and_exports_are_routed_without_the_timeout() {
+    for mode in ["together", "frontendBackend", "perEndpoint"] {
+        let values = format!(
+            "apiServer: {{mode: {mode}}}\nhttpRoute: {{enabled: true, parentRefs: [{{name: public}}]}}"
+        );
+        let objects = render(&values).unwrap();
+        let rules = objects.only("HTTPRoute").unwrap()["spec"]["rules"].clone();
+        let rules = rules.as_array().unwrap();
+        assert!(rules.len() <= 16, "the most of one HTTPRoute");
+        let accept = serde_json::json!([{"type": "Exact", "name": "Accept", "value": "text/event-stream"}]);
+        let all = serde_json::json!([{"type": "Exact", "name": "all", "value": "true"}]);
+        for (endpoint, key, condition) in [
+            ("arxiv", "headers", &accept),
+            ("arxiv", "queryParams", &all),
+            ("queries", "queryParams", &all),
+            ("results", "queryParams", &all),
+        ] {
+            let is_it =
+                |part: &Value| part["path"]["value"] == format!("/{endpoint}") && part[key] == *condition;
+            let found = rules
+                .iter()
+                .find(|rule| rule["matches"].as_array().unwrap().iter().any(is_it));
+            let rule = found.unwrap_or_else(|| panic!("{mode} {endpoint} {key}"));
+            assert_eq!(rule["timeouts"]["request"], "0s");
+            let service = rule["backendRefs"][0]["name"].as_str().unwrap();
+            assert_eq!(Some(service), routed(rules, "GET", endpoint), "{mode} {endpoint}");
+        }
+        let none =
+            render(&format!("{values}\n").replace("parentRefs", "timeouts: null, parentRefs")).unwrap();
+        for rule in none.only("HTTPRoute").unwrap()["spec"]["rules"]
+            .as_array()
+            .unwrap()
+        {
+            assert!(rule["timeouts"].is_null(), "{rule}");
+        }
+    }
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn aggregated_roles_exclude_status() {
         ("edit", &["edit", "admin"]),
     ] {
         let role = objects
-            .get("ClusterRole", &format!("library-papers-arxiv-operator-{role}"))
+            .get("ClusterRole", &format!("library.papers-arxiv-operator-{role}"))
             .unwrap();
         let aggregated: Vec<&str> = role["metadata"]["labels"]
             .as_object()

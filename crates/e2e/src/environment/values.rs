@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{Environment, NAMESPACE};
 use crate::node;
-use crate::test_images::{FAKE_ARXIV, TOOLS};
+use crate::test_images::FAKE_ARXIV;
 
 const SECRET: &str = "databases";
 /// The `ServiceAccount` that may call the protected endpoints.
@@ -75,7 +75,6 @@ pub(super) fn values(env: &Environment) -> String {
     .map(|name| (name.to_owned(), connection(name)))
     .into_iter()
     .collect();
-    let (image, tag) = TOOLS.split_once(':').unwrap_or((TOOLS, "latest"));
     json!({
         "arxiv": {
             "apiUrl": "http://arxiv.upstream.svc.cluster.local/api/query",
@@ -89,7 +88,6 @@ pub(super) fn values(env: &Environment) -> String {
         },
         "postgres": {"connections": connections},
         "migrations": {"rolePasswords": {"secret": SECRET}},
-        "tests": {"image": {"repository": image, "tag": tag}},
         "networkPolicy": {
             "postgres": {"ports": [env.primary.port(), env.replica.port()]},
             "arxiv": {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "upstream"}}}], "ports": [8080]},

@@ -49,13 +49,12 @@ const RUNC: GoTools = GoTools {
 };
 
 /// Debian packages, each with a file that shows whether it is installed.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 5] = [
     ("/usr/sbin/ip", "iproute2"),
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("/usr/include/seccomp.h", "libseccomp-dev"),
     ("/usr/sbin/nft", "nftables"),
     ("/usr/sbin/conntrack", "conntrack"),
-    ("/usr/bin/wget", "wget"),
 ];
 
 /// Folders with the programs.

@@ -1,5 +1,6 @@
 //! Operators as processes: their start and end, their leader, and what they depend on.
 
+mod check;
 mod classes;
 mod databases;
 mod leadership;
