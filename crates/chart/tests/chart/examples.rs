@@ -38,49 +38,6 @@ fn example_sources_exist_in_repository() {
     }
 }
 
-#[test]
-fn production_values_render() {
-    let objects = render(&read("examples/values-production.yaml").unwrap()).unwrap();
-    assert_eq!(objects.of("HorizontalPodAutoscaler").len(), 8);
-    assert_eq!(objects.of("Cluster").len(), 2);
-}
-
-/// A trusted sender can claim the address of any client.
-#[test]
-fn production_values_trust_only_the_pods_of_the_gateway() {
-    let objects = render(&read("examples/values-production.yaml").unwrap()).unwrap();
-    for pod in pods(&objects)
-        .iter()
-        .filter(|pod| pod.container["name"] == "api-server")
-    {
-        let env = pod.env();
-        let trusted = env["TRUSTED_PROXIES"].split(',');
-        for network in trusted {
-            let length = network
-                .split_once('/')
-                .map_or(32, |(_, length)| length.parse().unwrap());
-            assert!(length >= 28, "{network} is more than a few pods");
-        }
-    }
-    let from: Vec<&Value> = objects
-        .of("NetworkPolicy")
-        .into_iter()
-        .filter_map(|policy| policy.pointer("/spec/ingress")?.as_array())
-        .flatten()
-        .filter_map(|rule| rule["from"].as_array())
-        .flatten()
-        .filter(|peer| peer.to_string().contains("gateways"))
-        .collect();
-    assert!(!from.is_empty());
-    for peer in from {
-        let labels = &peer["podSelector"]["matchLabels"];
-        assert_eq!(
-            labels["gateway.networking.k8s.io/gateway-name"], "public",
-            "{peer}"
-        );
-    }
-}
-
 /// Rendered with the values of an example.
 fn with_values() -> Vec<(String, Objects)> {
     let mut found = Vec::new();

@@ -9,7 +9,8 @@ use tokio::sync::OnceCell;
 
 use crate::cluster::{Cluster, TAKE, cluster};
 
-fn list<'a>(objects: impl Iterator<Item = &'a Value>) -> String {
+/// A `List` of objects.
+pub(crate) fn list<'a>(objects: impl Iterator<Item = &'a Value>) -> String {
     let items: Vec<&Value> = objects.collect();
     json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
 }
@@ -93,6 +94,7 @@ monitoring: {serviceMonitor: {enabled: true, interval: 30s}, prometheusRule: {en
 httpRoute: {enabled: true, parentRefs: [{name: public, namespace: gateways}], hostnames: [a.example]}
 apiServer: {mode: perEndpoint}",
         &chart::read("examples/values-production.yaml").unwrap(),
+        &chart::read("examples/values-production-large.yaml").unwrap(),
         &chart::read("examples/values-keda.yaml").unwrap(),
         &chart::read("examples/values-external-secrets.yaml").unwrap(),
     ] {

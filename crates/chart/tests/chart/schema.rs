@@ -27,7 +27,7 @@ fn schema_refuses_unknown_values() {
         "postgres: {connections: {readWrite: {url: 'postgresql://u:p@h/d'}}}",
         "routes: {endpoints: [nothing]}",
         "networkPolicy: {arxiv: {cidr: x}}",
-        "operator: {watchNamespaces: [a, b]}",
+        "operator: {watchNamespaces: ['*']}",
         "operator: {image: {digest: latest}}",
         "operator: {resources: {requests: {memory: null}}}",
         "log: {level: TRACE}",
@@ -99,6 +99,7 @@ fn helm_3_renders_the_same() {
         "",
         "apiServer: {mode: frontendBackend, access: {endpoints: off}}\nretention: {days: 2000000}\nmigrations: {hook: helm}",
         &chart::read("examples/values-production.yaml").unwrap(),
+        &chart::read("examples/values-production-large.yaml").unwrap(),
     ] {
         let (new, old) = (
             render(values).unwrap(),

@@ -1,6 +1,7 @@
 //! Preparing databases.
 
 pub(crate) mod adoption;
+mod installing;
 mod later;
 mod moving;
 mod rights;
