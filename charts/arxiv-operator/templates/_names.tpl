@@ -1,15 +1,15 @@
 {{/* Names. Each is cut so that the longest suffix ("-migrate-VERSION-HASH") still fits into 63 characters. */}}
 
 {{- define "arxiv-operator.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 37 | trimSuffix "-" }}
+{{- default .Chart.Name .Values.nameOverride | trunc 37 | trimAll "-_." }}
 {{- end }}
 
 {{- /* A name that had to be changed, or that another release could have as well, ends with a hash of the release's name. */}}
 {{- define "arxiv-operator.fullname" -}}
 {{- $name := include "arxiv-operator.name" . }}
 {{- $wanted := .Values.fullnameOverride | default (contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name)) }}
-{{- /* Names of Services: no dots, and a letter first. */}}
-{{- $valid := $wanted | lower | replace "." "-" | trimSuffix "-" }}
+{{- /* Names of Services: neither dots nor underscores, and a letter first. */}}
+{{- $valid := $wanted | lower | replace "." "-" | replace "_" "-" | trimAll "-" }}
 {{- if regexMatch "^[0-9]" $valid }}{{ $valid = printf "r%s" $valid }}{{ end }}
 {{- $ambiguous := and (not .Values.fullnameOverride) (hasSuffix (printf "-%s" $name) .Release.Name) }}
 {{- if or $ambiguous (ne $valid $wanted) (gt (len $valid) 37) }}
@@ -24,17 +24,19 @@
 {{- printf "%s.%s" .Release.Namespace (include "arxiv-operator.fullname" .) }}
 {{- end }}
 
-{{/* The one namespace that is watched, or nothing. */}}
-{{- define "arxiv-operator.watchNamespace" -}}
-{{- first .Values.operator.watchNamespaces | default "" }}
+{{/* Where the Lease is: in the watched namespace if it is one, else in the release's. The operator's default is the same. */}}
+{{- define "arxiv-operator.leaseNamespace" -}}
+{{- $watched := .Values.operator.watchNamespaces | uniq }}
+{{- eq (len $watched) 1 | ternary (first $watched) .Release.Namespace }}
 {{- end }}
 
-{{/* Where GET /arxiv makes its objects. */}}
+{{/* Where GET /arxiv makes its objects: in the release's namespace if it is watched, else in the first watched one. */}}
 {{- define "arxiv-operator.queryNamespace" -}}
-{{- $watched := include "arxiv-operator.watchNamespace" . }}
-{{- $namespace := .Values.apiServer.queryNamespace | default $watched | default .Release.Namespace }}
-{{- if and $watched (ne $watched $namespace) }}
-{{- fail (printf "apiServer.queryNamespace is %s, but the operator watches %s alone (operator.watchNamespaces)" $namespace $watched) }}
+{{- $watched := .Values.operator.watchNamespaces }}
+{{- $default := or (empty $watched) (has .Release.Namespace $watched) | ternary .Release.Namespace (first $watched) }}
+{{- $namespace := .Values.apiServer.queryNamespace | default $default }}
+{{- if and $watched (not (has $namespace $watched)) }}
+{{- fail (printf "apiServer.queryNamespace is %s, but the operator watches %s alone (operator.watchNamespaces)" $namespace (join ", " $watched)) }}
 {{- end }}
 {{- $namespace }}
 {{- end }}
@@ -68,4 +70,22 @@ ipFamilies: {{ toJson . }}
 {{/* That of the migrations. */}}
 {{- define "arxiv-operator.migrateAccount" -}}
 {{- include "arxiv-operator.account" (dict "settings" .Values.migrations.serviceAccount "name" (printf "%s-migrate" (include "arxiv-operator.fullname" .))) }}
+{{- end }}
+
+{{/* Fails if two processes would get a ServiceAccount of one name: each has rights of its own. Argument: the root. */}}
+{{- define "arxiv-operator.distinctAccounts" -}}
+{{- $made := list (printf "%s-test" (include "arxiv-operator.fullname" .)) }}
+{{- if .Values.operator.serviceAccount.create }}{{ $made = append $made (include "arxiv-operator.operatorAccount" .) }}{{ end }}
+{{- if and .Values.migrations.enabled .Values.migrations.serviceAccount.create }}{{ $made = append $made (include "arxiv-operator.migrateAccount" .) }}{{ end }}
+{{- $shared := list }}
+{{- range (include "arxiv-operator.groups" . | fromYaml).groups }}
+{{- if .settings.serviceAccount.create }}{{ $shared = append $shared .account }}{{ end }}
+{{- end }}
+{{- range uniq $shared }}{{ $made = append $made . }}{{ end }}
+{{- range uniq $made }}
+{{- $name := . }}
+{{- $same := 0 }}
+{{- range $made }}{{ if eq . $name }}{{ $same = add1 $same }}{{ end }}{{ end }}
+{{- if gt (int $same) 1 }}{{ fail (printf "serviceAccount.name: %d processes of different rights would share the ServiceAccount %s; give each its own, or make it yourself and set create: false" $same $name) }}{{ end }}
+{{- end }}
 {{- end }}

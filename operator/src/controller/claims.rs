@@ -12,9 +12,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 pub(crate) async fn run(with: &Dependencies, unfinished: &Unfinished) {
     loop {
         let first = with.claims.first().map(str::to_owned);
-        let only = with.only_namespace.clone();
         let mut namespaces: BTreeSet<String> = unfinished.namespaces();
-        namespaces.extend(first.into_iter().chain(only));
+        namespaces.extend(first.into_iter().chain(with.namespaces.names()));
         with.claims.refresh(&namespaces).await;
         tokio::time::sleep(PAUSE).await;
     }

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use crd::{ArxivQuery, Phase};
 use futures::{
     StreamExt,
-    future::{join, ready},
+    future::{join_all, ready},
 };
 use kube::{
     Api, ResourceExt,
@@ -44,13 +44,17 @@ const RETRY: Backoff = Backoff {
 /// Keeps the statuses of finished objects up to date until it is stopped.
 pub(crate) async fn run(with: Arc<Dependencies>, stop: CancellationToken) {
     // A field selector has no "or".
-    let both = join(follow(&with, Phase::Succeeded), follow(&with, Phase::Failed));
+    let phases = [Phase::Succeeded, Phase::Failed];
+    let each = phases
+        .iter()
+        .flat_map(|phase| with.watched.iter().map(|queries| follow(&with, queries, *phase)));
+    let all = join_all(each);
     // It may be dropped at any point.
-    stop.run_until_cancelled(Box::pin(both)).await;
+    stop.run_until_cancelled(Box::pin(all)).await;
 }
 
-/// Watches the finished objects of one phase, for ever.
-async fn follow(with: &Dependencies, phase: Phase) {
+/// Watches the finished objects of one phase, of one namespace or of all, for ever.
+async fn follow(with: &Dependencies, queries: &Api<ArxivQuery>, phase: Phase) {
     let mut failures = 0;
     loop {
         // Lists what has changed while there was no watch, in this process or an earlier one.
@@ -58,7 +62,7 @@ async fn follow(with: &Dependencies, phase: Phase) {
             .fields(&format!("status.phase={phase},{}", with.of_class))
             .page_size(LIST_PAGE)
             .timeout(WATCH_SECONDS);
-        let watching = || Box::pin(watcher(with.all.clone(), config.clone()).backoff(ConstantBackoff::WATCH));
+        let watching = || Box::pin(watcher(queries.clone(), config.clone()).backoff(ConstantBackoff::WATCH));
         let outdated = anew_after_restores(watching, with.revisions.clone())
             .applied_objects()
             .filter_map(|object| {

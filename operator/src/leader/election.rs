@@ -59,10 +59,10 @@ enum Attempt {
 
 impl Election {
     pub(crate) fn new(args: &RunArgs, with: &Dependencies, readiness: Readiness) -> Self {
-        // By default the watched namespace: this process has its rights there, and processes that watch other
-        // namespaces have leases of their own.
-        let namespace = args.lease_namespace.as_ref().or(args.watch_namespace.as_ref());
-        let namespace = namespace.map_or(with.client.default_namespace(), String::as_str);
+        // By default the watched namespace, if it is one: this process has its rights there, and processes that
+        // watch other namespaces have leases of their own.
+        let namespace = args.lease_namespace.as_deref().or(args.watch_namespace.only());
+        let namespace = namespace.unwrap_or(with.client.default_namespace());
         // In a pod, the pod's name.
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "arxiv-operator".to_owned());
         Self {

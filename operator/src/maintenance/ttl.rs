@@ -23,8 +23,26 @@ const PAGE: u32 = 100;
 /// Deletions in progress at once.
 const CONCURRENCY: usize = 8;
 
-/// Deletes the expired objects; returns how long listing them took.
+/// Deletes the expired objects; returns how long listing them took. A namespace in which it fails does not keep the
+/// others from being swept.
 pub(crate) async fn sweep(with: &Dependencies, heartbeat: &Heartbeat) -> Result<Duration, ClaimError> {
+    let mut outcome = Ok(Duration::ZERO);
+    for queries in &with.watched {
+        match (sweep_namespace(with, queries, heartbeat).await, &mut outcome) {
+            (Ok(listing), Ok(all)) => *all += listing,
+            (Err(error), Ok(_)) => outcome = Err(error),
+            (_, Err(_)) => {}
+        }
+    }
+    outcome
+}
+
+/// Sweeps one namespace, or all at once.
+async fn sweep_namespace(
+    with: &Dependencies,
+    queries: &Api<ArxivQuery>,
+    heartbeat: &Heartbeat,
+) -> Result<Duration, ClaimError> {
     let mut listing = Duration::ZERO;
     for phase in [Phase::Succeeded, Phase::Failed] {
         let first = ListParams::default()
@@ -34,7 +52,7 @@ pub(crate) async fn sweep(with: &Dependencies, heartbeat: &Heartbeat) -> Result<
         loop {
             heartbeat.beat();
             let began = Instant::now();
-            let listed = within(with.all.list(&page)).await;
+            let listed = within(queries.list(&page)).await;
             listing += began.elapsed();
             let listed = match listed {
                 // The deletions took so long that the listing cannot continue where it was.

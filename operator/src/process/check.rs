@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What is asked, and for how long.
 #[derive(clap::Args)]
 pub(crate) struct CheckArgs {
-    /// A URL that has to answer with status 200, such as http://HOST/readyz. May be repeated.
+    /// A URL that has to answer with status 200, such as `http://HOST/readyz`. May be repeated.
     #[arg(long, value_name = "URL")]
     ready: Vec<String>,
     /// A URL that has to refuse a request without a token (status 401). May be repeated.

@@ -19,6 +19,7 @@ use super::{
     claims::{Claims, Scope},
     kubernetes::{self, Check},
     metrics::Metrics,
+    namespaces::Namespaces,
     settings::RunArgs,
 };
 
@@ -35,14 +36,14 @@ const RETRY_CAP: Duration = Duration::from_mins(6);
 /// What the tasks share; it outlives each leadership.
 pub(crate) struct Dependencies {
     pub(crate) client: Client,
-    /// The namespaces that this process watches, whatever the class of an object.
-    pub(crate) all: Api<ArxivQuery>,
+    /// What this process watches, whatever the class of an object: everything, or each watched namespace.
+    pub(crate) watched: Vec<Api<ArxivQuery>>,
     /// The field selector of the class.
     pub(crate) of_class: String,
     /// The field selector of the unfinished objects of the class.
     pub(crate) unfinished: String,
-    /// The watched namespace, if not all are watched.
-    pub(crate) only_namespace: Option<String>,
+    /// The names of the watched namespaces, if not all are watched.
+    pub(crate) namespaces: Namespaces,
     pub(crate) claims: Claims,
     /// To notice that the database of Kubernetes was restored.
     pub(crate) revisions: Revisions,
@@ -94,13 +95,10 @@ impl Dependencies {
             add_check(checks, name, Required::Always, pool, need);
         }
         let client = kubernetes::client().await?;
-        let all = match &args.watch_namespace {
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
-            None => Api::all(client.clone()),
-        };
+        let watched = args.watch_namespace.apis(&client);
         let of_class = crd::class_selector(&args.class_name);
         let check = Check {
-            queries: all.clone(),
+            watched: watched.clone(),
             of_class: of_class.clone(),
             revisions: Revisions::default(),
             has_classes: Arc::default(),
@@ -111,16 +109,16 @@ impl Dependencies {
         let scope = Scope {
             class: args.class_name.clone(),
             enabled: args.leader_election,
-            all_namespaces: args.watch_namespace.is_none(),
+            all_namespaces: args.watch_namespace.is_everywhere(),
         };
         let pages = Pages::new(upstream);
         Ok(Self {
             claims: Claims::new(&client, &records, &metrics, readiness, scope),
             client,
-            all,
+            watched,
             of_class,
             revisions,
-            only_namespace: args.watch_namespace.clone(),
+            namespaces: args.watch_namespace.clone(),
             unfinished: crd::unfinished_selector(&args.class_name),
             records,
             ledger: Ledger::new(ledger),

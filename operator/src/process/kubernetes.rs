@@ -11,6 +11,7 @@ use std::{
 pub(crate) use cluster::CallError;
 use cluster::Revisions;
 use crd::ArxivQuery;
+use futures::{StreamExt, stream};
 use kube::{Api, Client, api::ListParams, core::ListMeta};
 use service::health::NeedState;
 
@@ -31,10 +32,13 @@ pub(crate) async fn client() -> Result<Client, cluster::ClientError> {
     cluster::client(|config| config.read_timeout = Some(silence)).await
 }
 
+/// Calls of a check at once.
+const CALLS: usize = 8;
+
 /// Checks Kubernetes for this process.
 #[derive(Clone)]
 pub(crate) struct Check {
-    pub(crate) queries: Api<ArxivQuery>,
+    pub(crate) watched: Vec<Api<ArxivQuery>>,
     pub(crate) of_class: String,
     pub(crate) revisions: Revisions,
     /// Whether the installed resource can be selected by class.
@@ -42,24 +46,32 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    /// Whether Kubernetes can be used: lists one of the objects that this process works on. Notices a restored database.
+    /// Whether Kubernetes can be used for all that is watched, otherwise why not. Notices a restored database.
     pub(crate) async fn run(self) -> NeedState {
         let highest = self.revisions.highest();
-        match self.list().await {
-            Ok(listed) => {
-                self.revisions.check(highest, &listed);
-                NeedState::Ready
+        let each = self
+            .watched
+            .iter()
+            .map(async |queries| (queries.namespace(), self.list(queries).await));
+        let mut each = stream::iter(each).buffer_unordered(CALLS);
+        while let Some((namespace, listed)) = each.next().await {
+            match listed {
+                Ok(listed) => {
+                    self.revisions.check(highest, &listed);
+                }
+                Err(error) => return explain(&error, namespace),
             }
-            Err(error) => explain(&error),
         }
+        NeedState::Ready
     }
 
-    async fn list(&self) -> Result<ListMeta, CallError> {
+    /// Lists one of the objects that this process works on.
+    async fn list(&self, queries: &Api<ArxivQuery>) -> Result<ListMeta, CallError> {
         let one = ListParams::default().limit(1);
-        let listed = within(self.queries.list(&one)).await?;
+        let listed = within(queries.list(&one)).await?;
         if !self.has_classes.load(Ordering::Relaxed) {
             // A list with a selector takes much longer, so it is tried once.
-            match within(self.queries.list(&one.fields(&self.of_class))).await {
+            match within(queries.list(&one.fields(&self.of_class))).await {
                 Ok(_) => self.has_classes.store(true, Ordering::Relaxed),
                 // While Kubernetes fills its cache it refuses lists with a selector, and can do all the rest.
                 Err(error) if error.code() == Some(429) => {}
@@ -70,14 +82,19 @@ impl Check {
     }
 }
 
-fn explain(error: &CallError) -> NeedState {
+fn explain(error: &CallError, namespace: Option<&str>) -> NeedState {
+    let place = namespace
+        .map(|name| format!(" in namespace {name}"))
+        .unwrap_or_default();
     let reason = match error.code() {
         Some(404) => "the ArxivQuery resource is not installed; apply what `arxiv-operator crd` prints",
         Some(400) => {
             "the ArxivQuery resource is that of an earlier version; apply what `arxiv-operator crd` prints"
         }
         Some(401) => "the credential is refused",
-        Some(403) => "listing ArxivQuery objects is not allowed; check the role and its binding",
+        Some(403) => {
+            &format!("listing ArxivQuery objects{place} is not allowed; check the role and its binding")
+        }
         Some(code) => &format!("the API server answers with status {code}"),
         None => "the API server does not answer",
     };

@@ -7,5 +7,6 @@ pub(crate) mod dependencies;
 pub(crate) mod kubernetes;
 pub(crate) mod metrics;
 pub(crate) mod migrate;
+pub(crate) mod namespaces;
 pub(crate) mod settings;
 pub(crate) mod supervisor;

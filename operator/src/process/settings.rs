@@ -6,6 +6,8 @@ use clap::Args;
 use queue::PriorityCeilings;
 use upstream::UpstreamArgs;
 
+use super::namespaces::Namespaces;
+
 /// Settings of the controller. The databases are read from the environment alone, as their URLs hold passwords.
 #[derive(Args)]
 #[command(after_help = format!("{HELP}\n\n{}", service::traces::HELP))]
@@ -13,9 +15,9 @@ pub(crate) struct RunArgs {
     /// Where /healthz, /readyz and /metrics are served.
     #[arg(long, env = "LISTEN", default_value = "0.0.0.0:8080")]
     pub(crate) listen: SocketAddr,
-    /// The only namespace whose objects are run; all namespaces if not set.
-    #[arg(long, env = "WATCH_NAMESPACE")]
-    pub(crate) watch_namespace: Option<String>,
+    /// The namespaces whose objects are run, as a list like `team-a,team-b` of up to 100; all namespaces if not set.
+    #[arg(long, env = "WATCH_NAMESPACE", default_value = "")]
+    pub(crate) watch_namespace: Namespaces,
     /// The class of the objects that are run: those with this `spec.className`. Empty: the default class, that of objects
     /// without one.
     #[arg(long, env = "CLASS_NAME", default_value = crd::DEFAULT_CLASS, value_parser = crd::class_name)]
@@ -43,7 +45,7 @@ pub(crate) struct RunArgs {
     /// The name of the Lease; the name of the class is added, if it has one.
     #[arg(long, env = "LEASE_NAME", default_value = "arxiv-operator")]
     pub(crate) lease_name: String,
-    /// The namespace of the Lease; by default the watched namespace, else that of the pod or the kubeconfig.
+    /// The namespace of the Lease; by default the watched namespace if it is one, else that of the pod or the kubeconfig.
     #[arg(long, env = "LEASE_NAMESPACE")]
     pub(crate) lease_namespace: Option<String>,
     /// Whether statements are prepared once per connection; switch it off behind a transaction pooler.

@@ -1,11 +1,16 @@
 //! What is rendered equals what a real API server stores: GitOps tools see no difference.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chart::render;
 use serde_json::{Value, json};
 
-use crate::{cluster::cluster, kubernetes::install_definitions};
+use crate::{
+    cluster::cluster,
+    kubernetes::{install_definitions, list},
+};
 
-/// Applies an object and prints it as it would be stored, with defaults.
+/// Applies objects and prints them as they would be stored, with defaults.
 const STORED: [&str; 9] = [
     "apply",
     "--server-side",
@@ -65,50 +70,57 @@ fn differences(path: &str, rendered: &Value, stored: &Value, exact: bool, found:
     }
 }
 
+/// What tells an object from others.
+fn identity(object: &Value) -> String {
+    let metadata = &object["metadata"];
+    format!(
+        "{} {}/{}",
+        object["kind"], metadata["namespace"], metadata["name"]
+    )
+}
+
+/// Kinds whose defaults GitOps tools know, because they are those of Kubernetes itself.
+fn is_of_kubernetes(object: &Value) -> bool {
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    !group.contains('.') || group.ends_with(".k8s.io") && group != "gateway.networking.k8s.io"
+}
+
 #[tokio::test]
 async fn rendered_object_equals_the_stored_one_after_defaulting() {
     let cluster = cluster().await;
     install_definitions(cluster).await;
     let mut found = Vec::new();
-    let mut kinds = std::collections::BTreeSet::new();
+    let mut kinds = BTreeSet::new();
     for values in VALUES {
+        let objects = render(values).unwrap();
         // `helm test` makes its pod, and no GitOps tool.
-        for object in render(values)
-            .unwrap()
-            .iter()
-            .filter(|object| object["kind"] != "Pod")
-        {
-            let stored = cluster.succeeds(&STORED, &object.to_string());
-            let stored: Value = serde_json::from_str(&stored).unwrap();
-            let (kind, version) = (
-                object["kind"].as_str().unwrap(),
-                object["apiVersion"].as_str().unwrap(),
-            );
-            kinds.insert(kind.to_owned());
-            let path = format!("{kind} {}", object["metadata"]["name"]);
-            let own = !version.split('/').next().unwrap().contains('.')
-                || version.contains(".k8s.io/v") && kind != "HTTPRoute";
+        let rendered = || objects.iter().filter(|object| object["kind"] != "Pod");
+        let stored: Value = serde_json::from_str(&cluster.succeeds(&STORED, &list(rendered()))).unwrap();
+        let stored = stored["items"].as_array().unwrap();
+        let stored: BTreeMap<_, _> = stored.iter().map(|object| (identity(object), object)).collect();
+        assert_eq!(stored.len(), rendered().count());
+        for object in rendered() {
+            let path = identity(object);
+            kinds.insert(object["kind"].as_str().unwrap().to_owned());
             for (key, value) in object.as_object().unwrap() {
-                let exact = !own && key == "spec";
-                differences(&format!("{path}.{key}"), value, &stored[key], exact, &mut found);
+                let exact = !is_of_kubernetes(object) && key == "spec";
+                let stored = &stored[&path][key];
+                differences(&format!("{path}.{key}"), value, stored, exact, &mut found);
             }
         }
     }
     found.sort();
     found.dedup();
     assert!(found.is_empty(), "{}", found.join("\n"));
-    for kind in [
-        "HTTPRoute",
-        "Cluster",
-        "Pooler",
-        "ScheduledBackup",
-        "ServiceMonitor",
-        "PrometheusRule",
-        "Job",
-        "Deployment",
-    ] {
-        assert!(kinds.contains(kind), "{kind}");
-    }
+    let expected = "ClusterRole ClusterRoleBinding ConfigMap CustomResourceDefinition Deployment FlowSchema HTTPRoute \
+                    HorizontalPodAutoscaler Ingress Job NetworkPolicy PodDisruptionBudget Pooler PriorityLevelConfiguration \
+                    PrometheusRule Role RoleBinding ScheduledBackup Secret Service ServiceAccount ServiceMonitor Cluster";
+    let missing: Vec<&str> = expected
+        .split_whitespace()
+        .filter(|kind| !kinds.contains(*kind))
+        .collect();
+    assert!(missing.is_empty(), "not compared: {missing:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 use chart::{Objects, folder, helm};
 use serde_json::Value;
 
-use crate::cluster::{TAKE, cluster};
+use crate::{cluster::cluster, kubernetes::list};
 
 fn release(name: &str, namespace: &str, values: &str) -> Objects {
     let mut child = Command::new(helm().unwrap())
@@ -106,40 +106,100 @@ fn releases() -> Vec<String> {
     releases
 }
 
-#[tokio::test]
-async fn names_are_valid_and_differ_between_releases_and_tags() {
-    let cluster = cluster().await;
-    let mut taken: BTreeMap<String, String> = BTreeMap::new();
-    for name in releases() {
-        for namespace in ["library", "library-papers"] {
-            for tag in ["2026.11.28-abcde", "_v1.2.3_Build", "x".repeat(128).as_str()] {
-                let values = format!(
-                    "apiServer: {{mode: perEndpoint}}\noperator: {{image: {{tag: '{tag}'}}}}\ncrds: {{enabled: false}}"
-                );
-                for object in release(&name, namespace, &values).iter() {
-                    let (kind, metadata) = (object["kind"].as_str().unwrap(), &object["metadata"]);
-                    let found = metadata["name"].as_str().unwrap();
-                    let roles = kind.starts_with("ClusterRole") || kind == "Role" || kind == "RoleBinding";
-                    assert!(found.len() <= if roles { 253 } else { 63 }, "{kind} {found}");
-                    let key = format!("{kind} {}/{found}", metadata["namespace"]);
-                    let owner = format!("{namespace}/{name}");
-                    let other = taken.insert(key.clone(), owner.clone());
-                    assert!(other.is_none_or(|other| other == owner), "{key}: two releases");
+/// A name of a Service (RFC 1035), which is the narrowest.
+fn is_service_name(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    name.len() <= 63
+        && name.bytes().all(inner)
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && !name.ends_with('-')
+}
+
+fn is_label_value(value: &str) -> bool {
+    let end = |c: char| c.is_ascii_alphanumeric();
+    value.len() <= 63
+        && value.chars().all(|c| end(c) || "-_.".contains(c))
+        && (value.is_empty() || value.starts_with(end) && value.ends_with(end))
+}
+
+#[test]
+fn names_from_overrides_are_valid_whatever_they_are() {
+    let long = format!("{}_.-{}", "a".repeat(35), "b".repeat(70));
+    for given in ["A_b.c", "12345", "0x1F", "1e5", "null", "true", &long] {
+        for values in [
+            format!("nameOverride: '{given}'"),
+            format!("fullnameOverride: '{given}'"),
+            format!("nameOverride: '{given}'\nfullnameOverride: '{given}'"),
+        ] {
+            let objects = release(
+                "papers",
+                "library",
+                &format!("{values}\napiServer: {{mode: perEndpoint}}"),
+            );
+            for object in objects.iter() {
+                let metadata = &object["metadata"];
+                let name = metadata["name"].as_str().unwrap();
+                if object["kind"] == "Service" || object["kind"] == "Job" {
+                    assert!(is_service_name(name), "{values}: {name}");
+                }
+                for (key, value) in metadata["labels"].as_object().unwrap() {
+                    assert!(
+                        is_label_value(value.as_str().unwrap()),
+                        "{values}: {key}: {value}"
+                    );
                 }
             }
         }
     }
-    for name in ["12345", "a.b", &"a".repeat(53)] {
-        for object in release(
-            name,
-            "papers",
-            "apiServer: {mode: perEndpoint}\ncrds: {enabled: false}",
-        )
-        .iter()
-        {
-            let output = cluster.kubectl(&TAKE, &object.to_string());
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{name}: {said}\n{object}");
+    for wrong in ["a b", "-a", "a-", "ä"] {
+        let message = chart::refusal(&format!("nameOverride: '{wrong}'")).unwrap();
+        assert!(message.contains("nameOverride"), "{message}");
+    }
+}
+
+/// A release with this tag: its objects' kinds, namespaces and names, of which each is valid.
+fn names(name: &str, namespace: &str, tag: &str) -> Vec<String> {
+    let values = format!(
+        "apiServer: {{mode: perEndpoint}}\noperator: {{image: {{tag: '{tag}'}}}}\ncrds: {{enabled: false}}"
+    );
+    let of = |object: &Value| {
+        let (kind, metadata) = (object["kind"].as_str().unwrap(), &object["metadata"]);
+        let name = metadata["name"].as_str().unwrap();
+        let roles = ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"].contains(&kind);
+        let is_long = roles || ["FlowSchema", "PriorityLevelConfiguration"].contains(&kind);
+        assert!(name.len() <= if is_long { 253 } else { 63 }, "{kind} {name}");
+        format!("{kind} {}/{name}", metadata["namespace"])
+    };
+    release(name, namespace, &values).iter().map(of).collect()
+}
+
+#[test]
+fn names_differ_between_releases() {
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    for release in releases() {
+        for namespace in ["library", "library-papers"] {
+            let owner = format!("{namespace}/{release}");
+            for name in names(&release, namespace, "v1") {
+                let other = taken.insert(name.clone(), owner.clone());
+                assert!(other.is_none_or(|other| other == owner), "{name}: two releases");
+            }
         }
+    }
+}
+
+#[tokio::test]
+async fn names_are_valid_for_every_release_namespace_and_tag() {
+    let cluster = cluster().await;
+    let long = "a".repeat(53);
+    for tag in ["2026.11.28-abcde", "_v1.2.3_Build", "x".repeat(128).as_str()] {
+        names(&long, "library", tag);
+        names("papers-production-eu1", &"n".repeat(63), tag);
+    }
+    let namespace = "n".repeat(63);
+    cluster.succeeds(&["create", "namespace", &namespace], "");
+    for (name, namespace) in [("12345", "papers"), ("a.b", "papers"), (&long, &namespace)] {
+        let values = "apiServer: {mode: perEndpoint, access: {endpoints: all}}\ncrds: {enabled: false}";
+        let objects = release(name, namespace, values);
+        cluster.takes(&list(objects.iter()));
     }
 }

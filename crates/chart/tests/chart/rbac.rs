@@ -20,12 +20,14 @@ fn given_to_the_operator(objects: &Objects) -> Vec<(&str, Option<&str>, &Value)>
             assert_eq!(binding["subjects"].as_array().unwrap().len(), 1);
             assert_eq!(binding["subjects"][0]["namespace"], NAMESPACE);
             assert_eq!(binding["roleRef"]["kind"], kind);
-            let role = objects
-                .get(kind, binding["roleRef"]["name"].as_str().unwrap())
-                .unwrap();
-            let namespace = role["metadata"]["namespace"].as_str();
-            assert_eq!(binding["metadata"]["namespace"].as_str(), namespace);
-            given.push((kind, namespace, &role["rules"]));
+            let namespace = binding["metadata"]["namespace"].as_str();
+            let roles = objects.of(kind);
+            let mut roles = roles.iter().filter(|role| {
+                let metadata = &role["metadata"];
+                metadata["name"] == binding["roleRef"]["name"] && metadata["namespace"].as_str() == namespace
+            });
+            given.push((kind, namespace, &roles.next().unwrap()["rules"]));
+            assert!(roles.next().is_none(), "two roles of one name");
         }
     }
     given
@@ -44,6 +46,14 @@ fn operator_rights_equal_rules_files() {
             vec![
                 ("Role", Some("papers"), &watches),
                 ("Role", Some("papers"), &lease),
+            ],
+        ),
+        (
+            "operator: {watchNamespaces: [papers, team-a, papers]}",
+            vec![
+                ("Role", Some("papers"), &watches),
+                ("Role", Some("team-a"), &watches),
+                ("Role", Some(NAMESPACE), &lease),
             ],
         ),
         (
@@ -124,6 +134,26 @@ fn watched_namespace_leaves_no_cluster_wide_right() {
     let message =
         chart::refusal("operator: {watchNamespaces: [papers]}\napiServer: {queryNamespace: other}").unwrap();
     assert!(message.contains("the operator watches papers alone"), "{message}");
+}
+
+#[test]
+fn api_server_makes_objects_in_a_namespace_that_is_watched() {
+    for (watched, expected) in [
+        ("", NAMESPACE),
+        ("team-a, library", NAMESPACE),
+        ("team-b, team-a", "team-b"),
+    ] {
+        let objects = render(&format!("operator: {{watchNamespaces: [{watched}]}}")).unwrap();
+        let pods = pods(&objects);
+        let api = pods.iter().find(|pod| pod.container["name"] == "api-server");
+        assert_eq!(api.unwrap().env()["NAMESPACE"], expected, "{watched}");
+        let operator = pods.iter().find(|pod| pod.container["name"] == "operator");
+        let listed = watched.replace(' ', "");
+        let given = operator.unwrap().env().get("WATCH_NAMESPACE").cloned();
+        assert_eq!(given.unwrap_or_default(), *listed, "{watched}");
+        let role = objects.get("Role", "papers-arxiv-operator-api").unwrap();
+        assert_eq!(role["metadata"]["namespace"], expected, "{watched}");
+    }
 }
 
 fn sorted(mut names: [&str; 3]) -> [&str; 3] {

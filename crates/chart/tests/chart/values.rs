@@ -156,3 +156,44 @@ crds: {annotations: {team: papers}}";
     let message = refusal("probes: {liveness: {httpGet: {path: /x}}}").unwrap();
     assert!(message.contains("httpGet"), "{message}");
 }
+
+#[test]
+fn processes_of_different_rights_never_share_an_account_of_the_chart() {
+    for values in [
+        "operator: {serviceAccount: {name: papers}}\napiServer: {serviceAccount: {name: papers}}",
+        "operator: {serviceAccount: {name: papers}}\nmigrations: {serviceAccount: {name: papers}}",
+        "apiServer: {serviceAccount: {name: papers-arxiv-operator-test}}",
+    ] {
+        let message = refusal(values).unwrap();
+        assert!(
+            message.contains("would share the ServiceAccount papers"),
+            "{message}"
+        );
+    }
+    // Deployments of the API server may, and accounts that are there already.
+    render("apiServer: {mode: perEndpoint, serviceAccount: {name: papers}}").unwrap();
+    let shared = "{serviceAccount: {create: false, name: papers}}";
+    render(&format!(
+        "operator: {shared}\napiServer: {shared}\nmigrations: {shared}"
+    ))
+    .unwrap();
+}
+
+#[test]
+fn empty_label_and_repeated_host_are_taken_as_they_are() {
+    let values = "
+commonLabels: {team: ''}
+commonAnnotations: {note: ''}
+ingress: {enabled: true, hosts: [a.example, a.example]}
+httpRoute: {enabled: true, parentRefs: [{name: public}], hostnames: [a.example, a.example]}
+operator: {watchNamespaces: [library, library]}";
+    let objects = render(values).unwrap();
+    for object in objects.iter() {
+        assert_eq!(object["metadata"]["labels"]["team"], "", "{object}");
+        assert_eq!(object["metadata"]["annotations"]["note"], "", "{object}");
+    }
+    let route = objects.only("HTTPRoute").unwrap();
+    assert_eq!(route["spec"]["hostnames"], json!(["a.example"]));
+    let ingress = objects.only("Ingress").unwrap();
+    assert_eq!(ingress["spec"]["rules"].as_array().unwrap().len(), 1);
+}

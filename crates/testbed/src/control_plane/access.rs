@@ -53,42 +53,25 @@ impl ControlPlane {
         apply(&Api::all(self.client().await?), &namespace).await
     }
 
-    /// A `ServiceAccount` with the rights in `rules`, in its namespace or (`cluster_wide`) everywhere, in addition to rights from
+    /// A `ServiceAccount` with the rights in a file of rules, in its namespace or (`cluster_wide`) everywhere, in addition to rights from
     /// earlier calls with other files. Returns the path of its kubeconfig.
     pub async fn service_account(
         &self,
         namespace: &str,
         name: &str,
-        rules: &Path,
+        path: &Path,
         cluster_wide: bool,
     ) -> Result<PathBuf> {
-        let text = std::fs::read_to_string(rules).with_context(|| rules.display().to_string())?;
-        let stem = rules
-            .file_stem()
-            .context("rules without a name")?
-            .to_string_lossy();
-        let role_name = format!("{name}-{stem}");
-        let Rules { rules } = serde_saphyr::from_str(&text)?;
+        let (role_name, rules) = read_rules(name, path)?;
         let client = self.client().await?;
         let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
         apply(&accounts, &named(namespace, name)).await?;
 
-        let subject = Subject {
-            kind: "ServiceAccount".into(),
-            name: name.into(),
-            namespace: Some(namespace.into()),
-            api_group: None,
-        };
-        let role = |kind: &str, name: &str| RoleRef {
-            api_group: RBAC_GROUP.into(),
-            kind: kind.into(),
-            name: name.into(),
-        };
         if cluster_wide {
             let full_name = format!("{namespace}-{role_name}");
             let binding = ClusterRoleBinding {
-                role_ref: role("ClusterRole", &full_name),
-                subjects: Some(vec![subject]),
+                role_ref: role_ref("ClusterRole", &full_name),
+                subjects: Some(vec![subject(namespace, name)]),
                 metadata: named::<ClusterRole>("", &full_name).metadata,
             };
             let role = ClusterRole {
@@ -98,17 +81,7 @@ impl ControlPlane {
             apply(&Api::all(client.clone()), &role).await?;
             apply(&Api::all(client), &binding).await?;
         } else {
-            let binding = RoleBinding {
-                role_ref: role("Role", &role_name),
-                subjects: Some(vec![subject]),
-                metadata: named::<Role>(namespace, &role_name).metadata,
-            };
-            let role = Role {
-                rules: Some(rules.clone()),
-                ..named(namespace, &role_name)
-            };
-            apply(&Api::namespaced(client.clone(), namespace), &role).await?;
-            apply(&Api::namespaced(client, namespace), &binding).await?;
+            self.grant(namespace, (namespace, name), path).await?;
         }
 
         if let Some(rule) = rules.first() {
@@ -128,6 +101,23 @@ impl ControlPlane {
         let path = self.folder.join(format!("{namespace}-{name}.kubeconfig"));
         kubeconfig::write(&path, &self.url(), self.certificates.ca(), namespace, &token)?;
         Ok(path)
+    }
+
+    /// Gives an account (its namespace and its name) the rights in a file of rules, in this namespace.
+    pub async fn grant(&self, namespace: &str, account: (&str, &str), path: &Path) -> Result<()> {
+        let (role_name, rules) = read_rules(account.1, path)?;
+        let binding = RoleBinding {
+            role_ref: role_ref("Role", &role_name),
+            subjects: Some(vec![subject(account.0, account.1)]),
+            metadata: named::<Role>(namespace, &role_name).metadata,
+        };
+        let role = Role {
+            rules: Some(rules),
+            ..named(namespace, &role_name)
+        };
+        let client = self.client().await?;
+        apply(&Api::namespaced(client.clone(), namespace), &role).await?;
+        apply(&Api::namespaced(client, namespace), &binding).await
     }
 
     /// Waits until the account has the rights of this rule: the API server learns of new roles a little later.
@@ -161,6 +151,34 @@ impl ControlPlane {
             Ok(answer.status.is_some_and(|status| status.allowed).then_some(()))
         })
         .await
+    }
+}
+
+/// The name of an account's role, and its rules.
+fn read_rules(account: &str, path: &Path) -> Result<(String, Vec<PolicyRule>)> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let stem = path
+        .file_stem()
+        .context("rules without a name")?
+        .to_string_lossy();
+    let Rules { rules } = serde_saphyr::from_str(&text)?;
+    Ok((format!("{account}-{stem}"), rules))
+}
+
+fn subject(namespace: &str, account: &str) -> Subject {
+    Subject {
+        kind: "ServiceAccount".into(),
+        name: account.into(),
+        namespace: Some(namespace.into()),
+        api_group: None,
+    }
+}
+
+fn role_ref(kind: &str, name: &str) -> RoleRef {
+    RoleRef {
+        api_group: RBAC_GROUP.into(),
+        kind: kind.into(),
+        name: name.into(),
     }
 }
 

@@ -6,6 +6,7 @@ mod databases;
 mod leadership;
 mod lifecycle;
 mod losses;
+mod namespaces;
 mod outages;
 mod restores;
 mod upgrades;
