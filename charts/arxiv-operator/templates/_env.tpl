@@ -3,7 +3,7 @@
 {{/* Plain ones. Argument: a dict of name → value; empty values are left out (the programs take them as not set). */}}
 {{- define "arxiv-operator.env" -}}
 {{- range $name, $value := . }}
-{{- if ne (toString $value) "" }}
+{{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) }}
 - name: {{ $name | quote }}
   value: {{ $value | toString | quote }}
 {{- end }}
