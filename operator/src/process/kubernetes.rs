@@ -11,7 +11,6 @@ use std::{
 pub(crate) use cluster::CallError;
 use cluster::Revisions;
 use crd::ArxivQuery;
-use futures::{StreamExt, stream};
 use kube::{Api, Client, api::ListParams, core::ListMeta};
 use service::health::NeedState;
 
@@ -32,9 +31,6 @@ pub(crate) async fn client() -> Result<Client, cluster::ClientError> {
     cluster::client(|config| config.read_timeout = Some(silence)).await
 }
 
-/// Calls of a check at once.
-const CALLS: usize = 8;
-
 /// Checks Kubernetes for this process.
 #[derive(Clone)]
 pub(crate) struct Check {
@@ -49,17 +45,12 @@ impl Check {
     /// Whether Kubernetes can be used for all that is watched, otherwise why not. Notices a restored database.
     pub(crate) async fn run(self) -> NeedState {
         let highest = self.revisions.highest();
-        let each = self
-            .watched
-            .iter()
-            .map(async |queries| (queries.namespace(), self.list(queries).await));
-        let mut each = stream::iter(each).buffer_unordered(CALLS);
-        while let Some((namespace, listed)) = each.next().await {
-            match listed {
+        for queries in &self.watched {
+            match self.list(queries).await {
                 Ok(listed) => {
                     self.revisions.check(highest, &listed);
                 }
-                Err(error) => return explain(&error, namespace),
+                Err(error) => return explain(&error, queries.namespace()),
             }
         }
         NeedState::Ready

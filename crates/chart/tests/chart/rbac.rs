@@ -84,7 +84,7 @@ fn operator_rights_equal_rules_files() {
 fn class_is_in_every_setting_and_in_the_names_of_leases() {
     let objects = render("className: team-a").unwrap();
     let operator = objects
-        .get("ClusterRole", "library-papers-arxiv-operator-operator")
+        .get("ClusterRole", "library.papers-arxiv-operator-operator")
         .unwrap();
     let named: Vec<_> = operator["rules"]
         .as_array()

@@ -12,7 +12,7 @@ monitoring: {dashboard: {enabled: true, labels: {app.kubernetes.io/part-of: graf
     let objects = render(values).unwrap();
     for object in objects.iter() {
         let labels = &object["metadata"]["labels"];
-        let part_of = if object["kind"] == "ConfigMap" {
+        let part_of = if labels["app.kubernetes.io/component"] == "dashboard" {
             "grafana"
         } else {
             "papers"
