@@ -118,7 +118,10 @@ async fn searches_at_the_same_time_share_one_watch() {
         lists.count()
     };
     let before = watches(&api);
-    assert_eq!(before, 2, "one list, and one watch");
+    assert_eq!(
+        before, 3,
+        "one list, one look whether it went back in time, and one watch"
+    );
     let paths: Vec<_> = (0..120)
         .map(|n| format!("/arxiv?title=w{}&max_results=1", n % 40))
         .collect();
