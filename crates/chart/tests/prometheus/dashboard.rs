@@ -11,9 +11,10 @@ pub(crate) async fn panels_have_data(monitored: &Monitored, did_not_happen: &[&s
     let path = "/arxiv-api?title=panels&max_results=1";
     let (status, body) = monitored.env.get_from(service, path).await.unwrap();
     assert_eq!(status, 200, "{body}");
-    let waits = "arxiv_api_server_gate_wait_duration_seconds_count > 0";
+    // A rate needs two samples.
+    let waits = "count_over_time(arxiv_api_server_gate_wait_duration_seconds_count[10m]) > 1";
     monitored
-        .until("the API server's request is scraped", async || {
+        .until("the API server's request is scraped twice", async || {
             monitored.count(waits).await > 0
         })
         .await;
