@@ -41,7 +41,7 @@ use crate::{
         readiness::{LONGEST_ROUND, PAUSE},
     },
     auth::{AccessControl, proxies::ClientAddresses},
-    http::middleware::Layers,
+    http::{middleware::Layers, tls::Tls},
     limits::headers::RateLimitHeaders,
 };
 
@@ -96,7 +96,12 @@ async fn run(settings: Settings, levels: LevelControl) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("LISTEN: cannot listen at {address}"))?;
-    service::notice!("listening at {}, serving {served}", listener.local_addr()?);
+    let how = if process.app.settings.tls.is_set() {
+        " over TLS"
+    } else {
+        ""
+    };
+    service::notice!("listening at {}{how}, serving {served}", listener.local_addr()?);
     process.serve(listener).await?;
     service::notice!("ended");
     Ok(())
@@ -169,14 +174,17 @@ impl Process {
             addresses,
         } = self;
         let drain = Duration::from_secs(app.settings.drain_seconds);
-        let serving = http::server::serve(
-            listener,
+        let tls = Tls::open(&app.settings.tls)?;
+        if let Some(tls) = tls.clone() {
+            app.tasks.spawn(tls.follow(app.tls_metrics));
+        }
+        let parts = http::server::Parts {
             router,
-            app.ending,
-            drain,
+            tls,
             addresses,
-            app.http_metrics.connections,
-        );
+            connections: app.http_metrics.connections,
+        };
+        let serving = http::server::serve(listener, parts, app.ending, drain);
         tokio::select! {
             () = serving => {}
             // They run as long as the process: without one of them, requests would wait in vain.

@@ -25,7 +25,10 @@ use crate::{
     app::namespace::Namespace,
     app::settings::Settings,
     app::stores::{APPLICATION_NAME, Addresses, Stores},
-    http::middleware::{AccessLog, HttpMetrics},
+    http::{
+        middleware::{AccessLog, HttpMetrics},
+        tls::TlsMetrics,
+    },
     jobs::client_key::ClientKey,
     limits::ProcessLimits,
 };
@@ -39,6 +42,7 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) http_metrics: HttpMetrics,
     pub(crate) caches: Caches,
+    pub(crate) tls_metrics: TlsMetrics,
     pub(crate) unfinished_queries: Gauge,
     pub(crate) stores: Stores,
     pub(crate) limits: ProcessLimits,
@@ -65,6 +69,7 @@ impl App {
         let metrics = Metrics::with_prefix(METRICS_PREFIX);
         let http_metrics = HttpMetrics::register(&metrics);
         let caches = Caches::register(&metrics);
+        let tls_metrics = TlsMetrics::register(&metrics);
         let help = "Queries of the namespace that have not ended, as this process sees them";
         let unfinished_queries = metrics.add("unfinished_queries", &[], help);
         storage::register_metrics(&metrics);
@@ -81,7 +86,7 @@ impl App {
         let upstream = match (&addresses.upstream, &stores.pages) {
             (Some(url), Some(pages)) => {
                 let arxiv = &settings.arxiv;
-                Some(arxiv.upstream(url.as_str(), APPLICATION_NAME, pages.clone())?)
+                Some(arxiv.upstream(databases::address(url), APPLICATION_NAME, pages.clone())?)
             }
             _ => None,
         };
@@ -89,6 +94,7 @@ impl App {
             metrics,
             http_metrics,
             caches,
+            tls_metrics,
             unfinished_queries,
             stores,
             limits,

@@ -11,7 +11,7 @@ use upstream::UpstreamArgs;
 use crate::{
     app::endpoints::{Endpoint, Served},
     auth::{AccessArgs, kubernetes::ProtectedEndpoints},
-    http::middleware::ShownAddress,
+    http::{middleware::ShownAddress, tls::TlsArgs},
 };
 use wire::{dates::Zone, root_path::RootPath};
 
@@ -19,9 +19,14 @@ use wire::{dates::Zone, root_path::RootPath};
 ///
 /// Database addresses are environment variables: for each of `DATABASE_RW`, `DATABASE_RO`, `DATABASE_SEQUENCE` and
 /// `DATABASE_UPSTREAM` either `…_URL` (postgresql://…), `…_STRING` (host=… dbname=…), or `…_HOST`, `…_PORT`, `…_NAME`,
-/// `…_USER` and `…_PASSWORD` or `…_PASSWORD_FILE`. `DATABASE_QUERIES_RW`, `DATABASE_RESULTS_RW`,
+/// `…_USER` and `…_PASSWORD`. Each may be in a file that `…_URL_FILE`, `…_PASSWORD_FILE` and so on name; files are read for
+/// each new connection, so that a password may change. `DATABASE_QUERIES_RW`, `DATABASE_RESULTS_RW`,
 /// `DATABASE_QUERIES_RO` and `DATABASE_RESULTS_RO` take the place of the common ones for one table. Only what the
 /// served endpoints need is read.
+///
+/// A server is verified by its certificate authority (CA): `…_CA_FILE` or for all `DATABASE_CA_FILE` (`system` means those
+/// that the system trusts). The mode is `sslmode` of the URL, `…_SSLMODE` or `DATABASE_SSLMODE`; without one, verify-full
+/// with a CA, else prefer.
 #[derive(Parser)]
 #[command(name = "arxiv-api-server", version, after_help = service::traces::HELP)]
 pub struct Settings {
@@ -42,6 +47,8 @@ pub struct Settings {
     /// Address and port of /metrics, such as [::]:9090. By default they are served at LISTEN, with the API.
     #[arg(long, env = "METRICS_LISTEN")]
     pub(crate) metrics_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     /// What is served: all, frontend, backend, or a list of endpoints such as "results,read-results".
     #[arg(long, env = "SERVE", default_value = "all")]
     pub(crate) serve: Served,

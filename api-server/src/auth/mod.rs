@@ -26,7 +26,7 @@ use crate::{
     auth::origins::Origins,
     auth::proxies::{ClientAddresses, ForwardedBy, Proxies},
     error::{ApiError, Code},
-    limits::client::ClientAddress,
+    limits::client::{ClientAddress, OverTls},
     limits::rate::{Charge, RateLimiter},
     limits::slots::Slots,
 };
@@ -102,10 +102,10 @@ pub(crate) struct AccessArgs {
 pub(crate) enum Effect {
     /// It only reads.
     None,
-    /// It creates or deletes something, takes a number, or sends a request to arXiv.
+    /// It writes a record, or takes a number.
     Change,
-    /// It may create or remove a query, which counts towards the rate limit of its client.
-    Object,
+    /// It may create or remove a query, or send a request to arXiv, which counts towards the rate limit of its client.
+    Counted,
 }
 
 /// The endpoint that a request is for.
@@ -181,7 +181,8 @@ async fn authorize(
     }
     // A request without an operation is answered 405, and has no effect.
     let effect = head.extensions.get().copied().unwrap_or(Effect::None);
-    if effect != Effect::None && access_control.origins.is_cross_site(&head.headers) {
+    let over_tls = head.extensions.get::<OverTls>().is_some();
+    if effect != Effect::None && access_control.origins.is_cross_site(&head.headers, over_tls) {
         return ApiError::new(Code::CrossSite, CROSS_SITE).into_response();
     }
     let mut response = match access_control.caller(target, &head).await {
@@ -191,7 +192,7 @@ async fn authorize(
                 correlation.note_client(&client);
             }
             let limiter = access_control.rate_limiter.as_ref();
-            let limiter = limiter.filter(|_| effect == Effect::Object);
+            let limiter = limiter.filter(|_| effect == Effect::Counted);
             let charged = limiter.map(|limiter| Charge::new(limiter, client.key()));
             head.extensions.insert(client);
             head.extensions.insert(caller);

@@ -52,13 +52,14 @@ impl Origins {
     /// send neither header.
     ///
     /// Browsers send `Sec-Fetch-Site` over HTTPS and to loopback only. Without it, `Origin` decides, which they send with
-    /// all requests but plain GETs.
-    pub(super) fn is_cross_site(&self, headers: &HeaderMap) -> bool {
+    /// all requests but plain GETs. A page over plain HTTP is of another origin than one over TLS.
+    pub(super) fn is_cross_site(&self, headers: &HeaderMap, over_tls: bool) -> bool {
         let origin = headers.get(header::ORIGIN);
         let cross_site = match headers.get(SEC_FETCH_SITE) {
             Some(site) => site != "same-origin" && site != "none",
             None => origin.is_some_and(|origin| {
                 let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+                let authority = authority.filter(|(scheme, _)| !over_tls || *scheme == "https");
                 let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
                 !matches!((authority, host), (Some((_, authority)), Some(host)) if is_same(authority, host))
             }),
@@ -182,7 +183,15 @@ mod tests {
             for (name, value) in *given {
                 headers.insert(*name, HeaderValue::from_static(value));
             }
-            assert_eq!(allowed.is_cross_site(&headers), *expected, "{given:?}");
+            assert_eq!(allowed.is_cross_site(&headers, false), *expected, "{given:?}");
+        }
+        // Over TLS, a page of the same host over plain HTTP is another origin.
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("api.example"));
+        for (origin, expected) in [("http://api.example", true), ("https://api.example", false)] {
+            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            assert_eq!(allowed.is_cross_site(&headers, true), expected, "{origin}");
+            assert!(!allowed.is_cross_site(&headers, false), "{origin}");
         }
     }
 }

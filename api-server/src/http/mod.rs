@@ -3,6 +3,7 @@
 pub(crate) mod middleware;
 pub(crate) mod server;
 mod stream;
+pub(crate) mod tls;
 
 use axum::{
     response::{IntoResponse, Response},

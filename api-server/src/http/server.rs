@@ -1,21 +1,28 @@
-//! The HTTP/1.1 server: bounded connections, heads, times, and end.
+//! The HTTP/1.1 server: bounded connections, handshakes, heads, times, and end.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use hyper::{
     Request,
     body::Incoming,
     header::{CONNECTION, HeaderValue},
-    service::service_fn,
+    server::conn::http1,
+    service::{HttpService, service_fn},
 };
-use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
+use hyper_util::{
+    rt::TokioIo,
+    server::graceful::{GracefulShutdown, Watcher},
+};
 use prometheus_client::metrics::gauge::Gauge;
 use service::{
     metrics::GaugeGuard,
-    server::{accept, http1, log_end},
+    server::{self, accept, log_end},
 };
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
@@ -23,6 +30,8 @@ use crate::{
     auth::proxies::ClientAddresses,
     http::middleware::{Overloaded, is_exempt},
     http::stream::ClientStream,
+    http::tls::Tls,
+    limits::client::OverTls,
     limits::connections::{ConnectionLimiter, RequestPermit},
 };
 
@@ -37,20 +46,29 @@ const MAX_HEADERS: usize = 100;
 /// way on one of them would be lost.
 const IDLE_CLOSE_DELAY: Duration = Duration::from_secs(1);
 
+/// What a server is made of besides its port.
+pub(crate) struct Parts {
+    pub(crate) router: Router,
+    /// With which connections begin, if it is served over TLS.
+    pub(crate) tls: Option<Tls>,
+    pub(crate) addresses: ClientAddresses,
+    /// Of open connections.
+    pub(crate) connections: Gauge,
+}
+
 /// Serves until the token is cancelled, and then until the requests in flight are answered, but no longer than `drain`.
 /// A request that comes meanwhile on a kept connection is answered with `Connection: close`.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    ending: CancellationToken,
-    drain: Duration,
-    addresses: ClientAddresses,
-    connections: Gauge,
-) {
+pub(crate) async fn serve(listener: TcpListener, parts: Parts, ending: CancellationToken, drain: Duration) {
+    let Parts {
+        router,
+        tls,
+        addresses,
+        connections,
+    } = parts;
     let limiter = ConnectionLimiter::of_process();
     let graceful = GracefulShutdown::new();
     let open = TaskTracker::new();
-    let mut http = http1(MAX_HEAD_BYTES);
+    let mut http = server::http1(MAX_HEAD_BYTES);
     http.header_read_timeout(HEAD_TIMEOUT).max_headers(MAX_HEADERS);
     // A connection is accepted before there is a slot for it: another one is closed only for a client that is there.
     let next = async || {
@@ -71,23 +89,39 @@ pub(crate) async fn serve(
         let of_requests = Arc::clone(&slot);
         let last = ending.clone();
         let addresses = addresses.clone();
+        let over_tls = tls.as_ref().map(|_| OverTls);
         let service = service_fn(move |mut request: Request<Incoming>| {
             let client = addresses.of(peer.ip(), request.headers());
             let permit = of_requests.request((!is_exempt(request.uri())).then_some(&client.0));
             request.extensions_mut().insert(client);
+            if let Some(over_tls) = over_tls {
+                request.extensions_mut().insert(over_tls);
+            }
             answer(router.clone(), permit, request, last.clone())
         });
-        let (read, write) = stream.into_split();
-        let stream = tokio::io::join(read, ClientStream::new(write));
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
         let counted = GaugeGuard::new(&connections);
+        let (http, watcher, tls) = (http.clone(), graceful.watcher(), tls.clone());
         open.spawn(async move {
-            let ended = tokio::select! {
-                ended = connection => ended,
-                () = slot.evicted() => Ok(()),
+            let connection = async {
+                let Some(tls) = tls else {
+                    let (read, write) = stream.into_split();
+                    return log_end(serve_connection(http, watcher, read, write, service).await);
+                };
+                match tls.accept(stream).await {
+                    Ok(stream) => {
+                        let (read, write) = tokio::io::split(stream);
+                        log_end(serve_connection(http, watcher, read, write, service).await);
+                    }
+                    Err(error) => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::debug!(error, "a handshake failed");
+                    }
+                }
             };
-            log_end(ended);
+            tokio::select! {
+                () = connection => {}
+                () = slot.evicted() => {}
+            }
             drop((slot, counted));
         });
     }
@@ -103,12 +137,31 @@ pub(crate) async fn serve(
     }
 }
 
+/// Serves one connection, until its end or that of the server.
+async fn serve_connection<R, W, S>(
+    http: http1::Builder,
+    watcher: Watcher,
+    read: R,
+    write: W,
+    service: S,
+) -> hyper::Result<()>
+where
+    R: AsyncRead + Unpin + 'static,
+    W: AsyncWrite + Unpin + 'static,
+    S: HttpService<Incoming, ResBody = Body, Error = Infallible> + 'static,
+{
+    let stream = tokio::io::join(read, ClientStream::new(write));
+    watcher
+        .watch(http.serve_connection(TokioIo::new(stream), service))
+        .await
+}
+
 async fn answer(
     router: Router,
     permit: Option<RequestPermit>,
     request: Request<Incoming>,
     ending: CancellationToken,
-) -> Result<hyper::Response<Body>, std::convert::Infallible> {
+) -> Result<hyper::Response<Body>, Infallible> {
     let mut request = request.map(Body::new);
     let Some(permit) = permit else {
         request.extensions_mut().insert(Overloaded);
@@ -139,14 +192,13 @@ mod tests {
         let ending = CancellationToken::new();
         let router = Router::new().route("/", axum::routing::get(async || "here"));
         let drain = Duration::from_secs(20);
-        let served = tokio::spawn(serve(
-            listener,
+        let parts = Parts {
             router,
-            ending.clone(),
-            drain,
-            ClientAddresses::default(),
-            Gauge::default(),
-        ));
+            tls: None,
+            addresses: ClientAddresses::default(),
+            connections: Gauge::default(),
+        };
+        let served = tokio::spawn(serve(listener, parts, ending.clone(), drain));
 
         let mut kept = TcpStream::connect(address).await.unwrap();
         let request = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n";

@@ -2,9 +2,13 @@
 //! a user; a hash without a key would be found by trying all addresses.
 //!
 //! All processes of an installation share the key, as they count a client's queries together and a client removes by one
-//! process what it made by another. It is in a Secret, which the first process fills.
+//! process what it made by another. It is in a Secret, which the first process fills. It may be replaced: the Secret is read
+//! again, and with the key before in its `previous`, the clients of older objects stay known.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cluster::within;
@@ -16,7 +20,7 @@ use kube::{
 };
 use serde_json::json;
 use sha2::Sha256;
-use tokio::{sync::OnceCell, time::sleep};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 use wire::hex;
 
@@ -36,51 +40,165 @@ const MAX_TRIES: u32 = 3;
 /// After a failure, before the key is read for the access log again.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// The key, once it is known.
+/// The key before, in the Secret.
+const PREVIOUS: &str = "previous";
+/// How long a key is used before the Secret is read again.
+const REFRESH: Duration = Duration::from_secs(30);
+/// The same where a label is not known: another process may have read a new key already.
+const REFRESH_UNKNOWN: Duration = Duration::from_secs(1);
+
+/// The keys, once they are known.
 pub(crate) struct ClientKey {
-    key: OnceCell<Vec<u8>>,
+    known: Mutex<Option<Known>>,
+    /// One task reads at a time what is not known yet.
+    reading: tokio::sync::Mutex<()>,
     secret: Option<(Api<Secret>, String)>,
+}
+
+#[derive(Clone)]
+struct Known {
+    keys: Arc<Keys>,
+    read_at: Instant,
+}
+
+struct Keys {
+    /// For new objects.
+    key: Vec<u8>,
+    /// Of older objects.
+    previous: Option<Vec<u8>>,
+}
+
+/// How an object names its client.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Names {
+    /// The same for all objects of a client, so that they can be counted. Who may edit objects may copy it.
+    pub(crate) label: String,
+    /// Fits this object alone.
+    pub(crate) mark: String,
+}
+
+impl Names {
+    fn new(key: &[u8], client: &Client, object: &str) -> Result<Self, KubernetesError> {
+        let label = keyed_hash(key, &[client.key()])?;
+        let mark = keyed_hash(key, &["object", &label, object])?;
+        Ok(Self { label, mark })
+    }
+}
+
+impl Keys {
+    fn read(secret: &Secret) -> Option<Self> {
+        Some(Self {
+            key: key_of(secret, KEY)?,
+            previous: key_of(secret, PREVIOUS),
+        })
+    }
+
+    fn fit(&self, client: &Client, object: &str, found: &Names) -> Result<bool, KubernetesError> {
+        for key in [Some(&self.key), self.previous.as_ref()].into_iter().flatten() {
+            if Names::new(key, client, object)? == *found {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 impl ClientKey {
     /// The key in this Secret; without one, a random key of this process.
     pub(crate) fn new(secret: Option<(Api<Secret>, String)>) -> Self {
-        let key = secret.is_none().then(random);
+        let known = secret.is_none().then(|| Known {
+            keys: Arc::new(Keys {
+                key: random(),
+                previous: None,
+            }),
+            read_at: Instant::now(),
+        });
         Self {
-            key: OnceCell::new_with(key),
+            known: Mutex::new(known),
+            reading: tokio::sync::Mutex::default(),
             secret,
         }
     }
 
-    /// The label of a client's objects.
-    pub(crate) async fn label(&self, client: &Client) -> Result<String, KubernetesError> {
-        let key = self.key.get_or_try_init(|| Box::pin(self.read_or_make())).await?;
-        label_by(key, client).ok_or(KubernetesError::NoClientKey)
-    }
-
-    /// The same, if the key is known already.
+    /// The label of a client in the log, if the key is known already.
     pub(crate) fn known_label(&self, client: &Client) -> Option<String> {
-        label_by(self.key.get()?, client)
+        let keys = Arc::clone(&self.known().as_ref()?.keys);
+        keyed_hash(&keys.key, &[client.key()]).ok()
     }
 
     /// Reads the key, until it is known.
     pub(crate) async fn prepare(&self) {
-        while self
-            .key
-            .get_or_try_init(|| Box::pin(self.read_or_make()))
-            .await
-            .is_err()
-        {
+        while self.keys(REFRESH).await.is_err() {
             sleep(PAUSE).await;
         }
     }
 
-    async fn read_or_make(&self) -> Result<Vec<u8>, KubernetesError> {
+    /// How a new object of this name is to name its client.
+    pub(crate) async fn names(&self, client: &Client, object: &str) -> Result<Names, KubernetesError> {
+        Names::new(&self.keys(REFRESH).await?.key, client, object)
+    }
+
+    /// Whether the object of this name, with what was found in it, was made for this client.
+    pub(crate) async fn fits(
+        &self,
+        client: &Client,
+        object: &str,
+        found: &Names,
+    ) -> Result<bool, KubernetesError> {
+        let fits = self.keys(REFRESH).await?.fit(client, object, found)?;
+        Ok(fits || self.keys(REFRESH_UNKNOWN).await?.fit(client, object, found)?)
+    }
+
+    /// The keys as they were read, if that is no longer ago; else as they are. If they cannot be read again, those before count.
+    async fn keys(&self, longest: Duration) -> Result<Arc<Keys>, KubernetesError> {
+        if let Some(keys) = self.recent(longest) {
+            return Ok(keys);
+        }
+        // Only the first reading is waited for by others.
+        let known = self.known().clone();
+        let _reading = match &known {
+            Some(_) => None,
+            None => Some(self.reading.lock().await),
+        };
+        if let Some(keys) = self.recent(longest) {
+            return Ok(keys);
+        }
+        if let Some(known) = self.known().as_mut() {
+            known.read_at = Instant::now();
+        }
+        match (Box::pin(self.read_or_make()).await, known) {
+            (Ok(keys), _) => {
+                let keys = Arc::new(keys);
+                *self.known() = Some(Known {
+                    keys: Arc::clone(&keys),
+                    read_at: Instant::now(),
+                });
+                Ok(keys)
+            }
+            (Err(_), Some(known)) => Ok(known.keys),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    fn recent(&self, longest: Duration) -> Option<Arc<Keys>> {
+        let known = self.known();
+        let is_recent = |known: &&Known| self.secret.is_none() || known.read_at.elapsed() < longest;
+        known
+            .as_ref()
+            .filter(is_recent)
+            .map(|known| Arc::clone(&known.keys))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read_or_make(&self) -> Result<Keys, KubernetesError> {
         let (secrets, name) = self.secret.as_ref().ok_or(KubernetesError::NoClientKey)?;
         for _ in 0..MAX_TRIES {
             let secret = within(REQUEST_TIMEOUT, secrets.get(name)).await?;
-            if let Some(key) = key_of(&secret) {
-                return Ok(key);
+            if let Some(keys) = Keys::read(&secret) {
+                return Ok(keys);
             }
             // With the version that was read: if another process was faster, its key counts.
             let filled = json!({
@@ -90,7 +208,7 @@ impl ClientKey {
             let params = PatchParams::default();
             let patch = Patch::Merge(filled);
             match within(REQUEST_TIMEOUT, secrets.patch(name, &params, &patch)).await {
-                Ok(secret) => return key_of(&secret).ok_or(KubernetesError::NoClientKey),
+                Ok(secret) => return Keys::read(&secret).ok_or(KubernetesError::NoClientKey),
                 Err(error) if error.code() == Some(409) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -99,15 +217,19 @@ impl ClientKey {
     }
 }
 
-fn label_by(key: &[u8], client: &Client) -> Option<String> {
-    let hmac = Hmac::<Sha256>::new_from_slice(key).ok()?;
-    let hash = hmac.chain_update(client.key().as_bytes()).finalize().into_bytes();
-    Some(hex(&hash[..LABEL_LENGTH]))
+/// A hash of these words, as hexadecimal digits.
+fn keyed_hash(key: &[u8], words: &[&str]) -> Result<String, KubernetesError> {
+    let hmac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| KubernetesError::NoClientKey)?;
+    let hash = hmac
+        .chain_update(words.join("\0").as_bytes())
+        .finalize()
+        .into_bytes();
+    Ok(hex(&hash[..LABEL_LENGTH]))
 }
 
-/// The key in a Secret, if it has one of any use.
-fn key_of(secret: &Secret) -> Option<Vec<u8>> {
-    let key = secret.data.as_ref()?.get(KEY)?;
+/// The key of this name in a Secret, if it has one of any use.
+fn key_of(secret: &Secret, name: &str) -> Option<Vec<u8>> {
+    let key = secret.data.as_ref()?.get(name)?;
     Some(key.0.clone()).filter(|key| key.len() >= LENGTH)
 }
 
@@ -170,7 +292,7 @@ mod tests {
     }
 
     async fn label(key: &ClientKey) -> String {
-        key.label(&client()).await.unwrap()
+        key.names(&client(), "object").await.unwrap().label
     }
 
     #[tokio::test]
@@ -182,8 +304,11 @@ mod tests {
         assert_eq!(made.len(), 2 * LABEL_LENGTH);
         assert_eq!(label(&second).await, made);
         assert_eq!(label(&first).await, made);
-        let other = first.label(&Client::at([192, 0, 2, 2].into())).await.unwrap();
-        assert_ne!(other, made);
+        let other = first
+            .names(&Client::at([192, 0, 2, 2].into()), "object")
+            .await
+            .unwrap();
+        assert_ne!(other.label, made);
         // Another key, other labels: who does not know the key cannot find the address of a label.
         let elsewhere = ClientKey::new(Some((secrets(&empty(), None), "key".into())));
         assert_ne!(label(&elsewhere).await, made);
@@ -203,5 +328,45 @@ mod tests {
         assert_eq!(secret.lock().unwrap()["data"][KEY], theirs);
         let later = ClientKey::new(Some((secrets(&secret, None), "key".into())));
         assert_eq!(label(&later).await, label_of_slower);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_that_is_replaced_is_used_for_new_objects_and_the_one_before_still_fits() {
+        let secret = empty();
+        let new = || ClientKey::new(Some((secrets(&secret, None), "key".into())));
+        let (first, second) = (new(), new());
+        let before = label(&first).await;
+        assert_eq!(label(&second).await, before);
+        let names = async |process: &ClientKey| process.names(&client(), "object").await.unwrap();
+        let old_object = names(&first).await;
+        let replace = |data: Value| secret.lock().unwrap()["data"] = data;
+        let key = |byte: u8| STANDARD.encode([byte; LENGTH]);
+        let old = secret.lock().unwrap()["data"][KEY].clone();
+        replace(json!({KEY: key(1), PREVIOUS: old}));
+        assert_eq!(
+            label(&first).await,
+            before,
+            "the Secret is not read for each object"
+        );
+        tokio::time::advance(REFRESH).await;
+        let after = label(&first).await;
+        assert_ne!(after, before);
+        let new_object = names(&first).await;
+        for (process, name) in [(&first, "first"), (&second, "second")] {
+            // The second process has not read it before somebody else's new object makes it.
+            for object in [&new_object, &old_object] {
+                assert!(process.fits(&client(), "object", object).await.unwrap(), "{name}");
+                let other = Client::at([192, 0, 2, 9].into());
+                assert!(!process.fits(&other, "object", object).await.unwrap(), "{name}");
+                assert!(
+                    !process.fits(&client(), "copied", object).await.unwrap(),
+                    "{name}"
+                );
+            }
+        }
+        // Without the key before, its objects are nobody's.
+        replace(json!({KEY: key(1)}));
+        tokio::time::advance(REFRESH).await;
+        assert!(!first.fits(&client(), "object", &old_object).await.unwrap());
     }
 }

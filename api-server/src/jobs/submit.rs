@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crd::{ArxivQuery, ArxivQuerySpec, CLIENT_LABEL, FAIL_FAST_ANNOTATION, REQUEST_ANNOTATION};
+use crd::{
+    ArxivQuery, ArxivQuerySpec, CLIENT_LABEL, CLIENT_MARK_ANNOTATION, FAIL_FAST_ANNOTATION,
+    REQUEST_ANNOTATION,
+};
 use kube::ResourceExt;
 use service::logs::Call;
 use tokio::time::{Instant, sleep_until};
@@ -16,7 +19,7 @@ use crate::{
     error::{ApiError, Code},
     jobs::backlog::Backlog,
     jobs::client::{KubernetesError, Objects},
-    jobs::client_key::ClientKey,
+    jobs::client_key::{ClientKey, Names},
     jobs::idempotency::{IdempotencyKey, hash},
     jobs::waiters::{Event, Waiter, Waiters},
     limits::client::Client,
@@ -116,12 +119,17 @@ impl QuerySubmitter {
 
     /// Whether /arxiv made this object for this client.
     pub(crate) async fn is_made_for(&self, object: &ArxivQuery, client: &Client) -> Result<bool, ApiError> {
-        let label = self.client_key.label(client).await?;
-        Ok(object.labels().get(CLIENT_LABEL) == Some(&label))
+        let label = object.labels().get(CLIENT_LABEL);
+        let mark = object.annotations().get(CLIENT_MARK_ANNOTATION);
+        let (Some(label), Some(mark)) = (label, mark) else {
+            return Ok(false);
+        };
+        let (label, mark) = (label.clone(), mark.clone());
+        let names = Names { label, mark };
+        Ok(self.client_key.fits(client, &object.name_any(), &names).await?)
     }
 
-    /// `client`: its label.
-    fn object(&self, name: &str, request: &SubmitRequest, client: String) -> ArxivQuery {
+    fn object(&self, name: &str, request: &SubmitRequest, client: Names) -> ArxivQuery {
         let mut object = ArxivQuery::new(name, request.spec.clone());
         object.spec.ttl_seconds_after_finished = Some(self.ttl_seconds);
         object.spec.class_name = self.objects.class_name();
@@ -138,19 +146,22 @@ impl QuerySubmitter {
                 .insert(REQUEST_ANNOTATION.to_owned(), fingerprint);
         }
         object.annotations_mut().extend(request.correlation.annotations());
-        object.labels_mut().insert(CLIENT_LABEL.to_owned(), client);
+        object.labels_mut().insert(CLIENT_LABEL.to_owned(), client.label);
+        object
+            .annotations_mut()
+            .insert(CLIENT_MARK_ANNOTATION.to_owned(), client.mark);
         object
     }
 
     /// The object, created now, or by an earlier request with the same key.
     async fn create_or_get(&self, request: &SubmitRequest, name: &str) -> Result<ArxivQuery, ApiError> {
-        let label = self.client_key.label(&request.client).await?;
-        let admission = match self.backlog.admit(name, Some(&label)) {
+        let names = self.client_key.names(&request.client, name).await?;
+        let admission = match self.backlog.admit(name, Some(&names.label)) {
             Ok(admission) => admission,
             // An existing object of the key is returned, however many queries are pending.
             Err(exceeded) => return self.existing(request, name).await?.ok_or(exceeded),
         };
-        let object = self.object(name, request, label);
+        let object = self.object(name, request, names);
         let client = &request.client;
         for _ in 0..MAX_CREATE_ATTEMPTS {
             // After a 503 a client with a key tries again with the key, and must find the object if it was created.

@@ -9,6 +9,10 @@ use std::{
 #[derive(Clone, Debug)]
 pub struct ClientAddress(pub(crate) Client);
 
+/// The connection of a request has TLS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OverTls;
+
 /// The client of a request, as limits and idempotency keys distinguish clients; in the request's extensions.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Client(Arc<str>);

@@ -29,7 +29,7 @@ use crate::{
     output::body,
     output::format::Format,
     routes::arxiv::search_params::{MAX_RESULTS_WANTED, SearchParams},
-    routes::request::{Incoming, Input, ReadRequest},
+    routes::request::{Incoming, Input, ReadRequest, SearchCharge},
 };
 
 /// What GET /arxiv-api needs.
@@ -87,9 +87,11 @@ pub(crate) async fn search_arxiv_api(
     State(fetches): State<Fetches>,
     client: Client,
     log: CallLog,
+    charge: SearchCharge,
     Input(ArxivApiRequest(params)): Input<ArxivApiRequest>,
 ) -> Result<Response, ApiError> {
     log.called(params.call("search_arxiv_api"));
+    charge.take(i32::try_from(params.max_results).unwrap_or(i32::MAX))?;
     let (found, is_fresh, reservation) = fetches.fetch(&params, &client).await?;
     if found.head.total == 0 {
         return Err(ApiError::nothing_found());

@@ -34,13 +34,13 @@ pub(crate) static ROUTES: [Route; 12] = [
             Operation::new::<search::SearchRequest>("GET", Some(search::describe), |app| {
                 Some(service(search::search, Arxiv::of(app)?))
             })
-            .effect(Effect::Object)
+            .effect(Effect::Counted)
             // It would make a query that no response names.
             .no_head(),
             Operation::new::<create::CreateRequest>("POST", Some(create::describe), |app| {
                 Some(service(create::create_query, Arxiv::of(app)?))
             })
-            .effect(Effect::Object),
+            .effect(Effect::Counted),
         ],
         ..Route::of(Endpoint::Arxiv)
     },
@@ -56,7 +56,7 @@ pub(crate) static ROUTES: [Route; 12] = [
             Operation::new::<()>("DELETE", Some(query::describe_delete), |app| {
                 Some(service(query::delete_query, Arxiv::of(app)?))
             })
-            .effect(Effect::Object),
+            .effect(Effect::Counted),
         ],
         ..Route::of(Endpoint::Arxiv)
     },
@@ -117,7 +117,7 @@ pub(crate) static ROUTES: [Route; 12] = [
             Some(arxiv_api::describe),
             |app| Some(service(arxiv_api::search_arxiv_api, Fetches::of(app)?)),
         )
-        .effect(Effect::Change)],
+        .effect(Effect::Counted)],
         ..Route::of(Endpoint::ArxivApi)
     },
     Route {
@@ -190,22 +190,22 @@ mod tests {
     #[test]
     fn request_is_routed_to_the_operation_it_is_for() {
         let cases = [
-            ("GET", "/arxiv", Some(Effect::Object)),
+            ("GET", "/arxiv", Some(Effect::Counted)),
             ("HEAD", "/arxiv", None),
-            ("POST", "/arxiv", Some(Effect::Object)),
+            ("POST", "/arxiv", Some(Effect::Counted)),
             ("PUT", "/arxiv", None),
-            ("GET", "/arxiv?title=x&state=all", Some(Effect::Object)),
+            ("GET", "/arxiv?title=x&state=all", Some(Effect::Counted)),
             ("GET", "/arxiv?state=all", Some(Effect::None)),
             ("HEAD", "/arxiv?state=all", None),
-            ("POST", "/arxiv?state=all", Some(Effect::Object)),
+            ("POST", "/arxiv?state=all", Some(Effect::Counted)),
             ("GET", "/arxiv/x", Some(Effect::None)),
             ("HEAD", "/arxiv/x", Some(Effect::None)),
-            ("DELETE", "/arxiv/x", Some(Effect::Object)),
+            ("DELETE", "/arxiv/x", Some(Effect::Counted)),
             ("GET", "/arxiv/x/results", Some(Effect::None)),
             ("HEAD", "/arxiv/x/events", None),
             ("GET", "/get-sequence", Some(Effect::Change)),
             ("HEAD", "/get-sequence", Some(Effect::Change)),
-            ("GET", "/arxiv-api", Some(Effect::Change)),
+            ("GET", "/arxiv-api", Some(Effect::Counted)),
             ("POST", "/write-results", Some(Effect::Change)),
             ("GET", "/write-results", None),
             ("POST", "/queries", Some(Effect::None)),

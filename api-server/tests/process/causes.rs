@@ -1,5 +1,7 @@
 //! The causes of failures: in the log, once, with what they can be looked up by; and nowhere else.
 
+use std::time::Duration;
+
 use testbed::{
     Postgres,
     test_env::{ServerOnly, eventually, http_client, json_body},
@@ -12,6 +14,8 @@ const PASSWORD: &str = "not-for-the-log";
 /// An address that does not work, the text of its reason for users, and what only the log says.
 struct Case {
     url: String,
+    /// A further setting.
+    setting: Option<(&'static str, String)>,
     reason: &'static str,
     logged: &'static [&'static str],
 }
@@ -23,7 +27,20 @@ async fn cases(server: &Postgres, other: &Postgres, database: &str) -> Vec<Case>
     let other_ca = other.enable_tls().await.unwrap().display().to_string();
     let right = url("arxiv_ro", "arxiv_ro", database);
     let verified = |ca: &str| format!("{right}?sslmode=verify-full&sslrootcert={ca}");
-    let case = |url, reason, logged| Case { url, reason, logged };
+    let case = |url, reason, logged| Case {
+        url,
+        setting: None,
+        reason,
+        logged,
+    };
+    let with = |url: &str, name, value: &str, reason, logged| Case {
+        setting: Some((name, value.to_owned())),
+        ..case(url.to_owned(), reason, logged)
+    };
+    let (ca, password) = ("DATABASE_RO_CA_FILE", "DATABASE_RO_PASSWORD_FILE");
+    let invalid: &[&str] = &["invalid peer certificate"];
+    let by_name = right.replace("127.0.0.1", "localhost");
+    let without = right.replace(":arxiv_ro@", "@");
     vec![
         case(
             NOWHERE.replace("u:p", &format!("u:{PASSWORD}")),
@@ -52,6 +69,25 @@ async fn cases(server: &Postgres, other: &Postgres, database: &str) -> Vec<Case>
         ),
         case(verified(&other_ca), unavailable, &["invalid peer certificate"]),
         case(verified(&own_ca), "", &[]),
+        // With a CA a server is verified, and so is its name.
+        with(&right, ca, &own_ca, "", &[]),
+        with(&right, "DATABASE_CA_FILE", &other_ca, unavailable, invalid),
+        with(&by_name, ca, &own_ca, unavailable, invalid),
+        with(&right, ca, "/nowhere/ca.crt", unavailable, &["No such file"]),
+        with(
+            &without,
+            password,
+            "/nowhere/password",
+            unavailable,
+            &["DATABASE_RO_PASSWORD_FILE", "cannot be read"],
+        ),
+        with(
+            &without,
+            password,
+            "/dev/null",
+            unavailable,
+            &["DATABASE_RO_PASSWORD_FILE", "is empty"],
+        ),
     ]
 }
 
@@ -59,12 +95,20 @@ async fn cases(server: &Postgres, other: &Postgres, database: &str) -> Vec<Case>
 async fn cause_of_an_unavailable_database_is_logged_once_and_kept_from_users() {
     let databases = Databases::with_replica().await;
     let (server, other) = (databases.replica(), databases.primary());
-    for Case { url, reason, logged } in cases(server, other, &databases.name("arxiv")).await {
-        let api = ServerOnly::start(&[
+    for Case {
+        url,
+        setting,
+        reason,
+        logged,
+    } in cases(server, other, &databases.name("arxiv")).await
+    {
+        let mut settings = vec![
             ("SERVE", "results"),
             ("DATABASE_RO_URL", &url),
             ("LOG_LEVEL", "NOTICE"),
-        ]);
+        ];
+        settings.extend(setting.iter().map(|(name, value)| (*name, value.as_str())));
+        let api = ServerOnly::start(&settings);
         let api = api.listening().await;
         let readyz = async || {
             let answer = http_client().get(api.url("/readyz")).send().await.unwrap();
@@ -102,6 +146,28 @@ async fn cause_of_an_unavailable_database_is_logged_once_and_kept_from_users() {
             );
         }
         assert!(!log.contains(PASSWORD), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn mode_without_its_ca_is_refused_at_the_start() {
+    for (name, value, problem) in [
+        (
+            "PGSSLMODE",
+            "verify-full",
+            "PGSSLMODE: verify-full needs the server's CA",
+        ),
+        (
+            "DATABASE_RO_SSLMODE",
+            "verify-ca",
+            "DATABASE_RO_SSLMODE: verify-ca needs",
+        ),
+        ("DATABASE_SSLMODE", "on", "DATABASE_SSLMODE: is none of disable"),
+    ] {
+        let api = ServerOnly::start(&[("SERVE", "results"), ("DATABASE_RO_URL", NOWHERE), (name, value)]);
+        let status = api.child.wait(Duration::from_secs(30)).await.unwrap();
+        let log = api.child.log_tail();
+        assert!(!status.success() && log.contains(problem), "{log}");
     }
 }
 

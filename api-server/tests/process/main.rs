@@ -20,8 +20,10 @@ mod outages;
 #[path = "../common/removed.rs"]
 mod removed;
 mod roles;
+mod rotation;
 mod slow_clients;
 mod system;
+mod tls;
 mod traces;
 
 use std::sync::LazyLock;

@@ -17,16 +17,31 @@
 {{- if has .name (list "owner" "sequenceOwner") }}
 secret: {{ printf "%s-app" $cluster | quote }}
 keys: {host: host, port: port, database: dbname, user: username, password: password}
+{{- include "arxiv-operator.cnpgTls" (dict "root" .root "server" $server "cluster" $cluster) }}
 {{- else }}
 secret: {{ include "arxiv-operator.roleSecret" (dict "root" .root "role" (get $roles .name)) | quote }}
 keys: {user: username, password: password}
 port: 5432
+{{- $pooled := and (eq .name "readOnly") .root.Values.postgres.cnpg.readPooler.enabled }}
+{{- include "arxiv-operator.cnpgTls" (dict "root" .root "server" $server "cluster" $cluster "pooled" $pooled) }}
 {{- if ne .name "readOnly" }}
 host: {{ $cluster }}-rw
 {{- else if .root.Values.postgres.cnpg.readPooler.enabled }}
 host: {{ $cluster }}-read-pooler
 {{- else }}
 host: {{ $cluster }}-{{ gt (int .root.Values.postgres.cnpg.data.instances) 1 | ternary "ro" "r" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* CloudNativePG's CA of a server, unless there is another one or no verification. A pooler shows the server's certificate, which does not have its name. Argument: root, server, cluster, pooled. */}}
+{{- define "arxiv-operator.cnpgTls" -}}
+{{- with .root.Values.postgres.tls }}
+{{- if not (or .rootCert.secret .rootCert.configMap (has .mode (list "disable" "allow" "prefer" "require"))) }}
+rootCert: {secret: {{ dig "certificates" "serverCASecret" (printf "%s-ca" $.cluster) (get $.root.Values.postgres.cnpg $.server).spec }}, key: ca.crt}
+{{- if $.pooled }}
+tlsMode: verify-ca
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -41,16 +41,16 @@
 {{/* Of processes that talk to Postgres. Argument: the root. */}}
 {{- define "arxiv-operator.tlsEnv" -}}
 {{- with .Values.postgres }}
-{{- include "arxiv-operator.env" (dict "PGSSLMODE" (.tls.mode | default (eq .mode "cnpg" | ternary "require" ""))) }}
+{{- include "arxiv-operator.env" (dict "DATABASE_SSLMODE" .tls.mode) }}
 {{- if or .tls.rootCert.secret .tls.rootCert.configMap }}
-- name: PGSSLROOTCERT
+- name: DATABASE_CA_FILE
   value: /etc/arxiv-operator/postgres-ca/ca.crt
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* Certificates as files. Argument: root, arxiv (whether the process asks arXiv). Gives `volumes` and `mounts`. */}}
-{{- define "arxiv-operator.certificates" -}}
+{{/* Certificates and credentials as files. Argument: root, arxiv (whether the process asks arXiv), connections (names), roles (whether it makes users), tls (name of the Secret with its own certificate, optional). Gives `volumes` and `mounts`. */}}
+{{- define "arxiv-operator.files" -}}
 {{- $sources := dict "postgres-ca" .root.Values.postgres.tls.rootCert }}
 {{- if .arxiv }}{{ $_ := set $sources "arxiv-ca" .root.Values.arxiv.caBundle }}{{ end }}
 {{- $volumes := list }}
@@ -66,6 +66,21 @@
 {{- if or $source.secret $source.configMap }}
 {{- $mounts = append $mounts (dict "name" $name "mountPath" (printf "/etc/arxiv-operator/%s" $name) "readOnly" true) }}
 {{- end }}
+{{- end }}
+{{- $credentials := list }}
+{{- range .connections }}
+{{- $credentials = concat $credentials (include "arxiv-operator.connectionFiles" (dict "root" $.root "name" .) | fromYamlArray) }}
+{{- end }}
+{{- if .roles }}
+{{- $credentials = concat $credentials (include "arxiv-operator.rolePasswordFiles" .root | fromYamlArray) }}
+{{- end }}
+{{- if $credentials }}
+{{- $volumes = append $volumes (dict "name" "databases" "projected" (dict "sources" $credentials)) }}
+{{- $mounts = append $mounts (dict "name" "databases" "mountPath" (include "arxiv-operator.databasesFolder" .) "readOnly" true) }}
+{{- end }}
+{{- with .tls }}
+{{- $volumes = append $volumes (dict "name" "tls" "secret" (dict "secretName" .)) }}
+{{- $mounts = append $mounts (dict "name" "tls" "mountPath" "/etc/arxiv-operator/tls" "readOnly" true) }}
 {{- end }}
 {{- toYaml (dict "volumes" $volumes "mounts" $mounts) }}
 {{- end }}

@@ -38,7 +38,7 @@
 {{/*
 A pod template. Argument:
   root, component, group (optional), settings (a dict, from podSettings), account, token (whether the pod talks to Kubernetes), image,
-  container (its name), args and command (optional lists), env (a list), port and metricsPort (optional), probes (their times, optional), preStopSeconds (optional),
+  container (its name), args and command (optional lists), env (a list), port and metricsPort (optional), probes (their times, optional), scheme (theirs, optional), preStopSeconds (optional),
   grace (seconds, optional), resources, restartPolicy (optional), volumes and mounts (lists, optional).
 */}}
 {{- define "arxiv-operator.podTemplate" -}}
@@ -106,13 +106,14 @@ spec:
         {{- end }}
       {{- end }}
       {{- if .probes }}
+      {{- $scheme := $.scheme | empty | ternary dict (dict "scheme" $.scheme) }}
       livenessProbe:
-        {{- merge (dict "httpGet" (dict "path" "/healthz" "port" "http")) .probes.liveness | toYaml | nindent 8 }}
+        {{- merge (dict "httpGet" (merge (dict "path" "/healthz" "port" "http") $scheme)) .probes.liveness | toYaml | nindent 8 }}
       readinessProbe:
-        {{- merge (dict "httpGet" (dict "path" "/readyz" "port" "http")) .probes.readiness | toYaml | nindent 8 }}
+        {{- merge (dict "httpGet" (merge (dict "path" "/readyz" "port" "http") $scheme)) .probes.readiness | toYaml | nindent 8 }}
       {{- with .probes.startup }}
       startupProbe:
-        {{- merge (dict "httpGet" (dict "path" "/healthz" "port" "http")) . | toYaml | nindent 8 }}
+        {{- merge (dict "httpGet" (merge (dict "path" "/healthz" "port" "http") $scheme)) . | toYaml | nindent 8 }}
       {{- end }}
       {{- end }}
       {{- with .preStopSeconds }}

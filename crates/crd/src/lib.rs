@@ -37,6 +37,9 @@ pub const VELERO_LABEL: &str = "velero.io/restore-name";
 ///
 /// The limit of pending queries for each client counts by it, over all API servers and their restarts.
 pub const CLIENT_LABEL: &str = "arxiv-operator.dev/client";
+/// Annotation of an object that the REST API made: proves that it made this object for the client of its label, which may be
+/// copied to another object.
+pub const CLIENT_MARK_ANNOTATION: &str = "arxiv-operator.dev/client-mark";
 
 /// Annotation on the objects that an API server creates under an idempotency key: a hash of the request.
 pub const REQUEST_ANNOTATION: &str = "arxiv-operator.dev/request";

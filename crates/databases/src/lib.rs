@@ -3,7 +3,7 @@
 
 mod pools;
 
-pub use pools::{PoolError, Pools, add_check, check};
+pub use pools::{PoolError, Pools, add_check, address, check};
 
 use service::settings::{DatabaseUrl, Environment, SettingError, database_url};
 

@@ -1,13 +1,13 @@
 //! Connection pools, one per database and user, and whether they can be used, for readiness.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use service::{
     health::{Checks, NeedState, Required},
     settings::DatabaseUrl,
 };
 use storage::{
-    Access, Pool, PoolSettings, StorageError,
+    Access, Address, Pool, PoolSettings, StorageError,
     schema::{self, Need},
 };
 
@@ -54,7 +54,7 @@ impl Pools {
             statement_cache: self.statement_cache,
             application_name: self.application_name.to_owned(),
         };
-        let pool = Pool::open(url.as_str(), &settings).map_err(|source| PoolError { name, source })?;
+        let pool = Pool::open(address(url), &settings).map_err(|source| PoolError { name, source })?;
         self.opened.push((name, pool.clone()));
         Ok(pool)
     }
@@ -75,6 +75,15 @@ impl Pools {
         };
         Ok((queries_pool, results_pool))
     }
+}
+
+/// The address that a database's settings describe: parts that are in files are read for each new connection.
+pub fn address(url: &DatabaseUrl) -> Address {
+    if !url.is_in_files() {
+        return url.as_str().into();
+    }
+    let url = url.clone();
+    Address::Read(Arc::new(move || Ok(url.current()?)))
 }
 
 /// Whether the schema is there and this user has the rights it needs.

@@ -99,9 +99,13 @@ impl From<Error> for StorageError {
     fn from(error: Error) -> Self {
         match &error {
             Error::PoolTimedOut => Self::TimedOut,
-            Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::PoolClosed | Error::WorkerCrashed => {
-                Self::Unavailable(Arc::new(Cause(error)))
-            }
+            // Configuration: an address, or a part of it, that cannot be read at present.
+            Error::Io(_)
+            | Error::Tls(_)
+            | Error::Protocol(_)
+            | Error::Configuration(_)
+            | Error::PoolClosed
+            | Error::WorkerCrashed => Self::Unavailable(Arc::new(Cause(error))),
             Error::Database(answer) => match answer.code().as_deref() {
                 Some(code) if is_passing(code) => Self::Unavailable(Arc::new(Cause(error))),
                 Some("42P01" | "42703" | "42883" | "3F000" | "42501") => {

@@ -15,7 +15,7 @@ mod rows;
 pub mod schema;
 mod text_search;
 
-pub use connection::{Access, Pool, PoolSettings, register_metrics};
+pub use connection::{Access, Address, Pool, PoolSettings, register_metrics};
 pub use error::{Cause, StorageError};
 pub use gate::{Gate, GateError, GateLease, GateSettings, LOCK_OUTLIVES_HOST, RequestOutcome, Slot};
 pub use ids::{Ledger, Sequence};

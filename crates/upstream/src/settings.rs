@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use arxiv::{Client, ClientError, ClientSettings};
-use storage::{Gate, GateSettings, Pages, StorageError};
+use storage::{Address, Gate, GateSettings, Pages, StorageError};
 use url::Url;
 
 use crate::Upstream;
@@ -64,17 +64,17 @@ impl UpstreamArgs {
         Duration::from_millis(self.arxiv_timeout_ms)
     }
 
-    /// The client with the gate's database at `database_url`; connects to nothing yet.
+    /// The client with the gate's database at this address; connects to nothing yet.
     pub fn upstream(
         &self,
-        database_url: &str,
+        address: Address,
         application_name: &str,
         pages: Pages,
     ) -> Result<Upstream, SettingsError> {
         let gate = Gate::new(GateSettings {
             interval: Duration::from_millis(self.min_interval_ms),
             cooldown_base: Duration::from_millis(self.cooldown_base_ms),
-            ..GateSettings::new(database_url.to_owned(), format!("{application_name} gate"))
+            ..GateSettings::new(address, format!("{application_name} gate"))
         })?;
         Ok(Upstream::new(Client::new(self.client()?)?, gate, pages))
     }

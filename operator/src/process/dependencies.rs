@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cluster::Revisions;
 use crd::ArxivQuery;
-use databases::{Pools, Store, Tables, add_check};
+use databases::{Pools, Store, Tables, add_check, address};
 use kube::{Api, Client};
 use queue::PriorityCeilings;
 use service::{
@@ -124,7 +124,7 @@ impl Dependencies {
             ledger: Ledger::new(ledger),
             upstream: args
                 .arxiv
-                .upstream(upstream_url.as_str(), APPLICATION, pages.clone())?,
+                .upstream(address(&upstream_url), APPLICATION, pages.clone())?,
             pages,
             metrics,
             liveness,

@@ -7,14 +7,17 @@ use storage::migrate::{MigrateSettings, RolePasswords, run};
 
 /// The part of `--help` about the environment.
 pub(crate) const HELP: &str = "\
-Environment (each database also in parts: NAME_HOST, NAME_PORT, NAME_NAME, NAME_USER, NAME_PASSWORD or
-NAME_PASSWORD_FILE instead of NAME_URL):
+Environment (each database also in parts: NAME_HOST, NAME_PORT, NAME_NAME, NAME_USER, NAME_PASSWORD
+instead of NAME_URL; each also in a file: NAME_URL_FILE, NAME_PASSWORD_FILE, …):
   DATABASE_OWNER_URL            owner of the database with queries and results
   DATABASE_SEQUENCE_OWNER_URL   owner of the database with the sequence, its ledger and the upstream gate
   DATABASE_QUERIES_OWNER_URL, DATABASE_RESULTS_OWNER_URL, DATABASE_UPSTREAM_OWNER_URL
                                 where these are in another database
   ARXIV_RW_PASSWORD, ARXIV_RO_PASSWORD, ARXIV_SEQUENCE_PASSWORD, ARXIV_OPERATOR_PASSWORD,
   ARXIV_UPSTREAM_PASSWORD       for users that do not exist yet (each also as NAME_FILE)
+  DATABASE_SSLMODE, DATABASE_CA_FILE
+                                how servers are verified, and by which CA (a file, or `system`); with a CA, the
+                                mode is verify-full unless it is set. For one database NAME_SSLMODE, NAME_CA_FILE
   RETENTION_DAYS                removes queries and their results that were recorded for ArxivQuery objects so many
                                 days ago; not set, they are kept for ever. Rows of other writers are always kept";
 
@@ -29,7 +32,7 @@ pub(crate) async fn migrate() -> anyhow::Result<()> {
 }
 
 fn settings(environment: &Environment) -> Result<MigrateSettings, SettingError> {
-    let url = |store: Store| store.url(environment).map(|url| url.as_str().to_owned());
+    let url = |store: Store| store.url(environment)?.current();
     let sequence_url = url(Store::SequenceOwner)?;
     let tables = Tables::read(environment, Store::QueriesOwner, Store::ResultsOwner)?;
     let password = |name: &str| secret(environment, name);
@@ -45,8 +48,8 @@ fn settings(environment: &Environment) -> Result<MigrateSettings, SettingError> 
         retention_days,
         sequence_url,
         upstream_url: url(Store::UpstreamOwner)?,
-        queries_url: tables.queries.as_str().to_owned(),
-        results_url: tables.results.as_str().to_owned(),
+        queries_url: tables.queries.current()?,
+        results_url: tables.results.current()?,
         passwords: RolePasswords {
             arxiv_rw: password("ARXIV_RW_PASSWORD")?,
             arxiv_ro: password("ARXIV_RO_PASSWORD")?,

@@ -54,11 +54,14 @@ pub(crate) struct RunArgs {
 }
 
 const HELP: &str = "\
-Environment (each database also in parts: NAME_HOST, NAME_PORT, NAME_NAME, NAME_USER, NAME_PASSWORD or
-NAME_PASSWORD_FILE instead of NAME_URL):
+Environment (each database also in parts: NAME_HOST, NAME_PORT, NAME_NAME, NAME_USER, NAME_PASSWORD
+instead of NAME_URL; each also in a file, which is read for each new connection: NAME_URL_FILE, NAME_PASSWORD_FILE, …):
   DATABASE_RW_URL               queries and results, as user arxiv_rw
   DATABASE_QUERIES_RW_URL, DATABASE_RESULTS_RW_URL
                                 where one of them is in another database
   DATABASE_LEDGER_URL           the sequence database, as user arxiv_operator
   DATABASE_UPSTREAM_URL         the gate and the pages, as user arxiv_upstream; not through a transaction pooler
+  DATABASE_SSLMODE, DATABASE_CA_FILE
+                                how servers are verified, and by which CA (a file, or `system`); with a CA, the
+                                mode is verify-full unless it is set. For one database NAME_SSLMODE, NAME_CA_FILE
   KUBECONFIG                    outside of a cluster";

@@ -98,3 +98,25 @@ async fn clients_take_turns_and_no_client_fills_the_queue() {
     numbers[2..4].sort_unstable();
     assert_eq!(numbers, [1, 2, 3, 4, 5], "{places:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn search_by_the_proxy_of_arxiv_counts_towards_the_same_limit() {
+    let limits = [("CLIENT_SEARCHES_PER_MINUTE", "1"), ("CLIENT_BURST", "4")];
+    let api = Api::start(&limits).await;
+    api.operator.set(Outcome::None);
+    for (path, status, left) in [
+        ("/arxiv-api?title=x&max_results=2", 200, "3"),
+        ("/arxiv-api?title=x&max_results=4001", 200, "0"),
+        ("/arxiv-api?title=x&max_results=2", 429, "0"),
+    ] {
+        let response = api.get(path).await;
+        assert_eq!(response.status(), status, "{path}");
+        let limit = header(&response, "ratelimit").unwrap();
+        assert!(
+            limit.starts_with(&format!("\"client\";r={left};")),
+            "{path}: {limit}"
+        );
+    }
+    let search = api.send_with("GET", "/arxiv?title=x", &[ASYNCHRONOUS]).await;
+    assert_eq!(search.status(), 429);
+}

@@ -121,3 +121,24 @@ async fn removals_count_towards_the_rate_limit() {
     );
     assert_eq!(api.kubernetes.requests().len(), requests);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn label_that_is_copied_to_another_object_gives_no_right_to_remove_it() {
+    let api = Api::start(&[("ACCESS", "off")]).await;
+    api.operator.set(Outcome::None);
+    let made = accepted(api.send_with("GET", "/arxiv?title=x", &[ASYNCHRONOUS]).await).await;
+    let own = api.objects().remove(0);
+    for (name, annotations) in [("without-mark", None), ("with-mark", own.metadata.annotations)] {
+        let mut copied = from_git(name);
+        copied.metadata.labels.clone_from(&own.metadata.labels);
+        copied.metadata.annotations = annotations;
+        api.kubernetes.apply(&copied);
+        let path = format!("/arxiv/{name}");
+        assert_eq!(
+            remove(&api, &path, &[]).await,
+            refused(403, "forbidden"),
+            "{name}"
+        );
+    }
+    assert_eq!(remove(&api, &made, &[]).await, (204, None));
+}

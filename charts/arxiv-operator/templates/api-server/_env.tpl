@@ -16,16 +16,24 @@
       "RESULTS_DEFAULT_ITEMS_PER_PAGE" (include "arxiv-operator.integer" .resultsDefaultItemsPerPage)
       "TIMEZONE_OFFSET" (toString .timezoneOffset)
       "READ_SETTLE_SECONDS" (include "arxiv-operator.integer" .readSettleSeconds)) }}
+{{- if $.group.settings.tls.secretName }}
+{{- include "arxiv-operator.env" (dict
+      "TLS_CERT_FILE" "/etc/arxiv-operator/tls/tls.crt"
+      "TLS_KEY_FILE" "/etc/arxiv-operator/tls/tls.key") }}
+{{- end }}
 {{- with $.group.settings.clients }}
 {{- include "arxiv-operator.env" (dict
       "TRUSTED_PROXIES" (join "," .trustedProxies)
       "TRUSTED_PROXIES_HEADER" .trustedProxiesHeader
       "ALLOWED_HOSTS" (include "arxiv-operator.allowedHosts" (dict "root" $.root "group" $.group))
       "CORS_ALLOWED_ORIGINS" (join "," .corsAllowedOrigins)) }}
-{{- if $.group.kubernetes }}
+{{- if or $.group.kubernetes $.group.arxiv }}
 {{- include "arxiv-operator.env" (dict
       "CLIENT_SEARCHES_PER_MINUTE" (include "arxiv-operator.integer" .searchesPerMinute)
-      "CLIENT_BURST" (include "arxiv-operator.integer" .burst)
+      "CLIENT_BURST" (include "arxiv-operator.integer" .burst)) }}
+{{- end }}
+{{- if $.group.kubernetes }}
+{{- include "arxiv-operator.env" (dict
       "CLIENT_KEY_SECRET" (include "arxiv-operator.clientKeySecret" $.root)
       "CLIENT_LOOKUPS_PER_MINUTE" (include "arxiv-operator.integer" .lookupsPerMinute)
       "PRIORITY_CEILINGS" (include "arxiv-operator.priorityCeilings" $.root)

@@ -140,3 +140,72 @@ fn role_passwords_are_only_in_migrations() {
         );
     }
 }
+
+#[test]
+fn credentials_are_files_that_the_kubelet_updates() {
+    let values = "
+postgres:
+  connections:
+    ledger: {secret: app, keys: {user: username, password: password}, host: h, rootCert: {configMap: own-ca}}
+migrations: {rolePasswords: {secret: new-users}}
+";
+    let objects = render(values).unwrap();
+    for pod in pods(&objects).iter().filter(|pod| pod.kind != "Pod") {
+        let env = pod.container["env"].as_array().unwrap();
+        for entry in env {
+            let name = entry["name"].as_str().unwrap();
+            let is_secret =
+                ["_URL", "_PASSWORD"].iter().any(|end| name.ends_with(end)) && name != "ARXIV_API_URL";
+            assert!(!is_secret && entry["valueFrom"].is_null(), "{name} is a variable");
+        }
+        let mounts = pod.container["volumeMounts"].as_array().unwrap();
+        assert!(
+            mounts
+                .iter()
+                .any(|mount| mount["mountPath"] == "/etc/arxiv-operator/databases")
+        );
+        // A file that is mounted by itself is never updated.
+        assert!(
+            mounts.iter().all(|mount| mount["subPath"].is_null()),
+            "{}",
+            pod.name
+        );
+    }
+    let pods = pods(&objects);
+    let operator = pods
+        .iter()
+        .find(|pod| pod.container["name"] == "operator")
+        .unwrap();
+    let env = operator.env();
+    assert_eq!(env["DATABASE_LEDGER_USER"], "app/username");
+    assert_eq!(env["DATABASE_LEDGER_CA"], "own-ca/ca.crt");
+}
+
+#[test]
+fn api_over_tls_has_its_certificate_as_files_and_is_probed_over_tls() {
+    let values = "apiServer: {mode: frontendBackend, tls: {secretName: api-tls}}";
+    let objects = render(values).unwrap();
+    for pod in pods(&objects) {
+        if pod.container["name"] != "api-server" {
+            assert!(!pod.env().contains_key("TLS_CERT_FILE"), "{}", pod.name);
+            continue;
+        }
+        let volumes = pod.pod["volumes"].as_array().unwrap();
+        assert!(
+            volumes
+                .iter()
+                .any(|volume| volume["secret"]["secretName"] == "api-tls")
+        );
+        assert_eq!(pod.env()["TLS_KEY_FILE"], "/etc/arxiv-operator/tls/tls.key");
+        for probe in ["livenessProbe", "readinessProbe"] {
+            assert_eq!(pod.container[probe]["httpGet"]["scheme"], "HTTPS", "{}", pod.name);
+        }
+        let service = objects.get("Service", pod.name).unwrap();
+        assert_eq!(service["spec"]["ports"][0]["appProtocol"], "https");
+    }
+    let test = objects.get("Pod", "papers-arxiv-operator-test").unwrap();
+    assert!(
+        test.to_string()
+            .contains("https://papers-arxiv-operator-frontend:")
+    );
+}

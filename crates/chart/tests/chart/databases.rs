@@ -137,9 +137,20 @@ fn writes_use_primaries_and_reads_use_replicas() {
                 expected,
                 "{values}"
             );
-            if pod.kind != "Pod" {
-                assert_eq!(pod.env()["PGSSLMODE"], "require");
+            // Every server is verified by its own CA; a pooler shows the certificate of the server behind it.
+            for (name, ca) in pod.env().iter().filter(|(name, _)| name.ends_with("_CA")) {
+                let server = if ["DATABASE_RO_CA", "DATABASE_RW_CA", "DATABASE_OWNER_CA"].contains(name) {
+                    "papers-arxiv-operator-data-ca/ca.crt"
+                } else {
+                    "papers-arxiv-operator-sequence-ca/ca.crt"
+                };
+                assert_eq!(ca, server, "{name}");
+                let mode = pod.env().get(name.replace("_CA", "_SSLMODE").as_str()).cloned();
+                let pooled = *name == "DATABASE_RO_CA" && reads == "data-read-pooler";
+                assert_eq!(mode, pooled.then(|| "verify-ca".to_owned()), "{name}");
             }
+            let verified = pod.env().keys().filter(|name| name.ends_with("_CA")).count();
+            assert_eq!(verified, pod.stores().len(), "{}", pod.name);
         }
     }
 }

@@ -135,11 +135,10 @@ fn example_values_are_in_chart_schema() {
 fn credentials(objects: &Objects) -> BTreeSet<(String, String)> {
     pods(objects)
         .iter()
-        .flat_map(|pod| pod.container["env"].as_array().into_iter().flatten())
-        .filter_map(|entry| entry.pointer("/valueFrom/secretKeyRef"))
+        .flat_map(chart::Container::credentials)
         .map(|reference| {
-            let text = |key: &str| reference[key].as_str().unwrap().to_owned();
-            (text("name"), text("key"))
+            let (secret, key) = reference.split_once('/').unwrap();
+            (secret.to_owned(), key.to_owned())
         })
         .collect()
 }

@@ -91,13 +91,9 @@ fn production_examples_verify_the_server_and_open_only_what_they_name() {
         let objects = render(&read(file).unwrap()).unwrap();
         for pod in pods(&objects) {
             let env = pod.env();
-            if verified
-                && env
-                    .keys()
-                    .any(|name| name.starts_with("DATABASE_") && name.ends_with("_URL"))
-            {
-                assert_eq!(env["PGSSLMODE"], "verify-full", "{file}: {}", pod.name);
-                assert!(env.contains_key("PGSSLROOTCERT"), "{file}: {}", pod.name);
+            if verified && env.keys().any(|name| name.starts_with("DATABASE_")) {
+                assert_eq!(env["DATABASE_SSLMODE"], "verify-full", "{file}: {}", pod.name);
+                assert!(env.contains_key("DATABASE_CA_FILE"), "{file}: {}", pod.name);
             }
             if let Some(trusted) = env.get("TRUSTED_PROXIES") {
                 for network in trusted.split(',') {
@@ -154,30 +150,32 @@ fn small_production_example_is_small_and_the_large_one_has_backups() {
     }
 }
 
+/// The Secrets and their keys in a part of a pod's spec: of variables and of files.
+fn secret_keys(part: &Value, found: &mut Vec<(String, String)>) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if let Some(map) = part.as_object() {
+        if let Some(key) = map.get("secretKeyRef") {
+            found.push((text(&key["name"]), text(&key["key"])));
+        }
+        if let Some(secret) = map.get("secret") {
+            let name = secret.get("secretName").unwrap_or(&secret["name"]);
+            let items = secret["items"].as_array().into_iter().flatten();
+            found.extend(items.map(|item| (text(name), text(&item["key"]))));
+        }
+        map.values().for_each(|value| secret_keys(value, found));
+    }
+    part.as_array()
+        .into_iter()
+        .flatten()
+        .for_each(|value| secret_keys(value, found));
+}
+
 /// The Secrets by their keys, which pods read.
 fn read_keys(objects: &Objects) -> Vec<(String, String)> {
-    let mut keys: Vec<_> = pods(objects)
-        .iter()
-        .flat_map(|pod| {
-            let env = pod.container["env"].as_array().into_iter().flatten();
-            let variables = env.filter_map(|entry| {
-                let key = entry.pointer("/valueFrom/secretKeyRef")?;
-                Some((key["name"].clone(), key["key"].clone()))
-            });
-            let volumes = pod.pod["volumes"].as_array().into_iter().flatten();
-            let files = volumes.filter_map(|volume| {
-                let secret = volume.get("secret")?;
-                Some((secret["secretName"].clone(), secret["items"][0]["key"].clone()))
-            });
-            variables.chain(files).collect::<Vec<_>>()
-        })
-        .map(|(name, key)| {
-            (
-                name.as_str().unwrap().to_owned(),
-                key.as_str().unwrap().to_owned(),
-            )
-        })
-        .collect();
+    let mut keys = Vec::new();
+    for pod in pods(objects) {
+        secret_keys(pod.pod, &mut keys);
+    }
     keys.sort();
     keys.dedup();
     keys

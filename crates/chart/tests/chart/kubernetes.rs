@@ -189,6 +189,7 @@ async fn accounts_have_only_needed_rights() {
             (&operator, "patch", "arxivqueries/status", NAMESPACE, true),
             (&operator, "create", "events.events.k8s.io", NAMESPACE, true),
             (&operator, "create", "leases.coordination.k8s.io", NAMESPACE, true),
+            // A claim of the namespace.
             (
                 &operator,
                 "create",

@@ -209,12 +209,13 @@ apiServer: {mode: perEndpoint}";
         if pod.kind == "Pod" {
             continue;
         }
-        assert_eq!(env["PGSSLMODE"], "verify-full", "{name}");
+        assert_eq!(env["DATABASE_SSLMODE"], "verify-full", "{name}");
         let mounts = pod.container["volumeMounts"].as_array().unwrap().iter();
         let mounts: Vec<_> = mounts.filter(|mount| mount["name"] != "log-level").collect();
         let asks_arxiv = env.contains_key("ARXIV_API_URL");
-        assert_eq!(mounts.len(), if asks_arxiv { 2 } else { 1 }, "{name}");
-        for (variable, there) in [("PGSSLROOTCERT", true), ("ARXIV_CA_BUNDLE", asks_arxiv)] {
+        // One of them is that of the credentials.
+        assert_eq!(mounts.len(), if asks_arxiv { 3 } else { 2 }, "{name}");
+        for (variable, there) in [("DATABASE_CA_FILE", true), ("ARXIV_CA_BUNDLE", asks_arxiv)] {
             assert_eq!(env.contains_key(variable), there, "{name}");
             let of_file = |mount: &&Value| env[variable].starts_with(mount["mountPath"].as_str().unwrap());
             assert!(!there || mounts.iter().any(of_file), "{name}");

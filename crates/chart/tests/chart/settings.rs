@@ -50,6 +50,7 @@ networkPolicy: {arxiv: {to: [{podSelector: {}}], ports: [3128]}}
 apiServer:
   clients: {trustedProxies: [10.0.0.0/8, 'fd00::/8'], corsAllowedOrigins: ['https://papers.example']}
   settings: {rootPath: /api}
+  tls: {secretName: api-tls}
 retention: {days: 90}
 postgres:
   tls: {mode: verify-full, rootCert: {secret: ca}}
@@ -80,6 +81,8 @@ fn setting(name: &str) -> String {
         return "LOG_LEVEL".to_owned();
     }
     let parts = [
+        "_SSLMODE",
+        "_CA_FILE",
         "_URL",
         "_STRING",
         "_HOST",
@@ -135,12 +138,7 @@ fn chart_sets_exactly_the_settings_of_the_programs() {
                 .entry(pod.container["name"].as_str().unwrap().to_owned())
                 .or_default();
             let env = pod.env();
-            // libpq's own names, which sqlx reads.
-            names.extend(
-                env.keys()
-                    .filter(|name| !name.starts_with("PGSSL"))
-                    .map(|name| setting(name)),
-            );
+            names.extend(env.keys().map(|name| setting(name)));
         }
     }
     for (program, folders) in PROGRAMS {

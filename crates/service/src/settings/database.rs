@@ -1,11 +1,11 @@
 //! A database address in any of its usual forms, as one `postgresql://` URL.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::{Environment, SettingError, environment::secret, keywords};
+use super::{Environment, SettingError, environment::secret, keywords, tls};
 
 /// The characters that are percent-encoded in the parts of a URL.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -16,9 +16,20 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 /// The port of PostgreSQL.
 pub(super) const DEFAULT_PORT: &str = "5432";
 
-/// A `postgresql://` URL with its credentials. `Debug` shows neither user nor password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(Url);
+/// A `postgresql://` URL with its credentials, and the files that it was read from. `Debug` shows neither user nor password.
+#[derive(Clone)]
+pub struct DatabaseUrl {
+    url: Url,
+    /// The settings, where some are in files.
+    origin: Option<Arc<Origin>>,
+}
+
+struct Origin {
+    environment: Environment,
+    prefix: String,
+    /// The files by what is in them.
+    files: BTreeMap<String, String>,
+}
 
 impl DatabaseUrl {
     /// Reads a URL; the schemes `postgres`, `postgresql` and `postgresql+DRIVER` (as `SQLAlchemy` writes it) mean the same.
@@ -37,25 +48,49 @@ impl DatabaseUrl {
         if url.host_str().is_none_or(str::is_empty) && !socket {
             return Err(invalid("names no host"));
         }
-        Ok(Self(url))
+        Ok(Self { url, origin: None })
     }
 
-    /// The whole URL, with its password: for the connection only, never for a log.
+    /// The whole URL as it was at the start, with its password if that could be read: for the connection only, never for a log.
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.url.as_str()
+    }
+
+    /// Whether a part of it is in a file, so that it may change.
+    pub fn is_in_files(&self) -> bool {
+        self.origin.is_some()
+    }
+
+    /// The whole URL as it is now: its files are read again.
+    pub fn current(&self) -> Result<String, SettingError> {
+        let Some(origin) = &self.origin else {
+            return Ok(self.url.to_string());
+        };
+        let (environment, prefix) = (&origin.environment, &origin.prefix);
+        let password = secret(environment, &format!("{prefix}_PASSWORD"))?;
+        let url = read(environment, prefix, password.as_deref())?;
+        Ok(url.as_ref().unwrap_or(&self.url).to_string())
     }
 
     /// Whether both name the same database of the same server (host and port), so that one transaction can span them.
     pub fn same_database(&self, other: &Self) -> bool {
-        self.0.host_str() == other.0.host_str()
-            && self.0.port() == other.0.port()
-            && self.0.path() == other.0.path()
+        self.url.host_str() == other.url.host_str()
+            && self.url.port() == other.url.port()
+            && self.url.path() == other.url.path()
+    }
+}
+
+impl PartialEq for DatabaseUrl {
+    /// Whether they are the same now, and will be when a file changes.
+    fn eq(&self, other: &Self) -> bool {
+        let files = |url: &Self| url.origin.as_ref().map(|origin| origin.files.clone());
+        self.url == other.url && files(self) == files(other)
     }
 }
 
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (host, path) = (self.0.host_str().unwrap_or_default(), self.0.path());
+        let (host, path) = (self.url.host_str().unwrap_or_default(), self.url.path());
         write!(f, "DatabaseUrl({host}{path})")
     }
 }
@@ -63,19 +98,56 @@ impl fmt::Debug for DatabaseUrl {
 /// The database that the variables with this prefix (such as `DATABASE_RW`) describe, or none.
 ///
 /// Forms, of which at most one may be set: `PREFIX_URL`; `PREFIX_STRING` (libpq's `host=… dbname=…`); or parts:
-/// `PREFIX_HOST`, `PREFIX_NAME`, `PREFIX_USER`, and optionally `PREFIX_PORT`, `PREFIX_PASSWORD` or
-/// `PREFIX_PASSWORD_FILE`. A password that is set in addition to a URL or string without one is put into it.
+/// `PREFIX_HOST`, `PREFIX_NAME`, `PREFIX_USER`, and optionally `PREFIX_PORT` and `PREFIX_PASSWORD`. A password that is set in
+/// addition to a URL or string without one is put into it. Each may be in a file, which `…_FILE` names. How the server is
+/// verified: see the module `tls`.
+///
+/// A password whose file cannot be read yet is none; [`DatabaseUrl::current`] reads it again.
 pub fn database_url(environment: &Environment, prefix: &str) -> Result<Option<DatabaseUrl>, SettingError> {
+    let password = match secret(environment, &format!("{prefix}_PASSWORD")) {
+        Err(SettingError::Unreadable(_)) => None,
+        password => password?,
+    };
+    let Some(url) = read(environment, prefix, password.as_deref())? else {
+        return Ok(None);
+    };
+    let beginning = format!("{prefix}_");
+    let files = environment.files(&beginning);
+    let origin = (!files.is_empty()).then(|| {
+        Arc::new(Origin {
+            environment: environment.beginning_with(&[
+                &beginning,
+                "PGSSL",
+                "DATABASE_SSLMODE",
+                "DATABASE_CA_FILE",
+            ]),
+            prefix: prefix.to_owned(),
+            files,
+        })
+    });
+    Ok(Some(DatabaseUrl { url, origin }))
+}
+
+/// The URL of these settings as they are now.
+fn read(
+    environment: &Environment,
+    prefix: &str,
+    password: Option<&str>,
+) -> Result<Option<Url>, SettingError> {
     let name = |part: &str| format!("{prefix}_{part}");
-    let forms = ["URL", "STRING", "HOST"].map(|form| (name(form), environment.get(&name(form))));
-    let mut set = forms.into_iter().filter_map(|(form, value)| Some((form, value?)));
+    let mut set = Vec::new();
+    for form in ["URL", "STRING", "HOST"] {
+        if let Some(value) = secret(environment, &name(form))? {
+            set.push((name(form), value));
+        }
+    }
+    let mut set = set.into_iter();
     let Some((form, value)) = set.next() else {
         return Ok(None);
     };
     if let Some((second, _)) = set.next() {
         return Err(SettingError::ambiguous(&form, &second));
     }
-    let password = secret(environment, &name("PASSWORD"))?;
     let text = if form == name("URL") {
         value
     } else if form == name("STRING") {
@@ -84,21 +156,22 @@ pub fn database_url(environment: &Environment, prefix: &str) -> Result<Option<Da
         let needed = |part: &str| {
             let purpose = format!("it goes with {form}");
             let missing = || SettingError::missing(&name(part), &purpose);
-            environment.get(&name(part)).ok_or_else(missing)
+            secret(environment, &name(part))?.ok_or_else(missing)
         };
-        let port = environment.get(&name("PORT"));
+        let port = secret(environment, &name("PORT"))?;
         let port = port.as_deref().unwrap_or(DEFAULT_PORT);
         join(&value, port, &needed("USER")?, None, &needed("NAME")?, &[])
     };
-    let mut url = DatabaseUrl::parse(&form, &text)?;
+    let mut url = DatabaseUrl::parse(&form, &text)?.url;
     if let Some(password) = password {
-        if url.0.password().is_some() {
+        if url.password().is_some() {
             return Err(SettingError::ambiguous(&form, &name("PASSWORD")));
         }
-        let encoded = utf8_percent_encode(&password, ENCODED).to_string();
-        let put = url.0.set_password(Some(&encoded));
+        let encoded = utf8_percent_encode(password, ENCODED).to_string();
+        let put = url.set_password(Some(&encoded));
         put.map_err(|()| SettingError::invalid(&form, "names no host that a password could go with"))?;
     }
+    tls::complete(&mut url, environment, prefix)?;
     Ok(Some(url))
 }
 
@@ -137,7 +210,7 @@ pub(super) fn join(
 mod tests {
     use super::*;
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Option<String>, SettingError> {
+    fn url_of(pairs: &[(&str, &str)]) -> Result<Option<String>, SettingError> {
         let environment = Environment::given(pairs.iter().copied());
         database_url(&environment, "DB").map(|url| url.map(|url| url.as_str().to_owned()))
     }
@@ -194,13 +267,13 @@ mod tests {
         ];
         for (pairs, expected) in cases {
             assert_eq!(
-                read(pairs).expect("readable").as_deref(),
+                url_of(pairs).expect("readable").as_deref(),
                 Some(*expected),
                 "{pairs:?}"
             );
         }
-        assert_eq!(read(&[]), Ok(None));
-        assert_eq!(read(&[("DB_URL", "")]), Ok(None));
+        assert_eq!(url_of(&[]), Ok(None));
+        assert_eq!(url_of(&[("DB_URL", "")]), Ok(None));
     }
 
     #[test]
@@ -214,13 +287,15 @@ mod tests {
             &[("DB_STRING", "host=h password='hush")],
             &[("DB_STRING", "hush")],
             &[("DB_HOST", "h"), ("DB_PASSWORD", "hush")],
+            &[("DB_URL_FILE", "/nowhere/hush")],
             &[
                 ("DB_URL", "postgresql://u@h/d"),
+                ("DB_PASSWORD", "hush"),
                 ("DB_PASSWORD_FILE", "/nowhere/hush"),
             ],
         ];
         for pairs in cases {
-            let error = read(pairs).expect_err("refused").to_string();
+            let error = url_of(pairs).expect_err("refused").to_string();
             assert!(
                 error.contains("DB_") && !error.contains("hush"),
                 "{pairs:?}: {error}"
@@ -232,5 +307,42 @@ mod tests {
     fn debug_shows_no_credentials() {
         let url = DatabaseUrl::parse("X", "postgresql://user:hush@h/d").expect("a URL");
         assert_eq!(format!("{url:?}"), "DatabaseUrl(h/d)");
+    }
+
+    #[test]
+    fn files_are_read_again_whenever_the_url_is_asked_for() {
+        let folder = std::env::temp_dir().join(format!("settings-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (password, user) = (folder.join("password"), folder.join("user"));
+        let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+        let environment = Environment::given([
+            ("DB_HOST", "h".to_owned()),
+            ("DB_NAME", "d".to_owned()),
+            ("DB_USER_FILE", text(&user)),
+            ("DB_PASSWORD_FILE", text(&password)),
+        ]);
+        // The address has to be known at the start.
+        let error = database_url(&environment, "DB").unwrap_err();
+        assert!(
+            matches!(&error, SettingError::Unreadable(text) if text.starts_with("DB_USER_FILE: cannot be read")),
+            "{error}"
+        );
+        std::fs::write(&user, "u\n").unwrap();
+        // A password may come later.
+        let url = database_url(&environment, "DB").unwrap().unwrap();
+        assert_eq!(url.as_str(), "postgresql://u@h:5432/d");
+        for (written, current) in [
+            (None, Err("DB_PASSWORD_FILE: cannot be read: entity not found")),
+            (Some("\n"), Err("DB_PASSWORD_FILE: is empty")),
+            (Some("first\n"), Ok("postgresql://u:first@h:5432/d")),
+            (Some(" a/b \r\n"), Ok("postgresql://u:%20a%2Fb%20@h:5432/d")),
+        ] {
+            if let Some(written) = written {
+                std::fs::write(&password, written).unwrap();
+            }
+            let read = url.current().map_err(|error| error.to_string());
+            assert_eq!(read, current.map(str::to_owned).map_err(str::to_owned));
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -4,6 +4,7 @@ mod command_line;
 mod database;
 mod environment;
 mod keywords;
+mod tls;
 
 pub use command_line::command_line;
 pub use database::{DatabaseUrl, database_url};
@@ -15,6 +16,9 @@ pub enum SettingError {
     /// The setting cannot be read, or is set in two forms.
     #[error("{0}")]
     Invalid(String),
+    /// The file with the setting cannot be read now, or is empty: it may come later.
+    #[error("{0}")]
+    Unreadable(String),
     /// A setting that is needed is not set.
     #[error("{0}")]
     Missing(String),
@@ -24,6 +28,11 @@ impl SettingError {
     /// That `name` cannot be used: `problem` completes "NAME: …".
     pub fn invalid(name: &str, problem: impl std::fmt::Display) -> Self {
         Self::Invalid(format!("{name}: {problem}"))
+    }
+
+    /// The same, because of its file.
+    fn unreadable(name: &str, problem: impl std::fmt::Display) -> Self {
+        Self::Unreadable(format!("{name}: {problem}"))
     }
 
     /// That two forms of one setting are set.

@@ -9,9 +9,12 @@ use std::{
 };
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{Connection, PgConnection};
 
-use super::pool::{PROBE_TIMEOUT, connect, set, with_timeout};
+use super::{
+    connector::Connector,
+    pool::{PROBE_TIMEOUT, with_timeout},
+};
 
 /// A connection for reads that was used less than this ago is not tested: that takes as long as a short read.
 const RECENT: Duration = Duration::from_secs(1);
@@ -22,9 +25,7 @@ const POLLS_OF_LOGIN: usize = 200;
 
 /// Makes and tests the connections of one pool.
 pub struct Manager {
-    options: PgConnectOptions,
-    /// Statements at the start of each session.
-    settings: String,
+    pub(super) connector: Connector,
     is_writer: bool,
     /// When a connection was found to lead to a server that hangs or no longer writes. Older connections lead there as well,
     /// and are closed without waiting for each of them.
@@ -32,13 +33,11 @@ pub struct Manager {
 }
 
 impl Manager {
-    pub(super) fn new(options: PgConnectOptions, settings: &[(&str, String)], is_writer: bool) -> Self {
-        let suspect = LastTime::default();
+    pub(super) fn new(connector: Connector, is_writer: bool) -> Self {
         Self {
-            options,
-            settings: set(settings),
+            connector,
             is_writer,
-            suspect,
+            suspect: LastTime::default(),
         }
     }
 
@@ -63,13 +62,15 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
         // Boxed, as it is large, and part of the future of every operation.
-        let mut connection = login(Box::pin(connect(self.options.clone(), &self.settings))).await?;
+        let mut connection = login(Box::pin(self.connector.connect())).await?;
         probe(&mut connection, self.is_writer).await?;
         Ok(connection)
     }
 
     async fn recycle(&self, connection: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
-        if metrics.age() > MAX_LIFETIME || self.suspect.is_since(metrics.created) {
+        // One whose password is being changed may not be replaced soon.
+        let is_old = metrics.age() > MAX_LIFETIME && !self.connector.is_refused();
+        if is_old || self.suspect.is_since(metrics.created) {
             return Err(RecycleError::message("it is too old"));
         }
         Ok(self.test(connection, metrics).await?)

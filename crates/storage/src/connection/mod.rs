@@ -1,5 +1,6 @@
 //! Connections to Postgres: pools, the session of one operation, and what sessions have in common.
 
+mod connector;
 mod manager;
 mod pool;
 mod session;
@@ -8,11 +9,13 @@ mod timing;
 use jiff::Timestamp;
 
 pub use self::{
+    connector::Address,
     pool::{Access, Pool, PoolSettings},
     timing::register_metrics,
 };
 pub(crate) use self::{
-    pool::{bounded, connect, options, session_settings, set, with_timeout},
+    connector::Connector,
+    pool::{bounded, session_settings, with_timeout},
     session::{Kind, Session, lock_query_id, lock_uid},
 };
 use crate::StorageError;

@@ -15,7 +15,11 @@ use futures::FutureExt;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{manager::Manager, timing};
+use super::{
+    connector::{Address, Connector, is_wrong_password},
+    manager::Manager,
+    timing,
+};
 use crate::{StorageError, error::sqlstate};
 
 /// What the server allows one statement: far above what any of ours needs with its index.
@@ -29,6 +33,8 @@ pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 /// Between two attempts to connect to a server that starts.
 const CONNECT_PAUSE: Duration = Duration::from_millis(100);
+/// Between two attempts to log in with a password that is refused: each costs the server a few milliseconds.
+const LOGIN_PAUSE: Duration = Duration::from_millis(250);
 /// For reads, each of which has an index: the planner shall not prefer a whole table, nor compile or parallelise a plan.
 pub(super) const INDEX_SETTINGS: [(&str, &str); 3] = [
     ("enable_seqscan", "off"),
@@ -84,8 +90,7 @@ impl fmt::Debug for Pool {
 impl Pool {
     /// A pool for a `postgresql://` URL that connects when first used; to be opened within a tokio runtime. Fails if the
     /// URL cannot be used.
-    pub fn open(url: &str, settings: &PoolSettings) -> Result<Self, StorageError> {
-        let mut options = options(url)?.application_name(&settings.application_name);
+    pub fn open(address: impl Into<Address>, settings: &PoolSettings) -> Result<Self, StorageError> {
         let prefers_indexes = settings.statement_cache && settings.access == Access::ReadOnly;
         let mut of_session = Vec::new();
         if settings.statement_cache {
@@ -93,11 +98,10 @@ impl Pool {
             if prefers_indexes {
                 of_session.extend(INDEX_SETTINGS.map(|(name, value)| (name, value.to_owned())));
             }
-        } else {
-            // A transaction pooler gives each transaction another session.
-            options = options.statement_cache_capacity(0);
         }
-        let manager = Manager::new(options, &of_session, settings.access == Access::ReadWrite);
+        let (name, cache) = (&settings.application_name, settings.statement_cache);
+        let connector = Connector::new(address.into(), name, cache, &of_session)?;
+        let manager = Manager::new(connector, settings.access == Access::ReadWrite);
         let connections = managed::Pool::builder(manager)
             .max_size(usize::try_from(settings.max_connections).unwrap_or(usize::MAX))
             // The one that was used last needs no test, and those that are not needed can be closed.
@@ -131,10 +135,18 @@ impl Pool {
                 // The others are of hooks and time limits that this pool does not have.
                 Err(_) => return Err(sqlx::Error::PoolClosed),
             };
-            if !is_starting(&error) || Instant::now() + CONNECT_PAUSE >= deadline {
+            let pause = if is_starting(&error) {
+                CONNECT_PAUSE
+            } else if is_wrong_password(&error) && Instant::now() < deadline - self.acquire_timeout / 2 {
+                // Meanwhile one of the sessions that exist may be free, or the new password known.
+                LOGIN_PAUSE
+            } else {
+                return Err(error);
+            };
+            if Instant::now() + pause >= deadline {
                 return Err(error);
             }
-            sleep(CONNECT_PAUSE).await;
+            sleep(pause).await;
         }
     }
 }
@@ -153,6 +165,9 @@ async fn close_unused(pool: WeakPool<Manager>) {
     loop {
         sleep(IDLE_TIMEOUT / 5).await;
         let Some(pool) = pool.upgrade() else { return };
+        if pool.manager().connector.is_refused() {
+            continue;
+        }
         let closed = pool.retain(|_, metrics| metrics.last_used() < IDLE_TIMEOUT);
         for connection in closed.removed {
             // The server gets a message that the session ends, but nothing depends on it.

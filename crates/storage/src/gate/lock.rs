@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{Connection, PgConnection};
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
     time::{Instant, timeout_at},
@@ -14,7 +14,7 @@ use tokio::{
 use super::{GateError, LOCK_OUTLIVES_HOST};
 use crate::{
     StorageError,
-    connection::{connect, session_settings, set, with_timeout},
+    connection::{Address, Connector, session_settings, with_timeout},
 };
 
 /// The lock's key in the space of two integers ("arxi", "gate").
@@ -34,14 +34,17 @@ const LEASES_TO_WAIT: u32 = 2;
 /// The process' one connection for the lock; its mutex is fair, so waiters within the process queue in order.
 #[derive(Clone)]
 pub(super) struct LockConnection {
-    options: PgConnectOptions,
-    settings: String,
+    connector: Arc<Connector>,
     interval: Duration,
     connection: Arc<Mutex<Option<PgConnection>>>,
 }
 
 impl LockConnection {
-    pub(super) fn new(options: PgConnectOptions, interval: Duration) -> Self {
+    pub(super) fn new(
+        address: Address,
+        application_name: &str,
+        interval: Duration,
+    ) -> Result<Self, StorageError> {
         // Three probes in the last third: found dead at the end of LOCK_OUTLIVES_HOST, be it idle or with an answer unacknowledged.
         let mut settings = session_settings(ANSWER_TIMEOUT).to_vec();
         settings.retain(|(name, _)| !name.starts_with("tcp_") && *name != "statement_timeout");
@@ -55,12 +58,11 @@ impl LockConnection {
             // A waiter whose client is gone leaves the queue instead of getting the lock in vain.
             ("client_connection_check_interval", "1000".into()),
         ]);
-        Self {
-            options,
-            settings: set(&settings),
+        Ok(Self {
+            connector: Arc::new(Connector::new(address, application_name, true, &settings)?),
             interval,
             connection: Arc::default(),
-        }
+        })
     }
 
     /// Waits for the lock, at most until `deadline`.
@@ -93,8 +95,7 @@ impl LockConnection {
     }
 
     async fn connect(&self) -> Result<PgConnection, StorageError> {
-        let connected = connect(self.options.clone(), &self.settings);
-        Ok(with_timeout(CONNECT_TIMEOUT, connected).await?)
+        Ok(with_timeout(CONNECT_TIMEOUT, self.connector.connect()).await?)
     }
 }
 

@@ -15,18 +15,18 @@ use tokio::time::Instant;
 use self::lock::answered;
 use crate::{
     StorageError,
-    connection::{from_micros, options},
+    connection::{Address, from_micros},
 };
 
 /// How long the server keeps the lock of a machine that disappeared without closing its connection. A request to arXiv needs a
 /// shorter deadline, so that it has ended before the next one may start.
 pub const LOCK_OUTLIVES_HOST: Duration = Duration::from_secs(30);
 
-/// Settings of the gate. No `Debug`: the URL holds a password.
+/// Settings of the gate.
 #[derive(Clone)]
 pub struct GateSettings {
-    /// `postgresql://` URL of the upstream database; to the server itself, not through a transaction pooler.
-    pub url: String,
+    /// The upstream database; the server itself, not through a transaction pooler.
+    pub address: Address,
     /// Least time between two requests.
     pub interval: Duration,
     /// Longest time that may pass between the slot's commit and the request, with a database nearby.
@@ -55,9 +55,9 @@ impl GateSettings {
     pub const COOLDOWN_CAP_MS: u64 = 15 * 60 * 1_000;
 
     /// The settings that are for arXiv.
-    pub fn new(url: String, application_name: String) -> Self {
+    pub fn new(address: impl Into<Address>, application_name: String) -> Self {
         Self {
-            url,
+            address: address.into(),
             interval: Duration::from_millis(Self::INTERVAL_MS),
             slack: Self::SLACK,
             max_slack: Self::MAX_SLACK,
@@ -129,9 +129,9 @@ pub struct Gate {
 impl Gate {
     /// A gate that connects when first used.
     pub fn new(settings: GateSettings) -> Result<Self, StorageError> {
-        let options = options(&settings.url)?.application_name(&settings.application_name);
+        let (address, name) = (settings.address.clone(), &settings.application_name);
         Ok(Self {
-            lock: lock::LockConnection::new(options, settings.interval),
+            lock: lock::LockConnection::new(address, name, settings.interval)?,
             settings: Arc::new(settings),
         })
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     StorageError,
-    connection::{connect, options, session_settings, set, with_timeout},
+    connection::{Connector, session_settings, with_timeout},
     error::sqlstate,
     schema::Store,
 };
@@ -43,8 +43,8 @@ impl<'a> Database<'a> {
         // Building an index may take any time; steps that must not wait long set their own limit.
         let mut settings = session_settings(Duration::ZERO).to_vec();
         settings.retain(|(name, _)| !name.starts_with("idle_"));
-        let options = options(url)?.application_name("arxiv-migrate");
-        let mut connection = with_timeout(CONNECT_TIMEOUT, connect(options, &set(&settings))).await?;
+        let connector = Connector::new(url.into(), "arxiv-migrate", true, &settings)?;
+        let mut connection = with_timeout(CONNECT_TIMEOUT, connector.connect()).await?;
         let (started, oid, name, encoding): (_, _, String, String) = sqlx::query_as(
             "select (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint, oid::bigint, datname::text,
                     pg_encoding_to_char(encoding)::text

@@ -17,7 +17,7 @@ const WAITERS: &str = "select count(*) from pg_locks where locktype = 'advisory'
 
 fn settings(server: &Server) -> GateSettings {
     GateSettings {
-        url: server.url("arxiv_upstream", "arxiv_sequence"),
+        address: server.url("arxiv_upstream", "arxiv_sequence").into(),
         interval: INTERVAL,
         slack: Duration::from_secs(1),
         max_slack: Duration::from_secs(1),
@@ -282,7 +282,7 @@ async fn slot_is_fresh_for_longer_when_database_is_distant() {
     let server = Server::migrated().await;
     let way = Proxy::start(address_of(&server.postgres)).await.unwrap();
     let gate = Gate::new(GateSettings {
-        url: server.url_by(&way, "arxiv_upstream", "arxiv_sequence"),
+        address: server.url_by(&way, "arxiv_upstream", "arxiv_sequence").into(),
         slack: Duration::from_millis(20),
         ..settings(&server)
     })

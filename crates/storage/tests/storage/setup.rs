@@ -97,7 +97,7 @@ impl Server {
     }
 
     pub(crate) fn pool(&self, user: &str, database: &str) -> storage::Pool {
-        storage::Pool::open(&self.url(user, database), &pool_settings(Access::ReadWrite)).unwrap()
+        storage::Pool::open(self.url(user, database), &pool_settings(Access::ReadWrite)).unwrap()
     }
 
     pub(crate) async fn admin(&self, database: &str) -> PgConnection {

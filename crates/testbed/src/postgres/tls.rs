@@ -10,23 +10,39 @@ use anyhow::Result;
 
 use super::Postgres;
 
+/// The file's name in the folder of the data.
+const CERTIFICATE: &str = "server.crt";
+
 impl Postgres {
     /// Lets clients connect with TLS; returns the file of the certificate that they have to trust.
     pub async fn enable_tls(&self) -> Result<PathBuf> {
-        let key = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+        self.write_certificate(&self.issue_certificate()?)?;
+        self.execute("postgres", "alter system set ssl = on").await?;
+        self.restart().await?;
+        Ok(self.data.join(CERTIFICATE))
+    }
+
+    /// A certificate for a server, which clients have to trust as it is, and its key.
+    pub fn issue_certificate(&self) -> Result<[String; 2]> {
+        let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+        Ok([pair.cert.pem(), pair.signing_key.serialize_pem()])
+    }
+
+    /// New connections get this certificate.
+    pub async fn use_certificate(&self, pair: &[String; 2]) -> Result<()> {
+        self.write_certificate(pair)?;
+        self.execute("postgres", "select pg_reload_conf()").await
+    }
+
+    fn write_certificate(&self, [certificate, key]: &[String; 2]) -> Result<()> {
         let owner = fs::metadata(&self.data)?;
-        let certificate = self.data.join("server.crt");
         // The server refuses a key that others may read.
-        for (file, text) in [
-            (certificate.clone(), key.cert.pem()),
-            (self.data.join("server.key"), key.signing_key.serialize_pem()),
-        ] {
+        for (name, text) in [(CERTIFICATE, certificate), ("server.key", key)] {
+            let file = self.data.join(name);
             fs::write(&file, text)?;
             fs::set_permissions(&file, Permissions::from_mode(0o600))?;
             chown(&file, Some(owner.uid()), Some(owner.gid()))?;
         }
-        self.execute("postgres", "alter system set ssl = on").await?;
-        self.restart().await?;
-        Ok(certificate)
+        Ok(())
     }
 }

@@ -57,6 +57,8 @@ pub struct Options {
     pub separate_results_server: bool,
     /// Each operator and API server has its own proxy to each server ([`Service::proxy`]).
     pub proxies: bool,
+    /// Database addresses are in files of [`Stack::folder`] with the settings' names, and not in environment variables.
+    pub credential_files: bool,
     /// Postgres flushes to disk as in production.
     pub fsync: bool,
     /// Keeps all state in this folder (with its own control plane), and continues with the state that it contains.
@@ -108,6 +110,7 @@ impl Default for Options {
             control_plane: None,
             separate_results_server: false,
             proxies: false,
+            credential_files: false,
             fsync: false,
             folder: None,
             binaries: None,

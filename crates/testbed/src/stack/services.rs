@@ -194,20 +194,18 @@ impl Launcher<'_> {
             Port::reserve()?,
             proxies,
             |proxies, mut spec| {
-                spec = spec
-                    .arg("run")
-                    .env("KUBECONFIG", kubeconfig)
-                    .env("DATABASE_RW_URL", proxies.route_through(self.databases.rw_url())?)
-                    .env(
-                        "DATABASE_LEDGER_URL",
-                        proxies.route_through(self.databases.ledger_url())?,
-                    )
-                    .env(
-                        "DATABASE_UPSTREAM_URL",
-                        proxies.route_through(self.databases.upstream_url())?,
-                    );
-                if let Some(url) = self.databases.results_rw_url() {
-                    spec = spec.env("DATABASE_RESULTS_RW_URL", proxies.route_through(url)?);
+                spec = spec.arg("run").env("KUBECONFIG", kubeconfig);
+                let databases = self.databases;
+                let given = [
+                    ("DATABASE_RW_URL", Some(databases.rw_url())),
+                    ("DATABASE_LEDGER_URL", Some(databases.ledger_url())),
+                    ("DATABASE_UPSTREAM_URL", Some(databases.upstream_url())),
+                    ("DATABASE_RESULTS_RW_URL", databases.results_rw_url()),
+                ];
+                for (name, url) in given {
+                    if let Some(url) = url {
+                        spec = self.with_address(spec, name, &proxies.route_through(url)?)?;
+                    }
                 }
                 Ok(if self.options.cluster_wide {
                     spec
@@ -266,12 +264,22 @@ impl Launcher<'_> {
                 ];
                 for (_, name, url) in given.into_iter().filter(|(needed, ..)| *needed) {
                     if let Some(url) = url {
-                        spec = spec.env(name, proxies.route_through(url)?);
+                        spec = self.with_address(spec, name, &proxies.route_through(url)?)?;
                     }
                 }
                 Ok(spec)
             },
         )
+    }
+
+    /// A database's address: a variable, or a file that one names.
+    fn with_address(&self, spec: Spec, name: &str, url: &str) -> Result<Spec> {
+        if !self.options.credential_files {
+            return Ok(spec.env(name, url));
+        }
+        let file = self.folder.join(name);
+        write_private(&file, url)?;
+        Ok(spec.env(format!("{name}_FILE"), file))
     }
 
     fn launch(

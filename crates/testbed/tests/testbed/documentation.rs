@@ -32,8 +32,11 @@ fn commands(page: &str) -> Vec<Command> {
     let mut commands: Vec<Command> = Vec::new();
     let mut block: Option<&str> = None;
     let mut continued = false;
+    // Of a block in a list.
+    let mut indent = 0;
     for line in page.lines() {
         if let Some(language) = line.trim_start().strip_prefix("```") {
+            indent = line.len() - line.trim_start().len();
             block = match block {
                 None => Some(language),
                 Some(_) => None,
@@ -42,6 +45,7 @@ fn commands(page: &str) -> Vec<Command> {
             continue;
         }
         let Some(language) = block else { continue };
+        let line = line.get(indent..).unwrap_or_default();
         let is_shell = language == "sh";
         let start = match line.strip_prefix("$ ") {
             Some(text) => Some(text),

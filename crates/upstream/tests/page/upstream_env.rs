@@ -161,7 +161,7 @@ fn join(url: &str, arxiv: &FakeArxiv, slack: Duration) -> Upstream {
         max_body: ClientSettings::DEFAULT_MAX_BODY,
     });
     let gate = Gate::new(GateSettings {
-        url: url.to_owned(),
+        address: url.into(),
         interval: INTERVAL,
         slack,
         max_slack: slack,

@@ -49,7 +49,7 @@ impl Pair {
     }
 
     fn pool(&self, user: &str, database: &str) -> storage::Pool {
-        storage::Pool::open(&self.url(user, database), &pool_settings(Access::ReadWrite)).unwrap()
+        storage::Pool::open(self.url(user, database), &pool_settings(Access::ReadWrite)).unwrap()
     }
 
     fn gate(&self) -> Gate {
@@ -88,7 +88,7 @@ async fn pool_leaves_old_primary_after_fail_over() {
             max_connections: 5,
             ..pool_settings(Access::ReadWrite)
         };
-        let pool = storage::Pool::open(&pair.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
+        let pool = storage::Pool::open(pair.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
         let ledger = Ledger::new(pool.clone());
         let all = (0..20).map(|_| ledger.assign(Uuid::new_v4()));
         let before: BTreeSet<i64> = futures::future::try_join_all(all)

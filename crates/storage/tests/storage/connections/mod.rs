@@ -3,3 +3,4 @@
 mod failover;
 mod poolers;
 mod pools;
+mod rotation;

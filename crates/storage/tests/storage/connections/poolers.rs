@@ -37,7 +37,7 @@ async fn gate_migrations_and_pools_work_behind_a_session_pooler() {
             statement_cache,
             ..pool_settings(Access::ReadWrite)
         };
-        Pool::open(&url("arxiv_operator"), &settings).unwrap()
+        Pool::open(url("arxiv_operator"), &settings).unwrap()
     };
     for statement_cache in [true, false] {
         let pool = pool(statement_cache);

@@ -13,7 +13,7 @@ async fn connection_is_dropped_when_primary_is_demoted() {
         acquire_timeout: Duration::from_secs(3),
         ..pool_settings(Access::ReadWrite)
     };
-    let pool = storage::Pool::open(&server.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
+    let pool = storage::Pool::open(server.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
     let ledger = Ledger::new(pool.clone());
     ledger.assign(Uuid::new_v4()).await.unwrap();
     assert_eq!(pool.counts(), (1, 0));
@@ -51,7 +51,7 @@ async fn operation_fails_in_time_when_database_is_unavailable_and_recovers() {
         acquire_timeout: Duration::from_secs(3),
         ..pool_settings(Access::ReadWrite)
     };
-    let pool = storage::Pool::open(&server.url("arxiv_sequence", "arxiv_sequence"), &settings).unwrap();
+    let pool = storage::Pool::open(server.url("arxiv_sequence", "arxiv_sequence"), &settings).unwrap();
     let sequence = Sequence::new(pool);
     let first = sequence.next().await.unwrap();
 
@@ -106,7 +106,7 @@ async fn statement_is_unnamed_without_statement_cache() {
         max_connections: 1,
         ..pool_settings(Access::ReadWrite)
     };
-    let pool = storage::Pool::open(&server.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
+    let pool = storage::Pool::open(server.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
     let ledger = Ledger::new(pool.clone());
     ledger.assign(Uuid::new_v4()).await.unwrap();
     ledger.uids(Duration::ZERO, None, 5).await.unwrap();

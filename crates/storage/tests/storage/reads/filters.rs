@@ -267,7 +267,7 @@ async fn filters_use_indexes_not_whole_tables() {
     let count = rows();
     let mut settings = pool_settings(Access::ReadOnly);
     settings.max_connections = 1;
-    let pool = storage::Pool::open(&server.url("arxiv_ro", "arxiv"), &settings).unwrap();
+    let pool = storage::Pool::open(server.url("arxiv_ro", "arxiv"), &settings).unwrap();
     let reads = Reads::new(pool.clone(), pool.clone(), None);
     // Those who filled it tell what they did at their end, as do their helpers.
     crate::setup::eventually("nobody else is there", async || {

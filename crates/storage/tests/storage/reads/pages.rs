@@ -165,7 +165,7 @@ async fn replica_answers_reads_and_refuses_writes() {
     let replica = server.postgres.replica().await.unwrap();
     replica.wait_replayed(&server.postgres).await.unwrap();
     let url = |user: &str| replica.url(user, user, "arxiv");
-    let read_only = storage::Pool::open(&url("arxiv_ro"), &pool_settings(Access::ReadOnly)).unwrap();
+    let read_only = storage::Pool::open(url("arxiv_ro"), &pool_settings(Access::ReadOnly)).unwrap();
     assert_eq!(
         Reads::new(read_only.clone(), read_only, None)
             .results(0, 10)
@@ -176,7 +176,7 @@ async fn replica_answers_reads_and_refuses_writes() {
     );
 
     // A pool that reads where it should write: the database's refusal is "unavailable", not a defect.
-    let misled = storage::Pool::open(&url("arxiv_rw"), &pool_settings(Access::ReadOnly)).unwrap();
+    let misled = storage::Pool::open(url("arxiv_rw"), &pool_settings(Access::ReadOnly)).unwrap();
     let refused = misled
         .acquire()
         .await
@@ -189,7 +189,7 @@ async fn replica_answers_reads_and_refuses_writes() {
     // One that knows it has to write waits for the replica to be promoted.
     let mut settings = pool_settings(Access::ReadWrite);
     settings.acquire_timeout = Duration::from_secs(20);
-    let writer = storage::Pool::open(&url("arxiv_rw"), &settings).unwrap();
+    let writer = storage::Pool::open(url("arxiv_rw"), &settings).unwrap();
     let (written, promoted) = tokio::join!(
         async {
             let mut connection = writer.acquire().await?;
