@@ -97,6 +97,12 @@ fn plain(entry: &Value) -> String {
     format!("{}/{}", part("name"), part("key"))
 }
 
+/// The operator's pod, if the release has one.
+pub fn operator(objects: &Objects) -> Option<Container<'_>> {
+    let mut pods = pods(objects).into_iter();
+    pods.find(|pod| pod.container["name"] == "operator")
+}
+
 /// Every pod of a release.
 pub fn pods(objects: &Objects) -> Vec<Container<'_>> {
     let template = |object: &'_ Value| object["spec"].get("template").is_some();

@@ -12,7 +12,7 @@ pub mod schemas;
 
 use std::path::{Path, PathBuf};
 
-pub use container::{Container, pods};
+pub use container::{Container, operator, pods};
 pub use flows::{Flow, allowed_flows, flows_below};
 pub use helm::{NAMESPACE, RELEASE, helm, helm3, refusal, render, render_by, render_chart};
 pub use objects::Objects;

@@ -1,7 +1,7 @@
 //! Notices that the database of Kubernetes (etcd) went back in time, because it was restored from a backup.
 //!
 //! A watch continues from the version of the last object that it saw. If the restored database has not reached that version
-//! yet, such a watch reports nothing until it has, and nobody tells the watcher: objects that went back to an earlier state, or
+//! yet, such a watch reports nothing until it has, and the watcher is not notified: objects that went back to an earlier state, or
 //! were changed since, are missed. So the version of a list is compared with the highest one seen before: it can only be
 //! lower if the database went back, since versions are those of the whole database and lists are up to date.
 
@@ -154,7 +154,7 @@ mod tests {
         for waiting in [&mut one, &mut two] {
             waiting.next().await;
             let again = tokio::time::timeout(std::time::Duration::from_millis(1), waiting.next());
-            assert!(again.await.is_err(), "it was told already");
+            assert!(again.await.is_err(), "it was reported already");
         }
     }
 }

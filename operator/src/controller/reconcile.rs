@@ -54,13 +54,13 @@ pub(crate) async fn reconcile(query: &Query, context: &Context) -> Result<Action
     apply(context, query, decide(snapshot, facts)).await
 }
 
-/// How the query ended before it was restored from a backup, if its record stands.
+/// How the query ended before it was restored from a backup, if its record exists.
 async fn ending_before_restore(query: &Query, context: &Context) -> Result<Option<Ending>, Error> {
     let found = context.with.records.find_before_restore(&query.owner()).await;
     let found = found.map_err(Error::storage("looking up the outcome before a restore"))?;
     if let Some(Ending::Recorded(row)) = &found {
         let (object, namespace) = (query.name(), query.namespace());
-        service::notice!({ query.id = row.query_id, object, namespace }, "restored query: its record stands");
+        service::notice!({ query.id = row.query_id, object, namespace }, "restored query: its record exists");
     }
     Ok(found)
 }

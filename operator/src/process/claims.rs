@@ -4,7 +4,7 @@
 //! A claim is a Lease in the namespace, of which only the holder counts: the id of the installation. It is taken once and
 //! never expires, because nobody else can know which queries its holder has begun. A person hands over by deleting it.
 //! An installation that watches all namespaces first needs the claim of the namespace `default`, which exists everywhere
-//! and stands for all of them, so a second such installation does nothing at all.
+//! and means all of them, so a second such installation does nothing at all.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +27,7 @@ use super::{
     metrics::Metrics,
 };
 
-/// The namespace whose claim stands for all namespaces.
+/// The namespace whose claim means all namespaces.
 pub(crate) const FIRST: &str = "default";
 /// The name of the readiness condition.
 const CONDITION: &str = "class";

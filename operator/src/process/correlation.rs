@@ -14,7 +14,7 @@ const ANNOTATIONS: [&str; 2] = [REQUEST_ID_ANNOTATION, TRACE_PARENT_ANNOTATION];
 /// How many objects are named that share a request to arXiv.
 const MAX_NAMED: usize = 8;
 
-/// Whether an annotation says where its object comes from, and can be used: whoever may write objects may write anything
+/// Whether an annotation says where its object comes from, and can be used: anyone who may write objects may write anything
 /// there.
 pub(crate) fn is_usable(name: &str, value: &str) -> bool {
     match name {

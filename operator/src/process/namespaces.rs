@@ -8,7 +8,7 @@ use kube::{Api, Client};
 /// Each has watches of its own, so there is a limit. More of them are better watched cluster-wide.
 const MOST: usize = 100;
 
-/// The watched namespaces, each once; none stands for all.
+/// The watched namespaces, each once; none means all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Namespaces(BTreeSet<String>);
 

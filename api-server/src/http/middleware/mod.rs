@@ -85,7 +85,7 @@ pub(crate) fn around_routes(router: Router, layers: Layers) -> Router {
     let rate_limits = layers.rate_limits;
     router.layer(
         ServiceBuilder::new()
-            // Outermost, as each line of the log and each response has the request's id, and as the request's own line tells
+            // Outermost, as each line of the log and each response has the request's id, and as the request's own line reports
             // how it ended.
             .layer(correlate::Correlate(layers.access_log))
             .layer(map_headers(headers::set_security_headers))

@@ -36,8 +36,8 @@ pub(super) enum Parsed {
     Error(String),
 }
 
-/// Parses an entry, with the namespaces that the document's first tag declares.
-pub(super) fn parse(root: &Root, piece: &Piece) -> Parsed {
+/// Parses the entry at this place, from 0, with the namespaces that the document's first tag declares.
+pub(super) fn parse(root: &Root, piece: &Piece, index: u32) -> Parsed {
     let (tag, _) = printable(&root.tag);
     let (text, was_printable) = printable(&piece.bytes);
     let document = |entry: &str| format!("{tag}{entry}{}", root.end_tag());
@@ -54,7 +54,7 @@ pub(super) fn parse(root: &Root, piece: &Piece) -> Parsed {
         result => (result, !was_printable),
     };
     let defect = |id: &str, kind| Defect {
-        index: 0,
+        index,
         id: excerpt(id),
         kind,
     };

@@ -19,7 +19,7 @@ use quick_xml::errors::Error as XmlError;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
 use self::splitter::{Piece, Splitter};
-use crate::{Defect, Feed};
+use crate::Feed;
 
 /// The most defects that a feed lists.
 const MAX_DEFECTS: usize = 20;
@@ -122,7 +122,8 @@ fn add(feed: &mut Feed, wanted: usize, splitter: &Splitter, piece: &Piece) -> Re
     if index >= wanted {
         return Ok(());
     }
-    let defect = match entry::parse(splitter.root(), piece) {
+    let place = u32::try_from(index).unwrap_or(u32::MAX);
+    let defect = match entry::parse(splitter.root(), piece, place) {
         entry::Parsed::Entry(entry, defect) => {
             feed.entries.push(*entry);
             defect
@@ -136,10 +137,7 @@ fn add(feed: &mut Feed, wanted: usize, splitter: &Splitter, piece: &Piece) -> Re
         entry::Parsed::Error(reason) => return Err(FeedError::Reported(reason)),
     };
     if feed.defects.len() < MAX_DEFECTS {
-        feed.defects.extend(defect.map(|kind| Defect {
-            index: u32::try_from(index).unwrap_or(u32::MAX),
-            ..kind
-        }));
+        feed.defects.extend(defect);
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ const ENTITIES: [&str; 5] = ["amp", "apos", "gt", "lt", "quot"];
 /// A reference is no longer than this, in bytes.
 const MAX_REFERENCE: usize = 12;
 
-/// The text, with the character that stands for a lost one in place of bytes that are not UTF-8 and of forbidden characters.
+/// The text, with the replacement character (U+FFFD) in place of bytes that are not UTF-8 and of forbidden characters.
 pub(super) fn printable(bytes: &[u8]) -> (Cow<'_, str>, bool) {
     let text = String::from_utf8_lossy(bytes);
     let was_utf8 = matches!(text, Cow::Borrowed(_));
@@ -83,7 +83,7 @@ fn replaced<'t>(
     out + rest
 }
 
-/// What stands for the reference at the start of `rest`, and how long it is there.
+/// The replacement of the reference at the start of `rest`, and how long it is there.
 fn reference(rest: &str) -> (Cow<'_, str>, usize) {
     let end = rest.bytes().take(MAX_REFERENCE).position(|byte| byte == b';');
     let Some(whole) = end.and_then(|end| rest.get(..=end)) else {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chart::{pods, refusal, render};
+use chart::{operator, pods, refusal, render};
 
 #[test]
 fn process_has_only_its_credentials() {
@@ -69,10 +69,7 @@ postgres:
 ";
     let objects = render(values).unwrap();
     let pods = pods(&objects);
-    let operator = pods
-        .iter()
-        .find(|pod| pod.container["name"] == "operator")
-        .unwrap();
+    let operator = operator(&objects).unwrap();
     let env = operator.env();
     let databases: Vec<(&str, &str)> = env
         .iter()
@@ -171,11 +168,7 @@ migrations: {rolePasswords: {secret: new-users}}
             pod.name
         );
     }
-    let pods = pods(&objects);
-    let operator = pods
-        .iter()
-        .find(|pod| pod.container["name"] == "operator")
-        .unwrap();
+    let operator = operator(&objects).unwrap();
     let env = operator.env();
     assert_eq!(env["DATABASE_LEDGER_USER"], "app/username");
     assert_eq!(env["DATABASE_LEDGER_CA"], "own-ca/ca.crt");

@@ -6,22 +6,9 @@ use chart::render;
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::cluster,
+    cluster::{TAKE, cluster},
     kubernetes::{install_definitions, list},
 };
-
-/// Applies objects and prints them as they would be stored, with defaults.
-const STORED: [&str; 9] = [
-    "apply",
-    "--server-side",
-    "--force-conflicts",
-    "--dry-run=server",
-    "--validate=strict",
-    "-f",
-    "-",
-    "-o",
-    "json",
-];
 
 /// Everything that the chart can render.
 const VALUES: [&str; 4] = [
@@ -70,7 +57,7 @@ fn differences(path: &str, rendered: &Value, stored: &Value, exact: bool, found:
     }
 }
 
-/// What tells an object from others.
+/// What distinguishes an object from others.
 fn identity(object: &Value) -> String {
     let metadata = &object["metadata"];
     format!(
@@ -90,13 +77,16 @@ fn is_of_kubernetes(object: &Value) -> bool {
 async fn rendered_object_equals_the_stored_one_after_defaulting() {
     let cluster = cluster().await;
     install_definitions(cluster).await;
+    // Prints the objects as they would be stored, with defaults.
+    let stored_as_json = [&TAKE[..], &["-o", "json"]].concat();
     let mut found = Vec::new();
     let mut kinds = BTreeSet::new();
     for values in VALUES {
         let objects = render(values).unwrap();
         // `helm test` makes its pod, and no GitOps tool.
         let rendered = || objects.iter().filter(|object| object["kind"] != "Pod");
-        let stored: Value = serde_json::from_str(&cluster.succeeds(&STORED, &list(rendered()))).unwrap();
+        let stored: Value =
+            serde_json::from_str(&cluster.succeeds(&stored_as_json, &list(rendered()))).unwrap();
         let stored = stored["items"].as_array().unwrap();
         let stored: BTreeMap<_, _> = stored.iter().map(|object| (identity(object), object)).collect();
         assert_eq!(stored.len(), rendered().count());

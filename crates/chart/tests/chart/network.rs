@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chart::{Container, Objects, pods, refusal, render};
+use chart::{Container, Objects, operator, pods, refusal, render};
 use serde_json::{Value, json};
 
 fn selects(policy: &Value, labels: &Value) -> bool {
@@ -180,12 +180,8 @@ fn dns_port_and_peers_can_be_set() {
 /// The peers of the rule by which a pod reaches arXiv.
 fn to_arxiv(values: &str) -> (Value, Value) {
     let objects = render(values).expect(values);
-    let all = pods(&objects);
-    let operator = all
-        .iter()
-        .find(|pod| pod.container["name"] == "operator")
-        .expect("an operator");
-    let rules = flows(&objects, operator, "egress");
+    let operator = operator(&objects).expect("an operator");
+    let rules = flows(&objects, &operator, "egress");
     let rule = rules.last().expect("rules");
     (rule["to"].clone(), rule["ports"].clone())
 }

@@ -1,6 +1,6 @@
 //! Rights: those of the files in `rbac/`, no more, and only where they are needed.
 
-use chart::{NAMESPACE, Objects, pods, read, render};
+use chart::{NAMESPACE, Objects, operator, pods, read, render};
 use serde_json::{Value, json};
 
 pub(crate) fn rules(file: &str) -> Value {
@@ -72,11 +72,7 @@ fn operator_rights_equal_rules_files() {
         .get("Role", "papers-arxiv-operator-operator-lease")
         .unwrap();
     assert_eq!(lease["rules"][1]["resourceNames"], json!(["papers"]));
-    let pods = pods(&objects);
-    let operator = pods
-        .iter()
-        .find(|pod| pod.container["name"] == "operator")
-        .unwrap();
+    let operator = operator(&objects).unwrap();
     assert_eq!(operator.env()["LEASE_NAME"], "papers");
 }
 
@@ -121,10 +117,7 @@ fn watched_namespace_leaves_no_cluster_wide_right() {
     let objects = render("operator: {watchNamespaces: [papers]}\nrbac: {aggregate: false}\napiServer: {access: {endpoints: off}}").unwrap();
     assert!(objects.of("ClusterRole").is_empty() && objects.of("ClusterRoleBinding").is_empty());
     let pods = pods(&objects);
-    let operator = pods
-        .iter()
-        .find(|pod| pod.container["name"] == "operator")
-        .unwrap();
+    let operator = operator(&objects).unwrap();
     assert_eq!(operator.env()["WATCH_NAMESPACE"], "papers");
     let api = pods
         .iter()

@@ -1,6 +1,6 @@
 //! Traces of OpenTelemetry, sent to a collector by OTLP over HTTP. Off unless an endpoint is configured.
 //!
-//! All spans of this project are those of `tracing`, at the most urgent level, so that no log level takes them away. Events
+//! All spans of this project are those of `tracing`, at the most urgent level, so that no log level removes them. Events
 //! are not part of traces: their texts stay in the logs.
 
 mod export;

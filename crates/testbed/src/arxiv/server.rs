@@ -167,7 +167,6 @@ async fn answer(
 ) -> io::Result<Response<Body>> {
     let good = || feed::write(asked, behaviour);
     let atom = |body: String| text(StatusCode::OK, ATOM, body);
-    let packed = |body: Vec<u8>| text(StatusCode::OK, ATOM, body);
     let status = |number: u16| StatusCode::from_u16(number).unwrap_or(StatusCode::IM_A_TEAPOT);
     let to = |location: String| {
         let mut response = text(StatusCode::MOVED_PERMANENTLY, HTML, "moved\n");
@@ -204,7 +203,7 @@ async fn answer(
         Mode::InternalErrorFeed => text(StatusCode::OK, ATOM, feed::error("internal error")),
         Mode::BrokenEntry => atom(second_entry_broken(&good())),
         Mode::Gzip => {
-            let mut response = packed(gzip(&good())?);
+            let mut response = text(StatusCode::OK, ATOM, gzip(&good())?);
             let coding = header::HeaderValue::from_static("gzip");
             response.headers_mut().insert(header::CONTENT_ENCODING, coding);
             response

@@ -106,26 +106,17 @@ async fn publish(with: &Dependencies, event: &Event) {
             // An attempt that got no answer has created it.
             Err(error) if error.code() == Some(409) => return,
             // The namespace is being deleted, or Events are not allowed there: a retry would fail as well.
-            Err(error) if error.is_refused() => {
+            Err(error) if error.is_refused() || attempt == MAX_ATTEMPTS => {
+                let outcome = if error.is_refused() { "refused" } else { "not sent" };
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(
                     error,
                     object,
                     namespace,
                     reason = event.reason,
-                    "an Event was refused"
+                    "an Event was {outcome}"
                 );
                 break;
-            }
-            Err(error) if attempt == MAX_ATTEMPTS => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(
-                    error,
-                    object,
-                    namespace,
-                    reason = event.reason,
-                    "an Event was not sent"
-                );
             }
             Err(_) => tokio::time::sleep(Duration::from_secs(attempt)).await,
         }

@@ -28,7 +28,7 @@ fn by_default() -> Options {
 }
 
 /// Another installation in the cluster of `first`.
-fn beside(first: &TestEnv, options: Options) -> Options {
+fn next_to(first: &TestEnv, options: Options) -> Options {
     Options {
         control_plane: first.stack.shared_control_plane(),
         ..options
@@ -81,7 +81,7 @@ async fn succeeded(env: &TestEnv, namespace: &str, name: &str) -> ArxivQuery {
 async fn second_installation_with_default_values_stays_in_standby_until_claim_is_handed_over() {
     let first = TestEnv::start(by_default()).await;
     until_claims(&first, OURS, 1.0).await;
-    let second = TestEnv::start(beside(&first, by_default())).await;
+    let second = TestEnv::start(next_to(&first, by_default())).await;
     let reason = eventually("the second one is in standby", async || standby(&second).await).await;
     for words in [
         "standby",
@@ -155,7 +155,7 @@ async fn installations_with_overlapping_namespaces_run_each_query_once() {
         ..Options::operator_only()
     };
     // Of its namespace nothing is claimed yet.
-    let one = TestEnv::start(beside(&all, one)).await;
+    let one = TestEnv::start(next_to(&all, one)).await;
     until_claims(&one, OURS, 1.0).await;
     let (everywhere, own) = (all.stack.namespace(), one.stack.namespace());
     create(&all, own, "own", None).await;
