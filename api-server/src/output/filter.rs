@@ -1,7 +1,7 @@
 //! The filter parameters of results and of queries. Rows have to meet all that are set.
 
-use arxiv::canonical_category;
 use crd::fields::MAX_WORDS_CHARS;
+use paper::canonical_category;
 use storage::{QueryFilter, ResultFilter, TextQuery};
 
 use wire::{

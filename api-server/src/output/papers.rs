@@ -4,8 +4,8 @@
 //! command; braces, which BibTeX counts even if they are escaped, are written as commands. The items of CSL-JSON are
 //! those of <https://docs.citationstyles.org/en/stable/specification.html>, schema csl-data.
 
-use arxiv::NO_AUTHORS;
 use bytes::{BufMut, BytesMut};
+use paper::NO_AUTHORS;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use storage::{Paper, ResultRow};

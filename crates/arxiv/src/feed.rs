@@ -3,9 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-
-/// The text for the authors of a paper that names none.
-pub const NO_AUTHORS: &str = "No authors available";
+use paper::NO_AUTHORS;
 
 /// An answer of arXiv: a page of results, and their total.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

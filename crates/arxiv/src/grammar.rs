@@ -18,7 +18,7 @@
 
 use std::{borrow::Cow, iter::Peekable, vec::IntoIter};
 
-use crate::canonical_category;
+use paper::canonical_category;
 
 /// The prefix of categories, which arXiv only finds in its own case.
 const CATEGORY: &str = "cat";

@@ -3,11 +3,10 @@
 //! Nothing here knows of Kubernetes or of a database. What the crate relies on is arXiv's user manual
 //! (<https://info.arxiv.org/help/api/user-manual.html>) and the answers it is seen to give.
 //!
-//! - [`clause`] and [`normalized_id`] turn what a user typed into the parts of a [`ValidatedSearch`].
+//! - [`clause`] and [`paper::normalized_id`] turn what a user typed into the parts of a [`ValidatedSearch`].
 //! - [`PageRequest`] is one page of a search, [`Client`] fetches it, [`Feed`] is what came back.
 //! - [`FetchError`] says what went wrong; its class says what to do next.
 
-mod category;
 mod client;
 mod day;
 mod error;
@@ -15,20 +14,15 @@ mod exchange;
 mod feed;
 mod grammar;
 mod headers;
-mod identifier;
 mod parser;
 mod request;
 
-pub use category::canonical_category;
 pub use client::{Client, ClientError, ClientSettings};
 pub use day::arxiv_day;
 pub use error::{FailureClass, FetchError};
 pub use exchange::{Answer, Fetched, PendingRequest};
-pub use feed::{
-    Author, Defect, DefectKind, Entry, Feed, Link, NO_AUTHORS, query_in_title, short_id, unversioned,
-};
+pub use feed::{Author, Defect, DefectKind, Entry, Feed, Link, query_in_title, short_id, unversioned};
 pub use grammar::clause;
 pub use headers::RedirectError;
-pub use identifier::normalized_id;
 pub use parser::{FeedError, parse as parse_feed};
 pub use request::{MAX_PAGE, PageRequest, ValidatedSearch, display_query};

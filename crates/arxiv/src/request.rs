@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::Url;
 
-/// A search that can be sent, made of [clauses](crate::clause) and [identifiers](crate::normalized_id).
+/// A search that can be sent, made of [clauses](crate::clause) and [identifiers](paper::normalized_id).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ValidatedSearch {
     search_query: String,

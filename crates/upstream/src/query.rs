@@ -5,12 +5,13 @@
 
 use std::ops::RangeInclusive;
 
-use arxiv::{ValidatedSearch, clause, normalized_id};
+use arxiv::{ValidatedSearch, clause};
 use crd::{
     ArxivQuerySpec, FIELDS, SortBy, SortOrder,
     fields::{self, Field, Kind, MAX_DATE_CHARS, MAX_ID_CHARS, MAX_IDS, MAX_WORDS_CHARS},
 };
 use jiff::{Timestamp, tz::TimeZone};
+use paper::normalized_id;
 
 /// A search that can be sent, with its range.
 #[derive(Clone, Debug, PartialEq, Eq)]

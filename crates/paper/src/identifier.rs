@@ -1,6 +1,65 @@
 //! arXiv's identifiers (<https://info.arxiv.org/help/arxiv_identifier.html>), in every form in which people
 //! write them.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An identifier as arXiv gave it: the paper, and its version if it is said.
+///
+/// Two that agree in `paper` are the same paper. As text, `2405.00001v2`.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(from = "String", into = "String")]
+pub struct PaperId {
+    /// `2405.00001`, `math/0309136`.
+    pub paper: String,
+    /// From 1.
+    pub version: Option<u16>,
+}
+
+impl PaperId {
+    /// The identifier in an entry of a feed, `http://arxiv.org/abs/2405.00001v2`; what has no such form is a paper
+    /// without a version.
+    pub fn of_entry(id: &str) -> Self {
+        let id = id.split_once("/abs/").map_or(id, |(_, id)| id);
+        let (paper, version) = match id.rsplit_once('v') {
+            Some((paper, version)) if !paper.is_empty() && is_number(version) => {
+                (paper, version.parse().ok())
+            }
+            _ => (id, None),
+        };
+        let paper = if version.is_some() { paper } else { id };
+        Self {
+            paper: paper.to_owned(),
+            version,
+        }
+    }
+
+    /// The identifier in any form in which people write it, see [`normalized_id`].
+    pub fn typed(text: &str) -> Option<Self> {
+        normalized_id(text).map(|id| Self::of_entry(&id))
+    }
+}
+
+impl fmt::Display for PaperId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.paper)?;
+        self.version.map_or(Ok(()), |version| write!(f, "v{version}"))
+    }
+}
+
+impl From<String> for PaperId {
+    fn from(id: String) -> Self {
+        Self::of_entry(&id)
+    }
+}
+
+impl From<PaperId> for String {
+    fn from(id: PaperId) -> Self {
+        id.to_string()
+    }
+}
+
 /// The identifier in its short form: `2401.01234v2`, `hep-th/9901001`; none if it is not an identifier.
 ///
 /// Accepted are the short form, `arXiv:…` with or without what arXiv's "Cite as" has after it (`[cs.LG]`), the
@@ -130,6 +189,34 @@ fn is_letters(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn identifier_of_an_entry_has_paper_and_version() {
+        for (id, paper, version) in [
+            ("http://arxiv.org/abs/2405.00001v1", "2405.00001", Some(1)),
+            ("https://arxiv.org/abs/2405.00001v12", "2405.00001", Some(12)),
+            ("http://arxiv.org/abs/2405.00001", "2405.00001", None),
+            (
+                "http://arxiv.org/abs/solv-int/9901001v2",
+                "solv-int/9901001",
+                Some(2),
+            ),
+            ("http://arxiv.org/abs/solv-int/9901001", "solv-int/9901001", None),
+            ("2405.00001v3", "2405.00001", Some(3)),
+            ("2405.00001v99999", "2405.00001v99999", None),
+            ("v1", "v1", None),
+            ("", "", None),
+        ] {
+            let read = PaperId::of_entry(id);
+            assert_eq!((read.paper.as_str(), read.version), (paper, version), "{id}");
+            assert_eq!(PaperId::of_entry(&read.to_string()), read, "{id}");
+        }
+        assert_eq!(
+            PaperId::typed("arXiv:2405.00001v3 [cs.LG]"),
+            Some(PaperId::of_entry("2405.00001v3"))
+        );
+        assert_eq!(PaperId::typed("x"), None);
+    }
 
     #[test]
     fn identifier_is_accepted_in_every_usual_form() {

@@ -1,0 +1,12 @@
+//! A paper as arXiv describes it: its identifier, its versions, and all that arXiv tells of one. No I/O.
+
+mod category;
+mod identifier;
+mod version;
+
+pub use category::canonical_category;
+pub use identifier::{PaperId, normalized_id};
+pub use version::{Author, Link, PaperVersion};
+
+/// The text for the authors of a paper that names none.
+pub const NO_AUTHORS: &str = "No authors available";
