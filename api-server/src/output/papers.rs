@@ -5,7 +5,7 @@
 //! those of <https://docs.citationstyles.org/en/stable/specification.html>, schema csl-data.
 
 use bytes::{BufMut, BytesMut};
-use paper::NO_AUTHORS;
+use paper::{NO_AUTHORS, PaperId};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use storage::{Paper, ResultRow};
@@ -97,14 +97,15 @@ pub(crate) fn encoder(format: Format) -> RowEncoder<ResultRow> {
 
 /// The citation key: unique among results, as the same paper may be the result of several queries.
 fn key(result: &ResultRow) -> String {
-    let id = arxiv_id(result).unwrap_or("result");
+    let id = arxiv_id(result).unwrap_or_else(|| "result".into());
     let id = id.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
     format!("{id}-{}", result.id)
 }
 
 /// arXiv's identifier without the version.
-fn arxiv_id(result: &ResultRow) -> Option<&str> {
-    result.paper.arxiv_id.as_deref().map(arxiv::unversioned)
+fn arxiv_id(result: &ResultRow) -> Option<String> {
+    let id = result.paper.arxiv_id.as_deref();
+    id.map(|id| PaperId::of_entry(id).paper)
 }
 
 fn authors(result: &ResultRow) -> impl Iterator<Item = &str> {
@@ -149,15 +150,15 @@ fn bibtex_entry(buffer: &mut BytesMut, result: &ResultRow) {
     }
     field("journal", &escaped(journal));
     if let Some(id) = arxiv_id(result) {
-        if let Some((year, month)) = submitted(id) {
+        if let Some((year, month)) = submitted(&id) {
             field("year", &year.to_string());
             field("month", &month.to_string());
         }
         let primary = categories.as_deref().and_then(|all| all.split(' ').next());
-        field("eprint", &escaped(id));
+        field("eprint", &escaped(&id));
         field("archivePrefix", "arXiv");
         field("primaryClass", &escaped(primary.unwrap_or_default()));
-        field("url", &format!("https://arxiv.org/abs/{}", escaped(id)));
+        field("url", &format!("https://arxiv.org/abs/{}", escaped(&id)));
     }
     buffer.put_slice(b"\n}\n");
 }
@@ -207,7 +208,7 @@ struct CslItem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     archive: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    archive_location: Option<&'a str>,
+    archive_location: Option<String>,
     #[serde(rename = "URL", skip_serializing_if = "Option::is_none")]
     url: Option<String>,
 }
@@ -228,11 +229,12 @@ impl<'a> CslItem<'a> {
             author: authors(result).map(|name| json!({"literal": name})).collect(),
             container_title: journal,
             issued: arxiv_id
+                .as_deref()
                 .and_then(submitted)
                 .map(|submitted| json!({"date-parts": [submitted]})),
-            archive: arxiv_id.map(|_| "arXiv"),
+            archive: arxiv_id.as_ref().map(|_| "arXiv"),
+            url: arxiv_id.as_ref().map(|id| format!("https://arxiv.org/abs/{id}")),
             archive_location: arxiv_id,
-            url: arxiv_id.map(|id| format!("https://arxiv.org/abs/{id}")),
         }
     }
 }

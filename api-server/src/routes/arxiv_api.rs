@@ -14,9 +14,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use service::logs::Call;
-use storage::{GateError, Page, Pages};
+use storage::{GateError, PageHead, Pages};
 use tokio::time::Instant;
-use upstream::{Upstream, UpstreamError, assemble, reason, slices};
+use upstream::{Dedup, Upstream, UpstreamError, reason, slices};
 use wire::declared::Param;
 
 use crate::{
@@ -31,6 +31,11 @@ use crate::{
     routes::arxiv::search_params::{MAX_RESULTS_WANTED, SearchParams},
     routes::request::{Incoming, Input, ReadRequest, SearchCharge},
 };
+
+/// Papers of a page whose memory is limited by the connections to the database.
+const SHORT_PAGE: u32 = 32;
+/// The memory of a paper of a longer page while it is read.
+const KIB_OF_PAGE: u32 = 8;
 
 /// What GET /arxiv-api needs.
 #[derive(Clone)]
@@ -60,6 +65,14 @@ impl From<storage::Paper> for Paper {
             journal: paper.journal,
         }
     }
+}
+
+/// What the pages of a search say together: the head is that of the first one, as later ones may differ a little.
+struct Found {
+    head: PageHead,
+    papers: Vec<storage::Paper>,
+    /// Whether a page was fetched for this request.
+    is_fresh: bool,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -92,12 +105,12 @@ pub(crate) async fn search_arxiv_api(
 ) -> Result<Response, ApiError> {
     log.called(params.call("search_arxiv_api"));
     charge.take(i32::try_from(params.max_results).unwrap_or(i32::MAX))?;
-    let (found, is_fresh, reservation) = fetches.fetch(&params, &client).await?;
+    let (found, reservation) = fetches.fetch(&params, &client).await?;
     if found.head.total == 0 {
         return Err(ApiError::nothing_found());
     }
     let timestamp = match found.head.date {
-        Some(date) if is_fresh => date,
+        Some(date) if found.is_fresh => date,
         _ => fetches.pages.now().await?,
     };
     let papers = Papers {
@@ -124,46 +137,43 @@ impl Fetches {
         })
     }
 
-    /// All pages of a search; whether the first one was fetched for this request; and the memory that the papers take.
+    /// The papers of a search, and the memory that they take.
     ///
     /// Until the first page says how many papers there are, memory for one page is reserved. For a longer search that is
     /// released, and the page read again (it is stored by then), so that no request that holds memory waits for more.
-    async fn fetch(
-        &self,
-        params: &SearchParams,
-        client: &Client,
-    ) -> Result<(Page, bool, Reservation), ApiError> {
+    async fn fetch(&self, params: &SearchParams, client: &Client) -> Result<(Found, Reservation), ApiError> {
         let limit = Instant::now() + self.wait_timeout;
         let day = arxiv_day(Timestamp::now());
         let mut reservation = self
             .papers
-            .reserve(client, params.max_results.min(MAX_PAGE).into())
+            .reserve(client, reserved_for(params.max_results.min(MAX_PAGE)))
             .await?;
-        let (mut pages, is_fresh) = self.pages(params, None, day, limit).await?;
-        let total = pages.first().ok_or_else(ApiError::internal)?.head.total;
-        let papers = params.max_results.min(total);
+        let mut found = self.pages(params, None, day, limit).await?;
+        let papers = params.max_results.min(found.head.total);
         if papers > MAX_PAGE {
-            drop((pages, reservation));
-            reservation = self.papers.reserve(client, papers.into()).await?;
-            (pages, _) = self.pages(params, Some(total), day, limit).await?;
+            let (total, is_fresh) = (found.head.total, found.is_fresh);
+            drop((found, reservation));
+            reservation = self.papers.reserve(client, reserved_for(papers)).await?;
+            found = self.pages(params, Some(total), day, limit).await?;
+            found.is_fresh = is_fresh;
         }
-        let found = assemble(pages).ok_or_else(ApiError::internal)?;
-        Ok((found, is_fresh, reservation))
+        Ok((found, reservation))
     }
 
-    /// The pages of a search, without its total only the first; and whether any was fetched for this request.
+    /// What all pages of a search say, without its total only the first. Of each, no more than the response needs is kept
+    /// before the next one is read.
     async fn pages(
         &self,
         params: &SearchParams,
         total: Option<u32>,
         day: Date,
         limit: Instant,
-    ) -> Result<(Vec<Page>, bool), ApiError> {
+    ) -> Result<Found, ApiError> {
         let mut requests = slices(&params.validated, 0, params.max_results, total);
         if total.is_none() {
             requests.truncate(1);
         }
-        let (mut pages, mut is_fetched) = (Vec::new(), false);
+        let (mut found, mut dedup) = (None, Dedup::default());
         for request in requests {
             let call = Call::new("page")
                 .arg("search_query", request.search.search_query())
@@ -175,11 +185,29 @@ impl Fetches {
                 format!("{} entries, fetched={}", read.page.papers.len(), read.fetched)
             });
             let read = page.await?;
-            is_fetched |= read.fetched;
-            pages.push(read.page);
+            let found = found.get_or_insert_with(|| Found {
+                head: read.page.head,
+                papers: Vec::new(),
+                is_fresh: false,
+            });
+            found.is_fresh |= read.fetched;
+            let papers = dedup.filter(read.page.papers);
+            found.papers.extend(papers.iter().map(storage::Paper::from));
         }
-        Ok((pages, is_fetched))
+        found.ok_or_else(ApiError::internal)
     }
+}
+
+/// The KiB to reserve for a response of so many papers: one for each in the response, and more for those of a long page, which
+/// has their abstracts too and is in memory as text and as papers.
+fn reserved_for(papers: u32) -> i64 {
+    let of_page = papers.min(MAX_PAGE);
+    let extra = if of_page > SHORT_PAGE {
+        of_page * KIB_OF_PAGE
+    } else {
+        0
+    };
+    (papers + extra).into()
 }
 
 impl From<UpstreamError> for ApiError {

@@ -4,7 +4,8 @@
 //! (<https://info.arxiv.org/help/api/user-manual.html>) and the answers it is seen to give.
 //!
 //! - [`clause`] and [`paper::normalized_id`] turn what a user typed into the parts of a [`ValidatedSearch`].
-//! - [`PageRequest`] is one page of a search, [`Client`] fetches it, [`Feed`] is what came back.
+//! - [`PageRequest`] is one page of a search, [`Client`] fetches it, [`Feed`] is what came back:
+//!   [`paper::PaperVersion`]s.
 //! - [`FetchError`] says what went wrong; its class says what to do next.
 
 mod client;
@@ -21,7 +22,7 @@ pub use client::{Client, ClientError, ClientSettings};
 pub use day::arxiv_day;
 pub use error::{FailureClass, FetchError};
 pub use exchange::{Answer, Fetched, PendingRequest};
-pub use feed::{Author, Defect, DefectKind, Entry, Feed, Link, query_in_title, short_id, unversioned};
+pub use feed::{Defect, DefectKind, Feed, query_in_title};
 pub use grammar::clause;
 pub use headers::RedirectError;
 pub use parser::{FeedError, parse as parse_feed};

@@ -44,7 +44,7 @@ pub fn feed(document: &[u8]) {
                     "{text:?}"
                 );
             }
-            assert!(feed.entries.iter().all(|entry| !entry.id.is_empty()));
+            assert!(feed.entries.iter().all(|entry| !entry.id.paper.is_empty()));
             let written = write(&feed);
             let read = block_on(parse_feed(written.as_bytes(), usize::MAX, wanted));
             let without_defects = Feed {
@@ -75,7 +75,7 @@ fn texts(feed: &Feed) -> impl Iterator<Item = &str> {
             .iter()
             .flat_map(|link| [&link.href, &link.rel, &link.title]);
         let optional = [&entry.comment, &entry.journal, &entry.doi].into_iter().flatten();
-        let of_entry = [&entry.id, &entry.title, &entry.summary].into_iter();
+        let of_entry = [&entry.id.paper, &entry.title, &entry.abstract_text].into_iter();
         of_entry
             .chain(of_authors)
             .chain(of_links)
@@ -94,7 +94,8 @@ fn write(feed: &Feed) -> String {
         feed.total
     );
     for entry in &feed.entries {
-        let (id, title, summary) = (escaped(&entry.id), escaped(&entry.title), escaped(&entry.summary));
+        let (id, title) = (escaped(&entry.id.to_string()), escaped(&entry.title));
+        let summary = escaped(&entry.abstract_text);
         write!(
             out,
             "<entry><id>{id}</id><title>{title}</title><summary>{summary}</summary>"

@@ -4,15 +4,17 @@
 //! Of one page there may be several versions, when a query would not take the one that was there. Which version is for which
 //! query depends on nothing that comes later, so that a query that continues finds what it found before.
 //!
-//! The search is found by its SHA-256, since it may be longer than an index entry can be.
+//! The search is found by its SHA-256, since it may be longer than an index entry can be. The format of the papers is hashed
+//! with it: during an upgrade, processes of two versions find only pages that they can read.
 
 use std::time::Duration;
 
 use jiff::{Timestamp, civil::Date};
+use paper::PaperVersion;
 use sqlx::{Postgres, postgres::PgArguments, query::QueryAs};
 
 use crate::{
-    Paper, StorageError,
+    StorageError,
     connection::{Kind, Pool, Session, from_micros, micros},
 };
 
@@ -76,7 +78,7 @@ pub struct Page {
     /// What it says besides its papers.
     pub head: PageHead,
     /// The papers.
-    pub papers: Vec<Paper>,
+    pub papers: Vec<PaperVersion>,
     /// When it was stored, by the database's clock.
     pub fetched_at: Timestamp,
 }
@@ -115,7 +117,7 @@ impl Pages {
         &self,
         key: &PageKey,
         head: PageHead,
-        papers: Vec<Paper>,
+        papers: Vec<PaperVersion>,
         keep_for: Option<Duration>,
     ) -> Result<Page, StorageError> {
         Session::run(&self.pool, Kind::Transaction, async move |session| {
@@ -172,12 +174,23 @@ impl Pages {
     }
 }
 
+/// The hash of a search. A process that writes papers in another format has another prefix; the first format had none.
+macro_rules! search_hash {
+    () => {
+        "sha256(convert_to('format 2: ' || $1, 'UTF8'))"
+    };
+}
+
 /// The versions of a page that a key accepts.
 macro_rules! accepted {
     () => {
-        "search_hash = sha256(convert_to($1, 'UTF8')) and day = $2::text::date and start = $3 and count = $4
+        concat!(
+            "search_hash = ",
+            search_hash!(),
+            " and day = $2::text::date and start = $3 and count = $4
            and (expires_at is null or expires_at > clock_timestamp())
            and (not $6 or fetched_at > timestamptz 'epoch' + $5 * interval '1 microsecond')"
+        )
     };
 }
 
@@ -245,7 +258,7 @@ async fn insert(
     session: &mut Session,
     key: &PageKey,
     head: &PageHead,
-    papers: &[Paper],
+    papers: &[PaperVersion],
     keep_for: Option<Duration>,
 ) -> Result<Option<Timestamp>, StorageError> {
     let entries = serde_json::to_string(papers).map_err(|_| StorageError::Unreadable)?;
@@ -257,7 +270,9 @@ async fn insert(
     let insert = session.query_as::<(i64,)>(concat!(
         "insert into public.arxiv_pages
            (search_hash, search, day, start, count, total, title, answered_at, status, entries, bytes, expires_at, defects)
-         select sha256(convert_to($1, 'UTF8')), $1, $2::text::date, $3, $4, $7, $8,
+         select ",
+        search_hash!(),
+        ", $1, $2::text::date, $3, $4, $7, $8,
            timestamptz 'epoch' + $9 * interval '1 microsecond', $10, $11, $12,
            clock_timestamp() + $13 * interval '1 microsecond', $14
          where not exists (select from public.arxiv_pages where ",

@@ -1,9 +1,10 @@
 //! Rows of the existing service's tables, as they are written and read.
 
+use paper::PaperVersion;
 use sqlx::{FromRow, Row, postgres::PgRow};
 
-/// A paper: as it is recorded, as a stored page holds it, and as it is read.
-#[derive(Clone, Debug, Default, Eq, Hash, PartialEq, serde::Deserialize, serde::Serialize, sqlx::FromRow)]
+/// A paper in a row of `results`: as it is recorded, and as it is read.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq, sqlx::FromRow)]
 pub struct Paper {
     /// All authors, joined.
     pub author: String,
@@ -13,11 +14,22 @@ pub struct Paper {
     pub journal: String,
     /// arXiv's identifier with its version (`2405.00001v1`). None where it is unknown, as in rows of clients and of the existing
     /// service, and where it was not asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arxiv_id: Option<String>,
     /// arXiv's categories with spaces between, the primary one first. None as for the identifier.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub categories: Option<String>,
+}
+
+impl From<&PaperVersion> for Paper {
+    fn from(paper: &PaperVersion) -> Self {
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        Self {
+            author: paper.authors_text(),
+            title: paper.title.clone(),
+            journal: paper.journal.clone().unwrap_or_default(),
+            arxiv_id: some(paper.id.to_string()),
+            categories: some(paper.categories.join(" ")),
+        }
+    }
 }
 
 impl Paper {

@@ -2,7 +2,7 @@
 //!
 //! This joins [`arxiv`], [`storage`] and [`crd`]; both binaries send requests to arXiv only through it. A
 //! spec becomes a [`ValidatedQuery`], its search is cut into [`slices`], each slice is a
-//! [page](Upstream::page), and [`assemble`] joins the pages.
+//! [page](Upstream::page), and [`Dedup`] leaves each paper on one of them.
 
 mod empty_page;
 mod error;
@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 pub use error::{UpstreamError, reason};
-pub use pages::{Dedup, assemble, slices};
+pub use pages::{Dedup, slices};
 pub use query::{SpecError, ValidatedQuery, problems};
 pub use settings::{SettingsError, UpstreamArgs};
 pub use timing::register_metrics;

@@ -1,9 +1,9 @@
-//! A search is cut into pages of a size that arXiv gives, and its pages are joined to one result.
+//! A search is cut into pages of a size that arXiv gives, and each of its papers is taken from one of them.
 
 use std::collections::HashSet;
 
-use arxiv::{MAX_PAGE, PageRequest, ValidatedSearch, short_id, unversioned};
-use storage::{Page, Paper};
+use arxiv::{MAX_PAGE, PageRequest, ValidatedSearch};
+use paper::PaperVersion;
 
 /// The pages that make up `max_results` results from the `start`-th on, of at most [`MAX_PAGE`] entries each.
 ///
@@ -27,19 +27,6 @@ pub fn slices(
         .collect()
 }
 
-/// Joins the pages of a search, in their order; none if there are none. Each paper is there once, and the rest
-/// is that of the first page: later ones may differ a little.
-pub fn assemble(pages: Vec<Page>) -> Option<Page> {
-    let mut dedup = Dedup::default();
-    let mut pages = pages.into_iter().map(|page| Page {
-        papers: dedup.filter(page.papers),
-        ..page
-    });
-    let mut all = pages.next()?;
-    all.papers.extend(pages.flat_map(|page| page.papers));
-    Some(all)
-}
-
 /// Removes papers that an earlier page has, page by page.
 ///
 /// Between two requests a paper may move from one page to the next one, so a paper that comes a second time on another
@@ -51,24 +38,17 @@ pub struct Dedup {
 
 impl Dedup {
     /// The papers of the next page that no page before has, each version once.
-    pub fn filter(&mut self, mut page: Vec<Paper>) -> Vec<Paper> {
+    pub fn filter(&mut self, mut page: Vec<PaperVersion>) -> Vec<PaperVersion> {
         let mut of_page = HashSet::new();
-        // A paper without an identifier cannot be compared, so it is not left out.
-        page.retain(|paper| {
-            paper.arxiv_id.as_deref().is_none_or(|id| {
-                !self.seen.contains(unversioned(id)) && of_page.insert(short_id(id).to_owned())
-            })
-        });
-        self.seen
-            .extend(of_page.iter().map(|id| unversioned(id).to_owned()));
+        page.retain(|paper| !self.seen.contains(&paper.id.paper) && of_page.insert(paper.id.clone()));
+        self.seen.extend(of_page.into_iter().map(|id| id.paper));
         page
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-    use storage::PageHead;
+    use paper::PaperId;
 
     use super::*;
 
@@ -100,72 +80,19 @@ mod tests {
         }
     }
 
-    fn page(total: u32, query: &str, ids: &[&str]) -> Page {
-        let paper = |id: &&str| Paper {
-            author: "A".into(),
-            title: format!("{id} of {query}"),
-            arxiv_id: (!id.is_empty()).then(|| (*id).to_owned()),
-            ..Paper::default()
-        };
-        Page {
-            head: PageHead {
-                total,
-                title: format!("arXiv Query: {query}"),
-                date: Some(Timestamp::from_second(i64::from(total)).unwrap()),
-                status: 200,
-                defects: Vec::new(),
-            },
-            papers: ids.iter().map(paper).collect(),
-            fetched_at: Timestamp::UNIX_EPOCH,
-        }
-    }
-
     #[test]
-    fn assembled_result_has_each_paper_once_and_the_total_of_the_first_page() {
-        let assembled = assemble(vec![
-            page(
-                5,
-                "first",
-                &[
-                    "http://arxiv.org/abs/1v1",
-                    "http://arxiv.org/abs/2v7",
-                    "http://arxiv.org/abs/2v1",
-                    "https://arxiv.org/abs/2v1",
-                    "",
-                ],
-            ),
-            page(
-                4,
-                "second",
-                &["http://arxiv.org/abs/2v2", "https://arxiv.org/abs/3v1", ""],
-            ),
-            page(
-                6,
-                "third",
-                &["http://arxiv.org/abs/3v1", "http://arxiv.org/abs/4v1"],
-            ),
-        ])
-        .unwrap();
-        let titles: Vec<_> = assembled
-            .papers
-            .iter()
-            .map(|paper| paper.title.as_str())
-            .collect();
-        assert_eq!(
-            titles,
-            [
-                "http://arxiv.org/abs/1v1 of first",
-                "http://arxiv.org/abs/2v7 of first",
-                "http://arxiv.org/abs/2v1 of first",
-                " of first",
-                "https://arxiv.org/abs/3v1 of second",
-                " of second",
-                "http://arxiv.org/abs/4v1 of third",
-            ]
-        );
-        assert_eq!(assembled.head.total, 5);
-        assert_eq!(assembled.head.title, "arXiv Query: first");
-        assert_eq!(assembled.head.date, Some(Timestamp::from_second(5).unwrap()));
-        assert_eq!(assemble(Vec::new()), None);
+    fn paper_is_taken_from_the_first_page_that_has_it_in_all_versions_of_that_page() {
+        let mut dedup = Dedup::default();
+        let mut filter = |ids: &[&str]| {
+            let paper = |id: &&str| PaperVersion {
+                id: PaperId::of_entry(id),
+                ..PaperVersion::default()
+            };
+            let kept = dedup.filter(ids.iter().map(paper).collect());
+            kept.iter().map(|paper| paper.id.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(filter(&["1v1", "2v7", "2v1", "2v1"]), ["1v1", "2v7", "2v1"]);
+        assert_eq!(filter(&["2v2", "3v1", "2"]), ["3v1"]);
+        assert_eq!(filter(&["3v1", "4v1"]), ["4v1"]);
     }
 }

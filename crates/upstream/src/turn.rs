@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arxiv::{
-    Answer, Entry, FailureClass, FetchError, Fetched, MAX_PAGE, PageRequest, PendingRequest, short_id,
-};
-use storage::{GateError, GateLease, LOCK_OUTLIVES_HOST, PageHead, PageKey, Paper, RequestOutcome};
+use arxiv::{Answer, FailureClass, FetchError, Fetched, MAX_PAGE, PageRequest, PendingRequest};
+use storage::{GateError, GateLease, LOCK_OUTLIVES_HOST, PageHead, PageKey, RequestOutcome};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field::Empty};
@@ -109,7 +107,7 @@ impl PageFetch {
         timing::requested(&fetched, began.elapsed());
         let outcome = outcome(&fetched);
         let step = match fetched {
-            Ok(Fetched::Answer(answer)) => self.keep(&answer, retries).await,
+            Ok(Fetched::Answer(answer)) => self.keep(answer, retries).await,
             Ok(Fetched::Redirect(pending)) => Ok(Step::Again(pending)),
             Err(error) => Err(error.into()),
         };
@@ -150,7 +148,7 @@ impl PageFetch {
     }
 
     /// Step 6.
-    async fn keep(&self, answer: &Answer, retries: &mut Retries) -> Result<Step, UpstreamError> {
+    async fn keep(&self, answer: Answer, retries: &mut Retries) -> Result<Step, UpstreamError> {
         let feed = &answer.feed;
         let mut observation = Observation {
             start: self.request.start,
@@ -169,7 +167,7 @@ impl PageFetch {
                     let search = self.request.search.display_query();
                     tracing::warn!(start = self.request.start, "arXiv's answer to {search}: {defect}");
                 }
-                let (head, papers) = (page_head(answer), papers(answer));
+                let (head, papers) = (page_head(&answer), answer.feed.entries);
                 let page = Box::pin(self.parts.pages.put(&self.key, head, papers, keep_for)).await?;
                 Ok(Step::Done(FetchedPage { page, fetched: true }))
             }
@@ -219,16 +217,4 @@ fn page_head(answer: &Answer) -> PageHead {
         status: answer.status,
         defects: answer.feed.defects.iter().map(ToString::to_string).collect(),
     }
-}
-
-fn papers(answer: &Answer) -> Vec<Paper> {
-    let some = |text: String| Some(text).filter(|text| !text.is_empty());
-    let paper = |entry: &Entry| Paper {
-        author: entry.authors_text(),
-        title: entry.title.clone(),
-        journal: entry.journal.clone().unwrap_or_default(),
-        arxiv_id: some(short_id(&entry.id).to_owned()),
-        categories: some(entry.categories.join(" ")),
-    };
-    answer.feed.entries.iter().map(paper).collect()
 }

@@ -17,8 +17,8 @@ use crate::{
     process::dependencies::Dependencies,
 };
 
-/// Papers that all recordings together may have in memory: two full pages of about 1 MB (at most 32 MB), or
-/// the pages of hundreds of usual queries.
+/// Papers that all recordings together may have in memory: two full pages, each of about 5 MB (at most 32 MB) in the
+/// store and three times that while it is recorded, or the pages of hundreds of usual queries.
 const MAX_BUFFERED_PAPERS: usize = 2 * arxiv::MAX_PAGE as usize;
 
 /// What this process shares between reconciliations.

@@ -7,7 +7,8 @@ use futures::{
     stream::{self, BoxStream},
 };
 use jiff::Timestamp;
-use storage::{PageHead, PageKey, Pages, Paper, PaperSource, StorageError};
+use paper::PaperVersion;
+use storage::{PageHead, PageKey, Pages, PaperSource, StorageError};
 use upstream::{Dedup, PageSelector, ValidatedQuery, key, slices};
 
 /// All pages of a query, in their order; there is always a first one.
@@ -85,7 +86,7 @@ pub(crate) struct StoredPapers<'a> {
 }
 
 impl StoredPapers<'_> {
-    async fn papers(&self, page: &StoredPage) -> Result<Vec<Paper>, StorageError> {
+    async fn papers(&self, page: &StoredPage) -> Result<Vec<PaperVersion>, StorageError> {
         match self.store.get(&page.key).await? {
             Some(found) if found.fetched_at == page.fetched_at => Ok(found.papers),
             // It has expired, or was removed to make space for others.
@@ -95,7 +96,7 @@ impl StoredPapers<'_> {
 }
 
 impl PaperSource for StoredPapers<'_> {
-    fn batches(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>> {
+    fn batches(&self) -> BoxStream<'_, Result<Vec<PaperVersion>, StorageError>> {
         let start = (self.pages.0.iter(), Dedup::default());
         stream::try_unfold(start, async |(mut pages, mut dedup)| {
             let Some(page) = pages.next() else {

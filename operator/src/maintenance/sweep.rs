@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::ttl;
 use crate::{controller::watch::Unfinished, fetch::tracker::Tracker, process::dependencies::Dependencies};
 
-/// Bytes that stored pages may use: about 1,500 pages of 2000 papers, a day of large slices at one per
-/// minute.
-const MAX_PAGE_BYTES: u64 = 512 * 1024 * 1024;
+/// Bytes that stored pages may use, uncompressed: about 200 pages of 2000 papers, or all pages of ten papers that can be
+/// fetched on one day. On disk they take about half.
+const MAX_PAGE_BYTES: u64 = 1024 * 1024 * 1024;
 /// Younger entries of the ledger are kept: they may belong to a query that is being recorded.
 const LEDGER_AGE: Duration = Duration::from_hours(1);
 /// Uids that are checked at once.

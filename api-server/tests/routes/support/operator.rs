@@ -8,7 +8,8 @@ use futures::{
     stream::{self, BoxStream},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use storage::{FailureRecord, Ledger, ObjectRef, Paper, PaperSource, Record, Records, StorageError};
+use paper::{Author, PaperId, PaperVersion};
+use storage::{FailureRecord, Ledger, ObjectRef, PaperSource, Record, Records, StorageError};
 use tokio::sync::watch;
 
 use super::{
@@ -173,16 +174,19 @@ fn reference(object: &ArxivQuery) -> ObjectRef<'_> {
 struct Papers(usize);
 
 impl PaperSource for Papers {
-    fn batches(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>> {
-        let paper = |n| Paper {
-            author: format!("Author 0-{n} Erdős"),
+    fn batches(&self) -> BoxStream<'_, Result<Vec<PaperVersion>, StorageError>> {
+        let paper = |n| PaperVersion {
+            id: PaperId::of_entry(&format!("2405.{n:05}v1")),
             title: format!("Title {n}"),
-            journal: String::new(),
-            arxiv_id: Some(format!("2405.{n:05}v1")),
-            categories: Some("math.CO".into()),
+            authors: vec![Author {
+                name: format!("Author 0-{n} Erdős"),
+                ..Author::default()
+            }],
+            categories: vec!["math.CO".into()],
+            ..PaperVersion::default()
         };
         let all: Arc<[usize]> = (0..self.0).collect();
-        let batches: Vec<Vec<Paper>> = all
+        let batches: Vec<Vec<PaperVersion>> = all
             .chunks(100)
             .map(|batch| batch.iter().copied().map(paper).collect())
             .collect();

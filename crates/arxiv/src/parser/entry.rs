@@ -1,5 +1,6 @@
 //! Parses one entry of a feed.
 
+use paper::{Author, Link, PaperId, PaperVersion};
 use quick_xml::XmlVersion;
 use quick_xml::errors::Error as XmlError;
 use quick_xml::escape::resolve_xml_entity;
@@ -11,7 +12,7 @@ use super::element::{Element, ElementPath};
 use super::repair::{printable, repaired};
 use super::splitter::{Piece, Root};
 use super::{FeedError, excerpt, is_xml_char, single_spaced};
-use crate::feed::{Author, Defect, DefectKind, Entry, Link};
+use crate::feed::{Defect, DefectKind};
 
 /// The longest text that is kept, in bytes. An abstract has at most 2 KiB, the longest title is below 1 KiB.
 pub(super) const MAX_TEXT: usize = 64 * 1024;
@@ -27,7 +28,7 @@ const MAX_LINKS: usize = 16;
 /// What an entry is.
 pub(super) enum Parsed {
     /// A paper, and what had to be repaired.
-    Entry(Box<Entry>, Option<Defect>),
+    Entry(Box<PaperVersion>, Option<Defect>),
     /// One that cannot be read, or names no paper.
     Dropped(Defect),
     /// No entry of Atom's.
@@ -55,10 +56,10 @@ pub(super) fn parse(root: &Root, piece: &Piece, index: u32) -> Parsed {
     };
     let defect = |id: &str, kind| Defect {
         index,
-        id: excerpt(id),
+        id: excerpt(&PaperId::of_entry(id).to_string()),
         kind,
     };
-    let entry = match result {
+    let (id, entry) = match result {
         Ok(Some(entry)) => entry,
         Ok(None) => return Parsed::Other,
         Err(error) => {
@@ -67,18 +68,18 @@ pub(super) fn parse(root: &Root, piece: &Piece, index: u32) -> Parsed {
         }
     };
     // An error has an identifier like https://arxiv.org/api/errors#…; a paper may well be titled "Error".
-    if entry.id.contains("/api/errors") || (entry.title == "Error" && !entry.id.contains("/abs/")) {
-        let reason = excerpt(&entry.summary);
+    if id.contains("/api/errors") || (entry.title == "Error" && !id.contains("/abs/")) {
+        let reason = excerpt(&entry.abstract_text);
         return Parsed::Error(if reason.is_empty() {
             "no reason given".to_owned()
         } else {
             reason
         });
     }
-    if entry.id.is_empty() {
+    if entry.id.paper.is_empty() {
         return Parsed::Dropped(defect("", DefectKind::NoId));
     }
-    let repaired = is_repaired.then(|| defect(&entry.id, DefectKind::Repaired));
+    let repaired = is_repaired.then(|| defect(&id, DefectKind::Repaired));
     Parsed::Entry(Box::new(entry), repaired)
 }
 
@@ -88,8 +89,8 @@ fn id_in(text: &str) -> &str {
     after.split('<').next().unwrap_or_default().trim()
 }
 
-/// The entry of a document that has one; none if it is of another namespace.
-fn read(document: &str) -> Result<Option<Entry>, FeedError> {
+/// The entry of a document that has one, after its identifier as it is written; none if it is of another namespace.
+fn read(document: &str) -> Result<Option<(String, PaperVersion)>, FeedError> {
     let mut reader = NsReader::from_str(document);
     let config = reader.config_mut();
     config.expand_empty_elements = true;
@@ -117,7 +118,7 @@ fn read(document: &str) -> Result<Option<Entry>, FeedError> {
                 },
             },
             Event::DocType(_) => return Err(FeedError::Doctype),
-            Event::Eof => return Ok(parser.is_entry.then_some(parser.entry)),
+            Event::Eof => return Ok(parser.is_entry.then_some((parser.id, parser.entry))),
             Event::Decl(_) | Event::Comment(_) | Event::PI(_) | Event::Empty(_) => {}
         }
     }
@@ -128,7 +129,8 @@ struct Parser {
     path: ElementPath,
     /// The text so far of the innermost element, if it [has one](Element::has_text).
     text: String,
-    entry: Entry,
+    id: String,
+    entry: PaperVersion,
     is_entry: bool,
 }
 
@@ -202,9 +204,12 @@ impl Parser {
         let entry = &mut self.entry;
         let optional = |text: String| Some(text).filter(|text| !text.is_empty());
         match element {
-            Element::Id => entry.id = text,
+            Element::Id => {
+                entry.id = PaperId::of_entry(&text);
+                self.id = text;
+            }
             Element::Title => entry.title = text,
-            Element::Summary => entry.summary = text,
+            Element::Summary => entry.abstract_text = text,
             Element::Published => entry.published = text.parse().ok(),
             Element::Updated => entry.updated = text.parse().ok(),
             Element::Comment => entry.comment = optional(text),

@@ -1,9 +1,10 @@
 use futures::stream;
+use paper::{Author, Link, PaperId, PaperVersion};
 use tokio_util::io::StreamReader;
 
 use super::element::{ARXIV, ATOM, OPENSEARCH};
 use super::*;
-use crate::{Author, DefectKind, Entry, Link, query_in_title};
+use crate::{DefectKind, query_in_title};
 
 mod hostile;
 
@@ -112,14 +113,14 @@ async fn recent_feed_is_parsed_in_chunks_of_any_size() {
         );
         assert_eq!(feed.total, 1234);
         let expected = [
-            Entry {
-                id: "http://arxiv.org/abs/2405.00001v1".into(),
+            PaperVersion {
+                id: PaperId::of_entry("2405.00001v1"),
                 title: "On Árvíztűrő graphs & $O(n^2)$ <bounds> in two lines!".into(),
                 authors: vec![
                     author("Paul Erdős", &[]),
                     author("Tóth 'T'", &["Budapest", "Szeged"]),
                 ],
-                summary: "Short.".into(),
+                abstract_text: "Short.".into(),
                 comment: Some("20 pages, title and all".into()),
                 journal: Some("Phys.Rev. D70 (2004) \"013009\"".into()),
                 doi: Some("10.1103/PhysRevD.70.013009".into()),
@@ -132,10 +133,10 @@ async fn recent_feed_is_parsed_in_chunks_of_any_size() {
                     title: String::new(),
                 }],
             },
-            Entry {
-                id: "http://arxiv.org/abs/solv-int/9901001v2".into(),
+            PaperVersion {
+                id: PaperId::of_entry("solv-int/9901001v2"),
                 title: "0".into(),
-                ..Entry::default()
+                ..PaperVersion::default()
             },
         ];
         assert_eq!(feed.entries, expected, "in chunks of {chunk}");
@@ -171,11 +172,11 @@ async fn element_is_recognised_by_namespace_and_parent() {
         <a:author><a:name>A</a:name><a:uri><a:name>no</a:name></a:uri></a:author><a:name>no</a:name></a:entry></a:feed>"#
     );
     let feed = parse_all(document.as_bytes()).await.unwrap();
-    let entry = Entry {
-        id: "i".into(),
+    let entry = PaperVersion {
+        id: PaperId::of_entry("i"),
         title: "this one".into(),
         authors: vec![author("A", &[])],
-        ..Entry::default()
+        ..PaperVersion::default()
     };
     assert_eq!(
         feed,
@@ -215,7 +216,7 @@ async fn missing_element_is_an_empty_text() {
     )
     .await
     .unwrap();
-    let Entry {
+    let PaperVersion {
         title,
         authors,
         journal,

@@ -11,6 +11,7 @@ mod split;
 mod statements;
 
 use futures::stream::BoxStream;
+use paper::PaperVersion;
 use uuid::Uuid;
 
 pub(crate) use self::ending::ending_of;
@@ -19,7 +20,7 @@ pub use self::{
     maintenance::IdUsage,
 };
 use crate::{
-    Paper, QueryRow, StorageError,
+    QueryRow, StorageError,
     connection::{Kind, Pool, Session, bounded, lock_query_id, lock_uid},
 };
 
@@ -58,7 +59,7 @@ pub struct Record<'a> {
 /// The papers of a record, wherever they are: never all of them in memory.
 pub trait PaperSource: Sync {
     /// All of them from the first one on, a batch at a time. After an error nothing is recorded.
-    fn batches(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>>;
+    fn batches(&self) -> BoxStream<'_, Result<Vec<PaperVersion>, StorageError>>;
 }
 
 /// Why an object ended without rows: what its users see.

@@ -51,7 +51,8 @@ pub(super) async fn insert_results(session: &mut Session, record: &Record<'_>) -
     let recorded_at = session.clock().await?;
     let mut batches = record.papers.batches();
     while let Some(batch) = batches.try_next().await? {
-        inserted += insert_batch(session, record, recorded_at, inserted, &batch).await?;
+        let rows: Vec<_> = batch.iter().map(Paper::from).collect();
+        inserted += insert_batch(session, record, recorded_at, inserted, &rows).await?;
     }
     i32::try_from(inserted).map_err(|_| StorageError::Unreadable)
 }

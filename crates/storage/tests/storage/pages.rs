@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::civil::date;
-use storage::{Page, PageHead, PageKey, PageVersion, Pages, Paper};
+use paper::{Author, Link, PaperId, PaperVersion};
+use storage::{Page, PageHead, PageKey, PageVersion, Pages};
 
 use crate::setup::{Server, eventually};
 
@@ -19,17 +20,30 @@ fn key(search: &str, start: u32) -> PageKey {
 /// A page that is to be stored.
 struct NewPage {
     head: PageHead,
-    papers: Vec<Paper>,
+    papers: Vec<PaperVersion>,
     keep_for: Option<Duration>,
 }
 
 fn page(title: &str) -> NewPage {
-    let paper = Paper {
-        author: "Erdős".into(),
+    let paper = PaperVersion {
+        id: PaperId::of_entry("2405.00001v1"),
         title: "Árvíz \\ \"".into(),
-        journal: String::new(),
-        arxiv_id: Some("2405.00001v1".into()),
-        categories: Some("math.CO".into()),
+        authors: vec![Author {
+            name: "Erdős".into(),
+            affiliations: vec!["Szeged".into()],
+        }],
+        abstract_text: "We show $x$.".into(),
+        comment: Some("3 pages".into()),
+        journal: None,
+        doi: Some("10.1000/x".into()),
+        categories: vec!["math.CO".into()],
+        published: Some("2024-05-01T10:00:00Z".parse().unwrap()),
+        updated: Some("2024-05-02T10:00:00Z".parse().unwrap()),
+        links: vec![Link {
+            href: "http://arxiv.org/abs/2405.00001v1".into(),
+            rel: "alternate".into(),
+            title: String::new(),
+        }],
     };
     NewPage {
         head: PageHead {
@@ -196,4 +210,24 @@ async fn page_version_is_stable_when_later_versions_are_stored() {
     ] {
         assert_eq!(title(version).await.as_deref(), Some(expected), "{version:?}");
     }
+}
+
+/// During an upgrade: to the version before, the hash was that of the search alone, and an entry had other members.
+#[tokio::test]
+async fn page_is_read_only_by_processes_that_know_its_form() {
+    let server = Server::migrated().await;
+    let pages = pages(&server);
+    let key = key("ti:x", 0);
+    let of_version_before = "
+        insert into arxiv_pages (search_hash, search, day, start, count, total, title, status, entries, bytes)
+        values (sha256('ti:x'), 'ti:x', '2024-03-31', 0, 8, 1, 'before', 200, '[{\"author\":\"A\",\"title\":\"T\",\"journal\":\"\"}]', 9)";
+    server.execute("arxiv_sequence", of_version_before).await;
+    assert_eq!(pages.get(&key).await.unwrap(), None);
+    assert_eq!(put_title(&pages, &key, page("now")).await, "now");
+    let found_by_version_before =
+        "select string_agg(title, ',') from arxiv_pages where search_hash = sha256('ti:x')";
+    let found: String = server.value("arxiv_sequence", found_by_version_before).await;
+    assert_eq!(found, "before");
+    // Both end with their day.
+    assert_eq!(pages.prune(date(2024, 4, 1), u64::MAX, &[]).await.unwrap(), 2);
 }

@@ -10,9 +10,10 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
+use paper::{Author, PaperId, PaperVersion};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use storage::{
-    Access, Paper, PaperSource, PoolSettings, Records, StorageError,
+    Access, PaperSource, PoolSettings, Records, StorageError,
     migrate::{self, MigrateSettings, RolePasswords},
 };
 use testbed::{Postgres, net::Proxy};
@@ -189,29 +190,33 @@ pub(crate) fn pool_settings(access: Access) -> PoolSettings {
 }
 
 /// Papers that come two at a time.
-pub(crate) struct PaperBatches(pub(crate) Vec<Paper>);
+pub(crate) struct PaperBatches(pub(crate) Vec<PaperVersion>);
 
 impl PaperSource for PaperBatches {
-    fn batches(&self) -> BoxStream<'_, Result<Vec<Paper>, StorageError>> {
+    fn batches(&self) -> BoxStream<'_, Result<Vec<PaperVersion>, StorageError>> {
         stream::iter(self.chunks(2).map(|batch| Ok(batch.to_vec()))).boxed()
     }
 }
 
 impl std::ops::Deref for PaperBatches {
-    type Target = [Paper];
+    type Target = [PaperVersion];
 
-    fn deref(&self) -> &[Paper] {
+    fn deref(&self) -> &[PaperVersion] {
         &self.0
     }
 }
 
 pub(crate) fn papers(count: usize) -> PaperBatches {
-    let paper = |n| Paper {
-        author: format!("A{n}"),
+    let paper = |n| PaperVersion {
+        id: PaperId::of_entry("2405.00001v1"),
         title: format!("T{n}"),
-        journal: format!("J{n}"),
-        arxiv_id: Some("2405.00001v1".to_owned()),
-        categories: Some("math.CO cs.DM".to_owned()),
+        authors: vec![Author {
+            name: format!("A{n}"),
+            ..Author::default()
+        }],
+        journal: Some(format!("J{n}")),
+        categories: vec!["math.CO".to_owned(), "cs.DM".to_owned()],
+        ..PaperVersion::default()
     };
     PaperBatches((0..count).map(paper).collect())
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use arxiv::{FetchError, PageRequest, ValidatedSearch, query_in_title};
 use storage::GateError;
 use testbed::arxiv::{Behaviour, Mode};
-use upstream::{UpstreamError, assemble, slices};
+use upstream::{Dedup, UpstreamError, slices};
 
 use crate::upstream_env::{DAY, LIMIT, TIMEOUT, UpstreamEnv, fetch_error, titled};
 
@@ -26,6 +26,18 @@ async fn page_is_fetched_once_and_then_stored() {
         (1234, 3, 200)
     );
     assert!(first.page.head.date.is_some());
+    let paper = &first.page.papers[1];
+    assert_eq!(
+        paper.abstract_text,
+        "We study graphs <G> with $O(n^2)$ edges. Part 1."
+    );
+    let names: Vec<_> = paper.authors.iter().map(|author| author.name.as_str()).collect();
+    assert_eq!(names, ["Author 1-0 Erdős", "Author 1-1 Erdős"]);
+    assert_eq!(
+        (paper.id.version, paper.comment.as_deref()),
+        (Some(1), Some("5 pages"))
+    );
+    assert_eq!((paper.links.len(), paper.updated.is_some()), (2, true));
 
     let second = env.page(&request).await.unwrap();
     assert!(!second.fetched);
@@ -233,12 +245,11 @@ async fn later_slice_without_results_is_not_accepted() {
         "the first slice is there"
     );
     let second = env.page(&all[1]).await.unwrap();
-    let assembled = assemble(vec![first.page, second.page]).unwrap();
-    assert_eq!((assembled.head.total, assembled.papers.len()), (2500, 2500));
-    assert!(
-        query_in_title(&assembled.head.title).starts_with("search_query="),
-        "{}",
-        query_in_title(&assembled.head.title)
-    );
+    assert_eq!(first.page.head.total, 2500);
+    let query = query_in_title(&first.page.head.title);
+    assert!(query.starts_with("search_query="), "{query}");
+    let mut dedup = Dedup::default();
+    let papers = [first, second].map(|fetched| dedup.filter(fetched.page.papers).len());
+    assert_eq!(papers, [2000, 500]);
     env.assert_polite();
 }

@@ -38,7 +38,7 @@ const NEWEST: [(&str, &str, i64); 4] = [
     ("arxiv", "arxiv_migrations_queries", 5),
     ("arxiv", "arxiv_migrations_results", 3),
     ("arxiv_sequence", "arxiv_migrations_sequence", 2),
-    ("arxiv_sequence", "arxiv_migrations_upstream", 2),
+    ("arxiv_sequence", "arxiv_migrations_upstream", 3),
 ];
 
 /// Clients that send requests until they are stopped.

@@ -1,4 +1,5 @@
 use futures::future::join_all;
+use paper::PaperVersion;
 use storage::{Paper, QueryRow, Records, WriteOutcome, Writes};
 use uuid::Uuid;
 
@@ -21,6 +22,10 @@ fn row(query_id: i64) -> QueryRow {
 fn writes(server: &Server) -> Writes {
     let pool = server.pool("arxiv_rw", "arxiv");
     Writes::new(pool.clone(), pool, false)
+}
+
+fn rows(papers: &[PaperVersion]) -> Vec<Paper> {
+    papers.iter().map(Paper::from).collect()
 }
 
 #[tokio::test]
@@ -65,10 +70,10 @@ async fn client_query_is_written_once() {
 async fn client_results_are_written_once() {
     let server = Server::migrated().await;
     let writes = writes(&server);
-    let all = papers(3);
-    let mut renamed = all.to_vec();
+    let all = rows(&papers(3));
+    let mut renamed = all.clone();
     renamed[1].title = "else".into();
-    let mut turned = all.to_vec();
+    let mut turned = all.clone();
     turned.reverse();
     let cases: [(i64, &[Paper], WriteOutcome); 7] = [
         (1, &all, WriteOutcome::Written),
@@ -135,7 +140,10 @@ async fn client_write_conflicts_with_query_id_of_object() {
     assert_eq!(writes.query(&same).await.unwrap(), WriteOutcome::Conflict);
     for number in [1, 2] {
         assert_eq!(
-            writes.results(number, 1_711_843_200, &papers).await.unwrap(),
+            writes
+                .results(number, 1_711_843_200, &rows(&papers))
+                .await
+                .unwrap(),
             WriteOutcome::Conflict
         );
     }
@@ -143,7 +151,7 @@ async fn client_write_conflicts_with_query_id_of_object() {
     let pool = server.pool("arxiv_rw", "arxiv");
     let apart = Writes::new(pool.clone(), pool, true);
     assert_eq!(
-        apart.results(2, 1, &papers).await.unwrap(),
+        apart.results(2, 1, &rows(&papers)).await.unwrap(),
         WriteOutcome::Conflict
     );
     assert_eq!(apart.query(&row(1)).await.unwrap(), WriteOutcome::Conflict);
