@@ -1,5 +1,6 @@
 //! HTTP clients: wrk.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -7,15 +8,13 @@ use serde::Deserialize;
 use tokio::process::Command;
 use url::Url;
 
-use crate::Settings;
-use crate::loads::Load;
-use crate::stage::Stage;
-
 /// The figures that the clients measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
     /// Responses per second.
     pub rate: f64,
+    /// The number of responses.
+    pub responses: u64,
     /// Median of the latency.
     pub median: Duration,
     /// 99th percentile of the latency.
@@ -24,70 +23,67 @@ pub struct Measured {
     pub failed: u64,
 }
 
+/// What the clients send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run<'a> {
+    /// The server's root.
+    pub(crate) server: &'a Url,
+    /// The function `request()` in Lua, which returns the next request. `thread` is the number of its thread, 0 or 1; each
+    /// has variables of its own.
+    pub(crate) script: &'a str,
+    /// The number of clients.
+    pub(crate) connections: u32,
+    /// How long they send.
+    pub(crate) length: Duration,
+}
+
 #[derive(Deserialize)]
 struct Summary {
-    requests: f64,
+    requests: u64,
     seconds: f64,
     median_us: f64,
     p99_us: f64,
     failed: u64,
 }
 
-/// Runs a load against a server.
-pub(crate) async fn run(
-    stage: &Stage,
-    server: &Url,
-    load: &Load,
-    length: Duration,
-    settings: &Settings,
-) -> Result<Measured> {
-    let file = stage.file("load.lua");
-    tokio::fs::write(&file, script(load, settings.rows, &stage.cursors)).await?;
+/// Runs a load. `file` is written for it.
+pub(crate) async fn run(run: &Run<'_>, file: &Path) -> Result<Measured> {
+    tokio::fs::write(file, format!("{}{COMMON}", run.script)).await?;
     let mut command = Command::new("wrk");
     command
         .arg("--threads=2")
-        .arg(format!("--connections={}", settings.clients(load)))
-        .arg(format!("--duration={}s", length.as_secs()))
+        .arg(format!("--connections={}", run.connections))
+        .arg(format!("--duration={}s", run.length.as_secs()))
         .arg("--timeout=30s")
         .arg("--script")
-        .arg(&file)
-        .arg(server.as_str().trim_end_matches('/'))
+        .arg(file)
+        .arg(run.server.as_str().trim_end_matches('/'))
         .kill_on_drop(true);
     let output = command.output().await.context("wrk cannot be run")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let Some(line) = text.lines().find(|line| line.starts_with('{')) else {
-        bail!(
-            "wrk for {}: {text}\n{}",
-            load.name,
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("wrk: {text}\n{}", String::from_utf8_lossy(&output.stderr));
     };
     let summary: Summary = serde_json::from_str(line).with_context(|| line.to_owned())?;
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^52 requests")]
+    let rate = summary.requests as f64 / summary.seconds;
     Ok(Measured {
-        rate: summary.requests / summary.seconds,
+        rate,
+        responses: summary.requests,
         median: Duration::from_secs_f64(summary.median_us / 1e6),
         p99: Duration::from_secs_f64(summary.p99_us / 1e6),
         failed: summary.failed,
     })
 }
 
-fn script(load: &Load, rows: u32, cursors: &[String]) -> String {
-    let cursors = cursors.join("', '");
-    format!(
-        "rows = {rows}
-cursors = {{'{cursors}'}}
-{lua}
-local thread_number = 0
-function setup(thread) thread:set('seed', thread_number) thread_number = thread_number + 1 end
-function init(arguments) math.randomseed(1000 + seed) end
-function request() return wrk.format('GET', path()) end
+const COMMON: &str = r#"
+local next_thread = 0
+function setup(new) new:set('thread', next_thread) next_thread = next_thread + 1 end
+function init(arguments) math.randomseed(1000 + thread) end
 function done(summary, latency, requests)
   local errors = summary.errors
-  io.write(string.format('{{\"requests\":%d,\"seconds\":%f,\"median_us\":%f,\"p99_us\":%f,\"failed\":%d}}\\n',
+  io.write(string.format('{"requests":%d,"seconds":%f,"median_us":%f,"p99_us":%f,"failed":%d}\n',
     summary.requests, summary.duration / 1000000, latency:percentile(50), latency:percentile(99),
     errors.connect + errors.read + errors.write + errors.status + errors.timeout))
 end
-",
-        lua = load.lua
-    )
-}
+"#;

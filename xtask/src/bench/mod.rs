@@ -2,6 +2,7 @@
 
 mod figure;
 mod memory;
+mod searches;
 mod speed;
 
 use std::path::PathBuf;
@@ -12,11 +13,11 @@ use url::Url;
 
 use crate::{cargo, output};
 
-/// Measures speed and memory, and prints each figure with its limit. Fails when a limit is exceeded.
+/// Measures speed, the cost of searches, and memory, and prints each figure with its limit. Fails when a limit is exceeded.
 ///
 /// Everything runs on this machine and shares its cores. Speed: clients (wrk), the API server (a release build), Postgres with
-/// its replica, and pgbench, which runs the same SQL on the same pages in the same run. Memory: an operator with a growing
-/// number of finished objects. Installs wrk with apt-get when run by root on Debian.
+/// its replica, and pgbench, which runs the same SQL on the same pages in the same run. Searches: the whole system with a
+/// Kubernetes API server, and a bare client of that. Memory: an operator with a growing number of finished objects. Installs wrk with apt-get when run by root on Debian.
 ///
 /// `--compare URL` also runs the loads against another running server with the ten endpoints, and prints this server's rate as a
 /// ratio to it. It needs the same rows in its own database, and dates in UTC (`TIMEZONE_OFFSET=0`):
@@ -24,16 +25,16 @@ use crate::{cargo, output};
 /// --rows if it is not the default. Loads that need this server's own features (cursors) are skipped for it.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// What to measure; speed and memory by default.
+    /// What to measure; everything by default.
     #[arg(value_enum)]
     what: Option<What>,
-    /// Speed: only loads whose names contain this.
+    /// Speed and searches: only loads whose names contain this (of searches: start, stored, drain, interval).
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
     /// Speed: rows in `results`; `queries` has a tenth of it.
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     rows: u32,
-    /// Speed: duration of each load in seconds.
+    /// Speed and searches: duration of each load in seconds.
     #[arg(long, value_name = "S", default_value_t = 10)]
     seconds: u64,
     /// Speed: number of client connections.
@@ -42,6 +43,18 @@ pub(crate) struct Arguments {
     /// Speed: root URL of another server with the ten endpoints, for comparison.
     #[arg(long, value_name = "URL")]
     compare: Option<Url>,
+    /// Searches: how often each is measured.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    rounds: usize,
+    /// Searches: number of objects that wait when the operator starts.
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    backlog: usize,
+    /// Searches: number of observed pauses of three seconds between requests to arXiv; 0 for none.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    intervals: usize,
+    /// Searches: print the figures as JSON instead of a table.
+    #[arg(long)]
+    json: bool,
     /// Memory: number of finished objects in etcd.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     objects: usize,
@@ -54,6 +67,8 @@ pub(crate) struct Arguments {
 enum What {
     /// The API server's speed.
     Speed,
+    /// What a search costs in Kubernetes, relative to a bare client of its API server.
+    Searches,
     /// The operator's memory.
     Memory,
     /// Measures nothing: prints the SQL that inserts the rows into another server's empty tables `queries` and `results`.
@@ -62,7 +77,7 @@ enum What {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     if arguments.what == Some(What::Rows) {
-        output::result(&bench::rows(arguments.rows));
+        output::result(&bench::reads::rows(arguments.rows));
         return Ok(ExitCode::SUCCESS);
     }
     testbed::postgres::ensure_installed()?;
@@ -71,12 +86,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         None => cargo::build_binaries(true)?,
     };
     let mut within = true;
-    if arguments.what != Some(What::Memory) {
+    let wanted = |what| arguments.what.is_none_or(|wanted| wanted == what);
+    if wanted(What::Speed) {
         let (table, good) = speed::measure(&arguments, binaries.clone()).await?;
         output::result(&table);
         within &= good;
     }
-    if arguments.what != Some(What::Speed) {
+    if wanted(What::Searches) {
+        let (text, good) = searches::measure(&arguments, binaries.clone()).await?;
+        output::result(&text);
+        within &= good;
+    }
+    if wanted(What::Memory) {
         let figures = Box::pin(memory::measure(binaries, arguments.objects)).await?;
         output::result(&figure::table(&figures));
         within &= figures.iter().all(figure::Figure::is_within);

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use bench::reads;
 
 use super::Arguments;
 
 /// A table, and whether every figure is within its limit.
 pub(super) async fn measure(arguments: &Arguments, binaries: PathBuf) -> Result<(String, bool)> {
-    let figures = bench::run(&bench::Settings {
+    let figures = reads::run(&reads::Settings {
         binaries,
         rows: arguments.rows,
         length: Duration::from_secs(arguments.seconds),
@@ -19,7 +20,7 @@ pub(super) async fn measure(arguments: &Arguments, binaries: PathBuf) -> Result<
     })
     .await?;
     Ok((
-        bench::table(&figures),
-        figures.iter().all(bench::Figures::is_good),
+        reads::table(&figures),
+        figures.iter().all(reads::Figures::is_good),
     ))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::Figures;
+use super::Figures;
 
 /// A table with one line per load: the API server's rate, the reference rate (of pgbench with the same SQL, or of an earlier
 /// load), and their ratio. Memory is the peak of the resident memory so far.

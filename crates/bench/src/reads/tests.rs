@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::stage::Stage;
-use crate::{Settings, run, table};
+use super::stage::Stage;
+use super::{Settings, run, table};
 
 fn settings(rows: u32, compare: Option<Url>) -> Settings {
     // Tests run in target/PROFILE/deps.

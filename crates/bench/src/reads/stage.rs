@@ -8,9 +8,9 @@ use testbed::TempDir;
 use testbed::stack::Databases;
 use testbed::{tools::progress, wait};
 
-use crate::Settings;
-use crate::server::Server;
-use crate::walk;
+use super::Settings;
+use super::server::Server;
+use super::walk;
 
 const CAUGHT_UP_LIMIT: Duration = Duration::from_mins(5);
 const AT_REST_LIMIT: Duration = Duration::from_mins(1);

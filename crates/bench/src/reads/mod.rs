@@ -1,0 +1,194 @@
+//! Reads of the API server, relative to the same SQL on the same pages by pgbench. Pages are drawn at random.
+
+mod loads;
+mod pgbench;
+mod server;
+mod stage;
+mod table;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use testbed::{http_get, tools::packages, tools::progress};
+use url::Url;
+
+pub use loads::{Against, LOADS, Load};
+pub use stage::rows;
+pub use table::table;
+
+use crate::wrk::{self, Measured};
+
+/// The limit of the API server's resident memory, in bytes.
+const MOST_MEMORY: u64 = 40 << 20;
+/// The longest warm-up before a load.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// The settings of a run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Folder with the programs (release builds).
+    pub binaries: PathBuf,
+    /// The number of rows in `results`; `queries` has a tenth of it.
+    pub rows: u32,
+    /// How long each load lasts.
+    pub length: Duration,
+    /// The number of client connections.
+    pub connections: u32,
+    /// Another server with the ten endpoints, for comparison.
+    pub compare: Option<Url>,
+    /// Loads whose names contain this; all when empty.
+    pub only: String,
+}
+
+impl Settings {
+    /// The number of clients of a load.
+    fn clients(&self, load: &Load) -> u32 {
+        load.clients.unwrap_or(self.connections)
+    }
+
+    /// How long a load lasts.
+    fn length(&self, load: &Load) -> Duration {
+        self.length * load.lengths
+    }
+}
+
+/// The figures of one load.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// The load.
+    pub load: &'static Load,
+    /// Those of the API server.
+    pub served: Measured,
+    /// The reference rate: transactions per second of pgbench with the same SQL, or the rate of an earlier load.
+    pub limit: Option<f64>,
+    /// Those of the other server.
+    pub compared: Option<Measured>,
+    /// Peak of the API server's resident memory so far, in bytes.
+    pub memory: u64,
+}
+
+impl Figures {
+    /// Whether no request failed, and every figure is within its limit.
+    pub fn is_good(&self) -> bool {
+        let fast = match (self.limit, self.load.goal) {
+            (Some(limit), Some(goal)) => self.served.rate >= limit * goal,
+            _ => true,
+        };
+        let prompt = self.load.p99.is_none_or(|most| self.served.p99 <= most);
+        fast && prompt && self.served.failed == 0 && self.memory <= MOST_MEMORY
+    }
+}
+
+/// Runs every load.
+pub async fn run(settings: &Settings) -> Result<Vec<Figures>> {
+    tokio::task::spawn_blocking(|| {
+        let time = "a few seconds";
+        packages::program(&["wrk"], &["wrk"], time)?;
+        packages::program(&["pgbench"], &["postgresql"], time)
+    })
+    .await??;
+    if let Some(other) = &settings.compare {
+        has_rows(other, settings.rows).await?;
+    }
+    let mut stage = stage::Stage::set(settings).await?;
+    let mut is_settled = false;
+    let mut all = Vec::new();
+    for load in LOADS.iter().filter(|load| load.name.contains(&settings.only)) {
+        if !load.unsettled && !is_settled {
+            stage.settle().await?;
+            is_settled = true;
+        }
+        progress::print(&format!("bench: {}", load.name));
+        let figures = measure(&stage, load, &all, settings).await?;
+        all.push(figures);
+    }
+    Ok(all)
+}
+
+async fn measure(
+    stage: &stage::Stage,
+    load: &'static Load,
+    before: &[Figures],
+    settings: &Settings,
+) -> Result<Figures> {
+    let limit = match load.against {
+        Against::Sql(database, sql) => Some(pgbench::best(stage, load, (database, sql), settings).await?),
+        Against::Load(name) => before
+            .iter()
+            .find(|figures| figures.load.name == name)
+            .map(|figures| figures.served.rate),
+        Against::Nothing => None,
+    };
+    let asked = &stage.server;
+    let (warm_up, length) = (WARM_UP.min(settings.length), settings.length(load));
+    // This opens the database connections; pgbench opens its own before it measures, too.
+    let script = script(load, settings.rows, &stage.cursors);
+    let run = async |server: &Url, length| {
+        let run = wrk::Run {
+            server,
+            script: &script,
+            connections: settings.clients(load),
+            length,
+        };
+        wrk::run(&run, &stage.file("load.lua"))
+            .await
+            .with_context(|| load.name)
+    };
+    run(asked.url(), warm_up).await?;
+    stage.at_rest().await?;
+    let served = run(asked.url(), length).await?;
+    stage.at_rest().await?;
+    let compared = match settings.compare.as_ref().filter(|_| load.for_all) {
+        Some(url) => {
+            run(url, warm_up).await?;
+            Some(run(url, length).await?)
+        }
+        None => None,
+    };
+    Ok(Figures {
+        load,
+        served,
+        limit,
+        compared,
+        memory: asked.memory()?,
+    })
+}
+
+/// The load's requests, in Lua.
+fn script(load: &Load, rows: u32, cursors: &[String]) -> String {
+    format!(
+        "rows = {rows}
+cursors = {{'{cursors}'}}
+{lua}
+function request() return wrk.format('GET', path()) end
+",
+        cursors = cursors.join("', '"),
+        lua = load.lua
+    )
+}
+
+/// Fails unless the other server has as many rows: otherwise empty pages would be compared with full ones.
+async fn has_rows(other: &Url, rows: u32) -> Result<()> {
+    let mut last = other.join("/results")?;
+    let page = (rows / 10).saturating_sub(1);
+    last.set_query(Some(&format!("page={page}")));
+    let (status, body) = http_get(last.clone())
+        .await
+        .with_context(|| format!("{other} does not answer"))?;
+    if status != 200 {
+        bail!("{last} answered {status}: --compare needs the root URL of a server with the ten endpoints");
+    }
+    let papers: Vec<serde_json::Value> =
+        serde_json::from_str(&body).with_context(|| format!("{last} returned no list"))?;
+    if papers.len() != 10 {
+        bail!(
+            "{last} has {} results instead of 10: fill its database with the output of `cargo xtask bench rows`, or set --rows",
+            papers.len()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! A backlog that an operator finds: how fast it ends, with no pause between requests to arXiv.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use crd::{ArxivQuery, Phase};
+use testbed::tools::progress;
+use testbed::{http_get, wait};
+
+use super::kubernetes::Bodies;
+use super::{Bench, Figure, Goal};
+
+const LIMIT: Duration = Duration::from_mins(10);
+
+pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
+    let kubernetes = bench.kubernetes().await?;
+    let objects = bench.settings.objects;
+    let mut figure = Figure {
+        name: format!("drain of {objects} ArxivQueries, each with its request to arXiv"),
+        unit: "/s",
+        measured: Vec::new(),
+        bound: Vec::new(),
+        goal: Some(Goal::Ratio(0.6)),
+    };
+    for round in 1..=bench.settings.rounds {
+        let operator = &bench.env.stack.operators[0];
+        operator.child().kill9();
+        progress::print(&format!(
+            "bench: drain, round {round}: creating {objects} objects"
+        ));
+        let prefix = format!("drain-{round}-");
+        bench.env.create_many(&prefix, objects).await;
+        progress::print(&format!("bench: drain, round {round}"));
+        operator.child().start_again()?;
+        let start = Instant::now();
+        wait::until("the backlog has ended", LIMIT, async || {
+            Ok((finished(bench).await? >= objects).then_some(()))
+        })
+        .await?;
+        #[allow(clippy::cast_precision_loss, reason = "small")]
+        figure
+            .measured
+            .push(objects as f64 / start.elapsed().as_secs_f64());
+        let last = bench.env.queries.get(&format!("{prefix}0")).await?;
+        figure.bound.push(statuses(bench, &kubernetes, &last).await?);
+    }
+    Ok(vec![figure])
+}
+
+async fn statuses(bench: &Bench<'_>, kubernetes: &super::Kubernetes, finished: &ArxivQuery) -> Result<f64> {
+    anyhow::ensure!(
+        finished.phase() == Phase::Succeeded,
+        "a query of the backlog failed"
+    );
+    let bodies = Bodies::of(finished, kubernetes.namespace())?;
+    kubernetes.statuses(&bodies, bench.settings.length).await
+}
+
+/// How many queries the operator has finished since it started.
+async fn finished(bench: &Bench<'_>) -> Result<usize> {
+    let url = bench.env.stack.operators[0].url().join("/metrics")?;
+    // It may not listen yet.
+    let Ok((200, text)) = http_get(url).await else {
+        return Ok(0);
+    };
+    let line = |line: &str| {
+        let value = line.strip_prefix("arxiv_operator_finished_total{phase=\"Succeeded\"} ")?;
+        value.parse().ok()
+    };
+    text.lines()
+        .find_map(line)
+        .context("the operator counts no finished queries")
+}

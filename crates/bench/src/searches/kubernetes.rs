@@ -1,0 +1,192 @@
+//! The upper bound: a bare client of Kubernetes' API server.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use crd::ArxivQuery;
+use futures::{StreamExt, stream};
+use kube::Api;
+use kube::api::PostParams;
+use kube::config::Kubeconfig;
+use serde_json::{Value, json};
+use testbed::TestEnv;
+use url::Url;
+
+use super::lua_string;
+use crate::wrk::{self, Measured};
+
+/// The numbers of clients, of which the API server is fastest with one.
+const CLIENTS: [u32; 3] = [8, 16, 32];
+/// In the place of a name, in what is sent.
+const NAME: &str = "NAME-OF-THE-OBJECT";
+
+/// A bare client, with a namespace of its own in which no operator works.
+pub(super) struct Kubernetes {
+    url: Url,
+    token: String,
+    namespace: String,
+    objects: Api<ArxivQuery>,
+    script: PathBuf,
+}
+
+/// What the client sends for each object, with [`NAME`] for its name.
+pub(super) struct Bodies {
+    object: ArxivQuery,
+    create: String,
+    status: String,
+}
+
+impl Bodies {
+    /// Of the same content as a finished object.
+    pub(super) fn of(finished: &ArxivQuery, namespace: &str) -> Result<Self> {
+        let mut object = ArxivQuery::new(NAME, finished.spec.clone());
+        object.metadata.namespace = Some(namespace.to_owned());
+        object.metadata.labels.clone_from(&finished.metadata.labels);
+        object
+            .metadata
+            .annotations
+            .clone_from(&finished.metadata.annotations);
+        let create = serde_json::to_value(&object)?;
+        ensure!(finished.status.is_some(), "the object has not finished");
+        let status = json!({
+            "apiVersion": create["apiVersion"],
+            "kind": create["kind"],
+            "metadata": {"name": NAME, "namespace": namespace},
+            "status": finished.status,
+        });
+        Ok(Self {
+            object,
+            create: create.to_string(),
+            status: status.to_string(),
+        })
+    }
+}
+
+impl Kubernetes {
+    pub(super) async fn connect(env: &TestEnv, script: &Path) -> Result<Self> {
+        let plane = env.stack.control_plane();
+        let kubeconfig: Value = serde_json::to_value(Kubeconfig::read_from(plane.admin_kubeconfig())?)?;
+        let token = &kubeconfig["users"][0]["user"]["token"];
+        let namespace = plane.namespace().await?;
+        Ok(Self {
+            url: Url::parse(&plane.url())?,
+            token: token
+                .as_str()
+                .context("the administrator has no token")?
+                .to_owned(),
+            objects: Api::namespaced(env.kube.clone(), &namespace),
+            namespace,
+            script: script.to_owned(),
+        })
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Objects per second that are created and get their status, at the best number of clients.
+    pub(super) async fn searches(&self, bodies: &Bodies, length: Duration) -> Result<f64> {
+        let mut best = 0_f64;
+        for clients in CLIENTS {
+            let run = &uuid::Uuid::new_v4().simple().to_string()[..8];
+            // The status comes after that of as many creations as there may be in flight: its object exists.
+            let script = format!(
+                "{head}
+local created, written = 0, 0
+function request()
+  if created - written <= {clients} then
+    created = created + 1
+    return wrk.format('POST', path, headers, with_name(create, '{run}-' .. thread .. '-' .. created))
+  end
+  written = written + 1
+  local name = '{run}-' .. thread .. '-' .. written
+  return wrk.format('PATCH', status_path(name), status_headers, with_name(status, name))
+end
+",
+                head = self.head(bodies),
+            );
+            let measured = self.run(&script, clients, length).await?;
+            best = best.max(measured.rate / 2.0);
+        }
+        Ok(best)
+    }
+
+    /// Statuses per second that are written to objects without one, at the best number of clients.
+    pub(super) async fn statuses(&self, bodies: &Bodies, length: Duration) -> Result<f64> {
+        let mut best = 0_f64;
+        for clients in CLIENTS {
+            let run = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
+            // More than can be written in this time. Each thread has every second one.
+            let count = 1_500 * length.as_secs();
+            self.create(bodies, &run, count).await?;
+            let script = format!(
+                "{head}
+local written = 0
+function request()
+  written = written + 1
+  local name = '{run}-' .. (2 * written + thread) % {count}
+  return wrk.format('PATCH', status_path(name), status_headers, with_name(status, name))
+end
+",
+                head = self.head(bodies),
+            );
+            let measured = self.run(&script, clients, length).await?;
+            ensure!(measured.responses < count, "too few objects for {length:?}");
+            best = best.max(measured.rate);
+        }
+        Ok(best)
+    }
+
+    async fn create(&self, bodies: &Bodies, run: &str, count: u64) -> Result<()> {
+        let created = stream::iter(0..count).map(async |n| {
+            let mut object = bodies.object.clone();
+            object.metadata.name = Some(format!("{run}-{n}"));
+            self.objects.create(&PostParams::default(), &object).await
+        });
+        let mut created = created.buffer_unordered(16);
+        while let Some(object) = created.next().await {
+            object?;
+        }
+        Ok(())
+    }
+
+    async fn run(&self, script: &str, connections: u32, length: Duration) -> Result<Measured> {
+        let run = wrk::Run {
+            server: &self.url,
+            script,
+            connections,
+            length,
+        };
+        let measured = wrk::run(&run, &self.script).await?;
+        ensure!(
+            measured.failed == 0,
+            "{} requests to Kubernetes failed, of {}",
+            measured.failed,
+            measured.responses
+        );
+        Ok(measured)
+    }
+
+    /// The variables and functions of a script.
+    fn head(&self, bodies: &Bodies) -> String {
+        let plural = <ArxivQuery as kube::Resource>::plural(&());
+        let version = <ArxivQuery as kube::Resource>::api_version(&());
+        format!(
+            "local path = '/apis/{version}/namespaces/{namespace}/{plural}'
+local headers = {{['Authorization'] = 'Bearer {token}', ['Content-Type'] = 'application/json'}}
+local status_headers = {{['Authorization'] = 'Bearer {token}', ['Content-Type'] = 'application/apply-patch+yaml'}}
+local create = {create}
+local status = {status}
+local function status_path(name) return path .. '/' .. name .. '/status?fieldManager=bench&force=true' end
+local function with_name(body, name) return (body:gsub('{pattern}', name)) end
+",
+            namespace = self.namespace,
+            token = self.token,
+            // The pattern of a Lua search, in which a minus sign is special.
+            pattern = NAME.replace('-', "%-"),
+            create = lua_string(&bodies.create),
+            status = lua_string(&bodies.status),
+        )
+    }
+}

@@ -1,0 +1,48 @@
+//! The time from the start of a process until it is ready, with everything that it needs available.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use testbed::stack::Service;
+use testbed::wait;
+
+use super::{Bench, Figure, Goal};
+
+const LIMIT: Duration = Duration::from_mins(1);
+const MOST_MS: f64 = 300.0;
+
+pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
+    let stack = &bench.env.stack;
+    let mut figures = Vec::new();
+    for (name, service) in [
+        ("operator", &stack.operators[0]),
+        ("API server", &stack.api_servers[0]),
+    ] {
+        let mut measured = Vec::new();
+        for _ in 0..bench.settings.rounds {
+            measured.push(ready_after(bench, service).await?.as_secs_f64() * 1e3);
+        }
+        figures.push(Figure {
+            name: format!("{name}, from start to ready"),
+            unit: "ms",
+            measured,
+            bound: Vec::new(),
+            goal: Some(Goal::AtMost(MOST_MS)),
+        });
+    }
+    Ok(figures)
+}
+
+async fn ready_after(bench: &Bench<'_>, service: &Service) -> Result<Duration> {
+    let url = service.url().join("/readyz")?;
+    service.child().kill9();
+    let start = Instant::now();
+    service.child().start_again()?;
+    wait::until("readiness", LIMIT, async || {
+        let answer = bench.env.http.get(url.clone()).send().await;
+        Ok(answer
+            .is_ok_and(|answer| answer.status().is_success())
+            .then(|| start.elapsed()))
+    })
+    .await
+}

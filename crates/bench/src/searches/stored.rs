@@ -1,0 +1,119 @@
+//! `GET /arxiv` for a search whose page is stored: what a search costs besides the request to arXiv.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use crd::{ArxivQuery, Phase};
+use kube::api::ListParams;
+use testbed::tools::progress;
+use testbed::wait;
+
+use super::kubernetes::Bodies;
+use super::{Bench, Figure, Goal};
+use crate::wrk::{self, Measured};
+
+const SEARCH: &str = "/arxiv?title=stored&max_results=8";
+/// The number of clients at which the rate is measured.
+const CLIENTS: u32 = 16;
+/// The numbers of clients at which waiting times are measured.
+const MANY_CLIENTS: [u32; 2] = [256, 768];
+/// The longest answer of the slowest client in a hundred, in answers of the median one.
+const MOST_UNFAIR: f64 = 3.0;
+const LIMIT: Duration = Duration::from_mins(5);
+
+pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
+    let kubernetes = bench.kubernetes().await?;
+    let length = bench.settings.length;
+    // The first search stores its page.
+    search(bench, 2, Duration::from_secs(2)).await?;
+    let bodies = Bodies::of(&finished(bench).await?, kubernetes.namespace())?;
+
+    let mut rate = figure("GET /arxiv, page stored", "/s", Some(Goal::Ratio(0.75)));
+    for round in 1..=bench.settings.rounds {
+        progress::print(&format!("bench: GET /arxiv, page stored, round {round}"));
+        at_rest(bench).await?;
+        rate.bound.push(kubernetes.searches(&bodies, length).await?);
+        rate.measured.push(search(bench, CLIENTS, length).await?.rate);
+    }
+    let mut figures = vec![rate];
+    for clients in MANY_CLIENTS {
+        progress::print(&format!("bench: GET /arxiv, page stored, {clients} clients"));
+        let name = |what: &str| format!("GET /arxiv, {clients} clients, {what}");
+        let mut rates = figure(&name("rate"), "/s", None);
+        let mut medians = figure(&name("median"), "ms", None);
+        let mut slowest = figure(&name("99th percentile"), "ms", None);
+        let mut unfair = figure(
+            &name("99th percentile / median"),
+            "",
+            Some(Goal::AtMost(MOST_UNFAIR)),
+        );
+        for _ in 0..bench.settings.rounds {
+            at_rest(bench).await?;
+            // An answer takes a second or more.
+            let measured = search(bench, clients, length * 2).await?;
+            let (median, p99) = (measured.median.as_secs_f64(), measured.p99.as_secs_f64());
+            rates.measured.push(measured.rate);
+            medians.measured.push(median * 1e3);
+            slowest.measured.push(p99 * 1e3);
+            unfair.measured.push(p99 / median);
+        }
+        figures.extend([rates, medians, slowest, unfair]);
+    }
+    Ok(figures)
+}
+
+fn figure(name: &str, unit: &'static str, goal: Option<Goal>) -> Figure {
+    Figure {
+        name: name.to_owned(),
+        unit,
+        measured: Vec::new(),
+        bound: Vec::new(),
+        goal,
+    }
+}
+
+async fn search(bench: &Bench<'_>, connections: u32, length: Duration) -> Result<Measured> {
+    // Requests of many clients: one would have its half of each limit only.
+    let script = format!(
+        "local n = 0
+function request()
+  n = n + 1
+  return wrk.format('GET', '{SEARCH}', {{['X-Forwarded-For'] = '10.0.' .. thread .. '.' .. n % 64}})
+end
+"
+    );
+    let server = bench.env.stack.api_url()?;
+    let run = wrk::Run {
+        server: &server,
+        script: &script,
+        connections,
+        length,
+    };
+    let measured = wrk::run(&run, &bench.script()).await?;
+    ensure!(
+        measured.failed == 0,
+        "{} searches of {} failed with {connections} clients",
+        measured.failed,
+        measured.responses
+    );
+    Ok(measured)
+}
+
+/// An object that a search has left.
+async fn finished(bench: &Bench<'_>) -> Result<ArxivQuery> {
+    let list = bench.env.queries.list(&ListParams::default().limit(50)).await?;
+    let mut objects = list.items.into_iter();
+    objects
+        .find(|object| object.phase() == Phase::Succeeded)
+        .context("no search has succeeded")
+}
+
+/// Waits for the end of searches whose clients have left.
+async fn at_rest(bench: &Bench<'_>) -> Result<()> {
+    let unfinished = ListParams::default().fields(crd::UNFINISHED).limit(1);
+    wait::until("no unfinished query", LIMIT, async || {
+        let list = bench.env.queries.list_metadata(&unfinished).await?;
+        Ok(list.items.is_empty().then_some(()))
+    })
+    .await
+}
