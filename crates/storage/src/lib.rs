@@ -25,8 +25,8 @@ pub use reads::{
     Watermark,
 };
 pub use records::{
-    Ending, FailureRecord, IdUsage, ObjectRef, PaperSource, QueryIdTaken, Record, Records, WriteOutcome,
-    Writes,
+    Ending, FailureRecord, IdUsage, ObjectRef, PaperBatch, PaperSource, QueryIdTaken, Record, Records,
+    WriteOutcome, Writes,
 };
 pub use rows::{Paper, QueryRow, ResultRow};
 pub use text_search::{TextQuery, TextQueryError};

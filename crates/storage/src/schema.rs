@@ -82,6 +82,7 @@ impl Need {
             ],
             Self::ResultsWrite => &[
                 ("table results", "categories", "SELECT INSERT"),
+                ("table arxiv_papers", "words", "SELECT INSERT UPDATE"),
                 ("routine sweep_results(uid uuid)", "", "EXECUTE"),
                 ("routine advance_results_watermark()", "", "EXECUTE"),
             ],
@@ -92,6 +93,7 @@ impl Need {
             ],
             Self::ResultsRead => &[
                 ("table results", "categories", "SELECT"),
+                ("table arxiv_papers", "words", "SELECT"),
                 ("table arxiv_results_epoch", "epoch", "SELECT"),
                 ("table arxiv_results_settled", "settled_at", "SELECT"),
                 ("table arxiv_results_row_counts", "position", "SELECT"),

@@ -7,6 +7,9 @@
 /// The categories of a row, as the index holds them.
 pub(crate) const CATEGORIES: &str = "(string_to_array(categories, ' '))";
 
+/// The DOIs of a row of `arxiv_papers`, as the index holds them: they are the same in any case.
+pub(crate) const PAPER_DOIS: &str = "(string_to_array(lower(doi), ' '))";
+
 /// Letters that Unicode does not decompose, and what people type for them. In upper and lower case, as a database of the locale C
 /// knows capitals of ASCII only (there, those of other alphabets stay as they are).
 const LETTERS: [(&str, &str); 17] = [

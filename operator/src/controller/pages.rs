@@ -8,7 +8,7 @@ use futures::{
 };
 use jiff::Timestamp;
 use paper::PaperVersion;
-use storage::{PageHead, PageKey, Pages, PaperSource, StorageError};
+use storage::{PageHead, PageKey, Pages, PaperBatch, PaperSource, StorageError};
 use upstream::{Dedup, PageSelector, ValidatedQuery, key, slices};
 
 /// All pages of a query, in their order; there is always a first one.
@@ -96,14 +96,21 @@ impl StoredPapers<'_> {
 }
 
 impl PaperSource for StoredPapers<'_> {
-    fn batches(&self) -> BoxStream<'_, Result<Vec<PaperVersion>, StorageError>> {
+    fn batch_count(&self) -> usize {
+        self.pages.0.len()
+    }
+
+    fn batches(&self) -> BoxStream<'_, Result<PaperBatch, StorageError>> {
         let start = (self.pages.0.iter(), Dedup::default());
         stream::try_unfold(start, async |(mut pages, mut dedup)| {
             let Some(page) = pages.next() else {
                 return Ok(None);
             };
-            let papers = dedup.filter(self.papers(page).await?);
-            Ok(Some((papers, (pages, dedup))))
+            let batch = PaperBatch {
+                papers: dedup.filter(self.papers(page).await?),
+                fetched_at: page.fetched_at,
+            };
+            Ok(Some((batch, (pages, dedup))))
         })
         .boxed()
     }

@@ -7,9 +7,10 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use paper::{Author, PaperId, PaperVersion};
-use storage::{FailureRecord, Ledger, ObjectRef, PaperSource, Record, Records, StorageError};
+use storage::{FailureRecord, Ledger, ObjectRef, PaperBatch, PaperSource, Record, Records, StorageError};
 use tokio::sync::watch;
 
 use super::{
@@ -174,7 +175,11 @@ fn reference(object: &ArxivQuery) -> ObjectRef<'_> {
 struct Papers(usize);
 
 impl PaperSource for Papers {
-    fn batches(&self) -> BoxStream<'_, Result<Vec<PaperVersion>, StorageError>> {
+    fn batch_count(&self) -> usize {
+        self.0.div_ceil(100)
+    }
+
+    fn batches(&self) -> BoxStream<'_, Result<PaperBatch, StorageError>> {
         let paper = |n| PaperVersion {
             id: PaperId::of_entry(&format!("2405.{n:05}v1")),
             title: format!("Title {n}"),
@@ -186,10 +191,11 @@ impl PaperSource for Papers {
             ..PaperVersion::default()
         };
         let all: Arc<[usize]> = (0..self.0).collect();
-        let batches: Vec<Vec<PaperVersion>> = all
-            .chunks(100)
-            .map(|batch| batch.iter().copied().map(paper).collect())
-            .collect();
+        let batch = |numbers: &[usize]| PaperBatch {
+            papers: numbers.iter().copied().map(paper).collect(),
+            fetched_at: Timestamp::UNIX_EPOCH,
+        };
+        let batches: Vec<PaperBatch> = all.chunks(100).map(batch).collect();
         stream::iter(batches.into_iter().map(Ok)).boxed()
     }
 }

@@ -15,7 +15,7 @@ pub use self::{
 };
 pub(crate) use self::{
     connector::Connector,
-    pool::{bounded, session_settings, with_timeout},
+    pool::{bounded, bounded_with, session_settings, with_timeout},
     session::{Kind, Session, lock_query_id, lock_uid},
 };
 use crate::StorageError;

@@ -228,8 +228,16 @@ pub(crate) fn set(settings: &[(&str, String)]) -> String {
 pub(crate) fn bounded<T>(
     operation: impl Future<Output = Result<T, StorageError>>,
 ) -> impl Future<Output = Result<T, StorageError>> {
+    bounded_with(Duration::ZERO, operation)
+}
+
+/// The same for an operation that may take so much longer.
+pub(crate) fn bounded_with<T>(
+    more: Duration,
+    operation: impl Future<Output = Result<T, StorageError>>,
+) -> impl Future<Output = Result<T, StorageError>> {
     let started = Instant::now();
-    let limited = tokio::time::timeout(OPERATION_TIMEOUT, operation);
+    let limited = tokio::time::timeout(OPERATION_TIMEOUT.saturating_add(more), operation);
     limited.map(move |done| {
         let done = done.unwrap_or(Err(StorageError::TimedOut));
         timing::observe(&done, started.elapsed());

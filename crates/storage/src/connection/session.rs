@@ -132,6 +132,11 @@ impl Session {
         sqlx::query_scalar(sql).persistent(self.is_persistent)
     }
 
+    /// Whether the connection keeps prepared statements.
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.is_persistent
+    }
+
     /// The rows of a statement.
     pub(crate) async fn fetch<T>(&mut self, mut sql: QueryBuilder<Postgres>) -> Result<Vec<T>, StorageError>
     where

@@ -6,7 +6,7 @@ use super::database::Database;
 use crate::{
     StorageError,
     schema::Store,
-    text_search::{CATEGORIES, vector},
+    text_search::{CATEGORIES, PAPER_DOIS, vector},
 };
 
 /// An index that has to exist: under this name, or as a B-tree under another.
@@ -78,6 +78,17 @@ fn of_results() -> Vec<Index> {
     ]
 }
 
+fn of_papers() -> Vec<Index> {
+    vec![
+        Index::on("arxiv_papers_updated_idx", "updated, paper, version"),
+        Index::on("arxiv_papers_published_idx", "published, paper, version"),
+        Index::words(
+            "arxiv_papers_words_idx",
+            format!("words, category_keys, {PAPER_DOIS}"),
+        ),
+    ]
+}
+
 /// Builds the index of the oldest rows of objects, if it is missing.
 pub(super) async fn ensure_by_age(database: &mut Database<'_>) -> Result<(), StorageError> {
     let by_age = Index::on("queries_recorded_at_of_uid_idx", "recorded_at").only("(query_uid IS NOT NULL)");
@@ -86,13 +97,15 @@ pub(super) async fn ensure_by_age(database: &mut Database<'_>) -> Result<(), Sto
 
 /// Builds the store's indexes that are missing.
 pub(super) async fn ensure(database: &mut Database<'_>, store: Store) -> Result<(), StorageError> {
-    let (table, indexes) = match store {
-        Store::Queries => ("queries", of_queries()),
-        Store::Results => ("results", of_results()),
+    let tables = match store {
+        Store::Queries => vec![("queries", of_queries())],
+        Store::Results => vec![("results", of_results()), ("arxiv_papers", of_papers())],
         Store::Sequence | Store::Upstream => return Ok(()),
     };
-    for index in indexes {
-        index.ensure(database, table).await?;
+    for (table, indexes) in tables {
+        for index in indexes {
+            index.ensure(database, table).await?;
+        }
     }
     Ok(())
 }

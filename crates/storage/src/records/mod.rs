@@ -7,10 +7,14 @@
 mod client_writes;
 mod ending;
 mod maintenance;
+mod papers;
 mod split;
 mod statements;
 
+use std::time::Duration;
+
 use futures::stream::BoxStream;
+use jiff::Timestamp;
 use paper::PaperVersion;
 use uuid::Uuid;
 
@@ -21,8 +25,11 @@ pub use self::{
 };
 use crate::{
     QueryRow, StorageError,
-    connection::{Kind, Pool, Session, bounded, lock_query_id, lock_uid},
+    connection::{Kind, Pool, Session, bounded_with, lock_query_id, lock_uid},
 };
+
+/// What each further batch of a record adds to the time that it may take.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An object, by what the database keeps of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,10 +63,22 @@ pub struct Record<'a> {
     pub papers: &'a dyn PaperSource,
 }
 
+/// Papers of one answer of arXiv's.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PaperBatch {
+    /// In arXiv's order.
+    pub papers: Vec<PaperVersion>,
+    /// When the answer was fetched.
+    pub fetched_at: Timestamp,
+}
+
 /// The papers of a record, wherever they are: never all of them in memory.
 pub trait PaperSource: Sync {
-    /// All of them from the first one on, a batch at a time. After an error nothing is recorded.
-    fn batches(&self) -> BoxStream<'_, Result<Vec<PaperVersion>, StorageError>>;
+    /// How many batches there are.
+    fn batch_count(&self) -> usize;
+
+    /// All of them from the first one on. After an error nothing is recorded.
+    fn batches(&self) -> BoxStream<'_, Result<PaperBatch, StorageError>>;
 }
 
 /// Why an object ended without rows: what its users see.
@@ -111,9 +130,11 @@ impl Records {
     /// Records a search, unless the object has ended already; how it ended, now or before. After an error the record may be there
     /// or not: call it again.
     pub async fn record(&self, record: &Record<'_>) -> Result<Result<Ending, QueryIdTaken>, StorageError> {
+        let more = u32::try_from(record.papers.batch_count().saturating_sub(1)).unwrap_or(u32::MAX);
+        let more = BATCH_TIMEOUT.saturating_mul(more);
         match &self.results {
-            Some(results) => bounded(split::record(&self.queries, results, record)).await,
-            None => bounded(self.record_in_one(record)).await,
+            Some(results) => bounded_with(more, split::record(&self.queries, results, record)).await,
+            None => bounded_with(more, self.record_in_one(record)).await,
         }
     }
 

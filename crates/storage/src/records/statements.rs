@@ -4,7 +4,10 @@ use futures::TryStreamExt;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Ending, Record, ending};
+use super::{
+    Ending, Record, ending,
+    papers::{self, Writers},
+};
 use crate::{Paper, StorageError, connection::Session};
 
 /// Whether a foreign row in `queries` (one that is not this object's) has the query id.
@@ -41,7 +44,7 @@ pub(super) async fn existing_results(
     Ok(query_id.filter(|_| count > 0).map(|query_id| (count, query_id)))
 }
 
-/// Inserts the results unless the object has some; how many it has then.
+/// Inserts the results, and what arXiv tells of their papers, unless the object has some; how many it has then.
 pub(super) async fn insert_results(session: &mut Session, record: &Record<'_>) -> Result<i32, StorageError> {
     if let Some((existing, _)) = existing_results(session, record.object.uid).await? {
         return Ok(existing);
@@ -49,9 +52,15 @@ pub(super) async fn insert_results(session: &mut Session, record: &Record<'_>) -
     let mut inserted = 0;
     // One time for all, so that no reader who leaves out young rows sees a part of them.
     let recorded_at = session.clock().await?;
+    let writers = match record.papers.batch_count() {
+        0 | 1 => Writers::Shared,
+        _ => Writers::Alone,
+    };
+    papers::lock(session, writers).await?;
     let mut batches = record.papers.batches();
     while let Some(batch) = batches.try_next().await? {
-        let rows: Vec<_> = batch.iter().map(Paper::from).collect();
+        papers::upsert(session, &batch).await?;
+        let rows: Vec<_> = batch.papers.iter().map(Paper::from).collect();
         inserted += insert_batch(session, record, recorded_at, inserted, &rows).await?;
     }
     i32::try_from(inserted).map_err(|_| StorageError::Unreadable)

@@ -10,10 +10,11 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
+use jiff::Timestamp;
 use paper::{Author, PaperId, PaperVersion};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use storage::{
-    Access, PaperSource, PoolSettings, Records, StorageError,
+    Access, PaperBatch, PaperSource, PoolSettings, Records, StorageError,
     migrate::{self, MigrateSettings, RolePasswords},
 };
 use testbed::{Postgres, net::Proxy};
@@ -193,8 +194,16 @@ pub(crate) fn pool_settings(access: Access) -> PoolSettings {
 pub(crate) struct PaperBatches(pub(crate) Vec<PaperVersion>);
 
 impl PaperSource for PaperBatches {
-    fn batches(&self) -> BoxStream<'_, Result<Vec<PaperVersion>, StorageError>> {
-        stream::iter(self.chunks(2).map(|batch| Ok(batch.to_vec()))).boxed()
+    fn batch_count(&self) -> usize {
+        self.len().div_ceil(2)
+    }
+
+    fn batches(&self) -> BoxStream<'_, Result<PaperBatch, StorageError>> {
+        let batch = |papers: &[PaperVersion]| PaperBatch {
+            papers: papers.to_vec(),
+            fetched_at: Timestamp::UNIX_EPOCH,
+        };
+        stream::iter(self.chunks(2).map(move |papers| Ok(batch(papers)))).boxed()
     }
 }
 

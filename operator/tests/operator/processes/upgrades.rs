@@ -30,13 +30,14 @@ const NEXT_APPLIED: [&str; 2] = ["queries", "results"];
 
 /// Back to the schema of the previous version: without what the newest migrations add.
 const UNDO: &str = "
-    drop table public.arxiv_installation;
+    drop table public.arxiv_installation, public.arxiv_papers;
     alter table public.queries drop column object_search;
-    delete from public.arxiv_migrations_queries where version >= 4;";
+    delete from public.arxiv_migrations_queries where version >= 4;
+    delete from public.arxiv_migrations_results where version >= 4;";
 /// The newest migrations that are undone by that: bring it up to date with each release.
 const NEWEST: [(&str, &str, i64); 4] = [
     ("arxiv", "arxiv_migrations_queries", 5),
-    ("arxiv", "arxiv_migrations_results", 3),
+    ("arxiv", "arxiv_migrations_results", 4),
     ("arxiv_sequence", "arxiv_migrations_sequence", 2),
     ("arxiv_sequence", "arxiv_migrations_upstream", 3),
 ];

@@ -27,6 +27,8 @@ const MORE: [(&str, &str); 2] = [
         "insert into queries (query_id, query, query_uid, object_namespace, object_name)
              values (6999, 'ours', gen_random_uuid(), 'papers', 'knuth');
          insert into results (query_id, result_number, title, arxiv_id, categories) values (6999, 0, 'T', '2405.00001v1', 'math.CO');
+         insert into arxiv_papers (paper, version, title, authors, abstract, categories, links, first_seen_at, changed_at, fetched_at,
+             category_keys, words) values ('2405.00001', 1, 'T', '[]', 'A', '{math.CO}', '[]', now(), now(), now(), '{math.*}', 't');
          insert into arxiv_query_tombstones (query_uid, reason, message) values (gen_random_uuid(), 'Refused', 'no');",
     ),
     (
@@ -111,6 +113,7 @@ async fn documented_commands_move_all_data_to_other_servers() {
         "arxiv_installation",
         "arxiv_ledger",
         "arxiv_pages",
+        "arxiv_papers",
         "arxiv_query_tombstones",
         "queries",
         "results",

@@ -2,4 +2,5 @@
 
 mod client_writes;
 pub(crate) mod objects;
+mod papers;
 mod retention;

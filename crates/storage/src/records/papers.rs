@@ -1,0 +1,191 @@
+//! Papers: what arXiv tells of each version, next to the rows of `results` that the same answer gave.
+//!
+//! Concurrent searches find the same papers. To lock rows in one order, a batch is written in the order of its keys. Of a record
+//! with several batches that order is not known before the last one, so it writes while no other record does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
+
+use jiff::{Timestamp, civil};
+use paper::{PaperId, PaperVersion};
+use sqlx::AssertSqlSafe;
+
+use super::PaperBatch;
+use crate::{StorageError, connection::Session, text_search::vector};
+
+/// The lock's key in the space of two integers ("arxi", "pape").
+const KEY: (i32, i32) = (0x6172_7869, 0x7061_7065);
+
+/// Whether other records may write papers at the same time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Writers {
+    /// Others that write one batch, too.
+    Shared,
+    /// This one alone.
+    Alone,
+}
+
+/// What is compared of two answers.
+macro_rules! content {
+    ($of:literal) => {
+        concat!(
+            "(",
+            $of,
+            "title, ",
+            $of,
+            "authors, ",
+            $of,
+            "abstract, ",
+            $of,
+            "comment, ",
+            $of,
+            "journal, ",
+            $of,
+            "doi, ",
+            $of,
+            "categories, ",
+            $of,
+            "published, ",
+            $of,
+            "updated, ",
+            $of,
+            "links)"
+        )
+    };
+}
+
+/// Inserts those papers of a batch that are new, and updates those that changed. Rows that stay as they are are not touched, and not
+/// locked.
+static UPSERT: LazyLock<String> = LazyLock::new(|| {
+    let [title, authors, abstract_text, notes] =
+        ["title", "names", "abstract", "concat_ws(' ', comment, journal)"].map(vector);
+    let input = content!("i.");
+    let (stored, inserted) = (content!("p."), content!("excluded."));
+    let columns = content!("").trim_matches(['(', ')']);
+    format!(
+        "with input as (
+           select paper, version, names, category_keys, n, of_text.*,
+             timestamptz 'epoch' + published * interval '1 microsecond' as published,
+             timestamptz 'epoch' + updated * interval '1 microsecond' as updated
+           from unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
+             with ordinality as u (paper, version, names, category_keys, texts, published, updated, n),
+             jsonb_to_record(texts::jsonb) as of_text (title text, authors jsonb, abstract text, comment text, journal text,
+               doi text, categories text[], links jsonb)),
+         answer as (select timestamptz 'epoch' + $8 * interval '1 microsecond' as fetched_at),
+         changed as materialized (
+           select i.* from input i left join public.arxiv_papers p on p.paper = i.paper and p.version = i.version
+           where p.paper is null
+              or p.fetched_at < (select fetched_at from answer) and {stored} is distinct from {input})
+         insert into public.arxiv_papers as p
+           (paper, version, {columns}, category_keys, words, first_seen_at, changed_at, fetched_at)
+         select paper, version, {columns}, string_to_array(category_keys, ' '),
+           setweight({title}, 'A') || setweight({authors}, 'B') || setweight({abstract_text}, 'C') || setweight({notes}, 'D'),
+           clock_timestamp(), clock_timestamp(), fetched_at
+         from changed, answer order by n
+         on conflict (paper, version) do update
+           set ({columns}, category_keys, words, changed_at, fetched_at)
+             = ({inserted_columns}, excluded.category_keys, excluded.words, excluded.changed_at, excluded.fetched_at)
+           where p.fetched_at < excluded.fetched_at and {stored} is distinct from {inserted}",
+        inserted_columns = inserted.trim_matches(['(', ')']),
+    )
+});
+
+/// Waits until it may write papers; to be called once in a transaction, before the first batch.
+pub(super) async fn lock(session: &mut Session, writers: Writers) -> Result<(), StorageError> {
+    let lock = session.query(match writers {
+        Writers::Shared => "select pg_advisory_xact_lock_shared($1, $2)",
+        Writers::Alone => "select pg_advisory_xact_lock($1, $2)",
+    });
+    lock.bind(KEY.0).bind(KEY.1).execute(session.conn()).await?;
+    Ok(())
+}
+
+/// Writes the papers of a batch, under the lock.
+pub(super) async fn upsert(session: &mut Session, batch: &PaperBatch) -> Result<(), StorageError> {
+    // In one order, and of an answer that has a version twice the first.
+    let mut papers: BTreeMap<&PaperId, &PaperVersion> = BTreeMap::new();
+    for paper in &batch.papers {
+        papers.entry(&paper.id).or_insert(paper);
+    }
+    if papers.is_empty() {
+        return Ok(());
+    }
+    let papers: Vec<_> = papers.into_values().collect();
+    let texts: Result<Vec<String>, _> = papers.iter().map(serde_json::to_string).collect();
+    let version = |paper: &&PaperVersion| paper.id.version.map_or(0, i32::from);
+    let names = |paper: &&PaperVersion| {
+        let names: Vec<_> = paper.authors.iter().map(|author| author.name.as_str()).collect();
+        names.join(", ")
+    };
+    let column = |of: fn(&PaperVersion) -> Option<Timestamp>| -> Vec<Option<i64>> {
+        papers.iter().map(|paper| of(paper).and_then(micros)).collect()
+    };
+    let upsert = sqlx::query(AssertSqlSafe(UPSERT.as_str())).persistent(session.is_persistent());
+    let upsert = upsert
+        .bind(
+            papers
+                .iter()
+                .map(|paper| paper.id.paper.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(papers.iter().map(version).collect::<Vec<_>>())
+        .bind(papers.iter().map(names).collect::<Vec<_>>())
+        .bind(
+            papers
+                .iter()
+                .map(|paper| category_keys(&paper.categories))
+                .collect::<Vec<_>>(),
+        )
+        .bind(texts.map_err(|_| StorageError::Unreadable)?)
+        .bind(column(|paper| paper.published))
+        .bind(column(|paper| paper.updated))
+        .bind(batch.fetched_at.as_microsecond());
+    upsert.execute(session.conn()).await?;
+    Ok(())
+}
+
+/// The categories and their archives' patterns, with spaces between.
+fn category_keys(categories: &[String]) -> String {
+    let archives = categories.iter().filter_map(|category| category.split_once('.'));
+    let archives: BTreeSet<_> = archives.map(|(archive, _)| format!("{archive}.*")).collect();
+    let keys: Vec<_> = categories.iter().chain(&archives).map(String::as_str).collect();
+    keys.join(" ")
+}
+
+/// Microseconds since 1970. A time that no paper has is none: the database has fewer years than a feed may name.
+fn micros(time: Timestamp) -> Option<i64> {
+    let year = time.to_zoned(jiff::tz::TimeZone::UTC).year();
+    (1..=civil::Date::MAX.year())
+        .contains(&year)
+        .then(|| time.as_microsecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn category_keys_have_each_archive_once() {
+        for (categories, keys) in [
+            (
+                &["math.CO", "cs.DM", "math.GT"][..],
+                "math.CO cs.DM math.GT cs.* math.*",
+            ),
+            (&["hep-th"], "hep-th"),
+            (&[], ""),
+        ] {
+            let categories: Vec<_> = categories.iter().map(|text| (*text).to_owned()).collect();
+            assert_eq!(category_keys(&categories), keys);
+        }
+    }
+
+    #[test]
+    fn time_outside_of_the_databases_years_is_none() {
+        assert_eq!(micros(Timestamp::UNIX_EPOCH), Some(0));
+        assert!(micros("9999-06-01T00:00:00Z".parse().unwrap()).is_some());
+        assert_eq!(micros("-000044-03-15T00:00:00Z".parse().unwrap()), None);
+        assert_eq!(micros(Timestamp::MIN), None);
+    }
+}
