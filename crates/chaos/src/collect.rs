@@ -11,7 +11,9 @@ use testbed::arxiv::{Behaviour, Mode};
 
 use crate::Settings;
 use crate::harness::{Harness, healthy_arxiv};
-use crate::history::{ArxivAnswer, Connection, History, Object, Paper, Phase, QueryRow, Request, ResultRow};
+use crate::history::{
+    ArxivAnswer, Connection, HalfPaper, History, Object, Paper, Phase, QueryRow, Request, ResultRow,
+};
 
 /// Back-offs that have grown during the faults are over within this time.
 const QUIET_LIMIT: Duration = Duration::from_mins(2);
@@ -89,6 +91,7 @@ impl Harness {
         let objects = self.list().await?;
         let queries = query_rows(primary).await?;
         let results = result_rows(databases.results.as_ref().unwrap_or(primary)).await?;
+        let half_papers = half_papers(databases.results.as_ref().unwrap_or(primary)).await?;
         let requests = arxiv.requests().into_iter().map(|request| Request {
             at: self.timeline.at(request.at),
             time: request.time,
@@ -119,6 +122,7 @@ impl Harness {
             accepted: observations.accepted.clone(),
             queries,
             results,
+            half_papers,
             foreign_rows: observations.foreign_rows.clone(),
             issued_numbers: observations.issued_numbers.clone(),
             reads: observations.reads.clone(),
@@ -233,4 +237,23 @@ async fn result_rows(server: &Postgres) -> Result<Vec<ResultRow>> {
             })
         })
         .collect()
+}
+
+async fn half_papers(server: &Postgres) -> Result<Vec<HalfPaper>> {
+    let rows = sqlx::query(
+        "select coalesce(result, paper), result is not null
+         from (select distinct arxiv_id as result from public.results where arxiv_id is not null) r
+         full join (select paper || case when version > 0 then 'v' || version else '' end as paper from public.arxiv_papers) p
+           on result = paper
+         where result is null or paper is null order by 1",
+    )
+    .fetch_all(&mut server.connect("arxiv").await?)
+    .await?;
+    let half = rows.iter().map(|row| {
+        Ok(HalfPaper {
+            id: row.try_get(0)?,
+            is_result: row.try_get(1)?,
+        })
+    });
+    half.collect()
 }

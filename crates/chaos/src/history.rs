@@ -20,6 +20,8 @@ pub(crate) struct History {
     pub(crate) queries: Vec<QueryRow>,
     /// All rows of `results`, by id.
     pub(crate) results: Vec<ResultRow>,
+    /// Versions of papers that only one of `results` and `arxiv_papers` has.
+    pub(crate) half_papers: Vec<HalfPaper>,
     /// Numbers of the foreign rows (which belong to no object) that were inserted during the run, each with its count of results.
     pub(crate) foreign_rows: BTreeMap<i64, i64>,
     /// Numbers that GET /get-sequence returned.
@@ -95,6 +97,15 @@ pub(crate) struct ResultRow {
     pub(crate) position: i64,
     /// What its title says.
     pub(crate) paper: Option<Paper>,
+}
+
+/// A version of a paper that is stored only in one of the two tables that are written together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HalfPaper {
+    /// arXiv's identifier.
+    pub(crate) id: String,
+    /// Whether it is a result; else it is in `arxiv_papers`.
+    pub(crate) is_result: bool,
 }
 
 /// The origin of a paper, as its title names it.

@@ -5,6 +5,7 @@ mod ends;
 #[cfg(test)]
 mod example;
 mod numbers;
+mod papers;
 mod reads;
 mod rows;
 mod upstream;
@@ -66,6 +67,7 @@ pub(crate) fn check(history: &History) -> Vec<Violation> {
     upstream::check(history, &mut findings);
     answers::check(history, &mut findings);
     numbers::check(history, &mut findings);
+    papers::check(history, &mut findings);
     reads::check(history, &mut findings);
     for line in &history.panics {
         findings.add(Kind::Wrong, format!("a panic: {line}"));

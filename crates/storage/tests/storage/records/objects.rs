@@ -158,6 +158,9 @@ async fn record_is_whole_or_absent_when_server_dies() {
     assert_eq!(server.value::<i64>("arxiv", half).await, 0);
     let orphans = "select count(*) from results r where not exists (select from queries q where q.query_uid = r.query_uid)";
     assert_eq!(server.value::<i64>("arxiv", orphans).await, 0);
+    let papers_missing = "select count(*) from results r where not exists (
+        select from arxiv_papers p where p.paper || 'v' || p.version = r.arxiv_id)";
+    assert_eq!(server.value::<i64>("arxiv", papers_missing).await, 0);
     for record in &all {
         recorded(records.record(record).await.unwrap());
     }

@@ -77,6 +77,8 @@ async fn rows_expire_at_their_age_only_when_it_is_set() {
     keep(&server, Some(30)).await;
     assert_eq!(expire(&records).await, 1);
     assert_eq!(server.value::<i64>("arxiv", rows).await, 204, "others' rows stay");
+    let papers_stay = "select count(*) from arxiv_papers";
+    assert_eq!(server.value::<i64>("arxiv", papers_stay).await, 1);
     assert!(matches!(
         records.find(young).await.unwrap(),
         Some(Ending::Recorded(_))
