@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use sha2::{Digest, Sha256};
+
 use super::database::Database;
 use crate::{
     StorageError,
@@ -11,7 +13,7 @@ use crate::{
 
 /// An index that has to exist: under this name, or as a B-tree under another.
 struct Index {
-    name: &'static str,
+    name: Cow<'static, str>,
     /// `btree`, or `gin` for words and categories.
     method: &'static str,
     unique: bool,
@@ -24,7 +26,7 @@ struct Index {
 impl Index {
     fn on(name: &'static str, columns: &'static str) -> Self {
         Self {
-            name,
+            name: Cow::Borrowed(name),
             method: "btree",
             unique: false,
             columns: Cow::Borrowed(columns),
@@ -42,12 +44,15 @@ impl Index {
         self
     }
 
-    /// For full-text search.
-    fn words(name: &'static str, expressions: String) -> Self {
+    /// For full-text search. Its name has a hash of its expressions: when they change, it is another index.
+    fn words(table: &str, expressions: String) -> Self {
+        let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(&expressions));
+        let hash = u32::from_be_bytes([a, b, c, d]);
         Self {
+            name: format!("{table}_words_{hash:08x}_idx").into(),
             method: "gin",
             columns: expressions.into(),
-            ..Self::on(name, "")
+            ..Self::on("", "")
         }
     }
 }
@@ -64,7 +69,7 @@ fn of_queries() -> Vec<Index> {
         Index::on("queries_query_id_idx", "query_id"),
         Index::on("queries_object_name_idx", "object_name, object_namespace")
             .only("(object_name IS NOT NULL)"),
-        Index::words("queries_words_idx", vector("query")),
+        Index::words("queries", vector("query")),
     ]
 }
 
@@ -74,7 +79,7 @@ fn of_results() -> Vec<Index> {
         Index::on("results_query_uid_result_number_idx", "query_uid, result_number").unique(),
         Index::on("results_timestamp_idx", "timestamp"),
         Index::on("results_query_id_idx", "query_id"),
-        Index::words("results_words_idx", format!("{words}, {CATEGORIES}")),
+        Index::words("results", format!("{words}, {CATEGORIES}")),
     ]
 }
 
@@ -82,10 +87,7 @@ fn of_papers() -> Vec<Index> {
     vec![
         Index::on("arxiv_papers_updated_idx", "updated, paper, version"),
         Index::on("arxiv_papers_published_idx", "published, paper, version"),
-        Index::words(
-            "arxiv_papers_words_idx",
-            format!("words, category_keys, {PAPER_DOIS}"),
-        ),
+        Index::words("arxiv_papers", format!("words, category_keys, {PAPER_DOIS}")),
     ]
 }
 
@@ -110,6 +112,23 @@ pub(super) async fn ensure(database: &mut Database<'_>, store: Store) -> Result<
     Ok(())
 }
 
+/// Drops indexes for words whose expressions were those of earlier versions: in the first run that finds the present one complete,
+/// so that programs of the version before, which still run after the migration, find their own one until the next upgrade.
+async fn drop_former(database: &mut Database<'_>, table: &str, present: &str) -> Result<(), StorageError> {
+    let former = sqlx::query_scalar::<_, String>(
+        "select indexname::text from pg_indexes where schemaname = 'public' and tablename = $1 and indexname <> $2
+         and indexname ~ ('^' || $1 || '_words_([0-9a-f]{8}_)?idx$')",
+    );
+    let former = former.bind(table).bind(present);
+    for name in former.fetch_all(&mut database.connection).await? {
+        let step = format!("index {name}");
+        database.report(&format!("{step}: dropping, as {present} takes its place"));
+        let drop = format!("drop index concurrently if exists public.{name}");
+        database.execute(&step, drop).await?;
+    }
+    Ok(())
+}
+
 impl Index {
     /// Concurrent builds cannot be in a transaction; they wait for others' transactions, and block none meanwhile.
     async fn ensure(&self, database: &mut Database<'_>, table: &str) -> Result<(), StorageError> {
@@ -122,6 +141,7 @@ impl Index {
         let is_for_words = *method == "gin";
         let step = format!("index {name}");
         match self.existing(database, table).await? {
+            (true, _) if is_for_words => return drop_former(database, table, name).await,
             (true, _) => return Ok(()),
             (false, Some(true)) => {
                 return Err(StorageError::migration(format!(
@@ -179,7 +199,7 @@ impl Index {
         );
         let existing = existing
             .bind(table)
-            .bind(self.name)
+            .bind(&*self.name)
             .bind(self.method)
             .bind(self.unique);
         let existing = existing.bind(self.predicate).bind(&*self.columns);

@@ -214,6 +214,57 @@ async fn migration_repairs_index_of_interrupted_build() {
     assert_eq!(server.value::<i64>("arxiv", indexes).await, 5);
 }
 
+/// The names of indexes for words, sorted, with whether each is complete.
+async fn word_indexes(server: &Server) -> Vec<String> {
+    let names =
+        "select coalesce(array_agg(c.relname || case when indisvalid then '' else ' (broken)' end), '{}')
+                 from pg_index join pg_class c on c.oid = indexrelid where c.relname like '%\\_words\\_%'";
+    let mut names: Vec<String> = server.value("arxiv", names).await;
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn migration_builds_index_anew_when_its_words_changed_and_drops_the_former_one_in_the_next_run() {
+    let server = Server::migrated().await;
+    let present = word_indexes(&server).await;
+    assert_eq!(present.len(), 2, "{present:?}");
+    let of_queries = &present[0];
+    for statement in [
+        format!("drop index {of_queries}"),
+        // As two earlier versions had it, and one of somebody's own.
+        "create index queries_words_idx on queries using gin (to_tsvector('simple', query))".to_owned(),
+        "create index queries_words_0123abcd_idx on queries using gin (to_tsvector('simple', query))"
+            .to_owned(),
+        "create index queries_words_of_ours_idx on queries using gin (to_tsvector('simple', query))"
+            .to_owned(),
+        // What an interrupted build leaves.
+        format!("create index {of_queries} on queries (query)"),
+        format!("update pg_index set indisvalid = false where indexrelid = '{of_queries}'::regclass"),
+    ] {
+        server.execute("arxiv", &statement).await;
+    }
+
+    server.migrate().await;
+    let own = ["queries_words_of_ours_idx".to_owned()];
+    let former = [
+        "queries_words_idx".to_owned(),
+        "queries_words_0123abcd_idx".to_owned(),
+    ];
+    let mut expected = [&present[..], &own, &former].concat();
+    expected.sort();
+    assert_eq!(
+        word_indexes(&server).await,
+        expected,
+        "the former ones serve the programs of before"
+    );
+
+    let messages = server.migrate().await;
+    let mut expected = [&present[..], &own].concat();
+    expected.sort();
+    assert_eq!(word_indexes(&server).await, expected, "{messages:?}");
+}
+
 #[tokio::test]
 async fn migration_waits_for_table_in_use_without_blocking_others() {
     let server = Server::empty().await;

@@ -4,4 +4,5 @@ mod ended;
 mod filters;
 mod pages;
 mod settled;
+mod spellings;
 mod stream;

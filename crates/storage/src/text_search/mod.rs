@@ -1,0 +1,65 @@
+//! Full-text search: the words of texts, as the indexes hold them and as a query asks for them: without case, accents and
+//! punctuation, however an apostrophe is written or left out.
+//!
+//! Made of the server's own functions only: an extension may be missing, and a function of ours would have to be executable by
+//! every user that inserts, the existing service among them.
+
+mod query;
+mod spelling;
+
+pub use self::query::{TextQuery, TextQueryError};
+use self::spelling::{APOSTROPHES, LETTERS, PUNCTUATION, REMOVED, TEX, TEX_LETTERS, bracket};
+
+/// The categories of a row, as the index holds them.
+pub(crate) const CATEGORIES: &str = "(string_to_array(categories, ' '))";
+
+/// The DOIs of a row of `arxiv_papers`, as the index holds them: they are the same in any case.
+pub(crate) const PAPER_DOIS: &str = "(string_to_array(lower(doi), ' '))";
+
+/// A vector holds a megabyte, and an insert with more would fail: words after so many characters are not found.
+const MAX_CHARS: u32 = 200_000;
+
+/// The SQL for a text without case and accents. Each of these functions takes microseconds for a title; `translate` would
+/// take more than all of them together.
+fn plain(text: &str) -> String {
+    let removed = bracket(REMOVED);
+    let plain = format!("lower(regexp_replace(normalize({text}, NFKD), '{removed}+', '', 'g'))");
+    LETTERS.iter().fold(plain, |sql, (letter, typed)| {
+        format!("replace({sql}, '{letter}', '{typed}')")
+    })
+}
+
+/// The SQL for a text whose letters and accents are no TeX.
+fn without_tex(text: &str) -> String {
+    let tex = TEX.replace('\'', "''");
+    format!("regexp_replace({text}, '{tex}', '{TEX_LETTERS}', 'g')")
+}
+
+/// The SQL for a text that, if it has apostrophes, is there twice: as if each were a space, and as if it were not there
+/// (`o brien obrien`). Those of TeX stay.
+fn without_apostrophes(text: &str) -> String {
+    let apostrophes = bracket(APOSTROPHES);
+    let with =
+        |instead: &str| format!("regexp_replace({text}, '(\\\\[''`])|{apostrophes}', '\\1{instead}', 'g')");
+    let (apart, joined) = (with(" "), with(""));
+    format!("case when {text} ~ '{apostrophes}' then {apart} || ' ' || {joined} else {text} end")
+}
+
+/// The SQL for the words of a text (an expression that is not null), the same in indexes and statements.
+pub(crate) fn vector_of(text: &str) -> String {
+    let plain = plain(&without_tex(&without_apostrophes(text)));
+    let punctuation = bracket(PUNCTUATION);
+    format!(
+        "to_tsvector('pg_catalog.simple'::regconfig, left(regexp_replace({plain}, '{punctuation}+', ' ', 'g'), {MAX_CHARS}))"
+    )
+}
+
+/// The SQL for the words of a column of text.
+pub(crate) fn vector(column: &str) -> String {
+    vector_of(&format!("coalesce({column}, '')"))
+}
+
+/// The SQL for a [`TextQuery`] that is passed as a parameter.
+pub(crate) fn query_of(parameter: &str) -> String {
+    format!("to_tsquery('pg_catalog.simple'::regconfig, {})", plain(parameter))
+}
