@@ -96,6 +96,39 @@ test("what waits is live, with its place in the queue, in every open page", asyn
   await other.context.close();
 });
 
+test("of searches that ended in one second, the newest is first", async () => {
+  const { page, context } = await open(chrome.browser, "/");
+  const state = (name, query_id, finished) => ({
+    name, query_id, finished, phase: query_id ? "Succeeded" : "Failed", search: { author: name }, num_entries: 1, num_results: 1,
+    created: "2024-03-31T00:00:00Z", queue: null,
+  });
+  const [second, next] = ["2024-03-31T00:00:05Z", "2024-03-31T00:00:06Z"];
+  // As the service tells it: newest first. The failed ones have no number.
+  const ended = [
+    state("six", 6, next), state("five", null, next), state("four", 4, second), state("three", null, second), state("two", 2, second),
+    state("one", 1, second),
+  ];
+  const event = (last) => `event: queries\ndata: ${JSON.stringify({ counts: {}, queries: [], ended: ended.slice(-last) })}\n\n`;
+  let events = 0;
+  await page.route("**/arxiv?state=unfinished", (route) => {
+    events += 1;
+    // First some of them, then all in one stream that grows.
+    const body = `retry: 50\n${event(3)}${event(4)}${event(6)}`;
+    return route.fulfill({ status: 200, headers: { "Content-Type": "text/event-stream" }, body });
+  });
+  await page.reload();
+  await row(page, "six").waitFor();
+  const names = () => page.locator("#queries > li").evaluateAll((items) => items.map((item) => item.dataset.name));
+  assert.deepEqual(await names(), ["six", "five", "four", "three", "two", "one"]);
+  // Also after the connection was made anew.
+  const before = events;
+  await page.waitForRequest("**/arxiv?state=unfinished");
+  await page.waitForRequest("**/arxiv?state=unfinished");
+  assert.ok(events > before);
+  assert.deepEqual(await names(), ["six", "five", "four", "three", "two", "one"]);
+  await context.close();
+});
+
 test("results are filtered, and what the filter matches is exported", async () => {
   const { page, context, noted } = await open(chrome.browser, "/");
   await search(page, "export", 30);

@@ -114,9 +114,7 @@ impl Backlog {
         self.update(|state| {
             state.creating.remove(name);
             if object.phase().is_final() {
-                state.forget(name);
-                state.ended.push_front(Arc::clone(object));
-                state.ended.truncate(MAX_ENDED);
+                state.end(name, object);
             } else {
                 state.track(name, object);
             }
@@ -173,6 +171,23 @@ impl State {
         }
         self.overflow.remove(name);
         self.tracked.insert(name.to_owned(), Arc::new(queued));
+    }
+
+    /// A query has finished, or a finished one was changed, which keeps its place.
+    fn end(&mut self, name: &str, object: &Arc<ArxivQuery>) {
+        self.tracked.remove(name);
+        self.overflow.remove(name);
+        let known = self
+            .ended
+            .iter_mut()
+            .find(|known| known.metadata.name.as_deref() == Some(name));
+        if let Some(known) = known.filter(|known| known.metadata.uid == object.metadata.uid) {
+            *known = Arc::clone(object);
+            return;
+        }
+        self.forget(name);
+        self.ended.push_front(Arc::clone(object));
+        self.ended.truncate(MAX_ENDED);
     }
 
     fn forget(&mut self, name: &str) {

@@ -77,6 +77,26 @@ fn admission_fails_when_the_total_or_the_client_quota_is_used_up() {
 }
 
 #[test]
+fn ended_queries_are_newest_first_and_keep_their_place_when_they_are_changed() {
+    let backlog = backlog(9, 9);
+    let [one, two, three] = ["one", "two", "three"].map(|name| object(name, None, 0, name, Phase::Succeeded));
+    for ended in [&one, &two, &three, &one] {
+        backlog.on_update(ended);
+    }
+    let names = || {
+        // The next one is new.
+        *backlog.snapshot.lock().unwrap() = None;
+        let ended = backlog.snapshot().ended.clone();
+        let names = ended.iter().map(|object| object.metadata.name.clone().unwrap());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(), ["three", "two", "one"]);
+    // Another object of the same name is another query.
+    backlog.on_update(&object("one", None, 0, "one", Phase::Failed));
+    assert_eq!(names(), ["one", "three", "two"]);
+}
+
+#[test]
 fn list_replaces_known_queries_but_keeps_creates_in_flight() {
     let backlog = backlog(10, 10);
     backlog.on_update(&pending("old", Some("a")));

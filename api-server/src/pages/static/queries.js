@@ -16,6 +16,9 @@ const RECONNECT_MS = 15000;
 const states = new Map();
 /** name → label, of what was asked for in this tab. */
 const own = new Map(kept());
+/** name → the higher, the later it ended, as the service told; times have whole seconds only. */
+const ranks = new Map();
+let lastRank = 0;
 let handlers = { show() {}, ended() {} };
 
 function kept() {
@@ -131,18 +134,28 @@ function rowOf(state) {
   return row.item;
 }
 
+/** Of two that have ended, the later one first. What the service did not tell about (its end is long ago) is in the order of its numbers. */
+function newestFirst(a, b) {
+  const asked = [...own.keys()];
+  const keys = (state) => [state.finished ?? state.created ?? "", ranks.get(state.name) ?? 0, state.query_id ?? 0, asked.indexOf(state.name)];
+  const [of, other] = [keys(a), keys(b)];
+  const differs = of.findIndex((key, index) => key !== other[index]);
+  if (differs < 0) return 0;
+  return of[differs] < other[differs] ? 1 : -1;
+}
+
 function render() {
   const all = [...states.values()];
   const place = (state) => (state.phase === "Running" ? 0 : state.queue?.place ?? 1e9);
   const open = all.filter((state) => !isEnded(state)).sort((a, b) => place(a) - place(b));
-  const time = (state) => state.finished ?? state.created ?? "";
-  const ended = all.filter(isEnded).sort((a, b) => (time(a) < time(b) ? 1 : -1)).slice(0, MOST_ENDED);
+  const ended = all.filter(isEnded).sort(newestFirst).slice(0, MOST_ENDED);
   const wanted = [...open, ...ended];
   const names = new Set(wanted.map((state) => state.name));
   for (const [name, { item }] of rows) {
     if (!names.has(name)) {
       item.remove();
       rows.delete(name);
+      ranks.delete(name);
     }
   }
   wanted.forEach((state, index) => {
@@ -156,6 +169,8 @@ function render() {
 /** One event of the stream: everything unfinished, and what ended lately. */
 function takeAll({ queries, ended }) {
   const listed = new Set([...queries, ...ended].map((state) => state.name));
+  // They are told newest first.
+  for (const { name } of ended.toReversed()) ranks.set(name, (lastRank += 1));
   for (const state of [...ended, ...queries]) take(state);
   for (const state of [...states.values()]) {
     if (listed.has(state.name) || isEnded(state)) continue;
