@@ -19,6 +19,7 @@ pub(crate) fn register_limits(metrics: &Metrics, limits: &ProcessLimits) {
         &limits.streams,
         &limits.list_pages,
         &limits.long_bodies,
+        &limits.decodings,
         &COMPRESSIONS,
         &limits.kubernetes_requests,
         &limits.reviews,

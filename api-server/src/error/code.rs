@@ -61,6 +61,7 @@ codes! {
     AddressTooLong: "address_too_long", URI_TOO_LONG, "Address too long";
     HeadersTooLong: "headers_too_long", REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too long";
     UnsupportedMediaType: "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "Unsupported media type";
+    UnsupportedContentCoding: "unsupported_content_coding", UNSUPPORTED_MEDIA_TYPE, "Unsupported content coding";
     RateLimited: "rate_limited", TOO_MANY_REQUESTS, "Rate limited by arXiv";
     ClientRateLimited: "client_rate_limited", TOO_MANY_REQUESTS, "Rate limited";
     TooManyWaiting: "too_many_waiting", TOO_MANY_REQUESTS, "Too many are waiting";

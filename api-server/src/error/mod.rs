@@ -22,6 +22,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The one text for everything that is unavailable, so that no answer shows which part it is.
 const UNAVAILABLE: &str = "The service is temporarily unavailable, try again later";
 
+/// The content codings that request bodies may have.
+pub(crate) const ACCEPTED_CODINGS: &str = "gzip, deflate, zstd";
+
 /// An answer that is an error.
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -223,6 +226,13 @@ impl IntoResponse for ApiError {
         };
         if let Some(challenge) = challenge {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if self.code == Code::UnsupportedContentCoding {
+            // RFC 9110, section 12.5.3.
+            headers.insert(
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_static(ACCEPTED_CODINGS),
+            );
         }
         if let Some(limit) = self.limit {
             response.extensions_mut().insert(limit);

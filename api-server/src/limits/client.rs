@@ -7,7 +7,16 @@ use std::{
 
 /// The client of a request as far as it is known from its connection and its headers; in the request's extensions.
 #[derive(Clone, Debug)]
-pub struct ClientAddress(pub(crate) Client);
+pub struct ClientAddress(pub(crate) Client, pub(crate) SentTo);
+
+/// Where the client sent a request, as trusted proxies say who have changed it on the way; empty without them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct SentTo {
+    /// Host names with their ports, as in `Host`.
+    pub(crate) hosts: Vec<String>,
+    /// Whether it came over TLS at first.
+    pub(crate) over_tls: bool,
+}
 
 /// The connection of a request has TLS.
 #[derive(Clone, Copy, Debug)]

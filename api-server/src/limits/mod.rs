@@ -3,6 +3,7 @@
 
 pub(crate) mod client;
 pub(crate) mod connections;
+pub(crate) mod content_coding;
 pub(crate) mod headers;
 pub(crate) mod rate;
 pub(crate) mod request_body;
@@ -25,6 +26,7 @@ pub(crate) static COMPRESSIONS: LazyLock<Slots> = LazyLock::new(|| Slots::new(&t
 #[derive(Clone, Debug)]
 pub(crate) struct ProcessLimits {
     pub(crate) request_bodies: Slots,
+    pub(crate) decodings: Slots,
     pub(crate) rows: ResponseBudget,
     pub(crate) papers: ResponseBudget,
     pub(crate) waiters: Slots,
@@ -39,6 +41,7 @@ impl Default for ProcessLimits {
     fn default() -> Self {
         Self {
             request_bodies: Slots::new(&table::REQUEST_BODIES),
+            decodings: Slots::new(&table::DECODINGS),
             rows: ResponseBudget::new(&table::ROWS, 2),
             papers: ResponseBudget::new(&table::PAPERS, 1),
             waiters: Slots::new(&table::WAITERS),

@@ -12,7 +12,7 @@ use crate::{
     error::{ApiError, Code},
     limits::{
         client::Client,
-        overloaded,
+        content_coding, overloaded,
         slots::{Slot, Slots},
     },
 };
@@ -48,59 +48,102 @@ const DRAINED: BodyLimit = BodyLimit {
     time: Duration::from_secs(2),
 };
 
-/// A whole body, with its part of the memory for bodies.
+/// A whole body, decoded, with its part of the memory for bodies.
 pub(crate) struct RequestBody {
     pub(crate) bytes: Bytes,
     _memory: Option<Slot>,
 }
 
-/// Reads a whole body; 413 when it is too long, 408 when it takes too long or comes too slowly, 503 when `memory` is used
-/// up. A body reserves memory for what has arrived of it, so that a slow one holds no more than that.
+impl RequestBody {
+    pub(super) fn new(bytes: Bytes, memory: Option<Slot>) -> Self {
+        Self {
+            bytes,
+            _memory: memory,
+        }
+    }
+}
+
+/// What all bodies share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimits<'a> {
+    pub(crate) memory: &'a Slots,
+    pub(crate) decodings: &'a Slots,
+}
+
+/// Reads a whole body, and decodes it; 413 when it is too long, 408 when it takes too long or comes too slowly, 503 when the memory
+/// is used up, 415 for an unknown content coding. A body reserves memory for what has arrived of it, so that a slow one holds no more
+/// than that.
 pub(crate) async fn read_body(
+    limits: BodyLimits<'_>,
+    client: Option<&Client>,
+    headers: &HeaderMap,
+    body: Body,
+    limit: BodyLimit,
+) -> Result<RequestBody, ApiError> {
+    let codings = match content_coding::of(headers) {
+        Ok(codings) => codings,
+        Err(error) => {
+            drain(headers, body).await;
+            return Err(error);
+        }
+    };
+    if codings.is_empty() {
+        let mut bytes = BytesMut::new();
+        let keep = |chunk: &[u8]| bytes.extend_from_slice(chunk);
+        let memory = receive(limits.memory, client, headers, body, limit, keep).await?;
+        return Ok(RequestBody::new(bytes.freeze(), memory));
+    }
+    let mut chunks = Vec::new();
+    let keep = |chunk: &[u8]| chunks.push(Bytes::copy_from_slice(chunk));
+    let memory = receive(limits.memory, client, headers, body, limit, keep).await?;
+    content_coding::decode(limits, client, &codings, chunks, memory, limit).await
+}
+
+/// Receives a body as it is sent, a chunk at a time; gives the memory that it takes.
+async fn receive(
     memory: &Slots,
     client: Option<&Client>,
     headers: &HeaderMap,
     mut body: Body,
     limit: BodyLimit,
-) -> Result<RequestBody, ApiError> {
+    mut keep: impl FnMut(&[u8]),
+) -> Result<Option<Slot>, ApiError> {
     let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let end = Instant::now() + limit.time;
     let mut rate = Rate::new();
-    let mut bytes = BytesMut::new();
+    let mut received = 0;
     let mut reserved: Option<Slot> = None;
-    let mut too_long = declared.is_some_and(|length| length > limit.bytes as u64);
-    while !too_long {
+    let mut is_too_long = declared.is_some_and(|length| length > limit.bytes as u64);
+    while !is_too_long {
         let frame = rate.within(end, body.frame()).await.ok_or_else(too_slow)?;
-        let Some(frame) = frame else {
-            return Ok(RequestBody {
-                bytes: bytes.freeze(),
-                _memory: reserved,
-            });
-        };
+        let Some(frame) = frame else { return Ok(reserved) };
         let frame =
             frame.map_err(|_| ApiError::new(Code::MalformedRequest, "The request's body broke off"))?;
         let Ok(chunk) = frame.into_data() else { continue };
         rate.count(chunk.len());
-        too_long = bytes.len() + chunk.len() > limit.bytes;
-        if !too_long {
-            let wanted = kib(bytes.len() + chunk.len()).saturating_sub(kib(bytes.len()));
+        is_too_long = received + chunk.len() > limit.bytes;
+        if !is_too_long {
+            let wanted = kib(received + chunk.len()).saturating_sub(kib(received));
             let asked = Instant::now();
             let more = memory.acquire_many(client, wanted).await.ok_or_else(overloaded)?;
             // The wait for memory is not the client's.
             rate.window_end += asked.elapsed();
             reserved = Some(Slot::merged(reserved, more));
-            bytes.extend_from_slice(&chunk);
+            received += chunk.len();
+            keep(&chunk);
         }
     }
-    drop((bytes, reserved));
-    // A client that waits for "100 Continue" has not begun to send.
-    if !headers.contains_key(header::EXPECT) {
-        drain(body).await;
-    }
+    drop(reserved);
+    drain(headers, body).await;
+    Err(too_long(limit))
+}
+
+/// 413
+pub(super) fn too_long(limit: BodyLimit) -> ApiError {
     let text = format!("The request's body is longer than {} bytes", limit.bytes);
-    Err(ApiError::new(Code::BodyTooLong, text))
+    ApiError::new(Code::BodyTooLong, text)
 }
 
 /// The rate of one body, window by window.
@@ -141,11 +184,15 @@ impl Rate {
     }
 }
 
-fn kib(bytes: usize) -> usize {
+pub(super) fn kib(bytes: usize) -> usize {
     bytes.div_ceil(1024)
 }
 
-async fn drain(mut body: Body) {
+async fn drain(headers: &HeaderMap, mut body: Body) {
+    // A client that waits for "100 Continue" has not begun to send.
+    if headers.contains_key(header::EXPECT) {
+        return;
+    }
     let drain = async {
         let mut left = DRAINED.bytes;
         while let Some(Ok(frame)) = body.frame().await {
@@ -177,12 +224,16 @@ mod tests {
         time: Duration::from_millis(20),
     };
 
-    fn memory() -> Slots {
-        Slots::new(&table::REQUEST_BODIES)
+    fn memory() -> [Slots; 2] {
+        [&table::REQUEST_BODIES, &table::DECODINGS].map(Slots::new)
+    }
+
+    fn limits([memory, decodings]: &[Slots; 2]) -> BodyLimits<'_> {
+        BodyLimits { memory, decodings }
     }
 
     async fn status(headers: HeaderMap, body: Body) -> u16 {
-        match read_body(&memory(), None, &headers, body, TINY).await {
+        match read_body(limits(&memory()), None, &headers, body, TINY).await {
             Ok(_) => 200,
             Err(error) => error.status().as_u16(),
         }
@@ -210,7 +261,7 @@ mod tests {
                 Ok::<_, std::io::Error>(vec![b' '; size])
             });
             let body = Body::from_stream(chunks);
-            let read = read_body(&memory(), None, &HeaderMap::new(), body, RESULTS_BODY).await;
+            let read = read_body(limits(&memory()), None, &HeaderMap::new(), body, RESULTS_BODY).await;
             let status = read.map_or_else(|error| error.status().as_u16(), |_| 200);
             (status, began.elapsed().as_secs())
         };
@@ -225,7 +276,7 @@ mod tests {
             stream::iter([Ok::<_, std::io::Error>(vec![b' '; 512 * 1024])]).chain(stream::pending());
         let began = Instant::now();
         let body = Body::from_stream(stalled);
-        let read = read_body(&memory(), None, &HeaderMap::new(), body, RESULTS_BODY).await;
+        let read = read_body(limits(&memory()), None, &HeaderMap::new(), body, RESULTS_BODY).await;
         assert_eq!(read.err().unwrap().status().as_u16(), 408);
         assert_eq!(began.elapsed().as_secs(), 10);
     }
@@ -236,7 +287,8 @@ mod tests {
         let client = |n: u8| Client::at([192, 0, 2, n].into());
         let long = || Body::from(vec![b' '; RESULTS_BODY.bytes]);
         let headers = HeaderMap::new();
-        let read = async |n, body| read_body(&memory, Some(&client(n)), &headers, body, RESULTS_BODY).await;
+        let read =
+            async |n, body| read_body(limits(&memory), Some(&client(n)), &headers, body, RESULTS_BODY).await;
         let first = read(1, long()).await.ok().unwrap();
         let second = read(2, long()).await.ok().unwrap();
         assert_eq!(first.bytes.len(), RESULTS_BODY.bytes);
@@ -251,7 +303,7 @@ mod tests {
             let (memory, slow) = (memory.clone(), Body::from_stream(slow));
             async move {
                 let headers = HeaderMap::new();
-                let read = read_body(&memory, None, &headers, slow, RESULTS_BODY);
+                let read = read_body(limits(&memory), None, &headers, slow, RESULTS_BODY);
                 read.await.is_ok()
             }
         });

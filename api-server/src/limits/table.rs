@@ -68,6 +68,9 @@ limits! {
         Wait(5, Code::Overloaded),
         "Memory of request bodies, each counted by what has arrived of it: two of the longest at once, of different \
          clients.";
+    DECODINGS: "decodings", Count(2), metric "decodings", Wait(10, Code::Overloaded),
+        "Request bodies that are decoded (`Content-Encoding`), once they have arrived: up to 16 MiB each in addition to \
+         their memory.";
     ROWS: "rows", KiB(48 * 1024), metric "memory_reserved_bytes{budget=\"rows\"}", Wait(5, Code::Overloaded),
         "Memory of long responses with rows from the databases, until the client has read them: 24 pages or exports of \
          the longest kind at once, some hundred of the usual size. Responses of up to 32 KiB do not count.";

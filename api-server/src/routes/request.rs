@@ -17,7 +17,7 @@ use crate::{
         ProcessLimits,
         client::Client,
         rate::Charge,
-        request_body::{BodyLimit, RequestBody, read_body},
+        request_body::{BodyLimit, BodyLimits, RequestBody, read_body},
     },
 };
 
@@ -119,9 +119,12 @@ impl Incoming {
     /// Reads the body within the limit, on the account of the request's client.
     pub(crate) async fn body(&mut self, limit: BodyLimit) -> Result<RequestBody, ApiError> {
         let body = mem::take(&mut self.body);
-        let bodies = &self.context.limits.request_bodies;
+        let limits = BodyLimits {
+            memory: &self.context.limits.request_bodies,
+            decodings: &self.context.limits.decodings,
+        };
         let client = self.parts.extensions.get();
-        read_body(bodies, client, &self.parts.headers, body, limit).await
+        read_body(limits, client, &self.parts.headers, body, limit).await
     }
 }
 

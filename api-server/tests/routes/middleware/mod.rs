@@ -2,6 +2,7 @@
 
 mod access;
 mod browsers;
+mod codings;
 pub(crate) mod errors;
 mod injection;
 mod methods;
