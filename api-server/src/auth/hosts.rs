@@ -5,6 +5,8 @@ use std::{net::IpAddr, str::FromStr};
 
 use http::{HeaderMap, HeaderName, Uri, header, uri::Authority};
 
+use crate::{auth::origins::Origins, limits::client::SentTo};
+
 /// Headers that browsers send, and that other clients have no reason to send.
 const OF_BROWSERS: [HeaderName; 4] = [
     header::ORIGIN,
@@ -29,16 +31,26 @@ enum HostPattern {
 }
 
 impl AllowedHosts {
-    /// Whether a browser sends this request to a name that is not one of this service.
-    pub(super) fn is_foreign(&self, uri: &Uri, headers: &HeaderMap) -> bool {
-        is_of_browser(headers) && !self.has_all(uri, headers)
+    /// The name to which a browser sends this request, if it is not one of this service; empty for none.
+    pub(super) fn foreign(&self, uri: &Uri, headers: &HeaderMap, sent_to: &SentTo) -> Option<String> {
+        if !is_of_browser(headers) {
+            return None;
+        }
+        let hosts = headers.get_all(header::HOST).into_iter();
+        let hosts = hosts.map(|host| host.to_str().unwrap_or_default());
+        let hosts = hosts.chain(uri.authority().map(Authority::as_str));
+        let mut hosts = hosts.chain(sent_to.hosts.iter().map(String::as_str)).peekable();
+        if hosts.peek().is_none() {
+            return Some(String::new());
+        }
+        let known = |host: &str| host.parse().is_ok_and(|host| self.has(&host));
+        hosts.find(|host| !known(host)).map(str::to_owned)
     }
 
-    fn has_all(&self, uri: &Uri, headers: &HeaderMap) -> bool {
-        let hosts = headers.get_all(header::HOST).into_iter();
-        let hosts = hosts.map(|host| host.to_str().ok()?.parse::<Authority>().ok());
-        let mut hosts = hosts.chain(uri.authority().cloned().map(Some)).peekable();
-        hosts.peek().is_some() && hosts.all(|host| host.is_some_and(|host| self.has(&host)))
+    /// The same names and that of each of these origins.
+    pub(super) fn with(mut self, origins: &Origins) -> Self {
+        self.0.extend(origins.hosts().map(HostPattern::Name));
+        self
     }
 
     fn has(&self, authority: &Authority) -> bool {
@@ -119,6 +131,37 @@ mod tests {
         headers
     }
 
+    fn is_foreign(hosts: &AllowedHosts, uri: &Uri, headers: &HeaderMap) -> bool {
+        hosts.foreign(uri, headers, &SentTo::default()).is_some()
+    }
+
+    #[test]
+    fn hosts_that_a_proxy_names_must_be_known_too() {
+        let origins: Origins = "http://papers.example:8080 http://[::1]".parse().unwrap();
+        let hosts: AllowedHosts = "inner".parse().unwrap();
+        let hosts = hosts.with(&origins);
+        for (host, forwarded, foreign) in [
+            ("inner:8000", &["papers.example:8080"][..], None),
+            ("inner", &["PAPERS.example", "inner"], None),
+            ("inner", &["evil.example"], Some("evil.example")),
+            (
+                "inner",
+                &["papers.example", "evil.example:80"],
+                Some("evil.example:80"),
+            ),
+            ("evil.example", &["papers.example"], Some("evil.example")),
+            ("inner", &["a b"], Some("a b")),
+        ] {
+            let sent_to = SentTo {
+                hosts: forwarded.iter().map(|host| (*host).to_owned()).collect(),
+                over_tls: false,
+            };
+            let given = headers(&[("host", host), ("origin", "http://papers.example")]);
+            let found = hosts.foreign(&Uri::from_static("/x"), &given, &sent_to);
+            assert_eq!(found.as_deref(), foreign, "{host} {forwarded:?}");
+        }
+    }
+
     #[test]
     fn host_is_foreign_when_a_browser_names_one_that_is_not_allowed() {
         let hosts: AllowedHosts = "papers.example, *.Apps.example svc.library.svc".parse().unwrap();
@@ -146,22 +189,27 @@ mod tests {
             ("a b", true),
         ] {
             let given = headers(&[("host", host), origin]);
-            assert_eq!(
-                hosts.is_foreign(&Uri::from_static("/x"), &given),
-                foreign,
-                "{host}"
-            );
+            let found = is_foreign(&hosts, &Uri::from_static("/x"), &given);
+            assert_eq!(found, foreign, "{host}");
             let given = headers(&[("host", host), ("user-agent", "curl/8.0")]);
-            assert!(!hosts.is_foreign(&Uri::from_static("/x"), &given), "{host}");
+            assert!(!is_foreign(&hosts, &Uri::from_static("/x"), &given), "{host}");
         }
         let path = Uri::from_static("/x");
-        assert!(hosts.is_foreign(&path, &headers(&[origin])), "without a host");
+        assert!(is_foreign(&hosts, &path, &headers(&[origin])), "without a host");
         let two = headers(&[("host", "papers.example"), ("host", "evil.example"), origin]);
-        assert!(hosts.is_foreign(&path, &two));
+        assert!(is_foreign(&hosts, &path, &two));
         let own = headers(&[("host", "papers.example"), origin]);
-        assert!(hosts.is_foreign(&Uri::from_static("http://evil.example/x"), &own));
+        assert!(is_foreign(
+            &hosts,
+            &Uri::from_static("http://evil.example/x"),
+            &own
+        ));
         let any: AllowedHosts = "*".parse().unwrap();
-        assert!(!any.is_foreign(&path, &headers(&[("host", "evil.example"), origin])));
+        assert!(!is_foreign(
+            &any,
+            &path,
+            &headers(&[("host", "evil.example"), origin])
+        ));
     }
 
     #[test]
@@ -178,7 +226,7 @@ mod tests {
             ),
         ] {
             let given = headers(&[("host", "evil.example"), sign]);
-            assert!(hosts.is_foreign(&Uri::from_static("/x"), &given), "{sign:?}");
+            assert!(is_foreign(&hosts, &Uri::from_static("/x"), &given), "{sign:?}");
         }
     }
 

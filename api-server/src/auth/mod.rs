@@ -23,19 +23,29 @@ use crate::{
     auth::correlation::Correlation,
     auth::hosts::AllowedHosts,
     auth::kubernetes::{KubernetesAuth, ProtectedEndpoints},
-    auth::origins::Origins,
+    auth::origins::{Origins, Own},
     auth::proxies::{ClientAddresses, ForwardedBy, Proxies},
     error::{ApiError, Code},
-    limits::client::{ClientAddress, OverTls},
+    limits::client::{ClientAddress, OverTls, SentTo},
     limits::rate::{Charge, RateLimiter},
     limits::slots::Slots,
 };
 use wire::headers::vary::vary;
 
-const CROSS_SITE: &str = "This request was sent by a page of another site, which must not change anything here. Open the \
-                          address directly, or ask the operator of this service to allow that site (CORS_ALLOWED_ORIGINS)";
-const FOREIGN_HOST: &str = "A browser has sent this request to a host name that is not known here: ask the operator of this \
-                            service to add the name to ALLOWED_HOSTS";
+const CROSS_SITE: &str = "This request was sent by a page of another site, which must not change anything here. If it is a page of \
+                          this service, behind a proxy that changes the host name, ask the operator of this service to add \
+                          the page's origin to PUBLIC_ORIGINS; to allow another site, to CORS_ALLOWED_ORIGINS. Or open the \
+                          address directly";
+
+/// 403, with the beginning of the name.
+fn foreign_host(host: &str) -> ApiError {
+    let host: String = host.chars().take(100).collect();
+    let text = format!(
+        "A browser has sent this request to the host name {host:?}, which is not known here: ask the operator of this service \
+         to add the name to ALLOWED_HOSTS"
+    );
+    ApiError::new(Code::ForeignHost, text)
+}
 
 /// Settings of access control.
 #[derive(clap::Args)]
@@ -76,10 +86,10 @@ pub(crate) struct AccessArgs {
     #[arg(long, env = "CLIENT_KEY_SECRET", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) client_key_secret: Option<String>,
     /// The proxies in front of this server, as a list of networks or addresses, like `10.0.0.0/8,fd00::/8`. Only their
-    /// headers are trusted for the address of the client.
+    /// headers are trusted for the address of the client, and for the host to which it sent a request.
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "")]
     pub(crate) trusted_proxies: Proxies,
-    /// The header in which these proxies write the client's address.
+    /// The headers in which these proxies write that: `X-Forwarded-For`, `-Host` and `-Proto`, or `Forwarded`.
     #[arg(
         long,
         env = "TRUSTED_PROXIES_HEADER",
@@ -92,6 +102,10 @@ pub(crate) struct AccessArgs {
     /// browsers may use any name.
     #[arg(long, env = "ALLOWED_HOSTS", default_value = "")]
     pub(crate) allowed_hosts: AllowedHosts,
+    /// The origins under which browsers open this server's own pages, as a list, like `http://papers.example`: for proxies that
+    /// change the host name and do not say so (`X-Forwarded-Host`). Their host names are allowed.
+    #[arg(long, env = "PUBLIC_ORIGINS", default_value = "")]
+    pub(crate) public_origins: Origins,
     /// The origins whose pages may call this server from a browser (CORS), as a list, like `https://papers.example`.
     #[arg(long, env = "CORS_ALLOWED_ORIGINS", default_value = "")]
     pub(crate) cors_allowed_origins: Origins,
@@ -124,6 +138,7 @@ pub(crate) struct AccessControl {
     rate_limiter: Option<Arc<RateLimiter>>,
     pub(crate) addresses: ClientAddresses,
     hosts: AllowedHosts,
+    public_origins: Origins,
     pub(crate) origins: Origins,
 }
 
@@ -155,7 +170,8 @@ impl AccessControl {
                 proxies: Arc::new(args.trusted_proxies.clone()),
                 forwarded_by: args.trusted_proxies_header,
             },
-            hosts: args.allowed_hosts.clone(),
+            hosts: args.allowed_hosts.clone().with(&args.public_origins),
+            public_origins: args.public_origins.clone(),
             origins: args.cors_allowed_origins.clone(),
         }
     }
@@ -176,13 +192,22 @@ async fn authorize(
     next: Next,
 ) -> Response {
     let (mut head, body) = request.into_parts();
-    if access_control.hosts.is_foreign(&head.uri, &head.headers) {
-        return ApiError::new(Code::ForeignHost, FOREIGN_HOST).into_response();
+    let nowhere = SentTo::default();
+    let sent_to = head
+        .extensions
+        .get()
+        .map_or(&nowhere, |ClientAddress(_, sent_to)| sent_to);
+    if let Some(host) = access_control.hosts.foreign(&head.uri, &head.headers, sent_to) {
+        return foreign_host(&host).into_response();
     }
     // A request without an operation is answered 405, and has no effect.
     let effect = head.extensions.get().copied().unwrap_or(Effect::None);
-    let over_tls = head.extensions.get::<OverTls>().is_some();
-    if effect != Effect::None && access_control.origins.is_cross_site(&head.headers, over_tls) {
+    let own = Own {
+        origins: &access_control.public_origins,
+        sent_to,
+        over_tls: head.extensions.get::<OverTls>().is_some(),
+    };
+    if effect != Effect::None && access_control.origins.is_cross_site(&head.headers, own) {
         return ApiError::new(Code::CrossSite, CROSS_SITE).into_response();
     }
     let mut response = match access_control.caller(target, &head).await {
@@ -222,7 +247,7 @@ impl AccessControl {
     async fn caller(&self, target: Target, head: &Parts) -> Result<Caller, ApiError> {
         // The server sets it on every request.
         let address = head.extensions.get::<ClientAddress>();
-        let ClientAddress(address) = address.cloned().ok_or_else(ApiError::internal)?;
+        let ClientAddress(address, _) = address.cloned().ok_or_else(ApiError::internal)?;
         let user = if self.protected.has(target.is_backend) {
             let kubernetes = self.kubernetes.as_ref().ok_or_else(ApiError::internal)?;
             let user = kubernetes.authorize(&address, &head.headers, &head.method, target.path);

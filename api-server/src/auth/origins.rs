@@ -6,6 +6,8 @@ use std::{str::FromStr, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use tower_http::cors::CorsLayer;
 
+use crate::limits::client::SentTo;
+
 /// How long a browser caches the result of a preflight request.
 const MAX_AGE: Duration = Duration::from_mins(10);
 
@@ -13,9 +15,10 @@ const MAX_AGE: Duration = Duration::from_mins(10);
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Request headers that scripts may send, besides those that are always allowed.
-const REQUEST_HEADERS: [HeaderName; 8] = [
+const REQUEST_HEADERS: [HeaderName; 9] = [
     header::ACCEPT,
     header::AUTHORIZATION,
+    header::CONTENT_ENCODING,
     header::CONTENT_TYPE,
     header::IF_NONE_MATCH,
     HeaderName::from_static("idempotency-key"),
@@ -46,6 +49,39 @@ const RESPONSE_HEADERS: [HeaderName; 14] = [
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origins(Vec<HeaderValue>);
 
+/// Where this service's own pages are, for browsers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own<'a> {
+    /// What settings name.
+    pub(super) origins: &'a Origins,
+    /// What trusted proxies say.
+    pub(super) sent_to: &'a SentTo,
+    /// Whether the connection has TLS.
+    pub(super) over_tls: bool,
+}
+
+impl Own<'_> {
+    /// Whether a page of this origin is this service's: of the host that the browser has named, or of a known origin. A page
+    /// over plain HTTP is of another origin than one over TLS.
+    fn has(self, origin: &HeaderValue, headers: &HeaderMap) -> bool {
+        if self.origins.0.contains(origin) {
+            return true;
+        }
+        let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        let Some((scheme, authority)) = origin else {
+            return false;
+        };
+        if (self.over_tls || self.sent_to.over_tls) && scheme != "https" {
+            return false;
+        }
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let mut hosts = host
+            .into_iter()
+            .chain(self.sent_to.hosts.iter().map(String::as_str));
+        hosts.any(|host| is_same(authority, host))
+    }
+}
+
 impl Origins {
     /// Whether a page of another origin that is not allowed made a browser send this: by a script, an image, a form, or a
     /// link. Addresses that a person types or opens from a bookmark are not cross-site, and clients other than browsers
@@ -57,14 +93,18 @@ impl Origins {
         let origin = headers.get(header::ORIGIN);
         let cross_site = match headers.get(SEC_FETCH_SITE) {
             Some(site) => site != "same-origin" && site != "none",
-            None => origin.is_some_and(|origin| {
-                let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-                let authority = authority.filter(|(scheme, _)| !over_tls || *scheme == "https");
-                let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-                !matches!((authority, host), (Some((_, authority)), Some(host)) if is_same(authority, host))
-            }),
+            None => origin.is_some_and(|origin| !own.has(origin, headers)),
         };
         cross_site && !origin.is_some_and(|origin| self.0.contains(origin))
+    }
+
+    /// The host names of all, without ports.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = String> {
+        let hosts = self
+            .0
+            .iter()
+            .filter_map(|origin| Some(origin.to_str().ok()?.parse::<Uri>().ok()?.host()?.to_owned()));
+        hosts
     }
 
     /// The layer that responds to preflight requests and lets scripts of these origins read responses. Credentials are not
@@ -177,21 +217,101 @@ mod tests {
             (&[("origin", "null")], true),
         ];
         let allowed: Origins = "https://app.example".parse().unwrap();
+        let (none, nowhere) = (Origins::default(), SentTo::default());
+        let own = |over_tls| Own {
+            origins: &none,
+            sent_to: &nowhere,
+            over_tls,
+        };
         for (given, expected) in cases {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, HeaderValue::from_static("api.example:8000"));
             for (name, value) in *given {
                 headers.insert(*name, HeaderValue::from_static(value));
             }
-            assert_eq!(allowed.is_cross_site(&headers, false), *expected, "{given:?}");
+            assert_eq!(
+                allowed.is_cross_site(&headers, own(false)),
+                *expected,
+                "{given:?}"
+            );
         }
         // Over TLS, a page of the same host over plain HTTP is another origin.
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_static("api.example"));
         for (origin, expected) in [("http://api.example", true), ("https://api.example", false)] {
             headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
-            assert_eq!(allowed.is_cross_site(&headers, true), expected, "{origin}");
-            assert!(!allowed.is_cross_site(&headers, false), "{origin}");
+            assert_eq!(allowed.is_cross_site(&headers, own(true)), expected, "{origin}");
+            assert!(!allowed.is_cross_site(&headers, own(false)), "{origin}");
         }
+    }
+
+    #[test]
+    fn page_behind_a_proxy_that_changes_the_host_is_own_where_a_setting_or_the_proxy_says_so() {
+        let cases: &[(&str, &str, &[&str], bool, bool)] = &[
+            ("http://papers.example", "", &[], false, true),
+            (
+                "http://papers.example",
+                "http://papers.example",
+                &[],
+                false,
+                false,
+            ),
+            ("http://papers.example", "", &["papers.example"], false, false),
+            (
+                "http://papers.example",
+                "",
+                &["Papers.Example", "gateway"],
+                false,
+                false,
+            ),
+            (
+                "http://papers.example:8080",
+                "http://papers.example",
+                &["papers.example"],
+                false,
+                true,
+            ),
+            (
+                "http://papers.example:8080",
+                "http://papers.example:8080",
+                &[],
+                false,
+                false,
+            ),
+            (
+                "https://papers.example",
+                "http://papers.example",
+                &[],
+                false,
+                true,
+            ),
+            ("http://papers.example", "", &["papers.example"], true, true),
+            ("https://papers.example", "", &["papers.example"], true, false),
+            (
+                "http://evil.example",
+                "http://papers.example",
+                &["papers.example"],
+                false,
+                true,
+            ),
+            ("null", "http://papers.example", &["papers.example"], false, true),
+        ];
+        for (origin, own, forwarded, over_tls, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("inner:8000"));
+            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            let own = Own {
+                origins: &own.parse().unwrap(),
+                sent_to: &SentTo {
+                    hosts: forwarded.iter().map(|host| (*host).to_owned()).collect(),
+                    over_tls: *over_tls,
+                },
+                over_tls: false,
+            };
+            let found = Origins::default().is_cross_site(&headers, own);
+            assert_eq!(found, *expected, "{origin} {own:?}");
+        }
+        let hosts: Origins = "http://papers.example:8080 https://a.example".parse().unwrap();
+        assert_eq!(hosts.hosts().collect::<Vec<_>>(), ["papers.example", "a.example"]);
     }
 }

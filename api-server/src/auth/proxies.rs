@@ -1,4 +1,4 @@
-//! The client's address of a request that came through proxies.
+//! What trusted proxies say of a request that came through them: the client's address, and to which host it was sent.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -9,22 +9,24 @@ use std::{
 use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
-use crate::limits::client::{Client, ClientAddress};
+use crate::limits::client::{Client, ClientAddress, SentTo};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The networks of the trusted proxies; none by default.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Proxies(Vec<IpNet>);
 
-/// The header in which the proxies write their client's address. Only one: a proxy that sets one of the two forwards the
-/// other as the client sent it.
+/// The headers in which the proxies write what they know of their client. Only one kind: a proxy that sets one of the two
+/// forwards the other as the client sent it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 pub(crate) enum ForwardedBy {
     #[default]
-    /// `X-Forwarded-For: ADDRESS, …`
+    /// `X-Forwarded-For: ADDRESS, …`, `X-Forwarded-Host: HOST`, `X-Forwarded-Proto: https`
     XForwardedFor,
-    /// `Forwarded: for=ADDRESS, …` (RFC 7239)
+    /// `Forwarded: for=ADDRESS;host=HOST;proto=https, …` (RFC 7239)
     Forwarded,
 }
 
@@ -38,7 +40,8 @@ pub(crate) struct ClientAddresses {
 impl ClientAddresses {
     /// The client that sends a request with these headers.
     pub(crate) fn of(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
-        ClientAddress(Client::at(self.proxies.client(peer, headers, self.forwarded_by)))
+        let client = Client::at(self.proxies.client(peer, headers, self.forwarded_by));
+        ClientAddress(client, self.proxies.sent_to(peer, headers, self.forwarded_by))
     }
 
     /// The peer as a client, unless it is a trusted proxy, whose connections are those of many clients.
@@ -78,7 +81,7 @@ impl Proxies {
         }
         let (name, parse): (_, fn(&str) -> Option<IpAddr>) = match by {
             ForwardedBy::XForwardedFor => (X_FORWARDED_FOR, address),
-            ForwardedBy::Forwarded => (header::FORWARDED, |entry| address(forwarded_for(entry)?)),
+            ForwardedBy::Forwarded => (header::FORWARDED, |entry| address(forwarded(entry, "for")?)),
         };
         let lines = headers.get_all(name).into_iter().rev();
         for entry in lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',')) {
@@ -92,16 +95,49 @@ impl Proxies {
         }
         client
     }
+
+    /// Where the client sent the request, if the peer is a trusted proxy: all hosts that are named, as an entry that a client
+    /// has forged is among them.
+    fn sent_to(&self, peer: IpAddr, headers: &HeaderMap, by: ForwardedBy) -> SentTo {
+        if !self.trust(peer.to_canonical()) {
+            return SentTo::default();
+        }
+        let is_https = |scheme: &str| scheme.eq_ignore_ascii_case("https");
+        match by {
+            ForwardedBy::XForwardedFor => SentTo {
+                hosts: entries(headers, &X_FORWARDED_HOST).map(str::to_owned).collect(),
+                over_tls: entries(headers, &X_FORWARDED_PROTO).next().is_some_and(is_https),
+            },
+            ForwardedBy::Forwarded => {
+                let elements = || entries(headers, &header::FORWARDED);
+                let hosts = elements().filter_map(|element| forwarded(element, "host"));
+                SentTo {
+                    hosts: hosts.map(str::to_owned).collect(),
+                    over_tls: elements()
+                        .find_map(|element| forwarded(element, "proto"))
+                        .is_some_and(is_https),
+                }
+            }
+        }
+    }
 }
 
-/// The value of `for` in an element of `Forwarded`.
-fn forwarded_for(element: &str) -> Option<&str> {
+/// A value in an element of `Forwarded`.
+fn forwarded<'a>(element: &'a str, wanted: &str) -> Option<&'a str> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
         name.trim()
-            .eq_ignore_ascii_case("for")
+            .eq_ignore_ascii_case(wanted)
             .then(|| value.trim().trim_matches('"'))
     })
+}
+
+/// The entries of a header that is a list, over all its lines.
+fn entries<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).into_iter();
+    // What is no text is an entry that means nothing.
+    let entries = lines.flat_map(|line| line.to_str().unwrap_or("?").split(','));
+    entries.map(str::trim).filter(|entry| !entry.is_empty())
 }
 
 /// An address, with an optional port; IPv6 may be in brackets.
@@ -127,6 +163,49 @@ mod tests {
         }
         let proxies: Proxies = proxies.parse().unwrap();
         proxies.client(peer.parse().unwrap(), &headers, by).to_string()
+    }
+
+    #[test]
+    fn host_is_the_proxies_where_they_are_trusted() {
+        let sent_to = |peer: &str, by, given: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in given {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            let proxies: Proxies = "10.0.0.0/8".parse().unwrap();
+            let SentTo { hosts, over_tls } = proxies.sent_to(peer.parse().unwrap(), &headers, by);
+            (hosts.join(" "), over_tls)
+        };
+        let x = [
+            ("x-forwarded-host", "papers.example:8080, gateway"),
+            ("x-forwarded-host", "inner"),
+            ("x-forwarded-proto", "HTTPS, http"),
+            ("forwarded", "host=forged.example;proto=http"),
+        ];
+        let (found, none) = (
+            "papers.example:8080 gateway inner".to_owned(),
+            (String::new(), false),
+        );
+        assert_eq!(
+            sent_to("10.0.0.1", ForwardedBy::XForwardedFor, &x),
+            (found.clone(), true)
+        );
+        assert_eq!(
+            sent_to("::ffff:10.0.0.1", ForwardedBy::XForwardedFor, &x),
+            (found, true)
+        );
+        assert_eq!(sent_to("192.0.2.1", ForwardedBy::XForwardedFor, &x), none);
+        assert_eq!(sent_to("10.0.0.1", ForwardedBy::XForwardedFor, &[]), none);
+        let forwarded = [
+            (
+                "forwarded",
+                "for=192.0.2.1;Host=\"papers.example:8080\";proto=https",
+            ),
+            ("forwarded", "for=10.0.0.2"),
+            ("x-forwarded-host", "forged.example"),
+        ];
+        let found = ("papers.example:8080".to_owned(), true);
+        assert_eq!(sent_to("10.0.0.1", ForwardedBy::Forwarded, &forwarded), found);
     }
 
     #[test]

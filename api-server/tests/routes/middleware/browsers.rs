@@ -92,6 +92,63 @@ async fn request_from_an_allowed_origin_is_served_with_cors_headers() {
     assert!(header(&response, "access-control-allow-origin").is_none());
 }
 
+/// Over plain HTTP browsers send no `Sec-Fetch-Site`.
+#[tokio::test(flavor = "multi_thread")]
+async fn own_page_behind_a_proxy_that_changes_the_host_works_by_the_setting_that_the_error_names() {
+    let page = [
+        ("host", "127.0.0.1:8000"),
+        ("origin", "http://papers.example"),
+        (
+            "user-agent",
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        ),
+        ("accept", "application/problem+json"),
+    ];
+    let forwarded = [&page[..], &[("x-forwarded-host", "papers.example")]].concat();
+    let api = Api::start(&[]).await;
+    for headers in [&page[..], &forwarded] {
+        let response = api.send_with("GET", "/arxiv?title=a", headers).await;
+        assert_eq!(response.status(), 403);
+        let problem = json_body(response).await;
+        assert_eq!(problem["code"], "cross_site");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("PUBLIC_ORIGINS"),
+            "{problem}"
+        );
+    }
+    assert!(api.objects().is_empty());
+
+    let api = Api::start(&[("PUBLIC_ORIGINS", "http://papers.example")]).await;
+    let response = api.send_with("GET", "/arxiv?title=a", &page).await;
+    assert_eq!(response.status(), 200);
+    assert!(
+        header(&response, "access-control-allow-origin").is_none(),
+        "this is no CORS"
+    );
+    let evil = [&page[..1], &[("origin", "http://evil.example")]].concat();
+    assert_eq!(api.send_with("GET", "/arxiv?title=a", &evil).await.status(), 403);
+
+    // The proxy says so itself. Requests of these tests come from a loopback address.
+    let proxies = [
+        ("TRUSTED_PROXIES", "127.0.0.0/8"),
+        ("ALLOWED_HOSTS", "papers.example"),
+    ];
+    let api = Api::start(&proxies).await;
+    assert_eq!(
+        api.send_with("GET", "/arxiv?title=a", &forwarded).await.status(),
+        200
+    );
+    assert_eq!(api.send_with("GET", "/arxiv?title=a", &page).await.status(), 403);
+    let rebound = [&page[..], &[("x-forwarded-host", "evil.example")]].concat();
+    let response = api.send_with("GET", "/results", &rebound).await;
+    assert_eq!(response.status(), 403);
+    let problem = json_body(response).await;
+    assert!(
+        problem["detail"].as_str().unwrap().contains("\"evil.example\""),
+        "{problem}"
+    );
+}
+
 /// DNS rebinding: for the browser, the page and this service have the same origin.
 #[tokio::test(flavor = "multi_thread")]
 async fn browser_that_names_an_unknown_host_is_refused_and_other_clients_are_not() {

@@ -26,6 +26,7 @@
       "TRUSTED_PROXIES" (join "," .trustedProxies)
       "TRUSTED_PROXIES_HEADER" .trustedProxiesHeader
       "ALLOWED_HOSTS" (include "arxiv-operator.allowedHosts" (dict "root" $.root "group" $.group))
+      "PUBLIC_ORIGINS" (join "," .publicOrigins)
       "CORS_ALLOWED_ORIGINS" (join "," .corsAllowedOrigins)) }}
 {{- if or $.group.kubernetes $.group.arxiv }}
 {{- include "arxiv-operator.env" (dict

@@ -41,6 +41,7 @@ fn schema_refuses_unknown_values() {
         "apiServer: {clients: {trustedProxies: [proxy.example]}}",
         "apiServer: {clients: {trustedProxiesHeader: x-real-ip}}",
         "apiServer: {clients: {corsAllowedOrigins: ['*']}}",
+        "apiServer: {clients: {publicOrigins: ['papers.example']}}",
         "apiServer: {clients: {maxPriority: 1001}}",
         "apiServer: {settings: {rootPath: api}}",
         "retention: {days: 0}",

@@ -48,7 +48,10 @@ operator: {watchNamespaces: [library], priorityCeilings: {library: 7}}
 arxiv: {contact: papers@example.org, proxy: {secret: proxy}, caBundle: {secret: ca}}
 networkPolicy: {arxiv: {to: [{podSelector: {}}], ports: [3128]}}
 apiServer:
-  clients: {trustedProxies: [10.0.0.0/8, 'fd00::/8'], corsAllowedOrigins: ['https://papers.example']}
+  clients:
+    trustedProxies: [10.0.0.0/8, 'fd00::/8']
+    publicOrigins: ['http://papers.example']
+    corsAllowedOrigins: ['https://other.example']
   settings: {rootPath: /api}
   tls: {secretName: api-tls}
 retention: {days: 90}
@@ -190,7 +193,7 @@ operator: {replicas: 1, priorityCeilings: {'*': 0, team-a: 100}, retryBaseMillis
 retention: {days: 90}
 apiServer:
   clients: {searchesPerMinute: 0, burst: 3, trustedProxies: [10.0.0.0/8, 'fd00::/8'], trustedProxiesHeader: forwarded,
-    allowedHosts: ['*'], corsAllowedOrigins: ['https://a.example', 'https://b.example'], maxPending: 1000000, maxPendingPerClient: 7, maxPriority: -1}
+    allowedHosts: ['*'], publicOrigins: ['http://papers.example'], corsAllowedOrigins: ['https://a.example', 'https://b.example'], maxPending: 1000000, maxPendingPerClient: 7, maxPriority: -1}
   settings: {rootPath: /api}
 ";
     let objects = render(values).unwrap();
@@ -212,6 +215,7 @@ apiServer:
         ("api-server", "CLIENT_BURST", "3"),
         ("api-server", "TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8"),
         ("api-server", "TRUSTED_PROXIES_HEADER", "forwarded"),
+        ("api-server", "PUBLIC_ORIGINS", "http://papers.example"),
         (
             "api-server",
             "CORS_ALLOWED_ORIGINS",
