@@ -5,7 +5,7 @@ use paper::canonical_category;
 use storage::{QueryFilter, ResultFilter, TextQuery};
 
 use wire::{
-    dates::{RangeEnd, Zone},
+    dates::{RangeEnd, Zone, hint},
     declared::{Param, ParamKind},
     integer,
     params::ParamReader,
@@ -43,6 +43,9 @@ wire::params! {
 }
 
 pub(crate) const OF_RESULTS: [Param; 7] = [AUTHOR, TITLE, JOURNAL, CATEGORY, QUERY_ID, START_TIME, END_TIME];
+
+/// What is wrong with an integer that is no time.
+pub(crate) const NO_SECONDS: &str = "it is in no year up to 9999 as unix seconds; are they milliseconds?";
 
 /// Reads the filter of results; errors are collected in `reader`.
 pub(crate) fn result_filter(reader: &mut ParamReader<'_>, zone: Zone) -> ResultSelection {
@@ -88,8 +91,8 @@ fn words(reader: &mut ParamReader<'_>, param: &Param) -> Option<TextQuery> {
 }
 
 fn category(reader: &mut ParamReader<'_>) -> Option<String> {
-    let text = reader.text(&CATEGORY)?;
-    if text.bytes().all(|b| b.is_ascii_graphic()) {
+    let text = reader.text(&CATEGORY)?.trim();
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) {
         return Some(canonical_category(text).into_owned());
     }
     reader.unfit(&CATEGORY, "it is no category of arXiv's, such as math.CO", text);
@@ -109,10 +112,11 @@ fn time(reader: &mut ParamReader<'_>, zone: Zone, param: &Param, bound: RangeEnd
     };
     if time.is_none() {
         let reason = match seconds {
-            Some(_) => "it is in no year up to 9999 as unix seconds; are they milliseconds?",
-            None => {
-                "it is neither unix seconds nor a date like 2024-03-31T02:00:00, also with Z or an offset"
-            }
+            Some(_) => NO_SECONDS.to_owned(),
+            None => format!(
+                "it is neither unix seconds nor a date like 2024-03-31T02:00:00, also with Z or an offset{}",
+                hint(text)
+            ),
         };
         reader.unfit(param, reason, text);
     }
@@ -143,7 +147,7 @@ mod tests {
     fn filter_is_read_from_its_parameters() {
         assert!(read("page=1&foo=bar").unwrap().filter.is_empty());
         let wanted =
-            read("end_time=2024-03-31&author=Erd%C5%91s+P.&category=MATH.co&query_id=5&start_time=7")
+            read("end_time=2024-03-31&author=Erd%C5%91s+P.&category=+MATH.co%20&query_id=5&start_time=7")
                 .unwrap();
         assert_eq!(
             wanted.filter,
@@ -177,6 +181,7 @@ mod tests {
             ("author=%21%22", "value_error"),
             ("title=%ff", "string_unicode"),
             ("category=a%20b", "value_error"),
+            ("category=%20", "value_error"),
             ("start_time=1711843200000", "value_error"),
             ("category=%00", "value_error"),
             ("query_id=x", "int_parsing"),

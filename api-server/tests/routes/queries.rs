@@ -44,6 +44,18 @@ async fn dates_of_a_range_have_their_own_offset_and_are_inclusive() {
         let (status, detail) = error_of(api.get(&format!("/queries?{range}")).await).await;
         assert!(status == 400 && detail.is_string(), "{range}: {detail}");
     }
+    for (start, hint) in [
+        ("2024-03-31T02:00:00+02:00", "%2B"),
+        ("1711843200000", "milliseconds"),
+        ("1711843200", "unix seconds"),
+    ] {
+        let by_get = api.get(&format!("/queries?start_timestamp={start}")).await;
+        let (status, detail) = error_of(by_get).await;
+        assert!(
+            status == 400 && detail.as_str().unwrap().contains(hint),
+            "{start}: {detail}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,6 +73,13 @@ async fn range_of_the_backend_is_in_unix_seconds() {
             {"query": "ArXiv Query: search_query=ti:Árvíz", "timestamp": "2024-03-31T02:30:00", "status": 200,
              "num_results": 5},
         ])
+    );
+    let milliseconds = api.get("/read-queries?start_timestamp=1711843200000").await;
+    let (status, detail) = error_of(milliseconds).await;
+    assert_eq!(status, 422);
+    assert!(
+        detail[0]["msg"].as_str().unwrap().contains("milliseconds"),
+        "{detail}"
     );
     let (status, detail) = error_of(api.get("/read-queries?end_timestamp=x").await).await;
     let expected = [

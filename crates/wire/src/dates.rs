@@ -12,7 +12,7 @@ const LAST: DateTime = DateTime::constant(9999, 12, 31, 23, 59, 59, 0);
 const MAX_OFFSET_MINUTES: i64 = 24 * 60 - 1;
 
 /// A fixed offset from UTC; no daylight saving.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Zone {
     offset: SignedDuration,
 }
@@ -101,6 +101,25 @@ impl FromStr for Zone {
                 offset: SignedDuration::from_mins(sign * minutes),
             })
             .ok_or(NoZone)
+    }
+}
+
+/// What somebody may have meant by a text that is no date, as the rest of a sentence; empty for anything else.
+pub fn hint(text: &str) -> &'static str {
+    let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    // `2024-03-31T02:00:00 02:00`, where there was a + before the address was read.
+    let lost_plus = || {
+        text.rsplit_once(' ')
+            .map(|(time, offset)| format!("{time}+{offset}"))
+    };
+    if is_number && text.len() > 11 {
+        "; these look like unix milliseconds"
+    } else if is_number {
+        "; these look like unix seconds"
+    } else if lost_plus().is_some_and(|text| Zone::default().parse(&text, RangeEnd::Start).is_some()) {
+        "; in an address + means a space, so write it as %2B"
+    } else {
+        ""
     }
 }
 
@@ -258,6 +277,27 @@ mod tests {
             plus_two().parse("2024-03-31T02:00:00", RangeEnd::End),
             Some(midnight)
         );
+    }
+
+    #[test]
+    fn hint_says_what_somebody_may_have_meant() {
+        for (text, part) in [
+            ("1711843200000", "milliseconds"),
+            ("1711843200", "unix seconds"),
+            ("2024-03-31T02:00:00 02:00", "%2B"),
+            ("2024-03-31T02:00:00.000 02:00", "%2B"),
+        ] {
+            assert!(hint(text).contains(part), "{text}");
+        }
+        for text in [
+            "",
+            "yesterday",
+            "2024-13-01T02:00:00 02:00",
+            "2024-03-31 02:00:00",
+            "31.03.2024",
+        ] {
+            assert_eq!(hint(text), "", "{text}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use service::logs::Call;
 use storage::QueryFilter;
 use wire::{
     body,
-    dates::{RangeEnd, Zone},
+    dates::{RangeEnd, Zone, hint},
     declared::{Param, ParamKind},
     field_error::FieldErrors,
     params::ParamReader,
@@ -15,7 +15,7 @@ use wire::{
 use crate::{
     error::ApiError,
     limits::request_body::SMALL_BODY,
-    output::filter::{STATUS, TEXT, query_filter},
+    output::filter::{NO_SECONDS, STATUS, TEXT, query_filter},
     output::format::{FORMAT_OF_QUERIES, Format, OF_QUERIES},
     routes::request::{Incoming, ReadRequest},
 };
@@ -78,7 +78,8 @@ fn range_between(start: Option<&str>, end: Option<&str>, zone: Zone) -> Result<T
     let date = |name, text: &str, bound| {
         zone.parse(text, bound).ok_or_else(|| {
             ApiError::bad_parameter(format!(
-                "Invalid {name}: expected a date like 2024-03-31T02:00:00, also with Z or an offset like +02:00"
+                "Invalid {name}: expected a date like 2024-03-31T02:00:00, also with Z or an offset like +02:00{}",
+                hint(text)
             ))
         })
     };
@@ -145,6 +146,11 @@ impl ReadRequest for ReadQueries {
         let mut reader = ParamReader::new(&query);
         // Without a start the reader refuses the request.
         let start = reader.integer(&START_SECOND).unwrap_or(i64::MIN);
+        let (_, last) = request.defaults().zone.range();
+        if start > last {
+            // Nothing can be there, and the client would not know why.
+            reader.unfit(&START_SECOND, NO_SECONDS, &start.to_string());
+        }
         let end = reader.integer(&END_SECOND);
         reader.finish()?;
         let (filter, format) = selection?;
