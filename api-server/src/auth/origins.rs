@@ -28,7 +28,7 @@ const REQUEST_HEADERS: [HeaderName; 9] = [
 ];
 
 /// Response headers that scripts may read, besides those that are always readable.
-const RESPONSE_HEADERS: [HeaderName; 14] = [
+const RESPONSE_HEADERS: [HeaderName; 15] = [
     header::ALLOW,
     header::CONTENT_DISPOSITION,
     header::DATE,
@@ -37,6 +37,7 @@ const RESPONSE_HEADERS: [HeaderName; 14] = [
     header::LOCATION,
     header::RETRY_AFTER,
     header::WWW_AUTHENTICATE,
+    HeaderName::from_static("arxiv-ignored-parameters"),
     HeaderName::from_static("arxiv-replica-lag"),
     HeaderName::from_static("preference-applied"),
     HeaderName::from_static("ratelimit"),

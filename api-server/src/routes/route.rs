@@ -50,6 +50,8 @@ pub(crate) struct Operation {
     lags: &'static [LagOf],
     /// The query parameters, as the extractor declares them.
     pub(crate) params: &'static [&'static [Param]],
+    /// Whether other query parameters are an error, as the existing service does not have this operation.
+    is_new: bool,
     /// The handler with its state; `None` where this process lacks what the operation needs.
     handler: fn(&App) -> Option<HandlerService>,
     /// Its description; `None` where it is part of that of the next operation, which has the same method.
@@ -83,6 +85,7 @@ impl Operation {
             effect: Effect::None,
             lags: &[],
             params: R::PARAMS,
+            is_new: false,
             handler,
             describe,
             read: |request| Box::pin(async { Ok(format!("{:?}", R::read(request).await?)) }),
@@ -98,6 +101,11 @@ impl Operation {
         Self { head: false, ..self }
     }
 
+    /// The existing service does not have it: unknown query parameters are an error.
+    pub(crate) const fn new_here(self) -> Self {
+        Self { is_new: true, ..self }
+    }
+
     /// It is only for such requests.
     pub(crate) const fn only_if(self, accepts: fn(&QueryString) -> bool) -> Self {
         Self { accepts, ..self }
@@ -110,6 +118,7 @@ impl Operation {
     fn mount(&self, app: &App, compress: bool) -> Option<HandlerService> {
         let layers = OperationLayers {
             params: self.params,
+            refuses_unknown_params: self.is_new,
             compress,
             lags: self.lags.iter().map(|lag| lag(&app.stores).clone()).collect(),
         };

@@ -40,6 +40,7 @@ pub(crate) static ROUTES: [Route; 12] = [
             Operation::new::<create::CreateRequest>("POST", Some(create::describe), |app| {
                 Some(service(create::create_query, Arxiv::of(app)?))
             })
+            .new_here()
             .effect(Effect::Counted),
         ],
         ..Route::of(Endpoint::Arxiv)
@@ -52,10 +53,12 @@ pub(crate) static ROUTES: [Route; 12] = [
             Operation::new::<()>("GET", Some(query::describe_read), |app| {
                 Some(service(query::read_query, Arxiv::of(app)?))
             })
+            .new_here()
             .reads_from(&[QUERIES]),
             Operation::new::<()>("DELETE", Some(query::describe_delete), |app| {
                 Some(service(query::delete_query, Arxiv::of(app)?))
             })
+            .new_here()
             .effect(Effect::Counted),
         ],
         ..Route::of(Endpoint::Arxiv)
@@ -67,6 +70,7 @@ pub(crate) static ROUTES: [Route; 12] = [
             Operation::new::<query::FollowRequest>("GET", Some(query::describe_follow), |app| {
                 Some(service(query::follow_query, Arxiv::of(app)?))
             })
+            .new_here()
             .reads_from(&[QUERIES])
             .no_head(),
         ],
@@ -81,6 +85,7 @@ pub(crate) static ROUTES: [Route; 12] = [
                 let arxiv = Arxiv::of(app).filter(|arxiv| arxiv.reads.is_some())?;
                 Some(service(query_results::read_query_results, arxiv))
             })
+            .new_here()
             .reads_from(&[QUERIES, RESULTS]),
         ],
         ..Route::of(Endpoint::Arxiv)

@@ -142,6 +142,8 @@ where
 /// What the layers around one operation depend on.
 pub(crate) struct OperationLayers {
     pub(crate) params: AllowedParams,
+    /// Whether other parameters are an error.
+    pub(crate) refuses_unknown_params: bool,
     /// Whether responses are compressed for a client that accepts it.
     pub(crate) compress: bool,
     /// The lags of the replicas that it reads from.
@@ -157,7 +159,10 @@ pub(crate) fn around_operation(handler: HandlerService, layers: OperationLayers)
         .layer(map_headers(report_lags))
         .option_layer(layers.compress.then(|| around(Compress)))
         // Innermost, as it answers in place of the handler.
-        .layer(around(unknown_params::RejectUnknownParams(layers.params)));
+        .layer(around(unknown_params::UnknownParams {
+            allowed: layers.params,
+            refused: layers.refuses_unknown_params,
+        }));
     BoxCloneSyncService::new(layers.service(handler))
 }
 

@@ -1,5 +1,6 @@
-//! `Prefer: handling=strict` (RFC 7240, 4.4): a query parameter that the operation does not know is an error. Without it,
-//! such a parameter is ignored.
+//! Query parameters that an operation does not know. Where the existing service ignores them they are ignored, and reported in a
+//! header; with `Prefer: handling=strict` (RFC 7240, 4.4), and at the operations that the existing service has not, they are an
+//! error.
 
 use std::ops::ControlFlow;
 
@@ -7,7 +8,8 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
-use http::Method;
+use http::{HeaderName, HeaderValue, Method};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{error::ApiError, http::middleware::around::Middleware};
 use wire::{
@@ -21,45 +23,100 @@ use wire::{
 /// The parameters that an operation allows, where they are declared.
 pub(crate) type AllowedParams = &'static [&'static [Param]];
 
+/// The names of ignored parameters, percent-encoded, with commas between.
+const IGNORED: HeaderName = HeaderName::from_static("arxiv-ignored-parameters");
+/// Longer lists end with `…`, encoded as the names are.
+const MAX_IGNORED_CHARS: usize = 500;
+
 /// The middleware.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RejectUnknownParams(pub(super) AllowedParams);
+pub(super) struct UnknownParams {
+    pub(super) allowed: AllowedParams,
+    /// Whether they are an error whatever the client prefers.
+    pub(super) refused: bool,
+}
 
-impl Middleware for RejectUnknownParams {
-    /// Whether the client asked for it.
-    type Kept = bool;
+/// What the response says of it.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Report {
+    Nothing,
+    /// The client asked for it.
+    Strict,
+    Ignored(HeaderValue),
+}
 
-    fn before(&self, request: &mut Request) -> ControlFlow<Response, bool> {
+impl Middleware for UnknownParams {
+    type Kept = Report;
+
+    fn before(&self, request: &mut Request) -> ControlFlow<Response, Report> {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        if !reads || !Preferences::read(request.headers()).strict {
-            return ControlFlow::Continue(false);
+        let is_strict = reads && Preferences::read(request.headers()).strict;
+        let kept = if is_strict {
+            Report::Strict
+        } else {
+            Report::Nothing
+        };
+        let query = QueryString::parse(request.uri().query());
+        let mut unknown = unknown(&query, self.allowed).peekable();
+        if unknown.peek().is_none() {
+            return ControlFlow::Continue(kept);
         }
-        match check(&QueryString::parse(request.uri().query()), self.0) {
-            Ok(()) => ControlFlow::Continue(true),
-            Err(errors) => {
-                let response = ApiError::from(errors).into_response();
-                ControlFlow::Break(self.after(true, response))
-            }
+        if self.refused || is_strict {
+            let response = ApiError::from(errors(unknown)).into_response();
+            return ControlFlow::Break(self.after(kept, response));
         }
+        let names = names(unknown.map(|(name, _)| name));
+        tracing::info!(parameters = names, "unknown query parameters are ignored");
+        let names = HeaderValue::from_str(&names);
+        ControlFlow::Continue(names.map_or(Report::Nothing, Report::Ignored))
     }
 
-    fn after(&self, is_strict: bool, mut response: Response) -> Response {
-        if is_strict {
-            applied(response.headers_mut(), "handling=strict");
+    fn after(&self, report: Report, mut response: Response) -> Response {
+        match report {
+            Report::Nothing => {}
+            Report::Strict => applied(response.headers_mut(), "handling=strict"),
+            Report::Ignored(names) => {
+                response.headers_mut().insert(IGNORED, names);
+            }
         }
         response
     }
 }
 
-fn check(query: &QueryString, allowed: &[&[Param]]) -> Result<(), FieldErrors> {
+/// Names and values of the parameters that are not allowed.
+fn unknown<'q>(query: &'q QueryString, allowed: AllowedParams) -> impl Iterator<Item = (&'q str, &'q str)> {
+    let known = |name: &str| allowed.iter().copied().flatten().any(|param| param.name == name);
+    query.pairs().filter(move |(name, _)| !known(name))
+}
+
+fn errors<'q>(unknown: impl Iterator<Item = (&'q str, &'q str)>) -> FieldErrors {
     let mut errors = FieldErrors::default();
-    for (name, value) in query.pairs() {
-        if !allowed.iter().copied().flatten().any(|param| param.name == name) {
-            let loc = [PathSegment::Name("query"), PathSegment::Text(name.to_owned())];
-            errors.push(FieldError::extra(&loc, Json::from(value)));
-        }
+    for (name, value) in unknown {
+        let loc = [PathSegment::Name("query"), PathSegment::Text(name.to_owned())];
+        errors.push(FieldError::extra(&loc, Json::from(value)));
     }
-    errors.into_result()
+    errors
+}
+
+/// Each name once, as far as they fit.
+fn names<'q>(unknown: impl Iterator<Item = &'q str>) -> String {
+    let mut names: Vec<String> = Vec::new();
+    let mut length = 0;
+    for name in unknown {
+        // The usual names stay readable.
+        let name = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
+        let name = name.replace("%5F", "_").replace("%2D", "-");
+        if name.is_empty() || names.contains(&name) {
+            continue;
+        }
+        length += name.len() + 2;
+        if length > MAX_IGNORED_CHARS {
+            names.push("%E2%80%A6".to_owned());
+            break;
+        }
+        names.push(name);
+    }
+    names.join(", ")
 }
 
 #[cfg(test)]
@@ -67,21 +124,36 @@ mod tests {
     use super::*;
     use crate::routes::{request::ReadRequest, results::QueryResultsParams};
 
+    fn unknown_in(query: &str) -> (serde_json::Value, String) {
+        let query = QueryString::parse(Some(query));
+        let unknown = || unknown(&query, QueryResultsParams::PARAMS);
+        let errors = serde_json::to_value(errors(unknown())).unwrap();
+        (errors, names(unknown().map(|(name, _)| name)))
+    }
+
     #[test]
-    fn unknown_params_are_errors() {
-        let errors_of =
-            |query: &str| match check(&QueryString::parse(Some(query)), QueryResultsParams::PARAMS) {
-                Ok(()) => serde_json::json!([]),
-                Err(errors) => serde_json::to_value(errors).unwrap(),
-            };
-        assert_eq!(errors_of(""), serde_json::json!([]));
-        assert_eq!(errors_of("page=x&page=1&items_per_page"), serde_json::json!([]));
+    fn unknown_params_are_errors_or_reported() {
+        assert_eq!(unknown_in(""), (serde_json::json!([]), String::new()));
+        assert_eq!(unknown_in("page=x&page=1&items_per_page").1, "");
         assert_eq!(
-            errors_of("Page=1&%70age=2&x=%26"),
-            serde_json::json!([
-                {"type": "extra_forbidden", "loc": ["query", "Page"], "msg": "Extra inputs are not permitted", "input": "1"},
-                {"type": "extra_forbidden", "loc": ["query", "x"], "msg": "Extra inputs are not permitted", "input": "&"},
-            ])
+            unknown_in("Page=1&%70age=2&x=%26"),
+            (
+                serde_json::json!([
+                    {"type": "extra_forbidden", "loc": ["query", "Page"], "msg": "Extra inputs are not permitted", "input": "1"},
+                    {"type": "extra_forbidden", "loc": ["query", "x"], "msg": "Extra inputs are not permitted", "input": "&"},
+                ]),
+                "Page, x".to_owned()
+            )
+        );
+        assert_eq!(
+            unknown_in("start_tiem=1&start_tiem=2&a%0D%0Ab&%C3%A9&=x&a,b").1,
+            "start_tiem, a%0D%0Ab, %C3%A9, a%2Cb"
+        );
+        let many = (0..1000).map(|n| format!("parameter{n}&")).collect::<String>();
+        let names = unknown_in(&many).1;
+        assert!(
+            names.len() < MAX_IGNORED_CHARS + 20 && names.ends_with(", %E2%80%A6"),
+            "{names}"
         );
     }
 }

@@ -65,7 +65,7 @@ async fn queries_are_listed_by_state_in_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unknown_parameter_is_an_error_where_strict_handling_is_preferred() {
+async fn unknown_parameter_is_reported_or_an_error_where_strict_handling_is_preferred() {
     let api = Api::start(&[]).await;
     let name = pending(&api, 1).await.remove(0);
     let strict = async |path: &str| {
@@ -85,7 +85,30 @@ async fn unknown_parameter_is_an_error_where_strict_handling_is_preferred() {
         let with = if path.contains('?') { '&' } else { '?' };
         let wrong = format!("{path}{with}pgae=1");
         assert_eq!(strict(&wrong).await, 422, "{path}");
-        assert_eq!(api.get(&wrong).await.status(), 200, "{path}");
+        let response = api.get(&wrong).await;
+        assert_eq!(response.status(), 200, "{path}");
+        assert_eq!(
+            header(&response, "arxiv-ignored-parameters"),
+            Some("pgae"),
+            "{path}"
+        );
+        let response = api.get(path).await;
+        assert!(header(&response, "arxiv-ignored-parameters").is_none(), "{path}");
+    }
+    // An error reports it too: it may be the reason.
+    let response = api.get("/arxiv?titel=x").await;
+    assert_eq!(response.status(), 400);
+    assert_eq!(header(&response, "arxiv-ignored-parameters"), Some("titel"));
+    // What the existing service does not have is strict in any case.
+    for (method, path) in [
+        ("GET", format!("{name}?x")),
+        ("HEAD", format!("{name}?x")),
+        ("GET", format!("{name}/events?x")),
+        ("GET", format!("{name}/results?al=true")),
+        ("DELETE", format!("{name}?force=true")),
+        ("POST", "/arxiv?title=x".to_owned()),
+    ] {
+        assert_eq!(api.send(method, &path).await.status(), 422, "{method} {path}");
     }
     assert_eq!(strict(&name).await, 202);
     assert_eq!(strict(&format!("{name}?x")).await, 422);
