@@ -29,7 +29,7 @@ create table public.arxiv_papers (
     -- The categories, and with each archive of theirs all of it: math.CO and math.*
     category_keys text[] not null,
     -- Words for full-text search, without case and accents: of the title (A), the authors (B), the abstract (C), comment and journal
-    -- reference (D). Written by the program that writes the row (crates/storage/src/text_search.rs).
+    -- reference (D). Written by the program that writes the row (crates/storage/src/text_search).
     words tsvector not null,
     primary key (paper, version)
 );

@@ -89,8 +89,8 @@ impl Origins {
     /// send neither header.
     ///
     /// Browsers send `Sec-Fetch-Site` over HTTPS and to loopback only. Without it, `Origin` decides, which they send with
-    /// all requests but plain GETs. A page over plain HTTP is of another origin than one over TLS.
-    pub(super) fn is_cross_site(&self, headers: &HeaderMap, over_tls: bool) -> bool {
+    /// all requests but plain GETs.
+    pub(super) fn is_cross_site(&self, headers: &HeaderMap, own: Own<'_>) -> bool {
         let origin = headers.get(header::ORIGIN);
         let cross_site = match headers.get(SEC_FETCH_SITE) {
             Some(site) => site != "same-origin" && site != "none",
@@ -101,11 +101,8 @@ impl Origins {
 
     /// The host names of all, without ports.
     pub(super) fn hosts(&self) -> impl Iterator<Item = String> {
-        let hosts = self
-            .0
-            .iter()
-            .filter_map(|origin| Some(origin.to_str().ok()?.parse::<Uri>().ok()?.host()?.to_owned()));
-        hosts
+        let host = |origin: &HeaderValue| Some(origin.to_str().ok()?.parse::<Uri>().ok()?.host()?.to_owned());
+        self.0.iter().filter_map(host)
     }
 
     /// The layer that responds to preflight requests and lets scripts of these origins read responses. Credentials are not

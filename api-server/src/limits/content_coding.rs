@@ -167,7 +167,7 @@ mod tests {
 
     const LIMIT: BodyLimit = BodyLimit {
         bytes: 1024 * 1024,
-        time: Duration::from_secs(60),
+        time: Duration::from_mins(1),
     };
 
     async fn coded(coding: Coding, plain: &[u8]) -> Vec<u8> {
