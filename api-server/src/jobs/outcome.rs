@@ -25,12 +25,12 @@ pub(crate) fn outcome(object: &ArxivQuery, now: Timestamp) -> Option<Result<Sear
     let status = object.status.as_ref()?;
     Some(match status.phase {
         Phase::Pending | Phase::Running | Phase::Suspended => return None,
-        Phase::Succeeded if status.num_results.unwrap_or(0) == 0 => Err(ApiError::nothing_found()),
+        Phase::Succeeded if status.total_results.unwrap_or(0) == 0 => Err(ApiError::nothing_found()),
         Phase::Succeeded => Ok(SearchResponse {
-            timestamp: status.timestamp.unwrap_or_default(),
+            timestamp: status.answer_time.as_ref().map_or(0, |time| time.0.as_second()),
             status: status.http_status.unwrap_or(200),
-            num_results: status.num_results.unwrap_or_default(),
-            num_entries: status.num_entries.unwrap_or_default(),
+            num_results: status.total_results.unwrap_or_default(),
+            num_entries: status.stored_results.unwrap_or_default(),
         }),
         Phase::Failed => {
             let ready = object.condition(ConditionType::Ready);
@@ -67,9 +67,9 @@ mod tests {
         object.status = Some(ArxivQueryStatus {
             phase,
             http_status,
-            num_results,
-            num_entries: num_results.map(|n| n.min(8)),
-            timestamp: Some(1_700_000_000),
+            total_results: num_results,
+            stored_results: num_results.map(|n| n.min(8)),
+            answer_time: Timestamp::from_second(1_700_000_000).ok().map(Time),
             message: Some("why".into()),
             ..ArxivQueryStatus::default()
         });

@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crd::{
-    ArxivQuery, ArxivQuerySpec, CLIENT_LABEL, CLIENT_MARK_ANNOTATION, FAIL_FAST_ANNOTATION,
-    REQUEST_ANNOTATION,
+    ArxivQuery, ArxivQuerySpec, CLIENT_LABEL, CLIENT_MARK_ANNOTATION, FailurePolicy, REQUEST_ANNOTATION,
 };
 use kube::ResourceExt;
 use service::logs::Call;
@@ -134,10 +133,8 @@ impl QuerySubmitter {
         object.spec.ttl_seconds_after_finished = Some(self.ttl_seconds);
         object.spec.class_name = self.objects.class_name();
         if request.fail_fast {
-            object.spec.backoff_limit = Some(0);
-            object
-                .annotations_mut()
-                .insert(FAIL_FAST_ANNOTATION.to_owned(), "true".to_owned());
+            object.spec.backoff_limit = 0;
+            object.spec.failure_policy = FailurePolicy::FailFast;
         }
         if request.key.is_some() {
             let fingerprint = fingerprint(&request.spec);

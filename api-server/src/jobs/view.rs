@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crd::{ArxivQuery, ArxivQuerySpec, ArxivQueryStatus, ConditionType, FIELDS, Phase};
+use crd::{ArxivQuery, ArxivQueryStatus, ArxivSearch, ConditionType, Phase, SEARCH_FIELDS};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
@@ -58,12 +58,12 @@ impl QueryView {
             name: metadata.name.clone().unwrap_or_default(),
             uid: metadata.uid.as_deref().and_then(|uid| Uuid::try_parse(uid).ok()),
             phase: status.phase,
-            search: Some(SearchSummary::of(&object.spec)),
+            search: Some(SearchSummary::of(&object.spec.search)),
             query_id: status.query_id,
-            timestamp: status.timestamp,
+            timestamp: status.answer_time.as_ref().map(|time| time.0.as_second()),
             status: status.http_status,
-            num_results: status.num_results,
-            num_entries: status.num_entries,
+            num_results: status.total_results,
+            num_entries: status.stored_results,
             query: status.query.clone(),
             attempts: status.attempts,
             reason: ready
@@ -125,11 +125,11 @@ impl SearchSummary {
     /// Longest value in characters; the rest is replaced by an ellipsis.
     const MAX_CHARS: usize = 120;
 
-    fn of(spec: &ArxivQuerySpec) -> Self {
-        let fields = FIELDS.iter();
+    fn of(search: &ArxivSearch) -> Self {
+        let fields = SEARCH_FIELDS.iter();
         Self(
             fields
-                .filter_map(|field| Some((field.member?, Self::cut(&field.text(spec)?))))
+                .filter_map(|field| Some((field.member?, Self::cut(&field.text(search)?))))
                 .collect(),
         )
     }
@@ -154,12 +154,12 @@ mod tests {
 
     #[test]
     fn search_summary_cuts_long_values_at_a_character() {
-        let spec = ArxivQuerySpec {
+        let search = ArxivSearch {
             author: Some("ű".repeat(SearchSummary::MAX_CHARS + 1)),
             title: Some("ű".repeat(SearchSummary::MAX_CHARS)),
-            ..ArxivQuerySpec::default()
+            ..ArxivSearch::default()
         };
-        let summary = serde_json::to_value(SearchSummary::of(&spec)).unwrap();
+        let summary = serde_json::to_value(SearchSummary::of(&search)).unwrap();
         let whole = "ű".repeat(SearchSummary::MAX_CHARS);
         assert_eq!(
             summary,

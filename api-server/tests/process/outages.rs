@@ -145,7 +145,7 @@ async fn searches_without_kubernetes_are_503_and_waiting_ones_survive_its_restar
     plane.start_api_server().await.unwrap();
     env.stack.ready().await.unwrap();
     let objects = env.objects().await;
-    let mut titles = objects.iter().map(|object| object.spec.title.as_deref());
+    let mut titles = objects.iter().map(|object| object.spec.search.title.as_deref());
     assert!(titles.all(|title| title != Some("never")));
 
     // Unavailable while a search waits: it is answered after all.

@@ -297,7 +297,7 @@ async fn every_credential_changes_under_load_and_no_request_fails() {
         });
     }
     let made = load
-        .succeed(Method::POST, "/arxiv", Some(json!({"title": "mine"})))
+        .succeed(Method::POST, "/arxiv", Some(json!({"search": {"title": "mine"}})))
         .await;
     let made: Value = serde_json::from_str(&made).unwrap();
     all_log_in(&env, &load, "start").await;

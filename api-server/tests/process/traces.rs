@@ -52,7 +52,7 @@ async fn request_object_and_record_are_one_trace_with_the_right_parents() {
         .http
         .post(env.url("/arxiv"))
         .header("traceparent", format!("00-{TRACE}-{CALLER}-01"))
-        .json(&json!({"title": "traced"}))
+        .json(&json!({"search": {"title": "traced"}}))
         .send()
         .await
         .unwrap();

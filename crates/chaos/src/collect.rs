@@ -162,10 +162,10 @@ fn object(object: &ArxivQuery) -> Object {
     Object {
         uid: object.metadata.uid.clone().unwrap_or_default(),
         name: object.metadata.name.clone().unwrap_or_default(),
-        search: format!("ti:{}", object.spec.title.as_deref().unwrap_or_default()),
+        search: format!("ti:{}", object.spec.search.title.as_deref().unwrap_or_default()),
         max_results: object.spec.max_results.into(),
         fails_fast: object.fails_fast(),
-        backoff_limit: usize::try_from(object.spec.backoff_limit()).unwrap_or(0),
+        backoff_limit: usize::try_from(object.spec.backoff_limit).unwrap_or(0),
         has_deadline: object.spec.active_deadline_seconds.is_some(),
         phase: match status.phase {
             crd::Phase::Succeeded => Phase::Succeeded,
@@ -173,10 +173,10 @@ fn object(object: &ArxivQuery) -> Object {
             _ => Phase::Unfinished,
         },
         number: status.query_id,
-        timestamp: status.timestamp,
+        timestamp: status.answer_time.map(|time| time.0.as_second()),
         http_status: status.http_status.map(i64::from),
-        num_results: status.num_results,
-        num_entries: status.num_entries,
+        num_results: status.total_results,
+        num_entries: status.stored_results,
         message: status.message.unwrap_or_default(),
     }
 }

@@ -13,19 +13,14 @@ mod schema;
 mod status;
 
 pub use class::{DEFAULT_CLASS, class_name, class_selector, class_words, unfinished_selector};
-pub use fields::{ArxivQuery, ArxivQuerySpec, FIELDS};
+pub use fields::{ArxivQuery, ArxivQuerySpec, ArxivSearch, JOB_FIELDS, SEARCH_FIELDS};
 pub use reason::Reason;
 pub use schema::custom_resource_definition;
 pub use status::ArxivQueryStatus;
-pub use words::{CachePolicy, ConditionType, Phase, SortBy, SortOrder};
+pub use words::{CachePolicy, ConditionType, FailurePolicy, Phase, SortBy, SortOrder};
 
 /// The API group of every object of this project.
 pub const GROUP: &str = "arxiv-operator.dev";
-
-/// Annotation: `"true"` makes an ArxivQuery fail on its first upstream error, whatever the error's class.
-///
-/// The API server sets it on the objects of `GET /arxiv`, whose caller gets that error.
-pub const FAIL_FAST_ANNOTATION: &str = "arxiv-operator.dev/fail-fast";
 
 /// Annotation: `"true"` on an object that was restored from a backup by anything but Velero.
 pub const RESTORED_ANNOTATION: &str = "arxiv-operator.dev/restored";

@@ -1,5 +1,5 @@
-//! The custom resource definition as it is installed: the types, the bounds and documentation of [`FIELDS`],
-//! and the rules that Kubernetes itself enforces, in CEL.
+//! The custom resource definition as it is installed: the types, the bounds and documentation of the fields, and
+//! the rules that Kubernetes itself enforces, in CEL.
 //!
 //! The lengths in the schema bound the cost of the rules. `self.?x == oldSelf.?x` would be shorter, but costs
 //! over 100 times the budget that CEL has.
@@ -13,12 +13,23 @@ use serde_json::json;
 use crate::{
     ArxivQuery,
     fields::{
-        FIELDS, Field, Kind, MAX_DATE_CHARS, MAX_ID_CHARS, MAX_IDS, MAX_NAME_CHARS, MAX_WORDS_CHARS, Role,
+        Field, JOB_FIELDS, Kind, MAX_DATE_CHARS, MAX_ID_CHARS, MAX_IDS, MAX_NAME_CHARS, MAX_WORDS_CHARS,
+        Role, SEARCH_FIELDS, SUBMITTED_AFTER, SUBMITTED_BEFORE,
     },
 };
 
-/// The most conditions: three of ours, and some that other tools add.
-const MAX_CONDITIONS: i64 = 8;
+/// The most conditions: four of ours at a time, and some that other tools add.
+const MAX_CONDITIONS: i64 = 10;
+
+/// What a condition's type is, as `metav1.Condition` has it.
+const CONDITION_TYPE: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?\
+     (([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$";
+/// What a condition's reason is, as `metav1.Condition` has it.
+const CONDITION_REASON: &str = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$";
+
+/// A date, or a date and time of RFC 3339; as far as a regular expression can say it.
+const DATE: &str = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])\
+     ([Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)([.][0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?$";
 
 /// An arXiv identifier in every usual form: alone, after `arXiv:`, as an address of its abstract or PDF, as a
 /// DOI.
@@ -37,10 +48,9 @@ pub fn custom_resource_definition() -> CustomResourceDefinition {
     for root in schemas.filter_map(|validation| validation.open_api_v3_schema.as_mut()) {
         drop_nulls(root);
         if let Some(spec) = property(root, "spec") {
-            for field in FIELDS {
-                if let Some(schema) = property(spec, field.name) {
-                    describe(field, schema);
-                }
+            describe_all(JOB_FIELDS, spec);
+            if let Some(search) = property(spec, "search") {
+                describe_all(SEARCH_FIELDS, search);
             }
         }
         if let Some(status) = property(root, "status") {
@@ -48,6 +58,9 @@ pub fn custom_resource_definition() -> CustomResourceDefinition {
             status.default = Some(JSON(json!({"observedGeneration": -1, "phase": "Pending"})));
             if let Some(conditions) = property(status, "conditions") {
                 conditions.max_items = Some(MAX_CONDITIONS);
+                if let Some(JSONSchemaPropsOrArray::Schema(condition)) = &mut conditions.items {
+                    bound_condition(condition);
+                }
             }
         }
     }
@@ -58,10 +71,38 @@ fn property<'a>(schema: &'a mut JSONSchemaProps, name: &str) -> Option<&'a mut J
     schema.properties.as_mut()?.get_mut(name)
 }
 
+/// Adds the bounds that the types of Kubernetes itself have.
+fn bound_condition(condition: &mut JSONSchemaProps) {
+    let mut bound = |name: &str, least: Option<i64>, most: i64, pattern: Option<&str>| {
+        if let Some(schema) = property(condition, name) {
+            (schema.min_length, schema.max_length) = (least, Some(most));
+            schema.pattern = pattern.map(str::to_owned);
+        }
+    };
+    bound("type", None, 316, Some(CONDITION_TYPE));
+    bound("reason", Some(1), 1_024, Some(CONDITION_REASON));
+    bound("message", None, 32_768, None);
+    if let Some(status) = property(condition, "status") {
+        let values = ["True", "False", "Unknown"].map(|value| JSON(json!(value)));
+        status.enum_ = Some(values.into());
+    }
+    if let Some(generation) = property(condition, "observedGeneration") {
+        generation.minimum = Some(0.0);
+    }
+}
+
+fn describe_all(fields: &[Field], parent: &mut JSONSchemaProps) {
+    for field in fields {
+        if let Some(schema) = property(parent, field.name) {
+            describe(field, schema);
+        }
+    }
+}
+
 /// Adds the documentation, the bounds and the rules of a field.
 fn describe(field: &Field, schema: &mut JSONSchemaProps) {
     schema.description = Some(field.about.to_owned());
-    schema.x_kubernetes_validations = rules(&field.kind);
+    schema.x_kubernetes_validations = rules(field);
     match &field.kind {
         Kind::Words(..) => schema.max_length = length(MAX_WORDS_CHARS),
         Kind::Identifiers(_) => {
@@ -72,8 +113,8 @@ fn describe(field: &Field, schema: &mut JSONSchemaProps) {
             }
         }
         Kind::Date(_) => {
+            // No format: none of Kubernetes' has a date alone next to a date and time.
             schema.max_length = length(MAX_DATE_CHARS);
-            schema.format = Some("date-time".to_owned());
         }
         Kind::Integer(range) => {
             // No bound is beyond the integers that are exact as a float.
@@ -96,8 +137,12 @@ fn length(bound: usize) -> Option<i64> {
 }
 
 /// The rules of a field by itself.
-fn rules(kind: &Kind) -> Option<Vec<ValidationRule>> {
-    let rules = match kind {
+fn rules(field: &Field) -> Option<Vec<ValidationRule>> {
+    if field.role == Role::Fixed {
+        let message = format!("{} cannot be changed; create a new ArxivQuery", field.name);
+        return Some(vec![rule("self == oldSelf", &message)]);
+    }
+    let rules = match &field.kind {
         Kind::Words(..) => vec![
             // More than white space and punctuation, which arXiv's index does not hold.
             rule(
@@ -113,11 +158,23 @@ fn rules(kind: &Kind) -> Option<Vec<ValidationRule>> {
             &format!("self.all(id, id.matches('{IDENTIFIER}'))"),
             "must be arXiv identifiers, for example 2401.01234v2 or hep-th/9901001, alone, after arXiv: or in an address",
         )],
-        // A date that arXiv's index can hold: its years have four digits.
-        Kind::Date(_) => vec![rule(
-            "self >= timestamp('1900-01-01T00:00:00Z') && self < timestamp('2200-01-01T00:00:00Z')",
-            "must be a date from 1900 to 2199",
-        )],
+        Kind::Date(_) => vec![
+            rule(
+                &format!("self.matches('{DATE}')"),
+                "must be a date, as 2024-01-31, or a date and time of RFC 3339, as 2024-01-31T12:30:00Z",
+            ),
+            rule(
+                "!self.matches('^[0-9]{4}-(02-3|(0[469]|11)-31)') && \
+                 (!self.matches('^[0-9]{4}-02-29') || \
+                 self.matches('^([0-9]{2}(0[48]|[2468][048]|[13579][26])|[02468][048]00|[13579][26]00)-'))",
+                "must be a day that exists",
+            ),
+            // A date that arXiv's index can hold: its years have four digits.
+            rule(
+                "!self.matches('^[0-9]{4}-') || self.matches('^(19|2[01])')",
+                "must be a date from 1900 to 2199",
+            ),
+        ],
         Kind::Integer(_) | Kind::OneOf(_) | Kind::Boolean | Kind::Name => return None,
     };
     Some(rules)
@@ -133,7 +190,7 @@ fn rule(rule: &str, message: &str) -> ValidationRule {
 
 /// At least one search field has a value.
 pub(crate) fn has_search_field() -> Rule {
-    let names: Vec<_> = FIELDS
+    let names: Vec<_> = SEARCH_FIELDS
         .iter()
         .filter(|field| field.is_search_field())
         .map(|field| field.name)
@@ -143,10 +200,11 @@ pub(crate) fn has_search_field() -> Rule {
         .message(format!("at least one search field is needed: {}", names.join(", ")).as_str())
 }
 
-/// The names of the fields of a role.
-fn of_role(role: Role) -> impl Iterator<Item = &'static str> {
-    let fields = FIELDS.iter().filter(move |field| field.role == role);
-    fields.map(|field| field.name)
+/// The class does not change: another installation would run a query that one has begun.
+pub(crate) fn class_is_fixed() -> Rule {
+    let fields = JOB_FIELDS.iter().filter(|field| field.role == Role::Class);
+    let clauses: Vec<_> = fields.map(|field| is_fixed(field.name)).collect();
+    Rule::new(clauses.join(" && ")).message("className cannot be changed; create a new ArxivQuery")
 }
 
 /// An optional field does not change.
@@ -156,24 +214,26 @@ fn is_fixed(field: &str) -> String {
     )
 }
 
-/// The class does not change: another installation would run a query that one has begun.
-pub(crate) fn class_is_fixed() -> Rule {
-    let clauses: Vec<_> = of_role(Role::Class).map(is_fixed).collect();
-    Rule::new(clauses.join(" && ")).message("className cannot be changed; create a new ArxivQuery")
-}
-
 /// The search does not change.
 pub(crate) fn search_is_fixed() -> Rule {
-    let optional = of_role(Role::Search).map(is_fixed);
-    let defaulted = of_role(Role::SearchWithDefault).map(|field| format!("self.{field} == oldSelf.{field}"));
-    let clauses: Vec<_> = optional.chain(defaulted).collect();
-    Rule::new(clauses.join(" && ")).message("the search cannot be changed; create a new ArxivQuery")
+    Rule::new("self == oldSelf").message("the search cannot be changed; create a new ArxivQuery")
 }
 
-/// The dates are in order.
+/// The dates are in order. A date alone is its start where it is the first one, and its end where it is the last one. What
+/// is no date is refused by itself, with words that say so.
 pub(crate) fn dates_are_in_order() -> Rule {
-    Rule::new("!has(self.submittedAfter) || !has(self.submittedBefore) || self.submittedAfter < self.submittedBefore")
-        .message("submittedAfter must be before submittedBefore")
+    let (after, before) = (SUBMITTED_AFTER.name, SUBMITTED_BEFORE.name);
+    let time = |field: &str, of_day: &str| {
+        // `timestamp()` knows the usual form only, and no leap seconds.
+        let usual = "upperAscii().replace(' ', 'T').replace(':60', ':59')";
+        format!("timestamp(self.{field}.size() == 10 ? self.{field} + 'T{of_day}Z' : self.{field}.{usual})")
+    };
+    Rule::new(format!(
+        "!has(self.{after}) || !has(self.{before}) || ![self.{after}, self.{before}].all(x, x.matches('{DATE}')) || {} < {}",
+        time(after, "00:00:00"),
+        time(before, "23:59:59"),
+    ))
+    .message(format!("{after} must be before {before}").as_str())
 }
 
 /// Removes `nullable` at every depth: Kubernetes then drops a `title: null`. If it stayed, `has(self.title)`
@@ -190,9 +250,12 @@ fn drop_nulls(schema: &mut JSONSchemaProps) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde_json::Value;
 
     use super::*;
+    use crate::ArxivQuerySpec;
 
     #[test]
     fn every_field_of_the_schema_has_a_row_with_the_same_values() {
@@ -206,10 +269,18 @@ mod tests {
             .as_mut()
             .unwrap();
         let spec = property(root, "spec").unwrap();
-        let properties = spec.properties.as_ref().unwrap();
-        let rows: BTreeSet<_> = FIELDS.iter().map(|field| field.name.to_owned()).collect();
+        let mut properties = spec.properties.clone().unwrap();
+        let search = properties.remove("search").unwrap();
+        let default = serde_json::to_value(ArxivQuerySpec::default()).unwrap();
+        compare(JOB_FIELDS, &properties, &default);
+        compare(SEARCH_FIELDS, &search.properties.unwrap(), &default["search"]);
+    }
+
+    /// The fields are those of the schema, with the same values, and with a default if they are always there.
+    fn compare(fields: &[Field], properties: &BTreeMap<String, JSONSchemaProps>, default: &Value) {
+        let rows: BTreeSet<_> = fields.iter().map(|field| field.name.to_owned()).collect();
         assert_eq!(properties.keys().cloned().collect::<BTreeSet<_>>(), rows);
-        for field in FIELDS {
+        for field in fields {
             let schema = &properties[field.name];
             let (type_, words) = match &field.kind {
                 Kind::Words(..) | Kind::Date(_) | Kind::Name => ("string", None),
@@ -226,7 +297,9 @@ mod tests {
                 values,
                 words.map(|words| words.iter().map(|word| json!(word)).collect())
             );
-            assert_eq!(schema.default.is_some(), field.has_default(), "{}", field.name);
+            let filled_in = schema.default.as_ref().map(|JSON(value)| value);
+            assert_eq!(filled_in, default.get(field.name), "{}", field.name);
+            assert!(field.role != Role::Fixed || filled_in.is_some(), "{}", field.name);
         }
     }
 }

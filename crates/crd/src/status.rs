@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArxivQuery, ConditionType, FAIL_FAST_ANNOTATION, Phase, RESTORED_ANNOTATION, VELERO_LABEL};
+use crate::{ArxivQuery, ConditionType, FailurePolicy, Phase, RESTORED_ANNOTATION, VELERO_LABEL};
 
 /// The state of an ArxivQuery, as the operator reports it.
 ///
@@ -17,8 +17,9 @@ pub struct ArxivQueryStatus {
     #[serde(default)]
     pub phase: Phase,
 
-    /// Ready (true after success; while false, its reason says what the query waits for), Finished (true
-    /// after success and after failure), Stalled (only after failure).
+    /// `Ready` is True after success; while it is False, its reason says what the query waits for or why it failed.
+    /// `Finished` is True after success and after failure. `Complete` is True after success, `Failed` and `Stalled` are
+    /// after failure; otherwise there are none of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -31,23 +32,23 @@ pub struct ArxivQueryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_id: Option<i64>,
 
-    /// When arXiv answered, in unix seconds. For a page that was stored before this query was created, it is
-    /// the time of the database.
+    /// When arXiv answered. For a page that was stored before this query was created, it is the time of the
+    /// database.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub timestamp: Option<i64>,
+    pub answer_time: Option<Time>,
 
     /// The HTTP status of arXiv's last answer, or the status that a missing or unusable answer corresponds
     /// to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<i32>,
 
-    /// The number of papers that arXiv found.
+    /// The number of papers that match, as arXiv counts them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub num_results: Option<i64>,
+    pub total_results: Option<i64>,
 
-    /// The number of papers that were stored.
+    /// The number of papers that were stored: rows in the table `results`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub num_entries: Option<i64>,
+    pub stored_results: Option<i64>,
 
     /// The search as it was sent and, where arXiv rewrote it, as arXiv ran it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +67,11 @@ pub struct ArxivQueryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
 
+    /// The time from `startTime` to `completionTime`, as `1m30s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub duration: Option<String>,
+
     /// While arXiv throttles: when requests go on. After a failure because of throttling: when to try again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Time>,
@@ -82,20 +88,17 @@ impl ArxivQuery {
         self.status.as_ref().map_or(Phase::Pending, |status| status.phase)
     }
 
-    /// Whether the first error of arXiv, of any class, ends this query (see [`FAIL_FAST_ANNOTATION`]).
+    /// Whether the first error of arXiv, of any class, ends this query.
     pub fn fails_fast(&self) -> bool {
-        self.has_annotation(FAIL_FAST_ANNOTATION)
+        self.spec.failure_policy == FailurePolicy::FailFast
     }
 
     /// Whether it was restored from a backup, so that it may have ended before under another uid.
     pub fn is_restored(&self) -> bool {
         let labels = self.metadata.labels.as_ref();
-        labels.is_some_and(|all| all.contains_key(VELERO_LABEL)) || self.has_annotation(RESTORED_ANNOTATION)
-    }
-
-    fn has_annotation(&self, name: &str) -> bool {
         let annotations = self.metadata.annotations.as_ref();
-        annotations.is_some_and(|all| all.get(name).is_some_and(|value| value == "true"))
+        let mark = annotations.and_then(|all| all.get(RESTORED_ANNOTATION));
+        labels.is_some_and(|all| all.contains_key(VELERO_LABEL)) || mark.is_some_and(|value| value == "true")
     }
 
     /// Whether the status is about another generation of the spec than the present one.

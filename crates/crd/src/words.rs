@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Declares an enum whose values are words in objects: the variant's name, or the word after `=`.
+/// Declares an enum whose values are words in objects: the variants' names.
 macro_rules! words {
     ($(#[$of_enum:meta])+ pub enum $name:ident {
-        $($(#[$of_variant:meta])+ $variant:ident $(= $word:literal)?,)+
+        $($(#[$of_variant:meta])+ $variant:ident,)+
     }) => {
         $(#[$of_enum])+
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -18,12 +18,12 @@ macro_rules! words {
             /// Every value.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
             /// Every value as it is written in objects.
-            pub const WORDS: &'static [&'static str] = &[$(words!(@word $variant $($word)?)),+];
+            pub const WORDS: &'static [&'static str] = &[$(stringify!($variant)),+];
 
             /// The value as it is written in objects.
             pub fn as_str(self) -> &'static str {
                 match self {
-                    $(Self::$variant => words!(@word $variant $($word)?),)+
+                    $(Self::$variant => stringify!($variant),)+
                 }
             }
         }
@@ -34,33 +34,43 @@ macro_rules! words {
             }
         }
     };
-    (@word $variant:ident) => { stringify!($variant) };
-    (@word $variant:ident $word:literal) => { $word };
 }
 
 words! {
-    /// The sort key.
-    #[derive(Deserialize, JsonSchema, Serialize)]
-    #[serde(rename_all = "camelCase")]
+    /// What papers are sorted by.
+    #[derive(Default, Deserialize, JsonSchema, Serialize)]
     pub enum SortBy {
         /// How well a paper matches.
-        Relevance = "relevance",
+        #[default]
+        Relevance,
         /// The date of a paper's last version.
-        LastUpdatedDate = "lastUpdatedDate",
+        LastUpdatedDate,
         /// The date of a paper's first version.
-        SubmittedDate = "submittedDate",
+        SubmittedDate,
     }
 }
 
 words! {
     /// The sort direction.
-    #[derive(Deserialize, JsonSchema, Serialize)]
-    #[serde(rename_all = "camelCase")]
+    #[derive(Default, Deserialize, JsonSchema, Serialize)]
     pub enum SortOrder {
-        /// Smallest first.
-        Ascending = "ascending",
-        /// Largest first.
-        Descending = "descending",
+        /// The best match or the newest date first.
+        #[default]
+        Descending,
+        /// The worst match or the oldest date first.
+        Ascending,
+    }
+}
+
+words! {
+    /// What the first error of arXiv does to a query.
+    #[derive(Default, Deserialize, JsonSchema, Serialize)]
+    pub enum FailurePolicy {
+        /// It waits and is tried again, within its limits.
+        #[default]
+        Retry,
+        /// It fails, whatever the class of the error.
+        FailFast,
     }
 }
 
@@ -105,6 +115,10 @@ words! {
         /// True after failure; absent otherwise. For kstatus it means that an object will not become ready by
         /// itself, so a query that only waits (for arXiv, for a database) never has it.
         Stalled,
+        /// True after success; absent otherwise, as that of a Job.
+        Complete,
+        /// True after failure; absent otherwise, as that of a Job.
+        Failed,
     }
 }
 

@@ -2,10 +2,9 @@
 
 use arxiv::{PageRequest, ValidatedSearch};
 use crd::{
-    ArxivQuerySpec, FIELDS, SortBy, SortOrder,
+    ArxivQuerySpec, ArxivSearch, SEARCH_FIELDS, SortBy, SortOrder,
     fields::{Access, Kind, MAX_WORDS_CHARS},
 };
-use jiff::Timestamp;
 use upstream::{ValidatedQuery, problems};
 use url::Url;
 
@@ -14,7 +13,7 @@ const BASE: &str = "https://export.arxiv.org/api/query";
 
 /// The prefixes of the fields of words, in the order of their lines.
 fn words() -> impl Iterator<Item = (&'static str, &'static Access<String>)> {
-    FIELDS.iter().filter_map(|field| match &field.kind {
+    SEARCH_FIELDS.iter().filter_map(|field| match &field.kind {
         Kind::Words(prefix, access) => Some((*prefix, access)),
         _ => None,
     })
@@ -26,19 +25,22 @@ fn words() -> impl Iterator<Item = (&'static str, &'static Access<String>)> {
 pub fn search(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let mut lines = text.split('\n');
-    let mut spec = empty();
+    let mut search = ArxivSearch::default();
     for ((_, access), line) in words().zip(&mut lines) {
-        *(access.get_mut)(&mut spec) = (!line.is_empty()).then(|| line.to_owned());
+        *(access.get_mut)(&mut search) = (!line.is_empty()).then(|| line.to_owned());
     }
     let mut dates = lines.next().unwrap_or_default().split('/');
-    let mut date = || {
-        let date = dates.next().filter(|date| date.parse::<Timestamp>().is_ok());
-        date.map(str::to_owned)
-    };
-    (spec.submitted_after, spec.submitted_before) = (date(), date());
-    spec.id_list = Some(lines.map(str::to_owned).collect());
-    spec.sort_by = (input.len() % 2 == 1).then_some(SortBy::SubmittedDate);
-    spec.sort_order = (input.len() % 3 == 1).then_some(SortOrder::Ascending);
+    let mut date = || dates.next().filter(|date| !date.is_empty()).map(str::to_owned);
+    (search.submitted_after, search.submitted_before) = (date(), date());
+    search.id_list = Some(lines.map(str::to_owned).collect());
+    if input.len() % 2 == 1 {
+        search.sort_by = SortBy::SubmittedDate;
+    }
+    if input.len() % 3 == 1 {
+        search.sort_order = SortOrder::Ascending;
+    }
+    let spec = with(search);
+    let search = &spec.search;
     let validated = match ValidatedQuery::try_from(&spec) {
         Ok(query) => query.search,
         Err(error) => {
@@ -55,13 +57,13 @@ pub fn search(input: &[u8]) {
     };
     let mut clauses = Vec::new();
     for (prefix, access) in words() {
-        let Some(value) = (access.get)(&spec) else {
+        let Some(value) = (access.get)(search) else {
             continue;
         };
         assert!(value.chars().count() <= MAX_WORDS_CHARS);
-        let mut only = empty();
+        let mut only = ArxivSearch::default();
         *(access.get_mut)(&mut only) = Some(value.clone());
-        let clause = ValidatedQuery::try_from(&only)
+        let clause = ValidatedQuery::try_from(&with(only))
             .unwrap()
             .search
             .search_query()
@@ -75,22 +77,22 @@ pub fn search(input: &[u8]) {
     assert_is_date_clause(rest.strip_prefix(" AND ").unwrap_or(rest));
     assert_eq!(
         rest.is_empty(),
-        spec.submitted_after
+        search
+            .submitted_after
             .as_ref()
-            .or(spec.submitted_before.as_ref())
+            .or(search.submitted_before.as_ref())
             .is_none()
     );
     assert!(validated.search_query().len() <= 16 * text.len() + 128);
     assert!(!validated.key().chars().any(char::is_control));
     assert!(validated.key().starts_with(validated.search_query()));
     assert_are_identifiers(validated.id_list());
-    assert_says(&validated, &spec);
+    assert_says(&validated, search);
 }
 
-/// A spec without any search field.
-fn empty() -> ArxivQuerySpec {
+fn with(search: ArxivSearch) -> ArxivQuerySpec {
     ArxivQuerySpec {
-        max_results: 8,
+        search,
         ..ArxivQuerySpec::default()
     }
 }
@@ -118,16 +120,19 @@ fn assert_are_identifiers(list: &str) {
     for id in list.split(',').filter(|_| !list.is_empty()) {
         let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '/');
         assert!(!id.is_empty() && id.chars().all(known), "{list:?}");
-        let again = ArxivQuerySpec {
+        let again = ArxivSearch {
             id_list: Some(vec![id.to_owned()]),
-            ..empty()
+            ..ArxivSearch::default()
         };
-        assert_eq!(ValidatedQuery::try_from(&again).unwrap().search.id_list(), id);
+        assert_eq!(
+            ValidatedQuery::try_from(&with(again)).unwrap().search.id_list(),
+            id
+        );
     }
 }
 
 /// The URL says what is searched for, and nothing else.
-fn assert_says(validated: &ValidatedSearch, spec: &ArxivQuerySpec) {
+fn assert_says(validated: &ValidatedSearch, search: &ArxivSearch) {
     let request = PageRequest {
         search: validated.clone(),
         start: 4,
@@ -141,8 +146,14 @@ fn assert_says(validated: &ValidatedSearch, spec: &ArxivQuerySpec) {
     let mut expected: Vec<_> = parts.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     assert!(!expected.is_empty());
     expected.extend([("start", "4"), ("max_results", "8")]);
-    expected.extend(spec.sort_by.map(|_| ("sortBy", "submittedDate")));
-    expected.extend(spec.sort_order.map(|_| ("sortOrder", "ascending")));
+    let order = match (search.sort_by, search.sort_order) {
+        (SortBy::Relevance, SortOrder::Descending) => None,
+        (SortBy::Relevance, _) => Some(("relevance", "ascending")),
+        (_, SortOrder::Descending) => Some(("submittedDate", "descending")),
+        (_, SortOrder::Ascending) => Some(("submittedDate", "ascending")),
+    };
+    let order = order.map(|(by, order)| [("sortBy", by), ("sortOrder", order)]);
+    expected.extend(order.into_iter().flatten());
     let pairs: Vec<_> = url.query_pairs().into_owned().collect();
     let pairs: Vec<_> = pairs
         .iter()

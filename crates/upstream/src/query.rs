@@ -7,11 +7,12 @@ use std::ops::RangeInclusive;
 
 use arxiv::{ValidatedSearch, clause};
 use crd::{
-    ArxivQuerySpec, FIELDS, SortBy, SortOrder,
+    ArxivQuerySpec, ArxivSearch, SEARCH_FIELDS, SortBy, SortOrder,
     fields::{self, Field, Kind, MAX_DATE_CHARS, MAX_ID_CHARS, MAX_IDS, MAX_WORDS_CHARS},
 };
 use jiff::{Timestamp, tz::TimeZone};
 use paper::normalized_id;
+use wire::dates::{self, RangeEnd};
 
 /// A search that can be sent, with its range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub enum SpecError {
     #[error("idList has an entry that is no arXiv identifier, number {}", .0 + 1)]
     NoIdentifier(usize),
     /// A date cannot be parsed.
-    #[error("{0} must be a date and time, as 2024-01-31T00:00:00Z")]
+    #[error("{0} must be a date, as 2024-01-31, or a date and time of RFC 3339, as 2024-01-31T12:30:00Z")]
     NotADate(&'static str),
     /// No paper can have this date.
     #[error("{0} must be a date from 1900 to 2199")]
@@ -87,7 +88,7 @@ impl TryFrom<&ArxivQuerySpec> for ValidatedQuery {
         Ok(Self {
             max_results: in_range(&fields::RESULTS, spec.max_results)?,
             start: in_range(&fields::START, spec.start)?,
-            search: search(spec)?,
+            search: search(&spec.search)?,
         })
     }
 }
@@ -103,7 +104,7 @@ pub fn problems(spec: &ArxivQuerySpec) -> Vec<SpecError> {
             problems.push(error);
         }
         // The next round finds what is wrong with the other fields.
-        if !field.is_some_and(|field| field.clear(&mut rest)) {
+        if !field.is_some_and(|field| field.clear(&mut rest.search)) {
             break;
         }
     }
@@ -121,29 +122,56 @@ fn in_range(field: &Field, value: i32) -> Result<u32, SpecError> {
     fitting.ok_or(SpecError::OutOfRange(field.name, range))
 }
 
-fn search(spec: &ArxivQuerySpec) -> Result<ValidatedSearch, SpecError> {
-    let after = date(&fields::SUBMITTED_AFTER, spec.submitted_after.as_deref())?;
-    let before = date(&fields::SUBMITTED_BEFORE, spec.submitted_before.as_deref())?;
+fn search(search: &ArxivSearch) -> Result<ValidatedSearch, SpecError> {
+    let after = date(
+        &fields::SUBMITTED_AFTER,
+        search.submitted_after.as_deref(),
+        RangeEnd::Start,
+    )?;
+    let before = date(
+        &fields::SUBMITTED_BEFORE,
+        search.submitted_before.as_deref(),
+        RangeEnd::End,
+    )?;
     let mut clauses = Vec::new();
-    for field in FIELDS {
+    for field in SEARCH_FIELDS {
         if let Kind::Words(prefix, access) = &field.kind
-            && let Some(value) = (access.get)(spec)
+            && let Some(value) = (access.get)(search)
         {
             check(field.name, value)?;
             clauses.push(clause(prefix, value).ok_or(SpecError::NothingToSearch(field.name))?);
         }
     }
-    let id_list = id_list(spec.id_list.as_deref().unwrap_or_default())?;
+    let id_list = id_list(search.id_list.as_deref().unwrap_or_default())?;
     if clauses.is_empty() && id_list.is_empty() {
         return Err(SpecError::NoField);
     }
     clauses.extend(submitted(after, before)?);
+    let (sort_by, sort_order) = order(search.sort_by, search.sort_order);
     Ok(ValidatedSearch::new(
         clauses.join(" AND "),
         id_list,
-        spec.sort_by.map_or("", SortBy::as_str),
-        spec.sort_order.map_or("", SortOrder::as_str),
+        sort_by,
+        sort_order,
     ))
+}
+
+/// The order in arXiv's words. Its own order is not sent, as it is not in the queries of the existing service; so a search
+/// that asks for it is the same one as a search that does not.
+fn order(by: SortBy, order: SortOrder) -> (&'static str, &'static str) {
+    if (by, order) == (SortBy::default(), SortOrder::default()) {
+        return ("", "");
+    }
+    let by = match by {
+        SortBy::Relevance => "relevance",
+        SortBy::LastUpdatedDate => "lastUpdatedDate",
+        SortBy::SubmittedDate => "submittedDate",
+    };
+    let order = match order {
+        SortOrder::Descending => "descending",
+        SortOrder::Ascending => "ascending",
+    };
+    (by, order)
 }
 
 fn check(field: &'static str, value: &str) -> Result<(), SpecError> {
@@ -175,9 +203,10 @@ fn id_list(ids: &[String]) -> Result<String, SpecError> {
     Ok(list.join(","))
 }
 
-fn date(field: &Field, text: Option<&str>) -> Result<Option<Timestamp>, SpecError> {
+fn date(field: &Field, text: Option<&str>, bound: RangeEnd) -> Result<Option<Timestamp>, SpecError> {
     let parse = |text: &str| {
-        let date = text.parse().ok().filter(|_| text.len() <= MAX_DATE_CHARS);
+        let seconds = dates::of_search(text, bound).filter(|_| text.len() <= MAX_DATE_CHARS);
+        let date = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
         date.ok_or(SpecError::NotADate(field.name))
     };
     text.map(parse).transpose()

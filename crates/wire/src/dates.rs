@@ -1,4 +1,4 @@
-//! Dates of /queries: in and out, in a fixed offset from UTC.
+//! Dates: those of /queries, in and out, in a fixed offset from UTC; and those of searches, in UTC.
 
 use std::{ops::RangeInclusive, str::FromStr};
 
@@ -31,7 +31,21 @@ pub enum RangeEnd {
     End,
 }
 
+/// The unix seconds of a date of a search: a date alone, which is one of UTC, or a date and time in any form of RFC 3339,
+/// as [`Zone::parse`] reads them.
+pub fn of_search(text: &str, bound: RangeEnd) -> Option<i64> {
+    let (date, time) = text.split_at_checked(10)?;
+    let has_digits = date.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    let is_whole = time.is_empty() || time.get(1..).is_some_and(is_full_time);
+    Zone::UTC.parse(text, bound).filter(|_| has_digits && is_whole)
+}
+
 impl Zone {
+    /// UTC itself.
+    pub const UTC: Self = Self {
+        offset: SignedDuration::ZERO,
+    };
+
     /// The unix seconds of a date: `2024-03-31T02:00:00` as `strptime` reads it (in this zone), in any form of RFC 3339, or
     /// a date alone. A fraction of a second is rounded into the range.
     pub fn parse(self, text: &str, bound: RangeEnd) -> Option<i64> {
@@ -297,6 +311,38 @@ mod tests {
             "31.03.2024",
         ] {
             assert_eq!(hint(text), "", "{text}");
+        }
+    }
+
+    #[test]
+    fn date_of_a_search_is_a_day_of_utc_or_has_an_offset() {
+        let midnight = 1_711_843_200; // 2024-03-31T00:00:00Z
+        for (text, start, end) in [
+            ("2024-03-31", midnight, midnight + 86_399),
+            ("2024-03-31T00:00:00Z", midnight, midnight),
+            ("2024-03-31t00:00:00.000z", midnight, midnight),
+            ("2024-03-31 02:00:00+02:00", midnight, midnight),
+            ("2024-03-30T23:59:60Z", midnight - 1, midnight - 1),
+        ] {
+            assert_eq!(of_search(text, RangeEnd::Start), Some(start), "{text}");
+            assert_eq!(of_search(text, RangeEnd::End), Some(end), "{text}");
+        }
+        for text in [
+            "",
+            "2024-3-31",
+            "2024-03- 1",
+            "2024-03-31T02:00:00",
+            "2024-03-31 02:00:00",
+            "2024-02-30",
+            "2024-03-31Z",
+            "2024-03-31T",
+            "1711843200",
+            "1711843200000",
+            "31.03.2024",
+            "2024-03-3\u{e9}",
+            "yesterday",
+        ] {
+            assert_eq!(of_search(text, RangeEnd::Start), None, "{text:?}");
         }
     }
 

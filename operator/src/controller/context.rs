@@ -130,17 +130,12 @@ impl Query {
 /// A hash of the fields that say what to search for, and of no others. It must stay the same in all versions: records are found by it
 /// after a restore.
 fn search_hash(spec: &ArxivQuerySpec) -> String {
-    let search = ArxivQuerySpec {
-        suspend: false,
-        priority: 0,
-        backoff_limit: None,
-        active_deadline_seconds: None,
-        ttl_seconds_after_finished: None,
-        class_name: None,
-        ..spec.clone()
-    };
-    // Serialising a spec cannot fail.
-    let text = serde_json::to_string(&search).unwrap_or_default();
+    // Serialising a search cannot fail.
+    let search = serde_json::to_string(&spec.search).unwrap_or_default();
+    let text = format!(
+        "{search} {} {} {}",
+        spec.max_results, spec.start, spec.cache_policy
+    );
     let hash = Sha256::digest(text.as_bytes());
     hash[..16]
         .iter()
@@ -155,13 +150,18 @@ pub(crate) fn uid(object: &ArxivQuery) -> Option<Uuid> {
 
 #[cfg(test)]
 mod tests {
+    use crd::{ArxivSearch, CachePolicy, FailurePolicy, SortBy};
+
     use super::*;
 
     #[test]
     fn search_hash_is_that_of_earlier_versions_and_ignores_how_the_search_is_run() {
-        let spec = ArxivQuerySpec {
+        let search = ArxivSearch {
             author: Some("knuth".to_owned()),
-            max_results: 8,
+            ..ArxivSearch::default()
+        };
+        let spec = ArxivQuerySpec {
+            search: search.clone(),
             ..ArxivQuerySpec::default()
         };
         let hash = search_hash(&spec);
@@ -172,14 +172,37 @@ mod tests {
         let run_differently = ArxivQuerySpec {
             suspend: true,
             priority: 5,
-            backoff_limit: Some(1),
+            backoff_limit: 1,
+            failure_policy: FailurePolicy::FailFast,
             active_deadline_seconds: Some(1),
             ttl_seconds_after_finished: Some(1),
             class_name: Some("a".to_owned()),
             ..spec.clone()
         };
         assert_eq!(search_hash(&run_differently), hash);
-        let another = ArxivQuerySpec { start: 1, ..spec };
-        assert_ne!(search_hash(&another), hash);
+        let others = [
+            ArxivQuerySpec {
+                start: 1,
+                ..spec.clone()
+            },
+            ArxivQuerySpec {
+                max_results: 9,
+                ..spec.clone()
+            },
+            ArxivQuerySpec {
+                cache_policy: CachePolicy::Refresh,
+                ..spec.clone()
+            },
+            ArxivQuerySpec {
+                search: ArxivSearch {
+                    sort_by: SortBy::SubmittedDate,
+                    ..search
+                },
+                ..spec
+            },
+        ];
+        for other in &others {
+            assert_ne!(search_hash(other), hash, "{other:?}");
+        }
     }
 }

@@ -106,7 +106,7 @@ impl From<&ArxivQuery> for Limits {
     fn from(object: &ArxivQuery) -> Self {
         let deadline = object.spec.active_deadline_seconds;
         Self {
-            backoff_limit: u32::try_from(object.spec.backoff_limit()).unwrap_or(0),
+            backoff_limit: u32::try_from(object.spec.backoff_limit).unwrap_or(0),
             active_deadline: deadline.and_then(|s| Some(Duration::from_secs(s.try_into().ok()?))),
             fails_fast: object.fails_fast(),
         }

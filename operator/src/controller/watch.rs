@@ -11,7 +11,7 @@ use std::{
 };
 
 use cluster::Revisions;
-use crd::{ArxivQuery, CLIENT_LABEL, FAIL_FAST_ANNOTATION, RESTORED_ANNOTATION, VELERO_LABEL};
+use crd::{ArxivQuery, CLIENT_LABEL, RESTORED_ANNOTATION, VELERO_LABEL};
 use futures::{Stream, StreamExt, stream};
 use kube::runtime::{
     WatchStreamExt,
@@ -254,10 +254,7 @@ fn strip_unused(object: &mut ArxivQuery) {
     }
     metadata.owner_references = None;
     if let Some(annotations) = &mut metadata.annotations {
-        annotations.retain(|name, value| {
-            let marks = [FAIL_FAST_ANNOTATION, RESTORED_ANNOTATION];
-            marks.contains(&name.as_str()) || is_usable(name, value)
-        });
+        annotations.retain(|name, value| name == RESTORED_ANNOTATION || is_usable(name, value));
     }
 }
 

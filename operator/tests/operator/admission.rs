@@ -1,6 +1,6 @@
 //! What Kubernetes itself refuses (CEL and schema), and with which messages.
 
-use crd::{ArxivQuery, ArxivQuerySpec};
+use crd::{ArxivQuery, ArxivQuerySpec, ArxivSearch};
 use kube::{
     Api,
     api::{DynamicObject, Patch, PatchParams, PostParams},
@@ -39,43 +39,57 @@ async fn refuses(cases: &[(Value, &str)]) {
 async fn admission_refuses_invalid_search_parameters() {
     let long = "x".repeat(513);
     let cases: &[(Value, &str)] = &[
-        (json!({}), "at least one search field is needed"),
-        (json!({"maxResults": 8}), "at least one search field is needed"),
-        (json!({"title": null}), "at least one search field is needed"),
-        (json!({"title": ""}), "must not be blank"),
+        (json!({}), "spec.search: Required value"),
+        (json!({"author": "knuth"}), "spec.search: Required value"),
+        (json!({"search": {}}), "at least one search field is needed"),
         (
-            json!({"title": "  "}),
-            "spec.title: Invalid value: \"  \": must not be blank",
+            json!({"search": {}, "maxResults": 8}),
+            "at least one search field is needed",
         ),
-        (json!({"author": "\u{3000}\u{a0}"}), "must not be blank"),
-        (json!({"journal": long}), "spec.journal: Too long"),
         (
-            json!({"title": "x", "maxResults": 0}),
+            json!({"search": {"title": null}}),
+            "at least one search field is needed",
+        ),
+        (json!({"search": {"title": ""}}), "must not be blank"),
+        (
+            json!({"search": {"title": "  "}}),
+            "spec.search.title: Invalid value: \"  \": must not be blank",
+        ),
+        (
+            json!({"search": {"author": "\u{3000}\u{a0}"}}),
+            "must not be blank",
+        ),
+        (
+            json!({"search": {"journal": long}}),
+            "spec.search.journal: Too long",
+        ),
+        (
+            json!({"search": {"title": "x"}, "maxResults": 0}),
             "should be greater than or equal to 1",
         ),
         (
-            json!({"title": "x", "maxResults": 30_001}),
+            json!({"search": {"title": "x"}, "maxResults": 30_001}),
             "should be less than or equal to 30000",
         ),
         (
-            json!({"title": "x", "start": -1}),
+            json!({"search": {"title": "x"}, "start": -1}),
             "should be greater than or equal to 0",
         ),
         (
-            json!({"title": "x", "sortBy": "date"}),
+            json!({"search": {"title": "x", "sortBy": "date"}}),
             "Unsupported value: \"date\"",
         ),
-        (json!({"title": 5}), "must be of type string"),
+        (json!({"search": {"title": 5}}), "must be of type string"),
         (
-            json!({"title": "x", "backoffLimit": -1}),
+            json!({"search": {"title": "x"}, "backoffLimit": -1}),
             "should be greater than or equal to 0",
         ),
         (
-            json!({"title": "x", "activeDeadlineSeconds": 0}),
+            json!({"search": {"title": "x"}, "activeDeadlineSeconds": 0}),
             "should be greater than or equal to 1",
         ),
         (
-            json!({"title": "x", "ttlSecondsAfterFinished": -1}),
+            json!({"search": {"title": "x"}, "ttlSecondsAfterFinished": -1}),
             "should be greater than or equal to 0",
         ),
     ];
@@ -86,79 +100,122 @@ async fn admission_refuses_invalid_search_parameters() {
 async fn admission_refuses_invalid_search_fields() {
     refuses(&[
         (
-            json!({"submittedAfter": "2024-01-01T00:00:00Z"}),
+            json!({"search": {"submittedAfter": "2024-01-01T00:00:00Z"}}),
             "at least one search field is needed",
         ),
-        (json!({"title": "()+-!"}), "nor have only punctuation in it"),
-        (json!({"abstract": "\"\""}), "spec.abstract: Invalid value"),
         (
-            json!({"category": "\u{2003}."}),
+            json!({"search": {"title": "()+-!"}}),
             "nor have only punctuation in it",
         ),
         (
-            json!({"comment": "a\nb"}),
+            json!({"search": {"abstract": "\"\""}}),
+            "spec.search.abstract: Invalid value",
+        ),
+        (
+            json!({"search": {"category": "\u{2003}."}}),
+            "nor have only punctuation in it",
+        ),
+        (
+            json!({"search": {"comment": "a\nb"}}),
             "must not have control characters in it",
         ),
         (
-            json!({"reportNumber": "a\u{85}b"}),
+            json!({"search": {"reportNumber": "a\u{85}b"}}),
             "must not have control characters in it",
         ),
         (
-            json!({"all": "\u{7f}x"}),
+            json!({"search": {"all": "\u{7f}x"}}),
             "must not have control characters in it",
         ),
-        (json!({"all": "x".repeat(513)}), "spec.all: Too long"),
-        (json!({"idList": []}), "should have at least 1 items"),
         (
-            json!({"idList": ["2401.01234", "x"]}),
+            json!({"search": {"all": "x".repeat(513)}}),
+            "spec.search.all: Too long",
+        ),
+        (json!({"search": {"idList": []}}), "should have at least 1 items"),
+        (
+            json!({"search": {"idList": ["2401.01234", "x"]}}),
             "must be arXiv identifiers",
         ),
         (
-            json!({"idList": ["2401.01234,2401.01235"]}),
-            "must be arXiv identifiers",
-        ),
-        (json!({"idList": ["2413.01234"]}), "must be arXiv identifiers"),
-        (
-            json!({"idList": ["https://example.org/abs/2401.01234"]}),
+            json!({"search": {"idList": ["2401.01234,2401.01235"]}}),
             "must be arXiv identifiers",
         ),
         (
-            json!({"idList": vec!["2401.01234"; 501]}),
+            json!({"search": {"idList": ["2413.01234"]}}),
+            "must be arXiv identifiers",
+        ),
+        (
+            json!({"search": {"idList": ["https://example.org/abs/2401.01234"]}}),
+            "must be arXiv identifiers",
+        ),
+        (
+            json!({"search": {"idList": vec!["2401.01234"; 501]}}),
             "must have at most 500 items",
         ),
-        (json!({"idList": ["x".repeat(129)]}), "Too long"),
+        (json!({"search": {"idList": ["x".repeat(129)]}}), "Too long"),
         (
-            json!({"title": "x", "submittedAfter": "2024-01-01"}),
-            "must be of type date-time",
+            json!({"search": {"title": "x"}, "cachePolicy": "Never"}),
+            "Unsupported value: \"Never\"",
         ),
         (
-            json!({"title": "x", "submittedAfter": "1899-12-31T23:59:59Z"}),
+            json!({"search": {"title": "x"}, "priority": 1_001}),
+            "should be less than or equal to 1000",
+        ),
+        (
+            json!({"search": {"title": "x"}, "priority": -1_001}),
+            "should be greater than or equal to -1000",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admission_refuses_what_is_no_date() {
+    refuses(&[
+        (
+            json!({"search": {"title": "x", "submittedAfter": "2024-01-01T00:00:00"}}),
+            "must be a date, as 2024-01-31, or a date and time of RFC 3339",
+        ),
+        (
+            json!({"search": {"title": "x", "submittedBefore": "1706659200000"}}),
+            "must be a date, as 2024-01-31, or a date and time of RFC 3339",
+        ),
+        (
+            json!({"search": {"title": "x", "submittedAfter": "2024-13-01"}}),
+            "must be a date, as 2024-01-31",
+        ),
+        (
+            json!({"search": {"title": "x", "submittedAfter": "2023-02-29"}}),
+            "must be a day that exists",
+        ),
+        (
+            json!({"search": {"title": "x", "submittedAfter": "2100-02-29T00:00:00Z"}}),
+            "must be a day that exists",
+        ),
+        (
+            json!({"search": {"title": "x", "submittedAfter": "2024-04-31"}}),
+            "must be a day that exists",
+        ),
+        (
+            json!({"search": {"title": "x", "submittedAfter": "2024-01-02", "submittedBefore": "2024-01-01"}}),
+            "submittedAfter must be before submittedBefore",
+        ),
+        (
+            json!({"search": {"title": "x", "submittedAfter": "1899-12-31T23:59:59Z"}}),
             "must be a date from 1900 to 2199",
         ),
         (
-            json!({"title": "x", "submittedBefore": "2200-01-01T00:00:00Z"}),
+            json!({"search": {"title": "x", "submittedBefore": "2200-01-01T00:00:00Z"}}),
             "must be a date from 1900 to 2199",
         ),
         (
-            json!({"title": "x", "submittedAfter": "2024-01-02T00:00:00Z", "submittedBefore": "2024-01-01T00:00:00Z"}),
+            json!({"search": {"title": "x", "submittedAfter": "2024-01-02T00:00:00Z", "submittedBefore": "2024-01-01T00:00:00Z"}}),
             "submittedAfter must be before submittedBefore",
         ),
         (
             // One instant in two ways of writing.
-            json!({"title": "x", "submittedAfter": "2024-01-01T02:00:00+02:00", "submittedBefore": "2024-01-01T00:00:00Z"}),
+            json!({"search": {"title": "x", "submittedAfter": "2024-01-01T02:00:00+02:00", "submittedBefore": "2024-01-01T00:00:00Z"}}),
             "submittedAfter must be before submittedBefore",
-        ),
-        (
-            json!({"title": "x", "cachePolicy": "Never"}),
-            "Unsupported value: \"Never\"",
-        ),
-        (
-            json!({"title": "x", "priority": 1_001}),
-            "should be less than or equal to 1000",
-        ),
-        (
-            json!({"title": "x", "priority": -1_001}),
-            "should be greater than or equal to -1000",
         ),
     ])
     .await;
@@ -187,18 +244,22 @@ async fn admission_accepts_and_keeps_every_field() {
         "doi:10.48550/arXiv.2401.01234",
     ];
     let cases = [
-        json!({"author": "k"}),
-        json!({"title": "C++"}),
-        json!({"journal": "Árvíz"}),
-        json!({"abstract": "\u{5f62}\u{5f0f}"}),
-        json!({"category": "cs.* OR math.GT"}),
-        json!({"comment": "12 pages"}),
-        json!({"reportNumber": "CERN-TH/95"}),
-        json!({"all": "\"deep learning\" ANDNOT (vision OR \u{1f600})"}),
-        json!({"idList": identifiers}),
-        json!({"idList": vec!["https://export.arxiv.org/abs/hep-th/9901001v3"; 500]}),
-        json!({"title": "x", "submittedAfter": "2024-01-01T00:00:00.5+02:00", "submittedBefore": "2024-01-02T00:00:00Z"}),
-        json!({"title": "x", "cachePolicy": "Refresh", "suspend": true, "priority": -1_000}),
+        json!({"search": {"author": "k"}}),
+        json!({"search": {"title": "C++"}}),
+        json!({"search": {"journal": "Árvíz"}}),
+        json!({"search": {"abstract": "\u{5f62}\u{5f0f}"}}),
+        json!({"search": {"category": "cs.* OR math.GT"}}),
+        json!({"search": {"comment": "12 pages"}}),
+        json!({"search": {"reportNumber": "CERN-TH/95"}}),
+        json!({"search": {"all": "\"deep learning\" ANDNOT (vision OR \u{1f600})"}}),
+        json!({"search": {"idList": identifiers}}),
+        json!({"search": {"idList": vec!["https://export.arxiv.org/abs/hep-th/9901001v3"; 500]}}),
+        json!({"search": {"title": "x", "submittedAfter": "2024-01-01T00:00:00.5+02:00", "submittedBefore": "2024-01-02T00:00:00Z"}}),
+        json!({"search": {"title": "x", "submittedAfter": "2024-02-29", "submittedBefore": "2024-02-29"}}),
+        json!({"search": {"title": "x", "submittedAfter": "2000-02-29t12:30:00z", "submittedBefore": "2024-01-31 12:30:60.000-00:00"}}),
+        json!({"search": {"title": "x", "sortBy": "LastUpdatedDate", "sortOrder": "Ascending"}}),
+        json!({"search": {"title": "x"}, "cachePolicy": "Refresh", "suspend": true, "priority": -1_000,
+            "failurePolicy": "FailFast", "backoffLimit": 0}),
     ];
     for (index, spec) in cases.into_iter().enumerate() {
         let object = json!({
@@ -213,10 +274,15 @@ async fn admission_accepts_and_keeps_every_field() {
         // What Kubernetes took, this project can read, and writes out as it was.
         let kept: ArxivQuerySpec = serde_json::from_value(created.data["spec"].clone()).unwrap();
         let kept = serde_json::to_value(kept).unwrap();
+        for (field, value) in spec["search"].as_object().unwrap() {
+            assert_eq!(&kept["search"][field], value, "{field}");
+        }
         for (field, value) in spec.as_object().unwrap() {
-            assert_eq!(&kept[field], value, "{field}");
+            assert!(field == "search" || kept[field] == *value, "{field}: {kept}");
         }
         assert_eq!(kept["maxResults"], 8, "{spec}");
+        let defaults = json!({"author": "k", "sortBy": "Relevance", "sortOrder": "Descending"});
+        assert!(index > 0 || kept["search"] == defaults, "{kept}");
     }
 }
 
@@ -225,11 +291,14 @@ async fn search_is_immutable_and_job_fields_can_change() {
     let plane = ControlPlane::shared().await.unwrap();
     let (client, namespace) = (plane.client().await.unwrap(), plane.namespace().await.unwrap());
     let queries: Api<ArxivQuery> = Api::namespaced(client, &namespace);
-    let spec = ArxivQuerySpec {
+    let search = ArxivSearch {
         author: Some("knuth".into()),
         id_list: Some(vec!["2401.01234".into()]),
-        max_results: 8,
-        sort_by: Some(crd::SortBy::Relevance),
+        sort_by: crd::SortBy::LastUpdatedDate,
+        ..ArxivSearch::default()
+    };
+    let spec = ArxivQuerySpec {
+        search,
         ..ArxivQuerySpec::default()
     };
     queries
@@ -243,36 +312,43 @@ async fn search_is_immutable_and_job_fields_can_change() {
             .await
     };
     for changed in [
-        json!({"author": "other"}),
-        json!({"author": null, "title": "x"}),
-        json!({"title": "added"}),
-        json!({"journal": "added"}),
-        json!({"sortBy": null}),
-        json!({"sortBy": "submittedDate"}),
-        json!({"sortOrder": "ascending"}),
+        json!({"search": {"author": "other"}}),
+        json!({"search": {"author": null, "title": "x"}}),
+        json!({"search": {"title": "added"}}),
+        json!({"search": {"journal": "added"}}),
+        json!({"search": {"sortBy": null}}),
+        json!({"search": {"sortBy": "SubmittedDate"}}),
+        json!({"search": {"sortOrder": "Ascending"}}),
         json!({"maxResults": 9}),
-        json!({"abstract": "added"}),
-        json!({"category": "cs.LG"}),
-        json!({"comment": "added"}),
-        json!({"reportNumber": "added"}),
-        json!({"all": "added"}),
-        json!({"idList": null}),
-        json!({"idList": ["2401.01235"]}),
-        json!({"submittedAfter": "2024-01-01T00:00:00Z"}),
-        json!({"submittedBefore": "2024-01-01T00:00:00Z"}),
+        json!({"search": {"abstract": "added"}}),
+        json!({"search": {"category": "cs.LG"}}),
+        json!({"search": {"comment": "added"}}),
+        json!({"search": {"reportNumber": "added"}}),
+        json!({"search": {"all": "added"}}),
+        json!({"search": {"idList": null}}),
+        json!({"search": {"idList": ["2401.01235"]}}),
+        json!({"search": {"submittedAfter": "2024-01-01T00:00:00Z"}}),
+        json!({"search": {"submittedBefore": "2024-01-01T00:00:00Z"}}),
         json!({"cachePolicy": "Refresh"}),
         json!({"start": 1}),
     ] {
         let (status, message) = refusal(change(&changed).await);
         assert_eq!(status, 422, "{changed}: {message}");
         assert!(
-            message.contains("the search cannot be changed; create a new ArxivQuery"),
+            message.contains(" cannot be changed; create a new ArxivQuery"),
             "{changed}: {message}"
+        );
+        let is_of_search = changed.get("search").is_some();
+        assert_eq!(
+            message.contains("spec.search: Invalid value"),
+            is_of_search,
+            "{message}"
         );
     }
     for allowed in [
         json!({"suspend": true}),
         json!({"suspend": false}),
+        json!({"failurePolicy": "FailFast"}),
         json!({"priority": 1_000}),
         json!({"backoffLimit": 1}),
         json!({"activeDeadlineSeconds": 60}),
@@ -291,8 +367,10 @@ async fn final_phase_and_query_id_cannot_change() {
     let (client, namespace) = (plane.client().await.unwrap(), plane.namespace().await.unwrap());
     let queries: Api<ArxivQuery> = Api::namespaced(client, &namespace);
     let spec = ArxivQuerySpec {
-        author: Some("knuth".into()),
-        max_results: 8,
+        search: ArxivSearch {
+            author: Some("knuth".into()),
+            ..ArxivSearch::default()
+        },
         ..ArxivQuerySpec::default()
     };
     let apply = async |name: &str, status: &Value| {

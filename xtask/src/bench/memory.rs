@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use crd::{ArxivQuery, ArxivQuerySpec, Phase};
+use crd::{ArxivQuery, ArxivQuerySpec, ArxivSearch, Phase};
 use kube::api::{ListParams, PostParams};
 use serde_json::Value;
 use testbed::stack::{Options, Service};
@@ -136,8 +136,10 @@ impl Measurement {
     /// Runs a query from start to end.
     async fn work(&self, name: &str) -> Result<()> {
         let spec = ArxivQuerySpec {
-            title: Some(name.replace('-', " ")),
-            max_results: 8,
+            search: ArxivSearch {
+                title: Some(name.replace('-', " ")),
+                ..ArxivSearch::default()
+            },
             ..ArxivQuerySpec::default()
         };
         let name = format!("work-{name}");

@@ -25,7 +25,8 @@ kind: ArxivQuery
 metadata:
   name: literate-programming
 spec:
-  title: '\"literate programming\"'
+  search:
+    title: '\"literate programming\"'
   maxResults: 4
 ";
 

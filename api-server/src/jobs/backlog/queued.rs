@@ -103,7 +103,7 @@ fn request_key(object: &ArxivQuery) -> u64 {
 /// Slices of what is wanted, as far as arXiv has so much.
 fn requests(object: &ArxivQuery) -> u32 {
     let wanted = u32::try_from(object.spec.max_results).unwrap_or(1);
-    let found = object.status.as_ref().and_then(|status| status.num_results);
+    let found = object.status.as_ref().and_then(|status| status.total_results);
     let found = found.map_or(u32::MAX, |found| u32::try_from(found).unwrap_or(u32::MAX));
     wanted.min(found).div_ceil(MAX_PAGE).max(1)
 }

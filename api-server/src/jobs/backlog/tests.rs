@@ -18,7 +18,7 @@ fn backlog(total: usize, per_client: usize) -> Arc<Backlog> {
 /// An object created at this second.
 fn object(name: &str, client: Option<&str>, second: i64, title: &str, phase: Phase) -> Arc<ArxivQuery> {
     let mut object = ArxivQuery::new(name, ArxivQuerySpec::default());
-    object.spec.title = Some(title.into());
+    object.spec.search.title = Some(title.into());
     object.spec.max_results = 8;
     object.metadata.uid = Some(Uuid::new_v4().to_string());
     object.metadata.creation_timestamp = Some(Time(Timestamp::from_second(second).unwrap()));

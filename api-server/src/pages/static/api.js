@@ -61,7 +61,8 @@ function refused(response, body) {
   const detail = body?.detail;
   if (Array.isArray(detail)) {
     const problems = detail.map(({ loc = [], msg }) => ({
-      field: String(loc[1] ?? ""),
+      // Of `["body", "search", "id_list", 2]`, the name of the input.
+      field: loc.slice(1).findLast((step) => typeof step === "string") ?? "",
       text: String(msg ?? "").replace(/^Value error, /, ""),
     }));
     return new Refused(response.status, "Something in the form is not as it must be.", { problems });

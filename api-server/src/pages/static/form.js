@@ -10,25 +10,25 @@ const submit = form.querySelector("[type=submit]");
 
 /** What was typed, as POST /arxiv takes it; {} when nothing was. */
 function read() {
-  const body = {};
+  const search = {};
   const value = (name) => form.elements[name].value.trim();
-  for (const name of namesOf("words")) if (value(name)) body[name] = value(name);
+  for (const name of namesOf("words")) if (value(name)) search[name] = value(name);
   for (const name of namesOf("identifiers")) {
     const ids = value(name).split(/[\s,;]+/).filter(Boolean);
-    if (ids.length) body[name] = ids;
+    if (ids.length) search[name] = ids;
   }
-  // A day of arXiv's, which counts in UTC.
-  for (const name of namesOf("date")) if (value(name)) body[name] = `${value(name)}T00:00:00Z`;
-  const searched = Object.keys(body).length > 0;
+  for (const name of namesOf("date")) if (value(name)) search[name] = value(name);
+  if (!Object.keys(search).length) return {};
+  for (const name of ["sort_by", "sort_order"]) search[name] = value(name);
+  const body = { search };
   if (value("max_results")) body.max_results = Number(value("max_results"));
-  for (const name of ["sort_by", "sort_order"]) if (value(name)) body[name] = value(name);
-  return searched ? body : {};
+  return body;
 }
 
 /** A search in a line, for people. */
 export function describe(search) {
   const shown = Object.entries(search).filter(([name, value]) => value != null && value !== ""
-    && !["max_results", "start", "sort_by", "sort_order"].includes(name));
+    && !["sort_by", "sort_order"].includes(name));
   return shown.map(([name, value]) => `${titleOf(name)}: ${[].concat(value).join(", ")}`).join(" · ");
 }
 
@@ -104,7 +104,7 @@ export function start(made) {
       pending = { text: "", key: "" };
       status.textContent = "Accepted. It is in the list below.";
       submit.disabled = false;
-      made(state, describe(body));
+      made(state, describe(body.search));
     } catch (error) {
       status.textContent = "";
       submit.disabled = false;

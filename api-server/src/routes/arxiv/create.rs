@@ -73,13 +73,13 @@ pub(crate) async fn create_query(
     charge: SearchCharge,
     Input(request): Input<CreateRequest>,
 ) -> Result<Response, ApiError> {
-    let spec = &request.spec;
+    let search = &request.spec.search;
     let call = Call::new("create_query")
-        .arg("author", spec.author.as_deref())
-        .arg("title", spec.title.as_deref())
-        .arg("journal", spec.journal.as_deref());
+        .arg("author", search.author.as_deref())
+        .arg("title", search.title.as_deref())
+        .arg("journal", search.journal.as_deref());
     log.called(call);
-    charge.take(spec.max_results)?;
+    charge.take(request.spec.max_results)?;
     let (searches, preferences) = (&arxiv.searches, request.preferences);
     let submit_request = SubmitRequest {
         spec: request.spec,
@@ -105,7 +105,7 @@ pub(crate) async fn create_query(
 
 pub(crate) fn describe(mut operation: Operation<'_>) -> Operation<'_> {
     let schema = operation.named_schema("NewQuery", new_query::schema());
-    let extra = FieldError::extra(&["body".into(), "autor".into()], "knuth");
+    let extra = FieldError::extra(&["body".into(), "search".into(), "autor".into()], "knuth");
     let late = "not done 60 seconds after its first request to arXiv";
     operation
         .named("create_query", "searches", "Make a query")
@@ -114,7 +114,7 @@ pub(crate) fn describe(mut operation: Operation<'_>) -> Operation<'_> {
              of arXiv that is an error is reported with its status, and the query's address.",
         )
         .creates_query()
-        .body(schema, json!({"author": "knuth", "category": "cs.DS", "max_results": 3}))
+        .body(schema, json!({"search": {"author": "knuth", "category": "cs.DS"}, "max_results": 3}))
         .response(201, "It has ended.")
         .state(true)
         .location()

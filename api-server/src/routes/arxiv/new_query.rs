@@ -1,4 +1,4 @@
-//! The body of POST /arxiv: the search fields and job fields of an ArxivQuery's `spec`.
+//! The body of POST /arxiv: an ArxivQuery's `spec`, as far as clients have a say.
 //!
 //! Members are spelt as in the rest of this API (`max_results`), or as in the spec (`maxResults`), so that a spec can be
 //! posted as it is. An unknown member is refused: a misspelt field would silently search for something else.
@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use crd::{
-    ArxivQuerySpec,
-    fields::{FIELDS, Field, Kind, MAX_ID_CHARS, MAX_IDS, MAX_WORDS_CHARS, PRIORITY, RESULTS},
+    ArxivQuerySpec, JOB_FIELDS, SEARCH_FIELDS,
+    fields::{Field, Kind, MAX_DATE_CHARS, MAX_ID_CHARS, MAX_IDS, MAX_WORDS_CHARS, PRIORITY, RESULTS},
 };
 use serde_json::{Map, Value, json};
 use upstream::{SpecError, problems};
@@ -18,17 +18,84 @@ use wire::{
     json::Json,
 };
 
-/// The members of the body by their names in this API.
-fn members() -> impl Iterator<Item = (&'static str, &'static Field)> {
-    FIELDS.iter().filter_map(|field| Some((field.member?, field)))
+/// The member that is the search itself.
+const SEARCH: &str = "search";
+
+/// The members of an object by their names in this API.
+fn members(fields: &'static [Field]) -> impl Iterator<Item = (&'static str, &'static Field)> {
+    fields.iter().filter_map(|field| Some((field.member?, field)))
 }
 
 /// The member of this name, in either spelling, and the spelling.
-fn member(key: &str) -> Option<(&'static str, &'static Field)> {
-    members().find_map(|(name, field)| {
+fn member(fields: &'static [Field], key: &str) -> Option<(&'static str, &'static Field)> {
+    members(fields).find_map(|(name, field)| {
         let spelling = [name, field.name].into_iter().find(|name| *name == key)?;
         Some((spelling, field))
     })
+}
+
+/// What was read of a body so far.
+struct Reading<'a> {
+    defaults: &'a Defaults,
+    /// How many members were read.
+    count: usize,
+    /// What is wrong, with the number of the member.
+    wrong: Vec<(usize, FieldError)>,
+    /// Where the value of each field is: the number of its member, its path, and the value.
+    places: HashMap<&'static str, (usize, Vec<PathSegment>, &'a Json)>,
+}
+
+impl<'a> Reading<'a> {
+    /// Reads the members of an object that are fields of these, as an object has them.
+    fn object(
+        &mut self,
+        loc: &[PathSegment],
+        members: &'a [(String, Json)],
+        fields: &'static [Field],
+    ) -> Map<String, Value> {
+        let mut given = Map::new();
+        for (key, value) in members {
+            self.count += 1;
+            if key == SEARCH && loc.len() == 1 {
+                self.search(value, &mut given);
+                continue;
+            }
+            let Some((name, field)) = member(fields, key) else {
+                let loc = [loc, &[PathSegment::Text(key.clone())]].concat();
+                self.wrong.push((self.count, unknown(&loc, key, value)));
+                continue;
+            };
+            if *value == Json::Null {
+                continue;
+            }
+            let loc = [loc, &[PathSegment::Name(name)]].concat();
+            match read(field, &loc, value, self.defaults) {
+                Ok(read) => {
+                    if given.insert(field.name.to_owned(), read).is_some() {
+                        let twice = FieldError::unfit(&loc, "given in both spellings", value.clone());
+                        self.wrong.push((self.count, twice));
+                    }
+                    self.places.insert(field.name, (self.count, loc, value));
+                }
+                Err(problem) => self.wrong.push((self.count, problem)),
+            }
+        }
+        given
+    }
+
+    fn search(&mut self, value: &'a Json, given: &mut Map<String, Value>) {
+        let loc = ["body".into(), SEARCH.into()];
+        match value {
+            Json::Object(members) => {
+                let search = self.object(&loc, members, SEARCH_FIELDS);
+                given.insert(SEARCH.to_owned(), search.into());
+            }
+            Json::Null => {}
+            other => self
+                .wrong
+                .push((self.count, FieldError::object_type(&loc, other.clone()))),
+        }
+    }
 }
 
 /// Reads the body. Everything that is wrong with it is reported at once, in the order of the members.
@@ -36,35 +103,20 @@ pub(crate) fn read_spec(body: &Json, defaults: &Defaults) -> Result<ArxivQuerySp
     let Json::Object(members) = body else {
         return Err(FieldErrors::from(FieldError::object_type(&["body".into()], body.clone())).into());
     };
-    let mut wrong = Vec::new();
-    let mut given = Map::new();
-    let mut places = HashMap::new();
-    for (position, (key, value)) in members.iter().enumerate() {
-        let Some((name, field)) = member(key) else {
-            let loc = ["body".into(), PathSegment::Text(key.clone())];
-            wrong.push((position, FieldError::extra(&loc, value.clone())));
-            continue;
-        };
-        if *value == Json::Null {
-            continue;
-        }
-        let loc = [PathSegment::Name("body"), PathSegment::Name(name)];
-        match read(field, &loc, value, defaults) {
-            Ok(read) => {
-                if given.insert(field.name.to_owned(), read).is_some() {
-                    wrong.push((
-                        position,
-                        FieldError::unfit(&loc, "given in both spellings", value.clone()),
-                    ));
-                }
-                places.insert(field.name, (position, loc, value));
-            }
-            Err(problem) => wrong.push((position, problem)),
-        }
-    }
+    let mut reading = Reading {
+        defaults,
+        count: 0,
+        wrong: Vec::new(),
+        places: HashMap::new(),
+    };
+    let mut given = reading.object(&["body".into()], members, JOB_FIELDS);
+    let Reading {
+        mut wrong, places, ..
+    } = reading;
     given
         .entry(RESULTS.name)
         .or_insert_with(|| Value::from(defaults.max_results));
+    given.entry(SEARCH).or_insert_with(|| json!({}));
     let spec = serde_json::from_value(Value::Object(given)).map_err(|error| {
         // Members that were read make a spec, so this is a bug.
         tracing::error!(
@@ -90,6 +142,18 @@ pub(crate) fn read_spec(body: &Json, defaults: &Defaults) -> Result<ArxivQuerySp
     Ok(spec)
 }
 
+/// An unknown member; one that belongs elsewhere is told from a misspelt one.
+fn unknown(loc: &[PathSegment], key: &str, value: &Json) -> FieldError {
+    let is_elsewhere = |fields| member(fields, key).is_some();
+    if loc.len() == 2 && is_elsewhere(SEARCH_FIELDS) {
+        FieldError::unfit(loc, "this is a member of `search`", value.clone())
+    } else if is_elsewhere(JOB_FIELDS) {
+        FieldError::unfit(loc, "this is a member beside `search`", value.clone())
+    } else {
+        FieldError::extra(loc, value.clone())
+    }
+}
+
 /// What is wrong with the value of one member.
 fn invalid(loc: &[PathSegment], error: &SpecError, value: &Json) -> FieldError {
     let SpecError::NoIdentifier(index) = *error else {
@@ -106,10 +170,13 @@ fn invalid(loc: &[PathSegment], error: &SpecError, value: &Json) -> FieldError {
 
 /// What is wrong with the search as a whole.
 fn invalid_search(error: &SpecError, body: &Json) -> FieldError {
-    let loc = ["body".into()];
+    let loc = ["body".into(), SEARCH.into()];
+    let Some(search) = body.get(SEARCH) else {
+        return FieldError::missing(&loc);
+    };
     match error {
-        SpecError::NoField => FieldError::unfit(&loc, "at least one search field is needed", body.clone()),
-        error => FieldError::unfit(&loc, error, body.clone()),
+        SpecError::NoField => FieldError::unfit(&loc, "at least one search field is needed", search.clone()),
+        error => FieldError::unfit(&loc, error, search.clone()),
     }
 }
 
@@ -129,10 +196,14 @@ fn read(field: &Field, loc: &[PathSegment], value: &Json, defaults: &Defaults) -
             };
             FieldError::check_range(loc, *number, &(*range.start()..=most), value.clone()).map(Value::from)
         }
-        (Kind::OneOf(words), Json::String(text)) if words.contains(&text.as_str()) => {
-            Ok(Value::from(text.as_str()))
+        (Kind::OneOf(words), _) => {
+            // arXiv itself spells some of them with a small first letter.
+            let is_value =
+                |word: &&&str| matches!(value, Json::String(text) if text.eq_ignore_ascii_case(word));
+            let word = words.iter().find(is_value);
+            word.map(|word| Value::from(*word))
+                .ok_or_else(|| FieldError::none_of(loc, words, value.clone()))
         }
-        (Kind::OneOf(words), _) => Err(FieldError::none_of(loc, words, value.clone())),
         (Kind::Words(..) | Kind::Date(_), _) => Err(FieldError::string_type(loc, value.clone())),
         (Kind::Identifiers(_), _) => Err(FieldError::array_type(loc, value.clone())),
         (Kind::Integer(_), _) => Err(FieldError::integer_type(loc, value.clone())),
@@ -166,10 +237,17 @@ fn identifiers(loc: &[PathSegment], ids: &[Json]) -> Result<Value, FieldError> {
 
 /// The schema of the body.
 pub(super) fn schema() -> Value {
-    let properties: Map<_, _> = members()
-        .map(|(name, field)| (name.to_owned(), field_schema(field)))
-        .collect();
-    json!({"type": "object", "properties": properties, "additionalProperties": false})
+    let properties = |fields| -> Map<String, Value> {
+        let members = members(fields);
+        members
+            .map(|(name, field)| (name.to_owned(), field_schema(field)))
+            .collect()
+    };
+    let search = json!({"type": "object", "properties": properties(SEARCH_FIELDS), "additionalProperties": false,
+        "minProperties": 1, "description": "What to search for. At least one field of words, or `id_list`, is needed."});
+    let mut all = properties(JOB_FIELDS);
+    all.insert(SEARCH.to_owned(), search);
+    json!({"type": "object", "properties": all, "required": [SEARCH], "additionalProperties": false})
 }
 
 fn field_schema(field: &Field) -> Value {
@@ -177,7 +255,8 @@ fn field_schema(field: &Field) -> Value {
         Kind::Words(..) => json!({"type": "string", "minLength": 1, "maxLength": MAX_WORDS_CHARS}),
         Kind::Identifiers(_) => json!({"type": "array", "minItems": 1, "maxItems": MAX_IDS,
             "items": {"type": "string", "maxLength": MAX_ID_CHARS}}),
-        Kind::Date(_) => json!({"type": "string", "format": "date-time"}),
+        Kind::Date(_) => json!({"type": "string", "maxLength": MAX_DATE_CHARS, "anyOf": [{"format": "date"},
+            {"format": "date-time"}]}),
         Kind::Integer(range) => json!({"type": "integer", "minimum": range.start(), "maximum": range.end()}),
         Kind::OneOf(words) => json!({"type": "string", "enum": words}),
         Kind::Boolean => json!({"type": "boolean"}),
@@ -212,29 +291,35 @@ mod tests {
 
     #[test]
     fn query_is_the_same_in_both_spellings() {
-        let ours = json!({"title": "x", "max_results": 3, "sort_by": "submittedDate", "backoff_limit": 0, "author": null});
-        let theirs = json!({"sortBy": "submittedDate", "title": "x", "backoffLimit": 0, "maxResults": 3});
+        let ours = json!({"search": {"title": "x", "sort_by": "submittedDate", "author": null}, "max_results": 3,
+            "backoff_limit": 0, "priority": null});
+        let theirs =
+            json!({"backoffLimit": 0, "search": {"sortBy": "SubmittedDate", "title": "x"}, "maxResults": 3});
         let query = read(&ours).unwrap();
         assert_eq!(query, read(&theirs).unwrap());
-        assert_eq!((query.max_results, query.backoff_limit), (3, Some(0)));
-        assert_eq!(query.sort_by, Some(crd::SortBy::SubmittedDate));
-        let usual = read(&json!({"title": "x"})).unwrap();
+        assert_eq!((query.max_results, query.backoff_limit), (3, 0));
+        assert_eq!(query.search.sort_by, crd::SortBy::SubmittedDate);
+        let usual = read(&json!({"search": {"title": "x"}})).unwrap();
         assert_eq!((usual.max_results, usual.start), (8, 0));
         assert_ne!(fingerprint(&usual), fingerprint(&query));
     }
 
     #[test]
     fn every_field_of_the_spec_can_be_posted() {
-        let body = json!({
+        let search = json!({
             "author": "a", "title": "b", "journal": "c", "abstract": "d", "category": "cs.LG", "comment": "e",
             "report_number": "f", "all": "g", "id_list": ["arXiv:2401.01234v2", "hep-th/9901001"],
-            "submitted_after": "2024-01-01T00:00:00Z", "submitted_before": "2024-02-01T00:00:00+02:00",
-            "max_results": 30_000, "start": 0, "sort_by": "relevance", "sort_order": "ascending",
-            "cache_policy": "Refresh", "priority": 5, "backoff_limit": 0, "active_deadline_seconds": 1,
+            "submitted_after": "2024-01-01", "submitted_before": "2024-02-01T00:00:00+02:00",
+            "sort_by": "Relevance", "sort_order": "Ascending",
         });
-        assert_eq!(body.as_object().unwrap().len(), members().count());
+        assert_eq!(search.as_object().unwrap().len(), members(SEARCH_FIELDS).count());
+        let body = json!({
+            "search": search, "max_results": 30_000, "start": 0, "cache_policy": "Refresh",
+            "failure_policy": "FailFast", "priority": 5, "backoff_limit": 0, "active_deadline_seconds": 1,
+        });
+        assert_eq!(body.as_object().unwrap().len(), 1 + members(JOB_FIELDS).count());
         let spec = read(&body).unwrap();
-        assert_eq!(spec.id_list.as_ref().unwrap().len(), 2);
+        assert_eq!(spec.search.id_list.as_ref().unwrap().len(), 2);
         assert_eq!((spec.cache_policy, spec.priority), (CachePolicy::Refresh, 5));
         // As the spec spells it, all of it again, but for what a client has no say in.
         let mut spelt = serde_json::to_value(&spec).unwrap();
@@ -243,27 +328,72 @@ mod tests {
     }
 
     #[test]
-    fn unknown_member_or_invalid_value_is_refused() {
-        let at = |kind: &str, name: &str| vec![(kind.to_owned(), json!(["body", name]))];
+    fn unknown_or_misplaced_member_is_refused() {
         let cases = [
             (
-                json!({"title": "x", "autor": "y"}),
-                at("extra_forbidden", "autor"),
+                json!({"search": {"title": "x"}, "autor": "y"}),
+                "extra_forbidden",
+                json!(["body", "autor"]),
             ),
+            (
+                json!({"search": {"title": "x", "autor": "y"}}),
+                "extra_forbidden",
+                json!(["body", "search", "autor"]),
+            ),
+            (
+                json!({"search": {"title": "x"}, "sort_by": "Relevance"}),
+                "value_error",
+                json!(["body", "sort_by"]),
+            ),
+            (
+                json!({"search": {"title": "x", "maxResults": 1}}),
+                "value_error",
+                json!(["body", "search", "maxResults"]),
+            ),
+            (
+                json!({"search": {"title": "x"}, "max_results": 1, "maxResults": 1}),
+                "value_error",
+                json!(["body", "max_results"]),
+            ),
+            (json!({"max_results": 1}), "missing", json!(["body", "search"])),
+            (json!({"search": null}), "value_error", json!(["body", "search"])),
+            (json!({"search": {}}), "value_error", json!(["body", "search"])),
+            (json!({"search": "x"}), "dict_type", json!(["body", "search"])),
+            (json!([]), "dict_type", json!(["body"])),
+            (
+                json!({"search": {"title": "x"}, "max_results": 0}),
+                "greater_than_equal",
+                json!(["body", "max_results"]),
+            ),
+            (
+                json!({"search": {"title": "x"}, "maxResults": 30_001}),
+                "less_than_equal",
+                json!(["body", "maxResults"]),
+            ),
+            (
+                json!({"search": {"title": "x"}, "start": "1"}),
+                "int_type",
+                json!(["body", "start"]),
+            ),
+            (
+                json!({"search": {"title": "x"}, "start": 1.5}),
+                "int_type",
+                json!(["body", "start"]),
+            ),
+        ];
+        for (body, kind, loc) in cases {
+            assert_eq!(read(&body).unwrap_err(), [(kind.to_owned(), loc)], "{body}");
+        }
+    }
+
+    #[test]
+    fn invalid_search_field_is_refused() {
+        let at = |kind: &str, name: &str| vec![(kind.to_owned(), json!(["body", "search", name]))];
+        let cases = [
             (json!({"title": ""}), at("string_too_short", "title")),
             (json!({"title": "x".repeat(513)}), at("string_too_long", "title")),
             (json!({"title": " "}), at("value_error", "title")),
             (json!({"title": 5}), at("string_type", "title")),
-            (
-                json!({"title": "x", "max_results": 0}),
-                at("greater_than_equal", "max_results"),
-            ),
-            (
-                json!({"title": "x", "maxResults": 30_001}),
-                at("less_than_equal", "maxResults"),
-            ),
-            (json!({"title": "x", "start": "1"}), at("int_type", "start")),
-            (json!({"title": "x", "start": 1.5}), at("int_type", "start")),
             (
                 json!({"title": "x", "sort_by": "date"}),
                 at("literal_error", "sort_by"),
@@ -273,19 +403,10 @@ mod tests {
                 at("literal_error", "sort_order"),
             ),
             (
-                json!({"title": "x", "max_results": 1, "maxResults": 1}),
-                at("value_error", "max_results"),
-            ),
-            (
-                json!({"max_results": 1}),
-                vec![("value_error".into(), json!(["body"]))],
-            ),
-            (json!([]), vec![("dict_type".into(), json!(["body"]))]),
-            (
                 json!({"id_list": ["2401.01234", "x"], "title": "()"}),
                 vec![
-                    ("value_error".into(), json!(["body", "id_list", 1])),
-                    ("value_error".into(), json!(["body", "title"])),
+                    ("value_error".into(), json!(["body", "search", "id_list", 1])),
+                    ("value_error".into(), json!(["body", "search", "title"])),
                 ],
             ),
             (json!({"id_list": []}), at("value_error", "id_list")),
@@ -294,13 +415,20 @@ mod tests {
                 at("value_error", "submittedAfter"),
             ),
             (
-                json!({"title": "x", "submitted_after": "2024-01-02T00:00:00Z",
-                    "submitted_before": "2024-01-01T00:00:00Z"}),
-                vec![("value_error".into(), json!(["body"]))],
+                json!({"title": "x", "submitted_before": "1704067200000"}),
+                at("value_error", "submitted_before"),
+            ),
+            (
+                json!({"title": "x", "submitted_after": "2024-01-02", "submitted_before": "2024-01-01"}),
+                vec![("value_error".into(), json!(["body", "search"]))],
             ),
         ];
-        for (body, problems) in cases {
-            assert_eq!(read(&body).unwrap_err(), problems, "{body}");
+        for (search, problems) in cases {
+            assert_eq!(
+                read(&json!({ "search": search })).unwrap_err(),
+                problems,
+                "{search}"
+            );
         }
     }
 }

@@ -65,7 +65,7 @@ impl SearchParams {
             let (Some(text), Kind::Words(_, access)) = (reader.text(param), &field.kind) else {
                 continue;
             };
-            *(access.get_mut)(&mut spec) = Some(text.to_owned());
+            *(access.get_mut)(&mut spec.search) = Some(text.to_owned());
             let error = problems(&spec)
                 .into_iter()
                 .find(|error| error.field() == Some(field.name));
@@ -91,9 +91,9 @@ impl SearchParams {
     /// These parameters as the log shows them; the journal, which is rare, only if there is one.
     pub(crate) fn call(&self, function: &'static str) -> Call {
         let call = Call::new(function)
-            .arg("author", self.spec.author.as_deref())
-            .arg("title", self.spec.title.as_deref());
-        let call = match self.spec.journal.as_deref() {
+            .arg("author", self.spec.search.author.as_deref())
+            .arg("title", self.spec.search.title.as_deref());
+        let call = match self.spec.search.journal.as_deref() {
             Some(journal) => call.arg("journal", journal),
             None => call,
         };
@@ -115,9 +115,9 @@ mod tests {
     #[test]
     fn search_is_read_from_its_params() {
         let params = read("author=a&title=b+c&max_results=3&foo=bar").unwrap();
-        assert_eq!(params.spec.author.as_deref(), Some("a"));
-        assert_eq!(params.spec.title.as_deref(), Some("b c"));
-        assert_eq!(params.spec.journal, None);
+        assert_eq!(params.spec.search.author.as_deref(), Some("a"));
+        assert_eq!(params.spec.search.title.as_deref(), Some("b c"));
+        assert_eq!(params.spec.search.journal, None);
         assert_eq!(params.max_results, 3);
         assert_eq!(read("title=b").unwrap().max_results, 8);
         assert_eq!(

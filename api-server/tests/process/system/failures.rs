@@ -113,7 +113,7 @@ pub(super) async fn failures_of_arxiv(env: &TestEnv) {
 pub(super) async fn exceeded_deadline(env: &TestEnv) {
     env.stack.arxiv().unwrap().set(Mode::Close);
     let request = env.http.post(env.url("/arxiv")).header(header::ACCEPT, PROBLEM);
-    let query = json!({"title": "x", "activeDeadlineSeconds": 1});
+    let query = json!({"search": {"title": "x"}, "activeDeadlineSeconds": 1});
     let response = request.json(&query).send().await.unwrap();
     assert_eq!(response.status(), 504);
     assert_eq!(json_body(response).await["code"], "deadline_exceeded");

@@ -24,12 +24,16 @@ pub(super) async fn request(env: &TestEnv) {
         .header("x-request-id", "follow-1")
         .header("traceparent", TRACE)
         .header("prefer", "respond-async");
-    let response = request.json(&json!({"title": "followed"})).send().await.unwrap();
+    let response = request
+        .json(&json!({"search": {"title": "followed"}}))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status(), 202);
     let objects = env.objects().await;
     let object = objects
         .iter()
-        .find(|object| object.spec.title.as_deref() == Some("followed"))
+        .find(|object| object.spec.search.title.as_deref() == Some("followed"))
         .unwrap();
     let name = object.metadata.name.clone().unwrap();
     let annotations = object.metadata.annotations.as_ref().unwrap();

@@ -1,6 +1,6 @@
 //! Input that is written to break out of its place, in objects and in the log.
 
-use crd::{ArxivQuerySpec, Phase};
+use crd::{ArxivQuerySpec, ArxivSearch, Phase};
 use reqwest::Url;
 use testbed::TestEnv;
 
@@ -13,13 +13,16 @@ pub(super) async fn objects(env: &TestEnv) {
         arxiv.clear_record();
         let name = format!("hostile-{number}");
         let spec = ArxivQuerySpec {
-            author: Some(text.to_owned()),
+            search: ArxivSearch {
+                author: Some(text.to_owned()),
+                ..ArxivSearch::default()
+            },
             max_results: 2,
             ttl_seconds_after_finished: Some(60),
             ..ArxivQuerySpec::default()
         };
         let object = env.create(&name, spec).await;
-        assert_eq!(object.spec.author.as_deref(), Some(text));
+        assert_eq!(object.spec.search.author.as_deref(), Some(text));
         let status = env.finished(&name).await;
         assert_eq!(status.phase, Phase::Succeeded, "{text}");
         for request in arxiv.requests() {

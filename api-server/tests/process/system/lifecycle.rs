@@ -17,7 +17,11 @@ fn slow(env: &TestEnv, delay_ms: u64) {
 
 async fn post(env: &TestEnv, title: &str) -> String {
     let request = env.http.post(env.url("/arxiv")).header("prefer", "respond-async");
-    let response = request.json(&json!({"title": title})).send().await.unwrap();
+    let response = request
+        .json(&json!({"search": {"title": title}}))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status(), 202);
     location(&response)
 }

@@ -19,7 +19,7 @@ async fn answer(env: &TestEnv, title: &str) -> (u16, Value, String) {
         .header("content-type", "application/json")
         .header("accept", "application/problem+json")
         .header("prefer", "respond-async");
-    let body = json!({"title": title, "max_results": 3}).to_string();
+    let body = json!({"search": {"title": title}, "max_results": 3}).to_string();
     let response = request.body(body).send().await.unwrap();
     let status = response.status().as_u16();
     assert_eq!(
@@ -53,7 +53,7 @@ async fn assert_refused(env: &TestEnv, title: &str, status: u16, code: &str, wor
 pub(super) async fn by_admission(env: &TestEnv) {
     let namespace = env.stack.namespace();
     let name = format!("words-{namespace}");
-    let unless = |title: &str, words: &str, reason: Option<&str>| json!({"expression": format!("object.spec.title != '{title}'"), "message": words, "reason": reason});
+    let unless = |title: &str, words: &str, reason: Option<&str>| json!({"expression": format!("object.spec.search.title != '{title}'"), "message": words, "reason": reason});
     let policy = json!({
         "metadata": {"name": name},
         "spec": {

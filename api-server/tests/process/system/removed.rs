@@ -11,7 +11,7 @@ use crate::removed::{assert_is_record_of, assert_is_tombstone_of, id_of_end};
 /// The name of the object of a search for this title.
 async fn name_of(env: &TestEnv, title: &str) -> String {
     let mut objects = env.objects().await.into_iter();
-    let object = objects.find(|object| object.spec.title.as_deref() == Some(title));
+    let object = objects.find(|object| object.spec.search.title.as_deref() == Some(title));
     object.unwrap().metadata.name.unwrap()
 }
 

@@ -16,7 +16,7 @@ async fn post(api: &Api, query: &Value) -> String {
 async fn events_of_a_query_lead_to_its_end_each_once() {
     let api = Api::start(&[]).await;
     api.operator.set(Outcome::None);
-    let location = post(&api, &json!({"title": "followed"})).await;
+    let location = post(&api, &json!({"search": {"title": "followed"}})).await;
     let path = format!("{location}/events");
     let mut events = Events::open(&api, &path, None).await;
     let first = events.next().await.unwrap();
@@ -58,7 +58,7 @@ async fn event_streams_end_when_the_token_is_not_valid_any_more() {
     let bob = ("authorization", "Bearer bob-token");
     let asynchronous = [ada, ("prefer", "respond-async")];
     let made = api
-        .post_with("/arxiv", &json!({"title": "x"}), &asynchronous)
+        .post_with("/arxiv", &json!({"search": {"title": "x"}}), &asynchronous)
         .await;
     let path = format!("{}/events", header(&made, "location").unwrap());
     let accept = ("accept", "text/event-stream");
@@ -97,8 +97,8 @@ async fn event_streams_end_with_their_query_and_with_the_process() {
             &json!({"counts": {"pending": 0, "running": 0, "suspended": 0}, "queries": [], "ended": []})
         )
     );
-    let first = post(&api, &json!({"title": "first"})).await;
-    let second = post(&api, &json!({"title": "second"})).await;
+    let first = post(&api, &json!({"search": {"title": "first"}})).await;
+    let second = post(&api, &json!({"search": {"title": "second"}})).await;
     let both = loop {
         let event = all.next().await.unwrap();
         if event.data["counts"]["pending"] == 2 {
@@ -137,7 +137,7 @@ async fn event_streams_end_with_their_query_and_with_the_process() {
     }
     let mut resumed = Events::open(&api, &format!("{second}/events"), Some(&last.id)).await;
     // Behind the second one, also if both are created in the same second.
-    let third = post(&api, &json!({"title": "third", "priority": -1})).await;
+    let third = post(&api, &json!({"search": {"title": "third"}, "priority": -1})).await;
     api.send("DELETE", &third).await;
     api.send("DELETE", &second).await;
     assert_eq!(resumed.next().await.unwrap().name, "gone");

@@ -14,7 +14,7 @@ async fn search_of_many_results_counts_once_for_each_of_its_requests_to_arxiv() 
     let api = Api::start(&limits).await;
     api.operator.set(Outcome::None);
     let left = async |max_results: u32| {
-        let query = json!({"title": "x", "max_results": max_results});
+        let query = json!({"search": {"title": "x"}, "max_results": max_results});
         let response = api.post_with("/arxiv", &query, &[ASYNCHRONOUS]).await;
         let limit = header(&response, "ratelimit").unwrap().to_owned();
         let left = limit.strip_prefix("\"client\";r=").unwrap().split(';').next();
@@ -39,7 +39,7 @@ async fn search_of_many_results_counts_once_for_each_of_its_requests_to_arxiv() 
 async fn anonymous_client_has_no_priority_and_a_user_has_it_up_to_its_limit() {
     let api = Api::start(&[]).await;
     let post = async |api: &Api, priority: i32, headers: &[(&str, &str)]| {
-        let query = json!({"title": "x", "priority": priority});
+        let query = json!({"search": {"title": "x"}, "priority": priority});
         api.post_with("/arxiv", &query, headers).await
     };
     for (priority, status) in [(1, 422), (1000, 422), (0, 201), (-3, 201)] {
@@ -70,7 +70,9 @@ async fn clients_take_turns_and_no_client_fills_the_queue() {
     api.operator.set(Outcome::None);
     let post = async |client: &str, title: &str| {
         let headers = [ASYNCHRONOUS, ("x-forwarded-for", client)];
-        let response = api.post_with("/arxiv", &json!({"title": title}), &headers).await;
+        let response = api
+            .post_with("/arxiv", &json!({"search": {"title": title}}), &headers)
+            .await;
         response.status().as_u16()
     };
     for title in ["a1", "a2", "a3"] {

@@ -10,7 +10,7 @@ async fn pending(api: &Api, count: usize) -> Vec<String> {
     api.operator.set(Outcome::None);
     let mut created = Vec::new();
     for n in 0..count {
-        let query = json!({"title": n.to_string()});
+        let query = json!({"search": {"title": n.to_string()}});
         let asynchronous = [("prefer", "respond-async")];
         let response = api.post_with("/arxiv", &query, &asynchronous).await;
         assert_eq!(response.status(), 202);

@@ -1,6 +1,6 @@
 //! Who may remove a query: the client that it was made for, and users with the right in Kubernetes.
 
-use crd::{ArxivQuery, ArxivQuerySpec};
+use crd::{ArxivQuery, ArxivQuerySpec, ArxivSearch};
 use testbed::test_env::json_body;
 
 use super::accepted;
@@ -13,7 +13,10 @@ const PROBLEM: (&str, &str) = ("accept", "application/problem+json");
 /// An object that was made by other means than this API, as by GitOps.
 fn from_git(name: &str) -> ArxivQuery {
     let spec = ArxivQuerySpec {
-        title: Some("declared".into()),
+        search: ArxivSearch {
+            title: Some("declared".into()),
+            ..ArxivSearch::default()
+        },
         max_results: 3,
         ..ArxivQuerySpec::default()
     };

@@ -31,14 +31,18 @@ async fn pending_queries_of_all_servers_share_one_limit_and_one_queue() {
         seen(server, n).await;
         let key = n.to_string();
         let response = server
-            .post_with("/arxiv", &json!({"title": key}), &[("idempotency-key", &key)])
+            .post_with(
+                "/arxiv",
+                &json!({"search": {"title": key}}),
+                &[("idempotency-key", &key)],
+            )
             .await;
         assert_eq!(response.status(), 202, "{n}");
         locations.push(header(&response, "location").unwrap().to_owned());
     }
     for server in servers {
         seen(server, 5).await;
-        let response = server.post("/arxiv", &json!({"title": "more"})).await;
+        let response = server.post("/arxiv", &json!({"search": {"title": "more"}})).await;
         assert_eq!(response.status(), 429);
         let after = header(&response, "retry-after").unwrap().parse::<u64>();
         assert!(after.unwrap() >= 1);
@@ -48,7 +52,11 @@ async fn pending_queries_of_all_servers_share_one_limit_and_one_queue() {
     assert_eq!(api.get("/arxiv?title=more").await.status(), 429);
     // A query whose key is known is answered nevertheless.
     let known = another
-        .post_with("/arxiv", &json!({"title": "0"}), &[("idempotency-key", "0")])
+        .post_with(
+            "/arxiv",
+            &json!({"search": {"title": "0"}}),
+            &[("idempotency-key", "0")],
+        )
         .await;
     assert_eq!(known.status(), 202);
     assert_eq!(api.objects().len(), 5);

@@ -1,6 +1,6 @@
 //! GET /arxiv: a search, whose result is waited for.
 
-use crd::{FAIL_FAST_ANNOTATION, Reason};
+use crd::{FailurePolicy, Reason};
 use futures::future::join_all;
 use http::Method;
 use serde_json::Value;
@@ -24,10 +24,9 @@ async fn search_that_ends_within_its_wait_is_answered_with_its_counts() {
     let [object] = all.as_slice() else {
         panic!("{} objects", all.len())
     };
-    assert_eq!(object.spec.backoff_limit, Some(0));
+    assert_eq!(object.spec.backoff_limit, 0);
+    assert_eq!(object.spec.failure_policy, FailurePolicy::FailFast);
     assert_eq!(object.spec.ttl_seconds_after_finished, Some(4 * 3600));
-    let annotations = object.metadata.annotations.as_ref().unwrap();
-    assert_eq!(annotations[FAIL_FAST_ANNOTATION], "true");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,9 +54,8 @@ async fn asynchronous_search_is_accepted_at_once_and_retried_as_usual() {
     let location = accepted(response).await;
     let object = api.objects().remove(0);
     assert!(location.ends_with(object.metadata.name.as_deref().unwrap()));
-    assert_eq!(object.spec.backoff_limit, None);
-    let annotations = object.metadata.annotations.unwrap_or_default();
-    assert!(!annotations.contains_key(FAIL_FAST_ANNOTATION));
+    assert_eq!(object.spec.backoff_limit, 6);
+    assert_eq!(object.spec.failure_policy, FailurePolicy::Retry);
 }
 
 #[tokio::test(flavor = "multi_thread")]

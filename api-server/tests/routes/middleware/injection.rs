@@ -56,7 +56,7 @@ async fn hostile_text_in_a_search_stays_in_its_field() {
         }
         // That of an object is literal; the operator sends it.
         assert_eq!(api.get(&path("/arxiv")).await.status(), 200, "{text}");
-        assert_eq!(api.objects()[0].spec.title.as_deref(), Some(text));
+        assert_eq!(api.objects()[0].spec.search.title.as_deref(), Some(text));
         let removed = format!("/arxiv/{}", api.name_of(text));
         assert_eq!(api.send("DELETE", &removed).await.status(), 204);
     }

@@ -206,7 +206,7 @@ impl Api {
     /// The name of the object of a search for this title.
     pub(crate) fn name_of(&self, title: &str) -> String {
         let mut objects = self.objects().into_iter();
-        let object = objects.find(|object| object.spec.title.as_deref() == Some(title));
+        let object = objects.find(|object| object.spec.search.title.as_deref() == Some(title));
         object.unwrap().metadata.name.unwrap()
     }
 

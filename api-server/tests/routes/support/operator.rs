@@ -8,7 +8,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use paper::{Author, PaperId, PaperVersion};
 use storage::{FailureRecord, Ledger, ObjectRef, PaperBatch, PaperSource, Record, Records, StorageError};
 use tokio::sync::watch;
@@ -92,7 +92,7 @@ impl Operator {
         };
         let reference = reference(object);
         let query_id = self.ledger.assign(reference.uid).await.unwrap();
-        let title = object.spec.title.as_deref().unwrap_or_default();
+        let title = object.spec.search.title.as_deref().unwrap_or_default();
         let query = format!("search_query=ti:{title}&id_list=&start=0&max_results={papers}");
         let record = Record {
             object: reference,
@@ -106,10 +106,10 @@ impl Operator {
         assert!(self.records.record(&record).await.unwrap().is_ok());
         self.finish(object, Phase::Succeeded, Reason::Succeeded, |status| {
             status.query_id = Some(query_id);
-            status.timestamp = Some(TIMESTAMP);
+            status.answer_time = Timestamp::from_second(TIMESTAMP).ok().map(Time);
             status.http_status = Some(200);
-            status.num_results = Some(found.into());
-            status.num_entries = i64::try_from(papers).ok();
+            status.total_results = Some(found.into());
+            status.stored_results = i64::try_from(papers).ok();
             status.query = Some(query);
             status.message = Some(format!("found {found}, stored {papers}"));
         });

@@ -6,7 +6,7 @@ mod operations;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crd::{ArxivQuery, ArxivQuerySpec};
+use crd::{ArxivQuery, ArxivQuerySpec, ArxivSearch};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -90,14 +90,18 @@ impl Harness {
 
     /// Creates an object, with retries, and returns its uid.
     async fn create(&self, name: &str, search: &Search, limits: Limits) -> Option<String> {
+        let usual = ArxivQuerySpec::default();
         let spec = ArxivQuerySpec {
-            title: Some(search.word.clone()),
+            search: ArxivSearch {
+                title: Some(search.word.clone()),
+                ..ArxivSearch::default()
+            },
             max_results: search.max_results,
-            backoff_limit: limits.backoff_limit,
+            backoff_limit: limits.backoff_limit.unwrap_or(usual.backoff_limit),
             active_deadline_seconds: limits.active_deadline_seconds,
             suspend: limits.suspend,
             priority: limits.priority,
-            ..ArxivQuerySpec::default()
+            ..usual
         };
         let object = ArxivQuery::new(name, spec);
         let deadline = Instant::now() + RETRY_FOR;

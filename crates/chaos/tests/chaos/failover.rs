@@ -27,7 +27,7 @@ async fn object(stack: &Stack, title: &str) -> ArxivQuery {
     let all = objects.list(&ListParams::default()).await.unwrap();
     let mut found = all
         .into_iter()
-        .filter(|object| object.spec.title.as_deref() == Some(title));
+        .filter(|object| object.spec.search.title.as_deref() == Some(title));
     found.find(|object| object.phase().is_final()).unwrap()
 }
 

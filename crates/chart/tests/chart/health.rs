@@ -65,7 +65,7 @@ fn argo_cd_health_is_right_for_every_phase() {
         .iter()
         .map(|phase| json!({"status": {"phase": phase, "message": "it \"says\" so"}}))
         .collect();
-    objects.push(json!({"spec": {"author": "knuth"}}));
+    objects.push(json!({"spec": {"search": {"author": "knuth"}}}));
     objects.push(json!({"status": {"observedGeneration": -1}}));
     // The status of a new object in Kubernetes.
     objects.push(json!({"status": {"observedGeneration": -1, "phase": "Pending"}}));

@@ -67,7 +67,7 @@ fn lives(plane: &ControlPlane, cluster: &Cluster, program: &Path) {
     );
     helm(&["rollback", "papers", "1"]);
     assert_eq!((deployments(), jobs()), (2, first_job));
-    let query = "{apiVersion: arxiv-operator.dev/v1alpha1, kind: ArxivQuery, metadata: {name: kept, namespace: library}, spec: {author: knuth}}";
+    let query = "{apiVersion: arxiv-operator.dev/v1alpha1, kind: ArxivQuery, metadata: {name: kept, namespace: library}, spec: {search: {author: knuth}}}";
     cluster.succeeds(&["create", "-f", "-"], query);
     helm(&["uninstall", "papers"]);
     assert_eq!(deployments(), 0);

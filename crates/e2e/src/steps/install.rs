@@ -42,7 +42,7 @@ pub(super) async fn main_job(env: &Environment) -> Result<String> {
         .await?;
     let applied: Value = serde_json::from_str(&text)?;
     let number = applied["status"]["queryId"].as_i64().context("a number")?;
-    let entries = applied["status"]["numEntries"].as_i64().context("entries")?;
+    let entries = applied["status"]["storedResults"].as_i64().context("entries")?;
     ensure!(
         rows(env, number).await? == entries,
         "rows of query {number} are missing"

@@ -62,7 +62,7 @@ fn compare(objects: &[Value], rows: &BTreeMap<String, Vec<Row>>) -> Result<BTree
                 .as_i64()
                 .with_context(|| format!("{name} has no {field}"))
         };
-        let (number, entries) = (field_of("queryId")?, field_of("numEntries")?);
+        let (number, entries) = (field_of("queryId")?, field_of("storedResults")?);
         let stored = rows.get(uid).map_or(&[][..], Vec::as_slice);
         ensure!(
             stored == [(number, entries, entries)],
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn missing_doubled_and_wrong_rows_are_errors() {
-        let object = |uid: &str, number: i64| json!({"metadata": {"name": uid, "uid": uid}, "status": {"queryId": number, "numEntries": 2}});
+        let object = |uid: &str, number: i64| json!({"metadata": {"name": uid, "uid": uid}, "status": {"queryId": number, "storedResults": 2}});
         let objects = [object("a", 1), object("b", 2)];
         let compared = |rows: &[(&str, Row)]| {
             let mut map: BTreeMap<String, Vec<Row>> = BTreeMap::new();

@@ -113,7 +113,7 @@ fn applied() -> String {
     let one = |number: usize| {
         format!(
             "apiVersion: arxiv-operator.dev/v1alpha1\nkind: ArxivQuery\nmetadata: {{name: upgrade-{number}, namespace: {NAMESPACE}}}\n\
-             spec: {{title: applied {number}}}\n"
+             spec: {{search: {{title: applied {number}}}}}\n"
         )
     };
     let all: Vec<String> = (0..QUERIES).map(one).collect();

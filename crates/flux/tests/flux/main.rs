@@ -44,7 +44,7 @@ async fn searches_in_git_are_ready_or_failed_as_documented_after_every_change() 
     // A suspended one does not delay the sync.
     searches.add(
         "later",
-        &json!({"title": "later", "maxResults": 3, "suspend": true}),
+        &json!({"search": {"title": "later"}, "maxResults": 3, "suspend": true}),
     );
     gitops.sync(&searches).await;
     assert_eq!(gitops.status("later").await.phase, Phase::Suspended);
@@ -75,7 +75,7 @@ async fn searches_in_git_are_ready_or_failed_as_documented_after_every_change() 
 
     // Changes while one waits for arXiv, and after one has failed.
     arxiv.set(Mode::Status(429));
-    let waits = json!({"title": "waits", "maxResults": 3});
+    let waits = json!({"search": {"title": "waits"}, "maxResults": 3});
     gitops.create("waits", &waits).await;
     eventually("it waits", async || {
         let object = gitops.env.queries.get(&name("waits")).await.ok()?;
@@ -90,7 +90,10 @@ async fn searches_in_git_are_ready_or_failed_as_documented_after_every_change() 
     gitops.until_ready(&commit).await;
     assert_eq!(gitops.env.rows().await.len(), 4);
     arxiv.set(Mode::Status(400));
-    searches.add("refused", &json!({"title": "refused", "maxResults": 3}));
+    searches.add(
+        "refused",
+        &json!({"search": {"title": "refused"}, "maxResults": 3}),
+    );
     let commit = gitops.push(&searches).await;
     gitops.until_failed(&commit, "HealthCheckFailed", "refused").await;
     searches.change("refused", &json!({"ttlSecondsAfterFinished": 86_400}));
@@ -108,7 +111,7 @@ async fn searches_in_git_are_ready_or_failed_as_documented_after_every_change() 
 
     // A change of the search itself: a clear failure; or, where that is asked for, another query.
     let before = gitops.env.queries.get(&name("later")).await.unwrap().metadata.uid;
-    searches.change("later", &json!({"title": "earlier"}));
+    searches.change("later", &json!({"search": {"title": "earlier"}}));
     let commit = gitops.push(&searches).await;
     gitops
         .until_failed(&commit, "ReconciliationFailed", "the search cannot be changed")

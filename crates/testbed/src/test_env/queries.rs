@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crd::{ArxivQuery, ArxivQuerySpec, ArxivQueryStatus, Phase};
+use crd::{ArxivQuery, ArxivQuerySpec, ArxivQueryStatus, ArxivSearch, Phase};
 use futures::{StreamExt, stream};
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
@@ -127,7 +127,10 @@ impl TestEnv {
 pub fn search(word: &str) -> ArxivQuerySpec {
     let word: String = word.chars().filter(|c| c.is_alphanumeric()).collect();
     ArxivQuerySpec {
-        title: Some(word),
+        search: ArxivSearch {
+            title: Some(word),
+            ..ArxivSearch::default()
+        },
         max_results: 2,
         ..ArxivQuerySpec::default()
     }

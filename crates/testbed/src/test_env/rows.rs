@@ -95,7 +95,7 @@ impl TestEnv {
             .iter()
             .map(|object| {
                 let status = object.status.as_ref().expect("a status");
-                assert_eq!(status.num_entries, Some(i64::from(object.spec.max_results)));
+                assert_eq!(status.stored_results, Some(i64::from(object.spec.max_results)));
                 (
                     object.metadata.uid.clone().expect("a uid"),
                     status.query_id.expect("a number"),

@@ -22,7 +22,7 @@ fn query(name: &str) -> DynamicObject {
         "apiVersion": "arxiv-operator.dev/v1alpha1",
         "kind": "ArxivQuery",
         "metadata": {"name": name},
-        "spec": {"author": "knuth"},
+        "spec": {"search": {"author": "knuth"}},
     }))
     .unwrap()
 }

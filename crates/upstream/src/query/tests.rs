@@ -1,22 +1,21 @@
 use super::*;
 
-/// A spec without any search field.
-fn empty() -> ArxivQuerySpec {
+fn title(value: &str) -> ArxivSearch {
+    ArxivSearch {
+        title: Some(value.into()),
+        ..ArxivSearch::default()
+    }
+}
+
+fn spec(search: &ArxivSearch) -> ArxivQuerySpec {
     ArxivQuerySpec {
-        max_results: 8,
+        search: search.clone(),
         ..ArxivQuerySpec::default()
     }
 }
 
-fn title(value: &str) -> ArxivQuerySpec {
-    ArxivQuerySpec {
-        title: Some(value.into()),
-        ..empty()
-    }
-}
-
-fn validate(spec: &ArxivQuerySpec) -> Result<ValidatedSearch, SpecError> {
-    ValidatedQuery::try_from(spec).map(|query| query.search)
+fn validate(search: &ArxivSearch) -> Result<ValidatedSearch, SpecError> {
+    ValidatedQuery::try_from(&spec(search)).map(|query| query.search)
 }
 
 #[test]
@@ -24,7 +23,7 @@ fn invalid_search_is_refused_with_its_error() {
     let field = "title";
     let long = "x".repeat(MAX_WORDS_CHARS + 1);
     let cases = [
-        (empty(), SpecError::NoField),
+        (ArxivSearch::default(), SpecError::NoField),
         (title(""), SpecError::Blank(field)),
         (title(" \u{3000} "), SpecError::Blank(field)),
         (title("\n"), SpecError::Blank(field)),
@@ -37,7 +36,7 @@ fn invalid_search_is_refused_with_its_error() {
         (title("+ - !"), SpecError::NothingToSearch(field)),
         // A good field does not make up for a bad one.
         (
-            ArxivQuerySpec {
+            ArxivSearch {
                 author: Some(" ".into()),
                 ..title("x")
             },
@@ -56,11 +55,11 @@ fn length_of_a_value_is_counted_in_characters() {
 
 #[test]
 fn fields_are_joined_in_a_fixed_order() {
-    let search = ArxivQuerySpec {
+    let search = ArxivSearch {
         author: Some("a".into()),
         title: Some("b OR c".into()),
         journal: Some("d e".into()),
-        ..empty()
+        ..ArxivSearch::default()
     };
     assert_eq!(
         validate(&search).unwrap().search_query(),
@@ -70,31 +69,31 @@ fn fields_are_joined_in_a_fixed_order() {
 
 #[test]
 fn key_differs_for_searches_with_different_results() {
-    let key = |search: ArxivQuerySpec| validate(&search).unwrap().key().to_owned();
+    let key = |search: ArxivSearch| validate(&search).unwrap().key().to_owned();
     assert_eq!(key(title("  deep   learning ")), key(title("deep learning")));
     assert_eq!(key(title("deep AND learning")), key(title("deep learning")));
     assert_ne!(key(title("\"deep learning\"")), key(title("deep learning")));
     assert_ne!(
         key(title("x")),
-        key(ArxivQuerySpec {
+        key(ArxivSearch {
             author: Some("x".into()),
-            ..empty()
+            ..ArxivSearch::default()
         })
     );
     assert_ne!(
         key(title("x")),
-        key(ArxivQuerySpec {
-            sort_by: Some(SortBy::SubmittedDate),
+        key(ArxivSearch {
+            sort_by: SortBy::SubmittedDate,
             ..title("x")
         })
     );
     assert_ne!(
-        key(ArxivQuerySpec {
-            sort_order: Some(SortOrder::Ascending),
+        key(ArxivSearch {
+            sort_order: SortOrder::Ascending,
             ..title("x")
         }),
-        key(ArxivQuerySpec {
-            sort_order: Some(SortOrder::Descending),
+        key(ArxivSearch {
+            sort_order: SortOrder::Descending,
             ..title("x")
         })
     );
@@ -102,7 +101,7 @@ fn key_differs_for_searches_with_different_results() {
 
 #[test]
 fn every_word_has_the_prefix_of_its_field() {
-    type Set = fn(&mut ArxivQuerySpec, String);
+    type Set = fn(&mut ArxivSearch, String);
     let fields: [(&str, &str, Set); 8] = [
         ("author", "au", |s, v| s.author = Some(v)),
         ("title", "ti", |s, v| s.title = Some(v)),
@@ -129,7 +128,7 @@ fn every_word_has_the_prefix_of_its_field() {
     ];
     for (field, prefix, set) in fields {
         for typed in attempts {
-            let mut search = empty();
+            let mut search = ArxivSearch::default();
             set(&mut search, typed.to_owned());
             let validated = match validate(&search) {
                 Ok(validated) => validated,
@@ -159,9 +158,9 @@ fn every_word_has_the_prefix_of_its_field() {
 
 #[test]
 fn identifiers_are_part_of_the_search_in_their_short_form() {
-    let ids = |ids: &[&str]| ArxivQuerySpec {
+    let ids = |ids: &[&str]| ArxivSearch {
         id_list: Some(ids.iter().map(|id| (*id).to_owned()).collect()),
-        ..empty()
+        ..ArxivSearch::default()
     };
     let first = ids(&[
         "arXiv:2401.01234",
@@ -182,7 +181,7 @@ fn identifiers_are_part_of_the_search_in_their_short_form() {
         turned.key(),
         "arXiv answers in the order of the list"
     );
-    let both = ArxivQuerySpec {
+    let both = ArxivSearch {
         title: Some("x".into()),
         ..ids(&["2401.01234"])
     };
@@ -210,9 +209,9 @@ fn identifiers_are_part_of_the_search_in_their_short_form() {
 
 #[test]
 fn dates_of_submission_are_sent_in_the_documented_form() {
-    let dated = |after: Option<&str>, before: Option<&str>| ArxivQuerySpec {
-        submitted_after: after.map(|date| date.parse().unwrap()),
-        submitted_before: before.map(|date| date.parse().unwrap()),
+    let dated = |after: Option<&str>, before: Option<&str>| ArxivSearch {
+        submitted_after: after.map(str::to_owned),
+        submitted_before: before.map(str::to_owned),
         ..title("x")
     };
     let (after, before) = ("submittedAfter", "submittedBefore");
@@ -239,6 +238,18 @@ fn dates_of_submission_are_sent_in_the_documented_form() {
             Err(SpecError::DatesOutOfOrder),
         ),
         (
+            Some("2024-01-31"),
+            Some("2024-01-31"),
+            Ok("ti:x AND submittedDate:[202401310000 TO 202401312359]"),
+        ),
+        (
+            Some("2024-01-31 12:30:00.5Z"),
+            None,
+            Ok("ti:x AND submittedDate:[202401311230 TO 219912312359]"),
+        ),
+        (Some("2024-01-31T12:30:00"), None, Err(SpecError::NotADate(after))),
+        (Some("1706659200000"), None, Err(SpecError::NotADate(after))),
+        (
             Some("1899-12-31T23:59:59Z"),
             None,
             Err(SpecError::NoDateOfPapers(after)),
@@ -254,7 +265,7 @@ fn dates_of_submission_are_sent_in_the_documented_form() {
         let got = got.as_ref().map(ValidatedSearch::search_query);
         assert_eq!(got, expected.as_ref().copied(), "{after:?} {before:?}");
     }
-    let only_dates = ArxivQuerySpec {
+    let only_dates = ArxivSearch {
         title: None,
         ..dated(Some("2023-01-01T06:00:00Z"), None)
     };
@@ -262,66 +273,78 @@ fn dates_of_submission_are_sent_in_the_documented_form() {
 }
 
 fn knuth() -> ArxivQuerySpec {
-    ArxivQuerySpec {
+    spec(&ArxivSearch {
         author: Some("knuth".into()),
-        ..empty()
-    }
+        ..ArxivSearch::default()
+    })
 }
 
 #[test]
 fn invalid_spec_has_one_error_that_names_its_field() {
     type Change = fn(&mut ArxivQuerySpec);
     let cases: [(&str, Change, Option<&str>); 17] = [
-        ("no field", |s| s.author = None, None),
-        ("blank", |s| s.author = Some("\u{3000} ".into()), Some("author")),
-        ("separators only", |s| s.title = Some("():".into()), Some("title")),
-        ("too long", |s| s.title = Some("x".repeat(513)), Some("title")),
+        ("no field", |s| s.search.author = None, None),
+        (
+            "blank",
+            |s| s.search.author = Some("\u{3000} ".into()),
+            Some("author"),
+        ),
+        (
+            "separators only",
+            |s| s.search.title = Some("():".into()),
+            Some("title"),
+        ),
+        (
+            "too long",
+            |s| s.search.title = Some("x".repeat(513)),
+            Some("title"),
+        ),
         (
             "control character",
-            |s| s.comment = Some("a\u{7}b".into()),
+            |s| s.search.comment = Some("a\u{7}b".into()),
             Some("comment"),
         ),
         (
             "blank report number",
-            |s| s.report_number = Some(" ".into()),
+            |s| s.search.report_number = Some(" ".into()),
             Some("reportNumber"),
         ),
         (
             "blank abstract",
-            |s| s.abstract_text = Some(" ".into()),
+            |s| s.search.abstract_text = Some(" ".into()),
             Some("abstract"),
         ),
         (
             "no identifier",
-            |s| s.id_list = Some(vec!["x".into()]),
+            |s| s.search.id_list = Some(vec!["x".into()]),
             Some("idList"),
         ),
         (
             "too many identifiers",
-            |s| s.id_list = Some(vec!["x".into(); 501]),
+            |s| s.search.id_list = Some(vec!["x".into(); 501]),
             Some("idList"),
         ),
         (
             "no date",
-            |s| s.submitted_after = Some("yesterday".into()),
+            |s| s.search.submitted_after = Some("yesterday".into()),
             Some("submittedAfter"),
         ),
         (
             "no date of papers",
-            |s| s.submitted_before = Some("1600-01-01T00:00:00Z".into()),
+            |s| s.search.submitted_before = Some("1600-01-01T00:00:00Z".into()),
             Some("submittedBefore"),
         ),
         (
             "dates out of order",
             |s| {
-                s.submitted_after = Some("2024-01-02T00:00:00Z".into());
-                s.submitted_before = Some("2024-01-01T00:00:00Z".into());
+                s.search.submitted_after = Some("2024-01-02T00:00:00Z".into());
+                s.search.submitted_before = Some("2024-01-01T00:00:00Z".into());
             },
             None,
         ),
         (
             "too long a date",
-            |s| s.submitted_after = Some(format!("2024-01-01T00:00:00Z{}", " ".repeat(60))),
+            |s| s.search.submitted_after = Some(format!("2024-01-01T00:00:00Z{}", " ".repeat(60))),
             Some("submittedAfter"),
         ),
         ("no results", |s| s.max_results = 0, Some("maxResults")),
@@ -348,12 +371,15 @@ fn invalid_spec_has_one_error_that_names_its_field() {
 #[test]
 fn valid_spec_is_the_search_that_it_says() {
     let spec = ArxivQuerySpec {
-        id_list: Some(vec!["arXiv:2401.01234".into()]),
-        submitted_after: Some("2024-01-01T00:00:00+02:00".into()),
-        sort_by: Some(SortBy::SubmittedDate),
-        sort_order: Some(SortOrder::Ascending),
+        search: ArxivSearch {
+            id_list: Some(vec!["arXiv:2401.01234".into()]),
+            submitted_after: Some("2024-01-01T00:00:00+02:00".into()),
+            sort_by: SortBy::SubmittedDate,
+            sort_order: SortOrder::Ascending,
+            ..knuth().search
+        },
         start: 7,
-        ..knuth()
+        ..ArxivQuerySpec::default()
     };
     let query = ValidatedQuery::try_from(&spec).unwrap();
     assert_eq!((query.start, query.max_results), (7, 8));
@@ -366,14 +392,44 @@ fn valid_spec_is_the_search_that_it_says() {
 }
 
 #[test]
+fn order_is_sent_unless_it_is_arxivs_own() {
+    let cases = [
+        (SortBy::Relevance, SortOrder::Descending, "sortBy= sortOrder="),
+        (
+            SortBy::Relevance,
+            SortOrder::Ascending,
+            "sortBy=relevance sortOrder=ascending",
+        ),
+        (
+            SortBy::LastUpdatedDate,
+            SortOrder::Descending,
+            "sortBy=lastUpdatedDate sortOrder=descending",
+        ),
+        (
+            SortBy::SubmittedDate,
+            SortOrder::Ascending,
+            "sortBy=submittedDate sortOrder=ascending",
+        ),
+    ];
+    for (sort_by, sort_order, sent) in cases {
+        let search = ArxivSearch {
+            sort_by,
+            sort_order,
+            ..title("x")
+        };
+        assert_eq!(validate(&search).unwrap().key(), format!("ti:x idList= {sent}"));
+    }
+}
+
+#[test]
 fn every_invalid_field_is_reported_and_no_missing_field() {
-    let spec = ArxivQuerySpec {
+    let spec = spec(&ArxivSearch {
         author: Some(" ".into()),
         journal: Some("()".into()),
         id_list: Some(vec!["2401.01234".into(), "x".into()]),
         submitted_before: Some("tomorrow".into()),
-        ..knuth()
-    };
+        ..ArxivSearch::default()
+    });
     assert_eq!(
         problems(&spec),
         [
@@ -388,13 +444,13 @@ fn every_invalid_field_is_reported_and_no_missing_field() {
 #[test]
 fn every_field_of_words_is_searched_for_with_its_own_prefix() {
     let mut names = Vec::new();
-    for field in FIELDS {
+    for field in SEARCH_FIELDS {
         let Kind::Words(prefix, access) = &field.kind else {
             continue;
         };
-        let mut spec = empty();
-        *(access.get_mut)(&mut spec) = Some("x".into());
-        let sent = validate(&spec).unwrap().search_query().to_owned();
+        let mut search = ArxivSearch::default();
+        *(access.get_mut)(&mut search) = Some("x".into());
+        let sent = validate(&search).unwrap().search_query().to_owned();
         assert_eq!(sent, format!("{prefix}:x"), "{}", field.name);
         names.push(field.name);
     }

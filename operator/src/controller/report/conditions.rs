@@ -2,6 +2,10 @@
 //! leaves out.
 
 use crd::{ArxivQueryStatus, ConditionType, Phase, Reason};
+use jiff::{
+    SignedDuration, Timestamp,
+    fmt::friendly::{Spacing, SpanPrinter},
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use storage::{FailureRecord, QueryRow};
 
@@ -61,17 +65,19 @@ impl Snapshot<'_> {
             found => format!("stored {} of {found} papers", recorded.num_entries),
         };
         let base = self.base();
+        let start_time = base.start_time.clone().unwrap_or(Time(self.now));
         let query = query_text(self.sent.unwrap_or_default(), &recorded.query);
         ArxivQueryStatus {
             phase: Phase::Succeeded,
-            conditions: self.final_conditions(true, Reason::Succeeded, &message),
+            conditions: self.final_conditions(&[ConditionType::Complete], Reason::Succeeded, &message),
             query_id: Some(recorded.query_id),
-            timestamp: Some(recorded.timestamp),
+            answer_time: Timestamp::from_second(recorded.timestamp).ok().map(Time),
             http_status: Some(i32::from(recorded.status)),
-            num_results: Some(i64::from(recorded.num_results)),
-            num_entries: Some(i64::from(recorded.num_entries)),
+            total_results: Some(i64::from(recorded.num_results)),
+            stored_results: Some(i64::from(recorded.num_entries)),
             query: Some(truncated(&query, MAX_QUERY)),
-            start_time: base.start_time.clone().or(Some(Time(self.now))),
+            duration: Some(duration(&start_time, self.now)),
+            start_time: Some(start_time),
             completion_time: Some(Time(self.now)),
             message: Some(message),
             ..base
@@ -84,17 +90,18 @@ impl Snapshot<'_> {
         // Other failures have nothing to do with the shared cool-down.
         let throttled = matches!(failure.http_status, Some(429 | 503));
         let reason = Reason::of_failure(&failure.reason);
-        let mut conditions = self.final_conditions(false, reason, &message);
+        let base = self.base();
         // Ready alone, when false, means work in progress to kstatus.
-        conditions.push(self.condition(ConditionType::Stalled, true, reason, ""));
+        let of_failure = [ConditionType::Stalled, ConditionType::Failed];
         ArxivQueryStatus {
             phase: Phase::Failed,
-            conditions,
+            conditions: self.final_conditions(&of_failure, reason, &message),
+            duration: base.start_time.as_ref().map(|start| duration(start, self.now)),
             http_status: failure.http_status.map(i32::from),
             completion_time: Some(Time(self.now)),
             retry_after: self.cooling_until.filter(|_| throttled).map(Time),
             message: Some(message),
-            ..self.base()
+            ..base
         }
     }
 
@@ -114,11 +121,19 @@ impl Snapshot<'_> {
         }
     }
 
-    fn final_conditions(&self, ready: bool, reason: Reason, message: &str) -> Vec<Condition> {
-        vec![
-            self.condition(ConditionType::Ready, ready, reason, message),
+    /// The conditions of every end, and those that only this kind of end has.
+    fn final_conditions(&self, others: &[ConditionType], reason: Reason, message: &str) -> Vec<Condition> {
+        let is_ready = reason == Reason::Succeeded;
+        let mut conditions = vec![
+            self.condition(ConditionType::Ready, is_ready, reason, message),
             self.condition(ConditionType::Finished, true, reason, ""),
-        ]
+        ];
+        conditions.extend(
+            others
+                .iter()
+                .map(|type_| self.condition(*type_, true, reason, "")),
+        );
+        conditions
     }
 
     /// A condition; its transition time stays while its status stays.
@@ -135,6 +150,13 @@ impl Snapshot<'_> {
             observed_generation: None,
         }
     }
+}
+
+/// The time since the start, to the second, as Kubernetes writes durations: `1h2m3s`.
+fn duration(start: &Time, now: Timestamp) -> String {
+    let seconds = now.as_second().saturating_sub(start.0.as_second()).max(0);
+    let printer = SpanPrinter::new().spacing(Spacing::None);
+    printer.duration_to_string(&SignedDuration::from_secs(seconds))
 }
 
 /// The search as it was sent, and as arXiv ran it where that differs. `title` is the feed's, after its first

@@ -1,6 +1,6 @@
 //! Every way in which arXiv fails: how the query ends, and what counts against its `backoffLimit`.
 
-use crd::{ArxivQuery, ArxivQuerySpec, FAIL_FAST_ANNOTATION, Phase};
+use crd::{ArxivQuerySpec, FailurePolicy, Phase};
 use testbed::TestEnv;
 use testbed::test_env::{LIMIT, search};
 use testbed::{
@@ -78,7 +78,7 @@ async fn query_fails_when_broken_answers_exceed_backoff_limit() {
         env.create(
             &name,
             ArxivQuerySpec {
-                backoff_limit: Some(1),
+                backoff_limit: 1,
                 ..search(&name)
             },
         )
@@ -137,7 +137,7 @@ async fn query_waits_when_arxiv_throttles_or_is_unreachable() {
         env.create(
             &name,
             ArxivQuerySpec {
-                backoff_limit: Some(0),
+                backoff_limit: 0,
                 ..search(&name)
             },
         )
@@ -174,7 +174,7 @@ async fn empty_answer_is_requested_again_once() {
     env.create("lie", search("lie")).await;
     let status = env.finished("lie").await;
     assert_eq!(
-        (status.phase, status.num_results, status.num_entries),
+        (status.phase, status.total_results, status.stored_results),
         (Phase::Succeeded, Some(1234), Some(2))
     );
     assert_eq!(arxiv.requests().len(), 2);
@@ -183,7 +183,7 @@ async fn empty_answer_is_requested_again_once() {
     env.create("nothing", search("nothing")).await;
     let status = env.finished("nothing").await;
     assert_eq!(
-        (status.phase, status.num_results, status.num_entries),
+        (status.phase, status.total_results, status.stored_results),
         (Phase::Succeeded, Some(0), Some(0))
     );
     assert_eq!(arxiv.requests().len(), 4);
@@ -208,10 +208,12 @@ async fn query_fails_at_first_error_with_fail_fast_and_at_its_deadline() {
         arxiv.set(mode);
         arxiv.clear_record();
         let name = format!("fast{i}");
-        // With the usual retries: the annotation decides.
-        let mut object = ArxivQuery::new(&name, search(&name));
-        object.metadata.annotations = Some([(FAIL_FAST_ANNOTATION.to_owned(), "true".to_owned())].into());
-        env.create_object(&object).await;
+        // With the usual retries: the policy decides.
+        let spec = ArxivQuerySpec {
+            failure_policy: FailurePolicy::FailFast,
+            ..search(&name)
+        };
+        env.create(&name, spec).await;
         let status = env.finished(&name).await;
         assert_eq!(
             (status.phase, status.http_status),
@@ -252,7 +254,7 @@ async fn attempts_are_kept_when_operator_is_killed() {
     env.create(
         "q",
         ArxivQuerySpec {
-            backoff_limit: Some(2),
+            backoff_limit: 2,
             ..search("q")
         },
     )

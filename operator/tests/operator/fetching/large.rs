@@ -53,7 +53,7 @@ async fn large_query_continues_after_kills_and_others_run_in_between() {
     assert_eq!(status.phase, Phase::Succeeded, "{status:?}");
     // The first page's total counts, whatever later ones say.
     assert_eq!(
-        (status.num_results, status.num_entries),
+        (status.total_results, status.stored_results),
         (Some(i64::from(RESULTS)), Some(i64::from(RESULTS)))
     );
     env.until_in_phase(Phase::Succeeded, 1 + KILLS.len()).await;
@@ -105,7 +105,7 @@ async fn large_query_memory_stays_bounded() {
     let before = env.operator().child().memory().unwrap();
     env.create("large", large()).await;
     let status = env.finished("large").await;
-    assert_eq!(status.num_entries, Some(i64::from(RESULTS)), "{status:?}");
+    assert_eq!(status.stored_results, Some(i64::from(RESULTS)), "{status:?}");
     let after = env.operator().child().memory().unwrap();
     println!("memory: {before:?} after a usual query, {after:?} after a large one");
     assert!(after.peak < before.peak + GROWTH, "{before:?} {after:?}");

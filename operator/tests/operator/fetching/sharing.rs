@@ -38,7 +38,7 @@ async fn same_search_is_fetched_once_for_all_queries() {
     env.create("later", search("  same ")).await;
     let later = env.finished("later").await;
     assert_eq!(later.phase, Phase::Succeeded);
-    assert!(later.timestamp >= objects[0].status.as_ref().unwrap().timestamp);
+    assert!(later.answer_time >= objects[0].status.as_ref().unwrap().answer_time);
     assert_eq!(arxiv.requests().len(), 1);
     // After midnight it is yesterday's page.
     env.primary()
@@ -77,7 +77,7 @@ async fn other_queries_are_fetched_between_the_slices_of_a_large_query() {
     assert!(running.start_time.is_some());
     let big = env.finished("big").await;
     assert_eq!(
-        (big.phase, big.num_results, big.num_entries),
+        (big.phase, big.total_results, big.stored_results),
         (Phase::Succeeded, Some(4_100), Some(4_100))
     );
     env.until_in_phase(Phase::Succeeded, 3).await;

@@ -1,7 +1,7 @@
 //! Changes in place: tools wait until `observedGeneration` has followed `generation` (kstatus, `kubectl wait`).
 
 use crd::fields::Role;
-use crd::{ArxivQuery, ArxivQuerySpec, FIELDS, Phase};
+use crd::{ArxivQuery, ArxivQuerySpec, JOB_FIELDS, Phase};
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use testbed::TestEnv;
@@ -37,7 +37,7 @@ fn options() -> Options {
 
 /// The names of the fields that may be changed in place; `suspend`, which changes the phase, is the last one.
 fn mutable_fields() -> Vec<&'static str> {
-    let mutable = FIELDS.iter().filter(|field| field.role == Role::Job);
+    let mutable = JOB_FIELDS.iter().filter(|field| field.role == Role::Job);
     let mut names: Vec<_> = mutable.map(|field| field.name).collect();
     names.sort_by_key(|name| *name == "suspend");
     names
@@ -50,6 +50,7 @@ fn another_value(field: &str) -> Value {
         "backoffLimit" => json!(70),
         "activeDeadlineSeconds" => json!(70_000),
         "ttlSecondsAfterFinished" => json!(700_000),
+        "failurePolicy" => json!("FailFast"),
         "suspend" => json!(true),
         other => panic!("a new field that can be changed in place: {other}"),
     }

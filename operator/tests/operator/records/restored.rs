@@ -64,16 +64,16 @@ async fn object_restored_without_status_is_recognised_by_its_record() {
         assert_eq!(
             (
                 after.query_id,
-                after.timestamp,
-                after.num_results,
-                after.num_entries,
+                after.answer_time,
+                after.total_results,
+                after.stored_results,
                 after.query
             ),
             (
                 before.query_id,
-                before.timestamp,
-                before.num_results,
-                before.num_entries,
+                before.answer_time,
+                before.total_results,
+                before.stored_results,
                 before.query
             )
         );

@@ -16,7 +16,7 @@ fn query(namespace: &str, rest: &str) -> String {
 
 fn new_query() -> serde_json::Value {
     json!({"apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ArxivQuery",
-        "metadata": {"name": "mine"}, "spec": {"author": "knuth"}})
+        "metadata": {"name": "mine"}, "spec": {"search": {"author": "knuth"}}})
 }
 
 /// Requests that no account may send.
@@ -142,7 +142,7 @@ async fn harmful_request_is_refused() {
     let admin = plane.client().await.unwrap();
     for namespace in [&own, &other] {
         let there = json!({"apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ArxivQuery",
-            "metadata": {"name": "there"}, "spec": {"author": "knuth"}});
+            "metadata": {"name": "there"}, "spec": {"search": {"author": "knuth"}}});
         let path = format!("/apis/{GROUP}/v1alpha1/namespaces/{namespace}/arxivqueries");
         assert_eq!(status(&admin, "POST", &path, &there, None).await, 201);
     }

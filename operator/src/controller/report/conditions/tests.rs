@@ -1,8 +1,6 @@
-use crd::{ArxivQuery, ArxivQuerySpec};
-use jiff::Timestamp;
-
 use super::*;
 use crate::{controller::report::progress_report::reported, fetch::progress::Progress};
+use crd::{ArxivQuery, ArxivQuerySpec};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
@@ -53,18 +51,25 @@ fn succeeded_status_is_built_from_the_recorded_rows() {
     let status = snapshot.succeeded(&recorded(1234, "search_query=au:knuth&id_list="));
     assert_eq!(
         conditions(&status),
-        [("Ready", "True", "Succeeded"), ("Finished", "True", "Succeeded")]
+        [
+            ("Ready", "True", "Succeeded"),
+            ("Finished", "True", "Succeeded"),
+            ("Complete", "True", "Succeeded")
+        ]
     );
     assert_eq!(
         (
             status.phase,
             status.query_id,
-            status.timestamp,
+            &status.answer_time,
             status.http_status
         ),
-        (Phase::Succeeded, Some(7), Some(99), Some(200))
+        (Phase::Succeeded, Some(7), &Some(Time(at(99))), Some(200))
     );
-    assert_eq!((status.num_results, status.num_entries), (Some(1234), Some(8)));
+    assert_eq!(
+        (status.total_results, status.stored_results),
+        (Some(1234), Some(8))
+    );
     assert_eq!(status.observed_generation, Some(3));
     assert_eq!(status.query.as_deref(), Some("au:knuth"));
     assert_eq!(status.message.as_deref(), Some("stored 8 of 1234 papers"));
@@ -72,6 +77,7 @@ fn succeeded_status_is_built_from_the_recorded_rows() {
         (status.start_time, status.completion_time),
         (Some(Time(at(50))), Some(Time(at(50))))
     );
+    assert_eq!(status.duration.as_deref(), Some("0s"));
     let empty = snapshot.succeeded(&recorded(0, ""));
     assert_eq!(
         empty.message.as_deref(),
@@ -96,7 +102,8 @@ fn failed_status_has_http_status_and_progress() {
         [
             ("Ready", "False", "BrokenFeed"),
             ("Finished", "True", "BrokenFeed"),
-            ("Stalled", "True", "BrokenFeed")
+            ("Stalled", "True", "BrokenFeed"),
+            ("Failed", "True", "BrokenFeed")
         ]
     );
     assert_eq!(
@@ -104,6 +111,7 @@ fn failed_status_has_http_status_and_progress() {
         (Phase::Failed, Some(502), Some(2))
     );
     assert_eq!(status.start_time, Some(Time(at(20))));
+    assert_eq!(status.duration.as_deref(), Some("30s"));
     assert_eq!((status.query_id, status.retry_after), (None, None));
     let throttled = FailureRecord {
         http_status: Some(503),
@@ -146,6 +154,20 @@ fn condition_keeps_its_transition_time_while_its_status_stays() {
     let last = snapshot(&object, &progress, 40).succeeded(&recorded(8, ""));
     assert_eq!(last.start_time, Some(Time(at(25))));
     assert_eq!(last.conditions[0].last_transition_time, Time(at(40)));
+}
+
+#[test]
+fn duration_is_written_as_kubernetes_writes_durations() {
+    for (seconds, text) in [
+        (0, "0s"),
+        (59, "59s"),
+        (60, "1m"),
+        (3_723, "1h2m3s"),
+        (90_000, "25h"),
+        (-5, "0s"),
+    ] {
+        assert_eq!(duration(&Time(at(10)), at(10 + seconds)), text);
+    }
 }
 
 #[test]
