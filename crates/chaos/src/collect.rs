@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use crd::ArxivQuery;
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
 use sqlx::Row;
 use testbed::Postgres;
 use testbed::arxiv::{Behaviour, Mode};
@@ -53,6 +54,7 @@ impl Harness {
                 self.timeline.log("all objects have finished");
                 return Ok(());
             }
+            self.resume(&unfinished).await;
             let some: Vec<_> = unfinished.iter().take(SHOWN).map(describe).collect();
             let count = unfinished.len();
             self.timeline
@@ -62,6 +64,22 @@ impl Harness {
                 return Ok(());
             }
             tokio::time::sleep(CHECK_EVERY).await;
+        }
+    }
+
+    /// A restore of etcd may have undone that an object was resumed.
+    async fn resume(&self, unfinished: &[ArxivQuery]) {
+        let patch = Patch::Merge(json!({"spec": {"suspend": false}}));
+        for object in unfinished.iter().filter(|object| object.spec.suspend) {
+            let name = object.metadata.name.as_deref().unwrap_or_default();
+            // Or the next time.
+            let resumed = self
+                .env
+                .queries
+                .patch(name, &PatchParams::default(), &patch)
+                .await;
+            self.timeline
+                .log(&format!("{name} is resumed: {}", resumed.is_ok()));
         }
     }
 
@@ -131,6 +149,7 @@ impl Harness {
             connections: connections.collect(),
             answers: observations.answers.clone(),
             disturbances: observations.disturbances.clone(),
+            restores: observations.restores.clone(),
             panics: self.panics(),
         })
     }

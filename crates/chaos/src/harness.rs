@@ -12,7 +12,7 @@ use kube::runtime::watcher::{self, Event};
 use testbed::arxiv::Behaviour;
 use testbed::stack::{Options, Service};
 use testbed::{Postgres, TestEnv};
-use tokio::sync::RwLock;
+use tokio::sync::{Notify, RwLock};
 
 use crate::Settings;
 use crate::history::{ApiResponse, Disturbance, Paper, Read};
@@ -40,6 +40,8 @@ pub(crate) struct Harness {
     pub(crate) gate: RwLock<()>,
     /// The primary and the replica have changed roles.
     pub(crate) failed_over: AtomicBool,
+    /// etcd was restored.
+    pub(crate) restored: Notify,
     observations: Mutex<Observations>,
 }
 
@@ -50,6 +52,8 @@ pub(crate) struct Observations {
     pub(crate) accepted: BTreeSet<String>,
     pub(crate) answers: Vec<ApiResponse>,
     pub(crate) disturbances: Vec<Disturbance>,
+    /// The ends of restores of etcd.
+    pub(crate) restores: Vec<Duration>,
     pub(crate) foreign_rows: BTreeMap<i64, i64>,
     /// Numbers that GET /get-sequence returned.
     pub(crate) issued_numbers: Vec<i64>,
@@ -90,6 +94,7 @@ impl Harness {
             timeline,
             gate: RwLock::new(()),
             failed_over: AtomicBool::new(false),
+            restored: Notify::new(),
             observations: Mutex::default(),
         })
     }
@@ -125,9 +130,25 @@ impl Harness {
 
     /// Records the uid of every object, until this future is dropped.
     pub(crate) async fn watch(&self) {
-        let events = watcher::watcher(self.env.queries.clone(), watcher::Config::default());
-        let mut events = std::pin::pin!(events);
-        while let Some(event) = events.next().await {
+        let begin = || {
+            Box::pin(watcher::watcher(
+                self.env.queries.clone(),
+                watcher::Config::default(),
+            ))
+        };
+        let mut events = begin();
+        loop {
+            let event = tokio::select! {
+                // It would miss what happens until the restored database has reached its version.
+                () = self.restored.notified() => {
+                    events = begin();
+                    continue;
+                }
+                event = events.next() => match event {
+                    Some(event) => event,
+                    None => return,
+                },
+            };
             match event {
                 Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) => {
                     self.observations().accepted.extend(object.metadata.uid);

@@ -38,8 +38,23 @@ pub(crate) struct History {
     pub(crate) answers: Vec<ApiResponse>,
     /// Periods in which a fetch may have been lost.
     pub(crate) disturbances: Vec<Disturbance>,
+    /// The ends of restores of etcd, each to a state from less than [`RESTORED_FROM`] before.
+    pub(crate) restores: Vec<Duration>,
     /// Lines of panics in the logs.
     pub(crate) panics: Vec<String>,
+}
+
+/// The longest time from a request to the end of a restore that may have removed its object, or brought back one that was
+/// removed because its caller got an error.
+pub(crate) const RESTORED_FROM: Duration = Duration::from_mins(1);
+
+impl History {
+    /// Whether a restore of etcd may have removed what this request made, or brought it back. Rows are never removed: what a client
+    /// got is still in the database.
+    pub(crate) fn is_before_restore(&self, answer: &ApiResponse) -> bool {
+        let mut restores = self.restores.iter();
+        restores.any(|at| answer.began <= *at && *at <= answer.began + RESTORED_FROM)
+    }
 }
 
 /// The phase of an object.
@@ -201,6 +216,8 @@ pub(crate) enum Endpoint {
 /// A response of the API server.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiResponse {
+    /// When the request was sent.
+    pub(crate) began: Duration,
     pub(crate) endpoint: Endpoint,
     pub(crate) search: String,
     pub(crate) max_results: i64,

@@ -28,7 +28,7 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
             (Endpoint::Search, 200) => recorded(history, answer, findings),
             (Endpoint::Search, 202) => {
                 let exists = |object: &Object| Some(&object.name) == answer.name.as_ref();
-                if !history.objects.iter().any(exists) {
+                if !history.objects.iter().any(exists) && !history.is_before_restore(answer) {
                     let text = format!(
                         "{}: {:?} was accepted and does not exist",
                         answer.search, answer.name
@@ -51,7 +51,17 @@ fn recorded(history: &History, answer: &ApiResponse, findings: &mut Findings) {
             && object.timestamp == answer.timestamp
             && object.num_entries == answer.num_entries
     };
-    if history.objects.iter().find(matches).is_none() {
+    // After a restore the object may be gone, but not its record.
+    let is_kept = || {
+        history.is_before_restore(answer)
+            && history.queries.iter().any(|row| {
+                let is_known = row.uid.as_ref().is_some_and(|uid| history.accepted.contains(uid));
+                is_known
+                    && Some(row.timestamp) == answer.timestamp
+                    && Some(row.num_entries) == answer.num_entries
+            })
+    };
+    if history.objects.iter().find(matches).is_none() && !is_kept() {
         let text = format!(
             "{} got the response {} and is not recorded",
             answer.search, answer.body
@@ -62,7 +72,9 @@ fn recorded(history: &History, answer: &ApiResponse, findings: &mut Findings) {
 
 /// After an error nothing is recorded. (A search that finds nothing is a 404, and is recorded.)
 fn not_recorded(history: &History, answer: &ApiResponse, status: u16, findings: &mut Findings) {
-    if !answer.exclusive {
+    // A client that waited while its object was removed by a restore got 410, although the query may have ended just before; and one
+    // whose object was removed because of an error finds it brought back.
+    if !answer.exclusive || history.is_before_restore(answer) {
         return;
     }
     let of_search = history
@@ -134,6 +146,7 @@ mod tests {
     use super::super::example::{accepts, finds, request, rows};
     use super::*;
     use crate::history::{ArxivAnswer, Paper};
+    use std::time::Duration;
 
     #[test]
     fn response_that_contradicts_final_state_is_violation() {
@@ -246,6 +259,35 @@ mod tests {
             if let Some(row) = row {
                 row.num_results = 0;
             }
+        });
+    }
+
+    #[test]
+    fn object_that_a_restore_removed_is_no_loss_while_its_record_stands() {
+        let restored = |at: u64| {
+            move |history: &mut History| {
+                history.objects.retain(|object| object.search != "ti:x");
+                history.accepted.extend(["a".to_owned(), "b".to_owned()]);
+                history.restores.push(Duration::from_secs(at));
+            }
+        };
+        accepts("restored", restored(5));
+        finds("long after it", restored(61), Kind::Lost, "is not recorded");
+        let and_lost = |history: &mut History| {
+            restored(5)(history);
+            let of_object = |uid: &Option<String>| uid.is_some();
+            history.queries.retain(|row| !of_object(&row.uid));
+            history.results.retain(|row| !of_object(&row.uid));
+        };
+        finds("without its record", and_lost, Kind::Lost, "is not recorded");
+        let accepted = |history: &mut History| {
+            history.answers[0].status = Some(202);
+            history.answers[0].name = Some("gone".to_owned());
+        };
+        finds("accepted, and gone", accepted, Kind::Lost, "does not exist");
+        accepts("accepted, and removed by a restore", |history| {
+            accepted(history);
+            history.restores.push(Duration::from_secs(5));
         });
     }
 }

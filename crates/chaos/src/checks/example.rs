@@ -125,6 +125,7 @@ pub(crate) fn open(from: Duration, for_ms: u64) -> Connection {
 
 pub(crate) fn answer(search: &str, status: Option<u16>) -> ApiResponse {
     ApiResponse {
+        began: Duration::ZERO,
         endpoint: Endpoint::Search,
         search: search.into(),
         max_results: 2,

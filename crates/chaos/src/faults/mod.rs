@@ -1,5 +1,6 @@
 //! Causing the faults of a schedule, and ending them.
 
+mod cluster;
 mod schedule;
 mod servers;
 
@@ -70,6 +71,8 @@ impl Harness {
             Fault::FailOver { outage } => self.fail_over(*outage).await,
             Fault::StaleReads { lasts } => self.stale_reads(*lasts).await,
             Fault::Kubernetes { part, outage } => self.kubernetes(*part, *outage).await,
+            Fault::DeniedWrites { lasts } => self.deny_writes(*lasts).await,
+            Fault::RestoredEtcd { after } => self.restore_etcd(*after).await,
             Fault::Cut { .. } => self.cut(fault).await,
             Fault::Upstream(behaviour) => {
                 self.env.stack.arxiv()?.set((**behaviour).clone());

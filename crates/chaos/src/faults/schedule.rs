@@ -26,6 +26,10 @@ pub(crate) enum Fault {
     StaleReads { lasts: Duration },
     /// An outage of a component of Kubernetes.
     Kubernetes { part: Part, outage: Outage },
+    /// A policy of Kubernetes refuses statuses for some time.
+    DeniedWrites { lasts: Duration },
+    /// etcd gets back the state that it had before so long.
+    RestoredEtcd { after: Duration },
     /// The connections of an operator or API server to a server (those of all processes, to the server of results). Open
     /// connections are reset when there is no `mode`.
     Cut {
@@ -78,6 +82,13 @@ impl Fault {
                 Part::ApiServer => "kube-apiserver",
                 Part::Etcd => "etcd",
             },
+            Self::DeniedWrites { .. } => "denied-writes",
+            Self::RestoredEtcd { .. } => "restored-etcd",
+            Self::Cut {
+                server: Server::Kubernetes,
+                lasts,
+                ..
+            } if *lasts >= DISCONNECTED.0 => "disconnected-from-kubernetes",
             Self::Cut { server, mode, .. } => match (server, mode) {
                 (Server::Kubernetes, _) => "connection-to-kubernetes",
                 (_, Some(ProxyMode::Refused)) => "connection-refused",
@@ -131,6 +142,8 @@ impl FaultStream {
     ];
 }
 
+/// Longer than a leader may work without a renewal of its lease.
+const DISCONNECTED: (Duration, Duration) = (Duration::from_secs(9), Duration::from_secs(14));
 /// Past every usual lease of leadership (15 s).
 const LONG_PAUSE: (u64, u64) = (17_000, 22_000);
 
@@ -192,7 +205,13 @@ fn of_server(random: &mut Random, topology: Topology) -> Fault {
         _ => Outage::Freeze(random.millis(200, 2_500)),
     };
     match random.below(100) {
-        0..10 => Fault::Kubernetes {
+        0..4 => Fault::RestoredEtcd {
+            after: random.millis(1_000, 6_000),
+        },
+        4..9 => Fault::DeniedWrites {
+            lasts: random.millis(1_000, 6_000),
+        },
+        9..15 => Fault::Kubernetes {
             part: Part::ApiServer,
             outage: match outage(random) {
                 // Its orderly stop takes longer than everything else together.
@@ -200,7 +219,7 @@ fn of_server(random: &mut Random, topology: Topology) -> Fault {
                 outage => outage,
             },
         },
-        10..20 => Fault::Kubernetes {
+        15..20 => Fault::Kubernetes {
             part: Part::Etcd,
             outage: outage(random),
         },
@@ -233,6 +252,15 @@ fn of_connection(random: &mut Random, topology: Topology) -> Fault {
         _ => Server::Primary,
     };
     let victim = victim(random, topology);
+    if server == Server::Kubernetes && random.percent(25) {
+        let millis = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        return Fault::Cut {
+            victim,
+            server,
+            mode: Some(ProxyMode::Hanging),
+            lasts: random.millis(millis(DISCONNECTED.0), millis(DISCONNECTED.1)),
+        };
+    }
     let mode = match random.below(6) {
         0 => Some(ProxyMode::Refused),
         1 => Some(ProxyMode::Hanging),
@@ -311,7 +339,7 @@ mod tests {
         assert_eq!(some(1), some(1));
         assert_ne!(some(1), some(2));
         let names: BTreeSet<_> = some(1).iter().map(|(_, fault)| fault.name()).collect();
-        assert_eq!(names.len(), 18, "{names:?}");
+        assert_eq!(names.len(), 21, "{names:?}");
         let on = |wanted: Server| {
             some(1).iter().any(|(_, fault)| {
                 matches!(fault, Fault::Cut { server, .. } | Fault::Database { server, .. } if *server == wanted)

@@ -18,7 +18,7 @@ use crate::history::Disturbance;
 /// old, and its requests may hang beyond the end of the outage.
 const LEASE_IN_DANGER: Duration = Duration::from_secs(1);
 /// An operator stops its work this long after the last renewal of its lease.
-const STOPS_WORK_WITHIN: Duration = Duration::from_secs(8);
+pub(super) const STOPS_WORK_WITHIN: Duration = Duration::from_secs(8);
 
 impl Harness {
     fn postgres(&self, server: Server) -> Result<&Postgres> {

@@ -117,6 +117,7 @@ impl Harness {
             request = request.header("prefer", "respond-async");
         }
         let mut answer = ApiResponse {
+            began: self.timeline.now(),
             endpoint,
             search: search.query(),
             max_results: i64::from(search.max_results),
