@@ -68,7 +68,7 @@ impl Files<'_> {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.env.stack.folder().join(name)
+        self.env.operator().credentials().join(name)
     }
 
     fn settings(&self) -> Vec<(String, String)> {

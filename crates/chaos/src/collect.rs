@@ -13,7 +13,7 @@ use testbed::arxiv::{Behaviour, Mode};
 use crate::Settings;
 use crate::harness::{Harness, healthy_arxiv};
 use crate::history::{
-    ArxivAnswer, Connection, HalfPaper, History, Object, Paper, Phase, QueryRow, Request, ResultRow,
+    ArxivAnswer, Connection, HalfPaper, History, Object, Outcome, Paper, Phase, QueryRow, Request, ResultRow,
 };
 
 /// Back-offs that have grown during the faults are over within this time.
@@ -107,6 +107,7 @@ impl Harness {
             .collect();
         let arxiv = self.env.stack.arxiv()?;
         let objects = self.list().await?;
+        objects.iter().for_each(|object| self.saw(object));
         let queries = query_rows(primary).await?;
         let results = result_rows(databases.results.as_ref().unwrap_or(primary)).await?;
         let half_papers = half_papers(databases.results.as_ref().unwrap_or(primary)).await?;
@@ -150,6 +151,8 @@ impl Harness {
             answers: observations.answers.clone(),
             disturbances: observations.disturbances.clone(),
             restores: observations.restores.clone(),
+            ends: observations.ends.clone(),
+            undone: observations.undone.clone(),
             panics: self.panics(),
         })
     }
@@ -176,8 +179,33 @@ fn describe(object: &ArxivQuery) -> String {
     format!("{name} is {}: {}", object.phase(), message.unwrap_or("-"))
 }
 
+/// What its status says.
+pub(crate) fn outcome(object: &ArxivQuery) -> Outcome {
+    let status = object.status.as_ref();
+    Outcome {
+        phase: match status.map(|status| status.phase) {
+            Some(crd::Phase::Succeeded) => Phase::Succeeded,
+            Some(crd::Phase::Failed) => Phase::Failed,
+            _ => Phase::Unfinished,
+        },
+        number: status.and_then(|status| status.query_id),
+        timestamp: status.and_then(|status| Some(status.answer_time.as_ref()?.0.as_second())),
+        http_status: status.and_then(|status| status.http_status).map(i64::from),
+        num_results: status.and_then(|status| status.total_results),
+        num_entries: status.and_then(|status| status.stored_results),
+    }
+}
+
 fn object(object: &ArxivQuery) -> Object {
     let status = object.status.clone().unwrap_or_default();
+    let Outcome {
+        phase,
+        number,
+        timestamp,
+        http_status,
+        num_results,
+        num_entries,
+    } = outcome(object);
     Object {
         uid: object.metadata.uid.clone().unwrap_or_default(),
         name: object.metadata.name.clone().unwrap_or_default(),
@@ -186,16 +214,12 @@ fn object(object: &ArxivQuery) -> Object {
         fails_fast: object.fails_fast(),
         backoff_limit: usize::try_from(object.spec.backoff_limit).unwrap_or(0),
         has_deadline: object.spec.active_deadline_seconds.is_some(),
-        phase: match status.phase {
-            crd::Phase::Succeeded => Phase::Succeeded,
-            crd::Phase::Failed => Phase::Failed,
-            _ => Phase::Unfinished,
-        },
-        number: status.query_id,
-        timestamp: status.answer_time.map(|time| time.0.as_second()),
-        http_status: status.http_status.map(i64::from),
-        num_results: status.total_results,
-        num_entries: status.stored_results,
+        phase,
+        number,
+        timestamp,
+        http_status,
+        num_results,
+        num_entries,
         message: status.message.unwrap_or_default(),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use crd::ArxivQuery;
 use futures::StreamExt;
 use kube::runtime::watcher::{self, Event};
 use testbed::arxiv::Behaviour;
@@ -15,7 +16,8 @@ use testbed::{Postgres, TestEnv};
 use tokio::sync::{Notify, RwLock};
 
 use crate::Settings;
-use crate::history::{ApiResponse, Disturbance, Paper, Read};
+use crate::collect::outcome;
+use crate::history::{ApiResponse, Disturbance, Outcome, Paper, Read};
 use crate::timeline::Timeline;
 
 /// Enough operators and API servers for one to take over from another.
@@ -54,6 +56,10 @@ pub(crate) struct Observations {
     pub(crate) disturbances: Vec<Disturbance>,
     /// The ends of restores of etcd.
     pub(crate) restores: Vec<Duration>,
+    /// How objects were seen to have ended, by uid. Each differs from the others of its object.
+    pub(crate) ends: BTreeMap<String, Vec<Outcome>>,
+    /// Uids of objects that had ended, and had not ended any more after a restore.
+    pub(crate) undone: BTreeSet<String>,
     pub(crate) foreign_rows: BTreeMap<i64, i64>,
     /// Numbers that GET /get-sequence returned.
     pub(crate) issued_numbers: Vec<i64>,
@@ -80,6 +86,7 @@ impl Harness {
             own_control_plane: true,
             separate_results_server: settings.split,
             proxies: true,
+            credential_files: true,
             binaries: Some(binaries),
             environment,
             ..Options::default()
@@ -128,7 +135,25 @@ impl Harness {
         });
     }
 
-    /// Records the uid of every object, until this future is dropped.
+    /// Records that an object was seen, and how it has ended.
+    pub(crate) fn saw(&self, object: &ArxivQuery) {
+        let Some(uid) = object.metadata.uid.clone() else {
+            return;
+        };
+        let mut observations = self.observations();
+        if object.phase().is_final() {
+            let outcome = outcome(object);
+            let ends = observations.ends.entry(uid.clone()).or_default();
+            if !ends.contains(&outcome) {
+                ends.push(outcome);
+            }
+        } else if observations.ends.contains_key(&uid) {
+            observations.undone.insert(uid.clone());
+        }
+        observations.accepted.insert(uid);
+    }
+
+    /// Records every object, until this future is dropped.
     pub(crate) async fn watch(&self) {
         let begin = || {
             Box::pin(watcher::watcher(
@@ -151,7 +176,7 @@ impl Harness {
             };
             match event {
                 Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) => {
-                    self.observations().accepted.extend(object.metadata.uid);
+                    self.saw(&object);
                 }
                 Ok(Event::Init | Event::InitDone) => {}
                 Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,

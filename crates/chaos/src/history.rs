@@ -40,6 +40,10 @@ pub(crate) struct History {
     pub(crate) disturbances: Vec<Disturbance>,
     /// The ends of restores of etcd, each to a state from less than [`RESTORED_FROM`] before.
     pub(crate) restores: Vec<Duration>,
+    /// How objects were seen to have ended, by uid. Each differs from the others of its object.
+    pub(crate) ends: BTreeMap<String, Vec<Outcome>>,
+    /// Uids of objects that had ended, and had not ended any more after a restore.
+    pub(crate) undone: BTreeSet<String>,
     /// Lines of panics in the logs.
     pub(crate) panics: Vec<String>,
 }
@@ -67,6 +71,17 @@ pub(crate) enum Phase {
     Succeeded,
     /// Failed.
     Failed,
+}
+
+/// What the status of an object says about its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) phase: Phase,
+    pub(crate) number: Option<i64>,
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) http_status: Option<i64>,
+    pub(crate) num_results: Option<i64>,
+    pub(crate) num_entries: Option<i64>,
 }
 
 /// An `ArxivQuery`.

@@ -39,6 +39,8 @@ struct Figures {
     reads: usize,
     writes: usize,
     ended_by_itself: u64,
+    /// Objects whose end was undone by a restore of etcd.
+    undone: usize,
 }
 
 impl Report {
@@ -76,6 +78,7 @@ impl Report {
             reads: history.reads.len() + history.full_reads.len(),
             writes: history.foreign_rows.len(),
             ended_by_itself,
+            undone: history.undone.len(),
         };
         Self {
             seed,
@@ -109,12 +112,13 @@ impl fmt::Display for Report {
             reads,
             writes,
             ended_by_itself,
+            undone,
         } = &self.figures;
         write!(
             out,
             "chaos: seed={} split={} seconds={} faults={} queries={queries} succeeded={succeeded} failed={failed} \
              removed={removed} answers={answers} reads={reads} writes={writes} searches={searches} requests={requests} \
-             asked_again={} {asked_again:?} ended_by_itself={ended_by_itself}",
+             asked_again={} {asked_again:?} ended_by_itself={ended_by_itself} undone={undone}",
             self.seed,
             self.split,
             took.as_secs(),

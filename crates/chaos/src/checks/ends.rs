@@ -1,10 +1,12 @@
-//! Every object ended as it should: it succeeded, or failed for a reason that really occurred.
+//! Every object ended as it should: it succeeded, or failed for a reason that really occurred. It ended once: where a restore
+//! of etcd undid its end, it ended again in the same way.
 
 use super::upstream::is_given_up;
 use super::{Findings, Kind};
 use crate::history::{ArxivAnswer, History, Object, Phase};
 
 pub(super) fn check(history: &History, findings: &mut Findings) {
+    check_ended_once(history, findings);
     for object in &history.objects {
         match object.phase {
             Phase::Unfinished => findings.add(
@@ -37,6 +39,12 @@ fn answers<'a>(history: &'a History, object: &'a Object) -> impl Iterator<Item =
     let all = history.requests.iter();
     all.filter(|request| request.search == object.search)
         .map(|request| request.answer)
+}
+
+fn check_ended_once(history: &History, findings: &mut Findings) {
+    for (uid, ends) in history.ends.iter().filter(|(_, ends)| ends.len() > 1) {
+        findings.add(Kind::Wrong, format!("{uid} ended in different ways: {ends:?}"));
+    }
 }
 
 /// Whether a query may have failed: because of a refusal, more broken answers than its limit, or its deadline. One that fails
@@ -87,7 +95,7 @@ mod tests {
 
     use super::super::example::{accepts, finds, request};
     use super::*;
-    use crate::history::Disturbance;
+    use crate::history::{Disturbance, Outcome};
 
     fn at(history: &mut History, answers: &[ArxivAnswer]) {
         history.requests.truncate(1);
@@ -95,6 +103,25 @@ mod tests {
             history
                 .requests
                 .push(request(connection * 200, connection, "ti:f", *answer));
+        }
+    }
+
+    #[test]
+    fn second_outcome_of_an_object_is_violation() {
+        let ended = |phase, number| Outcome {
+            phase,
+            number,
+            ..Outcome::default()
+        };
+        let seen =
+            |ends: Vec<Outcome>| move |history: &mut History| drop(history.ends.insert("a".into(), ends));
+        accepts("once", seen(vec![ended(Phase::Succeeded, Some(1))]));
+        for (name, second) in [
+            ("failed, then succeeded", ended(Phase::Succeeded, Some(1))),
+            ("another number", ended(Phase::Failed, Some(2))),
+        ] {
+            let both = vec![ended(Phase::Failed, None), second];
+            finds(name, seen(both), Kind::Wrong, "in different ways");
         }
     }
 

@@ -10,28 +10,12 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
+use super::repeated;
 use super::servers::STOPS_WORK_WITHIN;
 use crate::harness::Harness;
 use crate::history::Disturbance;
 
 const POLICY: &str = "chaos-denies-statuses";
-/// Another fault may have interrupted Kubernetes just before.
-const TRIES: u32 = 60;
-const PAUSE: Duration = Duration::from_millis(500);
-
-/// Repeats a call until it succeeds.
-async fn repeated<T>(mut call: impl AsyncFnMut() -> kube::Result<T>) -> Result<T> {
-    let mut tries = TRIES;
-    loop {
-        match call().await {
-            Ok(done) => return Ok(done),
-            Err(error) if tries == 0 => return Err(error.into()),
-            Err(_) => tries -= 1,
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
 fn policy() -> Value {
     let resources = json!({"apiGroups": ["arxiv-operator.dev"], "apiVersions": ["*"], "operations": ["UPDATE"],
         "resources": ["arxivqueries/status"]});
@@ -52,12 +36,13 @@ impl Harness {
         let policies: Api<ValidatingAdmissionPolicy> = Api::all(self.env.kube.clone());
         let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(self.env.kube.clone());
         let apply = PatchParams::apply("chaos").force();
-        repeated(async || policies.patch(POLICY, &apply, &Patch::Apply(policy())).await).await?;
-        repeated(async || bindings.patch(POLICY, &apply, &Patch::Apply(binding())).await).await?;
+        let (policy, binding) = (Patch::Apply(policy()), Patch::Apply(binding()));
+        repeated(async || Ok(policies.patch(POLICY, &apply, &policy).await.map(drop)?)).await?;
+        repeated(async || Ok(bindings.patch(POLICY, &apply, &binding).await.map(drop)?)).await?;
         tokio::time::sleep(lasts).await;
         let gone = |outcome: kube::Result<()>| match outcome {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            outcome => outcome,
+            outcome => Ok(outcome?),
         };
         let parameters = DeleteParams::default();
         repeated(async || gone(bindings.delete(POLICY, &parameters).await.map(drop))).await?;

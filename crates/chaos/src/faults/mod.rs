@@ -1,6 +1,7 @@
 //! Causing the faults of a schedule, and ending them.
 
 mod cluster;
+mod credentials;
 mod schedule;
 mod servers;
 
@@ -19,6 +20,19 @@ pub(crate) const TERMINATE_LIMIT: Duration = Duration::from_secs(40);
 pub(crate) const NOTICED_WITHIN: Duration = Duration::from_secs(1);
 /// How far ahead of the sequence a foreign row's number is: the sequence does not get there while the row is inserted.
 const FOREIGN_ROW_LEAD: i64 = 30;
+
+/// Repeats a call until it succeeds: other faults may prevent it for some time.
+async fn repeated(mut call: impl AsyncFnMut() -> Result<()>) -> Result<()> {
+    const TRIES: u32 = 120;
+    const PAUSE: Duration = Duration::from_millis(500);
+    for _ in 0..TRIES {
+        if call().await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    call().await
+}
 
 impl Harness {
     /// Causes the faults of one stream, one after the other, until the time is over. Ends the last one too.
@@ -79,6 +93,7 @@ impl Harness {
                 Ok(())
             }
             Fault::ForeignRow => self.insert_foreign_row().await,
+            Fault::RotatedPassword { user, after } => self.rotate_password(*user, *after).await,
         }
     }
 
@@ -123,16 +138,8 @@ impl Harness {
     /// Inserts a foreign row into each table, with a number that the sequence will issue soon. Retries until both are there,
     /// also when a server is unavailable meanwhile.
     async fn insert_foreign_row(&self) -> Result<()> {
-        const TRIES: u32 = 120;
-        const PAUSE: Duration = Duration::from_millis(500);
         let mut number = None;
-        for tries_left in (0..TRIES).rev() {
-            match self.try_insert_foreign_row(&mut number).await {
-                Ok(()) => break,
-                Err(error) if tries_left == 0 => return Err(error),
-                Err(_) => tokio::time::sleep(PAUSE).await,
-            }
-        }
+        repeated(async || self.try_insert_foreign_row(&mut number).await).await?;
         self.observations()
             .foreign_rows
             .extend(number.map(|number| (number, 1)));

@@ -6,6 +6,7 @@ use testbed::arxiv::{Behaviour, Mode};
 use testbed::net::ProxyMode;
 use testbed::stack::Server;
 
+use super::credentials::USERS;
 use crate::harness::healthy_arxiv;
 use crate::random::Random;
 
@@ -42,6 +43,8 @@ pub(crate) enum Fault {
     Upstream(Box<Behaviour>),
     /// A row in each table that belongs to no object, with a number that the sequence will issue soon.
     ForeignRow,
+    /// A new password of a database user: first in the files of all processes, and after some time in Postgres.
+    RotatedPassword { user: usize, after: Duration },
 }
 
 /// How a server fails.
@@ -99,6 +102,7 @@ impl Fault {
             },
             Self::Upstream(_) => "upstream",
             Self::ForeignRow => "foreign-row",
+            Self::RotatedPassword { .. } => "rotated-password",
         }
     }
 }
@@ -129,16 +133,19 @@ pub(crate) enum FaultStream {
     Upstream,
     /// Foreign rows.
     ForeignRows,
+    /// Passwords of database users.
+    Passwords,
 }
 
 impl FaultStream {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Processes,
         Self::Servers,
         Self::Connections,
         Self::Upstream,
         Self::ForeignRows,
+        Self::Passwords,
     ];
 }
 
@@ -165,6 +172,13 @@ pub(crate) fn faults(
                 Fault::Upstream(Box::new(behaviour(random))),
             ),
             FaultStream::ForeignRows => (random.millis(3_000, 9_000), Fault::ForeignRow),
+            FaultStream::Passwords => (
+                random.millis(1_000, 5_000),
+                Fault::RotatedPassword {
+                    user: random.index(USERS.len()),
+                    after: random.millis(0, 3_000),
+                },
+            ),
         }
     })
 }
@@ -205,13 +219,13 @@ fn of_server(random: &mut Random, topology: Topology) -> Fault {
         _ => Outage::Freeze(random.millis(200, 2_500)),
     };
     match random.below(100) {
-        0..4 => Fault::RestoredEtcd {
-            after: random.millis(1_000, 6_000),
+        0..6 => Fault::RestoredEtcd {
+            after: random.millis(1_000, 8_000),
         },
-        4..9 => Fault::DeniedWrites {
+        6..11 => Fault::DeniedWrites {
             lasts: random.millis(1_000, 6_000),
         },
-        9..15 => Fault::Kubernetes {
+        11..16 => Fault::Kubernetes {
             part: Part::ApiServer,
             outage: match outage(random) {
                 // Its orderly stop takes longer than everything else together.
@@ -219,7 +233,7 @@ fn of_server(random: &mut Random, topology: Topology) -> Fault {
                 outage => outage,
             },
         },
-        15..20 => Fault::Kubernetes {
+        16..20 => Fault::Kubernetes {
             part: Part::Etcd,
             outage: outage(random),
         },
@@ -339,7 +353,7 @@ mod tests {
         assert_eq!(some(1), some(1));
         assert_ne!(some(1), some(2));
         let names: BTreeSet<_> = some(1).iter().map(|(_, fault)| fault.name()).collect();
-        assert_eq!(names.len(), 21, "{names:?}");
+        assert_eq!(names.len(), 22, "{names:?}");
         let on = |wanted: Server| {
             some(1).iter().any(|(_, fault)| {
                 matches!(fault, Fault::Cut { server, .. } | Fault::Database { server, .. } if *server == wanted)

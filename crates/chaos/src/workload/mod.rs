@@ -140,6 +140,8 @@ impl Harness {
         while Instant::now() < deadline {
             match timeout(REQUEST_LIMIT, self.env.queries.patch(name, &params, &patch)).await {
                 Ok(Ok(_)) => return,
+                // A restore of etcd has removed it.
+                Ok(Err(kube::Error::Api(status))) if status.code == 404 => return,
                 _ => tokio::time::sleep(RETRY_EVERY).await,
             }
         }

@@ -144,7 +144,7 @@ impl OpGenerator {
                     priority: i32::try_from(self.random.below(5)).unwrap_or(0),
                     backoff_limit: self
                         .random
-                        .percent(20)
+                        .percent(40)
                         .then(|| i32::try_from(self.random.below(2)).unwrap_or(0)),
                     active_deadline_seconds: self.random.percent(3).then_some(3),
                 };

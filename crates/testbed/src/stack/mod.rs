@@ -3,6 +3,7 @@
 
 mod alert_receiver;
 mod binaries;
+mod credentials;
 mod databases;
 mod identities;
 mod migrated;
@@ -57,7 +58,7 @@ pub struct Options {
     pub separate_results_server: bool,
     /// Each operator and API server has its own proxy to each server ([`Service::proxy`]).
     pub proxies: bool,
-    /// Database addresses are in files of [`Stack::folder`] with the settings' names, and not in environment variables.
+    /// Database addresses are in files ([`Service::credentials`]), and not in environment variables.
     pub credential_files: bool,
     /// Postgres flushes to disk as in production.
     pub fsync: bool,

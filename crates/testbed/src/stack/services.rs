@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use url::Url;
 
 use super::binaries::Binaries;
+use super::credentials::CredentialFiles;
 use super::identities::Accounts;
 use super::{Databases, Options};
 use crate::control_plane::ControlPlane;
@@ -40,6 +41,7 @@ pub struct Service {
     child: Child,
     port: Port,
     proxies: Proxies,
+    credentials: CredentialFiles,
 }
 
 impl Service {
@@ -57,6 +59,16 @@ impl Service {
     /// Its process.
     pub fn child(&self) -> &Child {
         &self.child
+    }
+
+    /// The folder with its database addresses ([`Options::credential_files`]), in files that are named after the settings.
+    pub fn credentials(&self) -> &Path {
+        self.credentials.folder()
+    }
+
+    /// Replaces the password of a database user in its files.
+    pub fn change_password(&self, user: &str, password: &str) -> Result<()> {
+        self.credentials.change_password(user, password)
     }
 
     /// Root URL of its health, metrics and (for an API server) endpoints.
@@ -193,7 +205,7 @@ impl Launcher<'_> {
             &self.binaries.operator,
             Port::reserve()?,
             proxies,
-            |proxies, mut spec| {
+            |proxies, files, mut spec| {
                 spec = spec.arg("run").env("KUBECONFIG", kubeconfig);
                 let databases = self.databases;
                 let given = [
@@ -204,7 +216,7 @@ impl Launcher<'_> {
                 ];
                 for (name, url) in given {
                     if let Some(url) = url {
-                        spec = self.with_address(spec, name, &proxies.route_through(url)?)?;
+                        spec = self.with_address(spec, files, name, &proxies.route_through(url)?)?;
                     }
                 }
                 Ok(if self.options.cluster_wide {
@@ -227,7 +239,7 @@ impl Launcher<'_> {
             &self.binaries.api_server,
             port,
             proxies,
-            |proxies, mut spec| {
+            |proxies, files, mut spec| {
                 spec = spec.env("SERVE", serve);
                 // The default of the existing service.
                 spec = spec.env("TIMEZONE_OFFSET", "2");
@@ -264,7 +276,7 @@ impl Launcher<'_> {
                 ];
                 for (_, name, url) in given.into_iter().filter(|(needed, ..)| *needed) {
                     if let Some(url) = url {
-                        spec = self.with_address(spec, name, &proxies.route_through(url)?)?;
+                        spec = self.with_address(spec, files, name, &proxies.route_through(url)?)?;
                     }
                 }
                 Ok(spec)
@@ -273,13 +285,11 @@ impl Launcher<'_> {
     }
 
     /// A database's address: a variable, or a file that one names.
-    fn with_address(&self, spec: Spec, name: &str, url: &str) -> Result<Spec> {
-        if !self.options.credential_files {
-            return Ok(spec.env(name, url));
+    fn with_address(&self, spec: Spec, files: &CredentialFiles, name: &str, url: &str) -> Result<Spec> {
+        if self.options.credential_files {
+            return files.add(spec, name, url);
         }
-        let file = self.folder.join(name);
-        write_private(&file, url)?;
-        Ok(spec.env(format!("{name}_FILE"), file))
+        Ok(spec.env(name, url))
     }
 
     fn launch(
@@ -288,7 +298,7 @@ impl Launcher<'_> {
         program: &Path,
         port: Port,
         proxies: Proxies,
-        set_up: impl FnOnce(&Proxies, Spec) -> Result<Spec>,
+        set_up: impl FnOnce(&Proxies, &CredentialFiles, Spec) -> Result<Spec>,
     ) -> Result<Service> {
         let spec = Spec::new(program, self.folder.join("logs").join(format!("{name}.log")))
             .env("LISTEN", format!("127.0.0.1:{}", port.number()))
@@ -300,11 +310,12 @@ impl Launcher<'_> {
                 "MIN_INTERVAL_MS",
                 self.options.min_interval.as_millis().to_string(),
             );
+        let credentials = CredentialFiles::of_service(&name, self.folder);
         let spec = self
             .options
             .environment
             .iter()
-            .fold(set_up(&proxies, spec)?, |spec, (name, value)| {
+            .fold(set_up(&proxies, &credentials, spec)?, |spec, (name, value)| {
                 spec.env(name, value)
             });
         Ok(Service {
@@ -312,6 +323,7 @@ impl Launcher<'_> {
             child: Child::spawn(spec)?,
             port,
             proxies,
+            credentials,
         })
     }
 }
