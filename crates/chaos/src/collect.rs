@@ -117,6 +117,7 @@ impl Harness {
             connection: request.connection,
             search: request.search_query,
             start: request.start,
+            max_results: request.max_results,
             answer: request.answer.as_ref().map_or(ArxivAnswer::Unanswered, classify),
             by: names.iter().position(|name| {
                 let contact = format!("{name}@");

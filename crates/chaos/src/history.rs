@@ -168,6 +168,7 @@ pub(crate) struct Request {
     pub(crate) connection: u64,
     pub(crate) search: String,
     pub(crate) start: u32,
+    pub(crate) max_results: u32,
     pub(crate) answer: ArxivAnswer,
     /// The service that sent it.
     pub(crate) by: Option<usize>,

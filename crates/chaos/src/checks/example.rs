@@ -111,6 +111,7 @@ pub(crate) fn request(at_ms: u64, connection: u64, search: &str, answer: ArxivAn
         connection,
         search: search.into(),
         start: 0,
+        max_results: 2,
         answer,
         by: None,
     }

@@ -55,10 +55,11 @@ impl Harness {
     /// is back, and what ended since has not ended.
     pub(super) async fn restore_etcd(&self, after: Duration) -> Result<()> {
         let plane = self.env.stack.control_plane();
-        let from = self.timeline.now();
-        let backup = plane.back_up().await?;
+        // Some milliseconds.
+        let backup = plane.back_up()?;
         self.timeline.log("etcd is backed up");
         tokio::time::sleep(after).await;
+        let from = self.timeline.now();
         plane.restore(&backup).await?;
         let now = self.timeline.now();
         self.timeline.log("etcd is restored");

@@ -6,20 +6,20 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use super::{ControlPlane, STOP_LIMIT};
+use super::ControlPlane;
 
 /// The state of the cluster at some time.
 #[derive(Debug)]
 pub struct EtcdBackup(PathBuf);
 
 impl ControlPlane {
-    /// Copies the data of etcd, which stops for it.
-    pub async fn back_up(&self) -> Result<EtcdBackup> {
-        self.etcd().terminate(STOP_LIMIT).await?;
+    /// Copies the data of etcd, which is frozen meanwhile: the copy is what a kill would leave.
+    pub fn back_up(&self) -> Result<EtcdBackup> {
         let copy = self.folder.join(format!("etcd-{}", uuid::Uuid::new_v4()));
-        copy_folder(&self.etcd_data(), &copy)?;
-        self.start_etcd().await?;
-        Ok(EtcdBackup(copy))
+        self.etcd().freeze();
+        let copied = copy_folder(&self.etcd_data(), &copy);
+        self.etcd().thaw();
+        copied.map(|()| EtcdBackup(copy))
     }
 
     /// Brings back the state of a backup, as it is: versions of objects that were given since are given again.

@@ -43,7 +43,7 @@ async fn restored_etcd_is_noticed_and_nothing_is_stuck_or_run_twice() {
         status.phase == Phase::Suspended
     })
     .await;
-    let backup = plane.back_up().await.unwrap();
+    let backup = plane.back_up().unwrap();
     env.patch_spec("suspended", json!({"suspend": false})).await;
     env.finished("suspended").await;
     // Many writes, so that the restored database has not reached the watches' version for a long time.
