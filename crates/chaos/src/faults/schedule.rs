@@ -220,7 +220,7 @@ fn of_server(random: &mut Random, topology: Topology) -> Fault {
     };
     match random.below(100) {
         0..6 => Fault::RestoredEtcd {
-            after: random.millis(2_000, 10_000),
+            after: random.millis(5_000, 15_000),
         },
         6..11 => Fault::DeniedWrites {
             lasts: random.millis(1_000, 6_000),
