@@ -107,7 +107,9 @@ impl Harness {
             .collect();
         let arxiv = self.env.stack.arxiv()?;
         let objects = self.list().await?;
-        objects.iter().for_each(|object| self.saw(object));
+        for object in &objects {
+            self.saw(object);
+        }
         let queries = query_rows(primary).await?;
         let results = result_rows(databases.results.as_ref().unwrap_or(primary)).await?;
         let half_papers = half_papers(databases.results.as_ref().unwrap_or(primary)).await?;

@@ -30,13 +30,13 @@ impl Harness {
             service.change_password(user, &password)?;
         }
         tokio::time::sleep(after).await;
-        let alter = format!("alter role {user} password '{password}'");
+        let sql = format!("alter role {user} password '{password}'");
         // Whichever is the primary by then.
-        repeated(async || self.pair().0.execute("postgres", &alter).await).await?;
+        repeated(async || self.pair().0.execute("postgres", &sql).await).await?;
         if let Some(results) = &self.env.stack.databases.results
             && OF_RESULTS.contains(&user)
         {
-            repeated(async || results.execute("postgres", &alter).await).await?;
+            repeated(async || results.execute("postgres", &sql).await).await?;
         }
         self.timeline.log(&format!("{user} has the password {password}"));
         Ok(())
