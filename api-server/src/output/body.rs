@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt, TryStreamExt, future::ready, stream};
 use serde::Serialize;
 use storage::StorageError;
 
-use crate::{error::ApiError, limits::response_memory::Reservation};
+use crate::{error::ApiError, limits::response_memory::Reservation, output::csv::BYTE_ORDER_MARK};
 
 /// Length in bytes at which a chunk of a response is sent: so much, not the whole response, is held in memory.
 const CHUNK: usize = 16 * 1024;
@@ -27,6 +27,8 @@ type WriteRow<R> = Box<dyn Fn(&mut BytesMut, &R) -> io::Result<()> + Send + Sync
 
 /// Writes rows in one format.
 pub(crate) struct RowEncoder<R> {
+    /// What comes before the frame.
+    mark: &'static str,
     frame: Frame,
     write: WriteRow<R>,
 }
@@ -37,14 +39,34 @@ impl<R> RowEncoder<R> {
         write: impl Fn(&mut BytesMut, &R) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         let write = Box::new(write);
-        Self { frame, write }
+        Self {
+            mark: "",
+            frame,
+            write,
+        }
+    }
+
+    /// The same after a byte order mark, if `with_mark`.
+    pub(crate) fn after_mark(self, with_mark: bool) -> Self {
+        let mark = if with_mark { BYTE_ORDER_MARK } else { "" };
+        Self { mark, ..self }
+    }
+
+    fn begun(&self) -> BytesMut {
+        let [head, ..] = self.frame;
+        let mut buffer = BytesMut::from(self.mark);
+        buffer.put_slice(head.as_bytes());
+        buffer
     }
 
     /// The whole response.
-    pub(crate) fn whole(&self, rows: &[R]) -> Result<BytesMut, ApiError> {
-        let [head, _, tail] = self.frame;
-        let mut buffer = BytesMut::from(head);
-        for (n, row) in rows.iter().enumerate() {
+    pub(crate) fn whole<'r>(&self, rows: impl IntoIterator<Item = &'r R>) -> Result<BytesMut, ApiError>
+    where
+        R: 'r,
+    {
+        let [_, _, tail] = self.frame;
+        let mut buffer = self.begun();
+        for (n, row) in rows.into_iter().enumerate() {
             self.push(&mut buffer, row, n == 0).map_err(of_chunk)?;
         }
         buffer.put_slice(tail.as_bytes());
@@ -100,8 +122,8 @@ impl<R> RowEncoder<R> {
     where
         R: Send + Sync + 'static,
     {
-        let [head, _, tail] = self.frame;
-        let mut buffer = BytesMut::from(head);
+        let [_, _, tail] = self.frame;
+        let mut buffer = self.begun();
         let mut full = FIRST_CHUNK;
         let mut is_first = true;
         // After the last row comes the end.

@@ -4,30 +4,66 @@ use std::cmp::Reverse;
 
 use http::{HeaderMap, HeaderValue};
 
-use wire::{declared::ParamKind, headers::accept::wanted, params::ParamReader};
+use wire::{
+    declared::{Param, ParamKind},
+    headers::accept::wanted,
+    params::ParamReader,
+};
 
 /// The format of a response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Format {
     Json,
-    Csv,
+    Csv {
+        /// Whether it begins with a byte order mark.
+        with_mark: bool,
+    },
     Ndjson,
     Bibtex,
     CslJson,
+    Ris,
 }
 
-use Format::{Bibtex, CslJson, Csv, Json, Ndjson};
+use Format::{Bibtex, CslJson, Csv, Json, Ndjson, Ris};
+
+const CSV: Format = Csv { with_mark: false };
 
 /// The formats of results.
-pub(crate) const OF_RESULTS: &[Format] = &[Json, Csv, Ndjson, Bibtex, CslJson];
+pub(crate) const OF_RESULTS: &[Format] = &[Json, CSV, Ndjson, Bibtex, CslJson, Ris];
 /// The formats of queries.
-pub(crate) const OF_QUERIES: &[Format] = &[Json, Csv, Ndjson];
+pub(crate) const OF_QUERIES: &[Format] = &[Json, CSV, Ndjson];
 
 const ABOUT: &str = "The form of the answer; without it, what the header Accept asks for.";
 wire::params! {
     pub(crate) FORMAT_OF_RESULTS = "format":
-        ParamKind::OneOf(&["json", "csv", "ndjson", "bibtex", "csl-json"]), "json", ABOUT;
+        ParamKind::OneOf(&["json", "csv", "ndjson", "bibtex", "csl-json", "ris"]), "json", ABOUT;
+    pub(crate) BOM = "bom": ParamKind::Boolean, "true",
+        "With true: CSV begins with a byte order mark, by which Excel recognises UTF-8.";
+    pub(crate) WITH_VERSION = "with_version": ParamKind::Boolean, "true",
+        "With true: in BibTeX, CSL-JSON and RIS, identifiers and addresses name the version.";
     pub(crate) FORMAT_OF_QUERIES = "format": ParamKind::OneOf(&["json", "csv", "ndjson"]), "json", ABOUT;
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct ResultForm {
+    pub(crate) format: Format,
+    pub(crate) citations: citations::Options,
+}
+
+/// What chooses the form of results.
+pub(crate) const FORM_OF_RESULTS: [Param; 3] = [FORMAT_OF_RESULTS, BOM, WITH_VERSION];
+
+impl ResultForm {
+    /// Reads the form that a client asks for; errors are collected in `reader`.
+    pub(crate) fn read(reader: &mut ParamReader<'_>, headers: &HeaderMap) -> Self {
+        Self {
+            format: Format::read(reader, headers, OF_RESULTS),
+            citations: citations::Options {
+                with_version: reader.boolean(&WITH_VERSION).unwrap_or_default(),
+            },
+        }
+    }
 }
 
 /// The value of `format=`, the extension of a file's name, `Content-Type`, and the types in `Accept`.
@@ -37,7 +73,7 @@ impl Format {
     const fn names(self) -> Names {
         match self {
             Json => ("json", "json", "application/json", &["application/json"]),
-            Csv => (
+            Csv { .. } => (
                 "csv",
                 "csv",
                 "text/csv; charset=utf-8; header=present",
@@ -60,7 +96,16 @@ impl Format {
                     &["application/vnd.citationstyles.csl+json"],
                 )
             }
+            Ris => {
+                let media_type = "application/x-research-info-systems; charset=utf-8";
+                ("ris", "ris", media_type, &["application/x-research-info-systems"])
+            }
         }
+    }
+
+    /// Whether each paper is one entry of a bibliography, however many queries found it.
+    pub(crate) fn is_bibliography(self) -> bool {
+        matches!(self, Bibtex | CslJson | Ris)
     }
 
     /// The value of `format=`.
@@ -81,6 +126,14 @@ impl Format {
     /// Reads the format that a client asks for, among `offered`. An unknown `format` is an error, an unknown type in
     /// `Accept` is not.
     pub(crate) fn read(reader: &mut ParamReader<'_>, headers: &HeaderMap, offered: &[Self]) -> Self {
+        let with_mark = reader.boolean(&BOM).unwrap_or_default();
+        match Self::named_or_accepted(reader, headers, offered) {
+            Csv { .. } => Csv { with_mark },
+            format => format,
+        }
+    }
+
+    fn named_or_accepted(reader: &mut ParamReader<'_>, headers: &HeaderMap, offered: &[Self]) -> Self {
         let Some(name) = reader.raw(&FORMAT_OF_RESULTS) else {
             return Self::accepted(headers, offered);
         };
@@ -132,16 +185,22 @@ mod tests {
             ("", "", Ok(Json)),
             ("", "*/*", Ok(Json)),
             ("", "text/html,application/xhtml+xml,*/*;q=0.8", Ok(Json)),
-            ("", "text/csv", Ok(Csv)),
-            ("", "Text/CSV; q=0.5, application/json;q=0.4", Ok(Csv)),
+            ("", "text/csv", Ok(CSV)),
+            ("", "Text/CSV; q=0.5, application/json;q=0.4", Ok(CSV)),
             ("", "text/csv;q=0.5, */*", Ok(Json)),
             ("", "text/csv;q=0", Ok(Json)),
             ("", "application/x-ndjson", Ok(Ndjson)),
             ("", "text/x-bibtex", Ok(Bibtex)),
             ("", "application/vnd.citationstyles.csl+json", Ok(CslJson)),
             ("", "image/png", Ok(Json)),
-            ("format=csv", "application/json", Ok(Csv)),
+            ("format=csv", "application/json", Ok(CSV)),
+            ("format=csv&bom=true", "", Ok(Csv { with_mark: true })),
+            ("bom=true", "text/csv", Ok(Csv { with_mark: true })),
+            ("format=csv&bom=false", "", Ok(CSV)),
+            ("bom=true", "", Ok(Json)),
+            ("bom=x", "", Err(())),
             ("format=json", "text/csv", Ok(Json)),
+            ("", "application/x-research-info-systems", Ok(Ris)),
             ("format=csl-json", "", Ok(CslJson)),
             ("format=xml", "", Err(())),
             ("format=", "", Err(())),

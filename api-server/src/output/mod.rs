@@ -3,6 +3,7 @@
 //! Clients choose them by parameters and headers; without any, responses are those of the existing service.
 
 pub(crate) mod body;
+pub(crate) mod citation;
 pub(crate) mod csv;
 pub(crate) mod cursor;
 pub(crate) mod filter;

@@ -1,19 +1,14 @@
 //! Results in each format.
-//!
-//! In BibTeX, texts are plain text, not TeX: all characters with a meaning in TeX are escaped, so that no title can run a
-//! command; braces, which BibTeX counts even if they are escaped, are written as commands. The items of CSL-JSON are
-//! those of <https://docs.citationstyles.org/en/stable/specification.html>, schema csl-data.
 
-use bytes::{BufMut, BytesMut};
-use paper::{NO_AUTHORS, PaperId};
+use bytes::BufMut;
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
 use storage::{Paper, ResultRow};
 
 use crate::output::{
     body::{JSON_ARRAY, LINES, RowEncoder, write_json, write_json_line},
+    citation::paper_version,
     csv,
-    format::Format,
+    format::{Format, ResultForm},
 };
 
 /// A value of a row.
@@ -64,15 +59,16 @@ pub(crate) fn json_encoder() -> RowEncoder<Paper> {
 }
 
 /// The encoder of results in a format.
-pub(crate) fn encoder(format: Format) -> RowEncoder<ResultRow> {
-    match format {
+pub(crate) fn encoder(form: ResultForm) -> RowEncoder<ResultRow> {
+    let options = form.citations;
+    match form.format {
         Format::Json => RowEncoder::new(JSON_ARRAY, |buffer, result: &ResultRow| {
             write_json(buffer, &Object(&paper_columns(&result.paper)))
         }),
         Format::Ndjson => RowEncoder::new(LINES, |buffer, result| {
             write_json_line(buffer, &Object(&columns(result)))
         }),
-        Format::Csv => {
+        Format::Csv { with_mark } => {
             let head = "author,title,journal,query_id,timestamp,arxiv_id,categories\r\n";
             RowEncoder::new([head, "", ""], |buffer, result| {
                 csv::line(
@@ -84,158 +80,19 @@ pub(crate) fn encoder(format: Format) -> RowEncoder<ResultRow> {
                 );
                 Ok(())
             })
+            .after_mark(with_mark)
         }
-        Format::Bibtex => RowEncoder::new(["", "\n", ""], |buffer, result| {
-            bibtex_entry(buffer, result);
+        Format::Bibtex => RowEncoder::new(["", "\n", ""], move |buffer, result| {
+            buffer.put_slice(citations::bibtex(&paper_version(result), options).as_bytes());
             Ok(())
         }),
-        Format::CslJson => RowEncoder::new(JSON_ARRAY, |buffer, result| {
-            write_json(buffer, &CslItem::of(result))
+        Format::CslJson => RowEncoder::new(JSON_ARRAY, move |buffer, result| {
+            write_json(buffer, &citations::csl_json(&paper_version(result), options))
         }),
-    }
-}
-
-/// The citation key: unique among results, as the same paper may be the result of several queries.
-fn key(result: &ResultRow) -> String {
-    let id = arxiv_id(result).unwrap_or_else(|| "result".into());
-    let id = id.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
-    format!("{id}-{}", result.id)
-}
-
-/// arXiv's identifier without the version.
-fn arxiv_id(result: &ResultRow) -> Option<String> {
-    let id = result.paper.arxiv_id.as_deref();
-    id.map(|id| PaperId::of_entry(id).paper)
-}
-
-fn authors(result: &ResultRow) -> impl Iterator<Item = &str> {
-    let names = result.paper.author.split(", ");
-    names.filter(|name| !name.is_empty() && *name != NO_AUTHORS)
-}
-
-/// Year and month of a submission. Identifiers begin with them: `2405.00001`, `math/9901001`
-/// (<https://info.arxiv.org/help/arxiv_identifier.html>). The older form began in 1991.
-fn submitted(id: &str) -> Option<(u16, u8)> {
-    let number = id.rsplit('/').next()?;
-    let year: u16 = number.get(..2)?.parse().ok()?;
-    let month = number.get(2..4)?.parse().ok()?;
-    let is_digits = number.bytes().take(4).all(|b| b.is_ascii_digit());
-    let century = if id.contains('/') && year > 90 { 1900 } else { 2000 };
-    (is_digits && (1..=12).contains(&month)).then_some((century + year, month))
-}
-
-/// Writes a BibTeX entry, with its line break.
-fn bibtex_entry(buffer: &mut BytesMut, result: &ResultRow) {
-    let Paper {
-        title,
-        journal,
-        categories,
-        ..
-    } = &result.paper;
-    let kind = if journal.is_empty() { "misc" } else { "article" };
-    buffer.put_slice(format!("@{kind}{{{}", key(result)).as_bytes());
-    let mut field = |name: &str, value: &str| {
-        if !value.is_empty() {
-            buffer.put_slice(format!(",\n  {name} = {{{value}}}").as_bytes());
-        }
-    };
-    field(
-        "author",
-        &authors(result).map(name_of).collect::<Vec<_>>().join(" and "),
-    );
-    // Another pair of braces keeps the title's capitals.
-    let title = escaped(title);
-    if !title.is_empty() {
-        field("title", &format!("{{{title}}}"));
-    }
-    field("journal", &escaped(journal));
-    if let Some(id) = arxiv_id(result) {
-        if let Some((year, month)) = submitted(&id) {
-            field("year", &year.to_string());
-            field("month", &month.to_string());
-        }
-        let primary = categories.as_deref().and_then(|all| all.split(' ').next());
-        field("eprint", &escaped(&id));
-        field("archivePrefix", "arXiv");
-        field("primaryClass", &escaped(primary.unwrap_or_default()));
-        field("url", &format!("https://arxiv.org/abs/{}", escaped(&id)));
-    }
-    buffer.put_slice(b"\n}\n");
-}
-
-/// A name in braces if BibTeX would read it as several names, or split it at its comma.
-fn name_of(name: &str) -> String {
-    let escaped = escaped(name);
-    let is_several = name
-        .split_whitespace()
-        .any(|word| word.eq_ignore_ascii_case("and"));
-    if is_several || name.contains(',') || name.ends_with("Collaboration") {
-        format!("{{{escaped}}}")
-    } else {
-        escaped
-    }
-}
-
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\\' => escaped.push_str("\\textbackslash{}"),
-            '{' => escaped.push_str("\\textbraceleft{}"),
-            '}' => escaped.push_str("\\textbraceright{}"),
-            '~' => escaped.push_str("\\textasciitilde{}"),
-            '^' => escaped.push_str("\\textasciicircum{}"),
-            '$' | '&' | '%' | '#' | '_' => escaped.extend(['\\', c]),
-            c if c.is_control() => escaped.push(' '),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
-#[derive(Serialize)]
-struct CslItem<'a> {
-    id: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    title: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    author: Vec<Value>,
-    #[serde(rename = "container-title", skip_serializing_if = "str::is_empty")]
-    container_title: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issued: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    archive: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    archive_location: Option<String>,
-    #[serde(rename = "URL", skip_serializing_if = "Option::is_none")]
-    url: Option<String>,
-}
-
-impl<'a> CslItem<'a> {
-    fn of(result: &'a ResultRow) -> Self {
-        let Paper { title, journal, .. } = &result.paper;
-        let arxiv_id = arxiv_id(result);
-        Self {
-            id: key(result),
-            kind: if journal.is_empty() {
-                "article"
-            } else {
-                "article-journal"
-            },
-            title,
-            // The whole name: which part is the family name is not known.
-            author: authors(result).map(|name| json!({"literal": name})).collect(),
-            container_title: journal,
-            issued: arxiv_id
-                .as_deref()
-                .and_then(submitted)
-                .map(|submitted| json!({"date-parts": [submitted]})),
-            archive: arxiv_id.as_ref().map(|_| "arXiv"),
-            url: arxiv_id.as_ref().map(|id| format!("https://arxiv.org/abs/{id}")),
-            archive_location: arxiv_id,
-        }
+        Format::Ris => RowEncoder::new(LINES, move |buffer, result| {
+            buffer.put_slice(citations::ris(&paper_version(result), options).as_bytes());
+            Ok(())
+        }),
     }
 }
 
@@ -259,22 +116,6 @@ mod tests {
     }
 
     #[test]
-    fn submission_month_is_read_from_the_identifier() {
-        for (id, expected) in [
-            ("2405.00001", Some((2024, 5))),
-            ("0704.0001", Some((2007, 4))),
-            ("math/9901001", Some((1999, 1))),
-            ("hep-ex/0307015", Some((2003, 7))),
-            ("2413.00001", None),
-            ("+4", None),
-            ("é1", None),
-            ("", None),
-        ] {
-            assert_eq!(submitted(id), expected, "{id}");
-        }
-    }
-
-    #[test]
     fn result_in_each_format_has_its_fields() {
         let rows = [
             result("Paul Erdős, B", "On $x$, \"y\"", "", Some("2405.00001v2")),
@@ -290,79 +131,31 @@ mod tests {
                 "{\"author\":\"Paul Erdős, B\",\"title\":\"On $x$, \\\"y\\\"\",\"journal\":\"\",\"query_id\":3,\"timestamp\":1711843200,\"arxiv_id\":\"2405.00001v2\",\"categories\":\"math.CO cs.DM\"}\n{\"author\":\"=A\",\"title\":\"T\",\"journal\":\"J\",\"query_id\":3,\"timestamp\":1711843200,\"arxiv_id\":null,\"categories\":null}\n",
             ),
             (
-                Format::Csv,
+                Format::Csv { with_mark: false },
                 "author,title,journal,query_id,timestamp,arxiv_id,categories\r\n\"Paul Erdős, B\",\"On $x$, \"\"y\"\"\",,3,1711843200,2405.00001v2,math.CO cs.DM\r\n'=A,T,J,3,1711843200,,\r\n",
             ),
-        ] {
-            assert_eq!(encoder(format).whole(&rows).unwrap(), expected);
-        }
-    }
-
-    fn written(author: &str, title: &str, journal: &str, id: Option<&str>) -> String {
-        let result = result(author, title, journal, id);
-        let mut buffer = BytesMut::new();
-        bibtex_entry(&mut buffer, &result);
-        String::from_utf8(buffer.to_vec()).unwrap()
-    }
-
-    #[test]
-    fn bibtex_entry_has_all_known_fields() {
-        assert_eq!(
-            written(
-                "Paul Erdős, H1 Collaboration",
-                "On $x_1$ & more",
-                "Phys. Rev. D 1",
-                Some("hep-ex/0307015v1")
-            ),
-            "@article{hep-ex-0307015-17,\n  author = {Paul Erdős and {H1 Collaboration}},\n  \
-             title = {{On \\$x\\_1\\$ \\& more}},\n  journal = {Phys. Rev. D 1},\n  year = {2003},\n  month = {7},\n  \
-             eprint = {hep-ex/0307015},\n  archivePrefix = {arXiv},\n  primaryClass = {math.CO},\n  \
-             url = {https://arxiv.org/abs/hep-ex/0307015}\n}\n"
-        );
-        assert_eq!(
-            written("No authors available", "", "", None),
-            "@misc{result-17\n}\n"
-        );
-    }
-
-    #[test]
-    fn bibtex_text_cannot_end_its_field_or_contain_a_command() {
-        for text in [
-            "}",
-            "{{",
-            "\\input{/etc/passwd}",
-            "a}\n@misc{x",
-            "%",
-            "\\",
-            "100% ~ ^ #",
-        ] {
-            let entry = written(text, text, text, None);
-            let depth = entry.bytes().try_fold(0_i32, |depth, b| match b {
-                b'{' => Some(depth + 1),
-                b'}' => Some(depth - 1),
-                _ => Some(depth),
-            });
-            assert_eq!(depth, Some(0), "{entry}");
-            assert!(!entry.contains("\\input"), "{entry}");
-            assert_eq!(entry.matches("\n@").count(), 0, "{entry}");
-            assert_eq!(entry.lines().count(), 5, "{entry}");
-        }
-    }
-
-    #[test]
-    fn csl_item_has_all_known_fields() {
-        for (result, expected) in [
             (
-                result("Paul Erdős, B", "T", "J", Some("2405.00001v2")),
-                r#"{"id":"2405.00001-17","type":"article-journal","title":"T","author":[{"literal":"Paul Erdős"},{"literal":"B"}],"container-title":"J","issued":{"date-parts":[[2024,5]]},"archive":"arXiv","archive_location":"2405.00001","URL":"https://arxiv.org/abs/2405.00001"}"#,
+                Format::Bibtex,
+                "@misc{erdos2024-2405.00001,\n  author = {Erd{\\H{o}}s, Paul and {B}},\n  title = {{On $x$, \"y\"}},\n  year = {2024},\n  month = may,\n  eprint = {2405.00001},\n  archivePrefix = {arXiv},\n  primaryClass = {math.CO},\n  url = {https://arxiv.org/abs/2405.00001},\n  keywords = {math.CO, cs.DM}\n}\n\n@misc{anon-result-17,\n  author = {{=A}},\n  title = {{T}},\n  note = {J}\n}\n",
             ),
             (
-                result("", "T", "", None),
-                r#"{"id":"result-17","type":"article","title":"T"}"#,
+                Format::CslJson,
+                r#"[{"URL":"https://arxiv.org/abs/2405.00001","archive":"arXiv","archive_location":"2405.00001","author":[{"family":"Erdős","given":"Paul"},{"literal":"B"}],"id":"erdos2024-2405.00001","issued":{"date-parts":[[2024,5]]},"keyword":"math.CO, cs.DM","number":"arXiv:2405.00001","publisher":"arXiv","title":"On $x$, \"y\"","type":"article"},{"author":[{"literal":"=A"}],"id":"anon-result-17","note":"J","title":"T","type":"article"}]"#,
+            ),
+            (
+                Format::Ris,
+                "TY  - UNPB\r\nID  - erdos2024-2405.00001\r\nAU  - Erdős, Paul\r\nAU  - B\r\nTI  - On $x$, \"y\"\r\nPY  - 2024\r\nUR  - https://arxiv.org/abs/2405.00001\r\nDB  - arXiv\r\nAN  - arXiv:2405.00001\r\nKW  - math.CO\r\nKW  - cs.DM\r\nER  - \r\n\r\nTY  - GEN\r\nID  - anon-result-17\r\nAU  - =A\r\nTI  - T\r\nN1  - J\r\nER  - \r\n\r\n",
             ),
         ] {
-            let item = serde_json::to_string(&CslItem::of(&result)).unwrap();
-            assert_eq!(item, expected);
+            assert_eq!(
+                encoder(ResultForm {
+                    format,
+                    citations: citations::Options::default(),
+                })
+                .whole(&rows)
+                .unwrap(),
+                expected
+            );
         }
     }
 }

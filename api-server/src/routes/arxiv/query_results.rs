@@ -63,7 +63,7 @@ pub(crate) async fn read_query_results(
     let uid = uid.ok_or_else(ApiError::internal)?;
     let rows = arxiv.results(uid, ended, page).await;
     let rows = rows.map_err(|error| error.about(location(&name)))?;
-    let mut response = written(params.format, &rows, reservation)?;
+    let mut response = written(params.form, &rows, reservation)?;
     add_next_page(&mut response, query.as_deref(), page, rows.len());
     Ok(response)
 }

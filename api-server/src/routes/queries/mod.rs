@@ -60,7 +60,7 @@ pub(crate) async fn queries<R: ReadRequest + Into<LogRequest>>(
         .run("backend", "read_queries", rows, Response::status)
         .await?;
     let attachment = match format {
-        Format::Csv => Some(HeaderValue::from_static("attachment; filename=query_data.csv")),
+        Format::Csv { .. } => Some(HeaderValue::from_static("attachment; filename=query_data.csv")),
         Format::Ndjson => Some(HeaderValue::from_static("attachment; filename=query_data.ndjson")),
         _ => attachment,
     };
@@ -122,7 +122,7 @@ impl ShownQuery {
 fn form(format: Format, zone: Zone) -> RowEncoder<QueryLogEntry> {
     let show = move |row: &QueryLogEntry| ShownQuery::of(row, zone);
     match format {
-        Format::Csv => {
+        Format::Csv { with_mark } => {
             let head = "query,timestamp,status,num_results\r\n";
             RowEncoder::new([head, "", ""], move |buffer, row| {
                 let shown = show(row);
@@ -135,6 +135,7 @@ fn form(format: Format, zone: Zone) -> RowEncoder<QueryLogEntry> {
                 csv::line(buffer, &cells);
                 Ok(())
             })
+            .after_mark(with_mark)
         }
         Format::Ndjson => RowEncoder::new(LINES, move |buffer, row| write_json_line(buffer, &show(row))),
         _ => RowEncoder::new(JSON_ARRAY, move |buffer, row| write_json(buffer, &show(row))),
@@ -239,7 +240,7 @@ mod tests {
             ])
         );
         assert_eq!(
-            written(Format::Csv),
+            written(Format::Csv { with_mark: false }),
             "query,timestamp,status,num_results\r\n\"ArXiv Query: a,=b\",2024-03-31T02:00:00,200,\r\nArXiv Query: ,2024-03-31T03:00:00,200,\r\n"
         );
         let lines = written(Format::Ndjson);

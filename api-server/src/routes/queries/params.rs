@@ -16,7 +16,7 @@ use crate::{
     error::ApiError,
     limits::request_body::SMALL_BODY,
     output::filter::{NO_SECONDS, STATUS, TEXT, query_filter},
-    output::format::{FORMAT_OF_QUERIES, Format, OF_QUERIES},
+    output::format::{BOM, FORMAT_OF_QUERIES, Format, OF_QUERIES},
     routes::request::{Incoming, ReadRequest},
 };
 
@@ -32,7 +32,7 @@ wire::params! {
 /// Parameters of GET /queries, and fields of POST /queries.
 pub(super) const BETWEEN_DATES: &[Param; 2] = &[START_DATE, END_DATE];
 /// Further parameters of both GETs.
-const FILTERS: &[Param] = &[STATUS, TEXT, FORMAT_OF_QUERIES];
+const FILTERS: &[Param] = &[STATUS, TEXT, FORMAT_OF_QUERIES, BOM];
 /// Parameters of GET /read-queries.
 const BETWEEN_SECONDS: &[Param] = &[START_SECOND, END_SECOND];
 

@@ -37,7 +37,7 @@ impl ResultPages {
                 &settled.epoch.to_string(),
                 &settled.after.to_string(),
                 &request.items_per_page.to_string(),
-                request.format.name(),
+                &format!("{:?}", request.form),
                 &request.rows.canonical,
                 // It is in a header, which has to be true in a 304 too.
                 &format!("{total:?}"),
@@ -64,7 +64,7 @@ impl ResultPages {
             .await?;
         let settled = caught_up(page.as_ref().map(|page| page.watermark), cursor)?;
         let rows = page.map(|page| page.rows).unwrap_or_default();
-        let mut response = written(request.format, &rows, reservation)?;
+        let mut response = written(request.form, &rows, reservation)?;
         match rows
             .last()
             .filter(|_| is_full(rows.len(), request.items_per_page))

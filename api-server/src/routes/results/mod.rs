@@ -8,7 +8,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future::ready};
 use http::{HeaderName, HeaderValue, header};
 use serde_json::json;
 use storage::{Reads, ResultRow};
@@ -23,7 +23,8 @@ use crate::{
     limits::client::Client,
     limits::response_memory::{Reservation, ResponseBudget},
     openapi::{Operation, bad_integer},
-    output::format::{Format, OF_RESULTS},
+    output::citation::{SeenPapers, distinct},
+    output::format::{Format, OF_RESULTS, ResultForm},
     output::papers,
     routes::request::Input,
 };
@@ -112,14 +113,14 @@ impl ResultPages {
     ) -> Result<Response, ApiError> {
         let (items, filter) = (request.items_per_page, &request.rows.filter);
         let reservation = self.responses.reserve(client, items).await?;
-        let (mut response, count) = if filter.is_empty() && request.format == Format::Json {
+        let (mut response, count) = if filter.is_empty() && request.form.format == Format::Json {
             let rows = self.reads.results(page, items).await?;
             let text = papers::json_encoder().whole(&rows)?;
             let body = Body::from(reservation.into_bytes(text)?);
-            (with_head(request.format, body), rows.len())
+            (with_head(request.form.format, body), rows.len())
         } else {
             let rows = self.reads.find(filter, page, items).await?;
-            (written(request.format, &rows, reservation)?, rows.len())
+            (written(request.form, &rows, reservation)?, rows.len())
         };
         let page = PageParams {
             page,
@@ -136,10 +137,11 @@ impl ResultPages {
         let rows = batches
             .map_ok(|batch| futures::stream::iter(batch.into_iter().map(Ok)))
             .try_flatten();
-        let body = papers::encoder(request.format)
-            .streamed(rows, reservation)
-            .await?;
-        Ok(with_head(request.format, body))
+        let mut seen = SeenPapers::default();
+        let is_bibliography = request.form.format.is_bibliography();
+        let rows = rows.try_filter(move |row| ready(!is_bibliography || seen.is_first(row)));
+        let body = papers::encoder(request.form).streamed(rows, reservation).await?;
+        Ok(with_head(request.form.format, body))
     }
 }
 
@@ -168,12 +170,17 @@ fn is_full(count: usize, items_per_page: i64) -> bool {
 
 /// Rows in a form, as an answer.
 pub(crate) fn written(
-    format: Format,
+    form: ResultForm,
     rows: &[ResultRow],
     reservation: Reservation,
 ) -> Result<Response, ApiError> {
-    let text = papers::encoder(format).whole(rows)?;
-    Ok(with_head(format, Body::from(reservation.into_bytes(text)?)))
+    let encoder = papers::encoder(form);
+    let text = if form.format.is_bibliography() {
+        encoder.whole(distinct(rows))?
+    } else {
+        encoder.whole(rows)?
+    };
+    Ok(with_head(form.format, Body::from(reservation.into_bytes(text)?)))
 }
 
 fn with_head(format: Format, body: Body) -> Response {

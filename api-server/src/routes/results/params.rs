@@ -7,7 +7,7 @@ use crate::{
     error::ApiError,
     output::cursor::Cursor,
     output::filter::{self, ResultSelection},
-    output::format::{FORMAT_OF_RESULTS, Format, OF_RESULTS},
+    output::format::{FORM_OF_RESULTS, ResultForm},
     routes::request::{Defaults, Incoming, ReadRequest},
 };
 use wire::{
@@ -60,18 +60,18 @@ impl PageParams {
 #[derive(Debug)]
 pub(crate) struct QueryResultsParams {
     pub(crate) page: PageParams,
-    pub(crate) format: Format,
+    pub(crate) form: ResultForm,
 }
 
 impl ReadRequest for QueryResultsParams {
-    const PARAMS: &'static [&'static [Param]] = &[&[PAGE, ITEMS_PER_PAGE, FORMAT_OF_RESULTS]];
+    const PARAMS: &'static [&'static [Param]] = &[&[PAGE, ITEMS_PER_PAGE], &FORM_OF_RESULTS];
 
     async fn read(request: Incoming) -> Result<Self, ApiError> {
         let query = request.query();
         let mut reader = ParamReader::new(&query);
         let params = Self {
             page: PageParams::read(&mut reader, request.defaults()),
-            format: Format::read(&mut reader, request.headers(), OF_RESULTS),
+            form: ResultForm::read(&mut reader, request.headers()),
         };
         reader.finish()?;
         Ok(params)
@@ -95,7 +95,7 @@ pub(crate) struct ResultsRequest {
     pub(crate) start: Start,
     pub(crate) items_per_page: i64,
     pub(crate) rows: ResultSelection,
-    pub(crate) format: Format,
+    pub(crate) form: ResultForm,
     /// `total=true`
     pub(crate) total: bool,
     /// `Prefer: count=exact`
@@ -108,7 +108,8 @@ pub(crate) struct ResultsRequest {
 
 impl ReadRequest for ResultsRequest {
     const PARAMS: &'static [&'static [Param]] = &[
-        &[PAGE, ITEMS_PER_PAGE, AFTER, ALL, TOTAL, FORMAT_OF_RESULTS],
+        &[PAGE, ITEMS_PER_PAGE, AFTER, ALL, TOTAL],
+        &FORM_OF_RESULTS,
         &filter::OF_RESULTS,
     ];
 
@@ -117,7 +118,7 @@ impl ReadRequest for ResultsRequest {
         let mut reader = ParamReader::new(&query);
         let PageParams { page, items_per_page } = PageParams::read(&mut reader, request.defaults());
         let rows = filter::result_filter(&mut reader, request.defaults().zone);
-        let format = Format::read(&mut reader, request.headers(), OF_RESULTS);
+        let form = ResultForm::read(&mut reader, request.headers());
         let total = reader.boolean(&TOTAL).unwrap_or_default();
         let all = reader.boolean(&ALL).unwrap_or_default();
         let after = reader.raw(&AFTER);
@@ -146,7 +147,7 @@ impl ReadRequest for ResultsRequest {
             start,
             items_per_page,
             rows,
-            format,
+            form,
             total,
             prefers_count: Preferences::read(request.headers()).count,
             query: request.parts.uri.query().map(str::to_owned),

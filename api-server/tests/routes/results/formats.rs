@@ -40,10 +40,11 @@ async fn format_of_the_query_is_an_attachment_of_its_type() {
 async fn format_is_negotiated_by_accept() {
     let api = api().await;
     for (accept, start) in [
-        ("application/x-bibtex", "@misc{2405.00001-"),
+        ("application/x-bibtex", "@misc{cmd2024-2405.00001,"),
+        ("application/x-research-info-systems", "TY  - UNPB\r\n"),
         (
             "application/vnd.citationstyles.csl+json",
-            "[{\"id\":\"2405.00001-",
+            "[{\"URL\":\"https://arxiv.org/abs/2405.00001\",",
         ),
         ("application/json", "[{\"author\":\"=Cmd, B\""),
     ] {
@@ -51,5 +52,52 @@ async fn format_is_negotiated_by_accept() {
         let kind = header(&response, "content-type").unwrap();
         assert!(kind.starts_with(accept), "{kind}");
         assert!(response.text().await.unwrap().starts_with(start), "{accept}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paper_found_by_several_queries_is_one_entry_with_one_key() {
+    let api = Api::start(&[]).await;
+    api.execute(
+        "insert into public.results (query_id, author, title, journal, arxiv_id, categories) values
+           (1, 'A. A. Alves, Jr.', 'On $x$', '', '2405.00001v1', 'math.CO'),
+           (2, 'LHCb Collaboration, :, R. Aaij', 'T', 'Phys. Rev. D 76 (2007) 1-9', 'hep-ex/0307015v1', 'hep-ex'),
+           (2, 'A. A. Alves, Jr.', 'On $x$', '', '2405.00001v2', 'math.CO'),
+           (3, 'A. A. Alves, Jr.', 'On $x$', '', '2405.00001v2', 'math.CO'),
+           (3, 'C. Client', 'T', '', null, null)",
+    )
+    .await;
+    api.operator.settle().await;
+    for page in ["", "&all=true", "&after="] {
+        let path = format!("/results?format=bibtex{page}&with_version=true");
+        let text = api.get(&path).await.text().await.unwrap();
+        let keys: Vec<_> = text.lines().filter(|line| line.starts_with('@')).collect();
+        assert_eq!(keys.len(), 3, "{text}");
+        assert_eq!(keys[0], "@misc{alves2024-2405.00001,");
+        assert_eq!(keys[1], "@article{aaij2003-hep-ex-0307015,");
+        for line in [
+            "author = {Alves, Jr., A. A.}",
+            "title = {{On $x$}}",
+            "author = {{LHCb Collaboration} and Aaij, R.}",
+            "year = {2007}",
+            "eprint = {hep-ex/0307015v1}",
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+        // A page has the newest version; a stream has the first one.
+        let version = if page == "&all=true" { 1 } else { 2 };
+        assert!(
+            text.contains(&format!("eprint = {{2405.00001v{version}}}")),
+            "{text}"
+        );
+    }
+    for (format, item, count) in [
+        ("csl-json", "\"type\":", 3),
+        ("ris", "TY  - ", 3),
+        ("ndjson", "{\"author", 5),
+    ] {
+        let path = format!("/results?format={format}&all=true");
+        let text = api.get(&path).await.text().await.unwrap();
+        assert_eq!(text.matches(item).count(), count, "{text}");
     }
 }

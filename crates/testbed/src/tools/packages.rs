@@ -52,6 +52,45 @@ pub fn debian(required: &[(&str, &str)], time: &str) -> Result<()> {
     Ok(())
 }
 
+/// The folder with the unpacked files of Debian packages, which are not installed: no script of theirs runs, and what they
+/// depend on is not there. Blocks.
+pub fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let folder = build_cache::folder(name, packages)?;
+    let unpack = |unfinished: &Path, log: &Path| {
+        let download = || {
+            Spec::new("apt-get", log)
+                .envs(std::env::vars_os())
+                .current_dir(unfinished)
+                .args(["download", "-q"])
+                .args(packages)
+        };
+        let what = format!("apt-get download for {name}");
+        if build_cache::run(&what, download(), INSTALL_LIMIT).is_err() {
+            // The lists of packages may be missing or old.
+            let update = Spec::new("apt-get", log)
+                .envs(std::env::vars_os())
+                .args(["update", "-q"]);
+            build_cache::run("apt-get update", update, INSTALL_LIMIT)?;
+            build_cache::run(&what, download(), INSTALL_LIMIT)?;
+        }
+        for entry in fs::read_dir(unfinished)? {
+            let file = entry?.path();
+            if file.extension().is_some_and(|extension| extension == "deb") {
+                let spec = Spec::new("dpkg-deb", log)
+                    .envs(std::env::vars_os())
+                    .arg("--extract")
+                    .arg(file.as_os_str())
+                    .arg(unfinished.as_os_str());
+                build_cache::run(&format!("unpacking {}", file.display()), spec, INSTALL_LIMIT)?;
+                fs::remove_file(&file)?;
+            }
+        }
+        Ok(())
+    };
+    installed(&folder, name, unpack)?;
+    Ok(folder)
+}
+
 /// A Chromium. Blocks.
 pub fn chromium() -> Result<PathBuf> {
     let names = ["chromium", "chromium-browser", "google-chrome"];
