@@ -96,6 +96,9 @@ pub(crate) async fn read_body(
     let mut chunks = Vec::new();
     let keep = |chunk: &[u8]| chunks.push(Bytes::copy_from_slice(chunk));
     let memory = receive(limits.memory, client, headers, body, limit, keep).await?;
+    if chunks.is_empty() {
+        return Ok(RequestBody::new(Bytes::new(), memory));
+    }
     content_coding::decode(limits, client, &codings, chunks, memory, limit).await
 }
 

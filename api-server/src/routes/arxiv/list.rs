@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use crd::UNFINISHED;
+use crd::{SEARCH_FIELDS, UNFINISHED};
 use http::{HeaderValue, header};
 use service::logs::Call;
 
@@ -56,7 +56,8 @@ const STATES: [(&str, Option<&str>); 7] = [
 /// Whether a GET /arxiv is for the list: with a `state`, and without any search field, which makes it a search.
 pub(crate) fn is_requested(query: &QueryString) -> bool {
     let has = |name| query.last(name).is_some();
-    has(STATE.name) && !["author", "title", "journal"].into_iter().any(has)
+    let mut fields = SEARCH_FIELDS.iter().filter(|field| field.is_search_field());
+    has(STATE.name) && !fields.any(|field| field.member.is_some_and(has))
 }
 
 const WORDS: [&str; 7] = {
@@ -210,6 +211,8 @@ mod tests {
             ("state=", true),
             ("author=x&state=all", false),
             ("journal=&state=all", false),
+            ("id_list=2401.00001&state=all", false),
+            ("sort_by=relevance&state=all", true),
             ("State=all", false),
             ("", false),
         ] {

@@ -2,16 +2,18 @@
 
 use arxiv::ValidatedSearch;
 use crd::{
-    ArxivQuerySpec,
-    fields::{self, Field, Kind, MAX_RESULTS, MAX_WORDS_CHARS},
+    ArxivQuerySpec, SEARCH_FIELDS, SortBy, SortOrder,
+    fields::{self, Field, Kind, MAX_DATE_CHARS, MAX_RESULTS, MAX_WORDS_CHARS},
 };
 use service::logs::Call;
 use upstream::{SpecError, ValidatedQuery, problems};
 
 use crate::error::{ApiError, Code};
 use wire::{
+    dates::hint,
     declared::{Param, ParamKind},
-    params::ParamReader,
+    field_error::{FieldError, FieldErrors},
+    params::{ParamReader, loc},
     query::QueryString,
 };
 
@@ -24,14 +26,22 @@ pub(crate) const MAX_RESULTS_WANTED: Param = Param::new(
     fields::RESULTS.example,
     fields::RESULTS.about,
 );
+/// Of a list of identifiers as one parameter; servers accept some 8,000 characters of an address.
+const MAX_LIST_CHARS: usize = 8000;
 
+/// A field under its name in this API.
 const fn param(field: &Field) -> Param {
-    Param::new(
-        field.name,
-        ParamKind::Text(MAX_WORDS_CHARS),
-        field.example,
-        field.about,
-    )
+    let name = match field.member {
+        Some(name) => name,
+        None => field.name,
+    };
+    let kind = match field.kind {
+        Kind::OneOf(words) => ParamKind::OneOf(words),
+        Kind::Identifiers(_) => ParamKind::Text(MAX_LIST_CHARS),
+        Kind::Date(_) => ParamKind::Text(MAX_DATE_CHARS),
+        _ => ParamKind::Text(MAX_WORDS_CHARS),
+    };
+    Param::new(name, kind, field.example, field.about)
 }
 
 /// The search that a caller asks for.
@@ -46,11 +56,22 @@ pub(crate) struct SearchParams {
 }
 
 impl SearchParams {
+    /// Those of the existing service first.
     pub(crate) const DECLARED: &'static [Param] = &[
         param(FIELDS[0]),
         param(FIELDS[1]),
         param(FIELDS[2]),
         MAX_RESULTS_WANTED,
+        param(&fields::ABSTRACT),
+        param(&fields::CATEGORY),
+        param(&fields::COMMENT),
+        param(&fields::REPORT_NUMBER),
+        param(&fields::ALL),
+        param(&fields::ID_LIST),
+        param(&fields::SUBMITTED_AFTER),
+        param(&fields::SUBMITTED_BEFORE),
+        param(&fields::SORT_BY),
+        param(&fields::SORT_ORDER),
     ];
 
     /// Reads and checks the query. Everything that is wrong with a parameter's form is reported at once, in the order of
@@ -61,24 +82,23 @@ impl SearchParams {
             max_results: i32::try_from(default_max_results).unwrap_or(MAX_RESULTS),
             ..ArxivQuerySpec::default()
         };
-        for (field, param) in FIELDS.into_iter().zip(Self::DECLARED) {
-            let (Some(text), Kind::Words(_, access)) = (reader.text(param), &field.kind) else {
-                continue;
-            };
-            *(access.get_mut)(&mut spec.search) = Some(text.to_owned());
-            let error = problems(&spec)
-                .into_iter()
-                .find(|error| error.field() == Some(field.name));
-            if let Some(error) = error {
-                reader.unfit(param, error, text);
+        for param in Self::DECLARED {
+            match field_of(param) {
+                Some(field) => read_field(&mut reader, &mut spec, field, param),
+                None => {
+                    if let Some(max_results) = reader.integer(param) {
+                        spec.max_results = i32::try_from(max_results).unwrap_or(MAX_RESULTS);
+                    }
+                }
             }
-        }
-        if let Some(max_results) = reader.integer(&MAX_RESULTS_WANTED) {
-            spec.max_results = i32::try_from(max_results).unwrap_or(MAX_RESULTS);
         }
         reader.finish()?;
         let query = ValidatedQuery::try_from(&spec).map_err(|error| match error {
             SpecError::NoField => ApiError::bad_parameter("At least one search parameter must be provided"),
+            SpecError::DatesOutOfOrder => {
+                let after = spec.search.submitted_after.as_deref().unwrap_or_default();
+                FieldErrors::from(FieldError::unfit(&loc("submitted_after"), error, after)).into()
+            }
             other => ApiError::new(Code::SearchRefused, other.to_string()),
         })?;
         Ok(Self {
@@ -93,11 +113,64 @@ impl SearchParams {
         let call = Call::new(function)
             .arg("author", self.spec.search.author.as_deref())
             .arg("title", self.spec.search.title.as_deref());
-        let call = match self.spec.search.journal.as_deref() {
-            Some(journal) => call.arg("journal", journal),
-            None => call,
-        };
+        // The others, which are rare, only if they are there.
+        let others = SEARCH_FIELDS
+            .iter()
+            .filter(|field| !["author", "title"].contains(&field.name));
+        let call = others.fold(call, |call, field| {
+            match (field.member, field.text(&self.spec.search)) {
+                (Some(name), Some(text)) => call.arg(name, &*text),
+                _ => call,
+            }
+        });
         call.arg("max_results", self.max_results)
+    }
+}
+
+/// The search field that a parameter is.
+fn field_of(param: &Param) -> Option<&'static Field> {
+    SEARCH_FIELDS
+        .iter()
+        .find(|field| field.member == Some(param.name))
+}
+
+/// Reads one search field into the spec; what is wrong with it is noted.
+fn read_field(reader: &mut ParamReader<'_>, spec: &mut ArxivQuerySpec, field: &Field, param: &Param) {
+    let Some(text) = reader.text(param) else { return };
+    match &field.kind {
+        Kind::Words(_, access) | Kind::Date(access) => {
+            *(access.get_mut)(&mut spec.search) = Some(text.to_owned());
+        }
+        Kind::Identifiers(access) => {
+            let ids = text.split(|c: char| c == ',' || c.is_whitespace());
+            let ids = ids.filter(|id| !id.is_empty()).map(str::to_owned);
+            *(access.get_mut)(&mut spec.search) = Some(ids.collect());
+        }
+        Kind::OneOf(words) => {
+            // arXiv itself spells them with a small first letter.
+            let is_meant = |word: &str| word.eq_ignore_ascii_case(text);
+            let by = SortBy::ALL.iter().find(|by| is_meant(by.as_str()));
+            let order = SortOrder::ALL.iter().find(|order| is_meant(order.as_str()));
+            match (field.name == fields::SORT_BY.name, by, order) {
+                (true, Some(by), _) => spec.search.sort_by = *by,
+                (false, _, Some(order)) => spec.search.sort_order = *order,
+                _ => reader.note(FieldError::none_of(&loc(param.name), words, text)),
+            }
+            return;
+        }
+        // No search field is of this kind.
+        Kind::Integer(_) | Kind::Boolean | Kind::Name => return,
+    }
+    let error = problems(spec)
+        .into_iter()
+        .find(|error| error.field() == Some(field.name));
+    if let Some(error) = error {
+        let hint = if matches!(error, SpecError::NotADate(_)) {
+            hint(text)
+        } else {
+            ""
+        };
+        reader.unfit(param, format!("{error}{hint}"), text);
     }
 }
 
@@ -124,6 +197,86 @@ mod tests {
             params.call("search").to_string(),
             r#"search(author="a", title="b c", max_results=3)"#
         );
+    }
+
+    #[test]
+    fn every_search_field_is_a_parameter() {
+        let declared: Vec<_> = SearchParams::DECLARED.iter().filter_map(field_of).collect();
+        assert_eq!(declared.len(), SearchParams::DECLARED.len() - 1);
+        for field in SEARCH_FIELDS.iter().filter(|field| field.member.is_some()) {
+            assert!(
+                declared.iter().any(|declared| declared.name == field.name),
+                "{}",
+                field.name
+            );
+        }
+        let raw = "abstract=a&category=math.co&comment=c&report_number=r&all=x&id_list=2401.01234,%20arXiv:hep-th/9901001v2\
+                   &submitted_after=2024-01-01&submitted_before=2024-02-01T12:00:00.000Z&sort_by=submittedDate\
+                   &sort_order=Ascending";
+        let SearchParams { spec, validated, .. } = read(raw).unwrap();
+        let written = serde_json::to_value(&spec.search).unwrap();
+        let expected = json!({"abstract": "a", "category": "math.co", "comment": "c", "reportNumber": "r", "all": "x",
+            "idList": ["2401.01234", "arXiv:hep-th/9901001v2"], "submittedAfter": "2024-01-01",
+            "submittedBefore": "2024-02-01T12:00:00.000Z", "sortBy": "SubmittedDate", "sortOrder": "Ascending"});
+        assert_eq!(written, expected);
+        let sent = format!("{validated:?}");
+        for part in [
+            "202401010000 TO 202402011200",
+            "2401.01234,hep-th/9901001v2",
+            "submittedDate",
+            "cat:math.CO",
+        ] {
+            assert!(sent.contains(part), "{part}: {sent}");
+        }
+    }
+
+    #[test]
+    fn invalid_value_of_a_further_field_is_an_error_at_its_parameter() {
+        for (raw, kind, name) in [
+            (
+                "title=x&submitted_after=yesterday",
+                "value_error",
+                "submitted_after",
+            ),
+            (
+                "title=x&submitted_after=1711843200000",
+                "value_error",
+                "submitted_after",
+            ),
+            (
+                "title=x&submitted_before=1066-01-01",
+                "value_error",
+                "submitted_before",
+            ),
+            (
+                "title=x&submitted_after=2024-01-02&submitted_before=2024-01-01",
+                "value_error",
+                "submitted_after",
+            ),
+            ("title=x&submitted_after=", "string_too_short", "submitted_after"),
+            ("id_list=x", "value_error", "id_list"),
+            ("category=", "string_too_short", "category"),
+            ("abstract=()", "value_error", "abstract"),
+            ("title=x&sort_by=date", "literal_error", "sort_by"),
+            ("title=x&sort_order=up", "literal_error", "sort_order"),
+        ] {
+            let (status, detail) = read(raw).unwrap_err();
+            assert_eq!(status, 422, "{raw}: {detail}");
+            assert_eq!(
+                (&detail[0]["type"], &detail[0]["loc"][1]),
+                (&json!(kind), &json!(name)),
+                "{raw}"
+            );
+        }
+        let (_, detail) = read("title=x&submitted_after=1711843200000").unwrap_err();
+        assert!(
+            detail[0]["msg"].as_str().unwrap().contains("milliseconds"),
+            "{detail}"
+        );
+        let (_, detail) = read("title=x&submitted_after=2024-01-01T00:00:00+02:00").unwrap_err();
+        assert!(detail[0]["msg"].as_str().unwrap().contains("%2B"), "{detail}");
+        // Dates alone are no search.
+        assert_eq!(read("submitted_after=2024-01-01").unwrap_err().0, 400);
     }
 
     #[test]

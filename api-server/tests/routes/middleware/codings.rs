@@ -23,7 +23,11 @@ async fn coded(coding: &str, plain: &[u8]) -> Vec<u8> {
 /// Every endpoint with a body, with the status of its usual answer.
 fn bodies() -> [(&'static str, Value, u16); 4] {
     [
-        ("/arxiv", json!({"title": "coded", "max_results": 2}), 200),
+        (
+            "/arxiv",
+            json!({"search": {"title": "coded"}, "max_results": 2}),
+            201,
+        ),
         ("/queries", json!({"start_timestamp": "2024-03-31T00:00:00"}), 200),
         (
             "/write-queries",
