@@ -19,7 +19,7 @@ use crate::error::ApiError;
 #[folder = "src/pages/static/"]
 struct Static;
 
-/// Files of the npm packages `swagger-ui-dist` and `redoc` (see NOTICE), compressed by gzip.
+/// Files of the npm packages `swagger-ui-dist`, `redoc` and `katex` (see NOTICE), compressed by gzip.
 #[derive(RustEmbed)]
 #[folder = "src/pages/vendor/"]
 struct Vendor;

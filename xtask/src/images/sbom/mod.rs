@@ -154,7 +154,7 @@ mod tests {
             for name in ["tokio", "glibc", "libgcc", "rust-std", "webpki-root-certs"] {
                 assert_eq!(named(name), 1, "{package}: {name}");
             }
-            for name in ["swagger-ui-dist", "redoc"] {
+            for name in ["swagger-ui-dist", "redoc", "katex"] {
                 assert_eq!(named(name), usize::from(has_pages), "{package}: {name}");
             }
             let references: BTreeSet<&str> = components

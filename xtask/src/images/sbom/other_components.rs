@@ -94,6 +94,7 @@ fn pages(script: &str) -> Result<Vec<Value>> {
     [
         ("swagger", "swagger-ui-dist", "Apache-2.0"),
         ("redoc", "redoc", "MIT"),
+        ("katex", "katex", "MIT"),
     ]
     .into_iter()
     .map(|(variable, name, licence)| {
