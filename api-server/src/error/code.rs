@@ -74,6 +74,7 @@ codes! {
     UpstreamUnreachable: "upstream_unreachable", SERVICE_UNAVAILABLE, "arXiv cannot be reached";
     UpstreamError: "upstream_error", BAD_GATEWAY, "arXiv answered with an error";
     BrokenAnswer: "broken_answer", BAD_GATEWAY, "Broken answer of arXiv";
+    PendingDeadlineExceeded: "pending_deadline_exceeded", GATEWAY_TIMEOUT, "No turn at arXiv in time";
     DeadlineExceeded: "deadline_exceeded", GATEWAY_TIMEOUT, "Deadline exceeded";
     DatabaseFailed: "database_failed", SERVICE_UNAVAILABLE, "A database failed";
     DatabaseUnavailable: "database_unavailable", SERVICE_UNAVAILABLE, "A database is unavailable";
@@ -117,6 +118,7 @@ impl Code {
             | Reason::ErrorFeed
             | Reason::BrokenFeed
             | Reason::IncompleteFeed => Self::BrokenAnswer,
+            Reason::PendingDeadlineExceeded => Self::PendingDeadlineExceeded,
             Reason::DeadlineExceeded => Self::DeadlineExceeded,
             Reason::NotStored => Self::DatabaseFailed,
             // Reasons of other phases, and those that only a newer operator knows.
@@ -201,6 +203,7 @@ mod tests {
             ("BrokenFeed", Code::BrokenAnswer),
             ("ErrorFeed", Code::BrokenAnswer),
             ("UnexpectedStatus", Code::UpstreamError),
+            ("PendingDeadlineExceeded", Code::PendingDeadlineExceeded),
             ("DeadlineExceeded", Code::DeadlineExceeded),
             ("NotStored", Code::DatabaseFailed),
             ("Failed", Code::QueryFailed),

@@ -38,7 +38,9 @@ pub(crate) fn outcome(object: &ArxivQuery, now: Timestamp) -> Option<Result<Sear
             let code = Code::of_failure(reason);
             let status_code = match code {
                 // Not failures of arXiv, whatever its last response was.
-                Code::DeadlineExceeded | Code::DatabaseFailed => code.status().as_u16(),
+                Code::PendingDeadlineExceeded | Code::DeadlineExceeded | Code::DatabaseFailed => {
+                    code.status().as_u16()
+                }
                 // A failure is never reported with a success status of arXiv; without a response from arXiv it is a 502.
                 _ => {
                     let code = status.http_status.and_then(|code| u16::try_from(code).ok());
@@ -105,6 +107,12 @@ mod tests {
     #[test]
     fn failed_query_has_status_and_code_of_its_reason() {
         let cases = [
+            (
+                "PendingDeadlineExceeded",
+                None,
+                504,
+                Code::PendingDeadlineExceeded,
+            ),
             ("DeadlineExceeded", None, 504, Code::DeadlineExceeded),
             ("DeadlineExceeded", Some(503), 504, Code::DeadlineExceeded),
             ("NotStored", None, 503, Code::DatabaseFailed),

@@ -74,6 +74,9 @@ words! {
         IncompleteFeed,
 
         // Failed on this side.
+        /// The query waited `spec.pendingDeadlineSeconds` without a request to arXiv. The caller tries later, or allows
+        /// a longer wait or a higher priority.
+        PendingDeadlineExceeded,
         /// The query was not done `spec.activeDeadlineSeconds` after its first request. The caller tries later,
         /// or sets a longer deadline. The papers that were fetched stay stored, so the next query starts from
         /// there.

@@ -11,10 +11,10 @@ use kube::{CustomResourceExt, core::Rule};
 use serde_json::json;
 
 use crate::{
-    ArxivQuery,
+    ArxivQuery, SortBy, SortOrder,
     fields::{
         Field, JOB_FIELDS, Kind, MAX_DATE_CHARS, MAX_ID_CHARS, MAX_IDS, MAX_NAME_CHARS, MAX_WORDS_CHARS,
-        Role, SEARCH_FIELDS, SUBMITTED_AFTER, SUBMITTED_BEFORE,
+        Role, SEARCH_FIELDS, SUBMITTED_AFTER, SUBMITTED_BEFORE, UPDATED_AFTER,
     },
 };
 
@@ -31,11 +31,13 @@ const CONDITION_REASON: &str = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$";
 const DATE: &str = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])\
      ([Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)([.][0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?$";
 
-/// An arXiv identifier in every usual form: alone, after `arXiv:`, as an address of its abstract or PDF, as a
-/// DOI.
-const IDENTIFIER: &str = "(?i)^\\\\s*(arxiv: ?|(https?://)?((www|export)[.])?arxiv[.]org/(abs|pdf|html)/|((https?://)?(dx[.])?doi[.]org/|doi: ?)?10[.]48550/arxiv[.])?\
+/// An arXiv identifier in every form that `paper::normalized_id` reads: alone, as in "Cite as" or the margin of a PDF,
+/// as an address at arXiv or a mirror, as a DOI, as in OAI-PMH.
+const IDENTIFIER: &str = "(?i)^\\\\s*((oai:arxiv[.]org:|arxiv[: ])\\\\s*\
+     |(https?://)?(arxiv[.]org|xxx[.]lanl[.]gov|ar5iv[.]org|([a-z0-9-]+[.])+arxiv[.]org)/(abs|e-print|format|html|pdf|ps|src)/\
+     |(doi:\\\\s*|(https?://)?(dx[.]|www[.])?doi[.]org/)?10[.]48550/arxiv[.])?\
      ([0-9]{2}(0[1-9]|1[0-2])[.][0-9]{4,5}|[a-z]+(-[a-z]+)?([.][a-z]{2})?/[0-9]{2}(0[1-9]|1[0-2])[0-9]{3})\
-     (v[1-9][0-9]{0,2})?([.]pdf)?/?([?#][!-~]*)?\\\\s*$";
+     (v[1-9][0-9]{0,2})?([.]pdf)?/?([?#][!-~]*)?(\\\\s* \\\\[[a-z.-]+\\\\][a-z0-9 ]*)?\\\\s*$";
 
 /// The `arxivqueries.arxiv-operator.dev` definition; `crds/` holds it as YAML.
 pub fn custom_resource_definition() -> CustomResourceDefinition {
@@ -234,6 +236,16 @@ pub(crate) fn dates_are_in_order() -> Rule {
         time(before, "23:59:59"),
     ))
     .message(format!("{after} must be before {before}").as_str())
+}
+
+/// A search up to a date of the last update is sorted by it, newest first.
+pub(crate) fn updates_are_in_order() -> Rule {
+    let field = UPDATED_AFTER.name;
+    let (by, order) = (SortBy::LastUpdatedDate, SortOrder::Descending);
+    Rule::new(format!(
+        "!has(self.{field}) || (self.sortBy == '{by}' && self.sortOrder == '{order}')"
+    ))
+    .message(format!("{field} needs sortBy: {by} and sortOrder: {order}").as_str())
 }
 
 /// Removes `nullable` at every depth: Kubernetes then drops a `title: null`. If it stayed, `has(self.title)`

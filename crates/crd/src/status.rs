@@ -59,6 +59,11 @@ pub struct ArxivQueryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<i32>,
 
+    /// When the query was resumed, if it was suspended before its first turn: `pendingDeadlineSeconds` counts from here,
+    /// and otherwise from the creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume_time: Option<Time>,
+
     /// When the query had its first turn at arXiv, or found its page stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,

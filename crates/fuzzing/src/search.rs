@@ -32,6 +32,7 @@ pub fn search(input: &[u8]) {
     let mut dates = lines.next().unwrap_or_default().split('/');
     let mut date = || dates.next().filter(|date| !date.is_empty()).map(str::to_owned);
     (search.submitted_after, search.submitted_before) = (date(), date());
+    search.updated_after = date();
     search.id_list = Some(lines.map(str::to_owned).collect());
     if input.len() % 2 == 1 {
         search.sort_by = SortBy::SubmittedDate;

@@ -23,6 +23,9 @@ pub struct ValidatedQuery {
     pub start: u32,
     /// The most papers to fetch.
     pub max_results: u32,
+    /// Only papers that were updated at this time or later are wanted; they are sorted by it, newest first. arXiv itself
+    /// cannot filter by it: its filter of that name takes the date of submission.
+    pub updated_after: Option<Timestamp>,
 }
 
 /// Why a spec is not a search that can be sent, with the name of the field in the spec. The text is meant for
@@ -59,6 +62,9 @@ pub enum SpecError {
     /// There is no time between the two dates.
     #[error("submittedAfter must be before submittedBefore")]
     DatesOutOfOrder,
+    /// The papers do not come in the order of their updates.
+    #[error("updatedAfter needs sortBy: LastUpdatedDate and sortOrder: Descending")]
+    NotSortedByUpdate,
     /// A number is outside this range.
     #[error("{} must be {} to {}", .0, .1.start(), .1.end())]
     OutOfRange(&'static str, RangeInclusive<i64>),
@@ -76,6 +82,7 @@ impl SpecError {
             | Self::NoDateOfPapers(field)
             | Self::OutOfRange(field, _) => Some(field),
             Self::TooManyIds | Self::NoIdentifier(_) => Some(fields::ID_LIST.name),
+            Self::NotSortedByUpdate => Some(fields::UPDATED_AFTER.name),
             Self::NoField | Self::DatesOutOfOrder => None,
         }
     }
@@ -88,6 +95,7 @@ impl TryFrom<&ArxivQuerySpec> for ValidatedQuery {
         Ok(Self {
             max_results: in_range(&fields::RESULTS, spec.max_results)?,
             start: in_range(&fields::START, spec.start)?,
+            updated_after: updated_after(&spec.search)?,
             search: search(&spec.search)?,
         })
     }
@@ -154,6 +162,19 @@ fn search(search: &ArxivSearch) -> Result<ValidatedSearch, SpecError> {
         sort_by,
         sort_order,
     ))
+}
+
+fn updated_after(search: &ArxivSearch) -> Result<Option<Timestamp>, SpecError> {
+    let after = date(
+        &fields::UPDATED_AFTER,
+        search.updated_after.as_deref(),
+        RangeEnd::Start,
+    )?;
+    let is_sorted = (search.sort_by, search.sort_order) == (SortBy::LastUpdatedDate, SortOrder::Descending);
+    if after.is_some() && !is_sorted {
+        return Err(SpecError::NotSortedByUpdate);
+    }
+    Ok(after)
 }
 
 /// The order in arXiv's words. Its own order is not sent, as it is not in the queries of the existing service; so a search

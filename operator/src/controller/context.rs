@@ -174,6 +174,7 @@ mod tests {
             priority: 5,
             backoff_limit: 1,
             failure_policy: FailurePolicy::FailFast,
+            pending_deadline_seconds: Some(1),
             active_deadline_seconds: Some(1),
             ttl_seconds_after_finished: Some(1),
             class_name: Some("a".to_owned()),

@@ -9,11 +9,16 @@ use futures::{
 use jiff::Timestamp;
 use paper::PaperVersion;
 use storage::{PageHead, PageKey, Pages, PaperBatch, PaperSource, StorageError};
+use tokio::sync::Semaphore;
 use upstream::{Dedup, PageSelector, ValidatedQuery, key, slices};
 
 /// All pages of a query, in their order; there is always a first one.
 #[derive(Debug, Default, Eq, PartialEq)]
-pub(crate) struct StoredPages(Vec<StoredPage>);
+pub(crate) struct StoredPages {
+    pages: Vec<StoredPage>,
+    /// Papers whose last version is older are not wanted.
+    updated_after: Option<Timestamp>,
+}
 
 /// A page that was found in the store.
 #[derive(Debug, Eq, PartialEq)]
@@ -33,24 +38,41 @@ pub(crate) struct MissingPage {
     pub(crate) total: usize,
 }
 
-/// Looks up the pages of a query, in their order, up to the first one that is missing.
+/// Looks up the pages of a query, in their order, up to the first one that is missing, or that has only papers that are
+/// too old. The papers of a page are only read where their age matters, `buffered` at a time.
 pub(crate) async fn find_pages(
     pages: &Pages,
+    buffered: &Semaphore,
     query: &ValidatedQuery,
     selector: PageSelector,
 ) -> Result<Result<StoredPages, MissingPage>, StorageError> {
     let mut found: Vec<StoredPage> = Vec::new();
+    let mut is_past = false;
     loop {
         // The first page's total decides: a page that must be empty by it is not requested.
         let total = found.first().map(|first| first.head.total);
         let mut requests = slices(&query.search, query.start, query.max_results, total);
         let (stored, total) = (found.len(), requests.len());
-        if stored >= total {
-            return Ok(Ok(StoredPages(found)));
+        if stored >= total || is_past {
+            return Ok(Ok(StoredPages {
+                pages: found,
+                updated_after: query.updated_after,
+            }));
         }
         let request = requests.swap_remove(stored);
         let key = key(&request, selector);
-        match pages.head(&key).await? {
+        let page = match query.updated_after {
+            None => pages.head(&key).await?,
+            Some(after) => {
+                // The semaphore is never closed.
+                let _buffered = buffered.acquire_many(key.count).await.ok();
+                pages.get(&key).await?.map(|page| {
+                    is_past = !page.papers.iter().any(|paper| is_new(paper, after));
+                    (page.head, page.fetched_at)
+                })
+            }
+        };
+        match page {
             Some((head, fetched_at)) => found.push(StoredPage {
                 key,
                 head,
@@ -67,15 +89,24 @@ pub(crate) async fn find_pages(
     }
 }
 
+/// Whether the last version is of this time or later. One without a date is not left out for that.
+fn is_new(paper: &PaperVersion, after: Timestamp) -> bool {
+    paper.updated.is_none_or(|updated| updated >= after)
+}
+
 impl StoredPages {
     /// The first page, whose head counts for all of them. Later pages may differ a little.
     pub(crate) fn first(&self) -> Option<&StoredPage> {
-        self.0.first()
+        self.pages.first()
     }
 
     /// The most papers that are in memory at once.
     pub(crate) fn max_buffered(&self) -> u32 {
-        self.0.iter().map(|page| page.key.count).max().unwrap_or_default()
+        self.pages
+            .iter()
+            .map(|page| page.key.count)
+            .max()
+            .unwrap_or_default()
     }
 }
 
@@ -88,7 +119,12 @@ pub(crate) struct StoredPapers<'a> {
 impl StoredPapers<'_> {
     async fn papers(&self, page: &StoredPage) -> Result<Vec<PaperVersion>, StorageError> {
         match self.store.get(&page.key).await? {
-            Some(found) if found.fetched_at == page.fetched_at => Ok(found.papers),
+            Some(mut found) if found.fetched_at == page.fetched_at => {
+                if let Some(after) = self.pages.updated_after {
+                    found.papers.retain(|paper| is_new(paper, after));
+                }
+                Ok(found.papers)
+            }
             // It has expired, or was removed to make space for others.
             _ => Err(StorageError::PageGone),
         }
@@ -97,11 +133,11 @@ impl StoredPapers<'_> {
 
 impl PaperSource for StoredPapers<'_> {
     fn batch_count(&self) -> usize {
-        self.pages.0.len()
+        self.pages.pages.len()
     }
 
     fn batches(&self) -> BoxStream<'_, Result<PaperBatch, StorageError>> {
-        let start = (self.pages.0.iter(), Dedup::default());
+        let start = (self.pages.pages.iter(), Dedup::default());
         stream::try_unfold(start, async |(mut pages, mut dedup)| {
             let Some(page) = pages.next() else {
                 return Ok(None);

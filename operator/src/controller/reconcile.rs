@@ -92,7 +92,8 @@ async fn facts(query: &Query, context: &Context) -> Result<Facts, Error> {
     if query.object.spec.suspend {
         return Ok(Facts::Suspended);
     }
-    let pages = find_pages(&context.with.pages, search, query.progress.selector()).await;
+    let selector = query.progress.selector();
+    let pages = find_pages(&context.with.pages, &context.buffered_papers, search, selector).await;
     Ok(match pages.map_err(Error::storage("looking up stored pages"))? {
         Ok(stored) => Facts::Complete(stored),
         Err(missing) => Facts::Missing(missing),

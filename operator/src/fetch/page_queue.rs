@@ -145,6 +145,15 @@ impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
         queries.filter_map(|query| self.queries.get(query).map(|queued| (*query, &queued.object)))
     }
 
+    /// Whether the page that the query waits for is being requested.
+    pub(crate) fn is_requested(&self, query: Uuid) -> bool {
+        let page = self
+            .queries
+            .get(&query)
+            .and_then(|queued| self.pages.get(&queued.page));
+        page.is_some_and(|waiters| waiters.in_flight.is_some())
+    }
+
     /// All queries, with what decides on their order.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &QueueEntry> {
         self.queries.values().map(|queued| &queued.entry)
@@ -154,7 +163,7 @@ impl<P: Clone + Eq + Hash, O> PageQueue<P, O> {
     /// if it does not wait for a turn.
     pub(crate) fn requests_ahead(&self, query: Uuid) -> Option<usize> {
         let queued = self.queries.get(&query)?;
-        if self.pages.get(&queued.page)?.in_flight.is_some() {
+        if self.is_requested(query) {
             return None;
         }
         let rank = |entry: &QueueEntry| (Reverse(entry.priority), entry.age, entry.query);

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use arxiv::FailureClass;
-use crd::{ArxivQuery, CachePolicy};
+use crd::{ArxivQuery, CachePolicy, Phase};
 use jiff::{Timestamp, civil::Date};
 use queue::Age;
 use service::backoff::Backoff;
@@ -36,6 +36,10 @@ pub(crate) struct Progress {
     created: Timestamp,
     /// Whether it refuses pages that were fetched before it was created.
     refresh: bool,
+    /// Since when it waits for its first request: its creation, or its resumption.
+    pub(crate) pending_since: Timestamp,
+    /// Whether its page is being requested. As it was when the reconciliation began.
+    pub(crate) is_requested: bool,
     /// When its first request began; its deadline counts from here.
     pub(crate) started: Option<Timestamp>,
     /// Failed requests that count against `backoffLimit`.
@@ -75,11 +79,18 @@ impl Progress {
         let created = object.metadata.creation_timestamp.as_ref().map(|at| at.0);
         let version = object.metadata.resource_version.as_deref();
         let age = Age::created(created.unwrap_or(now), version);
+        let pending_since = match status {
+            // It was resumed, and this is the first time that it is seen since.
+            Some(status) if status.phase == Phase::Suspended => Some(now),
+            Some(status) => status.resume_time.as_ref().map(|at| at.0).or(created),
+            None => created,
+        };
         // Kubernetes rounds it down to the second.
         let created = created.and_then(|at| at.checked_add(Duration::from_secs(1)).ok());
         Self {
             origin: Origin::of(object),
             seen: now,
+            pending_since: pending_since.unwrap_or(now),
             created: created.unwrap_or(now),
             refresh: object.spec.cache_policy == CachePolicy::Refresh,
             day: arxiv::arxiv_day(started.unwrap_or(now)),
@@ -225,6 +236,24 @@ mod tests {
         refresh.answered(at(210), at(213), Some(at(50)));
         let before = at(50).checked_sub(Duration::from_micros(1)).unwrap();
         assert_eq!(refresh.selector().version, PageVersion::After(before));
+    }
+
+    #[test]
+    fn wait_for_the_first_request_begins_at_the_creation_or_the_resumption() {
+        let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
+        let since = |object: &ArxivQuery| Progress::of(object, at(200)).pending_since;
+        assert_eq!(since(&object), at(200));
+        object.metadata.creation_timestamp = Some(Time(at(100)));
+        assert_eq!(since(&object), at(100), "also after a restart");
+        let mut status = ArxivQueryStatus {
+            phase: Phase::Suspended,
+            ..Default::default()
+        };
+        object.status = Some(status.clone());
+        assert_eq!(since(&object), at(200));
+        (status.phase, status.resume_time) = (Phase::Pending, Some(Time(at(150))));
+        object.status = Some(status);
+        assert_eq!(since(&object), at(150), "also after a restart");
     }
 
     #[test]

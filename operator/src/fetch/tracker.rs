@@ -80,8 +80,10 @@ impl Tracker {
     pub(crate) fn begin(&self, uid: Uuid, object: &ArxivQuery, now: Timestamp) -> (Progress, usize) {
         let mut state = self.state();
         let notifications = self.notified.borrow().get(&uid).copied();
+        let is_requested = state.queue.is_requested(uid);
         let progress = state.queries.entry(uid);
         let progress = progress.or_insert_with(|| Progress::of(object, now));
+        progress.is_requested = is_requested;
         (progress.clone(), notifications.unwrap_or_default())
     }
 

@@ -20,6 +20,8 @@ function read() {
   for (const name of namesOf("date")) if (value(name)) search[name] = value(name);
   if (!Object.keys(search).length) return {};
   for (const name of ["sort_by", "sort_order"]) search[name] = value(name);
+  // Only in this order is there a point from which on all are older.
+  if (search.updated_after) [search.sort_by, search.sort_order] = ["LastUpdatedDate", "Descending"];
   const body = { search };
   if (value("max_results")) body.max_results = Number(value("max_results"));
   return body;

@@ -128,6 +128,13 @@ pub(crate) fn describe(mut operation: Operation<'_>) -> Operation<'_> {
             "The query was not done `activeDeadlineSeconds` after its first request to arXiv.",
             &ApiError::new(Code::DeadlineExceeded, late),
         )
+        .error(
+            "The query waited `pendingDeadlineSeconds` without a request to arXiv.",
+            &ApiError::new(
+                Code::PendingDeadlineExceeded,
+                "waited 60 seconds without a request to arXiv",
+            ),
+        )
         .unavailable(Code::KubernetesUnavailable)
 }
 

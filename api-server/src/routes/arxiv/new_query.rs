@@ -255,8 +255,7 @@ fn field_schema(field: &Field) -> Value {
         Kind::Words(..) => json!({"type": "string", "minLength": 1, "maxLength": MAX_WORDS_CHARS}),
         Kind::Identifiers(_) => json!({"type": "array", "minItems": 1, "maxItems": MAX_IDS,
             "items": {"type": "string", "maxLength": MAX_ID_CHARS}}),
-        Kind::Date(_) => json!({"type": "string", "maxLength": MAX_DATE_CHARS, "anyOf": [{"format": "date"},
-            {"format": "date-time"}]}),
+        Kind::Date(_) => json!({"type": "string", "minLength": 10, "maxLength": MAX_DATE_CHARS}),
         Kind::Integer(range) => json!({"type": "integer", "minimum": range.start(), "maximum": range.end()}),
         Kind::OneOf(words) => json!({"type": "string", "enum": words}),
         Kind::Boolean => json!({"type": "boolean"}),
@@ -310,12 +309,13 @@ mod tests {
             "author": "a", "title": "b", "journal": "c", "abstract": "d", "category": "cs.LG", "comment": "e",
             "report_number": "f", "all": "g", "id_list": ["arXiv:2401.01234v2", "hep-th/9901001"],
             "submitted_after": "2024-01-01", "submitted_before": "2024-02-01T00:00:00+02:00",
-            "sort_by": "Relevance", "sort_order": "Ascending",
+            "updated_after": "2024-01-01", "sort_by": "LastUpdatedDate", "sort_order": "Descending",
         });
         assert_eq!(search.as_object().unwrap().len(), members(SEARCH_FIELDS).count());
         let body = json!({
             "search": search, "max_results": 30_000, "start": 0, "cache_policy": "Refresh",
             "failure_policy": "FailFast", "priority": 5, "backoff_limit": 0, "active_deadline_seconds": 1,
+            "pending_deadline_seconds": 1,
         });
         assert_eq!(body.as_object().unwrap().len(), 1 + members(JOB_FIELDS).count());
         let spec = read(&body).unwrap();

@@ -106,6 +106,13 @@ fields! {
         #[serde(default = "default_backoff_limit")]
         backoff_limit: i32;
 
+        /// The query fails if it waits longer than this many seconds for its first request to arXiv. The wait counts
+        /// from the creation of the object, or from the end of its suspension; restarts of the operator do not matter.
+        PENDING_DEADLINE("pendingDeadlineSeconds", Some("pending_deadline_seconds"), "Longest wait", "", Job,
+            Integer(1..=MAX_SECONDS as i64)),
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pending_deadline_seconds: Option<i64>;
+
         /// The query fails this many seconds after its first request to arXiv. The wait for its turn does not
         /// count.
         ACTIVE_DEADLINE("activeDeadlineSeconds", Some("active_deadline_seconds"), "Deadline", "", Job,
@@ -149,6 +156,7 @@ impl Default for ArxivQuerySpec {
             suspend: false,
             priority: 0,
             backoff_limit: default_backoff_limit(),
+            pending_deadline_seconds: None,
             active_deadline_seconds: None,
             ttl_seconds_after_finished: None,
             class_name: None,

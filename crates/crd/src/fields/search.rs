@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     SortBy, SortOrder,
-    schema::{dates_are_in_order, has_search_field, search_is_fixed},
+    schema::{dates_are_in_order, has_search_field, search_is_fixed, updates_are_in_order},
 };
 
 macro_rules! access {
@@ -32,7 +32,8 @@ fields! {
     #[x_kube(
         validation = has_search_field(),
         validation = search_is_fixed(),
-        validation = dates_are_in_order()
+        validation = dates_are_in_order(),
+        validation = updates_are_in_order()
     )]
     #[serde(rename_all = "camelCase")]
     pub struct ArxivSearch {
@@ -102,6 +103,14 @@ fields! {
             Date(access!(submitted_before))),
         #[serde(skip_serializing_if = "Option::is_none")]
         submitted_before: Option<String>;
+
+        /// Only papers whose last version is of this time or later, written as `submittedAfter`. It needs `sortBy:
+        /// LastUpdatedDate` in descending order: pages are fetched until all papers of one are older, or `maxResults`
+        /// papers were looked at.
+        UPDATED_AFTER("updatedAfter", Some("updated_after"), "Updated after", "", Search,
+            Date(access!(updated_after))),
+        #[serde(skip_serializing_if = "Option::is_none")]
+        updated_after: Option<String>;
 
         /// What papers are sorted by: `Relevance` (how well they match), `LastUpdatedDate` (the date of the last version)
         /// or `SubmittedDate` (the date of the first version).

@@ -12,12 +12,16 @@ const TOTAL: u32 = 1234;
 /// Identifiers `YYMM.NNNNN` of the years 2007 to 2099: twelve months each, 100,000 numbers a month.
 const MONTHS: u64 = 93 * 12;
 const NUMBERS: u64 = 100_000;
+/// 2024-05-02T10:00:00Z.
+const NEWEST_UPDATE: i64 = 1_714_644_000;
 
 /// The parameters of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SearchRequest {
     pub(super) search_query: String,
     pub(super) id_list: String,
+    /// Whether the papers are sorted by their last version, newest first.
+    pub(super) by_update: bool,
     pub(super) start: u32,
     pub(super) max_results: u32,
     pub(super) connection: u64,
@@ -149,9 +153,10 @@ pub(super) fn entry(asked: &SearchRequest, behaviour: &Behaviour, index: u32) ->
     let primary = format!("    <arxiv:primary_category{namespace} term=\"math.CO\"/>\n");
     let category = "    <category term=\"math.CO\" scheme=\"http://arxiv.org/schemas/atom\"/>\n";
     let published = "2024-05-01T10:00:00Z</published>\n";
+    let updated = updated(asked, index);
     match behaviour.form {
         FeedFormat::Older => format!(
-            "  <entry>\n    <id>http://arxiv.org/abs/{id}</id>\n    <updated>2024-05-02T10:00:00Z</updated>\n    \
+            "  <entry>\n    <id>http://arxiv.org/abs/{id}</id>\n    <updated>{updated}</updated>\n    \
              <published>{published}    <title>{title}</title>\n    <summary>{summary}</summary>\n{authors}{comment}{journal}    \
              <link href=\"http://arxiv.org/abs/{id}\" rel=\"alternate\" type=\"text/html\"/>\n    \
              <link title=\"pdf\" href=\"http://arxiv.org/pdf/{id}\" rel=\"related\" type=\"application/pdf\"/>\n\
@@ -159,13 +164,19 @@ pub(super) fn entry(asked: &SearchRequest, behaviour: &Behaviour, index: u32) ->
         ),
         FeedFormat::Newer => format!(
             "  <entry>\n    <id>http://arxiv.org/abs/{id}</id>\n    <title>{title}</title>\n    \
-             <updated>2024-05-02T10:00:00Z</updated>\n    \
+             <updated>{updated}</updated>\n    \
              <link href=\"https://arxiv.org/abs/{id}\" rel=\"alternate\" type=\"text/html\"/>\n    \
              <link href=\"https://arxiv.org/pdf/{id}\" rel=\"related\" type=\"application/pdf\" title=\"pdf\"/>\n    \
              <summary>{summary}</summary>\n{category}    <published>{published}{comment}{primary}{journal}{authors}  \
              </entry>\n"
         ),
     }
+}
+
+/// When the paper at this place had its last version: one a minute, if they are sorted by that.
+fn updated(asked: &SearchRequest, index: u32) -> Timestamp {
+    let age = if asked.by_update { i64::from(index) * 60 } else { 0 };
+    Timestamp::from_second(NEWEST_UPDATE - age).unwrap_or_default()
 }
 
 /// The feed of an error.
@@ -216,6 +227,7 @@ mod tests {
         SearchRequest {
             search_query: "ti:a&b AND au:\"c\"".into(),
             id_list: String::new(),
+            by_update: false,
             start,
             max_results,
             connection: 7,

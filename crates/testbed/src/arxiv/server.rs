@@ -143,6 +143,8 @@ fn record(
     let asked = SearchRequest {
         search_query,
         id_list,
+        by_update: parameter("sortBy").as_deref() == Some("lastUpdatedDate")
+            && parameter("sortOrder").as_deref() != Some("ascending"),
         start: start?,
         max_results: max_results?,
         connection,

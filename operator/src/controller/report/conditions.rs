@@ -31,6 +31,7 @@ impl Snapshot<'_> {
         let reason = update.blocked.unwrap_or(Reason::from(phase));
         ArxivQueryStatus {
             retry_after: update.retry_after.map(whole_second).map(Time),
+            resume_time: self.resume_time(),
             ..self.waiting(phase, reason, &update.message)
         }
     }
@@ -102,6 +103,16 @@ impl Snapshot<'_> {
             retry_after: self.cooling_until.filter(|_| throttled).map(Time),
             message: Some(message),
             ..base
+        }
+    }
+
+    /// When it was resumed, if it was suspended before its first request.
+    fn resume_time(&self) -> Option<Time> {
+        let old = self.object.status.as_ref()?;
+        if old.phase == Phase::Suspended {
+            Some(Time(whole_second(self.progress.pending_since)))
+        } else {
+            old.resume_time.clone()
         }
     }
 

@@ -1,6 +1,7 @@
 //! Every way in which arXiv fails: how the query ends, and what counts against its `backoffLimit`.
 
 use crd::{ArxivQuerySpec, FailurePolicy, Phase};
+use serde_json::json;
 use testbed::TestEnv;
 use testbed::test_env::{LIMIT, search};
 use testbed::{
@@ -239,6 +240,25 @@ async fn query_fails_at_first_error_with_fail_fast_and_at_its_deadline() {
     let (started, ended) = (status.start_time.unwrap().0, status.completion_time.unwrap().0);
     let lasted = ended.duration_since(started).as_secs();
     assert!((2..10).contains(&lasted), "{lasted} s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn query_that_retries_fails_when_its_policy_becomes_fail_fast() {
+    let environment = vec![("RETRY_BASE_MS".to_owned(), "600000".to_owned())];
+    let env = TestEnv::start(Options {
+        environment,
+        ..Options::operator_only()
+    })
+    .await;
+    let arxiv = env.stack.arxiv().unwrap();
+    arxiv.set(Mode::Malformed);
+    env.create("q", search("q")).await;
+    env.status_when("q", "retrying", |status| status.attempts == Some(1))
+        .await;
+    env.patch_spec("q", json!({"failurePolicy": "FailFast"})).await;
+    let status = env.finished("q").await;
+    assert_eq!((status.phase, reason(&status)), (Phase::Failed, "BrokenFeed"));
+    assert_eq!(arxiv.requests().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

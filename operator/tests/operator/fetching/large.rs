@@ -1,6 +1,6 @@
 //! Large searches: fetched in slices, continued after a restart, written one page at a time.
 
-use crd::{ArxivQuerySpec, Phase};
+use crd::{ArxivQuerySpec, Phase, SortBy};
 use std::collections::BTreeMap;
 use testbed::TestEnv;
 use testbed::arxiv::{Behaviour, Mode};
@@ -91,6 +91,43 @@ async fn large_query_continues_after_kills_and_others_run_in_between() {
             "small{kill} was requested at {small}, the last slice at {last}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_fetched_until_all_papers_of_one_are_older_than_the_limit() {
+    let env = TestEnv::start(Options::operator_only()).await;
+    let arxiv = env.stack.arxiv().unwrap();
+    arxiv.set(Behaviour {
+        total: Some(RESULTS.unsigned_abs()),
+        ..Behaviour::default()
+    });
+    // The newest paper is of 10:00, and there is one each minute.
+    let updated = |after: &str| {
+        let mut spec = large();
+        spec.search.sort_by = SortBy::LastUpdatedDate;
+        spec.search.updated_after = Some(after.to_owned());
+        spec
+    };
+    let cases = [
+        ("none", "2024-05-03", 0, 1),
+        ("few", "2024-05-02T10:00:00+01:00", 61, 2),
+        // Of 34 hours; only the third page has none of them.
+        ("more", "2024-05-01", 2_041, 3),
+    ];
+    for (name, after, stored, pages) in cases {
+        env.create(name, updated(after)).await;
+        let status = env.finished(name).await;
+        assert_eq!(
+            (status.phase, status.total_results, status.stored_results),
+            (Phase::Succeeded, Some(i64::from(RESULTS)), Some(stored)),
+            "{name}: {status:?}"
+        );
+        // The pages of those before are shared.
+        assert_eq!(arxiv.requests().len(), pages, "{name}");
+    }
+    assert_eq!(env.rows().await.len(), 3);
+    let mut all = arxiv.requests().into_iter();
+    assert!(all.all(|request| request.search_query == "ti:large"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

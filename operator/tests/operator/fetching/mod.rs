@@ -3,6 +3,7 @@
 mod failures;
 mod large;
 mod order;
+mod pending;
 mod politeness;
 mod sharing;
 mod suspend;

@@ -186,6 +186,27 @@ fn suspended_status_has_no_start_time() {
         (status.phase, status.start_time, status.attempts),
         (Phase::Suspended, None, Some(2))
     );
+    assert_eq!(status.resume_time, None);
+    let (mut object, now) = (object.clone(), at(60));
+    object.status = Some(status);
+    let progress = Progress::of(&object, now);
+    let resumed = snapshot(&object, &progress, 61).unfinished(&StatusUpdate {
+        blocked: None,
+        message: "waits".into(),
+        retry_after: None,
+    });
+    assert_eq!(
+        (resumed.phase, &resumed.resume_time),
+        (Phase::Pending, &Some(Time(now)))
+    );
+    // The next status keeps it.
+    object.status = Some(resumed);
+    let next = snapshot(&object, &progress, 90).unfinished(&StatusUpdate {
+        blocked: None,
+        message: "waits".into(),
+        retry_after: None,
+    });
+    assert_eq!(next.resume_time, Some(Time(now)));
 }
 
 #[test]

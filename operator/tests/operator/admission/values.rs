@@ -1,39 +1,15 @@
-//! What Kubernetes itself refuses (CEL and schema), and with which messages.
+//! Values of the search and of the job fields.
 
-use crd::{ArxivQuery, ArxivQuerySpec, ArxivSearch};
+use crd::{ArxivQuery, ArxivQuerySpec};
 use kube::{
     Api,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
+    api::{DynamicObject, PostParams},
     core::ApiResource,
 };
 use serde_json::{Value, json};
 use testbed::ControlPlane;
 
-/// The refusal's status and text.
-fn refusal<T: std::fmt::Debug>(outcome: kube::Result<T>) -> (u16, String) {
-    match outcome {
-        Err(kube::Error::Api(status)) => (status.code, status.message),
-        other => panic!("it was not refused: {other:?}"),
-    }
-}
-
-/// Each of these specs is refused, in these words.
-async fn refuses(cases: &[(Value, &str)]) {
-    let plane = ControlPlane::shared().await.unwrap();
-    let (client, namespace) = (plane.client().await.unwrap(), plane.namespace().await.unwrap());
-    let queries: Api<DynamicObject> =
-        Api::namespaced_with(client, &namespace, &ApiResource::erase::<ArxivQuery>(&()));
-    for (spec, text) in cases {
-        let object = json!({
-            "apiVersion": "arxiv-operator.dev/v1alpha1", "kind": "ArxivQuery",
-            "metadata": {"name": "bad"}, "spec": spec,
-        });
-        let object: DynamicObject = serde_json::from_value(object).unwrap();
-        let (status, message) = refusal(queries.create(&PostParams::default(), &object).await);
-        assert_eq!(status, 422, "{spec}: {message}");
-        assert!(message.contains(text), "{spec}: {message}");
-    }
-}
+use super::refuses;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn admission_refuses_invalid_search_parameters() {
@@ -83,6 +59,10 @@ async fn admission_refuses_invalid_search_parameters() {
         (
             json!({"search": {"title": "x"}, "backoffLimit": -1}),
             "should be greater than or equal to 0",
+        ),
+        (
+            json!({"search": {"title": "x"}, "pendingDeadlineSeconds": 0}),
+            "should be greater than or equal to 1",
         ),
         (
             json!({"search": {"title": "x"}, "activeDeadlineSeconds": 0}),
@@ -201,6 +181,14 @@ async fn admission_refuses_what_is_no_date() {
             "submittedAfter must be before submittedBefore",
         ),
         (
+            json!({"search": {"title": "x", "updatedAfter": "2024-01-01", "sortBy": "SubmittedDate"}}),
+            "updatedAfter needs sortBy: LastUpdatedDate and sortOrder: Descending",
+        ),
+        (
+            json!({"search": {"title": "x", "updatedAfter": "last week", "sortBy": "LastUpdatedDate"}}),
+            "must be a date, as 2024-01-31",
+        ),
+        (
             json!({"search": {"title": "x", "submittedAfter": "1899-12-31T23:59:59Z"}}),
             "must be a date from 1900 to 2199",
         ),
@@ -242,6 +230,16 @@ async fn admission_accepts_and_keeps_every_field() {
         "https://arxiv.org/html/2401.01234v1#S3",
         "https://doi.org/10.48550/arXiv.2401.01234",
         "doi:10.48550/arXiv.2401.01234",
+        "https://www.doi.org/10.48550/arXiv.2401.01234",
+        "10.48550/arXiv.2401.01234",
+        "arXiv:2401.01234v2 [cs.LG]",
+        "arXiv:2401.01234v2 [cs.LG] 5 Jan 2024",
+        "hep-th/9901001 [hep-th]",
+        "arXiv 2401.01234",
+        "oai:arXiv.org:2401.01234",
+        "http://xxx.lanl.gov/abs/hep-th/9901001",
+        "https://de.arxiv.org/e-print/2401.01234/",
+        "https://ar5iv.org/html/2401.01234",
     ];
     let cases = [
         json!({"search": {"author": "k"}}),
@@ -258,6 +256,7 @@ async fn admission_accepts_and_keeps_every_field() {
         json!({"search": {"title": "x", "submittedAfter": "2024-02-29", "submittedBefore": "2024-02-29"}}),
         json!({"search": {"title": "x", "submittedAfter": "2000-02-29t12:30:00z", "submittedBefore": "2024-01-31 12:30:60.000-00:00"}}),
         json!({"search": {"title": "x", "sortBy": "LastUpdatedDate", "sortOrder": "Ascending"}}),
+        json!({"search": {"title": "x", "updatedAfter": "2024-01-31", "sortBy": "LastUpdatedDate"}}),
         json!({"search": {"title": "x"}, "cachePolicy": "Refresh", "suspend": true, "priority": -1_000,
             "failurePolicy": "FailFast", "backoffLimit": 0}),
     ];
@@ -283,128 +282,5 @@ async fn admission_accepts_and_keeps_every_field() {
         assert_eq!(kept["maxResults"], 8, "{spec}");
         let defaults = json!({"author": "k", "sortBy": "Relevance", "sortOrder": "Descending"});
         assert!(index > 0 || kept["search"] == defaults, "{kept}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn search_is_immutable_and_job_fields_can_change() {
-    let plane = ControlPlane::shared().await.unwrap();
-    let (client, namespace) = (plane.client().await.unwrap(), plane.namespace().await.unwrap());
-    let queries: Api<ArxivQuery> = Api::namespaced(client, &namespace);
-    let search = ArxivSearch {
-        author: Some("knuth".into()),
-        id_list: Some(vec!["2401.01234".into()]),
-        sort_by: crd::SortBy::LastUpdatedDate,
-        ..ArxivSearch::default()
-    };
-    let spec = ArxivQuerySpec {
-        search,
-        ..ArxivQuerySpec::default()
-    };
-    queries
-        .create(&PostParams::default(), &ArxivQuery::new("q", spec))
-        .await
-        .unwrap();
-    let change = async |spec: &Value| {
-        let patch = json!({ "spec": spec });
-        queries
-            .patch("q", &PatchParams::default(), &Patch::Merge(&patch))
-            .await
-    };
-    for changed in [
-        json!({"search": {"author": "other"}}),
-        json!({"search": {"author": null, "title": "x"}}),
-        json!({"search": {"title": "added"}}),
-        json!({"search": {"journal": "added"}}),
-        json!({"search": {"sortBy": null}}),
-        json!({"search": {"sortBy": "SubmittedDate"}}),
-        json!({"search": {"sortOrder": "Ascending"}}),
-        json!({"maxResults": 9}),
-        json!({"search": {"abstract": "added"}}),
-        json!({"search": {"category": "cs.LG"}}),
-        json!({"search": {"comment": "added"}}),
-        json!({"search": {"reportNumber": "added"}}),
-        json!({"search": {"all": "added"}}),
-        json!({"search": {"idList": null}}),
-        json!({"search": {"idList": ["2401.01235"]}}),
-        json!({"search": {"submittedAfter": "2024-01-01T00:00:00Z"}}),
-        json!({"search": {"submittedBefore": "2024-01-01T00:00:00Z"}}),
-        json!({"cachePolicy": "Refresh"}),
-        json!({"start": 1}),
-    ] {
-        let (status, message) = refusal(change(&changed).await);
-        assert_eq!(status, 422, "{changed}: {message}");
-        assert!(
-            message.contains(" cannot be changed; create a new ArxivQuery"),
-            "{changed}: {message}"
-        );
-        let is_of_search = changed.get("search").is_some();
-        assert_eq!(
-            message.contains("spec.search: Invalid value"),
-            is_of_search,
-            "{message}"
-        );
-    }
-    for allowed in [
-        json!({"suspend": true}),
-        json!({"suspend": false}),
-        json!({"failurePolicy": "FailFast"}),
-        json!({"priority": 1_000}),
-        json!({"backoffLimit": 1}),
-        json!({"activeDeadlineSeconds": 60}),
-        json!({"ttlSecondsAfterFinished": 60}),
-        json!({"ttlSecondsAfterFinished": null}),
-    ] {
-        change(&allowed)
-            .await
-            .unwrap_or_else(|error| panic!("{allowed}: {error}"));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn final_phase_and_query_id_cannot_change() {
-    let plane = ControlPlane::shared().await.unwrap();
-    let (client, namespace) = (plane.client().await.unwrap(), plane.namespace().await.unwrap());
-    let queries: Api<ArxivQuery> = Api::namespaced(client, &namespace);
-    let spec = ArxivQuerySpec {
-        search: ArxivSearch {
-            author: Some("knuth".into()),
-            ..ArxivSearch::default()
-        },
-        ..ArxivQuerySpec::default()
-    };
-    let apply = async |name: &str, status: &Value| {
-        let patch = json!({
-            "apiVersion": "arxiv-operator.dev/v1alpha1", "kind": "ArxivQuery",
-            "metadata": {"name": name}, "status": status,
-        });
-        let parameters = PatchParams::apply("arxiv-operator").force();
-        queries
-            .patch_status(name, &parameters, &Patch::Apply(&patch))
-            .await
-    };
-    for end in ["Succeeded", "Failed"] {
-        let name = end.to_lowercase();
-        queries
-            .create(&PostParams::default(), &ArxivQuery::new(&name, spec.clone()))
-            .await
-            .unwrap();
-        apply(&name, &json!({"phase": end, "queryId": 7})).await.unwrap();
-        for (late, text) in [
-            (
-                json!({"phase": "Running", "queryId": 7}),
-                "a finished ArxivQuery stays finished",
-            ),
-            (json!({"queryId": 7}), "a finished ArxivQuery stays finished"),
-            (
-                json!({"phase": end, "queryId": 8}),
-                "status.queryId is given once",
-            ),
-            (json!({"phase": end}), "status.queryId is given once"),
-        ] {
-            let (status, message) = refusal(apply(&name, &late).await);
-            assert_eq!(status, 422, "{end}, {late}: {message}");
-            assert!(message.contains(text), "{end}, {late}: {message}");
-        }
     }
 }

@@ -1,101 +1,24 @@
-//! Step 6 of a query's life: the decision about its next action. A pure function of what was read and of
-//! the time.
+//! How long a query may wait, try and take: the limits of its own object, applied to its progress.
 
 use std::time::Duration;
 
-use arxiv::{FailureClass, PageRequest};
+use arxiv::FailureClass;
 use crd::{ArxivQuery, Reason};
 use jiff::Timestamp;
-use storage::{Ending, FailureRecord};
+use storage::FailureRecord;
 
-use super::{
-    context::Snapshot,
-    pages::{MissingPage, StoredPages},
-    report::progress_report::{StatusUpdate, next_update, suspension_is_unreported},
-};
 use crate::fetch::progress::Progress;
 
-/// What steps 3 to 5 found out about a query. The first of them that decides ends the search for facts.
-#[derive(Debug)]
-pub(crate) enum Facts {
-    /// Step 3: its spec is no valid search.
-    Invalid(FailureRecord),
-    /// Step 4: an earlier reconciliation, in whichever process, has ended it.
-    Ended(Ending),
-    /// It was just restored from a backup, and its status may follow.
-    Restored { until: Timestamp },
-    /// Its spec says that it is not to run.
-    Suspended,
-    /// Step 5: a page is not stored.
-    Missing(MissingPage),
-    /// Step 5: all pages are stored.
-    Complete(StoredPages),
-}
-
-/// The next action for a query.
-#[derive(Debug, Eq, PartialEq)]
-pub(crate) enum QueryDecision {
-    /// Its end is in the database: only the status is written.
-    Finish(Ending),
-    /// It fails: a tombstone, then the status.
-    Fail(FailureRecord),
-    /// All pages are stored: a number, the rows, then the status.
-    Record(StoredPages),
-    /// It leaves the queue until its spec changes. `report`: its status does not say so yet.
-    Suspend { report: bool },
-    /// It waits.
-    Wait {
-        /// The page that it waits for in the queue; none while it must not be requested.
-        page: Option<PageRequest>,
-        /// When it is reconciled again, if nothing happens before.
-        until: Option<Timestamp>,
-        /// How many of its pages are stored.
-        stored: usize,
-        /// The status to write, if it is worth a write.
-        report: Option<StatusUpdate>,
-    },
-}
-
-/// Decides on the next action for a query.
-pub(crate) fn decide(snapshot: Snapshot<'_>, facts: Facts) -> QueryDecision {
-    let missing = match facts {
-        Facts::Invalid(failure) => return QueryDecision::Fail(failure),
-        Facts::Ended(ending) => return QueryDecision::Finish(ending),
-        Facts::Complete(pages) => return QueryDecision::Record(pages),
-        Facts::Restored { until } => {
-            return QueryDecision::Wait {
-                page: None,
-                until: Some(until),
-                stored: 0,
-                report: None,
-            };
-        }
-        Facts::Suspended => {
-            return QueryDecision::Suspend {
-                report: suspension_is_unreported(snapshot.object),
-            };
-        }
-        Facts::Missing(missing) => missing,
-    };
-    let limits = Limits::from(snapshot.object);
-    let (is_due, until) = match next(&limits, snapshot.progress, snapshot.now) {
-        Next::Fail(failure) => return QueryDecision::Fail(failure),
-        Next::Wait { until } => (false, Some(until)),
-        Next::Fetch { deadline } => (true, deadline),
-    };
-    QueryDecision::Wait {
-        until,
-        stored: missing.stored,
-        report: next_update(snapshot, &missing),
-        page: is_due.then_some(missing.request),
-    }
-}
+/// When a query is looked at again that exceeds its wait while its turn has come.
+const REQUEST_BEGINS_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a query's own object allows it.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
+pub(super) struct Limits {
     /// Broken answers that are retried.
     backoff_limit: u32,
+    /// How long it may wait for its first request.
+    pending_deadline: Option<Duration>,
     /// How long it may take from its first request on.
     active_deadline: Option<Duration>,
     /// Whether its first upstream error, of any class, is its end.
@@ -104,10 +27,11 @@ struct Limits {
 
 impl From<&ArxivQuery> for Limits {
     fn from(object: &ArxivQuery) -> Self {
-        let deadline = object.spec.active_deadline_seconds;
+        let duration = |seconds: Option<i64>| Some(Duration::from_secs(seconds?.try_into().ok()?));
         Self {
+            pending_deadline: duration(object.spec.pending_deadline_seconds),
             backoff_limit: u32::try_from(object.spec.backoff_limit).unwrap_or(0),
-            active_deadline: deadline.and_then(|s| Some(Duration::from_secs(s.try_into().ok()?))),
+            active_deadline: duration(object.spec.active_deadline_seconds),
             fails_fast: object.fails_fast(),
         }
     }
@@ -115,7 +39,7 @@ impl From<&ArxivQuery> for Limits {
 
 /// How a query with a missing page continues.
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Next {
+pub(super) enum Next {
     /// It ends.
     Fail(FailureRecord),
     /// Nothing is requested for it before this time.
@@ -124,10 +48,15 @@ enum Next {
     Fetch { deadline: Option<Timestamp> },
 }
 
-fn next(limits: &Limits, progress: &Progress, now: Timestamp) -> Next {
-    let deadline = limits
-        .active_deadline
-        .and_then(|limit| progress.started?.checked_add(limit).ok());
+pub(super) fn next(limits: &Limits, progress: &Progress, now: Timestamp) -> Next {
+    let deadline = match progress.started {
+        Some(started) => limits
+            .active_deadline
+            .and_then(|limit| started.checked_add(limit).ok()),
+        None => limits
+            .pending_deadline
+            .and_then(|limit| progress.pending_since.checked_add(limit).ok()),
+    };
     if let Some(failure) = &progress.failure {
         if limits.fails_fast || failure.class == FailureClass::Invalid {
             return Next::Fail(failure.record.clone());
@@ -146,13 +75,31 @@ fn next(limits: &Limits, progress: &Progress, now: Timestamp) -> Next {
         }
     }
     if deadline.is_some_and(|deadline| deadline <= now) {
-        return Next::Fail(deadline_exceeded(limits, progress));
+        if progress.started.is_some() {
+            return Next::Fail(deadline_exceeded(limits, progress));
+        }
+        if !progress.is_requested {
+            return Next::Fail(pending_deadline_exceeded(limits));
+        }
+        // Its request begins at this moment, or is put off.
+        return Next::Fetch {
+            deadline: now.checked_add(REQUEST_BEGINS_WITHIN).ok(),
+        };
     }
     match progress.not_before {
         Some(until) if until > now => Next::Wait {
             until: deadline.map_or(until, |deadline| deadline.min(until)),
         },
         _ => Next::Fetch { deadline },
+    }
+}
+
+fn pending_deadline_exceeded(limits: &Limits) -> FailureRecord {
+    let seconds = limits.pending_deadline.unwrap_or_default().as_secs();
+    FailureRecord {
+        reason: Reason::PendingDeadlineExceeded.as_str().to_owned(),
+        message: format!("waited {seconds} seconds without a request to arXiv"),
+        http_status: None,
     }
 }
 
@@ -172,21 +119,21 @@ fn deadline_exceeded(limits: &Limits, progress: &Progress) -> FailureRecord {
 }
 
 #[cfg(test)]
-mod tests {
-    use arxiv::ValidatedSearch;
-    use crd::{ArxivQuerySpec, ArxivQueryStatus, Phase};
+pub(super) mod tests {
+    use crd::ArxivQuerySpec;
     use jiff::civil::date;
 
     use super::*;
     use crate::fetch::progress::RequestFailure;
     use FailureClass::{Broken, Invalid, Throttled, Unreachable};
 
-    fn at(seconds: i64) -> Timestamp {
+    pub(in super::super) fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
     }
 
     const RETRYING: Limits = Limits {
         backoff_limit: 2,
+        pending_deadline: None,
         active_deadline: None,
         fails_fast: false,
     };
@@ -194,13 +141,18 @@ mod tests {
         active_deadline: Some(Duration::from_mins(1)),
         ..RETRYING
     };
+    const IMPATIENT: Limits = Limits {
+        pending_deadline: Some(Duration::from_mins(1)),
+        ..RETRYING
+    };
     const REST: Limits = Limits {
         backoff_limit: 0,
+        pending_deadline: None,
         active_deadline: None,
         fails_fast: true,
     };
 
-    fn progress(
+    pub(in super::super) fn progress(
         started: Option<i64>,
         failure: Option<FailureClass>,
         attempts: u32,
@@ -222,14 +174,6 @@ mod tests {
         progress
     }
 
-    fn request() -> PageRequest {
-        PageRequest {
-            search: ValidatedSearch::new("ti:x".into(), String::new(), "", ""),
-            start: 2_000,
-            count: 2_000,
-        }
-    }
-
     /// A failure without its message.
     fn fail(reason: Reason, http_status: Option<u16>) -> Next {
         Next::Fail(FailureRecord {
@@ -244,6 +188,11 @@ mod tests {
         let wait = |seconds| Next::Wait { until: at(seconds) };
         let fetch = |deadline: Option<i64>| Next::Fetch {
             deadline: deadline.map(at),
+        };
+        let waiting = |since, is_requested| {
+            let mut progress = progress(None, None, 0, None);
+            (progress.pending_since, progress.is_requested) = (at(since), is_requested);
+            progress
         };
         let as_upstream = || fail(Reason::Unreachable, Some(503));
         let no_retries = Limits {
@@ -269,6 +218,10 @@ mod tests {
                 fail(Reason::DeadlineExceeded, Some(503))),
             ("a deadline over between slices", DEADLINE, progress(Some(40), None, 0, None),
                 fail(Reason::DeadlineExceeded, None)),
+            ("impatient: new", IMPATIENT, waiting(41, false), fetch(Some(101))),
+            ("impatient: too late", IMPATIENT, waiting(40, false), fail(Reason::PendingDeadlineExceeded, None)),
+            ("impatient: its turn has come", IMPATIENT, waiting(40, true), fetch(Some(101))),
+            ("impatient: started in time", IMPATIENT, progress(Some(59), None, 0, None), fetch(None)),
             ("fast: new", REST, progress(None, None, 0, None), fetch(None)),
             ("fast: throttled", REST, progress(Some(90), Some(Throttled), 0, Some(90)), as_upstream()),
             ("fast: unreachable", REST, progress(Some(90), Some(Unreachable), 0, Some(110)), as_upstream()),
@@ -300,63 +253,5 @@ mod tests {
             failure(&DEADLINE, &progress(Some(40), Some(Throttled), 0, None)),
             "not done 60 seconds after its first request to arXiv; the last one: words"
         );
-    }
-
-    #[test]
-    fn decision_follows_facts() {
-        let failure = FailureRecord {
-            reason: "Reason".into(),
-            message: "words".into(),
-            http_status: Some(400),
-        };
-        let missing = || {
-            Facts::Missing(MissingPage {
-                request: request(),
-                stored: 1,
-                total: 3,
-            })
-        };
-        let wait = |page, until| QueryDecision::Wait {
-            page,
-            until,
-            stored: 1,
-            report: None,
-        };
-        let started = |not_before| {
-            let mut progress = progress(Some(90), None, 0, not_before);
-            progress.slices_reported = 1;
-            progress
-        };
-        let object = |phase| {
-            let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
-            object.status = Some(ArxivQueryStatus {
-                phase,
-                ..ArxivQueryStatus::default()
-            });
-            object
-        };
-        let (running, suspended) = (object(Phase::Running), object(Phase::Suspended));
-        let ended = || Ending::Failed(failure.clone());
-        #[rustfmt::skip]
-        let cases = [
-            ("invalid", &running, started(None), Facts::Invalid(failure.clone()), QueryDecision::Fail(failure.clone())),
-            ("ended", &running, started(None), Facts::Ended(ended()), QueryDecision::Finish(ended())),
-            ("ended, suspended", &suspended, started(None), Facts::Ended(ended()), QueryDecision::Finish(ended())),
-            ("to suspend", &running, started(None), Facts::Suspended, QueryDecision::Suspend { report: true }),
-            ("suspended", &suspended, started(None), Facts::Suspended, QueryDecision::Suspend { report: false }),
-            ("a page is missing", &running, started(None), missing(), wait(Some(request()), None)),
-            ("a page must wait", &running, started(Some(110)), missing(), wait(None, Some(at(110)))),
-            ("all stored", &running, started(None), Facts::Complete(StoredPages::default()), QueryDecision::Record(StoredPages::default())),
-        ];
-        for (name, object, progress, facts, expected) in cases {
-            let snapshot = Snapshot {
-                object,
-                progress: &progress,
-                sent: None,
-                cooling_until: None,
-                now: at(100),
-            };
-            assert_eq!(decide(snapshot, facts), expected, "{name}");
-        }
     }
 }
