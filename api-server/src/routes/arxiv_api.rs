@@ -16,7 +16,7 @@ use serde_json::json;
 use service::logs::Call;
 use storage::{GateError, PageHead, Pages};
 use tokio::time::Instant;
-use upstream::{Dedup, Upstream, UpstreamError, reason, slices};
+use upstream::{Dedup, Upstream, UpstreamError, reason, remove_older, slices};
 use wire::declared::Param;
 
 use crate::{
@@ -184,7 +184,8 @@ impl Fetches {
             let page = call.run("backend", "arxiv_api", page, |read| {
                 format!("{} entries, fetched={}", read.page.papers.len(), read.fetched)
             });
-            let read = page.await?;
+            let mut read = page.await?;
+            let is_past = remove_older(&mut read.page.papers, params.updated_after);
             let found = found.get_or_insert_with(|| Found {
                 head: read.page.head,
                 papers: Vec::new(),
@@ -193,6 +194,9 @@ impl Fetches {
             found.is_fresh |= read.fetched;
             let papers = dedup.filter(read.page.papers);
             found.papers.extend(papers.iter().map(storage::Paper::from));
+            if is_past {
+                break;
+            }
         }
         found.ok_or_else(ApiError::internal)
     }

@@ -10,6 +10,22 @@ use crate::middleware::errors::{Answer, PROBLEM};
 use crate::support::{Api, header};
 
 #[tokio::test(flavor = "multi_thread")]
+async fn papers_older_than_the_limit_are_left_out() {
+    let api = Api::start(&[]).await;
+    let path = "/arxiv-api?title=updated&max_results=100&sort_by=LastUpdatedDate";
+    // The newest paper of the stand-in is of 10:00, and there is one each minute.
+    let limited = format!("{path}&updated_after=2024-05-02T09:30:00Z");
+    for (path, entries) in [(path, 100), (&limited, 31)] {
+        let found = json_body(api.get(path).await).await;
+        assert_eq!(
+            (&found["num_results"], &found["num_entries"]),
+            (&json!(1234), &json!(entries)),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn words_of_a_search_stay_in_their_field() {
     let api = Api::start(&[]).await;
     for (query, part) in TYPED {

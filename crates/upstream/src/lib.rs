@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 pub use error::{UpstreamError, reason};
-pub use pages::{Dedup, slices};
+pub use pages::{Dedup, remove_older, slices};
 pub use query::{SpecError, ValidatedQuery, problems};
 pub use settings::{SettingsError, UpstreamArgs};
 pub use timing::register_metrics;

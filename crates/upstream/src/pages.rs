@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use arxiv::{MAX_PAGE, PageRequest, ValidatedSearch};
+use jiff::Timestamp;
 use paper::PaperVersion;
 
 /// The pages that make up `max_results` results from the `start`-th on, of at most [`MAX_PAGE`] entries each.
@@ -25,6 +26,16 @@ pub fn slices(
             count: (end - from).min(MAX_PAGE),
         })
         .collect()
+}
+
+/// Removes the papers of a page whose last version is older than this. Whether none is left: then so are all pages after
+/// it, as the papers are sorted by their last versions. One without a date is not removed for that.
+pub fn remove_older(papers: &mut Vec<PaperVersion>, updated_after: Option<Timestamp>) -> bool {
+    let Some(after) = updated_after else {
+        return false;
+    };
+    papers.retain(|paper| paper.updated.is_none_or(|updated| updated >= after));
+    papers.is_empty()
 }
 
 /// Removes papers that an earlier page has, page by page.
@@ -54,6 +65,8 @@ mod tests {
 
     /// The start and the size of each page.
     type Slices = &'static [(u32, u32)];
+    /// When each paper of a page had its last version.
+    type Times = &'static [Option<i64>];
 
     #[test]
     fn search_is_cut_into_pages_up_to_its_total() {
@@ -77,6 +90,35 @@ mod tests {
             let slices = slices(&search, start, max_results, total);
             let slices: Vec<_> = slices.iter().map(|slice| (slice.start, slice.count)).collect();
             assert_eq!(slices, expected, "{start} {max_results} {total:?}");
+        }
+    }
+
+    #[test]
+    fn older_papers_of_a_page_are_removed_and_only_older_ones_end_the_search() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let page = |times: &[Option<i64>]| -> Vec<PaperVersion> {
+            let papers = times.iter().map(|time| PaperVersion {
+                updated: time.map(at),
+                ..PaperVersion::default()
+            });
+            papers.collect()
+        };
+        let cases: [(Times, Option<i64>, usize, bool); 6] = [
+            (&[Some(1), Some(9)], None, 2, false),
+            (&[], None, 0, false),
+            (&[Some(9), Some(5), Some(4)], Some(5), 2, false),
+            (&[Some(4), Some(5)], Some(5), 1, false),
+            (&[Some(4), Some(1)], Some(5), 0, true),
+            (&[Some(4), None], Some(5), 1, false),
+        ];
+        for (times, after, left, ends) in cases {
+            let mut papers = page(times);
+            assert_eq!(
+                remove_older(&mut papers, after.map(at)),
+                ends,
+                "{times:?} {after:?}"
+            );
+            assert_eq!(papers.len(), left, "{times:?} {after:?}");
         }
     }
 

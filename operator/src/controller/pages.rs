@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use paper::PaperVersion;
 use storage::{PageHead, PageKey, Pages, PaperBatch, PaperSource, StorageError};
 use tokio::sync::Semaphore;
-use upstream::{Dedup, PageSelector, ValidatedQuery, key, slices};
+use upstream::{Dedup, PageSelector, ValidatedQuery, key, remove_older, slices};
 
 /// All pages of a query, in their order; there is always a first one.
 #[derive(Debug, Default, Eq, PartialEq)]
@@ -66,8 +66,8 @@ pub(crate) async fn find_pages(
             Some(after) => {
                 // The semaphore is never closed.
                 let _buffered = buffered.acquire_many(key.count).await.ok();
-                pages.get(&key).await?.map(|page| {
-                    is_past = !page.papers.iter().any(|paper| is_new(paper, after));
+                pages.get(&key).await?.map(|mut page| {
+                    is_past = remove_older(&mut page.papers, Some(after));
                     (page.head, page.fetched_at)
                 })
             }
@@ -87,11 +87,6 @@ pub(crate) async fn find_pages(
             }
         }
     }
-}
-
-/// Whether the last version is of this time or later. One without a date is not left out for that.
-fn is_new(paper: &PaperVersion, after: Timestamp) -> bool {
-    paper.updated.is_none_or(|updated| updated >= after)
 }
 
 impl StoredPages {
@@ -120,9 +115,7 @@ impl StoredPapers<'_> {
     async fn papers(&self, page: &StoredPage) -> Result<Vec<PaperVersion>, StorageError> {
         match self.store.get(&page.key).await? {
             Some(mut found) if found.fetched_at == page.fetched_at => {
-                if let Some(after) = self.pages.updated_after {
-                    found.papers.retain(|paper| is_new(paper, after));
-                }
+                remove_older(&mut found.papers, self.pages.updated_after);
                 Ok(found.papers)
             }
             // It has expired, or was removed to make space for others.

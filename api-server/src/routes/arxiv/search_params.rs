@@ -5,6 +5,7 @@ use crd::{
     ArxivQuerySpec, SEARCH_FIELDS, SortBy, SortOrder,
     fields::{self, Field, Kind, MAX_DATE_CHARS, MAX_RESULTS, MAX_WORDS_CHARS},
 };
+use jiff::Timestamp;
 use service::logs::Call;
 use upstream::{SpecError, ValidatedQuery, problems};
 
@@ -53,6 +54,8 @@ pub(crate) struct SearchParams {
     pub(crate) validated: ValidatedSearch,
     /// The most papers: 1 to 30,000.
     pub(crate) max_results: u32,
+    /// Papers whose last version is older are left out.
+    pub(crate) updated_after: Option<Timestamp>,
 }
 
 impl SearchParams {
@@ -72,6 +75,8 @@ impl SearchParams {
         param(&fields::SUBMITTED_BEFORE),
         param(&fields::SORT_BY),
         param(&fields::SORT_ORDER),
+        // After the order, which it needs.
+        param(&fields::UPDATED_AFTER),
     ];
 
     /// Reads and checks the query. Everything that is wrong with a parameter's form is reported at once, in the order of
@@ -105,6 +110,7 @@ impl SearchParams {
             spec,
             validated: query.search,
             max_results: query.max_results,
+            updated_after: query.updated_after,
         })
     }
 
@@ -228,6 +234,17 @@ mod tests {
         ] {
             assert!(sent.contains(part), "{part}: {sent}");
         }
+    }
+
+    #[test]
+    fn date_of_the_update_is_read_with_its_order() {
+        let params = read("title=x&updated_after=2024-01-31&sort_by=LastUpdatedDate").unwrap();
+        assert_eq!(
+            params.updated_after,
+            Some("2024-01-31T00:00:00Z".parse().unwrap())
+        );
+        let (status, detail) = read("title=x&updated_after=2024-01-31").unwrap_err();
+        assert_eq!((status, &detail[0]["loc"][1]), (422, &json!("updated_after")));
     }
 
     #[test]

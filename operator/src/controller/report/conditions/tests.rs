@@ -183,8 +183,8 @@ fn suspended_status_has_no_start_time() {
         ]
     );
     assert_eq!(
-        (status.phase, status.start_time, status.attempts),
-        (Phase::Suspended, None, Some(2))
+        (status.phase, &status.start_time, status.attempts),
+        (Phase::Suspended, &None, Some(2))
     );
     assert_eq!(status.resume_time, None);
     let (mut object, now) = (object.clone(), at(60));
