@@ -8,7 +8,8 @@ use axum::{
 };
 use crd::{ArxivQuery, Phase};
 use jiff::{SignedDuration, Timestamp};
-use storage::{EndedQuery, Ending, ResultRow};
+use service::logs::Call;
+use storage::{EndedQuery, Ending, Reads, ResultRow};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ use crate::{
     limits::client::Client,
     openapi::{Operation, bad_integer},
     routes::request::Input,
-    routes::results::{PAGE, PageParams, QueryResultsParams, add_next_page, written},
+    routes::results::{PAGE, PageParams, QueryResultsParams, add_next_page, streamed, written},
 };
 
 /// So long after a query's end, a replica that is not behind has what the query recorded, unless that was removed. What a
@@ -38,8 +39,11 @@ pub(crate) async fn read_query_results(
     RawQuery(query): RawQuery,
     Input(params): Input<QueryResultsParams>,
 ) -> Result<Response, ApiError> {
-    let page = params.page;
-    let call = page.call("read_object_results").arg("name", &name);
+    let call = match params.page {
+        Some(page) => page.call("read_object_results"),
+        None => Call::new("read_object_results").arg("all", "true"),
+    };
+    let call = call.arg("name", &name);
     log.called(call);
     let failed = || Err(failed().about(location(&name)));
     let (uid, ended) = match arxiv.lookup(&client, &name).await? {
@@ -59,10 +63,18 @@ pub(crate) async fn read_query_results(
             }
         },
     };
+    // Of all results, the first batch is read as a page of its own.
+    let page = params.page.unwrap_or(PageParams {
+        page: 0,
+        items_per_page: Reads::BATCH,
+    });
     let reservation = arxiv.limits.rows.reserve(&client, page.items_per_page).await?;
     let uid = uid.ok_or_else(ApiError::internal)?;
     let rows = arxiv.results(uid, ended, page).await;
     let rows = rows.map_err(|error| error.about(location(&name)))?;
+    if let (None, Some(reads)) = (params.page, &arxiv.reads) {
+        return streamed(params.form, reads.results_after(uid, rows), reservation).await;
+    }
     let mut response = written(params.form, &rows, reservation)?;
     add_next_page(&mut response, query.as_deref(), page, rows.len());
     Ok(response)
@@ -123,7 +135,7 @@ pub(crate) fn describe(operation: Operation<'_>) -> Operation<'_> {
     operation
         .named("read_query_results", "searches", "What one query found")
         .about("Waits, bounded, until what the query recorded can be read.")
-        .response(200, "A page.")
+        .response(200, "A page, or all results.")
         .papers()
         .unfinished()
         .invalid(bad_integer(&PAGE, "-1"))

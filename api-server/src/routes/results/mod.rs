@@ -8,10 +8,10 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use futures::{TryStreamExt, future::ready};
+use futures::{TryStreamExt, future::ready, stream::BoxStream};
 use http::{HeaderName, HeaderValue, header};
 use serde_json::json;
-use storage::{Reads, ResultRow};
+use storage::{Reads, ResultRow, StorageError};
 use wire::headers::{link, vary::vary};
 
 use self::params::Start;
@@ -133,16 +133,29 @@ impl ResultPages {
     /// All rows, as they come.
     async fn stream_all(&self, request: &ResultsRequest, client: &Client) -> Result<Response, ApiError> {
         let reservation = self.responses.reserve(client, Reads::BATCH).await?;
-        let batches = self.reads.all(request.rows.filter.clone());
-        let rows = batches
-            .map_ok(|batch| futures::stream::iter(batch.into_iter().map(Ok)))
-            .try_flatten();
-        let mut seen = SeenPapers::default();
-        let is_bibliography = request.form.format.is_bibliography();
-        let rows = rows.try_filter(move |row| ready(!is_bibliography || seen.is_first(row)));
-        let body = papers::encoder(request.form).streamed(rows, reservation).await?;
-        Ok(with_head(request.form.format, body))
+        streamed(
+            request.form,
+            self.reads.all(request.rows.filter.clone()),
+            reservation,
+        )
+        .await
     }
+}
+
+/// Rows in a form, as they come.
+pub(crate) async fn streamed(
+    form: ResultForm,
+    batches: BoxStream<'static, Result<Vec<ResultRow>, StorageError>>,
+    reservation: Reservation,
+) -> Result<Response, ApiError> {
+    let rows = batches
+        .map_ok(|batch| futures::stream::iter(batch.into_iter().map(Ok)))
+        .try_flatten();
+    let mut seen = SeenPapers::default();
+    let is_bibliography = form.format.is_bibliography();
+    let rows = rows.try_filter(move |row| ready(!is_bibliography || seen.is_first(row)));
+    let body = papers::encoder(form).streamed(rows, reservation).await?;
+    Ok(with_head(form.format, body))
 }
 
 /// Adds the address of the next page: this one's with another value of this parameter.

@@ -7,7 +7,7 @@ use crate::{
     error::ApiError,
     output::cursor::Cursor,
     output::filter::{self, ResultSelection},
-    output::format::{FORM_OF_RESULTS, ResultForm},
+    output::format::{FORM_OF_RESULTS, Format, ResultForm},
     routes::request::{Defaults, Incoming, ReadRequest},
 };
 use wire::{
@@ -26,6 +26,8 @@ wire::params! {
         "In place of a page's number: empty to begin at the first result, then the cursor that the header Link named as the \
          next. Pages behind a cursor are made of settled results: none is missed or repeated, and a full one never changes.";
     ALL = "all": ParamKind::Boolean, "", "With true: all results that meet the filter, streamed.";
+    ALL_OF_QUERY = "all": ParamKind::Boolean, "",
+        "With true: all results of the query, streamed. Formats other than JSON do so unless a page is asked for.";
     TOTAL = "total": ParamKind::Boolean, "true",
         "With true: how many results meet the filter, in the header X-Total-Count, if they can be counted in time. \
          Prefer: count=exact asks for the same.";
@@ -59,22 +61,38 @@ impl PageParams {
 /// What a client wants of the results of one query.
 #[derive(Debug)]
 pub(crate) struct QueryResultsParams {
-    pub(crate) page: PageParams,
+    /// None for all of them.
+    pub(crate) page: Option<PageParams>,
     pub(crate) form: ResultForm,
 }
 
 impl ReadRequest for QueryResultsParams {
-    const PARAMS: &'static [&'static [Param]] = &[&[PAGE, ITEMS_PER_PAGE], &FORM_OF_RESULTS];
+    const PARAMS: &'static [&'static [Param]] = &[&[PAGE, ITEMS_PER_PAGE, ALL_OF_QUERY], &FORM_OF_RESULTS];
 
     async fn read(request: Incoming) -> Result<Self, ApiError> {
         let query = request.query();
         let mut reader = ParamReader::new(&query);
-        let params = Self {
-            page: PageParams::read(&mut reader, request.defaults()),
-            form: ResultForm::read(&mut reader, request.headers()),
-        };
+        let page = PageParams::read(&mut reader, request.defaults());
+        let form = ResultForm::read(&mut reader, request.headers());
+        let named = [PAGE, ITEMS_PER_PAGE].map(|param| reader.raw(&param).is_some());
+        // Who exports a query's papers wants all of them.
+        let usual = form.format != Format::Json && named == [false, false];
+        let all = reader.boolean(&ALL_OF_QUERY).unwrap_or(usual);
+        if all {
+            exclude(&mut reader, &[PAGE, ITEMS_PER_PAGE], "all");
+        }
         reader.finish()?;
-        Ok(params)
+        let page = (!all).then_some(page);
+        Ok(Self { page, form })
+    }
+}
+
+/// Reports parameters that were given beside one that excludes them.
+fn exclude(reader: &mut ParamReader<'_>, params: &[Param], other: &str) {
+    for param in params {
+        if let Some(text) = reader.raw(param) {
+            reader.unfit(param, format!("it cannot be given together with {other}"), text);
+        }
     }
 }
 
@@ -135,12 +153,10 @@ impl ReadRequest for ResultsRequest {
                 Start::After(cursor)
             }
         };
-        for param in [PAGE, ITEMS_PER_PAGE, AFTER] {
-            let excluded = (param.name == PAGE.name && after.is_some()) || all;
-            if let Some(text) = reader.raw(&param).filter(|_| excluded) {
-                let other = if all { "all" } else { "after" };
-                reader.unfit(&param, format!("it cannot be given together with {other}"), text);
-            }
+        if all {
+            exclude(&mut reader, &[PAGE, ITEMS_PER_PAGE, AFTER], "all");
+        } else if after.is_some() {
+            exclude(&mut reader, &[PAGE], "after");
         }
         reader.finish()?;
         Ok(Self {

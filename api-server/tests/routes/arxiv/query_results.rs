@@ -24,6 +24,44 @@ async fn results_of_a_query_are_read_in_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn export_of_a_query_has_all_of_its_papers() {
+    let api = Api::start(&[]).await;
+    // More than one batch.
+    for (title, count) in [("few", 25), ("many", 1001)] {
+        let search = format!("/arxiv?title={title}&max_results={count}");
+        assert_eq!(api.get(&search).await.status(), 200);
+        let results = format!("/arxiv/{}/results", api.name_of(title));
+        for (format, item) in [
+            ("bibtex", "\n  eprint = "),
+            ("csl-json", "\"type\":"),
+            ("ris", "ER  - "),
+            ("csv", "\r\n"),
+            ("ndjson", "\n"),
+            ("json&all=true", "\"author\":"),
+        ] {
+            let text = api
+                .get(&format!("{results}?format={format}"))
+                .await
+                .text()
+                .await
+                .unwrap();
+            let head = usize::from(format == "csv");
+            assert_eq!(text.matches(item).count(), count + head, "{format}");
+            let page = format!("{results}?format={format}&items_per_page=2");
+            let page = api.get(&page).await;
+            if format == "json&all=true" {
+                assert_eq!(page.status(), 422);
+                continue;
+            }
+            let text = page.text().await.unwrap();
+            assert_eq!(text.matches(item).count(), 2 + head, "{format}: {text}");
+        }
+        let page = json_body(api.get(&results).await).await;
+        assert_eq!(page.as_array().unwrap().len(), 10, "as in the existing service");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn results_that_are_not_replicated_yet_are_503_until_they_are() {
     let api = Api::with_replica().await;
     let first = api.get("/arxiv?title=first&max_results=3").await;

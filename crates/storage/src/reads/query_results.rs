@@ -1,8 +1,9 @@
 //! The results of one query, for a client that knows of it already.
 
+use futures::stream::{self, BoxStream, StreamExt};
 use uuid::Uuid;
 
-use super::{Reads, lag::ReplicaState};
+use super::{Reads, lag::ReplicaState, stream::truncate};
 use crate::{
     ResultRow, StorageError,
     connection::{Kind, Session},
@@ -27,6 +28,38 @@ impl Reads {
         items_per_page: i64,
     ) -> Result<Option<Vec<ResultRow>>, StorageError> {
         let offset = page.saturating_mul(items_per_page);
+        self.results_from(uid, offset, items_per_page).await
+    }
+
+    /// All results of the query with this uid, in batches from this one on, which begins at the first result. Each is read by
+    /// itself. Ends after an error; so it does when another replica does not have all of them.
+    pub fn results_after(
+        &self,
+        uid: Uuid,
+        first: Vec<ResultRow>,
+    ) -> BoxStream<'static, Result<Vec<ResultRow>, StorageError>> {
+        let start = (self.clone(), Some(first), 0);
+        stream::try_unfold(start, move |(reads, first, offset)| async move {
+            let read = match first {
+                Some(first) => Some(first),
+                None => reads.results_from(uid, offset, Self::BATCH).await?,
+            };
+            let mut rows = read.ok_or(StorageError::TimedOut)?;
+            truncate(&mut rows, Self::BATCH, |row| row.paper.text_len());
+            let Ok(count @ 1..) = i64::try_from(rows.len()) else {
+                return Ok(None);
+            };
+            Ok(Some((rows, (reads, None, offset + count))))
+        })
+        .boxed()
+    }
+
+    async fn results_from(
+        &self,
+        uid: Uuid,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Option<Vec<ResultRow>>, StorageError> {
         let num_entries = Session::read(&self.queries, Kind::Statement, async |session| {
             num_entries(session, uid).await
         });
@@ -43,7 +76,7 @@ impl Reads {
                             order by result_number limit $2 offset $3) as page on true
                  order by result_number",
             );
-            let rows = rows.bind(uid).bind(items_per_page).bind(offset);
+            let rows = rows.bind(uid).bind(limit).bind(offset);
             Ok(rows.fetch_all(session.conn()).await?)
         });
         let rows = rows.await?;
