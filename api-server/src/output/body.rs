@@ -28,7 +28,7 @@ type WriteRow<R> = Box<dyn Fn(&mut BytesMut, &R) -> io::Result<()> + Send + Sync
 /// Writes rows in one format.
 pub(crate) struct RowEncoder<R> {
     /// What comes before the frame.
-    mark: &'static str,
+    before: String,
     frame: Frame,
     write: WriteRow<R>,
 }
@@ -40,21 +40,29 @@ impl<R> RowEncoder<R> {
     ) -> Self {
         let write = Box::new(write);
         Self {
-            mark: "",
+            before: String::new(),
             frame,
             write,
         }
     }
 
     /// The same after a byte order mark, if `with_mark`.
-    pub(crate) fn after_mark(self, with_mark: bool) -> Self {
-        let mark = if with_mark { BYTE_ORDER_MARK } else { "" };
-        Self { mark, ..self }
+    pub(crate) fn after_mark(mut self, with_mark: bool) -> Self {
+        if with_mark {
+            self.before.insert_str(0, BYTE_ORDER_MARK);
+        }
+        self
+    }
+
+    /// The same after a first line.
+    pub(crate) fn after_head(mut self, head: String) -> Self {
+        self.before = head;
+        self
     }
 
     fn begun(&self) -> BytesMut {
         let [head, ..] = self.frame;
-        let mut buffer = BytesMut::from(self.mark);
+        let mut buffer = BytesMut::from(self.before.as_str());
         buffer.put_slice(head.as_bytes());
         buffer
     }

@@ -1,12 +1,70 @@
 //! Results as papers for a bibliography: whole, and each paper once.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use paper::{Author, NO_AUTHORS, PaperId, PaperVersion, normalized_id};
-use storage::ResultRow;
+use storage::{Reads, ResultRow, StorageError, WhichVersion};
+
+use crate::output::format::ResultForm;
+
+/// A result, and what arXiv tells of its paper if that was asked for and is known here.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundPaper {
+    pub(crate) row: ResultRow,
+    pub(crate) whole: Option<PaperVersion>,
+}
+
+impl FoundPaper {
+    /// The whole paper, or what its row says of it.
+    pub(crate) fn paper(&self) -> Cow<'_, PaperVersion> {
+        let whole = self.whole.as_ref().map(Cow::Borrowed);
+        whole.unwrap_or_else(|| Cow::Owned(paper_version(&self.row)))
+    }
+}
+
+/// Rows of which no more are looked up at once: some papers have thousands of authors.
+pub(crate) const LOOKED_UP: usize = 100;
+
+/// The rows with what a form shows of their papers: in a bibliography the newest version, else the row's own.
+pub(crate) async fn looked_up(
+    reads: Reads,
+    form: ResultForm,
+    rows: Vec<ResultRow>,
+) -> Result<Vec<FoundPaper>, StorageError> {
+    let is_bibliography = form.format.is_bibliography();
+    let mut known = HashMap::new();
+    if form.shows_whole_papers() {
+        let ids: Vec<_> = rows.iter().map(paper_id).filter(|id| !is_own(id)).collect();
+        let which = if is_bibliography {
+            WhichVersion::Newest
+        } else {
+            WhichVersion::Named
+        };
+        for paper in reads.whole_papers(&ids, which).await? {
+            let id = if is_bibliography {
+                PaperId {
+                    version: None,
+                    ..paper.id.clone()
+                }
+            } else {
+                paper.id.clone()
+            };
+            known.insert(id, paper);
+        }
+    }
+    let found = rows.into_iter().map(|row| {
+        let mut id = paper_id(&row);
+        if is_bibliography {
+            id.version = None;
+        }
+        let whole = known.get(&id).cloned();
+        FoundPaper { row, whole }
+    });
+    Ok(found.collect())
+}
 
 /// What is known of a paper from a row of results. A row without arXiv's identifier is a paper of its own.
-pub(crate) fn paper_version(result: &ResultRow) -> PaperVersion {
+fn paper_version(result: &ResultRow) -> PaperVersion {
     let row = &result.paper;
     let names = row.author.split(", ").filter(|name| *name != NO_AUTHORS);
     let categories = row.categories.as_deref().unwrap_or_default();
@@ -26,21 +84,28 @@ pub(crate) fn paper_version(result: &ResultRow) -> PaperVersion {
     }
 }
 
+/// What the identifiers of such papers begin with.
+const OWN: &str = "result-";
+
+fn is_own(id: &PaperId) -> bool {
+    id.paper.starts_with(OWN)
+}
+
 fn paper_id(result: &ResultRow) -> PaperId {
     let id = result.paper.arxiv_id.as_deref().map(PaperId::of_entry);
     let id = id.filter(|id| normalized_id(&id.paper).is_some());
     id.unwrap_or_else(|| PaperId {
-        paper: format!("result-{}", result.id),
+        paper: format!("{OWN}{}", result.id),
         version: None,
     })
 }
 
 /// The rows with each paper once, in its newest version, where the paper came first.
-pub(crate) fn distinct(rows: &[ResultRow]) -> Vec<&ResultRow> {
-    let mut kept: Vec<(PaperId, &ResultRow)> = Vec::with_capacity(rows.len());
+pub(crate) fn distinct(rows: Vec<ResultRow>) -> Vec<ResultRow> {
+    let mut kept: Vec<(PaperId, ResultRow)> = Vec::with_capacity(rows.len());
     let mut places = HashMap::new();
     for row in rows {
-        let id = paper_id(row);
+        let id = paper_id(&row);
         match places
             .get(&id.paper)
             .and_then(|place: &usize| kept.get_mut(*place))
@@ -73,19 +138,20 @@ impl SeenPapers {
 
     /// Whether this is the first row of its paper.
     pub(crate) fn is_first(&mut self, result: &ResultRow) -> bool {
-        let id = paper_id(result).paper;
+        let id = paper_id(result);
+        // A row without an identifier is a paper of its own.
+        if is_own(&id) {
+            return true;
+        }
+        let id = id.paper;
         let digits = if id.contains('/') { 3 } else { 5 };
         let month = id
             .find('.')
             .map_or(id.len().saturating_sub(digits), |dot| dot + 1);
         let (month, number) = id.split_at(month);
-        // A row without an identifier is a paper of its own.
         let Ok(number) = number.parse::<usize>() else {
             return true;
         };
-        if month.starts_with("result-") {
-            return true;
-        }
         let (byte, bit) = (number / 8, 1_u8 << (number % 8));
         let is_new = !self.months.contains_key(month);
         let length = self.months.get(month).map_or(0, Vec::len);
@@ -151,7 +217,7 @@ mod tests {
             row(5, "hep-ex/0307015v1", ""),
             row(6, "", ""),
         ];
-        let ids: Vec<_> = distinct(&rows).iter().map(|row| row.id).collect();
+        let ids: Vec<_> = distinct(rows.into()).iter().map(|row| row.id).collect();
         assert_eq!(ids, [4, 2, 3, 6]);
     }
 

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use http::{HeaderMap, HeaderValue};
 
+use super::columns::{Column, Columns};
 use wire::{
     declared::{Param, ParamKind},
     headers::accept::wanted,
@@ -37,6 +38,9 @@ const ABOUT: &str = "The form of the answer; without it, what the header Accept 
 wire::params! {
     pub(crate) FORMAT_OF_RESULTS = "format":
         ParamKind::OneOf(&["json", "csv", "ndjson", "bibtex", "csl-json", "ris"]), "json", ABOUT;
+    pub(crate) FIELDS = "fields": ParamKind::Opaque, "title,doi",
+        "Which fields JSON, NDJSON and CSV have, with commas between: author, title, journal, query_id, timestamp, arxiv_id, \
+         categories, authors, doi, published, updated, comment, abstract. Usually JSON has the first three, the others all.";
     pub(crate) BOM = "bom": ParamKind::Boolean, "true",
         "With true: CSV begins with a byte order mark, by which Excel recognises UTF-8.";
     pub(crate) WITH_VERSION = "with_version": ParamKind::Boolean, "true",
@@ -48,22 +52,58 @@ wire::params! {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ResultForm {
     pub(crate) format: Format,
+    /// Of the formats with columns.
+    pub(crate) columns: Columns,
     pub(crate) citations: citations::Options,
 }
 
 /// What chooses the form of results.
-pub(crate) const FORM_OF_RESULTS: [Param; 3] = [FORMAT_OF_RESULTS, BOM, WITH_VERSION];
+pub(crate) const FORM_OF_RESULTS: [Param; 4] = [FORMAT_OF_RESULTS, FIELDS, BOM, WITH_VERSION];
 
 impl ResultForm {
     /// Reads the form that a client asks for; errors are collected in `reader`.
     pub(crate) fn read(reader: &mut ParamReader<'_>, headers: &HeaderMap) -> Self {
+        let format = Format::read(reader, headers, OF_RESULTS);
         Self {
-            format: Format::read(reader, headers, OF_RESULTS),
+            format,
+            columns: columns(reader, format),
             citations: citations::Options {
                 with_version: reader.boolean(&WITH_VERSION).unwrap_or_default(),
             },
         }
     }
+}
+
+impl ResultForm {
+    /// Whether it is that of the existing service.
+    pub(crate) fn is_compatible(self) -> bool {
+        self.format == Json && self.columns == Columns::COMPATIBLE
+    }
+
+    /// Whether more is shown of a paper than its row has.
+    pub(crate) fn shows_whole_papers(self) -> bool {
+        self.format.is_bibliography() || self.columns.iter().any(Column::is_of_whole_paper)
+    }
+}
+
+fn columns(reader: &mut ParamReader<'_>, format: Format) -> Columns {
+    let usual = match format {
+        Json => Columns::COMPATIBLE,
+        Csv { .. } | Ndjson => Columns::ALL,
+        Bibtex | CslJson | Ris => Columns::NONE,
+    };
+    let Some(names) = reader.raw(&FIELDS) else {
+        return usual;
+    };
+    if format.is_bibliography() {
+        reader.unfit(&FIELDS, "only JSON, NDJSON and CSV have fields", names);
+        return usual;
+    }
+    Columns::named(names).unwrap_or_else(|unknown| {
+        let reason = format!("{unknown:?} is none of {}", Columns::names().join(", "));
+        reader.unfit(&FIELDS, reason, names);
+        usual
+    })
 }
 
 /// The value of `format=`, the extension of a file's name, `Content-Type`, and the types in `Accept`.

@@ -4,6 +4,7 @@
 
 pub(crate) mod body;
 pub(crate) mod citation;
+pub(crate) mod columns;
 pub(crate) mod csv;
 pub(crate) mod cursor;
 pub(crate) mod filter;

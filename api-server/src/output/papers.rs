@@ -2,22 +2,15 @@
 
 use bytes::BufMut;
 use serde::{Serialize, Serializer};
-use storage::{Paper, ResultRow};
+use storage::Paper;
 
 use crate::output::{
     body::{JSON_ARRAY, LINES, RowEncoder, write_json, write_json_line},
-    citation::paper_version,
+    citation::FoundPaper,
+    columns::Cell,
     csv,
     format::{Format, ResultForm},
 };
-
-/// A value of a row.
-#[derive(Clone, Copy, Serialize)]
-#[serde(untagged)]
-enum Cell<'a> {
-    Text(Option<&'a str>),
-    Number(Option<i64>),
-}
 
 /// A row, or some of its columns, as a JSON object.
 struct Object<'a>(&'a [(&'static str, Cell<'a>)]);
@@ -37,20 +30,6 @@ fn paper_columns(paper: &Paper) -> [(&'static str, Cell<'_>); 3] {
     ]
 }
 
-/// A result with all its fields, as NDJSON and CSV have it.
-fn columns(result: &ResultRow) -> [(&'static str, Cell<'_>); 7] {
-    let [author, title, journal] = paper_columns(&result.paper);
-    [
-        author,
-        title,
-        journal,
-        ("query_id", Cell::Number(result.query_id)),
-        ("timestamp", Cell::Number(result.timestamp)),
-        ("arxiv_id", Cell::Text(result.paper.arxiv_id.as_deref())),
-        ("categories", Cell::Text(result.paper.categories.as_deref())),
-    ]
-}
-
 /// The encoder of papers in JSON.
 pub(crate) fn json_encoder() -> RowEncoder<Paper> {
     RowEncoder::new(JSON_ARRAY, |buffer, paper| {
@@ -58,39 +37,37 @@ pub(crate) fn json_encoder() -> RowEncoder<Paper> {
     })
 }
 
-/// The encoder of results in a format.
-pub(crate) fn encoder(form: ResultForm) -> RowEncoder<ResultRow> {
-    let options = form.citations;
+/// The encoder of results in a form.
+pub(crate) fn encoder(form: ResultForm) -> RowEncoder<FoundPaper> {
+    let (columns, options) = (form.columns, form.citations);
     match form.format {
-        Format::Json => RowEncoder::new(JSON_ARRAY, |buffer, result: &ResultRow| {
-            write_json(buffer, &Object(&paper_columns(&result.paper)))
+        Format::Json => RowEncoder::new(JSON_ARRAY, move |buffer, found: &FoundPaper| {
+            write_json(buffer, &Object(&columns.of(found)))
         }),
-        Format::Ndjson => RowEncoder::new(LINES, |buffer, result| {
-            write_json_line(buffer, &Object(&columns(result)))
+        Format::Ndjson => RowEncoder::new(LINES, move |buffer, found: &FoundPaper| {
+            write_json_line(buffer, &Object(&columns.of(found)))
         }),
         Format::Csv { with_mark } => {
-            let head = "author,title,journal,query_id,timestamp,arxiv_id,categories\r\n";
-            RowEncoder::new([head, "", ""], |buffer, result| {
-                csv::line(
-                    buffer,
-                    &columns(result).map(|(_, cell)| match cell {
-                        Cell::Text(text) => text.unwrap_or_default().to_owned(),
-                        Cell::Number(number) => number.map(|number| number.to_string()).unwrap_or_default(),
-                    }),
-                );
+            let encoder = RowEncoder::new(LINES, move |buffer, found: &FoundPaper| {
+                let cells: Vec<_> = columns
+                    .of(found)
+                    .into_iter()
+                    .map(|(_, cell)| cell.text())
+                    .collect();
+                csv::line(buffer, &cells);
                 Ok(())
-            })
-            .after_mark(with_mark)
+            });
+            encoder.after_head(columns.head()).after_mark(with_mark)
         }
-        Format::Bibtex => RowEncoder::new(["", "\n", ""], move |buffer, result| {
-            buffer.put_slice(citations::bibtex(&paper_version(result), options).as_bytes());
+        Format::Bibtex => RowEncoder::new(["", "\n", ""], move |buffer, found: &FoundPaper| {
+            buffer.put_slice(citations::bibtex(&found.paper(), options).as_bytes());
             Ok(())
         }),
-        Format::CslJson => RowEncoder::new(JSON_ARRAY, move |buffer, result| {
-            write_json(buffer, &citations::csl_json(&paper_version(result), options))
+        Format::CslJson => RowEncoder::new(JSON_ARRAY, move |buffer, found: &FoundPaper| {
+            write_json(buffer, &citations::csl_json(&found.paper(), options))
         }),
-        Format::Ris => RowEncoder::new(LINES, move |buffer, result| {
-            buffer.put_slice(citations::ris(&paper_version(result), options).as_bytes());
+        Format::Ris => RowEncoder::new(LINES, move |buffer, found: &FoundPaper| {
+            buffer.put_slice(citations::ris(&found.paper(), options).as_bytes());
             Ok(())
         }),
     }
@@ -98,10 +75,14 @@ pub(crate) fn encoder(form: ResultForm) -> RowEncoder<ResultRow> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use paper::{Author, PaperVersion};
+    use storage::ResultRow;
 
-    fn result(author: &str, title: &str, journal: &str, arxiv_id: Option<&str>) -> ResultRow {
-        ResultRow {
+    use super::*;
+    use crate::output::columns::Columns;
+
+    fn result(author: &str, title: &str, journal: &str, arxiv_id: Option<&str>) -> FoundPaper {
+        let row = ResultRow {
             id: 17,
             query_id: Some(3),
             timestamp: Some(1_711_843_200),
@@ -112,7 +93,8 @@ mod tests {
                 arxiv_id: arxiv_id.map(str::to_owned),
                 categories: arxiv_id.map(|_| "math.CO cs.DM".to_owned()),
             },
-        }
+        };
+        FoundPaper { row, whole: None }
     }
 
     #[test]
@@ -121,41 +103,97 @@ mod tests {
             result("Paul Erdős, B", "On $x$, \"y\"", "", Some("2405.00001v2")),
             result("=A", "T", "J", None),
         ];
-        for (format, expected) in [
+        for (format, columns, expected) in [
             (
                 Format::Json,
+                Columns::COMPATIBLE,
                 r#"[{"author":"Paul Erdős, B","title":"On $x$, \"y\"","journal":""},{"author":"=A","title":"T","journal":"J"}]"#,
             ),
             (
                 Format::Ndjson,
-                "{\"author\":\"Paul Erdős, B\",\"title\":\"On $x$, \\\"y\\\"\",\"journal\":\"\",\"query_id\":3,\"timestamp\":1711843200,\"arxiv_id\":\"2405.00001v2\",\"categories\":\"math.CO cs.DM\"}\n{\"author\":\"=A\",\"title\":\"T\",\"journal\":\"J\",\"query_id\":3,\"timestamp\":1711843200,\"arxiv_id\":null,\"categories\":null}\n",
+                Columns::ALL,
+                "{\"author\":\"Paul Erdős, B\",\"title\":\"On $x$, \\\"y\\\"\",\"journal\":\"\",\"query_id\":3,\"timestamp\":1711843200,\"arxiv_id\":\"2405.00001v2\",\"categories\":\"math.CO cs.DM\",\"authors\":null,\"doi\":null,\"published\":null,\"updated\":null,\"comment\":null,\"abstract\":null}\n{\"author\":\"=A\",\"title\":\"T\",\"journal\":\"J\",\"query_id\":3,\"timestamp\":1711843200,\"arxiv_id\":null,\"categories\":null,\"authors\":null,\"doi\":null,\"published\":null,\"updated\":null,\"comment\":null,\"abstract\":null}\n",
             ),
             (
-                Format::Csv { with_mark: false },
-                "author,title,journal,query_id,timestamp,arxiv_id,categories\r\n\"Paul Erdős, B\",\"On $x$, \"\"y\"\"\",,3,1711843200,2405.00001v2,math.CO cs.DM\r\n'=A,T,J,3,1711843200,,\r\n",
+                Format::Csv { with_mark: true },
+                Columns::named("author,title,journal,arxiv_id,doi").unwrap(),
+                "\u{feff}author,title,journal,arxiv_id,doi\r\n\"Paul Erdős, B\",\"On $x$, \"\"y\"\"\",,2405.00001v2,\r\n'=A,T,J,,\r\n",
             ),
             (
                 Format::Bibtex,
+                Columns::NONE,
                 "@misc{erdos2024-2405.00001,\n  author = {Erd{\\H{o}}s, Paul and {B}},\n  title = {{On $x$, \"y\"}},\n  year = {2024},\n  month = may,\n  eprint = {2405.00001},\n  archivePrefix = {arXiv},\n  primaryClass = {math.CO},\n  url = {https://arxiv.org/abs/2405.00001},\n  keywords = {math.CO, cs.DM}\n}\n\n@misc{anon-result-17,\n  author = {{=A}},\n  title = {{T}},\n  note = {J}\n}\n",
             ),
             (
                 Format::CslJson,
+                Columns::NONE,
                 r#"[{"URL":"https://arxiv.org/abs/2405.00001","archive":"arXiv","archive_location":"2405.00001","author":[{"family":"Erdős","given":"Paul"},{"literal":"B"}],"id":"erdos2024-2405.00001","issued":{"date-parts":[[2024,5]]},"keyword":"math.CO, cs.DM","number":"arXiv:2405.00001","publisher":"arXiv","title":"On $x$, \"y\"","type":"article"},{"author":[{"literal":"=A"}],"id":"anon-result-17","note":"J","title":"T","type":"article"}]"#,
             ),
             (
                 Format::Ris,
+                Columns::NONE,
                 "TY  - UNPB\r\nID  - erdos2024-2405.00001\r\nAU  - Erdős, Paul\r\nAU  - B\r\nTI  - On $x$, \"y\"\r\nPY  - 2024\r\nUR  - https://arxiv.org/abs/2405.00001\r\nDB  - arXiv\r\nAN  - arXiv:2405.00001\r\nKW  - math.CO\r\nKW  - cs.DM\r\nER  - \r\n\r\nTY  - GEN\r\nID  - anon-result-17\r\nAU  - =A\r\nTI  - T\r\nN1  - J\r\nER  - \r\n\r\n",
             ),
         ] {
             assert_eq!(
                 encoder(ResultForm {
                     format,
+                    columns,
                     citations: citations::Options::default(),
                 })
                 .whole(&rows)
                 .unwrap(),
                 expected
             );
+        }
+    }
+
+    #[test]
+    fn whole_paper_is_shown_where_it_is_known() {
+        let mut found = result("P. Erdős", "T", "", Some("2405.00001v2"));
+        found.whole = Some(PaperVersion {
+            title: "Newer".into(),
+            authors: vec![Author {
+                name: "A. A. Alves, Jr.".into(),
+                affiliations: vec!["CERN".into()],
+            }],
+            abstract_text: "=We show.".into(),
+            doi: Some("10.1000/x".into()),
+            published: "2024-05-03T00:00:00Z".parse().ok(),
+            ..found.paper().into_owned()
+        });
+        let columns = Columns::named("title,authors,doi,published,abstract").unwrap();
+        for (format, expected) in [
+            (
+                Format::Json,
+                r#"[{"title":"T","authors":[{"name":"A. A. Alves, Jr.","affiliations":["CERN"]}],"doi":"10.1000/x","published":"2024-05-03T00:00:00Z","abstract":"=We show."}]"#,
+            ),
+            (
+                Format::Csv { with_mark: false },
+                "title,authors,doi,published,abstract\r\nT,\"A. A. Alves, Jr.\",10.1000/x,2024-05-03T00:00:00Z,'=We show.\r\n",
+            ),
+        ] {
+            let form = ResultForm {
+                format,
+                columns,
+                citations: citations::Options::default(),
+            };
+            assert_eq!(encoder(form).whole([&found]).unwrap(), expected);
+        }
+        let form = ResultForm {
+            format: Format::Bibtex,
+            columns: Columns::NONE,
+            citations: citations::Options::default(),
+        };
+        let entry = String::from_utf8(encoder(form).whole([&found]).unwrap().to_vec()).unwrap();
+        for field in [
+            "{{Newer}}",
+            "{Alves, Jr., A. A.}",
+            "{10.1000/x}",
+            "{=We show.}",
+            "year = {2024}",
+        ] {
+            assert!(entry.contains(field), "{field} is not in {entry}");
         }
     }
 }

@@ -22,7 +22,7 @@ pub use ids::{Ledger, Sequence};
 pub use pages::{Page, PageHead, PageKey, PageVersion, Pages};
 pub use reads::{
     EndedQuery, Position, QueryFilter, QueryLogEntry, Reads, ReplicaState, ResultFilter, SettledPage,
-    Watermark,
+    Watermark, WhichVersion,
 };
 pub use records::{
     Ending, FailureRecord, IdUsage, ObjectRef, PaperBatch, PaperSource, QueryIdTaken, Record, Records,

@@ -72,11 +72,14 @@ pub(crate) async fn read_query_results(
     let uid = uid.ok_or_else(ApiError::internal)?;
     let rows = arxiv.results(uid, ended, page).await;
     let rows = rows.map_err(|error| error.about(location(&name)))?;
-    if let (None, Some(reads)) = (params.page, &arxiv.reads) {
-        return streamed(params.form, reads.results_after(uid, rows), reservation).await;
+    let reads = arxiv.reads.as_ref().ok_or_else(ApiError::not_found)?;
+    if params.page.is_none() {
+        let batches = reads.results_after(uid, rows);
+        return streamed(reads.clone(), params.form, batches, reservation).await;
     }
-    let mut response = written(params.form, &rows, reservation)?;
-    add_next_page(&mut response, query.as_deref(), page, rows.len());
+    let count = rows.len();
+    let mut response = written(reads, params.form, rows, reservation).await?;
+    add_next_page(&mut response, query.as_deref(), page, count);
     Ok(response)
 }
 

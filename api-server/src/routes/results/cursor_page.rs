@@ -1,16 +1,22 @@
 //! Pages after a cursor: made of rows that are settled, so that a full one never changes within its epoch.
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
 use http::{HeaderValue, StatusCode, header};
+use sha2::{Digest, Sha256};
 use storage::{Position, Watermark};
 
-use crate::routes::results::{ResultPages, ResultsRequest, TotalCount, add_next, is_full, written};
+use crate::routes::results::{
+    ResultPages, ResultsRequest, TotalCount, add_next, is_full, text_of, with_head,
+};
 use crate::{
     error::{ApiError, Code},
     limits::client::Client,
     output::cursor::Cursor,
 };
-use wire::headers::etag;
+use wire::{headers::etag, hex};
 
 /// A full page at an address that names its epoch never changes; a day limits how long a client's cache may show a deleted
 /// row.
@@ -43,12 +49,15 @@ impl ResultPages {
                 &format!("{total:?}"),
             ])
         };
+        // arXiv adds to papers later, so whole papers are known again by the text.
+        let is_whole = request.form.shows_whole_papers();
         // Rows stay the same only at the address of a page in the epoch of its cursor; the total count changes.
         let is_immutable = |settled: Watermark| {
-            matches!(total, TotalCount::NotAsked)
+            !is_whole
+                && matches!(total, TotalCount::NotAsked)
                 && cursor.is_some_and(|cursor| cursor.epoch == settled.epoch)
         };
-        if etag::is_conditional(headers) {
+        if etag::is_conditional(headers) && !is_whole {
             let settled = caught_up(self.reads.watermark(position).await?, cursor)?;
             if let Some(kept) = etag::matching(headers, &tag(settled)) {
                 let mut response = StatusCode::NOT_MODIFIED.into_response();
@@ -64,17 +73,27 @@ impl ResultPages {
             .await?;
         let settled = caught_up(page.as_ref().map(|page| page.watermark), cursor)?;
         let rows = page.map(|page| page.rows).unwrap_or_default();
-        let mut response = written(request.form, &rows, reservation)?;
-        match rows
-            .last()
-            .filter(|_| is_full(rows.len(), request.items_per_page))
-        {
+        let last = rows.last().map(|row| row.id);
+        let is_full = is_full(rows.len(), request.items_per_page);
+        let text = text_of(&self.reads, request.form, rows).await?;
+        let mut tag = tag(settled);
+        if is_whole {
+            tag = etag::strong(&[&tag, &hex(&Sha256::digest(&text)[..])]);
+            if let Some(kept) = etag::matching(headers, &tag).filter(|_| is_full) {
+                let mut response = StatusCode::NOT_MODIFIED.into_response();
+                cache(&mut response, kept, false);
+                return Ok(response);
+            }
+        }
+        let body = Body::from(reservation.into_bytes(text)?);
+        let mut response = with_head(request.form.format, body);
+        match last.filter(|_| is_full) {
             Some(last) => {
-                let tag = HeaderValue::from_str(&tag(settled)).map_err(|_| ApiError::internal())?;
+                let tag = HeaderValue::from_str(&tag).map_err(|_| ApiError::internal())?;
                 cache(&mut response, tag, is_immutable(settled));
                 let next = Cursor {
                     epoch: settled.epoch,
-                    after: last.id,
+                    after: last,
                 };
                 add_next(
                     &mut response,

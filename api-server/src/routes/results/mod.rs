@@ -8,7 +8,11 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use futures::{TryStreamExt, future::ready, stream::BoxStream};
+use bytes::BytesMut;
+use futures::{
+    TryStreamExt,
+    stream::{BoxStream, iter},
+};
 use http::{HeaderName, HeaderValue, header};
 use serde_json::json;
 use storage::{Reads, ResultRow, StorageError};
@@ -23,7 +27,7 @@ use crate::{
     limits::client::Client,
     limits::response_memory::{Reservation, ResponseBudget},
     openapi::{Operation, bad_integer},
-    output::citation::{SeenPapers, distinct},
+    output::citation::{self, LOOKED_UP, SeenPapers, distinct},
     output::format::{Format, OF_RESULTS, ResultForm},
     output::papers,
     routes::request::Input,
@@ -113,14 +117,18 @@ impl ResultPages {
     ) -> Result<Response, ApiError> {
         let (items, filter) = (request.items_per_page, &request.rows.filter);
         let reservation = self.responses.reserve(client, items).await?;
-        let (mut response, count) = if filter.is_empty() && request.form.format == Format::Json {
+        let (mut response, count) = if filter.is_empty() && request.form.is_compatible() {
             let rows = self.reads.results(page, items).await?;
             let text = papers::json_encoder().whole(&rows)?;
             let body = Body::from(reservation.into_bytes(text)?);
             (with_head(request.form.format, body), rows.len())
         } else {
             let rows = self.reads.find(filter, page, items).await?;
-            (written(request.form, &rows, reservation)?, rows.len())
+            let count = rows.len();
+            (
+                written(&self.reads, request.form, rows, reservation).await?,
+                count,
+            )
         };
         let page = PageParams {
             page,
@@ -134,6 +142,7 @@ impl ResultPages {
     async fn stream_all(&self, request: &ResultsRequest, client: &Client) -> Result<Response, ApiError> {
         let reservation = self.responses.reserve(client, Reads::BATCH).await?;
         streamed(
+            self.reads.clone(),
             request.form,
             self.reads.all(request.rows.filter.clone()),
             reservation,
@@ -144,16 +153,21 @@ impl ResultPages {
 
 /// Rows in a form, as they come.
 pub(crate) async fn streamed(
+    reads: Reads,
     form: ResultForm,
     batches: BoxStream<'static, Result<Vec<ResultRow>, StorageError>>,
     reservation: Reservation,
 ) -> Result<Response, ApiError> {
-    let rows = batches
-        .map_ok(|batch| futures::stream::iter(batch.into_iter().map(Ok)))
-        .try_flatten();
     let mut seen = SeenPapers::default();
     let is_bibliography = form.format.is_bibliography();
-    let rows = rows.try_filter(move |row| ready(!is_bibliography || seen.is_first(row)));
+    let parts = batches.map_ok(move |mut batch| {
+        batch.retain(|row| !is_bibliography || seen.is_first(row));
+        iter(parts(batch).into_iter().map(Ok))
+    });
+    let found = parts
+        .try_flatten()
+        .and_then(move |part| citation::looked_up(reads.clone(), form, part));
+    let rows = found.map_ok(|part| iter(part.into_iter().map(Ok))).try_flatten();
     let body = papers::encoder(form).streamed(rows, reservation).await?;
     Ok(with_head(form.format, body))
 }
@@ -182,18 +196,35 @@ fn is_full(count: usize, items_per_page: i64) -> bool {
 }
 
 /// Rows in a form, as an answer.
-pub(crate) fn written(
+pub(crate) async fn written(
+    reads: &Reads,
     form: ResultForm,
-    rows: &[ResultRow],
+    rows: Vec<ResultRow>,
     reservation: Reservation,
 ) -> Result<Response, ApiError> {
-    let encoder = papers::encoder(form);
-    let text = if form.format.is_bibliography() {
-        encoder.whole(distinct(rows))?
-    } else {
-        encoder.whole(rows)?
-    };
+    let text = text_of(reads, form, rows).await?;
     Ok(with_head(form.format, Body::from(reservation.into_bytes(text)?)))
+}
+
+async fn text_of(reads: &Reads, form: ResultForm, mut rows: Vec<ResultRow>) -> Result<BytesMut, ApiError> {
+    if form.format.is_bibliography() {
+        rows = distinct(rows);
+    }
+    let mut found = Vec::with_capacity(rows.len());
+    for part in parts(rows) {
+        found.extend(citation::looked_up(reads.clone(), form, part).await?);
+    }
+    papers::encoder(form).whole(&found)
+}
+
+/// The rows in parts that are looked up at once.
+fn parts(rows: Vec<ResultRow>) -> Vec<Vec<ResultRow>> {
+    let mut rows = rows.into_iter().peekable();
+    let mut parts = Vec::new();
+    while rows.peek().is_some() {
+        parts.push(rows.by_ref().take(LOOKED_UP).collect());
+    }
+    parts
 }
 
 fn with_head(format: Format, body: Body) -> Response {

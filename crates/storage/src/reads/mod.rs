@@ -10,6 +10,7 @@ mod query_results;
 mod results;
 mod settled;
 mod stream;
+mod whole;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub use self::{
     lag::ReplicaState,
     queries::QueryLogEntry,
     settled::{Position, SettledPage, Watermark},
+    whole::WhichVersion,
 };
 use crate::connection::Pool;
 
