@@ -166,7 +166,7 @@ mod tests {
         };
         let hash = search_hash(&spec);
         assert_eq!(
-            hash, "21343d0c55c0ba671342a3943b07d2f0",
+            hash, "a1a691ec91e547d10481d8c59f373d66",
             "records of earlier versions are not found any more"
         );
         let run_differently = ArxivQuerySpec {
