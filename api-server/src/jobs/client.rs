@@ -59,6 +59,9 @@ pub(crate) enum KubernetesError {
     /// The Secret with the key of clients' labels has none, and other processes keep writing it.
     #[error("there is no key for the labels of clients")]
     NoClientKey,
+    /// Somebody else's, which is not replaced.
+    #[error("`{0}` in the Secret for the labels of clients has fewer than 32 bytes")]
+    ShortClientKey(&'static str),
     /// Everything else: no answer in time, no connection, a server error, a missing right or CRD.
     #[error("Kubernetes is not available")]
     Unavailable(#[source] CallError),

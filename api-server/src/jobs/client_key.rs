@@ -86,11 +86,11 @@ impl Names {
 }
 
 impl Keys {
-    fn read(secret: &Secret) -> Option<Self> {
-        Some(Self {
-            key: key_of(secret, KEY)?,
-            previous: key_of(secret, PREVIOUS),
-        })
+    /// None if the Secret is to be filled.
+    fn read(secret: &Secret) -> Result<Option<Self>, KubernetesError> {
+        let previous = key_of(secret, PREVIOUS)?;
+        let key = key_of(secret, KEY)?;
+        Ok(key.map(|key| Self { key, previous }))
     }
 
     fn fit(&self, client: &Client, object: &str, found: &Names) -> Result<bool, KubernetesError> {
@@ -175,7 +175,12 @@ impl ClientKey {
                 });
                 Ok(keys)
             }
-            (Err(_), Some(known)) => Ok(known.keys),
+            (Err(error), Some(known)) => {
+                if matches!(error, KubernetesError::ShortClientKey(_)) {
+                    tracing::warn!("{error}; the key before is used");
+                }
+                Ok(known.keys)
+            }
             (Err(error), None) => Err(error),
         }
     }
@@ -197,7 +202,7 @@ impl ClientKey {
         let (secrets, name) = self.secret.as_ref().ok_or(KubernetesError::NoClientKey)?;
         for _ in 0..MAX_TRIES {
             let secret = within(REQUEST_TIMEOUT, secrets.get(name)).await?;
-            if let Some(keys) = Keys::read(&secret) {
+            if let Some(keys) = Keys::read(&secret)? {
                 return Ok(keys);
             }
             // With the version that was read: if another process was faster, its key counts.
@@ -208,7 +213,7 @@ impl ClientKey {
             let params = PatchParams::default();
             let patch = Patch::Merge(filled);
             match within(REQUEST_TIMEOUT, secrets.patch(name, &params, &patch)).await {
-                Ok(secret) => return Keys::read(&secret).ok_or(KubernetesError::NoClientKey),
+                Ok(secret) => return Keys::read(&secret)?.ok_or(KubernetesError::NoClientKey),
                 Err(error) if error.code() == Some(409) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -227,10 +232,14 @@ fn keyed_hash(key: &[u8], words: &[&str]) -> Result<String, KubernetesError> {
     Ok(hex(&hash[..LABEL_LENGTH]))
 }
 
-/// The key of this name in a Secret, if it has one of any use.
-fn key_of(secret: &Secret, name: &str) -> Option<Vec<u8>> {
-    let key = secret.data.as_ref()?.get(name)?;
-    Some(key.0.clone()).filter(|key| key.len() >= LENGTH)
+/// The key of this name in a Secret, if it is there. One that is too short is an error.
+fn key_of(secret: &Secret, name: &'static str) -> Result<Option<Vec<u8>>, KubernetesError> {
+    let key = secret.data.as_ref().and_then(|data| data.get(name));
+    match key.map_or(0, |key| key.0.len()) {
+        0 => Ok(None),
+        1..LENGTH => Err(KubernetesError::ShortClientKey(name)),
+        _ => Ok(key.map(|key| key.0.clone())),
+    }
 }
 
 fn random() -> Vec<u8> {
@@ -328,6 +337,25 @@ mod tests {
         assert_eq!(secret.lock().unwrap()["data"][KEY], theirs);
         let later = ClientKey::new(Some((secrets(&secret, None), "key".into())));
         assert_eq!(label(&later).await, label_of_slower);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_that_is_too_short_is_reported_and_neither_used_nor_replaced() {
+        let (secret, short) = (empty(), STANDARD.encode([7; LENGTH - 1]));
+        let new = || ClientKey::new(Some((secrets(&secret, None), "key".into())));
+        let running = new();
+        let before = label(&running).await;
+        let right = secret.lock().unwrap()["data"][KEY].clone();
+        let previous = json!({KEY: right, PREVIOUS: short});
+        for (data, part) in [(json!({KEY: short}), KEY), (previous, PREVIOUS)] {
+            secret.lock().unwrap()["data"] = data.clone();
+            let error = new().names(&client(), "object").await.unwrap_err();
+            assert!(matches!(error, KubernetesError::ShortClientKey(of) if of == part));
+            assert_eq!(secret.lock().unwrap()["data"], data);
+            // Who knows a key continues with it.
+            tokio::time::advance(REFRESH).await;
+            assert_eq!(label(&running).await, before);
+        }
     }
 
     #[tokio::test(start_paused = true)]

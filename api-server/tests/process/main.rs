@@ -5,6 +5,7 @@
 
 mod access;
 mod access_log;
+mod addresses;
 mod browser;
 mod causes;
 mod contract;

@@ -96,4 +96,17 @@ async fn status_that_was_refused_for_a_while_is_written_later() {
     .await;
     assert_eq!(env.rows().await.len(), 2);
     env.until_events("new", &["Succeeded"]).await;
+    // Each refused attempt has one line, with its object and the words of the policy.
+    let log = std::fs::read_to_string(env.operator().child().log()).unwrap();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("not today")).collect();
+    let refused = "arxiv_operator_status_writes_total{outcome=\"refused\"}";
+    let refused = env.metric_of(env.operator(), refused).await.unwrap();
+    assert_eq!(refused.to_string(), lines.len().to_string(), "{lines:#?}");
+    for name in ["new", "finished"] {
+        let object = format!("object={name} ");
+        assert!(
+            lines.iter().any(|line| line.contains(&object)),
+            "{name}: {lines:#?}"
+        );
+    }
 }

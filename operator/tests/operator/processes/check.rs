@@ -3,6 +3,7 @@
 use std::process::Output;
 
 use axum::{Router, http::StatusCode, routing::get};
+use testbed::ControlPlane;
 use tokio::{net::TcpListener, process::Command};
 
 async fn check(arguments: &[String]) -> Output {
@@ -54,4 +55,24 @@ async fn check_succeeds_only_when_each_url_answers_as_expected() {
         );
     }
     server.abort();
+}
+
+#[tokio::test]
+async fn check_accepts_a_certificate_of_an_unknown_authority_only_when_told_to() {
+    let plane = ControlPlane::shared().await.unwrap();
+    let arguments = [
+        format!("--ready={}/readyz", plane.url()),
+        "--within-seconds=2".to_owned(),
+    ];
+    let output = check(&arguments).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("certificate"), "{said}");
+    let any = [arguments.as_slice(), &["--any-certificate".to_owned()]].concat();
+    let output = check(&any).await;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

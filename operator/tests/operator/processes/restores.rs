@@ -1,12 +1,15 @@
 //! The database of Kubernetes goes back in time under running processes: an earlier state of etcd is restored.
 
+use std::fs;
+use std::path::Path;
+
 use crd::Phase;
 use kube::ResourceExt;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
-use testbed::TestEnv;
 use testbed::stack::{Options, Service};
 use testbed::test_env::{LIMIT, eventually, json_body, search, within};
+use testbed::{Postgres, TestEnv};
 
 /// Of the operator and of the API server.
 const RESTORES: [&str; 2] = [
@@ -105,6 +108,42 @@ async fn restored_etcd_is_noticed_and_nothing_is_stuck_or_run_twice() {
     assert_eq!(json_body(gone.await).await["phase"], Value::from("Succeeded"));
 }
 
+/// The commands of docs/backup.md in the block that contains these words.
+fn commands(words: &str) -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/backup.md");
+    let page = fs::read_to_string(page).unwrap();
+    let mut blocks = page
+        .split("```sh\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap());
+    blocks.find(|block| block.contains(words)).unwrap().to_owned()
+}
+
+/// The output of commands, with kubectl for the whole cluster and psql as the owner of the databases.
+async fn run(env: &TestEnv, script: &str) -> String {
+    let (plane, databases) = (env.stack.control_plane(), &env.stack.databases);
+    let psql = Postgres::program("psql").unwrap();
+    let tools = format!(
+        "set -eu -o pipefail; cd \"$(mktemp -d)\"
+         kubectl() {{ '{}' \"$@\"; }}
+         psql() {{ local url=$OWNER; [ \"$1\" = arxiv ] || url=$SEQUENCE_OWNER; shift; '{}' \"$url\" \"$@\"; }}",
+        plane.kubectl().display(),
+        psql.display()
+    );
+    let mut shell = tokio::process::Command::new("bash");
+    shell
+        .args(["-c", &format!("{tools}\n{script}")])
+        .env("KUBECONFIG", plane.admin_kubeconfig())
+        .env("TMPDIR", env.stack.folder())
+        .env("OWNER", databases.owner_url())
+        .env("SEQUENCE_OWNER", databases.sequence_owner_url());
+    let output = tokio::time::timeout(LIMIT, shell.kill_on_drop(true).output());
+    let output = output.await.unwrap().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// The highest number that an object shows.
 async fn highest_number(env: &TestEnv) -> i64 {
     let objects = env.objects().await;
@@ -116,7 +155,12 @@ async fn highest_number(env: &TestEnv) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn restored_databases_mix_nothing_up_with_newer_objects() {
-    let env = TestEnv::start(Options::default()).await;
+    // The commands look at the whole cluster.
+    let env = TestEnv::start(Options {
+        own_control_plane: true,
+        ..Options::default()
+    })
+    .await;
     let databases = &env.stack.databases;
     env.create_many("before", 3).await;
     let before = env.until_in_phase(Phase::Succeeded, 3).await;
@@ -162,10 +206,21 @@ async fn restored_databases_mix_nothing_up_with_newer_objects() {
     assert_eq!(json_body(answer).await.as_array().unwrap().len(), 2);
 
     // As docs/backup.md says.
-    let raise = format!(
-        "select setval('public.arxiv_sequence', greatest({highest}, (select last_value from public.arxiv_sequence)))"
-    );
-    databases.primary.execute("arxiv_sequence", &raise).await.unwrap();
+    let commands_of_step = commands("setval");
+    let (find, raise) = commands_of_step.trim().split_once('\n').unwrap();
+    let found = run(&env, find).await;
+    assert_eq!(found.trim(), highest.to_string());
+    run(&env, &raise.replace("NUMBER", found.trim())).await;
+    let without_rows = run(&env, &commands("join -v 1")).await;
+    for name in ["after0", "after1", "after2"] {
+        let number = env.status(name).await.query_id;
+        // One has the number of another's rows now.
+        let is_shown = without_rows
+            .lines()
+            .any(|line| line.ends_with(&format!(" {name}")));
+        assert_eq!(is_shown, number != status.query_id, "{name}: {without_rows}");
+    }
+    assert_eq!(without_rows.lines().count(), 2, "{without_rows}");
     env.create("second", search("second")).await;
     assert_eq!(env.finished("second").await.query_id, Some(highest + 1));
     // Those that have no rows are deleted and created again.
