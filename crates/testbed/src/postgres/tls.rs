@@ -4,14 +4,23 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::PathBuf,
+    str::FromStr,
+    time::Duration,
 };
 
 use anyhow::Result;
+use sqlx::{
+    Connection, PgConnection,
+    postgres::{PgConnectOptions, PgSslMode},
+};
 
 use super::Postgres;
+use crate::wait;
 
 /// The file's name in the folder of the data.
 const CERTIFICATE: &str = "server.crt";
+/// Until a server has read a new certificate, on a busy machine.
+const READ_LIMIT: Duration = Duration::from_secs(20);
 
 impl Postgres {
     /// Lets clients connect with TLS; returns the file of the certificate that they have to trust.
@@ -28,10 +37,17 @@ impl Postgres {
         Ok([pair.cert.pem(), pair.signing_key.serialize_pem()])
     }
 
-    /// New connections get this certificate.
+    /// New connections get this certificate. Waits until they do: the server reads it some time after it was told to.
     pub async fn use_certificate(&self, pair: &[String; 2]) -> Result<()> {
         self.write_certificate(pair)?;
-        self.execute("postgres", "select pg_reload_conf()").await
+        self.execute("postgres", "select pg_reload_conf()").await?;
+        let options = PgConnectOptions::from_str(&self.admin_url("postgres"))?
+            .ssl_mode(PgSslMode::VerifyFull)
+            .ssl_root_cert_from_pem(pair[0].clone().into_bytes());
+        wait::until("the new certificate", READ_LIMIT, async || {
+            Ok(PgConnection::connect_with(&options).await.ok().map(drop))
+        })
+        .await
     }
 
     fn write_certificate(&self, [certificate, key]: &[String; 2]) -> Result<()> {
