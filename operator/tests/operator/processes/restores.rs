@@ -23,7 +23,7 @@ async fn until_restore_is_noticed(env: &TestEnv, service: &Service, metric: &str
     });
     let tail = service.child().log_tail();
     assert!(noticed.await.is_some(), "{metric} is 0\n{tail}");
-    let text = std::fs::read_to_string(service.child().log()).unwrap();
+    let text = fs::read_to_string(service.child().log()).unwrap();
     assert!(text.contains(log), "{}\n{tail}", service.name());
 }
 
