@@ -96,10 +96,10 @@ test("what waits is live, with its place in the queue, in every open page", asyn
   await other.context.close();
 });
 
-test("math in titles is rendered without the internet, and each paper leads to its version and its PDF", async () => {
+test("a paper has its math rendered without the internet, its abstract, version and PDF", async () => {
   const { page, context, noted } = await open(chrome.browser, "/");
   const papers = [
-    { author: "A", title: "On $O(n^2)$ and $\\alpha_{s}$ for $5 and $10 <b>bold</b> \\(\\frac{a}{b}\\)", journal: "", arxiv_id: "2401.01234v2" },
+    { author: "A", title: "On $O(n^2)$ and $\\alpha_{s}$ for $5 and $10 <b>bold</b> \\(\\frac{a}{b}\\)", journal: "", arxiv_id: "2401.01234v2", abstract: "We show $x^2$ <i>and</i> more." },
     { author: "B", title: "A $\\nonsense{x}$ and $ 5 $", journal: "", arxiv_id: "hep-th/9901001v1" },
     { author: "C", title: "Of a client", journal: "" },
   ];
@@ -107,7 +107,7 @@ test("math in titles is rendered without the internet, and each paper leads to i
   await page.route("**/results?*", (route) => route.fulfill({ status: 200, headers: { "Content-Type": "application/x-ndjson" }, body }));
   await page.getByRole("search", { name: "Filter results" }).getByRole("button", { name: "Filter" }).first().click();
   await titles(page).nth(2).waitFor();
-  const math = titles(page).first().locator("math");
+  const math = titles(page).first().getByRole("link").locator("math");
   assert.equal(await math.count(), 3);
   assert.equal(await math.first().locator("msup").count(), 1);
   assert.equal(await math.nth(2).locator("mfrac").count(), 1);
@@ -115,13 +115,24 @@ test("math in titles is rendered without the internet, and each paper leads to i
   assert.ok(box.height > 10 && box.width > 3, "it is seen");
   const text = await titles(page).first().textContent();
   assert.ok(text.includes(" for $5 and $10 <b>bold</b> "), text);
-  assert.equal(await titles(page).nth(1).textContent(), papers[1].title, "what cannot be read stays as it is");
+  assert.equal(await titles(page).nth(1).getByRole("link").textContent(), papers[1].title, "what cannot be read stays as it is");
   const links = (row) => page.locator("#results tbody tr").nth(row).getByRole("link").evaluateAll((all) => all.map((link) => link.href));
   assert.deepEqual(await links(0), ["https://arxiv.org/abs/2401.01234", "https://arxiv.org/abs/2401.01234v2", "https://arxiv.org/pdf/2401.01234v2"]);
   assert.deepEqual(await links(1), ["https://arxiv.org/abs/hep-th/9901001", "https://arxiv.org/abs/hep-th/9901001v1", "https://arxiv.org/pdf/hep-th/9901001v1"]);
   assert.deepEqual(await links(2), []);
   assert.deepEqual(await violations(page), []);
   await picture(page, "math");
+
+  // The abstract is collapsed.
+  const abstract = titles(page).first().locator(".abstract");
+  assert.equal(await abstract.isVisible(), false);
+  await titles(page).first().getByText("Abstract").click();
+  await abstract.getByText("We show").waitFor();
+  assert.equal(await abstract.locator("math msup").count(), 1);
+  assert.ok((await abstract.textContent()).endsWith(" <i>and</i> more."));
+  assert.equal(await titles(page).nth(1).getByText("Abstract").count(), 0);
+  assert.deepEqual(await violations(page), []);
+  await picture(page, "abstract");
   assert.deepEqual(noted, quiet);
   await context.close();
 });

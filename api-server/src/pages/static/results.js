@@ -1,6 +1,6 @@
 // The table of results: filter, pages by cursor, export.
 import { ROWS, at, call, count, element, nextLink, showError } from "./api.js";
-import { withMath } from "./math.js";
+import { abstractOf, titleOf, versionOf } from "./papers.js";
 
 const filter = document.getElementById("filter");
 const status = document.getElementById("results-status");
@@ -75,29 +75,11 @@ async function load(url, quiet) {
   pageNumber.textContent = `Page ${pages.length}`;
 }
 
-const pathOf = (id) => id.split("/").map(encodeURIComponent).join("/");
-
-/** Leads to the paper at arXiv, whatever its latest version is, where its number is known. */
-function titleOfPaper({ title, arxiv_id: id }) {
-  if (!id) return withMath(title ?? "");
-  return [element("a", { href: `https://arxiv.org/abs/${pathOf(id.replace(/v\d+$/, ""))}` }, ...withMath(title ?? ""))];
-}
-
-/** The version that was found, and its PDF. */
-function versionOf({ arxiv_id: id, title }) {
-  const version = /v\d+$/.exec(id ?? "")?.[0];
-  if (!id) return [];
-  const links = [element("a", { href: `https://arxiv.org/pdf/${pathOf(id)}`, text: "PDF", "aria-label": `PDF: ${title}` })];
-  if (version) {
-    links.unshift(element("a", { href: `https://arxiv.org/abs/${pathOf(id)}`, text: version, "aria-label": `${version}: ${title}` }), " ");
-  }
-  return links;
-}
-
 function show(papers, nothing) {
   const cell = (...content) => element("td", { role: "cell" }, ...content);
   body.replaceChildren(...papers.map((paper) =>
-    element("tr", { role: "row" }, cell(...titleOfPaper(paper)), cell(paper.author), cell(paper.journal), cell(...versionOf(paper)))));
+    element("tr", { role: "row" }, cell(...titleOf(paper), ...abstractOf(paper)), cell(paper.author), cell(paper.journal),
+      cell(...versionOf(paper)))));
   table.hidden = papers.length === 0;
   const everything = !scope && !Object.keys(filters()).length && pages.length < 2;
   empty.textContent = everything && nothing ? "Nothing is recorded yet. Search for something above." : nothing;
