@@ -244,7 +244,7 @@ async fn query_fails_at_first_error_with_fail_fast_and_at_its_deadline() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn query_that_retries_fails_when_its_policy_becomes_fail_fast() {
-    let environment = vec![("RETRY_BASE_MS".to_owned(), "600000".to_owned())];
+    let environment = vec![("RETRY_BASE_MS".to_owned(), "300000".to_owned())];
     let env = TestEnv::start(Options {
         environment,
         ..Options::operator_only()
