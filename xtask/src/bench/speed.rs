@@ -15,6 +15,7 @@ pub(super) async fn measure(arguments: &Arguments, binaries: PathBuf) -> Result<
         rows: arguments.rows,
         length: Duration::from_secs(arguments.seconds),
         connections: arguments.connections,
+        pgbench_clients: &[8, 16, 64],
         compare: arguments.compare.clone(),
         only: arguments.only.clone(),
     })

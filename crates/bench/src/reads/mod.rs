@@ -38,6 +38,8 @@ pub struct Settings {
     pub length: Duration,
     /// The number of client connections.
     pub connections: u32,
+    /// The numbers of clients of pgbench, of which the best counts: with more clients than cores, they wait for each other.
+    pub pgbench_clients: &'static [u32],
     /// Another server with the ten endpoints, for comparison.
     pub compare: Option<Url>,
     /// Loads whose names contain this; all when empty.

@@ -8,9 +8,6 @@ use super::Settings;
 use super::loads::{Database, Load};
 use super::stage::Stage;
 
-/// The numbers of clients, of which Postgres is fastest with one: with more clients than cores, they wait for each other.
-const CLIENTS: [u32; 3] = [8, 16, 64];
-
 /// Transactions per second, with the number of clients at which there are most; with that of the load if it has its own.
 pub(crate) async fn best(
     stage: &Stage,
@@ -20,7 +17,10 @@ pub(crate) async fn best(
 ) -> Result<f64> {
     let own = load.clients.map(|clients| [clients]);
     let mut best = 0_f64;
-    for clients in own.as_ref().map_or(CLIENTS.as_slice(), |own| own.as_slice()) {
+    for clients in own
+        .as_ref()
+        .map_or(settings.pgbench_clients, |own| own.as_slice())
+    {
         best = best.max(run(stage, load, script, *clients, settings).await?);
     }
     Ok(best)

@@ -17,6 +17,7 @@ fn settings(rows: u32, compare: Option<Url>) -> Settings {
         rows,
         length: Duration::from_secs(1),
         connections: 4,
+        pgbench_clients: &[4],
         compare,
         only: "deep".into(),
     }
