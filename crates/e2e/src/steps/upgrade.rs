@@ -1,11 +1,11 @@
-//! An upgrade that replaces every pod, and its rollback, while clients read, search, take numbers and write.
+//! An upgrade that replaces every pod, and its rollback over a migration, while clients read, search, take numbers and write.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use reqwest::StatusCode;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 
 use super::install::FIXED;
 use super::writers::Writers;
@@ -14,6 +14,12 @@ use crate::environment::{Environment, NAMESPACE, RELEASE};
 use crate::load::{Figures, Load};
 
 const QUERIES: usize = 30;
+/// A migration of a later version, which stays when the release is rolled back.
+const LATER_MIGRATION: &str = "
+    create table arxiv_shelves (id bigint primary key, name text);
+    alter table queries add column shelf bigint;
+    insert into arxiv_migrations_queries (version, description, success, checksum, execution_time)
+    values (20270101000000, 'shelves', true, '\\x00', 1)";
 
 pub(super) async fn under_load(env: &Environment) -> Result<String> {
     env.release(FIXED).await?;
@@ -36,6 +42,8 @@ pub(super) async fn under_load(env: &Environment) -> Result<String> {
     // A changed label replaces every pod.
     env.release(&format!("{FIXED}\npod: {{labels: {{generation: second}}}}"))
         .await?;
+    let mut connection = PgConnection::connect(&env.databases.admin_url()).await?;
+    connection.execute(LATER_MIGRATION).await?;
     env.helm(&[
         "rollback",
         RELEASE,
@@ -67,7 +75,6 @@ pub(super) async fn under_load(env: &Environment) -> Result<String> {
         "{made} ArxivQueries were made, {QUERIES} by kubectl and {} by GET /arxiv",
         searches.requests()
     );
-    let mut connection = PgConnection::connect(&env.databases.admin_url()).await?;
     let mut numbers = records::each_once(&mut connection, &objects).await?;
     let of_objects = numbers.len();
     numbers.extend(&written.numbers);
@@ -83,7 +90,7 @@ pub(super) async fn under_load(env: &Environment) -> Result<String> {
         endpoints::check_written(&mut connection, *number).await?;
     }
     Ok(format!(
-        "every pod replaced twice; reads: {} requests, 0 failed; GET /arxiv: {} requests, {} answered 202, 0 failed; /get-sequence, /write-results, /write-queries: \
+        "every pod replaced twice, the second time over a later migration; reads: {} requests, 0 failed; GET /arxiv: {} requests, {} answered 202, 0 failed; /get-sequence, /write-results, /write-queries: \
          {} asked, 0 failed; {made} ArxivQueries ({QUERIES} applied) all succeeded, each with one row and all its results; {} numbers given, no two the same",
         reads.requests(),
         searches.requests(),
