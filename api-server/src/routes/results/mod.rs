@@ -242,11 +242,26 @@ impl Operation<'_> {
     /// Results as the response's body, in each format.
     pub(crate) fn papers(mut self) -> Self {
         let text = |about: &str| json!({"type": "string", "description": about});
+        let known = |about: &str| json!({"type": ["string", "null"], "description": about});
+        let integer = |about: &str| json!({"type": ["integer", "null"], "description": about});
+        let author = json!({"type": "object", "required": ["name"], "properties": {
+            "name": text("The name as the paper has it."),
+            "affiliations": {"type": "array", "items": {"type": "string"}}}});
+        // Nothing is required: `fields` chooses.
         let result = json!({
-            "type": "object", "required": ["author", "title", "journal"],
+            "type": "object", "description": "Without `fields`: author, title and journal.",
             "properties": {
                 "author": text("Authors, joined by \", \"."), "title": text("The title."),
                 "journal": text("The reference to the journal; empty when there is none."),
+                "query_id": integer("The number of the query."),
+                "timestamp": integer("The time of the query, in unix seconds."),
+                "arxiv_id": known("arXiv's identifier with the version."),
+                "categories": known("arXiv's categories with spaces between, the primary one first."),
+                "authors": {"type": ["array", "null"], "items": author, "description": "The authors in the paper's order."},
+                "doi": known("The DOI of the publication; several have spaces between."),
+                "published": known("When the first version was submitted."),
+                "updated": known("When this version was submitted."),
+                "comment": known("The authors' comment."), "abstract": known("The abstract."),
             },
         });
         let schema = json!({"type": "array", "items": self.named_schema("Result", result)});

@@ -27,7 +27,8 @@ wire::params! {
          next. Pages behind a cursor are made of settled results: none is missed or repeated, and a full one never changes.";
     ALL = "all": ParamKind::Boolean, "", "With true: all results that meet the filter, streamed.";
     ALL_OF_QUERY = "all": ParamKind::Boolean, "",
-        "With true: all results of the query, streamed. Formats other than JSON do so unless a page is asked for.";
+        "With true: all results of the query, streamed, whatever page is asked for. Formats other than JSON do so unless a page is \
+         asked for.";
     TOTAL = "total": ParamKind::Boolean, "true",
         "With true: how many results meet the filter, in the header X-Total-Count, if they can be counted in time. \
          Prefer: count=exact asks for the same.";
@@ -78,9 +79,6 @@ impl ReadRequest for QueryResultsParams {
         // Who exports a query's papers wants all of them.
         let usual = form.format != Format::Json && named == [false, false];
         let all = reader.boolean(&ALL_OF_QUERY).unwrap_or(usual);
-        if all {
-            exclude(&mut reader, &[PAGE, ITEMS_PER_PAGE], "all");
-        }
         reader.finish()?;
         let page = (!all).then_some(page);
         Ok(Self { page, form })
