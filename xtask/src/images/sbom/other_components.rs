@@ -154,7 +154,7 @@ mod tests {
         let script = fs::read_to_string(cargo::root().join(PAGES)).unwrap();
         let notice = fs::read_to_string(cargo::root().join("NOTICE")).unwrap();
         let found = pages(&script).unwrap();
-        assert_eq!(found.len(), 2);
+        assert_eq!(found.len(), 3);
         for page in found {
             let named = format!(
                 "package {} {}",
