@@ -40,7 +40,8 @@ wire::params! {
         ParamKind::OneOf(&["json", "csv", "ndjson", "bibtex", "csl-json", "ris"]), "json", ABOUT;
     pub(crate) FIELDS = "fields": ParamKind::Opaque, "title,doi",
         "Which fields JSON, NDJSON and CSV have, with commas between: author, title, journal, query_id, timestamp, arxiv_id, \
-         categories, authors, doi, published, updated, comment, abstract. Usually JSON has the first three, the others all.";
+         categories, authors, doi, published, updated, comment, abstract. Usually JSON has the first three, the others all. \
+         Without effect in bibliographies.";
     pub(crate) BOM = "bom": ParamKind::Boolean, "true",
         "With true: CSV begins with a byte order mark, by which Excel recognises UTF-8.";
     pub(crate) WITH_VERSION = "with_version": ParamKind::Boolean, "true",
@@ -95,15 +96,13 @@ fn columns(reader: &mut ParamReader<'_>, format: Format) -> Columns {
     let Some(names) = reader.raw(&FIELDS) else {
         return usual;
     };
-    if format.is_bibliography() {
-        reader.unfit(&FIELDS, "only JSON, NDJSON and CSV have fields", names);
-        return usual;
-    }
-    Columns::named(names).unwrap_or_else(|unknown| {
+    let named = Columns::named(names).unwrap_or_else(|unknown| {
         let reason = format!("{unknown:?} is none of {}", Columns::names().join(", "));
         reader.unfit(&FIELDS, reason, names);
         usual
-    })
+    });
+    // An entry of a bibliography has no columns.
+    if format.is_bibliography() { usual } else { named }
 }
 
 /// The value of `format=`, the extension of a file's name, `Content-Type`, and the types in `Accept`.
