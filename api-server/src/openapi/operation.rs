@@ -272,6 +272,10 @@ fn query_parameter(param: &Param, default: Option<i64>) -> Value {
         ParamKind::Text(most) => json!({"type": "string", "minLength": 1, "maxLength": most}),
         ParamKind::Boolean => json!({"type": "boolean"}),
         ParamKind::OneOf(values) => json!({"type": "string", "enum": values}),
+        ParamKind::SomeOf(values) => {
+            let one = format!("({})", values.join("|"));
+            json!({"type": "string", "pattern": format!("^{one}(,{one})*$")})
+        }
         ParamKind::Token(most) => {
             json!({"type": "string", "minLength": 1, "maxLength": most, "pattern": "^[!-~]+$"})
         }

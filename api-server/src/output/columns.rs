@@ -61,6 +61,16 @@ impl Columns {
     /// Those of the existing service.
     pub(crate) const COMPATIBLE: Self = Self(0b111);
     pub(crate) const ALL: Self = Self((1 << ALL.len()) - 1);
+    /// The names of all columns.
+    pub(crate) const NAMES: [&'static str; ALL.len()] = {
+        let mut names = [""; ALL.len()];
+        let mut place = 0;
+        while place < names.len() {
+            names[place] = ALL[place].1;
+            place += 1;
+        }
+        names
+    };
 
     /// The columns with these names, with commas between; or the name that no column has.
     pub(crate) fn named(names: &str) -> Result<Self, &str> {
@@ -71,10 +81,6 @@ impl Columns {
                 .ok_or(name)?;
             Ok(Self(columns.0 | 1 << place))
         })
-    }
-
-    pub(crate) fn names() -> [&'static str; ALL.len()] {
-        ALL.map(|(_, name)| name)
     }
 
     fn chosen(self) -> impl Iterator<Item = (Column, &'static str)> {

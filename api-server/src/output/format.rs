@@ -38,10 +38,9 @@ const ABOUT: &str = "The form of the answer; without it, what the header Accept 
 wire::params! {
     pub(crate) FORMAT_OF_RESULTS = "format":
         ParamKind::OneOf(&["json", "csv", "ndjson", "bibtex", "csl-json", "ris"]), "json", ABOUT;
-    pub(crate) FIELDS = "fields": ParamKind::Opaque, "title,doi",
-        "Which fields JSON, NDJSON and CSV have, with commas between: author, title, journal, query_id, timestamp, arxiv_id, \
-         categories, authors, doi, published, updated, comment, abstract. Usually JSON has the first three, the others all. \
-         Without effect in bibliographies.";
+    pub(crate) FIELDS = "fields": ParamKind::SomeOf(&Columns::NAMES), "title,doi",
+        "Which fields JSON, NDJSON and CSV have, with commas between. Usually JSON has author, title and journal, the others have all. Without effect \
+         in bibliographies.";
     pub(crate) BOM = "bom": ParamKind::Boolean, "true",
         "With true: CSV begins with a byte order mark, by which Excel recognises UTF-8.";
     pub(crate) WITH_VERSION = "with_version": ParamKind::Boolean, "true",
@@ -97,7 +96,7 @@ fn columns(reader: &mut ParamReader<'_>, format: Format) -> Columns {
         return usual;
     };
     let named = Columns::named(names).unwrap_or_else(|unknown| {
-        let reason = format!("{unknown:?} is none of {}", Columns::names().join(", "));
+        let reason = format!("{unknown:?} is none of {}", Columns::NAMES.join(", "));
         reader.unfit(&FIELDS, reason, names);
         usual
     });

@@ -28,6 +28,8 @@ pub enum ParamKind {
     Boolean,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// Some of these words, with commas between.
+    SomeOf(&'static [&'static str]),
     /// Printable ASCII without spaces, with a length from 1 to this maximum, in characters.
     Token(usize),
     /// A date, as [`Zone::parse`](super::dates::Zone::parse) reads it.
