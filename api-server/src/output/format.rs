@@ -95,13 +95,13 @@ fn columns(reader: &mut ParamReader<'_>, format: Format) -> Columns {
     let Some(names) = reader.raw(&FIELDS) else {
         return usual;
     };
-    let named = Columns::named(names).unwrap_or_else(|unknown| {
+    let chosen = Columns::named(names).unwrap_or_else(|unknown| {
         let reason = format!("{unknown:?} is none of {}", Columns::NAMES.join(", "));
         reader.unfit(&FIELDS, reason, names);
         usual
     });
     // An entry of a bibliography has no columns.
-    if format.is_bibliography() { usual } else { named }
+    if format.is_bibliography() { usual } else { chosen }
 }
 
 /// The value of `format=`, the extension of a file's name, `Content-Type`, and the types in `Accept`.
