@@ -1,4 +1,4 @@
--- What arXiv tells of papers: one row for each version that any search ever found. The rows of results are derived from the same
+-- arXiv's metadata of papers: one row for each version that any search ever found. The rows of results are derived from the same
 -- answers, and are written in the same transactions.
 create table public.arxiv_papers (
     -- arXiv's identifier without the version: 2405.00001, math/0309136.

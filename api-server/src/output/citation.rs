@@ -7,7 +7,7 @@ use storage::{Reads, ResultRow, StorageError, WhichVersion};
 
 use crate::output::format::ResultForm;
 
-/// A result, and what arXiv tells of its paper if that was asked for and is known here.
+/// A result, and its paper's whole metadata if that was asked for and is known here.
 #[derive(Clone, Debug)]
 pub(crate) struct FoundPaper {
     pub(crate) row: ResultRow,
@@ -32,6 +32,11 @@ pub(crate) async fn looked_up(
     rows: Vec<ResultRow>,
 ) -> Result<Vec<FoundPaper>, StorageError> {
     let is_bibliography = form.format.is_bibliography();
+    // By what a row's paper is found: in a bibliography, whatever the row's version is.
+    let key = |id: PaperId| PaperId {
+        version: id.version.filter(|_| !is_bibliography),
+        ..id
+    };
     let mut known = HashMap::new();
     if form.shows_whole_papers() {
         let ids: Vec<_> = rows.iter().map(paper_id).filter(|id| !is_own(id)).collect();
@@ -41,23 +46,11 @@ pub(crate) async fn looked_up(
             WhichVersion::Named
         };
         for paper in reads.whole_papers(&ids, which).await? {
-            let id = if is_bibliography {
-                PaperId {
-                    version: None,
-                    ..paper.id.clone()
-                }
-            } else {
-                paper.id.clone()
-            };
-            known.insert(id, paper);
+            known.insert(key(paper.id.clone()), paper);
         }
     }
     let found = rows.into_iter().map(|row| {
-        let mut id = paper_id(&row);
-        if is_bibliography {
-            id.version = None;
-        }
-        let whole = known.get(&id).cloned();
+        let whole = known.get(&key(paper_id(&row))).cloned();
         FoundPaper { row, whole }
     });
     Ok(found.collect())

@@ -144,7 +144,7 @@ test("of searches that ended in one second, the newest is first", async () => {
     created: "2024-03-31T00:00:00Z", queue: null,
   });
   const [second, next] = ["2024-03-31T00:00:05Z", "2024-03-31T00:00:06Z"];
-  // As the service tells it: newest first. The failed ones have no number.
+  // As the service lists them: newest first. The failed ones have no number.
   const ended = [
     state("six", 6, next), state("five", null, next), state("four", 4, second), state("three", null, second), state("two", 2, second),
     state("one", 1, second),

@@ -20,10 +20,7 @@ const MONTHS: [&str; 12] = [
 /// reference as a note. Its `eprint` fields are those of arXiv's own export.
 pub fn bibtex(paper: &PaperVersion, options: Options) -> String {
     let entry = Entry::of(paper, options);
-    let kind = match entry.reference {
-        Some(Reference::Article(_)) => "article",
-        _ => "misc",
-    };
+    let kind = if entry.is_article() { "article" } else { "misc" };
     let mut fields = Fields(format!("@{kind}{{{}", entry.key()));
     fields.add("author", &authors(&entry.authors));
     // Another pair of braces keeps the title's capitals.
@@ -45,11 +42,10 @@ pub fn bibtex(paper: &PaperVersion, options: Options) -> String {
                 Some(Reference::Text(text, _)) => safe(text),
                 _ => String::new(),
             };
-            fields.add(
-                "year",
-                &entry.year().map(|year| year.to_string()).unwrap_or_default(),
-            );
-            fields.month(&entry);
+            if let Some((year, month, _)) = entry.issued() {
+                fields.add("year", &year.to_string());
+                fields.month(month);
+            }
             fields.add("note", &note);
         }
     }
@@ -82,12 +78,10 @@ impl Fields {
         }
     }
 
-    /// The month of the submission, by the name that every style defines; only beside the submission's own year.
-    fn month(&mut self, entry: &Entry<'_>) {
-        if let Some((year, month, _)) = entry.submitted
-            && entry.year() == Some(year)
-            && let Some(name) = usize::try_from(month - 1).ok().and_then(|n| MONTHS.get(n))
-        {
+    /// A month, by the name that every style defines.
+    fn month(&mut self, month: Option<i8>) {
+        let place = month.and_then(|month| usize::try_from(month - 1).ok());
+        if let Some(name) = place.and_then(|place| MONTHS.get(place)) {
             self.0.extend([",\n  month = ", name]);
         }
     }

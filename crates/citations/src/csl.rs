@@ -27,7 +27,7 @@ pub fn csl_json(paper: &PaperVersion, options: Options) -> Value {
     };
     put("id", json!(entry.key()));
     // The type of preprints is `article`.
-    let is_article = matches!(entry.reference, Some(Reference::Article(_)));
+    let is_article = entry.is_article();
     put(
         "type",
         json!(if is_article { "article-journal" } else { "article" }),
@@ -70,22 +70,12 @@ pub fn csl_json(paper: &PaperVersion, options: Options) -> Value {
     Value::Object(item)
 }
 
-/// The year of publication, or the date of the first submission.
 fn issued(entry: &Entry<'_>) -> Value {
-    let Some(year) = entry.year() else {
+    let Some((year, month, day)) = entry.issued() else {
         return Value::Null;
     };
-    let parts = match entry.submitted {
-        Some((submitted, month, day))
-            if submitted == year && !matches!(entry.reference, Some(Reference::Article(_))) =>
-        {
-            [Some(year), Some(month.into()), day.map(Into::into)]
-                .into_iter()
-                .flatten()
-                .collect()
-        }
-        _ => vec![year],
-    };
+    let parts = [Some(year), month.map(Into::into), day.map(Into::into)];
+    let parts: Vec<i16> = parts.into_iter().flatten().collect();
     json!({"date-parts": [parts]})
 }
 

@@ -11,6 +11,9 @@ use crate::{
     tex::{plain, without_math},
 };
 
+/// A year, and month and day as far as they are known.
+pub(crate) type Issued = (i16, Option<i8>, Option<i8>);
+
 /// A paper as an entry of a bibliography.
 pub(crate) struct Entry<'a> {
     pub(crate) paper: &'a PaperVersion,
@@ -66,6 +69,20 @@ impl<'a> Entry<'a> {
         published
             .and_then(|year| i16::try_from(year).ok())
             .or(self.submitted.map(|(year, ..)| year))
+    }
+
+    /// When it was issued: the year of publication; month and day are those of the first submission, of a paper that is no
+    /// article, if that was in the same year.
+    pub(crate) fn issued(&self) -> Option<Issued> {
+        let year = self.year()?;
+        let submitted = self.submitted.filter(|(submitted, ..)| *submitted == year);
+        let submitted = submitted.filter(|_| !self.is_article());
+        Some(submitted.map_or((year, None, None), |(_, month, day)| (year, Some(month), day)))
+    }
+
+    /// Whether the reference says of which journal, volume and year the paper is an article.
+    pub(crate) fn is_article(&self) -> bool {
+        matches!(self.reference, Some(Reference::Article(_)))
     }
 
     /// The key of the entry: the first author's family name, the year of the first submission, the first word of the

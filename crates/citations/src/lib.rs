@@ -1,6 +1,6 @@
 //! A paper as an entry of a bibliography, in the formats of reference managers. No I/O.
 //!
-//! What arXiv tells of a paper is text that people typed: TeX of any quality, authors that are collaborations, journal
+//! arXiv's metadata of a paper is text that people typed: TeX of any quality, authors that are collaborations, journal
 //! references in many spellings. An entry says what is certain about it, and gives the rest as the text that it is.
 
 mod bibtex;

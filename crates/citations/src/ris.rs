@@ -40,11 +40,9 @@ pub fn ris(paper: &PaperVersion, options: Options) -> String {
         Some(Reference::Text(reference, _)) => record.add("N1", &text(reference)),
         None => {}
     }
-    if let Some(year) = entry.year() {
+    if let Some((year, month, day)) = entry.issued() {
         record.add("PY", &year.to_string());
-        if let (Some((submitted, month, Some(day))), "UNPB" | "GEN") = (entry.submitted, kind)
-            && submitted == year
-        {
+        if let (Some(month), Some(day)) = (month, day) {
             record.add("DA", &format!("{year}/{month:02}/{day:02}"));
         }
     }

@@ -1,4 +1,4 @@
-//! A paper as arXiv describes it: its identifier, its versions, and all that arXiv tells of one. No I/O.
+//! A paper as arXiv describes it: its identifier, its versions, and their metadata. No I/O.
 
 mod category;
 mod identifier;

@@ -69,6 +69,11 @@ impl PaperVersion {
         if self.authors.is_empty() {
             return NO_AUTHORS.to_owned();
         }
+        self.author_names()
+    }
+
+    /// The names of the authors in one line; empty if there are none.
+    pub fn author_names(&self) -> String {
         let names: Vec<_> = self.authors.iter().map(|author| author.name.as_str()).collect();
         names.join(", ")
     }

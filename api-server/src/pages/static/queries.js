@@ -16,7 +16,7 @@ const RECONNECT_MS = 15000;
 const states = new Map();
 /** name → label, of what was asked for in this tab. */
 const own = new Map(kept());
-/** name → the higher, the later it ended, as the service told; times have whole seconds only. */
+/** name → the higher, the later it ended, as the service listed them; times have whole seconds only. */
 const ranks = new Map();
 let lastRank = 0;
 let handlers = { show() {}, ended() {} };
@@ -169,7 +169,7 @@ function render() {
 /** One event of the stream: everything unfinished, and what ended lately. */
 function takeAll({ queries, ended }) {
   const listed = new Set([...queries, ...ended].map((state) => state.name));
-  // They are told newest first.
+  // They are listed newest first.
   for (const { name } of ended.toReversed()) ranks.set(name, (lastRank += 1));
   for (const state of [...ended, ...queries]) take(state);
   for (const state of [...states.values()]) {

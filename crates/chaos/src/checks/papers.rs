@@ -1,4 +1,4 @@
-//! What arXiv tells of a paper is stored with its results: in the same transaction, so never one without the other.
+//! A paper's metadata is stored with its results: in the same transaction, so never one without the other.
 
 use super::{Findings, Kind};
 use crate::history::History;

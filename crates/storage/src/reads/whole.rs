@@ -1,4 +1,4 @@
-//! What arXiv tells of the papers of results.
+//! The metadata of the papers of results.
 
 use paper::{PaperId, PaperVersion};
 

@@ -1,4 +1,4 @@
-//! Papers: what arXiv tells of each version, next to the rows of `results` that the same answer gave.
+//! The metadata of each version of a paper, next to the rows of `results` that the same answer gave.
 //!
 //! Concurrent searches find the same papers. To lock rows in one order, a batch is written in the order of its keys. Of a record
 //! with several batches that order is not known before the last one, so it writes while no other record does.
@@ -28,42 +28,27 @@ pub(super) enum Writers {
 }
 
 /// What is compared of two answers.
-macro_rules! content {
-    ($of:literal) => {
-        concat!(
-            "(",
-            $of,
-            "title, ",
-            $of,
-            "authors, ",
-            $of,
-            "abstract, ",
-            $of,
-            "comment, ",
-            $of,
-            "journal, ",
-            $of,
-            "doi, ",
-            $of,
-            "categories, ",
-            $of,
-            "published, ",
-            $of,
-            "updated, ",
-            $of,
-            "links)"
-        )
-    };
-}
+const CONTENT: [&str; 10] = [
+    "title",
+    "authors",
+    "abstract",
+    "comment",
+    "journal",
+    "doi",
+    "categories",
+    "published",
+    "updated",
+    "links",
+];
 
 /// Inserts those papers of a batch that are new, and updates those that changed. Rows that stay as they are are not touched, and not
 /// locked.
 static UPSERT: LazyLock<String> = LazyLock::new(|| {
     let [title, authors, abstract_text, notes] =
         ["title", "names", "abstract", "concat_ws(' ', comment, journal)"].map(vector);
-    let input = content!("i.");
-    let (stored, inserted) = (content!("p."), content!("excluded."));
-    let columns = content!("").trim_matches(['(', ')']);
+    let content = |of: &str| CONTENT.map(|column| format!("{of}{column}")).join(", ");
+    let (columns, input, stored, inserted) =
+        (content(""), content("i."), content("p."), content("excluded."));
     format!(
         "with input as (
            select paper, version, names, category_keys, n, of_text.*,
@@ -77,7 +62,7 @@ static UPSERT: LazyLock<String> = LazyLock::new(|| {
          changed as materialized (
            select i.* from input i left join public.arxiv_papers p on p.paper = i.paper and p.version = i.version
            where p.paper is null
-              or p.fetched_at < (select fetched_at from answer) and {stored} is distinct from {input})
+              or p.fetched_at < (select fetched_at from answer) and ({stored}) is distinct from ({input}))
          insert into public.arxiv_papers as p
            (paper, version, {columns}, category_keys, words, first_seen_at, changed_at, fetched_at)
          select paper, version, {columns}, string_to_array(category_keys, ' '),
@@ -86,9 +71,8 @@ static UPSERT: LazyLock<String> = LazyLock::new(|| {
          from changed, answer order by n
          on conflict (paper, version) do update
            set ({columns}, category_keys, words, changed_at, fetched_at)
-             = ({inserted_columns}, excluded.category_keys, excluded.words, excluded.changed_at, excluded.fetched_at)
-           where p.fetched_at < excluded.fetched_at and {stored} is distinct from {inserted}",
-        inserted_columns = inserted.trim_matches(['(', ')']),
+             = ({inserted}, excluded.category_keys, excluded.words, excluded.changed_at, excluded.fetched_at)
+           where p.fetched_at < excluded.fetched_at and ({stored}) is distinct from ({inserted})"
     )
 });
 
@@ -115,10 +99,7 @@ pub(super) async fn upsert(session: &mut Session, batch: &PaperBatch) -> Result<
     let papers: Vec<_> = papers.into_values().collect();
     let texts: Result<Vec<String>, _> = papers.iter().map(serde_json::to_string).collect();
     let version = |paper: &&PaperVersion| paper.id.version.map_or(0, i32::from);
-    let names = |paper: &&PaperVersion| {
-        let names: Vec<_> = paper.authors.iter().map(|author| author.name.as_str()).collect();
-        names.join(", ")
-    };
+    let names = |paper: &&PaperVersion| paper.author_names();
     let column = |of: fn(&PaperVersion) -> Option<Timestamp>| -> Vec<Option<i64>> {
         papers.iter().map(|paper| of(paper).and_then(micros)).collect()
     };

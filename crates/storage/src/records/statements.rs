@@ -44,7 +44,7 @@ pub(super) async fn existing_results(
     Ok(query_id.filter(|_| count > 0).map(|query_id| (count, query_id)))
 }
 
-/// Inserts the results, and what arXiv tells of their papers, unless the object has some; how many it has then.
+/// Inserts the results, and the metadata of their papers, unless the object has some; how many it has then.
 pub(super) async fn insert_results(session: &mut Session, record: &Record<'_>) -> Result<i32, StorageError> {
     if let Some((existing, _)) = existing_results(session, record.object.uid).await? {
         return Ok(existing);

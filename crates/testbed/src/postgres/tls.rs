@@ -37,7 +37,7 @@ impl Postgres {
         Ok([pair.cert.pem(), pair.signing_key.serialize_pem()])
     }
 
-    /// New connections get this certificate. Waits until they do: the server reads it some time after it was told to.
+    /// New connections get this certificate. Waits until they do: the server reads it some time after it was asked to.
     pub async fn use_certificate(&self, pair: &[String; 2]) -> Result<()> {
         self.write_certificate(pair)?;
         self.execute("postgres", "select pg_reload_conf()").await?;

@@ -242,14 +242,19 @@ async fn query_fails_at_first_error_with_fail_fast_and_at_its_deadline() {
     assert!((2..10).contains(&lasted), "{lasted} s");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn query_that_retries_fails_when_its_policy_becomes_fail_fast() {
-    let environment = vec![("RETRY_BASE_MS".to_owned(), "300000".to_owned())];
-    let env = TestEnv::start(Options {
+/// An operator that waits so long before it tries again.
+async fn operator_that_retries_after(milliseconds: &str) -> TestEnv {
+    let environment = vec![("RETRY_BASE_MS".to_owned(), milliseconds.to_owned())];
+    TestEnv::start(Options {
         environment,
         ..Options::operator_only()
     })
-    .await;
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn query_that_retries_fails_when_its_policy_becomes_fail_fast() {
+    let env = operator_that_retries_after("300000").await;
     let arxiv = env.stack.arxiv().unwrap();
     arxiv.set(Mode::Malformed);
     env.create("q", search("q")).await;
@@ -263,12 +268,7 @@ async fn query_that_retries_fails_when_its_policy_becomes_fail_fast() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attempts_are_kept_when_operator_is_killed() {
-    let environment = vec![("RETRY_BASE_MS".to_owned(), "1000".to_owned())];
-    let env = TestEnv::start(Options {
-        environment,
-        ..Options::operator_only()
-    })
-    .await;
+    let env = operator_that_retries_after("1000").await;
     let arxiv = env.stack.arxiv().unwrap();
     arxiv.set(Mode::Malformed);
     env.create(

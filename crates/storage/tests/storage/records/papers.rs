@@ -41,7 +41,7 @@ impl PaperSource for Broken {
     }
 }
 
-/// A paper with everything that arXiv tells.
+/// A paper with all metadata.
 fn whole(id: &str) -> PaperVersion {
     PaperVersion {
         id: PaperId::of_entry(id),
