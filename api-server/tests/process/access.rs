@@ -12,7 +12,7 @@ use kube::{
 use reqwest::{Response, header};
 use serde_json::Value;
 use testbed::TestEnv;
-use testbed::test_env::eventually;
+use testbed::test_env::{LIMIT, eventually};
 use testbed::{ControlPlane, stack::Options};
 
 const AUDIENCE: &str = "papers";
@@ -149,14 +149,14 @@ fn is(answer: &(u16, Option<String>), status: u16, code: &str) -> bool {
     answer.0 == status && answer.1.as_deref() == Some(code)
 }
 
-/// A system whose backend is protected, with a control plane that can be killed.
-async fn protected() -> (TestEnv, Accounts) {
+/// A system that protects these endpoints, with a control plane that can be killed.
+async fn protected(endpoints: &str) -> (TestEnv, Accounts) {
     let options = Options {
         own_control_plane: true,
         ..Options::default()
     };
     let environment = [
-        ("ACCESS", "backend"),
+        ("ACCESS", endpoints),
         ("ACCESS_AUDIENCE", AUDIENCE),
         ("ACCESS_CACHE_SECONDS", "1"),
     ];
@@ -167,7 +167,7 @@ async fn protected() -> (TestEnv, Accounts) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn protected_endpoint_is_served_to_accounts_with_a_role_while_they_have_it() {
-    let (env, accounts) = protected().await;
+    let (env, accounts) = protected("backend").await;
     for account in ["recorder", "other"] {
         accounts.make(account).await;
     }
@@ -249,4 +249,32 @@ async fn protected_endpoint_is_served_to_accounts_with_a_role_while_they_have_it
     for token in [&recorder, &other, &elsewhere] {
         assert!(!log.contains(&**token), "a token is in the log");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_ends_with_the_permission_and_the_access_log_says_so() {
+    let (env, accounts) = protected("all").await;
+    accounts.make("reader").await;
+    accounts
+        .allow("reader", vec![paths(&["/arxiv"], &["get"])])
+        .await;
+    let token = accounts.token("reader", AUDIENCE).await;
+    let stream = eventually("the role is known", async || {
+        let request = env.http.get(env.url("/arxiv?state=unfinished"));
+        let request = request.header(header::ACCEPT, "text/event-stream");
+        let request = request.header("x-request-id", "watched").bearer_auth(&token);
+        Some(request.send().await.unwrap()).filter(|response| response.status() == 200)
+    })
+    .await;
+    accounts.forbid("reader").await;
+    let end = tokio::time::timeout(LIMIT, stream.bytes()).await;
+    end.expect("the stream ends").expect("it is complete");
+    let line = eventually("the request's line is written", async || {
+        let log = env.api_server_log();
+        let mut lines = log.lines();
+        let line = lines.find(|line| line.contains("request_id=watched ") && line.contains("status=200"))?;
+        Some(line.to_owned())
+    })
+    .await;
+    assert!(line.contains("end=permission_ended"), "{line}");
 }
