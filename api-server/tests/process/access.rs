@@ -255,9 +255,7 @@ async fn protected_endpoint_is_served_to_accounts_with_a_role_while_they_have_it
 async fn stream_ends_with_the_permission_and_the_access_log_says_so() {
     let (env, accounts) = protected("all").await;
     accounts.make("reader").await;
-    accounts
-        .allow("reader", vec![paths(&["/arxiv"], &["get"])])
-        .await;
+    accounts.allow("reader", vec![paths(&["/arxiv"], &["get"])]).await;
     let token = accounts.token("reader", AUDIENCE).await;
     let stream = eventually("the role is known", async || {
         let request = env.http.get(env.url("/arxiv?state=unfinished"));
