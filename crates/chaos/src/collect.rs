@@ -1,5 +1,6 @@
 //! After the faults: waiting until all objects have finished, and collecting the history.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -111,6 +112,7 @@ impl Harness {
             self.saw(object);
         }
         let queries = query_rows(primary).await?;
+        let tombstones = tombstones(primary).await?;
         let results = result_rows(databases.results.as_ref().unwrap_or(primary)).await?;
         let half_papers = half_papers(databases.results.as_ref().unwrap_or(primary)).await?;
         let requests = arxiv.requests().into_iter().map(|request| Request {
@@ -143,6 +145,7 @@ impl Harness {
             objects: objects.iter().map(object).collect(),
             accepted: observations.accepted.clone(),
             queries,
+            tombstones,
             results,
             half_papers,
             foreign_rows: observations.foreign_rows.clone(),
@@ -262,6 +265,12 @@ async fn query_rows(server: &Postgres) -> Result<Vec<QueryRow>> {
             })
         })
         .collect()
+}
+
+async fn tombstones(server: &Postgres) -> Result<BTreeSet<String>> {
+    let uids = sqlx::query_scalar("select query_uid::text from public.arxiv_query_tombstones");
+    let uids: Vec<String> = uids.fetch_all(&mut server.connect("arxiv").await?).await?;
+    Ok(uids.into_iter().collect())
 }
 
 async fn result_rows(server: &Postgres) -> Result<Vec<ResultRow>> {

@@ -18,6 +18,8 @@ pub(crate) struct History {
     pub(crate) accepted: BTreeSet<String>,
     /// All rows of `queries`.
     pub(crate) queries: Vec<QueryRow>,
+    /// Uids of the objects that have a tombstone.
+    pub(crate) tombstones: BTreeSet<String>,
     /// All rows of `results`, by id.
     pub(crate) results: Vec<ResultRow>,
     /// Versions of papers that only one of `results` and `arxiv_papers` has.

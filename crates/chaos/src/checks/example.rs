@@ -45,6 +45,7 @@ pub(crate) fn good() -> History {
         http_status: Some(429),
         ..Object::default()
     });
+    history.tombstones.insert("f".into());
     history.requests = vec![
         request(0, 1, "ti:x", ArxivAnswer::Papers),
         request(200, 2, "ti:f", ArxivAnswer::Throttled),

@@ -1,4 +1,5 @@
-//! Each succeeded object has one row in `queries` and exactly its rows in `results`, by uid. There are no other rows, and no number occurs twice.
+//! Each succeeded object has one row in `queries` and exactly its rows in `results`, by uid, and each failed one a tombstone.
+//! There are no other rows, and no number occurs twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +43,15 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
                 ),
             ),
             Phase::Failed | Phase::Unfinished => {}
+        }
+        let has_tombstone = history.tombstones.contains(&object.uid);
+        if object.phase != Phase::Unfinished && has_tombstone != (object.phase == Phase::Failed) {
+            let has = if has_tombstone { "a" } else { "no" };
+            let (name, uid, phase) = (&object.name, &object.uid, object.phase);
+            findings.add(
+                Kind::Wrong,
+                format!("{name} ({uid}) ended as {phase:?} and has {has} tombstone"),
+            );
         }
     }
     for (uid, rows) in by_uid {
@@ -293,6 +303,18 @@ mod tests {
             only_results,
             Wrong,
             "failed and has 0 queries and 2 results",
+        );
+        finds(
+            "failed without a tombstone",
+            |f| f.tombstones.clear(),
+            Wrong,
+            "ended as Failed and has no tombstone",
+        );
+        finds(
+            "succeeded with a tombstone",
+            |f| drop(f.tombstones.insert("a".into())),
+            Wrong,
+            "ended as Succeeded and has a tombstone",
         );
         finds(
             "rows of an unknown object",
