@@ -61,8 +61,10 @@ impl Document {
             describe,
         } in &self.operations
         {
-            let operation = Operation::new(&mut schemas, path, params, &self.defaults);
-            paths[path][method.to_ascii_lowercase()] = describe(operation).into_value();
+            // What the router calls a parameter that may have slashes.
+            let path = path.replace("{*", "{");
+            let operation = Operation::new(&mut schemas, &path, params, &self.defaults);
+            paths[&path][method.to_ascii_lowercase()] = describe(operation).into_value();
         }
         let root = self.root.as_str();
         json!({

@@ -43,12 +43,7 @@ impl<'a> Operation<'a> {
         });
         Self {
             schemas,
-            parameters: path
-                .contains("{name}")
-                .then(object_name)
-                .into_iter()
-                .chain(query)
-                .collect(),
+            parameters: in_path(path).into_iter().chain(query).collect(),
             value: json!({}),
             status: String::new(),
         }
@@ -240,6 +235,27 @@ pub(crate) fn bad_integer(param: &Param, value: &str) -> FieldErrors {
     let mut reader = ParamReader::new(&query);
     reader.integer(param);
     reader.finish().err().unwrap_or_default()
+}
+
+/// The parameter in a path.
+fn in_path(path: &str) -> Option<Value> {
+    if path.contains("{name}") {
+        Some(object_name())
+    } else if path.contains("{id}") {
+        Some(paper_id())
+    } else {
+        None
+    }
+}
+
+/// The `{id}` in a path.
+fn paper_id() -> Value {
+    json!({
+        "name": "id", "in": "path", "required": true,
+        "description": "An identifier of arXiv's in any usual form, also with a slash: 2401.01234, 2401.01234v2, hep-th/9901001.",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "2401.01234v2",
+    })
 }
 
 /// The `{name}` in a path.

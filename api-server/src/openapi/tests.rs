@@ -46,8 +46,9 @@ async fn params_that_an_extractor_reads_are_declared_and_described() {
     let operations = operations_of(&document("all"));
     for route in &ROUTES {
         for operation in route.operations {
-            let name = format!("{} {}", operation.method, route.path);
-            let request = Request::builder().uri(route.path.replace("{name}", "x"));
+            let name = format!("{} {}", operation.method, route.path.replace("{*", "{"));
+            let path = route.path.replace("{name}", "x").replace("{*id}", "x");
+            let request = Request::builder().uri(path);
             let request = request.method(operation.method).body(Body::empty()).unwrap();
             read_names::take();
             let context = RequestContext::with_default_settings().unwrap();
@@ -86,11 +87,16 @@ fn document_has_the_served_endpoints_only() {
                 "/arxiv/{name}",
                 "/arxiv/{name}/events",
                 "/arxiv/{name}/results",
+                "/papers",
+                "/papers/{id}",
                 "/queries",
                 "/results",
             ],
         ),
-        ("results,get-sequence", vec!["/get-sequence", "/results"]),
+        (
+            "results,get-sequence",
+            vec!["/get-sequence", "/papers", "/papers/{id}", "/results"],
+        ),
     ] {
         let document = document(served);
         let described_paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();

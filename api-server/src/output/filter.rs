@@ -19,9 +19,9 @@ pub(crate) struct ResultSelection {
     pub(crate) canonical: String,
 }
 
-const WORDS: ParamKind = ParamKind::Text(MAX_WORDS_CHARS);
+pub(crate) const WORDS: ParamKind = ParamKind::Text(MAX_WORDS_CHARS);
 /// The longest is `cond-mat.mtrl-sci`; more are to come.
-const CATEGORY_NAME: ParamKind = ParamKind::Token(40);
+pub(crate) const CATEGORY_NAME: ParamKind = ParamKind::Token(40);
 
 wire::params! {
     pub(crate) AUTHOR = "author": WORDS, "erdos", "Words in the authors: all have to be there, without regard to case, \
@@ -53,7 +53,7 @@ pub(crate) fn result_filter(reader: &mut ParamReader<'_>, zone: Zone) -> ResultS
         author: words(reader, &AUTHOR),
         title: words(reader, &TITLE),
         journal: words(reader, &JOURNAL),
-        category: category(reader),
+        category: category(reader, &CATEGORY),
         query_id: reader.integer(&QUERY_ID),
         start: time(reader, zone, &START_TIME, RangeEnd::Start),
         end: time(reader, zone, &END_TIME, RangeEnd::End),
@@ -84,22 +84,22 @@ pub(crate) fn query_filter(reader: &mut ParamReader<'_>) -> QueryFilter {
     }
 }
 
-fn words(reader: &mut ParamReader<'_>, param: &Param) -> Option<TextQuery> {
+pub(crate) fn words(reader: &mut ParamReader<'_>, param: &Param) -> Option<TextQuery> {
     let text = reader.text(param)?;
     let words = TextQuery::parse(text);
     words.map_err(|error| reader.unfit(param, error, text)).ok()
 }
 
-fn category(reader: &mut ParamReader<'_>) -> Option<String> {
-    let text = reader.text(&CATEGORY)?.trim();
+pub(crate) fn category(reader: &mut ParamReader<'_>, param: &Param) -> Option<String> {
+    let text = reader.text(param)?.trim();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) {
         return Some(canonical_category(text).into_owned());
     }
-    reader.unfit(&CATEGORY, "it is no category of arXiv's, such as math.CO", text);
+    reader.unfit(param, "it is no category of arXiv's, such as math.CO", text);
     None
 }
 
-fn time(reader: &mut ParamReader<'_>, zone: Zone, param: &Param, bound: RangeEnd) -> Option<i64> {
+pub(crate) fn time(reader: &mut ParamReader<'_>, zone: Zone, param: &Param, bound: RangeEnd) -> Option<i64> {
     let text = reader.raw(param)?;
     let seconds: Option<i64> = integer::parse(text)
         .ok()

@@ -11,3 +11,4 @@ pub(crate) mod filter;
 pub(crate) mod format;
 pub(crate) mod lag;
 pub(crate) mod papers;
+pub(crate) mod versions;

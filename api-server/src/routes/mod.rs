@@ -3,6 +3,7 @@
 pub(crate) mod arxiv;
 pub(crate) mod arxiv_api;
 pub(crate) mod fuzz;
+pub(crate) mod papers;
 pub(crate) mod queries;
 pub(crate) mod request;
 pub(crate) mod results;

@@ -23,9 +23,12 @@ use crate::{
     routes::request::{Incoming, ReadRequest, RequestContext},
 };
 
+/// The end of a path that is an identifier.
+const REST: &str = "{*id}";
+
 /// One path.
 pub(crate) struct Route {
-    /// With `{name}` for the name of a query.
+    /// With `{name}` for the name of a query, and `{*id}` for an identifier of arXiv's, which may have slashes.
     pub(crate) path: &'static str,
     /// The endpoint that it belongs to: `SERVE` chooses endpoints, and Kubernetes' roles name their paths.
     pub(crate) endpoint: Endpoint,
@@ -209,8 +212,11 @@ impl Middleware for SelectOperation {
     }
 }
 
-/// Whether a path is one of a route, whose `{name}` is any one segment.
+/// Whether a path is one of a route, whose `{name}` is any one segment and whose `{*id}` is all that follows.
 pub(crate) fn matches(route: &str, path: &str) -> bool {
+    if let Some(before) = route.strip_suffix(REST) {
+        return path.strip_prefix(before).is_some_and(|rest| !rest.is_empty());
+    }
     let is_same =
         |(expected, segment)| expected == segment || (expected == "{name}" && !str::is_empty(segment));
     route.split('/').count() == path.split('/').count() && route.split('/').zip(path.split('/')).all(is_same)

@@ -7,6 +7,7 @@ use crate::{
     auth::Effect,
     routes::arxiv::{Arxiv, create, list, query, query_results, search},
     routes::arxiv_api::{self, Fetches},
+    routes::papers::{self, PaperRequest, Papers, PapersRequest},
     routes::queries::{
         self, QueryLog,
         params::{QueriesGet, QueriesPost, ReadQueries},
@@ -19,7 +20,7 @@ use crate::{
 const QUERIES: LagOf = |stores| &stores.queries_lag;
 const RESULTS: LagOf = |stores| &stores.results_lag;
 
-pub(crate) static ROUTES: [Route; 12] = [
+pub(crate) static ROUTES: [Route; 14] = [
     Route {
         // POST is allowed too. The framework of the existing service names the first methods of a path alone.
         allow: "GET",
@@ -110,6 +111,28 @@ pub(crate) static ROUTES: [Route; 12] = [
         operations: &[
             Operation::new::<ResultsRequest>("GET", Some(results::describe), |app| {
                 Some(service(results::results, ResultPages::of(app)?))
+            })
+            .reads_from(&[RESULTS]),
+        ],
+        ..Route::of(Endpoint::Results)
+    },
+    Route {
+        path: "/papers",
+        formats: true,
+        operations: &[
+            Operation::new::<PapersRequest>("GET", Some(papers::describe_list), |app| {
+                Some(service(papers::papers, Papers::of(app)?))
+            })
+            .reads_from(&[RESULTS]),
+        ],
+        ..Route::of(Endpoint::Results)
+    },
+    Route {
+        path: "/papers/{*id}",
+        formats: true,
+        operations: &[
+            Operation::new::<PaperRequest>("GET", Some(papers::describe), |app| {
+                Some(service(papers::paper, Papers::of(app)?))
             })
             .reads_from(&[RESULTS]),
         ],
@@ -215,6 +238,15 @@ mod tests {
             ("GET", "/write-results", None),
             ("POST", "/queries", Some(Effect::None)),
             ("GET", "/results", Some(Effect::None)),
+            ("GET", "/papers", Some(Effect::None)),
+            ("GET", "/papers/2401.01234v2", Some(Effect::None)),
+            ("GET", "/papers/hep-th/9901001", Some(Effect::None)),
+            (
+                "GET",
+                "/papers/https://arxiv.org/abs/hep-th/9901001",
+                Some(Effect::None),
+            ),
+            ("GET", "/papers/", None),
             ("GET", "/nope", None),
             ("GET", "/arxiv/x/y/results", None),
         ];

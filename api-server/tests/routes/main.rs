@@ -10,6 +10,7 @@ mod health;
 #[path = "../common/hostile.rs"]
 mod hostile;
 mod middleware;
+mod papers;
 mod queries;
 #[path = "../common/removed.rs"]
 mod removed;

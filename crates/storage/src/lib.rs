@@ -21,8 +21,8 @@ pub use gate::{Gate, GateError, GateLease, GateSettings, LOCK_OUTLIVES_HOST, Req
 pub use ids::{Ledger, Sequence};
 pub use pages::{Page, PageHead, PageKey, PageVersion, Pages};
 pub use reads::{
-    EndedQuery, Position, QueryFilter, QueryLogEntry, Reads, ReplicaState, ResultFilter, SettledPage,
-    Watermark, WhichVersion,
+    EndedQuery, PaperFilter, PaperOrder, PaperPosition, Position, QueryFilter, QueryLogEntry, Reads,
+    ReplicaState, ResultFilter, SettledPage, StoredPaper, Watermark, WhichVersion,
 };
 pub use records::{
     Ending, FailureRecord, IdUsage, ObjectRef, PaperBatch, PaperSource, QueryIdTaken, Record, Records,

@@ -34,8 +34,8 @@ use crate::{
 };
 
 /// How many rows meet the filter, when that is asked for and could be counted in time.
-const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+pub(crate) const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
+pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// How many rows meet the filter.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     StorageError,
-    connection::{Kind, Session, micros},
+    connection::{Kind, Pool, Session, micros},
 };
 
 /// A client that asks for the total does not wait longer.
@@ -16,18 +16,26 @@ const LIMIT: &str = "set local statement_timeout = '2s'";
 /// The server cancelled the statement.
 const CANCELLED: &str = "57014";
 
+/// What this statement counts; None when that takes too long.
+pub(super) async fn limited(
+    pool: &Pool,
+    count: impl Fn() -> QueryBuilder<Postgres>,
+) -> Result<Option<i64>, StorageError> {
+    let total = Session::read(pool, Kind::Transaction, async |session| {
+        session.prefer_indexes().await?;
+        session.query(LIMIT).execute(session.conn()).await?;
+        session.fetch::<(i64,)>(count()).await
+    });
+    match total.await {
+        Err(error) if error.sqlstate().as_deref() == Some(CANCELLED) => Ok(None),
+        total => Ok(total?.first().map(|(count,)| *count)),
+    }
+}
+
 impl Reads {
     /// How many results match; None when counting them takes too long.
     pub async fn total(&self, filter: &ResultFilter) -> Result<Option<i64>, StorageError> {
-        let total = Session::read(&self.results, Kind::Transaction, async |session| {
-            session.prefer_indexes().await?;
-            session.query(LIMIT).execute(session.conn()).await?;
-            session.fetch::<(i64,)>(self.count(filter)).await
-        });
-        match total.await {
-            Err(error) if error.sqlstate().as_deref() == Some(CANCELLED) => Ok(None),
-            total => Ok(total?.first().map(|(count,)| *count)),
-        }
+        limited(&self.results, || self.count(filter)).await
     }
 
     fn count(&self, filter: &ResultFilter) -> QueryBuilder<Postgres> {

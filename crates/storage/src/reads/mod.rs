@@ -5,6 +5,7 @@ mod ended;
 mod filter;
 mod lag;
 mod offset_pages;
+mod papers;
 mod queries;
 mod query_results;
 mod results;
@@ -18,6 +19,7 @@ pub use self::{
     ended::EndedQuery,
     filter::{QueryFilter, ResultFilter},
     lag::ReplicaState,
+    papers::{PaperFilter, PaperOrder, PaperPosition, StoredPaper},
     queries::QueryLogEntry,
     settled::{Position, SettledPage, Watermark},
     whole::WhichVersion,

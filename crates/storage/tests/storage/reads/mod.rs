@@ -3,6 +3,7 @@
 mod ended;
 mod filters;
 mod pages;
+mod papers;
 mod settled;
 mod spellings;
 mod stream;

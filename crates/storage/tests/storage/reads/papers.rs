@@ -1,0 +1,331 @@
+//! What is read of papers, and by which plans.
+
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use jiff::Timestamp;
+use paper::{Author, PaperId, PaperVersion};
+use storage::{
+    Access, PaperBatch, PaperFilter, PaperOrder, PaperSource, Reads, Record, StorageError, StoredPaper,
+    TextQuery,
+};
+use uuid::Uuid;
+
+use crate::{
+    records::objects::{in_one, object, recorded},
+    setup::{Server, eventually, pool_settings},
+};
+
+struct One(Vec<PaperVersion>);
+
+impl PaperSource for One {
+    fn batch_count(&self) -> usize {
+        1
+    }
+
+    fn batches(&self) -> BoxStream<'_, Result<PaperBatch, StorageError>> {
+        let batch = PaperBatch {
+            papers: self.0.clone(),
+            fetched_at: Timestamp::UNIX_EPOCH,
+        };
+        stream::iter([Ok(batch)]).boxed()
+    }
+}
+
+fn paper(id: &str, day: &str, title: &str, author: &str) -> PaperVersion {
+    let time: Timestamp = format!("{day}T10:00:00Z").parse().unwrap();
+    PaperVersion {
+        id: PaperId::of_entry(id),
+        title: title.into(),
+        authors: vec![Author {
+            name: author.into(),
+            ..Author::default()
+        }],
+        abstract_text: format!("About {title}"),
+        categories: vec!["math.CO".into()],
+        published: Some("2024-01-01T00:00:00Z".parse().unwrap()),
+        updated: Some(time),
+        ..PaperVersion::default()
+    }
+}
+
+fn words(text: &str) -> Option<TextQuery> {
+    TextQuery::parse(text).ok()
+}
+
+fn ids(found: &[StoredPaper]) -> Vec<String> {
+    found.iter().map(|found| found.paper.id.to_string()).collect()
+}
+
+#[tokio::test]
+async fn papers_are_read_as_they_were_recorded_in_order_and_by_filters() {
+    let server = Server::migrated().await;
+    let papers = One(vec![
+        paper("2405.00001v1", "2024-05-01", "Random graphs", "Paul Erdős"),
+        paper(
+            "2405.00001v2",
+            "2024-05-09",
+            "Random graphs revisited",
+            "Paul Erdős",
+        ),
+        PaperVersion {
+            doi: Some("10.1/A 10.1/b".into()),
+            journal: Some("Publ. Math. 6".into()),
+            comment: Some("12 pages".into()),
+            published: Some("2023-01-01T00:00:00Z".parse().unwrap()),
+            ..paper("math/0309136v1", "2024-05-05", "Graphs on graphs", "A. Rényi")
+        },
+        PaperVersion {
+            categories: vec!["hep-th".into(), "cs.DM".into()],
+            ..paper("2405.00003v1", "2024-05-07", "On Erdős", "B. Graphs")
+        },
+    ]);
+    let record = Record {
+        object: object(Uuid::new_v4()),
+        query_id: 1,
+        timestamp: 1,
+        status: 200,
+        num_results: 4,
+        query: "q",
+        papers: &papers,
+    };
+    recorded(in_one(&server).record(&record).await.unwrap());
+    let pool = server.pool("arxiv_ro", "arxiv");
+    let reads = Reads::new(pool.clone(), pool, None);
+
+    for paper in &papers.0 {
+        let found = reads.paper(&paper.id).await.unwrap().unwrap();
+        assert_eq!(&found.paper, paper);
+    }
+    let newest = reads
+        .paper(&PaperId::of_entry("2405.00001"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(newest.paper.id.version, Some(2));
+    assert_eq!(
+        reads.paper(&PaperId::of_entry("2405.00001v3")).await.unwrap(),
+        None
+    );
+    assert_eq!(reads.paper(&PaperId::of_entry("2405.99999")).await.unwrap(), None);
+
+    let time = |text: &str| text.parse::<Timestamp>().ok().map(Timestamp::as_second);
+    let all = PaperFilter::default();
+    let (first, second, third) = ("2405.00001v2", "2405.00003v1", "math/0309136v1");
+    for (filter, expected) in [
+        (all.clone(), vec![first, second, third]),
+        (
+            PaperFilter {
+                words: words("GRAPHS"),
+                ..all.clone()
+            },
+            vec![first, second, third],
+        ),
+        (
+            PaperFilter {
+                words: words("erdos"),
+                ..all.clone()
+            },
+            vec![first, second],
+        ),
+        (
+            PaperFilter {
+                author: words("erdos"),
+                ..all.clone()
+            },
+            vec![first],
+        ),
+        (
+            PaperFilter {
+                author: words("\"paul erdos\""),
+                words: words("revisited"),
+                ..all.clone()
+            },
+            vec![first],
+        ),
+        (
+            PaperFilter {
+                words: words("math pages"),
+                ..all.clone()
+            },
+            vec![third],
+        ),
+        (
+            PaperFilter {
+                category: Some("math.CO".into()),
+                ..all.clone()
+            },
+            vec![first, third],
+        ),
+        (
+            PaperFilter {
+                category: Some("cs.*".into()),
+                ..all.clone()
+            },
+            vec![second],
+        ),
+        (
+            PaperFilter {
+                category: Some("hep-th".into()),
+                ..all.clone()
+            },
+            vec![second],
+        ),
+        (
+            PaperFilter {
+                doi: Some("10.1/a".into()),
+                ..all.clone()
+            },
+            vec![third],
+        ),
+        (
+            PaperFilter {
+                doi: Some("10.1/B".into()),
+                ..all.clone()
+            },
+            vec![third],
+        ),
+        (
+            PaperFilter {
+                doi: Some("10.1".into()),
+                ..all.clone()
+            },
+            vec![],
+        ),
+        (
+            PaperFilter {
+                updated: (time("2024-05-07T10:00:00Z"), None),
+                ..all.clone()
+            },
+            vec![first, second],
+        ),
+        (
+            PaperFilter {
+                updated: (None, time("2024-05-07T10:00:00Z")),
+                ..all.clone()
+            },
+            vec![second, third],
+        ),
+        (
+            PaperFilter {
+                published: (None, time("2023-12-31T00:00:00Z")),
+                ..all.clone()
+            },
+            vec![third],
+        ),
+    ] {
+        let found = reads
+            .papers(&filter, PaperOrder::Updated, None, 10)
+            .await
+            .unwrap();
+        assert_eq!(ids(&found), expected, "{filter:?}");
+        let total = reads.papers_total(&filter).await.unwrap();
+        assert_eq!(total, i64::try_from(expected.len()).ok(), "{filter:?}");
+    }
+
+    // Each order, a page at a time.
+    let graphs = PaperFilter {
+        words: words("graphs"),
+        ..all.clone()
+    };
+    for (order, expected) in [
+        (PaperOrder::Updated, [first, second, third]),
+        (PaperOrder::Published, [second, first, third]),
+        (PaperOrder::Relevance, [third, first, second]),
+    ] {
+        let mut walked = Vec::new();
+        let mut after = None;
+        loop {
+            let page = reads.papers(&graphs, order, after.as_ref(), 1).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.position(order));
+            walked.extend(ids(&page));
+            assert!(walked.len() <= 3, "{walked:?}");
+        }
+        assert_eq!(walked, expected, "{order:?}");
+    }
+}
+
+/// Papers of which all, half, one in a thousand and one have a certain word.
+const FILL: &str = "
+    insert into arxiv_papers (paper, version, title, authors, abstract, categories, published, updated, links, first_seen_at, changed_at,
+      fetched_at, category_keys, words)
+    select 'p' || n, 1, 'T', '[]', 'A', '{}', t, t, '[]', t, t, t, case when n % 1000 = 0 then '{cs.*}' else '{math.*}' end::text[],
+      to_tsvector('simple', concat_ws(' ', 'common', case when n % 2 = 0 then 'half' end, case when n % 1000 = 0 then 'some' end, 'w' || n))
+    from generate_series(1, 20000) n, lateral (select timestamptz 'epoch' + n * interval '1 hour' as t) times";
+
+#[tokio::test]
+async fn papers_are_found_without_reading_the_whole_table() {
+    let server = Server::migrated().await;
+    server.execute("arxiv", FILL).await;
+    server.execute("arxiv", "vacuum analyze arxiv_papers").await;
+    let mut settings = pool_settings(Access::ReadOnly);
+    settings.max_connections = 1;
+    let pool = storage::Pool::open(server.url("arxiv_ro", "arxiv"), &settings).unwrap();
+    let reads = Reads::new(pool.clone(), pool.clone(), None);
+    let scans =
+        "select coalesce(sum(seq_scan), 0)::bigint from pg_stat_user_tables where relname = 'arxiv_papers'";
+    let others = "select count(*) from pg_stat_activity where datname = 'arxiv' and pid <> pg_backend_pid()
+                  and backend_type in ('client backend', 'parallel worker')";
+    eventually("nobody else is there", async || {
+        server.value::<i64>("arxiv", others).await == 0
+    })
+    .await;
+    let before: i64 = server.value("arxiv", scans).await;
+    let of = |text: &str| PaperFilter {
+        words: words(text),
+        ..PaperFilter::default()
+    };
+    for (filter, expected) in [
+        (PaperFilter::default(), 10),
+        (of("common"), 10),
+        (of("half"), 10),
+        (of("some"), 10),
+        (of("w777"), 1),
+        (of("none"), 0),
+        (of("common some"), 10),
+        (
+            PaperFilter {
+                category: Some("cs.*".into()),
+                ..PaperFilter::default()
+            },
+            10,
+        ),
+        (
+            PaperFilter {
+                doi: Some("10.1/x".into()),
+                ..PaperFilter::default()
+            },
+            0,
+        ),
+        (
+            PaperFilter {
+                published: (Some(0), Some(7200)),
+                ..PaperFilter::default()
+            },
+            2,
+        ),
+    ] {
+        for order in [PaperOrder::Updated, PaperOrder::Published, PaperOrder::Relevance] {
+            if order == PaperOrder::Relevance && filter.words.is_none() {
+                continue;
+            }
+            let found = reads.papers(&filter, order, None, 10).await.unwrap();
+            assert_eq!(found.len(), expected, "{filter:?} {order:?}");
+            if let Some(last) = found.last() {
+                let after = last.position(order);
+                reads.papers(&filter, order, Some(&after), 10).await.unwrap();
+            }
+        }
+    }
+    assert!(reads.paper(&PaperId::of_entry("p7")).await.unwrap().is_some());
+    // Sessions tell what they did at their end.
+    drop((reads, pool));
+    eventually("the counters", async || {
+        let sql = "select count(*) from pg_stat_activity where usename = 'arxiv_ro'";
+        server.value::<i64>("arxiv", sql).await == 0
+    })
+    .await;
+    assert_eq!(server.value::<i64>("arxiv", scans).await, before);
+}
