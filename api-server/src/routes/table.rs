@@ -123,6 +123,7 @@ pub(crate) static ROUTES: [Route; 14] = [
             Operation::new::<PapersRequest>("GET", Some(papers::describe_list), |app| {
                 Some(service(papers::papers, Papers::of(app)?))
             })
+            .new_here()
             .reads_from(&[RESULTS]),
         ],
         ..Route::of(Endpoint::Results)
@@ -134,6 +135,7 @@ pub(crate) static ROUTES: [Route; 14] = [
             Operation::new::<PaperRequest>("GET", Some(papers::describe), |app| {
                 Some(service(papers::paper, Papers::of(app)?))
             })
+            .new_here()
             .reads_from(&[RESULTS]),
         ],
         ..Route::of(Endpoint::Results)

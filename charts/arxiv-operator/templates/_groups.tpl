@@ -1,11 +1,11 @@
 {{/* The API server's Deployments ("groups") by mode, and what each serves. */}}
 
-{{/* The ten endpoints: path, methods where a path is two endpoints, SERVE's name for it, the stores it uses, whether it makes objects in Kubernetes, whether it talks to arXiv. */}}
+{{/* The ten endpoints: path, further paths, methods where a path is two endpoints, SERVE's name for it, the stores it uses, whether it makes objects in Kubernetes, whether it talks to arXiv. */}}
 {{- define "arxiv-operator.endpoints" -}}
 arxiv: {path: /arxiv, serve: arxiv, stores: [readOnly], kubernetes: true}
 queries: {path: /queries, methods: [GET, HEAD], serve: queries, stores: [readOnly]}
 queries-post: {path: /queries, methods: [POST], serve: queries, stores: [readOnly]}
-results: {path: /results, serve: results, stores: [readOnly]}
+results: {path: /results, also: [/papers], serve: results, stores: [readOnly]}
 arxiv-api: {path: /arxiv-api, serve: arxiv-api, stores: [upstream], arxiv: true}
 get-sequence: {path: /get-sequence, serve: get-sequence, stores: [sequence]}
 read-queries: {path: /read-queries, serve: read-queries, stores: [readOnly]}

@@ -11,11 +11,13 @@
 {{- $paths := list }}
 {{- range $name := .endpoints }}
 {{- $endpoint := get (include "arxiv-operator.endpoints" $ | fromYaml) $name }}
-{{- if and (has $endpoint.serve $.Values.routes.endpoints) (not (has $endpoint.path $paths)) }}
-{{- $paths = append $paths $endpoint.path }}
+{{- range $path := concat (list $endpoint.path) ($endpoint.also | default list) }}
+{{- if and (has $endpoint.serve $.Values.routes.endpoints) (not (has $path $paths)) }}
+{{- $paths = append $paths $path }}
 {{- /* Methods matter only where they lead to different Services. */}}
 {{- $methods := eq (len $group.endpoints) 1 | ternary ($endpoint.methods | default list) list }}
-{{- $rules = append $rules (dict "path" (printf "%s%s" $root $endpoint.path) "type" "Prefix" "methods" $methods "service" $service "streams" (eq $name "arxiv") "exports" (and (has $endpoint.serve (list "arxiv" "queries" "results")) (ne $name "queries-post"))) }}
+{{- $rules = append $rules (dict "path" (printf "%s%s" $root $path) "type" "Prefix" "methods" $methods "service" $service "streams" (eq $name "arxiv") "exports" (and (has $endpoint.serve (list "arxiv" "queries" "results")) (ne $name "queries-post"))) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if and $.Values.routes.pages (has "arxiv" .endpoints) }}

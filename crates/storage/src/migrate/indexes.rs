@@ -8,7 +8,7 @@ use super::database::Database;
 use crate::{
     StorageError,
     schema::Store,
-    text_search::{CATEGORIES, PAPER_DOIS, vector},
+    text_search::{CATEGORIES, PAPER_AUTHORS, PAPER_DOIS, vector},
 };
 
 /// An index that has to exist: under this name, or as a B-tree under another.
@@ -87,7 +87,10 @@ fn of_papers() -> Vec<Index> {
     vec![
         Index::on("arxiv_papers_updated_idx", "updated, paper, version"),
         Index::on("arxiv_papers_published_idx", "published, paper, version"),
-        Index::words("arxiv_papers", format!("words, category_keys, {PAPER_DOIS}")),
+        Index::words(
+            "arxiv_papers",
+            format!("words, {PAPER_AUTHORS}, category_keys, {PAPER_DOIS}"),
+        ),
     ]
 }
 

@@ -1,8 +1,7 @@
 //! What arXiv tells of papers.
 //!
-//! Lists have the newest version of each paper that is known here. By date, words that many papers have are found soon by reading
-//! papers in that order, words that few have by their index: the server knows how common a word is, as it plans each statement
-//! with its parameters. By relevance, every match has to be compared, so only the newest matches are.
+//! Lists have the newest version of each paper that is known here. By relevance, every match has to be compared, so only the newest
+//! matches are.
 
 use jiff::Timestamp;
 use paper::{PaperId, PaperVersion};
@@ -12,11 +11,17 @@ use super::{Reads, count::limited};
 use crate::{
     StorageError,
     connection::{Kind, Session, from_micros},
-    text_search::{PAPER_DOIS, TextQuery, query_of},
+    text_search::{PAPER_AUTHORS, PAPER_DOIS, TextQuery, query_of},
 };
 
+/// Papers that are read by date before the index of words is used.
+const WINDOW: i64 = 500;
 /// The most matches that are ordered by relevance.
-const RANKED: i64 = 2000;
+const RANKED: i64 = 1000;
+/// Among so many papers by date they are looked for first,
+const RANKED_WINDOW: i64 = 2000;
+/// and if there are so many, in no others: words that many papers have would take long.
+const RANKED_ENOUGH: i64 = 100;
 /// A version as it is read.
 const COLUMNS: &str = "paper, version, title, authors::text as authors, abstract, comment, journal, doi, categories, links::text as links,
     (extract(epoch from published) * 1000000)::bigint as published, (extract(epoch from updated) * 1000000)::bigint as updated,
@@ -135,8 +140,8 @@ impl PaperFilter {
             push_query(sql, &words.tsquery);
         }
         if let Some(author) = &self.author {
-            sql.push(" and words @@ ");
-            push_query(sql, &labelled(author, 'B'));
+            sql.push(format!(" and {PAPER_AUTHORS} @@ "));
+            push_query(sql, &author.tsquery);
         }
         if let Some(category) = &self.category {
             sql.push(" and category_keys @> array[")
@@ -167,16 +172,6 @@ fn push_query(sql: &mut QueryBuilder<Postgres>, tsquery: &str) {
         .push_bind(tsquery.to_owned())
         .push("::text")
         .push(after);
-}
-
-/// The query with each word in the part of a paper that has this label. Between the quotes there are words.
-fn labelled(text: &TextQuery, label: char) -> String {
-    let pieces = text.tsquery.split('\'').enumerate();
-    let labelled = pieces.map(|(n, piece)| match n % 2 {
-        1 => format!("'{piece}':{label}"),
-        _ => piece.to_owned(),
-    });
-    labelled.collect()
 }
 
 impl Reads {
@@ -229,43 +224,24 @@ fn page(
     after: Option<&PaperPosition>,
     limit: i64,
 ) -> QueryBuilder<Postgres> {
-    let column = match order {
-        PaperOrder::Updated | PaperOrder::Relevance => "updated",
-        PaperOrder::Published => "published",
-    };
-    let is_ranked = order == PaperOrder::Relevance;
-    let mut sql = QueryBuilder::new("");
-    if is_ranked {
-        sql.push("with matching as materialized (select paper, version, words");
-    } else {
-        sql.push("select ").push(COLUMNS).push(", 0::real as rank");
-    }
-    // Without a date it has no place in the order; arXiv dates every version.
-    sql.push(format!(" from public.arxiv_papers p where {column} is not null"));
-    filter.push(&mut sql);
-    if let Some(after) = after.filter(|_| !is_ranked) {
+    let mut sql = QueryBuilder::new("with ");
+    if order != PaperOrder::Relevance {
+        push_by_date(&mut sql, filter, order, after, limit);
         sql.push(format!(
-            " and ({column}, paper, version) < (timestamptz 'epoch' + "
+            " select {COLUMNS}, 0::real as rank from found join public.arxiv_papers p using (paper, version)
+              order by date desc, paper desc, version desc limit "
         ));
-        sql.push_bind(after.key).push(" * interval '1 microsecond', ");
-        push_id(&mut sql, &after.id);
-    }
-    sql.push(format!(
-        " and {IS_NEWEST} order by {column} desc, paper desc, version desc limit "
-    ));
-    if !is_ranked {
         sql.push_bind(limit);
         return sql;
     }
-    sql.push(format!(
-        "{RANKED}), ranked as (select paper, version, ts_rank(words, "
-    ));
+    push_by_date(&mut sql, filter, order, None, RANKED);
+    sql.push(", ranked as (select paper, version, ts_rank(words, ");
     let words = filter.words.as_ref().map_or("", |words| words.tsquery.as_str());
     push_query(&mut sql, words);
-    sql.push(format!(
-        ") as rank from matching)
-         select {COLUMNS}, rank from ranked join public.arxiv_papers p using (paper, version) where true"
-    ));
+    sql.push(
+        ") as rank from found join public.arxiv_papers p using (paper, version)),
+         best as (select * from ranked where true",
+    );
     if let Some(after) = after {
         let rank = f32::from_bits(u32::try_from(after.key).unwrap_or_default());
         sql.push(" and (rank, paper, version) < (")
@@ -275,22 +251,76 @@ fn page(
     }
     sql.push(" order by rank desc, paper desc, version desc limit ")
         .push_bind(limit);
+    sql.push(format!(
+        ") select {COLUMNS}, rank from best join public.arxiv_papers p using (paper, version)
+         order by rank desc, paper desc, version desc"
+    ));
     sql
+}
+
+/// The subquery `found`: paper, version and date of at most `limit` matches after a position, the last date first.
+///
+/// Words that many papers have are found soon among the next papers by date. Words that few have are found by their index.
+/// Which it is cannot be known for every place, so what the next few hundred papers do not give comes from the index. Both take
+/// bounded time, whatever the server knows of the words.
+fn push_by_date(
+    sql: &mut QueryBuilder<Postgres>,
+    filter: &PaperFilter,
+    order: PaperOrder,
+    after: Option<&PaperPosition>,
+    limit: i64,
+) {
+    let (window, enough) = match order {
+        PaperOrder::Relevance => (RANKED_WINDOW, RANKED_ENOUGH),
+        PaperOrder::Updated | PaperOrder::Published => (WINDOW, limit),
+    };
+    let column = match order {
+        PaperOrder::Updated | PaperOrder::Relevance => "updated",
+        PaperOrder::Published => "published",
+    };
+    // Without a date it has no place in the order; arXiv dates every version.
+    let dated = format!("{column} is not null");
+    let descending = format!("order by {column} desc, paper desc, version desc");
+    let push_after = |sql: &mut QueryBuilder<Postgres>| {
+        sql.push(format!(" from public.arxiv_papers p where {dated}"));
+        if let Some(after) = after {
+            sql.push(format!(
+                " and ({column}, paper, version) < (timestamptz 'epoch' + "
+            ));
+            sql.push_bind(after.key).push(" * interval '1 microsecond', ");
+            push_id(sql, &after.id);
+        }
+    };
+    let last = "((select date from last), (select paper from last), (select version from last))";
+    let selected = format!("select paper, version, {column} as date");
+    sql.push(format!("near as materialized ({selected}"));
+    push_after(sql);
+    sql.push(format!(
+        " {descending} limit {window}),
+         last as materialized (select paper, version, date from near order by date, paper, version limit 1),
+         matching as materialized ({selected} from public.arxiv_papers p where {dated}"
+    ));
+    filter.push(sql);
+    sql.push(format!(
+        " and {IS_NEWEST}),
+         first as materialized ({selected}"
+    ));
+    push_after(sql);
+    sql.push(format!(" and ({column}, paper, version) >= {last}"));
+    filter.push(sql);
+    sql.push(format!(" and {IS_NEWEST} {descending} limit "))
+        .push_bind(limit);
+    sql.push(format!(
+        "), found as materialized (select * from first union all (
+           select paper, version, date from matching
+           where (select count(*) from first) < {enough} and (select count(*) from near) = {window} and (date, paper, version) < {last}
+           order by date desc, paper desc, version desc limit "
+    ));
+    sql.push_bind(limit).push("))");
 }
 
 /// The end of a comparison with a position.
 fn push_id(sql: &mut QueryBuilder<Postgres>, id: &PaperId) {
     sql.push_bind(id.paper.clone()).push(", ");
     sql.push_bind(id.version.map_or(0, i32::from)).push(")");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn label_follows_each_word() {
-        let text = TextQuery::parse("Erdős \"random graphs\"").unwrap();
-        assert_eq!(labelled(&text, 'B'), "'Erdős':B & ('random':B <-> 'graphs':B)");
-    }
 }

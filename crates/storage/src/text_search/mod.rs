@@ -16,6 +16,9 @@ pub(crate) const CATEGORIES: &str = "(string_to_array(categories, ' '))";
 /// The DOIs of a row of `arxiv_papers`, as the index holds them: they are the same in any case.
 pub(crate) const PAPER_DOIS: &str = "(string_to_array(lower(doi), ' '))";
 
+/// The words of the authors of a row of `arxiv_papers`, as the index holds them.
+pub(crate) const PAPER_AUTHORS: &str = "(ts_filter(words, '{b}'))";
+
 /// A vector holds a megabyte, and an insert with more would fail: words after so many characters are not found.
 const MAX_CHARS: u32 = 200_000;
 
