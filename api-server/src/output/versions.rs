@@ -1,25 +1,39 @@
 //! Versions of papers in each format.
 
+use bytes::BufMut;
 use paper::PaperVersion;
 
 use crate::output::{
     body::{JSON_ARRAY, LINES, RowEncoder, write_json, write_json_line},
     csv,
-    format::Format,
+    format::{Format, ResultForm},
 };
 
 /// The columns of CSV: what may be several has `; ` between.
 const HEAD: &str = "id,title,authors,abstract,comment,journal,doi,categories,published,updated\r\n";
 
-/// The encoder of papers in a format.
-pub(crate) fn encoder(format: Format) -> RowEncoder<PaperVersion> {
-    match format {
-        Format::Csv => RowEncoder::new([HEAD, "", ""], |buffer, paper| {
+/// The encoder of papers in a form.
+pub(crate) fn encoder(form: ResultForm) -> RowEncoder<PaperVersion> {
+    let options = form.citations;
+    match form.format {
+        Format::Json => RowEncoder::new(JSON_ARRAY, |buffer, paper| write_json(buffer, paper)),
+        Format::Ndjson => RowEncoder::new(LINES, |buffer, paper| write_json_line(buffer, paper)),
+        Format::Csv { with_mark } => RowEncoder::new([HEAD, "", ""], |buffer, paper| {
             csv::line(buffer, &cells(paper));
             Ok(())
+        })
+        .after_mark(with_mark),
+        Format::Bibtex => RowEncoder::new(["", "\n", ""], move |buffer, paper| {
+            buffer.put_slice(citations::bibtex(paper, options).as_bytes());
+            Ok(())
         }),
-        Format::Ndjson => RowEncoder::new(LINES, |buffer, paper| write_json_line(buffer, paper)),
-        _ => RowEncoder::new(JSON_ARRAY, |buffer, paper| write_json(buffer, paper)),
+        Format::CslJson => RowEncoder::new(JSON_ARRAY, move |buffer, paper| {
+            write_json(buffer, &citations::csl_json(paper, options))
+        }),
+        Format::Ris => RowEncoder::new(LINES, move |buffer, paper| {
+            buffer.put_slice(citations::ris(paper, options).as_bytes());
+            Ok(())
+        }),
     }
 }
 
@@ -47,6 +61,13 @@ mod tests {
 
     use super::*;
 
+    fn written(format: Format, paper: &PaperVersion) -> String {
+        let citations = citations::Options { with_version: false };
+        let form = ResultForm { format, citations };
+        let text = encoder(form).whole(std::slice::from_ref(paper)).unwrap();
+        String::from_utf8(text.to_vec()).unwrap()
+    }
+
     #[test]
     fn paper_is_written_in_each_format() {
         let author = |name: &str| Author {
@@ -67,14 +88,21 @@ mod tests {
             (Format::Json, format!("[{json}]")),
             (Format::Ndjson, format!("{json}\n")),
             (
-                Format::Csv,
+                Format::Csv { with_mark: true },
                 format!(
-                    "{HEAD}2405.00001v2,'=1+1,\"Paul Erdős; A. A. Alves, Jr.\",\"We show, that $x$.\",,,,math.CO; cs.DM,,2024-05-02T10:00:00Z\r\n"
+                    "\u{feff}{HEAD}2405.00001v2,'=1+1,\"Paul Erdős; A. A. Alves, Jr.\",\"We show, that $x$.\",,,,\"math.CO; cs.DM\",,2024-05-02T10:00:00Z\r\n"
                 ),
             ),
         ] {
-            let written = encoder(format).whole(std::slice::from_ref(&paper)).unwrap();
-            assert_eq!(written, expected, "{format:?}");
+            assert_eq!(written(format, &paper), expected, "{format:?}");
+        }
+        for (format, part) in [
+            (Format::Bibtex, "eprint = {2405.00001}"),
+            (Format::CslJson, "\"abstract\":\"We show"),
+            (Format::Ris, "AB  - We show"),
+        ] {
+            let written = written(format, &paper);
+            assert!(written.contains(part), "{written}");
         }
     }
 }

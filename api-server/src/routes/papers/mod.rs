@@ -14,7 +14,7 @@ use service::logs::Call;
 use storage::{Reads, StoredPaper};
 use wire::headers::{etag, link, vary::vary};
 
-use self::params::{FORMATS, ITEMS_PER_PAGE};
+use self::params::ITEMS_PER_PAGE;
 pub(crate) use self::params::{PaperRequest, PapersRequest};
 use crate::{
     app::App,
@@ -23,7 +23,11 @@ use crate::{
     limits::client::Client,
     limits::response_memory::{Reservation, ResponseBudget},
     openapi::{Operation, bad_integer},
-    output::{body, format::Format, versions},
+    output::{
+        body,
+        format::{Format, OF_RESULTS, ResultForm},
+        versions,
+    },
     routes::request::Input,
     routes::results::{PREFERENCE_APPLIED, TOTAL},
 };
@@ -56,16 +60,16 @@ pub(crate) async fn paper(
         let text = format!("no search has found {id} so far");
         return Err(ApiError::new(Code::NotFound, text));
     };
-    let tag = tag("paper", std::slice::from_ref(&found), request.format, "");
+    let tag = tag("paper", std::slice::from_ref(&found), request.form, "");
     if let Some(response) = not_modified(&request.headers, &tag) {
         return Ok(response);
     }
     let reservation = papers.responses.reserve(&client, ROWS_OF_A_PAPER).await?;
-    let text = match request.format {
+    let text = match request.form.format {
         Format::Json => body::json(&found.paper)?,
-        format => versions::encoder(format).whole(&[found.paper])?,
+        _ => versions::encoder(request.form).whole(&[found.paper])?,
     };
-    written(request.format, text, reservation, &tag)
+    written(request.form.format, text, reservation, &tag)
 }
 
 pub(crate) async fn papers(
@@ -96,14 +100,14 @@ pub(crate) async fn papers(
         found.pop();
     }
     let identity = format!("{} {total:?} {has_more}", request.identity());
-    let tag = tag("papers", &found, request.format, &identity);
+    let tag = tag("papers", &found, request.form, &identity);
     let mut response = match not_modified(&request.headers, &tag) {
         Some(response) => response,
         None => {
             let next = found.last().filter(|_| has_more).map(|last| last.position(order));
             let found: Vec<_> = found.into_iter().map(|found| found.paper).collect();
-            let text = versions::encoder(request.format).whole(&found)?;
-            let mut response = written(request.format, text, reservation, &tag)?;
+            let text = versions::encoder(request.form).whole(&found)?;
+            let mut response = written(request.form.format, text, reservation, &tag)?;
             let next = next.map(|next| request.cursor(&next));
             let next = next.and_then(|next| link::next(request.query.as_deref(), &["after"], "after", &next));
             if let Some(next) = next {
@@ -133,13 +137,13 @@ impl Papers {
 }
 
 /// Of an answer with these papers: it changes when a row does.
-fn tag(kind: &str, found: &[StoredPaper], format: Format, rest: &str) -> String {
+fn tag(kind: &str, found: &[StoredPaper], form: ResultForm, rest: &str) -> String {
     let rows = found.iter().map(|found| {
         let changed_at = found.changed_at.as_microsecond();
         format!("{} {changed_at}", found.paper.id)
     });
     let rows: Vec<_> = rows.collect();
-    etag::strong(&[kind, format.name(), rest, &rows.join(" ")])
+    etag::strong(&[kind, &format!("{form:?}"), rest, &rows.join(" ")])
 }
 
 /// The answer to a client that has this already.
@@ -220,7 +224,7 @@ pub(crate) fn describe(operation: Operation<'_>) -> Operation<'_> {
     let not_found = ApiError::new(Code::NotFound, "no search has found 2405.00001 so far");
     operation
         .content("application/json", schema, example())
-        .formats(FORMATS)
+        .formats(OF_RESULTS)
         .replica_lag()
         .header(
             "ETag",
@@ -251,7 +255,7 @@ pub(crate) fn describe_list(operation: Operation<'_>) -> Operation<'_> {
             json!({"type": "array", "items": schema}),
             json!([example()]),
         )
-        .formats(FORMATS)
+        .formats(OF_RESULTS)
         .next_page()
         .replica_lag()
         .number_header(

@@ -16,12 +16,10 @@ use wire::{
 use crate::{
     error::ApiError,
     output::filter::{CATEGORY_NAME, WORDS, category, time, words},
-    output::format::{FORMAT_OF_QUERIES, Format, OF_QUERIES},
+    output::format::{FORM_OF_RESULTS, ResultForm},
     routes::request::{Incoming, ReadRequest},
 };
 
-/// The formats of papers.
-pub(super) const FORMATS: &[Format] = OF_QUERIES;
 /// Papers of one page: with an abstract each.
 const MAX_ITEMS_PER_PAGE: i64 = 1000;
 const CURSOR_VERSION: &str = "1";
@@ -56,20 +54,20 @@ wire::params! {
 /// What is asked of one paper.
 #[derive(Debug)]
 pub(crate) struct PaperRequest {
-    pub(super) format: Format,
+    pub(super) form: ResultForm,
     pub(super) headers: HeaderMap,
 }
 
 impl ReadRequest for PaperRequest {
-    const PARAMS: &'static [&'static [Param]] = &[&[FORMAT_OF_QUERIES]];
+    const PARAMS: &'static [&'static [Param]] = &[&FORM_OF_RESULTS];
 
     async fn read(request: Incoming) -> Result<Self, ApiError> {
         let query = request.query();
         let mut reader = ParamReader::new(&query);
-        let format = Format::read(&mut reader, request.headers(), FORMATS);
+        let form = ResultForm::read(&mut reader, request.headers());
         reader.finish()?;
         Ok(Self {
-            format,
+            form,
             headers: request.parts.headers,
         })
     }
@@ -82,7 +80,7 @@ pub(crate) struct PapersRequest {
     pub(super) order: PaperOrder,
     pub(super) after: Option<PaperPosition>,
     pub(super) items_per_page: i64,
-    pub(super) format: Format,
+    pub(super) form: ResultForm,
     /// Whether `total` or `Prefer` asks for the number of all.
     pub(super) total: bool,
     pub(super) prefers_count: bool,
@@ -95,7 +93,8 @@ impl ReadRequest for PapersRequest {
     const PARAMS: &'static [&'static [Param]] = &[
         &[Q, AUTHOR, CATEGORY, DOI],
         &[PUBLISHED_AFTER, PUBLISHED_BEFORE, UPDATED_AFTER, UPDATED_BEFORE],
-        &[ORDER, ITEMS_PER_PAGE, AFTER, TOTAL, FORMAT_OF_QUERIES],
+        &[ORDER, ITEMS_PER_PAGE, AFTER, TOTAL],
+        &FORM_OF_RESULTS,
     ];
 
     async fn read(request: Incoming) -> Result<Self, ApiError> {
@@ -119,7 +118,7 @@ impl ReadRequest for PapersRequest {
             });
         let items_per_page = reader.integer(&ITEMS_PER_PAGE);
         let items_per_page = items_per_page.unwrap_or(request.defaults().items_per_page.max(1));
-        let format = Format::read(&mut reader, request.headers(), FORMATS);
+        let form = ResultForm::read(&mut reader, request.headers());
         let total = reader.boolean(&TOTAL).unwrap_or_default();
         reader.finish()?;
         let prefers_count = Preferences::read(request.headers()).count;
@@ -128,7 +127,7 @@ impl ReadRequest for PapersRequest {
             order,
             after,
             items_per_page,
-            format,
+            form,
             total: total || prefers_count,
             prefers_count,
             query: request.parts.uri.query().map(str::to_owned),
