@@ -203,7 +203,7 @@ fn doi(text: &str) -> String {
 /// A cursor is opaque to clients, has a version, and is bound to its filter and order by a checksum.
 fn cursor(position: &PaperPosition, filter: &PaperFilter, order: PaperOrder) -> String {
     let id = hex(position.id.to_string().as_bytes());
-    let text = format!("{CURSOR_VERSION}-{:x}-{id}", position.key);
+    let text = format!("{CURSOR_VERSION}-{:x}-{id}", position.key.cast_unsigned());
     let mut sum = Sha256::new_with_prefix("cursor of papers");
     sum.update(&text);
     sum.update(format!("{filter:?} {order:?}"));
@@ -213,7 +213,7 @@ fn cursor(position: &PaperPosition, filter: &PaperFilter, order: PaperOrder) -> 
 /// None for what is no cursor of this version, or was given for another filter or order.
 fn read_cursor(text: &str, filter: &PaperFilter, order: PaperOrder) -> Option<PaperPosition> {
     let mut parts = text.split('-').skip(1);
-    let key = i64::from_str_radix(parts.next()?, 16).ok()?;
+    let key = u64::from_str_radix(parts.next()?, 16).ok()?.cast_signed();
     let id = parts.next()?;
     let byte = |at: usize| u8::from_str_radix(id.get(at..at + 2)?, 16).ok();
     let id: Option<Vec<u8>> = (0..id.len()).step_by(2).map(byte).collect();
