@@ -57,19 +57,39 @@ pub(crate) struct ResultForm {
     pub(crate) citations: citations::Options,
 }
 
+/// How papers by themselves are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct PaperForm {
+    pub(crate) format: Format,
+    pub(crate) citations: citations::Options,
+}
+
+/// What chooses the form of papers.
+pub(crate) const FORM_OF_PAPERS: [Param; 3] = [FORMAT_OF_RESULTS, BOM, WITH_VERSION];
+
+impl PaperForm {
+    /// Reads the form that a client asks for; errors are collected in `reader`.
+    pub(crate) fn read(reader: &mut ParamReader<'_>, headers: &HeaderMap) -> Self {
+        Self {
+            format: Format::read(reader, headers, OF_RESULTS),
+            citations: citations::Options {
+                with_version: reader.boolean(&WITH_VERSION).unwrap_or_default(),
+            },
+        }
+    }
+}
+
 /// What chooses the form of results.
 pub(crate) const FORM_OF_RESULTS: [Param; 4] = [FORMAT_OF_RESULTS, FIELDS, BOM, WITH_VERSION];
 
 impl ResultForm {
     /// Reads the form that a client asks for; errors are collected in `reader`.
     pub(crate) fn read(reader: &mut ParamReader<'_>, headers: &HeaderMap) -> Self {
-        let format = Format::read(reader, headers, OF_RESULTS);
+        let PaperForm { format, citations } = PaperForm::read(reader, headers);
         Self {
             format,
             columns: columns(reader, format),
-            citations: citations::Options {
-                with_version: reader.boolean(&WITH_VERSION).unwrap_or_default(),
-            },
+            citations,
         }
     }
 }

@@ -6,14 +6,14 @@ use paper::PaperVersion;
 use crate::output::{
     body::{JSON_ARRAY, LINES, RowEncoder, write_json, write_json_line},
     csv,
-    format::{Format, ResultForm},
+    format::{Format, PaperForm},
 };
 
 /// The columns of CSV: what may be several has `; ` between.
 const HEAD: &str = "id,title,authors,abstract,comment,journal,doi,categories,published,updated\r\n";
 
 /// The encoder of papers in a form.
-pub(crate) fn encoder(form: ResultForm) -> RowEncoder<PaperVersion> {
+pub(crate) fn encoder(form: PaperForm) -> RowEncoder<PaperVersion> {
     let options = form.citations;
     match form.format {
         Format::Json => RowEncoder::new(JSON_ARRAY, |buffer, paper| write_json(buffer, paper)),
@@ -63,7 +63,7 @@ mod tests {
 
     fn written(format: Format, paper: &PaperVersion) -> String {
         let citations = citations::Options { with_version: false };
-        let form = ResultForm { format, citations };
+        let form = PaperForm { format, citations };
         let text = encoder(form).whole(std::slice::from_ref(paper)).unwrap();
         String::from_utf8(text.to_vec()).unwrap()
     }

@@ -25,7 +25,7 @@ use crate::{
     openapi::{Operation, bad_integer},
     output::{
         body,
-        format::{Format, OF_RESULTS, ResultForm},
+        format::{Format, OF_RESULTS, PaperForm},
         versions,
     },
     routes::request::Input,
@@ -137,7 +137,7 @@ impl Papers {
 }
 
 /// Of an answer with these papers: it changes when a row does.
-fn tag(kind: &str, found: &[StoredPaper], form: ResultForm, rest: &str) -> String {
+fn tag(kind: &str, found: &[StoredPaper], form: PaperForm, rest: &str) -> String {
     let rows = found.iter().map(|found| {
         let changed_at = found.changed_at.as_microsecond();
         format!("{} {changed_at}", found.paper.id)

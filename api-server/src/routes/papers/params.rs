@@ -16,7 +16,7 @@ use wire::{
 use crate::{
     error::ApiError,
     output::filter::{CATEGORY_NAME, WORDS, category, time, words},
-    output::format::{FORM_OF_RESULTS, ResultForm},
+    output::format::{FORM_OF_PAPERS, PaperForm},
     routes::request::{Incoming, ReadRequest},
 };
 
@@ -54,17 +54,17 @@ wire::params! {
 /// What is asked of one paper.
 #[derive(Debug)]
 pub(crate) struct PaperRequest {
-    pub(super) form: ResultForm,
+    pub(super) form: PaperForm,
     pub(super) headers: HeaderMap,
 }
 
 impl ReadRequest for PaperRequest {
-    const PARAMS: &'static [&'static [Param]] = &[&FORM_OF_RESULTS];
+    const PARAMS: &'static [&'static [Param]] = &[&FORM_OF_PAPERS];
 
     async fn read(request: Incoming) -> Result<Self, ApiError> {
         let query = request.query();
         let mut reader = ParamReader::new(&query);
-        let form = ResultForm::read(&mut reader, request.headers());
+        let form = PaperForm::read(&mut reader, request.headers());
         reader.finish()?;
         Ok(Self {
             form,
@@ -80,7 +80,7 @@ pub(crate) struct PapersRequest {
     pub(super) order: PaperOrder,
     pub(super) after: Option<PaperPosition>,
     pub(super) items_per_page: i64,
-    pub(super) form: ResultForm,
+    pub(super) form: PaperForm,
     /// Whether `total` or `Prefer` asks for the number of all.
     pub(super) total: bool,
     pub(super) prefers_count: bool,
@@ -94,7 +94,7 @@ impl ReadRequest for PapersRequest {
         &[Q, AUTHOR, CATEGORY, DOI],
         &[PUBLISHED_AFTER, PUBLISHED_BEFORE, UPDATED_AFTER, UPDATED_BEFORE],
         &[ORDER, ITEMS_PER_PAGE, AFTER, TOTAL],
-        &FORM_OF_RESULTS,
+        &FORM_OF_PAPERS,
     ];
 
     async fn read(request: Incoming) -> Result<Self, ApiError> {
@@ -118,7 +118,7 @@ impl ReadRequest for PapersRequest {
             });
         let items_per_page = reader.integer(&ITEMS_PER_PAGE);
         let items_per_page = items_per_page.unwrap_or(request.defaults().items_per_page.max(1));
-        let form = ResultForm::read(&mut reader, request.headers());
+        let form = PaperForm::read(&mut reader, request.headers());
         let total = reader.boolean(&TOTAL).unwrap_or_default();
         reader.finish()?;
         let prefers_count = Preferences::read(request.headers()).count;
