@@ -116,6 +116,8 @@ fn serves(objects: &Objects, service: &Value, endpoint: &str) -> bool {
                 .all(|(key, value)| pod.metadata["labels"][key] == *value)
         })
         .collect();
+    // Papers are served with the results.
+    let endpoint = if endpoint == "papers" { "results" } else { endpoint };
     let serves = |serve: &str| match serve {
         "all" => true,
         "frontend" => ENDPOINTS[..3].contains(&endpoint),
@@ -132,7 +134,7 @@ fn serves(objects: &Objects, service: &Value, endpoint: &str) -> bool {
 fn ingress_routes_each_path_to_pods_that_serve_it() {
     for mode in ["together", "frontendBackend", "perEndpoint"] {
         let all = format!("routes: {{endpoints: [{}]}}", ENDPOINTS.join(", "));
-        for (routes, count) in [("", 3), (all.as_str(), 9)] {
+        for (routes, count) in [("", 4), (all.as_str(), 10)] {
             let values = format!(
                 "{routes}\napiServer: {{mode: {mode}}}\ningress: {{enabled: true, className: c, hosts: [a.example, b.example]}}"
             );
@@ -161,7 +163,7 @@ fn ingress_routes_each_path_to_pods_that_serve_it() {
 
 #[test]
 fn http_route_routes_each_path_and_method_to_pods_that_serve_it() {
-    for (mode, rules) in [("together", 10), ("frontendBackend", 10), ("perEndpoint", 13)] {
+    for (mode, rules) in [("together", 11), ("frontendBackend", 11), ("perEndpoint", 14)] {
         let values = format!(
             "routes: {{endpoints: [{}]}}\napiServer: {{mode: {mode}}}\nhttpRoute: {{enabled: true, parentRefs: [{{name: public}}]}}",
             ENDPOINTS.join(", ")
@@ -198,6 +200,9 @@ fn http_route_routes_each_path_and_method_to_pods_that_serve_it() {
             for endpoint in ENDPOINTS {
                 let service = routed(rules, method, endpoint)
                     .unwrap_or_else(|| panic!("{mode}: {method} /{endpoint} leads nowhere"));
+                if endpoint == "results" {
+                    assert_eq!(routed(rules, method, "papers"), Some(service), "{mode}");
+                }
                 if mode == "perEndpoint" {
                     let expected = if (method, endpoint) == ("POST", "queries") {
                         "queries-post"
