@@ -90,7 +90,8 @@ impl Document {
 
 const ABOUT: &str = "A search becomes an `ArxivQuery` object in Kubernetes; an operator runs it, politely and once, and \
     records what it finds. Errors are `{\"detail\": …}`; a wrong parameter is reported in `detail` as \
-    FastAPI reports it. Unknown parameters are ignored, and of a repeated one the last counts.";
+    FastAPI reports it. Unknown parameters are ignored where the existing service has the endpoint, and an error elsewhere; of a \
+    repeated one the last counts.";
 
 /// The schemas that are used, each once.
 struct Schemas {

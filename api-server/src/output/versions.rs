@@ -16,8 +16,8 @@ const HEAD: &str = "id,title,authors,abstract,comment,journal,doi,categories,pub
 pub(crate) fn encoder(form: PaperForm) -> RowEncoder<PaperVersion> {
     let options = form.citations;
     match form.format {
-        Format::Json => RowEncoder::new(JSON_ARRAY, |buffer, paper| write_json(buffer, paper)),
-        Format::Ndjson => RowEncoder::new(LINES, |buffer, paper| write_json_line(buffer, paper)),
+        Format::Json => RowEncoder::new(JSON_ARRAY, write_json),
+        Format::Ndjson => RowEncoder::new(LINES, write_json_line),
         Format::Csv { with_mark } => RowEncoder::new([HEAD, "", ""], |buffer, paper| {
             csv::line(buffer, &cells(paper));
             Ok(())

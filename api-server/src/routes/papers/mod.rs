@@ -12,7 +12,12 @@ use paper::PaperId;
 use serde_json::{Value, json};
 use service::logs::Call;
 use storage::{Reads, StoredPaper};
-use wire::headers::{etag, link, vary::vary};
+use wire::{
+    field_error::FieldErrors,
+    headers::{etag, link, vary::vary},
+    params::ParamReader,
+    query::QueryString,
+};
 
 use self::params::ITEMS_PER_PAGE;
 pub(crate) use self::params::{PaperRequest, PapersRequest};
@@ -101,20 +106,19 @@ pub(crate) async fn papers(
     }
     let identity = format!("{} {total:?} {has_more}", request.identity());
     let tag = tag("papers", &found, request.form, &identity);
-    let mut response = match not_modified(&request.headers, &tag) {
-        Some(response) => response,
-        None => {
-            let next = found.last().filter(|_| has_more).map(|last| last.position(order));
-            let found: Vec<_> = found.into_iter().map(|found| found.paper).collect();
-            let text = versions::encoder(request.form).whole(&found)?;
-            let mut response = written(request.form.format, text, reservation, &tag)?;
-            let next = next.map(|next| request.cursor(&next));
-            let next = next.and_then(|next| link::next(request.query.as_deref(), &["after"], "after", &next));
-            if let Some(next) = next {
-                response.headers_mut().insert(header::LINK, next);
-            }
-            response
+    let mut response = if let Some(response) = not_modified(&request.headers, &tag) {
+        response
+    } else {
+        let next = found.last().filter(|_| has_more).map(|last| last.position(order));
+        let found: Vec<_> = found.into_iter().map(|found| found.paper).collect();
+        let text = versions::encoder(request.form).whole(&found)?;
+        let mut response = written(request.form.format, text, reservation, &tag)?;
+        let next = next.map(|next| request.cursor(&next));
+        let next = next.and_then(|next| link::next(request.query.as_deref(), &["after"], "after", &next));
+        if let Some(next) = next {
+            response.headers_mut().insert(header::LINK, next);
         }
+        response
     };
     let headers = response.headers_mut();
     vary(headers, "prefer");
@@ -215,6 +219,13 @@ fn example() -> Value {
     })
 }
 
+fn bad_format() -> FieldErrors {
+    let query = QueryString::parse(Some("format=docx"));
+    let mut reader = ParamReader::new(&query);
+    PaperForm::read(&mut reader, &HeaderMap::new());
+    reader.finish().err().unwrap_or_default()
+}
+
 pub(crate) fn describe(operation: Operation<'_>) -> Operation<'_> {
     let mut operation = operation
         .named("paper", "records", "A paper, whole")
@@ -235,6 +246,7 @@ pub(crate) fn describe(operation: Operation<'_>) -> Operation<'_> {
             "It is no identifier, or no search has found the paper.",
             &not_found,
         )
+        .invalid(bad_format())
         .unavailable(Code::DatabaseUnavailable)
 }
 

@@ -164,7 +164,7 @@ fn filter(reader: &mut ParamReader<'_>, zone: Zone) -> PaperFilter {
         words: words(reader, &Q),
         author: words(reader, &AUTHOR),
         category: category(reader, &CATEGORY),
-        doi: reader.text(&DOI).map(doi),
+        doi: doi(reader),
         published: (
             time(reader, zone, &PUBLISHED_AFTER, RangeEnd::Start),
             time(reader, zone, &PUBLISHED_BEFORE, RangeEnd::End),
@@ -193,11 +193,16 @@ fn order(reader: &mut ParamReader<'_>, has_words: bool) -> PaperOrder {
 }
 
 /// The DOI in an address or after its scheme.
-fn doi(text: &str) -> String {
-    let lower = text.to_ascii_lowercase();
-    let rest = lower.strip_prefix("doi:").unwrap_or(&lower);
+fn doi(reader: &mut ParamReader<'_>) -> Option<String> {
+    let text = reader.text(&DOI)?;
+    let lower = text.trim().to_ascii_lowercase();
+    let rest = lower.strip_prefix("doi:").unwrap_or(&lower).trim_start();
     let rest = rest.split_once("doi.org/").map_or(rest, |(_, doi)| doi);
-    rest.to_owned()
+    if !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic()) {
+        return Some(rest.to_owned());
+    }
+    reader.unfit(&DOI, "it is no DOI, such as 10.1103/PhysRevD.76.013009", text);
+    None
 }
 
 /// A cursor is opaque to clients, has a version, and is bound to its filter and order by a checksum.
@@ -252,6 +257,15 @@ mod tests {
         assert_eq!(asked.filter.doi.as_deref(), Some("10.1/x"));
         assert_eq!(asked.filter.updated, (None, Some(86_400)));
         for raw in [
+            "10.1/X",
+            "+doi:+10.1/x",
+            "DOI%3A10.1/x",
+            "http://dx.doi.org/10.1/x",
+        ] {
+            let doi = read(&format!("doi={raw}")).unwrap().filter.doi;
+            assert_eq!(doi.as_deref(), Some("10.1/x"), "{raw}");
+        }
+        for raw in [
             "order=relevance",
             "order=x",
             "items_per_page=0",
@@ -260,6 +274,13 @@ mod tests {
             "after=x",
             "published_after=1711843200000",
             "category=a%20b",
+            "doi=",
+            "doi=doi:",
+            "doi=10.1/a%00",
+            "doi=10.1/a%1F",
+            "doi=10.1/a%C2%85",
+            "doi=10.1/a+b",
+            "doi=10.1/%ff",
             "format=xml",
         ] {
             assert!(read(raw).is_err(), "{raw}");
