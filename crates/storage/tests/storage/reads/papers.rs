@@ -58,8 +58,18 @@ fn ids(found: &[StoredPaper]) -> Vec<String> {
     found.iter().map(|found| found.paper.id.to_string()).collect()
 }
 
-#[tokio::test]
-async fn papers_are_read_as_they_were_recorded_in_order_and_by_filters() {
+/// A filter with this in it.
+fn with(set: impl FnOnce(&mut PaperFilter)) -> PaperFilter {
+    let mut filter = PaperFilter::default();
+    set(&mut filter);
+    filter
+}
+
+/// Three papers, the last submitted first.
+const NEWEST_FIRST: [&str; 3] = ["2405.00001v2", "2405.00003v1", "math/0309136v1"];
+
+/// Their versions, as they were recorded, and what reads them.
+async fn read() -> (Server, Vec<PaperVersion>, Reads) {
     let server = Server::migrated().await;
     let papers = One(vec![
         paper("2405.00001v1", "2024-05-01", "Random graphs", "Paul Erdős"),
@@ -93,142 +103,84 @@ async fn papers_are_read_as_they_were_recorded_in_order_and_by_filters() {
     recorded(in_one(&server).record(&record).await.unwrap());
     let pool = server.pool("arxiv_ro", "arxiv");
     let reads = Reads::new(pool.clone(), pool, None);
+    (server, papers.0, reads)
+}
 
-    for paper in &papers.0 {
+#[tokio::test]
+async fn paper_is_read_as_it_was_recorded_by_its_version_or_the_newest() {
+    let (_server, papers, reads) = read().await;
+    for paper in &papers {
         let found = reads.paper(&paper.id).await.unwrap().unwrap();
         assert_eq!(&found.paper, paper);
     }
-    let newest = reads
-        .paper(&PaperId::of_entry("2405.00001"))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(newest.paper.id.version, Some(2));
-    assert_eq!(
-        reads.paper(&PaperId::of_entry("2405.00001v3")).await.unwrap(),
-        None
-    );
-    assert_eq!(reads.paper(&PaperId::of_entry("2405.99999")).await.unwrap(), None);
+    for (id, expected) in [
+        ("2405.00001", Some(2)),
+        ("2405.00001v3", None),
+        ("2405.99999", None),
+    ] {
+        let found = reads.paper(&PaperId::of_entry(id)).await.unwrap();
+        let version = found.and_then(|found| found.paper.id.version);
+        assert_eq!(version, expected, "{id}");
+    }
+}
 
+#[tokio::test]
+async fn papers_are_found_and_counted_by_each_condition() {
+    let (_server, _, reads) = read().await;
     let time = |text: &str| text.parse::<Timestamp>().ok().map(Timestamp::as_second);
-    let all = PaperFilter::default();
-    let (first, second, third) = ("2405.00001v2", "2405.00003v1", "math/0309136v1");
+    let noon = || time("2024-05-07T10:00:00Z");
+    let [first, second, third] = NEWEST_FIRST;
+    let both = with(|filter| {
+        filter.author = words("\"paul erdos\"");
+        filter.words = words("revisited");
+    });
     for (filter, expected) in [
-        (all.clone(), vec![first, second, third]),
+        (PaperFilter::default(), vec![first, second, third]),
         (
-            PaperFilter {
-                words: words("GRAPHS"),
-                ..all.clone()
-            },
+            with(|filter| filter.words = words("GRAPHS")),
             vec![first, second, third],
         ),
+        (with(|filter| filter.words = words("erdos")), vec![first, second]),
+        (with(|filter| filter.author = words("erdos")), vec![first]),
+        (both, vec![first]),
+        (with(|filter| filter.words = words("math pages")), vec![third]),
         (
-            PaperFilter {
-                words: words("erdos"),
-                ..all.clone()
-            },
-            vec![first, second],
-        ),
-        (
-            PaperFilter {
-                author: words("erdos"),
-                ..all.clone()
-            },
-            vec![first],
-        ),
-        (
-            PaperFilter {
-                author: words("\"paul erdos\""),
-                words: words("revisited"),
-                ..all.clone()
-            },
-            vec![first],
-        ),
-        (
-            PaperFilter {
-                words: words("math pages"),
-                ..all.clone()
-            },
-            vec![third],
-        ),
-        (
-            PaperFilter {
-                category: Some("math.CO".into()),
-                ..all.clone()
-            },
+            with(|filter| filter.category = Some("math.CO".into())),
             vec![first, third],
         ),
+        (with(|filter| filter.category = Some("cs.*".into())), vec![second]),
         (
-            PaperFilter {
-                category: Some("cs.*".into()),
-                ..all.clone()
-            },
+            with(|filter| filter.category = Some("hep-th".into())),
             vec![second],
         ),
+        (with(|filter| filter.doi = Some("10.1/a".into())), vec![third]),
+        (with(|filter| filter.doi = Some("10.1/B".into())), vec![third]),
+        (with(|filter| filter.doi = Some("10.1".into())), vec![]),
         (
-            PaperFilter {
-                category: Some("hep-th".into()),
-                ..all.clone()
-            },
-            vec![second],
-        ),
-        (
-            PaperFilter {
-                doi: Some("10.1/a".into()),
-                ..all.clone()
-            },
-            vec![third],
-        ),
-        (
-            PaperFilter {
-                doi: Some("10.1/B".into()),
-                ..all.clone()
-            },
-            vec![third],
-        ),
-        (
-            PaperFilter {
-                doi: Some("10.1".into()),
-                ..all.clone()
-            },
-            vec![],
-        ),
-        (
-            PaperFilter {
-                updated: (time("2024-05-07T10:00:00Z"), None),
-                ..all.clone()
-            },
+            with(|filter| filter.updated = (noon(), None)),
             vec![first, second],
         ),
         (
-            PaperFilter {
-                updated: (None, time("2024-05-07T10:00:00Z")),
-                ..all.clone()
-            },
+            with(|filter| filter.updated = (None, noon())),
             vec![second, third],
         ),
         (
-            PaperFilter {
-                published: (None, time("2023-12-31T00:00:00Z")),
-                ..all.clone()
-            },
+            with(|filter| filter.published = (None, time("2023-12-31T00:00:00Z"))),
             vec![third],
         ),
     ] {
-        let found = reads
-            .papers(&filter, PaperOrder::Updated, None, 10)
-            .await
-            .unwrap();
-        assert_eq!(ids(&found), expected, "{filter:?}");
+        let found = reads.papers(&filter, PaperOrder::Updated, None, 10).await;
+        assert_eq!(ids(&found.unwrap()), expected, "{filter:?}");
         let total = reads.papers_total(&filter).await.unwrap();
         assert_eq!(total, i64::try_from(expected.len()).ok(), "{filter:?}");
     }
+}
 
-    // Each order, a page at a time.
-    let graphs = PaperFilter {
-        words: words("graphs"),
-        ..all.clone()
-    };
+#[tokio::test]
+async fn papers_are_walked_a_page_at_a_time_in_each_order() {
+    let (_server, _, reads) = read().await;
+    let graphs = with(|filter| filter.words = words("graphs"));
+    let [first, second, third] = NEWEST_FIRST;
     for (order, expected) in [
         (PaperOrder::Updated, [first, second, third]),
         (PaperOrder::Published, [second, first, third]),
@@ -273,10 +225,7 @@ async fn papers_are_found_without_reading_the_whole_table() {
     })
     .await;
     let before: i64 = server.value("arxiv", scans).await;
-    let of = |text: &str| PaperFilter {
-        words: words(text),
-        ..PaperFilter::default()
-    };
+    let of = |text: &str| with(|filter| filter.words = words(text));
     for (filter, expected) in [
         (PaperFilter::default(), 10),
         (of("common"), 10),
@@ -285,27 +234,9 @@ async fn papers_are_found_without_reading_the_whole_table() {
         (of("w777"), 1),
         (of("none"), 0),
         (of("common some"), 10),
-        (
-            PaperFilter {
-                category: Some("cs.*".into()),
-                ..PaperFilter::default()
-            },
-            10,
-        ),
-        (
-            PaperFilter {
-                doi: Some("10.1/x".into()),
-                ..PaperFilter::default()
-            },
-            0,
-        ),
-        (
-            PaperFilter {
-                published: (Some(0), Some(7200)),
-                ..PaperFilter::default()
-            },
-            2,
-        ),
+        (with(|filter| filter.category = Some("cs.*".into())), 10),
+        (with(|filter| filter.doi = Some("10.1/x".into())), 0),
+        (with(|filter| filter.published = (Some(0), Some(7200))), 2),
     ] {
         for order in [PaperOrder::Updated, PaperOrder::Published, PaperOrder::Relevance] {
             if order == PaperOrder::Relevance && filter.words.is_none() {
