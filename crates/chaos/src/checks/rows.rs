@@ -312,7 +312,9 @@ mod tests {
         );
         finds(
             "succeeded with a tombstone",
-            |f| drop(f.tombstones.insert("a".into())),
+            |f| {
+                f.tombstones.insert("a".into());
+            },
             Wrong,
             "ended as Succeeded and has a tombstone",
         );
