@@ -31,6 +31,9 @@ pub enum StorageError {
     /// A stored page that was found before does not exist any more, or is another version.
     #[error("a stored page no longer exists")]
     PageGone,
+    /// A run belongs to a feed that is not registered, or no longer.
+    #[error("the feed of this run is not registered")]
+    FeedUnknown,
     /// A migration failed; the text is for the operator of the database.
     #[error("{message}")]
     Migration {

@@ -26,7 +26,7 @@ pub use reads::{
 };
 pub use records::{
     Ending, FailureRecord, IdUsage, ObjectRef, PaperBatch, PaperSource, QueryIdTaken, Record, Records,
-    WriteOutcome, Writes,
+    WriteOutcome, Writes, feeds,
 };
 pub use rows::{Paper, QueryRow, ResultRow};
 pub use text_search::{TextQuery, TextQueryError};

@@ -83,6 +83,11 @@ impl Need {
             Self::ResultsWrite => &[
                 ("table results", "categories", "SELECT INSERT"),
                 ("table arxiv_papers", "words", "SELECT INSERT UPDATE"),
+                ("table arxiv_feeds", "dropped_at", "SELECT INSERT UPDATE"),
+                ("table arxiv_feed_seen", "version", "SELECT INSERT"),
+                ("table arxiv_feed_items", "recorded_at", "SELECT INSERT"),
+                ("table arxiv_feed_runs", "outcome", "SELECT INSERT"),
+                ("routine prune_feeds()", "", "EXECUTE"),
                 ("routine sweep_results(uid uuid)", "", "EXECUTE"),
                 ("routine advance_results_watermark()", "", "EXECUTE"),
             ],
@@ -94,6 +99,8 @@ impl Need {
             Self::ResultsRead => &[
                 ("table results", "categories", "SELECT"),
                 ("table arxiv_papers", "words", "SELECT"),
+                ("table arxiv_feeds", "dropped_at", "SELECT"),
+                ("table arxiv_feed_items", "recorded_at", "SELECT"),
                 ("table arxiv_results_epoch", "epoch", "SELECT"),
                 ("table arxiv_results_settled", "settled_at", "SELECT"),
                 ("table arxiv_results_row_counts", "position", "SELECT"),

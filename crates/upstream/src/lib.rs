@@ -6,6 +6,7 @@
 
 mod empty_page;
 mod error;
+mod feeds;
 mod pages;
 mod query;
 mod settings;
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 pub use error::{UpstreamError, reason};
+pub use feeds::{feed_search_hash, feed_search_hashes};
 pub use pages::{Dedup, remove_older, slices};
 pub use query::{SpecError, ValidatedQuery, problems};
 pub use settings::{SettingsError, UpstreamArgs};

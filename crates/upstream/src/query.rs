@@ -26,6 +26,8 @@ pub struct ValidatedQuery {
     /// Only papers that were updated at this time or later are wanted; they are sorted by it, newest first. arXiv itself
     /// cannot filter by it: its filter of that name takes the date of submission.
     pub updated_after: Option<Timestamp>,
+    /// Only papers that were submitted at this time or earlier are found: this is part of the search.
+    pub submitted_before: Option<Timestamp>,
 }
 
 /// Why a spec is not a search that can be sent, with the name of the field in the spec. The text is meant for
@@ -97,6 +99,7 @@ impl TryFrom<&ArxivQuerySpec> for ValidatedQuery {
             start: in_range(&fields::START, spec.start)?,
             updated_after: updated_after(&spec.search)?,
             search: search(&spec.search)?,
+            submitted_before: submitted_before(&spec.search)?,
         })
     }
 }
@@ -136,11 +139,7 @@ fn search(search: &ArxivSearch) -> Result<ValidatedSearch, SpecError> {
         search.submitted_after.as_deref(),
         RangeEnd::Start,
     )?;
-    let before = date(
-        &fields::SUBMITTED_BEFORE,
-        search.submitted_before.as_deref(),
-        RangeEnd::End,
-    )?;
+    let before = submitted_before(search)?;
     let mut clauses = Vec::new();
     for field in SEARCH_FIELDS {
         if let Kind::Words(prefix, access) = &field.kind
@@ -162,6 +161,11 @@ fn search(search: &ArxivSearch) -> Result<ValidatedSearch, SpecError> {
         sort_by,
         sort_order,
     ))
+}
+
+fn submitted_before(search: &ArxivSearch) -> Result<Option<Timestamp>, SpecError> {
+    let before = search.submitted_before.as_deref();
+    date(&fields::SUBMITTED_BEFORE, before, RangeEnd::End)
 }
 
 fn updated_after(search: &ArxivSearch) -> Result<Option<Timestamp>, SpecError> {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crd::{ArxivQuery, ArxivQuerySpec, Reason};
+use crd::{ArxivQuery, ArxivQuerySpec, GROUP, Reason, SortBy, SortOrder};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
 use sha2::{Digest, Sha256};
 use storage::FailureRecord;
@@ -116,6 +117,15 @@ impl Query {
         self.object.metadata.namespace.as_deref().unwrap_or_default()
     }
 
+    /// The uid of the feed that the query is a run of, if it is one: its search is in the order that feeds need.
+    pub(crate) fn feed(&self) -> Option<Uuid> {
+        let search = &self.object.spec.search;
+        let is_run = (search.sort_by, search.sort_order) == (SortBy::LastUpdatedDate, SortOrder::Descending);
+        let owner = self.object.metadata.owner_references.iter().flatten();
+        let owner = owner.filter(|_| is_run).find(|owner| is_feed(owner))?;
+        Uuid::parse_str(&owner.uid).ok()
+    }
+
     /// The object, as storage names the owner of rows.
     pub(crate) fn owner(&self) -> storage::ObjectRef<'_> {
         storage::ObjectRef {
@@ -125,6 +135,15 @@ impl Query {
             search: &self.search_hash,
         }
     }
+}
+
+/// The kind of the objects whose runs are queries.
+const FEED_KIND: &str = "ArxivFeed";
+
+/// Whether an owner is the feed that the object is a run of.
+pub(super) fn is_feed(owner: &OwnerReference) -> bool {
+    let group = owner.api_version.split_once('/').map(|(group, _)| group);
+    owner.controller == Some(true) && owner.kind == FEED_KIND && group == Some(GROUP)
 }
 
 /// A hash of the fields that say what to search for, and of no others. It must stay the same in all versions: records are found by it

@@ -8,7 +8,7 @@ use futures::{
 };
 use jiff::Timestamp;
 use paper::PaperVersion;
-use storage::{PageHead, PageKey, Pages, PaperBatch, PaperSource, StorageError};
+use storage::{PageHead, PageKey, Pages, PaperBatch, PaperSource, StorageError, feeds::RunEnd};
 use tokio::sync::Semaphore;
 use upstream::{Dedup, PageSelector, ValidatedQuery, key, remove_older, slices};
 
@@ -18,6 +18,17 @@ pub(crate) struct StoredPages {
     pages: Vec<StoredPage>,
     /// Papers whose last version is older are not wanted.
     updated_after: Option<Timestamp>,
+    /// Why there are no more of them; it is only found out for runs of feeds.
+    pub(crate) end: RunEnd,
+}
+
+/// How the pages of a query are looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Depth {
+    /// Papers are only read where their age matters.
+    Heads,
+    /// It matters, too, whether any are left out.
+    Papers,
 }
 
 /// A page that was found in the store.
@@ -45,29 +56,45 @@ pub(crate) async fn find_pages(
     buffered: &Semaphore,
     query: &ValidatedQuery,
     selector: PageSelector,
+    depth: Depth,
 ) -> Result<Result<StoredPages, MissingPage>, StorageError> {
     let mut found: Vec<StoredPage> = Vec::new();
-    let mut is_past = false;
+    let (mut is_past, mut has_older, mut is_short) = (false, false, false);
     loop {
         // The first page's total decides: a page that must be empty by it is not requested.
         let total = found.first().map(|first| first.head.total);
         let mut requests = slices(&query.search, query.start, query.max_results, total);
+        let all = total.unwrap_or(u32::MAX);
         let (stored, total) = (found.len(), requests.len());
         if stored >= total || is_past {
             return Ok(Ok(StoredPages {
                 pages: found,
                 updated_after: query.updated_after,
+                end: if is_short {
+                    RunEnd::Short
+                } else if has_older {
+                    RunEnd::Older
+                } else if end_of(query) >= u64::from(all) {
+                    RunEnd::Exhausted
+                } else {
+                    RunEnd::Limit
+                },
             }));
         }
         let request = requests.swap_remove(stored);
         let key = key(&request, selector);
         let page = match query.updated_after {
-            None => pages.head(&key).await?,
-            Some(after) => {
+            None if depth == Depth::Heads => pages.head(&key).await?,
+            after => {
                 // The semaphore is never closed.
                 let _buffered = buffered.acquire_many(key.count).await.ok();
                 pages.get(&key).await?.map(|mut page| {
-                    is_past = remove_older(&mut page.papers, Some(after));
+                    let expected = page.head.total.saturating_sub(key.start).min(key.count) as usize;
+                    let given = page.papers.len();
+                    // What cannot be read is not there for anybody.
+                    is_short |= given + page.head.defects.len() < expected;
+                    is_past = remove_older(&mut page.papers, after);
+                    has_older |= page.papers.len() < given;
                     (page.head, page.fetched_at)
                 })
             }
@@ -87,6 +114,11 @@ pub(crate) async fn find_pages(
             }
         }
     }
+}
+
+/// The number of the result after the last one that a query wants.
+fn end_of(query: &ValidatedQuery) -> u64 {
+    u64::from(query.start) + u64::from(query.max_results)
 }
 
 impl StoredPages {

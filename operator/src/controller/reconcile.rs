@@ -11,7 +11,7 @@ use super::{
     context::{Context, Query},
     decision::{Facts, decide},
     error::Error,
-    pages::find_pages,
+    pages::{Depth, find_pages},
 };
 
 /// A tool that restores an object writes its status after it has created it. Nothing is written in between, as the tool's write
@@ -93,7 +93,18 @@ async fn facts(query: &Query, context: &Context) -> Result<Facts, Error> {
         return Ok(Facts::Suspended);
     }
     let selector = query.progress.selector();
-    let pages = find_pages(&context.with.pages, &context.buffered_papers, search, selector).await;
+    let depth = match query.feed() {
+        Some(_) => Depth::Papers,
+        None => Depth::Heads,
+    };
+    let pages = find_pages(
+        &context.with.pages,
+        &context.buffered_papers,
+        search,
+        selector,
+        depth,
+    )
+    .await;
     Ok(match pages.map_err(Error::storage("looking up stored pages"))? {
         Ok(stored) => Facts::Complete(stored),
         Err(missing) => Facts::Missing(missing),

@@ -3,8 +3,9 @@
 
 use arxiv::query_in_title;
 use jiff::Timestamp;
-use storage::{Ending, Record};
+use storage::{Ending, Record, feeds::FeedRun};
 use tracing::Instrument;
+use upstream::feed_search_hashes;
 
 use super::{
     context::{Context, Query},
@@ -36,6 +37,8 @@ pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages
         pages,
         store: &context.with.pages,
     };
+    let searches = feed_search_hashes(&query.object.spec.search);
+    let feed = feed_run(query, pages, &searches);
     for _ in 0..MAX_NUMBERS {
         let record = Record {
             object: query.owner(),
@@ -45,6 +48,7 @@ pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages
             num_results: i32::try_from(head.total).unwrap_or(i32::MAX),
             query: query_in_title(&head.title),
             papers: &papers,
+            feed,
         };
         let outcome = context.with.records.record(&record);
         let outcome = outcome.instrument(tracing::error_span!("record")).await;
@@ -60,6 +64,20 @@ pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages
         number = another.map_err(Error::storage("taking another number"))?;
     }
     Err(Error::NumbersTaken(MAX_NUMBERS))
+}
+
+/// What the query is for the feed that it is a run of, if it is one. The database says which of its papers are new to the feed.
+fn feed_run<'a>(query: &Query, pages: &StoredPages, searches: &'a [String]) -> Option<FeedRun<'a>> {
+    let search = query.search.as_ref().ok()?;
+    Some(FeedRun {
+        feed: query.feed()?,
+        searches,
+        start: search.start,
+        max_results: search.max_results,
+        updated_after: search.updated_after,
+        submitted_before: search.submitted_before,
+        end: pages.end,
+    })
 }
 
 /// arXiv's Date if the first page was fetched for this query; the database's clock if the page is older than

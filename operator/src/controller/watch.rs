@@ -252,7 +252,9 @@ fn strip_unused(object: &mut ArxivQuery) {
     if let Some(labels) = &mut metadata.labels {
         labels.retain(|name, _| name == CLIENT_LABEL || name == VELERO_LABEL);
     }
-    metadata.owner_references = None;
+    if let Some(owners) = &mut metadata.owner_references {
+        owners.retain(is_feed);
+    }
     if let Some(annotations) = &mut metadata.annotations {
         annotations.retain(|name, value| name == RESTORED_ANNOTATION || is_usable(name, value));
     }

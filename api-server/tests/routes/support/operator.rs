@@ -102,6 +102,7 @@ impl Operator {
             num_results: found,
             query: &query,
             papers: &Papers(papers),
+            feed: None,
         };
         assert!(self.records.record(&record).await.unwrap().is_ok());
         self.finish(object, Phase::Succeeded, Reason::Succeeded, |status| {

@@ -46,4 +46,8 @@ impl Reads {
             settle,
         }
     }
+
+    pub(crate) fn results_pool(&self) -> &Pool {
+        &self.results
+    }
 }

@@ -6,6 +6,7 @@
 
 mod client_writes;
 mod ending;
+pub mod feeds;
 mod maintenance;
 mod papers;
 mod split;
@@ -19,6 +20,7 @@ use paper::PaperVersion;
 use uuid::Uuid;
 
 pub(crate) use self::ending::ending_of;
+use self::feeds::{FeedRun, Feeds};
 pub use self::{
     client_writes::{WriteOutcome, Writes},
     maintenance::IdUsage,
@@ -61,6 +63,8 @@ pub struct Record<'a> {
     pub query: &'a str,
     /// The papers, numbered from 0 in their order; at most 30000.
     pub papers: &'a dyn PaperSource,
+    /// The feed that it is a run of: then only the papers that are new to the feed become results.
+    pub feed: Option<FeedRun<'a>>,
 }
 
 /// Papers of one answer of arXiv's.
@@ -121,6 +125,11 @@ impl Records {
             queries,
             results: split.then_some(results),
         }
+    }
+
+    /// The feeds whose runs are recorded here.
+    pub fn feeds(&self) -> Feeds {
+        Feeds::new(self.results().clone())
     }
 
     fn results(&self) -> &Pool {

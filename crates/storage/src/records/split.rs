@@ -53,7 +53,7 @@ pub(super) async fn record(
 async fn write_results(results: &Pool, record: &Record<'_>) -> Result<Option<(i32, i64)>, StorageError> {
     let mut session = Session::open(results, Kind::Transaction).await?;
     lock_uid(&mut session, record.object.uid).await?;
-    if let Some(existing) = statements::existing_results(&mut session, record.object.uid).await? {
+    if let Some(existing) = statements::existing_results(&mut session, record).await? {
         session.await_durable().await?;
         session.commit().await?;
         return Ok(Some(existing));

@@ -2,10 +2,9 @@
 
 use futures::TryStreamExt;
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use super::{
-    Ending, Record, ending,
+    Ending, Record, ending, feeds,
     papers::{self, Writers},
 };
 use crate::{Paper, StorageError, connection::Session};
@@ -35,21 +34,30 @@ async fn has_id(session: &mut Session, record: &Record<'_>, sql: &'static str) -
 /// Results that an object has already: how many, and their query id.
 pub(super) async fn existing_results(
     session: &mut Session,
-    uid: Uuid,
+    record: &Record<'_>,
 ) -> Result<Option<(i32, i64)>, StorageError> {
+    if record.feed.is_some() {
+        // It may have no rows.
+        return feeds::recorded(session, record.object.uid).await;
+    }
     let existing = session.query_as::<(i32, Option<i64>)>(
         "select count(*)::integer, min(query_id) from public.results where query_uid = $1",
     );
-    let (count, query_id) = existing.bind(uid).fetch_one(session.conn()).await?;
+    let (count, query_id) = existing.bind(record.object.uid).fetch_one(session.conn()).await?;
     Ok(query_id.filter(|_| count > 0).map(|query_id| (count, query_id)))
 }
 
 /// Inserts the results, and the metadata of their papers, unless the object has some; how many it has then.
 pub(super) async fn insert_results(session: &mut Session, record: &Record<'_>) -> Result<i32, StorageError> {
-    if let Some((existing, _)) = existing_results(session, record.object.uid).await? {
+    if let Some((existing, _)) = existing_results(session, record).await? {
         return Ok(existing);
     }
     let mut inserted = 0;
+    // Before the lock of the papers, which all records wait for.
+    let mut feed = match record.feed {
+        Some(run) => Some(feeds::Recording::begin(session, run, record.object.namespace).await?),
+        None => None,
+    };
     // One time for all, so that no reader who leaves out young rows sees a part of them.
     let recorded_at = session.clock().await?;
     let writers = match record.papers.batch_count() {
@@ -60,8 +68,20 @@ pub(super) async fn insert_results(session: &mut Session, record: &Record<'_>) -
     let mut batches = record.papers.batches();
     while let Some(batch) = batches.try_next().await? {
         papers::upsert(session, &batch).await?;
-        let rows: Vec<_> = batch.papers.iter().map(Paper::from).collect();
+        let rows: Vec<_> = match &mut feed {
+            Some(feed) => feed
+                .take(session, &batch.papers, batch.fetched_at)
+                .await?
+                .into_iter()
+                .map(Paper::from)
+                .collect(),
+            None => batch.papers.iter().map(Paper::from).collect(),
+        };
         inserted += insert_batch(session, record, recorded_at, inserted, &rows).await?;
+    }
+    if let Some(feed) = feed {
+        feed.end(session, record.object.uid, record.query_id, recorded_at)
+            .await?;
     }
     i32::try_from(inserted).map_err(|_| StorageError::Unreadable)
 }

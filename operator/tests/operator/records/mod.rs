@@ -1,5 +1,6 @@
 //! What is recorded and kept: rows, and finished objects.
 
 mod exactly_once;
+mod feeds;
 mod history;
 mod restored;

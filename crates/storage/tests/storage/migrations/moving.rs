@@ -29,6 +29,11 @@ const MORE: [(&str, &str); 2] = [
          insert into results (query_id, result_number, title, arxiv_id, categories) values (6999, 0, 'T', '2405.00001v1', 'math.CO');
          insert into arxiv_papers (paper, version, title, authors, abstract, categories, links, first_seen_at, changed_at, fetched_at,
              category_keys, words) values ('2405.00001', 1, 'T', '[]', 'A', '{math.CO}', '[]', now(), now(), now(), '{math.*}', 't');
+         insert into arxiv_feeds (feed_uid, object_uid, namespace, name, title, search, initial_items, revisions, last_position, watermark)
+             values ('00000000-0000-0000-0000-00000000000f', gen_random_uuid(), 'papers', 'knuth', 'Knuth', 'h', 'Skip', 'Include', 7, now());
+         insert into arxiv_feed_seen values ('00000000-0000-0000-0000-00000000000f', 1, '2405.00001', 1);
+         insert into arxiv_feed_items values ('00000000-0000-0000-0000-00000000000f', 7, 1, '2405.00001', 1, gen_random_uuid(), now());
+         insert into arxiv_feed_runs values (gen_random_uuid(), '00000000-0000-0000-0000-00000000000f', 6999, 1, 'Complete', now());
          insert into arxiv_query_tombstones (query_uid, reason, message) values (gen_random_uuid(), 'Refused', 'no');",
     ),
     (
@@ -110,6 +115,10 @@ async fn documented_commands_move_all_data_to_other_servers() {
     }
     moved.sort();
     let known = [
+        "arxiv_feed_items",
+        "arxiv_feed_runs",
+        "arxiv_feed_seen",
+        "arxiv_feeds",
         "arxiv_installation",
         "arxiv_ledger",
         "arxiv_pages",

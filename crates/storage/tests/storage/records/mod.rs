@@ -1,6 +1,7 @@
 //! What objects and clients write.
 
 mod client_writes;
+pub(crate) mod feeds;
 pub(crate) mod objects;
 mod papers;
 mod retention;

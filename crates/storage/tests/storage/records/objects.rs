@@ -23,6 +23,7 @@ pub(crate) fn record(uid: Uuid, number: i64, papers: &PaperBatches) -> Record<'_
         num_results: 1234,
         query: "q=Erdős",
         papers,
+        feed: None,
     }
 }
 

@@ -94,6 +94,7 @@ fn of(number: i64, papers: &dyn PaperSource) -> Record<'_> {
         num_results: 1,
         query: "q",
         papers,
+        feed: None,
     }
 }
 

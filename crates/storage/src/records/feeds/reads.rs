@@ -1,0 +1,163 @@
+//! Feeds as clients read them.
+
+use jiff::Timestamp;
+use paper::PaperId;
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{LastRun, register};
+use crate::{
+    Reads, StorageError,
+    connection::{Kind, Session, from_micros},
+};
+
+/// A feed, as clients see it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Feed {
+    /// The uid of its object.
+    pub uid: Uuid,
+    /// Its object's namespace.
+    pub namespace: String,
+    /// Its object's name.
+    pub name: String,
+    /// The search, for people.
+    pub title: String,
+    /// How many items it ever had: the highest position.
+    pub items: i64,
+    /// The last run; none before the first.
+    pub last_run: Option<LastRun>,
+    /// When the last complete run of its search was recorded.
+    pub last_complete_run: Option<Timestamp>,
+}
+
+/// An item of a feed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FeedItem {
+    /// From 1, without gaps in the order of their recording.
+    pub position: i64,
+    /// The version that was new. Its paper is among those that [`Reads::whole_papers`] finds.
+    pub id: PaperId,
+    /// When the run that found it was recorded.
+    pub recorded_at: Timestamp,
+}
+
+/// Which items of a feed are read.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ItemRange {
+    /// Only those with a lower position.
+    pub before: Option<i64>,
+    /// Only those with a higher position.
+    pub after: Option<i64>,
+    /// Only those that were recorded at this time or later.
+    pub since: Option<Timestamp>,
+}
+
+/// Where a list of feeds goes on: they are in the order of their namespaces and names.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct FeedKey {
+    /// The object's namespace.
+    pub namespace: String,
+    /// The object's name.
+    pub name: String,
+}
+
+/// The feeds of a namespace, or of all, after one of them. Of a name that was used again there is the last one.
+const FEEDS: &str = "select distinct on (namespace collate \"C\", name collate \"C\")
+       feed_uid, namespace, name, title, last_position, last_outcome, last_new_items,
+       (extract(epoch from last_run_at) * 1000000)::bigint as last_run_at,
+       (extract(epoch from last_complete_at) * 1000000)::bigint as last_complete_at
+     from public.arxiv_feeds
+     where dropped_at is null and ($1::text is null or namespace = $1) and ($4::text is null or name = $4)
+       and (namespace collate \"C\", name collate \"C\") > ($2, $3)
+     order by namespace collate \"C\", name collate \"C\", registered_at desc limit $5";
+
+impl Reads {
+    /// The feeds of a namespace, or of all, after this one, at most `limit`.
+    pub async fn feeds(
+        &self,
+        namespace: Option<&str>,
+        after: &FeedKey,
+        limit: i64,
+    ) -> Result<Vec<Feed>, StorageError> {
+        self.find_feeds(namespace, after, None, limit).await
+    }
+
+    /// The feed of this name.
+    pub async fn feed(&self, namespace: Option<&str>, name: &str) -> Result<Option<Feed>, StorageError> {
+        let first = FeedKey::default();
+        let found = self.find_feeds(namespace, &first, Some(name), 1);
+        Ok(found.await?.pop())
+    }
+
+    async fn find_feeds(
+        &self,
+        namespace: Option<&str>,
+        after: &FeedKey,
+        name: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<Feed>, StorageError> {
+        Session::read(self.results_pool(), Kind::Statement, async |session| {
+            let feeds = session.query(FEEDS).bind(namespace);
+            let feeds = feeds.bind(&after.namespace).bind(&after.name);
+            let feeds = feeds.bind(name).bind(limit);
+            let feeds = feeds.fetch_all(session.conn()).await?;
+            feeds.iter().map(feed_of).collect()
+        })
+        .await
+    }
+
+    /// Items of a feed, the newest first, at most `limit`.
+    pub async fn feed_items(
+        &self,
+        feed: Uuid,
+        range: ItemRange,
+        limit: i64,
+    ) -> Result<Vec<FeedItem>, StorageError> {
+        Session::read(self.results_pool(), Kind::Statement, async |session| {
+            let items = session.query_as::<(i64, String, i32, i64)>(
+                "select position, paper, version, (extract(epoch from recorded_at) * 1000000)::bigint
+                 from public.arxiv_feed_items
+                 where feed_uid = $1 and position < $2 and position > $3
+                   and recorded_at >= timestamptz 'epoch' + $4 * interval '1 microsecond'
+                 order by position desc limit $5",
+            );
+            let since = range.since.unwrap_or(Timestamp::UNIX_EPOCH);
+            let items = items
+                .bind(feed)
+                .bind(range.before.unwrap_or(i64::MAX))
+                .bind(range.after.unwrap_or_default())
+                .bind(since.max(Timestamp::UNIX_EPOCH).as_microsecond())
+                .bind(limit);
+            let items = items.fetch_all(session.conn()).await?;
+            items.into_iter().map(item_of).collect()
+        })
+        .await
+    }
+}
+
+fn feed_of(row: &PgRow) -> Result<Feed, StorageError> {
+    let complete: Option<i64> = row.try_get("last_complete_at")?;
+    Ok(Feed {
+        uid: row.try_get("feed_uid")?,
+        namespace: row.try_get("namespace")?,
+        name: row.try_get("name")?,
+        title: row.try_get("title")?,
+        items: row.try_get("last_position")?,
+        last_run: register::last_run_of(row)?,
+        last_complete_run: complete.map(from_micros).transpose()?,
+    })
+}
+
+fn item_of(
+    (position, paper, version, recorded_at): (i64, String, i32, i64),
+) -> Result<FeedItem, StorageError> {
+    let version = u16::try_from(version).map_err(|_| StorageError::Unreadable)?;
+    Ok(FeedItem {
+        position,
+        id: PaperId {
+            paper,
+            version: (version > 0).then_some(version),
+        },
+        recorded_at: from_micros(recorded_at)?,
+    })
+}

@@ -1,0 +1,171 @@
+//! Registering a feed, and reading what is known of it.
+
+use jiff::Timestamp;
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{FeedSpec, FeedState, Feeds, InitialItems, LastRun, Outcome, Progress, Sweep};
+use crate::{
+    StorageError,
+    connection::{Kind, Session, from_micros},
+};
+
+/// A time as microseconds since 1970.
+macro_rules! micros {
+    ($column:literal) => {
+        concat!(
+            "(extract(epoch from ",
+            $column,
+            ") * 1000000)::bigint as ",
+            $column
+        )
+    };
+}
+
+/// The row of a feed that is not being removed; ends with a condition that may be followed by a lock.
+macro_rules! state {
+    ($lock:literal) => {
+        concat!(
+            "select feed_uid, search, seen_set, initial_items, revisions, last_position, is_established, sweep_start, last_outcome,
+                    last_new_items, ",
+            micros!("watermark"), ", ", micros!("floor"), ", ", micros!("sweep_watermark"), ", ",
+            micros!("sweep_covered"), ", ", micros!("sweep_submitted_before"), ", ",
+            micros!("last_run_at"), ", ", micros!("last_complete_at"),
+            " from public.arxiv_feeds where object_uid = $1 and namespace = $2 and dropped_at is null",
+            $lock
+        )
+    };
+}
+
+/// So long a feed whose object is gone can be restored; then it is removed.
+macro_rules! is_kept {
+    () => {
+        "(f.dropped_at is null or f.dropped_at >= clock_timestamp() - interval '7 days')"
+    };
+}
+
+/// The feed of a restored object: the last one of these names and this search.
+const RESTORE: &str = concat!(
+    "update public.arxiv_feeds set object_uid = $1
+     where feed_uid = (
+         select f.feed_uid from public.arxiv_feeds f where f.namespace = $2 and f.name = $3 and f.search = $4 and ",
+    is_kept!(),
+    " order by f.registered_at desc limit 1)
+       and not exists (select from public.arxiv_feeds where object_uid = $1)"
+);
+const REGISTER: &str = concat!(
+    "insert into public.arxiv_feeds as f
+       (feed_uid, object_uid, namespace, name, title, search, initial_items, revisions, retention_days)
+     values ($1, $1, $2, $3, $4, $5, $6, $7, $8)
+     on conflict (object_uid) do update set
+       namespace = $2, name = $3, title = $4, search = $5, initial_items = $6, revisions = $7, retention_days = $8,
+       dropped_at = null,
+       seen_set = f.seen_set + (f.search <> $5)::integer,
+       watermark = case when f.search = $5 then f.watermark end,
+       floor = case when f.search = $5 then f.floor end,
+       is_established = f.is_established and f.search = $5,
+       sweep_watermark = case when f.search = $5 then f.sweep_watermark end,
+       sweep_covered = case when f.search = $5 then f.sweep_covered end,
+       sweep_start = case when f.search = $5 then f.sweep_start end,
+       sweep_submitted_before = case when f.search = $5 then f.sweep_submitted_before end,
+       last_complete_at = case when f.search = $5 then f.last_complete_at end,
+       last_outcome = case when f.search = $5 or f.last_outcome is null then f.last_outcome else 'OtherSearch' end
+     where ",
+    is_kept!(),
+    " and (f.namespace, f.name, f.title, f.search, f.initial_items, f.revisions, f.retention_days, f.dropped_at)
+         is distinct from ($2, $3, $4, $5, $6, $7, $8, null::timestamptz)"
+);
+
+impl Feeds {
+    /// Registers a feed, or what has changed of it, before a run of it is created; what is known of it. With another search nothing
+    /// counts as seen any more. None when the feed is being removed, as its object was gone for a week.
+    pub async fn register(&self, feed: &FeedSpec<'_>) -> Result<Option<FeedState>, StorageError> {
+        Session::run(&self.pool, Kind::Transaction, async |session| {
+            if feed.is_restored {
+                let restore = session.query(RESTORE).bind(feed.uid).bind(feed.namespace);
+                let restore = restore.bind(feed.name).bind(feed.search);
+                restore.execute(session.conn()).await?;
+            }
+            let register = session.query(REGISTER);
+            register
+                .bind(feed.uid)
+                .bind(feed.namespace)
+                .bind(feed.name)
+                .bind(feed.title)
+                .bind(feed.search)
+                .bind(feed.initial_items.word())
+                .bind(feed.revisions.word())
+                .bind(feed.retention_days)
+                .execute(session.conn())
+                .await?;
+            let row = session.query(state!("")).bind(feed.uid).bind(feed.namespace);
+            let row = row.fetch_optional(session.conn()).await?;
+            let state = row.as_ref().map(state_of).transpose()?;
+            if state.is_some() {
+                // What it says is safe: a run is created by it.
+                session.await_durable().await?;
+            }
+            Ok(state)
+        })
+        .await
+    }
+}
+
+/// The row of the feed, locked until the end of the transaction; none where there is no such feed.
+pub(super) async fn lock(
+    session: &mut Session,
+    uid: Uuid,
+    namespace: &str,
+) -> Result<Option<PgRow>, StorageError> {
+    let row = session.query(state!(" for update")).bind(uid).bind(namespace);
+    Ok(row.fetch_optional(session.conn()).await?)
+}
+
+pub(super) fn state_of(row: &PgRow) -> Result<FeedState, StorageError> {
+    let time = |column: &str| -> Result<Option<Timestamp>, StorageError> {
+        let micros: Option<i64> = row.try_get(column)?;
+        micros.map(from_micros).transpose()
+    };
+    let start: Option<i32> = row.try_get("sweep_start")?;
+    let sweep = time("sweep_watermark")?.zip(time("sweep_covered")?).zip(start);
+    let sweep = match sweep {
+        Some(((watermark, covered), start)) => Some(Sweep {
+            watermark,
+            covered,
+            start: u32::try_from(start).map_err(|_| StorageError::Unreadable)?,
+            submitted_before: time("sweep_submitted_before")?,
+        }),
+        None => None,
+    };
+    Ok(FeedState {
+        id: row.try_get("feed_uid")?,
+        search: row.try_get("search")?,
+        seen_set: row.try_get("seen_set")?,
+        items: row.try_get("last_position")?,
+        progress: Progress {
+            watermark: time("watermark")?,
+            floor: time("floor")?,
+            is_established: row.try_get("is_established")?,
+            sweep,
+        },
+        initial_items: InitialItems::of_word(row.try_get("initial_items")?)?,
+        last_run: last_run_of(row)?,
+        last_complete_run: time("last_complete_at")?,
+    })
+}
+
+/// What came of the last run of a feed, if it had one.
+pub(super) fn last_run_of(row: &PgRow) -> Result<Option<LastRun>, StorageError> {
+    let recorded_at: Option<i64> = row.try_get("last_run_at")?;
+    let outcome: Option<&str> = row.try_get("last_outcome")?;
+    let new_items: Option<i32> = row.try_get("last_new_items")?;
+    let last_run = recorded_at.zip(outcome).zip(new_items);
+    let last_run = last_run.map(|((recorded_at, outcome), new_items)| {
+        Ok(LastRun {
+            recorded_at: from_micros(recorded_at)?,
+            outcome: Outcome::of_word(outcome)?,
+            new_items,
+        })
+    });
+    last_run.transpose()
+}

@@ -1,0 +1,70 @@
+//! Papers as a feed that readers subscribe to: Atom (RFC 4287), RSS 2.0, and JSON Feed 1.1. No I/O.
+
+mod atom;
+mod json_feed;
+mod rss;
+mod xml;
+
+use jiff::Timestamp;
+use paper::PaperVersion;
+
+pub use self::{atom::atom, json_feed::json_feed, rss::rss};
+
+/// A list of papers, the newest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Feed<'a> {
+    /// A URI that is the feed's for ever.
+    pub id: String,
+    /// For people.
+    pub title: String,
+    /// What it is about, for people.
+    pub description: String,
+    /// Where the feed in this format is.
+    pub address: String,
+    /// A page for people.
+    pub home: String,
+    /// Where the items after these are, if there are more.
+    pub next: Option<String>,
+    /// When it last changed.
+    pub updated: Timestamp,
+    /// The papers.
+    pub items: Vec<Item<'a>>,
+}
+
+/// A paper in a feed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item<'a> {
+    /// A URI that is the item's for ever: readers take an item with another one for new.
+    pub id: String,
+    /// When it became an item.
+    pub added: Timestamp,
+    /// What arXiv tells of it.
+    pub paper: &'a PaperVersion,
+}
+
+impl Item<'_> {
+    /// The page of the version's abstract.
+    fn abstract_page(&self) -> String {
+        format!("https://arxiv.org/abs/{}", self.paper.id)
+    }
+
+    fn pdf(&self) -> String {
+        format!("https://arxiv.org/pdf/{}", self.paper.id)
+    }
+
+    /// The title in one line.
+    fn title(&self) -> String {
+        let words: Vec<_> = self.paper.title.split_whitespace().collect();
+        words.join(" ")
+    }
+
+    /// When this version was submitted.
+    fn updated(&self) -> Timestamp {
+        self.paper.updated.unwrap_or(self.added)
+    }
+
+    /// When the first one was.
+    fn published(&self) -> Timestamp {
+        self.paper.published.unwrap_or_else(|| self.updated())
+    }
+}
