@@ -1,4 +1,4 @@
-//! Runs of a feed: ArxivQueries that search for what the feed searches for, newest updates first.
+//! Runs of a feed: queries for what the feed searches for, newest updates first.
 
 use crd::{ArxivSearch, SortBy, SortOrder};
 use sha2::{Digest, Sha256};

@@ -73,6 +73,7 @@ impl Sweeper {
             ("the ledger", self.ledger().await),
             ("rows without a query", self.orphaned_rows().await),
             ("expired rows", self.expired_rows().await),
+            ("feeds", self.feeds().await),
             ("tombstones", records.prune_tombstones().await.map(drop)),
             // Nothing is removed: a metric is updated.
             ("ids", records.id_usage().await.map(|used| metrics.id_usage(used))),
@@ -146,6 +147,20 @@ impl Sweeper {
         }
         if all > 0 {
             tracing::info!(queries = all, "rows removed after their retention period");
+        }
+        Ok(())
+    }
+
+    /// Items past the age that their feeds have set, and feeds whose objects are gone for a week, in small batches.
+    async fn feeds(&self) -> Result<(), StorageError> {
+        let feeds = self.with.records.feeds();
+        let mut all = 0;
+        while let pruned @ 1.. = feeds.prune().await? {
+            self.heartbeat.beat();
+            all += pruned;
+        }
+        if all > 0 {
+            tracing::info!(rows = all, "rows of feeds removed that are not needed any more");
         }
         Ok(())
     }
