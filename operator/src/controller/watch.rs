@@ -21,7 +21,7 @@ use kube::runtime::{
 };
 use uuid::Uuid;
 
-use super::context::uid;
+use super::context::{is_feed, uid};
 use crate::{
     fetch::tracker::{Object, Tracker},
     process::{correlation::is_usable, dependencies::Dependencies, kubernetes::WATCH_SECONDS},
@@ -253,7 +253,7 @@ fn strip_unused(object: &mut ArxivQuery) {
         labels.retain(|name, _| name == CLIENT_LABEL || name == VELERO_LABEL);
     }
     if let Some(owners) = &mut metadata.owner_references {
-        owners.retain(super::context::is_feed);
+        owners.retain(is_feed);
     }
     if let Some(annotations) = &mut metadata.annotations {
         annotations.retain(|name, value| name == RESTORED_ANNOTATION || is_usable(name, value));

@@ -31,18 +31,19 @@ fn feeds(env: &TestEnv) -> Feeds {
 }
 
 async fn state(env: &TestEnv, feeds: &Feeds, title: &str) -> FeedState {
-    let registered = feeds.register(&FeedSpec {
+    let search = upstream::feed_search_hash(&search(title).search);
+    let spec = FeedSpec {
         uid: FEED,
         is_restored: false,
         namespace: env.stack.namespace(),
         name: "graphs",
         title,
-        search: &upstream::feed_search_hash(&search(title).search),
+        search: &search,
         initial_items: InitialItems::Include,
         revisions: Revisions::Include,
         retention_days: None,
-    });
-    registered.await.unwrap().unwrap()
+    };
+    feeds.register(&spec).await.unwrap().unwrap()
 }
 
 /// A query that a feed's controller would create.
