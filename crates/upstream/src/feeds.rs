@@ -64,7 +64,7 @@ mod tests {
             sort_order: SortOrder::Descending,
             ..search()
         };
-        assert_eq!(feed_search_hashes(&run), [feed.clone()]);
+        assert_eq!(feed_search_hashes(&run), std::slice::from_ref(&feed));
         let further_back = ArxivSearch {
             submitted_before: Some("2024-01-01T00:00:00Z".to_owned()),
             ..run.clone()
