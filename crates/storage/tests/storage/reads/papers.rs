@@ -99,6 +99,7 @@ async fn read() -> (Server, Vec<PaperVersion>, Reads) {
         num_results: 4,
         query: "q",
         papers: &papers,
+        feed: None,
     };
     recorded(in_one(&server).record(&record).await.unwrap());
     let pool = server.pool("arxiv_ro", "arxiv");
