@@ -22,6 +22,9 @@ pub(crate) const JSON_ARRAY: Frame = ["[", ",", "]"];
 /// One row after the other.
 pub(crate) const LINES: Frame = ["", "", ""];
 
+/// The entries of a feed, whose [head](RowEncoder::after_head) is its own.
+pub(crate) const ENTRIES: Frame = ["", "", atom::TAIL];
+
 /// Writes one row.
 type WriteRow<R> = Box<dyn Fn(&mut BytesMut, &R) -> io::Result<()> + Send + Sync>;
 
@@ -54,7 +57,7 @@ impl<R> RowEncoder<R> {
         self
     }
 
-    /// The same after a first line.
+    /// The same after a first line, or the head of a feed.
     pub(crate) fn after_head(mut self, head: String) -> Self {
         self.before = head;
         self
@@ -164,7 +167,7 @@ struct Chunk {
 }
 
 /// The error response for a chunk that failed.
-fn of_chunk(error: io::Error) -> ApiError {
+pub(crate) fn of_chunk(error: io::Error) -> ApiError {
     error.downcast::<StorageError>().map_or_else(
         |error| {
             tracing::error!(error = &error as &dyn std::error::Error, "rows cannot be written");

@@ -1,7 +1,8 @@
-//! Results as papers for a bibliography: whole, and each paper once.
+//! Results as papers for a bibliography or a feed: whole, and each paper once.
 
 use std::{borrow::Cow, collections::HashMap};
 
+use jiff::Timestamp;
 use paper::{Author, NO_AUTHORS, PaperId, PaperVersion, normalized_id};
 use storage::{Reads, ResultRow, StorageError, WhichVersion};
 
@@ -20,27 +21,41 @@ impl FoundPaper {
         let whole = self.whole.as_ref().map(Cow::Borrowed);
         whole.unwrap_or_else(|| Cow::Owned(paper_version(&self.row)))
     }
+
+    /// The time of the query that found it.
+    pub(crate) fn seen(&self) -> Timestamp {
+        let seconds = self.row.timestamp;
+        let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        time.unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// When its version was submitted, as far as that is known.
+    pub(crate) fn updated(&self) -> Timestamp {
+        let whole = self.whole.as_ref();
+        let updated = whole.and_then(|paper| paper.updated.or(paper.published));
+        updated.unwrap_or_else(|| self.seen())
+    }
 }
 
 /// Rows of which no more are looked up at once: some papers have thousands of authors.
 pub(crate) const LOOKED_UP: usize = 100;
 
-/// The rows with what a form shows of their papers: in a bibliography the newest version, else the row's own.
+/// The rows with what a form shows of their papers: as an entry the newest version, else the row's own.
 pub(crate) async fn looked_up(
     reads: Reads,
     form: ResultForm,
     rows: Vec<ResultRow>,
 ) -> Result<Vec<FoundPaper>, StorageError> {
-    let is_bibliography = form.format.is_bibliography();
-    // By what a row's paper is found: in a bibliography, whatever the row's version is.
+    let has_entries = form.format.has_entries();
+    // By what a row's paper is found: as an entry, whatever the row's version is.
     let key = |id: PaperId| PaperId {
-        version: id.version.filter(|_| !is_bibliography),
+        version: id.version.filter(|_| !has_entries),
         ..id
     };
     let mut known = HashMap::new();
     if form.shows_whole_papers() {
         let ids: Vec<_> = rows.iter().map(paper_id).filter(|id| !is_own(id)).collect();
-        let which = if is_bibliography {
+        let which = if has_entries {
             WhichVersion::Newest
         } else {
             WhichVersion::Named

@@ -23,24 +23,25 @@ pub(crate) enum Format {
     Bibtex,
     CslJson,
     Ris,
+    Atom,
 }
 
-use Format::{Bibtex, CslJson, Csv, Json, Ndjson, Ris};
+use Format::{Atom, Bibtex, CslJson, Csv, Json, Ndjson, Ris};
 
 const CSV: Format = Csv { with_mark: false };
 
 /// The formats of results.
-pub(crate) const OF_RESULTS: &[Format] = &[Json, CSV, Ndjson, Bibtex, CslJson, Ris];
+pub(crate) const OF_RESULTS: &[Format] = &[Json, CSV, Ndjson, Bibtex, CslJson, Ris, Atom];
 /// The formats of queries.
 pub(crate) const OF_QUERIES: &[Format] = &[Json, CSV, Ndjson];
 
 const ABOUT: &str = "The form of the answer; without it, what the header Accept asks for.";
 wire::params! {
     pub(crate) FORMAT_OF_RESULTS = "format":
-        ParamKind::OneOf(&["json", "csv", "ndjson", "bibtex", "csl-json", "ris"]), "json", ABOUT;
+        ParamKind::OneOf(&["json", "csv", "ndjson", "bibtex", "csl-json", "ris", "atom"]), "json", ABOUT;
     pub(crate) FIELDS = "fields": ParamKind::SomeOf(&Columns::NAMES), "title,doi",
         "Which fields JSON, NDJSON and CSV have, with commas between. Usually JSON has author, title and journal, the others have all. Without effect \
-         in bibliographies.";
+         in the others.";
     pub(crate) BOM = "bom": ParamKind::Boolean, "true",
         "With true: CSV begins with a byte order mark, by which Excel recognises UTF-8.";
     pub(crate) WITH_VERSION = "with_version": ParamKind::Boolean, "true",
@@ -102,7 +103,7 @@ impl ResultForm {
 
     /// Whether more is shown of a paper than its row has.
     pub(crate) fn shows_whole_papers(self) -> bool {
-        self.format.is_bibliography() || self.columns.iter().any(Column::is_of_whole_paper)
+        self.format.has_entries() || self.columns.iter().any(Column::is_of_whole_paper)
     }
 }
 
@@ -110,7 +111,7 @@ fn columns(reader: &mut ParamReader<'_>, format: Format) -> Columns {
     let usual = match format {
         Json => Columns::COMPATIBLE,
         Csv { .. } | Ndjson => Columns::ALL,
-        Bibtex | CslJson | Ris => Columns::NONE,
+        Bibtex | CslJson | Ris | Atom => Columns::NONE,
     };
     let Some(names) = reader.raw(&FIELDS) else {
         return usual;
@@ -120,8 +121,8 @@ fn columns(reader: &mut ParamReader<'_>, format: Format) -> Columns {
         reader.unfit(&FIELDS, reason, names);
         usual
     });
-    // An entry of a bibliography has no columns.
-    if format.is_bibliography() { usual } else { chosen }
+    // An entry has no columns.
+    if format.has_entries() { usual } else { chosen }
 }
 
 /// The value of `format=`, the extension of a file's name, `Content-Type`, and the types in `Accept`.
@@ -158,12 +159,13 @@ impl Format {
                 let media_type = "application/x-research-info-systems; charset=utf-8";
                 ("ris", "ris", media_type, &["application/x-research-info-systems"])
             }
+            Atom => ("atom", "atom", "application/atom+xml", &["application/atom+xml"]),
         }
     }
 
-    /// Whether each paper is one entry of a bibliography, however many queries found it.
-    pub(crate) fn is_bibliography(self) -> bool {
-        matches!(self, Bibtex | CslJson | Ris)
+    /// Whether each paper is one entry, of a bibliography or a feed, however many queries found it.
+    pub(crate) fn has_entries(self) -> bool {
+        matches!(self, Bibtex | CslJson | Ris | Atom)
     }
 
     /// The value of `format=`.
@@ -259,6 +261,13 @@ mod tests {
             ("bom=x", "", Err(())),
             ("format=json", "text/csv", Ok(Json)),
             ("", "application/x-research-info-systems", Ok(Ris)),
+            ("", "application/atom+xml, */*;q=0.1", Ok(Atom)),
+            (
+                "",
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                Ok(Json),
+            ),
+            ("format=atom", "", Ok(Atom)),
             ("format=csl-json", "", Ok(CslJson)),
             ("format=xml", "", Err(())),
             ("format=", "", Err(())),

@@ -7,6 +7,7 @@ pub(crate) mod citation;
 pub(crate) mod columns;
 pub(crate) mod csv;
 pub(crate) mod cursor;
+pub(crate) mod feed;
 pub(crate) mod filter;
 pub(crate) mod format;
 pub(crate) mod lag;

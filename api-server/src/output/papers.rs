@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use storage::Paper;
 
 use crate::output::{
-    body::{JSON_ARRAY, LINES, RowEncoder, write_json, write_json_line},
+    body::{ENTRIES, JSON_ARRAY, LINES, RowEncoder, write_json, write_json_line},
     citation::FoundPaper,
     columns::Cell,
     csv,
@@ -69,6 +69,9 @@ pub(crate) fn encoder(form: ResultForm) -> RowEncoder<FoundPaper> {
         Format::Ris => RowEncoder::new(LINES, move |buffer, found: &FoundPaper| {
             buffer.put_slice(citations::ris(&found.paper(), options).as_bytes());
             Ok(())
+        }),
+        Format::Atom => RowEncoder::new(ENTRIES, |buffer, found: &FoundPaper| {
+            atom::write_entry(buffer.writer(), &found.paper(), found.seen())
         }),
     }
 }

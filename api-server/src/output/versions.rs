@@ -1,10 +1,11 @@
 //! Versions of papers in each format.
 
 use bytes::BufMut;
+use jiff::Timestamp;
 use paper::PaperVersion;
 
 use crate::output::{
-    body::{JSON_ARRAY, LINES, RowEncoder, write_json, write_json_line},
+    body::{ENTRIES, JSON_ARRAY, LINES, RowEncoder, write_json, write_json_line},
     csv,
     format::{Format, PaperForm},
 };
@@ -34,13 +35,16 @@ pub(crate) fn encoder(form: PaperForm) -> RowEncoder<PaperVersion> {
             buffer.put_slice(citations::ris(paper, options).as_bytes());
             Ok(())
         }),
+        Format::Atom => RowEncoder::new(ENTRIES, |buffer, paper: &PaperVersion| {
+            atom::write_entry(buffer.writer(), paper, Timestamp::UNIX_EPOCH)
+        }),
     }
 }
 
 fn cells(paper: &PaperVersion) -> [String; 10] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let names: Vec<_> = paper.authors.iter().map(|author| author.name.as_str()).collect();
-    let time = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
     [
         paper.id.to_string(),
         paper.title.clone(),
@@ -100,6 +104,7 @@ mod tests {
             (Format::Bibtex, "eprint = {2405.00001}"),
             (Format::CslJson, "\"abstract\":\"We show"),
             (Format::Ris, "AB  - We show"),
+            (Format::Atom, "<summary>We show"),
         ] {
             let written = written(format, &paper);
             assert!(written.contains(part), "{written}");

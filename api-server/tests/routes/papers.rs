@@ -136,6 +136,55 @@ async fn papers_are_listed_filtered_and_walked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn papers_are_a_feed_with_a_lasting_identifier_and_the_next_page() {
+    let api = Api::start(&[]).await;
+    api.execute(SEED).await;
+    let part = |text: &str, before: &str, after: &str| {
+        let (_, rest) = text.split_once(before).unwrap();
+        rest.split_once(after).unwrap().0.to_owned()
+    };
+    let accept = [("accept", "application/atom+xml")];
+    let mut path = "/papers?q=graphs&items_per_page=1".to_owned();
+    let mut feeds = Vec::new();
+    for entry in ["2405.00001v2", "hep-th/9901001", "math/0309136v3"] {
+        let response = api.send_with("GET", &path, &accept).await;
+        assert_eq!(header(&response, "content-type"), Some("application/atom+xml"));
+        let link = header(&response, "link").map(str::to_owned);
+        let text = response.text().await.unwrap();
+        feeds.push(part(&text, "<id>urn:uuid:", "</id>"));
+        assert_eq!(part(&text, "<entry><id>http://arxiv.org/abs/", "</id>"), entry);
+        assert!(text.contains("<arxiv:primary_category term="), "{text}");
+        let Some(link) = link else { break };
+        let next = part(&text, "rel=\"next\" href=\"", "\"").replace("&amp;", "&");
+        assert_eq!(format!("<{next}>; rel=\"next\""), link);
+        path = format!("/papers{next}");
+    }
+    assert_eq!(feeds.len(), 3);
+    assert!(feeds.iter().all(|feed| *feed == feeds[0]), "{feeds:?}");
+    let other = api
+        .get("/papers?q=random&format=atom")
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert!(!other.contains(&feeds[0]), "another list is another feed");
+    let one = api
+        .get("/papers/2405.00001?format=atom")
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert_eq!(one.matches("<entry>").count(), 1);
+    let none = api
+        .get("/papers?q=nothing&format=atom")
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert!(none.contains("<updated>1970-01-01T00:00:00Z</updated>"), "{none}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answer_has_a_tag_that_changes_with_its_papers_and_other_formats() {
     let api = Api::start(&[]).await;
     api.execute(SEED).await;

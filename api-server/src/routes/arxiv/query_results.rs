@@ -19,6 +19,7 @@ use crate::{
     http::middleware::CallLog,
     limits::client::Client,
     openapi::{Operation, bad_integer},
+    output::feed::FeedOf,
     routes::request::Input,
     routes::results::{PAGE, PageParams, QueryResultsParams, add_next_page, streamed, written},
 };
@@ -73,12 +74,13 @@ pub(crate) async fn read_query_results(
     let rows = arxiv.results(uid, ended, page).await;
     let rows = rows.map_err(|error| error.about(location(&name)))?;
     let reads = arxiv.reads.as_ref().ok_or_else(ApiError::not_found)?;
+    let of = FeedOf::Query(uid, &name);
     if params.page.is_none() {
         let batches = reads.results_after(uid, rows);
-        return streamed(reads.clone(), params.form, batches, reservation).await;
+        return streamed(reads.clone(), params.form, &of, batches, reservation).await;
     }
     let count = rows.len();
-    let mut response = written(reads, params.form, rows, reservation).await?;
+    let mut response = written(reads, params.form, &of, rows, reservation).await?;
     add_next_page(&mut response, query.as_deref(), page, count);
     Ok(response)
 }

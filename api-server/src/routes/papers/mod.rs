@@ -30,6 +30,7 @@ use crate::{
     openapi::{Operation, bad_integer},
     output::{
         body,
+        feed::{self, FeedOf},
         format::{Format, OF_RESULTS, PaperForm},
         versions,
     },
@@ -72,7 +73,11 @@ pub(crate) async fn paper(
     let reservation = papers.responses.reserve(&client, ROWS_OF_A_PAPER).await?;
     let text = match request.form.format {
         Format::Json => body::json(&found.paper)?,
-        _ => versions::encoder(request.form).whole(&[found.paper])?,
+        format => {
+            let of = FeedOf::Paper(&id);
+            let encoder = of.begin(versions::encoder(request.form), format, || found.changed_at)?;
+            encoder.whole([&found.paper])?
+        }
     };
     written(request.form.format, text, reservation, &tag)
 }
@@ -110,11 +115,18 @@ pub(crate) async fn papers(
         response
     } else {
         let next = found.last().filter(|_| has_more).map(|last| last.position(order));
-        let found: Vec<_> = found.into_iter().map(|found| found.paper).collect();
-        let text = versions::encoder(request.form).whole(&found)?;
-        let mut response = written(request.form.format, text, reservation, &tag)?;
         let next = next.map(|next| request.cursor(&next));
-        let next = next.and_then(|next| link::next(request.query.as_deref(), &["after"], "after", &next));
+        let query = request.query.as_deref();
+        let of = FeedOf::Papers(
+            &request.list,
+            next.as_ref()
+                .map(|next| link::address(query, &["after"], "after", next)),
+        );
+        let changed = || feed::last(found.iter().map(|found| found.changed_at));
+        let encoder = of.begin(versions::encoder(request.form), request.form.format, changed)?;
+        let text = encoder.whole(found.iter().map(|found| &found.paper))?;
+        let mut response = written(request.form.format, text, reservation, &tag)?;
+        let next = next.and_then(|next| link::next(query, &["after"], "after", &next));
         if let Some(next) = next {
             response.headers_mut().insert(header::LINK, next);
         }

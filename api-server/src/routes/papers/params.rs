@@ -51,6 +51,19 @@ wire::params! {
          for the same.";
 }
 
+/// What all pages of a list have in common.
+const LIST: [Param; 9] = [
+    Q,
+    AUTHOR,
+    CATEGORY,
+    DOI,
+    PUBLISHED_AFTER,
+    PUBLISHED_BEFORE,
+    UPDATED_AFTER,
+    UPDATED_BEFORE,
+    ORDER,
+];
+
 /// What is asked of one paper.
 #[derive(Debug)]
 pub(crate) struct PaperRequest {
@@ -78,6 +91,8 @@ impl ReadRequest for PaperRequest {
 pub(crate) struct PapersRequest {
     pub(super) filter: PaperFilter,
     pub(super) order: PaperOrder,
+    /// The parameters of filter and order as they were given, in a fixed order.
+    pub(super) list: String,
     pub(super) after: Option<PaperPosition>,
     pub(super) items_per_page: i64,
     pub(super) form: PaperForm,
@@ -90,18 +105,19 @@ pub(crate) struct PapersRequest {
 }
 
 impl ReadRequest for PapersRequest {
-    const PARAMS: &'static [&'static [Param]] = &[
-        &[Q, AUTHOR, CATEGORY, DOI],
-        &[PUBLISHED_AFTER, PUBLISHED_BEFORE, UPDATED_AFTER, UPDATED_BEFORE],
-        &[ORDER, ITEMS_PER_PAGE, AFTER, TOTAL],
-        &FORM_OF_PAPERS,
-    ];
+    const PARAMS: &'static [&'static [Param]] = &[&LIST, &[ITEMS_PER_PAGE, AFTER, TOTAL], &FORM_OF_PAPERS];
 
     async fn read(request: Incoming) -> Result<Self, ApiError> {
         let query = request.query();
         let mut reader = ParamReader::new(&query);
         let filter = filter(&mut reader, request.defaults().zone);
         let order = order(&mut reader, filter.words.is_some());
+        let list = LIST
+            .iter()
+            .filter_map(|param| Some((param.name, reader.raw(param)?)));
+        let list = list.fold(String::new(), |list, (name, value)| {
+            list + name + "=" + value + "\0"
+        });
         let after = reader
             .raw(&AFTER)
             .filter(|text| !text.is_empty())
@@ -125,6 +141,7 @@ impl ReadRequest for PapersRequest {
         Ok(Self {
             filter,
             order,
+            list,
             after,
             items_per_page,
             form,
@@ -153,8 +170,8 @@ impl PapersRequest {
     /// What the content of the answer depends on, besides the papers.
     pub(super) fn identity(&self) -> String {
         format!(
-            "{:?} {:?} {:?} {}",
-            self.filter, self.order, self.after, self.items_per_page
+            "{} {:?} {:?} {:?} {}",
+            self.list, self.filter, self.order, self.after, self.items_per_page
         )
     }
 }

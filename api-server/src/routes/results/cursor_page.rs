@@ -15,6 +15,7 @@ use crate::{
     error::{ApiError, Code},
     limits::client::Client,
     output::cursor::Cursor,
+    output::feed::FeedOf,
 };
 use wire::{headers::etag, hex};
 
@@ -75,7 +76,8 @@ impl ResultPages {
         let rows = page.map(|page| page.rows).unwrap_or_default();
         let last = rows.last().map(|row| row.id);
         let is_full = is_full(rows.len(), request.items_per_page);
-        let text = text_of(&self.reads, request.form, rows).await?;
+        let of = FeedOf::Results(&request.rows.canonical);
+        let text = text_of(&self.reads, request.form, &of, rows).await?;
         let mut tag = tag(settled);
         if is_whole {
             tag = etag::strong(&[&tag, &hex(&Sha256::digest(&text)[..])]);

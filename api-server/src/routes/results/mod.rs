@@ -14,6 +14,7 @@ use futures::{
     stream::{BoxStream, iter},
 };
 use http::{HeaderName, HeaderValue, header};
+use jiff::Timestamp;
 use serde_json::json;
 use storage::{Reads, ResultRow, StorageError};
 use wire::headers::{link, vary::vary};
@@ -27,7 +28,8 @@ use crate::{
     limits::client::Client,
     limits::response_memory::{Reservation, ResponseBudget},
     openapi::{Operation, bad_integer},
-    output::citation::{self, LOOKED_UP, SeenPapers, distinct},
+    output::citation::{self, FoundPaper, LOOKED_UP, SeenPapers, distinct},
+    output::feed::{self, FeedOf},
     output::format::{Format, OF_RESULTS, ResultForm},
     output::papers,
     routes::request::Input,
@@ -125,8 +127,9 @@ impl ResultPages {
         } else {
             let rows = self.reads.find(filter, page, items).await?;
             let count = rows.len();
+            let of = FeedOf::Results(&request.rows.canonical);
             (
-                written(&self.reads, request.form, rows, reservation).await?,
+                written(&self.reads, request.form, &of, rows, reservation).await?,
                 count,
             )
         };
@@ -144,6 +147,7 @@ impl ResultPages {
         streamed(
             self.reads.clone(),
             request.form,
+            &FeedOf::Results(&request.rows.canonical),
             self.reads.all(request.rows.filter.clone()),
             reservation,
         )
@@ -155,20 +159,23 @@ impl ResultPages {
 pub(crate) async fn streamed(
     reads: Reads,
     form: ResultForm,
+    of: &FeedOf<'_>,
     batches: BoxStream<'static, Result<Vec<ResultRow>, StorageError>>,
     reservation: Reservation,
 ) -> Result<Response, ApiError> {
     let mut seen = SeenPapers::default();
-    let is_bibliography = form.format.is_bibliography();
+    let has_entries = form.format.has_entries();
     let parts = batches.map_ok(move |mut batch| {
-        batch.retain(|row| !is_bibliography || seen.is_first(row));
+        batch.retain(|row| !has_entries || seen.is_first(row));
         iter(parts(batch).into_iter().map(Ok))
     });
     let found = parts
         .try_flatten()
         .and_then(move |part| citation::looked_up(reads.clone(), form, part));
     let rows = found.map_ok(|part| iter(part.into_iter().map(Ok))).try_flatten();
-    let body = papers::encoder(form).streamed(rows, reservation).await?;
+    // Which paper changed last is not known before the last one.
+    let encoder = of.begin(papers::encoder(form), form.format, Timestamp::now)?;
+    let body = encoder.streamed(rows, reservation).await?;
     Ok(with_head(form.format, body))
 }
 
@@ -199,22 +206,30 @@ fn is_full(count: usize, items_per_page: i64) -> bool {
 pub(crate) async fn written(
     reads: &Reads,
     form: ResultForm,
+    of: &FeedOf<'_>,
     rows: Vec<ResultRow>,
     reservation: Reservation,
 ) -> Result<Response, ApiError> {
-    let text = text_of(reads, form, rows).await?;
+    let text = text_of(reads, form, of, rows).await?;
     Ok(with_head(form.format, Body::from(reservation.into_bytes(text)?)))
 }
 
-async fn text_of(reads: &Reads, form: ResultForm, mut rows: Vec<ResultRow>) -> Result<BytesMut, ApiError> {
-    if form.format.is_bibliography() {
+async fn text_of(
+    reads: &Reads,
+    form: ResultForm,
+    of: &FeedOf<'_>,
+    mut rows: Vec<ResultRow>,
+) -> Result<BytesMut, ApiError> {
+    if form.format.has_entries() {
         rows = distinct(rows);
     }
     let mut found = Vec::with_capacity(rows.len());
     for part in parts(rows) {
         found.extend(citation::looked_up(reads.clone(), form, part).await?);
     }
-    papers::encoder(form).whole(&found)
+    let updated = || feed::last(found.iter().map(FoundPaper::updated));
+    let encoder = of.begin(papers::encoder(form), form.format, updated)?;
+    encoder.whole(&found)
 }
 
 /// The rows in parts that are looked up at once.

@@ -35,6 +35,7 @@ async fn export_of_a_query_has_all_of_its_papers() {
             ("bibtex", "\n  eprint = "),
             ("csl-json", "\"type\":"),
             ("ris", "ER  - "),
+            ("atom", "</entry>"),
             ("csv", "\r\n"),
             ("ndjson", "\n"),
             ("json&all=true", "\"author\":"),

@@ -94,6 +94,7 @@ async fn paper_found_by_several_queries_is_one_entry_with_one_key() {
     for (format, item, count) in [
         ("csl-json", "\"type\":", 3),
         ("ris", "TY  - ", 3),
+        ("atom", "<entry>", 3),
         ("ndjson", "{\"author", 5),
     ] {
         let path = format!("/results?format={format}&all=true");
@@ -134,6 +135,14 @@ async fn whole_paper_is_in_every_format_and_by_fields() {
             ),
             ("csl-json", vec!["\"DOI\":\"10.1103/x\"", "article-journal"]),
             ("ris", vec!["DO  - 10.1103/x", "PY  - 2025"]),
+            (
+                "atom",
+                vec![
+                    "<id>http://arxiv.org/abs/2405.00001v2</id>",
+                    "<arxiv:affiliation>CERN</arxiv:affiliation>",
+                    "<summary>Abstract 2</summary>",
+                ],
+            ),
             (
                 "csv",
                 vec![

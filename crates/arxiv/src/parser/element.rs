@@ -1,16 +1,13 @@
 //! The elements of a feed that matter, recognised by namespace and name, whatever their prefixes.
 
+use atom::{ARXIV, ATOM};
 use quick_xml::events::BytesStart;
 use quick_xml::name::{Namespace, NamespaceResolver, ResolveResult};
 
 use super::FeedError;
 
-/// Atom's namespace.
-pub(super) const ATOM: &str = "http://www.w3.org/2005/Atom";
 /// That of the numbers of a result set.
 pub(super) const OPENSEARCH: &str = "http://a9.com/-/spec/opensearch/1.1/";
-/// arXiv's own.
-pub(super) const ARXIV: &str = "http://arxiv.org/schemas/atom";
 
 /// arXiv's feeds are four elements deep.
 pub(super) const MAX_DEPTH: usize = 32;

@@ -1,5 +1,6 @@
 //! Parses one entry of a feed.
 
+use atom::is_xml_char;
 use paper::{Author, Link, PaperId, PaperVersion};
 use quick_xml::XmlVersion;
 use quick_xml::errors::Error as XmlError;
@@ -11,7 +12,7 @@ use quick_xml::reader::NsReader;
 use super::element::{Element, ElementPath};
 use super::repair::{printable, repaired};
 use super::splitter::{Piece, Root};
-use super::{FeedError, excerpt, is_xml_char, single_spaced};
+use super::{FeedError, excerpt, single_spaced};
 use crate::feed::{Defect, DefectKind};
 
 /// The longest text that is kept, in bytes. An abstract has at most 2 KiB, the longest title is below 1 KiB.

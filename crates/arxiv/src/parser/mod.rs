@@ -142,11 +142,6 @@ fn add(feed: &mut Feed, wanted: usize, splitter: &Splitter, piece: &Piece) -> Re
     Ok(())
 }
 
-/// The characters of XML 1.0; the XML reader accepts others, and a database may refuse them.
-fn is_xml_char(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{FFFD}' | '\u{10000}'..)
-}
-
 /// The text with each run of white space as one space.
 fn single_spaced(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();

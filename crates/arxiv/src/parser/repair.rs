@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::is_xml_char;
+use atom::is_xml_char;
 
 /// The names of elements in arXiv's feeds, without their prefixes. Another name after a `<` is part of a text: `a<b`.
 const NAMES: [&str; 20] = [

@@ -1,12 +1,14 @@
+use atom::{ARXIV, ATOM};
 use futures::stream;
 use paper::{Author, Link, PaperId, PaperVersion};
 use tokio_util::io::StreamReader;
 
-use super::element::{ARXIV, ATOM, OPENSEARCH};
+use super::element::OPENSEARCH;
 use super::*;
 use crate::{DefectKind, query_in_title};
 
 mod hostile;
+mod written;
 
 const MAX_BODY: usize = 8 * 1024 * 1024;
 

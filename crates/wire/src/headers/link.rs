@@ -5,7 +5,13 @@ use http::HeaderValue;
 /// The value of `Link` that leads from a request with this query to the same with one parameter set anew, which replaces those
 /// named. It is relative, so that it holds behind any prefix.
 pub fn next(query: Option<&str>, replaced: &[&str], name: &str, value: &str) -> Option<HeaderValue> {
-    let mut target = String::from("<?");
+    let target = address(query, replaced, name, value);
+    HeaderValue::from_str(&format!("<{target}>; rel=\"next\"")).ok()
+}
+
+/// The address that [`next`] leads to.
+pub fn address(query: Option<&str>, replaced: &[&str], name: &str, value: &str) -> String {
+    let mut target = String::from("?");
     for pair in query.unwrap_or_default().split('&') {
         let key = pair.split('=').next().unwrap_or_default();
         if !pair.is_empty() && !replaced.contains(&key) {
@@ -21,8 +27,8 @@ pub fn next(query: Option<&str>, replaced: &[&str], name: &str, value: &str) -> 
             target.push('&');
         }
     }
-    target.extend([name, "=", value, ">; rel=\"next\""]);
-    HeaderValue::from_str(&target).ok()
+    target.extend([name, "=", value]);
+    target
 }
 
 #[cfg(test)]
