@@ -137,6 +137,37 @@ test("a paper has its math rendered without the internet, its abstract, version 
   await context.close();
 });
 
+test("a paper is copied as BibTeX, and shown where the browser has no clipboard", async () => {
+  const { page, context, noted } = await open(chrome.browser, "/");
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await search(page, "bibtex", 2);
+  await row(page, "bibtex").getByRole("button", { name: /^Show results/ }).click();
+  await page.locator("#scope-text", { hasText: "of Author: bibtex" }).waitFor();
+  const second = titles(page).nth(1);
+  const id = (await second.getByRole("link").getAttribute("href")).split("/abs/")[1];
+  await second.getByRole("button", { name: /^Copy BibTeX: / }).click();
+  await second.getByText("Copied").waitFor();
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  assert.match(copied, /^@(misc|article)\{/);
+  assert.ok(copied.includes(`eprint = {${id}}`), copied);
+
+  // As on a page without HTTPS.
+  await page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
+  await second.getByRole("button", { name: /^Copy BibTeX: / }).click();
+  await second.getByText("Copy what is selected").waitFor();
+  assert.equal((await page.evaluate(() => getSelection().toString())).trim(), copied.trim());
+  assert.deepEqual(await violations(page), []);
+  await picture(page, "bibtex");
+
+  // What went wrong is told.
+  assert.deepEqual(noted, quiet);
+  await page.route("**/papers/*", (route) => route.fulfill({ status: 404, json: { detail: "no search has found it" } }));
+  await second.getByRole("button", { name: /^Copy BibTeX: / }).click();
+  await second.getByText("no search has found it").waitFor();
+  assert.equal(await second.locator(".bibtex").isVisible(), false);
+  await context.close();
+});
+
 test("of searches that ended in one second, the newest is first", async () => {
   const { page, context } = await open(chrome.browser, "/");
   const state = (name, query_id, finished) => ({

@@ -2,6 +2,8 @@
 
 /** The form of results that has all of a paper, its number at arXiv too. */
 export const ROWS = "application/x-ndjson";
+/** The form of a paper for a bibliography. */
+export const BIBTEX = "application/x-bibtex";
 
 /** An address of the API, under whatever prefix this page is shown. */
 export function at(path, params) {
@@ -24,9 +26,11 @@ export class Refused extends Error {
   }
 }
 
-/** The body of an answer: JSON, or the rows of newline-delimited JSON. */
+/** The body of an answer: JSON, the rows of newline-delimited JSON, or BibTeX as text. */
 function parsed(response, text) {
-  if (response.headers.get("Content-Type")?.startsWith(ROWS)) return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  const type = response.headers.get("Content-Type") ?? "";
+  if (type.startsWith(BIBTEX)) return text;
+  if (type.startsWith(ROWS)) return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
   return text ? JSON.parse(text) : null;
 }
 

@@ -1,13 +1,14 @@
-// What the table shows of a paper: its title and abstract with their math, and its places at arXiv.
-import { element } from "./api.js";
+// What the table shows of a paper: its title and abstract with their math, its places at arXiv, and its BibTeX to copy.
+import { BIBTEX, at, call, element } from "./api.js";
 import { withMath } from "./math.js";
 
 const pathOf = (id) => id.split("/").map(encodeURIComponent).join("/");
+const withoutVersion = (id) => id.replace(/v\d+$/, "");
 
 /** Leads to the paper at arXiv, whatever its latest version is, where its number is known. */
 export function titleOf({ title, arxiv_id: id }) {
   if (!id) return withMath(title ?? "");
-  return [element("a", { href: `https://arxiv.org/abs/${pathOf(id.replace(/v\d+$/, ""))}` }, ...withMath(title ?? ""))];
+  return [element("a", { href: `https://arxiv.org/abs/${pathOf(withoutVersion(id))}` }, ...withMath(title ?? ""))];
 }
 
 /** The abstract, collapsed, where it is known. */
@@ -23,4 +24,34 @@ export function versionOf({ arxiv_id: id, title }) {
   const version = /v\d+$/.exec(id)?.[0];
   const link = (kind, text) => element("a", { href: `https://arxiv.org/${kind}/${pathOf(id)}`, text, "aria-label": `${text}: ${title}` });
   return [...(version ? [link("abs", version), " "] : []), link("pdf", "PDF")];
+}
+
+/** Copies the paper as an entry of BibTeX, where its whole metadata is known. */
+export function bibtexOf({ arxiv_id: id, authors, title }) {
+  if (!id || !authors) return [];
+  const button = element("button", { type: "button", class: "small", text: "Copy BibTeX", "aria-label": `Copy BibTeX: ${title}` });
+  const news = element("span", { class: "news", role: "status" });
+  const shown = element("pre", { class: "bibtex", hidden: "" });
+  button.addEventListener("click", async () => {
+    news.textContent = "";
+    shown.hidden = true;
+    let entry;
+    try {
+      entry = (await call(at(`papers/${pathOf(withoutVersion(id))}`), { headers: { Accept: BIBTEX } })).body;
+    } catch (error) {
+      news.textContent = error.message;
+      return;
+    }
+    try {
+      await navigator.clipboard.writeText(entry);
+      news.textContent = "Copied";
+    } catch {
+      // Browsers have no clipboard for pages without HTTPS, and people may forbid it.
+      shown.textContent = entry;
+      shown.hidden = false;
+      getSelection().selectAllChildren(shown);
+      news.textContent = "Copy what is selected";
+    }
+  });
+  return [button, news, shown];
 }

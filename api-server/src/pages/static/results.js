@@ -1,6 +1,6 @@
 // The table of results: filter, pages by cursor, export.
 import { ROWS, at, call, count, element, nextLink, showError } from "./api.js";
-import { abstractOf, titleOf, versionOf } from "./papers.js";
+import { abstractOf, bibtexOf, titleOf, versionOf } from "./papers.js";
 
 const filter = document.getElementById("filter");
 const status = document.getElementById("results-status");
@@ -78,7 +78,7 @@ async function load(url, quiet) {
 function show(papers, nothing) {
   const cell = (...content) => element("td", { role: "cell" }, ...content);
   body.replaceChildren(...papers.map((paper) =>
-    element("tr", { role: "row" }, cell(...titleOf(paper), ...abstractOf(paper)), cell(paper.author), cell(paper.journal),
+    element("tr", { role: "row" }, cell(...titleOf(paper), ...abstractOf(paper), ...bibtexOf(paper)), cell(paper.author), cell(paper.journal),
       cell(...versionOf(paper)))));
   table.hidden = papers.length === 0;
   const everything = !scope && !Object.keys(filters()).length && pages.length < 2;
