@@ -2,9 +2,9 @@
 //! tombstones go to the databases; then comes one server-side apply of the whole status, for exactly the
 //! object that was read.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crd::{ArxivQuery, ArxivQueryStatus, Phase, Reason};
+use crd::{ArxivQuery, ArxivQueryStatus, CLIENT_LABEL, FailurePolicy, Phase, Reason};
 use jiff::Timestamp;
 use kube::{
     Resource,
@@ -100,9 +100,14 @@ fn requeue_at(time: Timestamp) -> Action {
 /// Whether the object is still as it was read, before anything is recorded for it.
 ///
 /// The watch may be behind, or this process may have been paused; meanwhile the object may have been deleted
-/// or, by another operator, finished. A failure in its status is final: nothing is recorded after it. If the
-/// object has changed, the change itself brings the next reconciliation.
+/// or, by another operator, finished. If the object has changed, the change itself brings the next reconciliation.
+/// Where the watch has just brought something newer, Kubernetes is not asked: its answer would say the same, and either
+/// may be out of date before the rows are committed. What must never happen is prevented there: by the uid's lock, the
+/// tombstone of a query that failed, and the version in the status.
 async fn is_current(context: &Context, query: &Query) -> Result<bool, Error> {
+    if context.unfinished.confirms(&query.object, Instant::now()) {
+        return Ok(true);
+    }
     let queries = context.queries(query.namespace());
     let now = within(queries.get_metadata_opt(query.name())).await?;
     let read = &query.object.metadata;
@@ -168,6 +173,15 @@ pub(crate) async fn report_progress(
     write_status(context, query, &status, update.blocked.or(retrying)).await
 }
 
+/// Whether there is an Event. There is none where only a caller of the REST API waits for the end: it gets its answer,
+/// and Events cost Kubernetes as much as objects. A failure has one in any case.
+fn is_worth_an_event(object: &ArxivQuery, reason: Reason) -> bool {
+    let labels = object.metadata.labels.as_ref();
+    let is_of_a_client = labels.is_some_and(|labels| labels.contains_key(CLIENT_LABEL));
+    let is_waited_for = is_of_a_client && object.spec.failure_policy == FailurePolicy::FailFast;
+    !is_waited_for || reason != Reason::Succeeded
+}
+
 /// Writes the status and sends an Event with its message; returns whether it was written. It is not if the
 /// object has changed or was deleted: then this reconciliation has no effect, and the change itself brings the
 /// next one. An error if Kubernetes refuses the status, which is also so where it is final already.
@@ -194,7 +208,7 @@ async fn write_status(
     let metrics = &context.with.metrics;
     let Err(error) = written else {
         metrics.wrote_status("written");
-        if let Some(reason) = event {
+        if let Some(reason) = event.filter(|reason| is_worth_an_event(&query.object, *reason)) {
             let message = status.message.as_deref().unwrap_or_default();
             context.events.send(&query.object, reason, message);
         }
@@ -214,4 +228,37 @@ async fn write_status(
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use crd::ArxivQuerySpec;
+
+    use super::*;
+
+    #[test]
+    fn success_of_a_search_that_only_a_caller_waits_for_has_no_event_and_everything_else_has() {
+        let (fail_fast, retry) = (FailurePolicy::FailFast, FailurePolicy::default());
+        for (of_a_client, failure_policy, reason, expected) in [
+            (true, fail_fast, Reason::Succeeded, false),
+            (true, fail_fast, Reason::Throttled, true),
+            (true, fail_fast, Reason::Retrying, true),
+            (true, retry, Reason::Succeeded, true),
+            (false, fail_fast, Reason::Succeeded, true),
+            (false, retry, Reason::Failed, true),
+        ] {
+            let spec = ArxivQuerySpec {
+                failure_policy,
+                ..ArxivQuerySpec::default()
+            };
+            let mut object = ArxivQuery::new("q", spec);
+            let label = of_a_client.then(|| (CLIENT_LABEL.to_owned(), "c".to_owned()));
+            object.metadata.labels = Some(label.into_iter().collect());
+            assert_eq!(
+                is_worth_an_event(&object, reason),
+                expected,
+                "{of_a_client} {failure_policy:?} {reason:?}"
+            );
+        }
+    }
 }

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use upstream::ValidatedQuery;
 use uuid::Uuid;
 
-use super::{error::Error, report::events::Events};
+use super::{error::Error, report::events::Events, watch::Unfinished};
 use crate::{
     fetch::{progress::Progress, tracker::Tracker},
     process::dependencies::Dependencies,
@@ -27,16 +27,24 @@ pub(crate) struct Context {
     pub(crate) with: Arc<Dependencies>,
     pub(crate) tracker: Arc<Tracker>,
     pub(crate) events: Events,
+    /// What the watch has seen.
+    pub(crate) unfinished: Unfinished,
     /// One permit for each of the [`MAX_BUFFERED_PAPERS`].
     pub(crate) buffered_papers: Semaphore,
 }
 
 impl Context {
-    pub(crate) fn new(with: Arc<Dependencies>, tracker: Arc<Tracker>, events: Events) -> Self {
+    pub(crate) fn new(
+        with: Arc<Dependencies>,
+        tracker: Arc<Tracker>,
+        events: Events,
+        unfinished: Unfinished,
+    ) -> Self {
         Self {
             with,
             tracker,
             events,
+            unfinished,
             buffered_papers: Semaphore::new(MAX_BUFFERED_PAPERS),
         }
     }

@@ -1,13 +1,13 @@
 //! The controller: which objects are reconciled when, and how.
 
 mod apply;
-pub(crate) mod claims;
 mod context;
 mod decision;
 mod error;
 pub(crate) mod finished;
 mod pages;
 mod reconcile;
+mod reconcile_queue;
 mod record;
 pub(crate) mod report;
 pub(crate) mod watch;
@@ -15,15 +15,21 @@ pub(crate) mod watch;
 use std::{sync::Arc, time::Duration};
 
 use crd::ArxivQuery;
-use futures::{FutureExt, Stream, StreamExt, future::BoxFuture};
+use futures::{
+    FutureExt, Stream, StreamExt,
+    future::{BoxFuture, ready},
+};
 use jiff::Timestamp;
-use kube::runtime::{
-    Config, applier,
-    controller::{Action, ReconcileRequest},
-    reflector::Store,
+use kube::{
+    api::DynamicObject,
+    runtime::{
+        Config, applier,
+        controller::{Action, Error as NotReconciled, ReconcileRequest},
+        reflector::ObjectRef,
+    },
 };
 use service::backoff::Backoff;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
 pub(crate) use self::context::Context;
@@ -32,6 +38,7 @@ use self::{
     context::{Query, uid},
     error::Error,
     reconcile::reconcile,
+    reconcile_queue::{ReconcileQueue, Turn},
     report::progress_report::{report_database_outage, suspension_is_unreported},
 };
 use crate::{
@@ -53,37 +60,66 @@ const STALL: Duration = Duration::from_mins(1);
 /// are done.
 pub(crate) async fn run(
     context: Context,
-    store: Store<ArxivQuery>,
     triggers: impl Stream<Item = Object> + Send + 'static,
     stop: CancellationToken,
 ) {
     let heartbeat = context.with.liveness.watch("controller", STALL);
-    let config = Config::default().concurrency(context.with.concurrency);
-    let queue = triggers.map(|object| Ok::<_, kube::Error>(ReconcileRequest::from(object)));
-    let queue = queue.take_until(stop.cancelled_owned());
-    let outcomes = applier(begin, retry, Arc::new(context), store, queue, config);
+    let store = context.unfinished.store.clone();
+    let (objects, tracker) = (store.clone(), Arc::clone(&context.tracker));
+    let queue = ReconcileQueue::new(context.with.concurrency, move |object| {
+        let object = objects.get(object).filter(|object| !object.is_being_deleted())?;
+        Some(tracker.reconcile_entry(uid(&object)?, &object, Timestamp::now()))
+    });
+    let turns = Arc::clone(&queue).turns(triggers);
+    let turns = turns.map(|object| Ok::<_, kube::Error>(ReconcileRequest::from(object)));
+    let turns = turns.take_until(stop.cancelled_owned());
+    let waiting = Arc::clone(&queue);
+    let begin = move |object: Arc<ArxivQuery>, context| match waiting.begin(Object::from_obj(&*object)) {
+        Some(turn) => begin(object, context, turn),
+        // The time has come that its last reconciliation asked for.
+        None => ready(Ok(Action::await_change())).boxed(),
+    };
+    // The queue has the limit of those that run at once.
+    let outcomes = applier(begin, retry, Arc::new(context), store, turns, Config::default());
     let mut outcomes = std::pin::pin!(outcomes);
     let mut interval = tokio::time::interval(HEARTBEAT_INTERVAL);
     loop {
         tokio::select! {
-            // Each outcome was handled where it came from; an object that was deleted meanwhile needs
-            // nothing.
-            outcome = outcomes.next() => if outcome.is_none() { return },
+            // Each outcome was handled where it came from.
+            outcome = outcomes.next() => match outcome {
+                None => return,
+                // An object that was deleted meanwhile needs nothing.
+                Some(Err(NotReconciled::ObjectNotFound(gone))) => queue.ended(&of_queries(&gone)),
+                Some(_) => {}
+            },
             _ = interval.tick() => {}
         }
         heartbeat.beat();
     }
 }
 
+/// The same object, with its kind.
+fn of_queries(object: &ObjectRef<DynamicObject>) -> Object {
+    let mut query = Object::new(&object.name);
+    query.namespace.clone_from(&object.namespace);
+    query
+}
+
 /// Starts a reconciliation. The query's progress is read before the first await, so that its object cannot
-/// leave the watch in between.
-fn begin(object: Arc<ArxivQuery>, context: Arc<Context>) -> BoxFuture<'static, Result<Action, Error>> {
+/// leave the watch in between. It runs as a task of its own: the applier polls all that it has whenever one of them is
+/// woken up.
+fn begin(
+    object: Arc<ArxivQuery>,
+    context: Arc<Context>,
+    turn: Turn,
+) -> BoxFuture<'static, Result<Action, Error>> {
     let span = span_of(&object);
     let query = Query::begin(object, &context.tracker, Timestamp::now());
-    async move {
+    let reconciliation = async move {
+        let _turn = turn;
         let query = query?;
-        // Not before this future is polled: the applier drops a future that it has not polled yet when its queue
-        // ends in the meantime, and the end of this process waits for this call.
+        // Not before this runs: the applier drops a future that it has not polled yet when its queue ends in the
+        // meantime, and the end of this process waits for this call.
         context.tracker.begun(query.uid, query.notifications);
         let outcome = reconcile(&query, &context).await;
         let (metrics, tracker) = (&context.with.metrics, &context.tracker);
@@ -101,8 +137,17 @@ fn begin(object: Arc<ArxivQuery>, context: Arc<Context>) -> BoxFuture<'static, R
             }
         }
         outcome
+    };
+    let reconciliation = reconciliation.instrument(span);
+    async move {
+        match AbortOnDropHandle::new(tokio::spawn(reconciliation)).await {
+            Ok(outcome) => outcome,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::Defect("the reconciliation was aborted")),
+            },
+        }
     }
-    .instrument(span)
     .boxed()
 }
 

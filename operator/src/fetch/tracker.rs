@@ -123,19 +123,35 @@ impl Tracker {
         });
         progress.queued_since.get_or_insert(now);
         progress.next_slice = (stored > 0).then(|| Arc::clone(&page));
+        let age = progress.latest_answer.map_or(progress.age, Age::answered);
+        let entry = self.queue_entry(uid, object, age);
+        state.queue.push(entry, Object::from_obj(object), page);
+        drop(state);
+        self.queued.notify_one();
+    }
+
+    /// The place of a query that waits for a reconciliation: since now, or, if the page that it has waited for was
+    /// answered, since its creation.
+    pub(crate) fn reconcile_entry(&self, uid: Uuid, object: &ArxivQuery, now: Timestamp) -> QueueEntry {
+        let state = self.state();
+        let notified = self.notified.borrow().contains_key(&uid);
+        let progress = state.queries.get(&uid).filter(|_| notified);
+        let age = progress.map_or(Age::answered(now), |progress| progress.age);
+        self.queue_entry(uid, object, age)
+    }
+
+    /// What decides on an object's turns.
+    fn queue_entry(&self, uid: Uuid, object: &ArxivQuery, age: Age) -> QueueEntry {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let labels = object.metadata.labels.as_ref();
         let client = labels.and_then(|labels| labels.get(CLIENT_LABEL));
-        let entry = QueueEntry {
+        QueueEntry {
             query: uid,
             priority: self.ceilings.limit(namespace, object.spec.priority),
             namespace: namespace.into(),
             client: client.map_or("", String::as_str).into(),
-            age: progress.latest_answer.map_or(progress.age, Age::answered),
-        };
-        state.queue.push(entry, Object::from_obj(object), page);
-        drop(state);
-        self.queued.notify_one();
+            age,
+        }
     }
 
     /// The query waits for no page any more.

@@ -7,9 +7,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    controller::{self, claims, finished, report::events::events, watch},
+    controller::{self, finished, report::events::events, watch},
     fetch::{fetcher::Fetcher, tracker::Tracker},
-    maintenance::{sweep::Sweeper, watermark},
+    maintenance::{claims, sweep::Sweeper, watermark},
     process::{dependencies::Dependencies, supervisor::Supervisor},
 };
 
@@ -40,14 +40,10 @@ impl LeaderTasks {
         tasks.spawn("event publisher", publisher);
 
         let (unfinished, changed) = watch::unfinished(with, Arc::clone(&tracker));
-        let context = controller::Context::new(Arc::clone(with), Arc::clone(&tracker), events);
+        let (shared, watched) = (Arc::clone(with), unfinished.clone());
+        let context = controller::Context::new(shared, Arc::clone(&tracker), events, watched);
         let triggers = futures::stream::select(changed, triggered);
-        let controller = controller::run(
-            context,
-            unfinished.store.clone(),
-            triggers,
-            stop_controller.clone(),
-        );
+        let controller = controller::run(context, triggers, stop_controller.clone());
         tasks.spawn("controller", controller);
 
         let (claimed, stop_claims) = (Arc::clone(with), shutdown.clone());

@@ -1,5 +1,6 @@
-//! Periodic work in addition to queries: removal of what has expired, and the settled watermark of readers.
+//! Periodic work in addition to queries: removal of what has expired, the settled watermark of readers, and the claims.
 
+pub(crate) mod claims;
 pub(crate) mod sweep;
 mod ttl;
 pub(crate) mod watermark;

@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::watch::Unfinished;
-use crate::process::dependencies::Dependencies;
+use crate::{controller::watch::Unfinished, process::dependencies::Dependencies};
 
 /// The pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(10);

@@ -4,10 +4,10 @@
 use std::{
     collections::{BTreeSet, HashSet},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use cluster::Revisions;
@@ -32,26 +32,76 @@ const LIST_PAGE: u32 = 500;
 /// The pause after a watch that failed. Short and constant: an API server that restarts is back in seconds,
 /// its 429 while it fills its cache asks for one to five, and this is one client.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
+/// A watch that has brought an event within this time knows of everything before. Shorter than a Lease, so that no
+/// other process can have taken over meanwhile.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// The unfinished objects, as the watch sees them.
 #[derive(Clone)]
 pub(crate) struct Unfinished {
     pub(crate) store: Store<ArxivQuery>,
-    /// Of each watch, whether the store holds what it has seen: the last thing that it got was an event, not an
-    /// error or a part of a listing.
-    are_current: Arc<[AtomicBool]>,
+    watches: Arc<[WatchState]>,
+}
+
+/// What is known of one watch.
+struct WatchState {
+    /// The watched namespace; none if it is about all.
+    namespace: Option<String>,
+    /// Whether the store holds what it has seen: the last thing that it got was an event, not an error or a part of a
+    /// listing.
+    is_current: AtomicBool,
+    /// When it last brought a change. Changes come in their order: everything before has been seen.
+    changed_at: Mutex<Option<Instant>>,
+}
+
+impl WatchState {
+    fn is_of(&self, namespace: Option<&str>) -> bool {
+        self.namespace.is_none() || self.namespace.as_deref() == namespace
+    }
+
+    fn changed_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.changed_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Unfinished {
     /// Whether the store holds the present state of everything that is watched.
     pub(crate) fn is_current(&self) -> bool {
-        self.are_current.iter().all(|is| is.load(Ordering::Relaxed))
+        let all = self.watches.iter();
+        all.map(|watch| &watch.is_current)
+            .all(|is| is.load(Ordering::Relaxed))
     }
 
     fn set_current(&self, watch: usize, is_current: bool) {
-        if let Some(current) = self.are_current.get(watch) {
-            current.store(is_current, Ordering::Relaxed);
+        if let Some(watch) = self.watches.get(watch) {
+            watch.is_current.store(is_current, Ordering::Relaxed);
         }
+    }
+
+    /// The watch has brought a change, now.
+    fn set_changed(&self, watch: usize, now: Instant) {
+        if let Some(watch) = self.watches.get(watch) {
+            *watch.changed_at() = Some(now);
+        }
+    }
+
+    /// Whether the object is as it was read a moment ago, by a change that its watch has brought since. If not, only
+    /// Kubernetes knows.
+    pub(super) fn confirms(&self, object: &ArxivQuery, now: Instant) -> bool {
+        let metadata = &object.metadata;
+        let is_fresh = |watch: &WatchState| {
+            let changed_at = *watch.changed_at();
+            let is_young = |at: Instant| now.saturating_duration_since(at) < FRESH;
+            watch.is_current.load(Ordering::Relaxed) && changed_at.is_some_and(is_young)
+        };
+        let mut watches = self.watches.iter();
+        watches
+            .find(|watch| watch.is_of(metadata.namespace.as_deref()))
+            .is_some_and(is_fresh)
+            && self.store.get(&Object::from_obj(object)).is_some_and(|known| {
+                known.metadata.uid == metadata.uid
+                    && known.metadata.resource_version == metadata.resource_version
+            })
     }
 
     /// The uids of all of them, except those whose deletion has begun.
@@ -60,7 +110,7 @@ impl Unfinished {
     }
 
     /// Their namespaces.
-    pub(super) fn namespaces(&self) -> BTreeSet<String> {
+    pub(crate) fn namespaces(&self) -> BTreeSet<String> {
         let present = self.present();
         present
             .iter()
@@ -82,8 +132,6 @@ struct Feed {
     tracker: Arc<Tracker>,
     /// Of each watch, what its listing has brought so far.
     listed: Vec<HashSet<Object>>,
-    /// Of each watch, its namespace; none if it is about all.
-    namespaces: Vec<Option<String>>,
 }
 
 impl Feed {
@@ -92,23 +140,32 @@ impl Feed {
         // The controller waits until the store was filled once. Here objects come one by one.
         writer.apply_watcher_event(&Event::Init);
         writer.apply_watcher_event(&Event::InitDone);
+        let listed = namespaces.iter().map(|_| HashSet::new()).collect();
+        let watches = namespaces.into_iter().map(|namespace| WatchState {
+            namespace,
+            is_current: AtomicBool::new(false),
+            changed_at: Mutex::default(),
+        });
         Self {
             unfinished: Unfinished {
                 store,
-                are_current: namespaces.iter().map(|_| AtomicBool::new(false)).collect(),
+                watches: watches.collect(),
             },
             writer,
             tracker,
-            listed: namespaces.iter().map(|_| HashSet::new()).collect(),
-            namespaces,
+            listed,
         }
     }
 
-    /// Stores what a watch has seen; returns the objects to reconcile.
+    /// Stores what a watch has seen; returns the objects that have changed or are gone.
     fn take(&mut self, watch: usize, event: Event<ArxivQuery>) -> Vec<Object> {
         let listing = matches!(event, Event::Init | Event::InitApply(_));
         if listing {
             self.unfinished.set_current(watch, false);
+        }
+        // Not a listing: it is as old as its first page.
+        if matches!(event, Event::Apply(_) | Event::Delete(_)) {
+            self.unfinished.set_changed(watch, Instant::now());
         }
         let changed = match event {
             Event::Apply(object) => {
@@ -117,8 +174,9 @@ impl Feed {
             }
             Event::Delete(object) => {
                 self.untrack(&object);
+                let gone = vec![Object::from_obj(&object)];
                 self.writer.apply_watcher_event(&Event::Delete(object));
-                Vec::new()
+                gone
             }
             Event::Init => {
                 self.listed[watch].clear();
@@ -141,7 +199,6 @@ impl Feed {
         if object.is_being_deleted() {
             // A finalizer may keep it: its work ends all the same.
             self.untrack(object);
-            return Vec::new();
         }
         vec![Object::from_obj(object)]
     }
@@ -155,10 +212,12 @@ impl Feed {
     /// Objects that were deleted or finished while the watch was down are just missing in its listing.
     fn listing_done(&mut self, watch: usize) -> Vec<Object> {
         let listed = std::mem::take(&mut self.listed[watch]);
-        let namespace = self.namespaces[watch].as_deref();
-        for object in self.unfinished.store.state() {
-            let of_this_watch = namespace.is_none() || object.metadata.namespace.as_deref() == namespace;
+        let unfinished = self.unfinished.clone();
+        let mut changed = Vec::new();
+        for object in unfinished.store.state() {
+            let of_this_watch = unfinished.watches[watch].is_of(object.metadata.namespace.as_deref());
             if of_this_watch && !listed.contains(&Object::from_obj(&*object)) {
+                changed.push(Object::from_obj(&*object));
                 let gone = Event::Delete(Arc::unwrap_or_clone(object));
                 self.writer.apply_watcher_event(&gone);
             }
@@ -166,11 +225,12 @@ impl Feed {
         self.tracker.retain(&self.unfinished.uids());
         let present = self.unfinished.present();
         let present = present.iter().map(|object| Object::from_obj(&**object));
-        present.filter(|object| listed.contains(object)).collect()
+        changed.extend(present.filter(|object| listed.contains(object)));
+        changed
     }
 }
 
-/// The objects that are new or have changed. Those that leave the watch are removed from the tracker.
+/// The objects that are new, have changed or are gone. Those that leave the watch are removed from the tracker.
 pub(crate) fn unfinished(
     with: &Arc<Dependencies>,
     tracker: Arc<Tracker>,
@@ -281,80 +341,4 @@ impl Backoff for ConstantBackoff {
 }
 
 #[cfg(test)]
-mod tests {
-    use crd::ArxivQuerySpec;
-
-    use super::*;
-
-    fn object(namespace: &str, name: &str) -> ArxivQuery {
-        let mut object = ArxivQuery::new(name, ArxivQuerySpec::default());
-        object.metadata.namespace = Some(namespace.into());
-        object.metadata.uid = Some(Uuid::new_v4().to_string());
-        object
-    }
-
-    fn feed(namespaces: &[Option<&str>]) -> Feed {
-        let namespaces = namespaces.iter().map(|name| name.map(str::to_owned));
-        Feed::new(
-            namespaces.collect(),
-            Tracker::new(queue::PriorityCeilings::default()).0,
-        )
-    }
-
-    /// Takes a listing of these; returns the names of what is reconciled after it.
-    fn list(feed: &mut Feed, watch: usize, objects: &[&ArxivQuery]) -> Vec<String> {
-        assert!(feed.take(watch, Event::Init).is_empty());
-        for object in objects {
-            assert!(feed.take(watch, Event::InitApply((*object).clone())).is_empty());
-            assert!(!feed.unfinished.is_current(), "a part of a listing");
-        }
-        let changed = feed.take(watch, Event::InitDone);
-        names(changed.into_iter().map(|object| (object.namespace, object.name)))
-    }
-
-    fn stored(feed: &Feed) -> Vec<String> {
-        let objects = feed.unfinished.store.state();
-        let named =
-            |object: &Arc<ArxivQuery>| (object.metadata.namespace.clone(), object.metadata.name.clone());
-        names(
-            objects
-                .iter()
-                .map(named)
-                .map(|(namespace, name)| (namespace, name.unwrap_or_default())),
-        )
-    }
-
-    fn names(objects: impl Iterator<Item = (Option<String>, String)>) -> Vec<String> {
-        let mut names: Vec<_> = objects
-            .map(|(namespace, name)| format!("{}/{name}", namespace.unwrap_or_default()))
-            .collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn listing_of_one_namespace_removes_what_is_gone_there_and_nothing_elsewhere() {
-        let mut feed = feed(&[Some("a"), Some("b")]);
-        let (kept, gone, other) = (object("a", "kept"), object("a", "gone"), object("b", "gone"));
-        assert_eq!(list(&mut feed, 0, &[&kept, &gone]), ["a/gone", "a/kept"]);
-        assert!(!feed.unfinished.is_current(), "b is not listed yet");
-        assert_eq!(list(&mut feed, 1, &[&other]), ["b/gone"]);
-        assert!(feed.unfinished.is_current());
-        assert_eq!(list(&mut feed, 0, &[&kept]), ["a/kept"]);
-        assert_eq!(stored(&feed), ["a/kept", "b/gone"]);
-        assert_eq!(feed.unfinished.uids().len(), 2);
-        assert!(feed.take(1, Event::Delete(other)).is_empty());
-        assert_eq!(stored(&feed), ["a/kept"]);
-    }
-
-    #[test]
-    fn one_watch_on_all_namespaces_removes_what_is_gone_in_any() {
-        let mut feed = feed(&[None]);
-        let (first, second) = (object("a", "q"), object("b", "q"));
-        assert_eq!(list(&mut feed, 0, &[&first, &second]), ["a/q", "b/q"]);
-        let third = object("c", "q");
-        assert_eq!(feed.take(0, Event::Apply(third)).len(), 1);
-        assert_eq!(list(&mut feed, 0, &[&second]), ["b/q"]);
-        assert_eq!(stored(&feed), ["b/q"]);
-    }
-}
+mod tests;
