@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// What to measure; everything by default.
     #[arg(value_enum)]
     what: Option<What>,
-    /// Speed and searches: only loads whose names contain this (of searches: start, stored, drain, interval).
+    /// Speed and searches: only loads whose names contain this (of searches: start, cost, stored, drain, interval).
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
     /// Speed: rows in `results`; `queries` has a tenth of it.

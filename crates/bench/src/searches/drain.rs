@@ -57,7 +57,7 @@ async fn statuses(bench: &Bench<'_>, kubernetes: &super::Kubernetes, finished: &
 }
 
 /// How many queries the operator has finished since it started.
-async fn finished(bench: &Bench<'_>) -> Result<usize> {
+pub(super) async fn finished(bench: &Bench<'_>) -> Result<usize> {
     let url = bench.env.stack.operators[0].url().join("/metrics")?;
     // It may not listen yet.
     let Ok((200, text)) = http_get(url).await else {

@@ -1,6 +1,7 @@
 //! Searches as Kubernetes objects, relative to what the API server of Kubernetes does alone: a bare client that creates objects
 //! of the same content and writes the same statuses.
 
+mod cost;
 mod drain;
 mod interval;
 mod kubernetes;
@@ -112,11 +113,17 @@ pub async fn run(settings: &Settings) -> Result<Vec<Figure>> {
     tokio::task::spawn_blocking(|| packages::program(&["wrk"], &["wrk"], "a few seconds")).await??;
     let mut figures = Vec::new();
     let wanted = |name: &str| name.contains(&settings.only);
-    if wanted("stored") || wanted("drain") || wanted("start") {
+    if ["start", "cost", "stored", "drain"]
+        .iter()
+        .any(|part| wanted(part))
+    {
         progress::print("bench: starting Postgres, Kubernetes, the operator and the API server");
         let bench = start(settings, Duration::ZERO).await?;
         if wanted("start") {
             figures.extend(start::measure(&bench).await?);
+        }
+        if wanted("cost") {
+            figures.extend(cost::measure(&bench).await?);
         }
         if wanted("stored") {
             figures.extend(stored::measure(&bench).await?);

@@ -72,7 +72,7 @@ fn figure(name: &str, unit: &'static str, goal: Option<Goal>) -> Figure {
     }
 }
 
-async fn search(bench: &Bench<'_>, connections: u32, length: Duration) -> Result<Measured> {
+pub(super) async fn search(bench: &Bench<'_>, connections: u32, length: Duration) -> Result<Measured> {
     // Requests of many clients: one would have its half of each limit only.
     let script = format!(
         "local n = 0
@@ -109,7 +109,7 @@ async fn finished(bench: &Bench<'_>) -> Result<ArxivQuery> {
 }
 
 /// Waits for the end of searches whose clients have left.
-async fn at_rest(bench: &Bench<'_>) -> Result<()> {
+pub(super) async fn at_rest(bench: &Bench<'_>) -> Result<()> {
     let unfinished = ListParams::default().fields(crd::UNFINISHED).limit(1);
     wait::until("no unfinished query", LIMIT, async || {
         let list = bench.env.queries.list_metadata(&unfinished).await?;

@@ -1,0 +1,264 @@
+//! What one search costs, where its page is stored and a client waits for it: calls to the API server of Kubernetes, writes to
+//! Postgres, and the time of each process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use sqlx::Row;
+use testbed::tools::progress;
+
+use super::{Bench, Figure, Goal, drain, stored};
+
+/// Clients that wait at once: enough to keep everything busy.
+const CLIENTS: u32 = 16;
+/// The most reads and Events of a hundred searches: none but what comes by the clock.
+const ALMOST_NONE: f64 = 0.1;
+/// Calls that there are besides searches: for leader election, access and the like.
+const RESOURCES: [&str; 2] = ["arxivqueries", "events"];
+
+pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
+    // The first search stores its page.
+    stored::search(bench, 2, Duration::from_secs(2)).await?;
+    let mut figures: BTreeMap<String, Figure> = BTreeMap::new();
+    for round in 1..=bench.settings.rounds {
+        progress::print(&format!("bench: cost of a search, round {round}"));
+        stored::at_rest(bench).await?;
+        let (before, searches) = (Counters::read(bench).await?, drain::finished(bench).await?);
+        stored::search(bench, CLIENTS, bench.settings.length).await?;
+        stored::at_rest(bench).await?;
+        let searches = drain::finished(bench).await?.saturating_sub(searches);
+        ensure!(searches > 0, "no search has ended");
+        for (name, unit, value) in Counters::read(bench).await?.since(&before, searches) {
+            let figure = figures.entry(name.clone()).or_insert_with(|| Figure {
+                goal: goal(&name),
+                name,
+                unit,
+                measured: Vec::new(),
+                bound: Vec::new(),
+            });
+            figure.measured.push(value);
+        }
+    }
+    Ok(figures.into_values().collect())
+}
+
+/// Searches need their two writes; reads and Events are for others.
+fn goal(name: &str) -> Option<Goal> {
+    let is_avoidable = name.contains("GET arxivqueries") || name.contains("POST events");
+    is_avoidable.then_some(Goal::AtMost(ALMOST_NONE))
+}
+
+/// Everything that is counted, since the start of each process.
+struct Counters {
+    /// Of calls by their verb and resource.
+    calls: BTreeMap<String, f64>,
+    /// Transactions with writes, and bytes of the log of both.
+    transactions: i64,
+    log_bytes: i64,
+    /// Of both our processes.
+    operations: f64,
+    processes: Vec<(&'static str, Usage)>,
+}
+
+impl Counters {
+    async fn read(bench: &Bench<'_>) -> Result<Self> {
+        let (env, stack) = (&bench.env, &bench.env.stack);
+        let request = http::Request::get("/metrics").body(Vec::new())?;
+        let calls = calls(&env.kube.request_text(request).await?);
+        let mut connection = env.primary().connect("arxiv").await?;
+        let sql = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint, \
+                   (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint";
+        let row = sqlx::query(sql).fetch_one(&mut connection).await?;
+        let (operator, api_server) = (&stack.operators[0], &stack.api_servers[0]);
+        let mut operations = 0.0;
+        for (service, program) in [(operator, "operator"), (api_server, "api_server")] {
+            let name = format!("arxiv_{program}_database_operation_duration_seconds_count{{outcome=\"ok\"}}");
+            operations += env.metric_of(service, &name).await.context("no metrics")?;
+        }
+        let plane = stack.control_plane();
+        let postmaster = env.primary().pid();
+        let mut of_postgres = Usage::of(postmaster)?;
+        let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"))?;
+        for child in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
+            // One that ends meanwhile was idle.
+            of_postgres.add(Usage::of(child).unwrap_or_default());
+        }
+        Ok(Self {
+            calls,
+            transactions: row.try_get(0)?,
+            log_bytes: row.try_get(1)?,
+            operations,
+            processes: vec![
+                ("kube-apiserver", Usage::of(plane.api_server().pid())?),
+                ("etcd", Usage::of(plane.etcd().pid())?),
+                ("Postgres, without its replica", of_postgres),
+                ("operator", Usage::of(operator.child().pid())?),
+                ("API server", Usage::of(api_server.child().pid())?),
+            ],
+        })
+    }
+
+    /// What one of so many searches has cost since: its name, unit and value.
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
+    fn since(&self, before: &Self, searches: usize) -> Vec<(String, &'static str, f64)> {
+        let searches = searches as f64;
+        let mut costs = Vec::new();
+        for (call, count) in &self.calls {
+            let count = count - before.calls.get(call).unwrap_or(&0.0);
+            costs.push((format!("a search: calls {call}"), "", count / searches));
+        }
+        let transactions = (self.transactions - before.transactions) as f64;
+        let log = (self.log_bytes - before.log_bytes) as f64;
+        costs.extend([
+            (
+                "a search: operations on databases".to_owned(),
+                "",
+                (self.operations - before.operations) / searches,
+            ),
+            (
+                "a search: transactions that write".to_owned(),
+                "",
+                transactions / searches,
+            ),
+            (
+                "a search: write-ahead log of Postgres".to_owned(),
+                "B",
+                log / searches,
+            ),
+        ]);
+        for ((name, now), (_, before)) in self.processes.iter().zip(&before.processes) {
+            costs.extend([
+                (
+                    format!("a search: CPU of {name}"),
+                    "ms",
+                    (now.cpu_ms - before.cpu_ms) / searches,
+                ),
+                (
+                    format!("a search: context switches of {name}"),
+                    "",
+                    (now.switches - before.switches) / searches,
+                ),
+            ]);
+        }
+        costs
+    }
+}
+
+/// Requests that the API server of Kubernetes has answered, by verb and resource. Watches count when they end.
+fn calls(metrics: &str) -> BTreeMap<String, f64> {
+    let mut calls = BTreeMap::new();
+    for line in metrics.lines() {
+        let Some((labels, value)) = line
+            .strip_prefix("apiserver_request_total{")
+            .and_then(|line| line.rsplit_once("} "))
+        else {
+            continue;
+        };
+        let label = |name: &str| {
+            let (_, rest) = labels.split_once(&format!("{name}=\""))?;
+            rest.split('"').next()
+        };
+        let (Some(verb), Some(resource)) = (label("verb"), label(",resource")) else {
+            continue;
+        };
+        if RESOURCES.contains(&resource)
+            && verb != "WATCH"
+            && let Ok(count) = value.parse::<f64>()
+        {
+            let part = label("subresource").filter(|part| !part.is_empty());
+            let part = part.map(|part| format!("/{part}")).unwrap_or_default();
+            *calls.entry(format!("{verb} {resource}{part}")).or_default() += count;
+        }
+    }
+    calls
+}
+
+/// What a process has used, with all its threads that run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Usage {
+    cpu_ms: f64,
+    switches: f64,
+}
+
+impl Usage {
+    fn of(pid: u32) -> Result<Self> {
+        let mut switches = 0.0;
+        for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let status = fs::read_to_string(thread?.path().join("status")).unwrap_or_default();
+            switches += switches_of(&status);
+        }
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let cpu_ms = cpu_ms(&stat).context("not the format of proc(5)")?;
+        Ok(Self { cpu_ms, switches })
+    }
+
+    fn add(&mut self, other: Self) {
+        self.cpu_ms += other.cpu_ms;
+        self.switches += other.switches;
+    }
+}
+
+/// Both kinds of context switches in `/proc/PID/task/TID/status`.
+fn switches_of(status: &str) -> f64 {
+    let lines = status
+        .lines()
+        .filter_map(|line| line.split_once("ctxt_switches:"));
+    lines
+        .filter_map(|(_, count)| count.trim().parse::<f64>().ok())
+        .sum()
+}
+
+/// User and system time in `/proc/PID/stat`, in the hundredths of a second that Linux counts on every platform of ours.
+fn cpu_ms(stat: &str) -> Option<f64> {
+    // The name of the program, in parentheses, may have spaces.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<f64>);
+    let ticks = ticks.collect::<Result<Vec<_>, _>>().ok()?;
+    (ticks.len() == 2).then(|| ticks.iter().sum::<f64>() * 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_by_verb_and_resource_without_watches_and_other_resources() {
+        let line = |verb: &str, resource: &str, subresource: &str, code: u16, count: u32| {
+            format!(
+                "apiserver_request_total{{code=\"{code}\",component=\"apiserver\",dry_run=\"\",group=\"g\",resource=\"{resource}\",\
+                 scope=\"resource\",subresource=\"{subresource}\",verb=\"{verb}\",version=\"v1\"}} {count}\n"
+            )
+        };
+        let metrics = [
+            line("POST", "arxivqueries", "", 201, 7),
+            line("POST", "arxivqueries", "", 409, 1),
+            line("APPLY", "arxivqueries", "status", 200, 7),
+            line("WATCH", "arxivqueries", "", 200, 3),
+            line("POST", "events", "", 201, 2),
+            line("PUT", "leases", "", 200, 9),
+            "apiserver_request_total_other{verb=\"POST\",resource=\"events\"} 1\n".to_owned(),
+        ];
+        let expected = [
+            ("APPLY arxivqueries/status", 7.0),
+            ("POST arxivqueries", 8.0),
+            ("POST events", 2.0),
+        ];
+        assert_eq!(
+            calls(&metrics.concat()),
+            expected.map(|(call, count)| (call.to_owned(), count)).into()
+        );
+    }
+
+    #[test]
+    fn usage_is_read_from_the_formats_of_linux() {
+        let stat = "42 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20 0";
+        assert_eq!(cpu_ms(stat), Some(3000.0));
+        assert_eq!(cpu_ms("42 (a) S 1"), None);
+        let status = "Name:\ta\nvoluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t2\n";
+        assert!((switches_of(status) - 7.0).abs() < f64::EPSILON);
+        let own = Usage::of(std::process::id()).unwrap();
+        assert!(own.switches > 0.0);
+    }
+}
