@@ -87,6 +87,8 @@ fn document_has_the_served_endpoints_only() {
                 "/arxiv/{name}",
                 "/arxiv/{name}/events",
                 "/arxiv/{name}/results",
+                "/feeds",
+                "/feeds/{name}",
                 "/papers",
                 "/papers/{id}",
                 "/queries",
@@ -95,7 +97,14 @@ fn document_has_the_served_endpoints_only() {
         ),
         (
             "results,get-sequence",
-            vec!["/get-sequence", "/papers", "/papers/{id}", "/results"],
+            vec![
+                "/feeds",
+                "/feeds/{name}",
+                "/get-sequence",
+                "/papers",
+                "/papers/{id}",
+                "/results",
+            ],
         ),
     ] {
         let document = document(served);

@@ -2,6 +2,7 @@
 
 pub(crate) mod arxiv;
 pub(crate) mod arxiv_api;
+mod feeds;
 pub(crate) mod fuzz;
 pub(crate) mod papers;
 pub(crate) mod queries;

@@ -7,6 +7,7 @@ use crate::{
     auth::Effect,
     routes::arxiv::{Arxiv, create, list, query, query_results, search},
     routes::arxiv_api::{self, Fetches},
+    routes::feeds::{self, Feeds, FeedsRequest, ItemsRequest},
     routes::papers::{self, PaperRequest, Papers, PapersRequest},
     routes::queries::{
         self, QueryLog,
@@ -20,7 +21,7 @@ use crate::{
 const QUERIES: LagOf = |stores| &stores.queries_lag;
 const RESULTS: LagOf = |stores| &stores.results_lag;
 
-pub(crate) static ROUTES: [Route; 14] = [
+pub(crate) static ROUTES: [Route; 16] = [
     Route {
         // POST is allowed too. The framework of the existing service names the first methods of a path alone.
         allow: "GET",
@@ -141,6 +142,30 @@ pub(crate) static ROUTES: [Route; 14] = [
         ..Route::of(Endpoint::Results)
     },
     Route {
+        path: "/feeds",
+        formats: true,
+        operations: &[
+            Operation::new::<FeedsRequest>("GET", Some(feeds::describe_list), |app| {
+                Some(service(feeds::feeds, Feeds::of(app)?))
+            })
+            .new_here()
+            .reads_from(&[RESULTS]),
+        ],
+        ..Route::of(Endpoint::Results)
+    },
+    Route {
+        path: "/feeds/{name}",
+        formats: true,
+        operations: &[
+            Operation::new::<ItemsRequest>("GET", Some(feeds::describe), |app| {
+                Some(service(feeds::items, Feeds::of(app)?))
+            })
+            .new_here()
+            .reads_from(&[RESULTS]),
+        ],
+        ..Route::of(Endpoint::Results)
+    },
+    Route {
         no_store: true,
         operations: &[Operation::new::<arxiv_api::ArxivApiRequest>(
             "GET",
@@ -249,6 +274,9 @@ mod tests {
                 Some(Effect::None),
             ),
             ("GET", "/papers/", None),
+            ("GET", "/feeds", Some(Effect::None)),
+            ("GET", "/feeds/knuth.atom", Some(Effect::None)),
+            ("POST", "/feeds/knuth", None),
             ("GET", "/nope", None),
             ("GET", "/arxiv/x/y/results", None),
         ];

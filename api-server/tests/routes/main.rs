@@ -5,6 +5,7 @@
 mod arxiv;
 mod arxiv_api;
 mod docs;
+mod feeds;
 mod get_sequence;
 mod health;
 #[path = "../common/hostile.rs"]

@@ -5,7 +5,7 @@
 arxiv: {path: /arxiv, serve: arxiv, stores: [readOnly], kubernetes: true}
 queries: {path: /queries, methods: [GET, HEAD], serve: queries, stores: [readOnly]}
 queries-post: {path: /queries, methods: [POST], serve: queries, stores: [readOnly]}
-results: {path: /results, also: [/papers], serve: results, stores: [readOnly]}
+results: {path: /results, also: [/papers, /feeds], serve: results, stores: [readOnly]}
 arxiv-api: {path: /arxiv-api, serve: arxiv-api, stores: [upstream], arxiv: true}
 get-sequence: {path: /get-sequence, serve: get-sequence, stores: [sequence]}
 read-queries: {path: /read-queries, serve: read-queries, stores: [readOnly]}

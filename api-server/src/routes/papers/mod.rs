@@ -194,7 +194,8 @@ fn written(
     Ok(response)
 }
 
-fn schema(operation: &mut Operation<'_>) -> Value {
+/// The schema of a version of a paper.
+pub(crate) fn schema(operation: &mut Operation<'_>) -> Value {
     let text = |about: &str| json!({"type": "string", "description": about});
     let time = |about: &str| json!({"type": "string", "format": "date-time", "description": about});
     let author = json!({
@@ -222,7 +223,7 @@ fn schema(operation: &mut Operation<'_>) -> Value {
     operation.named_schema("PaperVersion", paper)
 }
 
-fn example() -> Value {
+pub(crate) fn example() -> Value {
     json!({
         "id": "2405.00001v2", "title": "Two notes on notation", "authors": [{"name": "Donald E. Knuth"}],
         "abstract": "We note.", "journal": "Amer. Math. Monthly 99 (1992)", "categories": ["math.CO"],

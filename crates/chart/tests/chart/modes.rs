@@ -116,8 +116,12 @@ fn serves(objects: &Objects, service: &Value, endpoint: &str) -> bool {
                 .all(|(key, value)| pod.metadata["labels"][key] == *value)
         })
         .collect();
-    // Papers are served with the results.
-    let endpoint = if endpoint == "papers" { "results" } else { endpoint };
+    // Papers and feeds are served with the results.
+    let endpoint = if ["papers", "feeds"].contains(&endpoint) {
+        "results"
+    } else {
+        endpoint
+    };
     let serves = |serve: &str| match serve {
         "all" => true,
         "frontend" => ENDPOINTS[..3].contains(&endpoint),
@@ -134,7 +138,7 @@ fn serves(objects: &Objects, service: &Value, endpoint: &str) -> bool {
 fn ingress_routes_each_path_to_pods_that_serve_it() {
     for mode in ["together", "frontendBackend", "perEndpoint"] {
         let all = format!("routes: {{endpoints: [{}]}}", ENDPOINTS.join(", "));
-        for (routes, count) in [("", 4), (all.as_str(), 10)] {
+        for (routes, count) in [("", 5), (all.as_str(), 11)] {
             let values = format!(
                 "{routes}\napiServer: {{mode: {mode}}}\ningress: {{enabled: true, className: c, hosts: [a.example, b.example]}}"
             );
@@ -163,7 +167,7 @@ fn ingress_routes_each_path_to_pods_that_serve_it() {
 
 #[test]
 fn http_route_routes_each_path_and_method_to_pods_that_serve_it() {
-    for (mode, rules) in [("together", 11), ("frontendBackend", 11), ("perEndpoint", 14)] {
+    for (mode, rules) in [("together", 12), ("frontendBackend", 12), ("perEndpoint", 15)] {
         let values = format!(
             "routes: {{endpoints: [{}]}}\napiServer: {{mode: {mode}}}\nhttpRoute: {{enabled: true, parentRefs: [{{name: public}}]}}",
             ENDPOINTS.join(", ")
@@ -202,6 +206,7 @@ fn http_route_routes_each_path_and_method_to_pods_that_serve_it() {
                     .unwrap_or_else(|| panic!("{mode}: {method} /{endpoint} leads nowhere"));
                 if endpoint == "results" {
                     assert_eq!(routed(rules, method, "papers"), Some(service), "{mode}");
+                    assert_eq!(routed(rules, method, "feeds"), Some(service), "{mode}");
                 }
                 if mode == "perEndpoint" {
                     let expected = if (method, endpoint) == ("POST", "queries") {

@@ -1,0 +1,121 @@
+//! Feeds in the `OpenAPI` document.
+
+use http::HeaderMap;
+use serde_json::{Value, json};
+use wire::{field_error::FieldErrors, params::ParamReader, query::QueryString};
+
+use super::params::ITEMS_PER_PAGE;
+use crate::{
+    error::{ApiError, Code},
+    openapi::{Operation, bad_integer, text},
+    output::format::{OF_RESULTS, PaperForm},
+    routes::papers,
+};
+
+fn feed() -> Value {
+    let named = |about: &str| json!({"type": "string", "description": about});
+    let count = |about: &str| json!({"type": "integer", "minimum": 0, "description": about});
+    let time = |about: &str| json!({"type": ["string", "null"], "format": "date-time", "description": about});
+    let last_run = json!({
+        "type": ["object", "null"], "required": ["recorded_at", "new_items", "complete"],
+        "description": "The last run; null before the first.",
+        "properties": {
+            "recorded_at": {"type": "string", "format": "date-time", "description": "When it was recorded."},
+            "new_items": count("How many items it added."),
+            "complete": {"type": "boolean", "description": "Whether it looked at everything that it had to; else the next one goes on."},
+        },
+    });
+    json!({
+        "type": "object", "required": ["name", "namespace", "search", "items", "last_run", "last_complete_run"],
+        "properties": {
+            "name": named("The name of the ArxivFeed."), "namespace": named("Its namespace."),
+            "search": named("What it searches for, for people."), "items": count("How many items it ever had."),
+            "last_run": last_run, "last_complete_run": time("When the last complete run was recorded; null before it."),
+        },
+    })
+}
+
+fn feed_example() -> Value {
+    json!({
+        "name": "knuth", "namespace": "papers", "search": "author: knuth", "items": 7,
+        "last_run": {"recorded_at": "2024-05-03T06:17:00Z", "new_items": 1, "complete": true},
+        "last_complete_run": "2024-05-03T06:17:00Z",
+    })
+}
+
+fn bad_format() -> FieldErrors {
+    let query = QueryString::parse(Some("format=docx"));
+    let mut reader = ParamReader::new(&query);
+    PaperForm::read(&mut reader, &HeaderMap::new());
+    reader.finish().err().unwrap_or_default()
+}
+
+pub(crate) fn describe_list(operation: Operation<'_>) -> Operation<'_> {
+    let mut operation = operation
+        .named("feeds", "records", "Standing searches")
+        .about("The ArxivFeeds that have been registered for their first run, by their names.")
+        .response(200, "A page.");
+    let schema = operation.named_schema("Feed", feed());
+    operation
+        .content(
+            "application/json",
+            json!({"type": "array", "items": schema}),
+            json!([feed_example()]),
+        )
+        .next_page()
+        .replica_lag()
+        .header("ETag", "It changes when a feed does.")
+        .response(304, "The page is the one with the entity tag in If-None-Match.")
+        .invalid(bad_integer(&ITEMS_PER_PAGE, "0"))
+        .unavailable(Code::DatabaseUnavailable)
+}
+
+pub(crate) fn describe(operation: Operation<'_>) -> Operation<'_> {
+    let mut operation = operation
+        .named("feed_items", "records", "What is new by a standing search")
+        .about(
+            "Each version of a paper that the feed has found, once, the newest first. The name may end with .atom, .rss or .json \
+             (JSON Feed), for readers of feeds.",
+        )
+        .response(200, "A page.");
+    let paper = papers::schema(&mut operation);
+    let item = json!({
+        "type": "object", "required": ["position", "added", "paper"],
+        "properties": {
+            "position": {"type": "integer", "minimum": 1, "description": "From 1 without gaps: the higher, the newer."},
+            "added": {"type": "string", "format": "date-time", "description": "When it became an item."},
+            "paper": paper,
+        },
+    });
+    let schema = operation.named_schema("FeedItem", item);
+    let example = json!([{"position": 7, "added": "2024-05-03T06:17:00Z", "paper": papers::example()}]);
+    let not_found = ApiError::new(Code::NotFound, "there is no feed knuth that has run");
+    operation
+        .content(
+            "application/json",
+            json!({"type": "array", "items": schema}),
+            example,
+        )
+        .formats(OF_RESULTS)
+        .content("application/atom+xml", text(), json!(""))
+        .content("application/rss+xml", text(), json!(""))
+        .content(
+            "application/feed+json",
+            json!({"type": "object"}),
+            json!({"version": "https://jsonfeed.org/version/1.1"}),
+        )
+        .next_page()
+        .replica_lag()
+        .header(
+            "ETag",
+            "It changes when an item is added, or arXiv adds to a paper.",
+        )
+        .header("Last-Modified", "When the newest of the items was added.")
+        .response(
+            304,
+            "The page is the one with the entity tag in If-None-Match, or has no newer item.",
+        )
+        .error("There is no such feed.", &not_found)
+        .invalid(bad_format())
+        .unavailable(Code::DatabaseUnavailable)
+}
