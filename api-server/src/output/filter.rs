@@ -91,7 +91,7 @@ pub(crate) fn words(reader: &mut ParamReader<'_>, param: &Param) -> Option<TextQ
 }
 
 pub(crate) fn category(reader: &mut ParamReader<'_>, param: &Param) -> Option<String> {
-    let text = reader.text(param)?.trim();
+    let text = reader.text(param)?.trim_matches(' ');
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) {
         return Some(canonical_category(text).into_owned());
     }
@@ -182,6 +182,7 @@ mod tests {
             ("title=%ff", "string_unicode"),
             ("category=a%20b", "value_error"),
             ("category=%20", "value_error"),
+            ("category=math.CO%0A", "value_error"),
             ("start_time=1711843200000", "value_error"),
             ("category=%00", "value_error"),
             ("query_id=x", "int_parsing"),

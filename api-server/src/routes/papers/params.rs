@@ -212,8 +212,11 @@ fn order(reader: &mut ParamReader<'_>, has_words: bool) -> PaperOrder {
 /// The DOI in an address or after its scheme.
 fn doi(reader: &mut ParamReader<'_>) -> Option<String> {
     let text = reader.text(&DOI)?;
-    let lower = text.trim().to_ascii_lowercase();
-    let rest = lower.strip_prefix("doi:").unwrap_or(&lower).trim_start();
+    let lower = text.trim_matches(' ').to_ascii_lowercase();
+    let rest = lower
+        .strip_prefix("doi:")
+        .unwrap_or(&lower)
+        .trim_start_matches(' ');
     let rest = rest.split_once("doi.org/").map_or(rest, |(_, doi)| doi);
     if !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic()) {
         return Some(rest.to_owned());
@@ -296,6 +299,7 @@ mod tests {
             "doi=10.1/a%00",
             "doi=10.1/a%1F",
             "doi=10.1/a%C2%85",
+            "doi=10.1/a%0A",
             "doi=10.1/a+b",
             "doi=10.1/%ff",
             "format=xml",
