@@ -31,7 +31,12 @@ create table public.arxiv_papers (
     -- Words for full-text search, without case and accents: of the title (A), the authors (B), the abstract (C), comment and journal
     -- reference (D). Written by the program that writes the row (crates/storage/src/text_search).
     words tsvector not null,
+    -- Those of title and authors. By these all matches are compared when they are ordered by relevance.
+    head_words tsvector generated always as (ts_filter(words, '{a,b}')) stored,
     primary key (paper, version)
-);
+)
+-- Long values are stored apart, so that a page of the table has the dates of many papers: those of every match are read.
+with (toast_tuple_target = 128);
+alter table public.arxiv_papers alter column head_words set storage main;
 -- No two writers insert or change the same rows in different orders: those of one page are written in the order of the key, and who
 -- writes several pages does so alone.

@@ -80,7 +80,7 @@ async fn papers_are_listed_filtered_and_walked() {
     for (path, expected) in [
         ("/papers", vec![first, second, third]),
         ("/papers?q=Graphs", vec![first, second, third]),
-        ("/papers?q=graphs&order=relevance", vec![third, second, first]),
+        ("/papers?q=graphs&order=relevance", vec![third, first, second]),
         ("/papers?q=%22random+graphs%22", vec![first]),
         ("/papers?author=renyi", vec![third]),
         ("/papers?author=graphs", vec![]),

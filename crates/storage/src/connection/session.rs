@@ -146,18 +146,6 @@ impl Session {
         Ok(query.fetch_all(self.conn()).await?)
     }
 
-    /// The same for a statement that is planned with its parameters each time.
-    pub(crate) async fn fetch_planned<T>(
-        &mut self,
-        mut sql: QueryBuilder<Postgres>,
-    ) -> Result<Vec<T>, StorageError>
-    where
-        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
-    {
-        let query = sql.build_query_as().persistent(false);
-        Ok(query.fetch_all(self.conn()).await?)
-    }
-
     /// The database's clock.
     pub(crate) async fn clock(&mut self) -> Result<Timestamp, StorageError> {
         let now = self.query_scalar("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");

@@ -11,7 +11,6 @@ mod query_results;
 mod results;
 mod settled;
 mod stream;
-mod whole;
 
 use std::time::Duration;
 
@@ -19,10 +18,9 @@ pub use self::{
     ended::EndedQuery,
     filter::{QueryFilter, ResultFilter},
     lag::ReplicaState,
-    papers::{PaperFilter, PaperOrder, PaperPosition, StoredPaper},
+    papers::{PaperFilter, PaperOrder, PaperPosition, StoredPaper, WhichVersion},
     queries::QueryLogEntry,
     settled::{Position, SettledPage, Watermark},
-    whole::WhichVersion,
 };
 use crate::connection::Pool;
 

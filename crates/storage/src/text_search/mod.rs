@@ -17,7 +17,7 @@ pub(crate) const CATEGORIES: &str = "(string_to_array(categories, ' '))";
 pub(crate) const PAPER_DOIS: &str = "(string_to_array(lower(doi), ' '))";
 
 /// The words of the authors of a row of `arxiv_papers`, as the index holds them.
-pub(crate) const PAPER_AUTHORS: &str = "(ts_filter(words, '{b}'))";
+pub(crate) const PAPER_AUTHORS: &str = "(ts_filter(head_words, '{b}'))";
 
 /// A vector holds a megabyte, and an insert with more would fail: words after so many characters are not found.
 const MAX_CHARS: u32 = 200_000;

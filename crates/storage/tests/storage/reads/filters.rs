@@ -232,7 +232,7 @@ async fn scans(server: &Server) -> i64 {
 }
 
 /// The plans of what this connection has prepared, whatever the parameters are.
-async fn plans(pool: &storage::Pool) -> Vec<(String, String)> {
+pub(super) async fn plans(pool: &storage::Pool) -> Vec<(String, String)> {
     let mut connection = pool.acquire().await.unwrap();
     let all = "select name, statement, cardinality(parameter_types) from pg_prepared_statements where statement like '%public.%'";
     let statements = sqlx::query(all).fetch_all(&mut *connection).await.unwrap();

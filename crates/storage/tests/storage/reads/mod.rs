@@ -3,6 +3,7 @@
 mod ended;
 mod filters;
 mod pages;
+mod paper_plans;
 mod papers;
 mod settled;
 mod spellings;

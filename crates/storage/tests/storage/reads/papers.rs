@@ -1,4 +1,4 @@
-//! What is read of papers, and by which plans.
+//! What is read of papers.
 
 use futures::{
     StreamExt,
@@ -7,14 +7,13 @@ use futures::{
 use jiff::Timestamp;
 use paper::{Author, PaperId, PaperVersion};
 use storage::{
-    Access, PaperBatch, PaperFilter, PaperOrder, PaperSource, Reads, Record, StorageError, StoredPaper,
-    TextQuery,
+    PaperBatch, PaperFilter, PaperOrder, PaperSource, Reads, Record, StorageError, StoredPaper, TextQuery,
 };
 use uuid::Uuid;
 
 use crate::{
     records::objects::{in_one, object, recorded},
-    setup::{Server, eventually, pool_settings},
+    setup::Server,
 };
 
 struct One(Vec<PaperVersion>);
@@ -198,66 +197,4 @@ async fn papers_are_walked_a_page_at_a_time_in_each_order() {
         }
         assert_eq!(walked, expected, "{order:?}");
     }
-}
-
-/// Papers of which all, half, one in a thousand and one have a certain word.
-const FILL: &str = "
-    insert into arxiv_papers (paper, version, title, authors, abstract, categories, published, updated, links, first_seen_at, changed_at,
-      fetched_at, category_keys, words)
-    select 'p' || n, 1, 'T', '[]', 'A', '{}', t, t, '[]', t, t, t, case when n % 1000 = 0 then '{cs.*}' else '{math.*}' end::text[],
-      to_tsvector('simple', concat_ws(' ', 'common', case when n % 2 = 0 then 'half' end, case when n % 1000 = 0 then 'some' end, 'w' || n))
-    from generate_series(1, 20000) n, lateral (select timestamptz 'epoch' + n * interval '1 hour' as t) times";
-
-#[tokio::test]
-async fn papers_are_found_without_reading_the_whole_table() {
-    let server = Server::migrated().await;
-    server.execute("arxiv", FILL).await;
-    server.execute("arxiv", "vacuum analyze arxiv_papers").await;
-    let mut settings = pool_settings(Access::ReadOnly);
-    settings.max_connections = 1;
-    let pool = storage::Pool::open(server.url("arxiv_ro", "arxiv"), &settings).unwrap();
-    let reads = Reads::new(pool.clone(), pool.clone(), None);
-    let scans =
-        "select coalesce(sum(seq_scan), 0)::bigint from pg_stat_user_tables where relname = 'arxiv_papers'";
-    let others = "select count(*) from pg_stat_activity where datname = 'arxiv' and pid <> pg_backend_pid()
-                  and backend_type in ('client backend', 'parallel worker')";
-    eventually("nobody else is there", async || {
-        server.value::<i64>("arxiv", others).await == 0
-    })
-    .await;
-    let before: i64 = server.value("arxiv", scans).await;
-    let of = |text: &str| with(|filter| filter.words = words(text));
-    for (filter, expected) in [
-        (PaperFilter::default(), 10),
-        (of("common"), 10),
-        (of("half"), 10),
-        (of("some"), 10),
-        (of("w777"), 1),
-        (of("none"), 0),
-        (of("common some"), 10),
-        (with(|filter| filter.category = Some("cs.*".into())), 10),
-        (with(|filter| filter.doi = Some("10.1/x".into())), 0),
-        (with(|filter| filter.published = (Some(0), Some(7200))), 2),
-    ] {
-        for order in [PaperOrder::Updated, PaperOrder::Published, PaperOrder::Relevance] {
-            if order == PaperOrder::Relevance && filter.words.is_none() {
-                continue;
-            }
-            let found = reads.papers(&filter, order, None, 10).await.unwrap();
-            assert_eq!(found.len(), expected, "{filter:?} {order:?}");
-            if let Some(last) = found.last() {
-                let after = last.position(order);
-                reads.papers(&filter, order, Some(&after), 10).await.unwrap();
-            }
-        }
-    }
-    assert!(reads.paper(&PaperId::of_entry("p7")).await.unwrap().is_some());
-    // Sessions tell what they did at their end.
-    drop((reads, pool));
-    eventually("the counters", async || {
-        let sql = "select count(*) from pg_stat_activity where usename = 'arxiv_ro'";
-        server.value::<i64>("arxiv", sql).await == 0
-    })
-    .await;
-    assert_eq!(server.value::<i64>("arxiv", scans).await, before);
 }

@@ -100,7 +100,7 @@ fn of(number: i64, papers: &dyn PaperSource) -> Record<'_> {
 
 /// The rows, each as JSON without what differs from run to run.
 const ROWS: &str =
-    "select coalesce(string_agg((to_jsonb(p) - '{first_seen_at,changed_at,words}'::text[])::text, E'\\n'
+    "select coalesce(string_agg((to_jsonb(p) - '{first_seen_at,changed_at,words,head_words}'::text[])::text, E'\\n'
     order by paper, version), '') from arxiv_papers p";
 /// Where the rows are: it changes whenever one is written or locked.
 const PLACES: &str =

@@ -2,7 +2,7 @@
 
 use paper::{PaperId, PaperVersion};
 
-use super::Reads;
+use super::super::Reads;
 use crate::{
     StorageError,
     connection::{Kind, Session},
