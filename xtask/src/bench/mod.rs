@@ -16,8 +16,10 @@ use crate::{cargo, output};
 /// Measures speed, the cost of searches, and memory, and prints each figure with its limit. Fails when a limit is exceeded.
 ///
 /// Everything runs on this machine and shares its cores. Speed: clients (wrk), the API server (a release build), Postgres with
-/// its replica, and pgbench, which runs the same SQL on the same pages in the same run. Searches: the whole system with a
-/// Kubernetes API server, and a bare client of that. Memory: an operator with a growing number of finished objects. Installs wrk with apt-get when run by root on Debian.
+/// its replica, and pgbench, which runs the same SQL on the same pages in the same run. Papers: the same with a table of many
+/// papers, which takes minutes to fill and 15 GB of disk space. Searches: the whole system with a Kubernetes API server, and a bare
+/// client of that. Memory: an operator with a growing number of finished objects. Installs wrk with apt-get when run by root on
+/// Debian.
 ///
 /// `--compare URL` also runs the loads against another running server with the ten endpoints, and prints this server's rate as a
 /// ratio to it. It needs the same rows in its own database, and dates in UTC (`TIMEZONE_OFFSET=0`):
@@ -28,16 +30,19 @@ pub(crate) struct Arguments {
     /// What to measure; everything by default.
     #[arg(value_enum)]
     what: Option<What>,
-    /// Speed and searches: only loads whose names contain this (of searches: start, cost, stored, drain, interval).
+    /// Speed, papers and searches: only loads whose names contain this (of searches: start, cost, stored, drain, interval).
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
-    /// Speed: rows in `results`; `queries` has a tenth of it.
+    /// Speed and papers: rows in `results`; `queries` has a tenth of it.
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     rows: u32,
-    /// Speed and searches: duration of each load in seconds.
+    /// Papers: their number.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    papers: u32,
+    /// Speed, papers and searches: duration of each load in seconds.
     #[arg(long, value_name = "S", default_value_t = 10)]
     seconds: u64,
-    /// Speed: number of client connections.
+    /// Speed and papers: number of client connections, of loads that do not have their own.
     #[arg(long, value_name = "N", default_value_t = 64)]
     connections: u32,
     /// Speed: root URL of another server with the ten endpoints, for comparison.
@@ -52,7 +57,7 @@ pub(crate) struct Arguments {
     /// Searches: number of observed pauses of three seconds between requests to arXiv; 0 for none.
     #[arg(long, value_name = "N", default_value_t = 200)]
     intervals: usize,
-    /// Searches: print the figures as JSON instead of a table.
+    /// Speed, papers and searches: print the figures as JSON instead of a table.
     #[arg(long)]
     json: bool,
     /// Memory: number of finished objects in etcd.
@@ -67,6 +72,8 @@ pub(crate) struct Arguments {
 enum What {
     /// The API server's speed.
     Speed,
+    /// Its speed with many papers, and how large they are.
+    Papers,
     /// What a search costs in Kubernetes, relative to a bare client of its API server.
     Searches,
     /// The operator's memory.
@@ -87,10 +94,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     };
     let mut within = true;
     let wanted = |what| arguments.what.is_none_or(|wanted| wanted == what);
-    if wanted(What::Speed) {
-        let (table, good) = speed::measure(&arguments, binaries.clone()).await?;
-        output::result(&table);
-        within &= good;
+    for (what, papers) in [(What::Speed, None), (What::Papers, Some(arguments.papers))] {
+        if wanted(what) {
+            let (text, good) = speed::measure(&arguments, binaries.clone(), papers).await?;
+            output::result(&text);
+            within &= good;
+        }
     }
     if wanted(What::Searches) {
         let (text, good) = searches::measure(&arguments, binaries.clone()).await?;

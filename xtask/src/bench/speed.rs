@@ -1,4 +1,4 @@
-//! Speed of the API server, relative to that of Postgres.
+//! Speed of the API server, relative to that of Postgres, and with many papers.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,11 +8,16 @@ use bench::reads;
 
 use super::Arguments;
 
-/// A table, and whether every figure is within its limit.
-pub(super) async fn measure(arguments: &Arguments, binaries: PathBuf) -> Result<(String, bool)> {
-    let figures = reads::run(&reads::Settings {
+/// A table or JSON, and whether every figure is within its limit.
+pub(super) async fn measure(
+    arguments: &Arguments,
+    binaries: PathBuf,
+    papers: Option<u32>,
+) -> Result<(String, bool)> {
+    let report = reads::run(&reads::Settings {
         binaries,
         rows: arguments.rows,
+        papers,
         length: Duration::from_secs(arguments.seconds),
         connections: arguments.connections,
         pgbench_clients: &[8, 16, 64],
@@ -20,8 +25,10 @@ pub(super) async fn measure(arguments: &Arguments, binaries: PathBuf) -> Result<
         only: arguments.only.clone(),
     })
     .await?;
-    Ok((
-        reads::table(&figures),
-        figures.iter().all(reads::Figures::is_good),
-    ))
+    let text = if arguments.json {
+        reads::json(&report)?
+    } else {
+        reads::table(&report)
+    };
+    Ok((text, report.figures.iter().all(reads::Figures::is_good)))
 }

@@ -22,14 +22,28 @@ pub enum Against {
     Load(&'static str),
 }
 
+/// In which runs a load is measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Runs {
+    /// In that of results, queries and the sequence.
+    Speed,
+    /// In that and in the one with papers, to compare.
+    Both,
+    /// In the one with papers.
+    Papers,
+}
+
 /// A load.
 #[derive(Debug)]
 pub struct Load {
     /// Its name.
     pub name: &'static str,
     /// The Lua function `path()`, which returns the next path and query, drawn at random. `rows` is the number of rows in
-    /// `results`, `cursors` are those of deep pages.
+    /// `results`, `cursors` are those of deep pages; with papers there are the tables `words`, `authors`, `categories`, `dois`
+    /// and `ids`.
     pub lua: &'static str,
+    /// In which runs it is measured.
+    pub runs: Runs,
     /// Whether it is run before rows are settled, as where no operator runs.
     pub unsettled: bool,
     /// Clients, where answers take so long that those of many would be half done at the end.
@@ -54,6 +68,7 @@ const FIRST_BY_CURSOR: &str = "GET /results?after=, the first";
 const LOAD: Load = Load {
     name: "",
     lua: "",
+    runs: Runs::Speed,
     unsettled: false,
     clients: None,
     lengths: 1,
@@ -63,8 +78,16 @@ const LOAD: Load = Load {
     p99: None,
 };
 
+const PAPERS: Load = Load {
+    runs: Runs::Papers,
+    clients: Some(16),
+    for_all: false,
+    p99: Some(Duration::from_millis(50)),
+    ..LOAD
+};
+
 /// All of them, in order; those before rows are settled come first.
-pub const LOADS: [Load; 8] = [
+pub const LOADS: [Load; 15] = [
     Load {
         name: "GET /results, deep pages, not settled",
         lua: DEEP,
@@ -79,6 +102,7 @@ pub const LOADS: [Load; 8] = [
     },
     Load {
         name: "GET /results, first ten pages",
+        runs: Runs::Both,
         lua: "function path() return '/results?page=' .. math.random(0, 9) end",
         against: Against::Sql(
             Database::Reads,
@@ -91,6 +115,7 @@ pub const LOADS: [Load; 8] = [
     },
     Load {
         name: "GET /results, deep pages by number",
+        runs: Runs::Both,
         lua: DEEP,
         against: Against::Sql(Database::Reads, DEEP_SQL),
         goal: Some(0.9),
@@ -113,6 +138,7 @@ pub const LOADS: [Load; 8] = [
     },
     Load {
         name: "GET /queries, 100 rows",
+        runs: Runs::Both,
         // One query every ten seconds from 2020 on.
         lua: "function path()\n\
               local from = 1577836800 + 10 * math.random(0, math.floor(rows / 10) - 100)\n\
@@ -139,5 +165,40 @@ pub const LOADS: [Load; 8] = [
         lua: "function path() return '/healthz' end",
         for_all: false,
         ..LOAD
+    },
+    Load {
+        name: "GET /papers/ID",
+        lua: "function path() return '/papers/' .. ids[math.random(#ids)] end",
+        ..PAPERS
+    },
+    Load {
+        name: "GET /papers, all",
+        lua: "function path() return '/papers' end",
+        ..PAPERS
+    },
+    Load {
+        name: "GET /papers?q=, a thousand papers, by date",
+        lua: "function path() return '/papers?q=' .. words[math.random(#words)] end",
+        ..PAPERS
+    },
+    Load {
+        name: "GET /papers?q=, the same, by relevance",
+        lua: "function path() return '/papers?order=relevance&q=' .. words[math.random(#words)] end",
+        ..PAPERS
+    },
+    Load {
+        name: "GET /papers?author=",
+        lua: "function path() return '/papers?author=' .. authors[math.random(#authors)] end",
+        ..PAPERS
+    },
+    Load {
+        name: "GET /papers?category=",
+        lua: "function path() return '/papers?category=' .. categories[math.random(#categories)] end",
+        ..PAPERS
+    },
+    Load {
+        name: "GET /papers?doi=",
+        lua: "function path() return '/papers?doi=' .. dois[math.random(#dois)] end",
+        ..PAPERS
     },
 ];

@@ -1,6 +1,8 @@
-//! Reads of the API server, relative to the same SQL on the same pages by pgbench. Pages are drawn at random.
+//! Reads of the API server, relative to the same SQL on the same pages by pgbench. Pages are drawn at random. A run with papers has
+//! those of papers, and some others to compare.
 
 mod loads;
+mod papers;
 mod pgbench;
 mod server;
 mod stage;
@@ -9,6 +11,7 @@ mod table;
 mod tests;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,11 +19,15 @@ use anyhow::{Context, Result, bail};
 use testbed::{http_get, tools::packages, tools::progress};
 use url::Url;
 
-pub use loads::{Against, LOADS, Load};
+pub use loads::{Against, LOADS, Load, Runs};
+pub use papers::PaperBytes;
 pub use stage::rows;
-pub use table::table;
+pub use table::{json, table};
 
 use crate::wrk::{self, Measured};
+
+/// What requests draw from: names of Lua tables, and their values.
+type Draws = BTreeMap<&'static str, Vec<String>>;
 
 /// The limit of the API server's resident memory, in bytes.
 const MOST_MEMORY: u64 = 40 << 20;
@@ -34,6 +41,8 @@ pub struct Settings {
     pub binaries: PathBuf,
     /// The number of rows in `results`; `queries` has a tenth of it.
     pub rows: u32,
+    /// The number of papers; with it, loads on papers are run, and of the others those that are compared with them.
+    pub papers: Option<u32>,
     /// How long each load lasts.
     pub length: Duration,
     /// The number of client connections.
@@ -47,6 +56,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether a load is part of the run.
+    fn has(&self, load: &Load) -> bool {
+        let runs = match self.papers {
+            None => load.runs != Runs::Papers,
+            Some(_) => load.runs != Runs::Speed,
+        };
+        runs && load.name.contains(&self.only)
+    }
+
     /// The number of clients of a load.
     fn clients(&self, load: &Load) -> u32 {
         load.clients.unwrap_or(self.connections)
@@ -85,8 +103,17 @@ impl Figures {
     }
 }
 
+/// What a run measured.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Of each load.
+    pub figures: Vec<Figures>,
+    /// How large papers are, in a run with papers.
+    pub bytes: Option<PaperBytes>,
+}
+
 /// Runs every load.
-pub async fn run(settings: &Settings) -> Result<Vec<Figures>> {
+pub async fn run(settings: &Settings) -> Result<Report> {
     tokio::task::spawn_blocking(|| {
         let time = "a few seconds";
         packages::program(&["wrk"], &["wrk"], time)?;
@@ -99,7 +126,8 @@ pub async fn run(settings: &Settings) -> Result<Vec<Figures>> {
     let mut stage = stage::Stage::set(settings).await?;
     let mut is_settled = false;
     let mut all = Vec::new();
-    for load in LOADS.iter().filter(|load| load.name.contains(&settings.only)) {
+    let scans = stage.scans().await?;
+    for load in LOADS.iter().filter(|load| settings.has(load)) {
         if !load.unsettled && !is_settled {
             stage.settle().await?;
             is_settled = true;
@@ -108,7 +136,13 @@ pub async fn run(settings: &Settings) -> Result<Vec<Figures>> {
         let figures = measure(&stage, load, &all, settings).await?;
         all.push(figures);
     }
-    Ok(all)
+    if stage.scans().await? != scans {
+        bail!("a load read the whole table of papers");
+    }
+    Ok(Report {
+        figures: all,
+        bytes: stage.bytes,
+    })
 }
 
 async fn measure(
@@ -128,7 +162,7 @@ async fn measure(
     let asked = &stage.server;
     let (warm_up, length) = (WARM_UP.min(settings.length), settings.length(load));
     // This opens the database connections; pgbench opens its own before it measures, too.
-    let script = script(load, settings.rows, &stage.cursors);
+    let script = script(load, settings.rows, &stage.draws);
     let run = async |server: &Url, length| {
         let run = wrk::Run {
             server,
@@ -161,16 +195,16 @@ async fn measure(
 }
 
 /// The load's requests, in Lua.
-fn script(load: &Load, rows: u32, cursors: &[String]) -> String {
-    format!(
-        "rows = {rows}
-cursors = {{'{cursors}'}}
-{lua}
-function request() return wrk.format('GET', path()) end
-",
-        cursors = cursors.join("', '"),
-        lua = load.lua
-    )
+fn script(load: &Load, rows: u32, draws: &Draws) -> String {
+    let tables = draws
+        .iter()
+        .map(|(name, values)| format!("{name} = {{'{}'}}", values.join("', '")));
+    let request = "function request() return wrk.format('GET', path()) end\n";
+    let rows = std::iter::once(format!("rows = {rows}"));
+    let parts = rows
+        .chain(tables)
+        .chain([load.lua.to_owned(), request.to_owned()]);
+    parts.collect::<Vec<_>>().join("\n")
 }
 
 /// Fails unless the other server has as many rows: otherwise empty pages would be compared with full ones.

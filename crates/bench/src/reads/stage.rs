@@ -8,11 +8,11 @@ use testbed::TempDir;
 use testbed::stack::Databases;
 use testbed::{tools::progress, wait};
 
-use super::Settings;
+use super::papers::{self, PaperBytes};
 use super::server::Server;
-use super::walk;
+use super::{Draws, Settings, walk};
 
-const CAUGHT_UP_LIMIT: Duration = Duration::from_mins(5);
+const CAUGHT_UP_LIMIT: Duration = Duration::from_mins(15);
 const AT_REST_LIMIT: Duration = Duration::from_mins(1);
 
 /// The system under test. Everything ends when it is dropped.
@@ -21,8 +21,10 @@ pub(crate) struct Stage {
     // Fields are dropped in this order: dependents first.
     pub(crate) server: Server,
     pub(crate) databases: Databases,
-    /// Of pages behind the first half of all results; none before they are settled.
-    pub(crate) cursors: Vec<String>,
+    /// What requests draw from. `cursors` of pages behind the first half of all results are none before they are settled.
+    pub(crate) draws: Draws,
+    /// How large papers are, if there are any.
+    pub(crate) bytes: Option<PaperBytes>,
     temp_dir: TempDir,
 }
 
@@ -37,6 +39,13 @@ impl Stage {
             .await?;
         progress::print(&format!("bench: {} rows", settings.rows));
         databases.primary.execute("arxiv", &rows(settings.rows)).await?;
+        let mut draws = Draws::from([("cursors", Vec::new())]);
+        let mut bytes = None;
+        if let Some(count) = settings.papers {
+            papers::fill(&databases.primary, count).await?;
+            bytes = Some(papers::bytes(&databases.primary, count).await?);
+            draws.extend(papers::draws(&databases.primary, count).await?);
+        }
         databases.primary.execute("arxiv", "vacuum analyze").await?;
         caught_up(&databases).await?;
         let program = settings.binaries.join("arxiv-api-server");
@@ -44,7 +53,8 @@ impl Stage {
         Ok(Self {
             server: Server::start(&program, &log, &databases).await?,
             databases,
-            cursors: Vec::new(),
+            draws,
+            bytes,
             temp_dir,
         })
     }
@@ -56,7 +66,8 @@ impl Stage {
         self.databases.primary.execute("arxiv", settle).await?;
         self.databases.primary.execute("arxiv", "vacuum analyze").await?;
         caught_up(&self.databases).await?;
-        self.cursors = walk::deep_cursors(self.server.url()).await?;
+        let cursors = walk::deep_cursors(self.server.url()).await?;
+        self.draws.insert("cursors", cursors);
         Ok(())
     }
 
@@ -69,6 +80,12 @@ impl Stage {
             Ok(output.contains("at rest").then_some(()))
         })
         .await
+    }
+
+    /// How often the table of papers was read as a whole, by those who have disconnected or been idle for a while.
+    pub(crate) async fn scans(&self) -> Result<String> {
+        let scans = "select seq_scan from pg_stat_user_tables where relname = 'arxiv_papers'";
+        self.databases.replica.psql("arxiv", scans).await
     }
 
     /// A file in the temporary folder.

@@ -2,12 +2,15 @@
 
 use std::fmt::Write;
 
-use super::Figures;
+use serde_json::{Value, json};
+
+use super::{Figures, Report};
 
 /// A table with one line per load: the API server's rate, the reference rate (of pgbench with the same SQL, or of an earlier
 /// load), and their ratio. Memory is the peak of the resident memory so far.
 /// Of another server: what it served, and what ours served as a ratio to it.
-pub fn table(all: &[Figures]) -> String {
+pub fn table(report: &Report) -> String {
+    let all = &report.figures;
     let compared = all.iter().any(|figures| figures.compared.is_some());
     let mut text = format!(
         "{:<42} {:>9} {:>9} {:>6} {:>6} {:>9} {:>8} {:>7} {:>7}",
@@ -47,7 +50,37 @@ pub fn table(all: &[Figures]) -> String {
         }
         text.push('\n');
     }
+    if let Some(bytes) = report.bytes {
+        let _ = writeln!(
+            text,
+            "bytes per paper: {}, without the abstract {}",
+            bytes.whole, bytes.without_abstract
+        );
+    }
     text
+}
+
+/// The same, for programs.
+pub fn json(report: &Report) -> serde_json::Result<String> {
+    let loads: Vec<Value> = report.figures.iter().map(load).collect();
+    serde_json::to_string_pretty(&json!({"loads": loads, "bytes_per_paper": report.bytes}))
+}
+
+fn load(figures: &Figures) -> Value {
+    let served = figures.served;
+    json!({
+        "name": figures.load.name,
+        "rate": served.rate,
+        "median_seconds": served.median.as_secs_f64(),
+        "p99_seconds": served.p99.as_secs_f64(),
+        "p99_limit_seconds": figures.load.p99.map(|limit| limit.as_secs_f64()),
+        "failed": served.failed,
+        "against": figures.limit,
+        "ratio": figures.limit.map(|limit| served.rate / limit),
+        "goal": figures.load.goal,
+        "memory_bytes": figures.memory,
+        "good": figures.is_good(),
+    })
 }
 
 fn shown(figure: Option<f64>, decimals: usize) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::stage::Stage;
-use super::{Settings, run, table};
+use super::{Settings, json, run, table};
 
 fn settings(rows: u32, compare: Option<Url>) -> Settings {
     // Tests run in target/PROFILE/deps.
@@ -15,6 +15,7 @@ fn settings(rows: u32, compare: Option<Url>) -> Settings {
     Settings {
         binaries,
         rows,
+        papers: None,
         length: Duration::from_secs(1),
         connections: 4,
         pgbench_clients: &[4],
@@ -28,9 +29,9 @@ async fn other_server_is_compared() {
     let stage = Stage::set(&settings(10_000, None)).await.unwrap();
     let other = stage.server.url().clone();
 
-    let figures = run(&settings(10_000, Some(other.clone()))).await.unwrap();
-    assert_eq!(figures.len(), 3);
-    for figures in &figures {
+    let report = run(&settings(10_000, Some(other.clone()))).await.unwrap();
+    assert_eq!(report.figures.len(), 3);
+    for figures in &report.figures {
         assert!(
             figures.served.rate > 0.0 && figures.served.failed == 0,
             "{figures:?}"
@@ -44,7 +45,7 @@ async fn other_server_is_compared() {
             "{figures:?}"
         );
     }
-    let table = table(&figures);
+    let table = table(&report);
     assert_eq!(table.lines().count(), 4, "{table}");
     assert!(
         table
@@ -57,4 +58,28 @@ async fn other_server_is_compared() {
 
     let error = run(&settings(20_000, Some(other))).await.unwrap_err().to_string();
     assert!(error.contains("has 0 results instead of 10"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn loads_on_papers_answer_and_papers_have_a_size() {
+    let settings = Settings {
+        papers: Some(20_000),
+        only: "/papers".into(),
+        ..settings(10_000, None)
+    };
+    let report = run(&settings).await.unwrap();
+    assert_eq!(report.figures.len(), 7);
+    for figures in &report.figures {
+        assert!(
+            figures.served.rate > 0.0 && figures.served.failed == 0,
+            "{figures:?}"
+        );
+    }
+    let bytes = report.bytes.unwrap();
+    let of_abstract = bytes.whole - bytes.without_abstract;
+    assert!(of_abstract > 1_200 && bytes.without_abstract > 1_000, "{bytes:?}");
+    assert!(table(&report).contains("without the abstract"));
+    let json: serde_json::Value = serde_json::from_str(&json(&report).unwrap()).unwrap();
+    assert_eq!(json["loads"][0]["name"], "GET /papers/ID");
+    assert_eq!(json["bytes_per_paper"]["whole"], bytes.whole);
 }
