@@ -1,7 +1,7 @@
 //! By which plans papers are read.
 
 use paper::PaperId;
-use storage::{Access, PaperFilter, PaperOrder, Reads, TextQuery};
+use storage::{Access, PaperFilter, PaperOrder, Reads, TextQuery, WhichVersion};
 
 use super::filters::plans;
 use crate::setup::{Server, eventually, pool_settings};
@@ -113,11 +113,20 @@ async fn papers_are_found_without_reading_the_whole_table() {
         }
     }
     assert!(reads.paper(&PaperId::of_entry("p7")).await.unwrap().is_some());
-    let plans = plans(&pool).await;
-    let windows = plans.iter().filter(|(sql, _)| sql.contains("desc offset 1999"));
+    for which in [WhichVersion::Named, WhichVersion::Newest] {
+        let found = reads
+            .whole_papers(&[PaperId::of_entry("p7v1")], which)
+            .await
+            .unwrap();
+        assert_eq!(found.len(), 1);
+    }
+    let all_plans = plans(&pool).await;
+    let windows = all_plans
+        .iter()
+        .filter(|(sql, _)| sql.contains("desc offset 1999"));
     assert!(windows.count() >= 2, "one for each order");
     let mut since = 0;
-    for (sql, plan) in &plans {
+    for (sql, plan) in &all_plans {
         assert!(!plan.contains("Seq Scan on arxiv_papers"), "{sql}\n{plan}");
         // The newest that have the words: by both indexes, so that the papers of no other time and with no other words are read.
         if sql.contains("updated >= timestamptz 'epoch'") && sql.contains("words @@") {
@@ -126,6 +135,23 @@ async fn papers_are_found_without_reading_the_whole_table() {
         }
     }
     assert!(since >= 2, "{since} statements for the newest papers with words");
+    // The papers of results are read by their key, also where the server prefers what it takes for cheap.
+    let mut connection = pool.acquire().await.unwrap();
+    sqlx::raw_sql("set enable_seqscan = on")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    drop(connection);
+    let of_results = plans(&pool).await;
+    let of_results: Vec<_> = of_results
+        .iter()
+        .filter(|(sql, _)| sql.starts_with("with wanted"))
+        .collect();
+    assert_eq!(of_results.len(), 2);
+    for (sql, plan) in of_results {
+        let by_key = plan.contains("arxiv_papers_pkey") && !plan.contains("Seq Scan on arxiv_papers");
+        assert!(by_key, "{sql}\n{plan}");
+    }
     // Sessions tell what they did at their end.
     drop((reads, pool));
     eventually("the counters", async || {
