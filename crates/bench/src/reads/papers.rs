@@ -29,7 +29,10 @@ pub struct PaperBytes {
 
 /// Fills the table with papers: titles of 10 words, abstracts of about 1.2 kB, and one to seven authors.
 pub(super) async fn fill(server: &Postgres, count: u32) -> Result<()> {
-    let index = server.psql("arxiv", WORDS_INDEX).await?.trim().to_owned();
+    let index = values(server, WORDS_INDEX).await?;
+    let index = index
+        .first()
+        .context("the table of papers has no index of words")?;
     let drop = "do $$ declare name text; begin
         select indexname into strict name from pg_indexes where tablename = 'arxiv_papers' and indexdef like '%USING gin%';
         execute format('drop index %I', name); end $$";
@@ -73,12 +76,7 @@ pub(super) async fn draws(server: &Postgres, count: u32) -> Result<Draws> {
     );
     for (name, sql) in [("words", words), ("authors", authors)] {
         let sql = format!("set enable_seqscan = off; {sql}");
-        let found = server.psql("arxiv", &sql).await?;
-        let found = found
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && *line != "SET");
-        let found: Vec<_> = found.map(str::to_owned).collect();
+        let found = values(server, &sql).await?;
         (!found.is_empty())
             .then(|| draws.insert(name, found))
             .with_context(|| format!("no {name} for requests"))?;
@@ -116,8 +114,20 @@ pub(super) async fn bytes(server: &Postgres, count: u32) -> Result<PaperBytes> {
 
 async fn total(server: &Postgres, table: &str) -> Result<u64> {
     let sql = format!("select pg_total_relation_size('{table}')");
-    let bytes = server.psql("arxiv", &sql).await?;
-    bytes.trim().parse().with_context(|| bytes.clone())
+    let bytes = values(server, &sql).await?.concat();
+    bytes.parse().with_context(|| bytes.clone())
+}
+
+/// The only column of what a statement selects.
+async fn values(server: &Postgres, sql: &str) -> Result<Vec<String>> {
+    let text = server.psql("arxiv", sql).await?;
+    // Between a line below the names and the number of rows.
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .skip_while(|line| !line.starts_with("--"));
+    let rows = lines.skip(1).take_while(|line| !line.starts_with('('));
+    Ok(rows.map(str::to_owned).collect())
 }
 
 fn id(n: u32) -> String {
