@@ -84,9 +84,9 @@ pub(super) async fn draws(server: &Postgres, count: u32) -> Result<Draws> {
     Ok(draws)
 }
 
-/// The space of a paper. That of the abstract is measured with a part of them, once with and once without.
+/// The space of a paper. The share of the abstract is that of a part of them, once with and once without.
 pub(super) async fn bytes(server: &Postgres, count: u32) -> Result<PaperBytes> {
-    let part = (count / 20).max(1_000);
+    let part = (count / 20).max(5_000).min(count);
     let whole = total(server, "arxiv_papers").await? / u64::from(count);
     let columns = "paper, version, title, authors, comment, journal, doi, categories, published, updated, links, first_seen_at,
         changed_at, fetched_at, category_keys";
@@ -108,7 +108,7 @@ pub(super) async fn bytes(server: &Postgres, count: u32) -> Result<PaperBytes> {
     let [with, without] = sizes;
     Ok(PaperBytes {
         whole,
-        without_abstract: whole.saturating_sub(with.saturating_sub(without)),
+        without_abstract: (whole * without).checked_div(with).unwrap_or_default(),
     })
 }
 
