@@ -42,7 +42,7 @@ wire::params! {
         "The newest version was submitted up to and with this time, or day, as for published_after.";
     ORDER = "order": ParamKind::OneOf(&["updated", "published", "relevance"]), "updated",
         "updated and published: the last submitted first. relevance: what has the words of q in its title first, then in its \
-         authors, then the last submitted; the best hundred are compared by all their words. Of words that more than 4,000 \
+         authors, then the last submitted; the best fifty are compared by all their words. Of words that more than 4,000 \
          papers have, about the last hundred papers or more are listed.";
     pub(super) ITEMS_PER_PAGE = "items_per_page": ParamKind::Integer(1..=MAX_ITEMS_PER_PAGE), "10", "How many papers a page has.";
     AFTER = "after": ParamKind::Opaque, "",

@@ -13,7 +13,7 @@ use super::{
 /// Where so many matches are found among the newest papers, they are those that are compared.
 pub(super) const RANKED_ENOUGH: i64 = 100;
 /// Of so many, all words are compared.
-const BEST: i64 = 100;
+const BEST: i64 = 50;
 /// By how much the rank of these is higher: more than a rank can be.
 const BEST_RANK: i64 = 10;
 /// The column of `matching` by which all are compared.
