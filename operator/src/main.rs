@@ -1,6 +1,7 @@
 //! `arxiv-operator`: runs ArxivQuery objects, exactly once and politely.
 
 mod controller;
+mod feeds;
 mod fetch;
 mod leader;
 mod maintenance;
@@ -18,10 +19,13 @@ use service::{settings::Environment, traces::Traces};
 
 use crate::process::{check, migrate, settings};
 
-/// The resource definition; a test of the crate `crd` compares it with the types.
-const DEFINITION: &str = include_str!("../../crds/arxivqueries.yaml");
+/// The resource definitions; a test of the crate `crd` compares them with the types.
+const DEFINITIONS: [&str; 2] = [
+    include_str!("../../crds/arxivqueries.yaml"),
+    include_str!("../../crds/arxivfeeds.yaml"),
+];
 
-/// arXiv searches as Kubernetes jobs: the controller, the migrations, the resource definition.
+/// arXiv searches as Kubernetes jobs: the controller, the migrations, the resource definitions.
 #[derive(Parser)]
 #[command(version, about)]
 struct Cli {
@@ -40,7 +44,7 @@ enum Command {
     Migrate,
     /// Checks that API servers are ready: `helm test` runs it. Needs neither databases nor Kubernetes.
     Check(check::CheckArgs),
-    /// Prints the resource definition as YAML.
+    /// Prints the resource definitions as YAML.
     Crd,
 }
 
@@ -81,7 +85,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         Command::Check(args) => runtime.block_on(check::check(&args)),
         Command::Migrate => runtime.block_on(migrate::migrate()),
         Command::Crd => stdout()
-            .write_all(DEFINITION.as_bytes())
-            .context("the definition cannot be written"),
+            .write_all(DEFINITIONS.join("---\n").as_bytes())
+            .context("the definitions cannot be written"),
     }
 }

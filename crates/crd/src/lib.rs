@@ -1,5 +1,5 @@
-//! The `ArxivQuery` custom resource: its types, its schema with the rules that Kubernetes itself enforces,
-//! and the names (phases, conditions, reasons, labels) that the operator and the API server agree on. No I/O.
+//! The custom resources `ArxivQuery` and `ArxivFeed`: their types, their schemas with the rules that Kubernetes itself
+//! enforces, and the names (phases, conditions, reasons, labels) that the operator and the API server agree on. No I/O.
 
 // `KubeSchema` writes a second, private copy of each type, which the lint takes for a forgotten `pub`.
 #![allow(unreachable_pub)]
@@ -7,15 +7,20 @@
 #[macro_use]
 mod words;
 mod class;
+mod feed;
 pub mod fields;
 mod reason;
 mod schema;
 mod status;
 
 pub use class::{DEFAULT_CLASS, class_name, class_selector, class_words, unfinished_selector};
+pub use feed::{
+    ArxivFeed, ArxivFeedSpec, ArxivFeedStatus, FEED_LABEL, FeedCondition, FeedReason, InitialItems,
+    MAX_FEED_NAME, QueryTemplate, Revisions, TemplateMetadata, TemplateSpec,
+};
 pub use fields::{ArxivQuery, ArxivQuerySpec, ArxivSearch, JOB_FIELDS, SEARCH_FIELDS};
 pub use reason::Reason;
-pub use schema::custom_resource_definition;
+pub use schema::{custom_resource_definition, definitions};
 pub use status::ArxivQueryStatus;
 pub use words::{CachePolicy, ConditionType, FailurePolicy, Phase, SortBy, SortOrder};
 

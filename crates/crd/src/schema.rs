@@ -21,6 +21,9 @@ use crate::{
 /// The most conditions: four of ours at a time, and some that other tools add.
 const MAX_CONDITIONS: i64 = 10;
 
+/// The rule of what cannot be changed.
+pub(crate) const FIXED: &str = "self == oldSelf";
+
 /// What a condition's type is, as `metav1.Condition` has it.
 const CONDITION_TYPE: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?\
      (([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$";
@@ -42,12 +45,7 @@ const IDENTIFIER: &str = "(?i)^\\\\s*((oai:arxiv[.]org:|arxiv[: ])\\\\s*\
 /// The `arxivqueries.arxiv-operator.dev` definition; `crds/` holds it as YAML.
 pub fn custom_resource_definition() -> CustomResourceDefinition {
     let mut definition = ArxivQuery::crd();
-    let schemas = definition
-        .spec
-        .versions
-        .iter_mut()
-        .filter_map(|version| version.schema.as_mut());
-    for root in schemas.filter_map(|validation| validation.open_api_v3_schema.as_mut()) {
+    for root in open_api_schemas(&mut definition) {
         drop_nulls(root);
         if let Some(spec) = property(root, "spec") {
             describe_all(JOB_FIELDS, spec);
@@ -58,18 +56,40 @@ pub fn custom_resource_definition() -> CustomResourceDefinition {
         if let Some(status) = property(root, "status") {
             // A new object is not "Current" for kstatus before the operator has seen it.
             status.default = Some(JSON(json!({"observedGeneration": -1, "phase": "Pending"})));
-            if let Some(conditions) = property(status, "conditions") {
-                conditions.max_items = Some(MAX_CONDITIONS);
-                if let Some(JSONSchemaPropsOrArray::Schema(condition)) = &mut conditions.items {
-                    bound_condition(condition);
-                }
-            }
+            bound_conditions(status);
         }
     }
     definition
 }
 
-fn property<'a>(schema: &'a mut JSONSchemaProps, name: &str) -> Option<&'a mut JSONSchemaProps> {
+/// All definitions, each with the name of its file in `crds/`.
+pub fn definitions() -> [(&'static str, CustomResourceDefinition); 2] {
+    [
+        ("arxivfeeds.yaml", crate::feed::definition()),
+        ("arxivqueries.yaml", custom_resource_definition()),
+    ]
+}
+
+/// The schema of each version.
+pub(crate) fn open_api_schemas(
+    definition: &mut CustomResourceDefinition,
+) -> impl Iterator<Item = &mut JSONSchemaProps> {
+    let versions = definition.spec.versions.iter_mut();
+    let validations = versions.filter_map(|version| version.schema.as_mut());
+    validations.filter_map(|validation| validation.open_api_v3_schema.as_mut())
+}
+
+/// Bounds the conditions of a status.
+pub(crate) fn bound_conditions(status: &mut JSONSchemaProps) {
+    if let Some(conditions) = property(status, "conditions") {
+        conditions.max_items = Some(MAX_CONDITIONS);
+        if let Some(JSONSchemaPropsOrArray::Schema(condition)) = &mut conditions.items {
+            bound_condition(condition);
+        }
+    }
+}
+
+pub(crate) fn property<'a>(schema: &'a mut JSONSchemaProps, name: &str) -> Option<&'a mut JSONSchemaProps> {
     schema.properties.as_mut()?.get_mut(name)
 }
 
@@ -93,7 +113,7 @@ fn bound_condition(condition: &mut JSONSchemaProps) {
     }
 }
 
-fn describe_all(fields: &[Field], parent: &mut JSONSchemaProps) {
+pub(crate) fn describe_all(fields: &[Field], parent: &mut JSONSchemaProps) {
     for field in fields {
         if let Some(schema) = property(parent, field.name) {
             describe(field, schema);
@@ -101,10 +121,15 @@ fn describe_all(fields: &[Field], parent: &mut JSONSchemaProps) {
     }
 }
 
-/// Adds the documentation, the bounds and the rules of a field.
+/// Adds the documentation, the rules and the bounds of a field.
 fn describe(field: &Field, schema: &mut JSONSchemaProps) {
     schema.description = Some(field.about.to_owned());
     schema.x_kubernetes_validations = rules(field);
+    bound(field, schema);
+}
+
+/// Adds the bounds of a field.
+pub(crate) fn bound(field: &Field, schema: &mut JSONSchemaProps) {
     match &field.kind {
         Kind::Words(..) => schema.max_length = length(MAX_WORDS_CHARS),
         Kind::Identifiers(_) => {
@@ -142,7 +167,7 @@ fn length(bound: usize) -> Option<i64> {
 fn rules(field: &Field) -> Option<Vec<ValidationRule>> {
     if field.role == Role::Fixed {
         let message = format!("{} cannot be changed; create a new ArxivQuery", field.name);
-        return Some(vec![rule("self == oldSelf", &message)]);
+        return Some(vec![rule(FIXED, &message)]);
     }
     let rules = match &field.kind {
         Kind::Words(..) => vec![
@@ -182,7 +207,7 @@ fn rules(field: &Field) -> Option<Vec<ValidationRule>> {
     Some(rules)
 }
 
-fn rule(rule: &str, message: &str) -> ValidationRule {
+pub(crate) fn rule(rule: &str, message: &str) -> ValidationRule {
     ValidationRule {
         rule: rule.to_owned(),
         message: Some(message.to_owned()),
@@ -210,7 +235,7 @@ pub(crate) fn class_is_fixed() -> Rule {
 }
 
 /// An optional field does not change.
-fn is_fixed(field: &str) -> String {
+pub(crate) fn is_fixed(field: &str) -> String {
     format!(
         "has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
     )
@@ -218,7 +243,7 @@ fn is_fixed(field: &str) -> String {
 
 /// The search does not change.
 pub(crate) fn search_is_fixed() -> Rule {
-    Rule::new("self == oldSelf").message("the search cannot be changed; create a new ArxivQuery")
+    Rule::new(FIXED).message("the search cannot be changed; create a new ArxivQuery")
 }
 
 /// The dates are in order. A date alone is its start where it is the first one, and its end where it is the last one. What
@@ -250,7 +275,7 @@ pub(crate) fn updates_are_in_order() -> Rule {
 
 /// Removes `nullable` at every depth: Kubernetes then drops a `title: null`. If it stayed, `has(self.title)`
 /// would be true of it, and a spec of nothing but nulls would be accepted as a search.
-fn drop_nulls(schema: &mut JSONSchemaProps) {
+pub(crate) fn drop_nulls(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
     for property in schema.properties.iter_mut().flat_map(|all| all.values_mut()) {
         drop_nulls(property);

@@ -1,6 +1,6 @@
 //! The observed state: counts, the number, times and conditions; never papers.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,14 @@ pub struct ArxivQueryStatus {
     pub message: Option<String>,
 }
 
+/// Whether an object was restored from a backup, or in another cluster.
+pub(crate) fn is_restored(metadata: &ObjectMeta) -> bool {
+    let annotations = metadata.annotations.as_ref();
+    let mark = annotations.and_then(|all| all.get(RESTORED_ANNOTATION));
+    let labels = metadata.labels.as_ref();
+    labels.is_some_and(|all| all.contains_key(VELERO_LABEL)) || mark.is_some_and(|value| value == "true")
+}
+
 impl ArxivQuery {
     /// The phase; an object without status is Pending.
     pub fn phase(&self) -> Phase {
@@ -100,10 +108,7 @@ impl ArxivQuery {
 
     /// Whether it was restored from a backup, so that it may have ended before under another uid.
     pub fn is_restored(&self) -> bool {
-        let labels = self.metadata.labels.as_ref();
-        let annotations = self.metadata.annotations.as_ref();
-        let mark = annotations.and_then(|all| all.get(RESTORED_ANNOTATION));
-        labels.is_some_and(|all| all.contains_key(VELERO_LABEL)) || mark.is_some_and(|value| value == "true")
+        is_restored(&self.metadata)
     }
 
     /// Whether the status is about another generation of the spec than the present one.

@@ -1,14 +1,19 @@
-//! The generated definition and its committed copy.
+//! The generated definitions and their committed copies.
 
-use crd::custom_resource_definition;
+use crd::{custom_resource_definition, definitions};
 
 #[test]
-fn committed_yaml_equals_the_generated_definition() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crds/arxivqueries.yaml");
-    let committed = std::fs::read_to_string(path).expect("crds/arxivqueries.yaml");
-    let committed: serde_json::Value = serde_saphyr::from_str(&committed).expect("YAML");
-    let generated = serde_json::to_value(custom_resource_definition()).expect("JSON");
-    assert_eq!(committed, generated, "run `cargo xtask crds` and commit crds/");
+fn committed_yaml_equals_the_generated_definitions() {
+    for (file, definition) in definitions() {
+        let path = format!("{}/../../crds/{file}", env!("CARGO_MANIFEST_DIR"));
+        let committed = std::fs::read_to_string(path).expect(file);
+        let committed: serde_json::Value = serde_saphyr::from_str(&committed).expect("YAML");
+        let generated = serde_json::to_value(definition).expect("JSON");
+        assert_eq!(
+            committed, generated,
+            "{file}: run `cargo xtask crds` and commit crds/"
+        );
+    }
 }
 
 #[test]

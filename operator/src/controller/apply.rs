@@ -25,7 +25,7 @@ use super::{
 use crate::process::kubernetes::within;
 
 /// The field manager of the status in Kubernetes.
-pub(super) const FIELD_MANAGER: &str = "arxiv-operator";
+pub(crate) const FIELD_MANAGER: &str = "arxiv-operator";
 /// An object that has changed is reconciled again when the watch reports the change, and after this time in
 /// any case.
 const CHANGED_RETRY: Duration = Duration::from_secs(30);

@@ -1,9 +1,9 @@
 //! The controller: which objects are reconciled when, and how.
 
-mod apply;
+pub(crate) mod apply;
 mod context;
 mod decision;
-mod error;
+pub(crate) mod error;
 pub(crate) mod finished;
 mod pages;
 mod reconcile;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     controller::{self, finished, report::events::events, watch},
+    feeds,
     fetch::{fetcher::Fetcher, tracker::Tracker},
     maintenance::{claims, sweep::Sweeper, watermark},
     process::{dependencies::Dependencies, supervisor::Supervisor},
@@ -38,6 +39,9 @@ impl LeaderTasks {
         let mut tasks = Supervisor::new(shutdown.clone());
         let (events, publisher) = events(Arc::clone(with), stop_events.clone());
         tasks.spawn("event publisher", publisher);
+
+        let of_feeds = feeds::run(Arc::clone(with), events.clone(), shutdown.clone());
+        tasks.spawn("feeds", of_feeds);
 
         let (unfinished, changed) = watch::unfinished(with, Arc::clone(&tracker));
         let (shared, watched) = (Arc::clone(with), unfinished.clone());

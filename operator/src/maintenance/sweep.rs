@@ -8,7 +8,7 @@ use storage::StorageError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::ttl;
+use super::{feeds, ttl};
 use crate::{controller::watch::Unfinished, fetch::tracker::Tracker, process::dependencies::Dependencies};
 
 /// Bytes that stored pages may use, uncompressed: about 200 pages of 2000 papers, or all pages of ten papers that can be
@@ -66,6 +66,14 @@ impl Sweeper {
             metrics.failed("sweep");
             let error = error as &dyn std::error::Error;
             tracing::warn!(error, "expired objects stay until the next sweep");
+        }
+        self.heartbeat.beat();
+        if let Err(error) = feeds::mark_gone(&self.with, &self.heartbeat).await {
+            metrics.failed(error.category());
+            if !error.is_temporary() {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "feeds whose objects are gone are marked in the next sweep");
+            }
         }
         self.heartbeat.beat();
         for (what, swept) in [

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "some figures are a result")]
 
 mod admission;
+mod feeds;
 mod fetching;
 mod objects;
 mod processes;

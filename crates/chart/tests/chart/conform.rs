@@ -12,6 +12,7 @@ use testbed::tools::GoFile;
 
 use crate::checkers::checker;
 use crate::cluster::cluster;
+use crate::generated::DEFINITIONS;
 
 const fn openapi(version: &'static str, sum: &'static str) -> GoFile {
     GoFile {
@@ -82,6 +83,7 @@ async fn manifests() -> Vec<(String, Value)> {
         "argocd/argocd-cm.yaml",
         "argocd/searches.yaml",
         "argocd/system.yaml",
+        "feeds/flux.yaml",
         "flux/searches.yaml",
         "flux/system.yaml",
     ] {
@@ -141,8 +143,9 @@ fn write_schemas(
 
 /// The CRDs of this project and of other operators.
 fn write_definitions(folder: &Path) -> BTreeSet<(String, String)> {
-    let mut definitions: Vec<Value> =
-        vec![serde_saphyr::from_str(&read("crds/arxivqueries.yaml").unwrap()).unwrap()];
+    let own =
+        DEFINITIONS.map(|file| serde_saphyr::from_str(&read(&format!("crds/{file}")).unwrap()).unwrap());
+    let mut definitions: Vec<Value> = own.into();
     for file in fs::read_dir(root().join("crates/chart/definitions")).unwrap() {
         let path = file.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "json") {

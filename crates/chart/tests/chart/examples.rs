@@ -19,6 +19,7 @@ pub(crate) fn phases() -> Vec<Value> {
 #[test]
 fn example_sources_exist_in_repository() {
     for (file, kind, path) in [
+        ("examples/feeds/flux.yaml", "Kustomization", "/spec/path"),
         ("examples/flux/searches.yaml", "Kustomization", "/spec/path"),
         (
             "examples/flux/system.yaml",

@@ -5,31 +5,40 @@ use std::fs;
 use chart::{folder, read, readme};
 use serde_json::Value;
 
+/// The files in `crds/`.
+pub(crate) const DEFINITIONS: [&str; 2] = ["arxivfeeds.yaml", "arxivqueries.yaml"];
+
 fn updating() -> bool {
     std::env::var_os("CHART_UPDATE").is_some()
 }
 
 #[test]
-fn crd_copy_equals_generated_crd() {
-    let definition = read("crds/arxivqueries.yaml").unwrap();
-    let copy = folder().join("files/arxivqueries.yaml");
-    if updating() {
-        fs::write(&copy, &definition).unwrap();
+fn crd_copies_equal_generated_crds() {
+    for file in DEFINITIONS {
+        let definition = read(&format!("crds/{file}")).unwrap();
+        let copy = folder().join("files").join(file);
+        if updating() {
+            fs::write(&copy, &definition).unwrap();
+        }
+        assert!(
+            fs::read_to_string(copy).unwrap() == definition,
+            "crds/{file} has changed: run `CHART_UPDATE=1 cargo test -p chart generated`"
+        );
     }
-    assert!(
-        fs::read_to_string(copy).unwrap() == definition,
-        "crds/arxivqueries.yaml has changed: run `CHART_UPDATE=1 cargo test -p chart generated`"
-    );
 }
 
 #[test]
-fn rendered_crd_equals_generated_crd() {
+fn rendered_crds_equal_generated_crds() {
     let objects = chart::render("").unwrap();
-    let rendered = objects.only("CustomResourceDefinition").unwrap();
-    let committed: Value = serde_saphyr::from_str(&read("crds/arxivqueries.yaml").unwrap()).unwrap();
-    // In YAML 1.0 and 1 are the same number.
-    let plain = |value: &Value| value.to_string().replace(".0,", ",").replace(".0}", "}");
-    assert_eq!(plain(&rendered["spec"]), plain(&committed["spec"]));
+    assert_eq!(objects.of("CustomResourceDefinition").len(), DEFINITIONS.len());
+    for file in DEFINITIONS {
+        let committed: Value = serde_saphyr::from_str(&read(&format!("crds/{file}")).unwrap()).unwrap();
+        let name = committed["metadata"]["name"].as_str().unwrap();
+        let rendered = objects.get("CustomResourceDefinition", name).unwrap();
+        // In YAML 1.0 and 1 are the same number.
+        let plain = |value: &Value| value.to_string().replace(".0,", ",").replace(".0}", "}");
+        assert_eq!(plain(&rendered["spec"]), plain(&committed["spec"]));
+    }
 }
 
 #[test]

@@ -120,6 +120,7 @@ apiServer: {mode: perEndpoint}",
         "flux/searches.yaml",
         "argocd/system.yaml",
         "argocd/searches.yaml",
+        "feeds/flux.yaml",
     ] {
         cluster.takes(&chart::read(&format!("examples/{file}")).unwrap());
     }
@@ -199,7 +200,11 @@ async fn accounts_have_only_needed_rights() {
             ),
             (&operator, "watch", "arxivqueries", "papers", elsewhere),
             (&operator, "patch", "arxivqueries/status", "papers", elsewhere),
-            (&operator, "create", "arxivqueries", NAMESPACE, false),
+            (&operator, "create", "arxivqueries", NAMESPACE, true),
+            (&operator, "watch", "arxivfeeds", NAMESPACE, true),
+            (&operator, "patch", "arxivfeeds/status", NAMESPACE, true),
+            (&operator, "update", "arxivfeeds", NAMESPACE, false),
+            (&arxiv, "get", "arxivfeeds", NAMESPACE, false),
             (&operator, "update", "arxivqueries", NAMESPACE, false),
             (&operator, "get", "secrets", NAMESPACE, false),
             (&arxiv, "create", "arxivqueries", NAMESPACE, true),
@@ -228,6 +233,10 @@ async fn api_server_accepts_examples_and_overlays() {
     for search in ["arxivquery.yaml", "arxivquery-every-field.yaml"] {
         cluster.takes(&std::fs::read_to_string(examples.join(search)).unwrap());
     }
+    cluster.kubectl(&["create", "namespace", "reading-list"], "");
+    let feeds = build(cluster, &examples.join("feeds"));
+    cluster.takes(&feeds);
+    assert_eq!(Objects::read(&feeds).unwrap().of("ArxivFeed").len(), 3);
     for overlay in ["staging", "production"] {
         let folder = examples.join("kustomize/overlays").join(overlay);
         let built = build(cluster, &folder);

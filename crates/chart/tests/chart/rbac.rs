@@ -224,7 +224,11 @@ fn aggregated_roles_exclude_status() {
         }
         assert_eq!(aggregated.len(), labels.len());
         for rule in role["rules"].as_array().unwrap() {
-            assert_eq!(rule["resources"], json!(["arxivqueries"]), "no status, no star");
+            assert_eq!(
+                rule["resources"],
+                json!(["arxivfeeds", "arxivqueries"]),
+                "no status, no star"
+            );
             assert!(!rule["verbs"].as_array().unwrap().contains(&json!("*")));
         }
     }

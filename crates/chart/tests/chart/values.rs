@@ -147,12 +147,11 @@ crds: {annotations: {team: papers}}";
         let startup = json!({"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 2, "failureThreshold": 30});
         assert_eq!(container["startupProbe"], startup);
     }
-    let definition = objects.only("CustomResourceDefinition").unwrap();
-    assert_eq!(definition["metadata"]["annotations"]["team"], "papers");
-    assert_eq!(
-        definition["metadata"]["annotations"]["helm.sh/resource-policy"],
-        "keep"
-    );
+    for definition in objects.of("CustomResourceDefinition") {
+        let annotations = &definition["metadata"]["annotations"];
+        assert_eq!(annotations["team"], "papers");
+        assert_eq!(annotations["helm.sh/resource-policy"], "keep");
+    }
     let message = refusal("probes: {liveness: {httpGet: {path: /x}}}").unwrap();
     assert!(message.contains("httpGet"), "{message}");
 }

@@ -27,7 +27,15 @@ const MAX_NAME: usize = 253;
 /// The controller that Events are from.
 const CONTROLLER: &str = "arxiv-operator";
 
+/// Whether an Event is about something that is expected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Normal,
+    Warning,
+}
+
 /// Queues Events.
+#[derive(Clone)]
 pub(crate) struct Events {
     queue: Sender<Event>,
     with: Arc<Dependencies>,
@@ -55,14 +63,26 @@ pub(crate) fn events(
 impl Events {
     /// Queues an Event about the object; `note` is for people.
     pub(crate) fn send(&self, object: &ArxivQuery, reason: Reason, note: &str) {
-        let (type_, action) = if reason == Reason::Succeeded {
-            ("Normal", "Record")
+        let (kind, action) = if reason == Reason::Succeeded {
+            (Kind::Normal, "Record")
         } else if reason == Reason::Suspended {
-            ("Normal", "Suspend")
+            (Kind::Normal, "Suspend")
         } else {
-            ("Warning", "Fetch")
+            (Kind::Warning, "Fetch")
         };
-        let (now, about) = (Timestamp::now(), &object.metadata);
+        self.send_about(object, kind, action, reason.as_str(), note);
+    }
+
+    /// Queues an Event about an object of any kind.
+    pub(crate) fn send_about<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        kind: Kind,
+        action: &str,
+        reason: &str,
+        note: &str,
+    ) {
+        let (now, about) = (Timestamp::now(), object.meta());
         let event = Event {
             metadata: ObjectMeta {
                 name: Some(event_name(about.name.as_deref().unwrap_or_default(), now)),
@@ -71,8 +91,8 @@ impl Events {
             },
             event_time: Some(MicroTime(now)),
             regarding: Some(object.object_ref(&())),
-            type_: Some(type_.to_owned()),
-            reason: Some(reason.as_str().to_owned()),
+            type_: Some(format!("{kind:?}")),
+            reason: Some(reason.to_owned()),
             note: Some(note.chars().take(MAX_NOTE).collect()),
             action: Some(action.to_owned()),
             reporting_controller: Some(CONTROLLER.to_owned()),

@@ -1,6 +1,7 @@
 //! What Kubernetes itself refuses (CEL and schema), and with which messages.
 
 mod changes;
+mod feeds;
 mod values;
 
 use crd::ArxivQuery;

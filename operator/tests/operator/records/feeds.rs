@@ -1,8 +1,11 @@
 //! Runs of feeds: queries whose owner is a feed record what is new to it.
 
-use crd::{ArxivQuery, ArxivQuerySpec, ArxivQueryStatus, CachePolicy, Phase, SortBy};
+use crd::{
+    ArxivFeed, ArxivFeedSpec, ArxivQuery, ArxivQuerySpec, ArxivQueryStatus, CachePolicy, Phase, SortBy,
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Api, api::PostParams};
 use std::time::Duration;
 use storage::{
     Access, Pool, PoolSettings,
@@ -16,7 +19,6 @@ use testbed::{
 };
 use uuid::Uuid;
 
-const FEED: Uuid = Uuid::from_u128(0xFEED);
 const LOOKBACK: Duration = Duration::from_hours(24 * 14);
 
 fn feeds(env: &TestEnv) -> Feeds {
@@ -30,10 +32,27 @@ fn feeds(env: &TestEnv) -> Feeds {
     Feeds::new(Pool::open(env.primary().admin_url("arxiv"), &settings).unwrap())
 }
 
+/// The uid of the object of the feed. It is of a class that nobody runs: this test does what its controller does.
+async fn feed(env: &TestEnv) -> Uuid {
+    let objects: Api<ArxivFeed> = Api::namespaced(env.kube.clone(), env.stack.namespace());
+    if let Some(object) = objects.get_opt("graphs").await.unwrap() {
+        return object.metadata.uid.unwrap().parse().unwrap();
+    }
+    let spec = ArxivFeedSpec {
+        schedule: "@yearly".to_owned(),
+        search: search("graphs").search,
+        class_name: Some("none".to_owned()),
+        ..ArxivFeedSpec::default()
+    };
+    let object = ArxivFeed::new("graphs", spec);
+    let object = objects.create(&PostParams::default(), &object).await.unwrap();
+    object.metadata.uid.unwrap().parse().unwrap()
+}
+
 async fn state(env: &TestEnv, feeds: &Feeds, title: &str) -> FeedState {
     let search = upstream::feed_search_hash(&search(title).search);
     let spec = FeedSpec {
-        uid: FEED,
+        uid: feed(env).await,
         is_restored: false,
         namespace: env.stack.namespace(),
         name: "graphs",
@@ -61,7 +80,7 @@ async fn create(env: &TestEnv, name: &str, title: &str, next: &NextRun) -> Arxiv
         api_version: format!("{}/v1alpha1", crd::GROUP),
         kind: "ArxivFeed".to_owned(),
         name: "graphs".to_owned(),
-        uid: FEED.to_string(),
+        uid: feed(env).await.to_string(),
         controller: Some(true),
         ..OwnerReference::default()
     }]);

@@ -9,16 +9,21 @@ use crate::{
 };
 
 impl Feeds {
-    /// Uids of the objects of feeds after `after`, in order, at most `limit`, without those that are known to be gone.
-    pub async fn uids(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<Uuid>, StorageError> {
+    /// The objects of feeds by uid, after `after` in order, at most `limit`, without those that are known to be gone: uid and
+    /// namespace of each.
+    pub async fn objects(
+        &self,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<(Uuid, String)>, StorageError> {
         Session::run(&self.pool, Kind::Statement, async |session| {
-            let uids = session.query_scalar(
-                "select object_uid from public.arxiv_feeds where object_uid > $1 and dropped_at is null
+            let objects = session.query_as(
+                "select object_uid, namespace from public.arxiv_feeds where object_uid > $1 and dropped_at is null
                  order by object_uid limit $2",
             );
             // No object has the nil uid.
-            let uids = uids.bind(after.unwrap_or(Uuid::nil())).bind(i64::from(limit));
-            Ok(uids.fetch_all(session.conn()).await?)
+            let objects = objects.bind(after.unwrap_or(Uuid::nil())).bind(i64::from(limit));
+            Ok(objects.fetch_all(session.conn()).await?)
         })
         .await
     }

@@ -14,6 +14,15 @@ fn query(namespace: &str, rest: &str) -> String {
     format!("/apis/{GROUP}/v1alpha1/namespaces/{namespace}/arxivqueries{rest}")
 }
 
+fn feeds(namespace: &str, rest: &str) -> String {
+    format!("/apis/{GROUP}/v1alpha1/namespaces/{namespace}/arxivfeeds{rest}")
+}
+
+fn new_feed() -> serde_json::Value {
+    json!({"apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ArxivFeed",
+        "metadata": {"name": "mine"}, "spec": {"schedule": "@daily", "search": {"author": "knuth"}}})
+}
+
 fn new_query() -> serde_json::Value {
     json!({"apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ArxivQuery",
         "metadata": {"name": "mine"}, "spec": {"search": {"author": "knuth"}}})
@@ -89,7 +98,17 @@ fn forbidden_for_some() -> Vec<Attempt> {
     let mut forbidden = Vec::new();
     let patch = json!({"spec": {"suspend": true}});
     for (account, method, path, body) in [
-        ("operator", "POST", query("{own}", ""), new_query()),
+        ("operator", "POST", feeds("{own}", ""), new_feed()),
+        ("operator", "PATCH", feeds("{own}", "/there"), patch.clone()),
+        ("operator", "DELETE", feeds("{own}", "/there"), json!({})),
+        ("api-server", "GET", feeds("{own}", ""), json!(null)),
+        ("view", "POST", feeds("{own}", ""), new_feed()),
+        (
+            "edit",
+            "PATCH",
+            feeds("{own}", "/there/status"),
+            json!({"status": {"items": 1}}),
+        ),
         ("operator", "PATCH", query("{own}", "/there"), patch.clone()),
         ("operator", "DELETE", query("{own}", ""), json!({})),
         (

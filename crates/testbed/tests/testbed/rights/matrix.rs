@@ -59,21 +59,27 @@ const ACCOUNTS: [(&str, bool, &[Allowed]); 7] = [
     (
         "view",
         false,
-        &[(GROUP, "arxivqueries", "", &["get", "list", "watch"])],
+        &[
+            (GROUP, "arxivfeeds", "", &["get", "list", "watch"]),
+            (GROUP, "arxivqueries", "", &["get", "list", "watch"]),
+        ],
     ),
     (
         "edit",
         false,
-        &[(
-            GROUP,
-            "arxivqueries",
-            "",
-            &["create", "update", "patch", "delete", "deletecollection"],
-        )],
+        &[(GROUP, "arxivfeeds", "", EDIT), (GROUP, "arxivqueries", "", EDIT)],
     ),
 ];
+const EDIT: &[&str] = &["create", "update", "patch", "delete", "deletecollection"];
 const OPERATOR: &[Allowed] = &[
-    (GROUP, "arxivqueries", "", &["get", "list", "watch", "delete"]),
+    (
+        GROUP,
+        "arxivqueries",
+        "",
+        &["create", "get", "list", "watch", "delete"],
+    ),
+    (GROUP, "arxivfeeds", "", &["get", "list", "watch"]),
+    (GROUP, "arxivfeeds/status", "", &["patch"]),
     (GROUP, "arxivqueries/status", "", &["patch"]),
     ("events.k8s.io", "events", "", &["create", "patch"]),
     ("coordination.k8s.io", "leases", "", &["create"]),

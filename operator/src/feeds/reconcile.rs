@@ -1,0 +1,304 @@
+//! One reconciliation of a feed.
+
+use std::{sync::Arc, time::Duration};
+
+use crd::{ArxivFeed, ArxivQuery, FeedCondition, FeedReason, InitialItems, Revisions};
+use jiff::{SignedDuration, Timestamp};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+    runtime::controller::Action,
+};
+use serde_json::json;
+use storage::feeds::{FeedSpec, FeedState};
+use upstream::feed_search_hash;
+use uuid::Uuid;
+
+use super::{
+    events::report_events,
+    failures::Failures,
+    plan::{Delays, Plan, plan},
+    report::{Snapshot, database_unavailable, stalled},
+    runs::{self, Created, Runs},
+    validate::{Valid, validate},
+};
+use crate::{
+    controller::{
+        apply::FIELD_MANAGER,
+        error::Error,
+        report::events::{Events, Kind},
+    },
+    process::{dependencies::Dependencies, kubernetes::within},
+};
+
+/// When the feeds that another installation runs are looked at again.
+const CLAIM_RETRY: Duration = Duration::from_secs(30);
+/// A feed whose object has changed is reconciled again when the watch reports the change, and after this time in any case.
+const CHANGED_RETRY: Duration = Duration::from_secs(5);
+/// A feed is looked at this often even if nothing happens: a clock may have been set.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+/// So many reconciliations fail because of a database before the status says so: one that restarts is back soon.
+const FAILURES_REPORTED: u32 = 4;
+const DAY: Duration = Duration::from_hours(24);
+
+/// What reconciliations share.
+pub(super) struct Context {
+    pub(super) with: Arc<Dependencies>,
+    pub(super) events: Events,
+    pub(super) failures: Failures,
+}
+
+/// Brings a feed one step further: reads its runs and its state, creates the run that is due, writes the status, and
+/// deletes what the limits of its history do not allow. Each step may be repeated after any crash, and by two operators at
+/// once.
+pub(super) async fn reconcile(feed: Arc<ArxivFeed>, context: Arc<Context>) -> Result<Action, Error> {
+    let outcome = reconcile_feed(&feed, &context).await;
+    let metrics = &context.with.metrics;
+    let key = feed.metadata.uid.clone().unwrap_or_default();
+    match &outcome {
+        Ok(_) => {
+            context.failures.clear(&key);
+            metrics.reconciled("ok");
+        }
+        Err(error) => {
+            metrics.reconciled("error");
+            metrics.failed(error.category());
+            let failures = context.failures.add(&key);
+            if error.is_database_unavailable() && failures >= FAILURES_REPORTED {
+                let status = database_unavailable(&feed, Timestamp::now());
+                // If this write fails as well, the next reconciliation tries again.
+                let _ = write_status(&context, &feed, &status).await;
+            }
+        }
+    }
+    outcome
+}
+
+async fn reconcile_feed(feed: &ArxivFeed, context: &Context) -> Result<Action, Error> {
+    let namespace = feed.namespace().unwrap_or_default();
+    if feed.is_being_deleted() {
+        return Ok(Action::await_change());
+    }
+    if !context.with.claims.holds(&namespace).await? {
+        return Ok(Action::requeue(CLAIM_RETRY));
+    }
+    let valid = match validate(feed) {
+        Ok(valid) => valid,
+        Err(stall) => {
+            let status = stalled(feed, &stall, Timestamp::now());
+            let is_new = feed.condition(FeedCondition::Stalled).is_none();
+            let is_written = write_status(context, feed, &status).await?;
+            if is_new && is_written {
+                context.events.send_about(
+                    feed,
+                    Kind::Warning,
+                    "Validate",
+                    stall.reason.as_str(),
+                    &stall.message,
+                );
+            }
+            return Ok(after_write(is_written, LONGEST_WAIT));
+        }
+    };
+    let queries = Api::<ArxivQuery>::namespaced(context.with.client.clone(), &namespace);
+    let runs = Runs::list(&queries, feed).await?;
+    let Some(state) = register(context, feed, &valid).await? else {
+        // An object of this uid was gone before.
+        return Ok(Action::requeue(LONGEST_WAIT));
+    };
+    let now = Timestamp::now();
+    let plan = plan(&valid.schedule, since(feed, &runs), now, delays(feed));
+    let created = match plan.due.filter(|_| runs.active().is_none() && !feed.spec.suspend) {
+        Some(due) => {
+            // The watch may be behind: nothing is started by a spec or a status of before.
+            if !is_current(context, feed).await? {
+                return Ok(Action::requeue(CHANGED_RETRY));
+            }
+            Some(create(context, feed, &queries, &state, due, now).await?)
+        }
+        None => None,
+    };
+    let snapshot = Snapshot {
+        feed,
+        runs: &runs,
+        state: &state,
+        plan,
+        created,
+        now,
+    };
+    if !write_status(context, feed, &snapshot.status()).await? {
+        return Ok(Action::requeue(CHANGED_RETRY));
+    }
+    report_events(context, feed, &runs, &state);
+    // Only now: the status has the times of the runs that are deleted.
+    runs.delete_surplus(&queries, feed).await?;
+    Ok(Action::requeue(until_next(feed, &plan)))
+}
+
+/// How long there is nothing to do, if no object changes.
+fn until_next(feed: &ArxivFeed, plan: &Plan) -> Duration {
+    let next = plan.next.filter(|_| !feed.spec.suspend);
+    let wait = next.map_or(LONGEST_WAIT, |next| {
+        // A moment later than that, as timers and clocks differ.
+        let wait = next
+            .duration_since(Timestamp::now())
+            .saturating_add(SignedDuration::from_millis(20));
+        wait.try_into().unwrap_or_default()
+    });
+    wait.min(LONGEST_WAIT)
+}
+
+/// Registers what the spec says in the database, before a run can be recorded there; what is known of the feed.
+async fn register(context: &Context, feed: &ArxivFeed, valid: &Valid) -> Result<Option<FeedState>, Error> {
+    let uid = uid(feed).ok_or(Error::Defect("the object has no uid"))?;
+    let spec = &feed.spec;
+    let (namespace, name) = (feed.namespace().unwrap_or_default(), feed.name_any());
+    let search = feed_search_hash(&spec.search);
+    let registered = FeedSpec {
+        uid,
+        is_restored: feed.is_restored(),
+        namespace: &namespace,
+        name: &name,
+        title: &valid.title,
+        search: &search,
+        initial_items: match spec.initial_items {
+            InitialItems::Include => storage::feeds::InitialItems::Include,
+            InitialItems::Skip => storage::feeds::InitialItems::Skip,
+        },
+        revisions: match spec.revisions {
+            Revisions::Include => storage::feeds::Revisions::Include,
+            Revisions::Ignore => storage::feeds::Revisions::Ignore,
+        },
+        retention_days: Some(spec.item_retention_days),
+    };
+    let registered = context.with.records.feeds().register(&registered).await;
+    registered.map_err(Error::storage("registering the feed"))
+}
+
+/// From when on scheduled times count: the last one with a run, or the creation.
+fn since(feed: &ArxivFeed, runs: &Runs) -> Timestamp {
+    let status = feed.status.as_ref();
+    let reported = status
+        .and_then(|status| status.last_schedule_time.as_ref())
+        .map(|time| time.0);
+    let last = reported.max(runs.last().map(|run| run.scheduled));
+    let created = feed.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    last.or(created).unwrap_or(Timestamp::MAX)
+}
+
+fn delays(feed: &ArxivFeed) -> Delays {
+    let most = u64::try_from(feed.spec.jitter_seconds).unwrap_or(0);
+    let jitter = uid(feed).map(|uid| schedule::jitter(uid, Duration::from_secs(most)));
+    Delays {
+        jitter: jitter
+            .and_then(|jitter| jitter.try_into().ok())
+            .unwrap_or_default(),
+        deadline: feed.spec.starting_deadline_seconds.map(SignedDuration::from_secs),
+    }
+}
+
+/// Creates the run of a scheduled time; returns both.
+async fn create(
+    context: &Context,
+    feed: &ArxivFeed,
+    queries: &Api<ArxivQuery>,
+    state: &FeedState,
+    due: Timestamp,
+    now: Timestamp,
+) -> Result<(Timestamp, String), Error> {
+    let most = u32::try_from(feed.spec.max_results_per_run).unwrap_or(1);
+    let days = u32::try_from(feed.spec.lookback_days).unwrap_or(1);
+    let next = state.next_run(most, DAY * days, now);
+    let run = runs::object(feed, due, &next);
+    let name = run.name_any();
+    match runs::create(queries, feed, &run).await? {
+        Created::New => {
+            let note = format!("created {name} for {due}");
+            context.events.send_about(
+                feed,
+                Kind::Normal,
+                "Create",
+                FeedReason::RunCreated.as_str(),
+                &note,
+            );
+            service::notice!(
+                object = feed.name_any(),
+                namespace = feed.namespace(),
+                "feed: {note}"
+            );
+        }
+        Created::Before => {}
+        Created::NameTaken => {
+            let note = format!("{name} is there already and is no run of this feed");
+            context.events.send_about(
+                feed,
+                Kind::Warning,
+                "Create",
+                FeedReason::NameTaken.as_str(),
+                &note,
+            );
+            return Err(Error::Defect(
+                "an object that is no run of the feed has the name of one",
+            ));
+        }
+    }
+    Ok((due, name))
+}
+
+/// Whether the object is still as it was read.
+async fn is_current(context: &Context, feed: &ArxivFeed) -> Result<bool, Error> {
+    let now = within(feeds(context, feed).get_metadata_opt(&feed.name_any())).await?;
+    let read = &feed.metadata;
+    Ok(now.is_some_and(|now| {
+        now.metadata.uid == read.uid && now.metadata.resource_version == read.resource_version
+    }))
+}
+
+/// Writes the status, if it says anything new; whether the object has it. It has not if it has changed or is gone.
+async fn write_status(
+    context: &Context,
+    feed: &ArxivFeed,
+    status: &crd::ArxivFeedStatus,
+) -> Result<bool, Error> {
+    if feed.status.as_ref() == Some(status) {
+        return Ok(true);
+    }
+    let metadata = &feed.metadata;
+    let patch = json!({
+        "apiVersion": ArxivFeed::api_version(&()),
+        "kind": ArxivFeed::kind(&()),
+        "metadata": { "name": metadata.name, "uid": metadata.uid, "resourceVersion": metadata.resource_version },
+        "status": status,
+    });
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    let feeds = feeds(context, feed);
+    let written = within(feeds.patch_status(&feed.name_any(), &parameters, &Patch::Apply(&patch))).await;
+    let metrics = &context.with.metrics;
+    let Err(error) = written else {
+        metrics.wrote_status("written");
+        return Ok(true);
+    };
+    let outcome = match error.code() {
+        Some(409) => "conflict",
+        Some(404) => "gone",
+        _ if error.is_refused() => "refused",
+        _ => "error",
+    };
+    metrics.wrote_status(outcome);
+    match outcome {
+        "conflict" | "gone" => Ok(false),
+        _ => Err(error.into()),
+    }
+}
+
+fn after_write(is_written: bool, wait: Duration) -> Action {
+    Action::requeue(if is_written { wait } else { CHANGED_RETRY })
+}
+
+fn feeds(context: &Context, feed: &ArxivFeed) -> Api<ArxivFeed> {
+    Api::namespaced(context.with.client.clone(), &feed.namespace().unwrap_or_default())
+}
+
+fn uid(feed: &ArxivFeed) -> Option<Uuid> {
+    Uuid::parse_str(feed.metadata.uid.as_deref()?).ok()
+}

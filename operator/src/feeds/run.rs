@@ -1,0 +1,102 @@
+//! Watches feeds and their runs, and reconciles the feeds: in each watched namespace, or everywhere.
+
+use std::{sync::Arc, time::Duration};
+
+use crd::{ArxivFeed, ArxivQuery, FEED_LABEL};
+use futures::{StreamExt, future::join_all};
+use kube::{
+    Api,
+    runtime::{
+        Controller,
+        controller::{self, Action},
+        watcher,
+    },
+};
+use service::backoff::Backoff;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    failures::Failures,
+    reconcile::{Context, reconcile},
+};
+use crate::{
+    controller::{error::Error, report::events::Events},
+    process::{dependencies::Dependencies, kubernetes::WATCH_SECONDS},
+};
+
+/// Objects in one page of a listing.
+const LIST_PAGE: u32 = 500;
+/// Feeds that are reconciled at once, in each namespace that is watched by itself.
+const CONCURRENCY: u16 = 8;
+/// The waits after reconciliations that failed.
+const RETRY: Backoff = Backoff {
+    base: Duration::from_secs(1),
+    cap: Duration::from_mins(1),
+};
+
+/// Runs feeds until it is stopped.
+pub(crate) async fn run(with: Arc<Dependencies>, events: Events, stop: CancellationToken) {
+    let context = Arc::new(Context {
+        events,
+        failures: Failures::default(),
+        with: Arc::clone(&with),
+    });
+    let each = with.watched.iter().map(|queries| follow(&context, queries));
+    // It may be dropped at any point.
+    stop.run_until_cancelled(Box::pin(join_all(each))).await;
+}
+
+/// Runs the feeds of one namespace, or of all, for ever.
+async fn follow(context: &Arc<Context>, queries: &Api<ArxivQuery>) {
+    let client = context.with.client.clone();
+    let feeds: Api<ArxivFeed> = match queries.namespace() {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
+    let mut restores = context.with.revisions.restores();
+    loop {
+        let config = || {
+            watcher::Config::default()
+                .page_size(LIST_PAGE)
+                .timeout(WATCH_SECONDS)
+        };
+        let outcomes = Controller::new(feeds.clone(), config().fields(&context.with.of_class))
+            .owns(queries.clone(), config().labels(FEED_LABEL))
+            .with_config(controller::Config::default().concurrency(CONCURRENCY))
+            .run(reconcile, retry, Arc::clone(context));
+        let all = outcomes.for_each(|outcome| {
+            // Errors of reconciliations were handled where they came from.
+            if let Err(controller::Error::QueueError(error)) = outcome {
+                context.with.metrics.failed("watch");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "a watch on feeds or their runs is interrupted");
+            }
+            futures::future::ready(())
+        });
+        tokio::select! {
+            // It ends only if its watches do.
+            () = all => {}
+            // What is known may not be there any more: everything is listed again.
+            () = restores.next() => {}
+        }
+    }
+}
+
+/// When a failed reconciliation is tried again.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the controller passes its arguments by value"
+)]
+fn retry(feed: Arc<ArxivFeed>, error: &Error, context: Arc<Context>) -> Action {
+    let uid = feed.metadata.uid.as_deref().unwrap_or_default();
+    let delay = RETRY.delay(context.failures.of(uid));
+    let (object, namespace) = (feed.metadata.name.as_deref(), feed.metadata.namespace.as_deref());
+    let is_temporary = error.is_temporary();
+    let error = error as &dyn std::error::Error;
+    if is_temporary {
+        tracing::debug!(error, object, namespace, "feed: next try in {delay:?}");
+    } else {
+        tracing::warn!(error, object, namespace, "feed: next try in {delay:?}");
+    }
+    Action::requeue(delay)
+}
