@@ -27,10 +27,10 @@ create table public.arxiv_feeds (
     is_established boolean not null default false,
     -- Where several runs share the way back to the watermark: the watermark after the last one, down to which time the way is
     -- covered, and where the next run goes on.
-    sweep_watermark timestamptz,
-    sweep_covered timestamptz,
-    sweep_start integer,
-    sweep_submitted_before timestamptz,
+    backfill_watermark timestamptz,
+    backfill_covered timestamptz,
+    backfill_start integer,
+    backfill_submitted_before timestamptz,
     registered_at timestamptz not null default clock_timestamp(),
     last_run_at timestamptz,
     last_outcome text check (last_outcome in ('Complete', 'Incomplete', 'OtherSearch')),

@@ -12,7 +12,7 @@ mod run;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-pub use self::progress::{NextRun, Outcome, Progress, RunEnd, Sweep};
+pub use self::progress::{Backfill, NextRun, Outcome, Progress, RunEnd};
 pub use self::reads::{Feed, FeedItem, FeedKey, ItemRange};
 pub(crate) use self::run::{Recording, recorded};
 use crate::connection::Pool;

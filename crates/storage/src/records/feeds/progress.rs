@@ -2,16 +2,16 @@
 //!
 //! The results of a run are sorted by the last update, newest first. A run is complete when it comes to papers that are older than the
 //! watermark (less the lookback), or to the end of the results. Where one run cannot go so far, the next ones go on where it ended, as a
-//! sweep: the last papers of one are the first ones of the next, which shows that none was passed over. Papers that are updated during
-//! a sweep move to the front; they are newer than the watermark that the sweep ends with, and so the run after it finds them.
+//! backfill: the last papers of one are the first ones of the next, which shows that none was passed over. Papers that are updated during
+//! a backfill move to the front; they are newer than the watermark that the backfill ends with, and so the run after it finds them.
 
 use std::time::Duration;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
-/// How many results a run has in common with the one before it in a sweep.
+/// How many results a run has in common with the one before it in a backfill.
 const OVERLAP: u32 = 50;
-/// The most results that can be passed over. Further back a sweep goes on among the papers that were submitted before a time.
+/// The most results that can be passed over. Further back a backfill goes on among the papers that were submitted before a time.
 const MAX_START: u32 = 30_000;
 
 /// Why a run has no more results.
@@ -31,7 +31,7 @@ pub enum RunEnd {
 /// What a run was for its feed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
-    /// It, or the sweep that it ends, has found all papers.
+    /// It, or the backfill that it ends, has found all papers.
     Complete,
     /// The next run goes on.
     Incomplete,
@@ -49,12 +49,12 @@ pub struct Progress {
     /// Whether a run was complete already.
     pub is_established: bool,
     /// A way back to the watermark that one run did not go to the end.
-    pub sweep: Option<Sweep>,
+    pub backfill: Option<Backfill>,
 }
 
 /// A way back to the watermark in several runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Sweep {
+pub struct Backfill {
     /// The newest update when it began: the watermark at its end.
     pub watermark: Timestamp,
     /// All papers that were last updated after this time, up to its begin, are seen.
@@ -110,11 +110,11 @@ impl Progress {
             (None, None) => (skips && !self.is_established).then(|| back(now)),
         };
         let (start, submitted_before) = self
-            .sweep
-            .map_or((0, None), |sweep| (sweep.start, sweep.submitted_before));
+            .backfill
+            .map_or((0, None), |backfill| (backfill.start, backfill.submitted_before));
         NextRun {
             start,
-            max_results: match self.sweep {
+            max_results: match self.backfill {
                 Some(_) => max_results.max(2 * OVERLAP),
                 None => max_results,
             },
@@ -146,9 +146,12 @@ impl Progress {
         };
         // No paper has a later update than its answer, whatever it says.
         let newest = run.updates.map(|(newest, _)| newest.min(run.fetched_at));
-        let joined = self.sweep.filter(|sweep| {
+        let joined = self.backfill.filter(|backfill| {
             let first = run.updates.map(|(newest, _)| newest);
-            first >= Some(sweep.covered) && run.submitted_before.is_none_or(|before| before >= sweep.covered)
+            first >= Some(backfill.covered)
+                && run
+                    .submitted_before
+                    .is_none_or(|before| before >= backfill.covered)
         });
         match run.end {
             RunEnd::Short => return Outcome::Incomplete,
@@ -157,25 +160,29 @@ impl Progress {
                 let newest = if begins {
                     newest
                 } else {
-                    joined.map(|sweep| sweep.watermark)
+                    joined.map(|backfill| backfill.watermark)
                 };
                 self.watermark = self.watermark.max(newest);
                 self.is_established = true;
-                self.sweep = None;
+                self.backfill = None;
                 return Outcome::Complete;
             }
             RunEnd::Older | RunEnd::Exhausted | RunEnd::Limit => {}
         }
-        self.sweep = match (run.updates, newest, joined) {
-            (Some((_, oldest)), Some(newest), None) if begins => Some(Sweep::new(newest, oldest).after(run)),
-            // One from the front does not undo a sweep that has got further.
-            (Some((_, oldest)), ..) if begins && self.sweep.is_some_and(|sweep| sweep.covered < oldest) => {
-                self.sweep
+        self.backfill = match (run.updates, newest, joined) {
+            (Some((_, oldest)), Some(newest), None) if begins => {
+                Some(Backfill::new(newest, oldest).after(run))
             }
-            (Some((_, oldest)), _, Some(sweep)) => Some(
-                Sweep {
-                    covered: sweep.covered.min(oldest),
-                    ..sweep
+            // One from the front does not undo a backfill that has got further.
+            (Some((_, oldest)), ..)
+                if begins && self.backfill.is_some_and(|backfill| backfill.covered < oldest) =>
+            {
+                self.backfill
+            }
+            (Some((_, oldest)), _, Some(backfill)) => Some(
+                Backfill {
+                    covered: backfill.covered.min(oldest),
+                    ..backfill
                 }
                 .after(run),
             ),
@@ -186,7 +193,7 @@ impl Progress {
     }
 }
 
-impl Sweep {
+impl Backfill {
     fn new(watermark: Timestamp, covered: Timestamp) -> Self {
         Self {
             watermark,

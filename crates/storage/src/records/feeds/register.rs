@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{FeedSpec, FeedState, Feeds, InitialItems, LastRun, Outcome, Progress, Sweep};
+use super::{Backfill, FeedSpec, FeedState, Feeds, InitialItems, LastRun, Outcome, Progress};
 use crate::{
     StorageError,
     connection::{Kind, Session, from_micros},
@@ -26,10 +26,10 @@ macro_rules! micros {
 macro_rules! state {
     ($lock:literal) => {
         concat!(
-            "select feed_uid, search, seen_set, initial_items, revisions, last_position, is_established, sweep_start, last_outcome,
+            "select feed_uid, search, seen_set, initial_items, revisions, last_position, is_established, backfill_start, last_outcome,
                     last_new_items, ",
-            micros!("watermark"), ", ", micros!("floor"), ", ", micros!("sweep_watermark"), ", ",
-            micros!("sweep_covered"), ", ", micros!("sweep_submitted_before"), ", ",
+            micros!("watermark"), ", ", micros!("floor"), ", ", micros!("backfill_watermark"), ", ",
+            micros!("backfill_covered"), ", ", micros!("backfill_submitted_before"), ", ",
             micros!("last_run_at"), ", ", micros!("last_complete_at"),
             " from public.arxiv_feeds where object_uid = $1 and namespace = $2 and dropped_at is null",
             $lock
@@ -64,10 +64,10 @@ const REGISTER: &str = concat!(
        watermark = case when f.search = $5 then f.watermark end,
        floor = case when f.search = $5 then f.floor end,
        is_established = f.is_established and f.search = $5,
-       sweep_watermark = case when f.search = $5 then f.sweep_watermark end,
-       sweep_covered = case when f.search = $5 then f.sweep_covered end,
-       sweep_start = case when f.search = $5 then f.sweep_start end,
-       sweep_submitted_before = case when f.search = $5 then f.sweep_submitted_before end,
+       backfill_watermark = case when f.search = $5 then f.backfill_watermark end,
+       backfill_covered = case when f.search = $5 then f.backfill_covered end,
+       backfill_start = case when f.search = $5 then f.backfill_start end,
+       backfill_submitted_before = case when f.search = $5 then f.backfill_submitted_before end,
        last_complete_at = case when f.search = $5 then f.last_complete_at end,
        last_outcome = case when f.search = $5 or f.last_outcome is null then f.last_outcome else 'OtherSearch' end
      where ",
@@ -126,14 +126,16 @@ pub(super) fn state_of(row: &PgRow) -> Result<FeedState, StorageError> {
         let micros: Option<i64> = row.try_get(column)?;
         micros.map(from_micros).transpose()
     };
-    let start: Option<i32> = row.try_get("sweep_start")?;
-    let sweep = time("sweep_watermark")?.zip(time("sweep_covered")?).zip(start);
-    let sweep = match sweep {
-        Some(((watermark, covered), start)) => Some(Sweep {
+    let start: Option<i32> = row.try_get("backfill_start")?;
+    let backfill = time("backfill_watermark")?
+        .zip(time("backfill_covered")?)
+        .zip(start);
+    let backfill = match backfill {
+        Some(((watermark, covered), start)) => Some(Backfill {
             watermark,
             covered,
             start: u32::try_from(start).map_err(|_| StorageError::Unreadable)?,
-            submitted_before: time("sweep_submitted_before")?,
+            submitted_before: time("backfill_submitted_before")?,
         }),
         None => None,
     };
@@ -146,7 +148,7 @@ pub(super) fn state_of(row: &PgRow) -> Result<FeedState, StorageError> {
             watermark: time("watermark")?,
             floor: time("floor")?,
             is_established: row.try_get("is_established")?,
-            sweep,
+            backfill,
         },
         initial_items: InitialItems::of_word(row.try_get("initial_items")?)?,
         last_run: last_run_of(row)?,

@@ -216,23 +216,23 @@ impl<'a> Recording<'a> {
             watermark,
             floor,
             is_established,
-            sweep,
+            backfill,
         } = self.state.progress;
         let micros = |time: Option<Timestamp>| time.map(Timestamp::as_microsecond);
         let update = session.query(
             "update public.arxiv_feeds set
-               last_position = last_position + $2, last_new_items = $2, last_outcome = $3, is_established = $4, sweep_start = $5,
+               last_position = last_position + $2, last_new_items = $2, last_outcome = $3, is_established = $4, backfill_start = $5,
                last_run_at = timestamptz 'epoch' + $6 * interval '1 microsecond',
                last_complete_at = case when $3 = 'Complete' then timestamptz 'epoch' + $6 * interval '1 microsecond'
                  else last_complete_at end,
                watermark = timestamptz 'epoch' + $7 * interval '1 microsecond',
                floor = timestamptz 'epoch' + $8 * interval '1 microsecond',
-               sweep_watermark = timestamptz 'epoch' + $9 * interval '1 microsecond',
-               sweep_covered = timestamptz 'epoch' + $10 * interval '1 microsecond',
-               sweep_submitted_before = timestamptz 'epoch' + $11 * interval '1 microsecond'
+               backfill_watermark = timestamptz 'epoch' + $9 * interval '1 microsecond',
+               backfill_covered = timestamptz 'epoch' + $10 * interval '1 microsecond',
+               backfill_submitted_before = timestamptz 'epoch' + $11 * interval '1 microsecond'
              where feed_uid = $1",
         );
-        let start = sweep.map(|sweep| i32::try_from(sweep.start)).transpose();
+        let start = backfill.map(|backfill| i32::try_from(backfill.start)).transpose();
         update
             .bind(self.state.id)
             .bind(count)
@@ -242,9 +242,9 @@ impl<'a> Recording<'a> {
             .bind(recorded_at)
             .bind(micros(watermark))
             .bind(micros(floor))
-            .bind(micros(sweep.map(|sweep| sweep.watermark)))
-            .bind(micros(sweep.map(|sweep| sweep.covered)))
-            .bind(micros(sweep.and_then(|sweep| sweep.submitted_before)))
+            .bind(micros(backfill.map(|backfill| backfill.watermark)))
+            .bind(micros(backfill.map(|backfill| backfill.covered)))
+            .bind(micros(backfill.and_then(|backfill| backfill.submitted_before)))
             .execute(session.conn())
             .await?;
         Ok(())

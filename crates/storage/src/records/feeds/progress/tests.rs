@@ -69,7 +69,7 @@ impl Model {
         self.record(&next, index, now, chance)
     }
 
-    /// Runs until a sweep that began after the last change is complete.
+    /// Runs until a backfill that began after the last change is complete.
     fn settle(&mut self, index: &Index, max_results: u32, now: i64, chance: &mut Chance) {
         for _ in 0..2 {
             let mut runs = 0;
@@ -178,7 +178,7 @@ fn each_paper_is_seen_whatever_the_backlog_and_the_size_of_a_run() {
 }
 
 #[test]
-fn sweep_goes_on_among_older_papers_where_no_more_results_can_be_passed_over() {
+fn backfill_goes_on_among_older_papers_where_no_more_results_can_be_passed_over() {
     let (mut index, mut chance) = (Index::default(), Chance(7));
     for paper in 0..70_000 {
         index.announce(paper * 600);
@@ -296,16 +296,16 @@ fn watermark_moves_only_with_complete_runs_and_never_back() {
 }
 
 #[test]
-fn sweep_begins_anew_when_papers_may_lie_between_two_of_its_runs() {
+fn backfill_begins_anew_when_papers_may_lie_between_two_of_its_runs() {
     let mut progress = Progress::default();
     progress.end(&run(0, RunEnd::Limit, Some((900, 700))));
-    assert_eq!(progress.sweep.map(|sweep| sweep.start), Some(50));
+    assert_eq!(progress.backfill.map(|backfill| backfill.start), Some(50));
     // The first result of the next run is older than the last one of the run before: results were removed meanwhile.
     assert_eq!(
         progress.end(&run(50, RunEnd::Exhausted, Some((690, 100)))),
         Outcome::Incomplete
     );
-    assert_eq!((progress.sweep, progress.watermark), (None, None));
+    assert_eq!((progress.backfill, progress.watermark), (None, None));
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn next_run_looks_back_from_the_watermark_but_not_beyond_the_floor() {
             watermark: watermark.map(time),
             floor: floor.map(time),
             is_established: true,
-            sweep: None,
+            backfill: None,
         };
         progress
             .next_run(true, 10, Duration::from_hours(24), time("2024-06-01T00:00:00Z"))

@@ -158,7 +158,7 @@ async fn incomplete_run_keeps_the_watermark_and_the_next_ones_go_on() {
     let last = state(&feeds).await;
     assert_eq!((last.items, last.last_run.unwrap().outcome), (260, complete));
     assert_eq!(
-        (last.progress.watermark, last.progress.sweep),
+        (last.progress.watermark, last.progress.backfill),
         (Some(time(259)), None)
     );
 }
