@@ -51,6 +51,7 @@ impl FeedOf<'_> {
         atom::Feed {
             id,
             title,
+            subtitle: None,
             updated,
             links: links.into_iter().collect(),
         }

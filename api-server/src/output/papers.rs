@@ -71,7 +71,7 @@ pub(crate) fn encoder(form: ResultForm) -> RowEncoder<FoundPaper> {
             Ok(())
         }),
         Format::Atom => RowEncoder::new(ENTRIES, |buffer, found: &FoundPaper| {
-            atom::write_entry(buffer.writer(), &found.paper(), found.seen())
+            atom::write_entry(buffer.writer(), None, &found.paper(), found.seen())
         }),
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn encoder(form: PaperForm) -> RowEncoder<PaperVersion> {
             Ok(())
         }),
         Format::Atom => RowEncoder::new(ENTRIES, |buffer, paper: &PaperVersion| {
-            atom::write_entry(buffer.writer(), paper, Timestamp::UNIX_EPOCH)
+            atom::write_entry(buffer.writer(), None, paper, Timestamp::UNIX_EPOCH)
         }),
     }
 }

@@ -9,7 +9,7 @@ use quick_xml::Writer;
 use crate::{
     ARXIV,
     feed::time,
-    text::{address, allowed, element, urn},
+    text::{address, element, urn, xml_text},
 };
 
 /// Where arXiv's identifiers are addresses, as in the entries of its own API.
@@ -17,29 +17,38 @@ const ABSTRACT: &str = "http://arxiv.org/abs/";
 
 /// Writes a version of a paper as an entry; `seen` is when it was found, for one whose dates are not known.
 ///
-/// The identifier is that of arXiv's own entry for this version, so that readers of both know it again.
-pub fn write_entry(output: impl Write, paper: &PaperVersion, seen: Timestamp) -> io::Result<()> {
+/// Without an `id`, its identifier is that of arXiv's own entry for this version, so that readers of both know it again.
+pub fn write_entry(
+    output: impl Write,
+    id: Option<&str>,
+    paper: &PaperVersion,
+    seen: Timestamp,
+) -> io::Result<()> {
     let mut xml = Writer::new(output);
     xml.create_element("entry")
-        .write_inner_content(|xml| members(xml, paper, seen))?;
+        .write_inner_content(|xml| members(xml, id, paper, seen))?;
     xml.get_mut().write_all(b"\n")
 }
 
-fn members(xml: &mut Writer<impl Write>, paper: &PaperVersion, seen: Timestamp) -> io::Result<()> {
+fn members(
+    xml: &mut Writer<impl Write>,
+    id: Option<&str>,
+    paper: &PaperVersion,
+    seen: Timestamp,
+) -> io::Result<()> {
     let arxiv_id = normalized_id(&paper.id.to_string());
-    let id = arxiv_id.as_ref().map_or_else(
-        || {
-            urn(&[
-                "paper",
-                &paper.id.to_string(),
-                &paper.title,
-                &paper.author_names(),
-            ])
-        },
-        |id| format!("{ABSTRACT}{id}"),
-    );
-    element(xml, "id", &id)?;
-    element(xml, "title", &paper.title)?;
+    let own = || match &arxiv_id {
+        Some(id) => format!("{ABSTRACT}{id}"),
+        None => urn(&[
+            "paper",
+            &paper.id.to_string(),
+            &paper.title,
+            &paper.author_names(),
+        ]),
+    };
+    element(xml, "id", &id.map_or_else(own, str::to_owned))?;
+    let title: Vec<_> = paper.title.split_whitespace().collect();
+    element(xml, "title", &title.join(" "))?;
     let updated = paper.updated.or(paper.published).unwrap_or(seen);
     element(xml, "updated", &time(updated))?;
     if let Some(published) = paper.published {
@@ -71,7 +80,7 @@ fn members(xml: &mut Writer<impl Write>, paper: &PaperVersion, seen: Timestamp) 
         .map(|name| ("arxiv:primary_category", name));
     let all = paper.categories.iter().map(|name| ("category", name));
     for (element, category) in primary.into_iter().chain(all) {
-        let category = allowed(category);
+        let category = xml_text(category);
         let element = xml.create_element(element);
         let attributes = [("term", category.as_ref()), ("scheme", ARXIV)];
         element.with_attributes(attributes).write_empty()?;
@@ -112,7 +121,7 @@ fn links(xml: &mut Writer<impl Write>, links: &[Link], arxiv_id: Option<&str>) -
 }
 
 fn write_link(xml: &mut Writer<impl Write>, rel: &str, href: &str, title: &str) -> io::Result<()> {
-    let (href, rel, title) = (address(href), allowed(rel), allowed(title));
+    let (href, rel, title) = (address(href), xml_text(rel), xml_text(title));
     let mut link = xml
         .create_element("link")
         .with_attributes([("href", href.as_str()), ("rel", rel.as_ref())]);

@@ -23,6 +23,8 @@ pub struct Feed {
     pub id: String,
     /// Its title.
     pub title: String,
+    /// What it is about, if it says so.
+    pub subtitle: Option<String>,
     /// When an entry changed last.
     pub updated: Timestamp,
     /// Relations (`self`, `next`, `alternate`) and their addresses.
@@ -39,6 +41,9 @@ pub fn head(feed: &Feed) -> io::Result<String> {
     xml.get_mut().write_all(b"\n")?;
     element(&mut xml, "id", &feed.id)?;
     element(&mut xml, "title", &feed.title)?;
+    if let Some(subtitle) = &feed.subtitle {
+        element(&mut xml, "subtitle", subtitle)?;
+    }
     element(&mut xml, "updated", &time(feed.updated))?;
     // It is that of entries that name none, which Atom does not allow otherwise.
     xml.create_element("author")

@@ -6,7 +6,7 @@ mod text;
 
 pub use entry::write_entry;
 pub use feed::{Feed, TAIL, head};
-pub use text::{is_xml_char, urn};
+pub use text::{is_xml_char, urn, xml_text};
 
 /// Atom's namespace.
 pub const ATOM: &str = "http://www.w3.org/2005/Atom";

@@ -42,7 +42,7 @@ pub fn urn(parts: &[&str]) -> String {
 }
 
 /// The text with the replacement character in place of those that XML forbids.
-pub(crate) fn allowed(text: &str) -> Cow<'_, str> {
+pub fn xml_text(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_xml_char) {
         return Cow::Borrowed(text);
     }
@@ -57,7 +57,7 @@ pub(crate) fn address(href: &str) -> String {
 
 /// Writes an element with a text.
 pub(crate) fn element(xml: &mut Writer<impl Write>, name: &str, text: &str) -> io::Result<()> {
-    let text = allowed(text);
+    let text = xml_text(text);
     xml.create_element(name)
         .write_text_content(BytesText::new(&text))?;
     Ok(())
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn text_and_address_have_no_forbidden_characters() {
-        assert_eq!(allowed("a\0b\u{1f}\u{fffe}\tc"), "a\u{fffd}b\u{fffd}\u{fffd}\tc");
+        assert_eq!(xml_text("a\0b\u{1f}\u{fffe}\tc"), "a\u{fffd}b\u{fffd}\u{fffd}\tc");
         let doi = " http://dx.doi.org/10.1002/(SICI)30:4<305::AID>3.0 10.1/ä%20 ";
         assert_eq!(
             address(doi),

@@ -1,5 +1,6 @@
 //! XML, element by element.
 
+use atom::xml_text;
 use quick_xml::{
     Writer,
     events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event},
@@ -31,7 +32,7 @@ impl Document {
 
     /// An element with a text.
     pub(crate) fn text(&mut self, name: &str, attributes: Attributes<'_>, text: &str) {
-        let text = allowed(text);
+        let text = xml_text(text);
         self.element(name, attributes, |document| {
             document.write(Event::Text(BytesText::new(&text)));
         });
@@ -54,19 +55,9 @@ impl Document {
 fn start<'a>(name: &'a str, attributes: Attributes<'a>) -> BytesStart<'a> {
     let mut start = BytesStart::new(name);
     for (name, value) in attributes {
-        start.push_attribute((*name, allowed(value).as_str()));
+        start.push_attribute((*name, xml_text(value).as_ref()));
     }
     start
-}
-
-/// Without the characters that no XML document may have (XML 1.0, section 2.2).
-fn allowed(text: &str) -> String {
-    let is_allowed = |c: char| match c {
-        '\t' | '\n' | '\r' => true,
-        '\u{fffe}' | '\u{ffff}' => false,
-        c => c >= ' ',
-    };
-    text.chars().filter(|c| is_allowed(*c)).collect()
 }
 
 #[cfg(test)]
@@ -82,7 +73,7 @@ mod tests {
         });
         assert_eq!(
             document.finish(),
-            "<?xml version=\"1.0\" encoding=\"utf-8\"?><a href=\"x&quot;&lt;&amp;&gt;\"><b>$a&lt;b$ &amp; \u{1F600}\t&quot;</b><c/></a>"
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?><a href=\"x&quot;&lt;&amp;&gt;\u{fffd}\"><b>$a&lt;b$ &amp; \u{fffd}\u{fffd}\u{fffd}\u{1F600}\t&quot;</b><c/></a>"
         );
     }
 }

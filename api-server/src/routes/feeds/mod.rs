@@ -249,7 +249,7 @@ impl Page {
                 .collect(),
         };
         let text = match form {
-            Syndication::Atom => BytesMut::from(syndication::atom(&feed).as_str()),
+            Syndication::Atom => BytesMut::from(syndication::atom(&feed).map_err(body::of_chunk)?.as_str()),
             Syndication::Rss => BytesMut::from(syndication::rss(&feed).as_str()),
             Syndication::JsonFeed => body::json(&syndication::json_feed(&feed))?,
         };

@@ -3,6 +3,7 @@
 mod cursor;
 mod formats;
 mod replica;
+mod spreadsheets;
 
 use reqwest::Response;
 use serde_json::json;

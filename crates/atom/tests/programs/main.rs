@@ -118,13 +118,14 @@ async fn feed_reader_reads_back_what_each_paper_is() {
     let feed = Feed {
         id: atom::urn(&["test"]),
         title: "Papers & \"more\" <x>".into(),
+        subtitle: None,
         updated: seen,
         links: vec![("next", "?after=x&format=atom".into())],
     };
     let papers = papers();
     let mut text = head(&feed).unwrap().into_bytes();
     for (paper, _) in &papers {
-        write_entry(&mut text, paper, seen).unwrap();
+        write_entry(&mut text, None, paper, seen).unwrap();
     }
     text.extend_from_slice(TAIL.as_bytes());
     let facts: Vec<_> = papers.into_iter().map(|(_, facts)| facts).collect();

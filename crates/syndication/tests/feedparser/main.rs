@@ -78,7 +78,7 @@ async fn feedparser_reads_back_what_each_item_is() {
     let papers = papers();
     let feed = feed(&papers);
     for (name, text) in [
-        ("feed.atom", syndication::atom(&feed)),
+        ("feed.atom", syndication::atom(&feed).unwrap()),
         ("feed.rss", syndication::rss(&feed)),
         ("facts.json", facts(&feed).to_string()),
     ] {

@@ -40,7 +40,7 @@ async fn paper_that_is_written_as_an_entry_is_read_back() {
     let papers = [whole, short];
     let mut entries = Vec::new();
     for paper in &papers {
-        atom::write_entry(&mut entries, paper, Timestamp::UNIX_EPOCH).unwrap();
+        atom::write_entry(&mut entries, None, paper, Timestamp::UNIX_EPOCH).unwrap();
     }
     let document = format!(
         r#"<feed xmlns="{ATOM}" xmlns:arxiv="{ARXIV}" xmlns:o="{OPENSEARCH}"><o:totalResults>2</o:totalResults>{}</feed>"#,
