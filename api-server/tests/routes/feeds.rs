@@ -238,5 +238,11 @@ async fn feed_that_has_not_changed_is_not_sent_again() {
         .send_with("GET", "/feeds/knuth.atom", &[("if-none-match", &tag)])
         .await;
     assert_eq!(changed.status(), 200);
-    assert!(changed.text().await.unwrap().contains("https://doi.org/10.1/x"));
+    assert!(
+        changed
+            .text()
+            .await
+            .unwrap()
+            .contains("<arxiv:doi>10.1/x</arxiv:doi>")
+    );
 }

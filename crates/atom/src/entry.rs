@@ -47,7 +47,8 @@ fn members(
         ]),
     };
     element(xml, "id", &id.map_or_else(own, str::to_owned))?;
-    let title: Vec<_> = paper.title.split_whitespace().collect();
+    let title = xml_text(&paper.title);
+    let title: Vec<_> = title.split_whitespace().collect();
     element(xml, "title", &title.join(" "))?;
     let updated = paper.updated.or(paper.published).unwrap_or(seen);
     element(xml, "updated", &time(updated))?;

@@ -46,7 +46,7 @@ const IDENTIFIER: &str = "(?i)^\\\\s*((oai:arxiv[.]org:|arxiv[: ])\\\\s*\
 pub fn custom_resource_definition() -> CustomResourceDefinition {
     let mut definition = ArxivQuery::crd();
     for root in open_api_schemas(&mut definition) {
-        drop_nulls(root);
+        clean(root);
         if let Some(spec) = property(root, "spec") {
             describe_all(JOB_FIELDS, spec);
             if let Some(search) = property(spec, "search") {
@@ -273,15 +273,22 @@ pub(crate) fn updates_are_in_order() -> Rule {
     .message(format!("{field} needs sortBy: {by} and sortOrder: {order}").as_str())
 }
 
-/// Removes `nullable` at every depth: Kubernetes then drops a `title: null`. If it stayed, `has(self.title)`
-/// would be true of it, and a spec of nothing but nulls would be accepted as a search.
-pub(crate) fn drop_nulls(schema: &mut JSONSchemaProps) {
+/// Cleans a schema at every depth.
+///
+/// Without `nullable`, Kubernetes drops a `title: null`. If it stayed, `has(self.title)` would be true of it, and a spec
+/// of nothing but nulls would be accepted as a search. Descriptions have each paragraph in one line, since
+/// `kubectl explain` breaks lines itself.
+pub(crate) fn clean(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
+    schema.description = schema.description.take().map(|text| {
+        let paragraphs = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
+        paragraphs.collect::<Vec<_>>().join("\n\n")
+    });
     for property in schema.properties.iter_mut().flat_map(|all| all.values_mut()) {
-        drop_nulls(property);
+        clean(property);
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
-        drop_nulls(items);
+        clean(items);
     }
 }
 

@@ -32,8 +32,7 @@ pub struct ArxivQueryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_id: Option<i64>,
 
-    /// When arXiv answered. For a page that was stored before this query was created, it is the time of the
-    /// database.
+    /// When arXiv answered; if its answer had been stored before this query was created, when the query was recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_time: Option<Time>,
 

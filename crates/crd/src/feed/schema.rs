@@ -13,7 +13,7 @@ use crate::{
         SORT_ORDER, SUBMITTED_BEFORE, UPDATED_AFTER,
     },
     schema::{
-        FIXED, bound, bound_conditions, describe_all, drop_nulls, is_fixed, open_api_schemas, property, rule,
+        FIXED, bound, bound_conditions, clean, describe_all, is_fixed, open_api_schemas, property, rule,
     },
 };
 
@@ -30,7 +30,7 @@ const TIME_ZONE: &str = "^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$";
 pub(crate) fn definition() -> CustomResourceDefinition {
     let mut definition = ArxivFeed::crd();
     for root in open_api_schemas(&mut definition) {
-        drop_nulls(root);
+        clean(root);
         if let Some(spec) = property(root, "spec") {
             fit_spec(spec);
         }

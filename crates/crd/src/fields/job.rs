@@ -28,7 +28,7 @@ fields! {
         derive = "PartialEq",
         shortname = "aq",
         category = "arxiv",
-        doc = "An arXiv search that runs as a job. It ends as Succeeded, with a number, or as Failed, with a reason.",
+        doc = "An arXiv search that runs as a job. It ends as Succeeded, with the unique number `status.queryId`, or as Failed, with a reason.",
         selectable = ".status.phase",
         selectable = ".spec.className",
         printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),

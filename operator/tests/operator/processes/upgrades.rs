@@ -30,6 +30,8 @@ const NEXT_APPLIED: [&str; 2] = ["queries", "results"];
 
 /// Back to the schema of the previous version: without what the newest migrations add.
 const UNDO: &str = "
+    drop table public.arxiv_feeds, public.arxiv_feed_seen, public.arxiv_feed_items, public.arxiv_feed_runs;
+    drop function public.prune_feeds();
     drop table public.arxiv_installation, public.arxiv_papers;
     alter table public.queries drop column object_search;
     delete from public.arxiv_migrations_queries where version >= 4;
@@ -37,7 +39,7 @@ const UNDO: &str = "
 /// The newest migrations that are undone by that: bring it up to date with each release.
 const NEWEST: [(&str, &str, i64); 4] = [
     ("arxiv", "arxiv_migrations_queries", 5),
-    ("arxiv", "arxiv_migrations_results", 4),
+    ("arxiv", "arxiv_migrations_results", 5),
     ("arxiv_sequence", "arxiv_migrations_sequence", 2),
     ("arxiv_sequence", "arxiv_migrations_upstream", 3),
 ];
