@@ -25,7 +25,10 @@ use testbed::{
     stack::Options,
     test_env::{ServerOnly, eventually, search},
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{RwLock, watch},
+    task::JoinSet,
+};
 
 use crate::tls::{Authority, CertificateFiles};
 
@@ -92,6 +95,8 @@ struct Load {
     log: PathBuf,
     number: AtomicI64,
     answered: AtomicU64,
+    /// Held by each round of requests.
+    turn: RwLock<()>,
 }
 
 impl Load {
@@ -118,6 +123,7 @@ impl Load {
 
     /// One request of each kind: two reads, a number, two writes, and a request to arXiv.
     async fn round(&self) {
+        let _turn = self.turn.read().await;
         let get = async |path: &str| self.succeed(Method::GET, path, None).await;
         get("/results?items_per_page=2").await;
         get("/read-results?query_id=1").await;
@@ -134,22 +140,36 @@ impl Load {
     }
 }
 
-/// Ends sessions of which each process has to make new ones: those that the API server has not used for a while, and all of
-/// the operator. The time before.
-async fn end_sessions(env: &TestEnv) -> f64 {
+/// Ends all sessions of the operator, and those of the API server, which has no request meanwhile, once they have been idle
+/// for a while. The time before.
+async fn end_sessions(env: &TestEnv, load: &Load) -> f64 {
     let databases = &env.stack.databases;
-    let mut began = None;
-    for server in [&databases.replica, &databases.primary] {
-        let end = "
-            select extract(epoch from clock_timestamp())::float8, count(pg_terminate_backend(pid)) from pg_stat_activity
-            where usename like 'arxiv_%' and (application_name like 'arxiv-operator%'
-              or state = 'idle' and state_change < clock_timestamp() - interval '1 second')";
-        let mut admin = server.connect("postgres").await.unwrap();
-        let (at, _): (f64, i64) = sqlx::query_as(end).fetch_one(&mut admin).await.unwrap();
-        admin.close().await.unwrap();
-        began = began.or(Some(at));
-    }
-    began.unwrap()
+    let none_under_way = load.turn.write().await;
+    let mut admin = databases.primary.connect("postgres").await.unwrap();
+    let now = sqlx::query_scalar("select extract(epoch from clock_timestamp())::float8");
+    let began: f64 = now.fetch_one(&mut admin).await.unwrap();
+    admin.close().await.unwrap();
+    eventually("all sessions are new", async || {
+        let mut left = 0;
+        for server in [&databases.replica, &databases.primary] {
+            let end = format!(
+                "select count(*), count(pg_terminate_backend(pid)) filter (where application_name like 'arxiv-operator%'
+                   or state = 'idle' and state_change < clock_timestamp() - interval '1 second')
+                 from pg_stat_activity where usename like 'arxiv_%' and backend_start < to_timestamp({began})"
+            );
+            let mut admin = server.connect("postgres").await.unwrap();
+            let (old, _): (i64, i64) = sqlx::query_as(AssertSqlSafe(end))
+                .fetch_one(&mut admin)
+                .await
+                .unwrap();
+            admin.close().await.unwrap();
+            left += old;
+        }
+        (left == 0).then_some(())
+    })
+    .await;
+    drop(none_under_way);
+    began
 }
 
 /// The users that have sessions which began after this time, and all of these over TLS.
@@ -176,7 +196,7 @@ async fn users_since(env: &TestEnv, time: f64) -> Vec<String> {
 
 /// Waits until every user has logged in again, by bursts of requests and a query for the operator.
 async fn all_log_in(env: &TestEnv, load: &Arc<Load>, step: &str) {
-    let began = end_sessions(env).await;
+    let began = end_sessions(env, load).await;
     env.create(&format!("query-{step}"), search(step)).await;
     eventually(
         &format!("every user has logged in again after {step}"),
@@ -280,6 +300,7 @@ async fn every_credential_changes_under_load_and_no_request_fails() {
         log: api.child.log().to_owned(),
         number: AtomicI64::new(5_000_000),
         answered: AtomicU64::new(0),
+        turn: RwLock::new(()),
     });
     eventually("the API server is ready", async || {
         (load.send(Method::GET, "/readyz", None).await.0 == 200).then_some(())
