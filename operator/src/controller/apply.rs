@@ -6,12 +6,7 @@ use std::time::{Duration, Instant};
 
 use crd::{ArxivQuery, ArxivQueryStatus, CLIENT_LABEL, FailurePolicy, Phase, Reason};
 use jiff::Timestamp;
-use kube::{
-    Resource,
-    api::{Patch, PatchParams},
-    runtime::controller::Action,
-};
-use serde_json::json;
+use kube::runtime::controller::Action;
 use storage::{Ending, FailureRecord};
 use tracing::Instrument;
 
@@ -22,10 +17,8 @@ use super::{
     record::record,
     report::{conditions::truncated_message, progress_report::StatusUpdate},
 };
-use crate::process::kubernetes::within;
+use crate::process::statuses;
 
-/// The field manager of the status in Kubernetes.
-pub(crate) const FIELD_MANAGER: &str = "arxiv-operator";
 /// An object that has changed is reconciled again when the watch reports the change, and after this time in
 /// any case.
 const CHANGED_RETRY: Duration = Duration::from_secs(30);
@@ -109,11 +102,7 @@ async fn is_current(context: &Context, query: &Query) -> Result<bool, Error> {
         return Ok(true);
     }
     let queries = context.queries(query.namespace());
-    let now = within(queries.get_metadata_opt(query.name())).await?;
-    let read = &query.object.metadata;
-    Ok(now.is_some_and(|now| {
-        now.metadata.uid == read.uid && now.metadata.resource_version == read.resource_version
-    }))
+    Ok(statuses::is_unchanged(&queries, &query.object.metadata).await?)
 }
 
 /// Records that the query ends without rows, unless it has ended already; returns how it ended.
@@ -191,43 +180,14 @@ async fn write_status(
     status: &ArxivQueryStatus,
     event: Option<Reason>,
 ) -> Result<bool, Error> {
-    let metadata = &query.object.metadata;
-    let patch = json!({
-        "apiVersion": ArxivQuery::api_version(&()),
-        "kind": ArxivQuery::kind(&()),
-        // Without the version, a late write would change a new object of the same name: the uid alone is not
-        // checked.
-        "metadata": { "name": metadata.name, "uid": metadata.uid, "resourceVersion": metadata.resource_version },
-        "status": status,
-    });
     let queries = context.queries(query.namespace());
-    let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    let patch = Patch::Apply(&patch);
-    let written = within(queries.patch_status(query.name(), &parameters, &patch));
-    let written = written.instrument(tracing::error_span!("write status")).await;
-    let metrics = &context.with.metrics;
-    let Err(error) = written else {
-        metrics.wrote_status("written");
-        if let Some(reason) = event.filter(|reason| is_worth_an_event(&query.object, *reason)) {
-            let message = status.message.as_deref().unwrap_or_default();
-            context.events.send(&query.object, reason, message);
-        }
-        return Ok(true);
-    };
-    match error.code() {
-        Some(409) => metrics.wrote_status("conflict"),
-        Some(404) => metrics.wrote_status("gone"),
-        // Tried again, with pauses: a policy or a missing right may be repaired.
-        _ if error.is_refused() => {
-            metrics.wrote_status("refused");
-            return Err(error.into());
-        }
-        _ => {
-            metrics.wrote_status("error");
-            return Err(error.into());
-        }
+    let written = statuses::apply(&queries, &query.object.metadata, status, &context.with.metrics);
+    let is_written = written.instrument(tracing::error_span!("write status")).await?;
+    if is_written && let Some(reason) = event.filter(|reason| is_worth_an_event(&query.object, *reason)) {
+        let message = status.message.as_deref().unwrap_or_default();
+        context.events.send(&query.object, reason, message);
     }
-    Ok(false)
+    Ok(is_written)
 }
 
 #[cfg(test)]

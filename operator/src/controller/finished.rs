@@ -21,14 +21,12 @@ use service::backoff::Backoff;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    apply::FIELD_MANAGER,
-    watch::{ConstantBackoff, anew_after_restores},
-};
+use super::watch::{ConstantBackoff, anew_after_restores};
 use crate::process::{
     claims::ClaimError,
     dependencies::Dependencies,
     kubernetes::{WATCH_SECONDS, within},
+    statuses::{FIELD_MANAGER, counted},
 };
 
 /// Objects in one page of the listing, 2 to 3 kB each: no more of them are ever in memory.
@@ -114,23 +112,13 @@ async fn confirm(with: &Dependencies, object: ArxivQuery) -> Result<(), ClaimErr
         ..PatchParams::default()
     };
     let patch = Patch::Merge(&patch);
-    let Err(error) = within(queries.patch_status(&name, &parameters, &patch)).await else {
-        with.metrics.wrote_status("written");
-        return Ok(());
-    };
-    match error.code() {
-        Some(409) => with.metrics.wrote_status("conflict"),
-        Some(404) => with.metrics.wrote_status("gone"),
-        _ => {
-            if error.is_refused() {
-                let cause = &error as &dyn std::error::Error;
-                tracing::warn!(error = cause, object = name, namespace, "a status was refused");
-                with.metrics.wrote_status("refused");
-            } else {
-                with.metrics.wrote_status("error");
-            }
-            return Err(error.into());
+    let written = within(queries.patch_status(&name, &parameters, &patch)).await;
+    if let Err(error) = counted(written, &with.metrics) {
+        if error.is_refused() {
+            let cause = &error as &dyn std::error::Error;
+            tracing::warn!(error = cause, object = name, namespace, "a status was refused");
         }
+        return Err(error.into());
     }
     Ok(())
 }

@@ -4,12 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crd::{ArxivFeed, ArxivQuery, FeedCondition, FeedReason, InitialItems, Revisions};
 use jiff::{SignedDuration, Timestamp};
-use kube::{
-    Api, Resource, ResourceExt,
-    api::{Patch, PatchParams},
-    runtime::controller::Action,
-};
-use serde_json::json;
+use kube::{Api, ResourceExt, runtime::controller::Action};
 use storage::feeds::{FeedSpec, FeedState};
 use upstream::feed_search_hash;
 use uuid::Uuid;
@@ -24,11 +19,10 @@ use super::{
 };
 use crate::{
     controller::{
-        apply::FIELD_MANAGER,
         error::Error,
         report::events::{Events, Kind},
     },
-    process::{dependencies::Dependencies, kubernetes::within},
+    process::{dependencies::Dependencies, statuses},
 };
 
 /// When the feeds that another installation runs are looked at again.
@@ -111,7 +105,7 @@ async fn reconcile_feed(feed: &ArxivFeed, context: &Context) -> Result<Action, E
     let created = match plan.due.filter(|_| runs.active().is_none() && !feed.spec.suspend) {
         Some(due) => {
             // The watch may be behind: nothing is started by a spec or a status of before.
-            if !is_current(context, feed).await? {
+            if !statuses::is_unchanged(&feeds(context, feed), &feed.metadata).await? {
                 return Ok(Action::requeue(CHANGED_RETRY));
             }
             Some(create(context, feed, &queries, &state, due, now).await?)
@@ -245,15 +239,6 @@ async fn create(
     Ok((due, name))
 }
 
-/// Whether the object is still as it was read.
-async fn is_current(context: &Context, feed: &ArxivFeed) -> Result<bool, Error> {
-    let now = within(feeds(context, feed).get_metadata_opt(&feed.name_any())).await?;
-    let read = &feed.metadata;
-    Ok(now.is_some_and(|now| {
-        now.metadata.uid == read.uid && now.metadata.resource_version == read.resource_version
-    }))
-}
-
 /// Writes the status, if it says anything new; whether the object has it. It has not if it has changed or is gone.
 async fn write_status(
     context: &Context,
@@ -263,32 +248,8 @@ async fn write_status(
     if feed.status.as_ref() == Some(status) {
         return Ok(true);
     }
-    let metadata = &feed.metadata;
-    let patch = json!({
-        "apiVersion": ArxivFeed::api_version(&()),
-        "kind": ArxivFeed::kind(&()),
-        "metadata": { "name": metadata.name, "uid": metadata.uid, "resourceVersion": metadata.resource_version },
-        "status": status,
-    });
-    let parameters = PatchParams::apply(FIELD_MANAGER).force();
     let feeds = feeds(context, feed);
-    let written = within(feeds.patch_status(&feed.name_any(), &parameters, &Patch::Apply(&patch))).await;
-    let metrics = &context.with.metrics;
-    let Err(error) = written else {
-        metrics.wrote_status("written");
-        return Ok(true);
-    };
-    let outcome = match error.code() {
-        Some(409) => "conflict",
-        Some(404) => "gone",
-        _ if error.is_refused() => "refused",
-        _ => "error",
-    };
-    metrics.wrote_status(outcome);
-    match outcome {
-        "conflict" | "gone" => Ok(false),
-        _ => Err(error.into()),
-    }
+    Ok(statuses::apply(&feeds, &feed.metadata, status, &context.with.metrics).await?)
 }
 
 fn after_write(is_written: bool, wait: Duration) -> Action {

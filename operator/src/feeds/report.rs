@@ -9,7 +9,7 @@ use super::{
     plan::Plan,
     runs::{Run, Runs},
 };
-use crate::controller::report::{conditions::truncated_message, progress_report::whole_second};
+use crate::controller::report::conditions::{keep_transition, new_condition, truncated_message};
 
 /// Why no run of a feed can start before its spec is changed.
 #[derive(Debug)]
@@ -205,7 +205,7 @@ fn completeness(state: &FeedState) -> (Truth, FeedReason) {
     }
 }
 
-/// A condition; its transition time stays while its status stays.
+/// A condition of this feed.
 fn condition(
     feed: &ArxivFeed,
     type_: FeedCondition,
@@ -214,16 +214,8 @@ fn condition(
     message: &str,
     now: Timestamp,
 ) -> Condition {
-    let unchanged = feed.condition(type_).filter(|old| old.status == truth.as_str());
-    let since = unchanged.map(|old| old.last_transition_time.clone());
-    Condition {
-        type_: type_.as_str().to_owned(),
-        status: truth.as_str().to_owned(),
-        reason: reason.as_str().to_owned(),
-        message: message.to_owned(),
-        last_transition_time: since.unwrap_or(Time(whole_second(now))),
-        observed_generation: None,
-    }
+    let new = new_condition(type_.as_str(), truth.as_str(), reason.as_str(), message, now);
+    keep_transition(new, feed.condition(type_))
 }
 
 fn later(old: Option<Time>, new: Option<Timestamp>) -> Option<Time> {

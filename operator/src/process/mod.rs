@@ -9,4 +9,5 @@ pub(crate) mod metrics;
 pub(crate) mod migrate;
 pub(crate) mod namespaces;
 pub(crate) mod settings;
+pub(crate) mod statuses;
 pub(crate) mod supervisor;

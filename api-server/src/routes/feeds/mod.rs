@@ -220,13 +220,8 @@ impl Page {
         let (_, end, media_type) = form.names();
         let address = request.address(root, &format!("/feeds/{name}{end}"));
         let next = self.next.as_ref().map(|next| {
-            let query = request.uri.query().unwrap_or_default();
-            let kept = query
-                .split('&')
-                .filter(|pair| !pair.is_empty() && !pair.starts_with("after="));
-            let after = format!("after={next}");
-            let query: Vec<_> = kept.chain([&*after]).collect();
-            format!("{address}?{}", query.join("&"))
+            let query = link::address(request.uri.query(), &["after"], "after", next);
+            format!("{address}{query}")
         });
         let last_run = self.feed.last_run.map(|run| run.recorded_at);
         let feed = syndication::Feed {

@@ -147,19 +147,40 @@ impl Snapshot<'_> {
         conditions
     }
 
-    /// A condition; its transition time stays while its status stays.
+    /// A condition of this query.
     fn condition(&self, type_: ConditionType, is: bool, reason: Reason, message: &str) -> Condition {
         let status = if is { "True" } else { "False" };
-        let unchanged = self.object.condition(type_).filter(|c| c.status == status);
-        let since = unchanged.map(|c| c.last_transition_time.clone());
-        Condition {
-            type_: type_.as_str().to_owned(),
-            status: status.to_owned(),
-            reason: reason.as_str().to_owned(),
-            message: message.to_owned(),
-            last_transition_time: since.unwrap_or(Time(whole_second(self.now))),
-            observed_generation: None,
-        }
+        let new = new_condition(type_.as_str(), status, reason.as_str(), message, self.now);
+        keep_transition(new, self.object.condition(type_))
+    }
+}
+
+/// A condition whose status has changed now.
+pub(crate) fn new_condition(
+    type_: &str,
+    status: &str,
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) -> Condition {
+    Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        last_transition_time: Time(whole_second(now)),
+        observed_generation: None,
+    }
+}
+
+/// The condition with the transition time of the one before it, if its status is the same.
+pub(crate) fn keep_transition(new: Condition, old: Option<&Condition>) -> Condition {
+    match old.filter(|old| old.status == new.status) {
+        Some(old) => Condition {
+            last_transition_time: old.last_transition_time.clone(),
+            ..new
+        },
+        None => new,
     }
 }
 

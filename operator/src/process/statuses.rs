@@ -1,0 +1,71 @@
+//! Writes of statuses, each for exactly the object that was read.
+
+use std::fmt::Debug;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Api, Resource,
+    api::{Patch, PatchParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use super::{
+    kubernetes::{CallError, within},
+    metrics::Metrics,
+};
+
+/// The field manager of statuses in Kubernetes.
+pub(crate) const FIELD_MANAGER: &str = "arxiv-operator";
+
+/// Whether the object is still as it was read.
+pub(crate) async fn is_unchanged<K>(api: &Api<K>, read: &ObjectMeta) -> Result<bool, CallError>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let now = within(api.get_metadata_opt(read.name.as_deref().unwrap_or_default())).await?;
+    Ok(now.is_some_and(|now| {
+        now.metadata.uid == read.uid && now.metadata.resource_version == read.resource_version
+    }))
+}
+
+/// Applies the whole status to the object as it was read; whether it was written (see [`counted`]).
+pub(crate) async fn apply<K>(
+    api: &Api<K>,
+    read: &ObjectMeta,
+    status: &impl Serialize,
+    metrics: &Metrics,
+) -> Result<bool, CallError>
+where
+    K: Clone + Debug + DeserializeOwned + Resource<DynamicType = ()>,
+{
+    let patch = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        // Without the version, a late write would change a new object of the same name: the uid alone is not
+        // checked.
+        "metadata": { "name": read.name, "uid": read.uid, "resourceVersion": read.resource_version },
+        "status": status,
+    });
+    let name = read.name.as_deref().unwrap_or_default();
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    let written = within(api.patch_status(name, &parameters, &Patch::Apply(&patch))).await;
+    counted(written, metrics)
+}
+
+/// Counts what came of a write; whether the object has the status. It has not if it has changed or is gone. An error if
+/// Kubernetes refuses the status or does not answer: to be tried again, as a policy or a missing right may be repaired.
+pub(crate) fn counted<T>(written: Result<T, CallError>, metrics: &Metrics) -> Result<bool, CallError> {
+    let Err(error) = written else {
+        metrics.wrote_status("written");
+        return Ok(true);
+    };
+    let (outcome, is_outdated) = match error.code() {
+        Some(409) => ("conflict", true),
+        Some(404) => ("gone", true),
+        _ if error.is_refused() => ("refused", false),
+        _ => ("error", false),
+    };
+    metrics.wrote_status(outcome);
+    if is_outdated { Ok(false) } else { Err(error) }
+}
