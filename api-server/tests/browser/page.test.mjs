@@ -159,7 +159,7 @@ test("a paper is copied as BibTeX, and shown where the browser has no clipboard"
   assert.deepEqual(await violations(page), []);
   await picture(page, "bibtex");
 
-  // What went wrong is told.
+  // An error is shown.
   assert.deepEqual(noted, quiet);
   await page.route("**/papers/*", (route) => route.fulfill({ status: 404, json: { detail: "no search has found it" } }));
   await second.getByRole("button", { name: /^Copy BibTeX: / }).click();

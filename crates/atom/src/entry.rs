@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use jiff::Timestamp;
-use paper::{Author, Link, PaperVersion, normalized_id};
+use paper::{Author, Link, PaperVersion, normalized_id, single_spaced};
 use quick_xml::Writer;
 
 use crate::{
@@ -47,9 +47,7 @@ fn members(
         ]),
     };
     element(xml, "id", &id.map_or_else(own, str::to_owned))?;
-    let title = xml_text(&paper.title);
-    let title: Vec<_> = title.split_whitespace().collect();
-    element(xml, "title", &title.join(" "))?;
+    element(xml, "title", &single_spaced(&xml_text(&paper.title)))?;
     let updated = paper.updated.or(paper.published).unwrap_or(seen);
     element(xml, "updated", &time(updated))?;
     if let Some(published) = paper.published {

@@ -10,3 +10,9 @@ pub use version::{Author, Link, PaperVersion};
 
 /// The text for the authors of a paper that names none.
 pub const NO_AUTHORS: &str = "No authors available";
+
+/// The text with each run of white space as one space.
+pub fn single_spaced(text: &str) -> String {
+    let words: Vec<_> = text.split_whitespace().collect();
+    words.join(" ")
+}

@@ -6,7 +6,7 @@ mod rss;
 mod xml;
 
 use jiff::Timestamp;
-use paper::PaperVersion;
+use paper::{PaperVersion, single_spaced};
 
 pub use self::{atom::atom, json_feed::json_feed, rss::rss};
 
@@ -38,7 +38,7 @@ pub struct Item<'a> {
     pub id: String,
     /// When it became an item.
     pub added: Timestamp,
-    /// What arXiv tells of it.
+    /// Its metadata at arXiv.
     pub paper: &'a PaperVersion,
 }
 
@@ -54,8 +54,7 @@ impl Item<'_> {
 
     /// The title in one line.
     fn title(&self) -> String {
-        let words: Vec<_> = self.paper.title.split_whitespace().collect();
-        words.join(" ")
+        single_spaced(&self.paper.title)
     }
 
     /// When this version was submitted.

@@ -1,4 +1,4 @@
-//! GET /papers and GET /papers/ID: what arXiv tells of the papers that searches have found.
+//! GET /papers and GET /papers/ID: the metadata of the papers that searches have found.
 
 mod params;
 

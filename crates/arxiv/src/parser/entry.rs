@@ -1,7 +1,7 @@
 //! Parses one entry of a feed.
 
 use atom::is_xml_char;
-use paper::{Author, Link, PaperId, PaperVersion};
+use paper::{Author, Link, PaperId, PaperVersion, single_spaced};
 use quick_xml::XmlVersion;
 use quick_xml::errors::Error as XmlError;
 use quick_xml::escape::resolve_xml_entity;
@@ -12,7 +12,7 @@ use quick_xml::reader::NsReader;
 use super::element::{Element, ElementPath};
 use super::repair::{printable, repaired};
 use super::splitter::{Piece, Root};
-use super::{FeedError, excerpt, single_spaced};
+use super::{FeedError, excerpt};
 use crate::feed::{Defect, DefectKind};
 
 /// The longest text that is kept, in bytes. An abstract has at most 2 KiB, the longest title is below 1 KiB.

@@ -142,12 +142,6 @@ fn add(feed: &mut Feed, wanted: usize, splitter: &Splitter, piece: &Piece) -> Re
     Ok(())
 }
 
-/// The text with each run of white space as one space.
-fn single_spaced(text: &str) -> String {
-    let words: Vec<_> = text.split_whitespace().collect();
-    words.join(" ")
-}
-
 fn excerpt(text: &str) -> String {
     let shown = text.trim().chars().filter(|c| !c.is_control());
     shown.take(EXCERPT).collect()

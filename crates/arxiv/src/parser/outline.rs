@@ -1,12 +1,13 @@
 //! Parses a feed without its entries: whether it is one, whether it is whole, and how many results there are.
 
+use paper::single_spaced;
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesDecl, Event};
 use quick_xml::reader::NsReader;
 
 use super::element::{Element, ElementPath};
 use super::repair::{printable, with_references_repaired};
-use super::{FeedError, excerpt, single_spaced};
+use super::{FeedError, excerpt};
 
 /// What a feed says besides its entries.
 #[derive(Debug)]

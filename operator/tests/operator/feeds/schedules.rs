@@ -50,7 +50,7 @@ async fn feed_runs_at_its_time_and_its_run_is_a_query_with_its_own_number() {
     assert_eq!((ended.phase, ended.stored_results), (Phase::Succeeded, Some(5)));
     assert!(ended.query_id.is_some());
     let feed = feeds
-        .status_when("knuth", "told of its run", |_, status| {
+        .status_when("knuth", "reported with its run", |_, status| {
             status.last_new_items == Some(5) && status.active.is_none() && status.next_schedule_time.is_none()
         })
         .await;
@@ -92,7 +92,7 @@ async fn missed_times_have_one_run_and_none_has_two_whatever_is_killed() {
     let name = run.metadata.name.unwrap();
     assert_eq!(name, format!("daily-{}", scheduled.as_second() / 60));
     feeds.env.finished(&name).await;
-    let is_told = |status: &crd::ArxivFeedStatus| {
+    let is_reported = |status: &crd::ArxivFeedStatus| {
         status.active.is_none()
             && status
                 .last_schedule_time
@@ -100,12 +100,12 @@ async fn missed_times_have_one_run_and_none_has_two_whatever_is_killed() {
                 .is_some_and(|time| time.0 == scheduled)
     };
     feeds
-        .status_when("daily", "told", |_, status| is_told(status))
+        .status_when("daily", "reported", |_, status| is_reported(status))
         .await;
     // As if the status had never been written.
     feeds.backdate("daily", 300).await;
     feeds
-        .status_when("daily", "told again", |_, status| is_told(status))
+        .status_when("daily", "reported again", |_, status| is_reported(status))
         .await;
     assert_eq!(feeds.runs("daily").await.len(), 1);
 
@@ -116,7 +116,7 @@ async fn missed_times_have_one_run_and_none_has_two_whatever_is_killed() {
     let run = feeds.run("resumed").await.metadata.name.unwrap();
     feeds.env.finished(&run).await;
     feeds
-        .status_when("resumed", "told", |_, status| status.active.is_none())
+        .status_when("resumed", "reported", |_, status| status.active.is_none())
         .await;
     let (runs, queries) = (
         feeds.runs("resumed").await.len(),

@@ -74,7 +74,9 @@ async fn changed_search_makes_everything_new_and_the_items_stay() {
     feeds.observed("changing").await;
     feeds.backdate("changing", 300).await;
     feeds
-        .status_when("changing", "told of its run", |_, status| status.items == Some(5))
+        .status_when("changing", "reported with its run", |_, status| {
+            status.items == Some(5)
+        })
         .await;
     feeds
         .patch_spec("changing", json!({"search": {"author": "another"}}))

@@ -1,4 +1,4 @@
-//! What arXiv tells of papers.
+//! The metadata of papers.
 //!
 //! Lists have the newest version of each paper that is known here. By relevance, every match has to be compared, so only the newest
 //! matches are.
@@ -28,7 +28,7 @@ const COLUMNS: &str = "paper, version, title, authors::text as authors, abstract
 /// A version of a paper as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredPaper {
-    /// What arXiv tells of it.
+    /// Its metadata at arXiv.
     pub paper: PaperVersion,
     /// When its row was written last.
     pub changed_at: Timestamp,
