@@ -5,10 +5,26 @@ mod json_feed;
 mod rss;
 mod xml;
 
+use std::fmt::Display;
+
 use jiff::Timestamp;
-use paper::{PaperVersion, single_spaced};
+use paper::{PaperId, PaperVersion, single_spaced};
 
 pub use self::{atom::atom, json_feed::json_feed, rss::rss};
+
+/// What identifiers of feeds and items begin with (RFC 4151).
+const TAG: &str = "tag:arxiv-operator.dev,2026:feeds";
+
+/// The identifier of the feed with this uid.
+pub fn feed_id(feed: impl Display) -> String {
+    format!("{TAG}/{feed}")
+}
+
+/// The identifier of an item: of the version that a feed's search found, of which the feed has had so many. Not of its position: a
+/// database that was restored to an earlier time gives positions again, and the same version has the same identifier.
+pub fn item_id(feed: impl Display, search: i32, version: &PaperId) -> String {
+    format!("{TAG}/{feed}/{search}/{version}")
+}
 
 /// A list of papers, the newest first.
 #[derive(Clone, Debug, PartialEq)]

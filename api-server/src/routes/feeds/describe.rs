@@ -1,7 +1,9 @@
 //! Feeds in the `OpenAPI` document.
 
 use http::HeaderMap;
+use paper::PaperId;
 use serde_json::{Value, json};
+use uuid::Uuid;
 use wire::{field_error::FieldErrors, params::ParamReader, query::QueryString};
 
 use super::params::ITEMS_PER_PAGE;
@@ -80,15 +82,19 @@ pub(crate) fn describe(operation: Operation<'_>) -> Operation<'_> {
         .response(200, "A page.");
     let paper = papers::schema(&mut operation);
     let item = json!({
-        "type": "object", "required": ["position", "added", "paper"],
+        "type": "object", "required": ["id", "position", "added", "paper"],
         "properties": {
+            "id": {"type": "string", "format": "uri", "description": "The item's for ever, in every format."},
             "position": {"type": "integer", "minimum": 1, "description": "From 1 without gaps: the higher, the newer."},
             "added": {"type": "string", "format": "date-time", "description": "When it became an item."},
             "paper": paper,
         },
     });
     let schema = operation.named_schema("FeedItem", item);
-    let example = json!([{"position": 7, "added": "2024-05-03T06:17:00Z", "paper": papers::example()}]);
+    let paper = papers::example();
+    let version = PaperId::from(paper["id"].as_str().unwrap_or_default().to_owned());
+    let example_id = syndication::item_id(Uuid::nil(), 1, &version);
+    let example = json!([{"id": example_id, "position": 7, "added": "2024-05-03T06:17:00Z", "paper": paper}]);
     let not_found = ApiError::new(Code::NotFound, "there is no feed knuth that has run");
     operation
         .content(

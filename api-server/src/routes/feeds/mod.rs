@@ -47,8 +47,6 @@ use crate::{
 const ROWS_OF_A_PAPER: i64 = 2;
 /// May be kept, and has to be checked each time.
 const CHECK: HeaderValue = HeaderValue::from_static("no-cache");
-/// What item and feed identifiers begin with (RFC 4151).
-const TAG: &str = "tag:arxiv-operator.dev,2026:feeds";
 
 /// What both endpoints need.
 #[derive(Clone)]
@@ -196,12 +194,17 @@ impl Page {
         }
     }
 
+    fn item_id(&self, item: &FeedItem) -> String {
+        syndication::item_id(self.feed.uid, item.seen_set, &item.id)
+    }
+
     fn json(&self, form: PaperForm) -> Result<(BytesMut, HeaderValue), ApiError> {
         let items = self.items.iter().zip(&self.papers);
         let items: Vec<_> = items
-            .map(
-                |(item, paper)| json!({"position": item.position, "added": item.recorded_at, "paper": paper}),
-            )
+            .map(|(item, paper)| {
+                let id = self.item_id(item);
+                json!({"id": id, "position": item.position, "added": item.recorded_at, "paper": paper})
+            })
             .collect();
         let text = match form.format {
             Format::Ndjson => RowEncoder::new(LINES, write_json_line).whole(&items)?,
@@ -225,7 +228,7 @@ impl Page {
         });
         let last_run = self.feed.last_run.map(|run| run.recorded_at);
         let feed = syndication::Feed {
-            id: format!("{TAG}/{uid}"),
+            id: syndication::feed_id(uid),
             title: format!("arXiv: {name}"),
             description: title.clone(),
             next,
@@ -237,7 +240,7 @@ impl Page {
                 .iter()
                 .zip(&self.papers)
                 .map(|(item, paper)| syndication::Item {
-                    id: format!("{TAG}/{uid}/{}", item.position),
+                    id: self.item_id(item),
                     added: item.recorded_at,
                     paper,
                 })

@@ -38,12 +38,12 @@ fn papers() -> Vec<PaperVersion> {
 
 fn feed(papers: &[PaperVersion]) -> Feed<'_> {
     let items = (1..).zip(papers).map(|(n, paper)| Item {
-        id: format!("tag:arxiv-operator.dev,2026:feeds/f/{n}"),
+        id: syndication::item_id("f", n, &paper.id),
         added: "2024-05-03T06:00:00Z".parse().unwrap(),
         paper,
     });
     Feed {
-        id: "tag:arxiv-operator.dev,2026:feeds/f".to_owned(),
+        id: syndication::feed_id("f"),
         title: "knuth & others".to_owned(),
         description: "author: <knuth>".to_owned(),
         address: "https://example.org/feeds/knuth.atom?a=1&b=2".to_owned(),
@@ -106,7 +106,7 @@ fn json_feed_has_the_members_that_version_1_1_requires() {
         "https://example.org/feeds/knuth.json?after=7"
     );
     let item = &document["items"][0];
-    assert_eq!(item["id"], "tag:arxiv-operator.dev,2026:feeds/f/1");
+    assert_eq!(item["id"], "tag:arxiv-operator.dev,2026:feeds/f/1/math/0309130v1");
     assert_eq!(item["external_url"], "https://arxiv.org/abs/math/0309130v1");
     assert_eq!(item["authors"][1]["name"], "Paul Erdős");
     assert_eq!(item["content_text"], papers[0].abstract_text);

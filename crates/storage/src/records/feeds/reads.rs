@@ -35,6 +35,8 @@ pub struct Feed {
 pub struct FeedItem {
     /// From 1, without gaps in the order of their recording.
     pub position: i64,
+    /// Which of the feed's searches found it, from 1: each finds a version once.
+    pub seen_set: i32,
     /// The version that was new. Its paper is among those that [`Reads::whole_papers`] finds.
     pub id: PaperId,
     /// When the run that found it was recorded.
@@ -114,8 +116,8 @@ impl Reads {
         limit: i64,
     ) -> Result<Vec<FeedItem>, StorageError> {
         Session::read(self.results_pool(), Kind::Statement, async |session| {
-            let items = session.query_as::<(i64, String, i32, i64)>(
-                "select position, paper, version, (extract(epoch from recorded_at) * 1000000)::bigint
+            let items = session.query_as::<(i64, i32, String, i32, i64)>(
+                "select position, seen_set, paper, version, (extract(epoch from recorded_at) * 1000000)::bigint
                  from public.arxiv_feed_items
                  where feed_uid = $1 and position < $2 and position > $3
                    and recorded_at >= timestamptz 'epoch' + $4 * interval '1 microsecond'
@@ -149,11 +151,12 @@ fn feed_of(row: &PgRow) -> Result<Feed, StorageError> {
 }
 
 fn item_of(
-    (position, paper, version, recorded_at): (i64, String, i32, i64),
+    (position, seen_set, paper, version, recorded_at): (i64, i32, String, i32, i64),
 ) -> Result<FeedItem, StorageError> {
     let version = u16::try_from(version).map_err(|_| StorageError::Unreadable)?;
     Ok(FeedItem {
         position,
+        seen_set,
         id: PaperId {
             paper,
             version: (version > 0).then_some(version),
