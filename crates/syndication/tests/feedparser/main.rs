@@ -94,6 +94,56 @@ async fn feedparser_reads_back_what_each_item_is() {
         .unwrap();
 }
 
+/// Papers as arXiv has them at worst.
+fn odd_papers() -> Vec<PaperVersion> {
+    let bare = PaperVersion {
+        id: PaperId::of_entry("hep-th/9901001"),
+        ..PaperVersion::default()
+    };
+    let hostile = PaperVersion {
+        id: PaperId::of_entry("2405.00001v2"),
+        title: "]]> <script>&amp; \u{0}\u{b}\u{ffff}\u{1F600}".to_owned(),
+        abstract_text: " \n<p>\u{1}</p>".to_owned(),
+        authors: ["", "A & <B>", "\u{7}"]
+            .map(|name| Author {
+                name: name.to_owned(),
+                affiliations: vec![String::new()],
+            })
+            .to_vec(),
+        categories: vec![String::new(), "a\"b".to_owned()],
+        comment: Some(String::new()),
+        updated: Some(Timestamp::MIN),
+        published: Some(Timestamp::MAX),
+        ..PaperVersion::default()
+    };
+    vec![bare, hostile]
+}
+
+#[tokio::test]
+async fn atom_and_rss_are_valid_by_their_schemas() {
+    let install = || packages::python("python-feedparser", include_str!("requirements.txt")).unwrap();
+    let bin = tokio::task::spawn_blocking(install).await.unwrap();
+    let folder = TempDir::new("syndication").unwrap();
+    let (usual, odd) = (papers(), odd_papers());
+    let mut with_next = feed(&odd);
+    with_next.next = Some("https://example.org/feeds/knuth.atom?after=7&b".to_owned());
+    for (name, feed) in [("usual", feed(&usual)), ("odd", with_next), ("empty", feed(&[]))] {
+        let write =
+            |end: &str, text: String| fs::write(folder.path().join(format!("{name}.{end}")), text).unwrap();
+        write("atom", syndication::atom(&feed).unwrap());
+        write("rss", syndication::rss(&feed));
+    }
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/feedparser");
+    Spec::new(bin.join("python"), folder.path().join("python.log"))
+        .current_dir(folder.path())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(own.join("validate.py"))
+        .arg(own.join("schemas"))
+        .run(LIMIT)
+        .await
+        .unwrap();
+}
+
 #[test]
 fn json_feed_has_the_members_that_version_1_1_requires() {
     let papers = papers();
