@@ -31,6 +31,12 @@ create table public.arxiv_feeds (
     backfill_covered timestamptz,
     backfill_start integer,
     backfill_submitted_before timestamptz,
+    -- When it runs, as its object says: five fields of cron, in an IANA time zone.
+    schedule text not null default '',
+    time_zone text not null default 'UTC',
+    is_suspended boolean not null default false,
+    -- When the next run starts; null when none is planned. In the past: the operator is late.
+    next_run_at timestamptz,
     registered_at timestamptz not null default clock_timestamp(),
     last_run_at timestamptz,
     last_outcome text check (last_outcome in ('Complete', 'Incomplete', 'OtherSearch')),

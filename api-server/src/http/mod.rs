@@ -1,5 +1,6 @@
 //! The HTTP server: accepting connections, and the middleware around every route.
 
+pub(crate) mod events;
 pub(crate) mod middleware;
 pub(crate) mod server;
 mod stream;

@@ -7,7 +7,7 @@ use crate::{
     auth::Effect,
     routes::arxiv::{Arxiv, create, list, query, query_results, search},
     routes::arxiv_api::{self, Fetches},
-    routes::feeds::{self, Feeds, FeedsRequest, ItemsRequest},
+    routes::feeds::{self, FeedStreams, Feeds, FeedsRequest, ItemsRequest},
     routes::papers::{self, PaperRequest, Papers, PapersRequest},
     routes::queries::{
         self, QueryLog,
@@ -21,7 +21,7 @@ use crate::{
 const QUERIES: LagOf = |stores| &stores.queries_lag;
 const RESULTS: LagOf = |stores| &stores.results_lag;
 
-pub(crate) static ROUTES: [Route; 16] = [
+pub(crate) static ROUTES: [Route; 17] = [
     Route {
         // POST is allowed too. The framework of the existing service names the first methods of a path alone.
         allow: "GET",
@@ -166,6 +166,19 @@ pub(crate) static ROUTES: [Route; 16] = [
         ..Route::of(Endpoint::Results)
     },
     Route {
+        path: "/feeds/{name}/events",
+        no_store: true,
+        operations: &[
+            Operation::new::<feeds::FollowRequest>("GET", Some(feeds::describe_follow), |app| {
+                Some(service(feeds::follow, FeedStreams::of(app)?))
+            })
+            .new_here()
+            .reads_from(&[RESULTS])
+            .no_head(),
+        ],
+        ..Route::of(Endpoint::Results)
+    },
+    Route {
         no_store: true,
         operations: &[Operation::new::<arxiv_api::ArxivApiRequest>(
             "GET",
@@ -276,6 +289,8 @@ mod tests {
             ("GET", "/papers/", None),
             ("GET", "/feeds", Some(Effect::None)),
             ("GET", "/feeds/knuth.atom", Some(Effect::None)),
+            ("GET", "/feeds/knuth/events", Some(Effect::None)),
+            ("HEAD", "/feeds/knuth/events", None),
             ("POST", "/feeds/knuth", None),
             ("GET", "/nope", None),
             ("GET", "/arxiv/x/y/results", None),

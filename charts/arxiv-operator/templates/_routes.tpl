@@ -16,7 +16,7 @@
 {{- $paths = append $paths $path }}
 {{- /* Methods matter only where they lead to different Services. */}}
 {{- $methods := eq (len $group.endpoints) 1 | ternary ($endpoint.methods | default list) list }}
-{{- $rules = append $rules (dict "path" (printf "%s%s" $root $path) "type" "Prefix" "methods" $methods "service" $service "streams" (eq $name "arxiv") "exports" (and (has $path (list "/arxiv" "/queries" "/results")) (ne $name "queries-post"))) }}
+{{- $rules = append $rules (dict "path" (printf "%s%s" $root $path) "type" "Prefix" "methods" $methods "service" $service "streams" (has $path (list "/arxiv" "/feeds")) "exports" (and (has $path (list "/arxiv" "/queries" "/results")) (ne $name "queries-post"))) }}
 {{- end }}
 {{- end }}
 {{- end }}

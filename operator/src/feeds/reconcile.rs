@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crd::{ArxivFeed, ArxivQuery, FeedCondition, FeedReason, InitialItems, Revisions};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt, runtime::controller::Action};
-use storage::feeds::{FeedSpec, FeedState};
+use storage::feeds::{FeedSpec, FeedState, Timing};
 use upstream::feed_search_hash;
 use uuid::Uuid;
 
@@ -81,6 +81,10 @@ async fn reconcile_feed(feed: &ArxivFeed, context: &Context) -> Result<Action, E
         Err(stall) => {
             let status = stalled(feed, &stall, Timestamp::now());
             let is_new = feed.condition(FeedCondition::Stalled).is_none();
+            if is_new && let Some(uid) = uid(feed) {
+                let unscheduled = context.with.records.feeds().unschedule(uid).await;
+                unscheduled.map_err(Error::storage("noting that no run is planned"))?;
+            }
             let is_written = write_status(context, feed, &status).await?;
             if is_new && is_written {
                 context.events.send_about(
@@ -96,12 +100,12 @@ async fn reconcile_feed(feed: &ArxivFeed, context: &Context) -> Result<Action, E
     };
     let queries = Api::<ArxivQuery>::namespaced(context.with.client.clone(), &namespace);
     let runs = Runs::list(&queries, feed).await?;
-    let Some(state) = register(context, feed, &valid).await? else {
+    let now = Timestamp::now();
+    let plan = plan(&valid.schedule, since(feed, &runs), now, delays(feed));
+    let Some(state) = register(context, feed, &valid, &plan).await? else {
         // An object of this uid was gone before.
         return Ok(Action::requeue(LONGEST_WAIT));
     };
-    let now = Timestamp::now();
-    let plan = plan(&valid.schedule, since(feed, &runs), now, delays(feed));
     let created = match plan.due.filter(|_| runs.active().is_none() && !feed.spec.suspend) {
         Some(due) => {
             // The watch may be behind: nothing is started by a spec or a status of before.
@@ -143,7 +147,12 @@ fn until_next(feed: &ArxivFeed, plan: &Plan) -> Duration {
 }
 
 /// Registers what the spec says in the database, before a run can be recorded there; what is known of the feed.
-async fn register(context: &Context, feed: &ArxivFeed, valid: &Valid) -> Result<Option<FeedState>, Error> {
+async fn register(
+    context: &Context,
+    feed: &ArxivFeed,
+    valid: &Valid,
+    plan: &Plan,
+) -> Result<Option<FeedState>, Error> {
     let uid = uid(feed).ok_or(Error::Defect("the object has no uid"))?;
     let spec = &feed.spec;
     let (namespace, name) = (feed.namespace().unwrap_or_default(), feed.name_any());
@@ -164,6 +173,12 @@ async fn register(context: &Context, feed: &ArxivFeed, valid: &Valid) -> Result<
             Revisions::Ignore => storage::feeds::Revisions::Ignore,
         },
         retention_days: Some(spec.item_retention_days),
+        timing: Timing {
+            schedule: spec.schedule.clone(),
+            time_zone: spec.time_zone.clone(),
+            is_suspended: spec.suspend,
+            next_run: plan.next.filter(|_| !spec.suspend),
+        },
     };
     let registered = context.with.records.feeds().register(&registered).await;
     registered.map_err(Error::storage("registering the feed"))

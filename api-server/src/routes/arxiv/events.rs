@@ -2,28 +2,22 @@
 //! missed some has lost nothing; several changes in a row are one event.
 
 use std::{
-    convert::Infallible,
     future::ready,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
 
-use axum::response::{
-    IntoResponse, Response,
-    sse::{Event, KeepAlive, Sse},
-};
+use axum::response::{IntoResponse, Response};
 use crd::ArxivQuery;
 use futures::{Stream, StreamExt, stream};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
 use tokio::{sync::watch, time::sleep};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth::caller::Caller,
-    auth::correlation::Correlation,
+    http::events::{SseEvent, StreamEnd, respond},
     jobs::backlog::{Backlog, Counts, Snapshot},
     jobs::client::Objects,
     jobs::submit::is_removed,
@@ -32,10 +26,6 @@ use crate::{
     limits::{client::Client, slots::Slot},
 };
 
-/// A line on a silent stream, so that nobody on the way takes it for dead, and a client that is gone is noticed.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// When a client whose stream ended connects again.
-const RECONNECT: Duration = Duration::from_secs(3);
 /// Queries of an event of the list, from the head of the queue: at some 400 bytes each 40 KB.
 const SHOWN: usize = 100;
 /// Between two events of the list.
@@ -43,70 +33,26 @@ const LIST_PAUSE: Duration = Duration::from_secs(1);
 /// Between two events of a query that are not the last one.
 const QUERY_PAUSE: Duration = Duration::from_millis(500);
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// nginx would hold events back to fill its buffer.
-const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-
-/// An event before it is sent. Its id is the hash of its data, so that it is the same in every process.
-struct SseEvent {
-    name: &'static str,
-    id: String,
-    data: String,
+/// An event whose id is the hash of its data, so that it is the same in every process.
+fn hashed(name: &'static str, data: String) -> SseEvent {
+    let mut hasher = DefaultHasher::new();
+    data.hash(&mut hasher);
+    let id = format!("{:016x}", hasher.finish());
+    SseEvent { name, id, data }
 }
 
-impl SseEvent {
-    fn new(name: &'static str, data: String) -> Self {
-        let mut hasher = DefaultHasher::new();
-        data.hash(&mut hasher);
-        let id = format!("{:016x}", hasher.finish());
-        Self { name, id, data }
-    }
-}
-
-/// The id of the event that the client saw last.
-pub(super) fn last_seen(headers: &HeaderMap) -> Option<String> {
-    Some(headers.get(LAST_EVENT_ID)?.to_str().ok()?.to_owned())
-}
-
-/// What ends a stream, whatever is on it.
-pub(super) struct StreamEnd {
-    /// Who reads it, as long as they may.
-    pub(super) caller: Caller,
-    /// Cancelled when this process shuts down.
-    pub(super) process: CancellationToken,
-    /// Of the request that it answers.
-    pub(super) correlation: Correlation,
-}
-
-impl StreamEnd {
-    async fn reached(self) {
-        tokio::select! {
-            () = self.process.cancelled() => self.correlation.note_end("process_ending"),
-            () = self.caller.permission_ended() => self.correlation.note_end("permission_ended"),
-        }
-    }
-}
-
-/// The events until this process or the client's permission ends, without those that are the same as the one before.
-/// `last` is the id of the event that the client saw last.
-fn respond(
+/// The events without those that are the same as the one before. `last` is the id of the event that the client saw last.
+fn respond_with_changes(
     events: impl Stream<Item = SseEvent> + Send + 'static,
     end: StreamEnd,
     mut last: Option<String>,
 ) -> Response {
-    let new = events.filter_map(move |SseEvent { name, id, data }| {
-        let is_new = last.as_ref() != Some(&id);
-        let event = Event::default().event(name).id(&id).retry(RECONNECT).data(data);
-        last = Some(id);
-        ready(is_new.then_some(Ok::<_, Infallible>(event)))
+    let new = events.filter(move |event| {
+        let is_new = last.as_ref() != Some(&event.id);
+        last = Some(event.id.clone());
+        ready(is_new)
     });
-    let mut response = Sse::new(new.take_until(Box::pin(end.reached())))
-        .keep_alive(KeepAlive::new().interval(HEARTBEAT))
-        .into_response();
-    response
-        .headers_mut()
-        .insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    response
+    respond(new, end)
 }
 
 /// All unfinished queries, live: counts, the first in the queue, and the last that ended.
@@ -150,9 +96,9 @@ pub(super) fn follow_list(
         }
         let version = *changes.borrow_and_update();
         let data = backlog.snapshot_of(version).await.list().to_owned();
-        Some((SseEvent::new("queries", data), (backlog, changes, false, slot)))
+        Some((hashed("queries", data), (backlog, changes, false, slot)))
     });
-    respond(events, end, last)
+    respond_with_changes(events, end, last)
 }
 
 /// A query whose events a client reads.
@@ -183,29 +129,29 @@ pub(super) fn follow_query(query: QueryStream, end: StreamEnd, last: Option<Stri
         }
         if !query.change(&mut changes).await {
             let gone = json!({"detail": "The query was removed before it ended"});
-            let gone = SseEvent::new("gone", gone.to_string());
+            let gone = hashed("gone", gone.to_string());
             return Some((gone, (changes, query, true)));
         }
         let is_over = query.object.phase().is_final();
         Some((query.event(), (changes, query, is_over)))
     });
-    respond(stream::iter([first]).chain(later), end, last)
+    respond_with_changes(stream::iter([first]).chain(later), end, last)
 }
 
 /// The one event of a query whose object is gone; 204 for a client that has seen it.
 pub(super) fn end(state: &QueryView, end: StreamEnd, last: Option<String>) -> Response {
-    let event = SseEvent::new("end", state.to_json());
+    let event = hashed("end", state.to_json());
     if last.as_ref() == Some(&event.id) {
         return StatusCode::NO_CONTENT.into_response();
     }
-    respond(stream::iter([event]), end, last)
+    respond_with_changes(stream::iter([event]), end, last)
 }
 
 impl QueryStream {
     fn event(&self) -> SseEvent {
         let is_final = self.object.phase().is_final();
         let view = QueryView::from_object(&self.object, self.backlog.position(&self.name));
-        SseEvent::new(if is_final { "end" } else { "state" }, view.to_json())
+        hashed(if is_final { "end" } else { "state" }, view.to_json())
     }
 
     /// Waits for the next change; false if the object is gone.

@@ -15,6 +15,7 @@ use crate::{
     auth::caller::Caller,
     auth::correlation::Correlation,
     error::{ApiError, Code},
+    http::events::{StreamEnd, last_seen},
     http::middleware::CallLog,
     jobs::client::KubernetesError,
     jobs::idempotency::IdempotencyKey,
@@ -23,10 +24,7 @@ use crate::{
     limits::client::Client,
     output::body::json,
     output::format::Format,
-    routes::arxiv::{
-        Arxiv,
-        events::{self, StreamEnd},
-    },
+    routes::arxiv::{Arxiv, events},
     routes::request::{Incoming, Input, ReadRequest},
 };
 use wire::{
@@ -108,7 +106,7 @@ impl ReadRequest for ListRequest {
             limit: u32::try_from(limit).unwrap_or(1),
             token: token.map(str::to_owned),
             follows: wanted(headers, "text/event-stream").by_name,
-            last_event_id: events::last_seen(headers),
+            last_event_id: last_seen(headers),
         })
     }
 }

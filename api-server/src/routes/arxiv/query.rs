@@ -14,13 +14,14 @@ use storage::EndedQuery;
 
 use super::{
     Arxiv,
-    events::{self, QueryStream, StreamEnd},
+    events::{self, QueryStream},
     responses::unfinished,
 };
 use crate::{
     auth::caller::Caller,
     auth::correlation::Correlation,
     error::{ApiError, Code},
+    http::events::{StreamEnd, last_seen},
     http::middleware::CallLog,
     jobs::submit::{is_removed, removed},
     jobs::view::QueryView,
@@ -61,7 +62,7 @@ pub(crate) struct FollowRequest {
 
 impl ReadRequest for FollowRequest {
     async fn read(request: Incoming) -> Result<Self, ApiError> {
-        let last_event_id = events::last_seen(request.headers());
+        let last_event_id = last_seen(request.headers());
         Ok(Self { last_event_id })
     }
 }

@@ -14,6 +14,9 @@ use crate::{
     routes::papers,
 };
 
+const EXAMPLE_ID: &str =
+    "tag:arxiv-operator.dev,2026:feeds/7f1f8f1a-3c6e-4d0b-9a52-c1f0e3d4b5a6/1/2401.01234v2";
+
 fn feed() -> Value {
     let named = |about: &str| json!({"type": "string", "description": about});
     let count = |about: &str| json!({"type": "integer", "minimum": 0, "description": about});
@@ -28,20 +31,30 @@ fn feed() -> Value {
         },
     });
     json!({
-        "type": "object", "required": ["name", "namespace", "search", "items", "last_run", "last_complete_run"],
+        "type": "object",
+        "required": [
+            "id", "name", "namespace", "search", "items", "last_run", "last_complete_run", "schedule", "time_zone", "suspended",
+            "next_run",
+        ],
         "properties": {
+            "id": {"type": "string", "format": "uri", "description": "The feed's for ever, in every format."},
             "name": named("The name of the ArxivFeed."), "namespace": named("Its namespace."),
             "search": named("What it searches for, for people."), "items": count("How many items it ever had."),
             "last_run": last_run, "last_complete_run": time("When the last complete run was recorded; null before it."),
+            "schedule": named("When it runs: five fields of cron, or a word like @daily."),
+            "time_zone": named("The IANA time zone of the schedule."),
+            "suspended": {"type": "boolean", "description": "Whether no runs start."},
+            "next_run": time("When the next run starts; null while none is planned."),
         },
     })
 }
 
 fn feed_example() -> Value {
     json!({
-        "name": "knuth", "namespace": "papers", "search": "author: knuth", "items": 7,
+        "id": "tag:arxiv-operator.dev,2026:feeds/7f1f8f1a-3c6e-4d0b-9a52-c1f0e3d4b5a6", "name": "knuth", "namespace": "papers", "search": "author: knuth", "items": 7,
         "last_run": {"recorded_at": "2024-05-03T06:17:00Z", "new_items": 1, "complete": true},
-        "last_complete_run": "2024-05-03T06:17:00Z",
+        "last_complete_run": "2024-05-03T06:17:00Z", "schedule": "17 6 * * 1-5", "time_zone": "Europe/Budapest",
+        "suspended": false, "next_run": "2024-05-06T04:17:00Z",
     })
 }
 
@@ -123,5 +136,28 @@ pub(crate) fn describe(operation: Operation<'_>) -> Operation<'_> {
         )
         .error("There is no such feed.", &not_found)
         .invalid(bad_format())
+        .unavailable(Code::DatabaseUnavailable)
+}
+
+pub(crate) fn describe_follow(operation: Operation<'_>) -> Operation<'_> {
+    let too_many = ApiError::new(Code::TooManyStreams, "Too many clients follow events");
+    let not_found = ApiError::new(Code::NotFound, "there is no feed knuth that has run");
+    let example = format!(
+        "event: item\nid: {EXAMPLE_ID}#7\nretry: 3000\ndata: {{\"id\":\"{EXAMPLE_ID}\",\"position\":7}}\n\n"
+    );
+    operation
+        .named("follow_feed", "records", "What is new by a standing search, live")
+        .about(
+            "Server-sent events: first `feed`, as in GET /feeds; then an `item` for each new item, as in GET /feeds/NAME, the \
+             oldest first, and a `feed` when anything of the feed has changed; at last `gone`, when it is removed. A client \
+             that comes back with `Last-Event-ID` gets what it has missed; if that item is not there any more, all that is \
+             there.",
+        )
+        .reads_header("Last-Event-ID", "The id of the event that was seen last; without it, only what is new from now on is sent.")
+        .response(200, "The events.")
+        .events(&["feed", "item", "gone"], &example)
+        .replica_lag()
+        .error("There is no such feed.", &not_found)
+        .error("Too many clients follow events.", &too_many)
         .unavailable(Code::DatabaseUnavailable)
 }

@@ -1,6 +1,8 @@
-//! GET /feeds and GET /feeds/NAME: standing searches, and what is new by each, the newest first.
+//! GET /feeds, GET /feeds/NAME and GET /feeds/NAME/events: standing searches, and what is new by each.
 
 mod describe;
+mod events;
+mod followed;
 mod params;
 
 use std::collections::HashMap;
@@ -18,8 +20,9 @@ use serde_json::{Value, json};
 use service::logs::Call;
 use storage::{
     Reads, StorageError, WhichVersion,
-    feeds::{Feed, FeedItem, ItemRange, Outcome},
+    feeds::{Feed, FeedItem, ItemRange, Outcome, Timing},
 };
+use uuid::Uuid;
 use wire::{
     headers::{etag, link},
     root_path::RootPath,
@@ -27,7 +30,8 @@ use wire::{
 
 use self::params::{ItemsForm, Syndication, cursor_of, feed_name};
 pub(crate) use self::{
-    describe::{describe, describe_list},
+    describe::{describe, describe_follow, describe_list},
+    events::{FeedStreams, FollowRequest, follow},
     params::{FeedsRequest, ItemsRequest},
 };
 use crate::{
@@ -67,6 +71,12 @@ impl Feeds {
             namespace: namespace.or_else(|| app.settings.namespace.clone()),
             root: app.settings.root_path.clone(),
         })
+    }
+
+    /// The feed of this name; 404 if there is none.
+    async fn find(&self, name: &str) -> Result<Feed, ApiError> {
+        let found = self.reads.feed(self.namespace.as_deref(), name).await?;
+        found.ok_or_else(|| ApiError::new(Code::NotFound, format!("there is no feed {name} that has run")))
     }
 }
 
@@ -115,9 +125,7 @@ pub(crate) async fn items(
             .arg("name", name)
             .arg("items_per_page", request.items_per_page),
     );
-    let feed = feeds.reads.feed(feeds.namespace.as_deref(), name).await?;
-    let feed =
-        feed.ok_or_else(|| ApiError::new(Code::NotFound, format!("there is no feed {name} that has run")))?;
+    let feed = feeds.find(name).await?;
     let limit = request.items_per_page;
     let reservation = feeds
         .responses
@@ -194,17 +202,10 @@ impl Page {
         }
     }
 
-    fn item_id(&self, item: &FeedItem) -> String {
-        syndication::item_id(self.feed.uid, item.seen_set, &item.id)
-    }
-
     fn json(&self, form: PaperForm) -> Result<(BytesMut, HeaderValue), ApiError> {
         let items = self.items.iter().zip(&self.papers);
         let items: Vec<_> = items
-            .map(|(item, paper)| {
-                let id = self.item_id(item);
-                json!({"id": id, "position": item.position, "added": item.recorded_at, "paper": paper})
-            })
+            .map(|(item, paper)| item_json(self.feed.uid, item, paper))
             .collect();
         let text = match form.format {
             Format::Ndjson => RowEncoder::new(LINES, write_json_line).whole(&items)?,
@@ -240,7 +241,7 @@ impl Page {
                 .iter()
                 .zip(&self.papers)
                 .map(|(item, paper)| syndication::Item {
-                    id: self.item_id(item),
+                    id: syndication::item_id(*uid, item.seen_set, &item.id),
                     added: item.recorded_at,
                     paper,
                 })
@@ -255,14 +256,26 @@ impl Page {
     }
 }
 
+fn item_json(feed: Uuid, item: &FeedItem, paper: &PaperVersion) -> Value {
+    let id = syndication::item_id(feed, item.seen_set, &item.id);
+    json!({"id": id, "position": item.position, "added": item.recorded_at, "paper": paper})
+}
+
 /// As /feeds shows a feed.
 fn view(feed: &Feed) -> Value {
     let last_run = feed.last_run.map(|run| {
         json!({"recorded_at": run.recorded_at, "new_items": run.new_items, "complete": run.outcome == Outcome::Complete})
     });
+    let Timing {
+        schedule,
+        time_zone,
+        is_suspended,
+        next_run,
+    } = &feed.timing;
     json!({
-        "name": feed.name, "namespace": feed.namespace, "search": feed.title, "items": feed.items, "last_run": last_run,
-        "last_complete_run": feed.last_complete_run,
+        "id": syndication::feed_id(feed.uid), "name": feed.name, "namespace": feed.namespace, "search": feed.title,
+        "items": feed.items, "last_run": last_run, "last_complete_run": feed.last_complete_run, "schedule": schedule,
+        "time_zone": time_zone, "suspended": is_suspended, "next_run": next_run,
     })
 }
 

@@ -250,6 +250,7 @@ fn streams_and_exports_are_routed_without_the_timeout() {
         let all = serde_json::json!([{"type": "Exact", "name": "all", "value": "true"}]);
         for (endpoint, key, condition) in [
             ("arxiv", "headers", &accept),
+            ("feeds", "headers", &accept),
             ("arxiv", "queryParams", &all),
             ("queries", "queryParams", &all),
             ("results", "queryParams", &all),

@@ -3,7 +3,8 @@
 use crd::FeedCondition;
 use kube::api::DeleteParams;
 use serde_json::json;
-use testbed::test_env::eventually;
+use storage::{Access, Pool, PoolSettings, Reads};
+use testbed::test_env::{LIMIT, eventually};
 
 use super::{condition, half_an_hour_ago, start};
 
@@ -113,4 +114,46 @@ async fn feed_that_is_deleted_is_marked_in_the_database_and_one_that_is_there_is
     .await;
     assert_eq!(count("name = 'gone' and dropped_at is not null").await, 1);
     assert_eq!(count("name = 'kept' and dropped_at is null").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_see_the_next_run_of_the_status_and_none_while_no_run_can_start() {
+    let feeds = start().await;
+    let settings = PoolSettings {
+        access: Access::ReadOnly,
+        max_connections: 2,
+        acquire_timeout: LIMIT,
+        statement_cache: true,
+        application_name: "operator-tests".into(),
+    };
+    let pool = Pool::open(feeds.env.primary().admin_url("arxiv"), &settings).unwrap();
+    let reads = Reads::new(pool.clone(), pool, None);
+    let namespace = Some(feeds.env.stack.namespace());
+    let schedule = json!({"schedule": "17 6 * * *", "timeZone": "Europe/Budapest", "jitterSeconds": 600});
+    feeds.create("seen", schedule).await;
+    let next = async || {
+        let status = feeds.observed("seen").await.status.unwrap();
+        status.next_schedule_time.map(|time| time.0)
+    };
+    for (change, is_suspended, is_planned) in [
+        (json!({}), false, true),
+        (json!({"suspend": true}), true, false),
+        (json!({"suspend": false, "schedule": "18 7 * * *"}), false, true),
+        (json!({"schedule": "0 0 30 2 *"}), false, false),
+        (json!({"schedule": "@daily"}), false, true),
+    ] {
+        feeds.patch_spec("seen", change.clone()).await;
+        let planned = next().await;
+        assert_eq!(planned.is_some(), is_planned, "{change}");
+        let timing = eventually("the feed is read as it is", async || {
+            let feed = reads.feed(namespace, "seen").await.unwrap()?;
+            (feed.timing.next_run == planned).then_some(feed.timing)
+        })
+        .await;
+        assert_eq!(
+            (timing.time_zone.as_str(), timing.is_suspended),
+            ("Europe/Budapest", is_suspended),
+            "{change}"
+        );
+    }
 }

@@ -9,7 +9,7 @@ use kube::{Api, api::PostParams};
 use std::time::Duration;
 use storage::{
     Access, Pool, PoolSettings,
-    feeds::{FeedSpec, FeedState, Feeds, InitialItems, NextRun, Revisions},
+    feeds::{FeedSpec, FeedState, Feeds, InitialItems, NextRun, Revisions, Timing},
 };
 use testbed::{
     TestEnv,
@@ -61,6 +61,7 @@ async fn state(env: &TestEnv, feeds: &Feeds, title: &str) -> FeedState {
         initial_items: InitialItems::Include,
         revisions: Revisions::Include,
         retention_days: None,
+        timing: Timing::default(),
     };
     feeds.register(&spec).await.unwrap().unwrap()
 }

@@ -36,7 +36,7 @@ pub enum Revisions {
 }
 
 /// A feed, as its object in Kubernetes describes it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FeedSpec<'a> {
     /// The object's uid.
     pub uid: Uuid,
@@ -56,6 +56,21 @@ pub struct FeedSpec<'a> {
     pub revisions: Revisions,
     /// After how many days items are removed, at least 1; never when none.
     pub retention_days: Option<i32>,
+    /// When it runs, for readers.
+    pub timing: Timing,
+}
+
+/// When a feed runs, as its readers see it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Timing {
+    /// Five fields of cron, or a word like `@daily`.
+    pub schedule: String,
+    /// IANA time zone of the schedule.
+    pub time_zone: String,
+    /// Whether no runs start.
+    pub is_suspended: bool,
+    /// When the next run starts; none when none is planned.
+    pub next_run: Option<Timestamp>,
 }
 
 /// What storage knows of a feed.

@@ -5,7 +5,7 @@ use paper::PaperId;
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{LastRun, register};
+use super::{LastRun, Timing, register};
 use crate::{
     Reads, StorageError,
     connection::{Kind, Session, from_micros},
@@ -28,6 +28,8 @@ pub struct Feed {
     pub last_run: Option<LastRun>,
     /// When the last complete run of its search was recorded.
     pub last_complete_run: Option<Timestamp>,
+    /// When it runs.
+    pub timing: Timing,
 }
 
 /// An item of a feed.
@@ -63,15 +65,44 @@ pub struct FeedKey {
     pub name: String,
 }
 
+/// The columns of feeds that are there.
+macro_rules! feeds {
+    ($distinct:literal, $condition:literal) => {
+        concat!(
+            "select ",
+            $distinct,
+            " feed_uid, namespace, name, title, last_position, last_outcome, last_new_items, schedule, time_zone, is_suspended,
+                (extract(epoch from last_run_at) * 1000000)::bigint as last_run_at,
+                (extract(epoch from last_complete_at) * 1000000)::bigint as last_complete_at,
+                (extract(epoch from next_run_at) * 1000000)::bigint as next_run_at
+             from public.arxiv_feeds where dropped_at is null and ",
+            $condition
+        )
+    };
+}
 /// The feeds of a namespace, or of all, after one of them. Of a name that was used again there is the last one.
-const FEEDS: &str = "select distinct on (namespace collate \"C\", name collate \"C\")
-       feed_uid, namespace, name, title, last_position, last_outcome, last_new_items,
-       (extract(epoch from last_run_at) * 1000000)::bigint as last_run_at,
-       (extract(epoch from last_complete_at) * 1000000)::bigint as last_complete_at
-     from public.arxiv_feeds
-     where dropped_at is null and ($1::text is null or namespace = $1) and ($4::text is null or name = $4)
+const FEEDS: &str = feeds!(
+    "distinct on (namespace collate \"C\", name collate \"C\")",
+    "($1::text is null or namespace = $1) and ($4::text is null or name = $4)
        and (namespace collate \"C\", name collate \"C\") > ($2, $3)
-     order by namespace collate \"C\", name collate \"C\", registered_at desc limit $5";
+     order by namespace collate \"C\", name collate \"C\", registered_at desc limit $5"
+);
+const FEEDS_BY_UID: &str = feeds!("", "feed_uid = any($1)");
+
+/// Items of a feed, in the order of their positions.
+macro_rules! items {
+    ($order:literal) => {
+        concat!(
+            "select position, seen_set, paper, version, (extract(epoch from recorded_at) * 1000000)::bigint
+             from public.arxiv_feed_items
+             where feed_uid = $1 and position < $2 and position > $3
+               and recorded_at >= timestamptz 'epoch' + $4 * interval '1 microsecond'
+             order by position ",
+            $order,
+            " limit $5"
+        )
+    };
+}
 
 impl Reads {
     /// The feeds of a namespace, or of all, after this one, at most `limit`.
@@ -108,6 +139,16 @@ impl Reads {
         .await
     }
 
+    /// Those of these feeds that are there, in any order.
+    pub async fn feeds_by_uid(&self, uids: &[Uuid]) -> Result<Vec<Feed>, StorageError> {
+        Session::read(self.results_pool(), Kind::Statement, async |session| {
+            let feeds = session.query(FEEDS_BY_UID).bind(uids);
+            let feeds = feeds.fetch_all(session.conn()).await?;
+            feeds.iter().map(feed_of).collect()
+        })
+        .await
+    }
+
     /// Items of a feed, the newest first, at most `limit`.
     pub async fn feed_items(
         &self,
@@ -115,14 +156,28 @@ impl Reads {
         range: ItemRange,
         limit: i64,
     ) -> Result<Vec<FeedItem>, StorageError> {
+        self.find_items(items!("desc"), feed, range, limit).await
+    }
+
+    /// Items of a feed, the oldest first, at most `limit`.
+    pub async fn oldest_feed_items(
+        &self,
+        feed: Uuid,
+        range: ItemRange,
+        limit: i64,
+    ) -> Result<Vec<FeedItem>, StorageError> {
+        self.find_items(items!("asc"), feed, range, limit).await
+    }
+
+    async fn find_items(
+        &self,
+        statement: &'static str,
+        feed: Uuid,
+        range: ItemRange,
+        limit: i64,
+    ) -> Result<Vec<FeedItem>, StorageError> {
         Session::read(self.results_pool(), Kind::Statement, async |session| {
-            let items = session.query_as::<(i64, i32, String, i32, i64)>(
-                "select position, seen_set, paper, version, (extract(epoch from recorded_at) * 1000000)::bigint
-                 from public.arxiv_feed_items
-                 where feed_uid = $1 and position < $2 and position > $3
-                   and recorded_at >= timestamptz 'epoch' + $4 * interval '1 microsecond'
-                 order by position desc limit $5",
-            );
+            let items = session.query_as::<(i64, i32, String, i32, i64)>(statement);
             let since = range.since.unwrap_or(Timestamp::UNIX_EPOCH);
             let items = items
                 .bind(feed)
@@ -138,7 +193,10 @@ impl Reads {
 }
 
 fn feed_of(row: &PgRow) -> Result<Feed, StorageError> {
-    let complete: Option<i64> = row.try_get("last_complete_at")?;
+    let time = |column: &str| -> Result<Option<Timestamp>, StorageError> {
+        let micros: Option<i64> = row.try_get(column)?;
+        micros.map(from_micros).transpose()
+    };
     Ok(Feed {
         uid: row.try_get("feed_uid")?,
         namespace: row.try_get("namespace")?,
@@ -146,7 +204,13 @@ fn feed_of(row: &PgRow) -> Result<Feed, StorageError> {
         title: row.try_get("title")?,
         items: row.try_get("last_position")?,
         last_run: register::last_run_of(row)?,
-        last_complete_run: complete.map(from_micros).transpose()?,
+        last_complete_run: time("last_complete_at")?,
+        timing: Timing {
+            schedule: row.try_get("schedule")?,
+            time_zone: row.try_get("time_zone")?,
+            is_suspended: row.try_get("is_suspended")?,
+            next_run: time("next_run_at")?,
+        },
     })
 }
 

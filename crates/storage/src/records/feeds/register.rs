@@ -55,11 +55,12 @@ const RESTORE: &str = concat!(
 );
 const REGISTER: &str = concat!(
     "insert into public.arxiv_feeds as f
-       (feed_uid, object_uid, namespace, name, title, search, initial_items, revisions, retention_days)
-     values ($1, $1, $2, $3, $4, $5, $6, $7, $8)
+       (feed_uid, object_uid, namespace, name, title, search, initial_items, revisions, retention_days,
+        schedule, time_zone, is_suspended, next_run_at)
+     values ($1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, timestamptz 'epoch' + $12 * interval '1 microsecond')
      on conflict (object_uid) do update set
        namespace = $2, name = $3, title = $4, search = $5, initial_items = $6, revisions = $7, retention_days = $8,
-       dropped_at = null,
+       schedule = $9, time_zone = $10, is_suspended = $11, next_run_at = excluded.next_run_at, dropped_at = null,
        seen_set = f.seen_set + (f.search <> $5)::integer,
        watermark = case when f.search = $5 then f.watermark end,
        floor = case when f.search = $5 then f.floor end,
@@ -72,8 +73,9 @@ const REGISTER: &str = concat!(
        last_outcome = case when f.search = $5 or f.last_outcome is null then f.last_outcome else 'OtherSearch' end
      where ",
     is_kept!(),
-    " and (f.namespace, f.name, f.title, f.search, f.initial_items, f.revisions, f.retention_days, f.dropped_at)
-         is distinct from ($2, $3, $4, $5, $6, $7, $8, null::timestamptz)"
+    " and (f.namespace, f.name, f.title, f.search, f.initial_items, f.revisions, f.retention_days, f.schedule, f.time_zone,
+          f.is_suspended, f.next_run_at, f.dropped_at)
+         is distinct from ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, excluded.next_run_at, null::timestamptz)"
 );
 
 impl Feeds {
@@ -96,6 +98,10 @@ impl Feeds {
                 .bind(feed.initial_items.word())
                 .bind(feed.revisions.word())
                 .bind(feed.retention_days)
+                .bind(&feed.timing.schedule)
+                .bind(&feed.timing.time_zone)
+                .bind(feed.timing.is_suspended)
+                .bind(feed.timing.next_run.map(Timestamp::as_microsecond))
                 .execute(session.conn())
                 .await?;
             let row = session.query(state!("")).bind(feed.uid).bind(feed.namespace);
@@ -106,6 +112,20 @@ impl Feeds {
                 session.await_durable().await?;
             }
             Ok(state)
+        })
+        .await
+    }
+}
+
+impl Feeds {
+    /// Notes that no run of a feed is planned, as its object is, too: for readers.
+    pub async fn unschedule(&self, uid: Uuid) -> Result<(), StorageError> {
+        Session::run(&self.pool, Kind::Statement, async |session| {
+            let unschedule = session.query(
+                "update public.arxiv_feeds set next_run_at = null where object_uid = $1 and next_run_at is not null",
+            );
+            unschedule.bind(uid).execute(session.conn()).await?;
+            Ok(())
         })
         .await
     }

@@ -13,7 +13,9 @@ use jiff::{Timestamp, ToSpan};
 use paper::{PaperId, PaperVersion};
 use storage::{
     Ending, PaperBatch, PaperSource, QueryRow, Reads, Record, Records, StorageError,
-    feeds::{FeedKey, FeedRun, FeedSpec, FeedState, Feeds, InitialItems, ItemRange, Revisions, RunEnd},
+    feeds::{
+        FeedKey, FeedRun, FeedSpec, FeedState, Feeds, InitialItems, ItemRange, Revisions, RunEnd, Timing,
+    },
 };
 use uuid::Uuid;
 
@@ -37,6 +39,7 @@ pub(crate) fn spec() -> FeedSpec<'static> {
         initial_items: InitialItems::Include,
         revisions: Revisions::Include,
         retention_days: None,
+        timing: Timing::default(),
     }
 }
 
@@ -367,6 +370,9 @@ async fn feeds_and_items_are_read_by_name_and_position() {
         .await,
         "3 3v1, 2 2v1"
     );
+    let oldest = reads.oldest_feed_items(FEED, all, 2).await.unwrap();
+    let oldest: Vec<_> = oldest.iter().map(|item| item.position).collect();
+    assert_eq!(oldest, [1, 2]);
     let later = recorded_at.checked_add(1.microsecond()).unwrap();
     assert_eq!(
         items(ItemRange {
@@ -376,4 +382,48 @@ async fn feeds_and_items_are_read_by_name_and_position() {
         .await,
         ""
     );
+}
+
+#[tokio::test]
+async fn times_of_a_feed_are_read_as_they_were_registered_last() {
+    let server = Server::migrated().await;
+    let feeds = feeds(&server);
+    let pool = || server.pool("arxiv_ro", "arxiv");
+    let reads = Reads::new(pool(), pool(), None);
+    let timing = async || {
+        let found = reads.feeds_by_uid(&[FEED, Uuid::from_u128(1)]).await.unwrap();
+        assert_eq!(found.len(), 1);
+        found.into_iter().next().unwrap().timing
+    };
+    let planned = Timing {
+        schedule: "17 6 * * 1-5".to_owned(),
+        time_zone: "Europe/Budapest".to_owned(),
+        is_suspended: false,
+        next_run: Some(time(7)),
+    };
+    let suspended = Timing {
+        is_suspended: true,
+        next_run: None,
+        ..planned.clone()
+    };
+    let later = Timing {
+        next_run: Some(time(8)),
+        ..planned.clone()
+    };
+    for registered in [planned, suspended, later] {
+        let spec = FeedSpec {
+            timing: registered.clone(),
+            ..spec()
+        };
+        feeds.register(&spec).await.unwrap().unwrap();
+        assert_eq!(timing().await, registered);
+    }
+    feeds.unschedule(FEED).await.unwrap();
+    let unscheduled = timing().await;
+    assert_eq!(
+        (unscheduled.next_run, unscheduled.time_zone.as_str()),
+        (None, "Europe/Budapest")
+    );
+    feeds.drop(FEED).await.unwrap();
+    assert_eq!(reads.feeds_by_uid(&[FEED]).await.unwrap(), []);
 }

@@ -1,5 +1,7 @@
 //! GET /feeds and GET /feeds/NAME: standing searches, and what is new by each.
 
+mod events;
+
 use serde_json::{Value, json};
 use testbed::test_env::{error_of, json_body};
 
@@ -13,14 +15,14 @@ const SEED: &str = "
       '2024-05-01Z', '[]', now(), now(), now(), '{math.CO}', ''
     from (values ('2405.00001', 1), ('2405.00001', 2), ('math/0309136', 3)) as v (paper, version);
     insert into arxiv_feeds (feed_uid, object_uid, namespace, name, title, search, initial_items, revisions, last_position,
-      last_run_at, last_outcome, last_new_items, last_complete_at)
+      last_run_at, last_outcome, last_new_items, last_complete_at, schedule, time_zone, is_suspended, next_run_at)
     values
       ('00000000-0000-0000-0000-00000000000a', gen_random_uuid(), 'library', 'knuth', 'author: <knuth>', 'h', 'Include', 'Include', 3,
-       '2024-05-03T06:00:00Z', 'Complete', 1, '2024-05-03T06:00:00Z'),
+       '2024-05-03T06:00:00Z', 'Complete', 1, '2024-05-03T06:00:00Z', '17 6 * * 1-5', 'Europe/Budapest', false, '2024-05-06T04:17:00Z'),
       ('00000000-0000-0000-0000-00000000000b', gen_random_uuid(), 'library', 'new', 'all: x', 'h', 'Skip', 'Include', 0, null, null,
-       null, null),
+       null, null, '@daily', 'UTC', true, null),
       ('00000000-0000-0000-0000-00000000000c', gen_random_uuid(), 'elsewhere', 'secret', 'all: y', 'h', 'Skip', 'Include', 0, null,
-       null, null, null);
+       null, null, null, '@daily', 'UTC', false, null);
     insert into arxiv_feed_items (feed_uid, position, seen_set, paper, version, run_uid, recorded_at)
     values
       ('00000000-0000-0000-0000-00000000000a', 1, 1, '2405.00001', 1, gen_random_uuid(), '2024-05-01T06:00:00Z'),
@@ -54,12 +56,15 @@ async fn feeds_of_the_namespace_are_listed_with_their_last_run() {
     assert_eq!(json_body(api.get("/feeds").await).await, json!([]));
     api.execute(SEED).await;
     let knuth = json!({
-        "name": "knuth", "namespace": "library", "search": "author: <knuth>", "items": 3,
+        "id": ID, "name": "knuth", "namespace": "library", "search": "author: <knuth>", "items": 3,
         "last_run": {"recorded_at": "2024-05-03T06:00:00Z", "new_items": 1, "complete": true},
-        "last_complete_run": "2024-05-03T06:00:00Z",
+        "last_complete_run": "2024-05-03T06:00:00Z", "schedule": "17 6 * * 1-5", "time_zone": "Europe/Budapest",
+        "suspended": false, "next_run": "2024-05-06T04:17:00Z",
     });
     let new = json!({
-        "name": "new", "namespace": "library", "search": "all: x", "items": 0, "last_run": null, "last_complete_run": null,
+        "id": ID.replace("000a", "000b"), "name": "new", "namespace": "library", "search": "all: x", "items": 0,
+        "last_run": null, "last_complete_run": null, "schedule": "@daily", "time_zone": "UTC", "suspended": true,
+        "next_run": null,
     });
     assert_eq!(json_body(api.get("/feeds").await).await, json!([knuth, new]));
     let response = api.get("/feeds?items_per_page=1").await;
@@ -142,7 +147,10 @@ async fn feed_is_subscribed_to_in_three_formats_with_stable_identifiers() {
         ] {
             assert!(text.contains(&part), "{path}: {part} is not in {text}");
         }
-        assert!(text.find("/2405.00001v2<") < text.find("/2405.00001v1<"), "{text}");
+        assert!(
+            text.find("/2405.00001v2<") < text.find("/2405.00001v1<"),
+            "{text}"
+        );
     }
     let response = api.get("/feeds/knuth.json?items_per_page=1").await;
     assert_eq!(header(&response, "content-type"), Some("application/feed+json"));
@@ -167,7 +175,8 @@ async fn feed_is_subscribed_to_in_three_formats_with_stable_identifiers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn version_keeps_its_identifier_when_restored_positions_are_given_again_and_has_another_by_another_search() {
+async fn version_keeps_its_identifier_when_restored_positions_are_given_again_and_has_another_by_another_search()
+ {
     let api = Api::start(&[]).await;
     api.execute(SEED).await;
     let ids = async || {
