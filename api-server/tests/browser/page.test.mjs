@@ -164,7 +164,7 @@ test("a paper is copied as BibTeX, and shown where the browser has no clipboard"
   await page.route("**/papers/*", (route) => route.fulfill({ status: 404, json: { detail: "no search has found it" } }));
   await second.getByRole("button", { name: /^Copy BibTeX: / }).click();
   await second.getByText("no search has found it").waitFor();
-  assert.equal(await second.locator(".bibtex").isVisible(), false);
+  assert.equal(await second.locator(".copied").isVisible(), false);
   await context.close();
 });
 

@@ -1,4 +1,5 @@
-// The search page: the form makes searches, the list follows them, the table shows what they found.
+// The search page: the form makes searches, the lists follow them and the feeds, the table shows what they found.
+import * as feeds from "./feeds.js";
 import * as form from "./form.js";
 import * as queries from "./queries.js";
 import * as results from "./results.js";
@@ -17,3 +18,4 @@ queries.start({
   },
 });
 results.start();
+feeds.start((items, label) => results.showOf(items, label, { focus: true }));

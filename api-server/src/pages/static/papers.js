@@ -1,5 +1,6 @@
 // What the table shows of a paper: its title and abstract with their math, its places at arXiv, and its BibTeX to copy.
 import { BIBTEX, at, call, element } from "./api.js";
+import { copyButton } from "./copy.js";
 import { withMath } from "./math.js";
 
 const pathOf = (id) => id.split("/").map(encodeURIComponent).join("/");
@@ -29,29 +30,6 @@ export function versionOf({ arxiv_id: id, title }) {
 /** Copies the paper as an entry of BibTeX, where its whole metadata is known. */
 export function bibtexOf({ arxiv_id: id, authors, title }) {
   if (!id || !authors) return [];
-  const button = element("button", { type: "button", class: "small", text: "Copy BibTeX", "aria-label": `Copy BibTeX: ${title}` });
-  const news = element("span", { class: "news", role: "status" });
-  const shown = element("pre", { class: "bibtex", hidden: "" });
-  button.addEventListener("click", async () => {
-    news.textContent = "";
-    shown.hidden = true;
-    let entry;
-    try {
-      entry = (await call(at(`papers/${pathOf(withoutVersion(id))}`), { headers: { Accept: BIBTEX } })).body;
-    } catch (error) {
-      news.textContent = error.message;
-      return;
-    }
-    try {
-      await navigator.clipboard.writeText(entry);
-      news.textContent = "Copied";
-    } catch {
-      // Browsers have no clipboard for pages without HTTPS, and people may forbid it.
-      shown.textContent = entry;
-      shown.hidden = false;
-      getSelection().selectAllChildren(shown);
-      news.textContent = "Copy what is selected";
-    }
-  });
-  return [button, news, shown];
+  const address = at(`papers/${pathOf(withoutVersion(id))}`);
+  return copyButton("Copy BibTeX", `Copy BibTeX: ${title}`, async () => (await call(address, { headers: { Accept: BIBTEX } })).body);
 }

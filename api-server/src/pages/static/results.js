@@ -15,8 +15,10 @@ const pageNumber = document.getElementById("page-number");
 const size = document.getElementById("size");
 const scopeBox = document.getElementById("scope");
 const scopeText = document.getElementById("scope-text");
+/** Items of a feed that one file has: the newest ones. */
+const MOST_ITEMS = 1000;
 
-/** The one search whose results are shown, or null for all. */
+/** The one search whose results are shown, or the items of one feed (with their `path`), or null for all. */
 let scope = null;
 /** Addresses of the pages up to the one that is shown. */
 let pages = [];
@@ -32,6 +34,7 @@ function filters() {
 function first() {
   const wanted = filters();
   const params = { ...wanted, items_per_page: size.value };
+  if (scope?.path) return at(scope.path, params);
   // The address of one search waits until what was just recorded can be read; the filter is that of all results.
   if (scope && !Object.keys(wanted).length) return at(`arxiv/${encodeURIComponent(scope.name)}/results`, params);
   return at("results", { ...params, query_id: scope?.query_id });
@@ -39,6 +42,10 @@ function first() {
 
 function exports() {
   for (const link of document.querySelectorAll(".export a")) {
+    if (scope?.path) {
+      link.href = at(scope.path, { items_per_page: MOST_ITEMS, format: link.dataset.format });
+      continue;
+    }
     // All of it, and not the page that is shown.
     const wanted = { ...filters(), query_id: scope?.query_id, all: true };
     link.href = at("results", { ...wanted, format: link.dataset.format });
@@ -75,10 +82,19 @@ async function load(url, quiet) {
   pageNumber.textContent = `Page ${pages.length}`;
 }
 
-function show(papers, nothing) {
+/** An item of a feed as a row of results. */
+function rowOf({ position, paper }) {
+  const author = paper.authors.map(({ name }) => name).join(", ");
+  return { ...paper, arxiv_id: paper.id, author, journal: paper.journal ?? "", isNew: position > scope.newAfter };
+}
+
+const marks = ({ isNew }) => (isNew ? [element("span", { class: "chip", "data-phase": "Succeeded", text: "New" })] : []);
+
+function show(found, nothing) {
+  const papers = scope?.path ? found.map(rowOf) : found;
   const cell = (...content) => element("td", { role: "cell" }, ...content);
   body.replaceChildren(...papers.map((paper) =>
-    element("tr", { role: "row" }, cell(...titleOf(paper), ...abstractOf(paper), ...bibtexOf(paper)), cell(paper.author), cell(paper.journal),
+    element("tr", { role: "row" }, cell(...marks(paper), ...titleOf(paper), ...abstractOf(paper), ...bibtexOf(paper)), cell(paper.author), cell(paper.journal),
       cell(...versionOf(paper)))));
   table.hidden = papers.length === 0;
   const everything = !scope && !Object.keys(filters()).length && pages.length < 2;
@@ -98,9 +114,11 @@ function setScope(state, label) {
   scope = state;
   scopeBox.hidden = !state;
   scopeText.textContent = state ? `of ${label}` : "";
+  // Items of a feed are not filtered.
+  filter.hidden = Boolean(state?.path);
 }
 
-/** Shows the results of one search; with `focus`, the heading gets it. */
+/** Shows the results of one search, or the items of one feed; with `focus`, the heading gets it. */
 export function showOf(state, label, { focus = false } = {}) {
   filter.reset();
   setScope(state, label);
