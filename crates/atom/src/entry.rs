@@ -8,7 +8,7 @@ use quick_xml::Writer;
 
 use crate::{
     ARXIV,
-    feed::time,
+    feed::{expressible, time},
     text::{address, element, urn, xml_text},
 };
 
@@ -48,9 +48,10 @@ fn members(
     };
     element(xml, "id", &id.map_or_else(own, str::to_owned))?;
     element(xml, "title", &single_spaced(&xml_text(&paper.title)))?;
-    let updated = paper.updated.or(paper.published).unwrap_or(seen);
+    let published = paper.published.and_then(expressible);
+    let updated = paper.updated.and_then(expressible).or(published).unwrap_or(seen);
     element(xml, "updated", &time(updated))?;
-    if let Some(published) = paper.published {
+    if let Some(published) = published {
         element(xml, "published", &time(published))?;
     }
     // Without the address of its page, an entry has to have its content.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use jiff::{Timestamp, Unit};
+use jiff::{Timestamp, Unit, tz::TimeZone};
 use quick_xml::{
     Writer,
     events::{BytesDecl, BytesStart, Event},
@@ -55,6 +55,11 @@ pub fn head(feed: &Feed) -> io::Result<String> {
     }
     xml.get_mut().write_all(b"\n")?;
     String::from_utf8(xml.into_inner()).map_err(io::Error::other)
+}
+
+/// The time, if feeds can express it: from the year 1 on.
+pub fn expressible(time: Timestamp) -> Option<Timestamp> {
+    (time.to_zoned(TimeZone::UTC).year() >= 1).then_some(time)
 }
 
 /// A time as Atom has it, in whole seconds.

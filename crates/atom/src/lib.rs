@@ -5,7 +5,7 @@ mod feed;
 mod text;
 
 pub use entry::write_entry;
-pub use feed::{Feed, TAIL, head};
+pub use feed::{Feed, TAIL, expressible, head};
 pub use text::{is_xml_char, urn, xml_text};
 
 /// Atom's namespace.

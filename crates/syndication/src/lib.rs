@@ -75,11 +75,15 @@ impl Item<'_> {
 
     /// When this version was submitted.
     fn updated(&self) -> Timestamp {
-        self.paper.updated.unwrap_or(self.added)
+        self.paper
+            .updated
+            .and_then(::atom::expressible)
+            .unwrap_or(self.added)
     }
 
     /// When the first one was.
     fn published(&self) -> Timestamp {
-        self.paper.published.unwrap_or_else(|| self.updated())
+        let published = self.paper.published.and_then(::atom::expressible);
+        published.unwrap_or_else(|| self.updated())
     }
 }
