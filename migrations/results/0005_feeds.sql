@@ -82,9 +82,49 @@ create table public.arxiv_feed_runs (
 );
 create index arxiv_feed_runs_recorded_at_idx on public.arxiv_feed_runs (recorded_at);
 
--- Removes items past their feed's age, versions that were seen by a search that the feed no longer has, what came of runs more than
--- 90 days ago, and feeds whose object is gone for a week, so many rows that it does not take long; how many. What the present search
--- of a feed has seen stays.
+-- The webhooks of feeds, as their specs had them when they were registered last. What a run finds is to be delivered to each of them.
+create table public.arxiv_feed_webhooks (
+    feed_uid uuid not null,
+    name text not null,
+    -- A hash of its address, which may be a secret of the receiver. Another one is another receiver.
+    address text not null,
+    -- Since then the feed has no such webhook.
+    removed_at timestamptz,
+    -- Since then the receiver wants nothing any more: it has answered with status 410.
+    gone_at timestamptz,
+    -- How many attempts have failed since the last one that did not, and why the last one did.
+    failures integer not null default 0,
+    last_failure text,
+    -- When its next delivery may be attempted. A process that attempts one moves it first, so no other one does.
+    next_attempt_at timestamptz not null default clock_timestamp(),
+    primary key (feed_uid, name)
+);
+
+-- Items of a feed that are to be delivered to a webhook, or were. Written in the transaction of the run that found them; of the pending
+-- ones of a webhook, the one with the lowest positions is the next.
+create table public.arxiv_feed_deliveries (
+    -- What the receiver knows it by, in each attempt.
+    delivery_id uuid primary key default gen_random_uuid(),
+    feed_uid uuid not null,
+    webhook text not null,
+    first_position bigint not null,
+    last_position bigint not null check (last_position >= first_position),
+    state text not null default 'Pending' check (state in ('Pending', 'Delivered', 'Failed', 'Dropped')),
+    attempts integer not null default 0,
+    recorded_at timestamptz not null,
+    -- When it was recorded, or requested again: three days later it fails.
+    requested_at timestamptz not null,
+    ended_at timestamptz,
+    unique (feed_uid, webhook, first_position)
+);
+create index arxiv_feed_deliveries_pending_idx on public.arxiv_feed_deliveries (feed_uid, webhook, first_position)
+    where state = 'Pending';
+create index arxiv_feed_deliveries_failed_idx on public.arxiv_feed_deliveries (feed_uid, webhook) where state = 'Failed';
+create index arxiv_feed_deliveries_ended_at_idx on public.arxiv_feed_deliveries (ended_at);
+
+-- Removes items past their feed's age that are not to be delivered any more, versions that were seen by a search that the feed no longer
+-- has, what came of runs more than 90 days ago, deliveries that ended more than 30 days ago, and feeds whose object is gone for a week,
+-- so many rows that it does not take long; how many. What the present search of a feed has seen stays.
 create function public.prune_feeds() returns bigint
 language sql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -96,7 +136,10 @@ as $$
         using feeds f, lateral (
             select position from public.arxiv_feed_items o
             where o.feed_uid = f.feed_uid
-              and (f.is_gone or o.recorded_at < clock_timestamp() - f.retention_days * interval '1 day')
+              and (f.is_gone or o.recorded_at < clock_timestamp() - f.retention_days * interval '1 day'
+                and not exists (
+                    select from public.arxiv_feed_deliveries d
+                    where d.feed_uid = f.feed_uid and d.state = 'Pending' and d.first_position <= o.position))
               -- Items are in the order of their times.
               and o.position < (select min(position) + 1000 from public.arxiv_feed_items where feed_uid = f.feed_uid)
             ) oldest
@@ -116,15 +159,31 @@ as $$
             select run_uid from public.arxiv_feed_runs
             where recorded_at < clock_timestamp() - interval '90 days' order by recorded_at limit 1000)
         returning 1
+    ), deliveries as (
+        delete from public.arxiv_feed_deliveries
+        where delivery_id in (
+            (select delivery_id from public.arxiv_feed_deliveries
+             where ended_at < clock_timestamp() - interval '30 days' order by ended_at limit 1000)
+            union all
+            (select d.delivery_id from feeds f join public.arxiv_feed_deliveries d using (feed_uid) where f.is_gone limit 1000))
+        returning 1
+    ), webhooks as (
+        delete from public.arxiv_feed_webhooks w
+        using feeds f
+        where w.feed_uid = f.feed_uid and (f.is_gone or w.removed_at is not null and not exists (
+            select from public.arxiv_feed_deliveries d where d.feed_uid = w.feed_uid and d.webhook = w.name))
+        returning 1
     ), gone as (
         delete from public.arxiv_feeds g
         using feeds f
         where g.feed_uid = f.feed_uid and f.is_gone
           and not exists (select from public.arxiv_feed_items i where i.feed_uid = g.feed_uid)
           and not exists (select from public.arxiv_feed_seen s where s.feed_uid = g.feed_uid)
+          and not exists (select from public.arxiv_feed_deliveries d where d.feed_uid = g.feed_uid)
         returning 1
     )
-    select (select count(*) from items) + (select count(*) from seen) + (select count(*) from runs) + (select count(*) from gone);
+    select (select count(*) from items) + (select count(*) from seen) + (select count(*) from runs) + (select count(*) from deliveries)
+      + (select count(*) from webhooks) + (select count(*) from gone);
 $$;
 
 revoke all on function public.prune_feeds() from public;

@@ -1,6 +1,7 @@
 //! `arxiv-operator`: runs ArxivQuery objects, exactly once and politely.
 
 mod controller;
+mod deliveries;
 mod feeds;
 mod fetch;
 mod leader;

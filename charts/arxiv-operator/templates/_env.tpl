@@ -49,10 +49,11 @@
 {{- end }}
 {{- end }}
 
-{{/* Certificates and credentials as files. Argument: root, arxiv (whether the process asks arXiv), connections (names), roles (whether it makes users), tls (name of the Secret with its own certificate, optional). Gives `volumes` and `mounts`. */}}
+{{/* Certificates and credentials as files. Argument: root, arxiv (whether the process asks arXiv), webhooks (whether it sends to webhooks), connections (names), roles (whether it makes users), tls (name of the Secret with its own certificate, optional). Gives `volumes` and `mounts`. */}}
 {{- define "arxiv-operator.files" -}}
 {{- $sources := dict "postgres-ca" .root.Values.postgres.tls.rootCert }}
 {{- if .arxiv }}{{ $_ := set $sources "arxiv-ca" .root.Values.arxiv.caBundle }}{{ end }}
+{{- if .webhooks }}{{ $_ := set $sources "webhooks-ca" .root.Values.operator.webhooks.caBundle }}{{ end }}
 {{- $volumes := list }}
 {{- $mounts := list }}
 {{- range $name, $source := $sources }}

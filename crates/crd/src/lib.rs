@@ -16,7 +16,7 @@ mod status;
 pub use class::{DEFAULT_CLASS, class_name, class_selector, class_words, unfinished_selector};
 pub use feed::{
     ArxivFeed, ArxivFeedSpec, ArxivFeedStatus, FEED_LABEL, FeedCondition, FeedReason, InitialItems,
-    MAX_FEED_NAME, QueryTemplate, Revisions, TemplateMetadata, TemplateSpec,
+    MAX_FEED_NAME, QueryTemplate, Revisions, SecretKeyRef, TemplateMetadata, TemplateSpec, Webhook,
 };
 pub use fields::{ArxivQuery, ArxivQuerySpec, ArxivSearch, JOB_FIELDS, SEARCH_FIELDS};
 pub use reason::Reason;

@@ -8,5 +8,6 @@ mod report;
 mod run;
 mod runs;
 mod validate;
+mod webhooks;
 
 pub(crate) use self::run::run;

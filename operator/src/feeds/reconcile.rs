@@ -16,6 +16,7 @@ use super::{
     report::{Snapshot, database_unavailable, stalled},
     runs::{self, Created, Runs},
     validate::{Valid, validate},
+    webhooks,
 };
 use crate::{
     controller::{
@@ -106,6 +107,7 @@ async fn reconcile_feed(feed: &ArxivFeed, context: &Context) -> Result<Action, E
         // An object of this uid was gone before.
         return Ok(Action::requeue(LONGEST_WAIT));
     };
+    let webhooks = webhooks::register(context, feed, &state).await?;
     let created = match plan.due.filter(|_| runs.active().is_none() && !feed.spec.suspend) {
         Some(due) => {
             // The watch may be behind: nothing is started by a spec or a status of before.
@@ -120,6 +122,7 @@ async fn reconcile_feed(feed: &ArxivFeed, context: &Context) -> Result<Action, E
         feed,
         runs: &runs,
         state: &state,
+        webhooks: &webhooks,
         plan,
         created,
         now,
@@ -130,7 +133,9 @@ async fn reconcile_feed(feed: &ArxivFeed, context: &Context) -> Result<Action, E
     report_events(context, feed, &runs, &state);
     // Only now: the status has the times of the runs that are deleted.
     runs.delete_surplus(&queries, feed).await?;
-    Ok(Action::requeue(until_next(feed, &plan)))
+    let wait = until_next(feed, &plan);
+    let look = webhooks::next_look(&webhooks).unwrap_or(wait);
+    Ok(Action::requeue(wait.min(look)))
 }
 
 /// How long there is nothing to do, if no object changes.

@@ -3,11 +3,12 @@
 use crd::{ArxivFeed, ArxivFeedStatus, FeedCondition, FeedReason};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use storage::feeds::{FeedState, Outcome};
+use storage::feeds::{FeedState, Outcome, WebhookState};
 
 use super::{
     plan::Plan,
     runs::{Run, Runs},
+    webhooks::delivered,
 };
 use crate::controller::report::conditions::{keep_transition, new_condition, truncated_message};
 
@@ -23,6 +24,7 @@ pub(super) struct Snapshot<'a> {
     pub(super) feed: &'a ArxivFeed,
     pub(super) runs: &'a Runs,
     pub(super) state: &'a FeedState,
+    pub(super) webhooks: &'a [WebhookState],
     pub(super) plan: Plan,
     /// The scheduled time and the name of the run that was just created.
     pub(super) created: Option<(Timestamp, String)>,
@@ -36,7 +38,7 @@ impl Snapshot<'_> {
         let (is_ready, reason, message) = self.readiness(&old);
         let message = truncated_message(&message);
         let (complete, complete_reason) = completeness(self.state);
-        let conditions = vec![
+        let mut conditions = vec![
             condition(
                 self.feed,
                 FeedCondition::Ready,
@@ -54,6 +56,7 @@ impl Snapshot<'_> {
                 self.now,
             ),
         ];
+        conditions.extend(delivered(self.feed, self.webhooks, self.now));
         let created = self.created.as_ref();
         let active = created
             .map(|(_, name)| name.as_str())
@@ -148,7 +151,7 @@ pub(super) fn stalled(feed: &ArxivFeed, stall: &Stall, now: Timestamp) -> ArxivF
             now,
         ),
     ];
-    conditions.extend(feed.condition(FeedCondition::Complete).cloned());
+    conditions.extend(kept_conditions(feed));
     ArxivFeedStatus {
         conditions,
         observed_generation: feed.metadata.generation,
@@ -170,12 +173,19 @@ pub(super) fn database_unavailable(feed: &ArxivFeed, now: Timestamp) -> ArxivFee
         message,
         now,
     )];
-    conditions.extend(feed.condition(FeedCondition::Complete).cloned());
+    conditions.extend(kept_conditions(feed));
     ArxivFeedStatus {
         conditions,
         message: Some(message.to_owned()),
         ..feed.status.clone().unwrap_or_default()
     }
+}
+
+/// The conditions that are about what was, whatever is wrong now.
+fn kept_conditions(feed: &ArxivFeed) -> impl Iterator<Item = Condition> {
+    let kept = [FeedCondition::Complete, FeedCondition::Delivered];
+    kept.into_iter()
+        .filter_map(|type_| feed.condition(type_).cloned())
 }
 
 /// The status of a condition.
@@ -206,7 +216,7 @@ fn completeness(state: &FeedState) -> (Truth, FeedReason) {
 }
 
 /// A condition of this feed.
-fn condition(
+pub(super) fn condition(
     feed: &ArxivFeed,
     type_: FeedCondition,
     truth: Truth,
@@ -284,6 +294,7 @@ mod tests {
                 feed: &feed,
                 runs: &Runs::default(),
                 state: &state,
+                webhooks: &[],
                 plan,
                 created: is_created.then(|| (time("06:17:00"), "feed-1".to_owned())),
                 now: time("06:20:00"),

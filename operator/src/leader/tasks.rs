@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     controller::{self, finished, report::events::events, watch},
-    feeds,
+    deliveries, feeds,
     fetch::{fetcher::Fetcher, tracker::Tracker},
     maintenance::{claims, sweep::Sweeper, watermark},
     process::{dependencies::Dependencies, supervisor::Supervisor},
@@ -42,6 +42,8 @@ impl LeaderTasks {
 
         let of_feeds = feeds::run(Arc::clone(with), events.clone(), shutdown.clone());
         tasks.spawn("feeds", of_feeds);
+        let delivering = deliveries::run(Arc::clone(with), events.clone(), shutdown.clone());
+        tasks.spawn("deliveries", delivering);
 
         let (unfinished, changed) = watch::unfinished(with, Arc::clone(&tracker));
         let (shared, watched) = (Arc::clone(with), unfinished.clone());
@@ -99,6 +101,7 @@ impl LeaderTasks {
         } else {
             tracing::warn!("the request to arXiv takes too long and is dropped");
         }
+        self.tasks.join("deliveries").await?;
         self.tracker.drained().await;
         self.stop_controller.cancel();
         self.tasks.join("controller").await?;

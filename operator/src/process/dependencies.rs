@@ -51,6 +51,8 @@ pub(crate) struct Dependencies {
     pub(crate) ledger: Ledger,
     pub(crate) pages: Pages,
     pub(crate) upstream: Upstream,
+    /// Sends to the webhooks of feeds.
+    pub(crate) sender: webhooks::Sender,
     pub(crate) metrics: Metrics,
     pub(crate) liveness: Liveness,
     /// The waits of a query after failed requests.
@@ -126,6 +128,7 @@ impl Dependencies {
                 .arxiv
                 .upstream(address(&upstream_url), APPLICATION, pages.clone())?,
             pages,
+            sender: webhooks::Sender::new(args.webhook_networks.clone(), args.webhook_ca_bundle.as_deref())?,
             metrics,
             liveness,
             request_retry: Backoff {

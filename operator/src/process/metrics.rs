@@ -1,5 +1,7 @@
 //! The operator's metrics. Label values come from fixed sets: no names, no messages.
 
+mod deliveries;
+
 use std::{sync::atomic::AtomicU64, time::Duration};
 
 use crd::Phase;
@@ -7,6 +9,8 @@ use jiff::Timestamp;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use service::metrics::GaugeGuard;
 use storage::{IdUsage, StorageError};
+
+pub(crate) use self::deliveries::DeliveryMetrics;
 
 /// Before the name of each metric.
 pub(crate) const PREFIX: &str = "arxiv_operator";
@@ -80,6 +84,7 @@ pub(crate) struct Metrics {
     oldest_wait_seconds: RealGauge,
     cool_down_seconds: RealGauge,
     id_usage: Family<Label, RealGauge>,
+    pub(crate) deliveries: DeliveryMetrics,
 }
 
 /// Shows that this process leads, as long as it lives.
@@ -135,6 +140,7 @@ impl Metrics {
                     "database",
                     "database_unavailable",
                     "defect",
+                    "deliveries",
                     "event_dropped",
                     "kubernetes",
                     "lease",
@@ -192,6 +198,7 @@ impl Metrics {
                 &["table"],
                 "Used part of all ids that a table can assign, by table",
             ),
+            deliveries: DeliveryMetrics::registered(registry),
         }
     }
 
@@ -261,9 +268,10 @@ impl Metrics {
         self.oldest_wait_seconds.set(wait.unwrap_or_default().max(0.0));
     }
 
-    /// The queue of a process that is not the leader is empty.
+    /// The queue of a process that is not the leader is empty, and so is what it delivers.
     pub(crate) fn standby(&self) {
         self.queue(&QueueStats::default(), 0.0, Duration::ZERO, Timestamp::UNIX_EPOCH);
+        self.deliveries.standby();
     }
 
     pub(crate) fn id_usage(&self, used: IdUsage) {

@@ -1,10 +1,11 @@
 //! The settings of `arxiv-operator run`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use queue::PriorityCeilings;
 use upstream::UpstreamArgs;
+use webhooks::Networks;
 
 use super::namespaces::Namespaces;
 
@@ -38,6 +39,13 @@ pub(crate) struct RunArgs {
     /// How often expired objects, old pages and other remains are removed, in seconds.
     #[arg(long, env = "SWEEP_INTERVAL_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) sweep_interval_seconds: u64,
+    /// Networks that webhooks of feeds may be sent to although their addresses are not public, and without TLS, as a list
+    /// like `10.96.0.0/12,fd00::/8`; by default none. Whoever may create feeds can send requests to all that is in them.
+    #[arg(long, env = "WEBHOOK_NETWORKS", default_value = "")]
+    pub(crate) webhook_networks: Networks,
+    /// A PEM file of certificates to trust for webhooks, in addition to those of the system.
+    #[arg(long, env = "WEBHOOK_CA_BUNDLE")]
+    pub(crate) webhook_ca_bundle: Option<PathBuf>,
     /// Whether several processes elect a leader by a Lease; only the leader works. Switch it off only for a single
     /// process that has no right to Leases: then nothing keeps another installation from running the same objects.
     #[arg(long, env = "LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]

@@ -38,6 +38,21 @@
       "ports" ($policy.ports | default (list $port))) }}
 {{- end }}
 
+{{/* Egress to the receivers of webhooks, if there are some. Argument: the root. */}}
+{{- define "arxiv-operator.egressWebhooks" -}}
+{{- if .Values.operator.webhooks.namespaces }}
+{{- $policy := .Values.networkPolicy.webhooks }}
+{{- $peers := $policy.to }}
+{{- if not $peers }}
+{{- $peers = include "arxiv-operator.publicAddresses" . | fromYamlArray }}
+{{- range .Values.operator.webhooks.networks }}
+{{- $peers = append $peers (dict "ipBlock" (dict "cidr" .)) }}
+{{- end }}
+{{- end }}
+{{- include "arxiv-operator.networkRule" (dict "direction" "to" "peers" $peers "ports" $policy.ports) }}
+{{- end }}
+{{- end }}
+
 {{/* Egress to the collector of traces, if there is one. Argument: the root. */}}
 {{- define "arxiv-operator.egressTracing" -}}
 {{- with .Values.tracing.endpoint }}

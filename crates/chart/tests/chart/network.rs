@@ -177,6 +177,32 @@ fn dns_port_and_peers_can_be_set() {
     }
 }
 
+#[test]
+fn operator_reaches_receivers_of_webhooks_only_where_feeds_may_have_some() {
+    let to = |values: &str| {
+        let objects = render(values).unwrap();
+        let operator = operator(&objects).unwrap();
+        let rules = flows(&objects, &operator, "egress").into_iter();
+        rules.cloned().collect::<Vec<_>>()
+    };
+    let network = json!({"ipBlock": {"cidr": "10.96.0.0/12"}});
+    let without = to("operator: {webhooks: {networks: [10.96.0.0/12]}}");
+    assert_eq!(without, to(""), "off");
+    let on = "operator: {webhooks: {namespaces: [team-a], networks: [10.96.0.0/12]}}";
+    let added: Vec<_> = to(on)
+        .into_iter()
+        .filter(|rule| !without.contains(rule))
+        .collect();
+    assert_eq!(added.len(), 1, "{added:?}");
+    let peers = added[0]["to"].as_array().unwrap();
+    assert_eq!((peers.len(), &peers[2]), (3, &network));
+    assert_eq!(added[0]["ports"], json!([{"port": 443, "protocol": "TCP"}]));
+    let limited =
+        format!("{on}\nnetworkPolicy: {{webhooks: {{to: [{{podSelector: {{}}}}], ports: [8443]}}}}");
+    let expected = json!({"to": [{"podSelector": {}}], "ports": [{"port": 8443, "protocol": "TCP"}]});
+    assert!(to(&limited).contains(&expected));
+}
+
 /// The peers of the rule by which a pod reaches arXiv.
 fn to_arxiv(values: &str) -> (Value, Value) {
     let objects = render(values).expect(values);

@@ -36,6 +36,7 @@ fn given_to_the_operator(objects: &Objects) -> Vec<(&str, Option<&str>, &Value)>
 #[test]
 fn operator_rights_equal_rules_files() {
     let (watches, lease) = (rules("operator"), rules("operator-lease"));
+    let webhooks = rules("operator-webhooks");
     for (values, expected) in [
         (
             "",
@@ -57,6 +58,15 @@ fn operator_rights_equal_rules_files() {
             ],
         ),
         (
+            "operator: {webhooks: {namespaces: [team-a, team-b, team-a]}}",
+            vec![
+                ("ClusterRole", None, &watches),
+                ("Role", Some("team-a"), &webhooks),
+                ("Role", Some("team-b"), &webhooks),
+                ("Role", Some(NAMESPACE), &lease),
+            ],
+        ),
+        (
             "operator: {replicas: 1, leaderElection: {enabled: false}}",
             vec![("ClusterRole", None, &watches)],
         ),
@@ -64,7 +74,7 @@ fn operator_rights_equal_rules_files() {
         let objects = render(values).unwrap();
         assert_eq!(given_to_the_operator(&objects), expected, "{values}");
     }
-    for rules in [watches, lease] {
+    for rules in [watches, lease, webhooks] {
         assert!(rules.as_array().is_some_and(|rules| !rules.is_empty()));
     }
     let objects = render("operator: {leaderElection: {leaseName: papers}}").unwrap();

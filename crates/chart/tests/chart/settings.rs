@@ -44,7 +44,10 @@ const TRACING: [&str; 3] = [
 const EVERYTHING: &str = "
 tracing: {endpoint: 'http://collector:4318', sampler: traceidratio, samplerArgument: 0.1}
 className: team-a
-operator: {watchNamespaces: [library], priorityCeilings: {library: 7}}
+operator:
+  watchNamespaces: [library]
+  priorityCeilings: {library: 7}
+  webhooks: {namespaces: [library], networks: [10.96.0.0/12], caBundle: {configMap: ca}}
 arxiv: {contact: papers@example.org, proxy: {secret: proxy}, caBundle: {secret: ca}}
 networkPolicy: {arxiv: {to: [{podSelector: {}}], ports: [3128]}}
 apiServer:

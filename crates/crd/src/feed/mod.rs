@@ -2,6 +2,7 @@
 
 mod schema;
 mod status;
+mod webhook;
 mod words;
 
 use kube::{CustomResource, KubeSchema};
@@ -12,6 +13,7 @@ pub(crate) use self::schema::definition;
 use self::schema::{feed_class_is_fixed, name_is_short};
 pub use self::{
     status::ArxivFeedStatus,
+    webhook::{SecretKeyRef, Webhook},
     words::{FeedCondition, FeedReason, InitialItems, Revisions},
 };
 use crate::{ArxivSearch, CachePolicy};
@@ -118,6 +120,12 @@ pub struct ArxivFeedSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_template: Option<QueryTemplate>,
 
+    /// Who is told of new items: each gets a signed request with them, at least once and in their order. One that does not
+    /// accept it gets it again, for three days.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub webhooks: Vec<Webhook>,
+
     /// For how many days an item stays in the feed. A paper whose item is gone does not become an item again.
     #[serde(default = "default_item_retention_days")]
     #[schemars(range(min = 1, max = 3_650))]
@@ -214,6 +222,7 @@ impl Default for ArxivFeedSpec {
             successful_queries_history_limit: default_successful_limit(),
             failed_queries_history_limit: default_failed_limit(),
             query_template: None,
+            webhooks: Vec::new(),
             item_retention_days: default_item_retention_days(),
             class_name: None,
         }

@@ -1,7 +1,8 @@
 //! The definition of `ArxivFeed`: what it shares with that of `ArxivQuery`, and its own rules.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrBool, ValidationRule,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    ValidationRule,
 };
 use kube::{CustomResourceExt, core::Rule};
 use serde_json::json;
@@ -23,6 +24,9 @@ const SET_BY_RUNS: [&Field; 4] = [&SORT_BY, &SORT_ORDER, &SUBMITTED_BEFORE, &UPD
 const MAX_LABELS: i64 = 32;
 const MAX_LABEL_NAME: usize = 253 + 1 + 63;
 const MAX_LABEL_VALUE: i64 = 63;
+/// The most webhooks of a feed, and the longest address of one.
+const MAX_WEBHOOKS: i64 = 5;
+const MAX_URL: i64 = 2_048;
 /// The longest time zone is shorter.
 const TIME_ZONE: &str = "^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$";
 
@@ -75,6 +79,9 @@ fn fit_spec(spec: &mut JSONSchemaProps) {
     if let Some(class) = property(spec, CLASS_NAME.name) {
         bound(&CLASS_NAME, class);
     }
+    if let Some(webhooks) = property(spec, "webhooks") {
+        bound_webhooks(webhooks);
+    }
     let Some(template) = property(spec, "queryTemplate") else {
         return;
     };
@@ -109,6 +116,49 @@ fn fit_spec(spec: &mut JSONSchemaProps) {
         ]);
         if let Some(of_label) = label_values(labels) {
             of_label.max_length = Some(MAX_LABEL_VALUE);
+        }
+    }
+}
+
+/// Adds the bounds and the rules of webhooks.
+fn bound_webhooks(webhooks: &mut JSONSchemaProps) {
+    webhooks.max_items = Some(MAX_WEBHOOKS);
+    let Some(JSONSchemaPropsOrArray::Schema(webhook)) = &mut webhooks.items else {
+        return;
+    };
+    if let Some(name) = property(webhook, "name") {
+        (name.min_length, name.max_length) = (Some(1), Some(63));
+        name.x_kubernetes_validations = Some(vec![rule(
+            "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+            "must be lower-case letters, digits and hyphens",
+        )]);
+    }
+    if let Some(url) = property(webhook, "url") {
+        url.max_length = Some(MAX_URL);
+        url.x_kubernetes_validations = Some(vec![rule(
+            "isURL(self) && self.matches('^https?://[^/?#@]+([/?#].*)?$')",
+            "must be a URL that begins with https://, without a user (http:// only where the people who run the system allow it)",
+        )]);
+    }
+    let Some(secret) = property(webhook, "secretRef") else {
+        return;
+    };
+    for (member, rules) in [
+        (
+            "name",
+            rule(
+                "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+                "must be the name of a Secret",
+            ),
+        ),
+        (
+            "key",
+            rule("self.matches('^[-._a-zA-Z0-9]+$')", "must be a key of a Secret"),
+        ),
+    ] {
+        if let Some(member) = property(secret, member) {
+            (member.min_length, member.max_length) = (Some(1), Some(253));
+            member.x_kubernetes_validations = Some(vec![rules]);
         }
     }
 }

@@ -34,6 +34,8 @@ words! {
         Ready,
         /// True when the last run looked at everything that had changed since the complete run before it.
         Complete,
+        /// False while a webhook fails, or did not get something; absent for a feed without webhooks.
+        Delivered,
         /// True while no run can start before the spec is changed; absent otherwise.
         Stalled,
     }
@@ -56,6 +58,14 @@ words! {
         MoreToRead,
         /// No run has ended yet.
         NoRunYet,
+        /// No webhook fails, and none has missed anything.
+        AllDelivered,
+        /// The last attempt of a webhook has failed; the message says why. It is attempted again for three days.
+        DeliveryRetried,
+        /// A webhook has missed something that was attempted for three days. It can be requested again.
+        DeliveryFailed,
+        /// A receiver has answered with status 410 (Gone): it gets nothing any more. The author changes or removes the webhook.
+        ReceiverGone,
         /// The schedule cannot be read, or has no time that ever comes. The author changes it.
         InvalidSchedule,
         /// The time zone is not one of the IANA database. The author changes it.

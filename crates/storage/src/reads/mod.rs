@@ -14,6 +14,7 @@ mod stream;
 
 use std::time::Duration;
 
+pub(crate) use self::papers::whole_papers;
 pub use self::{
     ended::EndedQuery,
     filter::{QueryFilter, ResultFilter},

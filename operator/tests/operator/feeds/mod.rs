@@ -3,6 +3,7 @@
 mod history;
 mod schedules;
 mod states;
+mod webhooks;
 
 use crd::{ArxivFeed, ArxivFeedStatus, ArxivQuery, FEED_LABEL, FeedCondition};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};

@@ -30,7 +30,8 @@ const NEXT_APPLIED: [&str; 2] = ["queries", "results"];
 
 /// Back to the schema of the previous version: without what the newest migrations add.
 const UNDO: &str = "
-    drop table public.arxiv_feeds, public.arxiv_feed_seen, public.arxiv_feed_items, public.arxiv_feed_runs;
+    drop table public.arxiv_feeds, public.arxiv_feed_seen, public.arxiv_feed_items, public.arxiv_feed_runs,
+        public.arxiv_feed_webhooks, public.arxiv_feed_deliveries;
     drop function public.prune_feeds();
     drop table public.arxiv_installation, public.arxiv_papers;
     alter table public.queries drop column object_search;

@@ -13,6 +13,7 @@ use paper::{PaperId, PaperVersion};
 use sqlx::{FromRow, QueryBuilder, Row, postgres::PgRow};
 
 use self::matches::{IS_NEWEST, Match, Page};
+pub(crate) use self::whole::whole_papers;
 pub use self::{filter::PaperFilter, whole::WhichVersion};
 use super::{Reads, count::limited};
 use crate::{

@@ -49,21 +49,30 @@ impl Reads {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let papers: Vec<String> = ids.iter().map(|id| id.paper.clone()).collect();
-        let versions: Vec<i32> = ids.iter().map(|id| id.version.map_or(0, i32::from)).collect();
-        let statement = match which {
-            WhichVersion::Named => NAMED,
-            WhichVersion::Newest => NEWEST,
-        };
-        let texts = Session::read(&self.results, Kind::Statement, async |session| {
-            let texts = session.query_scalar(statement);
-            let texts = texts.bind(papers.clone()).bind(versions.clone());
-            let texts: Vec<String> = texts.fetch_all(session.conn()).await?;
-            Ok(texts)
-        });
-        let texts = texts.await?.into_iter();
-        texts
-            .map(|text| serde_json::from_str(&text).map_err(|_| StorageError::Unreadable))
-            .collect()
+        Session::read(&self.results, Kind::Statement, async |session| {
+            whole_papers(session, ids, which).await
+        })
+        .await
     }
+}
+
+/// The papers with these identifiers, as far as they are known here, in any order.
+pub(crate) async fn whole_papers(
+    session: &mut Session,
+    ids: &[PaperId],
+    which: WhichVersion,
+) -> Result<Vec<PaperVersion>, StorageError> {
+    let papers: Vec<String> = ids.iter().map(|id| id.paper.clone()).collect();
+    let versions: Vec<i32> = ids.iter().map(|id| id.version.map_or(0, i32::from)).collect();
+    let texts = session.query_scalar::<String>(match which {
+        WhichVersion::Named => NAMED,
+        WhichVersion::Newest => NEWEST,
+    });
+    let texts = texts
+        .bind(papers)
+        .bind(versions)
+        .fetch_all(session.conn())
+        .await?;
+    let read = |text: &String| serde_json::from_str(text).map_err(|_| StorageError::Unreadable);
+    texts.iter().map(read).collect()
 }

@@ -3,18 +3,24 @@
 //! The tables are next to `results` and are written in the transaction of a run's rows, under the lock of the feed's row. So two runs
 //! of one feed are recorded one after the other, and a run that is recorded again finds what came of it.
 
+mod attempts;
+mod deliveries;
 mod maintenance;
 mod progress;
 mod reads;
 mod register;
 mod run;
+mod webhooks;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
+pub use self::attempts::{AttemptEnd, DueDelivery, DueLimits};
+pub use self::deliveries::{DeliveryStats, ITEMS_PER_DELIVERY};
 pub use self::progress::{Backfill, NextRun, Outcome, Progress, RunEnd};
 pub use self::reads::{Feed, FeedItem, FeedKey, ItemRange};
 pub(crate) use self::run::{Recording, recorded};
+pub use self::webhooks::{WebhookSpec, WebhookState};
 use crate::connection::Pool;
 
 /// What becomes of the papers that are there when a feed begins.

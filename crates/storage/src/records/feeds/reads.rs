@@ -214,7 +214,7 @@ fn feed_of(row: &PgRow) -> Result<Feed, StorageError> {
     })
 }
 
-fn item_of(
+pub(super) fn item_of(
     (position, seen_set, paper, version, recorded_at): (i64, i32, String, i32, i64),
 ) -> Result<FeedItem, StorageError> {
     let version = u16::try_from(version).map_err(|_| StorageError::Unreadable)?;

@@ -8,7 +8,8 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::{
-    FeedRun, FeedState, InitialItems, Outcome, Progress, Revisions, progress::FinishedRun, register,
+    FeedRun, FeedState, InitialItems, Outcome, Progress, Revisions, deliveries, progress::FinishedRun,
+    register,
 };
 use crate::{StorageError, connection::Session};
 
@@ -201,6 +202,10 @@ impl<'a> Recording<'a> {
             .await?;
         if outcome == Outcome::OtherSearch {
             return Ok(());
+        }
+        if count > 0 {
+            let positions = self.state.items + 1..=self.state.items + i64::from(count);
+            deliveries::insert(session, self.state.id, positions, recorded_at).await?;
         }
         self.update_feed(session, count, outcome, recorded_at).await
     }

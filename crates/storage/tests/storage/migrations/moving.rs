@@ -34,6 +34,9 @@ const MORE: [(&str, &str); 2] = [
          insert into arxiv_feed_seen values ('00000000-0000-0000-0000-00000000000f', 1, '2405.00001', 1);
          insert into arxiv_feed_items values ('00000000-0000-0000-0000-00000000000f', 7, 1, '2405.00001', 1, gen_random_uuid(), now());
          insert into arxiv_feed_runs values (gen_random_uuid(), '00000000-0000-0000-0000-00000000000f', 6999, 1, 'Complete', now());
+         insert into arxiv_feed_webhooks (feed_uid, name, address) values ('00000000-0000-0000-0000-00000000000f', 'chat', 'h');
+         insert into arxiv_feed_deliveries (feed_uid, webhook, first_position, last_position, recorded_at, requested_at)
+             values ('00000000-0000-0000-0000-00000000000f', 'chat', 7, 7, now(), now());
          insert into arxiv_query_tombstones (query_uid, reason, message) values (gen_random_uuid(), 'Refused', 'no');",
     ),
     (
@@ -115,9 +118,11 @@ async fn documented_commands_move_all_data_to_other_servers() {
     }
     moved.sort();
     let known = [
+        "arxiv_feed_deliveries",
         "arxiv_feed_items",
         "arxiv_feed_runs",
         "arxiv_feed_seen",
+        "arxiv_feed_webhooks",
         "arxiv_feeds",
         "arxiv_installation",
         "arxiv_ledger",

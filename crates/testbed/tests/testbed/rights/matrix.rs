@@ -20,7 +20,7 @@ const AT_ONCE: usize = 16;
 type Allowed = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// The account, by the name of its rules file; whether its rules apply in all namespaces; and all its rights.
-const ACCOUNTS: [(&str, bool, &[Allowed]); 7] = [
+const ACCOUNTS: [(&str, bool, &[Allowed]); 8] = [
     ("operator", false, OPERATOR),
     ("operator", true, OPERATOR),
     // In addition to either of these, always in one namespace.
@@ -37,6 +37,8 @@ const ACCOUNTS: [(&str, bool, &[Allowed]); 7] = [
             ),
         ],
     ),
+    // Where feeds may have webhooks.
+    ("operator-webhooks", false, &[("", "secrets", "", &["get"])]),
     (
         "api-server",
         false,

@@ -1,5 +1,6 @@
 //! Feeds: what runs record for them, each version of a paper once.
 
+mod deliveries;
 mod searches;
 
 use std::time::Duration;

@@ -1,0 +1,337 @@
+//! Webhooks of feeds: what receivers get, and what the status says when they do not.
+
+use std::collections::BTreeMap;
+
+use crd::FeedCondition;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    Api,
+    api::{ObjectMeta, PostParams},
+};
+use serde_json::{Value, json};
+use testbed::{
+    TestEnv,
+    arxiv::Behaviour,
+    control_plane::chart_rules,
+    net::{Received, Receiver, Reply},
+    stack::Options,
+    test_env::{LIMIT, within},
+};
+use webhooks::Secrets;
+
+use super::{Feeds, condition};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+/// Attempts are due, those that wait included.
+const DUE: &str = "update arxiv_feed_webhooks set next_attempt_at = now()";
+
+/// A system whose webhooks may be on loopback.
+async fn start() -> Feeds {
+    let mut options = Options::operator_only();
+    let environment = [
+        ("WEBHOOK_NETWORKS", "127.0.0.0/8"),
+        // Nobody is there: it must not be used.
+        ("HTTP_PROXY", "http://127.0.0.1:9"),
+        ("http_proxy", "http://127.0.0.1:9"),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    options.environment.extend(environment);
+    let env = TestEnv::start(options).await;
+    let api = Api::namespaced(env.kube.clone(), env.stack.namespace());
+    let feeds = Feeds { env, api };
+    feeds.create_secret("hooks", SECRET).await;
+    feeds
+}
+
+/// A schedule with one time a day, so many minutes ago.
+fn minutes_ago(minutes: i64) -> String {
+    let at = (Timestamp::now() - SignedDuration::from_mins(minutes)).to_zoned(TimeZone::UTC);
+    format!("{} {} * * *", at.minute(), at.hour())
+}
+
+fn webhook(name: &str, receiver: &Receiver) -> Value {
+    json!({"name": name, "url": receiver.url(), "secretRef": {"name": "hooks", "key": "chat"}})
+}
+
+impl Feeds {
+    async fn create_secret(&self, name: &str, text: &str) {
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                ..ObjectMeta::default()
+            },
+            data: Some(BTreeMap::from([("chat".to_owned(), ByteString(text.into()))])),
+            ..Secret::default()
+        };
+        let secrets: Api<Secret> = Api::namespaced(self.env.kube.clone(), self.env.stack.namespace());
+        secrets.create(&PostParams::default(), &secret).await.unwrap();
+    }
+
+    /// Lets the operator read Secrets.
+    async fn grant(&self) {
+        let namespace = self.env.stack.namespace();
+        let plane = self.env.stack.control_plane();
+        let rules = chart_rules("operator-webhooks");
+        plane
+            .grant(namespace, (namespace, "arxiv-operator"), &rules)
+            .await
+            .unwrap();
+    }
+
+    /// Creates a feed with webhooks, whose first run was due half an hour ago.
+    async fn create_with(&self, name: &str, webhooks: &[Value]) {
+        let template = json!({"spec": {"cachePolicy": "Refresh"}});
+        let spec = json!({
+            "schedule": minutes_ago(30), "suspend": true, "webhooks": webhooks, "queryTemplate": template,
+        });
+        self.create(name, spec).await;
+        self.observed(name).await;
+        self.find(5);
+        self.backdate(name, 300).await;
+        self.patch_spec(name, json!({"suspend": false})).await;
+        self.items(name, 5).await;
+    }
+
+    /// arXiv finds so many papers.
+    fn find(&self, total: u32) {
+        let found = Behaviour {
+            total: Some(total),
+            ..Behaviour::default()
+        };
+        self.env.stack.arxiv().unwrap().set(found);
+    }
+
+    /// Waits until the feed has so many items.
+    async fn items(&self, name: &str, items: i64) {
+        self.status_when(name, "so long", |_, status| status.items == Some(items))
+            .await;
+    }
+
+    async fn execute(&self, sql: &str) {
+        self.env.primary().execute("arxiv", sql).await.unwrap();
+    }
+
+    /// Waits until the condition says this; returns its message.
+    async fn delivered(&self, name: &str, expected: (&str, &str)) -> String {
+        let feed = self.status_when(name, expected.1, |feed, _| {
+            condition(feed, FeedCondition::Delivered) == Some(expected)
+        });
+        let feed = feed.await;
+        feed.condition(FeedCondition::Delivered).unwrap().message.clone()
+    }
+
+    /// Waits until the receiver got so many requests; returns them.
+    async fn received(&self, receiver: &Receiver, count: usize) -> Vec<Received> {
+        let found = within(LIMIT, async || {
+            Some(receiver.received()).filter(|received| received.len() >= count)
+        });
+        found.await.unwrap_or_else(|| {
+            panic!(
+                "{:?} and no more\n{}",
+                receiver.received(),
+                self.env.operator_logs()
+            )
+        })
+    }
+
+    fn log_has_no_secret(&self) {
+        let log = std::fs::read_to_string(self.env.operator().child().log()).unwrap();
+        assert!(log.contains("new items are "), "{log}");
+        for secret in [SECRET, &SECRET["whsec_".len()..], "path-secret"] {
+            assert!(!log.contains(secret), "{log}");
+        }
+    }
+}
+
+/// The positions of the items of a request.
+fn positions(received: &Received) -> Vec<i64> {
+    let body = received.json();
+    let items = body["data"]["items"].as_array().unwrap();
+    items
+        .iter()
+        .map(|item| item["position"].as_i64().unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_items_are_delivered_with_signatures_and_once() {
+    let feeds = start().await;
+    feeds.grant().await;
+    let receiver = Receiver::start().unwrap();
+    feeds.create_with("knuth", &[webhook("chat", &receiver)]).await;
+    let request = feeds.received(&receiver, 1).await.remove(0);
+    feeds.delivered("knuth", ("True", "AllDelivered")).await;
+
+    assert_eq!(request.path, "/hook");
+    assert_eq!(request.header("content-type"), "application/cloudevents+json");
+    let (id, timestamp) = (request.header("webhook-id"), request.header("webhook-timestamp"));
+    let signature = Secrets::parse(SECRET)
+        .unwrap()
+        .sign(id, timestamp.parse().unwrap(), &request.body);
+    assert_eq!(request.header("webhook-signature"), signature);
+    let body = request.json();
+    assert_eq!(body["id"], id);
+    assert_eq!(body["data"]["feed"]["name"], "knuth");
+    assert_eq!(body["data"]["feed"]["namespace"], feeds.env.stack.namespace());
+    assert_eq!(positions(&request), [1, 2, 3, 4, 5]);
+    for item in body["data"]["items"].as_array().unwrap() {
+        let paper = &item["paper"];
+        assert!(paper["title"].is_string() && paper["links"].is_array(), "{item}");
+    }
+    // Whatever is killed, it is not sent again once that is recorded, and a run without new papers sends nothing.
+    feeds.env.operator().kill9_and_start().unwrap();
+    feeds.execute(DUE).await;
+    feeds
+        .patch_spec("knuth", json!({"schedule": minutes_ago(20)}))
+        .await;
+    feeds
+        .status_when("knuth", "after its second run", |_, status| {
+            status.last_new_items == Some(0) && status.active.is_none()
+        })
+        .await;
+    feeds.find(7);
+    feeds
+        .patch_spec("knuth", json!({"schedule": minutes_ago(10)}))
+        .await;
+    feeds.items("knuth", 7).await;
+    let all = feeds.received(&receiver, 2).await;
+    assert_eq!((all.len(), positions(&all[1])), (2, vec![6, 7]));
+    assert_ne!(all[1].header("webhook-id"), id);
+    feeds.log_has_no_secret();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secret_that_cannot_be_read_is_named_with_what_to_do_and_nothing_is_lost() {
+    let feeds = start().await;
+    let receiver = Receiver::start().unwrap();
+    let mut no_key = webhook("other", &receiver);
+    no_key["secretRef"]["key"] = json!("nope");
+    feeds
+        .create_with("knuth", &[webhook("chat", &receiver), no_key])
+        .await;
+    let message = feeds.delivered("knuth", ("False", "DeliveryRetried")).await;
+    assert!(
+        message.contains("chat: the Secret hooks may not be read"),
+        "{message}"
+    );
+    assert!(message.contains("webhooks.namespaces"), "{message}");
+    feeds.grant().await;
+    feeds.execute(DUE).await;
+    let requests = feeds.received(&receiver, 1).await;
+    assert_eq!(positions(&requests[0]), [1, 2, 3, 4, 5]);
+    let says = within(LIMIT, async || {
+        feeds.execute(DUE).await;
+        let message = feeds.delivered("knuth", ("False", "DeliveryRetried")).await;
+        message
+            .contains("other: the Secret hooks has no key nope (1 wait)")
+            .then_some(())
+    });
+    assert!(says.await.is_some());
+    assert_eq!(receiver.received().len(), 1);
+    feeds.log_has_no_secret();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receiver_that_fails_holds_back_only_itself_and_is_given_up_after_three_days() {
+    let feeds = start().await;
+    feeds.grant().await;
+    let (failing, good) = (Receiver::start().unwrap(), Receiver::start().unwrap());
+    failing.set(Reply::status(503));
+    let both = [webhook("failing", &failing), webhook("good", &good)];
+    feeds.create_with("knuth", &both).await;
+    feeds.received(&good, 1).await;
+    let message = feeds.delivered("knuth", ("False", "DeliveryRetried")).await;
+    assert_eq!(message, "failing: it answered with status 503 (1 wait)");
+
+    feeds.find(7);
+    feeds
+        .patch_spec("knuth", json!({"schedule": minutes_ago(20)}))
+        .await;
+    feeds.items("knuth", 7).await;
+    let to_good = feeds.received(&good, 2).await;
+    assert_eq!(positions(&to_good[1]), [6, 7]);
+    feeds.execute(DUE).await;
+    let first = failing.received()[0].header("webhook-id").to_owned();
+    let tried = feeds.received(&failing, 2).await;
+    assert!(
+        tried
+            .iter()
+            .all(|received| received.header("webhook-id") == first)
+    );
+
+    // Three days later.
+    feeds
+        .execute("update arxiv_feed_deliveries set requested_at = now() - interval '73 hours' where first_position = 1")
+        .await;
+    feeds.execute(DUE).await;
+    feeds.delivered("knuth", ("False", "DeliveryFailed")).await;
+    feeds.until_events("knuth", &["DeliveryFailed"]).await;
+    failing.set(Reply::status(200));
+    feeds.execute(DUE).await;
+    let last = within(LIMIT, async || {
+        failing
+            .received()
+            .into_iter()
+            .find(|received| received.header("webhook-id") != first)
+    });
+    let last = last
+        .await
+        .expect("the next delivery after the one that was given up");
+    assert_eq!(positions(&last), [6, 7]);
+    let states = "select string_agg(concat_ws(' ', webhook, first_position, state), ', ' order by webhook, first_position)
+        from arxiv_feed_deliveries";
+    let expected = "failing 1 Failed, failing 6 Delivered, good 1 Delivered, good 6 Delivered";
+    let recorded = within(LIMIT, async || {
+        let mut connection = feeds.env.primary().connect("arxiv").await.ok()?;
+        let states: String = sqlx::query_scalar(states).fetch_one(&mut connection).await.ok()?;
+        (states == expected).then_some(())
+    });
+    assert!(recorded.await.is_some());
+    assert_eq!(good.received().len(), 2);
+    feeds.log_has_no_secret();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempt_that_was_not_recorded_is_repeated_and_a_receiver_that_is_gone_gets_nothing_more() {
+    let feeds = start().await;
+    feeds.grant().await;
+    let receiver = Receiver::start().unwrap();
+    receiver.set(Reply::Stall);
+    feeds.create_with("knuth", &[webhook("chat", &receiver)]).await;
+    let first = feeds.received(&receiver, 1).await.remove(0);
+    feeds.env.operator().kill9_and_start().unwrap();
+    feeds.execute(DUE).await;
+    let second = feeds.received(&receiver, 2).await.remove(1);
+    for header in ["webhook-id", "content-type"] {
+        assert_eq!(first.header(header), second.header(header), "{header}");
+    }
+    assert_eq!(first.body, second.body);
+    feeds.env.operator().child().kill9();
+
+    receiver.set(Reply::status(410));
+    feeds.env.operator().child().start_again().unwrap();
+    feeds.execute(DUE).await;
+    let message = feeds.delivered("knuth", ("False", "ReceiverGone")).await;
+    assert!(message.contains("410"), "{message}");
+    feeds.until_events("knuth", &["ReceiverGone"]).await;
+    let before = receiver.received().len();
+    receiver.set(Reply::status(200));
+    feeds.find(7);
+    feeds
+        .patch_spec("knuth", json!({"schedule": minutes_ago(20)}))
+        .await;
+    feeds.items("knuth", 7).await;
+    // The author gives another address.
+    let mut moved = webhook("chat", &receiver);
+    moved["url"] = json!(format!("{}&moved", receiver.url()));
+    feeds.patch_spec("knuth", json!({"webhooks": [moved]})).await;
+    feeds.delivered("knuth", ("False", "DeliveryFailed")).await;
+    feeds.find(9);
+    feeds
+        .patch_spec("knuth", json!({"schedule": minutes_ago(10)}))
+        .await;
+    feeds.items("knuth", 9).await;
+    let after = feeds.received(&receiver, before + 1).await;
+    assert_eq!(positions(&after[before]), [8, 9]);
+}
