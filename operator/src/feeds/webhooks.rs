@@ -59,10 +59,10 @@ pub(super) fn delivered(feed: &ArxivFeed, webhooks: &[WebhookState], now: Timest
     }
     let worst = webhooks.iter().map(of_one).max_by_key(|(rank, _)| *rank)?.1;
     let notes: Vec<_> = webhooks.iter().filter_map(note).collect();
-    let truth = if worst == FeedReason::AllDelivered {
-        Truth::True
-    } else {
-        Truth::False
+    let truth = match worst {
+        FeedReason::AllDelivered => Truth::True,
+        FeedReason::Delivering => Truth::Unknown,
+        _ => Truth::False,
     };
     let message = truncated_message(&notes.join("; "));
     Some(condition(
@@ -78,11 +78,13 @@ pub(super) fn delivered(feed: &ArxivFeed, webhooks: &[WebhookState], now: Timest
 /// How bad it is, and the reason.
 fn of_one(webhook: &WebhookState) -> (u8, FeedReason) {
     if webhook.is_gone {
-        (3, FeedReason::ReceiverGone)
+        (4, FeedReason::ReceiverGone)
     } else if webhook.failed > 0 {
-        (2, FeedReason::DeliveryFailed)
+        (3, FeedReason::DeliveryFailed)
     } else if webhook.failures > 0 {
-        (1, FeedReason::DeliveryRetried)
+        (2, FeedReason::DeliveryRetried)
+    } else if webhook.pending > 0 {
+        (1, FeedReason::Delivering)
     } else {
         (0, FeedReason::AllDelivered)
     }
@@ -101,7 +103,7 @@ fn note(webhook: &WebhookState) -> Option<String> {
     let counts: Vec<_> = counts.into_iter().flatten().collect();
     let counts = counts.join(", ");
     match reason {
-        FeedReason::AllDelivered => None,
+        FeedReason::AllDelivered | FeedReason::Delivering => None,
         FeedReason::ReceiverGone => Some(format!(
             "{name}: the receiver wants nothing any more (status 410)"
         )),
@@ -131,7 +133,12 @@ mod tests {
         let good = state(0, false, 0, 0);
         for (webhook, expected, message, next) in [
             (good.clone(), "True AllDelivered", "", None),
-            (state(0, false, 2, 0), "True AllDelivered", "", Some(PENDING_WAIT)),
+            (
+                state(0, false, 2, 0),
+                "Unknown Delivering",
+                "",
+                Some(PENDING_WAIT),
+            ),
             (
                 state(1, false, 2, 0),
                 "False DeliveryRetried",

@@ -58,8 +58,10 @@ words! {
         MoreToRead,
         /// No run has ended yet.
         NoRunYet,
-        /// No webhook fails, and none has missed anything.
+        /// The webhooks have got everything.
         AllDelivered,
+        /// Something is about to be delivered, and no webhook fails.
+        Delivering,
         /// The last attempt of a webhook has failed; the message says why. It is attempted again for three days.
         DeliveryRetried,
         /// A webhook has missed something that was attempted for three days. It can be requested again.

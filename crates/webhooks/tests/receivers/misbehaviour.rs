@@ -57,7 +57,7 @@ async fn receiver_that_stalls_is_cut_off_and_an_endless_answer_is_not_read_to_it
     assert!(matches!(error, SendError::TimedOut), "{error:?}");
     let waited = started.elapsed();
     assert!(waited >= Duration::from_secs(9), "{waited:?}");
-    assert!(waited < Duration::from_secs(60), "{waited:?}");
+    assert!(waited < Duration::from_mins(1), "{waited:?}");
     assert!(!format!("{error:?}").contains("path-secret"));
 }
 
