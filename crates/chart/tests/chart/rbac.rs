@@ -61,9 +61,9 @@ fn operator_rights_equal_rules_files() {
             "operator: {webhooks: {namespaces: [team-a, team-b, team-a]}}",
             vec![
                 ("ClusterRole", None, &watches),
+                ("Role", Some(NAMESPACE), &lease),
                 ("Role", Some("team-a"), &webhooks),
                 ("Role", Some("team-b"), &webhooks),
-                ("Role", Some(NAMESPACE), &lease),
             ],
         ),
         (

@@ -123,8 +123,8 @@ impl Feeds {
         due: &DueDelivery,
     ) -> Result<Vec<(FeedItem, PaperVersion)>, StorageError> {
         Session::run(&self.pool, Kind::Transaction, async |session| {
-            let items = session.query_as::<(i64, String, i32, i64)>(
-                "select position, paper, version, (extract(epoch from recorded_at) * 1000000)::bigint
+            let items = session.query_as::<(i64, i32, String, i32, i64)>(
+                "select position, seen_set, paper, version, (extract(epoch from recorded_at) * 1000000)::bigint
                  from public.arxiv_feed_items where feed_uid = $1 and position between $2 and $3 order by position",
             );
             let (first, last) = due.positions;
