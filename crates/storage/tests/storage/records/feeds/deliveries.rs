@@ -159,9 +159,9 @@ async fn deliveries_of_a_webhook_are_attempted_in_their_order_and_those_of_other
         "chat 101-200",
         "after one that was given up"
     );
-    let stats = feeds.delivery_stats().await.unwrap();
+    let counts = feeds.delivery_stats().await.unwrap();
     assert_eq!(
-        (stats.pending, stats.failed, stats.oldest.is_some()),
+        (counts.pending, counts.failed, counts.oldest.is_some()),
         (3, 1, true)
     );
     let chat = "chat 1-100 Failed 2, chat 101-200 Pending 0, chat 201-250 Pending 0";
