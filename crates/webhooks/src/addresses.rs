@@ -235,7 +235,7 @@ mod tests {
                 Err(NetworksError::Network(wrong.to_owned()))
             );
         }
-        let many = vec!["10.0.0.0/8"; MOST + 1].join(",");
+        let many = ["10.0.0.0/8"; MOST + 1].join(",");
         assert_eq!(many.parse::<Networks>(), Err(NetworksError::TooMany(MOST + 1)));
     }
 }

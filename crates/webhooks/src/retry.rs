@@ -49,7 +49,7 @@ mod tests {
             (zero, 1, Some(seconds(60)), Retry::After(seconds(60))),
             (zero, 1, Some(hours(1_000)), Retry::After(hours(72))),
             (hours(70), 20, None, Retry::After(hours(2))),
-            (hours(72) - seconds(1), 20, None, Retry::After(seconds(1))),
+            (seconds(72 * 3_600 - 1), 20, None, Retry::After(seconds(1))),
             (hours(72), 1, None, Retry::Never),
             (hours(1_000), 1, Some(seconds(60)), Retry::Never),
         ] {

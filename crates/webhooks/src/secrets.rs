@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn text_that_is_no_secret_of_the_standard_is_refused_and_not_shown() {
         let of = |bytes: usize| format!("{PREFIX}{}", BASE64_STANDARD.encode(vec![1; bytes]));
-        let six = vec![SECRET; 6].join(" ");
+        let six = [SECRET; 6].join(" ");
         for (text, expected) in [
             ("", Some(SecretError::None)),
             (" \n", Some(SecretError::None)),
