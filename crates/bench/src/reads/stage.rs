@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use testbed::TempDir;
-use testbed::stack::Databases;
+use testbed::postgres::Cache;
+use testbed::stack::{Databases, Layout};
 use testbed::{tools::progress, wait};
 
 use super::papers::{self, PaperBytes};
@@ -33,7 +34,11 @@ impl Stage {
         let temp_dir = TempDir::new("bench")?;
         let folder = temp_dir.path();
         std::fs::create_dir_all(folder.join("logs"))?;
-        let databases = Databases::start(folder, false, false).await?;
+        let layout = Layout {
+            cache: Cache::Production,
+            ..Layout::default()
+        };
+        let databases = Databases::start(folder, layout).await?;
         databases
             .migrate(&settings.binaries.join("arxiv-operator"), folder)
             .await?;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde::Serialize;
+use testbed::postgres::Cache;
 use testbed::stack::Options;
 use testbed::tools::{packages, progress};
 use testbed::{TempDir, TestEnv};
@@ -156,6 +157,7 @@ async fn start(settings: &Settings, min_interval: Duration) -> Result<Bench<'_>>
     let env = TestEnv::try_start(Options {
         own_control_plane: true,
         min_interval,
+        cache: Cache::Production,
         binaries: Some(settings.binaries.clone()),
         environment: variables
             .map(|(name, value)| (name.to_owned(), value.to_owned()))

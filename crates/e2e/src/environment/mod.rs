@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use kube::Client;
-use testbed::stack::Databases;
+use testbed::stack::{Databases, Layout};
 use tokio::process::Command;
 
 use crate::forward::Forward;
@@ -44,7 +44,7 @@ impl Environment {
     /// Starts the node and the databases, and creates the namespaces, the Secret and the fake arXiv.
     pub(crate) async fn prepare(images: &TestImages) -> Result<Self> {
         let node = Node::start(images).await?;
-        let databases = Databases::start(node.folder(), false, false).await?;
+        let databases = Databases::start(node.folder(), Layout::default()).await?;
         let primary = Forward::to(node::ADDRESS, databases.primary.port()).await?;
         let replica = Forward::to(node::ADDRESS, databases.replica.port()).await?;
         let env = Self {

@@ -8,7 +8,7 @@ use super::database::Database;
 use crate::{
     StorageError,
     schema::Store,
-    text_search::{CATEGORIES, PAPER_AUTHORS, PAPER_DOIS, vector},
+    text_search::{CATEGORIES, PAPER_AUTHORS, PAPER_DOIS, PAPER_TITLE, PAPER_YEARS, vector},
 };
 
 /// An index that has to exist: under this name, or as a B-tree under another.
@@ -89,7 +89,7 @@ fn of_papers() -> Vec<Index> {
         Index::on("arxiv_papers_published_idx", "published, paper, version"),
         Index::words(
             "arxiv_papers",
-            format!("words, {PAPER_AUTHORS}, category_keys, {PAPER_DOIS}"),
+            format!("words, {PAPER_AUTHORS}, category_keys, {PAPER_DOIS}, {PAPER_TITLE}, {PAPER_YEARS}"),
         ),
     ]
 }

@@ -19,6 +19,12 @@ pub(crate) const PAPER_DOIS: &str = "(string_to_array(lower(doi), ' '))";
 /// The words of the authors of a row of `arxiv_papers`, as the index holds them.
 pub(crate) const PAPER_AUTHORS: &str = "(ts_filter(head_words, '{b}'))";
 
+/// The words of its title, as the index holds them.
+pub(crate) const PAPER_TITLE: &str = "(ts_filter(head_words, '{a}'))";
+
+/// The year of its last update, as the index holds it: words of a few years are found without reading those of all.
+pub(crate) const PAPER_YEARS: &str = "(array[extract(year from updated at time zone 'UTC')::integer])";
+
 /// A vector holds a megabyte, and an insert with more would fail: words after so many characters are not found.
 const MAX_CHARS: u32 = 200_000;
 

@@ -40,6 +40,18 @@ pub struct Settings {
     pub folder: Option<PathBuf>,
     /// The port; a free one by default.
     pub port: Option<u16>,
+    /// Its cache.
+    pub cache: Cache,
+}
+
+/// The cache of a server (`shared_buffers`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Cache {
+    /// Little, as many servers run at once in tests: 16 MiB.
+    #[default]
+    Small,
+    /// As of a server with 4 GB of memory, of which Postgres recommends a quarter.
+    Production,
 }
 
 /// A server. Dropping it stops it at once.
@@ -93,7 +105,7 @@ impl Postgres {
             .arg("-D")
             .arg(data.as_os_str())
             .args(
-                options(port.number(), settings.fsync)
+                options(port.number(), settings)
                     .iter()
                     .flat_map(|option| ["-c", option]),
             )
@@ -274,15 +286,19 @@ pub fn ensure_installed() -> Result<()> {
     binaries::find("postgres").map(drop)
 }
 
-fn options(port: u16, fsync: bool) -> Vec<String> {
-    let on_off = if fsync { "on" } else { "off" };
+fn options(port: u16, settings: &Settings) -> Vec<String> {
+    let on_off = if settings.fsync { "on" } else { "off" };
+    let cache = match settings.cache {
+        Cache::Small => "16MB",
+        Cache::Production => "1GB",
+    };
     vec![
         format!("port={port}"),
         format!("fsync={on_off}"),
         format!("full_page_writes={on_off}"),
         "listen_addresses=127.0.0.1".into(),
         "unix_socket_directories=".into(),
-        "shared_buffers=16MB".into(),
+        format!("shared_buffers={cache}"),
         "max_connections=200".into(),
         "max_wal_senders=10".into(),
         "wal_keep_size=512MB".into(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::postgres::{Postgres, Settings};
+use crate::postgres::{Cache, Postgres, Settings};
 use crate::process::Spec;
 
 /// Owns the databases and may create roles, but is no superuser: the rights that a careful administrator grants to migrations.
@@ -40,19 +40,31 @@ pub struct Databases {
     passwords: BTreeMap<String, String>,
 }
 
+/// How the servers are started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Layout {
+    /// Flush to disk as in production.
+    pub fsync: bool,
+    /// A server of its own for `results`.
+    pub separate_results_server: bool,
+    /// The cache of each server.
+    pub cache: Cache,
+}
+
 impl Databases {
     /// Starts the servers with their data in `folder`: empty databases and their owner, ready for migrations.
-    pub async fn start(folder: &Path, fsync: bool, separate_results_server: bool) -> Result<Self> {
+    pub async fn start(folder: &Path, layout: Layout) -> Result<Self> {
         let passwords = passwords(&folder.join(PASSWORDS))?;
         let settings = |name: &str| Settings {
-            fsync,
+            fsync: layout.fsync,
             folder: Some(folder.join(name)),
             port: None,
+            cache: layout.cache,
         };
         let primary = Postgres::start_with(&settings(POSTGRES)).await?;
         prepare(&primary, &[MAIN, SEQUENCE], &passwords[OWNER]).await?;
         let replica = primary.replica_with(&settings(REPLICA)).await?;
-        let results = if separate_results_server {
+        let results = if layout.separate_results_server {
             let server = Postgres::start_with(&settings(RESULTS)).await?;
             prepare(&server, &[MAIN], &passwords[OWNER]).await?;
             Some(server)

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::Databases;
 use super::databases::{PASSWORDS, POSTGRES, REPLICA, RESULTS};
+use super::{Databases, Layout};
 use crate::postgres::template;
 use crate::temp_dir::{self, TempDir, create_passable};
 
@@ -62,7 +62,11 @@ async fn create(template: &Path, operator: &Path, separate_results_server: bool)
     let temp_dir = TempDir::in_memory("migrated")?;
     let folder = temp_dir.path();
     create_passable(&folder.join("logs"))?;
-    let databases = Databases::start(folder, false, separate_results_server).await?;
+    let layout = Layout {
+        separate_results_server,
+        ..Layout::default()
+    };
+    let databases = Databases::start(folder, layout).await?;
     databases.migrate(operator, folder).await?;
     databases.stop().await?;
     let unfinished = template.with_extension("unfinished");

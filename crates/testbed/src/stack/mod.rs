@@ -20,11 +20,12 @@ use anyhow::{Context, Result};
 use url::Url;
 
 pub(crate) use binaries::binary;
-pub use databases::Databases;
+pub use databases::{Databases, Layout};
 pub use services::{Server, Service};
 
 use crate::FakeArxiv;
 use crate::control_plane::ControlPlane;
+use crate::postgres::Cache;
 use crate::temp_dir::{TempDir, create_passable};
 
 /// The start of all processes on a busy machine.
@@ -62,6 +63,8 @@ pub struct Options {
     pub credential_files: bool,
     /// Postgres flushes to disk as in production.
     pub fsync: bool,
+    /// The cache of each Postgres server.
+    pub cache: Cache,
     /// Keeps all state in this folder (with its own control plane), and continues with the state that it contains.
     pub folder: Option<PathBuf>,
     /// The folder of the programs; near the running program by default.
@@ -113,6 +116,7 @@ impl Default for Options {
             proxies: false,
             credential_files: false,
             fsync: false,
+            cache: Cache::default(),
             folder: None,
             binaries: None,
             api_port: None,
@@ -170,7 +174,12 @@ impl Stack {
             if temp_dir.is_some() {
                 migrated::copy_to(&folder, &binaries.operator, separate).await?;
             }
-            let databases = Databases::start(&folder, options.fsync, separate).await?;
+            let layout = Layout {
+                fsync: options.fsync,
+                separate_results_server: separate,
+                cache: options.cache,
+            };
+            let databases = Databases::start(&folder, layout).await?;
             if temp_dir.is_none() {
                 databases.migrate(&binaries.operator, &folder).await?;
             } else {

@@ -1,8 +1,9 @@
 //! Which papers of a list are those of a page, in bounded time.
 //!
 //! Words that many papers have are found soon among the newest papers. Words that few have are found by their index, and cost what
-//! reading the dates of all of them costs. The server cannot know which words are which, as they come together more or less often
-//! than chance has it. So it is tried out, a step at a time: a few papers, then the index, then the newest papers of it.
+//! reading the dates of all of them costs: if those of the last years, or those with the words in the title, are enough for the page,
+//! only they are read. The server cannot know which words are which, as they come together more or less often than chance has it. So
+//! it is tried out, a step at a time: a few papers, then the index, then the newest papers of it.
 
 use sqlx::{FromRow, Postgres, QueryBuilder};
 
@@ -10,7 +11,7 @@ use super::{
     PaperFilter, PaperOrder, PaperPosition,
     ranking::{self, RANKED_ENOUGH, SCORE},
 };
-use crate::{StorageError, connection::Session};
+use crate::{StorageError, connection::Session, text_search::PAPER_YEARS};
 
 /// Papers by date whose words are looked at without an index.
 const FEW: i64 = 50;
@@ -18,6 +19,8 @@ const FEW: i64 = 50;
 const NOT_RARE: i64 = 2;
 /// and that so many have are frequent: to read the index would take longer than the words of more papers.
 const FREQUENT: i64 = 5;
+/// Papers of a page that is short: a part of the matches may be enough for it.
+const SHORT: i64 = 101;
 /// Papers by date whose words are looked at for a short page of words that are not rare.
 const SOME: i64 = 600;
 /// The most matches of rare words, and the most that are ranked: the newest.
@@ -50,12 +53,22 @@ pub(super) struct Page<'a> {
 enum Step {
     /// Among so many papers that come first.
     First(i64),
-    /// Among all, if there are not many.
+    /// Of rare words, among the papers of the year in which the page begins, and of the year before.
+    Recent,
+    /// Of rare words, in titles.
+    Titles,
+    /// Of rare words, among all; more than [`RARE`] matches are not read.
     Rare,
     /// Among the papers since this time, in microseconds.
     Since(i64),
     /// Among all.
     All,
+}
+
+impl Step {
+    fn is_of_rare_words(self) -> bool {
+        matches!(self, Self::Recent | Self::Titles | Self::Rare)
+    }
 }
 
 /// What a step found.
@@ -81,6 +94,17 @@ impl Page<'_> {
             return Ok(few.matches);
         }
         if few.count < NOT_RARE {
+            let part = match self.order {
+                PaperOrder::Updated => Some(Step::Recent),
+                PaperOrder::Relevance => Some(Step::Titles),
+                PaperOrder::Published => None,
+            };
+            if let Some(part) = part.filter(|_| self.limit <= SHORT && self.filter.doi.is_none()) {
+                let found = self.step(session, part).await?;
+                if found.count <= RARE && self.is_full(&found) {
+                    return Ok(found.matches);
+                }
+            }
             let rare = self.step(session, Step::Rare).await?;
             if rare.count <= RARE {
                 return Ok(rare.matches);
@@ -129,10 +153,12 @@ impl Page<'_> {
     fn is_enough(&self, found: &Found) -> bool {
         match self.order {
             PaperOrder::Relevance => found.count >= RANKED_ENOUGH,
-            PaperOrder::Updated | PaperOrder::Published => {
-                i64::try_from(found.matches.len()).is_ok_and(|found| found >= self.limit)
-            }
+            PaperOrder::Updated | PaperOrder::Published => self.is_full(found),
         }
+    }
+
+    fn is_full(&self, found: &Found) -> bool {
+        i64::try_from(found.matches.len()).is_ok_and(|found| found >= self.limit)
     }
 
     /// The dates of the first and the last paper of the window; None where there are not so many papers.
@@ -175,7 +201,7 @@ impl Page<'_> {
         self.push_matching(&mut sql, step);
         sql.push("), counted as (select count(*) as count from matching)");
         // Too many are no answer.
-        let complete = if step == Step::Rare {
+        let complete = if step.is_of_rare_words() {
             format!("count <= {RARE}")
         } else {
             "true".into()
@@ -199,7 +225,7 @@ impl Page<'_> {
     fn push_matching(&self, sql: &mut QueryBuilder<Postgres>, step: Step) {
         let column = self.column();
         let score = match self.order {
-            PaperOrder::Relevance => format!(", words, {SCORE}"),
+            PaperOrder::Relevance => format!(", words, {SCORE}, {} as in_title", ranking::in_title()),
             PaperOrder::Updated | PaperOrder::Published => String::new(),
         };
         sql.push(format!("select paper, version, {column} as date{score} from "));
@@ -225,13 +251,27 @@ impl Page<'_> {
                 }
                 self.push_after(sql);
             }
+            Step::Recent => {
+                sql.push(format!(
+                    "{dated} and {PAPER_YEARS} && (select array[year, year - 1] from
+                    (select extract(year from {column} at time zone 'UTC')::integer as year from {dated}"
+                ));
+                self.push_place(sql);
+                sql.push(format!(
+                    " order by {column} desc, paper desc, version desc limit 1) first)"
+                ));
+                self.push_after(sql);
+            }
+            Step::Titles => {
+                sql.push(format!("{dated} and {}", ranking::in_title()));
+            }
             Step::Rare | Step::All => {
                 sql.push(dated);
                 self.push_after(sql);
             }
         }
         self.filter.push(sql);
-        if step == Step::Rare {
+        if step.is_of_rare_words() {
             sql.push(format!(" limit {RARE} + 1"));
         } else if step == Step::All && self.order == PaperOrder::Relevance {
             sql.push(format!(

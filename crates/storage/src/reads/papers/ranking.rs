@@ -1,7 +1,7 @@
-//! The order by relevance.
+//! The order by relevance: papers with the words in the title come first, as they are found by their index; then those that match best.
 //!
 //! Every match is compared by the words of title and authors, which are stored with the dates. All words of a paper are stored apart,
-//! and to read them takes ten times as long, so they decide only among the best.
+//! and to read them takes ten times as long, so they decide only among the best of those without the words in the title.
 
 use sqlx::{Postgres, QueryBuilder};
 
@@ -9,6 +9,7 @@ use super::{
     PaperPosition,
     matches::{IS_NEWEST, push_id},
 };
+use crate::text_search::PAPER_TITLE;
 
 /// Where so many matches are found among the newest papers, they are those that are compared.
 pub(super) const RANKED_ENOUGH: i64 = 100;
@@ -16,8 +17,14 @@ pub(super) const RANKED_ENOUGH: i64 = 100;
 const BEST: i64 = 50;
 /// By how much the rank of these is higher: more than a rank can be.
 const BEST_RANK: i64 = 10;
+/// The same for papers with the words in the title.
+const TITLE_RANK: i64 = 20;
 /// The column of `matching` by which all are compared.
 pub(super) const SCORE: &str = "ts_rank(head_words, (select asked.any_word from asked)) as score";
+/// The condition that the words are in the title.
+pub(super) fn in_title() -> String {
+    format!("{PAPER_TITLE} @@ (select asked.words from asked)")
+}
 
 /// Adds what ranks the rows of `matching` and selects `limit` of them, with `count` in each row.
 pub(super) fn push(
@@ -29,11 +36,14 @@ pub(super) fn push(
     let order = "date desc, paper desc, version desc";
     sql.push(format!(
         ", placed as (
-           select paper, version, date, words, score, row_number() over (order by score desc, {order}) as place
+           select paper, version, date, words, score, in_title,
+             row_number() over (order by in_title, score desc, {order}) as place
            from matching, counted where {complete}),
          ranked as materialized (
            select paper, version, date,
-             case when place <= {BEST} then {BEST_RANK}::real + ts_rank(words, (select asked.words from asked)) else score end::real as rank
+             case when in_title then {TITLE_RANK}::real + score
+               when place <= {BEST} then {BEST_RANK}::real + ts_rank(words, (select asked.words from asked))
+               else score end::real as rank
            from placed)
          select count, found.* from counted left join lateral (
            select paper, version, rank, date from (select * from ranked where true"

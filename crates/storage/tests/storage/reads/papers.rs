@@ -198,3 +198,46 @@ async fn papers_are_walked_a_page_at_a_time_in_each_order() {
         assert_eq!(walked, expected, "{order:?}");
     }
 }
+
+/// More papers than are looked at without an index come before those with the words.
+#[tokio::test]
+async fn rare_words_are_walked_by_relevance_from_titles_to_the_rest_and_by_date_over_the_years() {
+    let (server, _, reads) = read().await;
+    let rows = "insert into arxiv_papers (paper, version, title, authors, abstract, categories, published, updated, links,
+           first_seen_at, changed_at, fetched_at, category_keys, words)
+         select n::text, 1, '', '[]', '', '{}', t, t, '[]', t, t, t, '{}', case
+           when n % 20 = 0 then setweight(to_tsvector('simple', 'rare'), 'C')
+           when n % 20 = 1 then setweight(to_tsvector('simple', 'other rare'), 'A')
+           else '' end::tsvector
+         from generate_series(100, 399) n, lateral (select timestamptz '2000-01-01Z' + n * interval '30 days' as t) times";
+    server.execute("arxiv", rows).await;
+    let rows = "insert into arxiv_papers select (n + 1000)::text, 1, '', '[]', '', null, null, null, '{}', t, t, '[]', t, t, t, '{}', ''
+         from generate_series(1, 60) n, lateral (select timestamptz '2040-01-01Z' + n * interval '1 day' as t) times";
+    server.execute("arxiv", rows).await;
+    let rare = with(|filter| filter.words = words("rare"));
+    let of_titles = (100..400).rev().filter(|n| n % 20 == 1);
+    let of_abstracts = (100..400).rev().filter(|n| n % 20 == 0);
+    let by_relevance: Vec<_> = of_titles.chain(of_abstracts).map(|n| format!("{n}v1")).collect();
+    let by_date = (100..400).rev().filter(|n| n % 20 <= 1);
+    let by_date: Vec<_> = by_date.map(|n| format!("{n}v1")).collect();
+    for (order, expected) in [
+        (PaperOrder::Relevance, by_relevance),
+        (PaperOrder::Updated, by_date.clone()),
+        (PaperOrder::Published, by_date),
+    ] {
+        for of_a_page in [1, 4, 200] {
+            let mut walked = Vec::new();
+            let mut after = None;
+            while walked.len() <= expected.len() {
+                let page = reads
+                    .papers(&rare, order, after.as_ref(), of_a_page)
+                    .await
+                    .unwrap();
+                let Some(last) = page.last() else { break };
+                after = Some(last.position(order));
+                walked.extend(ids(&page));
+            }
+            assert_eq!(walked, expected, "{order:?} {of_a_page}");
+        }
+    }
+}
