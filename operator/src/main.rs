@@ -8,6 +8,7 @@ mod leader;
 mod maintenance;
 mod process;
 mod run;
+mod transfer;
 
 use std::{
     io::{Write, stdout},
@@ -18,7 +19,10 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use service::{settings::Environment, traces::Traces};
 
-use crate::process::{check, migrate, settings};
+use crate::{
+    process::{check, migrate, settings},
+    transfer::FeedCommand,
+};
 
 /// The resource definitions; a test of the crate `crd` compares them with the types.
 const DEFINITIONS: [&str; 2] = [
@@ -45,6 +49,9 @@ enum Command {
     Migrate,
     /// Checks that API servers are ready: `helm test` runs it. Needs neither databases nor Kubernetes.
     Check(check::CheckArgs),
+    /// Moves the state of a feed (ArxivFeed) to another cluster, so that it goes on where it was.
+    #[command(subcommand, after_help = transfer::HELP)]
+    Feed(FeedCommand),
     /// Prints the resource definitions as YAML.
     Crd,
 }
@@ -71,7 +78,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         let _within = runtime.enter();
         match cli.command {
             Command::Run(_) => Traces::start("arxiv-operator", &Environment::of_process()),
-            Command::Migrate | Command::Check(_) | Command::Crd => Ok(Traces::off()),
+            Command::Migrate | Command::Check(_) | Command::Feed(_) | Command::Crd => Ok(Traces::off()),
         }
     };
     let off = Traces::off();
@@ -84,6 +91,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
             ended
         }
         Command::Check(args) => runtime.block_on(check::check(&args)),
+        Command::Feed(command) => runtime.block_on(transfer::feed(&command)),
         Command::Migrate => runtime.block_on(migrate::migrate()),
         Command::Crd => stdout()
             .write_all(DEFINITIONS.join("---\n").as_bytes())

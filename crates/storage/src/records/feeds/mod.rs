@@ -10,9 +10,11 @@ mod progress;
 mod reads;
 mod register;
 mod run;
+pub mod transfer;
 mod webhooks;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::attempts::{AttemptEnd, DueDelivery, DueLimits};
@@ -24,7 +26,7 @@ pub use self::webhooks::{WebhookSpec, WebhookState};
 use crate::connection::Pool;
 
 /// What becomes of the papers that are there when a feed begins.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum InitialItems {
     /// They are items, too.
     Include,
@@ -33,7 +35,7 @@ pub enum InitialItems {
 }
 
 /// What becomes of new versions of papers that were seen.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Revisions {
     /// They are items of their own.
     Include,
@@ -80,7 +82,7 @@ pub struct Timing {
 }
 
 /// What storage knows of a feed.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct FeedState {
     /// The uid of its first object.
     pub id: Uuid,
@@ -101,7 +103,7 @@ pub struct FeedState {
 }
 
 /// What came of the last run of a feed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct LastRun {
     /// When it was recorded.
     pub recorded_at: Timestamp,

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use serde::{Deserialize, Serialize};
 
 /// How many results a run has in common with the one before it in a backfill.
 const OVERLAP: u32 = 50;
@@ -29,7 +30,7 @@ pub enum RunEnd {
 }
 
 /// What a run was for its feed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Outcome {
     /// It, or the backfill that it ends, has found all papers.
     Complete,
@@ -40,7 +41,7 @@ pub enum Outcome {
 }
 
 /// How far the search of a feed is complete.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Progress {
     /// All papers that were last updated up to this time are seen.
     pub watermark: Option<Timestamp>,
@@ -53,7 +54,7 @@ pub struct Progress {
 }
 
 /// A way back to the watermark in several runs.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Backfill {
     /// The newest update when it began: the watermark at its end.
     pub watermark: Timestamp,

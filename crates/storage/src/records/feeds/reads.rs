@@ -217,14 +217,19 @@ fn feed_of(row: &PgRow) -> Result<Feed, StorageError> {
 pub(super) fn item_of(
     (position, seen_set, paper, version, recorded_at): (i64, i32, String, i32, i64),
 ) -> Result<FeedItem, StorageError> {
-    let version = u16::try_from(version).map_err(|_| StorageError::Unreadable)?;
     Ok(FeedItem {
         position,
         seen_set,
-        id: PaperId {
-            paper,
-            version: (version > 0).then_some(version),
-        },
+        id: id_of(paper, version)?,
         recorded_at: from_micros(recorded_at)?,
+    })
+}
+
+/// The identifier of a version in the tables, which have 0 for one that arXiv did not name.
+pub(super) fn id_of(paper: String, version: i32) -> Result<PaperId, StorageError> {
+    let version = u16::try_from(version).map_err(|_| StorageError::Unreadable)?;
+    Ok(PaperId {
+        paper,
+        version: (version > 0).then_some(version),
     })
 }

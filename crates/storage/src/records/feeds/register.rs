@@ -104,8 +104,7 @@ impl Feeds {
                 .bind(feed.timing.next_run.map(Timestamp::as_microsecond))
                 .execute(session.conn())
                 .await?;
-            let row = session.query(state!("")).bind(feed.uid).bind(feed.namespace);
-            let row = row.fetch_optional(session.conn()).await?;
+            let row = row(session, feed.uid, feed.namespace).await?;
             let state = row.as_ref().map(state_of).transpose()?;
             if state.is_some() {
                 // What it says is safe: a run is created by it.
@@ -138,6 +137,16 @@ pub(super) async fn lock(
     namespace: &str,
 ) -> Result<Option<PgRow>, StorageError> {
     let row = session.query(state!(" for update")).bind(uid).bind(namespace);
+    Ok(row.fetch_optional(session.conn()).await?)
+}
+
+/// The row of the feed; none where there is no such feed.
+pub(super) async fn row(
+    session: &mut Session,
+    uid: Uuid,
+    namespace: &str,
+) -> Result<Option<PgRow>, StorageError> {
+    let row = session.query(state!("")).bind(uid).bind(namespace);
     Ok(row.fetch_optional(session.conn()).await?)
 }
 

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod searches;
+mod transfer;
 
 use std::time::Duration;
 
