@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crd::{ArxivQuerySpec, ArxivQueryStatus};
+use crd::{ArxivFeed, ArxivQuerySpec, ArxivQueryStatus};
 use flux::{Flux, NAMESPACE, Repository};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use testbed::stack::Options;
 use testbed::test_env::{eventually, within};
 use testbed::{TempDir, TestEnv};
 
+use crate::feeds::ReadingList;
 use crate::searches::{Searches, name};
 
 pub(crate) const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
@@ -24,7 +25,26 @@ pub(crate) struct Gitops {
     pub(crate) env: TestEnv,
     folder: TempDir,
     source: Api<DynamicObject>,
-    kustomization: Api<DynamicObject>,
+    kustomizations: Api<DynamicObject>,
+    /// Those of the example's namespace.
+    pub(crate) feeds: Api<ArxivFeed>,
+}
+
+/// What is synced by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Synced {
+    Searches,
+    Feeds,
+}
+
+impl Synced {
+    /// The name of its Kustomization.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Searches => "searches",
+            Self::Feeds => "reading-list",
+        }
+    }
 }
 
 impl Gitops {
@@ -52,7 +72,8 @@ impl Gitops {
         };
         Self {
             source: api("source.toolkit.fluxcd.io", "v1", "GitRepository"),
-            kustomization: api("kustomize.toolkit.fluxcd.io", "v1", "Kustomization"),
+            kustomizations: api("kustomize.toolkit.fluxcd.io", "v1", "Kustomization"),
+            feeds: Api::namespaced(env.kube.clone(), "reading-list"),
             flux,
             env,
             folder,
@@ -63,10 +84,10 @@ impl Gitops {
         &self.flux.repository
     }
 
-    /// Applies the objects of this kind (all, if it is empty) from a file of `examples/flux`, unchanged except for the
+    /// Applies the objects of this kind (all, if it is empty) from a file of the examples, unchanged except for the
     /// repository's address.
     pub(crate) async fn apply_example(&self, file: &str, kind: &str) {
-        let text = fs::read_to_string(format!("{EXAMPLES}/flux/{file}")).unwrap();
+        let text = fs::read_to_string(format!("{EXAMPLES}/{file}")).unwrap();
         let of_kind: Vec<_> = text
             .split("\n---\n")
             .filter(|manifest| manifest.contains(&format!("\nkind: {kind}")))
@@ -97,7 +118,17 @@ impl Gitops {
     /// Commits the searches and notifies Flux; returns the commit.
     pub(crate) async fn push(&self, searches: &Searches) -> String {
         searches.write(&self.repository().files().join("examples"));
-        let commit = self.commit("searches");
+        self.notify("searches").await
+    }
+
+    /// The same with the reading list.
+    pub(crate) async fn push_both(&self, searches: &Searches, feeds: &ReadingList) -> String {
+        feeds.write(&self.repository().files().join("examples"));
+        self.push(searches).await
+    }
+
+    async fn notify(&self, message: &str) -> String {
+        let commit = self.commit(message);
         let now = json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": commit}}});
         let params = PatchParams::default();
         let patched = self
@@ -116,7 +147,12 @@ impl Gitops {
 
     /// Waits until this commit is applied and everything in it is ready.
     pub(crate) async fn until_ready(&self, commit: &str) {
-        self.until_condition(commit, "is ready", |status, ready| {
+        self.until_synced(Synced::Searches, commit).await;
+    }
+
+    /// The same for one of those that are synced.
+    pub(crate) async fn until_synced(&self, synced: Synced, commit: &str) {
+        self.until_condition(synced, commit, "is ready", |status, ready| {
             let applied = status["lastAppliedRevision"].as_str();
             ready["status"] == "True" && applied.is_some_and(|applied| applied.ends_with(commit))
         })
@@ -124,19 +160,25 @@ impl Gitops {
     }
 
     /// Waits until the sync of this commit has failed for this reason, with a message that contains `words`.
-    pub(crate) async fn until_failed(&self, commit: &str, reason: &str, words: &str) {
+    pub(crate) async fn until_failed(&self, synced: Synced, commit: &str, reason: &str, words: &str) {
         let what = format!("has failed by {reason}: {words}");
-        self.until_condition(commit, &what, |_, ready| {
+        self.until_condition(synced, commit, &what, |_, ready| {
             let message = ready["message"].as_str().unwrap_or_default();
             ready["status"] == "False" && ready["reason"] == reason && message.contains(words)
         })
         .await;
     }
 
-    async fn until_condition(&self, commit: &str, what: &str, holds: impl Fn(&Value, &Value) -> bool) {
+    async fn until_condition(
+        &self,
+        synced: Synced,
+        commit: &str,
+        what: &str,
+        holds: impl Fn(&Value, &Value) -> bool,
+    ) {
         let mut last = Value::Null;
         let found = within(SYNC_LIMIT, async || {
-            let object = self.kustomization.get("searches").await.ok()?;
+            let object = self.kustomizations.get(synced.name()).await.ok()?;
             let status = &object.data["status"];
             let conditions = status["conditions"].as_array()?;
             let ready = conditions.iter().find(|condition| condition["type"] == "Ready")?;
@@ -154,7 +196,7 @@ impl Gitops {
             .map(|object| (&object.metadata.name, object.metadata.generation, &object.status))
             .collect();
         panic!(
-            "the sync of {commit} {what}: not within {SYNC_LIMIT:?}\n{last:#}\n{statuses:#?}\n{}\n{}",
+            "the sync of {synced:?} at {commit} {what}: not within {SYNC_LIMIT:?}\n{last:#}\n{statuses:#?}\n{}\n{}",
             self.flux.log_tail(),
             self.env.operator_logs()
         );

@@ -1,8 +1,9 @@
-//! Searches in Git, synced by real Flux: the files of `examples/`, and changes of them.
+//! Searches and feeds in Git, synced by real Flux: the files of `examples/`, and changes of them.
 
 // clippy.toml allows these in tests, but not in what tests share.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
+mod feeds;
 mod gitops;
 mod searches;
 
@@ -12,7 +13,8 @@ use serde_json::json;
 use testbed::arxiv::Mode;
 use testbed::test_env::eventually;
 
-use gitops::Gitops;
+use feeds::ReadingList;
+use gitops::{Gitops, Synced};
 use searches::{Searches, name};
 
 /// The fields that may be changed in place, except `suspend`, each with a value.
@@ -24,7 +26,7 @@ fn job_fields(priority: i32) -> serde_json::Value {
 
 /// One system for all of it: a start of Flux and its first sync take a while.
 #[tokio::test(flavor = "multi_thread")]
-async fn searches_in_git_are_ready_or_failed_as_documented_after_every_change() {
+async fn searches_and_feeds_in_git_are_ready_or_failed_as_documented_after_every_change() {
     let gitops = Gitops::start().await;
     let arxiv = gitops.env.stack.arxiv().unwrap();
     let mut searches = Searches::of_the_example();
@@ -32,9 +34,13 @@ async fn searches_in_git_are_ready_or_failed_as_documented_after_every_change() 
     // As they are in the examples: at the tag, with the wait and the health checks.
     let first = gitops.commit("the examples");
     gitops.repository().tag("v0.1.0").unwrap();
-    gitops.apply_example("system.yaml", "GitRepository").await;
-    gitops.apply_example("searches.yaml", "").await;
+    gitops.apply_example("flux/system.yaml", "GitRepository").await;
+    gitops.apply_example("flux/searches.yaml", "").await;
+    gitops.apply_example("feeds/flux.yaml", "").await;
     gitops.until_ready(&first).await;
+    gitops.until_synced(Synced::Feeds, &first).await;
+    let mut feeds = ReadingList::of_the_example();
+    feeds.assert_scheduled(&gitops).await;
     for search in searches.names() {
         assert_eq!(gitops.status(search).await.phase, Phase::Succeeded, "{search}");
     }
@@ -46,7 +52,13 @@ async fn searches_in_git_are_ready_or_failed_as_documented_after_every_change() 
         "later",
         &json!({"search": {"title": "later"}, "maxResults": 3, "suspend": true}),
     );
-    gitops.sync(&searches).await;
+    // All fields of a feed but its class are changed in place; and one is suspended, which is ready as well.
+    feeds.change("combinatorics", &feeds::every_field());
+    feeds.change("erdos", &json!({"suspend": true}));
+    let commit = gitops.push_both(&searches, &feeds).await;
+    gitops.until_ready(&commit).await;
+    gitops.until_synced(Synced::Feeds, &commit).await;
+    feeds.assert_scheduled(&gitops).await;
     assert_eq!(gitops.status("later").await.phase, Phase::Suspended);
 
     // Every mutable field, of finished ones and of the suspended one, with and without an operator.
@@ -57,10 +69,16 @@ async fn searches_in_git_are_ready_or_failed_as_documented_after_every_change() 
         searches.change("consensus", &json!({"suspend": !is_down}));
         if is_down {
             gitops.env.operator().child().kill9();
-            let commit = gitops.push(&searches).await;
+            // A schedule that never comes, and another one in its place.
+            feeds.change("erdos", &json!({"suspend": false, "schedule": "0 0 30 2 *"}));
+            feeds.change("watched-papers", &json!({"schedule": "0 6 * * *"}));
+            let commit = gitops.push_both(&searches, &feeds).await;
             gitops.until_applied("later", |spec| spec.priority == 2).await;
             gitops.env.operator().child().start_again().unwrap();
             gitops.until_ready(&commit).await;
+            gitops
+                .until_failed(Synced::Feeds, &commit, "HealthCheckFailed", "reading-list/erdos")
+                .await;
         } else {
             gitops.sync(&searches).await;
         }
@@ -95,16 +113,25 @@ async fn searches_in_git_are_ready_or_failed_as_documented_after_every_change() 
         &json!({"search": {"title": "refused"}, "maxResults": 3}),
     );
     let commit = gitops.push(&searches).await;
-    gitops.until_failed(&commit, "HealthCheckFailed", "refused").await;
+    gitops
+        .until_failed(Synced::Searches, &commit, "HealthCheckFailed", "refused")
+        .await;
     searches.change("refused", &json!({"ttlSecondsAfterFinished": 86_400}));
     let commit = gitops.push(&searches).await;
-    gitops.until_failed(&commit, "HealthCheckFailed", "refused").await;
+    gitops
+        .until_failed(Synced::Searches, &commit, "HealthCheckFailed", "refused")
+        .await;
     arxiv.set(Mode::Ok);
 
     // Removed from Git: deleted, and its rows stay.
     searches.remove("refused");
     searches.remove("literate-programming");
-    gitops.sync(&searches).await;
+    feeds.change("erdos", &json!({"schedule": "@weekly"}));
+    feeds.remove("watched-papers");
+    let commit = gitops.push_both(&searches, &feeds).await;
+    gitops.until_ready(&commit).await;
+    gitops.until_synced(Synced::Feeds, &commit).await;
+    feeds.assert_scheduled(&gitops).await;
     let left = gitops.env.queries.list(&ListParams::default()).await.unwrap();
     assert_eq!(left.items.len(), 3, "pruned");
     assert_eq!(gitops.env.rows().await.len(), 4);
@@ -112,9 +139,18 @@ async fn searches_in_git_are_ready_or_failed_as_documented_after_every_change() 
     // A change of the search itself: a clear failure; or, where that is asked for, another query.
     let before = gitops.env.queries.get(&name("later")).await.unwrap().metadata.uid;
     searches.change("later", &json!({"search": {"title": "earlier"}}));
-    let commit = gitops.push(&searches).await;
+    feeds.change("erdos", &json!({"className": "another"}));
+    let commit = gitops.push_both(&searches, &feeds).await;
     gitops
-        .until_failed(&commit, "ReconciliationFailed", "the search cannot be changed")
+        .until_failed(Synced::Feeds, &commit, "ReconciliationFailed", "className")
+        .await;
+    gitops
+        .until_failed(
+            Synced::Searches,
+            &commit,
+            "ReconciliationFailed",
+            "the search cannot be changed",
+        )
         .await;
     searches.annotate("later", "kustomize.toolkit.fluxcd.io/force", "enabled");
     gitops.sync(&searches).await;
@@ -127,7 +163,7 @@ async fn searches_in_git_are_ready_or_failed_as_documented_after_every_change() 
     searches.change("consensus", &json!({"priority": 1_000_000}));
     let commit = gitops.push(&searches).await;
     gitops
-        .until_failed(&commit, "ReconciliationFailed", "spec.priority")
+        .until_failed(Synced::Searches, &commit, "ReconciliationFailed", "spec.priority")
         .await;
     searches.change("consensus", &json!({"priority": 3}));
     gitops.sync(&searches).await;
