@@ -12,10 +12,15 @@ pub(super) fn report_events(context: &Context, feed: &ArxivFeed, runs: &Runs, st
     let was_active = status.and_then(|status| status.active.as_deref());
     let ended = runs.last_ended().filter(|run| Some(run.name()) == was_active);
     if let Some(run) = ended {
+        let metrics = &context.with.metrics.feeds;
         let (kind, reason) = match run.object.phase() {
             Phase::Failed => (Kind::Warning, FeedReason::RunFailed),
             _ => (Kind::Normal, FeedReason::RunSucceeded),
         };
+        match reason {
+            FeedReason::RunFailed => metrics.run_failed(),
+            _ => metrics.run_succeeded(state.last_run),
+        }
         let new = state.last_run.map_or(0, |run| run.new_items);
         let note = match reason {
             FeedReason::RunFailed => format!("{} failed: {}", run.name(), run.message()),

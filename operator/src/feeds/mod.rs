@@ -2,6 +2,7 @@
 
 mod events;
 mod failures;
+mod overview;
 mod plan;
 mod reconcile;
 mod report;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     events::report_events,
     failures::Failures,
+    overview::Overview,
     plan::{Delays, Plan, plan},
     report::{Snapshot, database_unavailable, stalled},
     runs::{self, Created, Runs},
@@ -41,6 +42,7 @@ pub(super) struct Context {
     pub(super) with: Arc<Dependencies>,
     pub(super) events: Events,
     pub(super) failures: Failures,
+    pub(super) overview: Overview,
 }
 
 /// Brings a feed one step further: reads its runs and its state, creates the run that is due, writes the status, and
@@ -200,7 +202,8 @@ fn since(feed: &ArxivFeed, runs: &Runs) -> Timestamp {
     last.or(created).unwrap_or(Timestamp::MAX)
 }
 
-fn delays(feed: &ArxivFeed) -> Delays {
+/// How late the runs of a feed may start.
+pub(super) fn delays(feed: &ArxivFeed) -> Delays {
     let most = u64::try_from(feed.spec.jitter_seconds).unwrap_or(0);
     let jitter = uid(feed).map(|uid| schedule::jitter(uid, Duration::from_secs(most)));
     Delays {
@@ -227,6 +230,8 @@ async fn create(
     let name = run.name_any();
     match runs::create(queries, feed, &run).await? {
         Created::New => {
+            let planned = due.checked_add(delays(feed).jitter).unwrap_or(due);
+            context.with.metrics.feeds.started(now.duration_since(planned));
             let note = format!("created {name} for {due}");
             context.events.send_about(
                 feed,

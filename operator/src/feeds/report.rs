@@ -72,6 +72,7 @@ impl Snapshot<'_> {
             active: active.map(str::to_owned),
             last_schedule_time: later(old.last_schedule_time, scheduled),
             last_successful_time: later(old.last_successful_time, succeeded),
+            last_complete_time: later(old.last_complete_time, self.state.last_complete_run),
             next_schedule_time: self.plan.next.filter(|_| !is_suspended).map(Time),
             last_new_items: self.state.last_run.map(|run| i64::from(run.new_items)),
             items: Some(self.state.items),

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     failures::Failures,
+    overview::{self, Overview},
     reconcile::{Context, reconcile},
 };
 use crate::{
@@ -39,11 +40,14 @@ pub(crate) async fn run(with: Arc<Dependencies>, events: Events, stop: Cancellat
     let context = Arc::new(Context {
         events,
         failures: Failures::default(),
+        overview: Overview::default(),
         with: Arc::clone(&with),
     });
     let each = with.watched.iter().map(|queries| follow(&context, queries));
+    let counted = overview::run(&context);
+    let all = async { tokio::join!(join_all(each), counted) };
     // It may be dropped at any point.
-    stop.run_until_cancelled(Box::pin(join_all(each))).await;
+    stop.run_until_cancelled(Box::pin(all)).await;
 }
 
 /// Runs the feeds of one namespace, or of all, for ever.
@@ -60,7 +64,9 @@ async fn follow(context: &Arc<Context>, queries: &Api<ArxivQuery>) {
                 .page_size(LIST_PAGE)
                 .timeout(WATCH_SECONDS)
         };
-        let outcomes = Controller::new(feeds.clone(), config().fields(&context.with.of_class))
+        let controller = Controller::new(feeds.clone(), config().fields(&context.with.of_class));
+        context.overview.follow(queries.namespace(), controller.store());
+        let outcomes = controller
             .owns(queries.clone(), config().labels(FEED_LABEL))
             .with_config(controller::Config::default().concurrency(CONCURRENCY))
             .run(reconcile, retry, Arc::clone(context));

@@ -113,6 +113,14 @@ impl Claims {
         Ok(self.read_once(namespace).await? == Holder::This)
     }
 
+    /// Whether it is known that another installation runs the queries of a namespace.
+    pub(crate) fn is_anothers(&self, namespace: &str) -> bool {
+        let holders = self.holders();
+        let needed = self.first().into_iter().chain([namespace]);
+        let mut holders = needed.filter_map(|namespace| holders.get(namespace));
+        holders.any(|holder| *holder != Holder::This)
+    }
+
     /// Reads the claims of these namespaces, which have work, again. Of other namespaces only those are remembered that
     /// another installation has: a claim of this one may be gone when there is work again.
     pub(crate) async fn refresh(&self, namespaces: &BTreeSet<String>) {

@@ -1,6 +1,7 @@
 //! The operator's metrics. Label values come from fixed sets: no names, no messages.
 
 mod deliveries;
+pub(crate) mod feeds;
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
@@ -11,6 +12,7 @@ use service::metrics::GaugeGuard;
 use storage::{IdUsage, StorageError};
 
 pub(crate) use self::deliveries::DeliveryMetrics;
+use self::feeds::{FeedMetrics, FeedStats};
 
 /// Before the name of each metric.
 pub(crate) const PREFIX: &str = "arxiv_operator";
@@ -85,6 +87,7 @@ pub(crate) struct Metrics {
     cool_down_seconds: RealGauge,
     id_usage: Family<Label, RealGauge>,
     pub(crate) deliveries: DeliveryMetrics,
+    pub(crate) feeds: FeedMetrics,
 }
 
 /// Shows that this process leads, as long as it lives.
@@ -199,6 +202,7 @@ impl Metrics {
                 "Used part of all ids that a table can assign, by table",
             ),
             deliveries: DeliveryMetrics::registered(registry),
+            feeds: FeedMetrics::registered(registry),
         }
     }
 
@@ -268,8 +272,9 @@ impl Metrics {
         self.oldest_wait_seconds.set(wait.unwrap_or_default().max(0.0));
     }
 
-    /// The queue of a process that is not the leader is empty, and so is what it delivers.
+    /// A process that is not the leader has no queue and no feeds, and delivers nothing.
     pub(crate) fn standby(&self) {
+        self.feeds.count(&FeedStats::default());
         self.queue(&QueueStats::default(), 0.0, Duration::ZERO, Timestamp::UNIX_EPOCH);
         self.deliveries.standby();
     }

@@ -15,8 +15,8 @@ use crate::system::Monitored;
 const OTHERS: [&str; 6] = ["__name__", "namespace", "job", "pod", "instance", "le"];
 
 /// Labels whose values are in the description of the metric.
-const LISTED: [&str; 8] = [
-    "cache", "category", "outcome", "phase", "priority", "result", "step", "to",
+const LISTED: [&str; 9] = [
+    "cache", "category", "outcome", "phase", "priority", "result", "state", "step", "to",
 ];
 
 /// Every series has a row with its labels, and the metrics that rules and dashboard depend on are there.
@@ -45,6 +45,7 @@ pub(crate) async fn series_are_documented(monitored: &Monitored) {
         "arxiv_operator_kubernetes_request_duration_seconds_count",
         "arxiv_operator_lease_transitions_total",
         "arxiv_operator_page_lookups_total",
+        "arxiv_operator_feeds",
         "arxiv_api_server_kubernetes_request_duration_seconds_count",
         "arxiv_api_server_database_operation_duration_seconds_count",
     ] {

@@ -1,9 +1,10 @@
 //! The faults.
 
-use jiff::Timestamp;
+use crd::ArxivFeed;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 use sqlx::Connection;
 use testbed::arxiv::{Behaviour, Mode};
@@ -62,6 +63,47 @@ pub(crate) async fn held_gate(monitored: &Monitored) {
     for name in names {
         monitored.env.finished(name).await;
     }
+}
+
+/// arXiv refuses the search of a feed, which was last complete three days ago. When that is repaired, a changed schedule makes it run.
+pub(crate) async fn overdue_feed(monitored: &Monitored) {
+    let env = &monitored.env;
+    let arxiv = env.stack.arxiv().unwrap();
+    let feeds: Api<ArxivFeed> = Api::namespaced(env.kube.clone(), env.stack.namespace());
+    let (created, written) = (PostParams::default(), PatchParams::default());
+    let daily = |minutes: i64| {
+        let time = Timestamp::now() - SignedDuration::from_mins(minutes);
+        let time = time.to_zoned(TimeZone::UTC);
+        format!("{} {} * * *", time.minute(), time.hour())
+    };
+    let feed = json!({
+        "apiVersion": "arxiv-operator.dev/v1alpha1", "kind": "ArxivFeed", "metadata": {"name": "overdue"},
+        "spec": {"schedule": daily(40), "suspend": true, "search": {"author": "overdue"}},
+    });
+    let feed = feeds
+        .create(&created, &serde_json::from_value(feed).unwrap())
+        .await;
+    let generation = feed.unwrap().metadata.generation;
+    monitored
+        .until("the feed is observed", async || {
+            let status = feeds.get("overdue").await.unwrap().status;
+            status.is_some_and(|status| status.observed_generation == generation)
+        })
+        .await;
+    let last = (Timestamp::now() - SignedDuration::from_hours(72)).to_string();
+    let status = Patch::Merge(json!({"status": {"lastScheduleTime": last, "lastCompleteTime": last}}));
+    feeds.patch_status("overdue", &written, &status).await.unwrap();
+    arxiv.set(Mode::Status(400));
+    let change = async |spec: serde_json::Value| {
+        let spec = Patch::Merge(json!({"spec": spec}));
+        feeds.patch("overdue", &written, &spec).await.unwrap();
+    };
+    change(json!({"suspend": false})).await;
+    let end = async || {
+        arxiv.set(Mode::Ok);
+        change(json!({"schedule": daily(20)})).await;
+    };
+    monitored.expect("ArxivFeedsOverdue", end).await;
 }
 
 /// The Lease was restored from a backup: its holder is gone, and its duration long.

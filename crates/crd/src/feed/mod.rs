@@ -46,6 +46,7 @@ pub const FEED_LABEL: &str = "arxiv-operator.dev/feed";
     // No date: kubectl prints how long ago one is, which a time to come is not.
     printcolumn(name = "Next-Run", type_ = "string", json_path = ".status.nextScheduleTime"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Complete", type_ = "date", json_path = ".status.lastCompleteTime", priority = 1),
     printcolumn(name = "Time-Zone", type_ = "string", json_path = ".spec.timeZone", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
     validation = name_is_short()

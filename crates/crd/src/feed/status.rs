@@ -39,6 +39,10 @@ pub struct ArxivFeedStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_successful_time: Option<Time>,
 
+    /// When the feed was last complete: a run, or the last one of several, had looked at everything that had changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_complete_time: Option<Time>,
+
     /// When the next run starts, with the delay of `jitterSeconds`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Time>,

@@ -82,5 +82,7 @@ words! {
         SearchChanged,
         /// Only in Events: an ArxivQuery that is not a run of this feed has the name of the next one. Its author removes it.
         NameTaken,
+        /// Only in Events: two scheduled times have passed since the feed was last complete. The conditions say what it waits for.
+        Overdue,
     }
 }

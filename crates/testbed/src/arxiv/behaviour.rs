@@ -87,6 +87,8 @@ pub enum Mode {
     Zero,
     /// A feed without entries, although its total is not 0.
     EmptyPage,
+    /// A feed without its last entry, although its total counts it.
+    ShortPage,
     /// XML that is not well-formed.
     Malformed,
     /// XML that ends in the middle.
@@ -146,10 +148,11 @@ pub enum Mode {
 }
 
 /// Names in `POST /_control` and in the setups of the wire cases.
-const NAMES: [(&str, Mode); 34] = [
+const NAMES: [(&str, Mode); 35] = [
     ("ok", Mode::Ok),
     ("zero", Mode::Zero),
     ("empty-page", Mode::EmptyPage),
+    ("short-page", Mode::ShortPage),
     ("malformed", Mode::Malformed),
     ("truncated", Mode::Truncated),
     ("cut", Mode::Cut),

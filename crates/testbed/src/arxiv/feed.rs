@@ -37,6 +37,7 @@ pub(super) fn write(asked: &SearchRequest, behaviour: &Behaviour) -> String {
     match behaviour.mode {
         Mode::Zero => (total, count) = (0, 0),
         Mode::EmptyPage => count = 0,
+        Mode::ShortPage => count = count.saturating_sub(1),
         Mode::UnknownId => (total, count) = (1, 0),
         _ if behaviour.drift && asked.start > 0 => total += 3,
         _ => {}

@@ -229,6 +229,7 @@ async fn answer(
         Mode::Ok
         | Mode::Zero
         | Mode::EmptyPage
+        | Mode::ShortPage
         | Mode::UnknownId
         | Mode::NoDate
         | Mode::BadDate

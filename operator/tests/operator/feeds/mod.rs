@@ -1,8 +1,11 @@
 //! Feeds: when they run, what their runs are, and what their status says.
 
+mod faults;
 mod history;
+mod namespaces;
 mod schedules;
 mod states;
+mod transfer;
 mod webhooks;
 
 use crd::{ArxivFeed, ArxivFeedStatus, ArxivQuery, FEED_LABEL, FeedCondition};
@@ -43,7 +46,12 @@ struct Feeds {
 
 /// A schedule with one time a day, and its last time: about half an hour ago.
 fn half_an_hour_ago() -> (String, Timestamp) {
-    let time = Timestamp::now() - SignedDuration::from_mins(30);
+    ago(30)
+}
+
+/// A schedule with one time a day, and its last time: about so many minutes ago.
+fn ago(minutes: i64) -> (String, Timestamp) {
+    let time = Timestamp::now() - SignedDuration::from_mins(minutes);
     let time = Timestamp::from_second(time.as_second() / 60 * 60).unwrap();
     let at = time.to_zoned(TimeZone::UTC);
     (format!("{} {} * * *", at.minute(), at.hour()), time)
