@@ -1,34 +1,31 @@
 //! The lines of an exported feed, read one at a time.
 
+use std::io::{BufRead, Read};
+
 use anyhow::{Context, bail};
 use storage::feeds::transfer::Line;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
 /// A paper may have thousands of authors.
 const MAX_LINE: usize = 8 << 20;
 
 /// Lines of an input.
 pub(super) struct Lines<R> {
-    input: BufReader<R>,
+    input: R,
     number: u64,
 }
 
-impl<R: AsyncRead + Unpin> Lines<R> {
+impl<R: BufRead> Lines<R> {
     pub(super) fn new(input: R) -> Self {
-        Self {
-            input: BufReader::new(input),
-            number: 0,
-        }
+        Self { input, number: 0 }
     }
 
     /// The next one; none at the end.
-    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Line>> {
+    pub(super) fn next(&mut self) -> anyhow::Result<Option<Line>> {
         let mut text = Vec::new();
         let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
-        let mut limited = (&mut self.input).take(limit);
+        let mut limited = Read::take(&mut self.input, limit);
         let length = limited
             .read_until(b'\n', &mut text)
-            .await
             .context("the input cannot be read")?;
         if length == 0 {
             return Ok(None);
@@ -46,30 +43,34 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::BufReader;
+
     use storage::feeds::transfer::Counts;
 
     use super::*;
 
-    #[tokio::test]
-    async fn lines_are_read_to_the_end_and_other_texts_and_endless_ones_are_refused() {
+    #[test]
+    fn lines_are_read_to_the_end_and_other_texts_and_endless_ones_are_refused() {
         let text = "{\"seen\":\"2405.00001v2\"}\n{\"end\":{\"items\":0,\"seen\":1}}\n";
         let mut lines = Lines::new(text.as_bytes());
         assert_eq!(
-            lines.next().await.unwrap(),
+            lines.next().unwrap(),
             Some(Line::Seen(paper::PaperId::of_entry("2405.00001v2")))
         );
         let counts = Counts { items: 0, seen: 1 };
-        assert_eq!(lines.next().await.unwrap(), Some(Line::End(counts)));
-        assert_eq!(lines.next().await.unwrap(), None);
+        assert_eq!(lines.next().unwrap(), Some(Line::End(counts)));
+        assert_eq!(lines.next().unwrap(), None);
         for (text, problem) in [
             ("{\"seen\":7}", "line 1 is none"),
             ("\n", "line 1 is none"),
             ("{\"seen\":\"1v1\"", "line 1 is none"),
         ] {
-            let error = Lines::new(text.as_bytes()).next().await.unwrap_err();
+            let error = Lines::new(text.as_bytes()).next().unwrap_err();
             assert!(error.to_string().contains(problem), "{error}");
         }
-        let error = Lines::new(tokio::io::repeat(b' ')).next().await.unwrap_err();
+        let error = Lines::new(BufReader::new(std::io::repeat(b' ')))
+            .next()
+            .unwrap_err();
         assert!(error.to_string().contains("line 1 is longer"), "{error}");
     }
 }

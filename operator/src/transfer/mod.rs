@@ -2,7 +2,7 @@
 
 mod lines;
 
-use std::io::{BufWriter, Write, stdout};
+use std::io::{BufWriter, Write, stdin, stdout};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -101,8 +101,8 @@ async fn export(feeds: &Feeds, args: &ExportArgs) -> anyhow::Result<()> {
 }
 
 async fn import(feeds: &Feeds, args: &ImportArgs) -> anyhow::Result<()> {
-    let mut lines = Lines::new(tokio::io::stdin());
-    let Some(Line::Feed(feed)) = lines.next().await? else {
+    let mut lines = Lines::new(stdin().lock());
+    let Some(Line::Feed(feed)) = lines.next()? else {
         bail!("the input does not begin with a feed, as `arxiv-operator feed export` writes it");
     };
     let place = Place {
@@ -112,7 +112,7 @@ async fn import(feeds: &Feeds, args: &ImportArgs) -> anyhow::Result<()> {
     let (namespace, name) = (feed.namespace.clone(), feed.name.clone());
     let mut import = feeds.import(*feed, place).await?;
     let counts = loop {
-        let Some(line) = lines.next().await? else {
+        let Some(line) = lines.next()? else {
             bail!("the input ends before its last line: the export was broken off");
         };
         match line {
