@@ -67,7 +67,7 @@ impl FeedMetrics {
             longest: registry.add(
                 "feeds_longest_incomplete_seconds",
                 &[],
-                "Longest time in seconds since one of these feeds was last complete or created; 0 without feeds",
+                "Longest time in seconds since a feed was last complete or created, without suspended and stalled ones; 0 without feeds",
             ),
             runs: Counts::add(
                 registry,
