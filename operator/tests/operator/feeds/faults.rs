@@ -75,7 +75,7 @@ async fn feed_whose_next_name_is_taken_is_named_as_overdue_and_runs_when_the_nam
     );
     assert!(complete.status.unwrap().last_complete_time.unwrap().0 > scheduled);
     assert_eq!(feeds.runs("taken").await.len(), 1);
-    feeds.env.until_metric(overdue, 0.0).await;
+    feeds.until_gauge(overdue, 0.0).await;
     let log = feeds.env.operator_logs();
     assert!(log.contains("two of its times have passed"), "{log}");
 }
@@ -130,12 +130,13 @@ async fn run_with_fewer_papers_than_announced_is_incomplete_and_the_next_one_fin
         ("feed_runs_total{outcome=\"failed\"}", 0.0),
         ("feed_items_total", 5.0),
         ("feed_run_start_delay_seconds_count", 2.0),
-        ("feeds{state=\"scheduled\"}", 1.0),
-        ("feeds_incomplete", 0.0),
     ] {
         feeds
             .env
             .until_metric(&format!("arxiv_operator_{metric}"), value)
             .await;
     }
+    let scheduled = "arxiv_operator_feeds{state=\"scheduled\"}";
+    feeds.until_gauge(scheduled, 1.0).await;
+    feeds.until_gauge("arxiv_operator_feeds_incomplete", 0.0).await;
 }

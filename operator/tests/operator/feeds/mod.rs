@@ -144,6 +144,16 @@ impl Feeds {
             .await
     }
 
+    /// Waits until a gauge has this value: feeds are counted every few seconds.
+    async fn until_gauge(&self, name: &str, value: f64) {
+        let mut last = 0.0;
+        let reached = within(LIMIT, async || {
+            last = self.env.metric(name).await;
+            ((last - value).abs() < 0.5).then_some(())
+        });
+        assert!(reached.await.is_some(), "{name} is {last}, not {value}");
+    }
+
     /// Waits until the feed's Events have these reasons among them.
     async fn until_events(&self, name: &str, reasons: &[&str]) {
         let events: Api<Event> = Api::namespaced(self.env.kube.clone(), self.env.stack.namespace());
