@@ -53,8 +53,8 @@ pub(super) async fn run(context: &Context) {
         let claims = &context.with.claims;
         let mut feeds = context.overview.feeds();
         feeds.retain(|feed| !claims.is_anothers(&feed.namespace().unwrap_or_default()));
-        let (stats, named) = census.take(&feeds, Timestamp::now());
-        context.with.metrics.feeds.count(&stats);
+        let (counts, named) = census.take(&feeds, Timestamp::now());
+        context.with.metrics.feeds.count(&counts);
         for feed in named {
             let since = last_complete(feed).unwrap_or(Timestamp::MIN);
             let note =
@@ -87,12 +87,13 @@ impl Census {
     /// The numbers at `now`, and the feeds that have been overdue for long and were not named yet.
     fn take<'a>(&mut self, feeds: &'a [Arc<ArxivFeed>], now: Timestamp) -> (FeedStats, Vec<&'a ArxivFeed>) {
         let mut former = std::mem::take(&mut self.0);
-        let (mut stats, mut named) = (FeedStats::default(), Vec::new());
+        let (mut counts, mut named) = (FeedStats::default(), Vec::new());
         for feed in feeds.iter().filter(|feed| !feed.is_being_deleted()) {
             let state = state(feed);
-            stats.states[state as usize] += 1;
+            counts.states[state as usize] += 1;
             let is_incomplete = feed.condition(FeedCondition::Complete);
-            stats.incomplete += usize::from(is_incomplete.is_some_and(|complete| complete.status == "False"));
+            counts.incomplete +=
+                usize::from(is_incomplete.is_some_and(|complete| complete.status == "False"));
             let (Some(uid), Some(last_complete)) = (feed.meta().uid.clone(), last_complete(feed)) else {
                 continue;
             };
@@ -109,11 +110,11 @@ impl Census {
                 is_named: false,
             });
             let age: Duration = now.duration_since(last_complete).try_into().unwrap_or_default();
-            stats.longest = stats.longest.max(age);
+            counts.longest = counts.longest.max(age);
             if let Some(overdue) = known.overdue_at.map(|at| now.duration_since(at))
                 && overdue >= SignedDuration::ZERO
             {
-                stats.overdue += 1;
+                counts.overdue += 1;
                 if overdue >= NAMED_AFTER && !known.is_named {
                     known.is_named = true;
                     named.push(&**feed);
@@ -121,7 +122,7 @@ impl Census {
             }
             self.0.insert(uid, known);
         }
-        (stats, named)
+        (counts, named)
     }
 }
 
@@ -228,17 +229,17 @@ mod tests {
             deleted,
         ];
         let feeds: Vec<_> = feeds.into_iter().map(Arc::new).collect();
-        let (stats, named) = Census::default().take(&feeds, time("03T07:00"));
+        let (counts, named) = Census::default().take(&feeds, time("03T07:00"));
         let expected = FeedStats {
             states: [2, 1, 1, 1, 1],
             incomplete: 2,
             // The new one: since the first of March there were two times.
             overdue: 1,
-            longest: Duration::from_mins(43 * 60),
+            longest: Duration::from_hours(43),
         };
-        assert_eq!(stats, expected);
-        let names: Vec<_> = named.iter().map(|feed| feed.name_any()).collect();
-        assert_eq!(names, ["new"]);
+        assert_eq!(counts, expected);
+        let listed: Vec<_> = named.iter().map(|feed| feed.name_any()).collect();
+        assert_eq!(listed, ["new"]);
     }
 
     #[test]
@@ -264,8 +265,8 @@ mod tests {
             ("05T06:40", Some("03T06:28"), 1, false),
         ] {
             let feeds = failing(last_complete);
-            let (stats, named) = census.take(&feeds, time(now));
-            assert_eq!((stats.overdue, named.len() == 1), (overdue, is_named), "{now}");
+            let (counts, named) = census.take(&feeds, time(now));
+            assert_eq!((counts.overdue, named.len() == 1), (overdue, is_named), "{now}");
         }
         census.take(&[], time("05T07:00"));
         assert!(census.0.is_empty(), "nothing is kept of feeds that are gone");
