@@ -15,8 +15,8 @@ use crate::system::Monitored;
 const OTHERS: [&str; 6] = ["__name__", "namespace", "job", "pod", "instance", "le"];
 
 /// Labels whose values are in the description of the metric.
-const LISTED: [&str; 9] = [
-    "cache", "category", "outcome", "phase", "priority", "result", "state", "step", "to",
+const LISTED: [&str; 8] = [
+    "cache", "category", "outcome", "phase", "priority", "result", "step", "to",
 ];
 
 /// Every series has a row with its labels, and the metrics that rules and dashboard depend on are there.

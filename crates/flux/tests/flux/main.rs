@@ -28,7 +28,6 @@ fn job_fields(priority: i32) -> serde_json::Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn searches_and_feeds_in_git_are_ready_or_failed_as_documented_after_every_change() {
     let gitops = Gitops::start().await;
-    let arxiv = gitops.env.stack.arxiv().unwrap();
     let mut searches = Searches::of_the_example();
 
     // As they are in the examples: at the tag, with the wait and the health checks.
@@ -91,7 +90,13 @@ async fn searches_and_feeds_in_git_are_ready_or_failed_as_documented_after_every
     assert_eq!(gitops.status("later").await.phase, Phase::Succeeded);
     assert_eq!(gitops.env.rows().await.len(), 3);
 
-    // Changes while one waits for arXiv, and after one has failed.
+    searches_that_wait_and_fail(&gitops, &mut searches).await;
+    removed_and_refused(&gitops, &mut searches, &mut feeds).await;
+}
+
+/// Changes while one waits for arXiv, and after one has failed.
+async fn searches_that_wait_and_fail(gitops: &Gitops, searches: &mut Searches) {
+    let arxiv = gitops.env.stack.arxiv().unwrap();
     arxiv.set(Mode::Status(429));
     let waits = json!({"search": {"title": "waits"}, "maxResults": 3});
     gitops.create("waits", &waits).await;
@@ -102,7 +107,7 @@ async fn searches_and_feeds_in_git_are_ready_or_failed_as_documented_after_every
     .await;
     searches.add("waits", &waits);
     searches.change("waits", &json!({"priority": 5}));
-    let commit = gitops.push(&searches).await;
+    let commit = gitops.push(searches).await;
     gitops.until_applied("waits", |spec| spec.priority == 5).await;
     arxiv.set(Mode::Ok);
     gitops.until_ready(&commit).await;
@@ -112,26 +117,28 @@ async fn searches_and_feeds_in_git_are_ready_or_failed_as_documented_after_every
         "refused",
         &json!({"search": {"title": "refused"}, "maxResults": 3}),
     );
-    let commit = gitops.push(&searches).await;
+    let commit = gitops.push(searches).await;
     gitops
         .until_failed(Synced::Searches, &commit, "HealthCheckFailed", "refused")
         .await;
     searches.change("refused", &json!({"ttlSecondsAfterFinished": 86_400}));
-    let commit = gitops.push(&searches).await;
+    let commit = gitops.push(searches).await;
     gitops
         .until_failed(Synced::Searches, &commit, "HealthCheckFailed", "refused")
         .await;
     arxiv.set(Mode::Ok);
+}
 
-    // Removed from Git: deleted, and its rows stay.
+/// What is removed from Git is deleted, and its rows stay; a change that is not allowed is a clear failure.
+async fn removed_and_refused(gitops: &Gitops, searches: &mut Searches, feeds: &mut ReadingList) {
     searches.remove("refused");
     searches.remove("literate-programming");
     feeds.change("erdos", &json!({"schedule": "@weekly"}));
     feeds.remove("watched-papers");
-    let commit = gitops.push_both(&searches, &feeds).await;
+    let commit = gitops.push_both(searches, feeds).await;
     gitops.until_ready(&commit).await;
     gitops.until_synced(Synced::Feeds, &commit).await;
-    feeds.assert_scheduled(&gitops).await;
+    feeds.assert_scheduled(gitops).await;
     let left = gitops.env.queries.list(&ListParams::default()).await.unwrap();
     assert_eq!(left.items.len(), 3, "pruned");
     assert_eq!(gitops.env.rows().await.len(), 4);
@@ -140,7 +147,7 @@ async fn searches_and_feeds_in_git_are_ready_or_failed_as_documented_after_every
     let before = gitops.env.queries.get(&name("later")).await.unwrap().metadata.uid;
     searches.change("later", &json!({"search": {"title": "earlier"}}));
     feeds.change("erdos", &json!({"className": "another"}));
-    let commit = gitops.push_both(&searches, &feeds).await;
+    let commit = gitops.push_both(searches, feeds).await;
     gitops
         .until_failed(Synced::Feeds, &commit, "ReconciliationFailed", "className")
         .await;
@@ -153,7 +160,7 @@ async fn searches_and_feeds_in_git_are_ready_or_failed_as_documented_after_every
         )
         .await;
     searches.annotate("later", "kustomize.toolkit.fluxcd.io/force", "enabled");
-    gitops.sync(&searches).await;
+    gitops.sync(searches).await;
     let after = gitops.env.queries.get(&name("later")).await.unwrap();
     assert_eq!(after.status.unwrap().phase, Phase::Succeeded);
     assert_ne!(after.metadata.uid, before);
@@ -161,12 +168,12 @@ async fn searches_and_feeds_in_git_are_ready_or_failed_as_documented_after_every
 
     // Input that no version accepts.
     searches.change("consensus", &json!({"priority": 1_000_000}));
-    let commit = gitops.push(&searches).await;
+    let commit = gitops.push(searches).await;
     gitops
         .until_failed(Synced::Searches, &commit, "ReconciliationFailed", "spec.priority")
         .await;
     searches.change("consensus", &json!({"priority": 3}));
-    gitops.sync(&searches).await;
+    gitops.sync(searches).await;
     let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(gitops.env.kube.clone());
     assert!(namespaces.get("papers").await.is_ok());
 }
