@@ -19,6 +19,7 @@ pub(crate) fn every_field() -> Value {
         "initialItems": "Include", "revisions": "Ignore", "successfulQueriesHistoryLimit": 2,
         "failedQueriesHistoryLimit": 2, "itemRetentionDays": 30,
         "queryTemplate": {"metadata": {"labels": {"team": "a"}}, "spec": {"priority": 5}},
+        "webhooks": [{"name": "chat", "url": "https://chat.example.org/new", "secretRef": {"name": "chat", "key": "secret"}}],
     })
 }
 
