@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::output::citation::FoundPaper;
-use paper::{Author, PaperVersion};
+use paper::{Author, Link, PaperVersion};
 
 /// A column; its name is that of the field in JSON.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,15 +21,16 @@ pub(crate) enum Column {
     Updated,
     Comment,
     Abstract,
+    Links,
 }
 
 use Column::{
-    Abstract, ArxivId, Author as AuthorText, Authors, Categories, Comment, Doi, Journal, Published, QueryId,
-    Timestamp, Title, Updated,
+    Abstract, ArxivId, Author as AuthorText, Authors, Categories, Comment, Doi, Journal, Links, Published,
+    QueryId, Timestamp, Title, Updated,
 };
 
 /// All columns in their order.
-const ALL: [(Column, &str); 13] = [
+const ALL: [(Column, &str); 14] = [
     (AuthorText, "author"),
     (Title, "title"),
     (Journal, "journal"),
@@ -43,12 +44,16 @@ const ALL: [(Column, &str); 13] = [
     (Updated, "updated"),
     (Comment, "comment"),
     (Abstract, "abstract"),
+    (Links, "links"),
 ];
 
 impl Column {
     /// Whether it is about the whole paper, of which a row of results has a part.
     pub(crate) fn is_of_whole_paper(self) -> bool {
-        matches!(self, Authors | Doi | Published | Updated | Comment | Abstract)
+        matches!(
+            self,
+            Authors | Doi | Published | Updated | Comment | Abstract | Links
+        )
     }
 }
 
@@ -115,10 +120,11 @@ pub(crate) enum Cell<'a> {
     Number(Option<i64>),
     Time(Option<jiff::Timestamp>),
     Authors(Option<&'a [Author]>),
+    Links(Option<&'a [Link]>),
 }
 
 impl Cell<'_> {
-    /// As CSV has it; authors have `; ` between.
+    /// As CSV has it; authors and addresses have `; ` between.
     pub(crate) fn text(self) -> String {
         match self {
             Cell::Text(text) => text.unwrap_or_default().to_owned(),
@@ -130,6 +136,10 @@ impl Cell<'_> {
                     .iter()
                     .map(|author| author.name.as_str());
                 names.collect::<Vec<_>>().join("; ")
+            }
+            Cell::Links(links) => {
+                let addresses = links.unwrap_or_default().iter().map(|link| link.href.as_str());
+                addresses.collect::<Vec<_>>().join("; ")
             }
         }
     }
@@ -153,6 +163,7 @@ fn cell(column: Column, found: &FoundPaper) -> Cell<'_> {
         Updated => Cell::Time(whole.and_then(|paper| paper.updated)),
         Comment => text(|paper| paper.comment.as_deref()),
         Abstract => text(|paper| Some(paper.abstract_text.as_str())),
+        Links => Cell::Links(whole.map(|paper| paper.links.as_slice())),
     }
 }
 

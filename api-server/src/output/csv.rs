@@ -5,6 +5,8 @@
 //! sees, also in the forms of East Asian keyboards; and the same after a semicolon, a tab or a line break, at which a
 //! spreadsheet of another language begins a new cell. Numbers are no formulas.
 
+use std::ops::RangeInclusive;
+
 use bytes::{BufMut, BytesMut};
 
 /// By this, Excel recognises UTF-8.
@@ -42,12 +44,36 @@ fn text(buffer: &mut BytesMut, cell: &str) {
     }
 }
 
+/// Characters that nobody sees, besides white space and control characters (`Default_Ignorable_Code_Point`, and blanks that
+/// are letters or symbols to Unicode).
+const UNSEEN: [RangeInclusive<char>; 18] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200f}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{2800}'..='\u{2800}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fffb}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+    '\u{e0000}'..='\u{e0fff}',
+];
+
 fn is_formula(text: &str) -> bool {
     let is_unseen = |c: char| {
         c.is_whitespace()
             || c.is_control()
-            || matches!(c, '\'' | '"' | '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}')
+            || c == '\''
+            || c == '"'
+            || UNSEEN.iter().any(|range| range.contains(&c))
     };
     // The others are full-width and small forms of these.
     text.trim_start_matches(is_unseen).starts_with([
@@ -102,6 +128,17 @@ mod tests {
             (
                 &["＝1+1", "＋1", "－1", "＠a", "﹦1"],
                 "'＝1+1,'＋1,'－1,'＠a,'﹦1\r\n",
+            ),
+            (
+                &[
+                    "\u{fe0f}=1",
+                    "\u{3164}+a",
+                    "\u{61c}@a",
+                    "\u{2800}-a",
+                    "\u{2028}=1",
+                    "\u{e0020}=1",
+                ],
+                "'\u{fe0f}=1,'\u{3164}+a,'\u{61c}@a,'\u{2800}-a,'\u{2028}=1,'\u{e0020}=1\r\n",
             ),
             (
                 &["a;=1", "a\t=1", "a\n=1", "a; b"],

@@ -53,7 +53,7 @@ pub(crate) fn result_filter(reader: &mut ParamReader<'_>, zone: Zone) -> ResultS
         author: words(reader, &AUTHOR),
         title: words(reader, &TITLE),
         journal: words(reader, &JOURNAL),
-        category: category(reader, &CATEGORY),
+        category: one_category(reader),
         query_id: reader.integer(&QUERY_ID),
         start: time(reader, zone, &START_TIME, RangeEnd::Start),
         end: time(reader, zone, &END_TIME, RangeEnd::End),
@@ -97,6 +97,18 @@ pub(crate) fn category(reader: &mut ParamReader<'_>, param: &Param) -> Option<St
     }
     reader.unfit(param, "it is no category of arXiv's, such as math.CO", text);
     None
+}
+
+/// A category of results; a pattern would find nothing.
+fn one_category(reader: &mut ParamReader<'_>) -> Option<String> {
+    let category = category(reader, &CATEGORY)?;
+    if category.contains('*') {
+        let reason =
+            "it has to be one category, such as math.CO; /papers finds those of an archive by math.*";
+        reader.unfit(&CATEGORY, reason, &category);
+        return None;
+    }
+    Some(category)
 }
 
 pub(crate) fn time(reader: &mut ParamReader<'_>, zone: Zone, param: &Param, bound: RangeEnd) -> Option<i64> {
@@ -183,6 +195,7 @@ mod tests {
             ("category=a%20b", "value_error"),
             ("category=%20", "value_error"),
             ("category=math.CO%0A", "value_error"),
+            ("category=math.*", "value_error"),
             ("start_time=1711843200000", "value_error"),
             ("category=%00", "value_error"),
             ("query_id=x", "int_parsing"),

@@ -78,7 +78,7 @@ pub(crate) fn encoder(form: ResultForm) -> RowEncoder<FoundPaper> {
 
 #[cfg(test)]
 mod tests {
-    use paper::{Author, PaperVersion};
+    use paper::{Author, Link, PaperVersion};
     use storage::ResultRow;
 
     use super::*;
@@ -115,7 +115,7 @@ mod tests {
             (
                 Format::Ndjson,
                 Columns::ALL,
-                "{\"author\":\"Paul Erdős, B\",\"title\":\"On $x$, \\\"y\\\"\",\"journal\":\"\",\"query_id\":3,\"timestamp\":1711843200,\"arxiv_id\":\"2405.00001v2\",\"categories\":\"math.CO cs.DM\",\"authors\":null,\"doi\":null,\"published\":null,\"updated\":null,\"comment\":null,\"abstract\":null}\n{\"author\":\"=A\",\"title\":\"T\",\"journal\":\"J\",\"query_id\":3,\"timestamp\":1711843200,\"arxiv_id\":null,\"categories\":null,\"authors\":null,\"doi\":null,\"published\":null,\"updated\":null,\"comment\":null,\"abstract\":null}\n",
+                "{\"author\":\"Paul Erdős, B\",\"title\":\"On $x$, \\\"y\\\"\",\"journal\":\"\",\"query_id\":3,\"timestamp\":1711843200,\"arxiv_id\":\"2405.00001v2\",\"categories\":\"math.CO cs.DM\",\"authors\":null,\"doi\":null,\"published\":null,\"updated\":null,\"comment\":null,\"abstract\":null,\"links\":null}\n{\"author\":\"=A\",\"title\":\"T\",\"journal\":\"J\",\"query_id\":3,\"timestamp\":1711843200,\"arxiv_id\":null,\"categories\":null,\"authors\":null,\"doi\":null,\"published\":null,\"updated\":null,\"comment\":null,\"abstract\":null,\"links\":null}\n",
             ),
             (
                 Format::Csv { with_mark: true },
@@ -163,17 +163,24 @@ mod tests {
             abstract_text: "=We show.".into(),
             doi: Some("10.1000/x".into()),
             published: "2024-05-03T00:00:00Z".parse().ok(),
+            links: ["abs", "pdf"]
+                .map(|kind| Link {
+                    href: format!("https://arxiv.org/{kind}/2405.00001v2"),
+                    ..Link::default()
+                })
+                .into(),
             ..found.paper().into_owned()
         });
-        let columns = Columns::named("title,authors,doi,published,abstract").unwrap();
+        let columns = Columns::named("title,authors,doi,published,abstract,links").unwrap();
         for (format, expected) in [
             (
                 Format::Json,
-                r#"[{"title":"T","authors":[{"name":"A. A. Alves, Jr.","affiliations":["CERN"]}],"doi":"10.1000/x","published":"2024-05-03T00:00:00Z","abstract":"=We show."}]"#,
+                r#"[{"title":"T","authors":[{"name":"A. A. Alves, Jr.","affiliations":["CERN"]}],"doi":"10.1000/x","published":"2024-05-03T00:00:00Z","abstract":"=We show.","links":[{"href":"https://arxiv.org/abs/2405.00001v2"},{"href":"https://arxiv.org/pdf/2405.00001v2"}]}]"#,
             ),
             (
                 Format::Csv { with_mark: false },
-                "title,authors,doi,published,abstract\r\nT,\"A. A. Alves, Jr.\",10.1000/x,2024-05-03T00:00:00Z,'=We show.\r\n",
+                "title,authors,doi,published,abstract,links\r\nT,\"A. A. Alves, Jr.\",10.1000/x,2024-05-03T00:00:00Z,'=We show.,\
+                 \"https://arxiv.org/abs/2405.00001v2; https://arxiv.org/pdf/2405.00001v2\"\r\n",
             ),
         ] {
             let form = ResultForm {

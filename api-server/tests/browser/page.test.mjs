@@ -269,6 +269,28 @@ test("what is wrong is told where it is wrong", async () => {
   await context.close();
 });
 
+test("identifiers are told apart also where they have spaces themselves", async () => {
+  const { page, context } = await open(chrome.browser, "/");
+  let sent;
+  await page.route("**/arxiv", (route) => {
+    sent = route.request().postDataJSON();
+    return route.fulfill({ status: 422, headers: { "Content-Type": "application/json" }, body: '{"detail":"No"}' });
+  });
+  await page.getByText("More fields").click();
+  for (const [typed, ids] of [
+    ["2401.01234, hep-th/9901001v2 2401.01235;2401.01236", ["2401.01234", "hep-th/9901001v2", "2401.01235", "2401.01236"]],
+    ["arXiv:2401.01234v2 [cs.LG] arXiv: 2401.01235 [cs.AI] 5 Jan 2024", ["arXiv:2401.01234v2 [cs.LG]", "arXiv: 2401.01235 [cs.AI] 5 Jan 2024"]],
+    ["arXiv preprint arXiv:2401.01234, doi: 10.48550/arXiv.2401.01235", ["arXiv preprint arXiv:2401.01234", "doi: 10.48550/arXiv.2401.01235"]],
+    ["https://arxiv.org/abs/2401.01234 arXiv 2401.01235", ["https://arxiv.org/abs/2401.01234", "arXiv 2401.01235"]],
+  ]) {
+    await page.getByLabel("arXiv ids").fill(typed);
+    await page.getByRole("button", { name: "Search", exact: true }).click();
+    await page.waitForFunction(() => !document.getElementById("search-error").hidden);
+    assert.deepEqual(sent.search.id_list, ids, typed);
+  }
+  await context.close();
+});
+
 test("light and dark, wide and narrow, it is readable by everybody", async () => {
   for (const colorScheme of ["light", "dark"]) {
     for (const width of [1200, 390]) {

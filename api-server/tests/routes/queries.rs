@@ -59,6 +59,19 @@ async fn dates_of_a_range_have_their_own_offset_and_are_inclusive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn dates_are_read_and_shown_in_an_offset_of_half_an_hour_or_a_quarter() {
+    for (offset, shown) in [("5.5", "2024-03-31T05:30:00"), ("-3.75", "2024-03-30T20:15:00")] {
+        let api = Api::start(&[("TIMEZONE_OFFSET", offset)]).await;
+        api.execute(SEED).await;
+        let path = format!("/queries?start_timestamp={shown}&end_timestamp={shown}");
+        let rows = json_body(api.get(&path).await).await;
+        assert_eq!(rows[0]["timestamp"], shown, "{offset}: {rows}");
+        let rows = json_body(api.get("/read-queries?start_timestamp=1711843200").await).await;
+        assert_eq!(rows[0]["timestamp"], shown, "{offset}: {rows}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn range_of_the_backend_is_in_unix_seconds() {
     let api = Api::start(&[]).await;
     api.execute(SEED).await;

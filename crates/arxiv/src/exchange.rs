@@ -3,11 +3,11 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
+use async_compression::tokio::bufread::{DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
 use futures::TryStreamExt;
 use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
-use tokio::io::{AsyncBufRead, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio_util::io::StreamReader;
 use url::Url;
 
@@ -149,14 +149,14 @@ async fn read_feed(
         status: StatusCode::TOO_MANY_REQUESTS.as_u16(),
         retry_after: headers::retry_after(head),
     };
-    let coding = headers::content_coding(head).ok_or(FetchError::ContentEncoding)?;
+    let codings = headers::content_codings(head).ok_or(FetchError::ContentEncoding)?;
     if response
         .content_length()
         .is_some_and(|length| length > max_body as u64)
     {
         return Err(FetchError::Feed(FeedError::TooLarge));
     }
-    let body = decoded(response, coding);
+    let body = decoded(response, codings, max_body).await;
     if headers::is_xml(head) == Some(false) {
         let mut start = Vec::new();
         // Whatever fails here, the answer is not a feed.
@@ -181,8 +181,9 @@ async fn read_feed(
 
 /// The reason in an error's body, if it is the feed that arXiv sends in such a case.
 async fn read_reason(response: Response) -> Option<String> {
-    let coding = headers::content_coding(response.headers())?;
-    match parse(decoded(response, coding), MAX_ERROR_BODY, 1).await {
+    let codings = headers::content_codings(response.headers())?;
+    let body = decoded(response, codings, MAX_ERROR_BODY).await;
+    match parse(body, MAX_ERROR_BODY, 1).await {
         Err(FeedError::Reported(reason)) => Some(reason),
         _ => None,
     }
@@ -196,18 +197,42 @@ fn body(response: Response) -> Body {
     )))
 }
 
-/// The body without its content coding, whether or not that was asked for.
-fn decoded(response: Response, coding: ContentCoding) -> Body {
-    let body = body(response);
-    match coding {
-        ContentCoding::Identity => body,
-        ContentCoding::Gzip => {
-            let mut decoder = GzipDecoder::new(body);
-            decoder.multiple_members(true);
-            Box::new(BufReader::new(decoder))
-        }
-        ContentCoding::Zstd => Box::new(BufReader::new(ZstdDecoder::new(body))),
+/// The body without its content codings, whether or not they were asked for. Not much more than `max_body` bytes of it can
+/// be read.
+async fn decoded(response: Response, mut codings: Vec<ContentCoding>, max_body: usize) -> Body {
+    const GZIP: u8 = 0x1f;
+    let mut body = body(response);
+    // No document begins like this; some servers do not say that they compress.
+    if codings.is_empty() && first_byte(&mut body).await == Some(GZIP) {
+        codings.push(ContentCoding::Gzip);
     }
+    for coding in codings.into_iter().rev() {
+        let decoder: Box<dyn AsyncRead + Send + Unpin> = match coding {
+            ContentCoding::Gzip => {
+                let mut decoder = GzipDecoder::new(body);
+                decoder.multiple_members(true);
+                Box::new(decoder)
+            }
+            // That of RFC 9110 begins with a method, which is always 8. Some servers leave that out.
+            ContentCoding::Deflate if first_byte(&mut body).await.is_some_and(|byte| byte & 0xf == 8) => {
+                Box::new(ZlibDecoder::new(body))
+            }
+            ContentCoding::Deflate => Box::new(DeflateDecoder::new(body)),
+            ContentCoding::Zstd => {
+                let mut decoder = ZstdDecoder::new(body);
+                decoder.multiple_members(true);
+                Box::new(decoder)
+            }
+        };
+        let limit = u64::try_from(max_body).unwrap_or(u64::MAX).saturating_add(1);
+        body = Box::new(BufReader::new(decoder.take(limit)));
+    }
+    body
+}
+
+/// The first byte, which is not taken. An error is found again by who reads.
+async fn first_byte(body: &mut Body) -> Option<u8> {
+    body.fill_buf().await.ok()?.first().copied()
 }
 
 /// Whether arXiv's words for an error are about the request (user manual, 3.4), not about arXiv.
@@ -225,4 +250,33 @@ fn is_about_input(reason: &str) -> bool {
 
 fn says_rate_exceeded(text: &str) -> bool {
     text.to_ascii_lowercase().contains(RATE_EXCEEDED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_that_arxiv_documents_are_about_the_request_and_others_are_not() {
+        for (reason, expected) in [
+            ("incorrect id format for 1234.12345", true),
+            ("Incorrect ID format for x", true),
+            ("malformed id at cond—mat/0709123", true),
+            ("start must be an integer", true),
+            ("start must be non-negative", true),
+            ("max_results must be an integer", true),
+            ("max_results must be non-negative", true),
+            (
+                "sortBy must be in: relevance, lastUpdatedDate, submittedDate",
+                true,
+            ),
+            ("Invalid query string: 'ti:'", true),
+            ("internal error", false),
+            ("no reason given", false),
+            ("Service is temporarily unavailable", false),
+            ("timed out", false),
+        ] {
+            assert_eq!(is_about_input(reason), expected, "{reason}");
+        }
+    }
 }

@@ -39,30 +39,32 @@ pub(crate) fn is_xml(headers: &HeaderMap) -> Option<bool> {
     Some(known.any(|known| kind.eq_ignore_ascii_case(known)))
 }
 
-/// The coding of a body (RFC 9110, 8.4.1).
+/// A coding of a body (RFC 9110, 8.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContentCoding {
-    /// None.
-    Identity,
     Gzip,
+    Deflate,
     Zstd,
 }
 
-/// The coding of the body; none if it is not known.
-pub(crate) fn content_coding(headers: &HeaderMap) -> Option<ContentCoding> {
-    let mut values = headers.get_all(CONTENT_ENCODING).into_iter();
-    let Some(value) = values.next() else {
-        return Some(ContentCoding::Identity);
-    };
-    if values.next().is_some() {
-        return None;
+/// More than one is unusual already.
+const MAX_CODINGS: usize = 2;
+
+/// The codings of the body, in the order in which they were applied; none if one is not known, or if there are too many.
+pub(crate) fn content_codings(headers: &HeaderMap) -> Option<Vec<ContentCoding>> {
+    let mut codings = Vec::new();
+    for line in headers.get_all(CONTENT_ENCODING) {
+        for name in line.to_str().ok()?.split(',') {
+            codings.push(match name.trim().to_ascii_lowercase().as_str() {
+                "" | "identity" => continue,
+                "gzip" | "x-gzip" => ContentCoding::Gzip,
+                "deflate" => ContentCoding::Deflate,
+                "zstd" => ContentCoding::Zstd,
+                _ => return None,
+            });
+        }
     }
-    match value.to_str().ok()?.trim().to_ascii_lowercase().as_str() {
-        "" | "identity" => Some(ContentCoding::Identity),
-        "gzip" | "x-gzip" => Some(ContentCoding::Gzip),
-        "zstd" => Some(ContentCoding::Zstd),
-        _ => None,
-    }
+    (codings.len() <= MAX_CODINGS).then_some(codings)
 }
 
 /// Why a redirect is not followed. The text completes "arXiv's answer is a redirect …".

@@ -35,12 +35,15 @@ const DATE: &str = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])\
      ([Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)([.][0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?$";
 
 /// An arXiv identifier in every form that `paper::normalized_id` reads: alone, as in "Cite as" or the margin of a PDF,
-/// as an address at arXiv or a mirror, as a DOI, as in OAI-PMH.
-const IDENTIFIER: &str = "(?i)^\\\\s*((oai:arxiv[.]org:|arxiv[: ])\\\\s*\
-     |(https?://)?(arxiv[.]org|xxx[.]lanl[.]gov|ar5iv[.]org|([a-z0-9-]+[.])+arxiv[.]org)/(abs|e-print|format|html|pdf|ps|src)/\
-     |(doi:\\\\s*|(https?://)?(dx[.]|www[.])?doi[.]org/)?10[.]48550/arxiv[.])?\
+/// as an address at arXiv or a mirror, as a DOI, as in OAI-PMH; in quotes or brackets.
+const IDENTIFIER: &str = "(?i)^[\\\\s\\\\p{Z}\\\\p{Cf}\"\\\\x27`“‘«<(\\\\[{]*\
+     ((arxiv preprint arxiv:|oai:arxiv[.]org:|arxiv[: ])\\\\s*\
+     |(https?://)?(arxiv[.]org|xxx[.]lanl[.]gov|ar5iv[.]org|(www[.])?alphaxiv[.]org|([a-z0-9-]+[.])+arxiv[.]org)\
+     /(abs|e-print|format|html|pdf|ps|src)/\
+     |(doi:\\\\s*|(https?://)?(dx[.]|www[.])?doi[.]org/)?(10[.]48550/)?arxiv[.])?\
      ([0-9]{2}(0[1-9]|1[0-2])[.][0-9]{4,5}|[a-z]+(-[a-z]+)?([.][a-z]{2})?/[0-9]{2}(0[1-9]|1[0-2])[0-9]{3})\
-     (v[1-9][0-9]{0,2})?([.]pdf)?/?([?#][!-~]*)?(\\\\s* \\\\[[a-z.-]+\\\\][a-z0-9 ]*)?\\\\s*$";
+     (v[1-9][0-9]{0,2})?([.]pdf)?/?([?#][!-~]*)?(\\\\s* \\\\[[a-z.-]+\\\\](\\\\s*[0-9]{1,2}\\\\s+[a-z]{3,9}\\\\s+[0-9]{4})?)?\
+     [\\\\s\\\\p{Z}\\\\p{Cf}\"\\\\x27`”’»>)\\\\]}.,;:]*$";
 
 /// The `arxivqueries.arxiv-operator.dev` definition; `crds/` holds it as YAML.
 pub fn custom_resource_definition() -> CustomResourceDefinition {

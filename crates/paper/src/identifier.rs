@@ -62,14 +62,12 @@ impl From<PaperId> for String {
 
 /// The identifier in its short form: `2401.01234v2`, `hep-th/9901001`; none if it is not an identifier.
 ///
-/// Accepted are the short form, `arXiv:…` with or without what arXiv's "Cite as" has after it (`[cs.LG]`), the
-/// addresses of abstract, HTML, PDF and source at arXiv and its mirrors, the DOI that arXiv gives to a paper, and
-/// its identifier in OAI-PMH.
+/// Accepted are the short form, `arXiv:…` with or without what arXiv's "Cite as" has after it (`[cs.LG]`), and as
+/// bibliographies have it (`arXiv preprint arXiv:…`); the addresses of abstract, HTML, PDF and source at arXiv and its
+/// mirrors; the DOI that arXiv gives to a paper; its identifier in OAI-PMH. Each may be in quotes or brackets, and have
+/// the punctuation of a sentence after it.
 pub fn normalized_id(typed: &str) -> Option<String> {
-    let typed = typed.trim();
-    if !typed.is_ascii() {
-        return None;
-    }
+    let typed = typed.trim_start_matches(begins_quote).trim_end_matches(is_space);
     let lower = typed.to_ascii_lowercase();
     let rest = without_prefix(without_subject(&lower));
     let (rest, after) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
@@ -87,30 +85,65 @@ pub fn normalized_id(typed: &str) -> Option<String> {
     Some(id + rest.strip_prefix(paper)?)
 }
 
-/// Without the primary category, and the date that follows it in the margin of a PDF: `2401.01234v2 [cs.LG] 5 Jan 2024`.
+/// White space, and characters that nobody sees.
+pub(crate) fn is_space(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+}
+
+fn begins_quote(c: char) -> bool {
+    is_space(c) || "\"'`“‘«<([{".contains(c)
+}
+
+/// What ends a quotation, brackets, or a part of a sentence.
+fn ends_quote(c: char) -> bool {
+    is_space(c) || "\"'`”’»>)]}.,;:".contains(c)
+}
+
+/// Without the primary category, the date that follows it in the margin of a PDF (`2401.01234v2 [cs.LG] 5 Jan 2024`), and
+/// what ends a quotation.
 fn without_subject(lower: &str) -> &str {
+    let end = lower.trim_end_matches(ends_quote);
     let Some((id, after)) = lower.split_once(" [") else {
-        return lower;
+        return end;
     };
     let Some((subject, date)) = after.split_once(']') else {
-        return lower;
+        return end;
     };
     let is_subject = !subject.is_empty()
         && subject
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b"-.".contains(&b));
-    let is_date = date.bytes().all(|b| b.is_ascii_alphanumeric() || b == b' ');
-    if is_subject && is_date {
-        id.trim_end()
+    if is_subject && is_date(date.trim_end_matches(ends_quote)) {
+        id.trim_ascii_end()
     } else {
-        lower
+        end
+    }
+}
+
+/// `5 Jan 2024`, or nothing.
+fn is_date(text: &str) -> bool {
+    match *text.split_ascii_whitespace().collect::<Vec<_>>() {
+        [] => true,
+        [day, month, year] => {
+            is_number(day)
+                && day.len() < 3
+                && is_letters(month)
+                && (3..10).contains(&month.len())
+                && is_number(year)
+                && year.len() == 4
+        }
+        _ => false,
     }
 }
 
 fn without_prefix(lower: &str) -> &str {
+    if let Some(rest) = lower.strip_prefix("arxiv preprint arxiv:") {
+        return rest.trim_ascii_start();
+    }
     for prefix in ["oai:arxiv.org:", "arxiv:", "arxiv "] {
         if let Some(id) = lower.strip_prefix(prefix) {
-            return id.trim_start();
+            return id.trim_ascii_start();
         }
     }
     let path = without_any(lower, &["https://", "http://"]);
@@ -124,22 +157,30 @@ fn without_prefix(lower: &str) -> &str {
         return if id == page { lower } else { id };
     }
     let doi = match lower.strip_prefix("doi:") {
-        Some(doi) => doi.trim_start(),
+        Some(doi) => doi.trim_ascii_start(),
         None => without_any(path, &["dx.", "www."])
             .strip_prefix("doi.org/")
             .unwrap_or(lower),
     };
-    doi.strip_prefix("10.48550/arxiv.").unwrap_or(lower)
+    // The last part of the DOI is written alone, too.
+    let name = doi.strip_prefix("10.48550/").unwrap_or(doi);
+    name.strip_prefix("arxiv.").unwrap_or(lower)
 }
 
-/// arXiv's host, its mirrors (`de.arxiv.org`), its first name, and ar5iv, which shows papers as HTML.
+/// arXiv's host, its mirrors (`de.arxiv.org`), its first name, and ar5iv and alphaXiv, which show papers by arXiv's paths.
 fn is_arxiv(host: &str) -> bool {
     let is_mirror = |name: &str| {
         name.split('.')
             .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
     };
-    ["arxiv.org", "xxx.lanl.gov", "ar5iv.org"].contains(&host)
-        || host.strip_suffix(".arxiv.org").is_some_and(is_mirror)
+    const OTHERS: [&str; 5] = [
+        "arxiv.org",
+        "xxx.lanl.gov",
+        "ar5iv.org",
+        "alphaxiv.org",
+        "www.alphaxiv.org",
+    ];
+    OTHERS.contains(&host) || host.strip_suffix(".arxiv.org").is_some_and(is_mirror)
 }
 
 fn without_any<'a>(text: &'a str, prefixes: &[&str]) -> &'a str {
@@ -260,6 +301,18 @@ mod tests {
             ("http://dx.doi.org/10.48550/arXiv.2401.01234", "2401.01234"),
             ("DOI: 10.48550/arXiv.2401.01234", "2401.01234"),
             ("oai:arXiv.org:hep-th/9901001", "hep-th/9901001"),
+            ("\"2401.01234\"", "2401.01234"),
+            ("“arXiv:2401.01234v2”,", "2401.01234v2"),
+            ("<https://arxiv.org/abs/2401.01234>", "2401.01234"),
+            ("(arXiv:2401.01234)", "2401.01234"),
+            ("[arXiv:hep-th/9711200 [hep-th]].", "hep-th/9711200"),
+            ("[2401.01234]", "2401.01234"),
+            ("2401.01234.", "2401.01234"),
+            ("\u{feff}2401.01234\u{200b}", "2401.01234"),
+            ("arXiv preprint arXiv:2401.01234", "2401.01234"),
+            ("arXiv.2401.01234", "2401.01234"),
+            ("https://doi.org/10.48550/ARXIV.2401.01234v2", "2401.01234v2"),
+            ("https://www.alphaxiv.org/abs/2401.01234v1", "2401.01234v1"),
         ] {
             assert_eq!(normalized_id(typed).as_deref(), Some(id), "{typed}");
             assert_eq!(normalized_id(id).as_deref(), Some(id), "{id} again");
@@ -302,6 +355,13 @@ mod tests {
             "https://evil.example/arxiv.org/abs/2401.01234",
             "https://a..arxiv.org/abs/2401.01234",
             "https://notarxiv.org/abs/2401.01234",
+            "arXiv.org.2401.01234",
+            "2401.01234 (cs)",
+            "2401.\u{200b}01234",
+            "[[]]",
+            "arXiv preprint",
+            "2401.01234 [cs.LG] arXiv",
+            "2401.01234 [cs.LG] 5 2024",
         ] {
             assert_eq!(normalized_id(typed), None, "{typed:?}");
         }

@@ -2,10 +2,12 @@
 
 mod category;
 mod identifier;
+mod typed;
 mod version;
 
 pub use category::canonical_category;
 pub use identifier::{PaperId, normalized_id};
+pub use typed::typed_ids;
 pub use version::{Author, Link, PaperVersion};
 
 /// The text for the authors of a paper that names none.

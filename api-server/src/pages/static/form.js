@@ -8,13 +8,19 @@ const status = document.getElementById("search-status");
 const errorBox = document.getElementById("search-error");
 const submit = form.querySelector("[type=submit]");
 
+/** The identifiers in a text, which may have spaces themselves: `arXiv:2401.01234v2 [cs.LG]`, `doi: 10.48550/…`. */
+function idsIn(text) {
+  const begins = /[,;]|(?<!:|\barxiv|\bpreprint)\s+(?=\S*(?:\d{4}\.\d{4}|\/\d{7})|(?:arxiv|doi|oai)\b)/i;
+  return text.split(begins).map((id) => id.trim()).filter(Boolean);
+}
+
 /** What was typed, as POST /arxiv takes it; {} when nothing was. */
 function read() {
   const search = {};
   const value = (name) => form.elements[name].value.trim();
   for (const name of namesOf("words")) if (value(name)) search[name] = value(name);
   for (const name of namesOf("identifiers")) {
-    const ids = value(name).split(/[\s,;]+/).filter(Boolean);
+    const ids = idsIn(value(name));
     if (ids.length) search[name] = ids;
   }
   for (const name of namesOf("date")) if (value(name)) search[name] = value(name);

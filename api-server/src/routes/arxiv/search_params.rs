@@ -6,6 +6,7 @@ use crd::{
     fields::{self, Field, Kind, MAX_DATE_CHARS, MAX_RESULTS, MAX_WORDS_CHARS},
 };
 use jiff::Timestamp;
+use paper::typed_ids;
 use service::logs::Call;
 use upstream::{SpecError, ValidatedQuery, problems};
 
@@ -148,8 +149,7 @@ fn read_field(reader: &mut ParamReader<'_>, spec: &mut ArxivQuerySpec, field: &F
             *(access.get_mut)(&mut spec.search) = Some(text.to_owned());
         }
         Kind::Identifiers(access) => {
-            let ids = text.split(|c: char| c == ',' || c.is_whitespace());
-            let ids = ids.filter(|id| !id.is_empty()).map(str::to_owned);
+            let ids = typed_ids(text).into_iter().map(str::to_owned);
             *(access.get_mut)(&mut spec.search) = Some(ids.collect());
         }
         Kind::OneOf(words) => {
@@ -216,13 +216,14 @@ mod tests {
                 field.name
             );
         }
-        let raw = "abstract=a&category=math.co&comment=c&report_number=r&all=x&id_list=2401.01234,%20arXiv:hep-th/9901001v2\
+        let raw = "abstract=a&category=math.co&comment=c&report_number=r&all=x\
+                   &id_list=2401.01234,%20arXiv:hep-th/9901001v2%20[hep-th]\
                    &submitted_after=2024-01-01&submitted_before=2024-02-01T12:00:00.000Z&sort_by=submittedDate\
                    &sort_order=Ascending";
         let SearchParams { spec, validated, .. } = read(raw).unwrap();
         let written = serde_json::to_value(&spec.search).unwrap();
         let expected = json!({"abstract": "a", "category": "math.co", "comment": "c", "reportNumber": "r", "all": "x",
-            "idList": ["2401.01234", "arXiv:hep-th/9901001v2"], "submittedAfter": "2024-01-01",
+            "idList": ["2401.01234", "arXiv:hep-th/9901001v2 [hep-th]"], "submittedAfter": "2024-01-01",
             "submittedBefore": "2024-02-01T12:00:00.000Z", "sortBy": "SubmittedDate", "sortOrder": "Ascending"});
         assert_eq!(written, expected);
         let sent = format!("{validated:?}");

@@ -262,6 +262,8 @@ impl Operation<'_> {
         let author = json!({"type": "object", "required": ["name"], "properties": {
             "name": text("The name as the paper has it."),
             "affiliations": {"type": "array", "items": {"type": "string"}}}});
+        let link = json!({"type": "object", "required": ["href"], "properties": {
+            "href": text("The address."), "rel": text("alternate or related."), "title": text("pdf or doi.")}});
         // Nothing is required: `fields` chooses.
         let result = json!({
             "type": "object", "description": "Without `fields`: author, title and journal.",
@@ -277,6 +279,7 @@ impl Operation<'_> {
                 "published": known("When the first version was submitted."),
                 "updated": known("When this version was submitted."),
                 "comment": known("The authors' comment."), "abstract": known("The abstract."),
+                "links": {"type": ["array", "null"], "items": link, "description": "The addresses of abstract, PDF and publication."},
             },
         });
         let schema = json!({"type": "array", "items": self.named_schema("Result", result)});

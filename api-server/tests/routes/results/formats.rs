@@ -21,12 +21,12 @@ async fn format_of_the_query_is_an_attachment_of_its_type() {
         (
             "csv",
             "text/csv; charset=utf-8; header=present",
-            "author,title,journal,query_id,timestamp,arxiv_id,categories,authors,doi,published,updated,comment,abstract\r\n\"'=Cmd, B\",\"A \"\"b\"\"\",,,,2405.00001v1,math.CO,,,,,,\r\n",
+            "author,title,journal,query_id,timestamp,arxiv_id,categories,authors,doi,published,updated,comment,abstract,links\r\n\"'=Cmd, B\",\"A \"\"b\"\"\",,,,2405.00001v1,math.CO,,,,,,,\r\n",
         ),
         (
             "ndjson",
             "application/x-ndjson",
-            "{\"author\":\"=Cmd, B\",\"title\":\"A \\\"b\\\"\",\"journal\":\"\",\"query_id\":null,\"timestamp\":null,\"arxiv_id\":\"2405.00001v1\",\"categories\":\"math.CO\",\"authors\":null,\"doi\":null,\"published\":null,\"updated\":null,\"comment\":null,\"abstract\":null}\n",
+            "{\"author\":\"=Cmd, B\",\"title\":\"A \\\"b\\\"\",\"journal\":\"\",\"query_id\":null,\"timestamp\":null,\"arxiv_id\":\"2405.00001v1\",\"categories\":\"math.CO\",\"authors\":null,\"doi\":null,\"published\":null,\"updated\":null,\"comment\":null,\"abstract\":null,\"links\":null}\n",
         ),
     ] {
         let response = api.get(&format!("{PATH}&format={format}")).await;
@@ -146,7 +146,7 @@ async fn whole_paper_is_in_every_format_and_by_fields() {
             (
                 "csv",
                 vec![
-                    ",\"A. A. Alves, Jr.\",,2024-05-03T10:00:00Z,2024-05-03T10:00:00Z,9 pages,Abstract 1\r\n",
+                    ",\"A. A. Alves, Jr.\",,2024-05-03T10:00:00Z,2024-05-03T10:00:00Z,9 pages,Abstract 1,\r\n",
                 ],
             ),
             (

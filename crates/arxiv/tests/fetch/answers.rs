@@ -4,7 +4,12 @@ use std::io::Write;
 use std::time::Duration;
 
 use arxiv::FailureClass;
-use flate2::{Compression, write::GzEncoder};
+use async_compression::tokio::bufread::ZstdEncoder;
+use flate2::{
+    Compression,
+    write::{DeflateEncoder, GzEncoder, ZlibEncoder},
+};
+use tokio::io::AsyncReadExt;
 
 use crate::server::{Server, response};
 use crate::{ATOM_TYPE, DATE, NOW, feed, fetch, good, good_feed};
@@ -51,6 +56,24 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn zlib(body: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn deflate(body: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
+async fn zstd(body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    ZstdEncoder::new(body).read_to_end(&mut bytes).await.unwrap();
+    bytes
+}
+
 #[tokio::test]
 async fn compressed_answer_is_read_within_the_same_limits() {
     let feed = good_feed().into_bytes();
@@ -86,12 +109,52 @@ async fn compressed_answer_is_read_within_the_same_limits() {
             Err("arXiv's answer has an unknown content encoding"),
         ),
         (
+            "deflate",
+            packed("Content-Encoding: deflate\r\n", &zlib(&feed)),
+            Ok(1234),
+        ),
+        (
+            "deflate without the head of zlib",
+            packed("Content-Encoding: deflate\r\n", &deflate(&feed)),
+            Ok(1234),
+        ),
+        (
+            "zstd in two frames",
+            packed(
+                "Content-Encoding: zstd\r\n",
+                &[zstd(&feed[..99]).await, zstd(&feed[99..]).await].concat(),
+            ),
+            Ok(1234),
+        ),
+        ("gzip, and not said", packed("", &gzip(&feed)), Ok(1234)),
+        (
             "two codings",
             packed(
                 "Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n",
                 &gzip(&gzip(&feed)),
             ),
+            Ok(1234),
+        ),
+        (
+            "two codings in one line",
+            packed(
+                "Content-Encoding: deflate, identity, gzip\r\n",
+                &gzip(&zlib(&feed)),
+            ),
+            Ok(1234),
+        ),
+        (
+            "three codings",
+            packed(
+                "Content-Encoding: gzip, gzip, gzip\r\n",
+                &gzip(&gzip(&gzip(&feed))),
+            ),
             Err("arXiv's answer has an unknown content encoding"),
+        ),
+        (
+            "a bomb in two codings",
+            packed("Content-Encoding: gzip, gzip\r\n", &gzip(&bomb)),
+            Err("arXiv's answer is too large"),
         ),
         (
             "not what it says",

@@ -197,7 +197,7 @@ retention: {days: 90}
 apiServer:
   clients: {searchesPerMinute: 0, burst: 3, trustedProxies: [10.0.0.0/8, 'fd00::/8'], trustedProxiesHeader: forwarded,
     allowedHosts: ['*'], publicOrigins: ['http://papers.example'], corsAllowedOrigins: ['https://a.example', 'https://b.example'], maxPending: 1000000, maxPendingPerClient: 7, maxPriority: -1}
-  settings: {rootPath: /api}
+  settings: {rootPath: /api, timezoneOffset: -3.75}
 ";
     let objects = render(values).unwrap();
     let all = pods(&objects);
@@ -228,6 +228,7 @@ apiServer:
         ("api-server", "ARXIV_MAX_PENDING_PER_CLIENT", "7"),
         ("api-server", "ARXIV_MAX_PRIORITY", "-1"),
         ("api-server", "ROOT_PATH", "/api"),
+        ("api-server", "TIMEZONE_OFFSET", "-3.75"),
     ] {
         assert_eq!(
             env(container).get(name).map(String::as_str),

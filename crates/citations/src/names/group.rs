@@ -1,20 +1,28 @@
 //! Groups among the authors: collaborations, consortia, teams.
 
 /// Words that only names of groups have.
-const WORDS: [&str; 26] = [
+const WORDS: [&str; 37] = [
+    "agency",
     "alliance",
     "association",
     "authors",
     "board",
+    "center",
+    "centre",
+    "coalition",
     "collab",
+    "collaborators",
+    "commission",
     "committee",
     "community",
     "consortia",
     "consortium",
     "contributors",
+    "council",
     "department",
     "developers",
     "experiment",
+    "facility",
     "foundation",
     "group",
     "groups",
@@ -23,11 +31,14 @@ const WORDS: [&str; 26] = [
     "laboratory",
     "network",
     "observatory",
+    "organisation",
+    "organization",
     "partnership",
     "project",
     "society",
     "survey",
     "team",
+    "university",
 ];
 /// Beginnings of the word in several languages: collaboration, Kollaboration, colaboración.
 const BEGINNINGS: [&str; 4] = ["collaboration", "collaborazione", "kollaboration", "colabora"];
@@ -78,8 +89,10 @@ pub(super) fn split_group(text: &str) -> (Option<&str>, Option<&str>) {
         let Some(at) = at else { continue };
         let group = text.get(at + word.len()..).unwrap_or_default();
         let before = text.get(..at).unwrap_or_default();
-        if is_group(group) && !is_group(before) {
-            return (Some(before), Some(group.trim()));
+        let group = group.trim();
+        let is_named = word.contains("behalf") || is_group(group) || group.split_whitespace().all(is_acronym);
+        if is_named && !group.is_empty() && !is_group(before) {
+            return (Some(before), Some(group));
         }
     }
     (Some(text), None)

@@ -5,10 +5,10 @@ mod person;
 
 use paper::Author;
 
-use crate::tex::plain;
+use crate::tex::plain_name;
 use group::{is_group, split_group};
 pub(crate) use person::Person;
-use person::is_suffix;
+use person::{is_degree, is_suffix};
 
 /// An author.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,7 +34,7 @@ impl Names {
         let mut names = Self::default();
         for author in authors {
             // A collaboration and its first author may be one text: "LHCb Collaboration: R. Aaij".
-            for part in plain(&author.name).split(':') {
+            for part in plain_name(&author.name).split(':') {
                 names.add(part);
             }
         }
@@ -58,11 +58,12 @@ impl Names {
 
     fn add_one(&mut self, name: &str) {
         let lower = name.to_lowercase();
-        if ["et al", "et al.", "et alii", "others", "and others"].contains(&lower.as_str()) {
+        if is_others(&lower) {
             self.has_others = true;
             return;
         }
-        if let Some(shorter) = lower.strip_suffix(" et al.").or(lower.strip_suffix(" et al")) {
+        let ends = [" et al.", " et al", " et. al.", " and others"];
+        if let Some(shorter) = ends.iter().find_map(|end| lower.strip_suffix(end)) {
             self.has_others = true;
             if let Some(name) = name.get(..shorter.len()) {
                 self.names.push(person::parse(trimmed(name)));
@@ -70,11 +71,15 @@ impl Names {
             return;
         }
         // A list that was split at each comma has the suffix after its name: "A. A. Alves, Jr."
-        if is_suffix(name)
-            && let Some(Name::Person(person)) = self.names.last_mut()
-            && person.suffix.is_empty()
+        if let Some(last) = self.names.last_mut()
+            && (is_suffix(name) || is_degree(name))
         {
-            name.clone_into(&mut person.suffix);
+            match last {
+                _ if is_degree(name) => {}
+                Name::Person(person) if person.suffix.is_empty() => name.clone_into(&mut person.suffix),
+                Name::Whole(whole) => whole.extend([" ", name]),
+                Name::Person(_) | Name::Group(_) => {}
+            }
             return;
         }
         self.names.push(if is_group(name) {
@@ -83,6 +88,27 @@ impl Names {
             person::parse(name)
         });
     }
+}
+
+/// Whether this stands for further authors: "et al.", "and 512 more authors".
+fn is_others(lower: &str) -> bool {
+    let known = ["et al", "et al.", "et. al.", "et alii", "others", "and others"];
+    let counted = || {
+        let (number, rest) = lower.split_once(' ')?;
+        let is_number = number.bytes().all(|b| b.is_ascii_digit());
+        Some(
+            is_number
+                && [
+                    "others",
+                    "more",
+                    "more authors",
+                    "other authors",
+                    "additional authors",
+                ]
+                .contains(&rest),
+        )
+    };
+    known.contains(&lower) || counted().unwrap_or_default()
 }
 
 fn is_name(text: &str) -> bool {
@@ -179,6 +205,18 @@ mod tests {
             (&["XENON CONSORTIUM"], &["{XENON CONSORTIUM}"]),
             (&["Collaboration DELPHI"], &["{Collaboration DELPHI}"]),
             (&["B. Coll."], &["|Coll.||B."]),
+            (&["J. Doe on behalf of ATLAS"], &["|Doe||J.", "{ATLAS}"]),
+            (
+                &["J. Doe (for the NA62)", "for ALICE"],
+                &["|Doe||J.", "{NA62}", "{ALICE}"],
+            ),
+            (
+                &["J. Doe on behalf of the HERA-B and H1 groups"],
+                &["|Doe||J.", "{HERA-B and H1 groups}"],
+            ),
+            (&[r"NO$\nu$A Collaboration"], &[r"{NO$\nu$A Collaboration}"]),
+            (&["The European Space Agency"], &["{The European Space Agency}"]),
+            (&["IPPOG collaborators"], &["{IPPOG collaborators}"]),
         ] {
             assert_eq!(shown(authors), expected, "{authors:?}");
         }
@@ -194,6 +232,15 @@ mod tests {
             (&["A. Bee et al."], &["|Bee||A.", "others"]),
             (&["A. A. Alves", "Jr."], &["|Alves|Jr.|A. A."]),
             (&["J. Smith", "III", "B. Cee"], &["|Smith|III|J.", "|Cee||B."]),
+            (&["Plato", "Jr."], &["[Plato Jr.]"]),
+            (&["H1 Collaboration", "Jr.", "Sr"], &["{H1 Collaboration}"]),
+            (&["A. Bee", "Ph.D.", "C. Dee, PhD"], &["|Bee||A.", "|Dee||C."]),
+            (
+                &["A. Bee$^{1}$", r"C. Dee$^\dagger$", "E. Eff PhD"],
+                &["|Bee||A.", "|Dee||C.", "|Eff||E."],
+            ),
+            (&["A. Bee", "and 512 more authors"], &["|Bee||A.", "others"]),
+            (&["A. Bee and others", "et. al."], &["|Bee||A.", "others"]),
         ] {
             assert_eq!(shown(authors), expected, "{authors:?}");
         }

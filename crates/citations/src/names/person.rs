@@ -38,12 +38,18 @@ pub(super) fn is_suffix(text: &str) -> bool {
         || ["II", "III", "IV"].contains(&text.trim_end_matches('.'))
 }
 
+/// Whether this is a degree, which is no part of a name.
+pub(super) fn is_degree(text: &str) -> bool {
+    let letters = text.replace('.', "").to_ascii_lowercase();
+    ["phd", "msc", "dsc", "mphil", "esq"].contains(&letters.as_str()) || text == "M.D."
+}
+
 /// The parts of a name, if they are certain.
 pub(super) fn parse(name: &str) -> Name {
     let parts: Vec<_> = name
         .split(',')
         .map(str::trim)
-        .filter(|part| !part.is_empty())
+        .filter(|part| !part.is_empty() && !is_degree(part))
         .collect();
     let parsed = match *parts.as_slice() {
         [name] => in_order(name),
@@ -61,6 +67,7 @@ pub(super) fn parse(name: &str) -> Name {
 /// `Donald E. Knuth`
 fn in_order(name: &str) -> Option<Person> {
     let mut words: Vec<_> = name.split_whitespace().collect();
+    words.pop_if(|last| is_degree(last));
     let mut suffix = "";
     if let Some(last) = words.last().copied()
         && words.len() > 1

@@ -2,6 +2,11 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::{
+    math::formula,
+    tokens::{tokens, write},
+};
+
 /// Accents: TeX's command, and the combining mark.
 const ACCENTS: [(&str, char); 16] = [
     ("`", '\u{300}'),
@@ -66,10 +71,29 @@ pub(super) fn accented(command: &str, base: char) -> Option<String> {
     Some([base, *mark].into_iter().nfc().collect())
 }
 
-/// A name for BibTeX: Latin letters with accents in TeX's notation, other letters as they are.
+/// A name for BibTeX: Latin letters with accents in TeX's notation, other letters and formulas as they are.
 ///
 /// BibTeX knows no character beyond ASCII: where it shortens a name, it would cut one in two.
 pub(crate) fn name_tex(name: &str) -> String {
+    let tokens = tokens(name);
+    let text = |from: usize, to: usize| {
+        let mut text = String::new();
+        write(tokens.get(from..to).unwrap_or_default(), &mut text);
+        letters_tex(&text)
+    };
+    let (mut out, mut from, mut n) = (String::with_capacity(name.len()), 0, 0);
+    while n < tokens.len() {
+        if let Some((math, next)) = formula(&tokens, n) {
+            out.extend([text(from, n), math]);
+            (from, n) = (next, next);
+        } else {
+            n += 1;
+        }
+    }
+    out + &text(from, n)
+}
+
+fn letters_tex(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.nfc() {
         match c {
@@ -132,6 +156,8 @@ mod tests {
                 "A_1 & 100% {x}",
                 r"A\_1 \& 100\% \textbraceleft{}x\textbraceright{}",
             ),
+            (r"NO$\nu$A Collaboration", r"NO$\nu$A Collaboration"),
+            (r"Čech $5", r"{\v{C}}ech \$5"),
         ] {
             assert_eq!(name_tex(name), tex, "{name}");
         }

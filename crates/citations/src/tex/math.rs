@@ -30,16 +30,22 @@ pub(super) fn formula(tokens: &[Token<'_>], start: usize) -> Option<(String, usi
     Some((format!("${math}$"), start + skip + length + end.len()))
 }
 
-/// "$5 to $10": two prices have no formula between them.
+/// `$5 to $10`, `$5-$10`: two prices have no formula between them.
 fn is_price(inside: &[Token<'_>], next: Option<&Token<'_>>) -> bool {
     let is_digit = |token: Option<&Token<'_>>| matches!(token, Some(Token::Char(c)) if c.is_ascii_digit());
-    is_digit(inside.first()) && is_digit(next) && inside.contains(&Token::Space)
+    let is_text = |token: &Token<'_>| match token {
+        Token::Char(c) => !"^_=<>+*".contains(*c),
+        Token::Space | Token::Symbol('%' | '&' | '#') => true,
+        _ => false,
+    };
+    is_digit(inside.first()) && is_digit(next) && inside.iter().all(is_text)
 }
 
 /// The formula, if it is balanced and nothing in it can fail or act.
 fn printed(tokens: &[Token<'_>]) -> Option<String> {
     let mut kept = Vec::with_capacity(tokens.len());
-    let mut depth = 0_usize;
+    // For each open group, the outermost one first: whether it is a fraction.
+    let mut groups = vec![false];
     let mut fences = 0_usize;
     for (n, token) in tokens.iter().enumerate() {
         let followed = || {
@@ -49,11 +55,11 @@ fn printed(tokens: &[Token<'_>]) -> Option<String> {
         };
         let token = match *token {
             Token::Open => {
-                depth += 1;
+                groups.push(false);
                 Token::Open
             }
             Token::Close => {
-                depth = depth.checked_sub(1)?;
+                groups.pop().filter(|_| !groups.is_empty())?;
                 Token::Close
             }
             Token::Dollar | Token::Backslash => return None,
@@ -72,8 +78,15 @@ fn printed(tokens: &[Token<'_>]) -> Option<String> {
                 };
                 Token::Command(name)
             }
-            Token::Command(name) if commands::is_math_with_argument(name) => {
+            Token::Command(name) if commands::is_math_with_argument(commands::current(name)) => {
                 if !followed() {
+                    return None;
+                }
+                Token::Command(commands::current(name))
+            }
+            Token::Command(name) if commands::is_fraction(name) => {
+                let is_fraction = groups.last_mut()?;
+                if std::mem::replace(is_fraction, true) {
                     return None;
                 }
                 Token::Command(name)
@@ -84,7 +97,7 @@ fn printed(tokens: &[Token<'_>]) -> Option<String> {
         kept.push(token);
     }
     let has_content = kept.iter().any(|token| *token != Token::Space);
-    if depth > 0 || fences > 0 || !has_content {
+    if groups.len() > 1 || fences > 0 || !has_content {
         return None;
     }
     if !counts_as_balanced(&kept) {

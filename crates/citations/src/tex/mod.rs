@@ -8,5 +8,5 @@ mod safe;
 mod tokens;
 
 pub(crate) use accents::name_tex;
-pub(crate) use plain::{plain, without_math};
+pub(crate) use plain::{plain, plain_name, without_math};
 pub(crate) use safe::safe;

@@ -7,22 +7,28 @@ use super::tokens::{Token, closing, tokens, write};
 
 /// The text for formats that know no TeX.
 pub(crate) fn plain(text: &str) -> String {
-    converted(text, true)
+    converted(text, |_| true)
 }
 
 /// The same, with a space for each formula.
 pub(crate) fn without_math(text: &str) -> String {
-    converted(text, false)
+    converted(text, |_| false)
 }
 
-fn converted(text: &str, with_math: bool) -> String {
+/// The same of a name: formulas are kept (`NO$\nu$A`), but for the marks of footnotes (`$^{1}$`).
+pub(crate) fn plain_name(name: &str) -> String {
+    converted(name, |formula| formula.get(1) != Some(&Token::Char('^')))
+}
+
+fn converted(text: &str, is_kept: impl Fn(&[Token<'_>]) -> bool) -> String {
     let tokens = tokens(text.trim());
     let mut out = String::with_capacity(text.len());
     let mut n = 0;
     while n < tokens.len() {
         n = if let Some((_, next)) = formula(&tokens, n) {
-            if with_math {
-                write(tokens.get(n..next).unwrap_or_default(), &mut out);
+            let formula = tokens.get(n..next).unwrap_or_default();
+            if is_kept(formula) {
+                write(formula, &mut out);
             } else {
                 out.push(' ');
             }
@@ -169,5 +175,9 @@ mod tests {
             assert_eq!(plain(text), expected, "{text}");
         }
         assert_eq!(without_math("The $K$-theory $x"), "The -theory $x");
+        assert_eq!(
+            plain_name(r"NO$\nu$A, R. A\'aij$^{1,\dagger}$"),
+            r"NO$\nu$A, R. Aáij"
+        );
     }
 }

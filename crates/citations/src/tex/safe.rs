@@ -112,7 +112,10 @@ fn command(next: Option<&Token<'_>>, is_before_group: bool, name: &str, out: &mu
             None | Some(Token::Close) => out.push_str("{}"),
             _ => {}
         }
-    } else if commands::is_math(name) && !["left", "right", "not", "limits", "nolimits"].contains(&name) {
+    } else if commands::is_math(name)
+        && !["left", "right", "not", "limits", "nolimits"].contains(&name)
+        && !commands::is_fraction(name)
+    {
         out.extend(["$\\", name, "$"]);
     } else {
         out.extend(["\\textbackslash{}", name]);
@@ -150,6 +153,8 @@ mod tests {
             r"\emph{Very} $\left(\frac{1}{2}\right)$ \& 100\% \#1 a\_b",
             r"$\sqrt{s} = 13\,\mathrm{TeV}$ {LHC} data",
             "Fig.~1",
+            r"$1\over 2$ and ${a \over b} \choose {n \atop k}$",
+            r"$f\colon x \mapsto y \bmod 2$",
             "A \"quoted\" word",
             "Übung über Größen, 毛, Ж",
         ] {
@@ -162,6 +167,22 @@ mod tests {
         for (text, written) in [
             ("costs $5", r"costs \$5"),
             ("$5 to $10", r"\$5 to \$10"),
+            ("$5-$10 or US$20%-US$30", r"\$5-\$10 or US\$20\%-US\$30"),
+            (r"$2\times$2", r"$2\times$2"),
+            ("$10^$5$", r"\$10\textasciicircum{}$5$"),
+            (
+                r"$\Bbb R$ $\frak{g}$ $\hbox{eff}$",
+                r"$\mathbb R$ $\mathfrak{g}$ $\mbox{eff}$",
+            ),
+            (
+                r"$a \over b \over c$",
+                r"\$a \textbackslash{}over b \textbackslash{}over c\$",
+            ),
+            (r"\over", r"\textbackslash{}over"),
+            (
+                r"\cite{x} \url{y_z}",
+                r"\textbackslash{}cite{x} \textbackslash{}url{y\_z}",
+            ),
             ("$x", r"\$x"),
             ("$$x$$", "$x$"),
             ("$$", r"\$\$"),

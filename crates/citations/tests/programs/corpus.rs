@@ -46,7 +46,7 @@ const PEOPLE: [(&str, [&str; 4]); 34] = [
 ];
 
 /// Names that stay whole: as arXiv writes them, and as they are.
-const WHOLE: [(&str, &str); 14] = [
+const WHOLE: [(&str, &str); 15] = [
     ("LHCb Collaboration", "LHCb Collaboration"),
     ("The ATLAS Collaboration", "The ATLAS Collaboration"),
     ("ATLAS and CMS Collaborations", "ATLAS and CMS Collaborations"),
@@ -56,6 +56,7 @@ const WHOLE: [(&str, &str); 14] = [
     ("Pierre Auger collaboration", "Pierre Auger collaboration"),
     ("Particle Data Group", "Particle Data Group"),
     ("Gemini Team", "Gemini Team"),
+    ("on behalf of ALICE", "ALICE"),
     ("OpenAI", "OpenAI"),
     ("The DØ Collaboration", "The DØ Collaboration"),
     ("R&D50 Collaboration", "R&D50 Collaboration"),
@@ -64,7 +65,7 @@ const WHOLE: [(&str, &str); 14] = [
 ];
 
 /// Titles as arXiv has them, and without TeX.
-const TITLES: [(&str, &str); 24] = [
+const TITLES: [(&str, &str); 26] = [
     ("Attention Is All You Need", "Attention Is All You Need"),
     ("Sorting in $O(n^2)$ Time", "Sorting in $O(n^2)$ Time"),
     (r"On the Erd\H{o}s-R\'enyi model", "On the Erdős-Rényi model"),
@@ -104,6 +105,8 @@ const TITLES: [(&str, &str); 24] = [
         "A note @ home: title, with = and \"",
     ),
     ("$x", "$x"),
+    (r"Maps $x \mapsto {a \over b}$", r"Maps $x \mapsto {a \over b}$"),
+    ("For US$5-$10 a day", "For US$5-$10 a day"),
 ];
 
 /// Journal references, and journal, volume, issue, pages, year; without a volume it is a note.

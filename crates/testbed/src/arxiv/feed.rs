@@ -27,11 +27,13 @@ pub(super) struct SearchRequest {
     pub(super) connection: u64,
 }
 
-/// The feed for a request.
+/// The feed for a request. Papers that it names are all there, in its order.
 pub(super) fn write(asked: &SearchRequest, behaviour: &Behaviour) -> String {
-    let mut total = behaviour.total.unwrap_or(TOTAL);
+    let named = u32::try_from(named(asked).count()).unwrap_or_default();
+    let bound = behaviour.total.or(Some(named).filter(|named| *named > 0));
+    let mut total = bound.unwrap_or(TOTAL);
     let mut count = asked.max_results;
-    if behaviour.total.is_some() {
+    if bound.is_some() {
         count = count.min(total.saturating_sub(asked.start));
     }
     match behaviour.mode {
@@ -119,7 +121,12 @@ pub(super) fn head(asked: &SearchRequest, behaviour: &Behaviour, total: u32) -> 
 
 /// The paper at a place of a search's results; the same each time.
 pub(super) fn entry(asked: &SearchRequest, behaviour: &Behaviour, index: u32) -> String {
-    let id = identifier(&asked.search_query, index);
+    let named = usize::try_from(index).ok().and_then(|n| named(asked).nth(n));
+    let id = match named {
+        Some(id) if id.contains('v') => id.to_owned(),
+        Some(id) => format!("{id}v1"),
+        None => identifier(&asked.search_query, index),
+    };
     let fetch = if behaviour.numbered {
         format!(" (fetch {})", asked.connection)
     } else {
@@ -131,19 +138,28 @@ pub(super) fn entry(asked: &SearchRequest, behaviour: &Behaviour, index: u32) ->
         Mode::NoAuthors => 0,
         _ => behaviour.authors.unwrap_or(index % 3 + 1),
     };
-    let authors = (0..authors).fold(String::new(), |mut text, author| {
-        let _ = write!(
-            text,
-            "    <author>\n      <name>Author {index}-{author} Erdős</name>\n    </author>\n"
-        );
-        text
-    });
     let namespace = match behaviour.form {
         FeedFormat::Older => " xmlns:arxiv=\"http://arxiv.org/schemas/atom\"",
         FeedFormat::Newer => "",
     };
+    let authors = (0..authors).fold(String::new(), |mut text, author| {
+        let affiliation = match author {
+            0 => format!("      <arxiv:affiliation{namespace}>Budapest</arxiv:affiliation>\n"),
+            _ => String::new(),
+        };
+        let _ = write!(
+            text,
+            "    <author>\n      <name>Author {index}-{author} Erdős</name>\n{affiliation}    </author>\n"
+        );
+        text
+    });
     let journal = if index.is_multiple_of(3) {
-        format!("    <arxiv:journal_ref{namespace}>Phys.Rev.D{index}:013009,2024</arxiv:journal_ref>\n")
+        let doi = format!("10.1103/PhysRevD.{index}.013009");
+        format!(
+            "    <arxiv:journal_ref{namespace}>Phys.Rev.D{index}:013009,2024</arxiv:journal_ref>\n    \
+             <arxiv:doi{namespace}>{doi}</arxiv:doi>\n    \
+             <link title=\"doi\" href=\"http://dx.doi.org/{doi}\" rel=\"related\"/>\n"
+        )
     } else {
         String::new()
     };
@@ -194,6 +210,11 @@ pub(super) fn error(reason: &str) -> String {
          <link href=\"{id}\" rel=\"alternate\" type=\"text/html\"/>\n    <summary>{reason}</summary>\n    \
          <author>\n      <name>arXiv api core</name>\n    </author>\n  </entry>\n</feed>\n"
     )
+}
+
+/// The papers that a request names.
+fn named(asked: &SearchRequest) -> impl Iterator<Item = &str> {
+    asked.id_list.split(',').filter(|id| !id.is_empty())
 }
 
 /// A place among all identifiers for each search, the papers in a row from there: two searches' papers rarely meet, those
@@ -254,6 +275,24 @@ mod tests {
         assert_eq!(count(write(&asked(3, 8), &bounded)), 2);
         assert_eq!(count(write(&asked(0, 2000), &Behaviour::default())), 2000);
         assert_eq!(count(write(&asked(9, 8), &bounded)), 0);
+    }
+
+    #[test]
+    fn named_papers_are_those_that_are_given() {
+        let asked = |id_list: &str, start| SearchRequest {
+            id_list: id_list.into(),
+            ..asked(start, 8)
+        };
+        let feed = write(&asked("1706.03762v7,hep-th/9901001", 0), &Behaviour::default());
+        for part in [
+            ">2</opensearch:totalResults>",
+            "abs/1706.03762v7</id>",
+            "abs/hep-th/9901001v1</id>",
+        ] {
+            assert!(feed.contains(part), "{part}: {feed}");
+        }
+        let rest = write(&asked("1706.03762v7,1706.03762v1", 1), &Behaviour::default());
+        assert!(!rest.contains("v7</id>") && rest.contains("v1</id>"), "{rest}");
     }
 
     #[test]

@@ -129,6 +129,14 @@ async fn admission_refuses_invalid_search_fields() {
             "must be arXiv identifiers",
         ),
         (
+            json!({"search": {"idList": ["2401.01234 [cs.LG"]}}),
+            "must be arXiv identifiers",
+        ),
+        (
+            json!({"search": {"idList": ["2401.\u{200b}01234"]}}),
+            "must be arXiv identifiers",
+        ),
+        (
             json!({"search": {"idList": vec!["2401.01234"; 501]}}),
             "must have at most 500 items",
         ),
@@ -240,6 +248,14 @@ async fn admission_accepts_and_keeps_every_field() {
         "http://xxx.lanl.gov/abs/hep-th/9901001",
         "https://de.arxiv.org/e-print/2401.01234/",
         "https://ar5iv.org/html/2401.01234",
+        "www.alphaxiv.org/abs/2401.01234v1",
+        "arXiv preprint arXiv:2401.01234",
+        "arXiv.2401.01234",
+        "[arXiv:hep-th/9711200 [hep-th]].",
+        "“2401.01234”,",
+        "<https://arxiv.org/abs/2401.01234>",
+        "'2401.01234'",
+        "\u{feff}2401.01234\u{200b}\u{a0}",
     ];
     let cases = [
         json!({"search": {"author": "k"}}),

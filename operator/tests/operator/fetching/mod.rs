@@ -2,6 +2,7 @@
 
 mod failures;
 mod large;
+mod named;
 mod order;
 mod pending;
 mod politeness;
