@@ -2,6 +2,7 @@
 
 mod cursor;
 mod formats;
+mod plans;
 mod replica;
 mod spreadsheets;
 
