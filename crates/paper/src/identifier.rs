@@ -169,10 +169,6 @@ fn without_prefix(lower: &str) -> &str {
 
 /// arXiv's host, its mirrors (`de.arxiv.org`), its first name, and ar5iv and alphaXiv, which show papers by arXiv's paths.
 fn is_arxiv(host: &str) -> bool {
-    let is_mirror = |name: &str| {
-        name.split('.')
-            .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
-    };
     const OTHERS: [&str; 5] = [
         "arxiv.org",
         "xxx.lanl.gov",
@@ -180,6 +176,10 @@ fn is_arxiv(host: &str) -> bool {
         "alphaxiv.org",
         "www.alphaxiv.org",
     ];
+    let is_mirror = |name: &str| {
+        name.split('.')
+            .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+    };
     OTHERS.contains(&host) || host.strip_suffix(".arxiv.org").is_some_and(is_mirror)
 }
 
