@@ -107,6 +107,10 @@ fn article(form: &Regex, text: &str) -> Option<Article> {
     } else {
         part("issue")
     };
+    let place = |name| found.name(name).map(|part| (part.start(), part.end()));
+    let is_joined = place("journal")
+        .zip(place("volume"))
+        .is_some_and(|(journal, volume)| journal.1 == volume.0);
     let (mut journal, mut volume) = (
         part("journal").trim_end_matches([',', ':', ' ']).to_owned(),
         part("volume"),
@@ -114,7 +118,13 @@ fn article(form: &Regex, text: &str) -> Option<Article> {
     // The letter of a section belongs to the journal: Phys. Rev. D76 is Phys. Rev. D, volume 76.
     if let Some(number) = volume.strip_prefix(|c: char| c.is_ascii_uppercase()) {
         let (letter, _) = volume.split_at(volume.len() - number.len());
-        journal = format!("{journal} {letter}");
+        let between = if is_joined && journal.ends_with(char::is_uppercase) {
+            // JHEP12 has no section P.
+            ""
+        } else {
+            " "
+        };
+        journal = format!("{journal}{between}{letter}");
         volume = number;
     }
     let pages = part("pages").replace(' ', "").replace("--", "-");
@@ -180,6 +190,9 @@ mod tests {
             ("Nucl.Phys. B123 (1977) 1-10", "Nucl.Phys. B|123||1-10|1977"),
             ("JHEP 0905:034,2009", "JHEP|0905||034|2009"),
             ("JHEP 05 (2009) 034", "JHEP|05||034|2009"),
+            ("JHEP12(2010)053", "JHEP|12||053|2010"),
+            ("PRD76, 013009 (2007)", "PRD|76||013009|2007"),
+            ("Phys.Lett.B1(1999)2", "Phys.Lett. B|1||2|1999"),
             (
                 "Astrophys. J. 456, 123–130 (1996).",
                 "Astrophys. J.|456||123-130|1996",
