@@ -75,6 +75,7 @@ async fn zstd(body: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 async fn compressed_answer_is_read_within_the_same_limits() {
     let feed = good_feed().into_bytes();
     let bomb = gzip(&[feed.clone(), vec![b' '; 64 * 1024 * 1024]].concat());
