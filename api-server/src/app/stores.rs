@@ -8,7 +8,7 @@ use service::{
     metrics::Metrics,
     settings::{DatabaseUrl, Environment, SettingError},
 };
-use storage::{Access, Pages, Pool, Reads, Sequence, Writes, schema::Need};
+use storage::{Access, Pages, Pool, Reads, Sequence, Writes, feeds::Feeds, schema::Need};
 
 use crate::{
     app::{
@@ -75,6 +75,8 @@ pub(crate) struct Stores {
     /// How far the replica with `results` is behind.
     pub(crate) results_lag: Lag,
     pub(crate) writes: Option<Writes>,
+    /// To request deliveries again, where results may be written.
+    pub(crate) feeds: Option<Feeds>,
     pub(crate) sequence: Option<Sequence>,
     pub(crate) pages: Option<Pages>,
 }
@@ -113,6 +115,10 @@ impl Stores {
                     add_check(checks, name, Required::AtStart, pool, need);
                 }
             }
+            stores.feeds = settings
+                .serve
+                .has(Endpoint::WriteResults)
+                .then(|| Feeds::new(results.clone()));
             stores.writes = Some(Writes::new(queries, results, tables.are_split()));
         }
         let mut open = |name, url, need| {

@@ -89,6 +89,8 @@ fn document_has_the_served_endpoints_only() {
                 "/arxiv/{name}/results",
                 "/feeds",
                 "/feeds/{name}",
+                "/feeds/{name}/deliveries",
+                "/feeds/{name}/events",
                 "/papers",
                 "/papers/{id}",
                 "/queries",
@@ -100,6 +102,8 @@ fn document_has_the_served_endpoints_only() {
             vec![
                 "/feeds",
                 "/feeds/{name}",
+                "/feeds/{name}/deliveries",
+                "/feeds/{name}/events",
                 "/get-sequence",
                 "/papers",
                 "/papers/{id}",

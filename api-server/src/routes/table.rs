@@ -7,7 +7,9 @@ use crate::{
     auth::Effect,
     routes::arxiv::{Arxiv, create, list, query, query_results, search},
     routes::arxiv_api::{self, Fetches},
-    routes::feeds::{self, FeedStreams, Feeds, FeedsRequest, ItemsRequest},
+    routes::feeds::{
+        self, Deliveries, DeliveriesRequest, FeedStreams, Feeds, FeedsRequest, ItemsRequest, RedeliverRequest,
+    },
     routes::papers::{self, PaperRequest, Papers, PapersRequest},
     routes::queries::{
         self, QueryLog,
@@ -21,7 +23,7 @@ use crate::{
 const QUERIES: LagOf = |stores| &stores.queries_lag;
 const RESULTS: LagOf = |stores| &stores.results_lag;
 
-pub(crate) static ROUTES: [Route; 17] = [
+pub(crate) static ROUTES: [Route; 19] = [
     Route {
         // POST is allowed too. The framework of the existing service names the first methods of a path alone.
         allow: "GET",
@@ -179,6 +181,31 @@ pub(crate) static ROUTES: [Route; 17] = [
         ..Route::of(Endpoint::Results)
     },
     Route {
+        path: "/feeds/{name}/deliveries",
+        operations: &[
+            Operation::new::<DeliveriesRequest>("GET", Some(feeds::describe_deliveries), |app| {
+                Some(service(feeds::deliveries, Feeds::of(app)?))
+            })
+            .new_here()
+            .reads_from(&[RESULTS]),
+        ],
+        ..Route::of(Endpoint::Results)
+    },
+    Route {
+        // It writes next to the results, so it needs the same right as they do.
+        path: "/feeds/{name}/redeliver",
+        allow: "POST",
+        no_store: true,
+        operations: &[
+            Operation::new::<RedeliverRequest>("POST", Some(feeds::describe_redeliver), |app| {
+                Some(service(feeds::redeliver, Deliveries::of(app)?))
+            })
+            .new_here()
+            .effect(Effect::Change),
+        ],
+        ..Route::of(Endpoint::WriteResults)
+    },
+    Route {
         no_store: true,
         operations: &[Operation::new::<arxiv_api::ArxivApiRequest>(
             "GET",
@@ -292,6 +319,9 @@ mod tests {
             ("GET", "/feeds/knuth/events", Some(Effect::None)),
             ("HEAD", "/feeds/knuth/events", None),
             ("POST", "/feeds/knuth", None),
+            ("GET", "/feeds/knuth/deliveries", Some(Effect::None)),
+            ("POST", "/feeds/knuth/redeliver", Some(Effect::Change)),
+            ("GET", "/feeds/knuth/redeliver", None),
             ("GET", "/nope", None),
             ("GET", "/arxiv/x/y/results", None),
         ];

@@ -1,5 +1,6 @@
-//! GET /feeds, GET /feeds/NAME and GET /feeds/NAME/events: standing searches, and what is new by each.
+//! /feeds: standing searches, what is new by each, and what their webhooks got.
 
+mod deliveries;
 mod describe;
 mod events;
 mod followed;
@@ -30,6 +31,10 @@ use wire::{
 
 use self::params::{ItemsForm, Syndication, cursor_of, feed_name};
 pub(crate) use self::{
+    deliveries::{
+        Deliveries, DeliveriesRequest, RedeliverRequest, deliveries, describe_deliveries, describe_redeliver,
+        redeliver,
+    },
     describe::{describe, describe_follow, describe_list},
     events::{FeedStreams, FollowRequest, follow},
     params::{FeedsRequest, ItemsRequest},
@@ -76,8 +81,12 @@ impl Feeds {
     /// The feed of this name; 404 if there is none.
     async fn find(&self, name: &str) -> Result<Feed, ApiError> {
         let found = self.reads.feed(self.namespace.as_deref(), name).await?;
-        found.ok_or_else(|| ApiError::new(Code::NotFound, format!("there is no feed {name} that has run")))
+        found.ok_or_else(|| no_feed(name))
     }
+}
+
+fn no_feed(name: &str) -> ApiError {
+    ApiError::new(Code::NotFound, format!("there is no feed {name} that has run"))
 }
 
 pub(crate) async fn feeds(

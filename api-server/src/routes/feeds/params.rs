@@ -33,7 +33,7 @@ const CURSOR_VERSION: &str = "1";
 wire::params! {
     pub(super) ITEMS_PER_PAGE = "items_per_page": ParamKind::Integer(1..=MAX_ITEMS_PER_PAGE), "10",
         "How many a page has; 50 items or 1,000 feeds without it.";
-    AFTER = "after": ParamKind::Opaque, "",
+    pub(super) AFTER = "after": ParamKind::Opaque, "",
         "The cursor that the header Link named as the next; without it, or empty, the list begins.";
     SINCE = "since": ParamKind::Time, "",
         "Only what became an item from this time on: a date as /queries takes it, or unix seconds.";
@@ -206,7 +206,7 @@ pub(super) fn cursor_of(text: &str) -> String {
 }
 
 /// The cursor in `after`, if there is one.
-fn cursor<T>(reader: &mut ParamReader<'_>, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+pub(super) fn cursor<T>(reader: &mut ParamReader<'_>, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
     let given = reader.raw(&AFTER).filter(|text| !text.is_empty())?;
     let cursor = text_of(given).as_deref().and_then(parse);
     if cursor.is_none() {

@@ -1,5 +1,6 @@
 //! GET /feeds and GET /feeds/NAME: standing searches, and what is new by each.
 
+mod deliveries;
 mod events;
 
 use serde_json::{Value, json};

@@ -5,9 +5,11 @@
 
 mod attempts;
 mod deliveries;
+mod delivery_reads;
 mod maintenance;
 mod progress;
 mod reads;
+mod redeliver;
 mod register;
 mod run;
 pub mod transfer;
@@ -19,8 +21,10 @@ use uuid::Uuid;
 
 pub use self::attempts::{AttemptEnd, DueDelivery, DueLimits};
 pub use self::deliveries::{DeliveryStats, ITEMS_PER_DELIVERY};
+pub use self::delivery_reads::{Delivery, DeliveryKey};
 pub use self::progress::{Backfill, NextRun, Outcome, Progress, RunEnd};
 pub use self::reads::{Feed, FeedItem, FeedKey, ItemRange};
+pub use self::redeliver::Redelivery;
 pub(crate) use self::run::{Recording, recorded};
 pub use self::webhooks::{WebhookSpec, WebhookState};
 use crate::connection::Pool;
