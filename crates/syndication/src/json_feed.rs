@@ -22,11 +22,7 @@ pub fn json_feed(feed: &Feed<'_>) -> Value {
 
 fn item(item: &Item<'_>) -> Value {
     let paper = item.paper;
-    let authors: Vec<_> = paper
-        .authors
-        .iter()
-        .map(|author| json!({"name": author.name}))
-        .collect();
+    let authors: Vec<_> = item.authors().map(|name| json!({"name": name})).collect();
     let mut more = Map::new();
     more.insert("id".to_owned(), json!(paper.id));
     for (name, text) in [
@@ -46,7 +42,7 @@ fn item(item: &Item<'_>) -> Value {
         "date_published": item.published().to_string(),
         "date_modified": item.updated().to_string(),
         "authors": authors,
-        "tags": paper.categories,
+        "tags": item.categories().collect::<Vec<_>>(),
         "attachments": [{"url": item.pdf(), "mime_type": "application/pdf"}],
         "_arxiv": more,
     })

@@ -68,9 +68,25 @@ impl Item<'_> {
         format!("https://arxiv.org/pdf/{}", self.paper.id)
     }
 
-    /// The title in one line.
+    /// The title in one line; the identifier of a paper without one, as readers show nothing else in their lists.
     fn title(&self) -> String {
-        single_spaced(&self.paper.title)
+        let title = single_spaced(&self.paper.title);
+        if title.is_empty() {
+            self.paper.id.to_string()
+        } else {
+            title
+        }
+    }
+
+    /// The names that are not empty.
+    fn authors(&self) -> impl Iterator<Item = &str> {
+        let names = self.paper.authors.iter().map(|author| author.name.as_str());
+        names.filter(|name| !name.is_empty())
+    }
+
+    fn categories(&self) -> impl Iterator<Item = &str> {
+        let categories = self.paper.categories.iter().map(String::as_str);
+        categories.filter(|category| !category.is_empty())
     }
 
     /// When this version was submitted.

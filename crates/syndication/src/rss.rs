@@ -41,10 +41,10 @@ fn write(document: &mut Document, item: &Item<'_>) {
     document.text("pubDate", &[], &date(item.updated()));
     // Readers take it for HTML.
     document.text("description", &[], &html(item.paper.abstract_text.trim()));
-    for author in &item.paper.authors {
-        document.text("dc:creator", &[], &author.name);
+    for author in item.authors() {
+        document.text("dc:creator", &[], author);
     }
-    for category in &item.paper.categories {
+    for category in item.categories() {
         document.text("category", &[], category);
     }
 }

@@ -167,3 +167,20 @@ fn json_feed_has_the_members_that_version_1_1_requires() {
         );
     }
 }
+
+#[test]
+fn json_feed_of_odd_papers_has_only_texts_and_times_that_readers_know() {
+    let papers = odd_papers();
+    let document = syndication::json_feed(&feed(&papers));
+    let [bare, hostile] = document["items"].as_array().unwrap().as_slice() else {
+        panic!("{document}");
+    };
+    assert_eq!(bare["title"], "hep-th/9901001", "a list shows something of it");
+    assert_eq!(
+        bare["date_published"], "2024-05-03T06:00:00Z",
+        "it became an item then"
+    );
+    assert_eq!(hostile["date_modified"], "2024-05-03T06:00:00Z");
+    assert_eq!(hostile["tags"], json!(["a\"b"]));
+    assert_eq!(hostile["authors"][0], json!({"name": "A & <B>"}));
+}
