@@ -60,7 +60,7 @@ function lastRun({ last_run: run }) {
 
 function chipOf(feed) {
   const unread = since(feed, seen);
-  if (!unread) return element("span", { class: "chip", text: "Read" });
+  if (!unread) return element("span", { class: "chip", text: feed.items ? "Read" : "Empty" });
   return element("span", { class: "chip", "data-phase": "Succeeded", text: `${unread.toLocaleString("en")} new` });
 }
 

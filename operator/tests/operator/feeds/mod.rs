@@ -1,5 +1,6 @@
 //! Feeds: when they run, what their runs are, and what their status says.
 
+mod chat;
 mod faults;
 mod history;
 mod namespaces;

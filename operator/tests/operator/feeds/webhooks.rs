@@ -22,12 +22,12 @@ use webhooks::Secrets;
 
 use super::{Feeds, condition};
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(super) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// Attempts are due, those that wait included.
 const DUE: &str = "update arxiv_feed_webhooks set next_attempt_at = now()";
 
 /// A system whose webhooks may be on loopback.
-async fn start() -> Feeds {
+pub(super) async fn start() -> Feeds {
     let mut options = Options::operator_only();
     let environment = [
         ("WEBHOOK_NETWORKS", "127.0.0.0/8"),
@@ -69,7 +69,7 @@ impl Feeds {
     }
 
     /// Lets the operator read Secrets.
-    async fn grant(&self) {
+    pub(super) async fn grant(&self) {
         let namespace = self.env.stack.namespace();
         let plane = self.env.stack.control_plane();
         let rules = chart_rules("operator-webhooks");
@@ -80,7 +80,7 @@ impl Feeds {
     }
 
     /// Creates a feed with webhooks, whose first run was due half an hour ago.
-    async fn create_with(&self, name: &str, webhooks: &[Value]) {
+    pub(super) async fn create_with(&self, name: &str, webhooks: &[Value]) {
         let template = json!({"spec": {"cachePolicy": "Refresh"}});
         let spec = json!({
             "schedule": minutes_ago(30), "suspend": true, "webhooks": webhooks, "queryTemplate": template,
@@ -113,7 +113,7 @@ impl Feeds {
     }
 
     /// Waits until the condition says this; returns its message.
-    async fn delivered(&self, name: &str, expected: (&str, &str)) -> String {
+    pub(super) async fn delivered(&self, name: &str, expected: (&str, &str)) -> String {
         let feed = self.status_when(name, expected.1, |feed, _| {
             condition(feed, FeedCondition::Delivered) == Some(expected)
         });
@@ -122,7 +122,7 @@ impl Feeds {
     }
 
     /// Waits until the receiver got so many requests; returns them.
-    async fn received(&self, receiver: &Receiver, count: usize) -> Vec<Received> {
+    pub(super) async fn received(&self, receiver: &Receiver, count: usize) -> Vec<Received> {
         let found = within(LIMIT, async || {
             Some(receiver.received()).filter(|received| received.len() >= count)
         });
