@@ -50,9 +50,10 @@ fn restored(uid: u128) -> FeedSpec<'static> {
     }
 }
 
-/// All rows of feeds, and the papers of their items; without when they were written here.
+/// All rows of feeds, and the papers of their items; without when they were written here, and what the new object says anew.
 const ALL: &str = "select concat_ws(E'\\n',
-      (select jsonb_agg(to_jsonb(f) - array['object_uid', 'registered_at', 'dropped_at']) from arxiv_feeds f),
+      (select jsonb_agg(to_jsonb(f) - array['object_uid', 'registered_at', 'dropped_at', 'schedule', 'time_zone', 'next_run_at',
+        'is_suspended']) from arxiv_feeds f),
       (select jsonb_agg(i order by position) from arxiv_feed_items i),
       (select jsonb_agg(s order by seen_set, paper, version) from arxiv_feed_seen s),
       (select jsonb_agg(to_jsonb(p) - array['first_seen_at', 'changed_at'] order by paper, version) from arxiv_papers p
