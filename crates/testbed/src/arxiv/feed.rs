@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use jiff::Timestamp;
 
 use super::behaviour::{Behaviour, FeedFormat, Mode};
+use super::entry::Entry;
 
 /// The total unless another is set.
 const TOTAL: u32 = 1234;
@@ -20,20 +21,37 @@ const NEWEST_UPDATE: i64 = 1_714_644_000;
 pub(super) struct SearchRequest {
     pub(super) search_query: String,
     pub(super) id_list: String,
-    /// Whether the papers are sorted by their last version, newest first.
-    pub(super) by_update: bool,
+    pub(super) sort_by: String,
+    pub(super) sort_order: String,
     pub(super) start: u32,
     pub(super) max_results: u32,
     pub(super) connection: u64,
 }
 
+impl SearchRequest {
+    /// Whether the papers are sorted by their last version, newest first.
+    fn is_by_update(&self) -> bool {
+        self.sort_by == "lastUpdatedDate" && self.sort_order != "ascending"
+    }
+}
+
+/// What a search finds: its papers in their order, or how many invented ones there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Results {
+    Invented,
+    Papers(Vec<Entry>),
+}
+
 /// The feed for a request. Papers that it names are all there, in its order.
-pub(super) fn write(asked: &SearchRequest, behaviour: &Behaviour) -> String {
+pub(super) fn write(asked: &SearchRequest, results: &Results, behaviour: &Behaviour) -> String {
     let named = u32::try_from(named(asked).count()).unwrap_or_default();
-    let bound = behaviour.total.or(Some(named).filter(|named| *named > 0));
-    let mut total = bound.unwrap_or(TOTAL);
+    let found = match results {
+        Results::Papers(papers) => u32::try_from(papers.len()).ok(),
+        Results::Invented => behaviour.total.or(Some(named).filter(|named| *named > 0)),
+    };
+    let mut total = found.unwrap_or(TOTAL);
     let mut count = asked.max_results;
-    if bound.is_some() {
+    if found.is_some() {
         count = count.min(total.saturating_sub(asked.start));
     }
     match behaviour.mode {
@@ -45,8 +63,18 @@ pub(super) fn write(asked: &SearchRequest, behaviour: &Behaviour) -> String {
         _ => {}
     }
     let mut feed = head(asked, behaviour, total);
-    for index in asked.start..asked.start.saturating_add(count) {
-        feed += &entry(asked, behaviour, index);
+    match results {
+        Results::Invented => {
+            for index in asked.start..asked.start.saturating_add(count) {
+                feed += &entry(asked, behaviour, index);
+            }
+        }
+        Results::Papers(papers) => {
+            let papers = papers.iter().skip(asked.start as usize).take(count as usize);
+            for paper in papers {
+                feed += &paper.write(behaviour.form);
+            }
+        }
     }
     feed += "</feed>\n";
     feed
@@ -132,67 +160,40 @@ pub(super) fn entry(asked: &SearchRequest, behaviour: &Behaviour, index: u32) ->
     } else {
         String::new()
     };
-    let title = format!("Result {index} of a study on Árvíztűrő graphs &amp; $O(n^2)$\n  bounds{fetch}");
-    let summary = format!("We study graphs &lt;G&gt; with $O(n^2)$ edges.\n  Part {index}.");
     let authors = match behaviour.mode {
         Mode::NoAuthors => 0,
         _ => behaviour.authors.unwrap_or(index % 3 + 1),
     };
-    let namespace = match behaviour.form {
-        FeedFormat::Older => " xmlns:arxiv=\"http://arxiv.org/schemas/atom\"",
-        FeedFormat::Newer => "",
+    let entry = Entry {
+        id,
+        title: format!("Result {index} of a study on Árvíztűrő graphs &amp; $O(n^2)$\n  bounds{fetch}"),
+        summary: format!("We study graphs &lt;G&gt; with $O(n^2)$ edges.\n  Part {index}."),
+        authors: (0..authors)
+            .map(|author| format!("Author {index}-{author} Erdős"))
+            .collect(),
+        comment: format!("{} pages", index % 40 + 4),
+        journal: index
+            .is_multiple_of(3)
+            .then(|| format!("Phys.Rev.D{index}:013009,2024")),
+        doi: index
+            .is_multiple_of(3)
+            .then(|| format!("10.1103/PhysRevD.{index}.013009")),
+        affiliation: Some("Budapest"),
+        categories: vec!["math.CO".to_owned()],
+        // 2024-05-01T10:00:00Z.
+        published: Timestamp::from_second(NEWEST_UPDATE - 86_400).unwrap_or_default(),
+        updated: updated(asked, index),
     };
-    let authors = (0..authors).fold(String::new(), |mut text, author| {
-        let affiliation = match author {
-            0 => format!("      <arxiv:affiliation{namespace}>Budapest</arxiv:affiliation>\n"),
-            _ => String::new(),
-        };
-        let _ = write!(
-            text,
-            "    <author>\n      <name>Author {index}-{author} Erdős</name>\n{affiliation}    </author>\n"
-        );
-        text
-    });
-    let journal = if index.is_multiple_of(3) {
-        let doi = format!("10.1103/PhysRevD.{index}.013009");
-        format!(
-            "    <arxiv:journal_ref{namespace}>Phys.Rev.D{index}:013009,2024</arxiv:journal_ref>\n    \
-             <arxiv:doi{namespace}>{doi}</arxiv:doi>\n    \
-             <link title=\"doi\" href=\"http://dx.doi.org/{doi}\" rel=\"related\"/>\n"
-        )
-    } else {
-        String::new()
-    };
-    let comment = format!(
-        "    <arxiv:comment{namespace}>{} pages</arxiv:comment>\n",
-        index % 40 + 4
-    );
-    let primary = format!("    <arxiv:primary_category{namespace} term=\"math.CO\"/>\n");
-    let category = "    <category term=\"math.CO\" scheme=\"http://arxiv.org/schemas/atom\"/>\n";
-    let published = "2024-05-01T10:00:00Z</published>\n";
-    let updated = updated(asked, index);
-    match behaviour.form {
-        FeedFormat::Older => format!(
-            "  <entry>\n    <id>http://arxiv.org/abs/{id}</id>\n    <updated>{updated}</updated>\n    \
-             <published>{published}    <title>{title}</title>\n    <summary>{summary}</summary>\n{authors}{comment}{journal}    \
-             <link href=\"http://arxiv.org/abs/{id}\" rel=\"alternate\" type=\"text/html\"/>\n    \
-             <link title=\"pdf\" href=\"http://arxiv.org/pdf/{id}\" rel=\"related\" type=\"application/pdf\"/>\n\
-             {primary}{category}  </entry>\n"
-        ),
-        FeedFormat::Newer => format!(
-            "  <entry>\n    <id>http://arxiv.org/abs/{id}</id>\n    <title>{title}</title>\n    \
-             <updated>{updated}</updated>\n    \
-             <link href=\"https://arxiv.org/abs/{id}\" rel=\"alternate\" type=\"text/html\"/>\n    \
-             <link href=\"https://arxiv.org/pdf/{id}\" rel=\"related\" type=\"application/pdf\" title=\"pdf\"/>\n    \
-             <summary>{summary}</summary>\n{category}    <published>{published}{comment}{primary}{journal}{authors}  \
-             </entry>\n"
-        ),
-    }
+    entry.write(behaviour.form)
 }
 
 /// When the paper at this place had its last version: one a minute, if they are sorted by that.
 fn updated(asked: &SearchRequest, index: u32) -> Timestamp {
-    let age = if asked.by_update { i64::from(index) * 60 } else { 0 };
+    let age = if asked.is_by_update() {
+        i64::from(index) * 60
+    } else {
+        0
+    };
     Timestamp::from_second(NEWEST_UPDATE - age).unwrap_or_default()
 }
 
@@ -232,7 +233,7 @@ fn hash(text: &str) -> u64 {
     hasher.finish() / 2
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
@@ -249,7 +250,8 @@ mod tests {
         SearchRequest {
             search_query: "ti:a&b AND au:\"c\"".into(),
             id_list: String::new(),
-            by_update: false,
+            sort_by: String::new(),
+            sort_order: String::new(),
             start,
             max_results,
             connection: 7,
@@ -272,9 +274,12 @@ mod tests {
             total: Some(5),
             ..Behaviour::default()
         };
-        assert_eq!(count(write(&asked(3, 8), &bounded)), 2);
-        assert_eq!(count(write(&asked(0, 2000), &Behaviour::default())), 2000);
-        assert_eq!(count(write(&asked(9, 8), &bounded)), 0);
+        assert_eq!(count(write(&asked(3, 8), &Results::Invented, &bounded)), 2);
+        assert_eq!(
+            count(write(&asked(0, 2000), &Results::Invented, &Behaviour::default())),
+            2000
+        );
+        assert_eq!(count(write(&asked(9, 8), &Results::Invented, &bounded)), 0);
     }
 
     #[test]
@@ -283,7 +288,11 @@ mod tests {
             id_list: id_list.into(),
             ..asked(start, 8)
         };
-        let feed = write(&asked("1706.03762v7,hep-th/9901001", 0), &Behaviour::default());
+        let feed = write(
+            &asked("1706.03762v7,hep-th/9901001", 0),
+            &Results::Invented,
+            &Behaviour::default(),
+        );
         for part in [
             ">2</opensearch:totalResults>",
             "abs/1706.03762v7</id>",
@@ -291,7 +300,11 @@ mod tests {
         ] {
             assert!(feed.contains(part), "{part}: {feed}");
         }
-        let rest = write(&asked("1706.03762v7,1706.03762v1", 1), &Behaviour::default());
+        let rest = write(
+            &asked("1706.03762v7,1706.03762v1", 1),
+            &Results::Invented,
+            &Behaviour::default(),
+        );
         assert!(!rest.contains("v7</id>") && rest.contains("v1</id>"), "{rest}");
     }
 
@@ -301,13 +314,13 @@ mod tests {
             numbered: true,
             ..Behaviour::default()
         };
-        assert!(write(&asked(0, 1), &numbered).contains("bounds (fetch 7)</title>"));
-        assert!(write(&asked(0, 1), &Behaviour::default()).contains("bounds</title>"));
+        assert!(write(&asked(0, 1), &Results::Invented, &numbered).contains("bounds (fetch 7)</title>"));
+        assert!(write(&asked(0, 1), &Results::Invented, &Behaviour::default()).contains("bounds</title>"));
     }
 
     #[test]
     fn the_title_echoes_the_search_escaped_once() {
-        let feed = write(&asked(0, 1), &Behaviour::default());
+        let feed = write(&asked(0, 1), &Results::Invented, &Behaviour::default());
         let echo = "ArXiv Query: search_query=ti:a&amp;b AND au:&quot;c&quot;&amp;id_list=&amp;start=0&amp;max_results=1<";
         assert!(feed.contains(echo), "{feed}");
     }

@@ -1,10 +1,13 @@
 //! A fake of arXiv's API: feeds in the real format, every kind of failure that has been observed, and a record of the
 //! requests with their times and connections.
 //!
-//! Its behaviour can be changed while it runs: by [`FakeArxiv::set`], or over HTTP (see the `control` module).
+//! Papers are invented for each search, as many as it wants, or are those of an [`Archive`] on one of its days
+//! ([`FakeArxiv::set_day`]). Its behaviour can be changed while it runs: by [`FakeArxiv::set`], or over HTTP (see the `control` module).
 
+pub mod archive;
 mod behaviour;
 mod control;
+mod entry;
 mod feed;
 mod record;
 mod server;
@@ -18,7 +21,10 @@ use anyhow::Result;
 use tokio::sync::oneshot;
 use url::Url;
 
+use archive::Sorted;
+pub use archive::{Archive, ArchiveSpec, DayKind};
 pub use behaviour::{Behaviour, FeedFormat, Mode};
+use feed::{Results, SearchRequest};
 use record::Record;
 pub use record::{Connection, Request};
 
@@ -35,7 +41,19 @@ pub struct FakeArxiv {
 #[derive(Debug, Default)]
 struct ServerState {
     behaviour: Mutex<Behaviours>,
+    present: Mutex<Option<Present>>,
     record: Mutex<Record>,
+}
+
+/// The papers of an archive on one of its days.
+#[derive(Debug)]
+struct Present {
+    /// Searches with this text in them find its papers.
+    searches: String,
+    archive: Arc<Archive>,
+    day: u32,
+    /// How many searches were answered: each answer has its own order among equal dates.
+    answers: u64,
 }
 
 /// The default behaviour, and those that come first, each for a number of requests.
@@ -103,6 +121,16 @@ impl FakeArxiv {
     /// set for a number of requests before.
     pub fn set(&self, behaviour: impl Into<Behaviour>) {
         self.state.set(behaviour.into());
+    }
+
+    /// From now on there are the papers of this archive, as they are on the morning of a day.
+    pub fn set_day(&self, archive: &Arc<Archive>, day: u32) {
+        self.set_day_for("", archive, day);
+    }
+
+    /// The same for searches with this text in them; for others, papers are invented.
+    pub fn set_day_for(&self, searches: &str, archive: &Arc<Archive>, day: u32) {
+        self.state.present_at(searches, Arc::clone(archive), day);
     }
 
     /// The requests so far, in order.
@@ -184,6 +212,59 @@ impl ServerState {
         } else {
             behaviours.default.without_faults()
         }
+    }
+
+    /// As [`FakeArxiv::set_day`]; an archive is made anew only if it is another one.
+    fn set_present(&self, spec: ArchiveSpec, day: u32) {
+        let same = self
+            .present()
+            .as_ref()
+            .map(|present| Arc::clone(&present.archive));
+        let same = same.filter(|archive| *archive.spec() == spec);
+        self.present_at("", same.unwrap_or_else(|| Arc::new(Archive::new(spec))), day);
+    }
+
+    fn present_at(&self, searches: &str, archive: Arc<Archive>, day: u32) {
+        let mut present = self.present();
+        let answers = present.as_ref().map_or(0, |present| present.answers);
+        *present = Some(Present {
+            searches: searches.to_owned(),
+            archive,
+            day,
+            answers,
+        });
+    }
+
+    /// What a search finds; none while arXiv does not answer.
+    fn results(&self, asked: &SearchRequest) -> Result<Option<Results>, String> {
+        let mut present = self.present();
+        let covers = |present: &&mut Present| asked.search_query.contains(&present.searches);
+        let Some(Present {
+            archive,
+            day,
+            answers,
+            ..
+        }) = present.as_mut().filter(covers)
+        else {
+            return Ok(Some(Results::Invented));
+        };
+        if archive.kind(*day) == DayKind::Outage {
+            return Ok(None);
+        }
+        *answers += 1;
+        let sorted = Sorted {
+            search: &asked.search_query,
+            ids: &asked.id_list,
+            by: &asked.sort_by,
+            order: &asked.sort_order,
+        };
+        archive
+            .results(&sorted, *day, *answers)
+            .map(|papers| Some(Results::Papers(papers)))
+    }
+
+    fn present(&self) -> MutexGuard<'_, Option<Present>> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use tokio::net::TcpStream;
 
 use super::behaviour::{Behaviour, Mode};
-use super::feed::{self, SearchRequest};
+use super::feed::{self, Results, SearchRequest};
 use super::record::Request;
 use super::{ServerState, control};
 
@@ -85,7 +85,15 @@ async fn handle(
         Ok(asked) => asked,
         Err(reason) => return Ok(text(StatusCode::BAD_REQUEST, ATOM, feed::error(&reason))),
     };
+    let results = match state.results(&asked) {
+        Ok(results) => results,
+        Err(reason) => return Ok(text(StatusCode::BAD_REQUEST, ATOM, feed::error(&reason))),
+    };
     let mut behaviour = state.behaviour(asked.start);
+    if results.is_none() && behaviour.mode == Mode::Ok {
+        behaviour.mode = Mode::Close;
+    }
+    let results = results.unwrap_or(Results::Invented);
     if redirected && behaviour.mode == Mode::Redirect {
         behaviour.mode = Mode::Ok;
     }
@@ -97,7 +105,7 @@ async fn handle(
         .and_then(|host| host.to_str().ok())
         .unwrap_or_default();
     let query = head.uri.query().unwrap_or_default();
-    let mut response = answer(&asked, &behaviour, host, query).await?;
+    let mut response = answer(&asked, &results, &behaviour, host, query).await?;
     headers(&mut response, &behaviour);
     Ok(response)
 }
@@ -143,8 +151,8 @@ fn record(
     let asked = SearchRequest {
         search_query,
         id_list,
-        by_update: parameter("sortBy").as_deref() == Some("lastUpdatedDate")
-            && parameter("sortOrder").as_deref() != Some("ascending"),
+        sort_by: parameter("sortBy").unwrap_or_default(),
+        sort_order: parameter("sortOrder").unwrap_or_default(),
         start: start?,
         max_results: max_results?,
         connection,
@@ -163,11 +171,12 @@ const HTML: &str = "text/html; charset=utf-8";
 
 async fn answer(
     asked: &SearchRequest,
+    results: &Results,
     behaviour: &Behaviour,
     host: &str,
     query: &str,
 ) -> io::Result<Response<Body>> {
-    let good = || feed::write(asked, behaviour);
+    let good = || feed::write(asked, results, behaviour);
     let atom = |body: String| text(StatusCode::OK, ATOM, body);
     let status = |number: u16| StatusCode::from_u16(number).unwrap_or(StatusCode::IM_A_TEAPOT);
     let to = |location: String| {
