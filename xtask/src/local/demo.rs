@@ -7,11 +7,11 @@ use anyhow::{Result, bail, ensure};
 use testbed::Stack;
 use testbed::stack::Options;
 
-use super::{signals, up};
+use super::{mornings, signals, up};
 use crate::cargo;
 use crate::output::result as print;
 
-/// Shows the main job on this machine: one search by REST, one by kubectl, and the stored rows.
+/// Shows the main job on this machine: one search by REST, one by kubectl, the stored rows, and a feed on two mornings.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// End after that, instead of keeping everything running for trying it out.
@@ -107,7 +107,7 @@ async fn show(stack: &Stack) -> Result<()> {
         stack.arxiv()?.min_spacing().unwrap_or_default().as_secs_f32(),
         stack.arxiv()?.max_open(),
     ));
-    Ok(())
+    mornings::show(stack).await
 }
 
 async fn get(stack: &Stack, target: &str) -> Result<()> {
@@ -119,8 +119,12 @@ async fn get(stack: &Stack, target: &str) -> Result<()> {
     Ok(())
 }
 
-async fn kubectl(stack: &Stack, arguments: &[&str]) -> Result<()> {
-    print(&format!("$ kubectl {}", arguments.join(" ")));
+pub(super) async fn kubectl(stack: &Stack, arguments: &[&str]) -> Result<()> {
+    let quoted = arguments.iter().map(|argument| match argument.contains('{') {
+        true => format!("'{argument}'"),
+        false => (*argument).to_owned(),
+    });
+    print(&format!("$ kubectl {}", quoted.collect::<Vec<_>>().join(" ")));
     let mut command = tokio::process::Command::new(stack.control_plane().kubectl());
     let command = command
         .args(arguments)

@@ -2,5 +2,6 @@
 
 pub(crate) mod demo;
 mod gitops;
+mod mornings;
 pub(crate) mod signals;
 pub(crate) mod up;
