@@ -26,6 +26,8 @@ pub struct ValidatedQuery {
     /// Only papers that were updated at this time or later are wanted; they are sorted by it, newest first. arXiv itself
     /// cannot filter by it: its filter of that name takes the date of submission.
     pub updated_after: Option<Timestamp>,
+    /// Only papers that were submitted at this time or later are found: this is part of the search.
+    pub submitted_after: Option<Timestamp>,
     /// Only papers that were submitted at this time or earlier are found: this is part of the search.
     pub submitted_before: Option<Timestamp>,
 }
@@ -99,6 +101,7 @@ impl TryFrom<&ArxivQuerySpec> for ValidatedQuery {
             start: in_range(&fields::START, spec.start)?,
             updated_after: updated_after(&spec.search)?,
             search: search(&spec.search)?,
+            submitted_after: submitted_after(&spec.search)?,
             submitted_before: submitted_before(&spec.search)?,
         })
     }
@@ -134,11 +137,7 @@ fn in_range(field: &Field, value: i32) -> Result<u32, SpecError> {
 }
 
 fn search(search: &ArxivSearch) -> Result<ValidatedSearch, SpecError> {
-    let after = date(
-        &fields::SUBMITTED_AFTER,
-        search.submitted_after.as_deref(),
-        RangeEnd::Start,
-    )?;
+    let after = submitted_after(search)?;
     let before = submitted_before(search)?;
     let mut clauses = Vec::new();
     for field in SEARCH_FIELDS {
@@ -161,6 +160,11 @@ fn search(search: &ArxivSearch) -> Result<ValidatedSearch, SpecError> {
         sort_by,
         sort_order,
     ))
+}
+
+fn submitted_after(search: &ArxivSearch) -> Result<Option<Timestamp>, SpecError> {
+    let after = search.submitted_after.as_deref();
+    date(&fields::SUBMITTED_AFTER, after, RangeEnd::Start)
 }
 
 fn submitted_before(search: &ArxivSearch) -> Result<Option<Timestamp>, SpecError> {

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use crd::{ArxivFeed, ArxivQuery, FeedCondition, FeedReason, InitialItems, Revisions};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt, runtime::controller::Action};
-use storage::feeds::{FeedSpec, FeedState, Timing};
+use storage::{
+    StorageError,
+    feeds::{FeedSpec, FeedState, NextRun, Timing},
+};
 use upstream::feed_search_hash;
 use uuid::Uuid;
 
@@ -15,7 +18,7 @@ use super::{
     overview::Overview,
     plan::{Delays, Plan, plan},
     report::{Snapshot, database_unavailable, stalled},
-    runs::{self, Created, Runs},
+    runs::{self, Created, RunKey, Runs},
     validate::{Valid, validate},
     webhooks,
 };
@@ -105,21 +108,27 @@ async fn reconcile_feed(feed: &ArxivFeed, context: &Context) -> Result<Action, E
     let runs = Runs::list(&queries, feed).await?;
     let now = Timestamp::now();
     let plan = plan(&valid.schedule, since(feed, &runs), now, delays(feed));
-    let Some(state) = register(context, feed, &valid, &plan).await? else {
+    let Some(state) = state(context, feed, &valid, &plan).await? else {
         // An object of this uid was gone before.
         return Ok(Action::requeue(LONGEST_WAIT));
     };
     let webhooks = webhooks::register(context, feed, &state).await?;
-    let created = match plan.due.filter(|_| runs.active().is_none() && !feed.spec.suspend) {
-        Some(due) => {
-            // The watch may be behind: nothing is started by a spec or a status of before.
-            if !statuses::is_unchanged(&feeds(context, feed), &feed.metadata).await? {
-                return Ok(Action::requeue(CHANGED_RETRY));
-            }
-            Some(create(context, feed, &queries, &state, due, now).await?)
+    let next = next_run(feed, &valid, &state, now);
+    let due = plan.due.map(RunKey::first);
+    let due = due.or_else(|| runs.going_on(state.last_run, &next));
+    let created = due.filter(|_| runs.active().is_none() && !feed.spec.suspend);
+    if let Some(run) = created {
+        // The watch may be behind: nothing is started by a spec or a status of before.
+        if !statuses::is_unchanged(&feeds(context, feed), &feed.metadata).await? {
+            return Ok(Action::requeue(CHANGED_RETRY));
         }
-        None => None,
-    };
+        // What is registered now is safe from a fail-over.
+        let Some(state) = register(context, feed, &valid, &plan).await? else {
+            return Ok(Action::requeue(LONGEST_WAIT));
+        };
+        let next = next_run(feed, &valid, &state, now);
+        create(context, feed, &queries, (run, &next), now).await?;
+    }
     let snapshot = Snapshot {
         feed,
         runs: &runs,
@@ -153,12 +162,41 @@ fn until_next(feed: &ArxivFeed, plan: &Plan) -> Duration {
     wait.min(LONGEST_WAIT)
 }
 
+/// What is known of the feed. What the spec says is registered first, if that is new.
+async fn state(
+    context: &Context,
+    feed: &ArxivFeed,
+    valid: &Valid,
+    plan: &Plan,
+) -> Result<Option<FeedState>, Error> {
+    let registered = with_spec(feed, valid, plan, async |spec| {
+        context.with.records.feeds().registered(spec).await
+    });
+    match registered.await? {
+        Some(state) => Ok(Some(state)),
+        None => register(context, feed, valid, plan).await,
+    }
+}
+
 /// Registers what the spec says in the database, before a run can be recorded there; what is known of the feed.
 async fn register(
     context: &Context,
     feed: &ArxivFeed,
     valid: &Valid,
     plan: &Plan,
+) -> Result<Option<FeedState>, Error> {
+    with_spec(feed, valid, plan, async |spec| {
+        context.with.records.feeds().register(spec).await
+    })
+    .await
+}
+
+/// Does something with the spec as the database has it.
+async fn with_spec(
+    feed: &ArxivFeed,
+    valid: &Valid,
+    plan: &Plan,
+    register: impl AsyncFnOnce(&FeedSpec<'_>) -> Result<Option<FeedState>, StorageError>,
 ) -> Result<Option<FeedState>, Error> {
     let uid = uid(feed).ok_or(Error::Defect("the object has no uid"))?;
     let spec = &feed.spec;
@@ -187,8 +225,15 @@ async fn register(
             next_run: plan.next.filter(|_| !spec.suspend),
         },
     };
-    let registered = context.with.records.feeds().register(&registered).await;
-    registered.map_err(Error::storage("registering the feed"))
+    let state = register(&registered).await;
+    state.map_err(Error::storage("registering the feed"))
+}
+
+/// What the next run of the feed looks at.
+fn next_run(feed: &ArxivFeed, valid: &Valid, state: &FeedState, now: Timestamp) -> NextRun {
+    let most = u32::try_from(feed.spec.max_results_per_run).unwrap_or(1);
+    let days = u32::try_from(feed.spec.lookback_days).unwrap_or(1);
+    runs::from(valid.submitted_after, state.next_run(most, DAY * days, now))
 }
 
 /// From when on scheduled times count: the last one with a run, or the creation.
@@ -197,7 +242,7 @@ fn since(feed: &ArxivFeed, runs: &Runs) -> Timestamp {
     let reported = status
         .and_then(|status| status.last_schedule_time.as_ref())
         .map(|time| time.0);
-    let last = reported.max(runs.last().map(|run| run.scheduled));
+    let last = reported.max(runs.last().map(|run| run.key.scheduled));
     let created = feed.metadata.creation_timestamp.as_ref().map(|time| time.0);
     last.or(created).unwrap_or(Timestamp::MAX)
 }
@@ -214,25 +259,24 @@ pub(super) fn delays(feed: &ArxivFeed) -> Delays {
     }
 }
 
-/// Creates the run of a scheduled time; returns both.
+/// Creates a run.
 async fn create(
     context: &Context,
     feed: &ArxivFeed,
     queries: &Api<ArxivQuery>,
-    state: &FeedState,
-    due: Timestamp,
+    (key, next): (RunKey, &NextRun),
     now: Timestamp,
-) -> Result<(Timestamp, String), Error> {
-    let most = u32::try_from(feed.spec.max_results_per_run).unwrap_or(1);
-    let days = u32::try_from(feed.spec.lookback_days).unwrap_or(1);
-    let next = state.next_run(most, DAY * days, now);
-    let run = runs::object(feed, due, &next);
+) -> Result<(), Error> {
+    let run = runs::object(feed, key, next);
     let name = run.name_any();
     match runs::create(queries, feed, &run).await? {
         Created::New => {
-            let planned = due.checked_add(delays(feed).jitter).unwrap_or(due);
-            context.with.metrics.feeds.started(now.duration_since(planned));
-            let note = format!("created {name} for {due}");
+            if key.is_first() {
+                let planned = key.scheduled.checked_add(delays(feed).jitter);
+                let late = now.duration_since(planned.unwrap_or(key.scheduled));
+                context.with.metrics.feeds.started(late);
+            }
+            let note = format!("created {name} for {}", key.scheduled);
             context.events.send_about(
                 feed,
                 Kind::Normal,
@@ -261,7 +305,7 @@ async fn create(
             ));
         }
     }
-    Ok((due, name))
+    Ok(())
 }
 
 /// Writes the status, if it says anything new; whether the object has it. It has not if it has changed or is gone.

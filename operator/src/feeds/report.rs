@@ -3,11 +3,12 @@
 use crd::{ArxivFeed, ArxivFeedStatus, FeedCondition, FeedReason};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt;
 use storage::feeds::{FeedState, Outcome, WebhookState};
 
 use super::{
     plan::Plan,
-    runs::{Run, Runs},
+    runs::{Run, RunKey, Runs},
     webhooks::delivered,
 };
 use crate::controller::report::conditions::{keep_transition, new_condition, truncated_message};
@@ -26,8 +27,8 @@ pub(super) struct Snapshot<'a> {
     pub(super) state: &'a FeedState,
     pub(super) webhooks: &'a [WebhookState],
     pub(super) plan: Plan,
-    /// The scheduled time and the name of the run that was just created.
-    pub(super) created: Option<(Timestamp, String)>,
+    /// The run that was just created.
+    pub(super) created: Option<RunKey>,
     pub(super) now: Timestamp,
 }
 
@@ -57,19 +58,18 @@ impl Snapshot<'_> {
             ),
         ];
         conditions.extend(delivered(self.feed, self.webhooks, self.now));
-        let created = self.created.as_ref();
-        let active = created
-            .map(|(_, name)| name.as_str())
-            .or(self.runs.active().map(Run::name));
-        let scheduled = created
-            .map(|(scheduled, _)| *scheduled)
-            .or(self.runs.last().map(|run| run.scheduled));
+        let created = self.created_name();
+        let active = created.or(self.runs.active().map(|run| run.name().to_owned()));
+        let scheduled = self
+            .created
+            .or(self.runs.last().map(|run| run.key))
+            .map(|key| key.scheduled);
         let succeeded = self.runs.last_succeeded().and_then(Run::ended);
         let is_suspended = self.feed.spec.suspend;
         ArxivFeedStatus {
             conditions,
             observed_generation: self.feed.metadata.generation,
-            active: active.map(str::to_owned),
+            active,
             last_schedule_time: later(old.last_schedule_time, scheduled),
             last_successful_time: later(old.last_successful_time, succeeded),
             last_complete_time: later(old.last_complete_time, self.state.last_complete_run),
@@ -78,6 +78,10 @@ impl Snapshot<'_> {
             items: Some(self.state.items),
             message: Some(message),
         }
+    }
+
+    fn created_name(&self) -> Option<String> {
+        self.created.map(|key| key.name(&self.feed.name_any()))
     }
 
     /// Whether the feed does what its spec asks for, why, and one line for people.
@@ -107,7 +111,7 @@ impl Snapshot<'_> {
             let message = "suspended; runs start again when spec.suspend is false";
             return (Truth::True, FeedReason::Suspended, message.to_owned());
         }
-        let message = if let Some((_, name)) = &self.created {
+        let message = if let Some(name) = self.created_name() {
             format!("{name} runs")
         } else if let Some(run) = self.runs.active() {
             format!("{} runs", run.name())
@@ -278,7 +282,7 @@ mod tests {
         let cases = [
             (false, plan, false, None, "Scheduled", "Unknown NoRunYet", "waits for its first run"),
             (true, plan, false, None, "Suspended", "Unknown NoRunYet", "suspended; runs start again"),
-            (false, plan, true, None, "Scheduled", "Unknown NoRunYet", "feed-1 runs"),
+            (false, plan, true, None, "Scheduled", "Unknown NoRunYet", "feed-29540537 runs"),
             (false, plan, false, complete, "Scheduled", "True AllRead", "the last run found 2 new"),
             (false, missed, false, complete, "Scheduled", "True AllRead", "could not start in time"),
             (false, plan, false, Some((Outcome::Incomplete, 2)), "Scheduled", "False MoreToRead", "the next one goes on"),
@@ -297,7 +301,7 @@ mod tests {
                 state: &state,
                 webhooks: &[],
                 plan,
-                created: is_created.then(|| (time("06:17:00"), "feed-1".to_owned())),
+                created: is_created.then(|| RunKey::first(time("06:17:00"))),
                 now: time("06:20:00"),
             };
             let status = snapshot.status();
@@ -319,7 +323,7 @@ mod tests {
                 "{:?}",
                 status.message
             );
-            assert_eq!(status.active.as_deref(), is_created.then_some("feed-1"));
+            assert_eq!(status.active.as_deref(), is_created.then_some("feed-29540537"));
             assert_eq!(status.next_schedule_time.is_some(), !suspend, "{message}");
             assert_eq!((status.items, status.observed_generation), (Some(7), Some(3)));
             let mut reported = feed.clone();

@@ -1,6 +1,7 @@
 //! Whether the spec of a feed can be carried out. Kubernetes refuses most specs that cannot.
 
 use crd::{ArxivFeed, FeedReason};
+use jiff::Timestamp;
 use schedule::{Schedule, ScheduleError};
 use upstream::ValidatedQuery;
 
@@ -11,6 +12,8 @@ pub(super) struct Valid {
     pub(super) schedule: Schedule,
     /// The search, for people.
     pub(super) title: String,
+    /// Papers of the search were submitted at this time or later.
+    pub(super) submitted_after: Option<Timestamp>,
 }
 
 /// The spec as it is carried out, or why it cannot be.
@@ -35,6 +38,7 @@ pub(super) fn validate(feed: &ArxivFeed) -> Result<Valid, Stall> {
     Ok(Valid {
         schedule,
         title: query.search.display_query(),
+        submitted_after: query.submitted_after,
     })
 }
 

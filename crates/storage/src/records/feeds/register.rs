@@ -78,7 +78,44 @@ const REGISTER: &str = concat!(
          is distinct from ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, excluded.next_run_at, null::timestamptz)"
 );
 
+/// Whether a feed is registered as it is now.
+const IS_REGISTERED: &str = "select exists (
+     select from public.arxiv_feeds
+     where object_uid = $1 and dropped_at is null
+       and (namespace, name, title, search, initial_items, revisions, retention_days, schedule, time_zone, is_suspended, next_run_at)
+           is not distinct from ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, timestamptz 'epoch' + $12 * interval '1 microsecond'))";
+
 impl Feeds {
+    /// What is known of a feed, if it is registered as it is now. It writes nothing, so it is cheap, and what it says may not be safe
+    /// from a fail-over yet: no run may be created by it.
+    pub async fn registered(&self, feed: &FeedSpec<'_>) -> Result<Option<FeedState>, StorageError> {
+        Session::run(&self.pool, Kind::Transaction, async |session| {
+            let is_registered = session.query_scalar::<bool>(IS_REGISTERED);
+            let is_registered = is_registered
+                .bind(feed.uid)
+                .bind(feed.namespace)
+                .bind(feed.name)
+                .bind(feed.title)
+                .bind(feed.search)
+                .bind(feed.initial_items.word())
+                .bind(feed.revisions.word())
+                .bind(feed.retention_days)
+                .bind(&feed.timing.schedule)
+                .bind(&feed.timing.time_zone)
+                .bind(feed.timing.is_suspended)
+                .bind(feed.timing.next_run.map(Timestamp::as_microsecond))
+                .fetch_one(session.conn())
+                .await?;
+            if !is_registered {
+                return Ok(None);
+            }
+            let row = session.query(state!("")).bind(feed.uid).bind(feed.namespace);
+            let row = row.fetch_optional(session.conn()).await?;
+            row.as_ref().map(state_of).transpose()
+        })
+        .await
+    }
+
     /// Registers a feed, or what has changed of it, before a run of it is created; what is known of it. With another search nothing
     /// counts as seen any more. None when the feed is being removed, as its object was gone for a week.
     pub async fn register(&self, feed: &FeedSpec<'_>) -> Result<Option<FeedState>, StorageError> {

@@ -3,7 +3,7 @@
 use paper::PaperVersion;
 use storage::{
     StorageError,
-    feeds::{FeedRun, FeedSpec, Feeds, InitialItems, Outcome, Revisions, RunEnd},
+    feeds::{FeedRun, FeedSpec, Feeds, InitialItems, Outcome, Revisions, RunEnd, Timing},
 };
 use uuid::Uuid;
 
@@ -57,6 +57,52 @@ async fn another_search_sees_all_papers_anew_and_runs_of_the_former_one_add_noth
     // What the former one has seen is not needed any more.
     assert_eq!(feeds.prune().await.unwrap(), 2);
     assert_eq!(feeds.prune().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn feed_is_registered_as_long_as_nothing_of_it_changes() {
+    let server = Server::migrated().await;
+    let feeds = feeds(&server);
+    assert_eq!(feeds.registered(&spec()).await.unwrap(), None, "not yet");
+    let state = feeds.register(&spec()).await.unwrap();
+    assert_eq!(feeds.registered(&spec()).await.unwrap(), state);
+    for (what, changed) in [
+        (
+            "title",
+            FeedSpec {
+                title: "another",
+                ..spec()
+            },
+        ),
+        (
+            "search",
+            FeedSpec {
+                search: "search 2",
+                ..spec()
+            },
+        ),
+        (
+            "retention",
+            FeedSpec {
+                retention_days: Some(1),
+                ..spec()
+            },
+        ),
+        (
+            "next run",
+            FeedSpec {
+                timing: Timing {
+                    next_run: Some(time(1)),
+                    ..Timing::default()
+                },
+                ..spec()
+            },
+        ),
+    ] {
+        assert_eq!(feeds.registered(&changed).await.unwrap(), None, "{what}");
+    }
+    feeds.drop(FEED).await.unwrap();
+    assert_eq!(feeds.registered(&spec()).await.unwrap(), None, "dropped");
 }
 
 #[tokio::test]

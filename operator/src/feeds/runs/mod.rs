@@ -1,31 +1,33 @@
 //! The runs of a feed: `ArxivQuery` objects with its label that it owns.
 
+mod key;
+mod object;
+
 use std::cmp::Reverse;
 
 use cluster::delete_exact;
-use crd::{
-    ArxivFeed, ArxivQuery, ArxivQuerySpec, ArxivSearch, FEED_LABEL, Phase, SortBy, SortOrder,
-    TemplateMetadata, TemplateSpec,
-};
+use crd::{ArxivFeed, ArxivQuery, FEED_LABEL, Phase};
 use jiff::Timestamp;
 use kube::{
-    Api, Resource, ResourceExt,
+    Api, ResourceExt,
     api::{ListParams, PostParams, Preconditions},
 };
-use storage::feeds::NextRun;
+use storage::feeds::{LastRun, NextRun, Outcome};
 
+use self::object::looks_at;
+pub(super) use self::{
+    key::RunKey,
+    object::{from, object, search},
+};
 use crate::process::kubernetes::{CALL_TIMEOUT, CallError, within};
 
-/// Seconds in a minute.
-const MINUTE: i64 = 60;
 /// Objects in one page of the listing, 2 to 3 kB each.
 const PAGE: u32 = 100;
 
 /// A run.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// Its scheduled time.
-    pub(super) scheduled: Timestamp,
+    pub(super) key: RunKey,
     pub(super) object: ArxivQuery,
 }
 
@@ -42,18 +44,6 @@ pub(super) enum Created {
     Before,
     /// Another object has its name.
     NameTaken,
-}
-
-/// The name of the run of a scheduled time. It is the same for every process, so no time has two runs.
-pub(super) fn name(feed: &str, scheduled: Timestamp) -> String {
-    format!("{feed}-{}", scheduled.as_second() / MINUTE)
-}
-
-/// The scheduled time in the name of a run.
-fn scheduled(feed: &str, run: &str) -> Option<Timestamp> {
-    let minutes = run.strip_prefix(feed)?.strip_prefix('-')?;
-    let minutes: i64 = minutes.parse().ok()?;
-    Timestamp::from_second(minutes.checked_mul(MINUTE)?).ok()
 }
 
 impl Run {
@@ -92,15 +82,15 @@ impl Runs {
             let listed = within(queries.list(&page)).await?;
             let own = listed.items.into_iter().filter(|object| is_of(feed, object));
             runs.extend(own.filter_map(|object| {
-                let scheduled = scheduled(&name, object.metadata.name.as_deref()?)?;
-                Some(Run { scheduled, object })
+                let key = RunKey::of_name(&name, object.metadata.name.as_deref()?)?;
+                Some(Run { key, object })
             }));
             match listed.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => page = page.continue_token(&token),
                 None => break,
             }
         }
-        runs.sort_by_key(|run| Reverse(run.scheduled));
+        runs.sort_by_key(|run| Reverse(run.key));
         Ok(Self(runs))
     }
 
@@ -122,6 +112,16 @@ impl Runs {
     /// The last one that has succeeded.
     pub(super) fn last_succeeded(&self) -> Option<&Run> {
         self.0.iter().find(|run| run.phase() == Phase::Succeeded)
+    }
+
+    /// The run that starts at once as the last one has succeeded and left something: only if it would look at something else than
+    /// the last one did.
+    pub(super) fn going_on(&self, last: Option<LastRun>, next: &NextRun) -> Option<RunKey> {
+        let run = self.last()?;
+        let has_left = last.is_some_and(|last| last.outcome == Outcome::Incomplete);
+        (run.phase() == Phase::Succeeded && has_left && !looks_at(&run.object, next))
+            .then(|| run.key.next_part())
+            .flatten()
     }
 
     /// Those that have ended and are more than the limits of the feed's history allow.
@@ -160,50 +160,6 @@ fn is_of(feed: &ArxivFeed, object: &ArxivQuery) -> bool {
     controllers.any(|owner| Some(&owner.uid) == feed.metadata.uid.as_ref())
 }
 
-/// The search of a run: that of the feed, the papers that were updated last first.
-pub(super) fn search(feed: &ArxivFeed, next: Option<&NextRun>) -> ArxivSearch {
-    let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
-    ArxivSearch {
-        updated_after: text(next.and_then(|next| next.updated_after)),
-        submitted_before: text(next.and_then(|next| next.submitted_before)),
-        sort_by: SortBy::LastUpdatedDate,
-        sort_order: SortOrder::Descending,
-        ..feed.spec.search.clone()
-    }
-}
-
-/// The object of a run.
-pub(super) fn object(feed: &ArxivFeed, scheduled: Timestamp, next: &NextRun) -> ArxivQuery {
-    let template = feed.spec.query_template.clone().unwrap_or_default();
-    let TemplateMetadata { mut labels } = template.metadata.unwrap_or_default();
-    let TemplateSpec {
-        priority,
-        backoff_limit,
-        active_deadline_seconds,
-        cache_policy,
-    } = template.spec.unwrap_or_default();
-    let default = ArxivQuerySpec::default();
-    let spec = ArxivQuerySpec {
-        search: search(feed, Some(next)),
-        max_results: i32::try_from(next.max_results).unwrap_or(i32::MAX),
-        start: i32::try_from(next.start).unwrap_or(i32::MAX),
-        cache_policy: cache_policy.unwrap_or_default(),
-        priority: priority.unwrap_or(default.priority),
-        backoff_limit: backoff_limit.unwrap_or(default.backoff_limit),
-        active_deadline_seconds,
-        class_name: feed.spec.class_name.clone(),
-        ..default
-    };
-    let feed_name = feed.name_any();
-    let mut object = ArxivQuery::new(&name(&feed_name, scheduled), spec);
-    labels.insert(FEED_LABEL.to_owned(), feed_name);
-    object.metadata.labels = Some(labels);
-    object.metadata.namespace = feed.namespace();
-    // It does not block the deletion of the feed, which would need a right on its finalizers.
-    object.metadata.owner_references = Some(feed.controller_owner_ref(&()).into_iter().collect());
-    object
-}
-
 /// Creates a run.
 pub(super) async fn create(
     queries: &Api<ArxivQuery>,
@@ -225,11 +181,9 @@ pub(super) async fn create(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use crd::{ArxivFeedSpec, ArxivQueryStatus};
 
-    use crd::{ArxivFeedSpec, ArxivQueryStatus, CachePolicy, QueryTemplate};
-
-    use super::*;
+    use super::{key::MAX_PARTS, *};
 
     fn time(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -253,70 +207,6 @@ mod tests {
     }
 
     #[test]
-    fn name_of_a_run_tells_its_scheduled_time() {
-        let at = time("2026-03-02T06:17:00Z");
-        assert_eq!(name("knuth", at), "knuth-29540537");
-        assert_eq!(scheduled("knuth", "knuth-29540537"), Some(at));
-        for other in [
-            "knuth",
-            "knuth-",
-            "knuth-x",
-            "other-29540537",
-            "knuth-9223372036854775807",
-        ] {
-            assert_eq!(scheduled("knuth", other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn run_has_the_search_of_its_feed_in_the_order_of_updates_and_what_the_template_says() {
-        let mut feed = feed();
-        feed.spec.class_name = Some("papers".to_owned());
-        feed.spec.query_template = Some(QueryTemplate {
-            metadata: Some(TemplateMetadata {
-                labels: BTreeMap::from([("team".to_owned(), "a".to_owned())]),
-            }),
-            spec: Some(TemplateSpec {
-                priority: Some(-5),
-                backoff_limit: None,
-                active_deadline_seconds: Some(600),
-                cache_policy: Some(CachePolicy::Refresh),
-            }),
-        });
-        let next = NextRun {
-            start: 1_950,
-            updated_after: Some(time("2026-02-10T00:00:01Z")),
-            submitted_before: Some(time("2026-02-20T00:01:00Z")),
-            ..first()
-        };
-        let run = object(&feed, time("2026-03-02T06:17:00Z"), &next);
-        let expected = ArxivQuerySpec {
-            search: ArxivSearch {
-                author: Some("knuth".to_owned()),
-                updated_after: Some("2026-02-10T00:00:01Z".to_owned()),
-                submitted_before: Some("2026-02-20T00:01:00Z".to_owned()),
-                sort_by: SortBy::LastUpdatedDate,
-                ..ArxivSearch::default()
-            },
-            max_results: 2_000,
-            start: 1_950,
-            priority: -5,
-            active_deadline_seconds: Some(600),
-            cache_policy: CachePolicy::Refresh,
-            class_name: Some("papers".to_owned()),
-            ..ArxivQuerySpec::default()
-        };
-        assert_eq!(run.spec, expected);
-        let labels = run.metadata.labels.clone().unwrap();
-        assert_eq!(labels[FEED_LABEL], "knuth");
-        assert_eq!(labels["team"], "a");
-        assert!(is_of(&feed, &run));
-        let mut another = feed;
-        another.metadata.uid = Some("f1111111-0000-4000-8000-000000000000".to_owned());
-        assert!(!is_of(&another, &run), "a feed of the same name");
-    }
-
-    #[test]
     fn oldest_runs_of_each_kind_are_surplus_and_active_ones_never() {
         let mut feed = feed();
         feed.spec.successful_queries_history_limit = 1;
@@ -329,13 +219,13 @@ mod tests {
             Phase::Succeeded,
         ];
         let runs = phases.iter().rev().zip(1..).map(|(phase, minute)| {
-            let scheduled = Timestamp::from_second(minute * MINUTE).unwrap();
-            let mut object = object(&feed, scheduled, &first());
+            let key = RunKey::first(Timestamp::from_second(minute * 60).unwrap());
+            let mut object = object(&feed, key, &first());
             object.status = Some(ArxivQueryStatus {
                 phase: *phase,
                 ..ArxivQueryStatus::default()
             });
-            Run { scheduled, object }
+            Run { key, object }
         });
         let mut runs: Vec<_> = runs.collect();
         runs.reverse();
@@ -344,5 +234,50 @@ mod tests {
         assert_eq!(surplus, ["knuth-2", "knuth-1", "knuth-3"]);
         assert_eq!(runs.active().map(Run::name), Some("knuth-5"));
         assert_eq!(runs.last_ended().map(Run::name), Some("knuth-4"));
+    }
+
+    #[test]
+    fn run_that_left_something_is_followed_at_once_unless_the_next_one_would_look_at_the_same() {
+        let next = NextRun {
+            start: 1_950,
+            ..first()
+        };
+        let last = |outcome| {
+            Some(LastRun {
+                recorded_at: time("2026-03-02T06:18:00Z"),
+                outcome,
+                new_items: 1,
+            })
+        };
+        let key = RunKey::first(time("2026-03-02T06:17:00Z"));
+        let last_part = RunKey {
+            part: MAX_PARTS,
+            ..key
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("left something", key, Phase::Succeeded, Some(Outcome::Incomplete), next, Some("knuth-29540537b")),
+            ("first of all", key, Phase::Succeeded, None, next, None),
+            ("complete", key, Phase::Succeeded, Some(Outcome::Complete), next, None),
+            ("of another search", key, Phase::Succeeded, Some(Outcome::OtherSearch), next, None),
+            ("failed", key, Phase::Failed, Some(Outcome::Incomplete), next, None),
+            ("active", key, Phase::Running, Some(Outcome::Incomplete), next, None),
+            ("no further", key, Phase::Succeeded, Some(Outcome::Incomplete), first(), None),
+            ("the last one", last_part, Phase::Succeeded, Some(Outcome::Incomplete), next, None),
+        ];
+        for (name, key, phase, outcome, next, expected) in cases {
+            let mut object = object(&feed(), key, &first());
+            object.status = Some(ArxivQueryStatus {
+                phase,
+                ..ArxivQueryStatus::default()
+            });
+            let runs = Runs(vec![Run { key, object }]);
+            let going_on = runs.going_on(outcome.and_then(last), &next);
+            assert_eq!(
+                going_on.map(|key| key.name("knuth")).as_deref(),
+                expected,
+                "{name}"
+            );
+        }
     }
 }
