@@ -3,11 +3,13 @@
 mod chat;
 mod faults;
 mod history;
+mod many;
 mod namespaces;
 mod schedules;
 mod states;
 mod transfer;
 mod webhooks;
+mod year;
 
 use crd::{ArxivFeed, ArxivFeedStatus, ArxivQuery, FEED_LABEL, FeedCondition};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -26,15 +28,26 @@ use testbed::{
 
 /// A system whose arXiv finds five papers for every search.
 async fn start() -> Feeds {
+    start_with(&[("SWEEP_INTERVAL_SECONDS", "1")]).await
+}
+
+/// The same with these environment variables.
+async fn start_with(environment: &[(&str, &str)]) -> Feeds {
     let mut options = Options::operator_only();
-    let sweeps = ("SWEEP_INTERVAL_SECONDS".to_owned(), "1".to_owned());
-    options.environment.push(sweeps);
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    options.environment.extend(environment);
     let env = TestEnv::start(options).await;
     let found = Behaviour {
         total: Some(5),
         ..Behaviour::default()
     };
     env.stack.arxiv().unwrap().set(found);
+    in_system(env)
+}
+
+fn in_system(env: TestEnv) -> Feeds {
     let api = Api::namespaced(env.kube.clone(), env.stack.namespace());
     Feeds { env, api }
 }
