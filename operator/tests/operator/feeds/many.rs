@@ -83,6 +83,6 @@ async fn thousand_feeds_cost_a_request_for_each_search_and_tell_how_long_they_wa
     let before = queue("requests_before");
     // Those before it have been created over some seconds, and each takes its turn.
     assert!(before > 100, "{waiting}");
-    let least = INTERVAL.as_secs() * (before - 1);
-    assert!(queue("expected_seconds") >= least, "{waiting}");
+    let shortest_wait = INTERVAL.as_secs() * (before - 1);
+    assert!(queue("expected_seconds") >= shortest_wait, "{waiting}");
 }
