@@ -78,6 +78,13 @@ impl StorageError {
         code.is_some_and(|code| code.starts_with("22") || code.starts_with("54"))
     }
 
+    /// Whether the connection broke, was closed by an administrator (SQLSTATE 57P01), or leads to a server that is read-only (25006):
+    /// the next one may be as good as new.
+    pub(crate) fn is_about_connection(&self) -> bool {
+        matches!(self, Self::Unavailable(cause) if matches!(cause.0, Error::Io(_)))
+            || matches!(self.sqlstate().as_deref(), Some("25006" | "57P01"))
+    }
+
     /// The SQLSTATE that the database answered with, if it did.
     pub(crate) fn sqlstate(&self) -> Option<String> {
         match self {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     StorageError,
-    connection::{Kind, Pool, Session, bounded, lock_uid, micros},
+    connection::{Kind, Lock, Pool, Session, bounded, locks_sql, micros},
 };
 
 /// Concurrent statements: one more than is needed, so that one that hangs does not hold up every caller.
@@ -126,35 +126,29 @@ impl Ledger {
 
     /// The query id of the object with this uid: the one that it has, or a new one.
     pub async fn assign(&self, uid: Uuid) -> Result<i64, StorageError> {
-        // Read without a lock first, the usual case on a retry.
-        let known = Session::run(&self.pool, Kind::Statement, async |session| {
-            find(session, uid).await
-        });
-        match known.await? {
-            Some(query_id) => Ok(query_id),
-            None => self.take_new(uid, None).await,
-        }
+        // In one message, which is one transaction, and with the uid's lock, so that concurrent callers agree and use up one id
+        // only. Each statement sees what was committed before it.
+        let assign = format!(
+            "{lock}
+             insert into public.arxiv_ledger (uid, query_id) select '{uid}', nextval('public.arxiv_sequence')
+             where not exists (select from public.arxiv_ledger where uid = '{uid}');
+             select query_id from public.arxiv_ledger where uid = '{uid}'",
+            lock = locks_sql(&[Lock::of_uid(uid)]),
+        );
+        Session::run(&self.pool, Kind::Message, async |session| {
+            session.last_of_message(assign).await
+        })
+        .await
     }
 
     /// The object's query id if it is another than `taken` by now, else a new one that replaces it.
     pub async fn reassign(&self, uid: Uuid, taken: i64) -> Result<i64, StorageError> {
-        self.take_new(uid, Some(taken)).await
-    }
-
-    /// Under the uid's lock, so that concurrent callers agree and use up one id only.
-    async fn take_new(&self, uid: Uuid, taken: Option<i64>) -> Result<i64, StorageError> {
-        Session::run(&self.pool, Kind::Transaction, async |session| {
-            lock_uid(session, uid).await?;
+        Session::run_locked(&self.pool, &[Lock::of_uid(uid)], async |session| {
             let known = find(session, uid).await?;
-            if let Some(query_id) = known.filter(|query_id| Some(*query_id) != taken) {
-                return Ok(query_id);
+            match known.filter(|query_id| *query_id != taken) {
+                Some(query_id) => Ok(query_id),
+                None => replace(session, uid).await,
             }
-            let set = session.query_scalar(
-                "insert into public.arxiv_ledger as l (uid, query_id) values ($1, nextval('public.arxiv_sequence'))
-                 on conflict (uid) do update set query_id = excluded.query_id, entered_at = clock_timestamp()
-                 returning l.query_id",
-            );
-            Ok(set.bind(uid).fetch_one(session.conn()).await?)
         })
         .await
     }
@@ -192,6 +186,15 @@ impl Ledger {
         })
         .await
     }
+}
+
+async fn replace(session: &mut Session, uid: Uuid) -> Result<i64, StorageError> {
+    let set = session.query_scalar(
+        "insert into public.arxiv_ledger as l (uid, query_id) values ($1, nextval('public.arxiv_sequence'))
+         on conflict (uid) do update set query_id = excluded.query_id, entered_at = clock_timestamp()
+         returning l.query_id",
+    );
+    Ok(set.bind(uid).fetch_one(session.conn()).await?)
 }
 
 async fn find(session: &mut Session, uid: Uuid) -> Result<Option<i64>, StorageError> {

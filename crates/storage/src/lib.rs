@@ -19,7 +19,7 @@ pub use connection::{Access, Address, Pool, PoolSettings, register_metrics};
 pub use error::{Cause, StorageError};
 pub use gate::{Gate, GateError, GateLease, GateSettings, LOCK_OUTLIVES_HOST, RequestOutcome, Slot};
 pub use ids::{Ledger, Sequence};
-pub use pages::{Page, PageHead, PageKey, PageVersion, Pages};
+pub use pages::{FoundPage, Page, PageHead, PageKey, PageVersion, Pages};
 pub use reads::{
     EndedQuery, PaperFilter, PaperOrder, PaperPosition, Position, QueryFilter, QueryLogEntry, Reads,
     ReplicaState, ResultFilter, SettledPage, StoredPaper, Watermark, WhichVersion,

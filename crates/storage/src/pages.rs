@@ -83,6 +83,19 @@ pub struct Page {
     pub fetched_at: Timestamp,
 }
 
+/// A stored page as it was found at some time.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FoundPage {
+    /// What it says besides its papers.
+    pub head: PageHead,
+    /// The papers, if they were read.
+    pub papers: Option<Vec<PaperVersion>>,
+    /// When it was stored, by the database's clock.
+    pub fetched_at: Timestamp,
+    /// When it was found, by the same clock.
+    pub found_at: Timestamp,
+}
+
 /// The store of pages, for the user `arxiv_upstream`.
 #[derive(Clone, Debug)]
 pub struct Pages {
@@ -103,12 +116,12 @@ impl Pages {
         .await
     }
 
-    /// The same without its papers, and when it was stored.
-    pub async fn head(&self, key: &PageKey) -> Result<Option<(PageHead, Timestamp)>, StorageError> {
-        let found = Session::run(&self.pool, Kind::Statement, async |session| {
-            find(session, key, false).await
-        });
-        Ok(found.await?.map(|(head, fetched_at, _)| (head, fetched_at)))
+    /// The same, with its papers or without them, and when it was found.
+    pub async fn find(&self, key: &PageKey, with_papers: bool) -> Result<Option<FoundPage>, StorageError> {
+        Session::run(&self.pool, Kind::Statement, async |session| {
+            find(session, key, with_papers).await
+        })
+        .await
     }
 
     /// Stores a page unless there is a version that this key accepts; the page for this key then. It may be used for `keep_for`,
@@ -210,25 +223,34 @@ fn bind_key<'q, T>(query: RowQuery<'q, T>, key: &'q PageKey) -> RowQuery<'q, T> 
 
 /// The page that may still be used.
 async fn get(session: &mut Session, key: &PageKey) -> Result<Option<Page>, StorageError> {
-    let Some((head, fetched_at, papers)) = find(session, key, true).await? else {
-        return Ok(None);
-    };
-    Ok(Some(Page {
-        head,
-        papers: serde_json::from_str(&papers).map_err(|_| StorageError::Unreadable)?,
-        fetched_at,
+    let found = find(session, key, true).await?;
+    Ok(found.map(|found| Page {
+        head: found.head,
+        papers: found.papers.unwrap_or_default(),
+        fetched_at: found.fetched_at,
     }))
 }
 
-/// The page that may still be used, when it was stored, and its papers as they are stored, empty if they are not asked for.
+/// The page that may still be used.
 async fn find(
     session: &mut Session,
     key: &PageKey,
     with_papers: bool,
-) -> Result<Option<(PageHead, Timestamp, String)>, StorageError> {
-    let find = session.query_as::<(i64, String, Option<i64>, i32, i64, String, Vec<String>)>(concat!(
+) -> Result<Option<FoundPage>, StorageError> {
+    type Row = (
+        i64,
+        String,
+        Option<i64>,
+        i32,
+        i64,
+        Option<String>,
+        Vec<String>,
+        i64,
+    );
+    let find = session.query_as::<Row>(concat!(
         "select total, title, (extract(epoch from answered_at) * 1000000)::bigint, status,
-                (extract(epoch from fetched_at) * 1000000)::bigint, case when $7 then entries else '' end, defects
+                (extract(epoch from fetched_at) * 1000000)::bigint, case when $7 then entries end, defects,
+                (extract(epoch from clock_timestamp()) * 1000000)::bigint
          from public.arxiv_pages where ",
         accepted!(),
         "
@@ -238,7 +260,7 @@ async fn find(
          limit 1",
     ));
     let find = bind_key(find, key).bind(with_papers);
-    let Some((total, title, date, status, fetched_at, papers, defects)) =
+    let Some((total, title, date, status, fetched_at, papers, defects, now)) =
         find.fetch_optional(session.conn()).await?
     else {
         return Ok(None);
@@ -250,7 +272,13 @@ async fn find(
         status: u16::try_from(status).map_err(|_| StorageError::Unreadable)?,
         defects,
     };
-    Ok(Some((head, from_micros(fetched_at)?, papers)))
+    let papers = papers.map(|papers| serde_json::from_str(&papers)).transpose();
+    Ok(Some(FoundPage {
+        head,
+        papers: papers.map_err(|_| StorageError::Unreadable)?,
+        fetched_at: from_micros(fetched_at)?,
+        found_at: from_micros(now)?,
+    }))
 }
 
 /// Within a transaction: inserts the page unless there is a version that the key accepts. When it was stored, if it was.

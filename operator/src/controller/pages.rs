@@ -8,9 +8,12 @@ use futures::{
 };
 use jiff::Timestamp;
 use paper::PaperVersion;
-use storage::{PageHead, PageKey, Pages, PaperBatch, PaperSource, StorageError, feeds::RunEnd};
+use storage::{FoundPage, PageHead, PageKey, Pages, PaperBatch, PaperSource, StorageError, feeds::RunEnd};
 use tokio::sync::Semaphore;
 use upstream::{Dedup, PageSelector, ValidatedQuery, key, remove_older, slices};
+
+/// The papers of a page with up to so many are read when it is looked up, and kept until they are recorded.
+const FEW: u32 = 20;
 
 /// All pages of a query, in their order; there is always a first one.
 #[derive(Debug, Default, Eq, PartialEq)]
@@ -38,6 +41,10 @@ pub(crate) struct StoredPage {
     pub(crate) head: PageHead,
     /// When it was stored, by the database's clock.
     pub(crate) fetched_at: Timestamp,
+    /// When it was found, by the same clock.
+    pub(crate) found_at: Timestamp,
+    /// Those that are recorded, of an only page of [`FEW`].
+    papers: Option<Vec<PaperVersion>>,
 }
 
 /// The first page of a query that is not stored.
@@ -50,7 +57,7 @@ pub(crate) struct MissingPage {
 }
 
 /// Looks up the pages of a query, in their order, up to the first one that is missing, or that has only papers that are
-/// too old. The papers of a page are only read where their age matters, `buffered` at a time.
+/// too old. The papers of a page are only read where they are few or their age matters, then `buffered` at a time.
 pub(crate) async fn find_pages(
     pages: &Pages,
     buffered: &Semaphore,
@@ -83,27 +90,31 @@ pub(crate) async fn find_pages(
         }
         let request = requests.swap_remove(stored);
         let key = key(&request, selector);
-        let page = match query.updated_after {
-            None if depth == Depth::Heads => pages.head(&key).await?,
-            after => {
-                // The semaphore is never closed.
-                let _buffered = buffered.acquire_many(key.count).await.ok();
-                pages.get(&key).await?.map(|mut page| {
-                    let expected = page.head.total.saturating_sub(key.start).min(key.count) as usize;
-                    let given = page.papers.len();
-                    // What cannot be read is not there for anybody.
-                    is_short |= given + page.head.defects.len() < expected;
-                    is_past = remove_older(&mut page.papers, after);
-                    has_older |= page.papers.len() < given;
-                    (page.head, page.fetched_at)
-                })
+        let (is_small, after) = (total == 1 && key.count <= FEW, query.updated_after);
+        let page = if after.is_none() && depth == Depth::Heads {
+            pages.find(&key, is_small).await?
+        } else {
+            // The semaphore is never closed.
+            let _buffered = buffered.acquire_many(key.count).await.ok();
+            let mut page = pages.find(&key, true).await?;
+            if let Some(FoundPage { head, papers, .. }) = &mut page {
+                let papers = papers.get_or_insert_default();
+                let expected = head.total.saturating_sub(key.start).min(key.count) as usize;
+                let given = papers.len();
+                // What cannot be read is not there for anybody.
+                is_short |= given + head.defects.len() < expected;
+                is_past = remove_older(papers, after);
+                has_older |= papers.len() < given;
             }
+            page
         };
         match page {
-            Some((head, fetched_at)) => found.push(StoredPage {
+            Some(page) => found.push(StoredPage {
                 key,
-                head,
-                fetched_at,
+                head: page.head,
+                fetched_at: page.fetched_at,
+                found_at: page.found_at,
+                papers: page.papers.filter(|_| is_small),
             }),
             None => {
                 return Ok(Err(MissingPage {
@@ -145,6 +156,9 @@ pub(crate) struct StoredPapers<'a> {
 
 impl StoredPapers<'_> {
     async fn papers(&self, page: &StoredPage) -> Result<Vec<PaperVersion>, StorageError> {
+        if let Some(papers) = &page.papers {
+            return Ok(papers.clone());
+        }
         match self.store.get(&page.key).await? {
             Some(mut found) if found.fetched_at == page.fetched_at => {
                 remove_older(&mut found.papers, self.pages.updated_after);

@@ -5,13 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
 use storage::Ending;
+use upstream::ValidatedQuery;
 
 use super::{
     apply::apply,
     context::{Context, Query},
     decision::{Facts, decide},
     error::Error,
-    pages::{Depth, find_pages},
+    pages::{Depth, MissingPage, StoredPages, find_pages},
 };
 
 /// A tool that restores an object writes its status after it has created it. Nothing is written in between, as the tool's write
@@ -25,7 +26,7 @@ const CLAIM_RETRY: Duration = Duration::from_secs(30);
 ///
 /// 3. Validated: the spec becomes a search, or the query fails.
 /// 4. Outcome looked up: an end that is in the database is final; only the status is missing. An object that was restored from a
-///    backup may have ended under another uid.
+///    backup may have ended under another uid. Where all pages are stored, step 8 looks it up under its locks.
 /// 5. Pages looked up. While one is missing, the query waits in the queue of the fetcher, which wakes it. A
 ///    waiting query holds no task and costs no requeues.
 /// 6. Decided: a pure function of these facts and the time.
@@ -71,11 +72,21 @@ async fn facts(query: &Query, context: &Context) -> Result<Facts, Error> {
         Ok(search) => search,
         Err(failure) => return Ok(Facts::Invalid(failure.clone())),
     };
+    let mut looked_up = None;
+    if may_be_recorded(query) {
+        match stored_pages(query, context, search).await? {
+            Ok(stored) => return Ok(Facts::Complete(stored)),
+            Err(missing) => looked_up = Some(missing),
+        }
+    }
     // An earlier reconciliation, in this process or another one, may have been ended between its commit and
     // its status.
     let outcome = context.with.records.find(query.uid).await;
     if let Some(ending) = outcome.map_err(Error::storage("looking up the outcome"))? {
         return Ok(Facts::Ended(ending));
+    }
+    if let Some(missing) = looked_up {
+        return Ok(Facts::Missing(missing));
     }
     if query.object.is_restored() {
         if let Some(ending) = ending_before_restore(query, context).await? {
@@ -92,7 +103,24 @@ async fn facts(query: &Query, context: &Context) -> Result<Facts, Error> {
     if query.object.spec.suspend {
         return Ok(Facts::Suspended);
     }
-    let selector = query.progress.selector();
+    Ok(match stored_pages(query, context, search).await? {
+        Ok(stored) => Facts::Complete(stored),
+        Err(missing) => Facts::Missing(missing),
+    })
+}
+
+/// Whether the query is recorded at once if its pages are stored. Where the last try failed, its end may be in a database that is
+/// there while another one is not.
+fn may_be_recorded(query: &Query) -> bool {
+    !query.object.is_restored() && !query.object.spec.suspend && query.progress.errors_in_a_row == 0
+}
+
+/// Step 5: its pages, or the first one that is missing.
+async fn stored_pages(
+    query: &Query,
+    context: &Context,
+    search: &ValidatedQuery,
+) -> Result<Result<StoredPages, MissingPage>, Error> {
     let depth = match query.feed() {
         Some(_) => Depth::Papers,
         None => Depth::Heads,
@@ -101,12 +129,8 @@ async fn facts(query: &Query, context: &Context) -> Result<Facts, Error> {
         &context.with.pages,
         &context.buffered_papers,
         search,
-        selector,
+        query.progress.selector(),
         depth,
-    )
-    .await;
-    Ok(match pages.map_err(Error::storage("looking up stored pages"))? {
-        Ok(stored) => Facts::Complete(stored),
-        Err(missing) => Facts::Missing(missing),
-    })
+    );
+    pages.await.map_err(Error::storage("looking up stored pages"))
 }

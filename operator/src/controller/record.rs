@@ -2,7 +2,6 @@
 //! the ledger and the databases of `queries` and `results`.
 
 use arxiv::query_in_title;
-use jiff::Timestamp;
 use storage::{Ending, Record, feeds::FeedRun};
 use tracing::Instrument;
 use upstream::feed_search_hashes;
@@ -29,7 +28,7 @@ pub(crate) async fn record(context: &Context, query: &Query, pages: &StoredPages
     let number = context.with.ledger.assign(query.uid);
     let number = number.instrument(tracing::error_span!("take number")).await;
     let mut number = number.map_err(Error::storage("taking a number"))?;
-    let timestamp = timestamp(context, query, first).await?;
+    let timestamp = timestamp(query, first);
     // The semaphore is never closed.
     let buffered = context.buffered_papers.acquire_many(pages.max_buffered());
     let _buffered = buffered.await.ok();
@@ -82,12 +81,12 @@ fn feed_run<'a>(query: &Query, pages: &StoredPages, searches: &'a [String]) -> O
 
 /// arXiv's Date if the first page was fetched for this query; the database's clock if the page is older than
 /// the query.
-async fn timestamp(context: &Context, query: &Query, first: &StoredPage) -> Result<i64, Error> {
+fn timestamp(query: &Query, first: &StoredPage) -> i64 {
     let created = query.object.metadata.creation_timestamp.as_ref();
-    if created.is_none_or(|created| created.0 <= first.fetched_at) {
-        return Ok(first.head.date.unwrap_or(first.fetched_at).as_second());
-    }
-    let now = context.with.pages.now().await;
-    now.map(Timestamp::as_second)
-        .map_err(Error::storage("reading the clock"))
+    let time = if created.is_none_or(|created| created.0 <= first.fetched_at) {
+        first.head.date.unwrap_or(first.fetched_at)
+    } else {
+        first.found_at
+    };
+    time.as_second()
 }

@@ -18,6 +18,9 @@ use super::{
 
 /// A connection for reads that was used less than this ago is not tested: that takes as long as a short read.
 const RECENT: Duration = Duration::from_secs(1);
+/// The same for a connection for writes. One that is used again so soon is like one that an operation uses all the time: if its server
+/// hangs, that operation waits out its time limit, and the others are found out by a test.
+const RECENT_OF_WRITER: Duration = Duration::from_millis(50);
 /// Connections are renewed, so that a fail-over or a new address is noticed without any error too.
 const MAX_LIFETIME: Duration = Duration::from_mins(15);
 /// At five hashes of 4,096 for each, a login gives way to other tasks four times.
@@ -44,7 +47,8 @@ impl Manager {
     /// Whether a connection still leads to a server that can be used.
     async fn test(&self, connection: &mut PgConnection, metrics: &Metrics) -> Result<(), sqlx::Error> {
         let used = metrics.recycled.unwrap_or(metrics.created);
-        if !self.is_writer && used.elapsed() < RECENT && !BROKE_AT.is_since(used) {
+        let recent = if self.is_writer { RECENT_OF_WRITER } else { RECENT };
+        if used.elapsed() < recent && !BROKE_AT.is_since(used) {
             return Ok(());
         }
         let now = Instant::now();
@@ -105,10 +109,11 @@ impl LastTime {
     }
 }
 
-/// When the connection of a read broke last, in any pool.
+/// When a connection broke last, or led to a server that refuses writes, in any pool.
 static BROKE_AT: LastTime = LastTime(Mutex::new(None));
 
-/// Idle connections may have broken for the same reason: each is probed before its next use, however recently it was used.
+/// Other connections may have broken for the same reason, or lead to the same server: each is probed before its next use, however
+/// recently it was used.
 pub(super) fn report_broken_connection() {
     BROKE_AT.mark(Instant::now());
 }

@@ -1,6 +1,7 @@
 //! Connections to Postgres: pools, the session of one operation, and what sessions have in common.
 
 mod connector;
+mod locks;
 mod manager;
 mod pool;
 mod session;
@@ -15,8 +16,9 @@ pub use self::{
 };
 pub(crate) use self::{
     connector::Connector,
+    locks::{Lock, sql as locks_sql},
     pool::{bounded, bounded_with, session_settings, with_timeout},
-    session::{Kind, Session, lock_query_id, lock_uid},
+    session::{Kind, Session},
 };
 use crate::StorageError;
 

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     connector::{Address, Connector, is_wrong_password},
-    manager::Manager,
+    manager::{Manager, report_broken_connection},
     timing,
 };
 use crate::{StorageError, error::sqlstate};
@@ -240,6 +240,9 @@ pub(crate) fn bounded_with<T>(
     let limited = tokio::time::timeout(OPERATION_TIMEOUT.saturating_add(more), operation);
     limited.map(move |done| {
         let done = done.unwrap_or(Err(StorageError::TimedOut));
+        if done.as_ref().is_err_and(StorageError::is_about_connection) {
+            report_broken_connection();
+        }
         timing::observe(&done, started.elapsed());
         done
     })

@@ -4,15 +4,14 @@ use deadpool::managed::Object;
 use jiff::Timestamp;
 use scopeguard::ScopeGuard;
 use sqlx::{
-    AssertSqlSafe, Connection as _, Decode, FromRow, PgConnection, Postgres, QueryBuilder, Type,
+    AssertSqlSafe, Connection as _, Decode, FromRow, PgConnection, Postgres, QueryBuilder, Row, Type,
     postgres::{PgArguments, PgRow},
     query::{Query, QueryAs, QueryScalar},
 };
-use uuid::Uuid;
 
 use super::{
     from_micros,
-    manager::report_broken_connection,
+    locks::{self, Lock},
     pool::{Connection, INDEX_SETTINGS, PROBE_TIMEOUT, Pool, bounded, is_starting, with_timeout},
 };
 use crate::StorageError;
@@ -26,6 +25,8 @@ const RETRIES: u32 = 2;
 pub(crate) enum Kind {
     /// A single statement.
     Statement,
+    /// Statements without parameters in one message, all or none: no more than that.
+    Message,
     /// A single statement that has to use indexes, whatever the planner takes for cheap.
     Indexed,
     /// Several statements, all or none.
@@ -47,13 +48,28 @@ impl Session {
         kind: Kind,
         work: impl AsyncFnOnce(&mut Self) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        bounded(async {
-            let mut session = Self::open(pool, kind).await?;
-            let done = work(&mut session).await?;
-            session.commit().await?;
-            Ok(done)
-        })
-        .await
+        bounded(Self::work(pool, kind, &[], work)).await
+    }
+
+    /// The same for a transaction that begins with these locks, in this order.
+    pub(crate) async fn run_locked<T>(
+        pool: &Pool,
+        locks: &[Lock],
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        bounded(Self::work(pool, Kind::Transaction, locks, work)).await
+    }
+
+    async fn work<T>(
+        pool: &Pool,
+        kind: Kind,
+        locks: &[Lock],
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut session = Self::open_with(pool, kind, locks).await?;
+        let done = work(&mut session).await?;
+        session.commit().await?;
+        Ok(done)
     }
 
     /// The same for an operation that only reads. It is repeated after errors that usually do not come twice.
@@ -66,9 +82,6 @@ impl Session {
         loop {
             match Self::run(pool, kind, work.clone()).await {
                 Err(error) if retries < RETRIES && is_transient(&error) => {
-                    if error.sqlstate().as_deref() != Some("40001") {
-                        report_broken_connection();
-                    }
                     retries += 1;
                 }
                 read => return read,
@@ -78,11 +91,21 @@ impl Session {
 
     /// To be ended by [`Session::commit`], and bounded by the caller.
     pub(crate) async fn open(pool: &Pool, kind: Kind) -> Result<Self, StorageError> {
+        Self::open_with(pool, kind, &[]).await
+    }
+
+    /// A transaction that begins with these locks, in this order.
+    pub(crate) async fn open_locked(pool: &Pool, locks: &[Lock]) -> Result<Self, StorageError> {
+        Self::open_with(pool, Kind::Transaction, locks).await
+    }
+
+    async fn open_with(pool: &Pool, kind: Kind, locks: &[Lock]) -> Result<Self, StorageError> {
         let is_persistent = pool.statement_cache;
         let in_transaction = match kind {
             // Preparing and executing are two steps: only a transaction keeps a pooler from giving each another server.
             Kind::Statement => !is_persistent,
             Kind::Indexed => !pool.prefers_indexes,
+            Kind::Message => false,
             Kind::Transaction => true,
         };
         let end: fn(Connection) = if in_transaction { roll_back } else { test };
@@ -92,20 +115,29 @@ impl Session {
             is_persistent,
         };
         if in_transaction {
-            sqlx::raw_sql("begin").execute(session.conn()).await?;
+            // One message: each costs a round trip.
+            let mut begin = format!("begin;{}", locks::sql(locks));
             if kind == Kind::Indexed {
-                session.prefer_indexes().await?;
+                begin += &index_settings();
             }
+            session.execute(begin).await?;
         }
         Ok(session)
     }
 
     /// Within a transaction: no plan that reads a whole table where there is another, and none that takes long to start.
     pub(crate) async fn prefer_indexes(&mut self) -> Result<(), StorageError> {
-        let settings = INDEX_SETTINGS.map(|(name, value)| format!("set local {name} = {value}"));
-        sqlx::raw_sql(AssertSqlSafe(settings.join("; ")))
-            .execute(self.conn())
-            .await?;
+        self.execute(index_settings()).await
+    }
+
+    /// Within a transaction: takes further locks, in this order.
+    pub(crate) async fn lock(&mut self, locks: &[Lock]) -> Result<(), StorageError> {
+        self.execute(locks::sql(locks)).await
+    }
+
+    /// Statements without parameters, in one message.
+    async fn execute(&mut self, sql: String) -> Result<(), StorageError> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.conn()).await?;
         Ok(())
     }
 
@@ -146,6 +178,16 @@ impl Session {
         Ok(query.fetch_all(self.conn()).await?)
     }
 
+    /// Executes all statements of a message; the one value of the last one.
+    pub(crate) async fn last_of_message<T>(&mut self, sql: String) -> Result<T, StorageError>
+    where
+        T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
+    {
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self.conn()).await?;
+        let last = rows.last().ok_or(sqlx::Error::RowNotFound)?;
+        Ok(last.try_get(0)?)
+    }
+
     /// The database's clock.
     pub(crate) async fn clock(&mut self) -> Result<Timestamp, StorageError> {
         let now = self.query_scalar("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");
@@ -171,6 +213,13 @@ impl Session {
     }
 }
 
+/// The statements that make [`INDEX_SETTINGS`] those of a transaction.
+fn index_settings() -> String {
+    INDEX_SETTINGS
+        .map(|(name, value)| format!("set local {name} = {value};"))
+        .concat()
+}
+
 /// Waits for what may still be under way on a connection; it goes back to the pool if it is in order then, else it is closed.
 fn test(mut connection: Connection) {
     tokio::spawn(async move {
@@ -188,28 +237,6 @@ fn roll_back(mut connection: Connection) {
             drop(Object::take(connection));
         }
     });
-}
-
-/// Serialises operations on one object until the transaction ends.
-pub(crate) async fn lock_uid(session: &mut Session, uid: Uuid) -> Result<(), StorageError> {
-    // 64 of a uid's bits, in the key space of two integers, so that they never meet the lock of a query id. Two uids that agree
-    // in these bits only wait for each other.
-    let (first, .., rest) = uid.as_fields();
-    let [.., a, b, c, d] = *rest;
-    let second = i32::from_be_bytes([a, b, c, d]);
-    let lock = session.query("select pg_advisory_xact_lock($1, $2)");
-    lock.bind(first.cast_signed())
-        .bind(second)
-        .execute(session.conn())
-        .await?;
-    Ok(())
-}
-
-/// Serialises operations on one query id until the transaction ends; the same key for objects' records and clients' writes.
-pub(crate) async fn lock_query_id(session: &mut Session, query_id: i64) -> Result<(), StorageError> {
-    let lock = session.query("select pg_advisory_xact_lock($1)");
-    lock.bind(query_id).execute(session.conn()).await?;
-    Ok(())
 }
 
 /// A replica's recovery cancelled the read (SQLSTATE 40001), or its connection broke or was closed by an administrator (57P01).

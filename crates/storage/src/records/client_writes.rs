@@ -6,7 +6,7 @@
 use super::statements::texts;
 use crate::{
     Paper, QueryRow, StorageError,
-    connection::{Kind, Pool, Session, bounded, lock_query_id},
+    connection::{Kind, Lock, Pool, Session, bounded},
 };
 
 /// What became of a write.
@@ -91,8 +91,7 @@ impl Writes {
                     return Ok(WriteOutcome::Conflict);
                 }
             }
-            let mut session = Session::open(own, Kind::Transaction).await?;
-            lock_query_id(&mut session, query_id).await?;
+            let mut session = Session::open_locked(own, &[Lock::of_query_id(query_id)]).await?;
             if object_has(&mut session, own_sql, query_id).await?
                 || !self.split && object_has(&mut session, other_sql, query_id).await?
             {

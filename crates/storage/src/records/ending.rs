@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Ending, FailureRecord, ObjectRef, Records};
 use crate::{
     QueryRow, StorageError,
-    connection::{Kind, Session, lock_uid},
+    connection::{Kind, Lock, Session},
 };
 
 /// Reads a row of `queries` (`recorded`) or a tombstone, of which the columns of the other are null. None where there is neither.
@@ -27,6 +27,24 @@ pub(crate) fn ending_of(row: &PgRow) -> Result<Option<Ending>, StorageError> {
     }))
 }
 
+/// The columns that [`ending_of`] reads, of the tables in [`ending_tables`].
+macro_rules! ending_columns {
+    () => {
+        "q.query_uid is not null as recorded, q.query_id, q.timestamp, q.status::smallint, q.num_results::integer,
+         q.num_entries::integer, q.query, t.reason, t.message, t.http_status"
+    };
+}
+pub(super) use ending_columns;
+
+/// Joined to `object`, whose `uid` it is about.
+macro_rules! ending_tables {
+    () => {
+        "left join public.queries q on q.query_uid = object.uid
+         left join public.arxiv_query_tombstones t on t.query_uid = object.uid"
+    };
+}
+pub(super) use ending_tables;
+
 /// How the object ended in an earlier operation, if it has. Durable once the session is committed.
 pub(super) async fn durable(session: &mut Session, uid: Uuid) -> Result<Option<Ending>, StorageError> {
     let ending = find(session, uid).await?;
@@ -39,13 +57,12 @@ pub(super) async fn durable(session: &mut Session, uid: Uuid) -> Result<Option<E
 /// How the object ended, if it has.
 pub(super) async fn find(session: &mut Session, uid: Uuid) -> Result<Option<Ending>, StorageError> {
     // One statement, as every reconciliation of an object begins with it.
-    let ending = session.query(
-        "select q.query_uid is not null as recorded, q.query_id, q.timestamp, q.status::smallint,
-                q.num_results::integer, q.num_entries::integer, q.query, t.reason, t.message, t.http_status
-         from (select $1::uuid as uid) object
-         left join public.queries q on q.query_uid = uid
-         left join public.arxiv_query_tombstones t on t.query_uid = uid",
-    );
+    let ending = session.query(concat!(
+        "select ",
+        ending_columns!(),
+        " from (select $1::uuid as uid) object ",
+        ending_tables!()
+    ));
     ending_of(&ending.bind(uid).fetch_one(session.conn()).await?)
 }
 
@@ -84,8 +101,7 @@ impl Records {
         object: &ObjectRef<'_>,
         failure: &FailureRecord,
     ) -> Result<Ending, StorageError> {
-        Session::run(&self.queries, Kind::Transaction, async |session| {
-            lock_uid(session, object.uid).await?;
+        Session::run_locked(&self.queries, &[Lock::of_uid(object.uid)], async |session| {
             if let Some(ending) = durable(session, object.uid).await? {
                 return Ok(ending);
             }

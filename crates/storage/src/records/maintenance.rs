@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{Ending, Records, ending};
 use crate::{
     StorageError,
-    connection::{Kind, Session, bounded, lock_uid},
+    connection::{Kind, Lock, Session, bounded},
 };
 
 /// The narrower of column and sequence is the limit.
@@ -149,8 +149,7 @@ impl Records {
         let Some(results) = &self.results else {
             return Ok(0);
         };
-        Session::run(&self.queries, Kind::Transaction, async |fence| {
-            lock_uid(fence, uid).await?;
+        Session::run_locked(&self.queries, &[Lock::of_uid(uid)], async |fence| {
             if matches!(ending::find(fence, uid).await?, Some(Ending::Recorded(_))) {
                 return Ok(0);
             }

@@ -20,14 +20,17 @@ use paper::PaperVersion;
 use uuid::Uuid;
 
 pub(crate) use self::ending::ending_of;
-use self::feeds::{FeedRun, Feeds};
 pub use self::{
     client_writes::{WriteOutcome, Writes},
     maintenance::IdUsage,
 };
+use self::{
+    feeds::{FeedRun, Feeds},
+    statements::Tables,
+};
 use crate::{
     QueryRow, StorageError,
-    connection::{Kind, Pool, Session, bounded_with, lock_query_id, lock_uid},
+    connection::{Pool, Session, bounded_with},
 };
 
 /// What each further batch of a record adds to the time that it may take.
@@ -148,19 +151,21 @@ impl Records {
     }
 
     async fn record_in_one(&self, record: &Record<'_>) -> Result<Result<Ending, QueryIdTaken>, StorageError> {
-        let mut session = Session::open(&self.queries, Kind::Transaction).await?;
-        lock_uid(&mut session, record.object.uid).await?;
-        if let Some(ending) = ending::durable(&mut session, record.object.uid).await? {
+        let locks = statements::locks(record, Tables::Both);
+        let mut session = Session::open_locked(&self.queries, &locks).await?;
+        let existing = statements::existing(&mut session, record, Tables::Both).await?;
+        if let Some(ending) = existing.ending {
+            session.await_durable().await?;
             session.commit().await?;
             return Ok(Ok(ending));
         }
-        lock_query_id(&mut session, record.query_id).await?;
-        if statements::query_has_id(&mut session, record).await?
-            || statements::result_has_id(&mut session, record).await?
-        {
+        if existing.is_id_taken {
             return Ok(Err(QueryIdTaken));
         }
-        let entries = statements::insert_results(&mut session, record).await?;
+        let entries = match existing.results {
+            Some((entries, _)) => entries,
+            None => statements::insert_results(&mut session, record, existing.now).await?,
+        };
         match statements::insert_query(&mut session, record, record.query_id, entries).await? {
             Some(ending) => {
                 session.commit().await?;

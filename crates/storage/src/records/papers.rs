@@ -13,19 +13,14 @@ use paper::{PaperId, PaperVersion};
 use sqlx::AssertSqlSafe;
 
 use super::PaperBatch;
-use crate::{StorageError, connection::Session, text_search::vector};
+use crate::{
+    StorageError,
+    connection::{Lock, Session},
+    text_search::vector,
+};
 
 /// The lock's key in the space of two integers ("arxi", "pape").
 const KEY: (i32, i32) = (0x6172_7869, 0x7061_7065);
-
-/// Whether other records may write papers at the same time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Writers {
-    /// Others that write one batch, too.
-    Shared,
-    /// This one alone.
-    Alone,
-}
 
 /// What is compared of two answers.
 const CONTENT: [&str; 10] = [
@@ -76,14 +71,12 @@ static UPSERT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Waits until it may write papers; to be called once in a transaction, before the first batch.
-pub(super) async fn lock(session: &mut Session, writers: Writers) -> Result<(), StorageError> {
-    let lock = session.query(match writers {
-        Writers::Shared => "select pg_advisory_xact_lock_shared($1, $2)",
-        Writers::Alone => "select pg_advisory_xact_lock($1, $2)",
-    });
-    lock.bind(KEY.0).bind(KEY.1).execute(session.conn()).await?;
-    Ok(())
+/// What is waited for before papers are written; to be taken once in a transaction, before the first batch.
+pub(super) fn lock(batches: usize) -> Lock {
+    match batches {
+        0 | 1 => Lock::SharedPair(KEY.0, KEY.1),
+        _ => Lock::Pair(KEY.0, KEY.1),
+    }
 }
 
 /// Writes the papers of a batch, under the lock.

@@ -5,10 +5,13 @@
 //! The uid's lock is held in the queries' database over all of it, also by the sweeper, so that it cannot delete results whose
 //! row in `queries` is about to be inserted.
 
-use super::{Ending, QueryIdTaken, Record, ending, statements};
+use super::{
+    Ending, QueryIdTaken, Record,
+    statements::{self, Tables},
+};
 use crate::{
     StorageError,
-    connection::{Kind, Pool, Session, lock_query_id, lock_uid},
+    connection::{Lock, Pool, Session},
 };
 
 pub(super) async fn record(
@@ -16,14 +19,15 @@ pub(super) async fn record(
     results: &Pool,
     record: &Record<'_>,
 ) -> Result<Result<Ending, QueryIdTaken>, StorageError> {
-    let mut session = Session::open(queries, Kind::Transaction).await?;
-    lock_uid(&mut session, record.object.uid).await?;
-    if let Some(ending) = ending::durable(&mut session, record.object.uid).await? {
+    let locks = statements::locks(record, Tables::Queries);
+    let mut session = Session::open_locked(queries, &locks).await?;
+    let existing = statements::existing(&mut session, record, Tables::Queries).await?;
+    if let Some(ending) = existing.ending {
+        session.await_durable().await?;
         session.commit().await?;
         return Ok(Ok(ending));
     }
-    lock_query_id(&mut session, record.query_id).await?;
-    if statements::query_has_id(&mut session, record).await? {
+    if existing.is_id_taken {
         return Ok(Err(QueryIdTaken));
     }
     let Some((entries, results_id)) = write_results(results, record).await? else {
@@ -36,7 +40,7 @@ pub(super) async fn record(
         ..*record
     };
     let keep = results_id == record.query_id || {
-        lock_query_id(&mut session, results_id).await?;
+        session.lock(&[Lock::of_query_id(results_id)]).await?;
         !statements::query_has_id(&mut session, &with_earlier_id).await?
     };
     let query_id = if keep { results_id } else { record.query_id };
@@ -51,18 +55,18 @@ pub(super) async fn record(
 
 /// All results, committed, or those that exist already: how many, and their query id. None when a foreign row has the query id.
 async fn write_results(results: &Pool, record: &Record<'_>) -> Result<Option<(i32, i64)>, StorageError> {
-    let mut session = Session::open(results, Kind::Transaction).await?;
-    lock_uid(&mut session, record.object.uid).await?;
-    if let Some(existing) = statements::existing_results(&mut session, record).await? {
+    let locks = statements::locks(record, Tables::Results);
+    let mut session = Session::open_locked(results, &locks).await?;
+    let existing = statements::existing(&mut session, record, Tables::Results).await?;
+    if existing.results.is_some() {
         session.await_durable().await?;
         session.commit().await?;
-        return Ok(Some(existing));
+        return Ok(existing.results);
     }
-    lock_query_id(&mut session, record.query_id).await?;
-    if statements::result_has_id(&mut session, record).await? {
+    if existing.is_id_taken {
         return Ok(None);
     }
-    let entries = statements::insert_results(&mut session, record).await?;
+    let entries = statements::insert_results(&mut session, record, existing.now).await?;
     session.commit().await?;
     Ok(Some((entries, record.query_id)))
 }

@@ -2,69 +2,127 @@
 
 use futures::TryStreamExt;
 use jiff::Timestamp;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::{
-    Ending, Record, ending, feeds,
-    papers::{self, Writers},
+    Ending, Record,
+    ending::{self, ending_columns, ending_of, ending_tables},
+    feeds, papers,
 };
-use crate::{Paper, StorageError, connection::Session};
+use crate::{
+    Paper, QueryRow, StorageError,
+    connection::{Lock, Session, from_micros},
+};
 
-/// Whether a foreign row in `queries` (one that is not this object's) has the query id.
-pub(super) async fn query_has_id(session: &mut Session, record: &Record<'_>) -> Result<bool, StorageError> {
-    let sql =
-        "select exists (select from public.queries where query_id = $1 and query_uid is distinct from $2)";
-    has_id(session, record, sql).await
+/// The tables of a database.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Tables {
+    Both,
+    Queries,
+    Results,
 }
 
-/// The same for `results`.
-pub(super) async fn result_has_id(session: &mut Session, record: &Record<'_>) -> Result<bool, StorageError> {
-    let sql =
-        "select exists (select from public.results where query_id = $1 and query_uid is distinct from $2)";
-    has_id(session, record, sql).await
+/// What is in a database before an object is recorded there.
+pub(super) struct Existing {
+    /// How the object ended, if `queries` is there.
+    pub(super) ending: Option<Ending>,
+    /// Whether a foreign row (one that is not this object's) has the query id.
+    pub(super) is_id_taken: bool,
+    /// Results that the object has already, if `results` is there: how many, and their query id.
+    pub(super) results: Option<(i32, i64)>,
+    /// The database's clock.
+    pub(super) now: Timestamp,
 }
 
-async fn has_id(session: &mut Session, record: &Record<'_>, sql: &'static str) -> Result<bool, StorageError> {
-    let taken = session
-        .query_scalar(sql)
-        .bind(record.query_id)
-        .bind(record.object.uid);
-    Ok(taken.fetch_one(session.conn()).await?)
+/// The locks of a record, in the order in which every operation takes them.
+pub(super) fn locks(record: &Record<'_>, tables: Tables) -> Vec<Lock> {
+    let mut locks = vec![
+        Lock::of_uid(record.object.uid),
+        Lock::of_query_id(record.query_id),
+    ];
+    // The lock of the papers, which all records wait for, comes last: after that of a feed.
+    if tables != Tables::Queries && record.feed.is_none() {
+        locks.push(papers::lock(record.papers.batch_count()));
+    }
+    locks
 }
 
-/// Results that an object has already: how many, and their query id.
-pub(super) async fn existing_results(
+/// Reads all of it in one statement.
+pub(super) async fn existing(
     session: &mut Session,
     record: &Record<'_>,
-) -> Result<Option<(i32, i64)>, StorageError> {
-    if record.feed.is_some() {
+    tables: Tables,
+) -> Result<Existing, StorageError> {
+    let has_queries = tables != Tables::Results;
+    let (ending, ending_tables) = if has_queries {
+        (ending_columns!(), ending_tables!())
+    } else {
+        (
+            "false as recorded, null as reason, null as message, null::integer as http_status",
+            "",
+        )
+    };
+    let (results, results_tables) = match (tables, record.feed) {
+        (Tables::Queries, _) => ("null::integer as results, null::bigint as results_id", ""),
+        (_, None) => (
+            "nullif(r.results, 0) as results, r.results_id",
+            "cross join lateral (select count(*)::integer as results, min(query_id) as results_id
+               from public.results where query_uid = object.uid) r",
+        ),
         // It may have no rows.
-        return feeds::recorded(session, record.object.uid).await;
-    }
-    let existing = session.query_as::<(i32, Option<i64>)>(
-        "select count(*)::integer, min(query_id) from public.results where query_uid = $1",
+        (_, Some(_)) => (
+            "r.new_items as results, r.query_id as results_id",
+            "left join public.arxiv_feed_runs r on r.run_uid = object.uid",
+        ),
+    };
+    let foreign = |table: &str| {
+        format!(
+            "exists (select from public.{table} where query_id = object.id and query_uid is distinct from object.uid)"
+        )
+    };
+    let is_id_taken = match tables {
+        Tables::Both => format!("{} or {}", foreign("queries"), foreign("results")),
+        Tables::Queries => foreign("queries"),
+        Tables::Results => foreign("results"),
+    };
+    let sql = format!(
+        "select {ending}, {is_id_taken} as is_id_taken, {results},
+           (extract(epoch from clock_timestamp()) * 1000000)::bigint as now
+         from (select $1::uuid as uid, $2::bigint as id) object {ending_tables} {results_tables}"
     );
-    let (count, query_id) = existing.bind(record.object.uid).fetch_one(session.conn()).await?;
-    Ok(query_id.filter(|_| count > 0).map(|query_id| (count, query_id)))
+    let read = sqlx::query(AssertSqlSafe(sql)).persistent(session.is_persistent());
+    let read = read.bind(record.object.uid).bind(record.query_id);
+    let row = read.fetch_one(session.conn()).await?;
+    let results: Option<i32> = row.try_get("results")?;
+    Ok(Existing {
+        ending: ending_of(&row)?,
+        is_id_taken: row.try_get("is_id_taken")?,
+        results: results.zip(row.try_get("results_id")?),
+        now: from_micros(row.try_get("now")?)?,
+    })
 }
 
-/// Inserts the results, and the metadata of their papers, unless the object has some; how many it has then.
-pub(super) async fn insert_results(session: &mut Session, record: &Record<'_>) -> Result<i32, StorageError> {
-    if let Some((existing, _)) = existing_results(session, record).await? {
-        return Ok(existing);
-    }
+/// Whether a foreign row in `queries` has the query id.
+pub(super) async fn query_has_id(session: &mut Session, record: &Record<'_>) -> Result<bool, StorageError> {
+    Ok(existing(session, record, Tables::Queries).await?.is_id_taken)
+}
+
+/// Inserts the results, and the metadata of their papers; how many. `now`: the database's clock, under the locks.
+pub(super) async fn insert_results(
+    session: &mut Session,
+    record: &Record<'_>,
+    now: Timestamp,
+) -> Result<i32, StorageError> {
     let mut inserted = 0;
-    // Before the lock of the papers, which all records wait for.
-    let mut feed = match record.feed {
-        Some(run) => Some(feeds::Recording::begin(session, run, record.object.namespace).await?),
-        None => None,
-    };
     // One time for all, so that no reader who leaves out young rows sees a part of them.
-    let recorded_at = session.clock().await?;
-    let writers = match record.papers.batch_count() {
-        0 | 1 => Writers::Shared,
-        _ => Writers::Alone,
+    let (mut feed, recorded_at) = match record.feed {
+        Some(run) => {
+            let feed = feeds::Recording::begin(session, run, record.object.namespace).await?;
+            session.lock(&[papers::lock(record.papers.batch_count())]).await?;
+            (Some(feed), session.clock().await?)
+        }
+        None => (None, now),
     };
-    papers::lock(session, writers).await?;
     let mut batches = record.papers.batches();
     while let Some(batch) = batches.try_next().await? {
         papers::upsert(session, &batch).await?;
@@ -129,19 +187,20 @@ async fn insert_batch(
     Ok(insert.execute(session.conn()).await?.rows_affected())
 }
 
-/// Inserts the row in `queries` and reads back how the object has ended; None when another object has the query id.
+/// Inserts the row in `queries`; how the object has ended then, as it is there. None when another object has the query id.
 pub(super) async fn insert_query(
     session: &mut Session,
     record: &Record<'_>,
     query_id: i64,
     entries: i32,
 ) -> Result<Option<Ending>, StorageError> {
-    let insert = session.query(
+    let insert = session.query_as::<QueryRow>(
         "insert into public.queries (query_id, timestamp, status, num_results, num_entries, query, query_uid,
            object_namespace, object_name, object_search)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing
+         returning query_id, timestamp, status::smallint, num_results::integer, num_entries::integer, query",
     );
-    insert
+    let inserted = insert
         .bind(query_id)
         .bind(record.timestamp)
         .bind(record.status)
@@ -152,8 +211,11 @@ pub(super) async fn insert_query(
         .bind(record.object.namespace)
         .bind(record.object.name)
         .bind(record.object.search)
-        .execute(session.conn())
+        .fetch_optional(session.conn())
         .await?;
+    if inserted.is_some() {
+        return Ok(inserted.map(Ending::Recorded));
+    }
     let ending = ending::find(session, record.object.uid).await?;
     Ok(ending.filter(|ending| matches!(ending, Ending::Recorded(_))))
 }

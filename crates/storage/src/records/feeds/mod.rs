@@ -25,7 +25,7 @@ pub use self::delivery_reads::{Delivery, DeliveryKey};
 pub use self::progress::{Backfill, NextRun, Outcome, Progress, RunEnd};
 pub use self::reads::{Feed, FeedItem, FeedKey, ItemRange};
 pub use self::redeliver::Redelivery;
-pub(crate) use self::run::{Recording, recorded};
+pub(crate) use self::run::Recording;
 pub use self::webhooks::{WebhookSpec, WebhookState};
 use crate::connection::Pool;
 

@@ -13,15 +13,6 @@ use super::{
 };
 use crate::{StorageError, connection::Session};
 
-/// How many results an earlier recording of this run has written, and their query id; none when there was no such recording.
-pub(crate) async fn recorded(
-    session: &mut Session,
-    run_uid: Uuid,
-) -> Result<Option<(i32, i64)>, StorageError> {
-    let run = session.query_as("select new_items, query_id from public.arxiv_feed_runs where run_uid = $1");
-    Ok(run.bind(run_uid).fetch_optional(session.conn()).await?)
-}
-
 /// A run that is being recorded, under the lock of its feed.
 pub(crate) struct Recording<'a> {
     run: FeedRun<'a>,

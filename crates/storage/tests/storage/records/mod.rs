@@ -2,6 +2,7 @@
 
 mod client_writes;
 pub(crate) mod feeds;
+mod messages;
 pub(crate) mod objects;
 mod papers;
 mod retention;

@@ -1,0 +1,95 @@
+//! What is sent to Postgres for one search whose page is stored: each message is a round trip.
+
+use std::fs;
+
+use jiff::{Timestamp, civil::date};
+use storage::{Ledger, PageHead, PageKey, PageVersion, Pages};
+use uuid::Uuid;
+
+use super::objects::{in_one, record, recorded};
+use crate::setup::{Server, eventually, papers};
+
+/// Whether a connection still leads to a server that can be written to.
+const TEST: &str = "show transaction_read_only";
+
+/// The statements of all messages that the server has logged.
+fn messages(server: &Server) -> Vec<String> {
+    let log = fs::read_to_string(server.postgres.child().log()).unwrap();
+    let lines = log.lines().filter(|line| line.contains("storage-tests LOG:  "));
+    let messages = lines.filter_map(|line| {
+        let (_, message) = line.split_once("storage-tests LOG:  ")?;
+        let (kind, sql) = message.split_once(": ")?;
+        (kind == "statement" || kind.starts_with("execute ")).then(|| sql.to_owned())
+    });
+    messages.collect()
+}
+
+async fn logging() -> Server {
+    let server = Server::migrated().await;
+    server
+        .execute("postgres", "alter system set log_statement = 'all'")
+        .await;
+    server.execute("postgres", "select pg_reload_conf()").await;
+    eventually("statements are logged", async || {
+        server.value::<String>("postgres", "show log_statement").await == "all"
+    })
+    .await;
+    server
+}
+
+#[tokio::test]
+async fn search_with_stored_page_takes_eight_messages() {
+    let server = logging().await;
+    let pages = Pages::new(server.pool("arxiv_upstream", "arxiv_sequence"));
+    let ledger = Ledger::new(server.pool("arxiv_operator", "arxiv_sequence"));
+    let records = in_one(&server);
+    let key = PageKey {
+        search: "ti:stored".into(),
+        day: date(2024, 3, 31),
+        start: 0,
+        count: 8,
+        version: PageVersion::Newest,
+    };
+    let head = PageHead {
+        total: 2,
+        title: "stored".into(),
+        date: Some(Timestamp::UNIX_EPOCH),
+        status: 200,
+        defects: Vec::new(),
+    };
+    let papers = papers(2);
+    pages.put(&key, head, papers.to_vec(), None).await.unwrap();
+
+    let mut sent = 0;
+    // The first time statements are prepared, too.
+    for _ in 0..2 {
+        sent = messages(&server).len();
+        let uid = Uuid::new_v4();
+        let found = pages.find(&key, true).await.unwrap().unwrap();
+        assert_eq!(found.papers.as_deref(), Some(&*papers));
+        assert!(found.found_at >= found.fetched_at);
+        let number = ledger.assign(uid).await.unwrap();
+        let outcome = records.record(&record(uid, number, &papers)).await.unwrap();
+        assert_eq!(recorded(outcome).num_entries, 2);
+    }
+    let messages = messages(&server).split_off(sent);
+    let messages: Vec<_> = messages.iter().filter(|sql| *sql != TEST).collect();
+    // The page; the number; begin with locks, a look, papers, results, the query, commit.
+    assert_eq!(messages.len(), 8, "{messages:#?}");
+    assert!(
+        messages[2].starts_with("begin;select pg_advisory_xact_lock(") && messages[7] == "commit",
+        "{messages:#?}"
+    );
+}
+
+#[tokio::test]
+async fn connection_of_a_writer_is_not_tested_before_each_of_many_uses() {
+    let server = logging().await;
+    let records = in_one(&server);
+    for _ in 0..100 {
+        assert_eq!(records.find(Uuid::new_v4()).await.unwrap(), None);
+    }
+    let messages = messages(&server);
+    let tests = messages.iter().filter(|sql| *sql == TEST).count();
+    assert!(messages.len() >= 100 && (1..50).contains(&tests), "{tests} tests");
+}
