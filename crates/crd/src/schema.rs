@@ -226,7 +226,7 @@ pub(crate) fn has_search_field() -> Rule {
         .map(|field| field.name)
         .collect();
     let present: Vec<_> = names.iter().map(|name| format!("has(self.{name})")).collect();
-    Rule::new(format!("[{}].exists(x, x)", present.join(", ")))
+    Rule::new(present.join(" || "))
         .message(format!("at least one search field is needed: {}", names.join(", ")).as_str())
 }
 

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use jiff::{Timestamp, civil::Date};
 use paper::PaperVersion;
+use sha2::{Digest, Sha256};
 use sqlx::{Postgres, postgres::PgArguments, query::QueryAs};
 
 use crate::{
     StorageError,
-    connection::{Kind, Pool, Session, from_micros, micros},
+    connection::{Kind, Lock, Pool, Session, from_micros, micros},
 };
 
 /// Which version of a page is read.
@@ -133,7 +134,8 @@ impl Pages {
         papers: Vec<PaperVersion>,
         keep_for: Option<Duration>,
     ) -> Result<Page, StorageError> {
-        Session::run(&self.pool, Kind::Transaction, async move |session| {
+        // One at a time, or two would find none.
+        Session::run_locked(&self.pool, &[lock(key)], async move |session| {
             let fetched_at = match insert(session, key, &head, &papers, keep_for).await? {
                 Some(fetched_at) => fetched_at,
                 None => match get(session, key).await? {
@@ -221,6 +223,14 @@ fn bind_key<'q, T>(query: RowQuery<'q, T>, key: &'q PageKey) -> RowQuery<'q, T> 
         .bind(only_after)
 }
 
+/// Serialises those who store a page. It has 64 bits of a hash: others with the same ones only wait.
+fn lock(key: &PageKey) -> Lock {
+    let mut hash = Sha256::new_with_prefix(key.search.as_bytes());
+    hash.update(key.start.to_be_bytes());
+    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(hash.finalize());
+    Lock::Key(i64::from_be_bytes([a, b, c, d, e, f, g, h]))
+}
+
 /// The page that may still be used.
 async fn get(session: &mut Session, key: &PageKey) -> Result<Option<Page>, StorageError> {
     let found = find(session, key, true).await?;
@@ -291,10 +301,6 @@ async fn insert(
 ) -> Result<Option<Timestamp>, StorageError> {
     let entries = serde_json::to_string(papers).map_err(|_| StorageError::Unreadable)?;
     let bytes = entries.len() + head.title.len() + key.search.len();
-    // One at a time, or two would find none. The lock is released with the transaction.
-    let lock = session.query("select pg_advisory_xact_lock(hashtextextended($1, $2))");
-    let lock = lock.bind(&key.search).bind(i64::from(key.start));
-    lock.execute(session.conn()).await?;
     let insert = session.query_as::<(i64,)>(concat!(
         "insert into public.arxiv_pages
            (search_hash, search, day, start, count, total, title, answered_at, status, entries, bytes, expires_at, defects)

@@ -73,20 +73,21 @@ impl LockConnection {
         let home = Arc::clone(&self.connection).lock_owned();
         let mut home = timeout_at(deadline, home).await.map_err(|_| busy())?;
         // Taken out while in use: a cancelled caller drops it, and with it its place in the server's queue.
-        let mut connection = match home.take() {
-            Some(connection) => match usable(connection).await {
-                Some(connection) => connection,
-                None => self.connect().await?,
-            },
-            None => self.connect().await?,
+        let usable = match home.take() {
+            Some(connection) => limited(connection, deadline).await.ok(),
+            None => None,
+        };
+        let (mut connection, answer_took) = match usable {
+            Some(usable) => usable,
+            None => limited(self.connect().await?, deadline).await?,
         };
         match wait(&mut connection, deadline).await {
-            Ok(Some(answer_took)) => Ok(Held {
+            Ok(true) => Ok(Held {
                 connection,
                 home,
                 answer_took,
             }),
-            Ok(None) => {
+            Ok(false) => {
                 *home = Some(connection);
                 Err(busy())
             }
@@ -106,30 +107,34 @@ pub(super) async fn answered<T>(
     Ok(with_timeout(ANSWER_TIMEOUT, statement).await?)
 }
 
-/// A connection from the lease before, if it still works.
-async fn usable(mut connection: PgConnection) -> Option<PgConnection> {
-    with_timeout(ANSWER_TIMEOUT, connection.ping()).await.ok()?;
-    Some(connection)
+/// A connection, one from the lease before if it still works, with the limit of its wait; and how long the server took to answer.
+async fn limited(
+    mut connection: PgConnection,
+    deadline: Instant,
+) -> Result<(PgConnection, Duration), StorageError> {
+    let asked = Instant::now();
+    let limit = sqlx::query("select set_config('lock_timeout', $1, false)")
+        .bind(time_left(deadline).as_millis().to_string());
+    answered(limit.execute(&mut connection)).await?;
+    Ok((connection, asked.elapsed()))
 }
 
-/// How long the server took to answer a trivial statement; none when the deadline passed before the lock was acquired.
-async fn wait(connection: &mut PgConnection, deadline: Instant) -> Result<Option<Duration>, StorageError> {
-    let asked = Instant::now();
-    // At least 1 ms: 0 would mean no limit.
-    let left = deadline
-        .saturating_duration_since(asked)
-        .max(Duration::from_millis(1));
-    let limit =
-        sqlx::query("select set_config('lock_timeout', $1, false)").bind(left.as_millis().to_string());
-    with_timeout(ANSWER_TIMEOUT, limit.execute(&mut *connection)).await?;
-    let answer_took = asked.elapsed();
+/// At least 1 ms: 0 would mean no limit.
+fn time_left(deadline: Instant) -> Duration {
+    deadline
+        .saturating_duration_since(Instant::now())
+        .max(Duration::from_millis(1))
+}
+
+/// Whether the lock was acquired before the deadline.
+async fn wait(connection: &mut PgConnection, deadline: Instant) -> Result<bool, StorageError> {
     let lock = sqlx::query("select pg_advisory_lock($1, $2)")
         .bind(KEY.0)
         .bind(KEY.1);
-    match with_timeout(left + ANSWER_TIMEOUT, lock.execute(connection)).await {
-        Ok(_) => Ok(Some(answer_took)),
+    match with_timeout(time_left(deadline) + ANSWER_TIMEOUT, lock.execute(connection)).await {
+        Ok(_) => Ok(true),
         Err(error) => match StorageError::from(error) {
-            error if error.sqlstate().as_deref() == Some("55P03") => Ok(None),
+            error if error.sqlstate().as_deref() == Some("55P03") => Ok(false),
             error => Err(error),
         },
     }

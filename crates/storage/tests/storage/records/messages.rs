@@ -37,28 +37,42 @@ async fn logging() -> Server {
     server
 }
 
+fn key(start: u32) -> PageKey {
+    PageKey {
+        search: "ti:stored".into(),
+        day: date(2024, 3, 31),
+        start,
+        count: 8,
+        version: PageVersion::Newest,
+    }
+}
+
+fn head() -> PageHead {
+    PageHead {
+        total: 2,
+        title: "stored".into(),
+        date: Some(Timestamp::UNIX_EPOCH),
+        status: 200,
+        defects: Vec::new(),
+    }
+}
+
+/// What was sent since so many messages, without tests of connections.
+fn since(server: &Server, sent: usize) -> Vec<String> {
+    let mut messages = messages(server).split_off(sent);
+    messages.retain(|sql| sql != TEST);
+    messages
+}
+
 #[tokio::test]
 async fn search_with_stored_page_takes_eight_messages() {
     let server = logging().await;
     let pages = Pages::new(server.pool("arxiv_upstream", "arxiv_sequence"));
     let ledger = Ledger::new(server.pool("arxiv_operator", "arxiv_sequence"));
     let records = in_one(&server);
-    let key = PageKey {
-        search: "ti:stored".into(),
-        day: date(2024, 3, 31),
-        start: 0,
-        count: 8,
-        version: PageVersion::Newest,
-    };
-    let head = PageHead {
-        total: 2,
-        title: "stored".into(),
-        date: Some(Timestamp::UNIX_EPOCH),
-        status: 200,
-        defects: Vec::new(),
-    };
     let papers = papers(2);
-    pages.put(&key, head, papers.to_vec(), None).await.unwrap();
+    let key = key(0);
+    pages.put(&key, head(), papers.to_vec(), None).await.unwrap();
 
     let mut sent = 0;
     // The first time statements are prepared, too.
@@ -72,14 +86,30 @@ async fn search_with_stored_page_takes_eight_messages() {
         let outcome = records.record(&record(uid, number, &papers)).await.unwrap();
         assert_eq!(recorded(outcome).num_entries, 2);
     }
-    let messages = messages(&server).split_off(sent);
-    let messages: Vec<_> = messages.iter().filter(|sql| *sql != TEST).collect();
+    let messages = since(&server, sent);
     // The page; the number; begin with locks, a look, papers, results, the query, commit.
     assert_eq!(messages.len(), 8, "{messages:#?}");
     assert!(
         messages[2].starts_with("begin;select pg_advisory_xact_lock(") && messages[7] == "commit",
         "{messages:#?}"
     );
+}
+
+#[tokio::test]
+async fn fetched_page_is_stored_with_three_messages() {
+    let server = logging().await;
+    let pages = Pages::new(server.pool("arxiv_upstream", "arxiv_sequence"));
+    let mut sent = 0;
+    for start in [0, 8] {
+        sent = messages(&server).len();
+        let stored = pages
+            .put(&key(start), head(), papers(2).to_vec(), None)
+            .await
+            .unwrap();
+        assert_eq!(stored.papers.len(), 2);
+    }
+    let messages = since(&server, sent);
+    assert_eq!(messages.len(), 3, "{messages:#?}");
 }
 
 #[tokio::test]
