@@ -3,8 +3,12 @@
 //!
 //! The load generator is wrk, which needs little CPU itself.
 
+mod figures;
+pub mod growth;
+pub mod page;
 pub mod reads;
 pub mod searches;
 mod wrk;
 
+pub use figures::{Figure, Goal, json, table};
 pub use wrk::Measured;

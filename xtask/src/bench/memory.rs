@@ -1,22 +1,26 @@
-//! The operator's memory with very many finished objects in etcd, and with none.
+//! The operator's memory with very many finished objects in etcd, with none, and with as many that wait.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use bench::{Figure, Goal};
 use crd::{ArxivQuery, ArxivQuerySpec, ArxivSearch, Phase};
 use kube::api::{ListParams, PostParams};
 use serde_json::Value;
 use testbed::stack::{Options, Service};
 use testbed::{TestEnv, http_get};
 
-use super::figure::Figure;
 use crate::output;
 
 /// The maximum with history, as a ratio to the peak without it.
 const RATIO: f64 = 1.3;
 /// The absolute maximum.
 const MOST_MIB: f64 = 64.0;
+/// The memory limit that the chart sets.
+const CHART_MIB: f64 = 256.0;
+/// No second request to arXiv is sent: everything waits.
+const NEVER: Duration = Duration::from_hours(10);
 /// The limit of each stage; most take a minute.
 const LIMIT: Duration = Duration::from_mins(30);
 /// A completion time so long ago that every TTL set afterwards has expired at once.
@@ -31,26 +35,66 @@ struct Measurement {
 
 /// Measures the peak of each stage.
 pub(super) async fn measure(binaries: PathBuf, objects: usize) -> Result<Vec<Figure>> {
-    output::progress("starting Postgres, Kubernetes and the operator");
-    let env = TestEnv::try_start(Options {
+    let options = Options {
         api_servers: Vec::new(),
         own_control_plane: true,
         binaries: Some(binaries),
         environment: vec![("SWEEP_INTERVAL_SECONDS".into(), "5".into())],
         ..Options::default()
-    })
-    .await?;
-    let mut measurement = Measurement {
-        env,
-        figures: Vec::new(),
-        without: 0.0,
     };
+    let mut measurement = Measurement::start(options.clone()).await?;
     measurement.run(objects).await?;
     measurement.env.stack.stop().await?;
-    Ok(measurement.figures)
+    let finished = measurement.figures;
+    let mut measurement = Measurement::start(Options {
+        min_interval: NEVER,
+        ..options
+    })
+    .await?;
+    measurement.wait(objects).await?;
+    measurement.env.stack.stop().await?;
+    Ok(finished.into_iter().chain(measurement.figures).collect())
 }
 
 impl Measurement {
+    async fn start(options: Options) -> Result<Self> {
+        output::progress("starting Postgres, Kubernetes and the operator");
+        Ok(Self {
+            env: TestEnv::try_start(options).await?,
+            figures: Vec::new(),
+            without: 0.0,
+        })
+    }
+
+    /// Objects that wait for arXiv, each for a page of its own.
+    async fn wait(&mut self, objects: usize) -> Result<()> {
+        self.work("none").await?;
+        self.create("waits").await?;
+        self.until("it is reported that the query waits", async || {
+            let object = self.env.queries.get("work-waits").await;
+            Ok(object.is_ok_and(|object| object.phase() == Phase::Pending && !object.is_unobserved()))
+        })
+        .await?;
+        output::progress(&format!("creating {objects} objects that wait"));
+        self.operator().child().kill9();
+        let edit = |number: usize, object: &mut Value| {
+            object["spec"]["search"]["title"] = format!("waits {number}").into();
+        };
+        self.copy("work-waits", objects, edit).await?;
+        self.operator().child().start_again()?;
+        self.until("all of them are queued", async || {
+            let queued = self.metric("arxiv_operator_queue_length").await;
+            #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
+            Ok(queued.is_ok_and(|queued| queued >= objects as f64))
+        })
+        .await?;
+        let peak = mebibytes(self.operator().child().memory()?.peak);
+        let stage = format!("start with {objects} that wait for arXiv");
+        output::progress(&format!("{stage}: {peak:.1} MiB"));
+        self.push(stage, peak, CHART_MIB);
+        Ok(())
+    }
+
     async fn run(&mut self, objects: usize) -> Result<()> {
         self.work("none").await?;
         self.swept().await?;
@@ -58,7 +102,7 @@ impl Measurement {
 
         output::progress(&format!("creating {objects} finished objects"));
         self.operator().child().kill9();
-        self.copy(objects, |_| {}).await?;
+        self.copy("work-none", objects, |_, _| {}).await?;
 
         output::progress("starting with them");
         self.operator().child().start_again()?;
@@ -68,12 +112,7 @@ impl Measurement {
         self.swept().await?;
         self.peak(&format!("two sweeps over {objects}, none expired"), true)?;
         let resident = mebibytes(self.operator().child().memory()?.resident);
-        self.figures.push(Figure {
-            what: format!("idle with {objects} (resident)"),
-            measured: resident,
-            limit: Some(MOST_MIB),
-            unit: "MiB",
-        });
+        self.push(format!("idle with {objects} (resident)"), resident, MOST_MIB);
 
         output::progress("listing again: the Kubernetes API server is killed and restarted");
         let plane = self.env.stack.control_plane();
@@ -83,7 +122,7 @@ impl Measurement {
         self.peak(&format!("listing {objects} again"), true)?;
 
         output::progress("every object expires");
-        self.copy(objects, |object| {
+        self.copy("work-none", objects, |_, object| {
             object["spec"]["ttlSecondsAfterFinished"] = 1.into();
             object["status"]["completionTime"] = LONG_AGO.into();
         })
@@ -100,12 +139,9 @@ impl Measurement {
         .await?;
         let took = began.elapsed();
         self.peak(&format!("clean-up of {objects}"), true)?;
-        self.figures.push(Figure {
-            what: format!("time of that clean-up, by {}", self.operator().name()),
-            measured: took.as_secs_f64(),
-            limit: None,
-            unit: "s",
-        });
+        let name = format!("time of that clean-up, by {}", self.operator().name());
+        let took = Figure::new(name, "s", None).measured(took.as_secs_f64());
+        self.figures.push(took);
         self.work("afterwards").await
     }
 
@@ -123,28 +159,20 @@ impl Measurement {
         } else {
             MOST_MIB
         };
-        self.figures.push(Figure {
-            what: stage.to_owned(),
-            measured,
-            limit: Some(limit),
-            unit: "MiB",
-        });
+        self.push(stage.to_owned(), measured, limit);
         output::progress(&format!("{stage}: {measured:.1} MiB"));
         Ok(measured)
     }
 
+    fn push(&mut self, name: String, mebibytes: f64, most: f64) {
+        let figure = Figure::new(name, "MiB", Some(Goal::AtMost(most)));
+        self.figures.push(figure.measured(mebibytes));
+    }
+
     /// Runs a query from start to end.
     async fn work(&self, name: &str) -> Result<()> {
-        let spec = ArxivQuerySpec {
-            search: ArxivSearch {
-                title: Some(name.replace('-', " ")),
-                ..ArxivSearch::default()
-            },
-            ..ArxivQuerySpec::default()
-        };
+        self.create(name).await?;
         let name = format!("work-{name}");
-        let object = ArxivQuery::new(&name, spec);
-        self.env.queries.create(&PostParams::default(), &object).await?;
         self.until("the query has succeeded", async || {
             let Ok(object) = self.env.queries.get(&name).await else {
                 return Ok(false);
@@ -154,6 +182,20 @@ impl Measurement {
             Ok(phase == Phase::Succeeded)
         })
         .await
+    }
+
+    /// Creates the query `work-NAME`.
+    async fn create(&self, name: &str) -> Result<()> {
+        let spec = ArxivQuerySpec {
+            search: ArxivSearch {
+                title: Some(name.replace('-', " ")),
+                ..ArxivSearch::default()
+            },
+            ..ArxivQuerySpec::default()
+        };
+        let object = ArxivQuery::new(&format!("work-{name}"), spec);
+        self.env.queries.create(&PostParams::default(), &object).await?;
+        Ok(())
     }
 
     /// Waits for the end of a sweep that starts after this call.
@@ -166,24 +208,21 @@ impl Measurement {
     }
 
     async fn sweeps(&self) -> Result<f64> {
-        let (_, text) = http_get(self.operator().url().join("/metrics")?).await?;
-        let value = text
-            .lines()
-            .find_map(|line| line.strip_prefix("arxiv_operator_sweeps_total "));
-        Ok(value.context("the operator has no metric for sweeps")?.parse()?)
+        self.metric("arxiv_operator_sweeps_total").await
     }
 
-    async fn copy(&self, count: usize, edit: impl Fn(&mut Value)) -> Result<()> {
+    async fn metric(&self, name: &str) -> Result<f64> {
+        let (_, text) = http_get(self.operator().url().join("/metrics")?).await?;
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        let value = lines.find_map(|(metric, value)| (metric == name).then_some(value));
+        Ok(value.context("the operator has no such metric")?.parse()?)
+    }
+
+    async fn copy(&self, name: &str, count: usize, edit: impl Fn(usize, &mut Value)) -> Result<()> {
         let plane = self.env.stack.control_plane();
-        plane
-            .copy_object(
-                "arxiv-operator.dev/arxivqueries",
-                self.env.stack.namespace(),
-                "work-none",
-                count,
-                |_, object| edit(object),
-            )
-            .await
+        let resource = "arxiv-operator.dev/arxivqueries";
+        let namespace = self.env.stack.namespace();
+        plane.copy_object(resource, namespace, name, count, edit).await
     }
 
     async fn until(&self, what: &str, holds: impl AsyncFn() -> Result<bool>) -> Result<()> {

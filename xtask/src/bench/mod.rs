@@ -1,14 +1,15 @@
 //! `cargo xtask bench`: benchmarks and their limits.
 
-mod figure;
 mod memory;
 mod searches;
 mod speed;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
+use bench::Figure;
 use url::Url;
 
 use crate::{cargo, output};
@@ -48,7 +49,7 @@ pub(crate) struct Arguments {
     /// Speed: root URL of another server with the ten endpoints, for comparison.
     #[arg(long, value_name = "URL")]
     compare: Option<Url>,
-    /// Searches: how often each is measured.
+    /// Speed, papers and searches: how often each is measured.
     #[arg(long, value_name = "N", default_value_t = 3)]
     rounds: usize,
     /// Searches: number of objects that wait when the operator starts.
@@ -57,12 +58,19 @@ pub(crate) struct Arguments {
     /// Searches: number of observed pauses of three seconds between requests to arXiv; 0 for none.
     #[arg(long, value_name = "N", default_value_t = 200)]
     intervals: usize,
-    /// Speed, papers and searches: print the figures as JSON instead of a table.
+    /// Print the figures as JSON instead of a table.
     #[arg(long)]
     json: bool,
+    /// Keep the figures in `crates/bench/figures` (not those of papers), and write the tables of `docs/performance.md` from all that
+    /// are kept; of growth also the chart.
+    #[arg(long)]
+    write: bool,
     /// Memory: number of finished objects in etcd.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     objects: usize,
+    /// Growth: the greatest number of anything.
+    #[arg(long, value_name = "N", default_value_t = 10_000_000)]
+    most: u32,
     /// The folder of the programs; release builds by default.
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
@@ -78,14 +86,26 @@ enum What {
     Searches,
     /// The operator's memory.
     Memory,
+    /// How speed and memory change with rows, objects, namespaces and clients. It is only measured when it is named: ten million
+    /// rows take half an hour and 20 GB.
+    Growth,
     /// Measures nothing: prints the SQL that inserts the rows into another server's empty tables `queries` and `results`.
     Rows,
+    /// Measures nothing: writes the tables of `docs/performance.md` from the figures in `crates/bench/figures`.
+    Page,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
-    if arguments.what == Some(What::Rows) {
-        output::result(&bench::reads::rows(arguments.rows));
-        return Ok(ExitCode::SUCCESS);
+    match arguments.what {
+        Some(What::Rows) => {
+            output::result(&bench::reads::rows(arguments.rows));
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(What::Page) => {
+            bench::page::write(&cargo::root())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
     }
     testbed::postgres::ensure_installed()?;
     let binaries = match &arguments.binaries {
@@ -96,24 +116,59 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let wanted = |what| arguments.what.is_none_or(|wanted| wanted == what);
     for (what, papers) in [(What::Speed, None), (What::Papers, Some(arguments.papers))] {
         if wanted(what) {
-            let (text, good) = speed::measure(&arguments, binaries.clone(), papers).await?;
-            output::result(&text);
+            let (figures, table, good) = speed::measure(&arguments, binaries.clone(), papers).await?;
+            let name = if papers.is_some() { "papers" } else { "speed" };
+            show(&arguments, name, &figures, table)?;
             within &= good;
         }
     }
     if wanted(What::Searches) {
-        let (text, good) = searches::measure(&arguments, binaries.clone()).await?;
-        output::result(&text);
-        within &= good;
+        let figures = searches::measure(&arguments, binaries.clone()).await?;
+        show(&arguments, "searches", &figures, bench::table(&figures))?;
+        within &= figures.iter().all(Figure::is_good);
     }
     if wanted(What::Memory) {
-        let figures = Box::pin(memory::measure(binaries, arguments.objects)).await?;
-        output::result(&figure::table(&figures));
-        within &= figures.iter().all(figure::Figure::is_within);
+        let figures = Box::pin(memory::measure(binaries.clone(), arguments.objects)).await?;
+        show(&arguments, "memory", &figures, bench::table(&figures))?;
+        within &= figures.iter().all(Figure::is_good);
+    }
+    if arguments.what == Some(What::Growth) {
+        grow(&arguments, binaries).await?;
     }
     Ok(if within {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Prints how figures change, and keeps it with its chart if that is wanted.
+async fn grow(arguments: &Arguments, binaries: PathBuf) -> Result<()> {
+    let series = bench::growth::run(&bench::growth::Settings {
+        binaries,
+        length: Duration::from_secs(arguments.seconds),
+        most: arguments.most,
+    })
+    .await?;
+    output::result(&serde_json::to_string_pretty(&series)?);
+    if arguments.write {
+        let keep = move || bench::page::keep_growth(&cargo::root(), &series);
+        tokio::task::spawn_blocking(keep).await??;
+    }
+    Ok(())
+}
+
+/// Prints figures, and keeps them if that is wanted.
+fn show(arguments: &Arguments, name: &str, figures: &[Figure], table: String) -> Result<()> {
+    let text = if arguments.json {
+        bench::json(figures)?
+    } else {
+        table
+    };
+    output::result(&text);
+    if arguments.write && name != "papers" {
+        bench::page::keep(&cargo::root(), name, figures)?;
+        bench::page::write(&cargo::root())?;
+    }
+    Ok(())
 }

@@ -4,31 +4,28 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use bench::reads;
+use bench::{Figure, reads};
 
 use super::Arguments;
 
-/// A table or JSON, and whether every figure is within its limit.
+/// The report with its table, and whether every figure is within its limit.
 pub(super) async fn measure(
     arguments: &Arguments,
     binaries: PathBuf,
     papers: Option<u32>,
-) -> Result<(String, bool)> {
+) -> Result<(Vec<Figure>, String, bool)> {
     let report = reads::run(&reads::Settings {
         binaries,
         rows: arguments.rows,
         papers,
         length: Duration::from_secs(arguments.seconds),
+        rounds: arguments.rounds,
         connections: arguments.connections,
         pgbench_clients: &[8, 16, 64],
         compare: arguments.compare.clone(),
         only: arguments.only.clone(),
     })
     .await?;
-    let text = if arguments.json {
-        reads::json(&report)?
-    } else {
-        reads::table(&report)
-    };
-    Ok((text, report.figures.iter().all(reads::Figures::is_good)))
+    let is_good = report.figures.iter().all(reads::Figures::is_good);
+    Ok((reads::figures(&report), reads::table(&report), is_good))
 }

@@ -150,14 +150,14 @@ pub const LOADS: [Load; 15] = [
              select query, timestamp, status, num_results from queries \
              where timestamp between :start and :start + 990 order by timestamp, id limit 1000;\n",
         ),
-        goal: Some(0.25),
+        goal: Some(0.4),
         ..LOAD
     },
     Load {
         name: "GET /get-sequence",
         lua: "function path() return '/get-sequence' end",
         against: Against::Sql(Database::Sequence, "select nextval('arxiv_sequence');\n"),
-        goal: Some(0.35),
+        goal: Some(0.5),
         ..LOAD
     },
     Load {

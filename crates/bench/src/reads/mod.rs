@@ -22,8 +22,9 @@ use url::Url;
 pub use loads::{Against, LOADS, Load, Runs};
 pub use papers::PaperBytes;
 pub use stage::rows;
-pub use table::{json, table};
+pub use table::{figures, table};
 
+use crate::figures::median;
 use crate::wrk::{self, Measured};
 
 /// What requests draw from: names of Lua tables, and their values.
@@ -45,6 +46,8 @@ pub struct Settings {
     pub papers: Option<u32>,
     /// How long each load lasts.
     pub length: Duration,
+    /// How often each is measured, its reference with it.
+    pub rounds: usize,
     /// The number of client connections.
     pub connections: u32,
     /// The numbers of clients of pgbench, of which the best counts: with more clients than cores, they wait for each other.
@@ -81,25 +84,42 @@ impl Settings {
 pub struct Figures {
     /// The load.
     pub load: &'static Load,
-    /// Those of the API server.
-    pub served: Measured,
-    /// The reference rate: transactions per second of pgbench with the same SQL, or the rate of an earlier load.
-    pub limit: Option<f64>,
+    /// Those of the API server, in each round.
+    pub served: Vec<Measured>,
+    /// The reference rates: transactions per second of pgbench with the same SQL, or the rate of an earlier load.
+    pub limits: Vec<f64>,
     /// Those of the other server.
-    pub compared: Option<Measured>,
+    pub compared: Vec<Measured>,
     /// Peak of the API server's resident memory so far, in bytes.
     pub memory: u64,
 }
 
 impl Figures {
+    /// The median of all rounds.
+    pub fn median(&self, of: impl Fn(&Measured) -> f64) -> f64 {
+        let values: Vec<f64> = self.served.iter().map(of).collect();
+        median(&values).unwrap_or(f64::NAN)
+    }
+
+    /// The median of the reference.
+    pub fn limit(&self) -> Option<f64> {
+        median(&self.limits)
+    }
+
+    /// Requests that failed.
+    pub fn failed(&self) -> u64 {
+        self.served.iter().map(|served| served.failed).sum()
+    }
+
     /// Whether no request failed, and every figure is within its limit.
     pub fn is_good(&self) -> bool {
-        let fast = match (self.limit, self.load.goal) {
-            (Some(limit), Some(goal)) => self.served.rate >= limit * goal,
+        let fast = match (self.limit(), self.load.goal) {
+            (Some(limit), Some(goal)) => self.median(|served| served.rate) >= limit * goal,
             _ => true,
         };
-        let prompt = self.load.p99.is_none_or(|most| self.served.p99 <= most);
-        fast && prompt && self.served.failed == 0 && self.memory <= MOST_MEMORY
+        let p99 = self.median(|served| served.p99.as_secs_f64());
+        let prompt = self.load.p99.is_none_or(|most| p99 <= most.as_secs_f64());
+        fast && prompt && self.failed() == 0 && self.memory <= MOST_MEMORY
     }
 }
 
@@ -132,8 +152,17 @@ pub async fn run(settings: &Settings) -> Result<Report> {
             stage.settle().await?;
             is_settled = true;
         }
-        progress::print(&format!("bench: {}", load.name));
-        let figures = measure(&stage, load, &all, settings).await?;
+        let mut figures = Figures {
+            load,
+            served: Vec::new(),
+            limits: Vec::new(),
+            compared: Vec::new(),
+            memory: 0,
+        };
+        for round in 1..=settings.rounds {
+            progress::print(&format!("bench: {}, round {round}", load.name));
+            measure(&stage, &mut figures, &all, settings).await?;
+        }
         all.push(figures);
     }
     if stage.scans().await? != scans {
@@ -147,18 +176,20 @@ pub async fn run(settings: &Settings) -> Result<Report> {
 
 async fn measure(
     stage: &stage::Stage,
-    load: &'static Load,
+    figures: &mut Figures,
     before: &[Figures],
     settings: &Settings,
-) -> Result<Figures> {
+) -> Result<()> {
+    let load = figures.load;
     let limit = match load.against {
         Against::Sql(database, sql) => Some(pgbench::best(stage, load, (database, sql), settings).await?),
         Against::Load(name) => before
             .iter()
             .find(|figures| figures.load.name == name)
-            .map(|figures| figures.served.rate),
+            .map(|figures| figures.median(|served| served.rate)),
         Against::Nothing => None,
     };
+    figures.limits.extend(limit);
     let asked = &stage.server;
     let (warm_up, length) = (WARM_UP.min(settings.length), settings.length(load));
     // This opens the database connections; pgbench opens its own before it measures, too.
@@ -176,22 +207,14 @@ async fn measure(
     };
     run(asked.url(), warm_up).await?;
     stage.at_rest().await?;
-    let served = run(asked.url(), length).await?;
+    figures.served.push(run(asked.url(), length).await?);
     stage.at_rest().await?;
-    let compared = match settings.compare.as_ref().filter(|_| load.for_all) {
-        Some(url) => {
-            run(url, warm_up).await?;
-            Some(run(url, length).await?)
-        }
-        None => None,
-    };
-    Ok(Figures {
-        load,
-        served,
-        limit,
-        compared,
-        memory: asked.memory()?,
-    })
+    if let Some(url) = settings.compare.as_ref().filter(|_| load.for_all) {
+        run(url, warm_up).await?;
+        figures.compared.push(run(url, length).await?);
+    }
+    figures.memory = asked.memory()?;
+    Ok(())
 }
 
 /// The load's requests, in Lua.

@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 use sqlx::Row;
 use testbed::tools::progress;
 
-use super::{Bench, Figure, Goal, drain, stored};
+use super::{Bench, drain, stored};
+use crate::figures::{Figure, Goal};
 
 /// Clients that wait at once: enough to keep everything busy.
 const CLIENTS: u32 = 16;
@@ -31,13 +32,9 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         let searches = drain::finished(bench).await?.saturating_sub(searches);
         ensure!(searches > 0, "no search has ended");
         for (name, unit, value) in Counters::read(bench).await?.since(&before, searches) {
-            let figure = figures.entry(name.clone()).or_insert_with(|| Figure {
-                goal: goal(&name),
-                name,
-                unit,
-                measured: Vec::new(),
-                bound: Vec::new(),
-            });
+            let figure = figures
+                .entry(name.clone())
+                .or_insert_with(|| Figure::new(&name, unit, goal(&name)));
             figure.measured.push(value);
         }
     }

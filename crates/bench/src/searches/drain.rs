@@ -7,21 +7,17 @@ use crd::{ArxivQuery, Phase};
 use testbed::tools::progress;
 use testbed::{http_get, wait};
 
+use super::Bench;
 use super::kubernetes::Bodies;
-use super::{Bench, Figure, Goal};
+use crate::figures::{Figure, Goal};
 
 const LIMIT: Duration = Duration::from_mins(10);
 
 pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let kubernetes = bench.kubernetes().await?;
     let objects = bench.settings.objects;
-    let mut figure = Figure {
-        name: format!("drain of {objects} ArxivQueries, each with its request to arXiv"),
-        unit: "/s",
-        measured: Vec::new(),
-        bound: Vec::new(),
-        goal: Some(Goal::Ratio(0.6)),
-    };
+    let name = format!("drain of {objects} ArxivQueries, each with its request to arXiv");
+    let mut figure = Figure::new(name, "/s", Some(Goal::Ratio(0.6)));
     for round in 1..=bench.settings.rounds {
         let operator = &bench.env.stack.operators[0];
         operator.child().kill9();
@@ -57,7 +53,7 @@ async fn statuses(bench: &Bench<'_>, kubernetes: &super::Kubernetes, finished: &
 }
 
 /// How many queries the operator has finished since it started.
-pub(super) async fn finished(bench: &Bench<'_>) -> Result<usize> {
+pub(crate) async fn finished(bench: &Bench<'_>) -> Result<usize> {
     let url = bench.env.stack.operators[0].url().join("/metrics")?;
     // It may not listen yet.
     let Ok((200, text)) = http_get(url).await else {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use testbed::tools::progress;
 
-use super::{Bench, Figure, Goal};
+use super::Bench;
+use crate::figures::{Figure, Goal};
 
 /// What arXiv asks for.
 pub(super) const INTERVAL: Duration = Duration::from_secs(3);
@@ -31,13 +32,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         .windows(2)
         .map(|pair| pair[1].duration_since(pair[0]).as_secs_f64() * 1e3)
         .fold(f64::INFINITY, f64::min);
-    let figure = |name: &str, unit, measured, goal| Figure {
-        name: name.to_owned(),
-        unit,
-        measured: vec![measured],
-        bound: Vec::new(),
-        goal: Some(goal),
-    };
+    let figure = |name: &str, unit, measured, goal| Figure::new(name, unit, Some(goal)).measured(measured);
     Ok(vec![
         figure(
             "used share of the time for requests to arXiv",

@@ -2,25 +2,23 @@
 //! of the same content and writes the same statuses.
 
 mod cost;
-mod drain;
+pub(crate) mod drain;
 mod interval;
 mod kubernetes;
 mod start;
-mod stored;
-mod table;
+pub(crate) mod stored;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use serde::Serialize;
 use testbed::postgres::Cache;
 use testbed::stack::Options;
 use testbed::tools::{packages, progress};
 use testbed::{TempDir, TestEnv};
 
 use self::kubernetes::Kubernetes;
-pub use self::table::{json, table};
+use crate::figures::Figure;
 
 /// The settings of a run.
 #[derive(Clone, Debug)]
@@ -39,62 +37,10 @@ pub struct Settings {
     pub only: String,
 }
 
-/// One figure, as often as it was measured.
-#[derive(Clone, Debug, Serialize)]
-pub struct Figure {
-    /// What was measured.
-    pub name: String,
-    /// The unit: `/s`, `ms`, …
-    pub unit: &'static str,
-    /// The values of all rounds.
-    pub measured: Vec<f64>,
-    /// The upper bound in the same rounds.
-    pub bound: Vec<f64>,
-    /// The least ratio to the bound; for a figure without one, the least (or the greatest) value.
-    pub goal: Option<Goal>,
-}
-
-/// What a figure should reach.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Goal {
-    /// At least this ratio to the bound.
-    Ratio(f64),
-    /// At least this value.
-    AtLeast(f64),
-    /// At most this value.
-    AtMost(f64),
-}
-
-impl Figure {
-    /// The median of all rounds as a ratio to that of the bound.
-    pub fn ratio(&self) -> Option<f64> {
-        Some(median(&self.measured)? / median(&self.bound)?)
-    }
-
-    /// Whether it reaches its goal.
-    pub fn is_good(&self) -> bool {
-        let value = median(&self.measured).unwrap_or(f64::NAN);
-        match self.goal {
-            None => true,
-            Some(Goal::Ratio(least)) => self.ratio().is_some_and(|ratio| ratio >= least),
-            Some(Goal::AtLeast(least)) => value >= least,
-            Some(Goal::AtMost(most)) => value <= most,
-        }
-    }
-}
-
-/// The median; none of nothing.
-pub(crate) fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied()
-}
-
 /// The system under test, and what is only for the benchmark.
-struct Bench<'a> {
+pub(crate) struct Bench<'a> {
     settings: &'a Settings,
-    env: TestEnv,
+    pub(crate) env: TestEnv,
     temp_dir: TempDir,
 }
 
@@ -119,7 +65,7 @@ pub async fn run(settings: &Settings) -> Result<Vec<Figure>> {
         .any(|part| wanted(part))
     {
         progress::print("bench: starting Postgres, Kubernetes, the operator and the API server");
-        let bench = start(settings, Duration::ZERO).await?;
+        let bench = start(settings, Duration::ZERO, false).await?;
         if wanted("start") {
             figures.extend(start::measure(&bench).await?);
         }
@@ -135,14 +81,19 @@ pub async fn run(settings: &Settings) -> Result<Vec<Figure>> {
         bench.env.stack.stop().await?;
     }
     if wanted("interval") && settings.intervals > 0 {
-        let bench = start(settings, interval::INTERVAL).await?;
+        let bench = start(settings, interval::INTERVAL, false).await?;
         figures.extend(interval::measure(&bench).await?);
         bench.env.stack.stop().await?;
     }
     Ok(figures)
 }
 
-async fn start(settings: &Settings, min_interval: Duration) -> Result<Bench<'_>> {
+/// Starts the system; `cluster_wide`: the operator works in all namespaces.
+pub(crate) async fn start(
+    settings: &Settings,
+    min_interval: Duration,
+    cluster_wide: bool,
+) -> Result<Bench<'_>> {
     let variables = [
         // Log lines of requests would slow it down, and the operator alike.
         ("LOG_LEVEL", "WARN"),
@@ -156,6 +107,7 @@ async fn start(settings: &Settings, min_interval: Duration) -> Result<Bench<'_>>
     ];
     let env = TestEnv::try_start(Options {
         own_control_plane: true,
+        cluster_wide,
         min_interval,
         cache: Cache::Production,
         binaries: Some(settings.binaries.clone()),

@@ -6,7 +6,8 @@ use anyhow::Result;
 use testbed::stack::Service;
 use testbed::wait;
 
-use super::{Bench, Figure, Goal};
+use super::Bench;
+use crate::figures::{Figure, Goal};
 
 const LIMIT: Duration = Duration::from_mins(1);
 const MOST_MS: f64 = 300.0;
@@ -18,17 +19,14 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         ("operator", &stack.operators[0]),
         ("API server", &stack.api_servers[0]),
     ] {
-        let mut measured = Vec::new();
+        let name = format!("{name}, from start to ready");
+        let mut figure = Figure::new(name, "ms", Some(Goal::AtMost(MOST_MS)));
         for _ in 0..bench.settings.rounds {
-            measured.push(ready_after(bench, service).await?.as_secs_f64() * 1e3);
+            figure
+                .measured
+                .push(ready_after(bench, service).await?.as_secs_f64() * 1e3);
         }
-        figures.push(Figure {
-            name: format!("{name}, from start to ready"),
-            unit: "ms",
-            measured,
-            bound: Vec::new(),
-            goal: Some(Goal::AtMost(MOST_MS)),
-        });
+        figures.push(figure);
     }
     Ok(figures)
 }

@@ -8,8 +8,9 @@ use kube::api::ListParams;
 use testbed::tools::progress;
 use testbed::wait;
 
+use super::Bench;
 use super::kubernetes::Bodies;
-use super::{Bench, Figure, Goal};
+use crate::figures::{Figure, Goal};
 use crate::wrk::{self, Measured};
 
 const SEARCH: &str = "/arxiv?title=stored&max_results=8";
@@ -28,7 +29,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     search(bench, 2, Duration::from_secs(2)).await?;
     let bodies = Bodies::of(&finished(bench).await?, kubernetes.namespace())?;
 
-    let mut rate = figure("GET /arxiv, page stored", "/s", Some(Goal::Ratio(0.75)));
+    let mut rate = Figure::new("GET /arxiv, page stored", "/s", Some(Goal::Ratio(0.75)));
     for round in 1..=bench.settings.rounds {
         progress::print(&format!("bench: GET /arxiv, page stored, round {round}"));
         at_rest(bench).await?;
@@ -39,10 +40,10 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     for clients in MANY_CLIENTS {
         progress::print(&format!("bench: GET /arxiv, page stored, {clients} clients"));
         let name = |what: &str| format!("GET /arxiv, {clients} clients, {what}");
-        let mut rates = figure(&name("rate"), "/s", None);
-        let mut medians = figure(&name("median"), "ms", None);
-        let mut slowest = figure(&name("99th percentile"), "ms", None);
-        let mut unfair = figure(
+        let mut rates = Figure::new(name("rate"), "/s", None);
+        let mut medians = Figure::new(name("median"), "ms", None);
+        let mut slowest = Figure::new(name("99th percentile"), "ms", None);
+        let mut unfair = Figure::new(
             &name("99th percentile / median"),
             "",
             Some(Goal::AtMost(MOST_UNFAIR)),
@@ -62,17 +63,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn figure(name: &str, unit: &'static str, goal: Option<Goal>) -> Figure {
-    Figure {
-        name: name.to_owned(),
-        unit,
-        measured: Vec::new(),
-        bound: Vec::new(),
-        goal,
-    }
-}
-
-pub(super) async fn search(bench: &Bench<'_>, connections: u32, length: Duration) -> Result<Measured> {
+pub(crate) async fn search(bench: &Bench<'_>, connections: u32, length: Duration) -> Result<Measured> {
     // Requests of many clients: one would have its half of each limit only.
     let script = format!(
         "local n = 0
@@ -100,7 +91,7 @@ end
 }
 
 /// An object that a search has left.
-async fn finished(bench: &Bench<'_>) -> Result<ArxivQuery> {
+pub(crate) async fn finished(bench: &Bench<'_>) -> Result<ArxivQuery> {
     let list = bench.env.queries.list(&ListParams::default().limit(50)).await?;
     let mut objects = list.items.into_iter();
     objects
@@ -109,7 +100,7 @@ async fn finished(bench: &Bench<'_>) -> Result<ArxivQuery> {
 }
 
 /// Waits for the end of searches whose clients have left.
-pub(super) async fn at_rest(bench: &Bench<'_>) -> Result<()> {
+pub(crate) async fn at_rest(bench: &Bench<'_>) -> Result<()> {
     let unfinished = ListParams::default().fields(crd::UNFINISHED).limit(1);
     wait::until("no unfinished query", LIMIT, async || {
         let list = bench.env.queries.list_metadata(&unfinished).await?;

@@ -1,0 +1,149 @@
+//! Searches whose page is stored, with a growing number of clients, of namespaces, and of finished objects.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use crd::{ArxivQuery, ArxivQuerySpec, ArxivSearch};
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::api::PostParams;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use testbed::tools::{packages, progress};
+use testbed::wait;
+
+use super::{Series, Settings};
+use crate::searches::{self, Bench, drain as backlog, stored};
+
+const CLIENTS: [u32; 6] = [1, 4, 16, 64, 256, 768];
+const NAMESPACES: [u32; 4] = [1, 10, 100, 1_000];
+const OBJECTS: [u32; 4] = [100, 1_000, 10_000, 100_000];
+/// Objects that are spread over the namespaces.
+const SPREAD: u32 = 1_000;
+/// Clients where their number does not grow.
+const SOME_CLIENTS: u32 = 16;
+const LIMIT: Duration = Duration::from_mins(15);
+
+pub(super) async fn measure(settings: &Settings) -> Result<Vec<Series>> {
+    tokio::task::spawn_blocking(|| packages::program(&["wrk"], &["wrk"], "a few seconds")).await??;
+    progress::print("bench: starting Postgres, Kubernetes, the operator and the API server");
+    let of_searches = searches::Settings {
+        binaries: settings.binaries.clone(),
+        length: settings.length,
+        rounds: 1,
+        objects: 0,
+        intervals: 0,
+        only: String::new(),
+    };
+    let bench = searches::start(&of_searches, Duration::ZERO, true).await?;
+    // The first search stores its page.
+    stored::search(&bench, 2, Duration::from_secs(2)).await?;
+    let few = |count: &u32| *count <= settings.most;
+    let mut all = Vec::new();
+
+    let of = "clients that wait";
+    let mut rate = Series::new(of, "GET /arxiv, page stored", "/s");
+    let mut slowest = Series::new(of, "99th percentile", "ms");
+    for clients in CLIENTS.into_iter().filter(few) {
+        progress::print(&format!("bench: {clients} clients"));
+        stored::at_rest(&bench).await?;
+        let measured = stored::search(&bench, clients, settings.length).await?;
+        rate.points.push((clients, measured.rate));
+        slowest.points.push((clients, measured.p99.as_secs_f64() * 1e3));
+    }
+    all.extend([rate, slowest]);
+
+    let mut drained = Series::new("namespaces", "drain of 1,000 searches whose page is stored", "/s");
+    for namespaces in NAMESPACES.into_iter().filter(few) {
+        progress::print(&format!("bench: {namespaces} namespaces"));
+        drained
+            .points
+            .push((namespaces, drain(&bench, namespaces).await?));
+    }
+    all.push(drained);
+
+    let of = "finished objects";
+    let mut rate = Series::new(of, "GET /arxiv, page stored, 16 clients", "/s");
+    let mut memory = Series::new(of, "operator, largest resident memory", "MiB");
+    let finished = stored::finished(&bench).await?.name_any();
+    let mut present = 0;
+    for objects in OBJECTS.into_iter().filter(few) {
+        progress::print(&format!("bench: {objects} finished objects"));
+        copy(&bench, &finished, present, objects).await?;
+        present = objects;
+        let operator = bench.env.stack.operators[0].child();
+        operator.kill9();
+        operator.start_again()?;
+        stored::at_rest(&bench).await?;
+        let measured = stored::search(&bench, SOME_CLIENTS, settings.length).await?;
+        rate.points.push((objects, measured.rate));
+        #[allow(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
+        let peak = operator.memory()?.peak as f64 / 1_048_576.0;
+        memory.points.push((objects, peak));
+    }
+    all.extend([rate, memory]);
+    bench.env.stack.stop().await?;
+    Ok(all)
+}
+
+/// Copies of a finished object, up to so many.
+async fn copy(bench: &Bench<'_>, finished: &str, present: u32, objects: u32) -> Result<()> {
+    let stack = &bench.env.stack;
+    let count = objects.saturating_sub(present) as usize;
+    stack
+        .control_plane()
+        .copy_object(
+            "arxiv-operator.dev/arxivqueries",
+            stack.namespace(),
+            finished,
+            count,
+            |number, copy| {
+                // Another name for each call.
+                copy["metadata"]["labels"]["growth"] = json!(format!("{present}-{number}"));
+            },
+        )
+        .await
+}
+
+/// How many searches end in a second, of those that an operator finds in so many namespaces.
+async fn drain(bench: &Bench<'_>, namespaces: u32) -> Result<f64> {
+    let operator = bench.env.stack.operators[0].child();
+    operator.kill9();
+    let spec = ArxivQuerySpec {
+        search: ArxivSearch {
+            title: Some("stored".to_owned()),
+            ..ArxivSearch::default()
+        },
+        max_results: 8,
+        ..ArxivQuerySpec::default()
+    };
+    for namespace in 0..namespaces {
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name(namespace)}});
+        let all: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(bench.env.kube.clone());
+        // It may exist from a smaller number.
+        let created = all
+            .create(&PostParams::default(), &serde_json::from_value(object)?)
+            .await;
+        match created {
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            created => drop(created?),
+        }
+    }
+    let objects = stream::iter(0..SPREAD).map(async |number| {
+        let object = ArxivQuery::new(&format!("of-{namespaces}-{number}"), spec.clone());
+        let queries: Api<ArxivQuery> = Api::namespaced(bench.env.kube.clone(), &name(number % namespaces));
+        queries.create(&PostParams::default(), &object).await
+    });
+    objects.buffer_unordered(16).try_collect::<Vec<_>>().await?;
+    operator.start_again()?;
+    let start = Instant::now();
+    wait::until("all searches have ended", LIMIT, async || {
+        Ok((backlog::finished(bench).await? >= SPREAD as usize).then_some(()))
+    })
+    .await
+    .context("the operator does not work in all namespaces")?;
+    Ok(f64::from(SPREAD) / start.elapsed().as_secs_f64())
+}
+
+fn name(namespace: u32) -> String {
+    format!("growth-{namespace}")
+}
