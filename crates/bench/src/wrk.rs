@@ -51,7 +51,8 @@ pub(crate) async fn run(run: &Run<'_>, file: &Path) -> Result<Measured> {
     tokio::fs::write(file, format!("{}{COMMON}", run.script)).await?;
     let mut command = Command::new("wrk");
     command
-        .arg("--threads=2")
+        // At least one connection for each.
+        .arg(format!("--threads={}", run.connections.clamp(1, 2)))
         .arg(format!("--connections={}", run.connections))
         .arg(format!("--duration={}s", run.length.as_secs()))
         .arg("--timeout=30s")

@@ -70,11 +70,6 @@ impl Measurement {
     async fn wait(&mut self, objects: usize) -> Result<()> {
         self.work("none").await?;
         self.create("waits").await?;
-        self.until("it is reported that the query waits", async || {
-            let object = self.env.queries.get("work-waits").await;
-            Ok(object.is_ok_and(|object| object.phase() == Phase::Pending && !object.is_unobserved()))
-        })
-        .await?;
         output::progress(&format!("creating {objects} objects that wait"));
         self.operator().child().kill9();
         let edit = |number: usize, object: &mut Value| {
