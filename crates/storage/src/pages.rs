@@ -227,8 +227,8 @@ fn bind_key<'q, T>(query: RowQuery<'q, T>, key: &'q PageKey) -> RowQuery<'q, T> 
 fn lock(key: &PageKey) -> Lock {
     let mut hash = Sha256::new_with_prefix(key.search.as_bytes());
     hash.update(key.start.to_be_bytes());
-    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(hash.finalize());
-    Lock::Key(i64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    let hash = hash.finalize();
+    Lock::Key(hash.first_chunk().copied().map_or(0, i64::from_be_bytes))
 }
 
 /// The page that may still be used.

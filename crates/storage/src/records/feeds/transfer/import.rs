@@ -10,11 +10,8 @@ use super::{
 };
 use crate::{
     StorageError,
-    connection::{Kind, Session, bounded},
-    records::{
-        PaperBatch,
-        papers::{self, Writers},
-    },
+    connection::{Session, bounded},
+    records::{PaperBatch, papers},
 };
 
 /// Items that are written at once, with their papers.
@@ -59,8 +56,8 @@ impl Feeds {
         }
         let namespace = place.namespace.unwrap_or(&feed.namespace);
         let name = place.name.unwrap_or(&feed.name);
-        let mut session = bounded(Session::open(&self.pool, Kind::Transaction)).await?;
-        bounded(papers::lock(&mut session, Writers::Shared)).await?;
+        // Items come in an order that all writers of papers have, as those of one batch.
+        let mut session = bounded(Session::open_locked(&self.pool, &[papers::lock(1)])).await?;
         if bounded(is_in_use(&mut session, feed.state.id, namespace, name)).await? {
             return Err(TransferError::NameInUse {
                 namespace: namespace.to_owned(),
