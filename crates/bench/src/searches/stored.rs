@@ -46,7 +46,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         let mut medians = Figure::new(name("median"), "ms", None);
         let mut slowest = Figure::new(name("99th percentile"), "ms", None);
         let mut unfair = Figure::new(
-            &name("99th percentile / median"),
+            name("99th percentile / median"),
             "",
             Some(Goal::AtMost(MOST_UNFAIR)),
         );
