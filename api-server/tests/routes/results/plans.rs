@@ -7,7 +7,7 @@ use crate::support::Api;
 /// Papers, each found once.
 const FILL: [&str; 4] = [
     "insert into results (query_id, query_uid, timestamp, result_number, author, title, journal, arxiv_id, categories)
-       select n / 10, null, 1700000000 + n, n % 10, 'Paul Erdős, A' || n % 500, 'On common graphs and rare' || n, '',
+       select 100000 + n / 10, null, 1700000000 + n, n % 10, 'Paul Erdős, A' || n % 500, 'On common graphs and rare' || n, '',
               '2405.' || lpad(n::text, 5, '0') || 'v1', case when n % 100 = 0 then 'math.CO' else 'cs.DM' end
          from generate_series(1, 20000) n",
     "insert into arxiv_papers (paper, version, title, authors, abstract, categories, published, updated, links, first_seen_at,
@@ -65,7 +65,7 @@ async fn whole_papers_of_results_are_read_without_reading_a_whole_table() {
             "We show.",
             50,
         ),
-        ("/read-results?format=bibtex&query_id=700", "  eprint = ", 10),
+        ("/read-results?format=bibtex&query_id=100700", "  eprint = ", 10),
         (
             "/results?format=bibtex&all=true&category=math.CO&title=common",
             "  eprint = ",
