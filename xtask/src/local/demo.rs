@@ -120,9 +120,12 @@ async fn get(stack: &Stack, target: &str) -> Result<()> {
 }
 
 pub(super) async fn kubectl(stack: &Stack, arguments: &[&str]) -> Result<()> {
-    let quoted = arguments.iter().map(|argument| match argument.contains('{') {
-        true => format!("'{argument}'"),
-        false => (*argument).to_owned(),
+    let quoted = arguments.iter().map(|argument| {
+        if argument.contains('{') {
+            format!("'{argument}'")
+        } else {
+            (*argument).to_owned()
+        }
     });
     print(&format!("$ kubectl {}", quoted.collect::<Vec<_>>().join(" ")));
     let mut command = tokio::process::Command::new(stack.control_plane().kubectl());
