@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use super::{
     Feeds, ROWS_OF_A_PAPER,
     followed::{Followed, Follower, News, PERIOD},
-    item_json, papers, view,
+    item_json, view,
 };
 use crate::{
     app::App,
@@ -274,9 +274,8 @@ impl ItemStream {
             ..ItemRange::default()
         };
         let items = reads.oldest_feed_items(uid, after, BATCH).await?;
-        let papers = papers(reads, &items).await?;
         let (mut text, mut parts) = (BytesMut::new(), Vec::new());
-        for (item, paper) in items.iter().zip(&papers) {
+        for (item, paper) in &items {
             let begin = text.len();
             text.put(body::json(&item_json(uid, item, paper))?);
             let place = Place {

@@ -6,8 +6,6 @@ mod events;
 mod followed;
 mod params;
 
-use std::collections::HashMap;
-
 use axum::{
     body::Body,
     extract::{Path, State},
@@ -20,7 +18,7 @@ use paper::PaperVersion;
 use serde_json::{Value, json};
 use service::logs::Call;
 use storage::{
-    Reads, StorageError, WhichVersion,
+    Reads,
     feeds::{Feed, FeedItem, ItemRange, Outcome, Timing},
 };
 use uuid::Uuid;
@@ -150,9 +148,10 @@ pub(crate) async fn items(
             .since
             .and_then(|second| Timestamp::from_second(second).ok()),
     };
-    let mut items = feeds.reads.feed_items(feed.uid, range, limit + 1).await?;
-    let has_more = remove_extra(&mut items, limit);
-    let papers = papers(&feeds.reads, &items).await?;
+    let found = feeds.reads.feed_items_with_papers(feed.uid, range, limit + 1);
+    let mut found = found.await?;
+    let has_more = remove_extra(&mut found, limit);
+    let (items, papers): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     let page = Page {
         next: items
             .last()
@@ -172,18 +171,6 @@ pub(crate) async fn items(
     let next = page.next.as_deref();
     let next = next.and_then(|next| link::next(request.uri.query(), &["after"], "after", next));
     Ok(respond(body, media_type, &tag, page.updated, next))
-}
-
-/// The papers of items, in their order.
-async fn papers(reads: &Reads, items: &[FeedItem]) -> Result<Vec<PaperVersion>, StorageError> {
-    let ids: Vec<_> = items.iter().map(|item| item.id.clone()).collect();
-    let found = reads.whole_papers(&ids, WhichVersion::Named).await?;
-    // One that was found by two searches of a feed comes twice.
-    let found: HashMap<_, _> = found.into_iter().map(|paper| (paper.id.clone(), paper)).collect();
-    let papers = ids
-        .iter()
-        .map(|id| found.get(id).cloned().ok_or(StorageError::Unreadable));
-    papers.collect()
 }
 
 /// A page of a feed.

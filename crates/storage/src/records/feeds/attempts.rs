@@ -1,17 +1,19 @@
 //! Attempts to deliver: which deliveries are due, what is in them, and what came of an attempt.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use paper::PaperVersion;
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{FeedItem, Feeds, reads::item_of};
+use super::{
+    FeedItem, Feeds,
+    reads::{item_of, with_papers},
+};
 use crate::{
-    StorageError, WhichVersion,
+    StorageError,
     connection::{Kind, Session, from_micros, micros},
-    reads::whole_papers,
 };
 
 /// A delivery that is due, the first one of its webhook that is pending.
@@ -131,14 +133,7 @@ impl Feeds {
             let items = items.bind(due.feed).bind(first).bind(last);
             let items = items.fetch_all(session.conn()).await?.into_iter();
             let items = items.map(item_of).collect::<Result<Vec<_>, _>>()?;
-            let ids: Vec<_> = items.iter().map(|item| item.id.clone()).collect();
-            let papers = whole_papers(session, &ids, WhichVersion::Named).await?;
-            let papers: HashMap<_, _> = papers.into_iter().map(|paper| (paper.id.clone(), paper)).collect();
-            let with_paper = |item: FeedItem| {
-                let paper = papers.get(&item.id).cloned();
-                paper.map(|paper| (item, paper)).ok_or(StorageError::Unreadable)
-            };
-            items.into_iter().map(with_paper).collect()
+            with_papers(session, items).await
         })
         .await
     }

@@ -1,7 +1,9 @@
 //! Feeds as clients read them.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
-use paper::PaperId;
+use paper::{PaperId, PaperVersion};
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -9,6 +11,7 @@ use super::{LastRun, Timing, register};
 use crate::{
     Reads, StorageError,
     connection::{Kind, Session, from_micros},
+    reads::{WhichVersion, whole_papers},
 };
 
 /// A feed, as clients see it.
@@ -39,7 +42,7 @@ pub struct FeedItem {
     pub position: i64,
     /// Which of the feed's searches found it, from 1: each finds a version once.
     pub seen_set: i32,
-    /// The version that was new. Its paper is among those that [`Reads::whole_papers`] finds.
+    /// The version that was new. Its paper is stored as long as the item is.
     pub id: PaperId,
     /// When the run that found it was recorded.
     pub recorded_at: Timestamp,
@@ -156,40 +159,77 @@ impl Reads {
         range: ItemRange,
         limit: i64,
     ) -> Result<Vec<FeedItem>, StorageError> {
-        self.find_items(items!("desc"), feed, range, limit).await
+        Session::read(self.results_pool(), Kind::Statement, async |session| {
+            find_items(session, items!("desc"), feed, range, limit).await
+        })
+        .await
     }
 
-    /// Items of a feed, the oldest first, at most `limit`.
+    /// The same with their papers.
+    pub async fn feed_items_with_papers(
+        &self,
+        feed: Uuid,
+        range: ItemRange,
+        limit: i64,
+    ) -> Result<Vec<(FeedItem, PaperVersion)>, StorageError> {
+        Session::read(self.results_pool(), Kind::Transaction, async |session| {
+            let items = find_items(session, items!("desc"), feed, range, limit).await?;
+            with_papers(session, items).await
+        })
+        .await
+    }
+
+    /// Items of a feed with their papers, the oldest first, at most `limit`.
     pub async fn oldest_feed_items(
         &self,
         feed: Uuid,
         range: ItemRange,
         limit: i64,
-    ) -> Result<Vec<FeedItem>, StorageError> {
-        self.find_items(items!("asc"), feed, range, limit).await
-    }
-
-    async fn find_items(
-        &self,
-        statement: &'static str,
-        feed: Uuid,
-        range: ItemRange,
-        limit: i64,
-    ) -> Result<Vec<FeedItem>, StorageError> {
-        Session::read(self.results_pool(), Kind::Statement, async |session| {
-            let items = session.query_as::<(i64, i32, String, i32, i64)>(statement);
-            let since = range.since.unwrap_or(Timestamp::UNIX_EPOCH);
-            let items = items
-                .bind(feed)
-                .bind(range.before.unwrap_or(i64::MAX))
-                .bind(range.after.unwrap_or_default())
-                .bind(since.max(Timestamp::UNIX_EPOCH).as_microsecond())
-                .bind(limit);
-            let items = items.fetch_all(session.conn()).await?;
-            items.into_iter().map(item_of).collect()
+    ) -> Result<Vec<(FeedItem, PaperVersion)>, StorageError> {
+        Session::read(self.results_pool(), Kind::Transaction, async |session| {
+            let items = find_items(session, items!("asc"), feed, range, limit).await?;
+            with_papers(session, items).await
         })
         .await
     }
+}
+
+async fn find_items(
+    session: &mut Session,
+    statement: &'static str,
+    feed: Uuid,
+    range: ItemRange,
+    limit: i64,
+) -> Result<Vec<FeedItem>, StorageError> {
+    let items = session.query_as::<(i64, i32, String, i32, i64)>(statement);
+    let since = range.since.unwrap_or(Timestamp::UNIX_EPOCH);
+    let items = items
+        .bind(feed)
+        .bind(range.before.unwrap_or(i64::MAX))
+        .bind(range.after.unwrap_or_default())
+        .bind(since.max(Timestamp::UNIX_EPOCH).as_microsecond())
+        .bind(limit);
+    let items = items.fetch_all(session.conn()).await?;
+    items.into_iter().map(item_of).collect()
+}
+
+/// Items with their papers, read from the same server as they were: a replica that has an item has its paper, another one may not.
+pub(super) async fn with_papers(
+    session: &mut Session,
+    items: Vec<FeedItem>,
+) -> Result<Vec<(FeedItem, PaperVersion)>, StorageError> {
+    let ids: Vec<_> = items.iter().map(|item| item.id.clone()).collect();
+    let papers = whole_papers(session, &ids, WhichVersion::Named).await?;
+    // One that was found by two searches of a feed comes twice.
+    let papers: HashMap<_, _> = papers
+        .into_iter()
+        .map(|paper| (paper.id.clone(), paper))
+        .collect();
+    let with_paper = |item: FeedItem| {
+        let paper = papers.get(&item.id).cloned();
+        paper.map(|paper| (item, paper)).ok_or(StorageError::Unreadable)
+    };
+    items.into_iter().map(with_paper).collect()
 }
 
 fn feed_of(row: &PgRow) -> Result<Feed, StorageError> {

@@ -373,7 +373,7 @@ async fn feeds_and_items_are_read_by_name_and_position() {
         "3 3v1, 2 2v1"
     );
     let oldest = reads.oldest_feed_items(FEED, all, 2).await.unwrap();
-    let oldest: Vec<_> = oldest.iter().map(|item| item.position).collect();
+    let oldest: Vec<_> = oldest.iter().map(|(item, _)| item.position).collect();
     assert_eq!(oldest, [1, 2]);
     let later = recorded_at.checked_add(1.microsecond()).unwrap();
     assert_eq!(
