@@ -13,6 +13,7 @@ use wire::{body, dates::Zone, declared::Param, json::Json, query::QueryString};
 use crate::{
     app::settings::Settings,
     error::ApiError,
+    http::events::last_seen,
     limits::{
         ProcessLimits,
         client::Client,
@@ -145,6 +146,20 @@ impl ReadRequest for () {
 
 /// The extractor of what a handler reads.
 pub(crate) struct Input<R>(pub(crate) R);
+
+/// What is read from a request for events.
+#[derive(Debug)]
+pub(crate) struct FollowRequest {
+    /// The id of the event that the client saw last.
+    pub(crate) last_event_id: Option<String>,
+}
+
+impl ReadRequest for FollowRequest {
+    async fn read(request: Incoming) -> Result<Self, ApiError> {
+        let last_event_id = last_seen(request.headers());
+        Ok(Self { last_event_id })
+    }
+}
 
 impl<R: ReadRequest, S: Sync> FromRequest<S> for Input<R> {
     type Rejection = ApiError;

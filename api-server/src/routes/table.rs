@@ -15,6 +15,7 @@ use crate::{
         self, QueryLog,
         params::{QueriesGet, QueriesPost, ReadQueries},
     },
+    routes::request::FollowRequest,
     routes::results::{self, QueryResultsParams, ResultPages, ResultsRequest},
     routes::route::{LagOf, Operation, Route, service},
     routes::writes,
@@ -71,7 +72,7 @@ pub(crate) static ROUTES: [Route; 19] = [
         path: "/arxiv/{name}/events",
         no_store: true,
         operations: &[
-            Operation::new::<query::FollowRequest>("GET", Some(query::describe_follow), |app| {
+            Operation::new::<FollowRequest>("GET", Some(query::describe_follow), |app| {
                 Some(service(query::follow_query, Arxiv::of(app)?))
             })
             .new_here()
@@ -171,7 +172,7 @@ pub(crate) static ROUTES: [Route; 19] = [
         path: "/feeds/{name}/events",
         no_store: true,
         operations: &[
-            Operation::new::<feeds::FollowRequest>("GET", Some(feeds::describe_follow), |app| {
+            Operation::new::<FollowRequest>("GET", Some(feeds::describe_follow), |app| {
                 Some(service(feeds::follow, FeedStreams::of(app)?))
             })
             .new_here()

@@ -21,13 +21,13 @@ use crate::{
     auth::caller::Caller,
     auth::correlation::Correlation,
     error::{ApiError, Code},
-    http::events::{StreamEnd, last_seen},
+    http::events::StreamEnd,
     http::middleware::CallLog,
     jobs::submit::{is_removed, removed},
     jobs::view::QueryView,
     limits::client::Client,
     openapi::Operation,
-    routes::request::{Incoming, Input, ReadRequest},
+    routes::request::{FollowRequest, Input},
 };
 
 /// What a 410 means.
@@ -52,19 +52,6 @@ pub(crate) async fn read_query(
         Lookup::Live(object) => arxiv.state(&object),
         Lookup::Deleted(ended) => Json(QueryView::from_record(&name, ended)).into_response(),
     })
-}
-
-/// What is read from a request for events.
-#[derive(Debug)]
-pub(crate) struct FollowRequest {
-    last_event_id: Option<String>,
-}
-
-impl ReadRequest for FollowRequest {
-    async fn read(request: Incoming) -> Result<Self, ApiError> {
-        let last_event_id = last_seen(request.headers());
-        Ok(Self { last_event_id })
-    }
 }
 
 /// A stream of the query's states, until its end.

@@ -23,12 +23,12 @@ use crate::{
     auth::{caller::Caller, correlation::Correlation},
     error::ApiError,
     http::{
-        events::{SseEvent, StreamEnd, last_seen, respond},
+        events::{SseEvent, StreamEnd, respond},
         middleware::CallLog,
     },
     limits::{client::Client, slots::Slot, streams::StreamLimiter},
     output::body,
-    routes::request::{Incoming, Input, ReadRequest},
+    routes::request::{FollowRequest, Input},
 };
 
 /// Items that are read at once.
@@ -50,19 +50,6 @@ impl FeedStreams {
             streams: StreamLimiter::new(app.limits.streams.clone(), app.ending.clone()),
             feeds,
         })
-    }
-}
-
-/// What is read from a request for events.
-#[derive(Debug)]
-pub(crate) struct FollowRequest {
-    last_event_id: Option<String>,
-}
-
-impl ReadRequest for FollowRequest {
-    async fn read(request: Incoming) -> Result<Self, ApiError> {
-        let last_event_id = last_seen(request.headers());
-        Ok(Self { last_event_id })
     }
 }
 

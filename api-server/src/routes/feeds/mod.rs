@@ -34,7 +34,7 @@ pub(crate) use self::{
         redeliver,
     },
     describe::{describe, describe_follow, describe_list},
-    events::{FeedStreams, FollowRequest, follow},
+    events::{FeedStreams, follow},
     params::{FeedsRequest, ItemsRequest},
 };
 use crate::{

@@ -1,5 +1,7 @@
 //! The runs of a feed: `ArxivQuery` objects with its label that it owns.
 
+#[cfg(test)]
+mod fixtures;
 mod key;
 mod object;
 
@@ -181,30 +183,13 @@ pub(super) async fn create(
 
 #[cfg(test)]
 mod tests {
-    use crd::{ArxivFeedSpec, ArxivQueryStatus};
+    use crd::ArxivQueryStatus;
 
-    use super::{key::MAX_PARTS, *};
-
-    fn time(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn feed() -> ArxivFeed {
-        let mut feed = ArxivFeed::new("knuth", ArxivFeedSpec::default());
-        feed.metadata.uid = Some("f0000000-0000-4000-8000-000000000000".to_owned());
-        feed.metadata.namespace = Some("team".to_owned());
-        feed.spec.search.author = Some("knuth".to_owned());
-        feed
-    }
-
-    fn first() -> NextRun {
-        NextRun {
-            start: 0,
-            max_results: 2_000,
-            updated_after: None,
-            submitted_before: None,
-        }
-    }
+    use super::{
+        fixtures::{feed, first, time},
+        key::MAX_PARTS,
+        *,
+    };
 
     #[test]
     fn oldest_runs_of_each_kind_are_surplus_and_active_ones_never() {

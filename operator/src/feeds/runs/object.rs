@@ -85,30 +85,15 @@ pub(in crate::feeds) fn object(feed: &ArxivFeed, key: RunKey, next: &NextRun) ->
 mod tests {
     use std::collections::BTreeMap;
 
-    use crd::{ArxivFeedSpec, CachePolicy, QueryTemplate};
+    use crd::{CachePolicy, QueryTemplate};
 
-    use super::{super::is_of, *};
-
-    fn time(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn feed() -> ArxivFeed {
-        let mut feed = ArxivFeed::new("knuth", ArxivFeedSpec::default());
-        feed.metadata.uid = Some("f0000000-0000-4000-8000-000000000000".to_owned());
-        feed.metadata.namespace = Some("team".to_owned());
-        feed.spec.search.author = Some("knuth".to_owned());
-        feed
-    }
-
-    fn first() -> NextRun {
-        NextRun {
-            start: 0,
-            max_results: 2_000,
-            updated_after: None,
-            submitted_before: None,
-        }
-    }
+    use super::{
+        super::{
+            fixtures::{feed, first, time},
+            is_of,
+        },
+        *,
+    };
 
     #[test]
     fn run_has_the_search_of_its_feed_in_the_order_of_updates_and_what_the_template_says() {

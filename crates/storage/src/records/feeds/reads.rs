@@ -172,11 +172,7 @@ impl Reads {
         range: ItemRange,
         limit: i64,
     ) -> Result<Vec<(FeedItem, PaperVersion)>, StorageError> {
-        Session::read(self.results_pool(), Kind::Transaction, async |session| {
-            let items = find_items(session, items!("desc"), feed, range, limit).await?;
-            with_papers(session, items).await
-        })
-        .await
+        self.find_with_papers(items!("desc"), feed, range, limit).await
     }
 
     /// Items of a feed with their papers, the oldest first, at most `limit`.
@@ -186,8 +182,18 @@ impl Reads {
         range: ItemRange,
         limit: i64,
     ) -> Result<Vec<(FeedItem, PaperVersion)>, StorageError> {
+        self.find_with_papers(items!("asc"), feed, range, limit).await
+    }
+
+    async fn find_with_papers(
+        &self,
+        statement: &'static str,
+        feed: Uuid,
+        range: ItemRange,
+        limit: i64,
+    ) -> Result<Vec<(FeedItem, PaperVersion)>, StorageError> {
         Session::read(self.results_pool(), Kind::Transaction, async |session| {
-            let items = find_items(session, items!("asc"), feed, range, limit).await?;
+            let items = find_items(session, statement, feed, range, limit).await?;
             with_papers(session, items).await
         })
         .await
