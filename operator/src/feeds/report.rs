@@ -86,10 +86,12 @@ impl Snapshot<'_> {
 
     /// Whether the feed does what its spec asks for, why, and one line for people.
     fn readiness(&self, old: &ArxivFeedStatus) -> (Truth, FeedReason, String) {
-        let failed = self
-            .runs
-            .last_ended()
-            .filter(|run| run.object.phase() == crd::Phase::Failed);
+        // One that succeeded since may be gone already, by the limit of the history.
+        let reported_success = old.last_successful_time.as_ref().map(|time| time.0);
+        let failed = self.runs.last_ended().filter(|run| {
+            run.object.phase() == crd::Phase::Failed
+                && (run.ended().is_none() || run.ended() >= reported_success)
+        });
         if let Some(run) = failed {
             let message = format!(
                 "{} failed: {}; the next run covers its time",
@@ -103,7 +105,7 @@ impl Snapshot<'_> {
         let has_failed = old_ready.filter(|ready| ready.reason == FeedReason::RunFailed.as_str());
         let succeeded = self.runs.last_succeeded().and_then(Run::ended);
         if let Some(ready) = has_failed
-            && succeeded <= old.last_successful_time.as_ref().map(|time| time.0)
+            && succeeded <= reported_success
         {
             return (Truth::False, FeedReason::RunFailed, ready.message.clone());
         }

@@ -4,6 +4,8 @@ use crd::{FeedCondition, Phase};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
+use testbed::test_env::{LIMIT, within};
+
 use super::{Feeds, condition, half_an_hour_ago, start};
 
 /// Ends a run, as the operator does.
@@ -81,7 +83,7 @@ async fn ended_runs_beyond_the_limits_are_deleted_oldest_first_and_others_never(
     }
     let expected = ["kept-1002", "kept-1004", "kept-1005"];
     let mut last = Vec::new();
-    let kept = testbed::test_env::within(testbed::test_env::LIMIT, async || {
+    let kept = within(LIMIT, async || {
         last = feeds
             .runs("kept")
             .await
@@ -109,40 +111,48 @@ async fn ended_runs_beyond_the_limits_are_deleted_oldest_first_and_others_never(
 async fn failed_run_is_reported_until_one_succeeds() {
     let feeds = start().await;
     let (daily, _) = half_an_hour_ago();
-    let feed = feeds
-        .create(
-            "failing",
-            json!({"schedule": daily, "failedQueriesHistoryLimit": 0, "suspend": true}),
-        )
-        .await;
-    feeds.observed("failing").await;
-    feeds.create_run(&feed, 1_000, true).await;
-    feeds
-        .status_when("failing", "active", |_, status| status.active.is_some())
-        .await;
-    end(&feeds, "failing-1000", Phase::Failed).await;
-    let failed = feeds
-        .status_when("failing", "without its run", |_, status| status.active.is_none())
-        .await;
-    assert_eq!(
-        condition(&failed, FeedCondition::Ready),
-        Some(("False", "RunFailed"))
-    );
-    assert!(
-        failed
-            .status
-            .unwrap()
-            .message
-            .unwrap()
-            .starts_with("failing-1000 failed: in a test")
-    );
-    feeds.until_events("failing", &["RunFailed"]).await;
-    feeds.backdate("failing", 300).await;
-    feeds.patch_spec("failing", json!({"suspend": false})).await;
-    feeds
-        .status_when("failing", "ready", |feed, status| {
-            status.last_new_items == Some(5)
-                && condition(feed, FeedCondition::Ready) == Some(("True", "Scheduled"))
-        })
-        .await;
+    // Its object is gone at once, or outlives those of the runs that succeed.
+    for (name, failed_limit) in [("removed", 0), ("kept", 1)] {
+        let spec = json!({
+            "schedule": daily, "suspend": true,
+            "failedQueriesHistoryLimit": failed_limit, "successfulQueriesHistoryLimit": 0,
+        });
+        let feed = feeds.create(name, spec).await;
+        feeds.observed(name).await;
+        feeds.create_run(&feed, 1_000, true).await;
+        feeds
+            .status_when(name, "active", |_, status| status.active.is_some())
+            .await;
+        let run = format!("{name}-1000");
+        end(&feeds, &run, Phase::Failed).await;
+        let failed = feeds
+            .status_when(name, "without its run", |_, status| status.active.is_none())
+            .await;
+        assert_eq!(
+            condition(&failed, FeedCondition::Ready),
+            Some(("False", "RunFailed"))
+        );
+        let message = failed.status.unwrap().message.unwrap();
+        assert!(
+            message.starts_with(&format!("{run} failed: in a test")),
+            "{message}"
+        );
+        feeds.until_events(name, &["RunFailed"]).await;
+        feeds.backdate(name, 300).await;
+        feeds.patch_spec(name, json!({"suspend": false})).await;
+        feeds
+            .status_when(name, "ready", |feed, status| {
+                status.last_new_items == Some(5)
+                    && condition(feed, FeedCondition::Ready) == Some(("True", "Scheduled"))
+            })
+            .await;
+        let is_left = async || (feeds.runs(name).await.len() == failed_limit).then_some(());
+        within(LIMIT, is_left).await.unwrap();
+        feeds.patch_spec(name, json!({"suspend": true})).await;
+        let later = feeds.observed(name).await;
+        assert_eq!(
+            condition(&later, FeedCondition::Ready),
+            Some(("True", "Suspended"))
+        );
+    }
 }

@@ -105,6 +105,7 @@ impl Year {
     /// Runs all feeds on days after the last one, until none of their runs has failed and all have read everything;
     /// the last of these days.
     async fn settle(&self, days: u32) -> u32 {
+        let mut last = Vec::new();
         for day in days + 1..days + 10 {
             self.begin(day).await;
             self.end(day).await;
@@ -116,8 +117,10 @@ impl Year {
             if all.iter().all(is_settled) {
                 return day;
             }
+            last = all;
         }
-        panic!("not complete\n{}", self.feeds.env.operator_logs());
+        let statuses: Vec<_> = last.iter().map(|feed| &feed.status).collect();
+        panic!("not complete: {statuses:#?}\n{}", self.feeds.env.operator_logs());
     }
 
     async fn items(&self, name: &str) -> Vec<Item> {
