@@ -42,7 +42,7 @@ spec:
 
 pub(super) async fn show(stack: &Stack) -> Result<()> {
     print(
-        "\n6. A feed: one search that runs each morning and tells what is new. arXiv's days are simulated, from a",
+        "\n6. A feed: one search that runs each morning and reports what is new. arXiv's days are simulated, from a",
     );
     print("   Sunday to a Tuesday, and the feed's clock is moved, so that nobody waits for the morning.");
     let archive = Arc::new(Archive::new(ArchiveSpec {

@@ -53,7 +53,7 @@ async fn new_items_are_sent_in_their_order_each_once_and_the_feed_when_it_change
     // As the page of items has it.
     let page = json_body(api.get("/feeds/knuth").await).await;
     assert_eq!(first.data, page[1]);
-    // A run that finds nothing is told as well.
+    // A run that finds nothing is reported as well.
     api.execute("update arxiv_feeds set last_run_at = '2024-06-03T06:00:00Z', last_new_items = 0 where name = 'knuth'")
         .await;
     let (none, feed) = items(&mut events).await;

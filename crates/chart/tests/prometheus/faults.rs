@@ -2,12 +2,14 @@
 
 use crd::ArxivFeed;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::Secret};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::Connection;
 use testbed::arxiv::{Behaviour, Mode};
+use testbed::control_plane::chart_rules;
+use testbed::net::{Receiver, Reply};
 use testbed::test_env::{LIMIT, search};
 
 use crate::system::Monitored;
@@ -65,45 +67,99 @@ pub(crate) async fn held_gate(monitored: &Monitored) {
     }
 }
 
+/// A feed, which writes what the tests change.
+struct Feed<'a> {
+    name: &'a str,
+    api: Api<ArxivFeed>,
+}
+
+impl<'a> Feed<'a> {
+    /// Creates a suspended feed that was last complete three days ago.
+    async fn create(monitored: &Monitored, name: &'a str, mut spec: Value) -> Self {
+        let env = &monitored.env;
+        let api: Api<ArxivFeed> = Api::namespaced(env.kube.clone(), env.stack.namespace());
+        spec["suspend"] = json!(true);
+        spec["schedule"] = json!(daily(40));
+        spec["search"] = json!({"author": name});
+        let feed = json!({
+            "apiVersion": "arxiv-operator.dev/v1alpha1", "kind": "ArxivFeed", "metadata": {"name": name}, "spec": spec,
+        });
+        let created = api
+            .create(&PostParams::default(), &serde_json::from_value(feed).unwrap())
+            .await;
+        let generation = created.unwrap().metadata.generation;
+        let feed = Self { name, api };
+        monitored
+            .until("the feed is observed", async || {
+                let status = feed.api.get(name).await.unwrap().status;
+                status.is_some_and(|status| status.observed_generation == generation)
+            })
+            .await;
+        let last = (Timestamp::now() - SignedDuration::from_hours(72)).to_string();
+        let status = Patch::Merge(json!({"status": {"lastScheduleTime": last, "lastCompleteTime": last}}));
+        let written = PatchParams::default();
+        feed.api.patch_status(name, &written, &status).await.unwrap();
+        feed
+    }
+
+    async fn change(&self, spec: Value) {
+        let spec = Patch::Merge(json!({"spec": spec}));
+        self.api
+            .patch(self.name, &PatchParams::default(), &spec)
+            .await
+            .unwrap();
+    }
+}
+
+/// A schedule with one time a day, so many minutes ago.
+fn daily(minutes: i64) -> String {
+    let time = Timestamp::now() - SignedDuration::from_mins(minutes);
+    let time = time.to_zoned(TimeZone::UTC);
+    format!("{} {} * * *", time.minute(), time.hour())
+}
+
 /// arXiv refuses the search of a feed, which was last complete three days ago. When that is repaired, a changed schedule makes it run.
 pub(crate) async fn overdue_feed(monitored: &Monitored) {
-    let env = &monitored.env;
-    let arxiv = env.stack.arxiv().unwrap();
-    let feeds: Api<ArxivFeed> = Api::namespaced(env.kube.clone(), env.stack.namespace());
-    let (created, written) = (PostParams::default(), PatchParams::default());
-    let daily = |minutes: i64| {
-        let time = Timestamp::now() - SignedDuration::from_mins(minutes);
-        let time = time.to_zoned(TimeZone::UTC);
-        format!("{} {} * * *", time.minute(), time.hour())
-    };
-    let feed = json!({
-        "apiVersion": "arxiv-operator.dev/v1alpha1", "kind": "ArxivFeed", "metadata": {"name": "overdue"},
-        "spec": {"schedule": daily(40), "suspend": true, "search": {"author": "overdue"}},
-    });
-    let feed = feeds
-        .create(&created, &serde_json::from_value(feed).unwrap())
-        .await;
-    let generation = feed.unwrap().metadata.generation;
-    monitored
-        .until("the feed is observed", async || {
-            let status = feeds.get("overdue").await.unwrap().status;
-            status.is_some_and(|status| status.observed_generation == generation)
-        })
-        .await;
-    let last = (Timestamp::now() - SignedDuration::from_hours(72)).to_string();
-    let status = Patch::Merge(json!({"status": {"lastScheduleTime": last, "lastCompleteTime": last}}));
-    feeds.patch_status("overdue", &written, &status).await.unwrap();
+    let arxiv = monitored.env.stack.arxiv().unwrap();
+    let feed = Feed::create(monitored, "overdue", json!({})).await;
     arxiv.set(Mode::Status(400));
-    let change = async |spec: serde_json::Value| {
-        let spec = Patch::Merge(json!({"spec": spec}));
-        feeds.patch("overdue", &written, &spec).await.unwrap();
-    };
-    change(json!({"suspend": false})).await;
+    feed.change(json!({"suspend": false})).await;
     let end = async || {
         arxiv.set(Mode::Ok);
-        change(json!({"schedule": daily(20)})).await;
+        feed.change(json!({"schedule": daily(20)})).await;
     };
     monitored.expect("ArxivFeedsOverdue", end).await;
+}
+
+/// The receiver of a webhook fails. When it answers again, what waits is delivered.
+pub(crate) async fn failing_webhook(monitored: &Monitored) {
+    let env = &monitored.env;
+    let namespace = env.stack.namespace();
+    let rules = chart_rules("operator-webhooks");
+    let plane = env.stack.control_plane();
+    let user = (namespace, "arxiv-operator");
+    plane.grant(namespace, user, &rules).await.unwrap();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hooks"},
+        "stringData": {"chat": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
+    });
+    let secrets: Api<Secret> = Api::namespaced(env.kube.clone(), namespace);
+    secrets
+        .create(&PostParams::default(), &serde_json::from_value(secret).unwrap())
+        .await
+        .unwrap();
+    let receiver = Receiver::start().unwrap();
+    receiver.set(Reply::status(500));
+    let webhook =
+        json!({"name": "chat", "url": receiver.url(), "secretRef": {"name": "hooks", "key": "chat"}});
+    let feed = Feed::create(monitored, "notified", json!({"webhooks": [webhook]})).await;
+    feed.change(json!({"suspend": false})).await;
+    let end = async || {
+        receiver.set(Reply::status(200));
+        let due = "update public.arxiv_feed_webhooks set next_attempt_at = now()";
+        env.primary().execute("arxiv", due).await.unwrap();
+    };
+    monitored.expect("ArxivWebhooksFail", end).await;
 }
 
 /// The Lease was restored from a backup: its holder is gone, and its duration long.

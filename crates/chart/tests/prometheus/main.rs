@@ -26,6 +26,7 @@ async fn each_fault_of_fetching_makes_its_alert_fire_and_no_other() {
     faults::throttling(&monitored).await;
     faults::held_gate(&monitored).await;
     faults::overdue_feed(&monitored).await;
+    faults::failing_webhook(&monitored).await;
     // No request of a user failed.
     dashboard::panels_have_data(&monitored, &["5xx by cause"]).await;
 }

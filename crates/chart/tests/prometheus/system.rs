@@ -32,6 +32,7 @@ monitoring:
       ArxivOperatorErrors: {threshold: 6}
       ArxivQueriesWaitLong: {threshold: 60}
       ArxivReplicaLag: {threshold: 4}
+      ArxivWebhooksFail: {threshold: 5}
 ";
 
 pub(crate) struct Monitored {
@@ -54,6 +55,7 @@ impl Monitored {
                 // What arXiv asks for lasts longer.
                 set("COOLDOWN_BASE_MS", "1"),
                 set("RETRY_BASE_MS", "1000"),
+                set("WEBHOOK_NETWORKS", "127.0.0.0/8"),
             ],
             ..Options::default()
         })

@@ -121,7 +121,7 @@ pub struct ArxivFeedSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_template: Option<QueryTemplate>,
 
-    /// Who is told of new items: each gets a signed request with them, at least once and in their order. One that does not
+    /// Receivers of new items: each gets a signed request with them, at least once and in their order. One that does not
     /// accept it gets it again, for three days.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

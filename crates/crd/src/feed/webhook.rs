@@ -1,9 +1,9 @@
-//! Who is told of new items.
+//! Receivers of new items.
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Who is told of new items of a feed.
+/// A receiver of the new items of a feed.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
