@@ -6,8 +6,6 @@ use serde::Serialize;
 
 /// The media type of an event.
 pub const MEDIA_TYPE: &str = "application/cloudevents+json";
-/// The most items of one event.
-pub const MAX_ITEMS: usize = 100;
 /// The type of an event with items of a feed.
 const TYPE: &str = "dev.arxiv-operator.feed.items";
 

@@ -9,7 +9,7 @@ mod sender;
 
 pub use self::{
     addresses::{Networks, NetworksError, is_public},
-    event::{Event, EventFeed, EventItem, MAX_ITEMS, MEDIA_TYPE},
+    event::{Event, EventFeed, EventItem, MEDIA_TYPE},
     retry::{GIVE_UP_AFTER, Retry, after_failure},
     secrets::{SecretError, Secrets},
     sender::{Answer, SendError, Sender, SenderError, Target, TargetError, address_hash},

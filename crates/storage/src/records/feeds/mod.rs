@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::attempts::{AttemptEnd, DueDelivery, DueLimits};
-pub use self::deliveries::{DeliveryStats, ITEMS_PER_DELIVERY};
+pub use self::deliveries::DeliveryStats;
 pub use self::delivery_reads::{Delivery, DeliveryKey};
 pub use self::progress::{Backfill, NextRun, Outcome, Progress, RunEnd};
 pub use self::reads::{Feed, FeedItem, FeedKey, ItemRange};

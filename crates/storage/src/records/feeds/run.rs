@@ -22,6 +22,8 @@ pub(crate) struct Recording<'a> {
     is_current: bool,
     /// What is new, in the order of the results.
     items: Vec<PaperId>,
+    /// How large each of these is as JSON, in bytes.
+    sizes: Vec<usize>,
     /// The papers among them.
     papers: HashSet<String>,
     /// The first and the last update.
@@ -50,6 +52,7 @@ impl<'a> Recording<'a> {
             state,
             is_current,
             items: Vec::new(),
+            sizes: Vec::new(),
             papers: HashSet::new(),
             updates: None,
             fetched_at: None,
@@ -94,6 +97,8 @@ impl<'a> Recording<'a> {
             let is_first = self.papers.insert(paper.id.paper.clone());
             if is_first || self.revisions == Revisions::Include {
                 self.items.push(paper.id.clone());
+                let json = serde_json::to_string(paper).map_err(|_| StorageError::Unreadable)?;
+                self.sizes.push(json.len());
                 items.push(paper);
             }
         }
@@ -195,8 +200,9 @@ impl<'a> Recording<'a> {
             return Ok(());
         }
         if count > 0 {
-            let positions = self.state.items + 1..=self.state.items + i64::from(count);
-            deliveries::insert(session, self.state.id, positions, recorded_at).await?;
+            // The first of the results has the highest position.
+            let sizes = self.sizes.iter().rev().copied();
+            deliveries::insert(session, self.state.id, self.state.items, sizes, recorded_at).await?;
         }
         self.update_feed(session, count, outcome, recorded_at).await
     }
