@@ -25,7 +25,7 @@ use tracing::Instrument;
 
 pub use error::{UpstreamError, reason};
 pub use feeds::{feed_search_hash, feed_search_hashes};
-pub use pages::{Dedup, remove_older, slices};
+pub use pages::{Dedup, OVERLAPS, Updates, overlapping_slices, remove_older, slices};
 pub use query::{SpecError, ValidatedQuery, problems};
 pub use settings::{SettingsError, UpstreamArgs};
 pub use timing::register_metrics;

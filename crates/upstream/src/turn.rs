@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field::Empty};
 
 use crate::empty_page::{Decision, Observation, Retries, evaluate};
-use crate::{FetchedPage, Parts, UpstreamError, timing};
+use crate::{FetchedPage, OVERLAPS, Parts, UpstreamError, timing};
 
 /// The longest time that a request may take, whatever its client's deadline: it must have ended before the
 /// lock of a lost machine is released.
@@ -180,17 +180,22 @@ impl PageFetch {
     }
 
     /// The total that the slice before this page reports, if this is a later slice: all slices before it are
-    /// full.
+    /// full. Those of a run of a feed overlap.
     async fn total_before(&self) -> Result<Option<u32>, UpstreamError> {
-        let Some(start) = self.key.start.checked_sub(MAX_PAGE) else {
-            return Ok(None);
-        };
-        let before = PageKey {
-            start,
-            count: MAX_PAGE,
-            ..self.key.clone()
-        };
-        Ok(self.parts.pages.get(&before).await?.map(|page| page.head.total))
+        for overlap in [0].into_iter().chain(OVERLAPS) {
+            let Some(start) = self.key.start.checked_sub(MAX_PAGE - overlap) else {
+                continue;
+            };
+            let before = PageKey {
+                start,
+                count: MAX_PAGE,
+                ..self.key.clone()
+            };
+            if let Some(page) = self.parts.pages.get(&before).await? {
+                return Ok(Some(page.head.total));
+            }
+        }
+        Ok(None)
     }
 
     fn time_left(&self) -> Duration {

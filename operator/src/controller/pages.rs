@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use paper::PaperVersion;
 use storage::{FoundPage, PageHead, PageKey, Pages, PaperBatch, PaperSource, StorageError, feeds::RunEnd};
 use tokio::sync::Semaphore;
-use upstream::{Dedup, PageSelector, ValidatedQuery, key, remove_older, slices};
+use upstream::{
+    Dedup, OVERLAPS, PageSelector, Updates, ValidatedQuery, key, overlapping_slices, remove_older, slices,
+};
 
 /// The papers of a page with up to so many are read when it is looked up, and kept until they are recorded.
 const FEW: u32 = 20;
@@ -65,30 +67,15 @@ pub(crate) async fn find_pages(
     selector: PageSelector,
     depth: Depth,
 ) -> Result<Result<StoredPages, MissingPage>, StorageError> {
-    let mut found: Vec<StoredPage> = Vec::new();
-    let (mut is_past, mut has_older, mut is_short) = (false, false, false);
+    let mut found = Found::default();
     loop {
-        // The first page's total decides: a page that must be empty by it is not requested.
-        let total = found.first().map(|first| first.head.total);
-        let mut requests = slices(&query.search, query.start, query.max_results, total);
-        let all = total.unwrap_or(u32::MAX);
-        let (stored, total) = (found.len(), requests.len());
-        if stored >= total || is_past {
-            return Ok(Ok(StoredPages {
-                pages: found,
-                updated_after: query.updated_after,
-                end: if is_short {
-                    RunEnd::Short
-                } else if has_older {
-                    RunEnd::Older
-                } else if end_of(query) >= u64::from(all) {
-                    RunEnd::Exhausted
-                } else {
-                    RunEnd::Limit
-                },
-            }));
+        let mut requests = found.next_requests(query, depth);
+        if requests.is_empty() || found.is_past {
+            return Ok(Ok(found.end(query)));
         }
-        let request = requests.swap_remove(stored);
+        let stored = found.pages.len();
+        let total = stored + requests.len();
+        let request = requests.swap_remove(0);
         let key = key(&request, selector);
         let (is_small, after) = (total == 1 && key.count <= FEW, query.updated_after);
         let page = if after.is_none() && depth == Depth::Heads {
@@ -97,19 +84,15 @@ pub(crate) async fn find_pages(
             // The semaphore is never closed.
             let _buffered = buffered.acquire_many(key.count).await.ok();
             let mut page = pages.find(&key, true).await?;
-            if let Some(FoundPage { head, papers, .. }) = &mut page {
-                let papers = papers.get_or_insert_default();
-                let expected = head.total.saturating_sub(key.start).min(key.count) as usize;
-                let given = papers.len();
-                // What cannot be read is not there for anybody.
-                is_short |= given + head.defects.len() < expected;
-                is_past = remove_older(papers, after);
-                has_older |= papers.len() < given;
+            if let Some(page) = &mut page
+                && found.look_at(&key, page, after, depth) == Join::Retry
+            {
+                continue;
             }
             page
         };
         match page {
-            Some(page) => found.push(StoredPage {
+            Some(page) => found.pages.push(StoredPage {
                 key,
                 head: page.head,
                 fetched_at: page.fetched_at,
@@ -123,6 +106,88 @@ pub(crate) async fn find_pages(
                     total,
                 }));
             }
+        }
+    }
+}
+
+/// The pages of a query that were found so far, and what is known of their papers.
+#[derive(Default)]
+struct Found {
+    pages: Vec<StoredPage>,
+    /// All papers of the last one are too old.
+    is_past: bool,
+    has_older: bool,
+    /// Something may be missing.
+    is_short: bool,
+    /// Of the last one.
+    updates: Updates,
+    /// Which of [`OVERLAPS`] the next one has.
+    overlap: usize,
+}
+
+/// Whether a page can be taken as the next one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Join {
+    Made,
+    /// Not before a page with more results in common with the last one was looked at.
+    Retry,
+}
+
+impl Found {
+    /// The pages that are not found yet. The first page's total decides: one that must be empty by it is not requested.
+    fn next_requests(&self, query: &ValidatedQuery, depth: Depth) -> Vec<PageRequest> {
+        let total = self.pages.first().map(|first| first.head.total);
+        if let (Depth::Papers, Some(last), Some(total)) = (depth, self.pages.last(), total) {
+            let end = query.start.saturating_add(query.max_results);
+            let covered = last.key.start + last.key.count;
+            let overlap = OVERLAPS[self.overlap.min(OVERLAPS.len() - 1)];
+            overlapping_slices(&query.search, covered, end, total, overlap)
+        } else {
+            let all = slices(&query.search, query.start, query.max_results, total);
+            all.into_iter().skip(self.pages.len()).collect()
+        }
+    }
+
+    /// Looks at the papers of the next page, and removes those that are too old.
+    fn look_at(
+        &mut self,
+        key: &PageKey,
+        page: &mut FoundPage,
+        after: Option<Timestamp>,
+        depth: Depth,
+    ) -> Join {
+        let papers = page.papers.get_or_insert_default();
+        let updates = Updates::of(papers);
+        let is_joined =
+            depth == Depth::Heads || self.pages.is_empty() || updates.follows(self.updates, after);
+        if !is_joined && self.overlap + 1 < OVERLAPS.len() {
+            self.overlap += 1;
+            return Join::Retry;
+        }
+        let expected = page.head.total.saturating_sub(key.start).min(key.count) as usize;
+        let given = papers.len();
+        // What cannot be read is not there for anybody.
+        self.is_short |= !is_joined || given + page.head.defects.len() < expected;
+        self.is_past = remove_older(papers, after);
+        self.has_older |= papers.len() < given;
+        (self.updates, self.overlap) = (updates, 0);
+        Join::Made
+    }
+
+    fn end(self, query: &ValidatedQuery) -> StoredPages {
+        let total = self.pages.first().map_or(u32::MAX, |first| first.head.total);
+        StoredPages {
+            end: if self.is_short {
+                RunEnd::Short
+            } else if self.has_older {
+                RunEnd::Older
+            } else if end_of(query) >= u64::from(total) {
+                RunEnd::Exhausted
+            } else {
+                RunEnd::Limit
+            },
+            pages: self.pages,
+            updated_after: query.updated_after,
         }
     }
 }
@@ -190,3 +255,6 @@ impl PaperSource for StoredPapers<'_> {
         .boxed()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ mod faults;
 mod history;
 mod many;
 mod namespaces;
+mod pages;
 mod schedules;
 mod states;
 mod transfer;
@@ -51,6 +52,9 @@ fn in_system(env: TestEnv) -> Feeds {
     let api = Api::namespaced(env.kube.clone(), env.stack.namespace());
     Feeds { env, api }
 }
+
+/// One version as an item: its position, its paper, and its version.
+type Item = (i64, String, i32);
 
 /// The feeds of a system's namespace.
 struct Feeds {
@@ -156,6 +160,16 @@ impl Feeds {
         self.env
             .create_object(&serde_json::from_value(run).unwrap())
             .await
+    }
+
+    /// The items of a feed, in their order.
+    async fn versions(&self, name: &str) -> Vec<Item> {
+        let items = sqlx::query_as(
+            "select position, paper, version from public.arxiv_feed_items i join public.arxiv_feeds f using (feed_uid)
+             where f.name = $1 order by position",
+        );
+        let mut connection = self.env.primary().connect("arxiv").await.unwrap();
+        items.bind(name).fetch_all(&mut connection).await.unwrap()
     }
 
     /// Waits until a gauge has this value: feeds are counted every few seconds.

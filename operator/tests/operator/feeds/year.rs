@@ -49,9 +49,6 @@ fn specs() -> [(&'static str, &'static str, Value); 3] {
     ]
 }
 
-/// One version as an item: its position, its paper, and its version.
-type Item = (i64, String, i32);
-
 struct Year {
     feeds: Feeds,
     archive: Arc<Archive>,
@@ -121,15 +118,6 @@ impl Year {
         }
         let statuses: Vec<_> = last.iter().map(|feed| &feed.status).collect();
         panic!("not complete: {statuses:#?}\n{}", self.feeds.env.operator_logs());
-    }
-
-    async fn items(&self, name: &str) -> Vec<Item> {
-        let items = sqlx::query_as(
-            "select position, paper, version from public.arxiv_feed_items i join public.arxiv_feeds f using (feed_uid)
-             where f.name = $1 order by position",
-        );
-        let mut connection = self.feeds.env.primary().connect("arxiv").await.unwrap();
-        items.bind(name).fetch_all(&mut connection).await.unwrap()
     }
 }
 
@@ -211,7 +199,7 @@ async fn each_version_of_a_year_is_an_item_once_although_the_operator_is_killed(
 
     let last = year.settle(days).await;
     for (name, search, _) in specs() {
-        let items = year.items(name).await;
+        let items = year.feeds.versions(name).await;
         let positions: Vec<i64> = items.iter().map(|(position, ..)| *position).collect();
         let count = i64::try_from(items.len()).unwrap();
         assert_eq!(positions, (1..=count).collect::<Vec<_>>(), "{name}: positions");

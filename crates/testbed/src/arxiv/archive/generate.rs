@@ -63,8 +63,6 @@ const THINGS: [&str; 12] = [
     "lattices",
     "embeddings",
 ];
-/// Older papers are from so many days before the first one.
-const OLDER_DAYS: u32 = 3 * 365;
 /// A paper is announced so many days after its submission, at most.
 const MOST_DAYS_TO_ANNOUNCE: u32 = 5;
 /// Of so many days one is stale, and so many are the distance of two outages.
@@ -80,9 +78,9 @@ pub(super) fn date(spec: &ArchiveSpec, day: u32) -> Date {
 pub(super) fn generate(spec: &ArchiveSpec) -> (Vec<Paper>, Vec<DayKind>) {
     let mut random = Random::new(spec.seed);
     let kinds = kinds(spec, &mut random);
-    let mut papers = Papers::new(random);
+    let mut papers = Papers::new(random, spec.times_a_day);
     for _ in 0..spec.older {
-        let age = MOST_DAYS_TO_ANNOUNCE + 1 + papers.random.below(OLDER_DAYS);
+        let age = MOST_DAYS_TO_ANNOUNCE + 1 + papers.random.below(spec.older_days);
         let submitted = spec.first.saturating_sub(i64::from(age).days());
         papers.add(submitted, 0, None);
     }
@@ -129,15 +127,17 @@ fn kinds(spec: &ArchiveSpec, random: &mut Random) -> Vec<DayKind> {
 
 struct Papers {
     random: Random,
+    times_a_day: u32,
     all: Vec<Paper>,
     /// How many papers there are of each month.
     numbers: BTreeMap<(i16, i8), u32>,
 }
 
 impl Papers {
-    fn new(random: Random) -> Self {
+    fn new(random: Random, times_a_day: u32) -> Self {
         Self {
             random,
+            times_a_day: times_a_day.max(1),
             all: Vec::new(),
             numbers: BTreeMap::new(),
         }
@@ -151,11 +151,11 @@ impl Papers {
 
     /// A time of this day, of which there are few: many papers have equal ones.
     fn time(&mut self, date: Date) -> Timestamp {
-        let half_hours = i64::from(self.random.below(48));
+        let time = i64::from(self.random.below(self.times_a_day));
         let midnight = TimeZone::UTC
             .to_timestamp(date.at(0, 0, 0, 0))
             .unwrap_or_default();
-        midnight + SignedDuration::from_mins(30 * half_hours)
+        midnight + SignedDuration::from_mins(24 * 60 / i64::from(self.times_a_day) * time)
     }
 
     fn add(&mut self, submitted: Date, announced: u32, cross_listed: Option<u32>) {

@@ -34,8 +34,12 @@ pub struct ArchiveSpec {
     pub days: u32,
     /// How many new papers are announced on one day, on average.
     pub papers_a_day: u32,
-    /// How many older papers there are: of three years.
+    /// How many older papers there are.
     pub older: u32,
+    /// The older ones are from so many days before day 0.
+    pub older_days: u32,
+    /// How many times of a day papers have: the fewer, the more of them have equal dates.
+    pub times_a_day: u32,
 }
 
 impl Default for ArchiveSpec {
@@ -48,6 +52,8 @@ impl Default for ArchiveSpec {
             days: 30,
             papers_a_day: 30,
             older: 200,
+            older_days: 3 * 365,
+            times_a_day: 48,
         }
     }
 }
