@@ -175,6 +175,107 @@ async fn admission_refuses_invalid_feeds_in_words_that_say_what_is_expected() {
     }
 }
 
+fn webhook(changes: &Value) -> Value {
+    let mut webhook = json!({
+        "name": "chat", "url": "https://chat.example.org/arxiv", "secretRef": {"name": "chat", "key": "secret"},
+    });
+    for (member, value) in changes.as_object().unwrap() {
+        webhook[member] = value.clone();
+    }
+    webhook
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admission_accepts_webhooks_with_usual_names_addresses_and_secrets() {
+    let feeds = feeds().await;
+    let longest = "x".repeat(63);
+    let (name, key) = ("s".repeat(253), "K".repeat(253));
+    let url = format!("https://example.org/{}", "p".repeat(2_048 - 20));
+    for (number, changes) in [
+        json!({"name": "a"}),
+        json!({"name": longest}),
+        json!({"name": "9-to-5"}),
+        json!({"url": "https://example.org"}),
+        json!({"url": "https://example.org:8443/a/b?c=d&e=@f#g"}),
+        json!({"url": "https://example.org?c=d"}),
+        json!({"url": "http://chat.papers.svc:8080/"}),
+        json!({"url": "https://[2001:db8::1]/"}),
+        json!({"url": url}),
+        json!({"secretRef": {"name": name, "key": key}}),
+        json!({"secretRef": {"name": "a.b-c", "key": "._-Key"}}),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let object = feed(
+            &format!("feed-{number}"),
+            &json!({"webhooks": [webhook(changes)]}),
+        );
+        let created = feeds.create(&creation(), &object).await;
+        assert!(created.is_ok(), "{changes}: {created:?}");
+    }
+    let five = (0..5).map(|number| webhook(&json!({"name": format!("chat-{number}")})));
+    let object = feed("five", &json!({"webhooks": five.collect::<Vec<_>>()}));
+    feeds.create(&creation(), &object).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admission_refuses_webhooks_in_words_that_say_what_is_expected() {
+    let feeds = feeds().await;
+    let (name, url, key) = (
+        "must be lower-case letters, digits and hyphens",
+        "must be a URL that begins with https://, without a user",
+        "must be a key of a Secret",
+    );
+    let secret = "must be the name of a Secret";
+    let (short, long) = ("should be at least 1 chars long", "Too long");
+    let of_secret = |name: &str, key: &str| json!({"secretRef": {"name": name, "key": key}});
+    #[rustfmt::skip]
+    let cases = [
+        (json!({"name": null}), "webhooks[0].name"),
+        (json!({"name": ""}), short),
+        (json!({"name": "x".repeat(64)}), long),
+        (json!({"name": "Chat"}), name),
+        (json!({"name": "chat room"}), name),
+        (json!({"name": "-chat"}), name),
+        (json!({"name": "chat-"}), name),
+        (json!({"name": "chat\n"}), name),
+        (json!({"url": null}), "webhooks[0].url"),
+        (json!({"url": ""}), url),
+        (json!({"url": "chat.example.org"}), url),
+        (json!({"url": "ftp://example.org/"}), url),
+        (json!({"url": "HTTPS://example.org/"}), url),
+        (json!({"url": "https://"}), url),
+        (json!({"url": "https:///path"}), url),
+        (json!({"url": "https://user:password@example.org/"}), url),
+        (json!({"url": "https://user@example.org/"}), url),
+        (json!({"url": "https://example.org/a b\n"}), url),
+        (json!({"url": format!("https://example.org/{}", "p".repeat(2_048))}), long),
+        (json!({"secretRef": null}), "webhooks[0].secretRef"),
+        (json!({"secretRef": {"key": "secret"}}), "secretRef.name"),
+        (json!({"secretRef": {"name": "chat"}}), "secretRef.key"),
+        (of_secret("", "secret"), short),
+        (of_secret("Chat", "secret"), secret),
+        (of_secret("team/chat", "secret"), secret),
+        (of_secret(&"s".repeat(254), "secret"), long),
+        (of_secret("chat", ""), short),
+        (of_secret("chat", "a key"), key),
+        (of_secret("chat", "a/key"), key),
+        (of_secret("chat", &"k".repeat(254)), long),
+    ];
+    for (changes, words) in cases {
+        refuses(&feeds, &json!({"webhooks": [webhook(&changes)]}), words).await;
+    }
+    let all =
+        |names: &[&str]| -> Vec<Value> { names.iter().map(|name| webhook(&json!({"name": name}))).collect() };
+    for (names, words) in [
+        (&["a", "b", "c", "d", "e", "f"][..], "must have at most 5 items"),
+        (&["a", "b", "a"][..], "Duplicate value"),
+    ] {
+        refuses(&feeds, &json!({"webhooks": all(names)}), words).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn name_of_a_feed_leaves_room_for_those_of_its_runs() {
     let feeds = feeds().await;
