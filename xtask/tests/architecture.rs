@@ -27,16 +27,16 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
         .filter(|path| {
             let name = path.file_name().unwrap().to_str().unwrap();
             let is_module = path.extension().is_some_and(|extension| extension == "rs");
-            (is_module && !["mod.rs", "tests.rs"].contains(&name)) || (path.is_dir() && holds_modules(path))
+            (is_module && !["mod.rs", "tests.rs"].contains(&name)) || is_folder_of_modules(path)
         })
         .collect();
     entries.sort_by_key(|path| (path.is_file(), path.clone()));
     entries
 }
 
-/// Whether a folder has modules that are not only tests.
-fn holds_modules(folder: &Path) -> bool {
-    !entries(folder).is_empty() || folder.join("mod.rs").exists()
+/// Whether this is a folder with modules that are not only tests.
+fn is_folder_of_modules(path: &Path) -> bool {
+    path.is_dir() && (path.join("mod.rs").exists() || !entries(path).is_empty())
 }
 
 /// The first sentence of a module's documentation.
@@ -86,7 +86,7 @@ fn map(folder: &Path, depth: usize) -> Vec<String> {
             };
             lines.extend(item(depth, &format!("`{name}/`: {}", summary(&module))));
             lines.extend(map(&path, depth + 1));
-        } else if !path.with_extension("").is_dir() {
+        } else if !is_folder_of_modules(&path.with_extension("")) {
             lines.extend(item(depth, &format!("`{name}`: {}", summary(&path))));
         }
     }
