@@ -20,6 +20,9 @@ pub(crate) enum Error {
     /// Foreign rows carried many numbers of the sequence, one after the other.
     #[error("{0} numbers in a row are taken by foreign rows; is the sequence behind its table?")]
     NumbersTaken(u32),
+    /// A run of a feed, for a reason that its status has.
+    #[error("a run cannot be created: {0}")]
+    RunNotCreated(String),
     /// What validation or Kubernetes rules out.
     #[error("{0}")]
     Defect(&'static str),
@@ -45,7 +48,7 @@ impl Error {
         match self {
             Self::Storage { .. } if self.is_database_unavailable() => "database_unavailable",
             Self::Storage { .. } => "database",
-            Self::Kubernetes(_) => "kubernetes",
+            Self::Kubernetes(_) | Self::RunNotCreated(_) => "kubernetes",
             Self::NumbersTaken(_) => "numbers_taken",
             Self::Defect(_) => "defect",
         }

@@ -138,17 +138,20 @@ fn begin(
         }
         outcome
     };
-    let reconciliation = reconciliation.instrument(span);
-    async move {
-        match AbortOnDropHandle::new(tokio::spawn(reconciliation)).await {
-            Ok(outcome) => outcome,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Error::Defect("the reconciliation was aborted")),
-            },
-        }
+    spawned(reconciliation.instrument(span)).boxed()
+}
+
+/// Runs a reconciliation as a task of its own, until it ends or is dropped.
+pub(crate) async fn spawned(
+    reconciliation: impl Future<Output = Result<Action, Error>> + Send + 'static,
+) -> Result<Action, Error> {
+    match AbortOnDropHandle::new(tokio::spawn(reconciliation)).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::Defect("the reconciliation was aborted")),
+        },
     }
-    .boxed()
 }
 
 /// Reports in the query's status that it is suspended, for which no database is needed; or, once, that a

@@ -143,7 +143,7 @@ fn state(feed: &ArxivFeed) -> State {
     };
     if feed.spec.suspend {
         State::Suspended
-    } else if is(FeedCondition::Stalled, "True") {
+    } else if is(FeedCondition::Stalled, "True") && !is_blocked(feed) {
         State::Stalled
     } else if is(FeedCondition::Ready, "False") {
         State::Failed
@@ -152,6 +152,13 @@ fn state(feed: &ArxivFeed) -> State {
     } else {
         State::New
     }
+}
+
+/// Whether its spec is right, and something else lets no run start.
+fn is_blocked(feed: &ArxivFeed) -> bool {
+    let reasons = [FeedReason::RunRefused, FeedReason::NameTaken];
+    feed.condition(FeedCondition::Stalled)
+        .is_some_and(|stalled| reasons.iter().any(|reason| stalled.reason == reason.as_str()))
 }
 
 /// When the feed was last complete, or was created.
@@ -213,6 +220,14 @@ mod tests {
         use FeedCondition::{Complete, Ready, Stalled};
         let mut suspended = feed("suspended", &[(Ready, "False"), (Complete, "False")], None);
         suspended.spec.suspend = true;
+        let mut refused = feed(
+            "refused",
+            &[(Ready, "False"), (Stalled, "True")],
+            Some("03T06:18"),
+        );
+        for condition in &mut refused.status.as_mut().unwrap().conditions {
+            condition.reason = FeedReason::RunRefused.as_str().to_owned();
+        }
         let mut deleted = feed("deleted", READY, None);
         deleted.metadata.deletion_timestamp = Some(Time(time("01T13:00")));
         let feeds = [
@@ -224,6 +239,7 @@ mod tests {
                 Some("02T06:18"),
             ),
             feed("stalled", &[(Ready, "False"), (Stalled, "True")], None),
+            refused,
             feed("new", &[], None),
             suspended,
             deleted,
@@ -231,7 +247,7 @@ mod tests {
         let feeds: Vec<_> = feeds.into_iter().map(Arc::new).collect();
         let (counts, named) = Census::default().take(&feeds, time("03T07:00"));
         let expected = FeedStats {
-            states: [2, 1, 1, 1, 1],
+            states: [2, 1, 2, 1, 1],
             incomplete: 2,
             // The new one: since the first of March there were two times.
             overdue: 1,

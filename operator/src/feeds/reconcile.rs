@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use crd::{ArxivFeed, ArxivQuery, FeedCondition, FeedReason, InitialItems, Revisions};
 use jiff::{SignedDuration, Timestamp};
-use kube::{Api, ResourceExt, runtime::controller::Action};
+use kube::{
+    Api, ResourceExt,
+    runtime::{controller::Action, reflector::Store},
+};
 use storage::{
     StorageError,
     feeds::{FeedSpec, FeedState, NextRun, Timing},
@@ -17,7 +20,7 @@ use super::{
     failures::Failures,
     overview::Overview,
     plan::{Delays, Plan, plan},
-    report::{Snapshot, database_unavailable, stalled},
+    report::{Snapshot, Stall, database_unavailable, stalled},
     runs::{self, Created, RunKey, Runs},
     validate::{Valid, validate},
     webhooks,
@@ -48,11 +51,19 @@ pub(super) struct Context {
     pub(super) overview: Overview,
 }
 
+/// What reconciliations of the feeds of one watch share.
+pub(super) struct Followed {
+    pub(super) context: Arc<Context>,
+    /// The runs of the feeds, as the watch has them.
+    pub(super) runs: Store<ArxivQuery>,
+}
+
 /// Brings a feed one step further: reads its runs and its state, creates the run that is due, writes the status, and
 /// deletes what the limits of its history do not allow. Each step may be repeated after any crash, and by two operators at
 /// once.
-pub(super) async fn reconcile(feed: Arc<ArxivFeed>, context: Arc<Context>) -> Result<Action, Error> {
-    let outcome = reconcile_feed(&feed, &context).await;
+pub(super) async fn reconcile(feed: &ArxivFeed, followed: &Followed) -> Result<Action, Error> {
+    let Followed { context, runs } = followed;
+    let outcome = reconcile_feed(feed, context, runs).await;
     let metrics = &context.with.metrics;
     let key = feed.metadata.uid.clone().unwrap_or_default();
     match &outcome {
@@ -65,16 +76,20 @@ pub(super) async fn reconcile(feed: Arc<ArxivFeed>, context: Arc<Context>) -> Re
             metrics.failed(error.category());
             let failures = context.failures.add(&key);
             if error.is_database_unavailable() && failures >= FAILURES_REPORTED {
-                let status = database_unavailable(&feed, Timestamp::now());
+                let status = database_unavailable(feed, Timestamp::now());
                 // If this write fails as well, the next reconciliation tries again.
-                let _ = write_status(&context, &feed, &status).await;
+                let _ = write_status(context, feed, &status).await;
             }
         }
     }
     outcome
 }
 
-async fn reconcile_feed(feed: &ArxivFeed, context: &Context) -> Result<Action, Error> {
+async fn reconcile_feed(
+    feed: &ArxivFeed,
+    context: &Context,
+    watched: &Store<ArxivQuery>,
+) -> Result<Action, Error> {
     let namespace = feed.namespace().unwrap_or_default();
     if feed.is_being_deleted() {
         return Ok(Action::await_change());
@@ -86,37 +101,46 @@ async fn reconcile_feed(feed: &ArxivFeed, context: &Context) -> Result<Action, E
         Ok(valid) => valid,
         Err(stall) => {
             let status = stalled(feed, &stall, Timestamp::now());
-            let is_new = feed.condition(FeedCondition::Stalled).is_none();
+            let is_new = !is_reported(feed, &stall);
             if is_new && let Some(uid) = uid(feed) {
                 let unscheduled = context.with.records.feeds().unschedule(uid).await;
                 unscheduled.map_err(Error::storage("noting that no run is planned"))?;
             }
             let is_written = write_status(context, feed, &status).await?;
             if is_new && is_written {
-                context.events.send_about(
-                    feed,
-                    Kind::Warning,
-                    "Validate",
-                    stall.reason.as_str(),
-                    &stall.message,
-                );
+                send_stall(context, feed, "Validate", &stall);
             }
             return Ok(after_write(is_written, LONGEST_WAIT));
         }
     };
     let queries = Api::<ArxivQuery>::namespaced(context.with.client.clone(), &namespace);
-    let runs = Runs::list(&queries, feed).await?;
+    let seen = Runs::seen(watched, feed);
+    let is_as_seen = seen.is_some();
+    let mut runs = match seen {
+        Some(runs) => runs,
+        None => Runs::list(&queries, feed).await?,
+    };
     let now = Timestamp::now();
-    let plan = plan(&valid.schedule, since(feed, &runs), now, delays(feed));
+    let plan_of = |runs: &Runs| plan(&valid.schedule, since(feed, runs), now, delays(feed));
+    let mut plan = plan_of(&runs);
     let Some(state) = state(context, feed, &valid, &plan).await? else {
         // An object of this uid was gone before.
         return Ok(Action::requeue(LONGEST_WAIT));
     };
     let webhooks = webhooks::register(context, feed, &state).await?;
     let next = next_run(feed, &valid, &state, now);
-    let due = plan.due.map(RunKey::first);
-    let due = due.or_else(|| runs.going_on(state.last_run, &next));
-    let created = due.filter(|_| runs.active().is_none() && !feed.spec.suspend);
+    let due = |plan: &Plan, runs: &Runs| {
+        let due = plan.due.map(RunKey::first);
+        let due = due.or_else(|| runs.going_on(state.last_run, &next));
+        due.filter(|_| runs.active().is_none() && !feed.spec.suspend)
+    };
+    let mut created = due(&plan, &runs);
+    if created.is_some() && is_as_seen {
+        runs = Runs::list(&queries, feed).await?;
+        plan = plan_of(&runs);
+        created = due(&plan, &runs);
+    }
+    let mut stall = None;
     if let Some(run) = created {
         // The watch may be behind: nothing is started by a spec or a status of before.
         if !statuses::is_unchanged(&feeds(context, feed), &feed.metadata).await? {
@@ -127,7 +151,8 @@ async fn reconcile_feed(feed: &ArxivFeed, context: &Context) -> Result<Action, E
             return Ok(Action::requeue(LONGEST_WAIT));
         };
         let next = next_run(feed, &valid, &state, now);
-        create(context, feed, &queries, (run, &next), now).await?;
+        stall = create(context, feed, &queries, (run, &next), now).await?;
+        created = created.filter(|_| stall.is_none());
     }
     let snapshot = Snapshot {
         feed,
@@ -136,6 +161,7 @@ async fn reconcile_feed(feed: &ArxivFeed, context: &Context) -> Result<Action, E
         webhooks: &webhooks,
         plan,
         created,
+        stall: stall.as_ref(),
         now,
     };
     if !write_status(context, feed, &snapshot.status()).await? {
@@ -144,6 +170,13 @@ async fn reconcile_feed(feed: &ArxivFeed, context: &Context) -> Result<Action, E
     report_events(context, feed, &runs, &state);
     // Only now: the status has the times of the runs that are deleted.
     runs.delete_surplus(&queries, feed).await?;
+    if let Some(stall) = stall {
+        if !is_reported(feed, &stall) {
+            send_stall(context, feed, "Create", &stall);
+        }
+        // Tried again, with the waits of what fails.
+        return Err(Error::RunNotCreated(stall.message));
+    }
     let wait = until_next(feed, &plan);
     let look = webhooks::next_look(&webhooks).unwrap_or(wait);
     Ok(Action::requeue(wait.min(look)))
@@ -259,17 +292,30 @@ pub(super) fn delays(feed: &ArxivFeed) -> Delays {
     }
 }
 
-/// Creates a run.
+/// Whether the status says already why no run can start.
+fn is_reported(feed: &ArxivFeed, stall: &Stall) -> bool {
+    feed.condition(FeedCondition::Stalled)
+        .is_some_and(|stalled| stalled.reason == stall.reason.as_str())
+}
+
+fn send_stall(context: &Context, feed: &ArxivFeed, action: &str, stall: &Stall) {
+    let (reason, note) = (stall.reason.as_str(), &stall.message);
+    context
+        .events
+        .send_about(feed, Kind::Warning, action, reason, note);
+}
+
+/// Creates a run, or says why it cannot be created for now.
 async fn create(
     context: &Context,
     feed: &ArxivFeed,
     queries: &Api<ArxivQuery>,
     (key, next): (RunKey, &NextRun),
     now: Timestamp,
-) -> Result<(), Error> {
+) -> Result<Option<Stall>, Error> {
     let run = runs::object(feed, key, next);
     let name = run.name_any();
-    match runs::create(queries, feed, &run).await? {
+    let (reason, message) = match runs::create(queries, feed, &run).await? {
         Created::New => {
             if key.is_first() {
                 let planned = key.scheduled.checked_add(delays(feed).jitter);
@@ -289,23 +335,19 @@ async fn create(
                 namespace = feed.namespace(),
                 "feed: {note}"
             );
+            return Ok(None);
         }
-        Created::Before => {}
-        Created::NameTaken => {
-            let note = format!("{name} is there already and is no run of this feed");
-            context.events.send_about(
-                feed,
-                Kind::Warning,
-                "Create",
-                FeedReason::NameTaken.as_str(),
-                &note,
-            );
-            return Err(Error::Defect(
-                "an object that is no run of the feed has the name of one",
-            ));
-        }
-    }
-    Ok(())
+        Created::Before => return Ok(None),
+        Created::NameTaken => (
+            FeedReason::NameTaken,
+            format!("{name} is there already and is no run of this feed: it has to be deleted"),
+        ),
+        Created::Refused(words) => (
+            FeedReason::RunRefused,
+            format!("Kubernetes refuses {name}: {words}"),
+        ),
+    };
+    Ok(Some(Stall { reason, message }))
 }
 
 /// Writes the status, if it says anything new; whether the object has it. It has not if it has changed or is gone.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::controller::report::conditions::{keep_transition, new_condition, truncated_message};
 
-/// Why no run of a feed can start before its spec is changed.
+/// Why no run of a feed can start before its spec, or what the message names, is changed.
 #[derive(Debug)]
 pub(super) struct Stall {
     pub(super) reason: FeedReason,
@@ -29,6 +29,8 @@ pub(super) struct Snapshot<'a> {
     pub(super) plan: Plan,
     /// The run that was just created.
     pub(super) created: Option<RunKey>,
+    /// Why the run that is due was not created.
+    pub(super) stall: Option<&'a Stall>,
     pub(super) now: Timestamp,
 }
 
@@ -36,46 +38,57 @@ impl Snapshot<'_> {
     /// The whole status.
     pub(super) fn status(&self) -> ArxivFeedStatus {
         let old = self.feed.status.clone().unwrap_or_default();
-        let (is_ready, reason, message) = self.readiness(&old);
-        let message = truncated_message(&message);
-        let (complete, complete_reason) = completeness(self.state);
-        let mut conditions = vec![
-            condition(
-                self.feed,
-                FeedCondition::Ready,
-                is_ready,
-                reason,
-                &message,
-                self.now,
-            ),
-            condition(
-                self.feed,
-                FeedCondition::Complete,
-                complete,
-                complete_reason,
-                "",
-                self.now,
-            ),
-        ];
-        conditions.extend(delivered(self.feed, self.webhooks, self.now));
         let created = self.created_name();
         let active = created.or(self.runs.active().map(|run| run.name().to_owned()));
+        // It is recorded before it has ended: what came of it is written with its end.
+        let last = self.state.last_run.map(|run| run.outcome);
+        let still_runs = active.is_some() && active == old.active && last != Some(Outcome::OtherSearch);
+        let (is_ready, reason, message) = self.readiness(&old);
+        let message = truncated_message(&message);
+        let ready = condition(
+            self.feed,
+            FeedCondition::Ready,
+            is_ready,
+            reason,
+            &message,
+            self.now,
+        );
+        let reported = self.feed.condition(FeedCondition::Complete).cloned();
+        let complete = reported.filter(|_| still_runs).unwrap_or_else(|| {
+            let (complete, reason) = completeness(self.state);
+            condition(self.feed, FeedCondition::Complete, complete, reason, "", self.now)
+        });
+        let mut conditions = vec![ready, complete];
+        conditions.extend(
+            self.stall
+                .map(|stall| is_stalled(self.feed, stall.reason, &message, self.now)),
+        );
+        conditions.extend(delivered(self.feed, self.webhooks, self.now));
         let scheduled = self
             .created
             .or(self.runs.last().map(|run| run.key))
             .map(|key| key.scheduled);
         let succeeded = self.runs.last_succeeded().and_then(Run::ended);
         let is_suspended = self.feed.spec.suspend;
+        let (last_complete_time, last_new_items, items) = if still_runs {
+            (old.last_complete_time, old.last_new_items, old.items)
+        } else {
+            (
+                later(old.last_complete_time, self.state.last_complete_run),
+                self.state.last_run.map(|run| i64::from(run.new_items)),
+                Some(self.state.items),
+            )
+        };
         ArxivFeedStatus {
             conditions,
             observed_generation: self.feed.metadata.generation,
             active,
             last_schedule_time: later(old.last_schedule_time, scheduled),
             last_successful_time: later(old.last_successful_time, succeeded),
-            last_complete_time: later(old.last_complete_time, self.state.last_complete_run),
+            last_complete_time,
             next_schedule_time: self.plan.next.filter(|_| !is_suspended).map(Time),
-            last_new_items: self.state.last_run.map(|run| i64::from(run.new_items)),
-            items: Some(self.state.items),
+            last_new_items,
+            items,
             message: Some(message),
         }
     }
@@ -86,6 +99,9 @@ impl Snapshot<'_> {
 
     /// Whether the feed does what its spec asks for, why, and one line for people.
     fn readiness(&self, old: &ArxivFeedStatus) -> (Truth, FeedReason, String) {
+        if let Some(stall) = self.stall {
+            return (Truth::False, stall.reason, stall.message.clone());
+        }
         // One that succeeded since may be gone already, by the limit of the history.
         let reported_success = old.last_successful_time.as_ref().map(|time| time.0);
         let failed = self.runs.last_ended().filter(|run| {
@@ -149,14 +165,7 @@ pub(super) fn stalled(feed: &ArxivFeed, stall: &Stall, now: Timestamp) -> ArxivF
             &message,
             now,
         ),
-        condition(
-            feed,
-            FeedCondition::Stalled,
-            Truth::True,
-            stall.reason,
-            &message,
-            now,
-        ),
+        is_stalled(feed, stall.reason, &message, now),
     ];
     conditions.extend(kept_conditions(feed));
     ArxivFeedStatus {
@@ -166,6 +175,10 @@ pub(super) fn stalled(feed: &ArxivFeed, stall: &Stall, now: Timestamp) -> ArxivF
         message: Some(message),
         ..feed.status.clone().unwrap_or_default()
     }
+}
+
+fn is_stalled(feed: &ArxivFeed, reason: FeedReason, message: &str, now: Timestamp) -> Condition {
+    condition(feed, FeedCondition::Stalled, Truth::True, reason, message, now)
 }
 
 /// The status of a feed while a database is unavailable: everything else stays as it was.
@@ -240,102 +253,4 @@ fn later(old: Option<Time>, new: Option<Timestamp>) -> Option<Time> {
 }
 
 #[cfg(test)]
-mod tests {
-    use crd::ArxivFeedSpec;
-    use storage::feeds::{InitialItems, LastRun, Progress};
-
-    use super::*;
-
-    fn time(text: &str) -> Timestamp {
-        format!("2026-03-02T{text}Z").parse().unwrap()
-    }
-
-    fn state(last: Option<(Outcome, i32)>) -> FeedState {
-        FeedState {
-            id: uuid::Uuid::nil(),
-            search: String::new(),
-            seen_set: 1,
-            items: 7,
-            progress: Progress::default(),
-            initial_items: InitialItems::Include,
-            last_run: last.map(|(outcome, new_items)| LastRun {
-                recorded_at: time("06:18:00"),
-                outcome,
-                new_items,
-            }),
-            last_complete_run: None,
-        }
-    }
-
-    #[test]
-    fn status_says_what_the_feed_does_and_how_complete_it_is() {
-        let plan = Plan {
-            due: None,
-            missed: None,
-            next: Some(time("07:17:00")),
-        };
-        let missed = Plan {
-            missed: Some(time("06:17:00")),
-            ..plan
-        };
-        let complete = Some((Outcome::Complete, 2));
-        // Suspended, plan, created, last run; Ready's reason, Complete's status and reason, message.
-        #[rustfmt::skip]
-        let cases = [
-            (false, plan, false, None, "Scheduled", "Unknown NoRunYet", "waits for its first run"),
-            (true, plan, false, None, "Suspended", "Unknown NoRunYet", "suspended; runs start again"),
-            (false, plan, true, None, "Scheduled", "Unknown NoRunYet", "feed-29540537 runs"),
-            (false, plan, false, complete, "Scheduled", "True AllRead", "the last run found 2 new"),
-            (false, missed, false, complete, "Scheduled", "True AllRead", "could not start in time"),
-            (false, plan, false, Some((Outcome::Incomplete, 2)), "Scheduled", "False MoreToRead", "the next one goes on"),
-            (false, plan, false, Some((Outcome::OtherSearch, 2)), "Scheduled", "False SearchChanged", "everything"),
-        ];
-        for (suspend, plan, is_created, last, reason, complete, message) in cases {
-            let spec = ArxivFeedSpec {
-                suspend,
-                ..ArxivFeedSpec::default()
-            };
-            let (mut feed, state) = (ArxivFeed::new("feed", spec), state(last));
-            feed.metadata.generation = Some(3);
-            let snapshot = Snapshot {
-                feed: &feed,
-                runs: &Runs::default(),
-                state: &state,
-                webhooks: &[],
-                plan,
-                created: is_created.then(|| RunKey::first(time("06:17:00"))),
-                now: time("06:20:00"),
-            };
-            let status = snapshot.status();
-            let [ready, completeness] = &status.conditions[..] else {
-                panic!("{:?}", status.conditions)
-            };
-            assert_eq!(
-                (ready.status.as_str(), ready.reason.as_str()),
-                ("True", reason),
-                "{message}"
-            );
-            assert_eq!(
-                format!("{} {}", completeness.status, completeness.reason),
-                complete,
-                "{message}"
-            );
-            assert!(
-                status.message.as_ref().unwrap().contains(message),
-                "{:?}",
-                status.message
-            );
-            assert_eq!(status.active.as_deref(), is_created.then_some("feed-29540537"));
-            assert_eq!(status.next_schedule_time.is_some(), !suspend, "{message}");
-            assert_eq!((status.items, status.observed_generation), (Some(7), Some(3)));
-            let mut reported = feed.clone();
-            reported.status = Some(status.clone());
-            let again = Snapshot {
-                feed: &reported,
-                now: time("06:21:00"),
-                ..snapshot
-            };
-            assert_eq!(again.status(), status, "nothing new, so nothing is written");
-        }
-    }
-}
+mod tests;

@@ -3,13 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use crd::{ArxivFeed, ArxivQuery, FEED_LABEL};
-use futures::{StreamExt, future::join_all};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join_all},
+    stream,
+};
 use kube::{
     Api,
     runtime::{
-        Controller,
-        controller::{self, Action},
-        watcher,
+        WatchStreamExt, applier,
+        controller::{self, Action, trigger_owners, trigger_self},
+        reflector, watcher,
     },
 };
 use service::backoff::Backoff;
@@ -18,17 +22,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     failures::Failures,
     overview::{self, Overview},
-    reconcile::{Context, reconcile},
+    reconcile::{Context, Followed, reconcile},
 };
 use crate::{
-    controller::{error::Error, report::events::Events},
+    controller::{error::Error, report::events::Events, spawned},
     process::{dependencies::Dependencies, kubernetes::WATCH_SECONDS},
 };
 
 /// Objects in one page of a listing.
 const LIST_PAGE: u32 = 500;
 /// Feeds that are reconciled at once, in each namespace that is watched by itself.
-const CONCURRENCY: u16 = 8;
+const CONCURRENCY: u16 = 16;
 /// The waits after reconciliations that failed.
 const RETRY: Backoff = Backoff {
     base: Duration::from_secs(1),
@@ -58,18 +62,40 @@ async fn follow(context: &Arc<Context>, queries: &Api<ArxivQuery>) {
         None => Api::all(client),
     };
     let mut restores = context.with.revisions.restores();
+    let config = || {
+        watcher::Config::default()
+            .page_size(LIST_PAGE)
+            .timeout(WATCH_SECONDS)
+    };
     loop {
-        let config = || {
-            watcher::Config::default()
-                .page_size(LIST_PAGE)
-                .timeout(WATCH_SECONDS)
-        };
-        let controller = Controller::new(feeds.clone(), config().fields(&context.with.of_class));
-        context.overview.follow(queries.namespace(), controller.store());
-        let outcomes = controller
-            .owns(queries.clone(), config().labels(FEED_LABEL))
-            .with_config(controller::Config::default().concurrency(CONCURRENCY))
-            .run(reconcile, retry, Arc::clone(context));
+        let (store, writer) = reflector::store();
+        let feeds = watcher(feeds.clone(), config().fields(&context.with.of_class))
+            .default_backoff()
+            .reflect(writer)
+            .applied_objects();
+        let (runs, writer) = reflector::store();
+        // Each run is in the store before its feed is reconciled for it.
+        let of_feeds = watcher(queries.clone(), config().labels(FEED_LABEL))
+            .default_backoff()
+            .modify(strip_unused)
+            .reflect(writer)
+            .touched_objects();
+        context.overview.follow(queries.namespace(), store.clone());
+        let changed = stream::select(
+            trigger_self(feeds.boxed(), ()),
+            trigger_owners(of_feeds.boxed(), (), ()),
+        );
+        let outcomes = applier(
+            begin,
+            retry,
+            Arc::new(Followed {
+                context: Arc::clone(context),
+                runs,
+            }),
+            store,
+            changed,
+            controller::Config::default().concurrency(CONCURRENCY),
+        );
         let all = outcomes.for_each(|outcome| {
             // Errors of reconciliations were handled where they came from.
             if let Err(controller::Error::QueueError(error)) = outcome {
@@ -88,14 +114,23 @@ async fn follow(context: &Arc<Context>, queries: &Api<ArxivQuery>) {
     }
 }
 
+/// Removes the parts of a run that are not used here.
+fn strip_unused(run: &mut ArxivQuery) {
+    (run.metadata.managed_fields, run.metadata.annotations) = (None, None);
+}
+
+fn begin(feed: Arc<ArxivFeed>, followed: Arc<Followed>) -> BoxFuture<'static, Result<Action, Error>> {
+    spawned(async move { reconcile(&feed, &followed).await }).boxed()
+}
+
 /// When a failed reconciliation is tried again.
 #[allow(
     clippy::needless_pass_by_value,
     reason = "the controller passes its arguments by value"
 )]
-fn retry(feed: Arc<ArxivFeed>, error: &Error, context: Arc<Context>) -> Action {
+fn retry(feed: Arc<ArxivFeed>, error: &Error, followed: Arc<Followed>) -> Action {
     let uid = feed.metadata.uid.as_deref().unwrap_or_default();
-    let delay = RETRY.delay(context.failures.of(uid));
+    let delay = RETRY.delay(followed.context.failures.of(uid));
     let (object, namespace) = (feed.metadata.name.as_deref(), feed.metadata.namespace.as_deref());
     let is_temporary = error.is_temporary();
     let error = error as &dyn std::error::Error;

@@ -16,8 +16,8 @@ use crate::status::is_restored;
 pub struct ArxivFeedStatus {
     /// `Ready` is True while runs start on schedule and the last one did not fail. `Complete` is True when the last run
     /// looked at everything that had changed since the complete run before it. `Delivered`, of a feed with webhooks, is False
-    /// while one fails or has missed something. `Stalled` is True while no run can start
-    /// before the spec is changed; otherwise there is none.
+    /// while one fails or has missed something. `Stalled` is True while no run can start before the spec, or what the
+    /// message names, is changed; otherwise there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

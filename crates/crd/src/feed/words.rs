@@ -36,7 +36,7 @@ words! {
         Complete,
         /// False while a webhook fails, or did not get something; absent for a feed without webhooks.
         Delivered,
-        /// True while no run can start before the spec is changed; absent otherwise.
+        /// True while no run can start before the spec, or what the message names, is changed; absent otherwise.
         Stalled,
     }
 }
@@ -74,14 +74,16 @@ words! {
         InvalidTimeZone,
         /// The search cannot be sent to arXiv. The author changes it.
         InvalidSearch,
+        /// Kubernetes refuses the next run, in the words of the message: a quota, a policy or a webhook. Retried until it is created.
+        RunRefused,
+        /// An ArxivQuery that is not a run of this feed has the name of the next one. Its author removes it; retried until then.
+        NameTaken,
         /// Only in Events: a run was created.
         RunCreated,
         /// Only in Events: a run has ended, and its new papers are items.
         RunSucceeded,
         /// Only in Events: the search is another one, so everything that it finds is new.
         SearchChanged,
-        /// Only in Events: an ArxivQuery that is not a run of this feed has the name of the next one. Its author removes it.
-        NameTaken,
         /// Only in Events: two scheduled times have passed since the feed was last complete. The conditions say what it waits for.
         Overdue,
     }

@@ -5,14 +5,16 @@ mod fixtures;
 mod key;
 mod object;
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use cluster::delete_exact;
 use crd::{ArxivFeed, ArxivQuery, FEED_LABEL, Phase};
+use futures::FutureExt;
 use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
     api::{ListParams, PostParams, Preconditions},
+    runtime::reflector::Store,
 };
 use storage::feeds::{LastRun, NextRun, Outcome};
 
@@ -30,7 +32,7 @@ const PAGE: u32 = 100;
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) key: RunKey,
-    pub(super) object: ArxivQuery,
+    pub(super) object: Arc<ArxivQuery>,
 }
 
 /// The runs of a feed, the last one first.
@@ -38,7 +40,7 @@ pub(super) struct Run {
 pub(super) struct Runs(Vec<Run>);
 
 /// What came of the creation of a run.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Created {
     /// It is new.
     New,
@@ -46,6 +48,8 @@ pub(super) enum Created {
     Before,
     /// Another object has its name.
     NameTaken,
+    /// Kubernetes refuses it, in these words: by a quota, a policy or a webhook.
+    Refused(String),
 }
 
 impl Run {
@@ -73,27 +77,44 @@ impl Run {
 }
 
 impl Runs {
-    /// Reads the runs of a feed as they are now: not from a watch, which may be behind.
+    /// The runs of a feed, as the watch has them. None where it is known to be behind: it has not brought all of them yet, or not the
+    /// one that the status names.
+    pub(super) fn seen(watched: &Store<ArxivQuery>, feed: &ArxivFeed) -> Option<Self> {
+        watched.wait_until_ready().now_or_never()?.ok()?;
+        let runs = Self::of(feed, watched.state_filter(|object| is_of(feed, object)));
+        let status = feed.status.as_ref();
+        let active = status.and_then(|status| status.active.as_deref());
+        let has_active = active.is_none_or(|name| runs.0.iter().any(|run| run.name() == name));
+        has_active.then_some(runs)
+    }
+
+    /// Reads the runs of a feed as they are now: a watch may be behind.
     pub(super) async fn list(queries: &Api<ArxivQuery>, feed: &ArxivFeed) -> Result<Self, CallError> {
-        let name = feed.name_any();
         let mut page = ListParams::default()
-            .labels(&format!("{FEED_LABEL}={name}"))
+            .labels(&format!("{FEED_LABEL}={}", feed.name_any()))
             .limit(PAGE);
         let mut runs = Vec::new();
         loop {
             let listed = within(queries.list(&page)).await?;
             let own = listed.items.into_iter().filter(|object| is_of(feed, object));
-            runs.extend(own.filter_map(|object| {
-                let key = RunKey::of_name(&name, object.metadata.name.as_deref()?)?;
-                Some(Run { key, object })
-            }));
+            runs.extend(own.map(Arc::new));
             match listed.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => page = page.continue_token(&token),
                 None => break,
             }
         }
+        Ok(Self::of(feed, runs))
+    }
+
+    fn of(feed: &ArxivFeed, objects: Vec<Arc<ArxivQuery>>) -> Self {
+        let name = feed.name_any();
+        let runs = objects.into_iter().filter_map(|object| {
+            let key = RunKey::of_name(&name, object.metadata.name.as_deref()?)?;
+            Some(Run { key, object })
+        });
+        let mut runs: Vec<_> = runs.collect();
         runs.sort_by_key(|run| Reverse(run.key));
-        Ok(Self(runs))
+        Self(runs)
     }
 
     /// The last one.
@@ -172,13 +193,26 @@ pub(super) async fn create(
         Ok(_) => Ok(Created::New),
         Err(error) if error.code() == Some(409) => {
             let found = within(queries.get_opt(&run.name_any())).await?;
-            Ok(match found {
-                Some(found) if is_of(feed, &found) => Created::Before,
-                _ => Created::NameTaken,
-            })
+            match found {
+                Some(found) if is_of(feed, &found) => Ok(Created::Before),
+                Some(_) => Ok(Created::NameTaken),
+                // It was deleted since, or the conflict is one of a quota's.
+                None => Err(error),
+            }
         }
-        Err(error) => Err(error),
+        Err(error) => match refusal(&error) {
+            Some(words) => Ok(Created::Refused(words)),
+            None => Err(error),
+        },
     }
+}
+
+/// Kubernetes' words, if it has refused a call or could not ask a webhook about it.
+fn refusal(error: &CallError) -> Option<String> {
+    let CallError::Call(kube::Error::Api(status)) = error else {
+        return None;
+    };
+    (error.is_refused() || status.code == 500).then(|| status.message.clone())
 }
 
 #[cfg(test)]
@@ -210,7 +244,10 @@ mod tests {
                 phase: *phase,
                 ..ArxivQueryStatus::default()
             });
-            Run { key, object }
+            Run {
+                key,
+                object: Arc::new(object),
+            }
         });
         let mut runs: Vec<_> = runs.collect();
         runs.reverse();
@@ -256,6 +293,7 @@ mod tests {
                 phase,
                 ..ArxivQueryStatus::default()
             });
+            let object = Arc::new(object);
             let runs = Runs(vec![Run { key, object }]);
             let going_on = runs.going_on(outcome.and_then(last), &next);
             assert_eq!(

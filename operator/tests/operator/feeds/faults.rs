@@ -1,13 +1,8 @@
 //! What keeps a feed from being complete, and what its users and the operator of the system see of it.
 
-use crd::{FeedCondition, Phase};
-use jiff::{SignedDuration, Timestamp};
-use kube::api::{DeleteParams, Patch, PatchParams};
+use crd::FeedCondition;
 use serde_json::json;
-use testbed::{
-    arxiv::{Behaviour, Mode},
-    test_env::search,
-};
+use testbed::arxiv::{Behaviour, Mode};
 
 use super::{ago, condition, half_an_hour_ago, start};
 
@@ -39,45 +34,6 @@ async fn database_that_does_not_answer_is_reported_until_it_does() {
         })
         .await;
     assert_eq!(condition(&back, FeedCondition::Stalled), None);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn feed_whose_next_name_is_taken_is_named_as_overdue_and_runs_when_the_name_is_free() {
-    let feeds = start().await;
-    let (daily, scheduled) = half_an_hour_ago();
-    feeds
-        .create("taken", json!({"schedule": daily, "suspend": true}))
-        .await;
-    feeds.observed("taken").await;
-    let name = format!("taken-{}", scheduled.as_second() / 60);
-    feeds.env.create(&name, search("no run")).await;
-    assert_eq!(feeds.env.finished(&name).await.phase, Phase::Succeeded);
-    let last = (Timestamp::now() - SignedDuration::from_hours(72)).as_second();
-    let last = Timestamp::from_second(last).unwrap().to_string();
-    let status = Patch::Merge(json!({"status": {"lastScheduleTime": last, "lastCompleteTime": last}}));
-    let written = PatchParams::default();
-    feeds.api.patch_status("taken", &written, &status).await.unwrap();
-    let overdue = "arxiv_operator_feeds_overdue";
-    assert!(feeds.env.metric(overdue).await < 0.5, "suspended");
-    feeds.patch_spec("taken", json!({"suspend": false})).await;
-    feeds.until_events("taken", &["NameTaken", "Overdue"]).await;
-    feeds.env.until_metric(overdue, 1.0).await;
-    assert!(feeds.runs("taken").await.is_empty());
-
-    let queries = &feeds.env.queries;
-    queries.delete(&name, &DeleteParams::default()).await.unwrap();
-    let complete = feeds
-        .status_when("taken", "complete", |_, status| status.last_new_items == Some(5))
-        .await;
-    assert_eq!(
-        condition(&complete, FeedCondition::Ready),
-        Some(("True", "Scheduled"))
-    );
-    assert!(complete.status.unwrap().last_complete_time.unwrap().0 > scheduled);
-    assert_eq!(feeds.runs("taken").await.len(), 1);
-    feeds.until_gauge(overdue, 0.0).await;
-    let log = feeds.env.operator_logs();
-    assert!(log.contains("two of its times have passed"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ mod history;
 mod many;
 mod namespaces;
 mod pages;
+mod refusals;
 mod schedules;
 mod states;
 mod transfer;
