@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use crd::ArxivQuery;
+use crd::{ArxivQuery, FEED_LABEL};
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 use sqlx::Row;
@@ -12,6 +12,7 @@ use testbed::Postgres;
 use testbed::arxiv::{Behaviour, Mode};
 
 use crate::Settings;
+use crate::feeds::MANIFESTS;
 use crate::harness::{Harness, healthy_arxiv};
 use crate::history::{
     ArxivAnswer, Connection, HalfPaper, History, Object, Outcome, Paper, Phase, QueryRow, Request, ResultRow,
@@ -99,7 +100,6 @@ impl Harness {
 
     /// Everything that the checks need.
     pub(crate) async fn collect_history(&self, settings: &Settings) -> Result<History> {
-        let databases = &self.env.stack.databases;
         let (primary, _) = self.pair();
         let names: Vec<_> = self
             .services()
@@ -113,8 +113,8 @@ impl Harness {
         }
         let queries = query_rows(primary).await?;
         let tombstones = tombstones(primary).await?;
-        let results = result_rows(databases.results.as_ref().unwrap_or(primary)).await?;
-        let half_papers = half_papers(databases.results.as_ref().unwrap_or(primary)).await?;
+        let results = result_rows(self.results()).await?;
+        let half_papers = half_papers(self.results()).await?;
         let requests = arxiv.requests().into_iter().map(|request| Request {
             at: self.timeline.at(request.at),
             time: request.time,
@@ -139,6 +139,10 @@ impl Harness {
             (number, connection)
         });
         let observations = self.observations();
+        let runs = MANIFESTS.iter().map(|manifest| {
+            let of_feed = observations.runs.values().filter(|feed| *feed == manifest.name);
+            (manifest.search(), of_feed.count())
+        });
         Ok(History {
             split: settings.split,
             min_interval: settings.min_interval,
@@ -160,6 +164,8 @@ impl Harness {
             ends: observations.ends.clone(),
             undone: observations.undone.clone(),
             panics: self.panics(),
+            feed_runs: runs.collect(),
+            ..History::default()
         })
     }
 
@@ -215,7 +221,16 @@ fn object(object: &ArxivQuery) -> Object {
     Object {
         uid: object.metadata.uid.clone().unwrap_or_default(),
         name: object.metadata.name.clone().unwrap_or_default(),
-        search: format!("ti:{}", object.spec.search.title.as_deref().unwrap_or_default()),
+        search: match &object.spec.search.category {
+            Some(category) => format!("cat:{category}"),
+            None => format!("ti:{}", object.spec.search.title.as_deref().unwrap_or_default()),
+        },
+        is_run: object
+            .metadata
+            .labels
+            .iter()
+            .flatten()
+            .any(|(label, _)| label == FEED_LABEL),
         max_results: object.spec.max_results.into(),
         fails_fast: object.fails_fast(),
         backoff_limit: usize::try_from(object.spec.backoff_limit).unwrap_or(0),

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use crd::ArxivQuery;
+use crd::{ArxivQuery, FEED_LABEL};
 use futures::StreamExt;
 use kube::runtime::watcher::{self, Event};
 use testbed::arxiv::Behaviour;
@@ -24,13 +24,15 @@ use crate::timeline::Timeline;
 const OPERATORS: usize = 2;
 const API_SERVERS: usize = 2;
 /// Short timeouts, so that their consequences occur often.
-const ENVIRONMENT: [(&str, &str); 6] = [
+const ENVIRONMENT: [(&str, &str); 7] = [
     ("ARXIV_TIMEOUT_MS", "2000"),
     ("ARXIV_WAIT_MS", "8000"),
     ("UPSTREAM_PATIENCE_MS", "5000"),
     ("RETRY_BASE_MS", "200"),
     ("COOLDOWN_BASE_MS", "200"),
     ("SWEEP_INTERVAL_SECONDS", "5"),
+    // The receiver of webhooks is on loopback.
+    ("WEBHOOK_NETWORKS", "127.0.0.0/8"),
 ];
 
 /// The running system and the record of its run.
@@ -67,6 +69,8 @@ pub(crate) struct Observations {
     pub(crate) reads: Vec<Read>,
     /// All results, as a client read them in one response.
     pub(crate) full_reads: Vec<Vec<Option<Paper>>>,
+    /// The names of the feeds whose runs objects are, by uid.
+    pub(crate) runs: BTreeMap<String, String>,
     /// Faults by their kind.
     pub(crate) faults: BTreeMap<&'static str, u64>,
     /// Services that are down on purpose.
@@ -120,6 +124,12 @@ impl Harness {
         }
     }
 
+    /// The server with `results` and all of feeds.
+    pub(crate) fn results(&self) -> &Postgres {
+        let (primary, _) = self.pair();
+        self.env.stack.databases.results.as_ref().unwrap_or(primary)
+    }
+
     pub(crate) fn observations(&self) -> MutexGuard<'_, Observations> {
         self.observations.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,6 +159,10 @@ impl Harness {
             }
         } else if observations.ends.contains_key(&uid) {
             observations.undone.insert(uid.clone());
+        }
+        let labels = object.metadata.labels.as_ref();
+        if let Some(feed) = labels.and_then(|labels| labels.get(FEED_LABEL)) {
+            observations.runs.insert(uid.clone(), feed.clone());
         }
         observations.accepted.insert(uid);
     }

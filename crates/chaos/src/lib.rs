@@ -12,6 +12,7 @@
 mod checks;
 mod collect;
 mod faults;
+mod feeds;
 mod harness;
 mod history;
 mod random;
@@ -31,6 +32,7 @@ pub use checks::{Kind, Violation};
 pub use report::Report;
 
 use faults::{FaultStream, Topology};
+use feeds::Feeds;
 use harness::Harness;
 use timeline::Timeline;
 
@@ -86,6 +88,7 @@ pub async fn run(settings: &Settings) -> Result<Report> {
 }
 
 async fn attack(harness: &Arc<Harness>, settings: &Settings) -> Result<Report> {
+    let feeds = Feeds::begin(harness, settings).await?;
     let until = Instant::now() + settings.length;
     let topology = Topology {
         operators: harness.env.stack.operators.len(),
@@ -98,15 +101,19 @@ async fn attack(harness: &Arc<Harness>, settings: &Settings) -> Result<Report> {
         async move { tokio::join!(harness.watch(), harness.supervise()) }
     });
     let operations = tokio::spawn(workload::run(Arc::clone(harness), settings.seed, until));
+    let feeds = tokio::spawn(feeds.run(until));
     let streams = FaultStream::ALL.map(|stream| harness.run_stream(stream, settings.seed, topology, until));
     futures::future::try_join_all(streams).await?;
     harness.recover().await?;
     operations.await?;
+    let mut feeds = feeds.await?;
+    feeds.settle().await;
     harness.until_finished().await?;
     watched.abort();
     // It ends at its next step, and releases the harness.
     let _ = watched.await;
-    let history = harness.collect_history(settings).await?;
+    let mut history = harness.collect_history(settings).await?;
+    feeds.add_to(&mut history).await?;
     let violations = checks::check(&history);
     for violation in &violations {
         harness.timeline.log(&format!("violation: {violation}"));

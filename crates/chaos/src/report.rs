@@ -41,6 +41,15 @@ struct Figures {
     ended_by_itself: u64,
     /// Objects whose end was undone by a restore of etcd.
     undone: usize,
+    /// Objects of feeds that the database knows, also those that are gone.
+    feeds: usize,
+    /// Days of arXiv that passed for feeds.
+    days: u32,
+    feed_runs: usize,
+    items: usize,
+    deliveries: usize,
+    /// Requests that the receiver of webhooks got.
+    attempts: usize,
 }
 
 impl Report {
@@ -79,6 +88,12 @@ impl Report {
             writes: history.foreign_rows.len(),
             ended_by_itself,
             undone: history.undone.len(),
+            feeds: history.feeds.len(),
+            days: history.day,
+            feed_runs: history.feed_runs.values().sum(),
+            items: history.feeds.iter().map(|feed| feed.items.len()).sum(),
+            deliveries: history.feeds.iter().map(|feed| feed.deliveries.len()).sum(),
+            attempts: history.attempts.len(),
         };
         Self {
             seed,
@@ -113,12 +128,19 @@ impl fmt::Display for Report {
             writes,
             ended_by_itself,
             undone,
+            feeds,
+            days,
+            feed_runs,
+            items,
+            deliveries,
+            attempts,
         } = &self.figures;
         write!(
             out,
             "chaos: seed={} split={} seconds={} faults={} queries={queries} succeeded={succeeded} failed={failed} \
              removed={removed} answers={answers} reads={reads} writes={writes} searches={searches} requests={requests} \
-             asked_again={} {asked_again:?} ended_by_itself={ended_by_itself} undone={undone}",
+             asked_again={} {asked_again:?} ended_by_itself={ended_by_itself} undone={undone} feeds={feeds} days={days} \
+             feed_runs={feed_runs} items={items} deliveries={deliveries} attempts={attempts}",
             self.seed,
             self.split,
             took.as_secs(),
@@ -130,6 +152,10 @@ impl fmt::Display for Report {
             ("doubled", Kind::Doubled),
             ("impolite", Kind::Impolite),
             ("asked_twice", Kind::AskedTwice),
+            ("duplicate_items", Kind::DuplicateItem),
+            ("missing_items", Kind::MissingItem),
+            ("missing_deliveries", Kind::MissingDelivery),
+            ("wrong_deliveries", Kind::WrongDelivery),
             ("wrong", Kind::Wrong),
         ] {
             let of_kind = self.violations.iter().filter(|violation| violation.kind == kind);

@@ -37,7 +37,7 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
 
 fn answers<'a>(history: &'a History, object: &'a Object) -> impl Iterator<Item = ArxivAnswer> + 'a {
     let all = history.requests.iter();
-    all.filter(|request| request.search == object.search)
+    all.filter(|request| object.sent(request))
         .map(|request| request.answer)
 }
 

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 
 use super::{Kind, check};
 use crate::history::{
-    ApiResponse, ArxivAnswer, Connection, Endpoint, History, Object, Paper, Phase, QueryRow, Read, Request,
-    ResultRow,
+    ApiResponse, ArxivAnswer, Attempt, Connection, Delivery, Endpoint, Feed, FeedRead, History, Item, Object,
+    Paper, Phase, QueryRow, Read, Request, ResultRow,
 };
 
-/// Objects `a` (succeeded, two papers), `b` (the same search) and `f` (failed fast, as arXiv throttled); a foreign row.
+/// Objects `a` (succeeded, two papers), `b` (the same search) and `f` (failed fast, as arXiv throttled); a foreign row; a feed
+/// with two items of one run, the first of which was delivered at the second attempt.
 pub(crate) fn good() -> History {
     let mut history = History {
         min_interval: Duration::from_millis(100),
@@ -46,6 +47,7 @@ pub(crate) fn good() -> History {
         ..Object::default()
     });
     history.tombstones.insert("f".into());
+    feed(&mut history);
     history.requests = vec![
         request(0, 1, "ti:x", ArxivAnswer::Papers),
         request(200, 2, "ti:f", ArxivAnswer::Throttled),
@@ -78,6 +80,69 @@ pub(crate) fn good() -> History {
         },
     ];
     history
+}
+
+fn feed(history: &mut History) {
+    history.objects.push(Object {
+        uid: "run".into(),
+        name: "feed-1".into(),
+        search: "cat:z".into(),
+        is_run: true,
+        max_results: 2_000,
+        phase: Phase::Succeeded,
+        number: Some(3),
+        timestamp: Some(1_000),
+        http_status: Some(200),
+        num_results: Some(5_000),
+        num_entries: Some(2),
+        ..Object::default()
+    });
+    rows(history, Some("run"), 3, 2);
+    let of_run = history.results.iter_mut().filter(|row| row.number == 3);
+    of_run.for_each(|row| row.paper = None);
+    let item = |position: i64, origin: &str| Item {
+        position,
+        version: u16::try_from(position)
+            .ok()
+            .map(|version| ("2402.00001".to_owned(), version)),
+        origin: origin.to_owned(),
+    };
+    let items = [item(1, "run"), item(2, "run")];
+    let versions = items.iter().filter_map(|item| item.version.clone());
+    let versions: std::collections::BTreeSet<_> = versions.collect();
+    history.feeds = vec![Feed {
+        uid: "u".into(),
+        name: "feed".into(),
+        is_present: true,
+        has_webhook: true,
+        required: versions.clone(),
+        found: versions,
+        deliveries: [("d1", 1), ("d2", 2)]
+            .map(|(id, position)| Delivery {
+                id: id.into(),
+                first: position,
+                last: position,
+                state: "Delivered".into(),
+            })
+            .into(),
+        items: items.into(),
+    }];
+    history.present_feeds = 1;
+    history.feeds_are_settled = true;
+    history.feed_reads = vec![FeedRead {
+        name: "feed".into(),
+        is_whole: true,
+        items: vec![item(1, "tag:u/1"), item(2, "tag:u/2")],
+    }];
+    let attempts = [("d1", 1, false), ("d1", 1, true), ("d2", 2, true)];
+    history.attempts = attempts
+        .map(|(id, position, is_accepted)| Attempt {
+            id: id.into(),
+            body: id.into(),
+            items: vec![item(position, "tag:u")],
+            is_accepted,
+        })
+        .into();
 }
 
 fn papers(count: i64) -> Vec<Option<Paper>> {

@@ -1,9 +1,11 @@
 //! The invariants, each as a pure function of the recorded history.
 
 mod answers;
+mod deliveries;
 mod ends;
 #[cfg(test)]
-mod example;
+pub(crate) mod example;
+mod feeds;
 mod numbers;
 mod papers;
 mod reads;
@@ -27,6 +29,14 @@ pub enum Kind {
     Impolite,
     /// arXiv got a request for something that it had already answered.
     AskedTwice,
+    /// A version of a paper is an item of a feed more than once.
+    DuplicateItem,
+    /// A version that a feed should have is no item of it.
+    MissingItem,
+    /// An item was never delivered to a webhook.
+    MissingDelivery,
+    /// A webhook was delivered something else, or too early.
+    WrongDelivery,
     /// Any other wrong state.
     Wrong,
 }
@@ -69,6 +79,8 @@ pub(crate) fn check(history: &History) -> Vec<Violation> {
     numbers::check(history, &mut findings);
     papers::check(history, &mut findings);
     reads::check(history, &mut findings);
+    feeds::check(history, &mut findings);
+    deliveries::check(history, &mut findings);
     for line in &history.panics {
         findings.add(Kind::Wrong, format!("a panic: {line}"));
     }

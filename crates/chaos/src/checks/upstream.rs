@@ -25,14 +25,24 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 pub(super) fn check(history: &History, findings: &mut Findings) {
     spacing(history, findings);
     connections(history, findings);
+    // A run of a feed asks arXiv itself, and each run asks for the same.
+    let mut by_runs: BTreeMap<(&str, u32), usize> = BTreeMap::new();
     for (first, again) in asked_again(history) {
-        if !is_lost(history, first, again) {
-            let text = format!(
-                "{} from {} was answered at {:?} (connection {}) and asked for again at {:?} (connection {})",
-                first.search, first.start, first.at, first.connection, again.at, again.connection
-            );
-            findings.add(Kind::AskedTwice, text);
+        if is_lost(history, first, again) {
+            continue;
         }
+        if let Some(runs) = history.runs_of(&first.search) {
+            let repeated = by_runs.entry((&first.search, first.start)).or_default();
+            *repeated += 1;
+            if *repeated < runs {
+                continue;
+            }
+        }
+        let text = format!(
+            "{} from {} was answered at {:?} (connection {}) and asked for again at {:?} (connection {})",
+            first.search, first.start, first.at, first.connection, again.at, again.connection
+        );
+        findings.add(Kind::AskedTwice, text);
     }
 }
 
@@ -43,6 +53,7 @@ pub(crate) fn asked_again_after(history: &History) -> BTreeMap<&'static str, usi
     for (first, _) in asked_again(history) {
         let why = match first.answer {
             ArxivAnswer::Papers if is_given_up(history, first) => "late",
+            ArxivAnswer::Papers if history.runs_of(&first.search).is_some() => "another run",
             ArxivAnswer::Papers => "disturbed",
             ArxivAnswer::Empty => "nothing",
             ArxivAnswer::Throttled => "throttled",
@@ -249,6 +260,19 @@ mod tests {
             again(history);
             history.requests[0].max_results = 2_000;
         });
+        let runs = |runs| {
+            move |history: &mut History| {
+                again(history);
+                history.feed_runs.insert("ti:x".into(), runs);
+            }
+        };
+        accepts("another run of a feed", runs(2));
+        finds(
+            "the same run of a feed",
+            runs(1),
+            Kind::AskedTwice,
+            "asked for again",
+        );
         let other_slice = |history: &mut History| {
             again(history);
             history.requests[2].start = 2_000;

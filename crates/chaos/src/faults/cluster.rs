@@ -18,7 +18,7 @@ use crate::history::Disturbance;
 const POLICY: &str = "chaos-denies-statuses";
 fn policy() -> Value {
     let resources = json!({"apiGroups": ["arxiv-operator.dev"], "apiVersions": ["*"], "operations": ["UPDATE"],
-        "resources": ["arxivqueries/status"]});
+        "resources": ["arxivqueries/status", "arxivfeeds/status"]});
     json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
         "metadata": {"name": POLICY},
         "spec": {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": [resources]},

@@ -17,7 +17,7 @@ use crate::random::Random;
 use operations::{Limits, Op, OpGenerator, Search};
 
 /// One request to Kubernetes.
-const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// How long an operation is retried while Kubernetes is unavailable.
 pub(crate) const RETRY_FOR: Duration = Duration::from_mins(2);
 pub(crate) const RETRY_EVERY: Duration = Duration::from_millis(250);

@@ -1,5 +1,6 @@
 //! A receiver of webhooks on loopback: it keeps what it gets, and answers as it is told to.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 /// The receiver. Ends when dropped.
@@ -33,6 +35,8 @@ pub struct Received {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// How it is answered.
+    pub reply: Reply,
 }
 
 impl Received {
@@ -55,7 +59,7 @@ pub enum Reply {
     Status(StatusCode, Option<(HeaderName, HeaderValue)>),
     /// With status 200 and a body without an end.
     Endless,
-    /// Never: the connection stays open.
+    /// Not before another reply is set, and then with status 503.
     Stall,
 }
 
@@ -75,6 +79,10 @@ struct Shared(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     reply: Reply,
+    /// The replies that come first, each for one request.
+    queued: VecDeque<Reply>,
+    /// Ends the stalls.
+    is_set: watch::Sender<()>,
     received: Vec<Received>,
 }
 
@@ -87,6 +95,8 @@ impl Receiver {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let shared = Shared(Arc::new(Mutex::new(State {
             reply: Reply::status(204),
+            queued: VecDeque::new(),
+            is_set: watch::Sender::new(()),
             received: Vec::new(),
         })));
         let serving = shared.clone();
@@ -116,7 +126,15 @@ impl Receiver {
 
     /// How it answers from now on.
     pub fn set(&self, reply: Reply) {
-        self.shared.lock().reply = reply;
+        let mut state = self.shared.lock();
+        state.reply = reply;
+        state.queued.clear();
+        state.is_set.send_replace(());
+    }
+
+    /// How it answers the next requests, one after the other, before it answers as it does now.
+    pub fn set_next(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.shared.lock().queued.extend(replies);
     }
 
     /// All that it got, in order.
@@ -142,14 +160,17 @@ type Body = BoxBody<Bytes, Infallible>;
 async fn answer(request: hyper::Request<Incoming>, shared: Shared) -> Result<Response<Body>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes);
-    let reply = {
+    let (reply, mut is_set) = {
         let mut state = shared.lock();
+        let next = state.queued.pop_front();
+        let reply = next.unwrap_or_else(|| state.reply.clone());
         state.received.push(Received {
             path: head.uri.path().to_owned(),
             headers: head.headers,
             body: body.unwrap_or_default(),
+            reply: reply.clone(),
         });
-        state.reply.clone()
+        (reply, state.is_set.subscribe())
     };
     let mut response = Response::new(Full::default().boxed());
     match reply {
@@ -161,7 +182,11 @@ async fn answer(request: hyper::Request<Incoming>, shared: Shared) -> Result<Res
             let chunks = stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(&[b'.'; 8_192]))));
             response = Response::new(BodyExt::boxed(StreamBody::new(chunks)));
         }
-        Reply::Stall => std::future::pending().await,
+        Reply::Stall => {
+            // An error means that the receiver has ended.
+            let _ = is_set.changed().await;
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
     }
     Ok(response)
 }

@@ -1,9 +1,13 @@
 //! The history of a run: everything that the checks know.
 
+mod feeds;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+pub(crate) use feeds::{Attempt, Delivery, Feed, FeedRead, Item, VersionName};
 
 /// Everything that the checks need. Times count from the start of the run.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +52,20 @@ pub(crate) struct History {
     pub(crate) undone: BTreeSet<String>,
     /// Lines of panics in the logs.
     pub(crate) panics: Vec<String>,
+    /// The feeds that the database knows.
+    pub(crate) feeds: Vec<Feed>,
+    /// How many feeds exist at the end.
+    pub(crate) present_feeds: usize,
+    /// Whether, at the end, all that exist were complete and nothing waited for being delivered.
+    pub(crate) feeds_are_settled: bool,
+    /// Items of feeds, as clients read them.
+    pub(crate) feed_reads: Vec<FeedRead>,
+    /// What the receiver of webhooks got, in order.
+    pub(crate) attempts: Vec<Attempt>,
+    /// How many runs the feed with this search ever had.
+    pub(crate) feed_runs: BTreeMap<String, usize>,
+    /// The last day of the archive in which feeds search.
+    pub(crate) day: u32,
 }
 
 /// The longest time from a request to the end of a restore that may have removed its object, or brought back one that was
@@ -60,6 +78,15 @@ impl History {
     pub(crate) fn is_before_restore(&self, answer: &ApiResponse) -> bool {
         let mut restores = self.restores.iter();
         restores.any(|at| answer.began <= *at && *at <= answer.began + RESTORED_FROM)
+    }
+}
+
+impl History {
+    /// How many runs there were of the feed that sends this search, if it is one of a feed.
+    pub(crate) fn runs_of(&self, search: &str) -> Option<usize> {
+        let mut of_feeds = self.feed_runs.iter();
+        let found = of_feeds.find(|(of_feed, _)| search.contains(of_feed.as_str()));
+        found.map(|(_, runs)| *runs)
     }
 }
 
@@ -91,8 +118,10 @@ pub(crate) struct Outcome {
 pub(crate) struct Object {
     pub(crate) uid: String,
     pub(crate) name: String,
-    /// The search expression sent to arXiv.
+    /// The search expression sent to arXiv; of a run of a feed, a part of it.
     pub(crate) search: String,
+    /// Whether it is a run of a feed.
+    pub(crate) is_run: bool,
     pub(crate) max_results: i64,
     pub(crate) fails_fast: bool,
     pub(crate) backoff_limit: usize,
@@ -104,6 +133,17 @@ pub(crate) struct Object {
     pub(crate) num_results: Option<i64>,
     pub(crate) num_entries: Option<i64>,
     pub(crate) message: String,
+}
+
+impl Object {
+    /// Whether a request to arXiv may have been sent for it.
+    pub(crate) fn sent(&self, request: &Request) -> bool {
+        if self.is_run {
+            request.search.contains(&self.search)
+        } else {
+            request.search == self.search
+        }
+    }
 }
 
 /// A row of `queries`.
