@@ -15,7 +15,8 @@ use crate::{cargo, output};
 ///
 /// Operators, API servers, Postgres and Kubernetes are killed, paused and restarted, connections are cut, arXiv returns
 /// errors, and objects are deleted and created again, while clients run searches in every possible way. Ends with a line of
-/// figures. Fails, and names the seed and the timeline file, when anything was lost, doubled or impolite.
+/// figures. Fails, and names the seed and the timeline file, when anything was lost, doubled or impolite, also of
+/// feeds and of what their webhooks got.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// How long there are faults.
@@ -28,9 +29,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     split: bool,
     /// Run against copies of the project instead, each with a bug planted on purpose (crates/chaos/planted), for two minutes
-    /// and up to four times. Fails unless each bug is found.
-    #[arg(long, conflicts_with_all = ["minutes", "split", "release", "binaries"])]
-    planted: bool,
+    /// and up to four times. Fails unless each bug is found. With a value, only those with it in their names.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    #[arg(conflicts_with_all = ["minutes", "split", "release", "binaries"])]
+    planted: Option<String>,
     /// Use release builds.
     #[arg(long)]
     release: bool,
@@ -46,8 +48,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     testbed::postgres::ensure_installed()?;
     Toolchain::ready().await?;
     let folder = cargo::root().join(arguments.out);
-    if arguments.planted {
-        return planted::run(arguments.seed, &folder).await;
+    if let Some(names) = &arguments.planted {
+        return planted::run(names, arguments.seed, &folder).await;
     }
     let binaries = match arguments.binaries {
         Some(folder) => folder,

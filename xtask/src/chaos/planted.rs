@@ -76,13 +76,16 @@ fn folder() -> PathBuf {
     cargo::root().join("target/planted")
 }
 
-/// Applies each patch, builds, and runs chaos. Fails unless each bug is found.
-pub(crate) async fn run(seed: u64, out: &Path) -> Result<ExitCode> {
+/// Applies each patch with `names` in its name, builds, and runs chaos. Fails unless each bug is found.
+pub(crate) async fn run(names: &str, seed: u64, out: &Path) -> Result<ExitCode> {
     let folder = folder();
     let tree = folder.join("tree");
     let mut missed = 0;
     for bug in bugs()? {
         let name = bug.patch.file_stem().unwrap_or_default().display().to_string();
+        if !name.contains(names) {
+            continue;
+        }
         output::progress(&format!("{name}: {}", bug.description));
         sources::copy_to(&tree)?;
         apply(&tree, &bug.patch)?;

@@ -247,15 +247,16 @@ mod tests {
             f.answers[0].status = Some(404);
             f.answers.truncate(1);
             f.reads[0].papers.clear();
-            f.queries.retain(|row| row.uid.is_none());
-            f.results.retain(|row| row.uid.is_none());
+            let is_of_search = |uid: &Option<String>| matches!(uid.as_deref(), Some("a" | "b"));
+            f.queries.retain(|row| !is_of_search(&row.uid));
+            f.results.retain(|row| !is_of_search(&row.uid));
             f.objects.remove(1);
             f.objects[0].num_results = Some(0);
             f.objects[0].num_entries = Some(0);
             f.requests[0].answer = ArxivAnswer::Empty;
             f.requests.push(request(900, 3, "ti:x", ArxivAnswer::Empty));
             rows(f, Some("a"), 1, 0);
-            let row = f.queries.iter_mut().find(|row| row.uid.is_some());
+            let row = f.queries.iter_mut().find(|row| is_of_search(&row.uid));
             if let Some(row) = row {
                 row.num_results = 0;
             }

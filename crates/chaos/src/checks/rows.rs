@@ -221,15 +221,10 @@ mod tests {
                 .unwrap_or_default()
         };
         finds(
-            "a run with another number of results than items",
-            |f| {
-                f.objects
-                    .iter_mut()
-                    .filter(|object| object.is_run)
-                    .for_each(|run| run.uid = "a".into())
-            },
+            "a run with more results than items",
+            |f| drop(f.feeds[0].items.pop()),
             Lost,
-            "2 entries, not 0",
+            "2 entries, not 1",
         );
         finds("no row", |f| drop(f.queries.remove(0)), Lost, "no row in queries");
         finds(

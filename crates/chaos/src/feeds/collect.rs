@@ -1,6 +1,6 @@
 //! After the faults: what the database and the API servers have of feeds, and what the receiver got.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use sqlx::Row;
@@ -11,7 +11,7 @@ use super::{CHECK_EVERY, Feeds, MANIFESTS};
 use crate::history::{Attempt, Delivery, Feed, FeedRead, History, Item};
 
 /// The replica has everything after this time.
-const REPLAY_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
+const REPLAY_LIMIT: Duration = Duration::from_secs(30);
 
 impl Feeds {
     /// Adds what is known of feeds to the history.

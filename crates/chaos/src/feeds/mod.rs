@@ -36,7 +36,7 @@ const MOST_DAYS_BEHIND: u32 = 3;
 /// Time between two ticks.
 const PAUSE_MS: (u64, u64) = (1_000, 2_500);
 /// How often a feed is deleted, in percent of the ticks.
-const RENEWED_PERCENT: u64 = 8;
+const RENEWED_PERCENT: u64 = 5;
 /// Replies of the receiver that are not simply an acceptance.
 const REPLIES: usize = 2_000;
 /// How long the feeds may take to be complete after the faults.
@@ -62,7 +62,7 @@ pub(crate) struct Feeds {
     /// By uid.
     observed: BTreeMap<String, Observed>,
     reads: Vec<FeedRead>,
-    pub(crate) is_settled: bool,
+    is_settled: bool,
 }
 
 /// A scheduled time of all feeds.
@@ -95,7 +95,7 @@ impl Feeds {
             receiver,
             archive,
             random: Random::new(settings.seed, "feeds"),
-            least_pause: settings.length / Ticks::MOST,
+            least_pause: settings.length / (Ticks::MOST / 2),
             minutes: Ticks::until(Timestamp::now()),
             day: 0,
             ticks: Vec::new(),
@@ -129,7 +129,7 @@ impl Feeds {
             let pause = self.random.millis(PAUSE_MS.0, PAUSE_MS.1).max(self.least_pause);
             let is_renewed = self.random.percent(RENEWED_PERCENT);
             let server = self.random.index(self.harness.env.stack.api_servers.len());
-            if Instant::now() + pause >= until || self.ticks.len() >= Ticks::MOST as usize / 2 {
+            if Instant::now() + pause >= until {
                 return self;
             }
             tokio::time::sleep(pause).await;
@@ -195,8 +195,7 @@ impl Feeds {
     /// A day passes, unless a feed is behind: a version that is replaced before any run can see it is nobody's fault.
     fn pass_day(&mut self) {
         let is_close = |observed: &Observed| observed.day + MOST_DAYS_BEHIND >= self.day;
-        let mut present = self.observed.values().filter(|observed| observed.is_present);
-        if self.day < DAYS && present.all(is_close) && self.present().count() == MANIFESTS.len() {
+        if self.day < DAYS && self.present().all(|(_, observed)| is_close(observed)) {
             self.day += 1;
             if let Ok(arxiv) = self.harness.env.stack.arxiv() {
                 arxiv.set_day_for(ARCHIVED, &self.archive, self.day);
@@ -226,7 +225,7 @@ impl Feeds {
         }
         for feed in &listed {
             let uid = feed.metadata.uid.clone().unwrap_or_default();
-            let observed = self.observed.entry(uid).or_insert_with(Observed::new);
+            let observed = self.observed.entry(uid).or_insert_with(|| Observed::on(self.day));
             observed.is_present = true;
             if let Some(tick) = settled_tick(feed, self.minutes).filter(|tick| *tick < self.ticks.len()) {
                 let since = self.ticks[tick];

@@ -16,7 +16,7 @@ pub(super) struct Observed {
     pub(super) is_present: bool,
     /// The last tick whose run was complete.
     pub(super) tick: Option<usize>,
-    /// The day of that tick.
+    /// The day of that tick; the day on which the feed was seen first as long as there is none.
     pub(super) day: u32,
     complete: Vec<Complete>,
 }
@@ -29,11 +29,12 @@ struct Complete {
 }
 
 impl Observed {
-    pub(super) fn new() -> Self {
+    /// One that is seen first on this day.
+    pub(super) fn on(day: u32) -> Self {
         Self {
             is_present: true,
             tick: None,
-            day: 0,
+            day,
             complete: Vec::new(),
         }
     }
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn complete_runs_require_what_was_there_all_the_time() {
         let archive = Archive::new(ArchiveSpec::default());
-        let mut observed = Observed::new();
+        let mut observed = Observed::on(0);
         let required = |observed: &Observed, requests: &[Request]| {
             observed.required(SEARCH, &archive, requests).unwrap()
         };
@@ -125,13 +126,12 @@ mod tests {
         for day in [4, 8, 12, 16, 20] {
             observed.complete(day as usize, (day, day + 3), seconds(10, 20));
         }
-        let until: BTreeSet<_> = archive.found_until(SEARCH, 23).unwrap();
+        let until = archive.found_until(SEARCH, 20).unwrap();
         let all = required(&observed, &[]);
-        assert!(
-            all.is_subset(&until) && until.len() - all.len() < 15,
-            "{}",
-            until.len() - all.len()
-        );
+        // A version that is listed in the category days after it was announced may be replaced earlier.
+        let missed = until.difference(&all).count();
+        assert!(until.len() > 50 && missed < 5, "{missed} of {}", until.len());
+        assert!(all.is_subset(&archive.found_until(SEARCH, 23).unwrap()));
 
         let nothing = request(15_000, 1, SEARCH, ArxivAnswer::Empty);
         assert_eq!(
