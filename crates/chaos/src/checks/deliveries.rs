@@ -103,7 +103,7 @@ mod tests {
             |f| {
                 f.attempts
                     .iter_mut()
-                    .for_each(|attempt| attempt.is_accepted = false)
+                    .for_each(|attempt| attempt.is_accepted = false);
             },
             MissingDelivery,
             "was not accepted",
