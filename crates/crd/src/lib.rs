@@ -17,6 +17,7 @@ pub use class::{DEFAULT_CLASS, class_name, class_selector, class_words, unfinish
 pub use feed::{
     ArxivFeed, ArxivFeedSpec, ArxivFeedStatus, FEED_LABEL, FeedCondition, FeedReason, InitialItems,
     MAX_FEED_NAME, QueryTemplate, Revisions, SecretKeyRef, TemplateMetadata, TemplateSpec, Webhook,
+    is_feed_name,
 };
 pub use fields::{ArxivQuery, ArxivQuerySpec, ArxivSearch, JOB_FIELDS, SEARCH_FIELDS};
 pub use reason::Reason;

@@ -110,6 +110,10 @@ async fn import(feeds: &Feeds, args: &ImportArgs) -> anyhow::Result<()> {
         name: args.name.as_deref(),
     };
     let (namespace, name) = (feed.namespace.clone(), feed.name.clone());
+    let own_name = place.name.unwrap_or(&name);
+    if !crd::is_feed_name(own_name) {
+        bail!("no ArxivFeed can have the name {own_name:?}; --name chooses another one");
+    }
     let mut import = feeds.import(*feed, place).await?;
     let counts = loop {
         let Some(line) = lines.next()? else {
@@ -120,6 +124,9 @@ async fn import(feeds: &Feeds, args: &ImportArgs) -> anyhow::Result<()> {
             line => import.take(line).await?,
         }
     };
+    if lines.next()?.is_some() {
+        bail!("the input goes on after its last line: it is not one export");
+    }
     import.end(counts).await?;
     let (namespace, name) = (place.namespace.unwrap_or(&namespace), place.name.unwrap_or(&name));
     service::notice!(

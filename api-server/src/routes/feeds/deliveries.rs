@@ -6,6 +6,7 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
+use crd::is_feed_name;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use service::logs::Call;
@@ -194,13 +195,18 @@ pub(crate) async fn redeliver(
     Input(request): Input<RedeliverRequest>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     log.called(Call::new("redeliver").arg("name", &name).arg("id", request.id));
+    if !is_feed_name(&name) {
+        return Err(no_feed(&name));
+    }
     let namespace = deliveries.namespace.as_deref();
     match deliveries.feeds.redeliver(namespace, &name, request.id).await? {
         Redelivery::Requested(count) => Ok((StatusCode::ACCEPTED, Json(json!({"requested": count})))),
         Redelivery::NoFeed => Err(no_feed(&name)),
         Redelivery::NoDelivery => Err(ApiError::new(
             Code::NotFound,
-            format!("the feed {name} has no such delivery"),
+            format!(
+                "the feed {name} has no such delivery; GET /feeds/{name}/deliveries lists those that are kept"
+            ),
         )),
         Redelivery::Impossible => Err(impossible()),
     }

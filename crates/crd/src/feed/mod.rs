@@ -1,5 +1,6 @@
 //! `ArxivFeed`: a search that runs again and again, and whose new papers are kept in order.
 
+mod name;
 mod schema;
 mod status;
 mod webhook;
@@ -10,16 +11,17 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub(crate) use self::schema::definition;
-use self::schema::{feed_class_is_fixed, name_is_short};
 pub use self::{
+    name::{MAX_FEED_NAME, is_feed_name},
     status::ArxivFeedStatus,
     webhook::{SecretKeyRef, Webhook},
     words::{FeedCondition, FeedReason, InitialItems, Revisions},
 };
+use self::{
+    name::{name_has_no_format, name_is_short},
+    schema::feed_class_is_fixed,
+};
 use crate::{ArxivSearch, CachePolicy};
-
-/// The longest name of a feed, as that of a CronJob: the name of a run has eleven characters more, and fits into a label.
-pub const MAX_FEED_NAME: usize = 52;
 
 /// Label of the runs of a feed: the feed's name.
 pub const FEED_LABEL: &str = "arxiv-operator.dev/feed";
@@ -49,7 +51,8 @@ pub const FEED_LABEL: &str = "arxiv-operator.dev/feed";
     printcolumn(name = "Complete", type_ = "date", json_path = ".status.lastCompleteTime", priority = 1),
     printcolumn(name = "Time-Zone", type_ = "string", json_path = ".spec.timeZone", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
-    validation = name_is_short()
+    validation = name_is_short(),
+    validation = name_has_no_format()
 )]
 #[x_kube(validation = feed_class_is_fixed())]
 #[serde(rename_all = "camelCase")]

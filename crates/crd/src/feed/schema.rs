@@ -7,7 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::{CustomResourceExt, core::Rule};
 use serde_json::json;
 
-use super::{ArxivFeed, MAX_FEED_NAME};
+use super::ArxivFeed;
 use crate::{
     fields::{
         ACTIVE_DEADLINE, BACKOFF_LIMIT, CACHE_POLICY, CLASS_NAME, Field, PRIORITY, SEARCH_FIELDS, SORT_BY,
@@ -66,8 +66,8 @@ fn fit_spec(spec: &mut JSONSchemaProps) {
     if let Some(schedule) = property(spec, "schedule") {
         schedule.x_kubernetes_validations = Some(vec![rule(
             &format!("self.matches('{}')", schedule_pattern()),
-            "must be five fields (minute, hour, day of the month, month, day of the week), for example 17 6 * * 1-5, or \
-             @hourly, @daily, @weekly, @monthly or @yearly",
+            "must be five fields (minute 0-59, hour 0-23, day of the month 1-31, month 1-12, day of the week 0-7 from Sunday), for \
+             example 17 6 * * 1-5, or @hourly, @daily, @weekly, @monthly or @yearly",
         )]);
     }
     if let Some(zone) = property(spec, "timeZone") {
@@ -187,12 +187,6 @@ fn schedule_pattern() -> String {
         "^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|{})$",
         fields.join(" +")
     )
-}
-
-/// The names of runs fit into labels.
-pub(super) fn name_is_short() -> Rule {
-    Rule::new(format!("self.metadata.name.size() <= {MAX_FEED_NAME}"))
-        .message(format!("the name of a feed must have at most {MAX_FEED_NAME} characters").as_str())
 }
 
 /// The class does not change: another installation would go on with a feed that one has begun.

@@ -277,13 +277,24 @@ async fn admission_refuses_webhooks_in_words_that_say_what_is_expected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn name_of_a_feed_leaves_room_for_those_of_its_runs() {
+async fn name_of_a_feed_leaves_room_for_those_of_its_runs_and_is_told_from_a_format() {
     let feeds = feeds().await;
     let long = "x".repeat(53);
     let (_, message) = refusal(feeds.create(&creation(), &feed(&long, &json!({}))).await);
     assert!(message.contains("must have at most 52 characters"), "{message}");
+    for name in ["x.atom", "x.rss", "x.json"] {
+        let (_, message) = refusal(feeds.create(&creation(), &feed(name, &json!({}))).await);
+        assert!(
+            message.contains("must not end with .atom, .rss or .json"),
+            "{message}"
+        );
+    }
     feeds
         .create(&creation(), &feed(&long[1..], &json!({})))
+        .await
+        .unwrap();
+    feeds
+        .create(&creation(), &feed("x.json.y", &json!({})))
         .await
         .unwrap();
 }

@@ -56,6 +56,16 @@ async fn feed_that_was_exported_and_imported_goes_on_in_another_system_where_it_
         let said = String::from_utf8_lossy(&refused.stderr);
         assert!(!refused.status.success() && said.contains(problem), "{said}");
     }
+    let twice = [lines.as_slice(), &lines].concat();
+    for (name, input, problem) in [
+        ("moved", &twice, "goes on after its last line"),
+        ("moved.json", &lines, "no ArxivFeed can have the name"),
+        ("", &lines, "no ArxivFeed can have the name"),
+    ] {
+        let refused = feed(&new, &["import", "-n", namespace, "--name", name], input).await;
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && said.contains(problem), "{said}");
+    }
     let imported = feed(&new, &["import", "-n", namespace], &lines).await;
     let said = String::from_utf8_lossy(&imported.stderr);
     assert!(imported.status.success(), "{said}");
