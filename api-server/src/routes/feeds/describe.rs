@@ -6,11 +6,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use wire::{field_error::FieldErrors, params::ParamReader, query::QueryString};
 
-use super::params::ITEMS_PER_PAGE;
+use super::{
+    no_feed,
+    params::{ITEMS_PER_PAGE, ItemsForm},
+};
 use crate::{
     error::{ApiError, Code},
     openapi::{Operation, bad_integer, text},
-    output::format::{OF_RESULTS, PaperForm},
+    output::format::OF_RESULTS,
     routes::papers,
 };
 
@@ -39,7 +42,7 @@ fn feed() -> Value {
         "properties": {
             "id": {"type": "string", "format": "uri", "description": "The feed's for ever, in every format."},
             "name": named("The name of the ArxivFeed."), "namespace": named("Its namespace."),
-            "search": named("What it searches for, for people."), "items": count("How many items it ever had."),
+            "search": named("What it searches for, as arXiv's API writes it."), "items": count("How many items it ever had."),
             "last_run": last_run, "last_complete_run": time("When the last complete run was recorded; null before it."),
             "schedule": named("When it runs: five fields of cron, or a word like @daily."),
             "time_zone": named("The IANA time zone of the schedule."),
@@ -51,7 +54,7 @@ fn feed() -> Value {
 
 fn feed_example() -> Value {
     json!({
-        "id": "tag:arxiv-operator.dev,2026:feeds/7f1f8f1a-3c6e-4d0b-9a52-c1f0e3d4b5a6", "name": "knuth", "namespace": "papers", "search": "author: knuth", "items": 7,
+        "id": "tag:arxiv-operator.dev,2026:feeds/7f1f8f1a-3c6e-4d0b-9a52-c1f0e3d4b5a6", "name": "knuth", "namespace": "papers", "search": "au:knuth", "items": 7,
         "last_run": {"recorded_at": "2024-05-03T06:17:00Z", "new_items": 1, "complete": true},
         "last_complete_run": "2024-05-03T06:17:00Z", "schedule": "17 6 * * 1-5", "time_zone": "Europe/Budapest",
         "suspended": false, "next_run": "2024-05-06T04:17:00Z",
@@ -61,7 +64,7 @@ fn feed_example() -> Value {
 fn bad_format() -> FieldErrors {
     let query = QueryString::parse(Some("format=docx"));
     let mut reader = ParamReader::new(&query);
-    PaperForm::read(&mut reader, &HeaderMap::new());
+    ItemsForm::read(&mut reader, "", &HeaderMap::new());
     reader.finish().err().unwrap_or_default()
 }
 
@@ -108,7 +111,6 @@ pub(crate) fn describe(operation: Operation<'_>) -> Operation<'_> {
     let version = PaperId::from(paper["id"].as_str().unwrap_or_default().to_owned());
     let example_id = syndication::item_id(Uuid::nil(), 1, &version);
     let example = json!([{"id": example_id, "position": 7, "added": "2024-05-03T06:17:00Z", "paper": paper}]);
-    let not_found = ApiError::new(Code::NotFound, "there is no feed knuth that has run");
     operation
         .content(
             "application/json",
@@ -134,14 +136,13 @@ pub(crate) fn describe(operation: Operation<'_>) -> Operation<'_> {
             304,
             "The page is the one with the entity tag in If-None-Match, or has no newer item.",
         )
-        .error("There is no such feed.", &not_found)
+        .error("There is no such feed.", &no_feed("knuth"))
         .invalid(bad_format())
         .unavailable(Code::DatabaseUnavailable)
 }
 
 pub(crate) fn describe_follow(operation: Operation<'_>) -> Operation<'_> {
     let too_many = ApiError::new(Code::TooManyStreams, "Too many clients follow events");
-    let not_found = ApiError::new(Code::NotFound, "there is no feed knuth that has run");
     let example = format!(
         "event: item\nid: {EXAMPLE_ID}#7\nretry: 3000\ndata: {{\"id\":\"{EXAMPLE_ID}\",\"position\":7}}\n\n"
     );
@@ -157,7 +158,7 @@ pub(crate) fn describe_follow(operation: Operation<'_>) -> Operation<'_> {
         .response(200, "The events.")
         .events(&["feed", "item", "gone"], &example)
         .replica_lag()
-        .error("There is no such feed.", &not_found)
+        .error("There is no such feed.", &no_feed("knuth"))
         .error("Too many clients follow events.", &too_many)
         .unavailable(Code::DatabaseUnavailable)
 }

@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::BytesMut;
+use crd::is_feed_name;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::{Timestamp, fmt::rfc2822};
 use paper::PaperVersion;
@@ -78,13 +79,18 @@ impl Feeds {
 
     /// The feed of this name; 404 if there is none.
     async fn find(&self, name: &str) -> Result<Feed, ApiError> {
+        // The database refuses some texts that no feed is named.
+        if !is_feed_name(name) {
+            return Err(no_feed(name));
+        }
         let found = self.reads.feed(self.namespace.as_deref(), name).await?;
         found.ok_or_else(|| no_feed(name))
     }
 }
 
 fn no_feed(name: &str) -> ApiError {
-    ApiError::new(Code::NotFound, format!("there is no feed {name} that has run"))
+    let detail = format!("there is no feed {name}; GET /feeds lists those that the operator has registered");
+    ApiError::new(Code::NotFound, detail)
 }
 
 pub(crate) async fn feeds(
@@ -285,18 +291,20 @@ fn remove_extra<T>(found: &mut Vec<T>, limit: i64) -> bool {
 
 /// The answer to a client that has this already: by its tag, else by its time.
 fn not_modified(headers: &HeaderMap, tag: &str, updated: Option<Timestamp>) -> Option<Response> {
-    let is_kept = if etag::is_conditional(headers) {
-        etag::matching(headers, tag).is_some()
+    // The tag of what the client has, in its coding: a cache finds what it keeps by that.
+    let kept = if etag::is_conditional(headers) {
+        etag::matching_or_any(headers, tag)?
     } else {
         let since = headers.get(header::IF_MODIFIED_SINCE)?.to_str().ok()?;
         let since = rfc2822::parse(since).ok()?.timestamp().as_second();
-        updated.is_some_and(|updated| updated.as_second() <= since)
+        // A time to come is of a clock that is wrong, and says nothing of what the client has.
+        let is_past = since <= Timestamp::now().as_second();
+        updated.filter(|updated| is_past && updated.as_second() <= since)?;
+        HeaderValue::from_str(tag).ok()?
     };
-    is_kept.then(|| {
-        let mut response = StatusCode::NOT_MODIFIED.into_response();
-        insert_validators(response.headers_mut(), tag, updated);
-        response
-    })
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    insert_validators(response.headers_mut(), Some(kept), updated);
+    Some(response)
 }
 
 fn respond(
@@ -308,25 +316,23 @@ fn respond(
 ) -> Response {
     let mut response = ([(header::CONTENT_TYPE, media_type)], body).into_response();
     let headers = response.headers_mut();
-    insert_validators(headers, tag, updated);
+    insert_validators(headers, HeaderValue::from_str(tag).ok(), updated);
     if let Some(next) = next {
         headers.insert(header::LINK, next);
     }
     response
 }
 
-fn insert_validators(headers: &mut HeaderMap, tag: &str, updated: Option<Timestamp>) {
+fn insert_validators(headers: &mut HeaderMap, tag: Option<HeaderValue>, updated: Option<Timestamp>) {
     let updated = updated.and_then(|updated| {
         rfc2822::DateTimePrinter::new()
             .timestamp_to_rfc9110_string(&updated)
             .ok()
     });
+    let updated = updated.and_then(|updated| HeaderValue::try_from(updated).ok());
     headers.insert(header::CACHE_CONTROL, CHECK);
-    for (name, value) in [
-        (header::ETAG, Some(tag.to_owned())),
-        (header::LAST_MODIFIED, updated),
-    ] {
-        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+    for (name, value) in [(header::ETAG, tag), (header::LAST_MODIFIED, updated)] {
+        if let Some(value) = value {
             headers.insert(name, value);
         }
     }

@@ -30,6 +30,19 @@ const USUAL_ITEMS: i64 = 50;
 const USUAL_FEEDS: i64 = 1_000;
 const CURSOR_VERSION: &str = "1";
 
+/// The values of `format=`.
+const FORMATS: [&str; 9] = [
+    "json",
+    "atom",
+    "rss",
+    "json-feed",
+    "csv",
+    "ndjson",
+    "bibtex",
+    "csl-json",
+    "ris",
+];
+
 wire::params! {
     pub(super) ITEMS_PER_PAGE = "items_per_page": ParamKind::Integer(1..=MAX_ITEMS_PER_PAGE), "10",
         "How many a page has; 50 items or 1,000 feeds without it.";
@@ -38,7 +51,7 @@ wire::params! {
     SINCE = "since": ParamKind::Time, "",
         "Only what became an item from this time on: a date as /queries takes it, or unix seconds.";
     FORMAT = "format":
-        ParamKind::OneOf(&["json", "atom", "rss", "json-feed", "csv", "ndjson", "bibtex", "csl-json", "ris"]), "json",
+        ParamKind::OneOf(&FORMATS), "json",
         "The form of the answer; without it, the end of the path (.atom, .rss, .json for JSON Feed), else what the header Accept asks for.";
 }
 
@@ -100,6 +113,23 @@ pub(crate) enum ItemsForm {
     Subscription(Syndication),
 }
 
+impl ItemsForm {
+    /// Reads the form that a client asks for; errors are collected in `reader`.
+    pub(super) fn read(reader: &mut ParamReader<'_>, path: &str, headers: &HeaderMap) -> Self {
+        if let Some(unknown) = reader.raw(&FORMAT).filter(|name| !FORMATS.contains(name)) {
+            reader.unfit(&FORMAT, format!("it is none of {}", FORMATS.join(", ")), unknown);
+            // No answer has it.
+            return Self::Subscription(Syndication::Atom);
+        }
+        if let Some(form) = Syndication::asked(reader, path, headers) {
+            // Without effect, and yet no other values than elsewhere.
+            let _ = (reader.boolean(&BOM), reader.boolean(&WITH_VERSION));
+            return Self::Subscription(form);
+        }
+        Self::Papers(PaperForm::read(reader, headers))
+    }
+}
+
 /// A format of feeds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Syndication {
@@ -134,7 +164,10 @@ impl Syndication {
         let best = Self::ALL
             .into_iter()
             .max_by_key(|form| wanted(headers, form.names().2));
-        best.filter(|form| wanted(headers, form.names().2) > json)
+        best.filter(|form| {
+            let wanted = wanted(headers, form.names().2);
+            wanted.quality > 0 && wanted > json
+        })
     }
 }
 
@@ -157,11 +190,7 @@ impl ReadRequest for ItemsRequest {
             Some((Uuid::parse_str(feed).ok()?, position.parse().ok()?))
         });
         let uri = request.parts.uri.clone();
-        let syndication = Syndication::asked(&reader, uri.path(), request.headers());
-        let form = match syndication {
-            Some(form) => ItemsForm::Subscription(form),
-            None => ItemsForm::Papers(PaperForm::read(&mut reader, request.headers())),
-        };
+        let form = ItemsForm::read(&mut reader, uri.path(), request.headers());
         reader.finish()?;
         Ok(Self {
             after,
@@ -259,6 +288,7 @@ mod tests {
             ),
             ("/feeds/a", "application/feed+json, */*;q=0.1", Some(JsonFeed)),
             ("/feeds/a", "application/json, application/atom+xml;q=0.5", None),
+            ("/feeds/a", "application/atom+xml;q=0", None),
             ("/feeds/a.atom", "", Some(Atom)),
             ("/feeds/a.rss", "application/atom+xml", Some(Rss)),
             ("/feeds/a.json", "", Some(JsonFeed)),
@@ -272,7 +302,11 @@ mod tests {
             };
             assert_eq!(form, expected, "{uri} {accept}");
         }
-        assert!(read("/feeds/a?format=xml", "").is_err());
+        let wrong = format!("{:?}", read("/feeds/a?format=xml", "").unwrap_err());
+        assert!(wrong.contains("rss, json-feed"), "all formats: {wrong}");
+        for wrong in ["/feeds/a?format=", "/feeds/a?bom=x", "/feeds/a.rss?bom=x"] {
+            assert!(read(wrong, "").is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -111,9 +111,20 @@ async fn items_are_read_newest_first_with_whole_papers_and_walked() {
     let all = json_body(api.get("/feeds/knuth?items_per_page=2").await).await;
     assert_eq!(items(&all), "4 2405.00001v2, 3 2405.00001v2");
     assert_eq!(json_body(api.get("/feeds/new").await).await, json!([]));
-    for path in ["/feeds/none", "/feeds/secret"] {
+    for path in [
+        "/feeds/none",
+        "/feeds/secret",
+        "/feeds/%00",
+        "/feeds/KNUTH",
+        "/feeds/knuth.atom/events",
+        "/feeds/%00/deliveries",
+    ] {
         let (status, detail) = error_of(api.get(path).await).await;
         assert_eq!(status, 404, "{path}: {detail}");
+        assert!(
+            detail.to_string().contains("GET /feeds lists"),
+            "{path}: {detail}"
+        );
     }
     for path in [
         "/feeds/knuth?after=x",
@@ -152,6 +163,13 @@ async fn feed_is_subscribed_to_in_three_formats_with_stable_identifiers() {
             text.find("/2405.00001v2<") < text.find("/2405.00001v1<"),
             "{text}"
         );
+    }
+    for form in ["atom", "rss"] {
+        let page = api.get(&format!("/feeds/knuth.{form}?items_per_page=1")).await;
+        let page = page.text().await.unwrap();
+        let next =
+            format!(r#"rel="next" href="http://localhost/feeds/knuth.{form}?items_per_page=1&amp;after="#);
+        assert!(page.contains(&next), "{page}");
     }
     let response = api.get("/feeds/knuth.json?items_per_page=1").await;
     assert_eq!(header(&response, "content-type"), Some("application/feed+json"));
@@ -245,6 +263,16 @@ async fn feed_that_has_not_changed_is_not_sent_again() {
             (304, Some(tag.as_str())),
             "{path}"
         );
+        // What a cache has in a coding, it finds by the tag of that.
+        let of_gzip = format!("{}-gzip\"", tag.trim_end_matches('"'));
+        for (given, kept) in [(of_gzip.as_str(), of_gzip.as_str()), ("*", &tag)] {
+            let same = api.send_with("GET", path, &[("if-none-match", given)]).await;
+            assert_eq!(
+                (same.status().as_u16(), header(&same, "etag")),
+                (304, Some(kept)),
+                "{path} {given}"
+            );
+        }
         if path == "/feeds" {
             continue;
         }
@@ -257,6 +285,7 @@ async fn feed_that_has_not_changed_is_not_sent_again() {
             ("Fri, 03 May 2024 06:00:00 GMT", 304),
             ("Fri, 03 May 2024 05:59:59 GMT", 200),
             ("yesterday", 200),
+            ("Fri, 03 May 9024 06:00:00 GMT", 200),
         ] {
             let response = api.send_with("GET", path, &[("if-modified-since", since)]).await;
             assert_eq!(response.status(), status, "{path} {since}");

@@ -35,6 +35,15 @@ pub fn matching(headers: &HeaderMap, tag: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(same).ok()
 }
 
+/// As [`matching`], for what always has a tag: "any" is its tag (RFC 9110, 13.1.2).
+pub fn matching_or_any(headers: &HeaderMap, tag: &str) -> Option<HeaderValue> {
+    let is_any = headers
+        .get_all(header::IF_NONE_MATCH)
+        .into_iter()
+        .any(|value| value.as_bytes().trim_ascii() == b"*");
+    matching(headers, tag).or_else(|| HeaderValue::from_str(tag).ok().filter(|_| is_any))
+}
+
 /// The tag of the same in a coding of content.
 pub fn of_coding(tag: &HeaderValue, coding: &str) -> HeaderValue {
     let text = tag.to_str().unwrap_or_default().trim_end_matches('"');
@@ -69,6 +78,8 @@ mod tests {
             assert!(is_conditional(&headers));
             let kept = matching(&headers, &tag);
             assert_eq!(kept.is_some(), expected, "{value}");
+            let or_any = matching_or_any(&headers, &tag);
+            assert_eq!(or_any.is_some(), expected || value == "*", "{value}");
             if value.contains("-gzip") {
                 assert_eq!(kept.unwrap(), coded.as_str(), "what it has");
             }
