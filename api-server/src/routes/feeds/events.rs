@@ -33,6 +33,8 @@ use crate::{
 
 /// Items that are read at once.
 const BATCH: i64 = 20;
+/// So often a feed is read that has not got as far as its client: the replica is behind, or else the database was restored.
+const READS_OF_A_REPLICA_BEHIND: u32 = 30;
 
 /// What the events of feeds need.
 #[derive(Clone)]
@@ -78,6 +80,7 @@ pub(crate) async fn follow(
             None => state.feeds.newest(&feed).await?,
         },
         feeds: state.feeds,
+        reads_ahead: 0,
         client,
         feed: Arc::new(feed),
         ready: VecDeque::new(),
@@ -107,6 +110,12 @@ impl Place {
             id: syndication::feed_id(feed.uid),
             is_confirmed: true,
         }
+    }
+
+    /// Whether the feed, as it was read for the `reads`th time, has not got so far, as a replica that is behind has not. When that
+    /// lasts, the client has items of a database that was restored to an earlier time.
+    fn is_ahead(&self, feed: &Feed, reads: u32) -> bool {
+        self.position > feed.items && reads < READS_OF_A_REPLICA_BEHIND
     }
 
     /// The one that a client names; the start for a name that this feed has given to nothing.
@@ -171,6 +180,8 @@ struct ItemStream {
     /// As it was last read.
     feed: Arc<Feed>,
     place: Place,
+    /// How often the feed was read without that it had got as far as the client.
+    reads_ahead: u32,
     /// Items that are read and not sent, each with its place.
     ready: VecDeque<(Place, Bytes)>,
     /// The feed as the client knows it.
@@ -232,8 +243,13 @@ impl ItemStream {
     /// Reads the items after the client's place, so many as are sent next. A replica that is behind has them later.
     async fn read(&mut self) -> Result<(), ApiError> {
         let (reads, uid) = (&self.feeds.reads, self.feed.uid);
-        if self.place.position > self.feed.items {
+        if self.place.is_ahead(&self.feed, self.reads_ahead) {
+            self.reads_ahead += 1;
             return Ok(());
+        }
+        self.reads_ahead = 0;
+        if self.place.position > self.feed.items {
+            self.place = Place::start(&self.feed);
         }
         if !self.place.is_confirmed {
             let position = self.place.position;
@@ -285,9 +301,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn place_of_a_client_is_one_of_the_feed_or_its_start() {
-        let feed = Feed {
+    fn feed() -> Feed {
+        Feed {
             uid: Uuid::from_u128(7),
             namespace: "a".to_owned(),
             name: "b".to_owned(),
@@ -296,7 +311,23 @@ mod tests {
             last_run: None,
             last_complete_run: None,
             timing: storage::feeds::Timing::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn client_that_is_ahead_waits_for_a_replica_but_not_for_ever() {
+        let feed = feed();
+        let id = syndication::feed_id(feed.uid);
+        let place = |position| Place::named(&feed, format!("{id}/1/2405.00001v2#{position}"));
+        assert!(!place(9).is_ahead(&feed, 0));
+        assert!(place(10).is_ahead(&feed, 0));
+        assert!(place(10).is_ahead(&feed, READS_OF_A_REPLICA_BEHIND - 1));
+        assert!(!place(10).is_ahead(&feed, READS_OF_A_REPLICA_BEHIND));
+    }
+
+    #[test]
+    fn place_of_a_client_is_one_of_the_feed_or_its_start() {
+        let feed = feed();
         let id = syndication::feed_id(feed.uid);
         let known = Place::named(&feed, format!("{id}/1/2405.00001v2#12"));
         assert_eq!((known.position, known.is_confirmed), (12, false));
