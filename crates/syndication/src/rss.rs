@@ -26,6 +26,9 @@ pub fn rss(feed: &Feed<'_>) -> String {
                 ("href", &*feed.address),
             ];
             document.empty("atom:link", &address);
+            if let Some(next) = &feed.next {
+                document.empty("atom:link", &[("rel", "next"), ("href", next)]);
+            }
             for item in &feed.items {
                 document.element("item", &[], |document| write(document, item));
             }
