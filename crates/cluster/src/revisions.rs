@@ -4,6 +4,9 @@
 //! yet, such a watch reports nothing until it has, and the watcher is not notified: objects that went back to an earlier state, or
 //! were changed since, are missed. So the version of a list is compared with the highest one seen before: it can only be
 //! lower if the database went back, since versions are those of the whole database and lists are up to date.
+//!
+//! A database that is written to may reach that version before the next list, and then the watch continues with a gap. So the version
+//! that a write of this process gives to an object is compared, too: nothing that this process has changed since the restore is missed.
 
 use std::sync::{Arc, LazyLock};
 
@@ -57,9 +60,18 @@ impl Revisions {
     /// Compares the version of a list, which was asked for without a version after `before` was taken; whether the database
     /// went back.
     pub fn check(&self, Highest(before): Highest, list: &ListMeta) -> bool {
-        let Some(version) = number(list.resource_version.as_deref()) else {
-            return false;
-        };
+        let version = number(list.resource_version.as_deref());
+        version.is_some_and(|version| self.compare(before, version))
+    }
+
+    /// Compares the version that a write, which began after `before` was taken, has given to an object of the version `read`; whether
+    /// the database went back. A write that changes nothing gives none.
+    pub fn check_write(&self, Highest(before): Highest, read: Option<&str>, written: Option<&str>) -> bool {
+        let version = number(written).filter(|_| read != written);
+        version.is_some_and(|version| self.compare(before, version))
+    }
+
+    fn compare(&self, before: u64, version: u64) -> bool {
         let went_back = version < before;
         self.0.send_if_modified(|seen| {
             // Another check may have noticed it already.
@@ -129,6 +141,27 @@ mod tests {
         revisions.saw(Some("12"));
         assert!(!revisions.check(before, &list("11")));
         assert_eq!(revisions.highest().0, 12);
+    }
+
+    #[test]
+    fn lower_version_of_a_changed_object_is_a_restore_and_one_that_is_as_it_was_is_none() {
+        let revisions = Revisions::default();
+        revisions.saw(Some("20"));
+        for (read, written, went_back) in [
+            ("5", "21", false),
+            ("5", "5", false),
+            ("5", "x", false),
+            ("5", "18", true),
+            ("18", "19", false),
+        ] {
+            let highest = revisions.highest();
+            assert_eq!(
+                revisions.check_write(highest, Some(read), Some(written)),
+                went_back,
+                "{read} {written}"
+            );
+        }
+        assert!(!revisions.check_write(revisions.highest(), Some("19"), None));
     }
 
     #[tokio::test]

@@ -360,7 +360,8 @@ async fn write_status(
         return Ok(true);
     }
     let feeds = feeds(context, feed);
-    Ok(statuses::apply(&feeds, &feed.metadata, status, &context.with.metrics).await?)
+    let with = (&context.with.metrics, &context.with.revisions);
+    Ok(statuses::apply(&feeds, &feed.metadata, status, with).await?)
 }
 
 fn after_write(is_written: bool, wait: Duration) -> Action {

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use cluster::Revisions;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Resource,
@@ -34,7 +35,7 @@ pub(crate) async fn apply<K>(
     api: &Api<K>,
     read: &ObjectMeta,
     status: &impl Serialize,
-    metrics: &Metrics,
+    (metrics, revisions): (&Metrics, &Revisions),
 ) -> Result<bool, CallError>
 where
     K: Clone + Debug + DeserializeOwned + Resource<DynamicType = ()>,
@@ -49,7 +50,12 @@ where
     });
     let name = read.name.as_deref().unwrap_or_default();
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    let highest = revisions.highest();
     let written = within(api.patch_status(name, &parameters, &Patch::Apply(&patch))).await;
+    if let Ok(written) = &written {
+        let versions = [read, written.meta()].map(|metadata| metadata.resource_version.as_deref());
+        revisions.check_write(highest, versions[0], versions[1]);
+    }
     counted(written, metrics)
 }
 
