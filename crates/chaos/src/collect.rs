@@ -140,7 +140,7 @@ impl Harness {
         });
         let observations = self.observations();
         let runs = MANIFESTS.iter().map(|manifest| {
-            let of_feed = observations.runs.values().filter(|feed| *feed == manifest.name);
+            let of_feed = observations.runs.values().filter(|run| run.feed == manifest.name);
             (manifest.search(), of_feed.count())
         });
         Ok(History {

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, RwLock};
 
 use crate::Settings;
 use crate::collect::outcome;
+use crate::feeds::FeedRun;
 use crate::history::{ApiResponse, Disturbance, Outcome, Paper, Read};
 use crate::timeline::Timeline;
 
@@ -69,8 +70,8 @@ pub(crate) struct Observations {
     pub(crate) reads: Vec<Read>,
     /// All results, as a client read them in one response.
     pub(crate) full_reads: Vec<Vec<Option<Paper>>>,
-    /// The names of the feeds whose runs objects are, by uid.
-    pub(crate) runs: BTreeMap<String, String>,
+    /// The objects that are runs of feeds, by uid.
+    pub(crate) runs: BTreeMap<String, FeedRun>,
     /// Faults by their kind.
     pub(crate) faults: BTreeMap<&'static str, u64>,
     /// Services that are down on purpose.
@@ -162,7 +163,7 @@ impl Harness {
         }
         let labels = object.metadata.labels.as_ref();
         if let Some(feed) = labels.and_then(|labels| labels.get(FEED_LABEL)) {
-            observations.runs.insert(uid.clone(), feed.clone());
+            observations.runs.insert(uid.clone(), FeedRun::new(feed, object));
         }
         observations.accepted.insert(uid);
     }

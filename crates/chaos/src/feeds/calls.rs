@@ -1,6 +1,7 @@
 //! What users, the cluster and clients do about feeds: each call once, as the next tick repeats it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::Result;
 use crd::{ArxivFeed, FEED_LABEL};
@@ -26,8 +27,14 @@ const DUE: &str = "update public.arxiv_feed_webhooks set next_attempt_at = clock
 const PENDING: &str =
     "select count(*) from public.arxiv_feed_deliveries d join public.arxiv_feeds f using (feed_uid)
     where d.state = 'Pending' and f.object_uid::text = any($1)";
+/// The uids of the feed's object and of the run.
+const COMPLETE: &str = "select f.object_uid::text, r.run_uid::text
+    from public.arxiv_feed_runs r join public.arxiv_feeds f using (feed_uid)
+    where r.outcome = 'Complete' order by r.recorded_at";
 /// Items of one page, so that there are several.
 const PAGE: usize = 70;
+/// One statement, or one page. Ticks do not wait for the end of an outage.
+const DATABASE_LIMIT: Duration = Duration::from_secs(2);
 
 impl Feeds {
     /// The Secret of the webhooks, and the right to read it.
@@ -129,7 +136,7 @@ impl Feeds {
 
     /// Back-offs are over: they are longer than a run.
     pub(super) async fn make_deliveries_due(&self) {
-        let _ = timeout(REQUEST_LIMIT, self.harness.results().execute("arxiv", DUE)).await;
+        let _ = timeout(DATABASE_LIMIT, self.harness.results().execute("arxiv", DUE)).await;
     }
 
     /// How many deliveries of present feeds wait, if the database answers.
@@ -143,13 +150,22 @@ impl Feeds {
                 .await?;
             anyhow::Ok(row.try_get(0)?)
         };
-        timeout(REQUEST_LIMIT, read).await.ok()?.ok()
+        timeout(DATABASE_LIMIT, read).await.ok()?.ok()
+    }
+
+    /// The runs that were complete, each with the uid of its feed, if the database answers.
+    pub(super) async fn complete_runs(&self) -> Option<Vec<(String, String)>> {
+        let read = async {
+            let mut connection = self.harness.results().connect("arxiv").await?;
+            anyhow::Ok(sqlx::query_as(COMPLETE).fetch_all(&mut connection).await?)
+        };
+        timeout(DATABASE_LIMIT, read).await.ok()?.ok()
     }
 
     /// Reads the newest items of a feed.
     pub(super) async fn read_newest(&mut self, server: usize, name: &'static str) {
         let pages = self.pages(server, name, 1);
-        if let Ok(Some(items)) = timeout(REQUEST_LIMIT, pages).await {
+        if let Ok(Some(items)) = timeout(DATABASE_LIMIT, pages).await {
             self.reads.push(FeedRead {
                 name: name.to_owned(),
                 is_whole: false,

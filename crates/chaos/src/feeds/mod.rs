@@ -23,7 +23,8 @@ use crate::history::FeedRead;
 use crate::random::Random;
 pub(crate) use manifests::MANIFESTS;
 use manifests::Ticks;
-use observed::{Observed, settled_tick};
+pub(crate) use observed::FeedRun;
+use observed::{Observed, is_complete};
 
 /// Searches with this text find papers of the archive.
 const ARCHIVED: &str = "cat:";
@@ -211,7 +212,7 @@ impl Feeds {
         self.present().count() == MANIFESTS.len()
             && self
                 .present()
-                .all(|(_, observed)| observed.tick.is_some_and(|settled| settled >= tick))
+                .all(|(_, observed)| observed.is_complete && observed.tick.is_some_and(|last| last >= tick))
     }
 
     /// Records which feeds there are, and which of them are complete; whether Kubernetes has answered.
@@ -219,7 +220,6 @@ impl Feeds {
         let Some(listed) = self.list().await else {
             return false;
         };
-        let now = self.harness.timeline.now();
         for observed in self.observed.values_mut() {
             observed.is_present = false;
         }
@@ -227,13 +227,30 @@ impl Feeds {
             let uid = feed.metadata.uid.clone().unwrap_or_default();
             let observed = self.observed.entry(uid).or_insert_with(|| Observed::on(self.day));
             observed.is_present = true;
-            if let Some(tick) = settled_tick(feed, self.minutes).filter(|tick| *tick < self.ticks.len()) {
-                let since = self.ticks[tick];
-                observed.complete(tick, (since.day, self.day), (since.at, now));
-            }
+            observed.is_complete = is_complete(feed);
         }
         self.collect_garbage(&listed).await;
+        self.observe_runs().await;
         true
+    }
+
+    /// Records which runs were complete, if the database answers.
+    async fn observe_runs(&mut self) {
+        let complete = self.complete_runs().await.unwrap_or_default();
+        let now = self.harness.timeline.now();
+        for (feed, run) in complete {
+            let tick = {
+                let observations = self.harness.observations();
+                let run = observations.runs.get(&run);
+                run.and_then(|run| self.minutes.at(run.scheduled.filter(|_| run.is_from_start)?))
+            };
+            let since = tick.and_then(|tick| Some((tick, *self.ticks.get(tick)?)));
+            if let Some((tick, since)) = since
+                && let Some(observed) = self.observed.get_mut(&feed)
+            {
+                observed.complete(run, tick, (since.day, self.day), (since.at, now));
+            }
+        }
     }
 }
 
