@@ -22,6 +22,7 @@ const RESOURCES: [&str; 2] = ["arxivqueries", "events"];
 pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     // The first search stores its page.
     stored::search(bench, 2, Duration::from_secs(2)).await?;
+    let (kubernetes, bodies) = stored::bare_client(bench).await?;
     let mut figures: BTreeMap<String, Figure> = BTreeMap::new();
     for round in 1..=bench.settings.rounds {
         progress::print(&format!("bench: cost of a search, round {round}"));
@@ -31,11 +32,20 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         stored::at_rest(bench).await?;
         let searches = drain::finished(bench).await?.saturating_sub(searches);
         ensure!(searches > 0, "no search has ended");
-        for (name, unit, value) in Counters::read(bench).await?.since(&before, searches) {
+        let after = Counters::read(bench).await?;
+        for (name, unit, value) in after.since(&before, searches) {
             let figure = figures
                 .entry(name.clone())
                 .or_insert_with(|| Figure::new(&name, unit, goal(&name)));
             figure.measured.push(value);
+        }
+        // The same for a bare client, which needs only Kubernetes.
+        let pairs = kubernetes.pairs(&bodies, CLIENTS, bench.settings.length).await?;
+        ensure!(pairs.count > 0.0, "the bare client has written nothing");
+        for (name, _, value) in Counters::read(bench).await?.of_processes(&after, pairs.count) {
+            if let Some(figure) = figures.get_mut(&name) {
+                figure.bound.push(value);
+            }
         }
     }
     Ok(figures.into_values().collect())
@@ -75,13 +85,6 @@ impl Counters {
             operations += env.metric_of(service, &name).await.context("no metrics")?;
         }
         let plane = stack.control_plane();
-        let postmaster = env.primary().pid();
-        let mut of_postgres = Usage::of(postmaster)?;
-        let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"))?;
-        for child in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
-            // One that ends meanwhile was idle.
-            of_postgres.add(Usage::of(child).unwrap_or_default());
-        }
         Ok(Self {
             calls,
             transactions: row.try_get(0)?,
@@ -90,7 +93,14 @@ impl Counters {
             processes: vec![
                 ("kube-apiserver", Usage::of(plane.api_server().pid())?),
                 ("etcd", Usage::of(plane.etcd().pid())?),
-                ("Postgres, without its replica", of_postgres),
+                (
+                    "Postgres, without its replica",
+                    Usage::with_children(env.primary().pid())?,
+                ),
+                (
+                    "replica of Postgres",
+                    Usage::with_children(stack.databases.replica.child().pid())?,
+                ),
                 ("operator", Usage::of(operator.child().pid())?),
                 ("API server", Usage::of(api_server.child().pid())?),
             ],
@@ -125,21 +135,29 @@ impl Counters {
                 log / searches,
             ),
         ]);
-        for ((name, now), (_, before)) in self.processes.iter().zip(&before.processes) {
-            costs.extend([
-                (
-                    format!("a search: CPU of {name}"),
-                    "ms",
-                    (now.cpu_ms - before.cpu_ms) / searches,
-                ),
+        costs.extend(self.of_processes(before, searches));
+        costs
+    }
+
+    /// What each process and all of them have used since, of each of so many.
+    fn of_processes(&self, before: &Self, count: f64) -> Vec<(String, &'static str, f64)> {
+        let used = self.processes.iter().zip(&before.processes);
+        let used = used.map(|((name, now), (_, before))| (*name, now.since(*before)));
+        let mut used: Vec<_> = used.collect();
+        let mut all = Usage::default();
+        used.iter().for_each(|(_, one)| all.add(*one));
+        used.push(("all of them", all));
+        let costs = used.into_iter().flat_map(|(name, used)| {
+            [
+                (format!("a search: CPU of {name}"), "ms", used.cpu_ms / count),
                 (
                     format!("a search: context switches of {name}"),
                     "",
-                    (now.switches - before.switches) / searches,
+                    used.switches / count,
                 ),
-            ]);
-        }
-        costs
+            ]
+        });
+        costs.collect()
     }
 }
 
@@ -189,6 +207,23 @@ impl Usage {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let cpu_ms = cpu_ms(&stat).context("not the format of proc(5)")?;
         Ok(Self { cpu_ms, switches })
+    }
+
+    fn with_children(pid: u32) -> Result<Self> {
+        let mut all = Self::of(pid)?;
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        for child in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
+            // One that ends meanwhile was idle.
+            all.add(Self::of(child).unwrap_or_default());
+        }
+        Ok(all)
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            cpu_ms: self.cpu_ms - before.cpu_ms,
+            switches: self.switches - before.switches,
+        }
     }
 
     fn add(&mut self, other: Self) {

@@ -37,6 +37,13 @@ pub(super) struct Bodies {
     status: String,
 }
 
+/// Objects that were created and got their status.
+pub(super) struct Pairs {
+    pub(super) count: f64,
+    /// Per second.
+    pub(super) rate: f64,
+}
+
 impl Bodies {
     /// Of the same content as a finished object.
     pub(super) fn of(finished: &ArxivQuery, namespace: &str) -> Result<Self> {
@@ -86,15 +93,22 @@ impl Kubernetes {
     }
 
     /// Objects per second that are created and get their status, at the best number of clients.
-    #[allow(clippy::cast_precision_loss, reason = "far below 2^52 requests")]
     pub(super) async fn searches(&self, bodies: &Bodies, length: Duration) -> Result<f64> {
         let mut best = 0_f64;
         for clients in CLIENTS {
-            let run = &uuid::Uuid::new_v4().simple().to_string()[..8];
-            // The status follows so many creations later: its object exists by then, even if that took long.
-            let behind = 8 * clients;
-            let script = format!(
-                "{head}
+            best = best.max(self.pairs(bodies, clients, length).await?.rate);
+        }
+        Ok(best)
+    }
+
+    /// Creates objects and writes their statuses, with so many clients.
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^52 requests")]
+    pub(super) async fn pairs(&self, bodies: &Bodies, clients: u32, length: Duration) -> Result<Pairs> {
+        let run = &uuid::Uuid::new_v4().simple().to_string()[..8];
+        // The status follows so many creations later: its object exists by then, even if that took long.
+        let behind = 8 * clients;
+        let script = format!(
+            "{head}
 -- wrk makes the first request of one thread without sending it.
 local created, written = 0, 1
 function request()
@@ -107,15 +121,16 @@ function request()
   return wrk.format('PATCH', status_path(name), status_headers, with_name(status, name))
 end
 ",
-                head = self.head(bodies),
-            );
-            let measured = self.run(&script, clients, length).await?;
-            // Those of both threads that got no status.
-            let pairs = measured.responses.saturating_sub(2 * u64::from(behind)) / 2;
-            let share = pairs as f64 / measured.responses as f64;
-            best = best.max(measured.rate * share);
-        }
-        Ok(best)
+            head = self.head(bodies),
+        );
+        let measured = self.run(&script, clients, length).await?;
+        // Those of both threads that got no status.
+        let count = measured.responses.saturating_sub(2 * u64::from(behind)) / 2;
+        let share = count as f64 / measured.responses as f64;
+        Ok(Pairs {
+            count: count as f64,
+            rate: measured.rate * share,
+        })
     }
 
     /// Statuses per second that are written to objects without one, at the best number of clients.

@@ -9,7 +9,7 @@ use testbed::tools::progress;
 use testbed::wait;
 
 use super::Bench;
-use super::kubernetes::Bodies;
+use super::kubernetes::{Bodies, Kubernetes};
 use crate::figures::{Figure, Goal};
 use crate::wrk::{self, Measured};
 
@@ -23,13 +23,10 @@ const MOST_UNFAIR: f64 = 3.0;
 const LIMIT: Duration = Duration::from_mins(5);
 
 pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
-    let kubernetes = bench.kubernetes().await?;
     let length = bench.settings.length;
     // The first search stores its page.
     search(bench, 2, Duration::from_secs(2)).await?;
-    let finished = finished(bench).await?;
-    let finished = finished.first().context("no search has succeeded")?;
-    let bodies = Bodies::of(finished, kubernetes.namespace())?;
+    let (kubernetes, bodies) = bare_client(bench).await?;
 
     let mut rate = Figure::new("GET /arxiv, page stored", "/s", Some(Goal::Ratio(0.75)));
     for round in 1..=bench.settings.rounds {
@@ -63,6 +60,15 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         figures.extend([rates, medians, slowest, unfair]);
     }
     Ok(figures)
+}
+
+/// A bare client, and what it sends for each search: the same as for one that has succeeded.
+pub(super) async fn bare_client(bench: &Bench<'_>) -> Result<(Kubernetes, Bodies)> {
+    let kubernetes = bench.kubernetes().await?;
+    let finished = finished(bench).await?;
+    let finished = finished.first().context("no search has succeeded")?;
+    let bodies = Bodies::of(finished, kubernetes.namespace())?;
+    Ok((kubernetes, bodies))
 }
 
 pub(crate) async fn search(bench: &Bench<'_>, connections: u32, length: Duration) -> Result<Measured> {
