@@ -254,6 +254,13 @@ impl PaperSource for StoredPapers<'_> {
         })
         .boxed()
     }
+
+    fn in_memory(&self) -> Option<(&[PaperVersion], Timestamp)> {
+        match self.pages.pages.as_slice() {
+            [page] => Some((page.papers.as_deref()?, page.fetched_at)),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

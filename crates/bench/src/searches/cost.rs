@@ -16,6 +16,10 @@ use crate::figures::{Figure, Goal};
 const CLIENTS: u32 = 16;
 /// The most reads and Events of a hundred searches: none but what comes by the clock.
 const ALMOST_NONE: f64 = 0.1;
+/// The name for all processes together.
+const ALL: &str = "all of them";
+/// The processes that a bare client needs, and all together.
+const NEEDED: [&str; 3] = ["kube-apiserver", "etcd", ALL];
 /// Calls that there are besides searches: for leader election, access and the like.
 const RESOURCES: [&str; 2] = ["arxivqueries", "events"];
 
@@ -39,11 +43,12 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
                 .or_insert_with(|| Figure::new(&name, unit, goal(&name)));
             figure.measured.push(value);
         }
-        // The same for a bare client, which needs only Kubernetes.
+        // The same for a bare client.
         let pairs = kubernetes.pairs(&bodies, CLIENTS, bench.settings.length).await?;
         ensure!(pairs.count > 0.0, "the bare client has written nothing");
         for (name, _, value) in Counters::read(bench).await?.of_processes(&after, pairs.count) {
-            if let Some(figure) = figures.get_mut(&name) {
+            let is_needed = NEEDED.iter().any(|process| name.ends_with(process));
+            if let Some(figure) = figures.get_mut(&name).filter(|_| is_needed) {
                 figure.bound.push(value);
             }
         }
@@ -146,7 +151,7 @@ impl Counters {
         let mut used: Vec<_> = used.collect();
         let mut all = Usage::default();
         used.iter().for_each(|(_, one)| all.add(*one));
-        used.push(("all of them", all));
+        used.push((ALL, all));
         let costs = used.into_iter().flat_map(|(name, used)| {
             [
                 (format!("a search: CPU of {name}"), "ms", used.cpu_ms / count),

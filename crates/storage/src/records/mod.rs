@@ -86,6 +86,12 @@ pub trait PaperSource: Sync {
 
     /// All of them from the first one on. After an error nothing is recorded.
     fn batches(&self) -> BoxStream<'_, Result<PaperBatch, StorageError>>;
+
+    /// The papers of the only batch and when it was fetched, if it is in memory. Whether the database has them already is looked up
+    /// together with other things, and they are not sent once more.
+    fn in_memory(&self) -> Option<(&[PaperVersion], Timestamp)> {
+        None
+    }
 }
 
 /// Why an object ended without rows: what its users see.
@@ -164,7 +170,7 @@ impl Records {
         }
         let entries = match existing.results {
             Some((entries, _)) => entries,
-            None => statements::insert_results(&mut session, record, existing.now).await?,
+            None => statements::insert_results(&mut session, record, &existing).await?,
         };
         match statements::insert_query(&mut session, record, record.query_id, entries).await? {
             Some(ending) => {

@@ -71,6 +71,20 @@ static UPSERT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// Whether the upsert would change nothing, since each paper is there from the same answer or a later one: by the keys in `$3` and
+/// `$4` and the time in `$5`.
+pub(super) const HAS_ALL: &str =
+    "not exists (select from unnest($3::text[], $4::integer[]) as key (paper, version)
+       left join public.arxiv_papers p on p.paper = key.paper and p.version = key.version
+       where p.paper is null or p.fetched_at < timestamptz 'epoch' + $5 * interval '1 microsecond')";
+
+/// The keys of papers, as two columns.
+pub(super) fn keys<'a>(papers: impl IntoIterator<Item = &'a PaperVersion>) -> (Vec<&'a str>, Vec<i32>) {
+    let keys = papers.into_iter().map(|paper| &paper.id);
+    keys.map(|id| (id.paper.as_str(), id.version.map_or(0, i32::from)))
+        .unzip()
+}
+
 /// What is waited for before papers are written; to be taken once in a transaction, before the first batch.
 pub(super) fn lock(batches: usize) -> Lock {
     match batches {
@@ -91,20 +105,15 @@ pub(super) async fn upsert(session: &mut Session, batch: &PaperBatch) -> Result<
     }
     let papers: Vec<_> = papers.into_values().collect();
     let texts: Result<Vec<String>, _> = papers.iter().map(serde_json::to_string).collect();
-    let version = |paper: &&PaperVersion| paper.id.version.map_or(0, i32::from);
+    let (ids, versions) = keys(papers.iter().copied());
     let names = |paper: &&PaperVersion| paper.author_names();
     let column = |of: fn(&PaperVersion) -> Option<Timestamp>| -> Vec<Option<i64>> {
         papers.iter().map(|paper| of(paper).and_then(micros)).collect()
     };
     let upsert = sqlx::query(AssertSqlSafe(UPSERT.as_str())).persistent(session.is_persistent());
     let upsert = upsert
-        .bind(
-            papers
-                .iter()
-                .map(|paper| paper.id.paper.as_str())
-                .collect::<Vec<_>>(),
-        )
-        .bind(papers.iter().map(version).collect::<Vec<_>>())
+        .bind(ids)
+        .bind(versions)
         .bind(papers.iter().map(names).collect::<Vec<_>>())
         .bind(
             papers

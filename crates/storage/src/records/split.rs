@@ -66,7 +66,7 @@ async fn write_results(results: &Pool, record: &Record<'_>) -> Result<Option<(i3
     if existing.is_id_taken {
         return Ok(None);
     }
-    let entries = statements::insert_results(&mut session, record, existing.now).await?;
+    let entries = statements::insert_results(&mut session, record, &existing).await?;
     session.commit().await?;
     Ok(Some((entries, record.query_id)))
 }

@@ -30,6 +30,8 @@ pub(super) struct Existing {
     pub(super) is_id_taken: bool,
     /// Results that the object has already, if `results` is there: how many, and their query id.
     pub(super) results: Option<(i32, i64)>,
+    /// Whether all papers of the record are there, from the same answer of arXiv's or a later one. False where that was not looked up.
+    pub(super) has_papers: bool,
     /// The database's clock.
     pub(super) now: Timestamp,
 }
@@ -85,19 +87,34 @@ pub(super) async fn existing(
         Tables::Queries => foreign("queries"),
         Tables::Results => foreign("results"),
     };
+    // A run of a feed has papers that only its feed knows to be new.
+    let papers = match (tables, record.feed) {
+        (Tables::Queries, _) | (_, Some(_)) => None,
+        _ => record.papers.in_memory(),
+    };
+    let has_papers = if papers.is_some() {
+        papers::HAS_ALL
+    } else {
+        "false"
+    };
     let sql = format!(
-        "select {ending}, {is_id_taken} as is_id_taken, {results},
+        "select {ending}, {is_id_taken} as is_id_taken, {results}, {has_papers} as has_papers,
            (extract(epoch from clock_timestamp()) * 1000000)::bigint as now
          from (select $1::uuid as uid, $2::bigint as id) object {ending_tables} {results_tables}"
     );
     let read = sqlx::query(AssertSqlSafe(sql)).persistent(session.is_persistent());
-    let read = read.bind(record.object.uid).bind(record.query_id);
+    let mut read = read.bind(record.object.uid).bind(record.query_id);
+    if let Some((papers, fetched_at)) = papers {
+        let (ids, versions) = papers::keys(papers);
+        read = read.bind(ids).bind(versions).bind(fetched_at.as_microsecond());
+    }
     let row = read.fetch_one(session.conn()).await?;
     let results: Option<i32> = row.try_get("results")?;
     Ok(Existing {
         ending: ending_of(&row)?,
         is_id_taken: row.try_get("is_id_taken")?,
         results: results.zip(row.try_get("results_id")?),
+        has_papers: row.try_get("has_papers")?,
         now: from_micros(row.try_get("now")?)?,
     })
 }
@@ -107,11 +124,11 @@ pub(super) async fn query_has_id(session: &mut Session, record: &Record<'_>) -> 
     Ok(existing(session, record, Tables::Queries).await?.is_id_taken)
 }
 
-/// Inserts the results, and the metadata of their papers; how many. `now`: the database's clock, under the locks.
+/// Inserts the results, and the metadata of their papers; how many. `existing`: as it was read under the locks.
 pub(super) async fn insert_results(
     session: &mut Session,
     record: &Record<'_>,
-    now: Timestamp,
+    existing: &Existing,
 ) -> Result<i32, StorageError> {
     let mut inserted = 0;
     // One time for all, so that no reader who leaves out young rows sees a part of them.
@@ -121,11 +138,13 @@ pub(super) async fn insert_results(
             session.lock(&[papers::lock(record.papers.batch_count())]).await?;
             (Some(feed), session.clock().await?)
         }
-        None => (None, now),
+        None => (None, existing.now),
     };
     let mut batches = record.papers.batches();
     while let Some(batch) = batches.try_next().await? {
-        papers::upsert(session, &batch).await?;
+        if !existing.has_papers {
+            papers::upsert(session, &batch).await?;
+        }
         let rows: Vec<_> = match &mut feed {
             Some(feed) => feed
                 .take(session, &batch.papers, batch.fetched_at)

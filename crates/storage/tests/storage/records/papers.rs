@@ -28,6 +28,13 @@ impl PaperSource for Answers {
     fn batches(&self) -> BoxStream<'_, Result<PaperBatch, StorageError>> {
         stream::iter(self.0.iter().cloned().map(Ok)).boxed()
     }
+
+    fn in_memory(&self) -> Option<(&[PaperVersion], Timestamp)> {
+        match self.0.as_slice() {
+            [batch] => Some((&batch.papers, batch.fetched_at)),
+            _ => None,
+        }
+    }
 }
 
 /// Papers whose second answer is gone.
@@ -142,6 +149,22 @@ async fn paper_is_stored_with_all_that_arxiv_tells() {
     let joined =
         "select count(*) from results r join arxiv_papers p on r.arxiv_id = p.paper || 'v' || p.version";
     assert_eq!(server.value::<i64>("arxiv", joined).await, 1);
+}
+
+#[tokio::test]
+async fn paper_that_was_removed_is_written_again_with_the_next_search_that_has_it() {
+    let server = Server::migrated().await;
+    let records = in_one(&server);
+    let papers = ["2405.00001v1", "2405.00002"].map(whole);
+    let answer = answer(papers.to_vec(), 10);
+    search(&records, 1, vec![answer.clone()]).await;
+    let rows: String = server.value("arxiv", ROWS).await;
+    for (number, paper) in [(2, "2405.00001"), (3, "2405.00002")] {
+        let remove = format!("delete from arxiv_papers where paper = '{paper}'");
+        server.execute("arxiv", &remove).await;
+        search(&records, number, vec![answer.clone()]).await;
+        assert_eq!(server.value::<String>("arxiv", ROWS).await, rows, "{paper}");
+    }
 }
 
 #[tokio::test]
