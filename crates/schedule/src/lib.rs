@@ -26,7 +26,10 @@ pub enum ScheduleError {
     )]
     Syntax(String),
     /// A field with a value or a range that it cannot have.
-    #[error("the schedule {0:?} cannot be read")]
+    #[error(
+        "a field of the schedule {0:?} has a value or a range that it cannot have: minute 0-59, hour 0-23, day of the month 1-31, \
+         month 1-12, day of the week 0-7 from Sunday; the end of a range is not before its start"
+    )]
     Value(String, #[source] CronError),
     /// No time ever comes: the 30th of February.
     #[error("the schedule {0:?} has no time that ever comes")]

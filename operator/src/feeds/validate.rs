@@ -25,7 +25,7 @@ pub(super) fn validate(feed: &ArxivFeed) -> Result<Valid, Stall> {
                 FeedReason::InvalidSchedule
             }
         },
-        message: service::logs::with_causes(&error),
+        message: error.to_string(),
     })?;
     let query = crd::ArxivQuerySpec {
         search: runs::search(feed, None),
@@ -91,6 +91,7 @@ mod tests {
         for (spec, reason) in cases {
             let stall = validate(&ArxivFeed::new("feed", spec)).err().unwrap();
             assert_eq!(stall.reason, reason, "{}", stall.message);
+            assert!(!stall.message.to_lowercase().contains("error"), "{}", stall.message);
         }
         assert_eq!(
             validate(&ArxivFeed::new("feed", valid)).unwrap().title,

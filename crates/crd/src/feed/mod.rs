@@ -91,7 +91,7 @@ pub struct ArxivFeedSpec {
     pub search: ArxivSearch,
 
     /// The most papers that one run looks at. If there are more that have changed since the last complete run, the next
-    /// run goes on, and the condition `Complete` is False until all were looked at.
+    /// run goes on, with 100 papers at least, and the condition `Complete` is False until all were looked at.
     #[serde(default = "default_max_results_per_run")]
     #[schemars(range(min = 1, max = 30_000))]
     pub max_results_per_run: i32,
