@@ -19,8 +19,8 @@ const RATIO: f64 = 1.3;
 const MOST_MIB: f64 = 64.0;
 /// The memory limit that the chart sets.
 const CHART_MIB: f64 = 256.0;
-/// No second request to arXiv is sent: everything waits.
-const NEVER: Duration = Duration::from_hours(10);
+/// No second request to arXiv is sent while this measures: everything waits. The longest pause that the operator takes.
+const NEVER: Duration = Duration::from_hours(1);
 /// The limit of each stage; most take a minute.
 const LIMIT: Duration = Duration::from_mins(30);
 /// A completion time so long ago that every TTL set afterwards has expired at once.

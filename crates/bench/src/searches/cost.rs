@@ -150,7 +150,9 @@ impl Counters {
         let used = used.map(|((name, now), (_, before))| (*name, now.since(*before)));
         let mut used: Vec<_> = used.collect();
         let mut all = Usage::default();
-        used.iter().for_each(|(_, one)| all.add(*one));
+        for (_, one) in &used {
+            all.add(*one);
+        }
         used.push((ALL, all));
         let costs = used.into_iter().flat_map(|(name, used)| {
             [
