@@ -91,7 +91,11 @@ mod tests {
         for (spec, reason) in cases {
             let stall = validate(&ArxivFeed::new("feed", spec)).err().unwrap();
             assert_eq!(stall.reason, reason, "{}", stall.message);
-            assert!(!stall.message.to_lowercase().contains("error"), "{}", stall.message);
+            assert!(
+                !stall.message.to_lowercase().contains("error"),
+                "{}",
+                stall.message
+            );
         }
         assert_eq!(
             validate(&ArxivFeed::new("feed", valid)).unwrap().title,

@@ -18,7 +18,7 @@ const RATIO: f64 = 1.3;
 /// The absolute maximum.
 const MOST_MIB: f64 = 64.0;
 /// The memory limit that the chart sets.
-const CHART_MIB: f64 = 256.0;
+const CHART_MIB: f64 = 512.0;
 /// No second request to arXiv is sent while this measures: everything waits. The longest pause that the operator takes.
 const NEVER: Duration = Duration::from_hours(1);
 /// The limit of each stage; most take a minute.

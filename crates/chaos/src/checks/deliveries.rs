@@ -125,7 +125,7 @@ mod tests {
         );
         finds(
             "another body",
-            |f| f.attempts[1].body = b"other".to_vec(),
+            |f| f.attempts[1].body = "other".into(),
             WrongDelivery,
             "another body",
         );

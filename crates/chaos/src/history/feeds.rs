@@ -58,7 +58,8 @@ pub(crate) struct Delivery {
 pub(crate) struct Attempt {
     /// The header `webhook-id`.
     pub(crate) id: String,
-    pub(crate) body: Vec<u8>,
+    /// The event, without what arXiv changes of a version.
+    pub(crate) body: Value,
     /// The items in the body.
     pub(crate) items: Vec<Item>,
     /// Whether it was answered with status 200.
