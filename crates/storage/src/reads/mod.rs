@@ -14,7 +14,7 @@ mod stream;
 
 use std::time::Duration;
 
-pub(crate) use self::papers::whole_papers;
+pub(crate) use self::papers::{key as paper_key, whole_papers};
 pub use self::{
     ended::EndedQuery,
     filter::{QueryFilter, ResultFilter},

@@ -16,6 +16,7 @@ use super::PaperBatch;
 use crate::{
     StorageError,
     connection::{Lock, Session},
+    reads::paper_key::id_columns,
     text_search::vector,
 };
 
@@ -78,13 +79,6 @@ pub(super) const HAS_ALL: &str =
        left join public.arxiv_papers p on p.paper = key.paper and p.version = key.version
        where p.paper is null or p.fetched_at < timestamptz 'epoch' + $5 * interval '1 microsecond')";
 
-/// The keys of papers, as two columns.
-pub(super) fn keys<'a>(papers: impl IntoIterator<Item = &'a PaperVersion>) -> (Vec<&'a str>, Vec<i32>) {
-    let keys = papers.into_iter().map(|paper| &paper.id);
-    keys.map(|id| (id.paper.as_str(), id.version.map_or(0, i32::from)))
-        .unzip()
-}
-
 /// What is waited for before papers are written; to be taken once in a transaction, before the first batch.
 pub(super) fn lock(batches: usize) -> Lock {
     match batches {
@@ -105,7 +99,7 @@ pub(super) async fn upsert(session: &mut Session, batch: &PaperBatch) -> Result<
     }
     let papers: Vec<_> = papers.into_values().collect();
     let texts: Result<Vec<String>, _> = papers.iter().map(serde_json::to_string).collect();
-    let (ids, versions) = keys(papers.iter().copied());
+    let (ids, versions) = id_columns(papers.iter().map(|paper| &paper.id));
     let names = |paper: &&PaperVersion| paper.author_names();
     let column = |of: fn(&PaperVersion) -> Option<Timestamp>| -> Vec<Option<i64>> {
         papers.iter().map(|paper| of(paper).and_then(micros)).collect()

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Paper, QueryRow, StorageError,
     connection::{Lock, Session, from_micros},
+    reads::paper_key::id_columns,
 };
 
 /// The tables of a database.
@@ -105,7 +106,7 @@ pub(super) async fn existing(
     let read = sqlx::query(AssertSqlSafe(sql)).persistent(session.is_persistent());
     let mut read = read.bind(record.object.uid).bind(record.query_id);
     if let Some((papers, fetched_at)) = papers {
-        let (ids, versions) = papers::keys(papers);
+        let (ids, versions) = id_columns(papers.iter().map(|paper| &paper.id));
         read = read.bind(ids).bind(versions).bind(fetched_at.as_microsecond());
     }
     let row = read.fetch_one(session.conn()).await?;

@@ -11,7 +11,7 @@ use super::{
     PaperFilter, PaperOrder, PaperPosition,
     ranking::{self, RANKED_ENOUGH, SCORE},
 };
-use crate::{StorageError, connection::Session, text_search::PAPER_YEARS};
+use crate::{StorageError, connection::Session, reads::paper_key::version_of, text_search::PAPER_YEARS};
 
 /// Papers by date whose words are looked at without an index.
 const FEW: i64 = 50;
@@ -315,5 +315,5 @@ impl Page<'_> {
 /// The end of a comparison with a position.
 pub(super) fn push_id(sql: &mut QueryBuilder<Postgres>, after: &PaperPosition) {
     sql.push_bind(after.id.paper.clone()).push(", ");
-    sql.push_bind(after.id.version.map_or(0, i32::from)).push(")");
+    sql.push_bind(version_of(&after.id)).push(")");
 }

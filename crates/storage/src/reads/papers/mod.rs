@@ -4,6 +4,7 @@
 //! matches are.
 
 mod filter;
+pub(crate) mod key;
 mod matches;
 mod ranking;
 mod whole;

@@ -6,6 +6,7 @@ use super::super::Reads;
 use crate::{
     StorageError,
     connection::{Kind, Session},
+    reads::paper_key::id_columns,
 };
 
 /// Which version of a paper is meant.
@@ -62,8 +63,7 @@ pub(crate) async fn whole_papers(
     ids: &[PaperId],
     which: WhichVersion,
 ) -> Result<Vec<PaperVersion>, StorageError> {
-    let papers: Vec<String> = ids.iter().map(|id| id.paper.clone()).collect();
-    let versions: Vec<i32> = ids.iter().map(|id| id.version.map_or(0, i32::from)).collect();
+    let (papers, versions) = id_columns(ids);
     let texts = session.query_scalar::<String>(match which {
         WhichVersion::Named => NAMED,
         WhichVersion::Newest => NEWEST,

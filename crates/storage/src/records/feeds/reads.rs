@@ -11,6 +11,7 @@ use super::{LastRun, Timing, register};
 use crate::{
     Reads, StorageError,
     connection::{Kind, Session, from_micros},
+    reads::paper_key::id_of,
     reads::{WhichVersion, whole_papers},
 };
 
@@ -268,14 +269,5 @@ pub(super) fn item_of(
         seen_set,
         id: id_of(paper, version)?,
         recorded_at: from_micros(recorded_at)?,
-    })
-}
-
-/// The identifier of a version in the tables, which have 0 for one that arXiv did not name.
-pub(super) fn id_of(paper: String, version: i32) -> Result<PaperId, StorageError> {
-    let version = u16::try_from(version).map_err(|_| StorageError::Unreadable)?;
-    Ok(PaperId {
-        paper,
-        version: (version > 0).then_some(version),
     })
 }

@@ -11,7 +11,7 @@ use super::{
     FeedRun, FeedState, InitialItems, Outcome, Progress, Revisions, deliveries, progress::FinishedRun,
     register,
 };
-use crate::{StorageError, connection::Session};
+use crate::{StorageError, connection::Session, reads::paper_key::id_columns};
 
 /// A run that is being recorded, under the lock of its feed.
 pub(crate) struct Recording<'a> {
@@ -113,8 +113,7 @@ impl<'a> Recording<'a> {
     ) -> Result<Vec<&'p PaperVersion>, StorageError> {
         let mut distinct = BTreeSet::new();
         let wanted: Vec<_> = wanted.iter().filter(|paper| distinct.insert(&paper.id)).collect();
-        let papers: Vec<&str> = wanted.iter().map(|paper| paper.id.paper.as_str()).collect();
-        let versions: Vec<i32> = wanted.iter().map(|paper| version(&paper.id)).collect();
+        let (papers, versions) = id_columns(wanted.iter().map(|paper| &paper.id));
         let see = session.query_scalar::<i64>(
             "with input as materialized (
                select * from unnest($3::text[], $4::integer[]) with ordinality as i (paper, version, n)),
@@ -166,8 +165,7 @@ impl<'a> Recording<'a> {
         } else {
             Outcome::OtherSearch
         };
-        let papers: Vec<&str> = self.items.iter().map(|id| id.paper.as_str()).collect();
-        let versions: Vec<i32> = self.items.iter().map(version).collect();
+        let (papers, versions) = id_columns(&self.items);
         let items = session.query(
             "insert into public.arxiv_feed_items (feed_uid, position, seen_set, paper, version, run_uid, recorded_at)
              select $1, $2 - n, $3, paper, version, $4, timestamptz 'epoch' + $7 * interval '1 microsecond'
@@ -251,9 +249,4 @@ impl<'a> Recording<'a> {
             .await?;
         Ok(())
     }
-}
-
-/// As in the table of papers: 0 where arXiv named none.
-fn version(id: &PaperId) -> i32 {
-    id.version.map_or(0, i32::from)
 }

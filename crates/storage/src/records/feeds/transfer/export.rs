@@ -7,12 +7,13 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::{
-    super::{Feeds, Revisions, reads::id_of, register},
+    super::{Feeds, Revisions, register},
     Counts, ExportedFeed, ExportedItem, FORMAT, Line, TransferError,
 };
 use crate::{
     StorageError,
     connection::{Kind, Session, bounded, from_micros},
+    reads::paper_key::{id_of, version_of},
     reads::{WhichVersion, whole_papers},
 };
 
@@ -53,7 +54,7 @@ impl Feeds {
             let Some(last) = items.last() else { break };
             after = (
                 last.paper.id.paper.clone(),
-                version(&last.paper.id),
+                version_of(&last.paper.id),
                 last.seen_set,
             );
             for item in items {
@@ -65,7 +66,7 @@ impl Feeds {
         loop {
             let seen = bounded(seen(&mut session, (id, seen_set), &after)).await?;
             let Some(last) = seen.last() else { break };
-            after = (last.paper.clone(), version(last));
+            after = (last.paper.clone(), version_of(last));
             for id in seen {
                 counts.seen += 1;
                 write(Line::Seen(id))?;
@@ -154,9 +155,4 @@ async fn seen(
     rows.into_iter()
         .map(|(paper, version)| id_of(paper, version))
         .collect()
-}
-
-/// As in the tables.
-fn version(id: &PaperId) -> i32 {
-    id.version.map_or(0, i32::from)
 }

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     StorageError,
     connection::{Session, bounded},
+    reads::paper_key::{id_columns, version_of},
     records::{PaperBatch, papers},
 };
 
@@ -105,7 +106,7 @@ impl Import {
             return Err(TransferError::Broken("an item is past the last one"));
         }
         // Rows of papers are locked in one order, whoever writes them.
-        let key = (item.paper.id.paper.clone(), version(&item.paper.id), seen_set);
+        let key = (item.paper.id.paper.clone(), version_of(&item.paper.id), seen_set);
         if self.last.as_ref().is_some_and(|last| *last >= key) {
             return Err(TransferError::Broken(
                 "the items are not in the order of their versions",
@@ -151,8 +152,7 @@ impl Import {
     async fn write_seen(&mut self) -> Result<(), StorageError> {
         let mut seen = std::mem::take(&mut self.seen);
         seen.sort();
-        let papers: Vec<&str> = seen.iter().map(|id| id.paper.as_str()).collect();
-        let versions: Vec<i32> = seen.iter().map(version).collect();
+        let (papers, versions) = id_columns(&seen);
         let insert = self.session.query(
             "insert into public.arxiv_feed_seen (feed_uid, seen_set, paper, version)
              select $1, $2, paper, version from unnest($3::text[], $4::integer[]) as s (paper, version) on conflict do nothing",
@@ -290,13 +290,13 @@ async fn insert_items(
            and not exists (select from public.arxiv_feed_items f where f.feed_uid = $1 and f.position = i.position
                              and (f.seen_set, f.paper, f.version) = (i.seen_set, i.paper, i.version))",
     );
-    let ids = || items.iter().map(|item| &item.paper.id);
+    let (papers, versions) = id_columns(items.iter().map(|item| &item.paper.id));
     let different = insert
         .bind(feed)
         .bind(items.iter().map(|item| item.position).collect::<Vec<_>>())
         .bind(items.iter().map(|item| item.seen_set).collect::<Vec<_>>())
-        .bind(ids().map(|id| id.paper.as_str()).collect::<Vec<_>>())
-        .bind(ids().map(version).collect::<Vec<_>>())
+        .bind(papers)
+        .bind(versions)
         .bind(items.iter().map(|item| item.run).collect::<Vec<_>>())
         .bind(
             items
@@ -305,9 +305,4 @@ async fn insert_items(
                 .collect::<Vec<_>>(),
         );
     Ok(different.fetch_one(session.conn()).await?)
-}
-
-/// As in the tables.
-fn version(id: &PaperId) -> i32 {
-    id.version.map_or(0, i32::from)
 }
