@@ -1,18 +1,13 @@
 //! Classes: which installation runs a query. As those of Ingress: a query names its class, an installation is of one.
 
-use crate::{UNFINISHED, fields::MAX_NAME_CHARS};
+use crate::{UNFINISHED, fields::MAX_NAME_CHARS, is_dns_label};
 
 /// The name of the class of queries without `spec.className`.
 pub const DEFAULT_CLASS: &str = "";
 
 /// Reads the setting of a process: empty for the default class, else a DNS label.
 pub fn class_name(text: &str) -> Result<String, &'static str> {
-    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let is_label = text.len() <= MAX_NAME_CHARS
-        && text.chars().all(|c| is_inner(c) || c == '-')
-        && !text.starts_with('-')
-        && !text.ends_with('-');
-    if is_label {
+    if text == DEFAULT_CLASS || text.len() <= MAX_NAME_CHARS && is_dns_label(text) {
         Ok(text.to_owned())
     } else {
         Err("must be lower-case letters, digits and inner hyphens, at most 40")

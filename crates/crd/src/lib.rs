@@ -9,6 +9,7 @@ mod words;
 mod class;
 mod feed;
 pub mod fields;
+mod names;
 mod reason;
 mod schema;
 mod status;
@@ -20,6 +21,7 @@ pub use feed::{
     is_feed_name,
 };
 pub use fields::{ArxivQuery, ArxivQuerySpec, ArxivSearch, JOB_FIELDS, SEARCH_FIELDS};
+pub use names::is_dns_label;
 pub use reason::Reason;
 pub use schema::{custom_resource_definition, definitions};
 pub use status::ArxivQueryStatus;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, str::FromStr};
 
-use crd::ArxivQuery;
+use crd::{ArxivQuery, is_dns_label};
 use kube::{Api, Client};
 
 /// Each has watches of its own, so there is a limit. More of them are better watched cluster-wide.
@@ -57,7 +57,7 @@ impl FromStr for Namespaces {
     fn from_str(list: &str) -> Result<Self, Self::Err> {
         let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
         let names: BTreeSet<String> = names.map(str::to_owned).collect();
-        if let Some(wrong) = names.iter().find(|name| !is_label(name)) {
+        if let Some(wrong) = names.iter().find(|name| !is_dns_label(name)) {
             return Err(NamespacesError::Name(wrong.clone()));
         }
         if names.len() > MOST {
@@ -65,12 +65,6 @@ impl FromStr for Namespaces {
         }
         Ok(Self(names))
     }
-}
-
-/// A label of RFC 1123, which names of namespaces are.
-fn is_label(name: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    name.len() <= 63 && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Each version that the search of a feed finds is an item of it exactly once, whoever reads it.
+//! Each version that the search of a feed finds is an item of it exactly once, for every reader.
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,8 @@
 
 use kube::core::Rule;
 
+use crate::is_dns_label;
+
 /// The longest name of a feed, as that of a CronJob: the name of a run has eleven characters more, and fits into a label.
 pub const MAX_FEED_NAME: usize = 52;
 /// With such an end, an address names a feed in that format.
@@ -9,12 +11,8 @@ const FORMATS: [&str; 3] = [".atom", ".rss", ".json"];
 
 /// Whether an `ArxivFeed` can have this name.
 pub fn is_feed_name(name: &str) -> bool {
-    let is_label = |label: &str| {
-        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        !label.is_empty() && label.chars().all(is_allowed) && !label.starts_with('-') && !label.ends_with('-')
-    };
     name.len() <= MAX_FEED_NAME
-        && name.split('.').all(is_label)
+        && name.split('.').all(is_dns_label)
         && !FORMATS.iter().any(|format| name.ends_with(format))
 }
 
@@ -24,7 +22,7 @@ pub(super) fn name_is_short() -> Rule {
         .message(format!("the name of a feed must have at most {MAX_FEED_NAME} characters").as_str())
 }
 
-/// An address of a feed tells its name from a format.
+/// The end of an address of a feed chooses its format, so no name may have that end.
 pub(super) fn name_has_no_format() -> Rule {
     let ends = FORMATS.map(|format| format!("self.metadata.name.endsWith('{format}')"));
     Rule::new(format!("!({})", ends.join(" || "))).message(

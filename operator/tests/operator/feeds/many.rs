@@ -1,4 +1,4 @@
-//! A thousand feeds that are due at once, as the operator was away: with one search they cost one request; with a search each,
+//! A thousand feeds that are due at once, as the operator was stopped: with one search they cost one request; with a search each,
 //! what they wait for is reported.
 
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ const RUN_LIMIT: Duration = Duration::from_mins(5);
 /// arXiv's own.
 const INTERVAL: Duration = Duration::from_secs(3);
 
-/// Creates feeds `PREFIX0` to `PREFIXn` that are due, while the operator is away.
+/// Creates feeds `PREFIX0` to `PREFIXn` that are due, while the operator is stopped.
 async fn create_due(feeds: &Feeds, prefix: &str, schedule: &str, search: impl Fn(usize) -> String) {
     let operator = feeds.env.operator().child();
     operator.terminate(RUN_LIMIT).await.unwrap();
