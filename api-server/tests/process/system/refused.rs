@@ -1,16 +1,8 @@
 //! Queries that the cluster does not admit, though this service may create them.
 
-use k8s_openapi::api::admissionregistration::v1::{
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
-};
-use k8s_openapi::api::core::v1::ResourceQuota;
-use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use testbed::TestEnv;
-use testbed::test_env::{eventually, json_body};
-
-const COUNT: &str = "count/arxivqueries.arxiv-operator.dev";
+use testbed::test_env::{Policy, eventually, json_body};
 
 /// Status, code and text of the answer to a search for this title.
 async fn answer(env: &TestEnv, title: &str) -> (u16, Value, String) {
@@ -51,40 +43,13 @@ async fn assert_refused(env: &TestEnv, title: &str, status: u16, code: &str, wor
 }
 
 pub(super) async fn by_admission(env: &TestEnv) {
-    let namespace = env.stack.namespace();
-    let name = format!("words-{namespace}");
     let unless = |title: &str, words: &str, reason: Option<&str>| json!({"expression": format!("object.spec.search.title != '{title}'"), "message": words, "reason": reason});
-    let policy = json!({
-        "metadata": {"name": name},
-        "spec": {
-            "matchConstraints": {"resourceRules": [{"apiGroups": [crd::GROUP], "apiVersions": ["*"],
-                "operations": ["CREATE"], "resources": ["arxivqueries"]}]},
-            "validations": [
-                unless("invalid", "not on weekdays", None),
-                unless("forbidden", "not in this team", Some("Forbidden")),
-                unless("large", "too much of it", Some("RequestEntityTooLarge")),
-            ],
-        },
-    });
-    let binding = json!({
-        "metadata": {"name": name},
-        "spec": {
-            "policyName": name,
-            "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}},
-        },
-    });
-    let policies: Api<ValidatingAdmissionPolicy> = Api::all(env.kube.clone());
-    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(env.kube.clone());
-    let params = PostParams::default();
-    policies
-        .create(&params, &serde_json::from_value(policy).unwrap())
-        .await
-        .unwrap();
-    bindings
-        .create(&params, &serde_json::from_value(binding).unwrap())
-        .await
-        .unwrap();
+    let validations = json!([
+        unless("invalid", "not on weekdays", None),
+        unless("forbidden", "not in this team", Some("Forbidden")),
+        unless("large", "too much of it", Some("RequestEntityTooLarge")),
+    ]);
+    let policy = Policy::install(env, "words", ("CREATE", "arxivqueries"), validations).await;
     for (title, words) in [
         ("invalid", "not on weekdays"),
         ("forbidden", "not in this team"),
@@ -92,21 +57,9 @@ pub(super) async fn by_admission(env: &TestEnv) {
     ] {
         assert_refused(env, title, 422, "not_admitted", words).await;
     }
-    bindings.delete(&name, &DeleteParams::default()).await.unwrap();
-    policies.delete(&name, &DeleteParams::default()).await.unwrap();
+    policy.remove().await;
 
-    let quotas: Api<ResourceQuota> = Api::namespaced(env.kube.clone(), namespace);
-    let quota = json!({"metadata": {"name": "papers"}, "spec": {"hard": {COUNT: "0"}}});
-    quotas
-        .create(&params, &serde_json::from_value(quota).unwrap())
-        .await
-        .unwrap();
-    // What the controller manager does, which does not run here.
-    let counted = Patch::Merge(json!({"status": {"hard": {COUNT: "0"}, "used": {COUNT: "0"}}}));
-    quotas
-        .patch_status("papers", &PatchParams::default(), &counted)
-        .await
-        .unwrap();
+    env.create_full_quota("papers").await;
     assert_refused(env, "quota", 429, "quota_exceeded", "quota").await;
     eventually("the words are those of the quota", async || {
         let (status, _, words) = answer(env, "quota").await;
@@ -114,7 +67,7 @@ pub(super) async fn by_admission(env: &TestEnv) {
         (status == 429 && is_counted).then_some(())
     })
     .await;
-    quotas.delete("papers", &DeleteParams::default()).await.unwrap();
+    env.delete_quota("papers").await;
     eventually("queries are admitted again", async || {
         (answer(env, "quota").await.0 == 202).then_some(())
     })

@@ -1,17 +1,14 @@
 //! What users, the cluster and clients do about feeds: each call once, as the next tick repeats it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
 use crd::{ArxivFeed, FEED_LABEL};
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use sqlx::Row;
-use testbed::control_plane::chart_rules;
+use testbed::test_env::WEBHOOK_SECRET;
 use tokio::time::timeout;
 
 use super::Feeds;
@@ -19,8 +16,6 @@ use super::manifests::{Manifest, SECRET};
 use crate::history::{FeedRead, Item};
 use crate::workload::REQUEST_LIMIT;
 
-/// What requests are signed with.
-const SIGNED_WITH: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// Attempts are due, those that wait included.
 const DUE: &str = "update public.arxiv_feed_webhooks set next_attempt_at = clock_timestamp()
     where next_attempt_at > clock_timestamp()";
@@ -39,23 +34,10 @@ const DATABASE_LIMIT: Duration = Duration::from_secs(2);
 impl Feeds {
     /// The Secret of the webhooks, and the right to read it.
     pub(super) async fn let_webhooks_sign(&self) -> Result<()> {
-        let stack = &self.harness.env.stack;
+        let env = &self.harness.env;
         let (name, key) = SECRET;
-        let secret = Secret {
-            metadata: ObjectMeta {
-                name: Some(name.to_owned()),
-                ..ObjectMeta::default()
-            },
-            data: Some(BTreeMap::from([(key.to_owned(), ByteString(SIGNED_WITH.into()))])),
-            ..Secret::default()
-        };
-        let secrets: Api<Secret> = Api::namespaced(self.harness.env.kube.clone(), stack.namespace());
-        secrets.create(&PostParams::default(), &secret).await?;
-        let (namespace, rules) = (stack.namespace(), chart_rules("operator-webhooks"));
-        stack
-            .control_plane()
-            .grant(namespace, (namespace, "arxiv-operator"), &rules)
-            .await
+        env.create_secret(name, key, WEBHOOK_SECRET).await?;
+        env.let_webhooks_read_secrets().await
     }
 
     /// All feeds, if Kubernetes answers.

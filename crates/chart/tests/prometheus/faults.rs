@@ -2,15 +2,14 @@
 
 use crd::ArxivFeed;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use k8s_openapi::api::{coordination::v1::Lease, core::v1::Secret};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use sqlx::Connection;
 use testbed::arxiv::{Behaviour, Mode};
-use testbed::control_plane::chart_rules;
 use testbed::net::{Receiver, Reply};
-use testbed::test_env::{LIMIT, search};
+use testbed::test_env::{LIMIT, WEBHOOK_SECRET, search};
 
 use crate::system::Monitored;
 
@@ -134,20 +133,8 @@ pub(crate) async fn overdue_feed(monitored: &Monitored) {
 /// The receiver of a webhook fails. When it answers again, what waits is delivered.
 pub(crate) async fn failing_webhook(monitored: &Monitored) {
     let env = &monitored.env;
-    let namespace = env.stack.namespace();
-    let rules = chart_rules("operator-webhooks");
-    let plane = env.stack.control_plane();
-    let user = (namespace, "arxiv-operator");
-    plane.grant(namespace, user, &rules).await.unwrap();
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hooks"},
-        "stringData": {"chat": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
-    });
-    let secrets: Api<Secret> = Api::namespaced(env.kube.clone(), namespace);
-    secrets
-        .create(&PostParams::default(), &serde_json::from_value(secret).unwrap())
-        .await
-        .unwrap();
+    env.let_webhooks_read_secrets().await.unwrap();
+    env.create_secret("hooks", "chat", WEBHOOK_SECRET).await.unwrap();
     let receiver = Receiver::start().unwrap();
     receiver.set(Reply::status(500));
     let webhook =

@@ -9,22 +9,26 @@
     reason = "a test fails by panicking"
 )]
 
+mod admission;
 mod api;
 mod metrics;
 mod queries;
 mod rows;
 mod server_only;
 mod waiting;
+mod webhooks;
 
 use anyhow::Result;
 use crd::ArxivQuery;
 use kube::Api;
 
+pub use admission::Policy;
 pub use api::{error_of, http_client, json_body, problems};
 pub use queries::search;
 pub use rows::{EMPTY, SEED};
 pub use server_only::ServerOnly;
 pub use waiting::{LIMIT, eventually, within, within_one_arxiv_day};
+pub use webhooks::WEBHOOK_SECRET;
 
 use crate::Postgres;
 use crate::stack::{Options, Service, Stack};

@@ -7,12 +7,12 @@ use testbed::{
     TempDir,
     net::Receiver,
     process::{Child, Spec},
-    test_env::{LIMIT, within},
+    test_env::{LIMIT, WEBHOOK_SECRET, within},
     tools::packages,
 };
 use tokio::net::TcpStream;
 
-use super::webhooks::{SECRET, start};
+use super::webhooks::start;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn example_posts_what_a_run_has_found_to_a_chat() {
@@ -24,7 +24,7 @@ async fn example_posts_what_a_run_has_found_to_a_chat() {
         Receiver::start().unwrap(),
         TempDir::new("chat").unwrap(),
     );
-    feeds.grant().await;
+    feeds.env.let_webhooks_read_secrets().await.unwrap();
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -34,7 +34,7 @@ async fn example_posts_what_a_run_has_found_to_a_chat() {
     let receiver = Spec::new(bin.join("python"), folder.path().join("receiver.log"))
         .arg(example)
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("WEBHOOK_SECRET", SECRET)
+        .env("WEBHOOK_SECRET", WEBHOOK_SECRET)
         .env("CHAT_URL", chat.url())
         .env("PORT", port.to_string());
     let _receiver = Child::spawn(receiver).unwrap();

@@ -2,20 +2,11 @@
 
 use crd::{ArxivFeed, FeedCondition, FeedReason, Phase};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::{
-    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
-    core::v1::ResourceQuota,
-};
-use kube::{
-    Api,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
-};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
-use testbed::test_env::{eventually, search};
+use testbed::test_env::{Policy, eventually, search};
 
 use super::{Feeds, condition, half_an_hour_ago, start};
-
-const COUNT: &str = "count/arxivqueries.arxiv-operator.dev";
 
 impl Feeds {
     /// Waits until the feed reports, in these words, that its run is not created.
@@ -85,35 +76,10 @@ impl Feeds {
 #[tokio::test(flavor = "multi_thread")]
 async fn run_that_a_policy_refuses_is_reported_in_its_words_and_created_when_it_is_admitted() {
     let feeds = start().await;
-    let namespace = feeds.env.stack.namespace();
-    let name = format!("no-runs-{namespace}");
-    let policy = json!({
-        "metadata": {"name": name},
-        "spec": {
-            "matchConstraints": {"resourceRules": [{"apiGroups": [crd::GROUP], "apiVersions": ["*"],
-                "operations": ["CREATE"], "resources": ["arxivqueries"]}]},
-            "validations": [{"expression": "object.spec.search.author != 'refused'", "message": "not in this team"}],
-        },
-    });
-    let binding = json!({
-        "metadata": {"name": name},
-        "spec": {
-            "policyName": name,
-            "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}},
-        },
-    });
-    let policies: Api<ValidatingAdmissionPolicy> = Api::all(feeds.env.kube.clone());
-    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(feeds.env.kube.clone());
-    let params = PostParams::default();
-    policies
-        .create(&params, &serde_json::from_value(policy).unwrap())
-        .await
-        .unwrap();
-    bindings
-        .create(&params, &serde_json::from_value(binding).unwrap())
-        .await
-        .unwrap();
+    let unless_refused =
+        json!([{"expression": "object.spec.search.author != 'refused'", "message": "not in this team"}]);
+    let creation = ("CREATE", "arxivqueries");
+    let policy = Policy::install(&feeds.env, "no-runs", creation, unless_refused).await;
     eventually("the policy is in effect", async || {
         (!feeds.admits("refused").await).then_some(())
     })
@@ -128,25 +94,14 @@ async fn run_that_a_policy_refuses_is_reported_in_its_words_and_created_when_it_
         .until_gauge("arxiv_operator_feeds{state=\"failed\"}", 1.0)
         .await;
 
-    bindings.delete(&name, &DeleteParams::default()).await.unwrap();
-    policies.delete(&name, &DeleteParams::default()).await.unwrap();
+    policy.remove().await;
     feeds.has_run("refused").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn run_that_a_quota_refuses_is_reported_and_created_when_there_is_room() {
     let feeds = start().await;
-    let quotas: Api<ResourceQuota> = Api::namespaced(feeds.env.kube.clone(), feeds.env.stack.namespace());
-    let hard = json!({COUNT: "0"});
-    let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": hard}});
-    let quota = serde_json::from_value(quota).unwrap();
-    quotas.create(&PostParams::default(), &quota).await.unwrap();
-    // As the controller of quotas does.
-    let status = Patch::Merge(json!({"status": {"hard": hard, "used": {COUNT: "0"}}}));
-    quotas
-        .patch_status("none", &PatchParams::default(), &status)
-        .await
-        .unwrap();
+    feeds.env.create_full_quota("none").await;
     eventually("the quota is in effect", async || {
         (!feeds.admits("anybody").await).then_some(())
     })
@@ -155,7 +110,7 @@ async fn run_that_a_quota_refuses_is_reported_and_created_when_there_is_room() {
     feeds
         .is_refused("full", FeedReason::RunRefused, "exceeded quota: none")
         .await;
-    quotas.delete("none", &DeleteParams::default()).await.unwrap();
+    feeds.env.delete_quota("none").await;
     feeds.has_run("full").await;
 }
 

@@ -1,28 +1,20 @@
 //! Webhooks of feeds: what receivers get, and what the status says when they do not.
 
-use std::collections::BTreeMap;
-
 use crd::FeedCondition;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{
-    Api,
-    api::{ObjectMeta, PostParams},
-};
+use kube::Api;
 use serde_json::{Value, json};
 use testbed::{
     TestEnv,
     arxiv::Behaviour,
-    control_plane::chart_rules,
     net::{Received, Receiver, Reply},
     stack::Options,
-    test_env::{LIMIT, within},
+    test_env::{LIMIT, WEBHOOK_SECRET, within},
 };
 use webhooks::Secrets;
 
 use super::{Feeds, condition};
 
-pub(super) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// Attempts are due, those that wait included.
 const DUE: &str = "update arxiv_feed_webhooks set next_attempt_at = now()";
 
@@ -40,7 +32,11 @@ pub(super) async fn start() -> Feeds {
     let env = TestEnv::start(options).await;
     let api = Api::namespaced(env.kube.clone(), env.stack.namespace());
     let feeds = Feeds { env, api };
-    feeds.create_secret("hooks", SECRET).await;
+    feeds
+        .env
+        .create_secret("hooks", "chat", WEBHOOK_SECRET)
+        .await
+        .unwrap();
     feeds
 }
 
@@ -55,30 +51,6 @@ fn webhook(name: &str, receiver: &Receiver) -> Value {
 }
 
 impl Feeds {
-    async fn create_secret(&self, name: &str, text: &str) {
-        let secret = Secret {
-            metadata: ObjectMeta {
-                name: Some(name.to_owned()),
-                ..ObjectMeta::default()
-            },
-            data: Some(BTreeMap::from([("chat".to_owned(), ByteString(text.into()))])),
-            ..Secret::default()
-        };
-        let secrets: Api<Secret> = Api::namespaced(self.env.kube.clone(), self.env.stack.namespace());
-        secrets.create(&PostParams::default(), &secret).await.unwrap();
-    }
-
-    /// Lets the operator read Secrets.
-    pub(super) async fn grant(&self) {
-        let namespace = self.env.stack.namespace();
-        let plane = self.env.stack.control_plane();
-        let rules = chart_rules("operator-webhooks");
-        plane
-            .grant(namespace, (namespace, "arxiv-operator"), &rules)
-            .await
-            .unwrap();
-    }
-
     /// Creates a feed with webhooks, whose first run was due half an hour ago.
     pub(super) async fn create_with(&self, name: &str, webhooks: &[Value]) {
         let template = json!({"spec": {"cachePolicy": "Refresh"}});
@@ -138,7 +110,7 @@ impl Feeds {
     fn log_has_no_secret(&self) {
         let log = std::fs::read_to_string(self.env.operator().child().log()).unwrap();
         assert!(log.contains("new items are "), "{log}");
-        for secret in [SECRET, &SECRET["whsec_".len()..], "path-secret"] {
+        for secret in [WEBHOOK_SECRET, &WEBHOOK_SECRET["whsec_".len()..], "path-secret"] {
             assert!(!log.contains(secret), "{log}");
         }
     }
@@ -157,7 +129,7 @@ fn positions(received: &Received) -> Vec<i64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn new_items_are_delivered_with_signatures_and_once() {
     let feeds = start().await;
-    feeds.grant().await;
+    feeds.env.let_webhooks_read_secrets().await.unwrap();
     let receiver = Receiver::start().unwrap();
     feeds.create_with("knuth", &[webhook("chat", &receiver)]).await;
     let request = feeds.received(&receiver, 1).await.remove(0);
@@ -166,9 +138,10 @@ async fn new_items_are_delivered_with_signatures_and_once() {
     assert_eq!(request.path, "/hook");
     assert_eq!(request.header("content-type"), "application/cloudevents+json");
     let (id, timestamp) = (request.header("webhook-id"), request.header("webhook-timestamp"));
-    let signature = Secrets::parse(SECRET)
-        .unwrap()
-        .sign(id, timestamp.parse().unwrap(), &request.body);
+    let signature =
+        Secrets::parse(WEBHOOK_SECRET)
+            .unwrap()
+            .sign(id, timestamp.parse().unwrap(), &request.body);
     assert_eq!(request.header("webhook-signature"), signature);
     let body = request.json();
     assert_eq!(body["id"], id);
@@ -216,7 +189,7 @@ async fn secret_that_cannot_be_read_is_named_with_what_to_do_and_nothing_is_lost
         "{message}"
     );
     assert!(message.contains("webhooks.namespaces"), "{message}");
-    feeds.grant().await;
+    feeds.env.let_webhooks_read_secrets().await.unwrap();
     feeds.execute(DUE).await;
     let requests = feeds.received(&receiver, 1).await;
     assert_eq!(positions(&requests[0]), [1, 2, 3, 4, 5]);
@@ -235,7 +208,7 @@ async fn secret_that_cannot_be_read_is_named_with_what_to_do_and_nothing_is_lost
 #[tokio::test(flavor = "multi_thread")]
 async fn receiver_that_fails_holds_back_only_itself_and_is_given_up_after_three_days() {
     let feeds = start().await;
-    feeds.grant().await;
+    feeds.env.let_webhooks_read_secrets().await.unwrap();
     let (failing, good) = (Receiver::start().unwrap(), Receiver::start().unwrap());
     failing.set(Reply::status(503));
     let both = [webhook("failing", &failing), webhook("good", &good)];
@@ -295,7 +268,7 @@ async fn receiver_that_fails_holds_back_only_itself_and_is_given_up_after_three_
 #[tokio::test(flavor = "multi_thread")]
 async fn attempt_that_was_not_recorded_is_repeated_and_a_receiver_that_is_gone_gets_nothing_more() {
     let feeds = start().await;
-    feeds.grant().await;
+    feeds.env.let_webhooks_read_secrets().await.unwrap();
     let receiver = Receiver::start().unwrap();
     receiver.set(Reply::Stall);
     feeds.create_with("knuth", &[webhook("chat", &receiver)]).await;

@@ -1,61 +1,11 @@
 //! Statuses that Kubernetes refuses for a while, by a policy of the cluster.
 
 use crd::Phase;
-use k8s_openapi::api::admissionregistration::v1::{
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
-};
-use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
 use testbed::TestEnv;
 use testbed::stack::Options;
-use testbed::test_env::{eventually, search};
-
-/// A policy that refuses every change of a status in the namespace of the test.
-struct Refusal {
-    policies: Api<ValidatingAdmissionPolicy>,
-    bindings: Api<ValidatingAdmissionPolicyBinding>,
-    name: String,
-}
-
-impl Refusal {
-    async fn install(env: &TestEnv) -> Self {
-        let namespace = env.stack.namespace();
-        let refusal = Self {
-            policies: Api::all(env.kube.clone()),
-            bindings: Api::all(env.kube.clone()),
-            name: format!("no-status-{namespace}"),
-        };
-        let policy: Value = json!({
-            "metadata": {"name": refusal.name},
-            "spec": {
-                "matchConstraints": {"resourceRules": [{"apiGroups": [crd::GROUP], "apiVersions": ["*"],
-                    "operations": ["UPDATE"], "resources": ["arxivqueries/status"]}]},
-                "validations": [{"expression": "false", "message": "not today"}],
-            },
-        });
-        let binding: Value = json!({
-            "metadata": {"name": refusal.name},
-            "spec": {
-                "policyName": refusal.name,
-                "validationActions": ["Deny"],
-                "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}},
-            },
-        });
-        let params = PostParams::default();
-        let policy = serde_json::from_value(policy).unwrap();
-        refusal.policies.create(&params, &policy).await.unwrap();
-        let binding = serde_json::from_value(binding).unwrap();
-        refusal.bindings.create(&params, &binding).await.unwrap();
-        refusal
-    }
-
-    async fn remove(&self) {
-        let params = DeleteParams::default();
-        self.bindings.delete(&self.name, &params).await.unwrap();
-        self.policies.delete(&self.name, &params).await.unwrap();
-    }
-}
+use testbed::test_env::{Policy, eventually, search};
 
 /// Whether the status of this object can be changed.
 async fn is_refused(env: &TestEnv, name: &str) -> bool {
@@ -72,7 +22,9 @@ async fn status_that_was_refused_for_a_while_is_written_later() {
     let env = TestEnv::start(Options::operator_only()).await;
     env.create("finished", search("finished")).await;
     env.finished("finished").await;
-    let refusal = Refusal::install(&env).await;
+    let never = json!([{"expression": "false", "message": "not today"}]);
+    let update = ("UPDATE", "arxivqueries/status");
+    let policy = Policy::install(&env, "no-status", update, never).await;
     eventually("the policy is in effect", async || {
         is_refused(&env, "finished").await.then_some(())
     })
@@ -88,7 +40,7 @@ async fn status_that_was_refused_for_a_while_is_written_later() {
     .await;
     assert_eq!(env.status("new").await.phase, Phase::Pending);
     assert_eq!(env.rows().await.len(), 2, "it is recorded all the same");
-    refusal.remove().await;
+    policy.remove().await;
     assert_eq!(env.finished("new").await.phase, Phase::Succeeded);
     env.status_when("finished", "observed", |status| {
         status.observed_generation == Some(2)
