@@ -50,6 +50,8 @@ pub(super) struct Record {
     requests: Vec<Request>,
     connections: BTreeMap<u64, Connection>,
     last_connection: u64,
+    /// Open connections of clients.
+    open: usize,
 }
 
 impl Record {
@@ -62,19 +64,24 @@ impl Record {
             control: false,
         };
         self.connections.insert(self.last_connection, connection);
+        self.open += 1;
         self.last_connection
     }
 
     pub(super) fn closed(&mut self, connection: u64) {
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.closed = Some(Instant::now());
+            self.open -= usize::from(!connection.control);
         }
     }
 
     /// Marks a connection as one that only controls the server.
     pub(super) fn is_control(&mut self, connection: u64) {
-        if let Some(connection) = self.connections.get_mut(&connection) {
+        if let Some(connection) = self.connections.get_mut(&connection)
+            && !connection.control
+        {
             connection.control = true;
+            self.open -= 1;
         }
     }
 
@@ -104,9 +111,7 @@ impl Record {
     }
 
     pub(super) fn open(&self) -> usize {
-        self.clients()
-            .filter(|connection| connection.closed.is_none())
-            .count()
+        self.open
     }
 
     /// The most connections open at one time.
