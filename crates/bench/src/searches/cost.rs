@@ -37,7 +37,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         let searches = drain::finished(bench).await?.saturating_sub(searches);
         ensure!(searches > 0, "no search has ended");
         let after = Counters::read(bench).await?;
-        for (name, unit, value) in after.since(&before, searches) {
+        for (name, unit, value) in after.since(&before, searches, "a search") {
             let figure = figures
                 .entry(name.clone())
                 .or_insert_with(|| Figure::new(&name, unit, goal(&name)));
@@ -46,7 +46,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         // The same for a bare client.
         let pairs = kubernetes.pairs(&bodies, CLIENTS, bench.settings.length).await?;
         ensure!(pairs.count > 0.0, "the bare client has written nothing");
-        for (name, _, value) in Counters::read(bench).await?.of_processes(&after, pairs.count) {
+        for (name, _, value) in Counters::read(bench).await?.of_processes(&after, pairs.count, "a search") {
             let is_needed = NEEDED.iter().any(|process| name.ends_with(process));
             if let Some(figure) = figures.get_mut(&name).filter(|_| is_needed) {
                 figure.bound.push(value);
@@ -63,7 +63,7 @@ fn goal(name: &str) -> Option<Goal> {
 }
 
 /// Everything that is counted, since the start of each process.
-struct Counters {
+pub(super) struct Counters {
     /// Of calls by their verb and resource.
     calls: BTreeMap<String, f64>,
     /// Transactions with writes, and bytes of the log of both.
@@ -75,7 +75,7 @@ struct Counters {
 }
 
 impl Counters {
-    async fn read(bench: &Bench<'_>) -> Result<Self> {
+    pub(super) async fn read(bench: &Bench<'_>) -> Result<Self> {
         let (env, stack) = (&bench.env, &bench.env.stack);
         let request = http::Request::get("/metrics").body(Vec::new())?;
         let calls = calls(&env.kube.request_text(request).await?);
@@ -112,40 +112,45 @@ impl Counters {
         })
     }
 
-    /// What one of so many searches has cost since: its name, unit and value.
+    /// What one of so many searches, which are called so, has cost since: the name of each cost, its unit and value.
     #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
-    fn since(&self, before: &Self, searches: usize) -> Vec<(String, &'static str, f64)> {
+    pub(super) fn since(
+        &self,
+        before: &Self,
+        searches: usize,
+        one: &str,
+    ) -> Vec<(String, &'static str, f64)> {
         let searches = searches as f64;
         let mut costs = Vec::new();
         for (call, count) in &self.calls {
             let count = count - before.calls.get(call).unwrap_or(&0.0);
-            costs.push((format!("a search: calls {call}"), "", count / searches));
+            costs.push((format!("{one}: calls {call}"), "", count / searches));
         }
         let transactions = (self.transactions - before.transactions) as f64;
         let log = (self.log_bytes - before.log_bytes) as f64;
         costs.extend([
             (
-                "a search: operations on databases".to_owned(),
+                format!("{one}: operations on databases"),
                 "",
                 (self.operations - before.operations) / searches,
             ),
             (
-                "a search: transactions that write".to_owned(),
+                format!("{one}: transactions that write"),
                 "",
                 transactions / searches,
             ),
             (
-                "a search: write-ahead log of Postgres".to_owned(),
+                format!("{one}: write-ahead log of Postgres"),
                 "B",
                 log / searches,
             ),
         ]);
-        costs.extend(self.of_processes(before, searches));
+        costs.extend(self.of_processes(before, searches, one));
         costs
     }
 
     /// What each process and all of them have used since, of each of so many.
-    fn of_processes(&self, before: &Self, count: f64) -> Vec<(String, &'static str, f64)> {
+    fn of_processes(&self, before: &Self, count: f64, one: &str) -> Vec<(String, &'static str, f64)> {
         let used = self.processes.iter().zip(&before.processes);
         let used = used.map(|((name, now), (_, before))| (*name, now.since(*before)));
         let mut used: Vec<_> = used.collect();
@@ -156,9 +161,9 @@ impl Counters {
         used.push((ALL, all));
         let costs = used.into_iter().flat_map(|(name, used)| {
             [
-                (format!("a search: CPU of {name}"), "ms", used.cpu_ms / count),
+                (format!("{one}: CPU of {name}"), "ms", used.cpu_ms / count),
                 (
-                    format!("a search: context switches of {name}"),
+                    format!("{one}: context switches of {name}"),
                     "",
                     used.switches / count,
                 ),

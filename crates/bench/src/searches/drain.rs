@@ -1,5 +1,6 @@
 //! A backlog that an operator finds: how fast it ends, with no pause between requests to arXiv.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -7,6 +8,7 @@ use crd::{ArxivQuery, Phase};
 use testbed::tools::progress;
 use testbed::{http_get, wait};
 
+use super::cost::Counters;
 use super::kubernetes::Bodies;
 use super::{Bench, stored};
 use crate::figures::{Figure, Goal};
@@ -18,6 +20,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let objects = bench.settings.objects;
     let name = format!("drain of {objects} ArxivQueries, each with its request to arXiv");
     let mut figure = Figure::new(name, "/s", Some(Goal::Ratio(0.6)));
+    let mut costs: BTreeMap<String, Figure> = BTreeMap::new();
     for round in 1..=bench.settings.rounds {
         // Searches of earlier parts would count as some of the backlog.
         stored::at_rest(bench).await?;
@@ -31,6 +34,12 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         progress::print(&format!("bench: drain, round {round}"));
         operator.child().start_again()?;
         let start = Instant::now();
+        // What it uses until it can be asked is left out.
+        let before = wait::until("the operator's metrics", LIMIT, async || {
+            Ok(Counters::read(bench).await.ok())
+        })
+        .await?;
+        let already = finished(bench).await?;
         wait::until("the backlog has ended", LIMIT, async || {
             Ok((finished(bench).await? >= objects).then_some(()))
         })
@@ -39,10 +48,16 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         figure
             .measured
             .push(objects as f64 / start.elapsed().as_secs_f64());
+        let after = Counters::read(bench).await?;
+        for (name, unit, value) in after.since(&before, objects.saturating_sub(already), "a search of a backlog") {
+            let cost = costs.entry(name.clone());
+            let cost = cost.or_insert_with(|| Figure::new(&name, unit, None));
+            cost.measured.push(value);
+        }
         let last = bench.env.queries.get(&format!("{prefix}0")).await?;
         figure.bound.push(statuses(bench, &kubernetes, &last).await?);
     }
-    Ok(vec![figure])
+    Ok([figure].into_iter().chain(costs.into_values()).collect())
 }
 
 async fn statuses(bench: &Bench<'_>, kubernetes: &super::Kubernetes, finished: &ArxivQuery) -> Result<f64> {
