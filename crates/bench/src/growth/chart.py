@@ -9,7 +9,8 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402  (the backend is chosen before)
 
 with open(sys.argv[1], encoding="utf-8") as file:
-    series = json.load(file)
+    # Without a point if all numbers were left out.
+    series = [one for one in json.load(file) if one["points"]]
 
 grown = list(dict.fromkeys(one["of"] for one in series))
 figure, panels = pyplot.subplots(len(grown), 1, figsize=(8, 3 * len(grown)), squeeze=False)
