@@ -1,6 +1,7 @@
 //! One request and its answer.
 
 use std::io;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_compression::tokio::bufread::{DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
@@ -54,6 +55,19 @@ pub struct PendingRequest {
     wanted: u32,
     redirects_left: u8,
     time_left: Duration,
+    arrived_by: ArrivedBy,
+}
+
+/// When a request had arrived at the latest: when the head of its answer came. Nothing is certain earlier, as it may take long to
+/// connect, and packets may be lost and sent again.
+#[derive(Clone, Debug, Default)]
+pub struct ArrivedBy(Arc<OnceLock<Instant>>);
+
+impl ArrivedBy {
+    /// The time, if an answer has come.
+    pub fn get(&self) -> Option<Instant> {
+        self.0.get().copied()
+    }
 }
 
 impl PendingRequest {
@@ -63,7 +77,13 @@ impl PendingRequest {
             wanted,
             redirects_left: MAX_REDIRECTS,
             time_left: timeout,
+            arrived_by: ArrivedBy::default(),
         }
+    }
+
+    /// Known once this request is answered.
+    pub fn arrived_by(&self) -> ArrivedBy {
+        self.arrived_by.clone()
     }
 
     /// The same request with this deadline, if it is the nearer one.
@@ -92,6 +112,7 @@ impl PendingRequest {
             };
             kind(error.without_url())
         })?;
+        let _ = self.arrived_by.0.set(Instant::now());
         let status = response.status();
         let head = response.headers().clone();
         tracing::debug!(
@@ -134,7 +155,8 @@ impl PendingRequest {
             url,
             redirects_left,
             time_left: self.time_left.saturating_sub(spent),
-            ..self
+            arrived_by: ArrivedBy::default(),
+            wanted: self.wanted,
         })
     }
 }

@@ -21,7 +21,7 @@ mod request;
 pub use client::{Client, ClientError, ClientSettings};
 pub use day::arxiv_day;
 pub use error::{FailureClass, FetchError};
-pub use exchange::{Answer, Fetched, PendingRequest};
+pub use exchange::{Answer, ArrivedBy, Fetched, PendingRequest};
 pub use feed::{Defect, DefectKind, Feed, query_in_title};
 pub use grammar::clause;
 pub use headers::RedirectError;

@@ -17,7 +17,9 @@ mod text_search;
 
 pub use connection::{Access, Address, Pool, PoolSettings, register_metrics};
 pub use error::{Cause, StorageError};
-pub use gate::{Gate, GateError, GateLease, GateSettings, LOCK_OUTLIVES_HOST, RequestOutcome, Slot};
+pub use gate::{
+    Gate, GateError, GateLease, GateSettings, LOCK_OUTLIVES_HOST, LastLease, RequestOutcome, Slot,
+};
 pub use ids::{Ledger, Sequence};
 pub use pages::{FoundPage, Page, PageHead, PageKey, PageVersion, Pages};
 pub use reads::{

@@ -11,12 +11,11 @@ use std::time::Duration;
 
 use jiff::{Timestamp, civil::Date};
 use paper::PaperVersion;
-use sha2::{Digest, Sha256};
-use sqlx::{Postgres, postgres::PgArguments, query::QueryAs};
+use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::QueryAs};
 
 use crate::{
-    StorageError,
-    connection::{Kind, Lock, Pool, Session, from_micros, micros},
+    GateLease, StorageError,
+    connection::{Kind, Pool, Session, bounded, from_micros, micros},
 };
 
 /// Which version of a page is read.
@@ -127,35 +126,36 @@ impl Pages {
 
     /// Stores a page unless there is a version that this key accepts; the page for this key then. It may be used for `keep_for`,
     /// or for all of its day.
+    ///
+    /// It is stored in the session of the gate's lock, which serialises those who store pages: two at once would find none. It also
+    /// costs fewer round trips than a transaction with a lock of its own.
     pub async fn put(
         &self,
+        lease: &mut GateLease,
         key: &PageKey,
         head: PageHead,
         papers: Vec<PaperVersion>,
         keep_for: Option<Duration>,
     ) -> Result<Page, StorageError> {
-        // One at a time, or two would find none.
-        Session::run_locked(&self.pool, &[lock(key)], async move |session| {
-            let fetched_at = match insert(session, key, &head, &papers, keep_for).await? {
-                Some(fetched_at) => fetched_at,
-                None => match get(session, key).await? {
-                    Some(page) => return Ok(page),
-                    // It expired meanwhile, so this is the freshest answer there is.
-                    None => session.clock().await?,
-                },
-            };
-            // As precise as a page that is read back.
-            let date = head
-                .date
-                .map(|date| from_micros(date.as_microsecond()))
-                .transpose()?;
-            Ok(Page {
-                head: PageHead { date, ..head },
-                papers,
-                fetched_at,
-            })
+        let stored = bounded(insert(lease.session(), key, &head, &papers, keep_for)).await?;
+        let fetched_at = match stored {
+            Some(fetched_at) => fetched_at,
+            None => match self.get(key).await? {
+                Some(page) => return Ok(page),
+                // It expired meanwhile, so this is the freshest answer there is.
+                None => self.now().await?,
+            },
+        };
+        // As precise as a page that is read back.
+        let date = head
+            .date
+            .map(|date| from_micros(date.as_microsecond()))
+            .transpose()?;
+        Ok(Page {
+            head: PageHead { date, ..head },
+            papers,
+            fetched_at,
         })
-        .await
     }
 
     /// Deletes pages of days before `day`, those that expired, and the oldest above `max_bytes` in all; how many.
@@ -223,14 +223,6 @@ fn bind_key<'q, T>(query: RowQuery<'q, T>, key: &'q PageKey) -> RowQuery<'q, T> 
         .bind(only_after)
 }
 
-/// Serialises those who store a page. It has 64 bits of a hash: others with the same ones only wait.
-fn lock(key: &PageKey) -> Lock {
-    let mut hash = Sha256::new_with_prefix(key.search.as_bytes());
-    hash.update(key.start.to_be_bytes());
-    let hash = hash.finalize();
-    Lock::Key(hash.first_chunk().copied().map_or(0, i64::from_be_bytes))
-}
-
 /// The page that may still be used.
 async fn get(session: &mut Session, key: &PageKey) -> Result<Option<Page>, StorageError> {
     let found = find(session, key, true).await?;
@@ -291,9 +283,9 @@ async fn find(
     }))
 }
 
-/// Within a transaction: inserts the page unless there is a version that the key accepts. When it was stored, if it was.
+/// Inserts the page unless there is a version that the key accepts. When it was stored, if it was.
 async fn insert(
-    session: &mut Session,
+    connection: &mut PgConnection,
     key: &PageKey,
     head: &PageHead,
     papers: &[PaperVersion],
@@ -301,7 +293,7 @@ async fn insert(
 ) -> Result<Option<Timestamp>, StorageError> {
     let entries = serde_json::to_string(papers).map_err(|_| StorageError::Unreadable)?;
     let bytes = entries.len() + head.title.len() + key.search.len();
-    let insert = session.query_as::<(i64,)>(concat!(
+    let insert = sqlx::query_as::<_, (i64,)>(concat!(
         "insert into public.arxiv_pages
            (search_hash, search, day, start, count, total, title, answered_at, status, entries, bytes, expires_at, defects)
          select ",
@@ -322,6 +314,6 @@ async fn insert(
         .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
         .bind(keep_for.map(micros))
         .bind(&head.defects);
-    let stored = insert.fetch_optional(session.conn()).await?;
+    let stored = insert.fetch_optional(connection).await?;
     stored.map(|(micros,)| from_micros(micros)).transpose()
 }

@@ -103,7 +103,7 @@ impl Upstream {
     ///
     /// 1. Store: use a page that is stored.
     /// 2. Gate: wait for the turn, in which no other process sends a request.
-    /// 3. Store again: the process that had the turn before may have fetched this page.
+    /// 3. Store again, if another turn was in between: this page may have been fetched in it.
     /// 4. Slot: wait until a request is allowed; take a new slot if it grew old before the request was sent.
     /// 5. Fetch: send one request. It is dropped if the turn is lost, since then another process may send
     ///    one.
@@ -123,6 +123,7 @@ impl Upstream {
         on_slot: impl FnOnce() + Send + Sync + 'static,
     ) -> Result<FetchedPage, UpstreamError> {
         let selector = selector.into();
+        let last_lease = self.parts.gate.last_lease();
         if let Some(page) = self.stored(request, selector).await? {
             return Ok(FetchedPage { page, fetched: false });
         }
@@ -132,6 +133,7 @@ impl Upstream {
             parts: Arc::clone(&self.parts),
             request: request.clone(),
             key: key(request, selector),
+            last_lease,
             give_up: tokio::time::Instant::now() + timeout,
             cancel,
             on_slot: Some(Box::new(on_slot)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arxiv::{Answer, FailureClass, FetchError, Fetched, MAX_PAGE, PageRequest, PendingRequest};
-use storage::{GateError, GateLease, LOCK_OUTLIVES_HOST, PageHead, PageKey, RequestOutcome};
+use storage::{GateError, GateLease, LOCK_OUTLIVES_HOST, LastLease, PageHead, PageKey, RequestOutcome};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field::Empty};
@@ -21,6 +21,8 @@ pub(crate) struct PageFetch {
     pub(crate) parts: Arc<Parts>,
     pub(crate) request: PageRequest,
     pub(crate) key: PageKey,
+    /// The last lease before the page was looked up.
+    pub(crate) last_lease: LastLease,
     /// When the wait for turns and slots ends.
     pub(crate) give_up: Instant,
     /// Cancelled when nobody waits for the page any more.
@@ -51,7 +53,10 @@ impl PageFetch {
             let turn = turn?;
             match self.take_turn(turn, pending, &mut retries).await? {
                 Step::Done(given) => return Ok(given),
-                Step::Again(next) => pending = next,
+                Step::Again(next) => {
+                    pending = next;
+                    self.last_lease = LastLease::default();
+                }
             }
         }
     }
@@ -63,7 +68,10 @@ impl PageFetch {
         pending: PendingRequest,
         retries: &mut Retries,
     ) -> Result<Step, UpstreamError> {
-        if let Some(page) = self.parts.pages.get(&self.key).await? {
+        // Pages are stored in turns: if there was none in between, the lookup before it holds.
+        if !turn.follows(self.last_lease)
+            && let Some(page) = self.parts.pages.get(&self.key).await?
+        {
             turn.release().await;
             return Ok(Step::Done(FetchedPage { page, fetched: false }));
         }
@@ -98,6 +106,7 @@ impl PageFetch {
             }
         }
         let began = Instant::now();
+        let arrived_by = pending.arrived_by();
         let span = tracing::error_span!("request to arXiv", otel.kind = "client", otel.status_code = Empty);
         let fetched = self.fetch(&mut turn, pending).instrument(span.clone()).await?;
         if fetched.is_err() {
@@ -107,18 +116,21 @@ impl PageFetch {
         timing::requested(&fetched, began.elapsed());
         let outcome = outcome(&fetched);
         let step = match fetched {
-            Ok(Fetched::Answer(answer)) => self.keep(answer, retries).await,
+            Ok(Fetched::Answer(answer)) => self.keep(&mut turn, answer, retries).await,
             Ok(Fetched::Redirect(pending)) => Ok(Step::Again(pending)),
             Err(error) => Err(error.into()),
         };
-        let cooling_until = turn.finish(outcome).await.unwrap_or_else(|error| {
-            // The request's result stays valid; the slot was moved before the request as well.
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the end of a turn could not be recorded"
-            );
-            None
-        });
+        let cooling_until = turn
+            .finish(outcome, arrived_by.get())
+            .await
+            .unwrap_or_else(|error| {
+                // The request's result stays valid; the slot was moved before the request as well.
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the end of a turn could not be recorded"
+                );
+                None
+            });
         step.map_err(|error| match error {
             UpstreamError::Fetch { source, .. } => UpstreamError::Fetch {
                 source,
@@ -148,7 +160,12 @@ impl PageFetch {
     }
 
     /// Step 6.
-    async fn keep(&self, answer: Answer, retries: &mut Retries) -> Result<Step, UpstreamError> {
+    async fn keep(
+        &self,
+        turn: &mut GateLease,
+        answer: Answer,
+        retries: &mut Retries,
+    ) -> Result<Step, UpstreamError> {
         let feed = &answer.feed;
         let mut observation = Observation {
             start: self.request.start,
@@ -168,7 +185,7 @@ impl PageFetch {
                     tracing::warn!(start = self.request.start, "arXiv's answer to {search}: {defect}");
                 }
                 let (head, papers) = (page_head(&answer), answer.feed.entries);
-                let page = Box::pin(self.parts.pages.put(&self.key, head, papers, keep_for)).await?;
+                let page = Box::pin(self.parts.pages.put(turn, &self.key, head, papers, keep_for)).await?;
                 Ok(Step::Done(FetchedPage { page, fetched: true }))
             }
             Decision::FetchAgain => {

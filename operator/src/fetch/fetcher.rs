@@ -55,6 +55,8 @@ pub(crate) struct Fetcher {
     paused_until: Option<Instant>,
     /// Failures of the gate's database in a row.
     database_failures: u32,
+    /// When the metrics were updated: each time, the whole queue is counted.
+    metrics_updated: Option<Instant>,
 }
 
 impl Fetcher {
@@ -66,6 +68,7 @@ impl Fetcher {
             stop,
             paused_until: None,
             database_failures: 0,
+            metrics_updated: None,
         }
     }
 
@@ -258,7 +261,13 @@ impl Fetcher {
         left.map(|left| left.min(MAX_PAUSE))
     }
 
-    fn update_metrics(&self) {
+    /// At most once in a poll interval.
+    fn update_metrics(&mut self) {
+        let updated = self.metrics_updated;
+        if updated.is_some_and(|updated| updated.elapsed() < POLL_INTERVAL) {
+            return;
+        }
+        self.metrics_updated = Some(Instant::now());
         let now = Timestamp::now();
         let cool_down = self.tracker.cooling_until(now);
         let cool_down = cool_down.map_or(0.0, |until| until.duration_since(now).as_secs_f64());

@@ -97,6 +97,31 @@ async fn connection_is_closed_when_a_cancelled_request_returns() {
 }
 
 #[tokio::test]
+async fn request_has_arrived_once_the_head_of_its_answer_comes() {
+    let head = format!("HTTP/1.1 200 OK\r\n{ATOM_TYPE}Content-Length: 9\r\n\r\n");
+    for (bytes, arrives) in [("", false), ("HTTP/1.1 200 OK\r\n", false), (&head, true)] {
+        let bytes = bytes.to_owned();
+        let server = Server::start(move |_, mut stream| {
+            stream.write_all(bytes.as_bytes()).unwrap();
+            hold(stream);
+        });
+        let client = client(server.url());
+        let token = CancellationToken::new();
+        let pending = client.pending(&request());
+        let arrived_by = pending.arrived_by();
+        let before = Instant::now();
+        let fetching = tokio::spawn({
+            let token = token.clone();
+            async move { client.fetch(pending, &token).await }
+        });
+        until(|| server.heads().len() == 1 && (!arrives || arrived_by.get().is_some())).await;
+        token.cancel();
+        fetching.await.unwrap().unwrap_err();
+        assert_eq!(arrived_by.get().is_some_and(|at| at >= before), arrives);
+    }
+}
+
+#[tokio::test]
 async fn connection_is_closed_soon_after_a_request_is_dropped() {
     let server = Server::start(|_, stream| hold(stream));
     let client = client(server.url());

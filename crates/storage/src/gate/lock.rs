@@ -5,16 +5,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgRow};
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
     time::{Instant, timeout_at},
 };
 
-use super::{GateError, LOCK_OUTLIVES_HOST};
+use super::{
+    GateError, GateSettings, LOCK_OUTLIVES_HOST,
+    slot::{STATE, State},
+};
 use crate::{
     StorageError,
-    connection::{Address, Connector, session_settings, with_timeout},
+    connection::{Connector, session_settings, with_timeout},
 };
 
 /// The lock's key in the space of two integers ("arxi", "gate").
@@ -23,6 +26,8 @@ const KEY: (i32, i32) = (0x6172_7869, 0x6761_7465);
 /// server takes to free the lock of a machine that disappeared.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that was used within this time is not tested before its next use.
+const WORKS_FOR: Duration = Duration::from_millis(50);
 /// How often a held lock's connection is tested.
 const POLL: Duration = Duration::from_millis(250);
 /// How long a holder whose connection broke may continue without knowing: by then it has dropped its request. The server frees
@@ -35,16 +40,20 @@ const LEASES_TO_WAIT: u32 = 2;
 #[derive(Clone)]
 pub(super) struct LockConnection {
     connector: Arc<Connector>,
-    interval: Duration,
-    connection: Arc<Mutex<Option<PgConnection>>>,
+    settings: Arc<GateSettings>,
+    connection: Arc<Mutex<Option<Kept>>>,
+}
+
+/// The connection between two leases.
+struct Kept {
+    connection: PgConnection,
+    /// How long the server took to answer.
+    answer_took: Duration,
+    used: Instant,
 }
 
 impl LockConnection {
-    pub(super) fn new(
-        address: Address,
-        application_name: &str,
-        interval: Duration,
-    ) -> Result<Self, StorageError> {
+    pub(super) fn new(gate: &Arc<GateSettings>) -> Result<Self, StorageError> {
         // Three probes in the last third: found dead at the end of LOCK_OUTLIVES_HOST, be it idle or with an answer unacknowledged.
         let mut settings = session_settings(ANSWER_TIMEOUT).to_vec();
         settings.retain(|(name, _)| !name.starts_with("tcp_") && *name != "statement_timeout");
@@ -58,9 +67,10 @@ impl LockConnection {
             // A waiter whose client is gone leaves the queue instead of getting the lock in vain.
             ("client_connection_check_interval", "1000".into()),
         ]);
+        let (address, name) = (gate.address.clone(), &gate.application_name);
         Ok(Self {
-            connector: Arc::new(Connector::new(address, application_name, true, &settings)?),
-            interval,
+            connector: Arc::new(Connector::new(address, name, true, &settings)?),
+            settings: Arc::clone(gate),
             connection: Arc::default(),
         })
     }
@@ -68,31 +78,58 @@ impl LockConnection {
     /// Waits for the lock, at most until `deadline`.
     pub(super) async fn acquire(&self, deadline: Instant) -> Result<Held, GateError> {
         let busy = || GateError::Busy {
-            retry_after: self.interval * LEASES_TO_WAIT,
+            retry_after: self.settings.interval * LEASES_TO_WAIT,
         };
         let home = Arc::clone(&self.connection).lock_owned();
         let mut home = timeout_at(deadline, home).await.map_err(|_| busy())?;
         // Taken out while in use: a cancelled caller drops it, and with it its place in the server's queue.
-        let usable = match home.take() {
-            Some(connection) => limited(connection, deadline).await.ok(),
-            None => None,
-        };
-        let (mut connection, answer_took) = match usable {
-            Some(usable) => usable,
-            None => limited(self.connect().await?, deadline).await?,
-        };
-        match wait(&mut connection, deadline).await {
-            Ok(true) => Ok(Held {
-                connection,
-                home,
-                answer_took,
-            }),
-            Ok(false) => {
-                *home = Some(connection);
-                Err(busy())
+        let mut idle = home.take();
+        loop {
+            let (mut kept, is_tested) = match idle.take() {
+                Some(kept) if kept.used.elapsed() < WORKS_FOR => (kept, false),
+                Some(kept) => match tested(kept.connection).await {
+                    Ok(kept) => (kept, true),
+                    Err(_) => continue,
+                },
+                None => (tested(self.connect().await?).await?, true),
+            };
+            match self.wait(&mut kept.connection, deadline).await {
+                Ok(Some(state)) => return Ok(Held { kept, home, state }),
+                Ok(None) => {
+                    *home = Some(kept);
+                    return Err(busy());
+                }
+                // It broke since its last use.
+                Err(error) if !is_tested && error.is_unavailable() => {}
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => Err(error.into()),
         }
+    }
+
+    /// Waits for the lock; the gate's row then, or nothing at the deadline.
+    async fn wait(
+        &self,
+        connection: &mut PgConnection,
+        deadline: Instant,
+    ) -> Result<Option<State>, StorageError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // 0 would mean no limit.
+        let message = format!(
+            "select set_config('lock_timeout', '{}', false); select pg_advisory_lock({}, {}); {STATE}",
+            left.as_millis() + 1,
+            KEY.0,
+            KEY.1
+        );
+        let message = sqlx::raw_sql(AssertSqlSafe(message)).fetch_all(connection);
+        let rows = match with_timeout(left + ANSWER_TIMEOUT, message)
+            .await
+            .map_err(StorageError::from)
+        {
+            Err(error) if error.sqlstate().as_deref() == Some("55P03") => return Ok(None),
+            rows => rows?,
+        };
+        let row = rows.last().ok_or(StorageError::Unreadable)?;
+        Ok(Some(State::of(row, &self.settings)?))
     }
 
     async fn connect(&self) -> Result<PgConnection, StorageError> {
@@ -107,75 +144,61 @@ pub(super) async fn answered<T>(
     Ok(with_timeout(ANSWER_TIMEOUT, statement).await?)
 }
 
-/// A connection, one from the lease before if it still works, with the limit of its wait; and how long the server took to answer.
-async fn limited(
-    mut connection: PgConnection,
-    deadline: Instant,
-) -> Result<(PgConnection, Duration), StorageError> {
+/// A connection that works, and how long the server takes to answer.
+async fn tested(mut connection: PgConnection) -> Result<Kept, StorageError> {
     let asked = Instant::now();
-    let limit = sqlx::query("select set_config('lock_timeout', $1, false)")
-        .bind(time_left(deadline).as_millis().to_string());
-    answered(limit.execute(&mut connection)).await?;
-    Ok((connection, asked.elapsed()))
-}
-
-/// At least 1 ms: 0 would mean no limit.
-fn time_left(deadline: Instant) -> Duration {
-    deadline
-        .saturating_duration_since(Instant::now())
-        .max(Duration::from_millis(1))
-}
-
-/// Whether the lock was acquired before the deadline.
-async fn wait(connection: &mut PgConnection, deadline: Instant) -> Result<bool, StorageError> {
-    let lock = sqlx::query("select pg_advisory_lock($1, $2)")
-        .bind(KEY.0)
-        .bind(KEY.1);
-    match with_timeout(time_left(deadline) + ANSWER_TIMEOUT, lock.execute(connection)).await {
-        Ok(_) => Ok(true),
-        Err(error) => match StorageError::from(error) {
-            error if error.sqlstate().as_deref() == Some("55P03") => Ok(false),
-            error => Err(error),
-        },
-    }
+    answered(connection.ping()).await?;
+    Ok(Kept {
+        connection,
+        answer_took: asked.elapsed(),
+        used: Instant::now(),
+    })
 }
 
 /// The lock, held. Dropped, the connection is closed and the lock free.
 pub(super) struct Held {
-    connection: PgConnection,
-    home: OwnedMutexGuard<Option<PgConnection>>,
-    /// How distant the server is: how long it took to answer at the start of this lease.
-    pub(super) answer_took: Duration,
+    kept: Kept,
+    home: OwnedMutexGuard<Option<Kept>>,
+    /// The gate's row when the lock was acquired.
+    pub(super) state: State,
 }
 
 impl Held {
+    /// How distant the server is.
+    pub(super) fn answer_took(&self) -> Duration {
+        self.kept.answer_took
+    }
+
     /// The lock's session: when a statement on it succeeds, the lock was held.
     pub(super) fn session(&mut self) -> &mut PgConnection {
-        &mut self.connection
+        &mut self.kept.connection
     }
 
     /// Resolves when the session is lost or does not answer.
     pub(super) async fn lost(&mut self) -> StorageError {
         loop {
             tokio::time::sleep(POLL).await;
-            if let Err(error) = with_timeout(ANSWER_TIMEOUT, self.connection.ping()).await {
+            if let Err(error) = with_timeout(ANSWER_TIMEOUT, self.kept.connection.ping()).await {
                 return error.into();
             }
         }
     }
 
-    /// Frees the lock and keeps the connection for the next lease; closes it if that fails.
-    pub(super) async fn release(mut self) {
-        let unlock = sqlx::query_scalar::<_, bool>("select pg_advisory_unlock($1, $2)")
-            .bind(KEY.0)
-            .bind(KEY.1);
-        match with_timeout(ANSWER_TIMEOUT, unlock.fetch_one(&mut self.connection)).await {
-            Ok(true) => *self.home = Some(self.connection),
-            Ok(false) => tracing::warn!("the upstream gate's lock was not held at its release"),
-            Err(error) => {
-                let error = &StorageError::from(error) as &dyn std::error::Error;
-                tracing::warn!(error, "the upstream gate's connection is closed");
-            }
+    /// Executes these statements, which have to be committed at their end, and then frees the lock, in one message. The connection is
+    /// kept for the next lease, or closed if that fails. Returns the first row.
+    pub(super) async fn release(mut self, statements: &str) -> Result<PgRow, StorageError> {
+        let asked = Instant::now();
+        let message = format!("{statements} select pg_advisory_unlock({}, {})", KEY.0, KEY.1);
+        let message = sqlx::raw_sql(AssertSqlSafe(message)).fetch_all(&mut self.kept.connection);
+        let mut rows = answered(message).await?;
+        let unlocked = rows.last().ok_or(StorageError::Unreadable)?.try_get(0)?;
+        if unlocked {
+            self.kept.used = Instant::now();
+            self.kept.answer_took = self.kept.used - asked;
+            *self.home = Some(self.kept);
+        } else {
+            tracing::warn!("the upstream gate's lock was not held at its release");
         }
+        Ok(rows.swap_remove(0))
     }
 }

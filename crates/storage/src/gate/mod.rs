@@ -3,16 +3,23 @@
 //! Two mechanisms together enforce it: the lock ([`lock`]), held from before the slot is read until the request's connection is
 //! closed, and the slot ([`slot`]), a time in a row, moved before the request is sent and again after it. The lock alone
 //! would not know when the last request was sent; the slot alone would not know whether it has ended.
+//!
+//! Before the request, the slot is moved as far as may be needed, since the process may end or pause at any time; after it, to an
+//! interval after the time at which the request had certainly arrived.
 
 mod lock;
 mod slot;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
+use sqlx::PgConnection;
 use tokio::time::Instant;
 
-use self::lock::answered;
+use self::{lock::answered, slot::State};
 use crate::{
     StorageError,
     connection::{Address, from_micros},
@@ -29,9 +36,9 @@ pub struct GateSettings {
     pub address: Address,
     /// Least time between two requests.
     pub interval: Duration,
-    /// Longest time that may pass between the slot's commit and the request, with a database nearby.
+    /// How long before it is due a slot is taken, and for how long the request may be sent after that, with a database nearby.
     pub slack: Duration,
-    /// The same with a distant database: where an answer takes longer than `slack`, a slot is taken with more, up to this.
+    /// With a distant database, where an answer takes longer than `slack`: the longest time from taking a slot to the request.
     pub max_slack: Duration,
     /// Cool-down after the first throttled answer; doubles with each further one.
     pub cooldown_base: Duration,
@@ -47,7 +54,7 @@ impl GateSettings {
     pub const INTERVAL_MS: u64 = 3_000;
     /// The round trip of a commit, and a margin.
     pub const SLACK: Duration = Duration::from_millis(100);
-    /// The round trip to another continent, or to a busy server. Each time the gate's server changes, so much time is lost: no more.
+    /// Round trips to another continent, or to a busy server. Each time the gate's server changes, so much time is lost: no more.
     pub const MAX_SLACK: Duration = Duration::from_secs(1);
     /// Milliseconds of the first cool-down.
     pub const COOLDOWN_BASE_MS: u64 = 10_000;
@@ -67,8 +74,8 @@ impl GateSettings {
         }
     }
 
-    /// How far a slot is moved when it is taken: by the slack more than the interval, since the request may be sent so
-    /// much later. Without an interval there is no limit to enforce, and no caller waits.
+    /// How far after it was due a slot is moved when it is taken: by the slack more than the interval, since the request may be sent
+    /// so much later. Without an interval there is no limit to enforce, and no caller waits.
     fn slot_step(&self, slack: Duration) -> Duration {
         if self.interval.is_zero() {
             Duration::ZERO
@@ -77,9 +84,14 @@ impl GateSettings {
         }
     }
 
+    /// The longest time from taking a slot to the one after it.
+    fn longest_step(&self) -> Duration {
+        self.slot_step(self.max_slack.max(self.slack * 2))
+    }
+
     /// The slack for a database that took so long to answer: its next answer may take twice as long.
     fn slack_for(&self, answer: Duration) -> Duration {
-        (answer * 2).min(self.max_slack).max(self.slack)
+        (answer * 2).min(self.max_slack / 2).max(self.slack)
     }
 }
 
@@ -124,27 +136,38 @@ pub enum RequestOutcome {
 pub struct Gate {
     settings: Arc<GateSettings>,
     lock: lock::LockConnection,
+    last: Arc<Mutex<LastLease>>,
 }
+
+/// The last lease that this process knows of: the transaction at its end, if that was one of this process.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LastLease(Option<i64>);
 
 impl Gate {
     /// A gate that connects when first used.
     pub fn new(settings: GateSettings) -> Result<Self, StorageError> {
-        let (address, name) = (settings.address.clone(), &settings.application_name);
+        let settings = Arc::new(settings);
         Ok(Self {
-            lock: lock::LockConnection::new(address, name, settings.interval)?,
-            settings: Arc::new(settings),
+            lock: lock::LockConnection::new(&settings)?,
+            settings,
+            last: Arc::default(),
         })
+    }
+
+    /// The last lease so far, for [`GateLease::follows`].
+    pub fn last_lease(&self) -> LastLease {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the lease, at most `timeout`: first within the process, then among all processes, in order.
     pub async fn acquire(&self, timeout: Duration) -> Result<GateLease, GateError> {
         let held = self.lock.acquire(Instant::now() + timeout).await?;
         // The holder before may be farther from the database than this process.
-        let longest = self.settings.slot_step(self.settings.max_slack);
+        let longest = self.settings.longest_step();
         Ok(GateLease {
-            slack: self.settings.slack_for(held.answer_took),
+            slack: self.settings.slack_for(held.answer_took()),
             held,
-            settings: Arc::clone(&self.settings),
+            gate: self.clone(),
             others_have_ended: Instant::now() + lock::LOSS_IS_NOTICED.max(longest),
             slot_taken: false,
         })
@@ -154,8 +177,8 @@ impl Gate {
 /// The right to be the only process with a connection to arXiv. Dropped, it is released at once.
 pub struct GateLease {
     held: lock::Held,
-    settings: Arc<GateSettings>,
-    /// How long the next slot stays valid.
+    gate: Gate,
+    /// How long before it is due the next slot is taken, and how long it stays valid.
     slack: Duration,
     /// When a request of the lease before is over, and an interval since its start, in case its holder lost the lock.
     others_have_ended: Instant,
@@ -163,48 +186,84 @@ pub struct GateLease {
 }
 
 impl GateLease {
-    /// Waits for the next slot, at most `timeout`, and takes it.
+    /// Whether no process has taken a slot between `last` and this lease.
+    pub fn follows(&self, last: LastLease) -> bool {
+        let State { open, written_by, .. } = self.held.state;
+        !open && last == LastLease(Some(written_by))
+    }
+
+    /// Waits for the next slot, at most `timeout`, and takes it. It is taken shortly before it is due, so that the request does not
+    /// have to wait for the commit then.
     ///
     /// A lock is free as soon as its connection breaks, but its holder takes a moment to notice and to drop its request.
     /// The row says that such a request was open, and then this waits for its end as well. It does the same on a server that was
     /// started since, as after a fail-over: its row may be an old one.
     pub async fn slot(&mut self, timeout: Duration) -> Result<Slot, GateError> {
+        let settings = Arc::clone(&self.gate.settings);
         let deadline = Instant::now() + timeout;
+        // It was read after a wait for the lock, so the slot was due at this time or earlier.
+        let (mut state, mut asked) = (self.held.state, None);
         loop {
-            // Counted from before the statement, so that the time of its commit is included.
-            let asked = Instant::now();
-            let fresh_until = asked + self.slack;
-            let open_is_ours = self.slot_taken || self.others_have_ended <= asked;
-            let take = slot::take(self.held.session(), &self.settings, self.slack, open_is_ours);
-            if answered(take).await? {
-                self.slot_taken = true;
-                // If this slot is too old already, the next one is valid for longer.
-                self.slack = self.slack.max(self.settings.slack_for(asked.elapsed()));
-                return Ok(Slot { fresh_until });
+            let now = Instant::now();
+            let due = state.due();
+            let mut enter = due.checked_sub(self.slack).unwrap_or(now).max(state.cool());
+            if state.open && !self.slot_taken {
+                enter = enter.max(self.others_have_ended);
             }
-            let delay = answered(slot::delay(self.held.session())).await?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if let Some(until) = delay.until
-                && delay.cooldown > left
+            let left = deadline.saturating_duration_since(now);
+            let cooldown = state.cool().saturating_duration_since(now);
+            if let Some(until) = state.until
+                && cooldown > left
             {
                 return Err(GateError::CoolingDown {
                     until,
-                    retry_after: delay.cooldown,
+                    retry_after: cooldown,
                 });
             }
-            let mut wait = delay.slot.max(delay.cooldown);
-            if delay.open && !self.slot_taken {
-                wait = wait.max(self.others_have_ended.saturating_duration_since(Instant::now()));
-            }
+            let wait = enter.max(due).saturating_duration_since(now);
             if wait > left {
                 return Err(GateError::Busy { retry_after: wait });
             }
-            // A lost lock ends the wait: another process may have the lease.
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                error = self.held.lost() => return Err(error.into()),
+            // It is due at once, or it is known precisely when it is.
+            if enter <= now && (due <= now || asked.is_some()) {
+                let open_is_ours = self.slot_taken || self.others_have_ended <= now;
+                let taking = Instant::now();
+                let take = slot::take(self.held.session(), &settings, self.slack, open_is_ours);
+                if answered(take).await? {
+                    self.slot_taken = true;
+                    // If this slot is too old already, the next one is valid for longer.
+                    let slack = self.slack;
+                    self.slack = slack.max(settings.slack_for(taking.elapsed()));
+                    self.wait_until(due).await?;
+                    // Counted from before the statements, so that the times of their answers are included.
+                    let due = asked.map_or(taking, |asked: Instant| taking.max(asked + state.slot));
+                    return Ok(Slot {
+                        fresh_until: due + slack,
+                    });
+                }
+            } else {
+                self.wait_until(enter).await?;
             }
+            let asking = Instant::now();
+            state = answered(slot::read(self.held.session(), &settings)).await?;
+            asked = Some(asking);
         }
+    }
+
+    /// A lost lock ends the wait: another process may have the lease.
+    async fn wait_until(&mut self, time: Instant) -> Result<(), StorageError> {
+        if time <= Instant::now() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(time) => Ok(()),
+            error = self.held.lost() => Err(error),
+        }
+    }
+
+    /// The lock's session: when a statement on it succeeds, no other process had the lock.
+    pub(crate) fn session(&mut self) -> &mut PgConnection {
+        self.held.session()
     }
 
     /// Resolves when the lock is lost (its connection broke or hangs). To be raced against the request; may be dropped.
@@ -212,21 +271,32 @@ impl GateLease {
         self.held.lost().await
     }
 
-    /// After the request, its connection closed: records how it went, moves the slot again, and releases the lease. Returns the end of
-    /// the cool-down if there is one.
-    pub async fn finish(mut self, outcome: RequestOutcome) -> Result<Option<Timestamp>, StorageError> {
-        let until = answered(slot::record(self.held.session(), &self.settings, outcome)).await?;
-        self.held.release().await;
+    /// After the request, its connection closed: records how it went, moves the slot to an interval after the request, and releases
+    /// the lease. `arrived_by`: when it had certainly arrived at arXiv, if that is known. Returns the end of the cool-down if there is
+    /// one.
+    pub async fn finish(
+        self,
+        outcome: RequestOutcome,
+        arrived_by: Option<std::time::Instant>,
+    ) -> Result<Option<Timestamp>, StorageError> {
+        let arrived_for = arrived_by.map(|arrived_by| arrived_by.elapsed());
+        let record = slot::record(&self.gate.settings, outcome, arrived_for);
+        let row = self.held.release(&record).await?;
+        let (until, written_by) = slot::recorded(&row)?;
+        let mut last = self.gate.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = LastLease(Some(written_by));
+        drop(last);
         until.map(from_micros).transpose()
     }
 
     /// Releases the lease without a request.
-    pub async fn release(mut self) {
-        // If it fails, the next holder waits a little longer than it needs to.
-        if self.slot_taken && answered(slot::give_up(self.held.session())).await.is_err() {
-            return;
+    pub async fn release(self) {
+        let give_up = if self.slot_taken { slot::GIVE_UP } else { "" };
+        // If it fails, the lock is free all the same, and the next holder may wait a little longer than it needs to.
+        if let Err(error) = self.held.release(give_up).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the upstream gate's connection is closed");
         }
-        self.held.release().await;
     }
 }
 

@@ -10,6 +10,7 @@ use crate::setup::{Server, address_of, eventually};
 
 const INTERVAL: Duration = Duration::from_millis(50);
 const TIMEOUT: Duration = Duration::from_mins(1);
+const LONG: Duration = Duration::from_hours(1);
 const SOON: Duration = Duration::from_secs(20);
 /// Sessions that hold the gate's lock, or wait for it.
 const HOLDERS: &str = "select count(*) from pg_locks where locktype = 'advisory' and granted";
@@ -63,8 +64,11 @@ async fn request(gate: &Gate, server: &Server) -> (Timestamp, Timestamp) {
     let mut turn = gate.acquire(TIMEOUT).await.unwrap();
     while !turn.slot(TIMEOUT).await.unwrap().is_fresh() {}
     let began = now(server).await;
+    let arrived = std::time::Instant::now();
     let ended = now(server).await;
-    turn.finish(RequestOutcome::Answered).await.unwrap();
+    turn.finish(RequestOutcome::Answered, Some(arrived))
+        .await
+        .unwrap();
     (began, ended)
 }
 
@@ -121,7 +125,7 @@ async fn gate_is_free_and_lease_is_lost_when_holder_is_killed() {
     let elapsed = killed.elapsed();
     assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
     // The lost turn cannot end as if nothing had happened.
-    assert!(turn.finish(RequestOutcome::Answered).await.is_err());
+    assert!(turn.finish(RequestOutcome::Answered, None).await.is_err());
 
     let mut next = timeout(SOON, second.acquire(TIMEOUT)).await.unwrap().unwrap();
     next.slot(TIMEOUT).await.unwrap();
@@ -141,7 +145,7 @@ async fn slot_waits_for_previous_request_when_its_lock_was_lost() {
         let entered = Instant::now();
         turn.slot(TIMEOUT).await.unwrap();
         let took = Instant::now();
-        turn.finish(RequestOutcome::Answered).await.unwrap();
+        turn.finish(RequestOutcome::Answered, None).await.unwrap();
         // Only after a break: the turn before ended as it should.
         let mut turn = second.acquire(TIMEOUT).await.unwrap();
         let again = Instant::now();
@@ -265,7 +269,7 @@ async fn slot_is_stale_after_slack() {
     let slot = fresh_slot(&mut turn).await;
     eventually("it is stale", async || !slot.is_fresh()).await;
     let began = now(&server).await;
-    turn.finish(RequestOutcome::Failed).await.unwrap();
+    turn.finish(RequestOutcome::Failed, None).await.unwrap();
     // Moved again at the end of the request.
     assert!(
         time(&server, "next_slot")
@@ -274,6 +278,140 @@ async fn slot_is_stale_after_slack() {
             .unsigned_abs()
             >= INTERVAL
     );
+}
+
+/// Far longer than a test, so that the next slot is never due.
+fn slow_gate(server: &Server) -> Gate {
+    Gate::new(GateSettings {
+        interval: LONG,
+        slack: LONG * 2,
+        max_slack: LONG * 4,
+        ..settings(server)
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn next_slot_is_an_interval_after_request_had_arrived() {
+    let server = Server::migrated().await;
+    let ms = Duration::from_millis;
+    for ago in [ms(0), ms(30_000), LONG * 2] {
+        server
+            .execute(
+                "arxiv_sequence",
+                "update arxiv_gate set next_slot = clock_timestamp()",
+            )
+            .await;
+        let mut turn = slow_gate(&server).acquire(TIMEOUT).await.unwrap();
+        turn.slot(TIMEOUT).await.unwrap();
+        let began = now(&server).await;
+        let arrived = std::time::Instant::now().checked_sub(ago).unwrap();
+        turn.finish(RequestOutcome::Answered, Some(arrived))
+            .await
+            .unwrap();
+        let ended = now(&server).await;
+        let next_slot = time(&server, "next_slot").await;
+        // Never earlier, and later by no more than the correction of a clock.
+        assert!(next_slot >= began - ago + LONG, "{ago:?}: {next_slot} {began}");
+        assert!(
+            next_slot <= ended - ago + LONG + ms(10),
+            "{ago:?}: {next_slot} {ended}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn next_slot_stays_where_it_was_taken_when_nothing_is_known_of_arrival() {
+    let server = Server::migrated().await;
+    let mut turn = slow_gate(&server).acquire(TIMEOUT).await.unwrap();
+    let began = now(&server).await;
+    turn.slot(TIMEOUT).await.unwrap();
+    let taken = time(&server, "next_slot").await;
+    assert!(taken >= began + LONG * 3);
+    turn.finish(RequestOutcome::Failed, None).await.unwrap();
+    assert_eq!(time(&server, "next_slot").await, taken);
+}
+
+/// The request may be sent until the slack after that is over, whatever becomes of its process.
+#[tokio::test]
+async fn slot_that_is_taken_before_it_is_due_counts_from_then() {
+    let server = Server::migrated().await;
+    let gate = slow_gate(&server);
+    let mut turn = gate.acquire(TIMEOUT).await.unwrap();
+    turn.slot(TIMEOUT).await.unwrap();
+    let arrived = std::time::Instant::now();
+    turn.finish(RequestOutcome::Answered, Some(arrived))
+        .await
+        .unwrap();
+    let due = time(&server, "next_slot").await;
+    let mut turn = gate.acquire(TIMEOUT).await.unwrap();
+    let waiting = tokio::spawn(async move { turn.slot(LONG * 2).await.map(drop) });
+    eventually("the slot is taken", async || {
+        server
+            .value::<bool>("arxiv_sequence", "select request_open from arxiv_gate")
+            .await
+    })
+    .await;
+    assert_eq!(time(&server, "next_slot").await, due + LONG * 3);
+    assert!(!waiting.is_finished());
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn slot_is_not_returned_before_it_is_due() {
+    let server = Server::migrated().await;
+    let gate = Gate::new(settings(&server)).unwrap();
+    for _ in 0..3 {
+        let mut turn = gate.acquire(TIMEOUT).await.unwrap();
+        let due = time(&server, "next_slot").await;
+        turn.slot(TIMEOUT).await.unwrap();
+        assert!(now(&server).await >= due);
+        let arrived = std::time::Instant::now();
+        turn.finish(RequestOutcome::Answered, Some(arrived))
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn lease_follows_the_last_one_unless_another_process_took_a_slot() {
+    let server = Server::migrated().await;
+    let (first, second) = (gate(&server), gate(&server));
+    let lease = async |gate: &Gate| gate.acquire(TIMEOUT).await.unwrap();
+    let unknown = first.last_lease();
+    let turn = lease(&first).await;
+    assert!(
+        !turn.follows(unknown),
+        "nothing is known of leases before the first"
+    );
+    turn.release().await;
+    request(&first, &server).await;
+    let last = first.last_lease();
+    assert_ne!(last, unknown);
+    lease(&second).await.release().await;
+    let turn = lease(&first).await;
+    assert!(turn.follows(last), "the other one took no slot");
+    assert!(!turn.follows(unknown));
+    turn.release().await;
+    // One of this process, since the last lease was asked for.
+    request(&first, &server).await;
+    let turn = lease(&first).await;
+    assert!(!turn.follows(last));
+    turn.release().await;
+
+    let last = first.last_lease();
+    request(&second, &server).await;
+    let turn = lease(&first).await;
+    assert!(!turn.follows(last));
+    turn.release().await;
+    request(&first, &server).await;
+    let last = first.last_lease();
+    let mut broken = lease(&second).await;
+    broken.slot(TIMEOUT).await.unwrap();
+    drop(broken);
+    let turn = lease(&first).await;
+    assert!(!turn.follows(last), "its request may be open");
+    turn.release().await;
 }
 
 /// Its answer alone takes longer than a slot is good for with a database nearby.
@@ -296,7 +434,7 @@ async fn slot_is_fresh_for_longer_when_database_is_distant() {
         // And the next one is as much farther.
         let next_slot = time(&server, "next_slot").await;
         assert!(next_slot.duration_since(asked).unsigned_abs() > INTERVAL + delay * 2);
-        turn.finish(RequestOutcome::Answered).await.unwrap();
+        turn.finish(RequestOutcome::Answered, None).await.unwrap();
     }
 }
 
@@ -333,7 +471,7 @@ async fn cool_down_is_shared_and_grows() {
         let mut turn = first.acquire(TIMEOUT).await.unwrap();
         turn.slot(TIMEOUT).await.unwrap();
         let began = now(&server).await;
-        let until = turn.finish(outcome).await.unwrap().expect("cooling down");
+        let until = turn.finish(outcome, None).await.unwrap().expect("cooling down");
         let ended = now(&server).await;
         // The first is less than nothing where the pause was over before anybody looked.
         let (least, most) = (until.duration_since(ended), until.duration_since(began));
@@ -370,7 +508,7 @@ async fn cool_down_is_shared_and_grows() {
     for (outcome, in_a_row) in [(RequestOutcome::Failed, 5), (RequestOutcome::Answered, 0)] {
         let mut turn = second.acquire(TIMEOUT).await.unwrap();
         turn.slot(TIMEOUT).await.unwrap();
-        assert_eq!(turn.finish(outcome).await.unwrap(), None);
+        assert_eq!(turn.finish(outcome, None).await.unwrap(), None);
         assert_eq!(throttled_in_a_row(&server).await, in_a_row);
     }
 }
@@ -386,7 +524,7 @@ async fn lease_can_be_sent_to_another_task() {
             error = turn.lost() => panic!("{error}"),
             () = tokio::task::yield_now() => {}
         }
-        turn.finish(RequestOutcome::Answered).await.unwrap();
+        turn.finish(RequestOutcome::Answered, None).await.unwrap();
     })
     .await
     .unwrap();

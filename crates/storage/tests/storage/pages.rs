@@ -1,9 +1,9 @@
-use std::time::Duration;
+use std::{ops::Deref, time::Duration};
 
 use futures::future::join_all;
 use jiff::civil::date;
 use paper::{Author, Link, PaperId, PaperVersion};
-use storage::{Page, PageHead, PageKey, PageVersion, Pages};
+use storage::{Gate, GateSettings, Page, PageHead, PageKey, PageVersion, Pages};
 
 use crate::setup::{Server, eventually};
 
@@ -58,19 +58,38 @@ fn page(title: &str) -> NewPage {
     }
 }
 
-async fn put(pages: &Pages, key: &PageKey, page: NewPage) -> Page {
-    pages
-        .put(key, page.head, page.papers, page.keep_for)
-        .await
-        .unwrap()
+/// The pages, with the gate that they are stored in a lease of.
+struct Store {
+    pages: Pages,
+    gate: Gate,
 }
 
-async fn put_title(pages: &Pages, key: &PageKey, page: NewPage) -> String {
+impl Deref for Store {
+    type Target = Pages;
+
+    fn deref(&self) -> &Pages {
+        &self.pages
+    }
+}
+
+async fn put(store: &Store, key: &PageKey, page: NewPage) -> Page {
+    let mut lease = store.gate.acquire(Duration::from_mins(1)).await.unwrap();
+    let stored = store.put(&mut lease, key, page.head, page.papers, page.keep_for);
+    let stored = stored.await.unwrap();
+    lease.release().await;
+    stored
+}
+
+async fn put_title(pages: &Store, key: &PageKey, page: NewPage) -> String {
     put(pages, key, page).await.head.title
 }
 
-fn pages(server: &Server) -> Pages {
-    Pages::new(server.pool("arxiv_upstream", "arxiv_sequence"))
+fn pages(server: &Server) -> Store {
+    let url = server.url("arxiv_upstream", "arxiv_sequence");
+    Store {
+        pages: Pages::new(server.pool("arxiv_upstream", "arxiv_sequence")),
+        gate: Gate::new(GateSettings::new(url, "pages".into())).unwrap(),
+    }
 }
 
 #[tokio::test]

@@ -205,7 +205,7 @@ async fn gate_keeps_interval_when_fail_over_loses_slot() {
     let (first, second) = (pair.gate(), pair.gate());
     let mut turn = first.acquire(TIMEOUT).await.unwrap();
     turn.slot(TIMEOUT).await.unwrap();
-    turn.finish(RequestOutcome::Answered).await.unwrap();
+    turn.finish(RequestOutcome::Answered, None).await.unwrap();
     pair.replica.wait_replayed(&pair.primary.postgres).await.unwrap();
 
     let mut turn = first.acquire(TIMEOUT).await.unwrap();
@@ -237,7 +237,7 @@ async fn gate_keeps_interval_when_fail_over_loses_slot() {
     println!("the gate's next slot came {:?} after the lost one", again - asked);
     assert!(again - asked >= Duration::from_secs(3), "{:?}", again - asked);
     assert!(lost.await.unwrap() < again);
-    turn.finish(RequestOutcome::Answered).await.unwrap();
+    turn.finish(RequestOutcome::Answered, None).await.unwrap();
     // And from then on as ever.
     let mut turn = second.acquire(TIMEOUT).await.unwrap();
     let began = Instant::now();

@@ -29,7 +29,7 @@ async fn gate_migrations_and_pools_work_behind_a_session_pooler() {
     let held = first.acquire(WAIT).await.unwrap();
     let busy = second.acquire(Duration::from_millis(300)).await;
     assert!(busy.is_err(), "the lock is that of one session");
-    held.finish(RequestOutcome::Answered).await.unwrap();
+    held.finish(RequestOutcome::Answered, None).await.unwrap();
     second.acquire(WAIT).await.unwrap().release().await;
 
     let pool = |statement_cache| {

@@ -160,7 +160,7 @@ async fn gate_continues_with_its_session_and_uses_the_new_password_for_the_next(
     source.write(Ok(url("second")));
     // The lock's session was there before.
     lease.slot(LIMIT).await.unwrap();
-    lease.finish(RequestOutcome::Answered).await.unwrap();
+    lease.finish(RequestOutcome::Answered, None).await.unwrap();
     gate.acquire(LIMIT).await.unwrap().release().await;
     let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'rotated gate'";
     assert_eq!(server.value::<i64>("postgres", end).await, 1);

@@ -1,14 +1,18 @@
-//! What is sent to Postgres for one search whose page is stored: each message is a round trip.
+//! What is sent to Postgres for one search whose page is stored, and to fetch a page: each message is a round trip.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use jiff::{Timestamp, civil::date};
-use storage::{Ledger, PageHead, PageKey, PageVersion, Pages};
+use storage::{Gate, GateSettings, Ledger, PageHead, PageKey, PageVersion, Pages, RequestOutcome};
 use uuid::Uuid;
 
 use super::objects::{in_one, record, recorded};
 use crate::setup::{Server, eventually, papers};
 
+const LIMIT: Duration = Duration::from_mins(1);
 /// Whether a connection still leads to a server that can be written to.
 const TEST: &str = "show transaction_read_only";
 
@@ -57,6 +61,16 @@ fn head() -> PageHead {
     }
 }
 
+/// Without an interval.
+fn gate(server: &Server) -> Gate {
+    let url = server.url("arxiv_upstream", "arxiv_sequence");
+    Gate::new(GateSettings {
+        interval: Duration::ZERO,
+        ..GateSettings::new(url, "storage-tests".into())
+    })
+    .unwrap()
+}
+
 /// What was sent since so many messages, without tests and settings of connections.
 fn since(server: &Server, sent: usize) -> Vec<String> {
     let mut messages = messages(server).split_off(sent);
@@ -72,7 +86,12 @@ async fn search_with_stored_page_takes_eight_messages_and_seven_if_its_papers_ar
     let records = in_one(&server);
     let papers = papers(2);
     let key = key(0);
-    pages.put(&key, head(), papers.to_vec(), None).await.unwrap();
+    let mut lease = gate(&server).acquire(LIMIT).await.unwrap();
+    pages
+        .put(&mut lease, &key, head(), papers.to_vec(), None)
+        .await
+        .unwrap();
+    lease.release().await;
 
     // The page; the number; begin with locks, a look, papers, results, the query, commit.
     for expected in [8, 7] {
@@ -95,20 +114,26 @@ async fn search_with_stored_page_takes_eight_messages_and_seven_if_its_papers_ar
 }
 
 #[tokio::test]
-async fn fetched_page_is_stored_with_three_messages() {
+async fn page_is_fetched_with_four_messages_one_after_the_other() {
     let server = logging().await;
     let pages = Pages::new(server.pool("arxiv_upstream", "arxiv_sequence"));
+    let gate = gate(&server);
     let mut sent = 0;
     for start in [0, 8] {
         sent = messages(&server).len();
-        let stored = pages
-            .put(&key(start), head(), papers(2).to_vec(), None)
+        let key = key(start);
+        let mut lease = gate.acquire(LIMIT).await.unwrap();
+        lease.slot(LIMIT).await.unwrap();
+        let stored = pages.put(&mut lease, &key, head(), papers(2).to_vec(), None);
+        assert_eq!(stored.await.unwrap().papers.len(), 2);
+        lease
+            .finish(RequestOutcome::Answered, Some(Instant::now()))
             .await
             .unwrap();
-        assert_eq!(stored.papers.len(), 2);
     }
+    // The lock and the row; the slot; the page; how the request went, and the release.
     let messages = since(&server, sent);
-    assert_eq!(messages.len(), 3, "{messages:#?}");
+    assert_eq!(messages.len(), 4, "{messages:#?}");
 }
 
 #[tokio::test]
