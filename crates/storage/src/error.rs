@@ -85,6 +85,12 @@ impl StorageError {
             || matches!(self.sqlstate().as_deref(), Some("25006" | "57P01"))
     }
 
+    /// Whether one of several things that were done together may be the reason, and the others may succeed without it: not where the
+    /// database is unavailable to all. A deadlock (40P01), a lock that another has (55P03), a statement that takes too long (57014).
+    pub(crate) fn may_be_of_one(&self) -> bool {
+        !self.is_unavailable() || matches!(self.sqlstate().as_deref(), Some("40P01" | "55P03" | "57014"))
+    }
+
     /// The SQLSTATE that the database answered with, if it did.
     pub(crate) fn sqlstate(&self) -> Option<String> {
         match self {

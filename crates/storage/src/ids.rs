@@ -1,24 +1,13 @@
 //! Query ids (`queries.query_id`): the sequence that gives them, which the existing service uses too, and the ledger.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::{
     StorageError,
-    connection::{Kind, Lock, Pool, Session, bounded, locks_sql, micros},
+    connection::{Batches, Kind, Lock, Pool, Session, Work, locks_sql, micros, sorted_locks},
 };
-
-/// Concurrent statements: one more than is needed, so that one that hangs does not hold up every caller.
-const MAX_STATEMENTS: usize = 2;
-/// The most ids that one statement takes.
-const MAX_BATCH: usize = 256;
-
-type Reply = oneshot::Sender<Result<i64, StorageError>>;
 
 /// Unique query ids, for the user `arxiv_sequence`, which can do nothing else.
 ///
@@ -26,83 +15,43 @@ type Reply = oneshot::Sender<Result<i64, StorageError>>;
 /// trip and one commit for all.
 #[derive(Clone, Debug)]
 pub struct Sequence {
-    pool: Pool,
-    state: Arc<Mutex<Batching>>,
-}
-
-#[derive(Debug, Default)]
-struct Batching {
-    waiting: Vec<Reply>,
-    running: usize,
+    batches: Batches<Next>,
 }
 
 impl Sequence {
     /// Ids from the sequence in the pool's database.
     pub fn new(pool: Pool) -> Self {
         Self {
-            pool,
-            state: Arc::default(),
+            batches: Batches::new(Next(pool)),
         }
     }
 
     /// The next id; never the same twice, also when the server is lost and a standby that confirms commits takes its place.
     pub async fn next(&self) -> Result<i64, StorageError> {
-        let (reply, id) = oneshot::channel();
-        {
-            let mut state = self.lock();
-            state.waiting.push(reply);
-            if state.running < MAX_STATEMENTS {
-                state.running += 1;
-                // A task of its own: the first caller may give up, and the others still wait.
-                tokio::spawn(self.clone().serve());
-            }
-        }
-        // Without a reply only when the process ends.
-        bounded(async { id.await.unwrap_or(Err(StorageError::TimedOut)) }).await
+        self.batches.run(()).await
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Batching> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Takes ids.
+struct Next(Pool);
 
-    /// Serves until no caller waits.
-    async fn serve(self) {
-        loop {
-            let waiting: Vec<_> = {
-                let mut state = self.lock();
-                state.waiting.retain(|reply| !reply.is_closed());
-                if state.waiting.is_empty() {
-                    state.running -= 1;
-                    return;
-                }
-                let count = state.waiting.len().min(MAX_BATCH);
-                state.waiting.drain(..count).collect()
-            };
-            // A caller that has given up meanwhile leaves a gap.
-            match self.take(waiting.len()).await {
-                Ok(ids) => {
-                    for (reply, id) in waiting.into_iter().zip(ids) {
-                        let _ = reply.send(Ok(id));
-                    }
-                }
-                Err(error) => {
-                    for reply in waiting {
-                        let _ = reply.send(Err(error.clone()));
-                    }
-                }
-            }
-        }
-    }
+impl Work for Next {
+    type Item = ();
+    type Answer = i64;
+    const MAX_BATCH: usize = 256;
+    const PLACES: usize = 2;
+    const MOST_PLACES: usize = 2;
 
-    async fn take(&self, count: usize) -> Result<Vec<i64>, StorageError> {
-        Session::run(&self.pool, Kind::Statement, async |session| {
+    /// A caller that has given up meanwhile leaves a gap.
+    async fn serve(&self, callers: Vec<()>) -> Result<Vec<i64>, StorageError> {
+        Session::run(&self.0, Kind::Statement, async |session| {
             // Postgres writes the sequence to its log once in 32 values, and only the session that causes that waits until the
             // log is safe. The others would get values that are not; with a log record of their own they wait as well.
             let next = session.query_scalar(
                 "select nextval('public.arxiv_sequence')
                  from generate_series(1, $1), pg_logical_emit_message(true, 'arxiv', '')",
             );
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            let count = i64::try_from(callers.len()).unwrap_or(i64::MAX);
             Ok(next.bind(count).fetch_all(session.conn()).await?)
         })
         .await
@@ -116,29 +65,57 @@ impl Sequence {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     pool: Pool,
+    batches: Batches<Assign>,
+}
+
+/// Assigns ids to objects.
+struct Assign(Pool);
+
+impl Work for Assign {
+    type Item = Uuid;
+    type Answer = i64;
+    const MAX_BATCH: usize = 64;
+    const PLACES: usize = 1;
+    const MOST_PLACES: usize = 3;
+
+    async fn serve(&self, uids: Vec<Uuid>) -> Result<Vec<i64>, StorageError> {
+        let array: Vec<_> = uids.iter().map(Uuid::to_string).collect();
+        let array = array.join(",");
+        // In one message, which is one transaction, and with the uids' locks, so that concurrent callers agree and use up one id
+        // only. Each statement sees what was committed before it. Ids are in the order of the callers.
+        let assign = format!(
+            "{locks}
+             insert into public.arxiv_ledger (uid, query_id) select uid, nextval('public.arxiv_sequence') from (
+               select uid, min(n) from unnest('{{{array}}}'::uuid[]) with ordinality as asked (uid, n)
+               where not exists (select from public.arxiv_ledger l where l.uid = asked.uid)
+               group by uid order by min(n)) as new;
+             select array(select query_id from unnest('{{{array}}}'::uuid[]) with ordinality as asked (uid, n)
+               join public.arxiv_ledger using (uid) order by n)",
+            locks = locks_sql(&sorted_locks(uids.iter().copied().map(Lock::of_uid))),
+        );
+        let ids = Session::run(&self.0, Kind::Message, async |session| {
+            session.last_of_message::<Vec<i64>>(assign).await
+        });
+        let ids = ids.await?;
+        if ids.len() == uids.len() {
+            Ok(ids)
+        } else {
+            Err(StorageError::Unreadable)
+        }
+    }
 }
 
 impl Ledger {
     /// The ledger in the sequence's database.
     pub fn new(pool: Pool) -> Self {
-        Self { pool }
+        let batches = Batches::new(Assign(pool.clone()));
+        Self { pool, batches }
     }
 
-    /// The query id of the object with this uid: the one that it has, or a new one.
+    /// The query id of the object with this uid: the one that it has, or a new one. Callers that arrive while statements are
+    /// running are served by the next one.
     pub async fn assign(&self, uid: Uuid) -> Result<i64, StorageError> {
-        // In one message, which is one transaction, and with the uid's lock, so that concurrent callers agree and use up one id
-        // only. Each statement sees what was committed before it.
-        let assign = format!(
-            "{lock}
-             insert into public.arxiv_ledger (uid, query_id) select '{uid}', nextval('public.arxiv_sequence')
-             where not exists (select from public.arxiv_ledger where uid = '{uid}');
-             select query_id from public.arxiv_ledger where uid = '{uid}'",
-            lock = locks_sql(&[Lock::of_uid(uid)]),
-        );
-        Session::run(&self.pool, Kind::Message, async |session| {
-            session.last_of_message(assign).await
-        })
-        .await
+        self.batches.run(uid).await
     }
 
     /// The object's query id if it is another than `taken` by now, else a new one that replaces it.

@@ -7,15 +7,18 @@
 //! The search is found by its SHA-256, since it may be longer than an index entry can be. The format of the papers is hashed
 //! with it: during an upgrade, processes of two versions find only pages that they can read.
 
+mod find;
+
 use std::time::Duration;
 
 use jiff::{Timestamp, civil::Date};
 use paper::PaperVersion;
-use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::QueryAs};
+use sqlx::PgConnection;
 
+use self::find::{Find, accepted, find};
 use crate::{
     GateLease, StorageError,
-    connection::{Kind, Pool, Session, bounded, from_micros, micros},
+    connection::{Batches, Kind, Pool, Session, bounded, from_micros, micros},
 };
 
 /// Which version of a page is read.
@@ -100,12 +103,17 @@ pub struct FoundPage {
 #[derive(Clone, Debug)]
 pub struct Pages {
     pool: Pool,
+    batches: Batches<Find>,
 }
+
+/// The most papers of a page that is looked up together with others.
+const FEW: u32 = 50;
 
 impl Pages {
     /// The pages in the upstream database.
     pub fn new(pool: Pool) -> Self {
-        Self { pool }
+        let batches = Batches::new(Find(pool.clone()));
+        Self { pool, batches }
     }
 
     /// The stored page, if it may still be used.
@@ -116,12 +124,16 @@ impl Pages {
         .await
     }
 
-    /// The same, with its papers or without them, and when it was found.
+    /// The same, with its papers or without them, and when it was found. Small pages that are looked up while others are looked up
+    /// are read together by the next statement.
     pub async fn find(&self, key: &PageKey, with_papers: bool) -> Result<Option<FoundPage>, StorageError> {
-        Session::run(&self.pool, Kind::Statement, async |session| {
-            find(session, key, with_papers).await
-        })
-        .await
+        if !with_papers || key.count <= FEW {
+            return self.batches.run((key.clone(), with_papers)).await?;
+        }
+        let found = Session::run(&self.pool, Kind::Statement, async |session| {
+            find(session, &[(key, with_papers)]).await
+        });
+        found.await?.remove(key).transpose()
     }
 
     /// Stores a page unless there is a version that this key accepts; the page for this key then. It may be used for `keep_for`,
@@ -189,97 +201,21 @@ impl Pages {
     }
 }
 
-/// The hash of a search. A process that writes papers in another format has another prefix; the first format had none.
+/// The hash of the search of `key`. A process that writes papers in another format has another prefix; the first format had none.
 macro_rules! search_hash {
     () => {
-        "sha256(convert_to('format 2: ' || $1, 'UTF8'))"
+        "sha256(convert_to('format 2: ' || key.search, 'UTF8'))"
     };
 }
-
-/// The versions of a page that a key accepts.
-macro_rules! accepted {
-    () => {
-        concat!(
-            "search_hash = ",
-            search_hash!(),
-            " and day = $2::text::date and start = $3 and count = $4
-           and (expires_at is null or expires_at > clock_timestamp())
-           and (not $6 or fetched_at > timestamptz 'epoch' + $5 * interval '1 microsecond')"
-        )
-    };
-}
-
-type RowQuery<'q, T> = QueryAs<'q, Postgres, T, PgArguments>;
-
-/// The parameters of [`accepted`].
-fn bind_key<'q, T>(query: RowQuery<'q, T>, key: &'q PageKey) -> RowQuery<'q, T> {
-    let (at, only_after) = key.version.bounds();
-    query
-        .bind(&key.search)
-        .bind(key.day.to_string())
-        .bind(i64::from(key.start))
-        .bind(i64::from(key.count))
-        .bind(at)
-        .bind(only_after)
-}
+use search_hash;
 
 /// The page that may still be used.
 async fn get(session: &mut Session, key: &PageKey) -> Result<Option<Page>, StorageError> {
-    let found = find(session, key, true).await?;
+    let found = find(session, &[(key, true)]).await?.remove(key).transpose()?;
     Ok(found.map(|found| Page {
         head: found.head,
         papers: found.papers.unwrap_or_default(),
         fetched_at: found.fetched_at,
-    }))
-}
-
-/// The page that may still be used.
-async fn find(
-    session: &mut Session,
-    key: &PageKey,
-    with_papers: bool,
-) -> Result<Option<FoundPage>, StorageError> {
-    type Row = (
-        i64,
-        String,
-        Option<i64>,
-        i32,
-        i64,
-        Option<String>,
-        Vec<String>,
-        i64,
-    );
-    let find = session.query_as::<Row>(concat!(
-        "select total, title, (extract(epoch from answered_at) * 1000000)::bigint, status,
-                (extract(epoch from fetched_at) * 1000000)::bigint, case when $7 then entries end, defects,
-                (extract(epoch from clock_timestamp()) * 1000000)::bigint
-         from public.arxiv_pages where ",
-        accepted!(),
-        "
-         -- Those up to the time before those after it, and of either the nearest.
-         order by fetched_at > timestamptz 'epoch' + $5 * interval '1 microsecond',
-           abs(extract(epoch from fetched_at - (timestamptz 'epoch' + $5 * interval '1 microsecond')))
-         limit 1",
-    ));
-    let find = bind_key(find, key).bind(with_papers);
-    let Some((total, title, date, status, fetched_at, papers, defects, now)) =
-        find.fetch_optional(session.conn()).await?
-    else {
-        return Ok(None);
-    };
-    let head = PageHead {
-        total: u32::try_from(total).map_err(|_| StorageError::Unreadable)?,
-        title,
-        date: date.map(from_micros).transpose()?,
-        status: u16::try_from(status).map_err(|_| StorageError::Unreadable)?,
-        defects,
-    };
-    let papers = papers.map(|papers| serde_json::from_str(&papers)).transpose();
-    Ok(Some(FoundPage {
-        head,
-        papers: papers.map_err(|_| StorageError::Unreadable)?,
-        fetched_at: from_micros(fetched_at)?,
-        found_at: from_micros(now)?,
     }))
 }
 
@@ -298,14 +234,23 @@ async fn insert(
            (search_hash, search, day, start, count, total, title, answered_at, status, entries, bytes, expires_at, defects)
          select ",
         search_hash!(),
-        ", $1, $2::text::date, $3, $4, $7, $8,
+        ", search, day, start, count, $7, $8,
            timestamptz 'epoch' + $9 * interval '1 microsecond', $10, $11, $12,
            clock_timestamp() + $13 * interval '1 microsecond', $14
-         where not exists (select from public.arxiv_pages where ",
+         from (select $1::text as search, $2::text::date as day, $3::bigint as start, $4::bigint as count,
+           timestamptz 'epoch' + $5::bigint * interval '1 microsecond' as at, $6::boolean as only_after) key
+         where not exists (select from public.arxiv_pages p where ",
         accepted!(),
         ") returning (extract(epoch from fetched_at) * 1000000)::bigint",
     ));
-    let insert = bind_key(insert, key)
+    let (at, only_after) = key.version.bounds();
+    let insert = insert
+        .bind(&key.search)
+        .bind(key.day.to_string())
+        .bind(i64::from(key.start))
+        .bind(i64::from(key.count))
+        .bind(at)
+        .bind(only_after)
         .bind(i64::from(head.total))
         .bind(&head.title)
         .bind(head.date.map(Timestamp::as_microsecond))

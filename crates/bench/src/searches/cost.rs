@@ -46,7 +46,10 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         // The same for a bare client.
         let pairs = kubernetes.pairs(&bodies, CLIENTS, bench.settings.length).await?;
         ensure!(pairs.count > 0.0, "the bare client has written nothing");
-        for (name, _, value) in Counters::read(bench).await?.of_processes(&after, pairs.count, "a search") {
+        for (name, _, value) in Counters::read(bench)
+            .await?
+            .of_processes(&after, pairs.count, "a search")
+        {
             let is_needed = NEEDED.iter().any(|process| name.ends_with(process));
             if let Some(figure) = figures.get_mut(&name).filter(|_| is_needed) {
                 figure.bound.push(value);
@@ -139,11 +142,7 @@ impl Counters {
                 "",
                 transactions / searches,
             ),
-            (
-                format!("{one}: write-ahead log of Postgres"),
-                "B",
-                log / searches,
-            ),
+            (format!("{one}: write-ahead log of Postgres"), "B", log / searches),
         ]);
         costs.extend(self.of_processes(before, searches, one));
         costs

@@ -49,7 +49,9 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
             .measured
             .push(objects as f64 / start.elapsed().as_secs_f64());
         let after = Counters::read(bench).await?;
-        for (name, unit, value) in after.since(&before, objects.saturating_sub(already), "a search of a backlog") {
+        for (name, unit, value) in
+            after.since(&before, objects.saturating_sub(already), "a search of a backlog")
+        {
             let cost = costs.entry(name.clone());
             let cost = cost.or_insert_with(|| Figure::new(&name, unit, None));
             cost.measured.push(value);

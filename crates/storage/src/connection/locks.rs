@@ -1,11 +1,11 @@
 //! What transactions wait for each other by: advisory locks, which end with the transaction.
 
-use std::fmt::Write;
+use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
 /// An advisory lock. Its key is of one integer or of two; these never meet.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Lock {
     /// Of one integer.
     Key(i64),
@@ -29,15 +29,24 @@ impl Lock {
     }
 }
 
-/// The statements that take these locks, in this order. They have no parameters, so that they are one message with others.
+/// Locks of one kind in the order in which every operation takes several of them, each once: so none waits in a circle.
+pub(crate) fn sorted(locks: impl IntoIterator<Item = Lock>) -> Vec<Lock> {
+    let locks: BTreeSet<_> = locks.into_iter().collect();
+    locks.into_iter().collect()
+}
+
+/// The statement that takes these locks, in this order. It has no parameters, so that it is one message with others.
 pub(crate) fn sql(locks: &[Lock]) -> String {
-    locks.iter().fold(String::new(), |mut sql, lock| {
-        // Writing to a string never fails.
-        let _ = match lock {
-            Lock::Key(key) => write!(sql, "select pg_advisory_xact_lock({key});"),
-            Lock::Pair(a, b) => write!(sql, "select pg_advisory_xact_lock({a}, {b});"),
-            Lock::SharedPair(a, b) => write!(sql, "select pg_advisory_xact_lock_shared({a}, {b});"),
-        };
-        sql
-    })
+    let calls = locks.iter().map(|lock| match lock {
+        Lock::Key(key) => format!("pg_advisory_xact_lock({key})"),
+        Lock::Pair(a, b) => format!("pg_advisory_xact_lock({a}, {b})"),
+        Lock::SharedPair(a, b) => format!("pg_advisory_xact_lock_shared({a}, {b})"),
+    });
+    // The expressions of a select list are evaluated from left to right.
+    let calls = calls.collect::<Vec<_>>().join(", ");
+    if calls.is_empty() {
+        calls
+    } else {
+        format!("select {calls};")
+    }
 }

@@ -1,5 +1,6 @@
-//! Connections to Postgres: pools, the session of one operation, and what sessions have in common.
+//! Connections to Postgres: pools, the session of one operation, operations for several callers, and what sessions have in common.
 
+mod batch;
 mod connector;
 mod locks;
 mod manager;
@@ -9,16 +10,17 @@ mod timing;
 
 use jiff::Timestamp;
 
+pub(crate) use self::{
+    batch::{Batches, Turn, Work},
+    connector::Connector,
+    locks::{Lock, sorted as sorted_locks, sql as locks_sql},
+    pool::{bounded, bounded_with, session_settings, with_timeout},
+    session::{Kind, Session},
+};
 pub use self::{
     connector::Address,
     pool::{Access, Pool, PoolSettings},
     timing::register_metrics,
-};
-pub(crate) use self::{
-    connector::Connector,
-    locks::{Lock, sql as locks_sql},
-    pool::{bounded, bounded_with, session_settings, with_timeout},
-    session::{Kind, Session},
 };
 use crate::StorageError;
 

@@ -26,7 +26,7 @@ use crate::{StorageError, error::sqlstate};
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What one whole operation may take: the waits for a connection and for a few statements. Limits how long a server that
 /// disappeared (no answer at all, so no error either) can hold up callers.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 /// The test of a connection.
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection that was not used for so long is closed.

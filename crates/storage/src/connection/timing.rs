@@ -14,8 +14,8 @@ static OPERATIONS: LazyLock<Durations<1>> = LazyLock::new(|| Durations::new(["ou
 
 /// Adds the durations of this process's operations to its metrics.
 pub fn register_metrics(metrics: &Metrics) {
-    let help = "Operations on the databases in seconds, the wait for a connection included, by outcome: ok, unavailable \
-                (the database did not answer), failed";
+    let help = "Operations on the databases in seconds, the wait for a connection included, one for several callers once, \
+                by outcome: ok, unavailable (the database did not answer), failed";
     metrics.register(
         "database_operation_duration_seconds",
         &["outcome"],

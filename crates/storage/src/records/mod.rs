@@ -4,6 +4,7 @@
 //! the row that is read is the truth, whichever process wrote it. An object ends once: with its record, or with a tombstone, which
 //! is written under the uid's lock too.
 
+mod batch;
 mod client_writes;
 mod ending;
 pub mod feeds;
@@ -14,23 +15,27 @@ mod statements;
 
 use std::time::Duration;
 
-use futures::stream::BoxStream;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use jiff::Timestamp;
 use paper::PaperVersion;
 use uuid::Uuid;
 
 pub(crate) use self::ending::ending_of;
+use self::{
+    batch::{Small, Together},
+    feeds::{FeedRun, Feeds},
+    statements::Tables,
+};
 pub use self::{
     client_writes::{WriteOutcome, Writes},
     maintenance::IdUsage,
 };
-use self::{
-    feeds::{FeedRun, Feeds},
-    statements::Tables,
-};
 use crate::{
     QueryRow, StorageError,
-    connection::{Pool, Session, bounded_with},
+    connection::{Batches, Pool, Session, Turn, bounded_with},
 };
 
 /// What each further batch of a record adds to the time that it may take.
@@ -94,6 +99,21 @@ pub trait PaperSource: Sync {
     }
 }
 
+/// One answer in memory.
+impl PaperSource for PaperBatch {
+    fn batch_count(&self) -> usize {
+        1
+    }
+
+    fn batches(&self) -> BoxStream<'_, Result<PaperBatch, StorageError>> {
+        stream::iter([Ok(self.clone())]).boxed()
+    }
+
+    fn in_memory(&self) -> Option<(&[PaperVersion], Timestamp)> {
+        Some((&self.papers, self.fetched_at))
+    }
+}
+
 /// Why an object ended without rows: what its users see.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FailureRecord {
@@ -125,14 +145,22 @@ pub struct Records {
     queries: Pool,
     /// Where `results` is in another database.
     results: Option<Pool>,
+    /// Of small records.
+    batches: Batches<Together>,
 }
 
 impl Records {
     /// `split`: the tables are in different databases; otherwise only the first pool is used.
     pub fn new(queries: Pool, results: Pool, split: bool) -> Self {
+        let results = split.then_some(results);
+        let together = Together {
+            queries: queries.clone(),
+            results: results.clone(),
+        };
         Self {
             queries,
-            results: split.then_some(results),
+            results,
+            batches: Batches::new(together),
         }
     }
 
@@ -147,7 +175,24 @@ impl Records {
 
     /// Records a search, unless the object has ended already; how it ended, now or before. After an error the record may be there
     /// or not: call it again.
+    ///
+    /// Small records that come while others are written are written together by the next transaction.
     pub async fn record(&self, record: &Record<'_>) -> Result<Result<Ending, QueryIdTaken>, StorageError> {
+        if !batch::is_small(record) {
+            return self.record_alone(record).await;
+        }
+        if let Some(_place) = self.batches.enter() {
+            return self.record_alone(record).await;
+        }
+        match self.batches.join(Small::read(record).await?).await {
+            Turn::Served(Ok(Some(ending))) => Ok(Ok(ending)),
+            Turn::Served(Err(error)) => Err(error),
+            Turn::Served(Ok(None)) | Turn::Alone(..) => self.record_alone(record).await,
+        }
+    }
+
+    /// Records a search in a transaction of its own, or in one of each database.
+    async fn record_alone(&self, record: &Record<'_>) -> Result<Result<Ending, QueryIdTaken>, StorageError> {
         let more = u32::try_from(record.papers.batch_count().saturating_sub(1)).unwrap_or(u32::MAX);
         let more = BATCH_TIMEOUT.saturating_mul(more);
         match &self.results {
@@ -157,7 +202,7 @@ impl Records {
     }
 
     async fn record_in_one(&self, record: &Record<'_>) -> Result<Result<Ending, QueryIdTaken>, StorageError> {
-        let locks = statements::locks(record, Tables::Both);
+        let locks = statements::locks(&[*record], Tables::Both);
         let mut session = Session::open_locked(&self.queries, &locks).await?;
         let existing = statements::existing(&mut session, record, Tables::Both).await?;
         if let Some(ending) = existing.ending {

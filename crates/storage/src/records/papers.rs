@@ -49,22 +49,22 @@ static UPSERT: LazyLock<String> = LazyLock::new(|| {
         "with input as (
            select paper, version, names, category_keys, n, of_text.*,
              timestamptz 'epoch' + published * interval '1 microsecond' as published,
-             timestamptz 'epoch' + updated * interval '1 microsecond' as updated
-           from unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
-             with ordinality as u (paper, version, names, category_keys, texts, published, updated, n),
+             timestamptz 'epoch' + updated * interval '1 microsecond' as updated,
+             timestamptz 'epoch' + fetched * interval '1 microsecond' as fetched_at
+           from unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[])
+             with ordinality as u (paper, version, names, category_keys, texts, published, updated, fetched, n),
              jsonb_to_record(texts::jsonb) as of_text (title text, authors jsonb, abstract text, comment text, journal text,
                doi text, categories text[], links jsonb)),
-         answer as (select timestamptz 'epoch' + $8 * interval '1 microsecond' as fetched_at),
          changed as materialized (
            select i.* from input i left join public.arxiv_papers p on p.paper = i.paper and p.version = i.version
            where p.paper is null
-              or p.fetched_at < (select fetched_at from answer) and ({stored}) is distinct from ({input}))
+              or p.fetched_at < i.fetched_at and ({stored}) is distinct from ({input}))
          insert into public.arxiv_papers as p
            (paper, version, {columns}, category_keys, words, first_seen_at, changed_at, fetched_at)
          select paper, version, {columns}, string_to_array(category_keys, ' '),
            setweight({title}, 'A') || setweight({authors}, 'B') || setweight({abstract_text}, 'C') || setweight({notes}, 'D'),
            clock_timestamp(), clock_timestamp(), fetched_at
-         from changed, answer order by n
+         from changed order by n
          on conflict (paper, version) do update
            set ({columns}, category_keys, words, changed_at, fetched_at)
              = ({inserted}, excluded.category_keys, excluded.words, excluded.changed_at, excluded.fetched_at)
@@ -87,17 +87,39 @@ pub(super) fn lock(batches: usize) -> Lock {
     }
 }
 
-/// Writes the papers of a batch, under the lock.
-pub(super) async fn upsert(session: &mut Session, batch: &PaperBatch) -> Result<(), StorageError> {
-    // In one order, and of an answer that has a version twice the first.
-    let mut papers: BTreeMap<&PaperId, &PaperVersion> = BTreeMap::new();
-    for paper in &batch.papers {
-        papers.entry(&paper.id).or_insert(paper);
+/// Papers in the order in which they are written, each with the time of its answer.
+pub(super) type Sorted<'a> = BTreeMap<&'a PaperId, (&'a PaperVersion, Timestamp)>;
+
+/// The papers of these answers, in one order: of a version that is in several answers the newest, and of one that an answer has
+/// twice the first.
+pub(super) fn sorted<'a>(answers: impl IntoIterator<Item = (&'a [PaperVersion], Timestamp)>) -> Sorted<'a> {
+    let mut sorted = Sorted::new();
+    for (papers, fetched_at) in answers {
+        for paper in papers {
+            let new = (paper, fetched_at);
+            let kept = sorted.entry(&paper.id).or_insert(new);
+            if kept.1 < fetched_at {
+                *kept = new;
+            }
+        }
     }
+    sorted
+}
+
+/// Those of one answer.
+pub(super) fn of_answer(answer: &PaperBatch) -> Sorted<'_> {
+    sorted([(answer.papers.as_slice(), answer.fetched_at)])
+}
+
+/// Writes these papers, under the lock.
+pub(super) async fn upsert(session: &mut Session, papers: &Sorted<'_>) -> Result<(), StorageError> {
     if papers.is_empty() {
         return Ok(());
     }
-    let papers: Vec<_> = papers.into_values().collect();
+    let (papers, times): (Vec<&PaperVersion>, Vec<i64>) = papers
+        .values()
+        .map(|(paper, fetched_at)| (*paper, fetched_at.as_microsecond()))
+        .unzip();
     let texts: Result<Vec<String>, _> = papers.iter().map(serde_json::to_string).collect();
     let (ids, versions) = id_columns(papers.iter().map(|paper| &paper.id));
     let names = |paper: &&PaperVersion| paper.author_names();
@@ -118,7 +140,7 @@ pub(super) async fn upsert(session: &mut Session, batch: &PaperBatch) -> Result<
         .bind(texts.map_err(|_| StorageError::Unreadable)?)
         .bind(column(|paper| paper.published))
         .bind(column(|paper| paper.updated))
-        .bind(batch.fetched_at.as_microsecond());
+        .bind(times);
     upsert.execute(session.conn()).await?;
     Ok(())
 }

@@ -19,7 +19,7 @@ pub(super) async fn record(
     results: &Pool,
     record: &Record<'_>,
 ) -> Result<Result<Ending, QueryIdTaken>, StorageError> {
-    let locks = statements::locks(record, Tables::Queries);
+    let locks = statements::locks(&[*record], Tables::Queries);
     let mut session = Session::open_locked(queries, &locks).await?;
     let existing = statements::existing(&mut session, record, Tables::Queries).await?;
     if let Some(ending) = existing.ending {
@@ -55,7 +55,7 @@ pub(super) async fn record(
 
 /// All results, committed, or those that exist already: how many, and their query id. None when a foreign row has the query id.
 async fn write_results(results: &Pool, record: &Record<'_>) -> Result<Option<(i32, i64)>, StorageError> {
-    let locks = statements::locks(record, Tables::Results);
+    let locks = statements::locks(&[*record], Tables::Results);
     let mut session = Session::open_locked(results, &locks).await?;
     let existing = statements::existing(&mut session, record, Tables::Results).await?;
     if existing.results.is_some() {

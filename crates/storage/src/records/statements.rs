@@ -2,7 +2,8 @@
 
 use futures::TryStreamExt;
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, FromRow, Row};
+use uuid::Uuid;
 
 use super::{
     Ending, Record,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     Paper, QueryRow, StorageError,
-    connection::{Lock, Session, from_micros},
+    connection::{Lock, Session, from_micros, sorted_locks},
     reads::paper_key::id_columns,
 };
 
@@ -37,15 +38,17 @@ pub(super) struct Existing {
     pub(super) now: Timestamp,
 }
 
-/// The locks of a record, in the order in which every operation takes them.
-pub(super) fn locks(record: &Record<'_>, tables: Tables) -> Vec<Lock> {
-    let mut locks = vec![
-        Lock::of_uid(record.object.uid),
-        Lock::of_query_id(record.query_id),
-    ];
-    // The lock of the papers, which all records wait for, comes last: after that of a feed.
-    if tables != Tables::Queries && record.feed.is_none() {
-        locks.push(papers::lock(record.papers.batch_count()));
+/// The locks of records that are written together, in the order in which every operation takes them: those of uids, of query ids, of
+/// a feed, of the papers, and of one kind in the order of their keys.
+pub(super) fn locks(records: &[Record<'_>], tables: Tables) -> Vec<Lock> {
+    let uids = records.iter().map(|record| Lock::of_uid(record.object.uid));
+    let ids = records.iter().map(|record| Lock::of_query_id(record.query_id));
+    let mut locks = sorted_locks(uids);
+    locks.extend(sorted_locks(ids));
+    // The lock of the papers, which all records wait for, comes last: a run of a feed takes it after that of its feed.
+    if tables != Tables::Queries && records.iter().all(|record| record.feed.is_none()) {
+        let batches = records.iter().map(|record| record.papers.batch_count()).max();
+        locks.push(papers::lock(batches.unwrap_or_default()));
     }
     locks
 }
@@ -131,7 +134,7 @@ pub(super) async fn insert_results(
     record: &Record<'_>,
     existing: &Existing,
 ) -> Result<i32, StorageError> {
-    let mut inserted = 0;
+    let mut inserted = 0_i64;
     // One time for all, so that no reader who leaves out young rows sees a part of them.
     let (mut feed, recorded_at) = match record.feed {
         Some(run) => {
@@ -144,7 +147,7 @@ pub(super) async fn insert_results(
     let mut batches = record.papers.batches();
     while let Some(batch) = batches.try_next().await? {
         if !existing.has_papers {
-            papers::upsert(session, &batch).await?;
+            papers::upsert(session, &papers::of_answer(&batch)).await?;
         }
         let rows: Vec<_> = match &mut feed {
             Some(feed) => feed
@@ -155,7 +158,11 @@ pub(super) async fn insert_results(
                 .collect(),
             None => batch.papers.iter().map(Paper::from).collect(),
         };
-        inserted += insert_batch(session, record, recorded_at, inserted, &rows).await?;
+        let rows = (inserted..)
+            .zip(&rows)
+            .map(|(number, paper)| (record, number, paper));
+        let rows: Vec<_> = rows.collect();
+        inserted += insert_rows(session, &rows, recorded_at).await?;
     }
     if let Some(feed) = feed {
         feed.end(session, record.object.uid, record.query_id, recorded_at)
@@ -174,37 +181,37 @@ pub(super) fn texts(papers: &[Paper]) -> [Vec<&str>; 3] {
     ]
 }
 
-/// Inserts the papers that are numbered from `first` on; how many.
-async fn insert_batch(
+/// Inserts rows in `results`, each a paper with its number in a record; how many.
+pub(super) async fn insert_rows<'a>(
     session: &mut Session,
-    record: &Record<'_>,
+    rows: &[(&'a Record<'a>, i64, &'a Paper)],
     recorded_at: Timestamp,
-    first: u64,
-    batch: &[Paper],
-) -> Result<u64, StorageError> {
-    let [author, title, journal] = texts(batch);
-    let optional = |field: fn(&Paper) -> Option<&str>| batch.iter().map(field).collect::<Vec<_>>();
+) -> Result<i64, StorageError> {
+    let text = |of: fn(&Paper) -> &str| rows.iter().map(|row| of(row.2)).collect::<Vec<_>>();
+    let optional = |of: fn(&Paper) -> Option<&str>| rows.iter().map(|row| of(row.2)).collect::<Vec<_>>();
     let insert = session.query(
         "insert into public.results (query_id, timestamp, result_number, author, title, journal, query_uid, arxiv_id,
            categories, recorded_at)
-         select $1, $2, $7 + n - 1, author, title, journal, $3, arxiv_id, categories,
+         select query_id, timestamp, result_number, author, title, journal, query_uid, arxiv_id, categories,
            timestamptz 'epoch' + $10 * interval '1 microsecond'
-         from unnest($4::text[], $5::text[], $6::text[], $8::text[], $9::text[]) with ordinality
-           as r (author, title, journal, arxiv_id, categories, n)
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[],
+           $9::text[]) with ordinality as r (query_id, timestamp, result_number, author, title, journal, query_uid, arxiv_id,
+           categories, n)
          order by n",
     );
     let insert = insert
-        .bind(record.query_id)
-        .bind(record.timestamp)
-        .bind(record.object.uid)
-        .bind(author)
-        .bind(title)
-        .bind(journal)
-        .bind(i64::try_from(first).map_err(|_| StorageError::Unreadable)?)
+        .bind(rows.iter().map(|row| row.0.query_id).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.0.timestamp).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.1).collect::<Vec<_>>())
+        .bind(text(|paper| &paper.author))
+        .bind(text(|paper| &paper.title))
+        .bind(text(|paper| &paper.journal))
+        .bind(rows.iter().map(|row| row.0.object.uid).collect::<Vec<_>>())
         .bind(optional(|paper| paper.arxiv_id.as_deref()))
         .bind(optional(|paper| paper.categories.as_deref()))
         .bind(recorded_at.as_microsecond());
-    Ok(insert.execute(session.conn()).await?.rows_affected())
+    let inserted = insert.execute(session.conn()).await?.rows_affected();
+    i64::try_from(inserted).map_err(|_| StorageError::Unreadable)
 }
 
 /// Inserts the row in `queries`; how the object has ended then, as it is there. None when another object has the query id.
@@ -214,28 +221,46 @@ pub(super) async fn insert_query(
     query_id: i64,
     entries: i32,
 ) -> Result<Option<Ending>, StorageError> {
-    let insert = session.query_as::<QueryRow>(
-        "insert into public.queries (query_id, timestamp, status, num_results, num_entries, query, query_uid,
-           object_namespace, object_name, object_search)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing
-         returning query_id, timestamp, status::smallint, num_results::integer, num_entries::integer, query",
-    );
-    let inserted = insert
-        .bind(query_id)
-        .bind(record.timestamp)
-        .bind(record.status)
-        .bind(record.num_results)
-        .bind(entries)
-        .bind(record.query)
-        .bind(record.object.uid)
-        .bind(record.object.namespace)
-        .bind(record.object.name)
-        .bind(record.object.search)
-        .fetch_optional(session.conn())
-        .await?;
-    if inserted.is_some() {
-        return Ok(inserted.map(Ending::Recorded));
+    let mut inserted = insert_queries(session, &[(record, query_id, entries)]).await?;
+    if let Some((_, row)) = inserted.pop() {
+        return Ok(Some(Ending::Recorded(row)));
     }
     let ending = ending::find(session, record.object.uid).await?;
     Ok(ending.filter(|ending| matches!(ending, Ending::Recorded(_))))
+}
+
+/// Inserts rows in `queries`, each of a record with its query id and the number of its results; those that are there then, by their
+/// objects. One whose object or whose query id another row has is left out.
+pub(super) async fn insert_queries<'a>(
+    session: &mut Session,
+    rows: &[(&'a Record<'a>, i64, i32)],
+) -> Result<Vec<(Uuid, QueryRow)>, StorageError> {
+    let insert = session.query(
+        "insert into public.queries (query_id, timestamp, status, num_results, num_entries, query, query_uid,
+           object_namespace, object_name, object_search)
+         select query_id, timestamp, status, num_results, num_entries, query, query_uid, namespace, name, search
+         from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::integer[], $5::integer[], $6::text[], $7::uuid[], $8::text[],
+           $9::text[], $10::text[]) with ordinality as q (query_id, timestamp, status, num_results, num_entries, query, query_uid,
+           namespace, name, search, n)
+         order by n
+         on conflict do nothing
+         returning query_uid, query_id, timestamp, status::smallint, num_results::integer, num_entries::integer, query",
+    );
+    let text = |of: fn(&'a Record<'a>) -> &'a str| rows.iter().map(|row| of(row.0)).collect::<Vec<_>>();
+    let insert = insert
+        .bind(rows.iter().map(|row| row.1).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.0.timestamp).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.0.status).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.0.num_results).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.2).collect::<Vec<_>>())
+        .bind(text(|record| record.query))
+        .bind(rows.iter().map(|row| row.0.object.uid).collect::<Vec<_>>())
+        .bind(text(|record| record.object.namespace))
+        .bind(text(|record| record.object.name))
+        .bind(text(|record| record.object.search));
+    let inserted = insert.fetch_all(session.conn()).await?;
+    let inserted = inserted
+        .iter()
+        .map(|row| Ok((row.try_get("query_uid")?, QueryRow::from_row(row)?)));
+    inserted.collect()
 }

@@ -3,7 +3,7 @@ use std::{ops::Deref, time::Duration};
 use futures::future::join_all;
 use jiff::civil::date;
 use paper::{Author, Link, PaperId, PaperVersion};
-use storage::{Gate, GateSettings, Page, PageHead, PageKey, PageVersion, Pages};
+use storage::{Gate, GateSettings, Page, PageHead, PageKey, PageVersion, Pages, StorageError};
 
 use crate::setup::{Server, eventually};
 
@@ -249,4 +249,57 @@ async fn page_is_read_only_by_processes_that_know_its_form() {
     assert_eq!(found, "before");
     // Both end with their day.
     assert_eq!(pages.prune(date(2024, 4, 1), u64::MAX, &[]).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn pages_that_are_looked_up_together_are_those_of_their_keys() {
+    let server = Server::migrated().await;
+    let pages = pages(&server);
+    for (start, title) in [(0, "first"), (8, "second"), (16, "broken")] {
+        put(&pages, &key("ti:x", start), page(title)).await;
+    }
+    let broken = "update arxiv_pages set entries = '[' where title = 'broken'";
+    server.execute("arxiv_sequence", broken).await;
+    // The first of them is looked up alone, the others together while it is.
+    let asked = [
+        (0, true),
+        (8, true),
+        (0, false),
+        (24, true),
+        (0, true),
+        (16, true),
+        (8, false),
+    ];
+    let keys = asked.map(|(start, with_papers)| (key("ti:x", start), with_papers));
+    let found = join_all(
+        keys.iter()
+            .map(|(key, with_papers)| pages.find(key, *with_papers)),
+    )
+    .await;
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|page| page.map(|page| page.map(|page| (page.head.title, page.papers.is_some()))))
+        .collect();
+    let expected = [
+        Some(("first", true)),
+        Some(("second", true)),
+        Some(("first", false)),
+        None,
+        Some(("first", true)),
+        None,
+        Some(("second", false)),
+    ];
+    for (index, expected) in expected.into_iter().enumerate() {
+        let expected = expected.map(|(title, with_papers)| (title.to_owned(), with_papers));
+        if index == 5 {
+            assert!(matches!(found[index], Err(StorageError::Unreadable)), "{found:?}");
+        } else {
+            assert_eq!(found[index].as_ref().unwrap(), &expected, "{index}");
+        }
+    }
+    // What the server refuses of one of them.
+    let keys = ["ti:x", "a\0b", "ti:x"].map(|search| key(search, 0));
+    let found = join_all(keys.iter().map(|key| pages.find(key, true))).await;
+    assert!(found[1].as_ref().is_err_and(StorageError::is_invalid_value));
+    assert!(found[2].as_ref().is_ok_and(Option::is_some));
 }

@@ -90,7 +90,9 @@ async fn pool_leaves_old_primary_after_fail_over() {
         };
         let pool = storage::Pool::open(pair.url("arxiv_operator", "arxiv_sequence"), &settings).unwrap();
         let ledger = Ledger::new(pool.clone());
-        let all = (0..20).map(|_| ledger.assign(Uuid::new_v4()));
+        // Callers of one ledger share statements.
+        let ledgers: Vec<_> = (0..20).map(|_| Ledger::new(pool.clone())).collect();
+        let all = ledgers.iter().map(|ledger| ledger.assign(Uuid::new_v4()));
         let before: BTreeSet<i64> = futures::future::try_join_all(all)
             .await
             .unwrap()

@@ -5,11 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::future::join_all;
 use jiff::{Timestamp, civil::date};
+use paper::PaperVersion;
 use storage::{Gate, GateSettings, Ledger, PageHead, PageKey, PageVersion, Pages, RequestOutcome};
 use uuid::Uuid;
 
-use super::objects::{in_one, record, recorded};
+use super::{
+    batches::behind_one,
+    objects::{in_one, record, recorded},
+};
 use crate::setup::{Server, eventually, papers};
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -71,6 +76,13 @@ fn gate(server: &Server) -> Gate {
     .unwrap()
 }
 
+async fn store(server: &Server, pages: &Pages, key: &PageKey, papers: &[PaperVersion]) {
+    let mut lease = gate(server).acquire(LIMIT).await.unwrap();
+    let stored = pages.put(&mut lease, key, head(), papers.to_vec(), None);
+    stored.await.unwrap();
+    lease.release().await;
+}
+
 /// What was sent since so many messages, without tests and settings of connections.
 fn since(server: &Server, sent: usize) -> Vec<String> {
     let mut messages = messages(server).split_off(sent);
@@ -86,12 +98,7 @@ async fn search_with_stored_page_takes_eight_messages_and_seven_if_its_papers_ar
     let records = in_one(&server);
     let papers = papers(2);
     let key = key(0);
-    let mut lease = gate(&server).acquire(LIMIT).await.unwrap();
-    pages
-        .put(&mut lease, &key, head(), papers.to_vec(), None)
-        .await
-        .unwrap();
-    lease.release().await;
+    store(&server, &pages, &key, &papers).await;
 
     // The page; the number; begin with locks, a look, papers, results, the query, commit.
     for expected in [8, 7] {
@@ -111,6 +118,52 @@ async fn search_with_stored_page_takes_eight_messages_and_seven_if_its_papers_ar
             "{messages:#?}"
         );
     }
+}
+
+#[tokio::test]
+async fn searches_that_come_together_share_their_messages() {
+    let server = logging().await;
+    let ledger = Ledger::new(server.pool("arxiv_operator", "arxiv_sequence"));
+    let records = in_one(&server);
+    let papers = papers(2);
+    recorded(
+        records
+            .record(&record(Uuid::from_u128(99), 99, &papers))
+            .await
+            .unwrap(),
+    );
+    let uids: Vec<_> = (1..=10).map(Uuid::from_u128).collect();
+
+    let pages = Pages::new(server.pool("arxiv_upstream", "arxiv_sequence"));
+    let key = key(0);
+    store(&server, &pages, &key, &papers).await;
+    let sent = messages(&server).len();
+    for page in join_all(uids.iter().map(|_| pages.find(&key, true))).await {
+        assert_eq!(page.unwrap().unwrap().papers.as_deref(), Some(&*papers));
+    }
+    // One by itself, and nine.
+    assert_eq!(since(&server, sent).len(), 2);
+
+    let sent = messages(&server).len();
+    let numbers = join_all(uids.iter().map(|uid| ledger.assign(*uid)));
+    let numbers: Vec<_> = behind_one(&server, "arxiv_sequence", numbers).await;
+    let numbers: Vec<_> = numbers.into_iter().map(Result::unwrap).collect();
+    // One by itself, and nine.
+    assert_eq!(since(&server, sent).len(), 2);
+
+    let sent = messages(&server).len();
+    let all: Vec<_> = uids
+        .iter()
+        .zip(numbers)
+        .map(|(uid, number)| record(*uid, number, &papers))
+        .collect();
+    let outcomes = join_all(all.iter().map(|record| records.record(record)));
+    for outcome in behind_one(&server, "arxiv", outcomes).await {
+        recorded(outcome.unwrap());
+    }
+    let messages = since(&server, sent);
+    // Of each transaction: begin with locks, a look, results, the queries, commit.
+    assert_eq!(messages.len(), 2 * 5, "{messages:#?}");
 }
 
 #[tokio::test]

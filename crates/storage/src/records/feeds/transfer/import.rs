@@ -142,7 +142,7 @@ impl Import {
             papers: items.iter().map(of).collect::<Vec<PaperVersion>>(),
             fetched_at,
         };
-        bounded(papers::upsert(&mut self.session, &batch)).await?;
+        bounded(papers::upsert(&mut self.session, &papers::of_answer(&batch))).await?;
         match bounded(insert_items(&mut self.session, self.state.id, &items)).await? {
             0 => Ok(()),
             _ => Err(TransferError::Differs),
