@@ -50,3 +50,21 @@ pub(crate) fn sql(locks: &[Lock]) -> String {
         format!("select {calls};")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_are_taken_once_and_in_one_order() {
+        let uids = [7, 3, 7].map(|uid| Lock::of_uid(Uuid::from_u128(uid)));
+        let ids = [2, -1].map(Lock::of_query_id);
+        let all = [sorted(uids), sorted(ids), vec![Lock::SharedPair(1, 2)]].concat();
+        assert_eq!(
+            sql(&all),
+            "select pg_advisory_xact_lock(0, 3), pg_advisory_xact_lock(0, 7), pg_advisory_xact_lock(-1), \
+             pg_advisory_xact_lock(2), pg_advisory_xact_lock_shared(1, 2);"
+        );
+        assert_eq!(sql(&[]), "");
+    }
+}
