@@ -1,6 +1,6 @@
 //! Operations for several callers at once: those that arrive while others are served are served by the next operation.
 //!
-//! Nobody waits for others to come: a caller that finds a free place begins at once, alone. Places are few, since an operation for
+//! Nobody waits for others whose requests have not arrived. Places are few, since an operation for
 //! two costs little more than for one; more are given where operations take long, so that one that hangs does not hold up
 //! every caller.
 
@@ -51,7 +51,7 @@ struct Shared<W: Work> {
 }
 
 struct State<W: Work> {
-    /// In the order of their arrival. There are none while one of the places is free that are always given.
+    /// In the order of their arrival.
     waiting: Vec<(W::Item, oneshot::Sender<Turn<W>>)>,
     running: usize,
 }
@@ -84,18 +84,20 @@ impl<W: Work> Batches<W> {
         self.0.place(&mut self.0.lock(), W::PLACES)
     }
 
-    /// Waits for a place or for an answer, a limited time.
+    /// Waits for a place or for an answer, a limited time. A caller that finds a free place gets it at once.
     pub(crate) async fn join(&self, item: W::Item) -> Turn<W> {
-        let deadline = Instant::now() + OPERATION_TIMEOUT;
-        let mut reply = {
+        let reply = {
             let mut state = self.0.lock();
             if let Some(place) = self.0.place(&mut state, W::PLACES) {
                 return Turn::Alone(place, item);
             }
-            let (sender, reply) = oneshot::channel();
-            state.waiting.push((item, sender));
-            reply
+            state.queue(item)
         };
+        self.wait(reply).await
+    }
+
+    async fn wait(&self, mut reply: oneshot::Receiver<Turn<W>>) -> Turn<W> {
+        let deadline = Instant::now() + OPERATION_TIMEOUT;
         let turn = if let Ok(turn) = timeout(PATIENCE, &mut reply).await {
             Ok(turn)
         } else {
@@ -111,15 +113,29 @@ impl<W: Work> Batches<W> {
         }
     }
 
-    /// The answer for this caller, where one alone is served as several are.
+    /// The answer for this caller, where one alone is served as several are: together with all whose requests have arrived already.
     pub(crate) async fn run(&self, item: W::Item) -> Result<W::Answer, StorageError> {
-        match self.join(item).await {
+        let (reply, place) = {
+            let mut state = self.0.lock();
+            (state.queue(item), self.0.place(&mut state, W::PLACES))
+        };
+        drop(place);
+        match self.wait(reply).await {
             Turn::Alone(_place, item) => {
                 let mut answers = self.0.work.serve(vec![item]).await?;
                 answers.pop().ok_or(StorageError::Unreadable)
             }
             Turn::Served(answer) => answer,
         }
+    }
+}
+
+impl<W: Work> State<W> {
+    /// Puts a caller at the end of those that wait.
+    fn queue(&mut self, item: W::Item) -> oneshot::Receiver<Turn<W>> {
+        let (sender, reply) = oneshot::channel();
+        self.waiting.push((item, sender));
+        reply
     }
 }
 
@@ -139,31 +155,35 @@ impl<W: Work> Shared<W> {
 
 impl<W: Work> Drop for Place<W> {
     fn drop(&mut self) {
-        let mut waiting = {
-            let mut state = self.0.lock();
-            state.waiting.retain(|(_, reply)| !reply.is_closed());
-            if state.waiting.is_empty() {
-                state.running -= 1;
-                return;
-            }
-            let count = state.waiting.len().min(W::MAX_BATCH);
-            state.waiting.drain(..count).collect::<Vec<_>>()
-        };
-        let place = Self(Arc::clone(&self.0));
-        if waiting.len() == 1
-            && let Some((item, reply)) = waiting.pop()
+        let mut state = self.0.lock();
+        if !state.waiting.is_empty()
+            && let Ok(runtime) = Handle::try_current()
         {
-            // If the caller has given up meanwhile, the place goes on as it is dropped here.
-            let _ = reply.send(Turn::Alone(place, item));
-        } else if let Ok(runtime) = Handle::try_current() {
             // A task of its own: each caller may give up, and the others still wait.
-            runtime.spawn(place.serve(waiting));
+            runtime.spawn(Self(Arc::clone(&self.0)).serve());
+        } else {
+            state.running -= 1;
         }
     }
 }
 
 impl<W: Work> Place<W> {
-    async fn serve(self, waiting: Vec<(W::Item, oneshot::Sender<Turn<W>>)>) {
+    async fn serve(self) {
+        // Other tasks run first, and callers of which they read come: then one operation is for all of them.
+        tokio::task::yield_now().await;
+        let mut waiting = {
+            let mut state = self.0.lock();
+            state.waiting.retain(|(_, reply)| !reply.is_closed());
+            let count = state.waiting.len().min(W::MAX_BATCH);
+            state.waiting.drain(..count).collect::<Vec<_>>()
+        };
+        if waiting.len() <= 1 {
+            if let Some((item, reply)) = waiting.pop() {
+                // If the caller has given up meanwhile, the place goes on as it is dropped here.
+                let _ = reply.send(Turn::Alone(self, item));
+            }
+            return;
+        }
         let (items, replies): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
         match self.0.work.serve(items).await {
             Ok(answers) => {
