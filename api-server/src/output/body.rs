@@ -1,10 +1,10 @@
 //! Rows as the bytes of a response, in any format: as a whole, or in chunks while they are read.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, vec};
 
 use axum::body::Body;
 use bytes::{BufMut, BytesMut};
-use futures::{Stream, StreamExt, TryStreamExt, future::ready, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use storage::StorageError;
 
@@ -14,6 +14,9 @@ use crate::{error::ApiError, limits::response_memory::Reservation, output::csv::
 const CHUNK: usize = 16 * 1024;
 /// The same for the first chunk. A shorter response is sent as a whole, and the rest of its reservation is released.
 const FIRST_CHUNK: usize = 32 * 1024;
+
+/// What is allocated for the first rows: some ten.
+const FIRST_ROWS: usize = 2 * 1024;
 
 /// The texts before all rows, between two rows, and after all rows.
 type Frame = [&'static str; 3];
@@ -65,7 +68,8 @@ impl<R> RowEncoder<R> {
 
     fn begun(&self) -> BytesMut {
         let [head, ..] = self.frame;
-        let mut buffer = BytesMut::from(self.before.as_str());
+        let mut buffer = BytesMut::with_capacity(FIRST_ROWS);
+        buffer.put_slice(self.before.as_bytes());
         buffer.put_slice(head.as_bytes());
         buffer
     }
@@ -92,17 +96,17 @@ impl<R> RowEncoder<R> {
         (self.write)(buffer, row)
     }
 
-    /// Streams rows while they are read. An error before the first chunk becomes an error response; a later one breaks
+    /// Streams batches of rows while they are read. An error before the first chunk becomes an error response; a later one breaks
     /// off the response.
     pub(crate) async fn streamed(
         self,
-        rows: impl Stream<Item = Result<R, StorageError>> + Send + 'static,
+        batches: impl Stream<Item = Result<Vec<R>, StorageError>> + Send + 'static,
         reservation: Reservation,
     ) -> Result<Body, ApiError>
     where
         R: Send + Sync + 'static,
     {
-        let mut chunks = self.chunks(rows).boxed();
+        let mut chunks = self.chunks(batches).boxed();
         let first = chunks.next().await.transpose().map_err(of_chunk)?;
         // Every answer has at least one.
         let Chunk { text, is_last } = first.ok_or_else(ApiError::internal)?;
@@ -125,37 +129,74 @@ impl<R> RowEncoder<R> {
         ))
     }
 
-    /// The response in chunks.
+    /// The response in chunks. It ends after an error.
     fn chunks(
         self,
-        rows: impl Stream<Item = Result<R, StorageError>> + Send + 'static,
+        batches: impl Stream<Item = Result<Vec<R>, StorageError>> + Send + 'static,
     ) -> impl Stream<Item = io::Result<Chunk>> + Send
     where
         R: Send + Sync + 'static,
     {
-        let [_, _, tail] = self.frame;
-        let mut buffer = self.begun();
-        let mut full = FIRST_CHUNK;
-        let mut is_first = true;
-        // After the last row comes the end.
-        let rows = rows.map_ok(Some).chain(stream::iter([Ok(None)]));
-        let chunks = rows.map(move |row| {
-            let row = row.map_err(io::Error::other)?;
-            let is_last = row.is_none();
-            if let Some(row) = row {
-                self.push(&mut buffer, &row, is_first)?;
-                is_first = false;
-            } else {
-                buffer.put_slice(tail.as_bytes());
-            }
-            if !is_last && buffer.len() < full {
+        let writing = Writing {
+            buffer: self.begun(),
+            encoder: self,
+            full: FIRST_CHUNK,
+            is_first: true,
+            rows: Vec::new().into_iter(),
+        };
+        // Boxed, as it has to stay where it is while it is read from.
+        let start = Some((batches.boxed(), writing));
+        stream::try_unfold(start, async |state| {
+            let Some((mut batches, mut writing)) = state else {
                 return Ok(None);
+            };
+            loop {
+                if let Some(text) = writing.write()? {
+                    let chunk = Chunk { text, is_last: false };
+                    return Ok(Some((chunk, Some((batches, writing)))));
+                }
+                match batches.try_next().await.map_err(io::Error::other)? {
+                    Some(batch) => writing.rows = batch.into_iter(),
+                    None => return Ok(Some((writing.end(), None))),
+                }
             }
-            full = CHUNK;
-            let text = buffer.split();
-            Ok(Some(Chunk { text, is_last }))
-        });
-        chunks.filter_map(|chunk| ready(chunk.transpose()))
+        })
+    }
+}
+
+/// A response between two of its rows.
+struct Writing<R> {
+    encoder: RowEncoder<R>,
+    buffer: BytesMut,
+    /// At which length it is a chunk.
+    full: usize,
+    is_first: bool,
+    /// What is left of a batch.
+    rows: vec::IntoIter<R>,
+}
+
+impl<R> Writing<R> {
+    /// Writes rows of the batch up to the end of the next chunk; `None` at the end of the batch.
+    fn write(&mut self) -> io::Result<Option<BytesMut>> {
+        for row in self.rows.by_ref() {
+            self.encoder.push(&mut self.buffer, &row, self.is_first)?;
+            self.is_first = false;
+            if self.buffer.len() >= self.full {
+                self.full = CHUNK;
+                return Ok(Some(self.buffer.split()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The end after the last row.
+    fn end(mut self) -> Chunk {
+        let [_, _, tail] = self.encoder.frame;
+        self.buffer.put_slice(tail.as_bytes());
+        Chunk {
+            text: self.buffer,
+            is_last: true,
+        }
     }
 }
 
@@ -185,7 +226,26 @@ pub(crate) fn json(shown: &(impl Serialize + ?Sized)) -> Result<BytesMut, ApiErr
 }
 
 pub(crate) fn write_json(buffer: &mut BytesMut, shown: &(impl Serialize + ?Sized)) -> io::Result<()> {
-    Ok(serde_json::to_writer(buffer.writer(), shown)?)
+    Ok(serde_json::to_writer(Appended(buffer), shown)?)
+}
+
+/// Written texts come to the end of the buffer; `BytesMut`'s own writer does more for each of many short ones.
+struct Appended<'b>(&'b mut BytesMut);
+
+impl io::Write for Appended<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 pub(crate) fn write_json_line(buffer: &mut BytesMut, shown: &impl Serialize) -> io::Result<()> {
@@ -208,8 +268,13 @@ mod tests {
         })
     }
 
+    /// Batches of two.
+    fn batches(rows: Vec<Result<u32, StorageError>>) -> impl Stream<Item = Result<Vec<u32>, StorageError>> {
+        stream::iter(rows).try_chunks(2).map_err(|error| error.1)
+    }
+
     async fn written(rows: Vec<Result<u32, StorageError>>) -> Vec<io::Result<Chunk>> {
-        form().chunks(stream::iter(rows)).collect().await
+        form().chunks(batches(rows)).collect().await
     }
 
     async fn streamed(rows: Vec<Result<u32, StorageError>>) -> Result<Body, ApiError> {
@@ -218,7 +283,7 @@ mod tests {
             .reserve(&Client::at([192, 0, 2, 1].into()), 1000)
             .await
             .unwrap();
-        form().streamed(stream::iter(rows), reservation).await
+        form().streamed(batches(rows), reservation).await
     }
 
     #[tokio::test]

@@ -2,16 +2,22 @@
 
 pub(crate) mod params;
 
+use std::fmt;
+
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, header};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, json};
 use storage::{QueryFilter, QueryLogEntry, Reads};
-use wire::{dates::Zone, declared::Param, field_error::FieldError};
+use wire::{
+    dates::{DateText, Zone},
+    declared::Param,
+    field_error::FieldError,
+};
 
 use self::params::{BETWEEN_DATES, LogRequest, START_SECOND, TimeRange};
 use crate::{
@@ -100,18 +106,36 @@ impl QueryLog {
 
 /// A row as clients see it.
 #[derive(JsonSchema, Serialize)]
-pub(crate) struct ShownQuery {
-    query: String,
-    timestamp: Option<String>,
+pub(crate) struct ShownQuery<'r> {
+    #[schemars(with = "String")]
+    query: Prefixed<'r>,
+    timestamp: Option<&'r str>,
     status: Option<i16>,
     num_results: Option<i32>,
 }
 
-impl ShownQuery {
-    fn of(row: &QueryLogEntry, zone: Zone) -> Self {
+/// A query with the prefix.
+struct Prefixed<'r>(&'r str);
+
+impl fmt::Display for Prefixed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(PREFIX)?;
+        f.write_str(self.0)
+    }
+}
+
+impl Serialize for Prefixed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'r> ShownQuery<'r> {
+    /// `date`: that of its timestamp.
+    fn of(row: &'r QueryLogEntry, date: Option<&'r DateText>) -> Self {
         Self {
-            query: PREFIX.to_owned() + row.query.as_deref().unwrap_or_default(),
-            timestamp: zone.format(row.timestamp),
+            query: Prefixed(row.query.as_deref().unwrap_or_default()),
+            timestamp: date.map(DateText::as_str),
             status: row.status,
             num_results: row.num_results,
         }
@@ -120,15 +144,16 @@ impl ShownQuery {
 
 /// How queries are written.
 fn form(format: Format, zone: Zone) -> RowEncoder<QueryLogEntry> {
-    let show = move |row: &QueryLogEntry| ShownQuery::of(row, zone);
+    let date = move |row: &QueryLogEntry| zone.format(row.timestamp);
     match format {
         Format::Csv { with_mark } => {
             let head = "query,timestamp,status,num_results\r\n";
             RowEncoder::new([head, "", ""], move |buffer, row| {
-                let shown = show(row);
+                let date = date(row);
+                let shown = ShownQuery::of(row, date.as_ref());
                 let cells = [
-                    shown.query,
-                    shown.timestamp.unwrap_or_default(),
+                    shown.query.to_string(),
+                    shown.timestamp.unwrap_or_default().to_owned(),
                     shown.status.map(|n| n.to_string()).unwrap_or_default(),
                     shown.num_results.map(|n| n.to_string()).unwrap_or_default(),
                 ];
@@ -137,8 +162,12 @@ fn form(format: Format, zone: Zone) -> RowEncoder<QueryLogEntry> {
             })
             .after_mark(with_mark)
         }
-        Format::Ndjson => RowEncoder::new(LINES, move |buffer, row| write_json_line(buffer, &show(row))),
-        _ => RowEncoder::new(JSON_ARRAY, move |buffer, row| write_json(buffer, &show(row))),
+        Format::Ndjson => RowEncoder::new(LINES, move |buffer, row| {
+            write_json_line(buffer, &ShownQuery::of(row, date(row).as_ref()))
+        }),
+        _ => RowEncoder::new(JSON_ARRAY, move |buffer, row| {
+            write_json(buffer, &ShownQuery::of(row, date(row).as_ref()))
+        }),
     }
 }
 
@@ -150,7 +179,7 @@ impl Operation<'_> {
             "timestamp": "2024-03-31T02:00:00", "status": 200, "num_results": 1234,
         }]);
         self.response(200, "Ascending by time.")
-            .json::<Vec<ShownQuery>>(example)
+            .json::<Vec<ShownQuery<'_>>>(example)
             .formats(OF_QUERIES)
             .replica_lag()
     }

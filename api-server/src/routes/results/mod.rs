@@ -172,10 +172,9 @@ pub(crate) async fn streamed(
     let found = parts
         .try_flatten()
         .and_then(move |part| citation::looked_up(reads.clone(), form, part));
-    let rows = found.map_ok(|part| iter(part.into_iter().map(Ok))).try_flatten();
     // Which paper changed last is not known before the last one.
     let encoder = of.begin(papers::encoder(form), form.format, Timestamp::now)?;
-    let body = encoder.streamed(rows, reservation).await?;
+    let body = encoder.streamed(found, reservation).await?;
     Ok(with_head(form.format, body))
 }
 

@@ -8,6 +8,7 @@ use sqlx::{
     postgres::{PgArguments, PgRow},
     query::{Query, QueryAs, QueryScalar},
 };
+use tracing::{dispatcher::Dispatch, instrument::WithSubscriber};
 
 use super::{
     from_micros,
@@ -175,7 +176,9 @@ impl Session {
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
         let query = sql.build_query_as().persistent(self.is_persistent);
-        Ok(query.fetch_all(self.conn()).await?)
+        // sqlx enters the current span twice for each row. Nothing is logged meanwhile, so there need not be one.
+        let rows = query.fetch_all(self.conn()).with_subscriber(Dispatch::none());
+        Ok(rows.await?)
     }
 
     /// Executes all statements of a message; the one value of the last one.

@@ -169,7 +169,7 @@ async fn text_filter_ignores_case_accents_and_punctuation() {
             status,
             text: words(text),
         };
-        let found: Vec<_> = reads.queries(0, None, filter).try_collect().await.unwrap();
+        let found: Vec<_> = reads.queries(0, None, filter).try_concat().await.unwrap();
         assert_eq!(
             found.iter().map(|row| row.timestamp).collect::<Vec<_>>(),
             expected,
@@ -180,7 +180,7 @@ async fn text_filter_ignores_case_accents_and_punctuation() {
         status: Some(200),
         text: None,
     };
-    let found: Vec<_> = reads.queries(2, None, filter).try_collect().await.unwrap();
+    let found: Vec<_> = reads.queries(2, None, filter).try_concat().await.unwrap();
     assert_eq!(found.len(), 2);
 }
 

@@ -17,7 +17,7 @@ fn reads(server: &Server, settle: Option<Duration>) -> Reads {
 
 async fn queries(reads: &Reads, start: i64, end: Option<i64>) -> Vec<QueryLogEntry> {
     let all = QueryFilter::default();
-    reads.queries(start, end, all).try_collect().await.unwrap()
+    reads.queries(start, end, all).try_concat().await.unwrap()
 }
 
 #[tokio::test]

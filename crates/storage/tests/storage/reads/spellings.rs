@@ -114,7 +114,7 @@ async fn every_spelling_of_a_word_finds_all_others() {
                 status: None,
                 text: both(typed).title,
             };
-            let found: Vec<_> = reads.queries(0, None, filter).try_collect().await.unwrap();
+            let found: Vec<_> = reads.queries(0, None, filter).try_concat().await.unwrap();
             assert_eq!(found.len(), names.len(), "{typed}");
         }
     }
