@@ -1,5 +1,6 @@
 //! Access control in front of the endpoints: cross-site requests, authentication, authorization, and the request rate.
 
+mod admission;
 pub(crate) mod caller;
 pub(crate) mod correlation;
 mod hosts;
@@ -9,43 +10,18 @@ pub(crate) mod proxies;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    extract::{Request, State},
-    middleware::{Next, from_fn_with_state},
-    response::{IntoResponse, Response},
-};
-use http::request::Parts;
+use axum::Router;
 use service::metrics::Caches;
 
 use crate::{
-    auth::caller::Caller,
-    auth::correlation::Correlation,
+    auth::admission::AdmissionLayer,
     auth::hosts::AllowedHosts,
     auth::kubernetes::{KubernetesAuth, ProtectedEndpoints},
-    auth::origins::{Origins, Own},
+    auth::origins::Origins,
     auth::proxies::{ClientAddresses, ForwardedBy, Proxies},
-    error::{ApiError, Code},
-    limits::client::{ClientAddress, OverTls, SentTo},
-    limits::rate::{Charge, RateLimiter},
+    limits::rate::RateLimiter,
     limits::slots::Slots,
 };
-use wire::headers::vary::vary;
-
-const CROSS_SITE: &str = "This request was sent by a page of another site, which must not change anything here. If it is a page of \
-                          this service, behind a proxy that changes the host name, ask the operator of this service to add \
-                          the page's origin to PUBLIC_ORIGINS; to allow another site, to CORS_ALLOWED_ORIGINS. Or open the \
-                          address directly";
-
-/// 403, with the beginning of the name.
-fn foreign_host(host: &str) -> ApiError {
-    let host: String = host.chars().take(100).collect();
-    let text = format!(
-        "A browser has sent this request to the host name {host:?}, which is not known here: ask the operator of this service \
-         to add the name to ALLOWED_HOSTS"
-    );
-    ApiError::new(Code::ForeignHost, text)
-}
 
 /// Settings of access control.
 #[derive(clap::Args)]
@@ -178,89 +154,7 @@ impl AccessControl {
 
     /// Adds access control to an endpoint's routes.
     pub(crate) fn protect(self: &Arc<Self>, target: Target, routes: Router) -> Router {
-        let access_control = Arc::clone(self);
-        routes.route_layer(from_fn_with_state((access_control, target), authorize))
-    }
-}
-
-/// 1. Reject requests that a browser sends to the name of another site, and cross-site requests with side effects.
-/// 2. Authenticate and authorize the client.
-/// 3. Limit the client's rate of searches and removals.
-async fn authorize(
-    State((access_control, target)): State<(Arc<AccessControl>, Target)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let (mut head, body) = request.into_parts();
-    let nowhere = SentTo::default();
-    let sent_to = head
-        .extensions
-        .get()
-        .map_or(&nowhere, |ClientAddress(_, sent_to)| sent_to);
-    if let Some(host) = access_control.hosts.foreign(&head.uri, &head.headers, sent_to) {
-        return foreign_host(&host).into_response();
-    }
-    // A request without an operation is answered 405, and has no effect.
-    let effect = head.extensions.get().copied().unwrap_or(Effect::None);
-    let own = Own {
-        origins: &access_control.public_origins,
-        sent_to,
-        over_tls: head.extensions.get::<OverTls>().is_some(),
-    };
-    if effect != Effect::None && access_control.origins.is_cross_site(&head.headers, own) {
-        return ApiError::new(Code::CrossSite, CROSS_SITE).into_response();
-    }
-    let mut response = match access_control.caller(target, &head).await {
-        Ok(caller) => {
-            let client = caller.client();
-            if let Some(correlation) = head.extensions.get::<Correlation>() {
-                correlation.note_client(&client);
-            }
-            let limiter = access_control.rate_limiter.as_ref();
-            let limiter = limiter.filter(|_| effect == Effect::Counted);
-            let charged = limiter.map(|limiter| Charge::new(limiter, client.key()));
-            head.extensions.insert(client);
-            head.extensions.insert(caller);
-            let (charge, taken) = charged.map_or((None, Ok(())), |(charge, taken)| (Some(charge), taken));
-            let mut response = if let Err(error) = taken {
-                error.into_response()
-            } else {
-                head.extensions.insert(charge.clone());
-                next.run(Request::from_parts(head, body)).await
-            };
-            if let Some(charge) = charge {
-                charge.add_headers(response.headers_mut());
-            }
-            response
-        }
-        Err(error) => error.into_response(),
-    };
-    if access_control.protected.has(target.is_backend) {
-        // A response that depends on the caller must not be cached for other callers.
-        vary(response.headers_mut(), "authorization");
-    }
-    response
-}
-
-impl AccessControl {
-    /// The sender of a request, if it is authorized.
-    async fn caller(&self, target: Target, head: &Parts) -> Result<Caller, ApiError> {
-        // The server sets it on every request.
-        let address = head.extensions.get::<ClientAddress>();
-        let ClientAddress(address, _) = address.cloned().ok_or_else(ApiError::internal)?;
-        let user = if self.protected.has(target.is_backend) {
-            let kubernetes = self.kubernetes.as_ref().ok_or_else(ApiError::internal)?;
-            let user = kubernetes.authorize(&address, &head.headers, &head.method, target.path);
-            Some(user.await?)
-        } else {
-            None
-        };
-        Ok(Caller::new(
-            self.kubernetes.clone(),
-            address,
-            head,
-            target.path,
-            user,
-        ))
+        let control = Arc::clone(self);
+        routes.route_layer(AdmissionLayer { control, target })
     }
 }

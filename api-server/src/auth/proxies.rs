@@ -44,6 +44,12 @@ impl ClientAddresses {
         ClientAddress(client, self.proxies.sent_to(peer, headers, self.forwarded_by))
     }
 
+    /// The client of all requests of a peer that is no trusted proxy.
+    pub(crate) fn of_peer(&self, peer: IpAddr) -> Option<ClientAddress> {
+        let client = self.limited_peer(peer)?;
+        Some(ClientAddress(client, SentTo::default()))
+    }
+
     /// The peer as a client, unless it is a trusted proxy, whose connections are those of many clients.
     pub(crate) fn limited_peer(&self, peer: IpAddr) -> Option<Client> {
         (!self.proxies.trust(peer.to_canonical())).then(|| Client::at(peer))

@@ -90,8 +90,12 @@ pub(crate) async fn serve(listener: TcpListener, parts: Parts, ending: Cancellat
         let last = ending.clone();
         let addresses = addresses.clone();
         let over_tls = tls.as_ref().map(|_| OverTls);
+        // Made once: it is the same for all requests of the connection.
+        let peer_itself = addresses.of_peer(peer.ip());
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let client = addresses.of(peer.ip(), request.headers());
+            let client = peer_itself
+                .clone()
+                .unwrap_or_else(|| addresses.of(peer.ip(), request.headers()));
             let permit = of_requests.request((!is_exempt(request.uri())).then_some(&client.0));
             request.extensions_mut().insert(client);
             if let Some(over_tls) = over_tls {

@@ -200,6 +200,6 @@ impl<S: Sync> FromRequestParts<S> for SearchCharge {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         // Access control sets it where there is a limit.
-        Ok(Self(parts.extensions.get::<Option<Charge>>().cloned().flatten()))
+        Ok(Self(parts.extensions.get().cloned()))
     }
 }

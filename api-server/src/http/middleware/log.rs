@@ -43,8 +43,8 @@ impl CallLog {
 
     /// Logs the call, at NOTICE.
     pub(crate) fn called(&self, call: Call) {
-        let (component, origin) = (self.component, self.origin(&call));
-        service::notice!(component, origin, "{call}: called");
+        let component = self.component;
+        service::notice!(component, origin = self.origin(&call), "{call}: called");
         // A handler makes one call.
         let _ = self.call.set(call);
     }
@@ -69,8 +69,12 @@ impl Middleware for LogCalls {
 
     fn after(&self, call: Self::Kept, response: Response) -> Response {
         if let Some(call) = call.get() {
-            let (component, origin, status) = (self.0.component, self.0.origin(call), response.status());
-            tracing::debug!(component, origin, "{call}: returning {status}");
+            let (component, status) = (self.0.component, response.status());
+            tracing::debug!(
+                component,
+                origin = self.0.origin(call),
+                "{call}: returning {status}"
+            );
         }
         response
     }

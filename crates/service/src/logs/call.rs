@@ -19,7 +19,10 @@ pub struct Call {
 impl Call {
     /// A call of this name without parameters so far.
     pub fn new(name: &'static str) -> Self {
-        let text = format!("{name}(");
+        // As long as most get.
+        let mut text = String::with_capacity(96);
+        text.push_str(name);
+        text.push('(');
         Self { name, text }
     }
 
@@ -40,10 +43,16 @@ impl Call {
         // Boxed, as futures of database calls are large, and all futures that await this one would contain it.
         let inner = Box::pin(inner);
         async move {
-            let origin = format!("{module}.{}", self.name);
-            tracing::info!(component, origin, "{self}: called");
+            // Written only where the line is.
+            let origin = || format!("{module}.{}", self.name);
+            tracing::info!(component, origin = origin(), "{self}: called");
             let returned = inner.await?;
-            tracing::debug!(component, origin, "{self}: returning {}", shown(&returned));
+            tracing::debug!(
+                component,
+                origin = origin(),
+                "{self}: returning {}",
+                shown(&returned)
+            );
             Ok(returned)
         }
     }
