@@ -1,8 +1,7 @@
 //! Operations for several callers at once: those that arrive while others are served are served by the next operation.
 //!
-//! Nobody waits for others whose requests have not arrived. Places are few, since an operation for
-//! two costs little more than for one; more are given where operations take long, so that one that hangs does not hold up
-//! every caller.
+//! Nobody waits for others whose requests have not arrived. Places are few, since an operation for two costs little more than for
+//! one; more are given where operations take long, so that one that hangs does not hold up every caller.
 
 use std::{
     fmt,
@@ -65,7 +64,11 @@ pub(crate) enum Turn<W: Work> {
 }
 
 /// The right to one of the operations at once. Dropped, it goes on to those that wait.
-pub(crate) struct Place<W: Work>(Arc<Shared<W>>);
+pub(crate) struct Place<W: Work> {
+    shared: Arc<Shared<W>>,
+    /// It is on its way to those that wait. If it never gets there, the runtime has ended.
+    goes_on: bool,
+}
 
 impl<W: Work> Batches<W> {
     pub(crate) fn new(work: W) -> Self {
@@ -144,7 +147,10 @@ impl<W: Work> Shared<W> {
     fn place(self: &Arc<Self>, state: &mut State<W>, places: usize) -> Option<Place<W>> {
         (state.running < places).then(|| {
             state.running += 1;
-            Place(Arc::clone(self))
+            Place {
+                shared: Arc::clone(self),
+                goes_on: false,
+            }
         })
     }
 
@@ -155,24 +161,33 @@ impl<W: Work> Shared<W> {
 
 impl<W: Work> Drop for Place<W> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        if !state.waiting.is_empty()
-            && let Ok(runtime) = Handle::try_current()
-        {
+        let next = {
+            let mut state = self.shared.lock();
+            let runtime = Handle::try_current().ok();
+            let runtime = runtime.filter(|_| !self.goes_on && !state.waiting.is_empty());
+            if runtime.is_none() {
+                state.running -= 1;
+            }
+            runtime
+        };
+        if let Some(runtime) = next {
+            let place = Self {
+                shared: Arc::clone(&self.shared),
+                goes_on: true,
+            };
             // A task of its own: each caller may give up, and the others still wait.
-            runtime.spawn(Self(Arc::clone(&self.0)).serve());
-        } else {
-            state.running -= 1;
+            runtime.spawn(place.serve());
         }
     }
 }
 
 impl<W: Work> Place<W> {
-    async fn serve(self) {
-        // Other tasks run first, and callers of which they read come: then one operation is for all of them.
+    async fn serve(mut self) {
+        // Other tasks run first, among them those whose requests have arrived: then one operation is for all of them.
         tokio::task::yield_now().await;
+        self.goes_on = false;
         let mut waiting = {
-            let mut state = self.0.lock();
+            let mut state = self.shared.lock();
             state.waiting.retain(|(_, reply)| !reply.is_closed());
             let count = state.waiting.len().min(W::MAX_BATCH);
             state.waiting.drain(..count).collect::<Vec<_>>()
@@ -185,7 +200,7 @@ impl<W: Work> Place<W> {
             return;
         }
         let (items, replies): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
-        match self.0.work.serve(items).await {
+        match self.shared.work.serve(items).await {
             Ok(answers) => {
                 for (reply, answer) in replies.into_iter().zip(answers) {
                     let _ = reply.send(Turn::Served(Ok(answer)));
