@@ -4,8 +4,8 @@
 //! 2. Authenticate and authorize the client.
 //! 3. Limit the client's rate of searches and removals.
 //!
-//! Where no token is required, it does not wait. `axum::middleware::from_fn`, which always may, costs a request as much as
-//! all other layers together.
+//! Where no token is required, it does not wait. `axum::middleware::from_fn`, which always may, copies all services inside
+//! for each request and puts its future into a box.
 
 use std::{
     convert::Infallible,
