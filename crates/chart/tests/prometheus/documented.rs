@@ -29,7 +29,7 @@ pub(crate) async fn series_are_documented(monitored: &Monitored) {
     let (status, _) = monitored.env.get_from(service, "/metrics").await.unwrap();
     assert_eq!(status, 404, "metrics have a port of their own");
     let needed = "arxiv_api_server_error_responses_total{code=\"invalid_parameter\"}
-        and on () arxiv_operator_upstream_requests_total{outcome=\"answered\"}";
+        and on () arxiv_operator_upstream_requests_total{outcome=\"answered\"} > 0";
     monitored
         .until("requests are scraped", async || monitored.count(needed).await > 0)
         .await;

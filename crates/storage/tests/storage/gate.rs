@@ -220,29 +220,29 @@ async fn gate_waits_are_bounded_by_timeout() {
     // In the process' queue, and in everybody's.
     for gate in [&first, &second] {
         let began = Instant::now();
-        let refused = gate.acquire(short).await.err().expect("the gate is held");
+        let refused = timeout(TIMEOUT, gate.acquire(short)).await.unwrap();
+        let refused = refused.err().expect("the gate is held");
         assert!(matches!(refused, GateError::Busy { .. }), "{refused:?}");
-        assert!(began.elapsed() >= short && began.elapsed() < SOON);
+        assert!(began.elapsed() >= short);
     }
     assert_eq!(server.value::<i64>("postgres", WAITERS).await, 0);
     turn.release().await;
 
     // And for a slot that is far.
+    let interval = Duration::from_hours(1);
     let slow = Gate::new(GateSettings {
-        interval: Duration::from_secs(30),
+        interval,
         ..settings(&server)
     })
     .unwrap();
     let mut turn = slow.acquire(TIMEOUT).await.unwrap();
-    turn.slot(TIMEOUT).await.unwrap();
     let began = Instant::now();
-    let GateError::Busy { retry_after } = turn.slot(short).await.unwrap_err() else {
+    turn.slot(TIMEOUT).await.unwrap();
+    let refused = timeout(TIMEOUT, turn.slot(short)).await.unwrap();
+    let GateError::Busy { retry_after } = refused.unwrap_err() else {
         panic!("another error")
     };
-    assert!(
-        began.elapsed() < SOON && retry_after > Duration::from_secs(25),
-        "{retry_after:?}"
-    );
+    assert!(retry_after + began.elapsed() > interval, "{retry_after:?}");
     turn.release().await;
 }
 
