@@ -1,5 +1,6 @@
-//! The layer in front of an endpoint that admits requests, or answers them:
+//! The layer in front of an endpoint that admits requests, or answers them.
 //!
+//! In this order:
 //! 1. Reject requests that a browser sends to the name of another site, and cross-site requests with side effects.
 //! 2. Authenticate and authorize the client.
 //! 3. Limit the client's rate of searches and removals.
@@ -60,14 +61,14 @@ impl<S> Layer<S> for AdmissionLayer {
     type Service = Admission<S>;
 
     fn layer(&self, inner: S) -> Admission<S> {
-        let door = self.clone();
-        Admission { door, inner }
+        let layer = self.clone();
+        Admission { layer, inner }
     }
 }
 
 #[derive(Clone)]
 pub(super) struct Admission<S> {
-    door: AdmissionLayer,
+    layer: AdmissionLayer,
     inner: S,
 }
 
@@ -85,12 +86,12 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let (mut head, body) = request.into_parts();
-        let effect = match self.door.check(&head) {
+        let effect = match self.layer.check(&head) {
             Ok(effect) => effect,
             Err(error) => return AdmissionFuture::answered(error.into_response()),
         };
-        if !self.door.is_protected() {
-            return match self.door.admit(&mut head, effect, None) {
+        if !self.layer.is_protected() {
+            return match self.layer.admit(&mut head, effect, None) {
                 ControlFlow::Continue(charge) => AdmissionFuture::Called {
                     inner: self.inner.call(Request::from_parts(head, body)),
                     charge,
@@ -101,10 +102,10 @@ where
         let another = self.inner.clone();
         // The one that is ready.
         let mut inner = mem::replace(&mut self.inner, another);
-        let door = self.door.clone();
+        let layer = self.layer.clone();
         let answer = async move {
-            let admitted = match door.authorize(&head).await {
-                Ok(user) => door.admit(&mut head, effect, Some(user)),
+            let admitted = match layer.authorize(&head).await {
+                Ok(user) => layer.admit(&mut head, effect, Some(user)),
                 Err(error) => ControlFlow::Break(error.into_response()),
             };
             let mut response = match admitted {

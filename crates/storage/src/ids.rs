@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     StorageError,
-    connection::{Batches, Kind, Lock, Pool, Session, Work, locks_sql, micros, sorted_locks},
+    connection::{Batcher, Kind, Lock, Pool, Session, Work, locks_sql, micros, sorted_locks},
 };
 
 /// Unique query ids, for the user `arxiv_sequence`, which can do nothing else.
@@ -15,14 +15,14 @@ use crate::{
 /// trip and one commit for all.
 #[derive(Clone, Debug)]
 pub struct Sequence {
-    batches: Batches<Next>,
+    batches: Batcher<Next>,
 }
 
 impl Sequence {
     /// Ids from the sequence in the pool's database.
     pub fn new(pool: Pool) -> Self {
         Self {
-            batches: Batches::new(Next(pool)),
+            batches: Batcher::new(Next(pool)),
         }
     }
 
@@ -39,8 +39,8 @@ impl Work for Next {
     type Item = ();
     type Answer = i64;
     const MAX_BATCH: usize = 256;
-    const PLACES: usize = 2;
-    const MOST_PLACES: usize = 2;
+    const CONCURRENCY: usize = 2;
+    const MAX_CONCURRENCY: usize = 2;
 
     /// A caller that has given up meanwhile leaves a gap.
     async fn serve(&self, callers: Vec<()>) -> Result<Vec<i64>, StorageError> {
@@ -65,7 +65,7 @@ impl Work for Next {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     pool: Pool,
-    batches: Batches<Assign>,
+    batches: Batcher<Assign>,
 }
 
 /// Assigns ids to objects.
@@ -75,8 +75,8 @@ impl Work for Assign {
     type Item = Uuid;
     type Answer = i64;
     const MAX_BATCH: usize = 64;
-    const PLACES: usize = 1;
-    const MOST_PLACES: usize = 3;
+    const CONCURRENCY: usize = 1;
+    const MAX_CONCURRENCY: usize = 3;
 
     async fn serve(&self, uids: Vec<Uuid>) -> Result<Vec<i64>, StorageError> {
         let array: Vec<_> = uids.iter().map(Uuid::to_string).collect();
@@ -108,7 +108,7 @@ impl Work for Assign {
 impl Ledger {
     /// The ledger in the sequence's database.
     pub fn new(pool: Pool) -> Self {
-        let batches = Batches::new(Assign(pool.clone()));
+        let batches = Batcher::new(Assign(pool.clone()));
         Self { pool, batches }
     }
 

@@ -1,7 +1,7 @@
 //! Operations for several callers at once: those that arrive while others are served are served by the next operation.
 //!
-//! Nobody waits for others whose requests have not arrived. Places are few, since an operation for two costs little more than for
-//! one; more are given where operations take long, so that one that hangs does not hold up every caller.
+//! Nobody waits for others whose requests have not arrived. Few operations run at once, since one for two callers costs little more
+//! than one for a single caller; more run where they take long, so that one that hangs does not hold up every caller.
 
 use std::{
     fmt,
@@ -18,8 +18,8 @@ use tokio::{
 use super::pool::OPERATION_TIMEOUT;
 use crate::StorageError;
 
-/// How long a caller waits before it asks for one more place: longer than nearly all operations take.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a caller waits before one more operation may run: longer than nearly all operations take.
+const LONG_WAIT: Duration = Duration::from_millis(100);
 
 /// An operation that serves several callers.
 pub(crate) trait Work: Send + Sync + 'static {
@@ -30,9 +30,9 @@ pub(crate) trait Work: Send + Sync + 'static {
     /// The most callers that one operation serves.
     const MAX_BATCH: usize;
     /// Operations at once.
-    const PLACES: usize;
+    const CONCURRENCY: usize;
     /// The same, where they take long.
-    const MOST_PLACES: usize;
+    const MAX_CONCURRENCY: usize;
 
     /// An answer for each of these, in their order.
     fn serve(
@@ -42,7 +42,7 @@ pub(crate) trait Work: Send + Sync + 'static {
 }
 
 /// The callers of such an operation.
-pub(crate) struct Batches<W: Work>(Arc<Shared<W>>);
+pub(crate) struct Batcher<W: Work>(Arc<Shared<W>>);
 
 struct Shared<W: Work> {
     work: W,
@@ -51,26 +51,26 @@ struct Shared<W: Work> {
 
 struct State<W: Work> {
     /// In the order of their arrival.
-    waiting: Vec<(W::Item, oneshot::Sender<Turn<W>>)>,
+    waiting: Vec<(W::Item, oneshot::Sender<Outcome<W>>)>,
     running: usize,
 }
 
 /// What comes of waiting.
-pub(crate) enum Turn<W: Work> {
-    /// The caller, who gets back what it brought, serves itself, and keeps the place meanwhile.
-    Alone(Place<W>, W::Item),
+pub(crate) enum Outcome<W: Work> {
+    /// The caller, who gets back what it brought, serves itself, and keeps the permit meanwhile.
+    Alone(Permit<W>, W::Item),
     /// It was served together with others.
     Served(Result<W::Answer, StorageError>),
 }
 
 /// The right to one of the operations at once. Dropped, it goes on to those that wait.
-pub(crate) struct Place<W: Work> {
+pub(crate) struct Permit<W: Work> {
     shared: Arc<Shared<W>>,
     /// It is on its way to those that wait. If it never gets there, the runtime has ended.
-    goes_on: bool,
+    handed_over: bool,
 }
 
-impl<W: Work> Batches<W> {
+impl<W: Work> Batcher<W> {
     pub(crate) fn new(work: W) -> Self {
         let state = State {
             waiting: Vec::new(),
@@ -82,60 +82,60 @@ impl<W: Work> Batches<W> {
         }))
     }
 
-    /// A place, if one is free.
-    pub(crate) fn enter(&self) -> Option<Place<W>> {
-        self.0.place(&mut self.0.lock(), W::PLACES)
+    /// A permit, if one is free.
+    pub(crate) fn enter(&self) -> Option<Permit<W>> {
+        self.0.permit(&mut self.0.lock(), W::CONCURRENCY)
     }
 
-    /// Waits for a place or for an answer, a limited time. A caller that finds a free place gets it at once.
-    pub(crate) async fn join(&self, item: W::Item) -> Turn<W> {
+    /// Waits for a permit or for an answer, a limited time. A caller that finds a free permit gets it at once.
+    pub(crate) async fn join(&self, item: W::Item) -> Outcome<W> {
         let reply = {
             let mut state = self.0.lock();
-            if let Some(place) = self.0.place(&mut state, W::PLACES) {
-                return Turn::Alone(place, item);
+            if let Some(permit) = self.0.permit(&mut state, W::CONCURRENCY) {
+                return Outcome::Alone(permit, item);
             }
             state.queue(item)
         };
         self.wait(reply).await
     }
 
-    async fn wait(&self, mut reply: oneshot::Receiver<Turn<W>>) -> Turn<W> {
+    async fn wait(&self, mut reply: oneshot::Receiver<Outcome<W>>) -> Outcome<W> {
         let deadline = Instant::now() + OPERATION_TIMEOUT;
-        let turn = if let Ok(turn) = timeout(PATIENCE, &mut reply).await {
+        let turn = if let Ok(turn) = timeout(LONG_WAIT, &mut reply).await {
             Ok(turn)
         } else {
             // It goes to those that wait, of whom this caller may be one.
-            let place = self.0.place(&mut self.0.lock(), W::MOST_PLACES);
-            drop(place);
+            let permit = self.0.permit(&mut self.0.lock(), W::MAX_CONCURRENCY);
+            drop(permit);
             timeout_at(deadline, reply).await
         };
         match turn {
             Ok(Ok(turn)) => turn,
             // Without a reply only when the process ends.
-            Ok(Err(_)) | Err(_) => Turn::Served(Err(StorageError::TimedOut)),
+            Ok(Err(_)) | Err(_) => Outcome::Served(Err(StorageError::TimedOut)),
         }
     }
 
     /// The answer for this caller, where one alone is served as several are: together with all whose requests have arrived already.
     pub(crate) async fn run(&self, item: W::Item) -> Result<W::Answer, StorageError> {
-        let (reply, place) = {
+        let (reply, permit) = {
             let mut state = self.0.lock();
-            (state.queue(item), self.0.place(&mut state, W::PLACES))
+            (state.queue(item), self.0.permit(&mut state, W::CONCURRENCY))
         };
-        drop(place);
+        drop(permit);
         match self.wait(reply).await {
-            Turn::Alone(_place, item) => {
+            Outcome::Alone(_permit, item) => {
                 let mut answers = self.0.work.serve(vec![item]).await?;
                 answers.pop().ok_or(StorageError::Unreadable)
             }
-            Turn::Served(answer) => answer,
+            Outcome::Served(answer) => answer,
         }
     }
 }
 
 impl<W: Work> State<W> {
     /// Puts a caller at the end of those that wait.
-    fn queue(&mut self, item: W::Item) -> oneshot::Receiver<Turn<W>> {
+    fn queue(&mut self, item: W::Item) -> oneshot::Receiver<Outcome<W>> {
         let (sender, reply) = oneshot::channel();
         self.waiting.push((item, sender));
         reply
@@ -143,13 +143,13 @@ impl<W: Work> State<W> {
 }
 
 impl<W: Work> Shared<W> {
-    /// A place, if not so many are taken.
-    fn place(self: &Arc<Self>, state: &mut State<W>, places: usize) -> Option<Place<W>> {
-        (state.running < places).then(|| {
+    /// A permit, if not so many are taken.
+    fn permit(self: &Arc<Self>, state: &mut State<W>, permits: usize) -> Option<Permit<W>> {
+        (state.running < permits).then(|| {
             state.running += 1;
-            Place {
+            Permit {
                 shared: Arc::clone(self),
-                goes_on: false,
+                handed_over: false,
             }
         })
     }
@@ -159,33 +159,33 @@ impl<W: Work> Shared<W> {
     }
 }
 
-impl<W: Work> Drop for Place<W> {
+impl<W: Work> Drop for Permit<W> {
     fn drop(&mut self) {
         let next = {
             let mut state = self.shared.lock();
             let runtime = Handle::try_current().ok();
-            let runtime = runtime.filter(|_| !self.goes_on && !state.waiting.is_empty());
+            let runtime = runtime.filter(|_| !self.handed_over && !state.waiting.is_empty());
             if runtime.is_none() {
                 state.running -= 1;
             }
             runtime
         };
         if let Some(runtime) = next {
-            let place = Self {
+            let permit = Self {
                 shared: Arc::clone(&self.shared),
-                goes_on: true,
+                handed_over: true,
             };
             // A task of its own: each caller may give up, and the others still wait.
-            runtime.spawn(place.serve());
+            runtime.spawn(permit.serve());
         }
     }
 }
 
-impl<W: Work> Place<W> {
+impl<W: Work> Permit<W> {
     async fn serve(mut self) {
         // Other tasks run first, among them those whose requests have arrived: then one operation is for all of them.
         tokio::task::yield_now().await;
-        self.goes_on = false;
+        self.handed_over = false;
         let mut waiting = {
             let mut state = self.shared.lock();
             state.waiting.retain(|(_, reply)| !reply.is_closed());
@@ -194,8 +194,8 @@ impl<W: Work> Place<W> {
         };
         if waiting.len() <= 1 {
             if let Some((item, reply)) = waiting.pop() {
-                // If the caller has given up meanwhile, the place goes on as it is dropped here.
-                let _ = reply.send(Turn::Alone(self, item));
+                // If the caller has given up meanwhile, the permit goes on as it is dropped here.
+                let _ = reply.send(Outcome::Alone(self, item));
             }
             return;
         }
@@ -203,26 +203,26 @@ impl<W: Work> Place<W> {
         match self.shared.work.serve(items).await {
             Ok(answers) => {
                 for (reply, answer) in replies.into_iter().zip(answers) {
-                    let _ = reply.send(Turn::Served(Ok(answer)));
+                    let _ = reply.send(Outcome::Served(Ok(answer)));
                 }
             }
             Err(error) => {
                 for reply in replies {
-                    let _ = reply.send(Turn::Served(Err(error.clone())));
+                    let _ = reply.send(Outcome::Served(Err(error.clone())));
                 }
             }
         }
     }
 }
 
-impl<W: Work> Clone for Batches<W> {
+impl<W: Work> Clone for Batcher<W> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<W: Work> fmt::Debug for Batches<W> {
+impl<W: Work> fmt::Debug for Batcher<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batches").finish_non_exhaustive()
+        f.debug_struct("Batcher").finish_non_exhaustive()
     }
 }

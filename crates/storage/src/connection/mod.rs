@@ -11,7 +11,7 @@ mod timing;
 use jiff::Timestamp;
 
 pub(crate) use self::{
-    batch::{Batches, Turn, Work},
+    batch::{Batcher, Outcome, Work},
     connector::Connector,
     locks::{Lock, sorted as sorted_locks, sql as locks_sql},
     pool::{bounded, bounded_with, session_settings, with_timeout},

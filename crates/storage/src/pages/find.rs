@@ -30,8 +30,8 @@ impl Work for Find {
     type Item = (PageKey, bool);
     type Answer = Result<Option<FoundPage>, StorageError>;
     const MAX_BATCH: usize = 16;
-    const PLACES: usize = 1;
-    const MOST_PLACES: usize = 3;
+    const CONCURRENCY: usize = 1;
+    const MAX_CONCURRENCY: usize = 3;
 
     async fn serve(&self, asked: Vec<(PageKey, bool)>) -> Result<Vec<Self::Answer>, StorageError> {
         let mut distinct: HashMap<&PageKey, bool> = HashMap::new();

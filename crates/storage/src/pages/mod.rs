@@ -18,7 +18,7 @@ use sqlx::PgConnection;
 use self::find::{Find, accepted, find};
 use crate::{
     GateLease, StorageError,
-    connection::{Batches, Kind, Pool, Session, bounded, from_micros, micros},
+    connection::{Batcher, Kind, Pool, Session, bounded, from_micros, micros},
 };
 
 /// Which version of a page is read.
@@ -103,7 +103,7 @@ pub struct FoundPage {
 #[derive(Clone, Debug)]
 pub struct Pages {
     pool: Pool,
-    batches: Batches<Find>,
+    batches: Batcher<Find>,
 }
 
 /// The most papers of a page that is looked up together with others.
@@ -112,7 +112,7 @@ const FEW: u32 = 50;
 impl Pages {
     /// The pages in the upstream database.
     pub fn new(pool: Pool) -> Self {
-        let batches = Batches::new(Find(pool.clone()));
+        let batches = Batcher::new(Find(pool.clone()));
         Self { pool, batches }
     }
 

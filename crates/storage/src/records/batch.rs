@@ -26,7 +26,7 @@ use crate::{
 const FEW: usize = 50;
 
 /// A record with few papers, for a transaction that outlives its caller.
-pub(super) struct Small {
+pub(super) struct SmallRecord {
     uid: Uuid,
     namespace: String,
     name: String,
@@ -45,7 +45,7 @@ pub(super) fn is_small(record: &Record<'_>) -> bool {
     record.feed.is_none() && papers.is_some_and(|(papers, _)| papers.len() <= FEW)
 }
 
-impl Small {
+impl SmallRecord {
     /// A copy of a small record.
     pub(super) async fn read(record: &Record<'_>) -> Result<Self, StorageError> {
         let answer = record.papers.batches().try_next().await?;
@@ -83,21 +83,21 @@ impl Small {
 }
 
 /// Records objects together.
-pub(super) struct Together {
+pub(super) struct RecordBatch {
     pub(super) queries: Pool,
     /// Where `results` is in another database.
     pub(super) results: Option<Pool>,
 }
 
-impl Work for Together {
-    type Item = Small;
+impl Work for RecordBatch {
+    type Item = SmallRecord;
     /// None for an object that has to be recorded alone.
     type Answer = Option<Ending>;
     const MAX_BATCH: usize = 16;
-    const PLACES: usize = 1;
-    const MOST_PLACES: usize = 4;
+    const CONCURRENCY: usize = 1;
+    const MAX_CONCURRENCY: usize = 4;
 
-    async fn serve(&self, items: Vec<Small>) -> Result<Vec<Option<Ending>>, StorageError> {
+    async fn serve(&self, items: Vec<SmallRecord>) -> Result<Vec<Option<Ending>>, StorageError> {
         match bounded(self.record(&items)).await {
             // One of them must not keep the others from being recorded.
             Err(error) if error.may_be_of_one() => Ok(vec![None; items.len()]),
@@ -106,9 +106,9 @@ impl Work for Together {
     }
 }
 
-impl Together {
-    async fn record(&self, items: &[Small]) -> Result<Vec<Option<Ending>>, StorageError> {
-        let all: Vec<_> = items.iter().map(Small::as_record).collect();
+impl RecordBatch {
+    async fn record(&self, items: &[SmallRecord]) -> Result<Vec<Option<Ending>>, StorageError> {
+        let all: Vec<_> = items.iter().map(SmallRecord::as_record).collect();
         let tables = self.results.as_ref().map_or(Tables::Both, |_| Tables::Queries);
         let mut session = Session::open_locked(&self.queries, &statements::locks(&all, tables)).await?;
         let new = Found::read(&mut session, all, tables).await?;
@@ -137,7 +137,7 @@ impl Together {
         }
         session.commit().await?;
         let mut ended: HashMap<_, _> = inserted.into_iter().collect();
-        let ending = |item: &Small| ended.remove(&item.uid).map(Ending::Recorded);
+        let ending = |item: &SmallRecord| ended.remove(&item.uid).map(Ending::Recorded);
         Ok(items.iter().map(ending).collect())
     }
 }

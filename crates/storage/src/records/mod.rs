@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 pub(crate) use self::ending::ending_of;
 use self::{
-    batch::{Small, Together},
+    batch::{RecordBatch, SmallRecord},
     feeds::{FeedRun, Feeds},
     statements::Tables,
 };
@@ -35,7 +35,7 @@ pub use self::{
 };
 use crate::{
     QueryRow, StorageError,
-    connection::{Batches, Pool, Session, Turn, bounded_with},
+    connection::{Batcher, Outcome, Pool, Session, bounded_with},
 };
 
 /// What each further batch of a record adds to the time that it may take.
@@ -146,21 +146,21 @@ pub struct Records {
     /// Where `results` is in another database.
     results: Option<Pool>,
     /// Of small records.
-    batches: Batches<Together>,
+    batches: Batcher<RecordBatch>,
 }
 
 impl Records {
     /// `split`: the tables are in different databases; otherwise only the first pool is used.
     pub fn new(queries: Pool, results: Pool, split: bool) -> Self {
         let results = split.then_some(results);
-        let together = Together {
+        let batch = RecordBatch {
             queries: queries.clone(),
             results: results.clone(),
         };
         Self {
             queries,
             results,
-            batches: Batches::new(together),
+            batches: Batcher::new(batch),
         }
     }
 
@@ -181,13 +181,13 @@ impl Records {
         if !batch::is_small(record) {
             return self.record_alone(record).await;
         }
-        if let Some(_place) = self.batches.enter() {
+        if let Some(_permit) = self.batches.enter() {
             return self.record_alone(record).await;
         }
-        match self.batches.join(Small::read(record).await?).await {
-            Turn::Served(Ok(Some(ending))) => Ok(Ok(ending)),
-            Turn::Served(Err(error)) => Err(error),
-            Turn::Served(Ok(None)) | Turn::Alone(..) => self.record_alone(record).await,
+        match self.batches.join(SmallRecord::read(record).await?).await {
+            Outcome::Served(Ok(Some(ending))) => Ok(Ok(ending)),
+            Outcome::Served(Err(error)) => Err(error),
+            Outcome::Served(Ok(None)) | Outcome::Alone(..) => self.record_alone(record).await,
         }
     }
 
