@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use testbed::TempDir;
+use testbed::tools::progress;
 
 pub use checks::{Kind, Violation};
 pub use report::Report;
@@ -38,6 +39,7 @@ use timeline::Timeline;
 
 /// The programs of the system.
 const PROGRAMS: [&str; 2] = ["arxiv-operator", "arxiv-api-server"];
+const MINUTE: Duration = Duration::from_mins(1);
 /// In runs longer than this, some processes are paused for longer than the leader's lease.
 const LONG_RUN: Duration = Duration::from_mins(2);
 
@@ -98,12 +100,20 @@ async fn attack(harness: &Arc<Harness>, settings: &Settings) -> Result<Report> {
     };
     let watched = tokio::spawn({
         let harness = Arc::clone(harness);
-        async move { tokio::join!(harness.watch(), harness.supervise()) }
+        let length = settings.length;
+        async move {
+            tokio::join!(
+                harness.watch(),
+                harness.supervise(),
+                report_progress(&harness, length)
+            )
+        }
     });
     let operations = tokio::spawn(workload::run(Arc::clone(harness), settings.seed, until));
     let feeds = tokio::spawn(feeds.run(until));
     let streams = FaultStream::ALL.map(|stream| harness.run_stream(stream, settings.seed, topology, until));
     futures::future::try_join_all(streams).await?;
+    progress::print("chaos: no more faults; waiting until every query has ended");
     harness.recover().await?;
     operations.await?;
     let mut feeds = feeds.await?;
@@ -112,6 +122,7 @@ async fn attack(harness: &Arc<Harness>, settings: &Settings) -> Result<Report> {
     watched.abort();
     // It ends at its next step, and releases the harness.
     let _ = watched.await;
+    progress::print("chaos: checking the invariants");
     let mut history = harness.collect_history(settings).await?;
     feeds.add_to(&mut history).await?;
     let violations = checks::check(&history);
@@ -131,6 +142,16 @@ async fn attack(harness: &Arc<Harness>, settings: &Settings) -> Result<Report> {
     harness.timeline.log(&format!("{:?}", report.faults));
     harness.timeline.log(&report.to_string());
     Ok(report)
+}
+
+/// Prints each minute how far the run is.
+async fn report_progress(harness: &Harness, length: Duration) {
+    let minutes = length.as_secs() / MINUTE.as_secs();
+    for minute in 1..=minutes {
+        tokio::time::sleep(MINUTE).await;
+        let faults: u64 = harness.observations().faults.values().sum();
+        progress::print(&format!("chaos: {minute} of {minutes} minutes, {faults} faults"));
+    }
 }
 
 fn copy_programs(from: &Path) -> Result<TempDir> {
