@@ -8,6 +8,7 @@ use std::{
 
 use hashlink::LruCache;
 use http::HeaderMap;
+use service::token_bucket::TokenRate;
 use tokio::time::Instant;
 
 use crate::{
@@ -23,8 +24,7 @@ const MAX_CLIENTS: usize = 10_000;
 
 /// One bucket for each client: it holds `burst` tokens, and gets one more each interval.
 pub(crate) struct RateLimiter {
-    interval: Duration,
-    burst: u32,
+    rate: TokenRate,
     policy: String,
     /// When each client's bucket is full again; in the past if it is full.
     full_at: Mutex<LruCache<String, Instant>>,
@@ -92,8 +92,7 @@ impl RateLimiter {
         let (interval, burst) = (Duration::from_mins(1) / per_minute.max(1), burst.max(1));
         let window = whole_seconds(interval.saturating_mul(burst)).max(1);
         Self {
-            interval,
-            burst,
+            rate: TokenRate { burst, interval },
             policy: format!("\"client\";q={burst};w={window}"),
             full_at: Mutex::new(LruCache::new(MAX_CLIENTS)),
         }
@@ -108,18 +107,10 @@ impl RateLimiter {
     /// Takes one of this client's tokens; an error if there is none.
     fn take(&self, client: &str, now: Instant) -> Result<Bucket, Bucket> {
         let mut table = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let full_at = table.get(client).copied().unwrap_or(now).max(now);
-        let capacity = self.interval * self.burst;
-        let taken = full_at + self.interval;
-        let missing = taken.duration_since(now);
-        if missing > capacity {
-            return Err(Bucket {
-                left: 0,
-                reset: missing.saturating_sub(capacity),
-            });
-        }
+        let taken = self.rate.take(table.get(client).copied(), now);
+        let taken = taken.map_err(|reset| Bucket { left: 0, reset })?;
         table.insert(client.to_owned(), taken);
-        Ok(self.bucket(missing))
+        Ok(self.bucket(taken.duration_since(now)))
     }
 
     /// Takes more of this client's tokens for the request that took one before. A request that needs more than a full
@@ -128,12 +119,12 @@ impl RateLimiter {
     fn take_more(&self, client: &str, more: u32, now: Instant) -> Result<Bucket, Bucket> {
         let mut table = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let full_at = table.get(client).copied().unwrap_or(now).max(now);
-        let capacity = self.interval * self.burst;
+        let capacity = self.rate.capacity();
         let missing = full_at.duration_since(now);
-        let taken = missing + self.interval.saturating_mul(more);
-        let was_full = missing <= self.interval;
+        let taken = missing + self.rate.interval.saturating_mul(more);
+        let was_full = missing <= self.rate.interval;
         if taken > capacity && !was_full {
-            let without = missing.saturating_sub(self.interval);
+            let without = missing.saturating_sub(self.rate.interval);
             table.insert(client.to_owned(), now + without);
             let enough = taken.saturating_sub(capacity).min(without);
             return Err(Bucket {
@@ -147,11 +138,11 @@ impl RateLimiter {
 
     /// What is left when so much time is missing until the bucket is full.
     fn bucket(&self, missing: Duration) -> Bucket {
-        let capacity = self.interval * self.burst;
-        let left = capacity.saturating_sub(missing).as_nanos() / self.interval.as_nanos().max(1);
+        let capacity = self.rate.capacity();
+        let left = capacity.saturating_sub(missing).as_nanos() / self.rate.interval.as_nanos().max(1);
         let left = u32::try_from(left).unwrap_or(u32::MAX);
         let reset = if left == 0 {
-            missing.saturating_sub(capacity.saturating_sub(self.interval))
+            missing.saturating_sub(capacity.saturating_sub(self.rate.interval))
         } else {
             missing
         };

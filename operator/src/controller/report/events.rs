@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crd::{ArxivQuery, Reason};
@@ -13,7 +13,11 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 use kube::{Api, Resource, api::PostParams};
-use tokio::sync::mpsc::{Sender, channel};
+use service::token_bucket::TokenRate;
+use tokio::{
+    sync::mpsc::{Sender, channel},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::process::{dependencies::Dependencies, kubernetes::within};
@@ -23,7 +27,7 @@ use crate::process::{dependencies::Dependencies, kubernetes::within};
 const QUEUE_LENGTH: usize = 512;
 /// Events of success are for people who look at single objects: of a backlog that ends at once, each would cost Kubernetes as much
 /// as the status that says the same.
-const SUCCESSES: Rate = Rate {
+const SUCCESSES: TokenRate = TokenRate {
     burst: 100,
     interval: Duration::from_millis(100),
 };
@@ -48,7 +52,8 @@ pub(crate) enum Kind {
 pub(crate) struct Events {
     queue: Sender<Event>,
     with: Arc<Dependencies>,
-    successes: Arc<TokenBucket>,
+    /// When there may be [`SUCCESSES`] of them at once again.
+    successes_full_at: Arc<Mutex<Option<Instant>>>,
 }
 
 /// The queue of Events, and the task that sends them: until it is stopped, and then those that are still
@@ -67,11 +72,10 @@ pub(crate) fn events(
             publish(&sender, &event).await;
         }
     };
-    let successes = Arc::new(TokenBucket::new(SUCCESSES));
     let events = Events {
         queue,
         with,
-        successes,
+        successes_full_at: Arc::default(),
     };
     (events, task)
 }
@@ -79,8 +83,15 @@ pub(crate) fn events(
 impl Events {
     /// Queues an Event about the object; `note` is for people. One of success is left out where there are very many.
     pub(crate) fn send(&self, object: &ArxivQuery, reason: Reason, note: &str) {
-        if reason == Reason::Succeeded && !self.successes.take(Instant::now()) {
-            return;
+        if reason == Reason::Succeeded {
+            let mut full_at = self
+                .successes_full_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            match SUCCESSES.take(*full_at, Instant::now()) {
+                Ok(taken) => *full_at = Some(taken),
+                Err(_) => return,
+            }
         }
         let (kind, action) = if reason == Reason::Succeeded {
             (Kind::Normal, "Record")
@@ -121,40 +132,6 @@ impl Events {
         if self.queue.try_send(event).is_err() {
             self.with.metrics.failed("event_dropped");
         }
-    }
-}
-
-/// So many at once, and one more each interval.
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    burst: u32,
-    interval: Duration,
-}
-
-/// A token bucket.
-struct TokenBucket {
-    rate: Rate,
-    /// When it is full again; in the past if it is full.
-    full_at: Mutex<Option<Instant>>,
-}
-
-impl TokenBucket {
-    fn new(rate: Rate) -> Self {
-        Self {
-            rate,
-            full_at: Mutex::default(),
-        }
-    }
-
-    /// Takes a token, if there is one.
-    fn take(&self, now: Instant) -> bool {
-        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = full_at.map_or(now, |at| at.max(now)) + self.rate.interval;
-        let is_there = taken.duration_since(now) <= self.rate.interval * self.rate.burst;
-        if is_there {
-            *full_at = Some(taken);
-        }
-        is_there
     }
 }
 
@@ -200,20 +177,6 @@ async fn publish(with: &Dependencies, event: &Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bucket_has_its_burst_and_then_one_token_each_interval() {
-        let rate = Rate {
-            burst: 3,
-            interval: Duration::from_secs(1),
-        };
-        let (bucket, start) = (TokenBucket::new(rate), Instant::now());
-        let taken = |after: f64| bucket.take(start + Duration::from_secs_f64(after));
-        assert_eq!([0.0, 0.0, 0.1, 0.2].map(taken), [true, true, true, false]);
-        assert_eq!([1.0, 1.1, 2.5].map(taken), [true, false, true]);
-        // Full again, and no more than that.
-        assert_eq!([60.0, 60.0, 60.0, 60.0].map(taken), [true, true, true, false]);
-    }
 
     #[test]
     fn name_of_an_event_fits_for_every_name_of_an_object() {
