@@ -38,9 +38,8 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         ensure!(searches > 0, "no search has ended");
         let after = Counters::read(bench).await?;
         for (name, unit, value) in after.since(&before, searches, "a search") {
-            let figure = figures
-                .entry(name.clone())
-                .or_insert_with(|| Figure::new(&name, unit, goal(&name)));
+            let figure = figures.entry(name);
+            let figure = figure.or_insert_with_key(|name| Figure::new(name, unit, goal(name)));
             figure.measured.push(value);
         }
         // The same for a bare client.

@@ -52,8 +52,8 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         for (name, unit, value) in
             after.since(&before, objects.saturating_sub(already), "a search of a backlog")
         {
-            let cost = costs.entry(name.clone());
-            let cost = cost.or_insert_with(|| Figure::new(&name, unit, None));
+            let cost = costs.entry(name);
+            let cost = cost.or_insert_with_key(|name| Figure::new(name, unit, None));
             cost.measured.push(value);
         }
         let last = bench.env.queries.get(&format!("{prefix}0")).await?;

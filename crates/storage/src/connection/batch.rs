@@ -87,58 +87,40 @@ impl<W: Work> Batcher<W> {
         self.0.permit(&mut self.0.lock(), W::CONCURRENCY)
     }
 
-    /// Waits for a permit or for an answer, a limited time. A caller that finds a free permit gets it at once.
+    /// Waits for a permit or for an answer, a limited time, together with all whose requests have arrived already.
     pub(crate) async fn join(&self, item: W::Item) -> Outcome<W> {
-        let reply = {
-            let mut state = self.0.lock();
-            if let Some(permit) = self.0.permit(&mut state, W::CONCURRENCY) {
-                return Outcome::Alone(permit, item);
-            }
-            state.queue(item)
-        };
-        self.wait(reply).await
-    }
-
-    async fn wait(&self, mut reply: oneshot::Receiver<Outcome<W>>) -> Outcome<W> {
         let deadline = Instant::now() + OPERATION_TIMEOUT;
-        let turn = if let Ok(turn) = timeout(LONG_WAIT, &mut reply).await {
-            Ok(turn)
+        let (sender, mut reply) = oneshot::channel();
+        let permit = {
+            let mut state = self.0.lock();
+            state.waiting.push((item, sender));
+            self.0.permit(&mut state, W::CONCURRENCY)
+        };
+        // It goes to those that wait, of whom this caller is one.
+        drop(permit);
+        let outcome = if let Ok(outcome) = timeout(LONG_WAIT, &mut reply).await {
+            Ok(outcome)
         } else {
-            // It goes to those that wait, of whom this caller may be one.
             let permit = self.0.permit(&mut self.0.lock(), W::MAX_CONCURRENCY);
             drop(permit);
             timeout_at(deadline, reply).await
         };
-        match turn {
-            Ok(Ok(turn)) => turn,
+        match outcome {
+            Ok(Ok(outcome)) => outcome,
             // Without a reply only when the process ends.
             Ok(Err(_)) | Err(_) => Outcome::Served(Err(StorageError::TimedOut)),
         }
     }
 
-    /// The answer for this caller, where one alone is served as several are: together with all whose requests have arrived already.
+    /// The answer for this caller, where one alone is served as several are.
     pub(crate) async fn run(&self, item: W::Item) -> Result<W::Answer, StorageError> {
-        let (reply, permit) = {
-            let mut state = self.0.lock();
-            (state.queue(item), self.0.permit(&mut state, W::CONCURRENCY))
-        };
-        drop(permit);
-        match self.wait(reply).await {
+        match self.join(item).await {
             Outcome::Alone(_permit, item) => {
                 let mut answers = self.0.work.serve(vec![item]).await?;
                 answers.pop().ok_or(StorageError::Unreadable)
             }
             Outcome::Served(answer) => answer,
         }
-    }
-}
-
-impl<W: Work> State<W> {
-    /// Puts a caller at the end of those that wait.
-    fn queue(&mut self, item: W::Item) -> oneshot::Receiver<Outcome<W>> {
-        let (sender, reply) = oneshot::channel();
-        self.waiting.push((item, sender));
-        reply
     }
 }
 
