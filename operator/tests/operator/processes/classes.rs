@@ -13,7 +13,8 @@ use testbed::TestEnv;
 use testbed::stack::Options;
 use testbed::test_env::{LIMIT, eventually, search, within};
 
-const CLAIM: &str = "arxiv-operator-class";
+/// The Lease with the claim of the default class.
+pub(super) const CLAIM: &str = "arxiv-operator-class";
 const OURS: &str = "arxiv_operator_claimed_namespaces{by=\"this\"}";
 const OTHERS: &str = "arxiv_operator_claimed_namespaces{by=\"another\"}";
 const WRITTEN: &str = "arxiv_operator_status_writes_total{outcome=\"written\"}";

@@ -17,6 +17,8 @@ use testbed::test_env::{LIMIT, eventually, search, within};
 use tokio::time::{Duration, sleep};
 use uuid::Uuid;
 
+use super::classes::CLAIM;
+
 /// What a migration of the next version may do: it only adds.
 const NEXT: &str = "
     create table public.arxiv_shelves (id bigint primary key, name text);
@@ -241,19 +243,15 @@ async fn previous_version_works_without_failure_while_this_one_migrates_and_beco
         let found = found.fetch_one(&mut connection).await.unwrap();
         assert_eq!(found, newest, "{table}: bring UNDO up to date");
     }
+    let leases: Api<Lease> = Api::namespaced(env.kube.clone(), env.stack.namespace());
+    // Not before the operator has taken the claim of its class.
+    eventually("the claim", async || leases.get_opt(CLAIM).await.unwrap()).await;
     for service in env.stack.services() {
         service.child().terminate(LIMIT).await.unwrap();
     }
     env.primary().execute("arxiv", UNDO).await.unwrap();
-    // It knows no claims. The operator of this version may have been stopped before it had taken its own.
-    let leases: Api<Lease> = Api::namespaced(env.kube.clone(), env.stack.namespace());
-    let deleted = leases
-        .delete("arxiv-operator-class", &DeleteParams::default())
-        .await;
-    assert!(
-        deleted.is_ok() || matches!(&deleted, Err(kube::Error::Api(status)) if status.code == 404),
-        "{deleted:?}"
-    );
+    // It knows no claims.
+    leases.delete(CLAIM, &DeleteParams::default()).await.unwrap();
     let load = Load::default();
     let steps = async {
         load.until_more(100).await;

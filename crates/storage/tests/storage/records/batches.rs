@@ -3,7 +3,7 @@
 use futures::{FutureExt, future::join_all};
 use jiff::{Timestamp, ToSpan};
 use sqlx::{Connection, PgConnection};
-use storage::{Ending, PaperBatch, QueryIdTaken, Record, StorageError};
+use storage::{Ending, PaperBatch, QueryIdTaken, QueryRow, Record, Records, StorageError};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -57,6 +57,31 @@ async fn together(server: &Server, batch: &[Record<'_>]) -> Vec<Outcome> {
     outcomes.split_off(1)
 }
 
+/// Two objects that have ended, one of them recorded with this record, the other one failed; the row of the first.
+async fn ended_before(records: &Records, first: &Record<'_>, failed: Uuid) -> QueryRow {
+    let row = recorded(records.record(first).await.unwrap());
+    records
+        .write_tombstone(&object(failed), &closing("earlier"))
+        .await
+        .unwrap();
+    row
+}
+
+/// Records the objects by two operators at once, the second of which has them in the reverse order: both find the same.
+async fn by_both(operators: &[Records; 2], batch: &[Record<'_>]) {
+    let [first, second] = operators;
+    let (first, mut second) = tokio::join!(
+        join_all(batch.iter().map(|record| first.record(record))),
+        join_all(batch.iter().rev().map(|record| second.record(record))),
+    );
+    second.reverse();
+    for (first, second) in first.into_iter().zip(second) {
+        assert_eq!(recorded(first.unwrap()), recorded(second.unwrap()));
+    }
+}
+
+/// Deadlocks of a server.
+const DEADLOCKS: &str = "select sum(deadlocks)::bigint from pg_stat_database";
 /// The transactions that have written rows of objects after the first one.
 const TRANSACTIONS: &str = "select count(distinct xmin::text) from queries where query_id > 1";
 
@@ -88,11 +113,7 @@ async fn object_that_is_not_new_is_recorded_alone() {
     let server = Server::migrated().await;
     let (records, none, papers) = (in_one(&server), papers(0), papers(2));
     let [ended, failed, half] = [20u128, 21, 22].map(Uuid::from_u128);
-    let earlier = recorded(records.record(&record(ended, 90, &none)).await.unwrap());
-    records
-        .write_tombstone(&object(failed), &closing("earlier"))
-        .await
-        .unwrap();
+    let earlier = ended_before(&records, &record(ended, 90, &none), failed).await;
     let rows = format!(
         "insert into results (query_id, result_number, query_uid) values (22, 0, '{half}');
          insert into queries (query_id, query) values (30, 'theirs');
@@ -226,16 +247,7 @@ async fn two_operators_record_the_same_objects_once_and_without_deadlocks() {
             .zip(i64::try_from(round * 12).unwrap() + 1..)
             .map(|(uid, number)| record(*uid, number, &papers))
             .collect();
-        // The second has them in the reverse order.
-        let [first, second] = &operators;
-        let (first, mut second) = tokio::join!(
-            join_all(batch.iter().map(|record| first.record(record))),
-            join_all(batch.iter().rev().map(|record| second.record(record))),
-        );
-        second.reverse();
-        for (first, second) in first.into_iter().zip(second) {
-            assert_eq!(recorded(first.unwrap()), recorded(second.unwrap()));
-        }
+        by_both(&operators, &batch).await;
     }
     let rows = "select count(*) from queries where 2 = (select count(*) from results r where r.query_uid = queries.query_uid)";
     assert_eq!(server.value::<i64>("arxiv", rows).await, 360);
@@ -243,8 +255,7 @@ async fn two_operators_record_the_same_objects_once_and_without_deadlocks() {
         server.value::<i64>("arxiv", "select count(*) from results").await,
         720
     );
-    let deadlocks = "select sum(deadlocks)::bigint from pg_stat_database";
-    assert_eq!(server.value::<i64>("arxiv", deadlocks).await, 0);
+    assert_eq!(server.value::<i64>("arxiv", DEADLOCKS).await, 0);
 }
 
 #[tokio::test]
@@ -330,11 +341,7 @@ async fn records_that_come_together_have_their_results_first_when_split() {
     let split = Split::migrated().await;
     let (records, papers) = (split.records(), papers(2));
     let [ended, failed, half] = [20u128, 21, 22].map(Uuid::from_u128);
-    let earlier = recorded(records.record(&record(ended, 90, &papers)).await.unwrap());
-    records
-        .write_tombstone(&object(failed), &closing("earlier"))
-        .await
-        .unwrap();
+    let earlier = ended_before(&records, &record(ended, 90, &papers), failed).await;
     let results = format!(
         "insert into results (query_id, result_number, query_uid) values (22, 0, '{half}');
          insert into results (query_id, title) values (31, 'theirs')"
@@ -378,20 +385,11 @@ async fn two_operators_record_the_same_objects_once_when_split() {
     let papers = papers(2);
     for round in 0..15_i64 {
         let batch: Vec<_> = (1..=12).map(|n| numbered(round * 12 + n, &papers)).collect();
-        let [first, second] = &operators;
-        let (first, mut second) = tokio::join!(
-            join_all(batch.iter().map(|record| first.record(record))),
-            join_all(batch.iter().rev().map(|record| second.record(record))),
-        );
-        second.reverse();
-        for (first, second) in first.into_iter().zip(second) {
-            assert_eq!(recorded(first.unwrap()), recorded(second.unwrap()));
-        }
+        by_both(&operators, &batch).await;
     }
     assert_eq!(split.count("select count(*) from results").await, 360);
     let rows = "select count(*) from queries";
     assert_eq!(split.queries.value::<i64>("arxiv", rows).await, 180);
-    let deadlocks = "select sum(deadlocks)::bigint from pg_stat_database";
-    assert_eq!(split.queries.value::<i64>("arxiv", deadlocks).await, 0);
-    assert_eq!(split.count(deadlocks).await, 0);
+    assert_eq!(split.queries.value::<i64>("arxiv", DEADLOCKS).await, 0);
+    assert_eq!(split.count(DEADLOCKS).await, 0);
 }
