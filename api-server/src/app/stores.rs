@@ -122,7 +122,7 @@ impl Stores {
             stores.writes = Some(Writes::new(queries, results, tables.are_split()));
         }
         let mut open = |name, url, need| {
-            let pool = pools.open(name, url, Access::ReadWrite, max_connections)?;
+            let pool = pools.open(name, url, Access::ReadWriteByKey, max_connections)?;
             add_check(checks, name, Required::AtStart, &pool, need);
             anyhow::Ok(pool)
         };

@@ -1,6 +1,6 @@
 //! Classes: which installation runs a query. As those of Ingress: a query names its class, an installation is of one.
 
-use crate::{UNFINISHED, fields::MAX_NAME_CHARS, is_dns_label};
+use crate::{FINISHED, UNFINISHED, fields::MAX_NAME_CHARS, is_dns_label};
 
 /// The name of the class of queries without `spec.className`.
 pub const DEFAULT_CLASS: &str = "";
@@ -24,6 +24,11 @@ pub fn unfinished_selector(class: &str) -> String {
     format!("{UNFINISHED},{}", class_selector(class))
 }
 
+/// Field selector for the finished objects of a class.
+pub fn finished_selector(class: &str) -> String {
+    format!("{FINISHED},{}", class_selector(class))
+}
+
 /// The class, for people.
 pub fn class_words(class: &str) -> String {
     if class == DEFAULT_CLASS {
@@ -36,6 +41,7 @@ pub fn class_words(class: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Phase;
 
     #[test]
     fn class_name_is_empty_or_a_dns_label() {
@@ -44,6 +50,19 @@ mod tests {
         }
         for name in ["A", "-a", "a-", "a.b", "a b", "ä", "a,b=c", &"a".repeat(41)] {
             assert!(class_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_phase_is_selected_as_finished_or_unfinished() {
+        for phase in Phase::WORDS {
+            let is_excluded = |selector: &str| {
+                selector
+                    .split(',')
+                    .any(|one| one == format!("status.phase!={phase}"))
+            };
+            let (unfinished, finished) = (unfinished_selector("a"), finished_selector("a"));
+            assert_ne!(is_excluded(&unfinished), is_excluded(&finished), "{phase}");
         }
     }
 }

@@ -14,7 +14,9 @@ mod reason;
 mod schema;
 mod status;
 
-pub use class::{DEFAULT_CLASS, class_name, class_selector, class_words, unfinished_selector};
+pub use class::{
+    DEFAULT_CLASS, class_name, class_selector, class_words, finished_selector, unfinished_selector,
+};
 pub use feed::{
     ArxivFeed, ArxivFeedSpec, ArxivFeedStatus, FEED_LABEL, FeedCondition, FeedReason, InitialItems,
     MAX_FEED_NAME, QueryTemplate, Revisions, SecretKeyRef, TemplateMetadata, TemplateSpec, Webhook,
@@ -56,3 +58,6 @@ pub const TRACE_PARENT_ANNOTATION: &str = "arxiv-operator.dev/traceparent";
 
 /// Field selector for unfinished objects. It also matches an object without status.
 pub const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
+
+/// Field selector for finished objects: a selector has no "or".
+pub const FINISHED: &str = "status.phase!=Pending,status.phase!=Running,status.phase!=Suspended";

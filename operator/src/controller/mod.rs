@@ -4,7 +4,6 @@ pub(crate) mod apply;
 mod context;
 mod decision;
 pub(crate) mod error;
-pub(crate) mod finished;
 mod pages;
 mod reconcile;
 mod reconcile_queue;

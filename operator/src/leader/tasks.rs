@@ -7,10 +7,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    controller::{self, finished, report::events::events, watch},
+    controller::{self, report::events::events, watch},
     deliveries, feeds,
     fetch::{fetcher::Fetcher, tracker::Tracker},
-    maintenance::{claims, sweep::Sweeper, watermark},
+    maintenance::{claims, expiry::NextExpiry, finished, sweep::Sweeper, watermark},
     process::{dependencies::Dependencies, supervisor::Supervisor},
 };
 
@@ -58,13 +58,12 @@ impl LeaderTasks {
             let refreshing = Box::pin(claims::run(&claimed, &watched));
             stop_claims.run_until_cancelled(refreshing).await;
         });
-        tasks.spawn(
-            "finished objects",
-            finished::run(Arc::clone(with), shutdown.clone()),
-        );
+        let next_expiry = Arc::new(NextExpiry::default());
+        let finished = finished::run(Arc::clone(with), Arc::clone(&next_expiry), shutdown.clone());
+        tasks.spawn("finished objects", finished);
         let fetcher = Fetcher::new(Arc::clone(with), Arc::clone(&tracker), shutdown.clone());
         tasks.spawn("fetcher", fetcher.run());
-        let sweeper = Sweeper::new(Arc::clone(with), Arc::clone(&tracker), unfinished);
+        let sweeper = Sweeper::new(Arc::clone(with), Arc::clone(&tracker), unfinished, next_expiry);
         tasks.spawn("sweeper", sweeper.run(shutdown.clone()));
         tasks.spawn("watermark", watermark::run(Arc::clone(with), shutdown.clone()));
         Self {

@@ -8,7 +8,7 @@ use storage::StorageError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{feeds, ttl};
+use super::{expiry::NextExpiry, feeds, ttl};
 use crate::{controller::watch::Unfinished, fetch::tracker::Tracker, process::dependencies::Dependencies};
 
 /// Bytes that stored pages may use, uncompressed: about 200 pages of 2000 papers, or all pages of ten papers that can be
@@ -30,17 +30,24 @@ pub(crate) struct Sweeper {
     with: Arc<Dependencies>,
     tracker: Arc<Tracker>,
     unfinished: Unfinished,
+    next_expiry: Arc<NextExpiry>,
     heartbeat: Heartbeat,
 }
 
 impl Sweeper {
-    pub(crate) fn new(with: Arc<Dependencies>, tracker: Arc<Tracker>, unfinished: Unfinished) -> Self {
+    pub(crate) fn new(
+        with: Arc<Dependencies>,
+        tracker: Arc<Tracker>,
+        unfinished: Unfinished,
+        next_expiry: Arc<NextExpiry>,
+    ) -> Self {
         let stall = with.sweep_interval * 2 + STALL;
         Self {
             heartbeat: with.liveness.watch("sweeper", stall),
             with,
             tracker,
             unfinished,
+            next_expiry,
         }
     }
 
@@ -61,7 +68,7 @@ impl Sweeper {
     /// One round; returns how long it took to list the finished objects.
     async fn sweep(&self) -> Duration {
         let (metrics, records) = (&self.with.metrics, &self.with.records);
-        let listing = ttl::sweep(&self.with, &self.heartbeat).await;
+        let listing = ttl::sweep(&self.with, &self.next_expiry, &self.heartbeat).await;
         if let Err(error) = &listing {
             metrics.failed("sweep");
             let error = error as &dyn std::error::Error;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cluster::delete_exact;
-use crd::{ArxivQuery, Phase};
+use crd::ArxivQuery;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::{
@@ -12,6 +12,7 @@ use kube::{
 };
 use service::health::Heartbeat;
 
+use super::expiry::{NextExpiry, expires_at};
 use crate::process::{
     claims::ClaimError,
     dependencies::Dependencies,
@@ -23,16 +24,28 @@ const PAGE: u32 = 100;
 /// Deletions in progress at once.
 const CONCURRENCY: usize = 8;
 
-/// Deletes the expired objects; returns how long listing them took. A namespace in which it fails does not keep the
-/// others from being swept.
-pub(crate) async fn sweep(with: &Dependencies, heartbeat: &Heartbeat) -> Result<Duration, ClaimError> {
+/// Deletes the expired objects, if there are any; returns how long listing them took. A namespace in which it fails does not keep
+/// the others from being swept.
+pub(crate) async fn sweep(
+    with: &Dependencies,
+    next_expiry: &NextExpiry,
+    heartbeat: &Heartbeat,
+) -> Result<Duration, ClaimError> {
+    let began = Timestamp::now();
+    if !next_expiry.take(began) {
+        return Ok(Duration::ZERO);
+    }
     let mut outcome = Ok(Duration::ZERO);
     for queries in &with.watched {
-        match (sweep_namespace(with, queries, heartbeat).await, &mut outcome) {
+        let swept = sweep_namespace(with, queries, next_expiry, heartbeat).await;
+        match (swept, &mut outcome) {
             (Ok(listing), Ok(all)) => *all += listing,
             (Err(error), Ok(_)) => outcome = Err(error),
             (_, Err(_)) => {}
         }
+    }
+    if outcome.is_err() {
+        next_expiry.add(began);
     }
     outcome
 }
@@ -41,71 +54,61 @@ pub(crate) async fn sweep(with: &Dependencies, heartbeat: &Heartbeat) -> Result<
 async fn sweep_namespace(
     with: &Dependencies,
     queries: &Api<ArxivQuery>,
+    next_expiry: &NextExpiry,
     heartbeat: &Heartbeat,
 ) -> Result<Duration, ClaimError> {
     let mut listing = Duration::ZERO;
-    for phase in [Phase::Succeeded, Phase::Failed] {
-        let first = ListParams::default()
-            .fields(&format!("status.phase={phase},{}", with.of_class))
-            .limit(PAGE);
-        let (mut page, mut deleted_since_first) = (first.clone(), false);
-        loop {
-            heartbeat.beat();
-            let began = Instant::now();
-            let listed = within(queries.list(&page)).await;
-            listing += began.elapsed();
-            let listed = match listed {
-                // The deletions took so long that the listing cannot continue where it was.
-                Err(error) if error.code() == Some(410) && deleted_since_first => {
-                    (page, deleted_since_first) = (first.clone(), false);
-                    continue;
-                }
-                listed => listed?,
-            };
-            let now = Timestamp::now();
-            let mut objects = listed.items;
-            objects.retain(|object| is_expired(object, now));
-            let mut deletions = stream::iter(objects)
-                .map(|object| delete(with, object))
-                .buffer_unordered(CONCURRENCY);
-            while let Some(deleted) = deletions.next().await {
-                match deleted {
-                    Ok(true) => {
-                        deleted_since_first = true;
-                        with.metrics.deleted.inc();
-                    }
-                    Ok(false) => {}
-                    // An object that may not be deleted does not prevent the deletion of others.
-                    Err(ClaimError::Kubernetes(error)) if error.is_refused() => {
-                        with.metrics.failed("sweep");
-                        tracing::debug!(
-                            error = &error as &dyn std::error::Error,
-                            "an expired object is not deleted"
-                        );
-                    }
-                    Err(error) => return Err(error),
-                }
+    let first = ListParams::default().fields(&with.finished).limit(PAGE);
+    let (mut page, mut deleted_since_first) = (first.clone(), false);
+    loop {
+        heartbeat.beat();
+        let began = Instant::now();
+        let listed = within(queries.list(&page)).await;
+        listing += began.elapsed();
+        let listed = match listed {
+            // The deletions took so long that the listing cannot continue where it was.
+            Err(error) if error.code() == Some(410) && deleted_since_first => {
+                (page, deleted_since_first) = (first.clone(), false);
+                continue;
             }
-            match listed.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => page = page.continue_token(&token),
-                None => break,
+            listed => listed?,
+        };
+        let now = Timestamp::now();
+        let mut objects = listed.items;
+        objects.retain(|object| match expires_at(object) {
+            Some(at) if at > now => {
+                next_expiry.add(at);
+                false
+            }
+            expires => expires.is_some(),
+        });
+        let mut deletions = stream::iter(objects)
+            .map(|object| delete(with, object))
+            .buffer_unordered(CONCURRENCY);
+        while let Some(deleted) = deletions.next().await {
+            match deleted {
+                Ok(true) => {
+                    deleted_since_first = true;
+                    with.metrics.deleted.inc();
+                }
+                Ok(false) => next_expiry.add(now),
+                // An object that may not be deleted does not prevent the deletion of others.
+                Err(ClaimError::Kubernetes(error)) if error.is_refused() => {
+                    next_expiry.add(now);
+                    with.metrics.failed("sweep");
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        "an expired object is not deleted"
+                    );
+                }
+                Err(error) => return Err(error),
             }
         }
+        match listed.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(listing),
+        }
     }
-    Ok(listing)
-}
-
-/// Whether the object has ended, and its time to live has passed since. Without a time to live in the spec it
-/// is kept: GitOps would create a deleted object again, as a new search.
-fn is_expired(object: &ArxivQuery, now: Timestamp) -> bool {
-    let ttl = object.spec.ttl_seconds_after_finished;
-    let Some(ttl) = ttl.and_then(|ttl| u64::try_from(ttl).ok()) else {
-        return false;
-    };
-    let status = object.status.as_ref().filter(|status| status.phase.is_final());
-    let ended = status.and_then(|status| status.completion_time.as_ref());
-    let expires = ended.and_then(|ended| ended.0.checked_add(Duration::from_secs(ttl)).ok());
-    expires.is_some_and(|expires| expires <= now)
 }
 
 /// Deletes exactly this object in exactly this state; false if it has changed or is gone.
@@ -124,37 +127,4 @@ async fn delete(with: &Dependencies, object: ArxivQuery) -> Result<bool, ClaimEr
         tracing::debug!(object = name, namespace, "deleted after its time to live");
     }
     Ok(deleted)
-}
-
-#[cfg(test)]
-mod tests {
-    use crd::{ArxivQuerySpec, ArxivQueryStatus};
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-
-    use super::*;
-
-    #[test]
-    fn object_expires_when_its_time_to_live_has_passed_since_its_end() {
-        let at = |seconds| Timestamp::from_second(seconds).unwrap();
-        let cases = [
-            ("no time to live", Phase::Succeeded, Some(10), None, false),
-            ("not yet", Phase::Succeeded, Some(10), Some(91), false),
-            ("now", Phase::Succeeded, Some(10), Some(90), true),
-            ("failed", Phase::Failed, Some(10), Some(5), true),
-            ("at once", Phase::Failed, Some(100), Some(0), true),
-            ("unfinished", Phase::Running, Some(10), Some(5), false),
-            ("no end", Phase::Succeeded, None, Some(5), false),
-            ("a negative one", Phase::Succeeded, Some(10), Some(-5), false),
-        ];
-        for (name, phase, ended, ttl, expired) in cases {
-            let mut object = ArxivQuery::new("q", ArxivQuerySpec::default());
-            object.spec.ttl_seconds_after_finished = ttl;
-            object.status = Some(ArxivQueryStatus {
-                phase,
-                completion_time: ended.map(|ended| Time(at(ended))),
-                ..Default::default()
-            });
-            assert_eq!(is_expired(&object, at(100)), expired, "{name}");
-        }
-    }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Dependencies {
     pub(crate) of_class: String,
     /// The field selector of the unfinished objects of the class.
     pub(crate) unfinished: String,
+    /// The field selector of the finished objects of the class.
+    pub(crate) finished: String,
     /// The names of the watched namespaces, if not all are watched.
     pub(crate) namespaces: Namespaces,
     pub(crate) claims: Claims,
@@ -83,9 +85,9 @@ impl Dependencies {
             statement_cache: args.statement_cache,
             opened: Vec::new(),
         };
-        let access = Access::ReadWrite;
         let names = ["queries", "results"];
-        let (queries, results) = pools.open_tables(names, &tables, access, RECORD_CONNECTIONS)?;
+        let (queries, results) = pools.open_tables(names, &tables, Access::ReadWrite, RECORD_CONNECTIONS)?;
+        let access = Access::ReadWriteByKey;
         let ledger = pools.open("ledger", &ledger_url, access, OTHER_CONNECTIONS)?;
         let upstream = pools.open("upstream", &upstream_url, access, OTHER_CONNECTIONS)?;
         for (name, pool, need) in [
@@ -122,6 +124,7 @@ impl Dependencies {
             revisions,
             namespaces: args.watch_namespace.clone(),
             unfinished: crd::unfinished_selector(&args.class_name),
+            finished: crd::finished_selector(&args.class_name),
             records,
             ledger: Ledger::new(ledger),
             upstream: args

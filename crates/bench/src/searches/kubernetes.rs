@@ -13,11 +13,9 @@ use serde_json::{Value, json};
 use testbed::TestEnv;
 use url::Url;
 
-use super::lua_string;
+use super::{CLIENTS, lua_string};
 use crate::wrk::{self, Measured};
 
-/// The numbers of clients, of which the API server is fastest with one.
-const CLIENTS: [u32; 3] = [8, 16, 32];
 /// In the place of a name, in what is sent.
 const NAME: &str = "NAME-OF-THE-OBJECT";
 
@@ -90,15 +88,6 @@ impl Kubernetes {
 
     pub(super) fn namespace(&self) -> &str {
         &self.namespace
-    }
-
-    /// Objects per second that are created and get their status, at the best number of clients.
-    pub(super) async fn searches(&self, bodies: &Bodies, length: Duration) -> Result<f64> {
-        let mut best = 0_f64;
-        for clients in CLIENTS {
-            best = best.max(self.pairs(bodies, clients, length).await?.rate);
-        }
-        Ok(best)
     }
 
     /// Creates objects and writes their statuses, with so many clients.

@@ -20,6 +20,9 @@ use testbed::{TempDir, TestEnv};
 use self::kubernetes::Kubernetes;
 use crate::figures::Figure;
 
+/// The numbers of clients, of which a rate is the best that is reached with one.
+const CLIENTS: [u32; 4] = [8, 16, 32, 64];
+
 /// The settings of a run.
 #[derive(Clone, Debug)]
 pub struct Settings {

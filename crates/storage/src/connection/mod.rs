@@ -14,7 +14,7 @@ pub(crate) use self::{
     batch::{Batcher, Outcome, Work},
     connector::Connector,
     locks::{Lock, sorted as sorted_locks, sql as locks_sql},
-    pool::{bounded, bounded_with, session_settings, with_timeout},
+    pool::{KEY_SETTINGS, bounded, bounded_with, session_settings, with_timeout},
     session::{Kind, Session},
 };
 pub use self::{

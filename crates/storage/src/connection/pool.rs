@@ -42,11 +42,21 @@ pub(super) const INDEX_SETTINGS: [(&str, &str); 3] = [
     ("max_parallel_workers_per_gather", "0"),
 ];
 
+/// For statements that find rows by key: each is planned once for a connection, as that takes longer than to find the rows. The plan
+/// shall not be one for a table that was small then, nor be compiled.
+pub(crate) const KEY_SETTINGS: [(&str, &str); 3] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
+];
+
 /// What a pool's connections are for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Access {
     /// Connections that turn out to be to a read-only server (a replica, a demoted primary) are closed.
     ReadWrite,
+    /// The same for statements that find rows by key, whose plans do not depend on their parameters.
+    ReadWriteByKey,
     /// Any server of the cluster will do.
     ReadOnly,
 }
@@ -95,13 +105,16 @@ impl Pool {
         let mut of_session = Vec::new();
         if settings.statement_cache {
             of_session.extend(session_settings(STATEMENT_TIMEOUT));
-            if prefers_indexes {
-                of_session.extend(INDEX_SETTINGS.map(|(name, value)| (name, value.to_owned())));
-            }
+            let of_access: &[_] = match settings.access {
+                Access::ReadOnly => &INDEX_SETTINGS,
+                Access::ReadWrite => &[],
+                Access::ReadWriteByKey => &KEY_SETTINGS,
+            };
+            of_session.extend(of_access.iter().map(|(name, value)| (*name, (*value).to_owned())));
         }
         let (name, cache) = (&settings.application_name, settings.statement_cache);
         let connector = Connector::new(address.into(), name, cache, &of_session)?;
-        let manager = Manager::new(connector, settings.access == Access::ReadWrite);
+        let manager = Manager::new(connector, settings.access != Access::ReadOnly);
         let connections = managed::Pool::builder(manager)
             .max_size(usize::try_from(settings.max_connections).unwrap_or(usize::MAX))
             // The one that was used last needs no test, and those that are not needed can be closed.

@@ -13,7 +13,9 @@ use tracing::{dispatcher::Dispatch, instrument::WithSubscriber};
 use super::{
     from_micros,
     locks::{self, Lock},
-    pool::{Connection, INDEX_SETTINGS, PROBE_TIMEOUT, Pool, bounded, is_starting, with_timeout},
+    pool::{
+        Connection, INDEX_SETTINGS, KEY_SETTINGS, PROBE_TIMEOUT, Pool, bounded, is_starting, with_timeout,
+    },
 };
 use crate::StorageError;
 
@@ -117,10 +119,15 @@ impl Session {
         };
         if in_transaction {
             // One message: each costs a round trip.
-            let mut begin = format!("begin;{}", locks::sql(locks));
+            let mut begin = String::from("begin;");
             if kind == Kind::Indexed {
-                begin += &index_settings();
+                begin += &set_local(&INDEX_SETTINGS);
             }
+            // A lock is for what has this key.
+            if !locks.is_empty() {
+                begin += &set_local(&KEY_SETTINGS);
+            }
+            begin += &locks::sql(locks);
             session.execute(begin).await?;
         }
         Ok(session)
@@ -128,7 +135,7 @@ impl Session {
 
     /// Within a transaction: no plan that reads a whole table where there is another, and none that takes long to start.
     pub(crate) async fn prefer_indexes(&mut self) -> Result<(), StorageError> {
-        self.execute(index_settings()).await
+        self.execute(set_local(&INDEX_SETTINGS)).await
     }
 
     /// Within a transaction: takes further locks, in this order.
@@ -216,11 +223,12 @@ impl Session {
     }
 }
 
-/// The statements that make [`INDEX_SETTINGS`] those of a transaction.
-fn index_settings() -> String {
-    INDEX_SETTINGS
-        .map(|(name, value)| format!("set local {name} = {value};"))
-        .concat()
+/// The statements that make these settings those of a transaction.
+fn set_local(settings: &[(&str, &str)]) -> String {
+    let statements = settings
+        .iter()
+        .map(|(name, value)| format!("set local {name} = {value};"));
+    statements.collect()
 }
 
 /// Waits for what may still be under way on a connection; it goes back to the pool if it is in order then, else it is closed.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     StorageError,
-    connection::{Connector, session_settings, with_timeout},
+    connection::{Connector, KEY_SETTINGS, session_settings, with_timeout},
 };
 
 /// The lock's key in the space of two integers ("arxi", "gate").
@@ -67,6 +67,7 @@ impl LockConnection {
             // A waiter whose client is gone leaves the queue instead of getting the lock in vain.
             ("client_connection_check_interval", "1000".into()),
         ]);
+        settings.extend(KEY_SETTINGS.map(|(name, value)| (name, value.to_owned())));
         let (address, name) = (gate.address.clone(), &gate.application_name);
         Ok(Self {
             connector: Arc::new(Connector::new(address, name, true, &settings)?),
@@ -113,9 +114,9 @@ impl LockConnection {
         deadline: Instant,
     ) -> Result<Option<State>, StorageError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        // 0 would mean no limit.
+        // 0 would mean no limit. It is set before the lock is asked for: a select list is evaluated from left to right.
         let message = format!(
-            "select set_config('lock_timeout', '{}', false); select pg_advisory_lock({}, {}); {STATE}",
+            "select set_config('lock_timeout', '{}', false), pg_advisory_lock({}, {}); {STATE}",
             left.as_millis() + 1,
             KEY.0,
             KEY.1

@@ -99,7 +99,13 @@ impl Server {
     }
 
     pub(crate) fn pool(&self, user: &str, database: &str) -> storage::Pool {
-        storage::Pool::open(self.url(user, database), &pool_settings(Access::ReadWrite)).unwrap()
+        // As the processes open them.
+        let access = if database == "arxiv_sequence" {
+            Access::ReadWriteByKey
+        } else {
+            Access::ReadWrite
+        };
+        storage::Pool::open(self.url(user, database), &pool_settings(access)).unwrap()
     }
 
     pub(crate) async fn admin(&self, database: &str) -> PgConnection {

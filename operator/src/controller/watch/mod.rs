@@ -273,7 +273,7 @@ pub(crate) fn unfinished(
 }
 
 /// The events of a watch, which begins anew, with a list, when the database of Kubernetes went back in time.
-pub(super) fn anew_after_restores<S>(
+pub(crate) fn anew_after_restores<S>(
     watch: impl Fn() -> S,
     revisions: Revisions,
 ) -> impl Stream<Item = watcher::Result<Event<ArxivQuery>>>
@@ -321,11 +321,11 @@ fn strip_unused(object: &mut ArxivQuery) {
 }
 
 /// The same pause each time.
-pub(super) struct ConstantBackoff(Duration);
+pub(crate) struct ConstantBackoff(Duration);
 
 impl ConstantBackoff {
     /// Between two attempts to watch.
-    pub(super) const WATCH: Self = Self(RETRY_DELAY);
+    pub(crate) const WATCH: Self = Self(RETRY_DELAY);
 }
 
 impl Iterator for ConstantBackoff {

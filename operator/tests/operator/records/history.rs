@@ -1,7 +1,8 @@
 //! Finished objects: they cost nothing, and are deleted after their time to live.
 
 use crd::{ArxivQuerySpec, Phase};
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
 use std::time::Instant;
 use testbed::TestEnv;
 use testbed::test_env::{LIMIT, search, within};
@@ -192,4 +193,10 @@ async fn expired_objects_are_deleted_and_their_rows_stay() {
     );
     assert_eq!(env.rows().await.len(), 3, "rows stay");
     env.until_metric("arxiv_operator_deleted_total", 2.0).await;
+
+    let patch = Patch::Merge(json!({"spec": {"ttlSecondsAfterFinished": 0}}));
+    let parameters = PatchParams::default();
+    env.queries.patch("kept", &parameters, &patch).await.unwrap();
+    env.until_metric("arxiv_operator_deleted_total", 3.0).await;
+    assert!(env.queries.get_opt("kept").await.unwrap().is_none());
 }

@@ -1,12 +1,14 @@
-//! Finished objects whose spec has changed. Nothing happens for them, but tools (kstatus, `kubectl wait`) take an
-//! object for being in progress until its status is about the present generation of its spec.
+//! Watches finished objects: of which the spec has changed, and when they expire.
+//!
+//! Nothing happens for a changed spec, but tools (kstatus, `kubectl wait`) take an object for being in progress until its status
+//! is about the present generation of its spec.
 //!
 //! They are watched without being kept: of each only what it is now is looked at, so memory does not grow with
 //! history.
 
 use std::{sync::Arc, time::Duration};
 
-use crd::{ArxivQuery, Phase};
+use crd::ArxivQuery;
 use futures::{
     StreamExt,
     future::{join_all, ready},
@@ -21,12 +23,15 @@ use service::backoff::Backoff;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::watch::{ConstantBackoff, anew_after_restores};
-use crate::process::{
-    claims::ClaimError,
-    dependencies::Dependencies,
-    kubernetes::{WATCH_SECONDS, within},
-    statuses::{FIELD_MANAGER, counted},
+use super::expiry::{NextExpiry, expires_at};
+use crate::{
+    controller::watch::{ConstantBackoff, anew_after_restores},
+    process::{
+        claims::ClaimError,
+        dependencies::Dependencies,
+        kubernetes::{WATCH_SECONDS, within},
+        statuses::{FIELD_MANAGER, counted},
+    },
 };
 
 /// Objects in one page of the listing, 2 to 3 kB each: no more of them are ever in memory.
@@ -39,25 +44,24 @@ const RETRY: Backoff = Backoff {
     cap: Duration::from_mins(1),
 };
 
-/// Keeps the statuses of finished objects up to date until it is stopped.
-pub(crate) async fn run(with: Arc<Dependencies>, stop: CancellationToken) {
-    // A field selector has no "or".
-    let phases = [Phase::Succeeded, Phase::Failed];
-    let each = phases
+/// Keeps the statuses of finished objects up to date, and `next_expiry`, until it is stopped.
+pub(crate) async fn run(with: Arc<Dependencies>, next_expiry: Arc<NextExpiry>, stop: CancellationToken) {
+    let each = with
+        .watched
         .iter()
-        .flat_map(|phase| with.watched.iter().map(|queries| follow(&with, queries, *phase)));
+        .map(|queries| follow(&with, queries, &next_expiry));
     let all = join_all(each);
     // It may be dropped at any point.
     stop.run_until_cancelled(Box::pin(all)).await;
 }
 
-/// Watches the finished objects of one phase, of one namespace or of all, for ever.
-async fn follow(with: &Dependencies, queries: &Api<ArxivQuery>, phase: Phase) {
+/// Watches the finished objects of one namespace or of all, for ever.
+async fn follow(with: &Dependencies, queries: &Api<ArxivQuery>, next_expiry: &NextExpiry) {
     let mut failures = 0;
     loop {
         // Lists what has changed while there was no watch, in this process or an earlier one.
         let config = watcher::Config::default()
-            .fields(&format!("status.phase={phase},{}", with.of_class))
+            .fields(&with.finished)
             .page_size(LIST_PAGE)
             .timeout(WATCH_SECONDS);
         let watching = || Box::pin(watcher(queries.clone(), config.clone()).backoff(ConstantBackoff::WATCH));
@@ -69,8 +73,11 @@ async fn follow(with: &Dependencies, queries: &Api<ArxivQuery>, phase: Phase) {
                     let error = error as &dyn std::error::Error;
                     tracing::debug!(error, "the watch on finished objects is interrupted");
                 }
-                let object = object.ok();
-                ready(object.filter(|object| object.is_outdated() && !object.is_being_deleted()))
+                let object = object.ok().filter(|object| !object.is_being_deleted());
+                if let Some(at) = object.as_ref().and_then(expires_at) {
+                    next_expiry.add(at);
+                }
+                ready(object.filter(|object| object.phase().is_final() && object.is_outdated()))
             });
         let confirmed = outdated
             .map(|object| confirm(with, object))
