@@ -3,6 +3,7 @@
 pub(crate) mod backlog;
 pub(crate) mod client;
 pub(crate) mod client_key;
+mod decoded_object;
 pub(crate) mod idempotency;
 pub(crate) mod lookups;
 pub(crate) mod outcome;

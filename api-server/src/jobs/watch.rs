@@ -7,17 +7,21 @@
 use std::{sync::Arc, time::Duration};
 
 use cluster::{CallError, Revisions, within};
-use crd::{ArxivQuery, class_selector, unfinished_selector};
+use crd::{class_selector, unfinished_selector};
 use futures::{StreamExt, pin_mut};
 use kube::{
     Api, Error, Resource, ResourceExt,
     api::{ListParams, WatchEvent, WatchParams},
-    core::{DeserializeGuard, error_boundary::InvalidObject},
 };
 use service::backoff::Backoff;
 use tokio::time::{Instant, sleep};
 
-use crate::jobs::{backlog::Backlog, lookups::Lookups, waiters::Waiters};
+use crate::jobs::{
+    backlog::Backlog,
+    decoded_object::{DecodedObject, Undecodable},
+    lookups::Lookups,
+    waiters::Waiters,
+};
 
 /// How long the server keeps one watch open. Shorter than the client's read timeout, so that a connection without data
 /// for that time is known to be dead.
@@ -31,9 +35,6 @@ const RETRY: Backoff = Backoff {
     base: Duration::from_millis(200),
     cap: Duration::from_secs(3),
 };
-
-/// An object, or the error of decoding it: an object written by a newer version must not stop the watch.
-pub(crate) type DecodedObject = DeserializeGuard<ArxivQuery>;
 
 /// The receivers of events.
 #[derive(Clone)]
@@ -72,7 +73,7 @@ async fn list(api: &Api<DecodedObject>, class: &str, subscribers: &Subscribers) 
         .limit(PAGE);
     loop {
         let page = within(PAGE_TIMEOUT, api.list(&params)).await?;
-        for DeserializeGuard(object) in page.items {
+        for DecodedObject(object) in page.items {
             match object {
                 // Nothing is done for one whose deletion has begun.
                 Ok(object) if object.is_being_deleted() => {}
@@ -197,7 +198,7 @@ fn interrupted(error: &(dyn std::error::Error + 'static)) {
     tracing::warn!(error, "the watch is interrupted");
 }
 
-fn unreadable(error: &InvalidObject) {
+fn unreadable(error: &Undecodable) {
     tracing::warn!(
         error = error as &dyn std::error::Error,
         name = error.metadata.name,

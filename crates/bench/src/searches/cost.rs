@@ -27,35 +27,35 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     // The first search stores its page.
     stored::search(bench, 2, Duration::from_secs(2)).await?;
     let (kubernetes, bodies) = stored::bare_client(bench).await?;
-    let mut figures: BTreeMap<String, Figure> = BTreeMap::new();
-    for round in 1..=bench.settings.rounds {
-        progress::print(&format!("bench: cost of a search, round {round}"));
-        stored::at_rest(bench).await?;
-        let (before, searches) = (Counters::read(bench).await?, drain::finished(bench).await?);
-        stored::search(bench, CLIENTS, bench.settings.length).await?;
-        stored::at_rest(bench).await?;
-        let searches = drain::finished(bench).await?.saturating_sub(searches);
-        ensure!(searches > 0, "no search has ended");
-        let after = Counters::read(bench).await?;
-        for (name, unit, value) in after.since(&before, searches, "a search") {
-            let figure = figures.entry(name);
-            let figure = figure.or_insert_with_key(|name| Figure::new(name, unit, goal(name)));
-            figure.measured.push(value);
-        }
-        // The same for a bare client.
-        let pairs = kubernetes.pairs(&bodies, CLIENTS, bench.settings.length).await?;
-        ensure!(pairs.count > 0.0, "the bare client has written nothing");
-        for (name, _, value) in Counters::read(bench)
-            .await?
-            .of_processes(&after, pairs.count, "a search")
-        {
-            let is_needed = NEEDED.iter().any(|process| name.ends_with(process));
-            if let Some(figure) = figures.get_mut(&name).filter(|_| is_needed) {
-                figure.bound.push(value);
-            }
+    progress::print("bench: cost of a search");
+    stored::at_rest(bench).await?;
+    let (before, searches) = (Counters::read(bench).await?, drain::finished(bench).await?);
+    stored::search(bench, CLIENTS, bench.settings.length).await?;
+    stored::at_rest(bench).await?;
+    let searches = drain::finished(bench).await?.saturating_sub(searches);
+    ensure!(searches > 0, "no search has ended");
+    let after = Counters::read(bench).await?;
+    let costs = after.since(&before, searches, "a search").into_iter();
+    let mut figures: Vec<_> = costs
+        .map(|(name, unit, value)| {
+            let goal = goal(&name);
+            Figure::new(name, unit, goal).measured(value)
+        })
+        .collect();
+    // The same for a bare client.
+    let pairs = kubernetes.pairs(&bodies, CLIENTS, bench.settings.length).await?;
+    ensure!(pairs.count > 0.0, "the bare client has written nothing");
+    for (name, _, value) in Counters::read(bench)
+        .await?
+        .of_processes(&after, pairs.count, "a search")
+    {
+        let is_needed = NEEDED.iter().any(|process| name.ends_with(process));
+        let mut figures = figures.iter_mut();
+        if let Some(figure) = figures.find(|figure| figure.name == name && is_needed) {
+            figure.bound.push(value);
         }
     }
-    Ok(figures.into_values().collect())
+    Ok(figures)
 }
 
 /// Searches need their two writes; reads and Events are for others.

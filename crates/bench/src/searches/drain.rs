@@ -1,6 +1,5 @@
 //! A backlog that an operator finds: how fast it ends, with no pause between requests to arXiv.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -8,9 +7,9 @@ use crd::{ArxivQuery, Phase};
 use testbed::tools::progress;
 use testbed::{http_get, wait};
 
+use super::Bench;
 use super::cost::Counters;
 use super::kubernetes::Bodies;
-use super::{Bench, stored};
 use crate::figures::{Figure, Goal};
 
 const LIMIT: Duration = Duration::from_mins(10);
@@ -18,48 +17,36 @@ const LIMIT: Duration = Duration::from_mins(10);
 pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let kubernetes = bench.kubernetes().await?;
     let objects = bench.settings.objects;
+    let operator = &bench.env.stack.operators[0];
+    operator.child().kill9();
+    progress::print(&format!("bench: drain: creating {objects} objects"));
+    bench.env.create_many("drain-", objects).await;
+    progress::print("bench: drain");
+    operator.child().start_again()?;
+    let start = Instant::now();
+    // What it uses until it can be asked is left out.
+    let before = wait::until("the operator's metrics", LIMIT, async || {
+        Ok(Counters::read(bench).await.ok())
+    })
+    .await?;
+    let already = finished(bench).await?;
+    wait::until("the backlog has ended", LIMIT, async || {
+        Ok((finished(bench).await? >= objects).then_some(()))
+    })
+    .await?;
+    #[allow(clippy::cast_precision_loss, reason = "small")]
+    let rate = objects as f64 / start.elapsed().as_secs_f64();
+    let after = Counters::read(bench).await?;
     let name = format!("drain of {objects} ArxivQueries, each with its request to arXiv");
-    let mut figure = Figure::new(name, "/s", Some(Goal::Ratio(0.6)));
-    let mut costs: BTreeMap<String, Figure> = BTreeMap::new();
-    for round in 1..=bench.settings.rounds {
-        // Searches of earlier parts would count as some of the backlog.
-        stored::at_rest(bench).await?;
-        let operator = &bench.env.stack.operators[0];
-        operator.child().kill9();
-        progress::print(&format!(
-            "bench: drain, round {round}: creating {objects} objects"
-        ));
-        let prefix = format!("drain-{round}-");
-        bench.env.create_many(&prefix, objects).await;
-        progress::print(&format!("bench: drain, round {round}"));
-        operator.child().start_again()?;
-        let start = Instant::now();
-        // What it uses until it can be asked is left out.
-        let before = wait::until("the operator's metrics", LIMIT, async || {
-            Ok(Counters::read(bench).await.ok())
-        })
-        .await?;
-        let already = finished(bench).await?;
-        wait::until("the backlog has ended", LIMIT, async || {
-            Ok((finished(bench).await? >= objects).then_some(()))
-        })
-        .await?;
-        #[allow(clippy::cast_precision_loss, reason = "small")]
-        figure
-            .measured
-            .push(objects as f64 / start.elapsed().as_secs_f64());
-        let after = Counters::read(bench).await?;
-        for (name, unit, value) in
-            after.since(&before, objects.saturating_sub(already), "a search of a backlog")
-        {
-            let cost = costs.entry(name);
-            let cost = cost.or_insert_with_key(|name| Figure::new(name, unit, None));
-            cost.measured.push(value);
-        }
-        let last = bench.env.queries.get(&format!("{prefix}0")).await?;
-        figure.bound.push(statuses(bench, &kubernetes, &last).await?);
-    }
-    Ok([figure].into_iter().chain(costs.into_values()).collect())
+    let mut figures = vec![Figure::new(name, "/s", Some(Goal::Ratio(0.6))).measured(rate)];
+    let searches = objects.saturating_sub(already);
+    let costs = after
+        .since(&before, searches, "a search of a backlog")
+        .into_iter();
+    figures.extend(costs.map(|(name, unit, value)| Figure::new(name, unit, None).measured(value)));
+    let last = bench.env.queries.get("drain-0").await?;
+    figures[0].bound.push(statuses(bench, &kubernetes, &last).await?);
+    Ok(figures)
 }
 
 async fn statuses(bench: &Bench<'_>, kubernetes: &super::Kubernetes, finished: &ArxivQuery) -> Result<f64> {

@@ -63,25 +63,27 @@ pub async fn run(settings: &Settings) -> Result<Vec<Figure>> {
     tokio::task::spawn_blocking(|| packages::program(&["wrk"], &["wrk"], "a few seconds")).await??;
     let mut figures = Vec::new();
     let wanted = |name: &str| name.contains(&settings.only);
-    if ["start", "cost", "stored", "drain"]
-        .iter()
-        .any(|part| wanted(part))
-    {
-        progress::print("bench: starting Postgres, Kubernetes, the operator and the API server");
-        let bench = start(settings, Duration::ZERO, false).await?;
-        if wanted("start") {
-            figures.extend(start::measure(&bench).await?);
-        }
-        if wanted("cost") {
-            figures.extend(cost::measure(&bench).await?);
-        }
-        if wanted("stored") {
-            figures.extend(stored::measure(&bench).await?);
+    for round in 1..=settings.rounds {
+        progress::print(&format!("bench: round {round} of {}", settings.rounds));
+        // A new system each time: the API server of Kubernetes becomes slower with what it holds, and takes gigabytes.
+        if ["start", "cost", "stored"].iter().any(|part| wanted(part)) {
+            let bench = start(settings, Duration::ZERO, false).await?;
+            if wanted("start") {
+                add(&mut figures, start::measure(&bench).await?);
+            }
+            if wanted("cost") {
+                add(&mut figures, cost::measure(&bench).await?);
+            }
+            if wanted("stored") {
+                add(&mut figures, stored::measure(&bench).await?);
+            }
+            bench.env.stack.stop().await?;
         }
         if wanted("drain") {
-            figures.extend(drain::measure(&bench).await?);
+            let bench = start(settings, Duration::ZERO, false).await?;
+            add(&mut figures, drain::measure(&bench).await?);
+            bench.env.stack.stop().await?;
         }
-        bench.env.stack.stop().await?;
     }
     if wanted("interval") && settings.intervals > 0 {
         let bench = start(settings, interval::INTERVAL, false).await?;
@@ -89,6 +91,20 @@ pub async fn run(settings: &Settings) -> Result<Vec<Figure>> {
         bench.env.stack.stop().await?;
     }
     Ok(figures)
+}
+
+/// Adds the figures of a round to those of the rounds before.
+fn add(figures: &mut Vec<Figure>, of_round: Vec<Figure>) {
+    for figure in of_round {
+        let mut known = figures.iter_mut();
+        match known.find(|known| known.name == figure.name) {
+            Some(known) => {
+                known.measured.extend(figure.measured);
+                known.bound.extend(figure.bound);
+            }
+            None => figures.push(figure),
+        }
+    }
 }
 
 /// Starts the system; `cluster_wide`: the operator works in all namespaces.

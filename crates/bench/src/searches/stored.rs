@@ -26,41 +26,33 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     search(bench, 2, Duration::from_secs(2)).await?;
     let (kubernetes, bodies) = bare_client(bench).await?;
 
-    let mut rate = Figure::new("GET /arxiv, page stored", "/s", Some(Goal::Ratio(0.75)));
-    for round in 1..=bench.settings.rounds {
-        progress::print(&format!("bench: GET /arxiv, page stored, round {round}"));
-        let (mut bound, mut best) = (0_f64, 0_f64);
-        for clients in CLIENTS {
-            at_rest(bench).await?;
-            bound = bound.max(kubernetes.pairs(&bodies, clients, length).await?.rate);
-            best = best.max(search(bench, clients, length).await?.rate);
-        }
-        rate.bound.push(bound);
-        rate.measured.push(best);
+    progress::print("bench: GET /arxiv, page stored");
+    let (mut bound, mut best) = (0_f64, 0_f64);
+    for clients in CLIENTS {
+        at_rest(bench).await?;
+        bound = bound.max(kubernetes.pairs(&bodies, clients, length).await?.rate);
+        best = best.max(search(bench, clients, length).await?.rate);
     }
+    let mut rate = Figure::new("GET /arxiv, page stored", "/s", Some(Goal::Ratio(0.75))).measured(best);
+    rate.bound.push(bound);
     let mut figures = vec![rate];
     for clients in MANY_CLIENTS {
         progress::print(&format!("bench: GET /arxiv, page stored, {clients} clients"));
-        let name = |what: &str| format!("GET /arxiv, {clients} clients, {what}");
-        let mut rates = Figure::new(name("rate"), "/s", None);
-        let mut medians = Figure::new(name("median"), "ms", None);
-        let mut slowest = Figure::new(name("99th percentile"), "ms", None);
-        let mut unfair = Figure::new(
-            name("99th percentile / median"),
-            "",
-            Some(Goal::AtMost(MOST_UNFAIR)),
-        );
-        for _ in 0..bench.settings.rounds {
-            at_rest(bench).await?;
-            // An answer takes a second or more.
-            let measured = search(bench, clients, length * 2).await?;
-            let (median, p99) = (measured.median.as_secs_f64(), measured.p99.as_secs_f64());
-            rates.measured.push(measured.rate);
-            medians.measured.push(median * 1e3);
-            slowest.measured.push(p99 * 1e3);
-            unfair.measured.push(p99 / median);
-        }
-        figures.extend([rates, medians, slowest, unfair]);
+        at_rest(bench).await?;
+        // An answer takes a second or more.
+        let measured = search(bench, clients, length * 2).await?;
+        let (median, p99) = (measured.median.as_secs_f64(), measured.p99.as_secs_f64());
+        let figure = |what: &str, unit, goal| {
+            let name = format!("GET /arxiv, {clients} clients, {what}");
+            Figure::new(name, unit, goal)
+        };
+        let most_unfair = Some(Goal::AtMost(MOST_UNFAIR));
+        figures.extend([
+            figure("rate", "/s", None).measured(measured.rate),
+            figure("median", "ms", None).measured(median * 1e3),
+            figure("99th percentile", "ms", None).measured(p99 * 1e3),
+            figure("99th percentile / median", "", most_unfair).measured(p99 / median),
+        ]);
     }
     Ok(figures)
 }

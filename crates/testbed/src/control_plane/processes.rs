@@ -10,8 +10,9 @@ use crate::process::Spec;
 /// Addresses of Services; the first one is that of `kubernetes` itself.
 pub(super) const SERVICE_NETWORK: &str = "10.0.0.0/24";
 
-/// Go's garbage collector runs when the heap has grown five times, not twice: a fifth of the CPU time for some memory.
-const GARBAGE_COLLECTION: (&str, &str) = ("GOGC", "400");
+/// Go's garbage collector runs when the heap has grown five times, not twice: a fifth of the CPU time for some memory, but not for
+/// all of the machine's.
+const GARBAGE_COLLECTION: [(&str, &str); 2] = [("GOGC", "400"), ("GOMEMLIMIT", "6GiB")];
 
 /// The file of the users' tokens.
 pub(super) fn tokens(folder: &Path) -> PathBuf {
@@ -46,7 +47,7 @@ impl Layout<'_> {
             .arg(format!("--initial-cluster=default={peer}"))
             // The kill of a single process loses nothing without fsync, and tests write a lot.
             .args(["--unsafe-no-fsync", "--log-level=warn"])
-            .env(GARBAGE_COLLECTION.0, GARBAGE_COLLECTION.1)
+            .envs(GARBAGE_COLLECTION.map(|(name, value)| (name.into(), value.into())))
     }
 
     pub(super) fn kube_apiserver(&self) -> Spec {
@@ -66,7 +67,7 @@ impl Layout<'_> {
         .arg(flag("service-account-signing-key-file", files.account_key()))
         .arg("--service-account-issuer=https://kubernetes.default.svc")
         .arg(flag("token-auth-file", &tokens(self.folder)))
-        .env(GARBAGE_COLLECTION.0, GARBAGE_COLLECTION.1);
+        .envs(GARBAGE_COLLECTION.map(|(name, value)| (name.into(), value.into())));
         match self.node {
             None => spec
                 .arg("--bind-address=127.0.0.1")
