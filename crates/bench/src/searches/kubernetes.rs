@@ -128,7 +128,7 @@ end
         for clients in CLIENTS {
             let run = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
             // More than can be written in this time. Each thread has every second one.
-            let count = 1_500 * length.as_secs();
+            let count = 1_200 * length.as_secs();
             self.create(bodies, &run, count).await?;
             let script = format!(
                 "{head}

@@ -117,6 +117,8 @@ pub(crate) async fn start(
         // Log lines of requests would slow it down, and the operator alike.
         ("LOG_LEVEL", "WARN"),
         ("LEADER_ELECTION", "false"),
+        // As the chart sets it.
+        ("MAX_CONCURRENT_RECONCILES", "64"),
         // One address stands for many clients: each request names its own.
         ("TRUSTED_PROXIES", "127.0.0.0/8"),
         ("TRUSTED_PROXIES_HEADER", "x-forwarded-for"),
