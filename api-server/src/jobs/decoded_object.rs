@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 
 /// An object, or why it cannot be decoded: one that a newer version has written must not stop the watch.
 ///
-/// kube's `DeserializeGuard` does the same for any format, by way of a tree that it copies for each object.
+/// kube's `DeserializeGuard` does the same for any format, by way of a tree that it copies for each object. This is for JSON, and for
+/// events that begin with their type, as Kubernetes sends them: serde would have to keep the object as a tree until it is known.
 #[derive(Clone, Debug)]
 pub(crate) struct DecodedObject(pub(crate) Result<ArxivQuery, Undecodable>);
 

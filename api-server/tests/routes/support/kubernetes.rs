@@ -193,8 +193,9 @@ impl State {
     fn put(&mut self, event: &str, mut object: ArxivQuery) -> Value {
         object.metadata.resource_version = Some((self.events.len() + 1).to_string());
         let shown = serde_json::to_value(&object).unwrap();
-        let line = json!({"type": event, "object": shown});
-        self.events.push(format!("{line}\n"));
+        // The type comes first, as in what Kubernetes sends.
+        self.events
+            .push(format!("{{\"type\":\"{event}\",\"object\":{shown}}}\n"));
         let name = object.metadata.name.clone().unwrap();
         if event == "DELETED" {
             self.objects.remove(&name);
