@@ -78,7 +78,7 @@ async fn list(api: &Api<DecodedObject>, class: &str, subscribers: &Subscribers) 
                 // Nothing is done for one whose deletion has begun.
                 Ok(object) if object.is_being_deleted() => {}
                 Ok(object) => listing.add(&object),
-                Err(error) => unreadable(&error),
+                Err(error) => undecodable(&error),
             }
         }
         let next = page.metadata.continue_.filter(|token| !token.is_empty());
@@ -185,7 +185,7 @@ fn dispatch(event: WatchEvent<DecodedObject>, version: &mut String, subscribers:
             subscribers.waiters.on_update(&object);
             return;
         }
-        Err(error) if !is_deleted => unreadable(&error),
+        Err(error) if !is_deleted => undecodable(&error),
         _ => {}
     }
     if let Some(name) = name {
@@ -198,7 +198,7 @@ fn interrupted(error: &(dyn std::error::Error + 'static)) {
     tracing::warn!(error, "the watch is interrupted");
 }
 
-fn unreadable(error: &Undecodable) {
+fn undecodable(error: &Undecodable) {
     tracing::warn!(
         error = error as &dyn std::error::Error,
         name = error.metadata.name,

@@ -60,4 +60,4 @@ pub const TRACE_PARENT_ANNOTATION: &str = "arxiv-operator.dev/traceparent";
 pub const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
 /// Field selector for finished objects: a selector has no "or".
-pub const FINISHED: &str = "status.phase!=Pending,status.phase!=Running,status.phase!=Suspended";
+pub(crate) const FINISHED: &str = "status.phase!=Pending,status.phase!=Running,status.phase!=Suspended";

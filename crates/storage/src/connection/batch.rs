@@ -96,7 +96,7 @@ impl<W: Work> Batcher<W> {
             state.waiting.push((item, sender));
             self.0.permit(&mut state, W::CONCURRENCY)
         };
-        // It goes to those that wait, of whom this caller is one.
+        // It goes to those that wait, this caller among them.
         drop(permit);
         let outcome = if let Ok(outcome) = timeout(LONG_WAIT, &mut reply).await {
             Ok(outcome)

@@ -123,7 +123,7 @@ impl Session {
             if kind == Kind::Indexed {
                 begin += &set_local(&INDEX_SETTINGS);
             }
-            // A lock is for what has this key.
+            // What is locked is found by its key.
             if !locks.is_empty() {
                 begin += &set_local(&KEY_SETTINGS);
             }

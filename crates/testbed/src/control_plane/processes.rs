@@ -47,7 +47,7 @@ impl Layout<'_> {
             .arg(format!("--initial-cluster=default={peer}"))
             // The kill of a single process loses nothing without fsync, and tests write a lot.
             .args(["--unsafe-no-fsync", "--log-level=warn"])
-            .envs(GARBAGE_COLLECTION.map(|(name, value)| (name.into(), value.into())))
+            .envs(GARBAGE_COLLECTION)
     }
 
     pub(super) fn kube_apiserver(&self) -> Spec {
@@ -67,7 +67,7 @@ impl Layout<'_> {
         .arg(flag("service-account-signing-key-file", files.account_key()))
         .arg("--service-account-issuer=https://kubernetes.default.svc")
         .arg(flag("token-auth-file", &tokens(self.folder)))
-        .envs(GARBAGE_COLLECTION.map(|(name, value)| (name.into(), value.into())));
+        .envs(GARBAGE_COLLECTION);
         match self.node {
             None => spec
                 .arg("--bind-address=127.0.0.1")

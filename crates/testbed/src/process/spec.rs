@@ -100,9 +100,12 @@ impl Spec {
 
     /// Sets environment variables.
     #[must_use]
-    pub fn envs(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        self.env.extend(variables);
-        self
+    pub fn envs(
+        self,
+        variables: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
+    ) -> Self {
+        let variables = variables.into_iter();
+        variables.fold(self, |spec, (name, value)| spec.env(name, value))
     }
 
     /// Runs in this folder (in `/` unless set).

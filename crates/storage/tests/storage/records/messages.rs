@@ -113,9 +113,10 @@ async fn search_with_stored_page_takes_eight_messages_and_seven_if_its_papers_ar
         let messages = since(&server, sent);
         assert_eq!(messages.len(), expected, "{messages:#?}");
         assert!(
-            messages[2].starts_with("begin;")
-                && messages[2].contains("select pg_advisory_xact_lock(")
-                && messages[expected - 1] == "commit",
+            messages[2].starts_with(
+                "begin;set local plan_cache_mode = force_generic_plan;set local enable_seqscan = off;\
+                 set local jit = off;select pg_advisory_xact_lock("
+            ) && messages[expected - 1] == "commit",
             "{messages:#?}"
         );
     }
