@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     StorageError,
-    connection::{Batcher, Kind, Lock, Pool, Session, Work, locks_sql, micros, sorted_locks},
+    connection::{Batcher, Kind, Lock, Pool, Session, Work, lock_pairs, micros, sorted_locks},
 };
 
 /// Unique query ids, for the user `arxiv_sequence`, which can do nothing else.
@@ -79,22 +79,12 @@ impl Work for Assign {
     const MAX_CONCURRENCY: usize = 3;
 
     async fn serve(&self, uids: Vec<Uuid>) -> Result<Vec<i64>, StorageError> {
-        let array: Vec<_> = uids.iter().map(Uuid::to_string).collect();
-        let array = array.join(",");
-        // In one message, which is one transaction, and with the uids' locks, so that concurrent callers agree and use up one id
-        // only. Each statement sees what was committed before it. Ids are in the order of the callers.
-        let assign = format!(
-            "{locks}
-             insert into public.arxiv_ledger (uid, query_id) select uid, nextval('public.arxiv_sequence') from (
-               select uid, min(n) from unnest('{{{array}}}'::uuid[]) with ordinality as asked (uid, n)
-               where not exists (select from public.arxiv_ledger l where l.uid = asked.uid)
-               group by uid order by min(n)) as new;
-             select array(select query_id from unnest('{{{array}}}'::uuid[]) with ordinality as asked (uid, n)
-               join public.arxiv_ledger using (uid) order by n)",
-            locks = locks_sql(&sorted_locks(uids.iter().copied().map(Lock::of_uid))),
-        );
-        let ids = Session::run(&self.0, Kind::Message, async |session| {
-            session.last_of_message::<Vec<i64>>(assign).await
+        // Under the uids' locks, so that concurrent callers agree and use up one id only.
+        let (keys, subkeys) = lock_pairs(&sorted_locks(uids.iter().copied().map(Lock::of_uid)));
+        let ids = Session::run(&self.0, Kind::Statement, async |session| {
+            let assign = session.query_scalar::<Vec<i64>>("select public.assign_query_ids($1, $2, $3)");
+            let assign = assign.bind(&uids).bind(&keys).bind(&subkeys);
+            Ok(assign.fetch_one(session.conn()).await?)
         });
         let ids = ids.await?;
         if ids.len() == uids.len() {

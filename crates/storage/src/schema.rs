@@ -68,6 +68,11 @@ impl Need {
             Self::Ledger => &[
                 ("sequence arxiv_sequence", "", "USAGE"),
                 ("table arxiv_ledger", "entered_at", "SELECT INSERT UPDATE DELETE"),
+                (
+                    "routine assign_query_ids(uids uuid[], keys integer[], subkeys integer[])",
+                    "",
+                    "EXECUTE",
+                ),
             ],
             Self::Upstream => &[
                 ("table arxiv_gate", "given_by", "SELECT UPDATE"),

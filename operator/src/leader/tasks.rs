@@ -59,7 +59,13 @@ impl LeaderTasks {
             stop_claims.run_until_cancelled(refreshing).await;
         });
         let next_expiry = Arc::new(NextExpiry::default());
-        let finished = finished::run(Arc::clone(with), Arc::clone(&next_expiry), shutdown.clone());
+        let watched = unfinished.clone();
+        let finished = finished::run(
+            Arc::clone(with),
+            watched,
+            Arc::clone(&next_expiry),
+            shutdown.clone(),
+        );
         tasks.spawn("finished objects", finished);
         let fetcher = Fetcher::new(Arc::clone(with), Arc::clone(&tracker), shutdown.clone());
         tasks.spawn("fetcher", fetcher.run());

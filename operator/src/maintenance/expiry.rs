@@ -23,9 +23,9 @@ pub(super) fn expires_at(object: &ArxivQuery) -> Option<Timestamp> {
 pub(crate) struct NextExpiry(Mutex<Timestamp>);
 
 impl Default for NextExpiry {
-    /// Nothing is known: at once.
+    /// Nothing is known to expire.
     fn default() -> Self {
-        Self(Mutex::new(Timestamp::MIN))
+        Self(Mutex::new(Timestamp::MAX))
     }
 }
 
@@ -89,10 +89,9 @@ mod tests {
     }
 
     #[test]
-    fn listing_is_due_at_first_and_then_when_the_first_of_the_objects_expires() {
+    fn listing_is_due_when_the_first_of_the_objects_expires() {
         let next = NextExpiry::default();
-        assert!(next.take(at(0)));
-        assert!(!next.take(at(1_000)), "nothing was found");
+        assert!(!next.take(at(1_000)), "nothing is known");
         next.add(at(30));
         next.add(at(20));
         next.add(at(40));

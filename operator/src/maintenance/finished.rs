@@ -4,7 +4,9 @@
 //! is about the present generation of its spec.
 //!
 //! They are watched without being kept: of each only what it is now is looked at, so memory does not grow with
-//! history.
+//! history. At first all are listed, which takes Kubernetes long where there are many: searches come before.
+
+mod pace;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,12 +22,13 @@ use kube::{
 };
 use serde_json::json;
 use service::backoff::Backoff;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use self::pace::Pace;
 use super::expiry::{NextExpiry, expires_at};
 use crate::{
-    controller::watch::{ConstantBackoff, anew_after_restores},
+    controller::watch::{ConstantBackoff, Unfinished, anew_after_restores},
     process::{
         claims::ClaimError,
         dependencies::Dependencies,
@@ -35,7 +38,7 @@ use crate::{
 };
 
 /// Objects in one page of the listing, 2 to 3 kB each: no more of them are ever in memory.
-const LIST_PAGE: u32 = 100;
+const LIST_PAGE: u32 = 250;
 /// Writes in progress at once.
 const CONCURRENCY: usize = 8;
 /// The waits before everything is listed again, after a write that failed.
@@ -44,13 +47,19 @@ const RETRY: Backoff = Backoff {
     cap: Duration::from_mins(1),
 };
 
-/// Keeps the statuses of finished objects up to date, and `next_expiry`, until it is stopped.
-pub(crate) async fn run(with: Arc<Dependencies>, next_expiry: Arc<NextExpiry>, stop: CancellationToken) {
-    let each = with
-        .watched
-        .iter()
-        .map(|queries| follow(&with, queries, &next_expiry));
-    let all = join_all(each);
+/// Keeps the statuses of finished objects up to date, and `next_expiry`, until it is stopped. Begins when all unfinished ones have
+/// been listed.
+pub(crate) async fn run(
+    with: Arc<Dependencies>,
+    unfinished: Unfinished,
+    next_expiry: Arc<NextExpiry>,
+    stop: CancellationToken,
+) {
+    let all = async {
+        unfinished.listed().await;
+        let each = with.watched.iter();
+        join_all(each.map(|queries| follow(&with, queries, &next_expiry))).await
+    };
     // It may be dropped at any point.
     stop.run_until_cancelled(Box::pin(all)).await;
 }
@@ -65,7 +74,18 @@ async fn follow(with: &Dependencies, queries: &Api<ArxivQuery>, next_expiry: &Ne
             .page_size(LIST_PAGE)
             .timeout(WATCH_SECONDS);
         let watching = || Box::pin(watcher(queries.clone(), config.clone()).backoff(ConstantBackoff::WATCH));
+        let mut pace = Pace::new(LIST_PAGE);
         let outdated = anew_after_restores(watching, with.revisions.clone())
+            .then(move |event| {
+                let pause = pace.pause_after(&event, Instant::now());
+                async move {
+                    // The watcher asks for the next page when it is asked for the next event.
+                    if let Some(pause) = pause {
+                        sleep(pause).await;
+                    }
+                    event
+                }
+            })
             .applied_objects()
             .filter_map(|object| {
                 if let Err(error) = &object {

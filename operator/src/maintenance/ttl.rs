@@ -20,7 +20,7 @@ use crate::process::{
 };
 
 /// Objects in one page of the listing, 2 to 3 kB each: no more of them are ever in memory.
-const PAGE: u32 = 100;
+const PAGE: u32 = 250;
 /// Deletions in progress at once.
 const CONCURRENCY: usize = 8;
 

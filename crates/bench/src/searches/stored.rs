@@ -93,6 +93,12 @@ end
     Ok(measured)
 }
 
+/// A single search; its answer has come when this returns.
+pub(crate) async fn search_once(bench: &Bench<'_>) -> Result<()> {
+    bench.env.get(SEARCH).await.error_for_status()?;
+    Ok(())
+}
+
 /// Objects that searches have left, some of them.
 pub(crate) async fn finished(bench: &Bench<'_>) -> Result<Vec<ArxivQuery>> {
     let mut list = bench.env.queries.list(&ListParams::default().limit(50)).await?;

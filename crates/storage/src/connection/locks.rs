@@ -35,6 +35,15 @@ pub(crate) fn sorted(locks: impl IntoIterator<Item = Lock>) -> Vec<Lock> {
     locks.into_iter().collect()
 }
 
+/// The keys of two integers of these locks, in this order: the first of each, and the second.
+pub(crate) fn pairs(locks: &[Lock]) -> (Vec<i32>, Vec<i32>) {
+    let pair = |lock: &Lock| match lock {
+        Lock::Pair(a, b) => Some((*a, *b)),
+        Lock::Key(_) | Lock::SharedPair(..) => None,
+    };
+    locks.iter().filter_map(pair).unzip()
+}
+
 /// The statement that takes these locks, in this order. It has no parameters, so that it is one message with others.
 pub(crate) fn sql(locks: &[Lock]) -> String {
     let calls = locks.iter().map(|lock| match lock {
@@ -66,5 +75,6 @@ mod tests {
              pg_advisory_xact_lock(2), pg_advisory_xact_lock_shared(1, 2);"
         );
         assert_eq!(sql(&[]), "");
+        assert_eq!(pairs(&all), (vec![0, 0], vec![3, 7]));
     }
 }

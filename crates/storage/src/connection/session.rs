@@ -4,7 +4,7 @@ use deadpool::managed::Object;
 use jiff::Timestamp;
 use scopeguard::ScopeGuard;
 use sqlx::{
-    AssertSqlSafe, Connection as _, Decode, FromRow, PgConnection, Postgres, QueryBuilder, Row, Type,
+    AssertSqlSafe, Connection as _, Decode, FromRow, PgConnection, Postgres, QueryBuilder, Type,
     postgres::{PgArguments, PgRow},
     query::{Query, QueryAs, QueryScalar},
 };
@@ -28,8 +28,6 @@ const RETRIES: u32 = 2;
 pub(crate) enum Kind {
     /// A single statement.
     Statement,
-    /// Statements without parameters in one message, all or none: no more than that.
-    Message,
     /// A single statement that has to use indexes, whatever the planner takes for cheap.
     Indexed,
     /// Several statements, all or none.
@@ -108,7 +106,6 @@ impl Session {
             // Preparing and executing are two steps: only a transaction keeps a pooler from giving each another server.
             Kind::Statement => !is_persistent,
             Kind::Indexed => !pool.prefers_indexes,
-            Kind::Message => false,
             Kind::Transaction => true,
         };
         let end: fn(Connection) = if in_transaction { roll_back } else { test };
@@ -186,16 +183,6 @@ impl Session {
         // sqlx enters the current span twice for each row. Nothing is logged meanwhile, so there need not be one.
         let rows = query.fetch_all(self.conn()).with_subscriber(Dispatch::none());
         Ok(rows.await?)
-    }
-
-    /// Executes all statements of a message; the one value of the last one.
-    pub(crate) async fn last_of_message<T>(&mut self, sql: String) -> Result<T, StorageError>
-    where
-        T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
-    {
-        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self.conn()).await?;
-        let last = rows.last().ok_or(sqlx::Error::RowNotFound)?;
-        Ok(last.try_get(0)?)
     }
 
     /// The database's clock.

@@ -12,6 +12,15 @@ pub(super) fn contains(set: &Chars, c: char) -> bool {
 /// A set as a bracket expression of the server's regular expressions, in a string of SQL. As short as possible: the server keeps the
 /// expressions of an index in one row of 8 KiB.
 pub(super) fn bracket(set: &Chars) -> String {
+    format!("[{}]", ranges(set))
+}
+
+/// All characters but those of a set, in the same way.
+pub(super) fn all_but(set: &Chars) -> String {
+    format!("[^{}]", ranges(set))
+}
+
+fn ranges(set: &Chars) -> String {
     let shown = |c: char| match u32::from(c) {
         // Readable where it means only itself.
         code @ 0xA1.. if !contains(REMOVED, c) && !(0x2000..0x2070).contains(&code) => c.to_string(),
@@ -25,8 +34,11 @@ pub(super) fn bracket(set: &Chars) -> String {
             format!("{}-{}", shown(*first), shown(*last))
         }
     });
-    format!("[{}]", ranges.collect::<String>())
+    ranges.collect()
 }
+
+/// ASCII without what apostrophes and TeX are written with: a text of these is read alike with and without the steps for all others.
+pub(super) const PLAIN: &Chars = &[('\n', '\n'), (' ', '&'), ('(', '['), (']', '_'), ('a', '~')];
 
 /// What is typed or printed for an apostrophe, and what transliterations have in its place.
 pub(super) const APOSTROPHES: &Chars = &[
@@ -147,7 +159,7 @@ mod tests {
 
     #[test]
     fn sets_of_characters_are_in_order() {
-        for set in [APOSTROPHES, REMOVED, PUNCTUATION, QUOTES] {
+        for set in [PLAIN, APOSTROPHES, REMOVED, PUNCTUATION, QUOTES] {
             assert!(set.iter().all(|(first, last)| first <= last), "{set:?}");
             assert!(set.windows(2).all(|pair| pair[0].1 < pair[1].0), "{set:?}");
         }
@@ -160,6 +172,22 @@ mod tests {
         let words = ('\0'..=char::MAX).filter(|c| c.is_alphanumeric() && !is_symbol(*c));
         for c in words.filter(|c| contains(PUNCTUATION, *c)) {
             assert!(std::iter::once(c).nfkd().ne([c]), "{c}");
+        }
+    }
+
+    #[test]
+    fn plain_characters_have_no_other_spelling() {
+        let plain: Vec<char> = ('\0'..=char::MAX).filter(|c| contains(PLAIN, *c)).collect();
+        let others = LETTERS.map(|(letter, _)| letter).concat();
+        for c in plain {
+            assert!(c.is_ascii() && std::iter::once(c).nfkd().eq([c]), "{c:?}");
+            assert!(
+                ![APOSTROPHES, REMOVED].iter().any(|set| contains(set, c)),
+                "{c:?}"
+            );
+            assert!(c != '\\' && !others.contains(c), "{c:?}");
+            let is_word = c.is_ascii_alphanumeric() || [' ', '\n'].contains(&c);
+            assert_ne!(contains(PUNCTUATION, c), is_word, "{c:?}");
         }
     }
 

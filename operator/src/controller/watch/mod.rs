@@ -3,10 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,6 +16,7 @@ use kube::runtime::{
     utils::Backoff,
     watcher::{self, Event},
 };
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::context::{is_feed, uid};
@@ -49,7 +47,7 @@ struct WatchState {
     namespace: Option<String>,
     /// Whether the store holds what it has seen: the last thing that it got was an event, not an error or a part of a
     /// listing.
-    is_current: AtomicBool,
+    is_current: watch::Sender<bool>,
     /// When it last brought a change. Changes come in their order: everything before has been seen.
     changed_at: Mutex<Option<Instant>>,
 }
@@ -67,14 +65,22 @@ impl WatchState {
 impl Unfinished {
     /// Whether the store holds the present state of everything that is watched.
     pub(crate) fn is_current(&self) -> bool {
-        let all = self.watches.iter();
-        all.map(|watch| &watch.is_current)
-            .all(|is| is.load(Ordering::Relaxed))
+        self.watches.iter().all(|watch| *watch.is_current.borrow())
+    }
+
+    /// Waits until each watch has brought all that is unfinished, once.
+    pub(crate) async fn listed(&self) {
+        for watch in &*self.watches {
+            // The sender is in the same place, so there is no error.
+            let _ = watch.is_current.subscribe().wait_for(|is| *is).await;
+        }
     }
 
     fn set_current(&self, watch: usize, is_current: bool) {
         if let Some(watch) = self.watches.get(watch) {
-            watch.is_current.store(is_current, Ordering::Relaxed);
+            watch
+                .is_current
+                .send_if_modified(|is| std::mem::replace(is, is_current) != is_current);
         }
     }
 
@@ -92,7 +98,7 @@ impl Unfinished {
         let is_fresh = |watch: &WatchState| {
             let changed_at = *watch.changed_at();
             let is_young = |at: Instant| now.saturating_duration_since(at) < FRESH;
-            watch.is_current.load(Ordering::Relaxed) && changed_at.is_some_and(is_young)
+            *watch.is_current.borrow() && changed_at.is_some_and(is_young)
         };
         let mut watches = self.watches.iter();
         watches
@@ -143,7 +149,7 @@ impl Feed {
         let listed = namespaces.iter().map(|_| HashSet::new()).collect();
         let watches = namespaces.into_iter().map(|namespace| WatchState {
             namespace,
-            is_current: AtomicBool::new(false),
+            is_current: watch::Sender::new(false),
             changed_at: Mutex::default(),
         });
         Self {

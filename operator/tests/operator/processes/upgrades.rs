@@ -39,11 +39,15 @@ const UNDO: &str = "
     alter table public.queries drop column object_search;
     delete from public.arxiv_migrations_queries where version >= 4;
     delete from public.arxiv_migrations_results where version >= 4;";
+/// The same for the database of the sequence.
+const UNDO_SEQUENCE: &str = "
+    drop function public.assign_query_ids(uuid[], integer[], integer[]);
+    delete from public.arxiv_migrations_sequence where version >= 3;";
 /// The newest migrations that are undone by that: bring it up to date with each release.
 const NEWEST: [(&str, &str, i64); 4] = [
     ("arxiv", "arxiv_migrations_queries", 5),
     ("arxiv", "arxiv_migrations_results", 5),
-    ("arxiv_sequence", "arxiv_migrations_sequence", 2),
+    ("arxiv_sequence", "arxiv_migrations_sequence", 3),
     ("arxiv_sequence", "arxiv_migrations_upstream", 3),
 ];
 
@@ -250,6 +254,10 @@ async fn previous_version_works_without_failure_while_this_one_migrates_and_beco
         service.child().terminate(LIMIT).await.unwrap();
     }
     env.primary().execute("arxiv", UNDO).await.unwrap();
+    env.primary()
+        .execute("arxiv_sequence", UNDO_SEQUENCE)
+        .await
+        .unwrap();
     // It knows no claims.
     leases.delete(CLAIM, &DeleteParams::default()).await.unwrap();
     let load = Load::default();

@@ -208,7 +208,7 @@ async fn rows_are_not_recorded_when_another_operator_has_failed_the_query() {
         let waits = within(LIMIT, async || {
             let waiting: bool = sqlx::query_scalar(
                 "select exists (select from pg_stat_activity
-                 where wait_event_type = 'Lock' and query like '%insert into public.arxiv_ledger%')",
+                 where wait_event_type = 'Lock' and query like '%assign_query_ids%')",
             )
             .fetch_one(&mut admin)
             .await

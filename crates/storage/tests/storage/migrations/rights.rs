@@ -114,7 +114,7 @@ const OBJECTS: [Objects; 2] = [
             ("arxiv_pages", "title"),
         ],
         &["arxiv_sequence"],
-        &[],
+        &[("assign_query_ids", "'{}', '{}', '{}'")],
     ),
 ];
 
@@ -196,6 +196,7 @@ const ALLOWED: [(&str, &str, &[&str]); 10] = [
             "insert arxiv_ledger",
             "update arxiv_ledger",
             "delete arxiv_ledger",
+            "call assign_query_ids",
         ],
     ),
     (

@@ -147,6 +147,37 @@ async fn word_with_an_apostrophe_is_found_by_its_parts_and_in_phrases() {
     }
 }
 
+#[tokio::test]
+async fn plain_text_has_the_words_that_it_has_next_to_a_letter_with_an_accent() {
+    let server = Server::migrated().await;
+    let mut admin = server.admin("arxiv").await;
+    let index = "select pg_get_indexdef(indexrelid, 2, true) from pg_index
+                 where indexrelid::regclass::text like 'results_words_%'";
+    let of_title: String = sqlx::query_scalar(index).fetch_one(&mut admin).await.unwrap();
+    let mut texts: Vec<String> = ('\0'..='\u{7F}')
+        .filter(|c| !['\0', '\'', '`'].contains(c))
+        .map(|c| format!("Spin{c}Orbit {c}At 3{c}14 ,{c}, A{c}"))
+        .collect();
+    texts.extend(
+        [
+            "",
+            "\n",
+            "Deep Learning: A Survey\nof 2405.00001v2 (e.g. <b>, a@b.org, http://a.b/c?d=e_f)",
+        ]
+        .map(str::to_owned),
+    );
+    for text in texts {
+        let words = format!(
+            "select ({of_title})::text, ts_delete(of_accent, 'uxu')::text
+             from (select $1::text as title) plain, lateral (select {of_title} as of_accent from (select $1 || ' üxü' as title) accent) a"
+        );
+        let words = sqlx::query_as(sqlx::AssertSqlSafe(words)).bind(&text);
+        let (plain, with_accent): (String, String) = words.fetch_one(&mut admin).await.unwrap();
+        assert_eq!(plain, with_accent, "{text:?}");
+        assert_eq!(plain.is_empty(), text.trim().is_empty(), "{text:?}: {plain}");
+    }
+}
+
 /// Texts whose words take the most of a vector's megabyte: all different, of few letters with four bytes each.
 #[tokio::test]
 async fn longest_texts_are_stored() {
