@@ -87,7 +87,7 @@ limits! {
         "Bodies of more than 1 MiB that are parsed and recorded: as JSON they take several times their length.";
     COMPRESSIONS: "compressions", Count(16), metric "compressions", Other("the response is sent uncompressed"),
         "Responses that are compressed, at some hundred kilobytes of memory each.";
-    KUBERNETES_REQUESTS: "Kubernetes requests", Count(64), metric "kubernetes_requests_in_flight",
+    KUBERNETES_REQUESTS: "Kubernetes requests", Count(32), metric "kubernetes_requests_in_flight",
         Wait(5, Code::Overloaded),
         "Requests to Kubernetes in flight, without the watch: its throughput peaks at 16, and many more make it refuse \
          requests and end watches.";

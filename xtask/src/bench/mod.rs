@@ -87,7 +87,7 @@ enum What {
     /// The operator's memory.
     Memory,
     /// How speed and memory change with rows, objects, namespaces and clients. It is only measured when it is named: ten million
-    /// rows take half an hour and 20 GB.
+    /// rows take ten minutes and 20 GB.
     Growth,
     /// Measures nothing: prints the SQL that inserts the rows into another server's empty tables `queries` and `results`.
     Rows,

@@ -22,6 +22,8 @@ for panel, of in zip(panels.flat, grown):
         axis = axes.get(one["unit"])
         if axis is None:
             axis = panel if not axes else panel.twinx()
+            # A third axis, next to the second.
+            axis.spines["right"].set_position(("outward", 50 * max(len(axes) - 1, 0)))
             axis.set_ylabel(one["unit"])
             axes[one["unit"]] = axis
         counts, values = zip(*one["points"])
@@ -30,6 +32,6 @@ for panel, of in zip(panels.flat, grown):
     panel.set_xscale("log")
     panel.set_xlabel(of)
     panel.grid(alpha=0.3)
-    panel.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
+    panel.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")
 figure.tight_layout()
 figure.savefig(sys.argv[2], dpi=120, metadata={"Software": None})

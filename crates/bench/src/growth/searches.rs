@@ -64,11 +64,7 @@ pub(super) async fn measure(settings: &Settings) -> Result<Vec<Series>> {
     let of = "finished objects";
     let mut rate = Series::new(of, "GET /arxiv, page stored, 16 clients", "/s");
     let mut memory = Series::new(of, "operator, largest resident memory", "MiB");
-    let mut first = Series::new(
-        of,
-        "from the operator's start to the end of the first search",
-        "s",
-    );
+    let mut first = Series::new(of, "operator, from start to the first answer", "s");
     let originals = stored::finished(&bench).await?;
     let mut present = 0;
     for (objects, original) in OBJECTS.into_iter().filter(few).zip(&originals) {

@@ -56,7 +56,7 @@ fn without_apostrophes(text: &str) -> String {
 
 /// The SQL for the words of a text, the same in indexes and statements; none, where it is null.
 pub(crate) fn vector(text: &str) -> String {
-    // Most texts of papers are plain, and these take a third of the time.
+    // Most texts of papers are plain, and these take half of the time.
     let (other, any) = (all_but(PLAIN), plain(&without_tex(&without_apostrophes(text))));
     let punctuation = bracket(PUNCTUATION);
     format!(
