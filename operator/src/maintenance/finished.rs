@@ -47,8 +47,8 @@ const RETRY: Backoff = Backoff {
     cap: Duration::from_mins(1),
 };
 
-/// Keeps the statuses of finished objects up to date, and `next_expiry`, until it is stopped. Begins when all unfinished ones have
-/// been listed.
+/// Keeps the statuses of finished objects up to date, and `next_expiry`, until it is stopped. Begins in each
+/// namespace when the unfinished ones there have been listed.
 pub(crate) async fn run(
     with: Arc<Dependencies>,
     unfinished: Unfinished,
@@ -56,9 +56,11 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let all = async {
-        unfinished.listed().await;
-        let each = with.watched.iter();
-        join_all(each.map(|queries| follow(&with, queries, &next_expiry))).await
+        let each = with.watched.iter().enumerate().map(async |(watch, queries)| {
+            unfinished.listed(watch).await;
+            follow(&with, queries, &next_expiry).await;
+        });
+        join_all(each).await
     };
     // It may be dropped at any point.
     stop.run_until_cancelled(Box::pin(all)).await;

@@ -140,9 +140,12 @@ impl Pool {
     /// its last answer.
     pub async fn acquire(&self) -> Result<Connection, sqlx::Error> {
         let deadline = Instant::now() + self.acquire_timeout;
+        let mut last_answer = sqlx::Error::PoolTimedOut;
         loop {
-            let acquired = timeout_at(deadline, self.connections.get()).await;
-            let error = match acquired.map_err(|_| sqlx::Error::PoolTimedOut)? {
+            let Ok(acquired) = timeout_at(deadline, self.connections.get()).await else {
+                return Err(last_answer);
+            };
+            let error = match acquired {
                 Ok(connection) => return Ok(connection),
                 Err(PoolError::Backend(error)) => error,
                 // The others are of hooks and time limits that this pool does not have.
@@ -159,6 +162,7 @@ impl Pool {
             if Instant::now() + pause >= deadline {
                 return Err(error);
             }
+            last_answer = error;
             sleep(pause).await;
         }
     }

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -47,7 +50,9 @@ struct WatchState {
     namespace: Option<String>,
     /// Whether the store holds what it has seen: the last thing that it got was an event, not an error or a part of a
     /// listing.
-    is_current: watch::Sender<bool>,
+    is_current: AtomicBool,
+    /// Whether it has brought all that is unfinished, once.
+    was_listed: watch::Sender<bool>,
     /// When it last brought a change. Changes come in their order: everything before has been seen.
     changed_at: Mutex<Option<Instant>>,
 }
@@ -65,22 +70,22 @@ impl WatchState {
 impl Unfinished {
     /// Whether the store holds the present state of everything that is watched.
     pub(crate) fn is_current(&self) -> bool {
-        self.watches.iter().all(|watch| *watch.is_current.borrow())
+        let all = self.watches.iter();
+        all.map(|watch| &watch.is_current)
+            .all(|is| is.load(Ordering::Relaxed))
     }
 
-    /// Waits until each watch has brought all that is unfinished, once.
-    pub(crate) async fn listed(&self) {
-        for watch in &*self.watches {
+    /// Waits until this watch, by its number among those of the watched namespaces, has brought all that is unfinished, once.
+    pub(crate) async fn listed(&self, watch: usize) {
+        if let Some(watch) = self.watches.get(watch) {
             // The sender is in the same place, so there is no error.
-            let _ = watch.is_current.subscribe().wait_for(|is| *is).await;
+            let _ = watch.was_listed.subscribe().wait_for(|was| *was).await;
         }
     }
 
     fn set_current(&self, watch: usize, is_current: bool) {
         if let Some(watch) = self.watches.get(watch) {
-            watch
-                .is_current
-                .send_if_modified(|is| std::mem::replace(is, is_current) != is_current);
+            watch.is_current.store(is_current, Ordering::Relaxed);
         }
     }
 
@@ -98,7 +103,7 @@ impl Unfinished {
         let is_fresh = |watch: &WatchState| {
             let changed_at = *watch.changed_at();
             let is_young = |at: Instant| now.saturating_duration_since(at) < FRESH;
-            *watch.is_current.borrow() && changed_at.is_some_and(is_young)
+            watch.is_current.load(Ordering::Relaxed) && changed_at.is_some_and(is_young)
         };
         let mut watches = self.watches.iter();
         watches
@@ -149,7 +154,8 @@ impl Feed {
         let listed = namespaces.iter().map(|_| HashSet::new()).collect();
         let watches = namespaces.into_iter().map(|namespace| WatchState {
             namespace,
-            is_current: watch::Sender::new(false),
+            is_current: AtomicBool::new(false),
+            was_listed: watch::Sender::new(false),
             changed_at: Mutex::default(),
         });
         Self {
@@ -228,6 +234,7 @@ impl Feed {
                 self.writer.apply_watcher_event(&gone);
             }
         }
+        unfinished.watches[watch].was_listed.send_replace(true);
         self.tracker.retain(&self.unfinished.uids());
         let present = self.unfinished.present();
         let present = present.iter().map(|object| Object::from_obj(&**object));

@@ -1,4 +1,5 @@
 use crd::ArxivQuerySpec;
+use futures::FutureExt;
 
 use super::*;
 
@@ -53,8 +54,13 @@ fn listing_of_one_namespace_removes_what_is_gone_there_and_nothing_elsewhere() {
     let (kept, gone, other) = (object("a", "kept"), object("a", "gone"), object("b", "gone"));
     assert_eq!(list(&mut feed, 0, &[&kept, &gone]), ["a/gone", "a/kept"]);
     assert!(!feed.unfinished.is_current(), "b is not listed yet");
+    feed.unfinished.set_current(0, false);
+    let was_listed = |feed: &Feed, watch| feed.unfinished.listed(watch).now_or_never().is_some();
+    assert!(was_listed(&feed, 0), "an error does not change that");
+    assert!(!was_listed(&feed, 1));
+    feed.unfinished.set_current(0, true);
     assert_eq!(list(&mut feed, 1, &[&other]), ["b/gone"]);
-    assert!(feed.unfinished.is_current());
+    assert!(feed.unfinished.is_current() && was_listed(&feed, 1));
     assert_eq!(list(&mut feed, 0, &[&kept]), ["a/gone", "a/kept"]);
     assert_eq!(stored(&feed), ["a/kept", "b/gone"]);
     assert_eq!(feed.unfinished.uids().len(), 2);

@@ -1,4 +1,5 @@
-//! How fast a long listing goes on. Kubernetes reads all objects for each page, so a listing at full speed takes it from searches.
+//! How fast a long listing goes on. Kubernetes goes through all objects for each page, so a listing at full speed leaves it little
+//! time for searches.
 
 use std::time::Duration;
 
@@ -9,13 +10,17 @@ use tokio::time::Instant;
 const SHARE: u32 = 3;
 /// The longest pause after a page.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
-/// A listing that takes longer goes on without pauses: Kubernetes keeps what it continues from for five minutes.
+/// A listing that takes longer goes on without pauses: Kubernetes keeps what it continues from for five minutes. One that follows a
+/// listing that failed has none.
 const MAX_PACED: Duration = Duration::from_mins(2);
 
 /// The pace of a watch whose listings have pages of one size.
 pub(super) struct Pace {
     page: u32,
-    /// When the listing began, and its present page.
+    /// Whether the last listing came to its end.
+    is_complete: bool,
+    /// Whether the present one has pauses, when it began, and its present page.
+    has_pauses: bool,
     listing: Instant,
     page_began: Instant,
     /// Objects of the listing so far.
@@ -27,6 +32,8 @@ impl Pace {
         let now = Instant::now();
         Self {
             page,
+            is_complete: true,
+            has_pauses: true,
             listing: now,
             page_began: now,
             objects: 0,
@@ -42,6 +49,11 @@ impl Pace {
         match event {
             Ok(Event::Init) => {
                 (self.listing, self.page_began, self.objects) = (now, now, 0);
+                self.has_pauses = std::mem::replace(&mut self.is_complete, false);
+                return None;
+            }
+            Ok(Event::InitDone) => {
+                self.is_complete = true;
                 return None;
             }
             Ok(Event::InitApply(_)) => self.objects += 1,
@@ -51,7 +63,7 @@ impl Pace {
             return None;
         }
         let pause = ((now - self.page_began) * SHARE).min(MAX_PAUSE);
-        let pause = (now - self.listing < MAX_PACED).then_some(pause);
+        let pause = (self.has_pauses && now - self.listing < MAX_PACED).then_some(pause);
         self.page_began = now + pause.unwrap_or_default();
         pause
     }
@@ -82,6 +94,14 @@ mod tests {
             (0, Event::InitApply(()), 1_000),
             (1_100, Event::InitApply(()), 0),
             (0, Event::InitApply(()), 0),
+            // It did not end: the next one has no pauses.
+            (0, Event::Init, 0),
+            (40, Event::InitApply(()), 0),
+            (10, Event::InitApply(()), 0),
+            (0, Event::InitDone, 0),
+            (0, Event::Init, 0),
+            (40, Event::InitApply(()), 0),
+            (10, Event::InitApply(()), 150),
         ] {
             now += milliseconds(after);
             let shown = format!("{event:?}");

@@ -1,6 +1,10 @@
 use std::time::{Duration, Instant};
 
 use storage::{Access, Ledger, PoolSettings, Sequence, StorageError};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use uuid::Uuid;
 
 use crate::setup::{Server, pool_settings};
@@ -161,4 +165,43 @@ async fn connection_is_made_when_the_process_has_no_cpu_time_left() {
     for task in tasks {
         task.abort();
     }
+}
+
+#[tokio::test]
+async fn last_answer_of_a_server_is_the_error_when_the_next_try_takes_too_long() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // It starts, and then it does not answer.
+    let starting = async move {
+        let (mut first, _) = listener.accept().await.unwrap();
+        first.read_u8().await.unwrap();
+        let fields = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0";
+        first.write_u8(b'E').await.unwrap();
+        first
+            .write_u32(u32::try_from(fields.len()).unwrap() + 4)
+            .await
+            .unwrap();
+        first.write_all(fields).await.unwrap();
+        let second = listener.accept().await.unwrap();
+        std::future::pending::<()>().await;
+        drop((first, second));
+    };
+    let settings = PoolSettings {
+        acquire_timeout: Duration::from_millis(500),
+        ..pool_settings(Access::ReadWrite)
+    };
+    let url = format!("postgresql://u:p@{address}/d?sslmode=disable");
+    let pool = storage::Pool::open(url, &settings).unwrap();
+    let error = tokio::select! {
+        connection = pool.acquire() => connection.map(drop).unwrap_err(),
+        () = starting => unreachable!("it does not end"),
+    };
+    assert_eq!(
+        error
+            .as_database_error()
+            .and_then(|error| error.code())
+            .as_deref(),
+        Some("57P03"),
+        "{error:?}"
+    );
 }
