@@ -30,6 +30,8 @@ const COMPLETE: &str = "select f.object_uid::text, r.run_uid::text
 const PAGE: usize = 70;
 /// One statement, or one page. Ticks do not wait for the end of an outage.
 const DATABASE_LIMIT: Duration = Duration::from_secs(2);
+const COOLING_DOWN: &str =
+    "select exists (select from public.arxiv_gate where cooldown_until > clock_timestamp())";
 
 impl Feeds {
     /// The Secret of the webhooks, and the right to read it.
@@ -119,6 +121,20 @@ impl Feeds {
     /// Back-offs are over: they are longer than a run.
     pub(super) async fn make_deliveries_due(&self) {
         let _ = timeout(DATABASE_LIMIT, self.harness.results().execute("arxiv", DUE)).await;
+    }
+
+    /// Whether no requests are sent since arXiv throttles, which after many throttled answers in a row takes minutes.
+    pub(super) async fn is_cooling_down(&self) -> bool {
+        let (primary, _) = self.harness.pair();
+        let read = async {
+            let mut connection = primary.connect("arxiv_sequence").await?;
+            anyhow::Ok(
+                sqlx::query_scalar(COOLING_DOWN)
+                    .fetch_one(&mut connection)
+                    .await?,
+            )
+        };
+        matches!(timeout(DATABASE_LIMIT, read).await, Ok(Ok(true)))
     }
 
     /// How many deliveries of present feeds wait, if the database answers.

@@ -40,7 +40,7 @@ const PAUSE_MS: (u64, u64) = (1_000, 2_500);
 const RENEWED_PERCENT: u64 = 5;
 /// Replies of the receiver that are not simply an acceptance.
 const REPLIES: usize = 2_000;
-/// How long the feeds may take to be complete after the faults.
+/// How long the feeds may take to be complete after the faults, and after the end of a cool-down that the last of them have caused.
 const SETTLE_LIMIT: Duration = Duration::from_mins(2);
 const CHECK_EVERY: Duration = Duration::from_millis(400);
 /// While feeds are not complete, they are due again after so many checks.
@@ -160,7 +160,7 @@ impl Feeds {
     pub(crate) async fn settle(&mut self) {
         self.receiver.set(Reply::status(200));
         let first = self.ticks.len();
-        let deadline = Instant::now() + SETTLE_LIMIT;
+        let mut deadline = Instant::now() + SETTLE_LIMIT;
         let mut checks = 0;
         while Instant::now() < deadline {
             if checks % CHECKS_A_TICK == 0 {
@@ -173,6 +173,9 @@ impl Feeds {
             if self.are_all_complete_since(first) && self.pending_deliveries().await == Some(0) {
                 self.is_settled = true;
                 break;
+            }
+            if self.is_cooling_down().await {
+                deadline = Instant::now() + SETTLE_LIMIT;
             }
             tokio::time::sleep(CHECK_EVERY).await;
         }
