@@ -199,7 +199,7 @@ async fn last_answer_of_a_server_is_the_error_when_the_next_try_takes_too_long()
     assert_eq!(
         error
             .as_database_error()
-            .and_then(|error| error.code())
+            .and_then(sqlx::error::DatabaseError::code)
             .as_deref(),
         Some("57P03"),
         "{error:?}"
