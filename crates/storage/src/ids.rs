@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     StorageError,
-    connection::{Batcher, Kind, Lock, Pool, Session, Work, lock_pairs, micros, sorted_locks},
+    connection::{Batcher, Kind, Lock, Pool, Session, Work, keys_of_uids, micros},
 };
 
 /// Unique query ids, for the user `arxiv_sequence`, which can do nothing else.
@@ -80,7 +80,7 @@ impl Work for Assign {
 
     async fn serve(&self, uids: Vec<Uuid>) -> Result<Vec<i64>, StorageError> {
         // Under the uids' locks, so that concurrent callers agree and use up one id only.
-        let (keys, subkeys) = lock_pairs(&sorted_locks(uids.iter().copied().map(Lock::of_uid)));
+        let (keys, subkeys) = keys_of_uids(&uids);
         let ids = Session::run(&self.0, Kind::Statement, async |session| {
             let assign = session.query_scalar::<Vec<i64>>("select public.assign_query_ids($1, $2, $3)");
             let assign = assign.bind(&uids).bind(&keys).bind(&subkeys);

@@ -37,8 +37,8 @@ use crate::{
     },
 };
 
-/// Objects in one page of the listing, 2 to 3 kB each: no more of them are ever in memory.
-const LIST_PAGE: u32 = 250;
+/// Finished objects in one page of a listing, 2 to 3 kB each: no more of them are ever in memory.
+pub(super) const LIST_PAGE: u32 = 250;
 /// Writes in progress at once.
 const CONCURRENCY: usize = 8;
 /// The waits before everything is listed again, after a write that failed.

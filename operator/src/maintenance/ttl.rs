@@ -12,15 +12,16 @@ use kube::{
 };
 use service::health::Heartbeat;
 
-use super::expiry::{NextExpiry, expires_at};
+use super::{
+    expiry::{NextExpiry, expires_at},
+    finished::LIST_PAGE,
+};
 use crate::process::{
     claims::ClaimError,
     dependencies::Dependencies,
     kubernetes::{CALL_TIMEOUT, within},
 };
 
-/// Objects in one page of the listing, 2 to 3 kB each: no more of them are ever in memory.
-const PAGE: u32 = 250;
 /// Deletions in progress at once.
 const CONCURRENCY: usize = 8;
 
@@ -58,7 +59,7 @@ async fn sweep_namespace(
     heartbeat: &Heartbeat,
 ) -> Result<Duration, ClaimError> {
     let mut listing = Duration::ZERO;
-    let first = ListParams::default().fields(&with.finished).limit(PAGE);
+    let first = ListParams::default().fields(&with.finished).limit(LIST_PAGE);
     let (mut page, mut deleted_since_first) = (first.clone(), false);
     loop {
         heartbeat.beat();

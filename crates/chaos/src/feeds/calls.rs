@@ -33,6 +33,11 @@ const DATABASE_LIMIT: Duration = Duration::from_secs(2);
 const COOLING_DOWN: &str =
     "select exists (select from public.arxiv_gate where cooldown_until > clock_timestamp())";
 
+/// What is read from a database, if it answers.
+async fn within_limit<T>(read: impl Future<Output = Result<T>>) -> Option<T> {
+    timeout(DATABASE_LIMIT, read).await.ok()?.ok()
+}
+
 impl Feeds {
     /// The Secret of the webhooks, and the right to read it.
     pub(super) async fn let_webhooks_sign(&self) -> Result<()> {
@@ -134,7 +139,7 @@ impl Feeds {
                     .await?,
             )
         };
-        matches!(timeout(DATABASE_LIMIT, read).await, Ok(Ok(true)))
+        within_limit(read).await == Some(true)
     }
 
     /// How many deliveries of present feeds wait, if the database answers.
@@ -148,7 +153,7 @@ impl Feeds {
                 .await?;
             anyhow::Ok(row.try_get(0)?)
         };
-        timeout(DATABASE_LIMIT, read).await.ok()?.ok()
+        within_limit(read).await
     }
 
     /// The runs that were complete, each with the uid of its feed, if the database answers.
@@ -157,7 +162,7 @@ impl Feeds {
             let mut connection = self.harness.results().connect("arxiv").await?;
             anyhow::Ok(sqlx::query_as(COMPLETE).fetch_all(&mut connection).await?)
         };
-        timeout(DATABASE_LIMIT, read).await.ok()?.ok()
+        within_limit(read).await
     }
 
     /// Reads the newest items of a feed.

@@ -16,11 +16,10 @@ pub(crate) enum Lock {
 }
 
 impl Lock {
-    /// Serialises operations on one object. It has 64 of the uid's bits: two uids that agree in these only wait for each other.
+    /// Serialises operations on one object.
     pub(crate) fn of_uid(uid: Uuid) -> Self {
-        let (first, .., rest) = uid.as_fields();
-        let [.., a, b, c, d] = *rest;
-        Self::Pair(first.cast_signed(), i32::from_be_bytes([a, b, c, d]))
+        let (key, subkey) = key_of_uid(uid);
+        Self::Pair(key, subkey)
     }
 
     /// Serialises operations on one query id: objects' records and clients' writes alike.
@@ -35,13 +34,17 @@ pub(crate) fn sorted(locks: impl IntoIterator<Item = Lock>) -> Vec<Lock> {
     locks.into_iter().collect()
 }
 
-/// The keys of two integers of these locks, in this order: the first of each, and the second.
-pub(crate) fn pairs(locks: &[Lock]) -> (Vec<i32>, Vec<i32>) {
-    let pair = |lock: &Lock| match lock {
-        Lock::Pair(a, b) => Some((*a, *b)),
-        Lock::Key(_) | Lock::SharedPair(..) => None,
-    };
-    locks.iter().filter_map(pair).unzip()
+/// The keys of the locks of these uids, for a function of the database that takes them in this order: that of [`sorted`], each once.
+pub(crate) fn keys_of_uids(uids: &[Uuid]) -> (Vec<i32>, Vec<i32>) {
+    let keys: BTreeSet<_> = uids.iter().map(|uid| key_of_uid(*uid)).collect();
+    keys.into_iter().unzip()
+}
+
+/// The two integers have 64 of the uid's bits: two uids that agree in these only wait for each other.
+fn key_of_uid(uid: Uuid) -> (i32, i32) {
+    let (first, .., rest) = uid.as_fields();
+    let [.., a, b, c, d] = *rest;
+    (first.cast_signed(), i32::from_be_bytes([a, b, c, d]))
 }
 
 /// The statement that takes these locks, in this order. It has no parameters, so that it is one message with others.
@@ -66,15 +69,20 @@ mod tests {
 
     #[test]
     fn locks_are_taken_once_and_in_one_order() {
-        let uids = [7, 3, 7].map(|uid| Lock::of_uid(Uuid::from_u128(uid)));
+        let uids = [7, 3, 7].map(Uuid::from_u128);
         let ids = [2, -1].map(Lock::of_query_id);
-        let all = [sorted(uids), sorted(ids), vec![Lock::SharedPair(1, 2)]].concat();
+        let all = [
+            sorted(uids.map(Lock::of_uid)),
+            sorted(ids),
+            vec![Lock::SharedPair(1, 2)],
+        ]
+        .concat();
         assert_eq!(
             sql(&all),
             "select pg_advisory_xact_lock(0, 3), pg_advisory_xact_lock(0, 7), pg_advisory_xact_lock(-1), \
              pg_advisory_xact_lock(2), pg_advisory_xact_lock_shared(1, 2);"
         );
         assert_eq!(sql(&[]), "");
-        assert_eq!(pairs(&all), (vec![0, 0], vec![3, 7]));
+        assert_eq!(keys_of_uids(&uids), (vec![0, 0], vec![3, 7]));
     }
 }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 pub(crate) use self::{
     batch::{Batcher, Outcome, Work},
     connector::Connector,
-    locks::{Lock, pairs as lock_pairs, sorted as sorted_locks},
+    locks::{Lock, keys_of_uids, sorted as sorted_locks},
     pool::{KEY_SETTINGS, bounded, bounded_with, session_settings, with_timeout},
     session::{Kind, Session},
 };

@@ -19,9 +19,9 @@ pub(super) struct Pace {
     page: u32,
     /// Whether the last listing came to its end.
     is_complete: bool,
-    /// Whether the present one has pauses, when it began, and its present page.
-    has_pauses: bool,
-    listing: Instant,
+    /// Until when the present one has pauses.
+    paced_until: Instant,
+    /// When its present page began.
     page_began: Instant,
     /// Objects of the listing so far.
     objects: u32,
@@ -33,8 +33,7 @@ impl Pace {
         Self {
             page,
             is_complete: true,
-            has_pauses: true,
-            listing: now,
+            paced_until: now,
             page_began: now,
             objects: 0,
         }
@@ -48,8 +47,9 @@ impl Pace {
     ) -> Option<Duration> {
         match event {
             Ok(Event::Init) => {
-                (self.listing, self.page_began, self.objects) = (now, now, 0);
-                self.has_pauses = std::mem::replace(&mut self.is_complete, false);
+                (self.page_began, self.objects) = (now, 0);
+                let was_complete = std::mem::replace(&mut self.is_complete, false);
+                self.paced_until = if was_complete { now + MAX_PACED } else { now };
                 return None;
             }
             Ok(Event::InitDone) => {
@@ -63,7 +63,7 @@ impl Pace {
             return None;
         }
         let pause = ((now - self.page_began) * SHARE).min(MAX_PAUSE);
-        let pause = (self.has_pauses && now - self.listing < MAX_PACED).then_some(pause);
+        let pause = (now < self.paced_until).then_some(pause);
         self.page_began = now + pause.unwrap_or_default();
         pause
     }
