@@ -57,7 +57,7 @@ pub(crate) async fn apply(
             let (now, tracker) = (Timestamp::now(), &context.tracker);
             match page {
                 Some(page) => tracker.enqueue(query.uid, &query.object, page, stored, now),
-                // A decision from just before a failure became known may have put it into the queue.
+                // An earlier decision may have put it into the queue.
                 None => tracker.dequeue(query.uid),
             }
             if let Some(update) = report {

@@ -101,7 +101,8 @@ impl Tracker {
     }
 
     /// Queues the query for its next page; `stored` others are stored already. Ignored if its object has left
-    /// the watch meanwhile, and if the process ends.
+    /// the watch meanwhile, if the process ends, and if the query was notified since its reconciliation began: then
+    /// another one follows, which knows whether the request has failed, and when it may be repeated.
     pub(crate) fn enqueue(
         &self,
         uid: Uuid,
@@ -111,7 +112,7 @@ impl Tracker {
         now: Timestamp,
     ) {
         let mut state = self.state();
-        if state.closed {
+        if state.closed || self.notified.borrow().contains_key(&uid) {
             return;
         }
         let Some(progress) = state.queries.get_mut(&uid) else {

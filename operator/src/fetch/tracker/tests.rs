@@ -77,6 +77,23 @@ fn notification_after_the_begin_of_a_reconciliation_needs_another_one() {
     assert!(tracker.notified.borrow().is_empty());
 }
 
+/// One that began before the request failed does not know that it has to wait.
+#[test]
+fn reconciliation_queues_no_page_after_a_notification_that_it_does_not_know() {
+    let (tracker, _triggered) = Tracker::new(PriorityCeilings::default());
+    let uid = enqueued(&tracker, 1);
+    let page = tracker.next().unwrap();
+    let (_, notifications) = tracker.begin(uid, &object(1), Timestamp::UNIX_EPOCH);
+    tracker.begun(uid, notifications);
+    tracker.finish(&page, |_| {});
+    tracker.enqueue(uid, &object(1), request(), 0, Timestamp::UNIX_EPOCH);
+    assert_eq!(tracker.next(), None);
+    let (_, notifications) = tracker.begin(uid, &object(1), Timestamp::UNIX_EPOCH);
+    tracker.begun(uid, notifications);
+    tracker.enqueue(uid, &object(1), request(), 0, Timestamp::UNIX_EPOCH);
+    assert_eq!(tracker.next(), Some(page));
+}
+
 #[test]
 fn untracked_and_closed_tracker_keeps_nothing() {
     let (tracker, _triggered) = Tracker::new(PriorityCeilings::default());

@@ -92,7 +92,12 @@ async fn query_fails_when_broken_answers_exceed_backoff_limit() {
             "{mode:?}: {status:?}"
         );
         assert_eq!(kstatus(&status), "Failed", "{mode:?}");
-        assert_eq!(arxiv.requests().len(), requests, "{mode:?}");
+        assert_eq!(
+            arxiv.requests().len(),
+            requests,
+            "{mode:?}\n{}",
+            env.operator_logs()
+        );
         assert!(
             status.completion_time.is_some() && status.start_time.is_some(),
             "{mode:?}"
