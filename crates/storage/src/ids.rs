@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     StorageError,
-    connection::{Batcher, Kind, Lock, Pool, Session, Work, keys_of_uids, micros},
+    connection::{Batcher, Kind, LINGER, Lock, Pool, Session, Work, keys_of_uids, micros},
 };
 
 /// Unique query ids, for the user `arxiv_sequence`, which can do nothing else.
@@ -41,6 +41,8 @@ impl Work for Next {
     const MAX_BATCH: usize = 256;
     const CONCURRENCY: usize = 2;
     const MAX_CONCURRENCY: usize = 2;
+    // It takes shorter than any wait.
+    const LINGER: Duration = Duration::ZERO;
 
     /// A caller that has given up meanwhile leaves a gap.
     async fn serve(&self, callers: Vec<()>) -> Result<Vec<i64>, StorageError> {
@@ -77,6 +79,7 @@ impl Work for Assign {
     const MAX_BATCH: usize = 64;
     const CONCURRENCY: usize = 1;
     const MAX_CONCURRENCY: usize = 3;
+    const LINGER: Duration = LINGER;
 
     async fn serve(&self, uids: Vec<Uuid>) -> Result<Vec<i64>, StorageError> {
         // Under the uids' locks, so that concurrent callers agree and use up one id only.

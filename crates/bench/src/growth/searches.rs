@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use crd::{ArxivQuery, ArxivQuerySpec, ArxivSearch};
+use crd::ArxivQuery;
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
@@ -104,14 +104,6 @@ async fn copy(bench: &Bench<'_>, original: &str, count: u32) -> Result<()> {
 async fn drain(bench: &Bench<'_>, namespaces: u32) -> Result<f64> {
     let operator = bench.env.stack.operators[0].child();
     operator.kill9();
-    let spec = ArxivQuerySpec {
-        search: ArxivSearch {
-            title: Some("stored".to_owned()),
-            ..ArxivSearch::default()
-        },
-        max_results: 8,
-        ..ArxivQuerySpec::default()
-    };
     for namespace in 0..namespaces {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name(namespace)}});
         let all: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(bench.env.kube.clone());
@@ -125,7 +117,7 @@ async fn drain(bench: &Bench<'_>, namespaces: u32) -> Result<f64> {
         }
     }
     let objects = stream::iter(0..SPREAD).map(async |number| {
-        let object = ArxivQuery::new(&format!("of-{namespaces}-{number}"), spec.clone());
+        let object = ArxivQuery::new(&format!("of-{namespaces}-{number}"), stored::spec());
         let queries: Api<ArxivQuery> = Api::namespaced(bench.env.kube.clone(), &name(number % namespaces));
         queries.create(&PostParams::default(), &object).await
     });

@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sqlx::Row;
 use testbed::tools::progress;
 
-use super::{Bench, drain, stored};
+use super::{Bench, Settings, drain, stored};
 use crate::figures::{Figure, Goal};
 
 /// Clients that wait at once: enough to keep everything busy.
@@ -23,31 +22,34 @@ const NEEDED: [&str; 3] = ["kube-apiserver", "etcd", ALL];
 /// Calls that there are besides searches: for leader election, access and the like.
 const RESOURCES: [&str; 2] = ["arxivqueries", "events"];
 
-pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
-    // The first search stores its page.
-    stored::search(bench, 2, Duration::from_secs(2)).await?;
-    let (kubernetes, bodies) = stored::bare_client(bench).await?;
+pub(super) async fn measure(settings: &Settings) -> Result<Vec<Figure>> {
     progress::print("bench: cost of a search");
-    stored::at_rest(bench).await?;
-    let (before, searches) = (Counters::read(bench).await?, drain::finished(bench).await?);
-    stored::search(bench, CLIENTS, bench.settings.length).await?;
-    stored::at_rest(bench).await?;
-    let searches = drain::finished(bench).await?.saturating_sub(searches);
+    let bench = stored::with_page(settings).await?;
+    let (before, searches) = (Counters::read(&bench).await?, drain::finished(&bench).await?);
+    stored::search(&bench, CLIENTS, settings.length).await?;
+    stored::at_rest(&bench).await?;
+    let searches = drain::finished(&bench).await?.saturating_sub(searches);
     ensure!(searches > 0, "no search has ended");
-    let after = Counters::read(bench).await?;
-    let costs = after.since(&before, searches, "a search").into_iter();
+    let costs = Counters::read(&bench)
+        .await?
+        .since(&before, searches, "a search")
+        .into_iter();
+    bench.env.stack.stop().await?;
     let mut figures: Vec<_> = costs
         .map(|(name, unit, value)| {
             let goal = goal(&name);
             Figure::new(name, unit, goal).measured(value)
         })
         .collect();
-    // The same for a bare client.
-    let pairs = kubernetes.pairs(&bodies, CLIENTS, bench.settings.length).await?;
+    // The same for a bare client, in a new system as well.
+    let bench = stored::with_page(settings).await?;
+    let (kubernetes, bodies) = stored::bare_client(&bench).await?;
+    let before = Counters::read(&bench).await?;
+    let pairs = kubernetes.pairs(&bodies, CLIENTS, settings.length).await?;
     ensure!(pairs.count > 0.0, "the bare client has written nothing");
-    for (name, _, value) in Counters::read(bench)
+    for (name, _, value) in Counters::read(&bench)
         .await?
-        .of_processes(&after, pairs.count, "a search")
+        .of_processes(&before, pairs.count, "a search")
     {
         let is_needed = NEEDED.iter().any(|process| name.ends_with(process));
         let mut figures = figures.iter_mut();
@@ -55,6 +57,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
             figure.bound.push(value);
         }
     }
+    bench.env.stack.stop().await?;
     Ok(figures)
 }
 

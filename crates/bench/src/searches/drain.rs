@@ -4,23 +4,63 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use crd::{ArxivQuery, Phase};
+use futures::{StreamExt, stream};
+use kube::Api;
+use kube::api::PostParams;
 use testbed::tools::progress;
 use testbed::{http_get, wait};
 
-use super::Bench;
 use super::cost::Counters;
 use super::kubernetes::Bodies;
+use super::{Bench, Settings, start, stored};
 use crate::figures::{Figure, Goal};
 
 const LIMIT: Duration = Duration::from_mins(10);
 
-pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
+pub(super) async fn measure(settings: &Settings) -> Result<Vec<Figure>> {
+    let objects = settings.objects;
+    let bench = start(settings, Duration::ZERO, false).await?;
     let kubernetes = bench.kubernetes().await?;
+    let rate = |what: &str, rate| {
+        let name = format!("drain of {objects} ArxivQueries, {what}");
+        Figure::new(name, "/s", Some(Goal::Ratio(0.6))).measured(rate)
+    };
+    let create = async {
+        bench.env.create_many("drain-", objects).await;
+        Ok(())
+    };
+    let drained = drain(&bench, create).await?;
+    let mut figures = vec![rate("each with its request to arXiv", drained.rate)];
+    let costs = drained.costs.into_iter();
+    figures.extend(costs.map(|(name, unit, value)| Figure::new(name, unit, None).measured(value)));
+    let last = bench.env.queries.get("drain-0").await?;
+    let bound = statuses(&bench, &kubernetes, &last).await?;
+    bench.env.stack.stop().await?;
+
+    let bench = stored::with_page(settings).await?;
+    let drained = drain(&bench, create_same(&bench.env.queries, objects)).await?;
+    bench.env.stack.stop().await?;
+    figures.insert(1, rate("whose page is stored", drained.rate));
+    for figure in &mut figures[..2] {
+        figure.bound.push(bound);
+    }
+    Ok(figures)
+}
+
+/// How a backlog was drained.
+struct Drained {
+    rate: f64,
+    costs: Vec<(String, &'static str, f64)>,
+}
+
+/// Creates objects while no operator runs, and then starts one.
+#[allow(clippy::cast_precision_loss, reason = "small")]
+async fn drain(bench: &Bench<'_>, create: impl Future<Output = Result<()>>) -> Result<Drained> {
     let objects = bench.settings.objects;
     let operator = &bench.env.stack.operators[0];
     operator.child().kill9();
     progress::print(&format!("bench: drain: creating {objects} objects"));
-    bench.env.create_many("drain-", objects).await;
+    create.await?;
     progress::print("bench: drain");
     operator.child().start_again()?;
     let start = Instant::now();
@@ -34,19 +74,26 @@ pub(super) async fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         Ok((finished(bench).await? >= objects).then_some(()))
     })
     .await?;
-    #[allow(clippy::cast_precision_loss, reason = "small")]
     let rate = objects as f64 / start.elapsed().as_secs_f64();
     let after = Counters::read(bench).await?;
-    let name = format!("drain of {objects} ArxivQueries, each with its request to arXiv");
-    let mut figures = vec![Figure::new(name, "/s", Some(Goal::Ratio(0.6))).measured(rate)];
     let searches = objects.saturating_sub(already);
-    let costs = after
-        .since(&before, searches, "a search of a backlog")
-        .into_iter();
-    figures.extend(costs.map(|(name, unit, value)| Figure::new(name, unit, None).measured(value)));
-    let last = bench.env.queries.get("drain-0").await?;
-    figures[0].bound.push(statuses(bench, &kubernetes, &last).await?);
-    Ok(figures)
+    Ok(Drained {
+        rate,
+        costs: after.since(&before, searches, "a search of a backlog"),
+    })
+}
+
+/// Creates objects whose page is stored already.
+async fn create_same(queries: &Api<ArxivQuery>, count: usize) -> Result<()> {
+    let created = stream::iter(0..count).map(async |number| {
+        let object = ArxivQuery::new(&format!("same-{number}"), stored::spec());
+        queries.create(&PostParams::default(), &object).await
+    });
+    let mut created = created.buffer_unordered(8);
+    while let Some(object) = created.next().await {
+        object?;
+    }
+    Ok(())
 }
 
 async fn statuses(bench: &Bench<'_>, kubernetes: &super::Kubernetes, finished: &ArxivQuery) -> Result<f64> {

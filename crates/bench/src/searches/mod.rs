@@ -66,23 +66,19 @@ pub async fn run(settings: &Settings) -> Result<Vec<Figure>> {
     for round in 1..=settings.rounds {
         progress::print(&format!("bench: round {round} of {}", settings.rounds));
         // A new system each time: the API server of Kubernetes becomes slower with what it holds, and takes gigabytes.
-        if ["start", "cost", "stored"].iter().any(|part| wanted(part)) {
+        if wanted("start") {
             let bench = start(settings, Duration::ZERO, false).await?;
-            if wanted("start") {
-                add(&mut figures, start::measure(&bench).await?);
-            }
-            if wanted("cost") {
-                add(&mut figures, cost::measure(&bench).await?);
-            }
-            if wanted("stored") {
-                add(&mut figures, stored::measure(&bench).await?);
-            }
+            add(&mut figures, start::measure(&bench).await?);
             bench.env.stack.stop().await?;
         }
+        if wanted("cost") {
+            add(&mut figures, cost::measure(settings).await?);
+        }
+        if wanted("stored") {
+            add(&mut figures, stored::measure(settings).await?);
+        }
         if wanted("drain") {
-            let bench = start(settings, Duration::ZERO, false).await?;
-            add(&mut figures, drain::measure(&bench).await?);
-            bench.env.stack.stop().await?;
+            add(&mut figures, drain::measure(settings).await?);
         }
     }
     if wanted("interval") && settings.intervals > 0 {
@@ -126,7 +122,7 @@ pub(crate) async fn start(
         ("ARXIV_MAX_PENDING_PER_CLIENT", "100000"),
         ("ARXIV_WAIT_MS", "29000"),
     ];
-    let env = TestEnv::try_start(Options {
+    let env = Box::pin(TestEnv::try_start(Options {
         own_control_plane: true,
         cluster_wide,
         min_interval,
@@ -136,7 +132,7 @@ pub(crate) async fn start(
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
         ..Options::default()
-    })
+    }))
     .await?;
     Ok(Bench {
         settings,

@@ -1,7 +1,9 @@
 //! Operations for several callers at once: those that arrive while others are served are served by the next operation.
 //!
-//! Nobody waits for others whose requests have not arrived. Few operations run at once, since one for two callers costs little more
-//! than one for a single caller; more run where they take long, so that one that hangs does not hold up every caller.
+//! Few operations run at once, and each may wait some milliseconds for further callers, since one for two callers costs little more
+//! than one for a single caller. More run where they take long, so that one that hangs does not hold up every caller.
+
+mod linger;
 
 use std::{
     fmt,
@@ -11,13 +13,17 @@ use std::{
 
 use tokio::{
     runtime::Handle,
-    sync::oneshot,
+    sync::{Notify, oneshot},
     time::{Instant, timeout, timeout_at},
 };
 
+use self::linger::Linger;
 use super::pool::OPERATION_TIMEOUT;
 use crate::StorageError;
 
+/// How long operations wait for further callers that take milliseconds themselves: searches pass three of them, and take
+/// longer than these together where so many come that it matters.
+pub(crate) const LINGER: Duration = Duration::from_millis(5);
 /// How long a caller waits before one more operation may run: longer than nearly all operations take.
 const LONG_WAIT: Duration = Duration::from_millis(100);
 
@@ -33,6 +39,8 @@ pub(crate) trait Work: Send + Sync + 'static {
     const CONCURRENCY: usize;
     /// The same, where they take long.
     const MAX_CONCURRENCY: usize;
+    /// How long an operation waits for further callers, if they come close together.
+    const LINGER: Duration;
 
     /// An answer for each of these, in their order.
     fn serve(
@@ -47,12 +55,15 @@ pub(crate) struct Batcher<W: Work>(Arc<Shared<W>>);
 struct Shared<W: Work> {
     work: W,
     state: Mutex<State<W>>,
+    /// As many wait as one operation serves.
+    is_full: Notify,
 }
 
 struct State<W: Work> {
     /// In the order of their arrival.
     waiting: Vec<(W::Item, oneshot::Sender<Outcome<W>>)>,
     running: usize,
+    linger: Linger,
 }
 
 /// What comes of waiting.
@@ -75,25 +86,25 @@ impl<W: Work> Batcher<W> {
         let state = State {
             waiting: Vec::new(),
             running: 0,
+            linger: Linger::default(),
         };
         Self(Arc::new(Shared {
             work,
             state: Mutex::new(state),
+            is_full: Notify::new(),
         }))
     }
 
-    /// A permit, if one is free.
-    pub(crate) fn enter(&self) -> Option<Permit<W>> {
-        self.0.permit(&mut self.0.lock(), W::CONCURRENCY)
-    }
-
-    /// Waits for a permit or for an answer, a limited time, together with all whose requests have arrived already.
+    /// Waits for a permit or for an answer, a limited time, together with all who come meanwhile.
     pub(crate) async fn join(&self, item: W::Item) -> Outcome<W> {
         let deadline = Instant::now() + OPERATION_TIMEOUT;
         let (sender, mut reply) = oneshot::channel();
         let permit = {
             let mut state = self.0.lock();
             state.waiting.push((item, sender));
+            if state.waiting.len() == W::MAX_BATCH {
+                self.0.is_full.notify_one();
+            }
             self.0.permit(&mut state, W::CONCURRENCY)
         };
         // It goes to those that wait, this caller among them.
@@ -136,6 +147,23 @@ impl<W: Work> Shared<W> {
         })
     }
 
+    /// Waits a moment for further callers, if that is worth it.
+    async fn linger(&self) {
+        let before = {
+            let mut state = self.lock();
+            let is_due = state.waiting.len() < W::MAX_BATCH && state.linger.is_due();
+            if W::LINGER.is_zero() || !is_due {
+                return;
+            }
+            state.waiting.len()
+        };
+        // It ends earlier if an operation was full before: then this one is smaller than it might be.
+        let _ = timeout(W::LINGER, self.is_full.notified()).await;
+        let mut state = self.lock();
+        let somebody_came = state.waiting.len() > before;
+        state.linger.waited(somebody_came);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<W>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -167,6 +195,7 @@ impl<W: Work> Permit<W> {
     async fn serve(mut self) {
         // Other tasks run first, among them those whose requests have arrived: then one operation is for all of them.
         tokio::task::yield_now().await;
+        self.shared.linger().await;
         self.handed_over = false;
         let mut waiting = {
             let mut state = self.shared.lock();
@@ -208,3 +237,6 @@ impl<W: Work> fmt::Debug for Batcher<W> {
         f.debug_struct("Batcher").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ mod timing;
 use jiff::Timestamp;
 
 pub(crate) use self::{
-    batch::{Batcher, Outcome, Work},
+    batch::{Batcher, LINGER, Outcome, Work},
     connector::Connector,
     locks::{Lock, keys_of_uids, sorted as sorted_locks},
     pool::{KEY_SETTINGS, bounded, bounded_with, session_settings, with_timeout},

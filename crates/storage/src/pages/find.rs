@@ -1,11 +1,11 @@
 //! Looking up stored pages.
 
-use std::{collections::HashMap, slice};
+use std::{collections::HashMap, slice, time::Duration};
 
 use super::{FoundPage, PageHead, PageKey, search_hash};
 use crate::{
     StorageError,
-    connection::{Kind, Pool, Session, Work, from_micros},
+    connection::{Kind, LINGER, Pool, Session, Work, from_micros},
 };
 
 /// The versions of a page that `key` accepts.
@@ -29,9 +29,10 @@ impl Work for Find {
     /// With its papers or without them.
     type Item = (PageKey, bool);
     type Answer = Result<Option<FoundPage>, StorageError>;
-    const MAX_BATCH: usize = 16;
+    const MAX_BATCH: usize = 64;
     const CONCURRENCY: usize = 1;
     const MAX_CONCURRENCY: usize = 3;
+    const LINGER: Duration = LINGER;
 
     async fn serve(&self, asked: Vec<(PageKey, bool)>) -> Result<Vec<Self::Answer>, StorageError> {
         let mut distinct: HashMap<&PageKey, bool> = HashMap::new();

@@ -3,7 +3,10 @@
 //! Only objects of which nothing is there yet are recorded together. All others, and those that a batch cannot be written with, are
 //! recorded alone: there is one place for each rule about them.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use futures::TryStreamExt;
 use jiff::Timestamp;
@@ -18,7 +21,7 @@ use super::{
 };
 use crate::{
     Paper, StorageError,
-    connection::{Pool, Session, Work, bounded, from_micros},
+    connection::{LINGER, Pool, Session, Work, bounded, from_micros},
     reads::paper_key::id_columns,
 };
 
@@ -93,9 +96,10 @@ impl Work for RecordBatch {
     type Item = SmallRecord;
     /// None for an object that has to be recorded alone.
     type Answer = Option<Ending>;
-    const MAX_BATCH: usize = 16;
+    const MAX_BATCH: usize = 32;
     const CONCURRENCY: usize = 1;
     const MAX_CONCURRENCY: usize = 4;
+    const LINGER: Duration = LINGER;
 
     async fn serve(&self, items: Vec<SmallRecord>) -> Result<Vec<Option<Ending>>, StorageError> {
         match bounded(self.record(&items)).await {

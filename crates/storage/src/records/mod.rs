@@ -176,12 +176,9 @@ impl Records {
     /// Records a search, unless the object has ended already; how it ended, now or before. After an error the record may be there
     /// or not: call it again.
     ///
-    /// Small records that come while others are written are written together by the next transaction.
+    /// Small records that come at nearly the same time are written together.
     pub async fn record(&self, record: &Record<'_>) -> Result<Result<Ending, QueryIdTaken>, StorageError> {
         if !batch::is_small(record) {
-            return self.record_alone(record).await;
-        }
-        if let Some(_permit) = self.batches.enter() {
             return self.record_alone(record).await;
         }
         match self.batches.join(SmallRecord::read(record).await?).await {

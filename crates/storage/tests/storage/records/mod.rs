@@ -1,6 +1,6 @@
 //! What objects and clients write.
 
-pub(crate) mod batches;
+mod batches;
 mod client_writes;
 pub(crate) mod feeds;
 mod messages;
