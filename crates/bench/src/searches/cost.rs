@@ -11,8 +11,8 @@ use testbed::tools::progress;
 use super::{Bench, Settings, drain, stored};
 use crate::figures::{Figure, Goal};
 
-/// Clients that wait at once: enough to keep everything busy.
-const CLIENTS: u32 = 16;
+/// Clients that wait at once: with so many, the rate is the best or nearly that.
+const CLIENTS: u32 = 64;
 /// The most reads and Events of a hundred searches: none but what comes by the clock.
 const ALMOST_NONE: f64 = 0.1;
 /// The name for all processes together.

@@ -81,6 +81,9 @@ pub async fn run(settings: &Settings) -> Result<Vec<Figure>> {
             add(&mut figures, drain::measure(settings).await?);
         }
     }
+    if wanted("stored") {
+        figures.push(stored::at_best(&figures));
+    }
     if wanted("interval") && settings.intervals > 0 {
         let bench = start(settings, interval::INTERVAL, false).await?;
         figures.extend(interval::measure(&bench).await?);
