@@ -21,8 +21,8 @@ use self::linger::Linger;
 use super::pool::OPERATION_TIMEOUT;
 use crate::StorageError;
 
-/// How long operations wait for further callers that take milliseconds themselves: searches pass three of them, and take
-/// longer than these together where so many come that it matters.
+/// How long operations that take milliseconds themselves wait for further callers. A search passes three of them; where so many
+/// come that somebody joins, it takes much longer than that.
 pub(crate) const LINGER: Duration = Duration::from_millis(5);
 /// How long a caller waits before one more operation may run: longer than nearly all operations take.
 const LONG_WAIT: Duration = Duration::from_millis(100);
