@@ -3,10 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use crd::{ArxivQuery, Phase};
-use futures::{StreamExt, stream};
-use kube::Api;
-use kube::api::PostParams;
+use crd::{ArxivQuery, ArxivQuerySpec, Phase};
+use testbed::test_env::search;
 use testbed::tools::progress;
 use testbed::{http_get, wait};
 
@@ -21,30 +19,28 @@ pub(super) async fn measure(settings: &Settings) -> Result<Vec<Figure>> {
     let objects = settings.objects;
     let bench = start(settings, Duration::ZERO, false).await?;
     let kubernetes = bench.kubernetes().await?;
-    let rate = |what: &str, rate| {
-        let name = format!("drain of {objects} ArxivQueries, {what}");
-        Figure::new(name, "/s", Some(Goal::Ratio(0.6))).measured(rate)
-    };
-    let create = async {
-        bench.env.create_many("drain-", objects).await;
-        Ok(())
-    };
-    let drained = drain(&bench, create).await?;
-    let mut figures = vec![rate("each with its request to arXiv", drained.rate)];
-    let costs = drained.costs.into_iter();
-    figures.extend(costs.map(|(name, unit, value)| Figure::new(name, unit, None).measured(value)));
+    let own = drain(&bench, "drain-", search).await?;
     let last = bench.env.queries.get("drain-0").await?;
     let bound = statuses(&bench, &kubernetes, &last).await?;
     bench.env.stack.stop().await?;
 
     let bench = stored::with_page(settings).await?;
-    let drained = drain(&bench, create_same(&bench.env.queries, objects)).await?;
+    let same = drain(&bench, "same-", |_| stored::spec()).await?;
     bench.env.stack.stop().await?;
-    figures.insert(1, rate("whose page is stored", drained.rate));
-    for figure in &mut figures[..2] {
+
+    let rates = [
+        ("each with its request to arXiv", own.rate),
+        ("whose page is stored", same.rate),
+    ];
+    let rates = rates.map(|(what, rate)| {
+        let name = format!("drain of {objects} ArxivQueries, {what}");
+        let mut figure = Figure::new(name, "/s", Some(Goal::Ratio(0.6))).measured(rate);
         figure.bound.push(bound);
-    }
-    Ok(figures)
+        figure
+    });
+    let costs = own.costs.into_iter();
+    let costs = costs.map(|(name, unit, value)| Figure::new(name, unit, None).measured(value));
+    Ok(rates.into_iter().chain(costs).collect())
 }
 
 /// How a backlog was drained.
@@ -55,12 +51,12 @@ struct Drained {
 
 /// Creates objects while no operator runs, and then starts one.
 #[allow(clippy::cast_precision_loss, reason = "small")]
-async fn drain(bench: &Bench<'_>, create: impl Future<Output = Result<()>>) -> Result<Drained> {
+async fn drain(bench: &Bench<'_>, prefix: &str, spec: impl Fn(&str) -> ArxivQuerySpec) -> Result<Drained> {
     let objects = bench.settings.objects;
     let operator = &bench.env.stack.operators[0];
     operator.child().kill9();
     progress::print(&format!("bench: drain: creating {objects} objects"));
-    create.await?;
+    bench.env.create_each(prefix, objects, spec).await;
     progress::print("bench: drain");
     operator.child().start_again()?;
     let start = Instant::now();
@@ -81,19 +77,6 @@ async fn drain(bench: &Bench<'_>, create: impl Future<Output = Result<()>>) -> R
         rate,
         costs: after.since(&before, searches, "a search of a backlog"),
     })
-}
-
-/// Creates objects whose page is stored already.
-async fn create_same(queries: &Api<ArxivQuery>, count: usize) -> Result<()> {
-    let created = stream::iter(0..count).map(async |number| {
-        let object = ArxivQuery::new(&format!("same-{number}"), stored::spec());
-        queries.create(&PostParams::default(), &object).await
-    });
-    let mut created = created.buffer_unordered(8);
-    while let Some(object) = created.next().await {
-        object?;
-    }
-    Ok(())
 }
 
 async fn statuses(bench: &Bench<'_>, kubernetes: &super::Kubernetes, finished: &ArxivQuery) -> Result<f64> {

@@ -157,8 +157,13 @@ impl<W: Work> Shared<W> {
             }
             state.waiting.len()
         };
-        // It ends earlier if an operation was full before: then this one is smaller than it might be.
-        let _ = timeout(W::LINGER, self.is_full.notified()).await;
+        // A notification may be one of an operation before.
+        let full = async {
+            while self.lock().waiting.len() < W::MAX_BATCH {
+                self.is_full.notified().await;
+            }
+        };
+        let _ = timeout(W::LINGER, full).await;
         let mut state = self.lock();
         let somebody_came = state.waiting.len() > before;
         state.linger.waited(somebody_came);

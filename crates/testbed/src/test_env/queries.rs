@@ -23,13 +23,18 @@ impl TestEnv {
         created.expect("the object is accepted")
     }
 
-    /// Creates objects `PREFIX0` to `PREFIXn`, each with a different search, at most 8 at a time: more would starve a small
-    /// machine of time for everything else, such as renewing a lease.
+    /// Creates objects `PREFIX0` to `PREFIXn`, each with a different search.
     pub async fn create_many(&self, prefix: &str, count: usize) {
+        self.create_each(prefix, count, search).await;
+    }
+
+    /// Creates objects `PREFIX0` to `PREFIXn` with the spec for each name, at most 8 at a time: more would starve a small machine
+    /// of time for everything else, such as renewing a lease.
+    pub async fn create_each(&self, prefix: &str, count: usize, spec: impl Fn(&str) -> ArxivQuerySpec) {
         stream::iter(0..count)
             .map(async |i| {
                 let name = format!("{prefix}{i}");
-                self.create(&name, search(&name)).await
+                self.create(&name, spec(&name)).await
             })
             .buffer_unordered(8)
             .for_each(|_| async {})
