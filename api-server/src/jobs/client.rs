@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use cluster::{CallError, delete_exact, within};
-use crd::{ArxivQuery, DEFAULT_CLASS, class_selector};
+use crd::{ArxivQuery, DEFAULT_CLASS, DecodedQuery, class_selector};
 use kube::{
     Api, Error,
-    api::{DeleteParams, ListParams, ObjectList, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, ObjectList, Preconditions},
 };
 use service::backoff::Backoff;
 use tokio::{sync::mpsc, time::sleep};
@@ -192,12 +192,11 @@ impl Objects {
     ) -> Result<ArxivQuery> {
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let (mut tries, mut uncertain) = (0, false);
-        let params = PostParams::default();
         loop {
             tries += 1;
-            let create = self.api.create(&params, object);
+            let create = cluster::create::<_, DecodedQuery>(&self.api, object);
             let error = match self.request(client, within(REQUEST_TIMEOUT, create)).await {
-                Ok(created) => return Ok(created),
+                Ok(created) => return Ok(created.into()),
                 Err(KubernetesError::AlreadyExists) if uncertain => {
                     return Ok(self.get(client, name).await?.unwrap_or_else(|| object.clone()));
                 }

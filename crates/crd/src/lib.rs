@@ -7,6 +7,7 @@
 #[macro_use]
 mod words;
 mod class;
+mod decoded;
 mod feed;
 pub mod fields;
 mod names;
@@ -17,6 +18,7 @@ mod status;
 pub use class::{
     DEFAULT_CLASS, class_name, class_selector, class_words, finished_selector, unfinished_selector,
 };
+pub use decoded::DecodedQuery;
 pub use feed::{
     ArxivFeed, ArxivFeedSpec, ArxivFeedStatus, FEED_LABEL, FeedCondition, FeedReason, InitialItems,
     MAX_FEED_NAME, QueryTemplate, Revisions, SecretKeyRef, TemplateMetadata, TemplateSpec, Webhook,

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crd::{ArxivFeed, ArxivQuery, FEED_LABEL};
+use crd::{ArxivFeed, ArxivQuery, DecodedQuery, FEED_LABEL};
 use futures::{
-    FutureExt, StreamExt,
+    FutureExt, StreamExt, TryStreamExt,
     future::{BoxFuture, join_all},
     stream,
 };
@@ -25,7 +25,7 @@ use super::{
     reconcile::{Context, Followed, reconcile},
 };
 use crate::{
-    controller::{error::Error, report::events::Events, spawned},
+    controller::{error::Error, report::events::Events, spawned, watch::decoded},
     process::{dependencies::Dependencies, kubernetes::WATCH_SECONDS},
 };
 
@@ -55,7 +55,7 @@ pub(crate) async fn run(with: Arc<Dependencies>, events: Events, stop: Cancellat
 }
 
 /// Runs the feeds of one namespace, or of all, for ever.
-async fn follow(context: &Arc<Context>, queries: &Api<ArxivQuery>) {
+async fn follow(context: &Arc<Context>, queries: &Api<DecodedQuery>) {
     let client = context.with.client.clone();
     let feeds: Api<ArxivFeed> = match queries.namespace() {
         Some(namespace) => Api::namespaced(client, namespace),
@@ -77,7 +77,7 @@ async fn follow(context: &Arc<Context>, queries: &Api<ArxivQuery>) {
         // Each run is in the store before its feed is reconciled for it.
         let of_feeds = watcher(queries.clone(), config().labels(FEED_LABEL))
             .default_backoff()
-            .modify(strip_unused)
+            .map_ok(decoded(strip_unused))
             .reflect(writer)
             .touched_objects();
         context.overview.follow(queries.namespace(), store.clone());
@@ -116,7 +116,7 @@ async fn follow(context: &Arc<Context>, queries: &Api<ArxivQuery>) {
 
 /// Removes the parts of a run that are not used here.
 fn strip_unused(run: &mut ArxivQuery) {
-    (run.metadata.managed_fields, run.metadata.annotations) = (None, None);
+    run.metadata.annotations = None;
 }
 
 fn begin(feed: Arc<ArxivFeed>, followed: Arc<Followed>) -> BoxFuture<'static, Result<Action, Error>> {

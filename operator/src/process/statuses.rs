@@ -6,7 +6,7 @@ use cluster::Revisions;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Resource,
-    api::{Patch, PatchParams},
+    api::{Patch, PatchParams, ValidationDirective},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -49,7 +49,11 @@ where
         "status": status,
     });
     let name = read.name.as_deref().unwrap_or_default();
-    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    let parameters = PatchParams {
+        // The schema holds in any case. It would look for fields that it does not have, of which a type of ours has none.
+        field_validation: Some(ValidationDirective::Ignore),
+        ..PatchParams::apply(FIELD_MANAGER).force()
+    };
     let highest = revisions.highest();
     let written = within(api.patch_status(name, &parameters, &Patch::Apply(&patch))).await;
     if let Ok(written) = &written {

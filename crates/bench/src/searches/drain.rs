@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use crd::{ArxivQuery, ArxivQuerySpec, Phase};
+use crd::{ArxivQuerySpec, Phase};
 use testbed::test_env::search;
 use testbed::tools::progress;
 use testbed::{http_get, wait};
 
 use super::cost::Counters;
 use super::kubernetes::Bodies;
-use super::{Bench, Settings, start, stored};
+use super::{Bench, CLIENTS, Settings, start, stored};
 use crate::figures::{Figure, Goal};
 
 const LIMIT: Duration = Duration::from_mins(10);
@@ -18,15 +18,17 @@ const LIMIT: Duration = Duration::from_mins(10);
 pub(super) async fn measure(settings: &Settings) -> Result<Vec<Figure>> {
     let objects = settings.objects;
     let bench = start(settings, Duration::ZERO, false).await?;
-    let kubernetes = bench.kubernetes().await?;
     let own = drain(&bench, "drain-", search).await?;
-    let last = bench.env.queries.get("drain-0").await?;
-    let bound = statuses(&bench, &kubernetes, &last).await?;
     bench.env.stack.stop().await?;
 
     let bench = stored::with_page(settings).await?;
     let same = drain(&bench, "same-", |_| stored::spec()).await?;
     bench.env.stack.stop().await?;
+
+    let mut bound = 0_f64;
+    for clients in CLIENTS {
+        bound = bound.max(statuses(settings, clients).await?);
+    }
 
     let rates = [
         ("each with its request to arXiv", own.rate),
@@ -79,13 +81,21 @@ async fn drain(bench: &Bench<'_>, prefix: &str, spec: impl Fn(&str) -> ArxivQuer
     })
 }
 
-async fn statuses(bench: &Bench<'_>, kubernetes: &super::Kubernetes, finished: &ArxivQuery) -> Result<f64> {
-    anyhow::ensure!(
-        finished.phase() == Phase::Succeeded,
-        "a query of the backlog failed"
-    );
-    let bodies = Bodies::of(finished, kubernetes.namespace())?;
-    kubernetes.statuses(&bodies, bench.settings.length).await
+/// The bound: statuses per second that so many bare clients write to objects of the same content.
+async fn statuses(settings: &Settings, clients: u32) -> Result<f64> {
+    let bench = stored::with_page(settings).await?;
+    progress::print(&format!("bench: statuses of a bare client, {clients} clients"));
+    bench.env.create_each("one-", 1, |_| stored::spec()).await;
+    let finished = wait::until("the end of one query", LIMIT, async || {
+        let one = bench.env.queries.get("one-0").await?;
+        Ok(Some(one).filter(|one| one.phase() == Phase::Succeeded))
+    })
+    .await?;
+    let kubernetes = bench.kubernetes().await?;
+    let bodies = Bodies::of(&finished, kubernetes.namespace())?;
+    let rate = kubernetes.statuses(&bodies, clients, settings.length).await?;
+    bench.env.stack.stop().await?;
+    Ok(rate)
 }
 
 /// How many queries the operator has finished since it started.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use testbed::TestEnv;
 use url::Url;
 
-use super::{CLIENTS, lua_string};
+use super::lua_string;
 use crate::wrk::{self, Measured};
 
 /// In the place of a name, in what is sent.
@@ -35,7 +35,13 @@ pub(super) struct Bodies {
     status: String,
 }
 
-/// Objects that were created and got their status.
+/// What so many clients send.
+pub(super) struct Load {
+    script: String,
+    clients: u32,
+}
+
+/// Objects that were created, and as many that got their status.
 pub(super) struct Pairs {
     pub(super) count: f64,
     /// Per second.
@@ -90,65 +96,65 @@ impl Kubernetes {
         &self.namespace
     }
 
-    /// Creates objects and writes their statuses, with so many clients.
-    #[allow(clippy::cast_precision_loss, reason = "far below 2^52 requests")]
-    pub(super) async fn pairs(&self, bodies: &Bodies, clients: u32, length: Duration) -> Result<Pairs> {
-        let run = &uuid::Uuid::new_v4().simple().to_string()[..8];
+    /// Creates the first objects of a load by so many clients.
+    pub(super) async fn prepare(&self, bodies: &Bodies, clients: u32) -> Result<Load> {
         // The status follows so many creations later: its object exists by then, even if that took long.
-        let behind = 8 * clients;
+        let behind = 4 * clients;
+        let run = self.create(bodies, 2 * u64::from(behind)).await?;
         let script = format!(
             "{head}
--- wrk makes the first request of one thread without sending it.
-local created, written = 0, 1
+-- wrk makes the first request of one thread without sending it: it is a status, for which nothing waits.
+local created, written = {behind}, 0
 function request()
-  if created - written <= {behind} then
+  if written > created - {behind} then
+    local name = name_of('{run}', created)
     created = created + 1
-    return wrk.format('POST', path, headers, with_name(create, '{run}-' .. thread .. '-' .. created))
+    return wrk.format('POST', path .. '?fieldValidation=Ignore', headers, with_name(create, name))
   end
+  local name = name_of('{run}', written)
   written = written + 1
-  local name = '{run}-' .. thread .. '-' .. written
+  return wrk.format('PATCH', status_path(name), status_headers, with_name(status, name))
+end
+",
+            head = self.head(bodies),
+        );
+        Ok(Load { script, clients })
+    }
+
+    /// Creates objects, and writes as many statuses, of those that were created before.
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^52 requests")]
+    pub(super) async fn pairs(&self, load: &Load, length: Duration) -> Result<Pairs> {
+        let measured = self.run(&load.script, load.clients, length).await?;
+        Ok(Pairs {
+            count: measured.responses as f64 / 2.0,
+            rate: measured.rate / 2.0,
+        })
+    }
+
+    /// Statuses per second that so many clients write to objects without one.
+    pub(super) async fn statuses(&self, bodies: &Bodies, clients: u32, length: Duration) -> Result<f64> {
+        // More than can be written in this time.
+        let count = 1_200 * length.as_secs();
+        let run = self.create(bodies, count).await?;
+        let script = format!(
+            "{head}
+local written = 0
+function request()
+  local name = name_of('{run}', written)
+  written = written + 1
   return wrk.format('PATCH', status_path(name), status_headers, with_name(status, name))
 end
 ",
             head = self.head(bodies),
         );
         let measured = self.run(&script, clients, length).await?;
-        // Those of both threads that got no status.
-        let count = measured.responses.saturating_sub(2 * u64::from(behind)) / 2;
-        let share = count as f64 / measured.responses as f64;
-        Ok(Pairs {
-            count: count as f64,
-            rate: measured.rate * share,
-        })
+        ensure!(measured.responses < count, "too few objects for {length:?}");
+        Ok(measured.rate)
     }
 
-    /// Statuses per second that are written to objects without one, at the best number of clients.
-    pub(super) async fn statuses(&self, bodies: &Bodies, length: Duration) -> Result<f64> {
-        let mut best = 0_f64;
-        for clients in CLIENTS {
-            let run = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
-            // More than can be written in this time. Each thread has every second one.
-            let count = 1_200 * length.as_secs();
-            self.create(bodies, &run, count).await?;
-            let script = format!(
-                "{head}
-local written = 0
-function request()
-  written = written + 1
-  local name = '{run}-' .. (2 * written + thread) % {count}
-  return wrk.format('PATCH', status_path(name), status_headers, with_name(status, name))
-end
-",
-                head = self.head(bodies),
-            );
-            let measured = self.run(&script, clients, length).await?;
-            ensure!(measured.responses < count, "too few objects for {length:?}");
-            best = best.max(measured.rate);
-        }
-        Ok(best)
-    }
-
-    async fn create(&self, bodies: &Bodies, run: &str, count: u64) -> Result<()> {
+    /// Creates so many objects, of which each thread of a load has every second one; the first part of their names.
+    async fn create(&self, bodies: &Bodies, count: u64) -> Result<String> {
+        let run = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
         let created = stream::iter(0..count).map(async |n| {
             let mut object = bodies.object.clone();
             object.metadata.name = Some(format!("{run}-{n}"));
@@ -158,7 +164,8 @@ end
         while let Some(object) = created.next().await {
             object?;
         }
-        Ok(())
+        drop(created);
+        Ok(run)
     }
 
     async fn run(&self, script: &str, connections: u32, length: Duration) -> Result<Measured> {
@@ -188,7 +195,8 @@ local headers = {{['Authorization'] = 'Bearer {token}', ['Content-Type'] = 'appl
 local status_headers = {{['Authorization'] = 'Bearer {token}', ['Content-Type'] = 'application/apply-patch+yaml'}}
 local create = {create}
 local status = {status}
-local function status_path(name) return path .. '/' .. name .. '/status?fieldManager=bench&force=true' end
+local function name_of(run, n) return run .. '-' .. 2 * n + thread end
+local function status_path(name) return path .. '/' .. name .. '/status?fieldManager=bench&force=true&fieldValidation=Ignore' end
 local function with_name(body, name) return (body:gsub('{pattern}', name)) end
 ",
             namespace = self.namespace,

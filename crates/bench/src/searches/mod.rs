@@ -21,7 +21,7 @@ use self::kubernetes::Kubernetes;
 use crate::figures::Figure;
 
 /// The numbers of clients, of which a rate is the best that is reached with one.
-const CLIENTS: [u32; 4] = [8, 16, 32, 64];
+const CLIENTS: [u32; 5] = [16, 32, 64, 128, 256];
 
 /// The settings of a run.
 #[derive(Clone, Debug)]

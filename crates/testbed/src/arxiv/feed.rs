@@ -160,16 +160,22 @@ pub(super) fn entry(asked: &SearchRequest, behaviour: &Behaviour, index: u32) ->
     } else {
         String::new()
     };
+    // Most papers of arXiv have plain ASCII in their titles and their authors' names.
+    let (structures, surname) = if index % 4 == 1 {
+        ("Árvíztűrő graphs", "Erdős")
+    } else {
+        ("sparse random graphs", "Knuth")
+    };
     let authors = match behaviour.mode {
         Mode::NoAuthors => 0,
         _ => behaviour.authors.unwrap_or(index % 3 + 1),
     };
     let entry = Entry {
         id,
-        title: format!("Result {index} of a study on Árvíztűrő graphs &amp; $O(n^2)$\n  bounds{fetch}"),
+        title: format!("Result {index} of a study on {structures} &amp; $O(n^2)$\n  bounds{fetch}"),
         summary: format!("We study graphs &lt;G&gt; with $O(n^2)$ edges.\n  Part {index}."),
         authors: (0..authors)
-            .map(|author| format!("Author {index}-{author} Erdős"))
+            .map(|author| format!("Author {index}-{author} {surname}"))
             .collect(),
         comment: format!("{} pages", index % 40 + 4),
         journal: index

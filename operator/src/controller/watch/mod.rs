@@ -11,13 +11,16 @@ use std::{
 };
 
 use cluster::Revisions;
-use crd::{ArxivQuery, CLIENT_LABEL, RESTORED_ANNOTATION, VELERO_LABEL};
-use futures::{Stream, StreamExt, stream};
-use kube::runtime::{
-    WatchStreamExt,
-    reflector::{self, Store, store::Writer},
-    utils::Backoff,
-    watcher::{self, Event},
+use crd::{ArxivQuery, CLIENT_LABEL, DecodedQuery, RESTORED_ANNOTATION, VELERO_LABEL};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use kube::{
+    Resource,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, Store, store::Writer},
+        utils::Backoff,
+        watcher::{self, Event},
+    },
 };
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -262,7 +265,7 @@ pub(crate) fn unfinished(
     let watches = with.watched.iter().enumerate().map(|(watch, queries)| {
         let (queries, config) = (queries.clone(), config.clone());
         let watching = move || {
-            let events = watcher::watcher(queries.clone(), config.clone()).modify(strip_unused);
+            let events = watcher::watcher(queries.clone(), config.clone()).map_ok(decoded(strip_unused));
             Box::pin(events.backoff(ConstantBackoff::WATCH))
         };
         let events = anew_after_restores(watching, with.revisions.clone());
@@ -286,12 +289,13 @@ pub(crate) fn unfinished(
 }
 
 /// The events of a watch, which begins anew, with a list, when the database of Kubernetes went back in time.
-pub(crate) fn anew_after_restores<S>(
+pub(crate) fn anew_after_restores<K, S>(
     watch: impl Fn() -> S,
     revisions: Revisions,
-) -> impl Stream<Item = watcher::Result<Event<ArxivQuery>>>
+) -> impl Stream<Item = watcher::Result<Event<K>>>
 where
-    S: Stream<Item = watcher::Result<Event<ArxivQuery>>> + Unpin,
+    K: Resource,
+    S: Stream<Item = watcher::Result<Event<K>>> + Unpin,
 {
     let (first, restores) = (watch(), revisions.restores());
     stream::unfold(
@@ -306,7 +310,7 @@ where
                         event = events.next() => {
                             let event = event?;
                             if let Ok(Event::Apply(object) | Event::Delete(object) | Event::InitApply(object)) = &event {
-                                revisions.saw(object.metadata.resource_version.as_deref());
+                                revisions.saw(object.meta().resource_version.as_deref());
                             }
                             return Some((event, (events, restores, watch)));
                         }
@@ -317,11 +321,28 @@ where
     )
 }
 
-/// Removes the parts of an object that are not used here: field managers, other labels, and annotations (where
-/// kubectl keeps a copy of the whole object).
+/// Events with their objects, after `strip`.
+pub(crate) fn decoded(strip: fn(&mut ArxivQuery)) -> impl Fn(Event<DecodedQuery>) -> Event<ArxivQuery> {
+    move |event| {
+        let object = |decoded: DecodedQuery| {
+            let mut object = decoded.into();
+            strip(&mut object);
+            object
+        };
+        match event {
+            Event::Apply(decoded) => Event::Apply(object(decoded)),
+            Event::Delete(decoded) => Event::Delete(object(decoded)),
+            Event::InitApply(decoded) => Event::InitApply(object(decoded)),
+            Event::Init => Event::Init,
+            Event::InitDone => Event::InitDone,
+        }
+    }
+}
+
+/// Removes the parts of an object that are not used here: other labels, and annotations (where kubectl keeps a copy of the
+/// whole object).
 fn strip_unused(object: &mut ArxivQuery) {
     let metadata = &mut object.metadata;
-    metadata.managed_fields = None;
     if let Some(labels) = &mut metadata.labels {
         labels.retain(|name, _| name == CLIENT_LABEL || name == VELERO_LABEL);
     }
