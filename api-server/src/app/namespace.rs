@@ -70,7 +70,7 @@ impl Namespace {
         let ceiling = settings.priority_ceilings.limit(name, i32::MAX);
         let limits = &app.limits;
         let (objects, orphans) = Objects::new(
-            api.clone(),
+            Api::namespaced(client.clone(), name),
             settings.class_name.clone(),
             limits.kubernetes_requests.clone(),
         );

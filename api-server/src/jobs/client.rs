@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cluster::{CallError, delete_exact, within};
-use crd::{ArxivQuery, DEFAULT_CLASS, DecodedQuery, class_selector};
+use crd::{ArxivQuery, DEFAULT_CLASS, QueryWithoutManagedFields, class_selector};
 use kube::{
     Api, Error,
     api::{DeleteParams, ListParams, ObjectList, Preconditions},
@@ -155,7 +155,7 @@ impl From<KubernetesError> for ApiError {
 
 /// The objects of one class in one namespace. `client`: the client for which a request is sent.
 pub(crate) struct Objects {
-    api: Api<ArxivQuery>,
+    api: Api<QueryWithoutManagedFields>,
     class: String,
     slots: Slots,
     /// The names of objects that may exist although their callers got an error. That is final for the caller, so the
@@ -165,7 +165,11 @@ pub(crate) struct Objects {
 
 impl Objects {
     /// The receiver is for [`delete_orphans`].
-    pub(crate) fn new(api: Api<ArxivQuery>, class: String, slots: Slots) -> (Self, mpsc::Receiver<String>) {
+    pub(crate) fn new(
+        api: Api<QueryWithoutManagedFields>,
+        class: String,
+        slots: Slots,
+    ) -> (Self, mpsc::Receiver<String>) {
         let (orphans, names) = mpsc::channel(MAX_ORPHANS);
         let objects = Self {
             api,
@@ -194,7 +198,7 @@ impl Objects {
         let (mut tries, mut uncertain) = (0, false);
         loop {
             tries += 1;
-            let create = cluster::create::<_, DecodedQuery>(&self.api, object);
+            let create = cluster::create(&self.api, object);
             let error = match self.request(client, within(REQUEST_TIMEOUT, create)).await {
                 Ok(created) => return Ok(created.into()),
                 Err(KubernetesError::AlreadyExists) if uncertain => {
@@ -228,7 +232,7 @@ impl Objects {
     /// The object of this name, if there is one.
     pub(crate) async fn get(&self, client: &Client, name: &str) -> Result<Option<ArxivQuery>> {
         let get = within(REQUEST_TIMEOUT, self.api.get_opt(name));
-        let found = self.request(client, get).await?;
+        let found = self.request(client, get).await?.map(ArxivQuery::from);
         Ok(found.filter(|object| object.spec.class_name.as_deref().unwrap_or(DEFAULT_CLASS) == self.class))
     }
 
@@ -245,8 +249,13 @@ impl Objects {
         params.field_selector =
             Some(selector.map_or(of_class.clone(), |selector| format!("{selector},{of_class}")));
         params.continue_token = token.map(str::to_owned);
-        self.request(client, within(REQUEST_TIMEOUT, self.api.list(&params)))
-            .await
+        let list = within(REQUEST_TIMEOUT, self.api.list(&params));
+        let listed = self.request(client, list).await?;
+        Ok(ObjectList {
+            types: listed.types,
+            metadata: listed.metadata,
+            items: listed.items.into_iter().map(ArxivQuery::from).collect(),
+        })
     }
 
     /// Deletes this object; false if it does not exist any more, or its deletion has begun already. One that is created

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crd::{ArxivQuery, DecodedQuery};
+use crd::{ArxivQuery, QueryWithoutManagedFields};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, core::PartialObjectMeta};
 use serde::{Deserialize, Deserializer, de};
@@ -26,14 +26,15 @@ pub(crate) struct Undecodable {
 impl<'de> Deserialize<'de> for DecodedObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Box::<RawValue>::deserialize(deserializer)?;
-        let decoded = serde_json::from_str::<DecodedQuery>(json.get());
-        let decoded = decoded.map(|object| Ok(object.into())).or_else(|error| {
-            let PartialObjectMeta::<ArxivQuery> { metadata, .. } =
-                serde_json::from_str(json.get()).map_err(de::Error::custom)?;
-            let error = error.to_string();
-            Ok(Err(Undecodable { error, metadata }))
-        });
-        decoded.map(Self)
+        match serde_json::from_str::<QueryWithoutManagedFields>(json.get()) {
+            Ok(object) => Ok(Self(Ok(object.into()))),
+            Err(error) => {
+                let PartialObjectMeta::<ArxivQuery> { metadata, .. } =
+                    serde_json::from_str(json.get()).map_err(de::Error::custom)?;
+                let error = error.to_string();
+                Ok(Self(Err(Undecodable { error, metadata })))
+            }
+        }
     }
 }
 

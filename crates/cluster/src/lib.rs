@@ -8,6 +8,7 @@ use kube::{
     api::{DeleteParams, Preconditions},
     client::ClientBuilder,
     config::InferConfigError,
+    core::request,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -77,10 +78,7 @@ impl CallError {
             Self::TimedOut(_) => true,
             Self::Call(Error::Service(cause)) => !is_connect(cause.as_ref()),
             Self::Call(Error::Api(status)) => status.code >= 500,
-            Self::Call(error) => !matches!(
-                error,
-                Error::BuildRequest(_) | Error::HttpError(_) | Error::Auth(_)
-            ),
+            Self::Call(error) => !matches!(error, Error::BuildRequest(_) | Error::Auth(_)),
         }
     }
 
@@ -107,17 +105,19 @@ pub async fn within<T>(limit: Duration, call: impl Future<Output = kube::Result<
     }
 }
 
-/// Creates an object; the answer may be decoded as another type. Kubernetes does not look for fields that are not in the schema, of
-/// which a type of ours has none: without that it takes less time.
-pub async fn create<K: Clone + Resource + Serialize, D: DeserializeOwned>(
-    objects: &Api<K>,
-    object: &K,
-) -> kube::Result<D> {
+/// Creates an object, which may be of another type than the answer.
+///
+/// Kubernetes drops fields that the schema does not have. By default it also looks for them and for duplicates, to warn of them,
+/// which takes more time, and nobody reads its warnings.
+pub async fn create<K>(objects: &Api<K>, object: &impl Serialize) -> kube::Result<K>
+where
+    K: Clone + DeserializeOwned + Debug + Resource,
+{
     let body = serde_json::to_vec(object).map_err(Error::SerdeError)?;
     let request = http::Request::post(format!("{}?fieldValidation=Ignore", objects.resource_url()))
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(body);
-    let request = request.map_err(Error::HttpError)?;
+    let request = request.map_err(|error| Error::BuildRequest(request::Error::BuildRequest(error)))?;
     objects.clone().into_client().request(request).await
 }
 

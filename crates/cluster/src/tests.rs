@@ -1,6 +1,6 @@
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
-    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    api::{ObjectMeta, Patch, PatchParams},
     core::Status,
 };
 
@@ -43,7 +43,7 @@ async fn object_that_was_changed_or_replaced_is_not_deleted() {
         },
         ..ConfigMap::default()
     };
-    let create = async || objects.create(&PostParams::default(), &new).await.unwrap();
+    let create = async || create(&objects, &new).await.unwrap();
     let delete = async |seen: &ConfigMap| {
         let preconditions = Preconditions {
             uid: seen.metadata.uid.clone(),

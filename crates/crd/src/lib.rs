@@ -7,18 +7,17 @@
 #[macro_use]
 mod words;
 mod class;
-mod decoded;
 mod feed;
 pub mod fields;
 mod names;
 mod reason;
 mod schema;
 mod status;
+mod without_managed_fields;
 
 pub use class::{
     DEFAULT_CLASS, class_name, class_selector, class_words, finished_selector, unfinished_selector,
 };
-pub use decoded::DecodedQuery;
 pub use feed::{
     ArxivFeed, ArxivFeedSpec, ArxivFeedStatus, FEED_LABEL, FeedCondition, FeedReason, InitialItems,
     MAX_FEED_NAME, QueryTemplate, Revisions, SecretKeyRef, TemplateMetadata, TemplateSpec, Webhook,
@@ -29,6 +28,7 @@ pub use names::is_dns_label;
 pub use reason::Reason;
 pub use schema::{custom_resource_definition, definitions};
 pub use status::ArxivQueryStatus;
+pub use without_managed_fields::QueryWithoutManagedFields;
 pub use words::{CachePolicy, ConditionType, FailurePolicy, Phase, SortBy, SortOrder};
 
 /// The API group of every object of this project.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crd::{ArxivQuery, ArxivQuerySpec, DecodedQuery, GROUP, Reason, SortBy, SortOrder};
+use crd::{ArxivQuery, ArxivQuerySpec, GROUP, QueryWithoutManagedFields, Reason, SortBy, SortOrder};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
@@ -50,7 +50,7 @@ impl Context {
     }
 
     /// The API for objects of one namespace.
-    pub(crate) fn queries(&self, namespace: &str) -> Api<DecodedQuery> {
+    pub(crate) fn queries(&self, namespace: &str) -> Api<QueryWithoutManagedFields> {
         Api::namespaced(self.with.client.clone(), namespace)
     }
 }

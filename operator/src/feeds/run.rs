@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crd::{ArxivFeed, ArxivQuery, DecodedQuery, FEED_LABEL};
+use crd::{ArxivFeed, ArxivQuery, FEED_LABEL, QueryWithoutManagedFields};
 use futures::{
     FutureExt, StreamExt, TryStreamExt,
     future::{BoxFuture, join_all},
@@ -25,7 +25,7 @@ use super::{
     reconcile::{Context, Followed, reconcile},
 };
 use crate::{
-    controller::{error::Error, report::events::Events, spawned, watch::decoded},
+    controller::{error::Error, report::events::Events, spawned, watch::stripped},
     process::{dependencies::Dependencies, kubernetes::WATCH_SECONDS},
 };
 
@@ -55,7 +55,7 @@ pub(crate) async fn run(with: Arc<Dependencies>, events: Events, stop: Cancellat
 }
 
 /// Runs the feeds of one namespace, or of all, for ever.
-async fn follow(context: &Arc<Context>, queries: &Api<DecodedQuery>) {
+async fn follow(context: &Arc<Context>, queries: &Api<QueryWithoutManagedFields>) {
     let client = context.with.client.clone();
     let feeds: Api<ArxivFeed> = match queries.namespace() {
         Some(namespace) => Api::namespaced(client, namespace),
@@ -77,7 +77,7 @@ async fn follow(context: &Arc<Context>, queries: &Api<DecodedQuery>) {
         // Each run is in the store before its feed is reconciled for it.
         let of_feeds = watcher(queries.clone(), config().labels(FEED_LABEL))
             .default_backoff()
-            .map_ok(decoded(strip_unused))
+            .map_ok(stripped(strip_unused))
             .reflect(writer)
             .touched_objects();
         context.overview.follow(queries.namespace(), store.clone());

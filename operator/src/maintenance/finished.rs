@@ -10,7 +10,7 @@ mod pace;
 
 use std::{sync::Arc, time::Duration};
 
-use crd::{ArxivQuery, DecodedQuery};
+use crd::{ArxivQuery, QueryWithoutManagedFields};
 use futures::{
     StreamExt,
     future::{join_all, ready},
@@ -67,7 +67,7 @@ pub(crate) async fn run(
 }
 
 /// Watches the finished objects of one namespace or of all, for ever.
-async fn follow(with: &Dependencies, queries: &Api<DecodedQuery>, next_expiry: &NextExpiry) {
+async fn follow(with: &Dependencies, queries: &Api<QueryWithoutManagedFields>, next_expiry: &NextExpiry) {
     let mut failures = 0;
     loop {
         // Lists what has changed while there was no watch, in this process or an earlier one.
@@ -133,7 +133,7 @@ async fn confirm(with: &Dependencies, object: ArxivQuery) -> Result<(), ClaimErr
     if !with.claims.holds(&namespace).await? {
         return Ok(());
     }
-    let queries = Api::<DecodedQuery>::namespaced(with.client.clone(), &namespace);
+    let queries = Api::<QueryWithoutManagedFields>::namespaced(with.client.clone(), &namespace);
     let generation = object.metadata.generation;
     let patch = json!({
         "metadata": { "uid": object.metadata.uid, "resourceVersion": object.metadata.resource_version },

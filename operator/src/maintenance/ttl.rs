@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cluster::delete_exact;
-use crd::{ArxivQuery, DecodedQuery};
+use crd::{ArxivQuery, QueryWithoutManagedFields};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::{
@@ -54,7 +54,7 @@ pub(crate) async fn sweep(
 /// Sweeps one namespace, or all at once.
 async fn sweep_namespace(
     with: &Dependencies,
-    queries: &Api<DecodedQuery>,
+    queries: &Api<QueryWithoutManagedFields>,
     next_expiry: &NextExpiry,
     heartbeat: &Heartbeat,
 ) -> Result<Duration, ClaimError> {
@@ -122,7 +122,7 @@ async fn delete(with: &Dependencies, object: ArxivQuery) -> Result<bool, ClaimEr
         uid: object.metadata.uid,
         resource_version: object.metadata.resource_version,
     };
-    let queries = Api::<DecodedQuery>::namespaced(with.client.clone(), &namespace);
+    let queries = Api::<QueryWithoutManagedFields>::namespaced(with.client.clone(), &namespace);
     let deleted = delete_exact(&queries, &name, preconditions, CALL_TIMEOUT).await?;
     if deleted {
         tracing::debug!(object = name, namespace, "deleted after its time to live");

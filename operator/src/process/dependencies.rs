@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use cluster::Revisions;
-use crd::DecodedQuery;
+use crd::QueryWithoutManagedFields;
 use databases::{Pools, Store, Tables, add_check, address};
 use kube::{Api, Client};
 use queue::PriorityCeilings;
@@ -37,7 +37,7 @@ const RETRY_CAP: Duration = Duration::from_mins(6);
 pub(crate) struct Dependencies {
     pub(crate) client: Client,
     /// What this process watches, whatever the class of an object: everything, or each watched namespace.
-    pub(crate) watched: Vec<Api<DecodedQuery>>,
+    pub(crate) watched: Vec<Api<QueryWithoutManagedFields>>,
     /// The field selector of the class.
     pub(crate) of_class: String,
     /// The field selector of the unfinished objects of the class.

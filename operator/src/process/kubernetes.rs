@@ -10,7 +10,7 @@ use std::{
 
 pub(crate) use cluster::CallError;
 use cluster::Revisions;
-use crd::DecodedQuery;
+use crd::QueryWithoutManagedFields;
 use kube::{Api, Client, api::ListParams, core::ListMeta};
 use service::health::NeedState;
 
@@ -34,7 +34,7 @@ pub(crate) async fn client() -> Result<Client, cluster::ClientError> {
 /// Checks Kubernetes for this process.
 #[derive(Clone)]
 pub(crate) struct Check {
-    pub(crate) watched: Vec<Api<DecodedQuery>>,
+    pub(crate) watched: Vec<Api<QueryWithoutManagedFields>>,
     pub(crate) of_class: String,
     pub(crate) revisions: Revisions,
     /// Whether the installed resource can be selected by class.
@@ -57,7 +57,7 @@ impl Check {
     }
 
     /// Lists one of the objects that this process works on.
-    async fn list(&self, queries: &Api<DecodedQuery>) -> Result<ListMeta, CallError> {
+    async fn list(&self, queries: &Api<QueryWithoutManagedFields>) -> Result<ListMeta, CallError> {
         let one = ListParams::default().limit(1);
         let listed = within(queries.list(&one)).await?;
         if !self.has_classes.load(Ordering::Relaxed) {

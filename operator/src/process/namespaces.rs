@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, str::FromStr};
 
-use crd::{DecodedQuery, is_dns_label};
+use crd::{QueryWithoutManagedFields, is_dns_label};
 use kube::{Api, Client};
 
 /// Each has watches of its own, so there is a limit. More of them are better watched cluster-wide.
@@ -42,7 +42,7 @@ impl Namespaces {
     }
 
     /// The objects of each namespace; for all namespaces together one.
-    pub(crate) fn apis(&self, client: &Client) -> Vec<Api<DecodedQuery>> {
+    pub(crate) fn apis(&self, client: &Client) -> Vec<Api<QueryWithoutManagedFields>> {
         if self.0.is_empty() {
             return vec![Api::all(client.clone())];
         }

@@ -50,7 +50,7 @@ where
     });
     let name = read.name.as_deref().unwrap_or_default();
     let parameters = PatchParams {
-        // The schema holds in any case. It would look for fields that it does not have, of which a type of ours has none.
+        // Without a second parse of the patch, which finds duplicate fields. The schema holds in any case.
         field_validation: Some(ValidationDirective::Ignore),
         ..PatchParams::apply(FIELD_MANAGER).force()
     };

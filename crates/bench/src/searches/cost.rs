@@ -46,7 +46,7 @@ pub(super) async fn measure(settings: &Settings) -> Result<Vec<Figure>> {
     let (kubernetes, bodies) = stored::bare_client(&bench).await?;
     let load = kubernetes.prepare(&bodies, CLIENTS).await?;
     let before = Counters::read(&bench).await?;
-    let pairs = kubernetes.pairs(&load, settings.length).await?;
+    let pairs = kubernetes.pairs(load, settings.length).await?;
     ensure!(pairs.count > 0.0, "the bare client has written nothing");
     for (name, _, value) in Counters::read(&bench)
         .await?

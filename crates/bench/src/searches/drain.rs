@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use crd::{ArxivQuerySpec, Phase};
 use testbed::test_env::search;
 use testbed::tools::progress;
@@ -88,9 +88,10 @@ async fn statuses(settings: &Settings, clients: u32) -> Result<f64> {
     bench.env.create_each("one-", 1, |_| stored::spec()).await;
     let finished = wait::until("the end of one query", LIMIT, async || {
         let one = bench.env.queries.get("one-0").await?;
-        Ok(Some(one).filter(|one| one.phase() == Phase::Succeeded))
+        Ok(Some(one).filter(|one| one.phase().is_final()))
     })
     .await?;
+    ensure!(finished.phase() == Phase::Succeeded, "the query has failed");
     let kubernetes = bench.kubernetes().await?;
     let bodies = Bodies::of(&finished, kubernetes.namespace())?;
     let rate = kubernetes.statuses(&bodies, clients, settings.length).await?;

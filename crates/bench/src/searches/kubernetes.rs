@@ -19,6 +19,9 @@ use crate::wrk::{self, Measured};
 /// In the place of a name, in what is sent.
 const NAME: &str = "NAME-OF-THE-OBJECT";
 
+/// A thread of the load writes the status of an object after it has created so many others: it exists by then, even if that took long.
+const BEHIND: u64 = 512;
+
 /// A bare client, with a namespace of its own in which no operator works.
 pub(super) struct Kubernetes {
     url: Url,
@@ -98,15 +101,13 @@ impl Kubernetes {
 
     /// Creates the first objects of a load by so many clients.
     pub(super) async fn prepare(&self, bodies: &Bodies, clients: u32) -> Result<Load> {
-        // The status follows so many creations later: its object exists by then, even if that took long.
-        let behind = 4 * clients;
-        let run = self.create(bodies, 2 * u64::from(behind)).await?;
+        let run = self.create(bodies, 2 * BEHIND).await?;
         let script = format!(
             "{head}
 -- wrk makes the first request of one thread without sending it: it is a status, for which nothing waits.
-local created, written = {behind}, 0
+local created, written = {BEHIND}, 0
 function request()
-  if written > created - {behind} then
+  if written > created - {BEHIND} then
     local name = name_of('{run}', created)
     created = created + 1
     return wrk.format('POST', path .. '?fieldValidation=Ignore', headers, with_name(create, name))
@@ -123,7 +124,7 @@ end
 
     /// Creates objects, and writes as many statuses, of those that were created before.
     #[allow(clippy::cast_precision_loss, reason = "far below 2^52 requests")]
-    pub(super) async fn pairs(&self, load: &Load, length: Duration) -> Result<Pairs> {
+    pub(super) async fn pairs(&self, load: Load, length: Duration) -> Result<Pairs> {
         let measured = self.run(&load.script, load.clients, length).await?;
         Ok(Pairs {
             count: measured.responses as f64 / 2.0,
@@ -134,18 +135,19 @@ end
     /// Statuses per second that so many clients write to objects without one.
     pub(super) async fn statuses(&self, bodies: &Bodies, clients: u32, length: Duration) -> Result<f64> {
         // More than can be written in this time.
-        let count = 1_200 * length.as_secs();
+        let count = 2_000 * length.as_secs();
         let run = self.create(bodies, count).await?;
         let script = format!(
             "{head}
 local written = 0
 function request()
-  local name = name_of('{run}', written)
+  local name = name_of('{run}', written % {of_thread})
   written = written + 1
   return wrk.format('PATCH', status_path(name), status_headers, with_name(status, name))
 end
 ",
             head = self.head(bodies),
+            of_thread = count / 2,
         );
         let measured = self.run(&script, clients, length).await?;
         ensure!(measured.responses < count, "too few objects for {length:?}");
@@ -195,7 +197,7 @@ local headers = {{['Authorization'] = 'Bearer {token}', ['Content-Type'] = 'appl
 local status_headers = {{['Authorization'] = 'Bearer {token}', ['Content-Type'] = 'application/apply-patch+yaml'}}
 local create = {create}
 local status = {status}
-local function name_of(run, n) return run .. '-' .. 2 * n + thread end
+local function name_of(run, n) return run .. '-' .. (2 * n + thread) end
 local function status_path(name) return path .. '/' .. name .. '/status?fieldManager=bench&force=true&fieldValidation=Ignore' end
 local function with_name(body, name) return (body:gsub('{pattern}', name)) end
 ",

@@ -30,7 +30,7 @@ pub(super) async fn measure(settings: &Settings) -> Result<Vec<Figure>> {
         let bench = with_page(settings).await?;
         let (kubernetes, bodies) = bare_client(&bench).await?;
         let load = kubernetes.prepare(&bodies, clients).await?;
-        let pairs = kubernetes.pairs(&load, length).await?.rate;
+        let pairs = kubernetes.pairs(load, length).await?.rate;
         bench.env.stack.stop().await?;
         let bench = with_page(settings).await?;
         let searches = search(&bench, clients, length).await?.rate;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use cluster::Revisions;
-use crd::{ArxivQuery, CLIENT_LABEL, DecodedQuery, RESTORED_ANNOTATION, VELERO_LABEL};
+use crd::{ArxivQuery, CLIENT_LABEL, QueryWithoutManagedFields, RESTORED_ANNOTATION, VELERO_LABEL};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use kube::{
     Resource,
@@ -265,7 +265,7 @@ pub(crate) fn unfinished(
     let watches = with.watched.iter().enumerate().map(|(watch, queries)| {
         let (queries, config) = (queries.clone(), config.clone());
         let watching = move || {
-            let events = watcher::watcher(queries.clone(), config.clone()).map_ok(decoded(strip_unused));
+            let events = watcher::watcher(queries.clone(), config.clone()).map_ok(stripped(strip_unused));
             Box::pin(events.backoff(ConstantBackoff::WATCH))
         };
         let events = anew_after_restores(watching, with.revisions.clone());
@@ -321,10 +321,12 @@ where
     )
 }
 
-/// Events with their objects, after `strip`.
-pub(crate) fn decoded(strip: fn(&mut ArxivQuery)) -> impl Fn(Event<DecodedQuery>) -> Event<ArxivQuery> {
+/// Events about [`ArxivQuery`] objects, after `strip`.
+pub(crate) fn stripped(
+    strip: fn(&mut ArxivQuery),
+) -> impl Fn(Event<QueryWithoutManagedFields>) -> Event<ArxivQuery> {
     move |event| {
-        let object = |decoded: DecodedQuery| {
+        let object = |decoded: QueryWithoutManagedFields| {
             let mut object = decoded.into();
             strip(&mut object);
             object
