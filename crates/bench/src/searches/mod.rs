@@ -11,7 +11,8 @@ pub(crate) mod stored;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use testbed::arxiv::Behaviour;
 use testbed::postgres::Cache;
 use testbed::stack::Options;
 use testbed::tools::{packages, progress};
@@ -137,6 +138,12 @@ pub(crate) async fn start(
         ..Options::default()
     }))
     .await?;
+    // As most papers of arXiv's are.
+    let arxiv = env.stack.arxiv().context("no stand-in for arXiv")?;
+    arxiv.set(Behaviour {
+        plain: true,
+        ..Behaviour::default()
+    });
     Ok(Bench {
         settings,
         env,

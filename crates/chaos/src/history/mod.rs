@@ -298,11 +298,11 @@ mod tests {
 
     #[test]
     fn title_names_index_and_fetch() {
-        let title = "Result 13 of a study on Árvíztűrő graphs & $O(n^2)$ bounds (fetch 345)";
+        let title = "Result 12 of a study on Árvíztűrő graphs & $O(n^2)$ bounds (fetch 345)";
         assert_eq!(
             Paper::of_title(title),
             Some(Paper {
-                index: 13,
+                index: 12,
                 fetch: 345
             })
         );

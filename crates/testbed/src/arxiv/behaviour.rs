@@ -25,6 +25,8 @@ pub struct Behaviour {
     pub drift: bool,
     /// The number of authors of each paper, instead of one to three.
     pub authors: Option<u32>,
+    /// Three papers of four have plain ASCII in their titles and their authors' names. Nearly all of arXiv's have; without it none has.
+    pub plain: bool,
     /// Titles end with the number of the connection, so that papers can be attributed to a fetch.
     pub numbered: bool,
     /// Applies only to requests for results from this one on; others get no fault.
@@ -41,6 +43,7 @@ impl Behaviour {
             total: self.total,
             drift: self.drift,
             authors: self.authors,
+            plain: self.plain,
             numbered: self.numbered,
             ..Self::default()
         }

@@ -160,11 +160,10 @@ pub(super) fn entry(asked: &SearchRequest, behaviour: &Behaviour, index: u32) ->
     } else {
         String::new()
     };
-    // Most papers of arXiv have plain ASCII in their titles and their authors' names.
-    let (structures, surname) = if index % 4 == 1 {
-        ("Árvíztűrő graphs", "Erdős")
-    } else {
+    let (structures, surname) = if behaviour.plain && !index.is_multiple_of(4) {
         ("sparse random graphs", "Knuth")
+    } else {
+        ("Árvíztűrő graphs", "Erdős")
     };
     let authors = match behaviour.mode {
         Mode::NoAuthors => 0,
