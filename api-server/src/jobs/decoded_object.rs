@@ -26,15 +26,16 @@ pub(crate) struct Undecodable {
 impl<'de> Deserialize<'de> for DecodedObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Box::<RawValue>::deserialize(deserializer)?;
-        match serde_json::from_str::<QueryWithoutManagedFields>(json.get()) {
-            Ok(object) => Ok(Self(Ok(object.into()))),
+        let decoded = match serde_json::from_str::<QueryWithoutManagedFields>(json.get()) {
+            Ok(object) => Ok(object.into()),
             Err(error) => {
                 let PartialObjectMeta::<ArxivQuery> { metadata, .. } =
                     serde_json::from_str(json.get()).map_err(de::Error::custom)?;
                 let error = error.to_string();
-                Ok(Self(Err(Undecodable { error, metadata })))
+                Err(Undecodable { error, metadata })
             }
-        }
+        };
+        Ok(Self(decoded))
     }
 }
 

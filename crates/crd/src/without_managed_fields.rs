@@ -8,9 +8,8 @@ use serde::Deserialize;
 
 use crate::{ArxivQuery, ArxivQuerySpec, ArxivQueryStatus};
 
-/// An [`ArxivQuery`] that is decoded without its `metadata.managedFields`. Nothing reads them, they are a large
-/// part of an object, and each of their fields is a node of a tree: where all objects come by, decoding them takes a tenth of a
-/// program's time.
+/// An [`ArxivQuery`] that is decoded without its `metadata.managedFields`. Nothing reads them, they are a large part of an
+/// object, and each of their fields is a node of a tree: where many objects are read, decoding them takes a tenth of a program's time.
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = "ArxivQuery")]
 pub struct QueryWithoutManagedFields {

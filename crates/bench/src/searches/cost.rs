@@ -44,9 +44,9 @@ pub(super) async fn measure(settings: &Settings) -> Result<Vec<Figure>> {
     // The same for a bare client, in a new system as well.
     let bench = stored::with_page(settings).await?;
     let (kubernetes, bodies) = stored::bare_client(&bench).await?;
-    let load = kubernetes.prepare(&bodies, CLIENTS).await?;
+    let prepared = kubernetes.prepare(&bodies).await?;
     let before = Counters::read(&bench).await?;
-    let pairs = kubernetes.pairs(load, settings.length).await?;
+    let pairs = kubernetes.pairs(prepared, CLIENTS, settings.length).await?;
     ensure!(pairs.count > 0.0, "the bare client has written nothing");
     for (name, _, value) in Counters::read(&bench)
         .await?

@@ -85,12 +85,8 @@ async fn drain(bench: &Bench<'_>, prefix: &str, spec: impl Fn(&str) -> ArxivQuer
 async fn statuses(settings: &Settings, clients: u32) -> Result<f64> {
     let bench = stored::with_page(settings).await?;
     progress::print(&format!("bench: statuses of a bare client, {clients} clients"));
-    bench.env.create_each("one-", 1, |_| stored::spec()).await;
-    let finished = wait::until("the end of one query", LIMIT, async || {
-        let one = bench.env.queries.get("one-0").await?;
-        Ok(Some(one).filter(|one| one.phase().is_final()))
-    })
-    .await?;
+    let mut finished = bench.env.create("one", stored::spec()).await;
+    finished.status = Some(bench.env.finished("one").await);
     ensure!(finished.phase() == Phase::Succeeded, "the query has failed");
     let kubernetes = bench.kubernetes().await?;
     let bodies = Bodies::of(&finished, kubernetes.namespace())?;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use crd::ArxivQuery;
-use futures::{StreamExt, stream};
+use futures::future::ready;
+use futures::{StreamExt, TryStreamExt, stream};
 use kube::Api;
 use kube::api::PostParams;
 use kube::config::Kubeconfig;
@@ -38,11 +39,8 @@ pub(super) struct Bodies {
     status: String,
 }
 
-/// What so many clients send.
-pub(super) struct Load {
-    script: String,
-    clients: u32,
-}
+/// A script whose first objects are there. It can be run once.
+pub(super) struct Prepared(String);
 
 /// Objects that were created, and as many that got their status.
 pub(super) struct Pairs {
@@ -99,8 +97,8 @@ impl Kubernetes {
         &self.namespace
     }
 
-    /// Creates the first objects of a load by so many clients.
-    pub(super) async fn prepare(&self, bodies: &Bodies, clients: u32) -> Result<Load> {
+    /// Creates the objects that get the first statuses of [`Self::pairs`].
+    pub(super) async fn prepare(&self, bodies: &Bodies) -> Result<Prepared> {
         let run = self.create(bodies, 2 * BEHIND).await?;
         let script = format!(
             "{head}
@@ -119,13 +117,14 @@ end
 ",
             head = self.head(bodies),
         );
-        Ok(Load { script, clients })
+        Ok(Prepared(script))
     }
 
-    /// Creates objects, and writes as many statuses, of those that were created before.
+    /// Creates objects with so many clients, and writes as many statuses, of those that were created before.
     #[allow(clippy::cast_precision_loss, reason = "far below 2^52 requests")]
-    pub(super) async fn pairs(&self, load: Load, length: Duration) -> Result<Pairs> {
-        let measured = self.run(&load.script, load.clients, length).await?;
+    pub(super) async fn pairs(&self, prepared: Prepared, clients: u32, length: Duration) -> Result<Pairs> {
+        let Prepared(script) = prepared;
+        let measured = self.run(&script, clients, length).await?;
         Ok(Pairs {
             count: measured.responses as f64 / 2.0,
             rate: measured.rate / 2.0,
@@ -135,7 +134,7 @@ end
     /// Statuses per second that so many clients write to objects without one.
     pub(super) async fn statuses(&self, bodies: &Bodies, clients: u32, length: Duration) -> Result<f64> {
         // More than can be written in this time.
-        let count = 2_000 * length.as_secs();
+        let count = 1_500 * length.as_secs();
         let run = self.create(bodies, count).await?;
         let script = format!(
             "{head}
@@ -162,11 +161,10 @@ end
             object.metadata.name = Some(format!("{run}-{n}"));
             self.objects.create(&PostParams::default(), &object).await
         });
-        let mut created = created.buffer_unordered(16);
-        while let Some(object) = created.next().await {
-            object?;
-        }
-        drop(created);
+        created
+            .buffer_unordered(16)
+            .try_for_each(|_| ready(Ok(())))
+            .await?;
         Ok(run)
     }
 

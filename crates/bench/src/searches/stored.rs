@@ -29,8 +29,8 @@ pub(super) async fn measure(settings: &Settings) -> Result<Vec<Figure>> {
     for clients in CLIENTS {
         let bench = with_page(settings).await?;
         let (kubernetes, bodies) = bare_client(&bench).await?;
-        let load = kubernetes.prepare(&bodies, clients).await?;
-        let pairs = kubernetes.pairs(load, length).await?.rate;
+        let prepared = kubernetes.prepare(&bodies).await?;
+        let pairs = kubernetes.pairs(prepared, clients, length).await?.rate;
         bench.env.stack.stop().await?;
         let bench = with_page(settings).await?;
         let searches = search(&bench, clients, length).await?.rate;
