@@ -15,9 +15,6 @@ use webhooks::Secrets;
 
 use super::{Feeds, condition};
 
-/// Attempts are due, those that wait included.
-const DUE: &str = "update arxiv_feed_webhooks set next_attempt_at = now()";
-
 /// A system whose webhooks may be on loopback.
 pub(super) async fn start() -> Feeds {
     let mut options = Options::operator_only();
@@ -82,6 +79,14 @@ impl Feeds {
 
     async fn execute(&self, sql: &str) {
         self.env.primary().execute("arxiv", sql).await.unwrap();
+    }
+
+    /// The next attempt of this webhook is due now. Not for a webhook whose attempt may be under way: it would have another one.
+    async fn attempt_now(&self, webhook: &str) {
+        self.execute(&format!(
+            "update arxiv_feed_webhooks set next_attempt_at = now() where name = '{webhook}'"
+        ))
+        .await;
     }
 
     /// Waits until the condition says this; returns its message.
@@ -154,7 +159,7 @@ async fn new_items_are_delivered_with_signatures_and_once() {
     }
     // Whatever is killed, it is not sent again once that is recorded, and a run without new papers sends nothing.
     feeds.env.operator().kill9_and_start().unwrap();
-    feeds.execute(DUE).await;
+    feeds.attempt_now("chat").await;
     feeds
         .patch_spec("knuth", json!({"schedule": minutes_ago(20)}))
         .await;
@@ -198,11 +203,11 @@ async fn secret_that_cannot_be_read_is_named_with_what_to_do_and_nothing_is_lost
     }
     assert!(message.contains("webhooks.namespaces"), "{message}");
     feeds.env.let_webhooks_read_secrets().await.unwrap();
-    feeds.execute(DUE).await;
+    feeds.attempt_now("chat").await;
     let requests = feeds.received(&receiver, 1).await;
     assert_eq!(positions(&requests[0]), [1, 2, 3, 4, 5]);
     let says = within(LIMIT, async || {
-        feeds.execute(DUE).await;
+        feeds.attempt_now("other").await;
         let message = feeds.delivered("knuth", ("False", "DeliveryRetried")).await;
         message
             .contains("other: the Secret hooks has no key nope (1 wait)")
@@ -232,7 +237,7 @@ async fn receiver_that_fails_holds_back_only_itself_and_is_given_up_after_three_
     feeds.items("knuth", 7).await;
     let to_good = feeds.received(&good, 2).await;
     assert_eq!(positions(&to_good[1]), [6, 7]);
-    feeds.execute(DUE).await;
+    feeds.attempt_now("failing").await;
     let first = failing.received()[0].header("webhook-id").to_owned();
     let tried = feeds.received(&failing, 2).await;
     assert!(
@@ -245,11 +250,11 @@ async fn receiver_that_fails_holds_back_only_itself_and_is_given_up_after_three_
     feeds
         .execute("update arxiv_feed_deliveries set requested_at = now() - interval '73 hours' where first_position = 1")
         .await;
-    feeds.execute(DUE).await;
+    feeds.attempt_now("failing").await;
     feeds.delivered("knuth", ("False", "DeliveryFailed")).await;
     feeds.until_events("knuth", &["DeliveryFailed"]).await;
     failing.set(Reply::status(200));
-    feeds.execute(DUE).await;
+    feeds.attempt_now("failing").await;
     let last = within(LIMIT, async || {
         failing
             .received()
@@ -282,7 +287,7 @@ async fn attempt_that_was_not_recorded_is_repeated_and_a_receiver_that_is_gone_g
     feeds.create_with("knuth", &[webhook("chat", &receiver)]).await;
     let first = feeds.received(&receiver, 1).await.remove(0);
     feeds.env.operator().kill9_and_start().unwrap();
-    feeds.execute(DUE).await;
+    feeds.attempt_now("chat").await;
     let second = feeds.received(&receiver, 2).await.remove(1);
     for header in ["webhook-id", "content-type"] {
         assert_eq!(first.header(header), second.header(header), "{header}");
@@ -292,7 +297,7 @@ async fn attempt_that_was_not_recorded_is_repeated_and_a_receiver_that_is_gone_g
 
     receiver.set(Reply::status(410));
     feeds.env.operator().child().start_again().unwrap();
-    feeds.execute(DUE).await;
+    feeds.attempt_now("chat").await;
     let message = feeds.delivered("knuth", ("False", "ReceiverGone")).await;
     assert!(message.contains("410"), "{message}");
     feeds.until_events("knuth", &["ReceiverGone"]).await;
