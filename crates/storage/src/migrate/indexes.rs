@@ -21,6 +21,8 @@ struct Index {
     columns: Cow<'static, str>,
     /// As the server prints it.
     predicate: Option<&'static str>,
+    /// Whether ANALYZE collects statistics of its expressions.
+    analyzed: bool,
 }
 
 impl Index {
@@ -31,6 +33,7 @@ impl Index {
             unique: false,
             columns: Cow::Borrowed(columns),
             predicate: None,
+            analyzed: true,
         }
     }
 
@@ -41,6 +44,13 @@ impl Index {
 
     fn only(mut self, predicate: &'static str) -> Self {
         self.predicate = Some(predicate);
+        self
+    }
+
+    /// Without statistics of its columns, all of which are expressions: no read needs to know how common a word is, and ANALYZE would
+    /// compute the words of 30,000 rows each time that a tenth of the rows are new.
+    fn not_analyzed(mut self) -> Self {
+        self.analyzed = false;
         self
     }
 
@@ -69,7 +79,7 @@ fn of_queries() -> Vec<Index> {
         Index::on("queries_query_id_idx", "query_id"),
         Index::on("queries_object_name_idx", "object_name, object_namespace")
             .only("(object_name IS NOT NULL)"),
-        Index::words("queries", vector("query")),
+        Index::words("queries", vector("query")).not_analyzed(),
     ]
 }
 
@@ -79,7 +89,7 @@ fn of_results() -> Vec<Index> {
         Index::on("results_query_uid_result_number_idx", "query_uid, result_number").unique(),
         Index::on("results_timestamp_idx", "timestamp"),
         Index::on("results_query_id_idx", "query_id"),
-        Index::words("results", format!("{words}, {CATEGORIES}")),
+        Index::words("results", format!("{words}, {CATEGORIES}")).not_analyzed(),
     ]
 }
 
@@ -144,7 +154,10 @@ impl Index {
         let is_for_words = *method == "gin";
         let step = format!("index {name}");
         match self.existing(database, table).await? {
-            (true, _) if is_for_words => return drop_former(database, table, name).await,
+            (true, _) if is_for_words => {
+                self.skip_in_analyze(database).await?;
+                return drop_former(database, table, name).await;
+            }
             (true, _) => return Ok(()),
             (false, Some(true)) => {
                 return Err(StorageError::migration(format!(
@@ -169,11 +182,35 @@ impl Index {
             "create {unique}index concurrently {name} on public.{table} using {method} ({columns}){predicate}"
         );
         database.execute(&step, create).await?;
-        if is_for_words {
+        self.skip_in_analyze(database).await?;
+        if is_for_words && self.analyzed {
             // From now on the planner knows how common a word is, which decides how it searches.
             database.execute(&step, format!("analyze public.{table}")).await?;
         }
         Ok(())
+    }
+
+    /// Turns the statistics of its columns off, if they are to be off and are not.
+    async fn skip_in_analyze(&self, database: &mut Database<'_>) -> Result<(), StorageError> {
+        if self.analyzed {
+            return Ok(());
+        }
+        let on = sqlx::query_scalar::<_, i16>(
+            "select attnum from pg_attribute where attrelid = to_regclass('public.' || quote_ident($1))
+             and attstattarget is distinct from 0 order by attnum",
+        );
+        let on = on.bind(&*self.name).fetch_all(&mut database.connection).await?;
+        if on.is_empty() {
+            return Ok(());
+        }
+        let off = on
+            .iter()
+            .map(|column| format!("alter column {column} set statistics 0"));
+        let off = off.collect::<Vec<_>>().join(", ");
+        let alter = format!("alter index public.{} {off}", self.name);
+        database
+            .execute(&format!("statistics of index {}", self.name), alter)
+            .await
     }
 
     /// Whether an index does what this one is for, and whether the one of its name is usable, if there is one.
