@@ -1,6 +1,6 @@
 //! GET /arxiv-api: a search's papers, from arXiv or from what was fetched before. Nothing is recorded.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use arxiv::{MAX_PAGE, arxiv_day, query_in_title};
 use axum::{
@@ -192,7 +192,7 @@ impl Fetches {
                 is_fresh: false,
             });
             found.is_fresh |= read.fetched;
-            let papers = dedup.filter(read.page.papers);
+            let papers = dedup.filter(Arc::new(read.page.papers));
             found.papers.extend(papers.iter().map(storage::Paper::from));
             if is_past {
                 break;

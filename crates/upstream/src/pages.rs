@@ -1,6 +1,6 @@
 //! A search is cut into pages of a size that arXiv gives, and each of its papers is taken from one of them.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use arxiv::{MAX_PAGE, PageRequest, ValidatedSearch};
 use jiff::Timestamp;
@@ -106,10 +106,17 @@ pub struct Dedup {
 
 impl Dedup {
     /// The papers of the next page that no page before has, each version once.
-    pub fn filter(&mut self, mut page: Vec<PaperVersion>) -> Vec<PaperVersion> {
+    pub fn filter(&mut self, mut page: Arc<Vec<PaperVersion>>) -> Arc<Vec<PaperVersion>> {
         let mut of_page = HashSet::new();
-        page.retain(|paper| !self.seen.contains(&paper.id.paper) && of_page.insert(paper.id.clone()));
+        let is_kept =
+            |paper: &PaperVersion| !self.seen.contains(&paper.id.paper) && of_page.insert(paper.id.clone());
+        let kept: Vec<bool> = page.iter().map(is_kept).collect();
         self.seen.extend(of_page.into_iter().map(|id| id.paper));
+        // Mostly all are, and the page is shared with other searches.
+        if kept.contains(&false) {
+            let mut kept = kept.into_iter();
+            Arc::make_mut(&mut page).retain(|_| kept.next().unwrap_or(true));
+        }
         page
     }
 }
@@ -235,7 +242,8 @@ mod tests {
                 id: PaperId::of_entry(id),
                 ..PaperVersion::default()
             };
-            let kept = dedup.filter(ids.iter().map(paper).collect());
+            let page: Vec<_> = ids.iter().map(paper).collect();
+            let kept = dedup.filter(page.into());
             kept.iter().map(|paper| paper.id.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(filter(&["1v1", "2v7", "2v1", "2v1"]), ["1v1", "2v7", "2v1"]);

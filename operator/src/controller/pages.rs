@@ -1,6 +1,8 @@
 //! The stored pages of a query. A large result is never in memory as a whole: its papers go from the page
 //! store to the rows one page at a time.
 
+use std::sync::Arc;
+
 use arxiv::PageRequest;
 use futures::{
     StreamExt,
@@ -46,7 +48,7 @@ pub(crate) struct StoredPage {
     /// When it was found, by the same clock.
     pub(crate) found_at: Timestamp,
     /// Those that are recorded, of an only page of [`FEW`].
-    papers: Option<Vec<PaperVersion>>,
+    papers: Option<Arc<Vec<PaperVersion>>>,
 }
 
 /// The first page of a query that is not stored.
@@ -168,7 +170,7 @@ impl Found {
         let given = papers.len();
         // What cannot be read is not there for anybody.
         self.is_short |= !is_joined || given + page.head.defects.len() < expected;
-        self.is_past = remove_older(papers, after);
+        self.is_past = remove_older(Arc::make_mut(papers), after);
         self.has_older |= papers.len() < given;
         (self.updates, self.overlap) = (updates, 0);
         Join::Made
@@ -220,14 +222,14 @@ pub(crate) struct StoredPapers<'a> {
 }
 
 impl StoredPapers<'_> {
-    async fn papers(&self, page: &StoredPage) -> Result<Vec<PaperVersion>, StorageError> {
+    async fn papers(&self, page: &StoredPage) -> Result<Arc<Vec<PaperVersion>>, StorageError> {
         if let Some(papers) = &page.papers {
-            return Ok(papers.clone());
+            return Ok(Arc::clone(papers));
         }
         match self.store.get(&page.key).await? {
             Some(mut found) if found.fetched_at == page.fetched_at => {
                 remove_older(&mut found.papers, self.pages.updated_after);
-                Ok(found.papers)
+                Ok(Arc::new(found.papers))
             }
             // It has expired, or was removed to make space for others.
             _ => Err(StorageError::PageGone),
@@ -257,7 +259,7 @@ impl PaperSource for StoredPapers<'_> {
 
     fn in_memory(&self) -> Option<(&[PaperVersion], Timestamp)> {
         match self.pages.pages.as_slice() {
-            [page] => Some((page.papers.as_deref()?, page.fetched_at)),
+            [page] => Some((page.papers.as_ref()?, page.fetched_at)),
             _ => None,
         }
     }

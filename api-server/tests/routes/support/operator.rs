@@ -193,7 +193,7 @@ impl PaperSource for Papers {
         };
         let all: Arc<[usize]> = (0..self.0).collect();
         let batch = |numbers: &[usize]| PaperBatch {
-            papers: numbers.iter().copied().map(paper).collect(),
+            papers: numbers.iter().copied().map(paper).collect::<Vec<_>>().into(),
             fetched_at: Timestamp::UNIX_EPOCH,
         };
         let batches: Vec<PaperBatch> = all.chunks(100).map(batch).collect();

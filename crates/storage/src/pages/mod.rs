@@ -9,7 +9,7 @@
 
 mod find;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::Date};
 use paper::PaperVersion;
@@ -91,8 +91,8 @@ pub struct Page {
 pub struct FoundPage {
     /// What it says besides its papers.
     pub head: PageHead,
-    /// The papers, if they were read.
-    pub papers: Option<Vec<PaperVersion>>,
+    /// The papers, if they were read. All who look the page up at the same time have the same.
+    pub papers: Option<Arc<Vec<PaperVersion>>>,
     /// When it was stored, by the database's clock.
     pub fetched_at: Timestamp,
     /// When it was found, by the same clock.
@@ -214,7 +214,7 @@ async fn get(session: &mut Session, key: &PageKey) -> Result<Option<Page>, Stora
     let found = find(session, &[(key, true)]).await?.remove(key).transpose()?;
     Ok(found.map(|found| Page {
         head: found.head,
-        papers: found.papers.unwrap_or_default(),
+        papers: Arc::unwrap_or_clone(found.papers.unwrap_or_default()),
         fetched_at: found.fetched_at,
     }))
 }

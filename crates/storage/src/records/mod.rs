@@ -13,7 +13,7 @@ mod papers;
 mod split;
 mod statements;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::{
     StreamExt,
@@ -78,8 +78,8 @@ pub struct Record<'a> {
 /// Papers of one answer of arXiv's.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct PaperBatch {
-    /// In arXiv's order.
-    pub papers: Vec<PaperVersion>,
+    /// In arXiv's order. Other records may have the same.
+    pub papers: Arc<Vec<PaperVersion>>,
     /// When the answer was fetched.
     pub fetched_at: Timestamp,
 }

@@ -206,7 +206,7 @@ impl PaperSource for PaperBatches {
 
     fn batches(&self) -> BoxStream<'_, Result<PaperBatch, StorageError>> {
         let batch = |papers: &[PaperVersion]| PaperBatch {
-            papers: papers.to_vec(),
+            papers: papers.to_vec().into(),
             fetched_at: Timestamp::UNIX_EPOCH,
         };
         stream::iter(self.chunks(2).map(move |papers| Ok(batch(papers)))).boxed()

@@ -249,7 +249,7 @@ async fn later_slice_without_results_is_not_accepted() {
     let query = query_in_title(&first.page.head.title);
     assert!(query.starts_with("search_query="), "{query}");
     let mut dedup = Dedup::default();
-    let papers = [first, second].map(|fetched| dedup.filter(fetched.page.papers).len());
+    let papers = [first, second].map(|fetched| dedup.filter(fetched.page.papers.into()).len());
     assert_eq!(papers, [2000, 500]);
     env.assert_polite();
 }

@@ -29,7 +29,7 @@ fn look_at(found: &mut Found, times: &[i64], after: Option<i64>) -> Join {
             status: 200,
             defects: Vec::new(),
         },
-        papers: Some(papers.collect()),
+        papers: Some(papers.collect::<Vec<_>>().into()),
         fetched_at: at(0),
         found_at: at(0),
     };

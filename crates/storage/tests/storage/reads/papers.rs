@@ -25,7 +25,7 @@ impl PaperSource for One {
 
     fn batches(&self) -> BoxStream<'_, Result<PaperBatch, StorageError>> {
         let batch = PaperBatch {
-            papers: self.0.clone(),
+            papers: self.0.clone().into(),
             fetched_at: Timestamp::UNIX_EPOCH,
         };
         stream::iter([Ok(batch)]).boxed()

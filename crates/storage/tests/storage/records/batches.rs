@@ -184,7 +184,8 @@ async fn paper_that_several_records_have_is_that_of_the_newest_answer() {
                 title: (*title).to_owned(),
                 ..paper::PaperVersion::default()
             })
-            .collect(),
+            .collect::<Vec<_>>()
+            .into(),
         fetched_at: Timestamp::UNIX_EPOCH + minute.minutes(),
     };
     // One is there from a later answer, one from an earlier one.

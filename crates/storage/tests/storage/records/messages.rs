@@ -102,7 +102,7 @@ async fn search_with_stored_page_takes_eight_messages_and_seven_if_its_papers_ar
         let sent = messages(&server).len();
         let uid = Uuid::new_v4();
         let found = pages.find(&key, true).await.unwrap().unwrap();
-        assert_eq!(found.papers.as_deref(), Some(&*papers));
+        assert_eq!(found.papers, Some(papers.to_vec().into()));
         assert!(found.found_at >= found.fetched_at);
         let number = ledger.assign(uid).await.unwrap();
         let outcome = records.record(&record(uid, number, &papers)).await.unwrap();
@@ -138,7 +138,7 @@ async fn searches_that_come_together_share_their_messages() {
     store(&server, &pages, &key, &papers).await;
     let sent = messages(&server).len();
     for page in join_all(uids.iter().map(|_| pages.find(&key, true))).await {
-        assert_eq!(page.unwrap().unwrap().papers.as_deref(), Some(&*papers));
+        assert_eq!(page.unwrap().unwrap().papers, Some(papers.to_vec().into()));
     }
     assert_eq!(since(&server, sent).len(), 1);
 

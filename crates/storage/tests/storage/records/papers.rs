@@ -80,7 +80,7 @@ fn whole(id: &str) -> PaperVersion {
 
 fn answer(papers: Vec<PaperVersion>, minute: i64) -> PaperBatch {
     PaperBatch {
-        papers,
+        papers: papers.into(),
         fetched_at: Timestamp::UNIX_EPOCH + minute.minutes(),
     }
 }

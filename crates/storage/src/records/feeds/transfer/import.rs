@@ -139,7 +139,7 @@ impl Import {
         };
         let of = |item: &ExportedItem| item.paper.clone();
         let batch = PaperBatch {
-            papers: items.iter().map(of).collect::<Vec<PaperVersion>>(),
+            papers: items.iter().map(of).collect::<Vec<PaperVersion>>().into(),
             fetched_at,
         };
         bounded(papers::upsert(&mut self.session, &papers::of_answer(&batch))).await?;

@@ -69,7 +69,7 @@ impl PaperSource for Papers {
 
     fn batches(&self) -> BoxStream<'_, Result<PaperBatch, StorageError>> {
         let batch = |papers: &[PaperVersion]| PaperBatch {
-            papers: papers.to_vec(),
+            papers: papers.to_vec().into(),
             fetched_at: time(1_000_000),
         };
         stream::iter(self.0.chunks(3).map(move |papers| Ok(batch(papers)))).boxed()
