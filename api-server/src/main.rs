@@ -2,7 +2,14 @@
 
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    arxiv_api_server::main().await
+fn main() -> ExitCode {
+    // As the operator: tasks are short, and with more worker threads they wake each other. More pods use more cores.
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    match runtime.worker_threads(1).enable_all().build() {
+        Ok(runtime) => runtime.block_on(arxiv_api_server::main()),
+        Err(error) => {
+            eprintln!("the runtime cannot be started: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
