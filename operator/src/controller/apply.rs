@@ -182,7 +182,7 @@ async fn write_status(
 ) -> Result<bool, Error> {
     let queries = context.queries(query.namespace());
     let with = (&context.with.metrics, &context.with.revisions);
-    let written = statuses::apply(&queries, &query.object.metadata, status, with);
+    let written = statuses::apply(queries, &query.object.metadata, status, with);
     let is_written = written.instrument(tracing::error_span!("write status")).await?;
     if is_written && let Some(reason) = event.filter(|reason| is_worth_an_event(&query.object, *reason)) {
         let message = status.message.as_deref().unwrap_or_default();

@@ -361,7 +361,7 @@ async fn write_status(
     }
     let feeds = feeds(context, feed);
     let with = (&context.with.metrics, &context.with.revisions);
-    Ok(statuses::apply(&feeds, &feed.metadata, status, with).await?)
+    Ok(statuses::apply(feeds, &feed.metadata, status, with).await?)
 }
 
 fn after_write(is_written: bool, wait: Duration) -> Action {

@@ -7,9 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams, ValidationDirective},
+    core::Request,
 };
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::json;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     kubernetes::{CallError, within},
@@ -30,34 +30,73 @@ where
     }))
 }
 
+/// A status to apply, as it is sent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Applied<'a, S> {
+    api_version: &'a str,
+    kind: &'a str,
+    metadata: AppliedTo<'a>,
+    status: &'a S,
+}
+
+/// The object that has to be there. Without its version, a late write would change a new object of the same name: the uid alone is
+/// not checked.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AppliedTo<'a> {
+    name: &'a str,
+    uid: Option<&'a str>,
+    resource_version: Option<&'a str>,
+}
+
+/// What is read of the answer to a write, which is the whole object.
+#[derive(Deserialize)]
+struct Written {
+    metadata: WrittenMetadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenMetadata {
+    resource_version: Option<String>,
+}
+
 /// Applies the whole status to the object as it was read; whether it was written (see [`counted`]).
 pub(crate) async fn apply<K>(
-    api: &Api<K>,
+    api: Api<K>,
     read: &ObjectMeta,
     status: &impl Serialize,
     (metrics, revisions): (&Metrics, &Revisions),
 ) -> Result<bool, CallError>
 where
-    K: Clone + Debug + DeserializeOwned + Resource<DynamicType = ()>,
+    K: Resource<DynamicType = ()>,
 {
-    let patch = json!({
-        "apiVersion": K::api_version(&()),
-        "kind": K::kind(&()),
-        // Without the version, a late write would change a new object of the same name: the uid alone is not
-        // checked.
-        "metadata": { "name": read.name, "uid": read.uid, "resourceVersion": read.resource_version },
-        "status": status,
-    });
     let name = read.name.as_deref().unwrap_or_default();
+    let patch = Patch::Apply(Applied {
+        api_version: &K::api_version(&()),
+        kind: &K::kind(&()),
+        metadata: AppliedTo {
+            name,
+            uid: read.uid.as_deref(),
+            resource_version: read.resource_version.as_deref(),
+        },
+        status,
+    });
     let parameters = PatchParams {
         // Without a second parse of the patch, which finds duplicate fields. The schema holds in any case.
         field_validation: Some(ValidationDirective::Ignore),
         ..PatchParams::apply(FIELD_MANAGER).force()
     };
+    let request = Request::new(api.resource_url()).patch_subresource("status", name, &parameters, &patch);
     let highest = revisions.highest();
-    let written = within(api.patch_status(name, &parameters, &Patch::Apply(&patch))).await;
-    if let Ok(written) = &written {
-        let versions = [read, written.meta()].map(|metadata| metadata.resource_version.as_deref());
+    let written = within(async {
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        api.into_client().request::<Written>(request).await
+    });
+    let written = written.await;
+    if let Ok(Written { metadata }) = &written {
+        let versions = [&read.resource_version, &metadata.resource_version].map(Option::as_deref);
         revisions.check_write(highest, versions[0], versions[1]);
     }
     counted(written, metrics)
