@@ -80,12 +80,9 @@ impl ControlPlane {
             };
             apply(&Api::all(client.clone()), &role).await?;
             apply(&Api::all(client), &binding).await?;
+            self.wait_for_rights(namespace, (namespace, name), &rules).await?;
         } else {
             self.grant(namespace, (namespace, name), path).await?;
-        }
-
-        if let Some(rule) = rules.first() {
-            self.wait_for_rights(namespace, name, rule).await?;
         }
         let request = TokenRequest {
             spec: TokenRequestSpec {
@@ -103,7 +100,7 @@ impl ControlPlane {
         Ok(path)
     }
 
-    /// Gives an account (its namespace and its name) the rights in a file of rules, in this namespace.
+    /// Gives an account (its namespace and its name) the rights in a file of rules, in this namespace, and waits until it has them.
     pub async fn grant(&self, namespace: &str, account: (&str, &str), path: &Path) -> Result<()> {
         let (role_name, rules) = read_rules(account.1, path)?;
         let binding = RoleBinding {
@@ -112,16 +109,25 @@ impl ControlPlane {
             metadata: named::<Role>(namespace, &role_name).metadata,
         };
         let role = Role {
-            rules: Some(rules),
+            rules: Some(rules.clone()),
             ..named(namespace, &role_name)
         };
         let client = self.client().await?;
         apply(&Api::namespaced(client.clone(), namespace), &role).await?;
-        apply(&Api::namespaced(client, namespace), &binding).await
+        apply(&Api::namespaced(client, namespace), &binding).await?;
+        self.wait_for_rights(namespace, account, &rules).await
     }
 
-    /// Waits until the account has the rights of this rule: the API server learns of new roles a little later.
-    async fn wait_for_rights(&self, namespace: &str, name: &str, rule: &PolicyRule) -> Result<()> {
+    /// Waits until the account has the rights of the first rule, in this namespace: the API server learns of new roles a little later.
+    async fn wait_for_rights(
+        &self,
+        namespace: &str,
+        account: (&str, &str),
+        rules: &[PolicyRule],
+    ) -> Result<()> {
+        let Some(rule) = rules.first() else {
+            return Ok(());
+        };
         let first = |words: &Option<Vec<String>>| words.as_ref().and_then(|words| words.first().cloned());
         let verb = rule.verbs.first().cloned();
         let path = first(&rule.non_resource_urls);
@@ -135,7 +141,7 @@ impl ControlPlane {
         });
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
-                user: Some(format!("system:serviceaccount:{namespace}:{name}")),
+                user: Some(format!("system:serviceaccount:{}:{}", account.0, account.1)),
                 resource_attributes: resource,
                 non_resource_attributes: path.map(|path| NonResourceAttributes {
                     path: Some(path),
@@ -146,7 +152,7 @@ impl ControlPlane {
             ..SubjectAccessReview::default()
         };
         let reviews: Api<SubjectAccessReview> = Api::all(self.client().await?);
-        wait::until(&format!("rights of {name}"), ROLES_LIMIT, async || {
+        wait::until(&format!("rights of {}", account.1), ROLES_LIMIT, async || {
             let answer = reviews.create(&PostParams::default(), &review).await?;
             Ok(answer.status.is_some_and(|status| status.allowed).then_some(()))
         })
