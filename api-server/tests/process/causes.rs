@@ -185,7 +185,7 @@ async fn process_is_not_ready_before_each_need_was_there_once_and_stays_ready_af
             json_body(answer).await["reasons"]["results_ro"].clone(),
         )
     };
-    let reason = eventually("the databases are checked", async || {
+    let reason = eventually("the database is checked", async || {
         let (status, reason) = ready(api.url("/readyz")).await;
         (reason != "not checked yet").then_some((status, reason))
     });

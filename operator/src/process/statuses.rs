@@ -96,8 +96,8 @@ where
     });
     let written = written.await;
     if let Ok(Written { metadata }) = &written {
-        let versions = [&read.resource_version, &metadata.resource_version].map(Option::as_deref);
-        revisions.check_write(highest, versions[0], versions[1]);
+        let (before, after) = (&read.resource_version, &metadata.resource_version);
+        revisions.check_write(highest, before.as_deref(), after.as_deref());
     }
     counted(written, metrics)
 }
