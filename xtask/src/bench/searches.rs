@@ -10,13 +10,13 @@ use super::Arguments;
 
 /// All figures.
 pub(super) async fn measure(arguments: &Arguments, binaries: PathBuf) -> Result<Vec<Figure>> {
-    searches::run(&searches::Settings {
+    let settings = searches::Settings {
         binaries,
         length: Duration::from_secs(arguments.seconds),
         rounds: arguments.rounds,
         objects: arguments.backlog,
         intervals: arguments.intervals,
         only: arguments.only.clone(),
-    })
-    .await
+    };
+    Box::pin(searches::run(&settings)).await
 }
