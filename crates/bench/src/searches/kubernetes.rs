@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use crd::ArxivQuery;
+use crd::{ArxivQuery, GROUP};
 use futures::future::ready;
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::Api;
@@ -22,13 +22,6 @@ const NAME: &str = "NAME-OF-THE-OBJECT";
 
 /// A thread of the load writes the status of an object after it has created so many others: it exists by then, even if that took long.
 const BEHIND: u64 = 512;
-
-/// The rights of the bare client: those of our programs that the two writes need. An administrator (`system:masters`) would be exempt
-/// from the checks of rights and from the limits of requests at once, which Kubernetes has for everybody else.
-const RULES: &str = "rules:
-- {apiGroups: [arxiv-operator.dev], resources: [arxivqueries], verbs: [create]}
-- {apiGroups: [arxiv-operator.dev], resources: [arxivqueries/status], verbs: [patch]}
-";
 
 /// A bare client, with a namespace of its own in which no operator works.
 pub(super) struct Kubernetes {
@@ -82,12 +75,21 @@ impl Bodies {
     }
 }
 
+/// The rights to the two writes, as our programs have them, in the format of the chart's files. An administrator (`system:masters`)
+/// would be exempt from the checks of rights and from the limits of requests at once, which Kubernetes has for everybody else.
+fn rights() -> Value {
+    let plural = <ArxivQuery as kube::Resource>::plural(&());
+    let right =
+        |resource: String, verb| json!({"apiGroups": [GROUP], "resources": [resource], "verbs": [verb]});
+    json!({"rules": [right(plural.to_string(), "create"), right(format!("{plural}/status"), "patch")]})
+}
+
 impl Kubernetes {
     pub(super) async fn connect(env: &TestEnv, script: &Path) -> Result<Self> {
         let plane = env.stack.control_plane();
         let namespace = plane.namespace().await?;
         let rules = script.with_file_name("bench.yaml");
-        tokio::fs::write(&rules, RULES).await?;
+        tokio::fs::write(&rules, rights().to_string()).await?;
         let kubeconfig = plane.service_account(&namespace, "bench", &rules, false).await?;
         let kubeconfig: Value = serde_json::to_value(Kubeconfig::read_from(kubeconfig)?)?;
         let token = &kubeconfig["users"][0]["user"]["token"];
