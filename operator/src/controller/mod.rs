@@ -31,10 +31,10 @@ use service::backoff::Backoff;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
-pub(crate) use self::context::Context;
+pub(crate) use self::context::{Context, uid};
 use self::{
     apply::{report_progress, report_suspension},
-    context::{Query, uid},
+    context::Query,
     error::Error,
     reconcile::reconcile,
     reconcile_queue::{ReconcileQueue, Turn},

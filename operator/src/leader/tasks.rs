@@ -10,7 +10,7 @@ use crate::{
     controller::{self, report::events::events, watch},
     deliveries, feeds,
     fetch::{fetcher::Fetcher, tracker::Tracker},
-    maintenance::{claims, expiry::NextExpiry, finished, sweep::Sweeper, watermark},
+    maintenance::{claims, expiry::ExpiryQueue, finished, sweep::Sweeper, watermark},
     process::{dependencies::Dependencies, supervisor::Supervisor},
 };
 
@@ -58,18 +58,18 @@ impl LeaderTasks {
             let refreshing = Box::pin(claims::run(&claimed, &watched));
             stop_claims.run_until_cancelled(refreshing).await;
         });
-        let next_expiry = Arc::new(NextExpiry::default());
+        let expiring = Arc::new(ExpiryQueue::default());
         let watched = unfinished.clone();
         let finished = finished::run(
             Arc::clone(with),
             watched,
-            Arc::clone(&next_expiry),
+            Arc::clone(&expiring),
             shutdown.clone(),
         );
         tasks.spawn("finished objects", finished);
         let fetcher = Fetcher::new(Arc::clone(with), Arc::clone(&tracker), shutdown.clone());
         tasks.spawn("fetcher", fetcher.run());
-        let sweeper = Sweeper::new(Arc::clone(with), Arc::clone(&tracker), unfinished, next_expiry);
+        let sweeper = Sweeper::new(Arc::clone(with), Arc::clone(&tracker), unfinished, expiring);
         tasks.spawn("sweeper", sweeper.run(shutdown.clone()));
         tasks.spawn("watermark", watermark::run(Arc::clone(with), shutdown.clone()));
         Self {

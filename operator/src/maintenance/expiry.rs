@@ -1,16 +1,20 @@
 //! When finished objects expire.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use crd::ArxivQuery;
 use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::controller::uid;
 
 /// When the object's time to live has passed since its end. Without a time to live in the spec it is kept: GitOps would create a
 /// deleted object again, as a new search.
-pub(super) fn expires_at(object: &ArxivQuery) -> Option<Timestamp> {
+fn expires_at(object: &ArxivQuery) -> Option<Timestamp> {
     let ttl = object.spec.ttl_seconds_after_finished?;
     let ttl = Duration::from_secs(u64::try_from(ttl).ok()?);
     let status = object.status.as_ref().filter(|status| status.phase.is_final())?;
@@ -18,32 +22,105 @@ pub(super) fn expires_at(object: &ArxivQuery) -> Option<Timestamp> {
     ended.0.checked_add(ttl).ok()
 }
 
-/// When the next object expires. Until then no listing finds one, however many objects there are: a listing makes Kubernetes read
-/// all of them.
-pub(crate) struct NextExpiry(Mutex<Timestamp>);
+/// Objects that are known by name, some 200 bytes each.
+const KNOWN: usize = 5_000;
 
-impl Default for NextExpiry {
-    /// Nothing is known to expire.
-    fn default() -> Self {
-        Self(Mutex::new(Timestamp::MAX))
+/// A finished object, in the state in which it expires.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Expiring {
+    pub(super) at: Timestamp,
+    pub(super) uid: Uuid,
+    pub(super) version: Box<str>,
+    pub(super) namespace: Box<str>,
+    pub(super) name: Box<str>,
+}
+
+impl Expiring {
+    /// None for an object that does not expire, or of which this is not known.
+    pub(super) fn of(object: &ArxivQuery) -> Option<Self> {
+        let metadata = &object.metadata;
+        Some(Self {
+            at: expires_at(object)?,
+            uid: uid(object)?,
+            version: metadata.resource_version.as_deref()?.into(),
+            namespace: metadata.namespace.as_deref()?.into(),
+            name: metadata.name.as_deref()?.into(),
+        })
     }
 }
 
-impl NextExpiry {
-    /// An object expires then.
-    pub(super) fn add(&self, at: Timestamp) {
-        let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *next = at.min(*next);
+/// The objects that expire next, so that they are deleted without a listing, for which Kubernetes would read all finished ones. If
+/// there are more than it holds, a listing is due when the first of the others expires.
+pub(crate) struct ExpiryQueue {
+    known: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    next: BTreeMap<(Timestamp, Uuid), Expiring>,
+    /// When the first of those expires that are not in `next`.
+    listing_at: Timestamp,
+}
+
+/// What expires now.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Due {
+    /// These, by the time at which they expire.
+    Objects(Vec<Expiring>),
+    /// Only a listing can tell. All that it finds and does not delete is to be added again.
+    Listing,
+}
+
+impl Default for ExpiryQueue {
+    /// Nothing is known to expire.
+    fn default() -> Self {
+        Self::holding(KNOWN)
+    }
+}
+
+impl ExpiryQueue {
+    fn holding(known: usize) -> Self {
+        let state = State {
+            next: BTreeMap::new(),
+            listing_at: Timestamp::MAX,
+        };
+        Self {
+            known,
+            state: Mutex::new(state),
+        }
     }
 
-    /// Whether it is time for a listing. If so, all that it finds and does not delete is to be added again.
-    pub(super) fn take(&self, now: Timestamp) -> bool {
-        let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = *next <= now;
-        if is_due {
-            *next = Timestamp::MAX;
+    /// Adds an object. One that expires at the same time as it did takes the place of its earlier state.
+    pub(super) fn add(&self, object: Expiring) {
+        let mut state = self.state();
+        state.next.insert((object.at, object.uid), object);
+        if state.next.len() > self.known
+            && let Some(((at, _), _)) = state.next.pop_last()
+        {
+            state.listing_at = state.listing_at.min(at);
         }
-        is_due
+    }
+
+    /// A listing is due then, or earlier.
+    pub(super) fn list_at(&self, at: Timestamp) {
+        let mut state = self.state();
+        state.listing_at = state.listing_at.min(at);
+    }
+
+    /// Takes what has expired.
+    pub(super) fn take(&self, now: Timestamp) -> Due {
+        let mut state = self.state();
+        let later = state.next.split_off(&(now, Uuid::max()));
+        let expired = std::mem::replace(&mut state.next, later);
+        if state.listing_at > now {
+            return Due::Objects(expired.into_values().collect());
+        }
+        state.listing_at = Timestamp::MAX;
+        Due::Listing
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,15 +165,50 @@ mod tests {
         }
     }
 
+    fn expiring(uid: u128, seconds: i64, version: &str) -> Expiring {
+        Expiring {
+            at: at(seconds),
+            uid: Uuid::from_u128(uid),
+            version: version.into(),
+            namespace: "default".into(),
+            name: uid.to_string().into(),
+        }
+    }
+
+    fn taken(queue: &ExpiryQueue, seconds: i64) -> Option<Vec<(u128, String)>> {
+        let Due::Objects(objects) = queue.take(at(seconds)) else {
+            return None;
+        };
+        let objects = objects.into_iter();
+        Some(objects.map(|object| (object.uid.as_u128(), object.version.into())).collect())
+    }
+
     #[test]
-    fn listing_is_due_when_the_first_of_the_objects_expires() {
-        let next = NextExpiry::default();
-        assert!(!next.take(at(1_000)), "nothing is known");
-        next.add(at(30));
-        next.add(at(20));
-        next.add(at(40));
-        assert!(!next.take(at(19)));
-        assert!(next.take(at(20)));
-        assert!(!next.take(at(1_000)), "it is for the listing to say what is left");
+    fn objects_are_taken_when_they_expire_each_in_its_last_state() {
+        let queue = ExpiryQueue::default();
+        assert_eq!(taken(&queue, 1_000), Some(vec![]), "nothing is known");
+        for (uid, seconds, version) in [(1, 30, "5"), (3, 20, "6"), (2, 20, "7"), (3, 20, "8"), (4, 21, "9")] {
+            queue.add(expiring(uid, seconds, version));
+        }
+        assert_eq!(taken(&queue, 19), Some(vec![]));
+        assert_eq!(taken(&queue, 20), Some(vec![(2, "7".into()), (3, "8".into())]));
+        assert_eq!(taken(&queue, 20), Some(vec![]), "they are taken once");
+        assert_eq!(taken(&queue, 30), Some(vec![(4, "9".into()), (1, "5".into())]));
+    }
+
+    #[test]
+    fn listing_is_due_when_the_first_expires_that_is_not_known() {
+        let queue = ExpiryQueue::holding(2);
+        for (uid, seconds) in [(1, 40), (2, 20), (3, 30), (4, 50)] {
+            queue.add(expiring(uid, seconds, ""));
+        }
+        assert_eq!(taken(&queue, 20), Some(vec![(2, String::new())]));
+        assert_eq!(taken(&queue, 39), Some(vec![(3, String::new())]));
+        assert_eq!(taken(&queue, 40), None);
+        assert_eq!(taken(&queue, 1_000), Some(vec![]), "it is for the listing to say what is left");
+        queue.list_at(at(2_000));
+        queue.list_at(at(3_000));
+        assert_eq!(taken(&queue, 1_999), Some(vec![]));
+        assert_eq!(taken(&queue, 2_000), None);
     }
 }

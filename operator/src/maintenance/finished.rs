@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::pace::Pace;
-use super::expiry::{NextExpiry, expires_at};
+use super::expiry::{Expiring, ExpiryQueue};
 use crate::{
     controller::watch::{ConstantBackoff, Unfinished, anew_after_restores},
     process::{
@@ -47,18 +47,18 @@ const RETRY: Backoff = Backoff {
     cap: Duration::from_mins(1),
 };
 
-/// Keeps the statuses of finished objects up to date, and `next_expiry`, until it is stopped. Begins in each
+/// Keeps the statuses of finished objects up to date, and the queue of those that expire, until it is stopped. Begins in each
 /// namespace when the unfinished ones there have been listed.
 pub(crate) async fn run(
     with: Arc<Dependencies>,
     unfinished: Unfinished,
-    next_expiry: Arc<NextExpiry>,
+    expiring: Arc<ExpiryQueue>,
     stop: CancellationToken,
 ) {
     let all = async {
         let each = with.watched.iter().enumerate().map(async |(watch, queries)| {
             unfinished.listed(watch).await;
-            follow(&with, queries, &next_expiry).await;
+            follow(&with, queries, &expiring).await;
         });
         join_all(each).await
     };
@@ -67,7 +67,7 @@ pub(crate) async fn run(
 }
 
 /// Watches the finished objects of one namespace or of all, for ever.
-async fn follow(with: &Dependencies, queries: &Api<QueryWithoutManagedFields>, next_expiry: &NextExpiry) {
+async fn follow(with: &Dependencies, queries: &Api<QueryWithoutManagedFields>, expiring: &ExpiryQueue) {
     let mut failures = 0;
     loop {
         // Lists what has changed while there was no watch, in this process or an earlier one.
@@ -99,8 +99,8 @@ async fn follow(with: &Dependencies, queries: &Api<QueryWithoutManagedFields>, n
                     .ok()
                     .map(ArxivQuery::from)
                     .filter(|object| !object.is_being_deleted());
-                if let Some(at) = object.as_ref().and_then(expires_at) {
-                    next_expiry.add(at);
+                if let Some(object) = object.as_ref().and_then(Expiring::of) {
+                    expiring.add(object);
                 }
                 ready(object.filter(|object| object.phase().is_final() && object.is_outdated()))
             });

@@ -8,7 +8,7 @@ use storage::StorageError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{expiry::NextExpiry, feeds, ttl};
+use super::{expiry::ExpiryQueue, feeds, ttl};
 use crate::{controller::watch::Unfinished, fetch::tracker::Tracker, process::dependencies::Dependencies};
 
 /// Bytes that stored pages may use, uncompressed: about 200 pages of 2000 papers, or all pages of ten papers that can be
@@ -30,7 +30,7 @@ pub(crate) struct Sweeper {
     with: Arc<Dependencies>,
     tracker: Arc<Tracker>,
     unfinished: Unfinished,
-    next_expiry: Arc<NextExpiry>,
+    expiring: Arc<ExpiryQueue>,
     heartbeat: Heartbeat,
 }
 
@@ -39,7 +39,7 @@ impl Sweeper {
         with: Arc<Dependencies>,
         tracker: Arc<Tracker>,
         unfinished: Unfinished,
-        next_expiry: Arc<NextExpiry>,
+        expiring: Arc<ExpiryQueue>,
     ) -> Self {
         let stall = with.sweep_interval * 2 + STALL;
         Self {
@@ -47,7 +47,7 @@ impl Sweeper {
             with,
             tracker,
             unfinished,
-            next_expiry,
+            expiring,
         }
     }
 
@@ -68,7 +68,7 @@ impl Sweeper {
     /// One round; returns how long it took to list the finished objects.
     async fn sweep(&self) -> Duration {
         let (metrics, records) = (&self.with.metrics, &self.with.records);
-        let listing = ttl::sweep(&self.with, &self.next_expiry, &self.heartbeat).await;
+        let listing = ttl::sweep(&self.with, &self.expiring, &self.heartbeat).await;
         if let Err(error) = &listing {
             metrics.failed("sweep");
             let error = error as &dyn std::error::Error;

@@ -7,13 +7,13 @@ use crd::{ArxivQuery, QueryWithoutManagedFields};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::{
-    Api, ResourceExt,
+    Api,
     api::{ListParams, Preconditions},
 };
 use service::health::Heartbeat;
 
 use super::{
-    expiry::{NextExpiry, expires_at},
+    expiry::{Due, Expiring, ExpiryQueue},
     finished::LIST_PAGE,
 };
 use crate::process::{
@@ -25,28 +25,38 @@ use crate::process::{
 /// Deletions in progress at once.
 const CONCURRENCY: usize = 8;
 
-/// Deletes the expired objects, if there are any; returns how long listing them took. A namespace in which it fails does not keep
-/// the others from being swept.
+/// Deletes the expired objects, if there are any; returns how long listing them took, if they had to be listed.
 pub(crate) async fn sweep(
     with: &Dependencies,
-    next_expiry: &NextExpiry,
+    queue: &ExpiryQueue,
     heartbeat: &Heartbeat,
 ) -> Result<Duration, ClaimError> {
     let began = Timestamp::now();
-    if !next_expiry.take(began) {
-        return Ok(Duration::ZERO);
+    let swept = match queue.take(began) {
+        Due::Objects(expired) => delete_all(with, queue, expired, heartbeat).await.map(|_| Duration::ZERO),
+        Due::Listing => list_and_delete(with, queue, heartbeat).await,
+    };
+    if swept.is_err() {
+        queue.list_at(began);
     }
+    swept
+}
+
+/// Lists all finished objects, and deletes those that have expired. A namespace in which it fails does not keep the others from
+/// being swept.
+async fn list_and_delete(
+    with: &Dependencies,
+    queue: &ExpiryQueue,
+    heartbeat: &Heartbeat,
+) -> Result<Duration, ClaimError> {
     let mut outcome = Ok(Duration::ZERO);
     for queries in &with.watched {
-        let swept = sweep_namespace(with, queries, next_expiry, heartbeat).await;
+        let swept = sweep_namespace(with, queries, queue, heartbeat).await;
         match (swept, &mut outcome) {
             (Ok(listing), Ok(all)) => *all += listing,
             (Err(error), Ok(_)) => outcome = Err(error),
             (_, Err(_)) => {}
         }
-    }
-    if outcome.is_err() {
-        next_expiry.add(began);
     }
     outcome
 }
@@ -55,7 +65,7 @@ pub(crate) async fn sweep(
 async fn sweep_namespace(
     with: &Dependencies,
     queries: &Api<QueryWithoutManagedFields>,
-    next_expiry: &NextExpiry,
+    queue: &ExpiryQueue,
     heartbeat: &Heartbeat,
 ) -> Result<Duration, ClaimError> {
     let mut listing = Duration::ZERO;
@@ -75,36 +85,11 @@ async fn sweep_namespace(
             listed => listed?,
         };
         let now = Timestamp::now();
-        let mut objects: Vec<ArxivQuery> = listed.items.into_iter().map(Into::into).collect();
-        objects.retain(|object| match expires_at(object) {
-            Some(at) if at > now => {
-                next_expiry.add(at);
-                false
-            }
-            expires => expires.is_some(),
-        });
-        let mut deletions = stream::iter(objects)
-            .map(|object| delete(with, object))
-            .buffer_unordered(CONCURRENCY);
-        while let Some(deleted) = deletions.next().await {
-            match deleted {
-                Ok(true) => {
-                    deleted_since_first = true;
-                    with.metrics.deleted.inc();
-                }
-                Ok(false) => next_expiry.add(now),
-                // An object that may not be deleted does not prevent the deletion of others.
-                Err(ClaimError::Kubernetes(error)) if error.is_refused() => {
-                    next_expiry.add(now);
-                    with.metrics.failed("sweep");
-                    tracing::debug!(
-                        error = &error as &dyn std::error::Error,
-                        "an expired object is not deleted"
-                    );
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let objects = listed.items.into_iter().map(ArxivQuery::from);
+        let expiring = objects.filter_map(|object| Expiring::of(&object));
+        let (expired, later): (Vec<_>, Vec<_>) = expiring.partition(|object| object.at <= now);
+        later.into_iter().for_each(|object| queue.add(object));
+        deleted_since_first |= delete_all(with, queue, expired, heartbeat).await?;
         match listed.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page = page.continue_token(&token),
             None => return Ok(listing),
@@ -112,20 +97,64 @@ async fn sweep_namespace(
     }
 }
 
-/// Deletes exactly this object in exactly this state; false if it has changed or is gone.
-async fn delete(with: &Dependencies, object: ArxivQuery) -> Result<bool, ClaimError> {
-    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
-    if !with.claims.holds(&namespace).await? {
-        return Ok(false);
+/// Deletes these objects; whether there was one. Those that may not be deleted now are tried again in the next round; of those that
+/// have changed, the watch brings the new state.
+async fn delete_all(
+    with: &Dependencies,
+    queue: &ExpiryQueue,
+    expired: Vec<Expiring>,
+    heartbeat: &Heartbeat,
+) -> Result<bool, ClaimError> {
+    let mut has_deleted = false;
+    let mut deletions = stream::iter(expired)
+        .map(async |object| (delete(with, &object).await, object))
+        .buffer_unordered(CONCURRENCY);
+    while let Some((deleted, object)) = deletions.next().await {
+        heartbeat.beat();
+        match deleted {
+            Ok(Deleted::Now) => {
+                has_deleted = true;
+                with.metrics.deleted.inc();
+            }
+            Ok(Deleted::ChangedOrGone) => {}
+            Ok(Deleted::NotOurs) => queue.add(object),
+            // An object that may not be deleted does not prevent the deletion of others.
+            Err(ClaimError::Kubernetes(error)) if error.is_refused() => {
+                queue.add(object);
+                with.metrics.failed("sweep");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "an expired object is not deleted"
+                );
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(has_deleted)
+}
+
+/// What became of an object that has expired.
+enum Deleted {
+    Now,
+    ChangedOrGone,
+    /// Another installation works in its namespace.
+    NotOurs,
+}
+
+/// Deletes exactly this object in exactly this state.
+async fn delete(with: &Dependencies, object: &Expiring) -> Result<Deleted, ClaimError> {
+    let (name, namespace) = (&*object.name, &*object.namespace);
+    if !with.claims.holds(namespace).await? {
+        return Ok(Deleted::NotOurs);
     }
     let preconditions = Preconditions {
-        uid: object.metadata.uid,
-        resource_version: object.metadata.resource_version,
+        uid: Some(object.uid.to_string()),
+        resource_version: Some(object.version.to_string()),
     };
-    let queries = Api::<QueryWithoutManagedFields>::namespaced(with.client.clone(), &namespace);
-    let deleted = delete_exact(&queries, &name, preconditions, CALL_TIMEOUT).await?;
-    if deleted {
-        tracing::debug!(object = name, namespace, "deleted after its time to live");
+    let queries = Api::<QueryWithoutManagedFields>::namespaced(with.client.clone(), namespace);
+    if !delete_exact(&queries, name, preconditions, CALL_TIMEOUT).await? {
+        return Ok(Deleted::ChangedOrGone);
     }
-    Ok(deleted)
+    tracing::debug!(object = name, namespace, "deleted after its time to live");
+    Ok(Deleted::Now)
 }

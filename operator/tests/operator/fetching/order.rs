@@ -112,10 +112,10 @@ async fn assert_waiting_costs_nothing(queries: usize, watched: Duration) {
     .await
     .unwrap();
     let began = Instant::now();
-    let calls_before = api_calls(&env).await;
+    let calls_before = env.kubernetes_requests(&[]).await;
     tokio::time::sleep(watched).await;
     let again = (reconciles().await - before) / (watched.as_secs_f64() / 60.0);
-    let calls = api_calls(&env).await - calls_before;
+    let calls = env.kubernetes_requests(&[]).await - calls_before;
     let counted = began.elapsed();
     let regular = regular_calls(counted);
     let written = env
@@ -138,18 +138,6 @@ fn regular_calls(time: Duration) -> f64 {
     // Readiness lists each 10 s, the sweeper once a minute and phase, and a watch, which lasts 120 s, counts
     // when it ends.
     each(10.0) + 2.0 * each(60.0) + each(120.0)
-}
-
-/// Requests for `ArxivQueries` that the API server has answered. Watches count when they end.
-async fn api_calls(env: &TestEnv) -> f64 {
-    let request = axum::http::Request::get("/metrics").body(Vec::new()).unwrap();
-    let text = env.kube.request_text(request).await.unwrap();
-    text.lines()
-        .filter(|line| {
-            line.starts_with("apiserver_request_total{") && line.contains("resource=\"arxivqueries\"")
-        })
-        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
-        .sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]

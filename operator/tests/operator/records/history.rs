@@ -200,3 +200,33 @@ async fn expired_objects_are_deleted_and_their_rows_stay() {
     env.until_metric("arxiv_operator_deleted_total", 3.0).await;
     assert!(env.queries.get_opt("kept").await.unwrap().is_none());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_objects_are_deleted_without_a_listing() {
+    const EXPIRING: u16 = 8;
+    let env = TestEnv::start(Options {
+        own_control_plane: true,
+        ..sweeping_often()
+    })
+    .await;
+    for i in 0..EXPIRING {
+        let name = format!("q{i}");
+        env.create(&name, search(&name)).await;
+        env.finished(&name).await;
+    }
+    first_sweep(&env).await;
+    let before = env.kubernetes_requests(&["LIST"]).await;
+    let began = Instant::now();
+    for i in 0..EXPIRING {
+        let patch = Patch::Merge(json!({"spec": {"ttlSecondsAfterFinished": 0}}));
+        let name = format!("q{i}");
+        let patched = env.queries.patch(&name, &PatchParams::default(), &patch).await;
+        patched.unwrap();
+        // Each is swept in a round of its own.
+        env.until_metric("arxiv_operator_deleted_total", f64::from(i + 1)).await;
+    }
+    let listings = env.kubernetes_requests(&["LIST"]).await - before;
+    // Readiness lists one object each 10 s.
+    let regular = (began.elapsed().as_secs_f64() / 10.0).floor() + 1.0;
+    assert!(listings <= regular, "{listings} listings, not {regular}");
+}
