@@ -22,8 +22,8 @@ fn expires_at(object: &ArxivQuery) -> Option<Timestamp> {
     ended.0.checked_add(ttl).ok()
 }
 
-/// Objects that are known by name, some 200 bytes each.
-const KNOWN: usize = 5_000;
+/// Objects that are known by name, some 300 bytes each.
+const KNOWN: usize = 2_000;
 
 /// A finished object, in the state in which it expires.
 #[derive(Clone, Debug, Eq, PartialEq)]
