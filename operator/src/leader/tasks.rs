@@ -60,12 +60,7 @@ impl LeaderTasks {
         });
         let expiring = Arc::new(ExpiryQueue::default());
         let watched = unfinished.clone();
-        let finished = finished::run(
-            Arc::clone(with),
-            watched,
-            Arc::clone(&expiring),
-            shutdown.clone(),
-        );
+        let finished = finished::run(Arc::clone(with), watched, Arc::clone(&expiring), shutdown.clone());
         tasks.spawn("finished objects", finished);
         let fetcher = Fetcher::new(Arc::clone(with), Arc::clone(&tracker), shutdown.clone());
         tasks.spawn("fetcher", fetcher.run());

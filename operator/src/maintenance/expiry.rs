@@ -180,14 +180,24 @@ mod tests {
             return None;
         };
         let objects = objects.into_iter();
-        Some(objects.map(|object| (object.uid.as_u128(), object.version.into())).collect())
+        Some(
+            objects
+                .map(|object| (object.uid.as_u128(), object.version.into()))
+                .collect(),
+        )
     }
 
     #[test]
     fn objects_are_taken_when_they_expire_each_in_its_last_state() {
         let queue = ExpiryQueue::default();
         assert_eq!(taken(&queue, 1_000), Some(vec![]), "nothing is known");
-        for (uid, seconds, version) in [(1, 30, "5"), (3, 20, "6"), (2, 20, "7"), (3, 20, "8"), (4, 21, "9")] {
+        for (uid, seconds, version) in [
+            (1, 30, "5"),
+            (3, 20, "6"),
+            (2, 20, "7"),
+            (3, 20, "8"),
+            (4, 21, "9"),
+        ] {
             queue.add(expiring(uid, seconds, version));
         }
         assert_eq!(taken(&queue, 19), Some(vec![]));
@@ -205,7 +215,11 @@ mod tests {
         assert_eq!(taken(&queue, 20), Some(vec![(2, String::new())]));
         assert_eq!(taken(&queue, 39), Some(vec![(3, String::new())]));
         assert_eq!(taken(&queue, 40), None);
-        assert_eq!(taken(&queue, 1_000), Some(vec![]), "it is for the listing to say what is left");
+        assert_eq!(
+            taken(&queue, 1_000),
+            Some(vec![]),
+            "it is for the listing to say what is left"
+        );
         queue.list_at(at(2_000));
         queue.list_at(at(3_000));
         assert_eq!(taken(&queue, 1_999), Some(vec![]));

@@ -33,7 +33,9 @@ pub(crate) async fn sweep(
 ) -> Result<Duration, ClaimError> {
     let began = Timestamp::now();
     let swept = match queue.take(began) {
-        Due::Objects(expired) => delete_all(with, queue, expired, heartbeat).await.map(|_| Duration::ZERO),
+        Due::Objects(expired) => delete_all(with, queue, expired, heartbeat)
+            .await
+            .map(|_| Duration::ZERO),
         Due::Listing => list_and_delete(with, queue, heartbeat).await,
     };
     if swept.is_err() {
@@ -88,7 +90,9 @@ async fn sweep_namespace(
         let objects = listed.items.into_iter().map(ArxivQuery::from);
         let expiring = objects.filter_map(|object| Expiring::of(&object));
         let (expired, later): (Vec<_>, Vec<_>) = expiring.partition(|object| object.at <= now);
-        later.into_iter().for_each(|object| queue.add(object));
+        for object in later {
+            queue.add(object);
+        }
         deleted_since_first |= delete_all(with, queue, expired, heartbeat).await?;
         match listed.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page = page.continue_token(&token),

@@ -61,11 +61,13 @@ impl TestEnv {
         Some(line.map_or(0.0, |value| value.parse().expect("a number")))
     }
 
-    /// Requests for ArxivQueries that Kubernetes has answered, of these verbs (`LIST`); of all, if none is named. Watches count when
+    /// Requests for `ArxivQueries` that Kubernetes has answered, of these verbs (`LIST`); of all, if none is named. Watches count when
     /// they end. Other tests are counted, too, unless the control plane is this one's own.
     pub async fn kubernetes_requests(&self, verbs: &[&str]) -> f64 {
-        let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
-        let text = self.kube.request_text(request).await.unwrap();
+        let request = http::Request::get("/metrics")
+            .body(Vec::new())
+            .expect("a request");
+        let text = self.kube.request_text(request).await.expect("metrics");
         let is_of = |line: &str, verb: &&str| line.contains(&format!("verb=\"{verb}\""));
         text.lines()
             .filter(|line| {

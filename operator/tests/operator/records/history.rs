@@ -223,7 +223,8 @@ async fn expired_objects_are_deleted_without_a_listing() {
         let patched = env.queries.patch(&name, &PatchParams::default(), &patch).await;
         patched.unwrap();
         // Each is swept in a round of its own.
-        env.until_metric("arxiv_operator_deleted_total", f64::from(i + 1)).await;
+        env.until_metric("arxiv_operator_deleted_total", f64::from(i + 1))
+            .await;
     }
     let listings = env.kubernetes_requests(&["LIST"]).await - before;
     // Readiness lists one object each 10 s.
