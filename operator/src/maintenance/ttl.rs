@@ -101,8 +101,7 @@ async fn sweep_namespace(
     }
 }
 
-/// Deletes these objects; whether there was one. Those that may not be deleted now are tried again in the next round; of those that
-/// have changed, the watch brings the new state.
+/// Deletes these objects; whether there was one. Those that stay are tried again in the next round, or when they expire.
 async fn delete_all(
     with: &Dependencies,
     queue: &ExpiryQueue,
@@ -116,12 +115,12 @@ async fn delete_all(
     while let Some((deleted, object)) = deletions.next().await {
         heartbeat.beat();
         match deleted {
-            Ok(Deleted::Now) => {
+            Ok(Outcome::Deleted) => {
                 has_deleted = true;
                 with.metrics.deleted.inc();
             }
-            Ok(Deleted::ChangedOrGone) => {}
-            Ok(Deleted::NotOurs) => queue.add(object),
+            Ok(Outcome::Kept(object)) => queue.add(object),
+            Ok(Outcome::Gone) => {}
             // An object that may not be deleted does not prevent the deletion of others.
             Err(ClaimError::Kubernetes(error)) if error.is_refused() => {
                 queue.add(object);
@@ -138,27 +137,34 @@ async fn delete_all(
 }
 
 /// What became of an object that has expired.
-enum Deleted {
-    Now,
-    ChangedOrGone,
-    /// Another installation works in its namespace.
-    NotOurs,
+enum Outcome {
+    Deleted,
+    /// It is there, in this state, and expires.
+    Kept(Expiring),
+    /// It is not there, or does not expire any more.
+    Gone,
 }
 
 /// Deletes exactly this object in exactly this state.
-async fn delete(with: &Dependencies, object: &Expiring) -> Result<Deleted, ClaimError> {
+async fn delete(with: &Dependencies, object: &Expiring) -> Result<Outcome, ClaimError> {
     let (name, namespace) = (&*object.name, &*object.namespace);
     if !with.claims.holds(namespace).await? {
-        return Ok(Deleted::NotOurs);
+        return Ok(Outcome::Kept(object.clone()));
     }
     let preconditions = Preconditions {
         uid: Some(object.uid.to_string()),
         resource_version: Some(object.version.to_string()),
     };
     let queries = Api::<QueryWithoutManagedFields>::namespaced(with.client.clone(), namespace);
-    if !delete_exact(&queries, name, preconditions, CALL_TIMEOUT).await? {
-        return Ok(Deleted::ChangedOrGone);
+    if delete_exact(&queries, name, preconditions, CALL_TIMEOUT).await? {
+        tracing::debug!(object = name, namespace, "deleted after its time to live");
+        return Ok(Outcome::Deleted);
     }
-    tracing::debug!(object = name, namespace, "deleted after its time to live");
-    Ok(Deleted::Now)
+    // A listing may have brought an older state than the watch did before, so that no event tells of this one.
+    let present = within(queries.get_opt(name)).await?.map(ArxivQuery::from);
+    let present = present.filter(|object| !object.is_being_deleted());
+    Ok(present
+        .as_ref()
+        .and_then(Expiring::of)
+        .map_or(Outcome::Gone, Outcome::Kept))
 }
