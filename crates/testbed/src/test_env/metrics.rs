@@ -61,19 +61,19 @@ impl TestEnv {
         Some(line.map_or(0.0, |value| value.parse().expect("a number")))
     }
 
-    /// Requests for `ArxivQueries` that Kubernetes has answered, of these verbs (`LIST`); of all, if none is named. Watches count when
-    /// they end. Other tests are counted, too, unless the control plane is this one's own.
-    pub async fn kubernetes_requests(&self, verbs: &[&str]) -> f64 {
+    /// Requests for `ArxivQueries` that Kubernetes has answered, of one verb (`LIST`) or of all. Watches count when they end. Other
+    /// tests are counted, too, unless the control plane is this one's own.
+    pub async fn kubernetes_requests(&self, verb: Option<&str>) -> f64 {
         let request = http::Request::get("/metrics")
             .body(Vec::new())
             .expect("a request");
         let text = self.kube.request_text(request).await.expect("metrics");
-        let is_of = |line: &str, verb: &&str| line.contains(&format!("verb=\"{verb}\""));
+        let of_verb = verb.map(|verb| format!("verb=\"{verb}\"")).unwrap_or_default();
         text.lines()
             .filter(|line| {
                 line.starts_with("apiserver_request_total{") && line.contains("resource=\"arxivqueries\"")
             })
-            .filter(|line| verbs.is_empty() || verbs.iter().any(|verb| is_of(line, verb)))
+            .filter(|line| line.contains(&of_verb))
             .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
             .sum()
     }
